@@ -1,0 +1,247 @@
+//! Time: one reading of the wall clock, carried forward by tokio's monotonic clock.
+//!
+//! In: nothing but the machine's clock, read once. Out: [`Moment`]s for people and payloads, `Duration`s for
+//! measurements. Because everything after the first reading follows tokio's clock, a test that pauses tokio's time
+//! pauses this one too, and a clock stepped by the system cannot make a latency negative.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tokio::time::Instant;
+
+/// A point in time in milliseconds since 1970-01-01T00:00:00Z, the unit of a CDR's `time` \[doc\].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(i64);
+
+impl Moment {
+    /// The moment this many milliseconds after the epoch, if it lies in the years 1970 to 9999.
+    #[must_use]
+    pub fn from_epoch_ms(ms: i64) -> Option<Self> {
+        const END_OF_9999: i64 = 253_402_300_799_999;
+        (0..=END_OF_9999).contains(&ms).then_some(Self(ms))
+    }
+
+    /// Milliseconds since the epoch.
+    #[must_use]
+    pub fn epoch_ms(self) -> i64 {
+        self.0
+    }
+
+    /// This much earlier, but not before the epoch.
+    #[must_use]
+    pub fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(span)).max(0))
+    }
+
+    /// This much later.
+    #[must_use]
+    pub fn after(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(millis(span)))
+    }
+
+    /// How long after `earlier` this is; zero if it is not after it.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
+    }
+
+    /// The time of day in UTC, `09:12:31.402`, for a person's eyes.
+    #[must_use]
+    pub fn time_of_day(self) -> String {
+        self.stamp().strftime("%H:%M:%S%.3f").to_string()
+    }
+
+    /// Date and time in UTC to the second, `2022-11-07 09:09:46 UTC`.
+    #[must_use]
+    pub fn to_second(self) -> String {
+        self.stamp().strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+    }
+
+    fn stamp(self) -> Timestamp {
+        Timestamp::from_millisecond(self.0).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// RFC 3339 in UTC with milliseconds: `2026-11-22T09:12:31.402Z`.
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.stamp().strftime("%Y-%m-%dT%H:%M:%S%.3fZ"))
+    }
+}
+
+/// Reads RFC 3339 (`2026-11-22T09:00:00Z`, any offset) or milliseconds since the epoch.
+impl FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let ms = match text.parse::<i64>() {
+            Ok(ms) => ms,
+            Err(_) => match text.parse::<Timestamp>() {
+                Ok(stamp) => stamp.as_millisecond(),
+                Err(_) => {
+                    return Err(
+                        "expected RFC 3339 like 2026-11-22T09:00:00Z, or epoch milliseconds"
+                            .to_owned(),
+                    );
+                }
+            },
+        };
+        Self::from_epoch_ms(ms).ok_or_else(|| "outside the years 1970 to 9999".to_owned())
+    }
+}
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The wall clock, read once when the program starts and carried forward by tokio's clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    wall: Moment,
+    started: Instant,
+}
+
+impl Clock {
+    /// Reads the wall clock. Needs no runtime.
+    #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place where the wall clock is read"
+    )]
+    pub fn start() -> Self {
+        let since_epoch = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        Self::at(Moment(millis(since_epoch)))
+    }
+
+    /// A clock that reads `wall` now: for tests, whose time stands still.
+    #[must_use]
+    pub fn at(wall: Moment) -> Self {
+        Self {
+            wall,
+            started: Instant::now(),
+        }
+    }
+
+    /// The time of day now.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        self.wall.after(self.elapsed())
+    }
+
+    /// Time since the clock was started.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+/// A duration as people write it: `340 µs`, `1.2 ms`, `2.50 s`, `3 m 05 s`.
+#[must_use]
+pub fn humane(span: Duration) -> String {
+    let seconds = span.as_secs_f64();
+    if seconds < 0.001 {
+        format!("{} µs", span.as_micros())
+    } else if seconds < 0.0995 {
+        format!("{:.1} ms", seconds * 1e3)
+    } else if seconds < 0.9995 {
+        format!("{:.0} ms", seconds * 1e3)
+    } else if seconds < 59.995 {
+        format!("{seconds:.2} s")
+    } else {
+        let whole = span.as_secs();
+        format!("{} m {:02} s", whole / 60, whole % 60)
+    }
+}
+
+/// Reads a duration with units: `500ms`, `2s`, `1m30s`, `1.5h`.
+///
+/// A bare number is refused, because nobody can know whether it means seconds or milliseconds; `0` is the exception.
+pub fn read_duration(text: &str) -> Result<Duration, String> {
+    const UNITS: &str = "expected a number with a unit, like 500ms, 2s or 1m30s";
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let mut total = 0.0_f64;
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return Err(UNITS.to_owned());
+    }
+    while !rest.is_empty() {
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .ok_or(UNITS)?;
+        let (number, after) = rest.split_at(digits);
+        let letters = after
+            .find(|c: char| !c.is_alphabetic())
+            .unwrap_or(after.len());
+        let (unit, next) = after.split_at(letters);
+        let number: f64 = number.parse().map_err(|_| UNITS)?;
+        total += number
+            * match unit {
+                "us" | "µs" => 1e-6,
+                "ms" => 1e-3,
+                "s" => 1.0,
+                "m" | "min" => 60.0,
+                "h" => 3600.0,
+                _ => return Err(UNITS.to_owned()),
+            };
+        rest = next;
+    }
+    Duration::try_from_secs_f64(total).map_err(|_| "too long".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_units() {
+        assert_eq!(read_duration("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(read_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(read_duration("0"), Ok(Duration::ZERO));
+        for wrong in ["5", "", "s", "5x", "-1s", "1s2", "..s"] {
+            assert!(read_duration(wrong).is_err(), "{wrong:?} was read");
+        }
+    }
+
+    #[test]
+    fn moments_are_read_and_written() {
+        let documented: Moment = "1650628175336".parse().unwrap();
+        assert_eq!(documented.to_string(), "2022-04-22T11:49:35.336Z");
+        let offset: Moment = "2026-11-22T10:00:00+01:00".parse().unwrap();
+        assert_eq!(offset.to_string(), "2026-11-22T09:00:00.000Z");
+        assert!("-5".parse::<Moment>().is_err());
+        assert!("yesterday".parse::<Moment>().is_err());
+    }
+
+    #[test]
+    fn spans_read_well() {
+        for (span, text) in [
+            (Duration::from_micros(340), "340 µs"),
+            (Duration::from_micros(1_234), "1.2 ms"),
+            (Duration::from_millis(340), "340 ms"),
+            (Duration::from_millis(2_500), "2.50 s"),
+            (Duration::from_secs(185), "3 m 05 s"),
+        ] {
+            assert_eq!(humane(span), text);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Send and receive TeleCMI's outgoing-missed call detail records (CDRs).
+pub mod clock;
+pub mod error;
+pub mod seed;
+pub mod untrusted;
+pub mod wire;

@@ -1,0 +1,336 @@
+//! What crosses the network. Bytes are bytes: this room knows no CDR.
+//!
+//! [`Request`], [`Response`] and [`Failure`] are owned values and lossless when serialised, so that what was
+//! captured can be sent again byte for byte. [`client`] carries a request properly, [`raw`] improperly,
+//! [`query`] writes fields as a query string and back, [`record`] is the NDJSON that both modes speak, [`export`]
+//! writes a request for other tools.
+
+pub mod client;
+pub mod export;
+pub mod query;
+pub mod raw;
+pub mod record;
+pub mod secret;
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Bytes that are usually text. Serialised as `{"text": …}`, or `{"base64": …}` where they are not UTF-8.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Octets(pub Bytes);
+
+impl Octets {
+    /// How many bytes there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The bytes as text, if they are UTF-8.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
+    }
+}
+
+impl<T: Into<Bytes>> From<T> for Octets {
+    fn from(bytes: T) -> Self {
+        Self(bytes.into())
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum OctetsRecord<'a> {
+    Text(std::borrow::Cow<'a, str>),
+    Base64(String),
+}
+
+impl Serialize for Octets {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.text() {
+            Some(text) => OctetsRecord::Text(text.into()),
+            None => OctetsRecord::Base64(BASE64.encode(&self.0)),
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Octets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match OctetsRecord::deserialize(deserializer)? {
+            OctetsRecord::Text(text) => Ok(Self(Bytes::from(text.into_owned()))),
+            OctetsRecord::Base64(text) => BASE64
+                .decode(text)
+                .map(|bytes| Self(bytes.into()))
+                .map_err(D::Error::custom),
+        }
+    }
+}
+
+/// One header field as it came: order, repeats and odd bytes are kept. Serialised as `[name, value]`, where a value
+/// that is not UTF-8 becomes `{"base64": …}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// The name; received names are in lower case, since that is how hyper gives them.
+    pub name: String,
+    /// The value's bytes.
+    pub value: Bytes,
+}
+
+impl Header {
+    /// A header from text.
+    #[must_use]
+    pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            value: Bytes::from(value.into()),
+        }
+    }
+
+    /// Whether this is the header of that name, whatever its case.
+    #[must_use]
+    pub fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+
+    /// The value as text; bytes that are not UTF-8 become replacement characters.
+    #[must_use]
+    pub fn text(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(&self.value)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum HeaderValueRecord {
+    Text(String),
+    Base64 { base64: String },
+}
+
+impl Serialize for Header {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let value = match std::str::from_utf8(&self.value) {
+            Ok(text) => HeaderValueRecord::Text(text.to_owned()),
+            Err(_) => HeaderValueRecord::Base64 {
+                base64: BASE64.encode(&self.value),
+            },
+        };
+        (&self.name, value).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (name, value) = <(String, HeaderValueRecord)>::deserialize(deserializer)?;
+        let value = match value {
+            HeaderValueRecord::Text(text) => Bytes::from(text),
+            HeaderValueRecord::Base64 { base64 } => {
+                BASE64.decode(base64).map_err(D::Error::custom)?.into()
+            }
+        };
+        Ok(Self { name, value })
+    }
+}
+
+/// The first value of a header, as text.
+#[must_use]
+pub fn header<'a>(headers: &'a [Header], name: &str) -> Option<std::borrow::Cow<'a, str>> {
+    headers.iter().find(|h| h.is(name)).map(Header::text)
+}
+
+/// One HTTP request, received or to be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// `GET`, `POST` or whatever it said.
+    pub method: String,
+    /// Path and query as written on the request line, not normalised; outside GET and POST it may be another form.
+    pub target: String,
+    /// `HTTP/1.1` or `HTTP/1.0`.
+    pub version: String,
+    /// The header fields in order.
+    pub headers: Vec<Header>,
+    /// The body's bytes, as many as were kept.
+    pub body: Octets,
+    /// How many bytes of body there were, even where fewer were kept.
+    pub size: u64,
+    /// Whether the body came to its announced end and was kept whole.
+    pub complete: bool,
+}
+
+impl Request {
+    /// A request to be sent, of version 1.1 and with its whole body.
+    #[must_use]
+    pub fn new(method: &str, target: impl Into<String>, headers: Vec<Header>, body: impl Into<Bytes>) -> Self {
+        let body = body.into();
+        Self {
+            method: method.to_owned(),
+            target: target.into(),
+            version: "HTTP/1.1".to_owned(),
+            headers,
+            size: body.len() as u64,
+            body: Octets(body),
+            complete: true,
+        }
+    }
+
+    /// The path, without the query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.target.split_once('?').map_or(&self.target, |(path, _)| path)
+    }
+
+    /// The query without its question mark, if there is one.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.target.split_once('?').map(|(_, query)| query)
+    }
+}
+
+/// One HTTP response, received or to be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The header fields in order.
+    pub headers: Vec<Header>,
+    /// The body's bytes, at most [`client::MOST_OF_A_RESPONSE`] of them.
+    pub body: Octets,
+    /// How many bytes of body were read.
+    pub size: u64,
+    /// Whether the body came to its end within that bound.
+    pub complete: bool,
+}
+
+impl Response {
+    /// A response to be sent, with its whole body.
+    #[must_use]
+    pub fn new(status: u16, headers: Vec<Header>, body: impl Into<Bytes>) -> Self {
+        let body = body.into();
+        Self {
+            status,
+            headers,
+            size: body.len() as u64,
+            body: Octets(body),
+            complete: true,
+        }
+    }
+}
+
+/// How far a request had got when it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Looking up the host's address.
+    Dns,
+    /// Opening the TCP connection.
+    Connect,
+    /// The TLS handshake.
+    Tls,
+    /// Writing the request.
+    Send,
+    /// Waiting for the first byte of the answer.
+    Wait,
+    /// Reading the answer.
+    Read,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dns => "looking up the host",
+            Self::Connect => "connecting",
+            Self::Tls => "setting up TLS",
+            Self::Send => "sending the request",
+            Self::Wait => "waiting for the answer",
+            Self::Read => "reading the answer",
+        })
+    }
+}
+
+/// Why a request got no usable answer, in the words that `by_failure` counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// Nothing listens there.
+    Refused,
+    /// A phase took longer than allowed.
+    Timeout,
+    /// The host has no address.
+    Dns,
+    /// No TLS connection, or no trust in it.
+    Tls,
+    /// The peer reset or closed the connection without an answer.
+    Closed,
+    /// What came back is no HTTP/1.1 answer.
+    NotHttp,
+    /// The answer was a redirect, which is never followed.
+    Redirect,
+    /// Anything else.
+    Other,
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refused => "connection refused",
+            Self::Timeout => "timed out",
+            Self::Dns => "host not found",
+            Self::Tls => "TLS failed",
+            Self::Closed => "connection closed",
+            Self::NotHttp => "not HTTP",
+            Self::Redirect => "redirect",
+            Self::Other => "failed",
+        })
+    }
+}
+
+/// A request that got no usable answer: how far it came, what kind of trouble it was, and the details.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// How far it came.
+    pub phase: Phase,
+    /// What kind of trouble it was.
+    pub kind: FailureKind,
+    /// One sentence for a person. Holds no secret: addresses in it are masked.
+    pub text: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_request_survives_its_record(
+            method in "[A-Z]{1,7}",
+            target in "/[!-~]{0,40}",
+            names in proptest::collection::vec(("[a-z-]{1,12}", proptest::collection::vec(any::<u8>(), 0..20)), 0..5),
+            body in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let headers = names.into_iter().map(|(name, value)| Header { name, value: value.into() }).collect();
+            let request = Request::new(&method, target, headers, body);
+            let line = serde_json::to_string(&request).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);
+        }
+    }
+
+    #[test]
+    fn bodies_are_text_where_they_can_be() {
+        let write = |bytes: &'static [u8]| serde_json::to_string(&Octets::from(bytes)).unwrap();
+        assert_eq!(write(b"got it"), r#"{"text":"got it"}"#);
+        assert_eq!(write(b"\xff"), r#"{"base64":"/w=="}"#);
+    }
+}
