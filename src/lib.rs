@@ -1,6 +1,8 @@
 //! Send and receive TeleCMI's outgoing-missed call detail records (CDRs).
+pub mod cdr;
 pub mod clock;
 pub mod error;
+pub mod json;
 pub mod seed;
 pub mod untrusted;
 pub mod wire;

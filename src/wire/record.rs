@@ -1,1 +1,235 @@
-//! record
+//! The NDJSON records: one object a line, `type` first, then `v`.
+//!
+//! Each mode's events serialise themselves; this module frames them and makes the line safe for a terminal. The
+//! `exchange` record is also read back, so that what was captured can be sent again byte for byte.
+
+use std::io;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::ser::{CompactFormatter, Formatter};
+
+use super::{Failure, Header, Request};
+use crate::clock::Moment;
+use crate::untrusted::disturbs;
+
+/// The version of the records. Fields may be added within a version, never renamed or retyped.
+pub const VERSION: u8 = 1;
+
+/// One request received, and what became of it. `V` is the verdict: the receiver's own type when written, ignored
+/// when read back for replay.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Exchange<V> {
+    /// Its number, from one.
+    pub n: u64,
+    /// When its head had been read.
+    pub received_at: Moment,
+    /// Who sent it: address and port.
+    pub peer: String,
+    /// The request as it came.
+    pub request: Request,
+    /// What arrived.
+    pub verdict: V,
+    /// The fields of a CDR. From a query string they are typed as documented, where their text allows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cdr: Option<serde_json::Map<String, serde_json::Value>>,
+    /// Which earlier exchanges it belongs to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub related: Vec<Relation>,
+    /// What we answered.
+    pub answer: Answer,
+    /// Milliseconds from the head to the answer.
+    pub took_ms: f64,
+}
+
+/// How an exchange relates to an earlier one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relation {
+    /// The earlier exchange's number.
+    pub n: u64,
+    /// How: `duplicate`, `conflict`, `other_method`, `same_call`, `shared_call_id`.
+    pub how: String,
+    /// The same in words.
+    pub text: String,
+}
+
+/// What a receiver answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The status, if there was an answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The failure made on purpose, if one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}
+
+/// What came back for one attempt, as a record tells it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Attempt {
+    /// When it left.
+    pub at: Moment,
+    /// How long it took, in milliseconds.
+    #[serde(rename = "latency_ms", serialize_with = "as_ms")]
+    pub latency: Duration,
+    /// The answer's status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Why there was no answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// The rest of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response: Option<ResponseRecord>,
+}
+
+/// An answer's headers and body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ResponseRecord {
+    /// The header fields in order; the values of secret ones are masked.
+    pub headers: Vec<Header>,
+    /// The body, as much as was read.
+    pub body: super::Octets,
+    /// How many bytes were read.
+    pub size: u64,
+    /// Whether that is all of it.
+    pub complete: bool,
+}
+
+/// Milliseconds with three decimals, as all durations in records are.
+#[must_use]
+pub fn ms(span: Duration) -> f64 {
+    (span.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// Serialises a duration as milliseconds.
+pub fn as_ms<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(ms(*span))
+}
+
+/// Serialises a duration that may be absent as milliseconds.
+pub fn as_optional_ms<S: Serializer>(span: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    match span {
+        Some(span) => serializer.serialize_f64(ms(*span)),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[derive(Serialize)]
+struct Framed<'a, T> {
+    r#type: &'a str,
+    v: u8,
+    #[serde(flatten)]
+    record: &'a T,
+}
+
+/// One record as a line with its newline, safe for `cat`: control, bidirectional and zero-width characters are `\u`
+/// escapes, which read back as what they were.
+#[must_use]
+pub fn line<T: Serialize>(kind: &str, record: &T) -> Vec<u8> {
+    let mut line = Vec::with_capacity(1024);
+    let framed = Framed { r#type: kind, v: VERSION, record };
+    let mut serializer = serde_json::Serializer::with_formatter(&mut line, Safe);
+    // Records are structs, maps with string keys, text and finite numbers: nothing that JSON cannot hold.
+    if framed.serialize(&mut serializer).is_err() {
+        line.clear();
+    }
+    line.push(b'\n');
+    line
+}
+
+/// Any value as compact JSON that is safe for a terminal.
+#[must_use]
+pub fn safe_json<T: Serialize>(value: &T) -> String {
+    let mut text = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut text, Safe);
+    if value.serialize(&mut serializer).is_err() {
+        text.clear();
+    }
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// JSON as compact as serde_json's own, with everything that could disturb a terminal escaped.
+struct Safe;
+
+impl Formatter for Safe {
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let mut plain = 0;
+        for (at, c) in fragment.char_indices().filter(|(_, c)| disturbs(*c)) {
+            writer.write_all(&fragment.as_bytes()[plain..at])?;
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(writer, "\\u{unit:04x}")?;
+            }
+            plain = at + c.len_utf8();
+        }
+        CompactFormatter.write_string_fragment(writer, &fragment[plain..])
+    }
+}
+
+/// A capture's line, as far as replay needs it.
+#[derive(Debug, Deserialize)]
+struct Captured {
+    r#type: String,
+    v: u8,
+    request: Option<Request>,
+}
+
+/// The request in a captured line, or nothing if the line is another record; an error says why it is no record.
+pub fn captured(line: &str) -> Result<Option<Request>, String> {
+    let record: Captured = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    if record.v != VERSION {
+        return Err(format!("a record of version {}, and this program reads {VERSION}", record.v));
+    }
+    Ok(record.request.filter(|_| record.r#type == "exchange"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[derive(Serialize)]
+    struct Said<'a> {
+        text: &'a str,
+    }
+
+    #[test]
+    fn type_comes_first_then_the_version() {
+        let line = line("said", &Said { text: "a\u{1b}[2J\u{202e}\u{e0001}é" });
+        assert_eq!(
+            String::from_utf8(line).unwrap(),
+            "{\"type\":\"said\",\"v\":1,\"text\":\"a\\u001b[2J\\u202e\\udb40\\udc01é\"}\n"
+        );
+    }
+
+    #[test]
+    fn a_captured_request_is_read_back() {
+        let request = Request::new("POST", "/cdr?token=x", vec![Header::new("x-a", "1")], &b"\xff"[..]);
+        let exchange = Exchange {
+            n: 1,
+            received_at: Moment::from_epoch_ms(1_650_628_175_336).unwrap(),
+            peer: "127.0.0.1:4000".to_owned(),
+            request: request.clone(),
+            verdict: (),
+            cdr: None,
+            related: Vec::new(),
+            answer: Answer { status: Some(200), fault: None },
+            took_ms: 0.25,
+        };
+        let written = String::from_utf8(line("exchange", &exchange)).unwrap();
+        assert_eq!(captured(&written), Ok(Some(request)));
+        assert_eq!(captured(r#"{"type":"summary","v":1,"exit":0}"#), Ok(None));
+        assert!(captured(r#"{"type":"exchange","v":2}"#).unwrap_err().contains("version 2"));
+        assert!(captured("{").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_line_is_safe_and_reads_back(text in any::<String>()) {
+            let written = String::from_utf8(line("said", &Said { text: &text })).unwrap();
+            prop_assert!(!written.trim_end_matches('\n').chars().any(disturbs));
+            let read: serde_json::Value = serde_json::from_str(&written).unwrap();
+            prop_assert_eq!(read["text"].as_str(), Some(text.as_str()));
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Who calls whom: the account, its agent, and numbers that ring nobody. The only file that knows `fake`.
+
+use fake::Fake as _;
+use fake::faker::number::raw::NumberWithFormat;
+use fake::locales::EN;
+use rand::Rng;
+use rand::RngExt as _;
+
+use crate::cdr::ids::MediaServer;
+use crate::seed::{Chance, Purpose, Seed};
+
+/// The placeholder account of TeleCMI's own sample. No random app id is ever made: it could be somebody's.
+pub const DOCUMENTED_APP_ID: u64 = 2_222_223;
+
+/// The documented `custom`, echoed from the dashboard. \[doc\]
+pub const DOCUMENTED_CUSTOM: &str = r#"{"crm":"true"}"#;
+
+/// What an unset `custom` is live. \[seen\]
+pub const LIVE_CUSTOM: &str = "false";
+
+/// The documented `extra_params`. \[doc\]
+pub const DOCUMENTED_EXTRA_PARAMS: &str = r#"{"click2call":"true"}"#;
+
+/// Patterns of numbers that ring nobody; `#` is any digit.
+///
+/// London, reserved for drama by Ofcom; New York and San Francisco, 555-01xx, reserved by NANP; Australian mobiles,
+/// reserved by ACMA. India reserves no block that we know of, so that pattern is the documentation's own made-up one.
+const RING_NOBODY: [&str; 6] = [
+    "442079460###",
+    "121255501##",
+    "141555501##",
+    "61491570156",
+    "61491570157",
+    "9190000000##",
+];
+
+/// What a user may say of the account; everything else is made up from the seed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AccountOptions {
+    /// The app id.
+    pub app_id: Option<u64>,
+    /// The agent's extension, 3 to 6 digits.
+    pub agent: Option<String>,
+    /// The caller ID.
+    pub virtual_number: Option<u64>,
+    /// The customer's number.
+    pub customer: Option<u64>,
+    /// The dashboard's custom parameters.
+    pub custom: Option<String>,
+    /// The click2call parameters, as JSON text.
+    pub extra_params: Option<String>,
+}
+
+/// One account and its agent, the same for all calls of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The app id.
+    pub app_id: u64,
+    /// `<extension>_<appid>`.
+    pub user: String,
+    /// The caller ID.
+    pub virtual_number: u64,
+    /// The agent's own device, rung on leg `a`.
+    pub device: u64,
+    /// The media server all calls go through.
+    pub server: MediaServer,
+    /// The custom parameters, if the user said any.
+    pub custom: Option<String>,
+    /// The click2call parameters, as JSON text.
+    pub extra_params: String,
+    customer: Option<u64>,
+}
+
+impl Account {
+    /// The account that follows from the seed, with what the user said of it.
+    #[must_use]
+    pub fn new(options: &AccountOptions, seed: Seed) -> Self {
+        let mut chance = seed.chance(Purpose::Account, 0);
+        let extension = chance.random_range(101..=109_u32);
+        let virtual_number = number(&mut chance);
+        let device = number(&mut chance);
+        let mut mac = [0x56, 0, 0, 0, 0, 0];
+        chance.fill_bytes(&mut mac[2..]);
+        let clock_sequence = chance.random_range(0..0x4000);
+        let app_id = options.app_id.unwrap_or(DOCUMENTED_APP_ID);
+        let agent = options.agent.clone().unwrap_or_else(|| extension.to_string());
+        Self {
+            app_id,
+            user: format!("{agent}_{app_id}"),
+            virtual_number: options.virtual_number.unwrap_or(virtual_number),
+            device,
+            server: MediaServer { mac, clock_sequence },
+            custom: options.custom.clone(),
+            extra_params: options
+                .extra_params
+                .clone()
+                .unwrap_or_else(|| DOCUMENTED_EXTRA_PARAMS.to_owned()),
+            customer: options.customer,
+        }
+    }
+
+    /// The customer of one call: the one the user named, or one who does not exist.
+    #[must_use]
+    pub fn customer(&self, chance: &mut Chance) -> u64 {
+        let made_up = number(chance);
+        self.customer.unwrap_or(made_up)
+    }
+}
+
+/// An E.164 number without its plus sign that rings nobody.
+fn number(chance: &mut Chance) -> u64 {
+    let pattern = RING_NOBODY[chance.random_range(0..RING_NOBODY.len())];
+    let digits: String = NumberWithFormat(EN, pattern).fake_with_rng(chance);
+    // The patterns hold nothing but digits.
+    digits.parse().unwrap_or(442_079_460_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_ring_nobody() {
+        let mut chance = Seed(3).chance(Purpose::Call, 0);
+        for _ in 0..500 {
+            let number = number(&mut chance).to_string();
+            let reserved = RING_NOBODY.iter().any(|pattern| {
+                pattern.len() == number.len()
+                    && pattern.chars().zip(number.chars()).all(|(p, c)| p == '#' || p == c)
+            });
+            assert!(reserved, "{number}");
+        }
+    }
+
+    #[test]
+    fn what_the_user_says_holds_everywhere_and_changes_nothing_else() {
+        let plain = Account::new(&AccountOptions::default(), Seed(5));
+        let named = Account::new(
+            &AccountOptions {
+                app_id: Some(1_111_113),
+                agent: Some("2044".to_owned()),
+                ..AccountOptions::default()
+            },
+            Seed(5),
+        );
+        assert_eq!(named.user, "2044_1111113");
+        assert_eq!((plain.virtual_number, plain.device), (named.virtual_number, named.device));
+    }
+}

@@ -1,0 +1,195 @@
+//! Identifiers: `call_id` made and decoded, `cmiuuid`, `request_id`.
+//!
+//! A `call_id` is built like FreeSWITCH's SIP stack (Sofia-SIP) builds a GUID: a version 1 UUID look-alike whose clock
+//! runs 70 years ahead and whose fourth group has its two bytes swapped. \[calc, checked against Sofia-SIP's source\]
+
+use std::fmt;
+
+use rand::Rng;
+use rand::RngExt as _;
+use rand::distr::Alphanumeric;
+
+use crate::clock::Moment;
+
+/// 100-nanosecond ticks in a millisecond.
+const TICKS_PER_MS: u64 = 10_000;
+
+/// Milliseconds between the zero of a `call_id`'s clock and the Unix epoch.
+///
+/// Sofia-SIP adds the NTP offset (1900 to 1970) to the Gregorian one (1582 to 1970), though the latter already reaches
+/// to 1970: that is the 70 years. \[calc\]
+const ZERO_TO_EPOCH_MS: u64 = (2_208_988_800 + 12_219_292_800) * 1_000;
+
+/// The media server that names calls: its network address and its clock sequence, both fixed for a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MediaServer {
+    /// The MAC address in the last group. `56:00:…` is a locally administered one, as in the documented sample.
+    pub mac: [u8; 6],
+    /// Fourteen bits, chosen when the server starts.
+    pub clock_sequence: u16,
+}
+
+/// A call's identifier, taken apart: when it was made, and by which server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallId {
+    /// When the identifier was made, which is when the call started.
+    pub time: Moment,
+    /// Which of the millisecond's ticks, 0 to 9 999.
+    pub tick: u16,
+    /// The server.
+    pub server: MediaServer,
+}
+
+impl CallId {
+    /// The identifier with this serial number of the calls that start at `time`.
+    ///
+    /// Serial numbers are told apart by the tick; when a millisecond's ticks are used up the clock sequence goes up,
+    /// as a server does whose clock stands still.
+    #[must_use]
+    pub fn new(time: Moment, serial: u64, server: MediaServer) -> Self {
+        let ticks = u16::try_from(serial % TICKS_PER_MS).unwrap_or(0);
+        let turns = u16::try_from(serial / TICKS_PER_MS & 0x3fff).unwrap_or(0);
+        Self {
+            time,
+            tick: ticks,
+            server: MediaServer {
+                clock_sequence: server.clock_sequence.wrapping_add(turns) & 0x3fff,
+                ..server
+            },
+        }
+    }
+
+    /// Takes an identifier apart, or gives nothing if it is not built this way.
+    #[must_use]
+    pub fn decode(text: &str) -> Option<Self> {
+        let groups: Vec<&str> = text.split('-').collect();
+        let lengths = groups.iter().map(|group| group.len());
+        if !lengths.eq([8, 4, 4, 4, 12]) {
+            return None;
+        }
+        let number = |group: &str| u64::from_str_radix(group, 16).ok();
+        let [low, mid, high, sequence, node] = [0, 1, 2, 3, 4].map(|i| number(groups[i]));
+        let (low, mid, high, sequence, node) = (low?, mid?, high?, sequence?, node?);
+        // Version 1 in the third group; the variant sits in the second byte of the fourth, not in the first.
+        if high >> 12 != 1 || sequence & 0xc0 != 0x80 {
+            return None;
+        }
+        let ticks = (high & 0x0fff) << 48 | mid << 32 | low;
+        let epoch_ms = (ticks / TICKS_PER_MS).checked_sub(ZERO_TO_EPOCH_MS)?;
+        let mac = node.to_be_bytes();
+        Some(Self {
+            time: Moment::from_epoch_ms(i64::try_from(epoch_ms).ok()?)?,
+            tick: u16::try_from(ticks % TICKS_PER_MS).ok()?,
+            server: MediaServer {
+                mac: [mac[2], mac[3], mac[4], mac[5], mac[6], mac[7]],
+                clock_sequence: u16::try_from((sequence & 0x3f) << 8 | sequence >> 8).ok()?,
+            },
+        })
+    }
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let epoch_ms = u64::try_from(self.time.epoch_ms()).unwrap_or(0);
+        let ticks = (epoch_ms + ZERO_TO_EPOCH_MS) * TICKS_PER_MS + u64::from(self.tick);
+        let sequence = self.server.clock_sequence;
+        write!(
+            f,
+            "{:08x}-{:04x}-{:04x}-{:02x}{:02x}-",
+            ticks & 0xffff_ffff,
+            ticks >> 32 & 0xffff,
+            ticks >> 48 & 0x0fff | 0x1000,
+            sequence & 0xff,
+            sequence >> 8 | 0x80,
+        )?;
+        self.server.mac.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A server's MAC address, `56:00:04:29:ab:c3`.
+#[must_use]
+pub fn mac_text(mac: [u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+/// A `cmiuuid`: a UUID v4 in lower case. \[calc\]
+#[must_use]
+pub fn cmiuuid<R: Rng>(chance: &mut R) -> String {
+    let mut bytes = [0; 16];
+    chance.fill_bytes(&mut bytes);
+    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
+}
+
+/// A `request_id`: 43 characters of `[0-9A-Za-z]`, the length of a 256-bit token in base 62. \[calc\]
+#[must_use]
+pub fn request_id<R: Rng>(chance: &mut R) -> String {
+    chance.sample_iter(Alphanumeric).take(43).map(char::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::{Purpose, Seed};
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_documented_call_id_is_taken_apart() {
+        let id = CallId::decode("c4504776-d91e-123b-29a7-56000429abc3").unwrap();
+        assert_eq!(id.time.to_second(), "2022-11-07 09:09:46 UTC");
+        assert_eq!(mac_text(id.server.mac), "56:00:04:29:ab:c3");
+        assert_eq!(id.to_string(), "c4504776-d91e-123b-29a7-56000429abc3");
+    }
+
+    #[test]
+    fn the_third_group_tells_the_date() {
+        let server = MediaServer {
+            mac: [0x56, 0, 4, 0x29, 0xab, 0xc3],
+            clock_sequence: 7,
+        };
+        for (date, group) in [
+            ("2021-03-16T00:00:00Z", "-123a-"),
+            ("2022-02-05T00:00:00Z", "-123b-"),
+            ("2022-12-27T00:00:00Z", "-123c-"),
+            ("2025-08-31T00:00:00Z", "-123f-"),
+            ("2026-07-20T00:00:00Z", "-123f-"),
+            ("2026-07-22T00:00:00Z", "-1240-"),
+            ("2026-11-22T09:00:00Z", "-1240-"),
+            ("2027-06-13T00:00:00Z", "-1241-"),
+        ] {
+            let id = CallId::new(date.parse().unwrap(), 0, server).to_string();
+            assert!(id.contains(group), "{date}: {id}");
+        }
+    }
+
+    #[test]
+    fn other_identifiers_are_not_taken_for_call_ids() {
+        for text in [
+            "",
+            "15b58236-734f-4000-a5e8-78284068f5c7",
+            "c4504776-d91e-123b-29a7",
+            "c4504776-d91e-123b-29a7-56000429abcz",
+            "é4504776-d91e-123b-29a7-56000429abc",
+        ] {
+            assert_eq!(CallId::decode(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn other_ids_look_like_the_documented_ones() {
+        let mut chance = Seed(1).chance(Purpose::Call, 0);
+        let uuid = cmiuuid(&mut chance);
+        assert_eq!((uuid.len(), &uuid[14..15]), (36, "4"));
+        let request = request_id(&mut chance);
+        assert!(request.len() == 43 && request.chars().all(|c| c.is_ascii_alphanumeric()));
+    }
+
+    proptest! {
+        #[test]
+        fn a_call_id_tells_what_it_was_made_from(ms in 0_i64..4_000_000_000_000, serial in 0_u64..100_000_000,
+                                                 mac in any::<[u8; 6]>(), clock_sequence in 0_u16..0x4000) {
+            let time = Moment::from_epoch_ms(ms).unwrap();
+            let made = CallId::new(time, serial, MediaServer { mac, clock_sequence });
+            prop_assert_eq!(CallId::decode(&made.to_string()), Some(made));
+        }
+    }
+}

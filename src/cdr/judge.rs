@@ -1,0 +1,421 @@
+//! The judge: what arrived, and everything worth remarking on, never just the first thing.
+//!
+//! In: the bytes of a JSON body, or the pairs of a query string. Out: a [`Judgement`]. The judge reads JSON as it was
+//! written, so a repeated name and the digits of a number are seen as they came.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::remark::{Code, Remark};
+use super::schema::{self, FIELDS, FIELDS_OF_OTHERS, Presence, Shape};
+use super::{Fields, Leg, values};
+use crate::json::{self, Document};
+
+/// What arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The CDR this program exists for.
+    OutgoingMissed,
+    /// Its companion: the leg that was answered.
+    OutgoingAnswered,
+    /// The CDR of a call that came in, missed or answered.
+    Incoming,
+    /// A live event: `type` is `event`.
+    LiveEvent,
+    /// A record of the REST API, which is no webhook at all.
+    RestRecord,
+    /// An object, but none of these.
+    Unknown,
+    /// Nothing that could be read as an object.
+    Unreadable,
+}
+
+impl Kind {
+    /// Whether it is a call detail record, of whatever call.
+    #[must_use]
+    pub fn is_cdr(self) -> bool {
+        matches!(self, Self::OutgoingMissed | Self::OutgoingAnswered | Self::Incoming)
+    }
+
+    /// Whether the documented fields of an outgoing CDR apply to it.
+    fn is_outgoing(self) -> bool {
+        matches!(self, Self::OutgoingMissed | Self::OutgoingAnswered)
+    }
+}
+
+/// Which generation of TeleCMI's payloads a CDR belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Generation {
+    /// As documented today. \[doc\]
+    Docs,
+    /// Typed as third parties see it live. \[seen\]
+    Live,
+    /// The nine-field form with `click_to_call`. \[doc\]
+    Legacy,
+}
+
+/// What arrived and what there is to say about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// What it is.
+    pub kind: Kind,
+    /// Which generation, for an outgoing CDR.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<Generation>,
+    /// Which leg, if it says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leg: Option<Leg>,
+    /// Every remark, in the order of the fields.
+    pub remarks: Vec<Remark>,
+}
+
+/// A verdict, and the fields it was reached from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The fields, if there was an object. From JSON they are typed as they came, from a query string as documented,
+    /// where the text allows it; of a repeated name the last one counts.
+    pub fields: Option<Fields>,
+}
+
+impl Judgement {
+    /// The judgement on something that holds no object.
+    #[must_use]
+    pub fn unreadable(remarks: Vec<Remark>) -> Self {
+        Self {
+            verdict: Verdict { kind: Kind::Unreadable, generation: None, leg: None, remarks },
+            fields: None,
+        }
+    }
+}
+
+/// Judges a body that should be JSON.
+#[must_use]
+pub fn judge_json(bytes: &[u8]) -> Judgement {
+    let members = match json::document(bytes) {
+        Ok(Document::Object(members)) => members,
+        Ok(Document::Other(what)) => {
+            let text = format!("JSON, but not an object: {what}");
+            return Judgement::unreadable(vec![Remark::new(Code::NotAnObject, text)]);
+        }
+        Err(fault) => return Judgement::unreadable(vec![not_json(bytes, &fault)]),
+    };
+    let mut remarks = Vec::new();
+    let mut fields = Fields::new();
+    for member in &members {
+        // The scanner has accepted the value; serde_json refuses only what no value can hold, like 1e999.
+        let value = serde_json::from_str(member.raw)
+            .unwrap_or_else(|_| Value::String(json::unquoted(&format!("\"{}\"", member.raw))));
+        if member.kind == json::Kind::Number
+            && let Some(text) = values::inexact(member.raw)
+        {
+            remarks.push(Remark::on(&member.name, Code::InexactNumber, text));
+        }
+        if fields.insert(member.name.clone(), value).is_some() {
+            remarks.push(repeated(&member.name));
+        }
+    }
+    judge_fields(fields, remarks)
+}
+
+/// Judges the pairs of a query string or a form, decoded, in order. `name[key]=value` is read as an object, the way
+/// Node's `qs` writes one. \[unknown: GET is specified nowhere\]
+#[must_use]
+pub fn judge_pairs(pairs: &[(String, String)]) -> Judgement {
+    let mut remarks = Vec::new();
+    let mut fields = Fields::new();
+    for (name, text) in pairs {
+        if let Some((base, key)) = bracketed(name) {
+            let object = fields.entry(base).or_insert_with(|| Value::Object(Fields::new()));
+            let before = object.as_object_mut().map(|object| object.insert(key.to_owned(), text.as_str().into()));
+            if before != Some(None) {
+                remarks.push(repeated(name));
+            }
+            continue;
+        }
+        if fields.insert(name.clone(), restored(name, text)).is_some() {
+            remarks.push(repeated(name));
+        }
+    }
+    judge_fields(fields, remarks)
+}
+
+fn repeated(name: &str) -> Remark {
+    Remark::on(name, Code::DuplicateKey, "stands there more than once; most readers keep the last one")
+}
+
+/// `extra_params[crm]` taken apart, if what stands before the bracket is a documented field.
+fn bracketed(name: &str) -> Option<(&str, &str)> {
+    let (base, key) = name.strip_suffix(']')?.split_once('[')?;
+    schema::documented(base).map(|_| (base, key))
+}
+
+/// The text of a query parameter with its documented type given back, if it is written as that type would be.
+fn restored(name: &str, text: &str) -> Value {
+    let same = |value: Value| (value.to_string() == text).then_some(value);
+    match schema::documented(name).map(|field| field.shape) {
+        Some(Shape::Number) => text.parse::<u64>().ok().map(Value::from).and_then(same),
+        Some(Shape::Boolean) => text.parse::<bool>().ok().map(Value::from),
+        Some(Shape::String) | None => None,
+    }
+    .unwrap_or_else(|| text.into())
+}
+
+fn not_json(bytes: &[u8], fault: &json::Fault) -> Remark {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Remark::new(Code::Empty, "an empty body");
+    }
+    if looks_like_javascript(bytes) {
+        let text = format!("a JavaScript literal, not JSON: {fault}");
+        return Remark::new(Code::JsLiteral, text);
+    }
+    Remark::new(Code::NotJson, format!("not JSON: {fault}"))
+}
+
+/// Whether an object starts with a bare or single-quoted name and a colon, as the samples on TeleCMI's page do.
+fn looks_like_javascript(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(512)]);
+    let Some(inner) = text.trim_start().strip_prefix('{') else {
+        return false;
+    };
+    let Some((name, _)) = inner.split_once(':') else {
+        return false;
+    };
+    let name = name.trim();
+    let bare = name.strip_prefix('\'').and_then(|n| n.strip_suffix('\'')).unwrap_or(name);
+    !bare.is_empty() && bare.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '$')
+}
+
+fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {
+    let kind = kind_of(&fields);
+    let leg = match word(&fields, "leg") {
+        Some("a") => Some(Leg::A),
+        Some("b") => Some(Leg::B),
+        _ => None,
+    };
+    let mut generation = None;
+    match kind {
+        Kind::LiveEvent => remarks.push(Remark::new(Code::OtherKind, "a live event, not a CDR")),
+        Kind::RestRecord => {
+            remarks.push(Remark::new(Code::OtherKind, "a record of the REST API, not a webhook"));
+        }
+        Kind::Incoming => {
+            remarks.push(Remark::new(Code::OtherKind, "the CDR of an incoming call, which has a webhook of its own"));
+        }
+        Kind::Unknown if resemblance(&fields) < RESEMBLES => {
+            remarks.push(Remark::new(Code::OtherKind, "no notification of TeleCMI's that we know"));
+        }
+        _ => {
+            let found = generation_of(&fields);
+            generation = kind.is_outgoing().then_some(found);
+            remarks.extend(remarks_on_fields(&fields, found, kind));
+        }
+    }
+    Judgement {
+        verdict: Verdict { kind, generation, leg, remarks },
+        fields: Some(fields),
+    }
+}
+
+/// How many fields of the documented CDR an object must have to be measured against it.
+const RESEMBLES: usize = 4;
+
+fn resemblance(fields: &Fields) -> usize {
+    FIELDS.iter().filter(|field| fields.contains_key(field.name)).count()
+}
+
+fn word<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
+    fields.get(name).and_then(Value::as_str)
+}
+
+/// Names what arrived. A field that is missing or mistyped is given the benefit of the doubt, so that it gets its own
+/// remark; a field with another word in it is not.
+fn kind_of(fields: &Fields) -> Kind {
+    let says = |name: &str, expected: &str| word(fields, name).is_none_or(|found| found == expected);
+    if word(fields, "type") == Some("event") {
+        return Kind::LiveEvent;
+    }
+    if fields.contains_key("cmiuid") || (fields.contains_key("billedsec") && !fields.contains_key("cmiuuid")) {
+        return Kind::RestRecord;
+    }
+    if word(fields, "direction") == Some("inbound") && says("type", "cdr") {
+        return Kind::Incoming;
+    }
+    if resemblance(fields) < RESEMBLES || !says("type", "cdr") || !says("direction", "outbound") {
+        return Kind::Unknown;
+    }
+    match word(fields, "status") {
+        None | Some("missed") => Kind::OutgoingMissed,
+        Some("answered") => Kind::OutgoingAnswered,
+        Some(_) => Kind::Unknown,
+    }
+}
+
+fn generation_of(fields: &Fields) -> Generation {
+    let has = |name: &str| fields.contains_key(name);
+    let number = fields.get("virtual_number").is_some_and(Value::is_number);
+    let object = fields.get("extra_params").is_some_and(Value::is_object);
+    if !has("leg") && !has("call_id") && (has("click_to_call") || !has("virtual_number")) {
+        Generation::Legacy
+    } else if number || object || matches!(word(fields, "custom"), Some("none" | "false")) {
+        Generation::Live
+    } else {
+        Generation::Docs
+    }
+}
+
+/// Whether a field must stand, or may stand, in a CDR of this kind and generation.
+fn place(presence: Presence, generation: Generation, kind: Kind) -> (bool, bool) {
+    let legacy = generation == Generation::Legacy;
+    let answered = kind == Kind::OutgoingAnswered;
+    match presence {
+        Presence::Always => (true, true),
+        Presence::NotLegacy => (!legacy, !legacy),
+        Presence::Click2call => (false, !legacy),
+        Presence::Answered => (answered, answered),
+        Presence::Recorded => (false, answered),
+        Presence::Legacy => (legacy, legacy),
+    }
+}
+
+fn remarks_on_fields(fields: &Fields, generation: Generation, kind: Kind) -> Vec<Remark> {
+    let mut remarks = Vec::new();
+    for field in &FIELDS {
+        let (must, may) = place(field.presence, generation, kind);
+        match fields.get(field.name) {
+            None if must => remarks.push(Remark::on(field.name, Code::Missing, "not there")),
+            None => {}
+            Some(_) if !may => {
+                let text = format!("does not belong here: it stands in {}", field.presence.words());
+                remarks.push(Remark::on(field.name, Code::Unexpected, text));
+            }
+            Some(value) => remarks.extend(values::remark(field, value, fields)),
+        }
+    }
+    for (one, other) in [("request_id", "extra_params"), ("extra_params", "request_id")] {
+        if generation != Generation::Legacy && fields.contains_key(one) && !fields.contains_key(other) {
+            let text = format!("not there, although {one} is: click2call sends both");
+            remarks.push(Remark::on(other, Code::Missing, text));
+        }
+    }
+    for name in fields.keys().filter(|name| schema::documented(name).is_none()) {
+        remarks.push(if FIELDS_OF_OTHERS.contains(&name.as_str()) {
+            Remark::on(name, Code::Unexpected, "belongs to other notifications of TeleCMI's")
+        } else {
+            Remark::on(name, Code::Unknown, "not documented")
+        });
+    }
+    remarks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cdr::account::{Account, AccountOptions};
+    use crate::cdr::edit::Edit;
+    use crate::cdr::story::{CATALOGUE, CallIds, CallsAt, Choice, Setting, tell};
+    use crate::cdr::{Outcome, Payload, Shape as Typing};
+    use crate::clock::Moment;
+    use crate::seed::Seed;
+    use proptest::prelude::*;
+
+    fn setting(seed: u64, shape: Typing, call_ids: CallIds) -> Setting {
+        Setting {
+            account: Account::new(&AccountOptions::default(), Seed(seed)),
+            shape,
+            call_ids,
+            calls_at: CallsAt::Start(Moment::from_epoch_ms(1_795_338_000_000).unwrap()),
+            seed: Seed(seed),
+        }
+    }
+
+    /// The judgement on a text, a remark a line.
+    fn said(body: &str) -> String {
+        let verdict = judge_json(body.as_bytes()).verdict;
+        let mut lines = vec![format!("{:?} {:?} {:?}", verdict.kind, verdict.generation, verdict.leg)];
+        for remark in verdict.remarks {
+            let field = remark.field.as_ref().map_or("-", |field| field.as_it_came());
+            lines.push(format!("{:?} {field}: {}", remark.code, remark.text.as_it_came()));
+        }
+        lines.join("\n")
+    }
+
+    #[test]
+    fn relatives_are_named() {
+        insta::assert_snapshot!(said(r#"{"type":"event","app_id":1,"status":"started","leg":"b","direction":"outbound"}"#), @"");
+        insta::assert_snapshot!(said(r#"{"type":"cdr","direction":"inbound","from":1,"to":2,"status":"missed","appid":1,"waitedsec":3}"#), @"");
+        insta::assert_snapshot!(said(r#"{"cmiuid":"x","agent":"a","duration":3,"billedsec":1}"#), @"");
+        insta::assert_snapshot!(said(r#"{"hello":"world"}"#), @"");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_too() {
+        insta::assert_snapshot!(said("[1]"), @"");
+        insta::assert_snapshot!(said(" "), @"");
+        insta::assert_snapshot!(said("{\n virtual_number: '44'}"), @"");
+        insta::assert_snapshot!(said("{'leg': 'a'}"), @"");
+        insta::assert_snapshot!(said("{\"leg\": a}"), @"");
+    }
+
+    #[test]
+    fn every_remark_is_made_not_just_the_first() {
+        insta::assert_snapshot!(said(r#"{"type":"cdr","appid":2222223.0,"appid":2222223,"to":"+442079460001","cmiuuid":"x",
+            "status":"missed","user":"agent","time":1650628175,"direction":"outbound","leg":"c","hangup_reason":"sent_bye",
+            "virtual_number":442079460001,"custom":null,"request_id":"r","answeredsec":3,"team":"x","colour":"red"}"#), @"");
+    }
+
+    proptest! {
+        #[test]
+        fn every_generated_cdr_conforms_as_json_and_as_pairs(seed in any::<u64>(), n in 0_u64..2_000_000, which in 0..CATALOGUE.len()) {
+            let setting = setting(seed, Typing::Docs, if n % 2 == 0 { CallIds::Shared } else { CallIds::PerLeg });
+            for told in tell(Choice::Story(&CATALOGUE[which]), n, &setting).1 {
+                let judged = judge_json(&told.payload.json(Typing::Docs));
+                prop_assert_eq!(&judged.verdict.remarks, &vec![]);
+                let fields = told.payload.fields(Typing::Docs);
+                let pairs: Vec<_> = fields.iter().map(|(name, value)| {
+                    (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+                }).collect();
+                prop_assert_eq!(judge_pairs(&pairs), Judgement { fields: Some(fields), ..judged.clone() });
+                let kind = match &told.payload {
+                    Payload::Outgoing(cdr) if cdr.outcome != Outcome::Missed => Kind::OutgoingAnswered,
+                    _ => Kind::OutgoingMissed,
+                };
+                prop_assert_eq!(judged.verdict.kind, kind);
+            }
+        }
+
+        #[test]
+        fn live_typing_is_recognised(seed in any::<u64>(), n in any::<u32>()) {
+            let setting = setting(seed, Typing::Live, CallIds::Shared);
+            let told = tell(Choice::Mixture, n.into(), &setting).1;
+            let judged = judge_json(&told[0].payload.json(Typing::Live)).verdict;
+            prop_assert_eq!(judged.generation, Some(Generation::Live));
+            prop_assert!(judged.remarks.iter().all(|remark| remark.code == Code::Retyped));
+        }
+
+        #[test]
+        fn an_edit_is_reported_as_exactly_that_edit(seed in any::<u64>(), which in 0..13_usize, how in 0..3) {
+            let told = tell(Choice::Story(&CATALOGUE[0]), 0, &setting(seed, Typing::Docs, CallIds::Shared)).1;
+            let mut fields = told[0].payload.fields(Typing::Docs);
+            let name = FIELDS[which].name;
+            let (edit, code) = match how {
+                0 => (Edit::unset(name).unwrap(), Code::Missing),
+                1 => (Edit::set_json(&format!("{name}=null")).unwrap(), Code::Retyped),
+                _ => (Edit::set(&format!("{name}x=1")).unwrap(), Code::Unknown),
+            };
+            edit.apply(&mut fields);
+            let verdict = judge_json(&serde_json::to_vec(&fields).unwrap()).verdict;
+            let seen: Vec<_> = verdict.remarks.iter().map(|r| (r.code, r.field.as_ref().unwrap().as_it_came())).collect();
+            let field = if how == 2 { format!("{name}x") } else { name.to_owned() };
+            prop_assert_eq!(seen, [(code, field.as_str())]);
+        }
+
+        #[test]
+        fn no_input_makes_the_judge_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = judge_json(&body);
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! What TeleCMI says. Pure: no input or output, no async, no terminal.
+//!
+//! The types of an outgoing CDR, in the documented order of fields. [`schema`] holds the documented fields as one table
+//! and judges what arrived, [`story`] is the catalogue of scenarios, [`account`] says who calls whom, [`ids`] makes
+//! identifiers, [`edit`] changes payloads on purpose.
+//!
+//! Facts about TeleCMI carry a [`Grade`], written in brackets in doc comments: \[doc\], \[seen\], \[calc\],
+//! \[inferred\], \[unknown\].
+
+pub mod account;
+pub mod edit;
+pub mod ids;
+pub mod judge;
+pub mod remark;
+pub mod schema;
+pub mod story;
+pub mod values;
+
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::clock::Moment;
+
+/// A payload's fields by name, in order.
+pub type Fields = Map<String, Value>;
+
+/// How well a fact about TeleCMI is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Grade {
+    /// TeleCMI's own documentation or example servers.
+    Doc,
+    /// Third parties report it from a live account.
+    Seen,
+    /// Computed from the documented samples.
+    Calc,
+    /// Fits every sample, but nobody states it.
+    Inferred,
+    /// Nobody public says.
+    Unknown,
+    /// Not TeleCMI's doing: what a stranger or a broken network sends.
+    Hostile,
+}
+
+impl Grade {
+    /// The word in brackets: `doc`, `seen` …
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Doc => "doc",
+            Self::Seen => "seen",
+            Self::Calc => "calc",
+            Self::Inferred => "inferred",
+            Self::Unknown => "unknown",
+            Self::Hostile => "hostile",
+        }
+    }
+}
+
+/// Which side of the call a CDR tells of. \[doc\]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Leg {
+    /// The agent (TeleCMI's "user"), rung first. \[seen\]
+    A,
+    /// The customer, dialled once the agent has picked up. \[seen\]
+    B,
+}
+
+impl Leg {
+    /// The documented value: `a` or `b`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::A => "a",
+            Self::B => "b",
+        }
+    }
+
+    /// Who is at the end of this leg.
+    #[must_use]
+    pub fn who(self) -> &'static str {
+        match self {
+            Self::A => "agent",
+            Self::B => "customer",
+        }
+    }
+}
+
+/// Why a leg ended. \[doc\]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HangupReason {
+    /// This endpoint hung up an answered call.
+    SentBye,
+    /// The other side hung up an answered call.
+    RecvBye,
+    /// The platform stopped the ringing: nobody answered.
+    RecvCancel,
+    /// The endpoint declined: busy, rejected or off.
+    SentReject,
+}
+
+impl HangupReason {
+    /// All four documented reasons.
+    pub const ALL: [Self; 4] = [Self::SentBye, Self::RecvBye, Self::RecvCancel, Self::SentReject];
+
+    /// The documented value.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::SentBye => "sent_bye",
+            Self::RecvBye => "recv_bye",
+            Self::RecvCancel => "recv_cancel",
+            Self::SentReject => "sent_reject",
+        }
+    }
+
+    /// What happened, in two words.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::SentBye => "hung up here",
+            Self::RecvBye => "other side hung up",
+            Self::RecvCancel => "rang out",
+            Self::SentReject => "declined or busy",
+        }
+    }
+
+    /// Whether it can end a leg that nobody answered. \[inferred, strong\]
+    #[must_use]
+    pub fn fits_missed(self) -> bool {
+        matches!(self, Self::RecvCancel | Self::SentReject)
+    }
+
+    /// Reads the documented value.
+    #[must_use]
+    pub fn read(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.word() == word)
+    }
+}
+
+/// How a leg came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nobody answered. \[doc\]
+    Missed,
+    /// Somebody did, for this many seconds: leg `a` of a call whose customer did not. \[seen\]
+    Answered {
+        /// The documented `answeredsec`.
+        seconds: u32,
+    },
+}
+
+/// What only a call placed through click2call carries. \[doc\]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Click2call {
+    /// Ties the legs of one call together; the click2call API answered with it. \[seen\]
+    pub request_id: String,
+    /// The caller's own parameters, as JSON text.
+    pub extra_params: String,
+}
+
+/// The CDR of one leg of an outgoing call, in the documented order of fields.
+///
+/// It is always valid: payloads that are not come from [`edit`], from files or from suite cases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutgoingCdr {
+    /// The caller ID of the call.
+    pub virtual_number: u64,
+    /// The call's identifier, see [`ids::CallId`].
+    pub call_id: String,
+    /// The account's own parameters, echoed from the dashboard.
+    pub custom: String,
+    /// Which leg this tells of.
+    pub leg: Leg,
+    /// The account.
+    pub app_id: u64,
+    /// The number that was rung: the agent's device on leg `a`, the customer on leg `b`. \[inferred\]
+    pub to: u64,
+    /// The leg's identifier, a UUID v4. \[calc\]
+    pub cmiuuid: String,
+    /// `missed`, or `answered` for the companion leg.
+    pub outcome: Outcome,
+    /// `<extension>_<appid>`. \[doc\]
+    pub user: String,
+    /// The start of the call, despite the page's "time the call was missed". \[seen, calc\]
+    pub time: Moment,
+    /// Why the leg ended.
+    pub hangup_reason: HangupReason,
+    /// Present when the call was placed through click2call.
+    pub click2call: Option<Click2call>,
+}
+
+/// The nine-field body of an older generation, without leg and `call_id`. \[doc\]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LegacyCdr {
+    /// The account.
+    pub app_id: u64,
+    /// The number that was rung.
+    pub to: u64,
+    /// The call's identifier.
+    pub cmiuuid: String,
+    /// `<extension>_<appid>`.
+    pub user: String,
+    /// The start of the call.
+    pub time: Moment,
+}
+
+/// What one delivery carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// The documented CDR.
+    Outgoing(OutgoingCdr),
+    /// The older nine-field one.
+    Legacy(LegacyCdr),
+}
+
+/// How the fields are typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Shape {
+    /// As documented: `virtual_number` and `extra_params` are strings. \[doc\]
+    #[default]
+    Docs,
+    /// As seen live: `virtual_number` is a number, `extra_params` an object. \[seen\]
+    Live,
+}
+
+impl Payload {
+    /// The payload as compact JSON in the documented key order.
+    #[must_use]
+    pub fn json(&self, shape: Shape) -> Vec<u8> {
+        // Strings, integers and text that was parsed before cannot fail to serialise.
+        serde_json::to_vec(&Shaped(self, shape)).unwrap_or_default()
+    }
+
+    /// The payload as fields, for a query string or for edits.
+    #[must_use]
+    pub fn fields(&self, shape: Shape) -> Fields {
+        match serde_json::from_slice(&self.json(shape)) {
+            Ok(Value::Object(fields)) => fields,
+            _ => Fields::new(),
+        }
+    }
+}
+
+/// A payload with the typing it is written in.
+struct Shaped<'a>(&'a Payload, Shape);
+
+impl Serialize for Shaped<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Payload::Outgoing(cdr) => cdr.write(self.1, serializer),
+            Payload::Legacy(cdr) => cdr.write(serializer),
+        }
+    }
+}
+
+impl OutgoingCdr {
+    fn write<S: Serializer>(&self, shape: Shape, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        match shape {
+            Shape::Docs => map.serialize_entry("virtual_number", &self.virtual_number.to_string())?,
+            Shape::Live => map.serialize_entry("virtual_number", &self.virtual_number)?,
+        }
+        map.serialize_entry("call_id", &self.call_id)?;
+        map.serialize_entry("custom", &self.custom)?;
+        map.serialize_entry("leg", self.leg.word())?;
+        map.serialize_entry("type", "cdr")?;
+        map.serialize_entry("appid", &self.app_id)?;
+        map.serialize_entry("to", &self.to)?;
+        map.serialize_entry("cmiuuid", &self.cmiuuid)?;
+        match self.outcome {
+            Outcome::Missed => map.serialize_entry("status", "missed")?,
+            Outcome::Answered { .. } => map.serialize_entry("status", "answered")?,
+        }
+        map.serialize_entry("user", &self.user)?;
+        map.serialize_entry("time", &self.time.epoch_ms())?;
+        map.serialize_entry("direction", "outbound")?;
+        if let Outcome::Answered { seconds } = self.outcome {
+            map.serialize_entry("answeredsec", &seconds)?;
+        }
+        map.serialize_entry("hangup_reason", self.hangup_reason.word())?;
+        if let Some(click2call) = &self.click2call {
+            map.serialize_entry("request_id", &click2call.request_id)?;
+            let parsed = serde_json::from_str::<&RawValue>(&click2call.extra_params);
+            match (shape, parsed) {
+                (Shape::Live, Ok(object)) => map.serialize_entry("extra_params", object)?,
+                _ => map.serialize_entry("extra_params", &click2call.extra_params)?,
+            }
+        }
+        map.end()
+    }
+}
+
+impl LegacyCdr {
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(9))?;
+        map.serialize_entry("type", "cdr")?;
+        map.serialize_entry("appid", &self.app_id)?;
+        map.serialize_entry("to", &self.to)?;
+        map.serialize_entry("cmiuuid", &self.cmiuuid)?;
+        map.serialize_entry("status", "missed")?;
+        map.serialize_entry("user", &self.user)?;
+        map.serialize_entry("time", &self.time.epoch_ms())?;
+        map.serialize_entry("direction", "outbound")?;
+        map.serialize_entry("click_to_call", "true")?;
+        map.end()
+    }
+}

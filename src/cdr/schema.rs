@@ -1,0 +1,150 @@
+//! The documented fields as one table, which the judge, `--set` and the README read.
+
+use super::Grade;
+
+/// The JSON type of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Text in quotes.
+    String,
+    /// A JSON number; all of TeleCMI's are whole, and `to` and `time` do not fit 32 bits.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+}
+
+impl Shape {
+    /// The type's name in JSON's words.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::Number => "number",
+            Self::Boolean => "boolean",
+        }
+    }
+}
+
+/// In which outgoing CDRs a field stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// In every CDR of every generation.
+    Always,
+    /// In every CDR but the nine-field legacy one.
+    NotLegacy,
+    /// Only in calls placed through click2call; absent otherwise, not null. \[doc\]
+    Click2call,
+    /// Only in answered CDRs.
+    Answered,
+    /// Only in the answered CDR of leg `b`, and not always.
+    Recorded,
+    /// Only in the nine-field legacy CDR.
+    Legacy,
+}
+
+impl Presence {
+    /// When the field stands there, in words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::NotLegacy => "always, but not in legacy CDRs",
+            Self::Click2call => "click2call calls",
+            Self::Answered => "answered CDRs",
+            Self::Recorded => "answered CDRs of leg b",
+            Self::Legacy => "legacy CDRs",
+        }
+    }
+}
+
+/// One documented field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// Its documented type.
+    pub shape: Shape,
+    /// When it is there.
+    pub presence: Presence,
+    /// What it means.
+    pub meaning: &'static str,
+    /// How well that is known.
+    pub grade: Grade,
+}
+
+const fn field(
+    name: &'static str,
+    shape: Shape,
+    presence: Presence,
+    grade: Grade,
+    meaning: &'static str,
+) -> Field {
+    Field { name, shape, presence, meaning, grade }
+}
+
+/// The fields of an outgoing CDR: the fifteen of the documented missed CDR in its order, then those of its relatives.
+pub const FIELDS: [Field; 19] = {
+    use Grade::{Doc, Inferred, Seen};
+    use Presence::{Always, Answered, Click2call, Legacy, NotLegacy, Recorded};
+    use Shape::{Boolean, Number, String};
+    [
+        field("virtual_number", String, NotLegacy, Doc, "the caller ID of the call; a number live"),
+        field("call_id", String, NotLegacy, Doc, "the call; whether its legs share it is disputed"),
+        field("custom", String, NotLegacy, Doc, "your parameters from the dashboard; `none` or `false` live when unset"),
+        field("leg", String, NotLegacy, Doc, "`a` is the agent, `b` the customer"),
+        field("type", String, Always, Doc, "`cdr`; a live event says `event`"),
+        field("appid", Number, Always, Doc, "your app id"),
+        field("to", Number, Always, Inferred, "the number that was rung; does not fit 32 bits"),
+        field("cmiuuid", String, Always, Doc, "this leg, and no other"),
+        field("status", String, Always, Doc, "`missed`"),
+        field("user", String, Always, Doc, "`<extension>_<appid>`"),
+        field("time", Number, Always, Seen, "the start of the call, in epoch milliseconds"),
+        field("direction", String, Always, Doc, "`outbound`"),
+        field("hangup_reason", String, NotLegacy, Doc, "`recv_cancel` rang out, `sent_reject` declined; `sent_bye` and `recv_bye` need an answered call"),
+        field("request_id", String, Click2call, Doc, "ties the legs of a click2call together"),
+        field("extra_params", String, Click2call, Doc, "your click2call parameters as JSON text; an object live"),
+        field("answeredsec", Number, Answered, Doc, "how long the leg was answered, in seconds"),
+        field("record", Boolean, Recorded, Doc, "whether the call was recorded"),
+        field("filename", String, Recorded, Doc, "the recording's name"),
+        field("click_to_call", String, Legacy, Doc, "`true`, as a string"),
+    ]
+};
+
+/// Fields of a missed CDR's relatives, which people expect in it in vain. \[doc\]
+pub const FIELDS_OF_OTHERS: [&str; 12] = [
+    "from",
+    "team",
+    "voicemail",
+    "waitedsec",
+    "conversation_uuid",
+    "app_id",
+    "callerid",
+    "cmiuid",
+    "agent",
+    "duration",
+    "billedsec",
+    "name",
+];
+
+/// The documented field of that name.
+#[must_use]
+pub fn documented(name: &str) -> Option<&'static Field> {
+    FIELDS.iter().find(|field| field.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_begins_with_the_documented_fifteen() {
+        let names: Vec<_> = FIELDS[..15].iter().map(|field| field.name).collect();
+        assert_eq!(
+            names.join(" "),
+            "virtual_number call_id custom leg type appid to cmiuuid status user time direction \
+             hangup_reason request_id extra_params"
+        );
+        let legacy = FIELDS.iter().filter(|f| matches!(f.presence, Presence::Always | Presence::Legacy));
+        assert_eq!(legacy.count(), 9);
+    }
+}

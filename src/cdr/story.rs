@@ -1,0 +1,470 @@
+//! The catalogue of scenarios: what happened on the phone, and which CDRs tell of it, in which order.
+
+use std::time::Duration;
+
+use rand::RngExt as _;
+
+use super::account::{Account, DOCUMENTED_APP_ID, DOCUMENTED_CUSTOM, DOCUMENTED_EXTRA_PARAMS, LIVE_CUSTOM};
+use super::ids::{self, CallId};
+use super::{Click2call, Grade, HangupReason, LegacyCdr, Leg, Outcome, OutgoingCdr, Payload, Shape};
+use crate::clock::Moment;
+use crate::seed::{Chance, Purpose, Seed};
+
+/// A scenario: a name, what happened, and the CDRs it makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Story {
+    /// The name people type.
+    pub name: &'static str,
+    /// What happened, in one clause.
+    pub summary: &'static str,
+    /// The CDRs, in the order they are delivered.
+    pub plan: Plan,
+    /// How well it is known that TeleCMI behaves like this.
+    pub grade: Grade,
+    /// What is not known, where something is not.
+    pub caveat: Option<&'static str>,
+    /// How often it happens among a hundred calls of the mixture.
+    pub weight: u32,
+}
+
+/// What a story delivers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plan {
+    /// The legs of a call placed through click2call.
+    Click2call(&'static [Ring]),
+    /// The legs of a call dialled on a softphone: no `request_id`, no `extra_params`. \[doc\]
+    Softphone(&'static [Ring]),
+    /// One of the documented samples, as it stands.
+    Documented(Leg),
+    /// The nine-field body.
+    Legacy,
+}
+
+/// One leg that rang.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ring {
+    /// Whose phone.
+    pub leg: Leg,
+    /// How it ended.
+    pub end: End,
+    /// When its CDR follows the one before.
+    pub follows: Follows,
+}
+
+/// How a leg ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Nobody answered.
+    RangOut,
+    /// It was declined, or busy.
+    Declined,
+    /// It was answered, and ended when the other leg failed.
+    Answered,
+}
+
+/// When a CDR follows the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follows {
+    /// Nothing comes before it.
+    First,
+    /// Within a second or two: both legs end together.
+    AtOnce,
+    /// After ringing again for 10 to 40 seconds.
+    NextRing,
+}
+
+impl Ring {
+    const fn new(leg: Leg, end: End, follows: Follows) -> Self {
+        Self { leg, end, follows }
+    }
+
+    /// `a missed recv_cancel`, as the catalogue lists it.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let (status, reason) = match self.end {
+            End::RangOut => ("missed", HangupReason::RecvCancel),
+            End::Declined => ("missed", HangupReason::SentReject),
+            End::Answered => ("answered", HangupReason::RecvBye),
+        };
+        format!("{} {status} {}", self.leg.word(), reason.word())
+    }
+}
+
+/// Every scenario `send` can tell.
+pub const CATALOGUE: [Story; 10] = {
+    use End::{Answered, Declined, RangOut};
+    use Follows::{AtOnce, First, NextRing};
+    use Leg::{A, B};
+    const fn story(name: &'static str, weight: u32, grade: Grade, plan: Plan, summary: &'static str) -> Story {
+        Story { name, summary, plan, grade, caveat: None, weight }
+    }
+    const SOFTPHONE_LEG: Option<&str> = Some("nobody says which leg such a CDR names: b, the customer's, is our guess");
+    [
+        story("agent-no-answer", 35, Grade::Seen, Plan::Click2call(&[Ring::new(A, RangOut, First)]),
+              "the agent never picks up; the customer is never dialled"),
+        story("agent-rejected", 10, Grade::Inferred, Plan::Click2call(&[Ring::new(A, Declined, First)]),
+              "the agent declines, or is busy"),
+        story("customer-no-answer", 25, Grade::Seen,
+              Plan::Click2call(&[Ring::new(B, RangOut, First), Ring::new(A, Answered, AtOnce)]),
+              "the agent picks up, the customer does not"),
+        story("customer-rejected", 12, Grade::Seen,
+              Plan::Click2call(&[Ring::new(B, Declined, First), Ring::new(A, Answered, AtOnce)]),
+              "the agent picks up, the customer declines"),
+        story("followme-ghost", 3, Grade::Seen,
+              Plan::Click2call(&[Ring::new(A, RangOut, First), Ring::new(A, RangOut, NextRing)]),
+              "with follow-me a short ghost ring is told first, then the real one"),
+        Story { caveat: SOFTPHONE_LEG, ..story("softphone-no-answer", 10, Grade::Doc,
+              Plan::Softphone(&[Ring::new(B, RangOut, First)]),
+              "dialled on a softphone, nobody answers: no request_id, no extra_params") },
+        Story { caveat: SOFTPHONE_LEG, ..story("softphone-rejected", 5, Grade::Doc,
+              Plan::Softphone(&[Ring::new(B, Declined, First)]),
+              "dialled on a softphone, and declined") },
+        story("docs-leg-a", 0, Grade::Doc, Plan::Documented(A), "the documented sample of leg a, value for value"),
+        story("docs-leg-b", 0, Grade::Doc, Plan::Documented(B), "the documented sample of leg b, value for value"),
+        story("legacy", 0, Grade::Doc, Plan::Legacy, "the older nine-field body with click_to_call"),
+    ]
+};
+
+/// The names that stand for several scenarios, and what they stand for.
+pub const GROUPS: [(&str, &str); 4] = [
+    ("all", "every scenario, one after another"),
+    ("click2call", "the scenarios of calls placed through click2call"),
+    ("softphone", "the scenarios of calls dialled on a softphone"),
+    ("mix", "for each call one scenario, weighted as calls really end"),
+];
+
+/// What call n tells: one story, or one drawn from the mixture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// This one.
+    Story(&'static Story),
+    /// One drawn for each call.
+    Mixture,
+}
+
+/// The choices that a scenario's or group's name stands for; none if there is no such name.
+#[must_use]
+pub fn choices(name: &str) -> Vec<Choice> {
+    let belongs = |story: &Story| match name {
+        "all" => true,
+        "click2call" => matches!(story.plan, Plan::Click2call(_)),
+        "softphone" => matches!(story.plan, Plan::Softphone(_)),
+        _ => story.name == name,
+    };
+    if name == "mix" {
+        return vec![Choice::Mixture];
+    }
+    CATALOGUE.iter().filter(|story| belongs(story)).map(Choice::Story).collect()
+}
+
+/// Whether the legs of a call carry one `call_id` or two. Which is true is disputed, see the README.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CallIds {
+    /// One, as on the page.
+    #[default]
+    Shared,
+    /// One each.
+    PerLeg,
+}
+
+/// Everything but chance that the payloads follow from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Who calls.
+    pub account: Account,
+    /// How the fields are typed.
+    pub shape: Shape,
+    /// How many `call_id`s a call has.
+    pub call_ids: CallIds,
+    /// What the calls are dated from.
+    pub calls_at: CallsAt,
+    /// The seed.
+    pub seed: Seed,
+}
+
+/// What the calls are dated from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallsAt {
+    /// Every call starts at this time.
+    Start(Moment),
+    /// Every call's first leg has just ended at this time: it started as long before as it rang.
+    JustEnded(Moment),
+}
+
+/// One CDR of a story, and how long after the one before it is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// What is delivered.
+    pub payload: Payload,
+    /// The story's own gap before it.
+    pub gap: Duration,
+}
+
+/// Tells call `n`: which story it was, and its CDRs in order. The same setting and `n` give the same bytes.
+#[must_use]
+pub fn tell(choice: Choice, n: u64, setting: &Setting) -> (&'static Story, Vec<Told>) {
+    let story = match choice {
+        Choice::Story(story) => story,
+        Choice::Mixture => drawn(setting.seed, n),
+    };
+    let told = match story.plan {
+        Plan::Click2call(rings) => Call::new(n, setting).tell(rings, true),
+        Plan::Softphone(rings) => Call::new(n, setting).tell(rings, false),
+        Plan::Documented(leg) => alone(Payload::Outgoing(documented(leg))),
+        Plan::Legacy => alone(Payload::Legacy(Call::new(n, setting).legacy())),
+    };
+    (story, told)
+}
+
+fn alone(payload: Payload) -> Vec<Told> {
+    vec![Told { payload, gap: Duration::ZERO }]
+}
+
+fn drawn(seed: Seed, n: u64) -> &'static Story {
+    let total: u32 = CATALOGUE.iter().map(|story| story.weight).sum();
+    let mut ticket = seed.chance(Purpose::Mixture, n).random_range(0..total);
+    CATALOGUE
+        .iter()
+        .find(|story| {
+            let hit = ticket < story.weight;
+            ticket = ticket.saturating_sub(story.weight);
+            hit
+        })
+        .unwrap_or(&CATALOGUE[0])
+}
+
+/// One of the two samples on TeleCMI's page, value for value. They are two calls, not the legs of one. \[calc\]
+#[must_use]
+pub fn documented(leg: Leg) -> OutgoingCdr {
+    let (to, cmiuuid, time, hangup_reason, request_id) = match leg {
+        Leg::A => (
+            442_000_000_000,
+            "15b58236-734f-4000-a5e8-78284068f5c7",
+            1_650_628_175_336,
+            HangupReason::RecvCancel,
+            "D8qpRb27mpXEYgEdAMY6arnQ2ONAB04Y86QrfKbOWZQ",
+        ),
+        Leg::B => (
+            442_000_000_001,
+            "7686c396-ecdf-436d-9633-94c307f093e7",
+            1_650_628_237_610,
+            HangupReason::SentReject,
+            "bsGsOLY9QBUc6URW5olXiGmO58cDH6X3VetRFjZjfKS",
+        ),
+    };
+    OutgoingCdr {
+        virtual_number: 440_000_000_000,
+        call_id: "c4504776-d91e-123b-29a7-56000429abc3".to_owned(),
+        custom: DOCUMENTED_CUSTOM.to_owned(),
+        leg,
+        app_id: DOCUMENTED_APP_ID,
+        to,
+        cmiuuid: cmiuuid.to_owned(),
+        outcome: Outcome::Missed,
+        user: format!("202_{DOCUMENTED_APP_ID}"),
+        // A constant of the year 2022.
+        time: Moment::from_epoch_ms(time).unwrap_or_else(|| unreachable!("2022 is a valid year")),
+        hangup_reason,
+        click2call: Some(Click2call {
+            request_id: request_id.to_owned(),
+            extra_params: DOCUMENTED_EXTRA_PARAMS.to_owned(),
+        }),
+    }
+}
+
+/// One call as it is told: what all of its legs share.
+struct Call<'a> {
+    setting: &'a Setting,
+    chance: Chance,
+    serial: u64,
+    customer: u64,
+    request_id: String,
+    /// How long the leg rang that ended the call.
+    ring: Duration,
+    start: Moment,
+}
+
+impl<'a> Call<'a> {
+    fn new(n: u64, setting: &'a Setting) -> Self {
+        let mut chance = setting.seed.chance(Purpose::Call, n);
+        let customer = setting.account.customer(&mut chance);
+        let request_id = ids::request_id(&mut chance);
+        let ring = Duration::from_millis(chance.random_range(10_000..60_000));
+        let start = match setting.calls_at {
+            CallsAt::Start(start) => start,
+            CallsAt::JustEnded(end) => end.before(ring),
+        };
+        Self { setting, chance, serial: n, customer, request_id, ring, start }
+    }
+
+    fn tell(&mut self, rings: &[Ring], click2call: bool) -> Vec<Told> {
+        (0_u64..).zip(rings).map(|(leg, ring)| self.tell_ring(leg, *ring, click2call)).collect()
+    }
+
+    fn tell_ring(&mut self, index: u64, ring: Ring, click2call: bool) -> Told {
+        let gap = match ring.follows {
+            Follows::First => Duration::ZERO,
+            Follows::AtOnce => Duration::from_millis(self.chance.random_range(400..2_000)),
+            Follows::NextRing => Duration::from_millis(self.chance.random_range(10_000..40_000)),
+        };
+        // Legs of one call start together \[seen\]; only a second ring of the same phone starts later.
+        let time = match ring.follows {
+            Follows::NextRing => self.start.after(Duration::from_millis(self.chance.random_range(2_000..5_000))),
+            Follows::First | Follows::AtOnce => self.start,
+        };
+        let (outcome, hangup_reason) = match ring.end {
+            End::RangOut => (Outcome::Missed, HangupReason::RecvCancel),
+            End::Declined => (Outcome::Missed, HangupReason::SentReject),
+            // The agent listened while the customer's phone rang.
+            End::Answered => {
+                let seconds = u32::try_from(self.ring.as_secs()).unwrap_or(0);
+                (Outcome::Answered { seconds }, HangupReason::RecvBye)
+            }
+        };
+        let account = &self.setting.account;
+        let click2call = click2call.then(|| Click2call {
+            request_id: self.request_id.clone(),
+            extra_params: account.extra_params.clone(),
+        });
+        let payload = Payload::Outgoing(OutgoingCdr {
+            virtual_number: account.virtual_number,
+            call_id: self.call_id(index),
+            custom: self.custom(),
+            leg: ring.leg,
+            app_id: account.app_id,
+            to: if ring.leg == Leg::A { account.device } else { self.customer },
+            cmiuuid: ids::cmiuuid(&mut self.chance),
+            outcome,
+            user: account.user.clone(),
+            time,
+            hangup_reason,
+            click2call,
+        });
+        Told { payload, gap }
+    }
+
+    fn call_id(&self, leg: u64) -> String {
+        // Four serial numbers a call, so that no leg's identifier is another call's.
+        let own = match self.setting.call_ids {
+            CallIds::Shared => 0,
+            CallIds::PerLeg => leg,
+        };
+        CallId::new(self.start, self.serial * 4 + own, self.setting.account.server).to_string()
+    }
+
+    fn custom(&self) -> String {
+        let unset = match self.setting.shape {
+            Shape::Docs => DOCUMENTED_CUSTOM,
+            Shape::Live => LIVE_CUSTOM,
+        };
+        self.setting.account.custom.clone().unwrap_or_else(|| unset.to_owned())
+    }
+
+    fn legacy(&mut self) -> LegacyCdr {
+        LegacyCdr {
+            app_id: self.setting.account.app_id,
+            to: self.customer,
+            cmiuuid: ids::cmiuuid(&mut self.chance),
+            user: self.setting.account.user.clone(),
+            time: self.start,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cdr::account::AccountOptions;
+    use crate::cdr::{Fields, Shape};
+    use std::collections::HashSet;
+
+    fn setting(shape: Shape, call_ids: CallIds) -> Setting {
+        Setting {
+            account: Account::new(&AccountOptions::default(), Seed(7)),
+            shape,
+            call_ids,
+            calls_at: CallsAt::Start("2026-11-22T09:00:00Z".parse().unwrap()),
+            seed: Seed(7),
+        }
+    }
+
+    fn fields(name: &str, setting: &Setting) -> Vec<Fields> {
+        let (_, told) = tell(choices(name)[0], 0, setting);
+        told.iter().map(|told| told.payload.fields(setting.shape)).collect()
+    }
+
+    /// Pinned: the same seed and time are the same bytes, on any machine and in every version.
+    #[test]
+    fn the_same_seed_and_time_are_the_same_bytes() {
+        let (_, told) = tell(choices("customer-no-answer")[0], 3, &setting(Shape::Docs, CallIds::Shared));
+        let lines: Vec<_> = told.iter().map(|t| String::from_utf8(t.payload.json(Shape::Docs)).unwrap()).collect();
+        insta::assert_snapshot!(lines.join("\n"), @"");
+    }
+
+    #[test]
+    fn the_legs_of_a_call_share_what_they_should() {
+        let legs = fields("customer-no-answer", &setting(Shape::Docs, CallIds::Shared));
+        for shared in ["call_id", "request_id", "time", "user", "virtual_number"] {
+            assert_eq!(legs[0][shared], legs[1][shared], "{shared}");
+        }
+        for own in ["cmiuuid", "to", "leg", "status"] {
+            assert_ne!(legs[0][own], legs[1][own], "{own}");
+        }
+        let legs = fields("customer-no-answer", &setting(Shape::Docs, CallIds::PerLeg));
+        assert_ne!(legs[0]["call_id"], legs[1]["call_id"]);
+    }
+
+    #[test]
+    fn softphone_calls_lack_what_click2call_adds() {
+        for name in ["softphone-no-answer", "softphone-rejected"] {
+            let cdr = &fields(name, &setting(Shape::Docs, CallIds::Shared))[0];
+            assert!(!cdr.contains_key("request_id") && !cdr.contains_key("extra_params"));
+        }
+    }
+
+    #[test]
+    fn live_typing_is_what_was_seen_live() {
+        let cdr = &fields("agent-no-answer", &setting(Shape::Live, CallIds::Shared))[0];
+        assert!(cdr["virtual_number"].is_number() && cdr["extra_params"].is_object());
+        assert_eq!(cdr["custom"], "false");
+    }
+
+    #[test]
+    fn the_documented_samples_are_the_fixtures() {
+        for (leg, fixture) in [
+            (Leg::A, include_str!("../../fixtures/docs-leg-a.json")),
+            (Leg::B, include_str!("../../fixtures/docs-leg-b.json")),
+        ] {
+            let json = Payload::Outgoing(documented(leg)).json(Shape::Docs);
+            assert_eq!(String::from_utf8(json).unwrap(), fixture.trim_end());
+        }
+    }
+
+    #[test]
+    fn groups_hold_what_they_say() {
+        assert_eq!(choices("all").len(), CATALOGUE.len());
+        assert_eq!(choices("click2call").len(), 5);
+        assert_eq!(choices("softphone").len(), 2);
+        assert_eq!(choices("mix"), [Choice::Mixture]);
+        assert_eq!(choices("agent"), []);
+        assert_eq!(CATALOGUE.iter().map(|story| story.weight).sum::<u32>(), 100);
+    }
+
+    #[test]
+    fn a_mixture_holds_every_weighted_story_and_no_identifier_twice() {
+        let setting = setting(Shape::Docs, CallIds::PerLeg);
+        let (mut names, mut ids, mut cdrs) = (HashSet::new(), HashSet::new(), 0);
+        for n in 0..2_000 {
+            let (story, told) = tell(Choice::Mixture, n, &setting);
+            names.insert(story.name);
+            for told in told {
+                let fields = told.payload.fields(Shape::Docs);
+                ids.insert(fields["cmiuuid"].clone());
+                ids.insert(fields["call_id"].clone());
+                cdrs += 2;
+            }
+        }
+        assert_eq!(names.len(), CATALOGUE.iter().filter(|story| story.weight > 0).count());
+        assert_eq!(ids.len(), cdrs);
+    }
+}

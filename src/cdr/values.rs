@@ -1,0 +1,133 @@
+//! What a documented field's value may be, and what to say when it is something else.
+
+use serde_json::Value;
+
+use super::remark::{Code, Remark};
+use super::schema::{Field, Shape};
+use super::{Fields, HangupReason};
+
+/// The remark that one documented field's value deserves, if any.
+#[must_use]
+pub fn remark(field: &Field, value: &Value, fields: &Fields) -> Option<Remark> {
+    let typed = match field.shape {
+        Shape::String => value.is_string(),
+        Shape::Number => value.is_number(),
+        Shape::Boolean => value.is_boolean(),
+    };
+    if !typed {
+        let text = format!("{}; documented as {}{}", article(value), with_article(field.shape), seen_live(field, value));
+        return Some(Remark::on(field.name, Code::Retyped, text));
+    }
+    let odd = match value {
+        Value::String(text) if text.is_empty() => Some("empty".to_owned()),
+        Value::String(text) => odd_text(field.name, text, fields),
+        Value::Number(number) => odd_number(field.name, number.as_f64().unwrap_or(f64::NAN)),
+        _ => None,
+    };
+    odd.map(|text| Remark::on(field.name, Code::OddValue, text))
+}
+
+fn article(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+fn with_article(shape: Shape) -> String {
+    format!("a {}", shape.word())
+}
+
+fn seen_live(field: &Field, value: &Value) -> &'static str {
+    match (field.name, value) {
+        ("virtual_number", Value::Number(_)) => ", seen live as a number",
+        ("extra_params", Value::Object(_)) => ", seen live as an object",
+        _ => "",
+    }
+}
+
+fn odd_text(name: &str, text: &str, fields: &Fields) -> Option<String> {
+    let expected = |words: &str| Some(format!("`{text}`; {words}"));
+    match name {
+        "leg" if !matches!(text, "a" | "b") => expected("documented are `a` and `b`"),
+        "type" if text != "cdr" => expected("a CDR says `cdr`"),
+        "status" if !matches!(text, "missed" | "answered") => expected("TeleCMI says `missed` or `answered`"),
+        "direction" if text != "outbound" => expected("an outgoing call says `outbound`"),
+        "hangup_reason" => odd_hangup_reason(text, fields),
+        "virtual_number" => odd_digits(text),
+        "user" => odd_user(text, fields),
+        "cmiuuid" if !is_uuid(text) => expected("documented is a UUID"),
+        "extra_params" if serde_json::from_str::<Value>(text).is_err() => Some("not JSON text".to_owned()),
+        "click_to_call" if text != "true" => expected("documented is `true`"),
+        _ => None,
+    }
+}
+
+fn odd_hangup_reason(text: &str, fields: &Fields) -> Option<String> {
+    let missed = fields.get("status").and_then(Value::as_str) == Some("missed");
+    match HangupReason::read(text) {
+        None => Some(format!("`{text}`; documented are sent_bye, recv_bye, recv_cancel, sent_reject")),
+        Some(reason) if missed && !reason.fits_missed() => {
+            Some(format!("`{text}` needs an answered call; a missed leg ends in recv_cancel or sent_reject"))
+        }
+        Some(_) => None,
+    }
+}
+
+fn odd_digits(text: &str) -> Option<String> {
+    if let Some(rest) = text.strip_prefix('+')
+        && rest.chars().all(|c| c.is_ascii_digit())
+    {
+        return Some("with a plus sign; TeleCMI sends bare digits".to_owned());
+    }
+    (!text.chars().all(|c| c.is_ascii_digit())).then(|| "not a telephone number".to_owned())
+}
+
+fn odd_user(text: &str, fields: &Fields) -> Option<String> {
+    let Some((extension, app_id)) = text.split_once('_') else {
+        return Some(format!("`{text}`; documented is <extension>_<appid>"));
+    };
+    let digits = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
+    if !digits(extension) || !digits(app_id) {
+        return Some(format!("`{text}`; documented is <extension>_<appid>"));
+    }
+    match fields.get("appid") {
+        Some(Value::Number(appid)) if appid.to_string() != app_id => {
+            Some(format!("`{text}` names another account than appid {appid}"))
+        }
+        _ => None,
+    }
+}
+
+fn is_uuid(text: &str) -> bool {
+    uuid::Uuid::try_parse(text).is_ok()
+}
+
+/// The longest telephone number there is, E.164: fifteen digits.
+const LONGEST_NUMBER: f64 = 1e15;
+
+fn odd_number(name: &str, number: f64) -> Option<String> {
+    /// Milliseconds since the epoch in 2001 and in 2100: what lies outside was not meant as milliseconds.
+    const YEARS: std::ops::Range<f64> = 1e12..4_102_444_800_000.0;
+    match name {
+        "time" if (1e9..1e11).contains(&number) => Some("looks like seconds; documented are milliseconds".to_owned()),
+        "time" if !YEARS.contains(&number) => Some("not a time between 2001 and 2100 in milliseconds".to_owned()),
+        "to" if !(1.0..LONGEST_NUMBER).contains(&number) => Some("not a telephone number".to_owned()),
+        "appid" | "answeredsec" if number < 0.0 => Some("negative".to_owned()),
+        _ => None,
+    }
+}
+
+/// What common readers would make of a number other than what is written, in words; nothing if they keep it.
+#[must_use]
+pub fn inexact(raw: &str) -> Option<String> {
+    if raw.contains(['.', 'e', 'E']) {
+        return Some(format!("written {raw}; whole numbers are documented"));
+    }
+    let exact = raw.parse::<i64>().is_ok_and(|n| n.unsigned_abs() <= 1 << 53);
+    (!exact).then(|| format!("{raw} is beyond 2^53: JavaScript and others round it"))
+}

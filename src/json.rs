@@ -1,0 +1,462 @@
+//! JSON text as it came: tokens over the raw bytes, nothing rounded, reordered or dropped.
+//!
+//! `serde_json` reads values; this module reads *text*. The judge needs repeated keys and the digits of numbers as they
+//! were written, the printer needs every token in its place, and both must agree on what is JSON at all. So there is
+//! one strict scanner of RFC 8259: conforming text is always accepted, other text never, and [`DEEPEST`] levels of
+//! nesting are the limit. It keeps its own stack, so hostile nesting costs memory in proportion and nothing else.
+
+use std::fmt;
+use std::ops::Range;
+
+/// How many levels of arrays and objects are read. The value is serde_json's own limit.
+pub const DEEPEST: usize = 127;
+
+/// What a token is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `{` or `[`.
+    Open,
+    /// `}` or `]`.
+    Close,
+    /// `:`.
+    Colon,
+    /// `,`.
+    Comma,
+    /// A member's name, with its quotes.
+    Key,
+    /// A string value, with its quotes.
+    String,
+    /// A number, as it was written.
+    Number,
+    /// `true`, `false` or `null`.
+    Word,
+}
+
+/// One token: what it is, and where it stands in the bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// What it is.
+    pub kind: Kind,
+    /// Its bytes' place.
+    pub place: Range<usize>,
+}
+
+/// Why a text is not JSON, and where: line and column count from one, columns in characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+    /// What was wrong there, in our own words only.
+    pub what: &'static str,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at line {} column {}", self.what, self.line, self.column)
+    }
+}
+
+/// What the scanner may meet next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expect {
+    Value,
+    ValueOrEnd,
+    KeyOrEnd,
+    Key,
+    Colon,
+    CommaOrEnd,
+    Nothing,
+}
+
+struct Scanner<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    /// The closing bracket each open level waits for.
+    open: Vec<u8>,
+    expect: Expect,
+}
+
+/// Reads a whole text into tokens, or says why it is not JSON.
+pub fn tokens(bytes: &[u8]) -> Result<Vec<Token>, Fault> {
+    let mut scanner = Scanner {
+        bytes,
+        at: 0,
+        open: Vec::new(),
+        expect: Expect::Value,
+    };
+    scanner.run().map_err(|(at, what)| fault(bytes, at, what))
+}
+
+fn fault(bytes: &[u8], at: usize, what: &'static str) -> Fault {
+    let before = &bytes[..at.min(bytes.len())];
+    let line_start = before.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
+    Fault {
+        line: before.iter().filter(|b| **b == b'\n').count() + 1,
+        column: String::from_utf8_lossy(&before[line_start..]).chars().count() + 1,
+        what,
+    }
+}
+
+type Trouble = (usize, &'static str);
+
+impl Scanner<'_> {
+    fn run(&mut self) -> Result<Vec<Token>, Trouble> {
+        if let Err(error) = std::str::from_utf8(self.bytes) {
+            return Err((error.valid_up_to(), "the text is not UTF-8"));
+        }
+        if self.bytes.starts_with("\u{feff}".as_bytes()) {
+            return Err((0, "the text starts with a byte order mark, which JSON forbids"));
+        }
+        let mut tokens = Vec::new();
+        loop {
+            self.skip_space();
+            let Some(&byte) = self.bytes.get(self.at) else {
+                break;
+            };
+            let start = self.at;
+            let kind = self.step(byte)?;
+            tokens.push(Token {
+                kind,
+                place: start..self.at,
+            });
+        }
+        match self.expect {
+            Expect::Nothing => Ok(tokens),
+            _ if tokens.is_empty() => Err((self.at, "there is no text")),
+            _ => Err((self.at, "the text ends in the middle of a value")),
+        }
+    }
+
+    fn skip_space(&mut self) {
+        while matches!(self.bytes.get(self.at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    /// Reads one token that starts with `byte` and moves on to what may follow it.
+    fn step(&mut self, byte: u8) -> Result<Kind, Trouble> {
+        use Expect::{Colon, CommaOrEnd, Key, KeyOrEnd, Nothing, Value, ValueOrEnd};
+        match (self.expect, byte) {
+            (Key | KeyOrEnd, b'"') => {
+                self.string()?;
+                self.expect = Colon;
+                Ok(Kind::Key)
+            }
+            (Colon, b':') => {
+                self.at += 1;
+                self.expect = Value;
+                Ok(Kind::Colon)
+            }
+            (CommaOrEnd, b',') => {
+                self.at += 1;
+                self.expect = if self.open.last() == Some(&b'}') { Key } else { Value };
+                Ok(Kind::Comma)
+            }
+            (CommaOrEnd | KeyOrEnd | ValueOrEnd, b'}' | b']') if self.open.last() == Some(&byte) => {
+                self.at += 1;
+                self.open.pop();
+                self.value_ended();
+                Ok(Kind::Close)
+            }
+            (Value | ValueOrEnd, _) => self.value(byte),
+            (Key, b'}') => Err((self.at, "a comma before the closing brace")),
+            (Key | KeyOrEnd, b'\'') => Err((self.at, "a name in single quotes")),
+            (Key | KeyOrEnd, _) => Err((self.at, "expected a name in double quotes")),
+            (Colon, _) => Err((self.at, "expected a colon after the name")),
+            (CommaOrEnd, _) => Err((self.at, "expected a comma or the closing bracket")),
+            (Nothing, _) => Err((self.at, "more text after the end of the value")),
+        }
+    }
+
+    fn value(&mut self, byte: u8) -> Result<Kind, Trouble> {
+        let kind = match byte {
+            b'{' | b'[' => return self.open(byte),
+            b'"' => self.string().map(|()| Kind::String),
+            b'-' | b'0'..=b'9' => self.number().map(|()| Kind::Number),
+            b't' => self.word(b"true"),
+            b'f' => self.word(b"false"),
+            b'n' => self.word(b"null"),
+            b'\'' => Err((self.at, "a string in single quotes")),
+            b']' if self.open.last() == Some(&b']') => Err((self.at, "a comma before the closing bracket")),
+            _ => Err((self.at, "expected a value")),
+        }?;
+        self.value_ended();
+        Ok(kind)
+    }
+
+    fn open(&mut self, byte: u8) -> Result<Kind, Trouble> {
+        if self.open.len() == DEEPEST {
+            return Err((self.at, "nested deeper than 127 levels"));
+        }
+        self.at += 1;
+        let (close, expect) = if byte == b'{' {
+            (b'}', Expect::KeyOrEnd)
+        } else {
+            (b']', Expect::ValueOrEnd)
+        };
+        self.open.push(close);
+        self.expect = expect;
+        Ok(Kind::Open)
+    }
+
+    fn value_ended(&mut self) {
+        self.expect = if self.open.is_empty() {
+            Expect::Nothing
+        } else {
+            Expect::CommaOrEnd
+        };
+    }
+
+    fn word(&mut self, word: &'static [u8]) -> Result<Kind, Trouble> {
+        if self.bytes[self.at..].starts_with(word) {
+            self.at += word.len();
+            Ok(Kind::Word)
+        } else {
+            Err((self.at, "expected true, false or null"))
+        }
+    }
+
+    fn string(&mut self) -> Result<(), Trouble> {
+        let start = self.at;
+        self.at += 1;
+        loop {
+            match self.bytes.get(self.at) {
+                None => return Err((start, "a string without its closing quote")),
+                Some(b'"') => break,
+                Some(b'\\') => self.escape()?,
+                Some(0..=0x1f) => return Err((self.at, "a control character inside a string")),
+                Some(_) => self.at += 1,
+            }
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn escape(&mut self) -> Result<(), Trouble> {
+        let digits = self.bytes.get(self.at + 2..self.at + 6);
+        match self.bytes.get(self.at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
+            Some(b'u') if digits.is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit)) => self.at += 6,
+            _ => return Err((self.at, "an escape that JSON does not have")),
+        }
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), Trouble> {
+        let start = self.at;
+        const WRONG: &str = "a number that JSON does not allow";
+        if self.bytes[self.at] == b'-' {
+            self.at += 1;
+        }
+        let whole = self.digits();
+        if whole == 0 || (whole > 1 && self.bytes[self.at - whole] == b'0') {
+            return Err((start, WRONG));
+        }
+        if self.bytes.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            if self.digits() == 0 {
+                return Err((start, WRONG));
+            }
+        }
+        if matches!(self.bytes.get(self.at), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.bytes.get(self.at), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            if self.digits() == 0 {
+                return Err((start, WRONG));
+            }
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self) -> usize {
+        let start = self.at;
+        while self.bytes.get(self.at).is_some_and(u8::is_ascii_digit) {
+            self.at += 1;
+        }
+        self.at - start
+    }
+}
+
+/// One member of the outermost object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member<'a> {
+    /// Its name, with escapes resolved.
+    pub name: String,
+    /// What its value starts with, which tells its type.
+    pub kind: Kind,
+    /// Its value exactly as written.
+    pub raw: &'a str,
+}
+
+/// What a text holds at its outermost level.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Document<'a> {
+    /// An object's members in order; a repeated name appears as often as it was written.
+    Object(Vec<Member<'a>>),
+    /// Anything else, named: `array`, `string`, `number`, `true`, `false`, `null`.
+    Other(&'a str),
+}
+
+/// Reads a text's outermost level, or says why it is not JSON.
+pub fn document(bytes: &[u8]) -> Result<Document<'_>, Fault> {
+    let tokens = tokens(bytes)?;
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    let first = &tokens[0];
+    Ok(match (first.kind, &text[first.place.clone()]) {
+        (Kind::Open, "{") => Document::Object(members(text, &tokens)),
+        (Kind::Open, _) => Document::Other("array"),
+        (Kind::String, _) => Document::Other("string"),
+        (Kind::Number, _) => Document::Other("number"),
+        (_, word) => Document::Other(word),
+    })
+}
+
+/// The members of the outermost object. `tokens` are those of `text`, which is one object.
+fn members<'a>(text: &'a str, tokens: &[Token]) -> Vec<Member<'a>> {
+    let mut members = Vec::new();
+    let mut depth = 0_usize;
+    let mut name = None;
+    let mut value: Option<(Kind, usize)> = None;
+    for token in tokens {
+        match token.kind {
+            Kind::Key if depth == 1 => name = Some(unquoted(&text[token.place.clone()])),
+            Kind::Open => depth += 1,
+            Kind::Close => depth -= 1,
+            _ => {}
+        }
+        if matches!(token.kind, Kind::Key | Kind::Colon | Kind::Comma) {
+            continue;
+        }
+        if name.is_some() && value.is_none() {
+            value = Some((token.kind, token.place.start));
+        }
+        if depth == 1
+            && let (Some((kind, start)), Some(_)) = (value, &name)
+        {
+            members.push(Member {
+                name: name.take().unwrap_or_default(),
+                kind,
+                raw: &text[start..token.place.end],
+            });
+            value = None;
+        }
+    }
+    members
+}
+
+/// A string's text without its quotes and escapes. Lone surrogates, which JSON's grammar allows, become U+FFFD.
+#[must_use]
+pub fn unquoted(raw: &str) -> String {
+    let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
+    if !inner.contains('\\') {
+        return inner.to_owned();
+    }
+    let mut units: Vec<u16> = Vec::with_capacity(inner.len());
+    let mut rest = inner.chars();
+    let mut buffer = [0; 2];
+    while let Some(c) = rest.next() {
+        let resolved = match c {
+            '\\' => match rest.next().unwrap_or('\\') {
+                'u' => {
+                    let digits: String = rest.by_ref().take(4).collect();
+                    units.push(u16::from_str_radix(&digits, 16).unwrap_or(0xfffd));
+                    continue;
+                }
+                'b' => '\u{8}',
+                'f' => '\u{c}',
+                'n' => '\n',
+                'r' => '\r',
+                't' => '\t',
+                same => same,
+            },
+            plain => plain,
+        };
+        units.extend_from_slice(resolved.encode_utf16(&mut buffer));
+    }
+    String::from_utf16_lossy(&units)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn members_keep_order_repeats_and_digits() {
+        let text = br#" {"a":1.50,"b":{"c":[1,{"d":2}]},"a":"x\u0041\ud83d\ude00","e":[],"f":18446744073709551616} "#;
+        let Ok(Document::Object(members)) = document(text) else {
+            panic!("not an object")
+        };
+        let seen: Vec<_> = members.iter().map(|m| (m.name.as_str(), m.raw)).collect();
+        assert_eq!(
+            seen,
+            [
+                ("a", "1.50"),
+                ("b", r#"{"c":[1,{"d":2}]}"#),
+                ("a", r#""x\u0041\ud83d\ude00""#),
+                ("e", "[]"),
+                ("f", "18446744073709551616"),
+            ]
+        );
+        assert_eq!(unquoted(members[2].raw), "xA😀");
+        assert_eq!(unquoted(r#""\ud800!""#), "\u{fffd}!");
+    }
+
+    #[test]
+    fn what_is_not_json_is_refused_with_its_place() {
+        for (text, expected) in [
+            ("", "there is no text at line 1 column 1"),
+            ("{\n a: 1}", "expected a name in double quotes at line 2 column 2"),
+            ("{'a':1}", "a name in single quotes at line 1 column 2"),
+            ("{\"a\":'b'}", "a string in single quotes at line 1 column 6"),
+            ("{\"a\":1,}", "a comma before the closing brace at line 1 column 8"),
+            ("[1,]", "a comma before the closing bracket at line 1 column 4"),
+            ("[1 2]", "expected a comma or the closing bracket at line 1 column 4"),
+            ("{\"a\" 1}", "expected a colon after the name at line 1 column 6"),
+            ("01", "a number that JSON does not allow at line 1 column 1"),
+            ("1.", "a number that JSON does not allow at line 1 column 1"),
+            ("\"a\nb\"", "a control character inside a string at line 1 column 3"),
+            ("\"\\x\"", "an escape that JSON does not have at line 1 column 2"),
+            ("\"é", "a string without its closing quote at line 1 column 1"),
+            ("{\"a\":1", "the text ends in the middle of a value at line 1 column 7"),
+            ("{} x", "more text after the end of the value at line 1 column 4"),
+            ("NaN", "expected a value at line 1 column 1"),
+            ("[}", "expected a value at line 1 column 2"),
+        ] {
+            let fault = tokens(text.as_bytes()).unwrap_err();
+            assert_eq!(fault.to_string(), expected, "{text:?}");
+        }
+        assert!(tokens(b"\"\xff\"").is_err());
+        assert!(tokens("\u{feff}{}".as_bytes()).is_err());
+    }
+
+    #[test]
+    fn nesting_stops_at_the_limit() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(tokens(nested(DEEPEST).as_bytes()).is_ok());
+        assert!(tokens(nested(DEEPEST + 1).as_bytes()).is_err());
+        assert!(tokens("[".repeat(100_000).as_bytes()).is_err());
+    }
+
+    proptest! {
+        /// serde_json is the second opinion. It also refuses numbers out of f64's range and lone surrogates, which the
+        /// grammar allows, so only texts without either are compared.
+        #[test]
+        fn the_scanner_agrees_with_serde_json(text in r#"[\[\]{}:," \\0-9a1e.+-]{0,24}"#) {
+            let ours = tokens(text.as_bytes()).is_ok();
+            let theirs = serde_json::from_str::<serde_json::Value>(&text);
+            let beyond = theirs.as_ref().is_err_and(|e| e.to_string().contains("out of range"));
+            prop_assert!(beyond || ours == theirs.is_ok(), "{text:?}: {theirs:?}");
+        }
+
+        #[test]
+        fn any_value_written_by_serde_json_is_read(text in any::<String>(), number in any::<f64>()) {
+            let value = serde_json::json!({ &text: [text, number, { "x": null }] });
+            prop_assert!(tokens(serde_json::to_string_pretty(&value).unwrap().as_bytes()).is_ok());
+        }
+    }
+}
