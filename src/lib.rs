@@ -6,3 +6,5 @@ pub mod json;
 pub mod seed;
 pub mod untrusted;
 pub mod wire;
+pub mod send;
+pub mod listen;

@@ -1,0 +1,2 @@
+//! Mode two.
+pub mod event;

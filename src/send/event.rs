@@ -1,0 +1,159 @@
+//! What a run of `send` tells: the records, as values.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::source::Scenario;
+use crate::cdr::Fields;
+use crate::error::Exit;
+use crate::seed::Seed;
+use crate::wire::FailureKind;
+use crate::wire::record::{Attempt, as_ms, as_optional_ms};
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The run begins.
+    Started(Started),
+    /// A delivery is done, one way or the other.
+    Delivery(Box<Delivery>),
+    /// The run is over.
+    Finished(Box<Summary>),
+}
+
+/// The record `started`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Started {
+    /// What the whole run follows from.
+    #[serde(serialize_with = "seed_number")]
+    pub seed: Seed,
+    /// Where it goes, secrets masked.
+    pub url: String,
+    /// How many deliveries there will be, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub planned: Option<u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn seed_number<S: serde::Serializer>(seed: &Seed, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(seed.0)
+}
+
+/// The record `delivery`: one request, and as many attempts as patience allowed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Delivery {
+    /// Its number, from one, in the order of leaving.
+    pub n: u64,
+    /// The number of the call it tells of, from one.
+    pub call: u64,
+    /// Which story, or `file`.
+    pub scenario: Scenario,
+    /// Zero for the first delivery of a CDR, then counting its copies.
+    pub copy: u32,
+    /// `POST` or `GET`.
+    pub method: String,
+    /// The CDR, if it is an object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cdr: Option<Fields>,
+    /// When it should have left, in milliseconds since the start, if there was a schedule.
+    #[serde(rename = "due_ms", skip_serializing_if = "Option::is_none", serialize_with = "as_optional_ms")]
+    pub due: Option<Duration>,
+    /// How much later than that it left.
+    #[serde(rename = "late_ms", skip_serializing_if = "Option::is_none", serialize_with = "as_optional_ms")]
+    pub late: Option<Duration>,
+    /// Every attempt, in order.
+    pub attempts: Vec<Attempt>,
+    /// Whether it met what was expected.
+    pub ok: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+impl Delivery {
+    /// The attempt that decided.
+    #[must_use]
+    pub fn last(&self) -> Option<&Attempt> {
+        self.attempts.last()
+    }
+}
+
+/// The record `summary`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// How many deliveries were made.
+    pub deliveries: u64,
+    /// How many were planned, if that was known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub planned: Option<u64>,
+    /// How many met what was expected.
+    pub ok: u64,
+    /// How many did not.
+    pub failed: u64,
+    /// How many were left out on purpose.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dropped: u64,
+    /// Deliveries by the status of their last answer.
+    pub by_status: BTreeMap<u16, u64>,
+    /// Deliveries without an answer, by what went wrong.
+    pub by_failure: BTreeMap<FailureKind, u64>,
+    /// Deliveries a second, over the whole run.
+    pub requests_per_s: f64,
+    /// How long answers took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<Spread>,
+    /// How late deliveries left, if there was a schedule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lateness_ms: Option<Spread>,
+    /// How long the run took.
+    #[serde(rename = "elapsed_ms", serialize_with = "as_ms")]
+    pub elapsed: Duration,
+    /// The exit code.
+    #[serde(serialize_with = "code")]
+    pub exit: Exit,
+    /// The latency histogram's bars, for people.
+    #[serde(skip)]
+    pub bars: Vec<Bar>,
+    /// The seed, for the line that repeats the run.
+    #[serde(skip)]
+    pub seed: Seed,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+/// Serialises an exit as its code.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+pub fn code<S: serde::Serializer>(exit: &Exit, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u8(exit.code())
+}
+
+/// How a measured time is spread, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Spread {
+    /// The shortest.
+    pub min: f64,
+    /// The average.
+    pub mean: f64,
+    /// The median.
+    pub p50: f64,
+    /// What nine in ten stay below.
+    pub p90: f64,
+    /// What ninety-nine in a hundred stay below.
+    pub p99: f64,
+    /// The longest.
+    pub max: f64,
+}
+
+/// One bar of the histogram: how many answers took up to so long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bar {
+    /// The upper end.
+    pub up_to: Duration,
+    /// How many.
+    pub count: u64,
+}

@@ -1,0 +1,145 @@
+//! What a delivery must meet to count as delivered.
+
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::clock::humane;
+use crate::wire::{Failure, Response};
+
+/// A list of status codes: `2xx`, `200,204`, `200-299`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statuses(Vec<RangeInclusive<u16>>);
+
+impl Statuses {
+    /// Whether a status is one of them.
+    #[must_use]
+    pub fn include(&self, status: u16) -> bool {
+        self.0.iter().any(|range| range.contains(&status))
+    }
+}
+
+/// Any 2xx: TeleCMI's own examples answer 200 and 204. \[doc by example\]
+impl Default for Statuses {
+    fn default() -> Self {
+        Self(vec![200..=299])
+    }
+}
+
+impl FromStr for Statuses {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const WANTED: &str = "expected statuses like 2xx, 200,204 or 200-299";
+        let status = |text: &str| text.parse().ok().filter(|status| (100..=599).contains(status));
+        let range = |part: &str| -> Option<RangeInclusive<u16>> {
+            if let Some(hundreds) = part.strip_suffix("xx") {
+                let first: u16 = status(&format!("{hundreds}00"))?;
+                return (hundreds.len() == 1).then_some(first..=first + 99);
+            }
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let (first, last) = (status(first)?, status(last)?);
+            (first <= last).then_some(first..=last)
+        };
+        let ranges: Option<Vec<_>> = text.split(',').map(|part| range(part.trim())).collect();
+        ranges.map(Self).ok_or_else(|| WANTED.to_owned())
+    }
+}
+
+/// What an answer must be like.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Expectation {
+    /// One of these statuses.
+    pub statuses: Statuses,
+    /// A body that holds this text.
+    pub body: Option<String>,
+    /// Within this time.
+    pub max_latency: Option<Duration>,
+}
+
+impl Expectation {
+    /// Nothing if the answer is as wanted, or why it is not.
+    #[must_use]
+    pub fn disappointment(&self, answer: &Result<Response, Failure>, latency: Duration) -> Option<String> {
+        let response = match answer {
+            Ok(response) => response,
+            Err(failure) => return Some(failure.text.clone()),
+        };
+        if !self.statuses.include(response.status) {
+            return Some(format!("answered {}", status_words(response.status)));
+        }
+        if let Some(text) = &self.body
+            && !response.body.text().is_some_and(|body| body.contains(text))
+        {
+            return Some(format!("the answer does not contain `{text}`"));
+        }
+        match self.max_latency {
+            Some(most) if latency > most => Some(format!("took {}, allowed are {}", humane(latency), humane(most))),
+            _ => None,
+        }
+    }
+}
+
+/// A status with its name, and what it usually means for a webhook.
+#[must_use]
+pub fn status_words(status: u16) -> String {
+    let name = match status {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        422 => "Unprocessable Content",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => return status.to_string(),
+    };
+    format!("{status} {name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_read() {
+        let list: Statuses = "2xx, 404,410-412".parse().unwrap();
+        for (status, included) in [(200, true), (299, true), (300, false), (404, true), (411, true), (413, false)] {
+            assert_eq!(list.include(status), included, "{status}");
+        }
+        for wrong in ["", "ok", "20x", "22xx", "299-200", "99", "200,", "600"] {
+            assert!(wrong.parse::<Statuses>().is_err(), "{wrong:?} was read");
+        }
+    }
+
+    #[test]
+    fn disappointments_say_why() {
+        let expectation = Expectation {
+            body: Some("got it".to_owned()),
+            max_latency: Some(Duration::from_millis(100)),
+            ..Expectation::default()
+        };
+        let why = |status, body: &'static str, ms| {
+            expectation.disappointment(&Ok(Response::new(status, vec![], body)), Duration::from_millis(ms))
+        };
+        assert_eq!(why(200, "I got it", 100), None);
+        assert_eq!(why(404, "got it", 1).unwrap(), "answered 404 Not Found");
+        assert_eq!(why(200, "no", 1).unwrap(), "the answer does not contain `got it`");
+        assert_eq!(why(200, "got it", 250).unwrap(), "took 250 ms, allowed are 100 ms");
+    }
+}

@@ -1,0 +1,297 @@
+//! When each request leaves and how often: rate, gaps, duplicates, races, reordering, losses. Pure: an iterator of
+//! batches with due times, which somebody else waits for.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use rand::RngExt as _;
+use rand::seq::SliceRandom as _;
+
+use super::source::{Call, Scenario};
+use crate::cdr::Fields;
+use crate::seed::{Purpose, Seed};
+use crate::wire::Request;
+
+/// One delivery to make.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parcel {
+    /// Its number, from one, in the order of leaving.
+    pub n: u64,
+    /// The number of its call, from one.
+    pub call: u64,
+    /// What it tells of.
+    pub scenario: Scenario,
+    /// Zero for the first delivery of a CDR, then counting its copies.
+    pub copy: u32,
+    /// The CDR, if it is an object.
+    pub cdr: Option<Fields>,
+    /// What is sent.
+    pub request: Request,
+}
+
+/// Parcels that leave together: one, or the copies of a race.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// When it should leave, since the start of the run, if there is a schedule.
+    pub due: Option<Duration>,
+    /// How long after the step before it, at the least.
+    pub gap: Duration,
+    /// What leaves.
+    pub parcels: Vec<Parcel>,
+}
+
+/// Steps that leave one after another, each when the one before has been answered: usually the CDRs of one call.
+/// Batches are independent of one another.
+pub type Batch = Vec<Step>;
+
+/// How deliveries are spread over time and multiplied.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rules {
+    /// Deliveries a second, if they are paced.
+    pub rate: Option<f64>,
+    /// How fast a story's own gaps pass: 1 is real time, none is no gap at all.
+    pub speed: Option<f64>,
+    /// How many more times each CDR is sent.
+    pub duplicate: u32,
+    /// How many copies of each CDR are released together; one is no race.
+    pub race: u32,
+    /// Whether deliveries leave in random order.
+    pub shuffle: bool,
+    /// How long a delivery may be held back.
+    pub late: Option<Duration>,
+    /// How likely a delivery is left out, 0 to 1.
+    pub drop: f64,
+    /// Where chance comes from.
+    pub seed: Seed,
+}
+
+impl Rules {
+    /// No pace and no mischief: each CDR once, as fast as the handler answers.
+    #[must_use]
+    pub fn plain(seed: Seed) -> Self {
+        Self {
+            rate: None,
+            speed: None,
+            duplicate: 0,
+            race: 1,
+            shuffle: false,
+            late: None,
+            drop: 0.0,
+            seed,
+        }
+    }
+
+    /// Whether deliveries leave in another order than they were told.
+    fn reorders(&self) -> bool {
+        self.shuffle || self.late.is_some()
+    }
+
+    /// How many deliveries one request of a call makes.
+    #[must_use]
+    pub fn copies(&self) -> u64 {
+        u64::from(self.race) + u64::from(self.duplicate)
+    }
+}
+
+/// How many calls are held at once to be reordered: memory does not grow with the run.
+const WINDOW: usize = 1_000;
+
+/// The batches of a run.
+pub struct Schedule<I> {
+    calls: I,
+    rules: Rules,
+    ready: VecDeque<Batch>,
+    windows: u64,
+    /// Deliveries numbered so far.
+    numbered: u64,
+    /// Deliveries scheduled so far, whether or not they were dropped or reordered.
+    scheduled: u64,
+    dropped: u64,
+}
+
+impl<I: Iterator<Item = Call>> Schedule<I> {
+    /// Schedules calls by the rules.
+    pub fn new(calls: I, rules: Rules) -> Self {
+        Self {
+            calls,
+            rules,
+            ready: VecDeque::new(),
+            windows: 0,
+            numbered: 0,
+            scheduled: 0,
+            dropped: 0,
+        }
+    }
+
+    /// How many deliveries have been left out on purpose so far.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// The steps of one call: for each CDR and method the first delivery, then its duplicates.
+    fn steps(&mut self, call: Call) -> Batch {
+        let rules = self.rules;
+        let mut batch = Batch::new();
+        let mut chance = rules.seed.chance(Purpose::Drop, call.n);
+        let mut told_after = Duration::ZERO;
+        for mail in call.mail {
+            let gap = rules.speed.map_or(Duration::ZERO, |speed| mail.gap.div_f64(speed));
+            told_after += gap;
+            let mut gap = gap;
+            for request in mail.requests {
+                let first = (0..rules.race).collect::<Vec<_>>();
+                let duplicates = (0..rules.duplicate).map(|copy| vec![rules.race + copy]);
+                for copies in std::iter::once(first).chain(duplicates) {
+                    let due = self.due(told_after, copies.len());
+                    if rules.drop > 0.0 && chance.random_bool(rules.drop) {
+                        self.dropped += copies.len() as u64;
+                        continue;
+                    }
+                    let parcel = |copy| Parcel {
+                        n: 0,
+                        call: call.n + 1,
+                        scenario: call.scenario,
+                        copy,
+                        cdr: mail.cdr.clone(),
+                        request: request.clone(),
+                    };
+                    let parcels = copies.into_iter().map(parcel).collect();
+                    batch.push(Step { due, gap: std::mem::take(&mut gap), parcels });
+                }
+            }
+        }
+        batch
+    }
+
+    /// The time the next delivery is due by the rate; in a reordered run without a rate, by the story's own gaps.
+    fn due(&mut self, told_after: Duration, parcels: usize) -> Option<Duration> {
+        let before = self.scheduled;
+        self.scheduled += parcels as u64;
+        match self.rules.rate {
+            // Exact up to 2^53 deliveries.
+            #[expect(clippy::cast_precision_loss, reason = "a run has fewer than 2^53 deliveries")]
+            Some(rate) => Some(Duration::from_secs_f64(before as f64 / rate)),
+            None => self.rules.late.map(|_| told_after),
+        }
+    }
+
+    /// Takes the next window of calls and scatters their steps.
+    fn fill(&mut self) {
+        let mut steps = Vec::new();
+        for _ in 0..WINDOW {
+            let Some(call) = self.calls.next() else { break };
+            steps.extend(self.steps(call));
+        }
+        if self.rules.shuffle {
+            let dues: Vec<_> = steps.iter().map(|step| step.due).collect();
+            steps.shuffle(&mut self.rules.seed.chance(Purpose::Shuffle, self.windows));
+            // The order is shuffled, the rhythm is not.
+            steps.iter_mut().zip(dues).for_each(|(step, due)| step.due = due);
+        }
+        if let Some(most) = self.rules.late {
+            let mut chance = self.rules.seed.chance(Purpose::Late, self.windows);
+            for step in &mut steps {
+                let held = most.mul_f64(chance.random_range(0.0..=1.0));
+                step.due = step.due.map(|due| due + held);
+            }
+            steps.sort_by_key(|step| step.due);
+        }
+        self.windows += 1;
+        self.ready.extend(steps.into_iter().map(|step| vec![Step { gap: Duration::ZERO, ..step }]));
+    }
+}
+
+impl<I: Iterator<Item = Call>> Iterator for Schedule<I> {
+    type Item = Batch;
+
+    fn next(&mut self) -> Option<Batch> {
+        let mut batch = if self.rules.reorders() {
+            if self.ready.is_empty() {
+                self.fill();
+            }
+            self.ready.pop_front()?
+        } else {
+            let call = self.calls.next()?;
+            self.steps(call)
+        };
+        for parcel in batch.iter_mut().flat_map(|step| &mut step.parcels) {
+            self.numbered += 1;
+            parcel.n = self.numbered;
+        }
+        Some(batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::send::source::Mail;
+
+    /// Calls of two CDRs each, a second apart.
+    fn calls(count: u64) -> impl Iterator<Item = Call> {
+        let mail = |n: u64, leg: &str| Mail {
+            gap: if leg == "a" { Duration::from_secs(1) } else { Duration::ZERO },
+            cdr: None,
+            requests: vec![Request::new("POST", format!("/{n}{leg}"), vec![], "")],
+        };
+        (0..count).map(move |n| Call { n, scenario: Scenario::File, mail: vec![mail(n, "b"), mail(n, "a")] })
+    }
+
+    fn plain() -> Rules {
+        Rules::plain(Seed(7))
+    }
+
+    /// `target×parcels@due` of every step, a batch a word.
+    fn drawn(count: u64, rules: Rules) -> String {
+        let step = |step: &Step| {
+            let due = step.due.map_or(String::new(), |due| format!("@{}ms", due.as_millis()));
+            let times = if step.parcels.len() > 1 { format!("x{}", step.parcels.len()) } else { String::new() };
+            format!("{}{times}{due}", &step.parcels[0].request.target[1..])
+        };
+        let batches = Schedule::new(calls(count), rules).map(|batch| batch.iter().map(step).collect::<Vec<_>>().join(","));
+        batches.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn each_rule_does_what_it_says() {
+        assert_eq!(drawn(2, plain()), "0b,0a 1b,1a");
+        assert_eq!(drawn(2, Rules { rate: Some(10.0), ..plain() }), "0b@0ms,0a@100ms 1b@200ms,1a@300ms");
+        assert_eq!(drawn(1, Rules { duplicate: 1, ..plain() }), "0b,0b,0a,0a");
+        assert_eq!(drawn(1, Rules { race: 3, ..plain() }), "0bx3,0ax3");
+    }
+
+    #[test]
+    fn gaps_follow_the_speed() {
+        let gaps = |speed| Schedule::new(calls(1), Rules { speed, ..plain() }).next().unwrap()[1].gap;
+        assert_eq!(gaps(None), Duration::ZERO);
+        assert_eq!(gaps(Some(1.0)), Duration::from_secs(1));
+        assert_eq!(gaps(Some(10.0)), Duration::from_millis(100));
+    }
+
+    #[test]
+    fn mischief_is_seeded() {
+        let shuffled = Rules { shuffle: true, ..plain() };
+        insta::assert_snapshot!(drawn(4, shuffled), @"");
+        insta::assert_snapshot!(drawn(3, Rules { late: Some(Duration::from_secs(2)), ..plain() }), @"");
+        insta::assert_snapshot!(drawn(6, Rules { drop: 0.3, ..plain() }), @"");
+        assert_ne!(drawn(4, shuffled), drawn(4, Rules { seed: Seed(8), ..shuffled }));
+    }
+
+    #[test]
+    fn nothing_is_lost_or_made_up_by_reordering() {
+        let rules = Rules { shuffle: true, duplicate: 1, rate: Some(1_000.0), ..plain() };
+        let mut parcels: Vec<_> = Schedule::new(calls(2_500), rules).flatten().flat_map(|step| step.parcels).collect();
+        assert_eq!(parcels.iter().map(|parcel| parcel.n).collect::<Vec<_>>(), (1..=10_000).collect::<Vec<_>>());
+        parcels.sort_by(|a, b| (&a.request.target, a.copy).cmp(&(&b.request.target, b.copy)));
+        parcels.dedup_by(|a, b| (&a.request.target, a.copy) == (&b.request.target, b.copy));
+        assert_eq!(parcels.len(), 10_000);
+    }
+
+    #[test]
+    fn what_is_dropped_is_counted() {
+        let mut schedule = Schedule::new(calls(500), Rules { drop: 0.5, ..plain() });
+        let left = schedule.by_ref().flatten().count() as u64;
+        assert_eq!(left + schedule.dropped(), 1_000);
+        assert!((300..700).contains(&left));
+    }
+}

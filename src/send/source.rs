@@ -1,0 +1,225 @@
+//! Where requests come from: stories, or what a file holds. A lazy iterator of calls.
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use crate::cdr::edit::Edit;
+use crate::cdr::judge::judge_json;
+use crate::cdr::story::{self, Choice, Setting};
+use crate::cdr::Fields;
+use crate::wire::{Header, Request, query};
+
+/// What a delivery tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scenario {
+    /// A story of the catalogue, by name.
+    Story(&'static str),
+    /// Something from a file.
+    File,
+    /// A case of the handler suite.
+    Suite,
+}
+
+impl Scenario {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Story(name) => name,
+            Self::File => "file",
+            Self::Suite => "suite",
+        }
+    }
+}
+
+impl Serialize for Scenario {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// What to send, before it is known how often and when.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// These stories, in this setting.
+    Stories(Vec<Choice>, Setting),
+    /// These things from a file.
+    File(Vec<Item>),
+}
+
+/// One thing a file holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// A body: the bytes of one JSON value.
+    Body(Vec<u8>),
+    /// A captured request, to be sent as it was.
+    Captured(Box<Request>),
+}
+
+/// Which methods carry a CDR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Methods {
+    /// POST alone.
+    #[default]
+    Post,
+    /// GET alone.
+    Get,
+    /// Each CDR twice, POST then GET.
+    Both,
+}
+
+impl Methods {
+    /// The methods, in order.
+    #[must_use]
+    pub fn each(self) -> &'static [&'static str] {
+        match self {
+            Self::Post => &["POST"],
+            Self::Get => &["GET"],
+            Self::Both => &["POST", "GET"],
+        }
+    }
+}
+
+/// How CDRs are made into requests.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Envelope {
+    /// Path and query of the URL.
+    pub target: String,
+    /// Which methods carry each CDR.
+    pub methods: Methods,
+    /// How objects are written in a query.
+    pub encoding: query::Encoding,
+    /// The user's own headers.
+    pub headers: Vec<Header>,
+    /// The deliberate changes.
+    pub edits: Vec<Edit>,
+}
+
+/// One CDR of a call: its requests, one for each method, and the story's own gap before it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mail {
+    /// The story's own gap before it.
+    pub gap: Duration,
+    /// The CDR, if it is an object.
+    pub cdr: Option<Fields>,
+    /// The requests that carry it.
+    pub requests: Vec<Request>,
+}
+
+/// One call and everything to be delivered of it, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// Its number, from zero.
+    pub n: u64,
+    /// What it is.
+    pub scenario: Scenario,
+    /// Its CDRs.
+    pub mail: Vec<Mail>,
+}
+
+/// The calls of a run, one after another: `rounds` times through the content, or without end.
+#[derive(Debug)]
+pub struct Calls<'a> {
+    content: &'a Content,
+    envelope: &'a Envelope,
+    rounds: Option<u64>,
+    n: u64,
+}
+
+impl<'a> Calls<'a> {
+    /// The calls that content makes in an envelope; `rounds` of `None` means without end.
+    #[must_use]
+    pub fn new(content: &'a Content, envelope: &'a Envelope, rounds: Option<u64>) -> Self {
+        Self { content, envelope, rounds, n: 0 }
+    }
+}
+
+impl Iterator for Calls<'_> {
+    type Item = Call;
+
+    fn next(&mut self) -> Option<Call> {
+        let length = match self.content {
+            Content::Stories(choices, _) => choices.len() as u64,
+            Content::File(items) => items.len() as u64,
+        };
+        if length == 0 || self.rounds.is_some_and(|rounds| self.n / length >= rounds) {
+            return None;
+        }
+        let n = self.n;
+        self.n += 1;
+        let place = usize::try_from(n % length).unwrap_or(0);
+        Some(match self.content {
+            Content::Stories(choices, setting) => self.envelope.story(choices[place], n, setting),
+            Content::File(items) => self.envelope.item(&items[place], n),
+        })
+    }
+}
+
+impl Envelope {
+    fn story(&self, choice: Choice, n: u64, setting: &Setting) -> Call {
+        let (story, told) = story::tell(choice, n, setting);
+        let mail = told.into_iter().map(|told| {
+            let body = told.payload.json(setting.shape);
+            self.mail(told.gap, body)
+        });
+        Call { n, scenario: Scenario::Story(story.name), mail: mail.collect() }
+    }
+
+    fn item(&self, item: &Item, n: u64) -> Call {
+        let mail = match item {
+            Item::Body(body) => self.mail(Duration::ZERO, body.clone()),
+            Item::Captured(request) => Mail {
+                gap: Duration::ZERO,
+                cdr: judge_json(&request.body.0).fields,
+                requests: vec![self.addressed(request)],
+            },
+        };
+        Call { n, scenario: Scenario::File, mail: vec![mail] }
+    }
+
+    /// A captured request, sent to our URL's path with both queries, and without the headers that belong to the
+    /// connection it came on.
+    fn addressed(&self, captured: &Request) -> Request {
+        const OF_THE_CONNECTION: [&str; 5] = ["host", "content-length", "transfer-encoding", "connection", "expect"];
+        let mut request = captured.clone();
+        request.target = query::merge(&self.target, captured.query().unwrap_or_default());
+        request.headers.retain(|header| !OF_THE_CONNECTION.iter().any(|name| header.is(name)));
+        request.headers.extend(self.headers.iter().cloned());
+        request
+    }
+
+    fn mail(&self, gap: Duration, body: Vec<u8>) -> Mail {
+        let mut fields = match serde_json::from_slice(&body) {
+            Ok(serde_json::Value::Object(fields)) => Some(fields),
+            _ => None,
+        };
+        let mut body = body;
+        if let Some(fields) = fields.as_mut().filter(|_| !self.edits.is_empty()) {
+            self.edits.iter().for_each(|edit| edit.apply(fields));
+            // A map with string keys always serialises.
+            body = serde_json::to_vec(fields).unwrap_or_default();
+        }
+        let requests = self.methods.each().iter().map(|method| match *method {
+            "GET" => self.get(fields.as_ref()),
+            _ => self.post(body.clone()),
+        });
+        Mail { gap, requests: requests.collect(), cdr: fields }
+    }
+
+    /// A POST of this JSON body.
+    #[must_use]
+    pub fn post(&self, body: Vec<u8>) -> Request {
+        let mut headers = vec![Header::new("content-type", "application/json")];
+        headers.retain(|header| !self.headers.iter().any(|own| own.is(&header.name)));
+        headers.extend(self.headers.iter().cloned());
+        Request::new("POST", self.target.clone(), headers, body)
+    }
+
+    /// A GET with these fields in its query.
+    #[must_use]
+    pub fn get(&self, fields: Option<&Fields>) -> Request {
+        let query = fields.map(|fields| query::encode(fields, self.encoding)).unwrap_or_default();
+        Request::new("GET", query::merge(&self.target, &query), self.headers.clone(), Vec::new())
+    }
+}
