@@ -82,9 +82,9 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_numbers_for_ever() {
         let first = |seed, purpose, n| Seed(seed).chance(purpose, n).next_u64();
-        insta::assert_snapshot!(first(7, Purpose::Call, 0), @"");
-        insta::assert_snapshot!(first(7, Purpose::Call, 1), @"");
-        insta::assert_snapshot!(first(7, Purpose::Account, 0), @"");
-        insta::assert_snapshot!(first(8, Purpose::Call, 0), @"");
+        insta::assert_snapshot!(first(7, Purpose::Call, 0), @"16771593830305434091");
+        insta::assert_snapshot!(first(7, Purpose::Call, 1), @"18244532872246945398");
+        insta::assert_snapshot!(first(7, Purpose::Account, 0), @"16046041343225761205");
+        insta::assert_snapshot!(first(8, Purpose::Call, 0), @"432573570206693711");
     }
 }

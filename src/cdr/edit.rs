@@ -82,7 +82,7 @@ mod tests {
     fn values_take_the_documented_type() {
         let edits = ["to=442079460001", "virtual_number=44", "record=true", "appid=many", "note=7"];
         let edits = edits.map(|text| Edit::set(text).unwrap());
-        insta::assert_snapshot!(edited(&edits), @"");
+        insta::assert_snapshot!(edited(&edits), @r#"{"to":442079460001,"leg":"a","status":"missed","virtual_number":"44","record":true,"appid":"many","note":"7"}"#);
     }
 
     #[test]
@@ -92,7 +92,7 @@ mod tests {
             Edit::set_json("to=null").unwrap(),
             Edit::unset("leg").unwrap(),
         ];
-        insta::assert_snapshot!(edited(&edits), @"");
+        insta::assert_snapshot!(edited(&edits), @r#"{"to":null,"status":"missed","extra_params":{"{}":null}}"#);
     }
 
     #[test]

@@ -345,26 +345,70 @@ mod tests {
 
     #[test]
     fn relatives_are_named() {
-        insta::assert_snapshot!(said(r#"{"type":"event","app_id":1,"status":"started","leg":"b","direction":"outbound"}"#), @"");
-        insta::assert_snapshot!(said(r#"{"type":"cdr","direction":"inbound","from":1,"to":2,"status":"missed","appid":1,"waitedsec":3}"#), @"");
-        insta::assert_snapshot!(said(r#"{"cmiuid":"x","agent":"a","duration":3,"billedsec":1}"#), @"");
-        insta::assert_snapshot!(said(r#"{"hello":"world"}"#), @"");
+        insta::assert_snapshot!(said(r#"{"type":"event","app_id":1,"status":"started","leg":"b","direction":"outbound"}"#), @"
+        LiveEvent None Some(B)
+        OtherKind -: a live event, not a CDR
+        ");
+        insta::assert_snapshot!(said(r#"{"type":"cdr","direction":"inbound","from":1,"to":2,"status":"missed","appid":1,"waitedsec":3}"#), @"
+        Incoming None None
+        OtherKind -: the CDR of an incoming call, which has a webhook of its own
+        ");
+        insta::assert_snapshot!(said(r#"{"cmiuid":"x","agent":"a","duration":3,"billedsec":1}"#), @"
+        RestRecord None None
+        OtherKind -: a record of the REST API, not a webhook
+        ");
+        insta::assert_snapshot!(said(r#"{"hello":"world"}"#), @"
+        Unknown None None
+        OtherKind -: no notification of TeleCMI's that we know
+        ");
     }
 
     #[test]
     fn what_cannot_be_read_is_named_too() {
-        insta::assert_snapshot!(said("[1]"), @"");
-        insta::assert_snapshot!(said(" "), @"");
-        insta::assert_snapshot!(said("{\n virtual_number: '44'}"), @"");
-        insta::assert_snapshot!(said("{'leg': 'a'}"), @"");
-        insta::assert_snapshot!(said("{\"leg\": a}"), @"");
+        insta::assert_snapshot!(said("[1]"), @"
+        Unreadable None None
+        NotAnObject -: JSON, but not an object: array
+        ");
+        insta::assert_snapshot!(said(" "), @"
+        Unreadable None None
+        Empty -: an empty body
+        ");
+        insta::assert_snapshot!(said("{\n virtual_number: '44'}"), @"
+        Unreadable None None
+        JsLiteral -: a JavaScript literal, not JSON: expected a name in double quotes at line 2 column 2
+        ");
+        insta::assert_snapshot!(said("{'leg': 'a'}"), @"
+        Unreadable None None
+        JsLiteral -: a JavaScript literal, not JSON: a name in single quotes at line 1 column 2
+        ");
+        insta::assert_snapshot!(said("{\"leg\": a}"), @"
+        Unreadable None None
+        NotJson -: not JSON: expected a value at line 1 column 9
+        ");
     }
 
     #[test]
     fn every_remark_is_made_not_just_the_first() {
         insta::assert_snapshot!(said(r#"{"type":"cdr","appid":2222223.0,"appid":2222223,"to":"+442079460001","cmiuuid":"x",
             "status":"missed","user":"agent","time":1650628175,"direction":"outbound","leg":"c","hangup_reason":"sent_bye",
-            "virtual_number":442079460001,"custom":null,"request_id":"r","answeredsec":3,"team":"x","colour":"red"}"#), @"");
+            "virtual_number":442079460001,"custom":null,"request_id":"r","answeredsec":3,"team":"x","colour":"red"}"#), @"
+        OutgoingMissed Some(Live) None
+        InexactNumber appid: written 2222223.0; whole numbers are documented
+        DuplicateKey appid: stands there more than once; most readers keep the last one
+        Retyped virtual_number: a number; documented as a string, seen live as a number
+        Missing call_id: not there
+        Retyped custom: null; documented as a string
+        OddValue leg: `c`; documented are `a` and `b`
+        Retyped to: a string; documented as a number
+        OddValue cmiuuid: `x`; documented is a UUID
+        OddValue user: `agent`; documented is <extension>_<appid>
+        OddValue time: looks like seconds; documented are milliseconds
+        OddValue hangup_reason: `sent_bye` needs an answered call; a missed leg ends in recv_cancel or sent_reject
+        Unexpected answeredsec: does not belong here: it stands in answered CDRs
+        Missing extra_params: not there, although request_id is: click2call sends both
+        Unexpected team: belongs to other notifications of TeleCMI's
+        Unknown colour: not documented
+        ");
     }
 
     proptest! {

@@ -398,7 +398,10 @@ mod tests {
     fn the_same_seed_and_time_are_the_same_bytes() {
         let (_, told) = tell(choices("customer-no-answer")[0], 3, &setting(Shape::Docs, CallIds::Shared));
         let lines: Vec<_> = told.iter().map(|t| String::from_utf8(t.payload.json(Shape::Docs)).unwrap()).collect();
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        {"virtual_number":"919000000000","call_id":"f04a680c-60f5-1240-4d9c-56005b06b924","custom":"{\"crm\":\"true\"}","leg":"b","type":"cdr","appid":2222223,"to":61491570156,"cmiuuid":"243e7adb-5f56-4b86-aee9-5bf724c33f22","status":"missed","user":"101_2222223","time":1795338000000,"direction":"outbound","hangup_reason":"recv_cancel","request_id":"dbkS9oDlFcvPQTqQMYFI5YmM2VXuglPhnLRpp01TouR","extra_params":"{\"click2call\":\"true\"}"}
+        {"virtual_number":"919000000000","call_id":"f04a680c-60f5-1240-4d9c-56005b06b924","custom":"{\"crm\":\"true\"}","leg":"a","type":"cdr","appid":2222223,"to":442079460086,"cmiuuid":"7016bb50-91c4-4048-a013-ef1ba1830fa4","status":"answered","user":"101_2222223","time":1795338000000,"direction":"outbound","answeredsec":28,"hangup_reason":"recv_bye","request_id":"dbkS9oDlFcvPQTqQMYFI5YmM2VXuglPhnLRpp01TouR","extra_params":"{\"click2call\":\"true\"}"}
+        "#);
     }
 
     #[test]

@@ -271,9 +271,9 @@ mod tests {
     #[test]
     fn mischief_is_seeded() {
         let shuffled = Rules { shuffle: true, ..plain() };
-        insta::assert_snapshot!(drawn(4, shuffled), @"");
-        insta::assert_snapshot!(drawn(3, Rules { late: Some(Duration::from_secs(2)), ..plain() }), @"");
-        insta::assert_snapshot!(drawn(6, Rules { drop: 0.3, ..plain() }), @"");
+        insta::assert_snapshot!(drawn(4, shuffled), @"3b 2b 2a 1b 3a 1a 0b 0a");
+        insta::assert_snapshot!(drawn(3, Rules { late: Some(Duration::from_secs(2)), ..plain() }), @"0b@864ms 1a@877ms 2b@909ms 2a@982ms 1b@1177ms 0a@1251ms");
+        insta::assert_snapshot!(drawn(6, Rules { drop: 0.3, ..plain() }), @"0b 1a 2a 3b,3a 4b,4a 5a");
         assert_ne!(drawn(4, shuffled), drawn(4, Rules { seed: Seed(8), ..shuffled }));
     }
 

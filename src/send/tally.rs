@@ -48,12 +48,12 @@ impl Tally {
             self.failed += 1;
         }
         if let Some(late) = delivery.late {
-            self.lateness.saturating_record(micros(late));
+            record(&mut self.lateness, late);
         }
         let Some(last) = delivery.last() else { return };
         if let Some(status) = last.status {
             *self.by_status.entry(status).or_default() += 1;
-            self.latency.saturating_record(micros(last.latency));
+            record(&mut self.latency, last.latency);
         }
         if let Some(failure) = &last.failure {
             *self.by_failure.entry(failure.kind).or_default() += 1;
@@ -91,8 +91,11 @@ impl Tally {
     }
 }
 
-fn micros(span: Duration) -> u64 {
-    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+/// Records a time in microseconds; the histogram grows to hold it, which fails for nothing below an hour.
+fn record(histogram: &mut Histogram<u64>, span: Duration) {
+    const LONGEST: u64 = 3_600_000_000;
+    let micros = u64::try_from(span.as_micros()).unwrap_or(LONGEST).min(LONGEST);
+    let _ = histogram.record(micros);
 }
 
 fn spread(histogram: &Histogram<u64>) -> Option<Spread> {

@@ -1,1 +1,254 @@
+//! The run as a whole, on paused time: five-second waits pass in a millisecond, and no socket is opened.
 
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
+
+use super::courier::Raced;
+use super::*;
+use crate::cdr::account::{Account, AccountOptions};
+use crate::cdr::story::{self, CallIds, CallsAt, Setting};
+use crate::cdr::Shape;
+use crate::clock::Moment;
+use crate::error::Exit;
+use crate::seed::Seed;
+use crate::send::source::Methods;
+use crate::wire::{Failure, FailureKind, Header, Phase, Request, Response};
+
+/// A carrier that answers from a list (the last answer for ever) after a fixed time, and notes what it carried.
+struct Handler {
+    answers: Vec<Result<Response, Failure>>,
+    takes: Duration,
+    carried: RefCell<Vec<String>>,
+    at_once: Cell<usize>,
+    most_at_once: Cell<usize>,
+}
+
+impl Handler {
+    fn new(answers: Vec<Result<Response, Failure>>) -> Self {
+        Self {
+            answers,
+            takes: Duration::from_millis(10),
+            carried: RefCell::default(),
+            at_once: Cell::new(0),
+            most_at_once: Cell::new(0),
+        }
+    }
+}
+
+impl Carry for Handler {
+    async fn carry(&self, request: &Request) -> Result<Response, Failure> {
+        let turn = self.carried.borrow().len();
+        let text = request.body.text().unwrap_or_default();
+        self.carried.borrow_mut().push(format!("{} {} {text}", request.method, request.target));
+        self.at_once.set(self.at_once.get() + 1);
+        self.most_at_once.set(self.most_at_once.get().max(self.at_once.get()));
+        tokio::time::sleep(self.takes).await;
+        self.at_once.set(self.at_once.get() - 1);
+        self.answers[turn.min(self.answers.len() - 1)].clone()
+    }
+
+    async fn race(&self, request: &Request, copies: usize) -> Vec<Raced> {
+        let mut raced = Vec::new();
+        for _ in 0..copies {
+            raced.push((self.carry(request).await, self.takes));
+        }
+        raced
+    }
+}
+
+fn ok() -> Result<Response, Failure> {
+    Ok(Response::new(200, vec![], "got it"))
+}
+
+fn status(status: u16) -> Result<Response, Failure> {
+    Ok(Response::new(status, vec![], ""))
+}
+
+fn refused() -> Result<Response, Failure> {
+    Err(Failure { phase: Phase::Connect, kind: FailureKind::Refused, text: "connection refused".to_owned() })
+}
+
+fn plan(scenario: &str, rounds: u64) -> Plan {
+    let seed = Seed(7);
+    Plan {
+        content: Content::Stories(
+            story::choices(scenario),
+            Setting {
+                account: Account::new(&AccountOptions::default(), seed),
+                shape: Shape::Docs,
+                call_ids: CallIds::Shared,
+                calls_at: CallsAt::Start(Moment::from_epoch_ms(1_795_338_000_000).unwrap()),
+                seed,
+            },
+        ),
+        envelope: Envelope { target: "/webhook/cdr?token=x".to_owned(), ..Envelope::default() },
+        rounds: Some(rounds),
+        duration: None,
+        rules: Rules::plain(seed),
+        concurrency: 1,
+        patience: Patience { retries: 0, interval: Duration::from_secs(1), seed },
+        expectation: Expectation::default(),
+        compare: false,
+        shown_url: "http://h/".to_owned(),
+    }
+}
+
+async fn deliver(plan: &Plan, handler: &Handler) -> (Vec<Delivery>, Summary) {
+    stopped_after(plan, handler, std::future::pending()).await
+}
+
+async fn stopped_after(plan: &Plan, handler: &Handler, stop: impl Future<Output = Stop>) -> (Vec<Delivery>, Summary) {
+    let mut deliveries = Vec::new();
+    let clock = Clock::at(Moment::from_epoch_ms(1_795_338_000_000).unwrap());
+    let summary = run(plan, handler, clock, stop, |event| {
+        if let Event::Delivery(delivery) = event {
+            deliveries.push(*delivery);
+        }
+    })
+    .await;
+    (deliveries, summary)
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_methods_carry_the_same_cdr() {
+    let handler = Handler::new(vec![ok()]);
+    let mut plan = plan("customer-no-answer", 1);
+    plan.envelope.methods = Methods::Both;
+    let (deliveries, summary) = deliver(&plan, &handler).await;
+    let methods: Vec<_> = deliveries.iter().map(|delivery| delivery.method.as_str()).collect();
+    assert_eq!(methods, ["POST", "GET", "POST", "GET"]);
+    assert_eq!(deliveries[0].cdr, deliveries[1].cdr);
+    assert_eq!((summary.deliveries, summary.planned, summary.exit), (4, Some(4), Exit::Success));
+    assert!(handler.carried.borrow()[1].starts_with("GET /webhook/cdr?token=x&virtual_number="));
+}
+
+#[tokio::test(start_paused = true)]
+async fn concurrency_changes_neither_bytes_nor_order_within_a_call() {
+    let sent = async |concurrency| {
+        let handler = Handler::new(vec![ok()]);
+        let plan = Plan { concurrency, ..plan("mix", 200) };
+        let (mut deliveries, _) = deliver(&plan, &handler).await;
+        assert_eq!(handler.most_at_once.get(), concurrency);
+        let legs_in_order = deliveries.windows(2).all(|pair| pair[0].call != pair[1].call || pair[0].n < pair[1].n);
+        assert!(concurrency > 1 || legs_in_order);
+        deliveries.sort_by_key(|delivery| delivery.n);
+        deliveries.into_iter().map(|delivery| (delivery.n, delivery.call, delivery.cdr)).collect::<Vec<_>>()
+    };
+    let one = sent(1).await;
+    assert_eq!(one, sent(16).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_is_kept_by_an_absolute_schedule() {
+    let handler = Handler::new(vec![ok()]);
+    let mut plan = plan("agent-no-answer", 101);
+    plan.rules.rate = Some(10.0);
+    let (deliveries, summary) = deliver(&plan, &handler).await;
+    assert_eq!(deliveries[100].due, Some(Duration::from_secs(10)));
+    assert!(deliveries.iter().all(|delivery| delivery.late.unwrap() < Duration::from_millis(2)));
+    assert_eq!(summary.elapsed.as_millis() / 20, 10_010 / 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_handler_makes_deliveries_late_and_they_say_so() {
+    let handler = Handler { takes: Duration::from_millis(300), ..Handler::new(vec![ok()]) };
+    let mut plan = plan("agent-no-answer", 5);
+    plan.rules.rate = Some(10.0);
+    let (deliveries, summary) = deliver(&plan, &handler).await;
+    assert!(deliveries[4].late.unwrap() >= Duration::from_millis(800));
+    assert!(summary.lateness_ms.unwrap().max >= 800.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn trouble_that_passes_is_tried_again_and_every_attempt_is_told() {
+    let handler = Handler::new(vec![refused(), status(503), ok()]);
+    let mut plan = plan("agent-no-answer", 1);
+    plan.patience.retries = 5;
+    let (deliveries, _) = deliver(&plan, &handler).await;
+    assert!(deliveries[0].ok);
+    assert_eq!(deliveries[0].attempts.len(), 3);
+    let waited = deliveries[0].attempts[2].at.since(deliveries[0].attempts[1].at);
+    assert!((Duration::from_secs(1)..=Duration::from_millis(2_020)).contains(&waited), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_answer_is_not_tried_again() {
+    let handler = Handler::new(vec![status(404), ok()]);
+    let mut plan = plan("agent-no-answer", 1);
+    plan.patience.retries = 5;
+    let (deliveries, summary) = deliver(&plan, &handler).await;
+    assert_eq!(deliveries[0].why.as_deref(), Some("answered 404 Not Found"));
+    assert_eq!((deliveries[0].attempts.len(), summary.exit), (1, Exit::Failed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_is_obeyed() {
+    let later = Ok(Response::new(429, vec![Header::new("Retry-After", "7")], ""));
+    let handler = Handler::new(vec![later, ok()]);
+    let mut plan = plan("agent-no-answer", 1);
+    plan.patience.retries = 1;
+    let (deliveries, _) = deliver(&plan, &handler).await;
+    let waited = deliveries[0].attempts[1].at.since(deliveries[0].attempts[0].at);
+    assert!((Duration::from_secs(7)..Duration::from_millis(7_050)).contains(&waited), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_storys_gaps_pass_at_the_given_speed() {
+    let gap = async |speed| {
+        let handler = Handler::new(vec![ok()]);
+        let mut plan = plan("followme-ghost", 1);
+        plan.rules.speed = speed;
+        let (deliveries, _) = deliver(&plan, &handler).await;
+        deliveries[1].attempts[0].at.since(deliveries[0].attempts[0].at)
+    };
+    assert!(gap(None).await < Duration::from_millis(20));
+    let (real, tenth) = (gap(Some(1.0)).await, gap(Some(10.0)).await);
+    assert!((Duration::from_secs(10)..Duration::from_secs(41)).contains(&real), "{real:?}");
+    assert!(tenth < real.div_f64(9.0), "{tenth:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_stopped_nothing_new_leaves_and_the_rest_is_finished() {
+    let handler = Handler::new(vec![ok()]);
+    let plan = plan("agent-no-answer", 100);
+    let stop = async {
+        tokio::time::sleep(Duration::from_millis(365)).await;
+        Stop::Interrupt
+    };
+    let (deliveries, summary) = stopped_after(&plan, &handler, stop).await;
+    assert!((33..=37).contains(&deliveries.len()), "{}", deliveries.len());
+    assert_eq!((summary.exit, summary.planned), (Exit::Interrupted, Some(100)));
+    assert_eq!(deliveries.len(), handler.carried.borrow().len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_duration_ends_an_endless_run() {
+    let handler = Handler::new(vec![ok()]);
+    let plan = Plan { rounds: None, duration: Some(Duration::from_secs(2)), ..plan("mix", 1) };
+    let (_, summary) = deliver(&plan, &handler).await;
+    assert_eq!(summary.exit, Exit::Success);
+    assert!((150..=210).contains(&summary.deliveries), "{}", summary.deliveries);
+    assert!(summary.elapsed <= Duration::from_millis(2_050));
+}
+
+#[tokio::test(start_paused = true)]
+async fn compared_answers_must_agree() {
+    let handler = Handler::new(vec![ok(), status(405)]);
+    let mut plan = plan("agent-no-answer", 1);
+    plan.envelope.methods = Methods::Both;
+    plan.expectation.statuses = "100-599".parse().unwrap();
+    plan.compare = true;
+    let (deliveries, _) = deliver(&plan, &handler).await;
+    assert_eq!((deliveries[0].ok, deliveries[1].why.as_deref()), (true, Some("POST was answered 200, GET 405")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn copies_of_a_race_are_told_one_by_one() {
+    let handler = Handler::new(vec![ok(), status(500), ok()]);
+    let mut plan = plan("agent-no-answer", 1);
+    plan.rules.race = 3;
+    let (deliveries, summary) = deliver(&plan, &handler).await;
+    let told: Vec<_> = deliveries.iter().map(|delivery| (delivery.n, delivery.copy, delivery.ok)).collect();
+    assert_eq!(told, [(1, 0, true), (2, 1, false), (3, 2, true)]);
+    assert_eq!((summary.planned, summary.failed), (Some(3), 1));
+}
