@@ -1,0 +1,3 @@
+//! Mode two: receives CDRs, shows them and answers.
+
+pub mod door;
