@@ -37,7 +37,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 pub use self::arrival::{Arrival, Mishap, Reply, Trouble};
 use self::body::Taken;
@@ -46,7 +46,6 @@ use self::head::Head;
 use self::route::{HungUp, introduce, requests};
 use self::visitor::{Line, Visitor};
 use crate::clock::Clock;
-use crate::wire::Request;
 
 /// The longest head that is read. A head has at most 100 fields besides, which is hyper's own limit.
 const LARGEST_HEAD: usize = 32 * 1024;
@@ -94,6 +93,18 @@ struct House {
     answer: Box<dyn Fn(Arrival) -> BoxFuture<'static, Reply> + Send + Sync>,
     mishap: Box<dyn Fn(Option<SocketAddr>, Mishap) + Send + Sync>,
     stop: watch::Receiver<bool>,
+}
+
+impl House {
+    fn tell(&self, visitor: &Visitor, mishap: Mishap) {
+        (self.mishap)(Some(visitor.peer), mishap);
+    }
+
+    /// Waits until it is time to let go of those whose answer has been given.
+    async fn is_closing(&self) {
+        stopped(&mut self.stop.clone()).await;
+        sleep(self.limits.grace / 4).await;
+    }
 }
 
 /// Serves until `stop` becomes true and what was in flight has ended, or the grace is over.
@@ -201,7 +212,7 @@ async fn attend(stream: TcpStream, visitor: Arc<Visitor>, house: Arc<House>) {
     let ended = loop {
         tokio::select! {
             ended = &mut connection => break ended,
-            () = visitor.dismissed() => return (house.mishap)(Some(visitor.peer), Mishap::MadeRoom),
+            () = visitor.dismissed() => return house.tell(&visitor, Mishap::MadeRoom),
             () = stopped(&mut stop), if !stopping => {
                 stopping = true;
                 Pin::new(&mut connection).graceful_shutdown();
@@ -219,7 +230,7 @@ async fn attend(stream: TcpStream, visitor: Arc<Visitor>, house: Arc<House>) {
     .await;
 }
 
-/// What is left to do when hyper is done: to be heard out, and to say what went wrong.
+/// What is left to do when hyper is done: to say what went wrong, and to hear out who is still sending.
 async fn conclude(
     ended: hyper::Result<()>,
     line: Line,
@@ -227,32 +238,41 @@ async fn conclude(
     visitor: &Visitor,
     house: &House,
 ) {
-    let refused = ended.as_ref().is_err_and(hyper::Error::is_parse);
     let at = house.clock.now();
+    let refused = ended.as_ref().is_err_and(hyper::Error::is_parse);
     let mishap = what_happened(ended, &unread, visitor);
-    let rest = if refused || visitor.was_left_early() {
-        line.linger().await
-    } else {
-        drop(line);
-        Taken::default()
+    let heard = visitor.heard();
+    let malformed = match &mishap {
+        Some(Mishap::Garbage(why)) => Head::read(&heard).map(|request| (request, why.clone())),
+        _ => None,
     };
-    match mishap {
-        Some(Mishap::Garbage(why)) => match ill_framed(&unread, rest) {
-            Some((request, trouble)) => {
-                let arrival = Arrival {
-                    peer: visitor.peer,
-                    at,
-                    request,
-                    trouble: Some(trouble),
-                    ambiguous_framing: false,
-                };
-                // hyper has answered already, with the 400 that such a request deserves.
-                let _ = (house.answer)(arrival).await;
-            }
-            None => (house.mishap)(Some(visitor.peer), Mishap::Garbage(why)),
-        },
-        Some(mishap) => (house.mishap)(Some(visitor.peer), mishap),
-        None => {}
+    if malformed.is_none()
+        && let Some(mishap) = mishap
+    {
+        house.tell(visitor, mishap);
+    }
+    let mut rest = Taken::default();
+    // Depending on what it found wrong, hyper has put the head aside or not.
+    rest.add(unread.strip_prefix(heard.as_slice()).unwrap_or(&unread), 0);
+    if refused || visitor.was_left_early() {
+        tokio::select! {
+            () = line.linger(&mut rest) => {}
+            () = visitor.dismissed() => {}
+            () = house.is_closing() => {}
+        }
+    }
+    if let Some((request, why)) = malformed {
+        let why = request.framing_fault().map_or(why, str::to_owned);
+        rest.trouble = Some(Trouble::Malformed(why));
+        let arrival = Arrival {
+            peer: visitor.peer,
+            at,
+            trouble: rest.trouble.clone(),
+            ambiguous_framing: request.is_ambiguous(),
+            request: request.with_body(rest),
+        };
+        // hyper has answered already, with the 400 that such a request deserves.
+        let _ = (house.answer)(arrival).await;
     }
 }
 
@@ -262,7 +282,7 @@ fn what_happened(ended: hyper::Result<()>, unread: &[u8], visitor: &Visitor) -> 
         return Some(mishap);
     }
     let Err(error) = ended else {
-        return (!visitor.has_spoken()).then_some(Mishap::Silent);
+        return visitor.is_silent().then_some(Mishap::Silent);
     };
     if error.is_user() {
         // Hung up on purpose.
@@ -287,19 +307,4 @@ fn what_happened(ended: hyper::Result<()>, unread: &[u8], visitor: &Visitor) -> 
     } else {
         Some(Mishap::HeadCut)
     }
-}
-
-/// Makes a request of what hyper would not read because of its framing. `None` if that was not the reason.
-fn ill_framed(unread: &[u8], rest: Taken) -> Option<(Request, Trouble)> {
-    let head = Head::read(unread)?;
-    let trouble = Trouble::BadFraming(head.framing_fault()?);
-    let body = &unread[head::end(unread, 0)?..];
-    let mut kept = body.to_vec();
-    kept.extend(rest.kept);
-    let taken = Taken {
-        size: body.len() as u64 + rest.size,
-        kept,
-        trouble: Some(trouble.clone()),
-    };
-    Some((head.with_body(taken), trouble))
 }

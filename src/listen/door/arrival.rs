@@ -33,8 +33,9 @@ pub enum Trouble {
     SeveralHosts,
     /// The target is longer than [`Trouble::LONGEST_TARGET`].
     TargetTooLong,
-    /// Nobody can say where its body ends. It has been answered 400 already; the reply to it is not used.
-    BadFraming(&'static str),
+    /// Its head breaks the rules, or leaves open where the body ends. This alone has been answered 400 already, with
+    /// no body; the reply to it is not used.
+    Malformed(String),
     /// The body is over the limit.
     TooLarge {
         /// The limit in bytes.
@@ -56,7 +57,7 @@ impl Trouble {
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
-            Self::NoHost | Self::SeveralHosts | Self::BadFraming(_) | Self::BodyBroken(_) => 400,
+            Self::NoHost | Self::SeveralHosts | Self::Malformed(_) | Self::BodyBroken(_) => 400,
             Self::BodyTimeout => 408,
             Self::TooLarge { .. } => 413,
             Self::TargetTooLong => 414,
@@ -77,7 +78,7 @@ impl fmt::Display for Trouble {
                     Self::LONGEST_TARGET
                 )
             }
-            Self::BadFraming(why) => f.write_str(why),
+            Self::Malformed(why) => write!(f, "malformed: {why}"),
             Self::TooLarge { limit } => write!(f, "the body is over the limit of {limit} bytes"),
             Self::BodyTimeout => f.write_str("the body did not come to its end in time"),
             Self::BodyBroken(why) => write!(f, "the body is broken: {why}"),

@@ -32,7 +32,8 @@ pub(super) struct Taken {
 }
 
 impl Taken {
-    fn add(&mut self, mut chunk: impl Buf, limit: u64) {
+    /// Adds a chunk. Of a body over the limit, only the beginning is kept.
+    pub fn add(&mut self, mut chunk: impl Buf, limit: u64) {
         let length = chunk.remaining();
         self.size += length as u64;
         let mut room = length;
@@ -44,8 +45,10 @@ impl Taken {
     }
 
     fn shorten(&mut self) {
-        self.kept.truncate(KEPT);
-        self.kept.shrink_to_fit();
+        if self.kept.len() > KEPT {
+            self.kept.truncate(KEPT);
+            self.kept.shrink_to_fit();
+        }
     }
 }
 

@@ -55,7 +55,7 @@ impl Crowd {
         if let Some(visitor) = self.visitors.remove(&id)
             && panicked
         {
-            (self.house.mishap)(Some(visitor.peer), Mishap::Panicked);
+            self.house.tell(&visitor, Mishap::Panicked);
         }
     }
 
@@ -101,7 +101,7 @@ impl Crowd {
         };
         if timeout(grace, everybody).await.is_err() {
             for visitor in self.visitors.values() {
-                (self.house.mishap)(Some(visitor.peer), Mishap::Stopped);
+                self.house.tell(visitor, Mishap::Stopped);
             }
         }
     }

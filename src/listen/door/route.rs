@@ -56,7 +56,7 @@ pub(super) fn requests()
         .and(warp::method())
         .and(warp::header::headers_cloned())
         .and(warp::body::stream())
-        .then(|introduction, method, headers, body| receive(introduction, method, headers, body))
+        .then(receive)
 }
 
 /// Receives one request: reads its body, has it answered.

@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::LARGEST_HEAD;
 use super::arrival::Mishap;
-use super::body::{KEPT, Taken};
+use super::body::Taken;
 use super::head::{self, Head};
 
 /// The first byte of every TLS connection: a handshake record.
@@ -40,6 +40,17 @@ enum Stage {
     Answering,
 }
 
+/// How far a connection has ever come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Progress {
+    /// No byte has come.
+    Silent,
+    /// Bytes have come.
+    Spoke,
+    /// A request has come.
+    Asked,
+}
+
 /// What the door remembers of one connection.
 #[derive(Debug)]
 pub(super) struct Visitor {
@@ -56,10 +67,7 @@ struct Book {
     /// The head that is coming in, while `listening`; complete when that has ended.
     heard: Vec<u8>,
     listening: bool,
-    /// Whether a byte has ever come.
-    spoke: bool,
-    /// Whether a request has ever come.
-    asked: bool,
+    progress: Progress,
     /// Whether the last request was left before its end, so that the sender may still be sending.
     left_early: bool,
     mishap: Option<Mishap>,
@@ -75,8 +83,7 @@ impl Visitor {
                 since: Instant::now(),
                 heard: Vec::new(),
                 listening: true,
-                spoke: false,
-                asked: false,
+                progress: Progress::Silent,
                 left_early: false,
                 mishap: None,
             }),
@@ -113,9 +120,14 @@ impl Visitor {
     pub fn asks(&self) -> Option<Head> {
         let mut book = self.book();
         book.enter(Stage::Serving);
-        book.asked = true;
+        book.progress = Progress::Asked;
         book.listening = false;
         Head::read(&std::mem::take(&mut book.heard))
+    }
+
+    /// What has come of a head since the last request.
+    pub fn heard(&self) -> Vec<u8> {
+        self.book().heard.clone()
     }
 
     /// The answer is about to be written.
@@ -125,12 +137,12 @@ impl Visitor {
         book.left_early = !request_complete;
     }
 
-    pub fn has_spoken(&self) -> bool {
-        self.book().spoke
+    pub fn is_silent(&self) -> bool {
+        self.book().progress == Progress::Silent
     }
 
     pub fn has_asked(&self) -> bool {
-        self.book().asked
+        self.book().progress == Progress::Asked
     }
 
     pub fn is_answering(&self) -> bool {
@@ -153,12 +165,14 @@ impl Visitor {
     /// Bytes have come.
     fn hears(&self, bytes: &[u8]) -> io::Result<()> {
         let mut book = self.book();
-        if !book.spoke && bytes.first() == Some(&TLS_HANDSHAKE) {
-            book.spoke = true;
+        let first = bytes.first().filter(|_| book.progress == Progress::Silent);
+        if !bytes.is_empty() {
+            book.progress = book.progress.max(Progress::Spoke);
+        }
+        if first == Some(&TLS_HANDSHAKE) {
             book.mishap = Some(Mishap::LooksLikeTls);
             return Err(io::ErrorKind::InvalidData.into());
         }
-        book.spoke |= !bytes.is_empty();
         if book.listening {
             book.listen(bytes);
         }
@@ -225,22 +239,18 @@ impl Line {
         }
     }
 
-    /// Ends our side and reads on for a while, so that our last answer is read. Gives what came.
-    pub async fn linger(mut self) -> Taken {
-        let mut taken = Taken::default();
+    /// Ends our side and reads on for a while, so that our last answer is read.
+    pub async fn linger(mut self, taken: &mut Taken) {
         let mut bytes = vec![0; 16 * 1024];
         let reading = async {
             // It may have been ended before.
             let _ = self.stream.shutdown().await;
             while let Ok(length @ 1..) = self.stream.read(&mut bytes).await {
-                let room = KEPT - taken.kept.len();
-                taken.kept.extend_from_slice(&bytes[..length.min(room)]);
-                taken.size += length as u64;
+                taken.add(&bytes[..length], 0);
             }
         };
         // Running out of time is how this ends with somebody who never closes.
         let _ = timeout(LINGER, reading).await;
-        taken
     }
 
     /// What hyper is told about a write.
