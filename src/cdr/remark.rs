@@ -32,6 +32,8 @@ pub enum Code {
     JsLiteral,
     /// Nothing where a CDR was wanted.
     Empty,
+    /// No CDR where none is needed: a health check, or a person's browser.
+    NoCdr,
     /// No content type, or one that does not fit the body.
     ContentType,
     /// A body in a form that is named and kept, but not unpacked.
@@ -49,11 +51,11 @@ pub enum Code {
 }
 
 impl Code {
-    /// Whether it is a departure from the documented schema or from HTTP, which `--strict` refuses; a duplicate is
-    /// neither.
+    /// Whether it is a departure from the documented schema or from HTTP, which `--strict` refuses. A
+    /// duplicate is neither.
     #[must_use]
     pub fn departs(self) -> bool {
-        !matches!(self, Self::Duplicate | Self::Conflict)
+        !matches!(self, Self::Duplicate | Self::Conflict | Self::NoCdr)
     }
 }
 

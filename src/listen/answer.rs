@@ -1,0 +1,267 @@
+//! What a request is answered: judge it, then decide. Pure.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use rand::RngExt as _;
+
+use super::door::{Arrival, Trouble};
+use crate::cdr::judge::{Judgement, Kind, judge_json, judge_pairs};
+use crate::cdr::remark::{Code, Remark};
+use crate::cdr::schema;
+use crate::clock::read_duration;
+use crate::seed::{Purpose, Seed};
+use crate::wire::{Header, Request, Response, header, query};
+
+/// The methods that are answered; the first two carry CDRs.
+const ALLOWED: &str = "GET, POST, HEAD, OPTIONS";
+
+/// How requests are answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manner {
+    /// The status of a good answer.
+    pub status: u16,
+    /// Its body.
+    pub body: String,
+    /// Its headers, besides those HTTP needs.
+    pub headers: Vec<Header>,
+    /// How long an answer is held back.
+    pub delay: Delay,
+    /// Whether departures from the documented schema are refused.
+    pub strict: bool,
+    /// Where chance comes from.
+    pub seed: Seed,
+}
+
+/// `200 got it`, at once, as TeleCMI's own example handlers answer. \[doc by example\]
+impl Default for Manner {
+    fn default() -> Self {
+        Self {
+            status: 200,
+            body: "got it".to_owned(),
+            headers: Vec::new(),
+            delay: Delay::default(),
+            strict: false,
+            seed: Seed(0),
+        }
+    }
+}
+
+/// How long an answer is held back: always the same, or between two bounds by chance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Delay {
+    least: Duration,
+    most: Duration,
+}
+
+impl Delay {
+    /// The delay of the nth answer.
+    #[must_use]
+    pub fn of(self, n: u64, seed: Seed) -> Duration {
+        if self.least == self.most {
+            return self.least;
+        }
+        let share = seed.chance(Purpose::Delay, n).random_range(0.0..=1.0);
+        self.least + (self.most - self.least).mul_f64(share)
+    }
+}
+
+impl FromStr for Delay {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (least, most) = text.split_once("..").unwrap_or((text, text));
+        let (least, most) = (read_duration(least)?, read_duration(most)?);
+        if least > most {
+            return Err("the first duration is longer than the second".to_owned());
+        }
+        Ok(Self { least, most })
+    }
+}
+
+impl fmt::Display for Delay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}..{:?}", self.least, self.most)
+    }
+}
+
+/// What was decided about one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// What arrived.
+    pub judgement: Judgement,
+    /// What is answered.
+    pub response: Response,
+    /// Whether it was refused because it departs from the schema.
+    pub refused: bool,
+}
+
+impl Manner {
+    /// Judges a request and decides its answer.
+    #[must_use]
+    pub fn decide(&self, arrival: &Arrival) -> Decision {
+        let request = &arrival.request;
+        let mut judgement = judge(request, arrival.trouble.as_ref());
+        let remarks = &mut judgement.verdict.remarks;
+        if arrival.ambiguous_framing {
+            let text = "ambiguous framing: Transfer-Encoding and Content-Length together";
+            remarks.push(Remark::new(Code::AmbiguousFraming, text));
+        }
+        if let Some(trouble) = &arrival.trouble {
+            remarks.insert(0, Remark::new(Code::BadRequest, trouble.to_string()));
+        }
+        let departs = judgement.verdict.remarks.iter().any(|remark| remark.code.departs());
+        let response = match &arrival.trouble {
+            Some(trouble) => refusal(trouble.status(), &trouble.to_string()),
+            None => self.response(request, &judgement.verdict.remarks),
+        };
+        Decision { judgement, response, refused: self.strict && departs }
+    }
+
+    fn response(&self, request: &Request, remarks: &[Remark]) -> Response {
+        match request.method.as_str() {
+            "HEAD" => return self.good(""),
+            "OPTIONS" => return Response::new(204, vec![Header::new("allow", ALLOWED)], ""),
+            "GET" | "POST" => {}
+            other => {
+                let mut response = refusal(405, &format!("{other} is not a method TeleCMI uses"));
+                response.headers.push(Header::new("allow", ALLOWED));
+                return response;
+            }
+        }
+        let unreadable = remarks.iter().find_map(|remark| Some((status_of_unreadable(remark.code)?, remark)));
+        if let Some((status, remark)) = unreadable {
+            return refusal(status, &sentence(remark));
+        }
+        let departures: Vec<_> = remarks.iter().filter(|remark| remark.code.departs()).collect();
+        if self.strict && !departures.is_empty() {
+            let status = if departures.iter().any(|remark| remark.code == Code::AmbiguousFraming) {
+                400
+            } else if departures.iter().all(|remark| remark.code == Code::ContentType) {
+                415
+            } else {
+                422
+            };
+            let sentences: Vec<_> = departures.into_iter().map(sentence).collect();
+            return refusal(status, &sentences.join("\n"));
+        }
+        self.good(&self.body)
+    }
+
+    fn good(&self, body: &str) -> Response {
+        let mut headers = self.headers.clone();
+        if !body.is_empty() && header(&headers, "content-type").is_none() {
+            headers.push(Header::new("content-type", "text/plain; charset=utf-8"));
+        }
+        Response::new(self.status, headers, body.to_owned())
+    }
+}
+
+/// The status of a body that cannot be read as what it claims to be, if the remark says so.
+fn status_of_unreadable(code: Code) -> Option<u16> {
+    match code {
+        Code::Encoded => Some(415),
+        Code::NotJson | Code::JsLiteral | Code::Empty => Some(400),
+        _ => None,
+    }
+}
+
+/// An answer that says in a line what was wrong.
+fn refusal(status: u16, why: &str) -> Response {
+    let headers = vec![Header::new("content-type", "text/plain; charset=utf-8")];
+    Response::new(status, headers, format!("{}\n", why.trim_end()))
+}
+
+fn sentence(remark: &Remark) -> String {
+    match &remark.field {
+        Some(field) => format!("{}: {}", field.cleaned(), remark.text.cleaned()),
+        None => remark.text.cleaned(),
+    }
+}
+
+/// Judges a request, whatever its method.
+fn judge(request: &Request, trouble: Option<&Trouble>) -> Judgement {
+    match request.method.as_str() {
+        // A body that did not come whole is judged by nobody; why it did not is the remark.
+        _ if trouble.is_some() => Judgement::unreadable(Vec::new()),
+        "POST" => judge_body(request),
+        "GET" => judge_query(request),
+        "HEAD" | "OPTIONS" => nothing(Vec::new()),
+        other => {
+            let text = format!("{other}: TeleCMI sends POST or GET");
+            nothing(vec![Remark::new(Code::BadRequest, text)])
+        }
+    }
+}
+
+/// The judgement on a request that carries no CDR and need not.
+fn nothing(remarks: Vec<Remark>) -> Judgement {
+    let mut judgement = Judgement::unreadable(remarks);
+    judgement.verdict.kind = Kind::Unknown;
+    judgement
+}
+
+fn judge_body(request: &Request) -> Judgement {
+    let body = &request.body.0;
+    if let Some(coding) = header(&request.headers, "content-encoding").filter(|coding| coding != "identity") {
+        let text = format!("compressed ({coding}): kept as it came, not unpacked");
+        return Judgement::unreadable(vec![Remark::new(Code::Encoded, text)]);
+    }
+    let content_type = header(&request.headers, "content-type").unwrap_or_default().to_ascii_lowercase();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    let looks_like_json = body.trim_ascii_start().starts_with(b"{");
+    let remark = match essence {
+        "application/json" => None,
+        _ if essence.ends_with("+json") => None,
+        "" => Some("no content type; application/json is expected".to_owned()),
+        "multipart/form-data" => {
+            let text = format!("multipart: {}", parts(&String::from_utf8_lossy(body)));
+            return Judgement::unreadable(vec![Remark::new(Code::Encoded, text)]);
+        }
+        "application/x-www-form-urlencoded" if !looks_like_json => return judge_form(body),
+        other => Some(format!("content type {other}; application/json is expected")),
+    };
+    let mut judgement = judge_json(body);
+    let remarks = &mut judgement.verdict.remarks;
+    remarks.splice(0..0, remark.map(|text| Remark::new(Code::ContentType, text)));
+    judgement
+}
+
+fn judge_form(body: &[u8]) -> Judgement {
+    let decoded = query::decode(&String::from_utf8_lossy(body));
+    let mut judgement = judge_pairs(&decoded.pairs);
+    let text = "form-encoded; TeleCMI sends JSON";
+    judgement.verdict.remarks.insert(0, Remark::new(Code::ContentType, text));
+    let faults = decoded.faults.into_iter().map(|fault| Remark::new(Code::BadQuery, fault));
+    judgement.verdict.remarks.extend(faults);
+    judgement
+}
+
+/// The names of a multipart body's parts, as far as they can be told without unpacking it.
+fn parts(body: &str) -> String {
+    /// More parts than this are not listed.
+    const MOST: usize = 20;
+    let names = body.split("name=\"").skip(1).filter_map(|rest| rest.split_once('"')).map(|(name, _)| name);
+    let listed: Vec<_> = names.take(MOST).collect();
+    if listed.is_empty() { "no parts".to_owned() } else { format!("parts {}", listed.join(", ")) }
+}
+
+fn judge_query(request: &Request) -> Judgement {
+    let decoded = query::decode(request.query().unwrap_or_default());
+    let is_documented = |(name, _): &(String, String)| {
+        let base = name.split_once('[').map_or(name.as_str(), |(base, _)| base);
+        schema::documented(base).is_some()
+    };
+    // What stands before the first documented parameter is the URL's own query, like a token: it was there first.
+    let Some(first) = decoded.pairs.iter().position(is_documented) else {
+        return nothing(vec![Remark::new(Code::NoCdr, "no CDR in the query: a health check, or a person's browser?")]);
+    };
+    let mut judgement = judge_pairs(&decoded.pairs[first..]);
+    let remarks = &mut judgement.verdict.remarks;
+    remarks.extend(decoded.faults.into_iter().map(|fault| Remark::new(Code::BadQuery, fault)));
+    if !request.body.is_empty() {
+        remarks.push(Remark::new(Code::BadRequest, "a GET with a body, which is not read"));
+    }
+    judgement
+}

@@ -1,0 +1,190 @@
+//! The desk: where exchanges arrive one at a time. Numbering, relating, telling and counting are one short step under
+//! one lock, which never waits on anything else.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::answer::Decision;
+use super::door::{self, Arrival};
+use super::event::{self, Ending, Event, Exchange, Summary};
+use super::relate::Relations;
+use crate::clock::Clock;
+use crate::error::Exit;
+use crate::wire::record::{self, Answer};
+
+/// How often mishaps are told of, however many there are.
+const MISHAPS_EVERY: Duration = Duration::from_secs(1);
+
+/// What tells events; false if one could not be shown.
+pub type Tell = Box<dyn Fn(Event) -> bool + Send + Sync>;
+
+/// See the module.
+pub struct Desk {
+    /// The run's clock.
+    pub clock: Clock,
+    wanted: Option<u64>,
+    arrivals: AtomicU64,
+    book: Mutex<Book>,
+    enough: Notify,
+    tell: Tell,
+}
+
+/// What has been written down so far.
+#[derive(Default)]
+struct Book {
+    relations: Relations,
+    exchanges: u64,
+    cdrs: u64,
+    remarks: u64,
+    refused: u64,
+    dropped: u64,
+    malformed: u64,
+    untold: u64,
+    mishap_told: Option<Duration>,
+    /// What the latest untold mishap was.
+    latest_mishap: String,
+}
+
+impl Desk {
+    /// A desk that waits for so many CDRs, or for ever.
+    #[must_use]
+    pub fn new(wanted: Option<u64>, clock: Clock, tell: Tell) -> Self {
+        Self {
+            clock,
+            wanted,
+            arrivals: AtomicU64::new(0),
+            book: Mutex::default(),
+            enough: Notify::new(),
+            tell,
+        }
+    }
+
+    /// Tells an event; nothing else happens at the desk meanwhile.
+    pub fn tell(&self, event: Event) {
+        let mut book = self.book();
+        self.tell_in(&mut book, event);
+    }
+
+    fn tell_in(&self, book: &mut Book, event: Event) {
+        let exchange = matches!(event, Event::Exchange(_));
+        if !(self.tell)(event) && exchange {
+            book.dropped += 1;
+        }
+    }
+
+    /// The number of a request in the order of arrival, from one.
+    pub fn next_arrival(&self) -> u64 {
+        self.arrivals.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Resolves when the wanted number of CDRs has come.
+    pub async fn enough(&self) {
+        self.enough.notified().await;
+    }
+
+    /// Writes an exchange down.
+    pub fn record(&self, arrival: Arrival, decision: Decision, took: Duration) {
+        let Decision { judgement, response, refused } = decision;
+        let (mut verdict, fields) = (judgement.verdict, judgement.fields);
+        let is_cdr = verdict.kind.is_cdr();
+        let cdr = fields.filter(|_| is_cdr);
+        let mut book = self.book();
+        book.exchanges += 1;
+        let n = book.exchanges;
+        let related = cdr
+            .as_ref()
+            .map(|cdr| book.relations.relate(n, arrival.at, &arrival.request.method, cdr))
+            .unwrap_or_default();
+        verdict.remarks.extend(related.remarks);
+        book.cdrs += u64::from(is_cdr);
+        book.refused += u64::from(refused);
+        book.remarks += verdict.remarks.len() as u64;
+        let exchange = Exchange {
+            n,
+            received_at: arrival.at,
+            peer: arrival.peer.to_string(),
+            request: arrival.request,
+            verdict,
+            cdr,
+            related: related.relations,
+            answer: Answer { status: Some(response.status), fault: None },
+            took_ms: record::ms(took),
+        };
+        self.tell_in(&mut book, Event::Exchange(Arc::new(exchange)));
+        if is_cdr && self.wanted == Some(book.cdrs) {
+            self.enough.notify_one();
+        }
+    }
+
+    /// Counts a connection that failed before its request could be read, and tells of it, but not too often.
+    pub fn mishap(&self, peer: Option<SocketAddr>, mishap: &door::Mishap) {
+        let text = match peer {
+            Some(peer) => format!("{peer}: {mishap}"),
+            None => mishap.to_string(),
+        };
+        if is_harmless(mishap) {
+            return;
+        }
+        let mut book = self.book();
+        book.malformed += 1;
+        book.untold += 1;
+        book.latest_mishap = text;
+        let now = self.clock.elapsed();
+        let due = book.mishap_told.is_none_or(|told| now.saturating_sub(told) >= MISHAPS_EVERY);
+        if due {
+            book.mishap_told = Some(now);
+            self.tell_mishaps(&mut book);
+        }
+    }
+
+    fn tell_mishaps(&self, book: &mut Book) {
+        let count = std::mem::take(&mut book.untold);
+        if count > 0 {
+            let text = std::mem::take(&mut book.latest_mishap);
+            self.tell_in(book, Event::Mishap(event::Mishap { count, text }));
+        }
+    }
+
+    /// Closes the desk: tells what is still untold, and the summary.
+    #[must_use]
+    pub fn finish(&self, ending: Ending) -> Summary {
+        let mut book = self.book();
+        self.tell_mishaps(&mut book);
+        let reached = self.wanted.is_none_or(|wanted| book.cdrs >= wanted);
+        let checked = if book.refused > 0 { Exit::Failed } else { Exit::Success };
+        let exit = match ending {
+            Ending::TimedOut if !reached => Exit::TimedOut,
+            Ending::Interrupted if !reached => Exit::Interrupted,
+            Ending::Terminated if !reached => Exit::Terminated,
+            _ => checked,
+        };
+        let summary = Summary {
+            exchanges: book.exchanges,
+            cdrs: book.cdrs,
+            counted: book.cdrs,
+            wanted: self.wanted,
+            remarks: book.remarks,
+            dropped: book.dropped,
+            malformed: book.malformed,
+            ending,
+            exit,
+        };
+        self.tell_in(&mut book, Event::Finished(summary.clone()));
+        summary
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        // A panic while the lock was held cannot leave the book half written: every step is a plain assignment.
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a connection that ended is nobody's fault: opened in advance and never used, as browsers do, or idle when
+/// others needed its place or the listener stopped.
+fn is_harmless(mishap: &door::Mishap) -> bool {
+    matches!(mishap, door::Mishap::Silent | door::Mishap::MadeRoom | door::Mishap::Stopped)
+}

@@ -1,0 +1,310 @@
+//! The door: HTTP/1 in and out, and the limits that keep strangers from wearing us out.
+//!
+//! In: a bound listener. Out: an [`Arrival`] for every request whose head can be read, exactly once, whatever is wrong
+//! with it; a [`Mishap`] for every connection that ends badly before that. What an arrival is answered is somebody
+//! else's business. The accept loop is ours, because warp's own server knows no timeout; hyper speaks HTTP; warp
+//! takes each request apart and puts each answer together.
+//!
+//! ```text
+//! accept ─> Crowd ─> attend ─> Line ─> hyper ─> warp ─> receive ─ Arrival ─> answer
+//!             │        └── Mishap                ^──── respond <── Reply ───┘
+//!             └─ no room: the longest idle visitor leaves
+//! ```
+
+mod arrival;
+mod body;
+mod crowd;
+mod head;
+mod route;
+mod visitor;
+
+#[cfg(test)]
+mod tests;
+
+use std::convert::Infallible;
+use std::error::Error as _;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+
+pub use self::arrival::{Arrival, Mishap, Reply, Trouble};
+use self::body::Taken;
+use self::crowd::Crowd;
+use self::head::Head;
+use self::route::{HungUp, introduce, requests};
+use self::visitor::{Line, Visitor};
+use crate::clock::Clock;
+
+/// The longest head that is read. A head has at most 100 fields besides, which is hyper's own limit.
+const LARGEST_HEAD: usize = 32 * 1024;
+
+/// What hyper may hold of one connection. Room for a head and what comes with it; small, because there are many.
+const READ_BUFFER: usize = 64 * 1024;
+
+/// How long nothing is accepted after the system refused, so that the loop does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a visitor may cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest body, in bytes.
+    pub max_body: u64,
+    /// How long a head may take, and how long a connection may be idle.
+    pub header_timeout: Duration,
+    /// How long a body may take.
+    pub body_timeout: Duration,
+    /// How long an answer may wait for its reader.
+    pub write_timeout: Duration,
+    /// How many connections are held.
+    pub connections: usize,
+    /// How long the door waits for what is in flight when it has to stop.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_body: 1024 * 1024,
+            header_timeout: Duration::from_secs(15),
+            body_timeout: Duration::from_secs(15),
+            write_timeout: Duration::from_secs(15),
+            connections: 256,
+            grace: Duration::from_secs(3),
+        }
+    }
+}
+
+/// What all connections share.
+struct House {
+    limits: Limits,
+    clock: Clock,
+    answer: Box<dyn Fn(Arrival) -> BoxFuture<'static, Reply> + Send + Sync>,
+    mishap: Box<dyn Fn(Option<SocketAddr>, Mishap) + Send + Sync>,
+    stop: watch::Receiver<bool>,
+}
+
+impl House {
+    fn tell(&self, visitor: &Visitor, mishap: Mishap) {
+        (self.mishap)(Some(visitor.peer), mishap);
+    }
+
+    /// Waits until it is time to let go of those whose answer has been given.
+    async fn is_closing(&self) {
+        stopped(&mut self.stop.clone()).await;
+        sleep(self.limits.grace / 4).await;
+    }
+}
+
+/// Serves until `stop` becomes true and what was in flight has ended, or the grace is over.
+///
+/// `answer` is called once for every request whose head could be read; an answer that it gives for one with a
+/// [`Trouble`] should have the trouble's status. `mishap` is called for every connection that ended badly otherwise.
+pub async fn serve<A, F, M>(
+    listener: TcpListener,
+    limits: Limits,
+    clock: Clock,
+    answer: A,
+    mishap: M,
+    mut stop: watch::Receiver<bool>,
+) where
+    A: Fn(Arrival) -> F + Send + Sync + 'static,
+    F: Future<Output = Reply> + Send + 'static,
+    M: Fn(Option<SocketAddr>, Mishap) + Send + Sync + 'static,
+{
+    let house = Arc::new(House {
+        limits,
+        clock,
+        answer: Box::new(move |arrival| answer(arrival).boxed()),
+        mishap: Box::new(mishap),
+        stop: stop.clone(),
+    });
+    let mut crowd = Crowd::new(Arc::clone(&house));
+    let mut accept_from = None;
+    loop {
+        let accept = async {
+            if let Some(moment) = accept_from {
+                sleep_until(moment).await;
+            }
+            listener.accept().await
+        };
+        let accepted = tokio::select! {
+            biased;
+            () = stopped(&mut stop) => break,
+            () = crowd.shrink() => continue,
+            accepted = accept => accepted,
+        };
+        accept_from = None;
+        match accepted {
+            Ok((stream, peer)) => tokio::select! {
+                biased;
+                () = stopped(&mut stop) => break,
+                () = crowd.make_room() => crowd.admit(stream, peer),
+            },
+            Err(error) if is_the_peers_own(&error) => {}
+            Err(error) => {
+                // Most likely there are no file descriptors left, and a visitor less means one more.
+                (house.mishap)(None, Mishap::NotAccepted(error.to_string()));
+                crowd.dismiss_longest_idle(Duration::ZERO);
+                accept_from = Some(Instant::now() + ACCEPT_PAUSE);
+            }
+        }
+    }
+    drop(listener);
+    crowd.leave().await;
+}
+
+/// Waits for the word to stop. That nobody is left to say it means the same.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Whether accepting failed for a reason that concerns one connection only, which is gone already.
+fn is_the_peers_own(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// Attends to one connection from its first byte to its last.
+async fn attend(stream: TcpStream, visitor: Arc<Visitor>, house: Arc<House>) {
+    // An answer is small and should leave at once. Where this fails the connection is gone, which shows soon enough.
+    let _ = stream.set_nodelay(true);
+    let line = Line::new(stream, Arc::clone(&visitor), house.limits.write_timeout);
+    let warp = TowerToHyperService::new(warp::service(requests()));
+    let greeting = (Arc::clone(&visitor), Arc::clone(&house));
+    let service = service_fn(move |request| {
+        let answered = warp.call(introduce(request, &greeting));
+        async move {
+            let Ok(response): Result<_, Infallible> = answered.await;
+            match response.extensions().get::<HungUp>() {
+                Some(hung_up) => Err(*hung_up),
+                None => Ok(response),
+            }
+        }
+    });
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(house.limits.header_timeout)
+        .max_header_size(LARGEST_HEAD)
+        .max_buf_size(READ_BUFFER)
+        // Whoever ends its side behind a request still wants the answer.
+        .half_close(true)
+        .serve_connection(TokioIo::new(line), service);
+
+    let mut stop = house.stop.clone();
+    let mut stopping = false;
+    let ended = loop {
+        tokio::select! {
+            ended = &mut connection => break ended,
+            () = visitor.dismissed() => return house.tell(&visitor, Mishap::MadeRoom),
+            () = stopped(&mut stop), if !stopping => {
+                stopping = true;
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+        }
+    };
+    let parts = connection.into_parts();
+    conclude(
+        ended,
+        parts.io.into_inner(),
+        parts.read_buf,
+        &visitor,
+        &house,
+    )
+    .await;
+}
+
+/// What is left to do when hyper is done: to say what went wrong, and to hear out who is still sending.
+async fn conclude(
+    ended: hyper::Result<()>,
+    line: Line,
+    unread: Bytes,
+    visitor: &Visitor,
+    house: &House,
+) {
+    let at = house.clock.now();
+    let refused = ended.as_ref().is_err_and(hyper::Error::is_parse);
+    let mishap = what_happened(ended, &unread, visitor);
+    let heard = visitor.heard();
+    let malformed = match &mishap {
+        Some(Mishap::Garbage(why)) => Head::read(&heard).map(|request| (request, why.clone())),
+        _ => None,
+    };
+    if malformed.is_none()
+        && let Some(mishap) = mishap
+    {
+        house.tell(visitor, mishap);
+    }
+    let mut rest = Taken::default();
+    // Depending on what it found wrong, hyper has put the head aside or not.
+    rest.add(unread.strip_prefix(heard.as_slice()).unwrap_or(&unread), 0);
+    if refused || visitor.was_left_early() {
+        tokio::select! {
+            () = line.linger(&mut rest) => {}
+            () = visitor.dismissed() => {}
+            () = house.is_closing() => {}
+        }
+    }
+    if let Some((request, why)) = malformed {
+        let why = request.framing_fault().map_or(why, str::to_owned);
+        rest.trouble = Some(Trouble::Malformed(why));
+        let arrival = Arrival {
+            peer: visitor.peer,
+            at,
+            trouble: rest.trouble.clone(),
+            ambiguous_framing: request.is_ambiguous(),
+            request: request.with_body(rest),
+        };
+        // hyper has answered already, with the 400 that such a request deserves.
+        let _ = (house.answer)(arrival).await;
+    }
+}
+
+/// What went wrong on a connection, if anything did that no arrival shows.
+fn what_happened(ended: hyper::Result<()>, unread: &[u8], visitor: &Visitor) -> Option<Mishap> {
+    if let Some(mishap) = visitor.mishap() {
+        return Some(mishap);
+    }
+    let Err(error) = ended else {
+        return visitor.is_silent().then_some(Mishap::Silent);
+    };
+    if error.is_user() {
+        // Hung up on purpose.
+        None
+    } else if error.is_parse_too_large() {
+        Some(Mishap::HeadTooLarge)
+    } else if error.is_parse_version_h2() || unread.starts_with(b"PRI * HTTP/2") {
+        Some(Mishap::LooksLikeHttp2)
+    } else if error.is_parse() {
+        Some(Mishap::Garbage(error.to_string()))
+    } else if visitor.is_answering() {
+        Some(Mishap::AnswerLost(
+            error
+                .source()
+                .map_or_else(|| error.to_string(), ToString::to_string),
+        ))
+    } else if unread.is_empty() && visitor.has_asked() {
+        // A connection that was kept alive, and not used again.
+        None
+    } else if error.is_timeout() {
+        Some(Mishap::HeadTimeout)
+    } else {
+        Some(Mishap::HeadCut)
+    }
+}

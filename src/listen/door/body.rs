@@ -1,0 +1,119 @@
+//! Reads a body within limits of size and time: a stream of chunks in, what was kept and measured out.
+
+use std::error::Error;
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::Buf;
+use futures_util::{Stream, StreamExt as _};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::{Limits, Trouble, stopped};
+
+/// How much is kept of a body that is over the limit.
+pub(super) const KEPT: usize = 64 * 1024;
+
+/// How much more than the limit is read, so that a sender who writes before it reads comes to read the 413.
+const DRAINED: u64 = 16 * 1024 * 1024;
+
+/// For how long that is done.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// What there was of a body.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// The bytes that were kept.
+    pub kept: Vec<u8>,
+    /// How many bytes came.
+    pub size: u64,
+    /// Why it is not complete, if it is not.
+    pub trouble: Option<Trouble>,
+}
+
+impl Taken {
+    /// Adds a chunk. Of a body over the limit, only the beginning is kept.
+    pub fn add(&mut self, mut chunk: impl Buf, limit: u64) {
+        let length = chunk.remaining();
+        self.size += length as u64;
+        let mut room = length;
+        if self.size > limit {
+            self.shorten();
+            room = room.min(KEPT - self.kept.len());
+        }
+        self.kept.extend_from_slice(&chunk.copy_to_bytes(room));
+    }
+
+    fn shorten(&mut self) {
+        if self.kept.len() > KEPT {
+            self.kept.truncate(KEPT);
+            self.kept.shrink_to_fit();
+        }
+    }
+}
+
+/// Reads a body to its end, or as far as the limits allow.
+pub(super) async fn read<S, B, E>(
+    body: S,
+    announced: Option<u64>,
+    limits: &Limits,
+    mut stop: watch::Receiver<bool>,
+) -> Taken
+where
+    S: Stream<Item = Result<B, E>>,
+    B: Buf,
+    E: Error,
+{
+    let limit = limits.max_body;
+    let mut body = pin!(body);
+    let mut taken = Taken::default();
+    let mut deadline = pin!(sleep_until(Instant::now() + limits.body_timeout));
+    let mut draining = false;
+    let mut stopping = false;
+    let hurry = |mut deadline: std::pin::Pin<&mut tokio::time::Sleep>, most: Duration| {
+        let sooner = deadline.deadline().min(Instant::now() + most);
+        deadline.as_mut().reset(sooner);
+    };
+    let too_large = |size: u64| size > limit || announced.is_some_and(|length| length > limit);
+    let trouble = loop {
+        if !draining && too_large(taken.size) {
+            draining = true;
+            hurry(deadline.as_mut(), DRAIN_TIME);
+        }
+        // Time comes first: a sender who never pauses must not outrun it.
+        let chunk = tokio::select! {
+            biased;
+            () = &mut deadline => break Some(if stopping { Trouble::Stopping } else { Trouble::BodyTimeout }),
+            () = stopped(&mut stop), if !stopping => {
+                stopping = true;
+                // The other half of the grace is for the answer.
+                hurry(deadline.as_mut(), limits.grace / 2);
+                continue;
+            }
+            chunk = body.next() => chunk,
+        };
+        match chunk {
+            Some(Ok(chunk)) => taken.add(chunk, limit),
+            Some(Err(error)) => break Some(Trouble::BodyBroken(root(&error))),
+            None => break None,
+        }
+        if taken.size > limit.saturating_add(DRAINED) {
+            break None;
+        }
+    };
+    taken.trouble = trouble;
+    if too_large(taken.size) {
+        taken.shorten();
+        taken.trouble = Some(Trouble::TooLarge { limit });
+    }
+    taken
+}
+
+/// The words of the innermost cause: the outer ones only say that a body was being read.
+fn root(error: &dyn Error) -> String {
+    let mut error = error;
+    while let Some(cause) = error.source() {
+        error = cause;
+    }
+    error.to_string()
+}

@@ -1,0 +1,108 @@
+//! Everybody who is inside: lets people in, and makes room when there is none.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{sleep, timeout};
+
+use super::visitor::Visitor;
+use super::{House, Mishap, attend};
+
+/// How long a visitor may be idle before it has to make room. Without this, a burst of newcomers would push out those
+/// of a moment ago, whose requests are still on their way.
+const LEAST_IDLE: Duration = Duration::from_millis(200);
+
+/// Everybody who is inside.
+pub(super) struct Crowd {
+    house: Arc<House>,
+    tasks: JoinSet<()>,
+    visitors: HashMap<Id, Arc<Visitor>>,
+}
+
+impl Crowd {
+    pub fn new(house: Arc<House>) -> Self {
+        Self {
+            house,
+            tasks: JoinSet::new(),
+            visitors: HashMap::new(),
+        }
+    }
+
+    pub fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let visitor = Arc::new(Visitor::new(peer));
+        let attending = attend(stream, Arc::clone(&visitor), Arc::clone(&self.house));
+        let id = self.tasks.spawn(attending).id();
+        self.visitors.insert(id, visitor);
+    }
+
+    /// Waits until somebody has left; for ever, if nobody is inside.
+    pub async fn shrink(&mut self) {
+        match self.tasks.join_next_with_id().await {
+            Some(ended) => self.forget(ended),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn forget(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let (id, panicked) = match ended {
+            Ok((id, ())) => (id, false),
+            Err(error) => (error.id(), error.is_panic()),
+        };
+        if let Some(visitor) = self.visitors.remove(&id)
+            && panicked
+        {
+            self.house.tell(&visitor, Mishap::Panicked);
+        }
+    }
+
+    /// Returns when one more may come in.
+    pub async fn make_room(&mut self) {
+        while self.staying() >= self.house.limits.connections {
+            if !self.dismiss_longest_idle(LEAST_IDLE) {
+                tokio::select! {
+                    () = self.shrink() => {}
+                    () = sleep(LEAST_IDLE) => {}
+                }
+            }
+        }
+    }
+
+    fn staying(&self) -> usize {
+        let visitors = self.visitors.values();
+        visitors.filter(|visitor| !visitor.is_dismissed()).count()
+    }
+
+    /// Asks whoever has been idle for longest to leave; `false` if nobody has been idle for that long.
+    pub fn dismiss_longest_idle(&self, least: Duration) -> bool {
+        let idle = self
+            .visitors
+            .values()
+            .filter_map(|visitor| Some((visitor.idle_since()?, visitor)));
+        match idle.min_by_key(|(since, _)| *since) {
+            Some((since, visitor)) if since.elapsed() >= least => {
+                visitor.dismiss();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Waits for everybody to leave, but not for longer than the grace.
+    pub async fn leave(mut self) {
+        let grace = self.house.limits.grace;
+        let everybody = async {
+            while let Some(ended) = self.tasks.join_next_with_id().await {
+                self.forget(ended);
+            }
+        };
+        if timeout(grace, everybody).await.is_err() {
+            for visitor in self.visitors.values() {
+                self.house.tell(visitor, Mishap::Stopped);
+            }
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The head of a request as it came. Pure.
+//!
+//! hyper reads heads, and does it well; but it hides what it mends or refuses. Beside a `Transfer-Encoding` it removes
+//! the `Content-Length`, it answers impossible lengths by itself, and it gives names in lower case and no fragment.
+//! So the bytes are read once more here, after hyper has judged them: this reader may be simple.
+
+use bytes::Bytes;
+
+use super::body::Taken;
+use crate::wire::{Header, Octets, Request};
+
+/// Request line and header fields, as they came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Head {
+    pub method: String,
+    pub target: String,
+    pub version: String,
+    pub headers: Vec<Header>,
+}
+
+impl Head {
+    /// Reads a complete head; `None` if there is none.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let text = &bytes[..end(bytes, 0)?];
+        let mut lines = text
+            .split(|byte| *byte == b'\n')
+            .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let mut words = std::str::from_utf8(lines.next()?).ok()?.splitn(3, ' ');
+        let (method, target, version) = (words.next()?, words.next()?, words.next()?);
+        if !matches!(version, "HTTP/1.0" | "HTTP/1.1") {
+            return None;
+        }
+        let headers = lines
+            .take_while(|line| !line.is_empty())
+            .map(field)
+            .collect::<Option<_>>()?;
+        Some(Self {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            version: version.to_owned(),
+            headers,
+        })
+    }
+
+    /// The request that has this head and what there was of its body.
+    pub fn with_body(self, body: Taken) -> Request {
+        Request {
+            method: self.method,
+            target: self.target,
+            version: self.version,
+            headers: self.headers,
+            size: body.size,
+            complete: body.trouble.is_none(),
+            body: Octets::from(body.kept),
+        }
+    }
+
+    /// The values of one field.
+    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Header> {
+        self.headers.iter().filter(move |header| header.is(name))
+    }
+
+    /// Whether both ways to state a length are used.
+    pub fn is_ambiguous(&self) -> bool {
+        self.has("transfer-encoding") && self.has("content-length")
+    }
+
+    /// Why nobody can say where the body ends, where that is so.
+    pub fn framing_fault(&self) -> Option<&'static str> {
+        if let Some(last) = self.values("transfer-encoding").last() {
+            let coding = last.text();
+            let coding = coding.rsplit(',').next().unwrap_or_default().trim();
+            return if self.version == "HTTP/1.0" {
+                Some("HTTP/1.0 knows no Transfer-Encoding")
+            } else {
+                (!coding.eq_ignore_ascii_case("chunked"))
+                    .then_some("the Transfer-Encoding does not end in chunked")
+            };
+        }
+        let mut lengths = self.values("content-length").map(length);
+        match lengths.next()? {
+            None => Some("the Content-Length is no number"),
+            first if lengths.all(|length| length == first) => None,
+            _ => Some("the Content-Length is stated twice, differently"),
+        }
+    }
+
+    /// The length that was announced, if one was and counts.
+    pub fn announced(&self) -> Option<u64> {
+        if self.has("transfer-encoding") {
+            return None;
+        }
+        self.values("content-length").next().and_then(length)
+    }
+
+    /// Whether the sender waits for leave to send the body.
+    pub fn expects_leave(&self) -> bool {
+        self.version == "HTTP/1.1"
+            && self
+                .values("expect")
+                .any(|header| header.value.eq_ignore_ascii_case(b"100-continue"))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.values(name).next().is_some()
+    }
+}
+
+/// Where the head ends, behind its empty line, if that line begins at `from` or later.
+pub(super) fn end(bytes: &[u8], from: usize) -> Option<usize> {
+    bytes.iter().enumerate().skip(from).find_map(|(at, byte)| {
+        let rest = &bytes[at + 1..];
+        match byte {
+            b'\n' if rest.starts_with(b"\r\n") => Some(at + 3),
+            b'\n' if rest.starts_with(b"\n") => Some(at + 2),
+            _ => None,
+        }
+    })
+}
+
+fn field(line: &[u8]) -> Option<Header> {
+    let colon = line.iter().position(|byte| *byte == b':')?;
+    Some(Header {
+        name: std::str::from_utf8(&line[..colon]).ok()?.to_owned(),
+        value: Bytes::copy_from_slice(line[colon + 1..].trim_ascii()),
+    })
+}
+
+/// Digits only: a sign, a list or a decimal point is no length.
+fn length(header: &Header) -> Option<u64> {
+    let text = std::str::from_utf8(&header.value).ok()?;
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(fields: &str) -> Head {
+        Head::read(format!("POST /a#b HTTP/1.1\r\n{fields}\r\nbody").as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_head_is_read_as_it_came() {
+        let head = head("Host: x\r\nX-Odd:\t a  b \r\nx-odd:\r\n");
+        assert_eq!(
+            (head.method.as_str(), head.target.as_str()),
+            ("POST", "/a#b")
+        );
+        let names: Vec<_> = head.headers.iter().map(|h| h.name.as_str()).collect();
+        assert_eq!(names, ["Host", "X-Odd", "x-odd"]);
+        let values: Vec<_> = head.values("x-odd").map(Header::text).collect();
+        assert_eq!(values, ["a  b", ""]);
+    }
+
+    #[test]
+    fn what_is_no_head_is_not_read() {
+        for bytes in [
+            "",
+            "GET / HTTP/1.1\r\nHost: x\r\n",
+            "GET /\r\n\r\n",
+            "GET / HTTP/2.0\r\n\r\n",
+            "GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        ] {
+            assert_eq!(Head::read(bytes.as_bytes()), None, "{bytes:?}");
+        }
+        assert!(Head::read(b"GET / HTTP/1.0\n\n").is_some());
+    }
+
+    #[test]
+    fn lengths_must_be_clear() {
+        for (fields, clear) in [
+            ("", true),
+            ("Content-Length: 5\r\n", true),
+            ("Content-Length: 5\r\nContent-Length: 5\r\n", true),
+            ("Content-Length: 5\r\nContent-Length: 6\r\n", false),
+            ("Content-Length: +5\r\n", false),
+            ("Content-Length: 5, 5\r\n", false),
+            ("Content-Length: 99999999999999999999\r\n", false),
+            ("Transfer-Encoding: gzip, chunked\r\n", true),
+            ("Transfer-Encoding: chunked, gzip\r\n", false),
+        ] {
+            assert_eq!(head(fields).framing_fault().is_none(), clear, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_length_beside_chunks_does_not_count() {
+        let both = head("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n");
+        assert!(both.is_ambiguous());
+        assert_eq!(both.announced(), None);
+        assert_eq!(head("Content-Length: 5\r\n").announced(), Some(5));
+    }
+}

@@ -1,0 +1,186 @@
+//! The one route: warp takes the request apart, and puts the answer together.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use futures_util::Stream;
+use hyper::body::Incoming;
+use warp::Filter;
+use warp::http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use warp::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
+
+use super::body::{self, Taken};
+use super::head::Head;
+use super::visitor::Visitor;
+use super::{Arrival, House, Reply, Trouble};
+use crate::clock::Moment;
+use crate::wire::Header;
+
+/// What the door knows about a request and warp does not: it travels in the request's extensions.
+#[derive(Clone)]
+struct Introduction {
+    visitor: Arc<Visitor>,
+    house: Arc<House>,
+    at: Moment,
+    /// The head as it came, where that is known.
+    heard: Option<Arc<Head>>,
+    target: Uri,
+    version: Version,
+}
+
+/// Prepares a request for warp.
+pub(super) fn introduce(
+    mut request: hyper::Request<Incoming>,
+    (visitor, house): &(Arc<Visitor>, Arc<House>),
+) -> hyper::Request<Incoming> {
+    // warp panics on a target that is no path, as `CONNECT` has it; so it gets one that is.
+    let target = std::mem::take(request.uri_mut());
+    let introduction = Introduction {
+        visitor: Arc::clone(visitor),
+        house: Arc::clone(house),
+        at: house.clock.now(),
+        heard: visitor.asks().map(Arc::new),
+        target,
+        version: request.version(),
+    };
+    request.extensions_mut().insert(introduction);
+    request
+}
+
+/// The one route: every request, whatever its method and path.
+pub(super) fn requests()
+-> impl Filter<Extract = (warp::reply::Response,), Error = warp::Rejection> + Clone {
+    warp::ext::get::<Introduction>()
+        .and(warp::method())
+        .and(warp::header::headers_cloned())
+        .and(warp::body::stream())
+        .then(receive)
+}
+
+/// Receives one request: reads its body, has it answered.
+async fn receive(
+    introduction: Introduction,
+    method: Method,
+    headers: HeaderMap,
+    body: impl Stream<Item = Result<impl Buf, warp::Error>>,
+) -> warp::reply::Response {
+    let head = introduction.head(&method, &headers);
+    let Introduction {
+        visitor, house, at, ..
+    } = introduction;
+    let announced = head.announced();
+    let body =
+        if head.expects_leave() && announced.is_some_and(|length| length > house.limits.max_body) {
+            // Reading would make hyper ask for the body with `100 Continue`.
+            drop(body);
+            let trouble = Trouble::TooLarge {
+                limit: house.limits.max_body,
+            };
+            Taken {
+                trouble: Some(trouble),
+                ..Taken::default()
+            }
+        } else {
+            body::read(body, announced, &house.limits, house.stop.clone()).await
+        };
+    let trouble = body.trouble.clone().or_else(|| head_trouble(&head));
+    let complete = body.trouble.is_none();
+    let arrival = Arrival {
+        peer: visitor.peer,
+        at,
+        trouble: trouble.clone(),
+        ambiguous_framing: head.is_ambiguous(),
+        request: head.with_body(body),
+    };
+    let reply = (house.answer)(arrival).await;
+    visitor.is_answered(complete);
+    respond(reply, trouble.is_some())
+}
+
+impl Introduction {
+    /// The head as it came, or else as hyper and warp show it.
+    fn head(&self, method: &Method, headers: &HeaderMap) -> Head {
+        // What was heard may be another's, if requests came before they were due; then it does not agree.
+        let agrees = |heard: &&Arc<Head>| {
+            heard.method == method.as_str()
+                && heard.target.contains(self.target.path())
+                && heard.headers.len() >= headers.len()
+        };
+        if let Some(heard) = self.heard.as_ref().filter(agrees) {
+            return Head::clone(heard);
+        }
+        Head {
+            method: method.to_string(),
+            target: self.target.to_string(),
+            version: format!("{:?}", self.version),
+            headers: headers
+                .iter()
+                .map(|(name, value)| Header {
+                    name: name.to_string(),
+                    value: Bytes::copy_from_slice(value.as_bytes()),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// What is wrong with a head that was read.
+fn head_trouble(head: &Head) -> Option<Trouble> {
+    let hosts = head.values("host").count();
+    if head.target.len() > Trouble::LONGEST_TARGET {
+        Some(Trouble::TargetTooLong)
+    } else if hosts > 1 {
+        Some(Trouble::SeveralHosts)
+    } else if hosts == 0 && head.version == "HTTP/1.1" {
+        Some(Trouble::NoHost)
+    } else {
+        None
+    }
+}
+
+/// Tells hyper, through warp, that no answer is to be given.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HungUp;
+
+impl fmt::Display for HungUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("hung up on purpose")
+    }
+}
+
+impl Error for HungUp {}
+
+/// Puts a reply into warp's hands.
+fn respond(reply: Reply, last: bool) -> warp::reply::Response {
+    let mut response = warp::reply::Response::default();
+    let answer = match reply {
+        Reply::Respond(answer) => answer,
+        Reply::HangUp => {
+            response.extensions_mut().insert(HungUp);
+            return response;
+        }
+    };
+    *response.status_mut() =
+        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for header in answer.headers {
+        // A forwarded answer may carry what HTTP does not allow; the record still shows it.
+        if let (Ok(name), Ok(value)) = (
+            HeaderName::from_bytes(header.name.as_bytes()),
+            HeaderValue::from_maybe_shared(header.value),
+        ) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    // hyper states the length, and insists that nobody else states another.
+    response.headers_mut().remove(CONTENT_LENGTH);
+    response.headers_mut().remove(TRANSFER_ENCODING);
+    if last {
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    *response.body_mut() = answer.body.0.into();
+    response
+}

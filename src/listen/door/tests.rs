@@ -1,0 +1,698 @@
+//! Each promise of the door, tried with a peer that writes bytes and shares no code with it.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::wire::{Header, Response, header};
+
+/// Nothing in these tests takes this long, unless it hangs.
+const DEADLINE: Duration = Duration::from_secs(20);
+const SHORT: Duration = Duration::from_millis(150);
+
+async fn soon<F: Future>(what: F) -> F::Output {
+    tokio::time::timeout(DEADLINE, what)
+        .await
+        .expect("it hangs")
+}
+
+/// A door that answers `got it` to everything, or what the path asks for.
+struct Stand {
+    address: SocketAddr,
+    arrivals: mpsc::UnboundedReceiver<Arrival>,
+    mishaps: mpsc::UnboundedReceiver<Mishap>,
+    /// One permit lets one request for `/wait` go.
+    gate: Arc<tokio::sync::Semaphore>,
+    stop: watch::Sender<bool>,
+    served: JoinHandle<()>,
+}
+
+impl Stand {
+    async fn new() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    async fn with(change: impl FnOnce(&mut Limits)) -> Self {
+        let mut limits = Limits::default();
+        change(&mut limits);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (arrived, arrivals) = mpsc::unbounded_channel();
+        let (failed, mishaps) = mpsc::unbounded_channel();
+        let (stop, stopping) = watch::channel(false);
+        let gate = Arc::new(tokio::sync::Semaphore::new(0));
+        let guard = Arc::clone(&gate);
+        let answer = move |arrival: Arrival| {
+            let _ = arrived.send(arrival.clone());
+            answer(arrival, Arc::clone(&guard))
+        };
+        let mishap = move |_, mishap| drop(failed.send(mishap));
+        let served = tokio::spawn(serve(
+            listener,
+            limits,
+            Clock::start(),
+            answer,
+            mishap,
+            stopping,
+        ));
+        Self {
+            address,
+            arrivals,
+            mishaps,
+            gate,
+            stop,
+            served,
+        }
+    }
+
+    async fn connect(&self) -> Peer {
+        Peer(soon(TcpStream::connect(self.address)).await.unwrap())
+    }
+
+    /// Sends bytes on a connection of their own.
+    async fn send(&self, bytes: impl AsRef<[u8]>) -> Peer {
+        let mut peer = self.connect().await;
+        peer.write(bytes).await;
+        peer
+    }
+
+    async fn arrival(&mut self) -> Arrival {
+        soon(self.arrivals.recv()).await.unwrap()
+    }
+
+    async fn trouble(&mut self) -> Trouble {
+        self.arrival().await.trouble.expect("trouble")
+    }
+
+    async fn mishap(&mut self) -> Mishap {
+        soon(self.mishaps.recv()).await.unwrap()
+    }
+
+    /// Stops the door, and shows that nothing was told beyond what was asked for.
+    async fn close(mut self) {
+        let _ = self.stop.send(true);
+        soon(&mut self.served).await.unwrap();
+        assert_eq!(self.arrivals.recv().await, None);
+        assert_eq!(self.mishaps.recv().await, None);
+    }
+}
+
+async fn answer(arrival: Arrival, gate: Arc<tokio::sync::Semaphore>) -> Reply {
+    let path = arrival.request.path();
+    if path == "/wait" {
+        gate.acquire().await.unwrap().forget();
+    }
+    let body = match path {
+        "/hang-up" => return Reply::HangUp,
+        "/panic" => panic!("asked for"),
+        "/much" => vec![b'x'; 64 * 1024 * 1024],
+        _ => b"got it".to_vec(),
+    };
+    let status = arrival.trouble.as_ref().map_or(200, Trouble::status);
+    let headers = vec![
+        Header::new("X-Path", path),
+        Header::new("Content-Length", "999"),
+        Header::new("bad name", "left out"),
+    ];
+    Reply::Respond(Response::new(status, headers, body))
+}
+
+struct Peer(TcpStream);
+
+impl Peer {
+    async fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        soon(self.0.write_all(bytes.as_ref())).await.unwrap();
+    }
+
+    /// Reads until the connection ends.
+    async fn rest(&mut self) -> String {
+        let mut bytes = Vec::new();
+        soon(self.0.read_to_end(&mut bytes)).await.unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    /// Reads as far as this text.
+    async fn until(&mut self, text: &str) -> String {
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(text.as_bytes()) {
+            let byte = soon(self.0.read_u8()).await;
+            bytes.push(byte.unwrap_or_else(|_| {
+                panic!("no {text:?} in {:?}", String::from_utf8_lossy(&bytes))
+            }));
+        }
+        String::from_utf8(bytes).unwrap()
+    }
+
+    /// Waits for the end of the connection, orderly or not, and for nothing before it.
+    async fn ends_silently(&mut self) {
+        let mut byte = [0];
+        let read = soon(self.0.read(&mut byte)).await;
+        assert!(!matches!(read, Ok(1..)), "an answer");
+    }
+}
+
+fn status(answer: &str) -> &str {
+    answer.split(' ').nth(1).unwrap_or("none")
+}
+
+#[tokio::test]
+async fn a_request_is_seen_as_it_came() {
+    let mut stand = Stand::new().await;
+    let mut peer = stand
+        .send("POST /a?b=%ff#c HTTP/1.1\r\nhoST: x\r\nX-A: 1\r\nContent-Length: 5\r\nX-a:  2 \r\n\r\nhello")
+        .await;
+    let answer = peer.until("got it").await;
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK\r\nx-path: /a\r\ncontent-length: 6\r\ndate: "),
+        "{answer}"
+    );
+    let arrival = stand.arrival().await;
+    let fields = ["hoST", "X-A", "Content-Length", "X-a"]
+        .into_iter()
+        .zip(["x", "1", "5", "2"]);
+    let headers = fields
+        .map(|(name, value)| Header::new(name, value))
+        .collect();
+    let expected = crate::wire::Request::new("POST", "/a?b=%ff#c", headers, "hello");
+    assert_eq!(arrival.request, expected);
+    assert_eq!(
+        (arrival.peer, arrival.trouble),
+        (peer.0.local_addr().unwrap(), None)
+    );
+    stand.close().await;
+}
+
+#[tokio::test]
+async fn w1_one_host_is_needed() {
+    let mut stand = Stand::new().await;
+    for (request, trouble) in [
+        ("GET / HTTP/1.1\r\n\r\n", Trouble::NoHost),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+            Trouble::SeveralHosts,
+        ),
+    ] {
+        let answer = stand.send(request).await.rest().await;
+        assert_eq!(status(&answer), "400");
+        assert!(answer.contains("connection: close"));
+        assert_eq!(stand.trouble().await, trouble);
+    }
+    stand.close().await;
+}
+
+#[tokio::test]
+async fn w2_http_1_0_is_served_as_such() {
+    let mut stand = Stand::new().await;
+    let answer = stand.send("GET /old HTTP/1.0\r\n\r\n").await.rest().await;
+    assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+    assert_eq!(stand.arrival().await.request.version, "HTTP/1.0");
+
+    let kept = "GET /old HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
+    let mut peer = stand.send(kept).await;
+    assert!(
+        peer.until("got it")
+            .await
+            .contains("connection: keep-alive")
+    );
+    peer.write(kept).await;
+    peer.until("got it").await;
+    assert_eq!(stand.arrival().await.trouble, None);
+    assert_eq!(stand.arrival().await.trouble, None);
+    stand.close().await;
+}
+
+#[tokio::test]
+async fn w3_what_is_not_http_1_is_closed() {
+    let mut stand = Stand::new().await;
+    let mut tls = stand
+        .send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+        .await;
+    assert_eq!(stand.mishap().await, Mishap::LooksLikeTls);
+    tls.ends_silently().await;
+
+    for preface in ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "PRI * HTTP/2.0\r\n"] {
+        let mut peer = stand.send(preface).await;
+        peer.0.shutdown().await.unwrap();
+        assert_eq!(stand.mishap().await, Mishap::LooksLikeHttp2);
+    }
+    for garbage in [
+        "\0\x01\x02garbage\r\n\r\n",
+        "GET /\r\n\r\n",
+        "GET / HTTP/1.1\r\nno colon\r\n\r\n",
+    ] {
+        let mut peer = stand.send(garbage).await;
+        peer.0.shutdown().await.unwrap();
+        assert_eq!(status(&peer.rest().await), "400");
+        let mishap = stand.mishap().await;
+        assert!(matches!(mishap, Mishap::Garbage(_)), "{mishap:?}");
+    }
+    drop(stand.connect().await);
+    assert_eq!(stand.mishap().await, Mishap::Silent);
+    drop(stand.send("GET / HT").await);
+    assert_eq!(stand.mishap().await, Mishap::HeadCut);
+    stand.close().await;
+}
+
+#[tokio::test]
+async fn w4_heads_and_targets_have_a_largest_size() {
+    let mut stand = Stand::new().await;
+    let long = "x".repeat(LARGEST_HEAD);
+    let many = "X: y\r\n".repeat(101);
+    for head in [
+        format!("GET / HTTP/1.1\r\nHost: x\r\nX: {long}\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\n{many}\r\n"),
+    ] {
+        let mut peer = stand.send(head).await;
+        assert_eq!(status(&peer.until("\r\n\r\n").await), "431");
+        drop(peer);
+        assert_eq!(stand.mishap().await, Mishap::HeadTooLarge);
+    }
+    let target = format!("/{}", "x".repeat(Trouble::LONGEST_TARGET));
+    let answer = stand
+        .send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n"))
+        .await
+        .rest()
+        .await;
+    assert_eq!(status(&answer), "414");
+    let arrival = stand.arrival().await;
+    assert_eq!(
+        (arrival.trouble, arrival.request.target),
+        (Some(Trouble::TargetTooLong), target)
+    );
+    let fields = "X: y\r\n".repeat(99);
+    stand
+        .send(format!("GET / HTTP/1.1\r\nHost: x\r\n{fields}\r\n"))
+        .await
+        .until("got it")
+        .await;
+    assert_eq!(stand.arrival().await.request.headers.len(), 100);
+    stand.close().await;
+}
+
+#[tokio::test]
+async fn w5_a_broken_body_is_shown_as_far_as_it_came() {
+    let mut stand = Stand::new().await;
+    for (rest, kept) in [
+        ("Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nwrong", "abc"),
+        ("Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", "abc"),
+        ("Content-Length: 9\r\n\r\nabc", "abc"),
+    ] {
+        let mut peer = stand
+            .send(format!("DELETE /any HTTP/1.1\r\nHost: x\r\n{rest}"))
+            .await;
+        peer.0.shutdown().await.unwrap();
+        assert_eq!(status(&peer.rest().await), "400");
+        let arrival = stand.arrival().await;
+        assert!(
+            matches!(arrival.trouble, Some(Trouble::BodyBroken(_))),
+            "{arrival:?}"
+        );
+        assert_eq!(arrival.request.body.text(), Some(kept));
+        assert_eq!((arrival.request.size, arrival.request.complete), (3, false));
+    }
+    stand.close().await;
+}
+
+#[tokio::test]
+async fn w5_a_malformed_request_is_shown_too() {
+    let mut stand = Stand::new().await;
+    for (target, field) in [
+        ("/unclear?a=b", "Content-Length: 5x"),
+        ("/unclear?a=b", "Content-Length: 5\r\nContent-Length: 6"),
+        ("/unclear?a=b", "Transfer-Encoding: gzip"),
+        ("/bad", "Bad Name: x"),
+        ("/bad<b>", "X: y"),
+    ] {
+        let head = format!("POST {target} HTTP/1.1\r\nHost: x\r\n{field}\r\n\r\n");
+        let mut peer = stand.send(head).await;
+        let answer = peer.until("\r\n\r\n").await;
+        assert_eq!(status(&answer), "400");
+        peer.write("hello").await;
+        peer.0.shutdown().await.unwrap();
+        let arrival = stand.arrival().await;
+        assert!(
+            matches!(arrival.trouble, Some(Trouble::Malformed(_))),
+            "{arrival:?}"
+        );
+        assert_eq!(arrival.request.target, target);
+        assert_eq!(arrival.request.body.text(), Some("hello"));
+        assert!(!arrival.request.complete);
+    }
+    stand.close().await;
+}
+
+#[tokio::test]
+async fn w5_a_sender_that_vanishes_is_still_an_arrival() {
+    let mut stand = Stand::new().await;
+    for expect in ["", "Expect: 100-continue\r\n"] {
+        let head = format!("POST / HTTP/1.1\r\nHost: x\r\n{expect}Content-Length: 9\r\n\r\n");
+        let peer = stand.send(head).await;
+        // Without waiting for the rest: the connection is reset.
+        peer.0.set_zero_linger().unwrap();
+        drop(peer);
+        let arrival = stand.arrival().await;
+        assert!(
+            matches!(arrival.trouble, Some(Trouble::BodyBroken(_))),
+            "{arrival:?}"
+        );
+        let mishap = stand.mishap().await;
+        assert!(matches!(mishap, Mishap::AnswerLost(_)), "{mishap:?}");
+    }
+    stand.close().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_ends_its_side_is_answered() {
+    let mut stand = Stand::new().await;
+    let mut peer = stand.send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    peer.0.shutdown().await.unwrap();
+    stand.arrival().await;
+    stand.gate.add_permits(1);
+    assert_eq!(status(&peer.rest().await), "200");
+    stand.close().await;
+}
+
+#[tokio::test]
+async fn w6_a_length_stated_twice_is_noticed() {
+    let mut stand = Stand::new().await;
+    for fields in [
+        "Content-Length: 9\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 9",
+    ] {
+        let plain = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        let mut peer = stand.send(plain).await;
+        peer.until("got it").await;
+        assert!(!stand.arrival().await.ambiguous_framing);
+        peer.write(format!(
+            "\r\nPOST / HTTP/1.1\r\nHost: x\r\n{fields}\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+        ))
+        .await;
+        assert_eq!(status(&peer.rest().await), "200");
+        let arrival = stand.arrival().await;
+        assert!(arrival.ambiguous_framing);
+        assert_eq!(
+            header(&arrival.request.headers, "content-length").unwrap(),
+            "9"
+        );
+        assert_eq!(
+            (arrival.request.body.text(), arrival.trouble),
+            (Some("hello"), None)
+        );
+    }
+    stand.close().await;
+}
+
+#[tokio::test]
+async fn w7_the_body_is_asked_for_only_when_it_is_wanted() {
+    let mut stand = Stand::with(|limits| limits.max_body = 10).await;
+    let head = |length| {
+        format!(
+            "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
+        )
+    };
+    let mut peer = stand.send(head(5)).await;
+    assert_eq!(status(&peer.until("\r\n\r\n").await), "100");
+    peer.write("hello").await;
+    assert_eq!(status(&peer.until("got it").await), "200");
+    assert_eq!(stand.arrival().await.request.body.text(), Some("hello"));
+
+    let answer = stand.send(head(11)).await.rest().await;
+    assert_eq!(status(&answer), "413");
+    assert!(answer.contains("connection: close"));
+    let arrival = stand.arrival().await;
+    assert_eq!(arrival.trouble, Some(Trouble::TooLarge { limit: 10 }));
+    assert_eq!((arrival.request.size, arrival.request.complete), (0, false));
+    stand.close().await;
+}
+
+#[tokio::test]
+async fn w8_pipelined_requests_are_answered_in_order() {
+    let mut stand = Stand::new().await;
+    let requests: Vec<_> = (0..20)
+        .map(|n| {
+            format!(
+                "POST /{n} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nbody{}",
+                n % 10
+            )
+        })
+        .collect();
+    let mut peer = stand.send(requests.concat()).await;
+    for n in 0..20 {
+        let answer = peer.until("got it").await;
+        assert!(answer.contains(&format!("x-path: /{n}\r\n")), "{answer}");
+        let request = stand.arrival().await.request;
+        assert_eq!(request.target, format!("/{n}"));
+        assert_eq!(
+            request.body.text(),
+            Some(format!("body{}", n % 10).as_str())
+        );
+        assert_eq!(header(&request.headers, "Host").unwrap(), "x");
+    }
+    stand.close().await;
+}
+
+#[tokio::test]
+async fn w9_odd_methods_and_targets_harm_nobody() {
+    let mut stand = Stand::new().await;
+    for (line, target) in [
+        ("CONNECT example.com:443", "example.com:443"),
+        ("GET http://example.com/x?y", "http://example.com/x?y"),
+        ("GET http://example.com", "http://example.com"),
+        ("GET example.com", "example.com"),
+        ("OPTIONS *", "*"),
+        ("BREW //double", "//double"),
+    ] {
+        let mut peer = stand
+            .send(format!(
+                "{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            ))
+            .await;
+        let answer = peer.rest().await;
+        assert_eq!(status(&answer), "200", "{line}");
+        let arrival = stand.arrival().await;
+        assert_eq!(
+            (arrival.request.target.as_str(), arrival.trouble),
+            (target, None)
+        );
+    }
+    let mut peer = stand
+        .send("HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .await;
+    let answer = peer.rest().await;
+    assert!(
+        answer.contains("content-length: 6\r\n") && answer.ends_with("\r\n\r\n"),
+        "{answer}"
+    );
+    stand.arrival().await;
+    stand.close().await;
+}
+
+#[tokio::test]
+async fn hanging_up_leaves_no_answer() {
+    let mut stand = Stand::new().await;
+    let mut peer = stand.send("GET /hang-up HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    peer.ends_silently().await;
+    stand.arrival().await;
+    stand.close().await;
+}
+
+#[tokio::test]
+async fn w10_a_head_has_its_time() {
+    let mut stand = Stand::with(|limits| limits.header_timeout = SHORT).await;
+    for head in ["", "GET / HTTP/1.1\r\nHost:"] {
+        let mut peer = stand.send(head).await;
+        assert_eq!(stand.mishap().await, Mishap::HeadTimeout);
+        peer.ends_silently().await;
+    }
+    // A connection that was used and is idle now ends without being told.
+    let mut used = stand.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    used.until("got it").await;
+    used.ends_silently().await;
+    stand.arrival().await;
+    stand.close().await;
+}
+
+#[tokio::test]
+async fn w10_a_body_has_its_time() {
+    let mut stand = Stand::with(|limits| limits.body_timeout = SHORT).await;
+    let mut peer = stand
+        .send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")
+        .await;
+    let answer = peer.rest().await;
+    assert_eq!(status(&answer), "408");
+    assert!(answer.contains("connection: close"));
+    let arrival = stand.arrival().await;
+    assert_eq!(arrival.trouble, Some(Trouble::BodyTimeout));
+    assert_eq!((arrival.request.size, arrival.request.complete), (3, false));
+    stand.close().await;
+}
+
+#[tokio::test]
+async fn w10_an_answer_has_its_time() {
+    let mut stand = Stand::with(|limits| limits.write_timeout = SHORT).await;
+    let _peer = stand.send("GET /much HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    stand.arrival().await;
+    assert_eq!(stand.mishap().await, Mishap::NotRead);
+    stand.close().await;
+}
+
+#[tokio::test]
+async fn w11_the_longest_idle_makes_room() {
+    let mut stand = Stand::with(|limits| limits.connections = 3).await;
+    let request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut first = stand.send(request).await;
+    first.until("got it").await;
+    let mut second = stand.send(request).await;
+    second.until("got it").await;
+    let mut busy = stand.send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    for _ in 0..3 {
+        stand.arrival().await;
+    }
+    first.write(request).await;
+    first.until("got it").await;
+
+    stand.send(request).await.until("got it").await;
+    assert_eq!(stand.mishap().await, Mishap::MadeRoom);
+    second.ends_silently().await;
+    first.write(request).await;
+    first.until("got it").await;
+    stand.gate.add_permits(1);
+    busy.until("got it").await;
+    for _ in 0..3 {
+        stand.arrival().await;
+    }
+    stand.close().await;
+}
+
+#[tokio::test]
+async fn w11_when_all_are_busy_the_next_one_waits() {
+    let mut stand = Stand::with(|limits| limits.connections = 2).await;
+    let request = "GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let mut peers = Vec::new();
+    for _ in 0..5 {
+        peers.push(stand.send(request).await);
+    }
+    for mut peer in peers {
+        stand.arrival().await;
+        stand.gate.add_permits(1);
+        assert_eq!(status(&peer.rest().await), "200");
+    }
+    stand.close().await;
+}
+
+#[test]
+fn w11_only_the_systems_refusals_make_the_loop_pause() {
+    // EMFILE and ENFILE have no stable kind.
+    for (code, own) in [(24, false), (23, false), (103, true), (104, true)] {
+        let error = io::Error::from_raw_os_error(code);
+        assert_eq!(is_the_peers_own(&error), own, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn w12_a_large_body_is_refused_so_that_the_sender_hears_it() {
+    let mut stand = Stand::with(|limits| limits.max_body = 100_000).await;
+    // Larger than what is drained before the answer: lingering takes the rest.
+    let body = vec![b'x'; 24 * 1024 * 1024];
+    for chunked in [false, true] {
+        let framing = if chunked {
+            format!("Transfer-Encoding: chunked\r\n\r\n{:x}\r\n", body.len())
+        } else {
+            format!("Content-Length: {}\r\n\r\n", body.len())
+        };
+        let mut peer = stand
+            .send(format!("POST / HTTP/1.1\r\nHost: x\r\n{framing}"))
+            .await;
+        // A sender that reads nothing before everything is written.
+        peer.write(&body).await;
+        assert_eq!(status(&peer.until("got it").await), "413");
+        drop(peer);
+        let arrival = stand.arrival().await;
+        assert_eq!(arrival.trouble, Some(Trouble::TooLarge { limit: 100_000 }));
+        assert_eq!(arrival.request.body.len(), body::KEPT);
+        assert!(arrival.request.size > 100_000 && !arrival.request.complete);
+    }
+    stand.close().await;
+}
+
+#[tokio::test]
+async fn w12_the_size_of_a_large_body_is_known_if_it_ends() {
+    let mut stand = Stand::with(|limits| limits.max_body = 10).await;
+    for (length, complete) in [(10, true), (11, false)] {
+        let body = "x".repeat(length);
+        let mut peer = stand
+            .send(format!(
+                "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}"
+            ))
+            .await;
+        peer.until("got it").await;
+        let request = stand.arrival().await.request;
+        assert_eq!((request.size, request.complete), (length as u64, complete));
+        assert_eq!(request.body.text(), Some(body.as_str()));
+    }
+    stand.close().await;
+}
+
+#[tokio::test]
+async fn w13_what_is_in_flight_is_finished() {
+    let mut stand = Stand::new().await;
+    let mut idle = stand.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    idle.until("got it").await;
+    let mut busy = stand.send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    for _ in 0..2 {
+        stand.arrival().await;
+    }
+    stand.stop.send(true).unwrap();
+    idle.ends_silently().await;
+    stand.gate.add_permits(1);
+    let answer = busy.rest().await;
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"),
+        "{answer}"
+    );
+    stand.close().await;
+}
+
+#[tokio::test]
+async fn w13_nothing_keeps_the_door_open() {
+    let mut stand = Stand::with(|limits| limits.grace = Duration::from_secs(1)).await;
+    let _half = stand.send("GET / HTTP/1.1\r\nHost:").await;
+    let _stuck = stand.send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    stand.arrival().await;
+    let mut slow = stand
+        .send("POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\nabc")
+        .await;
+    slow.until("100 Continue\r\n\r\n").await;
+    let stopped = Instant::now();
+    stand.stop.send(true).unwrap();
+    // The grace is not for bodies alone: there is time to answer.
+    assert_eq!(status(&slow.until("got it").await), "503");
+    assert_eq!(stand.trouble().await, Trouble::Stopping);
+    for _ in 0..2 {
+        assert_eq!(stand.mishap().await, Mishap::Stopped);
+    }
+    drop(slow);
+    stand.close().await;
+    assert!(stopped.elapsed() < DEADLINE / 4);
+}
+
+#[tokio::test]
+async fn a_panic_ends_one_connection_only() {
+    let mut stand = Stand::new().await;
+    let mut peer = stand.send("GET /panic HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    peer.ends_silently().await;
+    assert_eq!(stand.mishap().await, Mishap::Panicked);
+    stand
+        .send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .until("got it")
+        .await;
+    for _ in 0..2 {
+        stand.arrival().await;
+    }
+    stand.close().await;
+}

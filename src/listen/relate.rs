@@ -1,0 +1,207 @@
+//! Which earlier exchange this one belongs to: the other leg of its call, the same thing again, the same identifiers
+//! with another body. Pure, and bounded: the oldest is forgotten when there are too many.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use serde_json::Value;
+
+use crate::cdr::Fields;
+use crate::cdr::remark::{Code, Remark};
+use crate::clock::{Moment, humane};
+use crate::wire::record::Relation;
+
+/// How many CDRs are remembered. At a few hundred bytes each that is a few megabytes.
+const REMEMBERED: usize = 10_000;
+
+/// One CDR that was received.
+#[derive(Debug, Clone)]
+struct Known {
+    n: u64,
+    at: Moment,
+    method: String,
+    leg: String,
+    content: u64,
+    cmiuuid: String,
+    call_id: String,
+    request_id: String,
+}
+
+/// The CDRs received so far.
+#[derive(Debug, Default)]
+pub struct Relations {
+    known: VecDeque<Known>,
+    /// For each identifier, the latest exchange that carried it. Keys are prefixed with the identifier's name.
+    latest: HashMap<String, u64>,
+}
+
+/// What is new to say about an exchange, now that it is held against the earlier ones.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Related {
+    /// Which exchanges it belongs to.
+    pub relations: Vec<Relation>,
+    /// What is odd about that.
+    pub remarks: Vec<Remark>,
+}
+
+impl Relations {
+    /// Holds a CDR against the earlier ones and remembers it.
+    pub fn relate(&mut self, n: u64, at: Moment, method: &str, fields: &Fields) -> Related {
+        let new = Known {
+            n,
+            at,
+            method: method.to_owned(),
+            leg: word(fields, "leg"),
+            content: content(fields),
+            cmiuuid: word(fields, "cmiuuid"),
+            call_id: word(fields, "call_id"),
+            request_id: word(fields, "request_id"),
+        };
+        let mut related = Related::default();
+        if let Some(earlier) = self.find("cmiuuid", &new.cmiuuid) {
+            again(earlier, &new, &mut related);
+        } else if let Some(earlier) = self.find("request_id", &new.request_id) {
+            related.relations.push(same_call(earlier, &new));
+        } else if let Some(earlier) = self.find("call_id", &new.call_id) {
+            related.relations.push(if earlier.request_id == new.request_id {
+                same_call(earlier, &new)
+            } else {
+                let text = format!("same call_id as #{}, but another request_id: another call", earlier.n);
+                Relation { n: earlier.n, how: "shared_call_id".to_owned(), text }
+            });
+        }
+        self.remember(new);
+        related
+    }
+
+    fn find(&self, name: &str, id: &str) -> Option<&Known> {
+        if id.is_empty() {
+            return None;
+        }
+        let n = self.latest.get(&format!("{name} {id}"))?;
+        let place = self.known.binary_search_by_key(n, |known| known.n).ok()?;
+        self.known.get(place)
+    }
+
+    fn remember(&mut self, new: Known) {
+        for key in new.keys() {
+            self.latest.insert(key, new.n);
+        }
+        self.known.push_back(new);
+        if self.known.len() > REMEMBERED
+            && let Some(oldest) = self.known.pop_front()
+        {
+            for key in oldest.keys() {
+                if self.latest.get(&key) == Some(&oldest.n) {
+                    self.latest.remove(&key);
+                }
+            }
+        }
+    }
+}
+
+impl Known {
+    fn keys(&self) -> Vec<String> {
+        [("cmiuuid", &self.cmiuuid), ("request_id", &self.request_id), ("call_id", &self.call_id)]
+            .into_iter()
+            .filter(|(_, id)| !id.is_empty())
+            .map(|(name, id)| format!("{name} {id}"))
+            .collect()
+    }
+}
+
+/// The same leg once more: by another method, as a duplicate, or with another body.
+fn again(earlier: &Known, new: &Known, related: &mut Related) {
+    let n = earlier.n;
+    let after = humane(new.at.since(earlier.at));
+    let (how, text, code) = if earlier.content != new.content {
+        ("conflict", format!("same ids as #{n}, different body"), Some(Code::Conflict))
+    } else if earlier.method == new.method {
+        ("duplicate", format!("duplicate of #{n}, {after} later, identical"), Some(Code::Duplicate))
+    } else {
+        ("other_method", format!("the CDR of #{n} again, by {} after {after}", new.method), None)
+    };
+    related.remarks.extend(code.map(|code| Remark::new(code, text.clone())));
+    related.relations.push(Relation { n, how: how.to_owned(), text });
+}
+
+fn same_call(earlier: &Known, new: &Known) -> Relation {
+    let n = earlier.n;
+    let text = match (earlier.leg.as_str(), new.leg.as_str()) {
+        ("", _) | (_, "") => format!("of the call of #{n}"),
+        (before, leg) if before == leg => format!("another ring of leg {leg} of the call of #{n}"),
+        (_, leg) => format!("leg {leg} of the call of #{n}"),
+    };
+    Relation { n, how: "same_call".to_owned(), text }
+}
+
+fn word(fields: &Fields, name: &str) -> String {
+    fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// A number that stands for all fields and values, whatever their order.
+fn content(fields: &Fields) -> u64 {
+    let mut sorted: Vec<_> = fields.iter().map(|(name, value)| (name, value.to_string())).collect();
+    sorted.sort();
+    let mut hasher = DefaultHasher::new();
+    sorted.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn cdr(cmiuuid: &str, request: &str, call: &str, leg: &str) -> Fields {
+        let fields = json!({"cmiuuid": cmiuuid, "request_id": request, "call_id": call, "leg": leg});
+        fields.as_object().cloned().unwrap()
+    }
+
+    /// The texts said of each CDR in turn; they come 1.2 s apart.
+    fn told(cdrs: &[(&str, Fields)]) -> Vec<String> {
+        let mut relations = Relations::default();
+        let relate = |(n, (method, fields)): (u64, &(&str, Fields))| {
+            let at = Moment::from_epoch_ms(i64::try_from(n).unwrap() * 1_200).unwrap();
+            let related = relations.relate(n, at, method, fields);
+            let remarks: Vec<_> = related.remarks.iter().map(|remark| format!("!{:?}", remark.code)).collect();
+            let texts: Vec<_> = related.relations.into_iter().map(|relation| relation.text).chain(remarks).collect();
+            texts.join(" ")
+        };
+        (1..).zip(cdrs).map(relate).collect()
+    }
+
+    #[test]
+    fn legs_find_their_call_and_copies_their_original() {
+        let b = cdr("1", "r", "c", "b");
+        let a = cdr("2", "r", "c", "a");
+        let mut changed = b.clone();
+        changed.insert("status".to_owned(), "answered".into());
+        let said = told(&[("POST", b.clone()), ("POST", a), ("POST", b.clone()), ("GET", b), ("POST", changed)]);
+        insta::assert_snapshot!(said.join("\n"), @"");
+    }
+
+    #[test]
+    fn a_ghost_is_another_ring_and_a_shared_call_id_no_proof() {
+        let first = cdr("1", "r", "c", "a");
+        let real = cdr("2", "r", "c", "a");
+        let other = cdr("3", "s", "c", "b");
+        let softphone = cdr("4", "", "d", "b");
+        let its_leg = cdr("5", "", "d", "a");
+        let said = told(&[("POST", first), ("POST", real), ("POST", other), ("POST", softphone), ("POST", its_leg)]);
+        insta::assert_snapshot!(said.join("\n"), @"");
+    }
+
+    #[test]
+    fn the_oldest_is_forgotten() {
+        let mut relations = Relations::default();
+        let at = Moment::from_epoch_ms(0).unwrap();
+        for n in 1..=REMEMBERED as u64 + 1 {
+            relations.relate(n, at, "POST", &cdr(&n.to_string(), "", "", "a"));
+        }
+        assert_eq!(relations.known.len(), REMEMBERED);
+        assert_eq!(relations.latest.len(), REMEMBERED);
+        let again = relations.relate(REMEMBERED as u64 + 2, at, "POST", &cdr("1", "", "", "a"));
+        assert_eq!(again, Related::default());
+    }
+}
