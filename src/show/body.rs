@@ -1,0 +1,158 @@
+//! A body as it came: JSON token by token over the raw bytes, coloured and indented but never re-serialised; anything
+//! else line by line. Bounded, and harmless whatever it holds.
+
+use std::fmt::Write as _;
+
+use super::theme::{Role, Theme};
+use crate::json::{self, Kind, Token};
+use crate::untrusted::clean;
+
+/// As much of a body as is shown, in bytes and in lines; the rest is counted.
+const MOST_BYTES: usize = 4 * 1024;
+const MOST_LINES: usize = 100;
+
+/// A body's lines, without indentation.
+#[must_use]
+pub fn lines(body: &[u8], theme: &Theme) -> Vec<String> {
+    match json::tokens(body) {
+        Ok(tokens) => json_lines(std::str::from_utf8(body).unwrap_or_default(), &tokens, theme),
+        Err(_) => text_lines(body),
+    }
+}
+
+fn more(bytes: usize) -> String {
+    format!("… {bytes} bytes more")
+}
+
+fn json_lines(text: &str, tokens: &[Token], theme: &Theme) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut depth = 0_usize;
+    for (i, token) in tokens.iter().enumerate() {
+        if token.place.end > MOST_BYTES && token.place.start > 0 || lines.len() >= MOST_LINES {
+            lines.push(theme.paint(Role::Faint, &more(text.len() - token.place.start)));
+            return lines;
+        }
+        let raw = &text[token.place.clone()];
+        let empty = |at: usize| tokens[at].kind == Kind::Open && tokens.get(at + 1).is_some_and(|t| t.kind == Kind::Close);
+        if token.kind == Kind::Close {
+            depth = depth.saturating_sub(1);
+            if i > 0 && !empty(i - 1) {
+                lines.push("  ".repeat(depth));
+            }
+        }
+        let Some(line) = lines.last_mut() else { break };
+        match token.kind {
+            Kind::Key => theme.paint_into(line, Role::Name, &clean(raw)),
+            Kind::String => theme.paint_into(line, Role::Text, &bounded(raw)),
+            Kind::Number => theme.paint_into(line, Role::Number, &bounded(raw)),
+            Kind::Word => theme.paint_into(line, Role::Word, raw),
+            Kind::Colon => line.push_str(": "),
+            Kind::Open | Kind::Close | Kind::Comma => line.push_str(raw),
+        }
+        if token.kind == Kind::Open && !empty(i) {
+            depth += 1;
+        }
+        if (token.kind == Kind::Open && !empty(i)) || token.kind == Kind::Comma {
+            lines.push("  ".repeat(depth));
+        }
+    }
+    lines
+}
+
+/// One value, cut off where it is too long to be shown.
+fn bounded(raw: &str) -> String {
+    if raw.len() <= MOST_BYTES {
+        return clean(raw);
+    }
+    let end = raw.floor_char_boundary(MOST_BYTES);
+    format!("{}{}", clean(&raw[..end]), more(raw.len() - end))
+}
+
+/// Text that is not JSON; bytes that are not text become visible too.
+fn text_lines(body: &[u8]) -> Vec<String> {
+    let shown = &body[..body.len().min(MOST_BYTES)];
+    let mut text = String::new();
+    for chunk in shown.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    let mut lines: Vec<String> = text.split('\n').map(|line| clean(line.trim_end_matches('\r'))).collect();
+    let cut: usize = lines.drain(MOST_LINES.min(lines.len())..).map(|line| line.len() + 1).sum();
+    let unseen = cut + body.len() - shown.len();
+    if unseen > 0 {
+        lines.push(more(unseen));
+    }
+    if lines.last().is_some_and(String::is_empty) {
+        lines.pop();
+    }
+    lines
+}
+
+/// The pairs of a query, one a line, names in a column.
+#[must_use]
+pub fn pairs(pairs: &[(String, String)], theme: &Theme) -> Vec<String> {
+    /// Wider than the longest documented name; longer ones stand out.
+    const WIDEST: usize = 24;
+    let width = pairs.iter().map(|(name, _)| clean(name).chars().count()).filter(|n| *n <= WIDEST).max().unwrap_or(0);
+    let mut shown = 0;
+    let mut lines = Vec::new();
+    for (place, (name, value)) in pairs.iter().enumerate() {
+        if lines.len() >= MOST_LINES || shown > MOST_BYTES {
+            lines.push(theme.paint(Role::Faint, &format!("… {} parameters more", pairs.len() - place)));
+            break;
+        }
+        shown += name.len() + value.len();
+        let name = bounded(name);
+        let padding = " ".repeat(width.saturating_sub(name.chars().count()));
+        lines.push(format!("{}{padding} = {}", theme.paint(Role::Name, &name), theme.paint(Role::Text, &bounded(value))));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::untrusted::disturbs;
+    use proptest::prelude::*;
+
+    fn shown(body: &[u8]) -> String {
+        lines(body, &Theme::plain()).join("\n")
+    }
+
+    #[test]
+    fn tokens_stay_as_they_were_written() {
+        insta::assert_snapshot!(shown(br#"{"a":1.50,"b":[],"c":{"d":["\u0041",{}],"a":18446744073709551616},"a":null}"#), @"");
+    }
+
+    #[test]
+    fn what_is_not_json_is_shown_line_by_line() {
+        insta::assert_snapshot!(shown(b"{\r\n a: 'b\x1b[2J',\n}\n\xff\n"), @"");
+    }
+
+    #[test]
+    fn only_so_much_is_shown() {
+        let long = format!("{{\"a\":\"{}\",\"b\":1}}", "x".repeat(10_000));
+        let text = shown(long.as_bytes());
+        assert!(text.len() < MOST_BYTES + 200 && text.contains("bytes more"), "{}", text.len());
+        let many = format!("[{}1]", "1,".repeat(500));
+        assert_eq!(lines(many.as_bytes(), &Theme::plain()).len(), MOST_LINES + 1);
+        assert_eq!(lines("x\n".repeat(200).as_bytes(), &Theme::plain()).last().unwrap(), "… 200 bytes more");
+    }
+
+    proptest! {
+        #[test]
+        fn without_our_spaces_json_is_what_it_was(text in r#"[a-z\\"\[\]{},: é]{0,30}"#) {
+            let body = serde_json::json!({ &text: [&text, 1.5, null] }).to_string();
+            let ours: String = lines(body.as_bytes(), &Theme::plain()).iter().map(|line| line.trim_start()).collect();
+            prop_assert_eq!(ours.replace("\": ", "\":"), body.replace("\": ", "\":"));
+        }
+
+        #[test]
+        fn nothing_disturbing_is_shown(body in proptest::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert!(!lines(&body, &Theme::plain()).concat().chars().any(disturbs));
+        }
+    }
+}

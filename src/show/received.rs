@@ -1,0 +1,259 @@
+//! What the receiver shows a person: one block a request. Pure: value and theme in, text out.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::body;
+use super::theme::{Role, Theme};
+use crate::cdr::judge::{Generation, Kind};
+use crate::cdr::remark::Remark;
+use crate::cdr::{Fields, HangupReason, ids};
+use crate::clock::{Moment, humane};
+use crate::listen::event::{Ending, Exchange, Listening, Mishap, Summary};
+use crate::untrusted::clean;
+use crate::wire::{query, secret};
+
+/// The line that says where we listen. It is the ready line: scripts wait for it.
+#[must_use]
+pub fn listening(listening: &Listening, theme: &Theme) -> String {
+    format!("{} {}\n", theme.paint(Role::Strong, "listening on"), listening.url)
+}
+
+/// What to do next, for a person who has just started a listener.
+#[must_use]
+pub fn listening_hint(listening: &Listening, theme: &Theme) -> String {
+    let text = format!("try: telecmi-cdr send --url {}/webhook/cdr   (Ctrl-C stops)", listening.url);
+    format!("{}\n", theme.paint(Role::Faint, &text))
+}
+
+/// The block of one exchange. `verbose` adds headers and where it came from.
+#[must_use]
+pub fn exchange(exchange: &Exchange, theme: &Theme, verbose: bool) -> String {
+    let mut out = head(exchange, theme);
+    for line in meaning(exchange, theme) {
+        let _ = writeln!(out, "  {line}");
+    }
+    if verbose {
+        for line in details(exchange, theme) {
+            let _ = writeln!(out, "  {line}");
+        }
+    }
+    let content = content(exchange, theme);
+    if !content.is_empty() {
+        out.push('\n');
+        for line in content {
+            let _ = writeln!(out, "  {line}");
+        }
+    }
+    let remarks = remarks(exchange, theme);
+    if !remarks.is_empty() {
+        out.push('\n');
+        for line in remarks {
+            let _ = writeln!(out, "  {line}");
+        }
+    }
+    out.push('\n');
+    out
+}
+
+/// `09:12:31.402  #1  POST /webhook/cdr  200 · 1.2 ms`
+fn head(exchange: &Exchange, theme: &Theme) -> String {
+    let request = &exchange.request;
+    let answer = match exchange.answer.status {
+        Some(status) if status < 400 => theme.paint(Role::Good, &status.to_string()),
+        Some(status) => theme.paint(Role::Bad, &status.to_string()),
+        None => theme.paint(Role::Bad, "no answer"),
+    };
+    let took = humane(std::time::Duration::from_secs_f64(exchange.took_ms.max(0.0) / 1e3));
+    format!(
+        "{}  {}  {} {}  {answer} {}\n",
+        theme.paint(Role::Faint, &exchange.received_at.time_of_day()),
+        theme.paint(Role::Strong, &format!("#{}", exchange.n)),
+        theme.paint(Role::Strong, &clean(&request.method)),
+        clean(&secret::masked_url(path_of(exchange))),
+        theme.paint(Role::Faint, &format!("· {took}")),
+    )
+}
+
+/// The path; the whole target where the query is not shown below.
+fn path_of(exchange: &Exchange) -> &str {
+    if exchange.request.method == "GET" { exchange.request.path() } else { &exchange.request.target }
+}
+
+/// What it means: what happened, to whom, in which call.
+fn meaning(exchange: &Exchange, theme: &Theme) -> Vec<String> {
+    let empty = Fields::new();
+    let cdr = exchange.cdr.as_ref().unwrap_or(&empty);
+    let verdict = &exchange.verdict;
+    let kind = match verdict.kind {
+        Kind::OutgoingMissed => "outgoing missed",
+        Kind::OutgoingAnswered => "outgoing answered",
+        Kind::Incoming => "incoming call",
+        Kind::LiveEvent => "live event",
+        Kind::RestRecord => "REST record",
+        Kind::Unknown => "no CDR",
+        Kind::Unreadable => "unreadable",
+    };
+    let mut first = vec![theme.paint(Role::Strong, kind)];
+    if let Some(leg) = verdict.leg {
+        first.push(format!("leg {} ({})", leg.word(), leg.who()));
+    }
+    if let Some(reason) = word(cdr, "hangup_reason") {
+        let meaning = HangupReason::read(&reason).map(HangupReason::meaning);
+        first.push(meaning.map_or_else(|| clean(&reason), |meaning| format!("{}: {meaning}", clean(&reason))));
+    }
+    if let Some(seconds) = word(cdr, "answeredsec") {
+        first.push(format!("answered for {} s", clean(&seconds)));
+    }
+    let mut lines = vec![first.join(" · ")];
+    if verdict.kind.is_cdr() {
+        lines.extend(joined(&[who(cdr), word(cdr, "virtual_number").map(|number| format!("caller ID {}", clean(&number)))]));
+        lines.extend(joined(&[call(cdr), generation(verdict.generation)]));
+    }
+    lines
+}
+
+fn joined(parts: &[Option<String>]) -> Option<String> {
+    let parts: Vec<_> = parts.iter().flatten().map(String::as_str).collect();
+    (!parts.is_empty()).then(|| parts.join(" · "))
+}
+
+/// `agent 202 of app 2222223 · rang 442000000000`
+fn who(cdr: &Fields) -> Option<String> {
+    let user = word(cdr, "user").map(|user| match user.split_once('_') {
+        Some((extension, app_id)) => format!("agent {} of app {}", clean(extension), clean(app_id)),
+        None => format!("user {}", clean(&user)),
+    });
+    joined(&[user, word(cdr, "to").map(|to| format!("rang {}", clean(&to)))])
+}
+
+/// `click2call · 2022-04-22 11:49:35 UTC`
+fn call(cdr: &Fields) -> Option<String> {
+    let click2call = cdr.contains_key("request_id") || cdr.contains_key("click_to_call");
+    let origin = if click2call { "by click2call" } else { "not by click2call" };
+    let time = cdr.get("time").and_then(Value::as_i64).and_then(Moment::from_epoch_ms);
+    let started = time.map(|time| format!("call of {}", time.to_second()));
+    joined(&[started, Some(origin.to_owned())])
+}
+
+fn generation(generation: Option<Generation>) -> Option<String> {
+    let words = match generation? {
+        Generation::Docs => "as documented",
+        Generation::Live => "typed as seen live",
+        Generation::Legacy => "legacy payload",
+    };
+    Some(words.to_owned())
+}
+
+/// What `--verbose` adds: the peer, the headers, and what the `call_id` tells.
+fn details(exchange: &Exchange, theme: &Theme) -> Vec<String> {
+    let request = &exchange.request;
+    let mut lines = vec![format!("from {} · {} · {} bytes", clean(&exchange.peer), clean(&request.version), request.size)];
+    let call_id = exchange.cdr.as_ref().and_then(|cdr| word(cdr, "call_id"));
+    if let Some(id) = call_id.and_then(|id| ids::CallId::decode(&id)) {
+        lines.push(format!("call_id made {} by server {}", id.time.to_second(), ids::mac_text(id.server.mac)));
+    }
+    for header in secret::masked_headers(&request.headers) {
+        lines.push(format!("{}: {}", theme.paint(Role::Name, &clean(&header.name)), clean(&header.text())));
+    }
+    lines
+}
+
+/// The body as it came, or the query's parameters.
+fn content(exchange: &Exchange, theme: &Theme) -> Vec<String> {
+    let request = &exchange.request;
+    let mut lines = Vec::new();
+    if request.method == "GET"
+        && let Some(query) = request.query()
+    {
+        let mut pairs = query::decode(query).pairs;
+        for (name, value) in &mut pairs {
+            if secret::is_secret_name(name) {
+                *value = secret::MASK.to_owned();
+            }
+        }
+        lines = body::pairs(&pairs, theme);
+    }
+    if !request.body.is_empty() {
+        lines.extend(body::lines(&request.body.0, theme));
+    }
+    if request.size > request.body.len() as u64 {
+        let text = format!("… {} of {} bytes were kept", request.body.len(), request.size);
+        lines.push(theme.paint(Role::Faint, &text));
+    }
+    lines
+}
+
+fn remarks(exchange: &Exchange, theme: &Theme) -> Vec<String> {
+    let verdict = &exchange.verdict;
+    let mut lines: Vec<_> = verdict.remarks.iter().map(|remark| remark_line(remark, theme)).collect();
+    for relation in exchange.related.iter().filter(|relation| !matches!(relation.how.as_str(), "duplicate" | "conflict")) {
+        lines.push(theme.paint(Role::Number, &format!("→ {}", clean(&relation.text))));
+    }
+    let schema_remarks = verdict.remarks.iter().filter(|remark| remark.code.departs()).count();
+    if verdict.generation.is_some() && schema_remarks == 0 {
+        let conforms = if exchange.request.method == "GET" {
+            "✓ conforms to the documented CDR; a query has no types"
+        } else {
+            "✓ conforms to the documented CDR"
+        };
+        lines.insert(0, theme.paint(Role::Good, conforms));
+    }
+    lines
+}
+
+fn remark_line(remark: &Remark, theme: &Theme) -> String {
+    let mark = theme.paint(Role::Odd, "!");
+    match &remark.field {
+        Some(field) => format!("{mark} {}: {}", theme.paint(Role::Name, &field.cleaned()), remark.text.cleaned()),
+        None => format!("{mark} {}", remark.text.cleaned()),
+    }
+}
+
+/// A field's text: a string without its quotes, a number as its digits.
+fn word(cdr: &Fields, name: &str) -> Option<String> {
+    match cdr.get(name)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// The line about connections that failed before their request could be read.
+#[must_use]
+pub fn mishap(mishap: &Mishap, theme: &Theme) -> String {
+    let more = if mishap.count > 1 { format!(" (and {} more like it)", mishap.count - 1) } else { String::new() };
+    format!("{} {}{more}\n", theme.paint(Role::Odd, "!"), clean(&mishap.text))
+}
+
+/// The listener's last lines.
+#[must_use]
+pub fn summary(summary: &Summary, theme: &Theme) -> String {
+    let ending = match summary.ending {
+        Ending::Counted => "all wanted CDRs came",
+        Ending::TimedOut => "time is up",
+        Ending::Interrupted => "interrupted",
+        Ending::Terminated => "terminated",
+    };
+    let mut parts = vec![plural(summary.exchanges, "request")];
+    parts.push(match summary.wanted {
+        Some(wanted) => format!("{} of {wanted} CDRs", summary.counted),
+        None => plural(summary.cdrs, "CDR"),
+    });
+    parts.push(plural(summary.remarks, "remark"));
+    if summary.malformed > 0 {
+        parts.push(format!("{} malformed", summary.malformed));
+    }
+    if summary.dropped > 0 {
+        parts.push(format!("{} not shown (the output was not read fast enough)", summary.dropped));
+    }
+    let role = if summary.exit.code() == 0 { Role::Good } else { Role::Bad };
+    format!("{} · {}\n", theme.paint(role, ending), parts.join(" · "))
+}
+
+/// `1 request`, `2 requests`.
+#[must_use]
+pub fn plural(n: u64, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}

@@ -1,0 +1,236 @@
+//! What the sender shows a person: a line a delivery, and a summary. Pure: value and theme in, text out.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::body;
+use super::received::plural;
+use super::theme::{Role, Theme};
+use crate::cdr::story::{CATALOGUE, GROUPS, Plan};
+use crate::clock::humane;
+use crate::error::Exit;
+use crate::send::event::{Delivery, Spread, Summary};
+use crate::send::expect::status_words;
+use crate::untrusted::clean;
+use crate::wire::record::Attempt;
+use crate::wire::{FailureKind, header};
+
+/// As many lines of a reply are shown under a failed delivery.
+const LINES_OF_A_REPLY: usize = 6;
+
+/// One delivery: a line, with the handler's reply; more lines where it failed or `verbose` asks for them.
+#[must_use]
+pub fn delivery(delivery: &Delivery, theme: &Theme, verbose: bool) -> String {
+    let mut out = String::new();
+    let mark = if delivery.ok { theme.paint(Role::Good, "✓") } else { theme.paint(Role::Bad, "✗") };
+    let _ = write!(
+        out,
+        "{mark} {} {:<4} {}",
+        theme.paint(Role::Strong, &format!("#{}", delivery.n)),
+        delivery.method,
+        what(delivery),
+    );
+    let Some(last) = delivery.last() else {
+        out.push('\n');
+        return out;
+    };
+    let _ = write!(out, "  {}", result(last, delivery.ok, theme));
+    let reply = reply(last, theme, if verbose { usize::MAX } else { LINES_OF_A_REPLY });
+    if delivery.ok && !verbose && reply.len() == 1 && reply[0].chars().count() <= 24 {
+        let _ = write!(out, " {}", theme.paint(Role::Faint, &format!("· {}", reply[0])));
+        out.push('\n');
+    } else {
+        out.push('\n');
+        let why = delivery.why.as_deref().filter(|_| last.failure.is_none());
+        if let Some(why) = why.filter(|why| !why.starts_with("answered ")) {
+            let _ = writeln!(out, "    {}", theme.paint(Role::Bad, &clean(why)));
+        }
+        if verbose && let Some(response) = &last.response {
+            for header in &response.headers {
+                let _ = writeln!(out, "    {}: {}", theme.paint(Role::Name, &clean(&header.name)), clean(&header.text()));
+            }
+        }
+        for line in reply {
+            let _ = writeln!(out, "    {line}");
+        }
+    }
+    out
+}
+
+/// `customer-no-answer b missed`, and which copy it is.
+fn what(delivery: &Delivery) -> String {
+    let word = |name: &str| delivery.cdr.as_ref().and_then(|cdr| cdr.get(name)).and_then(|value| value.as_str());
+    let mut words = vec![delivery.scenario.name().to_owned()];
+    words.extend([word("leg"), word("status")].into_iter().flatten().map(clean));
+    if delivery.copy > 0 {
+        words.push(format!("copy {}", delivery.copy));
+    }
+    words.join(" ")
+}
+
+/// `200 OK · 1.4 ms`, or what went wrong, after how many attempts.
+fn result(last: &Attempt, ok: bool, theme: &Theme) -> String {
+    let role = if ok { Role::Good } else { Role::Bad };
+    let text = match (&last.failure, last.status) {
+        (Some(failure), _) => clean(&failure.text),
+        (None, Some(status)) => status_words(status),
+        (None, None) => "no answer".to_owned(),
+    };
+    format!("{} {}", theme.paint(role, &text), theme.paint(Role::Faint, &format!("· {}", humane(last.latency))))
+}
+
+/// The reply's body, a few lines of it. A page of HTML says nothing on a terminal: its title does.
+fn reply(last: &Attempt, theme: &Theme, most: usize) -> Vec<String> {
+    let Some(response) = last.response.as_ref().filter(|response| !response.body.is_empty()) else {
+        return Vec::new();
+    };
+    let is_html = header(&response.headers, "content-type").is_some_and(|content_type| content_type.contains("html"));
+    if let Some(title) = is_html.then(|| title(&response.body.0)).flatten().filter(|_| most != usize::MAX) {
+        return vec![format!("a page: {}", clean(title.trim()))];
+    }
+    let mut lines = body::lines(&response.body.0, theme);
+    if lines.len() > most {
+        let unseen = lines.len() - most;
+        lines.truncate(most);
+        lines.push(theme.paint(Role::Faint, &format!("… {} more (-v shows them)", plural(unseen as u64, "line"))));
+    }
+    lines
+}
+
+fn title(body: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(body);
+    let (_, rest) = text.split_once("<title>")?;
+    rest.split_once("</title>").map(|(title, _)| title.chars().take(100).collect())
+}
+
+/// The last lines of a run: what came of it, how long answers took.
+#[must_use]
+pub fn summary(summary: &Summary, theme: &Theme) -> String {
+    let mut out = String::from("\n");
+    let outcome = match (summary.exit, summary.failed) {
+        (Exit::Interrupted | Exit::Terminated, _) => theme.paint(Role::Bad, &interrupted(summary)),
+        (_, 0) => theme.paint(Role::Good, &format!("{} delivered", summary.ok)),
+        (_, failed) => theme.paint(Role::Bad, &format!("{failed} of {} failed", summary.deliveries)),
+    };
+    let mut first = vec![outcome];
+    if summary.dropped > 0 {
+        first.push(format!("{} dropped on purpose", summary.dropped));
+    }
+    first.push(humane(summary.elapsed));
+    first.push(format!("{:.1}/s", summary.requests_per_s));
+    let _ = writeln!(out, "{}", first.join(" · "));
+    let statuses = summary.by_status.iter().map(|(status, count)| (*count, status_words(*status)));
+    let failures = summary.by_failure.iter().map(|(kind, count)| (*count, kind.to_string()));
+    for (count, what) in statuses.chain(failures) {
+        let _ = writeln!(out, "  {count:>7}  {what}");
+    }
+    if let Some(latency) = &summary.latency_ms {
+        out.push_str(&spread("latency", latency, summary.lateness_ms.as_ref(), theme));
+    }
+    out.push_str(&histogram(summary, theme));
+    out
+}
+
+fn interrupted(summary: &Summary) -> String {
+    match summary.planned {
+        Some(planned) => format!("interrupted after {} of {planned}", summary.deliveries),
+        None => format!("interrupted after {}", summary.deliveries),
+    }
+}
+
+/// A table of two lines, or three where there was a schedule to be late for.
+fn spread(name: &str, latency: &Spread, lateness: Option<&Spread>, theme: &Theme) -> String {
+    let mut out = format!("\n{:<9}", "");
+    for column in ["min", "mean", "p50", "p90", "p99", "max"] {
+        let _ = write!(out, "{}", theme.paint(Role::Faint, &format!("{column:>9}")));
+    }
+    out.push('\n');
+    for (name, spread) in [(name, Some(latency)), ("lateness", lateness)] {
+        let Some(spread) = spread else { continue };
+        let _ = write!(out, "{name:<9}");
+        for ms in [spread.min, spread.mean, spread.p50, spread.p90, spread.p99, spread.max] {
+            let _ = write!(out, "{:>9}", humane(Duration::from_secs_f64(ms / 1e3)));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// Fewer answers than this are not worth a picture.
+const WORTH_A_HISTOGRAM: u64 = 20;
+
+fn histogram(summary: &Summary, theme: &Theme) -> String {
+    const WIDEST: u64 = 36;
+    let total: u64 = summary.bars.iter().map(|bar| bar.count).sum();
+    let most = summary.bars.iter().map(|bar| bar.count).max().unwrap_or(0);
+    if total < WORTH_A_HISTOGRAM {
+        return String::new();
+    }
+    let mut out = String::from("\n");
+    for bar in &summary.bars {
+        let length = usize::try_from((bar.count * WIDEST).div_ceil(most.max(1))).unwrap_or(0);
+        let drawn = format!("{:<36}", "█".repeat(length));
+        let _ = writeln!(out, "{:>9} {} {}", humane(bar.up_to), theme.paint(Role::Number, &drawn), bar.count);
+    }
+    out
+}
+
+/// What people can do about the failures of a run, each cause once.
+#[must_use]
+pub fn hints(statuses: &BTreeSet<u16>, failures: &BTreeSet<FailureKind>, get: bool) -> Vec<&'static str> {
+    let mut hints = Vec::new();
+    for failure in failures {
+        hints.extend(match failure {
+            FailureKind::Refused => Some("nothing listens there: is the handler running, and is the port right?"),
+            FailureKind::Timeout => Some("the handler took too long: answer first and work afterwards, or allow more with --timeout"),
+            FailureKind::Dns => Some("the host is not known: is it spelled right?"),
+            FailureKind::Tls => Some("the certificate is not trusted: --cacert FILE trusts one, -k trusts any; a local handler usually speaks http://"),
+            FailureKind::Closed => Some("the handler hung up without an answer: look for a crash in its log"),
+            FailureKind::NotHttp => Some("what answers there does not speak HTTP: is the port right, and should it be https://?"),
+            FailureKind::Redirect => Some("TeleCMI is not known to follow redirects: register the final address"),
+            FailureKind::Other => None,
+        });
+    }
+    for status in statuses {
+        hints.extend(match status {
+            404 => Some("404: is the path right? TeleCMI's own examples use /webhook/cdr"),
+            405 if get => Some("405: the handler does not take GET; if your dashboard says GET, it must"),
+            405 => Some("405: the handler does not take POST at this path"),
+            400 | 422 => Some("the handler refused the payload: its reply above says why, if it says anything"),
+            401 | 403 => Some("the handler wants credentials, which TeleCMI does not send: put a token into the URL's path or query"),
+            415 => Some("415: the handler does not take application/json"),
+            500..=599 => Some("the handler failed: its own log says more than its answer"),
+            _ => None,
+        });
+    }
+    hints.dedup();
+    hints
+}
+
+/// The catalogue, as `--list-scenarios` prints it.
+#[must_use]
+pub fn catalogue(theme: &Theme) -> String {
+    let mut out = String::new();
+    for story in &CATALOGUE {
+        let cdrs = match story.plan {
+            Plan::Click2call(rings) | Plan::Softphone(rings) => {
+                rings.iter().map(crate::cdr::story::Ring::words).collect::<Vec<_>>().join(", then ")
+            }
+            Plan::Documented(leg) => format!("{} missed, byte for byte the same each time", leg.word()),
+            Plan::Legacy => "missed, without leg and call_id".to_owned(),
+        };
+        let grade = format!("[{}]", story.grade.word());
+        let _ = writeln!(out, "{} {}", theme.paint(Role::Strong, story.name), theme.paint(Role::Faint, &grade));
+        let _ = writeln!(out, "  {}\n  CDRs: {cdrs}", story.summary);
+        if let Some(caveat) = story.caveat {
+            let _ = writeln!(out, "  {}", theme.paint(Role::Faint, caveat));
+        }
+    }
+    let _ = writeln!(out, "\nGroups");
+    for (name, meaning) in GROUPS {
+        let _ = writeln!(out, "  {} {meaning}", theme.paint(Role::Strong, &format!("{name:<11}")));
+    }
+    let _ = writeln!(out, "\n[doc] documented  [seen] reported from live accounts  [inferred] fits all samples");
+    out
+}
