@@ -8,3 +8,4 @@ pub mod seed;
 pub mod send;
 pub mod untrusted;
 pub mod wire;
+pub mod show;

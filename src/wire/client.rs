@@ -26,7 +26,9 @@ use trouble::failure;
 
 pub use destination::Destination;
 pub(in crate::wire) use lookup::addresses;
-pub(in crate::wire) use trouble::{explain, hung_up, not_http, too_slow, unless_redirect};
+pub(in crate::wire) use trouble::{
+    explain, hung_up, no_answer, not_http, too_slow, unless_redirect,
+};
 pub(in crate::wire) use trust::tls;
 
 /// As much of an answer's body as is read: enough for any webhook's answer, harmless if there is no end to it.
@@ -68,9 +70,13 @@ impl Default for ClientOptions {
 /// Carries requests to one destination. Clones share their connections.
 #[derive(Debug, Clone)]
 pub struct Client {
+    /// The client that does the work, with everything it does unasked turned off.
     inner: reqwest::Client,
+    /// Where everything goes.
     destination: Destination,
+    /// How long everything together may take.
     timeout: Duration,
+    /// How long connecting may take.
     connect_timeout: Duration,
 }
 
@@ -131,6 +137,7 @@ impl Client {
         }
     }
 
+    /// The request in reqwest's terms, or why it cannot be sent as it is.
     fn outgoing(&self, request: &Request, progress: &Progress) -> Result<reqwest::Request, String> {
         let url = self.destination.url_of(&request.target)?;
         let method = reqwest::Method::from_bytes(request.method.as_bytes())
@@ -158,6 +165,7 @@ impl Client {
         Ok(outgoing)
     }
 
+    /// Sends the request and reads the answer, however long that takes.
     async fn exchange(
         &self,
         outgoing: reqwest::Request,
@@ -179,6 +187,7 @@ impl Client {
         Ok(answer)
     }
 
+    /// What an error of reqwest's means.
     fn explained(&self, error: reqwest::Error, progress: &Progress) -> Failure {
         let error = error.without_url();
         if error.is_connect() && error.is_timeout() {
@@ -200,6 +209,7 @@ pub fn proxy_in_use(destination: &Destination) -> Option<String> {
     proxy_among(&Matcher::from_env(), destination)
 }
 
+/// The proxy that an environment names for a destination.
 fn proxy_among(environment: &Matcher, destination: &Destination) -> Option<String> {
     if destination.is_loopback() {
         return None;
@@ -208,6 +218,7 @@ fn proxy_among(environment: &Matcher, destination: &Destination) -> Option<Strin
     Some(masked_url(proxy.uri().to_string().trim_end_matches('/')))
 }
 
+/// Reads as much of a body as is wanted into an answer.
 async fn read_body(mut response: reqwest::Response, answer: &mut Response) -> reqwest::Result<()> {
     let announced = response.content_length();
     let mut body = Vec::new();
@@ -225,6 +236,7 @@ async fn read_body(mut response: reqwest::Response, answer: &mut Response) -> re
     Ok(())
 }
 
+/// Headers in reqwest's terms.
 fn header_map(headers: &[Header]) -> Result<HeaderMap, String> {
     let mut map = HeaderMap::with_capacity(headers.len());
     for header in headers {
@@ -234,6 +246,7 @@ fn header_map(headers: &[Header]) -> Result<HeaderMap, String> {
     Ok(map)
 }
 
+/// One header in reqwest's terms, or what is wrong with it.
 fn field(header: &Header) -> Result<(HeaderName, HeaderValue), String> {
     let shown = crate::untrusted::clean(&header.name);
     let name = HeaderName::from_bytes(header.name.as_bytes())
@@ -243,6 +256,7 @@ fn field(header: &Header) -> Result<(HeaderName, HeaderValue), String> {
     Ok((name, value))
 }
 
+/// Headers in our own terms.
 fn headers_of(map: &HeaderMap) -> Vec<Header> {
     map.iter()
         .map(|(name, value)| Header {
@@ -255,4 +269,4 @@ fn headers_of(map: &HeaderMap) -> Vec<Header> {
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod tls_tests;
+pub(in crate::wire) mod tls_tests;

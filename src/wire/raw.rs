@@ -1,1 +1,390 @@
-//! raw
+//! An HTTP/1.1 writer for what a proper client refuses to send: half requests, resets, drips and silence.
+//!
+//! In: a [`Destination`] and a [`RawRequest`], a script of [`Step`]s, so that misbehaviour is data. Out: a
+//! [`RawOutcome`], what the peer made of it. The writer speaks to the destination directly, through no proxy.
+
+mod answer;
+mod script;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustls::pki_types::ServerName;
+use tokio::io::{
+    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf,
+};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::client::{
+    self, ClientOptions, Destination, explain, hung_up, no_answer, not_http, too_slow,
+    unless_redirect,
+};
+use super::{Failure, FailureKind, Phase, Response};
+use crate::error::Error;
+use answer::Reading;
+
+pub use script::head;
+
+/// One step of a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Writes bytes at once.
+    Send(Bytes),
+    /// Writes bytes one at a time.
+    Drip {
+        /// What is written.
+        bytes: Bytes,
+        /// The time between two bytes.
+        every: Duration,
+    },
+    /// Does nothing for a while.
+    Pause(Duration),
+    /// Waits for `100 Continue`, but no longer than this.
+    AwaitContinue(Duration),
+    /// Closes our side of the connection. The peer's answer is still read.
+    HalfClose,
+    /// Resets the connection. This ends the script.
+    Reset,
+}
+
+/// A request as a script. After the last step the connection stays open until the peer has answered or the time is
+/// up. A peer's answer ends the script early. The answer must be one to another method than HEAD.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawRequest {
+    /// The steps in order.
+    pub steps: Vec<Step>,
+}
+
+impl<const N: usize> From<[Step; N]> for RawRequest {
+    fn from(steps: [Step; N]) -> Self {
+        Self {
+            steps: steps.into(),
+        }
+    }
+}
+
+/// What a peer made of a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RawOutcome {
+    /// It answered. `complete` says whether the answer's body came to its end.
+    Answered(Response),
+    /// It ended the connection without an answer.
+    Closed(Closing),
+    /// It did nothing for as long as was waited.
+    Silent(Duration),
+    /// The script reset the connection before there was an answer.
+    Abandoned,
+    /// There was no connection, or what came back is no whole answer.
+    Failed(Failure),
+}
+
+/// How a peer ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closing {
+    /// In good order.
+    Clean,
+    /// By resetting it.
+    Reset,
+}
+
+impl RawOutcome {
+    /// The outcome as [`client::Client::carry`] would tell it.
+    pub fn into_result(self) -> Result<Response, Failure> {
+        match self {
+            Self::Answered(response) => unless_redirect(response),
+            Self::Closed(Closing::Clean) => Err(hung_up(Phase::Wait, "closed")),
+            Self::Closed(Closing::Reset) => Err(hung_up(Phase::Wait, "reset")),
+            Self::Silent(limit) => Err(no_answer(limit)),
+            Self::Abandoned => Err(Failure {
+                phase: Phase::Send,
+                kind: FailureKind::Closed,
+                text: "the connection was reset on purpose".to_owned(),
+            }),
+            Self::Failed(failure) => Err(failure),
+        }
+    }
+}
+
+/// Opens connections to one destination and plays scripts on them.
+#[derive(Clone)]
+pub struct Writer {
+    /// Where everything goes.
+    destination: Destination,
+    /// How TLS is spoken, if it is.
+    tls: Option<TlsConnector>,
+    /// How long a script and its answer may take.
+    timeout: Duration,
+    /// How long connecting may take.
+    connect_timeout: Duration,
+}
+
+impl Writer {
+    /// A writer for one destination. Certificates are only read for https.
+    pub fn new(destination: &Destination, options: &ClientOptions) -> Result<Self, Error> {
+        let tls = if destination.is_tls() {
+            Some(TlsConnector::from(Arc::new(client::tls(options)?)))
+        } else {
+            None
+        };
+        Ok(Self {
+            destination: destination.clone(),
+            tls,
+            timeout: options.timeout,
+            connect_timeout: options.connect_timeout,
+        })
+    }
+
+    /// Opens a connection and plays a script on it.
+    pub async fn perform(&self, request: &RawRequest) -> RawOutcome {
+        match self.open().await {
+            Ok(connection) => connection.perform(request).await,
+            Err(failure) => RawOutcome::Failed(failure),
+        }
+    }
+
+    /// Opens a connection, TLS included, on which a script can be played later: several of them, opened beforehand,
+    /// can be released together.
+    pub async fn open(&self) -> Result<Open, Failure> {
+        let deadline = Instant::now() + self.connect_timeout;
+        let host = self.destination.host();
+        let addresses = client::addresses(&host, self.destination.port());
+        let addresses = self.within(deadline, Phase::Dns, addresses).await?;
+        let tcp = connect(&addresses);
+        let tcp = self.within(deadline, Phase::Connect, tcp).await?;
+        let connection: Box<dyn Connection> = match &self.tls {
+            None => Box::new(tcp),
+            Some(tls) => {
+                let handshake = async {
+                    let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
+                    tls.connect(name, tcp).await
+                };
+                Box::new(self.within(deadline, Phase::Tls, handshake).await?)
+            }
+        };
+        Ok(Open {
+            connection,
+            destination: self.destination.clone(),
+            timeout: self.timeout,
+        })
+    }
+
+    /// Makes an attempt that is one phase of connecting.
+    async fn within<T>(
+        &self,
+        deadline: Instant,
+        phase: Phase,
+        attempt: impl Future<Output = io::Result<T>>,
+    ) -> Result<T, Failure> {
+        match timeout_at(deadline, attempt).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => Err(explain(&error, phase, &self.destination)),
+            Err(_) => Err(too_slow(phase, self.connect_timeout, &self.destination)),
+        }
+    }
+}
+
+/// A connection that is ready.
+pub struct Open {
+    /// The bytes.
+    connection: Box<dyn Connection>,
+    /// Where they go, for messages.
+    destination: Destination,
+    /// How long a script and its answer may take.
+    timeout: Duration,
+}
+
+impl Open {
+    /// Plays a script and waits for the first answer, both within the time allowed for everything.
+    pub async fn perform(self, request: &RawRequest) -> RawOutcome {
+        let (mut reader, mut writer) = tokio::io::split(self.connection);
+        let told_to_continue = Notify::new();
+        let mut received = Vec::new();
+        let ended = {
+            let listening = listen(&mut reader, &mut received, &told_to_continue);
+            let mut listening = std::pin::pin!(timeout(self.timeout, listening));
+            tokio::select! {
+                biased;
+                ended = &mut listening => Some(ended),
+                played = play(&mut writer, &request.steps, &told_to_continue) => match played {
+                    Played::Out => Some(listening.await),
+                    Played::Reset => None,
+                },
+            }
+        };
+        match ended {
+            None => {
+                // Failing to set the option leaves an ordinary close, the next best thing.
+                let _ = reader.unsplit(writer).tcp().set_zero_linger();
+                RawOutcome::Abandoned
+            }
+            Some(ended) => {
+                let ended = ended.unwrap_or(Ended::TimeUp(self.timeout));
+                outcome(&received, &ended, &self.destination)
+            }
+        }
+    }
+}
+
+/// A byte stream over TCP, with or without TLS.
+trait Connection: AsyncRead + AsyncWrite + Send + Unpin {
+    /// The TCP connection itself.
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Connection for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Connection for TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+/// Connects to the first address that answers.
+async fn connect(addresses: &[std::net::SocketAddr]) -> io::Result<TcpStream> {
+    let mut refusal = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                // Every write is to leave on its own; a script means its pieces.
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) => refusal = error,
+        }
+    }
+    Err(refusal)
+}
+
+/// How a script came to its end.
+enum Played {
+    /// All steps are done, or the peer takes no more.
+    Out,
+    /// The connection is to be reset.
+    Reset,
+}
+
+/// Plays a script to its end, or until the peer takes no more.
+async fn play(
+    writer: &mut WriteHalf<Box<dyn Connection>>,
+    steps: &[Step],
+    told_to_continue: &Notify,
+) -> Played {
+    for step in steps {
+        let written = match step {
+            Step::Send(bytes) => send(writer, bytes).await,
+            Step::Drip { bytes, every } => drip(writer, bytes, *every).await,
+            Step::Pause(span) => {
+                tokio::time::sleep(*span).await;
+                Ok(())
+            }
+            Step::AwaitContinue(patience) => {
+                // Whoever is not told to continue does so unasked in the end, as HTTP wants it.
+                let _ = timeout(*patience, told_to_continue.notified()).await;
+                Ok(())
+            }
+            Step::HalfClose => writer.shutdown().await,
+            Step::Reset => return Played::Reset,
+        };
+        if written.is_err() {
+            // The peer is gone. Why, and whether it answered before, is seen by reading.
+            return Played::Out;
+        }
+    }
+    Played::Out
+}
+
+/// Writes bytes, and sees to it that they leave.
+async fn send(writer: &mut WriteHalf<Box<dyn Connection>>, bytes: &[u8]) -> io::Result<()> {
+    writer.write_all(bytes).await?;
+    writer.flush().await
+}
+
+/// Writes bytes one at a time.
+async fn drip(
+    writer: &mut WriteHalf<Box<dyn Connection>>,
+    bytes: &[u8],
+    every: Duration,
+) -> io::Result<()> {
+    for byte in bytes.chunks(1) {
+        send(writer, byte).await?;
+        tokio::time::sleep(every).await;
+    }
+    Ok(())
+}
+
+/// Why reading stopped.
+enum Ended {
+    /// No more is needed.
+    Enough,
+    /// The peer ended the connection.
+    Closed(Closing),
+    /// The time is up.
+    TimeUp(Duration),
+}
+
+/// Collects what comes back until it is enough, noting when the peer wants the body.
+async fn listen(
+    reader: &mut ReadHalf<Box<dyn Connection>>,
+    received: &mut Vec<u8>,
+    told_to_continue: &Notify,
+) -> Ended {
+    loop {
+        match reader.read_buf(received).await {
+            Ok(0) => return Ended::Closed(Closing::Clean),
+            Ok(_) => {}
+            // TLS calls it this when the peer closes without saying so.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Ended::Closed(Closing::Clean);
+            }
+            Err(_) => return Ended::Closed(Closing::Reset),
+        }
+        let (told, reading) = answer::read(received, false);
+        if told {
+            told_to_continue.notify_one();
+        }
+        let enough = matches!(reading, Reading::Enough(_) | Reading::NotHttp);
+        if enough || received.len() > answer::MOST_OF_EVERYTHING {
+            return Ended::Enough;
+        }
+    }
+}
+
+/// What it means that this came back and that it ended so.
+fn outcome(received: &[u8], ended: &Ended, destination: &Destination) -> RawOutcome {
+    let closed_in_order = matches!(ended, Ended::Closed(Closing::Clean));
+    let (_, reading) = answer::read(received, closed_in_order);
+    match (reading, ended) {
+        (Reading::Enough(response) | Reading::Growing(response), _) => {
+            RawOutcome::Answered(response)
+        }
+        (Reading::Nothing, Ended::Closed(closing)) => RawOutcome::Closed(*closing),
+        (Reading::Nothing, Ended::TimeUp(limit)) => RawOutcome::Silent(*limit),
+        (Reading::PartOfHead, Ended::Closed(closing)) => RawOutcome::Failed(hung_up(
+            Phase::Read,
+            match closing {
+                Closing::Clean => "closed",
+                Closing::Reset => "reset",
+            },
+        )),
+        (Reading::PartOfHead, Ended::TimeUp(limit)) => {
+            RawOutcome::Failed(too_slow(Phase::Read, *limit, destination))
+        }
+        // Interim answers without end are no answer either.
+        (Reading::NotHttp, _) | (Reading::Nothing | Reading::PartOfHead, Ended::Enough) => {
+            RawOutcome::Failed(not_http())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

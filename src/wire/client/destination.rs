@@ -16,16 +16,22 @@ use super::super::secret::masked_url;
 /// Neither `Display` nor `Debug` shows a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Destination {
+    /// The URL without userinfo.
     url: Url,
+    /// Its host, with addresses told from names.
     host: Host,
+    /// The value of the header that the userinfo has become.
     authorization: Option<String>,
+    /// The URL as given, fit to be shown.
     masked: String,
 }
 
 /// A host as it can be connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Host {
+    /// A name, to be looked up.
     Name(String),
+    /// An address, without brackets.
     Address(IpAddr),
 }
 

@@ -35,10 +35,14 @@ const PHASES: [Phase; 6] = [
 #[derive(Debug, Clone)]
 pub(super) struct Progress(Arc<State>);
 
+/// What the request's task and the connection's task both write to.
 #[derive(Debug)]
 struct State {
+    /// The number of the phase reached last.
     phase: AtomicU8,
+    /// Whether a connection was opened for this request.
     connected: AtomicBool,
+    /// The phase that follows connecting: there is nothing to send beyond the head if there is no body.
     once_connected: Phase,
 }
 
@@ -100,7 +104,9 @@ where
 ///
 /// It comes in pieces, so that a peer who stops reading a large one is found in the sending phase.
 pub(super) struct NotedBody {
+    /// What has not been handed over yet.
     rest: Bytes,
+    /// Where the end is noted.
     progress: Progress,
 }
 

@@ -15,13 +15,13 @@ use tokio_rustls::TlsAcceptor;
 use super::*;
 
 /// An authority that only these tests know.
-struct Authority {
+pub(in crate::wire) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
 }
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub(in crate::wire) fn new(name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![]).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -33,42 +33,47 @@ impl Authority {
         }
     }
 
-    fn pem(&self) -> Vec<u8> {
+    pub(in crate::wire) fn pem(&self) -> Vec<u8> {
         let encoded = BASE64.encode(&self.certificate);
         format!("-----BEGIN CERTIFICATE-----\n{encoded}\n-----END CERTIFICATE-----\n").into_bytes()
     }
 
     /// A peer whose certificate is for this host and ends in that year.
-    async fn peer(&self, host: &str, year: i32) -> SocketAddr {
+    pub(in crate::wire) async fn peer(&self, host: &str, year: i32) -> SocketAddr {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(year, 1, 1);
         let certificate = params.signed_by(&key, &self.issuer).unwrap().der().clone();
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let Ok(mut stream) = acceptor.accept(stream).await else {
-                    continue;
-                };
-                let _ = stream.read(&mut [0; 4096]).await;
-                let _ = stream
-                    .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-                    .await;
-                let _ = stream.shutdown().await;
-            }
-        });
-        address
+        serve(certificate, &key).await
     }
+}
+
+/// A peer that shows a certificate and answers every request.
+async fn serve(certificate: CertificateDer<'static>, key: &KeyPair) -> SocketAddr {
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(stream).await else {
+                continue;
+            };
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                .await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    address
 }
 
 async fn get(address: SocketAddr, options: &ClientOptions) -> Result<Response, Failure> {
@@ -121,6 +126,21 @@ async fn what_is_wrong_with_a_certificate_is_told_apart() {
             (Phase::Tls, FailureKind::Tls)
         );
     }
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_is_called_so() {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let peer = serve(params.self_signed(&key).unwrap().der().clone(), &key).await;
+    let failure = get(peer, &trusting(&Authority::new("ours")))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        failure.text,
+        "certificate of localhost: unknown issuer, it is self-signed"
+    );
 }
 
 #[tokio::test]

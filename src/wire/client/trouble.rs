@@ -57,16 +57,22 @@ pub(in crate::wire) fn too_slow(
     destination: &Destination,
 ) -> Failure {
     let place = destination.place();
-    let limit = allowance(limit);
+    let allowed = allowance(limit);
     let text = match phase {
-        Phase::Dns => format!("no address of {} within {limit}", destination.host()),
-        Phase::Connect => format!("no connection to {place} within {limit}"),
-        Phase::Tls => format!("no TLS handshake with {place} within {limit}"),
-        Phase::Send => format!("{place} did not take the whole request within {limit}"),
-        Phase::Wait => format!("no answer within {limit}"),
-        Phase::Read => format!("the answer did not come to its end within {limit}"),
+        Phase::Dns => format!("no address of {} within {allowed}", destination.host()),
+        Phase::Connect => format!("no connection to {place} within {allowed}"),
+        Phase::Tls => format!("no TLS handshake with {place} within {allowed}"),
+        Phase::Send => format!("{place} did not take the whole request within {allowed}"),
+        Phase::Wait => return no_answer(limit),
+        Phase::Read => format!("the answer did not come to its end within {allowed}"),
     };
     failure(phase, FailureKind::Timeout, text)
+}
+
+/// The failure of a peer that says nothing.
+pub(in crate::wire) fn no_answer(limit: Duration) -> Failure {
+    let text = format!("no answer within {}", allowance(limit));
+    failure(Phase::Wait, FailureKind::Timeout, text)
 }
 
 /// Whether an answer sends us elsewhere.
@@ -126,6 +132,7 @@ fn next_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + '
     }
 }
 
+/// The failure that one error of the chain means, if it is one of those known here.
 fn understood(
     error: &(dyn Error + 'static),
     phase: Phase,
@@ -146,6 +153,7 @@ fn understood(
     }
 }
 
+/// What hyper has against an answer.
 fn http_trouble(error: &hyper::Error, phase: Phase) -> Option<Failure> {
     if error.is_parse_too_large() {
         Some(failure(
@@ -164,6 +172,7 @@ fn http_trouble(error: &hyper::Error, phase: Phase) -> Option<Failure> {
     }
 }
 
+/// What the system says about a connection.
 fn connection_trouble(
     kind: io::ErrorKind,
     phase: Phase,
@@ -210,6 +219,7 @@ pub(in crate::wire) fn hung_up(phase: Phase, how: &str) -> Failure {
     )
 }
 
+/// Why there is no TLS connection.
 fn tls_trouble(error: &rustls::Error, destination: &Destination) -> String {
     let place = destination.place();
     match error {
@@ -229,6 +239,7 @@ fn tls_trouble(error: &rustls::Error, destination: &Destination) -> String {
     }
 }
 
+/// What is wrong with a certificate, in the words that people know.
 fn distrust(error: &CertificateError) -> String {
     match error {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "expired".to_owned(),

@@ -38,9 +38,12 @@ pub(super) fn no_tls() -> Result<ClientConfig, Error> {
     })
 }
 
+/// A configuration that does not know whom to believe.
 type Unconfigured = rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>;
+/// A configuration that knows.
 type Verified = rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>;
 
+/// A configuration with everything but the verifier, which the function given adds.
 fn configured(
     provider: Arc<CryptoProvider>,
     verified: impl FnOnce(Unconfigured) -> Verified,
@@ -54,6 +57,7 @@ fn configured(
     Ok(tls)
 }
 
+/// The certificates of the file that was named, if one was.
 fn named_certificates(pem: Option<&[u8]>) -> Result<Vec<CertificateDer<'static>>, Error> {
     let Some(pem) = pem else {
         return Ok(Vec::new());

@@ -1,0 +1,335 @@
+//! Reads the first answer in what came back: tolerant, bounded and pure.
+//!
+//! In: all bytes so far, and whether that was all. Out: a [`Reading`]. The bytes are looked at anew each time more
+//! have come, which is cheap because they are few.
+
+use super::super::client::MOST_OF_A_RESPONSE;
+use super::super::{Header, Octets, Response, header};
+
+/// As much of a head as is read.
+const MOST_OF_A_HEAD: usize = 32 * 1024;
+
+/// As much as is read in all: a head, and a body whose chunks are as small as they can be.
+pub(super) const MOST_OF_EVERYTHING: usize = MOST_OF_A_HEAD + 8 * MOST_OF_A_RESPONSE;
+
+/// What the bytes so far amount to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// No byte of a final answer.
+    Nothing,
+    /// A part of a head.
+    PartOfHead,
+    /// An answer whose body may still grow.
+    Growing(Response),
+    /// An answer of which no more is needed.
+    Enough(Response),
+    /// No HTTP.
+    NotHttp,
+}
+
+/// What is there of a body.
+struct BodySoFar {
+    /// Its bytes, without their framing.
+    bytes: Vec<u8>,
+    /// Whether nothing more of it is needed.
+    enough: bool,
+    /// Whether it came to its end.
+    complete: bool,
+}
+
+/// Reads the bytes that have come so far. Says also whether the peer has told us to continue.
+pub(super) fn read(bytes: &[u8], ended: bool) -> (bool, Reading) {
+    let mut told_to_continue = false;
+    let mut rest = bytes;
+    loop {
+        while let [b'\r' | b'\n', after @ ..] = rest {
+            rest = after;
+        }
+        if rest.is_empty() {
+            return (told_to_continue, Reading::Nothing);
+        }
+        let Some((head, body)) = split_head(rest) else {
+            let begins_well = rest
+                .iter()
+                .zip(b"HTTP/")
+                .all(|(byte, wanted)| byte == wanted);
+            let fits = rest.len() <= MOST_OF_A_HEAD;
+            let reading = if begins_well && fits {
+                Reading::PartOfHead
+            } else {
+                Reading::NotHttp
+            };
+            return (told_to_continue, reading);
+        };
+        let Some(status) = status_of(head) else {
+            return (told_to_continue, Reading::NotHttp);
+        };
+        if (100..200).contains(&status) && status != 101 {
+            told_to_continue |= status == 100;
+            rest = body;
+            continue;
+        }
+        return (
+            told_to_continue,
+            answer(status, headers_of(head), body, ended),
+        );
+    }
+}
+
+/// The answer whose head has come, with as much of its body as is there.
+fn answer(status: u16, headers: Vec<Header>, rest: &[u8], ended: bool) -> Reading {
+    let chunked = header(&headers, "transfer-encoding")
+        .is_some_and(|codings| codings.to_ascii_lowercase().contains("chunked"));
+    let announced = header(&headers, "content-length").and_then(|text| text.trim().parse().ok());
+    let body = if matches!(status, 101 | 204 | 304) {
+        of_length(b"", 0)
+    } else if chunked {
+        dechunked(rest)
+    } else if let Some(length) = announced {
+        of_length(rest, length)
+    } else {
+        BodySoFar {
+            bytes: bounded(rest),
+            enough: ended || rest.len() > MOST_OF_A_RESPONSE,
+            complete: ended && rest.len() <= MOST_OF_A_RESPONSE,
+        }
+    };
+    let response = Response {
+        status,
+        headers,
+        size: body.bytes.len() as u64,
+        body: Octets::from(body.bytes),
+        complete: body.complete,
+    };
+    if body.enough {
+        Reading::Enough(response)
+    } else {
+        Reading::Growing(response)
+    }
+}
+
+/// Splits at the empty line, whose ends may be bare line feeds.
+fn split_head(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let feeds = bytes.iter().take(MOST_OF_A_HEAD).enumerate();
+    for (at, _) in feeds.filter(|(_, byte)| **byte == b'\n') {
+        match &bytes[at + 1..] {
+            [b'\n', body @ ..] | [b'\r', b'\n', body @ ..] => return Some((&bytes[..at], body)),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The status in `HTTP/1.1 200 OK`; the reason may be missing.
+fn status_of(head: &[u8]) -> Option<u16> {
+    let line = head.split(|byte| *byte == b'\n').next()?;
+    let line = std::str::from_utf8(line.get(..line.len().min(13))?).ok()?;
+    let (version, rest) = line.trim_end().split_once(' ')?;
+    let digits = rest.trim_start().get(..3)?;
+    let known = version.starts_with("HTTP/1.") || version.starts_with("HTTP/0.");
+    let status = digits.parse().ok()?;
+    (known && (100..1000).contains(&status)).then_some(status)
+}
+
+/// The header fields; lines without a colon are passed over.
+fn headers_of(head: &[u8]) -> Vec<Header> {
+    head.split(|byte| *byte == b'\n')
+        .skip(1)
+        .filter_map(|line| {
+            let colon = line.iter().position(|byte| *byte == b':')?;
+            Some(Header {
+                name: String::from_utf8_lossy(&line[..colon])
+                    .trim()
+                    .to_lowercase(),
+                value: line[colon + 1..].trim_ascii().to_vec().into(),
+            })
+        })
+        .collect()
+}
+
+/// A body whose length was announced.
+fn of_length(rest: &[u8], length: usize) -> BodySoFar {
+    let bytes = bounded(&rest[..rest.len().min(length)]);
+    BodySoFar {
+        enough: bytes.len() == length || bytes.len() == MOST_OF_A_RESPONSE,
+        complete: bytes.len() == length,
+        bytes,
+    }
+}
+
+/// A body out of its chunks. Damaged ones end it, incomplete; trailers are not waited for.
+fn dechunked(mut rest: &[u8]) -> BodySoFar {
+    let mut body = BodySoFar {
+        bytes: Vec::new(),
+        enough: false,
+        complete: false,
+    };
+    while let Some(feed) = rest.iter().position(|byte| *byte == b'\n') {
+        let Some(size) = chunk_size(&rest[..feed]) else {
+            body.enough = true;
+            return body;
+        };
+        rest = &rest[feed + 1..];
+        if size == 0 {
+            body.complete = true;
+            body.enough = true;
+            return body;
+        }
+        let room = MOST_OF_A_RESPONSE - body.bytes.len();
+        body.bytes
+            .extend_from_slice(&rest[..size.min(room).min(rest.len())]);
+        if size > room {
+            body.enough = body.bytes.len() == MOST_OF_A_RESPONSE;
+            return body;
+        }
+        let Some(after) = rest.get(size..) else {
+            return body;
+        };
+        let after = after.strip_prefix(b"\r").unwrap_or(after);
+        rest = after.strip_prefix(b"\n").unwrap_or(after);
+    }
+    body
+}
+
+/// The size in a chunk's first line, without its extensions.
+fn chunk_size(line: &[u8]) -> Option<usize> {
+    let line = std::str::from_utf8(line).ok()?;
+    let digits = line.split(';').next()?.trim();
+    usize::from_str_radix(digits, 16).ok()
+}
+
+/// As much of the bytes as an answer may hold.
+fn bounded(bytes: &[u8]) -> Vec<u8> {
+    bytes[..bytes.len().min(MOST_OF_A_RESPONSE)].to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn enough(bytes: &[u8], ended: bool) -> Response {
+        match read(bytes, ended).1 {
+            Reading::Enough(response) => response,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn answers_are_read_however_they_are_framed() {
+        for (bytes, ended, body, complete) in [
+            (&b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcd"[..], false, "abc", true),
+            (b"HTTP/1.0 200\n\nabc", true, "abc", true),
+            (b"\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n2;x=y\r\nab\r\n1\r\nc\r\n0\r\n", false, "abc", true),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\nzz\r\n", false, "ab", false),
+            (b"HTTP/1.1 204 No\r\nContent-Length: 3\r\n\r\n", false, "", true),
+        ] {
+            let response = enough(bytes, ended);
+            assert_eq!((response.body.text(), response.complete), (Some(body), complete));
+        }
+    }
+
+    #[test]
+    fn interim_answers_are_passed_over() {
+        let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
+        assert_eq!(read(interim, false), (true, Reading::Nothing));
+        let both = [
+            &interim[..],
+            b"HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n",
+        ]
+        .concat();
+        assert_eq!(enough(&both, false).status, 417);
+    }
+
+    #[test]
+    fn half_answers_are_known_as_such() {
+        assert_eq!(read(b"", true).1, Reading::Nothing);
+        assert_eq!(read(b"HTT", true).1, Reading::PartOfHead);
+        assert_eq!(
+            read(b"HTTP/1.1 200 OK\r\nA: b\r\n", true).1,
+            Reading::PartOfHead
+        );
+        for part in [
+            "Content-Length: 9\r\n\r\nhalf",
+            "Transfer-Encoding: chunked\r\n\r\n9\r\nhalf",
+            "\r\nhalf",
+        ] {
+            let bytes = format!("HTTP/1.1 200 OK\r\n{part}");
+            let (_, Reading::Growing(response)) = read(bytes.as_bytes(), false) else {
+                panic!("{part:?} was enough");
+            };
+            assert_eq!(
+                (response.body.text(), response.complete),
+                (Some("half"), false)
+            );
+        }
+    }
+
+    #[test]
+    fn other_protocols_are_not_taken_for_http() {
+        for bytes in [
+            "SSH-2.0\r\n",
+            "<html>",
+            "HTTP/2 200\r\n\r\n",
+            "HTTP/1.1 OK\r\n\r\n",
+            "\u{15}\u{3}\u{1}",
+        ] {
+            assert_eq!(
+                read(bytes.as_bytes(), true).1,
+                Reading::NotHttp,
+                "{bytes:?}"
+            );
+        }
+        let endless = [
+            b"HTTP/1.1 200 OK\r\nA: "[..].to_vec(),
+            vec![b'a'; MOST_OF_A_HEAD],
+        ]
+        .concat();
+        assert_eq!(read(&endless, false).1, Reading::NotHttp);
+    }
+
+    #[test]
+    fn no_answer_is_read_beyond_the_bound() {
+        for framing in [
+            "",
+            "Content-Length: 999999\r\n",
+            "Transfer-Encoding: chunked\r\n",
+        ] {
+            let mut bytes = format!("HTTP/1.1 200 OK\r\n{framing}\r\nfffff\r\n").into_bytes();
+            bytes.resize(MOST_OF_EVERYTHING, b'a');
+            let response = enough(&bytes, true);
+            assert_eq!(
+                (response.body.len(), response.complete),
+                (MOST_OF_A_RESPONSE, false)
+            );
+        }
+        let huge = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\na";
+        assert!(matches!(read(huge, false).1, Reading::Growing(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(
+            start in prop::sample::select(vec![
+                "", "HTTP/1.1 ", "HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+                "HTTP/1.1 100 C\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n",
+            ]),
+            rest in prop::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), Just(b':'), Just(b'3'), any::<u8>()], 0..60),
+            ended in any::<bool>(),
+        ) {
+            let bytes = [start.as_bytes(), &rest].concat();
+            if let (_, Reading::Enough(response) | Reading::Growing(response)) = read(&bytes, ended) {
+                prop_assert!(response.body.len() <= rest.len());
+            }
+        }
+
+        #[test]
+        fn what_is_enough_stays_so(cut in 0_usize..90) {
+            let bytes = b"HTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nmore";
+            let (_, earlier) = read(&bytes[..cut.min(bytes.len())], false);
+            if let Reading::Enough(_) = earlier {
+                prop_assert_eq!(earlier, read(bytes, false).1);
+            }
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! Scripts as bytes, and scripts against peers.
+
+use super::super::client::tls_tests::Authority;
+use super::super::{Header, Request};
+use super::*;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\ngot it";
+
+/// A time that passes only where nothing ever happens.
+const SOON: Duration = Duration::from_millis(300);
+
+/// A time that must not pass.
+const NEVER: Duration = Duration::from_secs(3600);
+
+fn destination(place: impl std::fmt::Display) -> Destination {
+    Destination::parse(&format!("http://{place}/webhook?token=abc")).unwrap()
+}
+
+fn request() -> Request {
+    let headers = vec![
+        Header::new("User-Agent", "t"),
+        Header::new("Content-Type", "application/json"),
+    ];
+    Request::new("POST", "/webhook?token=abc", headers, "{\"a\":1}")
+}
+
+/// Everything a script sends, its other steps in angle brackets.
+fn script(request: &RawRequest) -> String {
+    let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).replace("\r\n", "\n");
+    let step = |step: &Step| match step {
+        Step::Send(bytes) => text(bytes),
+        Step::Drip { bytes, .. } => format!("<drip>{}", text(bytes)),
+        Step::Pause(_) => "<pause>".to_owned(),
+        Step::AwaitContinue(_) => "<continue?>".to_owned(),
+        Step::HalfClose => "<half-close>".to_owned(),
+        Step::Reset => "<reset>".to_owned(),
+    };
+    request.steps.iter().map(step).collect()
+}
+
+#[test]
+fn scripts_send_what_they_promise() {
+    let there = destination("cdr.test");
+    let head = "POST /webhook?token=abc HTTP/1.1\nHost: cdr.test\nUser-Agent: t\nContent-Type: application/json\n";
+    let length = |n: usize| format!("{head}Content-Length: {n}\n\n");
+    for (raw, expected) in [
+        (
+            RawRequest::verbatim(&request(), &there),
+            length(7) + "{\"a\":1}",
+        ),
+        (
+            RawRequest::cut_short(&request(), &there),
+            length(7) + "{\"a<half-close>",
+        ),
+        (RawRequest::stalled(&request(), &there), length(7) + "{\"a"),
+        (
+            RawRequest::reset_mid_body(&request(), &there),
+            length(7) + "{\"a<pause><reset>",
+        ),
+        (
+            RawRequest::too_long(&request(), &there),
+            length(3) + "{\"a\":1}",
+        ),
+        (
+            RawRequest::dripped(&request(), &there, SOON),
+            format!("<drip>{}{{\"a\":1}}", length(7)),
+        ),
+        (
+            RawRequest::half_closed(&request(), &there),
+            length(7) + "{\"a\":1}<half-close>",
+        ),
+        (RawRequest::silent(), String::new()),
+        (
+            RawRequest::chunked(&request(), &there, 4),
+            format!("{head}Transfer-Encoding: chunked\n\n4\n{{\"a\"\n3\n:1}}\n0\n\n"),
+        ),
+        (
+            RawRequest::expecting_continue(&request(), &there, SOON),
+            format!("{head}Expect: 100-continue\nContent-Length: 7\n\n<continue?>{{\"a\":1}}"),
+        ),
+        (
+            RawRequest::http_1_0(&request(), &there),
+            (length(7) + "{\"a\":1}")
+                .replace("HTTP/1.1", "HTTP/1.0")
+                .replace("Host: cdr.test\n", ""),
+        ),
+        (
+            RawRequest::pipelined(&request(), &there, 2),
+            (length(7) + "{\"a\":1}").repeat(2),
+        ),
+        (
+            RawRequest::with_content_type(&request(), &there, Some("text/csv")),
+            length(7).replace("application/json", "text/csv") + "{\"a\":1}",
+        ),
+        (
+            RawRequest::with_content_type(&request(), &there, None),
+            length(7).replace("Content-Type: application/json\n", "") + "{\"a\":1}",
+        ),
+    ] {
+        assert_eq!(script(&raw), expected);
+    }
+}
+
+#[test]
+fn a_head_is_written_as_it_is_told() {
+    let odd = Header {
+        name: "a b".to_owned(),
+        value: Bytes::from_static(b"\xff\x00"),
+    };
+    assert_eq!(
+        head("G@T", "/a b?'", "HTTP/9", &[odd])[..],
+        b"G@T /a b?' HTTP/9\r\na b: \xff\0\r\n\r\n"[..]
+    );
+    let there = Destination::parse("http://u:p@[::1]:81/").unwrap();
+    let get = Request::new("GET", "/x", vec![Header::new("content-length", "5")], "");
+    assert_eq!(
+        script(&RawRequest::verbatim(&get, &there)),
+        format!(
+            "GET /x HTTP/1.1\nHost: [::1]:81\nUser-Agent: {}\nAuthorization: Basic dTpw\n\n",
+            client::USER_AGENT
+        )
+    );
+}
+
+/// A peer for one connection. What it returns can be awaited.
+async fn peer<F, Fut, T>(serve: F) -> (Destination, oneshot::Receiver<T>)
+where
+    F: FnOnce(TcpStream) -> Fut + Send + 'static,
+    Fut: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, told) = oneshot::channel();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let _ = tell.send(serve(stream).await);
+    });
+    (destination(address), told)
+}
+
+async fn read_until(stream: &mut TcpStream, end: &[u8]) -> Vec<u8> {
+    let mut received = Vec::new();
+    while !received.ends_with(end) {
+        if stream.read_buf(&mut received).await.unwrap_or(0) == 0 {
+            break;
+        }
+    }
+    received
+}
+
+fn writer(there: &Destination, timeout: Duration) -> Writer {
+    let options = ClientOptions {
+        timeout,
+        ..ClientOptions::default()
+    };
+    Writer::new(there, &options).unwrap()
+}
+
+async fn perform(there: &Destination, raw: &RawRequest) -> RawOutcome {
+    writer(there, Duration::from_secs(15)).perform(raw).await
+}
+
+fn status(outcome: &RawOutcome) -> Option<u16> {
+    match outcome {
+        RawOutcome::Answered(response) => Some(response.status),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn a_half_closed_request_is_still_answered() {
+    let (there, seen) = peer(|mut stream| async move {
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received).await.unwrap();
+        stream.write_all(OK).await.unwrap();
+        received
+    })
+    .await;
+    let outcome = perform(&there, &RawRequest::half_closed(&request(), &there)).await;
+    let RawOutcome::Answered(answer) = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(
+        (answer.status, answer.body.text(), answer.complete),
+        (200, Some("got it"), true)
+    );
+    assert!(seen.await.unwrap().ends_with(b"\r\n\r\n{\"a\":1}"));
+}
+
+#[tokio::test]
+async fn endings_without_an_answer_are_told_apart() {
+    let (there, _seen) =
+        peer(|mut stream| async move { read_until(&mut stream, b"}").await }).await;
+    let outcome = perform(&there, &RawRequest::verbatim(&request(), &there)).await;
+    assert_eq!(outcome, RawOutcome::Closed(Closing::Clean));
+
+    let (there, _seen) = peer(|mut stream| async move {
+        read_until(&mut stream, b"}").await;
+        stream.set_zero_linger().unwrap();
+    })
+    .await;
+    let outcome = perform(&there, &RawRequest::verbatim(&request(), &there)).await;
+    assert_eq!(outcome, RawOutcome::Closed(Closing::Reset));
+
+    let (there, _seen) = peer(|mut stream| async move { stream.read_u8().await }).await;
+    let outcome = writer(&there, SOON).perform(&RawRequest::silent()).await;
+    assert_eq!(outcome, RawOutcome::Silent(SOON));
+    assert_eq!(
+        outcome.into_result().unwrap_err().text,
+        "no answer within 300 ms"
+    );
+
+    let (there, _seen) =
+        peer(|mut stream| async move { stream.write_all(b"SSH-2.0-x\r\n").await }).await;
+    let outcome = perform(&there, &RawRequest::silent()).await;
+    assert_eq!(
+        outcome.into_result().unwrap_err().kind,
+        FailureKind::NotHttp
+    );
+
+    let (there, _seen) =
+        peer(|mut stream| async move { stream.write_all(b"HTTP/1.1 20").await }).await;
+    let outcome = perform(&there, &RawRequest::silent()).await;
+    let text = "the peer closed the connection in the middle of its answer";
+    assert_eq!(outcome.into_result().unwrap_err().text, text);
+}
+
+#[tokio::test]
+async fn nobody_there_is_a_failure_before_anything_is_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let there = destination(listener.local_addr().unwrap());
+    drop(listener);
+    let failure = writer(&there, NEVER).open().await.err().unwrap();
+    assert_eq!(
+        (failure.phase, failure.kind),
+        (Phase::Connect, FailureKind::Refused)
+    );
+    assert_eq!(
+        failure.text,
+        format!("connection refused by {}", there.place())
+    );
+}
+
+#[tokio::test]
+async fn a_reset_reaches_the_peer_as_one() {
+    let (there, seen) = peer(|mut stream| async move {
+        let mut received = Vec::new();
+        let error = stream.read_to_end(&mut received).await.unwrap_err();
+        (received, error.kind())
+    })
+    .await;
+    let outcome = perform(&there, &RawRequest::reset_mid_body(&request(), &there)).await;
+    assert_eq!(outcome, RawOutcome::Abandoned);
+    let (received, kind) = seen.await.unwrap();
+    assert!(received.ends_with(b"\r\n\r\n{\"a"));
+    assert_eq!(kind, io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn the_body_waits_for_continue() {
+    let (there, seen) = peer(|mut stream| async move {
+        let head = read_until(&mut stream, b"\r\n\r\n").await;
+        stream
+            .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
+            .await
+            .unwrap();
+        let body = read_until(&mut stream, b"}").await;
+        stream.write_all(OK).await.unwrap();
+        (head, body)
+    })
+    .await;
+    let raw = RawRequest::expecting_continue(&request(), &there, NEVER);
+    assert_eq!(status(&perform(&there, &raw).await), Some(200));
+    let (head, body) = seen.await.unwrap();
+    assert!(head.ends_with(b"\r\n\r\n"));
+    assert_eq!(body, b"{\"a\":1}");
+}
+
+#[tokio::test]
+async fn the_body_comes_unasked_in_the_end_and_not_after_a_refusal() {
+    let (there, _seen) = peer(|mut stream| async move {
+        read_until(&mut stream, b"}").await;
+        stream.write_all(OK).await
+    })
+    .await;
+    let raw = RawRequest::expecting_continue(&request(), &there, Duration::from_millis(1));
+    assert_eq!(status(&perform(&there, &raw).await), Some(200));
+
+    let (there, seen) = peer(|mut stream| async move {
+        read_until(&mut stream, b"\r\n\r\n").await;
+        stream
+            .write_all(b"HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n")
+            .await
+            .unwrap();
+        read_until(&mut stream, b"}").await
+    })
+    .await;
+    let raw = RawRequest::expecting_continue(&request(), &there, NEVER);
+    assert_eq!(status(&perform(&there, &raw).await), Some(417));
+    assert_eq!(seen.await.unwrap(), b"");
+}
+
+#[tokio::test]
+async fn a_drip_arrives_whole_and_an_early_answer_ends_it() {
+    let (there, seen) = peer(|mut stream| async move {
+        let received = read_until(&mut stream, b"}").await;
+        stream.write_all(OK).await.unwrap();
+        received
+    })
+    .await;
+    let raw = RawRequest::dripped(&request(), &there, Duration::ZERO);
+    assert_eq!(status(&perform(&there, &raw).await), Some(200));
+    assert_eq!(
+        script(&raw).replace('\n', "\r\n").into_bytes(),
+        [b"<drip>", &seen.await.unwrap()[..]].concat()
+    );
+
+    let (there, _seen) = peer(|mut stream| async move {
+        stream.read_u8().await.unwrap();
+        stream
+            .write_all(b"HTTP/1.1 408 Slow\r\nContent-Length: 0\r\n\r\n")
+            .await
+    })
+    .await;
+    let raw = RawRequest::dripped(&request(), &there, NEVER);
+    assert_eq!(status(&perform(&there, &raw).await), Some(408));
+}
+
+#[tokio::test]
+async fn an_answer_is_found_although_the_peer_stopped_reading() {
+    let (there, _seen) = peer(|mut stream| async move {
+        stream.read_u8().await.unwrap();
+        let answer = b"HTTP/1.1 413 Large\r\nContent-Length: 0\r\n\r\n";
+        stream.write_all(answer).await.unwrap();
+        std::future::pending::<()>().await;
+        drop(stream);
+    })
+    .await;
+    let mut large = request();
+    large.body = vec![b'a'; 8 << 20].into();
+    let outcome = perform(&there, &RawRequest::verbatim(&large, &there)).await;
+    assert_eq!(status(&outcome), Some(413));
+}
+
+#[tokio::test]
+async fn open_connections_are_released_together() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let there = destination(listener.local_addr().unwrap());
+    let writer = writer(&there, Duration::from_secs(15));
+    let mut mine = Vec::new();
+    let mut theirs = Vec::new();
+    for _ in 0..5 {
+        let (open, accepted) = tokio::join!(writer.open(), listener.accept());
+        mine.push(open.unwrap());
+        theirs.push(accepted.unwrap().0);
+    }
+    for stream in &theirs {
+        let nothing = stream.try_read(&mut [0]).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+    }
+    let raw = RawRequest::verbatim(&request(), &there);
+    let performing = mine.into_iter().map(|open| open.perform(&raw));
+    let answering = theirs.into_iter().map(|mut stream| async move {
+        read_until(&mut stream, b"}").await;
+        stream.write_all(OK).await
+    });
+    let (outcomes, _) = tokio::join!(
+        futures_util::future::join_all(performing),
+        futures_util::future::join_all(answering)
+    );
+    assert!(
+        outcomes.iter().all(|outcome| status(outcome) == Some(200)),
+        "{outcomes:?}"
+    );
+}
+
+#[tokio::test]
+async fn redirects_are_failures_here_too() {
+    let (there, _seen) = peer(|mut stream| async move {
+        stream
+            .write_all(b"HTTP/1.1 302 Found\r\nLocation: /x?token=abc\r\nContent-Length: 0\r\n\r\n")
+            .await
+    })
+    .await;
+    let failure = perform(&there, &RawRequest::silent())
+        .await
+        .into_result()
+        .unwrap_err();
+    assert_eq!(failure.text, "redirect to /x?token=*** (not followed)");
+}
+
+#[tokio::test]
+async fn scripts_are_played_over_tls() {
+    let authority = Authority::new("ours");
+    let options = ClientOptions {
+        cacert_pem: Some(authority.pem()),
+        ..ClientOptions::default()
+    };
+    for (host, expected) in [
+        ("localhost", Ok(200)),
+        (
+            "other.test",
+            Err("certificate of localhost: wrong host, it is for other.test".to_owned()),
+        ),
+    ] {
+        let port = authority.peer(host, 2999).await.port();
+        let there = Destination::parse(&format!("https://localhost:{port}/")).unwrap();
+        let raw = RawRequest::verbatim(&request(), &there);
+        let result = Writer::new(&there, &options)
+            .unwrap()
+            .perform(&raw)
+            .await
+            .into_result();
+        assert_eq!(
+            result
+                .map(|answer| answer.status)
+                .map_err(|failure| failure.text),
+            expected
+        );
+    }
+}
