@@ -90,12 +90,16 @@ impl Default for Limits {
 struct House {
     limits: Limits,
     clock: Clock,
+    /// Decides what an arrival is answered.
     answer: Box<dyn Fn(Arrival) -> BoxFuture<'static, Reply> + Send + Sync>,
+    /// Is told what went wrong, and with whom.
     mishap: Box<dyn Fn(Option<SocketAddr>, Mishap) + Send + Sync>,
+    /// True when it is time to stop.
     stop: watch::Receiver<bool>,
 }
 
 impl House {
+    /// Tells what went wrong with a visitor.
     fn tell(&self, visitor: &Visitor, mishap: Mishap) {
         (self.mishap)(Some(visitor.peer), mishap);
     }
@@ -142,21 +146,27 @@ pub async fn serve<A, F, M>(
         let accepted = tokio::select! {
             biased;
             () = stopped(&mut stop) => break,
-            () = crowd.shrink() => continue,
+            () = crowd.shrink() => {
+                accept_from = None;
+                continue;
+            }
             accepted = accept => accepted,
         };
         accept_from = None;
         match accepted {
             Ok((stream, peer)) => tokio::select! {
                 biased;
-                () = stopped(&mut stop) => break,
+                () = stopped(&mut stop) => {
+                    (house.mishap)(Some(peer), Mishap::Stopped);
+                    break;
+                }
                 () = crowd.make_room() => crowd.admit(stream, peer),
             },
             Err(error) if is_the_peers_own(&error) => {}
             Err(error) => {
                 // Most likely there are no file descriptors left, and a visitor less means one more.
                 (house.mishap)(None, Mishap::NotAccepted(error.to_string()));
-                crowd.dismiss_longest_idle(Duration::ZERO);
+                crowd.dismiss_longest_idle();
                 accept_from = Some(Instant::now() + ACCEPT_PAUSE);
             }
         }
@@ -215,7 +225,7 @@ async fn attend(stream: TcpStream, visitor: Arc<Visitor>, house: Arc<House>) {
             () = visitor.dismissed() => return house.tell(&visitor, Mishap::MadeRoom),
             () = stopped(&mut stop), if !stopping => {
                 stopping = true;
-                Pin::new(&mut connection).graceful_shutdown();
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
             }
         }
     };
@@ -254,7 +264,7 @@ async fn conclude(
     let mut rest = Taken::default();
     // Depending on what it found wrong, hyper has put the head aside or not.
     rest.add(unread.strip_prefix(heard.as_slice()).unwrap_or(&unread), 0);
-    if refused || visitor.was_left_early() {
+    if refused || visitor.was_refused() {
         tokio::select! {
             () = line.linger(&mut rest) => {}
             () = visitor.dismissed() => {}

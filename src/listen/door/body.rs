@@ -1,13 +1,13 @@
 //! Reads a body within limits of size and time: a stream of chunks in, what was kept and measured out.
 
 use std::error::Error;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use bytes::Buf;
 use futures_util::{Stream, StreamExt as _};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{Limits, Trouble, stopped};
 
@@ -44,6 +44,7 @@ impl Taken {
         self.kept.extend_from_slice(&chunk.copy_to_bytes(room));
     }
 
+    /// Lets go of what is more than is kept.
     fn shorten(&mut self) {
         if self.kept.len() > KEPT {
             self.kept.truncate(KEPT);
@@ -70,10 +71,6 @@ where
     let mut deadline = pin!(sleep_until(Instant::now() + limits.body_timeout));
     let mut draining = false;
     let mut stopping = false;
-    let hurry = |mut deadline: std::pin::Pin<&mut tokio::time::Sleep>, most: Duration| {
-        let sooner = deadline.deadline().min(Instant::now() + most);
-        deadline.as_mut().reset(sooner);
-    };
     let too_large = |size: u64| size > limit || announced.is_some_and(|length| length > limit);
     let trouble = loop {
         if !draining && too_large(taken.size) {
@@ -107,6 +104,12 @@ where
         taken.trouble = Some(Trouble::TooLarge { limit });
     }
     taken
+}
+
+/// Brings a deadline forward, if it is further away than this.
+fn hurry(deadline: Pin<&mut Sleep>, most: Duration) {
+    let sooner = deadline.deadline().min(Instant::now() + most);
+    deadline.reset(sooner);
 }
 
 /// The words of the innermost cause: the outer ones only say that a body was being read.

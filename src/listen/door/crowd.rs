@@ -19,11 +19,14 @@ const LEAST_IDLE: Duration = Duration::from_millis(200);
 /// Everybody who is inside.
 pub(super) struct Crowd {
     house: Arc<House>,
+    /// One task a connection.
     tasks: JoinSet<()>,
+    /// Whom each task attends to.
     visitors: HashMap<Id, Arc<Visitor>>,
 }
 
 impl Crowd {
+    /// An empty house.
     pub fn new(house: Arc<House>) -> Self {
         Self {
             house,
@@ -32,6 +35,7 @@ impl Crowd {
         }
     }
 
+    /// Lets somebody in, and has them attended to.
     pub fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
         let visitor = Arc::new(Visitor::new(peer));
         let attending = attend(stream, Arc::clone(&visitor), Arc::clone(&self.house));
@@ -47,6 +51,7 @@ impl Crowd {
         }
     }
 
+    /// Strikes somebody who has left from the list.
     fn forget(&mut self, ended: Result<(Id, ()), JoinError>) {
         let (id, panicked) = match ended {
             Ok((id, ())) => (id, false),
@@ -62,7 +67,7 @@ impl Crowd {
     /// Returns when one more may come in.
     pub async fn make_room(&mut self) {
         while self.staying() >= self.house.limits.connections {
-            if !self.dismiss_longest_idle(LEAST_IDLE) {
+            if !self.dismiss_longest_idle() {
                 tokio::select! {
                     () = self.shrink() => {}
                     () = sleep(LEAST_IDLE) => {}
@@ -71,19 +76,20 @@ impl Crowd {
         }
     }
 
+    /// How many are inside and not about to leave.
     fn staying(&self) -> usize {
         let visitors = self.visitors.values();
         visitors.filter(|visitor| !visitor.is_dismissed()).count()
     }
 
-    /// Asks whoever has been idle for longest to leave; `false` if nobody has been idle for that long.
-    pub fn dismiss_longest_idle(&self, least: Duration) -> bool {
+    /// Asks whoever has been idle for longest to leave; `false` if nobody has been idle for long.
+    pub fn dismiss_longest_idle(&self) -> bool {
         let idle = self
             .visitors
             .values()
             .filter_map(|visitor| Some((visitor.idle_since()?, visitor)));
         match idle.min_by_key(|(since, _)| *since) {
-            Some((since, visitor)) if since.elapsed() >= least => {
+            Some((since, visitor)) if since.elapsed() >= LEAST_IDLE => {
                 visitor.dismiss();
                 true
             }

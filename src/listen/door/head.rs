@@ -12,9 +12,13 @@ use crate::wire::{Header, Octets, Request};
 /// Request line and header fields, as they came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Head {
+    /// The first word of the request line.
     pub method: String,
+    /// The second, fragment and all.
     pub target: String,
+    /// `HTTP/1.1` or `HTTP/1.0`.
     pub version: String,
+    /// The fields in order, names in their own case.
     pub headers: Vec<Header>,
 }
 
@@ -101,6 +105,7 @@ impl Head {
                 .any(|header| header.value.eq_ignore_ascii_case(b"100-continue"))
     }
 
+    /// Whether there is such a field.
     fn has(&self, name: &str) -> bool {
         self.values(name).next().is_some()
     }
@@ -118,6 +123,7 @@ pub(super) fn end(bytes: &[u8], from: usize) -> Option<usize> {
     })
 }
 
+/// Reads one field.
 fn field(line: &[u8]) -> Option<Header> {
     let colon = line.iter().position(|byte| *byte == b':')?;
     Some(Header {

@@ -23,9 +23,10 @@ use crate::wire::Header;
 struct Introduction {
     visitor: Arc<Visitor>,
     house: Arc<House>,
+    /// When the head had come.
     at: Moment,
-    /// The head as it came, where that is known.
-    heard: Option<Arc<Head>>,
+    /// The head as it came, where that is known; else nothing.
+    heard: Bytes,
     target: Uri,
     version: Version,
 }
@@ -41,7 +42,7 @@ pub(super) fn introduce(
         visitor: Arc::clone(visitor),
         house: Arc::clone(house),
         at: house.clock.now(),
-        heard: visitor.asks().map(Arc::new),
+        heard: visitor.asks().into(),
         target,
         version: request.version(),
     };
@@ -86,32 +87,29 @@ async fn receive(
             body::read(body, announced, &house.limits, house.stop.clone()).await
         };
     let trouble = body.trouble.clone().or_else(|| head_trouble(&head));
-    let complete = body.trouble.is_none();
+    let last = trouble.is_some();
     let arrival = Arrival {
         peer: visitor.peer,
         at,
-        trouble: trouble.clone(),
+        trouble,
         ambiguous_framing: head.is_ambiguous(),
         request: head.with_body(body),
     };
     let reply = (house.answer)(arrival).await;
-    visitor.is_answered(complete);
-    respond(reply, trouble.is_some())
+    visitor.is_answered(last);
+    respond(reply, last)
 }
 
 impl Introduction {
     /// The head as it came, or else as hyper and warp show it.
     fn head(&self, method: &Method, headers: &HeaderMap) -> Head {
         // What was heard may be another's, if requests came before they were due; then it does not agree.
-        let agrees = |heard: &&Arc<Head>| {
+        let agrees = |heard: &Head| {
             heard.method == method.as_str()
                 && heard.target.contains(self.target.path())
                 && heard.headers.len() >= headers.len()
         };
-        if let Some(heard) = self.heard.as_ref().filter(agrees) {
-            return Head::clone(heard);
-        }
-        Head {
+        let as_shown = || Head {
             method: method.to_string(),
             target: self.target.to_string(),
             version: format!("{:?}", self.version),
@@ -122,7 +120,10 @@ impl Introduction {
                     value: Bytes::copy_from_slice(value.as_bytes()),
                 })
                 .collect(),
-        }
+        };
+        Head::read(&self.heard)
+            .filter(agrees)
+            .unwrap_or_else(as_shown)
     }
 }
 
@@ -162,8 +163,11 @@ fn respond(reply: Reply, last: bool) -> warp::reply::Response {
             return response;
         }
     };
-    *response.status_mut() =
-        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    // hyper would close the connection over an answer that is none.
+    *response.status_mut() = StatusCode::from_u16(answer.status)
+        .ok()
+        .filter(|status| !status.is_informational())
+        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for header in answer.headers {
         // A forwarded answer may carry what HTTP does not allow; the record still shows it.
         if let (Ok(name), Ok(value)) = (

@@ -492,6 +492,20 @@ async fn w9_odd_methods_and_targets_harm_nobody() {
 }
 
 #[tokio::test]
+async fn an_offer_to_upgrade_is_ignored() {
+    let mut stand = Stand::new().await;
+    let mut peer = stand.connect().await;
+    for _ in 0..2 {
+        // What Java's client sends with its first request.
+        peer.write("POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\nhi")
+            .await;
+        assert_eq!(status(&peer.until("got it").await), "200");
+        assert_eq!(stand.arrival().await.request.body.text(), Some("hi"));
+    }
+    stand.close().await;
+}
+
+#[tokio::test]
 async fn hanging_up_leaves_no_answer() {
     let mut stand = Stand::new().await;
     let mut peer = stand.send("GET /hang-up HTTP/1.1\r\nHost: x\r\n\r\n").await;

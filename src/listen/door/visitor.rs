@@ -18,7 +18,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use super::LARGEST_HEAD;
 use super::arrival::Mishap;
 use super::body::Taken;
-use super::head::{self, Head};
+use super::head;
 
 /// The first byte of every TLS connection: a handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -54,11 +54,14 @@ enum Progress {
 /// What the door remembers of one connection.
 #[derive(Debug)]
 pub(super) struct Visitor {
+    /// Its address.
     pub peer: SocketAddr,
     book: Mutex<Book>,
+    /// Wakes its task when it has been dismissed.
     leave: Notify,
 }
 
+/// The part that changes. Locked for a moment at a time, by the accept loop and by the connection's own task.
 #[derive(Debug)]
 struct Book {
     stage: Stage,
@@ -66,14 +69,17 @@ struct Book {
     since: Instant,
     /// The head that is coming in, while `listening`; complete when that has ended.
     heard: Vec<u8>,
+    /// Whether what comes next belongs to a head.
     listening: bool,
     progress: Progress,
-    /// Whether the last request was left before its end, so that the sender may still be sending.
-    left_early: bool,
+    /// Whether the last request was in trouble, so that the sender may still be sending.
+    refused: bool,
+    /// What its socket found wrong.
     mishap: Option<Mishap>,
 }
 
 impl Visitor {
+    /// Somebody who has just come in.
     pub fn new(peer: SocketAddr) -> Self {
         Self {
             peer,
@@ -84,7 +90,7 @@ impl Visitor {
                 heard: Vec::new(),
                 listening: true,
                 progress: Progress::Silent,
-                left_early: false,
+                refused: false,
                 mishap: None,
             }),
         }
@@ -112,17 +118,18 @@ impl Visitor {
         }
     }
 
+    /// Whether it has been asked to leave and has nothing that keeps it.
     pub fn is_dismissed(&self) -> bool {
         self.book().stage == Stage::Dismissed
     }
 
     /// A request's head has been read. Gives the head as it came, if it came while nothing else was in hand.
-    pub fn asks(&self) -> Option<Head> {
+    pub fn asks(&self) -> Vec<u8> {
         let mut book = self.book();
         book.enter(Stage::Serving);
         book.progress = Progress::Asked;
         book.listening = false;
-        Head::read(&std::mem::take(&mut book.heard))
+        std::mem::take(&mut book.heard)
     }
 
     /// What has come of a head since the last request.
@@ -131,26 +138,30 @@ impl Visitor {
     }
 
     /// The answer is about to be written.
-    pub fn is_answered(&self, request_complete: bool) {
+    pub fn is_answered(&self, refused: bool) {
         let mut book = self.book();
         book.enter(Stage::Answering);
-        book.left_early = !request_complete;
+        book.refused = refused;
     }
 
+    /// Whether it has never sent a byte.
     pub fn is_silent(&self) -> bool {
         self.book().progress == Progress::Silent
     }
 
+    /// Whether it has ever sent a request.
     pub fn has_asked(&self) -> bool {
         self.book().progress == Progress::Asked
     }
 
+    /// Whether an answer to it is being written.
     pub fn is_answering(&self) -> bool {
         self.book().stage == Stage::Answering
     }
 
-    pub fn was_left_early(&self) -> bool {
-        self.book().left_early
+    /// Whether its last request was in trouble, so that it may still be sending.
+    pub fn was_refused(&self) -> bool {
+        self.book().refused
     }
 
     /// What its socket found wrong.
@@ -158,6 +169,7 @@ impl Visitor {
         self.book().mishap.clone()
     }
 
+    /// Whether a request is being read or answered.
     fn is_served(&self) -> bool {
         self.book().stage == Stage::Serving
     }
@@ -188,6 +200,7 @@ impl Visitor {
         }
     }
 
+    /// Opens the book.
     fn book(&self) -> MutexGuard<'_, Book> {
         // The book is right after every single step, so a panic elsewhere does not spoil it.
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
@@ -195,11 +208,13 @@ impl Visitor {
 }
 
 impl Book {
+    /// Begins a stage.
     fn enter(&mut self, stage: Stage) {
         self.stage = stage;
         self.since = Instant::now();
     }
 
+    /// Keeps what belongs to a head.
     fn listen(&mut self, bytes: &[u8]) {
         // Empty lines before a request line are allowed and mean nothing.
         let blank = |byte: &&u8| matches!(byte, b'\r' | b'\n');
@@ -224,12 +239,14 @@ impl Book {
 pub(super) struct Line {
     stream: TcpStream,
     visitor: Arc<Visitor>,
+    /// How long an answer may wait for its reader.
     patience: Duration,
     /// When an answer that waits for its reader is given up.
     overdue: Option<Pin<Box<Sleep>>>,
 }
 
 impl Line {
+    /// The socket of a visitor who has just come in.
     pub fn new(stream: TcpStream, visitor: Arc<Visitor>, patience: Duration) -> Self {
         Self {
             stream,
