@@ -87,8 +87,7 @@ impl FromStr for Moment {
                 Ok(stamp) => stamp.as_millisecond(),
                 Err(_) => {
                     return Err(
-                        "expected RFC 3339 like 2026-11-22T09:00:00Z, or epoch milliseconds"
-                            .to_owned(),
+                        "expected RFC 3339 like 2026-11-22T09:00:00Z, or epoch milliseconds".to_owned()
                     );
                 }
             },
@@ -120,24 +119,17 @@ pub struct Clock {
 impl Clock {
     /// Reads the wall clock. Needs no runtime.
     #[must_use]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one place where the wall clock is read"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place where the wall clock is read")]
     pub fn start() -> Self {
-        let since_epoch = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
+        let since_epoch =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Self::at(Moment(millis(since_epoch)))
     }
 
     /// A clock that reads `wall` now: for tests, whose time stands still.
     #[must_use]
     pub fn at(wall: Moment) -> Self {
-        Self {
-            wall,
-            started: Instant::now(),
-        }
+        Self { wall, started: Instant::now() }
     }
 
     /// The time of day now.
@@ -185,13 +177,9 @@ pub fn read_duration(text: &str) -> Result<Duration, String> {
         return Err(UNITS.to_owned());
     }
     while !rest.is_empty() {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .ok_or(UNITS)?;
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or(UNITS)?;
         let (number, after) = rest.split_at(digits);
-        let letters = after
-            .find(|c: char| !c.is_alphabetic())
-            .unwrap_or(after.len());
+        let letters = after.find(|c: char| !c.is_alphabetic()).unwrap_or(after.len());
         let (unit, next) = after.split_at(letters);
         let number: f64 = number.parse().map_err(|_| UNITS)?;
         total += number

@@ -80,12 +80,7 @@ struct Scanner<'a> {
 
 /// Reads a whole text into tokens, or says why it is not JSON.
 pub fn tokens(bytes: &[u8]) -> Result<Vec<Token>, Fault> {
-    let mut scanner = Scanner {
-        bytes,
-        at: 0,
-        open: Vec::new(),
-        expect: Expect::Value,
-    };
+    let mut scanner = Scanner { bytes, at: 0, open: Vec::new(), expect: Expect::Value };
     scanner.run().map_err(|(at, what)| fault(bytes, at, what))
 }
 
@@ -117,10 +112,7 @@ impl Scanner<'_> {
             };
             let start = self.at;
             let kind = self.step(byte)?;
-            tokens.push(Token {
-                kind,
-                place: start..self.at,
-            });
+            tokens.push(Token { kind, place: start..self.at });
         }
         match self.expect {
             Expect::Nothing => Ok(tokens),
@@ -191,22 +183,15 @@ impl Scanner<'_> {
             return Err((self.at, "nested deeper than 127 levels"));
         }
         self.at += 1;
-        let (close, expect) = if byte == b'{' {
-            (b'}', Expect::KeyOrEnd)
-        } else {
-            (b']', Expect::ValueOrEnd)
-        };
+        let (close, expect) =
+            if byte == b'{' { (b'}', Expect::KeyOrEnd) } else { (b']', Expect::ValueOrEnd) };
         self.open.push(close);
         self.expect = expect;
         Ok(Kind::Open)
     }
 
     fn value_ended(&mut self) {
-        self.expect = if self.open.is_empty() {
-            Expect::Nothing
-        } else {
-            Expect::CommaOrEnd
-        };
+        self.expect = if self.open.is_empty() { Expect::Nothing } else { Expect::CommaOrEnd };
     }
 
     fn word(&mut self, word: &'static [u8]) -> Result<Kind, Trouble> {
@@ -388,9 +373,7 @@ mod tests {
     #[test]
     fn members_keep_order_repeats_and_digits() {
         let text = br#" {"a":1.50,"b":{"c":[1,{"d":2}]},"a":"x\u0041\ud83d\ude00","e":[],"f":18446744073709551616} "#;
-        let Ok(Document::Object(members)) = document(text) else {
-            panic!("not an object")
-        };
+        let Ok(Document::Object(members)) = document(text) else { panic!("not an object") };
         let seen: Vec<_> = members.iter().map(|m| (m.name.as_str(), m.raw)).collect();
         assert_eq!(
             seen,

@@ -6,6 +6,6 @@ pub mod json;
 pub mod listen;
 pub mod seed;
 pub mod send;
+pub mod show;
 pub mod untrusted;
 pub mod wire;
-pub mod show;

@@ -25,14 +25,8 @@ pub const DOCUMENTED_EXTRA_PARAMS: &str = r#"{"click2call":"true"}"#;
 ///
 /// London, reserved for drama by Ofcom; New York and San Francisco, 555-01xx, reserved by NANP; Australian mobiles,
 /// reserved by ACMA. India reserves no block that we know of, so that pattern is the documentation's own made-up one.
-const RING_NOBODY: [&str; 6] = [
-    "442079460###",
-    "121255501##",
-    "141555501##",
-    "61491570156",
-    "61491570157",
-    "9190000000##",
-];
+const RING_NOBODY: [&str; 6] =
+    ["442079460###", "121255501##", "141555501##", "61491570156", "61491570157", "9190000000##"];
 
 /// What a user may say of the account; everything else is made up from the seed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -91,10 +85,7 @@ impl Account {
             device,
             server: MediaServer { mac, clock_sequence },
             custom: options.custom.clone(),
-            extra_params: options
-                .extra_params
-                .clone()
-                .unwrap_or_else(|| DOCUMENTED_EXTRA_PARAMS.to_owned()),
+            extra_params: options.extra_params.clone().unwrap_or_else(|| DOCUMENTED_EXTRA_PARAMS.to_owned()),
             customer: options.customer,
         }
     }

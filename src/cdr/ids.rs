@@ -142,10 +142,7 @@ mod tests {
 
     #[test]
     fn the_third_group_tells_the_date() {
-        let server = MediaServer {
-            mac: [0x56, 0, 4, 0x29, 0xab, 0xc3],
-            clock_sequence: 7,
-        };
+        let server = MediaServer { mac: [0x56, 0, 4, 0x29, 0xab, 0xc3], clock_sequence: 7 };
         for (date, group) in [
             ("2021-03-16T00:00:00Z", "-123a-"),
             ("2022-02-05T00:00:00Z", "-123b-"),

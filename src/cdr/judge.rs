@@ -130,7 +130,8 @@ pub fn judge_pairs(pairs: &[(String, String)]) -> Judgement {
     for (name, text) in pairs {
         if let Some((base, key)) = bracketed(name) {
             let object = fields.entry(base).or_insert_with(|| Value::Object(Fields::new()));
-            let before = object.as_object_mut().map(|object| object.insert(key.to_owned(), text.as_str().into()));
+            let before =
+                object.as_object_mut().map(|object| object.insert(key.to_owned(), text.as_str().into()));
             if before != Some(None) {
                 remarks.push(repeated(name));
             }
@@ -203,7 +204,10 @@ fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {
             remarks.push(Remark::new(Code::OtherKind, "a record of the REST API, not a webhook"));
         }
         Kind::Incoming => {
-            remarks.push(Remark::new(Code::OtherKind, "the CDR of an incoming call, which has a webhook of its own"));
+            remarks.push(Remark::new(
+                Code::OtherKind,
+                "the CDR of an incoming call, which has a webhook of its own",
+            ));
         }
         Kind::Unknown if resemblance(&fields) < RESEMBLES => {
             remarks.push(Remark::new(Code::OtherKind, "no notification of TeleCMI's that we know"));
@@ -214,10 +218,7 @@ fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {
             remarks.extend(remarks_on_fields(&fields, found, kind));
         }
     }
-    Judgement {
-        verdict: Verdict { kind, generation, leg, remarks },
-        fields: Some(fields),
-    }
+    Judgement { verdict: Verdict { kind, generation, leg, remarks }, fields: Some(fields) }
 }
 
 /// How many fields of the documented CDR an object must have to be measured against it.
@@ -238,7 +239,8 @@ fn kind_of(fields: &Fields) -> Kind {
     if word(fields, "type") == Some("event") {
         return Kind::LiveEvent;
     }
-    if fields.contains_key("cmiuid") || (fields.contains_key("billedsec") && !fields.contains_key("cmiuuid")) {
+    if fields.contains_key("cmiuid") || (fields.contains_key("billedsec") && !fields.contains_key("cmiuuid"))
+    {
         return Kind::RestRecord;
     }
     if word(fields, "direction") == Some("inbound") && says("type", "cdr") {

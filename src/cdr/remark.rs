@@ -75,20 +75,12 @@ impl Remark {
     /// A remark about the whole.
     #[must_use]
     pub fn new(code: Code, text: impl Into<String>) -> Self {
-        Self {
-            code,
-            field: None,
-            text: Untrusted::new(text),
-        }
+        Self { code, field: None, text: Untrusted::new(text) }
     }
 
     /// A remark about one field.
     #[must_use]
     pub fn on(field: &str, code: Code, text: impl Into<String>) -> Self {
-        Self {
-            code,
-            field: Some(field.into()),
-            text: Untrusted::new(text),
-        }
+        Self { code, field: Some(field.into()), text: Untrusted::new(text) }
     }
 }

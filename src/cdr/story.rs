@@ -6,7 +6,7 @@ use rand::RngExt as _;
 
 use super::account::{Account, DOCUMENTED_APP_ID, DOCUMENTED_CUSTOM, DOCUMENTED_EXTRA_PARAMS, LIVE_CUSTOM};
 use super::ids::{self, CallId};
-use super::{Click2call, Grade, HangupReason, LegacyCdr, Leg, Outcome, OutgoingCdr, Payload, Shape};
+use super::{Click2call, Grade, HangupReason, Leg, LegacyCdr, Outcome, OutgoingCdr, Payload, Shape};
 use crate::clock::Moment;
 use crate::seed::{Chance, Purpose, Seed};
 
@@ -95,32 +95,87 @@ pub const CATALOGUE: [Story; 10] = {
     use End::{Answered, Declined, RangOut};
     use Follows::{AtOnce, First, NextRing};
     use Leg::{A, B};
-    const fn story(name: &'static str, weight: u32, grade: Grade, plan: Plan, summary: &'static str) -> Story {
+    const fn story(
+        name: &'static str,
+        weight: u32,
+        grade: Grade,
+        plan: Plan,
+        summary: &'static str,
+    ) -> Story {
         Story { name, summary, plan, grade, caveat: None, weight }
     }
-    const SOFTPHONE_LEG: Option<&str> = Some("nobody says which leg such a CDR names: b, the customer's, is our guess");
+    const SOFTPHONE_LEG: Option<&str> =
+        Some("nobody says which leg such a CDR names: b, the customer's, is our guess");
     [
-        story("agent-no-answer", 35, Grade::Seen, Plan::Click2call(&[Ring::new(A, RangOut, First)]),
-              "the agent never picks up; the customer is never dialled"),
-        story("agent-rejected", 10, Grade::Inferred, Plan::Click2call(&[Ring::new(A, Declined, First)]),
-              "the agent declines, or is busy"),
-        story("customer-no-answer", 25, Grade::Seen,
-              Plan::Click2call(&[Ring::new(B, RangOut, First), Ring::new(A, Answered, AtOnce)]),
-              "the agent picks up, the customer does not"),
-        story("customer-rejected", 12, Grade::Seen,
-              Plan::Click2call(&[Ring::new(B, Declined, First), Ring::new(A, Answered, AtOnce)]),
-              "the agent picks up, the customer declines"),
-        story("followme-ghost", 3, Grade::Seen,
-              Plan::Click2call(&[Ring::new(A, RangOut, First), Ring::new(A, RangOut, NextRing)]),
-              "with follow-me a short ghost ring is told first, then the real one"),
-        Story { caveat: SOFTPHONE_LEG, ..story("softphone-no-answer", 10, Grade::Doc,
-              Plan::Softphone(&[Ring::new(B, RangOut, First)]),
-              "dialled on a softphone, nobody answers: no request_id, no extra_params") },
-        Story { caveat: SOFTPHONE_LEG, ..story("softphone-rejected", 5, Grade::Doc,
-              Plan::Softphone(&[Ring::new(B, Declined, First)]),
-              "dialled on a softphone, and declined") },
-        story("docs-leg-a", 0, Grade::Doc, Plan::Documented(A), "the documented sample of leg a, value for value"),
-        story("docs-leg-b", 0, Grade::Doc, Plan::Documented(B), "the documented sample of leg b, value for value"),
+        story(
+            "agent-no-answer",
+            35,
+            Grade::Seen,
+            Plan::Click2call(&[Ring::new(A, RangOut, First)]),
+            "the agent never picks up; the customer is never dialled",
+        ),
+        story(
+            "agent-rejected",
+            10,
+            Grade::Inferred,
+            Plan::Click2call(&[Ring::new(A, Declined, First)]),
+            "the agent declines, or is busy",
+        ),
+        story(
+            "customer-no-answer",
+            25,
+            Grade::Seen,
+            Plan::Click2call(&[Ring::new(B, RangOut, First), Ring::new(A, Answered, AtOnce)]),
+            "the agent picks up, the customer does not",
+        ),
+        story(
+            "customer-rejected",
+            12,
+            Grade::Seen,
+            Plan::Click2call(&[Ring::new(B, Declined, First), Ring::new(A, Answered, AtOnce)]),
+            "the agent picks up, the customer declines",
+        ),
+        story(
+            "followme-ghost",
+            3,
+            Grade::Seen,
+            Plan::Click2call(&[Ring::new(A, RangOut, First), Ring::new(A, RangOut, NextRing)]),
+            "with follow-me a short ghost ring is told first, then the real one",
+        ),
+        Story {
+            caveat: SOFTPHONE_LEG,
+            ..story(
+                "softphone-no-answer",
+                10,
+                Grade::Doc,
+                Plan::Softphone(&[Ring::new(B, RangOut, First)]),
+                "dialled on a softphone, nobody answers: no request_id, no extra_params",
+            )
+        },
+        Story {
+            caveat: SOFTPHONE_LEG,
+            ..story(
+                "softphone-rejected",
+                5,
+                Grade::Doc,
+                Plan::Softphone(&[Ring::new(B, Declined, First)]),
+                "dialled on a softphone, and declined",
+            )
+        },
+        story(
+            "docs-leg-a",
+            0,
+            Grade::Doc,
+            Plan::Documented(A),
+            "the documented sample of leg a, value for value",
+        ),
+        story(
+            "docs-leg-b",
+            0,
+            Grade::Doc,
+            Plan::Documented(B),
+            "the documented sample of leg b, value for value",
+        ),
         story("legacy", 0, Grade::Doc, Plan::Legacy, "the older nine-field body with click_to_call"),
     ]
 };
@@ -309,7 +364,9 @@ impl<'a> Call<'a> {
         };
         // Legs of one call start together \[seen\]; only a second ring of the same phone starts later.
         let time = match ring.follows {
-            Follows::NextRing => self.start.after(Duration::from_millis(self.chance.random_range(2_000..5_000))),
+            Follows::NextRing => {
+                self.start.after(Duration::from_millis(self.chance.random_range(2_000..5_000)))
+            }
             Follows::First | Follows::AtOnce => self.start,
         };
         let (outcome, hangup_reason) = match ring.end {
@@ -397,7 +454,8 @@ mod tests {
     #[test]
     fn the_same_seed_and_time_are_the_same_bytes() {
         let (_, told) = tell(choices("customer-no-answer")[0], 3, &setting(Shape::Docs, CallIds::Shared));
-        let lines: Vec<_> = told.iter().map(|t| String::from_utf8(t.payload.json(Shape::Docs)).unwrap()).collect();
+        let lines: Vec<_> =
+            told.iter().map(|t| String::from_utf8(t.payload.json(Shape::Docs)).unwrap()).collect();
         insta::assert_snapshot!(lines.join("\n"), @r#"
         {"virtual_number":"919000000000","call_id":"f04a680c-60f5-1240-4d9c-56005b06b924","custom":"{\"crm\":\"true\"}","leg":"b","type":"cdr","appid":2222223,"to":61491570156,"cmiuuid":"243e7adb-5f56-4b86-aee9-5bf724c33f22","status":"missed","user":"101_2222223","time":1795338000000,"direction":"outbound","hangup_reason":"recv_cancel","request_id":"dbkS9oDlFcvPQTqQMYFI5YmM2VXuglPhnLRpp01TouR","extra_params":"{\"click2call\":\"true\"}"}
         {"virtual_number":"919000000000","call_id":"f04a680c-60f5-1240-4d9c-56005b06b924","custom":"{\"crm\":\"true\"}","leg":"a","type":"cdr","appid":2222223,"to":442079460086,"cmiuuid":"7016bb50-91c4-4048-a013-ef1ba1830fa4","status":"answered","user":"101_2222223","time":1795338000000,"direction":"outbound","answeredsec":28,"hangup_reason":"recv_bye","request_id":"dbkS9oDlFcvPQTqQMYFI5YmM2VXuglPhnLRpp01TouR","extra_params":"{\"click2call\":\"true\"}"}

@@ -15,7 +15,12 @@ pub fn remark(field: &Field, value: &Value, fields: &Fields) -> Option<Remark> {
         Shape::Boolean => value.is_boolean(),
     };
     if !typed {
-        let text = format!("{}; documented as {}{}", article(value), with_article(field.shape), seen_live(field, value));
+        let text = format!(
+            "{}; documented as {}{}",
+            article(value),
+            with_article(field.shape),
+            seen_live(field, value)
+        );
         return Some(Remark::on(field.name, Code::Retyped, text));
     }
     let odd = match value {
@@ -114,8 +119,12 @@ fn odd_number(name: &str, number: f64) -> Option<String> {
     /// Milliseconds since the epoch in 2001 and in 2100: what lies outside was not meant as milliseconds.
     const YEARS: std::ops::Range<f64> = 1e12..4_102_444_800_000.0;
     match name {
-        "time" if (1e9..1e11).contains(&number) => Some("looks like seconds; documented are milliseconds".to_owned()),
-        "time" if !YEARS.contains(&number) => Some("not a time between 2001 and 2100 in milliseconds".to_owned()),
+        "time" if (1e9..1e11).contains(&number) => {
+            Some("looks like seconds; documented are milliseconds".to_owned())
+        }
+        "time" if !YEARS.contains(&number) => {
+            Some("not a time between 2001 and 2100 in milliseconds".to_owned())
+        }
         "to" if !(1.0..LONGEST_NUMBER).contains(&number) => Some("not a telephone number".to_owned()),
         "appid" | "answeredsec" if number < 0.0 => Some("negative".to_owned()),
         _ => None,

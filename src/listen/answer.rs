@@ -255,7 +255,10 @@ fn judge_query(request: &Request) -> Judgement {
     };
     // What stands before the first documented parameter is the URL's own query, like a token: it was there first.
     let Some(first) = decoded.pairs.iter().position(is_documented) else {
-        return nothing(vec![Remark::new(Code::NoCdr, "no CDR in the query: a health check, or a person's browser?")]);
+        return nothing(vec![Remark::new(
+            Code::NoCdr,
+            "no CDR in the query: a health check, or a person's browser?",
+        )]);
     };
     let mut judgement = judge_pairs(&decoded.pairs[first..]);
     let remarks = &mut judgement.verdict.remarks;

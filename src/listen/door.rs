@@ -230,24 +230,11 @@ async fn attend(stream: TcpStream, visitor: Arc<Visitor>, house: Arc<House>) {
         }
     };
     let parts = connection.into_parts();
-    conclude(
-        ended,
-        parts.io.into_inner(),
-        parts.read_buf,
-        &visitor,
-        &house,
-    )
-    .await;
+    conclude(ended, parts.io.into_inner(), parts.read_buf, &visitor, &house).await;
 }
 
 /// What is left to do when hyper is done: to say what went wrong, and to hear out who is still sending.
-async fn conclude(
-    ended: hyper::Result<()>,
-    line: Line,
-    unread: Bytes,
-    visitor: &Visitor,
-    house: &House,
-) {
+async fn conclude(ended: hyper::Result<()>, line: Line, unread: Bytes, visitor: &Visitor, house: &House) {
     let at = house.clock.now();
     let refused = ended.as_ref().is_err_and(hyper::Error::is_parse);
     let mishap = what_happened(ended, &unread, visitor);
@@ -304,11 +291,7 @@ fn what_happened(ended: hyper::Result<()>, unread: &[u8], visitor: &Visitor) -> 
     } else if error.is_parse() {
         Some(Mishap::Garbage(error.to_string()))
     } else if visitor.is_answering() {
-        Some(Mishap::AnswerLost(
-            error
-                .source()
-                .map_or_else(|| error.to_string(), ToString::to_string),
-        ))
+        Some(Mishap::AnswerLost(error.source().map_or_else(|| error.to_string(), ToString::to_string)))
     } else if unread.is_empty() && visitor.has_asked() {
         // A connection that was kept alive, and not used again.
         None

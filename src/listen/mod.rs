@@ -49,7 +49,11 @@ pub async fn run(
 ) -> Summary {
     let url = listener.local_addr().map_or_else(|_| String::new(), |address| format!("http://{address}"));
     let desk = Arc::new(Desk::new(options.count, clock, Box::new(tell)));
-    desk.tell(Event::Listening(Listening { url, pid: std::process::id(), version: env!("CARGO_PKG_VERSION") }));
+    desk.tell(Event::Listening(Listening {
+        url,
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION"),
+    }));
 
     let (close, closed) = watch::channel(false);
     let manner = Arc::new(options.manner);

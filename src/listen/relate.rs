@@ -164,8 +164,10 @@ mod tests {
         let relate = |(n, (method, fields)): (u64, &(&str, Fields))| {
             let at = Moment::from_epoch_ms(i64::try_from(n).unwrap() * 1_200).unwrap();
             let related = relations.relate(n, at, method, fields);
-            let remarks: Vec<_> = related.remarks.iter().map(|remark| format!("!{:?}", remark.code)).collect();
-            let texts: Vec<_> = related.relations.into_iter().map(|relation| relation.text).chain(remarks).collect();
+            let remarks: Vec<_> =
+                related.remarks.iter().map(|remark| format!("!{:?}", remark.code)).collect();
+            let texts: Vec<_> =
+                related.relations.into_iter().map(|relation| relation.text).chain(remarks).collect();
             texts.join(" ")
         };
         (1..).zip(cdrs).map(relate).collect()
@@ -177,7 +179,8 @@ mod tests {
         let a = cdr("2", "r", "c", "a");
         let mut changed = b.clone();
         changed.insert("status".to_owned(), "answered".into());
-        let said = told(&[("POST", b.clone()), ("POST", a), ("POST", b.clone()), ("GET", b), ("POST", changed)]);
+        let said =
+            told(&[("POST", b.clone()), ("POST", a), ("POST", b.clone()), ("GET", b), ("POST", changed)]);
         insta::assert_snapshot!(said.join("\n"), @"");
     }
 
@@ -188,7 +191,8 @@ mod tests {
         let other = cdr("3", "s", "c", "b");
         let softphone = cdr("4", "", "d", "b");
         let its_leg = cdr("5", "", "d", "a");
-        let said = told(&[("POST", first), ("POST", real), ("POST", other), ("POST", softphone), ("POST", its_leg)]);
+        let said =
+            told(&[("POST", first), ("POST", real), ("POST", other), ("POST", softphone), ("POST", its_leg)]);
         insta::assert_snapshot!(said.join("\n"), @"");
     }
 

@@ -152,11 +152,7 @@ fn attempt(at: crate::clock::Moment, latency: Duration, answer: Result<Response,
 }
 
 fn masked(header: Header) -> Header {
-    if secret::is_secret_header(&header.name) {
-        Header::new(header.name, "***")
-    } else {
-        header
-    }
+    if secret::is_secret_header(&header.name) { Header::new(header.name, "***") } else { header }
 }
 
 /// Whether trouble of this kind passes, so that another attempt makes sense: no answer at all, or one of the statuses

@@ -74,7 +74,9 @@ impl Expectation {
             return Some(format!("the answer does not contain `{text}`"));
         }
         match self.max_latency {
-            Some(most) if latency > most => Some(format!("took {}, allowed are {}", humane(latency), humane(most))),
+            Some(most) if latency > most => {
+                Some(format!("took {}, allowed are {}", humane(latency), humane(most)))
+            }
             _ => None,
         }
     }
@@ -119,7 +121,9 @@ mod tests {
     #[test]
     fn statuses_are_read() {
         let list: Statuses = "2xx, 404,410-412".parse().unwrap();
-        for (status, included) in [(200, true), (299, true), (300, false), (404, true), (411, true), (413, false)] {
+        for (status, included) in
+            [(200, true), (299, true), (300, false), (404, true), (411, true), (413, false)]
+        {
             assert_eq!(list.include(status), included, "{status}");
         }
         for wrong in ["", "ok", "20x", "22xx", "299-200", "99", "200,", "600"] {

@@ -30,13 +30,16 @@ pub fn read(bytes: &[u8], name: &str) -> Result<Holding, Error> {
     }
     let mut holding = Holding::default();
     match json::document(text.as_bytes()) {
-        Ok(document) => holding.items = document_items(text, &document).map_err(|what| input(name.to_owned(), &what))?,
+        Ok(document) => {
+            holding.items = document_items(text, &document).map_err(|what| input(name.to_owned(), &what))?
+        }
         Err(fault) => {
             let first = text.trim_start().lines().next().unwrap_or_default();
             if matches!(json::document(first.as_bytes()), Ok(Document::Object(_))) {
                 read_lines(text, name, &mut holding)?;
             } else {
-                let literals = literals(text).map_err(|(line, what)| input(format!("{name}:{line}"), &what))?;
+                let literals =
+                    literals(text).map_err(|(line, what)| input(format!("{name}:{line}"), &what))?;
                 if literals.is_empty() {
                     return Err(input(format!("{name}:{}", fault.line), &fault.to_string()));
                 }
@@ -57,7 +60,8 @@ fn document_items(text: &str, document: &Document<'_>) -> Result<Vec<Item>, Stri
         Document::Object(_) => Ok(object(text)?.into_iter().collect()),
         Document::Other("array") => {
             let elements: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| error.to_string())?;
-            let items = elements.iter().map(|element| object(element.get())).collect::<Result<Vec<_>, _>>()?;
+            let items =
+                elements.iter().map(|element| object(element.get())).collect::<Result<Vec<_>, _>>()?;
             Ok(items.into_iter().flatten().collect())
         }
         Document::Other(what) => Err(format!("holds {what}, not an object")),
@@ -74,7 +78,8 @@ fn object(text: &str) -> Result<Option<Item>, String> {
         v: Option<u8>,
     }
     // What is not tagged like a record is a payload, however odd.
-    let tagged: Option<Tagged<'_>> = serde_json::from_str(text).ok().filter(|tagged: &Tagged<'_>| tagged.v.is_some());
+    let tagged: Option<Tagged<'_>> =
+        serde_json::from_str(text).ok().filter(|tagged: &Tagged<'_>| tagged.v.is_some());
     Ok(match tagged.as_ref().and_then(|tagged| tagged.r#type.as_deref()) {
         Some("exchange") => record::captured(text)?.map(|request| Item::Captured(Box::new(request))),
         Some("delivery") => tagged.and_then(|tagged| tagged.cdr).map(|cdr| Item::Body(cdr.get().into())),
@@ -85,13 +90,16 @@ fn object(text: &str) -> Result<Option<Item>, String> {
 
 /// One object a line. A torn last line is skipped with a warning; any other bad line is an error.
 fn read_lines(text: &str, name: &str, holding: &mut Holding) -> Result<(), Error> {
-    let lines: Vec<(usize, &str)> = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).collect();
+    let lines: Vec<(usize, &str)> =
+        text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).collect();
     for (place, (index, line)) in lines.iter().enumerate() {
         let item = match json::document(line.as_bytes()) {
             Ok(Document::Object(_)) => object(line),
             Ok(Document::Other(what)) => Err(format!("holds {what}, not an object")),
             Err(_) if place + 1 == lines.len() => {
-                holding.warnings.push(format!("{name}:{}: the last line is cut off and was skipped", index + 1));
+                holding
+                    .warnings
+                    .push(format!("{name}:{}: the last line is cut off and was skipped", index + 1));
                 continue;
             }
             Err(fault) => Err(format!("{} in column {}", fault.what, fault.column)),
@@ -206,7 +214,9 @@ mod tests {
         let items = read(text.as_bytes(), "x").unwrap().items;
         let body = |item| match item {
             Item::Body(body) => String::from_utf8(body).unwrap(),
-            Item::Captured(request) => format!("{} {} {:?}", request.method, request.target, request.body.text()),
+            Item::Captured(request) => {
+                format!("{} {} {:?}", request.method, request.target, request.body.text())
+            }
         };
         items.into_iter().map(body).collect()
     }

@@ -80,9 +80,9 @@ impl Plan {
                     }),
                 })
                 .sum(),
-            Content::File(items) => {
-                Some(items.iter().map(|item| if matches!(item, Item::Captured(_)) { 1 } else { methods }).sum())
-            }
+            Content::File(items) => Some(
+                items.iter().map(|item| if matches!(item, Item::Captured(_)) { 1 } else { methods }).sum(),
+            ),
         };
         Some(once? * self.rounds? * self.rules.copies())
     }
@@ -192,7 +192,10 @@ impl<C: Carry, T: FnMut(Event)> Desk<'_, C, T> {
     async fn wait_for(&self, step: &Step, due: Option<Duration>, began: Duration) -> bool {
         let until_due = due.map_or(Duration::ZERO, |due| due.saturating_sub(self.courier.clock.elapsed()));
         let wait = step.gap.max(until_due);
-        let left = self.plan.duration.map(|most| most.saturating_sub(self.courier.clock.elapsed().saturating_sub(began)));
+        let left = self
+            .plan
+            .duration
+            .map(|most| most.saturating_sub(self.courier.clock.elapsed().saturating_sub(began)));
         if left.is_some_and(|left| wait > left || left.is_zero()) {
             return false;
         }
@@ -202,7 +205,9 @@ impl<C: Carry, T: FnMut(Event)> Desk<'_, C, T> {
 
 /// Holds a GET against the POST of the same CDR just before it.
 fn compare(before: Option<&Delivery>, delivery: &mut Delivery) {
-    let Some(before) = before.filter(|b| b.cdr == delivery.cdr && b.method == "POST" && delivery.method == "GET") else {
+    let Some(before) =
+        before.filter(|b| b.cdr == delivery.cdr && b.method == "POST" && delivery.method == "GET")
+    else {
         return;
     };
     let answer = |delivery: &Delivery| {

@@ -69,16 +69,7 @@ impl Rules {
     /// No pace and no mischief: each CDR once, as fast as the handler answers.
     #[must_use]
     pub fn plain(seed: Seed) -> Self {
-        Self {
-            rate: None,
-            speed: None,
-            duplicate: 0,
-            race: 1,
-            shuffle: false,
-            late: None,
-            drop: 0.0,
-            seed,
-        }
+        Self { rate: None, speed: None, duplicate: 0, race: 1, shuffle: false, late: None, drop: 0.0, seed }
     }
 
     /// Whether deliveries leave in another order than they were told.
@@ -112,15 +103,7 @@ pub struct Schedule<I> {
 impl<I: Iterator<Item = Call>> Schedule<I> {
     /// Schedules calls by the rules.
     pub fn new(calls: I, rules: Rules) -> Self {
-        Self {
-            calls,
-            rules,
-            ready: VecDeque::new(),
-            windows: 0,
-            numbered: 0,
-            scheduled: 0,
-            dropped: 0,
-        }
+        Self { calls, rules, ready: VecDeque::new(), windows: 0, numbered: 0, scheduled: 0, dropped: 0 }
     }
 
     /// How many deliveries have been left out on purpose so far.
@@ -245,10 +228,12 @@ mod tests {
     fn drawn(count: u64, rules: Rules) -> String {
         let step = |step: &Step| {
             let due = step.due.map_or(String::new(), |due| format!("@{}ms", due.as_millis()));
-            let times = if step.parcels.len() > 1 { format!("x{}", step.parcels.len()) } else { String::new() };
+            let times =
+                if step.parcels.len() > 1 { format!("x{}", step.parcels.len()) } else { String::new() };
             format!("{}{times}{due}", &step.parcels[0].request.target[1..])
         };
-        let batches = Schedule::new(calls(count), rules).map(|batch| batch.iter().map(step).collect::<Vec<_>>().join(","));
+        let batches = Schedule::new(calls(count), rules)
+            .map(|batch| batch.iter().map(step).collect::<Vec<_>>().join(","));
         batches.collect::<Vec<_>>().join(" ")
     }
 
@@ -280,8 +265,12 @@ mod tests {
     #[test]
     fn nothing_is_lost_or_made_up_by_reordering() {
         let rules = Rules { shuffle: true, duplicate: 1, rate: Some(1_000.0), ..plain() };
-        let mut parcels: Vec<_> = Schedule::new(calls(2_500), rules).flatten().flat_map(|step| step.parcels).collect();
-        assert_eq!(parcels.iter().map(|parcel| parcel.n).collect::<Vec<_>>(), (1..=10_000).collect::<Vec<_>>());
+        let mut parcels: Vec<_> =
+            Schedule::new(calls(2_500), rules).flatten().flat_map(|step| step.parcels).collect();
+        assert_eq!(
+            parcels.iter().map(|parcel| parcel.n).collect::<Vec<_>>(),
+            (1..=10_000).collect::<Vec<_>>()
+        );
         parcels.sort_by(|a, b| (&a.request.target, a.copy).cmp(&(&b.request.target, b.copy)));
         parcels.dedup_by(|a, b| (&a.request.target, a.copy) == (&b.request.target, b.copy));
         assert_eq!(parcels.len(), 10_000);

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use crate::cdr::Fields;
 use crate::cdr::edit::Edit;
 use crate::cdr::judge::judge_json;
 use crate::cdr::story::{self, Choice, Setting};
-use crate::cdr::Fields;
 use crate::wire::{Header, Request, query};
 
 /// What a delivery tells of.
@@ -181,7 +181,8 @@ impl Envelope {
     /// A captured request, sent to our URL's path with both queries, and without the headers that belong to the
     /// connection it came on.
     fn addressed(&self, captured: &Request) -> Request {
-        const OF_THE_CONNECTION: [&str; 5] = ["host", "content-length", "transfer-encoding", "connection", "expect"];
+        const OF_THE_CONNECTION: [&str; 5] =
+            ["host", "content-length", "transfer-encoding", "connection", "expect"];
         let mut request = captured.clone();
         request.target = query::merge(&self.target, captured.query().unwrap_or_default());
         request.headers.retain(|header| !OF_THE_CONNECTION.iter().any(|name| header.is(name)));

@@ -68,7 +68,14 @@ impl Tally {
 
     /// The summary of a run that took so long.
     #[must_use]
-    pub fn summary(self, elapsed: Duration, planned: Option<u64>, dropped: u64, seed: Seed, exit: Exit) -> Summary {
+    pub fn summary(
+        self,
+        elapsed: Duration,
+        planned: Option<u64>,
+        dropped: u64,
+        seed: Seed,
+        exit: Exit,
+    ) -> Summary {
         let deliveries = self.ok + self.failed;
         #[expect(clippy::cast_precision_loss, reason = "a run has fewer than 2^53 deliveries")]
         let rate = deliveries as f64 / elapsed.as_secs_f64().max(1e-6);

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::courier::Raced;
 use super::*;
+use crate::cdr::Shape;
 use crate::cdr::account::{Account, AccountOptions};
 use crate::cdr::story::{self, CallIds, CallsAt, Setting};
-use crate::cdr::Shape;
 use crate::clock::Moment;
 use crate::error::Exit;
 use crate::seed::Seed;
@@ -97,7 +97,11 @@ async fn deliver(plan: &Plan, handler: &Handler) -> (Vec<Delivery>, Summary) {
     stopped_after(plan, handler, std::future::pending()).await
 }
 
-async fn stopped_after(plan: &Plan, handler: &Handler, stop: impl Future<Output = Stop>) -> (Vec<Delivery>, Summary) {
+async fn stopped_after(
+    plan: &Plan,
+    handler: &Handler,
+    stop: impl Future<Output = Stop>,
+) -> (Vec<Delivery>, Summary) {
     let mut deliveries = Vec::new();
     let clock = Clock::at(Moment::from_epoch_ms(1_795_338_000_000).unwrap());
     let summary = run(plan, handler, clock, stop, |event| {
@@ -129,7 +133,8 @@ async fn concurrency_changes_neither_bytes_nor_order_within_a_call() {
         let plan = Plan { concurrency, ..plan("mix", 200) };
         let (mut deliveries, _) = deliver(&plan, &handler).await;
         assert_eq!(handler.most_at_once.get(), concurrency);
-        let legs_in_order = deliveries.windows(2).all(|pair| pair[0].call != pair[1].call || pair[0].n < pair[1].n);
+        let legs_in_order =
+            deliveries.windows(2).all(|pair| pair[0].call != pair[1].call || pair[0].n < pair[1].n);
         assert!(concurrency > 1 || legs_in_order);
         deliveries.sort_by_key(|delivery| delivery.n);
         deliveries.into_iter().map(|delivery| (delivery.n, delivery.call, delivery.cdr)).collect::<Vec<_>>()
@@ -239,7 +244,10 @@ async fn compared_answers_must_agree() {
     plan.expectation.statuses = "100-599".parse().unwrap();
     plan.compare = true;
     let (deliveries, _) = deliver(&plan, &handler).await;
-    assert_eq!((deliveries[0].ok, deliveries[1].why.as_deref()), (true, Some("POST was answered 200, GET 405")));
+    assert_eq!(
+        (deliveries[0].ok, deliveries[1].why.as_deref()),
+        (true, Some("POST was answered 200, GET 405"))
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -33,7 +33,9 @@ fn json_lines(text: &str, tokens: &[Token], theme: &Theme) -> Vec<String> {
             return lines;
         }
         let raw = &text[token.place.clone()];
-        let empty = |at: usize| tokens[at].kind == Kind::Open && tokens.get(at + 1).is_some_and(|t| t.kind == Kind::Close);
+        let empty = |at: usize| {
+            tokens[at].kind == Kind::Open && tokens.get(at + 1).is_some_and(|t| t.kind == Kind::Close)
+        };
         if token.kind == Kind::Close {
             depth = depth.saturating_sub(1);
             if i > 0 && !empty(i - 1) {
@@ -96,7 +98,8 @@ fn text_lines(body: &[u8]) -> Vec<String> {
 pub fn pairs(pairs: &[(String, String)], theme: &Theme) -> Vec<String> {
     /// Wider than the longest documented name; longer ones stand out.
     const WIDEST: usize = 24;
-    let width = pairs.iter().map(|(name, _)| clean(name).chars().count()).filter(|n| *n <= WIDEST).max().unwrap_or(0);
+    let width =
+        pairs.iter().map(|(name, _)| clean(name).chars().count()).filter(|n| *n <= WIDEST).max().unwrap_or(0);
     let mut shown = 0;
     let mut lines = Vec::new();
     for (place, (name, value)) in pairs.iter().enumerate() {
@@ -107,7 +110,11 @@ pub fn pairs(pairs: &[(String, String)], theme: &Theme) -> Vec<String> {
         shown += name.len() + value.len();
         let name = bounded(name);
         let padding = " ".repeat(width.saturating_sub(name.chars().count()));
-        lines.push(format!("{}{padding} = {}", theme.paint(Role::Name, &name), theme.paint(Role::Text, &bounded(value))));
+        lines.push(format!(
+            "{}{padding} = {}",
+            theme.paint(Role::Name, &name),
+            theme.paint(Role::Text, &bounded(value))
+        ));
     }
     lines
 }

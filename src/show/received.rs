@@ -101,14 +101,18 @@ fn meaning(exchange: &Exchange, theme: &Theme) -> Vec<String> {
     }
     if let Some(reason) = word(cdr, "hangup_reason") {
         let meaning = HangupReason::read(&reason).map(HangupReason::meaning);
-        first.push(meaning.map_or_else(|| clean(&reason), |meaning| format!("{}: {meaning}", clean(&reason))));
+        first
+            .push(meaning.map_or_else(|| clean(&reason), |meaning| format!("{}: {meaning}", clean(&reason))));
     }
     if let Some(seconds) = word(cdr, "answeredsec") {
         first.push(format!("answered for {} s", clean(&seconds)));
     }
     let mut lines = vec![first.join(" · ")];
     if verdict.kind.is_cdr() {
-        lines.extend(joined(&[who(cdr), word(cdr, "virtual_number").map(|number| format!("caller ID {}", clean(&number)))]));
+        lines.extend(joined(&[
+            who(cdr),
+            word(cdr, "virtual_number").map(|number| format!("caller ID {}", clean(&number))),
+        ]));
         lines.extend(joined(&[call(cdr), generation(verdict.generation)]));
     }
     lines
@@ -149,10 +153,19 @@ fn generation(generation: Option<Generation>) -> Option<String> {
 /// What `--verbose` adds: the peer, the headers, and what the `call_id` tells.
 fn details(exchange: &Exchange, theme: &Theme) -> Vec<String> {
     let request = &exchange.request;
-    let mut lines = vec![format!("from {} · {} · {} bytes", clean(&exchange.peer), clean(&request.version), request.size)];
+    let mut lines = vec![format!(
+        "from {} · {} · {} bytes",
+        clean(&exchange.peer),
+        clean(&request.version),
+        request.size
+    )];
     let call_id = exchange.cdr.as_ref().and_then(|cdr| word(cdr, "call_id"));
     if let Some(id) = call_id.and_then(|id| ids::CallId::decode(&id)) {
-        lines.push(format!("call_id made {} by server {}", id.time.to_second(), ids::mac_text(id.server.mac)));
+        lines.push(format!(
+            "call_id made {} by server {}",
+            id.time.to_second(),
+            ids::mac_text(id.server.mac)
+        ));
     }
     for header in secret::masked_headers(&request.headers) {
         lines.push(format!("{}: {}", theme.paint(Role::Name, &clean(&header.name)), clean(&header.text())));
@@ -188,7 +201,9 @@ fn content(exchange: &Exchange, theme: &Theme) -> Vec<String> {
 fn remarks(exchange: &Exchange, theme: &Theme) -> Vec<String> {
     let verdict = &exchange.verdict;
     let mut lines: Vec<_> = verdict.remarks.iter().map(|remark| remark_line(remark, theme)).collect();
-    for relation in exchange.related.iter().filter(|relation| !matches!(relation.how.as_str(), "duplicate" | "conflict")) {
+    for relation in
+        exchange.related.iter().filter(|relation| !matches!(relation.how.as_str(), "duplicate" | "conflict"))
+    {
         lines.push(theme.paint(Role::Number, &format!("→ {}", clean(&relation.text))));
     }
     let schema_remarks = verdict.remarks.iter().filter(|remark| remark.code.departs()).count();
@@ -206,7 +221,9 @@ fn remarks(exchange: &Exchange, theme: &Theme) -> Vec<String> {
 fn remark_line(remark: &Remark, theme: &Theme) -> String {
     let mark = theme.paint(Role::Odd, "!");
     match &remark.field {
-        Some(field) => format!("{mark} {}: {}", theme.paint(Role::Name, &field.cleaned()), remark.text.cleaned()),
+        Some(field) => {
+            format!("{mark} {}: {}", theme.paint(Role::Name, &field.cleaned()), remark.text.cleaned())
+        }
         None => format!("{mark} {}", remark.text.cleaned()),
     }
 }
@@ -223,7 +240,8 @@ fn word(cdr: &Fields, name: &str) -> Option<String> {
 /// The line about connections that failed before their request could be read.
 #[must_use]
 pub fn mishap(mishap: &Mishap, theme: &Theme) -> String {
-    let more = if mishap.count > 1 { format!(" (and {} more like it)", mishap.count - 1) } else { String::new() };
+    let more =
+        if mishap.count > 1 { format!(" (and {} more like it)", mishap.count - 1) } else { String::new() };
     format!("{} {}{more}\n", theme.paint(Role::Odd, "!"), clean(&mishap.text))
 }
 

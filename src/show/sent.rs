@@ -48,7 +48,12 @@ pub fn delivery(delivery: &Delivery, theme: &Theme, verbose: bool) -> String {
         }
         if verbose && let Some(response) = &last.response {
             for header in &response.headers {
-                let _ = writeln!(out, "    {}: {}", theme.paint(Role::Name, &clean(&header.name)), clean(&header.text()));
+                let _ = writeln!(
+                    out,
+                    "    {}: {}",
+                    theme.paint(Role::Name, &clean(&header.name)),
+                    clean(&header.text())
+                );
             }
         }
         for line in reply {
@@ -60,7 +65,8 @@ pub fn delivery(delivery: &Delivery, theme: &Theme, verbose: bool) -> String {
 
 /// `customer-no-answer b missed`, and which copy it is.
 fn what(delivery: &Delivery) -> String {
-    let word = |name: &str| delivery.cdr.as_ref().and_then(|cdr| cdr.get(name)).and_then(|value| value.as_str());
+    let word =
+        |name: &str| delivery.cdr.as_ref().and_then(|cdr| cdr.get(name)).and_then(|value| value.as_str());
     let mut words = vec![delivery.scenario.name().to_owned()];
     words.extend([word("leg"), word("status")].into_iter().flatten().map(clean));
     if delivery.copy > 0 {
@@ -77,7 +83,11 @@ fn result(last: &Attempt, ok: bool, theme: &Theme) -> String {
         (None, Some(status)) => status_words(status),
         (None, None) => "no answer".to_owned(),
     };
-    format!("{} {}", theme.paint(role, &text), theme.paint(Role::Faint, &format!("· {}", humane(last.latency))))
+    format!(
+        "{} {}",
+        theme.paint(role, &text),
+        theme.paint(Role::Faint, &format!("· {}", humane(last.latency)))
+    )
 }
 
 /// The reply's body, a few lines of it. A page of HTML says nothing on a terminal: its title does.
@@ -85,7 +95,8 @@ fn reply(last: &Attempt, theme: &Theme, most: usize) -> Vec<String> {
     let Some(response) = last.response.as_ref().filter(|response| !response.body.is_empty()) else {
         return Vec::new();
     };
-    let is_html = header(&response.headers, "content-type").is_some_and(|content_type| content_type.contains("html"));
+    let is_html =
+        header(&response.headers, "content-type").is_some_and(|content_type| content_type.contains("html"));
     if let Some(title) = is_html.then(|| title(&response.body.0)).flatten().filter(|_| most != usize::MAX) {
         return vec![format!("a page: {}", clean(title.trim()))];
     }
@@ -93,7 +104,9 @@ fn reply(last: &Attempt, theme: &Theme, most: usize) -> Vec<String> {
     if lines.len() > most {
         let unseen = lines.len() - most;
         lines.truncate(most);
-        lines.push(theme.paint(Role::Faint, &format!("… {} more (-v shows them)", plural(unseen as u64, "line"))));
+        lines.push(
+            theme.paint(Role::Faint, &format!("… {} more (-v shows them)", plural(unseen as u64, "line"))),
+        );
     }
     lines
 }
@@ -221,7 +234,8 @@ pub fn catalogue(theme: &Theme) -> String {
             Plan::Legacy => "missed, without leg and call_id".to_owned(),
         };
         let grade = format!("[{}]", story.grade.word());
-        let _ = writeln!(out, "{} {}", theme.paint(Role::Strong, story.name), theme.paint(Role::Faint, &grade));
+        let _ =
+            writeln!(out, "{} {}", theme.paint(Role::Strong, story.name), theme.paint(Role::Faint, &grade));
         let _ = writeln!(out, "  {}\n  CDRs: {cdrs}", story.summary);
         if let Some(caveat) = story.caveat {
             let _ = writeln!(out, "  {}", theme.paint(Role::Faint, caveat));
@@ -231,6 +245,7 @@ pub fn catalogue(theme: &Theme) -> String {
     for (name, meaning) in GROUPS {
         let _ = writeln!(out, "  {} {meaning}", theme.paint(Role::Strong, &format!("{name:<11}")));
     }
-    let _ = writeln!(out, "\n[doc] documented  [seen] reported from live accounts  [inferred] fits all samples");
+    let _ =
+        writeln!(out, "\n[doc] documented  [seen] reported from live accounts  [inferred] fits all samples");
     out
 }

@@ -145,9 +145,14 @@ pub fn decide(wish: Colour, surroundings: &Surroundings, is_terminal: bool) -> b
         Colour::Always => true,
         Colour::Never => false,
         Colour::Auto if set(&surroundings.no_color) => false,
-        Colour::Auto if set(&surroundings.clicolor_force) && surroundings.clicolor_force.as_deref() != Some("0") => true,
+        Colour::Auto
+            if set(&surroundings.clicolor_force) && surroundings.clicolor_force.as_deref() != Some("0") =>
+        {
+            true
+        }
         Colour::Auto => {
-            let dumb = surroundings.clicolor.as_deref() == Some("0") || surroundings.term.as_deref() == Some("dumb");
+            let dumb =
+                surroundings.clicolor.as_deref() == Some("0") || surroundings.term.as_deref() == Some("dumb");
             is_terminal && !dumb
         }
     }
@@ -159,7 +164,12 @@ mod tests {
 
     fn surroundings(no_color: &str, force: &str, clicolor: &str, term: &str) -> Surroundings {
         let set = |text: &str| (text != "-").then(|| text.to_owned());
-        Surroundings { no_color: set(no_color), clicolor_force: set(force), clicolor: set(clicolor), term: set(term) }
+        Surroundings {
+            no_color: set(no_color),
+            clicolor_force: set(force),
+            clicolor: set(clicolor),
+            term: set(term),
+        }
     }
 
     #[test]

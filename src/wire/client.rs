@@ -26,9 +26,7 @@ use trouble::failure;
 
 pub use destination::Destination;
 pub(in crate::wire) use lookup::addresses;
-pub(in crate::wire) use trouble::{
-    explain, hung_up, no_answer, not_http, too_slow, unless_redirect,
-};
+pub(in crate::wire) use trouble::{explain, hung_up, no_answer, not_http, too_slow, unless_redirect};
 pub(in crate::wire) use trust::tls;
 
 /// As much of an answer's body as is read: enough for any webhook's answer, harmless if there is no end to it.
@@ -84,14 +82,9 @@ impl Client {
     /// A client for one destination. Certificates are only read if it needs them.
     pub fn new(destination: &Destination, options: &ClientOptions) -> Result<Self, Error> {
         let proxy = proxy_in_use(destination);
-        let proxy_speaks_tls = proxy
-            .as_ref()
-            .is_some_and(|proxy| proxy.starts_with("https:"));
-        let tls = if destination.is_tls() || proxy_speaks_tls {
-            trust::tls(options)?
-        } else {
-            trust::no_tls()?
-        };
+        let proxy_speaks_tls = proxy.as_ref().is_some_and(|proxy| proxy.starts_with("https:"));
+        let tls =
+            if destination.is_tls() || proxy_speaks_tls { trust::tls(options)? } else { trust::no_tls()? };
         let user_agent = HeaderValue::from_str(&options.user_agent)
             .map_err(|_| Error::Usage("the User-Agent is no valid header value".to_owned()))?;
         let mut builder = reqwest::Client::builder()
@@ -110,9 +103,7 @@ impl Client {
             builder = builder.no_proxy();
         }
         Ok(Self {
-            inner: builder
-                .build()
-                .map_err(|error| Error::Tls(error.without_url().to_string()))?,
+            inner: builder.build().map_err(|error| Error::Tls(error.without_url().to_string()))?,
             destination: destination.clone(),
             timeout: options.timeout,
             connect_timeout: options.connect_timeout,
@@ -166,11 +157,7 @@ impl Client {
     }
 
     /// Sends the request and reads the answer, however long that takes.
-    async fn exchange(
-        &self,
-        outgoing: reqwest::Request,
-        progress: &Progress,
-    ) -> reqwest::Result<Response> {
+    async fn exchange(&self, outgoing: reqwest::Request, progress: &Progress) -> reqwest::Result<Response> {
         let response = self.inner.execute(outgoing).await?;
         progress.reach(Phase::Read);
         let mut answer = Response {

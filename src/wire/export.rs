@@ -47,7 +47,9 @@ fn quoted(text: &str) -> String {
             match c {
                 '\'' | '\\' => escaped.extend(['\\', c]),
                 c if crate::untrusted::disturbs(c) => {
-                    c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| escaped.push_str(&format!("\\x{byte:02x}")));
+                    c.encode_utf8(&mut [0; 4])
+                        .bytes()
+                        .for_each(|byte| escaped.push_str(&format!("\\x{byte:02x}")));
                 }
                 c => escaped.push(c),
             }

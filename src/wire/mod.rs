@@ -71,10 +71,9 @@ impl<'de> Deserialize<'de> for Octets {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match OctetsRecord::deserialize(deserializer)? {
             OctetsRecord::Text(text) => Ok(Self(Bytes::from(text.into_owned()))),
-            OctetsRecord::Base64(text) => BASE64
-                .decode(text)
-                .map(|bytes| Self(bytes.into()))
-                .map_err(D::Error::custom),
+            OctetsRecord::Base64(text) => {
+                BASE64.decode(text).map(|bytes| Self(bytes.into())).map_err(D::Error::custom)
+            }
         }
     }
 }
@@ -93,10 +92,7 @@ impl Header {
     /// A header from text.
     #[must_use]
     pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            value: Bytes::from(value.into()),
-        }
+        Self { name: name.into(), value: Bytes::from(value.into()) }
     }
 
     /// Whether this is the header of that name, whatever its case.
@@ -123,9 +119,7 @@ impl Serialize for Header {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let value = match std::str::from_utf8(&self.value) {
             Ok(text) => HeaderValueRecord::Text(text.to_owned()),
-            Err(_) => HeaderValueRecord::Base64 {
-                base64: BASE64.encode(&self.value),
-            },
+            Err(_) => HeaderValueRecord::Base64 { base64: BASE64.encode(&self.value) },
         };
         (&self.name, value).serialize(serializer)
     }
@@ -136,9 +130,7 @@ impl<'de> Deserialize<'de> for Header {
         let (name, value) = <(String, HeaderValueRecord)>::deserialize(deserializer)?;
         let value = match value {
             HeaderValueRecord::Text(text) => Bytes::from(text),
-            HeaderValueRecord::Base64 { base64 } => {
-                BASE64.decode(base64).map_err(D::Error::custom)?.into()
-            }
+            HeaderValueRecord::Base64 { base64 } => BASE64.decode(base64).map_err(D::Error::custom)?.into(),
         };
         Ok(Self { name, value })
     }
@@ -172,7 +164,12 @@ pub struct Request {
 impl Request {
     /// A request to be sent, of version 1.1 and with its whole body.
     #[must_use]
-    pub fn new(method: &str, target: impl Into<String>, headers: Vec<Header>, body: impl Into<Bytes>) -> Self {
+    pub fn new(
+        method: &str,
+        target: impl Into<String>,
+        headers: Vec<Header>,
+        body: impl Into<Bytes>,
+    ) -> Self {
         let body = body.into();
         Self {
             method: method.to_owned(),
@@ -218,13 +215,7 @@ impl Response {
     #[must_use]
     pub fn new(status: u16, headers: Vec<Header>, body: impl Into<Bytes>) -> Self {
         let body = body.into();
-        Self {
-            status,
-            headers,
-            size: body.len() as u64,
-            body: Octets(body),
-            complete: true,
-        }
+        Self { status, headers, size: body.len() as u64, body: Octets(body), complete: true }
     }
 }
 

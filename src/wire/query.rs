@@ -89,7 +89,8 @@ pub fn decode(query: &str) -> Decoded {
 fn part(text: &str, faults: &mut Vec<String>) -> String {
     let spaced = text.replace('+', " ");
     let escapes = spaced.split('%').skip(1);
-    let broken = |escape: &str| !escape.get(..2).is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+    let broken =
+        |escape: &str| !escape.get(..2).is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
     if escapes.clone().any(broken) {
         faults.push("a percent sign without two hexadecimal digits".to_owned());
     }

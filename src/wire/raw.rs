@@ -12,9 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rustls::pki_types::ServerName;
-use tokio::io::{
-    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf,
-};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -22,8 +20,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::client::{
-    self, ClientOptions, Destination, explain, hung_up, no_answer, not_http, too_slow,
-    unless_redirect,
+    self, ClientOptions, Destination, explain, hung_up, no_answer, not_http, too_slow, unless_redirect,
 };
 use super::{Failure, FailureKind, Phase, Response};
 use crate::error::Error;
@@ -63,9 +60,7 @@ pub struct RawRequest {
 
 impl<const N: usize> From<[Step; N]> for RawRequest {
     fn from(steps: [Step; N]) -> Self {
-        Self {
-            steps: steps.into(),
-        }
+        Self { steps: steps.into() }
     }
 }
 
@@ -167,11 +162,7 @@ impl Writer {
                 Box::new(self.within(deadline, Phase::Tls, handshake).await?)
             }
         };
-        Ok(Open {
-            connection,
-            destination: self.destination.clone(),
-            timeout: self.timeout,
-        })
+        Ok(Open { connection, destination: self.destination.clone(), timeout: self.timeout })
     }
 
     /// Makes an attempt that is one phase of connecting.
@@ -310,11 +301,7 @@ async fn send(writer: &mut WriteHalf<Box<dyn Connection>>, bytes: &[u8]) -> io::
 }
 
 /// Writes bytes one at a time.
-async fn drip(
-    writer: &mut WriteHalf<Box<dyn Connection>>,
-    bytes: &[u8],
-    every: Duration,
-) -> io::Result<()> {
+async fn drip(writer: &mut WriteHalf<Box<dyn Connection>>, bytes: &[u8], every: Duration) -> io::Result<()> {
     for byte in bytes.chunks(1) {
         send(writer, byte).await?;
         tokio::time::sleep(every).await;
@@ -364,9 +351,7 @@ fn outcome(received: &[u8], ended: &Ended, destination: &Destination) -> RawOutc
     let closed_in_order = matches!(ended, Ended::Closed(Closing::Clean));
     let (_, reading) = answer::read(received, closed_in_order);
     match (reading, ended) {
-        (Reading::Enough(response) | Reading::Growing(response), _) => {
-            RawOutcome::Answered(response)
-        }
+        (Reading::Enough(response) | Reading::Growing(response), _) => RawOutcome::Answered(response),
         (Reading::Nothing, Ended::Closed(closing)) => RawOutcome::Closed(*closing),
         (Reading::Nothing, Ended::TimeUp(limit)) => RawOutcome::Silent(*limit),
         (Reading::PartOfHead, Ended::Closed(closing)) => RawOutcome::Failed(hung_up(

@@ -28,11 +28,7 @@ pub(super) struct Crowd {
 impl Crowd {
     /// An empty house.
     pub fn new(house: Arc<House>) -> Self {
-        Self {
-            house,
-            tasks: JoinSet::new(),
-            visitors: HashMap::new(),
-        }
+        Self { house, tasks: JoinSet::new(), visitors: HashMap::new() }
     }
 
     /// Lets somebody in, and has them attended to.
@@ -84,10 +80,7 @@ impl Crowd {
 
     /// Asks whoever has been idle for longest to leave; `false` if nobody has been idle for long.
     pub fn dismiss_longest_idle(&self) -> bool {
-        let idle = self
-            .visitors
-            .values()
-            .filter_map(|visitor| Some((visitor.idle_since()?, visitor)));
+        let idle = self.visitors.values().filter_map(|visitor| Some((visitor.idle_since()?, visitor)));
         match idle.min_by_key(|(since, _)| *since) {
             Some((since, visitor)) if since.elapsed() >= LEAST_IDLE => {
                 visitor.dismiss();

@@ -26,18 +26,14 @@ impl Head {
     /// Reads a complete head; `None` if there is none.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let text = &bytes[..end(bytes, 0)?];
-        let mut lines = text
-            .split(|byte| *byte == b'\n')
-            .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let mut lines =
+            text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
         let mut words = std::str::from_utf8(lines.next()?).ok()?.splitn(3, ' ');
         let (method, target, version) = (words.next()?, words.next()?, words.next()?);
         if !matches!(version, "HTTP/1.0" | "HTTP/1.1") {
             return None;
         }
-        let headers = lines
-            .take_while(|line| !line.is_empty())
-            .map(field)
-            .collect::<Option<_>>()?;
+        let headers = lines.take_while(|line| !line.is_empty()).map(field).collect::<Option<_>>()?;
         Some(Self {
             method: method.to_owned(),
             target: target.to_owned(),
@@ -100,9 +96,7 @@ impl Head {
     /// Whether the sender waits for leave to send the body.
     pub fn expects_leave(&self) -> bool {
         self.version == "HTTP/1.1"
-            && self
-                .values("expect")
-                .any(|header| header.value.eq_ignore_ascii_case(b"100-continue"))
+            && self.values("expect").any(|header| header.value.eq_ignore_ascii_case(b"100-continue"))
     }
 
     /// Whether there is such a field.
@@ -150,10 +144,7 @@ mod tests {
     #[test]
     fn a_head_is_read_as_it_came() {
         let head = head("Host: x\r\nX-Odd:\t a  b \r\nx-odd:\r\n");
-        assert_eq!(
-            (head.method.as_str(), head.target.as_str()),
-            ("POST", "/a#b")
-        );
+        assert_eq!((head.method.as_str(), head.target.as_str()), ("POST", "/a#b"));
         let names: Vec<_> = head.headers.iter().map(|h| h.name.as_str()).collect();
         assert_eq!(names, ["Host", "X-Odd", "x-odd"]);
         let values: Vec<_> = head.values("x-odd").map(Header::text).collect();

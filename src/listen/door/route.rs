@@ -51,8 +51,7 @@ pub(super) fn introduce(
 }
 
 /// The one route: every request, whatever its method and path.
-pub(super) fn requests()
--> impl Filter<Extract = (warp::reply::Response,), Error = warp::Rejection> + Clone {
+pub(super) fn requests() -> impl Filter<Extract = (warp::reply::Response,), Error = warp::Rejection> + Clone {
     warp::ext::get::<Introduction>()
         .and(warp::method())
         .and(warp::header::headers_cloned())
@@ -68,24 +67,16 @@ async fn receive(
     body: impl Stream<Item = Result<impl Buf, warp::Error>>,
 ) -> warp::reply::Response {
     let head = introduction.head(&method, &headers);
-    let Introduction {
-        visitor, house, at, ..
-    } = introduction;
+    let Introduction { visitor, house, at, .. } = introduction;
     let announced = head.announced();
-    let body =
-        if head.expects_leave() && announced.is_some_and(|length| length > house.limits.max_body) {
-            // Reading would make hyper ask for the body with `100 Continue`.
-            drop(body);
-            let trouble = Trouble::TooLarge {
-                limit: house.limits.max_body,
-            };
-            Taken {
-                trouble: Some(trouble),
-                ..Taken::default()
-            }
-        } else {
-            body::read(body, announced, &house.limits, house.stop.clone()).await
-        };
+    let body = if head.expects_leave() && announced.is_some_and(|length| length > house.limits.max_body) {
+        // Reading would make hyper ask for the body with `100 Continue`.
+        drop(body);
+        let trouble = Trouble::TooLarge { limit: house.limits.max_body };
+        Taken { trouble: Some(trouble), ..Taken::default() }
+    } else {
+        body::read(body, announced, &house.limits, house.stop.clone()).await
+    };
     let trouble = body.trouble.clone().or_else(|| head_trouble(&head));
     let last = trouble.is_some();
     let arrival = Arrival {
@@ -121,9 +112,7 @@ impl Introduction {
                 })
                 .collect(),
         };
-        Head::read(&self.heard)
-            .filter(agrees)
-            .unwrap_or_else(as_shown)
+        Head::read(&self.heard).filter(agrees).unwrap_or_else(as_shown)
     }
 }
 
@@ -170,10 +159,9 @@ fn respond(reply: Reply, last: bool) -> warp::reply::Response {
         .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for header in answer.headers {
         // A forwarded answer may carry what HTTP does not allow; the record still shows it.
-        if let (Ok(name), Ok(value)) = (
-            HeaderName::from_bytes(header.name.as_bytes()),
-            HeaderValue::from_maybe_shared(header.value),
-        ) {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(header.name.as_bytes()), HeaderValue::from_maybe_shared(header.value))
+        {
             response.headers_mut().append(name, value);
         }
     }
@@ -181,9 +169,7 @@ fn respond(reply: Reply, last: bool) -> warp::reply::Response {
     response.headers_mut().remove(CONTENT_LENGTH);
     response.headers_mut().remove(TRANSFER_ENCODING);
     if last {
-        response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("close"));
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     *response.body_mut() = answer.body.0.into();
     response

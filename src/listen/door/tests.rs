@@ -15,9 +15,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(150);
 
 async fn soon<F: Future>(what: F) -> F::Output {
-    tokio::time::timeout(DEADLINE, what)
-        .await
-        .expect("it hangs")
+    tokio::time::timeout(DEADLINE, what).await.expect("it hangs")
 }
 
 /// A door that answers `got it` to everything, or what the path asks for.
@@ -51,22 +49,8 @@ impl Stand {
             answer(arrival, Arc::clone(&guard))
         };
         let mishap = move |_, mishap| drop(failed.send(mishap));
-        let served = tokio::spawn(serve(
-            listener,
-            limits,
-            Clock::start(),
-            answer,
-            mishap,
-            stopping,
-        ));
-        Self {
-            address,
-            arrivals,
-            mishaps,
-            gate,
-            stop,
-            served,
-        }
+        let served = tokio::spawn(serve(listener, limits, Clock::start(), answer, mishap, stopping));
+        Self { address, arrivals, mishaps, gate, stop, served }
     }
 
     async fn connect(&self) -> Peer {
@@ -140,9 +124,9 @@ impl Peer {
         let mut bytes = Vec::new();
         while !bytes.ends_with(text.as_bytes()) {
             let byte = soon(self.0.read_u8()).await;
-            bytes.push(byte.unwrap_or_else(|_| {
-                panic!("no {text:?} in {:?}", String::from_utf8_lossy(&bytes))
-            }));
+            bytes.push(
+                byte.unwrap_or_else(|_| panic!("no {text:?} in {:?}", String::from_utf8_lossy(&bytes))),
+            );
         }
         String::from_utf8(bytes).unwrap()
     }
@@ -166,23 +150,13 @@ async fn a_request_is_seen_as_it_came() {
         .send("POST /a?b=%ff#c HTTP/1.1\r\nhoST: x\r\nX-A: 1\r\nContent-Length: 5\r\nX-a:  2 \r\n\r\nhello")
         .await;
     let answer = peer.until("got it").await;
-    assert!(
-        answer.starts_with("HTTP/1.1 200 OK\r\nx-path: /a\r\ncontent-length: 6\r\ndate: "),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\nx-path: /a\r\ncontent-length: 6\r\ndate: "), "{answer}");
     let arrival = stand.arrival().await;
-    let fields = ["hoST", "X-A", "Content-Length", "X-a"]
-        .into_iter()
-        .zip(["x", "1", "5", "2"]);
-    let headers = fields
-        .map(|(name, value)| Header::new(name, value))
-        .collect();
+    let fields = ["hoST", "X-A", "Content-Length", "X-a"].into_iter().zip(["x", "1", "5", "2"]);
+    let headers = fields.map(|(name, value)| Header::new(name, value)).collect();
     let expected = crate::wire::Request::new("POST", "/a?b=%ff#c", headers, "hello");
     assert_eq!(arrival.request, expected);
-    assert_eq!(
-        (arrival.peer, arrival.trouble),
-        (peer.0.local_addr().unwrap(), None)
-    );
+    assert_eq!((arrival.peer, arrival.trouble), (peer.0.local_addr().unwrap(), None));
     stand.close().await;
 }
 
@@ -191,10 +165,7 @@ async fn w1_one_host_is_needed() {
     let mut stand = Stand::new().await;
     for (request, trouble) in [
         ("GET / HTTP/1.1\r\n\r\n", Trouble::NoHost),
-        (
-            "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-            Trouble::SeveralHosts,
-        ),
+        ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", Trouble::SeveralHosts),
     ] {
         let answer = stand.send(request).await.rest().await;
         assert_eq!(status(&answer), "400");
@@ -213,11 +184,7 @@ async fn w2_http_1_0_is_served_as_such() {
 
     let kept = "GET /old HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
     let mut peer = stand.send(kept).await;
-    assert!(
-        peer.until("got it")
-            .await
-            .contains("connection: keep-alive")
-    );
+    assert!(peer.until("got it").await.contains("connection: keep-alive"));
     peer.write(kept).await;
     peer.until("got it").await;
     assert_eq!(stand.arrival().await.trouble, None);
@@ -228,9 +195,7 @@ async fn w2_http_1_0_is_served_as_such() {
 #[tokio::test]
 async fn w3_what_is_not_http_1_is_closed() {
     let mut stand = Stand::new().await;
-    let mut tls = stand
-        .send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
-        .await;
+    let mut tls = stand.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").await;
     assert_eq!(stand.mishap().await, Mishap::LooksLikeTls);
     tls.ends_silently().await;
 
@@ -239,11 +204,7 @@ async fn w3_what_is_not_http_1_is_closed() {
         peer.0.shutdown().await.unwrap();
         assert_eq!(stand.mishap().await, Mishap::LooksLikeHttp2);
     }
-    for garbage in [
-        "\0\x01\x02garbage\r\n\r\n",
-        "GET /\r\n\r\n",
-        "GET / HTTP/1.1\r\nno colon\r\n\r\n",
-    ] {
+    for garbage in ["\0\x01\x02garbage\r\n\r\n", "GET /\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n"] {
         let mut peer = stand.send(garbage).await;
         peer.0.shutdown().await.unwrap();
         assert_eq!(status(&peer.rest().await), "400");
@@ -262,33 +223,21 @@ async fn w4_heads_and_targets_have_a_largest_size() {
     let mut stand = Stand::new().await;
     let long = "x".repeat(LARGEST_HEAD);
     let many = "X: y\r\n".repeat(101);
-    for head in [
-        format!("GET / HTTP/1.1\r\nHost: x\r\nX: {long}\r\n\r\n"),
-        format!("GET / HTTP/1.1\r\n{many}\r\n"),
-    ] {
+    for head in
+        [format!("GET / HTTP/1.1\r\nHost: x\r\nX: {long}\r\n\r\n"), format!("GET / HTTP/1.1\r\n{many}\r\n")]
+    {
         let mut peer = stand.send(head).await;
         assert_eq!(status(&peer.until("\r\n\r\n").await), "431");
         drop(peer);
         assert_eq!(stand.mishap().await, Mishap::HeadTooLarge);
     }
     let target = format!("/{}", "x".repeat(Trouble::LONGEST_TARGET));
-    let answer = stand
-        .send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n"))
-        .await
-        .rest()
-        .await;
+    let answer = stand.send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n")).await.rest().await;
     assert_eq!(status(&answer), "414");
     let arrival = stand.arrival().await;
-    assert_eq!(
-        (arrival.trouble, arrival.request.target),
-        (Some(Trouble::TargetTooLong), target)
-    );
+    assert_eq!((arrival.trouble, arrival.request.target), (Some(Trouble::TargetTooLong), target));
     let fields = "X: y\r\n".repeat(99);
-    stand
-        .send(format!("GET / HTTP/1.1\r\nHost: x\r\n{fields}\r\n"))
-        .await
-        .until("got it")
-        .await;
+    stand.send(format!("GET / HTTP/1.1\r\nHost: x\r\n{fields}\r\n")).await.until("got it").await;
     assert_eq!(stand.arrival().await.request.headers.len(), 100);
     stand.close().await;
 }
@@ -301,16 +250,11 @@ async fn w5_a_broken_body_is_shown_as_far_as_it_came() {
         ("Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", "abc"),
         ("Content-Length: 9\r\n\r\nabc", "abc"),
     ] {
-        let mut peer = stand
-            .send(format!("DELETE /any HTTP/1.1\r\nHost: x\r\n{rest}"))
-            .await;
+        let mut peer = stand.send(format!("DELETE /any HTTP/1.1\r\nHost: x\r\n{rest}")).await;
         peer.0.shutdown().await.unwrap();
         assert_eq!(status(&peer.rest().await), "400");
         let arrival = stand.arrival().await;
-        assert!(
-            matches!(arrival.trouble, Some(Trouble::BodyBroken(_))),
-            "{arrival:?}"
-        );
+        assert!(matches!(arrival.trouble, Some(Trouble::BodyBroken(_))), "{arrival:?}");
         assert_eq!(arrival.request.body.text(), Some(kept));
         assert_eq!((arrival.request.size, arrival.request.complete), (3, false));
     }
@@ -334,10 +278,7 @@ async fn w5_a_malformed_request_is_shown_too() {
         peer.write("hello").await;
         peer.0.shutdown().await.unwrap();
         let arrival = stand.arrival().await;
-        assert!(
-            matches!(arrival.trouble, Some(Trouble::Malformed(_))),
-            "{arrival:?}"
-        );
+        assert!(matches!(arrival.trouble, Some(Trouble::Malformed(_))), "{arrival:?}");
         assert_eq!(arrival.request.target, target);
         assert_eq!(arrival.request.body.text(), Some("hello"));
         assert!(!arrival.request.complete);
@@ -355,10 +296,7 @@ async fn w5_a_sender_that_vanishes_is_still_an_arrival() {
         peer.0.set_zero_linger().unwrap();
         drop(peer);
         let arrival = stand.arrival().await;
-        assert!(
-            matches!(arrival.trouble, Some(Trouble::BodyBroken(_))),
-            "{arrival:?}"
-        );
+        assert!(matches!(arrival.trouble, Some(Trouble::BodyBroken(_))), "{arrival:?}");
         let mishap = stand.mishap().await;
         assert!(matches!(mishap, Mishap::AnswerLost(_)), "{mishap:?}");
     }
@@ -379,29 +317,20 @@ async fn a_peer_that_ends_its_side_is_answered() {
 #[tokio::test]
 async fn w6_a_length_stated_twice_is_noticed() {
     let mut stand = Stand::new().await;
-    for fields in [
-        "Content-Length: 9\r\nTransfer-Encoding: chunked",
-        "Transfer-Encoding: chunked\r\nContent-Length: 9",
-    ] {
+    for fields in
+        ["Content-Length: 9\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 9"]
+    {
         let plain = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
         let mut peer = stand.send(plain).await;
         peer.until("got it").await;
         assert!(!stand.arrival().await.ambiguous_framing);
-        peer.write(format!(
-            "\r\nPOST / HTTP/1.1\r\nHost: x\r\n{fields}\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
-        ))
-        .await;
+        peer.write(format!("\r\nPOST / HTTP/1.1\r\nHost: x\r\n{fields}\r\n\r\n5\r\nhello\r\n0\r\n\r\n"))
+            .await;
         assert_eq!(status(&peer.rest().await), "200");
         let arrival = stand.arrival().await;
         assert!(arrival.ambiguous_framing);
-        assert_eq!(
-            header(&arrival.request.headers, "content-length").unwrap(),
-            "9"
-        );
-        assert_eq!(
-            (arrival.request.body.text(), arrival.trouble),
-            (Some("hello"), None)
-        );
+        assert_eq!(header(&arrival.request.headers, "content-length").unwrap(), "9");
+        assert_eq!((arrival.request.body.text(), arrival.trouble), (Some("hello"), None));
     }
     stand.close().await;
 }
@@ -410,9 +339,7 @@ async fn w6_a_length_stated_twice_is_noticed() {
 async fn w7_the_body_is_asked_for_only_when_it_is_wanted() {
     let mut stand = Stand::with(|limits| limits.max_body = 10).await;
     let head = |length| {
-        format!(
-            "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
-        )
+        format!("POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n")
     };
     let mut peer = stand.send(head(5)).await;
     assert_eq!(status(&peer.until("\r\n\r\n").await), "100");
@@ -433,12 +360,7 @@ async fn w7_the_body_is_asked_for_only_when_it_is_wanted() {
 async fn w8_pipelined_requests_are_answered_in_order() {
     let mut stand = Stand::new().await;
     let requests: Vec<_> = (0..20)
-        .map(|n| {
-            format!(
-                "POST /{n} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nbody{}",
-                n % 10
-            )
-        })
+        .map(|n| format!("POST /{n} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nbody{}", n % 10))
         .collect();
     let mut peer = stand.send(requests.concat()).await;
     for n in 0..20 {
@@ -446,10 +368,7 @@ async fn w8_pipelined_requests_are_answered_in_order() {
         assert!(answer.contains(&format!("x-path: /{n}\r\n")), "{answer}");
         let request = stand.arrival().await.request;
         assert_eq!(request.target, format!("/{n}"));
-        assert_eq!(
-            request.body.text(),
-            Some(format!("body{}", n % 10).as_str())
-        );
+        assert_eq!(request.body.text(), Some(format!("body{}", n % 10).as_str()));
         assert_eq!(header(&request.headers, "Host").unwrap(), "x");
     }
     stand.close().await;
@@ -466,27 +385,15 @@ async fn w9_odd_methods_and_targets_harm_nobody() {
         ("OPTIONS *", "*"),
         ("BREW //double", "//double"),
     ] {
-        let mut peer = stand
-            .send(format!(
-                "{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-            ))
-            .await;
+        let mut peer = stand.send(format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await;
         let answer = peer.rest().await;
         assert_eq!(status(&answer), "200", "{line}");
         let arrival = stand.arrival().await;
-        assert_eq!(
-            (arrival.request.target.as_str(), arrival.trouble),
-            (target, None)
-        );
+        assert_eq!((arrival.request.target.as_str(), arrival.trouble), (target, None));
     }
-    let mut peer = stand
-        .send("HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        .await;
+    let mut peer = stand.send("HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
     let answer = peer.rest().await;
-    assert!(
-        answer.contains("content-length: 6\r\n") && answer.ends_with("\r\n\r\n"),
-        "{answer}"
-    );
+    assert!(answer.contains("content-length: 6\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
     stand.arrival().await;
     stand.close().await;
 }
@@ -533,9 +440,7 @@ async fn w10_a_head_has_its_time() {
 #[tokio::test]
 async fn w10_a_body_has_its_time() {
     let mut stand = Stand::with(|limits| limits.body_timeout = SHORT).await;
-    let mut peer = stand
-        .send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")
-        .await;
+    let mut peer = stand.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc").await;
     let answer = peer.rest().await;
     assert_eq!(status(&answer), "408");
     assert!(answer.contains("connection: close"));
@@ -618,9 +523,7 @@ async fn w12_a_large_body_is_refused_so_that_the_sender_hears_it() {
         } else {
             format!("Content-Length: {}\r\n\r\n", body.len())
         };
-        let mut peer = stand
-            .send(format!("POST / HTTP/1.1\r\nHost: x\r\n{framing}"))
-            .await;
+        let mut peer = stand.send(format!("POST / HTTP/1.1\r\nHost: x\r\n{framing}")).await;
         // A sender that reads nothing before everything is written.
         peer.write(&body).await;
         assert_eq!(status(&peer.until("got it").await), "413");
@@ -638,11 +541,8 @@ async fn w12_the_size_of_a_large_body_is_known_if_it_ends() {
     let mut stand = Stand::with(|limits| limits.max_body = 10).await;
     for (length, complete) in [(10, true), (11, false)] {
         let body = "x".repeat(length);
-        let mut peer = stand
-            .send(format!(
-                "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}"
-            ))
-            .await;
+        let mut peer =
+            stand.send(format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}")).await;
         peer.until("got it").await;
         let request = stand.arrival().await.request;
         assert_eq!((request.size, request.complete), (length as u64, complete));
@@ -664,10 +564,7 @@ async fn w13_what_is_in_flight_is_finished() {
     idle.ends_silently().await;
     stand.gate.add_permits(1);
     let answer = busy.rest().await;
-    assert!(
-        answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
     stand.close().await;
 }
 
@@ -700,11 +597,7 @@ async fn a_panic_ends_one_connection_only() {
     let mut peer = stand.send("GET /panic HTTP/1.1\r\nHost: x\r\n\r\n").await;
     peer.ends_silently().await;
     assert_eq!(stand.mishap().await, Mishap::Panicked);
-    stand
-        .send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .until("got it")
-        .await;
+    stand.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.until("got it").await;
     for _ in 0..2 {
         stand.arrival().await;
     }

@@ -218,11 +218,7 @@ impl Book {
     fn listen(&mut self, bytes: &[u8]) {
         // Empty lines before a request line are allowed and mean nothing.
         let blank = |byte: &&u8| matches!(byte, b'\r' | b'\n');
-        let start = if self.heard.is_empty() {
-            bytes.iter().take_while(blank).count()
-        } else {
-            0
-        };
+        let start = if self.heard.is_empty() { bytes.iter().take_while(blank).count() } else { 0 };
         let before = self.heard.len();
         self.heard.extend_from_slice(&bytes[start..]);
         if let Some(end) = head::end(&self.heard, before.saturating_sub(2)) {
@@ -248,12 +244,7 @@ pub(super) struct Line {
 impl Line {
     /// The socket of a visitor who has just come in.
     pub fn new(stream: TcpStream, visitor: Arc<Visitor>, patience: Duration) -> Self {
-        Self {
-            stream,
-            visitor,
-            patience,
-            overdue: None,
-        }
+        Self { stream, visitor, patience, overdue: None }
     }
 
     /// Ends our side and reads on for a while, so that our last answer is read.
@@ -281,9 +272,7 @@ impl Line {
         let written = if let Poll::Ready(written) = written {
             written
         } else {
-            let overdue = self
-                .overdue
-                .get_or_insert_with(|| Box::pin(sleep(self.patience)));
+            let overdue = self.overdue.get_or_insert_with(|| Box::pin(sleep(self.patience)));
             ready!(overdue.as_mut().poll(context));
             if !serving {
                 self.visitor.book().mishap = Some(Mishap::NotRead);

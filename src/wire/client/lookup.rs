@@ -14,10 +14,7 @@ use super::progress;
 /// Names that mean this machine are not looked up, so that nothing in the network decides where they lead.
 pub(in crate::wire) async fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let addresses: Vec<SocketAddr> = if is_localhost(host) {
-        vec![
-            (Ipv4Addr::LOCALHOST, port).into(),
-            (Ipv6Addr::LOCALHOST, port).into(),
-        ]
+        vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]
     } else {
         tokio::net::lookup_host((host, port)).await?.collect()
     };

@@ -49,16 +49,9 @@ pub(super) fn read(bytes: &[u8], ended: bool) -> (bool, Reading) {
             return (told_to_continue, Reading::Nothing);
         }
         let Some((head, body)) = split_head(rest) else {
-            let begins_well = rest
-                .iter()
-                .zip(b"HTTP/")
-                .all(|(byte, wanted)| byte == wanted);
+            let begins_well = rest.iter().zip(b"HTTP/").all(|(byte, wanted)| byte == wanted);
             let fits = rest.len() <= MOST_OF_A_HEAD;
-            let reading = if begins_well && fits {
-                Reading::PartOfHead
-            } else {
-                Reading::NotHttp
-            };
+            let reading = if begins_well && fits { Reading::PartOfHead } else { Reading::NotHttp };
             return (told_to_continue, reading);
         };
         let Some(status) = status_of(head) else {
@@ -69,10 +62,7 @@ pub(super) fn read(bytes: &[u8], ended: bool) -> (bool, Reading) {
             rest = body;
             continue;
         }
-        return (
-            told_to_continue,
-            answer(status, headers_of(head), body, ended),
-        );
+        return (told_to_continue, answer(status, headers_of(head), body, ended));
     }
 }
 
@@ -101,11 +91,7 @@ fn answer(status: u16, headers: Vec<Header>, rest: &[u8], ended: bool) -> Readin
         body: Octets::from(body.bytes),
         complete: body.complete,
     };
-    if body.enough {
-        Reading::Enough(response)
-    } else {
-        Reading::Growing(response)
-    }
+    if body.enough { Reading::Enough(response) } else { Reading::Growing(response) }
 }
 
 /// Splits at the empty line, whose ends may be bare line feeds.
@@ -138,9 +124,7 @@ fn headers_of(head: &[u8]) -> Vec<Header> {
         .filter_map(|line| {
             let colon = line.iter().position(|byte| *byte == b':')?;
             Some(Header {
-                name: String::from_utf8_lossy(&line[..colon])
-                    .trim()
-                    .to_lowercase(),
+                name: String::from_utf8_lossy(&line[..colon]).trim().to_lowercase(),
                 value: line[colon + 1..].trim_ascii().to_vec().into(),
             })
         })
@@ -159,11 +143,7 @@ fn of_length(rest: &[u8], length: usize) -> BodySoFar {
 
 /// A body out of its chunks. Damaged ones end it, incomplete; trailers are not waited for.
 fn dechunked(mut rest: &[u8]) -> BodySoFar {
-    let mut body = BodySoFar {
-        bytes: Vec::new(),
-        enough: false,
-        complete: false,
-    };
+    let mut body = BodySoFar { bytes: Vec::new(), enough: false, complete: false };
     while let Some(feed) = rest.iter().position(|byte| *byte == b'\n') {
         let Some(size) = chunk_size(&rest[..feed]) else {
             body.enough = true;
@@ -176,8 +156,7 @@ fn dechunked(mut rest: &[u8]) -> BodySoFar {
             return body;
         }
         let room = MOST_OF_A_RESPONSE - body.bytes.len();
-        body.bytes
-            .extend_from_slice(&rest[..size.min(room).min(rest.len())]);
+        body.bytes.extend_from_slice(&rest[..size.min(room).min(rest.len())]);
         if size > room {
             body.enough = body.bytes.len() == MOST_OF_A_RESPONSE;
             return body;
@@ -220,7 +199,12 @@ mod tests {
         for (bytes, ended, body, complete) in [
             (&b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcd"[..], false, "abc", true),
             (b"HTTP/1.0 200\n\nabc", true, "abc", true),
-            (b"\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n2;x=y\r\nab\r\n1\r\nc\r\n0\r\n", false, "abc", true),
+            (
+                b"\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n2;x=y\r\nab\r\n1\r\nc\r\n0\r\n",
+                false,
+                "abc",
+                true,
+            ),
             (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\nzz\r\n", false, "ab", false),
             (b"HTTP/1.1 204 No\r\nContent-Length: 3\r\n\r\n", false, "", true),
         ] {
@@ -233,11 +217,7 @@ mod tests {
     fn interim_answers_are_passed_over() {
         let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
         assert_eq!(read(interim, false), (true, Reading::Nothing));
-        let both = [
-            &interim[..],
-            b"HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n",
-        ]
-        .concat();
+        let both = [&interim[..], b"HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n"].concat();
         assert_eq!(enough(&both, false).status, 417);
     }
 
@@ -245,63 +225,36 @@ mod tests {
     fn half_answers_are_known_as_such() {
         assert_eq!(read(b"", true).1, Reading::Nothing);
         assert_eq!(read(b"HTT", true).1, Reading::PartOfHead);
-        assert_eq!(
-            read(b"HTTP/1.1 200 OK\r\nA: b\r\n", true).1,
-            Reading::PartOfHead
-        );
-        for part in [
-            "Content-Length: 9\r\n\r\nhalf",
-            "Transfer-Encoding: chunked\r\n\r\n9\r\nhalf",
-            "\r\nhalf",
-        ] {
+        assert_eq!(read(b"HTTP/1.1 200 OK\r\nA: b\r\n", true).1, Reading::PartOfHead);
+        for part in
+            ["Content-Length: 9\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n9\r\nhalf", "\r\nhalf"]
+        {
             let bytes = format!("HTTP/1.1 200 OK\r\n{part}");
             let (_, Reading::Growing(response)) = read(bytes.as_bytes(), false) else {
                 panic!("{part:?} was enough");
             };
-            assert_eq!(
-                (response.body.text(), response.complete),
-                (Some("half"), false)
-            );
+            assert_eq!((response.body.text(), response.complete), (Some("half"), false));
         }
     }
 
     #[test]
     fn other_protocols_are_not_taken_for_http() {
-        for bytes in [
-            "SSH-2.0\r\n",
-            "<html>",
-            "HTTP/2 200\r\n\r\n",
-            "HTTP/1.1 OK\r\n\r\n",
-            "\u{15}\u{3}\u{1}",
-        ] {
-            assert_eq!(
-                read(bytes.as_bytes(), true).1,
-                Reading::NotHttp,
-                "{bytes:?}"
-            );
+        for bytes in
+            ["SSH-2.0\r\n", "<html>", "HTTP/2 200\r\n\r\n", "HTTP/1.1 OK\r\n\r\n", "\u{15}\u{3}\u{1}"]
+        {
+            assert_eq!(read(bytes.as_bytes(), true).1, Reading::NotHttp, "{bytes:?}");
         }
-        let endless = [
-            b"HTTP/1.1 200 OK\r\nA: "[..].to_vec(),
-            vec![b'a'; MOST_OF_A_HEAD],
-        ]
-        .concat();
+        let endless = [b"HTTP/1.1 200 OK\r\nA: "[..].to_vec(), vec![b'a'; MOST_OF_A_HEAD]].concat();
         assert_eq!(read(&endless, false).1, Reading::NotHttp);
     }
 
     #[test]
     fn no_answer_is_read_beyond_the_bound() {
-        for framing in [
-            "",
-            "Content-Length: 999999\r\n",
-            "Transfer-Encoding: chunked\r\n",
-        ] {
+        for framing in ["", "Content-Length: 999999\r\n", "Transfer-Encoding: chunked\r\n"] {
             let mut bytes = format!("HTTP/1.1 200 OK\r\n{framing}\r\nfffff\r\n").into_bytes();
             bytes.resize(MOST_OF_EVERYTHING, b'a');
             let response = enough(&bytes, true);
-            assert_eq!(
-                (response.body.len(), response.complete),
-                (MOST_OF_A_RESPONSE, false)
-            );
+            assert_eq!((response.body.len(), response.complete), (MOST_OF_A_RESPONSE, false));
         }
         let huge = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\na";
         assert!(matches!(read(huge, false).1, Reading::Growing(_)));

@@ -60,12 +60,7 @@ impl RawRequest {
     #[must_use]
     pub fn reset_mid_body(request: &Request, destination: &Destination) -> Self {
         let (head, first, _) = halves(request, destination);
-        Self::from([
-            Step::Send(head),
-            Step::Send(first),
-            Step::Pause(BEFORE_A_RESET),
-            Step::Reset,
-        ])
+        Self::from([Step::Send(head), Step::Send(first), Step::Pause(BEFORE_A_RESET), Step::Reset])
     }
 
     /// The whole body where only half is announced: the rest looks like a second request, and a bad one.
@@ -106,9 +101,7 @@ impl RawRequest {
         let mut request = request.clone();
         request.headers.retain(|header| !header.is("Content-Type"));
         if let Some(content_type) = content_type {
-            request
-                .headers
-                .push(Header::new("Content-Type", content_type));
+            request.headers.push(Header::new("Content-Type", content_type));
         }
         Self::verbatim(&request, destination)
     }
@@ -116,11 +109,7 @@ impl RawRequest {
     /// The body in chunks of this many bytes, each sent on its own.
     #[must_use]
     pub fn chunked(request: &Request, destination: &Destination, chunk: usize) -> Self {
-        let mut steps = vec![Step::Send(framed_head(
-            request,
-            destination,
-            Framing::Chunked,
-        ))];
+        let mut steps = vec![Step::Send(framed_head(request, destination, Framing::Chunked))];
         for piece in request.body.0.chunks(chunk.max(1)) {
             let mut bytes = format!("{:x}\r\n", piece.len()).into_bytes();
             bytes.extend_from_slice(piece);
@@ -133,11 +122,7 @@ impl RawRequest {
 
     /// The head with `Expect: 100-continue`, and the body once the peer wants it, or after this long all the same.
     #[must_use]
-    pub fn expecting_continue(
-        request: &Request,
-        destination: &Destination,
-        patience: Duration,
-    ) -> Self {
+    pub fn expecting_continue(request: &Request, destination: &Destination, patience: Duration) -> Self {
         let mut request = request.clone();
         request.headers.push(Header::new("Expect", "100-continue"));
         let length = Framing::Length(request.body.len());
