@@ -318,7 +318,7 @@ mod tests {
     use super::*;
     use crate::cdr::account::{Account, AccountOptions};
     use crate::cdr::edit::Edit;
-    use crate::cdr::story::{CATALOGUE, CallIds, CallsAt, Choice, Setting, tell};
+    use crate::cdr::story::{CATALOGUE, CallIds, Choice, Setting, tell};
     use crate::cdr::{Outcome, Payload, Shape as Typing};
     use crate::clock::Moment;
     use crate::seed::Seed;
@@ -329,7 +329,7 @@ mod tests {
             account: Account::new(&AccountOptions::default(), Seed(seed)),
             shape,
             call_ids,
-            calls_at: CallsAt::Start(Moment::from_epoch_ms(1_795_338_000_000).unwrap()),
+            at: Moment::from_epoch_ms(1_795_338_000_000).unwrap(),
             seed: Seed(seed),
         }
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::source::Scenario;
 use crate::cdr::Fields;
+use crate::clock::Moment;
 use crate::error::Exit;
 use crate::seed::Seed;
 use crate::wire::FailureKind;
@@ -29,6 +30,8 @@ pub struct Started {
     /// What the whole run follows from.
     #[serde(serialize_with = "seed_number")]
     pub seed: Seed,
+    /// When the calls start, from which and the seed all bytes follow.
+    pub at: Moment,
     /// Where it goes, secrets masked.
     pub url: String,
     /// How many deliveries there will be, if that is known.

@@ -28,7 +28,7 @@ fn json_lines(text: &str, tokens: &[Token], theme: &Theme) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut depth = 0_usize;
     for (i, token) in tokens.iter().enumerate() {
-        if token.place.end > MOST_BYTES && token.place.start > 0 || lines.len() >= MOST_LINES {
+        if token.place.start > MOST_BYTES || lines.len() >= MOST_LINES {
             lines.push(theme.paint(Role::Faint, &more(text.len() - token.place.start)));
             return lines;
         }
@@ -131,19 +131,37 @@ mod tests {
 
     #[test]
     fn tokens_stay_as_they_were_written() {
-        insta::assert_snapshot!(shown(br#"{"a":1.50,"b":[],"c":{"d":["\u0041",{}],"a":18446744073709551616},"a":null}"#), @"");
+        insta::assert_snapshot!(shown(br#"{"a":1.50,"b":[],"c":{"d":["\u0041",{}],"a":18446744073709551616},"a":null}"#), @r#"
+        {
+          "a": 1.50,
+          "b": [],
+        "c": {
+          "d": [
+            "\u0041",
+            {}
+        ],
+        "a": 18446744073709551616
+        },
+        "a": null
+        }
+        "#);
     }
 
     #[test]
     fn what_is_not_json_is_shown_line_by_line() {
-        insta::assert_snapshot!(shown(b"{\r\n a: 'b\x1b[2J',\n}\n\xff\n"), @"");
+        insta::assert_snapshot!(shown(b"{\r\n a: 'b\x1b[2J',\n}\n\xff\n"), @r"
+        {
+         a: 'b\u{1b}[2J',
+        }
+        \xff
+        ");
     }
 
     #[test]
     fn only_so_much_is_shown() {
         let long = format!("{{\"a\":\"{}\",\"b\":1}}", "x".repeat(10_000));
         let text = shown(long.as_bytes());
-        assert!(text.len() < MOST_BYTES + 200 && text.contains("bytes more"), "{}", text.len());
+        assert!(text.len() < MOST_BYTES + 100 && text.contains("bytes more"), "{}", text.len());
         let many = format!("[{}1]", "1,".repeat(500));
         assert_eq!(lines(many.as_bytes(), &Theme::plain()).len(), MOST_LINES + 1);
         assert_eq!(lines("x\n".repeat(200).as_bytes(), &Theme::plain()).last().unwrap(), "… 200 bytes more");

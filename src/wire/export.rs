@@ -70,7 +70,7 @@ mod tests {
             Header::new("authorization", "Bearer hush"),
         ];
         let post = Request::new("POST", "/cdr", headers, r#"{"a":"it's"}"#);
-        insta::assert_snapshot!(curl(&post, "http://127.0.0.1:5000/cdr"), @r#"curl -sS -H 'content-type: application/json' -H 'authorization: Bearer hush' --data-binary '{"a":"it'\''s"}' 'http://127.0.0.1:5000/cdr'"#);
+        insta::assert_snapshot!(curl(&post, "http://127.0.0.1:5000/cdr"), @r#"curl -sS -H 'content-type: application/json' -H 'authorization: ***' --data-binary '{"a":"it'\''s"}' 'http://127.0.0.1:5000/cdr'"#);
         let get = Request::new("GET", "/cdr?a=1", vec![], "");
         insta::assert_snapshot!(curl(&get, "http://127.0.0.1:5000/cdr?a=1"), @"curl -sS 'http://127.0.0.1:5000/cdr?a=1'");
     }
