@@ -156,7 +156,10 @@ fn bracketed(name: &str) -> Option<(&str, &str)> {
 
 /// The text of a query parameter with its documented type given back, if it is written as that type would be.
 fn restored(name: &str, text: &str) -> Value {
-    let same = |value: Value| (value.to_string() == text).then_some(value);
+    let same = |value: Value| {
+        let written = value.to_string();
+        (written == text).then_some(value)
+    };
     match schema::documented(name).map(|field| field.shape) {
         Some(Shape::Number) => text.parse::<u64>().ok().map(Value::from).and_then(same),
         Some(Shape::Boolean) => text.parse::<bool>().ok().map(Value::from),

@@ -1,5 +1,8 @@
 //! The flags of `send`.
 
+mod command;
+mod options;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,17 +16,16 @@ use super::{Common, Invocation};
 use crate::cdr::Shape;
 use crate::cdr::account::AccountOptions;
 use crate::cdr::edit::Edit;
-use crate::cdr::story::{self, CATALOGUE, CallIds, Choice, GROUPS};
+use crate::cdr::story::{self, CATALOGUE, CallIds, GROUPS};
 use crate::clock::Moment;
 use crate::seed::Seed;
 use crate::send::courier::Patience;
 use crate::send::expect::{Expectation, Statuses};
 use crate::send::pace::Rules;
 use crate::send::source::Methods;
-use crate::show::Voice;
 use crate::wire::client::{ClientOptions, Destination};
 use crate::wire::query::Encoding;
-use crate::wire::secret;
+pub use options::{Print, SendOptions, Source};
 
 /// Shown below the help of `send`.
 pub const EXAMPLES: &str = "\
@@ -44,6 +46,7 @@ Exit codes: 0 every delivery met its expectation, 1 at least one did not, 2 usag
 const LISTENER: &str = "http://127.0.0.1:8237/webhook/cdr";
 
 /// The flags of `send`.
+#[expect(clippy::struct_excessive_bools, reason = "a flag without a value is a boolean")]
 #[derive(Debug, Args)]
 pub(super) struct SendArgs {
     /// The handler's address, http or https; its own query is kept
@@ -62,7 +65,7 @@ pub(super) struct SendArgs {
         help_heading = "Target"
     )]
     method: Method,
-    /// How objects go into a GET query: as JSON text, or as name[key]=value
+    /// How objects go into a GET query: as JSON text, or with brackets, as Node's qs does it
     #[arg(long, value_name = "ENCODING", default_value = "flat", help_heading = "Target")]
     get_encoding: GetEncoding,
     /// Header to add, 'Name: value', or @FILE with one a line; repeatable
@@ -230,77 +233,6 @@ enum CallIdArg {
     PerLeg,
 }
 
-/// How `--print` writes what would go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Print {
-    /// One CDR a line
-    Json,
-    /// One curl command a line
-    Curl,
-}
-
-/// What there is to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// These stories.
-    Stories(Vec<Choice>),
-    /// What this file holds; `-` is standard input.
-    File(PathBuf),
-}
-
-/// What the user wants of `send`.
-#[derive(Debug)]
-pub struct SendOptions {
-    /// Where it goes; none is the demo's own receiver.
-    pub destination: Option<Destination>,
-    /// What there is to send.
-    pub source: Source,
-    /// Which methods carry it.
-    pub methods: Methods,
-    /// How objects go into a query.
-    pub encoding: Encoding,
-    /// Headers to add.
-    pub headers: Vec<HeaderSource>,
-    /// How requests are carried, but for the certificates.
-    pub client: ClientOptions,
-    /// A file with certificates to trust.
-    pub cacert: Option<PathBuf>,
-    /// What was said of the account.
-    pub account: AccountOptions,
-    /// How fields are typed.
-    pub shape: Shape,
-    /// How many `call_id`s a call has.
-    pub call_ids: CallIds,
-    /// Deliberate changes.
-    pub edits: Vec<Edit>,
-    /// When the calls start, if it was said.
-    pub at: Option<Moment>,
-    /// How many times through the scenarios; none is without end.
-    pub rounds: Option<u64>,
-    /// For how long.
-    pub duration: Option<Duration>,
-    /// When each delivery leaves and how often; holds the seed.
-    pub rules: Rules,
-    /// Calls under way at once.
-    pub concurrency: usize,
-    /// How often a delivery is tried again.
-    pub patience: Patience,
-    /// What counts as delivered.
-    pub expectation: Expectation,
-    /// Whether the answers to POST and GET must agree.
-    pub compare: bool,
-    /// Whether large runs against other machines are meant.
-    pub yes: bool,
-    /// Print instead of sending.
-    pub print: Option<Print>,
-    /// Where output goes instead of standard output.
-    pub output: Option<PathBuf>,
-    /// The command as it was given, secrets masked, without `--seed` and `--at`.
-    pub command: String,
-    /// How it is shown.
-    pub voice: Voice,
-}
-
 fn scenarios() -> impl clap::builder::TypedValueParser<Value = String> {
     let names = CATALOGUE.iter().map(|story| story.name).chain(GROUPS.iter().map(|(name, _)| *name));
     PossibleValuesParser::new(names.map(PossibleValue::new)).map(|name| name)
@@ -322,41 +254,17 @@ impl SendArgs {
         }
         let said = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
         let print = self.print.or(self.dry_run.then_some(Print::Json));
-        let destination = self.destination(said("url"), print.is_some())?;
-        if self.compare && !matches!(self.method, Method::Both) && !self.demo {
-            return Err("--compare holds the replies to POST and GET against each other: add --method both"
-                .to_owned());
-        }
-        let source = self.source();
         let seed = self.seed.unwrap_or_else(Seed::fresh);
         let options = SendOptions {
-            source,
-            methods: match self.method {
-                Method::Post if self.demo && !said("method") => Methods::Both,
-                Method::Post => Methods::Post,
-                Method::Get => Methods::Get,
-                Method::Both => Methods::Both,
-            },
+            destination: self.destination(said("url"), print.is_some())?,
+            source: self.source(),
+            methods: self.methods(said("method"))?,
             encoding: match self.get_encoding {
                 GetEncoding::Flat => Encoding::Flat,
                 GetEncoding::Brackets => Encoding::Brackets,
             },
-            client: ClientOptions {
-                timeout: self.timeout,
-                connect_timeout: self.connect_timeout.min(self.timeout),
-                insecure: self.insecure,
-                keep_alive: self.keep_alive,
-                ..ClientOptions::default()
-            },
-            cacert: self.cacert,
-            account: AccountOptions {
-                app_id: self.app_id,
-                agent: self.agent,
-                virtual_number: self.virtual_number,
-                customer: self.to,
-                custom: self.custom,
-                extra_params: self.extra_params,
-            },
+            client: self.client(),
+            account: self.account(),
             shape: match self.shape {
                 ShapeArg::Docs => Shape::Docs,
                 ShapeArg::Live => Shape::Live,
@@ -365,38 +273,26 @@ impl SendArgs {
                 CallIdArg::Shared => CallIds::Shared,
                 CallIdArg::PerLeg => CallIds::PerLeg,
             },
-            edits: [self.set, self.set_json, self.unset].concat(),
-            at: self.at,
-            rounds: match (self.count, self.duration) {
-                (None, Some(_)) => None,
-                (count, _) => Some(count.unwrap_or(1)),
-            },
-            duration: self.duration,
-            rules: Rules {
-                rate: self.rate,
-                speed: self.speed.0,
-                duplicate: self.duplicate,
-                race: self.race,
-                shuffle: self.shuffle,
-                late: self.late,
-                drop: self.drop,
-                seed,
-            },
-            concurrency: self.concurrency,
+            rounds: self.count.or(if self.duration.is_some() { None } else { Some(1) }),
+            rules: self.rules(seed),
             patience: Patience { retries: self.retry, interval: self.retry_interval, seed },
+            print,
+            command: command::as_given(arguments),
+            voice: self.common.voice(),
+            edits: [self.set, self.set_json, self.unset].concat(),
             expectation: Expectation {
                 statuses: self.expect_status,
                 body: self.expect_body,
                 max_latency: self.max_latency,
             },
+            headers: self.header,
+            cacert: self.cacert,
+            at: self.at,
+            duration: self.duration,
+            concurrency: self.concurrency,
             compare: self.compare,
             yes: self.yes,
-            print,
             output: self.output,
-            command: command(arguments),
-            voice: self.common.voice(),
-            headers: self.header,
-            destination,
         };
         Ok(Invocation::Send(Box::new(options)))
     }
@@ -431,49 +327,53 @@ impl SendArgs {
         };
         Source::Stories(names.into_iter().flat_map(story::choices).collect())
     }
-}
 
-/// The command as it was given, for the line that repeats it: quoted for a shell, secrets masked, without `--seed` and
-/// `--at`, which the line adds with the values they had.
-fn command(arguments: &[OsString]) -> String {
-    let mut words = vec!["telecmi-cdr".to_owned()];
-    let mut rest = arguments.iter().skip(1).map(|argument| argument.to_string_lossy());
-    while let Some(word) = rest.next() {
-        match word.as_ref() {
-            "--seed" | "--at" => {
-                rest.next();
-            }
-            word if word.starts_with("--seed=") || word.starts_with("--at=") => {}
-            "--url" | "--header" | "-H" => {
-                words.push(word.into_owned());
-                words.extend(rest.next().map(|value| quoted(&masked(&value))));
-            }
-            word => words.push(quoted(&masked(word))),
+    /// The demo shows both methods unless one was asked for.
+    fn methods(&self, method_was_said: bool) -> Result<Methods, String> {
+        let methods = match self.method {
+            Method::Post if self.demo && !method_was_said => Methods::Both,
+            Method::Post => Methods::Post,
+            Method::Get => Methods::Get,
+            Method::Both => Methods::Both,
+        };
+        if self.compare && methods != Methods::Both {
+            return Err("--compare holds the replies to POST and GET against each other: add --method both"
+                .to_owned());
+        }
+        Ok(methods)
+    }
+
+    fn client(&self) -> ClientOptions {
+        ClientOptions {
+            timeout: self.timeout,
+            connect_timeout: self.connect_timeout.min(self.timeout),
+            insecure: self.insecure,
+            keep_alive: self.keep_alive,
+            ..ClientOptions::default()
         }
     }
-    words.join(" ")
-}
 
-/// A word with what looks like a secret in it masked: a URL's parameters, a header's value.
-fn masked(word: &str) -> String {
-    if word.contains("://") {
-        return secret::masked_url(word);
-    }
-    match word.split_once(':') {
-        Some((name, _))
-            if secret::is_secret_header(name.trim_start_matches("-H").trim_start_matches("--header=")) =>
-        {
-            format!("{name}: {}", secret::MASK)
+    fn account(&self) -> AccountOptions {
+        AccountOptions {
+            app_id: self.app_id,
+            agent: self.agent.clone(),
+            virtual_number: self.virtual_number,
+            customer: self.to,
+            custom: self.custom.clone(),
+            extra_params: self.extra_params.clone(),
         }
-        _ => word.to_owned(),
     }
-}
 
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
+    fn rules(&self, seed: Seed) -> Rules {
+        Rules {
+            rate: self.rate,
+            speed: self.speed.0,
+            duplicate: self.duplicate,
+            race: self.race,
+            shuffle: self.shuffle,
+            late: self.late,
+            drop: self.drop,
+            seed,
+        }
     }
 }

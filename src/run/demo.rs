@@ -63,12 +63,12 @@ async fn meet((listener, plan, carrier, clock): Both, show: Show, records: bool)
     let stopping = stop(signals.clone(), fate.clone());
     let run = async {
         let summary = send::run(&plan, &carrier, clock, stopping, move |event| {
-            board.pin_patiently(Notice::Sent(event))
+            board.pin_patiently(Notice::Sent(event));
         })
         .await;
         drop(done);
-        let received = receiver.await.is_ok_and(|received| received.exit == Exit::Success);
-        if received { summary.exit } else { Exit::Failed }
+        let well_received = receiver.await.is_ok_and(|summary| summary.exit == Exit::Success);
+        if well_received { summary.exit } else { Exit::Failed }
     };
     let exit = tokio::select! {
         exit = run => exit,

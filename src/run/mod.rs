@@ -73,7 +73,7 @@ async fn stop(mut signals: Signals, mut fate: watch::Receiver<Fate>) -> Stop {
 
 async fn gone(fate: &mut watch::Receiver<Fate>) {
     if fate.wait_for(|fate| *fate != Fate::Open).await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

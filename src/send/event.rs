@@ -114,7 +114,6 @@ pub struct Summary {
     #[serde(rename = "elapsed_ms", serialize_with = "as_ms")]
     pub elapsed: Duration,
     /// The exit code.
-    #[serde(serialize_with = "code")]
     pub exit: Exit,
     /// The latency histogram's bars, for people.
     #[serde(skip)]
@@ -127,12 +126,6 @@ pub struct Summary {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 fn is_zero(n: &u64) -> bool {
     *n == 0
-}
-
-/// Serialises an exit as its code.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-pub fn code<S: serde::Serializer>(exit: &Exit, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u8(exit.code())
 }
 
 /// How a measured time is spread, in milliseconds.

@@ -66,7 +66,7 @@ fn bounded(raw: &str) -> String {
     if raw.len() <= MOST_BYTES {
         return clean(raw);
     }
-    let end = raw.floor_char_boundary(MOST_BYTES);
+    let end = (0..=MOST_BYTES).rev().find(|at| raw.is_char_boundary(*at)).unwrap_or(0);
     format!("{}{}", clean(&raw[..end]), more(raw.len() - end))
 }
 
@@ -82,13 +82,13 @@ fn text_lines(body: &[u8]) -> Vec<String> {
         }
     }
     let mut lines: Vec<String> = text.split('\n').map(|line| clean(line.trim_end_matches('\r'))).collect();
+    if lines.last().is_some_and(String::is_empty) {
+        lines.pop();
+    }
     let cut: usize = lines.drain(MOST_LINES.min(lines.len())..).map(|line| line.len() + 1).sum();
     let unseen = cut + body.len() - shown.len();
     if unseen > 0 {
         lines.push(more(unseen));
-    }
-    if lines.last().is_some_and(String::is_empty) {
-        lines.pop();
     }
     lines
 }
@@ -161,7 +161,7 @@ mod tests {
     fn only_so_much_is_shown() {
         let long = format!("{{\"a\":\"{}\",\"b\":1}}", "x".repeat(10_000));
         let text = shown(long.as_bytes());
-        assert!(text.len() < MOST_BYTES + 100 && text.contains("bytes more"), "{}", text.len());
+        assert!(text.len() < MOST_BYTES + 200 && text.contains("bytes more"), "{}", text.len());
         let many = format!("[{}1]", "1,".repeat(500));
         assert_eq!(lines(many.as_bytes(), &Theme::plain()).len(), MOST_LINES + 1);
         assert_eq!(lines("x\n".repeat(200).as_bytes(), &Theme::plain()).last().unwrap(), "… 200 bytes more");

@@ -13,6 +13,7 @@ pub mod sent;
 pub mod theme;
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write};
 
 use tokio::sync::watch;
@@ -125,11 +126,11 @@ impl Show {
         let mut text = format!("{} {error}\n", self.err_theme.paint(Role::Bad, "error:"));
         let mut cause = std::error::Error::source(error);
         while let Some(source) = cause {
-            text.push_str(&format!("  {} {source}\n", self.err_theme.paint(Role::Bad, "caused by:")));
+            let _ = writeln!(text, "  {} {source}", self.err_theme.paint(Role::Bad, "caused by:"));
             cause = source.source();
         }
         if let Some(hint) = error.hint() {
-            text.push_str(&format!("  {} {hint}\n", self.err_theme.paint(Role::Name, "hint:")));
+            let _ = writeln!(text, "  {} {hint}", self.err_theme.paint(Role::Name, "hint:"));
         }
         self.err.write(text.as_bytes());
     }

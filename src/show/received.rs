@@ -183,7 +183,7 @@ fn content(exchange: &Exchange, theme: &Theme) -> Vec<String> {
         let mut pairs = query::decode(query).pairs;
         for (name, value) in &mut pairs {
             if secret::is_secret_name(name) {
-                *value = secret::MASK.to_owned();
+                secret::MASK.clone_into(value);
             }
         }
         lines = body::pairs(&pairs, theme);

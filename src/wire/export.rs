@@ -1,5 +1,7 @@
 //! A request as other tools write it.
 
+use std::fmt::Write as _;
+
 use super::{Header, Request};
 
 /// The request as a `curl` command that sends the same bytes. `url` is the whole address, without secrets that must
@@ -47,9 +49,10 @@ fn quoted(text: &str) -> String {
             match c {
                 '\'' | '\\' => escaped.extend(['\\', c]),
                 c if crate::untrusted::disturbs(c) => {
-                    c.encode_utf8(&mut [0; 4])
-                        .bytes()
-                        .for_each(|byte| escaped.push_str(&format!("\\x{byte:02x}")));
+                    for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                        // Writing to a String cannot fail.
+                        let _ = write!(escaped, "\\x{byte:02x}");
+                    }
                 }
                 c => escaped.push(c),
             }
