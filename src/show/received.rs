@@ -143,8 +143,8 @@ fn start(cdr: &Fields) -> Option<String> {
 
 fn generation(generation: Option<Generation>) -> Option<String> {
     let words = match generation? {
-        Generation::Docs => "as documented",
-        Generation::Live => "typed as seen live",
+        Generation::Docs => "docs payload",
+        Generation::Live => "live payload",
         Generation::Legacy => "legacy payload",
     };
     Some(words.to_owned())

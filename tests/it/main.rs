@@ -4,6 +4,7 @@ mod architecture;
 mod fixtures;
 mod listening;
 mod program;
+mod readme;
 mod round_trip;
 mod sending;
 mod usage;
