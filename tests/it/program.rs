@@ -160,6 +160,18 @@ impl Ended {
         let code = self.code.map_or("none".to_owned(), |code| code.to_string());
         format!("exit {code}\n--- stdout\n{}--- stderr\n{}", self.stdout, self.stderr)
     }
+
+    /// The same without what differs from run to run: ports, times of day, durations, rates.
+    pub fn masked(&self) -> String {
+        masked(&self.whole())
+    }
+
+    /// Checks the exit code, and shows everything if it is another.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{}", self.whole());
+        self
+    }
 }
 
 /// A listener that is ready, and where it listens.
@@ -178,13 +190,76 @@ pub fn listener(arguments: &[&str]) -> Listener {
     Listener { url: ready["url"].as_str().expect("a URL").to_owned(), running }
 }
 
+/// Replaces what differs from run to run: ports by `PORT`, times of day by `TIME`, durations by `T`, rates by `N/s`.
+pub fn masked(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
+        let (before, from) = rest.split_at(start);
+        out.push_str(before);
+        let length =
+            from.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ':')).unwrap_or(from.len());
+        let (number, after) = from.split_at(length);
+        rest = after;
+        let unit = [" µs", " ms", " s"].into_iter().find(|unit| {
+            after.strip_prefix(unit).is_some_and(|next| !next.starts_with(|c: char| c.is_alphanumeric()))
+        });
+        if out.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_')) {
+            out.push_str(number);
+        } else if let Some(unit) = unit {
+            rest = &after[unit.len()..];
+            // In a table the width of the column stays.
+            let column = out.len() - out.trim_end_matches(' ').len() > 1;
+            out.truncate(if column { out.trim_end_matches(' ').len() } else { out.len() });
+            out.push_str(if column { "       T" } else { "T" });
+        } else if after.starts_with("/s") && number.contains('.') {
+            out.push('N');
+        } else if number.starts_with("127.0.0.1:") {
+            out.push_str("127.0.0.1:PORT");
+            out.push_str(if number.ends_with(':') { ":" } else { "" });
+        } else if number.len() == "09:12:31.402".len() && number.matches(':').count() == 2 {
+            out.push_str("TIME");
+        } else {
+            out.push_str(number);
+        }
+    }
+    out + rest
+}
+
 /// A stub that answers every connection with the same bytes and closes: it shares no code with the program.
-pub fn stub(answer: &'static str) -> String {
+pub fn stub(answer: impl Into<String>) -> String {
+    stub_in_turn([answer.into()])
+}
+
+/// A stub that gives these answers in turn, a connection each, and the last one ever after.
+pub fn stub_in_turn<S: Into<String>>(answers: impl IntoIterator<Item = S>) -> String {
+    let mut answers = answers.into_iter().map(Into::into).collect::<Vec<String>>().into_iter().peekable();
+    visited(move || {
+        let answer = answers.next().unwrap_or_default();
+        if answers.peek().is_none() {
+            answers = vec![answer.clone()].into_iter().peekable();
+        }
+        Some(answer)
+    })
+}
+
+/// A stub that reads requests and never answers.
+pub fn silent_stub() -> String {
+    visited(|| None)
+}
+
+/// Reads one request from every connection and answers it; without an answer the connection stays open.
+fn visited(mut answer: impl FnMut() -> Option<String> + Send + 'static) -> String {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", socket.local_addr().expect("an address"));
     thread::spawn(move || {
+        let mut open = Vec::new();
         for stream in socket.incoming() {
             let Ok(mut stream) = stream else { break };
+            let Some(answer) = answer() else {
+                open.push(stream);
+                continue;
+            };
             thread::spawn(move || {
                 read_request(&mut stream);
                 let _ = stream.write_all(answer.as_bytes());
@@ -192,6 +267,56 @@ pub fn stub(answer: &'static str) -> String {
         }
     });
     url
+}
+
+/// An address where nothing listens: it was free a moment ago.
+pub fn nobody() -> String {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    format!("http://{}", socket.local_addr().expect("an address"))
+}
+
+/// An HTTP answer with a body of this content type.
+pub fn answer(status: &str, headers: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+}
+
+/// Says something to the receiver at `url` over a bare connection, and gives what comes back until it closes.
+#[track_caller]
+pub fn say(url: &str, bytes: impl AsRef<[u8]>) -> String {
+    let address = url.strip_prefix("http://").expect("a plain URL");
+    let mut stream = std::net::TcpStream::connect(address).expect("a connection");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
+    stream.write_all(bytes.as_ref()).expect("written");
+    let mut answer = Vec::new();
+    // A receiver that hangs up may reset the connection: what came before counts.
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Posts a body to `/webhook/cdr` over a bare connection, and gives the answer.
+#[track_caller]
+pub fn post(url: &str, headers: &str, body: impl AsRef<[u8]>) -> String {
+    let body = body.as_ref();
+    let mut bytes = format!(
+        "POST /webhook/cdr HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
+    bytes.extend_from_slice(body);
+    say(url, bytes)
+}
+
+/// The same with `Content-Type: application/json`.
+#[track_caller]
+pub fn post_json(url: &str, body: impl AsRef<[u8]>) -> String {
+    post(url, "Content-Type: application/json\r\n", body)
+}
+
+/// A payload of `fixtures/`.
+#[track_caller]
+pub fn fixture(name: &str) -> Vec<u8> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
+    std::fs::read(path).expect("a fixture")
 }
 
 /// Reads one request whose body is announced by its length.
