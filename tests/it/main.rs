@@ -1,6 +1,8 @@
 //! The program from outside: its binary, its exit codes, its two streams. And the house rules, read from the sources.
 
+mod answering;
 mod architecture;
+mod blocks;
 mod fixtures;
 mod listening;
 mod program;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -50,6 +50,19 @@ impl Program {
         self
     }
 
+    /// Gives standard output another place than the test.
+    pub fn stdout(mut self, place: impl Into<Stdio>) -> Self {
+        self.command.stdout(place);
+        self
+    }
+
+    /// Standard output is a pipe whose reader has gone, as after `| head`.
+    pub fn unread(self) -> Self {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        self.stdout(writer)
+    }
+
     /// Runs to the end.
     #[track_caller]
     pub fn run(self) -> Ended {
@@ -63,24 +76,21 @@ impl Program {
         if let (Some(bytes), Some(mut stdin)) = (self.input, child.stdin.take()) {
             thread::spawn(move || stdin.write_all(&bytes));
         }
-        let stdout = child.stdout.take().expect("a pipe");
-        let mut stderr = child.stderr.take().expect("a pipe");
-        let (said, talk) = mpsc::channel();
-        thread::spawn(move || {
-            let mut text = String::new();
-            let _ = stderr.read_to_string(&mut text);
-            let _ = said.send(text);
-        });
-        Running { child, lines: lines(stdout), talk, seen: String::new() }
+        let talk = lines(child.stderr.take().expect("a pipe"));
+        let lines = child.stdout.take().map_or_else(|| mpsc::channel().1, lines);
+        // The pipes that were made for the child alone must not stay open here.
+        drop(self.command);
+        Running { child, lines, talk, seen: String::new(), heard: String::new() }
     }
 }
 
-fn lines(stdout: ChildStdout) -> mpsc::Receiver<String> {
+/// The lines of a stream, read in the background.
+fn lines(stream: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
     let (send, lines) = mpsc::channel();
     thread::spawn(move || {
-        let mut stdout = BufReader::new(stdout);
+        let mut stream = BufReader::new(stream);
         let mut line = Vec::new();
-        while stdout.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+        while stream.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
             let text = String::from_utf8(std::mem::take(&mut line)).expect("output is UTF-8");
             if send.send(text).is_err() {
                 break;
@@ -96,6 +106,7 @@ pub struct Running {
     lines: mpsc::Receiver<String>,
     talk: mpsc::Receiver<String>,
     seen: String,
+    heard: String,
 }
 
 impl Running {
@@ -114,6 +125,14 @@ impl Running {
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
     }
 
+    /// The next line of standard error.
+    #[track_caller]
+    pub fn talk(&mut self) -> String {
+        let line = self.talk.recv_timeout(DEADLINE).expect("another line in time");
+        self.heard.push_str(&line);
+        line
+    }
+
     /// Sends a signal, as a person's Ctrl-C would.
     #[cfg(unix)]
     pub fn signal(&self, name: &str) {
@@ -124,13 +143,22 @@ impl Running {
     /// Waits for the end.
     #[track_caller]
     pub fn end(mut self) -> Ended {
-        let talk = self.talk.recv_timeout(DEADLINE);
-        let stderr = talk.unwrap_or_else(|_| panic!("no end in time; so far:\n{}", self.seen));
-        while let Ok(line) = self.lines.recv_timeout(DEADLINE) {
-            self.seen.push_str(&line);
-        }
+        collect(&self.talk, &mut self.heard);
+        collect(&self.lines, &mut self.seen);
         let code = self.child.wait().expect("an exit status").code();
-        Ended { code, stdout: std::mem::take(&mut self.seen), stderr }
+        Ended { code, stdout: std::mem::take(&mut self.seen), stderr: std::mem::take(&mut self.heard) }
+    }
+}
+
+/// Takes what is left of a stream, until it ends.
+#[track_caller]
+fn collect(lines: &mpsc::Receiver<String>, text: &mut String) {
+    loop {
+        match lines.recv_timeout(DEADLINE) {
+            Ok(line) => text.push_str(&line),
+            Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("no end in time; so far:\n{text}"),
+        }
     }
 }
 
@@ -224,6 +252,24 @@ pub fn masked(text: &str) -> String {
         }
     }
     out + rest
+}
+
+/// Starts `listen` for people on any free port, and waits until it is ready.
+#[track_caller]
+pub fn pretty_listener(arguments: &[&str]) -> Listener {
+    ready(program(["listen", "--port", "0"].iter().chain(arguments)))
+}
+
+/// Starts a listener that talks to people, and waits until it is ready.
+#[track_caller]
+pub fn ready(program: Program) -> Listener {
+    let mut running = program.start();
+    loop {
+        let line = running.talk();
+        if let Some(url) = line.strip_prefix("listening on ") {
+            return Listener { url: url.trim_end().to_owned(), running };
+        }
+    }
 }
 
 /// A stub that answers every connection with the same bytes and closes: it shares no code with the program.
