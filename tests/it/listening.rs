@@ -181,6 +181,7 @@ fn a_reader_that_has_gone_is_a_quiet_success() {
 #[test]
 fn a_full_disk_is_a_failure_with_a_line() {
     let full = std::fs::File::options().write(true).open("/dev/full").expect("a device");
-    let ended = program(["listen", "--port", "0", "--format", "ndjson"]).stdout(full).run().expect(1);
+    let ended =
+        program(["listen", "--port", "0", "--format", "ndjson", "--quiet"]).stdout(full).run().expect(1);
     insta::assert_snapshot!(ended.stderr, @"error: cannot write the output: No space left on device (os error 28)");
 }
