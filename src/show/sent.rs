@@ -43,7 +43,7 @@ pub fn delivery(delivery: &Delivery, theme: &Theme, verbose: bool) -> String {
     } else {
         out.push('\n');
         let why = delivery.why.as_deref().filter(|_| last.failure.is_none());
-        if let Some(why) = why.filter(|why| !why.starts_with("answered ")) {
+        if let Some(why) = why.filter(|why| last.status.is_none_or(|status| *why != said_already(status))) {
             let _ = writeln!(out, "    {}", theme.paint(Role::Bad, &clean(why)));
         }
         if verbose && let Some(response) = &last.response {
@@ -73,6 +73,11 @@ fn what(delivery: &Delivery) -> String {
         words.push(format!("copy {}", delivery.copy));
     }
     words.join(" ")
+}
+
+/// The reason that the line of a delivery gives by itself.
+fn said_already(status: u16) -> String {
+    format!("answered {}", status_words(status))
 }
 
 /// `200 OK · 1.4 ms`, or what went wrong, after how many attempts.
