@@ -35,7 +35,7 @@ pub fn delivery(delivery: &Delivery, theme: &Theme, verbose: bool) -> String {
         out.push('\n');
         return out;
     };
-    let _ = write!(out, "  {}", result(last, delivery.ok, theme));
+    let _ = write!(out, "  {}", result(delivery, last, theme));
     let reply = reply(last, theme, if verbose { usize::MAX } else { LINES_OF_A_REPLY });
     if delivery.ok && !verbose && reply.len() == 1 && reply[0].chars().count() <= 24 {
         let _ = write!(out, " {}", theme.paint(Role::Faint, &format!("· {}", reply[0])));
@@ -81,8 +81,12 @@ fn said_already(status: u16) -> String {
 }
 
 /// `200 OK · 1.4 ms`, or what went wrong, after how many attempts.
-fn result(last: &Attempt, ok: bool, theme: &Theme) -> String {
-    let role = if ok { Role::Good } else { Role::Bad };
+fn result(delivery: &Delivery, last: &Attempt, theme: &Theme) -> String {
+    let attempts = match delivery.attempts.len() {
+        0 | 1 => String::new(),
+        n => format!(" · attempt {n}"),
+    };
+    let role = if delivery.ok { Role::Good } else { Role::Bad };
     let text = match (&last.failure, last.status) {
         (Some(failure), _) => clean(&failure.text),
         (None, Some(status)) => status_words(status),
@@ -91,7 +95,7 @@ fn result(last: &Attempt, ok: bool, theme: &Theme) -> String {
     format!(
         "{} {}",
         theme.paint(role, &text),
-        theme.paint(Role::Faint, &format!("· {}", humane(last.latency)))
+        theme.paint(Role::Faint, &format!("· {}{attempts}", humane(last.latency)))
     )
 }
 
