@@ -208,7 +208,7 @@ pub fn hints(statuses: &BTreeSet<u16>, failures: &BTreeSet<FailureKind>, get: bo
             FailureKind::Timeout => Some("the handler took too long: answer first and work afterwards, or allow more with --timeout"),
             FailureKind::Dns => Some("the host is not known: is it spelled right?"),
             FailureKind::Tls => Some("the certificate is not trusted: --cacert FILE trusts one, -k trusts any; a local handler usually speaks http://"),
-            FailureKind::Closed => Some("the handler hung up without an answer: look for a crash in its log"),
+            FailureKind::Closed => Some("the handler hung up before its answer was whole: look for a crash in its log"),
             FailureKind::NotHttp => Some("what answers there does not speak HTTP: is the port right, and should it be https://?"),
             FailureKind::Redirect => Some("TeleCMI is not known to follow redirects: register the final address"),
             FailureKind::Other => None,
