@@ -221,9 +221,10 @@ impl Show {
 
     fn finished(&mut self, summary: &send::event::Summary) {
         self.progress.finish();
+        let sums_up = summary.deliveries != 1 || summary.exit.code() > 1;
         if self.voice.ndjson {
             self.out.write_unflushed(&record::line("summary", summary));
-        } else if summary.deliveries != 1 || summary.exit.code() > 1 {
+        } else if sums_up {
             let text = sent::summary(summary, &self.out_theme);
             self.data(&text);
         }
@@ -234,7 +235,7 @@ impl Show {
         }
         if let (Some(command), Some(started)) = (&self.command, &self.started)
             && !self.voice.ndjson
-            && (summary.deliveries > 1 || summary.failed > 0)
+            && (sums_up || summary.failed > 0)
         {
             let text = format!("repeat: {command} --seed {} --at {}", started.seed, started.at);
             self.remark(&text);
