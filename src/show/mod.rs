@@ -229,6 +229,10 @@ impl Show {
             self.data(&text);
         }
         self.flush();
+        if *self.out.fate().borrow() != Fate::Open {
+            // Whoever stopped reading wants no advice either.
+            return;
+        }
         for hint in sent::hints(&self.trouble.0, &self.trouble.1, self.trouble.2) {
             let text = format!("{} {hint}\n", self.err_theme.paint(Role::Name, "hint:"));
             self.talk(&text);
