@@ -129,7 +129,7 @@ fn title(body: &[u8]) -> Option<String> {
 /// The last lines of a run: what came of it, how long answers took.
 #[must_use]
 pub fn summary(summary: &Summary, theme: &Theme) -> String {
-    let mut out = String::from("\n");
+    let mut out = String::from(if summary.deliveries == 0 { "" } else { "\n" });
     let outcome = match (summary.exit, summary.failed) {
         (Exit::Interrupted | Exit::Terminated, _) => theme.paint(Role::Bad, &interrupted(summary)),
         (_, 0) => theme.paint(Role::Good, &format!("{} delivered", summary.ok)),
