@@ -3,8 +3,11 @@
 mod answering;
 mod architecture;
 mod blocks;
+mod content;
+mod failing;
 mod fixtures;
 mod listening;
+mod pacing;
 mod program;
 mod round_trip;
 mod sending;

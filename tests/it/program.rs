@@ -237,7 +237,8 @@ pub fn masked(text: &str) -> String {
         } else if let Some(unit) = unit {
             rest = &after[unit.len()..];
             // In a table the width of the column stays.
-            let column = out.len() - out.trim_end_matches(' ').len() > 1;
+            let row = out.rsplit('\n').next().is_some_and(|line| line.starts_with("lat"));
+            let column = row || out.len() - out.trim_end_matches(' ').len() > 1;
             out.truncate(if column { out.trim_end_matches(' ').len() } else { out.len() });
             out.push_str(if column { "       T" } else { "T" });
         } else if after.starts_with("/s") && number.contains('.') {
