@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::program::{Ended, answer, fixture, listener, program, stub};
+use super::peers::{answer, stub};
+use super::program::{Ended, fixture, listener, program};
 use super::sending::FIXED;
 
 /// Prints what would go, as JSON.
@@ -170,6 +171,7 @@ fn a_command_for_curl_is_printed() {
 
 #[cfg(unix)]
 #[test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn the_command_for_curl_sends_the_same_bytes() {
     use std::process::Command;
     if Command::new("curl").arg("--version").output().is_err() {

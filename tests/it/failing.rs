@@ -1,6 +1,7 @@
 //! What a sender says of handlers that do not do well: one snapshot a way to fail.
 
-use super::program::{answer, listener, masked, nobody, program, silent_stub, stub, stub_in_turn};
+use super::peers::{answer, nobody, silent_stub, stub, stub_in_turn};
+use super::program::{listener, masked, program};
 use super::sending::send;
 
 /// Exit code and both streams of one delivery that fails.

@@ -1,6 +1,7 @@
 //! How a listener starts and ends: the ready line, the wanted number, time, signals, ports, and where its output goes.
 
-use super::program::{fixture, listener, post_json, pretty_listener, program, say};
+use super::peers::{post_json, say};
+use super::program::{fixture, listener, pretty_listener, program};
 
 /// Sends the two documented CDRs, which are the legs of one call.
 fn send_both_legs(url: &str) {
@@ -80,7 +81,6 @@ fn time_before_the_number_is_124() {
 mod signals {
     use std::io::{Read as _, Write as _};
     use std::net::TcpStream;
-    use std::time::{Duration, Instant};
 
     use crate::program::{listener, pretty_listener};
 
@@ -123,10 +123,9 @@ mod signals {
         listener.running.signal("-INT");
         // It has heard the first signal when it takes no more connections; the sender still holds it up.
         while TcpStream::connect(&address).is_ok() {}
-        let second = Instant::now();
         listener.running.signal("-INT");
+        // With one signal alone it would have waited for the sender, and ended with 0.
         listener.running.end().expect(130);
-        assert!(second.elapsed() < Duration::from_secs(2), "{:?}", second.elapsed());
     }
 }
 

@@ -1,6 +1,6 @@
 //! When deliveries leave and how often: rates, gaps, copies, mischief, and the end of it.
 
-use super::program::{answer, stub};
+use super::peers::{answer, stub};
 use super::sending::{received, send};
 
 #[test]

@@ -1,6 +1,7 @@
 //! What a sender says of a run, for people and for programs, and what it never says.
 
-use super::program::{Ended, answer, listener, masked, nobody, program, silent_stub, stub, stub_in_turn};
+use super::peers::{answer, nobody, silent_stub, stub, stub_in_turn};
+use super::program::{Ended, listener, masked, program};
 
 /// What every run here is told, so that its output is always the same.
 pub const FIXED: [&str; 5] = ["send", "--seed", "7", "--at", "2026-11-22T09:00:00Z"];

@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::program::{Ended, nobody, program};
+use super::peers::nobody;
+use super::program::{Ended, program};
 
 /// Runs `send` to an address where nothing listens. Had anything been sent, there would be an exit code of 1.
 #[track_caller]
