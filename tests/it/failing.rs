@@ -134,6 +134,7 @@ fn a_plain_handler_does_not_speak_tls() {
     let listener = listener(&["--timeout", "20s"]);
     let ended = send(&listener.url.replace("http://", "https://"), &["--insecure"]).expect(1);
     assert!(ended.stderr.contains("warning: --insecure: any certificate is accepted"), "{}", ended.whole());
+    assert!(ended.stderr.contains("hint: does it speak TLS at all?"), "{}", ended.whole());
     insta::assert_snapshot!(masked(&ended.stdout), @"✗ #1 POST agent-no-answer a missed  the peer closed the connection during the TLS handshake · T");
 }
 
