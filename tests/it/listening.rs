@@ -160,6 +160,21 @@ fn an_address_open_to_the_network_is_warned_about_once() {
 }
 
 #[test]
+fn connections_that_bring_no_request_are_counted_and_told_with_a_hint() {
+    let mut listener = listener(&["--count", "1", "--timeout", "20s"]);
+    // The beginning of a TLS handshake, and of HTTP/2.
+    say(&listener.url, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03");
+    let line = listener.running.talk();
+    assert!(line.ends_with(": looks like TLS: use http://\n"), "{line}");
+    say(&listener.url, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    post_json(&listener.url, fixture("docs-leg-a.json"));
+    let ended = listener.running.end().expect(0);
+    assert!(ended.stderr.contains("looks like HTTP/2: use HTTP/1.1"), "{}", ended.stderr);
+    let summary = &ended.records_of("summary")[0];
+    assert_eq!((&summary["malformed"], &summary["exchanges"]), (&2.into(), &1.into()));
+}
+
+#[test]
 fn quiet_leaves_only_the_data() {
     let ended = program(["listen", "--port", "0", "--timeout", "10ms", "--quiet"]).run().expect(0);
     assert_eq!(ended.stderr, "");

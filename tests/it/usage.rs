@@ -138,7 +138,7 @@ fn values_of_the_listener_that_cannot_be_read_are_named() {
         (&["--delay", "5"], "expected a number with a unit"),
         (&["--max-body", "1.5MiB"], "expected a size like 64KiB, 1MiB or a number of bytes"),
         (&["--header-timeout", "5"], "expected a number with a unit"),
-        (&["--body-timeout", "0"], "need more than no time at all"),
+        (&["--body-timeout", "0"], "expected more than no time at all"),
         (&["--count", "0"], "0 is not in 1.."),
         (&["--timeout", "0"], "expected more than no time at all"),
         (&["--seed", "x"], "--seed"),
