@@ -98,14 +98,14 @@ fn the_handler_hangs_up() {
 
 #[test]
 fn the_handler_does_not_answer() {
-    insta::assert_snapshot!(failed(&silent_stub(), &["--timeout", "50ms"]), @"
+    insta::assert_snapshot!(failed(&silent_stub(), &["--timeout", "500ms"]), @"
     exit 1
     --- stdout
     ✗ #1 POST agent-no-answer a missed  no answer within T · T
     --- stderr
     sending 1 delivery to http://127.0.0.1:PORT/webhook/cdr · seed 7
     hint: the handler took too long: answer first and work afterwards, or allow more with --timeout
-    repeat: telecmi-cdr send --url http://127.0.0.1:PORT/webhook/cdr --timeout 50ms --seed 7 --at 2026-11-22T09:00:00.000Z
+    repeat: telecmi-cdr send --url http://127.0.0.1:PORT/webhook/cdr --timeout 500ms --seed 7 --at 2026-11-22T09:00:00.000Z
     ");
 }
 

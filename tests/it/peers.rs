@@ -3,6 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Mutex;
 use std::thread;
 
 use super::program::DEADLINE;
@@ -50,10 +51,14 @@ fn visited(mut answer: impl FnMut() -> Option<String> + Send + 'static) -> Strin
     url
 }
 
-/// An address where nothing listens: it was free a moment ago.
+/// An address where nothing listens, and where no other test will: a connection of ours holds the port.
 pub fn nobody() -> String {
+    static HELD: Mutex<Vec<(TcpListener, TcpStream)>> = Mutex::new(Vec::new());
     let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
-    format!("http://{}", socket.local_addr().expect("an address"))
+    let stream = TcpStream::connect(socket.local_addr().expect("an address")).expect("a connection");
+    let url = format!("http://{}", stream.local_addr().expect("an address"));
+    HELD.lock().expect("a lock").push((socket, stream));
+    url
 }
 
 /// An HTTP answer with a body of this content type.
