@@ -1,6 +1,7 @@
 //! What a person at the receiver sees: one block a request.
 
-use super::program::{fixture, masked, post_json, pretty_listener, program, say};
+use super::peers::{post_json, say};
+use super::program::{fixture, masked, pretty_listener, program};
 
 /// The block that a listener shows for one exchange with it.
 #[track_caller]
