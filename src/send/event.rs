@@ -36,8 +36,9 @@ pub struct Started {
     pub planned: Option<u64>,
 }
 
+/// Serialises a seed as its number.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-fn seed_number<S: serde::Serializer>(seed: &Seed, serializer: S) -> Result<S::Ok, S::Error> {
+pub fn seed_number<S: serde::Serializer>(seed: &Seed, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(seed.0)
 }
 
