@@ -1,13 +1,14 @@
 //! What can stop a run, and the ways a run may end.
 //!
 //! A refused delivery, a payload that departs from the schema, a failed forward are *outcomes*: data, told and
-//! counted, never an [`Error`]. An `Error` is what keeps a mode from doing its work at all.
+//! counted, never an `Error`. An `Error` is what keeps a mode from doing its work at all.
 
 use std::path::PathBuf;
 
+use serde::{Serialize, Serializer};
 use thiserror::Error;
 
-/// What stops a run. Each variant names the address, path or line; [`Error::hint`] says what to do next.
+/// What stops a run. Each variant names the address, path or line; `hint` says what to do next.
 #[derive(Debug, Error)]
 pub enum Error {
     /// The options contradict one another in a way that only shows when they are put together.
@@ -109,6 +110,13 @@ impl Exit {
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }
+    }
+}
+
+/// As the number the shell sees.
+impl Serialize for Exit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(self.code())
     }
 }
 

@@ -211,6 +211,7 @@ impl Scanner<'_> {
                 None => return Err((start, "a string without its closing quote")),
                 Some(b'"') => break,
                 Some(b'\\') => self.escape()?,
+                Some(b'\n' | b'\r') => return Err((self.at, "a line break inside a string")),
                 Some(0..=0x1f) => return Err((self.at, "a control character inside a string")),
                 Some(_) => self.at += 1,
             }
@@ -230,8 +231,8 @@ impl Scanner<'_> {
     }
 
     fn number(&mut self) -> Result<(), Trouble> {
-        let start = self.at;
         const WRONG: &str = "a number that JSON does not allow";
+        let start = self.at;
         if self.bytes[self.at] == b'-' {
             self.at += 1;
         }
@@ -402,7 +403,7 @@ mod tests {
             ("{\"a\" 1}", "expected a colon after the name at line 1 column 6"),
             ("01", "a number that JSON does not allow at line 1 column 1"),
             ("1.", "a number that JSON does not allow at line 1 column 1"),
-            ("\"a\nb\"", "a control character inside a string at line 1 column 3"),
+            ("\"a\nb\"", "a line break inside a string at line 1 column 3"),
             ("\"\\x\"", "an escape that JSON does not have at line 1 column 2"),
             ("\"é", "a string without its closing quote at line 1 column 1"),
             ("{\"a\":1", "the text ends in the middle of a value at line 1 column 7"),

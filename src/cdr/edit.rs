@@ -74,7 +74,9 @@ mod tests {
 
     fn edited(edits: &[Edit]) -> Value {
         let mut fields = json!({"to": 1, "leg": "a", "status": "missed"}).as_object().cloned().unwrap();
-        edits.iter().for_each(|edit| edit.apply(&mut fields));
+        for edit in edits {
+            edit.apply(&mut fields);
+        }
         Value::Object(fields)
     }
 

@@ -48,7 +48,7 @@ impl CallId {
     #[must_use]
     pub fn new(time: Moment, serial: u64, server: MediaServer) -> Self {
         let ticks = u16::try_from(serial % TICKS_PER_MS).unwrap_or(0);
-        let turns = u16::try_from(serial / TICKS_PER_MS & 0x3fff).unwrap_or(0);
+        let turns = u16::try_from((serial / TICKS_PER_MS) & 0x3fff).unwrap_or(0);
         Self {
             time,
             tick: ticks,
@@ -118,6 +118,12 @@ pub fn cmiuuid<R: Rng>(chance: &mut R) -> String {
     let mut bytes = [0; 16];
     chance.fill_bytes(&mut bytes);
     uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
+}
+
+/// Whether a text has the form of a UUID, of whatever version.
+#[must_use]
+pub fn is_uuid(text: &str) -> bool {
+    uuid::Uuid::try_parse(text).is_ok()
 }
 
 /// A `request_id`: 43 characters of `[0-9A-Za-z]`, the length of a 256-bit token in base 62. \[calc\]

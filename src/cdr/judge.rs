@@ -156,7 +156,10 @@ fn bracketed(name: &str) -> Option<(&str, &str)> {
 
 /// The text of a query parameter with its documented type given back, if it is written as that type would be.
 fn restored(name: &str, text: &str) -> Value {
-    let same = |value: Value| (value.to_string() == text).then_some(value);
+    let same = |value: Value| {
+        let written = value.to_string();
+        (written == text).then_some(value)
+    };
     match schema::documented(name).map(|field| field.shape) {
         Some(Shape::Number) => text.parse::<u64>().ok().map(Value::from).and_then(same),
         Some(Shape::Boolean) => text.parse::<bool>().ok().map(Value::from),
@@ -318,7 +321,7 @@ mod tests {
     use super::*;
     use crate::cdr::account::{Account, AccountOptions};
     use crate::cdr::edit::Edit;
-    use crate::cdr::story::{CATALOGUE, CallIds, CallsAt, Choice, Setting, tell};
+    use crate::cdr::story::{CATALOGUE, CallIds, Choice, Setting, tell};
     use crate::cdr::{Outcome, Payload, Shape as Typing};
     use crate::clock::Moment;
     use crate::seed::Seed;
@@ -329,7 +332,7 @@ mod tests {
             account: Account::new(&AccountOptions::default(), Seed(seed)),
             shape,
             call_ids,
-            calls_at: CallsAt::Start(Moment::from_epoch_ms(1_795_338_000_000).unwrap()),
+            at: Moment::from_epoch_ms(1_795_338_000_000).unwrap(),
             seed: Seed(seed),
         }
     }

@@ -231,19 +231,10 @@ pub struct Setting {
     pub shape: Shape,
     /// How many `call_id`s a call has.
     pub call_ids: CallIds,
-    /// What the calls are dated from.
-    pub calls_at: CallsAt,
+    /// When every call of the run starts, which is the `time` of its CDRs.
+    pub at: Moment,
     /// The seed.
     pub seed: Seed,
-}
-
-/// What the calls are dated from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CallsAt {
-    /// Every call starts at this time.
-    Start(Moment),
-    /// Every call's first leg has just ended at this time: it started as long before as it rang.
-    JustEnded(Moment),
 }
 
 /// One CDR of a story, and how long after the one before it is told.
@@ -336,7 +327,6 @@ struct Call<'a> {
     request_id: String,
     /// How long the leg rang that ended the call.
     ring: Duration,
-    start: Moment,
 }
 
 impl<'a> Call<'a> {
@@ -345,11 +335,7 @@ impl<'a> Call<'a> {
         let customer = setting.account.customer(&mut chance);
         let request_id = ids::request_id(&mut chance);
         let ring = Duration::from_millis(chance.random_range(10_000..60_000));
-        let start = match setting.calls_at {
-            CallsAt::Start(start) => start,
-            CallsAt::JustEnded(end) => end.before(ring),
-        };
-        Self { setting, chance, serial: n, customer, request_id, ring, start }
+        Self { setting, chance, serial: n, customer, request_id, ring }
     }
 
     fn tell(&mut self, rings: &[Ring], click2call: bool) -> Vec<Told> {
@@ -365,9 +351,9 @@ impl<'a> Call<'a> {
         // Legs of one call start together \[seen\]; only a second ring of the same phone starts later.
         let time = match ring.follows {
             Follows::NextRing => {
-                self.start.after(Duration::from_millis(self.chance.random_range(2_000..5_000)))
+                self.setting.at.after(Duration::from_millis(self.chance.random_range(2_000..5_000)))
             }
-            Follows::First | Follows::AtOnce => self.start,
+            Follows::First | Follows::AtOnce => self.setting.at,
         };
         let (outcome, hangup_reason) = match ring.end {
             End::RangOut => (Outcome::Missed, HangupReason::RecvCancel),
@@ -406,7 +392,7 @@ impl<'a> Call<'a> {
             CallIds::Shared => 0,
             CallIds::PerLeg => leg,
         };
-        CallId::new(self.start, self.serial * 4 + own, self.setting.account.server).to_string()
+        CallId::new(self.setting.at, self.serial * 4 + own, self.setting.account.server).to_string()
     }
 
     fn custom(&self) -> String {
@@ -423,7 +409,7 @@ impl<'a> Call<'a> {
             to: self.customer,
             cmiuuid: ids::cmiuuid(&mut self.chance),
             user: self.setting.account.user.clone(),
-            time: self.start,
+            time: self.setting.at,
         }
     }
 }
@@ -440,7 +426,7 @@ mod tests {
             account: Account::new(&AccountOptions::default(), Seed(7)),
             shape,
             call_ids,
-            calls_at: CallsAt::Start("2026-11-22T09:00:00Z".parse().unwrap()),
+            at: "2026-11-22T09:00:00Z".parse().unwrap(),
             seed: Seed(7),
         }
     }

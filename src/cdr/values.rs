@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::remark::{Code, Remark};
 use super::schema::{Field, Shape};
-use super::{Fields, HangupReason};
+use super::{Fields, HangupReason, ids};
 
 /// The remark that one documented field's value deserves, if any.
 #[must_use]
@@ -65,7 +65,7 @@ fn odd_text(name: &str, text: &str, fields: &Fields) -> Option<String> {
         "hangup_reason" => odd_hangup_reason(text, fields),
         "virtual_number" => odd_digits(text),
         "user" => odd_user(text, fields),
-        "cmiuuid" if !is_uuid(text) => expected("documented is a UUID"),
+        "cmiuuid" if !ids::is_uuid(text) => expected("documented is a UUID"),
         "extra_params" if serde_json::from_str::<Value>(text).is_err() => Some("not JSON text".to_owned()),
         "click_to_call" if text != "true" => expected("documented is `true`"),
         _ => None,
@@ -101,15 +101,11 @@ fn odd_user(text: &str, fields: &Fields) -> Option<String> {
         return Some(format!("`{text}`; documented is <extension>_<appid>"));
     }
     match fields.get("appid") {
-        Some(Value::Number(appid)) if appid.to_string() != app_id => {
+        Some(Value::Number(appid)) if appid.as_u64().is_some_and(|appid| appid.to_string() != app_id) => {
             Some(format!("`{text}` names another account than appid {appid}"))
         }
         _ => None,
     }
-}
-
-fn is_uuid(text: &str) -> bool {
-    uuid::Uuid::try_parse(text).is_ok()
 }
 
 /// The longest telephone number there is, E.164: fifteen digits.

@@ -63,7 +63,7 @@ impl Delay {
             return self.least;
         }
         let share = seed.chance(Purpose::Delay, n).random_range(0.0..=1.0);
-        self.least + (self.most - self.least).mul_f64(share)
+        self.least + self.most.saturating_sub(self.least).mul_f64(share)
     }
 }
 

@@ -65,13 +65,7 @@ pub struct Summary {
     /// Why the run ended.
     pub ending: Ending,
     /// The exit code.
-    #[serde(serialize_with = "code")]
     pub exit: Exit,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-fn code<S: serde::Serializer>(exit: &Exit, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u8(exit.code())
 }
 
 /// Why a listener stopped.

@@ -181,7 +181,13 @@ mod tests {
         changed.insert("status".to_owned(), "answered".into());
         let said =
             told(&[("POST", b.clone()), ("POST", a), ("POST", b.clone()), ("GET", b), ("POST", changed)]);
-        insta::assert_snapshot!(said.join("\n"), @"");
+        insta::assert_snapshot!(said.join("\n"), @"
+
+        leg a of the call of #1
+        duplicate of #1, 2.40 s later, identical !Duplicate
+        the CDR of #3 again, by GET after 1.20 s
+        same ids as #4, different body !Conflict
+        ");
     }
 
     #[test]
@@ -193,7 +199,13 @@ mod tests {
         let its_leg = cdr("5", "", "d", "a");
         let said =
             told(&[("POST", first), ("POST", real), ("POST", other), ("POST", softphone), ("POST", its_leg)]);
-        insta::assert_snapshot!(said.join("\n"), @"");
+        insta::assert_snapshot!(said.join("\n"), @"
+
+        another ring of leg a of the call of #1
+        same call_id as #2, but another request_id: another call
+
+        leg a of the call of #4
+        ");
     }
 
     #[test]

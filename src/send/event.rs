@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::source::Scenario;
 use crate::cdr::Fields;
+use crate::clock::Moment;
 use crate::error::Exit;
 use crate::seed::Seed;
 use crate::wire::FailureKind;
@@ -29,6 +30,8 @@ pub struct Started {
     /// What the whole run follows from.
     #[serde(serialize_with = "seed_number")]
     pub seed: Seed,
+    /// When the calls start, from which and the seed all bytes follow.
+    pub at: Moment,
     /// Where it goes, secrets masked.
     pub url: String,
     /// How many deliveries there will be, if that is known.
@@ -112,7 +115,6 @@ pub struct Summary {
     #[serde(rename = "elapsed_ms", serialize_with = "as_ms")]
     pub elapsed: Duration,
     /// The exit code.
-    #[serde(serialize_with = "code")]
     pub exit: Exit,
     /// The latency histogram's bars, for people.
     #[serde(skip)]
@@ -125,12 +127,6 @@ pub struct Summary {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 fn is_zero(n: &u64) -> bool {
     *n == 0
-}
-
-/// Serialises an exit as its code.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-pub fn code<S: serde::Serializer>(exit: &Exit, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u8(exit.code())
 }
 
 /// How a measured time is spread, in milliseconds.

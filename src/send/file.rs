@@ -31,7 +31,7 @@ pub fn read(bytes: &[u8], name: &str) -> Result<Holding, Error> {
     let mut holding = Holding::default();
     match json::document(text.as_bytes()) {
         Ok(document) => {
-            holding.items = document_items(text, &document).map_err(|what| input(name.to_owned(), &what))?
+            holding.items = document_items(text, &document).map_err(|what| input(name.to_owned(), &what))?;
         }
         Err(fault) => {
             let first = text.trim_start().lines().next().unwrap_or_default();

@@ -20,7 +20,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::error::Stop;
 use crate::wire::record::Attempt;
 use courier::{Carry, Courier, Patience};
@@ -51,6 +51,8 @@ pub struct Plan {
     pub expectation: Expectation,
     /// Whether the answers to POST and GET must agree.
     pub compare: bool,
+    /// When the calls start, for the record.
+    pub at: Moment,
     /// Where it goes, secrets masked, for the record.
     pub shown_url: String,
 }
@@ -106,7 +108,7 @@ pub async fn run<C: Carry>(
         counted: RefCell::new((Tally::default(), tell)),
     };
     let planned = plan.planned();
-    let started = Started { seed: plan.rules.seed, url: plan.shown_url.clone(), planned };
+    let started = Started { seed: plan.rules.seed, at: plan.at, url: plan.shown_url.clone(), planned };
     desk.tell(Event::Started(started));
     let began = clock.elapsed();
 

@@ -7,7 +7,7 @@ use super::courier::Raced;
 use super::*;
 use crate::cdr::Shape;
 use crate::cdr::account::{Account, AccountOptions};
-use crate::cdr::story::{self, CallIds, CallsAt, Setting};
+use crate::cdr::story::{self, CallIds, Setting};
 use crate::clock::Moment;
 use crate::error::Exit;
 use crate::seed::Seed;
@@ -56,10 +56,12 @@ impl Carry for Handler {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "an answer, like the others")]
 fn ok() -> Result<Response, Failure> {
     Ok(Response::new(200, vec![], "got it"))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "an answer, like the others")]
 fn status(status: u16) -> Result<Response, Failure> {
     Ok(Response::new(status, vec![], ""))
 }
@@ -77,7 +79,7 @@ fn plan(scenario: &str, rounds: u64) -> Plan {
                 account: Account::new(&AccountOptions::default(), seed),
                 shape: Shape::Docs,
                 call_ids: CallIds::Shared,
-                calls_at: CallsAt::Start(Moment::from_epoch_ms(1_795_338_000_000).unwrap()),
+                at: Moment::from_epoch_ms(1_795_338_000_000).unwrap(),
                 seed,
             },
         ),
@@ -89,6 +91,7 @@ fn plan(scenario: &str, rounds: u64) -> Plan {
         patience: Patience { retries: 0, interval: Duration::from_secs(1), seed },
         expectation: Expectation::default(),
         compare: false,
+        at: Moment::from_epoch_ms(1_795_338_000_000).unwrap(),
         shown_url: "http://h/".to_owned(),
     }
 }

@@ -28,7 +28,7 @@ fn json_lines(text: &str, tokens: &[Token], theme: &Theme) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut depth = 0_usize;
     for (i, token) in tokens.iter().enumerate() {
-        if token.place.end > MOST_BYTES && token.place.start > 0 || lines.len() >= MOST_LINES {
+        if token.place.start > MOST_BYTES || lines.len() >= MOST_LINES {
             lines.push(theme.paint(Role::Faint, &more(text.len() - token.place.start)));
             return lines;
         }
@@ -66,7 +66,7 @@ fn bounded(raw: &str) -> String {
     if raw.len() <= MOST_BYTES {
         return clean(raw);
     }
-    let end = raw.floor_char_boundary(MOST_BYTES);
+    let end = (0..=MOST_BYTES).rev().find(|at| raw.is_char_boundary(*at)).unwrap_or(0);
     format!("{}{}", clean(&raw[..end]), more(raw.len() - end))
 }
 
@@ -82,13 +82,13 @@ fn text_lines(body: &[u8]) -> Vec<String> {
         }
     }
     let mut lines: Vec<String> = text.split('\n').map(|line| clean(line.trim_end_matches('\r'))).collect();
+    if lines.last().is_some_and(String::is_empty) {
+        lines.pop();
+    }
     let cut: usize = lines.drain(MOST_LINES.min(lines.len())..).map(|line| line.len() + 1).sum();
     let unseen = cut + body.len() - shown.len();
     if unseen > 0 {
         lines.push(more(unseen));
-    }
-    if lines.last().is_some_and(String::is_empty) {
-        lines.pop();
     }
     lines
 }
@@ -131,12 +131,30 @@ mod tests {
 
     #[test]
     fn tokens_stay_as_they_were_written() {
-        insta::assert_snapshot!(shown(br#"{"a":1.50,"b":[],"c":{"d":["\u0041",{}],"a":18446744073709551616},"a":null}"#), @"");
+        insta::assert_snapshot!(shown(br#"{"a":1.50,"b":[],"c":{"d":["\u0041",{}],"a":18446744073709551616},"a":null}"#), @r#"
+        {
+          "a": 1.50,
+          "b": [],
+        "c": {
+          "d": [
+            "\u0041",
+            {}
+        ],
+        "a": 18446744073709551616
+        },
+        "a": null
+        }
+        "#);
     }
 
     #[test]
     fn what_is_not_json_is_shown_line_by_line() {
-        insta::assert_snapshot!(shown(b"{\r\n a: 'b\x1b[2J',\n}\n\xff\n"), @"");
+        insta::assert_snapshot!(shown(b"{\r\n a: 'b\x1b[2J',\n}\n\xff\n"), @r"
+        {
+         a: 'b\u{1b}[2J',
+        }
+        \xff
+        ");
     }
 
     #[test]

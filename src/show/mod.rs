@@ -1,6 +1,243 @@
-//! Show
+//! What people and programs see. The only room that knows what a terminal is.
+//!
+//! In: the events of both modes. Out: lines on two streams; standard output is data, standard error is talk. A
+//! [`Show`] turns events into lines; a [`board::Board`] lets it do so on a thread of its own. Printers are pure
+//! functions from a value and a [`Theme`] to text.
+
+pub mod board;
 pub mod body;
 pub mod outlet;
+pub mod progress;
 pub mod received;
 pub mod sent;
 pub mod theme;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write};
+
+use tokio::sync::watch;
+
+use crate::error::Error;
+use crate::wire::{FailureKind, record};
+use crate::{listen, send};
+use outlet::{Fate, Outlet};
+use progress::Progress;
+use theme::{Colour, Role, Surroundings, Theme};
+
+/// How the user wants things shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Voice {
+    /// Records for programs instead of text for people.
+    pub ndjson: bool,
+    /// The wish about colour.
+    pub colour: Colour,
+    /// No talk.
+    pub quiet: bool,
+    /// More of everything.
+    pub verbose: bool,
+}
+
+/// Above so many deliveries a person at a terminal sees a progress bar and the failures, not every line.
+const MANY: u64 = 50;
+
+/// Turns events into lines.
+pub struct Show {
+    voice: Voice,
+    out: Outlet<Box<dyn Write + Send>>,
+    err: Outlet<Box<dyn Write + Send>>,
+    /// Colours of standard output.
+    pub out_theme: Theme,
+    err_theme: Theme,
+    out_is_terminal: bool,
+    progress: Progress,
+    /// The command that repeats the run, but for the seed.
+    command: Option<String>,
+    /// Where a sender's `started` record was: what the run follows from.
+    started: Option<send::event::Started>,
+    planned_many: bool,
+    /// Whether the last thing shown was a sender's line, which a receiver's block keeps its distance from.
+    after_a_line: bool,
+    trouble: (BTreeSet<u16>, BTreeSet<FailureKind>, bool),
+}
+
+impl Show {
+    /// A show on the process's own streams; `file` takes the place of standard output.
+    #[must_use]
+    pub fn new(voice: Voice, file: Option<Box<dyn Write + Send>>, command: Option<String>) -> Self {
+        let around = Surroundings::read();
+        let err_is_terminal = std::io::stderr().is_terminal();
+        let out_is_terminal = file.is_none() && std::io::stdout().is_terminal();
+        let out =
+            file.unwrap_or_else(|| Box::new(std::io::BufWriter::with_capacity(64 * 1024, std::io::stdout())));
+        Self {
+            voice,
+            out: Outlet::new(out),
+            err: Outlet::new(Box::new(std::io::stderr())),
+            out_theme: Theme::new(theme::decide(voice.colour, &around, out_is_terminal)),
+            err_theme: Theme::new(theme::decide(voice.colour, &around, err_is_terminal)),
+            out_is_terminal,
+            progress: Progress::new(err_is_terminal && !voice.quiet && !voice.ndjson),
+            command,
+            started: None,
+            planned_many: false,
+            after_a_line: false,
+            trouble: (BTreeSet::new(), BTreeSet::new(), false),
+        }
+    }
+
+    /// Follows what becomes of standard output.
+    #[must_use]
+    pub fn fate(&self) -> watch::Receiver<Fate> {
+        self.out.fate()
+    }
+
+    /// Writes data.
+    pub fn data(&mut self, text: &str) {
+        self.out.write_unflushed(text.as_bytes());
+    }
+
+    /// Hands data on to whoever reads it.
+    pub fn flush(&mut self) {
+        self.out.flush();
+    }
+
+    /// Says something to a person, unless quiet was asked for.
+    pub fn talk(&mut self, text: &str) {
+        if !self.voice.quiet {
+            self.err.write(text.as_bytes());
+        }
+    }
+
+    /// Says something that may be passed over.
+    pub fn remark(&mut self, text: &str) {
+        let text = format!("{}\n", self.err_theme.paint(Role::Faint, text));
+        self.talk(&text);
+    }
+
+    /// Warns, quiet or not.
+    pub fn warn(&mut self, text: &str) {
+        let label = self.err_theme.paint(Role::Odd, "warning:");
+        self.err.write(format!("{label} {text}\n").as_bytes());
+    }
+
+    /// Says what stopped the run: what, why, and what to do.
+    pub fn error(&mut self, error: &Error) {
+        let mut text = format!("{} {error}\n", self.err_theme.paint(Role::Bad, "error:"));
+        let mut cause = std::error::Error::source(error);
+        while let Some(source) = cause {
+            let _ = writeln!(text, "  {} {source}", self.err_theme.paint(Role::Bad, "caused by:"));
+            cause = source.source();
+        }
+        if let Some(hint) = error.hint() {
+            let _ = writeln!(text, "  {} {hint}", self.err_theme.paint(Role::Name, "hint:"));
+        }
+        self.err.write(text.as_bytes());
+    }
+
+    /// Shows an event of `listen`.
+    pub fn received(&mut self, event: &listen::event::Event) {
+        use listen::event::Event;
+        if self.voice.ndjson {
+            let line = match event {
+                Event::Listening(listening) => record::line("listening", listening),
+                Event::Exchange(exchange) => record::line("exchange", exchange.as_ref()),
+                Event::Finished(summary) => record::line("summary", summary),
+                Event::Mishap(mishap) => return self.talk(&received::mishap(mishap, &self.err_theme)),
+            };
+            return self.out.write_unflushed(&line);
+        }
+        match event {
+            Event::Listening(listening) => {
+                self.talk(&received::listening(listening, &self.err_theme));
+                if self.out_is_terminal {
+                    self.talk(&received::listening_hint(listening, &self.err_theme));
+                }
+            }
+            Event::Exchange(exchange) => {
+                if std::mem::take(&mut self.after_a_line) {
+                    self.data("\n");
+                }
+                let text = received::exchange(exchange, &self.out_theme, self.voice.verbose);
+                self.data(&text);
+            }
+            Event::Mishap(mishap) => self.talk(&received::mishap(mishap, &self.err_theme)),
+            Event::Finished(summary) => {
+                let text = received::summary(summary, &self.out_theme);
+                self.data(&text);
+            }
+        }
+    }
+
+    /// Shows an event of `send`.
+    pub fn sent(&mut self, event: &send::event::Event) {
+        use send::event::Event;
+        match event {
+            Event::Started(started) => self.started(started),
+            Event::Delivery(delivery) => self.delivery(delivery),
+            Event::Finished(summary) => self.finished(summary),
+        }
+    }
+
+    fn started(&mut self, started: &send::event::Started) {
+        if self.voice.ndjson {
+            self.out.write_unflushed(&record::line("started", started));
+        } else {
+            let count = started
+                .planned
+                .map_or("deliveries".to_owned(), |n| received::count(n, "delivery", "deliveries"));
+            self.remark(&format!("sending {count} to {} · seed {}", started.url, started.seed));
+        }
+        self.planned_many = started.planned.is_none_or(|planned| planned > MANY);
+        if self.planned_many {
+            self.progress.start(started.planned);
+        }
+        self.started = Some(started.clone());
+    }
+
+    fn delivery(&mut self, delivery: &send::event::Delivery) {
+        self.progress.step(delivery.ok);
+        if !delivery.ok
+            && let Some(last) = delivery.last()
+        {
+            self.trouble.0.extend(last.status);
+            self.trouble.1.extend(last.failure.as_ref().map(|failure| failure.kind));
+            self.trouble.2 |= delivery.method == "GET";
+        }
+        if self.voice.ndjson {
+            return self.out.write_unflushed(&record::line("delivery", delivery));
+        }
+        if delivery.ok && self.planned_many && self.out_is_terminal && !self.voice.verbose {
+            return;
+        }
+        let text = sent::delivery(delivery, &self.out_theme, self.voice.verbose);
+        self.after_a_line = true;
+        let out = &mut self.out;
+        self.progress.suspended(|| {
+            out.write_unflushed(text.as_bytes());
+            out.flush();
+        });
+    }
+
+    fn finished(&mut self, summary: &send::event::Summary) {
+        self.progress.finish();
+        if self.voice.ndjson {
+            self.out.write_unflushed(&record::line("summary", summary));
+        } else if summary.deliveries != 1 || summary.exit.code() > 1 {
+            let text = sent::summary(summary, &self.out_theme);
+            self.data(&text);
+        }
+        self.flush();
+        for hint in sent::hints(&self.trouble.0, &self.trouble.1, self.trouble.2) {
+            let text = format!("{} {hint}\n", self.err_theme.paint(Role::Name, "hint:"));
+            self.talk(&text);
+        }
+        if let (Some(command), Some(started)) = (&self.command, &self.started)
+            && !self.voice.ndjson
+            && (summary.deliveries > 1 || summary.failed > 0)
+        {
+            let text = format!("repeat: {command} --seed {} --at {}", started.seed, started.at);
+            self.remark(&text);
+        }
+    }
+}

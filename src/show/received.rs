@@ -104,16 +104,14 @@ fn meaning(exchange: &Exchange, theme: &Theme) -> Vec<String> {
         first
             .push(meaning.map_or_else(|| clean(&reason), |meaning| format!("{}: {meaning}", clean(&reason))));
     }
-    if let Some(seconds) = word(cdr, "answeredsec") {
-        first.push(format!("answered for {} s", clean(&seconds)));
-    }
     let mut lines = vec![first.join(" · ")];
     if verdict.kind.is_cdr() {
-        lines.extend(joined(&[
-            who(cdr),
-            word(cdr, "virtual_number").map(|number| format!("caller ID {}", clean(&number))),
-        ]));
-        lines.extend(joined(&[call(cdr), generation(verdict.generation)]));
+        let caller = word(cdr, "virtual_number").map(|number| format!("caller ID {}", clean(&number)));
+        lines.extend(joined(&[agent(cdr), caller]));
+        let rang = word(cdr, "to").map(|to| format!("rang {}", clean(&to)));
+        let answered = word(cdr, "answeredsec").map(|seconds| format!("answered for {} s", clean(&seconds)));
+        lines.extend(joined(&[rang, answered, Some(origin(cdr).to_owned())]));
+        lines.extend(joined(&[start(cdr), generation(verdict.generation)]));
     }
     lines
 }
@@ -123,22 +121,24 @@ fn joined(parts: &[Option<String>]) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(" · "))
 }
 
-/// `agent 202 of app 2222223 · rang 442000000000`
-fn who(cdr: &Fields) -> Option<String> {
-    let user = word(cdr, "user").map(|user| match user.split_once('_') {
+/// `agent 202 of app 2222223`
+fn agent(cdr: &Fields) -> Option<String> {
+    let user = word(cdr, "user")?;
+    Some(match user.split_once('_') {
         Some((extension, app_id)) => format!("agent {} of app {}", clean(extension), clean(app_id)),
         None => format!("user {}", clean(&user)),
-    });
-    joined(&[user, word(cdr, "to").map(|to| format!("rang {}", clean(&to)))])
+    })
 }
 
-/// `click2call · 2022-04-22 11:49:35 UTC`
-fn call(cdr: &Fields) -> Option<String> {
+fn origin(cdr: &Fields) -> &'static str {
     let click2call = cdr.contains_key("request_id") || cdr.contains_key("click_to_call");
-    let origin = if click2call { "by click2call" } else { "not by click2call" };
+    if click2call { "by click2call" } else { "not by click2call" }
+}
+
+/// `call of 2022-04-22 11:49:35 UTC`
+fn start(cdr: &Fields) -> Option<String> {
     let time = cdr.get("time").and_then(Value::as_i64).and_then(Moment::from_epoch_ms);
-    let started = time.map(|time| format!("call of {}", time.to_second()));
-    joined(&[started, Some(origin.to_owned())])
+    time.map(|time| format!("call of {}", time.to_second()))
 }
 
 fn generation(generation: Option<Generation>) -> Option<String> {
@@ -183,7 +183,7 @@ fn content(exchange: &Exchange, theme: &Theme) -> Vec<String> {
         let mut pairs = query::decode(query).pairs;
         for (name, value) in &mut pairs {
             if secret::is_secret_name(name) {
-                *value = secret::MASK.to_owned();
+                secret::MASK.clone_into(value);
             }
         }
         lines = body::pairs(&pairs, theme);
@@ -273,5 +273,11 @@ pub fn summary(summary: &Summary, theme: &Theme) -> String {
 /// `1 request`, `2 requests`.
 #[must_use]
 pub fn plural(n: u64, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+    count(n, noun, &format!("{noun}s"))
+}
+
+/// The same for nouns of their own ways.
+#[must_use]
+pub fn count(n: u64, one: &str, many: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
 }

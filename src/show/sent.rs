@@ -156,14 +156,14 @@ fn interrupted(summary: &Summary) -> String {
 fn spread(name: &str, latency: &Spread, lateness: Option<&Spread>, theme: &Theme) -> String {
     let mut out = format!("\n{:<9}", "");
     for column in ["min", "mean", "p50", "p90", "p99", "max"] {
-        let _ = write!(out, "{}", theme.paint(Role::Faint, &format!("{column:>9}")));
+        let _ = write!(out, "{}", theme.paint(Role::Faint, &format!("{column:>8}")));
     }
     out.push('\n');
     for (name, spread) in [(name, Some(latency)), ("lateness", lateness)] {
         let Some(spread) = spread else { continue };
         let _ = write!(out, "{name:<9}");
         for ms in [spread.min, spread.mean, spread.p50, spread.p90, spread.p99, spread.max] {
-            let _ = write!(out, "{:>9}", humane(Duration::from_secs_f64(ms / 1e3)));
+            let _ = write!(out, "{:>8}", humane(Duration::from_secs_f64(ms / 1e3)));
         }
         out.push('\n');
     }

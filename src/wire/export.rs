@@ -1,5 +1,7 @@
 //! A request as other tools write it.
 
+use std::fmt::Write as _;
+
 use super::{Header, Request};
 
 /// The request as a `curl` command that sends the same bytes. `url` is the whole address, without secrets that must
@@ -47,9 +49,10 @@ fn quoted(text: &str) -> String {
             match c {
                 '\'' | '\\' => escaped.extend(['\\', c]),
                 c if crate::untrusted::disturbs(c) => {
-                    c.encode_utf8(&mut [0; 4])
-                        .bytes()
-                        .for_each(|byte| escaped.push_str(&format!("\\x{byte:02x}")));
+                    for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                        // Writing to a String cannot fail.
+                        let _ = write!(escaped, "\\x{byte:02x}");
+                    }
                 }
                 c => escaped.push(c),
             }
@@ -70,7 +73,7 @@ mod tests {
             Header::new("authorization", "Bearer hush"),
         ];
         let post = Request::new("POST", "/cdr", headers, r#"{"a":"it's"}"#);
-        insta::assert_snapshot!(curl(&post, "http://127.0.0.1:5000/cdr"), @r#"curl -sS -H 'content-type: application/json' -H 'authorization: Bearer hush' --data-binary '{"a":"it'\''s"}' 'http://127.0.0.1:5000/cdr'"#);
+        insta::assert_snapshot!(curl(&post, "http://127.0.0.1:5000/cdr"), @r#"curl -sS -H 'content-type: application/json' -H 'authorization: ***' --data-binary '{"a":"it'\''s"}' 'http://127.0.0.1:5000/cdr'"#);
         let get = Request::new("GET", "/cdr?a=1", vec![], "");
         insta::assert_snapshot!(curl(&get, "http://127.0.0.1:5000/cdr?a=1"), @"curl -sS 'http://127.0.0.1:5000/cdr?a=1'");
     }

@@ -94,18 +94,15 @@ fn part(text: &str, faults: &mut Vec<String>) -> String {
     if escapes.clone().any(broken) {
         faults.push("a percent sign without two hexadecimal digits".to_owned());
     }
-    match percent_decode_str(&spaced).decode_utf8() {
-        Ok(text) => {
-            if text.contains('\0') {
-                faults.push("a NUL character".to_owned());
-            }
-            text.into_owned()
-        }
-        Err(_) => {
-            faults.push("escapes that are not UTF-8".to_owned());
-            percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
-        }
+    let decoded = percent_decode_str(&spaced);
+    if decoded.clone().decode_utf8().is_err() {
+        faults.push("escapes that are not UTF-8".to_owned());
     }
+    let text = decoded.decode_utf8_lossy().into_owned();
+    if text.contains('\0') {
+        faults.push("a NUL character".to_owned());
+    }
+    text
 }
 
 #[cfg(test)]

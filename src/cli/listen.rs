@@ -1,0 +1,117 @@
+//! The flags of `listen`.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{Common, values};
+use crate::clock::read_duration;
+use crate::listen::Options;
+use crate::listen::answer::{Delay, Manner};
+use crate::listen::door::Limits;
+use crate::seed::Seed;
+use crate::show::Voice;
+use crate::wire::Header;
+
+/// Shown below the help of `listen`.
+pub const EXAMPLES: &str = "\
+Examples:
+  telecmi-cdr listen                         show whatever arrives on port 8237
+  telecmi-cdr listen --count 2 --timeout 1m  stop after two CDRs; exit 124 if they do not come
+  telecmi-cdr listen --strict --format ndjson
+                                             for scripts: refuse what departs from the schema
+
+Exit codes: 0 done, 1 a check failed, 2 usage or could not start, 124 time was up before --count,
+130 or 143 interrupted before --count.";
+
+/// The flags of `listen`.
+#[derive(Debug, Args)]
+pub(super) struct ListenArgs {
+    /// Port to listen on; 0 takes any free one
+    #[arg(short, long, value_name = "N", default_value_t = 8237)]
+    port: u16,
+    /// Address to listen on; anything but 127.0.0.1 is open to the network
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    host: String,
+
+    /// Status of a good answer
+    #[arg(long, value_name = "STATUS", default_value = "200", value_parser = values::status, help_heading = "Answer")]
+    status: u16,
+    /// Body of a good answer
+    #[arg(long, value_name = "TEXT", default_value = "got it", help_heading = "Answer")]
+    body: String,
+    /// Header of a good answer, 'Name: value'; repeatable
+    #[arg(short = 'H', long, value_name = "HEADER", value_parser = values::header, help_heading = "Answer")]
+    header: Vec<Header>,
+    /// Hold answers back: 500ms, or between two bounds by chance: 100ms..2s
+    #[arg(long, value_name = "D|A..B", help_heading = "Answer")]
+    delay: Option<Delay>,
+    /// What the chance in --delay follows from
+    #[arg(long, value_name = "N", help_heading = "Answer")]
+    seed: Option<Seed>,
+
+    /// Refuse what departs from the documented schema with 422, and exit 1 at the end
+    #[arg(long, help_heading = "For scripts")]
+    strict: bool,
+    /// Stop after this many CDRs
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "For scripts")]
+    count: Option<u64>,
+    /// Stop after this time; exit 124 if --count was not reached
+    #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = "For scripts")]
+    timeout: Option<Duration>,
+
+    /// Largest body, answered 413 above it
+    #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = values::size, help_heading = "Limits")]
+    max_body: u64,
+    /// How long a request's head may take
+    #[arg(long, value_name = "D", default_value = "15s", value_parser = read_duration, help_heading = "Limits")]
+    header_timeout: Duration,
+    /// How long a request's body may take, answered 408 after it
+    #[arg(long, value_name = "D", default_value = "15s", value_parser = read_duration, help_heading = "Limits")]
+    body_timeout: Duration,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What the user wants of `listen`.
+#[derive(Debug)]
+pub struct ListenOptions {
+    /// The port, or 0.
+    pub port: u16,
+    /// The address.
+    pub host: String,
+    /// What the listener follows.
+    pub options: Options,
+    /// How it is shown.
+    pub voice: Voice,
+}
+
+impl ListenArgs {
+    pub(super) fn options(self) -> Result<ListenOptions, String> {
+        let voice = self.common.voice();
+        let manner = Manner {
+            status: self.status,
+            body: self.body,
+            headers: self.header,
+            delay: self.delay.unwrap_or_default(),
+            strict: self.strict,
+            seed: self.seed.unwrap_or_else(Seed::fresh),
+        };
+        let limits = Limits {
+            max_body: self.max_body,
+            header_timeout: self.header_timeout,
+            body_timeout: self.body_timeout,
+            ..Limits::default()
+        };
+        if limits.header_timeout.is_zero() || limits.body_timeout.is_zero() {
+            return Err("--header-timeout and --body-timeout need more than no time at all".to_owned());
+        }
+        Ok(ListenOptions {
+            port: self.port,
+            host: self.host,
+            options: Options { manner, count: self.count, timeout: self.timeout, limits },
+            voice,
+        })
+    }
+}

@@ -1,0 +1,144 @@
+//! The words a user may say, turned into plain options. The only room that knows clap.
+//!
+//! In: arguments and environment. Out: an [`Invocation`] of plain values, or a clap error, which knows how to print
+//! itself and which code to exit with. Nothing here reads a file or opens a socket.
+
+pub mod listen;
+pub mod send;
+pub mod values;
+
+use std::ffi::OsString;
+
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+
+use crate::show::Voice;
+use crate::show::theme::Colour;
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "telecmi-cdr",
+    version,
+    about = "Send and receive TeleCMI outgoing-missed CDRs while you build a webhook handler",
+    after_help = "Every flag has an environment twin: --port is TELECMI_CDR_PORT. The flag wins.",
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    mode: Mode,
+}
+
+/// The two modes.
+#[derive(Debug, Subcommand)]
+enum Mode {
+    /// Fire sample CDRs at a webhook handler, over POST or GET
+    #[command(after_help = send::EXAMPLES)]
+    Send(Box<send::SendArgs>),
+    /// Receive CDRs, show what arrived and what is wrong with it
+    #[command(after_help = listen::EXAMPLES)]
+    Listen(listen::ListenArgs),
+}
+
+/// What both modes take.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+struct Common {
+    /// For people, or one JSON record a line for programs
+    #[arg(long, value_name = "FORMAT", default_value = "pretty")]
+    format: Format,
+    /// Colours: as the terminal and NO_COLOR say, or in any case, or never
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    color: When,
+    /// No talk on stderr but errors
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Headers and whole replies too
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Pretty,
+    Ndjson,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Common {
+    fn voice(&self) -> Voice {
+        Voice {
+            ndjson: matches!(self.format, Format::Ndjson),
+            colour: match self.color {
+                When::Auto => Colour::Auto,
+                When::Always => Colour::Always,
+                When::Never => Colour::Never,
+            },
+            quiet: self.quiet,
+            verbose: self.verbose,
+        }
+    }
+}
+
+/// What the user wants done.
+#[derive(Debug)]
+pub enum Invocation {
+    /// Send something.
+    Send(Box<send::SendOptions>),
+    /// Listen for something.
+    Listen(Box<listen::ListenOptions>),
+    /// Print the catalogue of scenarios.
+    ListScenarios(Voice),
+}
+
+/// Reads arguments, the program's name first, and the environment.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let mut command = with_environment(Cli::command());
+    let matches = command.try_get_matches_from_mut(&arguments)?;
+    let cli = Cli::from_arg_matches(&matches)?;
+    let options = match (cli.mode, matches.subcommand()) {
+        (Mode::Send(send), Some((_, matches))) => send.options(matches, &arguments),
+        (Mode::Send(_), None) => Err("no mode was given".to_owned()),
+        (Mode::Listen(listen), _) => listen.options().map(|options| Invocation::Listen(Box::new(options))),
+    };
+    options.map_err(|text| {
+        let mode = matches.subcommand_name().unwrap_or_default();
+        let usage = command.find_subcommand_mut(mode);
+        let error = clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("{text}\n"));
+        match usage {
+            Some(usage) => error.with_cmd(usage),
+            None => error,
+        }
+    })
+}
+
+/// Gives every flag its environment twin. Flags without a value read `1`, `true`, `yes`, `0` and so on.
+fn with_environment(command: clap::Command) -> clap::Command {
+    command.mut_subcommands(|mode| {
+        mode.mut_args(|argument| {
+            let Some(long) = argument.get_long().filter(|long| !matches!(*long, "help" | "version")) else {
+                return argument;
+            };
+            let twin = format!("TELECMI_CDR_{}", long.to_uppercase().replace('-', "_"));
+            let argument = argument.env(twin).hide_env(true).hide_env_values(true);
+            if matches!(argument.get_action(), ArgAction::SetTrue) {
+                argument.value_parser(BoolishValueParser::new())
+            } else {
+                argument
+            }
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests;

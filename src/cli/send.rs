@@ -1,0 +1,379 @@
+//! The flags of `send`.
+
+mod command;
+mod options;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, ValueEnum};
+
+use super::values::{self, HeaderSource, Speed};
+use super::{Common, Invocation};
+use crate::cdr::Shape;
+use crate::cdr::account::AccountOptions;
+use crate::cdr::edit::Edit;
+use crate::cdr::story::{self, CATALOGUE, CallIds, GROUPS};
+use crate::clock::Moment;
+use crate::seed::Seed;
+use crate::send::courier::Patience;
+use crate::send::expect::{Expectation, Statuses};
+use crate::send::pace::Rules;
+use crate::send::source::Methods;
+use crate::wire::client::{ClientOptions, Destination};
+use crate::wire::query::Encoding;
+pub use options::{Print, SendOptions, Source};
+
+/// Shown below the help of `send`.
+pub const EXAMPLES: &str = "\
+Examples:
+  telecmi-cdr send --demo                              both sides, on this machine
+  telecmi-cdr send --url http://localhost:5000/webhook/cdr
+                                                       one outgoing-missed CDR by POST
+  telecmi-cdr send --url … -X both -s all              every scenario, by POST and by GET
+  telecmi-cdr send --url … -s customer-no-answer --speed 1
+                                                       both legs, with the gaps of a real call
+  telecmi-cdr send --url … -s mix -n 500 --rate 50/s   a realistic mixture, paced
+  telecmi-cdr send --print curl                        the command that does the same
+
+Exit codes: 0 every delivery met its expectation, 1 at least one did not, 2 usage or could not start,
+130 or 143 interrupted.";
+
+/// Where scripts of people with two terminals expect the receiver.
+const LISTENER: &str = "http://127.0.0.1:8237/webhook/cdr";
+
+/// The flags of `send`.
+#[expect(clippy::struct_excessive_bools, reason = "a flag without a value is a boolean")]
+#[derive(Debug, Args)]
+pub(super) struct SendArgs {
+    /// The handler's address, http or https; its own query is kept
+    #[arg(long, value_name = "URL", help_heading = "Target")]
+    url: Option<String>,
+    /// Start a receiver of our own and send to it, to show both sides
+    #[arg(long, help_heading = "Target")]
+    demo: bool,
+    /// HTTP method; both delivers each CDR by POST, then by GET
+    #[arg(
+        short = 'X',
+        long,
+        value_name = "METHOD",
+        default_value = "post",
+        ignore_case = true,
+        help_heading = "Target"
+    )]
+    method: Method,
+    /// How objects go into a GET query: as JSON text, or with brackets, as Node's qs does it
+    #[arg(long, value_name = "ENCODING", default_value = "flat", help_heading = "Target")]
+    get_encoding: GetEncoding,
+    /// Header to add, 'Name: value', or @FILE with one a line; repeatable
+    #[arg(short = 'H', long, value_name = "HEADER", value_parser = values::header_source, help_heading = "Target")]
+    header: Vec<HeaderSource>,
+    /// Accept any TLS certificate
+    #[arg(short = 'k', long, help_heading = "Target")]
+    insecure: bool,
+    /// PEM file with certificates to trust beside the system's
+    #[arg(long, value_name = "FILE", help_heading = "Target")]
+    cacert: Option<PathBuf>,
+    /// How long a delivery may take
+    #[arg(long, value_name = "D", default_value = "15s", value_parser = values::some_time, help_heading = "Target")]
+    timeout: Duration,
+    /// How long connecting may take, TLS included
+    #[arg(long, value_name = "D", default_value = "5s", value_parser = values::some_time, help_heading = "Target")]
+    connect_timeout: Duration,
+    /// Use connections again, as a busy platform would; without it each delivery has its own
+    #[arg(long, help_heading = "Target")]
+    keep_alive: bool,
+
+    /// What happened on the phone; repeatable, or a comma list
+    #[arg(short, long, value_name = "NAME", value_delimiter = ',', value_parser = scenarios(), hide_possible_values = true,
+          help_heading = "Content", conflicts_with = "file")]
+    scenario: Vec<String>,
+    /// Short for --scenario click2call
+    #[arg(long, help_heading = "Content", conflicts_with_all = ["scenario", "file"])]
+    click2call: bool,
+    /// Print the scenarios with their CDRs and how well each is known, and exit
+    #[arg(long, help_heading = "Content")]
+    list_scenarios: bool,
+    /// Send what a file holds instead (- is standard input): a CDR, an array, one a line, a capture, a HAR, or a
+    /// sample pasted from TeleCMI's page
+    #[arg(short, long, value_name = "PATH", help_heading = "Content")]
+    file: Option<PathBuf>,
+    /// The account's app id
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=999_999_999_999), help_heading = "Content")]
+    app_id: Option<u64>,
+    /// The agent's extension; `user` becomes EXT_APPID
+    #[arg(long, value_name = "EXT", value_parser = values::extension, help_heading = "Content")]
+    agent: Option<String>,
+    /// The caller ID
+    #[arg(long, value_name = "N", value_parser = values::number, help_heading = "Content")]
+    virtual_number: Option<u64>,
+    /// The customer's number
+    #[arg(long, value_name = "N", value_parser = values::number, help_heading = "Content")]
+    to: Option<u64>,
+    /// Your parameters from the dashboard, echoed in `custom`
+    #[arg(long, value_name = "TEXT", help_heading = "Content")]
+    custom: Option<String>,
+    /// Your click2call parameters
+    #[arg(long, value_name = "JSON", value_parser = values::object, help_heading = "Content")]
+    extra_params: Option<String>,
+    /// Types as documented, or as seen live
+    #[arg(long, value_name = "SHAPE", default_value = "docs", help_heading = "Content")]
+    shape: ShapeArg,
+    /// Whether the legs of a call share their call_id
+    #[arg(long, value_name = "HOW", default_value = "shared", help_heading = "Content")]
+    call_id: CallIdArg,
+    /// Change a field, typed as documented; repeatable
+    #[arg(long, value_name = "FIELD=VALUE", value_parser = Edit::set, help_heading = "Content")]
+    set: Vec<Edit>,
+    /// Change a field to any JSON; repeatable
+    #[arg(long, value_name = "FIELD=JSON", value_parser = Edit::set_json, help_heading = "Content")]
+    set_json: Vec<Edit>,
+    /// Leave a field out; repeatable
+    #[arg(long, value_name = "FIELD", value_parser = Edit::unset, help_heading = "Content")]
+    unset: Vec<Edit>,
+    /// Same seed and --at, same bytes
+    #[arg(long, value_name = "N", help_heading = "Content")]
+    seed: Option<Seed>,
+    /// When the calls start: RFC 3339, or epoch milliseconds
+    #[arg(long, value_name = "TIME", help_heading = "Content")]
+    at: Option<Moment>,
+
+    /// Calls of each scenario
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Delivery")]
+    count: Option<u64>,
+    /// Send for so long, again and again
+    #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = "Delivery")]
+    duration: Option<Duration>,
+    /// Deliveries per second, on an absolute schedule: 50/s
+    #[arg(long, value_name = "N/s", value_parser = values::rate, help_heading = "Delivery")]
+    rate: Option<f64>,
+    /// Calls under way at once
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = concurrency, help_heading = "Delivery")]
+    concurrency: usize,
+    /// How fast the gaps between a call's CDRs pass: 1 is real time, 10 ten times that, max none
+    #[arg(long, value_name = "X", default_value = "max", value_parser = values::speed, help_heading = "Delivery")]
+    speed: Speed,
+    /// Send each CDR N more times
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1000), help_heading = "Delivery")]
+    duplicate: u32,
+    /// Release N copies of each CDR together, on N connections that are open already
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=200), help_heading = "Delivery")]
+    race: u32,
+    /// Deliver in random order
+    #[arg(long, help_heading = "Delivery")]
+    shuffle: bool,
+    /// Hold each delivery back by up to D, so that legs and copies overtake one another
+    #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = "Delivery")]
+    late: Option<Duration>,
+    /// Leave out this share of deliveries: 0.1 or 10%
+    #[arg(long, value_name = "P", default_value = "0", value_parser = values::share, help_heading = "Delivery")]
+    drop: f64,
+    /// Further attempts after failures that pass: no answer, 408, 425, 429, 5xx
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100), help_heading = "Delivery")]
+    retry: u32,
+    /// Wait before the first of them, doubled each time, with jitter; Retry-After is obeyed
+    #[arg(long, value_name = "D", default_value = "1s", value_parser = crate::clock::read_duration, help_heading = "Delivery")]
+    retry_interval: Duration,
+    /// Really send more than 100/s or 10 000 deliveries to another machine
+    #[arg(long, help_heading = "Delivery")]
+    yes: bool,
+
+    /// Statuses that count as delivered: 2xx, 200,204, 200-299
+    #[arg(long, value_name = "LIST", default_value = "2xx", help_heading = "Checks")]
+    expect_status: Statuses,
+    /// Text the reply must contain
+    #[arg(long, value_name = "TEXT", help_heading = "Checks")]
+    expect_body: Option<String>,
+    /// Longest time a reply may take
+    #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = "Checks")]
+    max_latency: Option<Duration>,
+    /// With --method both: the two replies must agree
+    #[arg(long, help_heading = "Checks", conflicts_with_all = ["shuffle", "late"])]
+    compare: bool,
+
+    /// Deliver nothing; print what would go
+    #[arg(long, help_heading = "Output", conflicts_with = "demo")]
+    dry_run: bool,
+    /// How to print it: json is one CDR a line; implies --dry-run
+    #[arg(long, value_name = "HOW", help_heading = "Output", conflicts_with = "demo")]
+    print: Option<Print>,
+    /// Write to a file instead of standard output
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    output: Option<PathBuf>,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Method {
+    Post,
+    Get,
+    Both,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum GetEncoding {
+    Flat,
+    Brackets,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ShapeArg {
+    Docs,
+    Live,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum CallIdArg {
+    Shared,
+    PerLeg,
+}
+
+fn scenarios() -> impl clap::builder::TypedValueParser<Value = String> {
+    let names = CATALOGUE.iter().map(|story| story.name).chain(GROUPS.iter().map(|(name, _)| *name));
+    PossibleValuesParser::new(names.map(PossibleValue::new)).map(|name| name)
+}
+
+fn concurrency(text: &str) -> Result<usize, String> {
+    let n = text.parse().ok().filter(|n| (1..=10_000).contains(n));
+    n.ok_or_else(|| "expected a number from 1 to 10000".to_owned())
+}
+
+impl SendArgs {
+    pub(super) fn options(
+        self: Box<Self>,
+        matches: &ArgMatches,
+        arguments: &[OsString],
+    ) -> Result<Invocation, String> {
+        if self.list_scenarios {
+            return Ok(Invocation::ListScenarios(self.common.voice()));
+        }
+        let said = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let print = self.print.or(self.dry_run.then_some(Print::Json));
+        let seed = self.seed.unwrap_or_else(Seed::fresh);
+        let options = SendOptions {
+            destination: self.destination(said("url"), print.is_some())?,
+            source: self.source(),
+            methods: self.methods(said("method"))?,
+            encoding: match self.get_encoding {
+                GetEncoding::Flat => Encoding::Flat,
+                GetEncoding::Brackets => Encoding::Brackets,
+            },
+            client: self.client(),
+            account: self.account(),
+            shape: match self.shape {
+                ShapeArg::Docs => Shape::Docs,
+                ShapeArg::Live => Shape::Live,
+            },
+            call_ids: match self.call_id {
+                CallIdArg::Shared => CallIds::Shared,
+                CallIdArg::PerLeg => CallIds::PerLeg,
+            },
+            rounds: self.count.or(if self.duration.is_some() { None } else { Some(1) }),
+            rules: self.rules(seed),
+            patience: Patience { retries: self.retry, interval: self.retry_interval, seed },
+            print,
+            command: command::as_given(arguments),
+            voice: self.common.voice(),
+            edits: [self.set, self.set_json, self.unset].concat(),
+            expectation: Expectation {
+                statuses: self.expect_status,
+                body: self.expect_body,
+                max_latency: self.max_latency,
+            },
+            headers: self.header,
+            cacert: self.cacert,
+            at: self.at,
+            duration: self.duration,
+            concurrency: self.concurrency,
+            compare: self.compare,
+            yes: self.yes,
+            output: self.output,
+        };
+        Ok(Invocation::Send(Box::new(options)))
+    }
+
+    fn destination(&self, url_was_said: bool, printing: bool) -> Result<Option<Destination>, String> {
+        if self.demo {
+            if url_was_said {
+                return Err(
+                    "--demo has a receiver of its own: leave out --url, or leave out --demo".to_owned()
+                );
+            }
+            return Ok(None);
+        }
+        match (&self.url, printing) {
+            (Some(url), _) => Destination::parse(url).map(Some).map_err(|what| format!("--url: {what}")),
+            (None, true) => Destination::parse(LISTENER).map(Some),
+            (None, false) => Err(format!(
+                "where to? --url takes the handler's address, like http://localhost:5000/webhook/cdr;\n\
+                 `telecmi-cdr listen` answers at {LISTENER}, and --demo needs no address"
+            )),
+        }
+    }
+
+    fn source(&self) -> Source {
+        if let Some(path) = &self.file {
+            return Source::File(path.clone());
+        }
+        let names: Vec<&str> = match (self.click2call, self.scenario.is_empty()) {
+            (true, _) => vec!["click2call"],
+            (false, true) => vec!["agent-no-answer"],
+            (false, false) => self.scenario.iter().map(String::as_str).collect(),
+        };
+        Source::Stories(names.into_iter().flat_map(story::choices).collect())
+    }
+
+    /// The demo shows both methods unless one was asked for.
+    fn methods(&self, method_was_said: bool) -> Result<Methods, String> {
+        let methods = match self.method {
+            Method::Post if self.demo && !method_was_said => Methods::Both,
+            Method::Post => Methods::Post,
+            Method::Get => Methods::Get,
+            Method::Both => Methods::Both,
+        };
+        if self.compare && methods != Methods::Both {
+            return Err("--compare holds the replies to POST and GET against each other: add --method both"
+                .to_owned());
+        }
+        Ok(methods)
+    }
+
+    fn client(&self) -> ClientOptions {
+        ClientOptions {
+            timeout: self.timeout,
+            connect_timeout: self.connect_timeout.min(self.timeout),
+            insecure: self.insecure,
+            keep_alive: self.keep_alive,
+            ..ClientOptions::default()
+        }
+    }
+
+    fn account(&self) -> AccountOptions {
+        AccountOptions {
+            app_id: self.app_id,
+            agent: self.agent.clone(),
+            virtual_number: self.virtual_number,
+            customer: self.to,
+            custom: self.custom.clone(),
+            extra_params: self.extra_params.clone(),
+        }
+    }
+
+    fn rules(&self, seed: Seed) -> Rules {
+        Rules {
+            rate: self.rate,
+            speed: self.speed.0,
+            duplicate: self.duplicate,
+            race: self.race,
+            shuffle: self.shuffle,
+            late: self.late,
+            drop: self.drop,
+            seed,
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Readers for the values of flags: each says what it expected.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::clock::read_duration;
+use crate::wire::Header;
+
+/// What `--header` takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderSource {
+    /// `Name: value`.
+    One(Header),
+    /// `@FILE` with one a line.
+    File(PathBuf),
+}
+
+/// Reads `Name: value` or `@FILE`.
+pub fn header_source(text: &str) -> Result<HeaderSource, String> {
+    match text.strip_prefix('@') {
+        Some("") => Err("expected @FILE with the name of a file".to_owned()),
+        Some(path) => Ok(HeaderSource::File(path.into())),
+        None => header(text).map(HeaderSource::One),
+    }
+}
+
+/// Reads `Name: value`.
+pub fn header(text: &str) -> Result<Header, String> {
+    let (name, value) = text.split_once(':').ok_or("expected 'Name: value'")?;
+    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    if name.is_empty() || !name.chars().all(token) {
+        return Err("a header's name is letters, digits and hyphens".to_owned());
+    }
+    let value = value.trim_matches([' ', '\t']);
+    if value.chars().any(|c| c.is_control() && c != '\t') {
+        return Err("a header's value cannot hold line breaks or other control characters".to_owned());
+    }
+    Ok(Header::new(name, value))
+}
+
+/// Reads a size: `64KiB`, `1MiB`, `500kB`, or plain bytes.
+pub fn size(text: &str) -> Result<u64, String> {
+    const WANTED: &str = "expected a size like 64KiB, 1MiB or a number of bytes";
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| WANTED)?;
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" => 1_000,
+        "kib" | "k" => 1 << 10,
+        "mb" => 1_000_000,
+        "mib" | "m" => 1 << 20,
+        "gb" => 1_000_000_000,
+        "gib" | "g" => 1 << 30,
+        _ => return Err(WANTED.to_owned()),
+    };
+    number.checked_mul(factor).ok_or_else(|| "too large".to_owned())
+}
+
+/// Reads a rate: `50/s`, `3000/m`.
+pub fn rate(text: &str) -> Result<f64, String> {
+    const WANTED: &str = "expected a rate like 50/s or 300/m";
+    let (number, unit) = text.split_once('/').ok_or(WANTED)?;
+    let number: f64 = number.parse().map_err(|_| WANTED)?;
+    let seconds = match unit {
+        "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(WANTED.to_owned()),
+    };
+    let rate = number / seconds;
+    (rate.is_finite() && rate > 1e-6).then_some(rate).ok_or_else(|| "a rate is more than nothing".to_owned())
+}
+
+/// Reads a speed: a positive number, or `max` for no gaps at all.
+pub fn speed(text: &str) -> Result<Speed, String> {
+    if text == "max" {
+        return Ok(Speed(None));
+    }
+    match text.parse::<f64>() {
+        Ok(speed) if speed.is_finite() && speed > 0.0 => Ok(Speed(Some(speed))),
+        _ => Err("expected a positive number (1 is real time) or max".to_owned()),
+    }
+}
+
+/// How fast a story's own gaps pass; none is no gap at all.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Speed(pub Option<f64>);
+
+/// Reads a share: `0.1` or `10%`.
+pub fn share(text: &str) -> Result<f64, String> {
+    let share = match text.strip_suffix('%') {
+        Some(percent) => percent.parse::<f64>().map(|percent| percent / 100.0),
+        None => text.parse::<f64>(),
+    };
+    match share {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("expected a share between 0 and 1, or 0% and 100%".to_owned()),
+    }
+}
+
+/// Reads a duration that is more than nothing.
+pub fn some_time(text: &str) -> Result<Duration, String> {
+    match read_duration(text)? {
+        Duration::ZERO => Err("expected more than no time at all".to_owned()),
+        some => Ok(some),
+    }
+}
+
+/// Reads a telephone number: E.164 digits; a leading plus sign is left out, as TeleCMI leaves it out.
+pub fn number(text: &str) -> Result<u64, String> {
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    let fits = (5..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    let number = digits.parse().ok().filter(|_| fits);
+    number.ok_or_else(|| "expected 5 to 15 digits, country code first".to_owned())
+}
+
+/// Reads an extension: 3 to 6 digits.
+pub fn extension(text: &str) -> Result<String, String> {
+    let fits = (3..=6).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    fits.then(|| text.to_owned()).ok_or_else(|| "expected an extension of 3 to 6 digits".to_owned())
+}
+
+/// Reads a JSON object and keeps its text.
+pub fn object(text: &str) -> Result<String, String> {
+    match serde_json::from_str::<serde_json::Value>(text) {
+        Ok(serde_json::Value::Object(_)) => Ok(text.to_owned()),
+        Ok(_) => Err("expected a JSON object; --set-json extra_params=… sends anything else".to_owned()),
+        Err(error) => Err(format!("expected a JSON object: {error}")),
+    }
+}
+
+/// Reads the status of an answer.
+pub fn status(text: &str) -> Result<u16, String> {
+    let status = text.parse().ok().filter(|status| (200..=599).contains(status));
+    status.ok_or_else(|| "expected a status from 200 to 599".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_rates_and_shares_have_units() {
+        assert_eq!((size("1MiB"), size("64k"), size("12")), (Ok(1 << 20), Ok(64 << 10), Ok(12)));
+        assert!(size("1.5MiB").is_err() && size("").is_err() && size("99999999999GiB").is_err());
+        assert_eq!((rate("50/s"), rate("300/m")), (Ok(50.0), Ok(5.0)));
+        assert!(rate("50").is_err() && rate("0/s").is_err() && rate("-1/s").is_err());
+        assert_eq!((share("10%"), share("0.5")), (Ok(0.1), Ok(0.5)));
+        assert!(share("2").is_err() && share("x").is_err());
+        assert!(speed("0").is_err() && speed("max") == Ok(Speed(None)));
+    }
+
+    #[test]
+    fn headers_hold_no_line_breaks() {
+        assert_eq!(header("X-A:  b "), Ok(Header::new("X-A", "b")));
+        assert!(header("X-A: b\r\nEvil: 1").is_err());
+        assert!(header("X A: b").is_err() && header("no colon").is_err());
+        assert_eq!(header_source("@h.txt"), Ok(HeaderSource::File("h.txt".into())));
+    }
+
+    #[test]
+    fn numbers_are_digits() {
+        assert_eq!(number("+442079460001"), Ok(442_079_460_001));
+        assert!(number("44 20").is_err() && number("1234567890123456").is_err());
+        assert!(extension("12").is_err() && extension("202").is_ok());
+        assert!(object("{}").is_ok() && object("[]").is_err());
+    }
+}

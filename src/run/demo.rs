@@ -1,0 +1,84 @@
+//! `send --demo`: a receiver on a free loopback port and a sender to it, on one board, so that both sides are seen.
+
+use tokio::sync::oneshot;
+
+use super::receive::bind;
+use super::signals::Signals;
+use super::transmit::{Carrier, prepare};
+use super::{after_output, could_not_start, output, stop};
+use crate::cli::send::SendOptions;
+use crate::clock::Clock;
+use crate::error::{Error, Exit, Stop};
+use crate::show::Show;
+use crate::show::board::{Board, Notice};
+use crate::wire::client::Destination;
+use crate::{listen, send};
+
+/// Runs both modes against each other.
+pub async fn run(options: SendOptions) -> Exit {
+    let out = match options.output.as_deref().map(output).transpose() {
+        Ok(out) => out,
+        Err(error) => return could_not_start(&mut Show::new(options.voice, None, None), &error),
+    };
+    let mut show = Show::new(options.voice, out, Some(options.command.clone()));
+    match both(&options, &mut show).await {
+        Ok(prepared) => meet(prepared, show, options.voice.ndjson).await,
+        Err(error) => could_not_start(&mut show, &error),
+    }
+}
+
+type Both = (tokio::net::TcpListener, send::Plan, Carrier, Clock);
+
+/// Prepares both sides.
+async fn both(options: &SendOptions, show: &mut Show) -> Result<Both, Error> {
+    let clock = Clock::start();
+    let listener = bind("127.0.0.1", 0).await?;
+    let address = listener.local_addr().map_err(Error::Start)?;
+    let destination = Destination::parse(&format!("http://{address}/webhook/cdr")).map_err(Error::Usage)?;
+    let plan = prepare(options, &destination, clock, show)?;
+    let carrier = Carrier::new(options, &destination, show)?;
+    Ok((listener, plan, carrier, clock))
+}
+
+/// Lets both sides run until the sender is done.
+async fn meet((listener, plan, carrier, clock): Both, show: Show, records: bool) -> Exit {
+    let mut signals = Signals::new();
+    let fate = show.fate();
+    let (board, reader) = Board::new(show);
+    let (done, sender_is_done) = oneshot::channel::<()>();
+    let receiver = {
+        let board = board.clone();
+        // The sender's summary says it all; only programs get both.
+        let tell = move |event| {
+            let superfluous = !records && matches!(event, listen::event::Event::Finished(_));
+            superfluous || board.pin(Notice::Received(event))
+        };
+        let stop = async {
+            // Either way the sender needs no receiver any more.
+            let _ = sender_is_done.await;
+            Stop::Interrupt
+        };
+        tokio::spawn(listen::run(listen::Options::default(), listener, clock, stop, tell))
+    };
+    let stopping = stop(signals.clone(), fate.clone());
+    let run = async {
+        let summary = send::run(&plan, &carrier, clock, stopping, move |event| {
+            board.pin_patiently(Notice::Sent(event));
+        })
+        .await;
+        drop(done);
+        let well_received = receiver.await.is_ok_and(|summary| summary.exit == Exit::Success);
+        if well_received { summary.exit } else { Exit::Failed }
+    };
+    let exit = tokio::select! {
+        exit = run => exit,
+        at_once = signals.second() => return at_once.exit(),
+    };
+    match reader.finish(None) {
+        Some(mut show) => {
+            show.remark("next, your own handler: telecmi-cdr send --url http://localhost:5000/webhook/cdr");
+            after_output(exit, &fate, &mut show)
+        }
+        None => exit,
+    }
+}

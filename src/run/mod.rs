@@ -1,0 +1,98 @@
+//! Where a mode and the terminal are introduced to each other: the only room that knows all others.
+//!
+//! Each mode gets its options, a way to say that it must stop, and a board to pin its events to. What comes back is an
+//! [`Exit`].
+
+mod demo;
+mod receive;
+mod signals;
+mod transmit;
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use crate::cli::{self, Invocation};
+use crate::error::{Error, Exit, Stop};
+use crate::show::outlet::Fate;
+use crate::show::{Show, Voice, sent};
+use signals::Signals;
+use tokio::sync::watch;
+
+/// Does what the arguments say; the program's name comes first. Never panics and never ends the process.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let invocation = match cli::parse(arguments) {
+        Ok(invocation) => invocation,
+        Err(error) => {
+            // Help goes to standard output, usage errors to standard error; a closed stream changes nothing.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Success };
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            Show::new(Voice::default(), None, None).error(&Error::Start(error));
+            return Exit::Usage;
+        }
+    };
+    let exit = runtime.block_on(async {
+        match invocation {
+            Invocation::Send(options) if options.destination.is_none() => demo::run(*options).await,
+            Invocation::Send(options) => transmit::run(*options).await,
+            Invocation::Listen(options) => receive::run(*options).await,
+            Invocation::ListScenarios(voice) => list_scenarios(voice),
+        }
+    });
+    // A name that is still being looked up must not hold up the end.
+    runtime.shutdown_background();
+    exit
+}
+
+fn list_scenarios(voice: Voice) -> Exit {
+    let mut show = Show::new(voice, None, None);
+    let fate = show.fate();
+    let text = sent::catalogue(&show.out_theme);
+    show.data(&text);
+    show.flush();
+    after_output(Exit::Success, &fate, &mut show)
+}
+
+/// Ends a run that could not start.
+fn could_not_start(show: &mut Show, error: &Error) -> Exit {
+    show.error(error);
+    Exit::Usage
+}
+
+/// Stops a run when a signal comes or standard output has gone away.
+async fn stop(mut signals: Signals, mut fate: watch::Receiver<Fate>) -> Stop {
+    tokio::select! {
+        stop = signals.first() => stop,
+        () = gone(&mut fate) => Stop::Interrupt,
+    }
+}
+
+async fn gone(fate: &mut watch::Receiver<Fate>) {
+    if fate.wait_for(|fate| *fate != Fate::Open).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// The exit of a run whose output may have gone away: a reader that left is a quiet success, a full disk is not.
+fn after_output(exit: Exit, fate: &watch::Receiver<Fate>, show: &mut Show) -> Exit {
+    let fate = fate.borrow().clone();
+    match fate {
+        Fate::Open => exit,
+        Fate::Closed => Exit::Success,
+        Fate::Failed(what) => {
+            show.talk(&format!("error: cannot write the output: {what}\n"));
+            Exit::Failed
+        }
+    }
+}
+
+/// Opens the file that takes the place of standard output.
+fn output(path: &std::path::Path) -> Result<Box<dyn Write + Send>, Error> {
+    let file =
+        std::fs::File::create(path).map_err(|source| Error::Write { path: path.to_owned(), source })?;
+    Ok(Box::new(std::io::BufWriter::new(file)))
+}

@@ -1,0 +1,270 @@
+//! `send`: reads what was named, makes the plan, and carries it out or prints it.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::time::Duration;
+
+use super::signals::Signals;
+use super::{after_output, could_not_start, output, stop};
+use crate::cdr::account::Account;
+use crate::cdr::story::Setting;
+use crate::cli::send::{Print, SendOptions, Source};
+use crate::cli::values::{self, HeaderSource};
+use crate::clock::{Clock, Moment};
+use crate::error::{Error, Exit};
+use crate::seed::{Purpose, Seed};
+use crate::send::courier::{Carry, Raced};
+use crate::send::source::{Content, Envelope};
+use crate::send::{self, Plan, file};
+use crate::show::Show;
+use crate::show::board::{Board, Notice};
+use crate::wire::client::{Client, ClientOptions, Destination, proxy_in_use};
+use crate::wire::raw::{RawRequest, Writer};
+use crate::wire::{Failure, Header, Request, Response, export, record};
+use rand::RngExt as _;
+
+/// More than so many deliveries a second, or in all, go to another machine only if that was said to be meant.
+const MOST_PER_SECOND: f64 = 100.0;
+const MOST_DELIVERIES: u64 = 10_000;
+
+/// The largest input file.
+const LARGEST_FILE: u64 = 64 * 1024 * 1024;
+
+/// Sends, or prints what would be sent.
+pub async fn run(options: SendOptions) -> Exit {
+    let out = match options.output.as_deref().map(output).transpose() {
+        Ok(out) => out,
+        Err(error) => return could_not_start(&mut Show::new(options.voice, None, None), &error),
+    };
+    let mut show = Show::new(options.voice, out, Some(options.command.clone()));
+    let Some(destination) = options.destination.clone() else {
+        return Exit::Usage;
+    };
+    let clock = Clock::start();
+    let prepared = prepare(&options, &destination, clock, &mut show)
+        .and_then(|plan| Ok((plan, allowed(&options, &destination)?)));
+    let (plan, ()) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return could_not_start(&mut show, &error),
+    };
+    match options.print {
+        Some(print) => print_plan(&plan, &destination, print, show),
+        None => match Carrier::new(&options, &destination, &mut show) {
+            Ok(carrier) => deliver(&plan, &carrier, clock, show).await,
+            Err(error) => could_not_start(&mut show, &error),
+        },
+    }
+}
+
+async fn deliver(plan: &Plan, carrier: &Carrier, clock: Clock, show: Show) -> Exit {
+    let mut signals = Signals::new();
+    let fate = show.fate();
+    let (board, reader) = Board::new(show);
+    let stopping = stop(signals.clone(), fate.clone());
+    let run =
+        send::run(plan, carrier, clock, stopping, move |event| board.pin_patiently(Notice::Sent(event)));
+    let summary = tokio::select! {
+        summary = run => summary,
+        at_once = signals.second() => return at_once.exit(),
+    };
+    match reader.finish(None) {
+        Some(mut show) => after_output(summary.exit, &fate, &mut show),
+        None => summary.exit,
+    }
+}
+
+/// Makes the plan: reads the files that were named and settles when the calls start.
+pub fn prepare(
+    options: &SendOptions,
+    destination: &Destination,
+    clock: Clock,
+    show: &mut Show,
+) -> Result<Plan, Error> {
+    let seed = options.rules.seed;
+    let at = options.at.unwrap_or_else(|| rang_until(clock.now(), seed));
+    let content = match &options.source {
+        Source::Stories(choices) => {
+            let account = Account::new(&options.account, seed);
+            let setting = Setting { account, shape: options.shape, call_ids: options.call_ids, at, seed };
+            Content::Stories(choices.clone(), setting)
+        }
+        Source::File(path) => {
+            let holding = file::read(&read(path)?, &path.display().to_string())?;
+            holding.warnings.iter().for_each(|warning| show.warn(warning));
+            Content::File(holding.items)
+        }
+    };
+    if let Content::File(items) = &content
+        && !options.edits.is_empty()
+        && items.iter().any(|item| matches!(item, send::source::Item::Captured(_)))
+    {
+        let what = "a capture is replayed as it was: --set, --set-json and --unset change CDRs only";
+        return Err(Error::Usage(what.to_owned()));
+    }
+    Ok(Plan {
+        content,
+        envelope: Envelope {
+            target: destination.target().to_owned(),
+            methods: options.methods,
+            encoding: options.encoding,
+            headers: headers(&options.headers)?,
+            edits: options.edits.clone(),
+        },
+        rounds: options.rounds,
+        duration: options.duration,
+        rules: options.rules,
+        concurrency: options.concurrency,
+        patience: options.patience,
+        expectation: options.expectation.clone(),
+        compare: options.compare,
+        shown_url: destination.masked().to_owned(),
+        at,
+    })
+}
+
+/// The start of calls that have just rung out: 10 to 60 seconds ago. \[seen: `time` is now less the ring time\]
+fn rang_until(now: Moment, seed: Seed) -> Moment {
+    let ring = seed.chance(Purpose::Account, 1).random_range(10_000..60_000);
+    now.before(Duration::from_millis(ring))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    let failed = |source| Error::Read { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        std::io::stdin().lock().take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
+    } else {
+        let file = std::fs::File::open(path).map_err(failed)?;
+        file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
+    }
+    if bytes.len() as u64 > LARGEST_FILE {
+        return Err(Error::Input {
+            place: path.display().to_string(),
+            what: "larger than 64 MiB".to_owned(),
+        });
+    }
+    Ok(bytes)
+}
+
+/// The headers to add, those in files included.
+fn headers(sources: &[HeaderSource]) -> Result<Vec<Header>, Error> {
+    let mut headers = Vec::new();
+    for source in sources {
+        match source {
+            HeaderSource::One(header) => headers.push(header.clone()),
+            HeaderSource::File(path) => {
+                let text = String::from_utf8_lossy(&read(path)?).into_owned();
+                for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+                    let place = format!("{}:{}", path.display(), index + 1);
+                    headers.push(values::header(line).map_err(|what| Error::Input { place, what })?);
+                }
+            }
+        }
+    }
+    Ok(headers)
+}
+
+/// Refuses large runs against other machines, unless they are meant.
+fn allowed(options: &SendOptions, destination: &Destination) -> Result<(), Error> {
+    if destination.is_loopback() || options.yes || options.print.is_some() {
+        return Ok(());
+    }
+    let choices = match &options.source {
+        Source::Stories(choices) => choices.len() as u64 * 2,
+        Source::File(_) => 1,
+    };
+    let deliveries = options.rounds.map(|rounds| {
+        rounds
+            .saturating_mul(choices)
+            .saturating_mul(options.methods.each().len() as u64)
+            .saturating_mul(options.rules.copies())
+    });
+    let fast = options.rules.rate.is_some_and(|rate| rate > MOST_PER_SECOND);
+    let endless = deliveries.is_none() && options.rules.rate.is_none();
+    if fast || endless || deliveries.is_some_and(|n| n > MOST_DELIVERIES) {
+        let what = format!(
+            "{} is not this machine, and this is more than 100/s or 10 000 deliveries: --yes says that it is meant",
+            destination.place()
+        );
+        return Err(Error::Usage(what));
+    }
+    Ok(())
+}
+
+/// Prints what would go: one CDR or one command a line.
+fn print_plan(plan: &Plan, destination: &Destination, print: Print, mut show: Show) -> Exit {
+    let fate = show.fate();
+    let origin = destination.masked();
+    let origin_end = origin.find("://").map_or(0, |at| at + 3);
+    let origin = &origin[..origin[origin_end..].find(['/', '?']).map_or(origin.len(), |at| origin_end + at)];
+    'run: for batch in plan.schedule() {
+        for parcel in batch.into_iter().flat_map(|step| step.parcels) {
+            let line = match print {
+                Print::Json => parcel.cdr.as_ref().map_or_else(
+                    || String::from_utf8_lossy(&parcel.request.body.0).into_owned(),
+                    record::safe_json,
+                ),
+                Print::Curl => {
+                    let target = crate::wire::secret::masked_url(&parcel.request.target);
+                    export::curl(&parcel.request, &format!("{origin}{target}"))
+                }
+            };
+            show.data(&line);
+            show.data("\n");
+            if *fate.borrow() != crate::show::outlet::Fate::Open {
+                break 'run;
+            }
+        }
+    }
+    show.flush();
+    after_output(Exit::Success, &fate, &mut show)
+}
+
+/// What carries requests for real: the client, and the raw writer for races.
+pub struct Carrier {
+    client: Client,
+    writer: Writer,
+    destination: Destination,
+}
+
+impl Carrier {
+    /// A carrier to one destination; says which proxy is used, and that certificates are not checked.
+    pub fn new(options: &SendOptions, destination: &Destination, show: &mut Show) -> Result<Self, Error> {
+        let client_options = ClientOptions {
+            cacert_pem: options.cacert.as_deref().map(read).transpose()?,
+            ..options.client.clone()
+        };
+        if let Some(proxy) = proxy_in_use(destination) {
+            show.talk(&format!("through the proxy {proxy}, as the environment says\n"));
+        }
+        if options.client.insecure && destination.is_tls() {
+            show.warn("--insecure: any certificate is accepted");
+        }
+        Ok(Self {
+            client: Client::new(destination, &client_options)?,
+            writer: Writer::new(destination, &client_options)?,
+            destination: destination.clone(),
+        })
+    }
+}
+
+impl Carry for Carrier {
+    async fn carry(&self, request: &Request) -> Result<Response, Failure> {
+        self.client.carry(request).await
+    }
+
+    async fn race(&self, request: &Request, copies: usize) -> Vec<Raced> {
+        let raw = RawRequest::verbatim(request, &self.destination);
+        let opening = (0..copies).map(|_| self.writer.open());
+        let open = futures_util::future::join_all(opening).await;
+        let clock = Clock::start();
+        let running = open.into_iter().map(async |open| {
+            let answer = match open {
+                Ok(open) => open.perform(&raw).await.into_result(),
+                Err(failure) => Err(failure),
+            };
+            (answer, clock.elapsed())
+        });
+        futures_util::future::join_all(running).await
+    }
+}

@@ -1,0 +1,161 @@
+//! The house rules of `lib.rs`, checked from the sources: which way imports go, one door per foreign crate, and rooms
+//! that one person can hold in their head.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The floors from the ground up. A room may import from the floors below its own, never from its own or above.
+const FLOORS: [&[&str]; 6] = [
+    &["clock", "seed", "error", "untrusted", "json"],
+    &["cdr", "wire"],
+    &["send", "listen"],
+    &["show"],
+    &["cli"],
+    &["run"],
+];
+
+/// Foreign crates, and the only places that may name them.
+const DOORS: [(&str, &[&str]); 14] = [
+    ("clap", &["cli/"]),
+    ("reqwest", &["wire/client"]),
+    ("tower", &["wire/client"]),
+    ("rustls", &["wire/client", "wire/raw"]),
+    ("warp", &["listen/door"]),
+    ("hyper", &["listen/door", "wire/client"]),
+    ("hyper_util", &["listen/door", "wire/client"]),
+    ("colored", &["show/theme"]),
+    ("fake", &["cdr/account"]),
+    ("jiff", &["clock"]),
+    ("uuid", &["cdr/ids"]),
+    ("json_five", &["send/file"]),
+    ("hdrhistogram", &["send/tally"]),
+    ("indicatif", &["show/progress"]),
+];
+
+/// A file of the sources: its path below `src`, and its text without tests.
+struct Source {
+    path: String,
+    text: String,
+}
+
+fn sources() -> Vec<Source> {
+    let mut found = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path: PathBuf = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(source(&path));
+            }
+        }
+    }
+    assert!(found.len() > 40, "the sources were not found");
+    found
+}
+
+fn source(path: &Path) -> Source {
+    let text = fs::read_to_string(path).expect("a text").replace("\r\n", "\n");
+    let path = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).expect("below src");
+    let path = path.to_string_lossy().replace('\\', "/");
+    // What follows the tests' attribute is tests, and files of tests are nothing else.
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let is_tests = path.ends_with("tests.rs");
+    Source { text: if is_tests { String::new() } else { code.to_owned() }, path }
+}
+
+/// The text without comments, so that prose may name what it likes.
+fn code(source: &Source) -> String {
+    source.text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+fn room(path: &str) -> &str {
+    path.split('/').next().unwrap_or_default().trim_end_matches(".rs")
+}
+
+fn floor(room: &str) -> Option<usize> {
+    FLOORS.iter().position(|rooms| rooms.contains(&room))
+}
+
+/// The rooms that a text imports from: `crate::wire::…` and `crate::{listen, send}`.
+fn imported(text: &str) -> Vec<String> {
+    let mut rooms = Vec::new();
+    for rest in text.split("crate::").skip(1) {
+        let names = match rest.strip_prefix('{') {
+            Some(list) => list.split('}').next().unwrap_or_default(),
+            None => rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default(),
+        };
+        rooms.extend(
+            names.split(',').map(|name| name.trim().split("::").next().unwrap_or_default().to_owned()),
+        );
+    }
+    rooms.retain(|room| floor(room).is_some());
+    rooms
+}
+
+#[test]
+fn every_room_has_a_floor() {
+    for source in sources() {
+        let room = room(&source.path);
+        assert!(
+            matches!(room, "main" | "lib") || floor(room).is_some(),
+            "{} stands on no floor",
+            source.path
+        );
+    }
+}
+
+#[test]
+fn imports_go_down_only() {
+    for source in sources() {
+        let from = room(&source.path);
+        let Some(from_floor) = floor(from) else { continue };
+        for to in imported(&code(&source)).iter().filter(|to| *to != from) {
+            let to_floor = floor(to).expect("a room");
+            assert!(to_floor < from_floor, "{} imports from {to}, which is not below it", source.path);
+        }
+    }
+}
+
+#[test]
+fn foreign_crates_have_one_door() {
+    for source in sources() {
+        let code = code(&source);
+        for (name, doors) in DOORS {
+            let named = [format!("{name}::"), format!("use {name};")].iter().any(|pattern| {
+                code.match_indices(pattern.as_str()).any(|(at, _)| {
+                    !code[..at].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | ':'))
+                })
+            });
+            let is_door = doors.iter().any(|door| source.path.starts_with(door));
+            assert!(!named || is_door, "{} names {name}, whose door is {doors:?}", source.path);
+        }
+    }
+}
+
+#[test]
+fn rooms_are_small() {
+    const LONGEST_FILE: usize = 420;
+    const LONGEST_FUNCTION: usize = 65;
+    for source in sources() {
+        let lines: Vec<&str> = source.text.lines().collect();
+        assert!(lines.len() <= LONGEST_FILE, "{} has {} lines without its tests", source.path, lines.len());
+        for (start, line) in lines.iter().enumerate() {
+            let indent = line.len() - line.trim_start().len();
+            let words = line.trim_start().trim_start_matches("pub ").trim_start_matches("pub(super) ");
+            let words = words.trim_start_matches("const ").trim_start_matches("async ");
+            if !words.starts_with("fn ") || line.ends_with(';') {
+                continue;
+            }
+            let end = format!("{}}}", " ".repeat(indent));
+            let length = lines[start..].iter().position(|line| *line == end).unwrap_or(0) + 1;
+            assert!(
+                length <= LONGEST_FUNCTION,
+                "{}:{} has a function of {length} lines",
+                source.path,
+                start + 1
+            );
+        }
+    }
+}
