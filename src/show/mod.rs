@@ -6,10 +6,12 @@
 
 pub mod board;
 pub mod body;
+pub mod junit;
 pub mod outlet;
 pub mod progress;
 pub mod received;
 pub mod sent;
+pub mod suite;
 pub mod theme;
 
 use std::collections::BTreeSet;

@@ -9,7 +9,7 @@ use super::{Case, Family};
 use crate::cdr::Grade;
 use crate::error::Exit;
 use crate::seed::Seed;
-use crate::send::event::{code, seed_number};
+use crate::send::event::seed_number;
 use crate::wire::record::as_ms;
 
 /// Something that happened.
@@ -116,7 +116,6 @@ pub struct SuiteSummary {
     #[serde(rename = "elapsed_ms", serialize_with = "as_ms")]
     pub elapsed: Duration,
     /// The exit code.
-    #[serde(serialize_with = "code")]
     pub exit: Exit,
     /// The seed, for the line that repeats the suite.
     #[serde(skip)]

@@ -332,6 +332,6 @@ pub struct SuiteOptions {
     pub account: Account,
     /// The user's own headers.
     pub headers: Vec<Header>,
-    /// What else the line that repeats a case must say, such as `-H 'X-Token: …'`; begins with a space or is empty.
-    pub repeat_with: String,
+    /// The command as it was given, without what chose the cases and the seed: what repeats a case begins with it.
+    pub command: String,
 }

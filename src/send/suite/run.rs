@@ -192,7 +192,8 @@ impl<'a> Suite<'a> {
         if let Some(name) = self.down_since {
             return Some(format!("the handler is down since {name}"));
         }
-        let lacks = |probe: &Case, works: bool| (!works && needs(case.method, probe.method)).then_some(probe.name);
+        let lacks =
+            |probe: &Case, works: bool| (!works && needs(case.method, probe.method)).then_some(probe.name);
         if let Some(probe) = lacks(POST_PROBE, self.works.post).or(lacks(GET_PROBE, self.works.get)) {
             let method = if probe == POST_PROBE.name { "POST" } else { "GET" };
             return Some(format!("no good CDR is taken by {method}, see {probe}"));
@@ -295,23 +296,12 @@ impl<'a> Suite<'a> {
         record.ok = false;
         record.cause = Some(cause);
         record.advice = Some(cause.advice());
-        record.repeat = Some(format!(
-            "telecmi-cdr send --url {} --suite --only {} --seed {}{}",
-            quoted(self.destination.masked()),
-            record.name,
-            self.options.seed,
-            self.options.repeat_with
-        ));
+        record.repeat =
+            Some(format!("{} --only {} --seed {}", self.options.command, record.name, self.options.seed));
     }
 }
 
 /// Whether a case that travels by `method` needs a probe's method to work.
 fn needs(method: Method, probe: Method) -> bool {
     method == probe || method == Method::Both
-}
-
-/// A word as a shell takes it: in quotes where it holds anything but the plainest characters.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~/:@%+,=".contains(c);
-    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }

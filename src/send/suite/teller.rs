@@ -6,7 +6,7 @@ use rand::Rng as _;
 use serde_json::{Value, json};
 
 use super::{Body, CallIds, Case, Change, Delivery, Kind, Method, Payload, SuiteOptions, Writing};
-use crate::cdr::story::{self, CallsAt, Setting};
+use crate::cdr::story::{self, Setting};
 use crate::cdr::{Fields, Shape, edit::Edit};
 use crate::seed::{Purpose, Seed};
 use crate::wire::{Header, Request, query};
@@ -54,13 +54,13 @@ impl Teller {
     pub fn new(case: &Case, options: &SuiteOptions, target: &str, authority: &str) -> Self {
         let number = number_of(case.name);
         let seed = Seed(options.seed.chance(Purpose::Case, number).next_u64());
-        let calls_at = CallsAt::Start(options.at.before(Duration::from_millis(number % SPREAD_MS)));
+        let at = options.at.before(Duration::from_millis(number % SPREAD_MS));
         Self {
             setting: Setting {
                 account: options.account.clone(),
                 shape: Shape::Docs,
                 call_ids: CallIds::Shared,
-                calls_at,
+                at,
                 seed,
             },
             envelope: Envelope {
@@ -325,7 +325,7 @@ impl Writing {
                 body
             }
             Self::TrailingComma => {
-                plain().trim_end_matches('}').to_owned().into_bytes().into_iter().chain(*b",}").collect()
+                format!("{},}}", plain().strip_suffix('}').unwrap_or_default()).into_bytes()
             }
             Self::Twice => format!("{}\n{}", plain(), plain()).into_bytes(),
             Self::InArray => format!("[{},{}]", plain(), plain()).into_bytes(),

@@ -178,6 +178,20 @@ impl Cause {
         }
     }
 
+    /// The cause as programs know it.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Stopped => "stopped",
+            Self::Unanswered => "unanswered",
+            Self::ServerError => "server_error",
+            Self::Refused => "refused",
+            Self::Differs => "differs",
+            Self::Slow => "slow",
+        }
+    }
+
     /// What to look at.
     #[must_use]
     pub fn advice(self) -> &'static str {

@@ -1,0 +1,1 @@
+//! Suite printing tests.
