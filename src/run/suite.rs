@@ -10,7 +10,7 @@ use crate::cli::suite::SuiteRun;
 use crate::clock::Clock;
 use crate::error::{Error, Exit};
 use crate::send::suite::event::SuiteSummary;
-use crate::send::suite::{self, SuiteOptions};
+use crate::send::suite::{self, Pauses, SuiteOptions};
 use crate::show::board::{Board, Notice};
 use crate::show::{Show, junit};
 use crate::wire::client::ClientOptions;
@@ -62,6 +62,7 @@ fn prepare(wanted: &SuiteRun, show: &mut Show) -> Result<(SuiteOptions, ClientOp
         at: wanted.at.unwrap_or_else(suite::usual_time),
         account: Account::new(&wanted.account, wanted.seed),
         headers: headers(&wanted.headers)?,
+        pauses: Pauses::default(),
         command: wanted.command.clone(),
     };
     Ok((options, client))

@@ -14,11 +14,8 @@ use super::{Case, Delivery, Script};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::wire::client::{Client, ClientOptions, Destination};
-use crate::wire::raw::{RawRequest, Step, Writer};
+use crate::wire::raw::{RawOutcome, RawRequest, Step, Writer};
 use crate::wire::{Header, Request};
-
-/// How long a handler is given to notice what happened to a connection: to begin reading, to crash, to free a worker.
-pub const SETTLING: Duration = Duration::from_millis(30);
 
 /// Between two bytes of a slow line.
 const DRIP: Duration = Duration::from_millis(1);
@@ -36,15 +33,18 @@ pub struct Network<'a> {
     writer: Writer,
     /// For connections that must outlive the patience with everything else.
     holder: Writer,
+    settling: Duration,
     clock: Clock,
 }
 
 impl<'a> Network<'a> {
-    /// The ways to a handler; `patience` is how long one answer is waited for.
+    /// The ways to a handler; `patience` is how long one answer is waited for, `settling` how long it may take until the
+    /// handler has noticed a connection.
     pub fn new(
         destination: &'a Destination,
         options: &ClientOptions,
         patience: Duration,
+        settling: Duration,
         clock: Clock,
     ) -> Result<Self, Error> {
         let patient = |timeout| ClientOptions {
@@ -58,6 +58,7 @@ impl<'a> Network<'a> {
             client: Client::new(destination, &patient(patience))?,
             writer: Writer::new(destination, &patient(patience))?,
             holder: Writer::new(destination, &patient(patience * 3))?,
+            settling,
             clock,
         })
     }
@@ -85,7 +86,12 @@ impl<'a> Network<'a> {
             (Delivery::Raw(script), [request, ..]) => {
                 let began = self.clock.elapsed();
                 let outcome = self.writer.perform(&script.steps(request, self.destination)).await;
-                vec![Observed::new(outcome.into_result(), self.clock.elapsed().saturating_sub(began))]
+                let latency = self.clock.elapsed().saturating_sub(began);
+                if outcome == RawOutcome::Abandoned {
+                    // Nobody can answer a connection that was reset: there is nothing to judge but what comes after.
+                    return Vec::new();
+                }
+                vec![Observed::new(outcome.into_result(), latency)]
             }
             _ => {
                 let mut observed = Vec::with_capacity(requests.len());
@@ -115,7 +121,7 @@ impl<'a> Network<'a> {
     /// A request while connections are open that say nothing.
     async fn beside_idle(&self, request: &Request, idle: usize) -> Vec<Observed> {
         let opened = join_all((0..idle).map(|_| self.holder.open())).await;
-        tokio::time::sleep(SETTLING).await;
+        tokio::time::sleep(self.settling).await;
         let observed = self.carry(request).await;
         drop(opened);
         vec![observed]
@@ -131,7 +137,7 @@ impl<'a> Network<'a> {
         };
         let mut holding = pin!(holding);
         // It is polled for a moment first, so that the handler has begun to read when the good request comes.
-        let _ = timeout(SETTLING, &mut holding).await;
+        let _ = timeout(self.settling, &mut holding).await;
         tokio::select! {
             observed = self.carry(good) => observed,
             never = &mut holding => never,

@@ -313,6 +313,22 @@ pub fn usual_time() -> Moment {
 /// How long an answer may take unless somebody says otherwise.
 pub const USUAL_MAX_LATENCY: Duration = Duration::from_secs(5);
 
+/// What the suite waits for, besides answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pauses {
+    /// How long a handler is given to notice what happened to a connection: to begin reading, to crash, to free a
+    /// worker. A process that dies of what it does after its answer is gone by then.
+    pub settling: Duration,
+    /// How long a handler that is gone may take to come back, as a supervisor restarts it.
+    pub recovery: Duration,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self { settling: Duration::from_millis(25), recovery: Duration::from_secs(5) }
+    }
+}
+
 /// Everything a run of the suite follows from, but where it goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SuiteOptions {
@@ -332,6 +348,11 @@ pub struct SuiteOptions {
     pub account: Account,
     /// The user's own headers.
     pub headers: Vec<Header>,
+    /// What is waited for.
+    pub pauses: Pauses,
     /// The command as it was given, without what chose the cases and the seed: what repeats a case begins with it.
     pub command: String,
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use super::cases::{GET_PROBE, POST_PROBE};
-use super::deliver::{Network, SETTLING};
+use super::deliver::Network;
 use super::event::{CaseRecord, Event, Started, SuiteSummary};
 use super::teller::Teller;
 use super::verdict::{Cause, Observed, judge};
@@ -20,9 +20,6 @@ const LEAST_PATIENCE: Duration = Duration::from_secs(2);
 
 /// And this many times as long as a good CDR took.
 const TIMES_A_GOOD_ONE: u32 = 20;
-
-/// How long a handler that is gone may take to come back, as a supervisor restarts it.
-const RECOVERY: Duration = Duration::from_secs(5);
 
 /// The first wait of a recovery; each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -111,7 +108,8 @@ impl<'a> Suite<'a> {
         clock: Clock,
     ) -> Result<Self, Error> {
         let limit = options.max_latency.min(client_options.timeout);
-        let network = |patience| Network::new(destination, client_options, patience, clock);
+        let network =
+            |patience| Network::new(destination, client_options, patience, options.pauses.settling, clock);
         Ok(Self {
             options,
             destination,
@@ -182,7 +180,8 @@ impl<'a> Suite<'a> {
         if let Some(latency) = slowest {
             let limit = self.options.max_latency.min(self.client_options.timeout);
             let patience = LEAST_PATIENCE.max(latency * TIMES_A_GOOD_ONE).min(limit);
-            self.brisk = Network::new(self.destination, self.client_options, patience, self.clock)?;
+            let settling = self.options.pauses.settling;
+            self.brisk = Network::new(self.destination, self.client_options, patience, settling, self.clock)?;
         }
         Ok(probes)
     }
@@ -224,7 +223,7 @@ impl<'a> Suite<'a> {
         };
         let after = match back {
             Some(after) => format!("it was back {} later", humane(after)),
-            None => format!("it did not come back within {}", humane(RECOVERY)),
+            None => format!("it did not come back within {}", humane(self.options.pauses.recovery)),
         };
         record.got = format!("{}; the next good CDR: {words}; {after}", record.got);
         // A crowd may still be worked off: then slowness is the cause, and not a crash.
@@ -240,7 +239,7 @@ impl<'a> Suite<'a> {
 
     /// Asks whether a good CDR is taken now. If not, waits for that, but not for ever.
     async fn afterwards(&self, teller: &Teller, tell: &mut impl FnMut(Event)) -> Afterwards {
-        sleep(SETTLING).await;
+        sleep(self.options.pauses.settling).await;
         let method = if self.works.post { Method::Post } else { Method::Get };
         let first = self.brisk.carry(&teller.afterwards(1, method)).await;
         if first.accepted() {
@@ -258,7 +257,7 @@ impl<'a> Suite<'a> {
                 wait *= 2;
             }
         };
-        match timeout(RECOVERY, recovery).await {
+        match timeout(self.options.pauses.recovery, recovery).await {
             Ok(()) => Afterwards::Back(first.words(), self.clock.elapsed().saturating_sub(began)),
             Err(_) => Afterwards::Gone(first.words()),
         }

@@ -239,7 +239,7 @@ pub fn judge(case: &Case, observed: &[Observed], max_latency: Duration) -> Verdi
             got = format!("{got}; the slowest took {}, allowed are {}", humane(slowest), humane(max_latency));
         }
         Expects::AcceptedMeanwhile => {
-            got = format!("a good CDR meanwhile: {got}");
+            got = format!("{got} meanwhile");
             // It can only be the open connection that keeps a good CDR from being taken.
             cause = cause.map(|_| Cause::Stopped);
         }
@@ -271,6 +271,9 @@ fn trouble(expects: Expects, n: usize, observed: &Observed) -> Option<Cause> {
 
 /// The answers in words, runs of equal ones as one.
 fn summed(observed: &[Observed]) -> String {
+    if observed.is_empty() {
+        return "reset on purpose".to_owned();
+    }
     let mut runs: Vec<(String, usize)> = Vec::new();
     for words in observed.iter().map(Observed::words) {
         match runs.last_mut() {
