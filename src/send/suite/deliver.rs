@@ -17,6 +17,9 @@ use crate::wire::client::{Client, ClientOptions, Destination};
 use crate::wire::raw::{RawOutcome, RawRequest, Step, Writer};
 use crate::wire::{Header, Request};
 
+/// As long as a script may take by itself, on a slow machine.
+const SCRIPT: Duration = Duration::from_secs(8);
+
 /// Between two bytes of a slow line.
 const DRIP: Duration = Duration::from_millis(1);
 
@@ -31,7 +34,7 @@ pub struct Network<'a> {
     destination: &'a Destination,
     client: Client,
     writer: Writer,
-    /// For connections that must outlive the patience with everything else.
+    /// For connections that must outlive the patience with everything else, and for scripts that take time themselves.
     holder: Writer,
     settling: Duration,
     clock: Clock,
@@ -57,7 +60,7 @@ impl<'a> Network<'a> {
             destination,
             client: Client::new(destination, &patient(patience))?,
             writer: Writer::new(destination, &patient(patience))?,
-            holder: Writer::new(destination, &patient(patience * 3))?,
+            holder: Writer::new(destination, &patient(patience * 2 + SCRIPT))?,
             settling,
             clock,
         })
@@ -85,7 +88,8 @@ impl<'a> Network<'a> {
             }
             (Delivery::Raw(script), [request, ..]) => {
                 let began = self.clock.elapsed();
-                let outcome = self.writer.perform(&script.steps(request, self.destination)).await;
+                let writer = if script.takes_time() { &self.holder } else { &self.writer };
+                let outcome = writer.perform(&script.steps(request, self.destination)).await;
                 let latency = self.clock.elapsed().saturating_sub(began);
                 if outcome == RawOutcome::Abandoned {
                     // Nobody can answer a connection that was reset: there is nothing to judge but what comes after.

@@ -133,7 +133,7 @@ pub use crate::cdr::story::CallIds;
 pub enum Change {
     /// This field is this JSON.
     Put(&'static str, &'static str),
-    /// This field is this text so often that it has that many characters.
+    /// This field is JSON text that holds this text, repeated to so many characters.
     Fill(&'static str, &'static str, usize),
     /// The number in this field is text.
     AsText(&'static str),
@@ -293,6 +293,12 @@ impl Script {
     #[must_use]
     pub fn holds(self) -> bool {
         matches!(self, Self::Stalled | Self::HalfHead | Self::Silent)
+    }
+
+    /// Whether our side takes its time.
+    #[must_use]
+    pub fn takes_time(self) -> bool {
+        matches!(self, Self::Dripped | Self::ExpectContinue)
     }
 
     /// Whether it is good HTTP that deserves an answer, and not only a close.

@@ -284,7 +284,7 @@ impl Change {
             Self::Put(name, text) => put(fields, name, serde_json::from_str(text).unwrap_or_default()),
             Self::Fill(name, text, length) => {
                 let long: String = text.chars().cycle().take(length).collect();
-                put(fields, name, long.into());
+                put(fields, name, json!({"note": long}).to_string().into());
             }
             Self::AsText(name) => {
                 let text = fields.get(name).map(Value::to_string).unwrap_or_default();

@@ -26,7 +26,7 @@ enum Bug {
     FailsOnDuplicates,
     /// On malformed JSON, for good.
     Dies,
-    /// On malformed JSON, and the next three connections are dropped.
+    /// On malformed JSON, and the next connection is dropped.
     Restarts,
     OneAtATime,
     Slow,
@@ -112,7 +112,8 @@ impl Stub {
         let _ = stream.write_all(answer.as_bytes()).await;
         let _ = stream.shutdown().await;
         // What is still on its way must not turn the answer into a reset.
-        while stream.read(&mut [0; 64 * 1024]).await.is_ok_and(|n| n > 0) {}
+        let mut rest = vec![0; 64 * 1024];
+        while stream.read(&mut rest).await.is_ok_and(|n| n > 0) {}
         true
     }
 }
@@ -134,7 +135,7 @@ async fn serve(listener: TcpListener, bug: Bug) {
             if bug == Bug::Dies {
                 break;
             }
-            away = 3;
+            away = 1;
         }
     }
     drop(listener);
@@ -325,7 +326,9 @@ async fn a_stop_ends_it_and_the_summary_is_told() {
     let mut stop = Some(stop);
     let told = RefCell::new(Vec::new());
     let tell = |event: Event| {
-        if let (Event::Case(_), Some(stop)) = (&event, stop.take()) {
+        if let Event::Case(_) = &event
+            && let Some(stop) = stop.take()
+        {
             let _ = stop.send(Stop::Interrupt);
         }
         told.borrow_mut().push(event);

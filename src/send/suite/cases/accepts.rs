@@ -1,6 +1,6 @@
 //! What TeleCMI sends: every story, by POST and GET, in both shapes, in every order.
 
-use super::super::{CallIds, Case, Delivery, Family, Method, Payload};
+use super::super::{CallIds, Case, Change, Delivery, Family, Method, Payload};
 use super::GOOD;
 use crate::cdr::Grade::{self, Doc, Inferred, Seen};
 use crate::cdr::Shape::{self, Docs, Live};
@@ -133,7 +133,7 @@ pub const CASES: [Case; 44] = [
         "get-brackets",
         Inferred,
         Get,
-        story("agent-no-answer", Live),
+        Payload::Changed(&[Change::Put("extra_params", "{\"click2call\":\"true\",\"campaign\":7}")]),
         Brackets,
         "Written as Node's qs writes objects, extra_params comes as extra_params[click2call]=true; Express hands on an object \
         where JSON.parse expects text, other frameworks a field of that odd name.",
