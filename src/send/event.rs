@@ -40,7 +40,6 @@ pub struct Started {
 }
 
 /// Serialises a seed as its number.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 pub fn seed_number<S: serde::Serializer>(seed: &Seed, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(seed.0)
 }

@@ -61,8 +61,8 @@ impl Teller {
             [one] => format!("{} skipped", one.name),
             many => format!("{} skipped", plural(many.len() as u64, "case")),
         };
-        let text = format!("– {what}: {}\n", clean(reason));
-        theme.paint(Role::Faint, &text)
+        let lines = wrapped(&format!("– {what}: {}", clean(reason)), "  ");
+        theme.paint(Role::Faint, lines.trim_start())
     }
 }
 
@@ -85,8 +85,8 @@ fn line(record: &CaseRecord, theme: &Theme) -> String {
         let _ = writeln!(out, "{mark} {name} {took}");
         out.push_str(&wrapped(&got, "    "));
     }
-    if let Some(cause) = record.cause {
-        let text = format!("wanted {}. {}", record.expected, sentence(cause.advice()));
+    if let Some(advice) = record.advice {
+        let text = format!("wanted {}. {}", record.expected, sentence(advice));
         out.push_str(&wrapped(&text, "    "));
     }
     out
@@ -130,6 +130,9 @@ fn finding_of(cause: Cause, summary: &SuiteSummary, theme: &Theme) -> String {
         let _ = writeln!(out, " {grade}");
         out.push_str(&wrapped(record.why.unwrap_or_default(), "    "));
         out.push_str(&wrapped(&format!("It got: {}.", clean(&record.got)), "    "));
+        if let Some(advice) = record.advice.filter(|advice| *advice != cause.advice()) {
+            out.push_str(&wrapped(&sentence(advice), "    "));
+        }
         if let Some(repeat) = &record.repeat {
             // Never broken, so that it can be copied whole.
             let _ = writeln!(out, "    {}", theme.paint(Role::Name, &clean(repeat)));

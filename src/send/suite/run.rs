@@ -45,12 +45,13 @@ pub async fn run(
     }));
     let mut records = Vec::with_capacity(cases.len());
     let stopped = {
-        let asking = suite.ask_all(&cases, |event| {
+        // Boxed, because a case under way is a large value.
+        let asking = Box::pin(suite.ask_all(&cases, |event| {
             if let Event::Case(record) = &event {
                 records.push(record.as_ref().clone());
             }
             tell(event);
-        });
+        }));
         tokio::select! {
             biased;
             why = stop => Some(why.exit()),
@@ -294,7 +295,7 @@ impl<'a> Suite<'a> {
     fn blame(&self, record: &mut CaseRecord, cause: Cause) {
         record.ok = false;
         record.cause = Some(cause);
-        record.advice = Some(cause.advice());
+        record.advice = Some(cause.advice_for(record.name));
         record.repeat =
             Some(format!("{} --only {} --seed {}", self.options.command, record.name, self.options.seed));
     }

@@ -152,7 +152,9 @@ impl Teller {
             }
             Payload::Changed(changes) => {
                 let mut fields = self.good(0);
-                changes.iter().for_each(|change| change.apply(&mut fields));
+                for change in changes {
+                    change.apply(&mut fields);
+                }
                 vec![fields.into()]
             }
             Payload::DocumentedPair => {

@@ -139,7 +139,7 @@ async fn serve(listener: TcpListener, bug: Bug) {
         }
     }
     drop(listener);
-    pending().await
+    pending::<()>().await;
 }
 
 fn options(only: &[&str]) -> SuiteOptions {
@@ -175,13 +175,13 @@ async fn suite_until(
     let client = ClientOptions { timeout: Duration::from_secs(2), ..ClientOptions::default() };
     let clock = Clock::start();
     let local = tokio::task::LocalSet::new();
-    let running = local.run_until(async {
+    let running = local.run_until(Box::pin(async {
         let _ = rustls::crypto::ring::default_provider().install_default();
         tokio::select! {
             summary = run(options, &destination, &client, clock, stop, tell) => summary.unwrap(),
             () = serve(listener, bug) => unreachable!("a stub never ends"),
         }
-    });
+    }));
     tokio::time::timeout(Duration::from_secs(30), running).await.expect("the suite ends in time")
 }
 

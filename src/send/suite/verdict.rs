@@ -213,6 +213,22 @@ impl Cause {
     }
 }
 
+impl Cause {
+    /// What to look at for one case: where a whole method is refused, another thing than usual.
+    #[must_use]
+    pub fn advice_for(self, name: &str) -> &'static str {
+        match (self, name) {
+            (Self::Refused | Self::ServerError, "get-is-accepted") => {
+                "route GET to the handler and read the query; or choose POST in the dashboard, and test with -X post"
+            }
+            (Self::Refused, "post-is-accepted") => {
+                "is the path right (TeleCMI's examples use /webhook/cdr), and is POST routed there?"
+            }
+            _ => self.advice(),
+        }
+    }
+}
+
 /// What a case came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
@@ -284,4 +300,80 @@ fn summed(observed: &[Observed]) -> String {
     let runs =
         runs.into_iter().map(|(words, count)| if count == 1 { words } else { format!("{words} ×{count}") });
     runs.collect::<Vec<_>>().join(", then ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cases::table;
+    use super::*;
+
+    const MOST: Duration = Duration::from_secs(5);
+
+    fn case(name: &str) -> &'static Case {
+        table().find(|case| case.name == name).expect("a case")
+    }
+
+    fn status(status: u16) -> Observed {
+        Observed { answer: Ok(status), latency: Duration::from_millis(3) }
+    }
+
+    fn failed(kind: FailureKind, phase: Phase) -> Observed {
+        let failure = Failure { phase, kind, text: "no good".to_owned() };
+        Observed { answer: Err(failure), latency: Duration::from_millis(3) }
+    }
+
+    fn cause(name: &str, observed: &[Observed]) -> Option<Cause> {
+        judge(case(name), observed, MOST).cause
+    }
+
+    #[test]
+    fn what_happens_must_be_accepted_and_oddities_only_answered() {
+        assert_eq!(cause("custom-none", &[status(204)]), None);
+        assert_eq!(cause("custom-none", &[status(400)]), Some(Cause::Refused));
+        assert_eq!(cause("time-in-seconds", &[status(422)]), None);
+        assert_eq!(cause("time-in-seconds", &[status(500)]), Some(Cause::ServerError));
+        assert_eq!(
+            cause("post-is-accepted", &[failed(FailureKind::Redirect, Phase::Read)]),
+            Some(Cause::Refused)
+        );
+        assert_eq!(cause("html", &[failed(FailureKind::Redirect, Phase::Read)]), None);
+    }
+
+    #[test]
+    fn a_close_is_an_answer_only_to_what_is_no_http() {
+        let closed = failed(FailureKind::Closed, Phase::Wait);
+        let silent = failed(FailureKind::Timeout, Phase::Wait);
+        assert_eq!(cause("null", std::slice::from_ref(&closed)), Some(Cause::Unanswered));
+        assert_eq!(cause("chunked", std::slice::from_ref(&closed)), Some(Cause::Unanswered));
+        assert_eq!(cause("cut-short", &[closed]), None);
+        assert_eq!(cause("cut-short", &[silent]), Some(Cause::Unanswered));
+        assert_eq!(cause("cut-short", &[status(500)]), Some(Cause::ServerError));
+        assert_eq!(cause("options", &[status(501)]), None);
+        assert_eq!(cause("get-is-accepted", &[status(501)]), Some(Cause::ServerError));
+        assert_eq!(cause("reset-mid-body", &[]), None);
+    }
+
+    #[test]
+    fn a_copy_is_held_against_its_original() {
+        assert_eq!(cause("duplicate", &[status(200), status(204)]), None);
+        assert_eq!(cause("duplicate", &[status(200), status(409)]), Some(Cause::Differs));
+        assert_eq!(cause("duplicate", &[status(200), status(500)]), Some(Cause::ServerError));
+        assert_eq!(cause("duplicate", &[status(400), status(400)]), Some(Cause::Refused));
+    }
+
+    #[test]
+    fn slowness_is_not_taken_for_death() {
+        let slow = Observed { latency: Duration::from_secs(6), ..status(200) };
+        let verdict = judge(case("twenty-at-once"), &[status(200), slow.clone()], MOST);
+        assert_eq!(verdict.cause, Some(Cause::Slow));
+        assert_eq!(verdict.got, "200 OK ×2; the slowest took 6.00 s, allowed are 5.00 s");
+        assert_eq!(cause("beside-an-idle-connection", &[slow]), Some(Cause::Stopped));
+        assert_eq!(cause("stalled-body", &[failed(FailureKind::Timeout, Phase::Wait)]), Some(Cause::Stopped));
+    }
+
+    #[test]
+    fn answers_are_summed_up() {
+        let observed = [status(200), status(200), status(500)];
+        assert_eq!(summed(&observed), "200 OK ×2, then 500 Internal Server Error");
+    }
 }

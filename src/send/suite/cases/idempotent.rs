@@ -19,14 +19,15 @@ const fn again(
 }
 
 /// The cases.
-pub const CASES: [Case; 13] = [
+pub const CASES: &[Case] = &[
     again(
         "duplicate",
         Seen,
         Post,
         GOOD,
         Again,
-        "The same CDR can arrive twice; an INSERT with cmiuuid as its key fails on the second, and the error may bring a third.",
+        "The same CDR can arrive twice; an INSERT with cmiuuid as its key fails on the second, and the \
+         error may bring a third.",
     ),
     again(
         "get-duplicate",
@@ -34,7 +35,8 @@ pub const CASES: [Case; 13] = [
         Get,
         GOOD,
         Again,
-        "The same GET can arrive twice, and proxies repeat GETs on their own; what protects POST is often missing in the GET route.",
+        "The same GET can arrive twice, and proxies repeat GETs on their own; what protects POST is often \
+         missing in the GET route.",
     ),
     again(
         "live-duplicate",
@@ -42,7 +44,8 @@ pub const CASES: [Case; 13] = [
         Post,
         Payload::Story("agent-no-answer", Live, CallIds::Shared),
         Again,
-        "A duplicate in live types: comparing extra_params as text works on the page's string, and fails on the live object.",
+        "A duplicate in live types: comparing extra_params as text works on the page's string, and fails \
+         on the live object.",
     ),
     again(
         "answered-duplicate",
@@ -50,7 +53,8 @@ pub const CASES: [Case; 13] = [
         Post,
         Payload::Story("customer-no-answer", Docs, CallIds::Shared),
         Again,
-        "Both legs of one call, and both again: the second leg b meets a call that leg a has closed already.",
+        "Both legs of one call, and both again: the second leg b meets a call that leg a has closed \
+         already.",
     ),
     again(
         "softphone-duplicate",
@@ -58,7 +62,8 @@ pub const CASES: [Case; 13] = [
         Post,
         Payload::Story("softphone-no-answer", Docs, CallIds::Shared),
         Again,
-        "A duplicate without request_id: handlers that recognise repeats by request_id see two calls with none, or fail on null.",
+        "A duplicate without request_id: handlers that recognise repeats by request_id see two calls with \
+         none, or fail on null.",
     ),
     again(
         "legacy-duplicate",
@@ -66,7 +71,8 @@ pub const CASES: [Case; 13] = [
         Post,
         Payload::Story("legacy", Docs, CallIds::Shared),
         Again,
-        "A duplicate of the nine-field CDR has neither call_id nor request_id; cmiuuid is all there is to recognise it by.",
+        "A duplicate of the nine-field CDR has neither call_id nor request_id; cmiuuid is all there is to \
+         recognise it by.",
     ),
     again(
         "late-duplicate",
@@ -74,7 +80,8 @@ pub const CASES: [Case; 13] = [
         Post,
         GOOD,
         LateAgain(5),
-        "A repeat can come after other calls; handlers that compare with the last CDR alone do not recognise it.",
+        "A repeat can come after other calls; handlers that compare with the last CDR alone do not \
+         recognise it.",
     ),
     again(
         "get-late-duplicate",
@@ -82,7 +89,8 @@ pub const CASES: [Case; 13] = [
         Get,
         GOOD,
         LateAgain(5),
-        "A repeat by GET after other calls; handlers that compare with the last CDR alone do not recognise it.",
+        "A repeat by GET after other calls; handlers that compare with the last CDR alone do not recognise \
+         it.",
     ),
     again(
         "race",
@@ -90,8 +98,8 @@ pub const CASES: [Case; 13] = [
         Post,
         GOOD,
         Race(5),
-        "Copies can arrive at the same moment; look-then-insert finds nothing five times and inserts five times, unless the database \
-        itself forbids it and the handler catches that.",
+        "Copies can arrive at the same moment; look-then-insert finds nothing five times and inserts five \
+         times, unless the database itself forbids it and the handler catches that.",
     ),
     again(
         "get-race",
@@ -99,7 +107,8 @@ pub const CASES: [Case; 13] = [
         Get,
         GOOD,
         Race(5),
-        "Copies by GET at the same moment: look-then-insert finds nothing five times, and the database's objection becomes a 500.",
+        "Copies by GET at the same moment: look-then-insert finds nothing five times, and the database's \
+         objection becomes a 500.",
     ),
     again(
         "duplicate-with-another-body",
@@ -107,8 +116,8 @@ pub const CASES: [Case; 13] = [
         Post,
         GOOD,
         AgainChanged,
-        "The same ids can come with a changed body, as when an outcome is corrected; an idempotency layer that compares bodies answers \
-        409, and the correction is lost.",
+        "The same ids can come with a changed body, as when an outcome is corrected; an idempotency layer \
+         that compares bodies answers 409, and the correction is lost.",
     ),
     again(
         "get-duplicate-with-other-values",
@@ -116,7 +125,8 @@ pub const CASES: [Case; 13] = [
         Get,
         GOOD,
         AgainChanged,
-        "The same ids by GET with a changed outcome; a cache or an idempotency layer keyed by the URL does not see that they belong together.",
+        "The same ids by GET with a changed outcome; a cache or an idempotency layer keyed by the URL does \
+         not see that they belong together.",
     ),
     again(
         "duplicate-by-the-other-method",
@@ -124,6 +134,7 @@ pub const CASES: [Case; 13] = [
         Both,
         GOOD,
         AgainByGet,
-        "A webhook that was switched from POST to GET repeats CDRs in strings; comparing 442… with \"442…\" makes them two calls or a conflict.",
+        "A webhook that was switched from POST to GET repeats CDRs in strings; comparing 442… with \
+         \"442…\" makes them two calls or a conflict.",
     ),
 ];

@@ -18,14 +18,15 @@ pub const GET_PROBE: &Case = &accepts::CASES[1];
 
 /// All cases, in the order they are run.
 pub fn table() -> impl Iterator<Item = &'static Case> {
-    let families: [&[Case]; 7] = [
-        &accepts::CASES,
-        &idempotent::CASES,
-        &tolerant::CASES,
-        &tolerant::MISTAKEN,
-        &survives::CASES,
-        &survives::ODDER,
-        &prompt::CASES,
+    let families = [
+        accepts::CASES,
+        idempotent::CASES,
+        tolerant::CASES,
+        tolerant::typed::CASES,
+        tolerant::forms::CASES,
+        survives::CASES,
+        survives::protocol::CASES,
+        prompt::CASES,
     ];
     families.into_iter().flatten()
 }

@@ -1,10 +1,14 @@
 //! Nonsense: from strangers, scanners and broken networks. After each of these a good CDR must still be taken.
+//!
+//! Here is what a proper client can send; [`protocol`] holds what it refuses to.
 
-use super::super::{Body, Case, Delivery, Family, Method, Payload, Script, Writing};
+pub mod protocol;
+
+use super::super::{Body, Case, Change, Delivery, Family, Method, Payload, Writing};
 use super::GOOD;
 use crate::cdr::Grade::{self, Doc, Hostile, Inferred};
-use Delivery::{By, ContentType, InOrder, Raw};
-use Method::{Get, Other, Post};
+use Delivery::{ContentType, InOrder};
+use Method::{Get, Post};
 use Payload::{Query, Written};
 
 const fn survives(
@@ -38,22 +42,19 @@ const fn query(name: &'static str, text: &'static str, why: &'static str) -> Cas
     survives(name, Hostile, Get, Query(text), InOrder, why)
 }
 
-/// The good CDR by a script.
-const fn raw(name: &'static str, grade: Grade, script: Script, why: &'static str) -> Case {
-    survives(name, grade, Post, GOOD, Raw(script), why)
-}
-
-/// The cases.
-pub const CASES: [Case; 57] = [
+/// Bodies, content types and queries.
+pub const CASES: &[Case] = &[
     written(
         "cut-off-json",
         Writing::CutOff,
-        "A body can end in the middle although its length is right, behind a bad proxy; JSON.parse without a try ends the process or the loop.",
+        "A body can end in the middle although its length is right, behind a bad proxy; JSON.parse without \
+         a try ends the process or the loop.",
     ),
     written(
         "trailing-comma",
         Writing::TrailingComma,
-        "Pasted and hand-made JSON has trailing commas, as TeleCMI's own sample of leg b; a parser's exception must become a 400.",
+        "Pasted and hand-made JSON has trailing commas, as TeleCMI's own sample of leg b; a parser's \
+         exception must become a 400.",
     ),
     survives(
         "javascript-literal",
@@ -61,17 +62,20 @@ pub const CASES: [Case; 57] = [
         Post,
         Written(Writing::JavaScript),
         InOrder,
-        "TeleCMI's page prints CDRs as JavaScript, and people post them as printed; eval and literal_eval as a way out fail on the bare names.",
+        "TeleCMI's page prints CDRs as JavaScript, and people post them as printed; eval and literal_eval \
+         as a way out fail on the bare names.",
     ),
     written(
         "two-objects",
         Writing::Twice,
-        "Two objects one after the other are no JSON; a parser says \"extra data\", and that must become a 400.",
+        "Two objects one after the other are no JSON; a parser says \"extra data\", and that must become a \
+         400.",
     ),
     written(
         "array-of-cdrs",
         Writing::InArray,
-        "Senders that batch post arrays; record[\"appid\"] on a list is a TypeError, and undefined fields in JavaScript.",
+        "Senders that batch post arrays; record[\"appid\"] on a list is a TypeError, and undefined fields \
+         in JavaScript.",
     ),
     written(
         "cdr-in-a-string",
@@ -91,7 +95,8 @@ pub const CASES: [Case; 57] = [
     written(
         "not-utf-8",
         Writing::NotUtf8,
-        "Bytes that are no UTF-8 come from old systems; body.decode() throws before the try that was made for JSON.",
+        "Bytes that are no UTF-8 come from old systems; body.decode() throws before the try that was made \
+         for JSON.",
     ),
     written(
         "nul-byte",
@@ -101,7 +106,8 @@ pub const CASES: [Case; 57] = [
     written(
         "repeated-field",
         Writing::Repeated,
-        "A field twice: parsers keep the first, the last, or refuse; what checks one and stores the other can be fooled.",
+        "A field twice: parsers keep the first, the last, or refuse; what checks one and stores the other \
+         can be fooled.",
     ),
     written(
         "number-of-400-digits",
@@ -116,7 +122,8 @@ pub const CASES: [Case; 57] = [
     written(
         "deep-nesting",
         Writing::Deep(10_000),
-        "Ten thousand levels are a RecursionError in Python, which except ValueError does not catch, and a dead process where the stack is native.",
+        "Ten thousand levels are a RecursionError in Python, which except ValueError does not catch, and a \
+         dead process where the stack is native.",
     ),
     survives(
         "deeper-nesting",
@@ -124,7 +131,8 @@ pub const CASES: [Case; 57] = [
         Post,
         Payload::Body(Body::Arrays(100_000)),
         InOrder,
-        "A hundred thousand levels in 200 KiB: recursive parsers without a limit of their own overflow the stack, and no catch helps.",
+        "A hundred thousand levels in 200 KiB: recursive parsers without a limit of their own overflow the \
+         stack, and no catch helps.",
     ),
     body(
         "nul-escape",
@@ -134,7 +142,8 @@ pub const CASES: [Case; 57] = [
     body(
         "lone-surrogate",
         "{\"type\":\"cdr\",\"appid\":2222223,\"custom\":\"\\ud800\",\"status\":\"missed\"}",
-        "Half a surrogate pair is read by lenient parsers, and then fails where the text is encoded: in the log or the database.",
+        "Half a surrogate pair is read by lenient parsers, and then fails where the text is encoded: in \
+         the log or the database.",
     ),
     body(
         "not-a-number",
@@ -149,18 +158,21 @@ pub const CASES: [Case; 57] = [
     body(
         "negative-numbers",
         "{\"type\":\"cdr\",\"appid\":-1,\"to\":-442000000000,\"time\":-1,\"status\":\"missed\"}",
-        "Numbers below zero pass every check of the type; an unsigned column and a date before 1970 do not take them.",
+        "Numbers below zero pass every check of the type; an unsigned column and a date before 1970 do not \
+         take them.",
     ),
     body(
         "wrong-types-everywhere",
         "{\"type\":[],\"appid\":{},\"to\":true,\"cmiuuid\":7,\"status\":null,\"user\":[1],\"time\":\"soon\",\"direction\":0,\"leg\":{}}",
-        "Every field of another type: whatever is called on a field without a look at its type throws here.",
+        "Every field of another type: whatever is called on a field without a look at its type throws \
+         here.",
     ),
     body("empty-object", "{}", "An object without fields is good JSON; the first record[\"…\"] fails."),
     body(
         "empty-body",
         "",
-        "A POST without a body comes from health checks and bad clients; JSON.parse(\"\") throws, and null has no fields.",
+        "A POST without a body comes from health checks and bad clients; JSON.parse(\"\") throws, and null \
+         has no fields.",
     ),
     body(
         "blank-body",
@@ -181,29 +193,33 @@ pub const CASES: [Case; 57] = [
         "body-of-256-kib",
         Hostile,
         Post,
-        Payload::Changed(&[super::super::Change::Fill("custom", "x", 256 * 1024)]),
+        Payload::Changed(&[Change::Fill("custom", "x", 256 * 1024)]),
         InOrder,
         "Far more than any CDR has; a limit must answer 413, and its exception is often handled by nobody.",
     ),
     typed(
         "no-content-type",
         None,
-        "Nobody documents the content type; express.json() then leaves req.body undefined, and reading a field of it throws.",
+        "Nobody documents the content type; express.json() then leaves req.body undefined, and reading a \
+         field of it throws.",
     ),
     typed(
         "content-type-text",
         Some("text/plain"),
-        "JSON as text/plain comes from scripts and proxies; the framework hands on no body, and the handler reads fields of nothing.",
+        "JSON as text/plain comes from scripts and proxies; the framework hands on no body, and the \
+         handler reads fields of nothing.",
     ),
     typed(
         "content-type-form",
         Some("application/x-www-form-urlencoded"),
-        "curl -d says form unless told otherwise, so most hand-made tests do; the JSON then is the name of one field.",
+        "curl -d says form unless told otherwise, so most hand-made tests do; the JSON then is the name of \
+         one field.",
     ),
     typed(
         "content-type-multipart",
         Some("multipart/form-data"),
-        "multipart without a boundary cannot be read; the parser's exception comes before the handler's try.",
+        "multipart without a boundary cannot be read; the parser's exception comes before the handler's \
+         try.",
     ),
     typed(
         "content-type-nonsense",
@@ -213,7 +229,8 @@ pub const CASES: [Case; 57] = [
     typed(
         "charset-unknown",
         Some("application/json; charset=martian"),
-        "A charset that nobody knows is a LookupError in Python, and an UnsupportedCharsetException in Java.",
+        "A charset that nobody knows is a LookupError in Python, and an UnsupportedCharsetException in \
+         Java.",
     ),
     survives(
         "form-encoded",
@@ -221,12 +238,14 @@ pub const CASES: [Case; 57] = [
         Post,
         Written(Writing::Form),
         ContentType(Some("application/x-www-form-urlencoded")),
-        "Many providers post forms, and relays make forms of JSON; a handler for JSON must refuse it without failing.",
+        "Many providers post forms, and relays make forms of JSON; a handler for JSON must refuse it \
+         without failing.",
     ),
     query(
         "get-without-parameters",
         "",
-        "Browsers, health checks and link previews GET the URL alone; a handler that reads CDR fields at once fails on none.",
+        "Browsers, health checks and link previews GET the URL alone; a handler that reads CDR fields at \
+         once fails on none.",
     ),
     query(
         "get-not-utf-8",
@@ -251,147 +270,12 @@ pub const CASES: [Case; 57] = [
     query(
         "get-odd-brackets",
         "extra_params[a][b][]=1&extra_params[a]=2&extra_params[__proto__][x]=1&custom[]=&type[x]=cdr",
-        "Brackets that contradict one another: qs makes objects where text was expected, some parsers throw.",
+        "Brackets that contradict one another: qs makes objects where text was expected, some parsers \
+         throw.",
     ),
     query(
         "get-only-separators",
         "&&=&=x&;&a",
         "Empty names and missing values; splitting at = by hand takes the second of one.",
-    ),
-    survives(
-        "head",
-        Inferred,
-        Other,
-        GOOD,
-        By("HEAD"),
-        "Uptime checks and link previews send HEAD; frameworks route it to the GET handler, which fails without parameters.",
-    ),
-    survives(
-        "options",
-        Inferred,
-        Other,
-        GOOD,
-        By("OPTIONS"),
-        "Browsers ask by OPTIONS before they post, and so do scanners; a 501 or 405 is fine, a failure is not.",
-    ),
-    raw(
-        "cut-short",
-        Hostile,
-        Script::CutShort,
-        "A sender can die half-way through the body; whoever parses the half without a look at its length fails, or waits for ever.",
-    ),
-    raw(
-        "stalled-body",
-        Hostile,
-        Script::Stalled,
-        "A sender can fall silent half-way through; a server that reads one request at a time serves nobody until it speaks again.",
-    ),
-    raw(
-        "stalled-head",
-        Hostile,
-        Script::HalfHead,
-        "Half a head and then nothing is the oldest attack on web servers; one thread for everybody waits with it.",
-    ),
-    raw(
-        "nothing-but-a-connection",
-        Hostile,
-        Script::Silent,
-        "Port scanners and load balancers connect and say nothing; one thread for everybody waits with them.",
-    ),
-    raw(
-        "reset-mid-body",
-        Hostile,
-        Script::Reset,
-        "A mobile network or a crashed sender resets the connection; the read throws outside of every try, and the loop ends.",
-    ),
-    raw(
-        "longer-than-announced",
-        Hostile,
-        Script::TooLong,
-        "More bytes than announced look like a second, broken request; the first must still be answered or dropped in peace.",
-    ),
-    raw(
-        "byte-by-byte",
-        Hostile,
-        Script::Dripped,
-        "A slow line brings a byte at a time; code that calls read once takes the first byte for all.",
-    ),
-    raw(
-        "half-closed",
-        Inferred,
-        Script::HalfClosed,
-        "Some scripts close their side after sending; that is allowed, and an answer is still wanted.",
-    ),
-    raw(
-        "chunked",
-        Inferred,
-        Script::Chunked,
-        "Tunnels and proxies may pass a body on in chunks, without a Content-Length; int(None) is the usual end of it.",
-    ),
-    raw(
-        "expect-continue",
-        Inferred,
-        Script::ExpectContinue,
-        "curl and .NET ask with Expect: 100-continue before a body; a server that knows nothing of it keeps both waiting.",
-    ),
-];
-
-/// The rest of them: the odder ends of HTTP itself.
-pub const ODDER: [Case; 9] = [
-    raw(
-        "http-1-0",
-        Inferred,
-        Script::Http10,
-        "Old proxies and health checks speak HTTP/1.0, without a Host; code that takes Host for granted fails.",
-    ),
-    raw(
-        "pipelined",
-        Hostile,
-        Script::Pipelined,
-        "Two requests in one piece: what reads all there is takes both for one body.",
-    ),
-    raw(
-        "length-beyond-memory",
-        Hostile,
-        Script::Length("1099511627776"),
-        "A length of a terabyte costs nothing to announce; a server that makes room for it first ends there.",
-    ),
-    raw(
-        "length-negative",
-        Hostile,
-        Script::Length("-1"),
-        "A negative length is no length; read(-1) means everything, and waits for ever.",
-    ),
-    raw(
-        "length-no-number",
-        Hostile,
-        Script::Length("many"),
-        "A length in words: int() throws before the handler's try begins.",
-    ),
-    raw(
-        "length-and-chunks",
-        Hostile,
-        Script::LengthAndChunks,
-        "A length and chunks at once is how requests are smuggled past proxies; refusing it is right, failing is not.",
-    ),
-    raw(
-        "tls-to-http",
-        Hostile,
-        Script::TlsHello,
-        "Scanners and https:// typed for http:// bring a TLS hello; it is no HTTP, and must end that one connection only.",
-    ),
-    raw(
-        "huge-header",
-        Hostile,
-        Script::HugeHeader,
-        "A header of 100 KiB is beyond every limit; the answer is 431 or a close, not the end.",
-    ),
-    survives(
-        "put",
-        Hostile,
-        Other,
-        GOOD,
-        By("PUT"),
-        "Scanners try every method; a 405 or 404 is fine, a failure is not.",
     ),
 ];

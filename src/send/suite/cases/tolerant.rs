@@ -1,11 +1,17 @@
 //! What differs a little: forms seen live, other kinds at the same URL, and oddities that a small change would bring.
+//!
+//! Here is what may be absent, new or free in form; [`typed`] holds types and text, [`forms`] other ways of writing and
+//! other kinds.
 
-use super::super::{Case, Change, Delivery, Family, Kind, Method, Payload, Writing};
-use crate::cdr::Grade::{self, Calc, Doc, Hostile, Inferred, Seen};
-use Change::{AsText, Fill, InSeconds, Plus, Put, Without};
-use Delivery::{ContentType, InOrder, Pluses};
+pub mod forms;
+pub mod typed;
+
+use super::super::{Case, Change, Delivery, Family, Method, Payload};
+use crate::cdr::Grade::{self, Doc, Hostile, Inferred, Seen};
+use Change::{Put, Without};
+use Delivery::InOrder;
 use Method::{Get, Post};
-use Payload::{Changed, Other, Written};
+use Payload::Changed;
 
 /// A good CDR with changes, by POST.
 const fn changed(name: &'static str, grade: Grade, changes: &'static [Change], why: &'static str) -> Case {
@@ -28,8 +34,8 @@ const fn tolerant(
     super::case(Family::Tolerant, name, grade, method, payload, delivery, why)
 }
 
-/// The cases.
-pub const CASES: [Case; 61] = [
+/// Fields that are absent, fields that nobody knows, and the two that are the user's own.
+pub const CASES: &[Case] = &[
     // Fields that are absent.
     changed(
         "without-request-id",
@@ -53,7 +59,8 @@ pub const CASES: [Case; 61] = [
         "without-leg",
         Inferred,
         &[Without("leg")],
-        "The older generation names no leg; a branch for a and one for b leaves a third way, often an exception.",
+        "The older generation names no leg; a branch for a and one for b leaves a third way, often an \
+         exception.",
     ),
     changed(
         "without-virtual-number",
@@ -113,7 +120,8 @@ pub const CASES: [Case; 61] = [
         "null-click2call-fields",
         Inferred,
         &[Put("request_id", "null"), Put("extra_params", "null")],
-        "Absent is documented, null is what many serialisers make of it; checks for presence let null through.",
+        "Absent is documented, null is what many serialisers make of it; checks for presence let null \
+         through.",
     ),
     changed(
         "empty-texts",
@@ -126,7 +134,8 @@ pub const CASES: [Case; 61] = [
         "unknown-text-field",
         Inferred,
         &[Put("campaign", "\"spring\"")],
-        "Fields get added without notice, as leg and call_id were; CDR(**record) and strict schemas refuse the whole CDR.",
+        "Fields get added without notice, as leg and call_id were; CDR(**record) and strict schemas refuse \
+         the whole CDR.",
     ),
     changed(
         "unknown-object-field",
@@ -143,7 +152,8 @@ pub const CASES: [Case; 61] = [
             Put("$where", "\"1\""),
             Put("a.b", "1"),
         ],
-        "Names with a meaning in JavaScript or MongoDB can be posted by anyone; merging or storing them as they come pollutes or fails.",
+        "Names with a meaning in JavaScript or MongoDB can be posted by anyone; merging or storing them as \
+         they come pollutes or fails.",
     ),
     // custom, in every form.
     changed(
@@ -156,7 +166,8 @@ pub const CASES: [Case; 61] = [
         "custom-false",
         Seen,
         &[Put("custom", "\"false\"")],
-        "An unset custom is the text false on live accounts; parsed it is a boolean, and looking for fields in it fails.",
+        "An unset custom is the text false on live accounts; parsed it is a boolean, and looking for \
+         fields in it fails.",
     ),
     changed(
         "custom-text",
@@ -187,7 +198,8 @@ pub const CASES: [Case; 61] = [
         "extra-params-object",
         Seen,
         &[Put("extra_params", "{\"callCode\":\"CODE1\"}")],
-        "Live extra_params has come as an object; json.loads of an object is a TypeError, JSON.parse of it throws.",
+        "Live extra_params has come as an object; json.loads of an object is a TypeError, JSON.parse of it \
+         throws.",
     ),
     changed(
         "extra-params-braces-null",
@@ -205,7 +217,8 @@ pub const CASES: [Case; 61] = [
         "extra-params-encoded-twice",
         Inferred,
         &[Put("extra_params", "\"\\\"{\\\\\\\"click2call\\\\\\\":\\\\\\\"true\\\\\\\"}\\\"\"")],
-        "The GET form of click2call can encode twice: parsed once it is still text, and looking for fields in it fails.",
+        "The GET form of click2call can encode twice: parsed once it is still text, and looking for fields \
+         in it fails.",
     ),
     changed(
         "extra-params-array",
@@ -217,236 +230,14 @@ pub const CASES: [Case; 61] = [
         "extra-params-empty-object",
         Seen,
         &[Put("extra_params", "{}")],
-        "An object without members; PHP makes it an empty list, and other code takes the first of its keys.",
+        "An object without members; PHP makes it an empty list, and other code takes the first of its \
+         keys.",
     ),
     got(
         "get-empty-values",
         Inferred,
         &[Put("extra_params", "{}"), Put("custom", "\"\"")],
-        "By GET, empty values are custom= with nothing after it; some frameworks leave such fields out, others give null.",
-    ),
-    // Types.
-    changed(
-        "virtual-number-as-number",
-        Seen,
-        &[Put("virtual_number", "918012345678")],
-        "Live virtual_number is a number; startsWith, strip and slices exist for text only.",
-    ),
-    changed(
-        "to-as-text",
-        Inferred,
-        &[AsText("to")],
-        "Live events carry to as text; arithmetic on it fails, and 442… == \"442…\" is false.",
-    ),
-    changed(
-        "appid-as-text",
-        Inferred,
-        &[AsText("appid")],
-        "By GET appid is text, and it may become so by POST; comparing it with a number rejects one's own account.",
-    ),
-    changed(
-        "appid-not-a-number",
-        Hostile,
-        &[Put("appid", "\"many\"")],
-        "Anyone can post anything; int(appid) without a try ends TeleCMI's own .NET example.",
-    ),
-    changed(
-        "appid-beyond-32-bits",
-        Inferred,
-        &[Put("appid", "22222230001")],
-        "App ids have grown from 7 to 8 digits; an INT column ends at 2147483647.",
-    ),
-    changed(
-        "time-as-text",
-        Inferred,
-        &[AsText("time")],
-        "By GET time is text, and it may become so by POST; time / 1000 fails.",
-    ),
-    changed(
-        "time-in-seconds",
-        Inferred,
-        &[InSeconds],
-        "Seconds for milliseconds is the classic mix-up; a check of the year refuses it, and dates fall into January 1970.",
-    ),
-    changed(
-        "time-with-fraction",
-        Inferred,
-        &[Put("time", "1795338000000.5")],
-        "JSON has one kind of number; a BIGINT column and int(\"….5\") refuse a fraction.",
-    ),
-    changed(
-        "to-of-fifteen-digits",
-        Doc,
-        &[Put("to", "123456789012345")],
-        "Telephone numbers have up to 15 digits; 32-bit integers end at 10, and some columns at 12.",
-    ),
-    changed(
-        "to-with-plus",
-        Inferred,
-        &[Plus("to")],
-        "Bare digits are documented, but everything else in the world says +44…; a lookup by number misses one of the two.",
-    ),
-    changed(
-        "virtual-number-with-plus",
-        Inferred,
-        &[Plus("virtual_number")],
-        "+44… against bare digits: a lookup of the line by its number finds nothing, and then fails on nothing.",
-    ),
-    changed(
-        "user-without-appid",
-        Inferred,
-        &[Put("user", "\"101\"")],
-        "user is <extension>_<appid> by documentation only; split(\"_\")[1] fails on a bare extension.",
-    ),
-    changed(
-        "unknown-status",
-        Inferred,
-        &[Put("status", "\"voicemail\"")],
-        "Statuses get added; a map of the known ones without a default fails.",
-    ),
-    changed(
-        "unknown-hangup-reason",
-        Inferred,
-        &[Put("hangup_reason", "\"send_cancel\"")],
-        "The platform's own names differ from TeleCMI's by one letter; an ENUM column refuses them.",
-    ),
-    changed(
-        "hangup-reason-of-answered-calls",
-        Doc,
-        &[Put("hangup_reason", "\"sent_bye\"")],
-        "sent_bye and recv_bye are documented for missed calls as well, odd as it is; a map of two reasons fails.",
-    ),
-    // Text.
-    changed(
-        "not-ascii",
-        Seen,
-        &[Put("custom", "\"{\\\"name\\\":\\\"अनुष्का, Zoë, Łódź\\\"}\"")],
-        "Names in custom are in Hindi and Polish too; a log or column in ASCII or latin-1 fails.",
-    ),
-    changed(
-        "emoji",
-        Inferred,
-        &[Put("custom", "\"{\\\"name\\\":\\\"📞 चुनाव 👩🏽‍💻\\\"}\"")],
-        "Emoji need four bytes in UTF-8; MySQL's utf8 has three, and answers with an error.",
-    ),
-    got(
-        "get-not-ascii",
-        Inferred,
-        &[Put("custom", "\"{\\\"name\\\":\\\"अनुष्का 📞 Zoë & Co. 100%\\\"}\"")],
-        "Hindi, emoji, & and % in a query are escaped UTF-8; decoding twice or as latin-1 garbles or fails.",
-    ),
-    changed(
-        "long-value",
-        Seen,
-        &[Fill("custom", "long ", 5_000)],
-        "custom carries whatever a CRM puts there; VARCHAR(255) refuses it in a strict database, and 2 KiB limits answer 413.",
-    ),
-    got(
-        "get-long-value",
-        Inferred,
-        &[Fill("custom", "x", 3_000)],
-        "By GET a long custom makes a long URL; limits of 2 KiB exist, most are at 8.",
-    ),
-    tolerant(
-        "get-plus-for-space",
-        Inferred,
-        Get,
-        Changed(&[Put("custom", "\"{\\\"note\\\":\\\"campaign 7, Berlin + Bonn\\\"}\"")]),
-        Pluses,
-        "Forms write a space as +, others as %20; a handler that decodes by hand keeps the plus signs.",
-    ),
-    // The same JSON, written in another way.
-    tolerant(
-        "fields-reordered",
-        Calc,
-        Post,
-        Written(Writing::Reordered),
-        InOrder,
-        "The order of JSON members means nothing and differs between samples; signatures and CSV exports over the raw order break.",
-    ),
-    tolerant(
-        "indented",
-        Inferred,
-        Post,
-        Written(Writing::Indented),
-        InOrder,
-        "JSON over several lines is JSON; a handler that reads one line of the body gets a brace.",
-    ),
-    tolerant(
-        "blank-lines-around",
-        Inferred,
-        Post,
-        Written(Writing::Surrounded),
-        InOrder,
-        "White space around JSON is allowed; a check of the first byte refuses it.",
-    ),
-    tolerant(
-        "escaped-letters",
-        Inferred,
-        Post,
-        Written(Writing::Escaped),
-        InOrder,
-        "Any letter may be written \\u0061; whoever searches the raw body for a word misses it.",
-    ),
-    tolerant(
-        "content-type-with-charset",
-        Inferred,
-        Post,
-        super::GOOD,
-        ContentType(Some("application/json; charset=utf-8")),
-        "Most clients add a charset; comparing the whole header with application/json refuses them.",
-    ),
-    // Other kinds at the same URL.
-    tolerant(
-        "live-event",
-        Doc,
-        Post,
-        Other(Kind::Event),
-        InOrder,
-        "One URL in both boxes of the dashboard brings live events too, with app_id for appid and text for to; record[\"appid\"] fails.",
-    ),
-    tolerant(
-        "incoming-missed",
-        Doc,
-        Post,
-        Other(Kind::IncomingMissed),
-        InOrder,
-        "Incoming calls come to the same URL with from, waitedsec and team, often without leg; handlers take them for outgoing ones, or fail.",
-    ),
-    tolerant(
-        "incoming-answered",
-        Doc,
-        Post,
-        Other(Kind::IncomingAnswered),
-        InOrder,
-        "An answered incoming call brings answeredsec, record and filename; it is no reason to fail, only to look elsewhere.",
-    ),
-    tolerant(
-        "outgoing-answered",
-        Doc,
-        Post,
-        Other(Kind::Recorded),
-        InOrder,
-        "An answered outgoing call brings answeredsec, record and filename; a handler for missed calls must let it pass with a 2xx.",
-    ),
-];
-
-/// Relatives that never come by themselves, but are sent by mistake.
-pub const MISTAKEN: [Case; 2] = [
-    tolerant(
-        "incoming-live-event",
-        Inferred,
-        Post,
-        Other(Kind::IncomingEvent),
-        InOrder,
-        "Leg b of an incoming call's event says direction outbound; handlers that look at direction alone file it as an outgoing CDR, and miss its fields.",
-    ),
-    tolerant(
-        "rest-record",
-        Hostile,
-        Post,
-        Other(Kind::Rest),
-        InOrder,
-        "A record of the REST interface says cmiuid with one u, agent and duration; people replay them as webhooks by mistake, and the handler fails on the names.",
+        "By GET, empty values are custom= with nothing after it; some frameworks leave such fields out, \
+         others give null.",
     ),
 ];
