@@ -38,6 +38,9 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Standard output, or the file in its place, takes no more.
+    #[error("cannot write the output: {0}")]
+    Output(String),
     /// A file was read but holds nothing that can be sent.
     #[error("{place}: {what}")]
     Input {
@@ -76,7 +79,7 @@ impl Error {
                 "--file takes a CDR, an array of them, one a line, a capture, or a sample pasted from TeleCMI's page".to_owned(),
             ),
             Self::Tls(_) => Some("--cacert names a PEM file to trust; http:// needs no certificates".to_owned()),
-            Self::Usage(_) | Self::Write { .. } | Self::Start(_) => None,
+            Self::Usage(_) | Self::Write { .. } | Self::Output(_) | Self::Start(_) => None,
         }
     }
 }

@@ -1,4 +1,58 @@
-//! Send and receive TeleCMI's outgoing-missed call detail records (CDRs).
+//! Send and receive TeleCMI's outgoing-missed call detail records (CDRs) while you build a webhook handler.
+//!
+//! The README says what the program is for. This is the floor plan, for those who want to change it; `tests/it/architecture.rs`
+//! holds the sources to it.
+//!
+//! # Floors
+//!
+//! ```text
+//!                      run                    introduces a mode to the terminal
+//!                       │
+//!                      cli                    the words a user may say, turned into plain options  (clap)
+//!                       │
+//!                      show                   what people and programs see                 (colored, indicatif)
+//!                       │
+//!            send ──────┴────── listen        the two modes: neighbours who never call each other
+//!              │  ╲            ╱  │
+//!              │    ╲        ╱    │
+//!             cdr              wire           what TeleCMI says · what crosses the network (fake · reqwest, hyper, warp)
+//!              │                │
+//!        clock, seed, error, untrusted, json  the ground floor                             (jiff, rand)
+//! ```
+//!
+//! Imports go down, floors may be skipped, nothing goes up or sideways. Each foreign crate has one door.
+//!
+//! # A run of `send`
+//!
+//! ```text
+//! argv ─ cli ─> SendOptions
+//!                   │ run::transmit reads the files that were named
+//!                   v
+//! stories | file ─ send::source ─> Calls ─ send::pace ─> Batches ─ send::courier ─> Deliveries ─ send::tally ─> Summary
+//!                  lazy iterator           pure, due times         the only await        │
+//!                                                                                        └─ tell(Event) ─> show::board
+//! ```
+//!
+//! Payload n is a pure function of the seed, the time and n, so concurrency changes nothing. What carries requests is a
+//! parameter ([`send::courier::Carry`]): tests pass their own and pause tokio's clock.
+//!
+//! # A run of `listen`
+//!
+//! ```text
+//! TcpListener ─ listen::door ─> Arrival ─ listen::answer ─> Decision ─> listen::desk: number, relate, count, tell ─> show::board
+//!               limits, hyper,                │                                                         │
+//!               warp                          └──────────> Reply                                enough? ┴─> Ending
+//! ```
+//!
+//! The desk is one short step under one lock, so that there is one order and it is the same everywhere. Showing happens on
+//! a thread of its own behind a bounded board: a terminal that nobody reads costs display lines, never requests.
+//!
+//! # Words
+//!
+//! A *story* (or scenario) is what happened on the phone; a *CDR* is what is told of one leg; a *parcel* is one delivery to
+//! make, an *attempt* one try at it, a *delivery* what came of it; an *exchange* is one request received and its answer; a
+//! *verdict* says what arrived, with *remarks*; an *ending* is why a run is over.
+
 pub mod cdr;
 pub mod cli;
 pub mod clock;

@@ -72,7 +72,7 @@ impl Account {
         let mut chance = seed.chance(Purpose::Account, 0);
         let extension = chance.random_range(101..=109_u32);
         let virtual_number = number(&mut chance);
-        let device = number(&mut chance);
+        let device = number_but(&[virtual_number], &mut chance);
         let mut mac = [0x56, 0, 0, 0, 0, 0];
         chance.fill_bytes(&mut mac[2..]);
         let clock_sequence = chance.random_range(0..0x4000);
@@ -93,8 +93,18 @@ impl Account {
     /// The customer of one call: the one the user named, or one who does not exist.
     #[must_use]
     pub fn customer(&self, chance: &mut Chance) -> u64 {
-        let made_up = number(chance);
+        let made_up = number_but(&[self.virtual_number, self.device], chance);
         self.customer.unwrap_or(made_up)
+    }
+}
+
+/// A number that rings nobody and is none of these: one phone is not at both ends of a call.
+fn number_but(taken: &[u64], chance: &mut Chance) -> u64 {
+    loop {
+        let made_up = number(chance);
+        if !taken.contains(&made_up) {
+            return made_up;
+        }
     }
 }
 

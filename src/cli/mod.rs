@@ -8,10 +8,12 @@ pub mod send;
 pub mod suite;
 pub mod values;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Id, Parser, Subcommand, ValueEnum};
 
 use crate::show::Voice;
 use crate::show::theme::Colour;
@@ -105,10 +107,16 @@ pub enum Invocation {
     ListCases(Voice),
 }
 
+/// The whole command line, for tools that walk it: completions, manual pages, tests.
+#[must_use]
+pub fn command() -> clap::Command {
+    with_environment(Cli::command(), &BTreeSet::new())
+}
+
 /// Reads arguments, the program's name first, and the environment.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let mut command = with_environment(Cli::command());
+    let mut command = with_environment(Cli::command(), &said(&arguments));
     let matches = command.try_get_matches_from_mut(&arguments)?;
     let cli = Cli::from_arg_matches(&matches)?;
     let options = match (cli.mode, matches.subcommand()) {
@@ -127,15 +135,31 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     })
 }
 
-/// Gives every flag its environment twin. Flags without a value read `1`, `true`, `yes`, `0` and so on.
-fn with_environment(command: clap::Command) -> clap::Command {
+/// The flags that stand on the command line, right or wrong.
+fn said(arguments: &[OsString]) -> BTreeSet<Id> {
+    let matches = Cli::command().ignore_errors(true).try_get_matches_from(arguments);
+    let Some((_, matches)) = matches.ok().and_then(|mut matches| matches.remove_subcommand()) else {
+        return BTreeSet::new();
+    };
+    let on_the_command_line = |id: &&Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+    matches.ids().filter(on_the_command_line).cloned().collect()
+}
+
+/// Gives every flag its environment twin, except those that contradict a flag that was said: the flag wins. Flags
+/// without a value read `1`, `true`, `yes`, `0` and so on.
+fn with_environment(command: clap::Command, said: &BTreeSet<Id>) -> clap::Command {
     command.mut_subcommands(|mode| {
+        let overruled = overruled(&mode, said);
         mode.mut_args(|argument| {
             let Some(long) = argument.get_long().filter(|long| !matches!(*long, "help" | "version")) else {
                 return argument;
             };
             let twin = format!("TELECMI_CDR_{}", long.to_uppercase().replace('-', "_"));
-            let argument = argument.env(twin).hide_env(true).hide_env_values(true);
+            let argument = if overruled.contains(argument.get_id()) {
+                argument
+            } else {
+                argument.env(twin).hide_env(true).hide_env_values(true)
+            };
             if matches!(argument.get_action(), ArgAction::SetTrue) {
                 argument.value_parser(BoolishValueParser::new())
             } else {
@@ -143,6 +167,21 @@ fn with_environment(command: clap::Command) -> clap::Command {
             }
         })
     })
+}
+
+/// The flags of a mode that contradict one that was said, in whichever of the two that is written down.
+fn overruled(mode: &clap::Command, said: &BTreeSet<Id>) -> BTreeSet<Id> {
+    let mut overruled = BTreeSet::new();
+    for one in mode.get_arguments() {
+        for other in mode.get_arg_conflicts_with(one) {
+            for (said_one, loser) in [(one, other), (other, one)] {
+                if said.contains(said_one.get_id()) && !said.contains(loser.get_id()) {
+                    overruled.insert(loser.get_id().clone());
+                }
+            }
+        }
+    }
+    overruled
 }
 
 #[cfg(test)]

@@ -112,7 +112,7 @@ pub(super) struct SendArgs {
     /// The caller ID
     #[arg(long, value_name = "N", value_parser = values::number, help_heading = "Content")]
     virtual_number: Option<u64>,
-    /// The customer's number
+    /// The customer's number: `to` of leg b; leg a's is the agent's device
     #[arg(long, value_name = "N", value_parser = values::number, help_heading = "Content")]
     to: Option<u64>,
     /// Your parameters from the dashboard, echoed in `custom`

@@ -1,6 +1,8 @@
 //! `send --demo`: a receiver on a free loopback port and a sender to it, on one board, so that both sides are seen.
 
-use tokio::sync::oneshot;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, oneshot};
 
 use super::receive::bind;
 use super::signals::Signals;
@@ -46,10 +48,14 @@ async fn meet((listener, plan, carrier, clock): Both, show: Show, records: bool)
     let fate = show.fate();
     let (board, reader) = Board::new(show);
     let (done, sender_is_done) = oneshot::channel::<()>();
+    let ready = Arc::new(Notify::new());
     let receiver = {
-        let board = board.clone();
+        let (board, ready) = (board.clone(), Arc::clone(&ready));
         // The sender's summary says it all; only programs get both.
         let tell = move |event| {
+            if matches!(event, listen::event::Event::Listening(_)) {
+                ready.notify_one();
+            }
             let superfluous = !records && matches!(event, listen::event::Event::Finished(_));
             superfluous || board.pin(Notice::Received(event))
         };
@@ -62,6 +68,8 @@ async fn meet((listener, plan, carrier, clock): Both, show: Show, records: bool)
     };
     let stopping = stop(signals.clone(), fate.clone());
     let run = async {
+        // In this order a reader understands it.
+        ready.notified().await;
         let summary = send::run(&plan, &carrier, clock, stopping, move |event| {
             board.pin_patiently(Notice::Sent(event));
         })

@@ -89,7 +89,7 @@ fn after_output(exit: Exit, fate: &watch::Receiver<Fate>, show: &mut Show) -> Ex
         Fate::Open => exit,
         Fate::Closed => Exit::Success,
         Fate::Failed(what) => {
-            show.talk(&format!("error: cannot write the output: {what}\n"));
+            show.error(&Error::Output(what));
             Exit::Failed
         }
     }

@@ -89,7 +89,7 @@ pub fn prepare(
             Content::Stories(choices.clone(), setting)
         }
         Source::File(path) => {
-            let holding = file::read(&read(path)?, &path.display().to_string())?;
+            let holding = file::read(&read(path)?, &name(path))?;
             holding.warnings.iter().for_each(|warning| show.warn(warning));
             Content::File(holding.items)
         }
@@ -138,12 +138,14 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
         file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
     }
     if bytes.len() as u64 > LARGEST_FILE {
-        return Err(Error::Input {
-            place: path.display().to_string(),
-            what: "larger than 64 MiB".to_owned(),
-        });
+        return Err(Error::Input { place: name(path), what: "larger than 64 MiB".to_owned() });
     }
     Ok(bytes)
+}
+
+/// What an input is called in messages.
+fn name(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }
 
 /// The headers to add, those in files included.

@@ -1,5 +1,6 @@
 //! What a delivery must meet to count as delivered.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
@@ -46,6 +47,24 @@ impl FromStr for Statuses {
     }
 }
 
+/// As it may be written on the command line.
+impl fmt::Display for Statuses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, range) in self.0.iter().enumerate() {
+            let comma = if place == 0 { "" } else { "," };
+            let (first, last) = (*range.start(), *range.end());
+            if first == last {
+                write!(f, "{comma}{first}")?;
+            } else if first.is_multiple_of(100) && last == first + 99 {
+                write!(f, "{comma}{}xx", first / 100)?;
+            } else {
+                write!(f, "{comma}{first}-{last}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// What an answer must be like.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Expectation {
@@ -66,7 +85,9 @@ impl Expectation {
             Err(failure) => return Some(failure.text.clone()),
         };
         if !self.statuses.include(response.status) {
-            return Some(format!("answered {}", status_words(response.status)));
+            let answered = format!("answered {}", status_words(response.status));
+            let usual = self.statuses == Statuses::default();
+            return Some(if usual { answered } else { format!("{answered}, expected {}", self.statuses) });
         }
         if let Some(text) = &self.body
             && !response.body.text().is_some_and(|body| body.contains(text))
@@ -121,6 +142,7 @@ mod tests {
     #[test]
     fn statuses_are_read() {
         let list: Statuses = "2xx, 404,410-412".parse().unwrap();
+        assert_eq!(list.to_string(), "2xx,404,410-412");
         for (status, included) in
             [(200, true), (299, true), (300, false), (404, true), (411, true), (413, false)]
         {

@@ -41,7 +41,8 @@ pub fn read(bytes: &[u8], name: &str) -> Result<Holding, Error> {
                 let literals =
                     literals(text).map_err(|(line, what)| input(format!("{name}:{line}"), &what))?;
                 if literals.is_empty() {
-                    return Err(input(format!("{name}:{}", fault.line), &fault.to_string()));
+                    let what = format!("{} in column {}", fault.what, fault.column);
+                    return Err(input(format!("{name}:{}", fault.line), &what));
                 }
                 holding.items = literals.into_iter().map(Item::Body).collect();
             }
@@ -64,7 +65,7 @@ fn document_items(text: &str, document: &Document<'_>) -> Result<Vec<Item>, Stri
                 elements.iter().map(|element| object(element.get())).collect::<Result<Vec<_>, _>>()?;
             Ok(items.into_iter().flatten().collect())
         }
-        Document::Other(what) => Err(format!("holds {what}, not an object")),
+        Document::Other(what) => Err(format!("expected an object, found {what}")),
     }
 }
 
@@ -95,7 +96,7 @@ fn read_lines(text: &str, name: &str, holding: &mut Holding) -> Result<(), Error
     for (place, (index, line)) in lines.iter().enumerate() {
         let item = match json::document(line.as_bytes()) {
             Ok(Document::Object(_)) => object(line),
-            Ok(Document::Other(what)) => Err(format!("holds {what}, not an object")),
+            Ok(Document::Other(what)) => Err(format!("expected an object, found {what}")),
             Err(_) if place + 1 == lines.len() => {
                 holding
                     .warnings
@@ -265,8 +266,8 @@ mod tests {
     #[test]
     fn what_cannot_be_sent_is_refused_with_its_place() {
         insta::assert_snapshot!(refused(" "), @"x: empty");
-        insta::assert_snapshot!(refused("7"), @"x: holds number, not an object");
-        insta::assert_snapshot!(refused("hello"), @"x:1: expected a value at line 1 column 1");
+        insta::assert_snapshot!(refused("7"), @"x: expected an object, found number");
+        insta::assert_snapshot!(refused("hello"), @"x:1: expected a value in column 1");
         insta::assert_snapshot!(refused("{\"a\":1}\n{bad\n{\"b\":2}"), @"x:2: expected a name in double quotes in column 2");
         insta::assert_snapshot!(refused("\n\n{ a: 'b' "), @"x:2: an object that is not closed");
         insta::assert_snapshot!(refused("{\"type\":\"summary\",\"v\":1}"), @"x: holds nothing to send");

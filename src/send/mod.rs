@@ -168,7 +168,8 @@ impl<C: Carry, T: FnMut(Event)> Desk<'_, C, T> {
     async fn deliver(&self, batch: Batch, began: Duration) {
         let mut before: Option<Delivery> = None;
         for step in batch {
-            let due = step.due.map(|due| began + due);
+            let scheduled = step.due;
+            let due = scheduled.map(|due| began + due);
             if !self.wait_for(&step, due, began).await {
                 return;
             }
@@ -182,6 +183,8 @@ impl<C: Carry, T: FnMut(Event)> Desk<'_, C, T> {
                 deliveries
             };
             for mut delivery in deliveries {
+                // The courier counts from the start of the clock, the record from the start of the run.
+                delivery.due = scheduled;
                 if self.plan.compare {
                     compare(before.as_ref(), &mut delivery);
                     before = Some(delivery.clone());

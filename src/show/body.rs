@@ -36,11 +36,9 @@ fn json_lines(text: &str, tokens: &[Token], theme: &Theme) -> Vec<String> {
         let empty = |at: usize| {
             tokens[at].kind == Kind::Open && tokens.get(at + 1).is_some_and(|t| t.kind == Kind::Close)
         };
-        if token.kind == Kind::Close {
+        if token.kind == Kind::Close && i > 0 && !empty(i - 1) {
             depth = depth.saturating_sub(1);
-            if i > 0 && !empty(i - 1) {
-                lines.push("  ".repeat(depth));
-            }
+            lines.push("  ".repeat(depth));
         }
         let Some(line) = lines.last_mut() else { break };
         match token.kind {
@@ -135,14 +133,14 @@ mod tests {
         {
           "a": 1.50,
           "b": [],
-        "c": {
-          "d": [
-            "\u0041",
-            {}
-        ],
-        "a": 18446744073709551616
-        },
-        "a": null
+          "c": {
+            "d": [
+              "\u0041",
+              {}
+            ],
+            "a": 18446744073709551616
+          },
+          "a": null
         }
         "#);
     }

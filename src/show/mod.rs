@@ -251,20 +251,25 @@ impl Show {
 
     fn finished(&mut self, summary: &send::event::Summary) {
         self.progress.finish();
+        let sums_up = summary.deliveries != 1 || summary.exit.code() > 1;
         if self.voice.ndjson {
             self.out.write_unflushed(&record::line("summary", summary));
-        } else if summary.deliveries != 1 || summary.exit.code() > 1 {
+        } else if sums_up {
             let text = sent::summary(summary, &self.out_theme);
             self.data(&text);
         }
         self.flush();
+        if *self.out.fate().borrow() != Fate::Open {
+            // Whoever stopped reading wants no advice either.
+            return;
+        }
         for hint in sent::hints(&self.trouble.0, &self.trouble.1, self.trouble.2) {
             let text = format!("{} {hint}\n", self.err_theme.paint(Role::Name, "hint:"));
             self.talk(&text);
         }
         if let (Some(command), Some(started)) = (&self.command, &self.started)
             && !self.voice.ndjson
-            && (summary.deliveries > 1 || summary.failed > 0)
+            && (sums_up || summary.failed > 0)
         {
             let text = format!("repeat: {command} --seed {} --at {}", started.seed, started.at);
             self.remark(&text);

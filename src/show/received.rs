@@ -108,9 +108,9 @@ fn meaning(exchange: &Exchange, theme: &Theme) -> Vec<String> {
     if verdict.kind.is_cdr() {
         let caller = word(cdr, "virtual_number").map(|number| format!("caller ID {}", clean(&number)));
         lines.extend(joined(&[agent(cdr), caller]));
-        let rang = word(cdr, "to").map(|to| format!("rang {}", clean(&to)));
+        let customer = word(cdr, "to").map(|to| format!("to {}", clean(&to)));
         let answered = word(cdr, "answeredsec").map(|seconds| format!("answered for {} s", clean(&seconds)));
-        lines.extend(joined(&[rang, answered, Some(origin(cdr).to_owned())]));
+        lines.extend(joined(&[customer, answered, Some(origin(cdr).to_owned())]));
         lines.extend(joined(&[start(cdr), generation(verdict.generation)]));
     }
     lines
@@ -143,8 +143,8 @@ fn start(cdr: &Fields) -> Option<String> {
 
 fn generation(generation: Option<Generation>) -> Option<String> {
     let words = match generation? {
-        Generation::Docs => "as documented",
-        Generation::Live => "typed as seen live",
+        Generation::Docs => "docs payload",
+        Generation::Live => "live payload",
         Generation::Legacy => "legacy payload",
     };
     Some(words.to_owned())

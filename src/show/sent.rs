@@ -35,7 +35,7 @@ pub fn delivery(delivery: &Delivery, theme: &Theme, verbose: bool) -> String {
         out.push('\n');
         return out;
     };
-    let _ = write!(out, "  {}", result(last, delivery.ok, theme));
+    let _ = write!(out, "  {}", result(delivery, last, theme));
     let reply = reply(last, theme, if verbose { usize::MAX } else { LINES_OF_A_REPLY });
     if delivery.ok && !verbose && reply.len() == 1 && reply[0].chars().count() <= 24 {
         let _ = write!(out, " {}", theme.paint(Role::Faint, &format!("· {}", reply[0])));
@@ -43,7 +43,7 @@ pub fn delivery(delivery: &Delivery, theme: &Theme, verbose: bool) -> String {
     } else {
         out.push('\n');
         let why = delivery.why.as_deref().filter(|_| last.failure.is_none());
-        if let Some(why) = why.filter(|why| !why.starts_with("answered ")) {
+        if let Some(why) = why.filter(|why| last.status.is_none_or(|status| *why != said_already(status))) {
             let _ = writeln!(out, "    {}", theme.paint(Role::Bad, &clean(why)));
         }
         if verbose && let Some(response) = &last.response {
@@ -75,9 +75,18 @@ fn what(delivery: &Delivery) -> String {
     words.join(" ")
 }
 
+/// The reason that the line of a delivery gives by itself.
+fn said_already(status: u16) -> String {
+    format!("answered {}", status_words(status))
+}
+
 /// `200 OK · 1.4 ms`, or what went wrong, after how many attempts.
-fn result(last: &Attempt, ok: bool, theme: &Theme) -> String {
-    let role = if ok { Role::Good } else { Role::Bad };
+fn result(delivery: &Delivery, last: &Attempt, theme: &Theme) -> String {
+    let attempts = match delivery.attempts.len() {
+        0 | 1 => String::new(),
+        n => format!(" · attempt {n}"),
+    };
+    let role = if delivery.ok { Role::Good } else { Role::Bad };
     let text = match (&last.failure, last.status) {
         (Some(failure), _) => clean(&failure.text),
         (None, Some(status)) => status_words(status),
@@ -86,7 +95,7 @@ fn result(last: &Attempt, ok: bool, theme: &Theme) -> String {
     format!(
         "{} {}",
         theme.paint(role, &text),
-        theme.paint(Role::Faint, &format!("· {}", humane(last.latency)))
+        theme.paint(Role::Faint, &format!("· {}{attempts}", humane(last.latency)))
     )
 }
 
@@ -120,7 +129,7 @@ fn title(body: &[u8]) -> Option<String> {
 /// The last lines of a run: what came of it, how long answers took.
 #[must_use]
 pub fn summary(summary: &Summary, theme: &Theme) -> String {
-    let mut out = String::from("\n");
+    let mut out = String::from(if summary.deliveries == 0 { "" } else { "\n" });
     let outcome = match (summary.exit, summary.failed) {
         (Exit::Interrupted | Exit::Terminated, _) => theme.paint(Role::Bad, &interrupted(summary)),
         (_, 0) => theme.paint(Role::Good, &format!("{} delivered", summary.ok)),
@@ -199,7 +208,7 @@ pub fn hints(statuses: &BTreeSet<u16>, failures: &BTreeSet<FailureKind>, get: bo
             FailureKind::Timeout => Some("the handler took too long: answer first and work afterwards, or allow more with --timeout"),
             FailureKind::Dns => Some("the host is not known: is it spelled right?"),
             FailureKind::Tls => Some("the certificate is not trusted: --cacert FILE trusts one, -k trusts any; a local handler usually speaks http://"),
-            FailureKind::Closed => Some("the handler hung up without an answer: look for a crash in its log"),
+            FailureKind::Closed => Some("the handler hung up before its answer was whole: look for a crash in its log"),
             FailureKind::NotHttp => Some("what answers there does not speak HTTP: is the port right, and should it be https://?"),
             FailureKind::Redirect => Some("TeleCMI is not known to follow redirects: register the final address"),
             FailureKind::Other => None,

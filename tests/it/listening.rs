@@ -1,1 +1,187 @@
-//! listening
+//! How a listener starts and ends: the ready line, the wanted number, time, signals, ports, and where its output goes.
+
+use super::program::{fixture, listener, post_json, pretty_listener, program, say};
+
+/// Sends the two documented CDRs, which are the legs of one call.
+fn send_both_legs(url: &str) {
+    for name in ["docs-leg-b.json", "docs-leg-a.json"] {
+        assert!(post_json(url, fixture(name)).starts_with("HTTP/1.1 200 OK\r\n"));
+    }
+}
+
+#[test]
+fn the_ready_line_says_where() {
+    let listener = pretty_listener(&["--count", "1"]);
+    assert!(listener.url.starts_with("http://127.0.0.1:"), "{}", listener.url);
+    post_json(&listener.url, fixture("docs-leg-a.json"));
+    let ended = listener.running.end().expect(0);
+    assert_eq!(ended.stderr, format!("listening on {}\n", listener.url));
+}
+
+#[test]
+fn the_first_record_says_where() {
+    let mut running = program(["listen", "--port", "0", "--format", "ndjson", "--timeout", "20s"]).start();
+    let ready = running.record();
+    assert_eq!((&ready["type"], &ready["v"]), (&"listening".into(), &1.into()));
+    assert_eq!(ready["version"], env!("CARGO_PKG_VERSION"));
+    assert!(ready["pid"].is_u64() && ready["url"].is_string(), "{ready}");
+}
+
+#[test]
+fn it_stops_when_the_wanted_number_has_come() {
+    let listener = listener(&["--count", "2", "--timeout", "20s"]);
+    send_both_legs(&listener.url);
+    let ended = listener.running.end().expect(0);
+    assert_eq!(ended.stderr, "");
+    let summary = &ended.records_of("summary")[0];
+    for (field, value) in [("exchanges", 2), ("cdrs", 2), ("counted", 2), ("wanted", 2), ("exit", 0)] {
+        assert_eq!(summary[field], value, "{field} in {summary}");
+    }
+    assert_eq!(summary["ending"], "counted");
+}
+
+#[test]
+fn only_cdrs_count() {
+    let listener = listener(&["--count", "1"]);
+    say(&listener.url, "GET /health HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    post_json(&listener.url, "{");
+    post_json(&listener.url, fixture("broken/live-event.json"));
+    post_json(&listener.url, fixture("docs-leg-a.json"));
+    let ended = listener.running.end().expect(0);
+    let summary = &ended.records_of("summary")[0];
+    assert_eq!((&summary["exchanges"], &summary["counted"]), (&4.into(), &1.into()));
+}
+
+#[test]
+fn time_without_a_number_is_no_failure() {
+    let ended = program(["listen", "--port", "0", "--timeout", "10ms"]).run().expect(0);
+    insta::assert_snapshot!(ended.masked(), @"
+    exit 0
+    --- stdout
+    time is up · 0 requests · 0 CDRs · 0 remarks
+    --- stderr
+    listening on http://127.0.0.1:PORT
+    ");
+}
+
+#[test]
+fn time_before_the_number_is_124() {
+    let ended = program(["listen", "--port", "0", "--timeout", "10ms", "-n", "2"]).run().expect(124);
+    insta::assert_snapshot!(ended.masked(), @"
+    exit 124
+    --- stdout
+    time is up · 0 requests · 0 of 2 CDRs · 0 remarks
+    --- stderr
+    listening on http://127.0.0.1:PORT
+    ");
+}
+
+#[cfg(unix)]
+mod signals {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
+    use std::time::{Duration, Instant};
+
+    use crate::program::{listener, pretty_listener};
+
+    #[test]
+    fn a_person_may_stop_an_open_ended_listener() {
+        let listener = pretty_listener(&[]);
+        listener.running.signal("-INT");
+        insta::assert_snapshot!(listener.running.end().expect(0).masked(), @"
+        exit 0
+        --- stdout
+        interrupted · 0 requests · 0 CDRs · 0 remarks
+        --- stderr
+        listening on http://127.0.0.1:PORT
+        ");
+    }
+
+    #[test]
+    fn before_the_wanted_number_it_is_an_interruption() {
+        for (signal, code, ending) in [("-INT", 130, "interrupted"), ("-TERM", 143, "terminated")] {
+            let listener = listener(&["--count", "1"]);
+            listener.running.signal(signal);
+            let ended = listener.running.end().expect(code);
+            let summary = &ended.records_of("summary")[0];
+            assert_eq!((&summary["ending"], &summary["exit"]), (&ending.into(), &code.into()));
+        }
+    }
+
+    #[test]
+    fn a_second_signal_waits_for_nobody() {
+        let listener = listener(&[]);
+        let address = listener.url.strip_prefix("http://").expect("a plain URL").to_owned();
+        let mut sender = TcpStream::connect(&address).expect("a connection");
+        sender
+            .write_all(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n")
+            .expect("written");
+        let mut interim = [0; 12];
+        sender.read_exact(&mut interim).expect("an answer");
+        assert_eq!(&interim, b"HTTP/1.1 100");
+
+        listener.running.signal("-INT");
+        // It has heard the first signal when it takes no more connections; the sender still holds it up.
+        while TcpStream::connect(&address).is_ok() {}
+        let second = Instant::now();
+        listener.running.signal("-INT");
+        listener.running.end().expect(130);
+        assert!(second.elapsed() < Duration::from_secs(2), "{:?}", second.elapsed());
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_stops_it_before_it_is_ready() {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = socket.local_addr().expect("an address").port().to_string();
+    for format in ["pretty", "ndjson"] {
+        let ended = program(["listen", "--port", &port, "--format", format]).run().expect(2);
+        assert_eq!(ended.stdout, "");
+        assert!(
+            ended.stderr.starts_with(&format!("error: cannot listen on 127.0.0.1:{port}\n  caused by: "))
+        );
+        assert!(ended.stderr.contains("\n  hint: another program has this port: choose one with --port N"));
+    }
+}
+
+#[test]
+fn a_host_that_is_not_ours_is_named() {
+    // TEST-NET-1 belongs to no machine.
+    let ended = program(["listen", "--port", "0", "--host", "192.0.2.1"]).run().expect(2);
+    assert!(ended.stderr.contains("error: cannot listen on 192.0.2.1:0\n"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("hint: this machine has no such address"), "{}", ended.stderr);
+}
+
+#[test]
+fn an_address_open_to_the_network_is_warned_about_once() {
+    let ended = program(["listen", "--port", "0", "--host", "0.0.0.0", "--timeout", "10ms"]).run().expect(0);
+    let warning = "warning: anybody who reaches this address can send here and see what it answers\n";
+    assert_eq!(ended.stderr.matches("warning").count(), 1);
+    assert!(ended.stderr.starts_with(warning), "{}", ended.stderr);
+}
+
+#[test]
+fn quiet_leaves_only_the_data() {
+    let ended = program(["listen", "--port", "0", "--timeout", "10ms", "--quiet"]).run().expect(0);
+    assert_eq!(ended.stderr, "");
+    assert!(ended.stdout.contains("time is up"), "{}", ended.stdout);
+}
+
+#[test]
+fn a_reader_that_has_gone_is_a_quiet_success() {
+    let ended = program(["listen", "--port", "0", "--format", "ndjson", "--timeout", "20s"]).unread().run();
+    assert_eq!(ended.expect(0).stderr, "");
+    let listener = super::program::ready(program(["listen", "--port", "0", "--timeout", "20s"]).unread());
+    post_json(&listener.url, fixture("docs-leg-a.json"));
+    let ended = listener.running.end().expect(0);
+    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_a_failure_with_a_line() {
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("a device");
+    let ended =
+        program(["listen", "--port", "0", "--format", "ndjson", "--quiet"]).stdout(full).run().expect(1);
+    insta::assert_snapshot!(ended.stderr, @"error: cannot write the output: No space left on device (os error 28)");
+}

@@ -1,9 +1,15 @@
 //! The program from outside: its binary, its exit codes, its two streams. And the house rules, read from the sources.
 
+mod answering;
 mod architecture;
+mod blocks;
+mod content;
+mod failing;
 mod fixtures;
 mod listening;
+mod pacing;
 mod program;
+mod readme;
 mod round_trip;
 mod sending;
 mod usage;

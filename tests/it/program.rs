@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -50,6 +50,19 @@ impl Program {
         self
     }
 
+    /// Gives standard output another place than the test.
+    pub fn stdout(mut self, place: impl Into<Stdio>) -> Self {
+        self.command.stdout(place);
+        self
+    }
+
+    /// Standard output is a pipe whose reader has gone, as after `| head`.
+    pub fn unread(self) -> Self {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        self.stdout(writer)
+    }
+
     /// Runs to the end.
     #[track_caller]
     pub fn run(self) -> Ended {
@@ -63,24 +76,21 @@ impl Program {
         if let (Some(bytes), Some(mut stdin)) = (self.input, child.stdin.take()) {
             thread::spawn(move || stdin.write_all(&bytes));
         }
-        let stdout = child.stdout.take().expect("a pipe");
-        let mut stderr = child.stderr.take().expect("a pipe");
-        let (said, talk) = mpsc::channel();
-        thread::spawn(move || {
-            let mut text = String::new();
-            let _ = stderr.read_to_string(&mut text);
-            let _ = said.send(text);
-        });
-        Running { child, lines: lines(stdout), talk, seen: String::new() }
+        let talk = lines(child.stderr.take().expect("a pipe"));
+        let lines = child.stdout.take().map_or_else(|| mpsc::channel().1, lines);
+        // The pipes that were made for the child alone must not stay open here.
+        drop(self.command);
+        Running { child, lines, talk, seen: String::new(), heard: String::new() }
     }
 }
 
-fn lines(stdout: ChildStdout) -> mpsc::Receiver<String> {
+/// The lines of a stream, read in the background.
+fn lines(stream: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
     let (send, lines) = mpsc::channel();
     thread::spawn(move || {
-        let mut stdout = BufReader::new(stdout);
+        let mut stream = BufReader::new(stream);
         let mut line = Vec::new();
-        while stdout.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+        while stream.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
             let text = String::from_utf8(std::mem::take(&mut line)).expect("output is UTF-8");
             if send.send(text).is_err() {
                 break;
@@ -96,6 +106,7 @@ pub struct Running {
     lines: mpsc::Receiver<String>,
     talk: mpsc::Receiver<String>,
     seen: String,
+    heard: String,
 }
 
 impl Running {
@@ -114,6 +125,14 @@ impl Running {
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
     }
 
+    /// The next line of standard error.
+    #[track_caller]
+    pub fn talk(&mut self) -> String {
+        let line = self.talk.recv_timeout(DEADLINE).expect("another line in time");
+        self.heard.push_str(&line);
+        line
+    }
+
     /// Sends a signal, as a person's Ctrl-C would.
     #[cfg(unix)]
     pub fn signal(&self, name: &str) {
@@ -124,13 +143,22 @@ impl Running {
     /// Waits for the end.
     #[track_caller]
     pub fn end(mut self) -> Ended {
-        let talk = self.talk.recv_timeout(DEADLINE);
-        let stderr = talk.unwrap_or_else(|_| panic!("no end in time; so far:\n{}", self.seen));
-        while let Ok(line) = self.lines.recv_timeout(DEADLINE) {
-            self.seen.push_str(&line);
-        }
+        collect(&self.talk, &mut self.heard);
+        collect(&self.lines, &mut self.seen);
         let code = self.child.wait().expect("an exit status").code();
-        Ended { code, stdout: std::mem::take(&mut self.seen), stderr }
+        Ended { code, stdout: std::mem::take(&mut self.seen), stderr: std::mem::take(&mut self.heard) }
+    }
+}
+
+/// Takes what is left of a stream, until it ends.
+#[track_caller]
+fn collect(lines: &mpsc::Receiver<String>, text: &mut String) {
+    loop {
+        match lines.recv_timeout(DEADLINE) {
+            Ok(line) => text.push_str(&line),
+            Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("no end in time; so far:\n{text}"),
+        }
     }
 }
 
@@ -160,6 +188,18 @@ impl Ended {
         let code = self.code.map_or("none".to_owned(), |code| code.to_string());
         format!("exit {code}\n--- stdout\n{}--- stderr\n{}", self.stdout, self.stderr)
     }
+
+    /// The same without what differs from run to run: ports, times of day, durations, rates.
+    pub fn masked(&self) -> String {
+        masked(&self.whole())
+    }
+
+    /// Checks the exit code, and shows everything if it is another.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{}", self.whole());
+        self
+    }
 }
 
 /// A listener that is ready, and where it listens.
@@ -178,13 +218,95 @@ pub fn listener(arguments: &[&str]) -> Listener {
     Listener { url: ready["url"].as_str().expect("a URL").to_owned(), running }
 }
 
+/// Replaces what differs from run to run: ports by `PORT`, times of day by `TIME`, durations by `T`, rates by `N/s`.
+pub fn masked(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
+        let (before, from) = rest.split_at(start);
+        out.push_str(before);
+        let length =
+            from.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ':')).unwrap_or(from.len());
+        let (number, after) = from.split_at(length);
+        rest = after;
+        let unit = [" µs", " ms", " s"].into_iter().find(|unit| {
+            after.strip_prefix(unit).is_some_and(|next| !next.starts_with(|c: char| c.is_alphanumeric()))
+        });
+        if out.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_')) {
+            out.push_str(number);
+        } else if let Some(unit) = unit {
+            rest = &after[unit.len()..];
+            // In a table the width of the column stays.
+            let row = out.rsplit('\n').next().is_some_and(|line| line.starts_with("lat"));
+            let column = row || out.len() - out.trim_end_matches(' ').len() > 1;
+            out.truncate(if column { out.trim_end_matches(' ').len() } else { out.len() });
+            out.push_str(if column { "       T" } else { "T" });
+        } else if after.starts_with("/s") && number.contains('.') {
+            out.push('N');
+        } else if number.starts_with("127.0.0.1:") {
+            out.push_str("127.0.0.1:PORT");
+            out.push_str(if number.ends_with(':') { ":" } else { "" });
+        } else if number.len() == "09:12:31.402".len() && number.matches(':').count() == 2 {
+            out.push_str("TIME");
+        } else {
+            out.push_str(number);
+        }
+    }
+    out + rest
+}
+
+/// Starts `listen` for people on any free port, and waits until it is ready.
+#[track_caller]
+pub fn pretty_listener(arguments: &[&str]) -> Listener {
+    ready(program(["listen", "--port", "0"].iter().chain(arguments)))
+}
+
+/// Starts a listener that talks to people, and waits until it is ready.
+#[track_caller]
+pub fn ready(program: Program) -> Listener {
+    let mut running = program.start();
+    loop {
+        let line = running.talk();
+        if let Some(url) = line.strip_prefix("listening on ") {
+            return Listener { url: url.trim_end().to_owned(), running };
+        }
+    }
+}
+
 /// A stub that answers every connection with the same bytes and closes: it shares no code with the program.
-pub fn stub(answer: &'static str) -> String {
+pub fn stub(answer: impl Into<String>) -> String {
+    stub_in_turn([answer.into()])
+}
+
+/// A stub that gives these answers in turn, a connection each, and the last one ever after.
+pub fn stub_in_turn<S: Into<String>>(answers: impl IntoIterator<Item = S>) -> String {
+    let mut answers = answers.into_iter().map(Into::into).collect::<Vec<String>>().into_iter().peekable();
+    visited(move || {
+        let answer = answers.next().unwrap_or_default();
+        if answers.peek().is_none() {
+            answers = vec![answer.clone()].into_iter().peekable();
+        }
+        Some(answer)
+    })
+}
+
+/// A stub that reads requests and never answers.
+pub fn silent_stub() -> String {
+    visited(|| None)
+}
+
+/// Reads one request from every connection and answers it; without an answer the connection stays open.
+fn visited(mut answer: impl FnMut() -> Option<String> + Send + 'static) -> String {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", socket.local_addr().expect("an address"));
     thread::spawn(move || {
+        let mut open = Vec::new();
         for stream in socket.incoming() {
             let Ok(mut stream) = stream else { break };
+            let Some(answer) = answer() else {
+                open.push(stream);
+                continue;
+            };
             thread::spawn(move || {
                 read_request(&mut stream);
                 let _ = stream.write_all(answer.as_bytes());
@@ -192,6 +314,56 @@ pub fn stub(answer: &'static str) -> String {
         }
     });
     url
+}
+
+/// An address where nothing listens: it was free a moment ago.
+pub fn nobody() -> String {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    format!("http://{}", socket.local_addr().expect("an address"))
+}
+
+/// An HTTP answer with a body of this content type.
+pub fn answer(status: &str, headers: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+}
+
+/// Says something to the receiver at `url` over a bare connection, and gives what comes back until it closes.
+#[track_caller]
+pub fn say(url: &str, bytes: impl AsRef<[u8]>) -> String {
+    let address = url.strip_prefix("http://").expect("a plain URL");
+    let mut stream = std::net::TcpStream::connect(address).expect("a connection");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
+    stream.write_all(bytes.as_ref()).expect("written");
+    let mut answer = Vec::new();
+    // A receiver that hangs up may reset the connection: what came before counts.
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Posts a body to `/webhook/cdr` over a bare connection, and gives the answer.
+#[track_caller]
+pub fn post(url: &str, headers: &str, body: impl AsRef<[u8]>) -> String {
+    let body = body.as_ref();
+    let mut bytes = format!(
+        "POST /webhook/cdr HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
+    bytes.extend_from_slice(body);
+    say(url, bytes)
+}
+
+/// The same with `Content-Type: application/json`.
+#[track_caller]
+pub fn post_json(url: &str, body: impl AsRef<[u8]>) -> String {
+    post(url, "Content-Type: application/json\r\n", body)
+}
+
+/// A payload of `fixtures/`.
+#[track_caller]
+pub fn fixture(name: &str) -> Vec<u8> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
+    std::fs::read(path).expect("a fixture")
 }
 
 /// Reads one request whose body is announced by its length.

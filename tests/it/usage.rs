@@ -1,1 +1,320 @@
-//! usage
+//! Words that the program understands, and what it says of those it does not: exit code 2, a message that says what to
+//! do, and nothing sent.
+
+use std::fs;
+use std::path::Path;
+
+use super::program::{Ended, nobody, program};
+
+/// Runs `send` to an address where nothing listens. Had anything been sent, there would be an exit code of 1.
+#[track_caller]
+fn refused(arguments: &[&str]) -> String {
+    let url = nobody();
+    let ended = program(["send", "--url", &url].iter().chain(arguments)).run();
+    wrong(ended)
+}
+
+/// A usage error: exit 2, nothing on standard output, the error first. Gives what was said.
+#[track_caller]
+fn wrong(ended: Ended) -> String {
+    let ended = ended.expect(2);
+    assert_eq!(ended.stdout, "");
+    assert!(ended.stderr.starts_with("error: "), "{}", ended.stderr);
+    ended.stderr
+}
+
+#[test]
+fn an_unknown_flag_is_corrected() {
+    insta::assert_snapshot!(refused(&["--scenaro", "mix"]), @"
+    error: unexpected argument '--scenaro' found
+
+      tip: a similar argument exists: '--scenario'
+
+    Usage: telecmi-cdr send --url <URL> --scenario <NAME>
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn an_unknown_scenario_is_corrected() {
+    insta::assert_snapshot!(refused(&["-s", "agent-noanswer"]), @"
+    error: invalid value 'agent-noanswer' for '--scenario <NAME>'
+      [possible values: agent-no-answer, agent-rejected, customer-no-answer, customer-rejected, followme-ghost, softphone-no-answer, softphone-rejected, docs-leg-a, docs-leg-b, legacy, all, click2call, softphone, mix]
+
+      tip: a similar value exists: 'agent-no-answer'
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn an_unknown_mode_is_corrected() {
+    insta::assert_snapshot!(wrong(program(["sned"]).run()), @"
+    error: unrecognized subcommand 'sned'
+
+      tip: a similar subcommand exists: 'send'
+
+    Usage: telecmi-cdr <COMMAND>
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn without_a_mode_the_help_is_shown() {
+    let ended = program::<&str>([]).run().expect(2);
+    assert_eq!(ended.stdout, "");
+    assert!(ended.stderr.contains("Usage: telecmi-cdr <COMMAND>"), "{}", ended.stderr);
+}
+
+#[test]
+fn without_an_address_it_says_what_to_do() {
+    insta::assert_snapshot!(wrong(program(["send"]).run()), @"
+    error: where to? --url takes the handler's address, like http://localhost:5000/webhook/cdr;
+    `telecmi-cdr listen` answers at http://127.0.0.1:8237/webhook/cdr, and --demo needs no address
+    ");
+}
+
+#[test]
+fn values_that_cannot_be_read_are_named() {
+    let cases: &[(&[&str], &str)] = &[
+        (&["--format", "xml"], "[possible values: pretty, ndjson]"),
+        (&["--color", "sometimes"], "[possible values: auto, always, never]"),
+        (&["--method", "put"], "[possible values: post, get, both]"),
+        (&["--get-encoding", "deep"], "[possible values: flat, brackets]"),
+        (&["--shape", "old"], "[possible values: docs, live]"),
+        (&["--call-id", "none"], "[possible values: shared, per-leg]"),
+        (&["--print", "vegeta-ish"], "[possible values: json, curl"),
+        (&["--timeout", "5"], "expected a number with a unit, like 500ms, 2s or 1m30s"),
+        (&["--timeout", "0"], "expected more than no time at all"),
+        (&["--connect-timeout", "soon"], "expected a number with a unit"),
+        (&["--duration", "0s"], "expected more than no time at all"),
+        (&["--late", "x"], "expected a number with a unit"),
+        (&["--max-latency", "1"], "expected a number with a unit"),
+        (&["--retry-interval", "1"], "expected a number with a unit"),
+        (&["--rate", "50"], "expected a rate like 50/s or 300/m"),
+        (&["--rate", "0/s"], "a rate is more than nothing"),
+        (&["--count", "0"], "0 is not in 1.."),
+        (&["--concurrency", "0"], "expected a number from 1 to 10000"),
+        (&["--speed", "0"], "expected a positive number (1 is real time) or max"),
+        (&["--duplicate", "x"], "--duplicate"),
+        (&["--race", "0"], "0 is not in 1..=200"),
+        (&["--drop", "2"], "expected a share between 0 and 1, or 0% and 100%"),
+        (&["--retry", "101"], "101 is not in 0..=100"),
+        (&["--expect-status", "ok"], "expected statuses like 2xx, 200,204 or 200-299"),
+        (&["--app-id", "x"], "--app-id"),
+        (&["--agent", "12"], "expected an extension of 3 to 6 digits"),
+        (&["--virtual-number", "44 20"], "expected 5 to 15 digits, country code first"),
+        (&["--to", "x"], "expected 5 to 15 digits, country code first"),
+        (&["--extra-params", "{"], "expected a JSON object: "),
+        (&["--extra-params", "[]"], "expected a JSON object; --set-json extra_params=… sends anything else"),
+        (&["--set", "leg"], "expected FIELD=VALUE"),
+        (&["--set-json", "leg=a"], "text needs double quotes, or --set"),
+        (&["--unset", "leg=a"], "expected the name of a field"),
+        (&["--seed", "1.5"], "--seed"),
+        (&["--seed", "many"], "--seed"),
+        (&["--at", "yesterday"], "--at"),
+        (&["--header", "no colon"], "expected 'Name: value'"),
+        (&["--header", "X-A: b\r\nEvil: 1"], "cannot hold line breaks or other control characters"),
+        (&["--header", "X-A: b\nEvil"], "cannot hold line breaks or other control characters"),
+        (&["--header", "@"], "expected @FILE"),
+    ];
+    for (arguments, words) in cases {
+        let said = refused(arguments);
+        assert!(said.contains(words), "{arguments:?}: {said}");
+        assert!(said.contains(arguments[0]), "{arguments:?} is not named: {said}");
+    }
+}
+
+#[test]
+fn values_of_the_listener_that_cannot_be_read_are_named() {
+    let cases: &[(&[&str], &str)] = &[
+        (&["--port", "65536"], "65536 is not in 0..=65535"),
+        (&["--status", "99"], "expected a status from 200 to 599"),
+        (&["--header", "x\r\ny: z"], "a header's name is letters, digits and hyphens"),
+        (&["--delay", "2s..1s"], "the first duration is longer than the second"),
+        (&["--delay", "5"], "expected a number with a unit"),
+        (&["--max-body", "1.5MiB"], "expected a size like 64KiB, 1MiB or a number of bytes"),
+        (&["--header-timeout", "5"], "expected a number with a unit"),
+        (&["--body-timeout", "0"], "need more than no time at all"),
+        (&["--count", "0"], "0 is not in 1.."),
+        (&["--timeout", "0"], "expected more than no time at all"),
+        (&["--seed", "x"], "--seed"),
+    ];
+    for (arguments, words) in cases {
+        let said = wrong(program(["listen"].iter().chain(*arguments)).run());
+        assert!(said.contains(words), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn addresses_that_cannot_be_sent_to_are_refused() {
+    for (url, words) in [
+        ("ftp://127.0.0.1/x", "only http:// and https:// can be spoken"),
+        ("127.0.0.1:9", "--url"),
+        ("http://", "--url"),
+        ("http://127.0.0.1:99999/", "--url"),
+        ("", "--url"),
+    ] {
+        let said = wrong(program(["send", "--url", url]).run());
+        assert!(said.contains(words), "{url:?}: {said}");
+    }
+    let said = wrong(program(["send", "--url", "htp://me:hush@h/?token=hush"]).run());
+    assert!(!said.contains("hush"), "{said}");
+}
+
+#[test]
+fn flags_that_contradict_one_another_are_refused() {
+    for arguments in [
+        ["--quiet", "--verbose"].as_slice(),
+        &["--scenario", "mix", "--file", "-"],
+        &["--click2call", "--scenario", "mix"],
+        &["--click2call", "--file", "-"],
+        &["--compare", "--shuffle", "-X", "both"],
+        &["--compare", "--late", "1s", "-X", "both"],
+    ] {
+        let said = refused(arguments);
+        assert!(said.contains("cannot be used with"), "{arguments:?}: {said}");
+    }
+    assert!(refused(&["--compare"]).contains("add --method both"));
+    assert!(refused(&["--demo"]).contains("leave out --url"));
+    for printing in [["--demo", "--dry-run"].as_slice(), &["--demo", "--print", "curl"]] {
+        let said = wrong(program(["send"].iter().chain(printing)).run());
+        assert!(said.contains("cannot be used with"), "{said}");
+    }
+}
+
+#[test]
+fn much_for_another_machine_must_be_meant() {
+    // TEST-NET-1: nothing is ever sent there, because the run is refused.
+    for arguments in [
+        ["--rate", "200/s"].as_slice(),
+        &["--count", "10001"],
+        &["--duration", "1h"],
+        &["--count", "1000", "--race", "20"],
+        &["--count", "5001", "-X", "both"],
+    ] {
+        let ended = program(["send", "--url", "http://192.0.2.1/"].iter().chain(arguments)).run();
+        let said = wrong(ended);
+        assert!(said.contains("--yes says that it is meant"), "{arguments:?}: {said}");
+    }
+    // What is only printed goes nowhere.
+    program(["send", "--url", "http://192.0.2.1/", "--rate", "200/s", "--dry-run", "--yes"]).run().expect(0);
+}
+
+#[test]
+fn help_and_version_are_data() {
+    for arguments in
+        [["--help"].as_slice(), &["-h"], &["send", "--help"], &["send", "-h"], &["listen", "--help"]]
+    {
+        let ended = program(arguments).run().expect(0);
+        assert!(ended.stdout.contains("Usage: telecmi-cdr"), "{}", ended.stdout);
+        assert_eq!(ended.stderr, "");
+        let widest = ended.stdout.lines().map(|line| line.chars().count()).max();
+        assert!(widest <= Some(100), "{widest:?} columns: {}", ended.stdout);
+    }
+    for flag in ["--version", "-V"] {
+        let ended = program([flag]).run().expect(0);
+        assert_eq!(ended.stdout, concat!("telecmi-cdr ", env!("CARGO_PKG_VERSION"), "\n"));
+    }
+}
+
+/// How many CDRs a dry run prints.
+#[track_caller]
+fn printed(arguments: &[&str], environment: &[(&str, &str)]) -> usize {
+    let program = program(["send"].iter().chain(arguments));
+    let program = environment.iter().fold(program, |program, (name, value)| program.env(name, value));
+    program.run().expect(0).stdout.lines().count()
+}
+
+#[test]
+fn the_environment_speaks_and_flags_win() {
+    let two = ("TELECMI_CDR_COUNT", "2");
+    assert_eq!(printed(&["--dry-run"], &[two]), 2);
+    assert_eq!(printed(&["--dry-run", "--count", "3"], &[two]), 3);
+    assert_eq!(printed(&["--dry-run"], &[("TELECMI_CDR_SCENARIO", "docs-leg-a,docs-leg-b")]), 2);
+    assert_eq!(printed(&["--dry-run", "-s", "legacy"], &[("TELECMI_CDR_SCENARIO", "all")]), 1);
+    let ended = program(["send"]).env("TELECMI_CDR_URL", &nobody()).run().expect(1);
+    assert!(ended.stdout.contains("connection refused"), "{}", ended.stdout);
+    let said = wrong(program(["send"]).env("TELECMI_CDR_FORMAT", "xml").run());
+    assert!(said.contains("'xml' for '--format <FORMAT>'"), "{said}");
+}
+
+#[test]
+fn flags_without_a_value_have_twins_with_one() {
+    for yes in ["1", "true", "yes", "on"] {
+        assert_eq!(printed(&[], &[("TELECMI_CDR_DRY_RUN", yes)]), 1);
+    }
+    for no in ["0", "false", "no", "off"] {
+        let said = wrong(program(["send"]).env("TELECMI_CDR_DRY_RUN", no).run());
+        assert!(said.contains("where to?"), "{no}: {said}");
+    }
+    let said = wrong(program(["send", "--dry-run"]).env("TELECMI_CDR_QUIET", "perhaps").run());
+    assert!(said.contains("'perhaps' for '--quiet'"), "{said}");
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_of_a_flag_it_contradicts() {
+    assert_eq!(printed(&["--dry-run", "-q"], &[("TELECMI_CDR_VERBOSE", "0")]), 1);
+    assert_eq!(printed(&["--dry-run", "-q"], &[("TELECMI_CDR_VERBOSE", "1")]), 1);
+    assert_eq!(printed(&["--dry-run", "--click2call"], &[("TELECMI_CDR_SCENARIO", "legacy")]), 8);
+    assert_eq!(printed(&["--dry-run", "-s", "legacy"], &[("TELECMI_CDR_CLICK2CALL", "1")]), 1);
+    let demo = program(["send", "--demo"]).env("TELECMI_CDR_DRY_RUN", "1");
+    let demo = demo.env("TELECMI_CDR_URL", &nobody()).run().expect(0);
+    assert!(demo.stderr.contains("listening on"), "{}", demo.stderr);
+}
+
+/// A flag of one of the modes.
+struct Flag {
+    mode: String,
+    name: String,
+    twin: Option<String>,
+    help: Option<String>,
+}
+
+/// Every flag of both modes, but for help.
+fn flags() -> Vec<Flag> {
+    let mut flags = Vec::new();
+    for mode in telecmi_cdr::cli::command().get_subcommands() {
+        for argument in mode.get_arguments() {
+            let Some(name) = argument.get_long().filter(|name| *name != "help") else { continue };
+            flags.push(Flag {
+                mode: mode.get_name().to_owned(),
+                name: name.to_owned(),
+                twin: argument.get_env().map(|twin| twin.to_string_lossy().into_owned()),
+                help: argument.get_help().map(ToString::to_string),
+            });
+        }
+    }
+    flags
+}
+
+#[test]
+fn every_flag_has_a_help_text_and_a_twin() {
+    telecmi_cdr::cli::command().debug_assert();
+    let flags = flags();
+    assert!(flags.len() > 50, "{}", flags.len());
+    for flag in flags {
+        let twin = format!("TELECMI_CDR_{}", flag.name.to_uppercase().replace('-', "_"));
+        assert_eq!(flag.twin, Some(twin), "{} --{}", flag.mode, flag.name);
+        assert!(flag.help.is_some_and(|help| !help.is_empty()), "{} --{} has no help", flag.mode, flag.name);
+    }
+}
+
+/// A flag that no test and no README names is a flag that nobody has tried.
+#[test]
+fn every_flag_is_named_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut text = fs::read_to_string(root.join("README.md")).unwrap_or_default();
+    for entry in fs::read_dir(root.join("tests/it")).expect("a folder") {
+        text.push_str(&fs::read_to_string(entry.expect("an entry").path()).expect("a text"));
+    }
+    for flag in flags() {
+        let name = format!("--{}", flag.name);
+        let named = text.match_indices(&name).any(|(at, _)| {
+            !text[at + name.len()..].starts_with(|c: char| c.is_ascii_alphanumeric() || c == '-')
+        });
+        assert!(named, "{} {name} occurs in no test", flag.mode);
+    }
+}

@@ -1,0 +1,141 @@
+//! The README keeps its word: its commands run, its output is the program's, its table is the schema's.
+
+use std::fs;
+use std::path::Path;
+
+use telecmi_cdr::cdr::schema::FIELDS;
+use telecmi_cdr::cdr::story::CATALOGUE;
+
+use super::program::{listener, program};
+
+fn readme() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    fs::read_to_string(path).expect("a README").replace("\r\n", "\n")
+}
+
+/// A command of a `console` block, and the output shown below it.
+struct Shown {
+    command: String,
+    output: String,
+}
+
+fn shown(readme: &str) -> Vec<Shown> {
+    let mut all: Vec<Shown> = Vec::new();
+    for block in readme.split("```console\n").skip(1) {
+        let block = block.split("```").next().unwrap_or_default();
+        let mut in_this_block = false;
+        for line in block.lines() {
+            match line.strip_prefix("$ ") {
+                Some(command) => {
+                    let command = command.split("  #").next().unwrap_or_default().trim().to_owned();
+                    all.push(Shown { command, output: String::new() });
+                    in_this_block = true;
+                }
+                None if in_this_block => {
+                    let last = all.last_mut().expect("a command");
+                    last.output.push_str(line);
+                    last.output.push('\n');
+                }
+                None => panic!("output without a command: {line}"),
+            }
+        }
+    }
+    all
+}
+
+/// The words of a command as a shell would split them, as far as the README needs it.
+fn words(command: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word = None::<String>;
+    let mut quoted = false;
+    for c in command.chars() {
+        match c {
+            '\'' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            ' ' if !quoted => words.extend(word.take()),
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+/// Text whose numbers and units of time do not matter.
+fn without_numbers(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.trim_end().lines() {
+        let mut digits = false;
+        for c in line.trim_end().chars() {
+            if !c.is_ascii_digit() || !digits {
+                out.push(if c.is_ascii_digit() { '0' } else { c });
+            }
+            digits = c.is_ascii_digit();
+        }
+        out.push('\n');
+    }
+    out.replace("0.0", "0").replace("µs", "ms")
+}
+
+#[test]
+fn every_send_command_runs_and_prints_what_is_shown() {
+    let readme = readme();
+    let handler = listener(&["--timeout", "2m"]);
+    let mut run = 0;
+    for Shown { command, output } in shown(&readme) {
+        let words = words(&command);
+        if words[..2] != ["telecmi-cdr", "send"] || words.iter().any(|word| word == "|" || word == "<") {
+            continue;
+        }
+        let own = words[1..].iter().map(|word| {
+            word.replace("http://localhost:5000", &handler.url).replace("http://127.0.0.1:8237", &handler.url)
+        });
+        let ended = program(own.collect::<Vec<_>>()).run();
+        assert_eq!(ended.code, Some(0), "{command}\n{}", ended.whole());
+        if !output.is_empty() {
+            assert_eq!(without_numbers(&ended.stdout), without_numbers(&output), "{command}");
+        }
+        run += 1;
+    }
+    assert!(run >= 10, "only {run} commands were found");
+}
+
+#[test]
+fn every_listen_command_is_understood() {
+    let mut understood = 0;
+    for Shown { command, .. } in shown(&readme()) {
+        let words = words(&command);
+        if words[..2] == ["telecmi-cdr", "listen"] {
+            let upto = words.iter().position(|word| ["|", ">", "&"].contains(&word.as_str())).unwrap_or(words.len());
+            let parsed = telecmi_cdr::cli::parse(words[..upto].iter().map(Into::into));
+            assert!(parsed.is_ok(), "{command}: {}", parsed.expect_err("an error"));
+            understood += 1;
+        }
+    }
+    assert!(understood >= 3, "only {understood} commands were found");
+}
+
+#[test]
+fn the_field_table_is_the_schema() {
+    let readme = readme();
+    for field in &FIELDS {
+        let row = format!(
+            "| `{}` | {} | {} | {} | {} |",
+            field.name,
+            field.shape.word(),
+            field.presence.words(),
+            field.meaning,
+            field.grade.word()
+        );
+        assert!(readme.contains(&row), "the README lacks\n{row}");
+    }
+}
+
+#[test]
+fn every_scenario_is_named() {
+    let readme = readme();
+    for story in &CATALOGUE {
+        assert!(readme.contains(&format!("`{}`", story.name)), "the README lacks {}", story.name);
+    }
+}
