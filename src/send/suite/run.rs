@@ -131,6 +131,8 @@ impl<'a> Suite<'a> {
             let mut record = self.record(case, std::slice::from_ref(observed));
             record.cause = Some(Cause::Unreachable);
             record.advice = Some(Cause::Unreachable.advice());
+            // The fact behind the case has nothing to do with it.
+            record.why = None;
             tell(Event::Case(Box::new(record)));
             return Ok(());
         }

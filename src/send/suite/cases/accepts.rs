@@ -55,8 +55,8 @@ pub const CASES: &[Case] = &[
         Post,
         GOOD,
         InOrder,
-        "TeleCMI delivers CDRs by POST of one JSON object, and any 2xx counts as taken; while the plainest \
-         CDR fails, nothing else can be told apart: look at the path, the method and the handler's log.",
+        "TeleCMI delivers CDRs by POST of one JSON object, most often that of an agent who did not answer: leg \
+         a, missed, and no leg b ever; while this one is not taken, nothing else can be told apart.",
     ),
     accepts(
         "get-is-accepted",
