@@ -105,7 +105,7 @@ impl Stub {
     async fn serve(self: Rc<Self>, mut stream: TcpStream) -> bool {
         let Some((method, target, body)) = read(&mut stream).await else { return true };
         if self.bug == Bug::Slow {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(40)).await;
         }
         let Some(status) = self.answer(&method, &target, &body) else { return false };
         let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
@@ -148,14 +148,19 @@ fn options(only: &[&str]) -> SuiteOptions {
         only: only.iter().map(|&name| name.to_owned()).collect(),
         skip: Vec::new(),
         methods: Methods::Both,
-        max_latency: Duration::from_millis(250),
+        max_latency: Duration::from_secs(10),
         seed,
         at: usual_time(),
         account: Account::new(&AccountOptions::default(), seed),
         headers: Vec::new(),
-        pauses: Pauses { settling: Duration::from_millis(1), recovery: Duration::from_millis(400) },
+        pauses: Pauses { settling: Duration::from_millis(1), recovery: Duration::from_millis(800) },
         command: "telecmi-cdr send --suite".to_owned(),
     }
+}
+
+/// With little patience, for handlers that do not answer in time.
+fn hasty(only: &[&str]) -> SuiteOptions {
+    SuiteOptions { max_latency: Duration::from_millis(500), ..options(only) }
 }
 
 /// Runs the suite against a stub; a test that takes too long fails.
@@ -172,7 +177,7 @@ async fn suite_until(
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let destination = Destination::parse(&format!("http://127.0.0.1:{port}/webhook/cdr")).unwrap();
-    let client = ClientOptions { timeout: Duration::from_secs(2), ..ClientOptions::default() };
+    let client = ClientOptions { timeout: Duration::from_secs(10), ..ClientOptions::default() };
     let clock = Clock::start();
     let local = tokio::task::LocalSet::new();
     let running = local.run_until(Box::pin(async {
@@ -262,7 +267,7 @@ async fn a_handler_that_comes_back_is_asked_on() {
 #[tokio::test]
 async fn one_stalled_client_must_not_block_everybody() {
     let names = ["stalled-body", "cut-short", "nothing-but-a-connection", "beside-an-idle-connection"];
-    let summary = suite(&options(&names), Bug::OneAtATime).await;
+    let summary = suite(&hasty(&names), Bug::OneAtATime).await;
     assert_eq!(red(&summary), ["stalled-body", "nothing-but-a-connection", "beside-an-idle-connection"]);
     assert!(record(&summary, "stalled-body").got.contains("meanwhile"));
     assert!(summary.records.iter().all(|record| record.ok || record.cause == Some(Cause::Stopped)));
@@ -278,7 +283,7 @@ async fn duplicates_that_fail_are_found_and_nothing_else() {
 
 #[tokio::test]
 async fn a_slow_handler_is_slow_and_not_dead() {
-    let summary = suite(&options(&["twenty-at-once", "post-legacy"]), Bug::Slow).await;
+    let summary = suite(&hasty(&["twenty-at-once", "post-legacy"]), Bug::Slow).await;
     assert_eq!(red(&summary), ["twenty-at-once"]);
     assert_eq!(record(&summary, "twenty-at-once").cause, Some(Cause::Slow));
 }

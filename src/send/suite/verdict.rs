@@ -261,9 +261,9 @@ pub fn judge(case: &Case, observed: &[Observed], max_latency: Duration) -> Verdi
         }
         _ => {}
     }
-    if case.family == Family::Prompt
-        && matches!(case.delivery, Delivery::BesideIdle(_))
-        && cause == Some(Cause::Slow)
+    // One request is never too slow for its own sake: the idle connections hold it up.
+    if matches!(case.delivery, Delivery::BesideIdle(_))
+        && matches!(cause, Some(Cause::Slow | Cause::Unanswered))
     {
         cause = Some(Cause::Stopped);
     }
