@@ -53,6 +53,12 @@ pub async fn run(wanted: SuiteRun) -> Exit {
 fn prepare(wanted: &SuiteRun, show: &mut Show) -> Result<(SuiteOptions, ClientOptions), Error> {
     let client = trusting(&wanted.client, wanted.cacert.as_deref())?;
     announce(&client, &wanted.destination, show);
+    if !wanted.destination.is_loopback() {
+        show.warn(&format!(
+            "{} is not this machine, and the suite sends broken and hostile requests: ask only a handler of your own",
+            wanted.destination.place()
+        ));
+    }
     let options = SuiteOptions {
         only: wanted.only.clone(),
         skip: wanted.skip.clone(),

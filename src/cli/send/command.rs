@@ -8,7 +8,7 @@ use crate::wire::secret;
 pub const OF_A_RUN: [&str; 2] = ["--seed", "--at"];
 
 /// Flags that the line of a case adds, or that would overwrite the first report.
-pub const OF_THE_SUITE: [&str; 4] = ["--seed", "--only", "--skip", "--junit"];
+pub const OF_THE_SUITE: [&str; 6] = ["--seed", "--only", "--skip", "--junit", "--output", "-o"];
 
 /// The command: quoted for a shell, secrets masked, without these flags and their values.
 #[must_use]

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::verdict::Cause;
 use super::{Case, Family};
 use crate::cdr::Grade;
+use crate::clock::Moment;
 use crate::error::Exit;
 use crate::seed::Seed;
 use crate::send::event::seed_number;
@@ -33,6 +34,8 @@ pub struct Started {
     pub seed: Seed,
     /// Where they go, secrets masked.
     pub url: String,
+    /// About when its calls happened.
+    pub at: Moment,
     /// How many cases there will be.
     pub cases: usize,
 }

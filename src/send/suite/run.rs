@@ -41,6 +41,7 @@ pub async fn run(
     tell(Event::Started(Started {
         seed: options.seed,
         url: destination.masked().to_owned(),
+        at: options.at,
         cases: cases.len(),
     }));
     let mut records = Vec::with_capacity(cases.len());
