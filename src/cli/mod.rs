@@ -5,6 +5,7 @@
 
 pub mod listen;
 pub mod send;
+pub mod suite;
 pub mod values;
 
 use std::collections::BTreeSet;
@@ -98,8 +99,12 @@ pub enum Invocation {
     Send(Box<send::SendOptions>),
     /// Listen for something.
     Listen(Box<listen::ListenOptions>),
+    /// Run the handler suite.
+    Suite(Box<suite::SuiteRun>),
     /// Print the catalogue of scenarios.
     ListScenarios(Voice),
+    /// Print the cases of the handler suite.
+    ListCases(Voice),
 }
 
 /// The whole command line, for tools that walk it: completions, manual pages, tests.

@@ -11,6 +11,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
 
+use super::suite::{SuiteArgs, SuiteRun};
 use super::values::{self, HeaderSource, Speed};
 use super::{Common, Invocation};
 use crate::cdr::Shape;
@@ -23,6 +24,7 @@ use crate::send::courier::Patience;
 use crate::send::expect::{Expectation, Statuses};
 use crate::send::pace::Rules;
 use crate::send::source::Methods;
+use crate::send::suite;
 use crate::wire::client::{ClientOptions, Destination};
 use crate::wire::query::Encoding;
 pub use options::{Print, SendOptions, Source};
@@ -205,6 +207,8 @@ pub(super) struct SendArgs {
     output: Option<PathBuf>,
 
     #[command(flatten)]
+    suite: SuiteArgs,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -252,6 +256,13 @@ impl SendArgs {
         if self.list_scenarios {
             return Ok(Invocation::ListScenarios(self.common.voice()));
         }
+        if self.suite.list_cases {
+            return Ok(Invocation::ListCases(self.common.voice()));
+        }
+        if self.suite.suite {
+            let method_was_said = matches.value_source("method") != Some(ValueSource::DefaultValue);
+            return self.suite_run(method_was_said, arguments);
+        }
         let said = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
         let print = self.print.or(self.dry_run.then_some(Print::Json));
         let seed = self.seed.unwrap_or_else(Seed::fresh);
@@ -277,7 +288,7 @@ impl SendArgs {
             rules: self.rules(seed),
             patience: Patience { retries: self.retry, interval: self.retry_interval, seed },
             print,
-            command: command::as_given(arguments),
+            command: command::as_given(arguments, &command::OF_A_RUN),
             voice: self.common.voice(),
             edits: [self.set, self.set_json, self.unset].concat(),
             expectation: Expectation {
@@ -295,6 +306,36 @@ impl SendArgs {
             output: self.output,
         };
         Ok(Invocation::Send(Box::new(options)))
+    }
+
+    /// The suite asks by both methods unless one was asked for.
+    fn suite_run(
+        self: Box<Self>,
+        method_was_said: bool,
+        arguments: &[OsString],
+    ) -> Result<Invocation, String> {
+        let methods = if method_was_said { self.methods(true)? } else { Methods::Both };
+        suite::select(&self.suite.only, &self.suite.skip, methods)?;
+        let Some(destination) = self.destination(true, false)? else {
+            return Err("--suite needs the handler's address: --url".to_owned());
+        };
+        Ok(Invocation::Suite(Box::new(SuiteRun {
+            destination,
+            methods,
+            client: self.client(),
+            account: self.account(),
+            only: self.suite.only,
+            skip: self.suite.skip,
+            junit: self.suite.junit,
+            headers: self.header,
+            cacert: self.cacert,
+            seed: self.seed.unwrap_or_else(Seed::fresh),
+            at: self.at,
+            max_latency: self.max_latency,
+            output: self.output,
+            command: command::as_given(arguments, &command::OF_THE_SUITE),
+            voice: self.common.voice(),
+        })))
     }
 
     fn destination(&self, url_was_said: bool, printing: bool) -> Result<Option<Destination>, String> {

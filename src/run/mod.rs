@@ -6,6 +6,7 @@
 mod demo;
 mod receive;
 mod signals;
+mod suite;
 mod transmit;
 
 use std::ffi::OsString;
@@ -14,7 +15,8 @@ use std::io::Write;
 use crate::cli::{self, Invocation};
 use crate::error::{Error, Exit, Stop};
 use crate::show::outlet::Fate;
-use crate::show::{Show, Voice, sent};
+use crate::show::theme::Theme;
+use crate::show::{self, Show, Voice, sent};
 use signals::Signals;
 use tokio::sync::watch;
 
@@ -40,7 +42,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             Invocation::Send(options) if options.destination.is_none() => demo::run(*options).await,
             Invocation::Send(options) => transmit::run(*options).await,
             Invocation::Listen(options) => receive::run(*options).await,
-            Invocation::ListScenarios(voice) => list_scenarios(voice),
+            Invocation::Suite(wanted) => suite::run(*wanted).await,
+            Invocation::ListScenarios(voice) => list(voice, sent::catalogue),
+            Invocation::ListCases(voice) => list(voice, show::suite::list),
         }
     });
     // A name that is still being looked up must not hold up the end.
@@ -48,10 +52,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     exit
 }
 
-fn list_scenarios(voice: Voice) -> Exit {
+/// Prints what there is to choose from.
+fn list(voice: Voice, text: fn(&Theme) -> String) -> Exit {
     let mut show = Show::new(voice, None, None);
     let fate = show.fate();
-    let text = sent::catalogue(&show.out_theme);
+    let text = text(&show.out_theme);
     show.data(&text);
     show.flush();
     after_output(Exit::Success, &fate, &mut show)

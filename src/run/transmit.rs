@@ -149,7 +149,7 @@ fn name(path: &Path) -> String {
 }
 
 /// The headers to add, those in files included.
-fn headers(sources: &[HeaderSource]) -> Result<Vec<Header>, Error> {
+pub fn headers(sources: &[HeaderSource]) -> Result<Vec<Header>, Error> {
     let mut headers = Vec::new();
     for source in sources {
         match source {
@@ -222,6 +222,21 @@ fn print_plan(plan: &Plan, destination: &Destination, print: Print, mut show: Sh
     after_output(Exit::Success, &fate, &mut show)
 }
 
+/// How requests are carried, with the certificates of a file.
+pub fn trusting(client: &ClientOptions, cacert: Option<&Path>) -> Result<ClientOptions, Error> {
+    Ok(ClientOptions { cacert_pem: cacert.map(read).transpose()?, ..client.clone() })
+}
+
+/// Says which proxy is used, and that certificates are not checked.
+pub fn announce(client: &ClientOptions, destination: &Destination, show: &mut Show) {
+    if let Some(proxy) = proxy_in_use(destination) {
+        show.talk(&format!("through the proxy {proxy}, as the environment says\n"));
+    }
+    if client.insecure && destination.is_tls() {
+        show.warn("--insecure: any certificate is accepted");
+    }
+}
+
 /// What carries requests for real: the client, and the raw writer for races.
 pub struct Carrier {
     client: Client,
@@ -232,16 +247,8 @@ pub struct Carrier {
 impl Carrier {
     /// A carrier to one destination; says which proxy is used, and that certificates are not checked.
     pub fn new(options: &SendOptions, destination: &Destination, show: &mut Show) -> Result<Self, Error> {
-        let client_options = ClientOptions {
-            cacert_pem: options.cacert.as_deref().map(read).transpose()?,
-            ..options.client.clone()
-        };
-        if let Some(proxy) = proxy_in_use(destination) {
-            show.talk(&format!("through the proxy {proxy}, as the environment says\n"));
-        }
-        if options.client.insecure && destination.is_tls() {
-            show.warn("--insecure: any certificate is accepted");
-        }
+        let client_options = trusting(&options.client, options.cacert.as_deref())?;
+        announce(&client_options, destination, show);
         Ok(Self {
             client: Client::new(destination, &client_options)?,
             writer: Writer::new(destination, &client_options)?,

@@ -10,6 +10,7 @@ pub mod expect;
 pub mod file;
 pub mod pace;
 pub mod source;
+pub mod suite;
 pub mod tally;
 
 use std::cell::RefCell;

@@ -16,6 +16,8 @@ pub enum Notice {
     Received(listen::event::Event),
     /// Of `send`.
     Sent(send::event::Event),
+    /// Of `send --suite`.
+    Suite(send::suite::event::Event),
 }
 
 /// As much as may wait to be shown, in bytes.
@@ -55,6 +57,7 @@ impl Board {
                 match &notice {
                     Notice::Received(event) => show.received(event),
                     Notice::Sent(event) => show.sent(event),
+                    Notice::Suite(event) => show.suite(event),
                 }
                 // Many at once are written together, the last one at once: a person sees an event when it happens.
                 next = pinned.try_recv().ok().or_else(|| {

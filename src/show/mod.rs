@@ -6,10 +6,12 @@
 
 pub mod board;
 pub mod body;
+pub mod junit;
 pub mod outlet;
 pub mod progress;
 pub mod received;
 pub mod sent;
+pub mod suite;
 pub mod theme;
 
 use std::collections::BTreeSet;
@@ -59,6 +61,7 @@ pub struct Show {
     /// Whether the last thing shown was a sender's line, which a receiver's block keeps its distance from.
     after_a_line: bool,
     trouble: (BTreeSet<u16>, BTreeSet<(FailureKind, Phase)>, bool),
+    suite: suite::Teller,
 }
 
 impl Show {
@@ -83,6 +86,7 @@ impl Show {
             planned_many: false,
             after_a_line: false,
             trouble: (BTreeSet::new(), BTreeSet::new(), false),
+            suite: suite::Teller::default(),
         }
     }
 
@@ -177,6 +181,32 @@ impl Show {
             Event::Delivery(delivery) => self.delivery(delivery),
             Event::Finished(summary) => self.finished(summary),
         }
+    }
+
+    /// Shows an event of `send --suite`.
+    pub fn suite(&mut self, event: &send::suite::event::Event) {
+        use send::suite::event::Event;
+        if self.voice.ndjson {
+            let line = match event {
+                Event::Started(started) => record::line("started", started),
+                Event::Case(record) => record::line("case", record.as_ref()),
+                Event::Finished(summary) => record::line("summary", summary.as_ref()),
+                Event::Note(note) => return self.remark(note),
+            };
+            return self.out.write_unflushed(&line);
+        }
+        let text = match event {
+            Event::Started(started) => {
+                let cases = received::plural(started.cases as u64, "case");
+                return self.remark(&format!("{cases} for {} · seed {}", started.url, started.seed));
+            }
+            Event::Case(record) => self.suite.case(record, &self.out_theme, self.voice.verbose),
+            Event::Finished(summary) => {
+                self.suite.rest(&self.out_theme) + &suite::summary(summary, &self.out_theme)
+            }
+            Event::Note(note) => return self.remark(note),
+        };
+        self.data(&text);
     }
 
     fn started(&mut self, started: &send::event::Started) {

@@ -13,4 +13,5 @@ mod program;
 mod readme;
 mod round_trip;
 mod sending;
+mod suite;
 mod usage;

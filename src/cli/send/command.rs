@@ -4,18 +4,23 @@ use std::ffi::OsString;
 
 use crate::wire::secret;
 
-/// The command: quoted for a shell, secrets masked, without `--seed` and
-/// `--at`, which the line adds with the values they had.
+/// Flags that the line of a run adds with the values they had.
+pub const OF_A_RUN: [&str; 2] = ["--seed", "--at"];
+
+/// Flags that the line of a case adds, or that would overwrite the first report.
+pub const OF_THE_SUITE: [&str; 6] = ["--seed", "--only", "--skip", "--junit", "--output", "-o"];
+
+/// The command: quoted for a shell, secrets masked, without these flags and their values.
 #[must_use]
-pub fn as_given(arguments: &[OsString]) -> String {
+pub fn as_given(arguments: &[OsString], without: &[&str]) -> String {
     let mut words = vec!["telecmi-cdr".to_owned()];
     let mut rest = arguments.iter().skip(1).map(|argument| argument.to_string_lossy());
     while let Some(word) = rest.next() {
         match word.as_ref() {
-            "--seed" | "--at" => {
+            word if without.contains(&word) => {
                 rest.next();
             }
-            word if word.starts_with("--seed=") || word.starts_with("--at=") => {}
+            word if word.split_once('=').is_some_and(|(flag, _)| without.contains(&flag)) => {}
             "--url" | "--header" | "-H" => {
                 words.push(word.into_owned());
                 words.extend(rest.next().map(|value| quoted(&masked(&value))));

@@ -1,0 +1,86 @@
+//! `send --suite`: reads what was named, runs the suite, and writes its report.
+
+use std::io::Write as _;
+
+use super::signals::Signals;
+use super::transmit::{announce, headers, trusting};
+use super::{after_output, could_not_start, output, stop};
+use crate::cdr::account::Account;
+use crate::cli::suite::SuiteRun;
+use crate::clock::Clock;
+use crate::error::{Error, Exit};
+use crate::send::suite::event::SuiteSummary;
+use crate::send::suite::{self, Pauses, SuiteOptions};
+use crate::show::board::{Board, Notice};
+use crate::show::{Show, junit};
+use crate::wire::client::ClientOptions;
+
+/// Runs the suite.
+pub async fn run(wanted: SuiteRun) -> Exit {
+    let opened = wanted.output.as_deref().map(output).transpose().and_then(|out| {
+        // Opened beforehand: a report that cannot be written is better known before the suite than after it.
+        Ok((out, wanted.junit.as_deref().map(output).transpose()?))
+    });
+    let (out, report) = match opened {
+        Ok(opened) => opened,
+        Err(error) => return could_not_start(&mut Show::new(wanted.voice, None, None), &error),
+    };
+    let mut show = Show::new(wanted.voice, out, None);
+    let (options, client) = match prepare(&wanted, &mut show) {
+        Ok(prepared) => prepared,
+        Err(error) => return could_not_start(&mut show, &error),
+    };
+    let mut signals = Signals::new();
+    let fate = show.fate();
+    let (board, reader) = Board::new(show);
+    let stopping = stop(signals.clone(), fate.clone());
+    let tell = move |event| board.pin_patiently(Notice::Suite(event));
+    let run = suite::run(&options, &wanted.destination, &client, Clock::start(), stopping, tell);
+    let done = tokio::select! {
+        done = run => done,
+        at_once = signals.second() => return at_once.exit(),
+    };
+    let show = reader.finish(None);
+    let Some(mut show) = show else { return done.map_or(Exit::Usage, |summary| summary.exit) };
+    let written = done.and_then(|summary| write(&wanted, report, &summary).map(|()| summary.exit));
+    match written {
+        Ok(exit) => after_output(exit, &fate, &mut show),
+        Err(error) => could_not_start(&mut show, &error),
+    }
+}
+
+/// The options of the suite, and how requests are carried.
+fn prepare(wanted: &SuiteRun, show: &mut Show) -> Result<(SuiteOptions, ClientOptions), Error> {
+    let client = trusting(&wanted.client, wanted.cacert.as_deref())?;
+    announce(&client, &wanted.destination, show);
+    if !wanted.destination.is_loopback() {
+        show.warn(&format!(
+            "{} is not this machine, and the suite sends broken and hostile requests: ask only a handler of your own",
+            wanted.destination.place()
+        ));
+    }
+    let options = SuiteOptions {
+        only: wanted.only.clone(),
+        skip: wanted.skip.clone(),
+        methods: wanted.methods,
+        max_latency: wanted.max_latency.unwrap_or(suite::USUAL_MAX_LATENCY),
+        seed: wanted.seed,
+        at: wanted.at.unwrap_or_else(suite::usual_time),
+        account: Account::new(&wanted.account, wanted.seed),
+        headers: headers(&wanted.headers)?,
+        pauses: Pauses::default(),
+        command: wanted.command.clone(),
+    };
+    Ok((options, client))
+}
+
+/// Writes the report, if one was wanted.
+fn write(
+    wanted: &SuiteRun,
+    report: Option<Box<dyn std::io::Write + Send>>,
+    summary: &SuiteSummary,
+) -> Result<(), Error> {
+    let (Some(path), Some(mut report)) = (&wanted.junit, report) else { return Ok(()) };
+    let written = report.write_all(junit::report(summary).as_bytes()).and_then(|()| report.flush());
+    written.map_err(|source| Error::Write { path: path.clone(), source })
+}

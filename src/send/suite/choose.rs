@@ -1,0 +1,148 @@
+//! Which cases are run: names, families and globs.
+
+use super::super::source::Methods;
+use super::cases::table;
+use super::{Case, Family, Method};
+
+/// The cases that the patterns choose and that the methods allow, in the order of the table.
+///
+/// A pattern that fits nothing is a mistake, and the error says which name is meant perhaps.
+pub fn select(only: &[String], skip: &[String], methods: Methods) -> Result<Vec<&'static Case>, String> {
+    for pattern in only.iter().chain(skip) {
+        if !table().any(|case| fits(pattern, case)) {
+            return Err(unknown(pattern));
+        }
+    }
+    let chosen: Vec<_> = table()
+        .filter(|case| only.is_empty() || only.iter().any(|pattern| fits(pattern, case)))
+        .filter(|case| !skip.iter().any(|pattern| fits(pattern, case)))
+        .filter(|case| allowed(case.method, methods))
+        .collect();
+    if chosen.is_empty() {
+        return Err("no case is left to run: see --list-cases".to_owned());
+    }
+    Ok(chosen)
+}
+
+/// Whether a case can be asked by these methods alone.
+fn allowed(method: Method, methods: Methods) -> bool {
+    match method {
+        Method::Post => methods != Methods::Get,
+        Method::Get => methods != Methods::Post,
+        Method::Both => methods == Methods::Both,
+        Method::Other => true,
+    }
+}
+
+/// Whether a pattern names a case or its family.
+fn fits(pattern: &str, case: &Case) -> bool {
+    glob(pattern.as_bytes(), case.name.as_bytes()) || glob(pattern.as_bytes(), case.family.word().as_bytes())
+}
+
+/// Whether a pattern with `*` for anything and `?` for one character fits the whole text.
+///
+/// It remembers the last star alone, which is enough: an earlier one never has to take more.
+fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t, mut star) = (0, 0, None);
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(wanted) if *wanted == b'?' || *wanted == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            _ => match star {
+                Some((at, taken)) => {
+                    star = Some((at, taken + 1));
+                    p = at + 1;
+                    t = taken + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|rest| *rest == b'*')
+}
+
+/// What to say of a pattern that fits nothing.
+fn unknown(pattern: &str) -> String {
+    let names = table().map(|case| case.name).chain(Family::ALL.map(Family::word));
+    let nearest = names.min_by_key(|name| distance(pattern, name));
+    let shown = crate::untrusted::clean(pattern);
+    match nearest {
+        Some(name) if distance(pattern, name) <= name.len().div_ceil(2) => {
+            format!("there is no case `{shown}`: did you mean `{name}`? --list-cases names them all")
+        }
+        _ => format!("there is no case `{shown}`: --list-cases names them all"),
+    }
+}
+
+/// How many letters must be put in, taken out or changed to make one text the other.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (n, letter) in one.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = n + 1;
+        for (m, wanted) in other.iter().enumerate() {
+            let changed = diagonal + usize::from(letter != *wanted);
+            diagonal = row[m + 1];
+            row[m + 1] = changed.min(row[m] + 1).min(diagonal + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(only: &[&str], skip: &[&str], methods: Methods) -> Result<Vec<&'static str>, String> {
+        let owned = |patterns: &[&str]| patterns.iter().map(|&p| p.to_owned()).collect::<Vec<_>>();
+        let chosen = select(&owned(only), &owned(skip), methods)?;
+        Ok(chosen.into_iter().map(|case| case.name).collect())
+    }
+
+    #[test]
+    fn names_families_and_globs_choose() {
+        assert_eq!(names(&["duplicate"], &[], Methods::Both).unwrap(), ["duplicate"]);
+        let prompt = names(&["prompt"], &[], Methods::Both).unwrap();
+        assert!(prompt.len() >= 2);
+        let legs = names(&["get-*"], &["get-is-accepted"], Methods::Both).unwrap();
+        assert!(legs.len() > 5 && legs.iter().all(|name| name.starts_with("get-")));
+        assert_eq!(names(&[], &[], Methods::Both).unwrap().len(), table().count());
+    }
+
+    #[test]
+    fn methods_leave_out_what_they_cannot_ask() {
+        let post = names(&[], &[], Methods::Post).unwrap();
+        assert!(post.contains(&"post-is-accepted") && !post.contains(&"get-is-accepted"));
+        let get = names(&[], &[], Methods::Get).unwrap();
+        assert!(!get.contains(&"post-is-accepted") && get.contains(&"get-is-accepted"));
+    }
+
+    #[test]
+    fn what_fits_nothing_is_a_mistake_with_a_suggestion() {
+        assert!(names(&["dupplicate"], &[], Methods::Both).unwrap_err().contains("did you mean `duplicate`"));
+        assert!(names(&[], &["survive"], Methods::Both).unwrap_err().contains("did you mean `survives`"));
+        assert!(!names(&["x*y*z"], &[], Methods::Both).unwrap_err().contains("did you mean"));
+        assert!(names(&["prompt"], &["prompt"], Methods::Both).unwrap_err().contains("no case is left"));
+    }
+
+    #[test]
+    fn globs_fit_the_whole_text() {
+        for (pattern, text, fit) in [
+            ("a*c", "abbc", true),
+            ("*-b-*", "a-b-b-c", true),
+            ("a?c", "abc", true),
+            ("a", "ab", false),
+            ("*", "", true),
+            ("*a", "ab", false),
+        ] {
+            assert_eq!(glob(pattern.as_bytes(), text.as_bytes()), fit, "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! From a case to the requests it makes. Pure: the same seed, time and name are the same bytes, whatever ran before.
+
+use std::time::Duration;
+
+use rand::Rng as _;
+use serde_json::{Value, json};
+
+use super::{Body, CallIds, Case, Change, Delivery, Kind, Method, Payload, SuiteOptions, Writing};
+use crate::cdr::story::{self, Setting};
+use crate::cdr::{Fields, Shape, edit::Edit};
+use crate::seed::{Purpose, Seed};
+use crate::wire::{Header, Request, query};
+
+use super::super::source::Envelope;
+
+/// The calls of one case begin within this span before the suite's time.
+const SPREAD_MS: u64 = 3_600_000;
+
+/// Calls from this number on are those that ask whether the handler is still there.
+const AFTERWARDS: u64 = 1_000;
+
+/// Tells the calls of one case, and makes requests of them.
+#[derive(Debug, Clone)]
+pub struct Teller {
+    /// What the calls follow from; shape and call ids are those of each story.
+    setting: Setting,
+    /// How CDRs become requests.
+    envelope: Envelope,
+    /// `Host` with the other name of this machine, if the handler is on it.
+    other_host: Option<String>,
+}
+
+/// A payload: its bytes, and its fields if it has any.
+struct Told {
+    body: Vec<u8>,
+    fields: Option<Fields>,
+}
+
+impl From<Fields> for Told {
+    fn from(fields: Fields) -> Self {
+        Self { body: bytes(&fields), fields: Some(fields) }
+    }
+}
+
+/// A stable number for a name: FNV-1a, written out because the standard library's hashes may change.
+fn number_of(name: &str) -> u64 {
+    name.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+impl Teller {
+    /// The teller of one case, to a handler at this target (path and query) and authority (host and port).
+    #[must_use]
+    pub fn new(case: &Case, options: &SuiteOptions, target: &str, authority: &str) -> Self {
+        let number = number_of(case.name);
+        let seed = Seed(options.seed.chance(Purpose::Case, number).next_u64());
+        let at = options.at.before(Duration::from_millis(number % SPREAD_MS));
+        Self {
+            setting: Setting {
+                account: options.account.clone(),
+                shape: Shape::Docs,
+                call_ids: CallIds::Shared,
+                at,
+                seed,
+            },
+            envelope: Envelope {
+                target: target.to_owned(),
+                headers: options.headers.clone(),
+                ..Envelope::default()
+            },
+            other_host: other_name(authority),
+        }
+    }
+
+    /// Whether there is another name for the machine that the handler runs on.
+    #[must_use]
+    pub fn knows_another_host(&self) -> bool {
+        self.other_host.is_some()
+    }
+
+    /// The requests of a case in the order in which they leave. Copies of a race and raw requests are there once.
+    #[must_use]
+    pub fn requests(&self, case: &Case) -> Vec<Request> {
+        if let Payload::Query(text) = case.payload {
+            return vec![self.envelope_with(text).get(None)];
+        }
+        let mut told = self.payloads(case.payload);
+        match case.delivery {
+            Delivery::Reversed => told.reverse(),
+            Delivery::Again => {
+                let again: Vec<Told> = self.payloads(case.payload);
+                told.extend(again);
+            }
+            Delivery::LateAgain(others) => {
+                told.extend((1..).take(others).map(|n| self.good(n).into()));
+                told.extend(self.payloads(case.payload));
+            }
+            Delivery::AgainChanged => told.push(self.corrected().into()),
+            Delivery::AgainByGet => told.extend(self.payloads(case.payload)),
+            Delivery::Crowd(calls) => told.extend((1..).take(calls - 1).map(|n| self.good(n).into())),
+            _ => {}
+        }
+        let method = |n: usize| {
+            if case.method == Method::Get || (case.method == Method::Both && n > 0) { "GET" } else { "POST" }
+        };
+        told.into_iter().enumerate().map(|(n, told)| self.request(case.delivery, method(n), told)).collect()
+    }
+
+    /// A good CDR to ask whether the handler is still there; each `n` is another call.
+    #[must_use]
+    pub fn afterwards(&self, n: u64, method: Method) -> Request {
+        let told: Told = self.good(AFTERWARDS + n).into();
+        self.request(Delivery::InOrder, if method == Method::Get { "GET" } else { "POST" }, told)
+    }
+
+    fn envelope_with(&self, query: &str) -> Envelope {
+        Envelope { target: query::merge(&self.envelope.target, query), ..self.envelope.clone() }
+    }
+
+    fn request(&self, delivery: Delivery, method: &str, told: Told) -> Request {
+        let mut envelope = self.envelope.clone();
+        match delivery {
+            Delivery::ExtraQuery(text) => envelope = self.envelope_with(text),
+            Delivery::Brackets => envelope.encoding = query::Encoding::Brackets,
+            _ => {}
+        }
+        let mut request =
+            if method == "GET" { envelope.get(told.fields.as_ref()) } else { envelope.post(told.body) };
+        match delivery {
+            Delivery::Pluses => request.target = request.target.replace("%20", "+"),
+            Delivery::ContentType(content_type) => {
+                request.headers.retain(|header| !header.is("content-type"));
+                request.headers.extend(content_type.map(|text| Header::new("content-type", text)));
+            }
+            Delivery::OtherHost => {
+                request.headers.retain(|header| !header.is("host"));
+                request.headers.extend(self.other_host.as_ref().map(|host| Header::new("host", host)));
+            }
+            Delivery::By("PUT") => "PUT".clone_into(&mut request.method),
+            Delivery::By(method) => {
+                request = Request::new(method, envelope.target, envelope.headers, Vec::new());
+            }
+            _ => {}
+        }
+        request
+    }
+
+    fn payloads(&self, payload: Payload) -> Vec<Told> {
+        match payload {
+            Payload::Story(name, shape, call_ids) => {
+                self.story(name, 0, shape, call_ids).into_iter().map(Told::from).collect()
+            }
+            Payload::Changed(changes) => {
+                let mut fields = self.good(0);
+                for change in changes {
+                    change.apply(&mut fields);
+                }
+                vec![fields.into()]
+            }
+            Payload::DocumentedPair => {
+                let first = self.documented("docs-leg-a", 0);
+                let mut second = self.documented("docs-leg-b", 1);
+                second.insert("call_id".to_owned(), first["call_id"].clone());
+                vec![first.into(), second.into()]
+            }
+            Payload::Other(kind) => vec![self.other(kind).into()],
+            Payload::Written(writing) => vec![self.written(writing)],
+            Payload::Body(Body::Text(text)) => vec![Told { body: text.into(), fields: None }],
+            Payload::Body(Body::Arrays(depth)) => {
+                vec![Told { body: ["[".repeat(depth), "]".repeat(depth)].concat().into(), fields: None }]
+            }
+            Payload::Query(_) => Vec::new(),
+        }
+    }
+
+    /// The CDRs of call `n` of this case, if it is that story.
+    fn story(&self, name: &str, n: u64, shape: Shape, call_ids: CallIds) -> Vec<Fields> {
+        if name.starts_with("docs-") {
+            return vec![self.documented(name, n)];
+        }
+        let setting = Setting { shape, call_ids, ..self.setting.clone() };
+        let choices = story::choices(name);
+        let told = choices.first().map(|choice| story::tell(*choice, n, &setting).1);
+        told.unwrap_or_default().into_iter().map(|told| told.payload.fields(shape)).collect()
+    }
+
+    /// The plainest CDR of call `n`.
+    fn good(&self, n: u64) -> Fields {
+        self.story("agent-no-answer", n, Shape::Docs, CallIds::Shared).pop().unwrap_or_default()
+    }
+
+    /// A documented sample with the identifiers of call `n`: with its own it would be a duplicate of every earlier one.
+    fn documented(&self, name: &str, n: u64) -> Fields {
+        let choices = story::choices(name);
+        let told = choices.first().map(|choice| story::tell(*choice, n, &self.setting).1.remove(0));
+        let mut fields = told.map(|told| told.payload.fields(Shape::Docs)).unwrap_or_default();
+        let own = self.good(n);
+        for name in ["call_id", "cmiuuid", "request_id"] {
+            fields.insert(name.to_owned(), own[name].clone());
+        }
+        fields
+    }
+
+    /// The good CDR with the same ids and another outcome.
+    fn corrected(&self) -> Fields {
+        let mut fields = self.good(0);
+        fields.insert("hangup_reason".to_owned(), "sent_reject".into());
+        fields.insert("custom".to_owned(), r#"{"crm":"corrected"}"#.into());
+        fields
+    }
+
+    fn other(&self, kind: Kind) -> Fields {
+        let good = self.good(0);
+        let field = |name: &str| good[name].clone();
+        let text = |name: &str| match &good[name] {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let file = format!("{}_{}.mp3", good["time"], good["appid"]);
+        let team = format!("sales_{}", good["appid"]);
+        let value = match kind {
+            Kind::Event => json!({
+                "type": "event", "direction": "outbound", "status": "started", "app_id": field("appid"),
+                "callerid": text("virtual_number"), "to": text("to"), "time": field("time"),
+                "cmiuuid": field("cmiuuid"), "conversation_uuid": field("call_id"), "user": field("user"),
+                "leg": "a", "request_id": field("request_id"),
+            }),
+            Kind::IncomingEvent => json!({
+                "type": "event", "direction": "outbound", "status": "answered", "app_id": field("appid"),
+                "from": text("to"), "to": text("virtual_number"), "time": field("time"),
+                "cmiuuid": field("cmiuuid"), "conversation_uuid": field("call_id"), "user": field("user"),
+                "leg": "b",
+            }),
+            Kind::IncomingMissed => json!({
+                "type": "cdr", "appid": field("appid"), "from": field("to"),
+                "to": text("virtual_number").parse::<u64>().unwrap_or_default(), "cmiuuid": field("cmiuuid"),
+                "status": "missed", "time": field("time"), "direction": "inbound", "waitedsec": 21,
+                "team": team, "voicemail": false,
+            }),
+            Kind::IncomingAnswered => json!({
+                "type": "cdr", "appid": field("appid"), "from": field("to"),
+                "to": text("virtual_number").parse::<u64>().unwrap_or_default(), "cmiuuid": field("cmiuuid"),
+                "user": field("user"), "status": "answered", "time": field("time"), "direction": "inbound",
+                "answeredsec": 34, "record": true, "filename": file, "team": team,
+            }),
+            Kind::Recorded => {
+                let mut fields = good.clone();
+                for (name, value) in [
+                    ("leg", json!("b")),
+                    ("status", json!("answered")),
+                    ("hangup_reason", json!("recv_bye")),
+                    ("answeredsec", json!(34)),
+                    ("record", json!(true)),
+                    ("filename", json!(file)),
+                ] {
+                    fields.insert(name.to_owned(), value);
+                }
+                Value::Object(fields)
+            }
+            Kind::Rest => json!({
+                "cmiuid": field("cmiuuid"), "agent": field("user"), "duration": 34, "billedsec": 0,
+                "to": field("to"), "time": field("time"),
+            }),
+        };
+        match value {
+            Value::Object(fields) => fields,
+            _ => Fields::new(),
+        }
+    }
+
+    fn written(&self, writing: Writing) -> Told {
+        let fields = self.good(0);
+        let body = writing.write(&fields);
+        Told { body, fields: Some(fields) }
+    }
+}
+
+impl Change {
+    /// Makes the change.
+    fn apply(self, fields: &mut Fields) {
+        let put = |fields: &mut Fields, name: &str, value: Value| {
+            Edit::Put(name.to_owned(), value).apply(fields);
+        };
+        match self {
+            // The table holds valid JSON, which a test makes sure of.
+            Self::Put(name, text) => put(fields, name, serde_json::from_str(text).unwrap_or_default()),
+            Self::Fill(name, text, length) => {
+                let long: String = text.chars().cycle().take(length).collect();
+                put(fields, name, json!({"note": long}).to_string().into());
+            }
+            Self::AsText(name) => {
+                let text = fields.get(name).map(Value::to_string).unwrap_or_default();
+                put(fields, name, text.into());
+            }
+            Self::InSeconds => {
+                let ms = fields.get("time").and_then(Value::as_i64).unwrap_or_default();
+                put(fields, "time", (ms / 1_000).into());
+            }
+            Self::Plus(name) => {
+                let digits = fields.get(name).map(|value| value.to_string().replace('"', ""));
+                put(fields, name, format!("+{}", digits.unwrap_or_default()).into());
+            }
+            Self::Without(name) => Edit::Remove(name.to_owned()).apply(fields),
+        }
+    }
+}
+
+impl Writing {
+    /// Writes the fields down in this way.
+    fn write(self, fields: &Fields) -> Vec<u8> {
+        let plain = || String::from_utf8(bytes(fields)).unwrap_or_default();
+        // Every good CDR holds its own custom, so that there is something to replace.
+        let custom = fields.get("custom").map(Value::to_string).unwrap_or_default();
+        match self {
+            Self::Indented => serde_json::to_vec_pretty(fields).unwrap_or_default(),
+            Self::Surrounded => format!("\r\n\t {} \n\n", plain()).into_bytes(),
+            Self::Reordered => bytes(&fields.iter().rev().map(|(k, v)| (k.clone(), v.clone())).collect()),
+            Self::Escaped => escaped(fields).into_bytes(),
+            Self::ByteOrderMark => format!("\u{feff}{}", plain()).into_bytes(),
+            Self::Utf16 => plain().encode_utf16().flat_map(u16::to_le_bytes).collect(),
+            Self::Repeated => plain().replacen('{', r#"{"appid":1,"status":"answered","#, 1).into_bytes(),
+            Self::JavaScript => javascript(fields).into_bytes(),
+            Self::Form => query::encode(fields, query::Encoding::Flat).into_bytes(),
+            Self::CutOff => {
+                let mut body = plain().into_bytes();
+                body.truncate(body.len() / 2);
+                body
+            }
+            Self::TrailingComma => {
+                format!("{},}}", plain().strip_suffix('}').unwrap_or_default()).into_bytes()
+            }
+            Self::Twice => format!("{}\n{}", plain(), plain()).into_bytes(),
+            Self::InArray => format!("[{},{}]", plain(), plain()).into_bytes(),
+            Self::InString => serde_json::to_vec(&plain()).unwrap_or_default(),
+            Self::NotUtf8 => spliced(&plain(), &custom, b"\"\xff\xfe\xe9\""),
+            Self::Nul => spliced(&plain(), &custom, b"\"a\0b\""),
+            Self::Digits(digits) => {
+                let to = fields.get("to").map(Value::to_string).unwrap_or_default();
+                spliced(&plain(), &to, "9".repeat(digits).as_bytes())
+            }
+            Self::Deep(depth) => {
+                let nested = [r#"{"a":"#.repeat(depth), "1".to_owned(), "}".repeat(depth)].concat();
+                let params = fields.get("extra_params").map(Value::to_string).unwrap_or_default();
+                spliced(&plain(), &params, nested.as_bytes())
+            }
+        }
+    }
+}
+
+/// Fields as compact JSON.
+fn bytes(fields: &Fields) -> Vec<u8> {
+    // A map with string keys always serialises.
+    serde_json::to_vec(fields).unwrap_or_default()
+}
+
+/// A text with one part of it replaced by bytes.
+fn spliced(text: &str, part: &str, bytes: &[u8]) -> Vec<u8> {
+    let (before, after) = text.split_once(part).unwrap_or((text, ""));
+    [before.as_bytes(), bytes, after.as_bytes()].concat()
+}
+
+/// The fields with every letter of their text escaped.
+fn escaped(fields: &Fields) -> String {
+    let escape = |text: &str| {
+        let letters = text.encode_utf16().map(|unit| format!("\\u{unit:04x}"));
+        format!("\"{}\"", letters.collect::<String>())
+    };
+    let pairs = fields.iter().map(|(name, value)| match value {
+        Value::String(text) => format!("{}:{}", escape(name), escape(text)),
+        other => format!("{}:{other}", escape(name)),
+    });
+    format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
+}
+
+/// The fields as on TeleCMI's page: bare names, single quotes, a comma at the end.
+fn javascript(fields: &Fields) -> String {
+    let lines = fields.iter().map(|(name, value)| match value {
+        Value::String(text) => format!("{name}: '{text}',\n"),
+        other => format!("{name}: {other},\n"),
+    });
+    format!("{{\n{}}}\n", lines.collect::<String>())
+}
+
+/// `localhost:80` for `127.0.0.1:80`, and the other way round; other machines have no second name that we know of.
+fn other_name(authority: &str) -> Option<String> {
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) => (host, format!(":{port}")),
+        None => (authority, String::new()),
+    };
+    match host {
+        "127.0.0.1" => Some(format!("localhost{port}")),
+        "localhost" => Some(format!("127.0.0.1{port}")),
+        _ => None,
+    }
+}

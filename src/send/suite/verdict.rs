@@ -1,0 +1,379 @@
+//! Judgement: what must come back for a case, and what to say when something else does. Pure.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Case, Delivery, Family};
+use crate::cdr::Grade;
+use crate::clock::humane;
+use crate::send::expect::status_words;
+use crate::wire::{Failure, FailureKind, Phase, Response};
+
+/// What must come back. It follows from the family, and in *tolerant* from the grade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expects {
+    /// A 2xx to everything: this really happens.
+    Accepted,
+    /// A 2xx, and the same status class to everything after it.
+    SameAgain,
+    /// Any answer below 500: nobody knows that it happens, but it must not do harm.
+    Answered,
+    /// Any answer below 500, or a close: it is not even HTTP.
+    AnsweredOrClosed,
+    /// A 2xx to a good CDR while the bad connection stays open.
+    AcceptedMeanwhile,
+    /// A 2xx to everything, in time.
+    Prompt,
+}
+
+impl Expects {
+    /// The same in words.
+    #[must_use]
+    pub fn words(self, case: &Case) -> String {
+        let words = match self {
+            Self::Accepted => "2xx",
+            Self::SameAgain => "2xx, and the same status class for the copy",
+            Self::Answered if case.family == Family::Tolerant => {
+                "any answer below 500, since it is not known to happen"
+            }
+            Self::Answered => "any answer below 500",
+            Self::AnsweredOrClosed => "any answer below 500, or a close",
+            Self::AcceptedMeanwhile => "2xx to a good CDR meanwhile",
+            Self::Prompt => "2xx to all in time",
+        };
+        let after = if case.family == Family::Survives { "; then 2xx to a good CDR" } else { "" };
+        format!("{words}{after}")
+    }
+}
+
+impl Case {
+    /// What must come back.
+    #[must_use]
+    pub fn expects(&self) -> Expects {
+        match (self.family, self.delivery) {
+            (Family::Accepts, _) => Expects::Accepted,
+            (Family::Idempotent, _) => Expects::SameAgain,
+            (Family::Tolerant, _) => match self.grade {
+                Grade::Doc | Grade::Seen | Grade::Calc => Expects::Accepted,
+                Grade::Inferred | Grade::Unknown | Grade::Hostile => Expects::Answered,
+            },
+            (Family::Survives, Delivery::Raw(script)) if script.holds() => Expects::AcceptedMeanwhile,
+            (Family::Survives, Delivery::Raw(script)) if !script.is_good_http() => Expects::AnsweredOrClosed,
+            (Family::Survives, _) => Expects::Answered,
+            (Family::Prompt, _) => Expects::Prompt,
+        }
+    }
+}
+
+/// What came back for one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// The status, or why there is none.
+    pub answer: Result<u16, Failure>,
+    /// How long it took.
+    pub latency: Duration,
+}
+
+/// What an answer amounts to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Accepted,
+    Refused,
+    /// 501 and 505: an honest no to a method, a coding or a version.
+    NotImplemented,
+    Failed,
+    Closed,
+    Silent,
+    Unreached,
+}
+
+impl Observed {
+    /// What came back for a request that took this long.
+    #[must_use]
+    pub fn new(result: Result<Response, Failure>, latency: Duration) -> Self {
+        Self { answer: result.map(|response| response.status), latency }
+    }
+
+    /// Whether it was accepted.
+    #[must_use]
+    pub fn accepted(&self) -> bool {
+        self.class() == Class::Accepted
+    }
+
+    /// Whether there is nobody to talk to.
+    #[must_use]
+    pub fn unreached(&self) -> bool {
+        self.class() == Class::Unreached
+    }
+
+    fn class(&self) -> Class {
+        match &self.answer {
+            Ok(200..=299) => Class::Accepted,
+            Ok(501 | 505) => Class::NotImplemented,
+            Ok(500..) => Class::Failed,
+            Ok(_) => Class::Refused,
+            Err(failure) => match (failure.kind, failure.phase) {
+                (FailureKind::Redirect, _) => Class::Refused,
+                (_, Phase::Dns | Phase::Connect | Phase::Tls) => Class::Unreached,
+                (FailureKind::Timeout, _) => Class::Silent,
+                _ => Class::Closed,
+            },
+        }
+    }
+
+    /// The answer in words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match &self.answer {
+            Ok(status) => status_words(*status),
+            Err(failure) => failure.text.clone(),
+        }
+    }
+}
+
+/// Why a case did not hold, worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Nobody is there.
+    Unreachable,
+    /// A good CDR was not taken afterwards, or not meanwhile.
+    Stopped,
+    /// A close or silence where an answer was due.
+    Unanswered,
+    /// A 5xx.
+    ServerError,
+    /// A refusal of what really happens.
+    Refused,
+    /// Another answer to a copy than to its original.
+    Differs,
+    /// Too slow.
+    Slow,
+}
+
+impl Cause {
+    /// All of them, worst first.
+    pub const WORST_FIRST: [Self; 7] = [
+        Self::Unreachable,
+        Self::Stopped,
+        Self::Unanswered,
+        Self::ServerError,
+        Self::Refused,
+        Self::Differs,
+        Self::Slow,
+    ];
+
+    /// The cause as a heading.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Unreachable => "nobody is there",
+            Self::Stopped => "the handler crashed or hung",
+            Self::Unanswered => "no answer where one was due",
+            Self::ServerError => "the handler failed (5xx)",
+            Self::Refused => "what really happens is refused",
+            Self::Differs => "a copy is answered differently",
+            Self::Slow => "too slow",
+        }
+    }
+
+    /// The cause as programs know it.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Stopped => "stopped",
+            Self::Unanswered => "unanswered",
+            Self::ServerError => "server_error",
+            Self::Refused => "refused",
+            Self::Differs => "differs",
+            Self::Slow => "slow",
+        }
+    }
+
+    /// What to look at.
+    #[must_use]
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Unreachable => "is the handler running, and are host and port right?",
+            Self::Stopped => {
+                "look for a traceback at the end of its log, and for a server that serves one connection at a time"
+            }
+            Self::Unanswered => {
+                "an exception in a bare server closes the connection: catch it, and answer 400"
+            }
+            Self::ServerError => {
+                "its own log has the traceback: catch what the input can cause, and answer 2xx or 4xx"
+            }
+            Self::Refused => "find the check that says no, and let this form pass",
+            Self::Differs => "make the write an upsert by cmiuuid, and answer a repeat as the first time",
+            Self::Slow => "answer first and work afterwards, or let more than one worker serve",
+        }
+    }
+}
+
+impl Cause {
+    /// What to look at for one case: where a whole method is refused, another thing than usual.
+    #[must_use]
+    pub fn advice_for(self, name: &str) -> &'static str {
+        match (self, name) {
+            (Self::Refused | Self::ServerError, "get-is-accepted") => {
+                "route GET to the handler and read the query; or choose POST in the dashboard, and test with -X post"
+            }
+            (Self::Refused, "post-is-accepted") => {
+                "is the path right (TeleCMI's examples use /webhook/cdr), and is POST routed there?"
+            }
+            _ => self.advice(),
+        }
+    }
+}
+
+/// What a case came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// What came back, in words.
+    pub got: String,
+    /// Why it did not hold, if it did not.
+    pub cause: Option<Cause>,
+}
+
+/// Judges what came back for a case.
+#[must_use]
+pub fn judge(case: &Case, observed: &[Observed], max_latency: Duration) -> Verdict {
+    let expects = case.expects();
+    let troubles = observed.iter().enumerate().filter_map(|(n, observed)| trouble(expects, n, observed));
+    let slowest = observed.iter().map(|observed| observed.latency).max().unwrap_or_default();
+    let mut cause = troubles.min();
+    let mut got = summed(observed);
+    match expects {
+        Expects::Prompt if slowest > max_latency => {
+            // Whoever loses patience sees silence; why there was silence is that it took too long.
+            if cause.is_none_or(|cause| cause == Cause::Unanswered) {
+                cause = Some(Cause::Slow);
+            }
+            got = format!("{got}; the slowest took {}, allowed are {}", humane(slowest), humane(max_latency));
+        }
+        Expects::AcceptedMeanwhile => {
+            got = format!("{got} meanwhile");
+            // It can only be the open connection that keeps a good CDR from being taken.
+            cause = cause.map(|_| Cause::Stopped);
+        }
+        _ => {}
+    }
+    // One request is never too slow for its own sake: the idle connections hold it up.
+    if matches!(case.delivery, Delivery::BesideIdle(_))
+        && matches!(cause, Some(Cause::Slow | Cause::Unanswered))
+    {
+        cause = Some(Cause::Stopped);
+    }
+    Verdict { got, cause }
+}
+
+/// What is wrong with one answer, the `n`th of its case, if something is.
+fn trouble(expects: Expects, n: usize, observed: &Observed) -> Option<Cause> {
+    let lenient = matches!(expects, Expects::Answered | Expects::AnsweredOrClosed);
+    match observed.class() {
+        Class::Accepted => None,
+        Class::Refused if lenient => None,
+        Class::Refused if expects == Expects::SameAgain && n > 0 => Some(Cause::Differs),
+        Class::Refused => Some(Cause::Refused),
+        Class::NotImplemented if lenient => None,
+        Class::NotImplemented | Class::Failed => Some(Cause::ServerError),
+        Class::Closed if expects == Expects::AnsweredOrClosed => None,
+        Class::Closed | Class::Silent | Class::Unreached => Some(Cause::Unanswered),
+    }
+}
+
+/// The answers in words, runs of equal ones as one.
+fn summed(observed: &[Observed]) -> String {
+    if observed.is_empty() {
+        return "reset on purpose".to_owned();
+    }
+    let mut runs: Vec<(String, usize)> = Vec::new();
+    for words in observed.iter().map(Observed::words) {
+        match runs.last_mut() {
+            Some((last, count)) if *last == words => *count += 1,
+            _ => runs.push((words, 1)),
+        }
+    }
+    let runs =
+        runs.into_iter().map(|(words, count)| if count == 1 { words } else { format!("{words} ×{count}") });
+    runs.collect::<Vec<_>>().join(", then ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cases::table;
+    use super::*;
+
+    const MOST: Duration = Duration::from_secs(5);
+
+    fn case(name: &str) -> &'static Case {
+        table().find(|case| case.name == name).expect("a case")
+    }
+
+    fn status(status: u16) -> Observed {
+        Observed { answer: Ok(status), latency: Duration::from_millis(3) }
+    }
+
+    fn failed(kind: FailureKind, phase: Phase) -> Observed {
+        let failure = Failure { phase, kind, text: "no good".to_owned() };
+        Observed { answer: Err(failure), latency: Duration::from_millis(3) }
+    }
+
+    fn cause(name: &str, observed: &[Observed]) -> Option<Cause> {
+        judge(case(name), observed, MOST).cause
+    }
+
+    #[test]
+    fn what_happens_must_be_accepted_and_oddities_only_answered() {
+        assert_eq!(cause("custom-none", &[status(204)]), None);
+        assert_eq!(cause("custom-none", &[status(400)]), Some(Cause::Refused));
+        assert_eq!(cause("time-in-seconds", &[status(422)]), None);
+        assert_eq!(cause("time-in-seconds", &[status(500)]), Some(Cause::ServerError));
+        assert_eq!(
+            cause("post-is-accepted", &[failed(FailureKind::Redirect, Phase::Read)]),
+            Some(Cause::Refused)
+        );
+        assert_eq!(cause("html", &[failed(FailureKind::Redirect, Phase::Read)]), None);
+    }
+
+    #[test]
+    fn a_close_is_an_answer_only_to_what_is_no_http() {
+        let closed = failed(FailureKind::Closed, Phase::Wait);
+        let silent = failed(FailureKind::Timeout, Phase::Wait);
+        assert_eq!(cause("null", std::slice::from_ref(&closed)), Some(Cause::Unanswered));
+        assert_eq!(cause("chunked", std::slice::from_ref(&closed)), Some(Cause::Unanswered));
+        assert_eq!(cause("cut-short", &[closed]), None);
+        assert_eq!(cause("cut-short", &[silent]), Some(Cause::Unanswered));
+        assert_eq!(cause("cut-short", &[status(500)]), Some(Cause::ServerError));
+        assert_eq!(cause("options", &[status(501)]), None);
+        assert_eq!(cause("get-is-accepted", &[status(501)]), Some(Cause::ServerError));
+        assert_eq!(cause("reset-mid-body", &[]), None);
+    }
+
+    #[test]
+    fn a_copy_is_held_against_its_original() {
+        assert_eq!(cause("duplicate", &[status(200), status(204)]), None);
+        assert_eq!(cause("duplicate", &[status(200), status(409)]), Some(Cause::Differs));
+        assert_eq!(cause("duplicate", &[status(200), status(500)]), Some(Cause::ServerError));
+        assert_eq!(cause("duplicate", &[status(400), status(400)]), Some(Cause::Refused));
+    }
+
+    #[test]
+    fn slowness_is_not_taken_for_death() {
+        let slow = Observed { latency: Duration::from_secs(6), ..status(200) };
+        let verdict = judge(case("twenty-at-once"), &[status(200), slow.clone()], MOST);
+        assert_eq!(verdict.cause, Some(Cause::Slow));
+        assert_eq!(verdict.got, "200 OK ×2; the slowest took 6.00 s, allowed are 5.00 s");
+        assert_eq!(cause("beside-an-idle-connection", &[slow]), Some(Cause::Stopped));
+        assert_eq!(cause("stalled-body", &[failed(FailureKind::Timeout, Phase::Wait)]), Some(Cause::Stopped));
+    }
+
+    #[test]
+    fn answers_are_summed_up() {
+        let observed = [status(200), status(200), status(500)];
+        assert_eq!(summed(&observed), "200 OK ×2, then 500 Internal Server Error");
+    }
+}
