@@ -197,6 +197,23 @@ pub enum Choice {
     Mixture,
 }
 
+impl Choice {
+    /// Whether it may ring the customer, so that the customer's number matters.
+    #[must_use]
+    pub fn rings_customer(self) -> bool {
+        match self {
+            Self::Mixture => true,
+            Self::Story(story) => match story.plan {
+                Plan::Click2call(rings) | Plan::Softphone(rings) => {
+                    rings.iter().any(|ring| ring.leg == Leg::B)
+                }
+                Plan::Documented(_) => false,
+                Plan::Legacy => true,
+            },
+        }
+    }
+}
+
 /// The choices that a scenario's or group's name stands for; none if there is no such name.
 #[must_use]
 pub fn choices(name: &str) -> Vec<Choice> {

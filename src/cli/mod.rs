@@ -150,12 +150,16 @@ fn said(arguments: &[OsString]) -> BTreeSet<Id> {
 fn with_environment(command: clap::Command, said: &BTreeSet<Id>) -> clap::Command {
     command.mut_subcommands(|mode| {
         let overruled = overruled(&mode, said);
+        // Of a flag said twice the last one counts, as curl has it.
+        let mode = mode.args_override_self(true);
         mode.mut_args(|argument| {
             let Some(long) = argument.get_long().filter(|long| !matches!(*long, "help" | "version")) else {
                 return argument;
             };
             let twin = format!("TELECMI_CDR_{}", long.to_uppercase().replace('-', "_"));
-            let argument = if overruled.contains(argument.get_id()) {
+            // An empty variable is as good as none: that is what compose files leave behind.
+            let is_empty = std::env::var_os(&twin).is_some_and(|value| value.is_empty());
+            let argument = if overruled.contains(argument.get_id()) || is_empty {
                 argument
             } else {
                 argument.env(twin).hide_env(true).hide_env_values(true)

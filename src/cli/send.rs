@@ -263,6 +263,12 @@ impl SendArgs {
             let method_was_said = matches.value_source("method") != Some(ValueSource::DefaultValue);
             return self.suite_run(method_was_said, arguments);
         }
+        if self.race > 1 && self.retry > 0 {
+            return Err(
+                "--race releases copies together, which cannot be tried again together: leave out --retry"
+                    .to_owned(),
+            );
+        }
         let said = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
         let print = self.print.or(self.dry_run.then_some(Print::Json));
         let seed = self.seed.unwrap_or_else(Seed::fresh);

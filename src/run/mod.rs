@@ -16,7 +16,7 @@ use crate::cli::{self, Invocation};
 use crate::error::{Error, Exit, Stop};
 use crate::show::outlet::Fate;
 use crate::show::theme::Theme;
-use crate::show::{self, Show, Voice, sent};
+use crate::show::{self, Show, Voice, catalogue};
 use signals::Signals;
 use tokio::sync::watch;
 
@@ -43,8 +43,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             Invocation::Send(options) => transmit::run(*options).await,
             Invocation::Listen(options) => receive::run(*options).await,
             Invocation::Suite(wanted) => suite::run(*wanted).await,
-            Invocation::ListScenarios(voice) => list(voice, sent::catalogue),
-            Invocation::ListCases(voice) => list(voice, show::suite::list),
+            Invocation::ListScenarios(voice) => {
+                list(voice, catalogue::scenarios, catalogue::scenario_records)
+            }
+            Invocation::ListCases(voice) => list(voice, show::suite::list, catalogue::case_records),
         }
     });
     // A name that is still being looked up must not hold up the end.
@@ -53,10 +55,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 /// Prints what there is to choose from.
-fn list(voice: Voice, text: fn(&Theme) -> String) -> Exit {
+fn list(voice: Voice, text: fn(&Theme) -> String, records: fn() -> String) -> Exit {
     let mut show = Show::new(voice, None, None);
     let fate = show.fate();
-    let text = text(&show.out_theme);
+    let text = if voice.ndjson { records() } else { text(&show.out_theme) };
     show.data(&text);
     show.flush();
     after_output(Exit::Success, &fate, &mut show)

@@ -84,6 +84,9 @@ pub fn prepare(
     let at = options.at.unwrap_or_else(|| rang_until(clock.now(), seed));
     let content = match &options.source {
         Source::Stories(choices) => {
+            if options.account.customer.is_some() && !choices.iter().any(|choice| choice.rings_customer()) {
+                show.remark("--to changes nothing here: these scenarios never ring the customer (customer-no-answer does)");
+            }
             let account = Account::new(&options.account, seed);
             let setting = Setting { account, shape: options.shape, call_ids: options.call_ids, at, seed };
             Content::Stories(choices.clone(), setting)

@@ -6,6 +6,7 @@
 
 pub mod board;
 pub mod body;
+pub mod catalogue;
 pub mod junit;
 pub mod outlet;
 pub mod progress;
@@ -14,14 +15,13 @@ pub mod sent;
 pub mod suite;
 pub mod theme;
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write};
 
 use tokio::sync::watch;
 
 use crate::error::Error;
-use crate::wire::{FailureKind, Phase, record};
+use crate::wire::record;
 use crate::{listen, send};
 use outlet::{Fate, Outlet};
 use progress::Progress;
@@ -60,7 +60,7 @@ pub struct Show {
     planned_many: bool,
     /// Whether the last thing shown was a sender's line, which a receiver's block keeps its distance from.
     after_a_line: bool,
-    trouble: (BTreeSet<u16>, BTreeSet<(FailureKind, Phase)>, bool),
+    trouble: sent::Trouble,
     suite: suite::Teller,
 }
 
@@ -85,7 +85,7 @@ impl Show {
             started: None,
             planned_many: false,
             after_a_line: false,
-            trouble: (BTreeSet::new(), BTreeSet::new(), false),
+            trouble: sent::Trouble::default(),
             suite: suite::Teller::default(),
         }
     }
@@ -227,12 +227,8 @@ impl Show {
 
     fn delivery(&mut self, delivery: &send::event::Delivery) {
         self.progress.step(delivery.ok);
-        if !delivery.ok
-            && let Some(last) = delivery.last()
-        {
-            self.trouble.0.extend(last.status);
-            self.trouble.1.extend(last.failure.as_ref().map(|failure| (failure.kind, failure.phase)));
-            self.trouble.2 |= delivery.method == "GET";
+        if !delivery.ok {
+            self.trouble.note(delivery);
         }
         if self.voice.ndjson {
             return self.out.write_unflushed(&record::line("delivery", delivery));
@@ -263,7 +259,7 @@ impl Show {
             // Whoever stopped reading wants no advice either.
             return;
         }
-        for hint in sent::hints(&self.trouble.0, &self.trouble.1, self.trouble.2) {
+        for hint in sent::hints(&self.trouble) {
             let text = format!("{} {hint}\n", self.err_theme.paint(Role::Name, "hint:"));
             self.talk(&text);
         }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::body;
 use super::received::plural;
 use super::theme::{Role, Theme};
-use crate::cdr::story::{CATALOGUE, GROUPS, Plan};
 use crate::clock::humane;
 use crate::error::Exit;
 use crate::send::event::{Delivery, Spread, Summary};
@@ -198,18 +197,34 @@ fn histogram(summary: &Summary, theme: &Theme) -> String {
     out
 }
 
+/// What went wrong in a run, each cause once.
+#[derive(Debug, Default)]
+pub struct Trouble {
+    statuses: BTreeSet<u16>,
+    failures: BTreeSet<(FailureKind, Phase)>,
+    by_get: bool,
+}
+
+impl Trouble {
+    /// Notes a delivery that failed.
+    pub fn note(&mut self, delivery: &Delivery) {
+        if let Some(last) = delivery.last() {
+            self.statuses.extend(last.status);
+            self.failures.extend(last.failure.as_ref().map(|failure| (failure.kind, failure.phase)));
+            self.by_get |= delivery.method == "GET";
+        }
+    }
+}
+
 /// What people can do about the failures of a run, each cause once.
 #[must_use]
-pub fn hints(
-    statuses: &BTreeSet<u16>,
-    failures: &BTreeSet<(FailureKind, Phase)>,
-    get: bool,
-) -> Vec<&'static str> {
-    let mut hints: Vec<_> = failures.iter().filter_map(|(kind, phase)| failure_hint(*kind, *phase)).collect();
-    for status in statuses {
+pub fn hints(trouble: &Trouble) -> Vec<&'static str> {
+    let mut hints: Vec<_> =
+        trouble.failures.iter().filter_map(|(kind, phase)| failure_hint(*kind, *phase)).collect();
+    for status in &trouble.statuses {
         hints.extend(match status {
             404 => Some("404: is the path right? TeleCMI's own examples use /webhook/cdr"),
-            405 if get => Some("405: the handler does not take GET; if your dashboard says GET, it must"),
+            405 if trouble.by_get => Some("405: the handler does not take GET; if your dashboard says GET, it must"),
             405 => Some("405: the handler does not take POST at this path"),
             400 | 422 => Some("the handler refused the payload: its reply above says why, if it says anything"),
             401 | 403 => Some("the handler wants credentials, which TeleCMI does not send: put a token into the URL's path or query"),
@@ -249,33 +264,4 @@ fn failure_hint(kind: FailureKind, phase: Phase) -> Option<&'static str> {
         (FailureKind::Redirect, _) => "TeleCMI is not known to follow redirects: register the final address",
         (FailureKind::Other, _) => return None,
     })
-}
-
-/// The catalogue, as `--list-scenarios` prints it.
-#[must_use]
-pub fn catalogue(theme: &Theme) -> String {
-    let mut out = String::new();
-    for story in &CATALOGUE {
-        let cdrs = match story.plan {
-            Plan::Click2call(rings) | Plan::Softphone(rings) => {
-                rings.iter().map(crate::cdr::story::Ring::words).collect::<Vec<_>>().join(", then ")
-            }
-            Plan::Documented(leg) => format!("{} missed, byte for byte the same each time", leg.word()),
-            Plan::Legacy => "missed, without leg and call_id".to_owned(),
-        };
-        let grade = format!("[{}]", story.grade.word());
-        let _ =
-            writeln!(out, "{} {}", theme.paint(Role::Strong, story.name), theme.paint(Role::Faint, &grade));
-        let _ = writeln!(out, "  {}\n  CDRs: {cdrs}", story.summary);
-        if let Some(caveat) = story.caveat {
-            let _ = writeln!(out, "  {}", theme.paint(Role::Faint, caveat));
-        }
-    }
-    let _ = writeln!(out, "\nGroups");
-    for (name, meaning) in GROUPS {
-        let _ = writeln!(out, "  {} {meaning}", theme.paint(Role::Strong, &format!("{name:<11}")));
-    }
-    let _ =
-        writeln!(out, "\n[doc] documented  [seen] reported from live accounts  [inferred] fits all samples");
-    out
 }

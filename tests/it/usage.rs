@@ -319,3 +319,45 @@ fn every_flag_is_named_somewhere() {
         assert!(named, "{} {name} occurs in no test", flag.mode);
     }
 }
+
+#[test]
+fn the_last_of_a_flag_said_twice_counts() {
+    let ended =
+        program(["send", "--print", "json", "--count", "1", "--count", "2", "--set", "a=1", "--set", "b=2"])
+            .run();
+    assert_eq!((ended.code, ended.stdout.lines().count()), (Some(0), 2));
+    assert!(ended.stdout.lines().all(|line| line.ends_with(r#""a":"1","b":"2"}"#)), "{}", ended.whole());
+}
+
+#[test]
+fn an_empty_variable_is_as_good_as_none() {
+    let ended =
+        program(["send", "--print", "json"]).env("TELECMI_CDR_SEED", "").env("TELECMI_CDR_SUITE", "").run();
+    assert_eq!((ended.code, ended.stdout.lines().count()), (Some(0), 1), "{}", ended.whole());
+}
+
+#[test]
+fn a_race_cannot_be_tried_again() {
+    let ended = program(["send", "--url", "http://127.0.0.1:1", "--race", "2", "--retry", "1"]).run();
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("leave out --retry"), "{}", ended.whole());
+}
+
+#[test]
+fn a_customer_who_is_never_rung_is_said_to_be_so() {
+    let said = |scenario: &str| {
+        program(["send", "--print", "json", "--to", "442079460001", "-s", scenario]).run().stderr
+    };
+    assert!(said("agent-no-answer").contains("never ring the customer"));
+    assert_eq!(said("customer-no-answer"), "");
+}
+
+#[test]
+fn lists_are_records_where_records_are_wanted() {
+    for (list, least) in [("--list-scenarios", 10), ("--list-cases", 60)] {
+        let ended = program(["send", list, "--format", "ndjson"]).run();
+        assert_eq!(ended.code, Some(0));
+        let records = ended.records();
+        assert!(records.len() >= least && records.iter().all(|record| record["name"].is_string()), "{list}");
+    }
+}
