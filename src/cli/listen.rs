@@ -5,7 +5,6 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{Common, values};
-use crate::clock::read_duration;
 use crate::listen::Options;
 use crate::listen::answer::{Delay, Manner};
 use crate::listen::door::Limits;
@@ -64,10 +63,10 @@ pub(super) struct ListenArgs {
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = values::size, help_heading = "Limits")]
     max_body: u64,
     /// How long a request's head may take
-    #[arg(long, value_name = "D", default_value = "15s", value_parser = read_duration, help_heading = "Limits")]
+    #[arg(long, value_name = "D", default_value = "15s", value_parser = values::some_time, help_heading = "Limits")]
     header_timeout: Duration,
     /// How long a request's body may take, answered 408 after it
-    #[arg(long, value_name = "D", default_value = "15s", value_parser = read_duration, help_heading = "Limits")]
+    #[arg(long, value_name = "D", default_value = "15s", value_parser = values::some_time, help_heading = "Limits")]
     body_timeout: Duration,
 
     #[command(flatten)]
@@ -88,7 +87,7 @@ pub struct ListenOptions {
 }
 
 impl ListenArgs {
-    pub(super) fn options(self) -> Result<ListenOptions, String> {
+    pub(super) fn options(self) -> ListenOptions {
         let voice = self.common.voice();
         let manner = Manner {
             status: self.status,
@@ -104,14 +103,11 @@ impl ListenArgs {
             body_timeout: self.body_timeout,
             ..Limits::default()
         };
-        if limits.header_timeout.is_zero() || limits.body_timeout.is_zero() {
-            return Err("--header-timeout and --body-timeout need more than no time at all".to_owned());
-        }
-        Ok(ListenOptions {
+        ListenOptions {
             port: self.port,
             host: self.host,
             options: Options { manner, count: self.count, timeout: self.timeout, limits },
             voice,
-        })
+        }
     }
 }

@@ -41,8 +41,8 @@ Examples:
   telecmi-cdr send --url … -s mix -n 500 --rate 50/s   a realistic mixture, paced
   telecmi-cdr send --print curl                        the command that does the same
 
-Exit codes: 0 every delivery met its expectation, 1 at least one did not, 2 usage or could not start,
-130 or 143 interrupted.";
+Exit codes: 0 every delivery met its expectation, 1 at least one did not,
+2 usage or could not start, 130 or 143 interrupted.";
 
 /// Where scripts of people with two terminals expect the receiver.
 const LISTENER: &str = "http://127.0.0.1:8237/webhook/cdr";

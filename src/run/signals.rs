@@ -11,13 +11,14 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Starts to take signals. Needs a runtime.
+    /// Takes signals from now on: whoever has read that we are ready may send one at once. Needs a runtime.
     #[must_use]
     pub fn new() -> Self {
         let (sender, come) = watch::channel(Vec::new());
+        let mut taken = Taken::new();
         tokio::spawn(async move {
             loop {
-                let stop = next().await;
+                let stop = taken.next().await;
                 sender.send_modify(|come| come.push(stop));
             }
         });
@@ -43,34 +44,56 @@ impl Signals {
     }
 }
 
+/// The system's side. What cannot be taken never comes.
 #[cfg(unix)]
-async fn next() -> Stop {
-    use std::sync::LazyLock;
-    use tokio::signal::unix::{Signal, SignalKind, signal};
-    use tokio::sync::Mutex;
+struct Taken {
+    interrupt: Option<tokio::signal::unix::Signal>,
+    terminate: Option<tokio::signal::unix::Signal>,
+}
 
-    type Pair = (Option<Signal>, Option<Signal>);
-    static TAKEN: LazyLock<Mutex<Pair>> = LazyLock::new(|| {
-        Mutex::new((signal(SignalKind::interrupt()).ok(), signal(SignalKind::terminate()).ok()))
-    });
-    let mut taken = TAKEN.lock().await;
-    let (interrupt, terminate) = &mut *taken;
-    let come = async |signal: &mut Option<Signal>| match signal {
-        Some(signal) => {
-            signal.recv().await;
+#[cfg(unix)]
+impl Taken {
+    fn new() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        Self {
+            interrupt: signal(SignalKind::interrupt()).ok(),
+            terminate: signal(SignalKind::terminate()).ok(),
         }
-        None => std::future::pending().await,
-    };
-    tokio::select! {
-        () = come(interrupt) => Stop::Interrupt,
-        () = come(terminate) => Stop::Terminate,
+    }
+
+    async fn next(&mut self) -> Stop {
+        let come = async |signal: &mut Option<tokio::signal::unix::Signal>| match signal {
+            Some(signal) => {
+                signal.recv().await;
+            }
+            None => std::future::pending().await,
+        };
+        tokio::select! {
+            () = come(&mut self.interrupt) => Stop::Interrupt,
+            () = come(&mut self.terminate) => Stop::Terminate,
+        }
     }
 }
 
-#[cfg(not(unix))]
-async fn next() -> Stop {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+/// The system's side. What cannot be taken never comes.
+#[cfg(windows)]
+struct Taken {
+    interrupt: Option<tokio::signal::windows::CtrlC>,
+}
+
+#[cfg(windows)]
+impl Taken {
+    fn new() -> Self {
+        Self { interrupt: tokio::signal::windows::ctrl_c().ok() }
     }
-    Stop::Interrupt
+
+    async fn next(&mut self) -> Stop {
+        match &mut self.interrupt {
+            Some(interrupt) => {
+                interrupt.recv().await;
+            }
+            None => std::future::pending().await,
+        }
+        Stop::Interrupt
+    }
 }

@@ -21,7 +21,7 @@ use std::io::{IsTerminal as _, Write};
 use tokio::sync::watch;
 
 use crate::error::Error;
-use crate::wire::{FailureKind, record};
+use crate::wire::{FailureKind, Phase, record};
 use crate::{listen, send};
 use outlet::{Fate, Outlet};
 use progress::Progress;
@@ -60,7 +60,8 @@ pub struct Show {
     planned_many: bool,
     /// Whether the last thing shown was a sender's line, which a receiver's block keeps its distance from.
     after_a_line: bool,
-    trouble: (BTreeSet<u16>, BTreeSet<FailureKind>, bool),
+    trouble: (BTreeSet<u16>, BTreeSet<(FailureKind, Phase)>, bool),
+    /// What was told of the suite so far.
     suite: suite::Teller,
 }
 
@@ -231,7 +232,7 @@ impl Show {
             && let Some(last) = delivery.last()
         {
             self.trouble.0.extend(last.status);
-            self.trouble.1.extend(last.failure.as_ref().map(|failure| failure.kind));
+            self.trouble.1.extend(last.failure.as_ref().map(|failure| (failure.kind, failure.phase)));
             self.trouble.2 |= delivery.method == "GET";
         }
         if self.voice.ndjson {

@@ -14,7 +14,7 @@ use crate::send::event::{Delivery, Spread, Summary};
 use crate::send::expect::status_words;
 use crate::untrusted::clean;
 use crate::wire::record::Attempt;
-use crate::wire::{FailureKind, header};
+use crate::wire::{FailureKind, Phase, header};
 
 /// As many lines of a reply are shown under a failed delivery.
 const LINES_OF_A_REPLY: usize = 6;
@@ -200,20 +200,12 @@ fn histogram(summary: &Summary, theme: &Theme) -> String {
 
 /// What people can do about the failures of a run, each cause once.
 #[must_use]
-pub fn hints(statuses: &BTreeSet<u16>, failures: &BTreeSet<FailureKind>, get: bool) -> Vec<&'static str> {
-    let mut hints = Vec::new();
-    for failure in failures {
-        hints.extend(match failure {
-            FailureKind::Refused => Some("nothing listens there: is the handler running, and is the port right?"),
-            FailureKind::Timeout => Some("the handler took too long: answer first and work afterwards, or allow more with --timeout"),
-            FailureKind::Dns => Some("the host is not known: is it spelled right?"),
-            FailureKind::Tls => Some("the certificate is not trusted: --cacert FILE trusts one, -k trusts any; a local handler usually speaks http://"),
-            FailureKind::Closed => Some("the handler hung up before its answer was whole: look for a crash in its log"),
-            FailureKind::NotHttp => Some("what answers there does not speak HTTP: is the port right, and should it be https://?"),
-            FailureKind::Redirect => Some("TeleCMI is not known to follow redirects: register the final address"),
-            FailureKind::Other => None,
-        });
-    }
+pub fn hints(
+    statuses: &BTreeSet<u16>,
+    failures: &BTreeSet<(FailureKind, Phase)>,
+    get: bool,
+) -> Vec<&'static str> {
+    let mut hints: Vec<_> = failures.iter().filter_map(|(kind, phase)| failure_hint(*kind, *phase)).collect();
     for status in statuses {
         hints.extend(match status {
             404 => Some("404: is the path right? TeleCMI's own examples use /webhook/cdr"),
@@ -228,6 +220,35 @@ pub fn hints(statuses: &BTreeSet<u16>, failures: &BTreeSet<FailureKind>, get: bo
     }
     hints.dedup();
     hints
+}
+
+fn failure_hint(kind: FailureKind, phase: Phase) -> Option<&'static str> {
+    Some(match (kind, phase) {
+        (FailureKind::Dns, _) | (FailureKind::Timeout, Phase::Dns) => {
+            "the host is not known: is it spelled right?"
+        }
+        (FailureKind::Refused, _) => "nothing listens there: is the handler running, and is the port right?",
+        (FailureKind::Timeout, Phase::Connect) => {
+            "nothing answers there: is the address right, or does a firewall stand before it?"
+        }
+        (FailureKind::Tls, _) => {
+            "--cacert FILE trusts a certificate, -k trusts any; a local handler usually speaks http://"
+        }
+        (FailureKind::Closed | FailureKind::NotHttp | FailureKind::Timeout, Phase::Tls) => {
+            "does it speak TLS at all? a local handler usually speaks http://"
+        }
+        (FailureKind::Timeout, _) => {
+            "the handler took too long: answer first and work afterwards, or allow more with --timeout"
+        }
+        (FailureKind::Closed, _) => {
+            "the handler hung up before its answer was whole: look for a crash in its log"
+        }
+        (FailureKind::NotHttp, _) => {
+            "what answers there does not speak HTTP: is the port right, and should it be https://?"
+        }
+        (FailureKind::Redirect, _) => "TeleCMI is not known to follow redirects: register the final address",
+        (FailureKind::Other, _) => return None,
+    })
 }
 
 /// The catalogue, as `--list-scenarios` prints it.

@@ -8,7 +8,14 @@ use super::{Header, Request};
 /// not be shown; a secret header's value is left to the reader.
 #[must_use]
 pub fn curl(request: &Request, url: &str) -> String {
-    let mut command = String::from("curl -sS");
+    let body = &request.body.0;
+    // What no argument can hold goes through a pipe, whatever the shell.
+    let plain_body = request.body.text().filter(|text| !text.chars().any(crate::untrusted::disturbs));
+    let mut command = String::new();
+    if plain_body.is_none() {
+        let _ = write!(command, "printf '{}' | ", escaped(body));
+    }
+    command.push_str("curl -sS");
     match (request.method.as_str(), request.body.is_empty()) {
         ("GET", true) | ("POST", false) => {}
         (method, _) => {
@@ -22,11 +29,7 @@ pub fn curl(request: &Request, url: &str) -> String {
     }
     if !request.body.is_empty() {
         command.push_str(" --data-binary ");
-        // NUL cannot stand in an argument and other bytes may not survive a terminal.
-        command.push_str(&match request.body.text() {
-            Some(text) if !text.contains('\0') => quoted(text),
-            _ => "@BODY.bin".to_owned(),
-        });
+        command.push_str(&plain_body.map_or_else(|| "@-".to_owned(), quoted));
     }
     command.push(' ');
     command.push_str(&quoted(url));
@@ -41,25 +44,41 @@ fn masked(header: &Header) -> String {
     }
 }
 
-/// Quotes an argument for a POSIX shell; text that would disturb a terminal becomes an ANSI-C string.
+/// Quotes an argument for any POSIX shell; text that would disturb a terminal is written by `printf`.
 fn quoted(text: &str) -> String {
     if text.chars().any(crate::untrusted::disturbs) {
-        let mut escaped = String::from("$'");
-        for c in text.chars() {
-            match c {
-                '\'' | '\\' => escaped.extend(['\\', c]),
-                c if crate::untrusted::disturbs(c) => {
-                    for byte in c.encode_utf8(&mut [0; 4]).bytes() {
-                        // Writing to a String cannot fail.
-                        let _ = write!(escaped, "\\x{byte:02x}");
-                    }
-                }
-                c => escaped.push(c),
-            }
-        }
-        return escaped + "'";
+        return format!("\"$(printf '{}')\"", escaped(text.as_bytes()));
     }
     format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// Bytes as a format that `printf` makes them from again, between single quotes.
+fn escaped(bytes: &[u8]) -> String {
+    let mut format = String::new();
+    for chunk in bytes.utf8_chunks() {
+        for (place, c) in chunk.valid().char_indices() {
+            match c {
+                '%' => format.push_str("%%"),
+                '\\' => format.push_str(r"\\"),
+                '\'' => format.push_str(r"'\''"),
+                // It would begin an option.
+                '-' if place == 0 && format.is_empty() => octal("-".as_bytes(), &mut format),
+                c if crate::untrusted::disturbs(c) => {
+                    octal(c.encode_utf8(&mut [0; 4]).as_bytes(), &mut format);
+                }
+                c => format.push(c),
+            }
+        }
+        octal(chunk.invalid(), &mut format);
+    }
+    format
+}
+
+fn octal(bytes: &[u8], format: &mut String) {
+    for byte in bytes {
+        // Writing to a String cannot fail.
+        let _ = write!(format, "\\{byte:03o}");
+    }
 }
 
 #[cfg(test)]
@@ -80,7 +99,10 @@ mod tests {
 
     #[test]
     fn control_characters_are_escaped_for_the_shell() {
-        let request = Request::new("POST", "/", vec![], "a\u{1b}'\n");
-        insta::assert_snapshot!(curl(&request, "http://h/"), @r"curl -sS --data-binary $'a\x1b\'\x0a' 'http://h/'");
+        let request = Request::new("POST", "/", vec![], "-a%\\\u{1b}'\n");
+        insta::assert_snapshot!(curl(&request, "http://h/"), @r"printf '\055a%%\\\033'\''\012' | curl -sS --data-binary @- 'http://h/'");
+        let headers = vec![Header::new("x-name", "a\u{202e}b")];
+        let request = Request::new("POST", "/", headers, b"\xff\0".as_slice());
+        insta::assert_snapshot!(curl(&request, "http://h/"), @r#"printf '\377\000' | curl -sS -H "$(printf 'x-name: a\342\200\256b')" --data-binary @- 'http://h/'"#);
     }
 }

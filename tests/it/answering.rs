@@ -1,8 +1,11 @@
 //! What the receiver answers, and what it remarks, request by request.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
-use super::program::{Listener, fixture, listener, post, post_json, say};
+use super::peers::{post, post_json, say};
+use super::program::{Listener, fixture, listener};
 
 /// The status line of an answer.
 fn status(answer: &str) -> &str {
@@ -200,11 +203,8 @@ fn bodies_in_other_forms_are_named() {
         ("", "{\"type\":\"cdr\"}"),
     ] {
         let answer = post(&url, headers, body);
-        said += &format!(
-            "{}{}\n",
-            status(&answer),
-            remarks(&mut listener).iter().take(1).map(|r| format!(" · {r}")).collect::<String>()
-        );
+        let first = remarks(&mut listener).swap_remove(0);
+        let _ = writeln!(said, "{} · {first}", status(&answer));
     }
     insta::assert_snapshot!(said, @"
     200 OK · content_type -: form-encoded; TeleCMI sends JSON

@@ -1,6 +1,7 @@
 //! What a person at the receiver sees: one block a request.
 
-use super::program::{fixture, masked, post_json, pretty_listener, program, say};
+use super::peers::{post_json, say};
+use super::program::{fixture, masked, pretty_listener, program};
 
 /// The block that a listener shows for one exchange with it.
 #[track_caller]
@@ -27,7 +28,7 @@ fn a_post() {
       outgoing missed · leg a (agent) · recv_cancel: rang out
       agent 202 of app 2222223 · caller ID 440000000000
       to 442000000000 · by click2call
-      call of 2022-04-22 11:49:35 UTC · as documented
+      call of 2022-04-22 11:49:35 UTC · docs payload
 
       {
         "virtual_number": "440000000000",
@@ -61,7 +62,7 @@ fn a_get() {
       outgoing missed · leg a (agent) · recv_cancel: rang out
       agent 202 of app 2222223 · caller ID 440000000000
       to 442000000000 · not by click2call
-      call of 2022-04-22 11:49:35 UTC · as documented
+      call of 2022-04-22 11:49:35 UTC · docs payload
 
       virtual_number = 440000000000
       leg            = a
@@ -90,7 +91,7 @@ fn a_cdr_with_much_to_remark_on() {
       outgoing missed · sent_bye: hung up here
       user 202 · caller ID +440000000000
       to 442000000000 · by click2call
-      call of 2022-04-22 11:49:35 UTC · as documented
+      call of 2022-04-22 11:49:35 UTC · docs payload
 
       {
         "virtual_number": "+440000000000",
@@ -163,7 +164,7 @@ fn secrets_are_masked() {
       outgoing missed · leg a (agent) · recv_cancel: rang out
       agent 202 of app 2222223 · caller ID 440000000000
       to 442000000000 · not by click2call
-      call of 2022-04-22 11:49:35 UTC · as documented
+      call of 2022-04-22 11:49:35 UTC · docs payload
       from 127.0.0.1:PORT · HTTP/1.1 · 0 bytes
       Host: h
       Authorization: ***

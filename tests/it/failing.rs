@@ -1,6 +1,7 @@
 //! What a sender says of handlers that do not do well: one snapshot a way to fail.
 
-use super::program::{answer, listener, masked, nobody, program, silent_stub, stub, stub_in_turn};
+use super::peers::{answer, nobody, silent_stub, stub, stub_in_turn};
+use super::program::{listener, masked, program};
 use super::sending::send;
 
 /// Exit code and both streams of one delivery that fails.
@@ -97,14 +98,14 @@ fn the_handler_hangs_up() {
 
 #[test]
 fn the_handler_does_not_answer() {
-    insta::assert_snapshot!(failed(&silent_stub(), &["--timeout", "50ms"]), @"
+    insta::assert_snapshot!(failed(&silent_stub(), &["--timeout", "500ms"]), @"
     exit 1
     --- stdout
     ✗ #1 POST agent-no-answer a missed  no answer within T · T
     --- stderr
     sending 1 delivery to http://127.0.0.1:PORT/webhook/cdr · seed 7
     hint: the handler took too long: answer first and work afterwards, or allow more with --timeout
-    repeat: telecmi-cdr send --url http://127.0.0.1:PORT/webhook/cdr --timeout 50ms --seed 7 --at 2026-11-22T09:00:00.000Z
+    repeat: telecmi-cdr send --url http://127.0.0.1:PORT/webhook/cdr --timeout 500ms --seed 7 --at 2026-11-22T09:00:00.000Z
     ");
 }
 
@@ -133,6 +134,7 @@ fn a_plain_handler_does_not_speak_tls() {
     let listener = listener(&["--timeout", "20s"]);
     let ended = send(&listener.url.replace("http://", "https://"), &["--insecure"]).expect(1);
     assert!(ended.stderr.contains("warning: --insecure: any certificate is accepted"), "{}", ended.whole());
+    assert!(ended.stderr.contains("hint: does it speak TLS at all?"), "{}", ended.whole());
     insta::assert_snapshot!(masked(&ended.stdout), @"✗ #1 POST agent-no-answer a missed  the peer closed the connection during the TLS handshake · T");
 }
 

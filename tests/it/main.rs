@@ -8,6 +8,7 @@ mod failing;
 mod fixtures;
 mod listening;
 mod pacing;
+mod peers;
 mod program;
 mod readme;
 mod round_trip;

@@ -1,7 +1,9 @@
 //! When deliveries leave and how often: rates, gaps, copies, mischief, and the end of it.
 
-use super::program::{answer, stub};
+use super::peers::{answer, stub};
 use super::sending::{received, send};
+#[cfg(unix)]
+use super::{program::program, sending::FIXED};
 
 #[test]
 fn a_run_follows_the_rate() {
@@ -15,9 +17,9 @@ fn a_run_follows_the_rate() {
 #[test]
 fn a_run_ends_with_the_duration() {
     let url = stub(answer("200 OK", "", ""));
-    let ended = send(&url, &["--duration", "50ms", "--rate", "100/s", "--format", "ndjson"]).expect(0);
+    let ended = send(&url, &["--duration", "300ms", "--rate", "20/s", "--format", "ndjson"]).expect(0);
     let deliveries = ended.records_of("delivery").len();
-    assert!((1..=6).contains(&deliveries), "{deliveries}");
+    assert!((1..=7).contains(&deliveries), "{deliveries}");
 }
 
 #[test]
@@ -92,7 +94,7 @@ fn connections_are_used_again_only_if_asked() {
 fn an_interruption_is_counted_to_the_end() {
     let url = stub(answer("200 OK", "", ""));
     let arguments = ["--url", &url, "-n", "100", "--rate", "1/h"];
-    let mut running = super::program::program(super::sending::FIXED.iter().chain(&arguments)).start();
+    let mut running = program(FIXED.iter().chain(&arguments)).start();
     assert!(running.line().starts_with("✓ #1 POST"));
     running.signal("-INT");
     let ended = running.end().expect(130);
@@ -111,4 +113,19 @@ fn an_interruption_is_counted_to_the_end() {
     sending 100 deliveries to http://127.0.0.1:PORT · seed 7
     repeat: telecmi-cdr send --url http://127.0.0.1:PORT -n 100 --rate 1/h --seed 7 --at 2026-11-22T09:00:00.000Z
     ");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_termination_has_a_code_of_its_own() {
+    let url = stub(answer("200 OK", "", ""));
+    let arguments = ["--url", &url, "-n", "100", "--rate", "1/h", "--format", "ndjson"];
+    let mut running = program(FIXED.iter().chain(&arguments)).start();
+    assert_eq!(running.record()["type"], "started");
+    assert_eq!(running.record()["type"], "delivery");
+    running.signal("-TERM");
+    let ended = running.end().expect(143);
+    let summary = &ended.records_of("summary")[0];
+    assert_eq!((&summary["deliveries"], &summary["planned"]), (&1.into(), &100.into()));
+    assert_eq!(summary["exit"], 143);
 }

@@ -1,7 +1,7 @@
 //! The program as a test runs it: no environment but what the test says, a deadline on everything.
 
 use std::ffi::OsStr;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// Nothing in these tests takes this long, unless it hangs.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A command line to be run.
 pub struct Program {
@@ -273,116 +273,9 @@ pub fn ready(program: Program) -> Listener {
     }
 }
 
-/// A stub that answers every connection with the same bytes and closes: it shares no code with the program.
-pub fn stub(answer: impl Into<String>) -> String {
-    stub_in_turn([answer.into()])
-}
-
-/// A stub that gives these answers in turn, a connection each, and the last one ever after.
-pub fn stub_in_turn<S: Into<String>>(answers: impl IntoIterator<Item = S>) -> String {
-    let mut answers = answers.into_iter().map(Into::into).collect::<Vec<String>>().into_iter().peekable();
-    visited(move || {
-        let answer = answers.next().unwrap_or_default();
-        if answers.peek().is_none() {
-            answers = vec![answer.clone()].into_iter().peekable();
-        }
-        Some(answer)
-    })
-}
-
-/// A stub that reads requests and never answers.
-pub fn silent_stub() -> String {
-    visited(|| None)
-}
-
-/// Reads one request from every connection and answers it; without an answer the connection stays open.
-fn visited(mut answer: impl FnMut() -> Option<String> + Send + 'static) -> String {
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}", socket.local_addr().expect("an address"));
-    thread::spawn(move || {
-        let mut open = Vec::new();
-        for stream in socket.incoming() {
-            let Ok(mut stream) = stream else { break };
-            let Some(answer) = answer() else {
-                open.push(stream);
-                continue;
-            };
-            thread::spawn(move || {
-                read_request(&mut stream);
-                let _ = stream.write_all(answer.as_bytes());
-            });
-        }
-    });
-    url
-}
-
-/// An address where nothing listens: it was free a moment ago.
-pub fn nobody() -> String {
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    format!("http://{}", socket.local_addr().expect("an address"))
-}
-
-/// An HTTP answer with a body of this content type.
-pub fn answer(status: &str, headers: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
-}
-
-/// Says something to the receiver at `url` over a bare connection, and gives what comes back until it closes.
-#[track_caller]
-pub fn say(url: &str, bytes: impl AsRef<[u8]>) -> String {
-    let address = url.strip_prefix("http://").expect("a plain URL");
-    let mut stream = std::net::TcpStream::connect(address).expect("a connection");
-    stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
-    stream.write_all(bytes.as_ref()).expect("written");
-    let mut answer = Vec::new();
-    // A receiver that hangs up may reset the connection: what came before counts.
-    let _ = stream.read_to_end(&mut answer);
-    String::from_utf8_lossy(&answer).into_owned()
-}
-
-/// Posts a body to `/webhook/cdr` over a bare connection, and gives the answer.
-#[track_caller]
-pub fn post(url: &str, headers: &str, body: impl AsRef<[u8]>) -> String {
-    let body = body.as_ref();
-    let mut bytes = format!(
-        "POST /webhook/cdr HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n",
-        body.len()
-    )
-    .into_bytes();
-    bytes.extend_from_slice(body);
-    say(url, bytes)
-}
-
-/// The same with `Content-Type: application/json`.
-#[track_caller]
-pub fn post_json(url: &str, body: impl AsRef<[u8]>) -> String {
-    post(url, "Content-Type: application/json\r\n", body)
-}
-
 /// A payload of `fixtures/`.
 #[track_caller]
 pub fn fixture(name: &str) -> Vec<u8> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
     std::fs::read(path).expect("a fixture")
-}
-
-/// Reads one request whose body is announced by its length.
-fn read_request(stream: &mut std::net::TcpStream) {
-    let _ = stream.set_read_timeout(Some(DEADLINE));
-    let mut seen = Vec::new();
-    let mut chunk = [0; 4096];
-    loop {
-        let text = String::from_utf8_lossy(&seen).to_ascii_lowercase();
-        if let Some(end) = text.find("\r\n\r\n") {
-            let length = text.split("content-length:").nth(1).and_then(|rest| rest.lines().next());
-            let length: usize = length.and_then(|length| length.trim().parse().ok()).unwrap_or(0);
-            if seen.len() >= end + 4 + length {
-                return;
-            }
-        }
-        match stream.read(&mut chunk) {
-            Ok(n) if n > 0 => seen.extend_from_slice(&chunk[..n]),
-            _ => return,
-        }
-    }
 }

@@ -107,7 +107,8 @@ fn every_listen_command_is_understood() {
     for Shown { command, .. } in shown(&readme()) {
         let words = words(&command);
         if words[..2] == ["telecmi-cdr", "listen"] {
-            let upto = words.iter().position(|word| ["|", ">", "&"].contains(&word.as_str())).unwrap_or(words.len());
+            let upto =
+                words.iter().position(|word| ["|", ">", "&"].contains(&word.as_str())).unwrap_or(words.len());
             let parsed = telecmi_cdr::cli::parse(words[..upto].iter().map(Into::into));
             assert!(parsed.is_ok(), "{command}: {}", parsed.expect_err("an error"));
             understood += 1;

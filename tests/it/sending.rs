@@ -1,6 +1,7 @@
 //! What a sender says of a run, for people and for programs, and what it never says.
 
-use super::program::{Ended, answer, listener, masked, nobody, program, silent_stub, stub, stub_in_turn};
+use super::peers::{answer, nobody, silent_stub, stub, stub_in_turn};
+use super::program::{Ended, listener, masked, program};
 
 /// What every run here is told, so that its output is always the same.
 pub const FIXED: [&str; 5] = ["send", "--seed", "7", "--at", "2026-11-22T09:00:00Z"];
@@ -150,24 +151,31 @@ fn secrets_are_in_no_output() {
         silent_stub(),
     ] {
         let url = format!("{}/cdr?token=hush&a=1", url.replace("http://", "http://me:hush@"));
+        let secrets = ["-H", "Authorization: Bearer hush", "-HCookie: hush", "--header=X-Api-Key: hush"];
+        let limits = ["-n", "2", "-X", "both", "-v", "--timeout", "50ms", "--connect-timeout", "40ms"];
         for format in [["--format", "ndjson"], ["--format", "pretty"], ["--print", "curl"]] {
-            let header = [
-                "-H",
-                "Authorization: Bearer hush",
-                "--header=X-Api-Key: hush",
-                "--timeout",
-                "50ms",
-                "--connect-timeout",
-                "40ms",
-                "-n",
-                "2",
-            ];
-            let arguments = [&["-X", "both", "-v"], &format[..], &header].concat();
-            seen += &send(&url, &arguments).whole();
+            seen += &send(&url, &[&format[..], &secrets, &limits].concat()).whole();
+            let joined = format!("--url={url}");
+            let joined = [&FIXED[..], &[joined.as_str()], &secrets, &limits, &format].concat();
+            seen += &program(joined).run().whole();
         }
     }
     assert!(seen.contains("token=***") && seen.contains("a=1"), "{seen}");
     assert!(!seen.contains("hush"), "{seen}");
+}
+
+#[test]
+fn secrets_are_in_no_usage_error() {
+    for arguments in [
+        ["--url", "http://me:hush@127.0.0.1:99999/?token=hush"].as_slice(),
+        &["--url", "http://me:hush@[::1/?token=hush"],
+        &["--url", "https://me:hush@127.0.0.1/?token=hush", "--cacert", "no-such-file"],
+        &["--url", "http://me:hush@192.0.2.1/?token=hush", "--rate", "200/s"],
+        &["--url", "http://me:hush@127.0.0.1/", "--rate", "fast", "-H", "Authorization: hush"],
+    ] {
+        let ended = program(FIXED.iter().chain(arguments)).run().expect(2);
+        assert!(!ended.stderr.contains("hush"), "{}", ended.stderr);
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `send --suite` from outside: our own receiver must pass it, and its reports must be what scripts read.
 
-use super::program::{listener, nobody, program};
+use super::peers::nobody;
+use super::program::{listener, program};
 
 #[test]
 fn our_own_receiver_passes() {

@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::program::{Ended, nobody, program};
+use super::peers::nobody;
+use super::program::{Ended, program};
 
 /// Runs `send` to an address where nothing listens. Had anything been sent, there would be an exit code of 1.
 #[track_caller]
@@ -137,7 +138,7 @@ fn values_of_the_listener_that_cannot_be_read_are_named() {
         (&["--delay", "5"], "expected a number with a unit"),
         (&["--max-body", "1.5MiB"], "expected a size like 64KiB, 1MiB or a number of bytes"),
         (&["--header-timeout", "5"], "expected a number with a unit"),
-        (&["--body-timeout", "0"], "need more than no time at all"),
+        (&["--body-timeout", "0"], "expected more than no time at all"),
         (&["--count", "0"], "0 is not in 1.."),
         (&["--timeout", "0"], "expected more than no time at all"),
         (&["--seed", "x"], "--seed"),
