@@ -1,13 +1,14 @@
 //! What TeleCMI says. Pure: no input or output, no async, no terminal.
 //!
 //! The types of an outgoing CDR, in the documented order of fields. [`schema`] holds the documented fields as one table
-//! and judges what arrived, [`story`] is the catalogue of scenarios, [`account`] says who calls whom, [`ids`] makes
+//! and judges what arrived, [`catalogue`] lists the scenarios and [`story`] tells them, [`account`] says who calls whom, [`ids`] makes
 //! identifiers, [`edit`] changes payloads on purpose.
 //!
 //! Facts about TeleCMI carry a [`Grade`], written in brackets in doc comments: \[doc\], \[seen\], \[calc\],
 //! \[inferred\], \[unknown\].
 
 pub mod account;
+pub mod catalogue;
 pub mod edit;
 pub mod ids;
 pub mod judge;

@@ -1,5 +1,6 @@
 //! The flags of `send`.
 
+mod choices;
 mod command;
 mod options;
 
@@ -9,15 +10,14 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, ValueEnum};
+use clap::{ArgMatches, Args};
 
 use super::suite::{SuiteArgs, SuiteRun};
 use super::values::{self, HeaderSource, Speed};
 use super::{Common, Invocation};
-use crate::cdr::Shape;
 use crate::cdr::account::AccountOptions;
 use crate::cdr::edit::Edit;
-use crate::cdr::story::{self, CATALOGUE, CallIds, GROUPS};
+use crate::cdr::story::{self, CATALOGUE, GROUPS};
 use crate::clock::Moment;
 use crate::seed::Seed;
 use crate::send::courier::Patience;
@@ -26,7 +26,7 @@ use crate::send::pace::Rules;
 use crate::send::source::Methods;
 use crate::send::suite;
 use crate::wire::client::{ClientOptions, Destination};
-use crate::wire::query::Encoding;
+use choices::{CallId, GetEncoding, Method, Shape};
 pub use options::{Print, SendOptions, Source};
 
 /// Shown below the help of `send`.
@@ -123,10 +123,10 @@ pub(super) struct SendArgs {
     extra_params: Option<String>,
     /// Types as documented, or as seen live
     #[arg(long, value_name = "SHAPE", default_value = "docs", help_heading = "Content")]
-    shape: ShapeArg,
+    shape: Shape,
     /// Whether the legs of a call share their call_id
     #[arg(long, value_name = "HOW", default_value = "shared", help_heading = "Content")]
-    call_id: CallIdArg,
+    call_id: CallId,
     /// Change a field, typed as documented; repeatable
     #[arg(long, value_name = "FIELD=VALUE", value_parser = Edit::set, help_heading = "Content")]
     set: Vec<Edit>,
@@ -212,31 +212,6 @@ pub(super) struct SendArgs {
     common: Common,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Method {
-    Post,
-    Get,
-    Both,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum GetEncoding {
-    Flat,
-    Brackets,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum ShapeArg {
-    Docs,
-    Live,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum CallIdArg {
-    Shared,
-    PerLeg,
-}
-
 fn scenarios() -> impl clap::builder::TypedValueParser<Value = String> {
     let names = CATALOGUE.iter().map(|story| story.name).chain(GROUPS.iter().map(|(name, _)| *name));
     PossibleValuesParser::new(names.map(PossibleValue::new)).map(|name| name)
@@ -276,20 +251,11 @@ impl SendArgs {
             destination: self.destination(said("url"), print.is_some())?,
             source: self.source(),
             methods: self.methods(said("method"))?,
-            encoding: match self.get_encoding {
-                GetEncoding::Flat => Encoding::Flat,
-                GetEncoding::Brackets => Encoding::Brackets,
-            },
+            encoding: self.get_encoding.into(),
             client: self.client(),
             account: self.account(),
-            shape: match self.shape {
-                ShapeArg::Docs => Shape::Docs,
-                ShapeArg::Live => Shape::Live,
-            },
-            call_ids: match self.call_id {
-                CallIdArg::Shared => CallIds::Shared,
-                CallIdArg::PerLeg => CallIds::PerLeg,
-            },
+            shape: self.shape.into(),
+            call_ids: self.call_id.into(),
             rounds: self.count.or(if self.duration.is_some() { None } else { Some(1) }),
             rules: self.rules(seed),
             patience: Patience { retries: self.retry, interval: self.retry_interval, seed },
@@ -379,9 +345,7 @@ impl SendArgs {
     fn methods(&self, method_was_said: bool) -> Result<Methods, String> {
         let methods = match self.method {
             Method::Post if self.demo && !method_was_said => Methods::Both,
-            Method::Post => Methods::Post,
-            Method::Get => Methods::Get,
-            Method::Both => Methods::Both,
+            method => method.into(),
         };
         if self.compare && methods != Methods::Both {
             return Err("--compare holds the replies to POST and GET against each other: add --method both"
