@@ -138,8 +138,10 @@ impl Observed {
 pub enum Cause {
     /// Nobody is there.
     Unreachable,
-    /// A good CDR was not taken afterwards, or not meanwhile.
+    /// A good CDR was not taken afterwards.
     Stopped,
+    /// A good CDR was not taken while another connection was open.
+    Blocked,
     /// A close or silence where an answer was due.
     Unanswered,
     /// A 5xx.
@@ -154,9 +156,10 @@ pub enum Cause {
 
 impl Cause {
     /// All of them, worst first.
-    pub const WORST_FIRST: [Self; 7] = [
+    pub const WORST_FIRST: [Self; 8] = [
         Self::Unreachable,
         Self::Stopped,
+        Self::Blocked,
         Self::Unanswered,
         Self::ServerError,
         Self::Refused,
@@ -170,6 +173,7 @@ impl Cause {
         match self {
             Self::Unreachable => "nobody is there",
             Self::Stopped => "the handler crashed or hung",
+            Self::Blocked => "one silent connection blocks everybody",
             Self::Unanswered => "no answer where one was due",
             Self::ServerError => "the handler failed (5xx)",
             Self::Refused => "what really happens is refused",
@@ -184,6 +188,7 @@ impl Cause {
         match self {
             Self::Unreachable => "unreachable",
             Self::Stopped => "stopped",
+            Self::Blocked => "blocked",
             Self::Unanswered => "unanswered",
             Self::ServerError => "server_error",
             Self::Refused => "refused",
@@ -198,7 +203,10 @@ impl Cause {
         match self {
             Self::Unreachable => "is the handler running, and are host and port right?",
             Self::Stopped => {
-                "look for a traceback at the end of its log, and for a server that serves one connection at a time"
+                "look at the end of its log for the exception that ended the process, or its loop"
+            }
+            Self::Blocked => {
+                "serve connections beside one another (threads, workers, async), and give silent ones a timeout"
             }
             Self::Unanswered => {
                 "an exception in a bare server closes the connection: catch it, and answer 400"
@@ -252,12 +260,15 @@ pub fn judge(case: &Case, observed: &[Observed], max_latency: Duration) -> Verdi
             if cause.is_none_or(|cause| cause == Cause::Unanswered) {
                 cause = Some(Cause::Slow);
             }
-            got = format!("{got}; the slowest took {}, allowed are {}", humane(slowest), humane(max_latency));
+            if observed.iter().any(Observed::accepted) {
+                let (slowest, most) = (humane(slowest), humane(max_latency));
+                got = format!("{got}; the slowest took {slowest}, allowed are {most}");
+            }
         }
         Expects::AcceptedMeanwhile => {
             got = format!("{got} meanwhile");
             // It can only be the open connection that keeps a good CDR from being taken.
-            cause = cause.map(|_| Cause::Stopped);
+            cause = cause.map(|_| Cause::Blocked);
         }
         _ => {}
     }
@@ -265,7 +276,7 @@ pub fn judge(case: &Case, observed: &[Observed], max_latency: Duration) -> Verdi
     if matches!(case.delivery, Delivery::BesideIdle(_))
         && matches!(cause, Some(Cause::Slow | Cause::Unanswered))
     {
-        cause = Some(Cause::Stopped);
+        cause = Some(Cause::Blocked);
     }
     Verdict { got, cause }
 }
@@ -367,8 +378,8 @@ mod tests {
         let verdict = judge(case("twenty-at-once"), &[status(200), slow.clone()], MOST);
         assert_eq!(verdict.cause, Some(Cause::Slow));
         assert_eq!(verdict.got, "200 OK ×2; the slowest took 6.00 s, allowed are 5.00 s");
-        assert_eq!(cause("beside-an-idle-connection", &[slow]), Some(Cause::Stopped));
-        assert_eq!(cause("stalled-body", &[failed(FailureKind::Timeout, Phase::Wait)]), Some(Cause::Stopped));
+        assert_eq!(cause("beside-an-idle-connection", &[slow]), Some(Cause::Blocked));
+        assert_eq!(cause("stalled-body", &[failed(FailureKind::Timeout, Phase::Wait)]), Some(Cause::Blocked));
     }
 
     #[test]

@@ -41,7 +41,7 @@ fn records() -> Vec<CaseRecord> {
         record(
             "stalled-body",
             "no \u{1b}[2J answer within 2 s meanwhile; the next good CDR: 200 OK",
-            Some(Cause::Stopped),
+            Some(Cause::Blocked),
         ),
     ]
 }
