@@ -74,7 +74,7 @@ impl Error {
                 }
                 _ => "choose another address with --host and --port".to_owned(),
             }),
-            Self::Read { .. } => Some("is the path right? `--file -` reads standard input".to_owned()),
+            Self::Read { .. } => Some("is the path right, and may the file be read?".to_owned()),
             Self::Input { .. } => Some(
                 "--file takes a CDR, an array of them, one a line, a capture, or a sample pasted from TeleCMI's page".to_owned(),
             ),

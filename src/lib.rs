@@ -20,7 +20,8 @@
 //!        clock, seed, error, untrusted, json  the ground floor                             (jiff, rand)
 //! ```
 //!
-//! Imports go down, floors may be skipped, nothing goes up or sideways. Each foreign crate has one door.
+//! Imports go down, floors may be skipped, nothing goes up or sideways. Each foreign crate has one door, but for the
+//! plain vocabulary (bytes, serde, rand's traits, tokio).
 //!
 //! # A run of `send`
 //!

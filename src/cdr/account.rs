@@ -24,9 +24,10 @@ pub const DOCUMENTED_EXTRA_PARAMS: &str = r#"{"click2call":"true"}"#;
 /// Patterns of numbers that ring nobody; `#` is any digit.
 ///
 /// London, reserved for drama by Ofcom; New York and San Francisco, 555-01xx, reserved by NANP; Australian mobiles,
-/// reserved by ACMA. India reserves no block that we know of, so that pattern is the documentation's own made-up one.
+/// reserved by ACMA. India reserves no block that we know of, so that pattern is no number there at all: none begins
+/// with a zero behind the country code.
 const RING_NOBODY: [&str; 6] =
-    ["442079460###", "121255501##", "141555501##", "61491570156", "61491570157", "9190000000##"];
+    ["442079460###", "121255501##", "141555501##", "61491570156", "61491570157", "9100000000##"];
 
 /// What a user may say of the account; everything else is made up from the seed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

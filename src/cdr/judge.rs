@@ -106,9 +106,7 @@ pub fn judge_json(bytes: &[u8]) -> Judgement {
     let mut remarks = Vec::new();
     let mut fields = Fields::new();
     for member in &members {
-        // The scanner has accepted the value; serde_json refuses only what no value can hold, like 1e999.
-        let value = serde_json::from_str(member.raw)
-            .unwrap_or_else(|_| Value::String(json::unquoted(&format!("\"{}\"", member.raw))));
+        let value = serde_json::from_str(member.raw).unwrap_or_else(|_| nearest(member));
         if member.kind == json::Kind::Number
             && let Some(text) = values::inexact(member.raw)
         {
@@ -121,6 +119,17 @@ pub fn judge_json(bytes: &[u8]) -> Judgement {
     judge_fields(fields, remarks)
 }
 
+/// The value nearest to one that JSON's grammar allows and no value can hold, like `1e999` or half a surrogate pair: of
+/// its type, so that nothing false is said of that.
+fn nearest(member: &json::Member<'_>) -> Value {
+    match (member.kind, member.raw.as_bytes().first()) {
+        (json::Kind::String, _) => json::unquoted(member.raw).into(),
+        (json::Kind::Number, _) => f64::MAX.into(),
+        (_, Some(b'[')) => Value::Array(Vec::new()),
+        _ => Value::Object(Fields::new()),
+    }
+}
+
 /// Judges the pairs of a query string or a form, decoded, in order. `name[key]=value` is read as an object, the way
 /// Node's `qs` writes one. \[unknown: GET is specified nowhere\]
 #[must_use]
@@ -128,11 +137,9 @@ pub fn judge_pairs(pairs: &[(String, String)]) -> Judgement {
     let mut remarks = Vec::new();
     let mut fields = Fields::new();
     for (name, text) in pairs {
-        if let Some((base, key)) = bracketed(name) {
+        if let Some((base, keys)) = bracketed(name) {
             let object = fields.entry(base).or_insert_with(|| Value::Object(Fields::new()));
-            let before =
-                object.as_object_mut().map(|object| object.insert(key.to_owned(), text.as_str().into()));
-            if before != Some(None) {
+            if !put(object, &keys, text) {
                 remarks.push(repeated(name));
             }
             continue;
@@ -148,10 +155,23 @@ fn repeated(name: &str) -> Remark {
     Remark::on(name, Code::DuplicateKey, "stands there more than once; most readers keep the last one")
 }
 
-/// `extra_params[crm]` taken apart, if what stands before the bracket is a documented field.
-fn bracketed(name: &str) -> Option<(&str, &str)> {
-    let (base, key) = name.strip_suffix(']')?.split_once('[')?;
-    schema::documented(base).map(|_| (base, key))
+/// `extra_params[crm][id]` taken apart, if what stands before the first bracket is a documented field.
+fn bracketed(name: &str) -> Option<(&str, Vec<&str>)> {
+    /// As deep as common readers go by default; what is deeper is one key.
+    const DEEPEST: usize = 5;
+    let (base, keys) = name.strip_suffix(']')?.split_once('[')?;
+    schema::documented(base).map(|_| (base, keys.splitn(DEEPEST, "][").collect()))
+}
+
+/// Puts a text into an object, objects below it made as they are needed; false if its place is taken.
+fn put(object: &mut Value, keys: &[&str], text: &str) -> bool {
+    let (Some(object), Some((key, below))) = (object.as_object_mut(), keys.split_first()) else {
+        return false;
+    };
+    if below.is_empty() {
+        return object.insert((*key).to_owned(), text.into()).is_none();
+    }
+    put(object.entry(*key).or_insert_with(|| Value::Object(Fields::new())), below, text)
 }
 
 /// The text of a query parameter with its documented type given back, if it is written as that type would be.
@@ -218,7 +238,7 @@ fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {
         _ => {
             let found = generation_of(&fields);
             generation = kind.is_outgoing().then_some(found);
-            remarks.extend(remarks_on_fields(&fields, found, kind));
+            remarks.extend(remarks_on_fields(&fields, found, kind, leg));
         }
     }
     Judgement { verdict: Verdict { kind, generation, leg, remarks }, fields: Some(fields) }
@@ -273,7 +293,7 @@ fn generation_of(fields: &Fields) -> Generation {
 }
 
 /// Whether a field must stand, or may stand, in a CDR of this kind and generation.
-fn place(presence: Presence, generation: Generation, kind: Kind) -> (bool, bool) {
+fn place(presence: Presence, generation: Generation, kind: Kind, leg: Option<Leg>) -> (bool, bool) {
     let legacy = generation == Generation::Legacy;
     let answered = kind == Kind::OutgoingAnswered;
     match presence {
@@ -281,15 +301,15 @@ fn place(presence: Presence, generation: Generation, kind: Kind) -> (bool, bool)
         Presence::NotLegacy => (!legacy, !legacy),
         Presence::Click2call => (false, !legacy),
         Presence::Answered => (answered, answered),
-        Presence::Recorded => (false, answered),
+        Presence::Recorded => (false, answered && leg != Some(Leg::A)),
         Presence::Legacy => (legacy, legacy),
     }
 }
 
-fn remarks_on_fields(fields: &Fields, generation: Generation, kind: Kind) -> Vec<Remark> {
+fn remarks_on_fields(fields: &Fields, generation: Generation, kind: Kind, leg: Option<Leg>) -> Vec<Remark> {
     let mut remarks = Vec::new();
     for field in &FIELDS {
-        let (must, may) = place(field.presence, generation, kind);
+        let (must, may) = place(field.presence, generation, kind, leg);
         match fields.get(field.name) {
             None if must => remarks.push(Remark::on(field.name, Code::Missing, "not there")),
             None => {}
@@ -390,6 +410,42 @@ mod tests {
         Unreadable None None
         NotJson -: not JSON: expected a value at line 1 column 9
         ");
+    }
+
+    #[test]
+    fn of_what_no_value_can_hold_nothing_false_is_said() {
+        let body = r#"{"type":"cdr","status":"missed","direction":"outbound","cmiuuid":"15b58236-734f-4000-a5e8-78284068f5c7",
+            "leg":"a","call_id":"c","to":1e999,"custom":"\ud800","extra_params":{"a":1e999}}"#;
+        let judged = judge_json(body.as_bytes());
+        let fields = judged.fields.unwrap();
+        assert_eq!(
+            (&fields["custom"], &fields["extra_params"]),
+            (&"\u{fffd}".into(), &serde_json::json!({}))
+        );
+        let on = |name: &str| {
+            let remarks = judged.verdict.remarks.iter();
+            remarks
+                .filter(|r| r.field.as_ref().is_some_and(|f| f.as_it_came() == name))
+                .map(|r| r.code)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(on("to"), [Code::InexactNumber, Code::OddValue]);
+        assert_eq!((on("custom"), on("extra_params")), (vec![], vec![Code::Retyped]));
+    }
+
+    #[test]
+    fn brackets_within_brackets_are_objects_within_objects() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let pairs = [
+            pair("extra_params[crm][id]", "7"),
+            pair("extra_params[crm][id]", "8"),
+            pair("extra_params[x]", "1"),
+            pair("extra_params[x][y]", "2"),
+        ];
+        let judged = judge_pairs(&pairs);
+        assert_eq!(judged.fields.unwrap()["extra_params"], serde_json::json!({"crm": {"id": "8"}, "x": "1"}));
+        let repeated = judged.verdict.remarks.iter().filter(|remark| remark.code == Code::DuplicateKey);
+        assert_eq!(repeated.count(), 2);
     }
 
     #[test]

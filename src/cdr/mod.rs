@@ -1,8 +1,8 @@
 //! What TeleCMI says. Pure: no input or output, no async, no terminal.
 //!
-//! The types of an outgoing CDR, in the documented order of fields. [`schema`] holds the documented fields as one table
-//! and judges what arrived, [`catalogue`] lists the scenarios and [`story`] tells them, [`account`] says who calls whom, [`ids`] makes
-//! identifiers, [`edit`] changes payloads on purpose.
+//! The types of an outgoing CDR, in the documented order of fields. [`schema`] holds the documented fields as one table,
+//! [`judge`] names what arrived, [`values`] and [`remark`] say what is odd about it. [`catalogue`] lists the scenarios and
+//! [`story`] tells them, [`account`] says who calls whom, [`ids`] makes identifiers, [`edit`] changes payloads on purpose.
 //!
 //! Facts about TeleCMI carry a [`Grade`], written in brackets in doc comments: \[doc\], \[seen\], \[calc\],
 //! \[inferred\], \[unknown\].

@@ -44,10 +44,12 @@ pub enum Code {
     BadRequest,
     /// Transfer-Encoding and Content-Length together, which proxies read in different ways.
     AmbiguousFraming,
-    /// Something that arrived before, byte for byte.
+    /// Something that arrived before: the same fields, and the text says whether also the same bytes.
     Duplicate,
     /// The identifiers of something that arrived before, with another body.
     Conflict,
+    /// There was more to remark on than anybody would read.
+    More,
 }
 
 impl Code {
@@ -56,6 +58,17 @@ impl Code {
     #[must_use]
     pub fn departs(self) -> bool {
         !matches!(self, Self::Duplicate | Self::Conflict | Self::NoCdr)
+    }
+}
+
+/// As many remarks are made on one thing that arrived; whoever sends more than that wants to be a nuisance.
+pub const MOST: usize = 100;
+
+/// The first [`MOST`] remarks, and one that says how many more there were.
+pub fn bound(remarks: &mut Vec<Remark>) {
+    if let Some(more) = remarks.len().checked_sub(MOST).filter(|more| *more > 0) {
+        remarks.truncate(MOST);
+        remarks.push(Remark::new(Code::More, format!("and {more} remarks more")));
     }
 }
 

@@ -1,4 +1,4 @@
-//! The catalogue of scenarios: what happened on the phone, and which CDRs tell of it, in which order.
+//! Stories: what happened on the phone, and which CDRs tell of it, in which order.
 
 use std::time::Duration;
 
@@ -102,6 +102,19 @@ pub enum Choice {
 }
 
 impl Choice {
+    /// How many CDRs a call of it makes, at the most.
+    #[must_use]
+    pub fn most_cdrs(self) -> u64 {
+        let cdrs = |story: &Story| match story.plan {
+            Plan::Click2call(rings) | Plan::Softphone(rings) => rings.len() as u64,
+            Plan::Documented(_) | Plan::Legacy => 1,
+        };
+        match self {
+            Self::Story(story) => cdrs(story),
+            Self::Mixture => CATALOGUE.iter().map(cdrs).max().unwrap_or(0),
+        }
+    }
+
     /// Whether it may ring the customer, so that the customer's number matters.
     #[must_use]
     pub fn rings_customer(self) -> bool {
@@ -364,8 +377,8 @@ mod tests {
         let lines: Vec<_> =
             told.iter().map(|t| String::from_utf8(t.payload.json(Shape::Docs)).unwrap()).collect();
         insta::assert_snapshot!(lines.join("\n"), @r#"
-        {"virtual_number":"919000000000","call_id":"f04a680c-60f5-1240-4d9c-56005b06b924","custom":"{\"crm\":\"true\"}","leg":"b","type":"cdr","appid":2222223,"to":61491570156,"cmiuuid":"243e7adb-5f56-4b86-aee9-5bf724c33f22","status":"missed","user":"101_2222223","time":1795338000000,"direction":"outbound","hangup_reason":"recv_cancel","request_id":"dbkS9oDlFcvPQTqQMYFI5YmM2VXuglPhnLRpp01TouR","extra_params":"{\"click2call\":\"true\"}"}
-        {"virtual_number":"919000000000","call_id":"f04a680c-60f5-1240-4d9c-56005b06b924","custom":"{\"crm\":\"true\"}","leg":"a","type":"cdr","appid":2222223,"to":442079460086,"cmiuuid":"7016bb50-91c4-4048-a013-ef1ba1830fa4","status":"answered","user":"101_2222223","time":1795338000000,"direction":"outbound","answeredsec":28,"hangup_reason":"recv_bye","request_id":"dbkS9oDlFcvPQTqQMYFI5YmM2VXuglPhnLRpp01TouR","extra_params":"{\"click2call\":\"true\"}"}
+        {"virtual_number":"910000000000","call_id":"f04a680c-60f5-1240-4d9c-56005b06b924","custom":"{\"crm\":\"true\"}","leg":"b","type":"cdr","appid":2222223,"to":61491570156,"cmiuuid":"243e7adb-5f56-4b86-aee9-5bf724c33f22","status":"missed","user":"101_2222223","time":1795338000000,"direction":"outbound","hangup_reason":"recv_cancel","request_id":"dbkS9oDlFcvPQTqQMYFI5YmM2VXuglPhnLRpp01TouR","extra_params":"{\"click2call\":\"true\"}"}
+        {"virtual_number":"910000000000","call_id":"f04a680c-60f5-1240-4d9c-56005b06b924","custom":"{\"crm\":\"true\"}","leg":"a","type":"cdr","appid":2222223,"to":442079460086,"cmiuuid":"7016bb50-91c4-4048-a013-ef1ba1830fa4","status":"answered","user":"101_2222223","time":1795338000000,"direction":"outbound","answeredsec":28,"hangup_reason":"recv_bye","request_id":"dbkS9oDlFcvPQTqQMYFI5YmM2VXuglPhnLRpp01TouR","extra_params":"{\"click2call\":\"true\"}"}
         "#);
     }
 

@@ -56,7 +56,7 @@ fn seen_live(field: &Field, value: &Value) -> &'static str {
 }
 
 fn odd_text(name: &str, text: &str, fields: &Fields) -> Option<String> {
-    let expected = |words: &str| Some(format!("`{text}`; {words}"));
+    let expected = |words: &str| Some(format!("{}; {words}", quoted(text)));
     match name {
         "leg" if !matches!(text, "a" | "b") => expected("documented are `a` and `b`"),
         "type" if text != "cdr" => expected("a CDR says `cdr`"),
@@ -72,10 +72,21 @@ fn odd_text(name: &str, text: &str, fields: &Fields) -> Option<String> {
     }
 }
 
+/// A value in backticks; of a long one the beginning, since the whole is shown with the body.
+fn quoted(text: &str) -> String {
+    const LONGEST: usize = 60;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("`{}…`", &text[..end]),
+        None => format!("`{text}`"),
+    }
+}
+
 fn odd_hangup_reason(text: &str, fields: &Fields) -> Option<String> {
     let missed = fields.get("status").and_then(Value::as_str) == Some("missed");
     match HangupReason::read(text) {
-        None => Some(format!("`{text}`; documented are sent_bye, recv_bye, recv_cancel, sent_reject")),
+        None => {
+            Some(format!("{}; documented are sent_bye, recv_bye, recv_cancel, sent_reject", quoted(text)))
+        }
         Some(reason) if missed && !reason.fits_missed() => {
             Some(format!("`{text}` needs an answered call; a missed leg ends in recv_cancel or sent_reject"))
         }
@@ -94,15 +105,15 @@ fn odd_digits(text: &str) -> Option<String> {
 
 fn odd_user(text: &str, fields: &Fields) -> Option<String> {
     let Some((extension, app_id)) = text.split_once('_') else {
-        return Some(format!("`{text}`; documented is <extension>_<appid>"));
+        return Some(format!("{}; documented is <extension>_<appid>", quoted(text)));
     };
     let digits = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
     if !digits(extension) || !digits(app_id) {
-        return Some(format!("`{text}`; documented is <extension>_<appid>"));
+        return Some(format!("{}; documented is <extension>_<appid>", quoted(text)));
     }
     match fields.get("appid") {
         Some(Value::Number(appid)) if appid.as_u64().is_some_and(|appid| appid.to_string() != app_id) => {
-            Some(format!("`{text}` names another account than appid {appid}"))
+            Some(format!("{} names another account than appid {appid}", quoted(text)))
         }
         _ => None,
     }
@@ -130,6 +141,10 @@ fn odd_number(name: &str, number: f64) -> Option<String> {
 /// What common readers would make of a number other than what is written, in words; nothing if they keep it.
 #[must_use]
 pub fn inexact(raw: &str) -> Option<String> {
+    const LONGEST: usize = 60;
+    if raw.len() > LONGEST {
+        return Some(format!("a number of {} characters: most readers round it or fail", raw.len()));
+    }
     if raw.contains(['.', 'e', 'E']) {
         return Some(format!("written {raw}; whole numbers are documented"));
     }

@@ -56,7 +56,7 @@ struct Common {
     /// Colours: as the terminal and NO_COLOR say, or in any case, or never
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     color: When,
-    /// No talk on stderr but errors
+    /// No talk on stderr but warnings and errors
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
     /// Headers and whole replies too
@@ -187,6 +187,3 @@ fn overruled(mode: &clap::Command, said: &BTreeSet<Id>) -> BTreeSet<Id> {
     }
     overruled
 }
-
-#[cfg(test)]
-mod tests;

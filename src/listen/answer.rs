@@ -8,7 +8,7 @@ use rand::RngExt as _;
 
 use super::door::{Arrival, Trouble};
 use crate::cdr::judge::{Judgement, Kind, judge_json, judge_pairs};
-use crate::cdr::remark::{Code, Remark};
+use crate::cdr::remark::{self, Code, Remark};
 use crate::cdr::schema;
 use crate::clock::read_duration;
 use crate::seed::{Purpose, Seed};
@@ -111,6 +111,7 @@ impl Manner {
         if let Some(trouble) = &arrival.trouble {
             remarks.insert(0, Remark::new(Code::BadRequest, trouble.to_string()));
         }
+        remark::bound(&mut judgement.verdict.remarks);
         let departs = judgement.verdict.remarks.iter().any(|remark| remark.code.departs());
         let response = match &arrival.trouble {
             Some(trouble) => refusal(trouble.status(), &trouble.to_string()),

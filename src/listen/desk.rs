@@ -97,7 +97,7 @@ impl Desk {
         let n = book.exchanges;
         let related = cdr
             .as_ref()
-            .map(|cdr| book.relations.relate(n, arrival.at, &arrival.request.method, cdr))
+            .map(|cdr| book.relations.relate(n, arrival.at, &arrival.request, cdr))
             .unwrap_or_default();
         verdict.remarks.extend(related.remarks);
         book.cdrs += u64::from(is_cdr);
@@ -111,7 +111,7 @@ impl Desk {
             verdict,
             cdr,
             related: related.relations,
-            answer: Answer { status: Some(response.status), fault: None },
+            answer: Answer { status: Some(response.status) },
             took_ms: record::ms(took),
         };
         self.tell_in(&mut book, Event::Exchange(Arc::new(exchange)));

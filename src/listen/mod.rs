@@ -58,8 +58,8 @@ pub async fn run(
     let (close, closed) = watch::channel(false);
     let manner = Arc::new(options.manner);
     let receive = {
-        let desk = Arc::clone(&desk);
-        move |arrival| receive(Arc::clone(&desk), Arc::clone(&manner), arrival)
+        let (desk, closed) = (Arc::clone(&desk), closed.clone());
+        move |arrival| receive(Arc::clone(&desk), Arc::clone(&manner), arrival, closed.clone())
     };
     let mishap = {
         let desk = Arc::clone(&desk);
@@ -88,13 +88,23 @@ async fn deadline(timeout: Option<Duration>) {
     }
 }
 
-/// Receives one request: decides, waits if waiting is wanted, writes it down, answers.
-async fn receive(desk: Arc<Desk>, manner: Arc<Manner>, arrival: door::Arrival) -> Reply {
+/// Receives one request: decides, waits if waiting is wanted, writes it down, answers. The wait ends when the listener
+/// does, so that nothing that came is lost.
+async fn receive(
+    desk: Arc<Desk>,
+    manner: Arc<Manner>,
+    arrival: door::Arrival,
+    mut closed: watch::Receiver<bool>,
+) -> Reply {
     let began = desk.clock.elapsed();
     let decision = manner.decide(&arrival);
     let delay = manner.delay.of(desk.next_arrival(), manner.seed);
     if !delay.is_zero() {
-        tokio::time::sleep(delay).await;
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            // That nobody is left to say it means the same.
+            _ = closed.wait_for(|closed| *closed) => {}
+        }
     }
     let took = desk.clock.elapsed().saturating_sub(began);
     let reply = Reply::Respond(decision.response.clone());

@@ -2,17 +2,21 @@
 //! with another body. Pure, and bounded: the oldest is forgotten when there are too many.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use serde_json::Value;
 
 use crate::cdr::Fields;
 use crate::cdr::remark::{Code, Remark};
 use crate::clock::{Moment, humane};
+use crate::wire::Request;
 use crate::wire::record::Relation;
 
 /// How many CDRs are remembered. At a few hundred bytes each that is a few megabytes.
 const REMEMBERED: usize = 10_000;
+
+/// The longest identifier that is remembered, in bytes: three times as long as TeleCMI's, and no burden.
+const LONGEST_ID: usize = 128;
 
 /// One CDR that was received.
 #[derive(Debug, Clone)]
@@ -21,7 +25,10 @@ struct Known {
     at: Moment,
     method: String,
     leg: String,
+    /// Stands for all fields and values, however they were written.
     content: u64,
+    /// Stands for the bytes that carried them.
+    bytes: u64,
     cmiuuid: String,
     call_id: String,
     request_id: String,
@@ -46,13 +53,14 @@ pub struct Related {
 
 impl Relations {
     /// Holds a CDR against the earlier ones and remembers it.
-    pub fn relate(&mut self, n: u64, at: Moment, method: &str, fields: &Fields) -> Related {
+    pub fn relate(&mut self, n: u64, at: Moment, request: &Request, fields: &Fields) -> Related {
         let new = Known {
             n,
             at,
-            method: method.to_owned(),
+            method: request.method.clone(),
             leg: word(fields, "leg"),
             content: content(fields),
+            bytes: hash(&(&request.target, &request.body.0)),
             cmiuuid: word(fields, "cmiuuid"),
             call_id: word(fields, "call_id"),
             request_id: word(fields, "request_id"),
@@ -117,7 +125,9 @@ fn again(earlier: &Known, new: &Known, related: &mut Related) {
     let (how, text, code) = if earlier.content != new.content {
         ("conflict", format!("same ids as #{n}, different body"), Some(Code::Conflict))
     } else if earlier.method == new.method {
-        ("duplicate", format!("duplicate of #{n}, {after} later, identical"), Some(Code::Duplicate))
+        let how =
+            if earlier.bytes == new.bytes { "identical" } else { "the same fields, written differently" };
+        ("duplicate", format!("duplicate of #{n}, {after} later, {how}"), Some(Code::Duplicate))
     } else {
         ("other_method", format!("the CDR of #{n} again, by {} after {after}", new.method), None)
     };
@@ -135,16 +145,22 @@ fn same_call(earlier: &Known, new: &Known) -> Relation {
     Relation { n, how: "same_call".to_owned(), text }
 }
 
+/// An identifier's text; nothing if it is absent, or too long to be one.
 fn word(fields: &Fields, name: &str) -> String {
-    fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    let text = fields.get(name).and_then(Value::as_str).filter(|text| text.len() <= LONGEST_ID);
+    text.unwrap_or_default().to_owned()
 }
 
 /// A number that stands for all fields and values, whatever their order.
 fn content(fields: &Fields) -> u64 {
     let mut sorted: Vec<_> = fields.iter().map(|(name, value)| (name, value.to_string())).collect();
     sorted.sort();
+    hash(&sorted)
+}
+
+fn hash(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    sorted.hash(&mut hasher);
+    value.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -163,7 +179,8 @@ mod tests {
         let mut relations = Relations::default();
         let relate = |(n, (method, fields)): (u64, &(&str, Fields))| {
             let at = Moment::from_epoch_ms(i64::try_from(n).unwrap() * 1_200).unwrap();
-            let related = relations.relate(n, at, method, fields);
+            let request = Request::new(method, "/", vec![], format!("{fields:?}"));
+            let related = relations.relate(n, at, &request, fields);
             let remarks: Vec<_> =
                 related.remarks.iter().map(|remark| format!("!{:?}", remark.code)).collect();
             let texts: Vec<_> =
@@ -211,13 +228,21 @@ mod tests {
     #[test]
     fn the_oldest_is_forgotten() {
         let mut relations = Relations::default();
-        let at = Moment::from_epoch_ms(0).unwrap();
+        let (at, post) = (Moment::from_epoch_ms(0).unwrap(), Request::new("POST", "/", vec![], ""));
         for n in 1..=REMEMBERED as u64 + 1 {
-            relations.relate(n, at, "POST", &cdr(&n.to_string(), "", "", "a"));
+            relations.relate(n, at, &post, &cdr(&n.to_string(), "", "", "a"));
         }
         assert_eq!(relations.known.len(), REMEMBERED);
         assert_eq!(relations.latest.len(), REMEMBERED);
-        let again = relations.relate(REMEMBERED as u64 + 2, at, "POST", &cdr("1", "", "", "a"));
+        let again = relations.relate(REMEMBERED as u64 + 2, at, &post, &cdr("1", "", "", "a"));
         assert_eq!(again, Related::default());
+    }
+
+    #[test]
+    fn what_is_too_long_for_an_identifier_is_not_kept() {
+        let mut relations = Relations::default();
+        let (at, post) = (Moment::from_epoch_ms(0).unwrap(), Request::new("POST", "/", vec![], ""));
+        relations.relate(1, at, &post, &cdr(&"x".repeat(1_000_000), &"y".repeat(129), "c", "a"));
+        assert_eq!(relations.latest.keys().collect::<Vec<_>>(), ["call_id c"]);
     }
 }

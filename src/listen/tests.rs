@@ -1,1 +1,111 @@
+//! The listener as a whole, in process: a port of its own, events on a channel, a stop that the test decides.
 
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::error::Exit;
+use crate::listen::event::Exchange;
+
+/// Nothing in these tests takes this long, unless it hangs.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A listener under test.
+struct Stand {
+    address: String,
+    events: mpsc::Receiver<Event>,
+    stop: Option<oneshot::Sender<Stop>>,
+    run: JoinHandle<Summary>,
+}
+
+async fn stand(options: Options) -> Stand {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (tell, events) = mpsc::channel();
+    let (stop, stopped) = oneshot::channel();
+    let stopped = async { stopped.await.unwrap_or(Stop::Terminate) };
+    let run =
+        tokio::spawn(run(options, listener, Clock::start(), stopped, move |event| tell.send(event).is_ok()));
+    Stand { address, events, stop: Some(stop), run }
+}
+
+impl Stand {
+    /// Posts a body and gives the whole answer.
+    async fn post(&self, body: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).await.unwrap();
+        let head = format!(
+            "POST /cdr HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    async fn end(self) -> (Summary, Vec<Arc<Exchange>>) {
+        let summary = tokio::time::timeout(DEADLINE, self.run).await.unwrap().unwrap();
+        let exchange = |event| match event {
+            Event::Exchange(exchange) => Some(exchange),
+            _ => None,
+        };
+        (summary, self.events.try_iter().filter_map(exchange).collect())
+    }
+}
+
+const CDR: &str = include_str!("../../fixtures/docs-leg-a.json");
+
+#[tokio::test]
+async fn it_ends_when_the_wanted_number_has_come() {
+    let stand = stand(Options { count: Some(2), ..Options::default() }).await;
+    assert!(stand.post(CDR).await.ends_with("got it"));
+    assert!(stand.post("{\"no\":\"cdr\"}").await.starts_with("HTTP/1.1 200 "));
+    assert!(stand.post(CDR).await.starts_with("HTTP/1.1 200 "));
+    let (summary, exchanges) = stand.end().await;
+    assert_eq!(
+        (summary.exchanges, summary.cdrs, summary.ending, summary.exit),
+        (3, 2, Ending::Counted, Exit::Success)
+    );
+    assert_eq!(exchanges.iter().map(|exchange| exchange.n).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(exchanges[2].related[0].n, 1);
+}
+
+#[tokio::test]
+async fn what_is_held_back_when_it_must_stop_is_written_down_and_answered() {
+    let manner = Manner { delay: "1h".parse().unwrap(), ..Manner::default() };
+    let mut stand = stand(Options { manner, ..Options::default() }).await;
+    let stop = stand.stop.take().unwrap();
+    // The request is on its way before the stop: its connection is accepted first.
+    let mut stream = TcpStream::connect(&stand.address).await.unwrap();
+    let request = format!(
+        "POST /cdr HTTP/1.1\r\nHost: h\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+        CDR.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    // The 100 says that the request is being read.
+    let mut leave = [0; 25];
+    stream.read_exact(&mut leave).await.unwrap();
+    stream.write_all(CDR.as_bytes()).await.unwrap();
+    stop.send(Stop::Interrupt).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let (summary, exchanges) = stand.end().await;
+    assert_eq!((summary.exchanges, exchanges.len(), summary.exit), (1, 1, Exit::Success));
+}
+
+#[tokio::test]
+async fn a_nuisance_gets_a_bounded_number_of_remarks() {
+    let stand = stand(Options { count: Some(1), ..Options::default() }).await;
+    let names: Vec<_> = (0..5_000).map(|n| format!(",\"x{n}\":0")).collect();
+    let body = format!("{}{}}}", CDR.trim_end().trim_end_matches('}'), names.concat());
+    assert!(stand.post(&body).await.starts_with("HTTP/1.1 200 "));
+    let (_, exchanges) = stand.end().await;
+    let remarks = &exchanges[0].verdict.remarks;
+    assert_eq!((remarks.len(), remarks[100].text.as_it_came()), (101, "and 4900 remarks more"));
+}

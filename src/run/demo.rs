@@ -7,7 +7,7 @@ use tokio::sync::{Notify, oneshot};
 use super::receive::bind;
 use super::signals::Signals;
 use super::transmit::{Carrier, prepare};
-use super::{after_output, could_not_start, output, stop};
+use super::{after_output, could_not_start, end, output, stop};
 use crate::cli::send::SendOptions;
 use crate::clock::Clock;
 use crate::error::{Error, Exit, Stop};
@@ -57,7 +57,10 @@ async fn meet((listener, plan, carrier, clock): Both, show: Show, records: bool)
                 ready.notify_one();
             }
             let superfluous = !records && matches!(event, listen::event::Event::Finished(_));
-            superfluous || board.pin(Notice::Received(event))
+            if !superfluous {
+                board.pin(Notice::Received(event));
+            }
+            true
         };
         let stop = async {
             // Either way the sender needs no receiver any more.
@@ -70,10 +73,8 @@ async fn meet((listener, plan, carrier, clock): Both, show: Show, records: bool)
     let run = async {
         // In this order a reader understands it.
         ready.notified().await;
-        let summary = send::run(&plan, &carrier, clock, stopping, move |event| {
-            board.pin_patiently(Notice::Sent(event));
-        })
-        .await;
+        let tell = |event| board.pin(Notice::Sent(event));
+        let summary = send::run(&plan, &carrier, clock, stopping, tell, || board.room()).await;
         drop(done);
         let well_received = receiver.await.is_ok_and(|summary| summary.exit == Exit::Success);
         if well_received { summary.exit } else { Exit::Failed }
@@ -82,11 +83,10 @@ async fn meet((listener, plan, carrier, clock): Both, show: Show, records: bool)
         exit = run => exit,
         at_once = signals.second() => return at_once.exit(),
     };
-    match reader.finish(None) {
-        Some(mut show) => {
-            show.remark("next, your own handler: telecmi-cdr send --url http://localhost:5000/webhook/cdr");
-            after_output(exit, &fate, &mut show)
-        }
-        None => exit,
-    }
+    drop(board);
+    end(exit, reader, signals, false, |show| {
+        show.remark("next, your own handler: telecmi-cdr send --url http://localhost:5000/webhook/cdr");
+        after_output(exit, &fate, show)
+    })
+    .await
 }

@@ -11,9 +11,11 @@ mod transmit;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::time::Duration;
 
 use crate::cli::{self, Invocation};
 use crate::error::{Error, Exit, Stop};
+use crate::show::board::Reader;
 use crate::show::outlet::Fate;
 use crate::show::theme::Theme;
 use crate::show::{self, Show, Voice, catalogue};
@@ -81,6 +83,32 @@ async fn stop(mut signals: Signals, mut fate: watch::Receiver<Fate>) -> Stop {
 async fn gone(fate: &mut watch::Receiver<Fate>) {
     if fate.wait_for(|fate| *fate != Fate::Open).await.is_err() {
         std::future::pending::<()>().await;
+    }
+}
+
+/// How long the last lines may take to be read once somebody wants the program to end.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// Ends a run whose events may not all have been shown: waits for that, but not longer than somebody who has asked for
+/// the end will; `last` says the very last words. A `bounded` end does not wait for ever in any case.
+async fn end(
+    exit: Exit,
+    reader: Reader,
+    mut signals: Signals,
+    bounded: bool,
+    last: impl FnOnce(&mut Show) -> Exit,
+) -> Exit {
+    let mut asked = signals.clone();
+    let out_of_patience = async {
+        if !bounded {
+            asked.first().await;
+        }
+        tokio::time::sleep(LAST_LINES).await;
+    };
+    tokio::select! {
+        show = reader.finish() => show.map_or(exit, |mut show| last(&mut show)),
+        at_once = signals.second() => at_once.exit(),
+        () = out_of_patience => exit,
     }
 }
 

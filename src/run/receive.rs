@@ -1,20 +1,16 @@
 //! `listen`: binds, introduces the listener to its board, and waits for its end.
 
-use std::time::Duration;
-
 use tokio::net::TcpListener;
 
 use super::signals::Signals;
-use super::{after_output, could_not_start, stop};
+use super::{after_output, could_not_start, end, stop};
 use crate::cli::listen::ListenOptions;
 use crate::clock::Clock;
 use crate::error::{Error, Exit};
 use crate::listen;
+use crate::listen::event::Event;
 use crate::show::Show;
 use crate::show::board::{Board, Notice};
-
-/// How long the last lines may take to be read: a listener's end is bounded, whoever does not read.
-const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// Runs a listener.
 pub async fn run(options: ListenOptions) -> Exit {
@@ -30,16 +26,21 @@ pub async fn run(options: ListenOptions) -> Exit {
     let fate = show.fate();
     let (board, reader) = Board::new(show);
     let stopping = stop(signals.clone(), fate.clone());
-    let tell = move |event| board.pin(Notice::Received(event));
+    let tell = move |event| {
+        if matches!(event, Event::Exchange(_)) {
+            return board.pin_if_room(Notice::Received(event));
+        }
+        // There are few of these, and the summary is the last word.
+        board.pin(Notice::Received(event));
+        true
+    };
     let run = listen::run(options.options, listener, Clock::start(), stopping, tell);
     let summary = tokio::select! {
         summary = run => summary,
         at_once = signals.second() => return at_once.exit(),
     };
-    match reader.finish(Some(LAST_LINES)) {
-        Some(mut show) => after_output(summary.exit, &fate, &mut show),
-        None => summary.exit,
-    }
+    // A listener's end is bounded, whoever does not read.
+    end(summary.exit, reader, signals, true, |show| after_output(summary.exit, &fate, show)).await
 }
 
 /// Binds the address; the error names it.

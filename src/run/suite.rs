@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use super::signals::Signals;
 use super::transmit::{announce, headers, trusting};
-use super::{after_output, could_not_start, output, stop};
+use super::{after_output, could_not_start, end, output, stop};
 use crate::cdr::account::Account;
 use crate::cli::suite::SuiteRun;
 use crate::clock::Clock;
@@ -34,19 +34,24 @@ pub async fn run(wanted: SuiteRun) -> Exit {
     let fate = show.fate();
     let (board, reader) = Board::new(show);
     let stopping = stop(signals.clone(), fate.clone());
-    let tell = move |event| board.pin_patiently(Notice::Suite(event));
+    // A case is asked only when the one before was told, and there are few of them: there is always room.
+    let tell = move |event| board.pin(Notice::Suite(event));
     let run = suite::run(&options, &wanted.destination, &client, Clock::start(), stopping, tell);
     let done = tokio::select! {
         done = run => done,
         at_once = signals.second() => return at_once.exit(),
     };
-    let show = reader.finish(None);
-    let Some(mut show) = show else { return done.map_or(Exit::Usage, |summary| summary.exit) };
-    let written = done.and_then(|summary| write(&wanted, report, &summary).map(|()| summary.exit));
-    match written {
-        Ok(exit) => after_output(exit, &fate, &mut show),
-        Err(error) => could_not_start(&mut show, &error),
-    }
+    let exit = done.as_ref().map_or(Exit::Usage, |summary| summary.exit);
+    let written = done.as_ref().map_or(Ok(()), |summary| write(&wanted, report, summary));
+    end(exit, reader, signals, false, |show| match (&done, written) {
+        (Err(error), _) => could_not_start(show, error),
+        (Ok(_), Err(error)) => {
+            show.error(&error);
+            Exit::Failed
+        }
+        (Ok(_), Ok(())) => after_output(exit, &fate, show),
+    })
+    .await
 }
 
 /// The options of the suite, and how requests are carried.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::signals::Signals;
-use super::{after_output, could_not_start, output, stop};
+use super::{after_output, could_not_start, end, output, stop};
 use crate::cdr::account::Account;
 use crate::cdr::story::Setting;
 use crate::cli::send::{Print, SendOptions, Source};
@@ -25,7 +25,7 @@ use rand::RngExt as _;
 
 /// More than so many deliveries a second, or in all, go to another machine only if that was said to be meant.
 const MOST_PER_SECOND: f64 = 100.0;
-const MOST_DELIVERIES: u64 = 10_000;
+const MOST_DELIVERIES: f64 = 10_000.0;
 
 /// The largest input file.
 const LARGEST_FILE: u64 = 64 * 1024 * 1024;
@@ -41,10 +41,12 @@ pub async fn run(options: SendOptions) -> Exit {
         return Exit::Usage;
     };
     let clock = Clock::start();
-    let prepared = prepare(&options, &destination, clock, &mut show)
-        .and_then(|plan| Ok((plan, allowed(&options, &destination)?)));
-    let (plan, ()) = match prepared {
-        Ok(prepared) => prepared,
+    let prepared = prepare(&options, &destination, clock, &mut show).and_then(|mut plan| {
+        allow(&mut plan, &options, &destination, &mut show)?;
+        Ok(plan)
+    });
+    let plan = match prepared {
+        Ok(plan) => plan,
         Err(error) => return could_not_start(&mut show, &error),
     };
     match options.print {
@@ -61,16 +63,14 @@ async fn deliver(plan: &Plan, carrier: &Carrier, clock: Clock, show: Show) -> Ex
     let fate = show.fate();
     let (board, reader) = Board::new(show);
     let stopping = stop(signals.clone(), fate.clone());
-    let run =
-        send::run(plan, carrier, clock, stopping, move |event| board.pin_patiently(Notice::Sent(event)));
+    let tell = |event| board.pin(Notice::Sent(event));
+    let run = send::run(plan, carrier, clock, stopping, tell, || board.room());
     let summary = tokio::select! {
         summary = run => summary,
         at_once = signals.second() => return at_once.exit(),
     };
-    match reader.finish(None) {
-        Some(mut show) => after_output(summary.exit, &fate, &mut show),
-        None => summary.exit,
-    }
+    drop(board);
+    end(summary.exit, reader, signals, false, |show| after_output(summary.exit, &fate, show)).await
 }
 
 /// Makes the plan: reads the files that were named and settles when the calls start.
@@ -161,7 +161,8 @@ pub fn headers(sources: &[HeaderSource]) -> Result<Vec<Header>, Error> {
                 let text = String::from_utf8_lossy(&read(path)?).into_owned();
                 for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
                     let place = format!("{}:{}", path.display(), index + 1);
-                    headers.push(values::header(line).map_err(|what| Error::Input { place, what })?);
+                    headers
+                        .push(values::header(line).map_err(|what| Error::Usage(format!("{place}: {what}")))?);
                 }
             }
         }
@@ -169,29 +170,39 @@ pub fn headers(sources: &[HeaderSource]) -> Result<Vec<Header>, Error> {
     Ok(headers)
 }
 
-/// Refuses large runs against other machines, unless they are meant.
-fn allowed(options: &SendOptions, destination: &Destination) -> Result<(), Error> {
-    if destination.is_loopback() || options.yes || options.print.is_some() {
+/// Refuses runs that never end, or large ones against other machines that were not said to be meant; paces those that
+/// could become too fast.
+fn allow(
+    plan: &mut Plan,
+    options: &SendOptions,
+    destination: &Destination,
+    show: &mut Show,
+) -> Result<(), Error> {
+    if options.print.is_some() {
+        let endless = plan.rounds.is_none();
+        let what = "what goes in a --duration depends on how fast it goes: to print it, say --count instead";
+        return if endless { Err(Error::Usage(what.to_owned())) } else { Ok(()) };
+    }
+    if destination.is_loopback() || options.yes {
         return Ok(());
     }
-    let choices = match &options.source {
-        Source::Stories(choices) => choices.len() as u64 * 2,
-        Source::File(_) => 1,
+    let rate = plan.rules.rate.unwrap_or(MOST_PER_SECOND);
+    let in_time = |span: Duration| rate * span.as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "a comparison with ten thousand")]
+    let counted = plan.most_deliveries().map(|n| n as f64);
+    let most = match (counted, plan.duration.map(in_time)) {
+        (Some(counted), Some(in_time)) => counted.min(in_time),
+        (counted, in_time) => counted.or(in_time).unwrap_or(f64::INFINITY),
     };
-    let deliveries = options.rounds.map(|rounds| {
-        rounds
-            .saturating_mul(choices)
-            .saturating_mul(options.methods.each().len() as u64)
-            .saturating_mul(options.rules.copies())
-    });
-    let fast = options.rules.rate.is_some_and(|rate| rate > MOST_PER_SECOND);
-    let endless = deliveries.is_none() && options.rules.rate.is_none();
-    if fast || endless || deliveries.is_some_and(|n| n > MOST_DELIVERIES) {
-        let what = format!(
+    if rate > MOST_PER_SECOND || most > MOST_DELIVERIES {
+        return Err(Error::Usage(format!(
             "{} is not this machine, and this is more than 100/s or 10 000 deliveries: --yes says that it is meant",
             destination.place()
-        );
-        return Err(Error::Usage(what));
+        )));
+    }
+    if plan.rules.rate.is_none() && most > MOST_PER_SECOND {
+        show.remark("at most 100/s, since this goes to another machine; --yes lifts that");
+        plan.rules.rate = Some(MOST_PER_SECOND);
     }
     Ok(())
 }
@@ -205,10 +216,10 @@ fn print_plan(plan: &Plan, destination: &Destination, print: Print, mut show: Sh
     'run: for batch in plan.schedule() {
         for parcel in batch.into_iter().flat_map(|step| step.parcels) {
             let line = match print {
-                Print::Json => parcel.cdr.as_ref().map_or_else(
-                    || String::from_utf8_lossy(&parcel.request.body.0).into_owned(),
-                    record::safe_json,
-                ),
+                Print::Json => match &parcel.cdr {
+                    Some(cdr) if parcel.request.body.is_empty() => record::safe_json(cdr),
+                    _ => record::one_line(&parcel.request.body.0),
+                },
                 Print::Curl => {
                     let target = crate::wire::secret::masked_url(&parcel.request.target);
                     export::curl(&parcel.request, &format!("{origin}{target}"))

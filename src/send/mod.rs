@@ -20,6 +20,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 
+use crate::cdr::story::Choice;
 use crate::clock::{Clock, Moment};
 use crate::error::Stop;
 use crate::wire::record::Attempt;
@@ -67,45 +68,46 @@ impl Plan {
     /// How many deliveries there will be, if that can be known beforehand.
     #[must_use]
     pub fn planned(&self) -> Option<u64> {
-        use crate::cdr::story::{Choice, Plan as Story};
-        if self.rules.drop > 0.0 || self.duration.is_some() {
-            return None;
-        }
-        let methods = self.envelope.methods.each().len() as u64;
-        let once: Option<u64> = match &self.content {
-            Content::Stories(choices, _) => choices
-                .iter()
-                .map(|choice| match choice {
-                    Choice::Mixture => None,
-                    Choice::Story(story) => Some(match story.plan {
-                        Story::Click2call(rings) | Story::Softphone(rings) => rings.len() as u64 * methods,
-                        Story::Documented(_) | Story::Legacy => methods,
-                    }),
-                })
-                .sum(),
-            Content::File(items) => Some(
-                items.iter().map(|item| if matches!(item, Item::Captured(_)) { 1 } else { methods }).sum(),
-            ),
+        let mixed = match &self.content {
+            Content::Stories(choices, _) => choices.contains(&Choice::Mixture),
+            Content::File(_) => false,
         };
-        Some(once? * self.rounds? * self.rules.copies())
+        let known = !mixed && self.rules.drop == 0.0 && self.duration.is_none();
+        self.most_deliveries().filter(|_| known)
+    }
+
+    /// How many deliveries there will be at the most, if there is an end to them.
+    #[must_use]
+    pub fn most_deliveries(&self) -> Option<u64> {
+        let methods = self.envelope.methods.each().len() as u64;
+        let once: u64 = match &self.content {
+            Content::Stories(choices, _) => choices.iter().map(|choice| choice.most_cdrs() * methods).sum(),
+            Content::File(items) => {
+                items.iter().map(|item| if matches!(item, Item::Captured(_)) { 1 } else { methods }).sum()
+            }
+        };
+        once.checked_mul(self.rounds?)?.checked_mul(self.rules.copies())
     }
 }
 
 /// Runs a plan: carries everything, tells each delivery as it is done, and gives the summary.
 ///
-/// When `stop` resolves nothing new leaves, and what is under way is finished.
+/// When `stop` resolves nothing new leaves, and what is under way is finished. Nothing leaves either while there is no
+/// `room` to tell of it, so that output that nobody reads costs no memory.
 pub async fn run<C: Carry>(
     plan: &Plan,
     carrier: &C,
     clock: Clock,
     stop: impl Future<Output = Stop>,
     tell: impl FnMut(Event),
+    room: impl AsyncFn(),
 ) -> Summary {
     let (stopping, stopped) = watch::channel(false);
     let desk = Desk {
         plan,
         courier: Courier { carrier, expectation: &plan.expectation, patience: plan.patience, clock, stopped },
         counted: RefCell::new((Tally::default(), tell)),
+        room,
     };
     let planned = plan.planned();
     let started = Started { seed: plan.rules.seed, at: plan.at, url: plan.shown_url.clone(), planned };
@@ -143,13 +145,14 @@ pub async fn run<C: Carry>(
 }
 
 /// Where deliveries come together to be counted and told, on the run's one task.
-struct Desk<'a, C, T> {
+struct Desk<'a, C, T, R> {
     plan: &'a Plan,
     courier: Courier<'a, C>,
     counted: RefCell<(Tally, T)>,
+    room: R,
 }
 
-impl<C: Carry, T: FnMut(Event)> Desk<'_, C, T> {
+impl<C: Carry, T: FnMut(Event), R: AsyncFn()> Desk<'_, C, T, R> {
     fn tell(&self, event: Event) {
         (self.counted.borrow_mut().1)(event);
     }
@@ -196,6 +199,12 @@ impl<C: Carry, T: FnMut(Event)> Desk<'_, C, T> {
 
     /// Waits until a step may leave; false if it never may, because the run was stopped or its time is up.
     async fn wait_for(&self, step: &Step, due: Option<Duration>, began: Duration) -> bool {
+        let mut stopped = self.courier.stopped.clone();
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stopped| *stopped) => return false,
+            () = (self.room)() => {}
+        }
         let until_due = due.map_or(Duration::ZERO, |due| due.saturating_sub(self.courier.clock.elapsed()));
         let wait = step.gap.max(until_due);
         let left = self

@@ -10,7 +10,7 @@ use crate::error::Exit;
 use crate::seed::Seed;
 use crate::wire::FailureKind;
 
-/// How many bars the latency histogram has at most.
+/// How many equal bars the latency histogram has, besides one for what lies beyond them.
 const BARS: usize = 10;
 
 /// What has been counted so far.
@@ -118,7 +118,7 @@ fn spread(histogram: &Histogram<u64>) -> Option<Spread> {
     })
 }
 
-/// Equal steps from zero to the 99th percentile, and one more bar for what lies beyond.
+/// Equal steps from the shortest to the 99th percentile, and one more bar for what lies beyond.
 fn bars(histogram: &Histogram<u64>) -> Vec<Bar> {
     if histogram.is_empty() {
         return Vec::new();

@@ -107,11 +107,18 @@ async fn stopped_after(
 ) -> (Vec<Delivery>, Summary) {
     let mut deliveries = Vec::new();
     let clock = Clock::at(Moment::from_epoch_ms(1_795_338_000_000).unwrap());
-    let summary = run(plan, handler, clock, stop, |event| {
-        if let Event::Delivery(delivery) = event {
-            deliveries.push(*delivery);
-        }
-    })
+    let summary = run(
+        plan,
+        handler,
+        clock,
+        stop,
+        |event| {
+            if let Event::Delivery(delivery) = event {
+                deliveries.push(*delivery);
+            }
+        },
+        async || {},
+    )
     .await;
     (deliveries, summary)
 }

@@ -1,10 +1,14 @@
 //! The board between a mode and its show: events are pinned to it, and a thread of its own shows them in order, so
-//! that a terminal or pipe that nobody reads slows no request. It is bounded in memory.
+//! that a terminal or pipe that nobody reads never holds up the mode's own thread.
+//!
+//! What strangers cause is pinned only while there is room, and lost beyond that. What we cause ourselves is always
+//! pinned: whoever causes it asks for [`Board::room`] first.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
 
 use super::Show;
 use crate::{listen, send};
@@ -20,45 +24,52 @@ pub enum Notice {
     Suite(send::suite::event::Event),
 }
 
-/// As much as may wait to be shown, in bytes.
+/// As much as may wait to be shown, in bytes of memory.
 const MOST_WAITING: usize = 64 * 1024 * 1024;
 
-/// How many notices may wait.
-const MOST_NOTICES: usize = 8 * 1024;
-
 /// What a notice costs besides the body it carries: its other fields, roughly.
-const COST_OF_A_NOTICE: usize = 2 * 1024;
+const COST_OF_A_NOTICE: usize = 4 * 1024;
+
+/// What a byte of body costs: it is kept as it came, once more as fields, and quoted in remarks.
+const COST_OF_A_BYTE: usize = 4;
 
 /// Where events are pinned. Clones pin to the same board.
 #[derive(Debug, Clone)]
 pub struct Board {
-    notices: mpsc::SyncSender<Notice>,
-    waiting: Arc<AtomicUsize>,
+    notices: mpsc::Sender<Notice>,
+    waiting: Arc<Waiting>,
+}
+
+/// What waits to be shown.
+#[derive(Debug, Default)]
+struct Waiting {
+    bytes: AtomicUsize,
+    less: Notify,
 }
 
 /// The thread that shows what is pinned to a board.
-#[derive(Debug)]
 pub struct Reader {
-    done: mpsc::Receiver<Show>,
+    done: oneshot::Receiver<Show>,
 }
 
 impl Board {
     /// A board and the thread that reads it.
     #[must_use]
     pub fn new(mut show: Show) -> (Self, Reader) {
-        let (notices, pinned) = mpsc::sync_channel(MOST_NOTICES);
-        let (finished, done) = mpsc::sync_channel(1);
-        let waiting = Arc::new(AtomicUsize::new(0));
+        let (notices, pinned) = mpsc::channel();
+        let (finished, done) = oneshot::channel();
+        let waiting = Arc::new(Waiting::default());
         let board = Self { notices, waiting: Arc::clone(&waiting) };
         thread::spawn(move || {
             let mut next = pinned.recv().ok();
             while let Some(notice) = next {
-                waiting.fetch_sub(cost(&notice), Ordering::Relaxed);
                 match &notice {
                     Notice::Received(event) => show.received(event),
                     Notice::Sent(event) => show.sent(event),
                     Notice::Suite(event) => show.suite(event),
                 }
+                waiting.bytes.fetch_sub(cost(&notice), Ordering::Relaxed);
+                waiting.less.notify_waiters();
                 // Many at once are written together, the last one at once: a person sees an event when it happens.
                 next = pinned.try_recv().ok().or_else(|| {
                     show.flush();
@@ -74,34 +85,38 @@ impl Board {
 
     /// Pins a notice if there is room; false if there is none, and it is lost.
     #[must_use]
-    pub fn pin(&self, notice: Notice) -> bool {
-        let cost = cost(&notice);
-        if self.waiting.fetch_add(cost, Ordering::Relaxed) > MOST_WAITING
-            || self.notices.try_send(notice).is_err()
-        {
-            self.waiting.fetch_sub(cost, Ordering::Relaxed);
-            return false;
+    pub fn pin_if_room(&self, notice: Notice) -> bool {
+        let room = self.waiting.bytes.load(Ordering::Relaxed) <= MOST_WAITING;
+        if room {
+            self.pin(notice);
         }
-        true
+        room
     }
 
-    /// Pins a notice, waiting for room if there is none.
-    pub fn pin_patiently(&self, notice: Notice) {
-        self.waiting.fetch_add(cost(&notice), Ordering::Relaxed);
+    /// Pins a notice in any case.
+    pub fn pin(&self, notice: Notice) {
+        self.waiting.bytes.fetch_add(cost(&notice), Ordering::Relaxed);
         // The reader ends only when every board is gone.
         let _ = self.notices.send(notice);
+    }
+
+    /// Waits until there is room.
+    pub async fn room(&self) {
+        loop {
+            let less = self.waiting.less.notified();
+            if self.waiting.bytes.load(Ordering::Relaxed) <= MOST_WAITING {
+                return;
+            }
+            less.await;
+        }
     }
 }
 
 impl Reader {
-    /// Waits until everything pinned has been shown, and gives the show back; after `patience` it gives up, because
-    /// whoever should read it does not.
-    #[must_use]
-    pub fn finish(self, patience: Option<Duration>) -> Option<Show> {
-        match patience {
-            Some(patience) => self.done.recv_timeout(patience).ok(),
-            None => self.done.recv().ok(),
-        }
+    /// Waits until everything pinned has been shown, and gives the show back. That may take for ever, if nobody reads
+    /// what is shown.
+    pub async fn finish(self) -> Option<Show> {
+        self.done.await.ok()
     }
 }
 
@@ -116,5 +131,5 @@ fn cost(notice: &Notice) -> usize {
             .sum(),
         _ => 0,
     };
-    body + COST_OF_A_NOTICE
+    body * COST_OF_A_BYTE + COST_OF_A_NOTICE
 }

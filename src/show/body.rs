@@ -42,7 +42,7 @@ fn json_lines(text: &str, tokens: &[Token], theme: &Theme) -> Vec<String> {
         }
         let Some(line) = lines.last_mut() else { break };
         match token.kind {
-            Kind::Key => theme.paint_into(line, Role::Name, &clean(raw)),
+            Kind::Key => theme.paint_into(line, Role::Name, &bounded(raw)),
             Kind::String => theme.paint_into(line, Role::Text, &bounded(raw)),
             Kind::Number => theme.paint_into(line, Role::Number, &bounded(raw)),
             Kind::Word => theme.paint_into(line, Role::Word, raw),

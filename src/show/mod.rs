@@ -21,6 +21,7 @@ use std::io::{IsTerminal as _, Write};
 use tokio::sync::watch;
 
 use crate::error::Error;
+use crate::untrusted::clean;
 use crate::wire::record;
 use crate::{listen, send};
 use outlet::{Fate, Outlet};
@@ -122,15 +123,21 @@ impl Show {
     /// Warns, quiet or not.
     pub fn warn(&mut self, text: &str) {
         let label = self.err_theme.paint(Role::Odd, "warning:");
-        self.err.write(format!("{label} {text}\n").as_bytes());
+        self.err.write(format!("{label} {}\n", clean(text)).as_bytes());
     }
 
     /// Says what stopped the run: what, why, and what to do.
     pub fn error(&mut self, error: &Error) {
-        let mut text = format!("{} {error}\n", self.err_theme.paint(Role::Bad, "error:"));
+        // The message may quote what a file holds; the line breaks in it are ours only where it is about usage.
+        let message = match error {
+            Error::Usage(message) => message.clone(),
+            other => clean(&other.to_string()),
+        };
+        let mut text = format!("{} {message}\n", self.err_theme.paint(Role::Bad, "error:"));
         let mut cause = std::error::Error::source(error);
         while let Some(source) = cause {
-            let _ = writeln!(text, "  {} {source}", self.err_theme.paint(Role::Bad, "caused by:"));
+            let source_text = clean(&source.to_string());
+            let _ = writeln!(text, "  {} {source_text}", self.err_theme.paint(Role::Bad, "caused by:"));
             cause = source.source();
         }
         if let Some(hint) = error.hint() {

@@ -71,7 +71,7 @@ fn head(exchange: &Exchange, theme: &Theme) -> String {
         theme.paint(Role::Faint, &exchange.received_at.time_of_day()),
         theme.paint(Role::Strong, &format!("#{}", exchange.n)),
         theme.paint(Role::Strong, &clean(&request.method)),
-        clean(&secret::masked_url(path_of(exchange))),
+        clean(&beginning(&secret::masked_url(path_of(exchange)), 200)),
         theme.paint(Role::Faint, &format!("· {took}")),
     )
 }
@@ -108,9 +108,9 @@ fn meaning(exchange: &Exchange, theme: &Theme) -> Vec<String> {
     if verdict.kind.is_cdr() {
         let caller = word(cdr, "virtual_number").map(|number| format!("caller ID {}", clean(&number)));
         lines.extend(joined(&[agent(cdr), caller]));
-        let customer = word(cdr, "to").map(|to| format!("to {}", clean(&to)));
+        let rang = word(cdr, "to").map(|to| format!("rang {}", clean(&to)));
         let answered = word(cdr, "answeredsec").map(|seconds| format!("answered for {} s", clean(&seconds)));
-        lines.extend(joined(&[customer, answered, Some(origin(cdr).to_owned())]));
+        lines.extend(joined(&[rang, answered, Some(origin(cdr).to_owned())]));
         lines.extend(joined(&[start(cdr), generation(verdict.generation)]));
     }
     lines
@@ -222,18 +222,31 @@ fn remark_line(remark: &Remark, theme: &Theme) -> String {
     let mark = theme.paint(Role::Odd, "!");
     match &remark.field {
         Some(field) => {
-            format!("{mark} {}: {}", theme.paint(Role::Name, &field.cleaned()), remark.text.cleaned())
+            format!(
+                "{mark} {}: {}",
+                theme.paint(Role::Name, &clean(&beginning(field.as_it_came(), 60))),
+                remark.text.cleaned()
+            )
         }
         None => format!("{mark} {}", remark.text.cleaned()),
     }
 }
 
-/// A field's text: a string without its quotes, a number as its digits.
+/// A field's text: a string without its quotes, a number as its digits. Of a long one the beginning: the whole stands
+/// below, as far as any body is shown.
 fn word(cdr: &Fields, name: &str) -> Option<String> {
     match cdr.get(name)? {
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) => Some(beginning(text, 60)),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
+    }
+}
+
+/// The first so many characters of a text, and a sign that there are more.
+fn beginning(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

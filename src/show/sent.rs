@@ -27,7 +27,7 @@ pub fn delivery(delivery: &Delivery, theme: &Theme, verbose: bool) -> String {
         out,
         "{mark} {} {:<4} {}",
         theme.paint(Role::Strong, &format!("#{}", delivery.n)),
-        delivery.method,
+        clean(&delivery.method),
         what(delivery),
     );
     let Some(last) = delivery.last() else {

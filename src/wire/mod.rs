@@ -82,7 +82,7 @@ impl<'de> Deserialize<'de> for Octets {
 /// that is not UTF-8 becomes `{"base64": …}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// The name; received names are in lower case, since that is how hyper gives them.
+    /// The name, as it was written.
     pub name: String,
     /// The value's bytes.
     pub value: Bytes,

@@ -3,6 +3,7 @@
 //! Each mode's events serialise themselves; this module frames them and makes the line safe for a terminal. The
 //! `exchange` record is also read back, so that what was captured can be sent again byte for byte.
 
+use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
 
@@ -11,14 +12,14 @@ use serde_json::ser::{CompactFormatter, Formatter};
 
 use super::{Failure, Header, Request};
 use crate::clock::Moment;
-use crate::untrusted::disturbs;
+use crate::json;
+use crate::untrusted::{clean, disturbs};
 
 /// The version of the records. Fields may be added within a version, never renamed or retyped.
 pub const VERSION: u8 = 1;
 
-/// One request received, and what became of it. `V` is the verdict: the receiver's own type when written, ignored
-/// when read back for replay.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// One request received, and what became of it. `V` is the receiver's verdict, which this room knows nothing of.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Exchange<V> {
     /// Its number, from one.
     pub n: u64,
@@ -34,16 +35,16 @@ pub struct Exchange<V> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cdr: Option<serde_json::Map<String, serde_json::Value>>,
     /// Which earlier exchanges it belongs to.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub related: Vec<Relation>,
     /// What we answered.
     pub answer: Answer,
-    /// Milliseconds from the head to the answer.
+    /// Milliseconds from the end of the request to the answer.
     pub took_ms: f64,
 }
 
 /// How an exchange relates to an earlier one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Relation {
     /// The earlier exchange's number.
     pub n: u64,
@@ -54,14 +55,11 @@ pub struct Relation {
 }
 
 /// What a receiver answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Answer {
     /// The status, if there was an answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The failure made on purpose, if one was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fault: Option<String>,
 }
 
 /// What came back for one attempt, as a record tells it.
@@ -149,6 +147,30 @@ pub fn safe_json<T: Serialize>(value: &T) -> String {
     String::from_utf8(text).unwrap_or_default()
 }
 
+/// JSON text as it stands, on one line and safe for a terminal: line breaks, which stand only between its tokens, become
+/// spaces, and disturbing characters escapes. Text that is not JSON loses nothing either: its line breaks become visible.
+#[must_use]
+pub fn one_line(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    if json::tokens(bytes).is_err() {
+        return clean(&text);
+    }
+    let mut line = String::with_capacity(text.len());
+    for c in text.trim().chars() {
+        match c {
+            '\n' | '\r' | '\t' => line.push(' '),
+            c if disturbs(c) => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    // Writing to a String cannot fail.
+                    let _ = write!(line, "\\u{unit:04x}");
+                }
+            }
+            c => line.push(c),
+        }
+    }
+    line
+}
+
 /// JSON as compact as serde_json's own, with everything that could disturb a terminal escaped.
 struct Safe;
 
@@ -217,7 +239,7 @@ mod tests {
             verdict: (),
             cdr: None,
             related: Vec::new(),
-            answer: Answer { status: Some(200), fault: None },
+            answer: Answer { status: Some(200) },
             took_ms: 0.25,
         };
         let written = String::from_utf8(line("exchange", &exchange)).unwrap();
@@ -225,6 +247,15 @@ mod tests {
         assert_eq!(captured(r#"{"type":"summary","v":1,"exit":0}"#), Ok(None));
         assert!(captured(r#"{"type":"exchange","v":2}"#).unwrap_err().contains("version 2"));
         assert!(captured("{").is_err());
+    }
+
+    #[test]
+    fn json_is_put_on_one_line_as_it_was_written() {
+        assert_eq!(
+            one_line("{\"a\":1.50,\n \"a\": \"\u{7f}\u{202e}é\"}\n".as_bytes()),
+            "{\"a\":1.50,  \"a\": \"\\u007f\\u202eé\"}"
+        );
+        assert_eq!(one_line(b"a\nb\x1b"), "a\\u{a}b\\u{1b}");
     }
 
     proptest! {

@@ -27,7 +27,7 @@ fn a_post() {
     TIME  #1  POST /webhook/cdr  200 · T
       outgoing missed · leg a (agent) · recv_cancel: rang out
       agent 202 of app 2222223 · caller ID 440000000000
-      to 442000000000 · by click2call
+      rang 442000000000 · by click2call
       call of 2022-04-22 11:49:35 UTC · docs payload
 
       {
@@ -61,7 +61,7 @@ fn a_get() {
     TIME  #1  GET /webhook/cdr  200 · T
       outgoing missed · leg a (agent) · recv_cancel: rang out
       agent 202 of app 2222223 · caller ID 440000000000
-      to 442000000000 · not by click2call
+      rang 442000000000 · not by click2call
       call of 2022-04-22 11:49:35 UTC · docs payload
 
       virtual_number = 440000000000
@@ -90,7 +90,7 @@ fn a_cdr_with_much_to_remark_on() {
     TIME  #1  POST /webhook/cdr  200 · T
       outgoing missed · sent_bye: hung up here
       user 202 · caller ID +440000000000
-      to 442000000000 · by click2call
+      rang 442000000000 · by click2call
       call of 2022-04-22 11:49:35 UTC · docs payload
 
       {
@@ -163,7 +163,7 @@ fn secrets_are_masked() {
     TIME  #1  GET /webhook/cdr  200 · T
       outgoing missed · leg a (agent) · recv_cancel: rang out
       agent 202 of app 2222223 · caller ID 440000000000
-      to 442000000000 · not by click2call
+      rang 442000000000 · not by click2call
       call of 2022-04-22 11:49:35 UTC · docs payload
       from 127.0.0.1:PORT · HTTP/1.1 · 0 bytes
       Host: h

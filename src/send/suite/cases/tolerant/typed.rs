@@ -14,7 +14,7 @@ pub const CASES: &[Case] = &[
     changed(
         "virtual-number-as-number",
         Seen,
-        &[Put("virtual_number", "918012345678")],
+        &[Put("virtual_number", "910000000012")],
         "Live virtual_number is a number; startsWith, strip and slices exist for text only.",
     ),
     changed(
