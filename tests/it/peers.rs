@@ -99,7 +99,7 @@ pub fn post_json(url: &str, body: impl AsRef<[u8]>) -> String {
 }
 
 /// Reads one request whose body is announced by its length.
-fn read_request(stream: &mut TcpStream) {
+pub fn read_request(stream: &mut TcpStream) {
     let _ = stream.set_read_timeout(Some(DEADLINE));
     let mut seen = Vec::new();
     let mut chunk = [0; 4096];

@@ -222,3 +222,46 @@ fn a_full_disk_is_a_failure_with_a_line() {
         );
     }
 }
+
+#[test]
+fn what_has_no_end_is_not_printed() {
+    let ended = program(["send", "--dry-run", "--duration", "1ms"]).run().expect(2);
+    assert!(ended.stderr.contains("say --count instead"), "{}", ended.whole());
+}
+
+/// Nobody reads the output, so it cannot all be shown; Ctrl-C ends the run all the same.
+#[cfg(unix)]
+#[test]
+fn output_that_nobody_reads_does_not_keep_a_sender_alive() {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+    use std::sync::mpsc;
+
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", socket.local_addr().expect("an address"));
+    let (visit, visits) = mpsc::channel();
+    std::thread::spawn(move || {
+        for mut stream in socket.incoming().flatten() {
+            super::peers::read_request(&mut stream);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
+            let _ = visit.send(());
+        }
+    });
+    let mut child = Command::new(env!("CARGO_BIN_EXE_telecmi-cdr"))
+        .args(["send", "--url", &url, "-n", "100000", "--format", "ndjson"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    // A record has more than a thousand bytes: by then the pipe and the program's own buffer are full.
+    for _ in 0..300 {
+        visits.recv_timeout(super::program::DEADLINE).expect("a delivery");
+    }
+    let signal = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(signal.success());
+    let (ended, end) = mpsc::channel();
+    let unread = child.stdout.take();
+    std::thread::spawn(move || ended.send(child.wait()));
+    let status = end.recv_timeout(super::program::DEADLINE).expect("an end in time").expect("a status");
+    assert_eq!(status.code(), Some(130));
+    drop(unread);
+}

@@ -195,11 +195,15 @@ fn much_for_another_machine_must_be_meant() {
         &["--duration", "1h"],
         &["--count", "1000", "--race", "20"],
         &["--count", "5001", "-X", "both"],
+        &["--duration", "10h", "--rate", "100/s"],
     ] {
         let ended = program(["send", "--url", "http://192.0.2.1/"].iter().chain(arguments)).run();
         let said = wrong(ended);
         assert!(said.contains("--yes says that it is meant"), "{arguments:?}: {said}");
     }
+    let lines = "{\"leg\":\"a\"}\n".repeat(10_001);
+    let ended = program(["send", "--url", "http://192.0.2.1/", "--file", "-"]).input(lines).run();
+    assert!(wrong(ended).contains("--yes says that it is meant"));
     // What is only printed goes nowhere.
     program(["send", "--url", "http://192.0.2.1/", "--rate", "200/s", "--dry-run", "--yes"]).run().expect(0);
 }
