@@ -183,6 +183,32 @@ async fn endings_without_an_answer_are_told_apart() {
 }
 
 #[tokio::test]
+async fn half_an_answer_is_none() {
+    let torn = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\ngot";
+    let (there, _seen) = peer(move |mut stream| async move {
+        read_until(&mut stream, b"}").await;
+        stream.write_all(torn).await
+    })
+    .await;
+    let outcome = perform(&there, &RawRequest::verbatim(&request(), &there)).await;
+    let failure = outcome.into_result().unwrap_err();
+    assert_eq!((failure.phase, failure.kind), (Phase::Read, FailureKind::Closed));
+    assert_eq!(failure.text, "the peer closed the connection in the middle of its answer");
+
+    for unending in [&torn[..], b"HTTP/1.1 200 OK\r\n\r\ngot"] {
+        let (there, _seen) = peer(move |mut stream| async move {
+            stream.write_all(unending).await.unwrap();
+            stream.read_u8().await
+        })
+        .await;
+        let outcome = writer(&there, SOON).perform(&RawRequest::silent()).await;
+        let failure = outcome.into_result().unwrap_err();
+        assert_eq!((failure.phase, failure.kind), (Phase::Read, FailureKind::Timeout));
+        assert_eq!(failure.text, "the answer did not come to its end within 300 ms");
+    }
+}
+
+#[tokio::test]
 async fn nobody_there_is_a_failure_before_anything_is_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let there = destination(listener.local_addr().unwrap());
