@@ -266,6 +266,10 @@ impl Carry for Carrier {
     }
 
     async fn race(&self, request: &Request, copies: usize) -> Vec<Raced> {
+        // The raw writer would write anything, line breaks in a captured header too: what the client refuses stays here.
+        if let Err(failure) = self.client.check(request) {
+            return vec![(Err(failure), Duration::ZERO); copies];
+        }
         let raw = RawRequest::verbatim(request, &self.destination);
         let opening = (0..copies).map(|_| self.writer.open());
         let open = futures_util::future::join_all(opening).await;

@@ -117,15 +117,23 @@ impl Client {
     /// fails instead of being sent differently; [`super::raw`] can send it.
     pub async fn carry(&self, request: &Request) -> Result<Response, Failure> {
         let progress = Progress::new(!request.body.is_empty());
-        let outgoing = self
-            .outgoing(request, &progress)
-            .map_err(|text| failure(Phase::Send, FailureKind::Other, text))?;
+        let outgoing = self.prepared(request, &progress)?;
         let exchange = progress.follow(self.exchange(outgoing, &progress));
         match tokio::time::timeout(self.timeout, exchange).await {
             Ok(Ok(response)) => unless_redirect(response),
             Ok(Err(error)) => Err(self.explained(error, &progress)),
             Err(_) => Err(too_slow(progress.phase(), self.timeout, &self.destination)),
         }
+    }
+
+    /// Whether a request can be sent as it is; if not, the failure that [`Self::carry`] would end in.
+    pub fn check(&self, request: &Request) -> Result<(), Failure> {
+        self.prepared(request, &Progress::new(!request.body.is_empty())).map(drop)
+    }
+
+    /// The request in reqwest's terms, or the failure that it cannot be sent as it is.
+    fn prepared(&self, request: &Request, progress: &Progress) -> Result<reqwest::Request, Failure> {
+        self.outgoing(request, progress).map_err(|text| failure(Phase::Send, FailureKind::Other, text))
     }
 
     /// The request in reqwest's terms, or why it cannot be sent as it is.
