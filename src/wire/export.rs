@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Header, Request};
+use super::Request;
 
 /// The request as a `curl` command that sends the same bytes. `url` is the whole address, without secrets that must
 /// not be shown; a secret header's value is left to the reader.
@@ -23,9 +23,9 @@ pub fn curl(request: &Request, url: &str) -> String {
             command.push_str(&quoted(method));
         }
     }
-    for header in &request.headers {
+    for header in super::secret::masked_headers(&request.headers) {
         command.push_str(" -H ");
-        command.push_str(&quoted(&masked(header)));
+        command.push_str(&quoted(&format!("{}: {}", header.name, header.text())));
     }
     if !request.body.is_empty() {
         command.push_str(" --data-binary ");
@@ -34,14 +34,6 @@ pub fn curl(request: &Request, url: &str) -> String {
     command.push(' ');
     command.push_str(&quoted(url));
     command
-}
-
-fn masked(header: &Header) -> String {
-    if super::secret::is_secret_header(&header.name) {
-        format!("{}: ***", header.name)
-    } else {
-        format!("{}: {}", header.name, header.text())
-    }
 }
 
 /// Quotes an argument for any POSIX shell; text that would disturb a terminal is written by `printf`.
@@ -83,6 +75,7 @@ fn octal(bytes: &[u8], format: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Header;
     use super::*;
 
     #[test]

@@ -147,6 +147,7 @@ fn secrets_are_in_no_output() {
     for url in [
         nobody(),
         stub(answer("200 OK", "set-cookie: hush\r\n", "")),
+        stub(answer("201 Created", "location: /x?token=hush\r\n", "")),
         stub(answer("302 Found", "location: http://me:hush@h/?token=hush\r\n", "")),
         silent_stub(),
     ] {
