@@ -71,8 +71,8 @@ pub(super) struct SendArgs {
     #[arg(long, value_name = "ENCODING", default_value = "flat", help_heading = "Target")]
     get_encoding: GetEncoding,
     /// Header to add, 'Name: value', or @FILE with one a line; repeatable
-    #[arg(short = 'H', long, value_name = "HEADER", value_parser = values::header_source, help_heading = "Target")]
-    header: Vec<HeaderSource>,
+    #[arg(short = 'H', long, value_name = "HEADER", help_heading = "Target")]
+    header: Vec<String>,
     /// Accept any TLS certificate
     #[arg(short = 'k', long, help_heading = "Target")]
     insecure: bool,
@@ -248,6 +248,7 @@ impl SendArgs {
         let print = self.print.or(self.dry_run.then_some(Print::Json));
         let seed = self.seed.unwrap_or_else(Seed::fresh);
         let options = SendOptions {
+            headers: self.headers()?,
             destination: self.destination(said("url"), print.is_some())?,
             source: self.source(),
             methods: self.methods(said("method"))?,
@@ -268,7 +269,6 @@ impl SendArgs {
                 body: self.expect_body,
                 max_latency: self.max_latency,
             },
-            headers: self.header,
             cacert: self.cacert,
             at: self.at,
             duration: self.duration,
@@ -292,6 +292,7 @@ impl SendArgs {
             return Err("--suite needs the handler's address: --url".to_owned());
         };
         Ok(Invocation::Suite(Box::new(SuiteRun {
+            headers: self.headers()?,
             destination,
             methods,
             client: self.client(),
@@ -299,7 +300,6 @@ impl SendArgs {
             only: self.suite.only,
             skip: self.suite.skip,
             junit: self.suite.junit,
-            headers: self.header,
             cacert: self.cacert,
             seed: self.seed.unwrap_or_else(Seed::fresh),
             at: self.at,
@@ -327,6 +327,12 @@ impl SendArgs {
                  `telecmi-cdr listen` answers at {LISTENER}, and --demo needs no address"
             )),
         }
+    }
+
+    /// Read here and not by clap, which would quote a value that it refuses, secret or not.
+    fn headers(&self) -> Result<Vec<HeaderSource>, String> {
+        let read = |text: &String| values::header_source(text).map_err(|what| format!("--header: {what}"));
+        self.header.iter().map(read).collect()
     }
 
     fn source(&self) -> Source {
