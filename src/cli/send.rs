@@ -234,8 +234,9 @@ impl SendArgs {
         if self.suite.list_cases {
             return Ok(Invocation::ListCases(self.common.voice()));
         }
+        // By the environment as well as on the command line.
+        let method_was_said = matches.value_source("method") != Some(ValueSource::DefaultValue);
         if self.suite.suite {
-            let method_was_said = matches.value_source("method") != Some(ValueSource::DefaultValue);
             return self.suite_run(method_was_said, arguments);
         }
         if self.race > 1 && self.retry > 0 {
@@ -244,14 +245,14 @@ impl SendArgs {
                     .to_owned(),
             );
         }
-        let said = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let url_was_said = matches.value_source("url") == Some(ValueSource::CommandLine);
         let print = self.print.or(self.dry_run.then_some(Print::Json));
         let seed = self.seed.unwrap_or_else(Seed::fresh);
         let options = SendOptions {
             headers: self.headers()?,
-            destination: self.destination(said("url"), print.is_some())?,
+            destination: self.destination(url_was_said, print.is_some())?,
             source: self.source(),
-            methods: self.methods(said("method"))?,
+            methods: self.methods(method_was_said)?,
             encoding: self.get_encoding.into(),
             client: self.client(),
             account: self.account(),
