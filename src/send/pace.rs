@@ -183,7 +183,7 @@ impl<I: Iterator<Item = Call>> Schedule<I> {
             let mut chance = self.rules.seed.chance(Purpose::Late, self.windows);
             for step in &mut steps {
                 let held = most.mul_f64(chance.random_range(0.0..=1.0));
-                step.due = step.due.map(|due| due + held);
+                step.due = step.due.map(|due| due.saturating_add(held));
             }
             steps.sort_by_key(|step| step.due);
         }
