@@ -158,7 +158,7 @@ pub fn humane(span: Duration) -> String {
     } else if seconds < 59.995 {
         format!("{seconds:.2} s")
     } else {
-        let whole = span.as_secs();
+        let whole = span.saturating_add(Duration::from_millis(500)).as_secs();
         format!("{} m {:02} s", whole / 60, whole % 60)
     }
 }
@@ -241,6 +241,9 @@ mod tests {
             (Duration::from_micros(1_234), "1.2 ms"),
             (Duration::from_millis(340), "340 ms"),
             (Duration::from_millis(2_500), "2.50 s"),
+            (Duration::from_millis(59_994), "59.99 s"),
+            (Duration::from_millis(59_996), "1 m 00 s"),
+            (Duration::from_millis(119_700), "2 m 00 s"),
             (Duration::from_secs(185), "3 m 05 s"),
         ] {
             assert_eq!(humane(span), text);
