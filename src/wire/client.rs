@@ -48,8 +48,6 @@ pub struct ClientOptions {
     pub cacert_pem: Option<Vec<u8>>,
     /// Whether to use connections again.
     pub keep_alive: bool,
-    /// The `User-Agent` of requests that have none of their own.
-    pub user_agent: String,
 }
 
 impl Default for ClientOptions {
@@ -60,7 +58,6 @@ impl Default for ClientOptions {
             insecure: false,
             cacert_pem: None,
             keep_alive: false,
-            user_agent: USER_AGENT.to_owned(),
         }
     }
 }
@@ -85,8 +82,6 @@ impl Client {
         let proxy_speaks_tls = proxy.as_ref().is_some_and(|proxy| proxy.starts_with("https:"));
         let tls =
             if destination.is_tls() || proxy_speaks_tls { trust::tls(options)? } else { trust::no_tls()? };
-        let user_agent = HeaderValue::from_str(&options.user_agent)
-            .map_err(|_| Error::Usage("the User-Agent is no valid header value".to_owned()))?;
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())
@@ -94,7 +89,7 @@ impl Client {
             .referer(false)
             .http1_only()
             .tcp_nodelay(true)
-            .user_agent(user_agent)
+            .user_agent(USER_AGENT)
             .connect_timeout(options.connect_timeout)
             .dns_resolver(Arc::new(lookup::Lookup))
             .connector_layer(MapFutureLayer::new(progress::connecting))

@@ -65,14 +65,6 @@ fn scripts_send_what_they_promise() {
             (length(7) + "{\"a\":1}").replace("HTTP/1.1", "HTTP/1.0").replace("Host: cdr.test\n", ""),
         ),
         (RawRequest::pipelined(&request(), &there, 2), (length(7) + "{\"a\":1}").repeat(2)),
-        (
-            RawRequest::with_content_type(&request(), &there, Some("text/csv")),
-            length(7).replace("application/json", "text/csv") + "{\"a\":1}",
-        ),
-        (
-            RawRequest::with_content_type(&request(), &there, None),
-            length(7).replace("Content-Type: application/json\n", "") + "{\"a\":1}",
-        ),
     ] {
         assert_eq!(script(&raw), expected);
     }
