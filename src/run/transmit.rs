@@ -230,10 +230,15 @@ pub fn trusting(client: &ClientOptions, cacert: Option<&Path>) -> Result<ClientO
     Ok(ClientOptions { cacert_pem: cacert.map(read).transpose()?, ..client.clone() })
 }
 
-/// Says which proxy is used, and that certificates are not checked.
+/// Says of a suite which proxy is used and by which cases, and that certificates are not checked.
 pub fn announce(client: &ClientOptions, destination: &Destination, show: &mut Show) {
+    announce_with("; races and broken requests go to the handler directly", client, destination, show);
+}
+
+/// Says which proxy is used, with something to add to that, and that certificates are not checked.
+fn announce_with(addition: &str, client: &ClientOptions, destination: &Destination, show: &mut Show) {
     if let Some(proxy) = proxy_in_use(destination) {
-        show.talk(&format!("through the proxy {proxy}, as the environment says\n"));
+        show.talk(&format!("through the proxy {proxy}, as the environment says{addition}\n"));
     }
     if client.insecure && destination.is_tls() {
         show.warn("--insecure: any certificate is accepted");
@@ -250,8 +255,18 @@ pub struct Carrier {
 impl Carrier {
     /// A carrier to one destination; says which proxy is used, and that certificates are not checked.
     pub fn new(options: &SendOptions, destination: &Destination, show: &mut Show) -> Result<Self, Error> {
+        if options.rules.race > 1
+            && let Some(proxy) = proxy_in_use(destination)
+        {
+            let what = format!(
+                "--race connects to {} directly, and the environment wants the proxy {proxy} used: \
+                 name the host in NO_PROXY, or leave out --race",
+                destination.place()
+            );
+            return Err(Error::Usage(what));
+        }
         let client_options = trusting(&options.client, options.cacert.as_deref())?;
-        announce(&client_options, destination, show);
+        announce_with("", &client_options, destination, show);
         Ok(Self {
             client: Client::new(destination, &client_options)?,
             writer: Writer::new(destination, &client_options)?,
