@@ -158,10 +158,13 @@ pub fn humane(span: Duration) -> String {
     } else if seconds < 59.995 {
         format!("{seconds:.2} s")
     } else {
-        let whole = span.as_secs();
+        let whole = span.saturating_add(Duration::from_millis(500)).as_secs();
         format!("{} m {:02} s", whole / 60, whole % 60)
     }
 }
+
+/// The longest duration that can be asked for. Nobody means more, and points in time can bear this much.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Reads a duration with units: `500ms`, `2s`, `1m30s`, `1.5h`.
 ///
@@ -193,7 +196,10 @@ pub fn read_duration(text: &str) -> Result<Duration, String> {
             };
         rest = next;
     }
-    Duration::try_from_secs_f64(total).map_err(|_| "too long".to_owned())
+    Duration::try_from_secs_f64(total)
+        .ok()
+        .filter(|span| *span <= LONGEST)
+        .ok_or_else(|| "longer than a year, which is 8760h".to_owned())
 }
 
 #[cfg(test)]
@@ -207,6 +213,14 @@ mod tests {
         assert_eq!(read_duration("0"), Ok(Duration::ZERO));
         for wrong in ["5", "", "s", "5x", "-1s", "1s2", "..s"] {
             assert!(read_duration(wrong).is_err(), "{wrong:?} was read");
+        }
+    }
+
+    #[test]
+    fn durations_are_a_year_at_most() {
+        assert_eq!(read_duration("8760h"), Ok(Duration::from_secs(31_536_000)));
+        for long in ["8760h1s", "99999999999999h", "600000000000000000s"] {
+            assert_eq!(read_duration(long), Err("longer than a year, which is 8760h".to_owned()), "{long}");
         }
     }
 
@@ -227,6 +241,9 @@ mod tests {
             (Duration::from_micros(1_234), "1.2 ms"),
             (Duration::from_millis(340), "340 ms"),
             (Duration::from_millis(2_500), "2.50 s"),
+            (Duration::from_millis(59_994), "59.99 s"),
+            (Duration::from_millis(59_996), "1 m 00 s"),
+            (Duration::from_millis(119_700), "2 m 00 s"),
             (Duration::from_secs(185), "3 m 05 s"),
         ] {
             assert_eq!(humane(span), text);

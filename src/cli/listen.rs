@@ -10,7 +10,6 @@ use crate::listen::answer::{Delay, Manner};
 use crate::listen::door::Limits;
 use crate::seed::Seed;
 use crate::show::Voice;
-use crate::wire::Header;
 
 /// Shown below the help of `listen`.
 pub const EXAMPLES: &str = "\
@@ -40,8 +39,8 @@ pub(super) struct ListenArgs {
     #[arg(long, value_name = "TEXT", default_value = "got it", help_heading = "Answer")]
     body: String,
     /// Header of a good answer, 'Name: value'; repeatable
-    #[arg(short = 'H', long, value_name = "HEADER", value_parser = values::header, help_heading = "Answer")]
-    header: Vec<Header>,
+    #[arg(short = 'H', long, value_name = "HEADER", help_heading = "Answer")]
+    header: Vec<String>,
     /// Hold answers back: 500ms, or between two bounds by chance: 100ms..2s
     #[arg(long, value_name = "D|A..B", help_heading = "Answer")]
     delay: Option<Delay>,
@@ -87,12 +86,15 @@ pub struct ListenOptions {
 }
 
 impl ListenArgs {
-    pub(super) fn options(self) -> ListenOptions {
+    pub(super) fn options(self) -> Result<ListenOptions, String> {
         let voice = self.common.voice();
+        // Read here and not by clap, which would quote a value that it refuses, secret or not.
+        let header = |text: &String| values::header(text).map_err(|what| format!("--header: {what}"));
+        let headers = self.header.iter().map(header).collect::<Result<_, _>>()?;
         let manner = Manner {
             status: self.status,
             body: self.body,
-            headers: self.header,
+            headers,
             delay: self.delay.unwrap_or_default(),
             strict: self.strict,
             seed: self.seed.unwrap_or_else(Seed::fresh),
@@ -103,11 +105,11 @@ impl ListenArgs {
             body_timeout: self.body_timeout,
             ..Limits::default()
         };
-        ListenOptions {
+        Ok(ListenOptions {
             port: self.port,
             host: self.host,
             options: Options { manner, count: self.count, timeout: self.timeout, limits },
             voice,
-        }
+        })
     }
 }

@@ -122,7 +122,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     let options = match (cli.mode, matches.subcommand()) {
         (Mode::Send(send), Some((_, matches))) => send.options(matches, &arguments),
         (Mode::Send(_), None) => Err("no mode was given".to_owned()),
-        (Mode::Listen(listen), _) => Ok(Invocation::Listen(Box::new(listen.options()))),
+        (Mode::Listen(listen), _) => listen.options().map(|options| Invocation::Listen(Box::new(options))),
     };
     options.map_err(|text| {
         let mode = matches.subcommand_name().unwrap_or_default();

@@ -71,8 +71,8 @@ pub(super) struct SendArgs {
     #[arg(long, value_name = "ENCODING", default_value = "flat", help_heading = "Target")]
     get_encoding: GetEncoding,
     /// Header to add, 'Name: value', or @FILE with one a line; repeatable
-    #[arg(short = 'H', long, value_name = "HEADER", value_parser = values::header_source, help_heading = "Target")]
-    header: Vec<HeaderSource>,
+    #[arg(short = 'H', long, value_name = "HEADER", help_heading = "Target")]
+    header: Vec<String>,
     /// Accept any TLS certificate
     #[arg(short = 'k', long, help_heading = "Target")]
     insecure: bool,
@@ -234,8 +234,9 @@ impl SendArgs {
         if self.suite.list_cases {
             return Ok(Invocation::ListCases(self.common.voice()));
         }
+        // By the environment as well as on the command line.
+        let method_was_said = matches.value_source("method") != Some(ValueSource::DefaultValue);
         if self.suite.suite {
-            let method_was_said = matches.value_source("method") != Some(ValueSource::DefaultValue);
             return self.suite_run(method_was_said, arguments);
         }
         if self.race > 1 && self.retry > 0 {
@@ -244,13 +245,14 @@ impl SendArgs {
                     .to_owned(),
             );
         }
-        let said = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let url_was_said = matches.value_source("url") == Some(ValueSource::CommandLine);
         let print = self.print.or(self.dry_run.then_some(Print::Json));
         let seed = self.seed.unwrap_or_else(Seed::fresh);
         let options = SendOptions {
-            destination: self.destination(said("url"), print.is_some())?,
+            headers: self.headers()?,
+            destination: self.destination(url_was_said, print.is_some())?,
             source: self.source(),
-            methods: self.methods(said("method"))?,
+            methods: self.methods(method_was_said)?,
             encoding: self.get_encoding.into(),
             client: self.client(),
             account: self.account(),
@@ -268,7 +270,6 @@ impl SendArgs {
                 body: self.expect_body,
                 max_latency: self.max_latency,
             },
-            headers: self.header,
             cacert: self.cacert,
             at: self.at,
             duration: self.duration,
@@ -292,6 +293,7 @@ impl SendArgs {
             return Err("--suite needs the handler's address: --url".to_owned());
         };
         Ok(Invocation::Suite(Box::new(SuiteRun {
+            headers: self.headers()?,
             destination,
             methods,
             client: self.client(),
@@ -299,7 +301,6 @@ impl SendArgs {
             only: self.suite.only,
             skip: self.suite.skip,
             junit: self.suite.junit,
-            headers: self.header,
             cacert: self.cacert,
             seed: self.seed.unwrap_or_else(Seed::fresh),
             at: self.at,
@@ -327,6 +328,12 @@ impl SendArgs {
                  `telecmi-cdr listen` answers at {LISTENER}, and --demo needs no address"
             )),
         }
+    }
+
+    /// Read here and not by clap, which would quote a value that it refuses, secret or not.
+    fn headers(&self) -> Result<Vec<HeaderSource>, String> {
+        let read = |text: &String| values::header_source(text).map_err(|what| format!("--header: {what}"));
+        self.header.iter().map(read).collect()
     }
 
     fn source(&self) -> Source {

@@ -72,14 +72,17 @@ pub fn rate(text: &str) -> Result<f64, String> {
     (rate.is_finite() && rate > 1e-6).then_some(rate).ok_or_else(|| "a rate is more than nothing".to_owned())
 }
 
+/// The slowest a story may be told: a call of a minute takes most of a day.
+const SLOWEST: f64 = 0.001;
+
 /// Reads a speed: a positive number, or `max` for no gaps at all.
 pub fn speed(text: &str) -> Result<Speed, String> {
     if text == "max" {
         return Ok(Speed(None));
     }
     match text.parse::<f64>() {
-        Ok(speed) if speed.is_finite() && speed > 0.0 => Ok(Speed(Some(speed))),
-        _ => Err("expected a positive number (1 is real time) or max".to_owned()),
+        Ok(speed) if speed.is_finite() && speed >= SLOWEST => Ok(Speed(Some(speed))),
+        _ => Err("expected a positive number (1 is real time) or max; 0.001 is the slowest".to_owned()),
     }
 }
 
@@ -148,7 +151,8 @@ mod tests {
         assert!(rate("50").is_err() && rate("0/s").is_err() && rate("-1/s").is_err());
         assert_eq!((share("10%"), share("0.5")), (Ok(0.1), Ok(0.5)));
         assert!(share("2").is_err() && share("x").is_err());
-        assert!(speed("0").is_err() && speed("max") == Ok(Speed(None)));
+        assert!(speed("0").is_err() && speed("1e-300").is_err() && speed("0.001").is_ok());
+        assert!(speed("NaN").is_err() && speed("max") == Ok(Speed(None)));
     }
 
     #[test]

@@ -241,10 +241,15 @@ pub fn trusting(client: &ClientOptions, cacert: Option<&Path>) -> Result<ClientO
     Ok(ClientOptions { cacert_pem: cacert.map(read).transpose()?, ..client.clone() })
 }
 
-/// Says which proxy is used, and that certificates are not checked.
+/// Says of a suite which proxy is used and by which cases, and that certificates are not checked.
 pub fn announce(client: &ClientOptions, destination: &Destination, show: &mut Show) {
+    announce_with("; races and broken requests go to the handler directly", client, destination, show);
+}
+
+/// Says which proxy is used, with something to add to that, and that certificates are not checked.
+fn announce_with(addition: &str, client: &ClientOptions, destination: &Destination, show: &mut Show) {
     if let Some(proxy) = proxy_in_use(destination) {
-        show.talk(&format!("through the proxy {proxy}, as the environment says\n"));
+        show.talk(&format!("through the proxy {proxy}, as the environment says{addition}\n"));
     }
     if client.insecure && destination.is_tls() {
         show.warn("--insecure: any certificate is accepted");
@@ -261,8 +266,18 @@ pub struct Carrier {
 impl Carrier {
     /// A carrier to one destination; says which proxy is used, and that certificates are not checked.
     pub fn new(options: &SendOptions, destination: &Destination, show: &mut Show) -> Result<Self, Error> {
+        if options.rules.race > 1
+            && let Some(proxy) = proxy_in_use(destination)
+        {
+            let what = format!(
+                "--race connects to {} directly, and the environment wants the proxy {proxy} used: \
+                 name the host in NO_PROXY, or leave out --race",
+                destination.place()
+            );
+            return Err(Error::Usage(what));
+        }
         let client_options = trusting(&options.client, options.cacert.as_deref())?;
-        announce(&client_options, destination, show);
+        announce_with("", &client_options, destination, show);
         Ok(Self {
             client: Client::new(destination, &client_options)?,
             writer: Writer::new(destination, &client_options)?,
@@ -277,6 +292,10 @@ impl Carry for Carrier {
     }
 
     async fn race(&self, request: &Request, copies: usize) -> Vec<Raced> {
+        // The raw writer would write anything, line breaks in a captured header too: what the client refuses stays here.
+        if let Err(failure) = self.client.check(request) {
+            return vec![(Err(failure), Duration::ZERO); copies];
+        }
         let raw = RawRequest::verbatim(request, &self.destination);
         let opening = (0..copies).map(|_| self.writer.open());
         let open = futures_util::future::join_all(opening).await;

@@ -11,7 +11,7 @@ use super::pace::Parcel;
 use crate::clock::Clock;
 use crate::seed::{Purpose, Seed};
 use crate::wire::record::{Attempt, ResponseRecord};
-use crate::wire::{self, Failure, FailureKind, Header, Request, Response, secret};
+use crate::wire::{self, Failure, FailureKind, Request, Response, secret};
 
 /// What carries requests. The real one is the HTTP client; tests have their own.
 pub trait Carry {
@@ -141,7 +141,7 @@ fn attempt(at: crate::clock::Moment, latency: Duration, answer: Result<Response,
             status: Some(response.status),
             failure: None,
             response: Some(ResponseRecord {
-                headers: response.headers.into_iter().map(masked).collect(),
+                headers: secret::masked_headers(&response.headers),
                 body: response.body,
                 size: response.size,
                 complete: response.complete,
@@ -149,10 +149,6 @@ fn attempt(at: crate::clock::Moment, latency: Duration, answer: Result<Response,
         },
         Err(failure) => Attempt { at, latency, status: None, failure: Some(failure), response: None },
     }
-}
-
-fn masked(header: Header) -> Header {
-    if secret::is_secret_header(&header.name) { Header::new(header.name, "***") } else { header }
 }
 
 /// Whether trouble of this kind passes, so that another attempt makes sense: no answer at all, or one of the statuses

@@ -16,8 +16,22 @@ use crate::wire::{Header, Octets, Request, record};
 pub struct Holding {
     /// The things to send, in order.
     pub items: Vec<Item>,
-    /// What was skipped, a sentence each.
+    /// What was skipped or is not whole, a sentence each.
     pub warnings: Vec<String>,
+}
+
+impl Holding {
+    /// Takes one thing more. Half a request is sent as it stands, but not without a word.
+    fn add(&mut self, item: Option<Item>, place: &str) {
+        if let Some(Item::Captured(request)) = &item
+            && !request.complete
+        {
+            self.warnings.push(format!(
+                "{place}: the body of this request was not captured whole: only a part is sent"
+            ));
+        }
+        self.items.extend(item);
+    }
 }
 
 /// Reads a file's bytes; `name` stands in errors.
@@ -31,7 +45,8 @@ pub fn read(bytes: &[u8], name: &str) -> Result<Holding, Error> {
     let mut holding = Holding::default();
     match json::document(text.as_bytes()) {
         Ok(document) => {
-            holding.items = document_items(text, &document).map_err(|what| input(name.to_owned(), &what))?;
+            read_document(text, &document, name, &mut holding)
+                .map_err(|what| input(name.to_owned(), &what))?;
         }
         Err(fault) => {
             let first = text.trim_start().lines().next().unwrap_or_default();
@@ -54,18 +69,37 @@ pub fn read(bytes: &[u8], name: &str) -> Result<Holding, Error> {
     Ok(holding)
 }
 
-/// The items of one JSON text.
-fn document_items(text: &str, document: &Document<'_>) -> Result<Vec<Item>, String> {
+/// One JSON text: an object, an array of objects, or a HAR.
+fn read_document(
+    text: &str,
+    document: &Document<'_>,
+    name: &str,
+    holding: &mut Holding,
+) -> Result<(), String> {
     match document {
-        Document::Object(members) if members.iter().any(|member| member.name == "log") => har(text),
-        Document::Object(_) => Ok(object(text)?.into_iter().collect()),
+        Document::Object(members) if members.iter().any(|member| member.name == "log") => {
+            holding.items = har(text)?;
+        }
+        Document::Object(_) => holding.add(object(text)?, name),
         Document::Other("array") => {
             let elements: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| error.to_string())?;
-            let items =
-                elements.iter().map(|element| object(element.get())).collect::<Result<Vec<_>, _>>()?;
-            Ok(items.into_iter().flatten().collect())
+            for (index, element) in elements.iter().enumerate() {
+                let place = format!("element {}", index + 1);
+                let item = element_of(element.get()).map_err(|what| format!("{place}: {what}"))?;
+                holding.add(item, &format!("{name}: {place}"));
+            }
         }
-        Document::Other(what) => Err(format!("expected an object, found {what}")),
+        Document::Other(what) => return Err(format!("expected an object, found {what}")),
+    }
+    Ok(())
+}
+
+/// One element of an array, which must be an object as everything else that is sent.
+fn element_of(text: &str) -> Result<Option<Item>, String> {
+    match json::document(text.as_bytes()) {
+        Ok(Document::Object(_)) => object(text),
+        Ok(Document::Other(what)) => Err(format!("expected an object, found {what}")),
+        Err(fault) => Err(fault.what.to_owned()),
     }
 }
 
@@ -106,7 +140,7 @@ fn read_lines(text: &str, name: &str, holding: &mut Holding) -> Result<(), Error
             Err(fault) => Err(format!("{} in column {}", fault.what, fault.column)),
         };
         match item {
-            Ok(item) => holding.items.extend(item),
+            Ok(item) => holding.add(item, &format!("{name}:{}", index + 1)),
             Err(what) => return Err(Error::Input { place: format!("{name}:{}", index + 1), what }),
         }
     }
@@ -264,9 +298,31 @@ mod tests {
     }
 
     #[test]
+    fn half_a_request_is_sent_with_a_warning() {
+        let exchange = |complete: bool| {
+            format!(
+                r#"{{"type":"exchange","v":1,"request":{{"method":"POST","target":"/","version":"HTTP/1.1","headers":[],"body":{{"text":"{{"}},"size":9,"complete":{complete}}}}}"#
+            )
+        };
+        let (whole, half) = (exchange(true), exchange(false));
+        let warning = "the body of this request was not captured whole: only a part is sent";
+        for (text, place) in [
+            (format!("{whole}\n{half}"), "x:2"),
+            (half.clone(), "x"),
+            (format!("[{whole},{half}]"), "x: element 2"),
+        ] {
+            let holding = read(text.as_bytes(), "x").unwrap();
+            assert_eq!(holding.warnings, [format!("{place}: {warning}")]);
+        }
+        assert_eq!(read(whole.as_bytes(), "x").unwrap().warnings, [""; 0]);
+    }
+
+    #[test]
     fn what_cannot_be_sent_is_refused_with_its_place() {
         insta::assert_snapshot!(refused(" "), @"x: empty");
         insta::assert_snapshot!(refused("7"), @"x: expected an object, found number");
+        insta::assert_snapshot!(refused("[{\"a\":1}, 7]"), @"x: element 2: expected an object, found number");
+        insta::assert_snapshot!(refused("[[]]"), @"x: element 1: expected an object, found array");
         insta::assert_snapshot!(refused("hello"), @"x:1: expected a value in column 1");
         insta::assert_snapshot!(refused("{\"a\":1}\n{bad\n{\"b\":2}"), @"x:2: expected a name in double quotes in column 2");
         insta::assert_snapshot!(refused("\n\n{ a: 'b' "), @"x:2: an object that is not closed");

@@ -84,8 +84,8 @@ impl Rules {
     }
 }
 
-/// How many calls are held at once to be reordered: memory does not grow with the run.
-const WINDOW: usize = 1_000;
+/// About how many deliveries are held at once to be reordered: memory grows neither with the run nor with the copies.
+const WINDOW: u64 = 4_000;
 
 /// The batches of a run.
 pub struct Schedule<I> {
@@ -158,12 +158,20 @@ impl<I: Iterator<Item = Call>> Schedule<I> {
         }
     }
 
-    /// Takes the next window of calls and scatters their steps.
+    /// Takes the calls of the next window and scatters their steps.
     fn fill(&mut self) {
         let mut steps = Vec::new();
-        for _ in 0..WINDOW {
+        // What is dropped counts as well: where nearly everything is, a window must end all the same.
+        let end = self.scheduled + WINDOW;
+        let mut any = false;
+        while self.scheduled < end {
             let Some(call) = self.calls.next() else { break };
+            any = true;
             steps.extend(self.steps(call));
+        }
+        if any && steps.is_empty() {
+            // A window without a delivery is not the end of the run.
+            self.ready.push_back(Batch::new());
         }
         if self.rules.shuffle {
             let dues: Vec<_> = steps.iter().map(|step| step.due).collect();
@@ -175,7 +183,7 @@ impl<I: Iterator<Item = Call>> Schedule<I> {
             let mut chance = self.rules.seed.chance(Purpose::Late, self.windows);
             for step in &mut steps {
                 let held = most.mul_f64(chance.random_range(0.0..=1.0));
-                step.due = step.due.map(|due| due + held);
+                step.due = step.due.map(|due| due.saturating_add(held));
             }
             steps.sort_by_key(|step| step.due);
         }
@@ -274,6 +282,24 @@ mod tests {
         parcels.sort_by(|a, b| (&a.request.target, a.copy).cmp(&(&b.request.target, b.copy)));
         parcels.dedup_by(|a, b| (&a.request.target, a.copy) == (&b.request.target, b.copy));
         assert_eq!(parcels.len(), 10_000);
+    }
+
+    #[test]
+    fn a_window_holds_as_many_deliveries_however_many_copies_there_are() {
+        for (duplicate, race) in [(0, 1), (1_000, 1), (3, 200)] {
+            let rules = Rules { shuffle: true, duplicate, race, ..plain() };
+            let mut schedule = Schedule::new(calls(100_000), rules);
+            schedule.next();
+            let held: usize = schedule.ready.iter().flatten().map(|step| step.parcels.len()).sum();
+            assert!((3_000..7_000).contains(&held), "{held}");
+        }
+    }
+
+    #[test]
+    fn a_window_that_is_dropped_is_not_the_end() {
+        let rules = Rules { shuffle: true, drop: 1.0, ..plain() };
+        let mut schedule = Schedule::new(calls(10_000), rules);
+        assert_eq!((schedule.by_ref().flatten().count(), schedule.dropped()), (0, 20_000));
     }
 
     #[test]

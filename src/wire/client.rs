@@ -48,8 +48,6 @@ pub struct ClientOptions {
     pub cacert_pem: Option<Vec<u8>>,
     /// Whether to use connections again.
     pub keep_alive: bool,
-    /// The `User-Agent` of requests that have none of their own.
-    pub user_agent: String,
 }
 
 impl Default for ClientOptions {
@@ -60,7 +58,6 @@ impl Default for ClientOptions {
             insecure: false,
             cacert_pem: None,
             keep_alive: false,
-            user_agent: USER_AGENT.to_owned(),
         }
     }
 }
@@ -85,8 +82,6 @@ impl Client {
         let proxy_speaks_tls = proxy.as_ref().is_some_and(|proxy| proxy.starts_with("https:"));
         let tls =
             if destination.is_tls() || proxy_speaks_tls { trust::tls(options)? } else { trust::no_tls()? };
-        let user_agent = HeaderValue::from_str(&options.user_agent)
-            .map_err(|_| Error::Usage("the User-Agent is no valid header value".to_owned()))?;
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())
@@ -94,7 +89,7 @@ impl Client {
             .referer(false)
             .http1_only()
             .tcp_nodelay(true)
-            .user_agent(user_agent)
+            .user_agent(USER_AGENT)
             .connect_timeout(options.connect_timeout)
             .dns_resolver(Arc::new(lookup::Lookup))
             .connector_layer(MapFutureLayer::new(progress::connecting))
@@ -117,15 +112,23 @@ impl Client {
     /// fails instead of being sent differently; [`super::raw`] can send it.
     pub async fn carry(&self, request: &Request) -> Result<Response, Failure> {
         let progress = Progress::new(!request.body.is_empty());
-        let outgoing = self
-            .outgoing(request, &progress)
-            .map_err(|text| failure(Phase::Send, FailureKind::Other, text))?;
+        let outgoing = self.prepared(request, &progress)?;
         let exchange = progress.follow(self.exchange(outgoing, &progress));
         match tokio::time::timeout(self.timeout, exchange).await {
             Ok(Ok(response)) => unless_redirect(response),
             Ok(Err(error)) => Err(self.explained(error, &progress)),
             Err(_) => Err(too_slow(progress.phase(), self.timeout, &self.destination)),
         }
+    }
+
+    /// Whether a request can be sent as it is; if not, the failure that [`Self::carry`] would end in.
+    pub fn check(&self, request: &Request) -> Result<(), Failure> {
+        self.prepared(request, &Progress::new(!request.body.is_empty())).map(drop)
+    }
+
+    /// The request in reqwest's terms, or the failure that it cannot be sent as it is.
+    fn prepared(&self, request: &Request, progress: &Progress) -> Result<reqwest::Request, Failure> {
+        self.outgoing(request, progress).map_err(|text| failure(Phase::Send, FailureKind::Other, text))
     }
 
     /// The request in reqwest's terms, or why it cannot be sent as it is.

@@ -23,24 +23,41 @@ pub fn curl(request: &Request, url: &str) -> String {
             command.push_str(&quoted(method));
         }
     }
-    for header in &request.headers {
+    for header in super::secret::masked_headers(&request.headers) {
         command.push_str(" -H ");
-        command.push_str(&quoted(&masked(header)));
+        command.push_str(&quoted(&field(&header)));
     }
     if !request.body.is_empty() {
-        command.push_str(" --data-binary ");
-        command.push_str(&plain_body.map_or_else(|| "@-".to_owned(), quoted));
+        if !request.headers.iter().any(|header| header.is("content-type")) {
+            // Without this, curl would call any body a form.
+            command.push_str(" -H 'content-type:'");
+        }
+        match plain_body {
+            // Where it may be the name of a file, that is, after an `@`, only this takes it for text.
+            Some(text) if text.starts_with('@') => {
+                command.push_str(" --data-raw ");
+                command.push_str(&quoted(text));
+            }
+            body => {
+                command.push_str(" --data-binary ");
+                command.push_str(&body.map_or_else(|| "@-".to_owned(), quoted));
+            }
+        }
+    }
+    if url.contains(['[', ']', '{', '}']) {
+        // Without this, curl would take them for a pattern of several addresses.
+        command.push_str(" -g");
     }
     command.push(' ');
     command.push_str(&quoted(url));
     command
 }
 
-fn masked(header: &Header) -> String {
-    if super::secret::is_secret_header(&header.name) {
-        format!("{}: ***", header.name)
-    } else {
-        format!("{}: {}", header.name, header.text())
+/// A header as curl takes it: a name with a colon and nothing behind it would leave the header out.
+fn field(header: &Header) -> String {
+    match header.text() {
+        value if value.trim().is_empty() => format!("{};", header.name),
+        value => format!("{}: {value}", header.name),
     }
 }
 
@@ -98,11 +115,19 @@ mod tests {
     }
 
     #[test]
+    fn what_curl_would_take_for_something_else_is_told_apart() {
+        let request = Request::new("POST", "/", vec![Header::new("x-empty", "")], "@/etc/passwd");
+        insta::assert_snapshot!(curl(&request, "http://h/"), @"curl -sS -H 'x-empty;' -H 'content-type:' --data-raw '@/etc/passwd' 'http://h/'");
+        let get = Request::new("GET", "/?a[b]={c}", vec![], "");
+        insta::assert_snapshot!(curl(&get, "http://h/?a[b]={c}"), @"curl -sS -g 'http://h/?a[b]={c}'");
+    }
+
+    #[test]
     fn control_characters_are_escaped_for_the_shell() {
         let request = Request::new("POST", "/", vec![], "-a%\\\u{1b}'\n");
-        insta::assert_snapshot!(curl(&request, "http://h/"), @r"printf '\055a%%\\\033'\''\012' | curl -sS --data-binary @- 'http://h/'");
+        insta::assert_snapshot!(curl(&request, "http://h/"), @r"printf '\055a%%\\\033'\''\012' | curl -sS -H 'content-type:' --data-binary @- 'http://h/'");
         let headers = vec![Header::new("x-name", "a\u{202e}b")];
         let request = Request::new("POST", "/", headers, b"\xff\0".as_slice());
-        insta::assert_snapshot!(curl(&request, "http://h/"), @r#"printf '\377\000' | curl -sS -H "$(printf 'x-name: a\342\200\256b')" --data-binary @- 'http://h/'"#);
+        insta::assert_snapshot!(curl(&request, "http://h/"), @r#"printf '\377\000' | curl -sS -H "$(printf 'x-name: a\342\200\256b')" -H 'content-type:' --data-binary @- 'http://h/'"#);
     }
 }

@@ -67,7 +67,7 @@ impl<const N: usize> From<[Step; N]> for RawRequest {
 /// What a peer made of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RawOutcome {
-    /// It answered. `complete` says whether the answer's body came to its end.
+    /// It answered. `complete` says whether all of the body was kept: what is longer than anyone needs is cut.
     Answered(Response),
     /// It ended the connection without an answer.
     Closed(Closing),
@@ -75,7 +75,8 @@ pub enum RawOutcome {
     Silent(Duration),
     /// The script reset the connection before there was an answer.
     Abandoned,
-    /// There was no connection, or what came back is no whole answer.
+    /// There was no connection, or what came back is no whole answer: the peer ended it or took too long in the
+    /// middle of its head or body.
     Failed(Failure),
 }
 
@@ -351,17 +352,20 @@ fn outcome(received: &[u8], ended: &Ended, destination: &Destination) -> RawOutc
     let closed_in_order = matches!(ended, Ended::Closed(Closing::Clean));
     let (_, reading) = answer::read(received, closed_in_order);
     match (reading, ended) {
-        (Reading::Enough(response) | Reading::Growing(response), _) => RawOutcome::Answered(response),
+        (Reading::Enough(response), _) | (Reading::Growing(response), Ended::Enough) => {
+            RawOutcome::Answered(response)
+        }
         (Reading::Nothing, Ended::Closed(closing)) => RawOutcome::Closed(*closing),
         (Reading::Nothing, Ended::TimeUp(limit)) => RawOutcome::Silent(*limit),
-        (Reading::PartOfHead, Ended::Closed(closing)) => RawOutcome::Failed(hung_up(
+        // Half an answer is none, whether the half is a head or has a body: the client says the same.
+        (Reading::PartOfHead | Reading::Growing(_), Ended::Closed(closing)) => RawOutcome::Failed(hung_up(
             Phase::Read,
             match closing {
                 Closing::Clean => "closed",
                 Closing::Reset => "reset",
             },
         )),
-        (Reading::PartOfHead, Ended::TimeUp(limit)) => {
+        (Reading::PartOfHead | Reading::Growing(_), Ended::TimeUp(limit)) => {
             RawOutcome::Failed(too_slow(Phase::Read, *limit, destination))
         }
         // Interim answers without end are no answer either.

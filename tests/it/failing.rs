@@ -223,6 +223,26 @@ fn retries_are_not_made_where_they_are_of_no_use() {
 }
 
 #[test]
+fn what_goes_past_a_proxy_is_refused_or_said() {
+    let through = |arguments: &[&str]| {
+        // TEST-NET-1: nothing listens there, and the stub that stands for the proxy answers in its place.
+        let program = program(["send", "--url", "http://192.0.2.1/"].iter().chain(arguments));
+        program.env("HTTP_PROXY", &stub(answer("200 OK", "", "")).replace("http://", "http://me:hush@")).run()
+    };
+    let sent = through(&[]).expect(0);
+    assert!(sent.stderr.contains("as the environment says\n"), "{}", sent.stderr);
+    let race = through(&["--race", "2"]).expect(2);
+    assert!(race.stderr.starts_with("error: --race connects to 192.0.2.1"), "{}", race.stderr);
+    assert!(race.stderr.contains("leave out --race") && !race.stderr.contains("hush"), "{}", race.stderr);
+    let suite = through(&["--suite", "--only", "post-is-accepted"]);
+    assert!(
+        suite.stderr.contains("; races and broken requests go to the handler directly"),
+        "{}",
+        suite.whole()
+    );
+}
+
+#[test]
 fn a_proxy_in_the_environment_is_not_for_this_machine() {
     let listener = listener(&["--count", "1", "--timeout", "20s"]);
     let proxy = nobody();

@@ -1,9 +1,10 @@
 //! When deliveries leave and how often: rates, gaps, copies, mischief, and the end of it.
 
 use super::peers::{answer, stub};
-use super::sending::{received, send};
+use super::program::program;
 #[cfg(unix)]
-use super::{program::program, sending::FIXED};
+use super::sending::FIXED;
+use super::sending::{received, send};
 
 #[test]
 fn a_run_follows_the_rate() {
@@ -38,6 +39,28 @@ fn copies_and_races_are_made() {
         sent.records_of("delivery").iter().map(|delivery| delivery["copy"].clone()).collect();
     assert_eq!(copies, [0, 1, 2, 3, 4]);
     assert_eq!(received.records_of("summary")[0]["cdrs"], 5);
+}
+
+#[test]
+fn a_race_refuses_what_a_client_refuses() {
+    for (method, target, value) in
+        [("POST", "/", r"b\r\nEvil: 1"), ("P OST", "/", "b"), ("GET", "/?a=b c HTTP/1.1", "b")]
+    {
+        let request = format!(
+            r#"{{"method":"{method}","target":"{target}","version":"HTTP/1.1","headers":[["x-a","{value}"]],"body":{{"text":""}},"size":0,"complete":true}}"#
+        );
+        let capture = format!(r#"{{"type":"exchange","v":1,"request":{request}}}"#);
+        let url = stub(answer("200 OK", "", ""));
+        let arguments = ["send", "--url", &url, "--file", "-", "--format", "ndjson"];
+        let failures = |more: &[&str]| -> Vec<_> {
+            let ended = program(arguments.iter().chain(more)).input(capture.clone()).run().expect(1);
+            let deliveries = ended.records_of("delivery");
+            deliveries.iter().map(|delivery| delivery["attempts"][0]["failure"].clone()).collect()
+        };
+        let by_client = failures(&[]);
+        assert_eq!(by_client[0]["phase"], "send");
+        assert_eq!(failures(&["--race", "2"]), [by_client.clone(), by_client].concat());
+    }
 }
 
 #[test]

@@ -147,6 +147,7 @@ fn secrets_are_in_no_output() {
     for url in [
         nobody(),
         stub(answer("200 OK", "set-cookie: hush\r\n", "")),
+        stub(answer("201 Created", "location: /x?token=hush\r\n", "")),
         stub(answer("302 Found", "location: http://me:hush@h/?token=hush\r\n", "")),
         silent_stub(),
     ] {
@@ -175,6 +176,17 @@ fn secrets_are_in_no_usage_error() {
     ] {
         let ended = program(FIXED.iter().chain(arguments)).run().expect(2);
         assert!(!ended.stderr.contains("hush"), "{}", ended.stderr);
+    }
+    for header in ["Authorization: Bearer hush\r", "Authorization Bearer hush", "Authorization Bearer: hush"]
+    {
+        for mode in
+            [["send", "--demo"].as_slice(), &["send", "--suite", "--url", "http://127.0.0.1:1"], &["listen"]]
+        {
+            let said = program(mode.iter().chain(&["-H", header])).run().expect(2).stderr;
+            assert!(said.starts_with("error: --header: ") && !said.contains("hush"), "{said}");
+            let said = program(mode).env("TELECMI_CDR_HEADER", header).run().expect(2).stderr;
+            assert!(said.starts_with("error: --header: ") && !said.contains("hush"), "{said}");
+        }
     }
 }
 

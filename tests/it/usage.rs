@@ -270,6 +270,15 @@ fn a_flag_wins_over_the_environment_of_a_flag_it_contradicts() {
     assert!(demo.stderr.contains("listening on"), "{}", demo.stderr);
 }
 
+#[test]
+fn the_demo_follows_a_method_from_the_environment() {
+    for (method, both) in [("", true), ("post", false), ("get", false), ("both", true)] {
+        let demo = program(["send", "--demo"]).env("TELECMI_CDR_METHOD", method).run().expect(0);
+        let sent = |method: &str| demo.stdout.contains(&format!("{method} /webhook/cdr"));
+        assert_eq!(sent("POST") && sent("GET"), both, "{method:?}: {}", demo.stdout);
+    }
+}
+
 /// A flag of one of the modes.
 struct Flag {
     mode: String,

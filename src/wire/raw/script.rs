@@ -45,21 +45,21 @@ impl RawRequest {
     /// Half of the announced body, and then our side is closed: the peer learns at once that nothing more comes.
     #[must_use]
     pub fn cut_short(request: &Request, destination: &Destination) -> Self {
-        let (head, first, _) = halves(request, destination);
+        let (head, first) = half(request, destination);
         Self::from([Step::Send(head), Step::Send(first), Step::HalfClose])
     }
 
     /// Half of the announced body, and then nothing: the peer has to lose patience.
     #[must_use]
     pub fn stalled(request: &Request, destination: &Destination) -> Self {
-        let (head, first, _) = halves(request, destination);
+        let (head, first) = half(request, destination);
         Self::from([Step::Send(head), Step::Send(first)])
     }
 
     /// Half of the announced body, and then the connection is reset.
     #[must_use]
     pub fn reset_mid_body(request: &Request, destination: &Destination) -> Self {
-        let (head, first, _) = halves(request, destination);
+        let (head, first) = half(request, destination);
         Self::from([Step::Send(head), Step::Send(first), Step::Pause(BEFORE_A_RESET), Step::Reset])
     }
 
@@ -89,21 +89,6 @@ impl RawRequest {
     #[must_use]
     pub fn silent() -> Self {
         Self::from([])
-    }
-
-    /// The request with another content type, or with none.
-    #[must_use]
-    pub fn with_content_type(
-        request: &Request,
-        destination: &Destination,
-        content_type: Option<&str>,
-    ) -> Self {
-        let mut request = request.clone();
-        request.headers.retain(|header| !header.is("Content-Type"));
-        if let Some(content_type) = content_type {
-            request.headers.push(Header::new("Content-Type", content_type));
-        }
-        Self::verbatim(&request, destination)
     }
 
     /// The body in chunks of this many bytes, each sent on its own.
@@ -159,12 +144,11 @@ fn whole(request: &Request, destination: &Destination) -> Bytes {
     bytes.into()
 }
 
-/// A true head, and the body in two halves.
-fn halves(request: &Request, destination: &Destination) -> (Bytes, Bytes, Bytes) {
+/// A true head, and the first half of the body.
+fn half(request: &Request, destination: &Destination) -> (Bytes, Bytes) {
     let body = &request.body.0;
-    let middle = body.len() / 2;
     let head = framed_head(request, destination, Framing::Length(body.len()));
-    (head, body.slice(..middle), body.slice(middle..))
+    (head, body.slice(..body.len() / 2))
 }
 
 /// The head of the request with a framing of our choice.
