@@ -16,17 +16,18 @@ pub fn as_given(arguments: &[OsString], without: &[&str]) -> String {
     let mut words = vec!["telecmi-cdr".to_owned()];
     let mut rest = arguments.iter().skip(1).map(|argument| argument.to_string_lossy());
     while let Some(word) = rest.next() {
+        if let Some((kept, value)) = cut(&word, without) {
+            words.extend(kept);
+            if value.is_empty() {
+                rest.next();
+            }
+            continue;
+        }
         match word.as_ref() {
             word if without.contains(&word) => {
                 rest.next();
             }
             word if word.split_once('=').is_some_and(|(flag, _)| without.contains(&flag)) => {}
-            word if let Some((kept, value)) = cut(word, without) => {
-                words.extend(kept);
-                if value.is_empty() {
-                    rest.next();
-                }
-            }
             "--url" | "--header" | "-H" => {
                 words.push(word.into_owned());
                 words.extend(rest.next().map(|value| quoted(&masked(&value))));
