@@ -82,6 +82,9 @@ impl FromStr for Moment {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let ms = match text.parse::<i64>() {
+            Ok(seconds) if (1_000_000_000..100_000_000_000).contains(&seconds) => {
+                return Err("looks like seconds; epoch milliseconds have 13 digits".to_owned());
+            }
             Ok(ms) => ms,
             Err(_) => match text.parse::<Timestamp>() {
                 Ok(stamp) => stamp.as_millisecond(),
@@ -230,6 +233,7 @@ mod tests {
         assert_eq!(documented.to_string(), "2022-04-22T11:49:35.336Z");
         let offset: Moment = "2026-11-22T10:00:00+01:00".parse().unwrap();
         assert_eq!(offset.to_string(), "2026-11-22T09:00:00.000Z");
+        assert!("1795341600".parse::<Moment>().unwrap_err().contains("looks like seconds"));
         assert!("-5".parse::<Moment>().is_err());
         assert!("yesterday".parse::<Moment>().is_err());
     }

@@ -5,7 +5,6 @@
 //! would break every seed that somebody wrote down.
 
 use std::fmt;
-use std::str::FromStr;
 
 use rand::rngs::{ChaCha8Rng, SysRng};
 use rand::{SeedableRng, TryRng};
@@ -62,14 +61,6 @@ pub type Chance = ChaCha8Rng;
 impl fmt::Display for Seed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-impl FromStr for Seed {
-    type Err = std::num::ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(Self)
     }
 }
 

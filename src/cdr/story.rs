@@ -101,6 +101,14 @@ pub enum Choice {
     Mixture,
 }
 
+impl Story {
+    /// How its fields are typed where `wanted` is asked for: the documented samples stay as they are.
+    #[must_use]
+    pub fn shape(&self, wanted: Shape) -> Shape {
+        if matches!(self.plan, Plan::Documented(_)) { Shape::Docs } else { wanted }
+    }
+}
+
 impl Choice {
     /// How many CDRs a call of it makes, at the most.
     #[must_use]

@@ -100,7 +100,8 @@ fn odd_digits(text: &str) -> Option<String> {
     {
         return Some("with a plus sign; TeleCMI sends bare digits".to_owned());
     }
-    (!text.chars().all(|c| c.is_ascii_digit())).then(|| "not a telephone number".to_owned())
+    let number = (1..=15).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    (!number).then(|| "not a telephone number".to_owned())
 }
 
 fn odd_user(text: &str, fields: &Fields) -> Option<String> {

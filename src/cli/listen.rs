@@ -26,7 +26,7 @@ Exit codes: 0 done, 1 a check failed, 2 usage or could not start, 124 time was u
 #[derive(Debug, Args)]
 pub(super) struct ListenArgs {
     /// Port to listen on; 0 takes any free one
-    #[arg(short, long, value_name = "N", default_value_t = 8237)]
+    #[arg(short, long, value_name = "N", default_value_t = 8237, value_parser = values::port)]
     port: u16,
     /// Address to listen on; anything but 127.0.0.1 is open to the network
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
@@ -45,14 +45,14 @@ pub(super) struct ListenArgs {
     #[arg(long, value_name = "D|A..B", help_heading = "Answer")]
     delay: Option<Delay>,
     /// What the chance in --delay follows from
-    #[arg(long, value_name = "N", help_heading = "Answer")]
+    #[arg(long, value_name = "N", value_parser = values::seed, help_heading = "Answer")]
     seed: Option<Seed>,
 
     /// Refuse what departs from the documented schema with 422, and exit 1 at the end
     #[arg(long, help_heading = "For scripts")]
     strict: bool,
     /// Stop after this many CDRs
-    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "For scripts")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = values::count, help_heading = "For scripts")]
     count: Option<u64>,
     /// Stop after this time; exit 124 if --count was not reached
     #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = "For scripts")]

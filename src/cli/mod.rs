@@ -10,13 +10,18 @@ pub mod values;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::io::Write as _;
 
 use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
-use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Id, Parser, Subcommand, ValueEnum};
+use clap::{
+    ArgAction, Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Id, Parser, Subcommand, ValueEnum,
+};
 
+use crate::error::Exit;
 use crate::show::Voice;
 use crate::show::theme::Colour;
+use crate::untrusted::{clean, disturbs};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -116,7 +121,7 @@ pub fn command() -> clap::Command {
 /// Reads arguments, the program's name first, and the environment.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let mut command = with_environment(Cli::command(), &said(&arguments));
+    let mut command = with_environment(Cli::command(), &said(&arguments)).color(colour(&arguments));
     let matches = command.try_get_matches_from_mut(&arguments)?;
     let cli = Cli::from_arg_matches(&matches)?;
     let options = match (cli.mode, matches.subcommand()) {
@@ -133,6 +138,35 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             None => error,
         }
     })
+}
+
+/// Prints clap's words: help goes to standard output, usage errors to standard error; a closed stream changes nothing.
+/// Words that quote something disturbing are printed without colours, and harmless.
+#[must_use]
+pub fn refuse(error: &clap::Error) -> Exit {
+    let words = error.render().to_string();
+    if words.chars().any(|c| c != '\n' && disturbs(c)) {
+        let harmless: Vec<_> = words.split('\n').map(clean).collect();
+        let _ = std::io::stderr().write_all(harmless.join("\n").as_bytes());
+    } else {
+        let _ = error.print();
+    }
+    if error.use_stderr() { Exit::Usage } else { Exit::Success }
+}
+
+/// The wish about colour, for what clap itself prints: read by hand, since it matters most when nothing can be parsed.
+fn colour(arguments: &[OsString]) -> ColorChoice {
+    let mut said = None;
+    for (place, argument) in arguments.iter().enumerate() {
+        let Some(rest) = argument.to_str().and_then(|text| text.strip_prefix("--color")) else { continue };
+        let next = arguments.get(place + 1).and_then(|next| next.to_str());
+        said = if rest.is_empty() { next } else { rest.strip_prefix('=') }.map(str::to_owned);
+    }
+    match said.or_else(|| std::env::var("TELECMI_CDR_COLOR").ok()).as_deref() {
+        Some("always") => ColorChoice::Always,
+        Some("never") => ColorChoice::Never,
+        _ => ColorChoice::Auto,
+    }
 }
 
 /// The flags that stand on the command line, right or wrong.
@@ -157,9 +191,13 @@ fn with_environment(command: clap::Command, said: &BTreeSet<Id>) -> clap::Comman
                 return argument;
             };
             let twin = format!("TELECMI_CDR_{}", long.to_uppercase().replace('-', "_"));
-            // An empty variable is as good as none: that is what compose files leave behind.
+            let value = std::env::var(&twin).unwrap_or_default().to_lowercase();
+            // A switch that is off is as good as none, and contradicts nothing.
+            let switch = matches!(argument.get_action(), ArgAction::SetTrue);
+            let is_off = switch && matches!(value.as_str(), "0" | "false" | "f" | "no" | "n" | "off");
+            // So is an empty variable: that is what compose files leave behind.
             let is_empty = std::env::var_os(&twin).is_some_and(|value| value.is_empty());
-            let argument = if overruled.contains(argument.get_id()) || is_empty {
+            let argument = if overruled.contains(argument.get_id()) || is_empty || is_off {
                 argument
             } else {
                 argument.env(twin).hide_env(true).hide_env_values(true)

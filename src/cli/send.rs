@@ -104,7 +104,7 @@ pub(super) struct SendArgs {
     #[arg(short, long, value_name = "PATH", help_heading = "Content")]
     file: Option<PathBuf>,
     /// The account's app id
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=999_999_999_999), help_heading = "Content")]
+    #[arg(long, value_name = "N", value_parser = values::app_id, help_heading = "Content")]
     app_id: Option<u64>,
     /// The agent's extension; `user` becomes EXT_APPID
     #[arg(long, value_name = "EXT", value_parser = values::extension, help_heading = "Content")]
@@ -137,14 +137,14 @@ pub(super) struct SendArgs {
     #[arg(long, value_name = "FIELD", value_parser = Edit::unset, help_heading = "Content")]
     unset: Vec<Edit>,
     /// Same seed and --at, same bytes
-    #[arg(long, value_name = "N", help_heading = "Content")]
+    #[arg(long, value_name = "N", value_parser = values::seed, help_heading = "Content")]
     seed: Option<Seed>,
     /// When the calls start: RFC 3339, or epoch milliseconds
     #[arg(long, value_name = "TIME", help_heading = "Content")]
     at: Option<Moment>,
 
     /// Calls of each scenario
-    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Delivery")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = values::count, help_heading = "Delivery")]
     count: Option<u64>,
     /// Send for so long, again and again
     #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = "Delivery")]
@@ -153,16 +153,16 @@ pub(super) struct SendArgs {
     #[arg(long, value_name = "N/s", value_parser = values::rate, help_heading = "Delivery")]
     rate: Option<f64>,
     /// Calls under way at once
-    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = concurrency, help_heading = "Delivery")]
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = values::concurrency, help_heading = "Delivery")]
     concurrency: usize,
     /// How fast the gaps between a call's CDRs pass: 1 is real time, 10 ten times that, max none
     #[arg(long, value_name = "X", default_value = "max", value_parser = values::speed, help_heading = "Delivery")]
     speed: Speed,
     /// Send each CDR N more times
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1000), help_heading = "Delivery")]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = values::duplicates, help_heading = "Delivery")]
     duplicate: u32,
     /// Release N copies of each CDR together, on N connections that are open already
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=200), help_heading = "Delivery")]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = values::racers, help_heading = "Delivery")]
     race: u32,
     /// Deliver in random order
     #[arg(long, help_heading = "Delivery")]
@@ -174,7 +174,7 @@ pub(super) struct SendArgs {
     #[arg(long, value_name = "P", default_value = "0", value_parser = values::share, help_heading = "Delivery")]
     drop: f64,
     /// Further attempts after failures that pass: no answer, 408, 425, 429, 5xx
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100), help_heading = "Delivery")]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = values::retries, help_heading = "Delivery")]
     retry: u32,
     /// Wait before the first of them, doubled each time, with jitter; Retry-After is obeyed
     #[arg(long, value_name = "D", default_value = "1s", value_parser = crate::clock::read_duration, help_heading = "Delivery")]
@@ -217,17 +217,16 @@ fn scenarios() -> impl clap::builder::TypedValueParser<Value = String> {
     PossibleValuesParser::new(names.map(PossibleValue::new)).map(|name| name)
 }
 
-fn concurrency(text: &str) -> Result<usize, String> {
-    let n = text.parse().ok().filter(|n| (1..=10_000).contains(n));
-    n.ok_or_else(|| "expected a number from 1 to 10000".to_owned())
-}
-
 impl SendArgs {
     pub(super) fn options(
-        self: Box<Self>,
+        mut self: Box<Self>,
         matches: &ArgMatches,
         arguments: &[OsString],
     ) -> Result<Invocation, String> {
+        let on_the_command_line = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        // The flag wins over the environment, whichever of the two it contradicts.
+        self.demo &= on_the_command_line("demo") || !on_the_command_line("url");
+        let edits = self.edits(matches);
         if self.list_scenarios {
             return Ok(Invocation::ListScenarios(self.common.voice()));
         }
@@ -264,7 +263,7 @@ impl SendArgs {
             print,
             command: command::as_given(arguments, &command::OF_A_RUN),
             voice: self.common.voice(),
-            edits: [self.set, self.set_json, self.unset].concat(),
+            edits,
             expectation: Expectation {
                 statuses: self.expect_status,
                 body: self.expect_body,
@@ -309,6 +308,16 @@ impl SendArgs {
             command: command::as_given(arguments, &command::OF_THE_SUITE),
             voice: self.common.voice(),
         })))
+    }
+
+    /// The edits in the order in which they were given.
+    fn edits(&self, matches: &ArgMatches) -> Vec<Edit> {
+        let mut edits: Vec<(usize, &Edit)> = Vec::new();
+        for (id, given) in [("set", &self.set), ("set_json", &self.set_json), ("unset", &self.unset)] {
+            edits.extend(matches.indices_of(id).into_iter().flatten().zip(given));
+        }
+        edits.sort_by_key(|(place, _)| *place);
+        edits.into_iter().map(|(_, edit)| edit.clone()).collect()
     }
 
     fn destination(&self, url_was_said: bool, printing: bool) -> Result<Option<Destination>, String> {

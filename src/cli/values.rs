@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::clock::read_duration;
+use crate::seed::Seed;
 use crate::wire::Header;
 
 /// What `--header` takes.
@@ -131,6 +132,56 @@ pub fn object(text: &str) -> Result<String, String> {
         Ok(_) => Err("expected a JSON object; --set-json extra_params=… sends anything else".to_owned()),
         Err(error) => Err(format!("expected a JSON object: {error}")),
     }
+}
+
+/// Reads a whole number between two bounds.
+fn whole<T: TryFrom<u64>>(text: &str, least: u64, most: u64) -> Result<T, String> {
+    let number = text.parse::<u64>().ok().filter(|number| (least..=most).contains(number));
+    let wanted = || match most {
+        u64::MAX => format!("expected a whole number, {least} or more"),
+        most => format!("expected a whole number from {least} to {most}"),
+    };
+    number.and_then(|number| T::try_from(number).ok()).ok_or_else(wanted)
+}
+
+/// Reads how many of something there shall be.
+pub fn count(text: &str) -> Result<u64, String> {
+    whole(text, 1, u64::MAX)
+}
+
+/// Reads a port, or 0 for any free one.
+pub fn port(text: &str) -> Result<u16, String> {
+    whole(text, 0, 65_535)
+}
+
+/// Reads a seed.
+pub fn seed(text: &str) -> Result<Seed, String> {
+    whole(text, 0, u64::MAX).map(Seed)
+}
+
+/// Reads an app id.
+pub fn app_id(text: &str) -> Result<u64, String> {
+    whole(text, 1, 999_999_999_999)
+}
+
+/// Reads how many calls are under way at once.
+pub fn concurrency(text: &str) -> Result<usize, String> {
+    whole(text, 1, 10_000)
+}
+
+/// Reads how many more times a CDR is sent.
+pub fn duplicates(text: &str) -> Result<u32, String> {
+    whole(text, 0, 1_000)
+}
+
+/// Reads how many copies race.
+pub fn racers(text: &str) -> Result<u32, String> {
+    whole(text, 1, 200)
+}
+
+/// Reads how many further attempts there are.
+pub fn retries(text: &str) -> Result<u32, String> {
+    whole(text, 0, 100)
 }
 
 /// Reads the status of an answer.

@@ -124,12 +124,9 @@ impl Manner {
         match request.method.as_str() {
             "HEAD" => return self.good(""),
             "OPTIONS" => return Response::new(204, vec![Header::new("allow", ALLOWED)], ""),
-            "GET" | "POST" => {}
-            other => {
-                let mut response = refusal(405, &format!("{other} is not a method TeleCMI uses"));
-                response.headers.push(Header::new("allow", ALLOWED));
-                return response;
-            }
+            "GET" | "POST" if request.target.starts_with('/') => {}
+            "GET" | "POST" => return not_allowed("this is no proxy: ask for a path"),
+            other => return not_allowed(&format!("{other} is not a method TeleCMI uses")),
         }
         let unreadable = remarks.iter().find_map(|remark| Some((status_of_unreadable(remark.code)?, remark)));
         if let Some((status, remark)) = unreadable {
@@ -161,11 +158,14 @@ impl Manner {
 
 /// The status of a body that cannot be read as what it claims to be, if the remark says so.
 fn status_of_unreadable(code: Code) -> Option<u16> {
-    match code {
-        Code::Encoded => Some(415),
-        Code::NotJson | Code::JsLiteral | Code::Empty => Some(400),
-        _ => None,
-    }
+    matches!(code, Code::Encoded | Code::NotJson | Code::JsLiteral | Code::Empty).then_some(400)
+}
+
+/// The answer to what is not done here, with what is.
+fn not_allowed(why: &str) -> Response {
+    let mut response = refusal(405, why);
+    response.headers.push(Header::new("allow", ALLOWED));
+    response
 }
 
 /// An answer that says in a line what was wrong.
@@ -224,6 +224,12 @@ fn judge_body(request: &Request) -> Judgement {
         other => Some(format!("content type {other}; application/json is expected")),
     };
     let mut judgement = judge_json(body);
+    if body.is_empty()
+        && request.query().is_some_and(|query| judge_pairs(&query::decode(query).pairs).verdict.kind.is_cdr())
+    {
+        let text = "an empty body; there is a CDR in the query, where only a GET has one";
+        return Judgement::unreadable(vec![Remark::new(Code::Empty, text)]);
+    }
     let remarks = &mut judgement.verdict.remarks;
     remarks.splice(0..0, remark.map(|text| Remark::new(Code::ContentType, text)));
     judgement
@@ -243,7 +249,7 @@ fn judge_form(body: &[u8]) -> Judgement {
 fn parts(body: &str) -> String {
     /// More parts than this are not listed.
     const MOST: usize = 20;
-    let names = body.split("name=\"").skip(1).filter_map(|rest| rest.split_once('"')).map(|(name, _)| name);
+    let names = body.split("; name=\"").skip(1).filter_map(|rest| rest.split_once('"')).map(|(name, _)| name);
     let listed: Vec<_> = names.take(MOST).collect();
     if listed.is_empty() { "no parts".to_owned() } else { format!("parts {}", listed.join(", ")) }
 }

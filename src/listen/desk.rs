@@ -1,6 +1,8 @@
 //! The desk: where exchanges arrive one at a time. Numbering, relating, telling and counting are one short step under
 //! one lock, which never waits on anything else.
 
+use std::collections::HashMap;
+use std::mem::Discriminant;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,10 +45,18 @@ struct Book {
     refused: u64,
     dropped: u64,
     malformed: u64,
-    untold: u64,
-    mishap_told: Option<Duration>,
-    /// What the latest untold mishap was.
-    latest_mishap: String,
+    /// Mishaps, by their kind.
+    mishaps: HashMap<Discriminant<door::Mishap>, Untold>,
+}
+
+/// Mishaps of one kind that have not been told of yet.
+#[derive(Default)]
+struct Untold {
+    count: u64,
+    /// When the last one was told of.
+    told: Option<Duration>,
+    /// What the latest was.
+    latest: String,
 }
 
 impl Desk {
@@ -130,22 +140,16 @@ impl Desk {
             return;
         }
         let mut book = self.book();
-        book.malformed += 1;
-        book.untold += 1;
-        book.latest_mishap = text;
+        // That we could not accept is no fault of the message.
+        book.malformed += u64::from(!matches!(mishap, door::Mishap::NotAccepted(_)));
         let now = self.clock.elapsed();
-        let due = book.mishap_told.is_none_or(|told| now.saturating_sub(told) >= MISHAPS_EVERY);
-        if due {
-            book.mishap_told = Some(now);
-            self.tell_mishaps(&mut book);
-        }
-    }
-
-    fn tell_mishaps(&self, book: &mut Book) {
-        let count = std::mem::take(&mut book.untold);
-        if count > 0 {
-            let text = std::mem::take(&mut book.latest_mishap);
-            self.tell_in(book, Event::Mishap(event::Mishap { count, text }));
+        let untold = book.mishaps.entry(std::mem::discriminant(mishap)).or_default();
+        untold.count += 1;
+        untold.latest = text;
+        if untold.told.is_none_or(|told| now.saturating_sub(told) >= MISHAPS_EVERY) {
+            untold.told = Some(now);
+            let told = untold.take();
+            self.tell_in(&mut book, Event::Mishap(told));
         }
     }
 
@@ -153,7 +157,11 @@ impl Desk {
     #[must_use]
     pub fn finish(&self, ending: Ending) -> Summary {
         let mut book = self.book();
-        self.tell_mishaps(&mut book);
+        let untold: Vec<_> =
+            book.mishaps.values_mut().filter(|untold| untold.count > 0).map(Untold::take).collect();
+        for mishap in untold {
+            self.tell_in(&mut book, Event::Mishap(mishap));
+        }
         let reached = self.wanted.is_none_or(|wanted| book.cdrs >= wanted);
         let checked = if book.refused > 0 { Exit::Failed } else { Exit::Success };
         let exit = match ending {
@@ -180,6 +188,13 @@ impl Desk {
     fn book(&self) -> MutexGuard<'_, Book> {
         // A panic while the lock was held cannot leave the book half written: every step is a plain assignment.
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Untold {
+    /// What there is to tell, which is told thereby.
+    fn take(&mut self) -> event::Mishap {
+        event::Mishap { count: std::mem::take(&mut self.count), text: std::mem::take(&mut self.latest) }
     }
 }
 

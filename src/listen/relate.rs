@@ -38,8 +38,9 @@ struct Known {
 #[derive(Debug, Default)]
 pub struct Relations {
     known: VecDeque<Known>,
-    /// For each identifier, the latest exchange that carried it. Keys are prefixed with the identifier's name.
-    latest: HashMap<String, u64>,
+    /// For each identifier, and for each way its content came, the first exchange that carried it. Keys begin with what
+    /// they are.
+    first: HashMap<String, u64>,
 }
 
 /// What is new to say about an exchange, now that it is held against the earlier ones.
@@ -66,7 +67,10 @@ impl Relations {
             request_id: word(fields, "request_id"),
         };
         let mut related = Related::default();
-        if let Some(earlier) = self.find("cmiuuid", &new.cmiuuid) {
+        let same = self
+            .find("content by", &new.content_by_method())
+            .or_else(|| self.find("content", &new.content()));
+        if let Some(earlier) = same.or_else(|| self.find("cmiuuid", &new.cmiuuid)) {
             again(earlier, &new, &mut related);
         } else if let Some(earlier) = self.find("request_id", &new.request_id) {
             related.relations.push(same_call(earlier, &new));
@@ -86,22 +90,22 @@ impl Relations {
         if id.is_empty() {
             return None;
         }
-        let n = self.latest.get(&format!("{name} {id}"))?;
+        let n = self.first.get(&format!("{name} {id}"))?;
         let place = self.known.binary_search_by_key(n, |known| known.n).ok()?;
         self.known.get(place)
     }
 
     fn remember(&mut self, new: Known) {
         for key in new.keys() {
-            self.latest.insert(key, new.n);
+            self.first.entry(key).or_insert(new.n);
         }
         self.known.push_back(new);
         if self.known.len() > REMEMBERED
             && let Some(oldest) = self.known.pop_front()
         {
             for key in oldest.keys() {
-                if self.latest.get(&key) == Some(&oldest.n) {
-                    self.latest.remove(&key);
+                if self.first.get(&key) == Some(&oldest.n) {
+                    self.first.remove(&key);
                 }
             }
         }
@@ -110,11 +114,23 @@ impl Relations {
 
 impl Known {
     fn keys(&self) -> Vec<String> {
-        [("cmiuuid", &self.cmiuuid), ("request_id", &self.request_id), ("call_id", &self.call_id)]
-            .into_iter()
-            .filter(|(_, id)| !id.is_empty())
-            .map(|(name, id)| format!("{name} {id}"))
-            .collect()
+        let keys = [
+            ("content by", &self.content_by_method()),
+            ("content", &self.content()),
+            ("cmiuuid", &self.cmiuuid),
+            ("request_id", &self.request_id),
+            ("call_id", &self.call_id),
+        ];
+        keys.into_iter().filter(|(_, id)| !id.is_empty()).map(|(name, id)| format!("{name} {id}")).collect()
+    }
+
+    /// What stands for this leg with this content; nothing without an identifier.
+    fn content(&self) -> String {
+        if self.cmiuuid.is_empty() { String::new() } else { format!("{:x} {}", self.content, self.cmiuuid) }
+    }
+
+    fn content_by_method(&self) -> String {
+        if self.cmiuuid.is_empty() { String::new() } else { format!("{} {}", self.method, self.content()) }
     }
 }
 
@@ -151,9 +167,10 @@ fn word(fields: &Fields, name: &str) -> String {
     text.unwrap_or_default().to_owned()
 }
 
-/// A number that stands for all fields and values, whatever their order.
+/// A number that stands for all fields and values, whatever their order, and whatever types a query has taken from them.
 fn content(fields: &Fields) -> u64 {
-    let mut sorted: Vec<_> = fields.iter().map(|(name, value)| (name, value.to_string())).collect();
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut sorted: Vec<_> = fields.iter().map(|(name, value)| (name, text(value))).collect();
     sorted.sort();
     hash(&sorted)
 }
@@ -202,8 +219,8 @@ mod tests {
 
         leg a of the call of #1
         duplicate of #1, 2.40 s later, identical !Duplicate
-        the CDR of #3 again, by GET after 1.20 s
-        same ids as #4, different body !Conflict
+        the CDR of #1 again, by GET after 3.60 s
+        same ids as #1, different body !Conflict
         ");
     }
 
@@ -219,10 +236,42 @@ mod tests {
         insta::assert_snapshot!(said.join("\n"), @"
 
         another ring of leg a of the call of #1
-        same call_id as #2, but another request_id: another call
+        same call_id as #1, but another request_id: another call
 
         leg a of the call of #4
         ");
+    }
+
+    #[test]
+    fn copies_point_at_the_first_and_conflicts_do_not_hide_it() {
+        let original = cdr("1", "r", "c", "a");
+        let mut other = original.clone();
+        other.insert("x".to_owned(), 1.into());
+        let said = told(&[
+            ("POST", original.clone()),
+            ("POST", original.clone()),
+            ("POST", other),
+            ("GET", original.clone()),
+            ("POST", original),
+        ]);
+        insta::assert_snapshot!(said.join("\n"), @"
+
+        duplicate of #1, 1.20 s later, identical !Duplicate
+        same ids as #1, different body !Conflict
+        the CDR of #1 again, by GET after 3.60 s
+        duplicate of #1, 4.80 s later, identical !Duplicate
+        ");
+    }
+
+    #[test]
+    fn types_that_a_query_has_taken_do_not_matter() {
+        let mut posted = cdr("1", "r", "c", "a");
+        posted.insert("virtual_number".to_owned(), 44.into());
+        posted.insert("extra_params".to_owned(), json!({"a": "b"}));
+        let mut got = posted.clone();
+        got.insert("virtual_number".to_owned(), "44".into());
+        got.insert("extra_params".to_owned(), r#"{"a":"b"}"#.into());
+        assert_eq!(told(&[("POST", posted), ("GET", got)])[1], "the CDR of #1 again, by GET after 1.20 s");
     }
 
     #[test]
@@ -233,7 +282,7 @@ mod tests {
             relations.relate(n, at, &post, &cdr(&n.to_string(), "", "", "a"));
         }
         assert_eq!(relations.known.len(), REMEMBERED);
-        assert_eq!(relations.latest.len(), REMEMBERED);
+        assert_eq!(relations.first.len(), 3 * REMEMBERED);
         let again = relations.relate(REMEMBERED as u64 + 2, at, &post, &cdr("1", "", "", "a"));
         assert_eq!(again, Related::default());
     }
@@ -243,6 +292,6 @@ mod tests {
         let mut relations = Relations::default();
         let (at, post) = (Moment::from_epoch_ms(0).unwrap(), Request::new("POST", "/", vec![], ""));
         relations.relate(1, at, &post, &cdr(&"x".repeat(1_000_000), &"y".repeat(129), "c", "a"));
-        assert_eq!(relations.latest.keys().collect::<Vec<_>>(), ["call_id c"]);
+        assert_eq!(relations.first.keys().collect::<Vec<_>>(), ["call_id c"]);
     }
 }

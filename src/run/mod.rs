@@ -26,11 +26,7 @@ use tokio::sync::watch;
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let invocation = match cli::parse(arguments) {
         Ok(invocation) => invocation,
-        Err(error) => {
-            // Help goes to standard output, usage errors to standard error; a closed stream changes nothing.
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Success };
-        }
+        Err(error) => return cli::refuse(&error),
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

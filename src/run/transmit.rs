@@ -50,7 +50,7 @@ pub async fn run(options: SendOptions) -> Exit {
         Err(error) => return could_not_start(&mut show, &error),
     };
     match options.print {
-        Some(print) => print_plan(&plan, &destination, print, show),
+        Some(print) => print_plan(&plan, &destination, &options, print, show),
         None => match Carrier::new(&options, &destination, &mut show) {
             Ok(carrier) => deliver(&plan, &carrier, clock, show).await,
             Err(error) => could_not_start(&mut show, &error),
@@ -208,8 +208,19 @@ fn allow(
 }
 
 /// Prints what would go: one CDR or one command a line.
-fn print_plan(plan: &Plan, destination: &Destination, print: Print, mut show: Show) -> Exit {
+fn print_plan(
+    plan: &Plan,
+    destination: &Destination,
+    options: &SendOptions,
+    print: Print,
+    mut show: Show,
+) -> Exit {
     let fate = show.fate();
+    let cacert = options.cacert.as_ref().map(|path| path.display().to_string());
+    let mut flags: Vec<&str> = if options.client.insecure { vec!["-k"] } else { Vec::new() };
+    if let Some(path) = &cacert {
+        flags.extend(["--cacert", path.as_str()]);
+    }
     let origin = destination.masked();
     let origin_end = origin.find("://").map_or(0, |at| at + 3);
     let origin = &origin[..origin[origin_end..].find(['/', '?']).map_or(origin.len(), |at| origin_end + at)];
@@ -222,7 +233,7 @@ fn print_plan(plan: &Plan, destination: &Destination, print: Print, mut show: Sh
                 },
                 Print::Curl => {
                     let target = crate::wire::secret::masked_url(&parcel.request.target);
-                    export::curl(&parcel.request, &format!("{origin}{target}"))
+                    export::curl(&parcel.request, &format!("{origin}{target}"), &flags)
                 }
             };
             show.data(&line);

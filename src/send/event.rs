@@ -20,6 +20,8 @@ pub enum Event {
     Started(Started),
     /// A delivery is done, one way or the other.
     Delivery(Box<Delivery>),
+    /// Somebody wants the run to stop: nothing new leaves, and so many batches are still under way.
+    Stopping(usize),
     /// The run is over.
     Finished(Box<Summary>),
 }
@@ -104,8 +106,7 @@ pub struct Summary {
     pub by_failure: BTreeMap<FailureKind, u64>,
     /// Deliveries a second, over the whole run.
     pub requests_per_s: f64,
-    /// How long answers took.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// How long answers took; null if there were none.
     pub latency_ms: Option<Spread>,
     /// How late deliveries left, if there was a schedule.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -130,6 +130,7 @@ pub async fn run<C: Carry>(
             _ = under_way.next() => {}
             asked = &mut stop, if why.is_none() => {
                 why = Some(asked);
+                desk.tell(Event::Stopping(under_way.len()));
                 // Receivers live as long as the desk, so somebody is listening.
                 let _ = stopping.send(true);
             }

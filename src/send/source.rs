@@ -160,7 +160,7 @@ impl Envelope {
     fn story(&self, choice: Choice, n: u64, setting: &Setting) -> Call {
         let (story, told) = story::tell(choice, n, setting);
         let mail = told.into_iter().map(|told| {
-            let body = told.payload.json(setting.shape);
+            let body = told.payload.json(story.shape(setting.shape));
             self.mail(told.gap, body)
         });
         Call { n, scenario: Scenario::Story(story.name), mail: mail.collect() }

@@ -116,7 +116,7 @@ impl Show {
 
     /// Says something that may be passed over.
     pub fn remark(&mut self, text: &str) {
-        let text = format!("{}\n", self.err_theme.paint(Role::Faint, text));
+        let text = format!("{}\n", self.err_theme.paint(Role::Faint, &clean(text)));
         self.talk(&text);
     }
 
@@ -130,7 +130,7 @@ impl Show {
     pub fn error(&mut self, error: &Error) {
         // The message may quote what a file holds; the line breaks in it are ours only where it is about usage.
         let message = match error {
-            Error::Usage(message) => message.clone(),
+            Error::Usage(message) => message.split('\n').map(clean).collect::<Vec<_>>().join("\n"),
             other => clean(&other.to_string()),
         };
         let mut text = format!("{} {message}\n", self.err_theme.paint(Role::Bad, "error:"));
@@ -186,6 +186,14 @@ impl Show {
         match event {
             Event::Started(started) => self.started(started),
             Event::Delivery(delivery) => self.delivery(delivery),
+            // Nobody is there to be told when it is the output that has gone.
+            Event::Stopping(_) if *self.out.fate().borrow() != Fate::Open => {}
+            Event::Stopping(under_way) => {
+                let under_way = received::plural(*under_way as u64, "call");
+                self.remark(&format!(
+                    "stopping: {under_way} under way will be finished; Ctrl-C again ends at once"
+                ));
+            }
             Event::Finished(summary) => self.finished(summary),
         }
     }

@@ -109,6 +109,11 @@ fn reply(last: &Attempt, theme: &Theme, most: usize) -> Vec<String> {
         return vec![format!("a page: {}", clean(title.trim()))];
     }
     let mut lines = body::lines(&response.body.0, theme);
+    if !response.complete {
+        lines.push(
+            theme.paint(Role::Faint, &format!("… and more, of which only {} bytes were read", response.size)),
+        );
+    }
     if lines.len() > most {
         let unseen = lines.len() - most;
         lines.truncate(most);

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use super::{Header, Request};
 
 /// The request as a `curl` command that sends the same bytes. `url` is the whole address, without secrets that must
-/// not be shown; a secret header's value is left to the reader.
+/// not be shown; a secret header's value is left to the reader. `flags` are curl's own, as they stand.
 #[must_use]
-pub fn curl(request: &Request, url: &str) -> String {
+pub fn curl(request: &Request, url: &str, flags: &[&str]) -> String {
     let body = &request.body.0;
     // What no argument can hold goes through a pipe, whatever the shell.
     let plain_body = request.body.text().filter(|text| !text.chars().any(crate::untrusted::disturbs));
@@ -16,6 +16,9 @@ pub fn curl(request: &Request, url: &str) -> String {
         let _ = write!(command, "printf '{}' | ", escaped(body));
     }
     command.push_str("curl -sS");
+    for flag in flags {
+        let _ = write!(command, " {}", if flag.starts_with('-') { (*flag).to_owned() } else { quoted(flag) });
+    }
     match (request.method.as_str(), request.body.is_empty()) {
         ("GET", true) | ("POST", false) => {}
         (method, _) => {
@@ -109,25 +112,25 @@ mod tests {
             Header::new("authorization", "Bearer hush"),
         ];
         let post = Request::new("POST", "/cdr", headers, r#"{"a":"it's"}"#);
-        insta::assert_snapshot!(curl(&post, "http://127.0.0.1:5000/cdr"), @r#"curl -sS -H 'content-type: application/json' -H 'authorization: ***' --data-binary '{"a":"it'\''s"}' 'http://127.0.0.1:5000/cdr'"#);
+        insta::assert_snapshot!(curl(&post, "http://127.0.0.1:5000/cdr", &[]), @r#"curl -sS -H 'content-type: application/json' -H 'authorization: ***' --data-binary '{"a":"it'\''s"}' 'http://127.0.0.1:5000/cdr'"#);
         let get = Request::new("GET", "/cdr?a=1", vec![], "");
-        insta::assert_snapshot!(curl(&get, "http://127.0.0.1:5000/cdr?a=1"), @"curl -sS 'http://127.0.0.1:5000/cdr?a=1'");
+        insta::assert_snapshot!(curl(&get, "http://127.0.0.1:5000/cdr?a=1", &[]), @"curl -sS 'http://127.0.0.1:5000/cdr?a=1'");
     }
 
     #[test]
     fn what_curl_would_take_for_something_else_is_told_apart() {
         let request = Request::new("POST", "/", vec![Header::new("x-empty", "")], "@/etc/passwd");
-        insta::assert_snapshot!(curl(&request, "http://h/"), @"curl -sS -H 'x-empty;' -H 'content-type:' --data-raw '@/etc/passwd' 'http://h/'");
+        insta::assert_snapshot!(curl(&request, "http://h/", &[]), @"curl -sS -H 'x-empty;' -H 'content-type:' --data-raw '@/etc/passwd' 'http://h/'");
         let get = Request::new("GET", "/?a[b]={c}", vec![], "");
-        insta::assert_snapshot!(curl(&get, "http://h/?a[b]={c}"), @"curl -sS -g 'http://h/?a[b]={c}'");
+        insta::assert_snapshot!(curl(&get, "http://h/?a[b]={c}", &[]), @"curl -sS -g 'http://h/?a[b]={c}'");
     }
 
     #[test]
     fn control_characters_are_escaped_for_the_shell() {
         let request = Request::new("POST", "/", vec![], "-a%\\\u{1b}'\n");
-        insta::assert_snapshot!(curl(&request, "http://h/"), @r"printf '\055a%%\\\033'\''\012' | curl -sS -H 'content-type:' --data-binary @- 'http://h/'");
+        insta::assert_snapshot!(curl(&request, "http://h/", &[]), @r"printf '\055a%%\\\033'\''\012' | curl -sS -H 'content-type:' --data-binary @- 'http://h/'");
         let headers = vec![Header::new("x-name", "a\u{202e}b")];
         let request = Request::new("POST", "/", headers, b"\xff\0".as_slice());
-        insta::assert_snapshot!(curl(&request, "http://h/"), @r#"printf '\377\000' | curl -sS -H "$(printf 'x-name: a\342\200\256b')" -H 'content-type:' --data-binary @- 'http://h/'"#);
+        insta::assert_snapshot!(curl(&request, "http://h/", &[]), @r#"printf '\377\000' | curl -sS -H "$(printf 'x-name: a\342\200\256b')" -H 'content-type:' --data-binary @- 'http://h/'"#);
     }
 }

@@ -208,8 +208,8 @@ fn bodies_in_other_forms_are_named() {
     }
     insta::assert_snapshot!(said, @"
     200 OK · content_type -: form-encoded; TeleCMI sends JSON
-    415 Unsupported Media Type · encoded -: multipart: parts leg
-    415 Unsupported Media Type · encoded -: compressed (gzip): kept as it came, not unpacked
+    400 Bad Request · encoded -: multipart: parts leg
+    400 Bad Request · encoded -: compressed (gzip): kept as it came, not unpacked
     200 OK · content_type -: content type text/plain; application/json is expected
     200 OK · content_type -: no content type; application/json is expected
     ");
@@ -237,7 +237,7 @@ fn what_came_before_is_remembered() {
     let text = duplicate["verdict"]["remarks"][0]["text"].as_str().expect("a text");
     assert!(text.starts_with("duplicate of #1, ") && text.ends_with(" later, identical"), "{text}");
     assert_eq!(duplicate["related"][0]["how"], "duplicate");
-    assert_eq!(remarks(&mut listener), ["conflict -: same ids as #2, different body"]);
+    assert_eq!(remarks(&mut listener), ["conflict -: same ids as #1, different body"]);
 }
 
 #[test]

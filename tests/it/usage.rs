@@ -96,15 +96,15 @@ fn values_that_cannot_be_read_are_named() {
         (&["--retry-interval", "1"], "expected a number with a unit"),
         (&["--rate", "50"], "expected a rate like 50/s or 300/m"),
         (&["--rate", "0/s"], "a rate is more than nothing"),
-        (&["--count", "0"], "0 is not in 1.."),
-        (&["--concurrency", "0"], "expected a number from 1 to 10000"),
+        (&["--count", "0"], "expected a whole number, 1 or more"),
+        (&["--concurrency", "0"], "expected a whole number from 1 to 10000"),
         (&["--speed", "0"], "expected a positive number (1 is real time) or max"),
-        (&["--duplicate", "x"], "--duplicate"),
-        (&["--race", "0"], "0 is not in 1..=200"),
+        (&["--duplicate", "x"], "expected a whole number from 0 to 1000"),
+        (&["--race", "0"], "expected a whole number from 1 to 200"),
         (&["--drop", "2"], "expected a share between 0 and 1, or 0% and 100%"),
-        (&["--retry", "101"], "101 is not in 0..=100"),
+        (&["--retry", "101"], "expected a whole number from 0 to 100"),
         (&["--expect-status", "ok"], "expected statuses like 2xx, 200,204 or 200-299"),
-        (&["--app-id", "x"], "--app-id"),
+        (&["--app-id", "x"], "expected a whole number from 1 to 999999999999"),
         (&["--agent", "12"], "expected an extension of 3 to 6 digits"),
         (&["--virtual-number", "44 20"], "expected 5 to 15 digits, country code first"),
         (&["--to", "x"], "expected 5 to 15 digits, country code first"),
@@ -113,9 +113,10 @@ fn values_that_cannot_be_read_are_named() {
         (&["--set", "leg"], "expected FIELD=VALUE"),
         (&["--set-json", "leg=a"], "text needs double quotes, or --set"),
         (&["--unset", "leg=a"], "expected the name of a field"),
-        (&["--seed", "1.5"], "--seed"),
+        (&["--seed", "1.5"], "expected a whole number, 0 or more"),
         (&["--seed", "many"], "--seed"),
         (&["--at", "yesterday"], "--at"),
+        (&["--at", "1795341600"], "looks like seconds"),
         (&["--header", "no colon"], "expected 'Name: value'"),
         (&["--header", "X-A: b\r\nEvil: 1"], "cannot hold line breaks or other control characters"),
         (&["--header", "X-A: b\nEvil"], "cannot hold line breaks or other control characters"),
@@ -131,7 +132,7 @@ fn values_that_cannot_be_read_are_named() {
 #[test]
 fn values_of_the_listener_that_cannot_be_read_are_named() {
     let cases: &[(&[&str], &str)] = &[
-        (&["--port", "65536"], "65536 is not in 0..=65535"),
+        (&["--port", "65536"], "expected a whole number from 0 to 65535"),
         (&["--status", "99"], "expected a status from 200 to 599"),
         (&["--header", "x\r\ny: z"], "a header's name is letters, digits and hyphens"),
         (&["--delay", "2s..1s"], "the first duration is longer than the second"),
@@ -139,7 +140,7 @@ fn values_of_the_listener_that_cannot_be_read_are_named() {
         (&["--max-body", "1.5MiB"], "expected a size like 64KiB, 1MiB or a number of bytes"),
         (&["--header-timeout", "5"], "expected a number with a unit"),
         (&["--body-timeout", "0"], "expected more than no time at all"),
-        (&["--count", "0"], "0 is not in 1.."),
+        (&["--count", "0"], "expected a whole number, 1 or more"),
         (&["--timeout", "0"], "expected more than no time at all"),
         (&["--seed", "x"], "--seed"),
     ];
@@ -373,4 +374,36 @@ fn lists_are_records_where_records_are_wanted() {
         let records = ended.records();
         assert!(records.len() >= least && records.iter().all(|record| record["name"].is_string()), "{list}");
     }
+}
+
+#[test]
+fn what_usage_errors_quote_is_harmless() {
+    let said = wrong(program(["send", "--url", "http://h/", "-s", "\u{1b}[31mx\u{202e}\u{7}"]).run());
+    assert!(!said.chars().any(|c| c != '\n' && telecmi_cdr::untrusted::disturbs(c)), "{said:?}");
+}
+
+#[test]
+fn the_flag_colours_help_and_errors_too() {
+    let coloured = program(["send", "--color=always", "--bogus"]).run();
+    assert_eq!((coloured.code, coloured.stderr.contains("\u{1b}[")), (Some(2), true), "{}", coloured.whole());
+    let plain = program(["send", "--color", "never", "--bogus"]).env("CLICOLOR_FORCE", "1").run();
+    assert!(!wrong(plain).contains('\u{1b}'));
+}
+
+#[test]
+fn a_switch_that_is_off_contradicts_nothing() {
+    let said = program(["send", "--print", "json"])
+        .env("TELECMI_CDR_QUIET", "yes")
+        .env("TELECMI_CDR_VERBOSE", "0")
+        .run();
+    assert_eq!(said.code, Some(0), "{}", said.whole());
+    let url = program(["send", "--url", "http://127.0.0.1:1/"]).env("TELECMI_CDR_DEMO", "true").run();
+    assert_eq!(url.code, Some(1), "{}", url.whole());
+}
+
+#[test]
+fn edits_are_made_in_the_order_they_were_given() {
+    let ended =
+        program(["send", "--print", "json", "--unset", "leg", "--set", "leg=b", "--set-json", "leg=1"]).run();
+    assert!(ended.stdout.contains(r#""leg":1"#), "{}", ended.whole());
 }
