@@ -37,6 +37,16 @@
 //! Payload n is a pure function of the seed, the time and n, so concurrency changes nothing. What carries requests is a
 //! parameter ([`send::courier::Carry`]): tests pass their own and pause tokio's clock.
 //!
+//! # A run of `send --suite`
+//!
+//! ```text
+//! suite::cases (one table) ─ choose ─> Case ─ teller ─> bytes ─ deliver ─> Observed ─ verdict ─> CaseRecord ─> show::suite, junit
+//!                                       ^    seed, name          client, raw writer      │
+//!                                       └──────── is a good CDR still accepted? <────────┘
+//! ```
+//!
+//! No case depends on the one before: its bytes follow from the seed and its own name.
+//!
 //! # A run of `listen`
 //!
 //! ```text
