@@ -128,9 +128,8 @@ impl Manner {
             "GET" | "POST" => return not_allowed("this is no proxy: ask for a path"),
             other => return not_allowed(&format!("{other} is not a method TeleCMI uses")),
         }
-        let unreadable = remarks.iter().find_map(|remark| Some((status_of_unreadable(remark.code)?, remark)));
-        if let Some((status, remark)) = unreadable {
-            return refusal(status, &sentence(remark));
+        if let Some(remark) = remarks.iter().find(|remark| is_unreadable(remark.code)) {
+            return refusal(400, &sentence(remark));
         }
         let departures: Vec<_> = remarks.iter().filter(|remark| remark.code.departs()).collect();
         if self.strict && !departures.is_empty() {
@@ -156,9 +155,9 @@ impl Manner {
     }
 }
 
-/// The status of a body that cannot be read as what it claims to be, if the remark says so.
-fn status_of_unreadable(code: Code) -> Option<u16> {
-    matches!(code, Code::Encoded | Code::NotJson | Code::JsLiteral | Code::Empty).then_some(400)
+/// Whether the remark says that a body cannot be read as what it claims to be.
+fn is_unreadable(code: Code) -> bool {
+    matches!(code, Code::Encoded | Code::NotJson | Code::JsLiteral | Code::Empty)
 }
 
 /// The answer to what is not done here, with what is.
@@ -223,13 +222,13 @@ fn judge_body(request: &Request) -> Judgement {
         "application/x-www-form-urlencoded" if !looks_like_json => return judge_form(body),
         other => Some(format!("content type {other}; application/json is expected")),
     };
-    let mut judgement = judge_json(body);
     if body.is_empty()
         && request.query().is_some_and(|query| judge_pairs(&query::decode(query).pairs).verdict.kind.is_cdr())
     {
         let text = "an empty body; there is a CDR in the query, where only a GET has one";
         return Judgement::unreadable(vec![Remark::new(Code::Empty, text)]);
     }
+    let mut judgement = judge_json(body);
     let remarks = &mut judgement.verdict.remarks;
     remarks.splice(0..0, remark.map(|text| Remark::new(Code::ContentType, text)));
     judgement
@@ -262,10 +261,14 @@ fn judge_query(request: &Request) -> Judgement {
     };
     // What stands before the first documented parameter is the URL's own query, like a token: it was there first.
     let Some(first) = decoded.pairs.iter().position(is_documented) else {
-        return nothing(vec![Remark::new(
-            Code::NoCdr,
-            "no CDR in the query: a health check, or a person's browser?",
-        )]);
+        return nothing(vec![if judge_json(&request.body.0).verdict.kind.is_cdr() {
+            Remark::new(
+                Code::BadRequest,
+                "no CDR in the query, but one in the body, where only a POST has one",
+            )
+        } else {
+            Remark::new(Code::NoCdr, "no CDR in the query: a health check, or a person's browser?")
+        }]);
     };
     let mut judgement = judge_pairs(&decoded.pairs[first..]);
     let remarks = &mut judgement.verdict.remarks;

@@ -187,6 +187,28 @@ fn a_get_without_a_cdr_is_welcome() {
 }
 
 #[test]
+fn a_cdr_in_the_wrong_place_is_found() {
+    let mut listener = listener(&[]);
+    let cdr = String::from_utf8(super::program::fixture("docs-leg-a.json")).expect("text");
+    let length = cdr.len();
+    let get =
+        format!("GET / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{cdr}");
+    assert_eq!(status(&say(&listener.url, get)), "200 OK");
+    assert_eq!(
+        remarks(&mut listener),
+        ["bad_request -: no CDR in the query, but one in the body, where only a POST has one"]
+    );
+    let query = "type=cdr&status=missed&direction=outbound&leg=a&to=442000000000";
+    let post =
+        format!("POST /?{query} HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    assert_eq!(status(&say(&listener.url, post)), "400 Bad Request");
+    assert_eq!(
+        remarks(&mut listener),
+        ["empty -: an empty body; there is a CDR in the query, where only a GET has one"]
+    );
+}
+
+#[test]
 fn bodies_in_other_forms_are_named() {
     let mut listener = listener(&[]);
     let url = listener.url.clone();
