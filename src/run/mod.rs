@@ -37,8 +37,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     };
     let exit = runtime.block_on(async {
         match invocation {
-            Invocation::Send(options) if options.destination.is_none() => demo::run(*options).await,
-            Invocation::Send(options) => transmit::run(*options).await,
+            Invocation::Send(options) => match options.destination.clone() {
+                Some(destination) => transmit::run(*options, destination).await,
+                None => demo::run(*options).await,
+            },
             Invocation::Listen(options) => receive::run(*options).await,
             Invocation::Suite(wanted) => suite::run(*wanted).await,
             Invocation::ListScenarios(voice) => {

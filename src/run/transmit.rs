@@ -31,15 +31,12 @@ const MOST_DELIVERIES: f64 = 10_000.0;
 const LARGEST_FILE: u64 = 64 * 1024 * 1024;
 
 /// Sends, or prints what would be sent.
-pub async fn run(options: SendOptions) -> Exit {
+pub async fn run(options: SendOptions, destination: Destination) -> Exit {
     let out = match options.output.as_deref().map(output).transpose() {
         Ok(out) => out,
         Err(error) => return could_not_start(&mut Show::new(options.voice, None, None), &error),
     };
     let mut show = Show::new(options.voice, out, Some(options.command.clone()));
-    let Some(destination) = options.destination.clone() else {
-        return Exit::Usage;
-    };
     let clock = Clock::start();
     let prepared = prepare(&options, &destination, clock, &mut show).and_then(|mut plan| {
         allow(&mut plan, &options, &destination, &mut show)?;
@@ -308,16 +305,6 @@ impl Carry for Carrier {
             return vec![(Err(failure), Duration::ZERO); copies];
         }
         let raw = RawRequest::verbatim(request, &self.destination);
-        let opening = (0..copies).map(|_| self.writer.open());
-        let open = futures_util::future::join_all(opening).await;
-        let clock = Clock::start();
-        let running = open.into_iter().map(async |open| {
-            let answer = match open {
-                Ok(open) => open.perform(&raw).await.into_result(),
-                Err(failure) => Err(failure),
-            };
-            (answer, clock.elapsed())
-        });
-        futures_util::future::join_all(running).await
+        self.writer.race(&raw, copies).await
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
@@ -144,8 +145,26 @@ impl Writer {
         }
     }
 
-    /// Opens a connection, TLS included, on which a script can be played later: several of them, opened beforehand,
-    /// can be released together.
+    /// Opens so many connections, and when all are open plays a script on each at once. Brings what a proper client
+    /// would make of each one's answer, and how long it took from the release.
+    pub async fn race(
+        &self,
+        request: &RawRequest,
+        copies: usize,
+    ) -> Vec<(Result<Response, Failure>, Duration)> {
+        let open = join_all((0..copies).map(|_| self.open())).await;
+        let released = Instant::now();
+        let running = open.into_iter().map(async |open| {
+            let answer = match open {
+                Ok(connection) => connection.perform(request).await.into_result(),
+                Err(failure) => Err(failure),
+            };
+            (answer, released.elapsed())
+        });
+        join_all(running).await
+    }
+
+    /// Opens a connection, TLS included, on which a script can be played later.
     pub async fn open(&self) -> Result<Open, Failure> {
         let deadline = Instant::now() + self.connect_timeout;
         let host = self.destination.host();

@@ -109,17 +109,8 @@ impl<'a> Network<'a> {
 
     /// Copies on connections that are open already, released together.
     async fn race(&self, request: &Request, copies: usize) -> Vec<Observed> {
-        let opened = join_all((0..copies).map(|_| self.writer.open())).await;
-        let script = RawRequest::verbatim(request, self.destination);
-        let began = self.clock.elapsed();
-        join_all(opened.into_iter().map(async |connection| {
-            let result = match connection {
-                Ok(connection) => connection.perform(&script).await.into_result(),
-                Err(failure) => Err(failure),
-            };
-            Observed::new(result, self.clock.elapsed().saturating_sub(began))
-        }))
-        .await
+        let raced = self.writer.race(&RawRequest::verbatim(request, self.destination), copies).await;
+        raced.into_iter().map(|(result, latency)| Observed::new(result, latency)).collect()
     }
 
     /// A request while connections are open that say nothing.
