@@ -191,21 +191,21 @@ fn with_environment(command: clap::Command, said: &BTreeSet<Id>) -> clap::Comman
                 return argument;
             };
             let twin = format!("TELECMI_CDR_{}", long.to_uppercase().replace('-', "_"));
-            let value = std::env::var(&twin).unwrap_or_default().to_lowercase();
-            // A switch that is off is as good as none, and contradicts nothing.
-            let switch = matches!(argument.get_action(), ArgAction::SetTrue);
-            let is_off = switch && matches!(value.as_str(), "0" | "false" | "f" | "no" | "n" | "off");
-            // So is an empty variable: that is what compose files leave behind.
-            let is_empty = std::env::var_os(&twin).is_some_and(|value| value.is_empty());
-            let argument = if overruled.contains(argument.get_id()) || is_empty || is_off {
+            let value = std::env::var_os(&twin).map(|value| value.to_string_lossy().to_lowercase());
+            let is_switch = matches!(argument.get_action(), ArgAction::SetTrue);
+            let is_as_good_as_none = match value.as_deref() {
+                // That is what compose files leave behind.
+                Some("") => true,
+                // A switch that is off contradicts nothing.
+                Some("0" | "false" | "f" | "no" | "n" | "off") => is_switch,
+                _ => false,
+            };
+            let argument =
+                if is_switch { argument.value_parser(BoolishValueParser::new()) } else { argument };
+            if overruled.contains(argument.get_id()) || is_as_good_as_none {
                 argument
             } else {
                 argument.env(twin).hide_env(true).hide_env_values(true)
-            };
-            if matches!(argument.get_action(), ArgAction::SetTrue) {
-                argument.value_parser(BoolishValueParser::new())
-            } else {
-                argument
             }
         })
     })

@@ -224,8 +224,9 @@ impl SendArgs {
         arguments: &[OsString],
     ) -> Result<Invocation, String> {
         let on_the_command_line = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let url_was_said = on_the_command_line("url");
         // The flag wins over the environment, whichever of the two it contradicts.
-        self.demo &= on_the_command_line("demo") || !on_the_command_line("url");
+        self.demo &= on_the_command_line("demo") || !url_was_said;
         let edits = self.edits(matches);
         if self.list_scenarios {
             return Ok(Invocation::ListScenarios(self.common.voice()));
@@ -244,7 +245,6 @@ impl SendArgs {
                     .to_owned(),
             );
         }
-        let url_was_said = matches.value_source("url") == Some(ValueSource::CommandLine);
         let print = self.print.or(self.dry_run.then_some(Print::Json));
         let seed = self.seed.unwrap_or_else(Seed::fresh);
         let options = SendOptions {

@@ -196,7 +196,7 @@ impl Request {
 }
 
 /// One HTTP response, received or to be sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Response {
     /// The status code.
     pub status: u16,
@@ -220,7 +220,7 @@ impl Response {
 }
 
 /// How far a request had got when it failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// Looking up the host's address.
@@ -251,7 +251,7 @@ impl fmt::Display for Phase {
 }
 
 /// Why a request got no usable answer, in the words that `by_failure` counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
     /// Nothing listens there.
@@ -288,7 +288,7 @@ impl fmt::Display for FailureKind {
 }
 
 /// A request that got no usable answer: how far it came, what kind of trouble it was, and the details.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
     /// How far it came.
     pub phase: Phase,
