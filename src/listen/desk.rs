@@ -11,12 +11,13 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::answer::Decision;
-use super::door::{self, Arrival};
+use super::door::{self, Arrival, Reply};
 use super::event::{self, Ending, Event, Exchange, Summary};
+use super::reception::Outcome;
 use super::relate::Relations;
 use crate::clock::Clock;
 use crate::error::Exit;
-use crate::wire::record::{self, Answer};
+use crate::wire::record;
 
 /// How often mishaps are told of, however many there are.
 const MISHAPS_EVERY: Duration = Duration::from_secs(1);
@@ -96,9 +97,10 @@ impl Desk {
         self.enough.notified().await;
     }
 
-    /// Writes an exchange down.
-    pub fn record(&self, arrival: Arrival, decision: Decision, took: Duration) {
-        let Decision { judgement, response, refused } = decision;
+    /// Writes an exchange down, and gives what goes back to its sender.
+    #[must_use]
+    pub fn record(&self, arrival: Arrival, decision: Decision, outcome: Outcome, took: Duration) -> Reply {
+        let Decision { judgement, refused, .. } = decision;
         let (mut verdict, fields) = (judgement.verdict, judgement.fields);
         let is_cdr = verdict.kind.is_cdr();
         let cdr = fields.filter(|_| is_cdr);
@@ -117,17 +119,19 @@ impl Desk {
             n,
             received_at: arrival.at,
             peer: arrival.peer.to_string(),
+            claimed: None,
             request: arrival.request,
             verdict,
             cdr,
             related: related.relations,
-            answer: Answer { status: Some(response.status) },
+            answer: outcome.answer,
             took_ms: record::ms(took),
         };
         self.tell_in(&mut book, Event::Exchange(Arc::new(exchange)));
         if is_cdr && self.wanted == Some(book.cdrs) {
             self.enough.notify_one();
         }
+        outcome.reply
     }
 
     /// Counts a connection that failed before its request could be read, and tells of it, but not too often.

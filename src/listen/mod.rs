@@ -1,13 +1,14 @@
 //! Mode two: a port in, exchanges told, summary out.
 //!
-//! [`door`] takes requests in, [`answer`] decides what each one gets, [`relate`] knows which earlier one it belongs to.
-//! The desk is where they come together: numbered, related, told and counted in one short step, so that there is one
+//! [`door`] takes requests in, [`reception`] sees each of them through, [`answer`] decides what it gets, [`relate`]
+//! knows which earlier one it belongs to. The desk is where they come together: numbered, related, told and counted in one short step, so that there is one
 //! order and it is the same everywhere.
 
 pub mod answer;
 pub mod desk;
 pub mod door;
 pub mod event;
+pub mod reception;
 pub mod relate;
 
 use std::sync::Arc;
@@ -20,8 +21,9 @@ use crate::clock::Clock;
 use crate::error::Stop;
 use answer::Manner;
 use desk::Desk;
-use door::{Limits, Reply};
+use door::Limits;
 use event::{Ending, Event, Listening, Summary};
+use reception::Reception;
 
 /// Everything a listener follows, but where it listens.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -56,10 +58,13 @@ pub async fn run(
     }));
 
     let (close, closed) = watch::channel(false);
-    let manner = Arc::new(options.manner);
+    let reception = Arc::new(Reception { desk: Arc::clone(&desk), manner: options.manner });
     let receive = {
-        let (desk, closed) = (Arc::clone(&desk), closed.clone());
-        move |arrival| receive(Arc::clone(&desk), Arc::clone(&manner), arrival, closed.clone())
+        let closed = closed.clone();
+        move |arrival| {
+            let (reception, closed) = (Arc::clone(&reception), closed.clone());
+            async move { reception.receive(arrival, closed).await }
+        }
     };
     let mishap = {
         let desk = Arc::clone(&desk);
@@ -86,30 +91,6 @@ async fn deadline(timeout: Option<Duration>) {
         Some(timeout) => tokio::time::sleep(timeout).await,
         None => std::future::pending().await,
     }
-}
-
-/// Receives one request: decides, waits if waiting is wanted, writes it down, answers. The wait ends when the listener
-/// does, so that nothing that came is lost.
-async fn receive(
-    desk: Arc<Desk>,
-    manner: Arc<Manner>,
-    arrival: door::Arrival,
-    mut closed: watch::Receiver<bool>,
-) -> Reply {
-    let began = desk.clock.elapsed();
-    let decision = manner.decide(&arrival);
-    let delay = manner.delay.of(desk.next_arrival(), manner.seed);
-    if !delay.is_zero() {
-        tokio::select! {
-            () = tokio::time::sleep(delay) => {}
-            // That nobody is left to say it means the same.
-            _ = closed.wait_for(|closed| *closed) => {}
-        }
-    }
-    let took = desk.clock.elapsed().saturating_sub(began);
-    let reply = Reply::Respond(decision.response.clone());
-    desk.record(arrival, decision, took);
-    reply
 }
 
 #[cfg(test)]
