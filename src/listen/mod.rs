@@ -10,6 +10,7 @@ pub mod door;
 pub mod event;
 pub mod reception;
 pub mod relate;
+pub mod wanted;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,14 +25,15 @@ use desk::Desk;
 use door::Limits;
 use event::{Ending, Event, Listening, Summary};
 use reception::Reception;
+use wanted::Wanted;
 
 /// Everything a listener follows, but where it listens.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Options {
     /// What requests are answered.
     pub manner: Manner,
-    /// After how many CDRs to stop.
-    pub count: Option<u64>,
+    /// Which CDRs to wait for, and how many.
+    pub wanted: Wanted,
     /// After how long to stop.
     pub timeout: Option<Duration>,
     /// What strangers may cost.
@@ -50,7 +52,7 @@ pub async fn run(
     tell: impl Fn(Event) -> bool + Send + Sync + 'static,
 ) -> Summary {
     let url = listener.local_addr().map_or_else(|_| String::new(), |address| format!("http://{address}"));
-    let desk = Arc::new(Desk::new(options.count, clock, Box::new(tell)));
+    let desk = Arc::new(Desk::new(options.wanted, clock, Box::new(tell)));
     desk.tell(Event::Listening(Listening {
         url,
         pid: std::process::id(),
@@ -77,7 +79,7 @@ pub async fn run(
             Stop::Interrupt => Ending::Interrupted,
             Stop::Terminate => Ending::Terminated,
         },
-        () = desk.enough() => Ending::Counted,
+        () = desk.settled() => Ending::Counted,
         () = deadline(options.timeout) => Ending::TimedOut,
     };
     // The door may have ended by itself only if it panicked; then there is nothing left to close.

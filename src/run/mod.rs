@@ -4,6 +4,7 @@
 //! [`Exit`].
 
 mod demo;
+mod ready;
 mod receive;
 mod signals;
 mod suite;

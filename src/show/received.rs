@@ -10,6 +10,7 @@ use crate::cdr::judge::{Generation, Kind};
 use crate::cdr::remark::Remark;
 use crate::cdr::{Fields, HangupReason, ids};
 use crate::clock::{Moment, humane};
+use crate::error::Exit;
 use crate::listen::event::{Ending, Exchange, Listening, Mishap, Summary};
 use crate::untrusted::clean;
 use crate::wire::{query, secret};
@@ -206,6 +207,9 @@ fn remarks(exchange: &Exchange, theme: &Theme) -> Vec<String> {
     {
         lines.push(theme.paint(Role::Number, &format!("→ {}", clean(&relation.text))));
     }
+    if let Some(why) = &exchange.uncounted {
+        lines.push(theme.paint(Role::Odd, &format!("does not count: {}", why.cleaned())));
+    }
     let schema_remarks = verdict.remarks.iter().filter(|remark| remark.code.departs()).count();
     if verdict.generation.is_some() && schema_remarks == 0 {
         let conforms = if exchange.request.method == "GET" {
@@ -261,7 +265,10 @@ pub fn mishap(mishap: &Mishap, theme: &Theme) -> String {
 /// The listener's last lines.
 #[must_use]
 pub fn summary(summary: &Summary, theme: &Theme) -> String {
+    let too_many =
+        summary.exit != Exit::Success && summary.wanted.is_some_and(|wanted| summary.counted > wanted);
     let ending = match summary.ending {
+        Ending::Counted if too_many => "more CDRs came than wanted",
         Ending::Counted => "all wanted CDRs came",
         Ending::TimedOut => "time is up",
         Ending::Interrupted => "interrupted",

@@ -13,7 +13,7 @@ use serde_json::ser::{CompactFormatter, Formatter};
 use super::{Failure, Header, Request};
 use crate::clock::Moment;
 use crate::json;
-use crate::untrusted::{clean, disturbs};
+use crate::untrusted::{Untrusted, clean, disturbs};
 
 /// The version of the records. Fields may be added within a version, never renamed or retyped.
 pub const VERSION: u8 = 1;
@@ -40,6 +40,9 @@ pub struct Exchange<V> {
     /// Which earlier exchanges it belongs to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub related: Vec<Relation>,
+    /// Why this CDR is not one of those that were waited for, if it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uncounted: Option<Untrusted>,
     /// What we answered.
     pub answer: Answer,
     /// Milliseconds from the end of the request to the answer.
@@ -265,6 +268,7 @@ mod tests {
             verdict: (),
             cdr: None,
             related: Vec::new(),
+            uncounted: None,
             answer: Answer { status: Some(200), ..Answer::default() },
             took_ms: 0.25,
         };

@@ -15,3 +15,4 @@ mod round_trip;
 mod sending;
 mod suite;
 mod usage;
+mod waiting;
