@@ -13,6 +13,7 @@ use crate::listen::door::Limits;
 use crate::listen::wanted::{Expected, Wanted};
 use crate::seed::Seed;
 use crate::show::Voice;
+use crate::wire::client::Destination;
 
 /// Shown below the help of `listen`.
 pub const EXAMPLES: &str = "\
@@ -70,6 +71,10 @@ pub(super) struct ListenArgs {
     #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = "For scripts")]
     timeout: Option<Duration>,
 
+    /// Pass requests on to a handler and return its answer: same bytes, method and query; the URL's path counts, if any
+    #[arg(long, value_name = "URL", help_heading = "Passing on")]
+    forward_to: Option<String>,
+
     /// Largest body, answered 413 above it
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = values::size, help_heading = "Limits")]
     max_body: u64,
@@ -93,7 +98,9 @@ pub struct ListenOptions {
     pub host: String,
     /// Where the URL is written once requests are taken.
     pub ready_file: Option<PathBuf>,
-    /// What the listener follows.
+    /// The handler that requests are passed on to.
+    pub forward_to: Option<Destination>,
+    /// What the listener follows, but for the handler, which must not be the listener itself.
     pub options: Options,
     /// How it is shown.
     pub voice: Voice,
@@ -105,6 +112,9 @@ impl ListenArgs {
         // Read here and not by clap, which would quote a value that it refuses, secret or not.
         let header = |text: &String| values::header(text).map_err(|what| format!("--header: {what}"));
         let headers = self.header.iter().map(header).collect::<Result<_, _>>()?;
+        let destination =
+            |url: &String| Destination::parse(url).map_err(|what| format!("--forward-to: {what}"));
+        let forward_to = self.forward_to.as_ref().map(destination).transpose()?;
         let manner = Manner {
             status: self.status,
             body: self.body,
@@ -125,7 +135,8 @@ impl ListenArgs {
             port: self.port,
             host: self.host,
             ready_file: self.ready_file,
-            options: Options { manner, wanted, timeout: self.timeout, limits },
+            forward_to,
+            options: Options { manner, wanted, timeout: self.timeout, forward: None, limits },
             voice,
         })
     }

@@ -97,6 +97,15 @@ pub struct Decision {
     pub refused: bool,
 }
 
+impl Decision {
+    /// Whether a handler could make something of the request: all of it came, it is for a path here, and it was not
+    /// refused.
+    #[must_use]
+    pub fn can_be_passed_on(&self, arrival: &Arrival) -> bool {
+        arrival.trouble.is_none() && arrival.request.target.starts_with('/') && !self.refused
+    }
+}
+
 impl Manner {
     /// Judges a request and decides its answer.
     #[must_use]

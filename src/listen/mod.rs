@@ -8,6 +8,7 @@ pub mod answer;
 pub mod desk;
 pub mod door;
 pub mod event;
+pub mod forward;
 pub mod reception;
 pub mod relate;
 pub mod wanted;
@@ -24,11 +25,12 @@ use answer::Manner;
 use desk::Desk;
 use door::Limits;
 use event::{Ending, Event, Listening, Summary};
+use forward::Forward;
 use reception::Reception;
 use wanted::Wanted;
 
 /// Everything a listener follows, but where it listens.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// What requests are answered.
     pub manner: Manner,
@@ -36,6 +38,8 @@ pub struct Options {
     pub wanted: Wanted,
     /// After how long to stop.
     pub timeout: Option<Duration>,
+    /// The handler that requests are passed on to.
+    pub forward: Option<Forward>,
     /// What strangers may cost.
     pub limits: Limits,
 }
@@ -60,13 +64,11 @@ pub async fn run(
     }));
 
     let (close, closed) = watch::channel(false);
-    let reception = Arc::new(Reception { desk: Arc::clone(&desk), manner: options.manner });
+    let reception =
+        Arc::new(Reception::new(Arc::clone(&desk), options.manner, options.forward, closed.clone()));
     let receive = {
-        let closed = closed.clone();
-        move |arrival| {
-            let (reception, closed) = (Arc::clone(&reception), closed.clone());
-            async move { reception.receive(arrival, closed).await }
-        }
+        let reception = Arc::clone(&reception);
+        move |arrival| Arc::clone(&reception).receive(arrival)
     };
     let mishap = {
         let desk = Arc::clone(&desk);
@@ -85,6 +87,7 @@ pub async fn run(
     // The door may have ended by itself only if it panicked; then there is nothing left to close.
     let _ = close.send(true);
     let _ = serving.await;
+    reception.idle().await;
     desk.finish(ending)
 }
 

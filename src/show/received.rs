@@ -13,6 +13,7 @@ use crate::clock::{Moment, humane};
 use crate::error::Exit;
 use crate::listen::event::{Ending, Exchange, Listening, Mishap, Summary};
 use crate::untrusted::clean;
+use crate::wire::record::Forwarded;
 use crate::wire::{query, secret};
 
 /// The line that says where we listen. It is the ready line: scripts wait for it.
@@ -32,6 +33,9 @@ pub fn listening_hint(listening: &Listening, theme: &Theme) -> String {
 #[must_use]
 pub fn exchange(exchange: &Exchange, theme: &Theme, verbose: bool) -> String {
     let mut out = head(exchange, theme);
+    if let Some(forwarded) = &exchange.answer.forwarded {
+        let _ = writeln!(out, "  {}", passed_on(forwarded, theme));
+    }
     for line in meaning(exchange, theme) {
         let _ = writeln!(out, "  {line}");
     }
@@ -62,8 +66,7 @@ pub fn exchange(exchange: &Exchange, theme: &Theme, verbose: bool) -> String {
 fn head(exchange: &Exchange, theme: &Theme) -> String {
     let request = &exchange.request;
     let answer = match exchange.answer.status {
-        Some(status) if status < 400 => theme.paint(Role::Good, &status.to_string()),
-        Some(status) => theme.paint(Role::Bad, &status.to_string()),
+        Some(status) => theme.paint(status_role(status), &status.to_string()),
         None => theme.paint(Role::Bad, "no answer"),
     };
     let took = humane(std::time::Duration::from_secs_f64(exchange.took_ms.max(0.0) / 1e3));
@@ -75,6 +78,31 @@ fn head(exchange: &Exchange, theme: &Theme) -> String {
         clean(&beginning(&secret::masked_url(path_of(exchange)), 200)),
         theme.paint(Role::Faint, &format!("· {took}")),
     )
+}
+
+/// `→ http://localhost:5000/cdr  200 · 1.1 ms`, and what the sender would have been answered otherwise if that differs.
+fn passed_on(forwarded: &Forwarded, theme: &Theme) -> String {
+    let took = humane(forwarded.latency);
+    let answer = match (forwarded.status, &forwarded.failure) {
+        (Some(status), _) => theme.paint(status_role(status), &status.to_string()),
+        (None, Some(failure)) => theme.paint(Role::Bad, &clean(&failure.text)),
+        (None, None) => String::new(),
+    };
+    let mut line =
+        format!("→ {}  {answer} {}", clean(&forwarded.url), theme.paint(Role::Faint, &format!("· {took}")));
+    if forwarded.status.is_some_and(|status| status != forwarded.instead_of) {
+        let own = format!(" · our own answer would have been {}", forwarded.instead_of);
+        line.push_str(&theme.paint(Role::Faint, &own));
+    }
+    if forwarded.status.is_some() && !forwarded.complete {
+        line.push_str(&theme.paint(Role::Odd, " · its body was cut"));
+    }
+    line
+}
+
+/// A status' colour.
+fn status_role(status: u16) -> Role {
+    if status < 400 { Role::Good } else { Role::Bad }
 }
 
 /// The path; the whole target where the query is not shown below.

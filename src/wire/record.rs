@@ -85,6 +85,10 @@ pub struct Forwarded {
     /// How long the handler took.
     #[serde(rename = "latency_ms", serialize_with = "as_ms")]
     pub latency: Duration,
+    /// Whether all of the handler's answer went back to the sender: what is longer than anyone needs is cut.
+    pub complete: bool,
+    /// The status that the sender would have been answered otherwise.
+    pub instead_of: u16,
     /// Why there was no answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,

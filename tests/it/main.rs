@@ -6,6 +6,7 @@ mod blocks;
 mod content;
 mod failing;
 mod fixtures;
+mod forwarding;
 mod listening;
 mod pacing;
 mod peers;
