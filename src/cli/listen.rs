@@ -1,13 +1,14 @@
 //! The flags of `listen`.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::{Common, values};
-use crate::listen::Options;
 use crate::listen::answer::{Delay, Manner};
 use crate::listen::door::Limits;
+use crate::listen::{Options, Until};
 use crate::seed::Seed;
 use crate::show::Voice;
 
@@ -18,9 +19,11 @@ Examples:
   telecmi-cdr listen --count 2 --timeout 1m  stop after two CDRs; exit 124 if they do not come
   telecmi-cdr listen --strict --format ndjson
                                              for scripts: refuse what departs from the schema
+  telecmi-cdr listen --port 0 --count 2 -- ./my-sender.sh
+                                             run it with TELECMI_CDR_URL set; exactly two CDRs must come
 
 Exit codes: 0 done, 1 a check failed, 2 usage or could not start, 124 time was up before --count,
-130 or 143 interrupted before --count.";
+130 or 143 interrupted before --count. With -- CMD its own failure comes first.";
 
 /// The flags of `listen`.
 #[derive(Debug, Args)]
@@ -68,6 +71,10 @@ pub(super) struct ListenArgs {
     #[arg(long, value_name = "D", default_value = "15s", value_parser = values::some_time, help_heading = "Limits")]
     body_timeout: Duration,
 
+    /// Run this program beside the listener, with TELECMI_CDR_URL set, and stop when it ends
+    #[arg(last = true, value_name = "CMD", help_heading = "For scripts")]
+    command: Vec<OsString>,
+
     #[command(flatten)]
     common: Common,
 }
@@ -81,6 +88,8 @@ pub struct ListenOptions {
     pub host: String,
     /// What the listener follows.
     pub options: Options,
+    /// The program to run beside it, and its arguments; or nothing.
+    pub command: Vec<OsString>,
     /// How it is shown.
     pub voice: Voice,
 }
@@ -105,10 +114,19 @@ impl ListenArgs {
             body_timeout: self.body_timeout,
             ..Limits::default()
         };
+        let until = if self.command.is_empty() { Until::Reached } else { Until::Stopped };
         Ok(ListenOptions {
             port: self.port,
             host: self.host,
-            options: Options { manner, count: self.count, timeout: self.timeout, limits },
+            options: Options {
+                manner,
+                count: self.count,
+                until,
+                timeout: self.timeout,
+                public_url: None,
+                limits,
+            },
+            command: self.command,
             voice,
         })
     }

@@ -168,6 +168,7 @@ impl Desk {
             Ending::TimedOut if !reached => Exit::TimedOut,
             Ending::Interrupted if !reached => Exit::Interrupted,
             Ending::Terminated if !reached => Exit::Terminated,
+            Ending::CommandEnded if self.wanted.is_some_and(|wanted| wanted != book.cdrs) => Exit::Failed,
             _ => checked,
         };
         let summary = Summary {
@@ -178,6 +179,8 @@ impl Desk {
             remarks: book.remarks,
             dropped: book.dropped,
             malformed: book.malformed,
+            command: None,
+            tunnel_ended: false,
             ending,
             exit,
         };
