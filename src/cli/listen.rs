@@ -1,13 +1,16 @@
 //! The flags of `listen`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::{Common, values};
+use crate::clock::read_duration;
 use crate::listen::answer::{Delay, Manner};
 use crate::listen::door::Limits;
+use crate::listen::wanted::{Expected, Wanted};
 use crate::listen::{Options, Until};
 use crate::seed::Seed;
 use crate::show::Voice;
@@ -57,6 +60,15 @@ pub(super) struct ListenArgs {
     /// Stop after this many CDRs
     #[arg(short = 'n', long, value_name = "N", value_parser = values::count, help_heading = "For scripts")]
     count: Option<u64>,
+    /// Count only CDRs with this value in this field, like leg=a; repeatable
+    #[arg(long, value_name = "FIELD=VALUE", help_heading = "For scripts")]
+    expect: Vec<Expected>,
+    /// When enough have come, or CMD is done, listen this much longer: one CDR more than --count then fails the run
+    #[arg(long, value_name = "D", value_parser = read_duration, help_heading = "For scripts")]
+    settle: Option<Duration>,
+    /// Write the URL to this file once requests are taken
+    #[arg(long, value_name = "FILE", help_heading = "For scripts")]
+    ready_file: Option<PathBuf>,
     /// Stop after this time; exit 124 if --count was not reached
     #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = "For scripts")]
     timeout: Option<Duration>,
@@ -86,6 +98,8 @@ pub struct ListenOptions {
     pub port: u16,
     /// The address.
     pub host: String,
+    /// Where the URL is written once requests are taken.
+    pub ready_file: Option<PathBuf>,
     /// What the listener follows.
     pub options: Options,
     /// The program to run beside it, and its arguments; or nothing.
@@ -114,18 +128,14 @@ impl ListenArgs {
             body_timeout: self.body_timeout,
             ..Limits::default()
         };
+        let wanted =
+            Wanted { count: self.count, fields: self.expect, settle: self.settle.unwrap_or_default() };
         let until = if self.command.is_empty() { Until::Reached } else { Until::Stopped };
         Ok(ListenOptions {
             port: self.port,
             host: self.host,
-            options: Options {
-                manner,
-                count: self.count,
-                until,
-                timeout: self.timeout,
-                public_url: None,
-                limits,
-            },
+            ready_file: self.ready_file,
+            options: Options { manner, wanted, until, timeout: self.timeout, public_url: None, limits },
             command: self.command,
             voice,
         })

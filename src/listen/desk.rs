@@ -11,12 +11,15 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::answer::Decision;
-use super::door::{self, Arrival};
+use super::door::{self, Arrival, Reply};
 use super::event::{self, Ending, Event, Exchange, Summary};
+use super::reception::Outcome;
 use super::relate::Relations;
+use super::wanted::Wanted;
 use crate::clock::Clock;
 use crate::error::Exit;
-use crate::wire::record::{self, Answer};
+use crate::untrusted::Untrusted;
+use crate::wire::record;
 
 /// How often mishaps are told of, however many there are.
 const MISHAPS_EVERY: Duration = Duration::from_secs(1);
@@ -28,7 +31,7 @@ pub type Tell = Box<dyn Fn(Event) -> bool + Send + Sync>;
 pub struct Desk {
     /// The run's clock.
     pub clock: Clock,
-    wanted: Option<u64>,
+    wanted: Wanted,
     arrivals: AtomicU64,
     book: Mutex<Book>,
     enough: Notify,
@@ -41,6 +44,7 @@ struct Book {
     relations: Relations,
     exchanges: u64,
     cdrs: u64,
+    counted: u64,
     remarks: u64,
     refused: u64,
     dropped: u64,
@@ -60,9 +64,9 @@ struct Untold {
 }
 
 impl Desk {
-    /// A desk that waits for so many CDRs, or for ever.
+    /// A desk that waits for what is wanted, or for ever.
     #[must_use]
-    pub fn new(wanted: Option<u64>, clock: Clock, tell: Tell) -> Self {
+    pub fn new(wanted: Wanted, clock: Clock, tell: Tell) -> Self {
         Self {
             clock,
             wanted,
@@ -91,17 +95,27 @@ impl Desk {
         self.arrivals.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Resolves when the wanted number of CDRs has come.
-    pub async fn enough(&self) {
+    /// Resolves when the wanted number of CDRs has come and the time is over in which one too many may come, or one has.
+    pub async fn settled(&self) {
         self.enough.notified().await;
+        let one_too_many = async {
+            while self.wanted.count.is_some_and(|count| self.book().counted <= count) {
+                self.enough.notified().await;
+            }
+        };
+        // That the time runs out is how it should end.
+        let _ = tokio::time::timeout(self.wanted.settle, one_too_many).await;
     }
 
-    /// Writes an exchange down.
-    pub fn record(&self, arrival: Arrival, decision: Decision, took: Duration) {
-        let Decision { judgement, response, refused } = decision;
+    /// Writes an exchange down, and gives what goes back to its sender.
+    #[must_use]
+    pub fn record(&self, arrival: Arrival, decision: Decision, outcome: Outcome, took: Duration) -> Reply {
+        let Decision { judgement, refused, .. } = decision;
         let (mut verdict, fields) = (judgement.verdict, judgement.fields);
         let is_cdr = verdict.kind.is_cdr();
         let cdr = fields.filter(|_| is_cdr);
+        let mismatch = cdr.as_ref().and_then(|cdr| self.wanted.mismatch(cdr));
+        let counts = cdr.is_some() && mismatch.is_none();
         let mut book = self.book();
         book.exchanges += 1;
         let n = book.exchanges;
@@ -111,23 +125,27 @@ impl Desk {
             .unwrap_or_default();
         verdict.remarks.extend(related.remarks);
         book.cdrs += u64::from(is_cdr);
+        book.counted += u64::from(counts);
         book.refused += u64::from(refused);
         book.remarks += verdict.remarks.len() as u64;
         let exchange = Exchange {
             n,
             received_at: arrival.at,
             peer: arrival.peer.to_string(),
+            claimed: None,
             request: arrival.request,
             verdict,
             cdr,
             related: related.relations,
-            answer: Answer { status: Some(response.status) },
+            uncounted: mismatch.map(Untrusted::new),
+            answer: outcome.answer,
             took_ms: record::ms(took),
         };
         self.tell_in(&mut book, Event::Exchange(Arc::new(exchange)));
-        if is_cdr && self.wanted == Some(book.cdrs) {
+        if counts && self.wanted.count.is_some_and(|count| book.counted >= count) {
             self.enough.notify_one();
         }
+        outcome.reply
     }
 
     /// Counts a connection that failed before its request could be read, and tells of it, but not too often.
@@ -162,20 +180,21 @@ impl Desk {
         for mishap in untold {
             self.tell_in(&mut book, Event::Mishap(mishap));
         }
-        let reached = self.wanted.is_none_or(|wanted| book.cdrs >= wanted);
-        let checked = if book.refused > 0 { Exit::Failed } else { Exit::Success };
+        let counted = book.counted;
+        let reached = self.wanted.is_reached(counted);
+        let exact = ending == Ending::CommandEnded;
+        let checked = if book.refused > 0 { Exit::Failed } else { self.wanted.judge(counted, exact) };
         let exit = match ending {
             Ending::TimedOut if !reached => Exit::TimedOut,
             Ending::Interrupted if !reached => Exit::Interrupted,
             Ending::Terminated if !reached => Exit::Terminated,
-            Ending::CommandEnded if self.wanted.is_some_and(|wanted| wanted != book.cdrs) => Exit::Failed,
             _ => checked,
         };
         let summary = Summary {
             exchanges: book.exchanges,
             cdrs: book.cdrs,
-            counted: book.cdrs,
-            wanted: self.wanted,
+            counted,
+            wanted: self.wanted.count,
             remarks: book.remarks,
             dropped: book.dropped,
             malformed: book.malformed,

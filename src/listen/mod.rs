@@ -1,14 +1,16 @@
 //! Mode two: a port in, exchanges told, summary out.
 //!
-//! [`door`] takes requests in, [`answer`] decides what each one gets, [`relate`] knows which earlier one it belongs to.
-//! The desk is where they come together: numbered, related, told and counted in one short step, so that there is one
+//! [`door`] takes requests in, [`reception`] sees each of them through, [`answer`] decides what it gets, [`relate`]
+//! knows which earlier one it belongs to. The desk is where they come together: numbered, related, told and counted in one short step, so that there is one
 //! order and it is the same everywhere.
 
 pub mod answer;
 pub mod desk;
 pub mod door;
 pub mod event;
+pub mod reception;
 pub mod relate;
+pub mod wanted;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,16 +21,18 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use answer::Manner;
 use desk::Desk;
-use door::{Limits, Reply};
+use door::Limits;
 use event::{Ending, Event, Listening, Summary};
+use reception::Reception;
+use wanted::Wanted;
 
 /// Everything a listener follows, but where it listens.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Options {
     /// What requests are answered.
     pub manner: Manner,
-    /// After how many CDRs to stop.
-    pub count: Option<u64>,
+    /// Which CDRs to wait for, and how many.
+    pub wanted: Wanted,
     /// What the wanted number means.
     pub until: Until,
     /// After how long to stop.
@@ -61,7 +65,7 @@ pub async fn run(
     tell: impl Fn(Event) -> bool + Send + Sync + 'static,
 ) -> Summary {
     let url = listener.local_addr().map_or_else(|_| String::new(), |address| format!("http://{address}"));
-    let desk = Arc::new(Desk::new(options.count, clock, Box::new(tell)));
+    let desk = Arc::new(Desk::new(options.wanted, clock, Box::new(tell)));
     desk.tell(Event::Listening(Listening {
         url,
         public_url: options.public_url,
@@ -70,10 +74,13 @@ pub async fn run(
     }));
 
     let (close, closed) = watch::channel(false);
-    let manner = Arc::new(options.manner);
+    let reception = Arc::new(Reception { desk: Arc::clone(&desk), manner: options.manner });
     let receive = {
-        let (desk, closed) = (Arc::clone(&desk), closed.clone());
-        move |arrival| receive(Arc::clone(&desk), Arc::clone(&manner), arrival, closed.clone())
+        let closed = closed.clone();
+        move |arrival| {
+            let (reception, closed) = (Arc::clone(&reception), closed.clone());
+            async move { reception.receive(arrival, closed).await }
+        }
     };
     let mishap = {
         let desk = Arc::clone(&desk);
@@ -83,7 +90,7 @@ pub async fn run(
 
     let ending = tokio::select! {
         stop = stop => stop.into(),
-        () = desk.enough(), if options.until == Until::Reached => Ending::Counted,
+        () = desk.settled(), if options.until == Until::Reached => Ending::Counted,
         () = deadline(options.timeout) => Ending::TimedOut,
     };
     // The door may have ended by itself only if it panicked; then there is nothing left to close.
@@ -98,30 +105,6 @@ pub async fn deadline(timeout: Option<Duration>) {
         Some(timeout) => tokio::time::sleep(timeout).await,
         None => std::future::pending().await,
     }
-}
-
-/// Receives one request: decides, waits if waiting is wanted, writes it down, answers. The wait ends when the listener
-/// does, so that nothing that came is lost.
-async fn receive(
-    desk: Arc<Desk>,
-    manner: Arc<Manner>,
-    arrival: door::Arrival,
-    mut closed: watch::Receiver<bool>,
-) -> Reply {
-    let began = desk.clock.elapsed();
-    let decision = manner.decide(&arrival);
-    let delay = manner.delay.of(desk.next_arrival(), manner.seed);
-    if !delay.is_zero() {
-        tokio::select! {
-            () = tokio::time::sleep(delay) => {}
-            // That nobody is left to say it means the same.
-            _ = closed.wait_for(|closed| *closed) => {}
-        }
-    }
-    let took = desk.clock.elapsed().saturating_sub(began);
-    let reply = Reply::Respond(decision.response.clone());
-    desk.record(arrival, decision, took);
-    reply
 }
 
 #[cfg(test)]

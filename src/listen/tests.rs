@@ -58,11 +58,15 @@ impl Stand {
     }
 }
 
+fn count(count: u64) -> Wanted {
+    Wanted { count: Some(count), ..Wanted::default() }
+}
+
 const CDR: &str = include_str!("../../fixtures/docs-leg-a.json");
 
 #[tokio::test]
 async fn it_ends_when_the_wanted_number_has_come() {
-    let stand = stand(Options { count: Some(2), ..Options::default() }).await;
+    let stand = stand(Options { wanted: count(2), ..Options::default() }).await;
     assert!(stand.post(CDR).await.ends_with("got it"));
     assert!(stand.post("{\"no\":\"cdr\"}").await.starts_with("HTTP/1.1 200 "));
     assert!(stand.post(CDR).await.starts_with("HTTP/1.1 200 "));
@@ -101,7 +105,7 @@ async fn what_is_held_back_when_it_must_stop_is_written_down_and_answered() {
 
 #[tokio::test]
 async fn a_nuisance_gets_a_bounded_number_of_remarks() {
-    let stand = stand(Options { count: Some(1), ..Options::default() }).await;
+    let stand = stand(Options { wanted: count(1), ..Options::default() }).await;
     let names: Vec<_> = (0..5_000).map(|n| format!(",\"x{n}\":0")).collect();
     let body = format!("{}{}}}", CDR.trim_end().trim_end_matches('}'), names.concat());
     assert!(stand.post(&body).await.starts_with("HTTP/1.1 200 "));

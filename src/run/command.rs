@@ -62,19 +62,32 @@ pub fn local_url(address: SocketAddr) -> String {
     format!("http://{}", SocketAddr::new(ip, address.port()))
 }
 
+/// How long a run with a command may last.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// All in all.
+    pub timeout: Option<Duration>,
+    /// For how long more is listened for when the command is done.
+    pub settle: Duration,
+}
+
 /// Waits for the end of a command, or ends it when somebody or something wants the run to stop.
 pub async fn course(
     family: &mut Family,
     mut signals: Signals,
     mut fate: watch::Receiver<Fate>,
-    timeout: Option<Duration>,
+    patience: Patience,
     companions: &Companions,
 ) -> Ending {
+    let done = async {
+        family.wait().await;
+        tokio::time::sleep(patience.settle).await;
+    };
     let ending = tokio::select! {
-        _ = family.wait() => Ending::CommandEnded,
+        () = done => Ending::CommandEnded,
         stop = signals.first() => stop.into(),
         () = gone(&mut fate) => Ending::Interrupted,
-        () = crate::listen::deadline(timeout) => Ending::TimedOut,
+        () = crate::listen::deadline(patience.timeout) => Ending::TimedOut,
     };
     let ended = match ending {
         // What it has left behind may still be sending: that is ended with everything else.

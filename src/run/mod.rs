@@ -5,6 +5,7 @@
 
 mod command;
 mod demo;
+mod ready;
 mod receive;
 mod signals;
 mod suite;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use super::command::{self, Companions};
+use super::command::{self, Companions, Patience};
 use super::signals::{Hangup, Signals};
-use super::{after_output, could_not_start, end, stop};
+use super::{after_output, could_not_start, end, ready, stop};
 use crate::cli::listen::ListenOptions;
 use crate::clock::Clock;
 use crate::error::{Error, Exit};
@@ -19,10 +19,13 @@ use crate::show::board::{Board, Notice};
 /// Runs a listener.
 pub async fn run(options: ListenOptions) -> Exit {
     let mut show = Show::new(options.voice, None, None);
-    let listener = match bind(&options.host, options.port).await {
+    let listener = match prepare(&options).await {
         Ok(listener) => listener,
         Err(error) => return could_not_start(&mut show, &error),
     };
+    for expected in options.options.wanted.fields.iter().filter(|expected| expected.is_undocumented()) {
+        show.warn(&format!("--expect {expected}: no documented CDR has such a field"));
+    }
     if !listener.local_addr().is_ok_and(|address| address.ip().is_loopback()) {
         show.warn("anybody who reaches this address can send here and see what it answers");
     }
@@ -63,10 +66,11 @@ async fn attend(
     let mut options = options.options;
     // With a command it is the command that time runs out for.
     let timeout = if command.is_some() { options.timeout.take() } else { None };
+    let patience = Patience { timeout, settle: options.wanted.settle };
     let stopping = async {
         match &mut command {
             Some(family) => {
-                command::course(family, signals.clone(), fate.clone(), timeout, &companions).await
+                command::course(family, signals.clone(), fate.clone(), patience, &companions).await
             }
             None => Ending::from(stop(signals.clone(), fate.clone()).await),
         }
@@ -103,6 +107,19 @@ async fn attend(
     }
     // A listener's end is bounded, whoever does not read.
     end(summary.exit, reader, signals, true, |show| after_output(summary.exit, &fate, show)).await
+}
+
+/// Takes the port, and says so where that was asked for.
+async fn prepare(options: &ListenOptions) -> Result<TcpListener, Error> {
+    if let Some(path) = &options.ready_file {
+        ready::forget(path)?;
+    }
+    let listener = bind(&options.host, options.port).await?;
+    if let (Some(path), Ok(address)) = (&options.ready_file, listener.local_addr()) {
+        // Whoever connects from now on is served, if a moment later.
+        ready::announce(path, &format!("http://{address}"))?;
+    }
+    Ok(listener)
 }
 
 /// Binds the address; the error names it.

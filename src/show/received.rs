@@ -10,6 +10,7 @@ use crate::cdr::judge::{Generation, Kind};
 use crate::cdr::remark::Remark;
 use crate::cdr::{Fields, HangupReason, ids};
 use crate::clock::{Moment, humane};
+use crate::error::Exit;
 use crate::listen::event::{Ending, Exchange, Listening, Mishap, Summary};
 use crate::process::Ended;
 use crate::untrusted::clean;
@@ -207,6 +208,9 @@ fn remarks(exchange: &Exchange, theme: &Theme) -> Vec<String> {
     {
         lines.push(theme.paint(Role::Number, &format!("→ {}", clean(&relation.text))));
     }
+    if let Some(why) = &exchange.uncounted {
+        lines.push(theme.paint(Role::Odd, &format!("does not count: {}", why.cleaned())));
+    }
     let schema_remarks = verdict.remarks.iter().filter(|remark| remark.code.departs()).count();
     if verdict.generation.is_some() && schema_remarks == 0 {
         let conforms = if exchange.request.method == "GET" {
@@ -262,8 +266,11 @@ pub fn mishap(mishap: &Mishap, theme: &Theme) -> String {
 /// The listener's last lines.
 #[must_use]
 pub fn summary(summary: &Summary, theme: &Theme) -> String {
+    let too_many =
+        summary.exit != Exit::Success && summary.wanted.is_some_and(|wanted| summary.counted > wanted);
     let failed = summary.command.filter(|ended| ended.shell_code() != 0).map(Ended::words);
     let ending = match (summary.ending, &failed) {
+        (Ending::Counted, _) if too_many => "more CDRs came than wanted".to_owned(),
         (Ending::Counted, _) => "all wanted CDRs came".to_owned(),
         (Ending::TimedOut, _) => "time is up".to_owned(),
         (Ending::Interrupted, _) => "interrupted".to_owned(),

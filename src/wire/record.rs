@@ -13,7 +13,7 @@ use serde_json::ser::{CompactFormatter, Formatter};
 use super::{Failure, Header, Request};
 use crate::clock::Moment;
 use crate::json;
-use crate::untrusted::{clean, disturbs};
+use crate::untrusted::{Untrusted, clean, disturbs};
 
 /// The version of the records. Fields may be added within a version, never renamed or retyped.
 pub const VERSION: u8 = 1;
@@ -27,6 +27,9 @@ pub struct Exchange<V> {
     pub received_at: Moment,
     /// Who sent it: address and port.
     pub peer: String,
+    /// For whom the sender says that it sends, if such claims are to be believed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claimed: Option<String>,
     /// The request as it came.
     pub request: Request,
     /// What arrived.
@@ -37,6 +40,9 @@ pub struct Exchange<V> {
     /// Which earlier exchanges it belongs to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub related: Vec<Relation>,
+    /// Why this CDR is not one of those that were waited for, if it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uncounted: Option<Untrusted>,
     /// What we answered.
     pub answer: Answer,
     /// Milliseconds from the end of the request to the answer.
@@ -55,11 +61,33 @@ pub struct Relation {
 }
 
 /// What a receiver answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Answer {
     /// The status, if there was an answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
+    /// The failure that was put in the place of an answer, or made one, on purpose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+    /// What the handler said to which the request was passed on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forwarded: Option<Forwarded>,
+}
+
+/// What became of a request that was passed on to a handler.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Forwarded {
+    /// Where it went, secrets masked.
+    pub url: String,
+    /// The status of the handler's answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// How long the handler took.
+    #[serde(rename = "latency_ms", serialize_with = "as_ms")]
+    pub latency: Duration,
+    /// Why there was no answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
 }
 
 /// What came back for one attempt, as a record tells it.
@@ -235,11 +263,13 @@ mod tests {
             n: 1,
             received_at: Moment::from_epoch_ms(1_650_628_175_336).unwrap(),
             peer: "127.0.0.1:4000".to_owned(),
+            claimed: None,
             request: request.clone(),
             verdict: (),
             cdr: None,
             related: Vec::new(),
-            answer: Answer { status: Some(200) },
+            uncounted: None,
+            answer: Answer { status: Some(200), ..Answer::default() },
             took_ms: 0.25,
         };
         let written = String::from_utf8(line("exchange", &exchange)).unwrap();

@@ -66,6 +66,14 @@ fn it_learns_where_to_send_to_and_the_number_must_be_exact() {
 }
 
 #[test]
+fn what_comes_soon_after_its_end_counts_where_that_is_wanted() {
+    // The sender goes on when the command is done.
+    let script = format!("{SENDER} send --scenario docs-leg-a --count 2 >&2 &");
+    let ended = run(&["--count", "2", "--settle", "1s"], &script).expect(0);
+    assert_eq!(ended.records_of("summary")[0]["counted"], 2);
+}
+
+#[test]
 fn its_own_failure_comes_first() {
     let script = format!("{SENDER} send --scenario docs-leg-a >&2; exit 9");
     run(&["--count", "5", "--strict"], &script).expect(9);

@@ -17,3 +17,4 @@ mod round_trip;
 mod sending;
 mod suite;
 mod usage;
+mod waiting;

@@ -1,0 +1,139 @@
+//! What a run waits for: how many CDRs, which of them count, and for how long one too many may still come. Pure.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::cdr::{Fields, schema};
+use crate::error::Exit;
+
+/// What a run waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// How many CDRs.
+    pub count: Option<u64>,
+    /// What a CDR must hold to count: all of it.
+    pub fields: Vec<Expected>,
+    /// For how long more are listened for when enough have come. Then exactly the wanted number is right.
+    pub settle: Duration,
+}
+
+/// A field of a CDR and the value it must have, as `--expect` takes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// The field's name.
+    pub field: String,
+    /// Its value's text: a string without its quotes, anything else as JSON.
+    pub value: String,
+}
+
+impl FromStr for Expected {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((field, value)) if !field.is_empty() => {
+                Ok(Self { field: field.to_owned(), value: value.to_owned() })
+            }
+            _ => Err("expected FIELD=VALUE, like leg=a".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.field, self.value)
+    }
+}
+
+impl Expected {
+    /// Whether no documented CDR has such a field, so that nothing documented can ever match.
+    #[must_use]
+    pub fn is_undocumented(&self) -> bool {
+        schema::documented(&self.field).is_none()
+    }
+
+    /// Why a CDR does not match, if it does not.
+    fn mismatch(&self, cdr: &Fields) -> Option<String> {
+        let Self { field, value } = self;
+        match cdr.get(field) {
+            None => Some(format!("there is no {field}, and {value} is expected")),
+            Some(found) if is(found, value) => None,
+            Some(found) => Some(format!("{field} is {}, not {value}", text(found))),
+        }
+    }
+}
+
+/// Whether a value has this text, or is the same JSON however it was written.
+fn is(found: &Value, wanted: &str) -> bool {
+    text(found) == wanted
+        || !found.is_string() && serde_json::from_str::<Value>(wanted).is_ok_and(|wanted| wanted == *found)
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+impl Wanted {
+    /// Why a CDR does not count, if it does not.
+    #[must_use]
+    pub fn mismatch(&self, cdr: &Fields) -> Option<String> {
+        self.fields.iter().find_map(|expected| expected.mismatch(cdr))
+    }
+
+    /// Whether so many are enough: the wanted number, or any that was expected. A run that waits for nothing always
+    /// has enough.
+    #[must_use]
+    pub fn is_reached(&self, counted: u64) -> bool {
+        counted >= self.count.unwrap_or(u64::from(!self.fields.is_empty()))
+    }
+
+    /// What it means that so many have come by the end of a run in which the number had to be exact, or not.
+    #[must_use]
+    pub fn judge(&self, counted: u64, exact: bool) -> Exit {
+        let too_many = self.count.is_some_and(|count| counted > count) && (exact || !self.settle.is_zero());
+        if self.is_reached(counted) && !too_many { Exit::Success } else { Exit::Failed }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn wanted(count: Option<u64>, fields: &[&str]) -> Wanted {
+        let fields = fields.iter().map(|text| text.parse().unwrap()).collect();
+        Wanted { count, fields, ..Wanted::default() }
+    }
+
+    #[test]
+    fn a_cdr_counts_if_every_field_is_as_expected() {
+        let cdr = json!({"leg": "a", "to": 442_079_460_000_u64, "custom": {"crm": [1, 2]}});
+        let cdr = cdr.as_object().unwrap();
+        let mismatch = |fields: &[&str]| wanted(None, fields).mismatch(cdr);
+        assert_eq!(mismatch(&[]), None);
+        assert_eq!(mismatch(&["leg=a", "to=442079460000", "custom={ \"crm\": [1,2] }"]), None);
+        assert_eq!(mismatch(&["leg=a", "to=1"]).as_deref(), Some("to is 442079460000, not 1"));
+        assert_eq!(mismatch(&["user=x"]).as_deref(), Some("there is no user, and x is expected"));
+        assert!("leg".parse::<Expected>().is_err() && "=a".parse::<Expected>().is_err());
+        assert_eq!("custom=a=b".parse::<Expected>().unwrap().value, "a=b");
+    }
+
+    #[test]
+    fn too_few_fail_and_too_many_where_the_number_is_exact() {
+        let two = wanted(Some(2), &[]);
+        let exits = |exact| [1, 2, 3].map(|counted| two.judge(counted, exact).code());
+        assert_eq!((exits(false), exits(true)), ([1, 0, 0], [1, 0, 1]));
+        let settling = Wanted { settle: Duration::from_secs(1), ..two };
+        assert_eq!(settling.judge(3, false), Exit::Failed);
+    }
+
+    #[test]
+    fn what_was_expected_must_come_even_if_nobody_said_how_often() {
+        assert!(wanted(None, &[]).is_reached(0));
+        let some = wanted(None, &["leg=a"]);
+        assert_eq!((some.judge(0, false), some.judge(5, true)), (Exit::Failed, Exit::Success));
+    }
+}

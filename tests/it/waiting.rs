@@ -1,0 +1,68 @@
+//! What a receiver waits for, and how it ends: which CDRs count, how many there may be, and who learns that it is ready.
+
+use super::peers::post_json;
+use super::program::{fixture, listener, program};
+
+#[test]
+fn only_cdrs_that_are_expected_count() {
+    let mut listener =
+        listener(&["--expect", "leg=b", "--expect", "hangup_reason=sent_reject", "--count", "1"]);
+    post_json(&listener.url, fixture("docs-leg-a.json"));
+    let exchange = listener.running.record();
+    assert_eq!(exchange["uncounted"], "leg is a, not b");
+    post_json(&listener.url, fixture("docs-leg-b.json"));
+    let ended = listener.running.end().expect(0);
+    assert!(ended.records_of("exchange")[1].get("uncounted").is_none());
+    let summary = &ended.records_of("summary")[0];
+    assert_eq!(
+        (&summary["cdrs"], &summary["counted"], &summary["ending"]),
+        (&2.into(), &1.into(), &"counted".into())
+    );
+}
+
+#[test]
+fn what_was_expected_and_did_not_come_is_124_even_without_a_count() {
+    let arguments = ["listen", "--port", "0", "--expect", "leg=b", "--timeout", "10ms"];
+    let ended = program(arguments).run().expect(124);
+    assert!(!ended.stderr.contains("warning"), "{}", ended.stderr);
+    let misspelt =
+        program(["listen", "--port", "0", "--expect", "lag=b", "--timeout", "10ms"]).run().expect(124);
+    assert!(misspelt.stderr.starts_with("warning: --expect lag=b: no documented CDR has such a field\n"));
+    let wrong = program(["listen", "--expect", "leg"]).run().expect(2);
+    assert!(wrong.stderr.contains("expected FIELD=VALUE, like leg=a"), "{}", wrong.stderr);
+}
+
+#[test]
+fn one_too_many_fails_a_run_that_settles() {
+    let settling = listener(&["--count", "1", "--settle", "20s"]);
+    for _ in 0..2 {
+        post_json(&settling.url, fixture("docs-leg-a.json"));
+    }
+    // One too many is the end: nothing that still comes can mend it.
+    let summary = &settling.running.end().expect(1).records_of("summary")[0];
+    assert_eq!(
+        (&summary["counted"], &summary["wanted"], &summary["exit"]),
+        (&2.into(), &1.into(), &1.into())
+    );
+
+    let settled = listener(&["--count", "1", "--settle", "10ms"]);
+    post_json(&settled.url, fixture("docs-leg-a.json"));
+    settled.running.end().expect(0);
+}
+
+#[test]
+fn the_ready_file_says_where() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ready");
+    std::fs::write(&path, "old").expect("written");
+    let name = path.to_str().expect("a name");
+    let listener = listener(&["--ready-file", name, "--count", "1"]);
+    assert_eq!(std::fs::read_to_string(&path).expect("a file"), format!("{}\n", listener.url));
+    post_json(&listener.url, fixture("docs-leg-a.json"));
+    listener.running.end().expect(0);
+
+    let nowhere = folder.path().join("no").join("ready");
+    let nowhere = nowhere.to_str().expect("a name");
+    let ended = program(["listen", "--port", "0", "--ready-file", nowhere]).run().expect(2);
+    assert!(ended.stderr.starts_with("error: cannot write ") && ended.stdout.is_empty(), "{}", ended.stderr);
+}
