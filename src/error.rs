@@ -49,6 +49,14 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// A program that was named cannot be started.
+    #[error("cannot run {program}")]
+    Run {
+        /// The program, as it was named.
+        program: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The HTTP client could not be built, which means certificates.
     #[error("cannot set up TLS: {0}")]
     Tls(String),
@@ -78,6 +86,13 @@ impl Error {
             Self::Input { .. } => Some(
                 "--file takes a CDR, an array of them, one a line, a capture, or a sample pasted from TeleCMI's page".to_owned(),
             ),
+            Self::Run { source, .. } => match source.kind() {
+                std::io::ErrorKind::NotFound => {
+                    Some("is it installed, and is its folder in PATH?".to_owned())
+                }
+                std::io::ErrorKind::PermissionDenied => Some("may it be executed? chmod +x allows it".to_owned()),
+                _ => None,
+            },
             Self::Tls(_) => Some("--cacert names a PEM file to trust; http:// needs no certificates".to_owned()),
             Self::Usage(_) | Self::Write { .. } | Self::Output(_) | Self::Start(_) => None,
         }
@@ -99,6 +114,8 @@ pub enum Exit {
     Interrupted,
     /// SIGTERM before the end (143).
     Terminated,
+    /// The failure of the command that was run, passed on: its own code.
+    Command(u8),
 }
 
 impl Exit {
@@ -112,6 +129,7 @@ impl Exit {
             Self::TimedOut => 124,
             Self::Interrupted => 130,
             Self::Terminated => 143,
+            Self::Command(code) => code,
         }
     }
 }

@@ -17,7 +17,7 @@
 //!              │    ╲        ╱    │
 //!             cdr              wire           what TeleCMI says · what crosses the network (fake · reqwest, hyper, warp)
 //!              │                │
-//!        clock, seed, error, untrusted, json  the ground floor                             (jiff, rand)
+//!        clock, seed, error, untrusted, json, process  the ground floor                    (jiff, rand, rustix)
 //! ```
 //!
 //! Imports go down, floors may be skipped, nothing goes up or sideways. Each foreign crate has one door, but for the
@@ -70,6 +70,7 @@ pub mod clock;
 pub mod error;
 pub mod json;
 pub mod listen;
+pub mod process;
 mod run;
 pub mod seed;
 pub mod send;

@@ -1,5 +1,6 @@
 //! The flags of `listen`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,10 +8,10 @@ use clap::Args;
 
 use super::{Common, values};
 use crate::clock::read_duration;
-use crate::listen::Options;
 use crate::listen::answer::{Delay, Manner};
 use crate::listen::door::Limits;
 use crate::listen::wanted::{Expected, Wanted};
+use crate::listen::{Options, Until};
 use crate::seed::Seed;
 use crate::show::Voice;
 use crate::wire::client::Destination;
@@ -22,9 +23,11 @@ Examples:
   telecmi-cdr listen --count 2 --timeout 1m  stop after two CDRs; exit 124 if they do not come
   telecmi-cdr listen --strict --format ndjson
                                              for scripts: refuse what departs from the schema
+  telecmi-cdr listen --port 0 --count 2 -- ./my-sender.sh
+                                             run it with TELECMI_CDR_URL set; exactly two CDRs must come
 
 Exit codes: 0 done, 1 a check failed, 2 usage or could not start, 124 time was up before --count,
-130 or 143 interrupted before --count.";
+130 or 143 interrupted before --count. With -- CMD its own failure comes first.";
 
 /// The flags of `listen`.
 #[derive(Debug, Args)]
@@ -61,7 +64,7 @@ pub(super) struct ListenArgs {
     /// Count only CDRs with this value in this field, like leg=a; repeatable
     #[arg(long, value_name = "FIELD=VALUE", help_heading = "For scripts")]
     expect: Vec<Expected>,
-    /// When enough have come, listen this much longer: one CDR more than --count then fails the run
+    /// When enough have come, or CMD is done, listen this much longer: one CDR more than --count then fails the run
     #[arg(long, value_name = "D", value_parser = read_duration, help_heading = "For scripts")]
     settle: Option<Duration>,
     /// Write the URL to this file once requests are taken
@@ -85,6 +88,10 @@ pub(super) struct ListenArgs {
     #[arg(long, value_name = "D", default_value = "15s", value_parser = values::some_time, help_heading = "Limits")]
     body_timeout: Duration,
 
+    /// Run this program beside the listener, with TELECMI_CDR_URL set, and stop when it ends
+    #[arg(last = true, value_name = "CMD", help_heading = "For scripts")]
+    command: Vec<OsString>,
+
     #[command(flatten)]
     common: Common,
 }
@@ -102,6 +109,8 @@ pub struct ListenOptions {
     pub forward_to: Option<Destination>,
     /// What the listener follows, but for the handler, which must not be the listener itself.
     pub options: Options,
+    /// The program to run beside it, and its arguments; or nothing.
+    pub command: Vec<OsString>,
     /// How it is shown.
     pub voice: Voice,
 }
@@ -131,12 +140,22 @@ impl ListenArgs {
         };
         let wanted =
             Wanted { count: self.count, fields: self.expect, settle: self.settle.unwrap_or_default() };
+        let until = if self.command.is_empty() { Until::Reached } else { Until::Stopped };
         Ok(ListenOptions {
             port: self.port,
             host: self.host,
             ready_file: self.ready_file,
             forward_to,
-            options: Options { manner, wanted, timeout: self.timeout, forward: None, limits },
+            options: Options {
+                manner,
+                wanted,
+                until,
+                timeout: self.timeout,
+                forward: None,
+                public_url: None,
+                limits,
+            },
+            command: self.command,
             voice,
         })
     }

@@ -157,7 +157,8 @@ pub fn refuse(error: &clap::Error) -> Exit {
 /// The wish about colour, for what clap itself prints: read by hand, since it matters most when nothing can be parsed.
 fn colour(arguments: &[OsString]) -> ColorChoice {
     let mut said = None;
-    for (place, argument) in arguments.iter().enumerate() {
+    // What follows `--` is another program's.
+    for (place, argument) in arguments.iter().take_while(|argument| *argument != "--").enumerate() {
         let Some(rest) = argument.to_str().and_then(|text| text.strip_prefix("--color")) else { continue };
         let next = arguments.get(place + 1).and_then(|next| next.to_str());
         said = if rest.is_empty() { next } else { rest.strip_prefix('=') }.map(str::to_owned);

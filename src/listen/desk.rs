@@ -182,7 +182,8 @@ impl Desk {
         }
         let counted = book.counted;
         let reached = self.wanted.is_reached(counted);
-        let checked = if book.refused > 0 { Exit::Failed } else { self.wanted.judge(counted, false) };
+        let exact = ending == Ending::CommandEnded;
+        let checked = if book.refused > 0 { Exit::Failed } else { self.wanted.judge(counted, exact) };
         let exit = match ending {
             Ending::TimedOut if !reached => Exit::TimedOut,
             Ending::Interrupted if !reached => Exit::Interrupted,
@@ -197,6 +198,8 @@ impl Desk {
             remarks: book.remarks,
             dropped: book.dropped,
             malformed: book.malformed,
+            command: None,
+            tunnel_ended: false,
             ending,
             exit,
         };

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::cdr::judge::Verdict;
-use crate::error::Exit;
+use crate::error::{Exit, Stop};
+use crate::process;
 use crate::wire::record;
 
 /// One request received, with the judge's own verdict.
@@ -29,6 +30,9 @@ pub enum Event {
 pub struct Listening {
     /// Where to send to, without a path.
     pub url: String,
+    /// Where the rest of the world can send to: a tunnel's end without a path, or what was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
     /// This process.
     pub pid: u32,
     /// This program's version.
@@ -62,6 +66,12 @@ pub struct Summary {
     pub dropped: u64,
     /// Connections that failed before their request could be read.
     pub malformed: u64,
+    /// How the command ended that was run beside the listener.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<process::Ended>,
+    /// Whether the tunnel ended before the listener did.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub tunnel_ended: bool,
     /// Why the run ended.
     pub ending: Ending,
     /// The exit code.
@@ -80,4 +90,15 @@ pub enum Ending {
     Interrupted,
     /// Somebody sent SIGTERM.
     Terminated,
+    /// The command that was run beside the listener is done.
+    CommandEnded,
+}
+
+impl From<Stop> for Ending {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Interrupt => Self::Interrupted,
+            Stop::Terminate => Self::Terminated,
+        }
+    }
 }

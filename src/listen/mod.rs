@@ -20,7 +20,6 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::error::Stop;
 use answer::Manner;
 use desk::Desk;
 use door::Limits;
@@ -36,12 +35,26 @@ pub struct Options {
     pub manner: Manner,
     /// Which CDRs to wait for, and how many.
     pub wanted: Wanted,
+    /// What the wanted number means.
+    pub until: Until,
     /// After how long to stop.
     pub timeout: Option<Duration>,
     /// The handler that requests are passed on to.
     pub forward: Option<Forward>,
+    /// Where the rest of the world can send to.
+    pub public_url: Option<String>,
     /// What strangers may cost.
     pub limits: Limits,
+}
+
+/// What a wanted number of CDRs means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Until {
+    /// The listener stops when it is reached.
+    #[default]
+    Reached,
+    /// The listener goes on until it is told to stop; then it must be this number exactly.
+    Stopped,
 }
 
 /// Listens on a bound port until the wanted number has come, the time is up, or `stop` resolves; then finishes what
@@ -52,13 +65,14 @@ pub async fn run(
     options: Options,
     listener: TcpListener,
     clock: Clock,
-    stop: impl Future<Output = Stop>,
+    stop: impl Future<Output: Into<Ending>>,
     tell: impl Fn(Event) -> bool + Send + Sync + 'static,
 ) -> Summary {
     let url = listener.local_addr().map_or_else(|_| String::new(), |address| format!("http://{address}"));
     let desk = Arc::new(Desk::new(options.wanted, clock, Box::new(tell)));
     desk.tell(Event::Listening(Listening {
         url,
+        public_url: options.public_url,
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION"),
     }));
@@ -77,11 +91,8 @@ pub async fn run(
     let serving = tokio::spawn(door::serve(listener, options.limits, clock, receive, mishap, closed));
 
     let ending = tokio::select! {
-        stop = stop => match stop {
-            Stop::Interrupt => Ending::Interrupted,
-            Stop::Terminate => Ending::Terminated,
-        },
-        () = desk.settled() => Ending::Counted,
+        stop = stop => stop.into(),
+        () = desk.settled(), if options.until == Until::Reached => Ending::Counted,
         () = deadline(options.timeout) => Ending::TimedOut,
     };
     // The door may have ended by itself only if it panicked; then there is nothing left to close.
@@ -91,7 +102,8 @@ pub async fn run(
     desk.finish(ending)
 }
 
-async fn deadline(timeout: Option<Duration>) {
+/// Resolves when the time is up, if there is an end to it.
+pub async fn deadline(timeout: Option<Duration>) {
     match timeout {
         Some(timeout) => tokio::time::sleep(timeout).await,
         None => std::future::pending().await,

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::error::Exit;
+use crate::error::{Exit, Stop};
 use crate::listen::event::Exchange;
 
 /// Nothing in these tests takes this long, unless it hangs.

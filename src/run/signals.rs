@@ -1,8 +1,17 @@
-//! Ctrl-C and SIGTERM. tokio keeps a handler for the life of the process, so the second one is handled here too.
+//! Ctrl-C, SIGTERM, and SIGHUP where programs depend on us. tokio keeps a handler for the life of the process, so the second one is handled here too.
 
 use tokio::sync::watch;
 
 use crate::error::Stop;
+
+/// What a terminal that goes away means, which is SIGHUP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hangup {
+    /// What the system makes of it.
+    Left,
+    /// The same as SIGTERM, because there are programs to be ended; but not under `nohup`.
+    Terminates,
+}
 
 /// The signals that have come: none, one, or more.
 #[derive(Debug, Clone)]
@@ -14,8 +23,14 @@ impl Signals {
     /// Takes signals from now on: whoever has read that we are ready may send one at once. Needs a runtime.
     #[must_use]
     pub fn new() -> Self {
+        Self::taking(Hangup::Left)
+    }
+
+    /// The same, with SIGHUP as well.
+    #[must_use]
+    pub fn taking(hangup: Hangup) -> Self {
         let (sender, come) = watch::channel(Vec::new());
-        let mut taken = Taken::new();
+        let mut taken = Taken::new(hangup);
         tokio::spawn(async move {
             loop {
                 let stop = taken.next().await;
@@ -49,15 +64,19 @@ impl Signals {
 struct Taken {
     interrupt: Option<tokio::signal::unix::Signal>,
     terminate: Option<tokio::signal::unix::Signal>,
+    hangup: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
 impl Taken {
-    fn new() -> Self {
+    fn new(hangup: Hangup) -> Self {
         use tokio::signal::unix::{SignalKind, signal};
+        // To take a signal that is ignored would undo `nohup`.
+        let takes_hangup = hangup == Hangup::Terminates && !is_hangup_ignored();
         Self {
             interrupt: signal(SignalKind::interrupt()).ok(),
             terminate: signal(SignalKind::terminate()).ok(),
+            hangup: takes_hangup.then(|| signal(SignalKind::hangup()).ok()).flatten(),
         }
     }
 
@@ -71,8 +90,22 @@ impl Taken {
         tokio::select! {
             () = come(&mut self.interrupt) => Stop::Interrupt,
             () = come(&mut self.terminate) => Stop::Terminate,
+            () = come(&mut self.hangup) => Stop::Terminate,
         }
     }
+}
+
+/// Whether SIGHUP is ignored, as it is under `nohup`; where nobody can tell, it is left alone.
+#[cfg(unix)]
+fn is_hangup_ignored() -> bool {
+    std::fs::read_to_string("/proc/self/status").map_or(true, |status| ignores_hangup(&status))
+}
+
+/// Reads the mask of ignored signals; SIGHUP is number 1, the lowest bit.
+#[cfg(unix)]
+fn ignores_hangup(status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_none_or(|mask| mask & 1 == 1)
 }
 
 /// The system's side. What cannot be taken never comes.
@@ -83,7 +116,7 @@ struct Taken {
 
 #[cfg(windows)]
 impl Taken {
-    fn new() -> Self {
+    fn new(_: Hangup) -> Self {
         Self { interrupt: tokio::signal::windows::ctrl_c().ok() }
     }
 
@@ -95,5 +128,18 @@ impl Taken {
             None => std::future::pending().await,
         }
         Stop::Interrupt
+    }
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nohup_is_noticed() {
+        assert!(ignores_hangup("Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t0\n"));
+        assert!(!ignores_hangup("SigIgn:\t0000000000001000\n"));
+        assert!(ignores_hangup("Name:\tx\n"), "what cannot be read is left alone");
     }
 }

@@ -12,6 +12,7 @@ use crate::cdr::{Fields, HangupReason, ids};
 use crate::clock::{Moment, humane};
 use crate::error::Exit;
 use crate::listen::event::{Ending, Exchange, Listening, Mishap, Summary};
+use crate::process::Ended;
 use crate::untrusted::clean;
 use crate::wire::record::Forwarded;
 use crate::wire::{query, secret};
@@ -295,12 +296,15 @@ pub fn mishap(mishap: &Mishap, theme: &Theme) -> String {
 pub fn summary(summary: &Summary, theme: &Theme) -> String {
     let too_many =
         summary.exit != Exit::Success && summary.wanted.is_some_and(|wanted| summary.counted > wanted);
-    let ending = match summary.ending {
-        Ending::Counted if too_many => "more CDRs came than wanted",
-        Ending::Counted => "all wanted CDRs came",
-        Ending::TimedOut => "time is up",
-        Ending::Interrupted => "interrupted",
-        Ending::Terminated => "terminated",
+    let failed = summary.command.filter(|ended| ended.shell_code() != 0).map(Ended::words);
+    let ending = match (summary.ending, &failed) {
+        (Ending::Counted, _) if too_many => "more CDRs came than wanted".to_owned(),
+        (Ending::Counted, _) => "all wanted CDRs came".to_owned(),
+        (Ending::TimedOut, _) => "time is up".to_owned(),
+        (Ending::Interrupted, _) => "interrupted".to_owned(),
+        (Ending::Terminated, _) => "terminated".to_owned(),
+        (Ending::CommandEnded, None) => "the command ended".to_owned(),
+        (Ending::CommandEnded, Some(how)) => format!("the command ended {how}"),
     };
     let mut parts = vec![plural(summary.exchanges, "request")];
     parts.push(match summary.wanted {
@@ -314,8 +318,14 @@ pub fn summary(summary: &Summary, theme: &Theme) -> String {
     if summary.dropped > 0 {
         parts.push(format!("{} not shown (the output was not read fast enough)", summary.dropped));
     }
+    if summary.ending != Ending::CommandEnded {
+        parts.extend(failed.map(|how| format!("command ended {how}")));
+    }
+    if summary.tunnel_ended {
+        parts.push("the tunnel ended early".to_owned());
+    }
     let role = if summary.exit.code() == 0 { Role::Good } else { Role::Bad };
-    format!("{} · {}\n", theme.paint(role, ending), parts.join(" · "))
+    format!("{} · {}\n", theme.paint(role, &ending), parts.join(" · "))
 }
 
 /// `1 request`, `2 requests`.

@@ -3,6 +3,8 @@
 mod answering;
 mod architecture;
 mod blocks;
+#[cfg(unix)]
+mod command;
 mod content;
 mod failing;
 mod fixtures;

@@ -44,6 +44,13 @@ impl Program {
         self
     }
 
+    /// With this process's own search path: for tests that start further programs.
+    #[cfg(unix)]
+    pub fn path(self) -> Self {
+        let path = std::env::var("PATH").expect("a search path");
+        self.env("PATH", &path)
+    }
+
     pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.input = Some(bytes.into());
         self.command.stdin(Stdio::piped());

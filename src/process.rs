@@ -1,0 +1,246 @@
+//! Programs that we start, and everything they start in turn: none of it outlives us.
+//!
+//! In: a command. Out: how it ended. On Unix each program leads a process group of its own, which is told to end and, if
+//! it does not, made to. On Linux what left that group (daemons, `setsid`) is found too, because orphans come to
+//! us. Elsewhere only the program itself is ended.
+
+mod orphans;
+
+use std::io;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
+
+use orphans::Orphans;
+
+/// How long programs may take to end by themselves once they are told to.
+pub const GRACE: Duration = Duration::from_secs(1);
+
+/// How long the system may take to end what is killed. It is a matter of milliseconds, unless a disk hangs.
+const KILLED: Duration = Duration::from_secs(1);
+
+/// How often we look whether a group is empty: nothing tells us.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// What a program is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// What Ctrl-C sends.
+    Interrupt,
+    /// To end, in its own way.
+    Terminate,
+    /// To end at once; it is not asked.
+    Kill,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Ended {
+    /// Its own exit code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+    /// The signal that ended it instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+}
+
+impl Ended {
+    /// The code that a shell would give for this: a signal counts from 128. What fits no exit code is 1.
+    #[must_use]
+    pub fn shell_code(self) -> u8 {
+        let code = self.code.or(self.signal.map(|signal| 128 + signal)).unwrap_or(1);
+        u8::try_from(code).unwrap_or(1)
+    }
+
+    /// In words that follow "it ended": `with 3`, `by signal 9`.
+    #[must_use]
+    pub fn words(self) -> String {
+        match (self.code, self.signal) {
+            (Some(code), _) => format!("with {code}"),
+            (None, Some(signal)) => format!("by signal {signal}"),
+            (None, None) => "somehow".to_owned(),
+        }
+    }
+}
+
+impl From<ExitStatus> for Ended {
+    fn from(status: ExitStatus) -> Self {
+        #[cfg(unix)]
+        let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+        #[cfg(not(unix))]
+        let signal = None;
+        Self { code: status.code(), signal }
+    }
+}
+
+/// Everything that this process has started. When it is dropped, what is left of that is killed.
+pub struct Household {
+    orphans: Orphans,
+}
+
+impl Household {
+    /// Takes in orphans from now on, where the system allows it. Needs a runtime.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { orphans: Orphans::take_in() }
+    }
+
+    /// Starts a program at the head of a family of its own.
+    pub fn start(&self, command: &mut Command) -> io::Result<Family> {
+        #[cfg(unix)]
+        command.process_group(0);
+        let child = orphans::known(|| command.spawn(), |child| child.as_ref().ok().and_then(Child::id))?;
+        Ok(Family { group: Group::of(&child), pid: child.id(), child, ended: None })
+    }
+
+    /// Ends what left its family. That takes at most twice the grace.
+    pub async fn end(self) {
+        self.orphans.end().await;
+    }
+}
+
+impl Default for Household {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Household {
+    fn drop(&mut self) {
+        self.orphans.kill();
+    }
+}
+
+/// A program, and what it has started. When it is dropped, what is left of it is killed.
+#[derive(Debug)]
+pub struct Family {
+    child: Child,
+    pid: Option<u32>,
+    group: Group,
+    ended: Option<Ended>,
+}
+
+impl Family {
+    /// The program's standard output and standard error, where they are pipes. They can be taken once.
+    pub fn streams(&mut self) -> (Option<tokio::process::ChildStdout>, Option<tokio::process::ChildStderr>) {
+        (self.child.stdout.take(), self.child.stderr.take())
+    }
+
+    /// Waits until the program itself has ended; what it started may go on. Waiting may be given up and taken up again.
+    pub async fn wait(&mut self) -> Ended {
+        if let Some(ended) = self.ended {
+            return ended;
+        }
+        // Waiting for one's own child fails only if somebody else has done so.
+        let ended = self.child.wait().await.map(Ended::from).unwrap_or_default();
+        self.ended = Some(ended);
+        // From now on its number may be given to another, unless the group still holds it.
+        self.group.is_empty();
+        ended
+    }
+
+    /// Tells the whole family something.
+    pub fn tell(&mut self, signal: Signal) {
+        self.group.tell(signal, &mut self.child);
+    }
+
+    /// Ends the family: tells it, and kills what is still there after the grace.
+    pub async fn end(&mut self, grace: Duration) -> Ended {
+        self.tell(Signal::Terminate);
+        self.end_within(grace).await
+    }
+
+    /// The same for a family that has been told already.
+    pub async fn end_within(&mut self, grace: Duration) -> Ended {
+        if timeout(grace, self.gone()).await.is_err() {
+            self.tell(Signal::Kill);
+            let _ = timeout(KILLED, self.gone()).await;
+        }
+        self.ended.unwrap_or_default()
+    }
+
+    /// Waits until nobody is left.
+    async fn gone(&mut self) {
+        self.wait().await;
+        while !self.group.is_empty() {
+            sleep(LOOK).await;
+        }
+    }
+}
+
+impl Drop for Family {
+    fn drop(&mut self) {
+        if self.ended.is_none() || !self.group.is_empty() {
+            self.tell(Signal::Kill);
+        }
+        orphans::forget(self.pid);
+    }
+}
+
+/// The process group of a family, as long as there may be somebody in it.
+#[cfg(unix)]
+#[derive(Debug)]
+struct Group(Option<rustix::process::Pid>);
+
+#[cfg(unix)]
+impl Group {
+    fn of(child: &Child) -> Self {
+        let pid = child.id().and_then(|id| i32::try_from(id).ok());
+        Self(pid.and_then(rustix::process::Pid::from_raw))
+    }
+
+    fn tell(&self, signal: Signal, _: &mut Child) {
+        use rustix::process::Signal as Number;
+        let number = match signal {
+            Signal::Interrupt => Number::INT,
+            Signal::Terminate => Number::TERM,
+            Signal::Kill => Number::KILL,
+        };
+        if let Some(group) = self.0 {
+            // That nobody is there any more is as good.
+            let _ = rustix::process::kill_process_group(group, number);
+        }
+    }
+
+    /// Whether nobody is left. Only for when the leader has been waited for: its end is tokio's to know first.
+    fn is_empty(&mut self) -> bool {
+        use rustix::process::{WaitOptions, test_kill_process_group, waitpgid};
+        let Some(group) = self.0 else { return true };
+        // Orphans of ours that have ended still count as members until they are waited for.
+        while let Ok(Some(_)) = waitpgid(group, WaitOptions::NOHANG) {}
+        let empty = test_kill_process_group(group).is_err();
+        if empty {
+            self.0 = None;
+        }
+        empty
+    }
+}
+
+/// Without process groups a family is the program alone.
+#[cfg(not(unix))]
+#[derive(Debug)]
+struct Group;
+
+#[cfg(not(unix))]
+impl Group {
+    fn of(_: &Child) -> Self {
+        Self
+    }
+
+    #[expect(clippy::unused_self, reason = "where there are groups, this is one")]
+    fn tell(&self, _: Signal, child: &mut Child) {
+        let _ = child.start_kill();
+    }
+
+    #[expect(clippy::unused_self, reason = "where there are groups, this is one")]
+    fn is_empty(&mut self) -> bool {
+        true
+    }
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests;

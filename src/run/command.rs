@@ -1,0 +1,144 @@
+//! `listen … -- CMD`: a program beside the listener, which the run lasts as long as.
+//!
+//! In: its words, the listener's URL, and everything that may cut a run short. Out: why the run is over, and how the
+//! program ended. Its output passes through, signals are passed on, and its own failure comes before ours.
+
+use std::ffi::OsString;
+use std::io::IsTerminal as _;
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::sync::watch;
+
+use super::gone;
+use super::signals::Signals;
+use crate::error::{Error, Exit, Stop};
+use crate::listen::event::{Ending, Summary};
+use crate::process::{Ended, Family, GRACE, Household, Signal};
+use crate::show::outlet::Fate;
+
+/// How long the command may take to end once a signal was passed on: as long as we take ourselves.
+const AFTER_A_SIGNAL: Duration = Duration::from_secs(3);
+
+/// Where the command learns where to send to.
+const URL: &str = "TELECMI_CDR_URL";
+
+/// Where it learns what the rest of the world sends to.
+const PUBLIC_URL: &str = "TELECMI_CDR_PUBLIC_URL";
+
+/// Starts the command. Where our output is `records`, its own goes to standard error, so that ours can be read.
+pub fn start(
+    household: &Household,
+    words: &[OsString],
+    (url, public_url): (&str, Option<&str>),
+    records: bool,
+) -> Result<Family, Error> {
+    let (program, arguments) =
+        words.split_first().ok_or_else(|| Error::Usage("there is no command".to_owned()))?;
+    let mut command = Command::new(program);
+    command.args(arguments).env(URL, url).env_remove(PUBLIC_URL);
+    if let Some(public_url) = public_url {
+        command.env(PUBLIC_URL, public_url);
+    }
+    // A group in the background that reads the terminal would be stopped.
+    command.stdin(if std::io::stdin().is_terminal() { Stdio::null() } else { Stdio::inherit() });
+    if records {
+        command.stdout(std::io::stderr());
+    }
+    let named = || program.to_string_lossy().into_owned();
+    household.start(&mut command).map_err(|source| Error::Run { program: named(), source })
+}
+
+/// The URL under which this machine reaches a listener: one that listens everywhere is also here.
+pub fn local_url(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        std::net::IpAddr::V4(ip) if ip.is_unspecified() => std::net::Ipv4Addr::LOCALHOST.into(),
+        std::net::IpAddr::V6(ip) if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
+}
+
+/// How long a run with a command may last.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// All in all.
+    pub timeout: Option<Duration>,
+    /// For how long more is listened for when the command is done.
+    pub settle: Duration,
+}
+
+/// Waits for the end of a command, or ends it when somebody or something wants the run to stop.
+pub async fn course(
+    family: &mut Family,
+    mut signals: Signals,
+    mut fate: watch::Receiver<Fate>,
+    patience: Patience,
+    companions: &Companions,
+) -> Ending {
+    let done = async {
+        family.wait().await;
+        tokio::time::sleep(patience.settle).await;
+    };
+    let ending = tokio::select! {
+        () = done => Ending::CommandEnded,
+        stop = signals.first() => stop.into(),
+        () = gone(&mut fate) => Ending::Interrupted,
+        () = crate::listen::deadline(patience.timeout) => Ending::TimedOut,
+    };
+    let ended = match ending {
+        // What it has left behind may still be sending: that is ended with everything else.
+        Ending::CommandEnded => family.wait().await,
+        Ending::Interrupted if *fate.borrow() == Fate::Open => {
+            family.tell(Signal::Interrupt);
+            family.end_within(AFTER_A_SIGNAL).await
+        }
+        Ending::Terminated => family.end(AFTER_A_SIGNAL).await,
+        _ => family.end(GRACE).await,
+    };
+    // It ends once.
+    let _ = companions.command.set(ended);
+    ending
+}
+
+/// What became of the programs beside the listener.
+#[derive(Debug, Default)]
+pub struct Companions {
+    command: OnceLock<Ended>,
+}
+
+impl Companions {
+    /// Adds it to the listener's summary: the command's own failure first, then ours.
+    pub fn amend(&self, mut summary: Summary) -> Summary {
+        if let Some(ended) = self.command.get() {
+            summary.command = Some(*ended);
+            summary.exit = match (summary.ending, ended.shell_code()) {
+                (Ending::TimedOut, _) => Exit::TimedOut,
+                (Ending::Interrupted, _) => Stop::Interrupt.exit(),
+                (Ending::Terminated, _) => Stop::Terminate.exit(),
+                (_, 0) => summary.exit,
+                (_, code) => Exit::Command(code),
+            };
+        }
+        summary
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_everywhere_is_reached_here() {
+        for (address, url) in [
+            ("0.0.0.0:8237", "http://127.0.0.1:8237"),
+            ("[::]:1", "http://[::1]:1"),
+            ("192.0.2.1:80", "http://192.0.2.1:80"),
+        ] {
+            assert_eq!(local_url(address.parse().unwrap()), url);
+        }
+    }
+}
