@@ -1,9 +1,12 @@
 //! The flags of `listen`.
 
+mod failing;
+
 use std::time::Duration;
 
 use clap::Args;
 
+use self::failing::FailingArgs;
 use super::{Common, values};
 use crate::listen::Options;
 use crate::listen::answer::{Delay, Manner};
@@ -44,9 +47,12 @@ pub(super) struct ListenArgs {
     /// Hold answers back: 500ms, or between two bounds by chance: 100ms..2s
     #[arg(long, value_name = "D|A..B", help_heading = "Answer")]
     delay: Option<Delay>,
-    /// What the chance in --delay follows from
+    /// What the chance in --delay and --fault-rate follows from
     #[arg(long, value_name = "N", value_parser = values::seed, help_heading = "Answer")]
     seed: Option<Seed>,
+
+    #[command(flatten)]
+    failing: FailingArgs,
 
     /// Refuse what departs from the documented schema with 422, and exit 1 at the end
     #[arg(long, help_heading = "For scripts")]
@@ -79,6 +85,8 @@ pub struct ListenOptions {
     pub port: u16,
     /// The address.
     pub host: String,
+    /// The seed, if it is ours and decides something: then it is worth telling.
+    pub chosen_seed: Option<Seed>,
     /// What the listener follows.
     pub options: Options,
     /// How it is shown.
@@ -99,6 +107,7 @@ impl ListenArgs {
             strict: self.strict,
             seed: self.seed.unwrap_or_else(Seed::fresh),
         };
+        let faults = self.failing.faults();
         let limits = Limits {
             max_body: self.max_body,
             header_timeout: self.header_timeout,
@@ -108,7 +117,9 @@ impl ListenArgs {
         Ok(ListenOptions {
             port: self.port,
             host: self.host,
-            options: Options { manner, count: self.count, timeout: self.timeout, limits },
+            chosen_seed: (self.seed.is_none() && (manner.delay.is_by_chance() || faults.is_by_chance()))
+                .then_some(manner.seed),
+            options: Options { manner, faults, count: self.count, timeout: self.timeout, limits },
             voice,
         })
     }

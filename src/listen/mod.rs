@@ -1,13 +1,14 @@
 //! Mode two: a port in, exchanges told, summary out.
 //!
-//! [`door`] takes requests in, [`reception`] sees each of them through, [`answer`] decides what it gets, [`relate`]
-//! knows which earlier one it belongs to. The desk is where they come together: numbered, related, told and counted in one short step, so that there is one
+//! [`door`] takes requests in, [`reception`] sees each of them through, [`answer`] decides what it gets and [`fault`]
+//! what it gets instead, [`relate`] knows which earlier one it belongs to. The desk is where they come together: numbered, related, told and counted in one short step, so that there is one
 //! order and it is the same everywhere.
 
 pub mod answer;
 pub mod desk;
 pub mod door;
 pub mod event;
+pub mod fault;
 pub mod reception;
 pub mod relate;
 
@@ -23,13 +24,16 @@ use answer::Manner;
 use desk::Desk;
 use door::Limits;
 use event::{Ending, Event, Listening, Summary};
+use fault::Faults;
 use reception::Reception;
 
 /// Everything a listener follows, but where it listens.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Options {
     /// What requests are answered.
     pub manner: Manner,
+    /// Which of them fail on purpose.
+    pub faults: Faults,
     /// After how many CDRs to stop.
     pub count: Option<u64>,
     /// After how long to stop.
@@ -58,7 +62,8 @@ pub async fn run(
     }));
 
     let (close, closed) = watch::channel(false);
-    let reception = Arc::new(Reception { desk: Arc::clone(&desk), manner: options.manner });
+    let reception =
+        Arc::new(Reception { desk: Arc::clone(&desk), manner: options.manner, faults: options.faults });
     let receive = {
         let closed = closed.clone();
         move |arrival| {

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use super::answer::{Decision, Manner};
 use super::desk::Desk;
 use super::door::{Arrival, Reply};
+use super::fault::Faults;
 use crate::wire::record::Answer;
 
 /// What all requests of a run meet with.
@@ -15,6 +16,8 @@ pub struct Reception {
     pub desk: Arc<Desk>,
     /// What requests are answered.
     pub manner: Manner,
+    /// Which of them fail on purpose.
+    pub faults: Faults,
 }
 
 /// What one request met with.
@@ -51,7 +54,12 @@ impl Reception {
                 _ = closed.wait_for(|closed| *closed) => {}
             }
         }
-        let outcome = Outcome::answered(&decision);
+        // What is not even sound HTTP fails by itself.
+        let fault = self.faults.strike(n, self.manner.seed).filter(|_| arrival.trouble.is_none());
+        let outcome = match fault {
+            Some(fault) => fault.befall(&decision.response),
+            None => Outcome::answered(&decision),
+        };
         let took = desk.clock.elapsed().saturating_sub(began);
         desk.record(arrival, decision, outcome, took)
     }

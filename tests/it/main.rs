@@ -5,6 +5,7 @@ mod architecture;
 mod blocks;
 mod content;
 mod failing;
+mod faults;
 mod fixtures;
 mod listening;
 mod pacing;
