@@ -1,11 +1,14 @@
 //! The flags of `listen`.
 
+mod failing;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
+use self::failing::FailingArgs;
 use super::{Common, values};
 use crate::clock::read_duration;
 use crate::listen::answer::{Delay, Manner};
@@ -51,9 +54,12 @@ pub(super) struct ListenArgs {
     /// Hold answers back: 500ms, or between two bounds by chance: 100ms..2s
     #[arg(long, value_name = "D|A..B", help_heading = "Answer")]
     delay: Option<Delay>,
-    /// What the chance in --delay follows from
+    /// What the chance in --delay and --fault-rate follows from
     #[arg(long, value_name = "N", value_parser = values::seed, help_heading = "Answer")]
     seed: Option<Seed>,
+
+    #[command(flatten)]
+    failing: FailingArgs,
 
     /// Refuse what departs from the documented schema with 422, and exit 1 at the end
     #[arg(long, help_heading = "For scripts")]
@@ -107,6 +113,8 @@ pub struct ListenOptions {
     pub ready_file: Option<PathBuf>,
     /// The handler that requests are passed on to.
     pub forward_to: Option<Destination>,
+    /// The seed, if it is ours and decides something: then it is worth telling.
+    pub chosen_seed: Option<Seed>,
     /// What the listener follows, but for the handler, which must not be the listener itself.
     pub options: Options,
     /// The program to run beside it, and its arguments; or nothing.
@@ -132,6 +140,7 @@ impl ListenArgs {
             strict: self.strict,
             seed: self.seed.unwrap_or_else(Seed::fresh),
         };
+        let faults = self.failing.faults();
         let limits = Limits {
             max_body: self.max_body,
             header_timeout: self.header_timeout,
@@ -146,8 +155,11 @@ impl ListenArgs {
             host: self.host,
             ready_file: self.ready_file,
             forward_to,
+            chosen_seed: (self.seed.is_none() && (manner.delay.is_by_chance() || faults.is_by_chance()))
+                .then_some(manner.seed),
             options: Options {
                 manner,
+                faults,
                 wanted,
                 until,
                 timeout: self.timeout,

@@ -56,10 +56,16 @@ pub struct Delay {
 }
 
 impl Delay {
+    /// Whether the delay differs from answer to answer.
+    #[must_use]
+    pub fn is_by_chance(self) -> bool {
+        self.least != self.most
+    }
+
     /// The delay of the nth answer.
     #[must_use]
     pub fn of(self, n: u64, seed: Seed) -> Duration {
-        if self.least == self.most {
+        if !self.is_by_chance() {
             return self.least;
         }
         let share = seed.chance(Purpose::Delay, n).random_range(0.0..=1.0);

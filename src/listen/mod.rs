@@ -1,13 +1,14 @@
 //! Mode two: a port in, exchanges told, summary out.
 //!
-//! [`door`] takes requests in, [`reception`] sees each of them through, [`answer`] decides what it gets, [`relate`]
-//! knows which earlier one it belongs to. The desk is where they come together: numbered, related, told and counted in one short step, so that there is one
+//! [`door`] takes requests in, [`reception`] sees each of them through, [`answer`] decides what it gets and [`fault`]
+//! what it gets instead, [`relate`] knows which earlier one it belongs to. The desk is where they come together: numbered, related, told and counted in one short step, so that there is one
 //! order and it is the same everywhere.
 
 pub mod answer;
 pub mod desk;
 pub mod door;
 pub mod event;
+pub mod fault;
 pub mod forward;
 pub mod reception;
 pub mod relate;
@@ -24,6 +25,7 @@ use answer::Manner;
 use desk::Desk;
 use door::Limits;
 use event::{Ending, Event, Listening, Summary};
+use fault::Faults;
 use forward::Forward;
 use reception::Reception;
 use wanted::Wanted;
@@ -33,6 +35,8 @@ use wanted::Wanted;
 pub struct Options {
     /// What requests are answered.
     pub manner: Manner,
+    /// Which of them fail on purpose.
+    pub faults: Faults,
     /// Which CDRs to wait for, and how many.
     pub wanted: Wanted,
     /// What the wanted number means.
@@ -79,7 +83,8 @@ pub async fn run(
 
     let (close, closed) = watch::channel(false);
     let reception =
-        Arc::new(Reception::new(Arc::clone(&desk), options.manner, options.forward, closed.clone()));
+        Reception::new(Arc::clone(&desk), options.manner, options.faults, options.forward, closed.clone());
+    let reception = Arc::new(reception);
     let receive = {
         let reception = Arc::clone(&reception);
         move |arrival| Arc::clone(&reception).receive(arrival)

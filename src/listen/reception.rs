@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::answer::{Decision, Manner};
 use super::desk::Desk;
 use super::door::{Arrival, Reply};
+use super::fault::Faults;
 use super::forward::Forward;
 use crate::wire::record::Answer;
 
@@ -15,6 +16,8 @@ use crate::wire::record::Answer;
 pub struct Reception {
     desk: Arc<Desk>,
     manner: Manner,
+    /// Which requests fail on purpose.
+    faults: Faults,
     forward: Option<Forward>,
     /// Becomes true when the listener has to stop.
     closed: watch::Receiver<bool>,
@@ -61,20 +64,28 @@ impl Reception {
     pub fn new(
         desk: Arc<Desk>,
         manner: Manner,
+        faults: Faults,
         forward: Option<Forward>,
         closed: watch::Receiver<bool>,
     ) -> Self {
-        Self { desk, manner, forward, closed, waiting: watch::Sender::new(0) }
+        Self { desk, manner, faults, forward, closed, waiting: watch::Sender::new(0) }
     }
 
     /// Receives one request: whatever happens to its connection meanwhile, it is written down.
     pub async fn receive(self: Arc<Self>, arrival: Arrival) -> Reply {
         let began = self.desk.clock.elapsed();
         let decision = self.manner.decide(&arrival);
-        let delay = self.manner.delay.of(self.desk.next_arrival(), self.manner.seed);
-        let passes_on = self.forward.is_some() && decision.can_be_passed_on(&arrival);
+        let n = self.desk.next_arrival();
+        let delay = self.manner.delay.of(n, self.manner.seed);
+        // What is not even sound HTTP fails by itself.
+        let fault = self.faults.strike(n, self.manner.seed).filter(|_| arrival.trouble.is_none());
+        let passes_on = fault.is_none() && self.forward.is_some() && decision.can_be_passed_on(&arrival);
+        let decided = match fault {
+            Some(fault) => fault.befall(&decision.response),
+            None => Outcome::decided(&decision),
+        };
         if delay.is_zero() && !passes_on {
-            return self.conclude(arrival, Outcome::decided(&decision), decision, began);
+            return self.conclude(arrival, decided, decision, began);
         }
         // hyper forgets about a request whose connection breaks, and so must not be the one who waits.
         let waiting = Waiting::new(Arc::clone(&self));
@@ -83,7 +94,7 @@ impl Reception {
             reception.hold_back(delay).await;
             let outcome = match &reception.forward {
                 Some(forward) if passes_on => reception.pass_on(forward, &arrival, &decision).await,
-                _ => Outcome::decided(&decision),
+                _ => decided,
             };
             reception.conclude(arrival, outcome, decision, began)
         });
@@ -134,7 +145,7 @@ mod tests {
         let desk = Arc::new(Desk::new(Wanted::default(), clock, Box::new(|_| true)));
         let manner = Manner { delay: "1h".parse().unwrap(), ..Manner::default() };
         let (_close, closed) = watch::channel(false);
-        let reception = Arc::new(Reception::new(Arc::clone(&desk), manner, None, closed));
+        let reception = Arc::new(Reception::new(Arc::clone(&desk), manner, Faults::default(), None, closed));
         let arrival = Arrival {
             peer: ([127, 0, 0, 1], 4000).into(),
             at: clock.now(),

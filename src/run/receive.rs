@@ -32,6 +32,9 @@ pub async fn run(options: ListenOptions) -> Exit {
     if !listener.local_addr().is_ok_and(|address| address.ip().is_loopback()) {
         show.warn("anybody who reaches this address can send here and see what it answers");
     }
+    if let Some(seed) = options.chosen_seed {
+        show.remark(&format!("seed {seed}: the same again with --seed {seed}"));
+    }
     if options.command.is_empty() {
         let signals = Signals::new();
         return attend(options, listener, show, signals, None).await;

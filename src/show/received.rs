@@ -14,7 +14,7 @@ use crate::error::Exit;
 use crate::listen::event::{Ending, Exchange, Listening, Mishap, Summary};
 use crate::process::Ended;
 use crate::untrusted::clean;
-use crate::wire::record::Forwarded;
+use crate::wire::record::{Answer, Forwarded};
 use crate::wire::{query, secret};
 
 /// The line that says where we listen. It is the ready line: scripts wait for it.
@@ -66,10 +66,7 @@ pub fn exchange(exchange: &Exchange, theme: &Theme, verbose: bool) -> String {
 /// `09:12:31.402  #1  POST /webhook/cdr  200 · 1.2 ms`
 fn head(exchange: &Exchange, theme: &Theme) -> String {
     let request = &exchange.request;
-    let answer = match exchange.answer.status {
-        Some(status) => theme.paint(status_role(status), &status.to_string()),
-        None => theme.paint(Role::Bad, "no answer"),
-    };
+    let answer = answer(&exchange.answer, theme);
     let took = humane(std::time::Duration::from_secs_f64(exchange.took_ms.max(0.0) / 1e3));
     format!(
         "{}  {}  {} {}  {answer} {}\n",
@@ -104,6 +101,19 @@ fn passed_on(forwarded: &Forwarded, theme: &Theme) -> String {
 /// A status' colour.
 fn status_role(status: u16) -> Role {
     if status < 400 { Role::Good } else { Role::Bad }
+}
+
+/// `200`, or how it failed: `503 on purpose`, `✗ reset (on purpose)`.
+fn answer(answer: &Answer, theme: &Theme) -> String {
+    let (role, text) = match (answer.status, answer.fault.as_deref()) {
+        (Some(status), None) if status < 400 => (Role::Good, status.to_string()),
+        (Some(status), None) => (Role::Bad, status.to_string()),
+        (Some(status), Some("status")) => (Role::Bad, format!("{status} on purpose")),
+        (Some(status), Some(fault)) => (Role::Odd, format!("{status}, {fault} on purpose")),
+        (None, Some(fault)) => (Role::Bad, format!("✗ {fault} (on purpose)")),
+        (None, None) => (Role::Bad, "no answer".to_owned()),
+    };
+    theme.paint(role, &text)
 }
 
 /// The path; the whole target where the query is not shown below.

@@ -66,7 +66,8 @@ pub struct Answer {
     /// The status, if there was an answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The failure that was put in the place of an answer, or made one, on purpose.
+    /// The failure that was put in the place of an answer, or made one, on purpose: `status`, `reset`, `empty`, `hang`,
+    /// `slow`, `garbage`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
     /// What the handler said to which the request was passed on.

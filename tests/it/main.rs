@@ -7,6 +7,7 @@ mod blocks;
 mod command;
 mod content;
 mod failing;
+mod faults;
 mod fixtures;
 mod forwarding;
 mod listening;
