@@ -15,6 +15,7 @@ mod pacing;
 mod peers;
 mod program;
 mod readme;
+mod replay;
 mod round_trip;
 mod sending;
 mod suite;
