@@ -1,5 +1,6 @@
 //! The flags of `listen`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -58,6 +59,11 @@ pub(super) struct ListenArgs {
     #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = "For scripts")]
     timeout: Option<Duration>,
 
+    /// Append every exchange to this file, before it is answered; replay it with `send --file`. Made for its owner alone,
+    /// since it holds the bytes as they came, secrets too. Renamed, it is written on; removed, it is begun anew
+    #[arg(long, value_name = "FILE", help_heading = "Keeping")]
+    save: Option<PathBuf>,
+
     /// Largest body, answered 413 above it
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = values::size, help_heading = "Limits")]
     max_body: u64,
@@ -79,6 +85,8 @@ pub struct ListenOptions {
     pub port: u16,
     /// The address.
     pub host: String,
+    /// The file that takes what comes.
+    pub save: Option<PathBuf>,
     /// What the listener follows.
     pub options: Options,
     /// How it is shown.
@@ -105,10 +113,16 @@ impl ListenArgs {
             body_timeout: self.body_timeout,
             ..Limits::default()
         };
+        if self.save.as_ref().is_some_and(|path| path.as_os_str() == "-") {
+            return Err(
+                "--save takes a file; --format ndjson writes the same records to standard output".to_owned()
+            );
+        }
         Ok(ListenOptions {
             port: self.port,
             host: self.host,
-            options: Options { manner, count: self.count, timeout: self.timeout, limits },
+            save: self.save,
+            options: Options { manner, count: self.count, timeout: self.timeout, limits, keeper: None },
             voice,
         })
     }

@@ -48,7 +48,7 @@ enum Mode {
     Send(Box<send::SendArgs>),
     /// Receive CDRs, show what arrived and what is wrong with it
     #[command(after_help = listen::EXAMPLES)]
-    Listen(listen::ListenArgs),
+    Listen(Box<listen::ListenArgs>),
 }
 
 /// What both modes take.

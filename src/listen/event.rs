@@ -20,6 +20,8 @@ pub enum Event {
     Exchange(Arc<Exchange>),
     /// Connections failed before their request could be read. Rate-limited: one event may stand for many.
     Mishap(Mishap),
+    /// Something a person must know, a sentence. Rate-limited too.
+    Warning(String),
     /// The run is over.
     Finished(Summary),
 }
@@ -62,6 +64,12 @@ pub struct Summary {
     pub dropped: u64,
     /// Connections that failed before their request could be read.
     pub malformed: u64,
+    /// Exchanges that are on file, if they were to be saved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saved: Option<u64>,
+    /// Exchanges that could not be saved, if there were any.
+    #[serde(skip_serializing_if = "is_none")]
+    pub lost: u64,
     /// Why the run ended.
     pub ending: Ending,
     /// The exit code.
@@ -80,4 +88,9 @@ pub enum Ending {
     Interrupted,
     /// Somebody sent SIGTERM.
     Terminated,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }

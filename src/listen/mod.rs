@@ -1,13 +1,14 @@
 //! Mode two: a port in, exchanges told, summary out.
 //!
 //! [`door`] takes requests in, [`reception`] sees each of them through, [`answer`] decides what it gets, [`relate`]
-//! knows which earlier one it belongs to. The desk is where they come together: numbered, related, told and counted in one short step, so that there is one
-//! order and it is the same everywhere.
+//! knows which earlier one it belongs to, [`keep`] saves it. The desk is where they come together: numbered, related,
+//! saved, told and counted in one short step, so that there is one order and it is the same everywhere.
 
 pub mod answer;
 pub mod desk;
 pub mod door;
 pub mod event;
+pub mod keep;
 pub mod reception;
 pub mod relate;
 
@@ -23,10 +24,11 @@ use answer::Manner;
 use desk::Desk;
 use door::Limits;
 use event::{Ending, Event, Listening, Summary};
+use keep::Keeper;
 use reception::Reception;
 
 /// Everything a listener follows, but where it listens.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Default)]
 pub struct Options {
     /// What requests are answered.
     pub manner: Manner,
@@ -36,6 +38,8 @@ pub struct Options {
     pub timeout: Option<Duration>,
     /// What strangers may cost.
     pub limits: Limits,
+    /// Saves what comes, if it is to be saved.
+    pub keeper: Option<Keeper>,
 }
 
 /// Listens on a bound port until the wanted number has come, the time is up, or `stop` resolves; then finishes what
@@ -50,7 +54,7 @@ pub async fn run(
     tell: impl Fn(Event) -> bool + Send + Sync + 'static,
 ) -> Summary {
     let url = listener.local_addr().map_or_else(|_| String::new(), |address| format!("http://{address}"));
-    let desk = Arc::new(Desk::new(options.count, clock, Box::new(tell)));
+    let desk = Arc::new(Desk::new(options.count, clock, Box::new(tell)).keeping(options.keeper));
     desk.tell(Event::Listening(Listening {
         url,
         pid: std::process::id(),

@@ -9,11 +9,12 @@ use crate::clock::Clock;
 use crate::error::{Error, Exit};
 use crate::listen;
 use crate::listen::event::Event;
+use crate::listen::keep::Keeper;
 use crate::show::Show;
 use crate::show::board::{Board, Notice};
 
 /// Runs a listener.
-pub async fn run(options: ListenOptions) -> Exit {
+pub async fn run(mut options: ListenOptions) -> Exit {
     let mut show = Show::new(options.voice, None, None);
     let listener = match bind(&options.host, options.port).await {
         Ok(listener) => listener,
@@ -21,6 +22,16 @@ pub async fn run(options: ListenOptions) -> Exit {
     };
     if !listener.local_addr().is_ok_and(|address| address.ip().is_loopback()) {
         show.warn("anybody who reaches this address can send here and see what it answers");
+    }
+    if let Some(path) = &options.save {
+        let (keeper, warnings) = match Keeper::open(path) {
+            Ok(opened) => opened,
+            Err(error) => return could_not_start(&mut show, &error),
+        };
+        for warning in &warnings {
+            show.warn(warning);
+        }
+        options.options.keeper = Some(keeper);
     }
     let mut signals = Signals::new();
     let fate = show.fate();

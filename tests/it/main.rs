@@ -12,6 +12,7 @@ mod peers;
 mod program;
 mod readme;
 mod round_trip;
+mod saving;
 mod sending;
 mod suite;
 mod usage;
