@@ -13,6 +13,7 @@ use crate::error::{Error, Exit};
 use crate::listen;
 use crate::listen::event::{Ending, Event};
 use crate::listen::forward::Forward;
+use crate::listen::keep::Keeper;
 use crate::process::{Family, GRACE, Household};
 use crate::show::Show;
 use crate::show::board::{Board, Notice};
@@ -22,7 +23,7 @@ use crate::wire::client::ClientOptions;
 pub async fn run(options: ListenOptions) -> Exit {
     let mut show = Show::new(options.voice, None, None);
     let mut options = options;
-    let listener = match prepare(&mut options).await {
+    let listener = match prepare(&mut options, &mut show).await {
         Ok(listener) => listener,
         Err(error) => return could_not_start(&mut show, &error),
     };
@@ -115,8 +116,8 @@ async fn attend(
     end(summary.exit, reader, signals, true, |show| after_output(summary.exit, &fate, show)).await
 }
 
-/// Takes the port, and says so where that was asked for; gets ready to pass requests on.
-async fn prepare(options: &mut ListenOptions) -> Result<TcpListener, Error> {
+/// Takes the port, and says so where that was asked for; gets ready to pass requests on and to save them.
+async fn prepare(options: &mut ListenOptions, show: &mut Show) -> Result<TcpListener, Error> {
     if let Some(path) = &options.ready_file {
         ready::forget(path)?;
     }
@@ -124,6 +125,13 @@ async fn prepare(options: &mut ListenOptions) -> Result<TcpListener, Error> {
     let address = listener.local_addr().map_err(Error::Start)?;
     let forward = |destination| Forward::new(destination, address, &ClientOptions::default());
     options.options.forward = options.forward_to.take().map(forward).transpose()?;
+    if let Some(path) = &options.save {
+        let (keeper, warnings) = Keeper::open(path)?;
+        for warning in &warnings {
+            show.warn(warning);
+        }
+        options.options.keeper = Some(keeper);
+    }
     if let Some(path) = &options.ready_file {
         // Whoever connects from now on is served, if a moment later.
         ready::announce(path, &format!("http://{address}"))?;

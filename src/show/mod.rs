@@ -155,6 +155,7 @@ impl Show {
                 Event::Exchange(exchange) => record::line("exchange", exchange.as_ref()),
                 Event::Finished(summary) => record::line("summary", summary),
                 Event::Mishap(mishap) => return self.talk(&received::mishap(mishap, &self.err_theme)),
+                Event::Warning(warning) => return self.warn(warning),
             };
             return self.out.write_unflushed(&line);
         }
@@ -173,6 +174,7 @@ impl Show {
                 self.data(&text);
             }
             Event::Mishap(mishap) => self.talk(&received::mishap(mishap, &self.err_theme)),
+            Event::Warning(warning) => self.warn(warning),
             Event::Finished(summary) => {
                 let text = received::summary(summary, &self.out_theme);
                 self.data(&text);

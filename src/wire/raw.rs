@@ -8,9 +8,9 @@ mod exact;
 mod play;
 mod script;
 
-use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -264,7 +264,7 @@ impl Open {
     pub async fn perform(self, request: &RawRequest) -> RawOutcome {
         let (mut reader, mut writer) = tokio::io::split(self.connection);
         let told_to_continue = Notify::new();
-        let sending = Cell::new(false);
+        let sending = AtomicBool::new(false);
         let mut received = Vec::new();
         let ended = {
             let listening = listen(request.asked, &mut reader, &mut received, &told_to_continue);
@@ -285,7 +285,7 @@ impl Open {
                 RawOutcome::Abandoned
             }
             Some(ended) => {
-                let phase = if sending.get() { Phase::Send } else { Phase::Wait };
+                let phase = if sending.load(Ordering::Relaxed) { Phase::Send } else { Phase::Wait };
                 let ended = ended.unwrap_or(Ended::TimeUp(self.timeout, phase));
                 outcome(request.asked, &received, &ended, &self.destination)
             }

@@ -74,6 +74,9 @@ pub struct Answer {
     /// What the handler said to which the request was passed on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forwarded: Option<Forwarded>,
+    /// Why the exchange is not on file, if it was to be saved and could not be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsaved: Option<String>,
 }
 
 /// What became of a request that was passed on to a handler.

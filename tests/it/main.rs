@@ -17,6 +17,7 @@ mod program;
 mod readme;
 mod replay;
 mod round_trip;
+mod saving;
 mod sending;
 mod suite;
 mod usage;

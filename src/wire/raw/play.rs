@@ -1,7 +1,7 @@
 //! Plays a script on a connection, step by step.
 
-use std::cell::Cell;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncWriteExt as _, WriteHalf};
@@ -24,10 +24,10 @@ pub(super) async fn play(
     writer: &mut WriteHalf<Box<dyn Connection>>,
     steps: &[Step],
     told_to_continue: &Notify,
-    sending: &Cell<bool>,
+    sending: &AtomicBool,
 ) -> Played {
     for step in steps {
-        sending.set(matches!(step, Step::Send(_)));
+        sending.store(matches!(step, Step::Send(_)), Ordering::Relaxed);
         let written = match step {
             Step::Send(bytes) => send(writer, bytes).await,
             Step::Drip { bytes, every } => drip(writer, bytes, *every).await,
@@ -48,7 +48,7 @@ pub(super) async fn play(
             break;
         }
     }
-    sending.set(false);
+    sending.store(false, Ordering::Relaxed);
     Played::Out
 }
 
