@@ -5,11 +5,13 @@
 //! order and it is the same everywhere.
 
 pub mod answer;
+pub mod claim;
 pub mod desk;
 pub mod door;
 pub mod event;
 pub mod reception;
 pub mod relate;
+pub mod tunnel;
 pub mod wanted;
 
 use std::sync::Arc;
