@@ -30,6 +30,8 @@ pub enum Purpose {
     Late = 8,
     /// The values of suite case n.
     Case = 9,
+    /// Whether request n meets a fault.
+    Fault = 10,
 }
 
 /// The number a whole run follows from. Short, so that it can be read aloud and typed again.

@@ -1,11 +1,14 @@
 //! The flags of `listen`.
 
+mod failing;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
+use self::failing::FailingArgs;
 use super::{Common, values};
 use crate::clock::read_duration;
 use crate::listen::answer::{Delay, Manner};
@@ -14,6 +17,7 @@ use crate::listen::wanted::{Expected, Wanted};
 use crate::listen::{Options, Until};
 use crate::seed::Seed;
 use crate::show::Voice;
+use crate::wire::client::Destination;
 
 /// Shown below the help of `listen`.
 pub const EXAMPLES: &str = "\
@@ -50,9 +54,12 @@ pub(super) struct ListenArgs {
     /// Hold answers back: 500ms, or between two bounds by chance: 100ms..2s
     #[arg(long, value_name = "D|A..B", help_heading = "Answer")]
     delay: Option<Delay>,
-    /// What the chance in --delay follows from
+    /// What the chance in --delay and --fault-rate follows from
     #[arg(long, value_name = "N", value_parser = values::seed, help_heading = "Answer")]
     seed: Option<Seed>,
+
+    #[command(flatten)]
+    failing: FailingArgs,
 
     /// Refuse what departs from the documented schema with 422, and exit 1 at the end
     #[arg(long, help_heading = "For scripts")]
@@ -72,6 +79,10 @@ pub(super) struct ListenArgs {
     /// Stop after this time; exit 124 if --count was not reached
     #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = "For scripts")]
     timeout: Option<Duration>,
+
+    /// Pass requests on to a handler and return its answer: same bytes, method and query; the URL's path counts, if any
+    #[arg(long, value_name = "URL", help_heading = "Passing on")]
+    forward_to: Option<String>,
 
     /// Largest body, answered 413 above it
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = values::size, help_heading = "Limits")]
@@ -100,7 +111,11 @@ pub struct ListenOptions {
     pub host: String,
     /// Where the URL is written once requests are taken.
     pub ready_file: Option<PathBuf>,
-    /// What the listener follows.
+    /// The handler that requests are passed on to.
+    pub forward_to: Option<Destination>,
+    /// The seed, if it is ours and decides something: then it is worth telling.
+    pub chosen_seed: Option<Seed>,
+    /// What the listener follows, but for the handler, which must not be the listener itself.
     pub options: Options,
     /// The program to run beside it, and its arguments; or nothing.
     pub command: Vec<OsString>,
@@ -114,6 +129,9 @@ impl ListenArgs {
         // Read here and not by clap, which would quote a value that it refuses, secret or not.
         let header = |text: &String| values::header(text).map_err(|what| format!("--header: {what}"));
         let headers = self.header.iter().map(header).collect::<Result<_, _>>()?;
+        let destination =
+            |url: &String| Destination::parse(url).map_err(|what| format!("--forward-to: {what}"));
+        let forward_to = self.forward_to.as_ref().map(destination).transpose()?;
         let manner = Manner {
             status: self.status,
             body: self.body,
@@ -122,6 +140,7 @@ impl ListenArgs {
             strict: self.strict,
             seed: self.seed.unwrap_or_else(Seed::fresh),
         };
+        let faults = self.failing.faults();
         let limits = Limits {
             max_body: self.max_body,
             header_timeout: self.header_timeout,
@@ -135,7 +154,19 @@ impl ListenArgs {
             port: self.port,
             host: self.host,
             ready_file: self.ready_file,
-            options: Options { manner, wanted, until, timeout: self.timeout, public_url: None, limits },
+            forward_to,
+            chosen_seed: (self.seed.is_none() && (manner.delay.is_by_chance() || faults.is_by_chance()))
+                .then_some(manner.seed),
+            options: Options {
+                manner,
+                faults,
+                wanted,
+                until,
+                timeout: self.timeout,
+                forward: None,
+                public_url: None,
+                limits,
+            },
             command: self.command,
             voice,
         })

@@ -56,10 +56,16 @@ pub struct Delay {
 }
 
 impl Delay {
+    /// Whether the delay differs from answer to answer.
+    #[must_use]
+    pub fn is_by_chance(self) -> bool {
+        self.least != self.most
+    }
+
     /// The delay of the nth answer.
     #[must_use]
     pub fn of(self, n: u64, seed: Seed) -> Duration {
-        if self.least == self.most {
+        if !self.is_by_chance() {
             return self.least;
         }
         let share = seed.chance(Purpose::Delay, n).random_range(0.0..=1.0);
@@ -95,6 +101,15 @@ pub struct Decision {
     pub response: Response,
     /// Whether it was refused because it departs from the schema.
     pub refused: bool,
+}
+
+impl Decision {
+    /// Whether a handler could make something of the request: all of it came, it is for a path here, and it was not
+    /// refused.
+    #[must_use]
+    pub fn can_be_passed_on(&self, arrival: &Arrival) -> bool {
+        arrival.trouble.is_none() && arrival.request.target.starts_with('/') && !self.refused
+    }
 }
 
 impl Manner {

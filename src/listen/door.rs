@@ -11,6 +11,7 @@
 //!             └─ no room: the longest idle visitor leaves
 //! ```
 
+mod aftermath;
 mod arrival;
 mod body;
 mod crowd;
@@ -39,11 +40,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use self::aftermath::Aftermath;
 pub use self::arrival::{Arrival, Mishap, Reply, Trouble};
 use self::body::Taken;
 use self::crowd::Crowd;
 use self::head::Head;
-use self::route::{HungUp, introduce, requests};
+use self::route::{introduce, requests};
 use self::visitor::{Line, Visitor};
 use crate::clock::Clock;
 
@@ -202,8 +204,8 @@ async fn attend(stream: TcpStream, visitor: Arc<Visitor>, house: Arc<House>) {
         let answered = warp.call(introduce(request, &greeting));
         async move {
             let Ok(response): Result<_, Infallible> = answered.await;
-            match response.extensions().get::<HungUp>() {
-                Some(hung_up) => Err(*hung_up),
+            match response.extensions().get::<Aftermath>() {
+                Some(aftermath) => Err(aftermath.clone()),
                 None => Ok(response),
             }
         }
@@ -233,8 +235,11 @@ async fn attend(stream: TcpStream, visitor: Arc<Visitor>, house: Arc<House>) {
     conclude(ended, parts.io.into_inner(), parts.read_buf, &visitor, &house).await;
 }
 
-/// What is left to do when hyper is done: to say what went wrong, and to hear out who is still sending.
+/// What is left to do when hyper is done: to do on purpose what no answer is, to say what went wrong, and to hear out who is still sending.
 async fn conclude(ended: hyper::Result<()>, line: Line, unread: Bytes, visitor: &Visitor, house: &House) {
+    if let Some(aftermath) = Aftermath::of(&ended) {
+        return aftermath.befall(line, visitor, house).await;
+    }
     let at = house.clock.now();
     let refused = ended.as_ref().is_err_and(hyper::Error::is_parse);
     let mishap = what_happened(ended, &unread, visitor);
@@ -281,10 +286,7 @@ fn what_happened(ended: hyper::Result<()>, unread: &[u8], visitor: &Visitor) -> 
     let Err(error) = ended else {
         return visitor.is_silent().then_some(Mishap::Silent);
     };
-    if error.is_user() {
-        // Hung up on purpose.
-        None
-    } else if error.is_parse_too_large() {
+    if error.is_parse_too_large() {
         Some(Mishap::HeadTooLarge)
     } else if error.is_parse_version_h2() || unread.starts_with(b"PRI * HTTP/2") {
         Some(Mishap::LooksLikeHttp2)

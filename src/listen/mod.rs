@@ -1,7 +1,7 @@
 //! Mode two: a port in, exchanges told, summary out.
 //!
-//! [`door`] takes requests in, [`reception`] sees each of them through, [`answer`] decides what it gets, [`relate`]
-//! knows which earlier one it belongs to. The desk is where they come together: numbered, related, told and counted in one short step, so that there is one
+//! [`door`] takes requests in, [`reception`] sees each of them through, [`answer`] decides what it gets and [`fault`]
+//! what it gets instead, [`relate`] knows which earlier one it belongs to. The desk is where they come together: numbered, related, told and counted in one short step, so that there is one
 //! order and it is the same everywhere.
 
 pub mod answer;
@@ -9,6 +9,8 @@ pub mod claim;
 pub mod desk;
 pub mod door;
 pub mod event;
+pub mod fault;
+pub mod forward;
 pub mod reception;
 pub mod relate;
 pub mod tunnel;
@@ -25,20 +27,26 @@ use answer::Manner;
 use desk::Desk;
 use door::Limits;
 use event::{Ending, Event, Listening, Summary};
+use fault::Faults;
+use forward::Forward;
 use reception::Reception;
 use wanted::Wanted;
 
 /// Everything a listener follows, but where it listens.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// What requests are answered.
     pub manner: Manner,
+    /// Which of them fail on purpose.
+    pub faults: Faults,
     /// Which CDRs to wait for, and how many.
     pub wanted: Wanted,
     /// What the wanted number means.
     pub until: Until,
     /// After how long to stop.
     pub timeout: Option<Duration>,
+    /// The handler that requests are passed on to.
+    pub forward: Option<Forward>,
     /// Where the rest of the world can send to.
     pub public_url: Option<String>,
     /// What strangers may cost.
@@ -76,13 +84,12 @@ pub async fn run(
     }));
 
     let (close, closed) = watch::channel(false);
-    let reception = Arc::new(Reception { desk: Arc::clone(&desk), manner: options.manner });
+    let reception =
+        Reception::new(Arc::clone(&desk), options.manner, options.faults, options.forward, closed.clone());
+    let reception = Arc::new(reception);
     let receive = {
-        let closed = closed.clone();
-        move |arrival| {
-            let (reception, closed) = (Arc::clone(&reception), closed.clone());
-            async move { reception.receive(arrival, closed).await }
-        }
+        let reception = Arc::clone(&reception);
+        move |arrival| Arc::clone(&reception).receive(arrival)
     };
     let mishap = {
         let desk = Arc::clone(&desk);
@@ -98,6 +105,7 @@ pub async fn run(
     // The door may have ended by itself only if it panicked; then there is nothing left to close.
     let _ = close.send(true);
     let _ = serving.await;
+    reception.idle().await;
     desk.finish(ending)
 }
 

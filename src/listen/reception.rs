@@ -1,20 +1,28 @@
-//! One request from its arrival to its reply: decided, held back, written down at the desk, answered.
+//! One request from its arrival to its reply: decided, held back, passed on, written down at the desk, answered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::answer::{Decision, Manner};
 use super::desk::Desk;
 use super::door::{Arrival, Reply};
+use super::fault::Faults;
+use super::forward::Forward;
 use crate::wire::record::Answer;
 
 /// What all requests of a run meet with.
 pub struct Reception {
-    /// Where what came is written down.
-    pub desk: Arc<Desk>,
-    /// What requests are answered.
-    pub manner: Manner,
+    desk: Arc<Desk>,
+    manner: Manner,
+    /// Which requests fail on purpose.
+    faults: Faults,
+    forward: Option<Forward>,
+    /// Becomes true when the listener has to stop.
+    closed: watch::Receiver<bool>,
+    /// How many requests are being waited with.
+    waiting: watch::Sender<usize>,
 }
 
 /// What one request met with.
@@ -28,31 +36,126 @@ pub struct Outcome {
 
 impl Outcome {
     /// The answer that was decided, and nothing else.
-    #[must_use]
-    pub fn answered(decision: &Decision) -> Self {
+    fn decided(decision: &Decision) -> Self {
         let response = decision.response.clone();
         let answer = Answer { status: Some(response.status), ..Answer::default() };
         Self { reply: Reply::Respond(response), answer }
     }
 }
 
+/// A request that is being waited with, until this is dropped.
+struct Waiting(Arc<Reception>);
+
+impl Waiting {
+    fn new(reception: Arc<Reception>) -> Self {
+        reception.waiting.send_modify(|waiting| *waiting += 1);
+        Self(reception)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.send_modify(|waiting| *waiting -= 1);
+    }
+}
+
 impl Reception {
-    /// Receives one request. Whatever is waited for ends when the listener does, so that nothing that came is lost.
-    pub async fn receive(&self, arrival: Arrival, mut closed: watch::Receiver<bool>) -> Reply {
-        let desk = &self.desk;
-        let began = desk.clock.elapsed();
+    /// A reception that writes down at this desk, until the listener is closed.
+    pub fn new(
+        desk: Arc<Desk>,
+        manner: Manner,
+        faults: Faults,
+        forward: Option<Forward>,
+        closed: watch::Receiver<bool>,
+    ) -> Self {
+        Self { desk, manner, faults, forward, closed, waiting: watch::Sender::new(0) }
+    }
+
+    /// Receives one request: whatever happens to its connection meanwhile, it is written down.
+    pub async fn receive(self: Arc<Self>, arrival: Arrival) -> Reply {
+        let began = self.desk.clock.elapsed();
         let decision = self.manner.decide(&arrival);
-        let n = desk.next_arrival();
+        let n = self.desk.next_arrival();
         let delay = self.manner.delay.of(n, self.manner.seed);
-        if !delay.is_zero() {
-            tokio::select! {
-                () = tokio::time::sleep(delay) => {}
-                // That nobody is left to say it means the same.
-                _ = closed.wait_for(|closed| *closed) => {}
-            }
+        // What is not even sound HTTP fails by itself.
+        let fault = self.faults.strike(n, self.manner.seed).filter(|_| arrival.trouble.is_none());
+        let passes_on = fault.is_none() && self.forward.is_some() && decision.can_be_passed_on(&arrival);
+        let decided = match fault {
+            Some(fault) => fault.befall(&decision.response),
+            None => Outcome::decided(&decision),
+        };
+        if delay.is_zero() && !passes_on {
+            return self.conclude(arrival, decided, decision, began);
         }
-        let outcome = Outcome::answered(&decision);
-        let took = desk.clock.elapsed().saturating_sub(began);
-        desk.record(arrival, decision, outcome, took)
+        // hyper forgets about a request whose connection breaks, and so must not be the one who waits.
+        let waiting = Waiting::new(Arc::clone(&self));
+        let waited = tokio::spawn(async move {
+            let reception = &waiting.0;
+            reception.hold_back(delay).await;
+            let outcome = match &reception.forward {
+                Some(forward) if passes_on => reception.pass_on(forward, &arrival, &decision).await,
+                _ => decided,
+            };
+            reception.conclude(arrival, outcome, decision, began)
+        });
+        waited.await.unwrap_or(Reply::HangUp)
+    }
+
+    /// Resolves when nothing is being waited with any more.
+    pub async fn idle(&self) {
+        // The sender is ours, so it has not gone.
+        let _ = self.waiting.subscribe().wait_for(|waiting| *waiting == 0).await;
+    }
+
+    /// Waits, but no longer than the listener runs, so that nothing that came is lost.
+    async fn hold_back(&self, delay: Duration) {
+        let mut closed = self.closed.clone();
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            // That nobody is left to say it means the same.
+            _ = closed.wait_for(|closed| *closed) => {}
+        }
+    }
+
+    async fn pass_on(&self, forward: &Forward, arrival: &Arrival, decision: &Decision) -> Outcome {
+        let own_status = decision.response.status;
+        let passed = forward.pass(&arrival.request, own_status, &mut self.closed.clone()).await;
+        let status = Some(passed.response.status);
+        let answer = Answer { status, forwarded: Some(passed.forwarded), ..Answer::default() };
+        Outcome { reply: Reply::Respond(passed.response), answer }
+    }
+
+    fn conclude(&self, arrival: Arrival, outcome: Outcome, decision: Decision, began: Duration) -> Reply {
+        let took = self.desk.clock.elapsed().saturating_sub(began);
+        self.desk.record(arrival, decision, outcome, took)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::listen::event::Ending;
+    use crate::listen::wanted::Wanted;
+    use crate::wire::Request;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_is_written_down_even_if_its_connection_is_forgotten_meanwhile() {
+        let clock = Clock::start();
+        let desk = Arc::new(Desk::new(Wanted::default(), clock, Box::new(|_| true)));
+        let manner = Manner { delay: "1h".parse().unwrap(), ..Manner::default() };
+        let (_close, closed) = watch::channel(false);
+        let reception = Arc::new(Reception::new(Arc::clone(&desk), manner, Faults::default(), None, closed));
+        let arrival = Arrival {
+            peer: ([127, 0, 0, 1], 4000).into(),
+            at: clock.now(),
+            request: Request::new("GET", "/", vec![], ""),
+            trouble: None,
+            ambiguous_framing: false,
+        };
+        let answer = Arc::clone(&reception).receive(arrival);
+        tokio::time::timeout(Duration::from_secs(1), answer).await.unwrap_err();
+        reception.idle().await;
+        assert_eq!(desk.finish(Ending::Interrupted).exchanges, 1);
     }
 }

@@ -12,14 +12,17 @@ use crate::clock::Clock;
 use crate::error::{Error, Exit};
 use crate::listen;
 use crate::listen::event::{Ending, Event};
+use crate::listen::forward::Forward;
 use crate::process::{Family, GRACE, Household};
 use crate::show::Show;
 use crate::show::board::{Board, Notice};
+use crate::wire::client::ClientOptions;
 
 /// Runs a listener.
 pub async fn run(options: ListenOptions) -> Exit {
     let mut show = Show::new(options.voice, None, None);
-    let listener = match prepare(&options).await {
+    let mut options = options;
+    let listener = match prepare(&mut options).await {
         Ok(listener) => listener,
         Err(error) => return could_not_start(&mut show, &error),
     };
@@ -28,6 +31,9 @@ pub async fn run(options: ListenOptions) -> Exit {
     }
     if !listener.local_addr().is_ok_and(|address| address.ip().is_loopback()) {
         show.warn("anybody who reaches this address can send here and see what it answers");
+    }
+    if let Some(seed) = options.chosen_seed {
+        show.remark(&format!("seed {seed}: the same again with --seed {seed}"));
     }
     if options.command.is_empty() {
         let signals = Signals::new();
@@ -109,13 +115,16 @@ async fn attend(
     end(summary.exit, reader, signals, true, |show| after_output(summary.exit, &fate, show)).await
 }
 
-/// Takes the port, and says so where that was asked for.
-async fn prepare(options: &ListenOptions) -> Result<TcpListener, Error> {
+/// Takes the port, and says so where that was asked for; gets ready to pass requests on.
+async fn prepare(options: &mut ListenOptions) -> Result<TcpListener, Error> {
     if let Some(path) = &options.ready_file {
         ready::forget(path)?;
     }
     let listener = bind(&options.host, options.port).await?;
-    if let (Some(path), Ok(address)) = (&options.ready_file, listener.local_addr()) {
+    let address = listener.local_addr().map_err(Error::Start)?;
+    let forward = |destination| Forward::new(destination, address, &ClientOptions::default());
+    options.options.forward = options.forward_to.take().map(forward).transpose()?;
+    if let Some(path) = &options.ready_file {
         // Whoever connects from now on is served, if a moment later.
         ready::announce(path, &format!("http://{address}"))?;
     }

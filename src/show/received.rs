@@ -14,6 +14,7 @@ use crate::error::Exit;
 use crate::listen::event::{Ending, Exchange, Listening, Mishap, Summary};
 use crate::process::Ended;
 use crate::untrusted::clean;
+use crate::wire::record::{Answer, Forwarded};
 use crate::wire::{query, secret};
 
 /// The line that says where we listen. It is the ready line: scripts wait for it.
@@ -33,6 +34,9 @@ pub fn listening_hint(listening: &Listening, theme: &Theme) -> String {
 #[must_use]
 pub fn exchange(exchange: &Exchange, theme: &Theme, verbose: bool) -> String {
     let mut out = head(exchange, theme);
+    if let Some(forwarded) = &exchange.answer.forwarded {
+        let _ = writeln!(out, "  {}", passed_on(forwarded, theme));
+    }
     for line in meaning(exchange, theme) {
         let _ = writeln!(out, "  {line}");
     }
@@ -62,11 +66,7 @@ pub fn exchange(exchange: &Exchange, theme: &Theme, verbose: bool) -> String {
 /// `09:12:31.402  #1  POST /webhook/cdr  200 · 1.2 ms`
 fn head(exchange: &Exchange, theme: &Theme) -> String {
     let request = &exchange.request;
-    let answer = match exchange.answer.status {
-        Some(status) if status < 400 => theme.paint(Role::Good, &status.to_string()),
-        Some(status) => theme.paint(Role::Bad, &status.to_string()),
-        None => theme.paint(Role::Bad, "no answer"),
-    };
+    let answer = answer(&exchange.answer, theme);
     let took = humane(std::time::Duration::from_secs_f64(exchange.took_ms.max(0.0) / 1e3));
     format!(
         "{}  {}  {} {}  {answer} {}\n",
@@ -76,6 +76,44 @@ fn head(exchange: &Exchange, theme: &Theme) -> String {
         clean(&beginning(&secret::masked_url(path_of(exchange)), 200)),
         theme.paint(Role::Faint, &format!("· {took}")),
     )
+}
+
+/// `→ http://localhost:5000/cdr  200 · 1.1 ms`, and what the sender would have been answered otherwise if that differs.
+fn passed_on(forwarded: &Forwarded, theme: &Theme) -> String {
+    let took = humane(forwarded.latency);
+    let answer = match (forwarded.status, &forwarded.failure) {
+        (Some(status), _) => theme.paint(status_role(status), &status.to_string()),
+        (None, Some(failure)) => theme.paint(Role::Bad, &clean(&failure.text)),
+        (None, None) => String::new(),
+    };
+    let mut line =
+        format!("→ {}  {answer} {}", clean(&forwarded.url), theme.paint(Role::Faint, &format!("· {took}")));
+    if forwarded.status.is_some_and(|status| status != forwarded.instead_of) {
+        let own = format!(" · our own answer would have been {}", forwarded.instead_of);
+        line.push_str(&theme.paint(Role::Faint, &own));
+    }
+    if forwarded.status.is_some() && !forwarded.complete {
+        line.push_str(&theme.paint(Role::Odd, " · its body was cut"));
+    }
+    line
+}
+
+/// A status' colour.
+fn status_role(status: u16) -> Role {
+    if status < 400 { Role::Good } else { Role::Bad }
+}
+
+/// `200`, or how it failed: `503 on purpose`, `✗ reset (on purpose)`.
+fn answer(answer: &Answer, theme: &Theme) -> String {
+    let (role, text) = match (answer.status, answer.fault.as_deref()) {
+        (Some(status), None) if status < 400 => (Role::Good, status.to_string()),
+        (Some(status), None) => (Role::Bad, status.to_string()),
+        (Some(status), Some("status")) => (Role::Bad, format!("{status} on purpose")),
+        (Some(status), Some(fault)) => (Role::Odd, format!("{status}, {fault} on purpose")),
+        (None, Some(fault)) => (Role::Bad, format!("✗ {fault} (on purpose)")),
+        (None, None) => (Role::Bad, "no answer".to_owned()),
+    };
+    theme.paint(role, &text)
 }
 
 /// The path; the whole target where the query is not shown below.

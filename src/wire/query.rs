@@ -1,6 +1,8 @@
 //! Fields as a query string and back. GET is offered in TeleCMI's dashboard and specified nowhere \[unknown\]: a flat
 //! query with the same names is the sane reading \[inferred\], brackets are what Node's `qs` would make of objects.
 
+use std::collections::HashSet;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value};
 
@@ -59,6 +61,29 @@ pub fn merge(target: &str, query: &str) -> String {
         return target.to_owned();
     }
     format!("{target}{joint}{query}")
+}
+
+/// The target under which a request that came for `captured` is sent on to the URL whose path and query are `base`.
+///
+/// Where the URL has no path of its own, or just `/`, the captured one stays; otherwise the URL's takes its place. The
+/// captured query stays byte for byte. Before it come those parameters of the URL's query that it does not have yet.
+#[must_use]
+pub fn onto(base: &str, captured: &str) -> String {
+    let (base_path, base_query) = base.split_once('?').unwrap_or((base, ""));
+    let (path, query) = match captured.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (captured, None),
+    };
+    let path = if matches!(base_path, "" | "/") { path } else { base_path };
+    let there: HashSet<String> =
+        decode(query.unwrap_or_default()).pairs.into_iter().map(|(name, _)| name).collect();
+    let lacking = |pair: &&str| decode(pair).pairs.iter().any(|(name, _)| !there.contains(name));
+    let added = base_query.split('&').filter(lacking);
+    let parts: Vec<&str> = added.chain(query.filter(|query| !query.is_empty())).collect();
+    if parts.is_empty() && query.is_none() {
+        return path.to_owned();
+    }
+    format!("{path}?{}", parts.join("&"))
 }
 
 /// A query string taken apart: its pairs in order, and what is wrong with its encoding.
@@ -139,6 +164,26 @@ mod tests {
     }
 
     #[test]
+    fn a_captured_target_is_sent_on_to_a_url() {
+        for (base, captured, expected) in [
+            ("/", "/webhook/cdr?token=x&to=1", "/webhook/cdr?token=x&to=1"),
+            ("", "/a//b/../c?", "/a//b/../c?"),
+            ("/", "*", "*"),
+            ("/?", "http://h/p?q", "http://h/p?q"),
+            ("/own", "/webhook/cdr?a=%2f&&b", "/own?a=%2f&&b"),
+            ("/own", "http://h/p?q=1", "/own?q=1"),
+            ("/own", "/webhook", "/own"),
+            ("/own", "/webhook?", "/own?"),
+            ("/own?token=y&x=1", "/p?token=x&to=1", "/own?x=1&token=x&to=1"),
+            ("/?to%6ben=y&&x=1&x=2", "/p?token=x", "/p?x=1&x=2&token=x"),
+            ("/?x=1", "/p", "/p?x=1"),
+            ("/?x=1", "/p?", "/p?x=1"),
+        ] {
+            assert_eq!(onto(base, captured), expected, "{captured} onto {base}");
+        }
+    }
+
+    #[test]
     fn broken_encoding_is_kept_and_reported() {
         let decoded = decode("a=%ff&b=%00&c=1+2&d=%zz&=x&e&f=100%");
         let values: Vec<_> = decoded.pairs.iter().map(|(_, value)| value.as_str()).collect();
@@ -147,6 +192,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_url_without_path_and_query_changes_no_target(target in ".{0,40}") {
+            prop_assert_eq!(onto("/", &target), target);
+        }
+
         #[test]
         fn what_is_encoded_comes_back(pairs in proptest::collection::vec((".{1,8}", ".{0,16}"), 0..6)) {
             let fields: Map<String, Value> = pairs.iter().map(|(n, v)| (n.clone(), v.as_str().into())).collect();

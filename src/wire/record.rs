@@ -66,7 +66,8 @@ pub struct Answer {
     /// The status, if there was an answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The failure that was put in the place of an answer, or made one, on purpose.
+    /// The failure that was put in the place of an answer, or made one, on purpose: `status`, `reset`, `empty`, `hang`,
+    /// `slow`, `garbage`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
     /// What the handler said to which the request was passed on.
@@ -85,6 +86,10 @@ pub struct Forwarded {
     /// How long the handler took.
     #[serde(rename = "latency_ms", serialize_with = "as_ms")]
     pub latency: Duration,
+    /// Whether all of the handler's answer went back to the sender: what is longer than anyone needs is cut.
+    pub complete: bool,
+    /// The status that the sender would have been answered otherwise.
+    pub instead_of: u16,
     /// Why there was no answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,

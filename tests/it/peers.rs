@@ -3,7 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Mutex;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 
 use super::program::DEADLINE;
@@ -28,6 +28,29 @@ pub fn stub_in_turn<S: Into<String>>(answers: impl IntoIterator<Item = S>) -> St
 /// A stub that reads requests and never answers.
 pub fn silent_stub() -> String {
     visited(|| None)
+}
+
+/// A stub that answers every connection with the same bytes and closes, and gives the requests it has read. Without an
+/// answer it keeps the connection open.
+pub fn keeping_stub(answer: impl Into<String>) -> (String, mpsc::Receiver<String>) {
+    let (keep, requests) = mpsc::channel();
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", socket.local_addr().expect("an address"));
+    let answer = answer.into();
+    thread::spawn(move || {
+        let mut open = Vec::new();
+        for stream in socket.incoming() {
+            let Ok(mut stream) = stream else { break };
+            let request = read_request(&mut stream);
+            // A test that has seen enough has gone.
+            let _ = keep.send(String::from_utf8_lossy(&request).into_owned());
+            let _ = stream.write_all(answer.as_bytes());
+            if answer.is_empty() {
+                open.push(stream);
+            }
+        }
+    });
+    (url, requests)
 }
 
 /// Reads one request from every connection and answers it; without an answer the connection stays open.
@@ -99,7 +122,7 @@ pub fn post_json(url: &str, body: impl AsRef<[u8]>) -> String {
 }
 
 /// Reads one request whose body is announced by its length.
-pub fn read_request(stream: &mut TcpStream) {
+pub fn read_request(stream: &mut TcpStream) -> Vec<u8> {
     let _ = stream.set_read_timeout(Some(DEADLINE));
     let mut seen = Vec::new();
     let mut chunk = [0; 4096];
@@ -109,12 +132,12 @@ pub fn read_request(stream: &mut TcpStream) {
             let length = text.split("content-length:").nth(1).and_then(|rest| rest.lines().next());
             let length: usize = length.and_then(|length| length.trim().parse().ok()).unwrap_or(0);
             if seen.len() >= end + 4 + length {
-                return;
+                return seen;
             }
         }
         match stream.read(&mut chunk) {
             Ok(n) if n > 0 => seen.extend_from_slice(&chunk[..n]),
-            _ => return,
+            _ => return seen,
         }
     }
 }

@@ -88,8 +88,16 @@ impl fmt::Display for Trouble {
 pub enum Reply {
     /// This answer. Its length is stated by the door, whatever its headers say.
     Respond(Response),
+    /// This answer, but slowly, and the connection is closed after it.
+    Drip(Response),
     /// No answer: the connection is closed.
     HangUp,
+    /// No answer: the connection is reset.
+    Reset,
+    /// Neither an answer nor an end, until the sender goes, somebody else needs the place, or the door is closed.
+    Ignore,
+    /// Bytes that are no HTTP, then the end of the connection.
+    Babble,
 }
 
 /// A connection that ended badly without a request to show for it.

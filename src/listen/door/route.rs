@@ -1,7 +1,5 @@
 //! The one route: warp takes the request apart, and puts the answer together.
 
-use std::error::Error;
-use std::fmt;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
@@ -11,12 +9,13 @@ use warp::Filter;
 use warp::http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use warp::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 
+use super::aftermath::Aftermath;
 use super::body::{self, Taken};
 use super::head::Head;
 use super::visitor::Visitor;
 use super::{Arrival, House, Reply, Trouble};
 use crate::clock::Moment;
-use crate::wire::Header;
+use crate::wire::{Header, Response};
 
 /// What the door knows about a request and warp does not: it travels in the request's extensions.
 #[derive(Clone)]
@@ -87,8 +86,18 @@ async fn receive(
         request: head.with_body(body),
     };
     let reply = (house.answer)(arrival).await;
-    visitor.is_answered(last);
-    respond(reply, last)
+    match reply {
+        Reply::Respond(answer) => {
+            visitor.is_answered(last);
+            respond(answer, last)
+        }
+        other => {
+            visitor.is_let_down();
+            let mut response = warp::reply::Response::default();
+            response.extensions_mut().insert(Aftermath::new(other));
+            response
+        }
+    }
 }
 
 impl Introduction {
@@ -130,37 +139,28 @@ fn head_trouble(head: &Head) -> Option<Trouble> {
     }
 }
 
-/// Tells hyper, through warp, that no answer is to be given.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct HungUp;
-
-impl fmt::Display for HungUp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("hung up on purpose")
+/// Puts an answer into warp's hands.
+fn respond(answer: Response, last: bool) -> warp::reply::Response {
+    let mut response = head_of(&answer);
+    if last {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    *response.body_mut() = answer.body.0.into();
+    response
 }
 
-impl Error for HungUp {}
-
-/// Puts a reply into warp's hands.
-fn respond(reply: Reply, last: bool) -> warp::reply::Response {
+/// The answer's head, as far as HTTP allows it.
+pub(super) fn head_of(answer: &Response) -> warp::reply::Response {
     let mut response = warp::reply::Response::default();
-    let answer = match reply {
-        Reply::Respond(answer) => answer,
-        Reply::HangUp => {
-            response.extensions_mut().insert(HungUp);
-            return response;
-        }
-    };
     // hyper would close the connection over an answer that is none.
     *response.status_mut() = StatusCode::from_u16(answer.status)
         .ok()
         .filter(|status| !status.is_informational())
         .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    for header in answer.headers {
+    for header in &answer.headers {
         // A forwarded answer may carry what HTTP does not allow; the record still shows it.
         if let (Ok(name), Ok(value)) =
-            (HeaderName::from_bytes(header.name.as_bytes()), HeaderValue::from_maybe_shared(header.value))
+            (HeaderName::from_bytes(header.name.as_bytes()), HeaderValue::from_bytes(&header.value))
         {
             response.headers_mut().append(name, value);
         }
@@ -168,9 +168,5 @@ fn respond(reply: Reply, last: bool) -> warp::reply::Response {
     // hyper states the length, and insists that nobody else states another.
     response.headers_mut().remove(CONTENT_LENGTH);
     response.headers_mut().remove(TRANSFER_ENCODING);
-    if last {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    *response.body_mut() = answer.body.0.into();
     response
 }

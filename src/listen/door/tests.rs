@@ -10,6 +10,8 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::wire::{Header, Response, header};
 
+mod on_purpose;
+
 /// Nothing in these tests takes this long, unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(150);
@@ -92,6 +94,11 @@ async fn answer(arrival: Arrival, gate: Arc<tokio::sync::Semaphore>) -> Reply {
     }
     let body = match path {
         "/hang-up" => return Reply::HangUp,
+        "/reset" => return Reply::Reset,
+        "/ignore" => return Reply::Ignore,
+        "/babble" => return Reply::Babble,
+        "/drip" => return Reply::Drip(Response::new(200, vec![Header::new("x-a", "1")], "got it")),
+        "/drip-much" => return Reply::Drip(Response::new(200, vec![], vec![b'x'; 64 * 1024 * 1024])),
         "/panic" => panic!("asked for"),
         "/much" => vec![b'x'; 64 * 1024 * 1024],
         _ => b"got it".to_vec(),
@@ -409,15 +416,6 @@ async fn an_offer_to_upgrade_is_ignored() {
         assert_eq!(status(&peer.until("got it").await), "200");
         assert_eq!(stand.arrival().await.request.body.text(), Some("hi"));
     }
-    stand.close().await;
-}
-
-#[tokio::test]
-async fn hanging_up_leaves_no_answer() {
-    let mut stand = Stand::new().await;
-    let mut peer = stand.send("GET /hang-up HTTP/1.1\r\nHost: x\r\n\r\n").await;
-    peer.ends_silently().await;
-    stand.arrival().await;
     stand.close().await;
 }
 

@@ -144,6 +144,11 @@ impl Visitor {
         book.refused = refused;
     }
 
+    /// No proper answer will be written: whatever is done to it instead, it has to make room when others want in.
+    pub fn is_let_down(&self) {
+        self.book().enter(Stage::Waiting);
+    }
+
     /// Whether it has never sent a byte.
     pub fn is_silent(&self) -> bool {
         self.book().progress == Progress::Silent
@@ -245,6 +250,18 @@ impl Line {
     /// The socket of a visitor who has just come in.
     pub fn new(stream: TcpStream, visitor: Arc<Visitor>, patience: Duration) -> Self {
         Self { stream, visitor, patience, overdue: None }
+    }
+
+    /// Waits until the other side ends or breaks off; what it still says is not heeded.
+    pub async fn outlast(mut self) {
+        let mut bytes = vec![0; 16 * 1024];
+        while let Ok(1..) = self.stream.read(&mut bytes).await {}
+    }
+
+    /// Breaks the connection off, so that the other side sees a reset.
+    pub fn reset(self) {
+        // Where this fails the connection is gone already, or else closed, which is as near as one can get.
+        let _ = self.stream.set_zero_linger();
     }
 
     /// Ends our side and reads on for a while, so that our last answer is read.

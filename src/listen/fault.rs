@@ -1,0 +1,214 @@
+//! Failing on purpose: which requests meet which failure, (seed, n) -> `Option<Fault>`, and what that is. Pure.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rand::RngExt as _;
+
+use super::door::Reply;
+use super::reception::Outcome;
+use crate::seed::{Purpose, Seed};
+use crate::wire::record::Answer;
+use crate::wire::{Header, Response};
+
+/// A failure that is put in the place of an answer, or makes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// An answer with this status.
+    Status(u16),
+    /// The connection is reset.
+    Reset,
+    /// The connection is closed without a byte.
+    Empty,
+    /// Nothing, for as long as the sender waits.
+    Hang,
+    /// The answer that would have been given, but slowly.
+    Slow,
+    /// Bytes that are no HTTP.
+    Garbage,
+}
+
+/// What handlers answer while they are being restarted.
+impl Default for Fault {
+    fn default() -> Self {
+        Self::Status(503)
+    }
+}
+
+impl Fault {
+    /// The word of the flag and of the records.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Status(_) => "status",
+            Self::Reset => "reset",
+            Self::Empty => "empty",
+            Self::Hang => "hang",
+            Self::Slow => "slow",
+            Self::Garbage => "garbage",
+        }
+    }
+
+    /// What a request meets with for which this answer had been decided.
+    #[must_use]
+    pub fn befall(self, decided: &Response) -> Outcome {
+        let (reply, status) = match self {
+            Self::Status(status) => {
+                let headers = vec![Header::new("content-type", "text/plain; charset=utf-8")];
+                (Reply::Respond(Response::new(status, headers, "failing on purpose\n")), Some(status))
+            }
+            Self::Slow => (Reply::Drip(decided.clone()), Some(decided.status)),
+            Self::Reset => (Reply::Reset, None),
+            Self::Empty => (Reply::HangUp, None),
+            Self::Hang => (Reply::Ignore, None),
+            Self::Garbage => (Reply::Babble, None),
+        };
+        let answer = Answer { status, fault: Some(self.word().to_owned()), ..Answer::default() };
+        Outcome { reply, answer }
+    }
+}
+
+impl FromStr for Fault {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const KINDS: [Fault; 5] = [Fault::Reset, Fault::Empty, Fault::Hang, Fault::Slow, Fault::Garbage];
+        if text == "status" {
+            return Ok(Self::default());
+        }
+        if let Some(status) = text.strip_prefix("status:") {
+            let status = status.parse().ok().filter(|status| (300..=599).contains(status));
+            return status.map(Self::Status).ok_or_else(|| "expected a status from 300 to 599".to_owned());
+        }
+        let kind = KINDS.into_iter().find(|kind| kind.word() == text);
+        kind.ok_or_else(|| "expected status, status:NNN, reset, empty, hang, slow or garbage".to_owned())
+    }
+}
+
+/// In words: `status 503`, `reset`.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "status {status}"),
+            other => f.write_str(other.word()),
+        }
+    }
+}
+
+/// Which requests fail on purpose, and how. All methods alike, health checks too: who puts a fault in wants to see it.
+/// Requests that are no sound HTTP fail by themselves; they have a number, too.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Faults {
+    /// How they fail.
+    pub fault: Fault,
+    /// So many requests fail in any case, those that come first.
+    pub first: u64,
+    /// The share of the later ones that fail by chance.
+    pub rate: f64,
+}
+
+impl Faults {
+    /// The fault that the nth request meets, counted from one in the order of arrival.
+    #[must_use]
+    pub fn strike(&self, n: u64, seed: Seed) -> Option<Fault> {
+        let by_chance = || seed.chance(Purpose::Fault, n).random_range(0.0..1.0) < self.rate;
+        (n <= self.first || (self.rate > 0.0 && by_chance())).then_some(self.fault)
+    }
+
+    /// Whether no request fails.
+    #[must_use]
+    pub fn are_off(&self) -> bool {
+        self.first == 0 && self.rate <= 0.0
+    }
+
+    /// Whether chance decides about some requests.
+    #[must_use]
+    pub fn is_by_chance(&self) -> bool {
+        self.rate > 0.0 && self.rate < 1.0
+    }
+}
+
+/// `the first 2 requests: status 503`, `every request: hang`, `the first 2 requests and 10 % of the others: reset`.
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let first = match self.first {
+            1 => "the first request".to_owned(),
+            n => format!("the first {n} requests"),
+        };
+        let percent = (self.rate * 1e6).round() / 1e4;
+        match (self.first, self.rate) {
+            (_, 1.0..) => write!(f, "every request: {}", self.fault),
+            (0, 0.0) => f.write_str("none"),
+            (0, _) => write!(f, "{percent} % of the requests, by chance: {}", self.fault),
+            (_, 0.0) => write!(f, "{first}: {}", self.fault),
+            _ => write!(f, "{first}, and {percent} % of the others by chance: {}", self.fault),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(faults: Faults, seed: u64) -> String {
+        (1..=20).map(|n| if faults.strike(n, Seed(seed)).is_some() { '✗' } else { '·' }).collect()
+    }
+
+    #[test]
+    fn the_first_fail_surely_and_the_others_by_chance() {
+        let faults = |first, rate| Faults { fault: Fault::Reset, first, rate };
+        assert_eq!(pattern(faults(3, 0.0), 1), "✗✗✗·················");
+        assert_eq!(pattern(faults(0, 1.0), 1), "✗✗✗✗✗✗✗✗✗✗✗✗✗✗✗✗✗✗✗✗");
+        assert_eq!(pattern(Faults::default(), 1), "····················");
+        // Pinned: a seed that somebody wrote down means this for ever.
+        insta::assert_snapshot!(pattern(faults(0, 0.5), 7), @"✗✗✗✗·✗·✗·✗✗··✗✗✗·✗✗·");
+        insta::assert_snapshot!(pattern(faults(4, 0.5), 8), @"✗✗✗✗✗✗✗·✗···✗···✗·✗✗");
+        assert_ne!(pattern(faults(0, 0.5), 7), pattern(faults(0, 0.5), 8));
+        assert_eq!(Faults::default().strike(1, Seed(1)), None);
+    }
+
+    #[test]
+    fn what_chance_decides_holds_on_average() {
+        let faults = Faults { rate: 0.1, ..Faults::default() };
+        let struck = (1..=10_000).filter(|n| faults.strike(*n, Seed(3)).is_some()).count();
+        assert!((900..1_100).contains(&struck), "{struck}");
+    }
+
+    #[test]
+    fn kinds_are_read_as_they_are_written() {
+        for (text, fault) in [
+            ("status", Fault::Status(503)),
+            ("status:429", Fault::Status(429)),
+            ("reset", Fault::Reset),
+            ("empty", Fault::Empty),
+            ("hang", Fault::Hang),
+            ("slow", Fault::Slow),
+            ("garbage", Fault::Garbage),
+        ] {
+            assert_eq!(text.parse(), Ok(fault));
+            assert_eq!(fault.word(), text.split(':').next().unwrap());
+        }
+        for text in ["", "Reset", "status:", "status:200", "status:600", "503"] {
+            assert!(text.parse::<Fault>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_fails_is_said_in_words() {
+        let said = |first, rate, fault| Faults { fault, first, rate }.to_string();
+        assert_eq!(said(2, 0.0, Fault::default()), "the first 2 requests: status 503");
+        assert_eq!(said(0, 1.0, Fault::Hang), "every request: hang");
+        assert_eq!(said(0, 0.07, Fault::Reset), "7 % of the requests, by chance: reset");
+        assert_eq!(said(1, 0.25, Fault::Slow), "the first request, and 25 % of the others by chance: slow");
+        assert_eq!(Faults::default().to_string(), "none");
+    }
+
+    #[test]
+    fn a_fault_is_told_with_the_status_that_the_sender_sees() {
+        let decided = Response::new(200, vec![], "got it");
+        let answer = |fault: Fault| fault.befall(&decided).answer;
+        assert_eq!(answer(Fault::Status(429)).status, Some(429));
+        assert_eq!((answer(Fault::Slow).status, answer(Fault::Hang).status), (Some(200), None));
+        assert_eq!(answer(Fault::Garbage).fault.as_deref(), Some("garbage"));
+    }
+}

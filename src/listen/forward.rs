@@ -1,0 +1,239 @@
+//! Passing on: the request as it came goes to a handler, and what the handler says goes back to the sender.
+//!
+//! In: a request. Out: the answer for its sender, and what the record tells of it. The body and the query are never
+//! touched; the headers that belong to a connection are exchanged for our own, as every proxy does.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::error::Error;
+use crate::wire::client::{ClientOptions, Destination};
+use crate::wire::raw::{RawOutcome, RawRequest, Writer};
+use crate::wire::record::Forwarded;
+use crate::wire::{Failure, FailureKind, Header, Phase, Request, Response, header, query};
+
+/// Headers that concern one connection only (RFC 9110, 7.6.1), and those that the next one gets anew.
+const OF_THE_CONNECTION: [&str; 11] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// How long a handler may still take when the listener has to stop: well within the grace of the door.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
+/// A handler to which requests are passed on. Clones share it.
+#[derive(Clone)]
+pub struct Forward {
+    destination: Destination,
+    writer: Arc<Writer>,
+    /// How this listener signs what it has passed on, so that it knows it again.
+    signature: String,
+}
+
+impl fmt::Debug for Forward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Forward({})", self.destination.masked())
+    }
+}
+
+/// What came of passing a request on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passed {
+    /// What goes back to the sender.
+    pub response: Response,
+    /// What the record tells.
+    pub forwarded: Forwarded,
+}
+
+impl Forward {
+    /// A handler for a listener at this address, which it must not be itself.
+    pub fn new(
+        destination: Destination,
+        listening: SocketAddr,
+        options: &ClientOptions,
+    ) -> Result<Self, Error> {
+        let own_address = destination.host().parse() == Ok(listening.ip());
+        if destination.port() == listening.port() && (destination.is_loopback() || own_address) {
+            let text = format!("--forward-to {destination} leads back to this listener");
+            return Err(Error::Usage(text));
+        }
+        let writer = Arc::new(Writer::new(&destination, options)?);
+        let signature = format!("1.1 telecmi-cdr-{}-{}", std::process::id(), listening.port());
+        Ok(Self { destination, writer, signature })
+    }
+
+    /// Passes a request on, and waits no longer than a moment once the listener has to stop. `own_status` is what the
+    /// sender would be answered otherwise.
+    pub async fn pass(
+        &self,
+        request: &Request,
+        own_status: u16,
+        closed: &mut watch::Receiver<bool>,
+    ) -> Passed {
+        let began = Instant::now();
+        let answer = if self.has_passed(request) {
+            Err((
+                508,
+                failure(FailureKind::Other, "this request came through here before: it goes in a circle"),
+            ))
+        } else {
+            tokio::select! {
+                answer = self.answer(request) => answer,
+                () = last_moment(closed) => {
+                    let text = "the listener had to stop before the handler answered";
+                    Err((504, failure(FailureKind::Timeout, text)))
+                }
+            }
+        };
+        let forwarded = Forwarded {
+            url: self.destination.masked().to_owned(),
+            status: answer.as_ref().ok().map(|response| response.status),
+            latency: began.elapsed(),
+            complete: answer.as_ref().is_ok_and(|response| response.complete),
+            instead_of: own_status,
+            failure: answer.as_ref().err().map(|(_, failure)| failure.clone()),
+        };
+        let response = answer.unwrap_or_else(|(status, failure)| sorry(status, &failure));
+        Passed { response, forwarded }
+    }
+
+    /// The handler's answer, or a gateway's status and why there is none.
+    async fn answer(&self, request: &Request) -> Result<Response, (u16, Failure)> {
+        let outgoing = RawRequest::verbatim(&self.addressed(request), &self.destination);
+        match self.writer.perform(&outgoing).await {
+            // A redirect is an answer like any other here: it is the sender's to follow.
+            RawOutcome::Answered(response) => {
+                Ok(Response { headers: passing_headers(&response.headers), ..response })
+            }
+            other => other.into_result().map_err(|failure| {
+                let status = if failure.kind == FailureKind::Timeout { 504 } else { 502 };
+                (status, failure)
+            }),
+        }
+    }
+
+    /// Whether this listener has passed the request on before.
+    fn has_passed(&self, request: &Request) -> bool {
+        let of_via = request.headers.iter().filter(|header| header.is("via"));
+        of_via
+            .flat_map(|via| via.text().split(',').map(|by| by.trim().to_owned()).collect::<Vec<_>>())
+            .any(|by| by == self.signature)
+    }
+
+    /// The request as the handler gets it.
+    fn addressed(&self, request: &Request) -> Request {
+        let mut addressed = request.clone();
+        addressed.target = query::onto(self.destination.target(), &request.target);
+        addressed.headers = passing_headers(&request.headers);
+        if header(&addressed.headers, "x-forwarded-host").is_none()
+            && let Some(host) = header(&request.headers, "host")
+        {
+            addressed.headers.push(Header::new("X-Forwarded-Host", host));
+        }
+        addressed.headers.push(Header::new("Via", self.signature.clone()));
+        addressed.headers.push(Header::new("Connection", "close"));
+        addressed
+    }
+}
+
+/// The headers that go on, in order: without those of the connection, and those that `Connection` names as such.
+fn passing_headers(headers: &[Header]) -> Vec<Header> {
+    let named: Vec<String> = headers
+        .iter()
+        .filter(|header| header.is("connection"))
+        .flat_map(|header| header.text().split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>())
+        .collect();
+    let stays = |header: &&Header| {
+        !OF_THE_CONNECTION.iter().any(|name| header.is(name)) && !named.iter().any(|name| header.is(name))
+    };
+    headers.iter().filter(stays).cloned().collect()
+}
+
+/// What the sender is answered when there is no answer of the handler.
+fn sorry(status: u16, failure: &Failure) -> Response {
+    let headers = vec![Header::new("content-type", "text/plain; charset=utf-8")];
+    Response::new(status, headers, format!("the handler did not answer: {}\n", failure.text))
+}
+
+fn failure(kind: FailureKind, text: &str) -> Failure {
+    Failure { phase: Phase::Wait, kind, text: text.to_owned() }
+}
+
+/// Resolves a moment after the listener has been told to stop.
+async fn last_moment(closed: &mut watch::Receiver<bool>) {
+    // That nobody is left to say it means the same.
+    let _ = closed.wait_for(|closed| *closed).await;
+    tokio::time::sleep(LAST_MOMENT).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn forward(url: &str, listening: &str) -> Result<Forward, Error> {
+        let destination = Destination::parse(url).unwrap();
+        Forward::new(destination, listening.parse().unwrap(), &ClientOptions::default())
+    }
+
+    #[test]
+    fn a_listener_is_not_its_own_handler() {
+        for url in
+            ["http://localhost:8237/x", "http://127.0.0.1:8237", "http://[::1]:8237", "http://0.0.0.0:8237"]
+        {
+            assert!(forward(url, "127.0.0.1:8237").is_err(), "{url}");
+        }
+        assert!(forward("http://192.0.2.7:8237", "192.0.2.7:8237").is_err());
+        assert!(forward("http://localhost:5000", "127.0.0.1:8237").is_ok());
+        assert!(forward("http://192.0.2.7:8237", "127.0.0.1:8237").is_ok());
+    }
+
+    #[test]
+    fn what_belongs_to_a_connection_is_exchanged_and_everything_else_stays() {
+        let forward = forward("http://user:s3cret@localhost:5000/webhook?own=1", "127.0.0.1:8237").unwrap();
+        let headers = [
+            ("Host", "abc.example"),
+            ("Connection", "close, X-Hop"),
+            ("X-Hop", "1"),
+            ("Transfer-Encoding", "chunked"),
+            ("X-Cased", "a"),
+            ("x-cased", "b"),
+            ("Via", "1.1 tunnel"),
+        ];
+        let headers = headers.map(|(name, value)| Header::new(name, value)).to_vec();
+        let request = Request::new("POST", "/?a=%2f&a=2", headers, "{}");
+        let addressed = forward.addressed(&request);
+        assert_eq!(
+            (addressed.target.as_str(), addressed.body),
+            ("/webhook?own=1&a=%2f&a=2", request.body.clone())
+        );
+        let lines: Vec<_> =
+            addressed.headers.iter().map(|header| format!("{}: {}", header.name, header.text())).collect();
+        let via = format!("Via: 1.1 telecmi-cdr-{}-8237", std::process::id());
+        let expected = [
+            "X-Cased: a",
+            "x-cased: b",
+            "Via: 1.1 tunnel",
+            "X-Forwarded-Host: abc.example",
+            &via,
+            "Connection: close",
+        ];
+        assert_eq!(lines, expected);
+        assert!(!forward.has_passed(&request));
+        let again = Request { headers: vec![Header::new("via", format!("1.1 x, {}", &via[5..]))], ..request };
+        assert!(forward.has_passed(&again));
+    }
+}
