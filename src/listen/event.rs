@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::tunnel;
 use crate::cdr::judge::Verdict;
 use crate::error::{Exit, Stop};
 use crate::process;
@@ -21,6 +22,10 @@ pub enum Event {
     Exchange(Arc<Exchange>),
     /// Connections failed before their request could be read. Rate-limited: one event may stand for many.
     Mishap(Mishap),
+    /// The tunnel's program said something.
+    TunnelSaid(String),
+    /// The tunnel's program ended, and the run goes on.
+    TunnelEnded(tunnel::End),
     /// The run is over.
     Finished(Summary),
 }

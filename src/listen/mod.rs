@@ -24,6 +24,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use answer::Manner;
+use claim::Claims;
 use desk::Desk;
 use door::Limits;
 use event::{Ending, Event, Listening, Summary};
@@ -49,6 +50,8 @@ pub struct Options {
     pub forward: Option<Forward>,
     /// Where the rest of the world can send to.
     pub public_url: Option<String>,
+    /// Whether to say whom requests claim to come from.
+    pub claims: Claims,
     /// What strangers may cost.
     pub limits: Limits,
 }
@@ -75,7 +78,7 @@ pub async fn run(
     tell: impl Fn(Event) -> bool + Send + Sync + 'static,
 ) -> Summary {
     let url = listener.local_addr().map_or_else(|_| String::new(), |address| format!("http://{address}"));
-    let desk = Arc::new(Desk::new(options.wanted, clock, Box::new(tell)));
+    let desk = Arc::new(Desk::new(options.wanted, options.claims, clock, Box::new(tell)));
     desk.tell(Event::Listening(Listening {
         url,
         public_url: options.public_url,

@@ -18,5 +18,7 @@ mod readme;
 mod round_trip;
 mod sending;
 mod suite;
+#[cfg(unix)]
+mod tunnel;
 mod usage;
 mod waiting;

@@ -156,8 +156,7 @@ impl Tunnel {
     #[must_use]
     pub fn hint_if_missing(&self, local: SocketAddr) -> String {
         format!(
-            "{self} is a program of its own: install it and put it into PATH; or start any tunnel to {local} yourself \
-             and name its address with --public-url"
+            "install {self} and put it into PATH; or open a tunnel to {local} yourself, and add --public-url URL"
         )
     }
 

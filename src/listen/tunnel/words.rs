@@ -72,7 +72,9 @@ fn masked(line: &str) -> String {
     for piece in line.split_inclusive(' ') {
         let word = piece.trim_end();
         let (name, value) = word.split_once(['=', ':']).unwrap_or((word, ""));
-        let is_secret = is_secret_name(name.trim_matches(['"', '\'', '-']));
+        let name_alone = name.trim_matches(['"', '\'', '-']);
+        let is_name = name_alone.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c));
+        let is_secret = is_name && is_secret_name(name_alone);
         if word.is_empty() {
             masked.push_str(piece);
             continue;
@@ -134,6 +136,8 @@ mod tests {
             ("see https://u:p@h.example/?token=abc now", "see https://***@h.example/?token=*** now"),
             ("the token is missing", "the token is missing"),
             ("a=1 b:2", "a=1 b:2"),
+            (r#""auth","err":"no account""#, r#""auth","err":"no account""#),
+            (r#""token": "2abc""#, r#""token": ***"#),
         ] {
             assert_eq!(masked(line), shown);
         }
