@@ -63,6 +63,16 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// There is no tunnel.
+    #[error("{what}")]
+    Tunnel {
+        /// Which program did what instead.
+        what: String,
+        /// What it said last.
+        said: Vec<String>,
+        /// What to do about it.
+        hint: String,
+    },
     /// The HTTP client could not be built, which means certificates.
     #[error("cannot set up TLS: {0}")]
     Tls(String),
@@ -99,6 +109,7 @@ impl Error {
                 std::io::ErrorKind::PermissionDenied => Some("may it be executed? chmod +x allows it".to_owned()),
                 _ => None,
             },
+            Self::Tunnel { hint, .. } => Some(hint.clone()),
             Self::Tls(_) => Some("--cacert names a PEM file to trust; http:// needs no certificates".to_owned()),
             Self::Write { source, .. } => match source.kind() {
                 std::io::ErrorKind::NotFound => Some("is the folder there?".to_owned()),

@@ -1,6 +1,7 @@
 //! The flags of `listen`.
 
 mod failing;
+mod tunnel;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,10 +10,12 @@ use std::time::Duration;
 use clap::Args;
 
 use self::failing::FailingArgs;
+use self::tunnel::TunnelArgs;
 use super::{Common, values};
 use crate::clock::read_duration;
 use crate::listen::answer::{Delay, Manner};
 use crate::listen::door::Limits;
+use crate::listen::tunnel::Tunnel;
 use crate::listen::wanted::{Expected, Wanted};
 use crate::listen::{Options, Until};
 use crate::seed::Seed;
@@ -28,6 +31,7 @@ Examples:
                                              for scripts: refuse what departs from the schema
   telecmi-cdr listen --port 0 --count 2 -- ./my-sender.sh
                                              run it with TELECMI_CDR_URL set; exactly two CDRs must come
+  telecmi-cdr listen --tunnel cloudflared    with a public URL for TeleCMI's dashboard
 
 Exit codes: 0 done, 1 a check failed, 2 usage or could not start, 124 time was up before --count,
 130 or 143 interrupted before --count. With -- CMD its own failure comes first.";
@@ -99,6 +103,9 @@ pub(super) struct ListenArgs {
     #[arg(long, value_name = "D", default_value = "15s", value_parser = values::some_time, help_heading = "Limits")]
     body_timeout: Duration,
 
+    #[command(flatten)]
+    tunnel: TunnelArgs,
+
     /// Run this program beside the listener, with TELECMI_CDR_URL set, and stop when it ends
     #[arg(last = true, value_name = "CMD", help_heading = "For scripts")]
     command: Vec<OsString>,
@@ -124,6 +131,10 @@ pub struct ListenOptions {
     pub save: Option<PathBuf>,
     /// What the listener follows, but for the handler, which must not be the listener itself.
     pub options: Options,
+    /// The tunnel to open, if there is one.
+    pub tunnel: Option<Tunnel>,
+    /// What the rest of the world sends to, where that is known beforehand.
+    pub public_url: Option<String>,
     /// The program to run beside it, and its arguments; or nothing.
     pub command: Vec<OsString>,
     /// How it is shown.
@@ -139,6 +150,7 @@ impl ListenArgs {
         let destination =
             |url: &String| Destination::parse(url).map_err(|what| format!("--forward-to: {what}"));
         let forward_to = self.forward_to.as_ref().map(destination).transpose()?;
+        let public_url = self.tunnel.public_url()?;
         let manner = Manner {
             status: self.status,
             body: self.body,
@@ -178,9 +190,12 @@ impl ListenArgs {
                 timeout: self.timeout,
                 forward: None,
                 public_url: None,
+                claims: self.tunnel.claims(),
                 limits,
                 keeper: None,
             },
+            tunnel: self.tunnel.tunnel(),
+            public_url,
             command: self.command,
             voice,
         })

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::answer::Decision;
+use super::claim::{self, Claims};
 use super::door::{self, Arrival, Reply};
 use super::event::{self, Ending, Event, Exchange, Summary};
 use super::keep::{self, Keeper};
@@ -33,6 +34,7 @@ pub struct Desk {
     /// The run's clock.
     pub clock: Clock,
     wanted: Wanted,
+    claims: Claims,
     arrivals: AtomicU64,
     book: Mutex<Book>,
     enough: Notify,
@@ -69,10 +71,11 @@ struct Untold {
 impl Desk {
     /// A desk that waits for what is wanted, or for ever.
     #[must_use]
-    pub fn new(wanted: Wanted, clock: Clock, tell: Tell) -> Self {
+    pub fn new(wanted: Wanted, claims: Claims, clock: Clock, tell: Tell) -> Self {
         Self {
             clock,
             wanted,
+            claims,
             arrivals: AtomicU64::new(0),
             book: Mutex::default(),
             enough: Notify::new(),
@@ -126,6 +129,10 @@ impl Desk {
         let cdr = fields.filter(|_| is_cdr);
         let mismatch = cdr.as_ref().and_then(|cdr| self.wanted.mismatch(cdr));
         let counts = cdr.is_some() && mismatch.is_none();
+        let claimed = match self.claims {
+            Claims::Shown => claim::claimed(&arrival.request.headers),
+            Claims::Ignored => None,
+        };
         let mut book = self.book();
         book.exchanges += 1;
         let n = book.exchanges;
@@ -145,7 +152,7 @@ impl Desk {
             n,
             received_at: arrival.at,
             peer: arrival.peer.to_string(),
-            claimed: None,
+            claimed,
             request: arrival.request,
             verdict,
             cdr,

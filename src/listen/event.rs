@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::tunnel;
 use crate::cdr::judge::Verdict;
 use crate::error::{Exit, Stop};
 use crate::process;
@@ -23,6 +24,10 @@ pub enum Event {
     Mishap(Mishap),
     /// Something a person must know, a sentence. Rate-limited too.
     Warning(String),
+    /// The tunnel's program said something.
+    TunnelSaid(String),
+    /// The tunnel's program ended, and the run goes on.
+    TunnelEnded(tunnel::End),
     /// The run is over.
     Finished(Summary),
 }

@@ -6,6 +6,7 @@
 //! is one order and it is the same everywhere.
 
 pub mod answer;
+pub mod claim;
 pub mod desk;
 pub mod door;
 pub mod event;
@@ -14,6 +15,7 @@ pub mod forward;
 pub mod keep;
 pub mod reception;
 pub mod relate;
+pub mod tunnel;
 pub mod wanted;
 
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use answer::Manner;
+use claim::Claims;
 use desk::Desk;
 use door::Limits;
 use event::{Ending, Event, Listening, Summary};
@@ -50,6 +53,8 @@ pub struct Options {
     pub forward: Option<Forward>,
     /// Where the rest of the world can send to.
     pub public_url: Option<String>,
+    /// Whether to say whom requests claim to come from.
+    pub claims: Claims,
     /// What strangers may cost.
     pub limits: Limits,
     /// Saves what comes, if it is to be saved.
@@ -78,7 +83,8 @@ pub async fn run(
     tell: impl Fn(Event) -> bool + Send + Sync + 'static,
 ) -> Summary {
     let url = listener.local_addr().map_or_else(|_| String::new(), |address| format!("http://{address}"));
-    let desk = Arc::new(Desk::new(options.wanted, clock, Box::new(tell)).keeping(options.keeper));
+    let desk = Desk::new(options.wanted, options.claims, clock, Box::new(tell)).keeping(options.keeper);
+    let desk = Arc::new(desk);
     desk.tell(Event::Listening(Listening {
         url,
         public_url: options.public_url,

@@ -135,6 +135,7 @@ impl Reception {
 mod tests {
     use super::*;
     use crate::clock::Clock;
+    use crate::listen::claim::Claims;
     use crate::listen::event::Ending;
     use crate::listen::wanted::Wanted;
     use crate::wire::Request;
@@ -142,7 +143,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_request_is_written_down_even_if_its_connection_is_forgotten_meanwhile() {
         let clock = Clock::start();
-        let desk = Arc::new(Desk::new(Wanted::default(), clock, Box::new(|_| true)));
+        let desk = Arc::new(Desk::new(Wanted::default(), Claims::default(), clock, Box::new(|_| true)));
         let manner = Manner { delay: "1h".parse().unwrap(), ..Manner::default() };
         let (_close, closed) = watch::channel(false);
         let reception = Arc::new(Reception::new(Arc::clone(&desk), manner, Faults::default(), None, closed));

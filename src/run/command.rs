@@ -8,6 +8,7 @@ use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::process::Command;
@@ -33,7 +34,7 @@ const PUBLIC_URL: &str = "TELECMI_CDR_PUBLIC_URL";
 pub fn start(
     household: &Household,
     words: &[OsString],
-    (url, public_url): (&str, Option<&str>),
+    (url, public_url): &(String, Option<String>),
     records: bool,
 ) -> Result<Family, Error> {
     let (program, arguments) =
@@ -52,14 +53,14 @@ pub fn start(
     household.start(&mut command).map_err(|source| Error::Run { program: named(), source })
 }
 
-/// The URL under which this machine reaches a listener: one that listens everywhere is also here.
-pub fn local_url(address: SocketAddr) -> String {
+/// The address under which this machine reaches a listener: one that listens everywhere is also here.
+pub fn local(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         std::net::IpAddr::V4(ip) if ip.is_unspecified() => std::net::Ipv4Addr::LOCALHOST.into(),
         std::net::IpAddr::V6(ip) if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    format!("http://{}", SocketAddr::new(ip, address.port()))
+    SocketAddr::new(ip, address.port())
 }
 
 /// How long a run with a command may last.
@@ -108,11 +109,18 @@ pub async fn course(
 #[derive(Debug, Default)]
 pub struct Companions {
     command: OnceLock<Ended>,
+    tunnel_ended: AtomicBool,
 }
 
 impl Companions {
+    /// Notes that the tunnel ended before the listener.
+    pub fn tunnel_ended(&self) {
+        self.tunnel_ended.store(true, Ordering::Relaxed);
+    }
+
     /// Adds it to the listener's summary: the command's own failure first, then ours.
     pub fn amend(&self, mut summary: Summary) -> Summary {
+        summary.tunnel_ended = self.tunnel_ended.load(Ordering::Relaxed);
         if let Some(ended) = self.command.get() {
             summary.command = Some(*ended);
             summary.exit = match (summary.ending, ended.shell_code()) {
@@ -133,12 +141,10 @@ mod tests {
 
     #[test]
     fn a_listener_everywhere_is_reached_here() {
-        for (address, url) in [
-            ("0.0.0.0:8237", "http://127.0.0.1:8237"),
-            ("[::]:1", "http://[::1]:1"),
-            ("192.0.2.1:80", "http://192.0.2.1:80"),
-        ] {
-            assert_eq!(local_url(address.parse().unwrap()), url);
+        for (address, here) in
+            [("0.0.0.0:8237", "127.0.0.1:8237"), ("[::]:1", "[::1]:1"), ("192.0.2.1:80", "192.0.2.1:80")]
+        {
+            assert_eq!(local(address.parse().unwrap()).to_string(), here);
         }
     }
 }

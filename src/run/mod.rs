@@ -3,6 +3,7 @@
 //! Each mode gets its options, a way to say that it must stop, and a board to pin its events to. What comes back is an
 //! [`Exit`].
 
+mod beside;
 mod command;
 mod demo;
 mod ready;

@@ -140,6 +140,11 @@ impl Show {
             let _ = writeln!(text, "  {} {source_text}", self.err_theme.paint(Role::Bad, "caused by:"));
             cause = source.source();
         }
+        if let Error::Tunnel { said, .. } = error {
+            for line in said {
+                let _ = writeln!(text, "  {} {}", self.err_theme.paint(Role::Faint, "it said:"), clean(line));
+            }
+        }
         if let Some(hint) = error.hint() {
             let _ = writeln!(text, "  {} {hint}", self.err_theme.paint(Role::Name, "hint:"));
         }
@@ -154,14 +159,16 @@ impl Show {
                 Event::Listening(listening) => record::line("listening", listening),
                 Event::Exchange(exchange) => record::line("exchange", exchange.as_ref()),
                 Event::Finished(summary) => record::line("summary", summary),
-                Event::Mishap(mishap) => return self.talk(&received::mishap(mishap, &self.err_theme)),
-                Event::Warning(warning) => return self.warn(warning),
+                Event::Mishap(_) | Event::Warning(_) | Event::TunnelSaid(_) | Event::TunnelEnded(_) => {
+                    return self.aside(event);
+                }
             };
             return self.out.write_unflushed(&line);
         }
         match event {
             Event::Listening(listening) => {
                 self.talk(&received::listening(listening, &self.err_theme));
+                self.talk(&received::public_url(listening, &self.err_theme));
                 if self.out_is_terminal {
                     self.talk(&received::listening_hint(listening, &self.err_theme));
                 }
@@ -173,12 +180,25 @@ impl Show {
                 let text = received::exchange(exchange, &self.out_theme, self.voice.verbose);
                 self.data(&text);
             }
-            Event::Mishap(mishap) => self.talk(&received::mishap(mishap, &self.err_theme)),
-            Event::Warning(warning) => self.warn(warning),
+            Event::Mishap(_) | Event::Warning(_) | Event::TunnelSaid(_) | Event::TunnelEnded(_) => {
+                self.aside(event);
+            }
             Event::Finished(summary) => {
                 let text = received::summary(summary, &self.out_theme);
                 self.data(&text);
             }
+        }
+    }
+
+    /// Shows what is talk in either format.
+    fn aside(&mut self, event: &listen::event::Event) {
+        use listen::event::Event;
+        match event {
+            Event::Mishap(mishap) => self.talk(&received::mishap(mishap, &self.err_theme)),
+            Event::Warning(warning) => self.warn(warning),
+            Event::TunnelSaid(line) => self.remark(&format!("tunnel: {line}")),
+            Event::TunnelEnded(end) => self.warn(&end.to_string()),
+            Event::Listening(_) | Event::Exchange(_) | Event::Finished(_) => {}
         }
     }
 

@@ -23,6 +23,32 @@ pub fn listening(listening: &Listening, theme: &Theme) -> String {
     format!("{} {}\n", theme.paint(Role::Strong, "listening on"), listening.url)
 }
 
+/// Where TeleCMI can send to, and how to tell it so; nothing where there is no such place.
+#[must_use]
+pub fn public_url(listening: &Listening, theme: &Theme) -> String {
+    // Fits sixty columns.
+    const CLICKS: [&str; 2] = [
+        "in TeleCMI's dashboard: business number → SETTINGS →",
+        "  WEBHOOKS → type \"call report\" → method (POST or GET) →",
+    ];
+    let Some(url) = &listening.public_url else { return String::new() };
+    let mut text = format!("{}  {}\n", theme.paint(Role::Strong, "public URL"), to_register(url));
+    for line in CLICKS {
+        let _ = writeln!(text, "{}", theme.paint(Role::Faint, line));
+    }
+    let _ = writeln!(text, "{}", theme.paint(Role::Faint, "  paste the URL"));
+    text
+}
+
+/// The URL to register: with the path of TeleCMI's own examples, unless it has one.
+fn to_register(url: &str) -> String {
+    let beginning = url.find("://").map_or(0, |at| at + 3);
+    let has_path =
+        url[beginning..].contains(['?', '#']) || url[beginning..].trim_end_matches('/').contains('/');
+    let url = clean(url);
+    if has_path { url } else { format!("{}/webhook/cdr", url.trim_end_matches('/')) }
+}
+
 /// What to do next, for a person who has just started a listener.
 #[must_use]
 pub fn listening_hint(listening: &Listening, theme: &Theme) -> String {
@@ -39,6 +65,9 @@ pub fn exchange(exchange: &Exchange, theme: &Theme, verbose: bool) -> String {
     }
     for line in meaning(exchange, theme) {
         let _ = writeln!(out, "  {line}");
+    }
+    if !verbose && exchange.claimed.is_some() {
+        let _ = writeln!(out, "  {}", sender(exchange));
     }
     if verbose {
         for line in details(exchange, theme) {
@@ -190,15 +219,20 @@ fn generation(generation: Option<Generation>) -> Option<String> {
     Some(words.to_owned())
 }
 
+/// Who sent it, and who that claims to have sent it: side by side, since only the first is known.
+fn sender(exchange: &Exchange) -> String {
+    let peer = clean(&exchange.peer);
+    match &exchange.claimed {
+        Some(claimed) => format!("from {peer}, claimed {}", clean(claimed)),
+        None => format!("from {peer}"),
+    }
+}
+
 /// What `--verbose` adds: the peer, the headers, and what the `call_id` tells.
 fn details(exchange: &Exchange, theme: &Theme) -> Vec<String> {
     let request = &exchange.request;
-    let mut lines = vec![format!(
-        "from {} · {} · {} bytes",
-        clean(&exchange.peer),
-        clean(&request.version),
-        request.size
-    )];
+    let mut lines =
+        vec![format!("{} · {} · {} bytes", sender(exchange), clean(&request.version), request.size)];
     let call_id = exchange.cdr.as_ref().and_then(|cdr| word(cdr, "call_id"));
     if let Some(id) = call_id.and_then(|id| ids::CallId::decode(&id)) {
         lines.push(format!(

@@ -1,10 +1,8 @@
 //! `listen … -- CMD`: what passes through, who judges first, and that nothing is left behind.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
-use super::program::{Ended, Program, program};
+use super::program::{Ended, Program, lives, program};
 
 const SENDER: &str = env!("CARGO_BIN_EXE_telecmi-cdr");
 
@@ -123,15 +121,6 @@ fn place(folder: &tempfile::TempDir) -> String {
 /// The numbers of processes that were written to a file.
 fn numbers(path: &str) -> Vec<String> {
     fs::read_to_string(path).expect("numbers").split_whitespace().map(str::to_owned).collect()
-}
-
-/// Whether a process is still there, other than as a body that nobody has asked for.
-fn lives(number: &str) -> bool {
-    if Path::new("/proc/self/stat").exists() {
-        let stat = fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
-        return stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'));
-    }
-    Command::new("kill").args(["-0", number]).output().expect("kill runs").status.success()
 }
 
 #[track_caller]

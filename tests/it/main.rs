@@ -20,5 +20,7 @@ mod round_trip;
 mod saving;
 mod sending;
 mod suite;
+#[cfg(unix)]
+mod tunnel;
 mod usage;
 mod waiting;

@@ -280,6 +280,16 @@ pub fn ready(program: Program) -> Listener {
     }
 }
 
+/// Whether a process is still there, other than as a body that nobody has asked for.
+#[cfg(unix)]
+pub fn lives(number: &str) -> bool {
+    if std::path::Path::new("/proc/self/stat").exists() {
+        let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+        return stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'));
+    }
+    Command::new("kill").args(["-0", number]).output().expect("kill runs").status.success()
+}
+
 /// A payload of `fixtures/`.
 #[track_caller]
 pub fn fixture(name: &str) -> Vec<u8> {

@@ -1,0 +1,46 @@
+//! The flags of `listen` about tunnels, and what is behind one.
+
+use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
+
+use crate::listen::claim::Claims;
+use crate::listen::tunnel::Tunnel;
+use crate::wire::client::Destination;
+
+/// The flags about tunnels.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Behind a tunnel")]
+pub(super) struct TunnelArgs {
+    /// Start your own tunnel program and show its public URL: cloudflared, ngrok, bore[:SERVER] or ssh:[USER@]HOST[:PORT]
+    #[arg(long, value_name = "TUNNEL", conflicts_with_all = ["tunnel_cmd", "public_url"])]
+    tunnel: Option<Tunnel>,
+    /// Start any other: a line for the shell, in which {port} and {url} are filled in; its first URL is the public one
+    #[arg(long, value_name = "COMMAND", value_parser = NonEmptyStringValueParser::new())]
+    tunnel_cmd: Option<String>,
+    /// Show this as the public URL
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// Show whom requests say they come from, beside who sent them: X-Forwarded-For, Forwarded and the like
+    #[arg(long)]
+    trust_proxy: bool,
+}
+
+impl TunnelArgs {
+    pub(super) fn tunnel(&self) -> Option<Tunnel> {
+        let other = || self.tunnel_cmd.clone().map(Tunnel::Command);
+        self.tunnel.clone().or_else(other)
+    }
+
+    /// Read here and not by clap, which would quote a value that it refuses, secret or not.
+    pub(super) fn public_url(&self) -> Result<Option<String>, String> {
+        let read = |url: &String| match Destination::parse(url) {
+            Ok(_) => Ok(url.trim().to_owned()),
+            Err(what) => Err(format!("--public-url: {what}")),
+        };
+        self.public_url.as_ref().map(read).transpose()
+    }
+
+    pub(super) fn claims(&self) -> Claims {
+        if self.trust_proxy { Claims::Shown } else { Claims::Ignored }
+    }
+}

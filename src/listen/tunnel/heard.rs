@@ -1,0 +1,213 @@
+//! What a tunnel program's output tells: its public URL, that it is connected, where its console is. Pure.
+//!
+//! Each program has its own words for it, and prints other URLs too: only what is meant is taken.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+
+use super::Tunnel;
+use crate::wire::client::Destination;
+
+/// What a line, or a console, tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// The public URL, without a path.
+    Url(String),
+    /// The tunnel carries.
+    Connected,
+    /// Where the program answers questions on this machine.
+    Console(SocketAddr),
+}
+
+/// What a line tells of a tunnel to `local`. `host` is where an ssh tunnel leads to.
+#[must_use]
+pub fn news(tunnel: &Tunnel, line: &str, local: SocketAddr, host: &str) -> Option<News> {
+    match tunnel {
+        Tunnel::Cloudflared if line.contains("Registered tunnel connection") => Some(News::Connected),
+        Tunnel::Cloudflared => urls(line).find_map(|url| quick(&url)).map(News::Url),
+        Tunnel::Ngrok => ngrok(&serde_json::from_str(line).ok()?),
+        Tunnel::Bore { .. } => {
+            let place = line.split_once("listening at ")?.1;
+            let place = place.split(|c: char| c.is_whitespace() || c.is_control()).next()?;
+            place.rsplit_once(':')?.1.parse::<u16>().ok()?;
+            public(&format!("http://{place}"), local).map(News::Url)
+        }
+        Tunnel::Ssh { remote_port, .. } => ssh(line, local, *remote_port, host).map(News::Url),
+        Tunnel::Command(_) => urls(line).find_map(|url| public(&url, local)).map(News::Url),
+    }
+}
+
+/// An address of a quick tunnel, and not that of the service which gives them out.
+fn quick(url: &str) -> Option<String> {
+    let destination = Destination::parse(url).ok()?;
+    let host = destination.host();
+    let name = host.strip_suffix(".trycloudflare.com")?;
+    (destination.is_tls() && !name.is_empty() && name != "api").then(|| format!("https://{host}"))
+}
+
+/// A record of ngrok's log.
+fn ngrok(record: &Value) -> Option<News> {
+    let text = |name: &str| record.get(name).and_then(Value::as_str);
+    match text("msg")? {
+        "started tunnel" => text("url").and_then(origin).map(News::Url),
+        "starting web service" => text("addr")?.parse().ok().map(News::Console),
+        _ => None,
+    }
+}
+
+fn ssh(line: &str, local: SocketAddr, remote_port: Option<u16>, host: &str) -> Option<String> {
+    let bracketed = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let at = |port: u16| origin(&format!("http://{bracketed}:{port}"));
+    if let Some(rest) = line.strip_prefix("Allocated port ") {
+        return at(rest.split_once(" for remote forward to ")?.0.parse().ok()?);
+    }
+    if line.starts_with("debug1: remote forward success for: listen ") {
+        return at(remote_port?);
+    }
+    if is_ssh_chatter(line) { None } else { urls(line).find_map(|url| public(&url, local)) }
+}
+
+/// What `ssh -v` says of itself, which is neither news nor last words.
+#[must_use]
+pub fn is_ssh_chatter(line: &str) -> bool {
+    ["debug1: ", "OpenSSH_", "Authenticated to ", "Transferred: ", "Bytes per second: "]
+        .iter()
+        .any(|beginning| line.starts_with(beginning))
+}
+
+/// Whether a URL is not just our own again; without its path.
+#[must_use]
+pub fn public(url: &str, local: SocketAddr) -> Option<String> {
+    let destination = Destination::parse(url).ok()?;
+    let ours = destination.is_loopback() && destination.port() == local.port();
+    if ours { None } else { origin(url) }
+}
+
+/// Scheme, host and port, if it is a URL at all.
+#[must_use]
+pub fn origin(url: &str) -> Option<String> {
+    let destination = Destination::parse(url).ok()?;
+    let scheme = if destination.is_tls() { "https" } else { "http" };
+    Some(format!("{scheme}://{}", destination.authority()))
+}
+
+/// The http and https URLs in a line, without the punctuation around them.
+fn urls(line: &str) -> impl Iterator<Item = String> + '_ {
+    let starts = line.match_indices("://").filter_map(|(at, _)| {
+        let before = &line[..at];
+        ["https", "http"].iter().find(|scheme| before.ends_with(**scheme)).map(|scheme| at - scheme.len())
+    });
+    starts.map(|start| {
+        let ends = |c: char| c.is_whitespace() || c.is_control() || "\"'`<>|()[]{}\\".contains(c);
+        let url = line[start..].split(ends).next().unwrap_or_default();
+        url.trim_end_matches(['.', ',', ';', ':', '!']).to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(tunnel: &str, line: &str) -> Option<News> {
+        let tunnel = match tunnel.parse() {
+            Ok(tunnel) => tunnel,
+            Err(_) => Tunnel::Command(tunnel.to_owned()),
+        };
+        news(&tunnel, line, "127.0.0.1:8237".parse().unwrap(), "h.example")
+    }
+
+    fn url(text: &str) -> News {
+        News::Url(text.to_owned())
+    }
+
+    #[test]
+    fn cloudflared_draws_a_box_around_its_url() {
+        let told = |line| told("cloudflared", line);
+        assert_eq!(
+            told("2026-01-16T08:32:58Z INF |  https://oak-pine-elm.trycloudflare.com      |"),
+            Some(url("https://oak-pine-elm.trycloudflare.com"))
+        );
+        assert_eq!(
+            told("2026-08-05T04:27:02Z INF Registered tunnel connection connIndex=0 event=0"),
+            Some(News::Connected)
+        );
+        for line in [
+            "INF Requesting new quick Tunnel on trycloudflare.com...",
+            "failed to request quick Tunnel: Post \"https://api.trycloudflare.com/tunnel\": dial tcp: no such host",
+            "see https://developers.cloudflare.com/cloudflare-one/connections/connect-apps",
+            "INF Settings: map[no-autoupdate:true url:http://127.0.0.1:8237]",
+            "https://.trycloudflare.com http://x.trycloudflare.com https://x.trycloudflare.com.evil.example",
+        ] {
+            assert_eq!(told(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn ngrok_logs_records() {
+        let told = |line| told("ngrok", line);
+        let started = r#"{"addr":"http://127.0.0.1:8237","lvl":"info","msg":"started tunnel","url":"https://ab12.example"}"#;
+        assert_eq!(told(started), Some(url("https://ab12.example")));
+        let web = r#"{"addr":"127.0.0.1:4040","lvl":"info","msg":"starting web service","obj":"web"}"#;
+        assert_eq!(told(web), Some(News::Console("127.0.0.1:4040".parse().unwrap())));
+        for line in [
+            r#"{"msg":"started tunnel","url":"tcp://0.tcp.example:1"}"#,
+            r#"{"msg":"other","url":"https://ab12.example"}"#,
+            "https://ab12.example",
+            r#"{"msg":7}"#,
+        ] {
+            assert_eq!(told(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn bore_listens_at_a_port_of_its_server() {
+        let told = |line| told("bore", line);
+        assert_eq!(
+            told("2026-07-17T12:00:00Z  INFO bore_cli::client: listening at bore.pub:35429"),
+            Some(url("http://bore.pub:35429"))
+        );
+        assert_eq!(
+            told("\u{1b}[2mbore_cli::client\u{1b}[0m: listening at b.example:1\u{1b}[0m"),
+            Some(url("http://b.example:1"))
+        );
+        assert_eq!(told("listening at bore.pub:many"), None);
+        assert_eq!(told("listening at 127.0.0.1:8237"), None, "our own");
+    }
+
+    #[test]
+    fn ssh_tells_the_port_or_what_the_server_says() {
+        assert_eq!(
+            told("ssh:h", "Allocated port 40123 for remote forward to 127.0.0.1:8237"),
+            Some(url("http://h.example:40123"))
+        );
+        assert_eq!(told("ssh:h", "Allocated port 99999 for remote forward to 127.0.0.1:8237"), None);
+        let success = "debug1: remote forward success for: listen :8080, connect 127.0.0.1:8237";
+        assert_eq!(
+            (told("ssh:h", success), told("ssh:h:8080", success)),
+            (None, Some(url("http://h.example:8080")))
+        );
+        assert_eq!(told("ssh:h:80", success), Some(url("http://h.example")));
+        assert_eq!(
+            told("ssh:h", "abc.example tunneled, https://abc.example"),
+            Some(url("https://abc.example"))
+        );
+        assert_eq!(told("ssh:h", "debug1: see https://www.openssh.example/"), None);
+    }
+
+    #[test]
+    fn any_other_program_prints_its_url_first() {
+        let told = |line| told("prog {port}", line);
+        assert_eq!(told("your url is: https://abc.example."), Some(url("https://abc.example")));
+        assert_eq!(
+            told("http://127.0.0.1:8237 -> \"https://abc.example/x?y\","),
+            Some(url("https://abc.example"))
+        );
+        assert_eq!(
+            told("forwarding http://localhost:8237, http://0.0.0.0:8237 and xhttp://[::1]:8237"),
+            None
+        );
+        assert_eq!(told("(http://127.0.0.1:9)"), Some(url("http://127.0.0.1:9")));
+        assert_eq!(told("http://  https:// :// http://\u{1b}[31m ftp://h.example"), None);
+    }
+}

@@ -1,0 +1,248 @@
+//! Which tunnels there are, how each is started, and what to do when one does not work. Pure.
+//!
+//! The user's own program does the tunnelling; what is written here is what its documentation says of its arguments.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+/// A file without a word in it: cloudflared's own configuration would answer for us, with 404 to everything.
+const EMPTY_FILE: &str = if cfg!(windows) { "NUL" } else { "/dev/null" };
+
+/// bore's public server, which its documentation names.
+const BORE_SERVER: &str = "bore.pub";
+
+/// A tunnel program, and what it needs to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tunnel {
+    /// A quick tunnel of Cloudflare's, which needs no account.
+    Cloudflared,
+    /// An ngrok agent.
+    Ngrok,
+    /// A bore client, to this server or the one it knows itself.
+    Bore {
+        /// The server's name.
+        server: Option<String>,
+    },
+    /// A remote forward of OpenSSH's.
+    Ssh {
+        /// Where to log in: a name, an address or an alias, with a user where one is needed.
+        host: String,
+        /// The port to take there; without one the server chooses.
+        remote_port: Option<u16>,
+    },
+    /// Any other program, as a line for the shell, in which `{port}` and `{url}` stand for ours.
+    Command(String),
+}
+
+impl FromStr for Tunnel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "cloudflared" => Ok(Self::Cloudflared),
+            None if text == "ngrok" => Ok(Self::Ngrok),
+            None if text == "bore" => Ok(Self::Bore { server: None }),
+            Some(("bore", server)) => Ok(Self::Bore { server: Some(host(server)?) }),
+            Some(("ssh", place)) => ssh(place),
+            _ => Err("expected cloudflared, ngrok, bore, bore:SERVER, ssh:HOST or ssh:USER@HOST:PORT; \
+                      --tunnel-cmd starts any other"
+                .to_owned()),
+        }
+    }
+}
+
+/// Reads what follows `ssh:`. The port is the one to take there, not the one to log in at.
+fn ssh(place: &str) -> Result<Tunnel, String> {
+    let (user, place) = match place.rsplit_once('@') {
+        Some((user, place)) => (Some(user), place),
+        None => (None, place),
+    };
+    let (name, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, "")) => (address, None),
+        Some((address, rest)) => (address, rest.strip_prefix(':')),
+        None => place.split_once(':').map_or((place, None), |(name, port)| (name, Some(port))),
+    };
+    let number = |port: &str| port.parse().ok().filter(|port| *port > 0);
+    let remote_port = match port {
+        Some(port) => Some(number(port).ok_or("the port to take there is a number from 1 to 65535")?),
+        None => None,
+    };
+    let name = host(name)?;
+    let host = match user {
+        Some(user) => format!("{}@{name}", host(user)?),
+        None => name,
+    };
+    Ok(Tunnel::Ssh { host, remote_port })
+}
+
+/// A name that no program can take for an option.
+fn host(name: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._:%+".contains(c);
+    match name {
+        "" => Err("there is no host".to_owned()),
+        name if name.starts_with('-') || !name.chars().all(plain) => Err("this is no host's name".to_owned()),
+        name => Ok(name.to_owned()),
+    }
+}
+
+impl fmt::Display for Tunnel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cloudflared => "cloudflared",
+            Self::Ngrok => "ngrok",
+            Self::Bore { .. } => "bore",
+            Self::Ssh { .. } => "ssh",
+            Self::Command(_) => "the program of --tunnel-cmd",
+        })
+    }
+}
+
+impl Tunnel {
+    /// The program and its arguments, for a listener at `local`. A `console` is a free port on which cloudflared tells
+    /// how it is doing.
+    #[must_use]
+    pub fn words(&self, local: SocketAddr, console: u16) -> Vec<String> {
+        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+        let (ip, port) = (local.ip().to_string(), local.port().to_string());
+        match self {
+            Self::Cloudflared => words(&[
+                "cloudflared",
+                "tunnel",
+                "--config",
+                EMPTY_FILE,
+                "--no-autoupdate",
+                "--metrics",
+                &format!("127.0.0.1:{console}"),
+                "--url",
+                &format!("http://{local}"),
+            ]),
+            Self::Ngrok => {
+                words(&["ngrok", "http", &local.to_string(), "--log", "stdout", "--log-format", "json"])
+            }
+            Self::Bore { server } => {
+                let mut line: Vec<String> = words(&["bore", "local", &port, "--local-host", &ip]);
+                // bore reads its variable itself, but only if there is no flag.
+                let known = std::env::var_os("BORE_SERVER").is_some();
+                let server = server.clone().or_else(|| (!known).then(|| BORE_SERVER.to_owned()));
+                line.extend(server.into_iter().flat_map(|server| ["--to".to_owned(), server]));
+                line
+            }
+            Self::Ssh { host, remote_port } => {
+                let mut line: Vec<String> = words(&["ssh", "-N", "-T", "-v"]);
+                // No questions, no silence, and no connection shared with others: it would outlive us.
+                for option in [
+                    "BatchMode=yes",
+                    "ExitOnForwardFailure=yes",
+                    "ServerAliveInterval=15",
+                    "ControlMaster=no",
+                    "ControlPath=none",
+                ] {
+                    line.extend(["-o".to_owned(), option.to_owned()]);
+                }
+                // The star asks for more than the server's own loopback, which is the server's to grant.
+                line.extend(["-R".to_owned(), format!("*:{}:{local}", remote_port.unwrap_or(0))]);
+                line.extend(["--".to_owned(), host.clone()]);
+                line
+            }
+            Self::Command(line) => {
+                let line = line.replace("{port}", &port).replace("{url}", &format!("http://{local}"));
+                if cfg!(windows) { words(&["cmd", "/C", &line]) } else { words(&["sh", "-c", &line]) }
+            }
+        }
+    }
+
+    /// What to do if the program is not there.
+    #[must_use]
+    pub fn hint_if_missing(&self, local: SocketAddr) -> String {
+        format!(
+            "install {self} and put it into PATH; or open a tunnel to {local} yourself, and add --public-url URL"
+        )
+    }
+
+    /// What to do if it does not work.
+    #[must_use]
+    pub fn hint(&self, local: SocketAddr) -> String {
+        match self {
+            Self::Cloudflared => {
+                format!("by hand, to see more: cloudflared tunnel --url http://{local}")
+            }
+            Self::Ngrok => {
+                format!("ngrok wants an account: ngrok config add-authtoken TOKEN; by hand: ngrok http {local}")
+            }
+            Self::Bore { server } => {
+                let server = server.as_deref().unwrap_or(BORE_SERVER);
+                format!("by hand, to see more: bore local {} --to {server}", local.port())
+            }
+            Self::Ssh { host, remote_port } => format!(
+                "it must work without a question; by hand: ssh -N -R {}:{local} {host}",
+                remote_port.unwrap_or(0)
+            ),
+            Self::Command(_) => {
+                "it must print its public URL and go on running; if it does not print it, name it with --public-url"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tunnels_are_named_as_documented() {
+        for (text, tunnel) in [
+            ("cloudflared", Tunnel::Cloudflared),
+            ("ngrok", Tunnel::Ngrok),
+            ("bore", Tunnel::Bore { server: None }),
+            ("bore:bore.example", Tunnel::Bore { server: Some("bore.example".into()) }),
+            ("ssh:h.example", Tunnel::Ssh { host: "h.example".into(), remote_port: None }),
+            ("ssh:me@h.example:80", Tunnel::Ssh { host: "me@h.example".into(), remote_port: Some(80) }),
+            ("ssh:[2001:db8::1]:81", Tunnel::Ssh { host: "2001:db8::1".into(), remote_port: Some(81) }),
+            ("ssh:me@[::1]", Tunnel::Ssh { host: "me@::1".into(), remote_port: None }),
+        ] {
+            assert_eq!(text.parse(), Ok(tunnel), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_could_be_an_option_or_a_script_is_no_host() {
+        for text in [
+            "",
+            "ssh",
+            "ssh:",
+            "ssh:-oProxyCommand=x",
+            "ssh:-l@h",
+            "ssh:h:0",
+            "ssh:h:x",
+            "ssh:h:99999",
+            "ssh:a b",
+            "ssh:a;b",
+            "bore:",
+            "bore:--secret",
+            "ngrok:x",
+            "localtunnel",
+        ] {
+            assert!(text.parse::<Tunnel>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_is_started_as_its_documentation_says() {
+        let local = "127.0.0.1:8237".parse().unwrap();
+        let line = |tunnel: &str| tunnel.parse::<Tunnel>().unwrap().words(local, 9).join(" ");
+        assert_eq!(
+            line("cloudflared"),
+            format!(
+                "cloudflared tunnel --config {EMPTY_FILE} --no-autoupdate --metrics 127.0.0.1:9 --url http://127.0.0.1:8237"
+            )
+        );
+        assert_eq!(line("ngrok"), "ngrok http 127.0.0.1:8237 --log stdout --log-format json");
+        assert_eq!(line("bore:b.example"), "bore local 8237 --local-host 127.0.0.1 --to b.example");
+        assert!(line("ssh:me@h").ends_with(" -R *:0:127.0.0.1:8237 -- me@h"), "{}", line("ssh:me@h"));
+        assert!(line("ssh:h:80").contains(" -R *:80:127.0.0.1:8237 "));
+        let own = Tunnel::Command("x {port} {url} {port}".into()).words(local, 9);
+        assert_eq!(own[2], "x 8237 http://127.0.0.1:8237 8237");
+    }
+}

@@ -1,0 +1,65 @@
+//! Tunnels whose program is a line for the shell. What needs programs of certain names is tested from outside, in
+//! `tests/it/tunnel.rs`.
+
+use super::*;
+
+/// Nothing here takes this long, unless it hangs.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+async fn opened(line: &str, wait: Await) -> Result<Open, Trouble> {
+    let household = Household::new();
+    let local = "127.0.0.1:8237".parse().unwrap();
+    timeout(DEADLINE, open(&household, &Tunnel::Command(line.to_owned()), local, wait, |_| {})).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_url_on_either_stream_opens_it_and_its_end_is_told() {
+    for stream in [1, 2] {
+        let held = tempfile::NamedTempFile::new().unwrap();
+        let line = format!(
+            "echo to {{url}} >&{stream}; echo at https://abc.example >&{stream}; \
+             while [ -e {} ]; do sleep 0.01; done; exit 3",
+            held.path().display()
+        );
+        let mut open = opened(&line, Await::Url(DEADLINE)).await.ok().unwrap();
+        assert_eq!(open.public_url.as_deref(), Some("https://abc.example"));
+        drop(held);
+        let end = timeout(DEADLINE, open.ended(|_| {})).await.unwrap();
+        assert_eq!(end.how.code, Some(3));
+        let words = "the tunnel ended with 3: to http://127.0.0.1:8237 / at https://abc.example";
+        assert_eq!(end.to_string(), words);
+    }
+}
+
+#[tokio::test]
+async fn an_end_before_the_url_is_told_with_the_last_words() {
+    let trouble =
+        opened("echo first; printf 'no newline' >&2; exit 7", Await::Url(DEADLINE)).await.err().unwrap();
+    let Trouble::Ended(end) = trouble else { panic!("{trouble:?}") };
+    assert_eq!((end.how.code, end.said.len()), (Some(7), 2));
+    assert!(end.said.contains(&"no newline".to_owned()), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_program_that_tells_no_url_is_ended() {
+    let short = Duration::from_millis(50);
+    let trouble = opened("echo waiting; sleep 1000", Await::Url(short)).await.err().unwrap();
+    let Trouble::Late(patience, _) = trouble else { panic!("{trouble:?}") };
+    assert_eq!(patience, short);
+}
+
+#[tokio::test]
+async fn a_known_url_is_not_waited_for() {
+    let mut open = opened("sleep 1000", Await::Nothing).await.ok().unwrap();
+    assert_eq!(open.public_url, None);
+    timeout(DEADLINE, open.close()).await.unwrap();
+}
+
+#[tokio::test]
+async fn much_output_holds_nobody_up() {
+    let line = "i=0; while [ $i -lt 3000 ]; do echo $i; i=$((i+1)); done; head -c 100000 /dev/zero; echo; \
+                echo https://abc.example; sleep 1000";
+    let mut open = opened(line, Await::Url(DEADLINE)).await.ok().unwrap();
+    assert_eq!(open.public_url.as_deref(), Some("https://abc.example"));
+    timeout(DEADLINE, open.close()).await.unwrap();
+}
