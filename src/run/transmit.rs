@@ -14,13 +14,14 @@ use crate::clock::{Clock, Moment};
 use crate::error::{Error, Exit};
 use crate::seed::{Purpose, Seed};
 use crate::send::courier::{Carry, Raced};
+use crate::send::pace::Parcel;
 use crate::send::source::{Content, Envelope, Item, Origin};
 use crate::send::{self, Plan, file, replay};
 use crate::show::Show;
 use crate::show::board::{Board, Notice};
 use crate::wire::client::{Client, ClientOptions, Destination, proxy_in_use};
 use crate::wire::raw::{RawRequest, Writer};
-use crate::wire::{Failure, FailureKind, Header, Phase, Request, Response, export, record};
+use crate::wire::{Failure, FailureKind, Header, Phase, Request, Response, export, record, secret};
 use rand::RngExt as _;
 
 /// More than so many deliveries a second, or in all, go to another machine only if that was said to be meant.
@@ -275,10 +276,7 @@ fn print_plan(
                     Some(cdr) if parcel.request.body.is_empty() => record::safe_json(cdr),
                     _ => record::one_line(&parcel.request.body.0),
                 },
-                Print::Curl => {
-                    let target = crate::wire::secret::masked_url(&parcel.request.target);
-                    export::curl(&parcel.request, &format!("{origin}{target}"), &flags)
-                }
+                Print::Curl => curl(&parcel, origin, &flags),
             };
             show.data(&line);
             show.data("\n");
@@ -294,6 +292,32 @@ fn print_plan(
 /// How requests are carried, with the certificates of a file.
 pub fn trusting(client: &ClientOptions, cacert: Option<&Path>) -> Result<ClientOptions, Error> {
     Ok(ClientOptions { cacert_pem: cacert.map(read).transpose()?, ..client.clone() })
+}
+
+/// The command for curl that sends a parcel to an origin, with curl's own habits turned off where they would show.
+fn curl(parcel: &Parcel, origin: &str, flags: &[&str]) -> String {
+    let request = &parcel.request;
+    let target = secret::masked_url(&request.target);
+    let mut flags = flags.to_vec();
+    if parcel.origin == Origin::Captured {
+        for (name, nothing) in [("Accept", "Accept:"), ("User-Agent", "User-Agent:")] {
+            if !request.headers.iter().any(|header| header.is(name)) {
+                flags.extend(["-H", nothing]);
+            }
+        }
+        if request.version == "HTTP/1.0" {
+            flags.push("--http1.0");
+        }
+        if request.method == "HEAD" {
+            flags.push("--head");
+        }
+    }
+    let rewritten = !target.starts_with('/') || target.contains("/.") || target.contains('#');
+    if rewritten {
+        flags.extend(["--request-target", &target]);
+        return export::curl(request, &format!("{origin}/"), &flags);
+    }
+    export::curl(request, &format!("{origin}{target}"), &flags)
 }
 
 /// Says of a suite which proxy is used and by which cases, and that certificates are not checked.

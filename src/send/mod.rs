@@ -1,8 +1,9 @@
 //! Mode one: calls in, deliveries told, summary out.
 //!
-//! [`source`] says what there is to send ([`file`] reads it, [`replay`] and [`amend`] see to what was captured), [`pace`] when and how often, [`courier`] delivers one parcel, [`tally`] counts.
-//! [`run`] is the only place where they meet. It works on one task: as many batches are under way as the concurrency
-//! allows, each walking through its steps in order.
+//! [`source`] says what there is to send ([`mod@file`] reads it, [`replay`] and [`amend`] see to what was captured),
+//! [`pace`] when and how often, [`courier`] delivers one parcel, [`tally`] counts. [`run`] is the only place where they
+//! meet. It works on one task: as many batches are under way as the concurrency allows, each walking through its steps
+//! in order.
 
 pub mod amend;
 pub mod courier;

@@ -226,9 +226,14 @@ fn a_capture_is_printed() {
     say(&first.url, "GET /?token=x&leg=b HTTP/1.1\r\nHOST: h\r\nX-b: 1\r\nConnection: close\r\n\r\n");
     let captured = Capture::of(lines(&mut first, 2));
     assert_eq!(captured.print("json", &[]).expect(0).stdout, "{\"leg\":\"a\"}\n{\"leg\":\"b\"}\n");
+    let odd = timed(&[("/a/../b", 0), ("*", 0)]);
+    insta::assert_snapshot!(odd.print("curl", &[]).expect(0).stdout, @"
+    curl -sS -H 'Accept:' -H 'User-Agent:' --request-target '/a/../b' -H 'Host: cdr.test' 'http://127.0.0.1:1/'
+    curl -sS -H 'Accept:' -H 'User-Agent:' --request-target '*' -H 'Host: cdr.test' 'http://127.0.0.1:1/'
+    ");
     insta::assert_snapshot!(captured.print("curl", &["--set", "leg=c"]).expect(0).stdout, @r#"
-    curl -sS -H 'Host: h' -H 'Connection: close' -H 'Content-Type: application/json' -H 'Content-Length: 11' --data-binary '{"leg":"c"}' 'http://127.0.0.1:1/webhook/cdr'
-    curl -sS -H 'HOST: h' -H 'X-b: 1' -H 'Connection: close' 'http://127.0.0.1:1/?token=***&leg=c'
+    curl -sS -H 'Accept:' -H 'User-Agent:' -H 'Host: h' -H 'Connection: close' -H 'Content-Type: application/json' -H 'Content-Length: 11' --data-binary '{"leg":"c"}' 'http://127.0.0.1:1/webhook/cdr'
+    curl -sS -H 'Accept:' -H 'User-Agent:' -H 'HOST: h' -H 'X-b: 1' -H 'Connection: close' 'http://127.0.0.1:1/?token=***&leg=c'
     "#);
 }
 
