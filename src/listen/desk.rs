@@ -15,6 +15,7 @@ use super::door::{self, Arrival, Reply};
 use super::event::{self, Ending, Event, Exchange, Summary};
 use super::reception::Outcome;
 use super::relate::Relations;
+use super::retries::Retries;
 use crate::clock::Clock;
 use crate::error::Exit;
 use crate::wire::record;
@@ -40,6 +41,7 @@ pub struct Desk {
 #[derive(Default)]
 struct Book {
     relations: Relations,
+    retries: Retries,
     exchanges: u64,
     cdrs: u64,
     remarks: u64,
@@ -114,8 +116,7 @@ impl Desk {
         verdict.remarks.extend(related.remarks);
         book.cdrs += u64::from(is_cdr);
         book.refused += u64::from(refused);
-        book.remarks += verdict.remarks.len() as u64;
-        let exchange = Exchange {
+        let mut exchange = Exchange {
             n,
             received_at: arrival.at,
             peer: arrival.peer.to_string(),
@@ -127,6 +128,8 @@ impl Desk {
             answer: outcome.answer,
             took_ms: record::ms(took),
         };
+        book.retries.note(&mut exchange, self.clock.now());
+        book.remarks += exchange.verdict.remarks.len() as u64;
         self.tell_in(&mut book, Event::Exchange(Arc::new(exchange)));
         if is_cdr && self.wanted == Some(book.cdrs) {
             self.enough.notify_one();
@@ -182,6 +185,7 @@ impl Desk {
             remarks: book.remarks,
             dropped: book.dropped,
             malformed: book.malformed,
+            retries: book.retries.report(self.clock.now()),
             ending,
             exit,
         };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::retries;
 use crate::cdr::judge::Verdict;
 use crate::error::Exit;
 use crate::wire::record;
@@ -62,6 +63,9 @@ pub struct Summary {
     pub dropped: u64,
     /// Connections that failed before their request could be read.
     pub malformed: u64,
+    /// What came back after it had not been answered well; nothing if all was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<retries::Report>,
     /// Why the run ended.
     pub ending: Ending,
     /// The exit code.

@@ -1,8 +1,9 @@
 //! Mode two: a port in, exchanges told, summary out.
 //!
 //! [`door`] takes requests in, [`reception`] sees each of them through, [`answer`] decides what it gets and [`fault`]
-//! what it gets instead, [`relate`] knows which earlier one it belongs to. The desk is where they come together: numbered, related, told and counted in one short step, so that there is one
-//! order and it is the same everywhere.
+//! what it gets instead, [`relate`] knows which earlier one it belongs to, [`retries`] which failure it comes
+//! back after. The desk is where they come together: numbered, related, told and counted in one short step, so that
+//! there is one order and it is the same everywhere.
 
 pub mod answer;
 pub mod desk;
@@ -11,6 +12,7 @@ pub mod event;
 pub mod fault;
 pub mod reception;
 pub mod relate;
+pub mod retries;
 
 use std::sync::Arc;
 use std::time::Duration;
