@@ -2,6 +2,7 @@
 
 mod failing;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -21,6 +22,8 @@ Examples:
   telecmi-cdr listen --count 2 --timeout 1m  stop after two CDRs; exit 124 if they do not come
   telecmi-cdr listen --strict --format ndjson
                                              for scripts: refuse what departs from the schema
+  telecmi-cdr listen --fail-first 2 --report retries.txt
+                                             see whether and when the sender comes back
 
 Exit codes: 0 done, 1 a check failed, 2 usage or could not start, 124 time was up before --count,
 130 or 143 interrupted before --count.";
@@ -87,6 +90,8 @@ pub struct ListenOptions {
     pub host: String,
     /// The seed, if it is ours and decides something: then it is worth telling.
     pub chosen_seed: Option<Seed>,
+    /// Where the report on what came back goes.
+    pub report: Option<PathBuf>,
     /// What the listener follows.
     pub options: Options,
     /// How it is shown.
@@ -119,6 +124,7 @@ impl ListenArgs {
             host: self.host,
             chosen_seed: (self.seed.is_none() && (manner.delay.is_by_chance() || faults.is_by_chance()))
                 .then_some(manner.seed),
+            report: self.failing.report,
             options: Options { manner, faults, count: self.count, timeout: self.timeout, limits },
             voice,
         })

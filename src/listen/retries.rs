@@ -90,7 +90,7 @@ pub struct Attempt {
     pub fault: Option<String>,
     /// When it was answered.
     #[serde(skip)]
-    answered: Moment,
+    pub answered: Moment,
 }
 
 /// What came back, and when.

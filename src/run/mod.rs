@@ -5,6 +5,7 @@
 
 mod demo;
 mod receive;
+mod report;
 mod signals;
 mod suite;
 mod transmit;

@@ -2,6 +2,7 @@
 
 use tokio::net::TcpListener;
 
+use super::report::ReportFile;
 use super::signals::Signals;
 use super::{after_output, could_not_start, end, stop};
 use crate::cli::listen::ListenOptions;
@@ -11,6 +12,7 @@ use crate::listen;
 use crate::listen::event::Event;
 use crate::show::Show;
 use crate::show::board::{Board, Notice};
+use crate::show::retries::{self, Run};
 
 /// Runs a listener.
 pub async fn run(options: ListenOptions) -> Exit {
@@ -25,6 +27,10 @@ pub async fn run(options: ListenOptions) -> Exit {
     if let Some(seed) = options.chosen_seed {
         show.remark(&format!("seed {seed}: the same again with --seed {seed}"));
     }
+    let report = match options.report.map(ReportFile::open).transpose() {
+        Ok(report) => report,
+        Err(error) => return could_not_start(&mut show, &error),
+    };
     let mut signals = Signals::new();
     let fate = show.fate();
     let (board, reader) = Board::new(show);
@@ -37,13 +43,26 @@ pub async fn run(options: ListenOptions) -> Exit {
         board.pin(Notice::Received(event));
         true
     };
-    let run = listen::run(options.options, listener, Clock::start(), stopping, tell);
+    let clock = Clock::start();
+    let (began, address, faults) = (clock.now(), listener.local_addr(), options.options.faults);
+    let seed = faults.is_by_chance().then_some(options.options.manner.seed);
+    let run = listen::run(options.options, listener, clock, stopping, tell);
     let summary = tokio::select! {
         summary = run => summary,
         at_once = signals.second() => return at_once.exit(),
     };
+    let url = address.map_or_else(|_| String::new(), |address| format!("http://{address}"));
+    let run = Run { url, began, ended: clock.now(), faults, seed };
+    let written = report.map_or(Ok(()), |report| report.write(&retries::report(&run, &summary)));
+    let exit = if written.is_err() && summary.exit == Exit::Success { Exit::Failed } else { summary.exit };
     // A listener's end is bounded, whoever does not read.
-    end(summary.exit, reader, signals, true, |show| after_output(summary.exit, &fate, show)).await
+    end(exit, reader, signals, true, |show| {
+        if let Err(error) = &written {
+            show.error(error);
+        }
+        after_output(exit, &fate, show)
+    })
+    .await
 }
 
 /// Binds the address; the error names it.

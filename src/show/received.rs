@@ -271,12 +271,7 @@ pub fn mishap(mishap: &Mishap, theme: &Theme) -> String {
 /// The listener's last lines.
 #[must_use]
 pub fn summary(summary: &Summary, theme: &Theme) -> String {
-    let ending = match summary.ending {
-        Ending::Counted => "all wanted CDRs came",
-        Ending::TimedOut => "time is up",
-        Ending::Interrupted => "interrupted",
-        Ending::Terminated => "terminated",
-    };
+    let ending = ending(summary.ending);
     let mut parts = vec![plural(summary.exchanges, "request")];
     parts.push(match summary.wanted {
         Some(wanted) => format!("{} of {wanted} CDRs", summary.counted),
@@ -291,6 +286,17 @@ pub fn summary(summary: &Summary, theme: &Theme) -> String {
     }
     let role = if summary.exit.code() == 0 { Role::Good } else { Role::Bad };
     format!("{} · {}\n", theme.paint(role, ending), parts.join(" · "))
+}
+
+/// Why a listener ended, in words.
+#[must_use]
+pub fn ending(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Counted => "all wanted CDRs came",
+        Ending::TimedOut => "time is up",
+        Ending::Interrupted => "interrupted",
+        Ending::Terminated => "terminated",
+    }
 }
 
 /// `1 request`, `2 requests`.

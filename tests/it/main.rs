@@ -12,6 +12,7 @@ mod pacing;
 mod peers;
 mod program;
 mod readme;
+mod retries;
 mod round_trip;
 mod sending;
 mod suite;
