@@ -128,8 +128,9 @@ impl Desk {
             answer: outcome.answer,
             took_ms: record::ms(took),
         };
-        book.retries.note(&mut exchange, self.clock.now());
+        book.retries.recognise(&mut exchange);
         book.remarks += exchange.verdict.remarks.len() as u64;
+        book.retries.note(&exchange, self.clock.now());
         self.tell_in(&mut book, Event::Exchange(Arc::new(exchange)));
         if is_cdr && self.wanted == Some(book.cdrs) {
             self.enough.notify_one();

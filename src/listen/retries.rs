@@ -129,19 +129,28 @@ pub struct Interval {
 }
 
 impl Retries {
-    /// Notes an exchange that was answered at a moment. If it is a retry it says so, and is no duplicate any more.
-    pub fn note(&mut self, exchange: &mut Exchange, answered: Moment) {
+    /// Lets an exchange say that it is a retry, if it is one; then it is no duplicate any more.
+    pub fn recognise(&self, exchange: &mut Exchange) {
+        if self.courses.is_empty() {
+            return;
+        }
+        let course = self.courses.get(&relate::identity(&exchange.request, exchange.cdr.as_ref()));
+        if let Some(relation) = course.and_then(|course| course.relation(exchange)) {
+            exchange.related.retain(|relation| relation.how != "duplicate");
+            exchange.verdict.remarks.retain(|remark| remark.code != Code::Duplicate);
+            exchange.related.insert(0, relation);
+        }
+    }
+
+    /// Notes how an exchange was answered, and when.
+    pub fn note(&mut self, exchange: &Exchange, answered: Moment) {
         let failed = is_failure(&exchange.answer);
         if !failed && self.courses.is_empty() {
             return;
         }
         let key = relate::identity(&exchange.request, exchange.cdr.as_ref());
         if let Some(course) = self.courses.get_mut(&key) {
-            if let Some(relation) = course.again(exchange, answered, failed) {
-                exchange.related.retain(|relation| relation.how != "duplicate");
-                exchange.verdict.remarks.retain(|remark| remark.code != Code::Duplicate);
-                exchange.related.insert(0, relation);
-            }
+            course.again(exchange, answered, failed);
         } else if failed {
             self.courses.insert(key, Course::new(exchange, answered));
             self.order.push_back(key);
@@ -201,29 +210,31 @@ impl Course {
         }
     }
 
-    /// Notes that it came once more; says so if that is a retry.
-    fn again(&mut self, exchange: &Exchange, answered: Moment, failed: bool) -> Option<Relation> {
-        let last = self.attempts.last()?;
-        if self.answered || exchange.received_at < last.answered {
-            self.duplicates += 1;
-            if self.answered && failed {
-                self.answered = false;
-                self.add(Attempt::new(exchange, answered, None));
-            }
-            return None;
+    /// The failure after which this exchange comes back, if it does.
+    fn failure_before(&self, exchange: &Exchange) -> Option<&Attempt> {
+        let last = self.attempts.last().filter(|_| !self.answered);
+        last.filter(|last| exchange.received_at >= last.answered)
+    }
+
+    /// Says that it came back, if it did.
+    fn relation(&self, exchange: &Exchange) -> Option<Relation> {
+        let last = self.failure_before(exchange)?;
+        let after = interval(exchange.received_at.since(last.answered));
+        let (met, n, attempt) = (last.met(), last.n, last.attempt + 1);
+        let text = format!("came back {after} after the {met} of #{n} (attempt {attempt})");
+        Some(Relation { n, how: "retry".to_owned(), text })
+    }
+
+    /// Notes that it came once more.
+    fn again(&mut self, exchange: &Exchange, answered: Moment, failed: bool) {
+        let failure = self.failure_before(exchange);
+        let is_retry = failure.is_some();
+        let attempt = Attempt::new(exchange, answered, failure);
+        self.duplicates += u64::from(!is_retry);
+        if is_retry || (self.answered && failed) {
+            self.answered = !failed;
+            self.add(attempt);
         }
-        let attempt = Attempt::new(exchange, answered, Some(last));
-        let after = interval(attempt.after.unwrap_or_default());
-        let text = format!(
-            "came back {after} after the {} of #{} (attempt {})",
-            last.met(),
-            last.n,
-            attempt.attempt
-        );
-        let relation = Relation { n: last.n, how: "retry".to_owned(), text };
-        self.answered = !failed;
-        self.add(attempt);
-        Some(relation)
     }
 
     fn add(&mut self, attempt: Attempt) {

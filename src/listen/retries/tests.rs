@@ -59,7 +59,8 @@ impl Desk {
             answer,
             took_ms: 10.0,
         };
-        self.retries.note(&mut exchange, moment(ms + 10));
+        self.retries.recognise(&mut exchange);
+        self.retries.note(&exchange, moment(ms + 10));
         exchange
     }
 
