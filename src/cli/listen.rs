@@ -31,6 +31,8 @@ Examples:
                                              for scripts: refuse what departs from the schema
   telecmi-cdr listen --port 0 --count 2 -- ./my-sender.sh
                                              run it with TELECMI_CDR_URL set; exactly two CDRs must come
+  telecmi-cdr listen --fail-first 2 --report retries.txt
+                                             see whether and when the sender comes back
   telecmi-cdr listen --tunnel cloudflared    with a public URL for TeleCMI's dashboard
 
 Exit codes: 0 done, 1 a check failed, 2 usage or could not start, 124 time was up before --count,
@@ -127,6 +129,8 @@ pub struct ListenOptions {
     pub forward_to: Option<Destination>,
     /// The seed, if it is ours and decides something: then it is worth telling.
     pub chosen_seed: Option<Seed>,
+    /// Where the report on what came back goes.
+    pub report: Option<PathBuf>,
     /// The file that takes what comes.
     pub save: Option<PathBuf>,
     /// What the listener follows, but for the handler, which must not be the listener itself.
@@ -182,6 +186,7 @@ impl ListenArgs {
             forward_to,
             chosen_seed: (self.seed.is_none() && (manner.delay.is_by_chance() || faults.is_by_chance()))
                 .then_some(manner.seed),
+            report: self.failing.report,
             options: Options {
                 manner,
                 faults,

@@ -17,6 +17,7 @@ use super::event::{self, Ending, Event, Exchange, Summary};
 use super::keep::{self, Keeper};
 use super::reception::Outcome;
 use super::relate::Relations;
+use super::retries::Retries;
 use super::wanted::Wanted;
 use crate::clock::Clock;
 use crate::error::Exit;
@@ -45,6 +46,7 @@ pub struct Desk {
 #[derive(Default)]
 struct Book {
     relations: Relations,
+    retries: Retries,
     exchanges: u64,
     cdrs: u64,
     counted: u64,
@@ -144,7 +146,6 @@ impl Desk {
         book.cdrs += u64::from(is_cdr);
         book.counted += u64::from(counts);
         book.refused += u64::from(refused);
-        book.remarks += verdict.remarks.len() as u64;
         // It could not even be read, and the door has refused it already.
         let is_answered = matches!(arrival.trouble, Some(door::Trouble::Malformed(_)));
         let mut reply = outcome.reply;
@@ -161,6 +162,8 @@ impl Desk {
             answer: outcome.answer,
             took_ms: record::ms(took),
         };
+        book.retries.recognise(&mut exchange);
+        book.remarks += exchange.verdict.remarks.len() as u64;
         if let Some(why) = self.keep_in(&mut book, &exchange) {
             if matches!(reply, Reply::Respond(_) | Reply::Drip(_)) && !is_answered {
                 let response = keep::unsaved(&why);
@@ -169,6 +172,7 @@ impl Desk {
             }
             exchange.answer.unsaved = Some(why);
         }
+        book.retries.note(&exchange, self.clock.now());
         self.tell_in(&mut book, Event::Exchange(Arc::new(exchange)));
         if counts && self.wanted.count.is_some_and(|count| book.counted >= count) {
             self.enough.notify_one();
@@ -244,6 +248,7 @@ impl Desk {
             tunnel_ended: false,
             saved: book.keeper.as_ref().map(|keeper| keeper.saved),
             lost,
+            retries: book.retries.report(self.clock.now()),
             ending,
             exit,
         };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::retries;
 use super::tunnel;
 use crate::cdr::judge::Verdict;
 use crate::error::{Exit, Stop};
@@ -85,6 +86,9 @@ pub struct Summary {
     /// Exchanges that could not be saved, if there were any.
     #[serde(skip_serializing_if = "is_none")]
     pub lost: u64,
+    /// What came back after it had not been answered well; nothing if all was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<retries::Report>,
     /// Why the run ended.
     pub ending: Ending,
     /// The exit code.

@@ -1,9 +1,9 @@
 //! Mode two: a port in, exchanges told, summary out.
 //!
 //! [`door`] takes requests in, [`reception`] sees each of them through, [`answer`] decides what it gets and [`fault`]
-//! what it gets instead, [`forward`] passes it on, [`relate`] knows which earlier one it belongs to, [`keep`] saves it.
-//! The desk is where they come together: numbered, related, saved, told and counted in one short step, so that there
-//! is one order and it is the same everywhere.
+//! what it gets instead, [`forward`] passes it on, [`relate`] knows which earlier one it belongs to and [`retries`] which
+//! failure it comes back after, [`keep`] saves it. The desk is where they come together: numbered, related, saved, told
+//! and counted in one short step, so that there is one order and it is the same everywhere.
 
 pub mod answer;
 pub mod claim;
@@ -15,6 +15,7 @@ pub mod forward;
 pub mod keep;
 pub mod reception;
 pub mod relate;
+pub mod retries;
 pub mod tunnel;
 pub mod wanted;
 

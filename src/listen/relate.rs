@@ -167,6 +167,15 @@ fn word(fields: &Fields, name: &str) -> String {
     text.unwrap_or_default().to_owned()
 }
 
+/// A number that stands for a request, and for its copies: a CDR that names itself is known by its fields and values,
+/// whatever they were written like; anything else by its target and bytes.
+pub(super) fn identity(request: &Request, cdr: Option<&Fields>) -> u64 {
+    match cdr.filter(|cdr| !word(cdr, "cmiuuid").is_empty()) {
+        Some(cdr) => hash(&(&request.method, content(cdr))),
+        None => hash(&(&request.method, &request.target, &request.body.0)),
+    }
+}
+
 /// A number that stands for all fields and values, whatever their order, and whatever types a query has taken from them.
 fn content(fields: &Fields) -> u64 {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);

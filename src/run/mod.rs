@@ -8,6 +8,7 @@ mod command;
 mod demo;
 mod ready;
 mod receive;
+mod report;
 mod signals;
 mod suite;
 mod transmit;

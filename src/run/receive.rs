@@ -1,68 +1,67 @@
-//! `listen`: binds, starts the programs that belong to it, introduces the listener to its board, and waits for its end.
+//! `listen`: takes the port and the files that were named, starts the programs that belong to it, introduces the listener
+//! to its board, and waits for its end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
 use super::beside::{Beside, Halt};
 use super::command::{self, Companions, Patience};
+use super::report::ReportFile;
 use super::signals::{Hangup, Signals};
 use super::{after_output, could_not_start, end, ready, stop};
 use crate::cli::listen::ListenOptions;
 use crate::clock::Clock;
 use crate::error::{Error, Exit};
-use crate::listen;
-use crate::listen::event::{Ending, Event};
+use crate::listen::event::{Ending, Event, Summary};
 use crate::listen::forward::Forward;
 use crate::listen::keep::Keeper;
 use crate::listen::tunnel::Open;
+use crate::listen::{self, Options};
 use crate::process::Household;
 use crate::show::Show;
 use crate::show::board::{Board, Notice};
+use crate::show::retries::{self, Run};
 use crate::wire::client::ClientOptions;
 use crate::wire::secret::masked_url;
 
+/// A listener whose port and files are there.
+struct Prepared {
+    options: ListenOptions,
+    listener: TcpListener,
+    address: SocketAddr,
+    report: Option<ReportFile>,
+}
+
 /// Runs a listener.
-pub async fn run(mut options: ListenOptions) -> Exit {
+pub async fn run(options: ListenOptions) -> Exit {
     let mut show = Show::new(options.voice, None, None);
-    let listener = match prepare(&mut options, &mut show).await {
-        Ok(listener) => listener,
+    let mut prepared = match prepare(options, &mut show).await {
+        Ok(prepared) => prepared,
         Err(error) => return could_not_start(&mut show, &error),
     };
-    for expected in options.options.wanted.fields.iter().filter(|expected| expected.is_undocumented()) {
-        show.warn(&format!("--expect {expected}: no documented CDR has such a field"));
-    }
-    let address = match listener.local_addr() {
-        Ok(address) => address,
-        Err(error) => return could_not_start(&mut show, &Error::Start(error)),
-    };
-    if !address.ip().is_loopback() {
-        show.warn("anybody who reaches this address can send here and see what it answers");
-    }
-    if let Some(seed) = options.chosen_seed {
-        show.remark(&format!("seed {seed}: the same again with --seed {seed}"));
-    }
-    // It is shown without its secrets, like everything.
-    options.options.public_url = options.public_url.as_deref().map(masked_url);
-    let alone = options.tunnel.is_none() && options.command.is_empty();
+    advise(&prepared, &mut show);
+    let alone = prepared.options.tunnel.is_none() && prepared.options.command.is_empty();
     let mut signals = Signals::taking(if alone { Hangup::Left } else { Hangup::Terminates });
     // Dropped last: what is left of its families by then is killed.
     let household = (!alone).then(Household::new);
     let mut beside = Beside::default();
     if let Some(household) = &household {
-        match Beside::start(household, &mut options, address, &mut show, signals.clone()).await {
+        let address = prepared.address;
+        match Beside::start(household, &mut prepared.options, address, &mut show, signals.clone()).await {
             Ok(started) => beside = started,
             Err(Halt::Trouble(error)) => return could_not_start(&mut show, &error),
             Err(Halt::Stopped(stop)) => return stop.exit(),
         }
     }
-    if let Some(path) = &options.ready_file
+    if let Some(path) = &prepared.options.ready_file
         // Whoever connects from now on is served, if a moment later.
-        && let Err(error) = ready::announce(path, &format!("http://{address}"))
+        && let Err(error) = ready::announce(path, &format!("http://{}", prepared.address))
     {
         return could_not_start(&mut show, &error);
     }
-    let exit = attend(options, listener, show, signals.clone(), beside).await;
+    let exit = attend(prepared, show, signals.clone(), beside).await;
     let Some(household) = household else { return exit };
     tokio::select! {
         () = household.end() => exit,
@@ -70,82 +69,8 @@ pub async fn run(mut options: ListenOptions) -> Exit {
     }
 }
 
-/// Listens until it is time to stop, and ends what runs beside.
-async fn attend(
-    options: ListenOptions,
-    listener: TcpListener,
-    show: Show,
-    mut signals: Signals,
-    mut beside: Beside,
-) -> Exit {
-    let fate = show.fate();
-    let (board, reader) = Board::new(show);
-    let companions = Arc::new(Companions::default());
-    let verbose = options.voice.verbose;
-    let mut options = options.options;
-    // With a command it is the command that time runs out for.
-    let timeout = if beside.command.is_some() { options.timeout.take() } else { None };
-    let patience = Patience { timeout, settle: options.wanted.settle };
-    let stopping = async {
-        match &mut beside.command {
-            Some(family) => {
-                command::course(family, signals.clone(), fate.clone(), patience, &companions).await
-            }
-            None => Ending::from(stop(signals.clone(), fate.clone()).await),
-        }
-    };
-    let for_the_tunnel = board.clone();
-    let tell = {
-        let companions = Arc::clone(&companions);
-        move |event| match event {
-            Event::Exchange(_) => board.pin_if_room(Notice::Received(event)),
-            // There are few of these, and the summary is the last word.
-            Event::Finished(summary) => {
-                board.pin(Notice::Received(Event::Finished(companions.amend(summary))));
-                true
-            }
-            event => {
-                board.pin(Notice::Received(event));
-                true
-            }
-        }
-    };
-    let run = async {
-        let summary = listen::run(options, listener, Clock::start(), stopping, tell).await;
-        companions.amend(summary)
-    };
-    let mut hurry = signals.clone();
-    let summary = tokio::select! {
-        summary = run => summary,
-        // It never resolves.
-        () = watch(beside.tunnel.as_mut(), for_the_tunnel, verbose, &companions) => return Exit::Failed,
-        at_once = hurry.second() => return at_once.exit(),
-    };
-    tokio::select! {
-        () = beside.end() => {}
-        at_once = signals.second() => return at_once.exit(),
-    }
-    // A listener's end is bounded, whoever does not read.
-    end(summary.exit, reader, signals, true, |show| after_output(summary.exit, &fate, show)).await
-}
-
-/// Tells when the tunnel ends, and never resolves: the listener goes on without it.
-async fn watch(tunnel: Option<&mut Open>, board: Board, verbose: bool, companions: &Companions) {
-    if let Some(open) = tunnel {
-        let said = |line: &str| {
-            if verbose {
-                board.pin(Notice::Received(Event::TunnelSaid(line.to_owned())));
-            }
-        };
-        let end = open.ended(said).await;
-        companions.tunnel_ended();
-        board.pin(Notice::Received(Event::TunnelEnded(end)));
-    }
-    std::future::pending::<()>().await;
-}
-
-/// Takes the port; gets ready to pass requests on and to save them.
-async fn prepare(options: &mut ListenOptions, show: &mut Show) -> Result<TcpListener, Error> {
+/// Takes the port, opens the files, gets ready to pass requests on.
+async fn prepare(mut options: ListenOptions, show: &mut Show) -> Result<Prepared, Error> {
     if let Some(path) = &options.ready_file {
         ready::forget(path)?;
     }
@@ -160,7 +85,116 @@ async fn prepare(options: &mut ListenOptions, show: &mut Show) -> Result<TcpList
         }
         options.options.keeper = Some(keeper);
     }
-    Ok(listener)
+    let report = options.report.take().map(ReportFile::open).transpose()?;
+    // It is shown without its secrets, like everything.
+    options.options.public_url = options.public_url.as_deref().map(masked_url);
+    Ok(Prepared { options, listener, address, report })
+}
+
+/// Says what a person should know before anything comes.
+fn advise(prepared: &Prepared, show: &mut Show) {
+    let expected = &prepared.options.options.wanted.fields;
+    for expected in expected.iter().filter(|expected| expected.is_undocumented()) {
+        show.warn(&format!("--expect {expected}: no documented CDR has such a field"));
+    }
+    if !prepared.address.ip().is_loopback() {
+        show.warn("anybody who reaches this address can send here and see what it answers");
+    }
+    if let Some(seed) = prepared.options.chosen_seed {
+        show.remark(&format!("seed {seed}: the same again with --seed {seed}"));
+    }
+}
+
+/// Listens until it is time to stop, and ends what runs beside.
+async fn attend(prepared: Prepared, show: Show, mut signals: Signals, mut beside: Beside) -> Exit {
+    let Prepared { options, listener, address, report } = prepared;
+    let fate = show.fate();
+    let (board, reader) = Board::new(show);
+    let companions = Arc::new(Companions::default());
+    let verbose = options.voice.verbose;
+    let mut options = options.options;
+    let clock = Clock::start();
+    let account = account_of(&options, address, clock);
+    // With a command it is the command that time runs out for.
+    let timeout = if beside.command.is_some() { options.timeout.take() } else { None };
+    let patience = Patience { timeout, settle: options.wanted.settle };
+    let stopping = async {
+        match &mut beside.command {
+            Some(family) => {
+                command::course(family, signals.clone(), fate.clone(), patience, &companions).await
+            }
+            None => Ending::from(stop(signals.clone(), fate.clone()).await),
+        }
+    };
+    let tell = teller(board.clone(), Arc::clone(&companions));
+    let run = async {
+        let summary = listen::run(options, listener, clock, stopping, tell).await;
+        companions.amend(summary)
+    };
+    let mut hurry = signals.clone();
+    let summary = tokio::select! {
+        summary = run => summary,
+        // It never resolves.
+        () = watch(beside.tunnel.as_mut(), &board, verbose, &companions) => return Exit::Failed,
+        at_once = hurry.second() => return at_once.exit(),
+    };
+    // The reader ends when nobody can pin anything any more.
+    drop(board);
+    tokio::select! {
+        () = beside.end() => {}
+        at_once = signals.second() => return at_once.exit(),
+    }
+    let written = report.map_or(Ok(()), |report| report.write(&account(&summary)));
+    let exit = if written.is_err() && summary.exit == Exit::Success { Exit::Failed } else { summary.exit };
+    // A listener's end is bounded, whoever does not read.
+    end(exit, reader, signals, true, |show| {
+        if let Err(error) = &written {
+            show.error(error);
+        }
+        after_output(exit, &fate, show)
+    })
+    .await
+}
+
+/// What pins a listener's events to a board; false if there was no room.
+fn teller(board: Board, companions: Arc<Companions>) -> impl Fn(Event) -> bool + Send + Sync + 'static {
+    move |event| match event {
+        Event::Exchange(_) => board.pin_if_room(Notice::Received(event)),
+        // There are few of these, and the summary is the last word.
+        Event::Finished(summary) => {
+            board.pin(Notice::Received(Event::Finished(companions.amend(summary))));
+            true
+        }
+        event => {
+            board.pin(Notice::Received(event));
+            true
+        }
+    }
+}
+
+/// What writes the report on a run that begins now.
+fn account_of(options: &Options, address: SocketAddr, clock: Clock) -> impl Fn(&Summary) -> String + use<> {
+    let (began, faults) = (clock.now(), options.faults);
+    let seed = faults.is_by_chance().then_some(options.manner.seed);
+    move |summary| {
+        let url = format!("http://{address}");
+        retries::report(&Run { url, began, ended: clock.now(), faults, seed }, summary)
+    }
+}
+
+/// Tells when the tunnel ends, and never resolves: the listener goes on without it.
+async fn watch(tunnel: Option<&mut Open>, board: &Board, verbose: bool, companions: &Companions) {
+    if let Some(open) = tunnel {
+        let said = |line: &str| {
+            if verbose {
+                board.pin(Notice::Received(Event::TunnelSaid(line.to_owned())));
+            }
+        };
+        let end = open.ended(said).await;
+        companions.tunnel_ended();
+        board.pin(Notice::Received(Event::TunnelEnded(end)));
+    }
+    std::future::pending::<()>().await;
 }
 
 /// Binds the address; the error names it.

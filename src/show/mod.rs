@@ -11,6 +11,7 @@ pub mod junit;
 pub mod outlet;
 pub mod progress;
 pub mod received;
+pub mod retries;
 pub mod sent;
 pub mod suite;
 pub mod theme;
@@ -184,6 +185,9 @@ impl Show {
                 self.aside(event);
             }
             Event::Finished(summary) => {
+                if let Some(report) = &summary.retries {
+                    self.data(&retries::section(report, &self.out_theme));
+                }
                 let text = received::summary(summary, &self.out_theme);
                 self.data(&text);
             }

@@ -346,12 +346,8 @@ pub fn summary(summary: &Summary, theme: &Theme) -> String {
     let failed = summary.command.filter(|ended| ended.shell_code() != 0).map(Ended::words);
     let ending = match (summary.ending, &failed) {
         (Ending::Counted, _) if too_many => "more CDRs came than wanted".to_owned(),
-        (Ending::Counted, _) => "all wanted CDRs came".to_owned(),
-        (Ending::TimedOut, _) => "time is up".to_owned(),
-        (Ending::Interrupted, _) => "interrupted".to_owned(),
-        (Ending::Terminated, _) => "terminated".to_owned(),
-        (Ending::CommandEnded, None) => "the command ended".to_owned(),
         (Ending::CommandEnded, Some(how)) => format!("the command ended {how}"),
+        (ending, _) => self::ending(ending).to_owned(),
     };
     let mut parts = vec![plural(summary.exchanges, "request")];
     parts.push(match summary.wanted {
@@ -377,6 +373,18 @@ pub fn summary(summary: &Summary, theme: &Theme) -> String {
     }
     let role = if summary.exit.code() == 0 { Role::Good } else { Role::Bad };
     format!("{} · {}\n", theme.paint(role, &ending), parts.join(" · "))
+}
+
+/// Why a listener ended, in words.
+#[must_use]
+pub fn ending(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Counted => "all wanted CDRs came",
+        Ending::TimedOut => "time is up",
+        Ending::Interrupted => "interrupted",
+        Ending::Terminated => "terminated",
+        Ending::CommandEnded => "the command ended",
+    }
 }
 
 /// `1 request`, `2 requests`.

@@ -55,7 +55,7 @@ pub struct Exchange<V> {
 pub struct Relation {
     /// The earlier exchange's number.
     pub n: u64,
-    /// How: `duplicate`, `conflict`, `other_method`, `same_call`, `shared_call_id`.
+    /// How: `retry`, `duplicate`, `conflict`, `other_method`, `same_call`, `shared_call_id`.
     pub how: String,
     /// The same in words.
     pub text: String,

@@ -16,6 +16,7 @@ mod peers;
 mod program;
 mod readme;
 mod replay;
+mod retries;
 mod round_trip;
 mod saving;
 mod sending;

@@ -1,5 +1,7 @@
 //! The flags that make a listener fail on purpose.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use crate::cli::values;
@@ -19,6 +21,9 @@ pub(super) struct FailingArgs {
     /// Let this share of the requests fail, by chance: 0.1 or 10%
     #[arg(long, value_name = "P", value_parser = values::share)]
     fault_rate: Option<f64>,
+    /// Write a report at the end: which request came back after which failure, and how much later
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
 }
 
 impl FailingArgs {

@@ -1,0 +1,313 @@
+//! The book of retries with made times.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::cdr::judge::{Judgement, judge_json};
+use crate::cdr::remark::Remark;
+use crate::wire::Request;
+
+/// A book, and the number of the exchange noted last.
+#[derive(Default)]
+struct Desk {
+    retries: Retries,
+    n: u64,
+}
+
+fn moment(ms: i64) -> Moment {
+    Moment::from_epoch_ms(1_800_000_000_000 + ms).unwrap()
+}
+
+fn status(status: u16) -> Answer {
+    Answer { status: Some(status), ..Answer::default() }
+}
+
+fn fault(fault: &str) -> Answer {
+    Answer { fault: Some(fault.to_owned()), ..Answer::default() }
+}
+
+/// A CDR with this identifier, as its fields.
+fn cdr(cmiuuid: &str) -> Value {
+    let text = include_str!("../../../fixtures/docs-leg-a.json");
+    let mut cdr: Value = serde_json::from_str(text).unwrap();
+    cdr["cmiuuid"] = json!(cmiuuid);
+    cdr
+}
+
+impl Desk {
+    /// Notes that something came, and was answered 10 ms later; gives what the exchange then says of itself.
+    fn note(&mut self, ms: i64, cdr: impl Into<Value>, answer: Answer) -> Exchange {
+        self.n += 1;
+        let request = match cdr.into() {
+            Value::Null => Request::new("GET", "/health?token=hush", vec![], ""),
+            cdr => Request::new("POST", "/cdr", vec![], cdr.to_string()),
+        };
+        let Judgement { mut verdict, fields } = judge_json(&request.body.0);
+        // As the desk finds a copy when it is held against the earlier ones.
+        verdict.remarks.push(Remark::new(Code::Duplicate, "duplicate"));
+        let duplicate = Relation { n: 1, how: "duplicate".to_owned(), text: "duplicate".to_owned() };
+        let mut exchange = Exchange {
+            n: self.n,
+            received_at: moment(ms),
+            peer: String::new(),
+            claimed: None,
+            request,
+            cdr: fields.filter(|_| verdict.kind.is_cdr()),
+            verdict,
+            related: vec![duplicate],
+            uncounted: None,
+            answer,
+            took_ms: 10.0,
+        };
+        self.retries.recognise(&mut exchange);
+        self.retries.note(&exchange, moment(ms + 10));
+        exchange
+    }
+
+    /// The same, in the words of its first relation.
+    fn said(&mut self, ms: i64, cdr: impl Into<Value>, answer: Answer) -> String {
+        let exchange = self.note(ms, cdr, answer);
+        let duplicate = exchange.verdict.remarks.iter().any(|remark| remark.code == Code::Duplicate);
+        assert_eq!(duplicate, exchange.related[0].how == "duplicate");
+        assert_eq!(exchange.related.len(), 1);
+        exchange.related[0].text.clone()
+    }
+
+    fn report(&self, ms: i64) -> Report {
+        self.retries.report(moment(ms)).unwrap()
+    }
+}
+
+#[test]
+fn what_comes_back_after_a_failure_is_no_duplicate() {
+    let mut desk = Desk::default();
+    let said = [
+        desk.said(0, cdr("x"), status(503)),
+        desk.said(60_110, cdr("x"), fault("hang")),
+        desk.said(360_130, cdr("x"), status(200)),
+        desk.said(360_200, cdr("x"), status(200)),
+        desk.said(360_300, cdr("y"), status(200)),
+        desk.said(360_400, cdr("y"), status(200)),
+    ];
+    insta::assert_snapshot!(said.join("\n"), @"
+    duplicate
+    came back 60.1 s after the 503 of #1 (attempt 2)
+    came back 5 m 00 s after the hang of #2 (attempt 3)
+    duplicate
+    duplicate
+    duplicate
+    ");
+    let report = desk.report(400_000);
+    insta::assert_snapshot!(serde_json::to_string_pretty(&report).unwrap(), @r#"
+    {
+      "failed": 1,
+      "came_back": 1,
+      "answered": 1,
+      "intervals": [
+        {
+          "retry": 1,
+          "times": 1,
+          "min_ms": 60100.0,
+          "median_ms": 60100.0,
+          "max_ms": 60100.0
+        },
+        {
+          "retry": 2,
+          "times": 1,
+          "min_ms": 300010.0,
+          "median_ms": 300010.0,
+          "max_ms": 300010.0
+        }
+      ],
+      "requests": [
+        {
+          "method": "POST",
+          "cmiuuid": "x",
+          "leg": "a",
+          "attempts": [
+            {
+              "n": 1,
+              "attempt": 1,
+              "at": "2027-01-15T08:00:00.000Z",
+              "status": 503
+            },
+            {
+              "n": 2,
+              "attempt": 2,
+              "at": "2027-01-15T08:01:00.110Z",
+              "after_ms": 60100.0,
+              "fault": "hang"
+            },
+            {
+              "n": 3,
+              "attempt": 3,
+              "at": "2027-01-15T08:06:00.130Z",
+              "after_ms": 300010.0,
+              "status": 200
+            }
+          ],
+          "duplicates": 1,
+          "answered": true
+        }
+      ],
+      "left_out": 0
+    }
+    "#);
+}
+
+#[test]
+fn all_but_2xx_is_a_failure_and_so_is_every_fault() {
+    for answer in [status(404), status(302), fault("reset"), fault("garbage"), Answer::default()] {
+        let mut desk = Desk::default();
+        desk.note(0, cdr("x"), answer);
+        assert!(desk.said(1_000, cdr("x"), status(204)).starts_with("came back "));
+    }
+    let slow = Answer { fault: Some("slow".to_owned()), ..status(200) };
+    let mut desk = Desk::default();
+    desk.note(0, cdr("x"), slow);
+    assert_eq!(
+        desk.said(1_010, cdr("x"), status(200)),
+        "came back 1.00 s after the slow 200 of #1 (attempt 2)"
+    );
+}
+
+#[test]
+fn what_has_not_come_back_is_told_with_how_long() {
+    let mut desk = Desk::default();
+    desk.note(0, cdr("x"), fault("reset"));
+    desk.note(5, cdr("y"), status(200));
+    let report = desk.report(372_010);
+    assert_eq!((report.failed, report.came_back, report.answered), (1, 0, 0));
+    assert_eq!(report.requests[0].silent, Some(Duration::from_secs(372)));
+    assert!(report.intervals.is_empty());
+}
+
+#[test]
+fn a_copy_that_was_on_its_way_before_the_failure_is_no_retry() {
+    let mut desk = Desk::default();
+    desk.note(0, cdr("x"), status(503));
+    assert_eq!(desk.said(9, cdr("x"), status(200)), "duplicate");
+    // Whoever met the failure may still come back.
+    assert_eq!(desk.said(30, cdr("x"), status(200)), "came back 20.0 ms after the 503 of #1 (attempt 2)");
+    assert_eq!(desk.report(100).requests[0].duplicates, 1);
+}
+
+#[test]
+fn a_duplicate_that_fails_may_come_back_too() {
+    let mut desk = Desk::default();
+    desk.note(0, cdr("x"), status(503));
+    desk.note(100, cdr("x"), status(200));
+    assert_eq!(desk.said(200, cdr("x"), status(500)), "duplicate");
+    assert_eq!(desk.said(310, cdr("x"), status(200)), "came back 100 ms after the 500 of #3 (attempt 2)");
+    let report = desk.report(400);
+    let attempts: Vec<_> = report.requests[0].attempts.iter().map(|attempt| attempt.attempt).collect();
+    assert_eq!(attempts, [1, 2, 1, 2]);
+    assert_eq!((report.intervals.len(), report.intervals[0].times), (1, 2));
+}
+
+#[test]
+fn other_requests_are_told_only_if_they_come_back() {
+    let mut desk = Desk::default();
+    desk.note(0, (), status(503));
+    assert_eq!(desk.retries.report(moment(50)), None);
+    assert!(desk.said(110, (), status(200)).starts_with("came back 100 ms after"));
+    let course = &desk.report(200).requests[0];
+    assert_eq!(
+        (course.method.as_str(), course.path.as_deref(), &course.cmiuuid),
+        ("GET", Some("/health"), &None)
+    );
+}
+
+#[test]
+fn the_median_is_one_that_occurred() {
+    let mut desk = Desk::default();
+    for (id, after) in [("a", 100), ("b", 300), ("c", 200), ("d", 900)] {
+        desk.note(0, cdr(id), status(503));
+        desk.note(10 + after, cdr(id), status(200));
+    }
+    let ms = |n| Duration::from_millis(n);
+    let expected = Interval { retry: 1, times: 4, least: ms(100), median: ms(200), most: ms(900) };
+    assert_eq!(desk.report(1_000).intervals, [expected]);
+}
+
+#[test]
+fn what_comes_back_for_ever_has_a_gap_in_the_middle() {
+    let mut desk = Desk::default();
+    for n in 0..100 {
+        desk.note(n * 1_000, cdr("x"), status(503));
+    }
+    let course = &desk.report(100_000).requests[0];
+    assert_eq!((course.attempts.len(), course.left_out), (ARRIVALS, 100 - ARRIVALS as u64));
+    assert_eq!(course.attempts[ARRIVALS - 1].n, 100);
+    assert_eq!(course.attempts[ARRIVALS - 2].n, ARRIVALS as u64 - 1);
+    assert_eq!(desk.report(100_000).intervals.len(), ARRIVALS - 2);
+}
+
+#[test]
+fn the_oldest_is_forgotten_and_a_report_names_only_so_many() {
+    let mut desk = Desk::default();
+    for n in 0..=REMEMBERED {
+        desk.note(0, json!({"cmiuuid": n.to_string()}), status(503));
+    }
+    assert_eq!((desk.retries.courses.len(), desk.retries.order.len()), (REMEMBERED, REMEMBERED));
+    assert_eq!(desk.said(50, json!({"cmiuuid": "0"}), status(200)), "duplicate");
+    for n in 1..=REMEMBERED {
+        desk.note(50, json!({"cmiuuid": n.to_string()}), status(200));
+    }
+    let report = desk.report(100);
+    assert_eq!((report.requests.len(), report.left_out), (NAMED, (REMEMBERED - NAMED) as u64 + 1));
+    assert_eq!((report.failed, report.answered), (REMEMBERED as u64, REMEMBERED as u64));
+}
+
+#[test]
+fn intervals_keep_their_tenths_where_policies_have_them() {
+    let said = [0.0105, 1.5, 10.04, 60.1, 119.94, 300.4, 3_600.0, 7_500.0, 86_400.0]
+        .map(|seconds| interval(Duration::from_secs_f64(seconds)));
+    assert_eq!(
+        said,
+        [
+            "10.5 ms",
+            "1.50 s",
+            "10.0 s",
+            "60.1 s",
+            "119.9 s",
+            "5 m 00 s",
+            "60 m 00 s",
+            "2 h 05 m",
+            "24 h 00 m"
+        ]
+    );
+}
+
+proptest! {
+    /// Whatever comes in whatever order: what is counted adds up, and all is answered that was answered well last.
+    #[test]
+    fn what_is_counted_adds_up(arrivals in prop::collection::vec((0..4_u8, any::<bool>(), 0..100_i64), 0..60)) {
+        let mut desk = Desk::default();
+        let (mut ms, mut failed) = (0, std::collections::BTreeMap::new());
+        for (id, fails, gap) in arrivals {
+            ms += 20 + gap;
+            desk.note(ms, cdr(&id.to_string()), status(if fails { 503 } else { 200 }));
+            if fails || failed.contains_key(&id) {
+                failed.entry(id).or_insert_with(Vec::new).push(fails);
+            }
+        }
+        let Some(report) = desk.retries.report(moment(ms + 20)) else {
+            prop_assert!(failed.is_empty());
+            return Ok(());
+        };
+        prop_assert_eq!(report.failed, failed.len() as u64);
+        let answered = failed.values().filter(|fails| fails.last() == Some(&false)).count();
+        prop_assert_eq!(report.answered, answered as u64);
+        let arrived: usize = failed.values().map(Vec::len).sum();
+        // A duplicate that failed is both counted and listed.
+        let listed: u64 = report.requests.iter().map(|course| {
+            let again = course.attempts.iter().skip(1).filter(|attempt| attempt.after.is_none()).count() as u64;
+            course.attempts.len() as u64 + course.left_out + course.duplicates - again
+        }).sum();
+        if report.requests.iter().all(|course| course.left_out == 0) {
+            prop_assert_eq!(listed, arrived as u64);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The section and the report, for made runs.
+
+use std::time::Duration;
+
+use super::*;
+use crate::cdr::Leg;
+use crate::error::Exit;
+use crate::listen::event::Ending;
+use crate::listen::fault::Fault;
+use crate::listen::retries::Interval;
+
+fn moment(seconds: i64) -> Moment {
+    Moment::from_epoch_ms(1_800_000_000_000 + seconds * 1_000).unwrap()
+}
+
+/// An attempt: its number, which one it is, how long after the one before, and how it was answered.
+fn attempt(n: u64, attempt: u64, after: f64, met: &str) -> Attempt {
+    let status = met.parse().ok();
+    Attempt {
+        n,
+        attempt,
+        at: moment(i64::try_from(n).unwrap() * 60),
+        after: (after > 0.0).then(|| Duration::from_secs_f64(after)),
+        status,
+        fault: (status != Some(200)).then(|| if status.is_some() { "status" } else { met }.to_owned()),
+        answered: moment(0),
+    }
+}
+
+fn course(cmiuuid: &str, leg: Option<Leg>, attempts: Vec<Attempt>) -> Course {
+    Course {
+        method: "POST".to_owned(),
+        path: None,
+        cmiuuid: Some(cmiuuid.to_owned()),
+        leg,
+        answered: attempts.last().is_some_and(|last| last.status == Some(200)),
+        attempts,
+        left_out: 0,
+        duplicates: 0,
+        silent: None,
+    }
+}
+
+fn sample() -> Report {
+    let came = course(
+        "3a41f8a3-2b1c-4c7d-9f3e-0123456789ab",
+        Some(Leg::A),
+        vec![attempt(1, 1, 0.0, "503"), attempt(4, 2, 60.1, "503"), attempt(9, 3, 300.4, "200")],
+    );
+    let mut silent = course("5b07-\u{1b}[31m-x", None, vec![attempt(2, 1, 0.0, "reset")]);
+    silent.silent = Some(Duration::from_secs(372));
+    let mut long = course("7c", Some(Leg::B), (0..8).map(|n| attempt(n + 10, n + 1, 1.0, "503")).collect());
+    long.attempts.push(attempt(90, 50, 1.0, "200"));
+    (long.left_out, long.duplicates, long.answered) = (41, 2, true);
+    let mut other = course("", None, vec![attempt(3, 1, 0.0, "hang"), attempt(5, 2, 12.0, "200")]);
+    (other.cmiuuid, other.path) = (None, Some("/a/path/that/is/long".to_owned()));
+    other.attempts.extend([attempt(6, 1, 0.0, "500"), attempt(7, 2, 1.5, "200")]);
+    let row = |retry, times, seconds: [f64; 3]| {
+        let [least, median, most] = seconds.map(Duration::from_secs_f64);
+        Interval { retry, times, least, median, most }
+    };
+    Report {
+        failed: 4,
+        came_back: 3,
+        answered: 3,
+        intervals: vec![row(1, 3, [1.0, 12.0, 60.1]), row(2, 1, [300.4; 3]), row(3, 1, [1.0; 3])],
+        requests: vec![came, silent, long, other],
+        left_out: 0,
+    }
+}
+
+#[test]
+fn the_section_is_aligned_and_narrow() {
+    let text = section(&sample(), &Theme::plain());
+    assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+    insta::assert_snapshot!(text, @r"
+    retries
+      3a41f8a3… leg a      #1 503 · 60.1 s → #4 503 · 5 m 00 s →
+                           #9 200
+      5b07-\u{…            #2 reset · not back after 6 m 12 s
+      7c leg b             #10 503 · 1.00 s → #11 503 · 1.00 s →
+                           #12 503 · 1.00 s → #13 503 · 1.00 s →
+                           #14 503 · 1.00 s → #15 503 · 1.00 s →
+                           #16 503 · 1.00 s → #17 503
+                           … 41 left out … #90 200
+                           · 2 duplicates besides
+      POST /a/path/that…   #3 hang · 12.0 s →
+                           #5 200 · then a copy →
+                           #6 500 · 1.50 s → #7 200
+      median retry: 1st after 12.0 s (3 times)
+                    2nd after 5 m 00 s (once)
+                    3rd after 1.00 s (once)
+    ");
+}
+
+#[test]
+fn colours_change_nothing_but_the_colours() {
+    let coloured = section(&sample(), &Theme::new(true));
+    let mut plain = String::new();
+    for part in coloured.split('\u{1b}') {
+        plain.push_str(part.split_once('m').filter(|_| part.starts_with('[')).map_or(part, |(_, text)| text));
+    }
+    assert_eq!(plain, section(&sample(), &Theme::plain()));
+}
+
+#[test]
+fn a_section_names_only_so_many() {
+    let mut report = sample();
+    report.requests = vec![course("x", None, vec![attempt(1, 1, 0.0, "503")]); 30];
+    (report.failed, report.left_out) = (33, 8);
+    let text = section(&report, &Theme::plain());
+    assert_eq!(text.matches("#1 503").count(), NAMED);
+    // Three are not in the report because there were too many, five were forgotten.
+    assert!(text.contains("… and 18 more; --report FILE names more of them\n"), "{text}");
+}
+
+fn run(faults: Faults, retries: Option<Report>) -> String {
+    let summary = Summary {
+        exchanges: 12,
+        cdrs: 10,
+        counted: 10,
+        wanted: None,
+        remarks: 0,
+        dropped: 0,
+        malformed: 0,
+        command: None,
+        tunnel_ended: false,
+        saved: None,
+        lost: 0,
+        retries,
+        ending: Ending::Interrupted,
+        exit: Exit::Success,
+    };
+    let run = Run {
+        url: "http://127.0.0.1:8237".to_owned(),
+        began: moment(0),
+        ended: moment(1_212),
+        faults,
+        seed: faults.is_by_chance().then_some(Seed(7)),
+    };
+    let text = report(&run, &summary);
+    text.replace(env!("CARGO_PKG_VERSION"), "VERSION")
+}
+
+#[test]
+fn a_report_tells_everything() {
+    let text = run(Faults { fault: Fault::Status(503), first: 2, rate: 0.1 }, Some(sample()));
+    assert!(text.lines().all(|line| line.chars().count() <= REPORT_WIDTH), "{text}");
+    insta::assert_snapshot!(text, @r"
+    telecmi-cdr VERSION: what came back, and when
+
+    listened   http://127.0.0.1:8237
+    from       2027-01-15 08:00:00 UTC
+    to         2027-01-15 08:20:12 UTC (20 m 12 s, interrupted)
+    received   12 requests with 10 CDRs
+    faults     the first 2 requests, and 10 % of the others by chance: status 503
+    seed       7
+
+    4 requests met a failure: 3 came back, 3 were answered well in the end.
+
+    Intervals
+      retry    times     shortest       median      longest
+      1st          3       1.00 s       12.0 s       60.1 s
+      2nd          1     5 m 00 s     5 m 00 s     5 m 00 s
+      3rd          1       1.00 s       1.00 s       1.00 s
+
+    Requests
+      3a41f8a3-2b1c-4c7d-9f3e-0123456789ab, leg a, by POST
+        #1     2027-01-15T08:01:00.000Z                   503, on purpose
+        #4     2027-01-15T08:04:00.000Z  after 60.1 s     503, on purpose
+        #9     2027-01-15T08:09:00.000Z  after 5 m 00 s   200
+      5b07-\u{1b}[31m-x, by POST
+        #2     2027-01-15T08:02:00.000Z                   reset, on purpose
+        not back after 6 m 12 s
+      7c, leg b, by POST
+        #10    2027-01-15T08:10:00.000Z  after 1.00 s     503, on purpose
+        #11    2027-01-15T08:11:00.000Z  after 1.00 s     503, on purpose
+        #12    2027-01-15T08:12:00.000Z  after 1.00 s     503, on purpose
+        #13    2027-01-15T08:13:00.000Z  after 1.00 s     503, on purpose
+        #14    2027-01-15T08:14:00.000Z  after 1.00 s     503, on purpose
+        #15    2027-01-15T08:15:00.000Z  after 1.00 s     503, on purpose
+        #16    2027-01-15T08:16:00.000Z  after 1.00 s     503, on purpose
+        #17    2027-01-15T08:17:00.000Z  after 1.00 s     503, on purpose
+        … 41 left out
+        #90    2027-01-15T09:30:00.000Z  after 1.00 s     200
+        and 2 copies that are no retries
+      POST /a/path/that/is/long
+        #3     2027-01-15T08:03:00.000Z                   hang, on purpose
+        #5     2027-01-15T08:05:00.000Z  after 12.0 s     200
+        #6     2027-01-15T08:06:00.000Z  a copy           500, on purpose
+        #7     2027-01-15T08:07:00.000Z  after 1.50 s     200
+
+    What this shows
+      What came to this listener in this run, faced with these answers. An
+      interval begins with our answer, or where there was none with the moment it
+      was refused, and ends with the arrival of the same request: for a CDR the
+      same fields and values by the same method. After a hang or a slow answer it
+      holds the sender's own patience, too.
+
+    What it does not show
+      Whether what did not come back would have come later, what never reached
+      this listener, and what the sender would do on another day or after another
+      failure. What came back with a field changed is no retry here: the listener
+      remarks on it as a conflict.
+    ");
+}
+
+#[test]
+fn a_report_of_nothing_says_so() {
+    let text = run(Faults::default(), None);
+    assert!(text.contains("\nfaults     none\n\nNo CDR met a failure, so that nothing had to come back.\n"));
+    assert!(!text.contains("seed"), "{text}");
+}
+
+#[test]
+fn numbers_have_their_endings() {
+    assert_eq!(
+        [1, 2, 3, 4, 11, 12, 13, 21, 112].map(ordinal).join(" "),
+        "1st 2nd 3rd 4th 11th 12th 13th 21st 112th"
+    );
+}
