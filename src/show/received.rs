@@ -107,7 +107,7 @@ fn head(exchange: &Exchange, theme: &Theme) -> String {
     )
 }
 
-/// `→ http://localhost:5000/cdr  200 · 1.1 ms`, and what the sender would have been answered otherwise if that differs.
+/// `→ http://localhost:5000/cdr  200 · 1.1 ms`, and what we would have answered if that means something else.
 fn passed_on(forwarded: &Forwarded, theme: &Theme) -> String {
     let took = humane(forwarded.latency);
     let answer = match (forwarded.status, &forwarded.failure) {
@@ -117,7 +117,7 @@ fn passed_on(forwarded: &Forwarded, theme: &Theme) -> String {
     };
     let mut line =
         format!("→ {}  {answer} {}", clean(&forwarded.url), theme.paint(Role::Faint, &format!("· {took}")));
-    if forwarded.status.is_some_and(|status| status != forwarded.instead_of) {
+    if forwarded.status.is_some_and(|status| status / 100 != forwarded.instead_of / 100) {
         let own = format!(" · our own answer would have been {}", forwarded.instead_of);
         line.push_str(&theme.paint(Role::Faint, &own));
     }

@@ -141,3 +141,41 @@ fn every_scenario_is_named() {
         assert!(readme.contains(&format!("`{}`", story.name)), "the README lacks {}", story.name);
     }
 }
+
+/// The script for CI runs in a folder of its own, with another command in the place of the one that makes a call.
+#[cfg(unix)]
+#[test]
+fn the_script_for_ci_fails_exactly_when_a_cdr_does_not_come_or_comes_wrong_or_twice() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let readme = readme();
+    let script = readme.split("```sh\n").find(|block| block.contains("--ready-file")).expect("a script");
+    let script = script.split("```").next().unwrap_or_default();
+    assert_eq!(script.lines().count(), 6, "{script}");
+    for (call, code) in [
+        ("telecmi-cdr send --url \"$1\"", Some(0)),
+        ("telecmi-cdr send --url \"$1\" --method get", Some(0)),
+        ("true", Some(124)),
+        ("telecmi-cdr send --url \"$1\" --set leg=b", Some(124)),
+        ("telecmi-cdr send --url \"$1\" --unset status || true", Some(1)),
+        ("telecmi-cdr send --url \"$1\" --duplicate 1", Some(1)),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = folder.path().join("make-a-call");
+        std::fs::write(&place, format!("#!/bin/sh\n{call} --seed 7 >/dev/null 2>&1\n")).expect("written");
+        std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o755)).expect("executable");
+        let program = std::path::Path::new(env!("CARGO_BIN_EXE_telecmi-cdr"));
+        let path = format!("{}:{}", program.parent().expect("a folder").display(), env!("PATH"));
+        // Waiting is waiting: it need not be long here.
+        let quick = script.replace("30s", "1s").replace("--settle 1s", "--settle 100ms");
+        let ended = std::process::Command::new("sh")
+            .args(["-e", "-c", &quick])
+            .current_dir(&folder)
+            .env_clear()
+            .env("PATH", path)
+            .output()
+            .expect("a shell");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), code, "{call}\n{}{said}", String::from_utf8_lossy(&ended.stdout));
+    }
+}
