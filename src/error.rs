@@ -38,6 +38,12 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Another listener saves to the file that was named.
+    #[error("another listener saves to {}", path.display())]
+    Taken {
+        /// The file.
+        path: PathBuf,
+    },
     /// Standard output, or the file in its place, takes no more.
     #[error("cannot write the output: {0}")]
     Output(String),
@@ -105,7 +111,16 @@ impl Error {
             },
             Self::Tunnel { hint, .. } => Some(hint.clone()),
             Self::Tls(_) => Some("--cacert names a PEM file to trust; http:// needs no certificates".to_owned()),
-            Self::Usage(_) | Self::Write { .. } | Self::Output(_) | Self::Start(_) => None,
+            Self::Write { source, .. } => match source.kind() {
+                std::io::ErrorKind::NotFound => Some("is the folder there?".to_owned()),
+                std::io::ErrorKind::IsADirectory => Some("that is a folder: name a file in it".to_owned()),
+                std::io::ErrorKind::PermissionDenied => {
+                    Some("choose a file that you may write, in a folder that is yours".to_owned())
+                }
+                _ => None,
+            },
+            Self::Taken { .. } => Some("each listener needs a file of its own: choose another with --save".to_owned()),
+            Self::Usage(_) | Self::Output(_) | Self::Start(_) => None,
         }
     }
 }

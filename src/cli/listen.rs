@@ -88,6 +88,11 @@ pub(super) struct ListenArgs {
     #[arg(long, value_name = "URL", help_heading = "Passing on")]
     forward_to: Option<String>,
 
+    /// Append every exchange to this file, before it is answered; replay it with `send --file`. Made for its owner alone,
+    /// since it holds the bytes as they came, secrets too. Renamed, it is written on; removed, it is begun anew
+    #[arg(long, value_name = "FILE", help_heading = "Keeping")]
+    save: Option<PathBuf>,
+
     /// Largest body, answered 413 above it
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = values::size, help_heading = "Limits")]
     max_body: u64,
@@ -122,6 +127,8 @@ pub struct ListenOptions {
     pub forward_to: Option<Destination>,
     /// The seed, if it is ours and decides something: then it is worth telling.
     pub chosen_seed: Option<Seed>,
+    /// The file that takes what comes.
+    pub save: Option<PathBuf>,
     /// What the listener follows, but for the handler, which must not be the listener itself.
     pub options: Options,
     /// The tunnel to open, if there is one.
@@ -159,6 +166,11 @@ impl ListenArgs {
             body_timeout: self.body_timeout,
             ..Limits::default()
         };
+        if self.save.as_ref().is_some_and(|path| path.as_os_str() == "-") {
+            return Err(
+                "--save takes a file; --format ndjson writes the same records to standard output".to_owned()
+            );
+        }
         let wanted =
             Wanted { count: self.count, fields: self.expect, settle: self.settle.unwrap_or_default() };
         let until = if self.command.is_empty() { Until::Reached } else { Until::Stopped };
@@ -166,6 +178,7 @@ impl ListenArgs {
             port: self.port,
             host: self.host,
             ready_file: self.ready_file,
+            save: self.save,
             forward_to,
             chosen_seed: (self.seed.is_none() && (manner.delay.is_by_chance() || faults.is_by_chance()))
                 .then_some(manner.seed),
@@ -179,6 +192,7 @@ impl ListenArgs {
                 public_url: None,
                 claims: self.tunnel.claims(),
                 limits,
+                keeper: None,
             },
             tunnel: self.tunnel.tunnel(),
             public_url,

@@ -99,8 +99,8 @@ pub(super) struct SendArgs {
     /// Print the scenarios with their CDRs and how well each is known, and exit
     #[arg(long, help_heading = "Content")]
     list_scenarios: bool,
-    /// Send what a file holds instead (- is standard input): a CDR, an array, one a line, a capture, a HAR, or a
-    /// sample pasted from TeleCMI's page
+    /// Send what a file holds instead (- is standard input): a CDR, an array, one a line, a sample pasted from
+    /// TeleCMI's page; a capture or a HAR, whose requests go exactly as they came
     #[arg(short, long, value_name = "PATH", help_heading = "Content")]
     file: Option<PathBuf>,
     /// The account's app id
@@ -155,7 +155,8 @@ pub(super) struct SendArgs {
     /// Calls under way at once
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = values::concurrency, help_heading = "Delivery")]
     concurrency: usize,
-    /// How fast the gaps between a call's CDRs pass: 1 is real time, 10 ten times that, max none
+    /// How fast the gaps between a call's CDRs pass, or between the requests of a capture: 1 is real time, 10 ten times
+    /// that, max none
     #[arg(long, value_name = "X", default_value = "max", value_parser = values::speed, help_heading = "Delivery")]
     speed: Speed,
     /// Send each CDR N more times
@@ -252,6 +253,7 @@ impl SendArgs {
             destination: self.destination(url_was_said, print.is_some())?,
             source: self.source(),
             methods: self.methods(method_was_said)?,
+            method_was_said,
             encoding: self.get_encoding.into(),
             client: self.client(),
             account: self.account(),

@@ -14,6 +14,7 @@ use super::answer::Decision;
 use super::claim::{self, Claims};
 use super::door::{self, Arrival, Reply};
 use super::event::{self, Ending, Event, Exchange, Summary};
+use super::keep::{self, Keeper};
 use super::reception::Outcome;
 use super::relate::Relations;
 use super::wanted::Wanted;
@@ -53,6 +54,8 @@ struct Book {
     malformed: u64,
     /// Mishaps, by their kind.
     mishaps: HashMap<Discriminant<door::Mishap>, Untold>,
+    /// Saves exchanges, if they are to be saved.
+    keeper: Option<Keeper>,
 }
 
 /// Mishaps of one kind that have not been told of yet.
@@ -78,6 +81,13 @@ impl Desk {
             enough: Notify::new(),
             tell,
         }
+    }
+
+    /// The same desk with exchanges saved before they are answered.
+    #[must_use]
+    pub fn keeping(self, keeper: Option<Keeper>) -> Self {
+        self.book().keeper = keeper;
+        self
     }
 
     /// Tells an event; nothing else happens at the desk meanwhile.
@@ -110,7 +120,7 @@ impl Desk {
         let _ = tokio::time::timeout(self.wanted.settle, one_too_many).await;
     }
 
-    /// Writes an exchange down, and gives what goes back to its sender.
+    /// Writes an exchange down, and gives what goes back to its sender: nothing good, if it could not be saved.
     #[must_use]
     pub fn record(&self, arrival: Arrival, decision: Decision, outcome: Outcome, took: Duration) -> Reply {
         let Decision { judgement, refused, .. } = decision;
@@ -135,7 +145,10 @@ impl Desk {
         book.counted += u64::from(counts);
         book.refused += u64::from(refused);
         book.remarks += verdict.remarks.len() as u64;
-        let exchange = Exchange {
+        // It could not even be read, and the door has refused it already.
+        let is_answered = matches!(arrival.trouble, Some(door::Trouble::Malformed(_)));
+        let mut reply = outcome.reply;
+        let mut exchange = Exchange {
             n,
             received_at: arrival.at,
             peer: arrival.peer.to_string(),
@@ -148,11 +161,28 @@ impl Desk {
             answer: outcome.answer,
             took_ms: record::ms(took),
         };
+        if let Some(why) = self.keep_in(&mut book, &exchange) {
+            if matches!(reply, Reply::Respond(_) | Reply::Drip(_)) && !is_answered {
+                let response = keep::unsaved(&why);
+                exchange.answer.status = Some(response.status);
+                reply = Reply::Respond(response);
+            }
+            exchange.answer.unsaved = Some(why);
+        }
         self.tell_in(&mut book, Event::Exchange(Arc::new(exchange)));
         if counts && self.wanted.count.is_some_and(|count| book.counted >= count) {
             self.enough.notify_one();
         }
-        outcome.reply
+        reply
+    }
+
+    /// Saves an exchange if it is to be saved; gives why it could not be.
+    fn keep_in(&self, book: &mut Book, exchange: &Exchange) -> Option<String> {
+        let kept = book.keeper.as_mut()?.keep(exchange, self.clock.elapsed());
+        for warning in kept.warnings {
+            self.tell_in(book, Event::Warning(warning));
+        }
+        kept.failure
     }
 
     /// Counts a connection that failed before its request could be read, and tells of it, but not too often.
@@ -187,10 +217,15 @@ impl Desk {
         for mishap in untold {
             self.tell_in(&mut book, Event::Mishap(mishap));
         }
+        if let Some(warning) = book.keeper.as_mut().and_then(Keeper::finish) {
+            self.tell_in(&mut book, Event::Warning(warning));
+        }
+        let lost = book.keeper.as_ref().map_or(0, Keeper::lost);
         let counted = book.counted;
         let reached = self.wanted.is_reached(counted);
         let exact = ending == Ending::CommandEnded;
-        let checked = if book.refused > 0 { Exit::Failed } else { self.wanted.judge(counted, exact) };
+        let checked =
+            if book.refused > 0 || lost > 0 { Exit::Failed } else { self.wanted.judge(counted, exact) };
         let exit = match ending {
             Ending::TimedOut if !reached => Exit::TimedOut,
             Ending::Interrupted if !reached => Exit::Interrupted,
@@ -207,6 +242,8 @@ impl Desk {
             malformed: book.malformed,
             command: None,
             tunnel_ended: false,
+            saved: book.keeper.as_ref().map(|keeper| keeper.saved),
+            lost,
             ending,
             exit,
         };

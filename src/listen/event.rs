@@ -22,6 +22,8 @@ pub enum Event {
     Exchange(Arc<Exchange>),
     /// Connections failed before their request could be read. Rate-limited: one event may stand for many.
     Mishap(Mishap),
+    /// Something a person must know, a sentence. Rate-limited too.
+    Warning(String),
     /// The tunnel's program said something.
     TunnelSaid(String),
     /// The tunnel's program ended, and the run goes on.
@@ -77,6 +79,12 @@ pub struct Summary {
     /// Whether the tunnel ended before the listener did.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub tunnel_ended: bool,
+    /// Exchanges that are on file, if they were to be saved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saved: Option<u64>,
+    /// Exchanges that could not be saved, if there were any.
+    #[serde(skip_serializing_if = "is_none")]
+    pub lost: u64,
     /// Why the run ended.
     pub ending: Ending,
     /// The exit code.
@@ -106,4 +114,9 @@ impl From<Stop> for Ending {
             Stop::Terminate => Self::Terminated,
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }

@@ -1,8 +1,9 @@
 //! Mode two: a port in, exchanges told, summary out.
 //!
 //! [`door`] takes requests in, [`reception`] sees each of them through, [`answer`] decides what it gets and [`fault`]
-//! what it gets instead, [`relate`] knows which earlier one it belongs to. The desk is where they come together: numbered, related, told and counted in one short step, so that there is one
-//! order and it is the same everywhere.
+//! what it gets instead, [`forward`] passes it on, [`relate`] knows which earlier one it belongs to, [`keep`] saves it.
+//! The desk is where they come together: numbered, related, saved, told and counted in one short step, so that there
+//! is one order and it is the same everywhere.
 
 pub mod answer;
 pub mod claim;
@@ -11,6 +12,7 @@ pub mod door;
 pub mod event;
 pub mod fault;
 pub mod forward;
+pub mod keep;
 pub mod reception;
 pub mod relate;
 pub mod tunnel;
@@ -30,11 +32,12 @@ use door::Limits;
 use event::{Ending, Event, Listening, Summary};
 use fault::Faults;
 use forward::Forward;
+use keep::Keeper;
 use reception::Reception;
 use wanted::Wanted;
 
 /// Everything a listener follows, but where it listens.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Options {
     /// What requests are answered.
     pub manner: Manner,
@@ -54,6 +57,8 @@ pub struct Options {
     pub claims: Claims,
     /// What strangers may cost.
     pub limits: Limits,
+    /// Saves what comes, if it is to be saved.
+    pub keeper: Option<Keeper>,
 }
 
 /// What a wanted number of CDRs means.
@@ -78,7 +83,8 @@ pub async fn run(
     tell: impl Fn(Event) -> bool + Send + Sync + 'static,
 ) -> Summary {
     let url = listener.local_addr().map_or_else(|_| String::new(), |address| format!("http://{address}"));
-    let desk = Arc::new(Desk::new(options.wanted, options.claims, clock, Box::new(tell)));
+    let desk = Desk::new(options.wanted, options.claims, clock, Box::new(tell)).keeping(options.keeper);
+    let desk = Arc::new(desk);
     desk.tell(Event::Listening(Listening {
         url,
         public_url: options.public_url,

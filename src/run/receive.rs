@@ -14,6 +14,7 @@ use crate::error::{Error, Exit};
 use crate::listen;
 use crate::listen::event::{Ending, Event};
 use crate::listen::forward::Forward;
+use crate::listen::keep::Keeper;
 use crate::listen::tunnel::Open;
 use crate::process::Household;
 use crate::show::Show;
@@ -24,7 +25,7 @@ use crate::wire::secret::masked_url;
 /// Runs a listener.
 pub async fn run(mut options: ListenOptions) -> Exit {
     let mut show = Show::new(options.voice, None, None);
-    let listener = match prepare(&mut options).await {
+    let listener = match prepare(&mut options, &mut show).await {
         Ok(listener) => listener,
         Err(error) => return could_not_start(&mut show, &error),
     };
@@ -143,8 +144,8 @@ async fn watch(tunnel: Option<&mut Open>, board: Board, verbose: bool, companion
     std::future::pending::<()>().await;
 }
 
-/// Takes the port, and gets ready to pass requests on.
-async fn prepare(options: &mut ListenOptions) -> Result<TcpListener, Error> {
+/// Takes the port; gets ready to pass requests on and to save them.
+async fn prepare(options: &mut ListenOptions, show: &mut Show) -> Result<TcpListener, Error> {
     if let Some(path) = &options.ready_file {
         ready::forget(path)?;
     }
@@ -152,6 +153,13 @@ async fn prepare(options: &mut ListenOptions) -> Result<TcpListener, Error> {
     let address = listener.local_addr().map_err(Error::Start)?;
     let forward = |destination| Forward::new(destination, address, &ClientOptions::default());
     options.options.forward = options.forward_to.take().map(forward).transpose()?;
+    if let Some(path) = &options.save {
+        let (keeper, warnings) = Keeper::open(path)?;
+        for warning in &warnings {
+            show.warn(warning);
+        }
+        options.options.keeper = Some(keeper);
+    }
     Ok(listener)
 }
 

@@ -14,13 +14,14 @@ use crate::clock::{Clock, Moment};
 use crate::error::{Error, Exit};
 use crate::seed::{Purpose, Seed};
 use crate::send::courier::{Carry, Raced};
-use crate::send::source::{Content, Envelope};
-use crate::send::{self, Plan, file};
+use crate::send::pace::Parcel;
+use crate::send::source::{Content, Envelope, Item, Origin};
+use crate::send::{self, Plan, file, replay};
 use crate::show::Show;
 use crate::show::board::{Board, Notice};
 use crate::wire::client::{Client, ClientOptions, Destination, proxy_in_use};
 use crate::wire::raw::{RawRequest, Writer};
-use crate::wire::{Failure, Header, Request, Response, export, record};
+use crate::wire::{Failure, FailureKind, Header, Phase, Request, Response, export, record, secret};
 use rand::RngExt as _;
 
 /// More than so many deliveries a second, or in all, go to another machine only if that was said to be meant.
@@ -89,18 +90,13 @@ pub fn prepare(
             Content::Stories(choices.clone(), setting)
         }
         Source::File(path) => {
-            let holding = file::read(&read(path)?, &name(path))?;
+            let name = name(path);
+            let holding = file::read(&read(path)?, &name)?;
             holding.warnings.iter().for_each(|warning| show.warn(warning));
+            announce_replay(&holding.items, &name, options, destination, show)?;
             Content::File(holding.items)
         }
     };
-    if let Content::File(items) = &content
-        && !options.edits.is_empty()
-        && items.iter().any(|item| matches!(item, send::source::Item::Captured(_)))
-    {
-        let what = "a capture is replayed as it was: --set, --set-json and --unset change CDRs only";
-        return Err(Error::Usage(what.to_owned()));
-    }
     Ok(Plan {
         content,
         envelope: Envelope {
@@ -109,6 +105,8 @@ pub fn prepare(
             encoding: options.encoding,
             headers: headers(&options.headers)?,
             edits: options.edits.clone(),
+            host: (!destination.is_loopback()).then(|| destination.authority().to_owned()),
+            authorization: destination.authorization(),
         },
         rounds: options.rounds,
         duration: options.duration,
@@ -120,6 +118,56 @@ pub fn prepare(
         shown_url: destination.masked().to_owned(),
         at,
     })
+}
+
+/// Says which flags change nothing in a capture, and what else is not as its reader might think.
+fn announce_replay(
+    items: &[Item],
+    name: &str,
+    options: &SendOptions,
+    destination: &Destination,
+    show: &mut Show,
+) -> Result<(), Error> {
+    let captured = || {
+        items.iter().filter_map(|item| match item {
+            Item::Captured(recording) => Some(recording),
+            Item::Body(_) => None,
+        })
+    };
+    if captured().next().is_none() {
+        return Ok(());
+    }
+    if options.compare {
+        let what = "--compare holds the replies to POST and GET of one CDR against each other, and a capture's requests \
+                    go as they came: leave it out";
+        return Err(Error::Usage(what.to_owned()));
+    }
+    if options.method_was_said {
+        show.remark("--method changes nothing in a capture: its requests keep their own");
+    }
+    if !options.edits.is_empty() {
+        let mut rest = captured().filter(|recording| !replay::is_editable(&recording.request));
+        if let Some(first) = rest.next() {
+            let place = first.place.of(name);
+            let count = 1 + rest.count();
+            let these = if count == 1 {
+                "this request as it was".to_owned()
+            } else {
+                format!("{count} requests as they were")
+            };
+            show.warn(&format!("{place}: no CDR to change: --set, --set-json and --unset leave {these}"));
+        }
+    }
+    if options.print.is_none()
+        && let Some(proxy) = proxy_in_use(destination)
+    {
+        show.remark(&format!(
+            "through the proxy {proxy} the names of captured headers go in lower case, and what belongs to a \
+             connection is made anew; NO_PROXY={} sends everything exactly",
+            destination.host()
+        ));
+    }
+    Ok(())
 }
 
 /// The start of calls that have just rung out: 10 to 60 seconds ago. \[seen: `time` is now less the ring time\]
@@ -228,10 +276,7 @@ fn print_plan(
                     Some(cdr) if parcel.request.body.is_empty() => record::safe_json(cdr),
                     _ => record::one_line(&parcel.request.body.0),
                 },
-                Print::Curl => {
-                    let target = crate::wire::secret::masked_url(&parcel.request.target);
-                    export::curl(&parcel.request, &format!("{origin}{target}"), &flags)
-                }
+                Print::Curl => curl(&parcel, origin, &flags),
             };
             show.data(&line);
             show.data("\n");
@@ -249,6 +294,32 @@ pub fn trusting(client: &ClientOptions, cacert: Option<&Path>) -> Result<ClientO
     Ok(ClientOptions { cacert_pem: cacert.map(read).transpose()?, ..client.clone() })
 }
 
+/// The command for curl that sends a parcel to an origin, with curl's own habits turned off where they would show.
+fn curl(parcel: &Parcel, origin: &str, flags: &[&str]) -> String {
+    let request = &parcel.request;
+    let target = secret::masked_url(&request.target);
+    let mut flags = flags.to_vec();
+    if parcel.origin == Origin::Captured {
+        for (name, nothing) in [("Accept", "Accept:"), ("User-Agent", "User-Agent:")] {
+            if !request.headers.iter().any(|header| header.is(name)) {
+                flags.extend(["-H", nothing]);
+            }
+        }
+        if request.version == "HTTP/1.0" {
+            flags.push("--http1.0");
+        }
+        if request.method == "HEAD" {
+            flags.push("--head");
+        }
+    }
+    let rewritten = !target.starts_with('/') || target.contains("/.") || target.contains('#');
+    if rewritten {
+        flags.extend(["--request-target", &target]);
+        return export::curl(request, &format!("{origin}/"), &flags);
+    }
+    export::curl(request, &format!("{origin}{target}"), &flags)
+}
+
 /// Says of a suite which proxy is used and by which cases, and that certificates are not checked.
 pub fn announce(client: &ClientOptions, destination: &Destination, show: &mut Show) {
     announce_with("; races and broken requests go to the handler directly", client, destination, show);
@@ -264,18 +335,21 @@ fn announce_with(addition: &str, client: &ClientOptions, destination: &Destinati
     }
 }
 
-/// What carries requests for real: the client, and the raw writer for races.
+/// What carries requests for real: the client, and the raw writer for races and for what was captured.
 pub struct Carrier {
     client: Client,
     writer: Writer,
+    /// Whether an environment's proxy stands in the way of the writer.
+    proxied: bool,
     destination: Destination,
 }
 
 impl Carrier {
     /// A carrier to one destination; says which proxy is used, and that certificates are not checked.
     pub fn new(options: &SendOptions, destination: &Destination, show: &mut Show) -> Result<Self, Error> {
+        let proxy = proxy_in_use(destination);
         if options.rules.race > 1
-            && let Some(proxy) = proxy_in_use(destination)
+            && let Some(proxy) = &proxy
         {
             let what = format!(
                 "--race connects to {} directly, and the environment wants the proxy {proxy} used: \
@@ -289,22 +363,37 @@ impl Carrier {
         Ok(Self {
             client: Client::new(destination, &client_options)?,
             writer: Writer::new(destination, &client_options)?,
+            proxied: proxy.is_some(),
             destination: destination.clone(),
         })
     }
 }
 
 impl Carry for Carrier {
-    async fn carry(&self, request: &Request) -> Result<Response, Failure> {
-        self.client.carry(request).await
+    async fn carry(&self, request: &Request, origin: Origin) -> Result<Response, Failure> {
+        match origin {
+            Origin::Made => self.client.carry(request).await,
+            Origin::Captured if self.proxied => self.client.carry(&replay::unbound(request)).await,
+            Origin::Captured => self.writer.carry(&exact(request)?).await,
+        }
     }
 
-    async fn race(&self, request: &Request, copies: usize) -> Vec<Raced> {
-        // The raw writer would write anything, line breaks in a captured header too: what the client refuses stays here.
-        if let Err(failure) = self.client.check(request) {
-            return vec![(Err(failure), Duration::ZERO); copies];
+    async fn race(&self, request: &Request, origin: Origin, copies: usize) -> Vec<Raced> {
+        let raw = match origin {
+            // The raw writer would write anything, line breaks in a header too: what the client refuses stays here.
+            Origin::Made => {
+                self.client.check(request).map(|()| RawRequest::verbatim(request, &self.destination))
+            }
+            Origin::Captured => exact(request),
+        };
+        match raw {
+            Ok(raw) => self.writer.race(&raw, copies).await,
+            Err(failure) => vec![(Err(failure), Duration::ZERO); copies],
         }
-        let raw = RawRequest::verbatim(request, &self.destination);
-        self.writer.race(&raw, copies).await
     }
+}
+
+/// The captured request as it stands, or the failure that it cannot be sent.
+fn exact(request: &Request) -> Result<RawRequest, Failure> {
+    RawRequest::exact(request).map_err(|text| Failure { phase: Phase::Send, kind: FailureKind::Other, text })
 }

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::event::Delivery;
 use super::expect::Expectation;
 use super::pace::Parcel;
+use super::source::Origin;
 use crate::clock::Clock;
 use crate::seed::{Purpose, Seed};
 use crate::wire::record::{Attempt, ResponseRecord};
@@ -16,11 +17,11 @@ use crate::wire::{self, Failure, FailureKind, Request, Response, secret};
 /// What carries requests. The real one is the HTTP client; tests have their own.
 pub trait Carry {
     /// Carries one request and brings its answer.
-    fn carry(&self, request: &Request) -> impl Future<Output = Result<Response, Failure>>;
+    fn carry(&self, request: &Request, origin: Origin) -> impl Future<Output = Result<Response, Failure>>;
 
     /// Carries copies of one request on connections that are open already, released together, and brings each
     /// one's answer and how long it took from the release.
-    fn race(&self, request: &Request, copies: usize) -> impl Future<Output = Vec<Raced>>;
+    fn race(&self, request: &Request, origin: Origin, copies: usize) -> impl Future<Output = Vec<Raced>>;
 }
 
 /// The answer to one copy of a race, and how long it took.
@@ -72,7 +73,7 @@ impl<C: Carry> Courier<'_, C> {
         let mut attempts = Vec::new();
         loop {
             let (at, began) = (self.clock.now(), self.clock.elapsed());
-            let answer = self.carrier.carry(&parcel.request).await;
+            let answer = self.carrier.carry(&parcel.request, parcel.origin).await;
             let latency = self.clock.elapsed().saturating_sub(began);
             let why = self.expectation.disappointment(&answer, latency);
             let wait = self.patience.wait(parcel.n, u32::try_from(attempts.len()).unwrap_or(0) + 1);
@@ -90,7 +91,7 @@ impl<C: Carry> Courier<'_, C> {
         let Some(first) = parcels.first() else { return Vec::new() };
         let late = due.map(|due| self.clock.elapsed().saturating_sub(due));
         let at = self.clock.now();
-        let raced = self.carrier.race(&first.request, parcels.len()).await;
+        let raced = self.carrier.race(&first.request, first.origin, parcels.len()).await;
         let deliver = |(parcel, (answer, latency)): (Parcel, Raced)| {
             let why = self.expectation.disappointment(&answer, latency);
             delivery(parcel, due, late, vec![attempt(at, latency, answer)], why)

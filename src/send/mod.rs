@@ -1,14 +1,17 @@
 //! Mode one: calls in, deliveries told, summary out.
 //!
-//! [`source`] says what there is to send, [`pace`] when and how often, [`courier`] delivers one parcel, [`tally`] counts.
-//! [`run`] is the only place where they meet. It works on one task: as many batches are under way as the concurrency
-//! allows, each walking through its steps in order.
+//! [`source`] says what there is to send ([`mod@file`] reads it, [`replay`] and [`amend`] see to what was captured),
+//! [`pace`] when and how often, [`courier`] delivers one parcel, [`tally`] counts. [`run`] is the only place where they
+//! meet. It works on one task: as many batches are under way as the concurrency allows, each walking through its steps
+//! in order.
 
+pub mod amend;
 pub mod courier;
 pub mod event;
 pub mod expect;
 pub mod file;
 pub mod pace;
+pub mod replay;
 pub mod source;
 pub mod suite;
 pub mod tally;
@@ -173,7 +176,7 @@ impl<C: Carry, T: FnMut(Event), R: AsyncFn()> Desk<'_, C, T, R> {
         let mut before: Option<Delivery> = None;
         for step in batch {
             let scheduled = step.due;
-            let due = scheduled.map(|due| began + due);
+            let due = scheduled.map(|due| began.saturating_add(due));
             if !self.wait_for(&step, due, began).await {
                 return;
             }
@@ -212,7 +215,11 @@ impl<C: Carry, T: FnMut(Event), R: AsyncFn()> Desk<'_, C, T, R> {
             .plan
             .duration
             .map(|most| most.saturating_sub(self.courier.clock.elapsed().saturating_sub(began)));
-        if left.is_some_and(|left| wait > left || left.is_zero()) {
+        if let Some(left) = left.filter(|left| wait > *left || left.is_zero()) {
+            if until_due > left {
+                // Nothing that comes behind it is due sooner: asking for that again and again would not help.
+                self.courier.pause(left).await;
+            }
             return false;
         }
         self.courier.pause(wait).await

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 
-use super::source::{Call, Scenario};
+use super::source::{Call, Origin, Scenario};
 use crate::cdr::Fields;
 use crate::seed::{Purpose, Seed};
 use crate::wire::Request;
@@ -27,6 +27,8 @@ pub struct Parcel {
     pub cdr: Option<Fields>,
     /// What is sent.
     pub request: Request,
+    /// Where that comes from.
+    pub origin: Origin,
 }
 
 /// Parcels that leave together: one, or the copies of a race.
@@ -49,7 +51,7 @@ pub type Batch = Vec<Step>;
 pub struct Rules {
     /// Deliveries a second, if they are paced.
     pub rate: Option<f64>,
-    /// How fast a story's own gaps pass: 1 is real time, none is no gap at all.
+    /// How fast a story's own gaps pass, and a capture's: 1 is real time, none is no gap at all.
     pub speed: Option<f64>,
     /// How many more times each CDR is sent.
     pub duplicate: u32,
@@ -97,13 +99,24 @@ pub struct Schedule<I> {
     numbered: u64,
     /// Deliveries scheduled so far, whether or not they were dropped or reordered.
     scheduled: u64,
+    /// Since when the rate has been kept without a pause, and how many deliveries had been scheduled then.
+    since: (Duration, u64),
     dropped: u64,
 }
 
 impl<I: Iterator<Item = Call>> Schedule<I> {
     /// Schedules calls by the rules.
     pub fn new(calls: I, rules: Rules) -> Self {
-        Self { calls, rules, ready: VecDeque::new(), windows: 0, numbered: 0, scheduled: 0, dropped: 0 }
+        Self {
+            calls,
+            rules,
+            ready: VecDeque::new(),
+            windows: 0,
+            numbered: 0,
+            scheduled: 0,
+            since: (Duration::ZERO, 0),
+            dropped: 0,
+        }
     }
 
     /// How many deliveries have been left out on purpose so far.
@@ -116,16 +129,17 @@ impl<I: Iterator<Item = Call>> Schedule<I> {
         let rules = self.rules;
         let mut batch = Batch::new();
         let mut chance = rules.seed.chance(Purpose::Drop, call.n);
+        let recorded = call.recorded.zip(rules.speed).map(|(at, speed)| at_speed(at, speed));
         let mut told_after = Duration::ZERO;
         for mail in call.mail {
-            let gap = rules.speed.map_or(Duration::ZERO, |speed| mail.gap.div_f64(speed));
+            let gap = rules.speed.map_or(Duration::ZERO, |speed| at_speed(mail.gap, speed));
             told_after += gap;
             let mut gap = gap;
             for request in mail.requests {
                 let first = (0..rules.race).collect::<Vec<_>>();
                 let duplicates = (0..rules.duplicate).map(|copy| vec![rules.race + copy]);
                 for copies in std::iter::once(first).chain(duplicates) {
-                    let due = self.due(told_after, copies.len());
+                    let due = self.due(recorded, told_after, copies.len());
                     if rules.drop > 0.0 && chance.random_bool(rules.drop) {
                         self.dropped += copies.len() as u64;
                         continue;
@@ -137,6 +151,7 @@ impl<I: Iterator<Item = Call>> Schedule<I> {
                         copy,
                         cdr: mail.cdr.clone(),
                         request: request.clone(),
+                        origin: mail.origin,
                     };
                     let parcels = copies.into_iter().map(parcel).collect();
                     batch.push(Step { due, gap: std::mem::take(&mut gap), parcels });
@@ -146,16 +161,26 @@ impl<I: Iterator<Item = Call>> Schedule<I> {
         batch
     }
 
-    /// The time the next delivery is due by the rate; in a reordered run without a rate, by the story's own gaps.
-    fn due(&mut self, told_after: Duration, parcels: usize) -> Option<Duration> {
+    /// The time the next delivery is due: by the rate, but no sooner than it was recorded; in a reordered run without
+    /// either, by the story's own gaps.
+    fn due(&mut self, recorded: Option<Duration>, told_after: Duration, parcels: usize) -> Option<Duration> {
         let before = self.scheduled;
         self.scheduled += parcels as u64;
-        match self.rules.rate {
-            // Exact up to 2^53 deliveries.
-            #[expect(clippy::cast_precision_loss, reason = "a run has fewer than 2^53 deliveries")]
-            Some(rate) => Some(Duration::from_secs_f64(before as f64 / rate)),
-            None => self.rules.late.map(|_| told_after),
-        }
+        let Some(rate) = self.rules.rate else {
+            return recorded.or_else(|| self.rules.late.map(|_| told_after));
+        };
+        let (since, scheduled) = self.since;
+        // Exact up to 2^53 deliveries.
+        #[expect(clippy::cast_precision_loss, reason = "a run has fewer than 2^53 deliveries")]
+        let by_rate = since.saturating_add(Duration::from_secs_f64((before - scheduled) as f64 / rate));
+        Some(match recorded {
+            // After a pause the rate starts anew: what it would have allowed meanwhile must not come all at once.
+            Some(recorded) if recorded > by_rate => {
+                self.since = (recorded, before);
+                recorded
+            }
+            _ => by_rate,
+        })
     }
 
     /// Takes the calls of the next window and scatters their steps.
@@ -192,6 +217,11 @@ impl<I: Iterator<Item = Call>> Schedule<I> {
     }
 }
 
+/// A span that passes at some speed. What is too long to be told apart from for ever becomes that.
+fn at_speed(span: Duration, speed: f64) -> Duration {
+    Duration::try_from_secs_f64(span.as_secs_f64() / speed).unwrap_or(Duration::MAX)
+}
+
 impl<I: Iterator<Item = Call>> Iterator for Schedule<I> {
     type Item = Batch;
 
@@ -224,8 +254,15 @@ mod tests {
             gap: if leg == "a" { Duration::from_secs(1) } else { Duration::ZERO },
             cdr: None,
             requests: vec![Request::new("POST", format!("/{n}{leg}"), vec![], "")],
+            origin: Origin::Made,
         };
-        (0..count).map(move |n| Call { n, scenario: Scenario::File, mail: vec![mail(n, "b"), mail(n, "a")] })
+        let call = move |n| Call {
+            n,
+            scenario: Scenario::File,
+            recorded: None,
+            mail: vec![mail(n, "b"), mail(n, "a")],
+        };
+        (0..count).map(call)
     }
 
     fn plain() -> Rules {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::replay::{Recording, Timeline};
 use crate::cdr::Fields;
 use crate::cdr::edit::Edit;
-use crate::cdr::judge::judge_json;
 use crate::cdr::story::{self, Choice, Setting};
 use crate::wire::{Header, Request, query};
 
@@ -54,7 +54,16 @@ pub enum Item {
     /// A body: the bytes of one JSON value.
     Body(Vec<u8>),
     /// A captured request, to be sent as it was.
-    Captured(Box<Request>),
+    Captured(Box<Recording>),
+}
+
+/// Where a request comes from, on which it depends how it is carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// It was made here, and is sent as a proper client does it.
+    Made,
+    /// It was captured, and is sent exactly as it was.
+    Captured,
 }
 
 /// Which methods carry a CDR.
@@ -94,6 +103,10 @@ pub struct Envelope {
     pub headers: Vec<Header>,
     /// The deliberate changes.
     pub edits: Vec<Edit>,
+    /// The `Host` that a captured request gets in place of its own, where its own would be refused.
+    pub host: Option<String>,
+    /// The header that the URL's user and password have become, for captured requests; others get it from the client.
+    pub authorization: Option<Header>,
 }
 
 /// One CDR of a call: its requests, one for each method, and the story's own gap before it.
@@ -105,6 +118,8 @@ pub struct Mail {
     pub cdr: Option<Fields>,
     /// The requests that carry it.
     pub requests: Vec<Request>,
+    /// Where they come from.
+    pub origin: Origin,
 }
 
 /// One call and everything to be delivered of it, in order.
@@ -114,6 +129,8 @@ pub struct Call {
     pub n: u64,
     /// What it is.
     pub scenario: Scenario,
+    /// When it was captured, counted from the first of the capture; rounds follow one another.
+    pub recorded: Option<Duration>,
     /// Its CDRs.
     pub mail: Vec<Mail>,
 }
@@ -125,13 +142,14 @@ pub struct Calls<'a> {
     envelope: &'a Envelope,
     rounds: Option<u64>,
     n: u64,
+    timeline: Timeline,
 }
 
 impl<'a> Calls<'a> {
     /// The calls that content makes in an envelope; `rounds` of `None` means without end.
     #[must_use]
     pub fn new(content: &'a Content, envelope: &'a Envelope, rounds: Option<u64>) -> Self {
-        Self { content, envelope, rounds, n: 0 }
+        Self { content, envelope, rounds, n: 0, timeline: Timeline::default() }
     }
 }
 
@@ -151,7 +169,16 @@ impl Iterator for Calls<'_> {
         let place = usize::try_from(n % length).unwrap_or(0);
         Some(match self.content {
             Content::Stories(choices, setting) => self.envelope.story(choices[place], n, setting),
-            Content::File(items) => self.envelope.item(&items[place], n),
+            Content::File(items) => {
+                if place == 0 {
+                    self.timeline.next_round();
+                }
+                let at = match &items[place] {
+                    Item::Body(_) => None,
+                    Item::Captured(recording) => recording.at,
+                };
+                Call { recorded: self.timeline.place(at), ..self.envelope.item(&items[place], n) }
+            }
         })
     }
 }
@@ -163,31 +190,15 @@ impl Envelope {
             let body = told.payload.json(story.shape(setting.shape));
             self.mail(told.gap, body)
         });
-        Call { n, scenario: Scenario::Story(story.name), mail: mail.collect() }
+        Call { n, scenario: Scenario::Story(story.name), recorded: None, mail: mail.collect() }
     }
 
     fn item(&self, item: &Item, n: u64) -> Call {
         let mail = match item {
             Item::Body(body) => self.mail(Duration::ZERO, body.clone()),
-            Item::Captured(request) => Mail {
-                gap: Duration::ZERO,
-                cdr: judge_json(&request.body.0).fields,
-                requests: vec![self.addressed(request)],
-            },
+            Item::Captured(recording) => self.again(&recording.request),
         };
-        Call { n, scenario: Scenario::File, mail: vec![mail] }
-    }
-
-    /// A captured request, sent to our URL's path with both queries, and without the headers that belong to the
-    /// connection it came on.
-    fn addressed(&self, captured: &Request) -> Request {
-        const OF_THE_CONNECTION: [&str; 5] =
-            ["host", "content-length", "transfer-encoding", "connection", "expect"];
-        let mut request = captured.clone();
-        request.target = query::merge(&self.target, captured.query().unwrap_or_default());
-        request.headers.retain(|header| !OF_THE_CONNECTION.iter().any(|name| header.is(name)));
-        request.headers.extend(self.headers.iter().cloned());
-        request
+        Call { n, scenario: Scenario::File, recorded: None, mail: vec![mail] }
     }
 
     fn mail(&self, gap: Duration, body: Vec<u8>) -> Mail {
@@ -205,7 +216,7 @@ impl Envelope {
             "GET" => self.get(fields.as_ref()),
             _ => self.post(body.clone()),
         });
-        Mail { gap, requests: requests.collect(), cdr: fields }
+        Mail { gap, requests: requests.collect(), cdr: fields, origin: Origin::Made }
     }
 
     /// A POST of this JSON body.

@@ -11,7 +11,7 @@ use crate::cdr::story::{self, CallIds, Setting};
 use crate::clock::Moment;
 use crate::error::Exit;
 use crate::seed::Seed;
-use crate::send::source::Methods;
+use crate::send::source::{Methods, Origin};
 use crate::wire::{Failure, FailureKind, Header, Phase, Request, Response};
 
 /// A carrier that answers from a list (the last answer for ever) after a fixed time, and notes what it carried.
@@ -36,7 +36,7 @@ impl Handler {
 }
 
 impl Carry for Handler {
-    async fn carry(&self, request: &Request) -> Result<Response, Failure> {
+    async fn carry(&self, request: &Request, _: Origin) -> Result<Response, Failure> {
         let turn = self.carried.borrow().len();
         let text = request.body.text().unwrap_or_default();
         self.carried.borrow_mut().push(format!("{} {} {text}", request.method, request.target));
@@ -47,10 +47,10 @@ impl Carry for Handler {
         self.answers[turn.min(self.answers.len() - 1)].clone()
     }
 
-    async fn race(&self, request: &Request, copies: usize) -> Vec<Raced> {
+    async fn race(&self, request: &Request, origin: Origin, copies: usize) -> Vec<Raced> {
         let mut raced = Vec::new();
         for _ in 0..copies {
-            raced.push((self.carry(request).await, self.takes));
+            raced.push((self.carry(request, origin).await, self.takes));
         }
         raced
     }
@@ -220,6 +220,71 @@ async fn the_storys_gaps_pass_at_the_given_speed() {
     let (real, tenth) = (gap(Some(1.0)).await, gap(Some(10.0)).await);
     assert!((Duration::from_secs(10)..Duration::from_secs(41)).contains(&real), "{real:?}");
     assert!(tenth < real.div_f64(9.0), "{tenth:?}");
+}
+
+/// Requests that came so many milliseconds after the first.
+fn capture(times: &[i64], rounds: u64) -> Plan {
+    let item = |ms: &i64| {
+        let at = Moment::from_epoch_ms(1_650_628_175_336 + ms);
+        let request = Request::new("POST", format!("/{ms}"), vec![], "");
+        source::Item::Captured(Box::new(replay::Recording { request, at, place: replay::Place::Whole }))
+    };
+    let content = Content::File(times.iter().map(item).collect());
+    let envelope = Envelope { target: "/".to_owned(), ..Envelope::default() };
+    Plan { content, envelope, ..plan("agent-no-answer", rounds) }
+}
+
+/// When each of its deliveries was due, and how late it left, in milliseconds.
+async fn schedule(plan: &Plan, handler: &Handler) -> Vec<Option<(u128, u128)>> {
+    let (deliveries, _) = deliver(plan, handler).await;
+    let times = deliveries.iter().map(|delivery| delivery.due.zip(delivery.late));
+    times.map(|times| times.map(|(due, late)| (due.as_millis(), late.as_millis()))).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_capture_keeps_its_rhythm() {
+    let times = [0, 2_000, 1_000, 5_000];
+    let at_speed = async |speed| {
+        let mut plan = capture(&times, 1);
+        plan.rules.speed = speed;
+        let due = schedule(&plan, &Handler::new(vec![ok()])).await;
+        due.into_iter().map(|due| due.map(|(due, late)| (due, late / 20))).collect::<Vec<_>>()
+    };
+    assert_eq!(at_speed(None).await, [None; 4]);
+    assert_eq!(at_speed(Some(1.0)).await, [0, 2_000, 2_000, 5_000].map(|due| Some((due, 0))));
+    assert_eq!(at_speed(Some(10.0)).await, [0, 200, 200, 500].map(|due| Some((due, 0))));
+    assert_eq!(at_speed(Some(0.5)).await, [0, 4_000, 4_000, 10_000].map(|due| Some((due, 0))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rounds_of_a_capture_follow_one_another_and_late_ones_say_so() {
+    let mut plan = capture(&[0, 100, 200], 2);
+    plan.rules.speed = Some(1.0);
+    let handler = Handler { takes: Duration::from_millis(150), ..Handler::new(vec![ok()]) };
+    let due = schedule(&plan, &handler).await;
+    assert_eq!(due.iter().map(|due| due.unwrap().0).collect::<Vec<_>>(), [0, 100, 200, 200, 300, 400]);
+    assert!(due.iter().skip(1).all(|due| due.unwrap().1 >= 50), "{due:?}");
+    assert!(due[5].unwrap().1 >= 350, "{due:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_holds_for_what_comes_after_a_pause_too() {
+    let mut plan = capture(&[0, 0, 10_000, 10_000, 10_000], 1);
+    plan.rules.speed = Some(1.0);
+    plan.rules.rate = Some(10.0);
+    let due = schedule(&plan, &Handler::new(vec![ok()])).await;
+    let due: Vec<_> = due.iter().map(|due| due.unwrap().0).collect();
+    assert_eq!(due, [0, 100, 10_000, 10_100, 10_200]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn times_as_far_apart_as_can_be_are_survived() {
+    let mut plan = capture(&[-1_650_628_175_336, 251_751_672_624_663], 1_000_000);
+    plan.rules.speed = Some(0.001);
+    plan.duration = Some(Duration::from_secs(1));
+    plan.concurrency = 3;
+    assert_eq!(deliver(&plan, &Handler::new(vec![ok()])).await.0.len(), 1);
+    assert_eq!(plan.schedule().take(10_000).count(), 10_000);
 }
 
 #[tokio::test(start_paused = true)]

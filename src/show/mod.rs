@@ -159,7 +159,9 @@ impl Show {
                 Event::Listening(listening) => record::line("listening", listening),
                 Event::Exchange(exchange) => record::line("exchange", exchange.as_ref()),
                 Event::Finished(summary) => record::line("summary", summary),
-                Event::Mishap(_) | Event::TunnelSaid(_) | Event::TunnelEnded(_) => return self.aside(event),
+                Event::Mishap(_) | Event::Warning(_) | Event::TunnelSaid(_) | Event::TunnelEnded(_) => {
+                    return self.aside(event);
+                }
             };
             return self.out.write_unflushed(&line);
         }
@@ -178,7 +180,9 @@ impl Show {
                 let text = received::exchange(exchange, &self.out_theme, self.voice.verbose);
                 self.data(&text);
             }
-            Event::Mishap(_) | Event::TunnelSaid(_) | Event::TunnelEnded(_) => self.aside(event),
+            Event::Mishap(_) | Event::Warning(_) | Event::TunnelSaid(_) | Event::TunnelEnded(_) => {
+                self.aside(event);
+            }
             Event::Finished(summary) => {
                 let text = received::summary(summary, &self.out_theme);
                 self.data(&text);
@@ -191,6 +195,7 @@ impl Show {
         use listen::event::Event;
         match event {
             Event::Mishap(mishap) => self.talk(&received::mishap(mishap, &self.err_theme)),
+            Event::Warning(warning) => self.warn(warning),
             Event::TunnelSaid(line) => self.remark(&format!("tunnel: {line}")),
             Event::TunnelEnded(end) => self.warn(&end.to_string()),
             Event::Listening(_) | Event::Exchange(_) | Event::Finished(_) => {}

@@ -275,6 +275,9 @@ fn content(exchange: &Exchange, theme: &Theme) -> Vec<String> {
 fn remarks(exchange: &Exchange, theme: &Theme) -> Vec<String> {
     let verdict = &exchange.verdict;
     let mut lines: Vec<_> = verdict.remarks.iter().map(|remark| remark_line(remark, theme)).collect();
+    if let Some(why) = &exchange.answer.unsaved {
+        lines.push(theme.paint(Role::Bad, &format!("✗ not saved: {}", clean(why))));
+    }
     for relation in
         exchange.related.iter().filter(|relation| !matches!(relation.how.as_str(), "duplicate" | "conflict"))
     {
@@ -358,6 +361,10 @@ pub fn summary(summary: &Summary, theme: &Theme) -> String {
     parts.push(plural(summary.remarks, "remark"));
     if summary.malformed > 0 {
         parts.push(format!("{} malformed", summary.malformed));
+    }
+    parts.extend(summary.saved.map(|saved| format!("{saved} saved")));
+    if summary.lost > 0 {
+        parts.push(format!("{} lost (could not be saved)", summary.lost));
     }
     if summary.dropped > 0 {
         parts.push(format!("{} not shown (the output was not read fast enough)", summary.dropped));

@@ -4,16 +4,19 @@
 //! [`RawOutcome`], what the peer made of it. The writer speaks to the destination directly, through no proxy.
 
 mod answer;
+mod exact;
+mod play;
 mod script;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadHalf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -26,7 +29,9 @@ use super::client::{
 use super::{Failure, FailureKind, Phase, Response};
 use crate::error::Error;
 use answer::Reading;
+use play::{Played, play};
 
+pub use exact::{check, is_chunked};
 pub use script::head;
 
 /// One step of a script.
@@ -51,17 +56,49 @@ pub enum Step {
     Reset,
 }
 
+/// What was asked for, on which it depends where the answer ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Asked {
+    /// An answer with its body.
+    #[default]
+    ForAll,
+    /// Its head alone, by HEAD.
+    ForTheHead,
+    /// Nothing but the connection, by CONNECT, if that is granted.
+    ForATunnel,
+}
+
+impl Asked {
+    /// What a method asks for.
+    #[must_use]
+    pub fn by(method: &str) -> Self {
+        match method {
+            "HEAD" => Self::ForTheHead,
+            "CONNECT" => Self::ForATunnel,
+            _ => Self::ForAll,
+        }
+    }
+}
+
 /// A request as a script. After the last step the connection stays open until the peer has answered or the time is
-/// up. A peer's answer ends the script early. The answer must be one to another method than HEAD.
+/// up. A peer's answer ends the script early.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawRequest {
     /// The steps in order.
     pub steps: Vec<Step>,
+    /// What they ask for.
+    pub asked: Asked,
 }
 
 impl<const N: usize> From<[Step; N]> for RawRequest {
     fn from(steps: [Step; N]) -> Self {
-        Self { steps: steps.into() }
+        Self::from(Vec::from(steps))
+    }
+}
+
+impl From<Vec<Step>> for RawRequest {
+    fn from(steps: Vec<Step>) -> Self {
+        Self { steps, asked: Asked::default() }
     }
 }
 
@@ -145,6 +182,15 @@ impl Writer {
         }
     }
 
+    /// Opens a connection, plays a script on it, and brings what a proper client would make of it. Everything together
+    /// must fit into the time that is allowed.
+    pub async fn carry(&self, request: &RawRequest) -> Result<Response, Failure> {
+        let began = Instant::now();
+        let mut connection = self.open().await?;
+        connection.used = began.elapsed();
+        connection.perform(request).await.into_result()
+    }
+
     /// Opens so many connections, and when all are open plays a script on each at once. Brings what a proper client
     /// would make of each one's answer, and how long it took from the release.
     pub async fn race(
@@ -182,7 +228,8 @@ impl Writer {
                 Box::new(self.within(deadline, Phase::Tls, handshake).await?)
             }
         };
-        Ok(Open { connection, destination: self.destination.clone(), timeout: self.timeout })
+        let used = Duration::ZERO;
+        Ok(Open { connection, destination: self.destination.clone(), timeout: self.timeout, used })
     }
 
     /// Makes an attempt that is one phase of connecting.
@@ -208,6 +255,8 @@ pub struct Open {
     destination: Destination,
     /// How long a script and its answer may take.
     timeout: Duration,
+    /// How much of that has passed.
+    used: Duration,
 }
 
 impl Open {
@@ -215,14 +264,15 @@ impl Open {
     pub async fn perform(self, request: &RawRequest) -> RawOutcome {
         let (mut reader, mut writer) = tokio::io::split(self.connection);
         let told_to_continue = Notify::new();
+        let sending = AtomicBool::new(false);
         let mut received = Vec::new();
         let ended = {
-            let listening = listen(&mut reader, &mut received, &told_to_continue);
-            let mut listening = std::pin::pin!(timeout(self.timeout, listening));
+            let listening = listen(request.asked, &mut reader, &mut received, &told_to_continue);
+            let mut listening = std::pin::pin!(timeout(self.timeout.saturating_sub(self.used), listening));
             tokio::select! {
                 biased;
                 ended = &mut listening => Some(ended),
-                played = play(&mut writer, &request.steps, &told_to_continue) => match played {
+                played = play(&mut writer, &request.steps, &told_to_continue, &sending) => match played {
                     Played::Out => Some(listening.await),
                     Played::Reset => None,
                 },
@@ -235,8 +285,9 @@ impl Open {
                 RawOutcome::Abandoned
             }
             Some(ended) => {
-                let ended = ended.unwrap_or(Ended::TimeUp(self.timeout));
-                outcome(&received, &ended, &self.destination)
+                let phase = if sending.load(Ordering::Relaxed) { Phase::Send } else { Phase::Wait };
+                let ended = ended.unwrap_or(Ended::TimeUp(self.timeout, phase));
+                outcome(request.asked, &received, &ended, &self.destination)
             }
         }
     }
@@ -276,71 +327,19 @@ async fn connect(addresses: &[std::net::SocketAddr]) -> io::Result<TcpStream> {
     Err(refusal)
 }
 
-/// How a script came to its end.
-enum Played {
-    /// All steps are done, or the peer takes no more.
-    Out,
-    /// The connection is to be reset.
-    Reset,
-}
-
-/// Plays a script to its end, or until the peer takes no more.
-async fn play(
-    writer: &mut WriteHalf<Box<dyn Connection>>,
-    steps: &[Step],
-    told_to_continue: &Notify,
-) -> Played {
-    for step in steps {
-        let written = match step {
-            Step::Send(bytes) => send(writer, bytes).await,
-            Step::Drip { bytes, every } => drip(writer, bytes, *every).await,
-            Step::Pause(span) => {
-                tokio::time::sleep(*span).await;
-                Ok(())
-            }
-            Step::AwaitContinue(patience) => {
-                // Whoever is not told to continue does so unasked in the end, as HTTP wants it.
-                let _ = timeout(*patience, told_to_continue.notified()).await;
-                Ok(())
-            }
-            Step::HalfClose => writer.shutdown().await,
-            Step::Reset => return Played::Reset,
-        };
-        if written.is_err() {
-            // The peer is gone. Why, and whether it answered before, is seen by reading.
-            return Played::Out;
-        }
-    }
-    Played::Out
-}
-
-/// Writes bytes, and sees to it that they leave.
-async fn send(writer: &mut WriteHalf<Box<dyn Connection>>, bytes: &[u8]) -> io::Result<()> {
-    writer.write_all(bytes).await?;
-    writer.flush().await
-}
-
-/// Writes bytes one at a time.
-async fn drip(writer: &mut WriteHalf<Box<dyn Connection>>, bytes: &[u8], every: Duration) -> io::Result<()> {
-    for byte in bytes.chunks(1) {
-        send(writer, byte).await?;
-        tokio::time::sleep(every).await;
-    }
-    Ok(())
-}
-
 /// Why reading stopped.
 enum Ended {
     /// No more is needed.
     Enough,
     /// The peer ended the connection.
     Closed(Closing),
-    /// The time is up.
-    TimeUp(Duration),
+    /// The time is up, and what the script was doing then.
+    TimeUp(Duration, Phase),
 }
 
 /// Collects what comes back until it is enough, noting when the peer wants the body.
 async fn listen(
+    asked: Asked,
     reader: &mut ReadHalf<Box<dyn Connection>>,
     received: &mut Vec<u8>,
     told_to_continue: &Notify,
@@ -355,7 +354,7 @@ async fn listen(
             }
             Err(_) => return Ended::Closed(Closing::Reset),
         }
-        let (told, reading) = answer::read(received, false);
+        let (told, reading) = answer::read(asked, received, false);
         if told {
             told_to_continue.notify_one();
         }
@@ -367,15 +366,18 @@ async fn listen(
 }
 
 /// What it means that this came back and that it ended so.
-fn outcome(received: &[u8], ended: &Ended, destination: &Destination) -> RawOutcome {
+fn outcome(asked: Asked, received: &[u8], ended: &Ended, destination: &Destination) -> RawOutcome {
     let closed_in_order = matches!(ended, Ended::Closed(Closing::Clean));
-    let (_, reading) = answer::read(received, closed_in_order);
+    let (_, reading) = answer::read(asked, received, closed_in_order);
     match (reading, ended) {
         (Reading::Enough(response), _) | (Reading::Growing(response), Ended::Enough) => {
             RawOutcome::Answered(response)
         }
         (Reading::Nothing, Ended::Closed(closing)) => RawOutcome::Closed(*closing),
-        (Reading::Nothing, Ended::TimeUp(limit)) => RawOutcome::Silent(*limit),
+        (Reading::Nothing, Ended::TimeUp(limit, Phase::Send)) => {
+            RawOutcome::Failed(too_slow(Phase::Send, *limit, destination))
+        }
+        (Reading::Nothing, Ended::TimeUp(limit, _)) => RawOutcome::Silent(*limit),
         // Half an answer is none, whether the half is a head or has a body: the client says the same.
         (Reading::PartOfHead | Reading::Growing(_), Ended::Closed(closing)) => RawOutcome::Failed(hung_up(
             Phase::Read,
@@ -384,7 +386,7 @@ fn outcome(received: &[u8], ended: &Ended, destination: &Destination) -> RawOutc
                 Closing::Reset => "reset",
             },
         )),
-        (Reading::PartOfHead | Reading::Growing(_), Ended::TimeUp(limit)) => {
+        (Reading::PartOfHead | Reading::Growing(_), Ended::TimeUp(limit, _)) => {
             RawOutcome::Failed(too_slow(Phase::Read, *limit, destination))
         }
         // Interim answers without end are no answer either.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::ser::{CompactFormatter, Formatter};
+use serde_json::value::RawValue;
 
 use super::{Failure, Header, Request};
 use crate::clock::Moment;
@@ -73,6 +74,9 @@ pub struct Answer {
     /// What the handler said to which the request was passed on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forwarded: Option<Forwarded>,
+    /// Why the exchange is not on file, if it was to be saved and could not be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsaved: Option<String>,
 }
 
 /// What became of a request that was passed on to a handler.
@@ -225,21 +229,42 @@ impl Formatter for Safe {
     }
 }
 
+/// What replay needs of a captured exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Captured {
+    /// The request as it came.
+    pub request: Request,
+    /// When it came, if that can be read.
+    pub at: Option<Moment>,
+}
+
 /// A capture's line, as far as replay needs it.
 #[derive(Debug, Deserialize)]
-struct Captured {
+struct CapturedLine<'a> {
     r#type: String,
-    v: u8,
-    request: Option<Request>,
+    v: u64,
+    received_at: Option<serde_json::Value>,
+    #[serde(borrow)]
+    request: Option<&'a RawValue>,
 }
 
 /// The request in a captured line, or nothing if the line is another record; an error says why it is no record.
-pub fn captured(line: &str) -> Result<Option<Request>, String> {
-    let record: Captured = serde_json::from_str(line).map_err(|error| error.to_string())?;
-    if record.v != VERSION {
+pub fn captured(line: &str) -> Result<Option<Captured>, String> {
+    let record: CapturedLine<'_> = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    if record.v != u64::from(VERSION) {
         return Err(format!("a record of version {}, and this program reads {VERSION}", record.v));
     }
-    Ok(record.request.filter(|_| record.r#type == "exchange"))
+    if record.r#type != "exchange" {
+        return Ok(None);
+    }
+    let request = record.request.ok_or("an exchange without its request")?;
+    let request = serde_json::from_str(request.get()).map_err(|error| {
+        // The place would be counted from the beginning of the request, where nobody counts.
+        let error = error.to_string();
+        format!("its request: {}", error.split(" at line ").next().unwrap_or_default())
+    })?;
+    let at = record.received_at.as_ref().and_then(serde_json::Value::as_str);
+    Ok(Some(Captured { request, at: at.and_then(|at| at.parse().ok()) }))
 }
 
 #[cfg(test)]
@@ -278,7 +303,8 @@ mod tests {
             took_ms: 0.25,
         };
         let written = String::from_utf8(line("exchange", &exchange)).unwrap();
-        assert_eq!(captured(&written), Ok(Some(request)));
+        let at = Some(exchange.received_at);
+        assert_eq!(captured(&written), Ok(Some(Captured { request, at })));
         assert_eq!(captured(r#"{"type":"summary","v":1,"exit":0}"#), Ok(None));
         assert!(captured(r#"{"type":"exchange","v":2}"#).unwrap_err().contains("version 2"));
         assert!(captured("{").is_err());

@@ -314,16 +314,6 @@ fn a_file_that_is_not_there_is_named() {
 }
 
 #[test]
-fn captures_are_not_edited() {
-    let captured = listener(&["--count", "1", "--timeout", "20s"]);
-    program(["send", "--url", &captured.url]).run().expect(0);
-    let capture = captured.running.end().stdout;
-    let ended =
-        program(["send", "--dry-run", "--file", "-", "--set", "leg=b"]).input(capture).run().expect(2);
-    assert!(ended.stderr.contains("a capture is replayed as it was"), "{}", ended.stderr);
-}
-
-#[test]
 fn headers_are_added_from_words_and_files() {
     let folder = tempfile::tempdir().expect("a folder");
     let path: PathBuf = folder.path().join("headers");

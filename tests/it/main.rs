@@ -15,7 +15,9 @@ mod pacing;
 mod peers;
 mod program;
 mod readme;
+mod replay;
 mod round_trip;
+mod saving;
 mod sending;
 mod suite;
 #[cfg(unix)]

@@ -42,28 +42,6 @@ fn copies_and_races_are_made() {
 }
 
 #[test]
-fn a_race_refuses_what_a_client_refuses() {
-    for (method, target, value) in
-        [("POST", "/", r"b\r\nEvil: 1"), ("P OST", "/", "b"), ("GET", "/?a=b c HTTP/1.1", "b")]
-    {
-        let request = format!(
-            r#"{{"method":"{method}","target":"{target}","version":"HTTP/1.1","headers":[["x-a","{value}"]],"body":{{"text":""}},"size":0,"complete":true}}"#
-        );
-        let capture = format!(r#"{{"type":"exchange","v":1,"request":{request}}}"#);
-        let url = stub(answer("200 OK", "", ""));
-        let arguments = ["send", "--url", &url, "--file", "-", "--format", "ndjson"];
-        let failures = |more: &[&str]| -> Vec<_> {
-            let ended = program(arguments.iter().chain(more)).input(capture.clone()).run().expect(1);
-            let deliveries = ended.records_of("delivery");
-            deliveries.iter().map(|delivery| delivery["attempts"][0]["failure"].clone()).collect()
-        };
-        let by_client = failures(&[]);
-        assert_eq!(by_client[0]["phase"], "send");
-        assert_eq!(failures(&["--race", "2"]), [by_client.clone(), by_client].concat());
-    }
-}
-
-#[test]
 fn mischief_follows_the_seed() {
     let order = |arguments: &[&str]| {
         let fixed = ["-s", "all", "-n", "2", "--format", "ndjson"];

@@ -62,13 +62,14 @@ fn words(command: &str) -> Vec<String> {
     words
 }
 
-/// Text whose numbers and units of time do not matter.
+/// Text whose numbers and units of time do not matter, nor the width of the columns they stand in.
 fn without_numbers(text: &str) -> String {
     let mut out = String::new();
     for line in text.trim_end().lines() {
         let mut digits = false;
         for c in line.trim_end().chars() {
-            if !c.is_ascii_digit() || !digits {
+            let repeats = if c.is_ascii_digit() { digits } else { c == ' ' && out.ends_with(' ') };
+            if !repeats {
                 out.push(if c.is_ascii_digit() { '0' } else { c });
             }
             digits = c.is_ascii_digit();

@@ -46,6 +46,8 @@ pub struct SendOptions {
     pub source: Source,
     /// Which methods carry it.
     pub methods: Methods,
+    /// Whether that was asked for.
+    pub method_was_said: bool,
     /// How objects go into a query.
     pub encoding: Encoding,
     /// Headers to add.

@@ -193,7 +193,7 @@ fn mismeasured(request: &Request, destination: &Destination, length: &str) -> Ra
     if length.parse::<u64>().is_ok() {
         steps.push(Step::HalfClose);
     }
-    RawRequest { steps }
+    RawRequest::from(steps)
 }
 
 /// The bytes of a whole request.

@@ -1,10 +1,11 @@
 //! Reads the first answer in what came back: tolerant, bounded and pure.
 //!
-//! In: all bytes so far, and whether that was all. Out: a [`Reading`]. The bytes are looked at anew each time more
+//! In: what was asked, all bytes so far, and whether that was all. Out: a [`Reading`]. The bytes are looked at anew each time more
 //! have come, which is cheap because they are few.
 
 use super::super::client::MOST_OF_A_RESPONSE;
 use super::super::{Header, Octets, Response, header};
+use super::Asked;
 
 /// As much of a head as is read.
 const MOST_OF_A_HEAD: usize = 32 * 1024;
@@ -38,7 +39,7 @@ struct BodySoFar {
 }
 
 /// Reads the bytes that have come so far. Says also whether the peer has told us to continue.
-pub(super) fn read(bytes: &[u8], ended: bool) -> (bool, Reading) {
+pub(super) fn read(asked: Asked, bytes: &[u8], ended: bool) -> (bool, Reading) {
     let mut told_to_continue = false;
     let mut rest = bytes;
     loop {
@@ -62,16 +63,21 @@ pub(super) fn read(bytes: &[u8], ended: bool) -> (bool, Reading) {
             rest = body;
             continue;
         }
-        return (told_to_continue, answer(status, headers_of(head), body, ended));
+        return (told_to_continue, answer(asked, status, headers_of(head), body, ended));
     }
 }
 
 /// The answer whose head has come, with as much of its body as is there.
-fn answer(status: u16, headers: Vec<Header>, rest: &[u8], ended: bool) -> Reading {
+fn answer(asked: Asked, status: u16, headers: Vec<Header>, rest: &[u8], ended: bool) -> Reading {
     let chunked = header(&headers, "transfer-encoding")
         .is_some_and(|codings| codings.to_ascii_lowercase().contains("chunked"));
     let announced = header(&headers, "content-length").and_then(|text| text.trim().parse().ok());
-    let body = if matches!(status, 101 | 204 | 304) {
+    let bodiless = match asked {
+        Asked::ForAll => matches!(status, 101 | 204 | 304),
+        Asked::ForTheHead => true,
+        Asked::ForATunnel => matches!(status, 200..300 | 304),
+    };
+    let body = if bodiless {
         of_length(b"", 0)
     } else if chunked {
         dechunked(rest)
@@ -188,7 +194,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn enough(bytes: &[u8], ended: bool) -> Response {
-        match read(bytes, ended).1 {
+        match read(Asked::ForAll, bytes, ended).1 {
             Reading::Enough(response) => response,
             other => panic!("{other:?}"),
         }
@@ -216,21 +222,32 @@ mod tests {
     #[test]
     fn interim_answers_are_passed_over() {
         let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
-        assert_eq!(read(interim, false), (true, Reading::Nothing));
+        assert_eq!(read(Asked::ForAll, interim, false), (true, Reading::Nothing));
         let both = [&interim[..], b"HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n"].concat();
         assert_eq!(enough(&both, false).status, 417);
     }
 
     #[test]
+    fn answers_without_a_body_end_with_their_head() {
+        let bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n";
+        for asked in [Asked::ForTheHead, Asked::ForATunnel] {
+            let (_, Reading::Enough(response)) = read(asked, bytes, false) else { panic!("{asked:?}") };
+            assert_eq!((response.status, response.complete), (200, true));
+        }
+        let refused = b"HTTP/1.1 405 No\r\nContent-Length: 6\r\n\r\n";
+        assert!(matches!(read(Asked::ForATunnel, refused, false).1, Reading::Growing(_)));
+    }
+
+    #[test]
     fn half_answers_are_known_as_such() {
-        assert_eq!(read(b"", true).1, Reading::Nothing);
-        assert_eq!(read(b"HTT", true).1, Reading::PartOfHead);
-        assert_eq!(read(b"HTTP/1.1 200 OK\r\nA: b\r\n", true).1, Reading::PartOfHead);
+        assert_eq!(read(Asked::ForAll, b"", true).1, Reading::Nothing);
+        assert_eq!(read(Asked::ForAll, b"HTT", true).1, Reading::PartOfHead);
+        assert_eq!(read(Asked::ForAll, b"HTTP/1.1 200 OK\r\nA: b\r\n", true).1, Reading::PartOfHead);
         for part in
             ["Content-Length: 9\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n9\r\nhalf", "\r\nhalf"]
         {
             let bytes = format!("HTTP/1.1 200 OK\r\n{part}");
-            let (_, Reading::Growing(response)) = read(bytes.as_bytes(), false) else {
+            let (_, Reading::Growing(response)) = read(Asked::ForAll, bytes.as_bytes(), false) else {
                 panic!("{part:?} was enough");
             };
             assert_eq!((response.body.text(), response.complete), (Some("half"), false));
@@ -242,10 +259,10 @@ mod tests {
         for bytes in
             ["SSH-2.0\r\n", "<html>", "HTTP/2 200\r\n\r\n", "HTTP/1.1 OK\r\n\r\n", "\u{15}\u{3}\u{1}"]
         {
-            assert_eq!(read(bytes.as_bytes(), true).1, Reading::NotHttp, "{bytes:?}");
+            assert_eq!(read(Asked::ForAll, bytes.as_bytes(), true).1, Reading::NotHttp, "{bytes:?}");
         }
         let endless = [b"HTTP/1.1 200 OK\r\nA: "[..].to_vec(), vec![b'a'; MOST_OF_A_HEAD]].concat();
-        assert_eq!(read(&endless, false).1, Reading::NotHttp);
+        assert_eq!(read(Asked::ForAll, &endless, false).1, Reading::NotHttp);
     }
 
     #[test]
@@ -257,7 +274,7 @@ mod tests {
             assert_eq!((response.body.len(), response.complete), (MOST_OF_A_RESPONSE, false));
         }
         let huge = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\na";
-        assert!(matches!(read(huge, false).1, Reading::Growing(_)));
+        assert!(matches!(read(Asked::ForAll, huge, false).1, Reading::Growing(_)));
     }
 
     proptest! {
@@ -271,7 +288,7 @@ mod tests {
             ended in any::<bool>(),
         ) {
             let bytes = [start.as_bytes(), &rest].concat();
-            if let (_, Reading::Enough(response) | Reading::Growing(response)) = read(&bytes, ended) {
+            if let (_, Reading::Enough(response) | Reading::Growing(response)) = read(Asked::ForAll, &bytes, ended) {
                 prop_assert!(response.body.len() <= rest.len());
             }
         }
@@ -279,9 +296,9 @@ mod tests {
         #[test]
         fn what_is_enough_stays_so(cut in 0_usize..90) {
             let bytes = b"HTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nmore";
-            let (_, earlier) = read(&bytes[..cut.min(bytes.len())], false);
+            let (_, earlier) = read(Asked::ForAll, &bytes[..cut.min(bytes.len())], false);
             if let Reading::Enough(_) = earlier {
-                prop_assert_eq!(earlier, read(bytes, false).1);
+                prop_assert_eq!(earlier, read(Asked::ForAll, bytes, false).1);
             }
         }
     }

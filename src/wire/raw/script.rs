@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::super::client::{Destination, USER_AGENT};
 use super::super::{Header, Request};
-use super::{RawRequest, Step};
+use super::{Asked, RawRequest, Step};
 
 /// How long a connection that is about to be reset stays open, so that the peer has begun to read when it happens.
 const BEFORE_A_RESET: Duration = Duration::from_millis(100);
@@ -39,7 +39,8 @@ impl RawRequest {
     /// would rewrite.
     #[must_use]
     pub fn verbatim(request: &Request, destination: &Destination) -> Self {
-        Self::from([Step::Send(whole(request, destination))])
+        let steps = vec![Step::Send(whole(request, destination))];
+        Self { steps, asked: Asked::by(&request.method) }
     }
 
     /// Half of the announced body, and then our side is closed: the peer learns at once that nothing more comes.
@@ -102,7 +103,7 @@ impl RawRequest {
             steps.push(Step::Send(bytes.into()));
         }
         steps.push(Step::Send(Bytes::from_static(b"0\r\n\r\n")));
-        Self { steps }
+        Self::from(steps)
     }
 
     /// The head with `Expect: 100-continue`, and the body once the peer wants it, or after this long all the same.

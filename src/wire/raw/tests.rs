@@ -3,6 +3,7 @@
 use super::super::client::tls_tests::Authority;
 use super::super::{Header, Request};
 use super::*;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -301,6 +302,42 @@ async fn an_answer_is_found_although_the_peer_stopped_reading() {
     large.body = vec![b'a'; 8 << 20].into();
     let outcome = perform(&there, &RawRequest::verbatim(&large, &there)).await;
     assert_eq!(status(&outcome), Some(413));
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_take_a_request_is_told_from_one_that_does_not_answer() {
+    let mut large = request();
+    large.body = vec![b'a'; 32 << 20].into();
+    for (request, phase, text) in [
+        (large, Phase::Send, "did not take the whole request within 300 ms"),
+        (request(), Phase::Wait, "no answer within 300 ms"),
+    ] {
+        let (there, _seen) = peer(|stream| async move {
+            std::future::pending::<()>().await;
+            drop(stream);
+        })
+        .await;
+        let raw = RawRequest::exact(&request).unwrap();
+        let failure = writer(&there, SOON).carry(&raw).await.unwrap_err();
+        assert_eq!((failure.phase, failure.kind), (phase, FailureKind::Timeout));
+        assert!(failure.text.ends_with(text), "{}", failure.text);
+    }
+}
+
+#[tokio::test]
+async fn the_answer_to_head_ends_with_its_head() {
+    let (there, _seen) = peer(|mut stream| async move {
+        read_until(&mut stream, b"\r\n\r\n").await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n").await.unwrap();
+        stream.read_u8().await
+    })
+    .await;
+    let head = Request::new("HEAD", "/", vec![], "");
+    for raw in [RawRequest::exact(&head).unwrap(), RawRequest::verbatim(&head, &there)] {
+        assert_eq!(raw.asked, Asked::ForTheHead);
+    }
+    let answer = writer(&there, NEVER).carry(&RawRequest::exact(&head).unwrap()).await.unwrap();
+    assert_eq!((answer.status, answer.body.len()), (200, 0));
 }
 
 #[tokio::test]

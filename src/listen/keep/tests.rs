@@ -1,0 +1,248 @@
+//! The keeper on real files, without a listener around it.
+
+use super::*;
+use crate::cdr::judge::{Kind, Verdict};
+use crate::clock::Moment;
+use crate::wire::Request;
+use crate::wire::record::Answer;
+
+const START: Duration = Duration::ZERO;
+
+fn exchange(n: u64) -> Exchange {
+    Exchange {
+        n,
+        received_at: Moment::from_epoch_ms(1_650_628_175_336).unwrap(),
+        peer: "127.0.0.1:4000".to_owned(),
+        claimed: None,
+        request: Request::new("POST", "/cdr", vec![], format!("body {n}")),
+        verdict: Verdict { kind: Kind::Unknown, generation: None, leg: None, remarks: Vec::new() },
+        cdr: None,
+        related: Vec::new(),
+        uncounted: None,
+        answer: Answer { status: Some(200), ..Answer::default() },
+        took_ms: 0.5,
+    }
+}
+
+/// A keeper on a file in a folder of its own.
+fn keeper(folder: &tempfile::TempDir) -> (Keeper, PathBuf) {
+    let path = folder.path().join("calls.ndjson");
+    (Keeper::open(&path).unwrap().0, path)
+}
+
+/// The bodies in a file, and the lines that hold none.
+fn bodies(path: &Path) -> Vec<String> {
+    let text = fs::read_to_string(path).unwrap();
+    let body = |line: &str| match record::captured(line) {
+        Ok(Some(captured)) => captured.request.body.text().unwrap_or("?").to_owned(),
+        _ => line.to_owned(),
+    };
+    text.lines().map(body).collect()
+}
+
+const DONE: Kept = Kept { failure: None, warnings: Vec::new() };
+
+#[test]
+fn what_is_kept_is_on_file_at_once_and_added_to_what_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut keeper_one, path) = keeper(&folder);
+    assert_eq!(keeper_one.keep(&exchange(1), START), DONE);
+    assert_eq!(bodies(&path), ["body 1"]);
+    drop(keeper_one);
+    let (mut keeper_two, warnings) = Keeper::open(&path).unwrap();
+    assert_eq!(warnings, [""; 0]);
+    assert_eq!(keeper_two.keep(&exchange(2), START), DONE);
+    assert_eq!((bodies(&path).join(" "), keeper_two.saved), ("body 1 body 2".to_owned(), 1));
+}
+
+#[test]
+fn a_second_listener_is_refused_until_the_first_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, path) = keeper(&folder);
+    assert!(matches!(Keeper::open(&path), Err(Error::Taken { .. })));
+    drop(first);
+    assert!(Keeper::open(&path).is_ok());
+}
+
+#[test]
+fn after_a_torn_line_a_new_one_is_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("calls.ndjson");
+    drop(Keeper::open(&path).unwrap());
+    fs::write(&path, "{\"type\":\"exch").unwrap();
+    let (mut keeper, warnings) = Keeper::open(&path).unwrap();
+    let said = "the last line is cut off; what comes now begins a new line";
+    assert_eq!(warnings, [format!("{}: {said}", path.display())]);
+    assert_eq!(keeper.keep(&exchange(1), START), DONE);
+    assert_eq!(keeper.keep(&exchange(2), START), DONE);
+    assert_eq!(bodies(&path), ["{\"type\":\"exch", "body 1", "body 2"]);
+}
+
+#[test]
+fn half_a_line_is_taken_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut keeper, path) = keeper(&folder);
+    keeper.keep(&exchange(1), START);
+    let before = keeper.sheet.length().unwrap();
+    keeper.sheet.file.write_all(b"{\"half").unwrap();
+    keeper.sheet.take_back(before, 6);
+    assert_eq!((bodies(&path), keeper.sheet.torn), (vec!["body 1".to_owned()], false));
+    // Where somebody else has written on, it stays, and the next line keeps its distance.
+    keeper.sheet.file.write_all(b"{\"half and more").unwrap();
+    keeper.sheet.take_back(before, 6);
+    keeper.keep(&exchange(2), START);
+    assert_eq!(bodies(&path), ["body 1", "{\"half and more", "body 2"]);
+}
+
+/// Takes five bytes after an interruption, and no more.
+struct Narrow {
+    interrupted: bool,
+    taken: Vec<u8>,
+}
+
+impl Write for Narrow {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !std::mem::replace(&mut self.interrupted, true) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let room = 5 - self.taken.len();
+        if room == 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let taken = &bytes[..room.min(bytes.len())];
+        self.taken.extend_from_slice(taken);
+        Ok(taken.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn interruptions_are_no_errors_and_errors_tell_what_went_in() {
+    let mut narrow = Narrow { interrupted: false, taken: Vec::new() };
+    assert!(write_whole(&mut narrow, b"abc").is_ok());
+    let (written, error) = write_whole(&mut narrow, b"defg").unwrap_err();
+    assert_eq!(
+        (written, error.kind(), narrow.taken.as_slice()),
+        (2, io::ErrorKind::StorageFull, &b"abcde"[..])
+    );
+}
+
+#[test]
+fn an_alarm_is_raised_at_once_and_then_once_a_second() {
+    let mut alarm = Alarm::default();
+    let at = Duration::from_millis;
+    let mut said = Vec::new();
+    for (cause, ms) in
+        [(None, 0), (Some("full"), 1), (Some("full"), 2), (Some("broken"), 999), (Some("full"), 1_001)]
+    {
+        said.push(alarm.note(cause, at(ms)).unwrap_or_default());
+    }
+    said.push(alarm.note(None, at(1_100)).unwrap_or_default());
+    said.push(alarm.note(None, at(1_101)).unwrap_or_default());
+    // Failing and working in turn is not told more often either.
+    said.push(alarm.note(Some("full"), at(1_102)).unwrap_or_default());
+    said.push(alarm.note(None, at(1_103)).unwrap_or_default());
+    said.push(alarm.rest().unwrap_or_default());
+    insta::assert_snapshot!(said.join("\n"), @"
+
+    cannot be written: full; 1 lost so far, answered 503
+
+
+    cannot be written: full; 4 lost so far, answered 503
+    saving works again
+
+
+
+    cannot be written: full; 5 lost so far, answered 503
+    ");
+    assert_eq!((alarm.lost, alarm.rest()), (5, None));
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    use super::*;
+
+    #[test]
+    fn it_is_made_for_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_keeper, path) = keeper(&folder);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_warned_about_and_left_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("calls.ndjson");
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let (_keeper, warnings) = Keeper::open(&path).unwrap();
+        assert!(warnings[0].contains("open to others on this machine (mode 640)"), "{warnings:?}");
+        assert_eq!(warnings.len(), 1);
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+    }
+
+    #[test]
+    fn a_removed_file_is_begun_anew_and_a_renamed_one_written_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut keeper, path) = keeper(&folder);
+        keeper.keep(&exchange(1), START);
+        fs::remove_file(&path).unwrap();
+        let kept = keeper.keep(&exchange(2), START);
+        let said = format!("{}: removed while it was written to, and begun anew", path.display());
+        assert_eq!(kept, Kept { failure: None, warnings: vec![said] });
+        assert_eq!(bodies(&path), ["body 2"]);
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        assert!(matches!(Keeper::open(&path), Err(Error::Taken { .. })));
+        let renamed = folder.path().join("yesterday.ndjson");
+        fs::rename(&path, &renamed).unwrap();
+        assert_eq!(keeper.keep(&exchange(3), START), DONE);
+        assert_eq!(bodies(&renamed), ["body 2", "body 3"]);
+    }
+
+    #[test]
+    fn without_its_folder_it_fails_until_there_is_one_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("inner");
+        fs::create_dir(&inner).unwrap();
+        let path = inner.join("calls.ndjson");
+        let mut keeper = Keeper::open(&path).unwrap().0;
+        fs::remove_dir_all(&inner).unwrap();
+        let kept = keeper.keep(&exchange(1), START);
+        assert!(kept.failure.unwrap().contains("No such file or directory"));
+        assert!(kept.warnings[0].contains("; 1 lost so far, answered 503"), "{:?}", kept.warnings);
+        fs::create_dir(&inner).unwrap();
+        let kept = keeper.keep(&exchange(2), START);
+        assert_eq!(kept.failure, None);
+        assert!(kept.warnings[1].ends_with(": saving works again"), "{:?}", kept.warnings);
+        assert_eq!((bodies(&path), keeper.saved, keeper.lost()), (vec!["body 2".to_owned()], 1, 1));
+    }
+
+    #[tokio::test]
+    async fn a_pipe_that_nobody_reads_is_an_error_and_no_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        assert!(matches!(Keeper::open(&path), Err(Error::Write { .. })));
+        let reader = tokio::net::unix::pipe::OpenOptions::new().open_receiver(&path).unwrap();
+        let (mut keeper, warnings) = Keeper::open(&path).unwrap();
+        assert_eq!((warnings, keeper.keep(&exchange(0), START)), (Vec::new(), DONE));
+        let failures = (1..1_000).find_map(|n| keeper.keep(&exchange(n), START).failure);
+        assert_eq!(failures.as_deref(), Some("nobody reads the pipe, and it is full"));
+        drop(reader);
+        assert!(keeper.keep(&exchange(0), START).failure.unwrap().contains("Broken pipe"));
+    }
+
+    #[test]
+    fn devices_are_written_as_far_as_they_can_be() {
+        let mut null = Keeper::open(Path::new("/dev/null")).unwrap().0;
+        assert_eq!(null.keep(&exchange(1), START), DONE);
+        // Nobody else is kept from it.
+        assert!(Keeper::open(Path::new("/dev/null")).is_ok());
+    }
+}

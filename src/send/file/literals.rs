@@ -1,0 +1,49 @@
+//! JavaScript object literals, as TeleCMI's page has them.
+
+use serde_json::Value;
+
+/// The longest literal read: a sample has under a thousand bytes.
+const LONGEST_LITERAL: usize = 1024 * 1024;
+
+/// The JavaScript object literals in a text, as JSON. What stands between them is passed over, so that a whole page
+/// can be pasted.
+pub(super) fn read(text: &str) -> Result<Vec<Vec<u8>>, (usize, String)> {
+    let mut literals = Vec::new();
+    let mut rest = text;
+    while let Some(start) = rest.find('{') {
+        let line = text[..text.len() - rest.len() + start].lines().count().max(1);
+        let candidate = &rest[start..];
+        let length = braced(candidate).ok_or((line, "an object that is not closed".to_owned()))?;
+        if length > LONGEST_LITERAL {
+            return Err((line, "an object of more than 1 MiB".to_owned()));
+        }
+        let value: Value = json_five::from_str(&candidate[..length])
+            .map_err(|error| (line, format!("neither JSON nor a JavaScript literal: {error}")))?;
+        literals.push(serde_json::to_vec(&value).unwrap_or_default());
+        rest = &candidate[length..];
+    }
+    Ok(literals)
+}
+
+/// The length of the braced text that `text` starts with, strings in it respected.
+fn braced(text: &str) -> Option<usize> {
+    let (mut depth, mut quote, mut escaped) = (0_usize, None, false);
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            _ if escaped => escaped = false,
+            (Some(_), '\\') => escaped = true,
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '{') => depth += 1,
+            (None, '}') => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some(at + 1);
+                }
+            }
+            (None, _) => {}
+        }
+    }
+    None
+}

@@ -1,0 +1,187 @@
+//! A captured request, written down again exactly as it was.
+
+use bytes::Bytes;
+
+use super::super::{Header, Request};
+use super::{Asked, RawRequest, Step, head};
+use crate::untrusted::clean;
+
+impl RawRequest {
+    /// The request as it stands: its version, its target, its headers in their order and case, and nothing beside them.
+    ///
+    /// Its headers also say how the body is framed, and whoever made them has seen to it that they are right. What may
+    /// not stand in a head is an error, as [`check`] words it.
+    pub fn exact(request: &Request) -> Result<Self, String> {
+        check(request)?;
+        let mut bytes = head(&request.method, &request.target, &request.version, &request.headers).to_vec();
+        if is_chunked(request) {
+            if !request.body.is_empty() {
+                bytes.extend_from_slice(format!("{:x}\r\n", request.body.len()).as_bytes());
+                bytes.extend_from_slice(&request.body.0);
+                bytes.extend_from_slice(b"\r\n");
+            }
+            bytes.extend_from_slice(b"0\r\n\r\n");
+        } else {
+            bytes.extend_from_slice(&request.body.0);
+        }
+        Ok(Self { steps: vec![Step::Send(bytes.into())], asked: Asked::by(&request.method) })
+    }
+}
+
+/// Whether the headers say that the body comes in chunks. HTTP/1.0 knows none.
+#[must_use]
+pub fn is_chunked(request: &Request) -> bool {
+    let last = request.headers.iter().rfind(|header| header.is("Transfer-Encoding"));
+    let coding = |header: &Header| {
+        header.text().rsplit(',').next().is_some_and(|coding| coding.trim().eq_ignore_ascii_case("chunked"))
+    };
+    request.version == "HTTP/1.1" && last.is_some_and(coding)
+}
+
+/// Whether a request can be written down without becoming another one; if not, what stands in the way.
+///
+/// A method and a name are tokens, a target has neither spaces nor control characters, a value no control character but
+/// the tab, so that no line can be smuggled in. What is odd but harmless, like a target in another form, passes.
+pub fn check(request: &Request) -> Result<(), String> {
+    if !is_token(&request.method) {
+        return Err(format!("\"{}\" is no method", shown(&request.method)));
+    }
+    if request.target.is_empty() {
+        return Err("the target is empty".to_owned());
+    }
+    if request.target.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+        return Err("the target holds a space or a control character".to_owned());
+    }
+    if !matches!(request.version.as_str(), "HTTP/1.1" | "HTTP/1.0") {
+        return Err("the version is neither HTTP/1.1 nor HTTP/1.0".to_owned());
+    }
+    for header in &request.headers {
+        let name = shown(&header.name);
+        if !is_token(&header.name) {
+            return Err(format!("\"{name}\" is no name of a header"));
+        }
+        if holds_control(&header.value) {
+            return Err(format!("the value of the header {name} holds a line break or a control character"));
+        }
+    }
+    Ok(())
+}
+
+/// The beginning of a stranger's text, for a message.
+fn shown(text: &str) -> String {
+    const ENOUGH: usize = 60;
+    clean(&text.chars().take(ENOUGH).collect::<String>())
+}
+
+/// Whether a text is what HTTP calls a token: letters, digits and a few signs, at least one.
+fn is_token(text: &str) -> bool {
+    let sign = |byte: u8| b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || sign(byte))
+}
+
+/// Whether there is a control character, the tab aside, which may stand in a value.
+fn holds_control(value: &Bytes) -> bool {
+    value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn written(request: &Request) -> String {
+        let raw = RawRequest::exact(request).unwrap();
+        let [Step::Send(bytes)] = raw.steps.as_slice() else { panic!("{raw:?}") };
+        String::from_utf8_lossy(bytes).replace("\r\n", "\n")
+    }
+
+    #[test]
+    fn a_request_is_written_as_it_stands() {
+        let headers = vec![
+            Header::new("X-b", "2"),
+            Header::new("host", "cdr.test"),
+            Header::new("x-B", ""),
+            Header::new("Content-LENGTH", "2"),
+        ];
+        let mut request = Request::new("PuT", "http://h/a//../b?'=#c", headers, "{}");
+        let head = "PuT http://h/a//../b?'=#c HTTP/1.1\nX-b: 2\nhost: cdr.test\nx-B: \nContent-LENGTH: 2\n\n";
+        assert_eq!(written(&request), format!("{head}{{}}"));
+        request.version = "HTTP/1.0".to_owned();
+        assert_eq!(written(&request), format!("{head}{{}}").replace("HTTP/1.1", "HTTP/1.0"));
+    }
+
+    #[test]
+    fn chunks_stay_chunks() {
+        for (coding, body, expected) in [
+            ("chunked", "0123456789abcdef", "10\n0123456789abcdef\n0\n\n"),
+            ("gzip, Chunked", "", "0\n\n"),
+            ("chunked, gzip", "ab", "ab"),
+        ] {
+            let request =
+                Request::new("POST", "/", vec![Header::new("transfer-encoding", coding)], body.to_owned());
+            let head = format!("POST / HTTP/1.1\ntransfer-encoding: {coding}\n\n");
+            assert_eq!(written(&request), head + expected);
+        }
+    }
+
+    #[test]
+    fn what_would_become_another_request_is_refused() {
+        let request = |method: &str, target: &str, name: &str, value: &str| {
+            Request::new(method, target, vec![Header::new(name, value)], "")
+        };
+        for (method, target, name, value) in [
+            ("", "/", "a", "b"),
+            ("P OST", "/", "a", "b"),
+            ("POST\r\n", "/", "a", "b"),
+            ("GET", "", "a", "b"),
+            ("GET", "/ HTTP/1.1", "a", "b"),
+            ("GET", "/\n", "a", "b"),
+            ("GET", "/\0", "a", "b"),
+            ("GET", "/", "", "b"),
+            ("GET", "/", "a:", "b"),
+            ("GET", "/", " a", "b"),
+            ("GET", "/", "é", "b"),
+            ("GET", "/", "a", "b\r\nEvil: 1"),
+            ("GET", "/", "a", "b\rc"),
+            ("GET", "/", "a", "\0"),
+        ] {
+            let request = request(method, target, name, value);
+            assert!(RawRequest::exact(&request).is_err(), "{request:?}");
+        }
+        let mut newer = request("GET", "/", "a", "b");
+        assert_eq!(check(&newer), Ok(()));
+        newer.version = "HTTP/1.1\r\nEvil: 1".to_owned();
+        assert!(check(&newer).is_err());
+        assert_eq!(check(&request("GET", "*", "x-ü'".trim_end_matches("ü'"), "ü\t\"")), Ok(()));
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_is_smuggled_in(
+            method in "[A-Z]{0,4}[ \r\n]{0,1}",
+            target in "/[ -~\r\n\u{85}é]{0,12}",
+            headers in proptest::collection::vec(
+                ("[a-zA-Z:-]{0,5}[ \r\n]{0,1}", proptest::collection::vec(
+                    prop_oneof![Just(b'\r'), Just(b'\n'), Just(b':'), 0x20_u8..=0xff], 0..8)),
+                0..4,
+            ),
+            body in "[a\r\n]{0,8}",
+        ) {
+            let fields = headers.into_iter().map(|(name, value)| Header { name, value: value.into() });
+            let request = Request::new(&method, target, fields.collect(), body.clone());
+            if let Ok(raw) = RawRequest::exact(&request) {
+                let [Step::Send(bytes)] = raw.steps.as_slice() else { panic!("{raw:?}") };
+                let head = bytes.strip_suffix(body.as_bytes()).unwrap();
+                let mut lines: Vec<_> = head.split(|byte| *byte == b'\n').collect();
+                prop_assert_eq!(lines.split_off(lines.len() - 2), [&b"\r"[..], b""]);
+                prop_assert_eq!(lines.len(), 1 + request.headers.len());
+                for (line, header) in lines[1..].iter().zip(&request.headers) {
+                    let expected = [header.name.as_bytes(), b": ", &header.value, b"\r"].concat();
+                    prop_assert_eq!(*line, expected);
+                }
+                prop_assert_eq!(lines[0].iter().filter(|byte| **byte == b' ').count(), 2);
+                prop_assert!(!bytes[..head.len() - 4].windows(2).any(|pair| pair == b"\n\n"));
+            }
+        }
+    }
+}
