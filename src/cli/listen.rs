@@ -9,6 +9,7 @@ use super::{Common, values};
 use crate::listen::Options;
 use crate::listen::answer::{Delay, Manner};
 use crate::listen::door::Limits;
+use crate::listen::keep::Content;
 use crate::seed::Seed;
 use crate::show::Voice;
 
@@ -63,6 +64,11 @@ pub(super) struct ListenArgs {
     /// since it holds the bytes as they came, secrets too. Renamed, it is written on; removed, it is begun anew
     #[arg(long, value_name = "FILE", help_heading = "Keeping")]
     save: Option<PathBuf>,
+    /// Save what may be published: telephone numbers and app ids masked, the same one always by the same mask, and secrets in
+    /// the target and headers. Kept are names and other words in custom and extra_params, tokens in the path, extensions,
+    /// addresses, identifiers, times, and numbers with fewer than 8 digits outside fields named for them
+    #[arg(long, requires = "save", help_heading = "Keeping")]
+    redact: bool,
 
     /// Largest body, answered 413 above it
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = values::size, help_heading = "Limits")]
@@ -85,8 +91,8 @@ pub struct ListenOptions {
     pub port: u16,
     /// The address.
     pub host: String,
-    /// The file that takes what comes.
-    pub save: Option<PathBuf>,
+    /// The file that takes what comes, and how it takes it.
+    pub save: Option<(PathBuf, Content)>,
     /// What the listener follows.
     pub options: Options,
     /// How it is shown.
@@ -118,10 +124,11 @@ impl ListenArgs {
                 "--save takes a file; --format ndjson writes the same records to standard output".to_owned()
             );
         }
+        let content = if self.redact { Content::Redacted } else { Content::AsItCame };
         Ok(ListenOptions {
             port: self.port,
             host: self.host,
-            save: self.save,
+            save: self.save.map(|path| (path, content)),
             options: Options { manner, count: self.count, timeout: self.timeout, limits, keeper: None },
             voice,
         })

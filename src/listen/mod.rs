@@ -10,6 +10,7 @@ pub mod door;
 pub mod event;
 pub mod keep;
 pub mod reception;
+pub mod redact;
 pub mod relate;
 
 use std::sync::Arc;

@@ -23,8 +23,8 @@ pub async fn run(mut options: ListenOptions) -> Exit {
     if !listener.local_addr().is_ok_and(|address| address.ip().is_loopback()) {
         show.warn("anybody who reaches this address can send here and see what it answers");
     }
-    if let Some(path) = &options.save {
-        let (keeper, warnings) = match Keeper::open(path) {
+    if let Some((path, content)) = &options.save {
+        let (keeper, warnings) = match Keeper::open(path, *content) {
             Ok(opened) => opened,
             Err(error) => return could_not_start(&mut show, &error),
         };
