@@ -15,6 +15,7 @@ use super::{Common, values};
 use crate::clock::read_duration;
 use crate::listen::answer::{Delay, Manner};
 use crate::listen::door::Limits;
+use crate::listen::keep::Content;
 use crate::listen::tunnel::Tunnel;
 use crate::listen::wanted::{Expected, Wanted};
 use crate::listen::{Options, Until};
@@ -94,6 +95,11 @@ pub(super) struct ListenArgs {
     /// since it holds the bytes as they came, secrets too. Renamed, it is written on; removed, it is begun anew
     #[arg(long, value_name = "FILE", help_heading = "Keeping")]
     save: Option<PathBuf>,
+    /// Save what may be published: telephone numbers and app ids masked, the same one always by the same mask, and secrets in
+    /// the target and headers. Kept are names and other words in custom and extra_params, tokens in the path, extensions,
+    /// addresses, identifiers, times, and numbers with fewer than 8 digits outside fields named for them
+    #[arg(long, requires = "save", help_heading = "Keeping")]
+    redact: bool,
 
     /// Largest body, answered 413 above it
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = values::size, help_heading = "Limits")]
@@ -131,8 +137,8 @@ pub struct ListenOptions {
     pub chosen_seed: Option<Seed>,
     /// Where the report on what came back goes.
     pub report: Option<PathBuf>,
-    /// The file that takes what comes.
-    pub save: Option<PathBuf>,
+    /// The file that takes what comes, and how it takes it.
+    pub save: Option<(PathBuf, Content)>,
     /// What the listener follows, but for the handler, which must not be the listener itself.
     pub options: Options,
     /// The tunnel to open, if there is one.
@@ -175,6 +181,7 @@ impl ListenArgs {
                 "--save takes a file; --format ndjson writes the same records to standard output".to_owned()
             );
         }
+        let content = if self.redact { Content::Redacted } else { Content::AsItCame };
         let wanted =
             Wanted { count: self.count, fields: self.expect, settle: self.settle.unwrap_or_default() };
         let until = if self.command.is_empty() { Until::Reached } else { Until::Stopped };
@@ -182,7 +189,7 @@ impl ListenArgs {
             port: self.port,
             host: self.host,
             ready_file: self.ready_file,
-            save: self.save,
+            save: self.save.map(|path| (path, content)),
             forward_to,
             chosen_seed: (self.seed.is_none() && (manner.delay.is_by_chance() || faults.is_by_chance()))
                 .then_some(manner.seed),

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::event::Exchange;
+use super::redact::Redactor;
 use crate::error::Error;
 use crate::wire::{Header, Response, record};
 
@@ -21,11 +22,22 @@ const ALARM_EVERY: Duration = Duration::from_secs(1);
 /// After how many seconds a sender should try again when its request could not be saved.
 const RETRY_AFTER: &str = "5";
 
+/// What is saved of an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// All of it, secrets too.
+    AsItCame,
+    /// All of it, but masked as [`Redactor`] does.
+    Redacted,
+}
+
 /// Saves exchanges to a file.
 #[derive(Debug)]
 pub struct Keeper {
     path: PathBuf,
     sheet: Sheet,
+    /// Masks what is saved, if it is to be masked.
+    redactor: Option<Redactor>,
     alarm: Alarm,
     /// How many exchanges are on file.
     pub saved: u64,
@@ -42,14 +54,28 @@ pub struct Kept {
 
 impl Keeper {
     /// Opens the file, or makes it, for its owner alone. What a person should know about it comes along.
-    pub fn open(path: &Path) -> Result<(Self, Vec<String>), Error> {
-        let (sheet, warnings) = Sheet::open(path)?;
-        Ok((Self { path: path.to_owned(), sheet, alarm: Alarm::default(), saved: 0 }, warnings))
+    pub fn open(path: &Path, content: Content) -> Result<(Self, Vec<String>), Error> {
+        let (mut sheet, warnings) = Sheet::open(path)?;
+        let redactor = match content {
+            Content::AsItCame => None,
+            Content::Redacted => {
+                let mut redactor = Redactor::default();
+                if sheet.is_regular {
+                    let resumed = sheet.file.rewind().and_then(|()| redactor.resume(&sheet.file));
+                    resumed.map_err(|source| Error::Write { path: path.to_owned(), source })?;
+                }
+                Some(redactor)
+            }
+        };
+        Ok((Self { path: path.to_owned(), sheet, redactor, alarm: Alarm::default(), saved: 0 }, warnings))
     }
 
     /// Appends an exchange. `now` is the time since the start.
     pub fn keep(&mut self, exchange: &Exchange, now: Duration) -> Kept {
-        let line = record::line("exchange", exchange);
+        let line = match &mut self.redactor {
+            None => record::line("exchange", exchange),
+            Some(redactor) => record::line("exchange", &redactor.redacted(exchange)),
+        };
         let mut warnings = Vec::new();
         let appended = self.renew(&mut warnings).and_then(|()| self.sheet.append(&line));
         let failure = appended.err().map(|error| match error.kind() {
@@ -217,7 +243,7 @@ fn exposure(path: &Path, metadata: &fs::Metadata) -> Option<String> {
     let mode = metadata.permissions().mode() & 0o777;
     (mode & 0o066 != 0).then(|| {
         let path = path.display();
-        format!("{path}: open to others on this machine (mode {mode:o}), and secrets are saved as they come: chmod 600 {path}")
+        format!("{path}: open to others on this machine (mode {mode:o}): chmod 600 {path}")
     })
 }
 

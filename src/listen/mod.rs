@@ -14,6 +14,7 @@ pub mod fault;
 pub mod forward;
 pub mod keep;
 pub mod reception;
+pub mod redact;
 pub mod relate;
 pub mod retries;
 pub mod tunnel;

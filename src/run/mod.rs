@@ -45,7 +45,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
                 Some(destination) => transmit::run(*options, destination).await,
                 None => demo::run(*options).await,
             },
-            Invocation::Listen(options) => receive::run(*options).await,
+            Invocation::Listen(options) => Box::pin(receive::run(*options)).await,
             Invocation::Suite(wanted) => suite::run(*wanted).await,
             Invocation::ListScenarios(voice) => {
                 list(voice, catalogue::scenarios, catalogue::scenario_records)

@@ -78,8 +78,8 @@ async fn prepare(mut options: ListenOptions, show: &mut Show) -> Result<Prepared
     let address = listener.local_addr().map_err(Error::Start)?;
     let forward = |destination| Forward::new(destination, address, &ClientOptions::default());
     options.options.forward = options.forward_to.take().map(forward).transpose()?;
-    if let Some(path) = &options.save {
-        let (keeper, warnings) = Keeper::open(path)?;
+    if let Some((path, content)) = options.save.take() {
+        let (keeper, warnings) = Keeper::open(&path, content)?;
         for warning in &warnings {
             show.warn(warning);
         }

@@ -163,7 +163,7 @@ fn whatever_was_acknowledged_is_on_file_after_a_kill() {
 
 /// The same at length: `cargo test --release --test it kills -- --ignored --nocapture`.
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "takes a while"]
 #[cfg(unix)]
 fn many_kills() {
     kill(50);
@@ -251,6 +251,50 @@ fn standard_output_has_a_flag_of_its_own() {
     assert!(ended.stderr.starts_with(said), "{}", ended.stderr);
 }
 
+#[test]
+fn what_is_redacted_can_be_published_and_still_joins_up() {
+    let (_folder, path, name) = place();
+    let arguments = ["--save", &name, "--redact", "--count", "2"];
+    for turn in 0..2 {
+        let listener = listener(&arguments);
+        post_json(&listener.url, fixture("docs-leg-b.json"));
+        post_json(&listener.url, fixture("docs-leg-a.json"));
+        let ended = listener.running.end().expect(0);
+        // What is shown is shown as it came.
+        assert_eq!(ended.stdout.matches("442000000001").count(), 2, "{turn}");
+    }
+    let text = fs::read_to_string(&path).expect("a text");
+    assert!(!text.contains("44000000") && !text.contains("44200000") && !text.contains("2222223"), "{text}");
+    let cdrs: Vec<_> =
+        records(&path).into_iter().map(|record| record.expect("a record")["cdr"].clone()).collect();
+    let told: Vec<_> = cdrs
+        .iter()
+        .map(|cdr| format!("{} {} {} {}", cdr["leg"], cdr["virtual_number"], cdr["to"], cdr["user"]))
+        .collect();
+    // A second run knows nothing of the first, but gives no mask for the second time.
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    "b" "910000000001" 910000000002 "202_1000001"
+    "a" "910000000001" 910000000003 "202_1000001"
+    "b" "910000000004" 910000000005 "202_1000002"
+    "a" "910000000004" 910000000006 "202_1000002"
+    "#);
+
+    let again = listener(&["--count", "4"]);
+    program(["send", "--url", &again.url, "--file", &name]).run().expect(0);
+    let judged = again.running.end().expect(0).records_of("exchange");
+    for (before, after) in records(&path).iter().zip(&judged) {
+        let before = before.as_ref().expect("a record");
+        assert_eq!(before["verdict"]["generation"], after["verdict"]["generation"]);
+        assert_eq!((&before["request"]["body"], &before["cdr"]), (&after["request"]["body"], &after["cdr"]));
+    }
+}
+
+#[test]
+fn there_is_nothing_to_redact_without_a_file() {
+    let ended = program(["listen", "--port", "0", "--redact"]).run().expect(2);
+    assert!(ended.stderr.contains("--save <FILE>"), "{}", ended.stderr);
+}
+
 #[cfg(unix)]
 mod unix {
     use std::os::unix::fs::PermissionsExt as _;
@@ -271,7 +315,7 @@ mod unix {
         let said = [running.talk(), running.talk(), running.talk()].concat().replace(&name, "FILE");
         let said = said.split("listening on").next().unwrap_or_default();
         insta::assert_snapshot!(said, @"
-        warning: FILE: open to others on this machine (mode 644), and secrets are saved as they come: chmod 600 FILE
+        warning: FILE: open to others on this machine (mode 644): chmod 600 FILE
         warning: FILE: the last line is cut off; what comes now begins a new line
         ");
         assert_eq!(mode(), 0o644);

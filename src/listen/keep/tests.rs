@@ -27,7 +27,7 @@ fn exchange(n: u64) -> Exchange {
 /// A keeper on a file in a folder of its own.
 fn keeper(folder: &tempfile::TempDir) -> (Keeper, PathBuf) {
     let path = folder.path().join("calls.ndjson");
-    (Keeper::open(&path).unwrap().0, path)
+    (Keeper::open(&path, Content::AsItCame).unwrap().0, path)
 }
 
 /// The bodies in a file, and the lines that hold none.
@@ -49,7 +49,7 @@ fn what_is_kept_is_on_file_at_once_and_added_to_what_is_there() {
     assert_eq!(keeper_one.keep(&exchange(1), START), DONE);
     assert_eq!(bodies(&path), ["body 1"]);
     drop(keeper_one);
-    let (mut keeper_two, warnings) = Keeper::open(&path).unwrap();
+    let (mut keeper_two, warnings) = Keeper::open(&path, Content::AsItCame).unwrap();
     assert_eq!(warnings, [""; 0]);
     assert_eq!(keeper_two.keep(&exchange(2), START), DONE);
     assert_eq!((bodies(&path).join(" "), keeper_two.saved), ("body 1 body 2".to_owned(), 1));
@@ -59,18 +59,18 @@ fn what_is_kept_is_on_file_at_once_and_added_to_what_is_there() {
 fn a_second_listener_is_refused_until_the_first_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let (first, path) = keeper(&folder);
-    assert!(matches!(Keeper::open(&path), Err(Error::Taken { .. })));
+    assert!(matches!(Keeper::open(&path, Content::AsItCame), Err(Error::Taken { .. })));
     drop(first);
-    assert!(Keeper::open(&path).is_ok());
+    assert!(Keeper::open(&path, Content::AsItCame).is_ok());
 }
 
 #[test]
 fn after_a_torn_line_a_new_one_is_begun() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("calls.ndjson");
-    drop(Keeper::open(&path).unwrap());
+    drop(Keeper::open(&path, Content::AsItCame).unwrap());
     fs::write(&path, "{\"type\":\"exch").unwrap();
-    let (mut keeper, warnings) = Keeper::open(&path).unwrap();
+    let (mut keeper, warnings) = Keeper::open(&path, Content::AsItCame).unwrap();
     let said = "the last line is cut off; what comes now begins a new line";
     assert_eq!(warnings, [format!("{}: {said}", path.display())]);
     assert_eq!(keeper.keep(&exchange(1), START), DONE);
@@ -180,7 +180,7 @@ mod unix {
         let path = folder.path().join("calls.ndjson");
         fs::write(&path, "").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        let (_keeper, warnings) = Keeper::open(&path).unwrap();
+        let (_keeper, warnings) = Keeper::open(&path, Content::AsItCame).unwrap();
         assert!(warnings[0].contains("open to others on this machine (mode 640)"), "{warnings:?}");
         assert_eq!(warnings.len(), 1);
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
@@ -197,7 +197,7 @@ mod unix {
         assert_eq!(kept, Kept { failure: None, warnings: vec![said] });
         assert_eq!(bodies(&path), ["body 2"]);
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
-        assert!(matches!(Keeper::open(&path), Err(Error::Taken { .. })));
+        assert!(matches!(Keeper::open(&path, Content::AsItCame), Err(Error::Taken { .. })));
         let renamed = folder.path().join("yesterday.ndjson");
         fs::rename(&path, &renamed).unwrap();
         assert_eq!(keeper.keep(&exchange(3), START), DONE);
@@ -210,7 +210,7 @@ mod unix {
         let inner = folder.path().join("inner");
         fs::create_dir(&inner).unwrap();
         let path = inner.join("calls.ndjson");
-        let mut keeper = Keeper::open(&path).unwrap().0;
+        let mut keeper = Keeper::open(&path, Content::AsItCame).unwrap().0;
         fs::remove_dir_all(&inner).unwrap();
         let kept = keeper.keep(&exchange(1), START);
         assert!(kept.failure.unwrap().contains("No such file or directory"));
@@ -228,9 +228,9 @@ mod unix {
         let path = folder.path().join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
         assert!(made.success());
-        assert!(matches!(Keeper::open(&path), Err(Error::Write { .. })));
+        assert!(matches!(Keeper::open(&path, Content::AsItCame), Err(Error::Write { .. })));
         let reader = tokio::net::unix::pipe::OpenOptions::new().open_receiver(&path).unwrap();
-        let (mut keeper, warnings) = Keeper::open(&path).unwrap();
+        let (mut keeper, warnings) = Keeper::open(&path, Content::AsItCame).unwrap();
         assert_eq!((warnings, keeper.keep(&exchange(0), START)), (Vec::new(), DONE));
         let failures = (1..1_000).find_map(|n| keeper.keep(&exchange(n), START).failure);
         assert_eq!(failures.as_deref(), Some("nobody reads the pipe, and it is full"));
@@ -240,9 +240,9 @@ mod unix {
 
     #[test]
     fn devices_are_written_as_far_as_they_can_be() {
-        let mut null = Keeper::open(Path::new("/dev/null")).unwrap().0;
+        let mut null = Keeper::open(Path::new("/dev/null"), Content::AsItCame).unwrap().0;
         assert_eq!(null.keep(&exchange(1), START), DONE);
         // Nobody else is kept from it.
-        assert!(Keeper::open(Path::new("/dev/null")).is_ok());
+        assert!(Keeper::open(Path::new("/dev/null"), Content::AsItCame).is_ok());
     }
 }

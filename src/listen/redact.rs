@@ -1,0 +1,318 @@
+//! Redacting: an exchange as it may be shown to strangers, which still tells who called whom again.
+//!
+//! In: an exchange. Out: its record with every telephone number and app id replaced by a mask. The same number has the
+//! same mask throughout, two numbers never share one, and a mask is never masked again. With and without its country
+//! code a number is two numbers, since nobody can tell.
+//!
+//! Masked are: numbers in fields that are named for them, wherever else they stand; digits that look like a number by
+//! themselves; app ids; secrets in the target and the headers. Kept are identifiers and times, and whatever is no number: names,
+//! words in `custom`, tokens in the path, extensions, the sender's address.
+
+pub mod scan;
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+
+use serde_json::{Map, Value};
+
+use super::event::Exchange;
+use crate::wire::secret::{self, is_secret_name, masked_headers, masked_url};
+use crate::wire::{Header, Octets, Request, header};
+use scan::{Form, Known, LONGEST_KNOWN, MASK, Run, SHORTEST_ALONE, Text, Unit, count_of, is_time};
+
+/// The first of the app ids that stand for others is one more.
+const APPS: u64 = 1_000_000;
+
+/// As many numbers are remembered. Beyond that a number that is new gets a new mask each time, which no other gets.
+const REMEMBERED: usize = 500_000;
+
+/// What tells of the run rather than of what came: it is as we wrote it.
+const OURS: [&str; 5] = ["n", "received_at", "peer", "request", "took_ms"];
+
+/// Masks exchanges, and remembers its masks.
+#[derive(Debug, Default)]
+pub struct Redactor {
+    numbers: HashMap<String, u64>,
+    apps: HashMap<String, u64>,
+    /// The last mask's count.
+    last_number: u64,
+    last_app: u64,
+}
+
+impl Redactor {
+    /// Goes on after the masks that a file holds already.
+    pub fn resume(&mut self, mut file: impl Read) -> io::Result<()> {
+        let mut chunk = vec![0; 64 * 1024];
+        let mut digits = String::new();
+        loop {
+            let read = file.read(&mut chunk)?;
+            if read == 0 {
+                self.note(&digits);
+                return Ok(());
+            }
+            for byte in &chunk[..read] {
+                if !byte.is_ascii_digit() {
+                    self.note(&digits);
+                    digits.clear();
+                } else if digits.len() < 20 {
+                    digits.push(char::from(*byte));
+                }
+            }
+        }
+    }
+
+    /// Takes note of digits that may be a mask.
+    fn note(&mut self, digits: &str) {
+        if let Some(count) = count_of(digits) {
+            self.last_number = self.last_number.max(count);
+        } else if digits.len() == 7 && digits.starts_with("1000") {
+            let app = digits.parse().unwrap_or(APPS);
+            self.last_app = self.last_app.max(app - APPS);
+        }
+    }
+
+    /// The record of an exchange, masked.
+    #[must_use]
+    pub fn redacted(&mut self, exchange: &Exchange) -> Value {
+        let mut known = Known::default();
+        let request = &exchange.request;
+        known.learn(Text::new(request.target.as_bytes(), Form::Url));
+        for Header { name, value } in &request.headers {
+            known.learn(Text::new(&[name.as_bytes(), b": ", value].concat(), Form::Text));
+        }
+        known.learn(body_of(request));
+        known.apps.retain(|app| !self.is_stand_in(app));
+        for app in &known.apps {
+            self.app(app);
+        }
+        let exchange = Exchange { request: self.request(request, &known), ..exchange.clone() };
+        let mut record = serde_json::to_value(exchange).unwrap_or_default();
+        for (name, value) in record.as_object_mut().into_iter().flatten() {
+            if !OURS.contains(&name.as_str()) {
+                self.value(value, &known);
+            }
+            // The target's secrets stand among the fields once more.
+            if name == "cdr" && request.method == "GET" {
+                hide_secrets(value);
+            }
+        }
+        record
+    }
+
+    fn request(&mut self, request: &Request, known: &Known) -> Request {
+        let mut masked = request.clone();
+        masked.method = self.text(&request.method, Form::Text, known);
+        masked.target = self.text(&masked_url(&request.target), Form::Url, known);
+        if is_compressed(request) {
+            // What cannot be read cannot be masked.
+            masked.body = Octets::default();
+            masked.complete = false;
+        } else {
+            masked.body = self.bytes(body_of(request), known).into();
+            masked.size = request.size.saturating_sub(request.body.len() as u64) + masked.body.len() as u64;
+        }
+        masked.headers = masked_headers(&request.headers);
+        for header in &mut masked.headers {
+            if header.is("content-length") {
+                if header.text().trim().parse() == Ok(request.size) {
+                    header.value = masked.size.to_string().into();
+                }
+                continue;
+            }
+            header.name = self.text(&header.name, Form::Text, known);
+            header.value = self.bytes(Text::new(&header.value, Form::Text), known).into();
+        }
+        masked
+    }
+
+    /// Masks a value and all that is in it; numbers stay numbers.
+    fn value(&mut self, value: &mut Value, known: &Known) {
+        match value {
+            Value::String(text) => *text = self.text(text, Form::Text, known),
+            Value::Number(number) => {
+                let text = number.to_string();
+                let masked = self.text(&text, Form::Text, known);
+                if masked != text {
+                    *value = serde_json::from_str(&masked).unwrap_or(Value::String(masked));
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.value(item, known)),
+            Value::Object(members) => {
+                let mut masked = Map::new();
+                for (name, mut value) in std::mem::take(members) {
+                    self.value(&mut value, known);
+                    masked.insert(self.text(&name, Form::Text, known), value);
+                }
+                *members = masked;
+            }
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+
+    fn text(&mut self, text: &str, form: Form, known: &Known) -> String {
+        let masked = self.bytes(Text::new(text.as_bytes(), form), known);
+        // Only digits and what stands between them were replaced, by digits.
+        String::from_utf8_lossy(&masked).into_owned()
+    }
+
+    fn bytes(&mut self, text: Text<'_>, known: &Known) -> Vec<u8> {
+        let mut out = Vec::with_capacity(text.bytes.len() + 16);
+        let mut before = Unit::Other(b' ');
+        let (mut at, mut id_end) = (0, 0);
+        while let Some((unit, length)) = text.unit(at) {
+            let begins_word = matches!(before, Unit::Other(_)) && !matches!(unit, Unit::Other(_));
+            let mut end = at + length;
+            let mut mask = None;
+            if begins_word && let Some(uuid) = text.uuid(at) {
+                end = uuid;
+            } else {
+                if begins_word && let Some(id) = text.request_id(at) {
+                    id_end = id;
+                }
+                if let Unit::Digit(_) = unit {
+                    let is_glued = matches!(before, Unit::Letter(_));
+                    let around = Around { before, is_glued, is_id: at < id_end };
+                    (mask, end) = self.digits(text, at, &around, known);
+                }
+            }
+            match mask {
+                Some(mask) => out.extend_from_slice(mask.as_bytes()),
+                None => out.extend_from_slice(&text.bytes[at..end]),
+            }
+            // Of what was passed over whole, a letter or a digit comes last.
+            before = if end == at + length { unit } else { Unit::Digit(b'0') };
+            at = end;
+        }
+        out
+    }
+
+    /// What stands in the place of the digits from here on, if they are not kept, and where they end.
+    fn digits(
+        &mut self,
+        text: Text<'_>,
+        at: usize,
+        around: &Around,
+        known: &Known,
+    ) -> (Option<String>, usize) {
+        let runs = text.sequence(at);
+        let first = &runs[0];
+        if let Some(count) = count_of(&first.digits) {
+            self.last_number = self.last_number.max(count);
+            return (None, first.place.end);
+        }
+        if let Some((digits, end)) = written_out(text, &runs, around, known) {
+            return (Some(self.number(&digits)), end);
+        }
+        (self.alone(text, first, around, known), first.place.end)
+    }
+
+    /// What stands in the place of digits that stand together.
+    fn alone(&mut self, text: Text<'_>, run: &Run, around: &Around, known: &Known) -> Option<String> {
+        let (digits, end) = (run.digits.as_str(), run.place.end);
+        let is_long = digits.len() >= SHORTEST_ALONE;
+        let is_glued = around.is_glued || matches!(text.unit(end), Some((Unit::Letter(_), _)));
+        if known.is_number(digits) && (is_long || !around.is_id) {
+            return Some(self.number(digits));
+        }
+        if !is_glued && (self.apps.contains_key(digits) || known.apps.contains(digits)) {
+            return Some(self.app(digits));
+        }
+        let looks_like_one = digits.len() >= 10 || (is_long && !is_glued);
+        let is_number = (looks_like_one && !around.is_id && !is_time(digits))
+            || (text.is_cut_at(end) && digits.len() >= 4)
+            || known.is_within(digits);
+        is_number.then(|| self.number(digits))
+    }
+
+    /// The mask of a number.
+    fn number(&mut self, digits: &str) -> String {
+        let count = *self.numbers.get(digits).unwrap_or(&(self.last_number + 1));
+        if count > self.last_number {
+            self.last_number = count;
+            if self.numbers.len() < REMEMBERED && digits.len() <= LONGEST_KNOWN {
+                self.numbers.insert(digits.to_owned(), count);
+            }
+        }
+        format!("{MASK}{count:05}")
+    }
+
+    /// The app id that stands for another.
+    fn app(&mut self, digits: &str) -> String {
+        let count = *self.apps.get(digits).unwrap_or(&(self.last_app + 1));
+        if count > self.last_app {
+            self.last_app = count;
+            if self.apps.len() < REMEMBERED && digits.len() <= LONGEST_KNOWN {
+                self.apps.insert(digits.to_owned(), count);
+            }
+        }
+        (APPS + count).to_string()
+    }
+
+    /// Whether an app id stands for another already.
+    fn is_stand_in(&self, app: &str) -> bool {
+        app.parse().is_ok_and(|app: u64| app > APPS && app <= APPS + self.last_app)
+    }
+}
+
+/// Hides the values of fields with telling names.
+fn hide_secrets(value: &mut Value) {
+    for (name, value) in value.as_object_mut().into_iter().flatten() {
+        if is_secret_name(name) {
+            *value = secret::MASK.into();
+        } else {
+            hide_secrets(value);
+        }
+    }
+}
+
+/// What digits stand in.
+struct Around {
+    before: Unit,
+    /// Whether a letter stands right before them.
+    is_glued: bool,
+    /// Whether they are a part of what looks like a `request_id`.
+    is_id: bool,
+}
+
+/// The digits of a number that is written with its plus sign, or in pieces and known, and where it ends.
+fn written_out(text: Text<'_>, runs: &[Run], around: &Around, known: &Known) -> Option<(String, usize)> {
+    /// With a plus sign fewer digits will do.
+    const SHORTEST: usize = 7;
+    let mut digits = String::new();
+    for (pieces, run) in (1..).zip(runs) {
+        digits.push_str(&run.digits);
+        match pieces {
+            1 if known.is_number(&digits) => return None,
+            1 => {}
+            _ if known.is_like_a_number(&digits) => return Some((digits, run.place.end)),
+            _ => {}
+        }
+    }
+    if around.before != Unit::Other(b'+') {
+        return None;
+    }
+    if runs[0].digits.len() >= SHORTEST_ALONE {
+        return Some((runs[0].digits.clone(), runs[0].place.end));
+    }
+    let end = runs.last()?.place.end;
+    let least = if text.is_cut_at(end) { 4 } else { SHORTEST };
+    (digits.len() >= least).then_some((digits, end))
+}
+
+fn body_of(request: &Request) -> Text<'_> {
+    let body = &request.body.0;
+    let content_type = header(&request.headers, "content-type").unwrap_or_default().to_ascii_lowercase();
+    let is_form = content_type.starts_with("application/x-www-form-urlencoded")
+        && !body.trim_ascii_start().starts_with(b"{");
+    let form = if is_form { Form::Url } else { Form::Text };
+    let is_cut = !request.complete || request.size > body.len() as u64;
+    Text { is_cut, ..Text::new(body, form) }
+}
+
+fn is_compressed(request: &Request) -> bool {
+    header(&request.headers, "content-encoding")
+        .is_some_and(|coding| !coding.trim().eq_ignore_ascii_case("identity"))
+}
+
+#[cfg(test)]
+mod tests;

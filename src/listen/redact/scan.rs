@@ -1,0 +1,406 @@
+//! Digits in text of any kind: what is a telephone number, what is an identifier or a time, and where a word ends. Pure.
+//!
+//! JSON, JavaScript, query strings, forms and their mixtures are all read the same way, unit by unit, where an escape of
+//! whatever nesting is one unit. So `%22919…`, `\n919…` and `\\u0039` mislead nobody.
+
+use std::collections::{BTreeSet, HashSet};
+use std::ops::Range;
+
+/// What a percent sign is in a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// The beginning of an escape; a plus sign is a space.
+    Url,
+    /// Perhaps the beginning of an escape, in an address that is quoted.
+    Text,
+}
+
+/// One character, or the escape that stands for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// A digit, however it is written.
+    Digit(u8),
+    /// A letter as itself.
+    Letter(u8),
+    /// Anything else; an escaped letter too, since an escape ends a word.
+    Other(u8),
+}
+
+/// A piece of text under the scanner.
+#[derive(Debug, Clone, Copy)]
+pub struct Text<'a> {
+    /// The bytes, UTF-8 or not.
+    pub bytes: &'a [u8],
+    /// What a percent sign is in them.
+    pub form: Form,
+    /// Whether the text was cut off, so that digits at its end may be the beginning of a number.
+    pub is_cut: bool,
+}
+
+/// Digits that stand together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// The digits.
+    pub digits: String,
+    /// Where they stand.
+    pub place: Range<usize>,
+}
+
+/// The most digits that a telephone number has, by E.164.
+const LONGEST_NUMBER: usize = 15;
+
+/// The shortest number that is known by the name of its field.
+const SHORTEST_KNOWN: usize = 5;
+
+/// The shortest number that is recognised as such by itself.
+pub const SHORTEST_ALONE: usize = 8;
+
+/// What a number's mask begins with: a country code and zeros, which no subscriber has. A count of five digits or more
+/// follows.
+pub const MASK: &str = "9100000";
+
+/// The longest digits that are remembered. Longer ones are no number, but are masked all the same.
+pub const LONGEST_KNOWN: usize = 32;
+
+impl<'a> Text<'a> {
+    /// A whole text.
+    #[must_use]
+    pub fn new(bytes: &'a [u8], form: Form) -> Self {
+        Self { bytes, form, is_cut: false }
+    }
+
+    /// The unit that begins here, and its length in bytes; nothing at the end.
+    #[must_use]
+    pub fn unit(&self, at: usize) -> Option<(Unit, usize)> {
+        let (byte, length, is_escaped) = self.unescaped(at)?;
+        if byte == b'\\' {
+            return Some(self.backslash(at, length));
+        }
+        let unit = match byte {
+            b'0'..=b'9' => Unit::Digit(byte),
+            _ if byte.is_ascii_alphabetic() && !is_escaped => Unit::Letter(byte),
+            _ => Unit::Other(byte),
+        };
+        Some((unit, length))
+    }
+
+    /// A byte or what a percent escape stands for, escaped again and again as it may be.
+    fn unescaped(&self, at: usize) -> Option<(u8, usize, bool)> {
+        let mut byte = *self.bytes.get(at)?;
+        let mut length = 1;
+        if byte == b'%' && self.form == Form::Text && self.is_rather_a_number(at) {
+            return Some((byte, length, false));
+        }
+        while byte == b'%'
+            && let Some(inner) = self.hexadecimal(at + length, 2)
+        {
+            byte = inner.try_into().unwrap_or(b'?');
+            length += 2;
+        }
+        Some((byte, length, length > 1))
+    }
+
+    /// Whether the two digits after a percent sign are needed to make a number of what follows.
+    fn is_rather_a_number(&self, at: usize) -> bool {
+        let after = &self.bytes[at + 1..];
+        let digits = after.iter().take(SHORTEST_ALONE + 2).take_while(|byte| byte.is_ascii_digit()).count();
+        (SHORTEST_ALONE..SHORTEST_ALONE + 2).contains(&digits)
+    }
+
+    /// Backslashes, as many as there are, and what they escape.
+    fn backslash(&self, at: usize, first: usize) -> (Unit, usize) {
+        let mut length = first;
+        while let Some((b'\\', more, _)) = self.unescaped(at + length) {
+            length += more;
+        }
+        match self.unescaped(at + length) {
+            Some((b'u', 1, _)) => match self.hexadecimal(at + length + 1, 4) {
+                Some(code @ 0x30..=0x39) => (Unit::Digit(code.try_into().unwrap_or(b'0')), length + 5),
+                Some(code) => (Unit::Other(code.try_into().unwrap_or(b'?')), length + 5),
+                None => (Unit::Other(b'\\'), length),
+            },
+            Some((b'n' | b'r', 1, _)) => (Unit::Other(b'\n'), length + 1),
+            Some((b'b' | b'f' | b't', 1, _)) => (Unit::Other(b'\t'), length + 1),
+            _ => (Unit::Other(b'\\'), length),
+        }
+    }
+
+    /// The code that an escape ends in, unless that is the beginning of a mask.
+    fn hexadecimal(&self, at: usize, digits: usize) -> Option<u32> {
+        if (at..at + digits)
+            .any(|at| self.bytes.get(at..).is_some_and(|rest| rest.starts_with(MASK.as_bytes())))
+        {
+            return None;
+        }
+        let digits =
+            self.bytes.get(at..at + digits).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
+        u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    }
+
+    /// The digits that stand together from here on.
+    #[must_use]
+    pub fn run(&self, at: usize) -> Run {
+        let mut run = Run { digits: String::new(), place: at..at };
+        while let Some((Unit::Digit(digit), length)) = self.unit(run.place.end) {
+            run.digits.push(char::from(digit));
+            run.place.end += length;
+        }
+        run
+    }
+
+    /// A number as people write it, from its first digit on: runs with a space, a dash, a dot, brackets between. No more
+    /// of them than one number has digits.
+    #[must_use]
+    pub fn sequence(&self, at: usize) -> Vec<Run> {
+        /// `) ` or ` (` is as far as the next digits are.
+        const WIDEST: usize = 3;
+        let mut runs = vec![self.run(at)];
+        let mut total = runs[0].digits.len();
+        while let Some(last) = runs.last() {
+            let mut next = last.place.end;
+            for _ in 0..WIDEST {
+                match self.unit(next) {
+                    Some((Unit::Other(b' ' | b'-' | b'.' | b'(' | b')' | b'/'), length)) => next += length,
+                    Some((Unit::Other(b'+'), length)) if self.form == Form::Url => next += length,
+                    _ => break,
+                }
+            }
+            let run = self.run(next);
+            total += run.digits.len();
+            if run.digits.is_empty() || total > LONGEST_NUMBER || count_of(&run.digits).is_some() {
+                break;
+            }
+            runs.push(run);
+        }
+        runs
+    }
+
+    /// Whether what ends here was cut off by whoever quoted it.
+    #[must_use]
+    pub fn is_cut_at(&self, at: usize) -> bool {
+        (self.is_cut && at == self.bytes.len()) || self.bytes[at..].starts_with("…".as_bytes())
+    }
+
+    /// The end of the identifier that begins here, if one does: a UUID of whatever version.
+    #[must_use]
+    pub fn uuid(&self, at: usize) -> Option<usize> {
+        let bytes = self.bytes.get(at..at + 36)?;
+        let is_one = bytes.iter().enumerate().all(|(place, byte)| match place {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        });
+        let ends = self.bytes.get(at + 36).is_none_or(|byte| !byte.is_ascii_alphanumeric());
+        (is_one && ends).then_some(at + 36)
+    }
+
+    /// The end of the word of letters and digits that begins here, if it is as long as a `request_id`.
+    #[must_use]
+    pub fn request_id(&self, at: usize) -> Option<usize> {
+        let word = self.bytes[at..].iter().take(44).take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        (word == 43).then_some(at + word)
+    }
+}
+
+/// Whether digits are a time rather than a number: milliseconds or seconds since 1970, a date, a date with its time.
+#[must_use]
+pub fn is_time(digits: &str) -> bool {
+    match digits.len() {
+        13 | 10 => digits.starts_with('1'),
+        8 => is_date(digits),
+        14 => {
+            is_date(&digits[..8]) && &digits[8..10] < "24" && &digits[10..12] < "60" && &digits[12..] < "60"
+        }
+        _ => false,
+    }
+}
+
+fn is_date(digits: &str) -> bool {
+    let (month, day) = (&digits[4..6], &digits[6..]);
+    matches!(&digits[..2], "19" | "20") && ("01"..="12").contains(&month) && ("01"..="31").contains(&day)
+}
+
+/// The count in a mask, if these digits are one.
+#[must_use]
+pub fn count_of(digits: &str) -> Option<u64> {
+    let count = digits.strip_prefix(MASK)?;
+    let is_one = count.len() == 5 || ((6..=8).contains(&count.len()) && !count.starts_with('0'));
+    is_one.then(|| count.parse().ok()).flatten()
+}
+
+/// What is known of a text's numbers by the names of its fields.
+#[derive(Debug, Default)]
+pub struct Known {
+    numbers: HashSet<String>,
+    /// The ends of these numbers, which are what they are at home.
+    ends: HashSet<String>,
+    /// App ids.
+    pub apps: BTreeSet<String>,
+}
+
+/// What the name of a field says of its value.
+enum Role {
+    Number,
+    App,
+    /// `<extension>_<appid>`, or a recording's name that ends so.
+    User,
+}
+
+impl Known {
+    /// Whether this is a number that was named.
+    #[must_use]
+    pub fn is_number(&self, digits: &str) -> bool {
+        self.numbers.contains(digits)
+    }
+
+    /// Whether this is such a number, or the end of one.
+    #[must_use]
+    pub fn is_like_a_number(&self, digits: &str) -> bool {
+        self.is_number(digits) || self.ends.contains(digits)
+    }
+
+    /// Whether there is such a number within these digits.
+    #[must_use]
+    pub fn is_within(&self, digits: &str) -> bool {
+        let ends = |start: usize| (start + SHORTEST_ALONE)..=digits.len().min(start + LONGEST_NUMBER);
+        (0..digits.len()).any(|start| ends(start).any(|end| self.numbers.contains(&digits[start..end])))
+    }
+
+    /// Learns what the names in a text say.
+    pub fn learn(&mut self, text: Text<'_>) {
+        /// No name that we know is longer.
+        const LONGEST_NAME: usize = 40;
+        let mut at = 0;
+        let mut name = String::new();
+        while let Some((unit, length)) = text.unit(at) {
+            match unit {
+                Unit::Letter(byte) | Unit::Digit(byte) | Unit::Other(byte)
+                    if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') =>
+                {
+                    if name.len() <= LONGEST_NAME {
+                        name.push(char::from(byte.to_ascii_lowercase()));
+                    }
+                }
+                _ if name.is_empty() => {}
+                _ => {
+                    match role(&name) {
+                        Some(Role::Number) => self.number(text, at),
+                        Some(Role::App) => self.app(text, at),
+                        Some(Role::User) => self.user(text, at),
+                        None => {}
+                    }
+                    name.clear();
+                }
+            }
+            at += length;
+        }
+    }
+
+    fn number(&mut self, text: Text<'_>, at: usize) {
+        let Some(at) = value(text, at) else { return };
+        let runs = text.sequence(at);
+        let mut digits = runs[0].digits.clone();
+        if digits.len() < SHORTEST_ALONE {
+            digits = runs.iter().map(|run| run.digits.as_str()).collect();
+            // The range of a report, from one day to another.
+            if runs.len() > 1 && runs[0].digits.len() == 4 && is_time(&digits) {
+                return;
+            }
+        }
+        if !(SHORTEST_KNOWN..=LONGEST_KNOWN).contains(&digits.len()) || count_of(&digits).is_some() {
+            return;
+        }
+        let ends = (1..(digits.len() + 1).saturating_sub(SHORTEST_ALONE).min(LONGEST_NUMBER))
+            .map(|start| digits[start..].to_owned());
+        self.ends.extend(ends);
+        self.numbers.insert(digits);
+    }
+
+    fn app(&mut self, text: Text<'_>, at: usize) {
+        let digits = value(text, at).map(|at| text.run(at).digits);
+        self.apps.extend(digits.filter(|digits| digits.len() >= SHORTEST_KNOWN));
+    }
+
+    fn user(&mut self, text: Text<'_>, mut at: usize) {
+        /// As far as a user or a recording's name goes.
+        const LONGEST: usize = 80;
+        let (mut is_value, mut after_underscore) = (false, false);
+        for _ in 0..LONGEST {
+            match text.unit(at) {
+                None | Some((Unit::Other(b',' | b'&' | b';' | b'}' | b'\n'), _)) => return,
+                Some((Unit::Digit(_), _)) if is_value && after_underscore => {
+                    let run = text.run(at);
+                    at = run.place.end;
+                    after_underscore = false;
+                    if run.digits.len() >= SHORTEST_KNOWN {
+                        self.apps.insert(run.digits);
+                    }
+                }
+                Some((unit, length)) => {
+                    is_value |= matches!(unit, Unit::Other(b':' | b'=' | b'>'));
+                    after_underscore = unit == Unit::Other(b'_');
+                    at += length;
+                }
+            }
+        }
+    }
+}
+
+/// Where the digits of a field's value begin, a little after its name: `":"`, `=`, `%22%3A%22`, `>`, `: +(`.
+fn value(text: Text<'_>, mut at: usize) -> Option<usize> {
+    const WIDEST: usize = 16;
+    let mut is_value = false;
+    for _ in 0..WIDEST {
+        match text.unit(at)? {
+            (Unit::Digit(_), _) => return is_value.then_some(at),
+            (Unit::Letter(_), _) => return None,
+            (Unit::Other(byte), length) => {
+                is_value |= matches!(byte, b':' | b'=' | b'>' | b'\n');
+                at += length;
+            }
+        }
+    }
+    None
+}
+
+/// What a name in lower case says.
+fn role(name: &str) -> Option<Role> {
+    const NUMBERS: &[&str] = &[
+        "ani",
+        "called",
+        "callee",
+        "caller",
+        "cid",
+        "cli",
+        "contact",
+        "destination",
+        "did",
+        "dnis",
+        "from",
+        "source",
+        "tel",
+        "to",
+        "whatsapp",
+    ];
+    const ENDINGS: &[&str] = &[
+        "callerid",
+        "caller_id",
+        "caller-id",
+        "mobile",
+        "msisdn",
+        "number",
+        "phone",
+        "telephone",
+        "phone_no",
+        "phoneno",
+        "_to",
+        "_from",
+    ];
+    match name {
+        "appid" | "app_id" | "app-id" => Some(Role::App),
+        "user" | "filename" => Some(Role::User),
+        _ if NUMBERS.contains(&name) || ENDINGS.iter().any(|ending| name.ends_with(ending)) => {
+            Some(Role::Number)
+        }
+        _ => None,
+    }
+}

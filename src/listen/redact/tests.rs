@@ -1,0 +1,360 @@
+//! Numbers planted everywhere, and none of them found again.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::cdr::judge::{judge_json, judge_pairs};
+use crate::clock::Moment;
+use crate::wire::query;
+use crate::wire::record::{self, Answer};
+
+/// An exchange as the desk makes it, as far as it matters here.
+fn exchange(request: Request) -> Exchange {
+    let judgement = if request.method == "GET" {
+        judge_pairs(&query::decode(request.query().unwrap_or_default()).pairs)
+    } else {
+        judge_json(&request.body.0)
+    };
+    Exchange {
+        n: 12_345_678,
+        received_at: Moment::from_epoch_ms(1_650_628_175_336).unwrap(),
+        peer: "203.0.113.9:45678".to_owned(),
+        claimed: None,
+        request,
+        verdict: judgement.verdict,
+        cdr: judgement.fields,
+        related: Vec::new(),
+        uncounted: None,
+        answer: Answer { status: Some(200), ..Answer::default() },
+        took_ms: 0.5,
+    }
+}
+
+fn post(body: impl Into<Vec<u8>>) -> Exchange {
+    let body = body.into();
+    let headers = vec![
+        Header::new("Content-Type", "application/json"),
+        Header::new("Content-Length", body.len().to_string()),
+    ];
+    exchange(Request::new("POST", "/cdr", headers, body))
+}
+
+/// The line that is saved.
+fn line(redactor: &mut Redactor, exchange: &Exchange) -> String {
+    String::from_utf8(record::line("exchange", &redactor.redacted(exchange))).unwrap()
+}
+
+/// The request that can be sent again.
+fn replayed(line: &str) -> Request {
+    record::captured(line).unwrap().unwrap().request
+}
+
+/// What becomes of a body.
+fn body(redactor: &mut Redactor, text: &str) -> String {
+    replayed(&line(redactor, &post(text))).body.text().unwrap().to_owned()
+}
+
+/// What becomes of a text in a field that says nothing.
+fn said(text: &str) -> String {
+    let body = body(&mut Redactor::default(), &json!({ "note": text }).to_string());
+    serde_json::from_str::<Value>(&body).unwrap()["note"].as_str().unwrap().to_owned()
+}
+
+const CDR: &str = include_str!("../../../fixtures/docs-leg-b.json");
+
+#[test]
+fn the_documented_cdr_keeps_its_sense() {
+    insta::assert_snapshot!(body(&mut Redactor::default(), CDR), @r#"{"virtual_number":"910000000001","call_id":"c4504776-d91e-123b-29a7-56000429abc3","custom":"{\"crm\":\"true\"}","leg":"b","type":"cdr","appid":1000001,"to":910000000002,"cmiuuid":"7686c396-ecdf-436d-9633-94c307f093e7","status":"missed","user":"202_1000001","time":1650628237610,"direction":"outbound","hangup_reason":"sent_reject","request_id":"bsGsOLY9QBUc6URW5olXiGmO58cDH6X3VetRFjZjfKS","extra_params":"{\"click2call\":\"true\"}"}"#);
+}
+
+#[test]
+fn the_live_cdr_keeps_its_types() {
+    let live = include_str!("../../../fixtures/live/leg-b.json");
+    insta::assert_snapshot!(body(&mut Redactor::default(), live), @r#"{"virtual_number":910000000012,"call_id":"0f9d4e1a-6101-1240-3c8a-560004290001","custom":"false","leg":"b","type":"cdr","appid":1000001,"to":910000000003,"cmiuuid":"3f0e8a1c-9d55-4b1e-8a66-2d1f5c7e9b10","status":"missed","user":"1001_1000001","time":1790246844496,"direction":"outbound","hangup_reason":"recv_cancel","request_id":"0000000000000000000000000000000000000000001","extra_params":{"callCode":"CODE1"}}"#);
+}
+
+#[test]
+fn a_query_is_masked_through_its_escapes() {
+    let target = "/cdr?token=SECRET&virtual_number=%2B440000000000&user=202_2222223&appid=2222223&to=442000000001\
+                  &custom=%7B%22phone%22%3A%2212345%22%2C%22n%22%3A%22442000000001%22%7D&extra_params[alt]=%5Cn91987654321\
+                  &x=%252291987654321%2522&extra_params[api_key]=SECRET&time=1650628237610";
+    let mut redactor = Redactor::default();
+    let line = line(&mut redactor, &exchange(Request::new("GET", target, vec![], "")));
+    assert!(!line.contains("SECRET"), "{line}");
+    insta::assert_snapshot!(replayed(&line).target, @"/cdr?token=***&virtual_number=%2B910000000001&user=202_1000001&appid=1000001&to=910000000002&custom=%7B%22phone%22%3A%22910000000003%22%2C%22n%22%3A%22910000000002%22%7D&extra_params[alt]=%5Cn910000000004&x=%2522910000000004%2522&extra_params[api_key]=***&time=1650628237610");
+    let cdr: Value = serde_json::from_str::<Value>(&line).unwrap()["cdr"].clone();
+    insta::assert_snapshot!(cdr.to_string(), @r#"{"token":"***","virtual_number":"+910000000001","user":"202_1000001","appid":1000001,"to":910000000002,"custom":"{\"phone\":\"910000000003\",\"n\":\"910000000002\"}","extra_params":{"alt":"\\n910000000004","api_key":"***"},"x":"%22910000000004%22","time":1650628237610}"#);
+}
+
+#[test]
+fn numbers_are_found_by_their_looks() {
+    let texts = [
+        "call 9876543210 or 98765432, not 9876543",
+        "+44 20 7946 0000, +91-98765-43210 and +1 (202) 555-0123",
+        "x9876543210y but x98765432y",
+        "202_98765432 and 100%98765432",
+        "12345678901234567890",
+        "9876543210123 is none of 1650628175336, 1650628175 and 20261122091231",
+        "c4504776-d91e-123b-29a7-560004291234 and 15b58236-7340-4000-9528-782840681577.",
+        "D8qpRb27mpXEYgEdAMY6arnQ2O1234567890fKbOWZQ",
+        "2026-11-22T09:12:31.402Z, 20261122, 127.0.0.1:40000, 192.168.100.100",
+        "910000000001 is a mask, 9100000000 is none",
+        "cut 98765…",
+    ];
+    let said: Vec<_> = texts.into_iter().map(said).collect();
+    insta::assert_snapshot!(said.join("\n"), @"
+    call 910000000001 or 910000000002, not 9876543
+    +910000000001, +910000000002 and +910000000003
+    x910000000001y but x98765432y
+    202_910000000001 and 100%910000000001
+    910000000001
+    910000000001 is none of 1650628175336, 1650628175 and 20261122091231
+    c4504776-d91e-123b-29a7-560004291234 and 15b58236-7340-4000-9528-782840681577.
+    D8qpRb27mpXEYgEdAMY6arnQ2O1234567890fKbOWZQ
+    2026-11-22T09:12:31.402Z, 20261122, 127.0.0.1:40000, 192.168.100.100
+    910000000001 is a mask, 910000000002 is none
+    cut 910000000001…
+    ");
+}
+
+#[test]
+fn a_number_in_its_field_is_known_everywhere() {
+    for (planted, elsewhere) in [
+        (r#""to":12345"#, r#""custom":"x12345y""#),
+        (r#""phone":"12-345""#, r#""note":"12-345""#),
+        (r#""customer_number":"9876543""#, r#""note":"[9876543]""#),
+        (r#""caller_id":"+91 98765 43210""#, r#""note":"919876543210""#),
+        (r#""custom":"{\"mobile\":\"54321\"}""#, r#""note":"54321""#),
+        (r#""custom":"{\\\"mobile\\\": 54321}""#, r#""54321":1"#),
+        (r#""to":"\u0035\u0034321""#, r#""note":"54321""#),
+        (r#""to":9.1987654321e11"#, r#""note":"91987654321""#),
+    ] {
+        let text = format!("{{{planted},{elsewhere}}}");
+        let masked = body(&mut Redactor::default(), &text);
+        assert_eq!(masked.matches("910000000001").count(), 2, "{text} became {masked}");
+        let line = line(&mut Redactor::default(), &post(text.clone()));
+        for trace in ["12345", "12-345", "9876543", "54321", "98765 43210", "1987654321"] {
+            let line = line.replace("12345678", "");
+            assert!(!line.contains(trace), "{trace} in {line}");
+        }
+    }
+}
+
+#[test]
+fn a_known_number_within_more_digits_is_masked_with_them() {
+    // Alone it would pass for a time.
+    let masked =
+        body(&mut Redactor::default(), r#"{"to":919876543210,"note":"1919876543210 1919876543211"}"#);
+    assert_eq!(masked, r#"{"to":910000000001,"note":"910000000002 1919876543211"}"#);
+    // Without its country code it is another number.
+    let masked = body(&mut Redactor::default(), r#"{"to":919876543210,"note":"98765 43210, 98765 43211"}"#);
+    assert_eq!(masked, r#"{"to":910000000001,"note":"910000000002, 98765 43211"}"#);
+}
+
+#[test]
+fn app_ids_are_replaced_wherever_they_stand_alone() {
+    let mut redactor = Redactor::default();
+    let first = r#"{"appid":2222223,"user":"202_2222223","filename":"165_2222223.mp3","x":"a2222223 22222234 2222223"}"#;
+    insta::assert_snapshot!(body(&mut redactor, first), @r#"{"appid":1000001,"user":"202_1000001","filename":"165_1000001.mp3","x":"a2222223 910000000001 1000001"}"#);
+    // Once known, it is known without its name; and another is another.
+    insta::assert_snapshot!(body(&mut redactor, r#"{"path":"/hook/2222223","user":"1001_33333334"}"#), @r#"{"path":"/hook/1000001","user":"1001_1000002"}"#);
+}
+
+#[test]
+fn other_forms_than_json_are_masked_too() {
+    let mut redactor = Redactor::default();
+    for text in [
+        "to: '12345', from = 12345",
+        "<to>12345</to>",
+        "--x\r\nContent-Disposition: form-data; name=\"to\"\r\n\r\n12345\r\n--x--",
+        "\"to\":\"12345\" {",
+    ] {
+        let masked = body(&mut redactor, text);
+        assert!(masked.contains("910000000001") && !masked.contains("12345"), "{masked}");
+    }
+    let form = vec![Header::new("Content-Type", "application/x-www-form-urlencoded")];
+    let form =
+        exchange(Request::new("POST", "/", form, "to=%2B44+20+7946+0000&x=%22442079460000%22&appid=2222223"));
+    let line = line(&mut redactor, &form);
+    insta::assert_snapshot!(replayed(&line).body.text().unwrap(), @"to=%2B910000000002&x=%22910000000002%22&appid=1000001");
+}
+
+#[test]
+fn bytes_that_are_no_text_are_masked_as_bytes() {
+    let line = line(&mut Redactor::default(), &post(b"\xff\"to\":9876543210\xff".to_vec()));
+    assert_eq!(&replayed(&line).body.0[..], b"\xff\"to\":910000000001\xff");
+}
+
+#[test]
+fn what_cannot_be_read_is_left_out() {
+    let headers = vec![Header::new("Content-Encoding", "gzip"), Header::new("Content-Length", "12")];
+    let line = line(&mut Redactor::default(), &exchange(Request::new("POST", "/", headers, "to=919876543")));
+    let request = replayed(&line);
+    assert_eq!((request.body.len(), request.size, request.complete), (0, 12, false));
+}
+
+#[test]
+fn half_a_number_at_the_end_of_half_a_body_is_masked() {
+    let mut request = Request::new("POST", "/", vec![], r#"{"x":"98765"#);
+    request.complete = false;
+    let line = line(&mut Redactor::default(), &exchange(request));
+    assert_eq!(replayed(&line).body.text(), Some(r#"{"x":"910000000001"#));
+}
+
+#[test]
+fn lengths_fit_and_secrets_go() {
+    let mut exchange = post(r#"{"to":98765432}"#);
+    exchange.request.target = "/hook/98765432?token=SECRET".to_owned();
+    exchange.request.headers.push(Header::new("Authorization", "Bearer SECRET"));
+    exchange.request.headers.push(Header::new("X-Number", "54321"));
+    exchange.request.headers.push(Header::new("Referer", "https://h.test/?sig=SECRET&n=98765432"));
+    let line = line(&mut Redactor::default(), &exchange);
+    assert!(!line.contains("SECRET"), "{line}");
+    let request = replayed(&line);
+    assert_eq!(request.target, "/hook/910000000001?token=***");
+    assert_eq!(header(&request.headers, "content-length").unwrap(), request.body.len().to_string());
+    assert_eq!(request.size, request.body.len() as u64);
+    assert_eq!(header(&request.headers, "x-number").unwrap(), "910000000002");
+    assert_eq!(header(&request.headers, "referer").unwrap(), "https://h.test/?sig=***&n=910000000001");
+    let record: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&record["n"], &record["peer"]), (&json!(12_345_678), &json!("203.0.113.9:45678")));
+    assert_eq!(
+        (&record["received_at"], &record["took_ms"]),
+        (&json!("2022-04-22T11:49:35.336Z"), &json!(0.5))
+    );
+}
+
+#[test]
+fn remarks_and_other_words_of_ours_are_masked() {
+    let mut exchange = post(
+        r#"{"virtual_number":"+919876543210","call_id":1,"leg":"919876543210","appid":1,"919876543210":1}"#,
+    );
+    exchange.claimed = Some("919876543210".to_owned());
+    exchange.request.method = "M919876543210".to_owned();
+    let line = line(&mut Redactor::default(), &exchange);
+    assert!(!line.contains("9876543210") && line.matches("910000000001").count() >= 8, "{line}");
+}
+
+#[test]
+fn masks_go_on_where_a_file_ends() {
+    let mut redactor = Redactor::default();
+    redactor.resume(&b"{\"to\":910000000041,\"appid\":1000007} 910000012"[..]).unwrap();
+    assert_eq!(
+        body(&mut redactor, r#"{"to":98765432,"appid":2222223}"#),
+        r#"{"to":910000000042,"appid":1000008}"#
+    );
+    // A mask that comes in from outside is not given to anybody else either.
+    assert_eq!(
+        body(&mut redactor, r#"{"to":910000000050,"x":98765433}"#),
+        r#"{"to":910000000050,"x":910000000051}"#
+    );
+}
+
+#[test]
+fn memory_is_bounded() {
+    let mut redactor = Redactor::default();
+    body(&mut redactor, &format!("{{\"to\":\"{}\"}}", "7".repeat(100_000)));
+    assert_eq!(redactor.numbers.len(), 0);
+}
+
+#[test]
+fn every_fixture_is_judged_as_before() {
+    for (name, text) in [
+        ("docs-leg-a", include_str!("../../../fixtures/docs-leg-a.json")),
+        ("docs-leg-b", CDR),
+        ("answered", include_str!("../../../fixtures/answered-leg-a.json")),
+        ("legacy", include_str!("../../../fixtures/legacy.json")),
+        ("live", include_str!("../../../fixtures/live/leg-b.json")),
+        ("softphone", include_str!("../../../fixtures/live/softphone.json")),
+        ("custom none", include_str!("../../../fixtures/live/custom-none.json")),
+        ("retyped", include_str!("../../../fixtures/broken/retyped.json")),
+        ("odd values", include_str!("../../../fixtures/broken/odd-values.json")),
+        ("incoming", include_str!("../../../fixtures/broken/incoming-missed.json")),
+        ("another account", include_str!("../../../fixtures/broken/another-account.json")),
+        ("REST", include_str!("../../../fixtures/broken/rest-record.json")),
+        ("event", include_str!("../../../fixtures/broken/live-event.json")),
+    ] {
+        let before = judge_json(text.as_bytes()).verdict;
+        let after = judge_json(body(&mut Redactor::default(), text).as_bytes()).verdict;
+        assert_eq!(
+            (before.kind, before.generation, before.leg),
+            (after.kind, after.generation, after.leg),
+            "{name}"
+        );
+        let codes = |verdict: &crate::cdr::judge::Verdict| {
+            verdict.remarks.iter().map(|remark| (remark.code, remark.field.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(codes(&before), codes(&after), "{name}");
+    }
+}
+
+/// Where a number may be hidden: a POST's body or a GET's target, with `{}` in its place.
+const PLACES: [&str; 14] = [
+    r#"{"to":{}}"#,
+    r#"{"virtual_number":"{}","custom":"{\"a\":\"{}\"}"}"#,
+    r#"{"note":"{}"}"#,
+    r#"{"note":"call +{}, please"}"#,
+    r#"{"note":"a\n{}\tb"}"#,
+    r#"{"extra_params":{"x":[1,{},"{}"]}}"#,
+    r#"{"custom":"{\\\"deep\\\":\\\"{}\\\"}"}"#,
+    r#"{"{}":"_{}_"}"#,
+    "{to: '{}', from: {}}",
+    "/cdr?to={}&x=%22{}%22",
+    "/hook/{}/x?custom=%7B%22a%22%3A%22{}%22%7D&appid=2222223",
+    "/cdr?a=+{}+&b=%2B{}&leg={}&%7B{}=1",
+    "/cdr?virtual_number={}&status={}&time={}",
+    "not JSON ({}) at all; {}",
+];
+
+fn planted(place: &str, number: &str) -> Exchange {
+    let text = place.replace("{}", number);
+    if text.starts_with('/') { exchange(Request::new("GET", text, vec![], "")) } else { post(text) }
+}
+
+/// Numbers as subscribers have them: no masks, no times.
+fn number() -> impl Strategy<Value = String> {
+    "[2-8][0-9]{7,14}".prop_filter("a date", |digits| !is_time(digits))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_planted_number_survives(number in number(), place in prop::sample::select(PLACES.to_vec())) {
+        let mut redactor = Redactor::default();
+        let once = planted(place, &number);
+        let masked = line(&mut redactor, &once);
+        prop_assert!(!masked.contains(&number), "{}", masked);
+        // One number, one mask; the same again; and the line can be sent again.
+        prop_assert!(masked.contains("910000000001") && !masked.contains("910000000002"), "{}", masked);
+        prop_assert_eq!(&line(&mut redactor, &once), &masked);
+        let again = exchange(replayed(&masked));
+        // Masked once more, it stays as it is.
+        prop_assert_eq!(replayed(&line(&mut redactor, &again)), again.request.clone());
+        prop_assert_eq!(replayed(&line(&mut Redactor::default(), &again)), again.request);
+    }
+
+    #[test]
+    fn numbers_that_differ_have_masks_that_differ(numbers in prop::collection::btree_set(number(), 1..6)) {
+        let mut redactor = Redactor::default();
+        let masks: std::collections::BTreeSet<_> =
+            numbers.iter().map(|number| body(&mut redactor, &format!("{{\"to\":{number}}}"))).collect();
+        prop_assert_eq!(masks.len(), numbers.len());
+    }
+
+    #[test]
+    fn no_text_is_too_odd(text in r#"([0-9]{1,12}|[+%\\_a-f(){}"': ./…-]|to|user|\\u00|%2|%25){0,40}"#) {
+        let mut redactor = Redactor::default();
+        let once = replayed(&line(&mut redactor, &post(text)));
+        let again = replayed(&line(&mut redactor, &exchange(once.clone())));
+        prop_assert_eq!(&again.body.text(), &once.body.text());
+    }
+
+    #[test]
+    fn no_bytes_are_too_odd(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+        let mut exchange = post(bytes.clone());
+        exchange.request.target = String::from_utf8_lossy(&bytes).into_owned();
+        line(&mut Redactor::default(), &exchange);
+    }
+}
