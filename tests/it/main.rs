@@ -6,6 +6,7 @@ mod blocks;
 #[cfg(unix)]
 mod command;
 mod content;
+mod dependencies;
 mod failing;
 mod faults;
 mod fixtures;
