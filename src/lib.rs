@@ -58,6 +58,9 @@
 //! The desk is one short step under one lock, so that there is one order and it is the same everywhere. Showing happens on
 //! a thread of its own behind a bounded board: a terminal that nobody reads costs display lines, never requests.
 //!
+//! Programs beside a listener (a tunnel, a command) are started by `run::beside` once the port is bound, each at the head
+//! of a [`process::Family`] of its own, and ended after the summary, with all that they have started.
+//!
 //! # Words
 //!
 //! A *story* (or scenario) is what happened on the phone; a *CDR* is what is told of one leg; a *parcel* is one delivery to

@@ -210,7 +210,7 @@ mod nowhere {
             Self
         }
 
-        #[expect(clippy::unused_self, clippy::unused_async, reason = "as where there is something to do")]
+        #[expect(clippy::unused_async, reason = "as where there is something to do")]
         pub async fn end(&self) {}
 
         #[expect(clippy::unused_self, reason = "as where there is something to do")]

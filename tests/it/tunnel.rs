@@ -83,9 +83,8 @@ fn cloudflared_tells_in_its_log() {
     assert_eq!(public_url(&StandIn::new("cloudflared", &script)), "https://oak-elm.trycloudflare.com");
 }
 
-/// Answers requests for these paths at an address for ever.
-fn console(address: &str, pages: Vec<(&'static str, String)>) {
-    let socket = TcpListener::bind(address).expect("the port that was named");
+/// Answers requests for these paths for ever.
+fn console(socket: TcpListener, pages: Vec<(&'static str, String)>) {
     thread::spawn(move || {
         for stream in socket.incoming() {
             let Ok(mut stream) = stream else { break };
@@ -110,7 +109,8 @@ fn cloudflared_tells_when_asked() {
             let words = stand_in.words();
             let metrics = words.iter().position(|word| word == "--metrics").expect("an address");
             let hostname = r#"{"hostname":"asked.trycloudflare.com"}"#.to_owned();
-            console(&words[metrics + 1], vec![("/quicktunnel", hostname), ("/ready", "{}".to_owned())]);
+            let socket = TcpListener::bind(&words[metrics + 1]).expect("the port that was named");
+            console(socket, vec![("/quicktunnel", hostname), ("/ready", "{}".to_owned())]);
         });
         assert_eq!(public_url(&stand_in), "https://asked.trycloudflare.com");
     });
@@ -126,20 +126,20 @@ fn ngrok_tells_in_its_log() {
 
 #[test]
 fn ngrok_tells_when_asked() {
-    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let agent = free.local_addr().expect("an address").to_string();
-    drop(free);
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let agent = socket.local_addr().expect("an address").to_string();
     let web = format!(r#"{{"lvl":"info","msg":"starting web service","addr":"{agent}"}}"#);
     let stand_in = StandIn::new("ngrok", &format!("note \"$@\"; echo '{web}'; {STAY}"));
     thread::scope(|scope| {
-        scope.spawn(|| {
-            let ours = &stand_in.words()[2];
+        let note = &stand_in;
+        scope.spawn(move || {
+            let ours = &note.words()[2];
             let tunnel = |url: &str, addr: &str| {
                 format!(r#"{{"public_url":"{url}","config":{{"addr":"http://{addr}"}}}}"#)
             };
             let tunnels =
                 [tunnel("https://other.example", "localhost:1"), tunnel("https://ours.example", ours)];
-            console(&agent, vec![("/api/tunnels", format!(r#"{{"tunnels":[{}]}}"#, tunnels.join(",")))]);
+            console(socket, vec![("/api/tunnels", format!(r#"{{"tunnels":[{}]}}"#, tunnels.join(",")))]);
         });
         assert_eq!(public_url(&stand_in), "https://ours.example");
     });
