@@ -20,6 +20,7 @@ Examples:
   telecmi-cdr listen --count 2 --timeout 1m  stop after two CDRs; exit 124 if they do not come
   telecmi-cdr listen --strict --format ndjson
                                              for scripts: refuse what departs from the schema
+  telecmi-cdr listen --save calls.ndjson     keep what comes, to send it again with `send --file`
 
 Exit codes: 0 done, 1 a check failed, 2 usage or could not start, 124 time was up before --count,
 130 or 143 interrupted before --count.";
