@@ -50,9 +50,9 @@
 //! # A run of `listen`
 //!
 //! ```text
-//! TcpListener ─ listen::door ─> Arrival ─ listen::reception ─> listen::desk: number, relate, count, tell ─> show::board
-//!               limits, hyper,     ^       answer: Decision            │                │
-//!               warp               └───────────── Reply ───────────────┘        enough? ┴─> Ending
+//! TcpListener ─ listen::door ─> Arrival ─ listen::reception ─> listen::desk: number, relate, save, count, tell ─> show::board
+//!               limits, hyper,     ^       answer: Decision            │                        │
+//!               warp               └───────────── Reply ───────────────┘                enough? ┴─> Ending
 //! ```
 //!
 //! The desk is one short step under one lock, so that there is one order and it is the same everywhere. Showing happens on

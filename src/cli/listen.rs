@@ -35,6 +35,7 @@ Examples:
   telecmi-cdr listen --fail-first 2 --report retries.txt
                                              see whether and when the sender comes back
   telecmi-cdr listen --tunnel cloudflared    with a public URL for TeleCMI's dashboard
+  telecmi-cdr listen --save calls.ndjson     keep what comes, to send it again with `send --file`
 
 Exit codes: 0 done, 1 a check failed, 2 usage or could not start, 124 time was up before --count,
 130 or 143 interrupted before --count. With -- CMD its own failure comes first.";

@@ -6,7 +6,8 @@
 //! The file is ours alone while we run. It may be renamed, and is then written on under its new name, or removed, and is
 //! then begun anew.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::borrow::Cow;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -144,25 +145,24 @@ impl Sheet {
         if let Some(pipe) = pipe(path).map_err(cannot)? {
             return Ok((Self { file: pipe, is_regular: false, torn: false }, Vec::new()));
         }
-        // Reading is for the last line; Windows wants it for the lock.
+        // Reading is for the last line.
         let mut options = OpenOptions::new();
         options.read(true).append(true).create(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(path).map_err(cannot)?;
+        #[cfg(windows)]
+        std::os::windows::fs::OpenOptionsExt::share_mode(&mut options, windows::READ);
+        let mut file = options.open(path).map_err(|source| match source.raw_os_error() {
+            #[cfg(windows)]
+            Some(windows::SHARING_VIOLATION) => Error::Taken { path: path.to_owned() },
+            _ => cannot(source),
+        })?;
         let metadata = file.metadata().map_err(cannot)?;
         if !metadata.is_file() {
             return Ok((Self { file, is_regular: false, torn: false }, Vec::new()));
         }
         let mut warnings = Vec::new();
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Error::Taken { path: path.to_owned() }),
-            Err(TryLockError::Error(error)) => warnings.push(format!(
-                "{}: cannot be locked ({error}): see to it that no other listener saves there",
-                path.display()
-            )),
-        }
+        warnings.extend(lock(path, &file)?);
         warnings.extend(exposure(path, &metadata));
         let torn = is_torn(&mut file).map_err(cannot)?;
         if torn {
@@ -175,9 +175,9 @@ impl Sheet {
     /// Appends a line in one piece. If only a part of it went in, that is taken back, where it can be.
     fn append(&mut self, line: &[u8]) -> io::Result<()> {
         let before = self.length()?;
-        let begun = [b"\n", line].concat();
-        let bytes = if self.torn && before != Some(0) { &begun } else { line };
-        match write_whole(&mut self.file, bytes) {
+        let bytes =
+            if self.torn && before != Some(0) { [b"\n", line].concat().into() } else { Cow::Borrowed(line) };
+        match write_whole(&mut self.file, &bytes) {
             Ok(()) => {
                 self.torn = false;
                 Ok(())
@@ -234,6 +234,35 @@ fn pipe(path: &Path) -> io::Result<Option<File>> {
 #[expect(clippy::unnecessary_wraps, reason = "as it is where paths can name pipes")]
 fn pipe(_: &Path) -> io::Result<Option<File>> {
     Ok(None)
+}
+
+/// Locks the file, or says why it cannot be.
+#[cfg(not(windows))]
+fn lock(path: &Path, file: &File) -> Result<Option<String>, Error> {
+    match file.try_lock() {
+        Ok(()) => Ok(None),
+        Err(fs::TryLockError::WouldBlock) => Err(Error::Taken { path: path.to_owned() }),
+        Err(fs::TryLockError::Error(error)) => Ok(Some(format!(
+            "{}: cannot be locked ({error}): see to it that no other listener saves there",
+            path.display()
+        ))),
+    }
+}
+
+/// A lock would keep readers out; so nobody else may write because the file was opened so.
+#[cfg(windows)]
+#[expect(clippy::unnecessary_wraps, reason = "as it is where files are locked")]
+fn lock(_: &Path, _: &File) -> Result<Option<String>, Error> {
+    Ok(None)
+}
+
+/// What Windows calls these.
+#[cfg(windows)]
+mod windows {
+    /// Others may read the file, and do nothing else with it: FILE_SHARE_READ.
+    pub const READ: u32 = 0x1;
+    /// Somebody else has opened it: ERROR_SHARING_VIOLATION.
+    pub const SHARING_VIOLATION: i32 = 32;
 }
 
 /// What to say of a file that others on this machine may read or write.

@@ -194,7 +194,8 @@ impl Redactor {
         around: &Around,
         known: &Known,
     ) -> (Option<String>, usize) {
-        let runs = text.sequence(at);
+        let is_in_pieces = around.before == Unit::Other(b'+') || !known.is_nothing();
+        let runs = if is_in_pieces { text.sequence(at) } else { vec![text.run(at)] };
         let first = &runs[0];
         if let Some(count) = count_of(&first.digits) {
             self.last_number = self.last_number.max(count);

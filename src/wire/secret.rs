@@ -2,7 +2,8 @@
 //!
 //! In: text on its way to a person, whether or not it is a valid URL. Out: the same text, byte for byte, except that
 //! userinfo and the values of parameters and headers with telling names are gone. Only the *names* decide, so a CDR's
-//! own fields always stay readable. Masking is for showing: what is saved or sent stays as it was.
+//! own fields always stay readable. Masking is for showing: what is saved or sent stays as it was, unless it is
+//! to be redacted.
 
 use percent_encoding::percent_decode_str;
 

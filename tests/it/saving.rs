@@ -11,7 +11,7 @@ use std::thread;
 use serde_json::Value;
 
 use super::peers::{post_json, say};
-use super::program::{DEADLINE, Listener, fixture, listener, pretty_listener, program};
+use super::program::{DEADLINE, fixture, listener, pretty_listener, program};
 
 /// A folder, and a file in it that is not there yet.
 fn place() -> (tempfile::TempDir, PathBuf, String) {
@@ -134,8 +134,8 @@ fn kill(times: u64) {
     let (_folder, path, name) = place();
     let (mut acknowledged, mut is_torn) = (BTreeSet::new(), false);
     for turn in 0..times {
-        let Listener { running, url } = listener(&["--save", &name]);
-        let running = Mutex::new(running);
+        let listener = listener(&["--save", &name]);
+        let (url, running) = (listener.url, Mutex::new(listener.running));
         // Another moment each time, and always before the load is over.
         let moment = 1 + usize::try_from(turn * 131 % 700).expect("a small number");
         let after = |so_far| {
@@ -358,6 +358,17 @@ mod unix {
             (&3.into(), &0.into(), &3.into())
         );
         assert!(ended.stderr.lines().count() <= 3, "{}", ended.stderr);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_was_refused_already_is_not_said_to_be_503() {
+        let mut listener = listener(&["--save", "/dev/full"]);
+        let answer = say(&listener.url, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n");
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        let shown = listener.running.record();
+        assert_eq!(shown["answer"]["status"], 400);
+        assert!(shown["answer"]["unsaved"].is_string(), "{shown}");
     }
 
     #[test]

@@ -78,22 +78,6 @@ fn after_a_torn_line_a_new_one_is_begun() {
     assert_eq!(bodies(&path), ["{\"type\":\"exch", "body 1", "body 2"]);
 }
 
-#[test]
-fn half_a_line_is_taken_back() {
-    let folder = tempfile::tempdir().unwrap();
-    let (mut keeper, path) = keeper(&folder);
-    keeper.keep(&exchange(1), START);
-    let before = keeper.sheet.length().unwrap();
-    keeper.sheet.file.write_all(b"{\"half").unwrap();
-    keeper.sheet.take_back(before, 6);
-    assert_eq!((bodies(&path), keeper.sheet.torn), (vec!["body 1".to_owned()], false));
-    // Where somebody else has written on, it stays, and the next line keeps its distance.
-    keeper.sheet.file.write_all(b"{\"half and more").unwrap();
-    keeper.sheet.take_back(before, 6);
-    keeper.keep(&exchange(2), START);
-    assert_eq!(bodies(&path), ["body 1", "{\"half and more", "body 2"]);
-}
-
 /// Takes five bytes after an interruption, and no more.
 struct Narrow {
     interrupted: bool,
@@ -166,6 +150,17 @@ mod unix {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
     use super::*;
+    #[cfg(target_os = "linux")]
+    use crate::{
+        clock::Clock,
+        listen::{
+            answer::Manner,
+            desk::Desk,
+            door::{Arrival, Reply},
+            event::Event,
+            reception::Outcome,
+        },
+    };
 
     #[test]
     fn it_is_made_for_its_owner_alone() {
@@ -220,6 +215,56 @@ mod unix {
         assert_eq!(kept.failure, None);
         assert!(kept.warnings[1].ends_with(": saving works again"), "{:?}", kept.warnings);
         assert_eq!((bodies(&path), keeper.saved, keeper.lost()), (vec!["body 2".to_owned()], 1, 1));
+    }
+
+    #[test]
+    fn half_a_line_is_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut keeper, path) = keeper(&folder);
+        keeper.keep(&exchange(1), START);
+        let before = keeper.sheet.length().unwrap();
+        keeper.sheet.file.write_all(b"{\"half").unwrap();
+        keeper.sheet.take_back(before, 6);
+        assert_eq!((bodies(&path), keeper.sheet.torn), (vec!["body 1".to_owned()], false));
+        // Where somebody else has written on, it stays, and the next line keeps its distance.
+        keeper.sheet.file.write_all(b"{\"half and more").unwrap();
+        keeper.sheet.take_back(before, 6);
+        keeper.keep(&exchange(2), START);
+        assert_eq!(bodies(&path), ["body 1", "{\"half and more", "body 2"]);
+    }
+
+    /// A failure in the place of an answer is not made an answer, and an answer is none any more.
+    #[tokio::test]
+    #[cfg(target_os = "linux")]
+    async fn nothing_good_is_said_of_what_was_not_saved() {
+        let arrival = Arrival {
+            peer: "127.0.0.1:4000".parse().unwrap(),
+            at: Moment::from_epoch_ms(0).unwrap(),
+            request: Request::new("POST", "/", vec![], include_str!("../../../fixtures/docs-leg-a.json")),
+            trouble: None,
+            ambiguous_framing: false,
+        };
+        let decision = Manner::default().decide(&arrival);
+        let answered = Outcome::answered(&decision);
+        let fault = Answer { fault: Some("reset".to_owned()), ..Answer::default() };
+        let keeper = Keeper::open(Path::new("/dev/full"), Content::AsItCame).unwrap().0;
+        let (tell, told) = std::sync::mpsc::channel();
+        let tell = Box::new(move |event| tell.send(event).is_ok());
+        let desk = Desk::new(None, Clock::start(), tell).keeping(Some(keeper));
+        for outcome in [answered, Outcome { reply: Reply::HangUp, answer: fault.clone() }] {
+            let hung_up = outcome.reply == Reply::HangUp;
+            let reply = desk.record(arrival.clone(), decision.clone(), outcome, START);
+            let why = "No space left on device (os error 28)";
+            assert_eq!(reply, if hung_up { Reply::HangUp } else { Reply::Respond(unsaved(why)) });
+            let told = told.try_iter().find_map(|event| match event {
+                Event::Exchange(exchange) => Some(exchange.answer.clone()),
+                _ => None,
+            });
+            let unsaved = Some(why.to_owned());
+            let answer =
+                if hung_up { fault.clone() } else { Answer { status: Some(503), ..Answer::default() } };
+            assert_eq!(told, Some(Answer { unsaved, ..answer }));
+        }
     }
 
     #[tokio::test]

@@ -154,9 +154,11 @@ impl<'a> Text<'a> {
     pub fn sequence(&self, at: usize) -> Vec<Run> {
         /// `) ` or ` (` is as far as the next digits are.
         const WIDEST: usize = 3;
+        /// `+33 1 99 00 00 00` has six.
+        const MOST_PIECES: usize = 7;
         let mut runs = vec![self.run(at)];
         let mut total = runs[0].digits.len();
-        while let Some(last) = runs.last() {
+        while let Some(last) = runs.last().filter(|_| runs.len() < MOST_PIECES) {
             let mut next = last.place.end;
             for _ in 0..WIDEST {
                 match self.unit(next) {
@@ -246,6 +248,12 @@ enum Role {
 }
 
 impl Known {
+    /// Whether nothing is known.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.numbers.is_empty()
+    }
+
     /// Whether this is a number that was named.
     #[must_use]
     pub fn is_number(&self, digits: &str) -> bool {
