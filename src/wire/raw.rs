@@ -25,8 +25,9 @@ use super::client::{
 };
 use super::{Failure, FailureKind, Phase, Response};
 use crate::error::Error;
-use answer::Reading;
-
+// Hidden, because only fuzzing wants them from outside.
+#[doc(hidden)]
+pub use answer::{Reading, read as read_answer};
 pub use script::head;
 
 /// One step of a script.

@@ -7,6 +7,7 @@ mod content;
 mod failing;
 mod fixtures;
 mod forwarding;
+mod fuzzed;
 mod listening;
 mod pacing;
 mod peers;

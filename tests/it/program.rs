@@ -146,6 +146,7 @@ impl Running {
         collect(&self.talk, &mut self.heard);
         collect(&self.lines, &mut self.seen);
         let code = self.child.wait().expect("an exit status").code();
+        assert_calm(&self.heard);
         Ended { code, stdout: std::mem::take(&mut self.seen), stderr: std::mem::take(&mut self.heard) }
     }
 }
@@ -162,10 +163,20 @@ fn collect(lines: &mpsc::Receiver<String>, text: &mut String) {
     }
 }
 
+/// No input and no ending makes the program panic, whatever a test is about.
+#[track_caller]
+fn assert_calm(stderr: &str) {
+    assert!(!stderr.contains("panicked"), "{stderr}");
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !thread::panicking() {
+            self.heard.extend(self.talk.try_iter());
+            assert_calm(&self.heard);
+        }
     }
 }
 
