@@ -7,6 +7,7 @@
 pub mod board;
 pub mod body;
 pub mod catalogue;
+pub mod fold;
 pub mod junit;
 pub mod outlet;
 pub mod progress;
@@ -53,6 +54,7 @@ pub struct Show {
     pub out_theme: Theme,
     err_theme: Theme,
     out_is_terminal: bool,
+    err_is_terminal: bool,
     progress: Progress,
     /// The command that repeats the run, but for the seed.
     command: Option<String>,
@@ -81,6 +83,7 @@ impl Show {
             out_theme: Theme::new(theme::decide(voice.colour, &around, out_is_terminal)),
             err_theme: Theme::new(theme::decide(voice.colour, &around, err_is_terminal)),
             out_is_terminal,
+            err_is_terminal,
             progress: Progress::new(err_is_terminal && !voice.quiet && !voice.ndjson),
             command,
             started: None,
@@ -102,6 +105,25 @@ impl Show {
         self.out.write_unflushed(text.as_bytes());
     }
 
+    /// Text for a person, which has words of others in it, as it is written to standard output: none of them starts a
+    /// line there, because the lines fit.
+    fn fitted(&self, text: String) -> String {
+        let width = self.out_is_terminal.then(|| fold::width_of(&std::io::stdout())).flatten();
+        match width {
+            Some(width) => fold::folded(&text, width),
+            None => text,
+        }
+    }
+
+    /// Writes such text to standard error.
+    fn say(&mut self, text: &str) {
+        let width = self.err_is_terminal.then(|| fold::width_of(&std::io::stderr())).flatten();
+        match width {
+            Some(width) => self.err.write(fold::folded(text, width).as_bytes()),
+            None => self.err.write(text.as_bytes()),
+        }
+    }
+
     /// Hands data on to whoever reads it.
     pub fn flush(&mut self) {
         self.out.flush();
@@ -114,7 +136,7 @@ impl Show {
         }
     }
 
-    /// Says something that may be passed over.
+    /// Says something of ours that may be passed over. It is never broken, because much of it is there to be copied.
     pub fn remark(&mut self, text: &str) {
         let text = format!("{}\n", self.err_theme.paint(Role::Faint, &clean(text)));
         self.talk(&text);
@@ -123,7 +145,7 @@ impl Show {
     /// Warns, quiet or not.
     pub fn warn(&mut self, text: &str) {
         let label = self.err_theme.paint(Role::Odd, "warning:");
-        self.err.write(format!("{label} {}\n", clean(text)).as_bytes());
+        self.say(&format!("{label} {}\n", clean(text)));
     }
 
     /// Says what stopped the run: what, why, and what to do.
@@ -143,7 +165,7 @@ impl Show {
         if let Some(hint) = error.hint() {
             let _ = writeln!(text, "  {} {hint}", self.err_theme.paint(Role::Name, "hint:"));
         }
-        self.err.write(text.as_bytes());
+        self.say(&text);
     }
 
     /// Shows an event of `listen`.
@@ -154,7 +176,7 @@ impl Show {
                 Event::Listening(listening) => record::line("listening", listening),
                 Event::Exchange(exchange) => record::line("exchange", exchange.as_ref()),
                 Event::Finished(summary) => record::line("summary", summary),
-                Event::Mishap(mishap) => return self.talk(&received::mishap(mishap, &self.err_theme)),
+                Event::Mishap(mishap) => return self.mishap(mishap),
             };
             return self.out.write_unflushed(&line);
         }
@@ -170,13 +192,20 @@ impl Show {
                     self.data("\n");
                 }
                 let text = received::exchange(exchange, &self.out_theme, self.voice.verbose);
+                let text = self.fitted(text);
                 self.data(&text);
             }
-            Event::Mishap(mishap) => self.talk(&received::mishap(mishap, &self.err_theme)),
+            Event::Mishap(mishap) => self.mishap(mishap),
             Event::Finished(summary) => {
-                let text = received::summary(summary, &self.out_theme);
+                let text = self.fitted(received::summary(summary, &self.out_theme));
                 self.data(&text);
             }
+        }
+    }
+
+    fn mishap(&mut self, mishap: &listen::event::Mishap) {
+        if !self.voice.quiet {
+            self.say(&received::mishap(mishap, &self.err_theme));
         }
     }
 
@@ -215,7 +244,10 @@ impl Show {
                 let cases = received::plural(started.cases as u64, "case");
                 return self.remark(&format!("{cases} for {} · seed {}", started.url, started.seed));
             }
-            Event::Case(record) => self.suite.case(record, &self.out_theme, self.voice.verbose),
+            Event::Case(record) => {
+                let text = self.suite.case(record, &self.out_theme, self.voice.verbose);
+                self.fitted(text)
+            }
             Event::Finished(summary) => {
                 self.suite.rest(&self.out_theme) + &suite::summary(summary, &self.out_theme)
             }
@@ -251,7 +283,7 @@ impl Show {
         if delivery.ok && self.planned_many && self.out_is_terminal && !self.voice.verbose {
             return;
         }
-        let text = sent::delivery(delivery, &self.out_theme, self.voice.verbose);
+        let text = self.fitted(sent::delivery(delivery, &self.out_theme, self.voice.verbose));
         self.after_a_line = true;
         let out = &mut self.out;
         self.progress.suspended(|| {
@@ -275,8 +307,10 @@ impl Show {
             return;
         }
         for hint in sent::hints(&self.trouble) {
-            let text = format!("{} {hint}\n", self.err_theme.paint(Role::Name, "hint:"));
-            self.talk(&text);
+            if !self.voice.quiet {
+                let text = format!("{} {hint}\n", self.err_theme.paint(Role::Name, "hint:"));
+                self.say(&text);
+            }
         }
         if let (Some(command), Some(started)) = (&self.command, &self.started)
             && !self.voice.ndjson

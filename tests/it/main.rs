@@ -14,6 +14,8 @@ mod peers;
 mod program;
 mod readme;
 mod round_trip;
+#[cfg(unix)]
+mod screen;
 mod sending;
 mod suite;
 mod usage;
