@@ -18,6 +18,7 @@ mod readme;
 mod round_trip;
 #[cfg(unix)]
 mod screen;
+mod secrets;
 mod sending;
 mod suite;
 mod usage;
