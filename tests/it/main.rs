@@ -10,10 +10,12 @@ mod fixtures;
 mod forwarding;
 mod fuzzed;
 mod hostile;
+mod limits;
 mod listening;
 mod pacing;
 mod peers;
 mod program;
+mod promises;
 mod readme;
 mod round_trip;
 #[cfg(unix)]

@@ -21,9 +21,7 @@ fn assert_kept(what: &str, ended: &Ended) {
 /// A URL with secrets wherever a URL can have one.
 fn secret_url(url: &str) -> String {
     let place = url.strip_prefix("http://").expect("a plain URL");
-    format!(
-        "http://me:S3CR3T-userinfo@{place}/cdr?token=S3CR3T-token&a=1&api_key=S3CR3T-key"
-    )
+    format!("http://me:S3CR3T-userinfo@{place}/cdr?token=S3CR3T-token&a=1&api_key=S3CR3T-key")
 }
 
 const HEADERS: [&str; 8] = [

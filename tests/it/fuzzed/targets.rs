@@ -71,14 +71,14 @@ pub fn a_record(bytes: &[u8]) {
     assert_eq!(record::captured(&line), Ok(Some(request)));
 }
 
-/// Any file is read or refused, and what is sent of it is JSON objects and requests.
+/// Any file is read or refused, and what is sent of it is JSON and requests.
 pub fn a_file(bytes: &[u8]) {
     match file::read(bytes, "x") {
         Ok(holding) => {
             assert!(!holding.items.is_empty());
             for item in &holding.items {
                 if let Item::Body(body) = item {
-                    assert!(matches!(json::document(body), Ok(Document::Object(_))), "{body:?}");
+                    assert!(json::tokens(body).is_ok(), "{body:?}");
                 }
             }
         }
@@ -159,6 +159,10 @@ pub fn answer(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let (first, target) = text.split_once('\n').unwrap_or(("", &text));
     let (method, content_type) = first.split_once(' ').unwrap_or(("POST", first));
+    if !method.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        // The door lets no such method in.
+        return;
+    }
     let body = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes, |at| &bytes[at + 1..]);
     let headers = vec![Header::new("content-type", content_type)];
     let target = if method == "GET" { format!("/{target}") } else { "/".to_owned() };
