@@ -7,6 +7,7 @@
 pub mod board;
 pub mod body;
 pub mod catalogue;
+pub mod fold;
 pub mod junit;
 pub mod outlet;
 pub mod progress;
@@ -103,6 +104,24 @@ impl Show {
         self.out.write_unflushed(text.as_bytes());
     }
 
+    /// Text for a person, which has words of others in it, as it is written to standard output: none of them starts a
+    /// line there, because the lines fit.
+    fn fitted(&self, text: String) -> String {
+        let width = self.out_is_terminal.then(|| fold::width_of(&std::io::stdout())).flatten();
+        match width {
+            Some(width) => fold::folded(&text, width),
+            None => text,
+        }
+    }
+
+    /// Writes such text to standard error.
+    fn say(&mut self, text: &str) {
+        match fold::width_of(&std::io::stderr()) {
+            Some(width) => self.err.write(fold::folded(text, width).as_bytes()),
+            None => self.err.write(text.as_bytes()),
+        }
+    }
+
     /// Hands data on to whoever reads it.
     pub fn flush(&mut self) {
         self.out.flush();
@@ -115,7 +134,7 @@ impl Show {
         }
     }
 
-    /// Says something that may be passed over.
+    /// Says something of ours that may be passed over. It is never broken, because much of it is there to be copied.
     pub fn remark(&mut self, text: &str) {
         let text = format!("{}\n", self.err_theme.paint(Role::Faint, &clean(text)));
         self.talk(&text);
@@ -124,7 +143,7 @@ impl Show {
     /// Warns, quiet or not.
     pub fn warn(&mut self, text: &str) {
         let label = self.err_theme.paint(Role::Odd, "warning:");
-        self.err.write(format!("{label} {}\n", clean(text)).as_bytes());
+        self.say(&format!("{label} {}\n", clean(text)));
     }
 
     /// Says what stopped the run: what, why, and what to do.
@@ -149,7 +168,7 @@ impl Show {
         if let Some(hint) = error.hint() {
             let _ = writeln!(text, "  {} {hint}", self.err_theme.paint(Role::Name, "hint:"));
         }
-        self.err.write(text.as_bytes());
+        self.say(&text);
     }
 
     /// Shows an event of `listen`.
@@ -179,6 +198,7 @@ impl Show {
                     self.data("\n");
                 }
                 let text = received::exchange(exchange, &self.out_theme, self.voice.verbose);
+                let text = self.fitted(text);
                 self.data(&text);
             }
             Event::Mishap(_) | Event::Warning(_) | Event::TunnelSaid(_) | Event::TunnelEnded(_) => {
@@ -188,7 +208,7 @@ impl Show {
                 if let Some(report) = &summary.retries {
                     self.data(&retries::section(report, &self.out_theme));
                 }
-                let text = received::summary(summary, &self.out_theme);
+                let text = self.fitted(received::summary(summary, &self.out_theme));
                 self.data(&text);
             }
         }
@@ -198,7 +218,8 @@ impl Show {
     fn aside(&mut self, event: &listen::event::Event) {
         use listen::event::Event;
         match event {
-            Event::Mishap(mishap) => self.talk(&received::mishap(mishap, &self.err_theme)),
+            Event::Mishap(_) if self.voice.quiet => {}
+            Event::Mishap(mishap) => self.say(&received::mishap(mishap, &self.err_theme)),
             Event::Warning(warning) => self.warn(warning),
             Event::TunnelSaid(line) => self.remark(&format!("tunnel: {line}")),
             Event::TunnelEnded(end) => self.warn(&end.to_string()),
@@ -241,7 +262,10 @@ impl Show {
                 let cases = received::plural(started.cases as u64, "case");
                 return self.remark(&format!("{cases} for {} · seed {}", started.url, started.seed));
             }
-            Event::Case(record) => self.suite.case(record, &self.out_theme, self.voice.verbose),
+            Event::Case(record) => {
+                let text = self.suite.case(record, &self.out_theme, self.voice.verbose);
+                self.fitted(text)
+            }
             Event::Finished(summary) => {
                 self.suite.rest(&self.out_theme) + &suite::summary(summary, &self.out_theme)
             }
@@ -277,7 +301,7 @@ impl Show {
         if delivery.ok && self.planned_many && self.out_is_terminal && !self.voice.verbose {
             return;
         }
-        let text = sent::delivery(delivery, &self.out_theme, self.voice.verbose);
+        let text = self.fitted(sent::delivery(delivery, &self.out_theme, self.voice.verbose));
         self.after_a_line = true;
         let out = &mut self.out;
         self.progress.suspended(|| {
@@ -301,8 +325,10 @@ impl Show {
             return;
         }
         for hint in sent::hints(&self.trouble) {
-            let text = format!("{} {hint}\n", self.err_theme.paint(Role::Name, "hint:"));
-            self.talk(&text);
+            if !self.voice.quiet {
+                let text = format!("{} {hint}\n", self.err_theme.paint(Role::Name, "hint:"));
+                self.say(&text);
+            }
         }
         if let (Some(command), Some(started)) = (&self.command, &self.started)
             && !self.voice.ndjson

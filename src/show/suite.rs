@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::fold::folded;
 use super::received::plural;
 use super::theme::{Role, Theme};
 use crate::clock::humane;
@@ -83,7 +84,7 @@ fn line(record: &CaseRecord, theme: &Theme) -> String {
         let _ = writeln!(out, "{mark} {name} {} {took}", theme.paint(role, &got));
     } else {
         let _ = writeln!(out, "{mark} {name} {took}");
-        out.push_str(&wrapped(&got, "    "));
+        out.push_str(&folded(&wrapped(&got, "    "), WIDTH));
     }
     if let Some(advice) = record.advice {
         let text = format!("wanted {}. {}", record.expected, sentence(advice));
@@ -129,7 +130,7 @@ fn finding_of(cause: Cause, summary: &SuiteSummary, theme: &Theme) -> String {
         out.pop();
         let _ = writeln!(out, " {grade}");
         out.push_str(&wrapped(record.why.unwrap_or_default(), "    "));
-        out.push_str(&wrapped(&format!("It got: {}.", clean(&record.got)), "    "));
+        out.push_str(&folded(&wrapped(&format!("It got: {}.", clean(&record.got)), "    "), WIDTH));
         if let Some(advice) = record.advice.filter(|advice| *advice != cause.advice()) {
             out.push_str(&wrapped(&sentence(advice), "    "));
         }

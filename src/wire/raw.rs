@@ -28,10 +28,12 @@ use super::client::{
 };
 use super::{Failure, FailureKind, Phase, Response};
 use crate::error::Error;
-use answer::Reading;
 use play::{Played, play};
 
 pub use exact::{check, is_chunked};
+// Hidden, because only fuzzing wants them from outside.
+#[doc(hidden)]
+pub use answer::{Reading, read as read_answer};
 pub use script::head;
 
 /// One step of a script.

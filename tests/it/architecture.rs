@@ -15,7 +15,7 @@ const FLOORS: [&[&str]; 6] = [
 ];
 
 /// Foreign crates, and the only places that may name them.
-const DOORS: [(&str, &[&str]); 15] = [
+const DOORS: [(&str, &[&str]); 17] = [
     ("clap", &["cli/"]),
     ("reqwest", &["wire/client"]),
     ("tower", &["wire/client"]),
@@ -31,6 +31,8 @@ const DOORS: [(&str, &[&str]); 15] = [
     ("hdrhistogram", &["send/tally"]),
     ("indicatif", &["show/progress"]),
     ("rustix", &["process"]),
+    ("terminal_size", &["show/fold"]),
+    ("unicode_width", &["show/fold"]),
 ];
 
 /// A file of the sources: its path below `src`, and its text without tests.

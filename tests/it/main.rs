@@ -7,19 +7,27 @@ mod blocks;
 mod command;
 mod content;
 mod dependencies;
+mod ends;
 mod failing;
 mod faults;
 mod fixtures;
 mod forwarding;
+mod fuzzed;
+mod hostile;
+mod limits;
 mod listening;
 mod pacing;
 mod peers;
 mod program;
+mod promises;
 mod readme;
 mod replay;
 mod retries;
 mod round_trip;
 mod saving;
+#[cfg(unix)]
+mod screen;
+mod secrets;
 mod sending;
 mod suite;
 #[cfg(unix)]

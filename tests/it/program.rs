@@ -27,7 +27,18 @@ pub struct Ended {
 }
 
 pub fn program<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Program {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_telecmi-cdr"));
+    prepared(Command::new(env!("CARGO_BIN_EXE_telecmi-cdr")), arguments)
+}
+
+/// The program as a shell starts it: the line says how, `"$0" "$@"` is the program.
+#[cfg(unix)]
+pub fn shell<S: AsRef<OsStr>>(line: &str, arguments: impl IntoIterator<Item = S>) -> Program {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", line, env!("CARGO_BIN_EXE_telecmi-cdr")]);
+    prepared(command, arguments)
+}
+
+fn prepared<S: AsRef<OsStr>>(mut command: Command, arguments: impl IntoIterator<Item = S>) -> Program {
     command.env_clear().args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // Windows finds neither its sockets nor its temporary folder without these.
     for name in ["SystemRoot", "TEMP", "TMP"] {
@@ -63,6 +74,12 @@ impl Program {
         self
     }
 
+    /// Gives standard error another place than the test.
+    pub fn stderr(mut self, place: impl Into<Stdio>) -> Self {
+        self.command.stderr(place);
+        self
+    }
+
     /// Standard output is a pipe whose reader has gone, as after `| head`.
     pub fn unread(self) -> Self {
         let (reader, writer) = std::io::pipe().expect("a pipe");
@@ -83,7 +100,7 @@ impl Program {
         if let (Some(bytes), Some(mut stdin)) = (self.input, child.stdin.take()) {
             thread::spawn(move || stdin.write_all(&bytes));
         }
-        let talk = lines(child.stderr.take().expect("a pipe"));
+        let talk = child.stderr.take().map_or_else(|| mpsc::channel().1, lines);
         let lines = child.stdout.take().map_or_else(|| mpsc::channel().1, lines);
         // The pipes that were made for the child alone must not stay open here.
         drop(self.command);
@@ -140,6 +157,13 @@ impl Running {
         line
     }
 
+    /// The first line of standard output, if there is one; nobody reads on.
+    pub fn first_line_only(&mut self) -> Option<String> {
+        let line = self.lines.recv_timeout(DEADLINE).ok();
+        self.lines = mpsc::channel().1;
+        line
+    }
+
     /// Sends a signal, as a person's Ctrl-C would.
     #[cfg(unix)]
     pub fn signal(&self, name: &str) {
@@ -153,6 +177,7 @@ impl Running {
         collect(&self.talk, &mut self.heard);
         collect(&self.lines, &mut self.seen);
         let code = self.child.wait().expect("an exit status").code();
+        assert_calm(&self.heard);
         Ended { code, stdout: std::mem::take(&mut self.seen), stderr: std::mem::take(&mut self.heard) }
     }
 }
@@ -169,10 +194,20 @@ fn collect(lines: &mpsc::Receiver<String>, text: &mut String) {
     }
 }
 
+/// No input and no ending makes the program panic, whatever a test is about.
+#[track_caller]
+fn assert_calm(stderr: &str) {
+    assert!(!stderr.contains("panicked"), "{stderr}");
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !thread::panicking() {
+            self.heard.extend(self.talk.try_iter());
+            assert_calm(&self.heard);
+        }
     }
 }
 

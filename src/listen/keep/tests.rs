@@ -155,10 +155,12 @@ mod unix {
         clock::Clock,
         listen::{
             answer::Manner,
+            claim::Claims,
             desk::Desk,
             door::{Arrival, Reply},
             event::Event,
             reception::Outcome,
+            wanted::Wanted,
         },
     };
 
@@ -245,12 +247,16 @@ mod unix {
             ambiguous_framing: false,
         };
         let decision = Manner::default().decide(&arrival);
-        let answered = Outcome::answered(&decision);
+        let answered = Outcome {
+            reply: Reply::Respond(decision.response.clone()),
+            answer: Answer { status: Some(200), ..Answer::default() },
+        };
         let fault = Answer { fault: Some("reset".to_owned()), ..Answer::default() };
         let keeper = Keeper::open(Path::new("/dev/full"), Content::AsItCame).unwrap().0;
         let (tell, told) = std::sync::mpsc::channel();
         let tell = Box::new(move |event| tell.send(event).is_ok());
-        let desk = Desk::new(None, Clock::start(), tell).keeping(Some(keeper));
+        let desk =
+            Desk::new(Wanted::default(), Claims::default(), Clock::start(), tell).keeping(Some(keeper));
         for outcome in [answered, Outcome { reply: Reply::HangUp, answer: fault.clone() }] {
             let hung_up = outcome.reply == Reply::HangUp;
             let reply = desk.record(arrival.clone(), decision.clone(), outcome, START);

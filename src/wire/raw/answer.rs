@@ -15,7 +15,7 @@ pub(super) const MOST_OF_EVERYTHING: usize = MOST_OF_A_HEAD + 8 * MOST_OF_A_RESP
 
 /// What the bytes so far amount to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Reading {
+pub enum Reading {
     /// No byte of a final answer.
     Nothing,
     /// A part of a head.
@@ -39,7 +39,8 @@ struct BodySoFar {
 }
 
 /// Reads the bytes that have come so far. Says also whether the peer has told us to continue.
-pub(super) fn read(asked: Asked, bytes: &[u8], ended: bool) -> (bool, Reading) {
+#[must_use]
+pub fn read(asked: Asked, bytes: &[u8], ended: bool) -> (bool, Reading) {
     let mut told_to_continue = false;
     let mut rest = bytes;
     loop {

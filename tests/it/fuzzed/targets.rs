@@ -1,0 +1,204 @@
+//! What must hold for any bytes, one function a parser. The fuzz targets in `fuzz/` call these, and so do the tests.
+//!
+//! Each takes the bytes as they are and panics if something is not as promised.
+
+use std::collections::BTreeMap;
+
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use telecmi_cdr::cdr::judge::{Kind, judge_json, judge_pairs};
+use telecmi_cdr::clock::Moment;
+use telecmi_cdr::json::{self, Document};
+use telecmi_cdr::listen::answer::Manner;
+use telecmi_cdr::listen::door::Arrival;
+use telecmi_cdr::send::file;
+use telecmi_cdr::send::source::Item;
+use telecmi_cdr::show::body;
+use telecmi_cdr::show::theme::Theme;
+use telecmi_cdr::untrusted::{clean, disturbs};
+use telecmi_cdr::wire::client::MOST_OF_A_RESPONSE;
+use telecmi_cdr::wire::query::{self, Encoding};
+use telecmi_cdr::wire::raw::{Asked, Reading, read_answer};
+use telecmi_cdr::wire::{Header, Request, record, secret};
+
+/// The targets by name.
+pub const TARGETS: [(&str, fn(&[u8])); 8] = [
+    ("answer", answer),
+    ("cleaner", cleaner),
+    ("file", a_file),
+    ("json", scanner),
+    ("judge", judge),
+    ("query", a_query),
+    ("record", a_record),
+    ("response", response),
+];
+
+/// Whatever is shown of any bytes disturbs no terminal, and cleaning changes nothing else.
+pub fn cleaner(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let cleaned = clean(&text);
+    assert!(!cleaned.chars().any(disturbs), "{cleaned:?}");
+    assert_eq!(clean(&cleaned), cleaned);
+    if !text.chars().any(disturbs) {
+        assert_eq!(cleaned, text);
+    }
+    let shown = body::lines(bytes, &Theme::plain());
+    assert!(!shown.concat().chars().any(disturbs), "{shown:?}");
+    assert!(shown.len() <= 101, "{} lines", shown.len());
+    let line = record::one_line(bytes);
+    assert!(!line.chars().any(disturbs), "{line:?}");
+    if json::tokens(bytes).is_ok() {
+        let value = |text: &[u8]| serde_json::from_slice::<Value>(text).ok();
+        assert_eq!(value(line.as_bytes()), value(bytes));
+    }
+    let safe = record::safe_json(&text);
+    assert!(!safe.chars().any(disturbs), "{safe:?}");
+    assert_eq!(serde_json::from_str::<String>(&safe).ok().as_deref(), Some(&*text));
+}
+
+/// What a captured line holds survives being written and read once more.
+pub fn a_record(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(Some(captured)) = record::captured(text) else { return };
+    #[derive(serde::Serialize)]
+    struct Holding<'a> {
+        request: &'a Request,
+    }
+    let line = record::line("exchange", &Holding { request: &captured.request });
+    let line = String::from_utf8(line).expect("UTF-8");
+    assert!(!line.trim_end_matches('\n').chars().any(disturbs), "{line:?}");
+    let again = record::captured(&line).expect("a record").expect("a request");
+    assert_eq!(again.request, captured.request);
+}
+
+/// Any file is read or refused, and what is sent of it is JSON and requests.
+pub fn a_file(bytes: &[u8]) {
+    match file::read(bytes, "x") {
+        Ok(holding) => {
+            assert!(!holding.items.is_empty());
+            for item in &holding.items {
+                if let Item::Body(body) = item {
+                    assert!(json::tokens(body).is_ok(), "{body:?}");
+                }
+            }
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// Our scanner and serde_json's take and refuse the same texts, and see the same members in them.
+pub fn scanner(bytes: &[u8]) {
+    // What is skipped is checked against the grammar alone, with no limits of depth, range or meaning.
+    let theirs = std::str::from_utf8(bytes)
+        .map_err(|error| error.to_string())
+        .and_then(|text| serde_json::from_str::<IgnoredAny>(text).map_err(|error| error.to_string()));
+    match (json::document(bytes), theirs) {
+        (Ok(document), Ok(_)) => same_members(bytes, &document),
+        (Err(fault), Ok(_)) => assert_eq!(fault.what, "nested deeper than 127 levels", "refused: {bytes:?}"),
+        (Ok(_), Err(theirs)) => panic!("accepted, but {theirs}: {bytes:?}"),
+        (Err(fault), Err(_)) => assert!(fault.line >= 1 && fault.column >= 1),
+    }
+}
+
+fn same_members(bytes: &[u8], document: &Document<'_>) {
+    let theirs = serde_json::from_slice::<BTreeMap<String, &RawValue>>(bytes);
+    let Document::Object(members) = document else {
+        return assert!(theirs.is_err());
+    };
+    // Half a surrogate pair in a name is what no `String` can hold; of a repeated name the last one counts.
+    let Ok(theirs) = theirs else { return };
+    let ours: BTreeMap<_, _> = members.iter().map(|member| (member.name.clone(), member.raw)).collect();
+    let theirs: BTreeMap<_, _> = theirs.into_iter().map(|(name, raw)| (name, raw.get())).collect();
+    assert_eq!(ours, theirs);
+}
+
+/// Any query or form is taken apart without a loss, and what is written is read back.
+pub fn a_query(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let decoded = query::decode(&text);
+    assert_eq!(decoded.pairs.len(), text.split('&').filter(|pair| !pair.is_empty()).count());
+    let fields: Map<String, Value> =
+        decoded.pairs.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+    for encoding in [Encoding::Flat, Encoding::Brackets] {
+        let written = query::encode(&fields, encoding);
+        let read = query::decode(&written).pairs.into_iter();
+        let read: Map<String, Value> = read
+            .filter(|(name, value)| !(name.is_empty() && value.is_empty()))
+            .map(|(n, v)| (n, v.into()))
+            .collect();
+        let mut expected = fields.clone();
+        expected.retain(|name, value| !(name.is_empty() && value.as_str() == Some("")));
+        assert_eq!(read, expected);
+    }
+    let (base, captured) = text.split_once('\n').unwrap_or(("", &text));
+    assert!(query::onto(base, captured).ends_with(captured.split_once('?').map_or("", |(_, query)| query)));
+    assert!(query::merge(base, captured).starts_with(base));
+    let masked = secret::masked_url(&text);
+    assert_eq!(secret::masked_url(&masked), masked);
+}
+
+/// Any JSON and any pairs get a verdict, and every object's fields are seen.
+pub fn judge(bytes: &[u8]) {
+    let judgement = judge_json(bytes);
+    match json::document(bytes) {
+        Ok(Document::Object(members)) => {
+            let fields = judgement.fields.expect("fields");
+            assert!(members.iter().all(|member| fields.contains_key(&member.name)));
+            assert_ne!(judgement.verdict.kind, Kind::Unreadable);
+        }
+        _ => assert_eq!((judgement.verdict.kind, judgement.fields), (Kind::Unreadable, None)),
+    }
+    let pairs = query::decode(&String::from_utf8_lossy(bytes)).pairs;
+    let judgement = judge_pairs(&pairs);
+    assert_ne!(judgement.verdict.kind, Kind::Unreadable);
+    assert!(judgement.fields.is_some_and(|fields| fields.len() <= pairs.len()));
+}
+
+/// Any request gets a decision. The first line says of which method and content type it is.
+pub fn answer(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let (first, target) = text.split_once('\n').unwrap_or(("", &text));
+    let (method, content_type) = first.split_once(' ').unwrap_or(("POST", first));
+    if !method.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        // The door lets no such method in.
+        return;
+    }
+    let body = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes, |at| &bytes[at + 1..]);
+    let headers = vec![Header::new("content-type", content_type)];
+    let target = if method == "GET" { format!("/{target}") } else { "/".to_owned() };
+    let arrival = Arrival {
+        peer: ([127, 0, 0, 1], 9).into(),
+        at: Moment::from_epoch_ms(0).expect("a moment"),
+        request: Request::new(method, target, headers, body.to_vec()),
+        trouble: None,
+        ambiguous_framing: false,
+    };
+    for strict in [false, true] {
+        let decision = Manner { strict, ..Manner::default() }.decide(&arrival);
+        assert!(matches!(decision.response.status, 200 | 204 | 400 | 405 | 415 | 422));
+        let said = String::from_utf8_lossy(&decision.response.body.0);
+        assert!(!said.chars().any(|c| c != '\n' && disturbs(c)), "{said:?}");
+        for remark in &decision.judgement.verdict.remarks {
+            assert!(!remark.text.cleaned().chars().any(disturbs));
+        }
+    }
+}
+
+/// Any answer is read, bounded, and one of which no more is needed stays what it is when more comes.
+pub fn response(bytes: &[u8]) {
+    let (_, whole) = read_answer(Asked::ForAll, bytes, true);
+    if let Reading::Enough(response) | Reading::Growing(response) = &whole {
+        assert!((100..1000).contains(&response.status));
+        assert!(response.body.len() <= MOST_OF_A_RESPONSE.min(bytes.len()));
+    }
+    for part in 1..8 {
+        let part = &bytes[..bytes.len() * part / 8];
+        if let (_, Reading::Enough(earlier)) = read_answer(Asked::ForAll, part, false) {
+            let (_, Reading::Enough(later)) = read_answer(Asked::ForAll, bytes, false) else {
+                panic!("enough became less: {bytes:?}");
+            };
+            assert_eq!(earlier, later);
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! What strangers, handlers, files and terminals may cost the program: descriptors, memory, time, honesty.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use super::peers::{post_json, read_request, say};
+use super::program::{DEADLINE, fixture, listener, program};
+
+fn status(answer: &str) -> &str {
+    answer.lines().next().and_then(|line| line.split(' ').nth(1)).unwrap_or("none")
+}
+
+fn connect(url: &str) -> TcpStream {
+    let stream = TcpStream::connect(url.strip_prefix("http://").expect("a plain URL")).expect("a connection");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
+    stream
+}
+
+#[test]
+fn w6_a_length_stated_twice_is_answered_and_refused_if_strict() {
+    let request = "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Type: application/json\r\n\
+        Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
+    for (arguments, expected) in [(&[][..], "200"), (&["--strict"], "400")] {
+        let mut listener = listener(arguments);
+        assert_eq!(status(&say(&listener.url, request)), expected, "{arguments:?}");
+        let remarks = listener.running.record()["verdict"]["remarks"].to_string();
+        assert!(remarks.contains("ambiguous framing"), "{remarks}");
+    }
+}
+
+#[test]
+fn w8_every_pipelined_request_is_an_exchange() {
+    let mut listener = listener(&[]);
+    let one = |n: usize, close: &str| format!("GET /{n} HTTP/1.1\r\nHost: h\r\n{close}\r\n");
+    let answers = say(&listener.url, one(1, "") + &one(2, "") + &one(3, "Connection: close\r\n"));
+    assert_eq!(answers.matches("HTTP/1.1 200 OK\r\n").count(), 3, "{answers}");
+    for n in 1..=3 {
+        assert_eq!(listener.running.record()["request"]["target"], format!("/{n}"));
+    }
+}
+
+/// Idle connections use up the descriptors; whoever speaks is still answered.
+#[cfg(target_os = "linux")]
+#[test]
+fn w11_few_file_descriptors_are_enough() {
+    let arguments = ["listen", "--port", "0", "--timeout", "25s"];
+    let limited = super::program::shell("ulimit -n 32; exec \"$0\" \"$@\"", arguments);
+    let listener = super::program::ready(limited);
+    let idle: Vec<_> = (0..60).map(|_| connect(&listener.url)).collect();
+    assert_eq!(status(&post_json(&listener.url, fixture("docs-leg-a.json"))), "200");
+    drop(idle);
+    assert_eq!(status(&post_json(&listener.url, fixture("docs-leg-a.json"))), "200");
+    listener.running.signal("-INT");
+    let ended = listener.running.end().expect(0);
+    assert!(ended.stderr.contains("cannot accept connections"), "{}", ended.whole());
+}
+
+/// The most memory that a process has ever had, in KiB.
+#[cfg(target_os = "linux")]
+fn most_memory(pid: &serde_json::Value) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// The record `listening` says which process it is.
+#[cfg(target_os = "linux")]
+fn listener_with_pid() -> (super::program::Running, String, serde_json::Value) {
+    let mut running = program(["listen", "--port", "0", "--format", "ndjson", "--timeout", "25s"]).start();
+    let ready = running.record();
+    (running, ready["url"].as_str().expect("a URL").to_owned(), ready["pid"].clone())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn w12_a_huge_upload_costs_no_memory() {
+    let (mut running, url, pid) = listener_with_pid();
+    let fill = vec![b'x'; 1024 * 1024];
+    assert_eq!(status(&post_json(&url, &fill[1..])), "400");
+    running.record();
+    let before = most_memory(&pid);
+    for framing in [
+        "Content-Length: 536870912\r\n\r\n".to_owned(),
+        "Transfer-Encoding: chunked\r\n\r\n20000000\r\n".to_owned(),
+    ] {
+        let mut stream = connect(&url);
+        stream.write_all(format!("POST / HTTP/1.1\r\nHost: h\r\n{framing}").as_bytes()).expect("written");
+        // 512 MiB, or as much as it takes.
+        let _ = (0..512).try_for_each(|_| stream.write_all(&fill));
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        let exchange = running.record();
+        assert_eq!(
+            (&exchange["answer"]["status"], &exchange["request"]["complete"]),
+            (&413.into(), &false.into())
+        );
+        assert!(
+            exchange["request"]["size"].as_u64().is_some_and(|size| size > 1024 * 1024),
+            "{}",
+            exchange["request"]["size"]
+        );
+    }
+    let after = most_memory(&pid);
+    assert!(after <= before + 8 * 1024, "{before} KiB before, {after} KiB after");
+}
+
+#[test]
+fn j2_nesting_without_end_is_harmless() {
+    let mut listener = listener(&[]);
+    for (body, expected) in [
+        (format!("{}1{}", "[".repeat(127), "]".repeat(127)), "200"),
+        (format!("{}1{}", "[".repeat(128), "]".repeat(128)), "400"),
+        ("[".repeat(100_000), "400"),
+        ("{\"a\":".repeat(100_000), "400"),
+        (format!("{{a:{}", "[".repeat(100_000)), "400"),
+    ] {
+        assert_eq!(status(&post_json(&listener.url, body)), expected);
+        listener.running.record();
+    }
+    assert_eq!(status(&post_json(&listener.url, fixture("docs-leg-a.json"))), "200");
+    // A file is read by another reader, of more forms, which must not be too deep for the stack either.
+    for deep in [
+        "[".repeat(100_000),
+        "{a:".repeat(100_000),
+        format!("{}{}", "{a:[".repeat(50_000), "]}".repeat(50_000)),
+    ] {
+        program(["send", "--url", &listener.url, "-f", "-"]).input(deep).run().expect(2);
+    }
+}
+
+#[test]
+fn j3_what_a_reader_would_round_is_kept_as_it_came() {
+    let mut listener = listener(&[]);
+    let body = r#"{"a":1.50,"a":18446744073709551616,"to":9007199254740993,"time":1e400}"#;
+    assert_eq!(status(&post_json(&listener.url, body)), "200");
+    let exchange = listener.running.record();
+    assert_eq!(exchange["request"]["body"]["text"], body);
+    let remarks = exchange["verdict"]["remarks"].to_string();
+    for code in ["duplicate_key", "inexact_number"] {
+        assert!(remarks.contains(code), "{remarks}");
+    }
+}
+
+#[test]
+fn j6_a_query_is_kept_as_it_came() {
+    let mut listener = listener(&[]);
+    let target = "/cdr?a=1&a=2&b=%ff&c=%00&d=1+2&e[x]=1&=&f&g=%zz";
+    say(&listener.url, format!("GET {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
+    assert_eq!(listener.running.record()["request"]["target"], target);
+    let pretty = super::program::pretty_listener(&["--timeout", "20s"]);
+    say(
+        &pretty.url,
+        format!(
+            "GET {target}&type=cdr&direction=outbound&status=missed HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+        ),
+    );
+    pretty.running.signal("-INT");
+    let shown = pretty.running.end().stdout;
+    let places: Vec<_> = ["a ", "a ", "b ", "c ", "d ", "e[x] "]
+        .iter()
+        .scan(0, |from, name| {
+            let at = shown[*from..].find(&format!("\n  {name}"))? + *from + 1;
+            *from = at;
+            Some(at)
+        })
+        .collect();
+    assert_eq!(places.len(), 6, "{shown}");
+}
+
+/// A pipe that nobody reads: every request is answered, and what could not be shown is counted.
+#[cfg(unix)]
+#[test]
+fn t4_output_that_nobody_reads_slows_no_request() {
+    use std::process::{Command, Stdio};
+    const REQUESTS: u64 = 30;
+    let folder = tempfile::tempdir().expect("a folder");
+    let word = folder.path().join("ready");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_telecmi-cdr"))
+        .args(["listen", "--port", "0", "--format", "ndjson", "--ready-file"])
+        .arg(&word)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let mut stdout = std::io::BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut ready = String::new();
+    std::io::BufRead::read_line(&mut stdout, &mut ready).expect("a line");
+    let ready: serde_json::Value = serde_json::from_str(&ready).expect("a record");
+    let url = ready["url"].as_str().expect("a URL");
+    let body = format!("{{\"x\":\"{}\"}}", "y".repeat(1024 * 1024 - 20));
+    for _ in 0..REQUESTS {
+        assert_eq!(status(&post_json(url, &body)), "200");
+    }
+    // Now somebody reads; each line makes room, and a small request shows when all that waited has been seen.
+    let (mut shown, mut answered) = (0, REQUESTS);
+    let mut read = |summary: bool| {
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut stdout, &mut line).expect("text");
+        let record: serde_json::Value = serde_json::from_str(&line).expect("a record");
+        shown += u64::from(record["type"] == "exchange");
+        let last =
+            if summary { record["type"] == "summary" } else { record["request"]["target"] == "/marker" };
+        (last.then_some(record), shown)
+    };
+    while read(false).0.is_none() {
+        say(url, "GET /marker HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        answered += 1;
+    }
+    assert!(
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs").success()
+    );
+    let (summary, shown) = loop {
+        if let (Some(summary), shown) = read(true) {
+            break (summary, shown);
+        }
+    };
+    assert_eq!(child.wait().expect("a status").code(), Some(0));
+    assert_eq!(summary["exchanges"], answered);
+    assert!(shown < answered, "it all fitted: the test shows nothing");
+    assert_eq!(summary["dropped"], answered - shown);
+}
+
+/// A capture says what it likes; what goes out is one well-formed request, or none.
+#[test]
+fn c7_a_hostile_capture_smuggles_nothing() {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", socket.local_addr().expect("an address"));
+    let (keep, requests) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for mut stream in socket.incoming().flatten() {
+            let keep = keep.clone();
+            std::thread::spawn(move || {
+                let request = read_request(&mut stream);
+                let _ =
+                    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                let _ = keep.send(String::from_utf8_lossy(&request).into_owned());
+            });
+        }
+    });
+    let record = |method: &str, target: &str, headers: &str, size: &str| {
+        format!(
+            "{{\"type\":\"exchange\",\"v\":1,\"request\":{{\"method\":{method},\"target\":{target},\"version\":\"HTTP/1.1\",\
+             \"headers\":{headers},\"body\":{{\"text\":\"GET /forged HTTP/1.1\\r\\n\\r\\n\"}},\"size\":{size},\"complete\":true}}}}"
+        )
+    };
+    let (get, slash) = (r#""POST""#, r#""/""#);
+    let long = format!("[[\"x\",\"{}\"]]", "y".repeat(3_000_000));
+    for line in [
+        record(r#""GET / HTTP/1.1\r\nX: y\r\n\r\nGET""#, slash, "[]", "0"),
+        record(get, r#""/ HTTP/1.1\r\nX: /forged\r\n\r\nGET /forged""#, "[]", "0"),
+        record(get, r#""http://127.0.0.1:9/forged""#, "[]", "0"),
+        record(get, r#""/\u0000\u001b[2J\u202e""#, "[]", "0"),
+        record(get, r#""""#, "[]", "0"),
+        record(get, slash, r#"[["x","y\r\nX-Forged: /forged"]]"#, "0"),
+        record(get, slash, r#"[["x\r\nX-Forged","/forged"]]"#, "0"),
+        record(get, slash, r#"[["",""],[" ","x"]]"#, "0"),
+        record(get, slash, r#"[["content-length","0"],["content-length","5"]]"#, "0"),
+        record(get, slash, r#"[["transfer-encoding","chunked"],["content-length","0"]]"#, "0"),
+        record(get, slash, r#"[["x",{"base64":"/w0K"}]]"#, "0"),
+        record(get, slash, &long, "0"),
+        record(get, slash, "[]", "18446744073709551615"),
+        record(r#""""#, slash, "[]", "0"),
+        record("\"\u{1b}[2J\"", slash, "[]", "0"),
+    ] {
+        for flags in [&[][..], &["--race", "2"], &["-v"], &["--print", "curl"], &["--print", "json"]] {
+            let fixed = ["send", "--url", &url, "--timeout", "300ms", "-f", "-"];
+            let ended = program([&fixed, flags].concat()).input(line.clone()).run();
+            assert!(matches!(ended.code, Some(0..=2)), "{}", ended.whole());
+            let shown = format!("{}{}", ended.stdout, ended.stderr);
+            assert!(!shown.chars().any(|c| c != '\n' && telecmi_cdr::untrusted::disturbs(c)), "{shown:?}");
+            for request in requests.try_iter() {
+                let (head, _) = request.split_once("\r\n\r\n").expect("a head");
+                assert!(
+                    !head.contains("\r\nX-Forged") && !head.contains("/forged HTTP"),
+                    "{flags:?}: {request}"
+                );
+                let lengths = head.to_ascii_lowercase().matches("content-length:").count();
+                assert!(lengths <= 1, "{flags:?}: {request}");
+            }
+        }
+    }
+}
+
+/// What a sender keeps does not grow with what it has sent.
+#[cfg(target_os = "linux")]
+#[test]
+fn s7_memory_does_not_grow_with_the_count() {
+    use std::io::BufRead as _;
+    use std::process::{Command, Stdio};
+    let url = super::peers::nobody();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_telecmi-cdr"))
+        .args(["send", "--url", &url, "-n", "100000", "--format", "ndjson", "-q"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let pid = child.id().into();
+    let mut lines = std::io::BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut read = |count: usize| {
+        let told = lines
+            .by_ref()
+            .take(count)
+            .filter(|line| line.as_ref().is_ok_and(|line| line.contains("\"delivery\"")));
+        assert!(told.count() + 1 >= count, "the records ended early");
+    };
+    read(500);
+    let before = most_memory(&pid);
+    read(2_500);
+    let after = most_memory(&pid);
+    let _ = child.kill();
+    let _ = child.wait();
+    assert!(after <= before + 2 * 1024, "{before} KiB after 500, {after} KiB after 3000");
+}
+
+#[cfg(unix)]
+#[test]
+fn s8_a_second_interruption_ends_a_sender_at_once() {
+    let (url, requests) = super::peers::keeping_stub("");
+    let mut running = program(["send", "--url", &url, "-n", "100", "--timeout", "29s"]).start();
+    requests.recv_timeout(DEADLINE).expect("a request");
+    running.signal("-INT");
+    while !running.talk().starts_with("stopping: ") {}
+    let asked = std::time::Instant::now();
+    running.signal("-INT");
+    let ended = running.end().expect(130);
+    assert!(asked.elapsed().as_secs() < 5, "{:?}: {}", asked.elapsed(), ended.whole());
+}

@@ -1,0 +1,314 @@
+//! What the receiver and the sender promise, and the tests that hold it. A promise without a test is a wish.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every promise: its name, what it says, and the tests that fail when it is broken.
+const PROMISES: &[(&str, &str, &[&str])] = &[
+    (
+        "R0",
+        "every request becomes one exchange with a stated outcome, every other connection is counted",
+        &[
+            "any_bytes_end_in_a_stated_outcome_and_harm_nobody_else",
+            "a_nuisance_gets_a_bounded_number_of_remarks",
+        ],
+    ),
+    ("W1", "no Host, or two: 400, shown", &["w1_one_host_is_needed"]),
+    ("W2", "HTTP/1.0 is served as such", &["w2_http_1_0_is_served_as_such"]),
+    (
+        "W3",
+        "what is no HTTP/1 is closed with a hint, and counted",
+        &[
+            "w3_what_is_not_http_1_is_closed",
+            "connections_that_bring_no_request_are_counted_and_told_with_a_hint",
+        ],
+    ),
+    ("W4", "heads and targets have a largest size", &["w4_heads_and_targets_have_a_largest_size"]),
+    (
+        "W5",
+        "a broken body is 400, shown as far as it came",
+        &[
+            "w5_a_broken_body_is_shown_as_far_as_it_came",
+            "w5_a_malformed_request_is_shown_too",
+            "w5_a_sender_that_vanishes_is_still_an_arrival",
+        ],
+    ),
+    (
+        "W6",
+        "a length stated twice is remarked on, with --strict refused",
+        &[
+            "w6_a_length_stated_twice_is_noticed",
+            "w6_a_length_stated_twice_is_answered_and_refused_if_strict",
+        ],
+    ),
+    ("W7", "100 Continue only when the body is wanted", &["w7_the_body_is_asked_for_only_when_it_is_wanted"]),
+    (
+        "W8",
+        "pipelined requests are answered in order",
+        &["w8_pipelined_requests_are_answered_in_order", "w8_every_pipelined_request_is_an_exchange"],
+    ),
+    (
+        "W9",
+        "odd methods and targets are answered properly",
+        &["w9_odd_methods_and_targets_harm_nobody", "methods_that_carry_no_cdr_are_answered_properly"],
+    ),
+    (
+        "W10",
+        "a head, a body and an answer have their time",
+        &[
+            "w10_a_head_has_its_time",
+            "w10_a_body_has_its_time",
+            "w10_an_answer_has_its_time",
+            "a_body_that_does_not_come_is_answered_408",
+        ],
+    ),
+    (
+        "W11",
+        "many connections and few descriptors: the longest idle makes room",
+        &[
+            "w11_the_longest_idle_makes_room",
+            "w11_when_all_are_busy_the_next_one_waits",
+            "w11_few_file_descriptors_are_enough",
+        ],
+    ),
+    (
+        "W12",
+        "a body over the limit is 413 that is heard, and costs no memory",
+        &[
+            "w12_a_large_body_is_refused_so_that_the_sender_hears_it",
+            "w12_the_size_of_a_large_body_is_known_if_it_ends",
+            "w12_a_huge_upload_costs_no_memory",
+        ],
+    ),
+    (
+        "W13",
+        "a signal ends it in order, a second one at once",
+        &[
+            "w13_what_is_in_flight_is_finished",
+            "w13_nothing_keeps_the_door_open",
+            "a_second_signal_waits_for_nobody",
+        ],
+    ),
+    (
+        "W14",
+        "a port that cannot be had is one line and 2",
+        &["a_port_that_is_taken_stops_it_before_it_is_ready", "a_host_that_is_not_ours_is_named"],
+    ),
+    (
+        "J1",
+        "what is JSON is taken, what is not is refused with its place",
+        &[
+            "the_scanner_agrees_with_serde_json",
+            "what_is_not_json_is_refused_with_its_place",
+            "what_cannot_be_read_is_answered_400_with_the_place",
+            "every_kept_input_is_survived",
+        ],
+    ),
+    (
+        "J2",
+        "127 levels are read, any number is harmless",
+        &["nesting_stops_at_the_limit", "j2_nesting_without_end_is_harmless"],
+    ),
+    (
+        "J3",
+        "nothing is rounded",
+        &[
+            "members_keep_order_repeats_and_digits",
+            "of_what_no_value_can_hold_nothing_false_is_said",
+            "j3_what_a_reader_would_round_is_kept_as_it_came",
+        ],
+    ),
+    (
+        "J4",
+        "another content type is a remark, with --strict 415",
+        &["bodies_in_other_forms_are_named", "strictness_refuses_departures_and_ends_in_a_failure"],
+    ),
+    ("J5", "forms, parts and compressed bodies are named", &["bodies_in_other_forms_are_named"]),
+    (
+        "J6",
+        "a query is kept as it came, its oddities remarked on",
+        &["broken_encoding_is_kept_and_reported", "j6_a_query_is_kept_as_it_came"],
+    ),
+    (
+        "J7",
+        "what is no object is shown and remarked on",
+        &[
+            "broken_payloads_get_the_remarks_beside_them",
+            "what_cannot_be_read_is_answered_400_with_the_place",
+        ],
+    ),
+    (
+        "J8",
+        "what is saved or forwarded are the bytes that came",
+        &[
+            "a_capture_is_replayed_byte_for_byte",
+            "the_handler_gets_the_same_request_and_its_answer_goes_back",
+        ],
+    ),
+    (
+        "T1",
+        "received text is harmless and readable, for every scalar value",
+        &["every_scalar_value_is_harmless_afterwards", "strangers_cannot_touch_the_terminal_of_a_listener"],
+    ),
+    (
+        "T2",
+        "a field is one line, and column 0 is ours",
+        &[
+            "strangers_cannot_touch_the_terminal_of_a_listener",
+            "a_narrow_terminal_is_enough",
+            "every_line_fits_and_nothing_is_dropped",
+        ],
+    ),
+    ("T3", "a body is shown in bounds", &["only_so_much_is_shown", "a_long_body_is_cut"]),
+    ("T4", "output that is not read slows nobody", &["t4_output_that_nobody_reads_slows_no_request"]),
+    ("T5", "records are safe for cat", &["records_are_safe_to_print", "a_line_is_safe_and_reads_back"]),
+    (
+        "C2",
+        "a torn last line is skipped, a bad one named",
+        &[
+            "a_torn_last_line_is_skipped_with_a_warning",
+            "files_that_hold_nothing_to_send_are_refused_by_line",
+        ],
+    ),
+    ("C6", "secrets are masked on screen", &["no_secret_of_a_stranger_or_a_handler_is_seen_at_a_listener"]),
+    (
+        "C7",
+        "a hostile capture is sent whole or not at all",
+        &["c7_a_hostile_capture_smuggles_nothing", "a_race_refuses_what_a_client_refuses"],
+    ),
+    (
+        "S1",
+        "redirects are failures",
+        &["a_redirect_is_not_followed", "redirects_are_failures_and_nothing_is_sent_twice"],
+    ),
+    (
+        "S2",
+        "no proxy for loopback, and any other is named",
+        &["a_proxy_in_the_environment_is_not_for_this_machine", "no_password_of_a_proxy_is_seen"],
+    ),
+    (
+        "S3",
+        "no secret is seen",
+        &[
+            "no_secret_of_a_sender_is_seen_however_it_ends",
+            "no_secret_is_seen_in_what_is_replayed",
+            "no_secret_is_seen_in_a_suite",
+            "no_secret_is_seen_in_a_usage_error",
+        ],
+    ),
+    (
+        "S4",
+        "every phase has its time and its name",
+        &["every_silence_ends_and_its_phase_is_named", "a_silent_handshake_is_a_phase_of_its_own"],
+    ),
+    (
+        "S5",
+        "a thousand posts, none lost, none twice",
+        &["a_thousand_posts_to_a_peer_that_closes_all_arrive_once"],
+    ),
+    (
+        "S6",
+        "no answer harms the sender",
+        &["endless_answers_are_cut_and_full_ones_are_not", "a_handler_cannot_touch_the_terminal_of_a_sender"],
+    ),
+    (
+        "S7",
+        "one outcome each, and memory that does not grow with the count",
+        &["nothing_is_lost_or_made_up_by_reordering", "s7_memory_does_not_grow_with_the_count"],
+    ),
+    (
+        "S8",
+        "Ctrl-C is counted to the end, a second one ends at once",
+        &["an_interruption_is_counted_to_the_end", "s8_a_second_interruption_ends_a_sender_at_once"],
+    ),
+    (
+        "S9",
+        "wherever output ends, the program ends well",
+        &[
+            "a_reader_that_has_gone_is_a_quiet_success_of_every_mode",
+            "a_full_disk_is_one_line_and_a_failure_of_every_mode",
+            "streams_that_are_not_there_are_no_panic",
+        ],
+    ),
+    (
+        "S10",
+        "what cannot be sent is refused before anything is",
+        &[
+            "headers_hold_no_line_breaks",
+            "addresses_that_cannot_be_sent_to_are_refused",
+            "what_cannot_be_sent_exactly_is_not_sent",
+        ],
+    ),
+    ("S11", "much for another machine must be meant", &["much_for_another_machine_must_be_meant"]),
+    (
+        "S12",
+        "TLS is verified, and -k said",
+        &[
+            "what_is_wrong_with_a_certificate_is_told_apart",
+            "a_named_authority_is_trusted_and_insecure_trusts_all",
+            "a_plain_handler_does_not_speak_tls",
+        ],
+    ),
+];
+
+/// Promises that are not kept yet.
+const TO_COME: &[&str] = &["C1", "C3", "C4", "C5"];
+
+/// The Rust files of the sources and of these tests.
+fn files() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![root.join("src"), root.join("tests")];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files
+}
+
+/// The names of all test functions: those below an attribute that ends in `test]`.
+fn tests() -> Vec<String> {
+    let mut tests = Vec::new();
+    for file in files() {
+        let text = fs::read_to_string(file).expect("a text").replace("\r\n", "\n");
+        for (at, _) in text.match_indices("test]\n") {
+            let function = text[at..].lines().skip(1).find(|line| line.contains("fn "));
+            let name =
+                function.and_then(|line| line.split("fn ").nth(1)).and_then(|rest| rest.split('(').next());
+            tests.extend(name.map(str::to_owned));
+        }
+    }
+    assert!(tests.len() > 200, "the tests were not found");
+    tests
+}
+
+#[test]
+fn every_promise_has_a_test() {
+    let tests = tests();
+    for (id, _, held_by) in PROMISES {
+        assert!(!held_by.is_empty(), "nothing holds {id}");
+        for name in *held_by {
+            assert!(tests.iter().any(|test| test == name), "{id} is held by {name}, which is no test");
+        }
+    }
+}
+
+#[test]
+fn every_promise_is_named_once() {
+    let groups = [("R", 0..=0), ("W", 1..=14), ("J", 1..=8), ("T", 1..=5), ("C", 1..=7), ("S", 1..=12)];
+    let all: Vec<String> = groups
+        .into_iter()
+        .flat_map(|(letter, numbers)| numbers.map(move |n| format!("{letter}{n}")))
+        .collect();
+    let named: Vec<&str> = PROMISES.iter().map(|(id, ..)| *id).chain(TO_COME.iter().copied()).collect();
+    for id in &all {
+        assert_eq!(named.iter().filter(|name| *name == id).count(), 1, "{id}");
+    }
+    assert_eq!(named.len(), all.len(), "{named:?}");
+}
