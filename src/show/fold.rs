@@ -64,7 +64,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn columns(line: &str) -> usize {
-        line.chars().filter_map(|c| c.width()).sum()
+        line.chars().filter_map(unicode_width::UnicodeWidthChar::width).sum()
     }
 
     #[test]

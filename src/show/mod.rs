@@ -54,7 +54,6 @@ pub struct Show {
     pub out_theme: Theme,
     err_theme: Theme,
     out_is_terminal: bool,
-    err_is_terminal: bool,
     progress: Progress,
     /// The command that repeats the run, but for the seed.
     command: Option<String>,
@@ -83,7 +82,6 @@ impl Show {
             out_theme: Theme::new(theme::decide(voice.colour, &around, out_is_terminal)),
             err_theme: Theme::new(theme::decide(voice.colour, &around, err_is_terminal)),
             out_is_terminal,
-            err_is_terminal,
             progress: Progress::new(err_is_terminal && !voice.quiet && !voice.ndjson),
             command,
             started: None,
@@ -117,7 +115,7 @@ impl Show {
 
     /// Writes such text to standard error.
     fn say(&mut self, text: &str) {
-        let width = self.err_is_terminal.then(|| fold::width_of(&std::io::stderr())).flatten();
+        let width = fold::width_of(&std::io::stderr());
         match width {
             Some(width) => self.err.write(fold::folded(text, width).as_bytes()),
             None => self.err.write(text.as_bytes()),

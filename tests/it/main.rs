@@ -23,5 +23,6 @@ mod screen;
 mod secrets;
 mod sending;
 mod suite;
+mod targets;
 mod usage;
 mod waiting;

@@ -234,7 +234,7 @@ impl Seen {
 }
 
 fn percent(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+    percent_encoding::percent_encode(text.as_bytes(), percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
 /// Hostile values in every place that a sender fills, and people's names beside them.
