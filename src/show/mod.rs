@@ -206,7 +206,8 @@ impl Show {
             }
             Event::Finished(summary) => {
                 if let Some(report) = &summary.retries {
-                    self.data(&retries::section(report, &self.out_theme));
+                    let text = self.fitted(retries::section(report, &self.out_theme));
+                    self.data(&text);
                 }
                 let text = self.fitted(received::summary(summary, &self.out_theme));
                 self.data(&text);

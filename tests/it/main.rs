@@ -30,6 +30,7 @@ mod screen;
 mod secrets;
 mod sending;
 mod suite;
+mod targets;
 #[cfg(unix)]
 mod tunnel;
 mod usage;

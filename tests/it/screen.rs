@@ -234,7 +234,7 @@ impl Seen {
 }
 
 fn percent(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+    percent_encoding::percent_encode(text.as_bytes(), percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
 /// Hostile values in every place that a sender fills, and people's names beside them.
@@ -295,7 +295,8 @@ fn strangers_cannot_touch_the_terminal_of_a_listener() {
     let least = write_everywhere(&url);
     post_json(&url, fixture("docs-leg-a.json"));
     let seen = terminal.end();
-    let blocks = seen.starts_with(&["listening on http", "try: ", "! ", "all wanted CDRs came · "]);
+    let blocks =
+        seen.starts_with(&["listening on http", "try: ", "! ", "retries", "all wanted CDRs came · "]);
     assert!(blocks >= least, "{blocks} blocks in\n{}", seen.rows.join("\n"));
     assert_eq!(seen.code, Some(0));
     let text = seen.text();

@@ -22,8 +22,11 @@ use telecmi_cdr::wire::query::{self, Encoding};
 use telecmi_cdr::wire::raw::{Asked, Reading, read_answer};
 use telecmi_cdr::wire::{Header, Request, record, secret};
 
+/// Takes any bytes, and panics if something is not as promised.
+pub type Target = fn(&[u8]);
+
 /// The targets by name.
-pub const TARGETS: [(&str, fn(&[u8])); 8] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("answer", answer),
     ("cleaner", cleaner),
     ("file", a_file),
@@ -57,14 +60,16 @@ pub fn cleaner(bytes: &[u8]) {
     assert_eq!(serde_json::from_str::<String>(&safe).ok().as_deref(), Some(&*text));
 }
 
+/// What a record of an exchange holds.
+#[derive(serde::Serialize)]
+struct Holding<'a> {
+    request: &'a Request,
+}
+
 /// What a captured line holds survives being written and read once more.
 pub fn a_record(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Ok(Some(captured)) = record::captured(text) else { return };
-    #[derive(serde::Serialize)]
-    struct Holding<'a> {
-        request: &'a Request,
-    }
     let line = record::line("exchange", &Holding { request: &captured.request });
     let line = String::from_utf8(line).expect("UTF-8");
     assert!(!line.trim_end_matches('\n').chars().any(disturbs), "{line:?}");
