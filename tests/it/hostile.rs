@@ -243,3 +243,28 @@ fn any_bytes_end_in_a_stated_outcome_and_harm_nobody_else() {
     assert!(heard <= summary.malformed, "{heard} of {}, {}: {mishaps:?}", visitors.len(), summary.malformed);
     assert!(!mishaps.iter().any(|mishap| mishap.contains("bug")), "{mishaps:?}");
 }
+
+/// Each way to fail before there is a request, by itself, so that none hides behind another.
+#[test]
+fn every_connection_that_brings_no_request_is_counted() {
+    let long = [b"GET / HTTP/1.1\r\nHost: h\r\nX: ", vec![b'x'; 40 * 1024].as_slice()].concat();
+    let ways: [(&[u8], Leaving); 8] = [
+        (b"GET / HT", Leaving::Politely),
+        (b"POST / HTTP/1.1\r\nHost: h\r\n", Leaving::Never),
+        (b"G", Leaving::Never),
+        (b"hello\r\n\r\n", Leaving::Politely),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", Leaving::Politely),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Leaving::Politely),
+        (b"GET /\r\n", Leaving::Politely),
+        (&long, Leaving::Politely),
+    ];
+    for (bytes, leaving) in ways {
+        let stand = Stand::new();
+        visit(stand.address, &Stranger { bytes: bytes.to_vec(), pieces: 3, leaving });
+        ask_well(stand.address, &fixture("docs-leg-a.json"));
+        let (_, mishaps, summary) = stand.end();
+        let start = String::from_utf8_lossy(&bytes[..bytes.len().min(40)]);
+        assert_eq!((summary.exchanges, summary.malformed), (1, 1), "{start:?}: {mishaps:?}");
+        assert_eq!(mishaps.len(), 1, "{start:?}: {mishaps:?}");
+    }
+}

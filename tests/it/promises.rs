@@ -10,6 +10,7 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
         "every request becomes one exchange with a stated outcome, every other connection is counted",
         &[
             "any_bytes_end_in_a_stated_outcome_and_harm_nobody_else",
+            "every_connection_that_brings_no_request_is_counted",
             "a_nuisance_gets_a_bounded_number_of_remarks",
         ],
     ),

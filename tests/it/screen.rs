@@ -170,7 +170,7 @@ impl Terminal {
         for (row, text) in (0..rows.get()).zip(self.rows()) {
             line.push_str(&text);
             if screen.row_wrapped(row) {
-                let ours = ["sending ", "repeat: ", "try: ", "listening on "]
+                let ours = ["sending ", "repeat: ", "try: ", "listening on ", "    telecmi-cdr "]
                     .iter()
                     .any(|word| line.starts_with(word));
                 assert!(ours, "the terminal broke row {row}:\n{all}");
@@ -350,6 +350,30 @@ fn a_handler_cannot_touch_the_terminal_of_a_sender() {
     let verbose = sent(&stub(answer("200 OK", "", &names)), &["-v"]);
     for name in NAMES {
         assert!(verbose.text().contains(name), "{name} in\n{}", verbose.rows.join("\n"));
+    }
+}
+
+#[test]
+fn a_handler_cannot_touch_the_terminal_of_a_suite() {
+    for raw in [
+        answer("500 No", &format!("x-a: {OBSCURE}\r\n"), HOSTILE),
+        answer("302 Found", &format!("location: http://h/{OBSCURE}{}\r\n", "x".repeat(900)), ""),
+        format!("{HOSTILE}\r\n\r\n"),
+    ] {
+        let url = stub(raw);
+        let fixed = [
+            "send",
+            "--suite",
+            "--only",
+            "post-agent-no-answer,duplicate",
+            "--color",
+            "always",
+            "--url",
+            &url,
+        ];
+        let seen = Terminal::new(72, &fixed).end();
+        assert_eq!(seen.code, Some(1), "{}", seen.rows.join("\n"));
+        assert!(!seen.rows.iter().any(|row| row.starts_with("FORGED") || row.starts_with("00:00")));
     }
 }
 
