@@ -175,7 +175,7 @@ with_bore() {
   if open 7835; then skip "bore: another program has its port 7835"; return; fi
   if ! bore=$(command -v bore); then
     echo "bore is not here: cargo builds it, which takes a while"
-    cargo install --quiet bore-cli --locked --root "$folder/cargo" >"$folder/log" 2>&1
+    cargo install --quiet bore-cli@0.6.0 --locked --root "$folder/cargo" >"$folder/log" 2>&1
     bore="$folder/cargo/bin/bore"
   fi
   [[ -x $bore ]] || { skip "bore: it is not installed, and cargo could not build it"; return; }
