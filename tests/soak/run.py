@@ -5,7 +5,8 @@
 
 Four in five requests are good; the others are malformed, cut off, slow, huge, or no HTTP at all. Everything goes to
 loopback, at a bounded rate. At the end the counts must add up: what was acknowledged is what was shown, saved and
-counted; and memory and descriptors must be flat after the first tenth of the time. Prints a line a minute and the
+counted; and memory and descriptors must be flat after the first tenth of the time, by when the receiver remembers as
+many CDRs as it ever does (10 000: give it minutes enough). Prints a line a minute and the
 verdict; exit code 0 if everything held. Needs Python 3.9 and Linux (/proc).
 """
 import argparse
@@ -178,7 +179,7 @@ def soak(arguments, listener, folder, capture, shown, said):
     samples = []
     step = min(60.0, arguments.minutes * 6)
     while any(worker.is_alive() for worker in workers):
-        time.sleep(min(step, max(0.1, until - time.monotonic() + 0.1)))
+        time.sleep(min(step, max(1.0, until - time.monotonic())))
         resident, descriptors = measured(listener.pid)
         samples.append((time.monotonic() - began, resident, descriptors))
         sent = sum(counts[kind] for kind in set(KINDS))
