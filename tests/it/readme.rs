@@ -62,13 +62,15 @@ fn words(command: &str) -> Vec<String> {
     words
 }
 
-/// Text whose numbers and units of time do not matter.
+/// Text whose numbers, units of time and widths of columns do not matter.
 fn without_numbers(text: &str) -> String {
     let mut out = String::new();
     for line in text.trim_end().lines() {
         let mut digits = false;
         for c in line.trim_end().chars() {
-            if !c.is_ascii_digit() || !digits {
+            // A column is as wide as its numbers.
+            let padding = c == ' ' && out.ends_with(' ') && !out.ends_with("\n ");
+            if !padding && (!c.is_ascii_digit() || !digits) {
                 out.push(if c.is_ascii_digit() { '0' } else { c });
             }
             digits = c.is_ascii_digit();
