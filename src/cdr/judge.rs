@@ -3,6 +3,8 @@
 //! In: the bytes of a JSON body, or the pairs of a query string. Out: a [`Judgement`]. The judge reads JSON as it was
 //! written, so a repeated name and the digits of a number are seen as they came.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -105,6 +107,7 @@ pub fn judge_json(bytes: &[u8]) -> Judgement {
     };
     let mut remarks = Vec::new();
     let mut fields = Fields::new();
+    let mut repeats = Repeats::default();
     for member in &members {
         let value = serde_json::from_str(member.raw).unwrap_or_else(|_| nearest(member));
         if member.kind == json::Kind::Number
@@ -113,7 +116,7 @@ pub fn judge_json(bytes: &[u8]) -> Judgement {
             remarks.push(Remark::on(&member.name, Code::InexactNumber, text));
         }
         if fields.insert(member.name.clone(), value).is_some() {
-            remarks.push(repeated(&member.name));
+            remarks.extend(repeats.remark(&member.name));
         }
     }
     judge_fields(fields, remarks)
@@ -136,23 +139,32 @@ fn nearest(member: &json::Member<'_>) -> Value {
 pub fn judge_pairs(pairs: &[(String, String)]) -> Judgement {
     let mut remarks = Vec::new();
     let mut fields = Fields::new();
+    let mut repeats = Repeats::default();
     for (name, text) in pairs {
         if let Some((base, keys)) = bracketed(name) {
             let object = fields.entry(base).or_insert_with(|| Value::Object(Fields::new()));
             if !put(object, &keys, text) {
-                remarks.push(repeated(name));
+                remarks.extend(repeats.remark(name));
             }
             continue;
         }
         if fields.insert(name.clone(), restored(name, text)).is_some() {
-            remarks.push(repeated(name));
+            remarks.extend(repeats.remark(name));
         }
     }
     judge_fields(fields, remarks)
 }
 
-fn repeated(name: &str) -> Remark {
-    Remark::on(name, Code::DuplicateKey, "stands there more than once; most readers keep the last one")
+/// The names that were found to be repeated: each is remarked on once, or a stranger could have us make half a million
+/// remarks on one.
+#[derive(Default)]
+struct Repeats<'a>(HashSet<&'a str>);
+
+impl<'a> Repeats<'a> {
+    fn remark(&mut self, name: &'a str) -> Option<Remark> {
+        let text = "stands there more than once; most readers keep the last one";
+        self.0.insert(name).then(|| Remark::on(name, Code::DuplicateKey, text))
+    }
 }
 
 /// `extra_params[crm][id]` taken apart, if what stands before the first bracket is a documented field.

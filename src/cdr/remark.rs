@@ -68,6 +68,8 @@ pub const MOST: usize = 100;
 pub fn bound(remarks: &mut Vec<Remark>) {
     if let Some(more) = remarks.len().checked_sub(MOST).filter(|more| *more > 0) {
         remarks.truncate(MOST);
+        // What was there for all the others would be kept as long as the rest.
+        remarks.shrink_to_fit();
         remarks.push(Remark::new(Code::More, format!("and {more} remarks more")));
     }
 }
@@ -95,5 +97,23 @@ impl Remark {
     #[must_use]
     pub fn on(field: &str, code: Code, text: impl Into<String>) -> Self {
         Self { code, field: Some(field.into()), text: Untrusted::new(text) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_too_many_remarks_neither_the_text_nor_the_room_is_kept() {
+        let mut remarks = vec![Remark::new(Code::BadQuery, "x"); 50_000];
+        bound(&mut remarks);
+        assert_eq!(remarks.len(), MOST + 1);
+        assert_eq!(remarks.last().map(|last| last.text.as_it_came()), Some("and 49900 remarks more"));
+        assert!(remarks.capacity() < 2 * MOST + 2, "{}", remarks.capacity());
+        let as_they_were = remarks[..MOST].to_vec();
+        let mut few = as_they_were.clone();
+        bound(&mut few);
+        assert_eq!(few, as_they_were);
     }
 }

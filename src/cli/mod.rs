@@ -140,8 +140,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     })
 }
 
-/// Prints clap's words: help goes to standard output, usage errors to standard error; a closed stream changes nothing.
-/// Words that quote something disturbing are printed without colours, and harmless.
+/// Prints clap's words: help goes to standard output, usage errors to standard error. A reader that has gone changes
+/// nothing; help that could not be written is a failure. Words that quote something disturbing are printed without
+/// colours, and harmless.
 #[must_use]
 pub fn refuse(error: &clap::Error) -> Exit {
     let words = error.render().to_string();
@@ -149,7 +150,14 @@ pub fn refuse(error: &clap::Error) -> Exit {
         let harmless: Vec<_> = words.split('\n').map(clean).collect();
         let _ = std::io::stderr().write_all(harmless.join("\n").as_bytes());
     } else {
-        let _ = error.print();
+        match error.print().and_then(|()| std::io::stdout().flush()) {
+            Err(trouble) if !error.use_stderr() && trouble.kind() != std::io::ErrorKind::BrokenPipe => {
+                // That this cannot be written either changes nothing.
+                let _ = writeln!(std::io::stderr(), "error: cannot write the output: {trouble}");
+                return Exit::Failed;
+            }
+            _ => {}
+        }
     }
     if error.use_stderr() { Exit::Usage } else { Exit::Success }
 }

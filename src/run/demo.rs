@@ -84,7 +84,7 @@ async fn meet((listener, plan, carrier, clock): Both, show: Show, records: bool)
         at_once = signals.second() => return at_once.exit(),
     };
     drop(board);
-    end(exit, reader, signals, false, |show| {
+    end(exit, reader, signals, |show| {
         show.remark("next, your own handler: telecmi-cdr send --url http://localhost:5000/webhook/cdr");
         after_output(exit, &fate, show)
     })

@@ -91,27 +91,35 @@ async fn gone(fate: &mut watch::Receiver<Fate>) {
 /// How long the last lines may take to be read once somebody wants the program to end.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// Ends a run whose events may not all have been shown: waits for that, but not longer than somebody who has asked for
-/// the end will; `last` says the very last words. A `bounded` end does not wait for ever in any case.
-async fn end(
-    exit: Exit,
-    reader: Reader,
-    mut signals: Signals,
-    bounded: bool,
-    last: impl FnOnce(&mut Show) -> Exit,
-) -> Exit {
+/// How long it may take to say that they were not.
+const LAST_WORD: Duration = Duration::from_millis(100);
+
+/// Ends a run whose events may not all have been shown: waits for that, as any program waits for its reader, but not
+/// longer than somebody who has asked for the end will. `last` says the very last words.
+async fn end(exit: Exit, reader: Reader, mut signals: Signals, last: impl FnOnce(&mut Show) -> Exit) -> Exit {
     let mut asked = signals.clone();
     let out_of_patience = async {
-        if !bounded {
-            asked.first().await;
-        }
+        asked.first().await;
         tokio::time::sleep(LAST_LINES).await;
     };
     tokio::select! {
         show = reader.finish() => show.map_or(exit, |mut show| last(&mut show)),
         at_once = signals.second() => at_once.exit(),
-        () = out_of_patience => exit,
+        () = out_of_patience => {
+            admit_loss().await;
+            exit
+        }
     }
+}
+
+/// Says that not everything was shown, unless standard error is not read either.
+async fn admit_loss() {
+    let said = tokio::task::spawn_blocking(|| {
+        let what = "the last of the output was not read in time, and is lost";
+        Show::new(Voice::default(), None, None).warn(what);
+    });
+    // Whoever does not read that is not waited for again.
+    let _ = tokio::time::timeout(LAST_WORD, said).await;
 }
 
 /// The exit of a run whose output may have gone away: a reader that left is a quiet success, a full disk is not.
@@ -132,4 +140,48 @@ fn output(path: &std::path::Path) -> Result<Box<dyn Write + Send>, Error> {
     let file =
         std::fs::File::create(path).map_err(|source| Error::Write { path: path.to_owned(), source })?;
     Ok(Box::new(std::io::BufWriter::new(file)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::listen::event::{Event, Listening};
+    use crate::show::board::{Board, Notice};
+    use std::sync::mpsc;
+
+    /// Standard output whose reader takes its time.
+    struct Slow {
+        leave: mpsc::Receiver<()>,
+        written: mpsc::Sender<Vec<u8>>,
+    }
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.leave.recv().map_err(|_| std::io::ErrorKind::BrokenPipe)?;
+            let _ = self.written.send(bytes.to_vec());
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_takes_its_time_loses_nothing() {
+        let (read, leave) = mpsc::channel();
+        let (written, seen) = mpsc::channel();
+        let slow: Box<dyn Write + Send> = Box::new(Slow { leave, written });
+        let voice = Voice { ndjson: true, ..Voice::default() };
+        let (board, reader) = Board::new(Show::new(voice, Some(slow), None));
+        let ready = Listening { url: String::new(), public_url: None, pid: 7, version: "" };
+        board.pin(Notice::Received(Event::Listening(ready)));
+        drop(board);
+        let mut ending = std::pin::pin!(end(Exit::Success, reader, Signals::new(), |_| Exit::Success));
+        // An hour passes, and nobody reads anything.
+        tokio::time::timeout(Duration::from_secs(3600), &mut ending).await.unwrap_err();
+        read.send(()).unwrap();
+        tokio::time::resume();
+        assert_eq!(ending.await, Exit::Success);
+        assert!(String::from_utf8_lossy(&seen.recv().unwrap()).contains("listening"));
+    }
 }

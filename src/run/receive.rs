@@ -146,8 +146,7 @@ async fn attend(prepared: Prepared, show: Show, mut signals: Signals, mut beside
     }
     let written = report.map_or(Ok(()), |report| report.write(&account(&summary)));
     let exit = if written.is_err() && summary.exit == Exit::Success { Exit::Failed } else { summary.exit };
-    // A listener's end is bounded, whoever does not read.
-    end(exit, reader, signals, true, |show| {
+    end(exit, reader, signals, |show| {
         if let Err(error) = &written {
             show.error(error);
         }

@@ -43,7 +43,7 @@ pub async fn run(wanted: SuiteRun) -> Exit {
     };
     let exit = done.as_ref().map_or(Exit::Usage, |summary| summary.exit);
     let written = done.as_ref().map_or(Ok(()), |summary| write(&wanted, report, summary));
-    end(exit, reader, signals, false, |show| match (&done, written) {
+    end(exit, reader, signals, |show| match (&done, written) {
         (Err(error), _) => could_not_start(show, error),
         (Ok(_), Err(error)) => {
             show.error(&error);

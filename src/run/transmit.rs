@@ -68,7 +68,7 @@ async fn deliver(plan: &Plan, carrier: &Carrier, clock: Clock, show: Show) -> Ex
         at_once = signals.second() => return at_once.exit(),
     };
     drop(board);
-    end(summary.exit, reader, signals, false, |show| after_output(summary.exit, &fate, show)).await
+    end(summary.exit, reader, signals, |show| after_output(summary.exit, &fate, show)).await
 }
 
 /// Makes the plan: reads the files that were named and settles when the calls start.

@@ -152,7 +152,11 @@ fn object(text: &str, place: Place) -> Result<Option<Item>, String> {
         Some("exchange") => record::captured(text)?.map(|captured| {
             Item::Captured(Box::new(Recording { request: captured.request, at: captured.at, place }))
         }),
-        Some("delivery") => tagged.and_then(|tagged| tagged.cdr).map(|cdr| Item::Body(cdr.get().into())),
+        Some("delivery") => match tagged.and_then(|tagged| tagged.cdr).map(RawValue::get) {
+            Some(cdr) if cdr.starts_with('{') => Some(Item::Body(cdr.into())),
+            Some(_) => return Err("a delivery whose CDR is no object".to_owned()),
+            None => None,
+        },
         Some(other) if RECORDS.contains(&other) => None,
         _ => Some(Item::Body(text.trim().into())),
     })

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
+use serde_json::{Map, Value};
 use tokio::sync::{Notify, oneshot};
 
 use super::Show;
@@ -27,16 +28,17 @@ pub enum Notice {
 /// As much as may wait to be shown, in bytes of memory.
 const MOST_WAITING: usize = 64 * 1024 * 1024;
 
-/// What a notice costs besides the body it carries: its other fields, roughly.
+/// What a notice costs besides what strangers fill: its other fields, roughly.
 const COST_OF_A_NOTICE: usize = 4 * 1024;
 
-/// What a byte of body costs: it is kept as it came, once more as fields, and quoted in remarks.
-const COST_OF_A_BYTE: usize = 4;
+/// What a value costs besides its text, its place in a list or among members included. A body of two bytes a value
+/// costs dozens of times its own length.
+const COST_OF_A_VALUE: usize = 2 * size_of::<Value>();
 
 /// Where events are pinned. Clones pin to the same board.
 #[derive(Debug, Clone)]
 pub struct Board {
-    notices: mpsc::Sender<Notice>,
+    notices: mpsc::Sender<(Notice, usize)>,
     waiting: Arc<Waiting>,
 }
 
@@ -62,13 +64,15 @@ impl Board {
         let board = Self { notices, waiting: Arc::clone(&waiting) };
         thread::spawn(move || {
             let mut next = pinned.recv().ok();
-            while let Some(notice) = next {
+            while let Some((notice, cost)) = next {
                 match &notice {
                     Notice::Received(event) => show.received(event),
                     Notice::Sent(event) => show.sent(event),
                     Notice::Suite(event) => show.suite(event),
                 }
-                waiting.bytes.fetch_sub(cost(&notice), Ordering::Relaxed);
+                // Gone before its room is given to another.
+                drop(notice);
+                waiting.bytes.fetch_sub(cost, Ordering::Relaxed);
                 waiting.less.notify_waiters();
                 // Many at once are written together, the last one at once: a person sees an event when it happens.
                 next = pinned.try_recv().ok().or_else(|| {
@@ -95,9 +99,10 @@ impl Board {
 
     /// Pins a notice in any case.
     pub fn pin(&self, notice: Notice) {
-        self.waiting.bytes.fetch_add(cost(&notice), Ordering::Relaxed);
+        let cost = cost(&notice);
+        self.waiting.bytes.fetch_add(cost, Ordering::Relaxed);
         // The reader ends only when every board is gone.
-        let _ = self.notices.send(notice);
+        let _ = self.notices.send((notice, cost));
     }
 
     /// Waits until there is room.
@@ -121,15 +126,35 @@ impl Reader {
 }
 
 fn cost(notice: &Notice) -> usize {
-    let body = match notice {
-        Notice::Received(listen::event::Event::Exchange(exchange)) => exchange.request.body.len(),
-        Notice::Sent(send::event::Event::Delivery(delivery)) => delivery
-            .attempts
-            .iter()
-            .filter_map(|attempt| attempt.response.as_ref())
-            .map(|r| r.body.len())
-            .sum(),
+    let filled = match notice {
+        Notice::Received(listen::event::Event::Exchange(exchange)) => {
+            let remarks = exchange.verdict.remarks.iter();
+            let remarks: usize = remarks.map(|remark| COST_OF_A_VALUE + remark.text.as_it_came().len()).sum();
+            let headers = exchange.request.headers.iter();
+            let headers: usize =
+                headers.map(|header| COST_OF_A_VALUE + header.name.len() + header.value.len()).sum();
+            let fields = exchange.cdr.as_ref().map_or(0, cost_of_members);
+            exchange.request.body.len() + exchange.request.target.len() + headers + remarks + fields
+        }
+        Notice::Sent(send::event::Event::Delivery(delivery)) => {
+            let responses = delivery.attempts.iter().filter_map(|attempt| attempt.response.as_ref());
+            let responses: usize = responses.map(|response| response.body.len()).sum();
+            responses + delivery.cdr.as_ref().map_or(0, cost_of_members)
+        }
         _ => 0,
     };
-    body * COST_OF_A_BYTE + COST_OF_A_NOTICE
+    filled + COST_OF_A_NOTICE
+}
+
+fn cost_of_members(members: &Map<String, Value>) -> usize {
+    members.iter().map(|(name, value)| name.len() + COST_OF_A_VALUE + cost_of_value(value)).sum()
+}
+
+fn cost_of_value(value: &Value) -> usize {
+    match value {
+        Value::String(text) => COST_OF_A_VALUE + text.len(),
+        Value::Array(values) => COST_OF_A_VALUE + values.iter().map(cost_of_value).sum::<usize>(),
+        Value::Object(members) => COST_OF_A_VALUE + cost_of_members(members),
+        _ => COST_OF_A_VALUE,
+    }
 }

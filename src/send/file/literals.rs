@@ -9,9 +9,10 @@ const LONGEST_LITERAL: usize = 1024 * 1024;
 /// can be pasted.
 pub(super) fn read(text: &str) -> Result<Vec<Vec<u8>>, (usize, String)> {
     let mut literals = Vec::new();
-    let mut rest = text;
+    let (mut rest, mut line) = (text, 1);
+    let breaks = |text: &str| text.bytes().filter(|byte| *byte == b'\n').count();
     while let Some(start) = rest.find('{') {
-        let line = text[..text.len() - rest.len() + start].lines().count().max(1);
+        line += breaks(&rest[..start]);
         let candidate = &rest[start..];
         let length = braced(candidate).ok_or((line, "an object that is not closed".to_owned()))?;
         if length > LONGEST_LITERAL {
@@ -20,6 +21,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Vec<u8>>, (usize, String)> {
         let value: Value = json_five::from_str(&candidate[..length])
             .map_err(|error| (line, format!("neither JSON nor a JavaScript literal: {error}")))?;
         literals.push(serde_json::to_vec(&value).unwrap_or_default());
+        line += breaks(&candidate[..length]);
         rest = &candidate[length..];
     }
     Ok(literals)

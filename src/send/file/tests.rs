@@ -50,6 +50,19 @@ fn records_and_archives_are_replayed() {
 }
 
 #[test]
+fn a_delivery_of_something_else_is_not_sent() {
+    let told = refused(r#"{"type":"delivery","v":1,"cdr":1}"#);
+    assert_eq!(told, "x: a delivery whose CDR is no object");
+}
+
+#[test]
+fn many_literals_are_read_one_after_another() {
+    let text = format!("x\n{}{{b: }}", "{a: 1}\n".repeat(20_000));
+    let told = refused(&text);
+    assert!(told.starts_with("x:20002: neither JSON"), "{told}");
+}
+
+#[test]
 fn a_torn_last_line_is_skipped_with_a_warning() {
     let holding = read(b"{\"a\":1}\n{\"b\":", "calls.ndjson").unwrap();
     assert_eq!(holding.items.len(), 1);
@@ -84,7 +97,7 @@ fn what_cannot_be_sent_is_refused_with_its_place() {
     insta::assert_snapshot!(refused("[[]]"), @"x: element 1: expected an object, found array");
     insta::assert_snapshot!(refused("hello"), @"x:1: expected a value in column 1");
     insta::assert_snapshot!(refused("{\"a\":1}\n{bad\n{\"b\":2}"), @"x:2: expected a name in double quotes in column 2");
-    insta::assert_snapshot!(refused("\n\n{ a: 'b' "), @"x:2: an object that is not closed");
+    insta::assert_snapshot!(refused("\n\n{ a: 'b' "), @"x:3: an object that is not closed");
     insta::assert_snapshot!(refused("{\"type\":\"summary\",\"v\":1}"), @"x: holds nothing to send");
 }
 
