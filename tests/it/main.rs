@@ -20,6 +20,8 @@ mod retries;
 mod round_trip;
 mod saving;
 mod sending;
+#[cfg(unix)]
+mod siege;
 mod suite;
 #[cfg(unix)]
 mod tunnel;
