@@ -36,6 +36,20 @@ pub enum Signal {
     Kill,
 }
 
+/// How many files this process may have open, if that is limited and the system tells.
+#[cfg(unix)]
+#[must_use]
+pub fn descriptors() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}
+
+/// How many files this process may have open: here nobody tells.
+#[cfg(not(unix))]
+#[must_use]
+pub fn descriptors() -> Option<u64> {
+    None
+}
+
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Ended {

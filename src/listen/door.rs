@@ -15,7 +15,9 @@ mod aftermath;
 mod arrival;
 mod body;
 mod crowd;
+mod farewell;
 mod head;
+mod line;
 mod route;
 mod visitor;
 
@@ -23,13 +25,12 @@ mod visitor;
 mod tests;
 
 use std::convert::Infallible;
-use std::error::Error as _;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use hyper::server::conn::http1;
@@ -42,11 +43,11 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use self::aftermath::Aftermath;
 pub use self::arrival::{Arrival, Mishap, Reply, Trouble};
-use self::body::Taken;
 use self::crowd::Crowd;
-use self::head::Head;
+use self::farewell::conclude;
+use self::line::Line;
 use self::route::{introduce, requests};
-use self::visitor::{Line, Visitor};
+use self::visitor::Visitor;
 use crate::clock::Clock;
 
 /// The longest head that is read. A head has at most 100 fields besides, which is hyper's own limit.
@@ -57,6 +58,12 @@ const READ_BUFFER: usize = 64 * 1024;
 
 /// How long nothing is accepted after the system refused, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How many file descriptors are left for everything but connections: streams, files, timers, and programs beside us.
+const OTHER_DESCRIPTORS: usize = 32;
+
+/// However few descriptors there are, so many connections are tried to be held.
+const FEWEST_CONNECTIONS: usize = 4;
 
 /// What a visitor may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +78,8 @@ pub struct Limits {
     pub write_timeout: Duration,
     /// How many connections are held.
     pub connections: usize,
+    /// How long a visitor may stall in the middle of a request or an answer when others want in.
+    pub stalling: Duration,
     /// How long the door waits for what is in flight when it has to stop.
     pub grace: Duration,
 }
@@ -83,8 +92,22 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(15),
             write_timeout: Duration::from_secs(15),
             connections: 256,
+            // Long for anybody who is still there, and much shorter than the timeouts.
+            stalling: Duration::from_secs(2),
             grace: Duration::from_secs(3),
         }
+    }
+}
+
+impl Limits {
+    /// The same with fewer connections, if there are not so many file descriptors. `each` is how many one connection needs.
+    #[must_use]
+    pub fn within(mut self, descriptors: Option<u64>, each: usize) -> Self {
+        if let Some(descriptors) = descriptors.and_then(|number| usize::try_from(number).ok()) {
+            let room = descriptors.saturating_sub(OTHER_DESCRIPTORS) / each.max(1);
+            self.connections = self.connections.min(room.max(FEWEST_CONNECTIONS));
+        }
+        self
     }
 }
 
@@ -98,12 +121,23 @@ struct House {
     mishap: Box<dyn Fn(Option<SocketAddr>, Mishap) + Send + Sync>,
     /// True when it is time to stop.
     stop: watch::Receiver<bool>,
+    /// Whether somebody wants in and nobody leaves.
+    crowded: AtomicBool,
 }
 
 impl House {
     /// Tells what went wrong with a visitor.
     fn tell(&self, visitor: &Visitor, mishap: Mishap) {
         (self.mishap)(Some(visitor.peer), mishap);
+    }
+
+    /// Whether somebody wants in and nobody leaves.
+    fn is_crowded(&self) -> bool {
+        self.crowded.load(Ordering::Relaxed)
+    }
+
+    fn set_crowded(&self, crowded: bool) {
+        self.crowded.store(crowded, Ordering::Relaxed);
     }
 
     /// Waits until it is time to let go of those whose answer has been given.
@@ -135,6 +169,7 @@ pub async fn serve<A, F, M>(
         answer: Box::new(move |arrival| answer(arrival).boxed()),
         mishap: Box::new(mishap),
         stop: stop.clone(),
+        crowded: AtomicBool::new(false),
     });
     let mut crowd = Crowd::new(Arc::clone(&house));
     let mut accept_from = None;
@@ -168,7 +203,7 @@ pub async fn serve<A, F, M>(
             Err(error) => {
                 // Most likely there are no file descriptors left, and a visitor less means one more.
                 (house.mishap)(None, Mishap::NotAccepted(error.to_string()));
-                crowd.dismiss_longest_idle();
+                house.set_crowded(!crowd.dismiss_one());
                 accept_from = Some(Instant::now() + ACCEPT_PAUSE);
             }
         }
@@ -215,7 +250,8 @@ async fn attend(stream: TcpStream, visitor: Arc<Visitor>, house: Arc<House>) {
         .header_read_timeout(house.limits.header_timeout)
         .max_header_size(LARGEST_HEAD)
         .max_buf_size(READ_BUFFER)
-        // Whoever ends its side behind a request still wants the answer.
+        // Whoever ends its side behind a request still wants the answer. And whoever breaks off keeps its place until the
+        // answer has been decided, and so cannot have us wait with any number of them.
         .half_close(true)
         .serve_connection(TokioIo::new(line), service);
 
@@ -224,7 +260,9 @@ async fn attend(stream: TcpStream, visitor: Arc<Visitor>, house: Arc<House>) {
     let ended = loop {
         tokio::select! {
             ended = &mut connection => break ended,
-            () = visitor.dismissed() => return house.tell(&visitor, Mishap::MadeRoom),
+            () = visitor.dismissed() => {
+                return house.tell(&visitor, visitor.mishap().unwrap_or(Mishap::MadeRoom));
+            }
             () = stopped(&mut stop), if !stopping => {
                 stopping = true;
                 std::pin::Pin::new(&mut connection).graceful_shutdown();
@@ -233,73 +271,4 @@ async fn attend(stream: TcpStream, visitor: Arc<Visitor>, house: Arc<House>) {
     };
     let parts = connection.into_parts();
     conclude(ended, parts.io.into_inner(), parts.read_buf, &visitor, &house).await;
-}
-
-/// What is left to do when hyper is done: to do on purpose what no answer is, to say what went wrong, and to hear out who is still sending.
-async fn conclude(ended: hyper::Result<()>, line: Line, unread: Bytes, visitor: &Visitor, house: &House) {
-    if let Some(aftermath) = Aftermath::of(&ended) {
-        return aftermath.befall(line, visitor, house).await;
-    }
-    let at = house.clock.now();
-    let refused = ended.as_ref().is_err_and(hyper::Error::is_parse);
-    let mishap = what_happened(ended, &unread, visitor);
-    let heard = visitor.heard();
-    let malformed = match &mishap {
-        Some(Mishap::Garbage(why)) => Head::read(&heard).map(|request| (request, why.clone())),
-        _ => None,
-    };
-    if malformed.is_none()
-        && let Some(mishap) = mishap
-    {
-        house.tell(visitor, mishap);
-    }
-    let mut rest = Taken::default();
-    // Depending on what it found wrong, hyper has put the head aside or not.
-    rest.add(unread.strip_prefix(heard.as_slice()).unwrap_or(&unread), 0);
-    if refused || visitor.was_refused() {
-        tokio::select! {
-            () = line.linger(&mut rest) => {}
-            () = visitor.dismissed() => {}
-            () = house.is_closing() => {}
-        }
-    }
-    if let Some((request, why)) = malformed {
-        let why = request.framing_fault().map_or(why, str::to_owned);
-        rest.trouble = Some(Trouble::Malformed(why));
-        let arrival = Arrival {
-            peer: visitor.peer,
-            at,
-            trouble: rest.trouble.clone(),
-            ambiguous_framing: request.is_ambiguous(),
-            request: request.with_body(rest),
-        };
-        // hyper has answered already, with the 400 that such a request deserves.
-        let _ = (house.answer)(arrival).await;
-    }
-}
-
-/// What went wrong on a connection, if anything did that no arrival shows.
-fn what_happened(ended: hyper::Result<()>, unread: &[u8], visitor: &Visitor) -> Option<Mishap> {
-    if let Some(mishap) = visitor.mishap() {
-        return Some(mishap);
-    }
-    let Err(error) = ended else {
-        return visitor.is_silent().then_some(Mishap::Silent);
-    };
-    if error.is_parse_too_large() {
-        Some(Mishap::HeadTooLarge)
-    } else if error.is_parse_version_h2() || unread.starts_with(b"PRI * HTTP/2") {
-        Some(Mishap::LooksLikeHttp2)
-    } else if error.is_parse() {
-        Some(Mishap::Garbage(error.to_string()))
-    } else if visitor.is_answering() {
-        Some(Mishap::AnswerLost(error.source().map_or_else(|| error.to_string(), ToString::to_string)))
-    } else if unread.is_empty() && visitor.has_asked() {
-        // A connection that was kept alive, and not used again.
-        None
-    } else if error.is_timeout() {
-        Some(Mishap::HeadTimeout)
-    } else {
-        Some(Mishap::HeadCut)
-    }
 }

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::answer::{Decision, Manner};
 use super::desk::Desk;
-use super::door::{Arrival, Reply};
+use super::door::{Arrival, Reply, Trouble};
 use super::fault::Faults;
 use super::forward::Forward;
 use crate::wire::record::Answer;
@@ -76,7 +76,9 @@ impl Reception {
         let began = self.desk.clock.elapsed();
         let decision = self.manner.decide(&arrival);
         let n = self.desk.next_arrival();
-        let delay = self.manner.delay.of(n, self.manner.seed);
+        // What has been answered already need not be waited with.
+        let is_answered = matches!(arrival.trouble, Some(Trouble::Malformed(_)));
+        let delay = if is_answered { Duration::ZERO } else { self.manner.delay.of(n, self.manner.seed) };
         // What is not even sound HTTP fails by itself.
         let fault = self.faults.strike(n, self.manner.seed).filter(|_| arrival.trouble.is_none());
         let passes_on = fault.is_none() && self.forward.is_some() && decision.can_be_passed_on(&arrival);
@@ -89,13 +91,17 @@ impl Reception {
         }
         // hyper forgets about a request whose connection breaks, and so must not be the one who waits.
         let waiting = Waiting::new(Arc::clone(&self));
+        // What was read from a body may be many times as large as the body: it is not waited with, but read again.
+        let own_status = decision.response.status;
+        drop(decision);
         let waited = tokio::spawn(async move {
             let reception = &waiting.0;
             reception.hold_back(delay).await;
             let outcome = match &reception.forward {
-                Some(forward) if passes_on => reception.pass_on(forward, &arrival, &decision).await,
+                Some(forward) if passes_on => reception.pass_on(forward, &arrival, own_status).await,
                 _ => decided,
             };
+            let decision = reception.manner.decide(&arrival);
             reception.conclude(arrival, outcome, decision, began)
         });
         waited.await.unwrap_or(Reply::HangUp)
@@ -117,8 +123,7 @@ impl Reception {
         }
     }
 
-    async fn pass_on(&self, forward: &Forward, arrival: &Arrival, decision: &Decision) -> Outcome {
-        let own_status = decision.response.status;
+    async fn pass_on(&self, forward: &Forward, arrival: &Arrival, own_status: u16) -> Outcome {
         let passed = forward.pass(&arrival.request, own_status, &mut self.closed.clone()).await;
         let status = Some(passed.response.status);
         let answer = Answer { status, forwarded: Some(passed.forwarded), ..Answer::default() };
@@ -140,23 +145,45 @@ mod tests {
     use crate::listen::wanted::Wanted;
     use crate::wire::Request;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_request_is_written_down_even_if_its_connection_is_forgotten_meanwhile() {
+    /// A listener that answers after an hour, and what it replied to a request within a second.
+    struct Received {
+        reply: Option<Reply>,
+        reception: Arc<Reception>,
+        desk: Arc<Desk>,
+        /// Without it nobody is left to close the listener, which ends every delay.
+        _close: watch::Sender<bool>,
+    }
+
+    async fn received(trouble: Option<Trouble>) -> Received {
         let clock = Clock::start();
         let desk = Arc::new(Desk::new(Wanted::default(), Claims::default(), clock, Box::new(|_| true)));
         let manner = Manner { delay: "1h".parse().unwrap(), ..Manner::default() };
-        let (_close, closed) = watch::channel(false);
+        let (close, closed) = watch::channel(false);
         let reception = Arc::new(Reception::new(Arc::clone(&desk), manner, Faults::default(), None, closed));
         let arrival = Arrival {
             peer: ([127, 0, 0, 1], 4000).into(),
             at: clock.now(),
             request: Request::new("GET", "/", vec![], ""),
-            trouble: None,
+            trouble,
             ambiguous_framing: false,
         };
         let answer = Arc::clone(&reception).receive(arrival);
-        tokio::time::timeout(Duration::from_secs(1), answer).await.unwrap_err();
-        reception.idle().await;
-        assert_eq!(desk.finish(Ending::Interrupted).exchanges, 1);
+        let reply = tokio::time::timeout(Duration::from_secs(1), answer).await.ok();
+        Received { reply, reception, desk, _close: close }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_is_written_down_even_if_its_connection_is_forgotten_meanwhile() {
+        let received = received(None).await;
+        assert_eq!(received.reply, None);
+        received.reception.idle().await;
+        assert_eq!(received.desk.finish(Ending::Interrupted).exchanges, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_been_answered_already_is_not_waited_with() {
+        let received = received(Some(Trouble::Malformed("why".to_owned()))).await;
+        assert!(received.reply.is_some());
+        assert_eq!(received.desk.finish(Ending::Interrupted).exchanges, 1);
     }
 }

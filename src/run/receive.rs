@@ -19,7 +19,7 @@ use crate::listen::forward::Forward;
 use crate::listen::keep::Keeper;
 use crate::listen::tunnel::Open;
 use crate::listen::{self, Options};
-use crate::process::Household;
+use crate::process::{self, Household};
 use crate::show::Show;
 use crate::show::board::{Board, Notice};
 use crate::show::retries::{self, Run};
@@ -78,6 +78,9 @@ async fn prepare(mut options: ListenOptions, show: &mut Show) -> Result<Prepared
     let address = listener.local_addr().map_err(Error::Start)?;
     let forward = |destination| Forward::new(destination, address, &ClientOptions::default());
     options.options.forward = options.forward_to.take().map(forward).transpose()?;
+    // Passing on takes a connection of our own.
+    let each = 1 + usize::from(options.options.forward.is_some());
+    options.options.limits = options.options.limits.within(process::descriptors(), each);
     if let Some((path, content)) = options.save.take() {
         let (keeper, warnings) = Keeper::open(&path, content)?;
         for warning in &warnings {

@@ -8,10 +8,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 
 use super::Show;
+use crate::cdr::Fields;
+use crate::cdr::remark::Remark;
+use crate::wire::Header;
 use crate::{listen, send};
 
 /// An event of either mode.
@@ -28,16 +31,16 @@ pub enum Notice {
 /// As much as may wait to be shown, in bytes of memory.
 const MOST_WAITING: usize = 64 * 1024 * 1024;
 
-/// What a notice costs besides what strangers fill: its other fields, roughly.
-const COST_OF_A_NOTICE: usize = 4 * 1024;
+/// What a notice costs besides what strangers may make large: its other fields, roughly.
+const COST_OF_A_NOTICE: usize = 2 * 1024;
 
-/// What a value costs besides its text, its place in a list or among members included. A body of two bytes a value
-/// costs dozens of times its own length.
-const COST_OF_A_VALUE: usize = 2 * size_of::<Value>();
+/// What a header, a field or a remark costs besides its text.
+const COST_OF_AN_ENTRY: usize = 128;
 
 /// Where events are pinned. Clones pin to the same board.
 #[derive(Debug, Clone)]
 pub struct Board {
+    /// Notices and what they cost.
     notices: mpsc::Sender<(Notice, usize)>,
     waiting: Arc<Waiting>,
 }
@@ -70,7 +73,6 @@ impl Board {
                     Notice::Sent(event) => show.sent(event),
                     Notice::Suite(event) => show.suite(event),
                 }
-                // Gone before its room is given to another.
                 drop(notice);
                 waiting.bytes.fetch_sub(cost, Ordering::Relaxed);
                 waiting.less.notify_waiters();
@@ -125,36 +127,71 @@ impl Reader {
     }
 }
 
+/// What a notice costs while it waits, in bytes of memory. Strangers choose what is in it, so nothing is assumed.
 fn cost(notice: &Notice) -> usize {
-    let filled = match notice {
-        Notice::Received(listen::event::Event::Exchange(exchange)) => {
-            let remarks = exchange.verdict.remarks.iter();
-            let remarks: usize = remarks.map(|remark| COST_OF_A_VALUE + remark.text.as_it_came().len()).sum();
-            let headers = exchange.request.headers.iter();
-            let headers: usize =
-                headers.map(|header| COST_OF_A_VALUE + header.name.len() + header.value.len()).sum();
-            let fields = exchange.cdr.as_ref().map_or(0, cost_of_members);
-            exchange.request.body.len() + exchange.request.target.len() + headers + remarks + fields
-        }
+    let more = match notice {
+        Notice::Received(listen::event::Event::Exchange(exchange)) => received(exchange),
         Notice::Sent(send::event::Event::Delivery(delivery)) => {
             let responses = delivery.attempts.iter().filter_map(|attempt| attempt.response.as_ref());
-            let responses: usize = responses.map(|response| response.body.len()).sum();
-            responses + delivery.cdr.as_ref().map_or(0, cost_of_members)
+            let responses: usize =
+                responses.map(|response| headers(&response.headers) + response.body.len()).sum();
+            responses + delivery.cdr.as_ref().map_or(0, fields)
         }
         _ => 0,
     };
-    filled + COST_OF_A_NOTICE
+    COST_OF_A_NOTICE + more
 }
 
-fn cost_of_members(members: &Map<String, Value>) -> usize {
-    members.iter().map(|(name, value)| name.len() + COST_OF_A_VALUE + cost_of_value(value)).sum()
+fn received(exchange: &listen::event::Exchange) -> usize {
+    let request = &exchange.request;
+    let remark = |remark: &Remark| {
+        let field = remark.field.as_ref().map_or(0, |field| field.as_it_came().len());
+        COST_OF_AN_ENTRY + field + remark.text.as_it_came().len()
+    };
+    request.method.len()
+        + request.target.len()
+        + headers(&request.headers)
+        + request.body.len()
+        + exchange.cdr.as_ref().map_or(0, fields)
+        + exchange.verdict.remarks.iter().map(remark).sum::<usize>()
 }
 
-fn cost_of_value(value: &Value) -> usize {
-    match value {
-        Value::String(text) => COST_OF_A_VALUE + text.len(),
-        Value::Array(values) => COST_OF_A_VALUE + values.iter().map(cost_of_value).sum::<usize>(),
-        Value::Object(members) => COST_OF_A_VALUE + cost_of_members(members),
-        _ => COST_OF_A_VALUE,
+fn headers(headers: &[Header]) -> usize {
+    headers.iter().map(|header| COST_OF_AN_ENTRY + header.name.len() + header.value.len()).sum()
+}
+
+/// Small values in a body of their own size: two bytes of JSON may become a value of a hundred.
+fn fields(fields: &Fields) -> usize {
+    fields.iter().map(|(name, value)| COST_OF_AN_ENTRY + name.len() + weight(value)).sum()
+}
+
+fn weight(value: &Value) -> usize {
+    let more = match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(weight).sum(),
+        Value::Object(members) => fields(members),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    };
+    // A list that grew has room for up to as many again.
+    2 * size_of::<Value>() + more
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_read_from_a_body_costs_what_it_takes() {
+        let many = json!({"leg": "a", "x": vec![0; 100_000]});
+        let cost = fields(many.as_object().unwrap());
+        assert!(cost >= 100_000 * size_of::<Value>(), "{cost}");
+    }
+
+    #[test]
+    fn a_large_head_costs_what_it_takes() {
+        let large: Vec<_> = (0..100).map(|n| Header::new(format!("x-{n}"), "x".repeat(300))).collect();
+        assert!(headers(&large) > 100 * 300);
     }
 }

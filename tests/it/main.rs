@@ -29,6 +29,8 @@ mod saving;
 mod screen;
 mod secrets;
 mod sending;
+#[cfg(unix)]
+mod siege;
 mod suite;
 mod targets;
 #[cfg(unix)]

@@ -55,6 +55,17 @@ impl Program {
         self
     }
 
+    /// With no more file descriptors than this.
+    #[cfg(unix)]
+    pub fn descriptors(mut self, most: u32) -> Self {
+        let mut limited = Command::new("/bin/sh");
+        limited.arg("-c").arg(format!("ulimit -n {most} && exec \"$0\" \"$@\""));
+        limited.arg(self.command.get_program()).args(self.command.get_args()).env_clear();
+        limited.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.command = limited;
+        self
+    }
+
     /// With this process's own search path: for tests that start further programs.
     #[cfg(unix)]
     pub fn path(self) -> Self {
@@ -169,6 +180,16 @@ impl Running {
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args([name, &self.child.id().to_string()]).status();
         assert!(status.expect("kill runs").success());
+    }
+
+    /// The most memory it has ever had, in MiB.
+    #[cfg(target_os = "linux")]
+    #[track_caller]
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a status");
+        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line");
+        let kibibytes: u64 = most.trim().trim_end_matches(" kB").parse().expect("a number");
+        kibibytes / 1024
     }
 
     /// Waits for the end.

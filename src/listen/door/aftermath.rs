@@ -14,8 +14,10 @@ use tokio::time::{sleep, timeout};
 use warp::http::StatusCode;
 
 use super::body::Taken;
+use super::farewell::hear_out;
+use super::line::Line;
 use super::route::head_of;
-use super::visitor::{Line, Visitor};
+use super::visitor::Visitor;
 use super::{House, Reply, stopped};
 use crate::wire::Response;
 
@@ -82,11 +84,7 @@ impl Aftermath {
         }
         // Closing with unread bytes would be a reset, which is something else.
         let mut unheeded = Taken::default();
-        tokio::select! {
-            () = line.linger(&mut unheeded) => {}
-            () = visitor.dismissed() => {}
-            () = house.is_closing() => {}
-        }
+        hear_out(line, &mut unheeded, visitor, house).await;
     }
 }
 

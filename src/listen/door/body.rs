@@ -53,12 +53,13 @@ impl Taken {
     }
 }
 
-/// Reads a body to its end, or as far as the limits allow.
+/// Reads a body to its end, or as far as the limits allow, or until it is given up.
 pub(super) async fn read<S, B, E>(
     body: S,
     announced: Option<u64>,
     limits: &Limits,
     mut stop: watch::Receiver<bool>,
+    given_up: impl Future<Output = ()>,
 ) -> Taken
 where
     S: Stream<Item = Result<B, E>>,
@@ -66,7 +67,7 @@ where
     E: Error,
 {
     let limit = limits.max_body;
-    let mut body = pin!(body);
+    let (mut body, mut given_up) = (pin!(body), pin!(given_up));
     let mut taken = Taken::default();
     let mut deadline = pin!(sleep_until(Instant::now() + limits.body_timeout));
     let mut draining = false;
@@ -81,6 +82,7 @@ where
         let chunk = tokio::select! {
             biased;
             () = &mut deadline => break Some(if stopping { Trouble::Stopping } else { Trouble::BodyTimeout }),
+            () = &mut given_up => break Some(Trouble::BodyTimeout),
             () = stopped(&mut stop), if !stopping => {
                 stopping = true;
                 // The other half of the grace is for the answer.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::visitor::Visitor;
 use super::{House, Mishap, attend};
@@ -15,6 +15,9 @@ use super::{House, Mishap, attend};
 /// How long a visitor may be idle before it has to make room. Without this, a burst of newcomers would push out those
 /// of a moment ago, whose requests are still on their way.
 const LEAST_IDLE: Duration = Duration::from_millis(200);
+
+/// How many may be on their way out while others come in already. Each of them still has its file descriptor.
+const MOST_LEAVING: usize = 8;
 
 /// Everybody who is inside.
 pub(super) struct Crowd {
@@ -62,14 +65,22 @@ impl Crowd {
 
     /// Returns when one more may come in.
     pub async fn make_room(&mut self) {
-        while self.staying() >= self.house.limits.connections {
-            if !self.dismiss_longest_idle() {
-                tokio::select! {
-                    () = self.shrink() => {}
-                    () = sleep(LEAST_IDLE) => {}
-                }
+        let places = self.house.limits.connections;
+        loop {
+            let full = self.staying() >= places;
+            if full && self.dismiss_one() {
+                continue;
+            }
+            if !full && self.visitors.len() < places + MOST_LEAVING {
+                break;
+            }
+            self.house.set_crowded(full);
+            tokio::select! {
+                () = self.shrink() => {}
+                () = sleep(LEAST_IDLE) => {}
             }
         }
+        self.house.set_crowded(false);
     }
 
     /// How many are inside and not about to leave.
@@ -78,16 +89,24 @@ impl Crowd {
         visitors.filter(|visitor| !visitor.is_dismissed()).count()
     }
 
-    /// Asks whoever has been idle for longest to leave; `false` if nobody has been idle for long.
-    pub fn dismiss_longest_idle(&self) -> bool {
-        let idle = self.visitors.values().filter_map(|visitor| Some((visitor.idle_since()?, visitor)));
-        match idle.min_by_key(|(since, _)| *since) {
-            Some((since, visitor)) if since.elapsed() >= LEAST_IDLE => {
-                visitor.dismiss();
-                true
-            }
-            _ => false,
+    /// Asks whoever has been idle for longest to leave. If nobody has been idle for long, whoever has stalled for longest
+    /// is given up, which takes a moment: `false`, as if there were nobody.
+    pub fn dismiss_one(&self) -> bool {
+        if let Some(visitor) = self.longest(Visitor::idle_since, LEAST_IDLE) {
+            visitor.dismiss();
+            return true;
         }
+        if let Some(visitor) = self.longest(Visitor::stalled_since, self.house.limits.stalling) {
+            visitor.give_up();
+        }
+        false
+    }
+
+    /// Whose state has lasted longest, if that is long enough.
+    fn longest(&self, since: fn(&Visitor) -> Option<Instant>, least: Duration) -> Option<&Arc<Visitor>> {
+        let lasting = self.visitors.values().filter_map(|visitor| Some((since(visitor)?, visitor)));
+        let (since, visitor) = lasting.min_by_key(|(since, _)| *since)?;
+        (since.elapsed() >= least).then_some(visitor)
     }
 
     /// Waits for everybody to leave, but not for longer than the grace.

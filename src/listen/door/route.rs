@@ -74,10 +74,11 @@ async fn receive(
         let trouble = Trouble::TooLarge { limit: house.limits.max_body };
         Taken { trouble: Some(trouble), ..Taken::default() }
     } else {
-        body::read(body, announced, &house.limits, house.stop.clone()).await
+        body::read(body, announced, &house.limits, house.stop.clone(), visitor.given_up()).await
     };
+    visitor.has_been_read();
     let trouble = body.trouble.clone().or_else(|| head_trouble(&head));
-    let last = trouble.is_some();
+    let troubled = trouble.is_some();
     let arrival = Arrival {
         peer: visitor.peer,
         at,
@@ -88,6 +89,8 @@ async fn receive(
     let reply = (house.answer)(arrival).await;
     match reply {
         Reply::Respond(answer) => {
+            // Somebody who waits for a place would not get it from a visitor that always has one more request.
+            let last = troubled || house.is_crowded();
             visitor.is_answered(last);
             respond(answer, last)
         }

@@ -501,6 +501,79 @@ async fn w11_when_all_are_busy_the_next_one_waits() {
     stand.close().await;
 }
 
+#[tokio::test]
+async fn w11_whoever_stalls_makes_room_too() {
+    let change = |limits: &mut Limits| {
+        limits.connections = 1;
+        limits.stalling = SHORT;
+    };
+    let good = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut stand = Stand::with(change).await;
+    let mut slow = stand.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc").await;
+    stand.send(good).await.until("got it").await;
+    // Its request is answered as far as it came.
+    assert_eq!(status(&slow.rest().await), "408");
+    let arrival = stand.arrival().await;
+    assert_eq!((arrival.trouble, arrival.request.size), (Some(Trouble::BodyTimeout), 3));
+    stand.arrival().await;
+    stand.close().await;
+
+    let mut stand = Stand::with(change).await;
+    let _unread = stand.send("GET /much HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    stand.arrival().await;
+    stand.send(good).await.until("got it").await;
+    assert_eq!(stand.mishap().await, Mishap::NotRead);
+    stand.arrival().await;
+    stand.close().await;
+}
+
+#[tokio::test]
+async fn w11_whoever_always_has_one_more_request_makes_room_too() {
+    let mut stand = Stand::with(|limits| limits.connections = 1).await;
+    let mut busy = stand.connect().await;
+    let answered = async {
+        busy.write("GET /1 HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        busy.until("got it").await;
+        let mut second = stand.send("GET /2 HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        loop {
+            busy.write("GET /1 HTTP/1.1\r\nHost: x\r\n\r\n").await;
+            if busy.until("got it").await.contains("connection: close") {
+                drop(busy);
+                return second.until("got it").await;
+            }
+        }
+    };
+    assert!(soon(answered).await.contains("x-path: /2"));
+    while stand.arrival().await.request.target != "/2" {}
+    stand.close().await;
+}
+
+#[tokio::test]
+async fn w11_a_place_is_taken_until_its_request_has_been_decided() {
+    let mut stand = Stand::with(|limits| limits.connections = 1).await;
+    let peer = stand.send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    stand.arrival().await;
+    peer.0.set_zero_linger().unwrap();
+    drop(peer);
+    // Else a stranger could have us wait with any number of them.
+    let mut next = stand.send("GET /next HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    tokio::time::timeout(SHORT, stand.arrivals.recv()).await.unwrap_err();
+    stand.gate.add_permits(1);
+    next.until("got it").await;
+    assert_eq!(stand.arrival().await.request.target, "/next");
+    let mishap = stand.mishap().await;
+    assert!(matches!(mishap, Mishap::AnswerLost(_)), "{mishap:?}");
+    stand.close().await;
+}
+
+#[test]
+fn w11_there_are_no_more_connections_than_descriptors() {
+    let connections = |descriptors, each| Limits::default().within(descriptors, each).connections;
+    assert_eq!([None, Some(1024), Some(u64::MAX)].map(|number| connections(number, 2)), [256; 3]);
+    assert_eq!((connections(Some(256), 1), connections(Some(256), 2)), (224, 112));
+    assert_eq!(connections(Some(10), 1), 4);
+}
+
 #[test]
 fn w11_only_the_systems_refusals_make_the_loop_pause() {
     // EMFILE and ENFILE have no stable kind.

@@ -1,31 +1,18 @@
-//! One connection: what the door remembers of it, and its socket.
-//!
-//! hyper owns the conversation and tells nobody how far it is. The socket handed to it is therefore a [`Line`], which
-//! sees every byte, and keeps the connection's [`Visitor`] up to date.
+//! What the door remembers of one connection: how far it is, since when, and what it has to make room for.
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::Instant;
 
 use super::LARGEST_HEAD;
 use super::arrival::Mishap;
-use super::body::Taken;
 use super::head;
 
 /// The first byte of every TLS connection: a handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;
-
-/// For how long we listen on after the last answer to somebody who is still sending. Closing a socket with unread
-/// bytes resets it, and the reset may overtake the answer.
-const LINGER: Duration = Duration::from_secs(2);
 
 /// What a connection is busy with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +21,9 @@ enum Stage {
     Waiting,
     /// No request in hand, and asked to leave. A request that comes after all is still served.
     Dismissed,
-    /// A request is being read or answered.
+    /// A request is being read.
+    Reading,
+    /// What it is answered is being decided.
     Serving,
     /// An answer is being written.
     Answering,
@@ -59,14 +48,18 @@ pub(super) struct Visitor {
     book: Mutex<Book>,
     /// Wakes its task when it has been dismissed.
     leave: Notify,
+    /// Wakes whoever reads its request when that has to end.
+    haste: Notify,
 }
 
 /// The part that changes. Locked for a moment at a time, by the accept loop and by the connection's own task.
 #[derive(Debug)]
 struct Book {
     stage: Stage,
-    /// Since when it has been in this stage.
+    /// Since when it has been in this stage, or since it last moved on in it.
     since: Instant,
+    /// Whether its request is read no further, because others need the place.
+    hurried: bool,
     /// The head that is coming in, while `listening`; complete when that has ended.
     heard: Vec<u8>,
     /// Whether what comes next belongs to a head.
@@ -84,9 +77,11 @@ impl Visitor {
         Self {
             peer,
             leave: Notify::new(),
+            haste: Notify::new(),
             book: Mutex::new(Book {
                 stage: Stage::Waiting,
                 since: Instant::now(),
+                hurried: false,
                 heard: Vec::new(),
                 listening: true,
                 progress: Progress::Silent,
@@ -111,6 +106,41 @@ impl Visitor {
         }
     }
 
+    /// Since when it has not moved on with its request, or with reading our answer, if that is what we wait for.
+    pub fn stalled_since(&self) -> Option<Instant> {
+        let book = self.book();
+        let ours_to_wait = match book.stage {
+            Stage::Reading => !book.hurried,
+            Stage::Answering => true,
+            Stage::Waiting | Stage::Dismissed | Stage::Serving => false,
+        };
+        ours_to_wait.then_some(book.since)
+    }
+
+    /// Gives up on the rest of its request, which is answered as it is, or on an answer that it does not read.
+    pub fn give_up(&self) {
+        let mut book = self.book();
+        match book.stage {
+            Stage::Reading => {
+                book.hurried = true;
+                self.haste.notify_one();
+            }
+            Stage::Answering => {
+                book.mishap = Some(Mishap::NotRead);
+                book.stage = Stage::Dismissed;
+                self.leave.notify_one();
+            }
+            Stage::Waiting | Stage::Dismissed | Stage::Serving => {}
+        }
+    }
+
+    /// Waits until the rest of its request is given up.
+    pub async fn given_up(&self) {
+        while !self.book().hurried {
+            self.haste.notified().await;
+        }
+    }
+
     /// Waits until it has to leave.
     pub async fn dismissed(&self) {
         while !self.is_dismissed() {
@@ -126,7 +156,7 @@ impl Visitor {
     /// A request's head has been read. Gives the head as it came, if it came while nothing else was in hand.
     pub fn asks(&self) -> Vec<u8> {
         let mut book = self.book();
-        book.enter(Stage::Serving);
+        book.enter(Stage::Reading);
         book.progress = Progress::Asked;
         book.listening = false;
         std::mem::take(&mut book.heard)
@@ -135,6 +165,11 @@ impl Visitor {
     /// What has come of a head since the last request.
     pub fn heard(&self) -> Vec<u8> {
         self.book().heard.clone()
+    }
+
+    /// Its request has come, as far as it will.
+    pub fn has_been_read(&self) {
+        self.book().enter(Stage::Serving);
     }
 
     /// The answer is about to be written.
@@ -169,22 +204,28 @@ impl Visitor {
         self.book().refused
     }
 
+    /// Whether its last request was given up, because others need the place.
+    pub fn was_given_up(&self) -> bool {
+        self.book().hurried
+    }
+
     /// What its socket found wrong.
     pub fn mishap(&self) -> Option<Mishap> {
         self.book().mishap.clone()
     }
 
-    /// Whether a request is being read or answered.
-    fn is_served(&self) -> bool {
-        self.book().stage == Stage::Serving
+    /// Whether a request is being read or its answer decided.
+    pub fn is_served(&self) -> bool {
+        matches!(self.book().stage, Stage::Reading | Stage::Serving)
     }
 
     /// Bytes have come.
-    fn hears(&self, bytes: &[u8]) -> io::Result<()> {
+    pub fn hears(&self, bytes: &[u8]) -> io::Result<()> {
         let mut book = self.book();
         let first = bytes.first().filter(|_| book.progress == Progress::Silent);
         if !bytes.is_empty() {
             book.progress = book.progress.max(Progress::Spoke);
+            book.moves_on(Stage::Reading);
         }
         if first == Some(&TLS_HANDSHAKE) {
             book.mishap = Some(Mishap::LooksLikeTls);
@@ -196,8 +237,18 @@ impl Visitor {
         Ok(())
     }
 
+    /// A part of what we write has been taken.
+    pub fn takes(&self) {
+        self.book().moves_on(Stage::Answering);
+    }
+
+    /// Our answer is given up, because it is not read.
+    pub fn reads_nothing(&self) {
+        self.book().mishap = Some(Mishap::NotRead);
+    }
+
     /// Everything written so far is with the kernel.
-    fn is_told(&self) {
+    pub fn is_told(&self) {
         let mut book = self.book();
         if book.stage == Stage::Answering {
             book.enter(Stage::Waiting);
@@ -219,6 +270,13 @@ impl Book {
         self.since = Instant::now();
     }
 
+    /// Takes note that it moved on, if this is the stage it is in.
+    fn moves_on(&mut self, stage: Stage) {
+        if self.stage == stage {
+            self.since = Instant::now();
+        }
+    }
+
     /// Keeps what belongs to a head.
     fn listen(&mut self, bytes: &[u8]) {
         // Empty lines before a request line are allowed and mean nothing.
@@ -233,122 +291,5 @@ impl Book {
             self.heard = Vec::new();
             self.listening = false;
         }
-    }
-}
-
-/// A visitor's socket. Gives up on an answer that is not read.
-pub(super) struct Line {
-    stream: TcpStream,
-    visitor: Arc<Visitor>,
-    /// How long an answer may wait for its reader.
-    patience: Duration,
-    /// When an answer that waits for its reader is given up.
-    overdue: Option<Pin<Box<Sleep>>>,
-}
-
-impl Line {
-    /// The socket of a visitor who has just come in.
-    pub fn new(stream: TcpStream, visitor: Arc<Visitor>, patience: Duration) -> Self {
-        Self { stream, visitor, patience, overdue: None }
-    }
-
-    /// Waits until the other side ends or breaks off; what it still says is not heeded.
-    pub async fn outlast(mut self) {
-        let mut bytes = vec![0; 16 * 1024];
-        while let Ok(1..) = self.stream.read(&mut bytes).await {}
-    }
-
-    /// Breaks the connection off, so that the other side sees a reset.
-    pub fn reset(self) {
-        // Where this fails the connection is gone already, or else closed, which is as near as one can get.
-        let _ = self.stream.set_zero_linger();
-    }
-
-    /// Ends our side and reads on for a while, so that our last answer is read.
-    pub async fn linger(mut self, taken: &mut Taken) {
-        let mut bytes = vec![0; 16 * 1024];
-        let reading = async {
-            // It may have been ended before.
-            let _ = self.stream.shutdown().await;
-            while let Ok(length @ 1..) = self.stream.read(&mut bytes).await {
-                taken.add(&bytes[..length], 0);
-            }
-        };
-        // Running out of time is how this ends with somebody who never closes.
-        let _ = timeout(LINGER, reading).await;
-    }
-
-    /// What hyper is told about a write.
-    fn account(
-        &mut self,
-        context: &mut Context<'_>,
-        written: Poll<io::Result<usize>>,
-        offered: usize,
-    ) -> Poll<io::Result<usize>> {
-        let serving = self.visitor.is_served();
-        let written = if let Poll::Ready(written) = written {
-            written
-        } else {
-            let overdue = self.overdue.get_or_insert_with(|| Box::pin(sleep(self.patience)));
-            ready!(overdue.as_mut().poll(context));
-            if !serving {
-                self.visitor.book().mishap = Some(Mishap::NotRead);
-            }
-            Err(io::ErrorKind::TimedOut.into())
-        };
-        match written {
-            // That was a `100 Continue`. hyper would drop the request in hand for it, unanswered and untold; so
-            // whoever cannot be written to is found out when reading the body, or when writing the answer.
-            Err(_) if serving => Poll::Ready(Ok(offered)),
-            written => Poll::Ready(written),
-        }
-    }
-}
-
-impl AsyncRead for Line {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = into.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, into))?;
-        Poll::Ready(self.visitor.hears(&into.filled()[before..]))
-    }
-}
-
-impl AsyncWrite for Line {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.account(context, written, bytes.len())
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        let offered = slices.iter().map(|slice| slice.len()).sum();
-        self.account(context, written, offered)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // hyper flushes when it has nothing more to write, not after every piece.
-        self.overdue = None;
-        self.visitor.is_told();
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
