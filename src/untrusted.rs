@@ -60,6 +60,15 @@ pub fn clean(text: &str) -> String {
     out
 }
 
+/// The first so many characters of a text, and a sign if there are more: strangers choose how long it is.
+#[must_use]
+pub fn beginning(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// Whether a character could move the cursor, hide, reorder or forge text: control characters (newline and tab too),
 /// line and paragraph separators, bidirectional and other format controls, zero-width characters and invisible fillers.
 ///

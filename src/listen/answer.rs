@@ -12,10 +12,14 @@ use crate::cdr::remark::{self, Code, Remark};
 use crate::cdr::schema;
 use crate::clock::read_duration;
 use crate::seed::{Purpose, Seed};
+use crate::untrusted::beginning;
 use crate::wire::{Header, Request, Response, header, query};
 
 /// The methods that are answered; the first two carry CDRs.
 const ALLOWED: &str = "GET, POST, HEAD, OPTIONS";
+
+/// As much of a stranger's words as stands in a sentence of ours.
+const QUOTED: usize = 60;
 
 /// How requests are answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,10 +109,11 @@ pub struct Decision {
 
 impl Decision {
     /// Whether a handler could make something of the request: all of it came, it is for a path here, and it was not
-    /// refused.
+    /// refused. TRACE is for whoever gets it: its answer would tell the sender what we have added.
     #[must_use]
     pub fn can_be_passed_on(&self, arrival: &Arrival) -> bool {
-        arrival.trouble.is_none() && arrival.request.target.starts_with('/') && !self.refused
+        let is_passed = arrival.request.target.starts_with('/') && arrival.request.method != "TRACE";
+        arrival.trouble.is_none() && is_passed && !self.refused
     }
 }
 
@@ -141,7 +146,9 @@ impl Manner {
             "OPTIONS" => return Response::new(204, vec![Header::new("allow", ALLOWED)], ""),
             "GET" | "POST" if request.target.starts_with('/') => {}
             "GET" | "POST" => return not_allowed("this is no proxy: ask for a path"),
-            other => return not_allowed(&format!("{other} is not a method TeleCMI uses")),
+            other => {
+                return not_allowed(&format!("{} is not a method TeleCMI uses", beginning(other, QUOTED)));
+            }
         }
         if let Some(remark) = remarks.iter().find(|remark| is_unreadable(remark.code)) {
             return refusal(400, &sentence(remark));
@@ -204,7 +211,7 @@ fn judge(request: &Request, trouble: Option<&Trouble>) -> Judgement {
         "GET" => judge_query(request),
         "HEAD" | "OPTIONS" => nothing(Vec::new()),
         other => {
-            let text = format!("{other}: TeleCMI sends POST or GET");
+            let text = format!("{}: TeleCMI sends POST or GET", beginning(other, QUOTED));
             nothing(vec![Remark::new(Code::BadRequest, text)])
         }
     }
@@ -220,7 +227,7 @@ fn nothing(remarks: Vec<Remark>) -> Judgement {
 fn judge_body(request: &Request) -> Judgement {
     let body = &request.body.0;
     if let Some(coding) = header(&request.headers, "content-encoding").filter(|coding| coding != "identity") {
-        let text = format!("compressed ({coding}): kept as it came, not unpacked");
+        let text = format!("compressed ({}): kept as it came, not unpacked", beginning(&coding, QUOTED));
         return Judgement::unreadable(vec![Remark::new(Code::Encoded, text)]);
     }
     let content_type = header(&request.headers, "content-type").unwrap_or_default().to_ascii_lowercase();
@@ -235,7 +242,7 @@ fn judge_body(request: &Request) -> Judgement {
             return Judgement::unreadable(vec![Remark::new(Code::Encoded, text)]);
         }
         "application/x-www-form-urlencoded" if !looks_like_json => return judge_form(body),
-        other => Some(format!("content type {other}; application/json is expected")),
+        other => Some(format!("content type {}; application/json is expected", beginning(other, QUOTED))),
     };
     if body.is_empty()
         && request.query().is_some_and(|query| judge_pairs(&query::decode(query).pairs).verdict.kind.is_cdr())
@@ -265,7 +272,11 @@ fn parts(body: &str) -> String {
     const MOST: usize = 20;
     let names = body.split("; name=\"").skip(1).filter_map(|rest| rest.split_once('"')).map(|(name, _)| name);
     let listed: Vec<_> = names.take(MOST).collect();
-    if listed.is_empty() { "no parts".to_owned() } else { format!("parts {}", listed.join(", ")) }
+    if listed.is_empty() {
+        "no parts".to_owned()
+    } else {
+        format!("parts {}", beginning(&listed.join(", "), 4 * QUOTED))
+    }
 }
 
 fn judge_query(request: &Request) -> Judgement {

@@ -166,8 +166,9 @@ impl Desk {
         book.remarks += exchange.verdict.remarks.len() as u64;
         if let Some(why) = self.keep_in(&mut book, &exchange) {
             if matches!(reply, Reply::Respond(_) | Reply::Drip(_)) && !is_answered {
-                let response = keep::unsaved(&why);
+                let response = keep::unsaved();
                 exchange.answer.status = Some(response.status);
+                exchange.answer.fault = None;
                 reply = Reply::Respond(response);
             }
             exchange.answer.unsaved = Some(why);

@@ -13,24 +13,10 @@ use tokio::time::Instant;
 
 use crate::error::Error;
 use crate::wire::client::{ClientOptions, Destination};
-use crate::wire::raw::{RawOutcome, RawRequest, Writer};
+use crate::wire::hop::end_to_end;
+use crate::wire::raw::{Asked, RawOutcome, RawRequest, Writer};
 use crate::wire::record::Forwarded;
 use crate::wire::{Failure, FailureKind, Header, Phase, Request, Response, header, query};
-
-/// Headers that concern one connection only (RFC 9110, 7.6.1), and those that the next one gets anew.
-const OF_THE_CONNECTION: [&str; 11] = [
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// How long a handler may still take when the listener has to stop: well within the grace of the door.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
@@ -107,17 +93,24 @@ impl Forward {
             instead_of: own_status,
             failure: answer.as_ref().err().map(|(_, failure)| failure.clone()),
         };
-        let response = answer.unwrap_or_else(|(status, failure)| sorry(status, &failure));
+        let response = answer.unwrap_or_else(|(status, _)| sorry(status));
         Passed { response, forwarded }
     }
 
     /// The handler's answer, or a gateway's status and why there is none.
     async fn answer(&self, request: &Request) -> Result<Response, (u16, Failure)> {
-        let outgoing = RawRequest::verbatim(&self.addressed(request), &self.destination);
+        let mut outgoing = RawRequest::verbatim(&self.addressed(request), &self.destination);
+        if outgoing.asked == Asked::ForAll {
+            outgoing.asked = Asked::ForOthers;
+        }
         match self.writer.perform(&outgoing).await {
+            RawOutcome::Answered(response) if response.status < 200 => {
+                let text = format!("the handler answered {}, which was not asked for", response.status);
+                Err((502, failure(FailureKind::NotHttp, &text)))
+            }
             // A redirect is an answer like any other here: it is the sender's to follow.
             RawOutcome::Answered(response) => {
-                Ok(Response { headers: passing_headers(&response.headers), ..response })
+                Ok(Response { headers: end_to_end(&response.headers), ..response })
             }
             other => other.into_result().map_err(|failure| {
                 let status = if failure.kind == FailureKind::Timeout { 504 } else { 502 };
@@ -138,7 +131,7 @@ impl Forward {
     fn addressed(&self, request: &Request) -> Request {
         let mut addressed = request.clone();
         addressed.target = query::onto(self.destination.target(), &request.target);
-        addressed.headers = passing_headers(&request.headers);
+        addressed.headers = end_to_end(&request.headers);
         if header(&addressed.headers, "x-forwarded-host").is_none()
             && let Some(host) = header(&request.headers, "host")
         {
@@ -150,23 +143,10 @@ impl Forward {
     }
 }
 
-/// The headers that go on, in order: without those of the connection, and those that `Connection` names as such.
-fn passing_headers(headers: &[Header]) -> Vec<Header> {
-    let named: Vec<String> = headers
-        .iter()
-        .filter(|header| header.is("connection"))
-        .flat_map(|header| header.text().split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>())
-        .collect();
-    let stays = |header: &&Header| {
-        !OF_THE_CONNECTION.iter().any(|name| header.is(name)) && !named.iter().any(|name| header.is(name))
-    };
-    headers.iter().filter(stays).cloned().collect()
-}
-
-/// What the sender is answered when there is no answer of the handler.
-fn sorry(status: u16, failure: &Failure) -> Response {
+/// What the sender is answered when there is no answer of the handler. Why there is none is not for strangers.
+fn sorry(status: u16) -> Response {
     let headers = vec![Header::new("content-type", "text/plain; charset=utf-8")];
-    Response::new(status, headers, format!("the handler did not answer: {}\n", failure.text))
+    Response::new(status, headers, "the handler did not answer\n")
 }
 
 fn failure(kind: FailureKind, text: &str) -> Failure {

@@ -119,14 +119,14 @@ impl Keeper {
     }
 }
 
-/// The answer to a request that could not be saved: a sender that knows HTTP comes again.
+/// The answer to a request that could not be saved: a sender that knows HTTP comes again. Why is not for strangers.
 #[must_use]
-pub fn unsaved(why: &str) -> Response {
+pub fn unsaved() -> Response {
     let headers = vec![
         Header::new("content-type", "text/plain; charset=utf-8"),
         Header::new("retry-after", RETRY_AFTER),
     ];
-    Response::new(503, headers, format!("could not be saved: {why}\n"))
+    Response::new(503, headers, "could not be saved\n")
 }
 
 /// The open file.
@@ -220,7 +220,7 @@ impl Sheet {
 
 /// Opens a pipe, if that is what the path names. It never holds us up: nobody reads it, or it is full, is an error.
 #[cfg(unix)]
-fn pipe(path: &Path) -> io::Result<Option<File>> {
+pub fn pipe(path: &Path) -> io::Result<Option<File>> {
     use std::os::unix::fs::FileTypeExt as _;
     use tokio::net::unix::pipe;
     if !fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo()) {
@@ -232,7 +232,7 @@ fn pipe(path: &Path) -> io::Result<Option<File>> {
 
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "as it is where paths can name pipes")]
-fn pipe(_: &Path) -> io::Result<Option<File>> {
+pub fn pipe(_: &Path) -> io::Result<Option<File>> {
     Ok(None)
 }
 

@@ -104,7 +104,12 @@ impl Reception {
             let decision = reception.manner.decide(&arrival);
             reception.conclude(arrival, outcome, decision, began)
         });
-        waited.await.unwrap_or(Reply::HangUp)
+        match waited.await {
+            Ok(reply) => reply,
+            // The door counts it, as any panic.
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => Reply::HangUp,
+        }
     }
 
     /// Resolves when nothing is being waited with any more.

@@ -122,12 +122,14 @@ async fn admit_loss() {
     let _ = tokio::time::timeout(LAST_WORD, said).await;
 }
 
-/// The exit of a run whose output may have gone away: a reader that left is a quiet success, a full disk is not.
+/// The exit of a run whose output may have gone away. A reader that left has ended the run, which is a quiet success,
+/// but what had failed by then has failed; a full disk is a failure.
 fn after_output(exit: Exit, fate: &watch::Receiver<Fate>, show: &mut Show) -> Exit {
     let fate = fate.borrow().clone();
     match fate {
         Fate::Open => exit,
-        Fate::Closed => Exit::Success,
+        Fate::Closed if exit == Exit::Interrupted => Exit::Success,
+        Fate::Closed => exit,
         Fate::Failed(what) => {
             show.error(&Error::Output(what));
             Exit::Failed

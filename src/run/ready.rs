@@ -1,45 +1,93 @@
 //! The ready file: how a script that cannot read our streams learns that requests are taken, and where.
 
-use std::fs;
-use std::io::Write as _;
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
+use crate::listen::keep;
 
-/// Removes what an earlier run has left, so that nobody takes its word for ours.
-pub fn forget(path: &Path) -> Result<(), Error> {
-    if !is_ours(path) {
-        return Ok(());
-    }
-    match fs::remove_file(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::Write { path: path.to_owned(), source })
-        }
-        _ => Ok(()),
-    }
+/// The longest ready file: it holds one URL.
+const LONGEST: u64 = 300;
+
+/// A place for the word that we are ready: what an earlier run has left there is gone, and ours is not there yet.
+pub struct ReadyFile {
+    path: PathBuf,
+    draft: Draft,
 }
 
-/// Writes the URL, a line, so that whoever sees the file sees all of it: it is written beside its place and moved there.
-pub fn announce(path: &Path, url: &str) -> Result<(), Error> {
-    let write = || {
+/// Where the word is written.
+enum Draft {
+    /// Beside its place, so that whoever sees it there sees all of it.
+    Beside(PathBuf, File),
+    /// In its place, which is a pipe or a device.
+    There(File),
+}
+
+impl ReadyFile {
+    /// Takes the place. A file that does not look like a ready file is somebody's, and stays.
+    pub fn take(path: PathBuf) -> Result<Self, Error> {
+        match draft(&path) {
+            Ok(draft) => Ok(Self { path, draft }),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Error::Usage(format!(
+                "--ready-file {} is there already, and is no ready file: name another, or remove it",
+                path.display()
+            ))),
+            Err(source) => Err(Error::Write { path, source }),
+        }
+    }
+
+    /// Writes the URL, a line.
+    pub fn announce(mut self, url: &str) -> Result<(), Error> {
         let line = format!("{url}\n");
-        if !is_ours(path) {
-            return fs::File::options().write(true).open(path)?.write_all(line.as_bytes());
-        }
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(format!(".{}", std::process::id()));
-        fs::write(&beside, line)?;
-        fs::rename(&beside, path).inspect_err(|_| {
-            // It is in nobody's way, and the first failure is the one to tell.
-            let _ = fs::remove_file(&beside);
-        })
-    };
-    write().map_err(|source| Error::Write { path: path.to_owned(), source })
+        let written = match &mut self.draft {
+            Draft::Beside(beside, file) => {
+                file.write_all(line.as_bytes()).and_then(|()| fs::rename(beside, &self.path))
+            }
+            Draft::There(file) => file.write_all(line.as_bytes()),
+        };
+        written.map_err(|source| Error::Write { path: self.path.clone(), source })
+    }
 }
 
-/// Whether the path is a plain file or nothing yet. A pipe or a device is somebody else's, and is only written to.
-fn is_ours(path: &Path) -> bool {
-    fs::metadata(path).map_or(true, |metadata| metadata.is_file())
+impl Drop for ReadyFile {
+    fn drop(&mut self) {
+        if let Draft::Beside(beside, _) = &self.draft {
+            // Once it was announced there is nothing here any more.
+            let _ = fs::remove_file(beside);
+        }
+    }
+}
+
+fn draft(path: &Path) -> io::Result<Draft> {
+    if let Some(pipe) = keep::pipe(path)? {
+        return Ok(Draft::There(pipe));
+    }
+    match fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => {
+            return File::options().write(true).open(path).map(Draft::There);
+        }
+        Ok(_) if is_left_over(path)? => fs::remove_file(path)?,
+        Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
+        Err(_) => {}
+    }
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}", std::process::id()));
+    let beside = PathBuf::from(beside);
+    // What another program has put there, a link perhaps, is not followed.
+    let file = File::options().write(true).create_new(true).open(&beside).map_err(|error| {
+        let taken = || format!("{} is in the way", beside.display());
+        if error.kind() == io::ErrorKind::AlreadyExists { io::Error::other(taken()) } else { error }
+    })?;
+    Ok(Draft::Beside(beside, file))
+}
+
+/// Whether a file is what an earlier run has left: a URL and nothing else, or nothing.
+fn is_left_over(path: &Path) -> io::Result<bool> {
+    let mut text = String::new();
+    let read = File::open(path)?.take(LONGEST + 1).read_to_string(&mut text);
+    let is_url = text.starts_with("http://") && text.trim_end().lines().count() == 1;
+    Ok(read.is_ok() && text.len() as u64 <= LONGEST && (text.is_empty() || is_url))
 }
 
 #[cfg(test)]
@@ -50,22 +98,50 @@ mod tests {
     fn the_word_of_an_earlier_run_goes_and_ours_comes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ready");
-        forget(&path).unwrap();
-        fs::write(&path, "http://127.0.0.1:1\nold").unwrap();
-        forget(&path).unwrap();
-        assert!(!path.exists());
-        announce(&path, "http://127.0.0.1:2").unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "http://127.0.0.1:2\n");
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        for before in [None, Some(""), Some("http://127.0.0.1:1\n")] {
+            if let Some(text) = before {
+                fs::write(&path, text).unwrap();
+            }
+            let ready = ReadyFile::take(path.clone()).unwrap();
+            assert!(!path.exists());
+            ready.announce("http://127.0.0.1:2").unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), "http://127.0.0.1:2\n");
+            assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        }
+        fs::remove_file(&path).unwrap();
+        drop(ReadyFile::take(path).unwrap());
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_somebody_elses_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("calls.ndjson");
+        fs::write(&path, "{\"type\":\"exchange\"}\n").unwrap();
+        let Err(error) = ReadyFile::take(path.clone()) else { panic!("taken") };
+        assert!(error.to_string().contains("is there already, and is no ready file"), "{error}");
+        assert!(path.exists());
     }
 
     #[test]
     fn a_place_that_cannot_be_written_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("missing").join("ready");
-        forget(&path).unwrap();
-        let error = announce(&path, "http://127.0.0.1:2").unwrap_err();
+        let Err(error) = ReadyFile::take(folder.path().join("missing").join("ready")) else {
+            panic!("taken")
+        };
         assert!(error.to_string().starts_with("cannot write "), "{error}");
-        assert!(announce(folder.path(), "http://127.0.0.1:2").is_err());
+        assert!(ReadyFile::take(folder.path().to_owned()).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_in_the_way_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "precious").unwrap();
+        let beside = folder.path().join(format!("ready.{}", std::process::id()));
+        std::os::unix::fs::symlink(&victim, &beside).unwrap();
+        assert!(ReadyFile::take(folder.path().join("ready")).is_err());
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
     }
 }

@@ -2,15 +2,17 @@
 //! to its board, and waits for its end.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
 use super::beside::{Beside, Halt};
 use super::command::{self, Companions, Patience};
+use super::ready::ReadyFile;
 use super::report::ReportFile;
 use super::signals::{Hangup, Signals};
-use super::{after_output, could_not_start, end, ready, stop};
+use super::{after_output, could_not_start, end, stop};
 use crate::cli::listen::ListenOptions;
 use crate::clock::Clock;
 use crate::error::{Error, Exit};
@@ -32,6 +34,7 @@ struct Prepared {
     listener: TcpListener,
     address: SocketAddr,
     report: Option<ReportFile>,
+    ready: Option<ReadyFile>,
 }
 
 /// Runs a listener.
@@ -55,9 +58,9 @@ pub async fn run(options: ListenOptions) -> Exit {
             Err(Halt::Stopped(stop)) => return stop.exit(),
         }
     }
-    if let Some(path) = &prepared.options.ready_file
+    if let Some(ready) = prepared.ready.take()
         // Whoever connects from now on is served, if a moment later.
-        && let Err(error) = ready::announce(path, &format!("http://{}", prepared.address))
+        && let Err(error) = ready.announce(&format!("http://{}", prepared.address))
     {
         return could_not_start(&mut show, &error);
     }
@@ -71,9 +74,8 @@ pub async fn run(options: ListenOptions) -> Exit {
 
 /// Takes the port, opens the files, gets ready to pass requests on.
 async fn prepare(mut options: ListenOptions, show: &mut Show) -> Result<Prepared, Error> {
-    if let Some(path) = &options.ready_file {
-        ready::forget(path)?;
-    }
+    let named = [&options.ready_file, &options.report, &options.save.as_ref().map(|(path, _)| path.clone())];
+    distinct(&named.into_iter().flatten().collect::<Vec<_>>())?;
     let listener = bind(&options.host, options.port).await?;
     let address = listener.local_addr().map_err(Error::Start)?;
     let forward = |destination| Forward::new(destination, address, &ClientOptions::default());
@@ -89,9 +91,27 @@ async fn prepare(mut options: ListenOptions, show: &mut Show) -> Result<Prepared
         options.options.keeper = Some(keeper);
     }
     let report = options.report.take().map(ReportFile::open).transpose()?;
+    let ready = options.ready_file.take().map(ReadyFile::take).transpose()?;
     // It is shown without its secrets, like everything.
     options.options.public_url = options.public_url.as_deref().map(masked_url);
-    Ok(Prepared { options, listener, address, report })
+    Ok(Prepared { options, listener, address, report, ready })
+}
+
+/// Refuses the same file for two purposes: each would destroy what the other has written.
+fn distinct(paths: &[&PathBuf]) -> Result<(), Error> {
+    // One that is not there yet is told by its folder; devices take everything.
+    let place = |path: &PathBuf| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let beside = || Some(folder.unwrap_or(Path::new(".")).canonicalize().ok()?.join(path.file_name()?));
+        path.canonicalize().ok().or_else(beside).filter(|place| !place.exists() || place.is_file())
+    };
+    for (n, path) in paths.iter().enumerate() {
+        if paths[..n].iter().any(|other| place(path).is_some_and(|place_of| Some(place_of) == place(other))) {
+            let what = "of --save, --report and --ready-file each needs a file of its own";
+            return Err(Error::Usage(format!("{} is named twice: {what}", path.display())));
+        }
+    }
+    Ok(())
 }
 
 /// Says what a person should know before anything comes.
@@ -110,7 +130,7 @@ fn advise(prepared: &Prepared, show: &mut Show) {
 
 /// Listens until it is time to stop, and ends what runs beside.
 async fn attend(prepared: Prepared, show: Show, mut signals: Signals, mut beside: Beside) -> Exit {
-    let Prepared { options, listener, address, report } = prepared;
+    let Prepared { options, listener, address, report, ready: _ } = prepared;
     let fate = show.fate();
     let (board, reader) = Board::new(show);
     let companions = Arc::new(Companions::default());

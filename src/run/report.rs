@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use crate::error::Error;
+use crate::listen::keep;
 
 /// A file that can be written. What is in it stays until there is something new.
 pub struct ReportFile {
@@ -19,7 +20,8 @@ impl ReportFile {
         options.write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        match options.open(&path) {
+        let opened = keep::pipe(&path).and_then(|pipe| pipe.map_or_else(|| options.open(&path), Ok));
+        match opened {
             Ok(file) => Ok(Self { path, file }),
             Err(source) => Err(Error::Write { path, source }),
         }

@@ -143,7 +143,8 @@ fn object(text: &str, place: Place) -> Result<Option<Item>, String> {
         r#type: Option<String>,
         #[serde(borrow)]
         cdr: Option<&'a RawValue>,
-        v: Option<u64>,
+        #[serde(borrow)]
+        v: Option<&'a RawValue>,
     }
     // What is not tagged like a record is a payload, however odd.
     let tagged: Option<Tagged<'_>> =

@@ -10,7 +10,7 @@ use crate::cdr::judge::{judge_json, judge_pairs};
 use crate::cdr::schema;
 use crate::clock::Moment;
 use crate::json::{self, Document};
-use crate::wire::{Header, Request, header, query, raw};
+use crate::wire::{Header, Request, header, hop, query, raw};
 
 /// One request out of a capture.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,11 +145,7 @@ fn fields(request: &Request) -> Option<Fields> {
 /// A captured request without the headers that belong to the connection it came on, for a client that makes its own.
 #[must_use]
 pub fn unbound(request: &Request) -> Request {
-    const OF_THE_CONNECTION: [&str; 5] =
-        ["host", "content-length", "transfer-encoding", "connection", "expect"];
-    let mut request = request.clone();
-    request.headers.retain(|header| !OF_THE_CONNECTION.iter().any(|name| header.is(name)));
-    request
+    Request { headers: hop::end_to_end(&request.headers), ..request.clone() }
 }
 
 impl Envelope {

@@ -13,7 +13,7 @@ use crate::clock::{Moment, humane};
 use crate::error::Exit;
 use crate::listen::event::{Ending, Exchange, Listening, Mishap, Summary};
 use crate::process::Ended;
-use crate::untrusted::clean;
+use crate::untrusted::{beginning, clean};
 use crate::wire::record::{Answer, Forwarded};
 use crate::wire::{query, secret};
 
@@ -101,7 +101,7 @@ fn head(exchange: &Exchange, theme: &Theme) -> String {
         "{}  {}  {} {}  {answer} {}\n",
         theme.paint(Role::Faint, &exchange.received_at.time_of_day()),
         theme.paint(Role::Strong, &format!("#{}", exchange.n)),
-        theme.paint(Role::Strong, &clean(&request.method)),
+        theme.paint(Role::Strong, &clean(&beginning(&request.method, 20))),
         clean(&beginning(&secret::masked_url(path_of(exchange)), 200)),
         theme.paint(Role::Faint, &format!("· {took}")),
     )
@@ -319,14 +319,6 @@ fn word(cdr: &Fields, name: &str) -> Option<String> {
         Value::String(text) => Some(beginning(text, 60)),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
-    }
-}
-
-/// The first so many characters of a text, and a sign that there are more.
-fn beginning(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
     }
 }
 

@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod export;
+pub mod hop;
 pub mod query;
 pub mod raw;
 pub mod record;

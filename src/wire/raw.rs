@@ -61,9 +61,11 @@ pub enum Step {
 /// What was asked for, on which it depends where the answer ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Asked {
-    /// An answer with its body.
+    /// An answer with its body, of which the beginning is enough.
     #[default]
     ForAll,
+    /// An answer with all of its body, for somebody else; [`Asked::MOST_FOR_OTHERS`] at the most.
+    ForOthers,
     /// Its head alone, by HEAD.
     ForTheHead,
     /// Nothing but the connection, by CONNECT, if that is granted.
@@ -71,6 +73,18 @@ pub enum Asked {
 }
 
 impl Asked {
+    /// As much of an answer's body as is handed on: more than any page of a framework that explains an error.
+    pub const MOST_FOR_OTHERS: usize = 1024 * 1024;
+
+    /// As much of the answer's body as is read.
+    #[must_use]
+    pub fn most(self) -> usize {
+        match self {
+            Self::ForOthers => Self::MOST_FOR_OTHERS,
+            Self::ForAll | Self::ForTheHead | Self::ForATunnel => client::MOST_OF_A_RESPONSE,
+        }
+    }
+
     /// What a method asks for.
     #[must_use]
     pub fn by(method: &str) -> Self {
@@ -361,7 +375,7 @@ async fn listen(
             told_to_continue.notify_one();
         }
         let enough = matches!(reading, Reading::Enough(_) | Reading::NotHttp);
-        if enough || received.len() > answer::MOST_OF_EVERYTHING {
+        if enough || received.len() > answer::most_of_everything(asked) {
             return Ended::Enough;
         }
     }

@@ -58,12 +58,13 @@ fn every_method_is_passed_on() {
 #[test]
 fn a_handler_that_is_not_well_is_survived_and_named() {
     let redirect = "HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n".to_owned();
-    let huge = format!("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{}", "x".repeat(1_000_000));
+    let huge = format!("HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n{}", "x".repeat(2_000_000));
     for (handler, status, said) in [
         (nobody(), 502, "connection refused"),
         (stub(""), 502, "without answering"),
         (stub("SSH-2.0-OpenSSH_9.2\r\n"), 502, "not HTTP"),
         (stub("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhal"), 502, "in the middle of its answer"),
+        (stub("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"), 502, "answered 101"),
         (stub(redirect), 302, ""),
         (stub(huge), 200, ""),
     ] {
@@ -75,7 +76,27 @@ fn a_handler_that_is_not_well_is_survived_and_named() {
         let failure = exchange["answer"]["forwarded"]["failure"]["text"].as_str().unwrap_or_default();
         assert!(failure.contains(said) && failure.is_empty() == said.is_empty(), "{failure}");
         assert_eq!(exchange["answer"]["forwarded"]["complete"], status == 302, "{exchange}");
+        // What is wrong with the handler is for whoever runs it.
+        assert!(!back.contains("127.0.0.1"), "{back}");
     }
+}
+
+#[test]
+fn a_page_that_explains_an_error_goes_back_whole() {
+    let page = "x".repeat(300_000);
+    let mut listener = passing_to(&stub(answer("500 Internal Server Error", "", &page)), &[]);
+    let back = post_json(&listener.url, fixture("docs-leg-a.json"));
+    assert!(back.ends_with(&page) && back.to_ascii_lowercase().contains("content-length: 300000\r\n"));
+    assert_eq!(listener.running.record()["answer"]["forwarded"]["complete"], true);
+}
+
+#[test]
+fn nobody_can_ask_what_was_added_for_the_handler() {
+    let (url, requests) = keeping_stub(answer("200 OK", "", ""));
+    let listener = passing_to(&url, &[]);
+    let back = say(&listener.url, "TRACE / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    assert!(back.starts_with("HTTP/1.1 405 "), "{back}");
+    assert!(requests.try_recv().is_err());
 }
 
 #[test]

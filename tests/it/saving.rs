@@ -340,10 +340,7 @@ mod unix {
         let answer = post_json(&listener.url, fixture("docs-leg-b.json"));
         assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
         assert!(answer.contains("\r\nretry-after: 5\r\n"), "{answer}");
-        assert!(
-            answer.ends_with("\r\n\r\ncould not be saved: No space left on device (os error 28)\n"),
-            "{answer}"
-        );
+        assert!(answer.ends_with("\r\n\r\ncould not be saved\n"), "{answer}");
         let shown = listener.running.record();
         assert_eq!(shown["answer"]["status"], 503);
         assert_eq!(shown["answer"]["unsaved"], "No space left on device (os error 28)");

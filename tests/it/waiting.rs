@@ -54,7 +54,7 @@ fn one_too_many_fails_a_run_that_settles() {
 fn the_ready_file_says_where() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("ready");
-    std::fs::write(&path, "old").expect("written");
+    std::fs::write(&path, "http://127.0.0.1:1\n").expect("written");
     let name = path.to_str().expect("a name");
     let listener = listener(&["--ready-file", name, "--count", "1"]);
     assert_eq!(std::fs::read_to_string(&path).expect("a file"), format!("{}\n", listener.url));
@@ -65,4 +65,49 @@ fn the_ready_file_says_where() {
     let nowhere = nowhere.to_str().expect("a name");
     let ended = program(["listen", "--port", "0", "--ready-file", nowhere]).run().expect(2);
     assert!(ended.stderr.starts_with("error: cannot write ") && ended.stdout.is_empty(), "{}", ended.stderr);
+}
+
+#[test]
+fn a_reader_that_has_gone_hides_no_failure() {
+    let late = ["listen", "--port", "0", "--count", "1", "--timeout", "10ms"];
+    program(late).unread().run().expect(124);
+    if cfg!(unix) {
+        program(["listen", "--port", "0", "--", "sh", "-c", "exit 7"]).unread().run().expect(7);
+    }
+}
+
+#[test]
+fn a_file_has_one_purpose() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("calls.ndjson");
+    let (name, detour) = (path.display().to_string(), folder.path().join(".").join("calls.ndjson"));
+    let detour = detour.display().to_string();
+    for flags in [["--save", &name, "--report", &detour], ["--ready-file", &name, "--save", &detour]] {
+        let ended = program(["listen", "--port", "0"].iter().chain(&flags)).run().expect(2);
+        assert!(ended.stderr.contains("each needs a file of its own"), "{}", ended.stderr);
+    }
+    std::fs::write(&path, "precious\n").expect("written");
+    let ended = program(["listen", "--port", "0", "--ready-file", &name]).run().expect(2);
+    assert!(ended.stderr.contains("is there already, and is no ready file"), "{}", ended.stderr);
+    assert_eq!(std::fs::read_to_string(&path).expect("a file"), "precious\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_that_nobody_reads_holds_nothing_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo runs");
+    assert!(made.success());
+    let name = path.to_str().expect("a name");
+    for flag in ["--ready-file", "--report", "--save"] {
+        let ended = program(["listen", "--port", "0", flag, name]).run().expect(2);
+        assert!(ended.stderr.starts_with("error: cannot write "), "{flag}: {}", ended.stderr);
+    }
+    // With a reader it works.
+    let pipe = path.clone();
+    let reader = std::thread::spawn(move || std::fs::read_to_string(pipe).expect("text"));
+    let arguments = ["listen", "--port", "0", "--timeout", "10ms", "--ready-file", name];
+    while program(arguments).run().code == Some(2) {}
+    assert!(reader.join().expect("text").starts_with("http://127.0.0.1:"));
 }

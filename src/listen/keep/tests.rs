@@ -261,7 +261,7 @@ mod unix {
             let hung_up = outcome.reply == Reply::HangUp;
             let reply = desk.record(arrival.clone(), decision.clone(), outcome, START);
             let why = "No space left on device (os error 28)";
-            assert_eq!(reply, if hung_up { Reply::HangUp } else { Reply::Respond(unsaved(why)) });
+            assert_eq!(reply, if hung_up { Reply::HangUp } else { Reply::Respond(unsaved()) });
             let told = told.try_iter().find_map(|event| match event {
                 Event::Exchange(exchange) => Some(exchange.answer.clone()),
                 _ => None,

@@ -50,6 +50,12 @@ fn records_and_archives_are_replayed() {
 }
 
 #[test]
+fn a_record_is_a_record_whatever_its_version() {
+    assert_eq!(refused(r#"{"type":"summary","v":-1}"#), "x: holds nothing to send");
+    assert_eq!(bodies("{\"type\":\"cdr\",\"v\":-1}"), ["{\"type\":\"cdr\",\"v\":-1}"]);
+}
+
+#[test]
 fn a_delivery_of_something_else_is_not_sent() {
     let told = refused(r#"{"type":"delivery","v":1,"cdr":1}"#);
     assert_eq!(told, "x: a delivery whose CDR is no object");

@@ -3,7 +3,6 @@
 //! In: what was asked, all bytes so far, and whether that was all. Out: a [`Reading`]. The bytes are looked at anew each time more
 //! have come, which is cheap because they are few.
 
-use super::super::client::MOST_OF_A_RESPONSE;
 use super::super::{Header, Octets, Response, header};
 use super::Asked;
 
@@ -11,7 +10,9 @@ use super::Asked;
 const MOST_OF_A_HEAD: usize = 32 * 1024;
 
 /// As much as is read in all: a head, and a body whose chunks are as small as they can be.
-pub(super) const MOST_OF_EVERYTHING: usize = MOST_OF_A_HEAD + 8 * MOST_OF_A_RESPONSE;
+pub(super) fn most_of_everything(asked: Asked) -> usize {
+    MOST_OF_A_HEAD + 8 * asked.most()
+}
 
 /// What the bytes so far amount to.
 #[derive(Debug, PartialEq, Eq)]
@@ -74,21 +75,22 @@ fn answer(asked: Asked, status: u16, headers: Vec<Header>, rest: &[u8], ended: b
         .is_some_and(|codings| codings.to_ascii_lowercase().contains("chunked"));
     let announced = header(&headers, "content-length").and_then(|text| text.trim().parse().ok());
     let bodiless = match asked {
-        Asked::ForAll => matches!(status, 101 | 204 | 304),
+        Asked::ForAll | Asked::ForOthers => matches!(status, 101 | 204 | 304),
         Asked::ForTheHead => true,
         Asked::ForATunnel => matches!(status, 200..300 | 304),
     };
+    let most = asked.most();
     let body = if bodiless {
-        of_length(b"", 0)
+        of_length(b"", 0, most)
     } else if chunked {
-        dechunked(rest)
+        dechunked(rest, most)
     } else if let Some(length) = announced {
-        of_length(rest, length)
+        of_length(rest, length, most)
     } else {
         BodySoFar {
-            bytes: bounded(rest),
-            enough: ended || rest.len() > MOST_OF_A_RESPONSE,
-            complete: ended && rest.len() <= MOST_OF_A_RESPONSE,
+            bytes: bounded(rest, most),
+            enough: ended || rest.len() > most,
+            complete: ended && rest.len() <= most,
         }
     };
     let response = Response {
@@ -139,17 +141,13 @@ fn headers_of(head: &[u8]) -> Vec<Header> {
 }
 
 /// A body whose length was announced.
-fn of_length(rest: &[u8], length: usize) -> BodySoFar {
-    let bytes = bounded(&rest[..rest.len().min(length)]);
-    BodySoFar {
-        enough: bytes.len() == length || bytes.len() == MOST_OF_A_RESPONSE,
-        complete: bytes.len() == length,
-        bytes,
-    }
+fn of_length(rest: &[u8], length: usize, most: usize) -> BodySoFar {
+    let bytes = bounded(&rest[..rest.len().min(length)], most);
+    BodySoFar { enough: bytes.len() == length || bytes.len() == most, complete: bytes.len() == length, bytes }
 }
 
 /// A body out of its chunks. Damaged ones end it, incomplete; trailers are not waited for.
-fn dechunked(mut rest: &[u8]) -> BodySoFar {
+fn dechunked(mut rest: &[u8], most: usize) -> BodySoFar {
     let mut body = BodySoFar { bytes: Vec::new(), enough: false, complete: false };
     while let Some(feed) = rest.iter().position(|byte| *byte == b'\n') {
         let Some(size) = chunk_size(&rest[..feed]) else {
@@ -162,10 +160,10 @@ fn dechunked(mut rest: &[u8]) -> BodySoFar {
             body.enough = true;
             return body;
         }
-        let room = MOST_OF_A_RESPONSE - body.bytes.len();
+        let room = most - body.bytes.len();
         body.bytes.extend_from_slice(&rest[..size.min(room).min(rest.len())]);
         if size > room {
-            body.enough = body.bytes.len() == MOST_OF_A_RESPONSE;
+            body.enough = body.bytes.len() == most;
             return body;
         }
         let Some(after) = rest.get(size..) else {
@@ -185,8 +183,8 @@ fn chunk_size(line: &[u8]) -> Option<usize> {
 }
 
 /// As much of the bytes as an answer may hold.
-fn bounded(bytes: &[u8]) -> Vec<u8> {
-    bytes[..bytes.len().min(MOST_OF_A_RESPONSE)].to_vec()
+fn bounded(bytes: &[u8], most: usize) -> Vec<u8> {
+    bytes[..bytes.len().min(most)].to_vec()
 }
 
 #[cfg(test)]
@@ -270,9 +268,9 @@ mod tests {
     fn no_answer_is_read_beyond_the_bound() {
         for framing in ["", "Content-Length: 999999\r\n", "Transfer-Encoding: chunked\r\n"] {
             let mut bytes = format!("HTTP/1.1 200 OK\r\n{framing}\r\nfffff\r\n").into_bytes();
-            bytes.resize(MOST_OF_EVERYTHING, b'a');
+            bytes.resize(most_of_everything(Asked::ForAll), b'a');
             let response = enough(&bytes, true);
-            assert_eq!((response.body.len(), response.complete), (MOST_OF_A_RESPONSE, false));
+            assert_eq!((response.body.len(), response.complete), (Asked::ForAll.most(), false));
         }
         let huge = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\na";
         assert!(matches!(read(Asked::ForAll, huge, false).1, Reading::Growing(_)));
