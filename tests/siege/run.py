@@ -115,6 +115,15 @@ class Checks:
             print(f"{'✓' if held else '✗'} {name}" + (f": {figures}" if figures != "" else ""), flush=True)
 
 
+def together(jobs):
+    """Does several things at once, to the end of the last."""
+    threads = [threading.Thread(target=job) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 def connected(address, small=False):
     stream = socket.socket()
     if small:
@@ -265,21 +274,17 @@ def sieges(checks, program, quick):
     timeout = 3 if quick else 15
     flags = ("--header-timeout", f"{timeout}s", "--body-timeout", f"{timeout}s")
     heads, bodies, unread = (SLOW_HEAD, 2.0), (SLOW_BODY, None), (PIPELINE, None)
-    def together(*parts):
-        threads = [threading.Thread(target=siege, args=(checks, program, *part), kwargs=more) for *part, more in parts]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    def at_once(*parts):
+        together([lambda part=part, more=more: siege(checks, program, *part, **more) for *part, more in parts])
 
     if not quick:
-        together(("300 slow heads", [heads], 21, timeout, flags, {}), ("300 slow bodies", [bodies], 21, timeout, flags, {}),
-                 ("300 unread answers", [unread], 21, timeout, flags, {}))
+        at_once(("300 slow heads", [heads], 21, timeout, flags, {}), ("300 slow bodies", [bodies], 21, timeout, flags, {}),
+                ("300 unread answers", [unread], 21, timeout, flags, {}))
     # The first never stall for long, and never end: every place is taken for a whole timeout, again and again.
     drops, silent = [(SLOW_BODY, 1.0)], [(b"", None)] * 3
-    together(("300 that send a byte a second and come back", drops, 8 if quick else 36, timeout, flags,
-              {"come_back": True, "patience": timeout + 2.0}),
-             ("900 that are silent and come back", silent, 5 if quick else 10, 2, flags, {"come_back": True}))
+    at_once(("300 that send a byte a second and come back", drops, 8 if quick else 32, timeout, flags,
+             {"come_back": True, "patience": timeout + 2.0}),
+            ("900 that are silent and come back", silent, 5 if quick else 10, 2, flags, {"come_back": True}))
     siege(checks, program, "all 900 at once", [heads, bodies, unread], 6 if quick else 21, timeout, flags)
 
 
@@ -370,13 +375,7 @@ def ends(checks, program, quick):
             taken["answer not read (15 s)"] = time.monotonic() - began + 1 - (15 - timeout)
             stream.close()
 
-        threads = [threading.Thread(target=one, args=kind) for kind in kinds]
-        if not quick:
-            threads.append(threading.Thread(target=unread))
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        together([lambda kind=kind: one(*kind) for kind in kinds] + ([] if quick else [unread]))
         for name, seconds in taken.items():
             checks.check(f"{name}: closed in time", seconds <= timeout + 1, f"{seconds:.1f} s of {timeout} and one")
 
@@ -410,14 +409,9 @@ def ending(program, handler, again):
     manners = [(), ("--fault", "hang"), ("--fault", "slow"), ("--delay", "30s"),
                ("--forward-to", f"http://127.0.0.1:{handler.getsockname()[1]}/")]
     receivers = [Receiver(program, *manner) for manner in manners]
-    streams = [stream for receiver in receivers for stream in stalled(receiver.address)]
-    results = []
-    threads = [threading.Thread(target=lambda receiver=receiver: results.append(receiver.stop(again)))
-               for receiver in receivers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    streams, results = [], []
+    together([lambda receiver=receiver: streams.extend(stalled(receiver.address)) for receiver in receivers])
+    together([lambda receiver=receiver: results.append(receiver.stop(again)) for receiver in receivers])
     for stream in streams:
         stream.close()
     panicked = sum("panicked" in receiver.words() for receiver in receivers)
@@ -430,13 +424,16 @@ def ending(program, handler, again):
 def endings(checks, program, quick):
     rounds = 1 if quick else 20
     with deaf_handler() as handler:
-        for again, limit, name in ((False, 3.5, "an end with all kinds open"), (True, 0.2, "a second signal")):
+        def in_a_row(again, limit, name):
             results = [ending(program, handler, again) for _ in range(rounds)]
             slowest = max(result[0] for result in results)
             wrong = [code for result in results for code in result[1]]
             checks.check(f"{name}, {rounds} times: at most {limit} s", slowest <= limit and not wrong,
                          f"slowest {slowest:.2f} s, wrong exit codes {wrong}")
             checks.check(f"{name}: nobody panicked", not any(result[2] for result in results))
+
+        together([lambda: in_a_row(False, 3.5, "an end with all kinds open"),
+                  lambda: in_a_row(True, 0.2, "a second signal")])
 
 
 def flood(address, requests, streams=4):
@@ -462,12 +459,13 @@ def flood(address, requests, streams=4):
             counts[worker] += seen
         stream.close()
 
-    threads = [threading.Thread(target=one, args=(worker,)) for worker in range(streams)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together([lambda worker=worker: one(worker) for worker in range(streams)])
     return sum(counts)
+
+
+def waiting(checks, program, quick):
+    """The ends of connections and of receivers, both of which are mostly a matter of waiting."""
+    together([lambda: ends(checks, program, quick), lambda: endings(checks, program, quick)])
 
 
 def books(checks, program, quick):
@@ -561,8 +559,8 @@ def descriptors(checks, program, _quick):
         handler.shutdown(socket.SHUT_RDWR)
 
 
-PARTS = {"descriptors": descriptors, "waits": waits, "upload": upload, "displays": displays, "books": books, "ends": ends,
-         "endings": endings, "sieges": sieges}
+PARTS = {"descriptors": descriptors, "waits": waits, "upload": upload, "displays": displays, "books": books, "waiting": waiting,
+         "sieges": sieges}
 
 
 def main():
