@@ -343,6 +343,50 @@ async fn w6_a_length_stated_twice_is_noticed() {
 }
 
 #[tokio::test]
+async fn w6_nothing_is_smuggled_behind_a_length_that_does_not_count() {
+    let mut stand = Stand::new().await;
+    let smuggled = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
+    for (length, body) in [(6, format!("0\r\n\r\n{smuggled}")), (3, format!("1\r\nx\r\n0\r\n\r\n{smuggled}"))]
+    {
+        let head = format!("Host: x\r\nContent-Length: {length}\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let answers = stand.send(format!("POST / HTTP/1.1\r\n{head}{body}")).await.rest().await;
+        assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{answers}");
+        assert!(stand.arrival().await.ambiguous_framing);
+    }
+    stand.close().await;
+}
+
+#[tokio::test]
+async fn r0_wherever_a_connection_dies_that_is_told() {
+    let mut stand = Stand::new().await;
+    let head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n";
+    let request = format!("{head}hello");
+    for cut in 0..=request.len() {
+        for abrupt in [false, true] {
+            let peer = stand.send(&request[..cut]).await;
+            if abrupt {
+                peer.0.set_zero_linger().unwrap();
+            }
+            drop(peer);
+            let arrived = loop {
+                tokio::select! {
+                    _ = stand.arrivals.recv() => break true,
+                    // That an answer was lost is told besides.
+                    mishap = stand.mishaps.recv() => match mishap.unwrap() {
+                        Mishap::AnswerLost(_) => {}
+                        _ => break false,
+                    },
+                    () = sleep(DEADLINE) => panic!("nothing was told of {:?}", &request[..cut]),
+                }
+            };
+            // A reset may overtake what came before it.
+            assert!(arrived == (cut >= head.len()) || (!arrived && abrupt), "{:?}", &request[..cut]);
+        }
+    }
+    stand.send(request).await.until("got it").await;
+}
+
+#[tokio::test]
 async fn w7_the_body_is_asked_for_only_when_it_is_wanted() {
     let mut stand = Stand::with(|limits| limits.max_body = 10).await;
     let head = |length| {
