@@ -6,6 +6,7 @@
 mod beside;
 mod command;
 mod demo;
+mod print;
 mod ready;
 mod receive;
 mod report;

@@ -8,6 +8,7 @@ mod command;
 mod content;
 mod dependencies;
 mod ends;
+mod exporting;
 mod failing;
 mod faults;
 mod fixtures;
