@@ -33,6 +33,9 @@ fn modes(url: &str) -> Vec<Vec<String>> {
         "listen --port 0 --timeout 10ms --format ndjson".to_owned(),
         "--help".to_owned(),
         "--version".to_owned(),
+        "--generate zsh".to_owned(),
+        "--generate man".to_owned(),
+        "--generate openapi".to_owned(),
         "send --help".to_owned(),
         "listen --help".to_owned(),
     ]

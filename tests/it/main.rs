@@ -14,6 +14,7 @@ mod faults;
 mod fixtures;
 mod forwarding;
 mod fuzzed;
+mod generating;
 mod hostile;
 mod limits;
 mod listening;

@@ -57,6 +57,7 @@ fn an_unknown_mode_is_corrected() {
       tip: a similar subcommand exists: 'send'
 
     Usage: telecmi-cdr <COMMAND>
+           telecmi-cdr --generate <WHAT>
 
     For more information, try '--help'.
     ");
