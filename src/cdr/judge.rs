@@ -305,7 +305,12 @@ fn generation_of(fields: &Fields) -> Generation {
 }
 
 /// Whether a field must stand, or may stand, in a CDR of this kind and generation.
-fn place(presence: Presence, generation: Generation, kind: Kind, leg: Option<Leg>) -> (bool, bool) {
+pub(super) fn place(
+    presence: Presence,
+    generation: Generation,
+    kind: Kind,
+    leg: Option<Leg>,
+) -> (bool, bool) {
     let legacy = generation == Generation::Legacy;
     let answered = kind == Kind::OutgoingAnswered;
     match presence {

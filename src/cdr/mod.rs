@@ -2,13 +2,15 @@
 //!
 //! The types of an outgoing CDR, in the documented order of fields. [`schema`] holds the documented fields as one table,
 //! [`judge`] names what arrived, [`values`] and [`remark`] say what is odd about it. [`catalogue`] lists the scenarios and
-//! [`story`] tells them, [`account`] says who calls whom, [`ids`] makes identifiers, [`edit`] changes payloads on purpose.
+//! [`story`] tells them, [`account`] says who calls whom, [`ids`] makes identifiers, [`edit`] changes payloads on
+//! purpose, [`document`] writes the table for other programs.
 //!
 //! Facts about TeleCMI carry a [`Grade`], written in brackets in doc comments: \[doc\], \[seen\], \[calc\],
 //! \[inferred\], \[unknown\].
 
 pub mod account;
 pub mod catalogue;
+pub mod document;
 pub mod edit;
 pub mod ids;
 pub mod judge;

@@ -1,4 +1,4 @@
-//! The documented fields as one table, which the judge, `--set` and the README read.
+//! The documented fields as one table, which the judge, `--set`, `--generate` and the README read.
 
 use super::Grade;
 

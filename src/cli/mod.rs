@@ -3,6 +3,7 @@
 //! In: arguments and environment. Out: an [`Invocation`] of plain values, or a clap error, which knows how to print
 //! itself and which code to exit with. Nothing here reads a file or opens a socket.
 
+pub mod generate;
 pub mod listen;
 pub mod send;
 pub mod suite;
@@ -22,6 +23,7 @@ use crate::error::Exit;
 use crate::show::Voice;
 use crate::show::theme::Colour;
 use crate::untrusted::{clean, disturbs};
+use generate::Generate;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -29,16 +31,25 @@ use crate::untrusted::{clean, disturbs};
     name = "telecmi-cdr",
     version,
     about = "Send and receive TeleCMI outgoing-missed CDRs while you build a webhook handler",
-    after_help = "Every flag has an environment twin: --port is TELECMI_CDR_PORT. The flag wins.",
+    after_help = TWINS,
+    override_usage = "telecmi-cdr <COMMAND>\n       telecmi-cdr --generate <WHAT>",
     max_term_width = 100,
     disable_help_subcommand = true,
-    subcommand_required = true,
+    args_conflicts_with_subcommands = true,
     arg_required_else_help = true
 )]
 struct Cli {
     #[command(subcommand)]
-    mode: Mode,
+    mode: Option<Mode>,
+    /// Print completions (bash, zsh, fish, powershell, elvish), the manual page (man), or what the webhook delivers
+    /// (json-schema, openapi)
+    #[arg(long, value_name = "WHAT", hide_possible_values = true)]
+    generate: Option<Generate>,
 }
+
+/// Where flags can come from, too.
+const TWINS: &str =
+    "Every flag of a mode has an environment twin: --port is TELECMI_CDR_PORT. The flag wins.";
 
 /// The two modes.
 #[derive(Debug, Subcommand)]
@@ -110,6 +121,8 @@ pub enum Invocation {
     ListScenarios(Voice),
     /// Print the cases of the handler suite.
     ListCases(Voice),
+    /// Print something for other programs.
+    Generate(Generate),
 }
 
 /// The whole command line, for tools that walk it: completions, manual pages, tests.
@@ -124,10 +137,15 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     let mut command = with_environment(Cli::command(), &said(&arguments)).color(colour(&arguments));
     let matches = command.try_get_matches_from_mut(&arguments)?;
     let cli = Cli::from_arg_matches(&matches)?;
+    if let Some(what) = cli.generate {
+        return Ok(Invocation::Generate(what));
+    }
     let options = match (cli.mode, matches.subcommand()) {
-        (Mode::Send(send), Some((_, matches))) => send.options(matches, &arguments),
-        (Mode::Send(_), None) => Err("no mode was given".to_owned()),
-        (Mode::Listen(listen), _) => listen.options().map(|options| Invocation::Listen(Box::new(options))),
+        (Some(Mode::Send(send)), Some((_, matches))) => send.options(matches, &arguments),
+        (Some(Mode::Listen(listen)), _) => {
+            listen.options().map(|options| Invocation::Listen(Box::new(options)))
+        }
+        (Some(Mode::Send(_)) | None, _) => Err("which mode? send or listen".to_owned()),
     };
     options.map_err(|text| {
         let mode = matches.subcommand_name().unwrap_or_default();

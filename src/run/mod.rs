@@ -6,6 +6,7 @@
 mod beside;
 mod command;
 mod demo;
+mod print;
 mod ready;
 mod receive;
 mod report;
@@ -17,7 +18,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::time::Duration;
 
-use crate::cli::{self, Invocation};
+use crate::cli::{self, Invocation, generate};
 use crate::error::{Error, Exit, Stop};
 use crate::show::board::Reader;
 use crate::show::outlet::Fate;
@@ -47,6 +48,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             },
             Invocation::Listen(options) => Box::pin(receive::run(*options)).await,
             Invocation::Suite(wanted) => suite::run(*wanted).await,
+            Invocation::Generate(what) => tell(Voice::default(), |_| generate::text(what)),
             Invocation::ListScenarios(voice) => {
                 list(voice, catalogue::scenarios, catalogue::scenario_records)
             }
@@ -60,9 +62,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 
 /// Prints what there is to choose from.
 fn list(voice: Voice, text: fn(&Theme) -> String, records: fn() -> String) -> Exit {
+    tell(voice, |theme| if voice.ndjson { records() } else { text(theme) })
+}
+
+/// Prints one text.
+fn tell(voice: Voice, text: impl FnOnce(&Theme) -> String) -> Exit {
     let mut show = Show::new(voice, None, None);
     let fate = show.fate();
-    let text = if voice.ndjson { records() } else { text(&show.out_theme) };
+    let text = text(&show.out_theme);
     show.data(&text);
     show.flush();
     after_output(Exit::Success, &fate, &mut show)

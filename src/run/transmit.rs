@@ -5,23 +5,22 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::signals::Signals;
-use super::{after_output, could_not_start, end, output, stop};
+use super::{after_output, could_not_start, end, output, print, stop};
 use crate::cdr::account::Account;
 use crate::cdr::story::Setting;
-use crate::cli::send::{Print, SendOptions, Source};
+use crate::cli::send::{SendOptions, Source};
 use crate::cli::values::{self, HeaderSource};
 use crate::clock::{Clock, Moment};
 use crate::error::{Error, Exit};
 use crate::seed::{Purpose, Seed};
 use crate::send::courier::{Carry, Raced};
-use crate::send::pace::Parcel;
 use crate::send::source::{Content, Envelope, Item, Origin};
 use crate::send::{self, Plan, file, replay};
 use crate::show::Show;
 use crate::show::board::{Board, Notice};
 use crate::wire::client::{Client, ClientOptions, Destination, proxy_in_use};
 use crate::wire::raw::{RawRequest, Writer};
-use crate::wire::{Failure, FailureKind, Header, Phase, Request, Response, export, record, secret};
+use crate::wire::{Failure, FailureKind, Header, Phase, Request, Response};
 use rand::RngExt as _;
 
 /// More than so many deliveries a second, or in all, go to another machine only if that was said to be meant.
@@ -48,7 +47,7 @@ pub async fn run(options: SendOptions, destination: Destination) -> Exit {
         Err(error) => return could_not_start(&mut show, &error),
     };
     match options.print {
-        Some(print) => print_plan(&plan, &destination, &options, print, show),
+        Some(print) => print::run(&plan, &destination, &options, print, show),
         None => match Carrier::new(&options, &destination, &mut show) {
             Ok(carrier) => deliver(&plan, &carrier, clock, show).await,
             Err(error) => could_not_start(&mut show, &error),
@@ -252,72 +251,9 @@ fn allow(
     Ok(())
 }
 
-/// Prints what would go: one CDR or one command a line.
-fn print_plan(
-    plan: &Plan,
-    destination: &Destination,
-    options: &SendOptions,
-    print: Print,
-    mut show: Show,
-) -> Exit {
-    let fate = show.fate();
-    let cacert = options.cacert.as_ref().map(|path| path.display().to_string());
-    let mut flags: Vec<&str> = if options.client.insecure { vec!["-k"] } else { Vec::new() };
-    if let Some(path) = &cacert {
-        flags.extend(["--cacert", path.as_str()]);
-    }
-    let origin = destination.masked();
-    let origin_end = origin.find("://").map_or(0, |at| at + 3);
-    let origin = &origin[..origin[origin_end..].find(['/', '?']).map_or(origin.len(), |at| origin_end + at)];
-    'run: for batch in plan.schedule() {
-        for parcel in batch.into_iter().flat_map(|step| step.parcels) {
-            let line = match print {
-                Print::Json => match &parcel.cdr {
-                    Some(cdr) if parcel.request.body.is_empty() => record::safe_json(cdr),
-                    _ => record::one_line(&parcel.request.body.0),
-                },
-                Print::Curl => curl(&parcel, origin, &flags),
-            };
-            show.data(&line);
-            show.data("\n");
-            if *fate.borrow() != crate::show::outlet::Fate::Open {
-                break 'run;
-            }
-        }
-    }
-    show.flush();
-    after_output(Exit::Success, &fate, &mut show)
-}
-
 /// How requests are carried, with the certificates of a file.
 pub fn trusting(client: &ClientOptions, cacert: Option<&Path>) -> Result<ClientOptions, Error> {
     Ok(ClientOptions { cacert_pem: cacert.map(read).transpose()?, ..client.clone() })
-}
-
-/// The command for curl that sends a parcel to an origin, with curl's own habits turned off where they would show.
-fn curl(parcel: &Parcel, origin: &str, flags: &[&str]) -> String {
-    let request = &parcel.request;
-    let target = secret::masked_url(&request.target);
-    let mut flags = flags.to_vec();
-    if parcel.origin == Origin::Captured {
-        for (name, nothing) in [("Accept", "Accept:"), ("User-Agent", "User-Agent:")] {
-            if !request.headers.iter().any(|header| header.is(name)) {
-                flags.extend(["-H", nothing]);
-            }
-        }
-        if request.version == "HTTP/1.0" {
-            flags.push("--http1.0");
-        }
-        if request.method == "HEAD" {
-            flags.push("--head");
-        }
-    }
-    let rewritten = !target.starts_with('/') || target.contains("/.") || target.contains('#');
-    if rewritten {
-        flags.extend(["--request-target", &target]);
-        return export::curl(request, &format!("{origin}/"), &flags);
-    }
-    export::curl(request, &format!("{origin}{target}"), &flags)
 }
 
 /// Says of a suite which proxy is used and by which cases, and that certificates are not checked.

@@ -1,136 +1,36 @@
-//! A request as other tools write it.
+//! A request as other tools write it: a `curl` command, a `.http` file for editors, HAR, targets for Vegeta.
+//!
+//! In: requests, and where they go. Out: text, a piece for each request, so that nothing is held back however many there
+//! are. Secrets are masked in all of it, and none of it disturbs a terminal. What a format cannot hold is left out, and
+//! the reason says why: no piece ever says something else than what would be sent.
 
-use std::fmt::Write as _;
+mod curl;
+pub mod har;
+pub mod http;
+pub mod vegeta;
 
-use super::{Header, Request};
+use super::{Header, Request, secret};
+pub use curl::curl;
 
-/// The request as a `curl` command that sends the same bytes. `url` is the whole address, without secrets that must
-/// not be shown; a secret header's value is left to the reader. `flags` are curl's own, as they stand.
-#[must_use]
-pub fn curl(request: &Request, url: &str, flags: &[&str]) -> String {
-    let body = &request.body.0;
-    // What no argument can hold goes through a pipe, whatever the shell.
-    let plain_body = request.body.text().filter(|text| !text.chars().any(crate::untrusted::disturbs));
-    let mut command = String::new();
-    if plain_body.is_none() {
-        let _ = write!(command, "printf '{}' | ", escaped(body));
+/// Why a format cannot hold a request, in a clause that begins with `its`.
+pub type Reason = &'static str;
+
+/// The whole address of a request at an origin, secrets masked.
+fn url(request: &Request, origin: &str) -> Result<String, Reason> {
+    if !request.target.starts_with('/') {
+        return Err("its target is no path");
     }
-    command.push_str("curl -sS");
-    for flag in flags {
-        let _ = write!(command, " {}", if flag.starts_with('-') { (*flag).to_owned() } else { quoted(flag) });
+    if request.target.contains('#') {
+        return Err("its target has a # in it, and what follows that would not be sent");
     }
-    match (request.method.as_str(), request.body.is_empty()) {
-        ("GET", true) | ("POST", false) => {}
-        (method, _) => {
-            command.push_str(" -X ");
-            command.push_str(&quoted(method));
-        }
-    }
-    for header in super::secret::masked_headers(&request.headers) {
-        command.push_str(" -H ");
-        command.push_str(&quoted(&field(&header)));
-    }
-    if !request.body.is_empty() {
-        if !request.headers.iter().any(|header| header.is("content-type")) {
-            // Without this, curl would call any body a form.
-            command.push_str(" -H 'content-type:'");
-        }
-        match plain_body {
-            // Where it may be the name of a file, that is, after an `@`, only this takes it for text.
-            Some(text) if text.starts_with('@') => {
-                command.push_str(" --data-raw ");
-                command.push_str(&quoted(text));
-            }
-            body => {
-                command.push_str(" --data-binary ");
-                command.push_str(&body.map_or_else(|| "@-".to_owned(), quoted));
-            }
-        }
-    }
-    if url.contains(['[', ']', '{', '}']) {
-        // Without this, curl would take them for a pattern of several addresses.
-        command.push_str(" -g");
-    }
-    command.push(' ');
-    command.push_str(&quoted(url));
-    command
+    Ok(format!("{origin}{}", secret::masked_url(&request.target)))
 }
 
-/// A header as curl takes it: a name with a colon and nothing behind it would leave the header out.
-fn field(header: &Header) -> String {
-    match header.text() {
-        value if value.trim().is_empty() => format!("{};", header.name),
-        value => format!("{}: {value}", header.name),
-    }
-}
-
-/// Quotes an argument for any POSIX shell; text that would disturb a terminal is written by `printf`.
-fn quoted(text: &str) -> String {
-    if text.chars().any(crate::untrusted::disturbs) {
-        return format!("\"$(printf '{}')\"", escaped(text.as_bytes()));
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-/// Bytes as a format that `printf` makes them from again, between single quotes.
-fn escaped(bytes: &[u8]) -> String {
-    let mut format = String::new();
-    for chunk in bytes.utf8_chunks() {
-        for (place, c) in chunk.valid().char_indices() {
-            match c {
-                '%' => format.push_str("%%"),
-                '\\' => format.push_str(r"\\"),
-                '\'' => format.push_str(r"'\''"),
-                // It would begin an option.
-                '-' if place == 0 && format.is_empty() => octal("-".as_bytes(), &mut format),
-                c if crate::untrusted::disturbs(c) => {
-                    octal(c.encode_utf8(&mut [0; 4]).as_bytes(), &mut format);
-                }
-                c => format.push(c),
-            }
-        }
-        octal(chunk.invalid(), &mut format);
-    }
-    format
-}
-
-fn octal(bytes: &[u8], format: &mut String) {
-    for byte in bytes {
-        // Writing to a String cannot fail.
-        let _ = write!(format, "\\{byte:03o}");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_post_and_a_get() {
-        let headers = vec![
-            Header::new("content-type", "application/json"),
-            Header::new("authorization", "Bearer hush"),
-        ];
-        let post = Request::new("POST", "/cdr", headers, r#"{"a":"it's"}"#);
-        insta::assert_snapshot!(curl(&post, "http://127.0.0.1:5000/cdr", &[]), @r#"curl -sS -H 'content-type: application/json' -H 'authorization: ***' --data-binary '{"a":"it'\''s"}' 'http://127.0.0.1:5000/cdr'"#);
-        let get = Request::new("GET", "/cdr?a=1", vec![], "");
-        insta::assert_snapshot!(curl(&get, "http://127.0.0.1:5000/cdr?a=1", &[]), @"curl -sS 'http://127.0.0.1:5000/cdr?a=1'");
-    }
-
-    #[test]
-    fn what_curl_would_take_for_something_else_is_told_apart() {
-        let request = Request::new("POST", "/", vec![Header::new("x-empty", "")], "@/etc/passwd");
-        insta::assert_snapshot!(curl(&request, "http://h/", &[]), @"curl -sS -H 'x-empty;' -H 'content-type:' --data-raw '@/etc/passwd' 'http://h/'");
-        let get = Request::new("GET", "/?a[b]={c}", vec![], "");
-        insta::assert_snapshot!(curl(&get, "http://h/?a[b]={c}", &[]), @"curl -sS -g 'http://h/?a[b]={c}'");
-    }
-
-    #[test]
-    fn control_characters_are_escaped_for_the_shell() {
-        let request = Request::new("POST", "/", vec![], "-a%\\\u{1b}'\n");
-        insta::assert_snapshot!(curl(&request, "http://h/", &[]), @r"printf '\055a%%\\\033'\''\012' | curl -sS -H 'content-type:' --data-binary @- 'http://h/'");
-        let headers = vec![Header::new("x-name", "a\u{202e}b")];
-        let request = Request::new("POST", "/", headers, b"\xff\0".as_slice());
-        insta::assert_snapshot!(curl(&request, "http://h/", &[]), @r#"printf '\377\000' | curl -sS -H "$(printf 'x-name: a\342\200\256b')" -H 'content-type:' --data-binary @- 'http://h/'"#);
-    }
+/// The names and values of a request's headers, secrets masked.
+fn headers(request: &Request) -> Result<Vec<(String, String)>, Reason> {
+    let text = |header: Header| match std::str::from_utf8(&header.value) {
+        Ok(value) => Ok((header.name, value.to_owned())),
+        Err(_) => Err("its headers are not all text"),
+    };
+    secret::masked_headers(&request.headers).into_iter().map(text).collect()
 }

@@ -15,8 +15,10 @@ const FLOORS: [&[&str]; 6] = [
 ];
 
 /// Foreign crates, and the only places that may name them.
-const DOORS: [(&str, &[&str]); 17] = [
+const DOORS: [(&str, &[&str]); 19] = [
     ("clap", &["cli/"]),
+    ("clap_complete", &["cli/generate"]),
+    ("clap_mangen", &["cli/generate"]),
     ("reqwest", &["wire/client"]),
     ("tower", &["wire/client"]),
     ("rustls", &["wire/client", "wire/raw"]),

@@ -17,6 +17,9 @@ fn modes(url: &str) -> Vec<Vec<String>> {
         format!("{send} -q"),
         "send --print json -n 500".to_owned(),
         format!("send --print curl -n 500 --url {url}"),
+        "send --print http -n 500".to_owned(),
+        "send --print har -n 500".to_owned(),
+        "send --print vegeta -n 500".to_owned(),
         "send --dry-run".to_owned(),
         format!("send --url {url} --suite --only prompt"),
         format!("send --url {url} --suite --only prompt --format ndjson"),
@@ -30,6 +33,9 @@ fn modes(url: &str) -> Vec<Vec<String>> {
         "listen --port 0 --timeout 10ms --format ndjson".to_owned(),
         "--help".to_owned(),
         "--version".to_owned(),
+        "--generate zsh".to_owned(),
+        "--generate man".to_owned(),
+        "--generate openapi".to_owned(),
         "send --help".to_owned(),
         "listen --help".to_owned(),
     ]
@@ -112,6 +118,7 @@ fn a_file_on_a_full_disk_is_one_line_and_a_failure() {
         &["--url", &handler(), "-n", "3"][..],
         &["--print", "json"],
         &["--print", "curl", "--url", "http://h/"],
+        &["--print", "har"],
     ] {
         let ended = program([&["send", "-o", "/dev/full"], more].concat()).run().expect(1);
         let errors = ended.stderr.matches("cannot write the output").count();

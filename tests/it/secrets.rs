@@ -61,7 +61,7 @@ fn handlers() -> Vec<(&'static str, String)> {
 }
 
 /// How a sender may be told to speak.
-const MODES: [&[&str]; 9] = [
+const MODES: [&[&str]; 12] = [
     &[],
     &["-v"],
     &["-n", "3", "-c", "2"],
@@ -70,6 +70,9 @@ const MODES: [&[&str]; 9] = [
     &["--retry", "1", "--retry-interval", "1ms"],
     &["--print", "curl"],
     &["--print", "json"],
+    &["--print", "http"],
+    &["--print", "har"],
+    &["--print", "vegeta"],
     &["--race", "2"],
 ];
 
@@ -104,6 +107,9 @@ fn no_secret_is_seen_in_what_is_replayed() {
                 &["--format", "ndjson"],
                 &["--print", "curl"],
                 &["--print", "json"],
+                &["--print", "http"],
+                &["--print", "har"],
+                &["--print", "vegeta"],
                 &["--race", "2"],
             ] {
                 let url = secret_url(&handler);

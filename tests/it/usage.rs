@@ -57,6 +57,7 @@ fn an_unknown_mode_is_corrected() {
       tip: a similar subcommand exists: 'send'
 
     Usage: telecmi-cdr <COMMAND>
+           telecmi-cdr --generate <WHAT>
 
     For more information, try '--help'.
     ");
@@ -86,7 +87,7 @@ fn values_that_cannot_be_read_are_named() {
         (&["--get-encoding", "deep"], "[possible values: flat, brackets]"),
         (&["--shape", "old"], "[possible values: docs, live]"),
         (&["--call-id", "none"], "[possible values: shared, per-leg]"),
-        (&["--print", "vegeta-ish"], "[possible values: json, curl"),
+        (&["--print", "vegeta-ish"], "[possible values: json, curl, http, har, vegeta]"),
         (&["--timeout", "5"], "expected a number with a unit, like 500ms, 2s or 1m30s"),
         (&["--timeout", "0"], "expected more than no time at all"),
         (&["--connect-timeout", "soon"], "expected a number with a unit"),

@@ -26,6 +26,12 @@ pub enum Print {
     Json,
     /// One curl command a line
     Curl,
+    /// A .http file for editors and their REST clients
+    Http,
+    /// A HAR 1.2 document
+    Har,
+    /// Targets for Vegeta, one JSON object a line
+    Vegeta,
 }
 
 /// What there is to send.

@@ -1,5 +1,7 @@
 //! A HAR file, as browsers and proxies write it.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -40,8 +42,15 @@ pub(super) fn read(text: &str) -> Result<Vec<Recording>, String> {
     struct PostData {
         #[serde(default)]
         text: String,
+        /// How we write bytes that are no text; HAR itself has no word for that in a request.
+        #[serde(rename = "_encoding")]
+        encoding: Option<String>,
     }
     let har: Har = serde_json::from_str(text).map_err(|error| format!("looks like a HAR, but {error}"))?;
+    let body = |data: PostData| match data.encoding.as_deref() {
+        Some("base64") => BASE64.decode(data.text).map_err(|error| format!("a body is no base64: {error}")),
+        _ => Ok(data.text.into_bytes()),
+    };
     let recording = |(index, entry): (usize, Entry)| {
         let request = entry.request;
         let (authority, target) = taken_apart(&request.url);
@@ -51,15 +60,15 @@ pub(super) fn read(text: &str) -> Result<Vec<Recording>, String> {
         if !headers.iter().any(|header| header.is("Host")) {
             headers.insert(0, Header::new("Host", authority));
         }
-        let body = request.post_data.map(|data| data.text).unwrap_or_default();
+        let body = request.post_data.map(body).transpose()?.unwrap_or_default();
         let at = entry.started_date_time.as_ref().and_then(Value::as_str);
-        Recording {
+        Ok(Recording {
             request: Request::new(&request.method, target, headers, body),
             at: at.and_then(|at| at.parse().ok()),
             place: Place::Entry(index + 1),
-        }
+        })
     };
-    Ok(har.log.entries.into_iter().enumerate().map(recording).collect())
+    har.log.entries.into_iter().enumerate().map(recording).collect()
 }
 
 /// Host and port of a URL, and path and query as they go onto the request line.
