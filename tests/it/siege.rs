@@ -82,7 +82,8 @@ fn nothing_that_stalls_holds_up_the_end() {
     for listener in listeners {
         listener.running.end().expect(0);
     }
-    assert!(clock.elapsed() <= Duration::from_millis(3_500), "{:?}", clock.elapsed());
+    // Three seconds are promised, and measured where nothing else runs (tests/siege); whatever held it up would take 15.
+    assert!(clock.elapsed() <= Duration::from_secs(8), "{:?}", clock.elapsed());
 }
 
 #[cfg(target_os = "linux")]
