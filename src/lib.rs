@@ -10,7 +10,7 @@
 //!                       │
 //!                      cli                    the words a user may say, turned into plain options  (clap)
 //!                       │
-//!                      show                   what people and programs see                 (colored, indicatif)
+//!                      show                   what people and programs see (colored, indicatif, terminal_size, unicode-width)
 //!                       │
 //!            send ──────┴────── listen        the two modes: neighbours who never call each other
 //!              │  ╲            ╱  │

@@ -140,7 +140,7 @@ pub struct ListenOptions {
     pub report: Option<PathBuf>,
     /// The file that takes what comes, and how it takes it.
     pub save: Option<(PathBuf, Content)>,
-    /// What the listener follows, but for the handler, which must not be the listener itself.
+    /// What the listener follows, but for what takes a port or a file: the handler, the file, the public URL.
     pub options: Options,
     /// The tunnel to open, if there is one.
     pub tunnel: Option<Tunnel>,

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 
-use super::door::{Arrival, Trouble};
+use super::door::{Arrival, Reply, Trouble};
 use crate::cdr::judge::{Judgement, Kind, judge_json, judge_pairs};
 use crate::cdr::remark::{self, Code, Remark};
 use crate::cdr::schema;
 use crate::clock::read_duration;
 use crate::seed::{Purpose, Seed};
 use crate::untrusted::beginning;
+use crate::wire::record::Answer;
 use crate::wire::{Header, Request, Response, header, query};
 
 /// The methods that are answered; the first two carry CDRs.
@@ -105,6 +106,25 @@ pub struct Decision {
     pub response: Response,
     /// Whether it was refused because it departs from the schema.
     pub refused: bool,
+}
+
+/// What one request met with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// What goes back to the sender.
+    pub reply: Reply,
+    /// The same as the record tells it.
+    pub answer: Answer,
+}
+
+impl Outcome {
+    /// The answer that was decided, and nothing else.
+    #[must_use]
+    pub fn decided(decision: &Decision) -> Self {
+        let response = decision.response.clone();
+        let answer = Answer { status: Some(response.status), ..Answer::default() };
+        Self { reply: Reply::Respond(response), answer }
+    }
 }
 
 impl Decision {

@@ -1,5 +1,5 @@
-//! The desk: where exchanges arrive one at a time. Numbering, relating, telling and counting are one short step under
-//! one lock, which never waits on anything else.
+//! The desk: where exchanges arrive one at a time. Numbering, relating, saving, telling and counting are one short step
+//! under one lock, which waits for nothing but the kernel's taking of the saved line.
 
 use std::collections::HashMap;
 use std::mem::Discriminant;
@@ -10,12 +10,11 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::answer::Decision;
+use super::answer::{Decision, Outcome};
 use super::claim::{self, Claims};
 use super::door::{self, Arrival, Reply};
 use super::event::{self, Ending, Event, Exchange, Summary};
 use super::keep::{self, Keeper};
-use super::reception::Outcome;
 use super::relate::Relations;
 use super::retries::Retries;
 use super::wanted::Wanted;
@@ -258,7 +257,7 @@ impl Desk {
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
-        // A panic while the lock was held cannot leave the book half written: every step is a plain assignment.
+        // After a panic while the lock was held one exchange may be counted and not told; what comes next is right again.
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use rand::RngExt as _;
 
+use super::answer::Outcome;
 use super::door::Reply;
-use super::reception::Outcome;
 use crate::seed::{Purpose, Seed};
 use crate::wire::record::Answer;
 use crate::wire::{Header, Response};

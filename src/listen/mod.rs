@@ -2,8 +2,10 @@
 //!
 //! [`door`] takes requests in, [`reception`] sees each of them through, [`answer`] decides what it gets and [`fault`]
 //! what it gets instead, [`forward`] passes it on, [`relate`] knows which earlier one it belongs to and [`retries`] which
-//! failure it comes back after, [`claim`] whom it says it comes from, [`keep`] saves it. A [`tunnel`] lets the world in. The desk is where they come together: numbered, related, saved, told
-//! and counted in one short step, so that there is one order and it is the same everywhere.
+//! failure it comes back after, [`claim`] whom it says it comes from, [`keep`] saves it, masked by [`redact`] if that is
+//! wanted; [`wanted`] says when it is enough. A [`tunnel`] lets the world in. The desk is where they come together:
+//! numbered, related, saved, told and counted in one short step, so that there is one order and it is the same
+//! everywhere.
 
 pub mod answer;
 pub mod claim;

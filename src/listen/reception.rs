@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::answer::{Decision, Manner};
+use super::answer::{Decision, Manner, Outcome};
 use super::desk::Desk;
 use super::door::{Arrival, Reply, Trouble};
 use super::fault::Faults;
@@ -23,24 +23,6 @@ pub struct Reception {
     closed: watch::Receiver<bool>,
     /// How many requests are being waited with.
     waiting: watch::Sender<usize>,
-}
-
-/// What one request met with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
-    /// What goes back to the sender.
-    pub reply: Reply,
-    /// The same as the record tells it.
-    pub answer: Answer,
-}
-
-impl Outcome {
-    /// The answer that was decided, and nothing else.
-    fn decided(decision: &Decision) -> Self {
-        let response = decision.response.clone();
-        let answer = Answer { status: Some(response.status), ..Answer::default() };
-        Self { reply: Reply::Respond(response), answer }
-    }
 }
 
 /// A request that is being waited with, until this is dropped.

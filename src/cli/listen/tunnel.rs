@@ -7,12 +7,16 @@ use crate::listen::claim::Claims;
 use crate::listen::tunnel::Tunnel;
 use crate::wire::client::Destination;
 
+/// The help of `--tunnel`.
+const TUNNEL: &str = "Start your own tunnel program and show its public URL: cloudflared, ngrok, bore[:SERVER] or \
+                      ssh:[USER@]HOST[:PORT]";
+
 /// The flags about tunnels.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Behind a tunnel")]
 pub(super) struct TunnelArgs {
-    /// Start your own tunnel program and show its public URL: cloudflared, ngrok, bore[:SERVER] or ssh:[USER@]HOST[:PORT]
-    #[arg(long, value_name = "TUNNEL", conflicts_with_all = ["tunnel_cmd", "public_url"])]
+    /// The tunnel program; its help has brackets that are no links.
+    #[arg(long, value_name = "TUNNEL", help = TUNNEL, conflicts_with_all = ["tunnel_cmd", "public_url"])]
     tunnel: Option<Tunnel>,
     /// Start any other: a line for the shell, in which {port} and {url} are filled in; its first URL is the public one
     #[arg(long, value_name = "COMMAND", value_parser = NonEmptyStringValueParser::new())]

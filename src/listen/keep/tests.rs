@@ -154,12 +154,11 @@ mod unix {
     use crate::{
         clock::Clock,
         listen::{
-            answer::Manner,
+            answer::{Manner, Outcome},
             claim::Claims,
             desk::Desk,
             door::{Arrival, Reply},
             event::Event,
-            reception::Outcome,
             wanted::Wanted,
         },
     };
