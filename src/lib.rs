@@ -8,7 +8,7 @@
 //! ```text
 //!                      run                    introduces a mode to the terminal
 //!                       │
-//!                      cli                    the words a user may say, turned into plain options  (clap)
+//!                      cli                    the words a user may say, turned into plain options  (clap, clap_complete, clap_mangen)
 //!                       │
 //!                      show                   what people and programs see (colored, indicatif, terminal_size, unicode-width)
 //!                       │
@@ -36,6 +36,9 @@
 //!
 //! Payload n is a pure function of the seed, the time and n, so concurrency changes nothing. What carries requests is a
 //! parameter ([`send::courier::Carry`]): tests pass their own and pause tokio's clock.
+//!
+//! With `--print` nobody carries: `run::print` walks through the same batches, and `wire::export` writes each request for
+//! another tool.
 //!
 //! # A run of `send --suite`
 //!
