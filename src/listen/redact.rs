@@ -8,6 +8,7 @@
 //! themselves; app ids; secrets in the target and the headers. Kept are identifiers and times, and whatever is no number: names,
 //! words in `custom`, tokens in the path, extensions, the sender's address.
 
+pub mod digits;
 pub mod known;
 pub mod masks;
 pub mod scan;
@@ -19,9 +20,9 @@ use serde_json::{Map, Value};
 use super::event::Exchange;
 use crate::wire::secret::{self, is_secret_name, masked_headers, masked_url};
 use crate::wire::{Header, Octets, Request, header};
-use known::Known;
+use known::{Known, SHORTEST_KNOWN};
 use masks::Masks;
-use scan::{Form, Run, SHORTEST_ALONE, Text, Unit, is_time};
+use scan::{Form, Pieces, Run, SHORTEST_ALONE, Text, Unit, is_time};
 
 /// What tells of the run rather than of what came: it is as we wrote it.
 const OURS: [&str; 5] = ["n", "received_at", "peer", "request", "took_ms"];
@@ -130,6 +131,7 @@ impl Redactor {
         let mut out = Vec::with_capacity(text.bytes.len() + 16);
         let mut before = Unit::Other(b' ');
         let (mut at, mut id_end) = (0, 0);
+        let mut pieces = Pieces::default();
         while let Some((unit, length)) = text.unit(at) {
             let begins_word = matches!(before, Unit::Other(_)) && !matches!(unit, Unit::Other(_));
             let mut end = at + length;
@@ -143,7 +145,7 @@ impl Redactor {
                 if let Unit::Digit(_) = unit {
                     let is_glued = matches!(before, Unit::Letter(_));
                     let around = Around { before, is_glued, is_id: at < id_end };
-                    (mask, end) = self.digits(text, at, &around, known);
+                    (mask, end) = self.digits(text, at, &mut pieces, &around, known);
                 }
             }
             match mask {
@@ -162,27 +164,34 @@ impl Redactor {
         &mut self,
         text: Text<'_>,
         at: usize,
+        pieces: &mut Pieces,
         around: &Around,
         known: &Known,
     ) -> (Option<String>, usize) {
-        let is_in_pieces = around.before == Unit::Other(b'+') || !known.is_nothing();
-        let runs = if is_in_pieces { text.sequence(at) } else { vec![text.run(at)] };
-        let first = &runs[0];
-        if self.masks.is_mask(&first.digits) {
-            return (None, first.place.end);
+        let run = text.run(at);
+        if text.is_mask(&run) {
+            self.masks.is_mask(&text.digits(run.place.clone()));
+            return (None, run.place.end);
         }
-        if let Some((digits, end)) = written_out(text, &runs, around, known) {
-            return (Some(self.masks.number(&digits)), end);
+        if (around.before == Unit::Other(b'+') || !known.is_nothing())
+            && let Some(end) = written_out(text, &run, pieces, around, known)
+        {
+            return (Some(self.masks.number(&text.digits(at..end))), end);
         }
-        (self.alone(text, first, around, known), first.place.end)
+        (self.alone(text, &run, around, known), run.place.end)
     }
 
     /// What stands in the place of digits that stand together.
     fn alone(&mut self, text: Text<'_>, run: &Run, around: &Around, known: &Known) -> Option<String> {
-        let (digits, end) = (run.digits.as_str(), run.place.end);
-        let is_long = digits.len() >= SHORTEST_ALONE;
+        let (length, end) = (run.digits.length, run.place.end);
+        let is_cut = text.is_cut_at(end) && length >= 4;
+        if length < SHORTEST_KNOWN && !is_cut {
+            return None;
+        }
+        let digits = &*text.digits(run.place.clone());
+        let is_long = length >= SHORTEST_ALONE;
         let is_glued = around.is_glued || matches!(text.unit(end), Some((Unit::Letter(_), _)));
-        if known.is_number(digits) && (is_long || !around.is_id) {
+        if known.is_number(text, run) && (is_long || !around.is_id) {
             return Some(self.masks.number(digits));
         }
         if !is_glued && (self.masks.knows_app(digits) || known.apps.contains(digits)) {
@@ -191,10 +200,9 @@ impl Redactor {
         if !is_glued && known.stand_ins.contains(digits) {
             return None;
         }
-        let looks_like_one = digits.len() >= 10 || (is_long && !is_glued);
-        let is_number = (looks_like_one && !around.is_id && !is_time(digits))
-            || (text.is_cut_at(end) && digits.len() >= 4)
-            || known.is_within(digits);
+        let looks_like_one = length >= 10 || (is_long && !is_glued);
+        let is_number =
+            (looks_like_one && !around.is_id && !is_time(digits)) || is_cut || known.is_within(digits);
         is_number.then(|| self.masks.number(digits))
     }
 }
@@ -219,29 +227,34 @@ struct Around {
     is_id: bool,
 }
 
-/// The digits of a number that is written with its plus sign, or in pieces and known, and where it ends.
-fn written_out(text: Text<'_>, runs: &[Run], around: &Around, known: &Known) -> Option<(String, usize)> {
+/// Where a number ends that is written with its plus sign, or in pieces and known.
+fn written_out(
+    text: Text<'_>,
+    first: &Run,
+    pieces: &mut Pieces,
+    around: &Around,
+    known: &Known,
+) -> Option<usize> {
     /// With a plus sign fewer digits will do.
     const SHORTEST: usize = 7;
-    let mut digits = String::new();
-    for (pieces, run) in (1..).zip(runs) {
-        digits.push_str(&run.digits);
-        match pieces {
-            1 if known.is_number(&digits) => return None,
-            1 => {}
-            _ if known.is_like_a_number(&digits) => return Some((digits, run.place.end)),
-            _ => {}
+    if known.is_number(text, first) {
+        return None;
+    }
+    let (mut length, mut end) = (0, first.place.end);
+    for (joined, piece_end) in pieces.from(text, first.place.start) {
+        (length, end) = (joined.length, piece_end);
+        if end != first.place.end && known.is_like_a_number(joined) {
+            return Some(end);
         }
     }
     if around.before != Unit::Other(b'+') {
         return None;
     }
-    if runs[0].digits.len() >= SHORTEST_ALONE {
-        return Some((runs[0].digits.clone(), runs[0].place.end));
+    if first.digits.length >= SHORTEST_ALONE {
+        return Some(first.place.end);
     }
-    let end = runs.last()?.place.end;
     let least = if text.is_cut_at(end) { 4 } else { SHORTEST };
-    (digits.len() >= least).then_some((digits, end))
+    (length >= least).then_some(end)
 }
 
 fn body_of(request: &Request) -> Text<'_> {

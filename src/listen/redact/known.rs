@@ -2,18 +2,21 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use super::digits::{Digits, LONGEST_NUMBER, Set};
 use super::masks::NUMBER;
-use super::scan::{LONGEST_KNOWN, LONGEST_NUMBER, SHORTEST_ALONE, Text, Unit, is_time};
+use super::scan::{LONGEST_KNOWN, Pieces, Run, SHORTEST_ALONE, Text, Unit, is_time};
 
 /// The shortest number that is known by the name of its field.
-const SHORTEST_KNOWN: usize = 5;
+pub const SHORTEST_KNOWN: usize = 5;
 
 /// What is known of a text's numbers by the names of its fields.
 #[derive(Debug, Default)]
 pub struct Known {
-    numbers: HashSet<String>,
-    /// The ends of these numbers, which are what they are at home.
-    ends: HashSet<String>,
+    numbers: Set,
+    /// Those with more digits than a number has.
+    longer: HashSet<String>,
+    /// The numbers and their ends, which are what they are at home.
+    ends: Set,
     /// App ids.
     pub apps: BTreeSet<String>,
     /// App ids that stand for others.
@@ -34,26 +37,39 @@ impl Known {
     /// Whether nothing is known.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
-        self.numbers.is_empty()
+        self.numbers.is_empty() && self.longer.is_empty()
     }
 
-    /// Whether this is a number that was named.
+    /// Whether a run is a number that was named.
     #[must_use]
-    pub fn is_number(&self, digits: &str) -> bool {
-        self.numbers.contains(digits)
+    pub fn is_number(&self, text: Text<'_>, run: &Run) -> bool {
+        if (..=LONGEST_NUMBER).contains(&run.digits.length) {
+            return self.numbers.contains(run.digits);
+        }
+        !self.longer.is_empty()
+            && run.digits.length <= LONGEST_KNOWN
+            && self.longer.contains(&text.digits(run.place.clone()))
     }
 
     /// Whether this is such a number, or the end of one.
     #[must_use]
-    pub fn is_like_a_number(&self, digits: &str) -> bool {
-        self.is_number(digits) || self.ends.contains(digits)
+    pub fn is_like_a_number(&self, digits: Digits) -> bool {
+        self.ends.contains(digits)
     }
 
     /// Whether there is such a number within these digits.
     #[must_use]
     pub fn is_within(&self, digits: &str) -> bool {
-        let ends = |start: usize| (start + SHORTEST_ALONE)..=digits.len().min(start + LONGEST_NUMBER);
-        (0..digits.len()).any(|start| ends(start).any(|end| self.numbers.contains(&digits[start..end])))
+        let lengths: Vec<_> =
+            (SHORTEST_ALONE..=LONGEST_NUMBER).filter(|length| self.numbers.has_length(*length)).collect();
+        let mut window = Digits::default();
+        !lengths.is_empty()
+            && digits.bytes().any(|digit| {
+                window = window.end(window.length.min(LONGEST_NUMBER - 1));
+                window.push(digit);
+                let mut lengths = lengths.iter().take_while(|length| **length <= window.length);
+                lengths.any(|length| self.numbers.contains(window.end(*length)))
+            })
     }
 
     /// Learns what the names in a text say.
@@ -66,8 +82,8 @@ impl Known {
         while let Some((unit, length)) = text.unit(at) {
             if unit == Unit::Digit(b'9') && !is_within_digits {
                 let run = text.run(at);
-                if NUMBER.count(&run.digits).is_some() {
-                    self.masks.push(run.digits);
+                if text.is_mask(&run) {
+                    self.masks.push(text.digits(run.place));
                 }
             }
             is_within_digits = matches!(unit, Unit::Digit(_));
@@ -96,26 +112,32 @@ impl Known {
 
     fn number(&mut self, text: Text<'_>, at: usize) {
         let Some(at) = value(text, at) else { return };
-        let runs = text.sequence(at);
-        let mut digits = runs[0].digits.clone();
-        if digits.len() < SHORTEST_ALONE {
-            digits = runs.iter().map(|run| run.digits.as_str()).collect();
-            // The range of a report, from one day to another.
-            if runs.len() > 1 && runs[0].digits.len() == 4 && is_time(&digits) {
-                return;
-            }
+        let first = text.run(at);
+        let mut place = first.place.clone();
+        if first.digits.length < SHORTEST_ALONE {
+            place.end = Pieces::default().from(text, at).last().map_or(place.end, |(_, end)| end);
         }
-        if !(SHORTEST_KNOWN..=LONGEST_KNOWN).contains(&digits.len()) || NUMBER.count(&digits).is_some() {
+        let all = text.digits(place.clone());
+        // The range of a report, from one day to another.
+        let is_range = place != first.place && first.digits.length == 4 && is_time(&all);
+        if is_range || !(SHORTEST_KNOWN..=LONGEST_KNOWN).contains(&all.len()) || NUMBER.count(&all).is_some()
+        {
             return;
         }
-        let ends = (1..(digits.len() + 1).saturating_sub(SHORTEST_ALONE).min(LONGEST_NUMBER))
-            .map(|start| digits[start..].to_owned());
-        self.ends.extend(ends);
-        self.numbers.insert(digits);
+        let window = Digits::from(&all.as_bytes()[all.len().saturating_sub(LONGEST_NUMBER)..]);
+        for length in SHORTEST_ALONE..window.length {
+            self.ends.insert(window.end(length));
+        }
+        if all.len() <= LONGEST_NUMBER {
+            self.ends.insert(window);
+            self.numbers.insert(window);
+        } else {
+            self.longer.insert(all);
+        }
     }
 
     fn app(&mut self, text: Text<'_>, at: usize) {
-        let digits = value(text, at).map(|at| text.run(at).digits);
+        let digits = value(text, at).map(|at| text.digits(text.run(at).place));
         self.apps.extend(digits.filter(|digits| digits.len() >= SHORTEST_KNOWN));
     }
 
@@ -130,8 +152,8 @@ impl Known {
                     let run = text.run(at);
                     at = run.place.end;
                     after_underscore = false;
-                    if run.digits.len() >= SHORTEST_KNOWN {
-                        self.apps.insert(run.digits);
+                    if run.digits.length >= SHORTEST_KNOWN {
+                        self.apps.insert(text.digits(run.place));
                     }
                 }
                 Some((unit, length)) => {

@@ -47,6 +47,12 @@ impl Shape {
         is_one.then(|| count.parse().ok()).flatten()
     }
 
+    /// Whether digits are as long as a mask may be.
+    #[must_use]
+    pub fn is_as_long(&self, length: usize) -> bool {
+        (self.prefix.len() + self.least..=self.prefix.len() + self.most).contains(&length)
+    }
+
     /// The first count that is too large.
     fn end(&self) -> u64 {
         (0..self.most).fold(1, |end, _| end * 10)

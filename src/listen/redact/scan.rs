@@ -3,8 +3,10 @@
 //! JSON, JavaScript, query strings, forms and their mixtures are all read the same way, unit by unit, where an escape of
 //! whatever nesting is one unit. So `%22919…`, `\n919…` and `\\u0039` mislead nobody.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
+use super::digits::Digits;
 use super::masks::NUMBER;
 
 /// What a percent sign is in a text.
@@ -42,13 +44,10 @@ pub struct Text<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     /// The digits.
-    pub digits: String,
+    pub digits: Digits,
     /// Where they stand.
     pub place: Range<usize>,
 }
-
-/// The most digits that a telephone number has, by E.164.
-pub const LONGEST_NUMBER: usize = 15;
 
 /// The shortest number that is recognised as such by itself.
 pub const SHORTEST_ALONE: usize = 8;
@@ -134,41 +133,47 @@ impl<'a> Text<'a> {
     /// The digits that stand together from here on.
     #[must_use]
     pub fn run(&self, at: usize) -> Run {
-        let mut run = Run { digits: String::new(), place: at..at };
+        let mut run = Run { digits: Digits::default(), place: at..at };
         while let Some((Unit::Digit(digit), length)) = self.unit(run.place.end) {
-            run.digits.push(char::from(digit));
+            run.digits.push(digit);
             run.place.end += length;
         }
         run
     }
 
-    /// A number as people write it, from its first digit on: runs with a space, a dash, a dot, brackets between. No more
-    /// of them than one number has digits.
+    /// The digits in a place, whatever stands between them.
     #[must_use]
-    pub fn sequence(&self, at: usize) -> Vec<Run> {
+    pub fn digits(&self, place: Range<usize>) -> String {
+        let mut digits = String::new();
+        let mut at = place.start;
+        while let Some((unit, length)) = self.unit(at).filter(|_| at < place.end) {
+            if let Unit::Digit(digit) = unit {
+                digits.push(char::from(digit));
+            }
+            at += length;
+        }
+        digits
+    }
+
+    /// Whether a run is a number's mask.
+    #[must_use]
+    pub fn is_mask(&self, run: &Run) -> bool {
+        NUMBER.is_as_long(run.digits.length) && NUMBER.count(&self.digits(run.place.clone())).is_some()
+    }
+
+    /// The run after this one, if what is between is what people write within a number: spaces, dashes, dots, brackets.
+    fn next_piece(&self, run: &Run) -> Option<Run> {
         /// `) ` or ` (` is as far as the next digits are.
         const WIDEST: usize = 3;
-        /// `+33 1 99 00 00 00` has six.
-        const MOST_PIECES: usize = 7;
-        let mut runs = vec![self.run(at)];
-        let mut total = runs[0].digits.len();
-        while let Some(last) = runs.last().filter(|_| runs.len() < MOST_PIECES) {
-            let mut next = last.place.end;
-            for _ in 0..WIDEST {
-                match self.unit(next) {
-                    Some((Unit::Other(b' ' | b'-' | b'.' | b'(' | b')' | b'/'), length)) => next += length,
-                    Some((Unit::Other(b'+'), length)) if self.form == Form::Url => next += length,
-                    _ => break,
-                }
+        let mut next = run.place.end;
+        for _ in 0..WIDEST {
+            match self.unit(next) {
+                Some((Unit::Other(b' ' | b'-' | b'.' | b'(' | b')' | b'/'), length)) => next += length,
+                Some((Unit::Other(b'+'), length)) if self.form == Form::Url => next += length,
+                _ => break,
             }
-            let run = self.run(next);
-            total += run.digits.len();
-            if run.digits.is_empty() || total > LONGEST_NUMBER || NUMBER.count(&run.digits).is_some() {
-                break;
-            }
-            runs.push(run);
         }
-        runs
+        Some(self.run(next)).filter(|run| run.digits.length > 0)
     }
 
     /// Whether what ends here was cut off by whoever quoted it.
@@ -194,6 +199,42 @@ impl<'a> Text<'a> {
     pub fn request_id(&self, at: usize) -> Option<usize> {
         let word = self.bytes[at..].iter().take(44).take_while(|byte| byte.is_ascii_alphanumeric()).count();
         (word == 43).then_some(at + word)
+    }
+}
+
+/// The pieces of a number as people write it. Wherever one may begin, each is read once.
+#[derive(Debug, Default)]
+pub struct Pieces {
+    runs: VecDeque<Run>,
+    is_whole: bool,
+}
+
+impl Pieces {
+    /// The pieces of what may be one number, from its first digit on, and what they are together.
+    pub fn from(&mut self, text: Text<'_>, at: usize) -> impl Iterator<Item = (Digits, usize)> {
+        /// `+33 1 99 00 00 00` has six.
+        const MOST: usize = 7;
+        while self.runs.front().is_some_and(|run| run.place.start < at) {
+            self.runs.pop_front();
+        }
+        if self.runs.front().is_none_or(|run| run.place.start != at) {
+            *self = Self { runs: VecDeque::from([text.run(at)]), is_whole: false };
+        }
+        let mut joined = Some(Digits::default());
+        (0..MOST).map_while(move |piece| {
+            if piece >= self.runs.len() && !self.is_whole {
+                let next = self.runs.back().and_then(|last| text.next_piece(last));
+                self.is_whole = next.is_none();
+                self.runs.extend(next);
+            }
+            let run = self.runs.get(piece)?;
+            joined = if piece == 0 {
+                Some(run.digits)
+            } else {
+                joined?.and(run.digits).filter(|_| !text.is_mask(run))
+            };
+            Some((joined?, run.place.end))
+        })
     }
 }
 
