@@ -96,8 +96,8 @@ pub(super) struct ListenArgs {
     /// since it holds the bytes as they came, secrets too. Renamed, it is written on; removed, it is begun anew
     #[arg(long, value_name = "FILE", help_heading = "Keeping")]
     save: Option<PathBuf>,
-    /// Save what may be published: telephone numbers and app ids masked, the same one always by the same mask, and secrets in
-    /// the target and headers. Kept are names and other words in custom and extra_params, tokens in the path, extensions,
+    /// Save what may be published: telephone numbers and app ids masked, the same one by the same mask in a whole run, and
+    /// secrets in the target and headers. Kept are names and other words in custom and extra_params, tokens in the path, extensions,
     /// addresses, identifiers, times, and numbers with fewer than 8 digits outside fields named for them
     #[arg(long, requires = "save", help_heading = "Keeping")]
     redact: bool,

@@ -1,16 +1,18 @@
 //! Redacting: an exchange as it may be shown to strangers, which still tells who called whom again.
 //!
 //! In: an exchange. Out: its record with every telephone number and app id replaced by a mask. The same number has the
-//! same mask throughout, two numbers never share one, and a mask is never masked again. With and without its country
-//! code a number is two numbers, since nobody can tell.
+//! same mask throughout, two numbers never share one, and a mask is never masked again; an app id's only where it is
+//! known, since it looks like any other. With and without its country code a number is two numbers, since nobody can tell.
 //!
 //! Masked are: numbers in fields that are named for them, wherever else they stand; digits that look like a number by
 //! themselves; app ids; secrets in the target and the headers. Kept are identifiers and times, and whatever is no number: names,
 //! words in `custom`, tokens in the path, extensions, the sender's address.
 
+pub mod digits;
+pub mod known;
+pub mod masks;
 pub mod scan;
 
-use std::collections::HashMap;
 use std::io::{self, Read};
 
 use serde_json::{Map, Value};
@@ -18,13 +20,9 @@ use serde_json::{Map, Value};
 use super::event::Exchange;
 use crate::wire::secret::{self, is_secret_name, masked_headers, masked_url};
 use crate::wire::{Header, Octets, Request, header};
-use scan::{Form, Known, LONGEST_KNOWN, MASK, Run, SHORTEST_ALONE, Text, Unit, count_of, is_time};
-
-/// The first of the app ids that stand for others is one more.
-const APPS: u64 = 1_000_000;
-
-/// As many numbers are remembered. Beyond that a number that is new gets a new mask each time, which no other gets.
-const REMEMBERED: usize = 500_000;
+use known::{Known, SHORTEST_KNOWN};
+use masks::Masks;
+use scan::{Form, Pieces, Run, SHORTEST_ALONE, Text, Unit, is_time};
 
 /// What tells of the run rather than of what came: it is as we wrote it.
 const OURS: [&str; 5] = ["n", "received_at", "peer", "request", "took_ms"];
@@ -32,43 +30,13 @@ const OURS: [&str; 5] = ["n", "received_at", "peer", "request", "took_ms"];
 /// Masks exchanges, and remembers its masks.
 #[derive(Debug, Default)]
 pub struct Redactor {
-    numbers: HashMap<String, u64>,
-    apps: HashMap<String, u64>,
-    /// The last mask's count.
-    last_number: u64,
-    last_app: u64,
+    masks: Masks,
 }
 
 impl Redactor {
     /// Goes on after the masks that a file holds already.
-    pub fn resume(&mut self, mut file: impl Read) -> io::Result<()> {
-        let mut chunk = vec![0; 64 * 1024];
-        let mut digits = String::new();
-        loop {
-            let read = file.read(&mut chunk)?;
-            if read == 0 {
-                self.note(&digits);
-                return Ok(());
-            }
-            for byte in &chunk[..read] {
-                if !byte.is_ascii_digit() {
-                    self.note(&digits);
-                    digits.clear();
-                } else if digits.len() < 20 {
-                    digits.push(char::from(*byte));
-                }
-            }
-        }
-    }
-
-    /// Takes note of digits that may be a mask.
-    fn note(&mut self, digits: &str) {
-        if let Some(count) = count_of(digits) {
-            self.last_number = self.last_number.max(count);
-        } else if digits.len() == 7 && digits.starts_with("1000") {
-            let app = digits.parse().unwrap_or(APPS);
-            self.last_app = self.last_app.max(app - APPS);
-        }
+    pub fn resume(&mut self, file: impl Read) -> io::Result<()> {
+        self.masks.resume(file)
     }
 
     /// The record of an exchange, masked.
@@ -81,9 +49,13 @@ impl Redactor {
             known.learn(Text::new(&[name.as_bytes(), b": ", value].concat(), Form::Text));
         }
         known.learn(body_of(request));
-        known.apps.retain(|app| !self.is_stand_in(app));
+        for mask in &known.masks {
+            self.masks.is_mask(mask);
+        }
+        let apps = std::mem::take(&mut known.apps);
+        (known.stand_ins, known.apps) = apps.into_iter().partition(|app| self.masks.is_stand_in(app));
         for app in &known.apps {
-            self.app(app);
+            self.masks.app(app);
         }
         let exchange = Exchange { request: self.request(request, &known), ..exchange.clone() };
         let mut record = serde_json::to_value(exchange).unwrap_or_default();
@@ -159,6 +131,7 @@ impl Redactor {
         let mut out = Vec::with_capacity(text.bytes.len() + 16);
         let mut before = Unit::Other(b' ');
         let (mut at, mut id_end) = (0, 0);
+        let mut pieces = Pieces::default();
         while let Some((unit, length)) = text.unit(at) {
             let begins_word = matches!(before, Unit::Other(_)) && !matches!(unit, Unit::Other(_));
             let mut end = at + length;
@@ -172,7 +145,7 @@ impl Redactor {
                 if let Unit::Digit(_) = unit {
                     let is_glued = matches!(before, Unit::Letter(_));
                     let around = Around { before, is_glued, is_id: at < id_end };
-                    (mask, end) = self.digits(text, at, &around, known);
+                    (mask, end) = self.digits(text, at, &mut pieces, &around, known);
                 }
             }
             match mask {
@@ -191,67 +164,46 @@ impl Redactor {
         &mut self,
         text: Text<'_>,
         at: usize,
+        pieces: &mut Pieces,
         around: &Around,
         known: &Known,
     ) -> (Option<String>, usize) {
-        let is_in_pieces = around.before == Unit::Other(b'+') || !known.is_nothing();
-        let runs = if is_in_pieces { text.sequence(at) } else { vec![text.run(at)] };
-        let first = &runs[0];
-        if let Some(count) = count_of(&first.digits) {
-            self.last_number = self.last_number.max(count);
-            return (None, first.place.end);
+        let run = text.run(at);
+        if text.is_mask(&run) {
+            self.masks.is_mask(&text.digits(run.place.clone()));
+            return (None, run.place.end);
         }
-        if let Some((digits, end)) = written_out(text, &runs, around, known) {
-            return (Some(self.number(&digits)), end);
+        if (around.before == Unit::Other(b'+') || !known.is_nothing())
+            && let Some(end) = written_out(text, &run, pieces, around, known)
+        {
+            return (Some(self.masks.number(&text.digits(at..end))), end);
         }
-        (self.alone(text, first, around, known), first.place.end)
+        (self.alone(text, &run, around, known), run.place.end)
     }
 
     /// What stands in the place of digits that stand together.
     fn alone(&mut self, text: Text<'_>, run: &Run, around: &Around, known: &Known) -> Option<String> {
-        let (digits, end) = (run.digits.as_str(), run.place.end);
-        let is_long = digits.len() >= SHORTEST_ALONE;
+        let (length, end) = (run.digits.length, run.place.end);
+        let is_cut = text.is_cut_at(end) && length >= 4;
+        if length < SHORTEST_KNOWN && !is_cut {
+            return None;
+        }
+        let digits = &*text.digits(run.place.clone());
+        let is_long = length >= SHORTEST_ALONE;
         let is_glued = around.is_glued || matches!(text.unit(end), Some((Unit::Letter(_), _)));
-        if known.is_number(digits) && (is_long || !around.is_id) {
-            return Some(self.number(digits));
+        if known.is_number(text, run) && (is_long || !around.is_id) {
+            return Some(self.masks.number(digits));
         }
-        if !is_glued && (self.apps.contains_key(digits) || known.apps.contains(digits)) {
-            return Some(self.app(digits));
+        if !is_glued && (self.masks.knows_app(digits) || known.apps.contains(digits)) {
+            return Some(self.masks.app(digits));
         }
-        let looks_like_one = digits.len() >= 10 || (is_long && !is_glued);
-        let is_number = (looks_like_one && !around.is_id && !is_time(digits))
-            || (text.is_cut_at(end) && digits.len() >= 4)
-            || known.is_within(digits);
-        is_number.then(|| self.number(digits))
-    }
-
-    /// The mask of a number.
-    fn number(&mut self, digits: &str) -> String {
-        let count = *self.numbers.get(digits).unwrap_or(&(self.last_number + 1));
-        if count > self.last_number {
-            self.last_number = count;
-            if self.numbers.len() < REMEMBERED && digits.len() <= LONGEST_KNOWN {
-                self.numbers.insert(digits.to_owned(), count);
-            }
+        if !is_glued && known.stand_ins.contains(digits) {
+            return None;
         }
-        format!("{MASK}{count:05}")
-    }
-
-    /// The app id that stands for another.
-    fn app(&mut self, digits: &str) -> String {
-        let count = *self.apps.get(digits).unwrap_or(&(self.last_app + 1));
-        if count > self.last_app {
-            self.last_app = count;
-            if self.apps.len() < REMEMBERED && digits.len() <= LONGEST_KNOWN {
-                self.apps.insert(digits.to_owned(), count);
-            }
-        }
-        (APPS + count).to_string()
-    }
-
-    /// Whether an app id stands for another already.
-    fn is_stand_in(&self, app: &str) -> bool {
-        app.parse().is_ok_and(|app: u64| app > APPS && app <= APPS + self.last_app)
+        let looks_like_one = length >= 10 || (is_long && !is_glued);
+        let is_number =
+            (looks_like_one && !around.is_id && !is_time(digits)) || is_cut || known.is_within(digits);
+        is_number.then(|| self.masks.number(digits))
     }
 }
 
@@ -275,29 +227,34 @@ struct Around {
     is_id: bool,
 }
 
-/// The digits of a number that is written with its plus sign, or in pieces and known, and where it ends.
-fn written_out(text: Text<'_>, runs: &[Run], around: &Around, known: &Known) -> Option<(String, usize)> {
+/// Where a number ends that is written with its plus sign, or in pieces and known.
+fn written_out(
+    text: Text<'_>,
+    first: &Run,
+    pieces: &mut Pieces,
+    around: &Around,
+    known: &Known,
+) -> Option<usize> {
     /// With a plus sign fewer digits will do.
     const SHORTEST: usize = 7;
-    let mut digits = String::new();
-    for (pieces, run) in (1..).zip(runs) {
-        digits.push_str(&run.digits);
-        match pieces {
-            1 if known.is_number(&digits) => return None,
-            1 => {}
-            _ if known.is_like_a_number(&digits) => return Some((digits, run.place.end)),
-            _ => {}
+    if known.is_number(text, first) {
+        return None;
+    }
+    let (mut length, mut end) = (0, first.place.end);
+    for (joined, piece_end) in pieces.from(text, first.place.start) {
+        (length, end) = (joined.length, piece_end);
+        if end != first.place.end && known.is_like_a_number(joined) {
+            return Some(end);
         }
     }
     if around.before != Unit::Other(b'+') {
         return None;
     }
-    if runs[0].digits.len() >= SHORTEST_ALONE {
-        return Some((runs[0].digits.clone(), runs[0].place.end));
+    if first.digits.length >= SHORTEST_ALONE {
+        return Some(first.place.end);
     }
-    let end = runs.last()?.place.end;
     let least = if text.is_cut_at(end) { 4 } else { SHORTEST };
-    (digits.len() >= least).then_some((digits, end))
+    (length >= least).then_some(end)
 }
 
 fn body_of(request: &Request) -> Text<'_> {

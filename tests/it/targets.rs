@@ -7,17 +7,23 @@ use std::collections::BTreeMap;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use telecmi_cdr::cdr::edit::Edit;
 use telecmi_cdr::cdr::judge::{Kind, judge_json, judge_pairs};
 use telecmi_cdr::clock::Moment;
 use telecmi_cdr::json::{self, Document};
 use telecmi_cdr::listen::answer::Manner;
 use telecmi_cdr::listen::door::Arrival;
+use telecmi_cdr::listen::event::Exchange;
+use telecmi_cdr::listen::redact::Redactor;
+use telecmi_cdr::listen::tunnel::Tunnel;
+use telecmi_cdr::listen::tunnel::heard::{self, News};
+use telecmi_cdr::send::amend;
 use telecmi_cdr::send::file;
 use telecmi_cdr::send::source::Item;
 use telecmi_cdr::show::body;
 use telecmi_cdr::show::theme::Theme;
 use telecmi_cdr::untrusted::{clean, disturbs};
-use telecmi_cdr::wire::client::MOST_OF_A_RESPONSE;
+use telecmi_cdr::wire::client::{Destination, MOST_OF_A_RESPONSE};
 use telecmi_cdr::wire::query::{self, Encoding};
 use telecmi_cdr::wire::raw::{Asked, Reading, read_answer};
 use telecmi_cdr::wire::{Header, Request, record, secret};
@@ -26,14 +32,17 @@ use telecmi_cdr::wire::{Header, Request, record, secret};
 pub type Target = fn(&[u8]);
 
 /// The targets by name.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 11] = [
+    ("amend", amended),
     ("answer", answer),
     ("cleaner", cleaner),
     ("file", a_file),
+    ("heard", heard),
     ("json", scanner),
     ("judge", judge),
     ("query", a_query),
     ("record", a_record),
+    ("redact", redactor),
     ("response", response),
 ];
 
@@ -206,4 +215,89 @@ pub fn response(bytes: &[u8]) {
             assert_eq!(earlier, later);
         }
     }
+}
+
+/// The number that is looked for in vain in what was masked.
+const PLANTED: &str = "442079460123";
+
+/// An exchange as the desk makes it, as far as masking looks at it.
+fn exchange(request: Request) -> Exchange {
+    let judgement = judge_json(&request.body.0);
+    Exchange {
+        n: 1,
+        received_at: Moment::from_epoch_ms(0).expect("a moment"),
+        peer: "203.0.113.9:1".to_owned(),
+        claimed: None,
+        request,
+        verdict: judgement.verdict,
+        cdr: judgement.fields,
+        related: Vec::new(),
+        uncounted: None,
+        answer: record::Answer::default(),
+        took_ms: 0.0,
+    }
+}
+
+/// Any request is masked, and what is masked stays as it is, in the same run and in the one after it.
+pub fn redactor(bytes: &[u8]) {
+    let planted = [bytes, b"\n{\"to\":\"", PLANTED.as_bytes(), b"\"}"].concat();
+    let target = format!("/{}", String::from_utf8_lossy(bytes).replace(char::is_whitespace, ""));
+    let mut redactor = Redactor::default();
+    let masked = |redactor: &mut Redactor, request: &Request| {
+        let line = record::line("exchange", &redactor.redacted(&exchange(request.clone())));
+        let line = String::from_utf8(line).expect("UTF-8");
+        let request = record::captured(&line).expect("a record").expect("a request").request;
+        (line, request)
+    };
+    for request in [
+        Request::new("POST", "/", vec![], planted),
+        Request::new("GET", target, vec![Header { name: "x".to_owned(), value: bytes.to_vec().into() }], ""),
+    ] {
+        let (line, once) = masked(&mut redactor, &request);
+        assert!(!String::from_utf8_lossy(&once.body.0).ends_with(&format!("{PLANTED}\"}}")), "{line}");
+        assert_eq!(masked(&mut redactor, &once).1, once);
+        let mut later = Redactor::default();
+        later.resume(line.as_bytes()).expect("a line");
+        assert_eq!(masked(&mut later, &once).1, once);
+        let other = masked(&mut later, &Request::new("POST", "/", vec![], "{\"to\":442079460999}")).1;
+        let other = other.body.text().expect("text").trim_matches(|c: char| !c.is_ascii_digit()).to_owned();
+        assert!(!line.contains(&other), "{other} stands for two: {line}");
+    }
+}
+
+/// Any line of a tunnel program is read, and a public URL is one without a path.
+pub fn heard(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let local = ([127, 0, 0, 1], 8237).into();
+    for tunnel in ["cloudflared", "ngrok", "bore", "ssh:h.example", "ssh:h.example:8080", "any {port}"] {
+        let tunnel = tunnel.parse().unwrap_or_else(|_| Tunnel::Command(tunnel.to_owned()));
+        for line in text.lines() {
+            if let Some(News::Url(url)) = heard::news(&tunnel, line, local, "h.example") {
+                assert!(Destination::parse(&url).is_ok(), "{url:?}");
+                assert_eq!(heard::origin(&url).as_deref(), Some(&*url));
+                assert!(!url.chars().any(disturbs), "{url:?}");
+            }
+        }
+    }
+}
+
+/// Any text is amended as asked for, and the other members of an object stay as they were.
+pub fn amended(bytes: &[u8]) {
+    let edits = [Edit::set("status=answered").expect("an edit"), Edit::unset("leg").expect("an edit")];
+    let after = amend::object(bytes, &edits);
+    match (json::document(bytes), json::document(&after)) {
+        (Ok(Document::Object(before)), Ok(Document::Object(after))) => {
+            let status = after.iter().find(|member| member.name == "status").expect("the status");
+            assert_eq!(status.raw, "\"answered\"");
+            assert!(after.iter().all(|member| member.name != "leg"));
+            let others = before.iter().filter(|member| !matches!(&*member.name, "status" | "leg"));
+            assert!(others.clone().all(|member| after.contains(member)));
+            assert_eq!(after.len(), others.count() + 1);
+        }
+        (Ok(Document::Object(_)), other) => panic!("no longer an object: {other:?}"),
+        _ => assert_eq!(after, bytes),
+    }
+    let text = String::from_utf8_lossy(bytes);
+    let after = amend::pairs(&text, &edits, Encoding::Flat);
+    assert!(query::decode(&after).pairs.iter().any(|(name, value)| name == "status" && value == "answered"));
 }

@@ -3,8 +3,11 @@
 //! JSON, JavaScript, query strings, forms and their mixtures are all read the same way, unit by unit, where an escape of
 //! whatever nesting is one unit. So `%22919…`, `\n919…` and `\\u0039` mislead nobody.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::VecDeque;
 use std::ops::Range;
+
+use super::digits::Digits;
+use super::masks::NUMBER;
 
 /// What a percent sign is in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,23 +44,13 @@ pub struct Text<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     /// The digits.
-    pub digits: String,
+    pub digits: Digits,
     /// Where they stand.
     pub place: Range<usize>,
 }
 
-/// The most digits that a telephone number has, by E.164.
-const LONGEST_NUMBER: usize = 15;
-
-/// The shortest number that is known by the name of its field.
-const SHORTEST_KNOWN: usize = 5;
-
 /// The shortest number that is recognised as such by itself.
 pub const SHORTEST_ALONE: usize = 8;
-
-/// What a number's mask begins with: a country code and zeros, which no subscriber has. A count of five digits or more
-/// follows.
-pub const MASK: &str = "9100000";
 
 /// The longest digits that are remembered. Longer ones are no number, but are masked all the same.
 pub const LONGEST_KNOWN: usize = 32;
@@ -128,7 +121,7 @@ impl<'a> Text<'a> {
     /// The code that an escape ends in, unless that is the beginning of a mask.
     fn hexadecimal(&self, at: usize, digits: usize) -> Option<u32> {
         if (at..at + digits)
-            .any(|at| self.bytes.get(at..).is_some_and(|rest| rest.starts_with(MASK.as_bytes())))
+            .any(|at| self.bytes.get(at..).is_some_and(|rest| rest.starts_with(NUMBER.prefix.as_bytes())))
         {
             return None;
         }
@@ -140,41 +133,47 @@ impl<'a> Text<'a> {
     /// The digits that stand together from here on.
     #[must_use]
     pub fn run(&self, at: usize) -> Run {
-        let mut run = Run { digits: String::new(), place: at..at };
+        let mut run = Run { digits: Digits::default(), place: at..at };
         while let Some((Unit::Digit(digit), length)) = self.unit(run.place.end) {
-            run.digits.push(char::from(digit));
+            run.digits.push(digit);
             run.place.end += length;
         }
         run
     }
 
-    /// A number as people write it, from its first digit on: runs with a space, a dash, a dot, brackets between. No more
-    /// of them than one number has digits.
+    /// The digits in a place, whatever stands between them.
     #[must_use]
-    pub fn sequence(&self, at: usize) -> Vec<Run> {
+    pub fn digits(&self, place: Range<usize>) -> String {
+        let mut digits = String::new();
+        let mut at = place.start;
+        while let Some((unit, length)) = self.unit(at).filter(|_| at < place.end) {
+            if let Unit::Digit(digit) = unit {
+                digits.push(char::from(digit));
+            }
+            at += length;
+        }
+        digits
+    }
+
+    /// Whether a run is a number's mask.
+    #[must_use]
+    pub fn is_mask(&self, run: &Run) -> bool {
+        NUMBER.is_as_long(run.digits.length) && NUMBER.count(&self.digits(run.place.clone())).is_some()
+    }
+
+    /// The run after this one, if what is between is what people write within a number: spaces, dashes, dots, brackets.
+    fn next_piece(&self, run: &Run) -> Option<Run> {
         /// `) ` or ` (` is as far as the next digits are.
         const WIDEST: usize = 3;
-        /// `+33 1 99 00 00 00` has six.
-        const MOST_PIECES: usize = 7;
-        let mut runs = vec![self.run(at)];
-        let mut total = runs[0].digits.len();
-        while let Some(last) = runs.last().filter(|_| runs.len() < MOST_PIECES) {
-            let mut next = last.place.end;
-            for _ in 0..WIDEST {
-                match self.unit(next) {
-                    Some((Unit::Other(b' ' | b'-' | b'.' | b'(' | b')' | b'/'), length)) => next += length,
-                    Some((Unit::Other(b'+'), length)) if self.form == Form::Url => next += length,
-                    _ => break,
-                }
+        let mut next = run.place.end;
+        for _ in 0..WIDEST {
+            match self.unit(next) {
+                Some((Unit::Other(b' ' | b'-' | b'.' | b'(' | b')' | b'/'), length)) => next += length,
+                Some((Unit::Other(b'+'), length)) if self.form == Form::Url => next += length,
+                _ => break,
             }
-            let run = self.run(next);
-            total += run.digits.len();
-            if run.digits.is_empty() || total > LONGEST_NUMBER || count_of(&run.digits).is_some() {
-                break;
-            }
-            runs.push(run);
         }
-        runs
+        Some(self.run(next)).filter(|run| run.digits.length > 0)
     }
 
     /// Whether what ends here was cut off by whoever quoted it.
@@ -203,6 +202,42 @@ impl<'a> Text<'a> {
     }
 }
 
+/// The pieces of a number as people write it. Wherever one may begin, each is read once.
+#[derive(Debug, Default)]
+pub struct Pieces {
+    runs: VecDeque<Run>,
+    is_whole: bool,
+}
+
+impl Pieces {
+    /// The pieces of what may be one number, from its first digit on, and what they are together.
+    pub fn from(&mut self, text: Text<'_>, at: usize) -> impl Iterator<Item = (Digits, usize)> {
+        /// `+33 1 99 00 00 00` has six.
+        const MOST: usize = 7;
+        while self.runs.front().is_some_and(|run| run.place.start < at) {
+            self.runs.pop_front();
+        }
+        if self.runs.front().is_none_or(|run| run.place.start != at) {
+            *self = Self { runs: VecDeque::from([text.run(at)]), is_whole: false };
+        }
+        let mut joined = Some(Digits::default());
+        (0..MOST).map_while(move |piece| {
+            if piece >= self.runs.len() && !self.is_whole {
+                let next = self.runs.back().and_then(|last| text.next_piece(last));
+                self.is_whole = next.is_none();
+                self.runs.extend(next);
+            }
+            let run = self.runs.get(piece)?;
+            joined = if piece == 0 {
+                Some(run.digits)
+            } else {
+                joined?.and(run.digits).filter(|_| !text.is_mask(run))
+            };
+            Some((joined?, run.place.end))
+        })
+    }
+}
+
 /// Whether digits are a time rather than a number: milliseconds or seconds since 1970, a date, a date with its time.
 #[must_use]
 pub fn is_time(digits: &str) -> bool {
@@ -219,196 +254,4 @@ pub fn is_time(digits: &str) -> bool {
 fn is_date(digits: &str) -> bool {
     let (month, day) = (&digits[4..6], &digits[6..]);
     matches!(&digits[..2], "19" | "20") && ("01"..="12").contains(&month) && ("01"..="31").contains(&day)
-}
-
-/// The count in a mask, if these digits are one.
-#[must_use]
-pub fn count_of(digits: &str) -> Option<u64> {
-    let count = digits.strip_prefix(MASK)?;
-    let is_one = count.len() == 5 || ((6..=8).contains(&count.len()) && !count.starts_with('0'));
-    is_one.then(|| count.parse().ok()).flatten()
-}
-
-/// What is known of a text's numbers by the names of its fields.
-#[derive(Debug, Default)]
-pub struct Known {
-    numbers: HashSet<String>,
-    /// The ends of these numbers, which are what they are at home.
-    ends: HashSet<String>,
-    /// App ids.
-    pub apps: BTreeSet<String>,
-}
-
-/// What the name of a field says of its value.
-enum Role {
-    Number,
-    App,
-    /// `<extension>_<appid>`, or a recording's name that ends so.
-    User,
-}
-
-impl Known {
-    /// Whether nothing is known.
-    #[must_use]
-    pub fn is_nothing(&self) -> bool {
-        self.numbers.is_empty()
-    }
-
-    /// Whether this is a number that was named.
-    #[must_use]
-    pub fn is_number(&self, digits: &str) -> bool {
-        self.numbers.contains(digits)
-    }
-
-    /// Whether this is such a number, or the end of one.
-    #[must_use]
-    pub fn is_like_a_number(&self, digits: &str) -> bool {
-        self.is_number(digits) || self.ends.contains(digits)
-    }
-
-    /// Whether there is such a number within these digits.
-    #[must_use]
-    pub fn is_within(&self, digits: &str) -> bool {
-        let ends = |start: usize| (start + SHORTEST_ALONE)..=digits.len().min(start + LONGEST_NUMBER);
-        (0..digits.len()).any(|start| ends(start).any(|end| self.numbers.contains(&digits[start..end])))
-    }
-
-    /// Learns what the names in a text say.
-    pub fn learn(&mut self, text: Text<'_>) {
-        /// No name that we know is longer.
-        const LONGEST_NAME: usize = 40;
-        let mut at = 0;
-        let mut name = String::new();
-        while let Some((unit, length)) = text.unit(at) {
-            match unit {
-                Unit::Letter(byte) | Unit::Digit(byte) | Unit::Other(byte)
-                    if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') =>
-                {
-                    if name.len() <= LONGEST_NAME {
-                        name.push(char::from(byte.to_ascii_lowercase()));
-                    }
-                }
-                _ if name.is_empty() => {}
-                _ => {
-                    match role(&name) {
-                        Some(Role::Number) => self.number(text, at),
-                        Some(Role::App) => self.app(text, at),
-                        Some(Role::User) => self.user(text, at),
-                        None => {}
-                    }
-                    name.clear();
-                }
-            }
-            at += length;
-        }
-    }
-
-    fn number(&mut self, text: Text<'_>, at: usize) {
-        let Some(at) = value(text, at) else { return };
-        let runs = text.sequence(at);
-        let mut digits = runs[0].digits.clone();
-        if digits.len() < SHORTEST_ALONE {
-            digits = runs.iter().map(|run| run.digits.as_str()).collect();
-            // The range of a report, from one day to another.
-            if runs.len() > 1 && runs[0].digits.len() == 4 && is_time(&digits) {
-                return;
-            }
-        }
-        if !(SHORTEST_KNOWN..=LONGEST_KNOWN).contains(&digits.len()) || count_of(&digits).is_some() {
-            return;
-        }
-        let ends = (1..(digits.len() + 1).saturating_sub(SHORTEST_ALONE).min(LONGEST_NUMBER))
-            .map(|start| digits[start..].to_owned());
-        self.ends.extend(ends);
-        self.numbers.insert(digits);
-    }
-
-    fn app(&mut self, text: Text<'_>, at: usize) {
-        let digits = value(text, at).map(|at| text.run(at).digits);
-        self.apps.extend(digits.filter(|digits| digits.len() >= SHORTEST_KNOWN));
-    }
-
-    fn user(&mut self, text: Text<'_>, mut at: usize) {
-        /// As far as a user or a recording's name goes.
-        const LONGEST: usize = 80;
-        let (mut is_value, mut after_underscore) = (false, false);
-        for _ in 0..LONGEST {
-            match text.unit(at) {
-                None | Some((Unit::Other(b',' | b'&' | b';' | b'}' | b'\n'), _)) => return,
-                Some((Unit::Digit(_), _)) if is_value && after_underscore => {
-                    let run = text.run(at);
-                    at = run.place.end;
-                    after_underscore = false;
-                    if run.digits.len() >= SHORTEST_KNOWN {
-                        self.apps.insert(run.digits);
-                    }
-                }
-                Some((unit, length)) => {
-                    is_value |= matches!(unit, Unit::Other(b':' | b'=' | b'>'));
-                    after_underscore = unit == Unit::Other(b'_');
-                    at += length;
-                }
-            }
-        }
-    }
-}
-
-/// Where the digits of a field's value begin, a little after its name: `":"`, `=`, `%22%3A%22`, `>`, `: +(`.
-fn value(text: Text<'_>, mut at: usize) -> Option<usize> {
-    const WIDEST: usize = 16;
-    let mut is_value = false;
-    for _ in 0..WIDEST {
-        match text.unit(at)? {
-            (Unit::Digit(_), _) => return is_value.then_some(at),
-            (Unit::Letter(_), _) => return None,
-            (Unit::Other(byte), length) => {
-                is_value |= matches!(byte, b':' | b'=' | b'>' | b'\n');
-                at += length;
-            }
-        }
-    }
-    None
-}
-
-/// What a name in lower case says.
-fn role(name: &str) -> Option<Role> {
-    const NUMBERS: &[&str] = &[
-        "ani",
-        "called",
-        "callee",
-        "caller",
-        "cid",
-        "cli",
-        "contact",
-        "destination",
-        "did",
-        "dnis",
-        "from",
-        "source",
-        "tel",
-        "to",
-        "whatsapp",
-    ];
-    const ENDINGS: &[&str] = &[
-        "callerid",
-        "caller_id",
-        "caller-id",
-        "mobile",
-        "msisdn",
-        "number",
-        "phone",
-        "telephone",
-        "phone_no",
-        "phoneno",
-        "_to",
-        "_from",
-    ];
-    match name {
-        "appid" | "app_id" | "app-id" => Some(Role::App),
-        "user" | "filename" => Some(Role::User),
-        _ if NUMBERS.contains(&name) || ENDINGS.iter().any(|ending| name.ends_with(ending)) => {
-            Some(Role::Number)
-        }
-        _ => None,
-    }
 }

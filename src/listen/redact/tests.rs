@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::masks::NUMBER;
 use super::*;
 use crate::cdr::judge::{judge_json, judge_pairs};
 use crate::clock::Moment;
@@ -239,15 +240,68 @@ fn remarks_and_other_words_of_ours_are_masked() {
 #[test]
 fn masks_go_on_where_a_file_ends() {
     let mut redactor = Redactor::default();
-    redactor.resume(&b"{\"to\":910000000041,\"appid\":1000007} 910000012"[..]).unwrap();
+    redactor
+        .resume(&b"{\"to\":910000000001,\"x\":\"%22910000000002\",\"appid\":1000001} 910000012"[..])
+        .unwrap();
     assert_eq!(
         body(&mut redactor, r#"{"to":98765432,"appid":2222223}"#),
-        r#"{"to":910000000042,"appid":1000008}"#
+        r#"{"to":910000000003,"appid":1000002}"#
     );
-    // A mask that comes in from outside is not given to anybody else either.
+    // A mask that comes in from outside is not given to anybody else either, not even before it is reached.
     assert_eq!(
-        body(&mut redactor, r#"{"to":910000000050,"x":98765433}"#),
-        r#"{"to":910000000050,"x":910000000051}"#
+        body(&mut redactor, r#"{"x":98765433,"y":98765434,"to":910000000004}"#),
+        r#"{"x":910000000005,"y":910000000006,"to":910000000004}"#
+    );
+}
+
+/// A redactor that goes on after these lines.
+fn resumed(lines: &str) -> Redactor {
+    let mut redactor = Redactor::default();
+    redactor.resume(lines.as_bytes()).unwrap();
+    redactor
+}
+
+#[test]
+fn after_999_app_ids_their_masks_are_found_again() {
+    let mut redactor = Redactor::default();
+    let many: Vec<_> = (5_000_000..5_001_002).map(|app| json!({ "appid": app }).to_string()).collect();
+    let first = line(&mut redactor, &post(many.join("\n")));
+    for mask in ["1000999}", "10001000}", "10001002}"] {
+        assert!(replayed(&first).body.text().unwrap().contains(mask), "{mask}");
+    }
+    let mut later = resumed(&first);
+    assert_eq!(body(&mut later, r#"{"appid":7000001}"#), r#"{"appid":10001003}"#);
+    assert_eq!(body(&mut later, r#"{"appid":10001000,"x":10001000}"#), r#"{"appid":10001000,"x":10001000}"#);
+}
+
+#[test]
+fn a_mask_from_outside_is_passed_over_alone() {
+    let mut redactor = Redactor::default();
+    let first = body(&mut redactor, r#"{"x":910000099999999,"to":98765431}"#);
+    assert_eq!(first, r#"{"x":910000099999999,"to":910000000001}"#);
+    let mut later = resumed(&format!("{first} 1000002 1999999 910000099999998"));
+    let second = body(&mut later, r#"{"to":98765432,"appid":7000001,"user":"1_7000002"}"#);
+    assert_eq!(second, r#"{"to":910000000002,"appid":1000001,"user":"1_1000003"}"#);
+}
+
+#[test]
+fn an_app_id_that_only_looks_like_a_mask_is_masked() {
+    let mut redactor = Redactor::default();
+    assert_eq!(body(&mut redactor, r#"{"appid":1000002}"#), r#"{"appid":1000001}"#);
+    assert_eq!(body(&mut redactor, r#"{"appid":7000001}"#), r#"{"appid":1000003}"#);
+    assert_eq!(body(&mut redactor, r#"{"appid":1000002}"#), r#"{"appid":1000001}"#);
+}
+
+#[test]
+fn when_no_mask_is_left_the_last_one_says_so_and_stays_short() {
+    let mut redactor = Redactor::default();
+    redactor.resume(&b"910000000001"[..]).unwrap();
+    redactor.masks.skip_to_the_last();
+    let text =
+        r#"{"appid":7000001,"to":98765431} {"appid":7000002,"to":98765432} {"appid":7000003,"to":98765433}"#;
+    assert_eq!(
+        body(&mut redactor, text),
+        r#"{"appid":100099999,"to":910000099999999} {"appid":1000000,"to":910000000000} {"appid":1000000,"to":910000000000}"#
     );
 }
 
@@ -255,7 +309,7 @@ fn masks_go_on_where_a_file_ends() {
 fn memory_is_bounded() {
     let mut redactor = Redactor::default();
     body(&mut redactor, &format!("{{\"to\":\"{}\"}}", "7".repeat(100_000)));
-    assert_eq!(redactor.numbers.len(), 0);
+    assert_eq!(redactor.masks.remembered(), 0);
 }
 
 #[test]
@@ -307,6 +361,20 @@ const PLACES: [&str; 14] = [
     "not JSON ({}) at all; {}",
 ];
 
+/// The masks of numbers in what was written, readable or not.
+fn masks(lines: &str) -> std::collections::BTreeSet<String> {
+    let mut masks = std::collections::BTreeSet::new();
+    for line in lines.lines() {
+        let body = replayed(line).body.0;
+        for text in [line, &String::from_utf8_lossy(&body)] {
+            let places = text.match_indices(NUMBER.prefix).map(|(place, _)| &text[place..]);
+            masks
+                .extend(places.map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>()));
+        }
+    }
+    masks
+}
+
 fn planted(place: &str, number: &str) -> Exchange {
     let text = place.replace("{}", number);
     if text.starts_with('/') { exchange(Request::new("GET", text, vec![], "")) } else { post(text) }
@@ -341,6 +409,27 @@ proptest! {
         let masks: std::collections::BTreeSet<_> =
             numbers.iter().map(|number| body(&mut redactor, &format!("{{\"to\":{number}}}"))).collect();
         prop_assert_eq!(masks.len(), numbers.len());
+    }
+
+    #[test]
+    fn no_mask_stands_for_two_after_a_resume(
+        first in prop::collection::btree_set(number(), 1..5),
+        second in prop::collection::btree_set(number(), 1..5),
+        place in prop::sample::select(PLACES.to_vec()),
+        odd in prop::sample::select(vec!["910000099999999", "910000000003", "1000003", "1999999", "9100000100000000"]),
+    ) {
+        let mut redactor = Redactor::default();
+        let mut file = line(&mut redactor, &post(odd));
+        file.extend(first.iter().map(|number| line(&mut redactor, &planted(place, number))));
+        // Whatever is no UTF-8 stands in the file as base64.
+        file += &line(&mut redactor, &post(b"\xff 98765432109 \xff".to_vec()));
+        let given = masks(&file);
+        let mut redactor = resumed(&file);
+        let second: Vec<_> = second.difference(&first).collect();
+        let lines: String = second.iter().map(|number| line(&mut redactor, &planted(place, number))).collect();
+        let later = masks(&lines);
+        prop_assert!(given.is_disjoint(&later), "{:?} {:?}", given, later);
+        prop_assert_eq!(later.len(), second.len());
     }
 
     #[test]
