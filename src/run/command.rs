@@ -4,9 +4,7 @@
 //! program ended. Its output passes through, signals are passed on, and its own failure comes before ours.
 
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
 use std::net::SocketAddr;
-use std::process::Stdio;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -44,8 +42,6 @@ pub fn start(
     if let Some(public_url) = public_url {
         command.env(PUBLIC_URL, public_url);
     }
-    // A group in the background that reads the terminal would be stopped.
-    command.stdin(if std::io::stdin().is_terminal() { Stdio::null() } else { Stdio::inherit() });
     if records {
         command.stdout(std::io::stderr());
     }

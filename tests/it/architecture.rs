@@ -15,7 +15,7 @@ const FLOORS: [&[&str]; 6] = [
 ];
 
 /// Foreign crates, and the only places that may name them.
-const DOORS: [(&str, &[&str]); 17] = [
+const DOORS: [(&str, &[&str]); 18] = [
     ("clap", &["cli/"]),
     ("reqwest", &["wire/client"]),
     ("tower", &["wire/client"]),
@@ -30,6 +30,7 @@ const DOORS: [(&str, &[&str]); 17] = [
     ("json_five", &["send/file"]),
     ("hdrhistogram", &["send/tally"]),
     ("indicatif", &["show/progress"]),
+    ("nix", &["process/terminal"]),
     ("rustix", &["process"]),
     ("terminal_size", &["show/fold"]),
     ("unicode_width", &["show/fold"]),
