@@ -52,6 +52,10 @@ pub fn descriptors() -> Option<u64> {
     None
 }
 
+/// The signal for a file that has become longer than the user allows. Whoever takes it gets an error instead of an end.
+#[cfg(unix)]
+pub const FILE_TOO_LONG: i32 = rustix::process::Signal::XFSZ.as_raw();
+
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Ended {
