@@ -44,7 +44,7 @@ impl Beside {
             let verbose = options.voice.verbose;
             let say = |line: &str| {
                 if verbose {
-                    show.remark(&format!("tunnel: {line}"));
+                    show.tunnel_said(line);
                 }
             };
             let opened = tokio::select! {

@@ -189,7 +189,8 @@ async fn watch(tunnel: Option<&mut Open>, board: &Board, verbose: bool, companio
     if let Some(open) = tunnel {
         let said = |line: &str| {
             if verbose {
-                board.pin(Notice::Received(Event::TunnelSaid(line.to_owned())));
+                // Nobody misses a line of talk where not even exchanges are read in time.
+                let _ = board.pin_if_room(Notice::Received(Event::TunnelSaid(line.to_owned())));
             }
         };
         let end = open.ended(said).await;
