@@ -118,7 +118,6 @@ mod nowhere {
     pub struct Loan;
 
     impl Loan {
-        #[expect(clippy::unused_self, reason = "as where there is something to do")]
         pub async fn look_after(&mut self, _: Option<u32>) -> Infallible {
             std::future::pending().await
         }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use super::beside::{Beside, Halt};
-use super::command::{self, Companions, Patience};
+use super::beside::{Beside, Companions, Halt};
+use super::command::{self, Patience};
 use super::report::ReportFile;
 use super::signals::{Hangup, Signals};
 use super::{after_output, could_not_start, end, ready, stop};
@@ -124,7 +124,10 @@ async fn attend(prepared: Prepared, show: Show, mut signals: Signals, mut beside
     let stopping = async {
         match &mut beside.command {
             Some(family) => {
-                command::course(family, signals.clone(), fate.clone(), patience, &companions).await
+                let course = command::course(family, signals.clone(), fate.clone(), patience);
+                let (ending, ended) = course.await;
+                companions.command_ended(ended);
+                ending
             }
             None => Ending::from(stop(signals.clone(), fate.clone()).await),
         }
