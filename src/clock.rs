@@ -1,11 +1,13 @@
 //! Time: one reading of the wall clock, carried forward by tokio's monotonic clock.
 //!
-//! In: nothing but the machine's clock, read once. Out: [`Moment`]s for people and payloads, `Duration`s for
-//! measurements. Because everything after the first reading follows tokio's clock, a test that pauses tokio's time
-//! pauses this one too, and a clock stepped by the system cannot make a latency negative.
+//! In: nothing but the machine's clocks. Out: [`Moment`]s for people and payloads, `Duration`s for measurements. Because
+//! everything after the first reading follows tokio's clock, a test that pauses tokio's time pauses this one too, and a
+//! clock stepped by the system cannot make a latency negative. Only what a monotonic clock sleeps through, because the
+//! machine does, is added to a `Moment`.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -105,39 +107,87 @@ impl Serialize for Moment {
     }
 }
 
-/// The wall clock, read once when the program starts and carried forward by tokio's clock.
+/// The wall clock, read when the program starts and carried forward by tokio's clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     wall: Moment,
     started: Instant,
+    machine: Option<Machine>,
 }
 
 impl Clock {
     /// Reads the wall clock. Needs no runtime.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the one place where the wall clock is read")]
     pub fn start() -> Self {
-        let since_epoch =
-            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Self::at(Moment(millis(since_epoch)))
+        let machine = Machine::new(Reading::take());
+        Self { machine: Some(machine), ..Self::at(machine.first.wall) }
     }
 
     /// A clock that reads `wall` now: for tests, whose time stands still.
     #[must_use]
     pub fn at(wall: Moment) -> Self {
-        Self { wall, started: Instant::now() }
+        Self { wall, started: Instant::now(), machine: None }
     }
 
     /// The time of day now.
     #[must_use]
     pub fn now(&self) -> Moment {
-        self.wall.after(self.elapsed())
+        let slept = self.machine.map_or(Duration::ZERO, |machine| machine.slept(Reading::take()));
+        self.wall.after(self.elapsed()).after(slept)
     }
 
     /// Time since the clock was started.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
+    }
+}
+
+/// Both clocks of the machine. Neither is tokio's, so that a test that pauses that one is not taken for sleep.
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    wall: Moment,
+    monotonic: std::time::Instant,
+}
+
+impl Reading {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place where the machine's clocks are read"
+    )]
+    fn take() -> Self {
+        let since_epoch =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Self { wall: Moment(millis(since_epoch)), monotonic: std::time::Instant::now() }
+    }
+}
+
+/// A wall clock that is so much ahead has not merely been corrected: the machine has slept.
+const SLEEP: Duration = Duration::from_secs(1);
+
+/// What the machine's clocks have shown since the start.
+#[derive(Debug, Clone, Copy)]
+struct Machine {
+    first: Reading,
+    /// Milliseconds of sleep so far; they never become less. Kept for ever: a run has one clock, and copies share this.
+    slept: &'static AtomicU64,
+}
+
+impl Machine {
+    fn new(first: Reading) -> Self {
+        Self { first, slept: Box::leak(Box::default()) }
+    }
+
+    /// How long the machine has slept since the start, by its clocks now.
+    fn slept(self, now: Reading) -> Duration {
+        let awake = now.monotonic.saturating_duration_since(self.first.monotonic);
+        let ahead = now.wall.since(self.first.wall.after(awake));
+        let known = Duration::from_millis(self.slept.load(Ordering::Relaxed));
+        if ahead <= known + SLEEP {
+            return known;
+        }
+        let ahead = u64::try_from(ahead.as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(self.slept.fetch_max(ahead, Ordering::Relaxed).max(ahead))
     }
 }
 
@@ -218,6 +268,43 @@ mod tests {
         for long in ["8760h1s", "99999999999999h", "600000000000000000s"] {
             assert_eq!(read_duration(long), Err("longer than a year, which is 8760h".to_owned()), "{long}");
         }
+    }
+
+    #[test]
+    fn what_the_machine_sleeps_through_is_added_and_never_taken_back() {
+        let first = Reading::take();
+        let machine = Machine::new(first);
+        let seconds = Duration::from_secs;
+        for (awake, wall, slept) in [
+            (10, 10, 0),
+            // Set a little, as the network does, or put back.
+            (20, 21, 0),
+            (30, 2, 0),
+            // An hour.
+            (40, 3_640, 3_600),
+            (50, 3_651, 3_600),
+            (60, 60, 3_600),
+            // And two more.
+            (70, 10_870, 10_800),
+        ] {
+            let now = Reading {
+                wall: first.wall.after(seconds(wall)),
+                monotonic: first.monotonic + seconds(awake),
+            };
+            assert_eq!(machine.slept(now), seconds(slept), "{awake} s later");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_paused_clock_stands_still() {
+        let clock = Clock::start();
+        let began = clock.now();
+        tokio::time::advance(Duration::from_secs(3_600)).await;
+        assert_eq!(clock.now(), began.after(Duration::from_secs(3_600)));
+        // The same where the machine has seen something else.
+        let slept =
+            Clock { machine: Some(Machine::new(Reading { wall: Moment(0), ..Reading::take() })), ..clock };
+        assert!(slept.now() > clock.now());
     }
 
     #[test]

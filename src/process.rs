@@ -2,9 +2,10 @@
 //!
 //! In: a command. Out: how it ended. On Unix each program leads a process group of its own, which is told to end and, if
 //! it does not, made to. On Linux what left that group (daemons, `setsid`) is found too, because orphans come to
-//! us. Elsewhere only the program itself is ended.
+//! us. Elsewhere only the program itself is ended. A family that reads the terminal is lent it.
 
 mod orphans;
+mod terminal;
 
 use std::io;
 use std::process::ExitStatus;
@@ -15,6 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 use orphans::Orphans;
+use terminal::Loan;
 
 /// How long programs may take to end by themselves once they are told to.
 pub const GRACE: Duration = Duration::from_secs(1);
@@ -49,6 +51,10 @@ pub fn descriptors() -> Option<u64> {
 pub fn descriptors() -> Option<u64> {
     None
 }
+
+/// The signal for a file that has become longer than the user allows. Whoever takes it gets an error instead of an end.
+#[cfg(unix)]
+pub const FILE_TOO_LONG: i32 = rustix::process::Signal::XFSZ.as_raw();
 
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -107,7 +113,7 @@ impl Household {
         #[cfg(unix)]
         command.process_group(0);
         let child = orphans::known(|| command.spawn(), |child| child.as_ref().ok().and_then(Child::id))?;
-        Ok(Family { group: Group::of(&child), pid: child.id(), child, ended: None })
+        Ok(Family { group: Group::of(&child), pid: child.id(), child, ended: None, loan: Loan::default() })
     }
 
     /// Ends what left its family. That takes at most twice the grace.
@@ -135,6 +141,7 @@ pub struct Family {
     pid: Option<u32>,
     group: Group,
     ended: Option<Ended>,
+    loan: Loan,
 }
 
 impl Family {
@@ -149,7 +156,12 @@ impl Family {
             return ended;
         }
         // Waiting for one's own child fails only if somebody else has done so.
-        let ended = self.child.wait().await.map(Ended::from).unwrap_or_default();
+        let ended = tokio::select! {
+            biased;
+            ended = self.child.wait() => ended.map(Ended::from).unwrap_or_default(),
+            never = self.loan.look_after(self.pid) => match never {},
+        };
+        self.loan.end();
         self.ended = Some(ended);
         // From now on its number may be given to another, unless the group still holds it.
         self.group.is_empty();
@@ -190,6 +202,7 @@ impl Drop for Family {
         if self.ended.is_none() || !self.group.is_empty() {
             self.tell(Signal::Kill);
         }
+        self.loan.end();
         orphans::forget(self.pid);
     }
 }
@@ -216,6 +229,8 @@ impl Group {
         if let Some(group) = self.0 {
             // That nobody is there any more is as good.
             let _ = rustix::process::kill_process_group(group, number);
+            // Whoever is stopped hears nothing.
+            let _ = rustix::process::kill_process_group(group, Number::CONT);
         }
     }
 

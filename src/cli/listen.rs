@@ -177,10 +177,14 @@ impl ListenArgs {
             body_timeout: self.body_timeout,
             ..Limits::default()
         };
-        if self.save.as_ref().is_some_and(|path| path.as_os_str() == "-") {
+        let is_stdout = |path: &Option<PathBuf>| path.as_ref().is_some_and(|path| path.as_os_str() == "-");
+        if is_stdout(&self.save) {
             return Err(
                 "--save takes a file; --format ndjson writes the same records to standard output".to_owned()
             );
+        }
+        if is_stdout(&self.ready_file) || is_stdout(&self.failing.report) {
+            return Err("--ready-file and --report take files; both are shown without them, too".to_owned());
         }
         let content = if self.redact { Content::Redacted } else { Content::AsItCame };
         let wanted =

@@ -12,10 +12,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::error::Error;
+use crate::untrusted::{Untrusted, beginning};
 use crate::wire::client::{ClientOptions, Destination};
 use crate::wire::hop::end_to_end;
 use crate::wire::raw::{Asked, RawOutcome, RawRequest, Writer};
 use crate::wire::record::Forwarded;
+use crate::wire::secret::masked_url;
 use crate::wire::{Failure, FailureKind, Header, Phase, Request, Response, header, query};
 
 /// How long a handler may still take when the listener has to stop: well within the grace of the door.
@@ -62,6 +64,12 @@ impl Forward {
         Ok(Self { destination, writer, signature })
     }
 
+    /// The handler's address, secrets masked.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        self.destination.masked()
+    }
+
     /// Passes a request on, and waits no longer than a moment once the listener has to stop. `own_status` is what the
     /// sender would be answered otherwise.
     pub async fn pass(
@@ -86,7 +94,8 @@ impl Forward {
             }
         };
         let forwarded = Forwarded {
-            url: self.destination.masked().to_owned(),
+            url: self.url_of(request),
+            said: answer.as_ref().ok().and_then(first_line),
             status: answer.as_ref().ok().map(|response| response.status),
             latency: began.elapsed(),
             complete: answer.as_ref().is_ok_and(|response| response.complete),
@@ -119,6 +128,13 @@ impl Forward {
         }
     }
 
+    /// Where a request goes, secrets masked.
+    fn url_of(&self, request: &Request) -> String {
+        let scheme = if self.destination.is_tls() { "https" } else { "http" };
+        let target = query::onto(self.destination.target(), &request.target);
+        masked_url(&format!("{scheme}://{}{target}", self.destination.authority()))
+    }
+
     /// Whether this listener has passed the request on before.
     fn has_passed(&self, request: &Request) -> bool {
         let of_via = request.headers.iter().filter(|header| header.is("via"));
@@ -147,6 +163,17 @@ impl Forward {
 fn sorry(status: u16) -> Response {
     let headers = vec![Header::new("content-type", "text/plain; charset=utf-8")];
     Response::new(status, headers, "the handler did not answer\n")
+}
+
+/// What a handler that is not content has to say: the first line of it.
+fn first_line(response: &Response) -> Option<Untrusted> {
+    const ENOUGH: usize = 200;
+    if response.status < 400 {
+        return None;
+    }
+    let text = String::from_utf8_lossy(&response.body.0);
+    let line = text.lines().find(|line| !line.trim().is_empty())?;
+    Some(beginning(line.trim(), ENOUGH).into())
 }
 
 fn failure(kind: FailureKind, text: &str) -> Failure {

@@ -88,6 +88,13 @@ impl Keeper {
         Kept { failure, warnings }
     }
 
+    /// What it does, and where.
+    #[must_use]
+    pub fn purpose(&self) -> String {
+        let masked = if self.redactor.is_some() { ", masked" } else { "" };
+        format!("saving to {}{masked}", self.path.display())
+    }
+
     /// How many exchanges could not be saved.
     #[must_use]
     pub fn lost(&self) -> u64 {

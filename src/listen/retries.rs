@@ -17,8 +17,11 @@ use crate::clock::{Moment, humane};
 use crate::wire::record::{Answer, Relation, as_ms, as_optional_ms};
 use crate::wire::secret;
 
-/// How many things are remembered that met a failure.
+/// How many CDRs are remembered that met a failure.
 const REMEMBERED: usize = 10_000;
+
+/// How many other things are. They push no CDR out, however many a stranger sends.
+const STRAYS: usize = 1_000;
 
 /// How many arrivals of one thing are remembered: the first ones and the latest.
 const ARRIVALS: usize = 32;
@@ -33,8 +36,11 @@ const LONGEST_NAME: usize = 128;
 #[derive(Debug, Default)]
 pub struct Retries {
     courses: HashMap<u64, Course>,
-    /// What stands for each of them, in the order in which they failed first.
-    order: VecDeque<u64>,
+    /// What stands for each CDR, in the order in which they failed first.
+    cdrs: VecDeque<u64>,
+    /// The same for everything else.
+    strays: VecDeque<u64>,
+    /// How many were forgotten that would have been told.
     forgotten: u64,
 }
 
@@ -152,13 +158,16 @@ impl Retries {
         if let Some(course) = self.courses.get_mut(&key) {
             course.again(exchange, answered, failed);
         } else if failed {
-            self.courses.insert(key, Course::new(exchange, answered));
-            self.order.push_back(key);
-            if self.order.len() > REMEMBERED
-                && let Some(oldest) = self.order.pop_front()
+            let course = Course::new(exchange, answered);
+            let (order, most) =
+                if course.is_stray() { (&mut self.strays, STRAYS) } else { (&mut self.cdrs, REMEMBERED) };
+            self.courses.insert(key, course);
+            order.push_back(key);
+            if order.len() > most
+                && let Some(oldest) = order.pop_front()
+                && let Some(forgotten) = self.courses.remove(&oldest)
             {
-                self.courses.remove(&oldest);
-                self.forgotten += 1;
+                self.forgotten += u64::from(forgotten.is_told());
             }
         }
     }
@@ -166,10 +175,8 @@ impl Retries {
     /// What came back and what did not until `now`; nothing if there is nothing to tell.
     #[must_use]
     pub fn report(&self, now: Moment) -> Option<Report> {
-        // Of a browser's stray request nobody expects that it comes back.
-        let told = |course: &&Course| course.path.is_none() || course.came_back();
-        let courses: Vec<_> =
-            self.order.iter().filter_map(|key| self.courses.get(key)).filter(told).collect();
+        let mut courses: Vec<_> = self.courses.values().filter(|course| course.is_told()).collect();
+        courses.sort_unstable_by_key(|course| course.attempts.first().map(|first| first.n));
         if courses.is_empty() {
             return None;
         }
@@ -243,6 +250,16 @@ impl Course {
             self.left_out += 1;
         }
         self.attempts.push(attempt);
+    }
+
+    /// Whether it is no CDR.
+    fn is_stray(&self) -> bool {
+        self.path.is_some()
+    }
+
+    /// Whether a report tells of it: of a browser's stray request nobody expects that it comes back.
+    fn is_told(&self) -> bool {
+        !self.is_stray() || self.came_back()
     }
 
     /// Whether there was a retry.

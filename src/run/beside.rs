@@ -1,13 +1,17 @@
-//! The programs beside a listener: a tunnel first, so that its URL is known, and then the command.
+//! The programs beside a listener: a tunnel first, so that its URL is known, and then the command; and what became
+//! of both, for the summary.
 
 use std::net::SocketAddr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::command;
 use super::signals::Signals;
 use crate::cli::listen::ListenOptions;
-use crate::error::{Error, Stop};
+use crate::error::{Error, Exit, Stop};
+use crate::listen::event::{Ending, Summary};
 use crate::listen::tunnel::{self, Await, Open, PATIENCE, Trouble, Tunnel};
-use crate::process::{Family, GRACE, Household};
+use crate::process::{Ended, Family, GRACE, Household};
 use crate::show::Show;
 
 /// The programs that run beside a listener.
@@ -44,7 +48,7 @@ impl Beside {
             let verbose = options.voice.verbose;
             let say = |line: &str| {
                 if verbose {
-                    show.remark(&format!("tunnel: {line}"));
+                    show.tunnel_said(line);
                 }
             };
             let opened = tokio::select! {
@@ -80,6 +84,41 @@ impl Beside {
             }
         };
         tokio::join!(command, tunnel);
+    }
+}
+
+/// What became of the programs beside the listener.
+#[derive(Debug, Default)]
+pub struct Companions {
+    command: OnceLock<Ended>,
+    tunnel_ended: AtomicBool,
+}
+
+impl Companions {
+    /// Notes how the command ended. It ends once.
+    pub fn command_ended(&self, ended: Ended) {
+        let _ = self.command.set(ended);
+    }
+
+    /// Notes that the tunnel ended before the listener.
+    pub fn tunnel_ended(&self) {
+        self.tunnel_ended.store(true, Ordering::Relaxed);
+    }
+
+    /// Adds it to the listener's summary: the command's own failure first, then ours.
+    pub fn amend(&self, mut summary: Summary) -> Summary {
+        summary.tunnel_ended = self.tunnel_ended.load(Ordering::Relaxed);
+        if let Some(ended) = self.command.get() {
+            summary.command = Some(*ended);
+            summary.exit = match (summary.ending, ended.shell_code()) {
+                (Ending::TimedOut, _) => Exit::TimedOut,
+                (Ending::Interrupted, _) => Stop::Interrupt.exit(),
+                (Ending::Terminated, _) => Stop::Terminate.exit(),
+                (_, 0) => summary.exit,
+                (_, code) => Exit::Command(code),
+            };
+        }
+        summary
     }
 }
 

@@ -4,11 +4,7 @@
 //! program ended. Its output passes through, signals are passed on, and its own failure comes before ours.
 
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
 use std::net::SocketAddr;
-use std::process::Stdio;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::process::Command;
@@ -16,8 +12,8 @@ use tokio::sync::watch;
 
 use super::gone;
 use super::signals::Signals;
-use crate::error::{Error, Exit, Stop};
-use crate::listen::event::{Ending, Summary};
+use crate::error::Error;
+use crate::listen::event::Ending;
 use crate::process::{Ended, Family, GRACE, Household, Signal};
 use crate::show::outlet::Fate;
 
@@ -44,8 +40,6 @@ pub fn start(
     if let Some(public_url) = public_url {
         command.env(PUBLIC_URL, public_url);
     }
-    // A group in the background that reads the terminal would be stopped.
-    command.stdin(if std::io::stdin().is_terminal() { Stdio::null() } else { Stdio::inherit() });
     if records {
         command.stdout(std::io::stderr());
     }
@@ -72,14 +66,14 @@ pub struct Patience {
     pub settle: Duration,
 }
 
-/// Waits for the end of a command, or ends it when somebody or something wants the run to stop.
+/// Waits for the end of a command, or ends it when somebody or something wants the run to stop. Gives why the run is over, and
+/// how the command ended.
 pub async fn course(
     family: &mut Family,
     mut signals: Signals,
     mut fate: watch::Receiver<Fate>,
     patience: Patience,
-    companions: &Companions,
-) -> Ending {
+) -> (Ending, Ended) {
     let done = async {
         family.wait().await;
         tokio::time::sleep(patience.settle).await;
@@ -100,39 +94,7 @@ pub async fn course(
         Ending::Terminated => family.end(AFTER_A_SIGNAL).await,
         _ => family.end(GRACE).await,
     };
-    // It ends once.
-    let _ = companions.command.set(ended);
-    ending
-}
-
-/// What became of the programs beside the listener.
-#[derive(Debug, Default)]
-pub struct Companions {
-    command: OnceLock<Ended>,
-    tunnel_ended: AtomicBool,
-}
-
-impl Companions {
-    /// Notes that the tunnel ended before the listener.
-    pub fn tunnel_ended(&self) {
-        self.tunnel_ended.store(true, Ordering::Relaxed);
-    }
-
-    /// Adds it to the listener's summary: the command's own failure first, then ours.
-    pub fn amend(&self, mut summary: Summary) -> Summary {
-        summary.tunnel_ended = self.tunnel_ended.load(Ordering::Relaxed);
-        if let Some(ended) = self.command.get() {
-            summary.command = Some(*ended);
-            summary.exit = match (summary.ending, ended.shell_code()) {
-                (Ending::TimedOut, _) => Exit::TimedOut,
-                (Ending::Interrupted, _) => Stop::Interrupt.exit(),
-                (Ending::Terminated, _) => Stop::Terminate.exit(),
-                (_, 0) => summary.exit,
-                (_, code) => Exit::Command(code),
-            };
-        }
-        summary
-    }
+    (ending, ended)
 }
 
 #[cfg(test)]

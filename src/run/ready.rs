@@ -60,6 +60,10 @@ impl Drop for ReadyFile {
 }
 
 fn draft(path: &Path) -> io::Result<Draft> {
+    if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
+        // A link stays what it is, and so does what the system's own ones, like /dev/stdout, lead to.
+        return File::options().append(true).open(path).map(Draft::There);
+    }
     if let Some(pipe) = keep::pipe(path)? {
         return Ok(Draft::There(pipe));
     }
@@ -131,6 +135,18 @@ mod tests {
         };
         assert!(error.to_string().starts_with("cannot write "), "{error}");
         assert!(ReadyFile::take(folder.path().to_owned()).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (link, target) = (folder.path().join("link"), folder.path().join("target"));
+        fs::write(&target, "").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        ReadyFile::take(link.clone()).unwrap().announce("http://127.0.0.1:2").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&target).unwrap(), "http://127.0.0.1:2\n");
     }
 
     #[cfg(unix)]

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use super::beside::{Beside, Halt};
-use super::command::{self, Companions, Patience};
+use super::beside::{Beside, Companions, Halt};
+use super::command::{self, Patience};
 use super::ready::ReadyFile;
 use super::report::ReportFile;
 use super::signals::{Hangup, Signals};
@@ -46,7 +46,7 @@ pub async fn run(options: ListenOptions) -> Exit {
     };
     advise(&prepared, &mut show);
     let alone = prepared.options.tunnel.is_none() && prepared.options.command.is_empty();
-    let mut signals = Signals::taking(if alone { Hangup::Left } else { Hangup::Terminates });
+    let mut signals = Signals::taking(Hangup::Terminates);
     // Dropped last: what is left of its families by then is killed.
     let household = (!alone).then(Household::new);
     let mut beside = Beside::default();
@@ -123,6 +123,16 @@ fn advise(prepared: &Prepared, show: &mut Show) {
     if !prepared.address.ip().is_loopback() {
         show.warn("anybody who reaches this address can send here and see what it answers");
     }
+    let options = &prepared.options.options;
+    if let Some(forward) = &options.forward {
+        show.remark(&format!("passing on to {}", forward.url()));
+    }
+    if let Some(keeper) = &options.keeper {
+        show.remark(&keeper.purpose());
+    }
+    if !options.faults.are_off() {
+        show.remark(&format!("failing on purpose: {}", options.faults));
+    }
     if let Some(seed) = prepared.options.chosen_seed {
         show.remark(&format!("seed {seed}: the same again with --seed {seed}"));
     }
@@ -144,7 +154,10 @@ async fn attend(prepared: Prepared, show: Show, mut signals: Signals, mut beside
     let stopping = async {
         match &mut beside.command {
             Some(family) => {
-                command::course(family, signals.clone(), fate.clone(), patience, &companions).await
+                let course = command::course(family, signals.clone(), fate.clone(), patience);
+                let (ending, ended) = course.await;
+                companions.command_ended(ended);
+                ending
             }
             None => Ending::from(stop(signals.clone(), fate.clone()).await),
         }
@@ -209,7 +222,8 @@ async fn watch(tunnel: Option<&mut Open>, board: &Board, verbose: bool, companio
     if let Some(open) = tunnel {
         let said = |line: &str| {
             if verbose {
-                board.pin(Notice::Received(Event::TunnelSaid(line.to_owned())));
+                // Nobody misses a line of talk where not even exchanges are read in time.
+                let _ = board.pin_if_room(Notice::Received(Event::TunnelSaid(line.to_owned())));
             }
         };
         let end = open.ended(said).await;

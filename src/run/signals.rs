@@ -1,15 +1,18 @@
-//! Ctrl-C, SIGTERM, and SIGHUP where programs depend on us. tokio keeps a handler for the life of the process, so the second one is handled here too.
+//! Ctrl-C, SIGTERM, and SIGHUP where there is something to be ended well. tokio keeps a handler for the life of the process, so the
+//! second one is handled here too, and SIGXFSZ ends nobody.
 
 use tokio::sync::watch;
 
 use crate::error::Stop;
+#[cfg(unix)]
+use crate::process::FILE_TOO_LONG;
 
 /// What a terminal that goes away means, which is SIGHUP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hangup {
     /// What the system makes of it.
     Left,
-    /// The same as SIGTERM, because there are programs to be ended; but not under `nohup`.
+    /// The same as SIGTERM, because there is a report to be written, or programs to be ended; but not under `nohup`.
     Terminates,
 }
 
@@ -71,6 +74,8 @@ struct Taken {
 impl Taken {
     fn new(hangup: Hangup) -> Self {
         use tokio::signal::unix::{SignalKind, signal};
+        // Its handler stays, and writing fails from now on, as on a full disk, where it would have ended us.
+        let _ = signal(SignalKind::from_raw(FILE_TOO_LONG));
         // To take a signal that is ignored would undo `nohup`.
         let takes_hangup = hangup == Hangup::Terminates && !is_hangup_ignored();
         Self {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::signals::Signals;
 use super::{after_output, could_not_start, end, output, print, stop};
-use crate::cdr::account::Account;
+use crate::cdr::account::{Account, AccountOptions};
 use crate::cdr::story::Setting;
 use crate::cli::send::{SendOptions, Source};
 use crate::cli::values::{self, HeaderSource};
@@ -89,6 +89,9 @@ pub fn prepare(
             Content::Stories(choices.clone(), setting)
         }
         Source::File(path) => {
+            if options.account != AccountOptions::default() {
+                show.remark("--to, --agent and the like change nothing in a file: --set to=… does");
+            }
             let name = name(path);
             let holding = file::read(&read(path)?, &name)?;
             holding.warnings.iter().for_each(|warning| show.warn(warning));

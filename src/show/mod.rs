@@ -140,6 +140,14 @@ impl Show {
         self.talk(&text);
     }
 
+    /// Says what a tunnel's program says, unless quiet was asked for.
+    pub fn tunnel_said(&mut self, line: &str) {
+        if !self.voice.quiet {
+            let line = self.err_theme.paint(Role::Faint, &format!("tunnel: {}", clean(line)));
+            self.say(&format!("{line}\n"));
+        }
+    }
+
     /// Warns, quiet or not.
     pub fn warn(&mut self, text: &str) {
         let label = self.err_theme.paint(Role::Odd, "warning:");
@@ -222,7 +230,7 @@ impl Show {
             Event::Mishap(_) if self.voice.quiet => {}
             Event::Mishap(mishap) => self.say(&received::mishap(mishap, &self.err_theme)),
             Event::Warning(warning) => self.warn(warning),
-            Event::TunnelSaid(line) => self.remark(&format!("tunnel: {line}")),
+            Event::TunnelSaid(line) => self.tunnel_said(line),
             Event::TunnelEnded(end) => self.warn(&end.to_string()),
             Event::Listening(_) | Event::Exchange(_) | Event::Finished(_) => {}
         }

@@ -124,6 +124,9 @@ fn passed_on(forwarded: &Forwarded, theme: &Theme) -> String {
     if forwarded.status.is_some() && !forwarded.complete {
         line.push_str(&theme.paint(Role::Odd, " · its body was cut"));
     }
+    if let Some(said) = &forwarded.said {
+        let _ = write!(line, "\n    {}", said.cleaned());
+    }
     line
 }
 
@@ -344,6 +347,9 @@ pub fn summary(summary: &Summary, theme: &Theme) -> String {
     let mut parts = vec![plural(summary.exchanges, "request")];
     parts.push(match summary.wanted {
         Some(wanted) => format!("{} of {wanted} CDRs", summary.counted),
+        None if summary.counted < summary.cdrs => {
+            format!("{}, {} of them as expected", plural(summary.cdrs, "CDR"), summary.counted)
+        }
         None => plural(summary.cdrs, "CDR"),
     });
     parts.push(plural(summary.remarks, "remark"));

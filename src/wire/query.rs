@@ -66,7 +66,8 @@ pub fn merge(target: &str, query: &str) -> String {
 /// The target under which a request that came for `captured` is sent on to the URL whose path and query are `base`.
 ///
 /// Where the URL has no path of its own, or just `/`, the captured one stays; otherwise the URL's takes its place. The
-/// captured query stays byte for byte. Before it come those parameters of the URL's query that it does not have yet.
+/// URL's own query comes first, and what it names it decides: a token that is given anew, or a key that no stranger may
+/// choose. The rest of the captured query stays byte for byte.
 #[must_use]
 pub fn onto(base: &str, captured: &str) -> String {
     let (base_path, base_query) = base.split_once('?').unwrap_or((base, ""));
@@ -75,14 +76,16 @@ pub fn onto(base: &str, captured: &str) -> String {
         None => (captured, None),
     };
     let path = if matches!(base_path, "" | "/") { path } else { base_path };
-    let there: HashSet<String> =
-        decode(query.unwrap_or_default()).pairs.into_iter().map(|(name, _)| name).collect();
-    let lacking = |pair: &&str| decode(pair).pairs.iter().any(|(name, _)| !there.contains(name));
-    let added = base_query.split('&').filter(lacking);
-    let parts: Vec<&str> = added.chain(query.filter(|query| !query.is_empty())).collect();
-    if parts.is_empty() && query.is_none() {
-        return path.to_owned();
+    if base_query.is_empty() {
+        return query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     }
+    let names = |pairs: &str| decode(pairs).pairs.into_iter().map(|(name, _)| name).collect::<HashSet<_>>();
+    let decided = names(base_query);
+    let left = query
+        .unwrap_or_default()
+        .split('&')
+        .filter(|pair| !pair.is_empty() && names(pair).is_disjoint(&decided));
+    let parts: Vec<&str> = std::iter::once(base_query).chain(left).collect();
     format!("{path}?{}", parts.join("&"))
 }
 
@@ -189,8 +192,8 @@ mod tests {
             ("/own", "http://h/p?q=1", "/own?q=1"),
             ("/own", "/webhook", "/own"),
             ("/own", "/webhook?", "/own?"),
-            ("/own?token=y&x=1", "/p?token=x&to=1", "/own?x=1&token=x&to=1"),
-            ("/?to%6ben=y&&x=1&x=2", "/p?token=x", "/p?x=1&x=2&token=x"),
+            ("/own?token=y&x=1", "/p?token=x&to=1", "/own?token=y&x=1&to=1"),
+            ("/?to%6ben=y&x=1&x=2", "/p?token=x&&a=%2f", "/p?to%6ben=y&x=1&x=2&a=%2f"),
             ("/?x=1", "/p", "/p?x=1"),
             ("/?x=1", "/p?", "/p?x=1"),
         ] {

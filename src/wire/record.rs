@@ -82,7 +82,7 @@ pub struct Answer {
 /// What became of a request that was passed on to a handler.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Forwarded {
-    /// Where it went, secrets masked.
+    /// Where it went, path and query included, secrets masked.
     pub url: String,
     /// The status of the handler's answer.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,6 +92,9 @@ pub struct Forwarded {
     pub latency: Duration,
     /// Whether all of the handler's answer went back to the sender: what is longer than anyone needs is cut.
     pub complete: bool,
+    /// The first line of the body of an answer of 400 or more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub said: Option<Untrusted>,
     /// The status that the sender would have been answered otherwise.
     pub instead_of: u16,
     /// Why there was no answer.

@@ -15,7 +15,7 @@ const FLOORS: [&[&str]; 6] = [
 ];
 
 /// Foreign crates, and the only places that may name them.
-const DOORS: [(&str, &[&str]); 19] = [
+const DOORS: [(&str, &[&str]); 20] = [
     ("clap", &["cli/"]),
     ("clap_complete", &["cli/generate"]),
     ("clap_mangen", &["cli/generate"]),
@@ -32,6 +32,7 @@ const DOORS: [(&str, &[&str]); 19] = [
     ("json_five", &["send/file"]),
     ("hdrhistogram", &["send/tally"]),
     ("indicatif", &["show/progress"]),
+    ("nix", &["process/terminal"]),
     ("rustix", &["process"]),
     ("terminal_size", &["show/fold"]),
     ("unicode_width", &["show/fold"]),

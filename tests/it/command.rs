@@ -1,8 +1,11 @@
 //! `listen … -- CMD`: what passes through, who judges first, and that nothing is left behind.
 
 use std::fs;
+use std::time::Duration;
 
-use super::program::{Ended, Program, lives, program};
+use telecmi_cdr::clock::Clock;
+
+use super::program::{DEADLINE, Ended, Program, expect_gone_soon, lives, program};
 
 const SENDER: &str = env!("CARGO_BIN_EXE_telecmi-cdr");
 
@@ -216,12 +219,33 @@ fn the_second_signal_kills_it_at_once() {
     while running.talk() != "ready\n" {}
     running.signal("-TERM");
     while running.talk() != "heard\n" {}
+    let asked = Clock::start();
     running.signal("-TERM");
     running.end().expect(143);
+    // Less than it has after the first one.
+    assert!(asked.elapsed() < Duration::from_secs(2), "it took {:?}", asked.elapsed());
     // What is killed is gone a moment later, and we have not waited for that.
-    let number = &numbers(&place)[0];
-    let gone = (0..1_000_000).any(|_| !lives(number));
-    assert!(gone, "{number} was left behind");
+    expect_gone_soon(&numbers(&place)[0]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn one_that_is_stopped_hears_signals_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = place(&folder);
+    let script = format!("echo $$ >{place}; trap 'echo heard; exit 5' TERM; echo ready >&2; kill -STOP $$");
+    let mut running = beside(&[], &script).start();
+    while running.talk() != "ready\n" {}
+    let stat = format!("/proc/{}/stat", numbers(&place)[0]);
+    let asked = Clock::start();
+    while !fs::read_to_string(&stat).expect("a program").contains(") T ") {
+        assert!(asked.elapsed() < DEADLINE, "it does not stop");
+        std::thread::yield_now();
+    }
+    running.signal("-TERM");
+    let ended = running.end().expect(143);
+    assert!(ended.stdout.starts_with("heard\nterminated · "), "{}", ended.whole());
+    assert!(ended.stdout.contains("command ended with 5"), "{}", ended.whole());
 }
 
 #[test]

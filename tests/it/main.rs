@@ -36,6 +36,8 @@ mod siege;
 mod suite;
 mod targets;
 #[cfg(unix)]
+mod terminal;
+#[cfg(unix)]
 mod tunnel;
 mod usage;
 mod waiting;

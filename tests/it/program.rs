@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
+use telecmi_cdr::clock::Clock;
 
 /// Nothing in these tests takes this long, unless it hangs.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -344,6 +345,17 @@ pub fn lives(number: &str) -> bool {
         return stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'));
     }
     Command::new("kill").args(["-0", number]).output().expect("kill runs").status.success()
+}
+
+/// Waits until a process is gone that was killed a moment ago.
+#[cfg(unix)]
+#[track_caller]
+pub fn expect_gone_soon(number: &str) {
+    let asked = Clock::start();
+    while lives(number) {
+        assert!(asked.elapsed() < DEADLINE, "{number} was left behind");
+        thread::yield_now();
+    }
 }
 
 /// A payload of `fixtures/`.

@@ -302,6 +302,7 @@ mod unix {
     use std::process::Command;
 
     use super::*;
+    use crate::program::{ready, shell};
 
     #[test]
     fn it_is_made_for_its_owner_and_others_are_warned_about() {
@@ -378,6 +379,22 @@ mod unix {
         says("POST /webhook/cdr  503 ");
         says("\n  ✗ not saved: No space left on device (os error 28)\n");
         says(" · 0 saved · 1 lost (could not be saved)\n");
+    }
+
+    #[test]
+    fn a_file_that_may_not_become_longer_is_like_a_full_disk() {
+        let (_folder, path, name) = place();
+        let arguments = ["listen", "--port", "0", "--save", &name];
+        let mut listener = ready(shell("ulimit -f 8; exec \"$0\" \"$@\"", arguments));
+        let long = format!("{{\"n\":\"{}\"}}", "x".repeat(20_000));
+        assert!(post_json(&listener.url, "{\"n\":1}").starts_with("HTTP/1.1 200 "));
+        assert!(post_json(&listener.url, &long).starts_with("HTTP/1.1 503 "));
+        assert!(post_json(&listener.url, "{\"n\":2}").starts_with("HTTP/1.1 200 "));
+        while !listener.running.talk().contains("File too large") {}
+        listener.running.signal("-INT");
+        listener.running.end().expect(1);
+        let saved = records(&path);
+        assert_eq!((saved.len(), saved.iter().filter(|line| line.is_ok()).count()), (2, 2));
     }
 
     /// A disk of 64 KiB, if this machine lets us have one.

@@ -308,6 +308,25 @@ fn strangers_cannot_touch_the_terminal_of_a_listener() {
 }
 
 #[test]
+fn a_tunnel_cannot_touch_the_terminal_of_a_listener() {
+    let long = format!("{}FORGED", "y".repeat(96 - "tunnel: ".len()));
+    let line = format!("echo {long}; echo https://h.example; exec sleep 1000");
+    let flags = ["listen", "--port", "0", "-v", "--timeout", "10ms", "--tunnel-cmd", &line];
+    let seen = Terminal::new(96, &flags).end();
+    seen.starts_with(&[
+        "tunnel: yyy",
+        "tunnel: https",
+        "listening on",
+        "public URL",
+        "in TeleCMI",
+        "try: ",
+        "time is up",
+    ]);
+    assert!(seen.text().contains("FORGED"), "{}", seen.rows.join("\n"));
+    assert_eq!(seen.code, Some(0));
+}
+
+#[test]
 fn a_narrow_terminal_is_enough() {
     let (terminal, url) = Terminal::listener(37, &["-v", "--count", "2"]);
     write_everywhere(&url);

@@ -7,8 +7,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::thread;
 
+use telecmi_cdr::clock::Clock;
+
 use super::peers::{answer, post, post_json};
-use super::program::{Program, fixture, lives, program};
+use super::program::{DEADLINE, Program, expect_gone_soon, fixture, lives, program};
 
 /// A folder with a program in it that stands in for a tunnel. It writes its number and arguments down.
 struct StandIn {
@@ -42,11 +44,14 @@ impl StandIn {
     }
 
     /// What the stand-in has written down, as soon as it has.
+    #[track_caller]
     fn words(&self) -> Vec<String> {
+        let asked = Clock::start();
         loop {
             if let Ok(note) = fs::read_to_string(self.note()) {
                 return note.split_whitespace().map(str::to_owned).collect();
             }
+            assert!(asked.elapsed() < DEADLINE, "it has never written anything down");
             thread::yield_now();
         }
     }
@@ -249,8 +254,7 @@ fn a_person_need_not_wait_for_the_url() {
         running.signal(signal);
         let ended = running.end().expect(code);
         assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", ""));
-        let number = &stand_in.words()[0];
-        assert!((0..1_000_000).any(|_| !lives(number)), "{number} was left behind");
+        expect_gone_soon(&stand_in.words()[0]);
     }
 }
 

@@ -86,6 +86,9 @@ fn a_file_has_one_purpose() {
         let ended = program(["listen", "--port", "0"].iter().chain(&flags)).run().expect(2);
         assert!(ended.stderr.contains("each needs a file of its own"), "{}", ended.stderr);
     }
+    for flag in ["--save", "--report", "--ready-file"] {
+        program(["listen", flag, "-"]).run().expect(2);
+    }
     std::fs::write(&path, "precious\n").expect("written");
     let ended = program(["listen", "--port", "0", "--ready-file", &name]).run().expect(2);
     assert!(ended.stderr.contains("is there already, and is no ready file"), "{}", ended.stderr);

@@ -248,16 +248,35 @@ fn what_comes_back_for_ever_has_a_gap_in_the_middle() {
 fn the_oldest_is_forgotten_and_a_report_names_only_so_many() {
     let mut desk = Desk::default();
     for n in 0..=REMEMBERED {
-        desk.note(0, json!({"cmiuuid": n.to_string()}), status(503));
+        desk.note(0, cdr(&n.to_string()), status(503));
     }
-    assert_eq!((desk.retries.courses.len(), desk.retries.order.len()), (REMEMBERED, REMEMBERED));
-    assert_eq!(desk.said(50, json!({"cmiuuid": "0"}), status(200)), "duplicate");
+    assert_eq!((desk.retries.courses.len(), desk.retries.cdrs.len()), (REMEMBERED, REMEMBERED));
+    assert_eq!(desk.said(50, cdr("0"), status(200)), "duplicate");
     for n in 1..=REMEMBERED {
-        desk.note(50, json!({"cmiuuid": n.to_string()}), status(200));
+        desk.note(50, cdr(&n.to_string()), status(200));
     }
     let report = desk.report(100);
     assert_eq!((report.requests.len(), report.left_out), (NAMED, (REMEMBERED - NAMED) as u64 + 1));
     assert_eq!((report.failed, report.answered), (REMEMBERED as u64, REMEMBERED as u64));
+}
+
+#[test]
+fn strays_are_neither_counted_nor_do_they_push_a_cdr_out() {
+    let mut desk = Desk::default();
+    desk.note(0, cdr("x"), status(503));
+    for n in 0..=REMEMBERED {
+        desk.note(0, json!([n]), status(422));
+    }
+    assert_eq!((desk.retries.courses.len(), desk.retries.strays.len()), (1 + STRAYS, STRAYS));
+    let report = desk.report(100);
+    assert_eq!((report.failed, report.requests.len(), report.left_out), (1, 1, 0));
+    // One that came back is told, and counts when it is forgotten.
+    desk.note(50, json!([REMEMBERED]), status(422));
+    assert_eq!((desk.report(100).failed, desk.report(100).left_out), (2, 0));
+    for n in 0..STRAYS {
+        desk.note(0, json!([n]), status(422));
+    }
+    assert_eq!((desk.report(100).failed, desk.report(100).left_out), (1, 1));
 }
 
 #[test]

@@ -1,0 +1,128 @@
+//! The terminal, lent to a program that asks for it: a password, an editor, a shell.
+//!
+//! A family is a group in the background, and the system stops it when it reads the terminal. If the terminal is ours
+//! then, it is lent to the family, which goes on, and whose the keys are until the program ends: Ctrl-C reaches it and
+//! not us, and Ctrl-Z stops both. If it is somebody else's, the family waits until it is ours.
+
+#[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd"))]
+pub use here::Loan;
+#[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "freebsd")))]
+pub use nowhere::Loan;
+
+#[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd"))]
+mod here {
+    use std::convert::Infallible;
+    use std::fs::File;
+    use std::future::pending;
+    use std::time::Duration;
+
+    use nix::sys::signal::{SigSet, SigmaskHow, Signal as Blocked};
+    use rustix::process::{
+        Pid, Signal, WaitId, WaitIdOptions, getpgrp, kill_process_group, test_kill_process_group, waitid,
+    };
+    use rustix::termios::{tcgetpgrp, tcsetpgrp};
+    use tokio::signal::unix::{SignalKind, signal};
+    use tokio::time::sleep;
+
+    /// How often a family that waits for the terminal looks whether it is ours: nothing tells us.
+    const LOOK: Duration = Duration::from_millis(100);
+
+    /// Whether a family has the terminal from us.
+    #[derive(Debug, Default)]
+    pub struct Loan {
+        to: Option<Pid>,
+    }
+
+    impl Loan {
+        /// Looks after a program for as long as it runs. Looking may be given up and taken up again.
+        pub async fn look_after(&mut self, head: Option<u32>) -> Infallible {
+            let family = head.and_then(|number| i32::try_from(number).ok()).and_then(Pid::from_raw);
+            let (Some(family), Ok(mut changes)) = (family, signal(SignalKind::child())) else {
+                return pending().await;
+            };
+            loop {
+                match why_stopped(family) {
+                    Some(Signal::TTIN | Signal::TTOU) => {
+                        if self.lend(family) {
+                            go_on(family);
+                        } else {
+                            sleep(LOOK).await;
+                        }
+                    }
+                    Some(Signal::TSTP) if self.to.is_some() => {
+                        self.end();
+                        // As Ctrl-Z would if the terminal were not lent. We go on from here.
+                        let _ = kill_process_group(getpgrp(), Signal::TSTP);
+                        self.lend(family);
+                        go_on(family);
+                    }
+                    _ => {
+                        if changes.recv().await.is_none() {
+                            return pending().await;
+                        }
+                    }
+                }
+            }
+        }
+
+        /// Lends the terminal to a family; false if it is not ours.
+        fn lend(&mut self, family: Pid) -> bool {
+            let Ok(terminal) = File::open("/dev/tty") else { return false };
+            if tcgetpgrp(&terminal).is_ok_and(|whose| whose == getpgrp()) && give(&terminal, family) {
+                self.to = Some(family);
+                return true;
+            }
+            false
+        }
+
+        /// Takes the terminal back, unless somebody else has it by now.
+        pub fn end(&mut self) {
+            if let Some(family) = self.to.take()
+                && let Ok(terminal) = File::open("/dev/tty")
+                && let Ok(whose) = tcgetpgrp(&terminal)
+                && (whose == family || test_kill_process_group(whose).is_err())
+            {
+                give(&terminal, getpgrp());
+            }
+        }
+    }
+
+    /// Gives the terminal to a group, also from the background, where whoever does so is stopped unless SIGTTOU is blocked.
+    fn give(terminal: &File, group: Pid) -> bool {
+        let Ok(before) = SigSet::from(Blocked::SIGTTOU).thread_swap_mask(SigmaskHow::SIG_BLOCK) else {
+            return false;
+        };
+        let given = tcsetpgrp(terminal, group).is_ok();
+        let _ = before.thread_set_mask();
+        given
+    }
+
+    /// The signal that has stopped a program, if it is stopped. Its end is not asked for: that is tokio's to know.
+    fn why_stopped(head: Pid) -> Option<Signal> {
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let status = waitid(WaitId::Pid(head), options).ok()??;
+        Signal::from_named_raw(status.stopping_signal()?)
+    }
+
+    fn go_on(family: Pid) {
+        let _ = kill_process_group(family, Signal::CONT);
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "freebsd")))]
+mod nowhere {
+    use std::convert::Infallible;
+
+    /// Here no terminal is lent.
+    #[derive(Debug, Default)]
+    pub struct Loan;
+
+    impl Loan {
+        pub async fn look_after(&mut self, _: Option<u32>) -> Infallible {
+            std::future::pending().await
+        }
+
+        #[expect(clippy::unused_self, reason = "as where there is something to do")]
+        pub fn end(&mut self) {}
+    }
+}
