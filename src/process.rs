@@ -168,6 +168,11 @@ impl Family {
         ended
     }
 
+    /// Takes the terminal back, if the family has asked for it and needs it no more. It may ask again.
+    pub fn take_terminal_back(&mut self) {
+        self.loan.end();
+    }
+
     /// Tells the whole family something.
     pub fn tell(&mut self, signal: Signal) {
         self.group.tell(signal, &mut self.child);

@@ -115,6 +115,8 @@ pub async fn open(
                 return Err(Trouble::Late(patience, open.words.lines()));
             }
         }
+        // It may have asked for a password. From now on Ctrl-C is for us.
+        open.family.take_terminal_back();
     }
     Ok(open)
 }

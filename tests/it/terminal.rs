@@ -103,6 +103,19 @@ fn ctrl_c_ends_whoever_has_the_terminal_and_the_run_with_it() {
 }
 
 #[test]
+fn a_tunnel_has_the_terminal_no_longer_than_it_takes_to_open_it() {
+    let line = "read x </dev/tty; echo https://$x.example; exec sleep 1000";
+    let arguments = ["listen", "--port", "0", "--timeout", "25s", "--tunnel-cmd", line];
+    let mut typist = Typist::new(PROGRAM, &arguments);
+    typist.types("word\n");
+    typist.sees("https://word.example/webhook/cdr");
+    typist.types("\u{3}");
+    typist.sees("interrupted");
+    assert!(!typist.seen.contains("the tunnel ended"), "{}", typist.seen);
+    typist.ends(0);
+}
+
+#[test]
 fn the_terminal_is_given_back() {
     let listen = format!("{PROGRAM} listen --port 0");
     for (flags, script, end) in [
