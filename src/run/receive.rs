@@ -125,13 +125,13 @@ fn advise(prepared: &Prepared, show: &mut Show) {
     }
     let options = &prepared.options.options;
     if let Some(forward) = &options.forward {
-        show.remark(&format!("passing on to {}", forward.url()));
+        show.remark_to_a_person(&format!("passing on to {}", forward.url()));
     }
     if let Some(keeper) = &options.keeper {
-        show.remark(&keeper.purpose());
+        show.remark_to_a_person(&keeper.purpose());
     }
     if !options.faults.are_off() {
-        show.remark(&format!("failing on purpose: {}", options.faults));
+        show.remark_to_a_person(&format!("failing on purpose: {}", options.faults));
     }
     if let Some(seed) = prepared.options.chosen_seed {
         show.remark(&format!("seed {seed}: the same again with --seed {seed}"));

@@ -148,6 +148,13 @@ impl Show {
         }
     }
 
+    /// The same for a person who watches: who reads the output by a program has set it up so.
+    pub fn remark_to_a_person(&mut self, text: &str) {
+        if self.out_is_terminal {
+            self.remark(text);
+        }
+    }
+
     /// Warns, quiet or not.
     pub fn warn(&mut self, text: &str) {
         let label = self.err_theme.paint(Role::Odd, "warning:");

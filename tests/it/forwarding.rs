@@ -35,7 +35,7 @@ fn the_handler_gets_the_same_request_and_its_answer_goes_back() {
     );
     let forwarded = &exchange["answer"]["forwarded"];
     assert_eq!((&forwarded["status"], &forwarded["instead_of"]), (&202.into(), &400.into()));
-    assert_eq!(forwarded["url"], format!("{url}/own?key=***"));
+    assert_eq!(forwarded["url"], format!("{url}/own?key=***&a=%2f&b=%FF"));
     assert!(
         forwarded["latency_ms"].as_f64().is_some_and(|took| took > 0.0) && forwarded.get("failure").is_none()
     );
@@ -155,6 +155,7 @@ fn a_person_sees_the_handlers_answer_beside_ours() {
     let head = listener.running.line();
     assert!(head.contains("POST /webhook/cdr  500 · "), "{head}");
     let line = super::program::masked(&listener.running.line());
-    assert_eq!(line, "  → http://127.0.0.1:PORT  500 · T · our own answer would have been 200\n");
+    assert_eq!(line, "  → http://127.0.0.1:PORT/webhook/cdr  500 · T · our own answer would have been 200\n");
+    assert_eq!(listener.running.line(), "    oops\n");
     listener.running.end().expect(0);
 }

@@ -152,7 +152,7 @@ fn a_url_may_have_a_path_and_a_query_of_its_own() {
         ("", "/webhook/cdr?token=x&leg=a"),
         ("/", "/webhook/cdr?token=x&leg=a"),
         ("/own", "/own?token=x&leg=a"),
-        ("/own?token=y&n=1", "/own?n=1&token=x&leg=a"),
+        ("/own?token=y&n=1", "/own?token=y&n=1&leg=a"),
         ("?n=1", "/webhook/cdr?n=1&token=x&leg=a"),
     ] {
         captured.replay(&format!("{}{own}", second.url), &[]).expect(0);
