@@ -54,9 +54,7 @@ impl Redactor {
         }
         let apps = std::mem::take(&mut known.apps);
         (known.stand_ins, known.apps) = apps.into_iter().partition(|app| self.masks.is_stand_in(app));
-        for app in &known.apps {
-            self.masks.app(app);
-        }
+        self.masks.apps(&known.apps);
         let exchange = Exchange { request: self.request(request, &known), ..exchange.clone() };
         let mut record = serde_json::to_value(exchange).unwrap_or_default();
         for (name, value) in record.as_object_mut().into_iter().flatten() {

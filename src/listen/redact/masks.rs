@@ -3,7 +3,7 @@
 //! In: a number or an app id. Out: its mask, which is no other's. What looks like a mask and was not given here is passed
 //! over, it alone, however far off it is.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, BufRead, BufReader, Read};
 
 use super::scan::LONGEST_KNOWN;
@@ -188,14 +188,30 @@ impl Masks {
         NUMBER.mask(count)
     }
 
+    /// Finds app ids that stand for these. What only looks as if it did, nobody gets; but the next one may stay as it is.
+    pub fn apps(&mut self, apps: &BTreeSet<String>) {
+        let is_new = |app: &&String| !self.apps.given.contains_key(*app);
+        let alike: Vec<_> =
+            apps.iter().filter(is_new).filter_map(|app| Some((APP.count(app)?, app))).collect();
+        for (count, _) in &alike {
+            self.apps.taken.insert(*count);
+        }
+        for (count, app) in alike {
+            if count == self.apps.last + 1 {
+                self.apps.last = count;
+                self.apps.given.insert(app.clone(), count);
+            }
+            self.app(app);
+        }
+        for app in apps {
+            self.app(app);
+        }
+    }
+
     /// The app id that stands for another.
     pub fn app(&mut self, digits: &str) -> String {
         let count = self.apps.count(digits);
         self.stand_ins.insert(count);
-        if let Some(looks) = APP.count(digits).filter(|looks| *looks != count) {
-            // Nobody may be taken for it.
-            self.apps.taken.insert(looks);
-        }
         APP.mask(count)
     }
 

@@ -290,6 +290,8 @@ fn an_app_id_that_only_looks_like_a_mask_is_masked() {
     assert_eq!(body(&mut redactor, r#"{"appid":1000002}"#), r#"{"appid":1000001}"#);
     assert_eq!(body(&mut redactor, r#"{"appid":7000001}"#), r#"{"appid":1000003}"#);
     assert_eq!(body(&mut redactor, r#"{"appid":1000002}"#), r#"{"appid":1000001}"#);
+    let both = body(&mut Redactor::default(), r#"{"appid":10000,"user":"1_1000001"}"#);
+    assert_eq!(both, r#"{"appid":1000002,"user":"1_1000001"}"#);
 }
 
 #[test]
