@@ -261,7 +261,7 @@ async fn attend(stream: TcpStream, visitor: Arc<Visitor>, house: Arc<House>) {
         tokio::select! {
             ended = &mut connection => break ended,
             () = visitor.dismissed() => {
-                return house.tell(&visitor, visitor.mishap().unwrap_or(Mishap::MadeRoom));
+                return house.tell(&visitor, visitor.parting(Mishap::MadeRoom));
             }
             () = stopped(&mut stop), if !stopping => {
                 stopping = true;

@@ -76,6 +76,8 @@ pub async fn run(options: ListenOptions) -> Exit {
 async fn prepare(mut options: ListenOptions, show: &mut Show) -> Result<Prepared, Error> {
     let named = [&options.ready_file, &options.report, &options.save.as_ref().map(|(path, _)| path.clone())];
     distinct(&named.into_iter().flatten().collect::<Vec<_>>())?;
+    // What an earlier run has left goes first, so that nobody takes its word for ours, whatever happens next.
+    let ready = options.ready_file.take().map(ReadyFile::take).transpose()?;
     let listener = bind(&options.host, options.port).await?;
     let address = listener.local_addr().map_err(Error::Start)?;
     let forward = |destination| Forward::new(destination, address, &ClientOptions::default());
@@ -91,7 +93,6 @@ async fn prepare(mut options: ListenOptions, show: &mut Show) -> Result<Prepared
         options.options.keeper = Some(keeper);
     }
     let report = options.report.take().map(ReportFile::open).transpose()?;
-    let ready = options.ready_file.take().map(ReadyFile::take).transpose()?;
     // It is shown without its secrets, like everything.
     options.options.public_url = options.public_url.as_deref().map(masked_url);
     Ok(Prepared { options, listener, address, report, ready })

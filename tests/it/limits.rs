@@ -363,3 +363,19 @@ fn s8_a_second_interruption_ends_a_sender_at_once() {
     let ended = running.end().expect(130);
     assert!(clock.elapsed().as_secs() < 5, "{:?}: {}", clock.elapsed(), ended.whole());
 }
+
+/// A head that never ends is counted, though nobody but us ended it.
+#[cfg(unix)]
+#[test]
+fn r0_half_a_head_is_counted_at_the_end_too() {
+    let mut listener = listener(&[]);
+    let mut half = connect(&listener.url);
+    std::io::Write::write_all(&mut half, b"POST / HTTP/1.1\r\nHost").expect("written");
+    // One request later the half one has been accepted, too.
+    post_json(&listener.url, fixture("docs-leg-a.json"));
+    listener.running.record();
+    listener.running.signal("-INT");
+    let ended = listener.running.end().expect(0);
+    assert_eq!(ended.records_of("summary")[0]["malformed"], 1, "{}", ended.whole());
+    assert!(ended.stderr.contains("closed in the middle of a request head"), "{}", ended.stderr);
+}

@@ -119,7 +119,7 @@ impl Crowd {
         };
         if timeout(grace, everybody).await.is_err() {
             for visitor in self.visitors.values() {
-                self.house.tell(visitor, Mishap::Stopped);
+                self.house.tell(visitor, visitor.parting(Mishap::Stopped));
             }
         }
     }

@@ -162,6 +162,13 @@ impl Visitor {
         std::mem::take(&mut book.heard)
     }
 
+    /// What is told of it when it is sent away: what was found wrong, or that its head was cut off if one had begun.
+    pub fn parting(&self, otherwise: Mishap) -> Mishap {
+        let book = self.book();
+        let cut = (!book.heard.is_empty()).then_some(Mishap::HeadCut);
+        book.mishap.clone().or(cut).unwrap_or(otherwise)
+    }
+
     /// What has come of a head since the last request.
     pub fn heard(&self) -> Vec<u8> {
         self.book().heard.clone()

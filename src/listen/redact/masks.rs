@@ -38,7 +38,7 @@ impl Shape {
         format!("{}{count:0least$}", self.prefix, least = self.least)
     }
 
-    /// The count in a mask, if these digits are one: exactly what [`Shape::mask`] writes.
+    /// The count in a mask, if these digits are one: exactly what `Shape::mask` writes.
     #[must_use]
     pub fn count(&self, digits: &str) -> Option<u64> {
         let count = digits.strip_prefix(self.prefix)?;
