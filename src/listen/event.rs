@@ -84,7 +84,7 @@ pub struct Summary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saved: Option<u64>,
     /// Exchanges that could not be saved, if there were any.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "record::is_zero")]
     pub lost: u64,
     /// What came back after it had not been answered well; nothing if all was.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -118,9 +118,4 @@ impl From<Stop> for Ending {
             Stop::Terminate => Self::Terminated,
         }
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
-fn is_none(count: &u64) -> bool {
-    *count == 0
 }

@@ -14,7 +14,7 @@ use super::relate;
 use crate::cdr::Leg;
 use crate::cdr::remark::Code;
 use crate::clock::{Moment, humane};
-use crate::wire::record::{Answer, Relation, as_ms, as_optional_ms};
+use crate::wire::record::{self, Answer, Relation, as_ms, as_optional_ms};
 use crate::wire::secret;
 
 /// How many CDRs are remembered that met a failure.
@@ -61,7 +61,7 @@ pub struct Course {
     /// Each time it came: the first failure, the retries, and a duplicate if that failed in its turn.
     pub attempts: Vec<Attempt>,
     /// How many attempts are left out before the last one.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "record::is_zero")]
     pub left_out: u64,
     /// How many copies came that are no retries.
     pub duplicates: u64,
@@ -326,11 +326,6 @@ pub fn interval(span: Duration) -> String {
         7_200.. => format!("{} h {:02} m", seconds / 3_600, seconds % 3_600 / 60),
         _ => humane(span),
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks in this way")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::clock::Moment;
 use crate::error::Exit;
 use crate::seed::Seed;
 use crate::wire::FailureKind;
-use crate::wire::record::{Attempt, as_ms, as_optional_ms};
+use crate::wire::record::{self, Attempt, as_ms, as_optional_ms};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,7 +98,7 @@ pub struct Summary {
     /// How many did not.
     pub failed: u64,
     /// How many were left out on purpose.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "record::is_zero")]
     pub dropped: u64,
     /// Deliveries by the status of their last answer.
     pub by_status: BTreeMap<u16, u64>,
@@ -122,11 +122,6 @@ pub struct Summary {
     /// The seed, for the line that repeats the run.
     #[serde(skip)]
     pub seed: Seed,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-fn is_zero(n: &u64) -> bool {
-    *n == 0
 }
 
 /// How a measured time is spread, in milliseconds.

@@ -140,6 +140,12 @@ pub fn ms(span: Duration) -> f64 {
     (span.as_secs_f64() * 1e6).round() / 1e3
 }
 
+/// Whether a count is not worth telling: for serde, which asks by reference.
+#[must_use]
+pub fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 /// Serialises a duration as milliseconds.
 pub fn as_ms<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(ms(*span))
