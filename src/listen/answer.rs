@@ -211,8 +211,7 @@ fn not_allowed(why: &str) -> Response {
 
 /// An answer that says in a line what was wrong.
 fn refusal(status: u16, why: &str) -> Response {
-    let headers = vec![Header::new("content-type", "text/plain; charset=utf-8")];
-    Response::new(status, headers, format!("{}\n", why.trim_end()))
+    Response::plain(status, format!("{}\n", why.trim_end()))
 }
 
 fn sentence(remark: &Remark) -> String {

@@ -8,8 +8,8 @@ use rand::RngExt as _;
 use super::answer::Outcome;
 use super::door::Reply;
 use crate::seed::{Purpose, Seed};
+use crate::wire::Response;
 use crate::wire::record::Answer;
-use crate::wire::{Header, Response};
 
 /// A failure that is put in the place of an answer, or makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +54,7 @@ impl Fault {
     pub fn befall(self, decided: &Response) -> Outcome {
         let (reply, status) = match self {
             Self::Status(status) => {
-                let headers = vec![Header::new("content-type", "text/plain; charset=utf-8")];
-                (Reply::Respond(Response::new(status, headers, "failing on purpose\n")), Some(status))
+                (Reply::Respond(Response::plain(status, "failing on purpose\n")), Some(status))
             }
             Self::Slow => (Reply::Drip(decided.clone()), Some(decided.status)),
             Self::Reset => (Reply::Reset, None),

@@ -161,8 +161,7 @@ impl Forward {
 
 /// What the sender is answered when there is no answer of the handler. Why there is none is not for strangers.
 fn sorry(status: u16) -> Response {
-    let headers = vec![Header::new("content-type", "text/plain; charset=utf-8")];
-    Response::new(status, headers, "the handler did not answer\n")
+    Response::plain(status, "the handler did not answer\n")
 }
 
 /// What a handler that is not content has to say: the first line of it.

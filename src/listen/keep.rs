@@ -129,11 +129,9 @@ impl Keeper {
 /// The answer to a request that could not be saved: a sender that knows HTTP comes again. Why is not for strangers.
 #[must_use]
 pub fn unsaved() -> Response {
-    let headers = vec![
-        Header::new("content-type", "text/plain; charset=utf-8"),
-        Header::new("retry-after", RETRY_AFTER),
-    ];
-    Response::new(503, headers, "could not be saved\n")
+    let mut response = Response::plain(503, "could not be saved\n");
+    response.headers.push(Header::new("retry-after", RETRY_AFTER));
+    response
 }
 
 /// The open file.

@@ -218,6 +218,12 @@ impl Response {
         let body = body.into();
         Self { status, headers, size: body.len() as u64, body: Octets(body), complete: true }
     }
+
+    /// A response that is plain text.
+    #[must_use]
+    pub fn plain(status: u16, text: impl Into<Bytes>) -> Self {
+        Self::new(status, vec![Header::new("content-type", "text/plain; charset=utf-8")], text)
+    }
 }
 
 /// How far a request had got when it failed.
