@@ -150,6 +150,15 @@ pub fn documented(name: &str) -> Option<&'static Field> {
     FIELDS.iter().find(|field| field.name == name)
 }
 
+/// Where the CDR begins among the parameters of a query or a form, if there is one: at the first documented name, in either
+/// encoding. What stands before it is the URL's own, like a token: it was there first.
+#[must_use]
+pub fn first_documented(pairs: &[(String, String)]) -> Option<usize> {
+    let is_documented =
+        |name: &str| documented(name.split_once('[').map_or(name, |(base, _)| base)).is_some();
+    pairs.iter().position(|(name, _)| is_documented(name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

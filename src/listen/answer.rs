@@ -300,12 +300,7 @@ fn parts(body: &str) -> String {
 
 fn judge_query(request: &Request) -> Judgement {
     let decoded = query::decode(request.query().unwrap_or_default());
-    let is_documented = |(name, _): &(String, String)| {
-        let base = name.split_once('[').map_or(name.as_str(), |(base, _)| base);
-        schema::documented(base).is_some()
-    };
-    // What stands before the first documented parameter is the URL's own query, like a token: it was there first.
-    let Some(first) = decoded.pairs.iter().position(is_documented) else {
+    let Some(first) = schema::first_documented(&decoded.pairs) else {
         return nothing(vec![if judge_json(&request.body.0).verdict.kind.is_cdr() {
             Remark::new(
                 Code::BadRequest,

@@ -114,11 +114,7 @@ fn carried(request: &Request) -> Carried {
 
 /// Whether a query or a form has a parameter that a CDR has.
 fn is_cdr(pairs: &str) -> bool {
-    query::decode(pairs).pairs.iter().any(|(name, _)| is_documented(name))
-}
-
-fn is_documented(name: &str) -> bool {
-    schema::documented(name.split_once('[').map_or(name, |(base, _)| base)).is_some()
+    schema::first_documented(&query::decode(pairs).pairs).is_some()
 }
 
 /// Whether a request holds a CDR that edits can change.
@@ -127,11 +123,11 @@ pub fn is_editable(request: &Request) -> bool {
     carried(request) != Carried::Nowhere
 }
 
-/// The fields of a request's CDR. What stands in a query before the first documented parameter is the URL's own.
+/// The fields of a request's CDR.
 fn fields(request: &Request) -> Option<Fields> {
     let of_pairs = |text: &str| {
         let pairs = query::decode(text).pairs;
-        let first = pairs.iter().position(|(name, _)| is_documented(name))?;
+        let first = schema::first_documented(&pairs)?;
         judge_pairs(&pairs[first..]).fields
     };
     match carried(request) {
