@@ -12,7 +12,7 @@ use crate::cli::send::SendOptions;
 use crate::clock::Clock;
 use crate::error::{Error, Exit, Stop};
 use crate::show::Show;
-use crate::show::board::{Board, Notice};
+use crate::show::board::Board;
 use crate::wire::client::Destination;
 use crate::{listen, send};
 
@@ -58,7 +58,7 @@ async fn meet((listener, plan, carrier, clock): Both, show: Show, records: bool)
             }
             let superfluous = !records && matches!(event, listen::event::Event::Finished(_));
             if !superfluous {
-                board.pin(Notice::Received(event));
+                board.pin(|show| show.received(&event));
             }
             true
         };
@@ -73,7 +73,7 @@ async fn meet((listener, plan, carrier, clock): Both, show: Show, records: bool)
     let run = async {
         // In this order a reader understands it.
         ready.notified().await;
-        let tell = |event| board.pin(Notice::Sent(event));
+        let tell = |event| board.pin(|show| show.sent(&event));
         let summary = send::run(&plan, &carrier, clock, stopping, tell, || board.room()).await;
         drop(done);
         let well_received = receiver.await.is_ok_and(|summary| summary.exit == Exit::Success);

@@ -155,7 +155,7 @@ fn output(path: &std::path::Path) -> Result<Box<dyn Write + Send>, Error> {
 mod tests {
     use super::*;
     use crate::listen::event::{Event, Listening};
-    use crate::show::board::{Board, Notice};
+    use crate::show::board::Board;
     use std::sync::mpsc;
 
     /// Standard output whose reader takes its time.
@@ -183,7 +183,7 @@ mod tests {
         let voice = Voice { ndjson: true, ..Voice::default() };
         let (board, reader) = Board::new(Show::new(voice, Some(slow), None));
         let ready = Listening { url: String::new(), public_url: None, pid: 7, version: "" };
-        board.pin(Notice::Received(Event::Listening(ready)));
+        board.pin(|show| show.received(&Event::Listening(ready)));
         drop(board);
         let mut ending = std::pin::pin!(end(Exit::Success, reader, Signals::new(), |_| Exit::Success));
         // An hour passes, and nobody reads anything.

@@ -23,7 +23,7 @@ use crate::listen::tunnel::Open;
 use crate::listen::{self, Options};
 use crate::process::{self, Household};
 use crate::show::Show;
-use crate::show::board::{Board, Notice};
+use crate::show::board::Board;
 use crate::show::retries::{self, Run};
 use crate::wire::client::ClientOptions;
 use crate::wire::secret::masked_url;
@@ -195,14 +195,15 @@ async fn attend(prepared: Prepared, show: Show, mut signals: Signals, mut beside
 /// What pins a listener's events to a board; false if there was no room.
 fn teller(board: Board, companions: Arc<Companions>) -> impl Fn(Event) -> bool + Send + Sync + 'static {
     move |event| match event {
-        Event::Exchange(_) => board.pin_if_room(Notice::Received(event)),
+        Event::Exchange(_) => board.pin_if_room(|show| show.received(&event)),
         // There are few of these, and the summary is the last word.
         Event::Finished(summary) => {
-            board.pin(Notice::Received(Event::Finished(companions.amend(summary))));
+            let summary = Event::Finished(companions.amend(summary));
+            board.pin(|show| show.received(&summary));
             true
         }
         event => {
-            board.pin(Notice::Received(event));
+            board.pin(|show| show.received(&event));
             true
         }
     }
@@ -224,12 +225,12 @@ async fn watch(tunnel: Option<&mut Open>, board: &Board, verbose: bool, companio
         let said = |line: &str| {
             if verbose {
                 // Nobody misses a line of talk where not even exchanges are read in time.
-                let _ = board.pin_if_room(Notice::Received(Event::TunnelSaid(line.to_owned())));
+                let _ = board.pin_if_room(|show| show.received(&Event::TunnelSaid(line.to_owned())));
             }
         };
         let end = open.ended(said).await;
         companions.tunnel_ended();
-        board.pin(Notice::Received(Event::TunnelEnded(end)));
+        board.pin(|show| show.received(&Event::TunnelEnded(end)));
     }
     std::future::pending::<()>().await;
 }

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Exit};
 use crate::send::suite::event::SuiteSummary;
 use crate::send::suite::{self, Pauses, SuiteOptions};
-use crate::show::board::{Board, Notice};
+use crate::show::board::Board;
 use crate::show::{Show, junit};
 use crate::wire::client::ClientOptions;
 
@@ -35,7 +35,7 @@ pub async fn run(wanted: SuiteRun) -> Exit {
     let (board, reader) = Board::new(show);
     let stopping = stop(signals.clone(), fate.clone());
     // A case is asked only when the one before was told, and there are few of them: there is always room.
-    let tell = move |event| board.pin(Notice::Suite(event));
+    let tell = move |event| board.pin(|show| show.suite(&event));
     let run = suite::run(&options, &wanted.destination, &client, Clock::start(), stopping, tell);
     let done = tokio::select! {
         done = run => done,

@@ -17,7 +17,7 @@ use crate::send::courier::{Carry, Raced};
 use crate::send::source::{Content, Envelope, Item, Origin};
 use crate::send::{self, Plan, file, replay};
 use crate::show::Show;
-use crate::show::board::{Board, Notice};
+use crate::show::board::Board;
 use crate::wire::client::{Client, ClientOptions, Destination, proxy_in_use};
 use crate::wire::raw::{RawRequest, Writer};
 use crate::wire::{Failure, FailureKind, Header, Phase, Request, Response};
@@ -60,7 +60,7 @@ async fn deliver(plan: &Plan, carrier: &Carrier, clock: Clock, show: Show) -> Ex
     let fate = show.fate();
     let (board, reader) = Board::new(show);
     let stopping = stop(signals.clone(), fate.clone());
-    let tell = |event| board.pin(Notice::Sent(event));
+    let tell = |event| board.pin(|show| show.sent(&event));
     let run = send::run(plan, carrier, clock, stopping, tell, || board.room());
     let summary = tokio::select! {
         summary = run => summary,

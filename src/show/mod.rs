@@ -1,7 +1,7 @@
 //! What people and programs see. The only room that knows what a terminal is.
 //!
 //! In: the events of both modes. Out: lines on two streams; standard output is data, standard error is talk. A
-//! [`Show`] turns events into lines; a [`board::Board`] lets it do so on a thread of its own. Printers are pure
+//! [`Show`] turns events into lines; behind a [`board::Board`] a thread of its own writes them. Printers are pure
 //! functions from a value and a [`Theme`] to text.
 
 pub mod board;
@@ -10,6 +10,7 @@ pub mod catalogue;
 pub mod fold;
 pub mod junit;
 pub mod outlet;
+pub mod printer;
 pub mod progress;
 pub mod received;
 pub mod retries;
@@ -19,14 +20,16 @@ pub mod theme;
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write};
+use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::error::Error;
 use crate::untrusted::clean;
 use crate::wire::record;
 use crate::{listen, send};
 use outlet::{Fate, Outlet};
+use printer::{Queue, Streams};
 use progress::Progress;
 use theme::{Colour, Role, Surroundings, Theme};
 
@@ -49,13 +52,14 @@ const MANY: u64 = 50;
 /// Turns events into lines.
 pub struct Show {
     voice: Voice,
-    out: Outlet<Box<dyn Write + Send>>,
-    err: Outlet<Box<dyn Write + Send>>,
+    streams: Streams,
     /// Colours of standard output.
     pub out_theme: Theme,
     err_theme: Theme,
     out_is_terminal: bool,
     progress: Progress,
+    /// Where text is handed over, while somebody else writes it.
+    queue: Option<Arc<Queue>>,
     /// The command that repeats the run, but for the seed.
     command: Option<String>,
     /// Where a sender's `started` record was: what the run follows from.
@@ -78,12 +82,12 @@ impl Show {
             file.unwrap_or_else(|| Box::new(std::io::BufWriter::with_capacity(64 * 1024, std::io::stdout())));
         Self {
             voice,
-            out: Outlet::new(out),
-            err: Outlet::new(Box::new(std::io::stderr())),
+            streams: Streams { out: Outlet::new(out), err: Outlet::new(Box::new(std::io::stderr())) },
             out_theme: Theme::new(theme::decide(voice.colour, &around, out_is_terminal)),
             err_theme: Theme::new(theme::decide(voice.colour, &around, err_is_terminal)),
             out_is_terminal,
             progress: Progress::new(err_is_terminal && !voice.quiet && !voice.ndjson),
+            queue: None,
             command,
             started: None,
             planned_many: false,
@@ -96,12 +100,25 @@ impl Show {
     /// Follows what becomes of standard output.
     #[must_use]
     pub fn fate(&self) -> watch::Receiver<Fate> {
-        self.out.fate()
+        self.streams.out.fate()
+    }
+
+    /// Hands everything from now on to a thread that writes it.
+    fn hand_over(&mut self) -> (Arc<Queue>, oneshot::Receiver<Streams>) {
+        let (queue, streams) = printer::start(&mut self.streams);
+        self.queue = Some(Arc::clone(&queue));
+        (queue, streams)
+    }
+
+    /// Writes by itself again.
+    fn take_over(&mut self, streams: Streams) {
+        self.streams = streams;
+        self.queue = None;
     }
 
     /// Writes data.
     pub fn data(&mut self, text: &str) {
-        self.out.write_unflushed(text.as_bytes());
+        self.streams.out.write_unflushed(text.as_bytes());
     }
 
     /// Text for a person, which has words of others in it, as it is written to standard output: none of them starts a
@@ -117,20 +134,20 @@ impl Show {
     /// Writes such text to standard error.
     fn say(&mut self, text: &str) {
         match fold::width_of(&std::io::stderr()) {
-            Some(width) => self.err.write(fold::folded(text, width).as_bytes()),
-            None => self.err.write(text.as_bytes()),
+            Some(width) => self.streams.err.write(fold::folded(text, width).as_bytes()),
+            None => self.streams.err.write(text.as_bytes()),
         }
     }
 
     /// Hands data on to whoever reads it.
     pub fn flush(&mut self) {
-        self.out.flush();
+        self.streams.out.flush();
     }
 
     /// Says something to a person, unless quiet was asked for.
     pub fn talk(&mut self, text: &str) {
         if !self.voice.quiet {
-            self.err.write(text.as_bytes());
+            self.streams.err.write(text.as_bytes());
         }
     }
 
@@ -198,7 +215,7 @@ impl Show {
                     return self.aside(event);
                 }
             };
-            return self.out.write_unflushed(&line);
+            return self.streams.out.write_unflushed(&line);
         }
         match event {
             Event::Listening(listening) => {
@@ -250,7 +267,7 @@ impl Show {
             Event::Started(started) => self.started(started),
             Event::Delivery(delivery) => self.delivery(delivery),
             // Nobody is there to be told when it is the output that has gone.
-            Event::Stopping(_) if *self.out.fate().borrow() != Fate::Open => {}
+            Event::Stopping(_) if *self.streams.out.fate().borrow() != Fate::Open => {}
             Event::Stopping(under_way) => {
                 let under_way = received::plural(*under_way as u64, "call");
                 self.remark(&format!(
@@ -271,7 +288,7 @@ impl Show {
                 Event::Finished(summary) => record::line("summary", summary.as_ref()),
                 Event::Note(note) => return self.remark(note),
             };
-            return self.out.write_unflushed(&line);
+            return self.streams.out.write_unflushed(&line);
         }
         let text = match event {
             Event::Started(started) => {
@@ -292,7 +309,7 @@ impl Show {
 
     fn started(&mut self, started: &send::event::Started) {
         if self.voice.ndjson {
-            self.out.write_unflushed(&record::line("started", started));
+            self.streams.out.write_unflushed(&record::line("started", started));
         } else {
             let count = started
                 .planned
@@ -301,7 +318,7 @@ impl Show {
         }
         self.planned_many = started.planned.is_none_or(|planned| planned > MANY);
         if self.planned_many {
-            self.progress.start(started.planned);
+            self.progress.start(started.planned, self.queue.as_ref());
         }
         self.started = Some(started.clone());
     }
@@ -312,14 +329,14 @@ impl Show {
             self.trouble.note(delivery);
         }
         if self.voice.ndjson {
-            return self.out.write_unflushed(&record::line("delivery", delivery));
+            return self.streams.out.write_unflushed(&record::line("delivery", delivery));
         }
         if delivery.ok && self.planned_many && self.out_is_terminal && !self.voice.verbose {
             return;
         }
         let text = self.fitted(sent::delivery(delivery, &self.out_theme, self.voice.verbose));
         self.after_a_line = true;
-        let out = &mut self.out;
+        let out = &mut self.streams.out;
         self.progress.suspended(|| {
             out.write_unflushed(text.as_bytes());
             out.flush();
@@ -330,13 +347,13 @@ impl Show {
         self.progress.finish();
         let sums_up = summary.deliveries != 1 || summary.exit.code() > 1;
         if self.voice.ndjson {
-            self.out.write_unflushed(&record::line("summary", summary));
+            self.streams.out.write_unflushed(&record::line("summary", summary));
         } else if sums_up {
             let text = sent::summary(summary, &self.out_theme);
             self.data(&text);
         }
         self.flush();
-        if *self.out.fate().borrow() != Fate::Open {
+        if *self.streams.out.fate().borrow() != Fate::Open {
             // Whoever stopped reading wants no advice either.
             return;
         }

@@ -32,6 +32,12 @@ impl<W: Write> Outlet<W> {
         Self { writer, fate: Arc::new(watch::Sender::new(Fate::Open)) }
     }
 
+    /// An outlet over another writer that shares the fate of this one.
+    #[must_use]
+    pub fn with(&self, writer: W) -> Self {
+        Self { writer, fate: Arc::clone(&self.fate) }
+    }
+
     /// Follows what becomes of the stream.
     #[must_use]
     pub fn fate(&self) -> watch::Receiver<Fate> {

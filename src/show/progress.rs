@@ -1,6 +1,19 @@
-//! A progress bar on standard error, for long runs that a person watches.
+//! A progress bar on standard error, for long runs that a person watches. It is drawn through the queue like all other
+//! text, so that a terminal that nobody reads does not hold up the run.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{self, Write as _};
+use std::sync::Arc;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
+
+use super::fold;
+use super::printer::Queue;
+
+/// How often the bar is drawn anew, a second.
+const REDRAWN: u8 = 10;
+
+/// The columns of a terminal that does not say how many it has.
+const USUAL_WIDTH: u16 = 80;
 
 /// A bar that may not be there.
 #[derive(Debug)]
@@ -18,15 +31,16 @@ impl Progress {
     }
 
     /// Starts the bar, or a counter if nobody knows how much there is to do.
-    pub fn start(&mut self, planned: Option<u64>) {
-        if !self.wanted {
-            return;
-        }
+    pub fn start(&mut self, planned: Option<u64>, queue: Option<&Arc<Queue>>) {
+        let Some(queue) = queue.filter(|_| self.wanted) else { return };
         let template = match planned {
             Some(_) => "{bar:24} {pos}/{len} · {per_sec} · {eta} left{msg}",
             None => "{spinner} {pos} · {per_sec} · {elapsed}{msg}",
         };
-        let bar = ProgressBar::with_draw_target(planned, ProgressDrawTarget::stderr_with_hz(10));
+        let bar = ProgressBar::with_draw_target(
+            planned,
+            ProgressDrawTarget::term_like_with_hz(Box::new(Screen(Arc::clone(queue))), REDRAWN),
+        );
         // The templates are ours and valid; the default style does as well.
         bar.set_style(
             ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
@@ -57,5 +71,59 @@ impl Progress {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// Standard error as a terminal, behind the queue.
+#[derive(Debug)]
+struct Screen(Arc<Queue>);
+
+impl Screen {
+    fn say(&self, text: &str) -> io::Result<()> {
+        self.0.talk().write_all(text.as_bytes())
+    }
+
+    /// A control sequence that moves the cursor; nothing for no step at all, which terminals take for one.
+    fn step(&self, steps: usize, code: char) -> io::Result<()> {
+        if steps == 0 { Ok(()) } else { self.say(&format!("\u{1b}[{steps}{code}")) }
+    }
+}
+
+impl TermLike for Screen {
+    fn width(&self) -> u16 {
+        let width = fold::width_of(&io::stderr()).and_then(|width| u16::try_from(width).ok());
+        width.unwrap_or(USUAL_WIDTH)
+    }
+
+    fn move_cursor_up(&self, n: usize) -> io::Result<()> {
+        self.step(n, 'A')
+    }
+
+    fn move_cursor_down(&self, n: usize) -> io::Result<()> {
+        self.step(n, 'B')
+    }
+
+    fn move_cursor_right(&self, n: usize) -> io::Result<()> {
+        self.step(n, 'C')
+    }
+
+    fn move_cursor_left(&self, n: usize) -> io::Result<()> {
+        self.step(n, 'D')
+    }
+
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        self.say(&format!("{text}\n"))
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        self.say(text)
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        self.say("\r\u{1b}[2K")
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        Ok(())
     }
 }
