@@ -7,25 +7,28 @@
 
 mod destination;
 mod lookup;
+mod plain;
 mod progress;
+mod proper;
 mod trouble;
 mod trust;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::Matcher;
-use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
-use tower::util::MapFutureLayer;
+use reqwest::header::{HeaderName, HeaderValue};
+use rustls::ClientConfig;
 
 use super::secret::masked_url;
-use super::{Failure, FailureKind, Header, Octets, Phase, Request, Response};
+use super::{Failure, FailureKind, Header, Phase, Request, Response};
 use crate::error::Error;
-use progress::{NotedBody, Progress};
-use trouble::failure;
+use plain::Lane;
+use progress::Progress;
+use proper::Proper;
 
 pub use destination::Destination;
-pub(in crate::wire) use lookup::addresses;
+pub(in crate::wire) use lookup::{addresses, connect};
 pub(in crate::wire) use trouble::{explain, hung_up, no_answer, not_http, too_slow, unless_redirect};
 pub(in crate::wire) use trust::tls;
 
@@ -65,14 +68,14 @@ impl Default for ClientOptions {
 /// Carries requests to one destination. Clones share their connections.
 #[derive(Debug, Clone)]
 pub struct Client {
-    /// The client that does the work, with everything it does unasked turned off.
-    inner: reqwest::Client,
-    /// Where everything goes.
+    /// The short way, if there is one.
+    lane: Option<Arc<Lane>>,
+    /// The long way. Where there is a short one it is made when it is first needed.
+    proper: Arc<OnceLock<Proper>>,
+    /// Whom to believe, if that matters.
+    tls: Option<ClientConfig>,
+    options: ClientOptions,
     destination: Destination,
-    /// How long everything together may take.
-    timeout: Duration,
-    /// How long connecting may take.
-    connect_timeout: Duration,
 }
 
 impl Client {
@@ -80,29 +83,25 @@ impl Client {
     pub fn new(destination: &Destination, options: &ClientOptions) -> Result<Self, Error> {
         let proxy = proxy_in_use(destination);
         let proxy_speaks_tls = proxy.as_ref().is_some_and(|proxy| proxy.starts_with("https:"));
-        let tls =
-            if destination.is_tls() || proxy_speaks_tls { trust::tls(options)? } else { trust::no_tls()? };
-        let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .http1_only()
-            .tcp_nodelay(true)
-            .user_agent(USER_AGENT)
-            .connect_timeout(options.connect_timeout)
-            .dns_resolver(Arc::new(lookup::Lookup))
-            .connector_layer(MapFutureLayer::new(progress::connecting))
-            .pool_max_idle_per_host(if options.keep_alive { usize::MAX } else { 0 });
-        if proxy.is_none() {
-            builder = builder.no_proxy();
-        }
-        Ok(Self {
-            inner: builder.build().map_err(|error| Error::Tls(error.without_url().to_string()))?,
+        let needs_tls = destination.is_tls() || proxy_speaks_tls;
+        let client = Self {
+            lane: if proxy.is_none() { Lane::to(destination, options).map(Arc::new) } else { None },
+            proper: Arc::default(),
+            tls: if needs_tls { Some(trust::tls(options)?) } else { None },
+            options: options.clone(),
             destination: destination.clone(),
-            timeout: options.timeout,
-            connect_timeout: options.connect_timeout,
-        })
+        };
+        if client.lane.is_none() {
+            client.proper()?;
+        }
+        Ok(client)
+    }
+
+    /// The same client with connections of its own, for another thread.
+    #[must_use]
+    pub fn separate(&self) -> Self {
+        let lane = self.lane.as_ref().and_then(|_| Lane::to(&self.destination, &self.options));
+        Self { lane: lane.map(Arc::new), proper: Arc::default(), ..self.clone() }
     }
 
     /// Sends a request once and reads its answer.
@@ -111,84 +110,37 @@ impl Client {
     /// `Authorization` too, and `Content-Length` always says the truth. A target that the URL standard would rewrite
     /// fails instead of being sent differently; [`super::raw`] can send it.
     pub async fn carry(&self, request: &Request) -> Result<Response, Failure> {
-        let progress = Progress::new(!request.body.is_empty());
-        let outgoing = self.prepared(request, &progress)?;
-        let exchange = progress.follow(self.exchange(outgoing, &progress));
-        match tokio::time::timeout(self.timeout, exchange).await {
-            Ok(Ok(response)) => unless_redirect(response),
-            Ok(Err(error)) => Err(self.explained(error, &progress)),
-            Err(_) => Err(too_slow(progress.phase(), self.timeout, &self.destination)),
-        }
+        let response = match &self.lane {
+            Some(lane) if Lane::takes(request) => lane.carry(request).await?,
+            _ => self.proper().map_err(|error| cannot_be_sent(&error.to_string()))?.carry(request).await?,
+        };
+        unless_redirect(response)
     }
 
     /// Whether a request can be sent as it is; if not, the failure that [`Self::carry`] would end in.
     pub fn check(&self, request: &Request) -> Result<(), Failure> {
-        self.prepared(request, &Progress::new(!request.body.is_empty())).map(drop)
+        if let Some(lane) = self.lane.as_ref().filter(|_| Lane::takes(request)) {
+            return lane.write(request, &mut Vec::new()).map_err(|text| cannot_be_sent(&text));
+        }
+        let proper = self.proper().map_err(|error| cannot_be_sent(&error.to_string()))?;
+        proper.prepared(request, &Progress::new(!request.body.is_empty())).map(drop)
     }
 
-    /// The request in reqwest's terms, or the failure that it cannot be sent as it is.
-    fn prepared(&self, request: &Request, progress: &Progress) -> Result<reqwest::Request, Failure> {
-        self.outgoing(request, progress).map_err(|text| failure(Phase::Send, FailureKind::Other, text))
+    /// The long way.
+    fn proper(&self) -> Result<&Proper, Error> {
+        if let Some(proper) = self.proper.get() {
+            return Ok(proper);
+        }
+        let tls = self.tls.clone().map_or_else(trust::no_tls, Ok)?;
+        let proxied = proxy_in_use(&self.destination).is_some();
+        let proper = Proper::new(&self.destination, &self.options, tls, proxied)?;
+        Ok(self.proper.get_or_init(|| proper))
     }
+}
 
-    /// The request in reqwest's terms, or why it cannot be sent as it is.
-    fn outgoing(&self, request: &Request, progress: &Progress) -> Result<reqwest::Request, String> {
-        let url = self.destination.url_of(&request.target)?;
-        let method = reqwest::Method::from_bytes(request.method.as_bytes())
-            .map_err(|_| "the method is no valid one".to_owned())?;
-        if method == reqwest::Method::CONNECT {
-            return Err("CONNECT opens a tunnel, it cannot be sent as a request".to_owned());
-        }
-        let expects_body = matches!(request.method.as_str(), "POST" | "PUT" | "PATCH");
-        let mut headers = header_map(&request.headers)?;
-        if let Some(authorization) = self.destination.authorization() {
-            let (name, value) = field(&authorization)?;
-            headers.entry(name).or_insert(value);
-        }
-        if headers.contains_key(TRANSFER_ENCODING) {
-            headers.remove(CONTENT_LENGTH);
-        } else if expects_body || !request.body.is_empty() || headers.contains_key(CONTENT_LENGTH) {
-            headers.insert(CONTENT_LENGTH, request.body.len().into());
-        }
-        let mut outgoing = reqwest::Request::new(method, url);
-        *outgoing.headers_mut() = headers;
-        if !request.body.is_empty() {
-            let body = NotedBody::new(request.body.0.clone(), progress.clone());
-            *outgoing.body_mut() = Some(reqwest::Body::wrap(body));
-        }
-        Ok(outgoing)
-    }
-
-    /// Sends the request and reads the answer, however long that takes.
-    async fn exchange(&self, outgoing: reqwest::Request, progress: &Progress) -> reqwest::Result<Response> {
-        let response = self.inner.execute(outgoing).await?;
-        progress.reach(Phase::Read);
-        let mut answer = Response {
-            status: response.status().as_u16(),
-            headers: headers_of(response.headers()),
-            body: Octets::default(),
-            size: 0,
-            complete: true,
-        };
-        // A redirect is a failure whatever its body, which may be endless.
-        if !trouble::redirects(&answer) {
-            read_body(response, &mut answer).await?;
-        }
-        Ok(answer)
-    }
-
-    /// What an error of reqwest's means.
-    fn explained(&self, error: reqwest::Error, progress: &Progress) -> Failure {
-        let error = error.without_url();
-        if error.is_connect() && error.is_timeout() {
-            return too_slow(progress.phase(), self.connect_timeout, &self.destination);
-        }
-        let mut failure = explain(&error, progress.phase(), &self.destination);
-        if failure.kind == FailureKind::Closed && progress.reuses_connection() {
-            failure.text.push_str(" (a connection kept alive)");
-        }
-        failure
-    }
+/// The failure of a request that cannot be sent as it is.
+fn cannot_be_sent(text: &str) -> Failure {
+    trouble::failure(Phase::Send, FailureKind::Other, text)
 }
 
 /// The proxy from the environment through which a destination is reached, with its secrets masked.
@@ -208,34 +160,6 @@ fn proxy_among(environment: &Matcher, destination: &Destination) -> Option<Strin
     Some(masked_url(proxy.uri().to_string().trim_end_matches('/')))
 }
 
-/// Reads as much of a body as is wanted into an answer.
-async fn read_body(mut response: reqwest::Response, answer: &mut Response) -> reqwest::Result<()> {
-    let announced = response.content_length();
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        let room = MOST_OF_A_RESPONSE - body.len();
-        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if body.len() == MOST_OF_A_RESPONSE {
-            // Waiting for one more byte could take for ever; only the announced length tells without waiting.
-            answer.complete = announced == Some(MOST_OF_A_RESPONSE as u64);
-            break;
-        }
-    }
-    answer.size = body.len() as u64;
-    answer.body = body.into();
-    Ok(())
-}
-
-/// Headers in reqwest's terms.
-fn header_map(headers: &[Header]) -> Result<HeaderMap, String> {
-    let mut map = HeaderMap::with_capacity(headers.len());
-    for header in headers {
-        let (name, value) = field(header)?;
-        map.append(name, value);
-    }
-    Ok(map)
-}
-
 /// One header in reqwest's terms, or what is wrong with it.
 fn field(header: &Header) -> Result<(HeaderName, HeaderValue), String> {
     let shown = crate::untrusted::clean(&header.name);
@@ -244,16 +168,6 @@ fn field(header: &Header) -> Result<(HeaderName, HeaderValue), String> {
     let value = HeaderValue::from_bytes(&header.value)
         .map_err(|_| format!("the value of the header {shown} cannot be sent"))?;
     Ok((name, value))
-}
-
-/// Headers in our own terms.
-fn headers_of(map: &HeaderMap) -> Vec<Header> {
-    map.iter()
-        .map(|(name, value)| Header {
-            name: name.as_str().to_owned(),
-            value: value.as_bytes().to_vec().into(),
-        })
-        .collect()
 }
 
 #[cfg(test)]

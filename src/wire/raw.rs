@@ -33,7 +33,7 @@ use play::{Played, play};
 pub use exact::{check, is_chunked};
 // Hidden, because only fuzzing wants them from outside.
 #[doc(hidden)]
-pub use answer::{Reading, read as read_answer};
+pub use answer::{Look, Reading, read as read_answer};
 pub use script::head;
 
 /// One step of a script.
@@ -232,7 +232,7 @@ impl Writer {
         let host = self.destination.host();
         let addresses = client::addresses(&host, self.destination.port());
         let addresses = self.within(deadline, Phase::Dns, addresses).await?;
-        let tcp = connect(&addresses);
+        let tcp = client::connect(&addresses);
         let tcp = self.within(deadline, Phase::Connect, tcp).await?;
         let connection: Box<dyn Connection> = match &self.tls {
             None => Box::new(tcp),
@@ -327,22 +327,6 @@ impl Connection for TlsStream<TcpStream> {
     }
 }
 
-/// Connects to the first address that answers.
-async fn connect(addresses: &[std::net::SocketAddr]) -> io::Result<TcpStream> {
-    let mut refusal = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                // Every write is to leave on its own; a script means its pieces.
-                stream.set_nodelay(true)?;
-                return Ok(stream);
-            }
-            Err(error) => refusal = error,
-        }
-    }
-    Err(refusal)
-}
-
 /// Why reading stopped.
 enum Ended {
     /// No more is needed.
@@ -370,11 +354,11 @@ async fn listen(
             }
             Err(_) => return Ended::Closed(Closing::Reset),
         }
-        let (told, reading) = answer::read(asked, received, false);
+        let Look { told_to_continue: told, reading, .. } = answer::read(asked, received, false);
         if told {
             told_to_continue.notify_one();
         }
-        let enough = matches!(reading, Reading::Enough(_) | Reading::NotHttp);
+        let enough = matches!(reading, Reading::Enough(_) | Reading::Damaged(_) | Reading::NotHttp);
         if enough || received.len() > answer::most_of_everything(asked) {
             return Ended::Enough;
         }
@@ -384,11 +368,10 @@ async fn listen(
 /// What it means that this came back and that it ended so.
 fn outcome(asked: Asked, received: &[u8], ended: &Ended, destination: &Destination) -> RawOutcome {
     let closed_in_order = matches!(ended, Ended::Closed(Closing::Clean));
-    let (_, reading) = answer::read(asked, received, closed_in_order);
+    let reading = answer::read(asked, received, closed_in_order).reading;
     match (reading, ended) {
-        (Reading::Enough(response), _) | (Reading::Growing(response), Ended::Enough) => {
-            RawOutcome::Answered(response)
-        }
+        (Reading::Enough(response) | Reading::Damaged(response), _)
+        | (Reading::Growing(response), Ended::Enough) => RawOutcome::Answered(response),
         (Reading::Nothing, Ended::Closed(closing)) => RawOutcome::Closed(*closing),
         (Reading::Nothing, Ended::TimeUp(limit, Phase::Send)) => {
             RawOutcome::Failed(too_slow(Phase::Send, *limit, destination))

@@ -1,7 +1,7 @@
 //! Where requests go: what was given as `--url`, checked once and taken apart.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -10,6 +10,7 @@ use reqwest::Url;
 
 use super::super::Header;
 use super::super::secret::masked_url;
+use super::lookup;
 
 /// The one place a client talks to: an http or https URL without userinfo, which has become a header.
 ///
@@ -135,6 +136,21 @@ impl Destination {
         &self.masked
     }
 
+    /// Where it is, if nobody has to be asked for that.
+    pub(super) fn addresses(&self) -> Option<Vec<SocketAddr>> {
+        match &self.host {
+            Host::Address(address) => Some(vec![(*address, self.port()).into()]),
+            Host::Name(name) if is_localhost(name) => Some(lookup::this_machine(self.port()).to_vec()),
+            Host::Name(_) => None,
+        }
+    }
+
+    /// Whether a target can be asked for byte for byte; if not, what stands in the way.
+    pub(super) fn check(&self, target: &str) -> Result<(), String> {
+        // Most are the destination's own, or nothing in them could be rewritten.
+        if target == self.target() || is_plain(target) { Ok(()) } else { self.url_of(target).map(drop) }
+    }
+
     /// The whole URL of a target here, or why it cannot be asked for byte for byte.
     pub(super) fn url_of(&self, target: &str) -> Result<Url, String> {
         if !target.starts_with('/') {
@@ -177,6 +193,16 @@ fn target_of(url: &Url) -> &str {
     &url.as_str()[origin..]
 }
 
+/// Whether the URL standard certainly leaves a target as it is. Not so certain are, for example, dots in a path.
+fn is_plain(target: &str) -> bool {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let sign = |byte: u8| b"-_~!$&()*+,;=:@%/".contains(&byte);
+    path.starts_with('/')
+        && !path.contains("%2")
+        && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || sign(byte))
+        && query.bytes().all(|byte| byte.is_ascii_alphanumeric() || sign(byte) || b".?[]".contains(&byte))
+}
+
 /// The host, with addresses told from names.
 fn host_of(url: &Url) -> Option<Host> {
     let text = url.host_str()?;
@@ -212,6 +238,7 @@ fn mistake(complaint: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn destination(text: &str) -> Destination {
         Destination::parse(text).unwrap()
@@ -276,6 +303,17 @@ mod tests {
             let error = Destination::parse(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");
             assert!(!error.contains("S3CR3T"), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_thought_to_stay_as_it_is_does(path in "[ -~]{0,8}|[a%2eE./]{0,8}", query in proptest::option::of("[ -~]{0,8}")) {
+            let target = query.map_or(format!("/{path}"), |query| format!("/{path}?{query}"));
+            let there = destination("http://cdr.test/webhook?a=1");
+            if is_plain(&target) {
+                prop_assert_eq!(there.url_of(&target).map(|url| target_of(&url).to_owned()), Ok(target));
+            }
         }
     }
 

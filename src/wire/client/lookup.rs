@@ -4,6 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::net::TcpStream;
 
 use super::super::Phase;
 use super::destination::is_localhost;
@@ -14,7 +15,7 @@ use super::progress;
 /// Names that mean this machine are not looked up, so that nothing in the network decides where they lead.
 pub(in crate::wire) async fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let addresses: Vec<SocketAddr> = if is_localhost(host) {
-        vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]
+        this_machine(port).to_vec()
     } else {
         tokio::net::lookup_host((host, port)).await?.collect()
     };
@@ -22,6 +23,27 @@ pub(in crate::wire) async fn addresses(host: &str, port: u16) -> io::Result<Vec<
         return Err(io::Error::other("the name has no address"));
     }
     Ok(addresses)
+}
+
+/// The addresses of this machine, in the order in which they are to be tried.
+pub(super) fn this_machine(port: u16) -> [SocketAddr; 2] {
+    [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]
+}
+
+/// Connects to the first address that answers.
+pub(in crate::wire) async fn connect(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let mut refusal = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                // Every write is to leave on its own; a script means its pieces.
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) => refusal = error,
+        }
+    }
+    Err(refusal)
 }
 
 /// [`addresses`] as reqwest wants it, noted as a phase of its own.

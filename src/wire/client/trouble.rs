@@ -89,7 +89,7 @@ pub(in crate::wire) fn not_http() -> Failure {
 }
 
 /// The framing of an answer's body is wrong.
-fn damaged_body() -> Failure {
+pub(super) fn damaged_body() -> Failure {
     failure(Phase::Read, FailureKind::NotHttp, "the body of the answer is damaged")
 }
 

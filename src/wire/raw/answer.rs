@@ -25,52 +25,73 @@ pub enum Reading {
     Growing(Response),
     /// An answer of which no more is needed.
     Enough(Response),
+    /// An answer whose chunks are none, and what could be read of it.
+    Damaged(Response),
     /// No HTTP.
     NotHttp,
 }
 
-/// What is there of a body.
-struct BodySoFar {
-    /// Its bytes, without their framing.
-    bytes: Vec<u8>,
-    /// Whether nothing more of it is needed.
-    enough: bool,
-    /// Whether it came to its end.
-    complete: bool,
+/// What bytes look like.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Whether the peer has told us to continue.
+    pub told_to_continue: bool,
+    /// What they amount to.
+    pub reading: Reading,
+    /// Whether they end exactly where the answer says that it ends, so that another can follow it.
+    pub ends_here: bool,
 }
 
-/// Reads the bytes that have come so far. Says also whether the peer has told us to continue.
+/// What is there of a body: its bytes, without their framing, and how far it has come.
+type BodySoFar = (Vec<u8>, Progress);
+
+/// How far a body has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// There may be more.
+    Growing,
+    /// There is more, and nobody needs it.
+    Cut,
+    /// It came to its end, and whether the bytes end with it, by its own framing.
+    Complete { ends_here: bool },
+    /// Its framing is wrong.
+    Damaged,
+}
+
+/// Reads the bytes that have come so far.
 #[must_use]
-pub fn read(asked: Asked, bytes: &[u8], ended: bool) -> (bool, Reading) {
+pub fn read(asked: Asked, bytes: &[u8], ended: bool) -> Look {
     let mut told_to_continue = false;
+    let look = |told_to_continue, reading| Look { told_to_continue, reading, ends_here: false };
     let mut rest = bytes;
     loop {
         while let [b'\r' | b'\n', after @ ..] = rest {
             rest = after;
         }
         if rest.is_empty() {
-            return (told_to_continue, Reading::Nothing);
+            return look(told_to_continue, Reading::Nothing);
         }
         let Some((head, body)) = split_head(rest) else {
             let begins_well = rest.iter().zip(b"HTTP/").all(|(byte, wanted)| byte == wanted);
             let fits = rest.len() <= MOST_OF_A_HEAD;
             let reading = if begins_well && fits { Reading::PartOfHead } else { Reading::NotHttp };
-            return (told_to_continue, reading);
+            return look(told_to_continue, reading);
         };
         let Some(status) = status_of(head) else {
-            return (told_to_continue, Reading::NotHttp);
+            return look(told_to_continue, Reading::NotHttp);
         };
         if (100..200).contains(&status) && status != 101 {
             told_to_continue |= status == 100;
             rest = body;
             continue;
         }
-        return (told_to_continue, answer(asked, status, headers_of(head), body, ended));
+        let (reading, ends_here) = answer(asked, status, headers_of(head), body, ended);
+        return Look { told_to_continue, reading, ends_here };
     }
 }
 
-/// The answer whose head has come, with as much of its body as is there.
-fn answer(asked: Asked, status: u16, headers: Vec<Header>, rest: &[u8], ended: bool) -> Reading {
+/// The answer whose head has come, with as much of its body as is there, and whether the bytes end with it.
+fn answer(asked: Asked, status: u16, headers: Vec<Header>, rest: &[u8], ended: bool) -> (Reading, bool) {
     let chunked = header(&headers, "transfer-encoding")
         .is_some_and(|codings| codings.to_ascii_lowercase().contains("chunked"));
     let announced = header(&headers, "content-length").and_then(|text| text.trim().parse().ok());
@@ -80,27 +101,28 @@ fn answer(asked: Asked, status: u16, headers: Vec<Header>, rest: &[u8], ended: b
         Asked::ForATunnel => matches!(status, 200..300 | 304),
     };
     let most = asked.most();
-    let body = if bodiless {
-        of_length(b"", 0, most)
+    let (bytes, progress) = if bodiless {
+        (Vec::new(), Progress::Complete { ends_here: rest.is_empty() })
     } else if chunked {
         dechunked(rest, most)
     } else if let Some(length) = announced {
         of_length(rest, length, most)
     } else {
-        BodySoFar {
-            bytes: bounded(rest, most),
-            enough: ended || rest.len() > most,
-            complete: ended && rest.len() <= most,
-        }
+        until_the_end(rest, ended, most)
     };
     let response = Response {
         status,
         headers,
-        size: body.bytes.len() as u64,
-        body: Octets::from(body.bytes),
-        complete: body.complete,
+        size: bytes.len() as u64,
+        body: Octets::from(bytes),
+        complete: matches!(progress, Progress::Complete { .. }),
     };
-    if body.enough { Reading::Enough(response) } else { Reading::Growing(response) }
+    let reading = match progress {
+        Progress::Growing => Reading::Growing(response),
+        Progress::Cut | Progress::Complete { .. } => Reading::Enough(response),
+        Progress::Damaged => Reading::Damaged(response),
+    };
+    (reading, progress == Progress::Complete { ends_here: true })
 }
 
 /// Splits at the empty line, whose ends may be bare line feeds.
@@ -143,36 +165,50 @@ fn headers_of(head: &[u8]) -> Vec<Header> {
 /// A body whose length was announced.
 fn of_length(rest: &[u8], length: usize, most: usize) -> BodySoFar {
     let bytes = bounded(&rest[..rest.len().min(length)], most);
-    BodySoFar { enough: bytes.len() == length || bytes.len() == most, complete: bytes.len() == length, bytes }
+    let progress = if bytes.len() == length {
+        Progress::Complete { ends_here: rest.len() == length }
+    } else if bytes.len() == most {
+        Progress::Cut
+    } else {
+        Progress::Growing
+    };
+    (bytes, progress)
 }
 
-/// A body out of its chunks. Damaged ones end it, incomplete; trailers are not waited for.
+/// A body that ends with the connection.
+fn until_the_end(rest: &[u8], ended: bool, most: usize) -> BodySoFar {
+    let progress = match (rest.len() > most, ended) {
+        (true, _) => Progress::Cut,
+        (false, true) => Progress::Complete { ends_here: false },
+        (false, false) => Progress::Growing,
+    };
+    (bounded(rest, most), progress)
+}
+
+/// A body out of its chunks. Damaged ones end it; trailers are not waited for.
 fn dechunked(mut rest: &[u8], most: usize) -> BodySoFar {
-    let mut body = BodySoFar { bytes: Vec::new(), enough: false, complete: false };
+    let mut bytes = Vec::new();
     while let Some(feed) = rest.iter().position(|byte| *byte == b'\n') {
         let Some(size) = chunk_size(&rest[..feed]) else {
-            body.enough = true;
-            return body;
+            return (bytes, Progress::Damaged);
         };
         rest = &rest[feed + 1..];
         if size == 0 {
-            body.complete = true;
-            body.enough = true;
-            return body;
+            return (bytes, Progress::Complete { ends_here: matches!(rest, b"\r\n" | b"\n") });
         }
-        let room = most - body.bytes.len();
-        body.bytes.extend_from_slice(&rest[..size.min(room).min(rest.len())]);
+        let room = most - bytes.len();
+        bytes.extend_from_slice(&rest[..size.min(room).min(rest.len())]);
         if size > room {
-            body.enough = body.bytes.len() == most;
-            return body;
+            let progress = if bytes.len() == most { Progress::Cut } else { Progress::Growing };
+            return (bytes, progress);
         }
         let Some(after) = rest.get(size..) else {
-            return body;
+            return (bytes, Progress::Growing);
         };
         let after = after.strip_prefix(b"\r").unwrap_or(after);
         rest = after.strip_prefix(b"\n").unwrap_or(after);
     }
-    body
+    (bytes, Progress::Growing)
 }
 
 /// The size in a chunk's first line, without its extensions.
@@ -193,8 +229,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn enough(bytes: &[u8], ended: bool) -> Response {
-        match read(Asked::ForAll, bytes, ended).1 {
-            Reading::Enough(response) => response,
+        match read(Asked::ForAll, bytes, ended).reading {
+            Reading::Enough(response) | Reading::Damaged(response) => response,
             other => panic!("{other:?}"),
         }
     }
@@ -221,7 +257,8 @@ mod tests {
     #[test]
     fn interim_answers_are_passed_over() {
         let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
-        assert_eq!(read(Asked::ForAll, interim, false), (true, Reading::Nothing));
+        let look = read(Asked::ForAll, interim, false);
+        assert_eq!((look.told_to_continue, look.reading), (true, Reading::Nothing));
         let both = [&interim[..], b"HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n"].concat();
         assert_eq!(enough(&both, false).status, 417);
     }
@@ -230,23 +267,23 @@ mod tests {
     fn answers_without_a_body_end_with_their_head() {
         let bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n";
         for asked in [Asked::ForTheHead, Asked::ForATunnel] {
-            let (_, Reading::Enough(response)) = read(asked, bytes, false) else { panic!("{asked:?}") };
+            let Reading::Enough(response) = read(asked, bytes, false).reading else { panic!("{asked:?}") };
             assert_eq!((response.status, response.complete), (200, true));
         }
         let refused = b"HTTP/1.1 405 No\r\nContent-Length: 6\r\n\r\n";
-        assert!(matches!(read(Asked::ForATunnel, refused, false).1, Reading::Growing(_)));
+        assert!(matches!(read(Asked::ForATunnel, refused, false).reading, Reading::Growing(_)));
     }
 
     #[test]
     fn half_answers_are_known_as_such() {
-        assert_eq!(read(Asked::ForAll, b"", true).1, Reading::Nothing);
-        assert_eq!(read(Asked::ForAll, b"HTT", true).1, Reading::PartOfHead);
-        assert_eq!(read(Asked::ForAll, b"HTTP/1.1 200 OK\r\nA: b\r\n", true).1, Reading::PartOfHead);
+        assert_eq!(read(Asked::ForAll, b"", true).reading, Reading::Nothing);
+        assert_eq!(read(Asked::ForAll, b"HTT", true).reading, Reading::PartOfHead);
+        assert_eq!(read(Asked::ForAll, b"HTTP/1.1 200 OK\r\nA: b\r\n", true).reading, Reading::PartOfHead);
         for part in
             ["Content-Length: 9\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n9\r\nhalf", "\r\nhalf"]
         {
             let bytes = format!("HTTP/1.1 200 OK\r\n{part}");
-            let (_, Reading::Growing(response)) = read(Asked::ForAll, bytes.as_bytes(), false) else {
+            let Reading::Growing(response) = read(Asked::ForAll, bytes.as_bytes(), false).reading else {
                 panic!("{part:?} was enough");
             };
             assert_eq!((response.body.text(), response.complete), (Some("half"), false));
@@ -258,10 +295,10 @@ mod tests {
         for bytes in
             ["SSH-2.0\r\n", "<html>", "HTTP/2 200\r\n\r\n", "HTTP/1.1 OK\r\n\r\n", "\u{15}\u{3}\u{1}"]
         {
-            assert_eq!(read(Asked::ForAll, bytes.as_bytes(), true).1, Reading::NotHttp, "{bytes:?}");
+            assert_eq!(read(Asked::ForAll, bytes.as_bytes(), true).reading, Reading::NotHttp, "{bytes:?}");
         }
         let endless = [b"HTTP/1.1 200 OK\r\nA: "[..].to_vec(), vec![b'a'; MOST_OF_A_HEAD]].concat();
-        assert_eq!(read(Asked::ForAll, &endless, false).1, Reading::NotHttp);
+        assert_eq!(read(Asked::ForAll, &endless, false).reading, Reading::NotHttp);
     }
 
     #[test]
@@ -273,7 +310,22 @@ mod tests {
             assert_eq!((response.body.len(), response.complete), (Asked::ForAll.most(), false));
         }
         let huge = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\na";
-        assert!(matches!(read(Asked::ForAll, huge, false).1, Reading::Growing(_)));
+        assert!(matches!(read(Asked::ForAll, huge, false).reading, Reading::Growing(_)));
+    }
+
+    #[test]
+    fn another_answer_may_follow_only_where_one_ends() {
+        for (bytes, ends_here) in [
+            ("Content-Length: 2\r\n\r\nab", true),
+            ("Content-Length: 2\r\n\r\nabc", false),
+            ("Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n", true),
+            ("Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n", false),
+            ("\r\nab", false),
+        ] {
+            let bytes = format!("HTTP/1.1 200 OK\r\n{bytes}");
+            assert_eq!(read(Asked::ForAll, bytes.as_bytes(), true).ends_here, ends_here, "{bytes:?}");
+        }
+        assert!(read(Asked::ForTheHead, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", false).ends_here);
     }
 
     proptest! {
@@ -287,7 +339,9 @@ mod tests {
             ended in any::<bool>(),
         ) {
             let bytes = [start.as_bytes(), &rest].concat();
-            if let (_, Reading::Enough(response) | Reading::Growing(response)) = read(Asked::ForAll, &bytes, ended) {
+            if let Reading::Enough(response) | Reading::Damaged(response) | Reading::Growing(response) =
+                read(Asked::ForAll, &bytes, ended).reading
+            {
                 prop_assert!(response.body.len() <= rest.len());
             }
         }
@@ -295,9 +349,9 @@ mod tests {
         #[test]
         fn what_is_enough_stays_so(cut in 0_usize..90) {
             let bytes = b"HTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nmore";
-            let (_, earlier) = read(Asked::ForAll, &bytes[..cut.min(bytes.len())], false);
+            let earlier = read(Asked::ForAll, &bytes[..cut.min(bytes.len())], false).reading;
             if let Reading::Enough(_) = earlier {
-                prop_assert_eq!(earlier, read(Asked::ForAll, bytes, false).1);
+                prop_assert_eq!(earlier, read(Asked::ForAll, bytes, false).reading);
             }
         }
     }
