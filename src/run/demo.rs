@@ -6,7 +6,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::receive::bind;
 use super::signals::Signals;
-use super::transmit::{Carrier, prepare};
+use super::transmit::{Carrier, prepare, teller};
 use super::{after_output, could_not_start, end, output, stop};
 use crate::cli::send::SendOptions;
 use crate::clock::Clock;
@@ -73,8 +73,9 @@ async fn meet((listener, plan, carrier, clock): Both, show: Show, records: bool)
     let run = async {
         // In this order a reader understands it.
         ready.notified().await;
-        let tell = |event| board.pin(|show| show.sent(&event));
-        let summary = send::run(&plan, &carrier, clock, stopping, tell, || board.room()).await;
+        let (tell, room) = teller(&board);
+        let carriers = carrier.for_each_thread(&plan);
+        let summary = send::run(&Arc::new(plan), carriers, clock, stopping, tell, room).await;
         drop(done);
         let well_received = receiver.await.is_ok_and(|summary| summary.exit == Exit::Success);
         if well_received { summary.exit } else { Exit::Failed }

@@ -1,7 +1,9 @@
 //! `send`: reads what was named, makes the plan, and carries it out or prints it.
 
 use std::io::Read as _;
+use std::num::NonZero;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::signals::Signals;
@@ -14,6 +16,7 @@ use crate::clock::{Clock, Moment};
 use crate::error::{Error, Exit};
 use crate::seed::{Purpose, Seed};
 use crate::send::courier::{Carry, Raced};
+use crate::send::event::Event;
 use crate::send::source::{Content, Envelope, Item, Origin};
 use crate::send::{self, Plan, file, replay};
 use crate::show::Show;
@@ -49,25 +52,33 @@ pub async fn run(options: SendOptions, destination: Destination) -> Exit {
     match options.print {
         Some(print) => print::run(&plan, &destination, &options, print, show),
         None => match Carrier::new(&options, &destination, &mut show) {
-            Ok(carrier) => deliver(&plan, &carrier, clock, show).await,
+            Ok(carrier) => deliver(&Arc::new(plan), carrier, clock, show).await,
             Err(error) => could_not_start(&mut show, &error),
         },
     }
 }
 
-async fn deliver(plan: &Plan, carrier: &Carrier, clock: Clock, show: Show) -> Exit {
+async fn deliver(plan: &Arc<Plan>, carrier: Carrier, clock: Clock, show: Show) -> Exit {
     let mut signals = Signals::new();
     let fate = show.fate();
     let (board, reader) = Board::new(show);
     let stopping = stop(signals.clone(), fate.clone());
-    let tell = |event| board.pin(|show| show.sent(&event));
-    let run = send::run(plan, carrier, clock, stopping, tell, || board.room());
+    let (tell, room) = teller(&board);
+    let run = send::run(plan, carrier.for_each_thread(plan), clock, stopping, tell, room);
     let summary = tokio::select! {
         summary = run => summary,
         at_once = signals.second() => return at_once.exit(),
     };
     drop(board);
     end(summary.exit, reader, signals, |show| after_output(summary.exit, &fate, show)).await
+}
+
+/// What shows a sender's events on a board, and what waits until there is room for more.
+pub fn teller(
+    board: &Board,
+) -> (impl Fn(Event) + Send + Sync + 'static, impl AsyncFn() + Send + Sync + 'static) {
+    let (shown, waiting) = (board.clone(), board.clone());
+    (move |event| shown.pin(|show| show.sent(&event)), async move || waiting.room().await)
 }
 
 /// Makes the plan: reads the files that were named and settles when the calls start.
@@ -305,6 +316,27 @@ impl Carrier {
             proxied: proxy.is_some(),
             destination: destination.clone(),
         })
+    }
+}
+
+impl Carrier {
+    /// A carrier for each thread that a run of this plan is worth, with connections of its own.
+    pub fn for_each_thread(self, plan: &Plan) -> Vec<Self> {
+        let most = usize::try_from(plan.most_deliveries().unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let others = cores.min(plan.concurrency).min(most).saturating_sub(1);
+        let mut carriers: Vec<_> = (0..others).map(|_| self.separate()).collect();
+        carriers.insert(0, self);
+        carriers
+    }
+
+    fn separate(&self) -> Self {
+        Self {
+            client: self.client.separate(),
+            writer: self.writer.clone(),
+            proxied: self.proxied,
+            destination: self.destination.clone(),
+        }
     }
 }
 

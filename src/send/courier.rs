@@ -76,11 +76,13 @@ impl<C: Carry> Courier<'_, C> {
             let answer = self.carrier.carry(&parcel.request, parcel.origin).await;
             let latency = self.clock.elapsed().saturating_sub(began);
             let why = self.expectation.disappointment(&answer, latency);
-            let wait = self.patience.wait(parcel.n, u32::try_from(attempts.len()).unwrap_or(0) + 1);
-            let wait = retry_after(&answer).unwrap_or(wait).min(LONGEST_WAIT);
-            let again = why.is_some() && attempts.len() < self.patience.retries as usize && passes(&answer);
+            let made = u32::try_from(attempts.len()).unwrap_or(u32::MAX);
+            let again = why.is_some() && made < self.patience.retries && passes(&answer);
+            let asked_for = if again { retry_after(&answer) } else { None };
             attempts.push(attempt(at, latency, answer));
-            if !again || !self.pause(wait).await {
+            let wait =
+                || asked_for.unwrap_or_else(|| self.patience.wait(parcel.n, made + 1)).min(LONGEST_WAIT);
+            if !again || !self.pause(wait()).await {
                 return delivery(parcel, due, late, attempts, why);
             }
         }

@@ -2,8 +2,8 @@
 //!
 //! [`source`] says what there is to send ([`mod@file`] reads it, [`replay`] and [`amend`] see to what was captured),
 //! [`pace`] when and how often, [`courier`] delivers one parcel, [`tally`] counts. [`run`] is the only place where they
-//! meet. It works on one task: as many batches are under way as the concurrency allows, each walking through its steps
-//! in order.
+//! meet: as many batches are under way as the concurrency allows, each walking through its steps in order. They are spread
+//! over threads, one for each carrier; a thread knows nothing of the others but the schedule that they all take from.
 
 pub mod amend;
 pub mod courier;
@@ -17,11 +17,15 @@ pub mod suite;
 pub mod tally;
 
 use std::cell::RefCell;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::cdr::story::Choice;
 use crate::clock::{Clock, Moment};
@@ -64,8 +68,8 @@ pub struct Plan {
 impl Plan {
     /// The batches of the run, in order.
     #[must_use]
-    pub fn schedule(&self) -> Schedule<Calls<'_>> {
-        Schedule::new(Calls::new(&self.content, &self.envelope, self.rounds), self.rules)
+    pub fn schedule(&self) -> Schedule<Calls<&Self>> {
+        Schedule::new(Calls::new(self), self.rules)
     }
 
     /// How many deliveries there will be, if that can be known beforehand.
@@ -95,89 +99,188 @@ impl Plan {
 
 /// Runs a plan: carries everything, tells each delivery as it is done, and gives the summary.
 ///
-/// When `stop` resolves nothing new leaves, and what is under way is finished. Nothing leaves either while there is no
-/// `room` to tell of it, so that output that nobody reads costs no memory.
-pub async fn run<C: Carry>(
-    plan: &Plan,
-    carrier: &C,
+/// There is a thread for each carrier, the first of which is the caller's own. When `stop` resolves nothing new leaves,
+/// and what is under way is finished. Nothing leaves either while there is no `room` to tell of it, so that output that
+/// nobody reads costs no memory.
+pub async fn run<C, T, R>(
+    plan: &Arc<Plan>,
+    carriers: Vec<C>,
     clock: Clock,
     stop: impl Future<Output = Stop>,
-    tell: impl FnMut(Event),
-    room: impl AsyncFn(),
-) -> Summary {
-    let (stopping, stopped) = watch::channel(false);
-    let desk = Desk {
-        plan,
-        courier: Courier { carrier, expectation: &plan.expectation, patience: plan.patience, clock, stopped },
-        counted: RefCell::new((Tally::default(), tell)),
-        room,
-    };
+    tell: T,
+    room: R,
+) -> Summary
+where
+    C: Carry + Send + 'static,
+    T: Fn(Event) + Send + Sync + 'static,
+    R: AsyncFn() + Send + Sync + 'static,
+{
     let planned = plan.planned();
     let started = Started { seed: plan.rules.seed, at: plan.at, url: plan.shown_url.clone(), planned };
-    desk.tell(Event::Started(started));
-    let began = clock.elapsed();
-
-    let mut schedule = plan.schedule();
-    let mut under_way = FuturesUnordered::new();
+    tell(Event::Started(started));
+    let (stopping, stopped) = watch::channel(false);
+    let office = Arc::new(Office {
+        plan: Arc::clone(plan),
+        clock,
+        began: clock.elapsed(),
+        schedule: Mutex::new(Schedule::new(Calls::new(Arc::clone(plan)), plan.rules)),
+        stopped,
+        under_way: AtomicUsize::new(0),
+        tell,
+        room,
+    });
     let mut stop = std::pin::pin!(stop);
     let mut why = None;
-    loop {
-        while why.is_none() && under_way.len() < plan.concurrency.max(1) && !desk.time_is_up(began) {
-            let Some(batch) = schedule.next() else { break };
-            under_way.push(desk.deliver(batch, began));
-        }
-        if under_way.is_empty() {
-            break;
-        }
+    let mut work = std::pin::pin!(all_hands(&office, carriers));
+    let tally = loop {
         tokio::select! {
-            _ = under_way.next() => {}
+            tally = &mut work => break tally,
             asked = &mut stop, if why.is_none() => {
                 why = Some(asked);
-                desk.tell(Event::Stopping(under_way.len()));
-                // Receivers live as long as the desk, so somebody is listening.
+                (office.tell)(Event::Stopping(office.under_way.load(Ordering::Relaxed)));
+                // Receivers live as long as the office, so somebody is listening.
                 let _ = stopping.send(true);
             }
         }
-    }
-    drop(under_way);
-    let (tally, mut tell) = desk.counted.into_inner();
+    };
     let exit = why.map_or_else(|| tally.exit(), Stop::exit);
-    let elapsed = clock.elapsed().saturating_sub(began);
-    let summary = tally.summary(elapsed, planned, schedule.dropped(), plan.rules.seed, exit);
-    tell(Event::Finished(Box::new(summary.clone())));
+    let elapsed = clock.elapsed().saturating_sub(office.began);
+    let dropped = office.schedule(|schedule| schedule.dropped());
+    let summary = tally.summary(elapsed, planned, dropped, plan.rules.seed, exit);
+    (office.tell)(Event::Finished(Box::new(summary.clone())));
     summary
 }
 
-/// Where deliveries come together to be counted and told, on the run's one task.
-struct Desk<'a, C, T, R> {
-    plan: &'a Plan,
-    courier: Courier<'a, C>,
-    counted: RefCell<(Tally, T)>,
+/// Lets every carrier work in a thread of its own, but for the first, and adds up what they have done.
+async fn all_hands<C, T, R>(office: &Arc<Office<T, R>>, mut carriers: Vec<C>) -> Tally
+where
+    C: Carry + Send + 'static,
+    T: Fn(Event) + Send + Sync + 'static,
+    R: AsyncFn() + Send + Sync + 'static,
+{
+    let threads = carriers.len().max(1);
+    // As many for each as for the others; the first take what is left over.
+    let slots = |thread| (office.plan.concurrency.max(1) + threads - 1 - thread) / threads;
+    let others: Vec<_> =
+        carriers.drain(1..).enumerate().map(|(n, carrier)| hand(office, carrier, slots(n + 1))).collect();
+    let mut tally = Tally::default();
+    for carrier in carriers {
+        tally.add(office.work(&carrier, slots(0)).await);
+    }
+    for (thread, done) in others {
+        match done.await {
+            Ok(theirs) => tally.add(theirs),
+            // It ends without a word only by a panic, which is ours then.
+            Err(_) => drop(thread.join().map_err(|panic| resume_unwind(panic))),
+        }
+    }
+    tally
+}
+
+/// Starts a thread that works with this carrier.
+fn hand<C, T, R>(
+    office: &Arc<Office<T, R>>,
+    carrier: C,
+    slots: usize,
+) -> (JoinHandle<()>, oneshot::Receiver<Tally>)
+where
+    C: Carry + Send + 'static,
+    T: Fn(Event) + Send + Sync + 'static,
+    R: AsyncFn() + Send + Sync + 'static,
+{
+    let (finished, done) = oneshot::channel();
+    let office = Arc::clone(office);
+    let thread = thread::spawn(move || {
+        // Without a runtime of its own it leaves everything to the others.
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+            let _ = finished.send(Tally::default());
+            return;
+        };
+        let tally = runtime.block_on(office.work(&carrier, slots));
+        // A name that is still being looked up must not hold up the end.
+        runtime.shutdown_background();
+        let _ = finished.send(tally);
+    });
+    (thread, done)
+}
+
+/// Where all who deliver come together: they take from one schedule, stop at one word, and tell in one place.
+struct Office<T, R> {
+    plan: Arc<Plan>,
+    clock: Clock,
+    /// When the run began, on that clock.
+    began: Duration,
+    schedule: Mutex<Schedule<Calls<Arc<Plan>>>>,
+    /// Becomes true when nothing new may leave.
+    stopped: watch::Receiver<bool>,
+    /// How many batches are being delivered.
+    under_way: AtomicUsize,
+    tell: T,
     room: R,
 }
 
-impl<C: Carry, T: FnMut(Event), R: AsyncFn()> Desk<'_, C, T, R> {
-    fn tell(&self, event: Event) {
-        (self.counted.borrow_mut().1)(event);
+impl<T: Fn(Event), R: AsyncFn()> Office<T, R> {
+    /// Delivers with one carrier, so many batches at once, until there is nothing more to deliver.
+    async fn work<C: Carry>(&self, carrier: &C, slots: usize) -> Tally {
+        let plan = &self.plan;
+        let desk = Desk {
+            office: self,
+            courier: Courier {
+                carrier,
+                expectation: &plan.expectation,
+                patience: plan.patience,
+                clock: self.clock,
+                stopped: self.stopped.clone(),
+            },
+            tally: RefCell::default(),
+        };
+        let working: FuturesUnordered<_> = (0..slots).map(|_| desk.work()).collect();
+        working.collect::<()>().await;
+        desk.tally.into_inner()
+    }
+
+    /// Does something with the schedule, alone.
+    fn schedule<U>(&self, take: impl FnOnce(&mut Schedule<Calls<Arc<Plan>>>) -> U) -> U {
+        take(&mut self.schedule.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How long the run may still go on, if there is an end to it.
+    fn left(&self) -> Option<Duration> {
+        let most = self.plan.duration?;
+        Some(most.saturating_sub(self.clock.elapsed().saturating_sub(self.began)))
+    }
+}
+
+/// Where the deliveries of one carrier are counted, on one thread.
+struct Desk<'a, C, T, R> {
+    office: &'a Office<T, R>,
+    courier: Courier<'a, C>,
+    tally: RefCell<Tally>,
+}
+
+impl<C: Carry, T: Fn(Event), R: AsyncFn()> Desk<'_, C, T, R> {
+    /// Delivers one batch after another.
+    async fn work(&self) {
+        while !*self.courier.stopped.borrow() && self.office.left().is_none_or(|left| !left.is_zero()) {
+            let Some(batch) = self.office.schedule(Iterator::next) else { return };
+            self.office.under_way.fetch_add(1, Ordering::Relaxed);
+            self.deliver(batch).await;
+            self.office.under_way.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     fn count(&self, delivery: Delivery) {
-        self.counted.borrow_mut().0.count(&delivery);
-        self.tell(Event::Delivery(Box::new(delivery)));
-    }
-
-    fn time_is_up(&self, began: Duration) -> bool {
-        let elapsed = self.courier.clock.elapsed().saturating_sub(began);
-        self.plan.duration.is_some_and(|most| elapsed >= most)
+        self.tally.borrow_mut().count(&delivery);
+        (self.office.tell)(Event::Delivery(Box::new(delivery)));
     }
 
     /// Walks through the steps of one batch.
-    async fn deliver(&self, batch: Batch, began: Duration) {
+    async fn deliver(&self, batch: Batch) {
         let mut before: Option<Delivery> = None;
         for step in batch {
             let scheduled = step.due;
-            let due = scheduled.map(|due| began.saturating_add(due));
-            if !self.wait_for(&step, due, began).await {
+            let due = scheduled.map(|due| self.office.began.saturating_add(due));
+            if !self.wait_for(&step, due).await {
                 return;
             }
             let deliveries = if step.parcels.len() > 1 {
@@ -192,7 +295,7 @@ impl<C: Carry, T: FnMut(Event), R: AsyncFn()> Desk<'_, C, T, R> {
             for mut delivery in deliveries {
                 // The courier counts from the start of the clock, the record from the start of the run.
                 delivery.due = scheduled;
-                if self.plan.compare {
+                if self.office.plan.compare {
                     compare(before.as_ref(), &mut delivery);
                     before = Some(delivery.clone());
                 }
@@ -202,19 +305,16 @@ impl<C: Carry, T: FnMut(Event), R: AsyncFn()> Desk<'_, C, T, R> {
     }
 
     /// Waits until a step may leave; false if it never may, because the run was stopped or its time is up.
-    async fn wait_for(&self, step: &Step, due: Option<Duration>, began: Duration) -> bool {
+    async fn wait_for(&self, step: &Step, due: Option<Duration>) -> bool {
         let mut stopped = self.courier.stopped.clone();
         tokio::select! {
             biased;
             _ = stopped.wait_for(|stopped| *stopped) => return false,
-            () = (self.room)() => {}
+            () = (self.office.room)() => {}
         }
         let until_due = due.map_or(Duration::ZERO, |due| due.saturating_sub(self.courier.clock.elapsed()));
         let wait = step.gap.max(until_due);
-        let left = self
-            .plan
-            .duration
-            .map(|most| most.saturating_sub(self.courier.clock.elapsed().saturating_sub(began)));
+        let left = self.office.left();
         if let Some(left) = left.filter(|left| wait > *left || left.is_zero()) {
             if until_due > left {
                 // Nothing that comes behind it is due sooner: asking for that again and again would not help.

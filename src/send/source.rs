@@ -1,9 +1,11 @@
 //! Where requests come from: stories, or what a file holds. A lazy iterator of calls.
 
+use std::borrow::Borrow;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::Plan;
 use super::replay::{Recording, Timeline};
 use crate::cdr::Fields;
 use crate::cdr::edit::Edit;
@@ -137,38 +139,37 @@ pub struct Call {
 
 /// The calls of a run, one after another: `rounds` times through the content, or without end.
 #[derive(Debug)]
-pub struct Calls<'a> {
-    content: &'a Content,
-    envelope: &'a Envelope,
-    rounds: Option<u64>,
+pub struct Calls<P> {
+    plan: P,
     n: u64,
     timeline: Timeline,
 }
 
-impl<'a> Calls<'a> {
-    /// The calls that content makes in an envelope; `rounds` of `None` means without end.
+impl<P: Borrow<Plan>> Calls<P> {
+    /// The calls of a plan.
     #[must_use]
-    pub fn new(content: &'a Content, envelope: &'a Envelope, rounds: Option<u64>) -> Self {
-        Self { content, envelope, rounds, n: 0, timeline: Timeline::default() }
+    pub fn new(plan: P) -> Self {
+        Self { plan, n: 0, timeline: Timeline::default() }
     }
 }
 
-impl Iterator for Calls<'_> {
+impl<P: Borrow<Plan>> Iterator for Calls<P> {
     type Item = Call;
 
     fn next(&mut self) -> Option<Call> {
-        let length = match self.content {
+        let Plan { content, envelope, rounds, .. } = self.plan.borrow();
+        let length = match content {
             Content::Stories(choices, _) => choices.len() as u64,
             Content::File(items) => items.len() as u64,
         };
-        if length == 0 || self.rounds.is_some_and(|rounds| self.n / length >= rounds) {
+        if length == 0 || rounds.is_some_and(|rounds| self.n / length >= rounds) {
             return None;
         }
         let n = self.n;
         self.n += 1;
         let place = usize::try_from(n % length).unwrap_or(0);
-        Some(match self.content {
-            Content::Stories(choices, setting) => self.envelope.story(choices[place], n, setting),
+        Some(match content {
+            Content::Stories(choices, setting) => envelope.story(choices[place], n, setting),
             Content::File(items) => {
                 if place == 0 {
                     self.timeline.next_round();
@@ -177,7 +178,7 @@ impl Iterator for Calls<'_> {
                     Item::Body(_) => None,
                     Item::Captured(recording) => recording.at,
                 };
-                Call { recorded: self.timeline.place(at), ..self.envelope.item(&items[place], n) }
+                Call { recorded: self.timeline.place(at), ..envelope.item(&items[place], n) }
             }
         })
     }

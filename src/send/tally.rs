@@ -40,6 +40,21 @@ impl Default for Tally {
 }
 
 impl Tally {
+    /// Adds what somebody else has counted.
+    pub fn add(&mut self, other: Self) {
+        self.ok += other.ok;
+        self.failed += other.failed;
+        for (status, count) in other.by_status {
+            *self.by_status.entry(status).or_default() += count;
+        }
+        for (kind, count) in other.by_failure {
+            *self.by_failure.entry(kind).or_default() += count;
+        }
+        // Both grow to what they meet, so the one holds what the other does.
+        let _ = self.latency.add(other.latency);
+        let _ = self.lateness.add(other.lateness);
+    }
+
     /// Counts one delivery.
     pub fn count(&mut self, delivery: &Delivery) {
         if delivery.ok {

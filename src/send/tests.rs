@@ -1,6 +1,7 @@
 //! The run as a whole, on paused time: five-second waits pass in a millisecond, and no socket is opened.
 
-use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::courier::Raced;
@@ -18,32 +19,39 @@ use crate::wire::{Failure, FailureKind, Header, Phase, Request, Response};
 struct Handler {
     answers: Vec<Result<Response, Failure>>,
     takes: Duration,
-    carried: RefCell<Vec<String>>,
-    at_once: Cell<usize>,
-    most_at_once: Cell<usize>,
+    carried: Mutex<Vec<String>>,
+    at_once: AtomicUsize,
+    most_at_once: AtomicUsize,
 }
 
 impl Handler {
-    fn new(answers: Vec<Result<Response, Failure>>) -> Self {
+    fn new(answers: Vec<Result<Response, Failure>>) -> Arc<Self> {
+        Arc::new(Self::answering(answers))
+    }
+
+    fn answering(answers: Vec<Result<Response, Failure>>) -> Self {
         Self {
             answers,
             takes: Duration::from_millis(10),
-            carried: RefCell::default(),
-            at_once: Cell::new(0),
-            most_at_once: Cell::new(0),
+            carried: Mutex::default(),
+            at_once: AtomicUsize::new(0),
+            most_at_once: AtomicUsize::new(0),
         }
     }
 }
 
-impl Carry for Handler {
+impl Carry for Arc<Handler> {
     async fn carry(&self, request: &Request, _: Origin) -> Result<Response, Failure> {
-        let turn = self.carried.borrow().len();
         let text = request.body.text().unwrap_or_default();
-        self.carried.borrow_mut().push(format!("{} {} {text}", request.method, request.target));
-        self.at_once.set(self.at_once.get() + 1);
-        self.most_at_once.set(self.most_at_once.get().max(self.at_once.get()));
+        let turn = {
+            let mut carried = self.carried.lock().unwrap();
+            carried.push(format!("{} {} {text}", request.method, request.target));
+            carried.len() - 1
+        };
+        let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_at_once.fetch_max(at_once, Ordering::SeqCst);
         tokio::time::sleep(self.takes).await;
-        self.at_once.set(self.at_once.get() - 1);
+        self.at_once.fetch_sub(1, Ordering::SeqCst);
         self.answers[turn.min(self.answers.len() - 1)].clone()
     }
 
@@ -96,30 +104,33 @@ fn plan(scenario: &str, rounds: u64) -> Plan {
     }
 }
 
-async fn deliver(plan: &Plan, handler: &Handler) -> (Vec<Delivery>, Summary) {
+async fn deliver(plan: &Plan, handler: &Arc<Handler>) -> (Vec<Delivery>, Summary) {
     stopped_after(plan, handler, std::future::pending()).await
 }
 
 async fn stopped_after(
     plan: &Plan,
-    handler: &Handler,
+    handler: &Arc<Handler>,
     stop: impl Future<Output = Stop>,
 ) -> (Vec<Delivery>, Summary) {
-    let mut deliveries = Vec::new();
+    on_threads(plan, vec![Arc::clone(handler)], stop).await
+}
+
+async fn on_threads(
+    plan: &Plan,
+    handlers: Vec<Arc<Handler>>,
+    stop: impl Future<Output = Stop>,
+) -> (Vec<Delivery>, Summary) {
+    let deliveries = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&deliveries);
     let clock = Clock::at(Moment::from_epoch_ms(1_795_338_000_000).unwrap());
-    let summary = run(
-        plan,
-        handler,
-        clock,
-        stop,
-        |event| {
-            if let Event::Delivery(delivery) = event {
-                deliveries.push(*delivery);
-            }
-        },
-        async || {},
-    )
-    .await;
+    let tell = move |event| {
+        if let Event::Delivery(delivery) = event {
+            told.lock().unwrap().push(*delivery);
+        }
+    };
+    let summary = run(&Arc::new(plan.clone()), handlers, clock, stop, tell, async || {}).await;
+    let deliveries = std::mem::take(&mut *deliveries.lock().unwrap());
     (deliveries, summary)
 }
 
@@ -133,7 +144,7 @@ async fn both_methods_carry_the_same_cdr() {
     assert_eq!(methods, ["POST", "GET", "POST", "GET"]);
     assert_eq!(deliveries[0].cdr, deliveries[1].cdr);
     assert_eq!((summary.deliveries, summary.planned, summary.exit), (4, Some(4), Exit::Success));
-    assert!(handler.carried.borrow()[1].starts_with("GET /webhook/cdr?token=x&virtual_number="));
+    assert!(handler.carried.lock().unwrap()[1].starts_with("GET /webhook/cdr?token=x&virtual_number="));
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,7 +153,7 @@ async fn concurrency_changes_neither_bytes_nor_order_within_a_call() {
         let handler = Handler::new(vec![ok()]);
         let plan = Plan { concurrency, ..plan("mix", 200) };
         let (mut deliveries, _) = deliver(&plan, &handler).await;
-        assert_eq!(handler.most_at_once.get(), concurrency);
+        assert_eq!(handler.most_at_once.load(Ordering::SeqCst), concurrency);
         let legs_in_order =
             deliveries.windows(2).all(|pair| pair[0].call != pair[1].call || pair[0].n < pair[1].n);
         assert!(concurrency > 1 || legs_in_order);
@@ -166,7 +177,7 @@ async fn a_rate_is_kept_by_an_absolute_schedule() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_handler_makes_deliveries_late_and_they_say_so() {
-    let handler = Handler { takes: Duration::from_millis(300), ..Handler::new(vec![ok()]) };
+    let handler = Arc::new(Handler { takes: Duration::from_millis(300), ..Handler::answering(vec![ok()]) });
     let mut plan = plan("agent-no-answer", 5);
     plan.rules.rate = Some(10.0);
     let (deliveries, summary) = deliver(&plan, &handler).await;
@@ -235,7 +246,7 @@ fn capture(times: &[i64], rounds: u64) -> Plan {
 }
 
 /// When each of its deliveries was due, and how late it left, in milliseconds.
-async fn schedule(plan: &Plan, handler: &Handler) -> Vec<Option<(u128, u128)>> {
+async fn schedule(plan: &Plan, handler: &Arc<Handler>) -> Vec<Option<(u128, u128)>> {
     let (deliveries, _) = deliver(plan, handler).await;
     let times = deliveries.iter().map(|delivery| delivery.due.zip(delivery.late));
     times.map(|times| times.map(|(due, late)| (due.as_millis(), late.as_millis()))).collect()
@@ -260,7 +271,8 @@ async fn a_capture_keeps_its_rhythm() {
 async fn rounds_of_a_capture_follow_one_another_and_late_ones_say_so() {
     let mut plan = capture(&[0, 100, 200], 2);
     plan.rules.speed = Some(1.0);
-    let handler = Handler { takes: Duration::from_millis(150), ..Handler::new(vec![ok()]) };
+    let handler = Handler { takes: Duration::from_millis(150), ..Handler::answering(vec![ok()]) };
+    let handler = Arc::new(handler);
     let due = schedule(&plan, &handler).await;
     assert_eq!(due.iter().map(|due| due.unwrap().0).collect::<Vec<_>>(), [0, 100, 200, 200, 300, 400]);
     assert!(due.iter().skip(1).all(|due| due.unwrap().1 >= 50), "{due:?}");
@@ -298,7 +310,7 @@ async fn when_stopped_nothing_new_leaves_and_the_rest_is_finished() {
     let (deliveries, summary) = stopped_after(&plan, &handler, stop).await;
     assert!((33..=37).contains(&deliveries.len()), "{}", deliveries.len());
     assert_eq!((summary.exit, summary.planned), (Exit::Interrupted, Some(100)));
-    assert_eq!(deliveries.len(), handler.carried.borrow().len());
+    assert_eq!(deliveries.len(), handler.carried.lock().unwrap().len());
 }
 
 #[tokio::test(start_paused = true)]
@@ -334,4 +346,20 @@ async fn copies_of_a_race_are_told_one_by_one() {
     let told: Vec<_> = deliveries.iter().map(|delivery| (delivery.n, delivery.copy, delivery.ok)).collect();
     assert_eq!(told, [(1, 0, true), (2, 1, false), (3, 2, true)]);
     assert_eq!((summary.planned, summary.failed), (Some(3), 1));
+}
+
+#[tokio::test]
+async fn threads_change_neither_bytes_nor_counts() {
+    let sent = async |threads| {
+        let handler = Arc::new(Handler { takes: Duration::ZERO, ..Handler::answering(vec![ok()]) });
+        let plan = Plan { concurrency: 7, ..plan("mix", 300) };
+        let handlers = vec![Arc::clone(&handler); threads];
+        let (mut deliveries, summary) = on_threads(&plan, handlers, std::future::pending()).await;
+        deliveries.sort_by_key(|delivery| delivery.n);
+        assert_eq!(summary.deliveries, deliveries.len() as u64);
+        assert_eq!(summary.by_status, std::collections::BTreeMap::from([(200, summary.ok)]));
+        deliveries.into_iter().map(|delivery| (delivery.n, delivery.call, delivery.cdr)).collect::<Vec<_>>()
+    };
+    let one = sent(1).await;
+    assert_eq!(one, sent(3).await);
 }
