@@ -3,7 +3,7 @@
 //! The types of an outgoing CDR, in the documented order of fields. [`schema`] holds the documented fields as one table,
 //! [`judge`] names what arrived, [`values`] and [`remark`] say what is odd about it. [`catalogue`] lists the scenarios and
 //! [`story`] tells them, [`account`] says who calls whom, [`ids`] makes identifiers, [`edit`] changes payloads on
-//! purpose, [`document`] writes the table for other programs.
+//! purpose, [`text`] is a payload as it is sent, [`document`] writes the table for other programs.
 //!
 //! Facts about TeleCMI carry a [`Grade`], written in brackets in doc comments: \[doc\], \[seen\], \[calc\],
 //! \[inferred\], \[unknown\].
@@ -17,6 +17,7 @@ pub mod judge;
 pub mod remark;
 pub mod schema;
 pub mod story;
+pub mod text;
 pub mod values;
 
 use serde::ser::SerializeMap;

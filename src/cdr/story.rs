@@ -179,6 +179,14 @@ pub struct Setting {
     pub seed: Seed,
 }
 
+impl Setting {
+    /// Whether JSON of the user's stands in the payloads as it was said, not as we would write it.
+    #[must_use]
+    pub fn quotes_json(&self) -> bool {
+        self.shape == Shape::Live && self.account.extra_params != DOCUMENTED_EXTRA_PARAMS
+    }
+}
+
 /// One CDR of a story, and how long after the one before it is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {

@@ -8,7 +8,7 @@ use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 
 use super::source::{Call, Origin, Scenario};
-use crate::cdr::Fields;
+use crate::cdr::text::CdrText;
 use crate::seed::{Purpose, Seed};
 use crate::wire::Request;
 
@@ -24,7 +24,7 @@ pub struct Parcel {
     /// Zero for the first delivery of a CDR, then counting its copies.
     pub copy: u32,
     /// The CDR, if it is an object.
-    pub cdr: Option<Fields>,
+    pub cdr: Option<CdrText>,
     /// What is sent.
     pub request: Request,
     /// Where that comes from.

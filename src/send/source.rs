@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Serialize, Serializer};
 
 use super::replay::{Recording, Timeline};
 use crate::cdr::Fields;
 use crate::cdr::edit::Edit;
 use crate::cdr::story::{self, Choice, Setting};
+use crate::cdr::text::CdrText;
 use crate::wire::{Header, Request, query};
 
 /// What a delivery tells of.
@@ -52,7 +54,7 @@ pub enum Content {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
     /// A body: the bytes of one JSON value.
-    Body(Vec<u8>),
+    Body(Bytes),
     /// A captured request, to be sent as it was.
     Captured(Box<Recording>),
 }
@@ -115,7 +117,7 @@ pub struct Mail {
     /// The story's own gap before it.
     pub gap: Duration,
     /// The CDR, if it is an object.
-    pub cdr: Option<Fields>,
+    pub cdr: Option<CdrText>,
     /// The requests that carry it.
     pub requests: Vec<Request>,
     /// Where they come from.
@@ -187,41 +189,44 @@ impl Envelope {
     fn story(&self, choice: Choice, n: u64, setting: &Setting) -> Call {
         let (story, told) = story::tell(choice, n, setting);
         let mail = told.into_iter().map(|told| {
-            let body = told.payload.json(story.shape(setting.shape));
-            self.mail(told.gap, body)
+            let body = Bytes::from(told.payload.json(story.shape(setting.shape)));
+            let cdr = if setting.quotes_json() {
+                CdrText::read(body.clone())
+            } else {
+                Some(CdrText::made(body.clone()))
+            };
+            self.mail(told.gap, body, cdr)
         });
         Call { n, scenario: Scenario::Story(story.name), recorded: None, mail: mail.collect() }
     }
 
     fn item(&self, item: &Item, n: u64) -> Call {
         let mail = match item {
-            Item::Body(body) => self.mail(Duration::ZERO, body.clone()),
+            Item::Body(body) => self.mail(Duration::ZERO, body.clone(), CdrText::read(body.clone())),
             Item::Captured(recording) => self.again(&recording.request),
         };
         Call { n, scenario: Scenario::File, recorded: None, mail: vec![mail] }
     }
 
-    fn mail(&self, gap: Duration, body: Vec<u8>) -> Mail {
-        let mut fields = match serde_json::from_slice(&body) {
-            Ok(serde_json::Value::Object(fields)) => Some(fields),
-            _ => None,
-        };
-        let mut body = body;
+    fn mail(&self, gap: Duration, mut body: Bytes, mut cdr: Option<CdrText>) -> Mail {
+        let read = !self.edits.is_empty() || self.methods != Methods::Post;
+        let mut fields = cdr.as_ref().filter(|_| read).map(CdrText::fields);
         if let Some(fields) = fields.as_mut().filter(|_| !self.edits.is_empty()) {
             self.edits.iter().for_each(|edit| edit.apply(fields));
-            // A map with string keys always serialises.
-            body = serde_json::to_vec(fields).unwrap_or_default();
+            let edited = CdrText::from(&*fields);
+            body = edited.text().clone();
+            cdr = Some(edited);
         }
         let requests = self.methods.each().iter().map(|method| match *method {
             "GET" => self.get(fields.as_ref()),
             _ => self.post(body.clone()),
         });
-        Mail { gap, requests: requests.collect(), cdr: fields, origin: Origin::Made }
+        Mail { gap, requests: requests.collect(), cdr, origin: Origin::Made }
     }
 
     /// A POST of this JSON body.
     #[must_use]
-    pub fn post(&self, body: Vec<u8>) -> Request {
+    pub fn post(&self, body: impl Into<Bytes>) -> Request {
         let mut headers = vec![Header::new("content-type", "application/json")];
         headers.retain(|header| !self.headers.iter().any(|own| own.is(&header.name)));
         headers.extend(self.headers.iter().cloned());

@@ -135,7 +135,7 @@ fn cost(notice: &Notice) -> usize {
             let responses = delivery.attempts.iter().filter_map(|attempt| attempt.response.as_ref());
             let responses: usize =
                 responses.map(|response| headers(&response.headers) + response.body.len()).sum();
-            responses + delivery.cdr.as_ref().map_or(0, fields)
+            responses + delivery.cdr.as_ref().map_or(0, |cdr| cdr.text().len())
         }
         _ => 0,
     };
