@@ -240,3 +240,28 @@ impl Envelope {
         Request::new("GET", query::merge(&self.target, &query), self.headers.clone(), Vec::new())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_and_a_body_tell_the_same_number() {
+        // Read, written and read again it would be the next number that a computer has.
+        let item = Item::Body("{\"big\":123456789012345678901234}".into());
+        let edits = vec![Edit::set("leg=b").unwrap()];
+        let envelope = Envelope { methods: Methods::Both, edits, ..Envelope::default() };
+        let mail = envelope.item(&item, 0).mail.remove(0);
+        assert_eq!(mail.requests[0].body.text(), Some(r#"{"big":1.2345678901234568e+23,"leg":"b"}"#));
+        assert_eq!(mail.requests[1].target, "?big=1.2345678901234568e%2B23&leg=b");
+    }
+
+    /// Several threads take their calls from one place.
+    #[test]
+    fn calls_can_be_made_on_any_thread() {
+        fn goes_anywhere<T: Send>() {}
+        goes_anywhere::<Calls<'_>>();
+        goes_anywhere::<crate::send::pace::Schedule<Calls<'_>>>();
+        goes_anywhere::<crate::send::pace::Batch>();
+    }
+}
