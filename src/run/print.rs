@@ -119,7 +119,7 @@ impl Printer {
         Ok(match self.print {
             Print::Json => match &parcel.cdr {
                 Some(cdr) if parcel.request.body.is_empty() => record::safe_json(cdr) + "\n",
-                _ => record::one_line(&parcel.request.body.0).into_owned() + "\n",
+                _ => [&record::one_line(&parcel.request.body.0), "\n"].concat(),
             },
             Print::Curl => curl(parcel, &self.origin, &self.flags) + "\n",
             Print::Http => http::request(request, &self.origin, &title(parcel))?,

@@ -198,10 +198,13 @@ pub fn safe_json<T: Serialize>(value: &T) -> String {
 /// spaces, and disturbing characters escapes. Text that is not JSON loses nothing either: its line breaks become visible.
 #[must_use]
 pub fn one_line(bytes: &[u8]) -> Cow<'_, str> {
-    let text = String::from_utf8_lossy(bytes);
-    if is_printable_ascii(bytes) && bytes.trim_ascii().len() == bytes.len() {
-        return text;
+    if is_printable_ascii(bytes)
+        && let Ok(text) = std::str::from_utf8(bytes)
+        && text.trim().len() == text.len()
+    {
+        return text.into();
     }
+    let text = String::from_utf8_lossy(bytes);
     if json::tokens(bytes).is_err() {
         return clean(&text).into();
     }
