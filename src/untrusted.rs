@@ -85,6 +85,14 @@ pub fn disturbs(c: char) -> bool {
             | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// Whether text is nothing but printable ASCII, in which no character disturbs. Most of what is written is, and the
+/// answer costs next to nothing.
+#[must_use]
+pub fn is_printable_ascii(text: &[u8]) -> bool {
+    // Every byte is looked at, without an early end: that is what a processor does to many at once.
+    text.iter().fold(true, |printable, byte| printable & matches!(byte, b' '..=b'~'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +102,13 @@ mod tests {
     fn forged_lines_and_escape_codes_become_visible() {
         assert_eq!(clean("a\nb\t\u{1b}[2J\u{7f}\u{9b}"), "a\\u{a}b\\u{9}\\u{1b}[2J\\u{7f}\\u{9b}");
         assert_eq!(clean("\u{202e}txt.exe\u{200b}"), "\\u{202e}txt.exe\\u{200b}");
+    }
+
+    #[test]
+    fn what_is_printable_ascii_disturbs_nobody() {
+        let printable: Vec<u8> = (0..=255).filter(|byte| is_printable_ascii(&[*byte])).collect();
+        assert_eq!(printable, (b' '..=b'~').collect::<Vec<_>>());
+        assert!(!printable.iter().any(|byte| disturbs(char::from(*byte))));
     }
 
     #[test]

@@ -6,8 +6,7 @@
 use std::fmt;
 
 use rand::Rng;
-use rand::RngExt as _;
-use rand::distr::Alphanumeric;
+use rand::distr::{Alphanumeric, SampleString as _};
 
 use crate::clock::Moment;
 
@@ -92,17 +91,15 @@ impl fmt::Display for CallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let epoch_ms = u64::try_from(self.time.epoch_ms()).unwrap_or(0);
         let ticks = (epoch_ms + ZERO_TO_EPOCH_MS) * TICKS_PER_MS + u64::from(self.tick);
-        let sequence = self.server.clock_sequence;
-        write!(
-            f,
-            "{:08x}-{:04x}-{:04x}-{:02x}{:02x}-",
-            ticks & 0xffff_ffff,
-            ticks >> 32 & 0xffff,
-            ticks >> 48 & 0x0fff | 0x1000,
-            sequence & 0xff,
-            sequence >> 8 | 0x80,
-        )?;
-        self.server.mac.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let [high_a, high_b, mid_a, mid_b, low @ ..] = ticks.to_be_bytes();
+        let [sequence_a, sequence_b] = self.server.clock_sequence.to_be_bytes();
+        let mut bytes = [0; 16];
+        bytes[..4].copy_from_slice(&low);
+        bytes[4..6].copy_from_slice(&[mid_a, mid_b]);
+        bytes[6..8].copy_from_slice(&[high_a & 0x0f | 0x10, high_b]);
+        bytes[8..10].copy_from_slice(&[sequence_b, sequence_a | 0x80]);
+        bytes[10..].copy_from_slice(&self.server.mac);
+        uuid::Uuid::from_bytes(bytes).hyphenated().fmt(f)
     }
 }
 
@@ -129,7 +126,7 @@ pub fn is_uuid(text: &str) -> bool {
 /// A `request_id`: 43 characters of `[0-9A-Za-z]`, the length of a 256-bit token in base 62. \[calc\]
 #[must_use]
 pub fn request_id<R: Rng>(chance: &mut R) -> String {
-    chance.sample_iter(Alphanumeric).take(43).map(char::from).collect()
+    Alphanumeric.sample_string(chance, 43)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! The types of an outgoing CDR, in the documented order of fields. [`schema`] holds the documented fields as one table,
 //! [`judge`] names what arrived, [`values`] and [`remark`] say what is odd about it. [`catalogue`] lists the scenarios and
 //! [`story`] tells them, [`account`] says who calls whom, [`ids`] makes identifiers, [`edit`] changes payloads on
-//! purpose, [`document`] writes the table for other programs.
+//! purpose, [`text`] is a payload as it is sent, [`document`] writes the table for other programs.
 //!
 //! Facts about TeleCMI carry a [`Grade`], written in brackets in doc comments: \[doc\], \[seen\], \[calc\],
 //! \[inferred\], \[unknown\].
@@ -17,7 +17,10 @@ pub mod judge;
 pub mod remark;
 pub mod schema;
 pub mod story;
+pub mod text;
 pub mod values;
+
+use std::borrow::Cow;
 
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
@@ -158,24 +161,24 @@ pub enum Outcome {
 
 /// What only a call placed through click2call carries. \[doc\]
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Click2call {
+pub struct Click2call<'a> {
     /// Ties the legs of one call together; the click2call API answered with it. \[seen\]
-    pub request_id: String,
+    pub request_id: Cow<'a, str>,
     /// The caller's own parameters, as JSON text.
-    pub extra_params: String,
+    pub extra_params: &'a str,
 }
 
 /// The CDR of one leg of an outgoing call, in the documented order of fields.
 ///
 /// It is always valid: payloads that are not come from [`edit`], from files or from suite cases.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutgoingCdr {
+pub struct OutgoingCdr<'a> {
     /// The caller ID of the call.
     pub virtual_number: u64,
     /// The call's identifier, see [`ids::CallId`].
-    pub call_id: String,
+    pub call_id: Cow<'a, str>,
     /// The account's own parameters, echoed from the dashboard.
-    pub custom: String,
+    pub custom: &'a str,
     /// Which leg this tells of.
     pub leg: Leg,
     /// The account.
@@ -183,22 +186,22 @@ pub struct OutgoingCdr {
     /// The number that was rung: the agent's device on leg `a`, the customer on leg `b`. \[inferred\]
     pub to: u64,
     /// The leg's identifier, a UUID v4. \[calc\]
-    pub cmiuuid: String,
+    pub cmiuuid: Cow<'a, str>,
     /// `missed`, or `answered` for the companion leg.
     pub outcome: Outcome,
     /// `<extension>_<appid>`. \[doc\]
-    pub user: String,
+    pub user: Cow<'a, str>,
     /// The start of the call, despite the page's "time the call was missed". \[seen, calc\]
     pub time: Moment,
     /// Why the leg ended.
     pub hangup_reason: HangupReason,
     /// Present when the call was placed through click2call.
-    pub click2call: Option<Click2call>,
+    pub click2call: Option<Click2call<'a>>,
 }
 
 /// The nine-field body of an older generation, without leg and `call_id`. \[doc\]
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LegacyCdr {
+pub struct LegacyCdr<'a> {
     /// The account.
     pub app_id: u64,
     /// The number that was rung.
@@ -206,18 +209,18 @@ pub struct LegacyCdr {
     /// The call's identifier.
     pub cmiuuid: String,
     /// `<extension>_<appid>`.
-    pub user: String,
+    pub user: &'a str,
     /// The start of the call.
     pub time: Moment,
 }
 
-/// What one delivery carries.
+/// What one delivery carries. What it has of the account is borrowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Payload {
+pub enum Payload<'a> {
     /// The documented CDR.
-    Outgoing(OutgoingCdr),
+    Outgoing(OutgoingCdr<'a>),
     /// The older nine-field one.
-    Legacy(LegacyCdr),
+    Legacy(LegacyCdr<'a>),
 }
 
 /// How the fields are typed.
@@ -230,12 +233,16 @@ pub enum Shape {
     Live,
 }
 
-impl Payload {
+impl Payload<'_> {
     /// The payload as compact JSON in the documented key order.
     #[must_use]
     pub fn json(&self, shape: Shape) -> Vec<u8> {
+        /// Room for any payload whose texts are not longer than the documented ones.
+        const USUAL: usize = 512;
+        let mut json = Vec::with_capacity(USUAL);
         // Strings, integers and text that was parsed before cannot fail to serialise.
-        serde_json::to_vec(&Shaped(self, shape)).unwrap_or_default()
+        let _ = serde_json::to_writer(&mut json, &Shaped(self, shape));
+        json
     }
 
     /// The payload as fields, for a query string or for edits.
@@ -249,7 +256,7 @@ impl Payload {
 }
 
 /// A payload with the typing it is written in.
-struct Shaped<'a>(&'a Payload, Shape);
+struct Shaped<'a>(&'a Payload<'a>, Shape);
 
 impl Serialize for Shaped<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -260,7 +267,7 @@ impl Serialize for Shaped<'_> {
     }
 }
 
-impl OutgoingCdr {
+impl OutgoingCdr<'_> {
     fn write<S: Serializer>(&self, shape: Shape, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         match shape {
@@ -287,17 +294,18 @@ impl OutgoingCdr {
         map.serialize_entry("hangup_reason", self.hangup_reason.word())?;
         if let Some(click2call) = &self.click2call {
             map.serialize_entry("request_id", &click2call.request_id)?;
-            let parsed = serde_json::from_str::<&RawValue>(&click2call.extra_params);
-            match (shape, parsed) {
-                (Shape::Live, Ok(object)) => map.serialize_entry("extra_params", object)?,
-                _ => map.serialize_entry("extra_params", &click2call.extra_params)?,
+            let text = click2call.extra_params;
+            let object = (shape == Shape::Live).then(|| serde_json::from_str::<&RawValue>(text));
+            match object {
+                Some(Ok(object)) => map.serialize_entry("extra_params", object)?,
+                _ => map.serialize_entry("extra_params", text)?,
             }
         }
         map.end()
     }
 }
 
-impl LegacyCdr {
+impl LegacyCdr<'_> {
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(9))?;
         map.serialize_entry("type", "cdr")?;

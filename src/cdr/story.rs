@@ -179,18 +179,26 @@ pub struct Setting {
     pub seed: Seed,
 }
 
+impl Setting {
+    /// Whether JSON of the user's stands in the payloads as it was said, not as we would write it.
+    #[must_use]
+    pub fn quotes_json(&self) -> bool {
+        self.shape == Shape::Live && self.account.extra_params != DOCUMENTED_EXTRA_PARAMS
+    }
+}
+
 /// One CDR of a story, and how long after the one before it is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct Told<'a> {
     /// What is delivered.
-    pub payload: Payload,
+    pub payload: Payload<'a>,
     /// The story's own gap before it.
     pub gap: Duration,
 }
 
 /// Tells call `n`: which story it was, and its CDRs in order. The same setting and `n` give the same bytes.
 #[must_use]
-pub fn tell(choice: Choice, n: u64, setting: &Setting) -> (&'static Story, Vec<Told>) {
+pub fn tell(choice: Choice, n: u64, setting: &Setting) -> (&'static Story, Vec<Told<'_>>) {
     let story = match choice {
         Choice::Story(story) => story,
         Choice::Mixture => drawn(setting.seed, n),
@@ -204,7 +212,7 @@ pub fn tell(choice: Choice, n: u64, setting: &Setting) -> (&'static Story, Vec<T
     (story, told)
 }
 
-fn alone(payload: Payload) -> Vec<Told> {
+fn alone(payload: Payload<'_>) -> Vec<Told<'_>> {
     vec![Told { payload, gap: Duration::ZERO }]
 }
 
@@ -223,7 +231,7 @@ fn drawn(seed: Seed, n: u64) -> &'static Story {
 
 /// One of the two samples on TeleCMI's page, value for value. They are two calls, not the legs of one. \[calc\]
 #[must_use]
-pub fn documented(leg: Leg) -> OutgoingCdr {
+pub fn documented(leg: Leg) -> OutgoingCdr<'static> {
     let (to, cmiuuid, time, hangup_reason, request_id) = match leg {
         Leg::A => (
             442_000_000_000,
@@ -242,21 +250,18 @@ pub fn documented(leg: Leg) -> OutgoingCdr {
     };
     OutgoingCdr {
         virtual_number: 440_000_000_000,
-        call_id: "c4504776-d91e-123b-29a7-56000429abc3".to_owned(),
-        custom: DOCUMENTED_CUSTOM.to_owned(),
+        call_id: "c4504776-d91e-123b-29a7-56000429abc3".into(),
+        custom: DOCUMENTED_CUSTOM,
         leg,
         app_id: DOCUMENTED_APP_ID,
         to,
-        cmiuuid: cmiuuid.to_owned(),
+        cmiuuid: cmiuuid.into(),
         outcome: Outcome::Missed,
-        user: format!("202_{DOCUMENTED_APP_ID}"),
+        user: format!("202_{DOCUMENTED_APP_ID}").into(),
         // A constant of the year 2022.
         time: Moment::from_epoch_ms(time).unwrap_or_else(|| unreachable!("2022 is a valid year")),
         hangup_reason,
-        click2call: Some(Click2call {
-            request_id: request_id.to_owned(),
-            extra_params: DOCUMENTED_EXTRA_PARAMS.to_owned(),
-        }),
+        click2call: Some(Click2call { request_id: request_id.into(), extra_params: DOCUMENTED_EXTRA_PARAMS }),
     }
 }
 
@@ -280,11 +285,11 @@ impl<'a> Call<'a> {
         Self { setting, chance, serial: n, customer, request_id, ring }
     }
 
-    fn tell(&mut self, rings: &[Ring], click2call: bool) -> Vec<Told> {
+    fn tell(&mut self, rings: &[Ring], click2call: bool) -> Vec<Told<'a>> {
         (0_u64..).zip(rings).map(|(leg, ring)| self.tell_ring(leg, *ring, click2call)).collect()
     }
 
-    fn tell_ring(&mut self, index: u64, ring: Ring, click2call: bool) -> Told {
+    fn tell_ring(&mut self, index: u64, ring: Ring, click2call: bool) -> Told<'a> {
         let gap = match ring.follows {
             Follows::First => Duration::ZERO,
             Follows::AtOnce => Duration::from_millis(self.chance.random_range(400..2_000)),
@@ -308,19 +313,19 @@ impl<'a> Call<'a> {
         };
         let account = &self.setting.account;
         let click2call = click2call.then(|| Click2call {
-            request_id: self.request_id.clone(),
-            extra_params: account.extra_params.clone(),
+            request_id: self.request_id.clone().into(),
+            extra_params: &account.extra_params,
         });
         let payload = Payload::Outgoing(OutgoingCdr {
             virtual_number: account.virtual_number,
-            call_id: self.call_id(index),
+            call_id: self.call_id(index).into(),
             custom: self.custom(),
             leg: ring.leg,
             app_id: account.app_id,
             to: if ring.leg == Leg::A { account.device } else { self.customer },
-            cmiuuid: ids::cmiuuid(&mut self.chance),
+            cmiuuid: ids::cmiuuid(&mut self.chance).into(),
             outcome,
-            user: account.user.clone(),
+            user: account.user.as_str().into(),
             time,
             hangup_reason,
             click2call,
@@ -337,20 +342,20 @@ impl<'a> Call<'a> {
         CallId::new(self.setting.at, self.serial * 4 + own, self.setting.account.server).to_string()
     }
 
-    fn custom(&self) -> String {
+    fn custom(&self) -> &'a str {
         let unset = match self.setting.shape {
             Shape::Docs => DOCUMENTED_CUSTOM,
             Shape::Live => LIVE_CUSTOM,
         };
-        self.setting.account.custom.clone().unwrap_or_else(|| unset.to_owned())
+        self.setting.account.custom.as_deref().unwrap_or(unset)
     }
 
-    fn legacy(&mut self) -> LegacyCdr {
+    fn legacy(&mut self) -> LegacyCdr<'a> {
         LegacyCdr {
             app_id: self.setting.account.app_id,
             to: self.customer,
             cmiuuid: ids::cmiuuid(&mut self.chance),
-            user: self.setting.account.user.clone(),
+            user: &self.setting.account.user,
             time: self.setting.at,
         }
     }

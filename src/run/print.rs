@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::after_output;
+use crate::cdr::text::CdrText;
 use crate::cli::send::{Print, SendOptions};
 use crate::clock::Moment;
 use crate::error::Exit;
@@ -118,7 +119,7 @@ impl Printer {
         Ok(match self.print {
             Print::Json => match &parcel.cdr {
                 Some(cdr) if parcel.request.body.is_empty() => record::safe_json(cdr) + "\n",
-                _ => record::one_line(&parcel.request.body.0) + "\n",
+                _ => [&record::one_line(&parcel.request.body.0), "\n"].concat(),
             },
             Print::Curl => curl(parcel, &self.origin, &self.flags) + "\n",
             Print::Http => http::request(request, &self.origin, &title(parcel))?,
@@ -130,8 +131,8 @@ impl Printer {
 
 /// What a parcel is, for a person who looks through many.
 fn title(parcel: &Parcel) -> String {
-    let leg = parcel.cdr.as_ref().and_then(|cdr| cdr.get("leg")).and_then(|leg| leg.as_str());
-    let leg = match leg {
+    let fields = parcel.cdr.as_ref().map(CdrText::fields).unwrap_or_default();
+    let leg = match fields.get("leg").and_then(|leg| leg.as_str()) {
         Some(leg @ ("a" | "b")) => format!(", leg {leg}"),
         _ => String::new(),
     };

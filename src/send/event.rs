@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::source::Scenario;
-use crate::cdr::Fields;
+use crate::cdr::text::CdrText;
 use crate::clock::Moment;
 use crate::error::Exit;
 use crate::seed::Seed;
@@ -61,7 +61,7 @@ pub struct Delivery {
     pub method: String,
     /// The CDR, if it is an object.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cdr: Option<Fields>,
+    pub cdr: Option<CdrText>,
     /// When it should have left, in milliseconds since the start, if there was a schedule.
     #[serde(rename = "due_ms", skip_serializing_if = "Option::is_none", serialize_with = "as_optional_ms")]
     pub due: Option<Duration>,

@@ -7,6 +7,7 @@ mod har;
 mod lines;
 mod literals;
 
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -91,7 +92,7 @@ pub fn read(bytes: &[u8], name: &str) -> Result<Holding, Error> {
         let what = format!("{} in column {}", fault.what, fault.column);
         return Err(input(Place::Line(fault.line).of(name), what));
     }
-    let items = literals.into_iter().map(Item::Body).collect();
+    let items = literals.into_iter().map(|literal| Item::Body(literal.into())).collect();
     Holding { items, ..Holding::default() }.whole(name)
 }
 
@@ -154,12 +155,12 @@ fn object(text: &str, place: Place) -> Result<Option<Item>, String> {
             Item::Captured(Box::new(Recording { request: captured.request, at: captured.at, place }))
         }),
         Some("delivery") => match tagged.and_then(|tagged| tagged.cdr).map(RawValue::get) {
-            Some(cdr) if cdr.starts_with('{') => Some(Item::Body(cdr.into())),
+            Some(cdr) if cdr.starts_with('{') => Some(Item::Body(Bytes::copy_from_slice(cdr.as_bytes()))),
             Some(_) => return Err("a delivery whose CDR is no object".to_owned()),
             None => None,
         },
         Some(other) if RECORDS.contains(&other) => None,
-        _ => Some(Item::Body(text.trim().into())),
+        _ => Some(Item::Body(Bytes::copy_from_slice(text.trim().as_bytes()))),
     })
 }
 

@@ -8,7 +8,7 @@ use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 
 use super::source::{Call, Origin, Scenario};
-use crate::cdr::Fields;
+use crate::cdr::text::CdrText;
 use crate::seed::{Purpose, Seed};
 use crate::wire::Request;
 
@@ -24,7 +24,7 @@ pub struct Parcel {
     /// Zero for the first delivery of a CDR, then counting its copies.
     pub copy: u32,
     /// The CDR, if it is an object.
-    pub cdr: Option<Fields>,
+    pub cdr: Option<CdrText>,
     /// What is sent.
     pub request: Request,
     /// Where that comes from.
@@ -128,7 +128,7 @@ impl<I: Iterator<Item = Call>> Schedule<I> {
     fn steps(&mut self, call: Call) -> Batch {
         let rules = self.rules;
         let mut batch = Batch::new();
-        let mut chance = rules.seed.chance(Purpose::Drop, call.n);
+        let mut chance = (rules.drop > 0.0).then(|| rules.seed.chance(Purpose::Drop, call.n));
         let recorded = call.recorded.zip(rules.speed).map(|(at, speed)| at_speed(at, speed));
         let mut told_after = Duration::ZERO;
         for mail in call.mail {
@@ -136,24 +136,26 @@ impl<I: Iterator<Item = Call>> Schedule<I> {
             told_after += gap;
             let mut gap = gap;
             for request in mail.requests {
-                let first = (0..rules.race).collect::<Vec<_>>();
-                let duplicates = (0..rules.duplicate).map(|copy| vec![rules.race + copy]);
-                for copies in std::iter::once(first).chain(duplicates) {
-                    let due = self.due(recorded, told_after, copies.len());
-                    if rules.drop > 0.0 && chance.random_bool(rules.drop) {
-                        self.dropped += copies.len() as u64;
+                let duplicates = (0..rules.duplicate).map(|copy| (rules.race + copy, 1));
+                // The last of them takes the request itself.
+                let mut requests =
+                    std::iter::repeat_n(request, rules.race as usize + rules.duplicate as usize);
+                for (first, count) in std::iter::once((0, rules.race)).chain(duplicates) {
+                    let due = self.due(recorded, told_after, count);
+                    if chance.as_mut().is_some_and(|chance| chance.random_bool(rules.drop)) {
+                        self.dropped += u64::from(count);
                         continue;
                     }
-                    let parcel = |copy| Parcel {
+                    let parcel = |(copy, request)| Parcel {
                         n: 0,
                         call: call.n + 1,
                         scenario: call.scenario,
                         copy,
                         cdr: mail.cdr.clone(),
-                        request: request.clone(),
+                        request,
                         origin: mail.origin,
                     };
-                    let parcels = copies.into_iter().map(parcel).collect();
+                    let parcels = (first..first + count).zip(requests.by_ref()).map(parcel).collect();
                     batch.push(Step { due, gap: std::mem::take(&mut gap), parcels });
                 }
             }
@@ -163,9 +165,9 @@ impl<I: Iterator<Item = Call>> Schedule<I> {
 
     /// The time the next delivery is due: by the rate, but no sooner than it was recorded; in a reordered run without
     /// either, by the story's own gaps.
-    fn due(&mut self, recorded: Option<Duration>, told_after: Duration, parcels: usize) -> Option<Duration> {
+    fn due(&mut self, recorded: Option<Duration>, told_after: Duration, parcels: u32) -> Option<Duration> {
         let before = self.scheduled;
-        self.scheduled += parcels as u64;
+        self.scheduled += u64::from(parcels);
         let Some(rate) = self.rules.rate else {
             return recorded.or_else(|| self.rules.late.map(|_| told_after));
         };

@@ -8,6 +8,7 @@ use super::source::{Envelope, Mail, Origin};
 use crate::cdr::Fields;
 use crate::cdr::judge::{judge_json, judge_pairs};
 use crate::cdr::schema;
+use crate::cdr::text::CdrText;
 use crate::clock::Moment;
 use crate::json::{self, Document};
 use crate::wire::{Header, Request, header, hop, query, raw};
@@ -154,7 +155,8 @@ impl Envelope {
         request.target = query::onto(&self.target, &request.target);
         self.address(&mut request.headers);
         frame(&mut request);
-        Mail { gap: Duration::ZERO, cdr: fields(&request), requests: vec![request], origin: Origin::Captured }
+        let cdr = fields(&request).as_ref().map(CdrText::from);
+        Mail { gap: Duration::ZERO, cdr, requests: vec![request], origin: Origin::Captured }
     }
 
     /// Makes the user's edits where the CDR is.

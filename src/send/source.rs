@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Serialize, Serializer};
 
 use super::Plan;
@@ -10,6 +11,7 @@ use super::replay::{Recording, Timeline};
 use crate::cdr::Fields;
 use crate::cdr::edit::Edit;
 use crate::cdr::story::{self, Choice, Setting};
+use crate::cdr::text::CdrText;
 use crate::wire::{Header, Request, query};
 
 /// What a delivery tells of.
@@ -54,7 +56,7 @@ pub enum Content {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
     /// A body: the bytes of one JSON value.
-    Body(Vec<u8>),
+    Body(Bytes),
     /// A captured request, to be sent as it was.
     Captured(Box<Recording>),
 }
@@ -117,7 +119,7 @@ pub struct Mail {
     /// The story's own gap before it.
     pub gap: Duration,
     /// The CDR, if it is an object.
-    pub cdr: Option<Fields>,
+    pub cdr: Option<CdrText>,
     /// The requests that carry it.
     pub requests: Vec<Request>,
     /// Where they come from.
@@ -188,41 +190,44 @@ impl Envelope {
     fn story(&self, choice: Choice, n: u64, setting: &Setting) -> Call {
         let (story, told) = story::tell(choice, n, setting);
         let mail = told.into_iter().map(|told| {
-            let body = told.payload.json(story.shape(setting.shape));
-            self.mail(told.gap, body)
+            let body = Bytes::from(told.payload.json(story.shape(setting.shape)));
+            let cdr = if setting.quotes_json() {
+                CdrText::read(body.clone())
+            } else {
+                Some(CdrText::made(body.clone()))
+            };
+            self.mail(told.gap, body, cdr)
         });
         Call { n, scenario: Scenario::Story(story.name), recorded: None, mail: mail.collect() }
     }
 
     fn item(&self, item: &Item, n: u64) -> Call {
         let mail = match item {
-            Item::Body(body) => self.mail(Duration::ZERO, body.clone()),
+            Item::Body(body) => self.mail(Duration::ZERO, body.clone(), CdrText::read(body.clone())),
             Item::Captured(recording) => self.again(&recording.request),
         };
         Call { n, scenario: Scenario::File, recorded: None, mail: vec![mail] }
     }
 
-    fn mail(&self, gap: Duration, body: Vec<u8>) -> Mail {
-        let mut fields = match serde_json::from_slice(&body) {
-            Ok(serde_json::Value::Object(fields)) => Some(fields),
-            _ => None,
-        };
-        let mut body = body;
+    fn mail(&self, gap: Duration, mut body: Bytes, mut cdr: Option<CdrText>) -> Mail {
+        let read = !self.edits.is_empty() || self.methods != Methods::Post;
+        let mut fields = cdr.as_ref().filter(|_| read).map(CdrText::fields);
         if let Some(fields) = fields.as_mut().filter(|_| !self.edits.is_empty()) {
             self.edits.iter().for_each(|edit| edit.apply(fields));
-            // A map with string keys always serialises.
-            body = serde_json::to_vec(fields).unwrap_or_default();
+            let edited = CdrText::from(&*fields);
+            body = edited.text().clone();
+            cdr = Some(edited);
         }
         let requests = self.methods.each().iter().map(|method| match *method {
             "GET" => self.get(fields.as_ref()),
             _ => self.post(body.clone()),
         });
-        Mail { gap, requests: requests.collect(), cdr: fields, origin: Origin::Made }
+        Mail { gap, requests: requests.collect(), cdr, origin: Origin::Made }
     }
 
     /// A POST of this JSON body.
     #[must_use]
-    pub fn post(&self, body: Vec<u8>) -> Request {
+    pub fn post(&self, body: impl Into<Bytes>) -> Request {
         let mut headers = vec![Header::new("content-type", "application/json")];
         headers.retain(|header| !self.headers.iter().any(|own| own.is(&header.name)));
         headers.extend(self.headers.iter().cloned());
@@ -234,5 +239,21 @@ impl Envelope {
     pub fn get(&self, fields: Option<&Fields>) -> Request {
         let query = fields.map(|fields| query::encode(fields, self.encoding)).unwrap_or_default();
         Request::new("GET", query::merge(&self.target, &query), self.headers.clone(), Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_and_a_body_tell_the_same_number() {
+        // Read, written and read again it would be the next number that a computer has.
+        let item = Item::Body("{\"big\":123456789012345678901234}".into());
+        let edits = vec![Edit::set("leg=b").unwrap()];
+        let envelope = Envelope { methods: Methods::Both, edits, ..Envelope::default() };
+        let mail = envelope.item(&item, 0).mail.remove(0);
+        assert_eq!(mail.requests[0].body.text(), Some(r#"{"big":1.2345678901234567e+23,"leg":"b"}"#));
+        assert_eq!(mail.requests[1].target, "?big=1.2345678901234567e%2B23&leg=b");
     }
 }

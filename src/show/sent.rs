@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::body;
 use super::received::plural;
 use super::theme::{Role, Theme};
+use crate::cdr::text::CdrText;
 use crate::clock::humane;
 use crate::error::Exit;
 use crate::send::event::{Delivery, Spread, Summary};
@@ -64,8 +65,8 @@ pub fn delivery(delivery: &Delivery, theme: &Theme, verbose: bool) -> String {
 
 /// `customer-no-answer b missed`, and which copy it is.
 fn what(delivery: &Delivery) -> String {
-    let word =
-        |name: &str| delivery.cdr.as_ref().and_then(|cdr| cdr.get(name)).and_then(|value| value.as_str());
+    let fields = delivery.cdr.as_ref().map(CdrText::fields).unwrap_or_default();
+    let word = |name: &str| fields.get(name).and_then(|value| value.as_str());
     let mut words = vec![delivery.scenario.name().to_owned()];
     words.extend([word("leg"), word("status")].into_iter().flatten().map(clean));
     if delivery.copy > 0 {

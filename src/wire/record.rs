@@ -3,6 +3,7 @@
 //! Each mode's events serialise themselves; this module frames them and makes the line safe for a terminal. The
 //! `exchange` record is also read back, so that what was captured can be sent again byte for byte.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use serde_json::value::RawValue;
 use super::{Failure, Header, Request};
 use crate::clock::Moment;
 use crate::json;
-use crate::untrusted::{Untrusted, clean, disturbs};
+use crate::untrusted::{Untrusted, clean, disturbs, is_printable_ascii};
 
 /// The version of the records. Fields may be added within a version, never renamed or retyped.
 pub const VERSION: u8 = 1;
@@ -196,10 +197,16 @@ pub fn safe_json<T: Serialize>(value: &T) -> String {
 /// JSON text as it stands, on one line and safe for a terminal: line breaks, which stand only between its tokens, become
 /// spaces, and disturbing characters escapes. Text that is not JSON loses nothing either: its line breaks become visible.
 #[must_use]
-pub fn one_line(bytes: &[u8]) -> String {
+pub fn one_line(bytes: &[u8]) -> Cow<'_, str> {
+    if is_printable_ascii(bytes)
+        && let Ok(text) = std::str::from_utf8(bytes)
+        && text.trim().len() == text.len()
+    {
+        return text.into();
+    }
     let text = String::from_utf8_lossy(bytes);
     if json::tokens(bytes).is_err() {
-        return clean(&text);
+        return clean(&text).into();
     }
     let mut line = String::with_capacity(text.len());
     for c in text.trim().chars() {
@@ -214,7 +221,7 @@ pub fn one_line(bytes: &[u8]) -> String {
             c => line.push(c),
         }
     }
-    line
+    line.into()
 }
 
 /// JSON as compact as serde_json's own, with everything that could disturb a terminal escaped.
@@ -226,6 +233,9 @@ impl Formatter for Safe {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
+        if is_printable_ascii(fragment.as_bytes()) {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut plain = 0;
         for (at, c) in fragment.char_indices().filter(|(_, c)| disturbs(*c)) {
             writer.write_all(&fragment.as_bytes()[plain..at])?;
@@ -235,6 +245,14 @@ impl Formatter for Safe {
             plain = at + c.len_utf8();
         }
         CompactFormatter.write_string_fragment(writer, &fragment[plain..])
+    }
+
+    fn write_raw_fragment<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        writer.write_all(one_line(fragment.as_bytes()).as_bytes())
     }
 }
 
@@ -326,6 +344,15 @@ mod tests {
             "{\"a\":1.50,  \"a\": \"\\u007f\\u202eé\"}"
         );
         assert_eq!(one_line(b"a\nb\x1b"), "a\\u{a}b\\u{1b}");
+        assert_eq!(one_line(b" {\"a\": 1} "), "{\"a\": 1}");
+        assert_eq!(one_line(b" no JSON "), " no JSON ");
+    }
+
+    #[test]
+    fn json_within_a_record_is_as_safe_as_the_record() {
+        let raw = "{\"a\":1.50,\n\"b\":\"\u{202e}é\"}";
+        let raw: &RawValue = serde_json::from_str(raw).unwrap();
+        assert_eq!(safe_json(&raw), "{\"a\":1.50, \"b\":\"\\u202eé\"}");
     }
 
     proptest! {

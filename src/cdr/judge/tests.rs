@@ -162,7 +162,8 @@ proptest! {
 
     #[test]
     fn an_edit_is_reported_as_exactly_that_edit(seed in any::<u64>(), which in 0..13_usize, how in 0..3) {
-        let told = tell(Choice::Story(&CATALOGUE[0]), 0, &setting(seed, Typing::Docs, CallIds::Shared)).1;
+        let setting = setting(seed, Typing::Docs, CallIds::Shared);
+        let told = tell(Choice::Story(&CATALOGUE[0]), 0, &setting).1;
         let mut fields = told[0].payload.fields(Typing::Docs);
         let name = FIELDS[which].name;
         let (edit, code) = match how {

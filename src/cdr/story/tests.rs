@@ -23,7 +23,8 @@ fn fields(name: &str, setting: &Setting) -> Vec<Fields> {
 /// Pinned: the same seed and time are the same bytes, on any machine and in every version.
 #[test]
 fn the_same_seed_and_time_are_the_same_bytes() {
-    let (_, told) = tell(choices("customer-no-answer")[0], 3, &setting(Shape::Docs, CallIds::Shared));
+    let setting = setting(Shape::Docs, CallIds::Shared);
+    let (_, told) = tell(choices("customer-no-answer")[0], 3, &setting);
     let lines: Vec<_> =
         told.iter().map(|t| String::from_utf8(t.payload.json(Shape::Docs)).unwrap()).collect();
     insta::assert_snapshot!(lines.join("\n"), @r#"

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 fn bodies(text: &str) -> Vec<String> {
     let items = read(text.as_bytes(), "x").unwrap().items;
     let body = |item| match item {
-        Item::Body(body) => String::from_utf8(body).unwrap(),
+        Item::Body(body) => String::from_utf8(body.to_vec()).unwrap(),
         Item::Captured(recording) => {
             let request = &recording.request;
             format!("{} {} {:?}", request.method, request.target, request.body.text())

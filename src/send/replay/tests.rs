@@ -123,11 +123,11 @@ fn edits_are_made_where_the_cdr_is() {
 
 #[test]
 fn the_cdr_is_told_wherever_it_is() {
-    let leg = |request: &Request| envelope().again(request).cdr.map(|fields| fields["leg"].clone());
+    let leg = |request: &Request| envelope().again(request).cdr.map(|cdr| cdr.fields()["leg"].clone());
     assert_eq!(leg(&captured("POST", "/", &[], "{\"leg\":\"a\"}")), Some("a".into()));
     assert_eq!(leg(&captured("GET", "/?token=x&leg=b", &[], "")), Some("b".into()));
     assert_eq!(leg(&captured("GET", "/?token=x", &[], "")), None);
-    let fields = envelope().again(&captured("GET", "/?token=x&leg=b", &[], "")).cdr.unwrap();
+    let fields = envelope().again(&captured("GET", "/?token=x&leg=b", &[], "")).cdr.unwrap().fields();
     assert!(!fields.contains_key("token"));
 }
 
