@@ -48,6 +48,9 @@ impl From<&str> for Untrusted {
 /// Makes text harmless: every disturbing character becomes visible, nothing is dropped, nothing else changes.
 #[must_use]
 pub fn clean(text: &str) -> String {
+    if is_plain(text) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if disturbs(c) {
@@ -60,9 +63,21 @@ pub fn clean(text: &str) -> String {
     out
 }
 
+/// Whether all of it is printable ASCII, as nearly everything is that comes: then none of it disturbs.
+#[must_use]
+pub fn is_plain(text: &str) -> bool {
+    // Nothing is decided within a group, so that a group is a few comparisons, each of many bytes.
+    let plain = |group: &[u8]| group.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
+    text.as_bytes().chunks(32).all(plain)
+}
+
 /// The first so many characters of a text, and a sign if there are more: strangers choose how long it is.
 #[must_use]
 pub fn beginning(text: &str, most: usize) -> String {
+    // A character is at least a byte.
+    if text.len() <= most {
+        return text.to_owned();
+    }
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
@@ -76,6 +91,9 @@ pub fn beginning(text: &str, most: usize) -> String {
 /// marks stay, but the joiners are invisible and are shown.
 #[must_use]
 pub fn disturbs(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
     c.is_control()
         || matches!(c,
             '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
@@ -182,6 +200,7 @@ mod tests {
         fn cleaning_leaves_nothing_disturbing_and_is_idempotent(text in any::<String>()) {
             let once = clean(&text);
             prop_assert!(!once.chars().any(disturbs));
+            prop_assert!(!is_plain(&text) || once == text);
             prop_assert_eq!(clean(&once), once);
         }
     }

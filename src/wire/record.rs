@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::{Failure, Header, Request};
 use crate::clock::Moment;
 use crate::json;
-use crate::untrusted::{Untrusted, clean, disturbs};
+use crate::untrusted::{Untrusted, clean, disturbs, is_plain};
 
 /// The version of the records. Fields may be added within a version, never renamed or retyped.
 pub const VERSION: u8 = 1;
@@ -159,23 +159,23 @@ pub fn as_optional_ms<S: Serializer>(span: &Option<Duration>, serializer: S) -> 
     }
 }
 
-#[derive(Serialize)]
-struct Framed<'a, T> {
-    r#type: &'a str,
-    v: u8,
-    #[serde(flatten)]
-    record: &'a T,
-}
-
 /// One record as a line with its newline, safe for `cat`: control, bidirectional and zero-width characters are `\u`
 /// escapes, which read back as what they were.
 #[must_use]
 pub fn line<T: Serialize>(kind: &str, record: &T) -> Vec<u8> {
-    let mut line = Vec::with_capacity(1024);
-    let framed = Framed { r#type: kind, v: VERSION, record };
+    let mut line = Vec::with_capacity(2048);
+    // Kinds are words of ours, with nothing in them to escape.
+    line.extend_from_slice(br#"{"type":""#);
+    line.extend_from_slice(kind.as_bytes());
+    line.extend_from_slice(br#"","v":"#);
+    line.extend_from_slice(VERSION.to_string().as_bytes());
+    let frame = line.len();
     let mut serializer = serde_json::Serializer::with_formatter(&mut line, Safe);
-    // Records are structs, maps with string keys, text and finite numbers: nothing that JSON cannot hold.
-    if framed.serialize(&mut serializer).is_err() {
+    // Records are structs with fields, of maps with string keys, text and finite numbers: nothing that JSON cannot hold.
+    if record.serialize(&mut serializer).is_ok() && line.get(frame) == Some(&b'{') {
+        // What it begins with has begun in the frame.
+        line[frame] = b',';
+    } else {
         line.clear();
     }
     line.push(b'\n');
@@ -226,6 +226,9 @@ impl Formatter for Safe {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
+        if is_plain(fragment) {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut plain = 0;
         for (at, c) in fragment.char_indices().filter(|(_, c)| disturbs(*c)) {
             writer.write_all(&fragment.as_bytes()[plain..at])?;
