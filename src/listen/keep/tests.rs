@@ -223,7 +223,7 @@ mod unix {
         let folder = tempfile::tempdir().unwrap();
         let (mut keeper, path) = keeper(&folder);
         keeper.keep(&exchange(1), START);
-        let before = keeper.sheet.length().unwrap();
+        let before = keeper.sheet.metadata().unwrap().map(|metadata| metadata.len());
         keeper.sheet.file.write_all(b"{\"half").unwrap();
         keeper.sheet.take_back(before, 6);
         assert_eq!((bodies(&path), keeper.sheet.torn), (vec!["body 1".to_owned()], false));
