@@ -12,6 +12,8 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::event::Exchange;
 use super::redact::Redactor;
 use crate::error::Error;
@@ -51,6 +53,8 @@ pub struct Kept {
     pub failure: Option<String>,
     /// What a person should know.
     pub warnings: Vec<String>,
+    /// Its record as it is on file, unless that is masked.
+    pub line: Option<Bytes>,
 }
 
 impl Keeper {
@@ -85,7 +89,8 @@ impl Keeper {
         });
         self.saved += u64::from(failure.is_none());
         warnings.extend(self.alarm.note(failure.as_deref(), now).map(|what| self.about(&what)));
-        Kept { failure, warnings }
+        let line = (failure.is_none() && self.redactor.is_none()).then(|| line.into());
+        Kept { failure, warnings, line }
     }
 
     /// What it does, and where.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
+use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 
@@ -130,7 +131,9 @@ impl Reader {
 /// What a notice costs while it waits, in bytes of memory. Strangers choose what is in it, so nothing is assumed.
 fn cost(notice: &Notice) -> usize {
     let more = match notice {
-        Notice::Received(listen::event::Event::Exchange(exchange)) => received(exchange),
+        Notice::Received(listen::event::Event::Exchange(exchange, line)) => {
+            received(exchange) + line.as_ref().map_or(0, Bytes::len)
+        }
         Notice::Sent(send::event::Event::Delivery(delivery)) => {
             let responses = delivery.attempts.iter().filter_map(|attempt| attempt.response.as_ref());
             let responses: usize =
