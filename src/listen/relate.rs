@@ -82,18 +82,21 @@ impl Marks {
     /// A number that stands for all fields and values, whatever their order, and whatever types a query has taken from
     /// them.
     fn content(&self, fields: &Fields) -> u64 {
-        let mut written = String::new();
+        let mut written = String::with_capacity(256);
+        // One text for each field is hashed in half the time of two.
         let mark = |(name, value): (&String, &Value)| {
-            let text = match value {
-                Value::String(text) => text,
+            written.clear();
+            written.push_str(name);
+            written.push('\0');
+            match value {
+                Value::String(text) => written.push_str(text),
                 other => {
-                    written.clear();
                     // Writing to a String cannot fail.
                     let _ = write!(written, "{other}");
-                    &written
                 }
-            };
-            self.of((name, text)).get()
+            }
+            // The length tells where the name ends, whatever is in it.
+            self.of((name.len(), written.as_bytes())).get()
         };
         // A sum does not ask for the order.
         fields.iter().map(mark).fold(fields.len() as u64, u64::wrapping_add)
