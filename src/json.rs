@@ -335,12 +335,11 @@ impl Default for Outline<'_> {
 impl<'a> Outline<'a> {
     /// Takes note of the next token of the text.
     fn add(&mut self, text: &'a str, token: &Token) {
-        let raw = &text[token.place.clone()];
         if self.first_text.is_empty() {
-            (self.first, self.first_text) = (token.kind, raw);
+            (self.first, self.first_text) = (token.kind, &text[token.place.clone()]);
         }
         match token.kind {
-            Kind::Key if self.depth == 1 => self.name = Some(resolved(raw)),
+            Kind::Key if self.depth == 1 => self.name = Some(resolved(&text[token.place.clone()])),
             Kind::Open => self.depth += 1,
             Kind::Close => self.depth -= 1,
             _ => {}

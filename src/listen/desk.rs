@@ -174,7 +174,9 @@ impl Desk {
             }
             exchange.answer.unsaved = Some(why);
         }
-        book.retries.note(&exchange, self.clock.now());
+        if book.retries.concerns(&exchange) {
+            book.retries.note(&exchange, self.clock.now());
+        }
         self.tell_in(&mut book, Event::Exchange(Arc::new(exchange), line));
         if counts && self.wanted.count.is_some_and(|count| book.counted >= count) {
             self.enough.notify_one();

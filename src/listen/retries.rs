@@ -150,10 +150,16 @@ impl Retries {
         }
     }
 
+    /// Whether anything is to be noted of how an exchange was answered.
+    #[must_use]
+    pub fn concerns(&self, exchange: &Exchange) -> bool {
+        is_failure(&exchange.answer) || !self.courses.is_empty()
+    }
+
     /// Notes how an exchange was answered, and when.
     pub fn note(&mut self, exchange: &Exchange, answered: Moment) {
         let failed = is_failure(&exchange.answer);
-        if !failed && self.courses.is_empty() {
+        if !self.concerns(exchange) {
             return;
         }
         let key = self.marks.identity(&exchange.request, exchange.cdr.as_ref());
