@@ -5,6 +5,7 @@
 //! one strict scanner of RFC 8259: conforming text is always accepted, other text never, and [`DEEPEST`] levels of
 //! nesting are the limit. It keeps its own stack, so hostile nesting costs memory in proportion and nothing else.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -80,8 +81,16 @@ struct Scanner<'a> {
 
 /// Reads a whole text into tokens, or says why it is not JSON.
 pub fn tokens(bytes: &[u8]) -> Result<Vec<Token>, Fault> {
+    // What is written by programs has a token in eight bytes or so.
+    let mut tokens = Vec::with_capacity(bytes.len() / 8 + 2);
+    scan(bytes, |_, token| tokens.push(token))?;
+    Ok(tokens)
+}
+
+/// Tells every token of a text, with the text, or says why it is not JSON.
+fn scan<'a>(bytes: &'a [u8], tell: impl FnMut(&'a str, Token)) -> Result<(), Fault> {
     let mut scanner = Scanner { bytes, at: 0, open: Vec::new(), expect: Expect::Value };
-    scanner.run().map_err(|(at, what)| fault(bytes, at, what))
+    scanner.run(tell).map_err(|(at, what)| fault(bytes, at, what))
 }
 
 fn fault(bytes: &[u8], at: usize, what: &'static str) -> Fault {
@@ -96,15 +105,16 @@ fn fault(bytes: &[u8], at: usize, what: &'static str) -> Fault {
 
 type Trouble = (usize, &'static str);
 
-impl Scanner<'_> {
-    fn run(&mut self) -> Result<Vec<Token>, Trouble> {
-        if let Err(error) = std::str::from_utf8(self.bytes) {
-            return Err((error.valid_up_to(), "the text is not UTF-8"));
-        }
+impl<'a> Scanner<'a> {
+    fn run(&mut self, mut tell: impl FnMut(&'a str, Token)) -> Result<(), Trouble> {
+        let text = match std::str::from_utf8(self.bytes) {
+            Ok(text) => text,
+            Err(error) => return Err((error.valid_up_to(), "the text is not UTF-8")),
+        };
         if self.bytes.starts_with("\u{feff}".as_bytes()) {
             return Err((0, "the text starts with a byte order mark, which JSON forbids"));
         }
-        let mut tokens = Vec::new();
+        let mut is_empty = true;
         loop {
             self.skip_space();
             let Some(&byte) = self.bytes.get(self.at) else {
@@ -112,11 +122,12 @@ impl Scanner<'_> {
             };
             let start = self.at;
             let kind = self.step(byte)?;
-            tokens.push(Token { kind, place: start..self.at });
+            tell(text, Token { kind, place: start..self.at });
+            is_empty = false;
         }
         match self.expect {
-            Expect::Nothing => Ok(tokens),
-            _ if tokens.is_empty() => Err((self.at, "there is no text")),
+            Expect::Nothing => Ok(()),
+            _ if is_empty => Err((self.at, "there is no text")),
             _ => Err((self.at, "the text ends in the middle of a value")),
         }
     }
@@ -207,13 +218,15 @@ impl Scanner<'_> {
         let start = self.at;
         self.at += 1;
         loop {
+            let is_plain = |byte: &u8| !matches!(byte, b'"' | b'\\' | 0..=0x1f);
+            let rest = &self.bytes[self.at..];
+            self.at += rest.iter().position(|byte| !is_plain(byte)).unwrap_or(rest.len());
             match self.bytes.get(self.at) {
                 None => return Err((start, "a string without its closing quote")),
                 Some(b'"') => break,
                 Some(b'\\') => self.escape()?,
                 Some(b'\n' | b'\r') => return Err((self.at, "a line break inside a string")),
-                Some(0..=0x1f) => return Err((self.at, "a control character inside a string")),
-                Some(_) => self.at += 1,
+                Some(_) => return Err((self.at, "a control character inside a string")),
             }
         }
         self.at += 1;
@@ -271,7 +284,7 @@ impl Scanner<'_> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member<'a> {
     /// Its name, with escapes resolved.
-    pub name: String,
+    pub name: Cow<'a, str>,
     /// What its value starts with, which tells its type.
     pub kind: Kind,
     /// Its value exactly as written.
@@ -289,11 +302,10 @@ pub enum Document<'a> {
 
 /// Reads a text's outermost level, or says why it is not JSON.
 pub fn document(bytes: &[u8]) -> Result<Document<'_>, Fault> {
-    let tokens = tokens(bytes)?;
-    let text = std::str::from_utf8(bytes).unwrap_or_default();
-    let first = &tokens[0];
-    Ok(match (first.kind, &text[first.place.clone()]) {
-        (Kind::Open, "{") => Document::Object(members(text, &tokens)),
+    let mut outline = Outline::default();
+    scan(bytes, |text, token| outline.add(text, &token))?;
+    Ok(match (outline.first, outline.first_text) {
+        (Kind::Open, "{") => Document::Object(outline.members),
         (Kind::Open, _) => Document::Other("array"),
         (Kind::String, _) => Document::Other("string"),
         (Kind::Number, _) => Document::Other("number"),
@@ -301,37 +313,57 @@ pub fn document(bytes: &[u8]) -> Result<Document<'_>, Fault> {
     })
 }
 
-/// The members of the outermost object. `tokens` are those of `text`, which is one object.
-fn members<'a>(text: &'a str, tokens: &[Token]) -> Vec<Member<'a>> {
-    let mut members = Vec::new();
-    let mut depth = 0_usize;
-    let mut name = None;
-    let mut value: Option<(Kind, usize)> = None;
-    for token in tokens {
+/// What has been told of a text's outermost level so far.
+struct Outline<'a> {
+    first: Kind,
+    first_text: &'a str,
+    depth: usize,
+    /// The member that is being told: its name, and where its value begins.
+    name: Option<Cow<'a, str>>,
+    value: Option<(Kind, usize)>,
+    members: Vec<Member<'a>>,
+}
+
+impl Default for Outline<'_> {
+    fn default() -> Self {
+        // As many members as a CDR has, or a few more.
+        let members = Vec::with_capacity(20);
+        Self { first: Kind::Word, first_text: "", depth: 0, name: None, value: None, members }
+    }
+}
+
+impl<'a> Outline<'a> {
+    /// Takes note of the next token of the text.
+    fn add(&mut self, text: &'a str, token: &Token) {
+        if self.first_text.is_empty() {
+            (self.first, self.first_text) = (token.kind, &text[token.place.clone()]);
+        }
         match token.kind {
-            Kind::Key if depth == 1 => name = Some(unquoted(&text[token.place.clone()])),
-            Kind::Open => depth += 1,
-            Kind::Close => depth -= 1,
+            Kind::Key if self.depth == 1 => self.name = Some(resolved(&text[token.place.clone()])),
+            Kind::Open => self.depth += 1,
+            Kind::Close => self.depth -= 1,
             _ => {}
         }
         if matches!(token.kind, Kind::Key | Kind::Colon | Kind::Comma) {
-            continue;
+            return;
         }
-        if name.is_some() && value.is_none() {
-            value = Some((token.kind, token.place.start));
+        if self.name.is_some() && self.value.is_none() {
+            self.value = Some((token.kind, token.place.start));
         }
-        if depth == 1
-            && let (Some((kind, start)), Some(_)) = (value, &name)
+        if self.depth == 1
+            && let Some((kind, start)) = self.value
+            && let Some(name) = self.name.take()
         {
-            members.push(Member {
-                name: name.take().unwrap_or_default(),
-                kind,
-                raw: &text[start..token.place.end],
-            });
-            value = None;
+            self.members.push(Member { name, kind, raw: &text[start..token.place.end] });
+            self.value = None;
         }
     }
-    members
+}
+
+/// A string's text without its quotes and escapes, where it stands if it has none.
+fn resolved(raw: &str) -> Cow<'_, str> {
+    let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
+    if inner.contains('\\') { unquoted(raw).into() } else { inner.into() }
 }
 
 /// A string's text without its quotes and escapes. Lone surrogates, which JSON's grammar allows, become U+FFFD.

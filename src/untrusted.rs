@@ -48,6 +48,9 @@ impl From<&str> for Untrusted {
 /// Makes text harmless: every disturbing character becomes visible, nothing is dropped, nothing else changes.
 #[must_use]
 pub fn clean(text: &str) -> String {
+    if is_plain(text) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if disturbs(c) {
@@ -60,9 +63,21 @@ pub fn clean(text: &str) -> String {
     out
 }
 
+/// Whether all of it is printable ASCII, as nearly everything is that comes: then none of it disturbs.
+#[must_use]
+pub fn is_plain(text: &str) -> bool {
+    // Nothing is decided within a group, so that a group is a few comparisons, each of many bytes.
+    let plain = |group: &[u8]| group.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
+    text.as_bytes().chunks(32).all(plain)
+}
+
 /// The first so many characters of a text, and a sign if there are more: strangers choose how long it is.
 #[must_use]
 pub fn beginning(text: &str, most: usize) -> String {
+    // A character is at least a byte.
+    if text.len() <= most {
+        return text.to_owned();
+    }
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
@@ -76,6 +91,9 @@ pub fn beginning(text: &str, most: usize) -> String {
 /// marks stay, but the joiners are invisible and are shown.
 #[must_use]
 pub fn disturbs(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
     c.is_control()
         || matches!(c,
             '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
@@ -83,14 +101,6 @@ pub fn disturbs(c: char) -> bool {
             | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
             | '\u{13430}'..='\u{1343f}' | '\u{16fe4}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d159}'
             | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
-}
-
-/// Whether text is nothing but printable ASCII, in which no character disturbs. Most of what is written is, and the
-/// answer costs next to nothing.
-#[must_use]
-pub fn is_printable_ascii(text: &[u8]) -> bool {
-    // Every byte is looked at, without an early end: that is what a processor does to many at once.
-    text.iter().fold(true, |printable, byte| printable & matches!(byte, b' '..=b'~'))
 }
 
 #[cfg(test)]
@@ -105,10 +115,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printable_ascii_disturbs_nobody() {
-        let printable: Vec<u8> = (0..=255).filter(|byte| is_printable_ascii(&[*byte])).collect();
-        assert_eq!(printable, (b' '..=b'~').collect::<Vec<_>>());
-        assert!(!printable.iter().any(|byte| disturbs(char::from(*byte))));
+    fn what_is_plain_disturbs_nobody() {
+        let plain: Vec<char> = ('\0'..='\u{ff}').filter(|c| is_plain(&c.to_string())).collect();
+        assert_eq!(plain, (' '..='~').collect::<Vec<_>>());
+        assert!(!plain.into_iter().any(disturbs));
     }
 
     #[test]
@@ -197,6 +207,7 @@ mod tests {
         fn cleaning_leaves_nothing_disturbing_and_is_idempotent(text in any::<String>()) {
             let once = clean(&text);
             prop_assert!(!once.chars().any(disturbs));
+            prop_assert!(!is_plain(&text) || once == text);
             prop_assert_eq!(clean(&once), once);
         }
     }

@@ -106,30 +106,31 @@ pub fn judge_json(bytes: &[u8]) -> Judgement {
         Err(fault) => return Judgement::unreadable(vec![not_json(bytes, &fault)]),
     };
     let mut remarks = Vec::new();
-    let mut fields = Fields::new();
+    let mut fields = Fields::with_capacity(members.len());
     let mut repeats = Repeats::default();
     for member in &members {
-        let value = serde_json::from_str(member.raw).unwrap_or_else(|_| nearest(member));
+        let value = value(member);
         if member.kind == json::Kind::Number
             && let Some(text) = values::inexact(member.raw)
         {
             remarks.push(Remark::on(&member.name, Code::InexactNumber, text));
         }
-        if fields.insert(member.name.clone(), value).is_some() {
+        if fields.insert(member.name.clone().into_owned(), value).is_some() {
             remarks.extend(repeats.remark(&member.name));
         }
     }
     judge_fields(fields, remarks)
 }
 
-/// The value nearest to one that JSON's grammar allows and no value can hold, like `1e999` or half a surrogate pair: of
-/// its type, so that nothing false is said of that.
-fn nearest(member: &json::Member<'_>) -> Value {
+/// A member's value. Of one that JSON's grammar allows and no value can hold, like `1e999` or half a surrogate pair, the
+/// nearest: of its type, so that nothing false is said of that.
+fn value(member: &json::Member<'_>) -> Value {
+    let read = || serde_json::from_str(member.raw);
     match (member.kind, member.raw.as_bytes().first()) {
         (json::Kind::String, _) => json::unquoted(member.raw).into(),
-        (json::Kind::Number, _) => f64::MAX.into(),
-        (_, Some(b'[')) => Value::Array(Vec::new()),
-        _ => Value::Object(Fields::new()),
+        (json::Kind::Number, _) => read().unwrap_or_else(|_| f64::MAX.into()),
+        (_, Some(b'[')) => read().unwrap_or_else(|_| Value::Array(Vec::new())),
+        _ => read().unwrap_or_else(|_| Value::Object(Fields::new())),
     }
 }
 
@@ -226,7 +227,8 @@ fn looks_like_javascript(bytes: &[u8]) -> bool {
 }
 
 fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {
-    let kind = kind_of(&fields);
+    let table = Table::of(&fields);
+    let kind = kind_of(&fields, &table);
     let leg = match word(&fields, "leg") {
         Some("a") => Some(Leg::A),
         Some("b") => Some(Leg::B),
@@ -244,13 +246,13 @@ fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {
                 "the CDR of an incoming call, which has a webhook of its own",
             ));
         }
-        Kind::Unknown if resemblance(&fields) < RESEMBLES => {
+        Kind::Unknown if table.resemblance() < RESEMBLES => {
             remarks.push(Remark::new(Code::OtherKind, "no notification of TeleCMI's that we know"));
         }
         _ => {
             let found = generation_of(&fields);
             generation = kind.is_outgoing().then_some(found);
-            remarks.extend(remarks_on_fields(&fields, found, kind, leg));
+            remarks.extend(remarks_on_fields(&fields, &table, found, kind, leg));
         }
     }
     Judgement { verdict: Verdict { kind, generation, leg, remarks }, fields: Some(fields) }
@@ -259,8 +261,27 @@ fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {
 /// How many fields of the documented CDR an object must have to be measured against it.
 const RESEMBLES: usize = 4;
 
-fn resemblance(fields: &Fields) -> usize {
-    FIELDS.iter().filter(|field| fields.contains_key(field.name)).count()
+/// An object's documented fields, in the places they have in the table, and the names of the others.
+struct Table<'a> {
+    values: [Option<&'a Value>; FIELDS.len()],
+    others: Vec<&'a str>,
+}
+
+impl<'a> Table<'a> {
+    fn of(fields: &'a Fields) -> Self {
+        let mut table = Self { values: [None; FIELDS.len()], others: Vec::new() };
+        for (name, value) in fields {
+            match schema::place(name) {
+                Some(place) => table.values[place] = Some(value),
+                None => table.others.push(name),
+            }
+        }
+        table
+    }
+
+    fn resemblance(&self) -> usize {
+        self.values.iter().flatten().count()
+    }
 }
 
 fn word<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
@@ -269,7 +290,7 @@ fn word<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
 
 /// Names what arrived. A field that is missing or mistyped is given the benefit of the doubt, so that it gets its own
 /// remark; a field with another word in it is not.
-fn kind_of(fields: &Fields) -> Kind {
+fn kind_of(fields: &Fields, table: &Table<'_>) -> Kind {
     let says = |name: &str, expected: &str| word(fields, name).is_none_or(|found| found == expected);
     if word(fields, "type") == Some("event") {
         return Kind::LiveEvent;
@@ -281,7 +302,7 @@ fn kind_of(fields: &Fields) -> Kind {
     if word(fields, "direction") == Some("inbound") && says("type", "cdr") {
         return Kind::Incoming;
     }
-    if resemblance(fields) < RESEMBLES || !says("type", "cdr") || !says("direction", "outbound") {
+    if table.resemblance() < RESEMBLES || !says("type", "cdr") || !says("direction", "outbound") {
         return Kind::Unknown;
     }
     match word(fields, "status") {
@@ -323,11 +344,17 @@ pub(super) fn place(
     }
 }
 
-fn remarks_on_fields(fields: &Fields, generation: Generation, kind: Kind, leg: Option<Leg>) -> Vec<Remark> {
+fn remarks_on_fields(
+    fields: &Fields,
+    table: &Table<'_>,
+    generation: Generation,
+    kind: Kind,
+    leg: Option<Leg>,
+) -> Vec<Remark> {
     let mut remarks = Vec::new();
-    for field in &FIELDS {
+    for (field, value) in FIELDS.iter().zip(table.values) {
         let (must, may) = place(field.presence, generation, kind, leg);
-        match fields.get(field.name) {
+        match value {
             None if must => remarks.push(Remark::on(field.name, Code::Missing, "not there")),
             None => {}
             Some(_) if !may => {
@@ -343,8 +370,8 @@ fn remarks_on_fields(fields: &Fields, generation: Generation, kind: Kind, leg: O
             remarks.push(Remark::on(other, Code::Missing, text));
         }
     }
-    for name in fields.keys().filter(|name| schema::documented(name).is_none()) {
-        remarks.push(if FIELDS_OF_OTHERS.contains(&name.as_str()) {
+    for name in &table.others {
+        remarks.push(if FIELDS_OF_OTHERS.contains(name) {
             Remark::on(name, Code::Unexpected, "belongs to other notifications of TeleCMI's")
         } else {
             Remark::on(name, Code::Unknown, "not documented")

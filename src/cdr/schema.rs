@@ -147,7 +147,13 @@ pub const FIELDS_OF_OTHERS: [&str; 12] = [
 /// The documented field of that name.
 #[must_use]
 pub fn documented(name: &str) -> Option<&'static Field> {
-    FIELDS.iter().find(|field| field.name == name)
+    place(name).map(|place| &FIELDS[place])
+}
+
+/// The place of the documented field of that name in the table.
+#[must_use]
+pub fn place(name: &str) -> Option<usize> {
+    FIELDS.iter().position(|field| field.name == name)
 }
 
 /// Where the CDR begins among the parameters of a query or a form, if there is one: at the first documented name, in either

@@ -8,7 +8,7 @@ fn members_keep_order_repeats_and_digits() {
     let text =
         br#" {"a":1.50,"b":{"c":[1,{"d":2}]},"a":"x\u0041\ud83d\ude00","e":[],"f":18446744073709551616} "#;
     let Ok(Document::Object(members)) = document(text) else { panic!("not an object") };
-    let seen: Vec<_> = members.iter().map(|m| (m.name.as_str(), m.raw)).collect();
+    let seen: Vec<_> = members.iter().map(|m| (&*m.name, m.raw)).collect();
     assert_eq!(
         seen,
         [

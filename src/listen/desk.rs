@@ -14,7 +14,7 @@ use super::answer::{Decision, Outcome};
 use super::claim::{self, Claims};
 use super::door::{self, Arrival, Reply};
 use super::event::{self, Ending, Event, Exchange, Summary};
-use super::keep::{self, Keeper};
+use super::keep::{self, Keeper, Kept};
 use super::relate::Relations;
 use super::retries::Retries;
 use super::wanted::Wanted;
@@ -98,7 +98,7 @@ impl Desk {
     }
 
     fn tell_in(&self, book: &mut Book, event: Event) {
-        let exchange = matches!(event, Event::Exchange(_));
+        let exchange = matches!(event, Event::Exchange(..));
         if !(self.tell)(event) && exchange {
             book.dropped += 1;
         }
@@ -163,7 +163,9 @@ impl Desk {
         };
         book.retries.recognise(&mut exchange);
         book.remarks += exchange.verdict.remarks.len() as u64;
-        if let Some(why) = self.keep_in(&mut book, &exchange) {
+        let kept = self.keep_in(&mut book, &exchange);
+        let (why, line) = kept.map_or((None, None), |kept| (kept.failure, kept.line));
+        if let Some(why) = why {
             if matches!(reply, Reply::Respond(_) | Reply::Drip(_)) && !is_answered {
                 let response = keep::unsaved();
                 exchange.answer.status = Some(response.status);
@@ -172,21 +174,23 @@ impl Desk {
             }
             exchange.answer.unsaved = Some(why);
         }
-        book.retries.note(&exchange, self.clock.now());
-        self.tell_in(&mut book, Event::Exchange(Arc::new(exchange)));
+        if book.retries.concerns(&exchange) {
+            book.retries.note(&exchange, self.clock.now());
+        }
+        self.tell_in(&mut book, Event::Exchange(Arc::new(exchange), line));
         if counts && self.wanted.count.is_some_and(|count| book.counted >= count) {
             self.enough.notify_one();
         }
         reply
     }
 
-    /// Saves an exchange if it is to be saved; gives why it could not be.
-    fn keep_in(&self, book: &mut Book, exchange: &Exchange) -> Option<String> {
-        let kept = book.keeper.as_mut()?.keep(exchange, self.clock.elapsed());
-        for warning in kept.warnings {
+    /// Saves an exchange if it is to be saved; gives what came of it.
+    fn keep_in(&self, book: &mut Book, exchange: &Exchange) -> Option<Kept> {
+        let mut kept = book.keeper.as_mut()?.keep(exchange, self.clock.elapsed());
+        for warning in kept.warnings.drain(..) {
             self.tell_in(book, Event::Warning(warning));
         }
-        kept.failure
+        Some(kept)
     }
 
     /// Counts a connection that failed before its request could be read, and tells of it, but not too often.

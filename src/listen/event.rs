@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::Serialize;
 
 use super::retries;
@@ -19,8 +20,8 @@ pub type Exchange = record::Exchange<Verdict>;
 pub enum Event {
     /// The port is bound and requests are taken.
     Listening(Listening),
-    /// A request was received and answered.
-    Exchange(Arc<Exchange>),
+    /// A request was received and answered. Its record comes along where it has been written already.
+    Exchange(Arc<Exchange>, Option<Bytes>),
     /// Connections failed before their request could be read. Rate-limited: one event may stand for many.
     Mishap(Mishap),
     /// Something a person must know, a sentence. Rate-limited too.

@@ -12,6 +12,8 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::event::Exchange;
 use super::redact::Redactor;
 use crate::error::Error;
@@ -51,6 +53,8 @@ pub struct Kept {
     pub failure: Option<String>,
     /// What a person should know.
     pub warnings: Vec<String>,
+    /// Its record as it is on file, unless that is masked.
+    pub line: Option<Bytes>,
 }
 
 impl Keeper {
@@ -78,14 +82,15 @@ impl Keeper {
             Some(redactor) => record::line("exchange", &redactor.redacted(exchange)),
         };
         let mut warnings = Vec::new();
-        let appended = self.renew(&mut warnings).and_then(|()| self.sheet.append(&line));
+        let appended = self.renew(&mut warnings).and_then(|length| self.sheet.append(&line, length));
         let failure = appended.err().map(|error| match error.kind() {
             io::ErrorKind::WouldBlock => "nobody reads the pipe, and it is full".to_owned(),
             _ => error.to_string(),
         });
         self.saved += u64::from(failure.is_none());
         warnings.extend(self.alarm.note(failure.as_deref(), now).map(|what| self.about(&what)));
-        Kept { failure, warnings }
+        let line = (failure.is_none() && self.redactor.is_none()).then(|| line.into());
+        Kept { failure, warnings, line }
     }
 
     /// What it does, and where.
@@ -110,10 +115,11 @@ impl Keeper {
         format!("{}: {what}", self.path.display())
     }
 
-    /// Begins the file anew if it was removed.
-    fn renew(&mut self, warnings: &mut Vec<String>) -> io::Result<()> {
-        if !self.sheet.is_removed()? {
-            return Ok(());
+    /// Begins the file anew if it was removed. Gives its length, if it has one: the system is asked once for both.
+    fn renew(&mut self, warnings: &mut Vec<String>) -> io::Result<Option<u64>> {
+        let metadata = self.sheet.metadata()?;
+        if !metadata.as_ref().is_some_and(is_removed) {
+            return Ok(metadata.map(|metadata| metadata.len()));
         }
         let (sheet, more) = Sheet::open(&self.path).map_err(|error| match error {
             Error::Write { source, .. } => source,
@@ -122,7 +128,7 @@ impl Keeper {
         self.sheet = sheet;
         warnings.push(self.about("removed while it was written to, and begun anew"));
         warnings.extend(more);
-        Ok(())
+        Ok(self.sheet.metadata()?.map(|metadata| metadata.len()))
     }
 }
 
@@ -177,9 +183,9 @@ impl Sheet {
         Ok((Self { file, is_regular: true, torn }, warnings))
     }
 
-    /// Appends a line in one piece. If only a part of it went in, that is taken back, where it can be.
-    fn append(&mut self, line: &[u8]) -> io::Result<()> {
-        let before = self.length()?;
+    /// Appends a line in one piece to what is so long `before`. If only a part of it went in, that is taken back, where it
+    /// can be.
+    fn append(&mut self, line: &[u8], before: Option<u64>) -> io::Result<()> {
         let bytes =
             if self.torn && before != Some(0) { [b"\n", line].concat().into() } else { Cow::Borrowed(line) };
         match write_whole(&mut self.file, &bytes) {
@@ -199,28 +205,28 @@ impl Sheet {
         if written == 0 {
             return;
         }
-        let is_ours = |before: &u64| self.length().is_ok_and(|now| now == Some(before + written as u64));
+        let now = self.metadata().ok().flatten().map(|metadata| metadata.len());
+        let is_ours = |before: &u64| now == Some(before + written as u64);
         let cut = before.filter(is_ours).is_some_and(|before| self.file.set_len(before).is_ok());
         self.torn |= !cut;
     }
 
-    fn length(&self) -> io::Result<Option<u64>> {
-        if self.is_regular { self.file.metadata().map(|metadata| Some(metadata.len())) } else { Ok(None) }
+    /// What the system says of it; nothing of what has no length.
+    fn metadata(&self) -> io::Result<Option<fs::Metadata>> {
+        self.is_regular.then(|| self.file.metadata()).transpose()
     }
+}
 
-    /// Whether no folder has it any more.
-    #[cfg(unix)]
-    fn is_removed(&self) -> io::Result<bool> {
-        use std::os::unix::fs::MetadataExt as _;
-        Ok(self.is_regular && self.file.metadata()?.nlink() == 0)
-    }
+/// Whether no folder has the file any more.
+#[cfg(unix)]
+fn is_removed(metadata: &fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::nlink(metadata) == 0
+}
 
-    /// An open file cannot be removed here.
-    #[cfg(not(unix))]
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as it is where files can be removed")]
-    fn is_removed(&self) -> io::Result<bool> {
-        Ok(false)
-    }
+/// An open file cannot be removed here.
+#[cfg(not(unix))]
+fn is_removed(_: &fs::Metadata) -> bool {
+    false
 }
 
 /// Opens a pipe, if that is what the path names. It never holds us up: nobody reads it, or it is full, is an error.

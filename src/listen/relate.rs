@@ -1,8 +1,15 @@
 //! Which earlier exchange this one belongs to: the other leg of its call, the same thing again, the same identifiers
 //! with another body. Pure, and bounded: the oldest is forgotten when there are too many.
+//!
+//! Of a CDR no text is remembered, only numbers of 64 bits that stand for its identifiers, its leg and its content. That
+//! is as good as the text: that any two of all that are remembered get the same number by chance is less likely than one
+//! in 10^10, and nobody outside can bring it about, because the numbers differ from run to run.
 
+use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::fmt::Write as _;
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
+use std::num::NonZeroU64;
 
 use serde_json::Value;
 
@@ -12,35 +19,117 @@ use crate::clock::{Moment, humane};
 use crate::wire::Request;
 use crate::wire::record::Relation;
 
-/// How many CDRs are remembered. At a few hundred bytes each that is a few megabytes.
+/// How many CDRs are remembered. At two hundred bytes each that is two megabytes.
 const REMEMBERED: usize = 10_000;
 
 /// The longest identifier that is remembered, in bytes: three times as long as TeleCMI's, and no burden.
 const LONGEST_ID: usize = 128;
+
+/// A number that stands for a text.
+type Mark = NonZeroU64;
 
 /// One CDR that was received.
 #[derive(Debug, Clone)]
 struct Known {
     n: u64,
     at: Moment,
-    method: String,
-    leg: String,
-    /// Stands for all fields and values, however they were written.
-    content: u64,
-    /// Stands for the bytes that carried them.
-    bytes: u64,
-    cmiuuid: String,
-    call_id: String,
-    request_id: String,
+    leg: Option<Mark>,
+    /// Stands for the bytes that carried it.
+    bytes: Mark,
+    /// What it is found by: its content, and each of its identifiers.
+    ids: Ids,
+}
+
+/// What a CDR is found by, each where it is there. A content is that of the leg that is named: without a name there is
+/// none.
+#[derive(Debug, Clone, Copy)]
+struct Ids {
+    /// All fields and values, however they were written, and the method they came by.
+    content_by_method: Option<Mark>,
+    content: Option<Mark>,
+    cmiuuid: Option<Mark>,
+    request_id: Option<Mark>,
+    call_id: Option<Mark>,
+}
+
+impl Ids {
+    fn all(&self) -> impl Iterator<Item = Mark> {
+        let all = [self.content_by_method, self.content, self.cmiuuid, self.request_id, self.call_id];
+        all.into_iter().flatten()
+    }
+}
+
+/// Makes the numbers that stand for texts.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Marks(RandomState);
+
+impl Marks {
+    /// The number that stands for a value.
+    fn of(&self, value: impl Hash) -> Mark {
+        // Nought is no less likely than any other number, and counts as the one after it.
+        NonZeroU64::new(self.0.hash_one(value)).unwrap_or(NonZeroU64::MIN)
+    }
+
+    /// The number that stands for a request, and for its copies: a CDR that names itself is known by its fields and
+    /// values, whatever they were written like; anything else by its target and bytes.
+    pub(super) fn identity(&self, request: &Request, cdr: Option<&Fields>) -> Mark {
+        match cdr.filter(|cdr| word(cdr, "cmiuuid").is_some()) {
+            Some(cdr) => self.of((&request.method, self.content(cdr))),
+            None => self.of((&request.method, &request.target, &request.body.0)),
+        }
+    }
+
+    /// A number that stands for all fields and values, whatever their order, and whatever types a query has taken from
+    /// them.
+    fn content(&self, fields: &Fields) -> u64 {
+        let mut written = String::with_capacity(256);
+        // One text for each field is hashed in half the time of two.
+        let mark = |(name, value): (&String, &Value)| {
+            written.clear();
+            written.push_str(name);
+            written.push('\0');
+            match value {
+                Value::String(text) => written.push_str(text),
+                other => {
+                    // Writing to a String cannot fail.
+                    let _ = write!(written, "{other}");
+                }
+            }
+            // The length tells where the name ends, whatever is in it.
+            self.of((name.len(), written.as_bytes())).get()
+        };
+        // A sum does not ask for the order.
+        fields.iter().map(mark).fold(fields.len() as u64, u64::wrapping_add)
+    }
+}
+
+/// Takes a mark for its own hash.
+#[derive(Debug, Default)]
+struct Ready(u64);
+
+impl Hasher for Ready {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, mark: u64) {
+        self.0 = mark;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
 }
 
 /// The CDRs received so far.
 #[derive(Debug, Default)]
 pub struct Relations {
+    marks: Marks,
     known: VecDeque<Known>,
-    /// For each identifier, and for each way its content came, the first exchange that carried it. Keys begin with what
-    /// they are.
-    first: HashMap<String, u64>,
+    /// For each identifier, and for each way its content came, the first exchange that carried it.
+    first: HashMap<Mark, u64, BuildHasherDefault<Ready>>,
 }
 
 /// What is new to say about an exchange, now that it is held against the earlier ones.
@@ -55,28 +144,34 @@ pub struct Related {
 impl Relations {
     /// Holds a CDR against the earlier ones and remembers it.
     pub fn relate(&mut self, n: u64, at: Moment, request: &Request, fields: &Fields) -> Related {
+        let leg = word(fields, "leg");
+        let marks = &self.marks;
+        let id = |name: &str| word(fields, name).map(|text| marks.of((name, text)));
+        let cmiuuid = id("cmiuuid");
+        let content = cmiuuid.map(|cmiuuid| marks.of(("content", cmiuuid, marks.content(fields))));
         let new = Known {
             n,
             at,
-            method: request.method.clone(),
-            leg: word(fields, "leg"),
-            content: content(fields),
-            bytes: hash(&(&request.target, &request.body.0)),
-            cmiuuid: word(fields, "cmiuuid"),
-            call_id: word(fields, "call_id"),
-            request_id: word(fields, "request_id"),
+            leg: leg.map(|leg| marks.of(leg)),
+            bytes: marks.of((&request.target, &request.body.0)),
+            ids: Ids {
+                content_by_method: content.map(|content| marks.of((&request.method, content))),
+                content,
+                cmiuuid,
+                request_id: id("request_id"),
+                call_id: id("call_id"),
+            },
         };
+        let ids = &new.ids;
         let mut related = Related::default();
-        let same = self
-            .find("content by", &new.content_by_method())
-            .or_else(|| self.find("content", &new.content()));
-        if let Some(earlier) = same.or_else(|| self.find("cmiuuid", &new.cmiuuid)) {
-            again(earlier, &new, &mut related);
-        } else if let Some(earlier) = self.find("request_id", &new.request_id) {
-            related.relations.push(same_call(earlier, &new));
-        } else if let Some(earlier) = self.find("call_id", &new.call_id) {
-            related.relations.push(if earlier.request_id == new.request_id {
-                same_call(earlier, &new)
+        let same = self.find(ids.content_by_method).or_else(|| self.find(ids.content));
+        if let Some(earlier) = same.or_else(|| self.find(ids.cmiuuid)) {
+            again(earlier, &new, &request.method, &mut related);
+        } else if let Some(earlier) = self.find(ids.request_id) {
+            related.relations.push(same_call(earlier, &new, leg));
+        } else if let Some(earlier) = self.find(ids.call_id) {
+            related.relations.push(if earlier.ids.request_id == ids.request_id {
+                same_call(earlier, &new, leg)
             } else {
                 let text = format!("same call_id as #{}, but another request_id: another call", earlier.n);
                 Relation { n: earlier.n, how: "shared_call_id".to_owned(), text }
@@ -86,108 +181,60 @@ impl Relations {
         related
     }
 
-    fn find(&self, name: &str, id: &str) -> Option<&Known> {
-        if id.is_empty() {
-            return None;
-        }
-        let n = self.first.get(&format!("{name} {id}"))?;
+    fn find(&self, id: Option<Mark>) -> Option<&Known> {
+        let n = self.first.get(&id?)?;
         let place = self.known.binary_search_by_key(n, |known| known.n).ok()?;
         self.known.get(place)
     }
 
     fn remember(&mut self, new: Known) {
-        for key in new.keys() {
-            self.first.entry(key).or_insert(new.n);
-        }
-        self.known.push_back(new);
-        if self.known.len() > REMEMBERED
+        if self.known.len() == REMEMBERED
             && let Some(oldest) = self.known.pop_front()
         {
-            for key in oldest.keys() {
-                if self.first.get(&key) == Some(&oldest.n) {
-                    self.first.remove(&key);
+            for id in oldest.ids.all() {
+                if self.first.get(&id) == Some(&oldest.n) {
+                    self.first.remove(&id);
                 }
             }
         }
-    }
-}
-
-impl Known {
-    fn keys(&self) -> Vec<String> {
-        let keys = [
-            ("content by", &self.content_by_method()),
-            ("content", &self.content()),
-            ("cmiuuid", &self.cmiuuid),
-            ("request_id", &self.request_id),
-            ("call_id", &self.call_id),
-        ];
-        keys.into_iter().filter(|(_, id)| !id.is_empty()).map(|(name, id)| format!("{name} {id}")).collect()
-    }
-
-    /// What stands for this leg with this content; nothing without an identifier.
-    fn content(&self) -> String {
-        if self.cmiuuid.is_empty() { String::new() } else { format!("{:x} {}", self.content, self.cmiuuid) }
-    }
-
-    fn content_by_method(&self) -> String {
-        if self.cmiuuid.is_empty() { String::new() } else { format!("{} {}", self.method, self.content()) }
+        for id in new.ids.all() {
+            self.first.entry(id).or_insert(new.n);
+        }
+        self.known.push_back(new);
     }
 }
 
 /// The same leg once more: by another method, as a duplicate, or with another body.
-fn again(earlier: &Known, new: &Known, related: &mut Related) {
+fn again(earlier: &Known, new: &Known, method: &str, related: &mut Related) {
     let n = earlier.n;
     let after = humane(new.at.since(earlier.at));
-    let (how, text, code) = if earlier.content != new.content {
+    let (how, text, code) = if earlier.ids.content != new.ids.content {
         ("conflict", format!("same ids as #{n}, different body"), Some(Code::Conflict))
-    } else if earlier.method == new.method {
+    } else if earlier.ids.content_by_method == new.ids.content_by_method {
         let how =
             if earlier.bytes == new.bytes { "identical" } else { "the same fields, written differently" };
         ("duplicate", format!("duplicate of #{n}, {after} later, {how}"), Some(Code::Duplicate))
     } else {
-        ("other_method", format!("the CDR of #{n} again, by {} after {after}", new.method), None)
+        ("other_method", format!("the CDR of #{n} again, by {method} after {after}"), None)
     };
     related.remarks.extend(code.map(|code| Remark::new(code, text.clone())));
     related.relations.push(Relation { n, how: how.to_owned(), text });
 }
 
-fn same_call(earlier: &Known, new: &Known) -> Relation {
+/// Another leg, or another ring, of a call; `leg` is the new one's.
+fn same_call(earlier: &Known, new: &Known, leg: Option<&str>) -> Relation {
     let n = earlier.n;
-    let text = match (earlier.leg.as_str(), new.leg.as_str()) {
-        ("", _) | (_, "") => format!("of the call of #{n}"),
-        (before, leg) if before == leg => format!("another ring of leg {leg} of the call of #{n}"),
-        (_, leg) => format!("leg {leg} of the call of #{n}"),
+    let text = match (earlier.leg, leg) {
+        (None, _) | (_, None) => format!("of the call of #{n}"),
+        (before, Some(leg)) if before == new.leg => format!("another ring of leg {leg} of the call of #{n}"),
+        (_, Some(leg)) => format!("leg {leg} of the call of #{n}"),
     };
     Relation { n, how: "same_call".to_owned(), text }
 }
 
-/// An identifier's text; nothing if it is absent, or too long to be one.
-fn word(fields: &Fields, name: &str) -> String {
-    let text = fields.get(name).and_then(Value::as_str).filter(|text| text.len() <= LONGEST_ID);
-    text.unwrap_or_default().to_owned()
-}
-
-/// A number that stands for a request, and for its copies: a CDR that names itself is known by its fields and values,
-/// whatever they were written like; anything else by its target and bytes.
-pub(super) fn identity(request: &Request, cdr: Option<&Fields>) -> u64 {
-    match cdr.filter(|cdr| !word(cdr, "cmiuuid").is_empty()) {
-        Some(cdr) => hash(&(&request.method, content(cdr))),
-        None => hash(&(&request.method, &request.target, &request.body.0)),
-    }
-}
-
-/// A number that stands for all fields and values, whatever their order, and whatever types a query has taken from them.
-fn content(fields: &Fields) -> u64 {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let mut sorted: Vec<_> = fields.iter().map(|(name, value)| (name, text(value))).collect();
-    sorted.sort();
-    hash(&sorted)
-}
-
-fn hash(value: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
+/// An identifier's text, unless it is empty or absent, or too long to be one.
+fn word<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
+    fields.get(name).and_then(Value::as_str).filter(|text| (1..=LONGEST_ID).contains(&text.len()))
 }
 
 #[cfg(test)]
@@ -301,6 +348,7 @@ mod tests {
         let mut relations = Relations::default();
         let (at, post) = (Moment::from_epoch_ms(0).unwrap(), Request::new("POST", "/", vec![], ""));
         relations.relate(1, at, &post, &cdr(&"x".repeat(1_000_000), &"y".repeat(129), "c", "a"));
-        assert_eq!(relations.first.keys().collect::<Vec<_>>(), ["call_id c"]);
+        let call = relations.marks.of(("call_id", "c"));
+        assert_eq!(relations.first.keys().collect::<Vec<_>>(), [&call]);
     }
 }

@@ -5,12 +5,13 @@
 //! forgotten when there are too many, and of what comes back for ever the middle is left out.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::event::Exchange;
-use super::relate;
+use super::relate::Marks;
 use crate::cdr::Leg;
 use crate::cdr::remark::Code;
 use crate::clock::{Moment, humane};
@@ -35,11 +36,12 @@ const LONGEST_NAME: usize = 128;
 /// Everything that met a failure, and what came of it.
 #[derive(Debug, Default)]
 pub struct Retries {
-    courses: HashMap<u64, Course>,
+    marks: Marks,
+    courses: HashMap<NonZeroU64, Course>,
     /// What stands for each CDR, in the order in which they failed first.
-    cdrs: VecDeque<u64>,
+    cdrs: VecDeque<NonZeroU64>,
     /// The same for everything else.
-    strays: VecDeque<u64>,
+    strays: VecDeque<NonZeroU64>,
     /// How many were forgotten that would have been told.
     forgotten: u64,
 }
@@ -140,7 +142,7 @@ impl Retries {
         if self.courses.is_empty() {
             return;
         }
-        let course = self.courses.get(&relate::identity(&exchange.request, exchange.cdr.as_ref()));
+        let course = self.courses.get(&self.marks.identity(&exchange.request, exchange.cdr.as_ref()));
         if let Some(relation) = course.and_then(|course| course.relation(exchange)) {
             exchange.related.retain(|relation| relation.how != "duplicate");
             exchange.verdict.remarks.retain(|remark| remark.code != Code::Duplicate);
@@ -148,13 +150,19 @@ impl Retries {
         }
     }
 
+    /// Whether anything is to be noted of how an exchange was answered.
+    #[must_use]
+    pub fn concerns(&self, exchange: &Exchange) -> bool {
+        is_failure(&exchange.answer) || !self.courses.is_empty()
+    }
+
     /// Notes how an exchange was answered, and when.
     pub fn note(&mut self, exchange: &Exchange, answered: Moment) {
         let failed = is_failure(&exchange.answer);
-        if !failed && self.courses.is_empty() {
+        if !self.concerns(exchange) {
             return;
         }
-        let key = relate::identity(&exchange.request, exchange.cdr.as_ref());
+        let key = self.marks.identity(&exchange.request, exchange.cdr.as_ref());
         if let Some(course) = self.courses.get_mut(&key) {
             course.again(exchange, answered, failed);
         } else if failed {

@@ -51,7 +51,7 @@ impl Stand {
     async fn end(self) -> (Summary, Vec<Arc<Exchange>>) {
         let summary = tokio::time::timeout(DEADLINE, self.run).await.unwrap().unwrap();
         let exchange = |event| match event {
-            Event::Exchange(exchange) => Some(exchange),
+            Event::Exchange(exchange, _) => Some(exchange),
             _ => None,
         };
         (summary, self.events.try_iter().filter_map(exchange).collect())

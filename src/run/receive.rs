@@ -195,7 +195,7 @@ async fn attend(prepared: Prepared, show: Show, mut signals: Signals, mut beside
 /// What pins a listener's events to a board; false if there was no room.
 fn teller(board: Board, companions: Arc<Companions>) -> impl Fn(Event) -> bool + Send + Sync + 'static {
     move |event| match event {
-        Event::Exchange(_) => board.pin_if_room(|show| show.received(&event)),
+        Event::Exchange(..) => board.pin_if_room(|show| show.received(&event)),
         // There are few of these, and the summary is the last word.
         Event::Finished(summary) => {
             let summary = Event::Finished(companions.amend(summary));

@@ -1,11 +1,12 @@
 //! A body as it came: JSON token by token over the raw bytes, coloured and indented but never re-serialised; anything
 //! else line by line. Bounded, and harmless whatever it holds.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::theme::{Role, Theme};
 use crate::json::{self, Kind, Token};
-use crate::untrusted::clean;
+use crate::untrusted::{clean, is_plain};
 
 /// As much of a body as is shown, in bytes and in lines; the rest is counted.
 const MOST_BYTES: usize = 4 * 1024;
@@ -13,10 +14,10 @@ const MOST_LINES: usize = 100;
 
 /// A body's lines, without indentation.
 #[must_use]
-pub fn lines(body: &[u8], theme: &Theme) -> Vec<String> {
+pub fn lines(body: &[u8], theme: &Theme) -> String {
     match json::tokens(body) {
         Ok(tokens) => json_lines(std::str::from_utf8(body).unwrap_or_default(), &tokens, theme),
-        Err(_) => text_lines(body),
+        Err(_) => text_lines(body).join("\n"),
     }
 }
 
@@ -24,13 +25,21 @@ fn more(bytes: usize) -> String {
     format!("… {bytes} bytes more")
 }
 
-fn json_lines(text: &str, tokens: &[Token], theme: &Theme) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    let mut depth = 0_usize;
+fn json_lines(text: &str, tokens: &[Token], theme: &Theme) -> String {
+    let mut out = String::with_capacity(2 * text.len().min(MOST_BYTES));
+    let (mut lines, mut depth) = (1, 0_usize);
+    let mut break_line = |out: &mut String, depth: usize| {
+        lines += 1;
+        out.push('\n');
+        out.extend(std::iter::repeat_n("  ", depth));
+        lines
+    };
+    let mut full = false;
     for (i, token) in tokens.iter().enumerate() {
-        if token.place.start > MOST_BYTES || lines.len() >= MOST_LINES {
-            lines.push(theme.paint(Role::Faint, &more(text.len() - token.place.start)));
-            return lines;
+        if token.place.start > MOST_BYTES || full {
+            break_line(&mut out, 0);
+            theme.paint_into(&mut out, Role::Faint, &more(text.len() - token.place.start));
+            return out;
         }
         let raw = &text[token.place.clone()];
         let empty = |at: usize| {
@@ -38,34 +47,33 @@ fn json_lines(text: &str, tokens: &[Token], theme: &Theme) -> Vec<String> {
         };
         if token.kind == Kind::Close && i > 0 && !empty(i - 1) {
             depth = depth.saturating_sub(1);
-            lines.push("  ".repeat(depth));
+            full |= break_line(&mut out, depth) >= MOST_LINES;
         }
-        let Some(line) = lines.last_mut() else { break };
         match token.kind {
-            Kind::Key => theme.paint_into(line, Role::Name, &bounded(raw)),
-            Kind::String => theme.paint_into(line, Role::Text, &bounded(raw)),
-            Kind::Number => theme.paint_into(line, Role::Number, &bounded(raw)),
-            Kind::Word => theme.paint_into(line, Role::Word, raw),
-            Kind::Colon => line.push_str(": "),
-            Kind::Open | Kind::Close | Kind::Comma => line.push_str(raw),
+            Kind::Key => theme.paint_into(&mut out, Role::Name, &bounded(raw)),
+            Kind::String => theme.paint_into(&mut out, Role::Text, &bounded(raw)),
+            Kind::Number => theme.paint_into(&mut out, Role::Number, &bounded(raw)),
+            Kind::Word => theme.paint_into(&mut out, Role::Word, raw),
+            Kind::Colon => out.push_str(": "),
+            Kind::Open | Kind::Close | Kind::Comma => out.push_str(raw),
         }
         if token.kind == Kind::Open && !empty(i) {
             depth += 1;
         }
         if (token.kind == Kind::Open && !empty(i)) || token.kind == Kind::Comma {
-            lines.push("  ".repeat(depth));
+            full |= break_line(&mut out, depth) >= MOST_LINES;
         }
     }
-    lines
+    out
 }
 
 /// One value, cut off where it is too long to be shown.
-fn bounded(raw: &str) -> String {
-    if raw.len() <= MOST_BYTES {
-        return clean(raw);
+fn bounded(raw: &str) -> Cow<'_, str> {
+    if raw.len() > MOST_BYTES {
+        let end = (0..=MOST_BYTES).rev().find(|at| raw.is_char_boundary(*at)).unwrap_or(0);
+        return format!("{}{}", clean(&raw[..end]), more(raw.len() - end)).into();
     }
-    let end = (0..=MOST_BYTES).rev().find(|at| raw.is_char_boundary(*at)).unwrap_or(0);
-    format!("{}{}", clean(&raw[..end]), more(raw.len() - end))
+    if is_plain(raw) { raw.into() } else { clean(raw).into() }
 }
 
 /// Text that is not JSON; bytes that are not text become visible too.
@@ -124,7 +132,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn shown(body: &[u8]) -> String {
-        lines(body, &Theme::plain()).join("\n")
+        lines(body, &Theme::plain())
     }
 
     #[test]
@@ -161,21 +169,21 @@ mod tests {
         let text = shown(long.as_bytes());
         assert!(text.len() < MOST_BYTES + 200 && text.contains("bytes more"), "{}", text.len());
         let many = format!("[{}1]", "1,".repeat(500));
-        assert_eq!(lines(many.as_bytes(), &Theme::plain()).len(), MOST_LINES + 1);
-        assert_eq!(lines("x\n".repeat(200).as_bytes(), &Theme::plain()).last().unwrap(), "… 200 bytes more");
+        assert_eq!(shown(many.as_bytes()).lines().count(), MOST_LINES + 1);
+        assert_eq!(shown("x\n".repeat(200).as_bytes()).lines().last().unwrap(), "… 200 bytes more");
     }
 
     proptest! {
         #[test]
         fn without_our_spaces_json_is_what_it_was(text in r#"[a-z\\"\[\]{},: é]{0,30}"#) {
             let body = serde_json::json!({ &text: [&text, 1.5, null] }).to_string();
-            let ours: String = lines(body.as_bytes(), &Theme::plain()).iter().map(|line| line.trim_start()).collect();
+            let ours: String = shown(body.as_bytes()).lines().map(str::trim_start).collect();
             prop_assert_eq!(ours.replace("\": ", "\":"), body.replace("\": ", "\":"));
         }
 
         #[test]
         fn nothing_disturbing_is_shown(body in proptest::collection::vec(any::<u8>(), 0..300)) {
-            prop_assert!(!lines(&body, &Theme::plain()).concat().chars().any(disturbs));
+            prop_assert!(!shown(&body).split('\n').any(|line| line.chars().any(disturbs)));
         }
     }
 }

@@ -34,6 +34,10 @@ pub fn folded(text: &str, width: usize) -> String {
 
 /// Appends one line, in as many as it needs; all but the first begin with so many spaces.
 fn fold(line: &str, width: usize, indent: usize, out: &mut String) {
+    // No character takes more columns than it has bytes.
+    if line.trim_end_matches('\n').len() <= width {
+        return out.push_str(line);
+    }
     let mut column = 0;
     // Where the line could be broken more nicely than in the middle of a word.
     let mut space = None;

@@ -209,7 +209,8 @@ impl Show {
         if self.voice.ndjson {
             let line = match event {
                 Event::Listening(listening) => record::line("listening", listening),
-                Event::Exchange(exchange) => record::line("exchange", exchange.as_ref()),
+                Event::Exchange(_, Some(line)) => return self.streams.out.write_unflushed(line),
+                Event::Exchange(exchange, None) => record::line("exchange", exchange.as_ref()),
                 Event::Finished(summary) => record::line("summary", summary),
                 Event::Mishap(_) | Event::Warning(_) | Event::TunnelSaid(_) | Event::TunnelEnded(_) => {
                     return self.aside(event);
@@ -225,7 +226,7 @@ impl Show {
                     self.talk(&received::listening_hint(listening, &self.err_theme));
                 }
             }
-            Event::Exchange(exchange) => {
+            Event::Exchange(exchange, _) => {
                 if std::mem::take(&mut self.after_a_line) {
                     self.data("\n");
                 }
@@ -256,7 +257,7 @@ impl Show {
             Event::Warning(warning) => self.warn(warning),
             Event::TunnelSaid(line) => self.tunnel_said(line),
             Event::TunnelEnded(end) => self.warn(&end.to_string()),
-            Event::Listening(_) | Event::Exchange(_) | Event::Finished(_) => {}
+            Event::Listening(_) | Event::Exchange(..) | Event::Finished(_) => {}
         }
     }
 

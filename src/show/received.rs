@@ -59,37 +59,40 @@ pub fn listening_hint(listening: &Listening, theme: &Theme) -> String {
 /// The block of one exchange. `verbose` adds headers and where it came from.
 #[must_use]
 pub fn exchange(exchange: &Exchange, theme: &Theme, verbose: bool) -> String {
-    let mut out = head(exchange, theme);
+    // A documented CDR takes a kilobyte; twice that with its colours.
+    let mut out = String::with_capacity(2048);
+    out.push_str(&head(exchange, theme));
     if let Some(forwarded) = &exchange.answer.forwarded {
-        let _ = writeln!(out, "  {}", passed_on(forwarded, theme));
+        indent(&mut out, [passed_on(forwarded, theme)]);
     }
-    for line in meaning(exchange, theme) {
-        let _ = writeln!(out, "  {line}");
-    }
+    indent(&mut out, meaning(exchange, theme));
     if !verbose && exchange.claimed.is_some() {
-        let _ = writeln!(out, "  {}", sender(exchange));
+        indent(&mut out, [sender(exchange)]);
     }
     if verbose {
-        for line in details(exchange, theme) {
-            let _ = writeln!(out, "  {line}");
-        }
+        indent(&mut out, details(exchange, theme));
     }
     let content = content(exchange, theme);
     if !content.is_empty() {
         out.push('\n');
-        for line in content {
-            let _ = writeln!(out, "  {line}");
-        }
+        indent(&mut out, content.lines());
     }
     let remarks = remarks(exchange, theme);
     if !remarks.is_empty() {
         out.push('\n');
-        for line in remarks {
-            let _ = writeln!(out, "  {line}");
-        }
+        indent(&mut out, remarks);
     }
     out.push('\n');
     out
+}
+
+/// Adds lines that belong to a block.
+fn indent<T: AsRef<str>>(out: &mut String, lines: impl IntoIterator<Item = T>) {
+    for line in lines {
+        out.push_str("  ");
+        out.push_str(line.as_ref());
+        out.push('\n');
+    }
 }
 
 /// `09:12:31.402  #1  POST /webhook/cdr  200 · 1.2 ms`
@@ -251,9 +254,9 @@ fn details(exchange: &Exchange, theme: &Theme) -> Vec<String> {
 }
 
 /// The body as it came, or the query's parameters.
-fn content(exchange: &Exchange, theme: &Theme) -> Vec<String> {
+fn content(exchange: &Exchange, theme: &Theme) -> String {
     let request = &exchange.request;
-    let mut lines = Vec::new();
+    let mut parts = Vec::new();
     if request.method == "GET"
         && let Some(query) = request.query()
     {
@@ -263,16 +266,16 @@ fn content(exchange: &Exchange, theme: &Theme) -> Vec<String> {
                 secret::MASK.clone_into(value);
             }
         }
-        lines = body::pairs(&pairs, theme);
+        parts = body::pairs(&pairs, theme);
     }
     if !request.body.is_empty() {
-        lines.extend(body::lines(&request.body.0, theme));
+        parts.push(body::lines(&request.body.0, theme));
     }
     if request.size > request.body.len() as u64 {
         let text = format!("… {} of {} bytes were kept", request.body.len(), request.size);
-        lines.push(theme.paint(Role::Faint, &text));
+        parts.push(theme.paint(Role::Faint, &text));
     }
-    lines
+    parts.join("\n")
 }
 
 fn remarks(exchange: &Exchange, theme: &Theme) -> Vec<String> {

@@ -109,7 +109,7 @@ fn reply(last: &Attempt, theme: &Theme, most: usize) -> Vec<String> {
     if let Some(title) = is_html.then(|| title(&response.body.0)).flatten().filter(|_| most != usize::MAX) {
         return vec![format!("a page: {}", clean(title.trim()))];
     }
-    let mut lines = body::lines(&response.body.0, theme);
+    let mut lines: Vec<_> = body::lines(&response.body.0, theme).lines().map(str::to_owned).collect();
     if !response.complete {
         lines.push(
             theme.paint(Role::Faint, &format!("… and more, of which only {} bytes were read", response.size)),

@@ -13,6 +13,7 @@ pub mod raw;
 pub mod record;
 pub mod secret;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine as _;
@@ -54,7 +55,7 @@ impl<T: Into<Bytes>> From<T> for Octets {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum OctetsRecord<'a> {
-    Text(std::borrow::Cow<'a, str>),
+    Text(Cow<'a, str>),
     Base64(String),
 }
 
@@ -104,22 +105,22 @@ impl Header {
 
     /// The value as text; bytes that are not UTF-8 become replacement characters.
     #[must_use]
-    pub fn text(&self) -> std::borrow::Cow<'_, str> {
+    pub fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.value)
     }
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum HeaderValueRecord {
-    Text(String),
+enum HeaderValueRecord<'a> {
+    Text(Cow<'a, str>),
     Base64 { base64: String },
 }
 
 impl Serialize for Header {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let value = match std::str::from_utf8(&self.value) {
-            Ok(text) => HeaderValueRecord::Text(text.to_owned()),
+            Ok(text) => HeaderValueRecord::Text(text.into()),
             Err(_) => HeaderValueRecord::Base64 { base64: BASE64.encode(&self.value) },
         };
         (&self.name, value).serialize(serializer)
@@ -128,9 +129,9 @@ impl Serialize for Header {
 
 impl<'de> Deserialize<'de> for Header {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (name, value) = <(String, HeaderValueRecord)>::deserialize(deserializer)?;
+        let (name, value) = <(String, HeaderValueRecord<'_>)>::deserialize(deserializer)?;
         let value = match value {
-            HeaderValueRecord::Text(text) => Bytes::from(text),
+            HeaderValueRecord::Text(text) => Bytes::from(text.into_owned()),
             HeaderValueRecord::Base64 { base64 } => BASE64.decode(base64).map_err(D::Error::custom)?.into(),
         };
         Ok(Self { name, value })
@@ -139,7 +140,7 @@ impl<'de> Deserialize<'de> for Header {
 
 /// The first value of a header, as text.
 #[must_use]
-pub fn header<'a>(headers: &'a [Header], name: &str) -> Option<std::borrow::Cow<'a, str>> {
+pub fn header<'a>(headers: &'a [Header], name: &str) -> Option<Cow<'a, str>> {
     headers.iter().find(|h| h.is(name)).map(Header::text)
 }
 

@@ -5,17 +5,15 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::ser::{CompactFormatter, Formatter};
 use serde_json::value::RawValue;
 
 use super::{Failure, Header, Request};
 use crate::clock::Moment;
 use crate::json;
-use crate::untrusted::{Untrusted, clean, disturbs, is_printable_ascii};
+use crate::untrusted::{Untrusted, clean, disturbs, is_plain};
 
 /// The version of the records. Fields may be added within a version, never renamed or retyped.
 pub const VERSION: u8 = 1;
@@ -160,25 +158,25 @@ pub fn as_optional_ms<S: Serializer>(span: &Option<Duration>, serializer: S) -> 
     }
 }
 
-#[derive(Serialize)]
-struct Framed<'a, T> {
-    r#type: &'a str,
-    v: u8,
-    #[serde(flatten)]
-    record: &'a T,
-}
-
 /// One record as a line with its newline, safe for `cat`: control, bidirectional and zero-width characters are `\u`
 /// escapes, which read back as what they were.
 #[must_use]
 pub fn line<T: Serialize>(kind: &str, record: &T) -> Vec<u8> {
-    let mut line = Vec::with_capacity(1024);
-    let framed = Framed { r#type: kind, v: VERSION, record };
-    let mut serializer = serde_json::Serializer::with_formatter(&mut line, Safe);
-    // Records are structs, maps with string keys, text and finite numbers: nothing that JSON cannot hold.
-    if framed.serialize(&mut serializer).is_err() {
+    let mut line = Vec::with_capacity(2048);
+    // Kinds are words of ours, with nothing in them to escape.
+    line.extend_from_slice(br#"{"type":""#);
+    line.extend_from_slice(kind.as_bytes());
+    line.extend_from_slice(br#"","v":"#);
+    line.extend_from_slice(VERSION.to_string().as_bytes());
+    let frame = line.len();
+    // Records are structs with fields, of maps with string keys, text and finite numbers: nothing that JSON cannot hold.
+    if serde_json::to_writer(&mut line, record).is_ok() && line.get(frame) == Some(&b'{') {
+        // What it begins with has begun in the frame.
+        line[frame] = b',';
+    } else {
         line.clear();
     }
+    let mut line = safe(line);
     line.push(b'\n');
     line
 }
@@ -186,25 +184,17 @@ pub fn line<T: Serialize>(kind: &str, record: &T) -> Vec<u8> {
 /// Any value as compact JSON that is safe for a terminal.
 #[must_use]
 pub fn safe_json<T: Serialize>(value: &T) -> String {
-    let mut text = Vec::new();
-    let mut serializer = serde_json::Serializer::with_formatter(&mut text, Safe);
-    if value.serialize(&mut serializer).is_err() {
-        text.clear();
-    }
-    String::from_utf8(text).unwrap_or_default()
+    String::from_utf8(safe(serde_json::to_vec(value).unwrap_or_default())).unwrap_or_default()
 }
 
 /// JSON text as it stands, on one line and safe for a terminal: line breaks, which stand only between its tokens, become
 /// spaces, and disturbing characters escapes. Text that is not JSON loses nothing either: its line breaks become visible.
 #[must_use]
 pub fn one_line(bytes: &[u8]) -> Cow<'_, str> {
-    if is_printable_ascii(bytes)
-        && let Ok(text) = std::str::from_utf8(bytes)
-        && text.trim().len() == text.len()
-    {
-        return text.into();
-    }
     let text = String::from_utf8_lossy(bytes);
+    if is_plain(&text) && text.trim().len() == text.len() {
+        return text;
+    }
     if json::tokens(bytes).is_err() {
         return clean(&text).into();
     }
@@ -212,47 +202,33 @@ pub fn one_line(bytes: &[u8]) -> Cow<'_, str> {
     for c in text.trim().chars() {
         match c {
             '\n' | '\r' | '\t' => line.push(' '),
-            c if disturbs(c) => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    // Writing to a String cannot fail.
-                    let _ = write!(line, "\\u{unit:04x}");
-                }
-            }
-            c => line.push(c),
+            c => push_safe(&mut line, c),
         }
     }
     line.into()
 }
 
-/// JSON as compact as serde_json's own, with everything that could disturb a terminal escaped.
-struct Safe;
-
-impl Formatter for Safe {
-    fn write_string_fragment<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        if is_printable_ascii(fragment.as_bytes()) {
-            return writer.write_all(fragment.as_bytes());
+/// Compact JSON with everything that could disturb a terminal escaped. That stands only in its strings, where `\u`
+/// escapes are read as what they stand for; and nearly always there is nothing of the kind.
+fn safe(json: Vec<u8>) -> Vec<u8> {
+    match std::str::from_utf8(&json) {
+        Ok(text) if !is_plain(text) => {
+            let mut safe = String::with_capacity(text.len() + 64);
+            text.chars().for_each(|c| push_safe(&mut safe, c));
+            safe.into_bytes()
         }
-        let mut plain = 0;
-        for (at, c) in fragment.char_indices().filter(|(_, c)| disturbs(*c)) {
-            writer.write_all(&fragment.as_bytes()[plain..at])?;
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                write!(writer, "\\u{unit:04x}")?;
-            }
-            plain = at + c.len_utf8();
-        }
-        CompactFormatter.write_string_fragment(writer, &fragment[plain..])
+        _ => json,
     }
+}
 
-    fn write_raw_fragment<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        writer.write_all(one_line(fragment.as_bytes()).as_bytes())
+/// Adds a character of a JSON string, escaped if it could disturb a terminal.
+fn push_safe(json: &mut String, c: char) {
+    if !disturbs(c) {
+        return json.push(c);
+    }
+    for unit in c.encode_utf16(&mut [0; 2]) {
+        // Writing to a String cannot fail.
+        let _ = write!(json, "\\u{unit:04x}");
     }
 }
 

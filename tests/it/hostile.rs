@@ -67,7 +67,7 @@ impl Stand {
         let (mut peers, mut mishaps) = (HashSet::new(), Vec::new());
         for event in self.events.try_iter() {
             match event {
-                Event::Exchange(exchange) => {
+                Event::Exchange(exchange, _) => {
                     assert!(exchange.answer.status.is_some(), "{exchange:?}");
                     peers.insert(exchange.peer.clone());
                 }

@@ -28,10 +28,10 @@ pub(super) async fn conclude(
     }
     let at = house.clock.now();
     let refused = visitor.was_refused() || ended.as_ref().is_err_and(hyper::Error::is_parse);
-    let heard = visitor.heard();
+    let heard = Bytes::from(visitor.heard());
     let mut rest = Taken::default();
     // Depending on what it found wrong, hyper has put the head aside or not.
-    rest.add(unread.strip_prefix(heard.as_slice()).unwrap_or(&unread), 0);
+    rest.add(unread.strip_prefix(&*heard).unwrap_or(&unread), 0);
     let mut malformed = None;
     match what_happened(ended, &unread, visitor) {
         Some(Mishap::Garbage(why)) => match Head::read(&heard) {

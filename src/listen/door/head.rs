@@ -23,8 +23,8 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Reads a complete head; `None` if there is none.
-    pub fn read(bytes: &[u8]) -> Option<Self> {
+    /// Reads a complete head, and keeps its bytes for the values; `None` if there is none.
+    pub fn read(bytes: &Bytes) -> Option<Self> {
         let text = &bytes[..end(bytes, 0)?];
         let mut lines =
             text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
@@ -33,7 +33,8 @@ impl Head {
         if !matches!(version, "HTTP/1.0" | "HTTP/1.1") {
             return None;
         }
-        let headers = lines.take_while(|line| !line.is_empty()).map(field).collect::<Option<_>>()?;
+        let lines = lines.take_while(|line| !line.is_empty());
+        let headers = lines.map(|line| field(bytes, line)).collect::<Option<_>>()?;
         Some(Self {
             method: method.to_owned(),
             target: target.to_owned(),
@@ -107,22 +108,26 @@ impl Head {
 
 /// Where the head ends, behind its empty line, if that line begins at `from` or later.
 pub(super) fn end(bytes: &[u8], from: usize) -> Option<usize> {
-    bytes.iter().enumerate().skip(from).find_map(|(at, byte)| {
-        let rest = &bytes[at + 1..];
-        match byte {
-            b'\n' if rest.starts_with(b"\r\n") => Some(at + 3),
-            b'\n' if rest.starts_with(b"\n") => Some(at + 2),
-            _ => None,
+    let mut at = from;
+    while let Some(line) = bytes.get(at..)?.iter().position(|byte| *byte == b'\n') {
+        at += line + 1;
+        let rest = &bytes[at..];
+        if rest.starts_with(b"\r\n") {
+            return Some(at + 2);
         }
-    })
+        if rest.starts_with(b"\n") {
+            return Some(at + 1);
+        }
+    }
+    None
 }
 
-/// Reads one field.
-fn field(line: &[u8]) -> Option<Header> {
+/// Reads one field of a head.
+fn field(head: &Bytes, line: &[u8]) -> Option<Header> {
     let colon = line.iter().position(|byte| *byte == b':')?;
     Some(Header {
         name: std::str::from_utf8(&line[..colon]).ok()?.to_owned(),
-        value: Bytes::copy_from_slice(line[colon + 1..].trim_ascii()),
+        value: head.slice_ref(line[colon + 1..].trim_ascii()),
     })
 }
 
@@ -138,7 +143,7 @@ mod tests {
     use super::*;
 
     fn head(fields: &str) -> Head {
-        Head::read(format!("POST /a#b HTTP/1.1\r\n{fields}\r\nbody").as_bytes()).unwrap()
+        Head::read(&format!("POST /a#b HTTP/1.1\r\n{fields}\r\nbody").into()).unwrap()
     }
 
     #[test]
@@ -160,9 +165,9 @@ mod tests {
             "GET / HTTP/2.0\r\n\r\n",
             "GET / HTTP/1.1\r\nno colon\r\n\r\n",
         ] {
-            assert_eq!(Head::read(bytes.as_bytes()), None, "{bytes:?}");
+            assert_eq!(Head::read(&bytes.into()), None, "{bytes:?}");
         }
-        assert!(Head::read(b"GET / HTTP/1.0\n\n").is_some());
+        assert!(Head::read(&"GET / HTTP/1.0\n\n".into()).is_some());
     }
 
     #[test]

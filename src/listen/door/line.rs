@@ -71,7 +71,10 @@ impl Line {
     ) -> Poll<io::Result<usize>> {
         let serving = self.visitor.is_served();
         let written = if let Poll::Ready(written) = written {
-            self.visitor.takes();
+            // What is taken at once is taken when the answer was given.
+            if self.overdue.is_some() {
+                self.visitor.takes();
+            }
             written
         } else {
             let overdue = self.overdue.get_or_insert_with(|| Box::pin(sleep(self.patience)));

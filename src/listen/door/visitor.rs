@@ -176,7 +176,8 @@ impl Visitor {
 
     /// Its request has come, as far as it will.
     pub fn has_been_read(&self) {
-        self.book().enter(Stage::Serving);
+        // Since when does not matter: what takes time now is ours.
+        self.book().stage = Stage::Serving;
     }
 
     /// The answer is about to be written.
@@ -258,7 +259,8 @@ impl Visitor {
     pub fn is_told(&self) {
         let mut book = self.book();
         if book.stage == Stage::Answering {
-            book.enter(Stage::Waiting);
+            // It waits since it took the last of the answer.
+            book.stage = Stage::Waiting;
             book.listening = true;
         }
     }
@@ -289,8 +291,17 @@ impl Book {
         // Empty lines before a request line are allowed and mean nothing.
         let blank = |byte: &&u8| matches!(byte, b'\r' | b'\n');
         let start = if self.heard.is_empty() { bytes.iter().take_while(blank).count() } else { 0 };
+        let bytes = &bytes[start..];
+        if self.heard.is_empty()
+            && let Some(end) = head::end(bytes, 0)
+        {
+            // Most heads come in one piece: no more is kept than that.
+            self.heard = bytes[..end].to_vec();
+            self.listening = false;
+            return;
+        }
         let before = self.heard.len();
-        self.heard.extend_from_slice(&bytes[start..]);
+        self.heard.extend_from_slice(bytes);
         if let Some(end) = head::end(&self.heard, before.saturating_sub(2)) {
             self.heard.truncate(end);
             self.listening = false;

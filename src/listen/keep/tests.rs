@@ -40,18 +40,24 @@ fn bodies(path: &Path) -> Vec<String> {
     text.lines().map(body).collect()
 }
 
-const DONE: Kept = Kept { failure: None, warnings: Vec::new() };
+/// Keeps the nth exchange, and gives what there is to say of that.
+fn keep(keeper: &mut Keeper, n: u64) -> Vec<String> {
+    let kept = keeper.keep(&exchange(n), START);
+    assert_eq!(kept.failure, None);
+    assert_eq!(kept.line.as_deref(), Some(&*record::line("exchange", &exchange(n))));
+    kept.warnings
+}
 
 #[test]
 fn what_is_kept_is_on_file_at_once_and_added_to_what_is_there() {
     let folder = tempfile::tempdir().unwrap();
     let (mut keeper_one, path) = keeper(&folder);
-    assert_eq!(keeper_one.keep(&exchange(1), START), DONE);
+    assert!(keep(&mut keeper_one, 1).is_empty());
     assert_eq!(bodies(&path), ["body 1"]);
     drop(keeper_one);
     let (mut keeper_two, warnings) = Keeper::open(&path, Content::AsItCame).unwrap();
     assert_eq!(warnings, [""; 0]);
-    assert_eq!(keeper_two.keep(&exchange(2), START), DONE);
+    assert!(keep(&mut keeper_two, 2).is_empty());
     assert_eq!((bodies(&path).join(" "), keeper_two.saved), ("body 1 body 2".to_owned(), 1));
 }
 
@@ -73,8 +79,8 @@ fn after_a_torn_line_a_new_one_is_begun() {
     let (mut keeper, warnings) = Keeper::open(&path, Content::AsItCame).unwrap();
     let said = "the last line is cut off; what comes now begins a new line";
     assert_eq!(warnings, [format!("{}: {said}", path.display())]);
-    assert_eq!(keeper.keep(&exchange(1), START), DONE);
-    assert_eq!(keeper.keep(&exchange(2), START), DONE);
+    assert!(keep(&mut keeper, 1).is_empty());
+    assert!(keep(&mut keeper, 2).is_empty());
     assert_eq!(bodies(&path), ["{\"type\":\"exch", "body 1", "body 2"]);
 }
 
@@ -188,15 +194,14 @@ mod unix {
         let (mut keeper, path) = keeper(&folder);
         keeper.keep(&exchange(1), START);
         fs::remove_file(&path).unwrap();
-        let kept = keeper.keep(&exchange(2), START);
         let said = format!("{}: removed while it was written to, and begun anew", path.display());
-        assert_eq!(kept, Kept { failure: None, warnings: vec![said] });
+        assert_eq!(keep(&mut keeper, 2), [said]);
         assert_eq!(bodies(&path), ["body 2"]);
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert!(matches!(Keeper::open(&path, Content::AsItCame), Err(Error::Taken { .. })));
         let renamed = folder.path().join("yesterday.ndjson");
         fs::rename(&path, &renamed).unwrap();
-        assert_eq!(keeper.keep(&exchange(3), START), DONE);
+        assert!(keep(&mut keeper, 3).is_empty());
         assert_eq!(bodies(&renamed), ["body 2", "body 3"]);
     }
 
@@ -223,7 +228,7 @@ mod unix {
         let folder = tempfile::tempdir().unwrap();
         let (mut keeper, path) = keeper(&folder);
         keeper.keep(&exchange(1), START);
-        let before = keeper.sheet.length().unwrap();
+        let before = keeper.sheet.metadata().unwrap().map(|metadata| metadata.len());
         keeper.sheet.file.write_all(b"{\"half").unwrap();
         keeper.sheet.take_back(before, 6);
         assert_eq!((bodies(&path), keeper.sheet.torn), (vec!["body 1".to_owned()], false));
@@ -262,7 +267,7 @@ mod unix {
             let why = "No space left on device (os error 28)";
             assert_eq!(reply, if hung_up { Reply::HangUp } else { Reply::Respond(unsaved()) });
             let told = told.try_iter().find_map(|event| match event {
-                Event::Exchange(exchange) => Some(exchange.answer.clone()),
+                Event::Exchange(exchange, _) => Some(exchange.answer.clone()),
                 _ => None,
             });
             let unsaved = Some(why.to_owned());
@@ -281,7 +286,7 @@ mod unix {
         assert!(matches!(Keeper::open(&path, Content::AsItCame), Err(Error::Write { .. })));
         let reader = tokio::net::unix::pipe::OpenOptions::new().open_receiver(&path).unwrap();
         let (mut keeper, warnings) = Keeper::open(&path, Content::AsItCame).unwrap();
-        assert_eq!((warnings, keeper.keep(&exchange(0), START)), (Vec::new(), DONE));
+        assert_eq!((warnings, keep(&mut keeper, 0)), (Vec::new(), Vec::new()));
         let failures = (1..1_000).find_map(|n| keeper.keep(&exchange(n), START).failure);
         assert_eq!(failures.as_deref(), Some("nobody reads the pipe, and it is full"));
         drop(reader);
@@ -291,7 +296,7 @@ mod unix {
     #[test]
     fn devices_are_written_as_far_as_they_can_be() {
         let mut null = Keeper::open(Path::new("/dev/null"), Content::AsItCame).unwrap().0;
-        assert_eq!(null.keep(&exchange(1), START), DONE);
+        assert!(keep(&mut null, 1).is_empty());
         // Nobody else is kept from it.
         assert!(Keeper::open(Path::new("/dev/null"), Content::AsItCame).is_ok());
     }
