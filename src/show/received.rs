@@ -24,6 +24,13 @@ pub fn listening(listening: &Listening, theme: &Theme) -> String {
     format!("{} {}\n", theme.paint(Role::Strong, "listening on"), listening.url)
 }
 
+/// Where a browser can see what comes, if it can.
+#[must_use]
+pub fn inspect(listening: &Listening, theme: &Theme) -> String {
+    let line = |url: &String| format!("{}     {url}\n", theme.paint(Role::Strong, "inspect"));
+    listening.inspect.as_ref().map(line).unwrap_or_default()
+}
+
 /// Where TeleCMI can send to, and how to tell it so; nothing where there is no such place.
 #[must_use]
 pub fn public_url(listening: &Listening, theme: &Theme) -> String {
