@@ -102,6 +102,11 @@ pub(super) struct ListenArgs {
     #[arg(long, requires = "save", help_heading = "Keeping")]
     redact: bool,
 
+    /// Show what comes in a browser too, on a port of its own that only this machine reaches: any free one, or this one. The
+    /// address is told at the start, with a new token each time
+    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "0", value_parser = values::port, help_heading = "Looking")]
+    inspect: Option<u16>,
+
     /// Largest body, answered 413 above it
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = values::size, help_heading = "Limits")]
     max_body: u64,
@@ -142,6 +147,8 @@ pub struct ListenOptions {
     pub save: Option<(PathBuf, Content)>,
     /// What the listener follows, but for what takes a port or a file: the handler, the file, the public URL.
     pub options: Options,
+    /// The port of the page that shows what comes, or 0; nothing if there is to be none.
+    pub inspect: Option<u16>,
     /// The tunnel to open, if there is one.
     pub tunnel: Option<Tunnel>,
     /// What the rest of the world sends to, where that is known beforehand.
@@ -207,10 +214,12 @@ impl ListenArgs {
                 timeout: self.timeout,
                 forward: None,
                 public_url: None,
+                inspect: None,
                 claims: self.tunnel.claims(),
                 limits,
                 keeper: None,
             },
+            inspect: self.inspect,
             tunnel: self.tunnel.tunnel(),
             public_url,
             command: self.command,

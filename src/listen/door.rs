@@ -42,7 +42,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use self::aftermath::Aftermath;
-pub use self::arrival::{Arrival, Mishap, Reply, Trouble};
+pub use self::arrival::{Arrival, Flow, Mishap, Reply, Trouble};
 use self::crowd::Crowd;
 use self::farewell::conclude;
 use self::line::Line;
