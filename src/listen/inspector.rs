@@ -4,6 +4,7 @@
 //! the answer of a handler to whom an exchange is sent again. [`rules`] says who may see what; the rest of the world is let in at the
 //! receiver's own port, and nobody but the person at this machine here. Nothing here touches the disk.
 
+pub mod files;
 pub mod rules;
 mod telling;
 
@@ -51,11 +52,6 @@ const SAFETY: [(&str, &str); 6] = [
     ("cross-origin-resource-policy", "same-origin"),
     ("cross-origin-opener-policy", "same-origin"),
 ];
-
-/// What the page is made of.
-const PAGE: &str = include_str!("inspector/page.html");
-const STYLE: &str = include_str!("inspector/page.css");
-const SCRIPT: &str = include_str!("inspector/page.js");
 
 /// What the page is about.
 #[derive(Debug, Clone)]
@@ -145,9 +141,7 @@ impl Inspector {
             return respond(Response::plain(trouble.status(), format!("{trouble}\n")));
         }
         match wanted {
-            Wanted::Page => respond(file("text/html; charset=utf-8", PAGE)),
-            Wanted::Style => respond(file("text/css; charset=utf-8", STYLE)),
-            Wanted::Script => respond(file("text/javascript; charset=utf-8", SCRIPT)),
+            Wanted::File(part) => respond(file(part.kind, part.text)),
             Wanted::Events { seen, wait } => self.events(seen, wait),
             Wanted::Capture => self.capture(),
             Wanted::Body(n) => respond(self.kept(n).map_or_else(unknown, |kept| body(&kept))),

@@ -3,6 +3,9 @@ import { AGAIN, answerOf, byClick2call, capital, field, isCdr, requestLine } fro
 import { alongside, apart, beginning, bodyLines, bodyText, clean, counted, humane, isSecret, MASK, maskedTarget, members, queryPairs, shownHeader }
   from "./text.js";
 
+/** As many parameters are shown. */
+const MOST_PAIRS = 400;
+
 /** An element with its properties, data and children; nothing becomes markup, text is text. */
 export function element(tag, { data = {}, ...properties } = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -40,12 +43,12 @@ export function detail(exchange, page) {
       element("h2", {}, received(capital(kind)), " ", element("small", {}, `#${n}`)),
       element("p", {}, received(rest.join(" · ")))),
     element("div", { className: "buttons" }, button("back", "← Calls", "Esc"), buttons(exchange, page)),
-    aboutTheCall(exchange),
-    remarks(exchange, page),
+    element("div", { className: "pair" },
+      element("div", {}, section(isCdr(exchange) ? "Call" : "Sender", aboutTheCall(exchange))),
+      element("div", {}, section("Answer", answer(exchange)), remarks(exchange, page))),
     section("Request", request(record)),
     contentOf(exchange),
-    section("Answer", answer(exchange)),
-  ].filter(Boolean);
+  ];
 }
 
 function buttons({ n, record }, { forward, marked }) {
@@ -58,34 +61,42 @@ function buttons({ n, record }, { forward, marked }) {
   ];
 }
 
+/** Who called whom, as the CDR tells it, and who sent that. */
 function aboutTheCall(exchange) {
   const { record } = exchange;
-  if (!isCdr(exchange)) return null;
+  const { peer, claimed, received_at: at } = record;
   const [extension, app] = field(exchange, "user").split(/_(.*)/s);
-  const at = new Date(record.cdr.time);
-  return facts([
+  const start = new Date(Number(field(exchange, "time") || NaN));
+  const answered = field(exchange, "answeredsec");
+  const call = isCdr(exchange) ? [
     ["agent", app ? `${extension} of app ${app}` : extension],
     ["rang", field(exchange, "to")],
     ["caller ID", field(exchange, "virtual_number")],
-    ["answered for", field(exchange, "answeredsec") && `${field(exchange, "answeredsec")} s`],
-    ["call of", Number.isNaN(at.getTime()) ? "" : `${at.toISOString().slice(0, 19).replace("T", " ")} UTC`],
+    ["answered for", answered && `${answered} s`],
+    ["call of", Number.isNaN(start.getTime()) ? "" : `${start.toISOString().slice(0, 19).replace("T", " ")} UTC`],
     ["placed", byClick2call(exchange) ? "by click2call" : "not by click2call"],
     ["payload", record.verdict.generation && `${record.verdict.generation} generation`],
-  ]);
+  ] : [];
+  return facts([...call, ["received", `${at.slice(0, 10)} ${at.slice(11, 23)} UTC`], ["from", claimed ? `${peer}, claimed ${claimed}` : peer]]);
 }
 
 /** What is odd about it, and which others it belongs to. */
 function remarks({ record }, { known }) {
   const { remarks: odd, generation } = record.verdict;
+  const related = record.related ?? [];
   const own = new Set(["duplicate", "conflict", "no_cdr"]);
-  const lines = odd.map((remark) => line("odd", "!", remark.field ? [received(beginning(remark.field, 60), "name"), ": "] : [], received(remark.text)));
-  if (generation && !odd.some(({ code }) => !own.has(code))) {
+  // That it came before is said once, with the way to the first.
+  const told = (code) => related.some(({ how }) => how === code);
+  const lines = odd.filter(({ code }) => !told(code)).map(({ field: name, text }) =>
+    line("odd", "!", name ? [received(beginning(name, 60), "name"), ": "] : [], received(text)));
+  if (generation && odd.every(({ code }) => own.has(code))) {
     const typed = record.request.method === "GET" ? "; a query has no types" : "";
     lines.unshift(line("good", "✓", `conforms to the documented CDR${typed}`));
   }
-  for (const { n, how, text } of record.related ?? []) {
-    // What is odd about a copy stands among the remarks already; here is the way to the first.
-    lines.push(line("plain", "→", received(how in AGAIN || how === "same_call" ? text.replace(`#${n}`, "") : text), " ", reference(n, known)));
+  for (const { n, how, text } of related) {
+    const [before, ...after] = text.split(`#${n}`);
+    const [role, sign] = own.has(how) ? ["odd", "↻"] : ["plain", "→"];
+    lines.push(line(role, sign, received(before), reference(n, known), received(after.join(`#${n}`))));
   }
   if (record.uncounted) lines.push(line("odd", "!", "does not count: ", received(record.uncounted)));
   return lines.length > 0 ? section("Remarks", element("ul", { className: "remarks" }, lines)) : null;
@@ -94,32 +105,34 @@ function remarks({ record }, { known }) {
 const line = (role, sign, ...content) =>
   element("li", { className: role }, element("span", { className: "sign", ariaHidden: "true" }, sign), element("span", {}, ...content));
 
-function request({ request, received_at, peer, claimed }) {
-  const headers = request.headers.map((header) => [received(header[0], "name"), received(shownHeader(header))]);
+/** The request's first line and headers. The query of a GET stands below, in full. */
+function request({ request: { method, target, version, headers } }) {
+  const path = method === "GET" ? target.replace(/\?.*/s, "") : maskedTarget(target);
+  const shown = headers.map((header) => [received(header[0], "name"), received(shownHeader(header))]);
   return [
-    element("p", { className: "line" }, received(requestLine({ record: { request } }, 2000), "strong"), " ", received(request.version, "faint")),
-    facts([
-      ["received", `${received_at.slice(0, 10)} ${received_at.slice(11, 23)} UTC`],
-      ["from", claimed ? `${peer}, claimed ${claimed}` : peer],
-    ]),
-    element("details", { open: true, className: "headers" }, element("summary", {}, counted(headers.length, "header")), facts(headers)),
+    element("p", { className: "line" }, received(`${beginning(method, 20)} ${beginning(path, 2000)}`, "strong"), " ", received(version, "faint")),
+    element("details", { open: true, className: "headers" }, element("summary", {}, counted(shown.length, "header")), facts(shown)),
   ];
 }
 
 /** The query of a GET, and the body of whatever has one. */
 function contentOf({ record: { request } }) {
   const parts = [];
-  const pairs = request.method === "GET" ? queryPairs(request.target) : [];
-  if (pairs.length > 0) {
-    const shown = pairs.slice(0, 400).map(([name, value]) => [received(beginning(name, 200), "name"), received(isSecret(name) ? MASK : beginning(value, 4096), "string")]);
-    parts.push(section("Query", facts(shown), pairs.length > 400 ? element("p", {}, `… ${pairs.length - 400} parameters more`) : ""));
+  if (request.method === "GET" && request.target.includes("?")) {
+    const raw = maskedTarget(request.target).replace(/^[^?]*/s, "");
+    const pairs = queryPairs(request.target).map(([name, value]) =>
+      [received(beginning(name, 200), "name"), received(isSecret(name) ? MASK : beginning(value, 4096), "string")]);
+    parts.push(section("Query", element("div", { className: "query" }, facts(pairs.slice(0, MOST_PAIRS))),
+      pairs.length > MOST_PAIRS ? element("p", { className: "faint" }, `… ${pairs.length - MOST_PAIRS} parameters more`) : "",
+      element("details", {}, element("summary", {}, "as it came"), element("pre", { className: "body" }, received(beginning(raw, 16384))))));
   }
   if (request.size > 0) {
-    parts.push(section("Body", element("p", { className: "faint" }, counted(request.size, "byte"), request.complete ? "" : ", cut off", " ",
-      element("button", { type: "button", className: "link", data: { do: "raw" }, ariaPressed: "false" }, "as it came")),
-    body(request, false)));
+    const size = `${counted(request.size, "byte")}${request.complete ? "" : ", cut off"}`;
+    const raw = element("button", { type: "button", className: "link", data: { do: "raw" }, ariaPressed: "false" }, "as it came");
+    const title = element("div", { className: "beside" }, element("h3", {}, "Body"), element("span", { className: "faint" }, size), raw);
+    parts.push(element("section", {}, title, body(request, false)));
   }
-  return parts.length > 0 ? element("div", {}, parts) : null;
+  return element("div", {}, parts);
 }
 
 /** A body, indented or as it came. */
@@ -162,7 +175,7 @@ export function comparison(first, second) {
     ["Headers", byName(headerPairs(first), headerPairs(second))],
     contents(first, second),
     ["Answer", byName(answers(first), answers(second))],
-  ].map(([title, rows]) => table(title, rows, first.n, second.n));
+  ].map(([title, rows]) => table(title, rows, first, second));
   const differing = tables.reduce((sum, made) => sum + Number(made.dataset.differing), 0);
   return [
     element("div", { className: "title" }, element("h2", {}, `#${first.n} and #${second.n}`),
@@ -174,9 +187,9 @@ export function comparison(first, second) {
   ];
 }
 
-const aspects = ({ meaning, record: { request, peer, received_at } }) => [
-  ["means", meaning], ["method", request.method], ["target", request.target, maskedTarget(request.target)],
-  ["version", request.version], ["from", peer.replace(/:\d+$/, "")], ["received", received_at.slice(11, 23)],
+const aspects = ({ meaning, record: { request } }) => [
+  ["means", meaning], ["method", request.method], ["path", request.target.replace(/\?.*/s, "")],
+  ["version", request.version], ["size", String(request.size)],
 ];
 
 const headerPairs = ({ record }) =>
@@ -187,13 +200,20 @@ const answers = (exchange) => {
   return [["answer", answerOf(exchange).text], ["handler", String(forwarded?.status ?? forwarded?.failure?.text ?? "")]];
 };
 
-/** What both carry: fields where both have fields, lines otherwise. */
+/** What both carry: parameters and fields where both have such, lines otherwise. */
 function contents(first, second) {
-  const [left, right] = [first, second].map(({ record: { request } }) =>
-    (request.size > 0 ? members(bodyText(request.body)) : queryPairs(request.target).map(([name, value]) =>
-      [name, value, isSecret(name) ? MASK : value])));
-  return left && right ? ["Fields", byName(left, right)] : ["Body", alongside(lines(first), lines(second)).map(([a, b], at) =>
-    [String(at + 1), a && [a], b && [b]])];
+  const bodies = [first, second].map(({ record: { request } }) => (request.size > 0 ? members(bodyText(request.body)) : []));
+  if (bodies.some((found) => found === null)) {
+    return ["Body", alongside(lines(first), lines(second)).map(([a, b], at) => [String(at + 1), a && [a], b && [b]])];
+  }
+  // A query has no types: against one, only what the values say is held.
+  const untyped = (bodies[0].length === 0) !== (bodies[1].length === 0);
+  const value = (raw) => (untyped && raw.startsWith('"') ? JSON.parse(raw) : raw);
+  const [left, right] = [first, second].map(({ record: { request } }, side) => [
+    ...queryPairs(request.target).map(([name, text]) => [name, text, isSecret(name) ? MASK : text]),
+    ...bodies[side].map(([name, raw]) => [name, value(raw)]),
+  ]);
+  return [untyped ? "Fields, without their types" : "Fields", byName(left, right)];
 }
 
 const lines = ({ record }) => bodyLines(bodyText(record.request.body), false).map((pieces) => pieces.map(([, text]) => text).join(""));
@@ -219,11 +239,13 @@ function table(title, rows, first, second) {
       sides(left, right).map((side) => element("td", {}, side)));
   });
   const differing = made.filter((row) => row.className === "differs").length;
-  const heads = ["what", `#${first}`, `#${second}`].map((head) => element("th", { scope: "col" }, head));
+  const heads = ["what", title === "Request" ? when(first) : `#${first.n}`, title === "Request" ? when(second) : `#${second.n}`].map((head) => element("th", { scope: "col" }, head));
   return element("table", { data: { differing } },
     element("caption", {}, title, " ", element("small", {}, differing === 0 ? "the same" : counted(differing, "difference"))),
     element("thead", {}, element("tr", {}, heads)), element("tbody", {}, made));
 }
+
+const when = ({ n, record }) => `#${n} at ${record.received_at.slice(11, 23)}`;
 
 /** Both values of a row, with what differs in them marked. */
 function sides(left, right) {

@@ -1,8 +1,9 @@
 // The page of `listen --inspect`: the list of calls, what is chosen in it, and what can be done with it.
-import { AGAIN, FILTERS, answerOf, ending, fellows, holds, identifiers, isCdr, outcome, parties, repeats, words } from "./calls.js";
-import { body, button, comparison, detail, element, received, status } from "./detail.js";
+import { FILTERS, fellows, holds, identifiers, isCdr, outcome } from "./calls.js";
+import { body, comparison, detail, element } from "./detail.js";
 import { Feed } from "./feed.js";
-import { bodyText, counted, humane } from "./text.js";
+import { copyable, gap, heading, invitation, refusal, row } from "./list.js";
+import { counted, humane } from "./text.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -22,9 +23,6 @@ const page = {
   unannounced: 0,
 };
 
-/** A pause shorter than this, in milliseconds, is not worth a line in a ladder. */
-const GAP = 1000;
-const SIGNS = { missed: "✕", declined: "⊘", answered: "✓" };
 
 // ---- what the listener tells
 
@@ -83,7 +81,7 @@ function add({ exchange: record, meaning }) {
   call.rows.append(...[exchange.gap, exchange.row].filter(Boolean));
   page.exchanges.set(exchange.n, exchange);
   for (const key of identifiers(exchange)) if (!page.calls.has(key)) page.calls.set(key, call);
-  title(call);
+  call.head.replaceChildren(...heading(call.exchanges));
   sift(call);
   if ($("list").firstChild !== call.card) {
     const focused = call.card.contains(document.activeElement) && document.activeElement;
@@ -131,48 +129,13 @@ function forget({ n, call, row: gone }) {
     call.card.remove();
     for (const [key, of] of page.calls) if (of === call) page.calls.delete(key);
   } else {
-    title(call);
+    call.head.replaceChildren(...heading(call.exchanges));
   }
   if (page.marked === n) mark(null);
   if (focused) rows()[0]?.focus();
 }
 
 // ---- the list
-
-/** What became of the call, and who was in it. */
-function title({ exchanges, head }) {
-  const known = parties(exchanges);
-  head.replaceChildren(
-    element("h3", {}, received(outcome(exchanges))),
-    element("p", {}, known.length > 0 ? received(known.join(" · ")) : received(exchanges[0].record.peer)),
-    isCdr(exchanges[0]) ? element("p", { className: "lanes", ariaHidden: "true" }, ["agent", "TeleCMI", "customer"].map((who) => element("span", {}, who))) : "");
-}
-
-/** One step of the ladder. */
-function row(exchange) {
-  const { n, record } = exchange;
-  const again = repeats(exchange);
-  const { good, text } = answerOf(exchange);
-  const odd = record.verdict.remarks.filter(({ code }) => code !== "duplicate" && code !== "conflict").length;
-  const leg = record.verdict.leg;
-  const about = [`#${n}`, isCdr(exchange) && record.request.method, leg && `leg ${leg}`, odd > 0 && counted(odd, "remark")];
-  const open = element("button", { type: "button", className: "open", tabIndex: -1, data: { n } },
-    element("time", { dateTime: record.received_at }, record.received_at.slice(11, 19), element("small", {}, record.received_at.slice(19, 23))),
-    isCdr(exchange) ? element("span", { className: "ladder", ariaHidden: "true" }, element("span", { className: "arrow" }),
-      element("span", { className: "end" }, SIGNS[ending(exchange)])) : null,
-    element("span", { className: "what" }, received(words(exchange), "words"),
-      element("span", { className: "about" }, received(about.filter(Boolean).join(" · ")),
-        again ? element("span", { className: "again" }, `↻ ${AGAIN[again.how]} #${again.n}`) : null)),
-    status(good, text));
-  return element("li", { className: "exchange", data: { leg: leg ?? "none", ending: ending(exchange), again: again ? again.how : "" } }, open);
-}
-
-/** The pause between two steps, if it is worth a word. */
-function gap(before, after) {
-  const ms = Date.parse(after.record.received_at) - Date.parse(before.record.received_at);
-  if (!(ms >= GAP)) return null;
-  return element("li", { className: "gap" }, element("span", { className: "ladder", ariaHidden: "true" }), element("span", {}, `${humane(ms)} later`));
-}
 
 const wanted = () => $("search").value.toLowerCase().split(/\s+/).filter(Boolean);
 const sifting = () => $("filter").value !== "all" || wanted().length > 0;
@@ -207,7 +170,7 @@ function count() {
   $("notice").hidden = !empty && !refused || page.state === "connecting";
   if (!$("notice").hidden && $("notice").dataset.shown !== page.state) {
     $("notice").dataset.shown = page.state;
-    $("notice").replaceChildren(...(refused ? refusal() : invitation()));
+    $("notice").replaceChildren(...(refused ? refusal() : invitation(page.state === "ended" ? null : page.hello)));
   }
   document.title = empty ? "telecmi-cdr listen" : `${exchanges} · telecmi-cdr listen`;
 }
@@ -223,33 +186,6 @@ function announce(count) {
   }
   page.unannounced += count;
 }
-
-/** What to do while nothing has come. */
-function invitation() {
-  if (page.state === "ended" || !page.hello) return [element("h2", {}, "Nothing came"), element("p", {}, "The listener is not there. Start it again, and open the link that it prints.")];
-  const { url, public_url, forward } = page.hello;
-  const target = (at) => `${at.replace(/\/$/, "")}/webhook/cdr`;
-  return [
-    element("h2", {}, "Waiting for the first CDR"),
-    element("p", {}, "Every request to this address appears here as it comes:"),
-    element("p", {}, copyable(target(url))),
-    element("p", {}, "To see one at once, in a second terminal:"),
-    element("p", {}, copyable(`telecmi-cdr send --url ${target(url)}`)),
-    ...public_url ? [element("p", {}, "In TeleCMI's dashboard, under business number → Settings → Webhooks → call report:"), element("p", {}, copyable(target(public_url)))] : [],
-    ...forward ? [element("p", {}, "Every request is passed on to "), element("p", {}, received(forward, "code"))] : [],
-  ];
-}
-
-function refusal() {
-  return [
-    element("h2", {}, "Open the link that the listener printed"),
-    element("p", {}, "This page needs the key at the end of that link, after the #. A listener makes a new one whenever it starts, so an old link does not do."),
-    element("p", {}, "In the terminal where ", element("code", {}, "telecmi-cdr listen --inspect"), " runs, find the line with this address, and open it as a whole."),
-  ];
-}
-
-/** Text with a button that copies it. */
-const copyable = (text) => element("span", { className: "copyable" }, received(text, "code"), Object.assign(button("copy", "Copy"), { ariaLabel: `Copy ${text}` }));
 
 // ---- choosing
 

@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use super::files::{self, File};
 use crate::seed;
 use crate::wire::{Header, Request};
 
@@ -67,12 +68,8 @@ pub struct Rules {
 /// What a request wants that may have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
-    /// The page itself.
-    Page,
-    /// How it looks.
-    Style,
-    /// What it does.
-    Script,
+    /// A file of the page.
+    File(&'static File),
     /// The exchanges after this one, as they come.
     Events {
         /// The last one that is known already.
@@ -110,14 +107,8 @@ impl Rules {
         if !self.comes_from_here(headers) {
             return Err(Refusal::Forbidden);
         }
-        let asset = match request.path() {
-            "/" => Some(Wanted::Page),
-            "/page.css" => Some(Wanted::Style),
-            "/page.js" => Some(Wanted::Script),
-            _ => None,
-        };
-        if let Some(asset) = asset {
-            return by("GET", request, asset);
+        if let Some(file) = files::find(request.path()) {
+            return by("GET", request, Wanted::File(file));
         }
         // A browser cannot send it with a navigation, and what is told without it holds nothing.
         if !only(headers, TOKEN).is_some_and(|token| self.token.is(token)) {
@@ -219,10 +210,9 @@ mod tests {
 
     #[test]
     fn what_holds_nothing_needs_no_token_and_everything_else_does() {
-        for (path, wanted) in
-            [("/", Wanted::Page), ("/page.css", Wanted::Style), ("/page.js", Wanted::Script)]
-        {
-            assert_eq!(judged("GET", path, &[HOST]), Ok(wanted), "{path}");
+        for path in ["/", "/page.css", "/page.js", "/text.js"] {
+            let wanted = files::find(path).map(Wanted::File).ok_or(Refusal::Unknown);
+            assert_eq!(judged("GET", path, &[HOST]), wanted, "{path}");
         }
         for path in [
             "/api/events",
@@ -369,7 +359,7 @@ mod tests {
             let judged = rules().judge(&Request::new(&method, target, all, ""));
             let is_harmless = matches!(
                 judged,
-                Ok(Wanted::Page | Wanted::Style | Wanted::Script) | Err(Refusal::Forbidden | Refusal::Method("GET"))
+                Ok(Wanted::File(_)) | Err(Refusal::Forbidden | Refusal::Method("GET"))
             );
             prop_assert!(is_harmless, "{:?}", judged);
         }

@@ -178,6 +178,8 @@ export function apart(first, second) {
   while (start < most && a[start] === b[start]) start += 1;
   let end = 0;
   while (end < most - start && a.at(-1 - end) === b.at(-1 - end)) end += 1;
+  // Texts that have little in common differ as a whole.
+  if (2 * (start + end) < Math.max(a.length, b.length)) return ["", first, second, ""];
   const middle = (text) => text.slice(start, text.length - end).join("");
   return [a.slice(0, start).join(""), middle(a), middle(b), a.slice(a.length - end).join("")];
 }
