@@ -252,4 +252,4 @@ fn shown(exchange: &Exchange) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

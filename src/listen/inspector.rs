@@ -125,10 +125,11 @@ pub async fn serve(
     door::serve(listener, limits, clock, answer, mishap, closed).await;
 }
 
-/// What the inspector's visitors may cost: none has a body to send.
+/// What the inspector's visitors may cost: none has a body to send, and the stream of whoever has gone ends at once.
 #[must_use]
 pub fn limits() -> Limits {
-    Limits { max_body: 0, connections: MOST_CONNECTIONS, grace: GRACE, ..Limits::default() }
+    let connections = MOST_CONNECTIONS;
+    Limits { max_body: 0, half_close: false, connections, grace: GRACE, ..Limits::default() }
 }
 
 impl Inspector {

@@ -60,14 +60,9 @@ impl Telling {
             Stage::New(hello) => hello,
             Stage::Done => return None,
             stage => {
-                let is_told = matches!(stage, Stage::Told);
-                match self.news(is_told).await? {
-                    Some(news) => self.told(&news),
-                    None => {
-                        self.stage = stage;
-                        Bytes::from_static(STILL_THERE)
-                    }
-                }
+                let news = self.news(matches!(stage, Stage::Told)).await?;
+                self.stage = stage;
+                news.map_or(Bytes::from_static(STILL_THERE), |news| self.told(&news))
             }
         };
         Some((piece, self))
