@@ -61,17 +61,19 @@ export function outcome(exchanges) {
   return `Customer ${DID[customer]}`;
 }
 
-/** Who called whom, as far as the CDRs tell. */
+/** Who called whom, as far as the CDRs tell. Leg a rings the agent, leg b the customer. */
 export function parties(exchanges) {
-  const cdr = exchanges.find(isCdr);
-  if (!cdr) return [];
-  const [agent] = field(cdr, "user").split("_");
-  const answered = exchanges.map((exchange) => field(exchange, "answeredsec")).find(Boolean);
+  const cdrs = exchanges.filter(isCdr);
+  if (cdrs.length === 0) return [];
+  const told = (leg, name) => cdrs.filter(({ record }) => record.verdict.leg === leg).map((cdr) => field(cdr, name)).find(Boolean);
+  const [agent] = field(cdrs[0], "user").split("_");
+  const [customer, rang] = [told("b", "to"), told("a", "to") ?? field(cdrs[0], "to")];
+  const [talked, held] = [told("b", "answeredsec"), told("a", "answeredsec")];
   return [
     agent && `agent ${agent}`,
-    field(cdr, "to") && `to ${field(cdr, "to")}`,
-    answered && `on the line for ${answered} s`,
-    byClick2call(cdr) && "click2call",
+    customer ? `customer ${customer}` : rang && `rang ${rang}`,
+    talked ? `talked for ${talked} s` : held && `agent on the line for ${held} s`,
+    byClick2call(cdrs[0]) && "click2call",
   ].filter(Boolean);
 }
 

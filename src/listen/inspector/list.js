@@ -31,7 +31,7 @@ export function row(exchange) {
       element("small", {}, record.received_at.slice(19, 23))),
     isCdr(exchange) ? ladder(SIGNS[ending(exchange)]) : null,
     element("span", { className: "what" }, received(words(exchange), "words"),
-      element("span", { className: "about" }, received(about.join(" · ")),
+      element("span", { className: "about" }, about.map((piece) => received(piece)),
         again ? element("span", { className: "again" }, `↻ ${again.how === "other_method" ? `again by ${record.request.method}:` : AGAIN[again.how]} #${again.n}`) : null)),
     status(good, text));
   return element("li", { className: "exchange", data: { leg: leg ?? "none", ending: ending(exchange), again: again?.how ?? "" } }, open);

@@ -13,6 +13,8 @@ const page = {
   exchanges: new Map(),
   /** Identifier -> the call that carries it. */
   calls: new Map(),
+  /** Calls to which something came, or of which something went. */
+  touched: new Set(),
   most: 1000,
   hello: null,
   state: "connecting",
@@ -37,9 +39,13 @@ const HANDLERS = {
 function take(events) {
   for (const { kind, value } of events) HANDLERS[kind]?.(value);
   forgetBefore([...page.exchanges.keys()].at(-page.most) ?? 0);
+  for (const call of page.touched) retell(call);
+  page.touched.clear();
   const came = events.filter(({ kind }) => kind === "exchange");
   if (came.length > 0) {
     announce(came.length);
+    // A few are seen to arrive; of many nobody could.
+    if (came.length <= 3) for (const { id } of came) page.exchanges.get(id)?.row.classList.add("fresh");
     if (page.following) choose(came.at(-1).id);
   }
   count();
@@ -81,8 +87,7 @@ function add({ exchange: record, meaning }) {
   call.rows.append(...[exchange.gap, exchange.row].filter(Boolean));
   page.exchanges.set(exchange.n, exchange);
   for (const key of identifiers(exchange)) if (!page.calls.has(key)) page.calls.set(key, call);
-  call.head.replaceChildren(...heading(call.exchanges));
-  sift(call);
+  page.touched.add(call);
   if ($("list").firstChild !== call.card) {
     const focused = call.card.contains(document.activeElement) && document.activeElement;
     $("list").prepend(call.card);
@@ -119,20 +124,29 @@ function forgetBefore(oldest) {
   $("forgotten").textContent = `Those up to #${last} are gone: the listener keeps the last ${counted(page.most, "exchange")}.`;
 }
 
-function forget({ n, call, row: gone }) {
+function forget(exchange) {
+  const { n, call, row: gone } = exchange;
   const focused = gone.contains(document.activeElement);
   page.exchanges.delete(n);
   call.exchanges.shift();
   gone.remove();
   call.exchanges[0]?.gap?.remove();
-  if (call.exchanges.length === 0) {
-    call.card.remove();
-    for (const [key, of] of page.calls) if (of === call) page.calls.delete(key);
-  } else {
-    call.head.replaceChildren(...heading(call.exchanges));
-  }
+  page.touched.add(call);
+  const left = new Set(call.exchanges.slice(0, 50).flatMap(identifiers));
+  for (const key of identifiers(exchange)) if (!left.has(key)) page.calls.delete(key);
   if (page.marked === n) mark(null);
   if (focused) rows()[0]?.focus();
+}
+
+/** Tells anew what became of a call. */
+function retell(call) {
+  if (call.exchanges.length === 0) {
+    call.card.remove();
+    return;
+  }
+  call.head.replaceChildren(...heading(call.exchanges));
+  call.card.classList.toggle("long", call.exchanges.length > 20);
+  sift(call);
 }
 
 // ---- the list
@@ -142,8 +156,9 @@ const sifting = () => $("filter").value !== "all" || wanted().length > 0;
 
 /** Shows a call if one of its exchanges is looked for; the ladder stays whole, and those found are marked. */
 function sift(call, words = wanted(), passes = FILTERS[$("filter").value], active = sifting()) {
-  let found = false;
-  for (const exchange of call.exchanges) {
+  let found = !active && !call.card.classList.contains("sifted");
+  call.card.classList.toggle("sifted", active);
+  for (const exchange of found ? [] : call.exchanges) {
     const here = !active || passes(exchange) && holds(exchange, words);
     exchange.row.classList.toggle("found", active && here);
     found ||= here;
@@ -167,12 +182,19 @@ function count() {
   const empty = page.exchanges.size === 0;
   const refused = page.state === "refused";
   $("calls").hidden = $("detail").hidden = empty || refused;
-  $("notice").hidden = !empty && !refused || page.state === "connecting";
-  if (!$("notice").hidden && $("notice").dataset.shown !== page.state) {
-    $("notice").dataset.shown = page.state;
-    $("notice").replaceChildren(...(refused ? refusal() : invitation(page.state === "ended" ? null : page.hello)));
-  }
+  advise(empty, refused);
   document.title = empty ? "telecmi-cdr listen" : `${exchanges} · telecmi-cdr listen`;
+}
+
+/** What to do, where there is nothing to show. */
+function advise(empty, refused) {
+  const gone = page.state === "ended" || page.state === "lost" && !page.hello;
+  const needed = refused || empty && (gone || page.hello !== null);
+  const kind = !needed ? "" : refused ? "refused" : gone ? "gone" : "waiting";
+  $("notice").hidden = !needed;
+  if ($("notice").dataset.kind === kind) return;
+  $("notice").dataset.kind = kind;
+  if (needed) $("notice").replaceChildren(...(refused ? refusal() : invitation(gone ? null : page.hello)));
 }
 
 /** Tells those who cannot see it what came, but not more than once in a few seconds. */
@@ -401,6 +423,7 @@ document.addEventListener("click", ({ target }) => {
   if (step) open(Number(step.dataset.n));
   else if (deed) DEEDS[deed.dataset.do](deed);
 });
+document.addEventListener("animationend", ({ target }) => target.classList.remove("fresh"));
 let soon;
 $("search").addEventListener("input", () => { clearTimeout(soon); soon = setTimeout(siftAll, 100); });
 $("filter").addEventListener("change", siftAll);
