@@ -212,12 +212,9 @@ impl ListenArgs {
                 wanted,
                 until,
                 timeout: self.timeout,
-                forward: None,
-                public_url: None,
-                inspect: None,
                 claims: self.tunnel.claims(),
                 limits,
-                keeper: None,
+                ..Options::default()
             },
             inspect: self.inspect,
             tunnel: self.tunnel.tunnel(),
