@@ -353,6 +353,7 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
             "what_is_kept_is_bounded_in_bytes",
             "what_is_forgotten_is_told",
             "there_are_so_many_streams_and_no_more",
+            "whoever_does_not_read_is_cut_off",
         ],
     ),
     (
