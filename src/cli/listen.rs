@@ -35,6 +35,7 @@ Examples:
   telecmi-cdr listen --fail-first 2 --report retries.txt
                                              see whether and when the sender comes back
   telecmi-cdr listen --tunnel cloudflared    with a public URL for TeleCMI's dashboard
+  telecmi-cdr listen --inspect               look at what arrives in a browser
   telecmi-cdr listen --save calls.ndjson     keep what comes, to send it again with `send --file`
 
 Exit codes: 0 done, 1 a check failed, 2 usage or could not start, 124 time was up before --count,
@@ -102,8 +103,8 @@ pub(super) struct ListenArgs {
     #[arg(long, requires = "save", help_heading = "Keeping")]
     redact: bool,
 
-    /// Show what comes in a browser too, on a port of its own that only this machine reaches: any free one, or this one. The
-    /// address is told at the start, with a new token each time
+    /// Show what comes in a browser too, on a port that only this machine reaches; without PORT on any free one. The address
+    /// is told at the start, with a new token each time
     #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "0", value_parser = values::port, help_heading = "Looking")]
     inspect: Option<u16>,
 
@@ -212,12 +213,9 @@ impl ListenArgs {
                 wanted,
                 until,
                 timeout: self.timeout,
-                forward: None,
-                public_url: None,
-                inspect: None,
                 claims: self.tunnel.claims(),
                 limits,
-                keeper: None,
+                ..Options::default()
             },
             inspect: self.inspect,
             tunnel: self.tunnel.tunnel(),

@@ -64,8 +64,10 @@ pub struct Kept {
     pub request: Request,
     /// Its record as it is saved: a line.
     pub record: Bytes,
-    /// Its record as it is shown, secrets masked, and what it means: one line of JSON.
-    pub shown: Bytes,
+    /// Its record as it is shown, secrets masked; a line too, and the same one where nothing had to be masked.
+    shown: Bytes,
+    /// What it means.
+    meaning: String,
 }
 
 /// Which exchanges there are.
@@ -161,15 +163,18 @@ impl Feed {
 
 impl Shelf {
     fn keep(&mut self, exchange: &Exchange, most: Most) {
-        let record = match &mut self.redactor {
-            None => record::line("exchange", exchange),
-            Some(redactor) => record::line("exchange", &redactor.redacted(exchange)),
-        };
+        let line = Bytes::from(record::line("exchange", exchange));
+        let masked = masked(exchange).map(|masked| record::line("exchange", &masked).into());
+        let none = Fields::new();
         let kept = Kept {
             n: exchange.n,
             request: exchange.request.clone(),
-            record: record.into(),
-            shown: shown(exchange).into(),
+            shown: masked.unwrap_or_else(|| line.clone()),
+            record: match &mut self.redactor {
+                None => line,
+                Some(redactor) => record::line("exchange", &redactor.redacted(exchange)).into(),
+            },
+            meaning: meaning(&exchange.verdict, exchange.cdr.as_ref().unwrap_or(&none)).join(" · "),
         };
         self.bytes += kept.cost();
         self.newest = kept.n;
@@ -192,9 +197,17 @@ impl Shelf {
 }
 
 impl Kept {
+    /// The record as it is shown, and what it means: one line of JSON.
+    #[must_use]
+    pub fn shown(&self) -> Vec<u8> {
+        let meaning = record::safe_json(&self.meaning);
+        [b"{\"exchange\":", self.shown.trim_ascii_end(), b",\"meaning\":", meaning.as_bytes(), b"}"].concat()
+    }
+
     /// What it takes, in bytes.
     fn cost(&self) -> usize {
-        self.record.len() + self.shown.len() + self.request.body.len()
+        let is_the_same = self.shown.as_ptr() == self.record.as_ptr();
+        self.record.len() + self.request.body.len() + if is_the_same { 0 } else { self.shown.len() }
     }
 }
 
@@ -229,26 +242,22 @@ impl Watcher {
     }
 }
 
-/// An exchange as a page shows it: its record with all secrets masked that are masked on a screen, and what it means.
-fn shown(exchange: &Exchange) -> Vec<u8> {
-    let mut masked = exchange.clone();
-    masked.request.target = masked_url(&exchange.request.target);
-    masked.request.headers = masked_headers(&exchange.request.headers);
+/// An exchange with all secrets masked that are masked on a screen, if there are any.
+fn masked(exchange: &Exchange) -> Option<Exchange> {
+    let request = &exchange.request;
+    let mut cdr = exchange.cdr.clone();
     // The target's secrets stand among the fields once more.
-    if exchange.request.method == "GET"
-        && let Some(cdr) = &mut masked.cdr
+    if request.method == "GET"
+        && let Some(cdr) = &mut cdr
     {
         hide_secrets(cdr);
     }
-    let none = Fields::new();
-    let meaning = meaning(&exchange.verdict, exchange.cdr.as_ref().unwrap_or(&none)).join(" · ");
-    let record = record::line("exchange", &masked);
-    let mut shown = b"{\"exchange\":".to_vec();
-    shown.extend_from_slice(record.trim_ascii_end());
-    shown.extend_from_slice(b",\"meaning\":");
-    shown.extend_from_slice(record::safe_json(&meaning).as_bytes());
-    shown.push(b'}');
-    shown
+    let (target, headers) = (masked_url(&request.target), masked_headers(&request.headers));
+    if target == request.target && headers == request.headers && cdr == exchange.cdr {
+        return None;
+    }
+    let request = Request { target, headers, ..request.clone() };
+    Some(Exchange { request, cdr, ..exchange.clone() })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::command;
 use super::receive::bind;
 use crate::clock::Clock;
 use crate::error::Error;
@@ -47,7 +48,7 @@ impl Inspection {
     pub fn open(self, options: &mut Options, address: SocketAddr, clock: Clock) -> Open {
         options.inspect = Some(self.url);
         let about = About {
-            url: format!("http://{address}"),
+            url: format!("http://{}", command::local(address)),
             public_url: options.public_url.clone(),
             forward: options.forward.clone(),
         };

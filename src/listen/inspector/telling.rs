@@ -85,7 +85,7 @@ impl Telling {
         match news {
             News::Exchange(kept) => {
                 let mut event = format!("event: exchange\nid: {}\ndata: ", kept.n).into_bytes();
-                event.extend_from_slice(&kept.shown);
+                event.extend_from_slice(&kept.shown());
                 event.extend_from_slice(b"\n\n");
                 event.into()
             }

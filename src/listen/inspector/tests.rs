@@ -41,6 +41,10 @@ struct Answer {
 
 impl Stand {
     async fn new(most: Most) -> Self {
+        Self::with(most, limits()).await
+    }
+
+    async fn with(most: Most, limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let token = Token::fresh().unwrap();
@@ -49,7 +53,7 @@ impl Stand {
         let url = "http://127.0.0.1:8237".to_owned();
         let about = About { url, public_url: None, forward: None };
         let serving =
-            serve(listener, token.clone(), about, Arc::clone(&feed), limits(), Clock::start(), closed);
+            serve(listener, token.clone(), about, Arc::clone(&feed), limits, Clock::start(), closed);
         Self { address, token, feed, close, serving: tokio::spawn(serving) }
     }
 
@@ -354,16 +358,39 @@ async fn streams_end_when_the_listener_does() {
     // One that reads nothing must not hold it up.
     let body = "x".repeat(1024 * 1024);
     let stalled = stand.ask("GET", "/api/events", "").await;
-    for n in 1..=12 {
+    for n in 1..=8 {
         stand.feed.hear(&exchange(n, Request::new("POST", "/", vec![], body.clone())));
     }
-    reading.until("id: 12\n").await;
+    reading.until("id: 8\n").await;
     stand.feed.hear(&finished());
     reading.until("event: end\ndata: {}\n\n").await;
     stand.close.send(true).unwrap();
     let began = tokio::time::Instant::now();
     soon(stand.serving).await.unwrap();
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    drop(stalled);
+}
+
+#[tokio::test]
+async fn whoever_does_not_read_is_cut_off() {
+    let patience = Duration::from_millis(100);
+    let stand = Stand::with(Most::default(), Limits { write_timeout: patience, ..limits() }).await;
+    let is_watched = || Arc::strong_count(&stand.feed) > 2;
+    let stalled = stand.ask("GET", "/api/events", "").await;
+    while !is_watched() {
+        tokio::task::yield_now().await;
+    }
+    let body = "x".repeat(1024 * 1024);
+    for n in 1..=8 {
+        stand.feed.hear(&exchange(n, Request::new("POST", "/", vec![], body.clone())));
+    }
+    let cut = async {
+        while is_watched() {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(cut).await;
+    assert_eq!(numbers(&stand.events("/api/events?wait=0", 7).await), ["8"]);
     drop(stalled);
 }
 
