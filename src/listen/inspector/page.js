@@ -11,7 +11,7 @@ const $ = (id) => document.getElementById(id);
 const page = {
   /** Number -> {n, record, meaning, call, row}, the oldest first. */
   exchanges: new Map(),
-  /** Identifier -> the call that carries it. */
+  /** Identifier -> the call it stands for, and how many exchanges carry it. */
   calls: new Map(),
   /** Calls to which something came, or of which something went. */
   touched: new Set(),
@@ -86,7 +86,10 @@ function add({ exchange: record, meaning }) {
   call.exchanges.push(exchange);
   call.rows.append(...[exchange.gap, exchange.row].filter(Boolean));
   page.exchanges.set(exchange.n, exchange);
-  for (const key of identifiers(exchange)) if (!page.calls.has(key)) page.calls.set(key, call);
+  for (const key of identifiers(exchange)) {
+    if (!page.calls.has(key)) page.calls.set(key, { call, times: 0 });
+    page.calls.get(key).times += 1;
+  }
   page.touched.add(call);
   if ($("list").firstChild !== call.card) {
     const focused = call.card.contains(document.activeElement) && document.activeElement;
@@ -103,7 +106,7 @@ function callOf(exchange) {
   }
   for (const key of identifiers(exchange)) {
     const known = page.calls.get(key);
-    if (known) return known;
+    if (known) return known.call;
   }
   const call = { exchanges: [], rows: element("ol", { className: "rows" }) };
   call.head = element("div", { className: "head" });
@@ -132,8 +135,11 @@ function forget(exchange) {
   gone.remove();
   call.exchanges[0]?.gap?.remove();
   page.touched.add(call);
-  const left = new Set(call.exchanges.slice(0, 50).flatMap(identifiers));
-  for (const key of identifiers(exchange)) if (!left.has(key)) page.calls.delete(key);
+  for (const key of identifiers(exchange)) {
+    const known = page.calls.get(key);
+    known.times -= 1;
+    if (known.times === 0) page.calls.delete(key);
+  }
   if (page.marked === n) mark(null);
   if (focused) rows()[0]?.focus();
 }
