@@ -19,6 +19,8 @@ pub enum Error {
     Bind {
         /// `host:port`, as asked for.
         address: String,
+        /// Which flag chooses the port.
+        flag: &'static str,
         /// What the system said.
         source: std::io::Error,
     },
@@ -86,12 +88,12 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Bind { source, .. } => Some(match source.kind() {
+            Self::Bind { flag, source, .. } => Some(match source.kind() {
                 std::io::ErrorKind::AddrInUse => {
-                    "another program has this port: choose one with --port N, or --port 0 for any free one".to_owned()
+                    format!("another program has this port: choose one with {flag} N, or {flag} 0 for any free one")
                 }
                 std::io::ErrorKind::PermissionDenied => {
-                    "ports below 1024 need privileges: choose a higher one with --port N".to_owned()
+                    format!("ports below 1024 need privileges: choose a higher one with {flag} N")
                 }
                 std::io::ErrorKind::AddrNotAvailable => {
                     "this machine has no such address: --host takes one of its own, 127.0.0.1 for itself".to_owned()

@@ -58,6 +58,10 @@
 //!               warp               └───────────── Reply ───────────────┘                enough? ┴─> Ending
 //! ```
 //!
+//! With `--inspect` what is told goes to the `listen::feed` too, which keeps the last exchanges; `listen::inspector` shows
+//! them in a browser, behind a door of its own on a loopback port: the receiver's port is tunnelled to the world, and the
+//! page must not be.
+//!
 //! The desk is one short step under one lock, so that there is one order and it is the same everywhere. Showing happens on
 //! a thread of its own behind a bounded board: a terminal that nobody reads costs display lines, never requests.
 //!

@@ -5,6 +5,7 @@
 //! would break every seed that somebody wrote down.
 
 use std::fmt;
+use std::io;
 
 use rand::rngs::{ChaCha8Rng, SysRng};
 use rand::{SeedableRng, TryRng};
@@ -55,6 +56,13 @@ impl Seed {
         chance.set_stream(n);
         chance
     }
+}
+
+/// A number that nobody can guess: 128 bits from the operating system, whatever the seed.
+pub fn secret() -> io::Result<u128> {
+    let mut bytes = [0; 16];
+    SysRng.try_fill_bytes(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(u128::from_be_bytes(bytes))
 }
 
 /// The generator behind every random value of the program.

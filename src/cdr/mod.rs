@@ -1,9 +1,10 @@
 //! What TeleCMI says. Pure: no input or output, no async, no terminal.
 //!
 //! The types of an outgoing CDR, in the documented order of fields. [`schema`] holds the documented fields as one table,
-//! [`judge`] names what arrived, [`values`] and [`remark`] say what is odd about it. [`catalogue`] lists the scenarios and
-//! [`story`] tells them, [`account`] says who calls whom, [`ids`] makes identifiers, [`edit`] changes payloads on
-//! purpose, [`text`] is a payload as it is sent, [`document`] writes the table for other programs.
+//! [`judge`] names what arrived, [`meaning`] says it in words, [`values`] and [`remark`] say what is odd about it.
+//! [`catalogue`] lists the scenarios and [`story`] tells them, [`account`] says who calls whom, [`ids`] makes
+//! identifiers, [`edit`] changes payloads on purpose, [`text`] is a payload as it is sent, [`document`] writes the
+//! table for other programs.
 //!
 //! Facts about TeleCMI carry a [`Grade`], written in brackets in doc comments: \[doc\], \[seen\], \[calc\],
 //! \[inferred\], \[unknown\].
@@ -14,6 +15,7 @@ pub mod document;
 pub mod edit;
 pub mod ids;
 pub mod judge;
+pub mod meaning;
 pub mod remark;
 pub mod schema;
 pub mod story;

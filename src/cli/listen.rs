@@ -35,6 +35,7 @@ Examples:
   telecmi-cdr listen --fail-first 2 --report retries.txt
                                              see whether and when the sender comes back
   telecmi-cdr listen --tunnel cloudflared    with a public URL for TeleCMI's dashboard
+  telecmi-cdr listen --inspect               look at what arrives in a browser
   telecmi-cdr listen --save calls.ndjson     keep what comes, to send it again with `send --file`
 
 Exit codes: 0 done, 1 a check failed, 2 usage or could not start, 124 time was up before --count,
@@ -102,6 +103,11 @@ pub(super) struct ListenArgs {
     #[arg(long, requires = "save", help_heading = "Keeping")]
     redact: bool,
 
+    /// Show what comes in a browser too, on a port that only this machine reaches; without PORT on any free one. The address
+    /// is told at the start, with a new token each time
+    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "0", value_parser = values::port, help_heading = "Looking")]
+    inspect: Option<u16>,
+
     /// Largest body, answered 413 above it
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = values::size, help_heading = "Limits")]
     max_body: u64,
@@ -142,6 +148,8 @@ pub struct ListenOptions {
     pub save: Option<(PathBuf, Content)>,
     /// What the listener follows, but for what takes a port or a file: the handler, the file, the public URL.
     pub options: Options,
+    /// The port of the page that shows what comes, or 0; nothing if there is to be none.
+    pub inspect: Option<u16>,
     /// The tunnel to open, if there is one.
     pub tunnel: Option<Tunnel>,
     /// What the rest of the world sends to, where that is known beforehand.
@@ -205,12 +213,11 @@ impl ListenArgs {
                 wanted,
                 until,
                 timeout: self.timeout,
-                forward: None,
-                public_url: None,
                 claims: self.tunnel.claims(),
                 limits,
-                keeper: None,
+                ..Options::default()
             },
+            inspect: self.inspect,
             tunnel: self.tunnel.tunnel(),
             public_url,
             command: self.command,

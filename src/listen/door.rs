@@ -42,7 +42,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use self::aftermath::Aftermath;
-pub use self::arrival::{Arrival, Mishap, Reply, Trouble};
+pub use self::arrival::{Arrival, Flow, Mishap, Reply, Trouble};
 use self::crowd::Crowd;
 use self::farewell::conclude;
 use self::line::Line;
@@ -76,6 +76,8 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// How long an answer may wait for its reader.
     pub write_timeout: Duration,
+    /// Whether somebody who has ended its side still gets an answer. Otherwise it has gone, and needs none.
+    pub half_close: bool,
     /// How many connections are held.
     pub connections: usize,
     /// How long a visitor may stall in the middle of a request or an answer when others want in.
@@ -91,6 +93,7 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(15),
             body_timeout: Duration::from_secs(15),
             write_timeout: Duration::from_secs(15),
+            half_close: true,
             connections: 256,
             // Long for anybody who is still there, and much shorter than the timeouts.
             stalling: Duration::from_secs(2),
@@ -252,7 +255,7 @@ async fn attend(stream: TcpStream, visitor: Arc<Visitor>, house: Arc<House>) {
         .max_buf_size(READ_BUFFER)
         // Whoever ends its side behind a request still wants the answer. And whoever breaks off keeps its place until the
         // answer has been decided, and so cannot have us wait with any number of them.
-        .half_close(true)
+        .half_close(house.limits.half_close)
         .serve_connection(TokioIo::new(line), service);
 
     let mut stop = house.stop.clone();

@@ -42,6 +42,9 @@ pub struct Listening {
     /// Where the rest of the world can send to: a tunnel's end without a path, or what was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
+    /// Where a browser can see what comes, token included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inspect: Option<String>,
     /// This process.
     pub pid: u32,
     /// This program's version.

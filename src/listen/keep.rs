@@ -100,6 +100,12 @@ impl Keeper {
         format!("saving to {}{masked}", self.path.display())
     }
 
+    /// What masks as this one does, from here on, if it does.
+    #[must_use]
+    pub fn redactor(&self) -> Option<Redactor> {
+        self.redactor.clone()
+    }
+
     /// How many exchanges could not be saved.
     #[must_use]
     pub fn lost(&self) -> u64 {

@@ -3,7 +3,8 @@
 //! [`door`] takes requests in, [`reception`] sees each of them through, [`answer`] decides what it gets and [`fault`]
 //! what it gets instead, [`forward`] passes it on, [`relate`] knows which earlier one it belongs to and [`retries`] which
 //! failure it comes back after, [`claim`] whom it says it comes from, [`keep`] saves it, masked by [`redact`] if that is
-//! wanted; [`wanted`] says when it is enough. A [`tunnel`] lets the world in. The desk is where they come together:
+//! wanted; [`wanted`] says when it is enough. A [`tunnel`] lets the world in; a [`feed`] keeps the last exchanges for the
+//! [`inspector`], which shows them in a browser. The desk is where they come together:
 //! numbered, related, saved, told and counted in one short step, so that there is one order and it is the same
 //! everywhere.
 
@@ -13,7 +14,9 @@ pub mod desk;
 pub mod door;
 pub mod event;
 pub mod fault;
+pub mod feed;
 pub mod forward;
+pub mod inspector;
 pub mod keep;
 pub mod reception;
 pub mod redact;
@@ -57,6 +60,8 @@ pub struct Options {
     pub forward: Option<Forward>,
     /// Where the rest of the world can send to.
     pub public_url: Option<String>,
+    /// Where a browser can see what comes, token included.
+    pub inspect: Option<String>,
     /// Whether to say whom requests claim to come from.
     pub claims: Claims,
     /// What strangers may cost.
@@ -92,6 +97,7 @@ pub async fn run(
     desk.tell(Event::Listening(Listening {
         url,
         public_url: options.public_url,
+        inspect: options.inspect,
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION"),
     }));

@@ -27,8 +27,8 @@ use scan::{Form, Pieces, Run, SHORTEST_ALONE, Text, Unit, is_time};
 /// What tells of the run rather than of what came: it is as we wrote it.
 const OURS: [&str; 5] = ["n", "received_at", "peer", "request", "took_ms"];
 
-/// Masks exchanges, and remembers its masks.
-#[derive(Debug, Default)]
+/// Masks exchanges, and remembers its masks. A clone goes on by itself, and gives the same masks to the same exchanges.
+#[derive(Debug, Clone, Default)]
 pub struct Redactor {
     masks: Masks,
 }
@@ -62,8 +62,11 @@ impl Redactor {
                 self.value(value, &known);
             }
             // The target's secrets stand among the fields once more.
-            if name == "cdr" && request.method == "GET" {
-                hide_secrets(value);
+            if name == "cdr"
+                && request.method == "GET"
+                && let Value::Object(fields) = value
+            {
+                hide_secrets(fields);
             }
         }
         record
@@ -206,12 +209,12 @@ impl Redactor {
 }
 
 /// Hides the values of fields with telling names.
-fn hide_secrets(value: &mut Value) {
-    for (name, value) in value.as_object_mut().into_iter().flatten() {
+pub(super) fn hide_secrets(fields: &mut Map<String, Value>) {
+    for (name, value) in fields {
         if is_secret_name(name) {
             *value = secret::MASK.into();
-        } else {
-            hide_secrets(value);
+        } else if let Value::Object(inner) = value {
+            hide_secrets(inner);
         }
     }
 }

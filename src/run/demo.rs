@@ -34,7 +34,7 @@ type Both = (tokio::net::TcpListener, send::Plan, Carrier, Clock);
 /// Prepares both sides.
 async fn both(options: &SendOptions, show: &mut Show) -> Result<Both, Error> {
     let clock = Clock::start();
-    let listener = bind("127.0.0.1", 0).await?;
+    let listener = bind("127.0.0.1", 0, "--port").await?;
     let address = listener.local_addr().map_err(Error::Start)?;
     let destination = Destination::parse(&format!("http://{address}/webhook/cdr")).map_err(Error::Usage)?;
     let plan = prepare(options, &destination, clock, show)?;

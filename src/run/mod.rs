@@ -6,6 +6,7 @@
 mod beside;
 mod command;
 mod demo;
+mod inspection;
 mod print;
 mod ready;
 mod receive;
@@ -182,7 +183,7 @@ mod tests {
         let slow: Box<dyn Write + Send> = Box::new(Slow { leave, written });
         let voice = Voice { ndjson: true, ..Voice::default() };
         let (board, reader) = Board::new(Show::new(voice, Some(slow), None));
-        let ready = Listening { url: String::new(), public_url: None, pid: 7, version: "" };
+        let ready = Listening { url: String::new(), public_url: None, inspect: None, pid: 7, version: "" };
         board.pin(|show| show.received(&Event::Listening(ready)));
         drop(board);
         let mut ending = std::pin::pin!(end(Exit::Success, reader, Signals::new(), |_| Exit::Success));

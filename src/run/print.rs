@@ -14,7 +14,7 @@ use crate::show::Show;
 use crate::show::outlet::Fate;
 use crate::wire::client::Destination;
 use crate::wire::export::{self, Reason, har, http, vegeta};
-use crate::wire::{record, secret};
+use crate::wire::record;
 
 /// Prints what would go. What a format cannot hold is left out, which is a failure.
 pub fn run(
@@ -142,26 +142,6 @@ fn title(parcel: &Parcel) -> String {
 
 /// The command for curl that sends a parcel to an origin, with curl's own habits turned off where they would show.
 fn curl(parcel: &Parcel, origin: &str, flags: &[String]) -> String {
-    let request = &parcel.request;
-    let target = secret::masked_url(&request.target);
-    let mut flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    if parcel.origin == Origin::Captured {
-        for (name, nothing) in [("Accept", "Accept:"), ("User-Agent", "User-Agent:")] {
-            if !request.headers.iter().any(|header| header.is(name)) {
-                flags.extend(["-H", nothing]);
-            }
-        }
-        if request.version == "HTTP/1.0" {
-            flags.push("--http1.0");
-        }
-        if request.method == "HEAD" {
-            flags.push("--head");
-        }
-    }
-    let rewritten = !target.starts_with('/') || target.contains("/.") || target.contains('#');
-    if rewritten {
-        flags.extend(["--request-target", &target]);
-        return export::curl(request, &format!("{origin}/"), &flags);
-    }
-    export::curl(request, &format!("{origin}{target}"), &flags)
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    export::curl_to(&parcel.request, origin, &flags, parcel.origin == Origin::Captured)
 }

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 
 use super::beside::{Beside, Companions, Halt};
 use super::command::{self, Patience};
+use super::inspection::{self, Inspection};
 use super::ready::ReadyFile;
 use super::report::ReportFile;
 use super::signals::{Hangup, Signals};
@@ -17,6 +18,7 @@ use crate::cli::listen::ListenOptions;
 use crate::clock::Clock;
 use crate::error::{Error, Exit};
 use crate::listen::event::{Ending, Event, Summary};
+use crate::listen::feed::Feed;
 use crate::listen::forward::Forward;
 use crate::listen::keep::Keeper;
 use crate::listen::tunnel::Open;
@@ -33,6 +35,8 @@ struct Prepared {
     options: ListenOptions,
     listener: TcpListener,
     address: SocketAddr,
+    /// The page that shows what comes, if there is to be one.
+    inspection: Option<Inspection>,
     report: Option<ReportFile>,
     ready: Option<ReadyFile>,
 }
@@ -78,12 +82,16 @@ async fn prepare(mut options: ListenOptions, show: &mut Show) -> Result<Prepared
     distinct(&named.into_iter().flatten().collect::<Vec<_>>())?;
     // What an earlier run has left goes first, so that nobody takes its word for ours, whatever happens next.
     let ready = options.ready_file.take().map(ReadyFile::take).transpose()?;
-    let listener = bind(&options.host, options.port).await?;
+    let listener = bind(&options.host, options.port, "--port").await?;
     let address = listener.local_addr().map_err(Error::Start)?;
+    let inspection = match options.inspect {
+        Some(port) => Some(Inspection::prepare(port).await?),
+        None => None,
+    };
     let forward = |destination| Forward::new(destination, address, &ClientOptions::default());
     options.options.forward = options.forward_to.take().map(forward).transpose()?;
-    // Passing on takes a connection of our own.
-    let each = 1 + usize::from(options.options.forward.is_some());
+    // Passing on takes a connection of our own, and a page those of browsers.
+    let each = 1 + usize::from(options.options.forward.is_some()) + usize::from(inspection.is_some());
     options.options.limits = options.options.limits.within(process::descriptors(), each);
     if let Some((path, content)) = options.save.take() {
         let (keeper, warnings) = Keeper::open(&path, content)?;
@@ -95,7 +103,7 @@ async fn prepare(mut options: ListenOptions, show: &mut Show) -> Result<Prepared
     let report = options.report.take().map(ReportFile::open).transpose()?;
     // It is shown without its secrets, like everything.
     options.options.public_url = options.public_url.as_deref().map(masked_url);
-    Ok(Prepared { options, listener, address, report, ready })
+    Ok(Prepared { options, listener, address, inspection, report, ready })
 }
 
 /// Refuses the same file for two purposes: each would destroy what the other has written.
@@ -141,7 +149,7 @@ fn advise(prepared: &Prepared, show: &mut Show) {
 
 /// Listens until it is time to stop, and ends what runs beside.
 async fn attend(prepared: Prepared, show: Show, mut signals: Signals, mut beside: Beside) -> Exit {
-    let Prepared { options, listener, address, report, ready: _ } = prepared;
+    let Prepared { options, listener, address, inspection, report, ready: _ } = prepared;
     let fate = show.fate();
     let (board, reader) = Board::new(show);
     let companions = Arc::new(Companions::default());
@@ -149,6 +157,7 @@ async fn attend(prepared: Prepared, show: Show, mut signals: Signals, mut beside
     let mut options = options.options;
     let clock = Clock::start();
     let account = account_of(&options, address, clock);
+    let page = inspection.map(|inspection| inspection.open(&mut options, address, clock));
     // With a command it is the command that time runs out for.
     let timeout = if beside.command.is_some() { options.timeout.take() } else { None };
     let patience = Patience { timeout, settle: options.wanted.settle };
@@ -163,7 +172,8 @@ async fn attend(prepared: Prepared, show: Show, mut signals: Signals, mut beside
             None => Ending::from(stop(signals.clone(), fate.clone()).await),
         }
     };
-    let tell = teller(board.clone(), Arc::clone(&companions));
+    let feed = page.as_ref().map(|page| Arc::clone(&page.feed));
+    let tell = teller(board.clone(), Arc::clone(&companions), feed);
     let run = async {
         let summary = listen::run(options, listener, clock, stopping, tell).await;
         companions.amend(summary)
@@ -177,8 +187,9 @@ async fn attend(prepared: Prepared, show: Show, mut signals: Signals, mut beside
     };
     // The reader ends when nobody can pin anything any more.
     drop(board);
+    let rest = async { tokio::join!(beside.end(), close(page)) };
     tokio::select! {
-        () = beside.end() => {}
+        _ = rest => {}
         at_once = signals.second() => return at_once.exit(),
     }
     let written = report.map_or(Ok(()), |report| report.write(&account(&summary)));
@@ -192,20 +203,36 @@ async fn attend(prepared: Prepared, show: Show, mut signals: Signals, mut beside
     .await
 }
 
-/// What pins a listener's events to a board; false if there was no room.
-fn teller(board: Board, companions: Arc<Companions>) -> impl Fn(Event) -> bool + Send + Sync + 'static {
-    move |event| match event {
-        Event::Exchange(..) => board.pin_if_room(|show| show.received(&event)),
-        // There are few of these, and the summary is the last word.
-        Event::Finished(summary) => {
-            let summary = Event::Finished(companions.amend(summary));
-            board.pin(|show| show.received(&summary));
-            true
+/// What pins a listener's events to a board, and tells the page; false if there was no room on the board.
+fn teller(
+    board: Board,
+    companions: Arc<Companions>,
+    feed: Option<Arc<Feed>>,
+) -> impl Fn(Event) -> bool + Send + Sync + 'static {
+    move |event| {
+        if let Some(feed) = &feed {
+            feed.hear(&event);
         }
-        event => {
-            board.pin(|show| show.received(&event));
-            true
+        match event {
+            Event::Exchange(..) => board.pin_if_room(|show| show.received(&event)),
+            // There are few of these, and the summary is the last word.
+            Event::Finished(summary) => {
+                let summary = Event::Finished(companions.amend(summary));
+                board.pin(|show| show.received(&summary));
+                true
+            }
+            event => {
+                board.pin(|show| show.received(&event));
+                true
+            }
         }
+    }
+}
+
+/// Closes the page, if there is one.
+async fn close(page: Option<inspection::Open>) {
+    if let Some(page) = page {
+        page.close().await;
     }
 }
 
@@ -235,9 +262,9 @@ async fn watch(tunnel: Option<&mut Open>, board: &Board, verbose: bool, companio
     std::future::pending::<()>().await;
 }
 
-/// Binds the address; the error names it.
-pub async fn bind(host: &str, port: u16) -> Result<TcpListener, Error> {
+/// Binds the address; the error names it, and the flag that chooses the port.
+pub async fn bind(host: &str, port: u16, flag: &'static str) -> Result<TcpListener, Error> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let address = if bare.contains(':') { format!("[{bare}]:{port}") } else { format!("{bare}:{port}") };
-    TcpListener::bind((bare, port)).await.map_err(|source| Error::Bind { address, source })
+    TcpListener::bind((bare, port)).await.map_err(|source| Error::Bind { address, flag, source })
 }

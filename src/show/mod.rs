@@ -222,6 +222,7 @@ impl Show {
             Event::Listening(listening) => {
                 self.talk(&received::listening(listening, &self.err_theme));
                 self.talk(&received::public_url(listening, &self.err_theme));
+                self.talk(&received::inspect(listening, &self.err_theme));
                 if self.out_is_terminal {
                     self.talk(&received::listening_hint(listening, &self.err_theme));
                 }

@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use super::body;
 use super::theme::{Role, Theme};
-use crate::cdr::judge::{Generation, Kind};
+use crate::cdr::judge::Generation;
+use crate::cdr::meaning::{self, word};
 use crate::cdr::remark::Remark;
-use crate::cdr::{Fields, HangupReason, ids};
+use crate::cdr::{Fields, ids};
 use crate::clock::{Moment, humane};
 use crate::error::Exit;
 use crate::listen::event::{Ending, Exchange, Listening, Mishap, Summary};
@@ -21,6 +22,13 @@ use crate::wire::{query, secret};
 #[must_use]
 pub fn listening(listening: &Listening, theme: &Theme) -> String {
     format!("{} {}\n", theme.paint(Role::Strong, "listening on"), listening.url)
+}
+
+/// Where a browser can see what comes, if it can.
+#[must_use]
+pub fn inspect(listening: &Listening, theme: &Theme) -> String {
+    let line = |url: &String| format!("{}     {url}\n", theme.paint(Role::Strong, "inspect"));
+    listening.inspect.as_ref().map(line).unwrap_or_default()
 }
 
 /// Where TeleCMI can send to, and how to tell it so; nothing where there is no such place.
@@ -161,23 +169,9 @@ fn meaning(exchange: &Exchange, theme: &Theme) -> Vec<String> {
     let empty = Fields::new();
     let cdr = exchange.cdr.as_ref().unwrap_or(&empty);
     let verdict = &exchange.verdict;
-    let kind = match verdict.kind {
-        Kind::OutgoingMissed => "outgoing missed",
-        Kind::OutgoingAnswered => "outgoing answered",
-        Kind::Incoming => "incoming call",
-        Kind::LiveEvent => "live event",
-        Kind::RestRecord => "REST record",
-        Kind::Unknown => "no CDR",
-        Kind::Unreadable => "unreadable",
-    };
-    let mut first = vec![theme.paint(Role::Strong, kind)];
-    if let Some(leg) = verdict.leg {
-        first.push(format!("leg {} ({})", leg.word(), leg.who()));
-    }
-    if let Some(reason) = word(cdr, "hangup_reason") {
-        let meaning = HangupReason::read(&reason).map(HangupReason::meaning);
-        first
-            .push(meaning.map_or_else(|| clean(&reason), |meaning| format!("{}: {meaning}", clean(&reason))));
+    let mut first = meaning::meaning(verdict, cdr);
+    if let Some(kind) = first.first_mut() {
+        *kind = theme.paint(Role::Strong, kind);
     }
     let mut lines = vec![first.join(" · ")];
     if verdict.kind.is_cdr() {
@@ -315,16 +309,6 @@ fn remark_line(remark: &Remark, theme: &Theme) -> String {
             )
         }
         None => format!("{mark} {}", remark.text.cleaned()),
-    }
-}
-
-/// A field's text: a string without its quotes, a number as its digits. Of a long one the beginning: the whole stands
-/// below, as far as any body is shown.
-fn word(cdr: &Fields, name: &str) -> Option<String> {
-    match cdr.get(name)? {
-        Value::String(text) => Some(beginning(text, 60)),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
     }
 }
 

@@ -10,7 +10,7 @@ pub mod http;
 pub mod vegeta;
 
 use super::{Header, Request, secret};
-pub use curl::curl;
+pub use curl::{curl, curl_to};
 
 /// Why a format cannot hold a request, in a clause that begins with `its`.
 pub type Reason = &'static str;

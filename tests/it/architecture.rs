@@ -141,6 +141,22 @@ fn foreign_crates_have_one_door() {
 }
 
 #[test]
+fn no_question_to_the_page_touches_the_disk() {
+    let is_behind_it = |source: &&Source| {
+        ["listen/inspector", "listen/feed"].iter().any(|beginning| source.path.starts_with(beginning))
+    };
+    let all = sources();
+    let behind_it: Vec<_> = all.iter().filter(is_behind_it).collect();
+    assert!(behind_it.len() >= 4, "the page was not found");
+    for source in behind_it {
+        let code = code(source);
+        for word in ["fs::", "File", "Path", "open("] {
+            assert!(!code.contains(word), "{} names {word}", source.path);
+        }
+    }
+}
+
+#[test]
 fn rooms_are_small() {
     const LONGEST_FILE: usize = 420;
     const LONGEST_FUNCTION: usize = 65;

@@ -16,6 +16,7 @@ mod forwarding;
 mod fuzzed;
 mod generating;
 mod hostile;
+mod inspecting;
 mod limits;
 mod listening;
 mod pacing;

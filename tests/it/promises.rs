@@ -212,6 +212,7 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
             "a_pretty_listener_masks_on_screen_what_it_saves_as_it_came",
             "what_is_redacted_can_be_published_and_still_joins_up",
             "no_planted_number_survives",
+            "secrets_are_masked_where_they_are_shown_and_kept_where_they_are_saved",
         ],
     ),
     (
@@ -292,6 +293,75 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
             "a_plain_handler_does_not_speak_tls",
         ],
     ),
+    (
+        "I1",
+        "the page has a port of its own, on this machine alone, if it was asked for",
+        &[
+            "it_is_off_unless_asked_for_and_every_start_has_a_token_of_its_own",
+            "the_receivers_own_port_knows_no_page",
+            "a_port_that_is_taken_stops_it_before_it_is_ready",
+        ],
+    ),
+    (
+        "I2",
+        "a token for every start, without which nothing is told",
+        &[
+            "no_two_tokens_are_the_same",
+            "what_holds_nothing_needs_no_token_and_everything_else_does",
+            "nothing_is_told_without_the_token",
+            "whoever_may_not_come_in_learns_nothing",
+        ],
+    ),
+    (
+        "I3",
+        "only under this machine's own names, and not through a proxy",
+        &["only_this_machine_and_its_own_page_are_let_in", "another_host_is_never_answered"],
+    ),
+    (
+        "I4",
+        "something happens only by POST, and from the same origin",
+        &["what_is_wanted_is_said_by_path_and_method", "an_exchange_is_sent_to_the_handler_again"],
+    ),
+    (
+        "I5",
+        "every answer says how it may be used, and none that others may",
+        &["every_answer_says_how_it_may_be_used"],
+    ),
+    (
+        "I6",
+        "nothing that comes becomes an event of its own, and raw bodies are downloads",
+        &[
+            "nothing_that_comes_makes_an_event_of_its_own",
+            "whatever_came_is_shown_on_one_line",
+            "exchanges_are_told_once_and_downloads_are_what_came",
+            "what_is_taken_away_is_what_is_saved",
+        ],
+    ),
+    (
+        "I7",
+        "every page sees every exchange once and in order",
+        &[
+            "every_watcher_sees_every_exchange_once_and_in_order",
+            "late_and_reconnecting_pages_see_every_exchange_once",
+        ],
+    ),
+    (
+        "I8",
+        "so much is kept and no more, for so many pages and no more, and it says so",
+        &[
+            "the_oldest_go_first_and_whoever_watches_is_told",
+            "what_is_kept_is_bounded_in_bytes",
+            "what_is_forgotten_is_told",
+            "there_are_so_many_streams_and_no_more",
+            "whoever_does_not_read_is_cut_off",
+        ],
+    ),
+    (
+        "I9",
+        "streams end with the listener",
+        &["streams_end_when_the_listener_does", "streams_end_with_the_listener", "a_signal_ends_streams_too"],
+    ),
+    ("I10", "no question to the page touches the disk", &["no_question_to_the_page_touches_the_disk"]),
 ];
 
 /// The Rust files of the sources and of these tests.
@@ -341,7 +411,8 @@ fn every_promise_has_a_test() {
 
 #[test]
 fn every_promise_is_named_once() {
-    let groups = [("R", 0..=0), ("W", 1..=14), ("J", 1..=8), ("T", 1..=5), ("C", 1..=7), ("S", 1..=12)];
+    let groups =
+        [("R", 0..=0), ("W", 1..=14), ("J", 1..=8), ("T", 1..=5), ("C", 1..=7), ("S", 1..=12), ("I", 1..=10)];
     let all: Vec<String> = groups
         .into_iter()
         .flat_map(|(letter, numbers)| numbers.map(move |n| format!("{letter}{n}")))

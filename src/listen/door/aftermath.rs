@@ -47,7 +47,7 @@ impl Aftermath {
     /// What becomes of a reply that hyper cannot give.
     pub fn new(reply: Reply) -> Self {
         match reply {
-            Reply::Respond(answer) => Self::Say(written_out(&answer)),
+            Reply::Respond(answer) | Reply::Stream(answer, _) => Self::Say(written_out(&answer)),
             Reply::Drip(answer) => Self::Drip(written_out(&answer)),
             Reply::HangUp => Self::Say(Bytes::new()),
             Reply::Babble => Self::Say(Bytes::from_static(BABBLE)),

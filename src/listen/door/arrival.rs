@@ -2,6 +2,11 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures_util::Stream;
 
 use crate::clock::Moment;
 use crate::wire::{Request, Response};
@@ -90,6 +95,8 @@ pub enum Reply {
     Respond(Response),
     /// This answer, but slowly, and the connection is closed after it.
     Drip(Response),
+    /// This answer's head, and a body that comes about meanwhile.
+    Stream(Response, Flow),
     /// No answer: the connection is closed.
     HangUp,
     /// No answer: the connection is reset.
@@ -98,6 +105,40 @@ pub enum Reply {
     Ignore,
     /// Bytes that are no HTTP, then the end of the connection.
     Babble,
+}
+
+/// A body that comes about while it is written. It is written once, whoever of its clones is asked for it first.
+#[derive(Clone)]
+pub struct Flow(Arc<Mutex<Option<Pieces>>>);
+
+/// The pieces of a body, in order.
+pub(super) type Pieces = Pin<Box<dyn Stream<Item = Bytes> + Send + Sync>>;
+
+impl Flow {
+    /// A body of these pieces.
+    pub fn new(pieces: impl Stream<Item = Bytes> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Some(Box::pin(pieces)))))
+    }
+
+    /// The pieces; of what has been asked for before there are none.
+    pub(super) fn pieces(&self) -> Pieces {
+        let pieces = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        pieces.unwrap_or_else(|| Box::pin(futures_util::stream::empty()))
+    }
+}
+
+impl PartialEq for Flow {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Flow {}
+
+impl fmt::Debug for Flow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Flow")
+    }
 }
 
 /// A connection that ended badly without a request to show for it.

@@ -1,11 +1,13 @@
 //! The one route: warp takes the request apart, and puts the answer together.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt as _};
 use hyper::body::Incoming;
 use warp::Filter;
+use warp::Reply as _;
 use warp::http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use warp::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 
@@ -87,12 +89,18 @@ async fn receive(
         request: head.with_body(body),
     };
     let reply = (house.answer)(arrival).await;
+    // Somebody who waits for a place would not get it from a visitor that always has one more request.
+    let last = troubled || house.is_crowded();
     match reply {
         Reply::Respond(answer) => {
-            // Somebody who waits for a place would not get it from a visitor that always has one more request.
-            let last = troubled || house.is_crowded();
             visitor.is_answered(last);
-            respond(answer, last)
+            let body = answer.body.0.clone().into();
+            respond(&answer, body, last)
+        }
+        Reply::Stream(answer, flow) => {
+            visitor.is_answered(last);
+            let pieces = flow.pieces().map(Ok::<_, Infallible>);
+            respond(&answer, warp::reply::stream(pieces).into_response().into_body(), last)
         }
         other => {
             visitor.is_let_down();
@@ -143,12 +151,11 @@ fn head_trouble(head: &Head) -> Option<Trouble> {
 }
 
 /// Puts an answer into warp's hands.
-fn respond(answer: Response, last: bool) -> warp::reply::Response {
-    let mut response = head_of(&answer);
+fn respond<B>(answer: &Response, body: B, last: bool) -> warp::http::Response<B> {
+    let mut response = head_of(answer).map(|_| body);
     if last {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    *response.body_mut() = answer.body.0.into();
     response
 }
 

@@ -22,7 +22,7 @@ const REMEMBERED: usize = 500_000;
 const LONGEST_LINE: u64 = 64 * 1024 * 1024;
 
 /// How masks of one kind look: the prefix and a count.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Shape {
     /// What all of them begin with.
     pub prefix: &'static str,
@@ -60,7 +60,7 @@ impl Shape {
 }
 
 /// A set of counts, a bit each: some megabytes, whatever comes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Counts(Vec<u64>);
 
 impl Counts {
@@ -79,7 +79,7 @@ impl Counts {
 }
 
 /// The masks of one kind.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Series {
     shape: Shape,
     /// What was masked, and the count in its mask.
@@ -115,7 +115,7 @@ impl Series {
 }
 
 /// All masks of a run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Masks {
     numbers: Series,
     apps: Series,

@@ -56,6 +56,32 @@ pub fn curl(request: &Request, url: &str, flags: &[&str]) -> String {
     command
 }
 
+/// The same for a request to an origin. Of one that was captured, curl adds nothing to what stands in it.
+#[must_use]
+pub fn curl_to(request: &Request, origin: &str, flags: &[&str], captured: bool) -> String {
+    let target = secret::masked_url(&request.target);
+    let mut flags = flags.to_vec();
+    if captured {
+        for (name, nothing) in [("Accept", "Accept:"), ("User-Agent", "User-Agent:")] {
+            if !request.headers.iter().any(|header| header.is(name)) {
+                flags.extend(["-H", nothing]);
+            }
+        }
+        if request.version == "HTTP/1.0" {
+            flags.push("--http1.0");
+        }
+        if request.method == "HEAD" {
+            flags.push("--head");
+        }
+    }
+    let rewritten = !target.starts_with('/') || target.contains("/.") || target.contains('#');
+    if rewritten {
+        flags.extend(["--request-target", &target]);
+        return curl(request, &format!("{origin}/"), &flags);
+    }
+    curl(request, &format!("{origin}{target}"), &flags)
+}
+
 /// A header as curl takes it: a name with a colon and nothing behind it would leave the header out.
 fn field(header: &Header) -> String {
     match header.text() {

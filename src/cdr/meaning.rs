@@ -1,0 +1,42 @@
+//! What a CDR means, in words for people. Pure: verdict and fields in, harmless text out.
+
+use serde_json::Value;
+
+use super::judge::{Kind, Verdict};
+use super::{Fields, HangupReason};
+use crate::untrusted::{beginning, clean};
+
+/// What happened: what came, of which leg, and why that ended, as far as is known.
+#[must_use]
+pub fn meaning(verdict: &Verdict, cdr: &Fields) -> Vec<String> {
+    let kind = match verdict.kind {
+        Kind::OutgoingMissed => "outgoing missed",
+        Kind::OutgoingAnswered => "outgoing answered",
+        Kind::Incoming => "incoming call",
+        Kind::LiveEvent => "live event",
+        Kind::RestRecord => "REST record",
+        Kind::Unknown => "no CDR",
+        Kind::Unreadable => "unreadable",
+    };
+    let mut parts = vec![kind.to_owned()];
+    if let Some(leg) = verdict.leg {
+        parts.push(format!("leg {} ({})", leg.word(), leg.who()));
+    }
+    if let Some(reason) = word(cdr, "hangup_reason") {
+        let meaning = HangupReason::read(&reason).map(HangupReason::meaning);
+        parts
+            .push(meaning.map_or_else(|| clean(&reason), |meaning| format!("{}: {meaning}", clean(&reason))));
+    }
+    parts
+}
+
+/// A field's text: a string without its quotes, a number as its digits. Of a long one the beginning: the whole stands
+/// in the body, as far as any body is shown.
+#[must_use]
+pub fn word(cdr: &Fields, name: &str) -> Option<String> {
+    match cdr.get(name)? {
+        Value::String(text) => Some(beginning(text, 60)),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}

@@ -1,0 +1,198 @@
+//! What watchers see, however late they come and however often, and what is kept for them.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+use crate::cdr::judge::judge_json;
+use crate::clock::Moment;
+use crate::listen::event::{Ending, Summary};
+use crate::untrusted::disturbs;
+use crate::wire::Header;
+use crate::wire::record::Answer;
+
+/// Nothing in these tests takes this long, unless it hangs.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// An exchange of a request.
+pub fn exchange(n: u64, request: Request) -> Event {
+    let judgement = judge_json(&request.body.0);
+    Event::Exchange(
+        Arc::new(Exchange {
+            n,
+            received_at: Moment::from_epoch_ms(1_650_628_175_336).unwrap(),
+            peer: "127.0.0.1:4000".to_owned(),
+            claimed: None,
+            request,
+            verdict: judgement.verdict,
+            cdr: judgement.fields,
+            related: Vec::new(),
+            uncounted: None,
+            answer: Answer { status: Some(200), ..Answer::default() },
+            took_ms: 0.25,
+        }),
+        None,
+    )
+}
+
+/// An exchange of a small request.
+pub fn small(n: u64) -> Event {
+    exchange(n, Request::new("POST", "/cdr", vec![], "{\"leg\":\"a\"}"))
+}
+
+/// The end of a listener.
+pub fn finished() -> Event {
+    Event::Finished(Summary {
+        exchanges: 0,
+        cdrs: 0,
+        counted: 0,
+        wanted: None,
+        remarks: 0,
+        dropped: 0,
+        malformed: 0,
+        command: None,
+        tunnel_ended: false,
+        saved: None,
+        lost: 0,
+        retries: None,
+        ending: Ending::Interrupted,
+        exit: crate::error::Exit::Success,
+    })
+}
+
+/// Everything that a watcher is told until the end: numbers of exchanges, and below zero what was forgotten.
+async fn until_over(mut watcher: Watcher) -> Vec<i64> {
+    let mut told = Vec::new();
+    loop {
+        match tokio::time::timeout(DEADLINE, watcher.next()).await.expect("it hangs") {
+            News::Exchange(kept) => told.push(i64::try_from(kept.n).unwrap()),
+            News::Forgotten { oldest_kept } => told.push(-i64::try_from(oldest_kept).unwrap()),
+            News::Over => return told,
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_watcher_sees_every_exchange_once_and_in_order() {
+    const MANY: u64 = 3000;
+    let feed = Arc::new(Feed::new(Most { exchanges: 10_000, ..Most::default() }, None));
+    let early = tokio::spawn(until_over(feed.watch(0).0));
+    let feeding = Arc::clone(&feed);
+    let load = std::thread::spawn(move || {
+        (1..=MANY).for_each(|n| feeding.hear(&small(n)));
+        feeding.hear(&finished());
+    });
+    // One comes again after every few, and goes on where it was.
+    let reconnecting = async {
+        let mut seen = Vec::new();
+        loop {
+            let (mut watcher, _) = feed.watch(seen.last().copied().unwrap_or(0));
+            for _ in 0..7 {
+                match tokio::time::timeout(DEADLINE, watcher.next()).await.expect("it hangs") {
+                    News::Exchange(kept) => seen.push(kept.n),
+                    News::Forgotten { oldest_kept } => panic!("{oldest_kept}"),
+                    News::Over => return seen,
+                }
+            }
+        }
+    };
+    let seen = reconnecting.await;
+    load.join().unwrap();
+    assert_eq!(seen, (1..=MANY).collect::<Vec<_>>());
+    let all: Vec<_> = (1..=MANY.cast_signed()).collect();
+    assert_eq!(early.await.unwrap(), all);
+    assert_eq!(until_over(feed.watch(0).0).await, all, "a late one");
+    assert_eq!(until_over(feed.watch(MANY - 1).0).await, [MANY.cast_signed()]);
+}
+
+#[tokio::test]
+async fn the_oldest_go_first_and_whoever_watches_is_told() {
+    let feed = Arc::new(Feed::new(Most { exchanges: 3, ..Most::default() }, None));
+    assert_eq!(feed.extent(), Extent { newest: 0, oldest_kept: 1 });
+    let (slow, _) = feed.watch(0);
+    let (mut prompt, _) = feed.watch(0);
+    for n in 1..=3 {
+        feed.hear(&small(n));
+        assert!(matches!(prompt.at_hand(), Some(News::Exchange(kept)) if kept.n == n));
+    }
+    feed.hear(&small(4));
+    assert!(matches!(prompt.at_hand(), Some(News::Forgotten { oldest_kept: 2 })));
+    assert!(matches!(prompt.at_hand(), Some(News::Exchange(kept)) if kept.n == 4));
+    assert!(prompt.at_hand().is_none());
+    feed.hear(&small(5));
+    feed.hear(&finished());
+    assert_eq!(feed.extent(), Extent { newest: 5, oldest_kept: 3 });
+    assert!(feed.get(2).is_none() && feed.get(6).is_none() && feed.get(0).is_none());
+    assert_eq!(feed.get(3).unwrap().n, 3);
+    assert_eq!(until_over(slow).await, [-3, 3, 4, 5]);
+}
+
+#[test]
+fn what_is_kept_is_bounded_in_bytes() {
+    let most = Most { exchanges: 1000, bytes: 100_000 };
+    let feed = Arc::new(Feed::new(most, None));
+    let of_size = |n, size| feed.hear(&exchange(n, Request::new("POST", "/", vec![], vec![b'a'; size])));
+    for n in 1..=50 {
+        of_size(n, 5000);
+        let shelf = feed.shelf();
+        assert!(shelf.bytes <= most.bytes, "{}", shelf.bytes);
+        assert_eq!(shelf.bytes, shelf.kept.iter().map(|kept| kept.cost()).sum::<usize>());
+    }
+    assert!(feed.all().len() >= 3 && feed.extent().newest == 50);
+    // One that is larger than everything leaves nothing, and the next is kept again.
+    of_size(51, 100_000);
+    assert_eq!(feed.extent(), Extent { newest: 51, oldest_kept: 52 });
+    of_size(52, 10);
+    assert_eq!(feed.extent(), Extent { newest: 52, oldest_kept: 52 });
+}
+
+#[test]
+fn secrets_are_masked_where_they_are_shown_and_kept_where_they_are_saved() {
+    let headers = vec![Header::new("Authorization", "Bearer S3CR3T"), Header::new("X-Plain", "seen")];
+    let request = Request::new("GET", "/cdr?token=S3CR3T&leg=a", headers, "");
+    let Event::Exchange(exchange, _) = exchange(1, request) else { unreachable!() };
+    let cdr = serde_json::json!({"token": "S3CR3T", "leg": "a", "custom": {"api_key": "S3CR3T"}});
+    let exchange = Exchange { cdr: cdr.as_object().cloned(), ..exchange.as_ref().clone() };
+    let feed = Feed::new(Most::default(), None);
+    feed.hear(&Event::Exchange(Arc::new(exchange.clone()), None));
+    let kept = feed.get(1).unwrap();
+    assert_eq!(kept.record, record::line("exchange", &exchange));
+    let shown = String::from_utf8(kept.shown()).unwrap();
+    assert!(!shown.contains("S3CR3T"), "{shown}");
+    assert!(shown.contains("X-Plain") && shown.contains("seen"), "{shown}");
+}
+
+#[test]
+fn what_is_taken_away_is_masked_if_what_is_saved_is() {
+    let body = r#"{"type":"cdr","to":919876543210,"leg":"a"}"#;
+    let feed = Feed::new(Most::default(), Some(Redactor::default()));
+    feed.hear(&exchange(1, Request::new("POST", "/", vec![], body)));
+    let kept = feed.get(1).unwrap();
+    assert!(!String::from_utf8_lossy(&kept.record).contains("9876543210"));
+    // What is sent to the handler again is what came.
+    assert_eq!(kept.request.body.0, body);
+}
+
+proptest! {
+    #[test]
+    fn whatever_came_is_shown_on_one_line(
+        method in any::<String>(),
+        target in any::<String>(),
+        name in any::<String>(),
+        value in any::<Vec<u8>>(),
+        body in any::<Vec<u8>>(),
+    ) {
+        let header = Header { name, value: value.into() };
+        let feed = Feed::new(Most::default(), None);
+        feed.hear(&exchange(1, Request::new(&method, target, vec![header], body)));
+        let kept = feed.get(1).unwrap();
+        let shown = String::from_utf8(kept.shown()).unwrap();
+        prop_assert!(!shown.chars().any(disturbs), "{}", shown);
+        let read: Value = serde_json::from_str(&shown).unwrap();
+        prop_assert_eq!(&read["exchange"]["n"], 1);
+        prop_assert_eq!(&read["exchange"]["type"], "exchange");
+        prop_assert!(read["meaning"].is_string());
+    }
+}

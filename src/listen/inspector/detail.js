@@ -1,0 +1,259 @@
+// One exchange in full, and two side by side.
+import { AGAIN, answerOf, byClick2call, capital, field, isCdr, requestLine } from "./calls.js";
+import { alongside, apart, beginning, bodyLines, bodyText, clean, counted, humane, isSecret, MASK, maskedTarget, members, queryPairs, shownHeader }
+  from "./text.js";
+
+/** As many parameters are shown. */
+const MOST_PAIRS = 400;
+
+/** An element with its properties, data and children; nothing becomes markup, text is text. */
+export function element(tag, { data = {}, ...properties } = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  Object.assign(made.dataset, data);
+  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
+  return made;
+}
+
+/** Received text: harmless, and set apart from what stands around it, whichever way it is written. */
+export const received = (text, className = "") => element("bdi", { className }, clean(text));
+
+/** Something to press; `what` is found again where clicks are handled. */
+export const button = (what, text, key = "") =>
+  element("button", { type: "button", data: { do: what } }, text, key && " ", key && element("kbd", {}, key));
+
+const section = (title, ...content) => element("section", {}, element("h3", {}, title), ...content);
+
+/** Names and values in two columns; a value is received text, or elements. */
+function facts(pairs) {
+  const shown = pairs.filter(([, value]) => value !== "" && value !== null && value !== undefined);
+  return element("dl", { className: "facts" }, shown.map(([name, value]) => element("div", {},
+    element("dt", {}, name),
+    element("dd", {}, typeof value === "string" ? received(value) : value))));
+}
+
+/** A link to another exchange, as far as it is still there. */
+const reference = (n, known) => (known(n) ? element("button", { type: "button", className: "link", data: { do: "go", n } }, `#${n}`) : `#${n}`);
+
+/** Everything about one exchange. `page` knows the others, what is marked, and where requests are passed on to. */
+export function detail(exchange, page) {
+  const { n, meaning, record } = exchange;
+  const [kind, ...rest] = meaning.split(" · ");
+  return [
+    element("div", { className: "title" },
+      element("h2", {}, received(capital(kind)), " ", element("small", {}, `#${n}`)),
+      element("p", {}, received(rest.join(" · ")))),
+    element("div", { className: "buttons" }, button("back", "← Calls", "Esc"), buttons(exchange, page)),
+    element("div", { className: "pair" },
+      element("div", {}, section(isCdr(exchange) ? "Call" : "Sender", aboutTheCall(exchange))),
+      element("div", {}, section("Answer", answer(exchange)), remarks(exchange, page))),
+    section("Request", request(record)),
+    contentOf(exchange),
+  ];
+}
+
+function buttons({ n, record }, { forward, marked }) {
+  const other = marked !== null && marked !== n;
+  return [
+    button("curl", "Copy as curl", "c"),
+    button("mark", other ? `Compare with #${marked}` : marked === n ? "Do not compare" : "Compare", "d"),
+    forward ? button("resend", "Resend to handler") : null,
+    record.request.size > 0 ? button("body", "Download body") : null,
+  ];
+}
+
+/** Who called whom, as the CDR tells it, and who sent that. */
+function aboutTheCall(exchange) {
+  const { record } = exchange;
+  const { peer, claimed, received_at: at } = record;
+  const [extension, app] = field(exchange, "user").split(/_(.*)/s);
+  const start = new Date(Number(field(exchange, "time") || NaN));
+  const answered = field(exchange, "answeredsec");
+  const call = isCdr(exchange) ? [
+    ["agent", app ? `${extension} of app ${app}` : extension],
+    ["rang", field(exchange, "to")],
+    ["caller ID", field(exchange, "virtual_number")],
+    ["answered for", answered && `${answered} s`],
+    ["call of", Number.isNaN(start.getTime()) ? "" : `${start.toISOString().slice(0, 19).replace("T", " ")} UTC`],
+    ["placed", byClick2call(exchange) ? "by click2call" : "not by click2call"],
+    ["payload", record.verdict.generation && `${record.verdict.generation} generation`],
+  ] : [];
+  return facts([...call, ["received", `${at.slice(0, 10)} ${at.slice(11, 23)} UTC`], ["from", claimed ? `${peer}, claimed ${claimed}` : peer]]);
+}
+
+/** What is odd about it, and which others it belongs to. */
+function remarks({ record }, { known }) {
+  const { remarks: odd, generation } = record.verdict;
+  const related = record.related ?? [];
+  const own = new Set(["duplicate", "conflict", "no_cdr"]);
+  // That it came before is said once, with the way to the first.
+  const told = (code) => related.some(({ how }) => how === code);
+  const lines = odd.filter(({ code }) => !told(code)).map(({ field: name, text }) =>
+    line("odd", "!", name ? [received(beginning(name, 60), "name"), ": "] : [], received(text)));
+  if (generation && odd.every(({ code }) => own.has(code))) {
+    const typed = record.request.method === "GET" ? "; a query has no types" : "";
+    lines.unshift(line("good", "✓", `conforms to the documented CDR${typed}`));
+  }
+  for (const { n, how, text } of related) {
+    const [before, ...after] = text.split(`#${n}`);
+    const [role, sign] = own.has(how) ? ["odd", "↻"] : ["plain", "→"];
+    lines.push(line(role, sign, received(before), reference(n, known), received(after.join(`#${n}`))));
+  }
+  if (record.uncounted) lines.push(line("odd", "!", "does not count: ", received(record.uncounted)));
+  return lines.length > 0 ? section("Remarks", element("ul", { className: "remarks" }, lines)) : null;
+}
+
+const line = (role, sign, ...content) =>
+  element("li", { className: role }, element("span", { className: "sign", ariaHidden: "true" }, sign), element("span", {}, ...content));
+
+/** The request's first line and headers. The query of a GET stands below, in full. */
+function request({ request: { method, target, version, headers } }) {
+  const path = method === "GET" ? target.replace(/\?.*/s, "") : maskedTarget(target);
+  const shown = headers.map((header) => [received(header[0], "name"), received(shownHeader(header))]);
+  return [
+    element("p", { className: "line" }, received(`${beginning(method, 20)} ${beginning(path, 2000)}`, "strong"), " ", received(version, "faint")),
+    element("details", { open: true, className: "headers" }, element("summary", {}, counted(shown.length, "header")), facts(shown)),
+  ];
+}
+
+/** The query of a GET, and the body of whatever has one. */
+function contentOf({ record: { request } }) {
+  const parts = [];
+  if (request.method === "GET" && request.target.includes("?")) {
+    const raw = maskedTarget(request.target).replace(/^[^?]*/s, "");
+    const pairs = queryPairs(request.target).map(([name, value]) =>
+      [received(beginning(name, 200), "name"), received(isSecret(name) ? MASK : beginning(value, 4096), "string")]);
+    parts.push(section("Query", element("div", { className: "query" }, facts(pairs.slice(0, MOST_PAIRS))),
+      pairs.length > MOST_PAIRS ? element("p", { className: "faint" }, `… ${pairs.length - MOST_PAIRS} parameters more`) : "",
+      element("details", {}, element("summary", {}, "as it came"), element("pre", { className: "body" }, received(beginning(raw, 16384))))));
+  }
+  if (request.size > 0) {
+    const size = `${counted(request.size, "byte")}${request.complete ? "" : ", cut off"}`;
+    const raw = element("button", { type: "button", className: "link", data: { do: "raw" }, ariaPressed: "false" }, "as it came");
+    const title = element("div", { className: "beside" }, element("h3", {}, "Body"), element("span", { className: "faint" }, size), raw);
+    parts.push(element("section", {}, title, body(request, false)));
+  }
+  return element("div", {}, parts);
+}
+
+/** A body, indented or as it came. */
+export function body(request, asItCame) {
+  const lines = bodyLines(bodyText(request.body), asItCame);
+  return element("pre", { className: "body" }, lines.flatMap((pieces) => [
+    ...pieces.map(([kind, text]) => (kind === "space" || kind === "mark" ? text : element("span", { className: `got ${kind}` }, text))), "\n"]));
+}
+
+function answer(exchange) {
+  const { record, resent = [] } = exchange;
+  const { good, text } = answerOf(exchange);
+  const { fault, forwarded, unsaved } = record.answer;
+  return [
+    element("p", { className: "line" }, status(good, text), ` after ${humane(record.took_ms)}`, fault ? " · on purpose" : ""),
+    unsaved ? element("p", { className: "bad" }, "✗ not saved: ", received(unsaved)) : null,
+    forwarded ? passedOn("passed on to", forwarded) : null,
+    ...resent.map((again) => passedOn("resent to", again)),
+  ];
+}
+
+/** What a handler said. */
+function passedOn(how, { url, status: code, latency_ms, complete, said, failure, instead_of }) {
+  const good = code !== undefined && code < 400;
+  const other = instead_of !== undefined && code !== undefined && Math.floor(code / 100) !== Math.floor(instead_of / 100);
+  return element("div", { className: "passed-on" },
+    element("p", {}, `→ ${how} `, received(url), " ", code === undefined ? null : status(good, String(code)), ` after ${humane(latency_ms)}`,
+      other ? ` · our own answer would have been ${instead_of}` : "", code !== undefined && !complete ? " · its body was cut" : ""),
+    failure ? element("p", { className: "bad" }, "✗ ", received(failure.text ?? failure)) : null,
+    said ? element("p", { className: "said" }, received(said)) : null);
+}
+
+/** A status in words and colour. */
+export const status = (good, text) => element("span", { className: `status ${good ? "good" : "bad"}` }, good ? "" : "✗ ", received(text));
+
+/** Two exchanges side by side, row by row, with what differs. */
+export function comparison(first, second) {
+  const tables = [
+    ["Request", byName(aspects(first), aspects(second))],
+    ["Headers", byName(headerPairs(first), headerPairs(second))],
+    contents(first, second),
+    ["Answer", byName(answers(first), answers(second))],
+  ].map(([title, rows]) => table(title, rows, first, second));
+  const differing = tables.reduce((sum, made) => sum + Number(made.dataset.differing), 0);
+  return [
+    element("div", { className: "title" }, element("h2", {}, `#${first.n} and #${second.n}`),
+      element("p", {}, differing === 0 ? "They are the same." : `They differ in ${counted(differing, "place")}.`)),
+    element("div", { className: "buttons" },
+      element("button", { type: "button", data: { do: "differences" }, ariaPressed: "false" }, "Only differences"),
+      button("close", "Close", "Esc")),
+    ...tables,
+  ];
+}
+
+const aspects = ({ meaning, record: { request } }) => [
+  ["means", meaning], ["method", request.method], ["path", request.target.replace(/\?.*/s, "")],
+  ["version", request.version], ["size", String(request.size)],
+];
+
+const headerPairs = ({ record }) =>
+  record.request.headers.map(([name, value]) => [name.toLowerCase(), JSON.stringify(value), shownHeader([name, value])]);
+
+const answers = (exchange) => {
+  const { forwarded } = exchange.record.answer;
+  return [["answer", answerOf(exchange).text], ["handler", String(forwarded?.status ?? forwarded?.failure?.text ?? "")]];
+};
+
+/** What both carry: parameters and fields where both have such, lines otherwise. */
+function contents(first, second) {
+  const bodies = [first, second].map(({ record: { request } }) => (request.size > 0 ? members(bodyText(request.body)) : []));
+  if (bodies.some((found) => found === null)) {
+    return ["Body", alongside(lines(first), lines(second)).map(([a, b], at) => [String(at + 1), a && [a], b && [b]])];
+  }
+  // A query has no types: against one, only what the values say is held.
+  const untyped = (bodies[0].length === 0) !== (bodies[1].length === 0);
+  const value = (raw) => (untyped && raw.startsWith('"') ? JSON.parse(raw) : raw);
+  const [left, right] = [first, second].map(({ record: { request } }, side) => [
+    ...queryPairs(request.target).map(([name, text]) => [name, text, isSecret(name) ? MASK : text]),
+    ...bodies[side].map(([name, raw]) => [name, value(raw)]),
+  ]);
+  return [untyped ? "Fields, without their types" : "Fields", byName(left, right)];
+}
+
+const lines = ({ record }) => bodyLines(bodyText(record.request.body), false).map((pieces) => pieces.map(([, text]) => text).join(""));
+
+/** Pairs of [name, exact, shown] side by side, a name that occurs again under its own number. */
+function byName(left, right) {
+  const numbered = (pairs) => {
+    const times = new Map();
+    return new Map(pairs.map(([name, ...value]) => {
+      times.set(name, (times.get(name) ?? 0) + 1);
+      return [times.get(name) > 1 ? `${name} (${times.get(name)})` : name, value];
+    }));
+  };
+  const [a, b] = [numbered(left), numbered(right)];
+  return [...new Set([...a.keys(), ...b.keys()])].map((name) => [name, a.get(name), b.get(name)]);
+}
+
+function table(title, rows, first, second) {
+  const made = rows.slice(0, 500).map(([name, left, right]) => {
+    const same = left?.[0] === right?.[0];
+    return element("tr", { className: same ? "same" : "differs" },
+      element("th", { scope: "row" }, element("span", { className: "sign" }, same ? "=" : "≠"), " ", received(beginning(name, 60))),
+      sides(left, right).map((side) => element("td", {}, side)));
+  });
+  const differing = made.filter((row) => row.className === "differs").length;
+  const heads = ["what", title === "Request" ? when(first) : `#${first.n}`, title === "Request" ? when(second) : `#${second.n}`].map((head) => element("th", { scope: "col" }, head));
+  return element("table", { data: { differing } },
+    element("caption", {}, title, " ", element("small", {}, differing === 0 ? "the same" : counted(differing, "difference"))),
+    element("thead", {}, element("tr", {}, heads)), element("tbody", {}, made));
+}
+
+const when = ({ n, record }) => `#${n} at ${record.received_at.slice(11, 23)}`;
+
+/** Both values of a row, with what differs in them marked. */
+function sides(left, right) {
+  const [a, b] = [left, right].map((side) => side && clean(beginning(side[1] ?? side[0], 4096)));
+  if (a === b) return [received(a), received(b)];
+  if (a === undefined || b === undefined) {
+    return [a, b].map((side) => (side === undefined ? element("em", {}, "not there") : element("mark", {}, received(side))));
+  }
+  const [before, one, other, after] = apart(a, b);
+  return [one, other].map((middle) => element("bdi", {}, before, middle && element("mark", {}, middle), after));
+}

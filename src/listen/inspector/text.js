@@ -1,0 +1,204 @@
+// Received text, made fit to be shown: harmless, masked, taken apart, compared. Pure; knows no page.
+
+/** What could hide, reorder or forge text; the same as `disturbs` in untrusted.rs. */
+const DISTURBING = new RegExp(
+  "[\\p{Cc}\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f" +
+  "\\u2800\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb\\u{13430}-\\u{1343f}\\u{16fe4}\\u{1bca0}-\\u{1bca3}" +
+  "\\u{1d159}\\u{1d173}-\\u{1d17a}\\u{e0000}-\\u{e0fff}]", "gu");
+
+/** Text in which every disturbing character has become visible as \u{…}; nothing else changes. */
+export const clean = (text) => String(text).replace(DISTURBING, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
+
+/** The beginning of a text, and a sign if there is more: strangers choose how long it is. */
+export const beginning = (text, most) => (text.length > most ? `${text.slice(0, most)}…` : text);
+
+/** Milliseconds as people write them, as the terminal does: `340 µs`, `1.2 ms`, `2.50 s`, `3 m 05 s`. */
+export function humane(ms) {
+  if (ms < 1) return `${Math.floor(ms * 1000)} µs`;
+  if (ms < 99.5) return `${ms.toFixed(1)} ms`;
+  if (ms < 999.5) return `${ms.toFixed(0)} ms`;
+  if (ms < 59995) return `${(ms / 1000).toFixed(2)} s`;
+  const whole = Math.round(ms / 1000);
+  return `${Math.floor(whole / 60)} m ${String(whole % 60).padStart(2, "0")} s`;
+}
+
+/** `1 exchange`, `1 000 exchanges`: groups of three, so that large counts can be read. */
+export function counted(count, one, many = `${one}s`) {
+  return `${String(count).replace(/\B(?=(\d{3})+$)/g, "\u202f")} ${count === 1 ? one : many}`;
+}
+
+export const MASK = "***";
+const TELLING_PARTS = new Set(("apikey auth authorization bearer cookie credential jwt key otp pas pass passphrase passwd " +
+  "password pwd secret session sessionid sig signature token").split(" "));
+const TELLING_ENDING = /(apikey|passwd|password|secret|signature|token)s?$/;
+const HARMLESS = new Set(["idempotency-key", "sec-websocket-key"]);
+const URL_HEADERS = new Set(("content-location location origin referer x-forwarded-uri x-original-uri x-original-url " +
+  "x-rewrite-url").split(" "));
+
+/** Whether a parameter or header of this name holds a secret; the same rule as in secret.rs. */
+export function isSecret(name) {
+  const whole = name.trim().toLowerCase();
+  if (HARMLESS.has(whole)) return false;
+  const apart = name.replace(/(\p{Ll})(\p{Lu})/gu, "$1 $2").replace(/(\p{Lu})(\p{Lu}\p{Ll})/gu, "$1 $2");
+  const parts = `${apart} ${name}`.toLowerCase().split(/[^\p{L}\p{N}]+/u);
+  return whole === "code" || TELLING_ENDING.test(whole) ||
+    parts.some((part) => TELLING_PARTS.has(part) || TELLING_PARTS.has(part.replace(/s$/, "")));
+}
+
+/** A URL or target with its userinfo and the values of secret parameters masked. */
+export function maskedTarget(target) {
+  const bare = target.replace(/\/\/[^/?#]*@/, `//${MASK}@`);
+  const at = bare.search(/[?#]/);
+  return at < 0 ? bare : bare.slice(0, at) + bare.slice(at).split(/(?=[&#])/).map(maskedPiece).join("");
+}
+
+/** One `&name=value`; a secret hides the remainder, whatever separators are in it. */
+function maskedPiece(piece) {
+  for (const found of piece.matchAll(/[?&;#]?([^=;?&#]*)=/g)) {
+    const end = found.index + found[0].length;
+    if (end < piece.length && isSecret(unescaped(found[1]))) return piece.slice(0, end) + MASK;
+  }
+  return piece;
+}
+
+/** A header's value as it may be shown. */
+export function shownHeader([name, value]) {
+  if (isSecret(name)) return MASK;
+  const text = typeof value === "string" ? value : bytesAsText(value.base64);
+  return URL_HEADERS.has(name.toLowerCase()) ? maskedTarget(text) : text;
+}
+
+/** Text with its escapes undone; those that are not UTF-8 stay as they are. */
+function unescaped(text) {
+  return text.replaceAll("+", " ").replace(/(%[0-9a-f]{2})+/gi, (run) => {
+    try {
+      return decodeURIComponent(run);
+    } catch {
+      return run;
+    }
+  });
+}
+
+/** The pairs of a target's query, decoded. */
+export function queryPairs(target) {
+  const at = target.indexOf("?");
+  if (at < 0) return [];
+  return target.slice(at + 1).split("&").filter(Boolean).map((pair) => {
+    const equals = pair.indexOf("=");
+    return equals < 0 ? [unescaped(pair), ""] : [unescaped(pair.slice(0, equals)), unescaped(pair.slice(equals + 1))];
+  });
+}
+
+/** Bytes that are no text: what is not printable ASCII becomes \xHH. */
+function bytesAsText(base64) {
+  return atob(base64).replace(/[^\n\r\t -~]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16).padStart(2, "0")}`);
+}
+
+/** A body's text, whatever its record holds. */
+export const bodyText = (body) => body.text ?? bytesAsText(body.base64);
+
+/** The tokens of a JSON text exactly as they were written, or nothing if it is no JSON. */
+function tokens(text) {
+  try {
+    JSON.parse(text);
+  } catch {
+    return null;
+  }
+  // Valid JSON is known by the first character of each token.
+  return text.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g);
+}
+
+const MOST_CHARACTERS = 16 * 1024;
+const MOST_LINES = 400;
+
+/** A body as lines of [kind, text]: JSON token by token and indented, never written anew; anything else as it is. */
+export function bodyLines(text, asItCame) {
+  const found = asItCame ? null : tokens(text);
+  const lines = found ? jsonLines(found) : plainLines(text);
+  const shown = lines.shown ?? text.length;
+  if (shown < text.length) lines.push([["more", `… ${counted(text.length - shown, "character")} more`]]);
+  return lines;
+}
+
+function plainLines(text) {
+  const lines = text.slice(0, MOST_CHARACTERS).split("\n").slice(0, MOST_LINES);
+  const shown = lines.join("\n").length;
+  if (lines.at(-1) === "") lines.pop();
+  return Object.assign(lines.map((line) => [["plain", clean(line.replace(/\r$/, ""))]]), { shown });
+}
+
+function jsonLines(found) {
+  const lines = [[]];
+  let depth = 0;
+  let before = "";
+  const next = () => lines.push([["space", "  ".repeat(depth)]]);
+  for (const { 0: raw, index } of found) {
+    if (index > MOST_CHARACTERS || lines.length > MOST_LINES) return Object.assign(lines, { shown: index });
+    const closes = raw === "}" || raw === "]";
+    const opened = before === "{" || before === "[";
+    if (closes) depth -= 1;
+    if (before === "," || opened !== closes) next();
+    if (raw === "{" || raw === "[") depth += 1;
+    // A text before a colon was a name after all.
+    if (raw === ":") lines.at(-1).at(-1)[0] = "key";
+    lines.at(-1).push([kindOf(raw), clean(beginning(raw, MOST_CHARACTERS)) + (raw === ":" ? " " : "")]);
+    before = raw;
+  }
+  return lines;
+}
+
+function kindOf(raw) {
+  if (raw[0] === '"') return "string";
+  if (/^[-\d]/.test(raw)) return "number";
+  return /^\w/.test(raw) ? "word" : "mark";
+}
+
+/** The members of a JSON object as [name, value as written], or nothing if it is none. Numbers are never rounded. */
+export function members(text) {
+  const found = tokens(text);
+  if (!found || !text.trimStart().startsWith("{")) return null;
+  const pairs = [];
+  let depth = 0;
+  let inValue = false;
+  for (const { 0: raw } of found) {
+    if (raw === "}" || raw === "]") depth -= 1;
+    if (depth === 1 && (raw === "," || raw === ":")) inValue = raw === ":";
+    else if (depth > 0 && inValue) pairs.at(-1)[1] += raw;
+    else if (depth > 0) pairs.push([JSON.parse(raw), ""]);
+    if (raw === "{" || raw === "[") depth += 1;
+  }
+  return pairs;
+}
+
+/** Two texts as [the same, differs in the first, differs in the second, the same]. */
+export function apart(first, second) {
+  const [a, b] = [Array.from(first), Array.from(second)];
+  const most = Math.min(a.length, b.length);
+  let start = 0;
+  while (start < most && a[start] === b[start]) start += 1;
+  let end = 0;
+  while (end < most - start && a.at(-1 - end) === b.at(-1 - end)) end += 1;
+  // Texts that have little in common differ as a whole.
+  if (2 * (start + end) < Math.max(a.length, b.length)) return ["", first, second, ""];
+  const middle = (text) => text.slice(start, text.length - end).join("");
+  return [a.slice(0, start).join(""), middle(a), middle(b), a.slice(a.length - end).join("")];
+}
+
+/** Two lists of lines side by side: [left, right], nothing where a line has no fellow. */
+export function alongside(left, right) {
+  const [a, b] = [left.slice(0, MOST_LINES), right.slice(0, MOST_LINES)];
+  // longest[i][j]: how many lines the rests from i and j have in common.
+  const longest = Array.from({ length: a.length + 1 }, () => new Uint16Array(b.length + 1));
+  for (let i = a.length - 1; i >= 0; i -= 1) {
+    for (let j = b.length - 1; j >= 0; j -= 1) {
+      longest[i][j] = a[i] === b[j] ? longest[i + 1][j + 1] + 1 : Math.max(longest[i + 1][j], longest[i][j + 1]);
+    }
+  }
+  const rows = [];
+  for (let i = 0, j = 0; i < a.length || j < b.length;) {
+    if (i < a.length && j < b.length && a[i] === b[j]) rows.push([a[i++], b[j++]]);
+    else if (j >= b.length || i < a.length && longest[i + 1][j] >= longest[i][j + 1]) rows.push([a[i++], undefined]);
+    else rows.push([undefined, b[j++]]);
+  }
+  return rows;
+}

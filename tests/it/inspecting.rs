@@ -1,0 +1,208 @@
+//! The page beside a listener: where it is told, that the receiver's own port knows nothing of it, what it takes and sends,
+//! and its end. What it lets in is tested where its rules are.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use serde_json::Value;
+
+use super::peers::{answer, keeping_stub, post_json, say, stub};
+use super::program::{DEADLINE, Listener, fixture, program};
+
+/// Where a page is, and what it takes to see it.
+struct Page {
+    url: String,
+    token: String,
+}
+
+/// A listener with a page.
+fn inspected(arguments: &[&str]) -> (Listener, Page) {
+    let fixed = ["listen", "--port", "0", "--format", "ndjson", "--inspect"];
+    let mut running = program(fixed.iter().chain(arguments)).start();
+    let ready = running.record();
+    let page = Page::at(ready["inspect"].as_str().expect("a page"));
+    let url = ready["url"].as_str().expect("a URL").to_owned();
+    (Listener { running, url }, page)
+}
+
+impl Page {
+    fn at(address: &str) -> Self {
+        let (url, token) = address.split_once("/#").expect("a token");
+        assert!(url.starts_with("http://127.0.0.1:"), "{url}");
+        assert!(token.len() == 32 && token.bytes().all(|byte| byte.is_ascii_hexdigit()), "{token}");
+        Self { url: url.to_owned(), token: token.to_owned() }
+    }
+
+    fn request(&self, method: &str, path: &str, more: &str) -> String {
+        let (host, token) = (&self.url["http://".len()..], &self.token);
+        format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nX-Inspector-Token: {token}\r\n{more}\r\n")
+    }
+
+    /// The whole answer to a question.
+    fn ask(&self, method: &str, path: &str, more: &str) -> String {
+        say(&self.url, self.request(method, path, &format!("Connection: close\r\n{more}")))
+    }
+
+    /// The same without chunks.
+    fn body(&self, path: &str) -> String {
+        let whole = say(&self.url, self.request("GET", path, "").replace("HTTP/1.1", "HTTP/1.0"));
+        assert!(whole.starts_with("HTTP/1.0 200 ") || whole.starts_with("HTTP/1.1 200 "), "{whole}");
+        whole.split_once("\r\n\r\n").expect("a head").1.to_owned()
+    }
+
+    /// Has an exchange sent to the handler again.
+    fn resend(&self, n: u64) -> String {
+        let own = format!("Origin: {}\r\nContent-Length: 0\r\n", self.url);
+        self.ask("POST", &format!("/api/exchanges/{n}/resend"), &own)
+    }
+}
+
+/// A stream that stays open, read up to this.
+fn open(page: &Page, until: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(&page.url["http://".len()..]).expect("a connection");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
+    stream.write_all(page.request("GET", "/api/events", "").as_bytes()).expect("written");
+    let mut text = Vec::new();
+    while !String::from_utf8_lossy(&text).contains(until) {
+        let mut bytes = [0; 4096];
+        let length = stream.read(&mut bytes).expect("an event in time");
+        assert!(length > 0, "{}", String::from_utf8_lossy(&text));
+        text.extend_from_slice(&bytes[..length]);
+    }
+    stream
+}
+
+#[test]
+fn a_person_is_told_where_the_page_is() {
+    let mut running = program(["listen", "--port", "0", "--inspect", "--count", "1"]).start();
+    let url = running.talk().trim_end().strip_prefix("listening on ").expect("the ready line").to_owned();
+    let line = running.talk();
+    let page = Page::at(line.trim_end().strip_prefix("inspect     ").expect("the page's line"));
+    assert!(page.body("/").starts_with("<!doctype html>"));
+    post_json(&url, fixture("docs-leg-a.json"));
+    running.end().expect(0);
+}
+
+#[test]
+fn it_is_off_unless_asked_for_and_every_start_has_a_token_of_its_own() {
+    // The same seed is no reason for the same token.
+    let tokens = [(); 2].map(|()| inspected(&["--seed", "7"]).1.token);
+    assert_ne!(tokens[0], tokens[1]);
+    let mut running =
+        program(["listen", "--port", "0", "--format", "ndjson"]).env("TELECMI_CDR_INSPECT", "0").start();
+    assert!(running.record()["inspect"].is_string());
+    let mut running = program(["listen", "--port", "0", "--format", "ndjson"]).start();
+    assert!(running.record().get("inspect").is_none());
+}
+
+#[test]
+fn a_port_that_is_taken_stops_it_before_it_is_ready() {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = socket.local_addr().expect("an address").port().to_string();
+    let ended = program(["listen", "--port", "0", "--inspect", &port]).run().expect(2);
+    assert_eq!(ended.stdout, "");
+    let expected = format!("error: cannot listen on 127.0.0.1:{port}\n  caused by: ");
+    assert!(ended.stderr.starts_with(&expected), "{}", ended.stderr);
+    assert!(ended.stderr.contains("choose one with --inspect N"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("listening"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_receivers_own_port_knows_no_page() {
+    let (listener, page) = inspected(&[]);
+    for path in ["/", "/page.js", "/api/events", "/api/capture"] {
+        let request = page.request("GET", path, "Connection: close\r\n");
+        let answered = say(&listener.url, request);
+        assert!(answered.ends_with("\r\n\r\ngot it"), "{answered}");
+    }
+    // And what the page is asked is no exchange.
+    page.ask("GET", "/", "");
+    let told = page.body("/api/events?wait=0");
+    assert_eq!(told.matches("event: exchange\n").count(), 4, "{told}");
+}
+
+#[test]
+fn what_is_taken_away_is_what_is_saved() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for redact in [&[][..], &["--redact"]] {
+        let file = folder.path().join(format!("{}.ndjson", redact.len()));
+        let save = ["--save", file.to_str().expect("a name")];
+        // What is masked goes on where an earlier run has ended.
+        for _ in 0..2 {
+            let before = fs::read_to_string(&file).unwrap_or_default();
+            let (listener, page) = inspected(&[&save, redact].concat());
+            for name in ["docs-leg-a.json", "docs-leg-b.json", "docs-leg-a.json"] {
+                post_json(&listener.url, fixture(name));
+            }
+            let saved = fs::read_to_string(&file).expect("a capture");
+            assert_eq!(page.body("/api/capture"), saved[before.len()..]);
+            let record: Value = serde_json::from_str(saved.lines().last().expect("a line")).expect("JSON");
+            assert_eq!(page.body("/api/exchanges/3/body"), record["request"]["body"]["text"]);
+        }
+    }
+}
+
+#[test]
+fn an_exchange_is_sent_to_the_handler_again() {
+    let (url, requests) = keeping_stub(answer("200 OK", "", "noted"));
+    let (mut listener, page) = inspected(&["--forward-to", &format!("{url}/own?key=s3cret")]);
+    post_json(&listener.url, fixture("docs-leg-a.json"));
+    let first = requests.recv_timeout(DEADLINE).expect("a request");
+    let told = page.resend(1);
+    assert!(told.starts_with("HTTP/1.1 200 OK\r\n"), "{told}");
+    assert_eq!(requests.recv_timeout(DEADLINE).expect("the same again"), first);
+    let told: Value = serde_json::from_str(told.split_once("\r\n\r\n").expect("a body").1).expect("JSON");
+    let names: Vec<_> = told.as_object().expect("an object").keys().map(String::as_str).collect();
+    assert_eq!(names, ["url", "status", "latency_ms", "complete"]);
+    assert_eq!(told["url"], format!("{url}/own?key=***"));
+    assert_eq!((&told["status"], &told["complete"]), (&200.into(), &true.into()));
+
+    // Whoever else asks for it is refused, and the handler hears nothing.
+    for origin in ["Origin: http://evil.example\r\n", "", "Origin: null\r\n"] {
+        let refused = page.ask("POST", "/api/exchanges/1/resend", &format!("{origin}Content-Length: 0\r\n"));
+        assert!(refused.starts_with("HTTP/1.1 403 "), "{refused}");
+    }
+    assert!(page.resend(2).starts_with("HTTP/1.1 404 "));
+    assert!(requests.try_recv().is_err());
+    assert_eq!(listener.running.record()["n"], 1);
+    // It was no exchange.
+    assert!(page.body("/api/events?wait=0").contains("\"newest\":1,"));
+}
+
+#[test]
+fn a_handler_that_is_not_well_is_told_of() {
+    let (listener, page) = inspected(&["--forward-to", &stub("")]);
+    post_json(&listener.url, fixture("docs-leg-a.json"));
+    let told = page.resend(1);
+    assert!(told.contains("\"failure\":{") && told.contains("\"complete\":false"), "{told}");
+    let (listener, page) =
+        inspected(&["--forward-to", &stub(answer("500 Oops", "", "no database\nat line 7"))]);
+    post_json(&listener.url, fixture("docs-leg-a.json"));
+    assert!(page.resend(1).contains("\"said\":\"no database\""));
+}
+
+#[test]
+fn streams_end_with_the_listener() {
+    let (listener, page) = inspected(&["--count", "1"]);
+    let mut streams: Vec<_> = (0..20).map(|_| open(&page, "event: hello\n")).collect();
+    post_json(&listener.url, fixture("docs-leg-a.json"));
+    listener.running.end().expect(0);
+    for stream in &mut streams {
+        let mut rest = String::new();
+        stream.read_to_string(&mut rest).expect("an end");
+        assert!(rest.contains("id: 1\n") && rest.contains("event: end\ndata: {}\n\n"), "{rest}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_streams_too() {
+    let (listener, page) = inspected(&[]);
+    let mut stream = open(&page, "event: hello\n");
+    listener.running.signal("-INT");
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).expect("an end");
+    assert!(rest.contains("event: end\n"), "{rest}");
+    listener.running.end().expect(0);
+}
