@@ -26,10 +26,14 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 SHELLS = {"bash": "telecmi-cdr.bash", "zsh": "_telecmi-cdr", "fish": "telecmi-cdr.fish", "powershell": "_telecmi-cdr.ps1",
           "elvish": "telecmi-cdr.elv"}
-# What Node calls the platforms that the main package may ask for, and what they are called here.
-SYSTEMS = {"linux": "linux", "apple": "darwin", "windows": "win32"}
-PROCESSORS = {"x86_64": "x64", "aarch64": "arm64"}
-PLATFORMS = ["darwin-arm64", "darwin-x64", "linux-arm64", "linux-x64", "win32-x64"]
+# Node's names for platforms, and the target whose program their package holds. The two for Linux run with any libc, since they need none.
+PLATFORMS = {
+    "darwin-arm64": "aarch64-apple-darwin",
+    "darwin-x64": "x86_64-apple-darwin",
+    "linux-arm64": "aarch64-unknown-linux-musl",
+    "linux-x64": "x86_64-unknown-linux-musl",
+    "win32-x64": "x86_64-pc-windows-msvc",
+}
 
 
 @functools.cache
@@ -78,8 +82,7 @@ def archive(target, program, texts, out):
         for file in folder.rglob("*"):
             file.chmod(0o755 if file.is_dir() or file.name == Path(program).name else 0o644)
         kind = "zip" if "windows" in target else "gztar"
-        made = Path(shutil.make_archive(str(Path(out) / name), kind, place, name, owner="root", group="root")
-                    if kind == "gztar" else shutil.make_archive(str(Path(out) / name), kind, place, name))
+        made = Path(shutil.make_archive(str(Path(out) / name), kind, place, name, owner="root", group="root"))
     # As `sha256sum --check` reads it, from the folder that both are in.
     Path(f"{made}.sha256").write_text(f"{hashlib.sha256(made.read_bytes()).hexdigest()}  {made.name}\n", encoding="ascii")
     return made
@@ -97,21 +100,25 @@ def wheel(out, *more):
                        cwd=place, check=True)
 
 
+def platform(target):
+    """Node's name for the platform of a target."""
+    return next(name for name, other in PLATFORMS.items() if other == target.replace("-linux-gnu", "-linux-musl"))
+
+
 def taken(packed, folder):
-    """Takes the program out of an archive, and tells which platform of Node's it is for."""
-    target = re.sub(rf"^telecmi-cdr-{re.escape(crate()['version'])}-|\.tar\.gz$|\.zip$", "", packed.name)
-    system = next(name for word, name in SYSTEMS.items() if word in target)
-    name = f"{packed.name.removesuffix('.zip').removesuffix('.tar.gz')}/telecmi-cdr{'.exe' if system == 'win32' else ''}"
-    (folder / "bin").mkdir(parents=True)
-    program = folder / "bin" / Path(name).name
+    """Takes the program out of an archive, and tells Node's name for the platform it is for."""
+    name = packed.name.removesuffix(".zip").removesuffix(".tar.gz")
+    found = platform(name.removeprefix(f"telecmi-cdr-{crate()['version']}-"))
+    program = folder / "bin" / ("telecmi-cdr.exe" if found.startswith("win32") else "telecmi-cdr")
+    program.parent.mkdir(parents=True)
     if packed.suffix == ".zip":
         with zipfile.ZipFile(packed) as files:
-            program.write_bytes(files.read(name))
+            program.write_bytes(files.read(f"{name}/{program.name}"))
     else:
         with tarfile.open(packed) as files:
-            program.write_bytes(files.extractfile(name).read())
+            program.write_bytes(files.extractfile(f"{name}/{program.name}").read())
     program.chmod(0o755)
-    return system, PROCESSORS[target.split("-")[0]]
+    return found
 
 
 def package(folder, out, **fields):
@@ -133,8 +140,9 @@ def npm(out, *archives):
     with tempfile.TemporaryDirectory() as place:
         for packed in archives:
             folder = Path(place) / str(len(made))
-            system, processor = taken(Path(packed), folder)
-            made.append(package(folder, out, name=f"@telecmi-cdr/{system}-{processor}", os=[system], cpu=[processor], preferUnplugged=True,
+            found = taken(Path(packed), folder)
+            system, processor = found.split("-")
+            made.append(package(folder, out, name=f"@telecmi-cdr/{found}", os=[system], cpu=[processor], preferUnplugged=True,
                                 publishConfig={"access": "public"}))
         main = Path(place) / "main"
         (main / "bin").mkdir(parents=True)
