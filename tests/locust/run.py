@@ -8,7 +8,6 @@ folder; where it cannot be had, that is said and all is skipped. Loopback only, 
 N failed, N skipped`; 0 only if none failed.
 """
 import collections
-import csv
 import json
 import os
 import socket
@@ -60,7 +59,7 @@ class Run:
             time.sleep(0.01)
         url = (self.folder / "ready").read_text().strip()
         port = free_port()
-        most = ["--headless", "--only-summary", "--csv", "figures", "--host", url, "--users", 20, "--spawn-rate", 20, "--run-time", f"{DEADLINE - 5}s",
+        most = ["--headless", "--only-summary", "--json-file", "figures", "--host", url, "--users", 20, "--spawn-rate", 20, "--run-time", f"{DEADLINE - 5}s",
                 "--cdrs", each, *words]
         if workers:
             ending = self.locust("master", "--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--expect-workers", workers, *most)
@@ -76,21 +75,20 @@ class Run:
         return wanted, listener.returncode
 
     def judge(self, wanted, code):
-        with (self.folder / "figures_stats.csv").open(newline="") as table:
-            total = next(row for row in csv.DictReader(table) if row["Name"] == "Aggregated")
+        figures, = json.loads((self.folder / "figures.json").read_text())
+        failed = figures["num_failures"]
         said = [json.loads(line) for line in (self.folder / "listener.out").read_text().splitlines()]
         saved = [json.loads(line) for line in (self.folder / "saved").read_text().splitlines()]
         exchanges = [record for record in said if record["type"] == "exchange"]
         names = collections.Counter(record["cdr"]["cmiuuid"] for record in saved if record.get("type", "exchange") == "exchange")
-        counted = {"acknowledged, as Locust counted": int(total["Request Count"]) - int(total["Failure Count"]), "shown": len(exchanges),
+        counted = {"acknowledged, as Locust counted": figures["num_requests"] - failed, "shown": len(exchanges),
                    "counted": said[-1]["counted"], "on file": sum(names.values()), "different": len(names)}
-        failed = int(total["Failure Count"])
         remarked = [record for record in exchanges if record["verdict"]["remarks"]]
         if set(counted.values()) != {wanted} or failed or remarked or code != 0:
             raise RuntimeError(f"{wanted} wanted, {counted}, {failed} failed, {len(remarked)} with remarks like "
                                f"{remarked[0]['verdict']['remarks'] if remarked else None}; the receiver ended with {code}")
         methods = collections.Counter(record["request"]["method"] for record in exchanges)
-        return f"{wanted} by {'/'.join(methods)}, each once; {float(total['Requests/s']):.0f}/s"
+        return f"{wanted} by {'/'.join(methods)}, each once; {wanted / (figures['last_request_timestamp'] - figures['start_time']):.0f}/s"
 
     def end(self):
         for process in self.started:
