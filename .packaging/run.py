@@ -317,17 +317,22 @@ class Checks:
             raise RuntimeError(said)
         return said
 
-    def newer_node(self):
+    @functools.cached_property
+    def newer(self):
         """The folder of a Node that can become another program: the machine's own, or one from the registry."""
         self.need("node")
-        if run(["node", "-p", "typeof process.execve"]).stdout.strip() == "function":
+        asked = ["-p", "typeof process.execve"]
+        if run(["node", *asked]).stdout.strip() == "function":
             return Path(shutil.which("node")).parent
         name = f"node-{pack.platform(self.target)}"
         try:
             run(["npm", "install", f"{name}@24", "--no-audit", "--no-fund", "--no-save", "--prefix", self.folder / "node"])
         except (RuntimeError, subprocess.TimeoutExpired) as error:
             raise Skipped(f"a newer Node could not be installed: {str(error)[-200:]}") from error
-        return self.folder / "node" / "node_modules" / name / "bin"
+        found = self.folder / "node" / "node_modules" / name / "bin"
+        if run([found / "node", *asked]).stdout.strip() != "function":
+            raise Skipped("the newer Node is not new enough")
+        return found
 
     def all(self):
         yield "one version", self.numbers
@@ -345,10 +350,6 @@ class Checks:
         yield from self.tried("npm, a Node that runs beside it", lambda: Installed([launcher], self.folder, NODE_OPTIONS=f"--require {older}"))
         yield from self.tried("npm, a Node that becomes it", lambda: Installed(
             [launcher], self.folder, PATH=f"{self.newer}{os.pathsep}{os.environ['PATH']}"))
-
-    @functools.cached_property
-    def newer(self):
-        return self.newer_node()
 
     def tried(self, how, installed, most=None):
         """The checks of something installed; skipped in one line if it is not there."""
