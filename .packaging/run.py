@@ -43,7 +43,7 @@ class Skipped(Exception):
 def run(command, patience=PATIENCE, code=0, **more):
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=patience, check=False, **more)
     if done.returncode != code:
-        raise RuntimeError(f"{Path(command[0]).name} ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-600:]}")
+        raise RuntimeError(f"{Path(command[0]).name} ended with {done.returncode}: {' '.join((done.stderr or done.stdout).split())[-600:]}")
     return done
 
 

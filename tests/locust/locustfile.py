@@ -11,6 +11,7 @@ theirs. TELECMI_CDR says where a worker has the program, if not in its PATH. Onl
 import json
 import os
 import shlex
+import sys
 from urllib.parse import urlencode, urlsplit
 
 import gevent
@@ -29,8 +30,8 @@ class Feed:
     def __init__(self, options, worker):
         # Seeds of runs are far apart, so that worker 1 of one does not send what worker 0 of the next does.
         seed = options.cdr_seed * 1_000_000 + worker
-        command = [os.environ.get("TELECMI_CDR", "telecmi-cdr"), "send", "--print", "json", "--quiet", "--seed", str(seed), "--count", str(options.cdrs or ENDLESS)]
-        self.process = subprocess.Popen([*command, *shlex.split(options.cdr_send)], stdout=subprocess.PIPE)
+        words = ["send", "--print", "json", "--quiet", "--seed", str(seed), "--count", str(options.cdrs or ENDLESS), *shlex.split(options.cdr_send)]
+        self.process = subprocess.Popen([os.environ.get("TELECMI_CDR", "telecmi-cdr"), *words], stdout=subprocess.PIPE)
         self.turn = Semaphore()
         self.under_way = 0
         self.is_dry = False
@@ -43,6 +44,8 @@ class Feed:
         with self.turn:
             line = self.process.stdout.readline()
             if not line:
+                if self.process.wait() != 0:
+                    sys.exit("there are no CDRs: `send` has said above why")
                 self.is_dry = True
                 return None
             self.under_way += 1
@@ -57,7 +60,7 @@ def settings(parser):
     parser.add_argument("--cdr-method", choices=["post", "get"], default="post", help="How the CDRs are delivered")
     parser.add_argument("--cdr-path", default="/webhook/cdr", help="Path of the handler on --host, with a query if it needs one")
     parser.add_argument("--cdr-seed", type=int, default=1, help="What all that is sent follows from, with the worker's number")
-    parser.add_argument("--cdr-send", default="", help="More words for `send`, like '--scenario agent-rejected --shape live'")
+    parser.add_argument("--cdr-send", default="", help="More words for `send`, as in --cdr-send='--scenario agent-rejected'")
     parser.add_argument("--cdrs", type=int, default=0, help="How many calls each worker tells of; 0 is no end")
 
 
@@ -97,7 +100,10 @@ def stop(**_):
 
 def query(cdr):
     """A CDR as `send --method get` writes it: every value as text, and objects as their JSON."""
-    return urlencode({name: value if isinstance(value, str) else json.dumps(value, separators=(",", ":")) for name, value in cdr.items()})
+    def text(value):
+        return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+    return urlencode({name: text(value) for name, value in cdr.items()})
 
 
 class Platform(FastHttpUser):

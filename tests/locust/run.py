@@ -103,7 +103,7 @@ def install(folder):
         done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALLING, check=False)
     except subprocess.TimeoutExpired:
         return f"no answer in {INSTALLING} s"
-    return None if done.returncode == 0 else done.stderr.strip()[-200:]
+    return None if done.returncode == 0 else " ".join(done.stderr.split())[-200:]
 
 
 def main():
