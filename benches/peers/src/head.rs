@@ -17,6 +17,11 @@ pub fn closes(head: &[u8]) -> bool {
     value(head, b"connection").is_some_and(|value| value.eq_ignore_ascii_case(b"close"))
 }
 
+/// Whether an old sender asks for the connection to stay, and wants to hear that it does.
+pub fn asks_to_stay(head: &[u8]) -> bool {
+    value(head, b"connection").is_some_and(|value| value.eq_ignore_ascii_case(b"keep-alive"))
+}
+
 fn value<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     head.split(|byte| *byte == b'\n').find_map(|line| {
         let (first, rest) = line.split_at_checked(name.len())?;

@@ -2,8 +2,8 @@
 //! its work on the same runtime.
 //!
 //! ```text
-//! telecmi-cdr-peers send ADDRESS CONCURRENCY COUNT BODY-FILE    a raw sender: one body, keep-alive, no HTTP library
-//! telecmi-cdr-peers post ADDRESS CONCURRENCY COUNT BODY-FILE    the same with a new connection for each request
+//! telecmi-cdr-peers send ADDRESS CONCURRENCY COUNT BODIES    a raw sender: a body a line, keep-alive, no library
+//! telecmi-cdr-peers post ADDRESS CONCURRENCY COUNT BODIES    the same with a new connection for each request
 //! telecmi-cdr-peers sink                                        a raw receiver: counts bytes, answers 200
 //! telecmi-cdr-peers hyper FILE                                  bare hyper: parses a CDR, appends it, answers 200
 //! ```
@@ -33,12 +33,12 @@ fn main() -> ExitCode {
 fn run(words: &[String]) -> Result<(), Trouble> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
-        [how @ ("send" | "post"), address, concurrency, count, body] => {
+        [how @ ("send" | "post"), address, concurrency, count, bodies] => {
             let task = send::Task {
                 address: address.parse()?,
                 concurrency: concurrency.parse()?,
                 count: count.parse()?,
-                body: std::fs::read(body)?,
+                bodies: bodies_of(bodies)?,
                 keep_alive: how == "send",
             };
             let sent = send::run(&task)?;
@@ -49,4 +49,12 @@ fn run(words: &[String]) -> Result<(), Trouble> {
         ["hyper", file] => receive::hyper(file.as_ref()),
         _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "see the module's documentation").into()),
     }
+}
+
+/// The bodies that a file holds, one a line.
+fn bodies_of(path: &str) -> Result<Vec<Vec<u8>>, Trouble> {
+    let text = std::fs::read(path)?;
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let bodies: Vec<_> = lines.map(<[u8]>::to_vec).collect();
+    if bodies.is_empty() { Err("no bodies".into()) } else { Ok(bodies) }
 }

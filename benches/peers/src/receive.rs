@@ -40,6 +40,8 @@ pub fn sink() -> Result<(), Trouble> {
 async fn swallow(mut stream: TcpStream) -> Result<(), Trouble> {
     const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\ngot it";
     const LAST_ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 6\r\n\r\ngot it";
+    const STAYING_ANSWER: &[u8] =
+        b"HTTP/1.1 200 OK\r\nconnection: keep-alive\r\ncontent-length: 6\r\n\r\ngot it";
     let mut buffer: Vec<u8> = Vec::with_capacity(8192);
     loop {
         let head = loop {
@@ -67,7 +69,16 @@ async fn swallow(mut stream: TcpStream) -> Result<(), Trouble> {
         }
         ANSWERED.fetch_add(1, Ordering::Relaxed);
         let closes = head::closes(&buffer[..head]);
-        stream.write_all(if closes { LAST_ANSWER } else { ANSWER }).await?;
+        let stays = head::asks_to_stay(&buffer[..head]);
+        stream
+            .write_all(if closes {
+                LAST_ANSWER
+            } else if stays {
+                STAYING_ANSWER
+            } else {
+                ANSWER
+            })
+            .await?;
         if closes {
             return Ok(());
         }

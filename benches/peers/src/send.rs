@@ -1,4 +1,4 @@
-//! A raw sender: the same bytes again and again, as many answers read as requests written.
+//! A raw sender: bodies from a file, in turn, again and again; as many answers read as requests written.
 //!
 //! The thread layout is the program's: `min(cores, concurrency)` threads, each a `current_thread` runtime with its share
 //! of the connections, and one shared counter for the next request.
@@ -20,7 +20,7 @@ pub struct Task {
     pub address: SocketAddr,
     pub concurrency: usize,
     pub count: u64,
-    pub body: Vec<u8>,
+    pub bodies: Vec<Vec<u8>>,
     pub keep_alive: bool,
 }
 
@@ -35,7 +35,7 @@ pub struct Sent {
 /// What all workers share.
 struct Errand {
     address: SocketAddr,
-    request: Vec<u8>,
+    requests: Vec<Vec<u8>>,
     keep_alive: bool,
     /// How many requests have been taken on.
     next: AtomicU64,
@@ -47,7 +47,7 @@ pub fn run(task: &Task) -> Result<Sent, Trouble> {
     let threads = std::thread::available_parallelism()?.get().min(task.concurrency).max(1);
     let errand = Arc::new(Errand {
         address: task.address,
-        request: request(task),
+        requests: task.bodies.iter().map(|body| request(task, body)).collect(),
         keep_alive: task.keep_alive,
         next: AtomicU64::new(0),
         count: task.count,
@@ -71,14 +71,14 @@ pub fn run(task: &Task) -> Result<Sent, Trouble> {
     Ok(sent)
 }
 
-fn request(task: &Task) -> Vec<u8> {
+fn request(task: &Task, body: &[u8]) -> Vec<u8> {
     let connection = if task.keep_alive { "" } else { "connection: close\r\n" };
     let head = format!(
         "POST /webhook/cdr HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n{connection}content-length: {}\r\n\r\n",
         task.address,
-        task.body.len(),
+        body.len(),
     );
-    [head.as_bytes(), &task.body].concat()
+    [head.as_bytes(), body].concat()
 }
 
 /// One thread's share.
@@ -103,8 +103,13 @@ async fn worker(errand: Arc<Errand>) -> Sent {
     let mut sent = Sent::default();
     let mut connection = None;
     let mut buffer = Vec::with_capacity(4096);
-    while errand.next.fetch_add(1, Ordering::Relaxed) < errand.count {
-        match exchange(&errand, connection.take(), &mut buffer).await {
+    loop {
+        let n = errand.next.fetch_add(1, Ordering::Relaxed);
+        if n >= errand.count {
+            return sent;
+        }
+        let request = &errand.requests[n as usize % errand.requests.len()];
+        match exchange(&errand, request, connection.take(), &mut buffer).await {
             Ok(stream) => {
                 sent.requests += 1;
                 connection = stream;
@@ -112,12 +117,12 @@ async fn worker(errand: Arc<Errand>) -> Sent {
             Err(_) => sent.failures += 1,
         }
     }
-    sent
 }
 
 /// Sends one request and reads its answer; gives the connection, if it is used again.
 async fn exchange(
     errand: &Errand,
+    request: &[u8],
     connection: Option<TcpStream>,
     buffer: &mut Vec<u8>,
 ) -> Result<Option<TcpStream>, Trouble> {
@@ -129,7 +134,7 @@ async fn exchange(
             stream
         }
     };
-    stream.write_all(&errand.request).await?;
+    stream.write_all(request).await?;
     buffer.clear();
     let needed = loop {
         if stream.read_buf(buffer).await? == 0 {
