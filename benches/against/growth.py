@@ -36,7 +36,8 @@ def receiving(b, count, connections=50, size=None):
     with b.listen("--format", "ndjson", "--save", path) as server:
         before = server.cpu()
         done = run([b.peers["raw"], "send", f"127.0.0.1:{server.port}", str(connections), str(count), bodies], capture=True)
-        spent = server.cpu() - before
+        server.stop()
+        spent = server.total - before
     path.unlink()
     if done.output.split()[2:] != ["0"]:
         raise Trouble(f"{count} to be sent: {done.output or 'nothing'}")

@@ -125,6 +125,7 @@ class Server:
         out = subprocess.PIPE if port is None and ready is None else stdout
         self.process = start(command, stdout=out, environment=environment)
         self.pid = self.process.pid
+        self.total = None  # CPU time, once it has ended
         try:
             if port is None and ready is None:
                 port = int(self.process.stdout.readline() or 0)
@@ -172,12 +173,9 @@ class Server:
         """Ends it and gives its exit code."""
         if self.process in RUNNING:
             descendants = family(self.pid)[1:]
-            self.process.send_signal(how)
-            try:
-                self.process.wait(30)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+            if self.process.returncode is None:
+                self.process.send_signal(how)
+                self.reap()
             for pid in descendants:
                 # What was started from it may have ended with it.
                 try:
@@ -188,6 +186,16 @@ class Server:
                 self.process.stdout.close()
             RUNNING.discard(self.process)
         return self.process.returncode
+
+
+    def reap(self):
+        """Waits until it has ended, with all the CPU time it has spent."""
+        watchdog = threading.Timer(30, self.process.kill)
+        watchdog.start()
+        _, status, usage = os.wait4(self.pid, 0)
+        watchdog.cancel()
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        self.total = usage.ru_utime + usage.ru_stime
 
 
 def end_all():

@@ -2,6 +2,7 @@
 import json
 import re
 import subprocess
+import time
 
 from .bench import Sample, cpus, lines, rates, void, wrk
 from .peers import HERE
@@ -27,19 +28,34 @@ def receive(b):
                       void=void(ours, theirs)) for name, theirs in samples.items()]
     group.rows += [Row("CPU a request", name, ratios(cpus(ours), cpus(theirs)), void=void(ours, theirs))
                    for name, theirs in samples.items()]
-    group.notes = ["standard output goes to /dev/null; what was acknowledged was on file"]
+    group.notes = ["standard output goes to /dev/null; each run lasts until all is shown",
+                   "acknowledged = on file, but for answers under way when wrk left"]
     b.groups.append(group)
 
 
-def under_wrk(b, server, also=None):
-    """What a server bears. `also` looks at what came of it, given the answers that wrk got."""
+def under_wrk(b, server):
+    """What a server bears."""
     before = server.cpu()
     _, requests, seconds, failures = wrk(b.peers, server.url(), b.bodies(), CONNECTIONS, b.seconds)
-    spent = server.cpu() - before
+    return sample(server, requests, seconds, server.cpu() - before, failures)
+
+
+def to_its_end(b, server):
+    """What our receiver bears: what it has put off, it has done when it ends, and that counts. Gives the number of answers,
+    too."""
+    before = server.cpu()
+    _, requests, seconds, failures = wrk(b.peers, server.url(), b.bodies(), CONNECTIONS, b.seconds)
+    ended = time.perf_counter()
+    server.stop()
+    seconds += time.perf_counter() - ended
+    return sample(server, requests, seconds, server.total - before, failures), requests
+
+
+def sample(server, requests, seconds, spent, failures):
+    """The figures of a round."""
     if not requests:
         raise Trouble(f"{server.process.args[0]} answered nothing")
-    why = f"{failures} failures" if failures else None
-    return Sample(requests / seconds, spent / requests * 1e6, why or (also(requests) if also else None))
+    return Sample(requests / seconds, spent / requests * 1e6, f"{failures} failures" if failures else None)
 
 
 def saving(b):
@@ -47,16 +63,13 @@ def saving(b):
     path = b.folder / "saved.ndjson"
     path.unlink(missing_ok=True)
     with b.listen("--format", "ndjson", "--save", path) as server:
-        def on_file(acknowledged):
-            server.stop()
-            saved = lines(path)
-            # wrk leaves when its time is up, and does not count the answers that are under way then.
-            if acknowledged <= saved <= acknowledged + CONNECTIONS:
-                return None
-            return f"{acknowledged} acknowledged, {saved} on file"
-        sample = under_wrk(b, server, on_file)
+        figures, acknowledged = to_its_end(b, server)
+    saved = lines(path)
     path.unlink()
-    return sample
+    # wrk leaves when its time is up, and does not count the answers that are under way then.
+    if acknowledged <= saved <= acknowledged + CONNECTIONS:
+        return figures
+    return figures._replace(void=f"{acknowledged} acknowledged, {saved} on file")
 
 
 def hyper(b):
@@ -64,9 +77,9 @@ def hyper(b):
     path = b.folder / "hyper.ndjson"
     path.unlink(missing_ok=True)
     with Server([b.peers["raw"], "hyper", path]) as server:
-        sample = under_wrk(b, server)
+        figures = under_wrk(b, server)
     path.unlink()
-    return sample
+    return figures
 
 
 def nginx(b):
@@ -85,6 +98,8 @@ def page(b, name):
     file = HERE / "peers" / {"express": "express_page.js", "flask": "flask_page.py"}[name]
     environment = {**b.peers.environment(name), "PORT": str(port), "PYTHONDONTWRITEBYTECODE": "1"}
     with Server([b.peers[name], file], port=port, environment=environment) as server:
+        # Its compiler works while it runs: what it does at first says little.
+        wrk(b.peers, server.url(), b.bodies(), CONNECTIONS, 1)
         return under_wrk(b, server)
 
 
@@ -96,7 +111,7 @@ def pretty(b):
         drain = start(["tail", "-c", "4096"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         try:
             with b.listen("--format", form, stdout=drain.stdin) as server:
-                sample = under_wrk(b, server)
+                figures, _ = to_its_end(b, server)
             said = drain.communicate(timeout=30)[0].decode()
         finally:
             drain.kill()
@@ -104,7 +119,7 @@ def pretty(b):
             RUNNING.discard(drain)
         found = re.search(r"(\d+) not shown" if form == "pretty" else r'"dropped":(\d+)', said)
         dropped[form] += int(found[1]) if found else 0
-        return sample
+        return figures
 
     samples = b.interleaved("pretty", {form: lambda form=form: shown(form) for form in dropped})
     ours, theirs = samples["pretty"], samples["ndjson"]

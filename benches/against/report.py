@@ -52,6 +52,8 @@ class Row:
         if not wanted:
             return f"misses by {number(self.median)}"
         missed = abs(self.median - wanted) / wanted * 100
+        if missed >= 1000:
+            return f"misses by {self.median / wanted:.0f} ×"
         return f"misses by {max(missed, 0.1):.1f} %" if missed < 1 else f"misses by {missed:.0f} %"
 
 
@@ -101,7 +103,7 @@ def padded(text, columns, right=False):
 
 
 # What, against, median, spread, target, verdict: eighty columns with the spaces between them.
-COLUMNS = (20, 14, 8, 13, 6, 14)
+COLUMNS = (19, 14, 8, 13, 6, 15)
 
 
 def line(cells):
@@ -161,6 +163,7 @@ def self_test():
     heavy = Row("CPU", "oha", [0.9, 0.9], at_most=0.75)
     assert (heavy.holds, heavy.verdict, heavy.target) == (False, "misses by 20 %", "≤ 0.75")
     assert Row("CPU", "oha", [0.7501], at_most=0.75).verdict == "misses by 0.1 %"
+    assert Row("lateness", "", [700], at_most=2).verdict == "misses by 350 ×"
     assert Row("lost", "", [3], unit="", at_most=0).verdict == "misses by 3"
     void = Row("requests/s", "hey", [9.0], at_least=1.0, void="2 failures")
     assert (void.holds, void.verdict) == (None, "void")
