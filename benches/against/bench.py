@@ -1,14 +1,13 @@
 """What all measurements share: the program, its peers, the scale, and rounds in which each contender has its turn."""
+import http.client
 import json
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import urllib.request
 from collections import namedtuple
 from pathlib import Path
-from statistics import median
 
 from . import process
 from .peers import HERE
@@ -27,9 +26,10 @@ class Bench:
     def __init__(self, program, peers, rounds, seconds, million=False):
         self.program, self.peers, self.rounds, self.seconds = str(program), peers, rounds, seconds
         self.million = million
+        # What is written while measuring should not depend on a disk; a million exchanges take more than a gigabyte.
         memory = Path("/dev/shm")
-        # What is written while measuring should not depend on a disk.
-        self.folder = Path(tempfile.mkdtemp(prefix="telecmi-cdr-compare-", dir=memory if memory.is_dir() else None))
+        is_large = memory.is_dir() and shutil.disk_usage(memory).free > 4 << 30
+        self.folder = Path(tempfile.mkdtemp(prefix="telecmi-cdr-compare-", dir=memory if is_large else None))
         self.groups = []
         self._bodies = None
 
@@ -72,7 +72,7 @@ class Bench:
         return lines(out.name)
 
     def send(self, url, calls, *more):
-        """The command that sends so many calls of the mixture; its lines go nowhere, its exit code says if all went well."""
+        """The command that sends so many calls of the mixture. Its exit code says whether all went well."""
         return [self.program, "send", "--url", url, *MIX, "-n", str(calls), *more]
 
     # ── What receives ──
@@ -90,8 +90,7 @@ class Bench:
     # ── Rounds ──
 
     def interleaved(self, title, contenders):
-        """So many rounds in which each contender has a turn, each round in another order. The first round of each that
-        fails voids its figures, but the others go on."""
+        """So many rounds in which each contender has a turn, each round in another order."""
         samples = {name: [] for name in contenders}
         names = list(contenders)
         for n in range(self.rounds):
@@ -109,8 +108,12 @@ MIX = ("--scenario", "mix", "--seed", "1")
 
 def answered(sink):
     """How many requests the sink has answered."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{sink.port}/count", timeout=10) as answer:
-        return int(answer.read())
+    connection = http.client.HTTPConnection("127.0.0.1", sink.port, timeout=10)
+    try:
+        connection.request("GET", "/count")
+        return int(connection.getresponse().read())
+    finally:
+        connection.close()
 
 
 def sent(command, sink, count):
@@ -128,8 +131,8 @@ def sent(command, sink, count):
 
 def wrk(peers, url, bodies, connections, seconds):
     """Runs wrk; gives its run, how many answers it got, for how long, and its failures."""
-    command = [peers["wrk"], "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", HERE / "peers" / "post.lua",
-               url, "--", bodies]
+    script = HERE / "peers" / "post.lua"
+    command = [peers["wrk"], "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", script, url, "--", bodies]
     done = run(command, capture=True)
     said = re.search(r"wrk-said (\d+) (\d+) (\d+)", done.output)
     if not said:
@@ -160,8 +163,3 @@ def rates(samples):
 def cpus(samples):
     """CPU time a request, round by round."""
     return [sample.cpu for sample in samples]
-
-
-def middle(values):
-    """The median."""
-    return median(values)

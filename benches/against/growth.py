@@ -20,8 +20,8 @@ def sending(b, count, connections=50, size=None):
         def spent(count):
             content = ["--set", f"custom={'x' * size}"] if size else MIX[2:]
             before = answered(sink)
-            done = run([b.program, "send", "--url", sink.url(), "--keep-alive", "-c", str(connections), "-n", str(count),
-                        *content])
+            done = run([b.program, "send", "--url", sink.url(), "--keep-alive", "-c", str(connections),
+                        "-n", str(count), *content])
             if done.code or answered(sink) - before != count:
                 raise Trouble(f"{count} to be sent, {answered(sink) - before} came, exit code {done.code}")
             return done.cpu
@@ -35,7 +35,8 @@ def receiving(b, count, connections=50, size=None):
     bodies = b.body(size) if size else b.bodies()
     with b.listen("--format", "ndjson", "--save", path) as server:
         before = server.cpu()
-        done = run([b.peers["raw"], "send", f"127.0.0.1:{server.port}", str(connections), str(count), bodies], capture=True)
+        address = f"127.0.0.1:{server.port}"
+        done = run([b.peers["raw"], "send", address, str(connections), str(count), bodies], capture=True)
         server.stop()
         spent = server.total - before
     path.unlink()

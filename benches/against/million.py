@@ -77,7 +77,8 @@ def million(b):
         b.say("million: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
         off = max(abs(count - ALL) for count in counts.values())
         group.rows = [Row("difference", "", [off], "", at_most=0)]
-        group.rows += [Row("peak memory", mode, [peak / MIB], "MB", at_most=MEMORY.get(mode)) for mode, peak in pair.peaks.items()]
+        group.rows += [Row("peak memory", mode, [peak / MIB], "MB", at_most=MEMORY.get(mode))
+                       for mode, peak in pair.peaks.items()]
         group.rows += [Row("wall", "", [took], "s")]
         group.notes = ["sent = acknowledged = received = counted = saved = on file, each cmiuuid once" if off == 0 else
                        ", ".join(f"{name} {count}" for name, count in counts.items())]

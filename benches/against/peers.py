@@ -101,14 +101,17 @@ class Peers:
 
     def versions(self):
         """What is compared, for whoever reads the figures."""
-        asked = {"oha": "--version", "xh": "--version", "curl": "--version", "wrk": "-v", "nginx": "-v"}
+        asked = {"oha": "--version", "wrk": "-v", "nginx": "-v", "express": "--version", "flask": "--version",
+                 "curl": "--version", "xh": "--version"}
+        # These two are run by others, whose versions matter as much.
+        runtimes = {"express": "Express on Node", "flask": "Flask on Python"}
         found = []
         for name, flag in asked.items():
             if self[name]:
                 said = subprocess.run([self[name], flag], capture_output=True, text=True, check=False)
                 words = (said.stdout or said.stderr).split()
                 number = next((word for word in words if any(c.isdigit() for c in word)), "")
-                found.append(f"{name} {number.rpartition('/')[2]}")
+                found.append(f"{runtimes.get(name, name)} {number.rpartition('/')[2]}")
         return ", ".join(found)
 
 

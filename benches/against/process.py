@@ -35,7 +35,8 @@ class Run:
 
 
 def run(command, capture=False, watch_memory=False, environment=None, stdout=None):
-    """Runs a command to its end. Its output goes nowhere, or to a file that is read afterwards: nobody competes with it."""
+    """Runs a command to its end. Its output goes nowhere, or to a file that is read afterwards, so that nobody reads while
+    it runs."""
     with tempfile.TemporaryFile() as kept:
         out = kept if capture else stdout if stdout is not None else subprocess.DEVNULL
         began = time.perf_counter()
@@ -51,13 +52,15 @@ def run(command, capture=False, watch_memory=False, environment=None, stdout=Non
         wall = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         kept.seek(0)
-        return Run(wall, usage.ru_utime + usage.ru_stime, process.returncode, peak, kept.read().decode(errors="replace"))
+        output = kept.read().decode(errors="replace")
+        return Run(wall, usage.ru_utime + usage.ru_stime, process.returncode, peak, output)
 
 
 def start(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, environment=None):
     """Starts a command."""
     command = [str(word) for word in command]
-    process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr, env={**os.environ, **(environment or {})})
+    environment = {**os.environ, **(environment or {})}
+    process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr, env=environment)
     RUNNING.add(process)
     return process
 

@@ -1,4 +1,4 @@
-"""How `listen` compares with other receivers under wrk, on 50 connections, and whether what it acknowledges is on file."""
+"""How `listen` compares with other receivers under wrk, and whether what it acknowledges is on file."""
 import json
 import re
 import subprocess
@@ -41,8 +41,8 @@ def under_wrk(b, server):
 
 
 def to_its_end(b, server):
-    """What our receiver bears: what it has put off, it has done when it ends, and that counts. Gives the number of answers,
-    too."""
+    """What our receiver bears, and how many answers wrk got: what it has put off, it does before it ends, and that
+    counts."""
     before = server.cpu()
     _, requests, seconds, failures = wrk(b.peers, server.url(), b.bodies(), CONNECTIONS, b.seconds)
     ended = time.perf_counter()
@@ -125,8 +125,9 @@ def pretty(b):
     ours, theirs = samples["pretty"], samples["ndjson"]
     group = Group("listen, text for people into a pipe, under wrk, 50 connections")
     why = void(ours, theirs)
-    group.rows = [Row("requests/s", "its own NDJSON", ratios(rates(ours), rates(theirs)), at_least=0.9, void=why),
-                  Row("CPU a request", "its own NDJSON", ratios(cpus(ours), cpus(theirs)), void=why)]
+    own = "its own NDJSON"
+    group.rows = [Row("requests/s", own, ratios(rates(ours), rates(theirs)), at_least=0.9, void=why),
+                  Row("CPU a request", own, ratios(cpus(ours), cpus(theirs)), void=why)]
     if any(dropped.values()):
         group.notes = [f"not shown, for want of a faster reader: {dropped['pretty']} blocks, {dropped['ndjson']} records"]
     b.groups.append(group)
@@ -145,7 +146,7 @@ def exact(b):
         acknowledged = int(done.output.split()[0])
         summary = json.loads(told.read_text().splitlines()[-1])
         counts = (acknowledged, lines(path), summary["saved"], summary["exchanges"])
-        b.say(f"exact, round {n + 1}: acknowledged {counts[0]}, on file {counts[1]}, saved {counts[2]}, received {counts[3]}")
+        b.say(f"exact, round {n + 1}: acknowledged, on file, saved and received {counts}")
         differences.append(max(counts) - min(counts))
     path.unlink()
     told.unlink()

@@ -3,7 +3,7 @@ import json
 import subprocess
 
 from . import bench
-from .bench import answered, cpus, rates, sent, void, wrk
+from .bench import BODY_SIZE, answered, cpus, rates, sent, void, wrk
 from .process import RUNNING, Trouble, run, start
 from .report import Group, Row, ratios
 
@@ -42,6 +42,7 @@ def burst(b, connections):
     group = Group(f"send, a burst of {count} unique CDRs on {connections} kept connections")
     targets = {"oha": 1.2, "wrk": 1.0, "raw tokio": 0.85}
     group.rows = versus(samples, targets, {"oha": 0.75})
+    group.notes = [f"others send one body of {BODY_SIZE} bytes; our lines for people go to /dev/null"]
     b.groups.append(group)
 
 
@@ -97,8 +98,8 @@ def scaled(b, sink, connections, *more, most=400_000):
 
 def oha(b, url, connections, count):
     """oha's command line."""
-    return [b.peers["oha"], "--no-tui", "--output-format", "quiet", "-n", str(count), "-c", str(connections), "-m", "POST",
-            "-T", "application/json", "-D", b.body(), url]
+    return [b.peers["oha"], "--no-tui", "--output-format", "quiet", "-n", str(count), "-c", str(connections),
+            "-m", "POST", "-T", "application/json", "-D", b.body(), url]
 
 
 def by_wrk(b, sink, connections):
@@ -121,10 +122,12 @@ def rate(b):
                 lateness.setdefault(rate, []).append(summary["lateness_ms"]["p99"])
                 if summary["failed"]:
                     why[rate] = f"{summary['failed']} failures"
-            said = ", ".join(f"{rate}/s off by {errors[rate][-1]:.2f} %, {lateness[rate][-1]:.2f} ms late" for rate in wanted)
+            said = "; ".join(f"{rate}/s off by {errors[rate][-1]:.2f} %, {lateness[rate][-1]:.2f} ms late"
+                             for rate in wanted)
             b.say(f"rate, round {n + 1}: {said}")
     group.rows = [Row("error", f"{rate}/s", errors[rate], "%", at_most=0.3, void=why.get(rate)) for rate in wanted]
-    group.rows += [Row("lateness, p99", f"{rate}/s", lateness[rate], "ms", at_most=2, void=why.get(rate)) for rate in wanted]
+    group.rows += [Row("lateness, p99", f"{rate}/s", lateness[rate], "ms", at_most=2, void=why.get(rate))
+                   for rate in wanted]
     b.groups.append(group)
 
 

@@ -35,8 +35,8 @@ def post(b):
     group = Group("send, one POST over http, whole process")
     if b.peers["curl"]:
         with b.sink() as sink:
-            curl = [b.peers["curl"], "--silent", "--fail", "--output", os.devnull, "--header", "content-type: application/json",
-                    "--data-binary", f"@{b.body()}", sink.url()]
+            curl = [b.peers["curl"], "--silent", "--fail", "--output", os.devnull,
+                    "--header", "content-type: application/json", "--data-binary", f"@{b.body()}", sink.url()]
             values = alternating(b, [b.program, "send", "--url", sink.url()], curl, 50, lambda done: done.wall)
         group.rows = [Row("wall", "curl", values, at_most=0.35)]
     b.groups.append(group)
@@ -63,10 +63,10 @@ def generate(b):
         more = run([*command, "1000000"], watch_memory=True)
         if fewer.code or more.code:
             raise Trouble("generating failed")
-        speed.append(1e6 * each / more.cpu / 1e6)
+        speed.append(each / more.cpu)
         growth.append(more.peak / fewer.peak)
         peaks.append(more.peak / MIB)
-        b.say(f"generate, round {n + 1}: {speed[-1]:.2f} M/s a core, {1e6 * each / more.wall / 1e6:.2f} M/s, {peaks[-1]:.1f} MB")
+        b.say(f"generate, round {n + 1}: {speed[-1]:.2f} M/s a core, {each / more.wall:.2f} M/s, {peaks[-1]:.1f} MB")
     group = Group("send --dry-run --print json --count 1000000 > /dev/null")
     group.rows = [Row("CDRs/s a core", "", speed, "M/s", at_least=1),
                   Row("peak memory", "", peaks, "MB"),
@@ -108,8 +108,8 @@ def build(b):
     with tempfile.TemporaryDirectory(prefix="telecmi-cdr-build-") as target:
         b.say("a clean release build …")
         began = time.perf_counter()
-        subprocess.run(["cargo", "build", "--release", "--locked", "--offline"], cwd=ROOT, check=True, capture_output=True,
-                       env={**os.environ, "CARGO_TARGET_DIR": target})
+        subprocess.run(["cargo", "build", "--release", "--locked", "--offline"], cwd=ROOT, check=True,
+                       capture_output=True, env={**os.environ, "CARGO_TARGET_DIR": target})
         took = time.perf_counter() - began
     group = Group(f"cargo build --release, from nothing, {os.cpu_count()} cores")
     group.rows = [Row("wall", "", [took], "s", at_most=120)]
