@@ -84,6 +84,8 @@ def number(value):
 
 def figure(value):
     """A measured number: the zeros at its end say how well it is known."""
+    if isinstance(value, int):
+        return str(value)
     if abs(value) >= 100:
         return f"{value:.0f}"
     if abs(value) >= 10:
@@ -115,7 +117,9 @@ def line(cells):
 
 def cells(row):
     """What stands in a row."""
-    middle = "–" if row.median is None else f"{figure(row.median)} {row.unit}".rstrip()
+    if row.void or row.median is None:
+        return (row.what, row.against, "–", "", row.target, row.verdict)
+    middle = f"{figure(row.median)} {row.unit}".rstrip()
     return (row.what, row.against, middle, row.spread, row.target, row.verdict)
 
 
@@ -125,10 +129,14 @@ def table(groups):
     for group in groups:
         lines.append(group.title)
         lines.extend(line((f"  {first}", *rest)) for first, *rest in map(cells, group.rows))
-        voids = [f"void: {row.what}, {row.against}: {row.void}" for row in group.rows if row.void]
-        lines.extend(f"    {note}" for note in group.notes + voids)
+        lines.extend(f"    {note}" for note in notes(group))
         lines.append("")
     return "\n".join(lines) + verdict(groups)
+
+
+def notes(group):
+    """What must be said of a group's figures, and why some of them do not count."""
+    return group.notes + [f"void: {why}" for why in dict.fromkeys(row.void for row in group.rows if row.void)]
 
 
 def verdict(groups):
@@ -144,9 +152,8 @@ def markdown(groups, surroundings):
     for group in groups:
         lines.append(f"| **{group.title}** | | | | | |")
         lines.extend("| " + " | ".join(cells(row)) + " |" for row in group.rows)
-    notes = [f"{group.title}: {note}" for group in groups for note in group.notes]
-    voids = [f"void: {row.what}, {row.against}: {row.void}" for group in groups for row in group.rows if row.void]
-    lines.extend(["", *(f"- {note}" for note in notes + voids)] if notes or voids else [])
+    said = [f"- {group.title}: {note}" for group in groups for note in notes(group)]
+    lines.extend(["", *said] if said else [])
     return "\n".join(lines) + "\n\n" + verdict(groups)
 
 
@@ -155,7 +162,8 @@ def self_test():
     assert ratios([2.0, 3.0, 1.0], [1.0, 2.0, 0.0]) == [2.0, 1.5], "a round without a figure is left out"
     assert [number(n) for n in (0, 0.003, 0.35, 1.2, 4.5, 12, 12.34, 20, 100, 50000)] == [
         "0", "0.003", "0.35", "1.2", "4.5", "12", "12.3", "20", "100", "50000"]
-    assert [figure(n) for n in (0, 0.0123, 1, 1.204, 12, 120.4)] == ["0.00", "0.012", "1.00", "1.20", "12.0", "120"]
+    assert [figure(n) for n in (0.0, 0.0123, 1.0, 1.204, 12.0, 120.4)] == ["0.00", "0.012", "1.00", "1.20", "12.0", "120"]
+    assert figure(20_000) == "20000", "what is counted is known exactly"
     slow = Row("requests/s", "oha", [0.5, 0.7, 0.6, 0.55, 0.65], at_least=1.2)
     assert (slow.median, slow.spread, slow.verdict) == (0.6, "0.5…0.7", "misses by 50 %")
     fast = Row("requests/s", "wrk", [1.4], at_least=1.0)

@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -19,7 +19,7 @@ use crate::head;
 pub struct Task {
     pub address: SocketAddr,
     pub concurrency: usize,
-    pub count: u64,
+    pub count: usize,
     pub bodies: Vec<Vec<u8>>,
     pub keep_alive: bool,
 }
@@ -38,18 +38,19 @@ struct Errand {
     requests: Vec<Vec<u8>>,
     keep_alive: bool,
     /// How many requests have been taken on.
-    next: AtomicU64,
-    count: u64,
+    next: AtomicUsize,
+    count: usize,
 }
 
 /// Sends everything.
+#[expect(clippy::disallowed_methods, reason = "nothing here is tested with a clock that stands still")]
 pub fn run(task: &Task) -> Result<Sent, Trouble> {
     let threads = std::thread::available_parallelism()?.get().min(task.concurrency).max(1);
     let errand = Arc::new(Errand {
         address: task.address,
         requests: task.bodies.iter().map(|body| request(task, body)).collect(),
         keep_alive: task.keep_alive,
-        next: AtomicU64::new(0),
+        next: AtomicUsize::new(0),
         count: task.count,
     });
     let began = Instant::now();
@@ -108,7 +109,7 @@ async fn worker(errand: Arc<Errand>) -> Sent {
         if n >= errand.count {
             return sent;
         }
-        let request = &errand.requests[n as usize % errand.requests.len()];
+        let request = &errand.requests[n % errand.requests.len()];
         match exchange(&errand, request, connection.take(), &mut buffer).await {
             Ok(stream) => {
                 sent.requests += 1;
@@ -126,13 +127,12 @@ async fn exchange(
     connection: Option<TcpStream>,
     buffer: &mut Vec<u8>,
 ) -> Result<Option<TcpStream>, Trouble> {
-    let mut stream = match connection {
-        Some(stream) => stream,
-        None => {
-            let stream = TcpStream::connect(errand.address).await?;
-            stream.set_nodelay(true)?;
-            stream
-        }
+    let mut stream = if let Some(stream) = connection {
+        stream
+    } else {
+        let stream = TcpStream::connect(errand.address).await?;
+        stream.set_nodelay(true)?;
+        stream
     };
     stream.write_all(request).await?;
     buffer.clear();
