@@ -12,12 +12,17 @@ use telecmi_cdr::cdr::Shape;
 use telecmi_cdr::cdr::account::{Account, AccountOptions};
 use telecmi_cdr::cdr::judge::{Judgement, judge_json, judge_pairs};
 use telecmi_cdr::cdr::story::{CallIds, Setting, choices};
+use telecmi_cdr::cdr::text::CdrText;
 use telecmi_cdr::clock::Moment;
 use telecmi_cdr::listen::event::Exchange;
 use telecmi_cdr::listen::relate::Relations;
 use telecmi_cdr::seed::Seed;
+use telecmi_cdr::send::Plan;
+use telecmi_cdr::send::courier::Patience;
 use telecmi_cdr::send::event::Delivery;
-use telecmi_cdr::send::source::{Calls, Content, Envelope, Methods, Scenario};
+use telecmi_cdr::send::expect::Expectation;
+use telecmi_cdr::send::pace::Rules;
+use telecmi_cdr::send::source::{Content, Envelope, Methods, Scenario};
 use telecmi_cdr::show::received;
 use telecmi_cdr::show::theme::Theme;
 use telecmi_cdr::untrusted::clean;
@@ -42,17 +47,24 @@ fn moment() -> Moment {
     "2026-11-22T09:12:31.402Z".parse().expect("a moment")
 }
 
-/// The realistic mixture, without end.
-fn mixture() -> Content {
+/// The realistic mixture by one method, without end.
+fn mixture(methods: Methods) -> Plan {
     let seed = Seed(1);
     let account = Account::new(&AccountOptions::default(), seed);
     let setting = Setting { account, shape: Shape::Docs, call_ids: CallIds::default(), at: moment(), seed };
-    Content::Stories(choices("mix"), setting)
-}
-
-/// How its CDRs are made into requests.
-fn envelope(methods: Methods) -> Envelope {
-    Envelope { target: "/webhook/cdr".to_owned(), methods, ..Envelope::default() }
+    Plan {
+        content: Content::Stories(choices("mix"), setting),
+        envelope: Envelope { target: "/webhook/cdr".to_owned(), methods, ..Envelope::default() },
+        rounds: None,
+        duration: None,
+        rules: Rules::plain(seed),
+        concurrency: 1,
+        patience: Patience { retries: 0, interval: Duration::ZERO, seed },
+        expectation: Expectation::default(),
+        compare: false,
+        at: moment(),
+        shown_url: String::new(),
+    }
 }
 
 /// A POST of a body, as a receiver gets it.
@@ -101,7 +113,7 @@ fn delivery() -> Delivery {
         scenario: Scenario::Story("agent-no-answer"),
         copy: 0,
         method: "POST".to_owned(),
-        cdr: judge_json(DOCUMENTED.as_bytes()).fields,
+        cdr: CdrText::read(DOCUMENTED.into()),
         due: None,
         late: None,
         attempts: vec![attempt],
@@ -113,10 +125,9 @@ fn delivery() -> Delivery {
 /// Making one call of the mixture and its requests; a call has one CDR or more.
 #[divan::bench(args = ["POST", "GET"], min_time = 0.5)]
 fn generate(bencher: Bencher, method: &str) {
-    let content = mixture();
-    let envelope = envelope(if method == "GET" { Methods::Get } else { Methods::Post });
-    let mut calls = Calls::new(&content, &envelope, None);
-    bencher.counter(ItemsCount::new(1_usize)).bench_local(|| calls.next());
+    let plan = mixture(if method == "GET" { Methods::Get } else { Methods::Post });
+    let mut schedule = plan.schedule();
+    bencher.counter(ItemsCount::new(1_usize)).bench_local(|| schedule.next());
 }
 
 /// Judging what arrived: bytes or pairs in, verdict and fields out.
