@@ -212,10 +212,10 @@ fn cleaning(bencher: Bencher, name: &str) {
 fn relate(bencher: Bencher, kind: &str) {
     /// More than are remembered, so that none comes back while it is known.
     const DIFFERENT: usize = 20_000;
-    let (content, envelope) = (mixture(), envelope(Methods::Post));
-    let mail = Calls::new(&content, &envelope, None).flat_map(|call| call.mail);
-    let mut known: Vec<_> =
-        mail.filter_map(|mut mail| Some((mail.requests.pop()?, mail.cdr?))).take(DIFFERENT).collect();
+    let plan = mixture(Methods::Post);
+    let parcels = plan.schedule().flatten().flat_map(|step| step.parcels);
+    let known = parcels.filter_map(|parcel| Some((parcel.request, parcel.cdr?.fields())));
+    let mut known: Vec<_> = known.take(DIFFERENT).collect();
     let mut relations = Relations::default();
     for (request, cdr) in &known {
         relations.relate(0, moment(), request, cdr);
