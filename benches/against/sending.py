@@ -110,7 +110,7 @@ def by_wrk(b, sink, connections):
 
 def rate(b):
     """Whether a schedule is kept. The program's own summary says it, for it knows when each delivery was due."""
-    seconds = max(2, round(b.seconds * 1.5))
+    seconds = max(2, round(b.seconds * 2))
     group = Group(f"send --rate, for {seconds} s by 50 connections: off the schedule")
     errors, lateness, why = {}, {}, {}
     wanted = (1_000, 10_000, 50_000)
