@@ -1,7 +1,10 @@
 //! A CDR as the JSON text it is sent as. Its fields are read where somebody asks for them; in a fast run nobody does.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
-use serde::{Serialize, Serializer};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::Fields;
@@ -41,6 +44,43 @@ impl CdrText {
         // Whoever made one of these knew that it is an object.
         serde_json::from_slice(&self.text).unwrap_or_default()
     }
+
+    /// What a line about it says.
+    #[must_use]
+    pub fn brief(&self) -> Brief<'_> {
+        serde_json::from_slice(&self.text).unwrap_or_else(|_| {
+            // A name is there twice; then the last one counts, as everywhere.
+            let fields = self.fields();
+            let word =
+                |name| fields.get(name).and_then(|value| value.as_str()).map(|text| text.to_owned().into());
+            Brief { leg: word("leg"), status: word("status") }
+        })
+    }
+}
+
+/// What a line about a CDR says of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+pub struct Brief<'a> {
+    /// Its leg, if that is text.
+    #[serde(borrow, default, deserialize_with = "only_text")]
+    pub leg: Option<Cow<'a, str>>,
+    /// Its status, if that is text.
+    #[serde(borrow, default, deserialize_with = "only_text")]
+    pub status: Option<Cow<'a, str>>,
+}
+
+/// A text; any other value is none.
+fn only_text<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'a, str>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Value<'a> {
+        Text(#[serde(borrow)] Cow<'a, str>),
+        Other(IgnoredAny),
+    }
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Text(text) => Some(text),
+        Value::Other(_) => None,
+    })
 }
 
 impl From<&Fields> for CdrText {
@@ -74,6 +114,19 @@ mod tests {
         assert_eq!(written(&cdr), r#"{"to":2,"leg":"a","big":1.2345678901234567e+20}"#);
         assert_eq!(cdr.text(), text);
         assert_eq!(written(&CdrText::from(&cdr.fields())), written(&cdr));
+    }
+
+    #[test]
+    fn a_line_about_it_says_what_the_fields_say() {
+        for (text, leg, status) in [
+            (r#"{"leg":"a","x":{"leg":"b"},"status":"mis\u0073ed"}"#, Some("a"), Some("missed")),
+            (r#"{"leg":1,"status":null}"#, None, None),
+            (r#"{"leg":"a","leg":"b"}"#, Some("b"), None),
+        ] {
+            let cdr = CdrText::read(text.into()).unwrap();
+            let brief = cdr.brief();
+            assert_eq!((brief.leg.as_deref(), brief.status.as_deref()), (leg, status), "{text}");
+        }
     }
 
     #[test]

@@ -138,18 +138,12 @@ fn delivery(
 
 fn attempt(at: crate::clock::Moment, latency: Duration, answer: Result<Response, Failure>) -> Attempt {
     match answer {
-        Ok(response) => Attempt {
-            at,
-            latency,
-            status: Some(response.status),
-            failure: None,
-            response: Some(ResponseRecord {
-                headers: secret::masked_headers(&response.headers),
-                body: response.body,
-                size: response.size,
-                complete: response.complete,
-            }),
-        },
+        Ok(mut response) => {
+            secret::mask_headers(&mut response.headers);
+            let Response { status, headers, body, size, complete } = response;
+            let response = ResponseRecord { headers, body, size, complete };
+            Attempt { at, latency, status: Some(status), failure: None, response: Some(response) }
+        }
         Err(failure) => Attempt { at, latency, status: None, failure: Some(failure), response: None },
     }
 }

@@ -12,9 +12,15 @@ use crate::clock::humane;
 use crate::error::Exit;
 use crate::send::event::{Delivery, Spread, Summary};
 use crate::send::expect::status_words;
-use crate::untrusted::clean;
+use crate::untrusted::{clean, is_plain};
 use crate::wire::record::Attempt;
 use crate::wire::{FailureKind, Phase, header};
+
+/// Room for the line of a delivery, in bytes.
+const USUAL_LINE: usize = 128;
+
+/// A reply of so many characters stands in the delivery's own line.
+const SHORT_REPLY: usize = 24;
 
 /// As many lines of a reply are shown under a failed delivery.
 const LINES_OF_A_REPLY: usize = 6;
@@ -22,22 +28,30 @@ const LINES_OF_A_REPLY: usize = 6;
 /// One delivery: a line, with the handler's reply; more lines where it failed or `verbose` asks for them.
 #[must_use]
 pub fn delivery(delivery: &Delivery, theme: &Theme, verbose: bool) -> String {
-    let mut out = String::new();
-    let mark = if delivery.ok { theme.paint(Role::Good, "✓") } else { theme.paint(Role::Bad, "✗") };
-    let _ = write!(
-        out,
-        "{mark} {} {:<4} {}",
-        theme.paint(Role::Strong, &format!("#{}", delivery.n)),
-        clean(&delivery.method),
-        what(delivery),
-    );
+    let mut out = String::with_capacity(USUAL_LINE);
+    let (role, mark) = if delivery.ok { (Role::Good, "✓") } else { (Role::Bad, "✗") };
+    theme.paint_into(&mut out, role, mark);
+    out.push(' ');
+    theme.paint_into(&mut out, Role::Strong, &format!("#{}", delivery.n));
+    let _ = write!(out, " {:<4} ", clean(&delivery.method));
+    what(delivery, &mut out);
     let Some(last) = delivery.last() else {
         out.push('\n');
         return out;
     };
-    let _ = write!(out, "  {}", result(delivery, last, theme));
+    out.push_str("  ");
+    result(delivery, last, theme, &mut out);
+    if delivery.ok
+        && !verbose
+        && let Some(word) = word_of(last)
+    {
+        out.push(' ');
+        theme.paint_into(&mut out, Role::Faint, &format!("· {word}"));
+        out.push('\n');
+        return out;
+    }
     let reply = reply(last, theme, if verbose { usize::MAX } else { LINES_OF_A_REPLY });
-    if delivery.ok && !verbose && reply.len() == 1 && reply[0].chars().count() <= 24 {
+    if delivery.ok && !verbose && reply.len() == 1 && reply[0].chars().count() <= SHORT_REPLY {
         let _ = write!(out, " {}", theme.paint(Role::Faint, &format!("· {}", reply[0])));
         out.push('\n');
     } else {
@@ -63,16 +77,17 @@ pub fn delivery(delivery: &Delivery, theme: &Theme, verbose: bool) -> String {
     out
 }
 
-/// `customer-no-answer b missed`, and which copy it is.
-fn what(delivery: &Delivery) -> String {
-    let fields = delivery.cdr.as_ref().map(CdrText::fields).unwrap_or_default();
-    let word = |name: &str| fields.get(name).and_then(|value| value.as_str());
-    let mut words = vec![delivery.scenario.name().to_owned()];
-    words.extend([word("leg"), word("status")].into_iter().flatten().map(clean));
-    if delivery.copy > 0 {
-        words.push(format!("copy {}", delivery.copy));
+/// Adds `customer-no-answer b missed`, and which copy it is.
+fn what(delivery: &Delivery, out: &mut String) {
+    out.push_str(delivery.scenario.name());
+    let brief = delivery.cdr.as_ref().map(CdrText::brief).unwrap_or_default();
+    for word in [brief.leg, brief.status].into_iter().flatten() {
+        out.push(' ');
+        out.push_str(&clean(&word));
     }
-    words.join(" ")
+    if delivery.copy > 0 {
+        let _ = write!(out, " copy {}", delivery.copy);
+    }
 }
 
 /// The reason that the line of a delivery gives by itself.
@@ -80,8 +95,8 @@ fn said_already(status: u16) -> String {
     format!("answered {}", status_words(status))
 }
 
-/// `200 OK · 1.4 ms`, or what went wrong, after how many attempts.
-fn result(delivery: &Delivery, last: &Attempt, theme: &Theme) -> String {
+/// Adds `200 OK · 1.4 ms`, or what went wrong, after how many attempts.
+fn result(delivery: &Delivery, last: &Attempt, theme: &Theme, out: &mut String) {
     let attempts = match delivery.attempts.len() {
         0 | 1 => String::new(),
         n => format!(" · attempt {n}"),
@@ -92,11 +107,17 @@ fn result(delivery: &Delivery, last: &Attempt, theme: &Theme) -> String {
         (None, Some(status)) => status_words(status),
         (None, None) => "no answer".to_owned(),
     };
-    format!(
-        "{} {}",
-        theme.paint(role, &text),
-        theme.paint(Role::Faint, &format!("· {}{attempts}", humane(last.latency)))
-    )
+    theme.paint_into(out, role, &text);
+    out.push(' ');
+    theme.paint_into(out, Role::Faint, &format!("· {}{attempts}", humane(last.latency)));
+}
+
+/// The reply, if it is a word or two like `got it`, in which there is nothing to colour or to clean.
+fn word_of(last: &Attempt) -> Option<&str> {
+    let response = last.response.as_ref().filter(|response| response.complete)?;
+    let text = response.body.text().filter(|text| text.len() <= SHORT_REPLY && is_plain(text))?;
+    let is_word = |c: char| c.is_ascii_alphabetic() || c == ' ';
+    (text.chars().all(is_word) && text.trim() == text && !text.is_empty()).then_some(text)
 }
 
 /// The reply's body, a few lines of it. A page of HTML says nothing on a terminal: its title does.

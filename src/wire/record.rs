@@ -198,38 +198,34 @@ pub fn one_line(bytes: &[u8]) -> Cow<'_, str> {
     if json::tokens(bytes).is_err() {
         return clean(&text).into();
     }
-    let mut line = String::with_capacity(text.len());
-    for c in text.trim().chars() {
-        match c {
-            '\n' | '\r' | '\t' => line.push(' '),
-            c => push_safe(&mut line, c),
-        }
-    }
-    line.into()
+    escaped(text.trim()).into()
 }
 
 /// Compact JSON with everything that could disturb a terminal escaped. That stands only in its strings, where `\u`
 /// escapes are read as what they stand for; and nearly always there is nothing of the kind.
 fn safe(json: Vec<u8>) -> Vec<u8> {
     match std::str::from_utf8(&json) {
-        Ok(text) if !is_plain(text) => {
-            let mut safe = String::with_capacity(text.len() + 64);
-            text.chars().for_each(|c| push_safe(&mut safe, c));
-            safe.into_bytes()
-        }
+        Ok(text) if !is_plain(text) => escaped(text).into_bytes(),
         _ => json,
     }
 }
 
-/// Adds a character of a JSON string, escaped if it could disturb a terminal.
-fn push_safe(json: &mut String, c: char) {
-    if !disturbs(c) {
-        return json.push(c);
+/// JSON with its disturbing characters escaped. Line breaks and tabs stand only between its tokens, and become spaces.
+fn escaped(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len() + 64);
+    for c in json.chars() {
+        match c {
+            '\n' | '\r' | '\t' => safe.push(' '),
+            c if disturbs(c) => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    // Writing to a String cannot fail.
+                    let _ = write!(safe, "\\u{unit:04x}");
+                }
+            }
+            c => safe.push(c),
+        }
     }
-    for unit in c.encode_utf16(&mut [0; 2]) {
-        // Writing to a String cannot fail.
-        let _ = write!(json, "\\u{unit:04x}");
-    }
+    safe
 }
 
 /// What replay needs of a captured exchange.

@@ -45,6 +45,20 @@ const TELLING_NAMES: &[&str] = &["code"];
 /// Names that merely sound secret, and that a reader needs to see.
 const HARMLESS_NAMES: &[&str] = &["idempotency-key", "sec-websocket-key"];
 
+/// Headers of nearly every message, which need not be looked at closely.
+const USUAL_HEADERS: &[&str] = &[
+    "accept",
+    "connection",
+    "content-length",
+    "content-type",
+    "date",
+    "host",
+    "keep-alive",
+    "server",
+    "transfer-encoding",
+    "user-agent",
+];
+
 /// Headers whose value is a URL, which may hold secrets of its own.
 const URL_HEADERS: &[&str] = &[
     "content-location",
@@ -144,18 +158,23 @@ pub fn is_secret_header(name: &str) -> bool {
 /// Headers as they may be shown: secret values masked, and secrets inside URLs too.
 #[must_use]
 pub fn masked_headers(headers: &[Header]) -> Vec<Header> {
-    headers
-        .iter()
-        .map(|header| {
-            if is_secret_header(&header.name) {
-                Header::new(header.name.clone(), MASK)
-            } else if URL_HEADERS.iter().any(|name| header.is(name)) {
-                Header::new(header.name.clone(), masked_url(&header.text()))
-            } else {
-                header.clone()
-            }
-        })
-        .collect()
+    let mut masked = headers.to_vec();
+    mask_headers(&mut masked);
+    masked
+}
+
+/// The same in place.
+pub fn mask_headers(headers: &mut [Header]) {
+    for header in headers {
+        if USUAL_HEADERS.iter().any(|name| header.is(name)) {
+            continue;
+        }
+        if is_secret_header(&header.name) {
+            header.value = MASK.into();
+        } else if URL_HEADERS.iter().any(|name| header.is(name)) {
+            header.value = masked_url(&header.text()).into();
+        }
+    }
 }
 
 /// Whether a parameter or header of this name holds a secret.

@@ -3,6 +3,8 @@
 //! In: what was asked, all bytes so far, and whether that was all. Out: a [`Reading`]. The bytes are looked at anew each time more
 //! have come, which is cheap because they are few.
 
+use bytes::Bytes;
+
 use super::super::{Header, Octets, Response, header};
 use super::Asked;
 
@@ -155,8 +157,8 @@ fn headers_of(head: &[u8]) -> Vec<Header> {
         .filter_map(|line| {
             let colon = line.iter().position(|byte| *byte == b':')?;
             Some(Header {
-                name: String::from_utf8_lossy(&line[..colon]).trim().to_lowercase(),
-                value: line[colon + 1..].trim_ascii().to_vec().into(),
+                name: String::from_utf8_lossy(&line[..colon]).trim().to_ascii_lowercase(),
+                value: Bytes::copy_from_slice(line[colon + 1..].trim_ascii()),
             })
         })
         .collect()
