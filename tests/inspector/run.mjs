@@ -97,7 +97,8 @@ check("one call's legs and copies stand in one ladder, strangers alone", async (
   await listener.post(cdr({ hangup_reason: "sent_reject" }));
   const page = await visit(context, listener.inspect);
   await step(page, 6);
-  const calls = await page.evaluate(() => [...document.querySelectorAll(".call")].map((call) => [call.querySelector("h3").textContent, call.querySelectorAll(".open").length]));
+  const calls = await page.evaluate(() => [...document.querySelectorAll(".call")].map((call) =>
+    [call.querySelector("h3").textContent, call.querySelectorAll(".open").length]));
   same(calls, [["Agent declined or was busy", 1], ["No CDR", 1], ["Customer did not answer", 4]], "the calls");
   same(await page.locator(".again").allTextContents(), ["↻ duplicate of #1", "↻ conflicts with #1"], "the copies");
   same(await page.locator(".call h3 + p").last().textContent(), `agent 202 · customer ${leg.to} · agent on the line for 32 s · click2call`, "the parties");
@@ -253,7 +254,9 @@ check("nobody else is let in", async (_, listener) => {
   }
   same(await asked("/api/exchanges/1/resend", { origin }, "POST"), 403, "resend without a token");
   for (const path of ["/", "/page.js", "/api/capture"]) {
-    for (const headers of [{ host: "evil.test" }, { host: "127.0.0.1" }, { origin: "http://evil.test" }, { origin: "null" }, { "x-forwarded-for": "1.2.3.4" }, { forwarded: "for=1.2.3.4" }, { "sec-fetch-site": "cross-site" }]) {
+    const foreign = [{ host: "evil.test" }, { host: "127.0.0.1" }, { origin: "http://evil.test" }, { origin: "null" },
+      { "x-forwarded-for": "1.2.3.4" }, { forwarded: "for=1.2.3.4" }, { "sec-fetch-site": "cross-site" }];
+    for (const headers of foreign) {
       same(await asked(path, { ...known, ...headers }), 403, `${path} with ${JSON.stringify(headers)}`);
     }
   }

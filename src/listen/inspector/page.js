@@ -238,11 +238,14 @@ function draw() {
   if (!page.drawing) page.drawing = requestAnimationFrame(drawNow);
 }
 
+/** What a detail needs to know of everything else. */
+const about = () => ({ known: (n) => page.exchanges.has(n), marked: page.marked, forward: page.hello?.forward });
+
 function drawNow() {
   page.drawing = null;
   const current = page.exchanges.get(page.current);
   if (page.compared) $("detail").replaceChildren(...comparison(...page.compared));
-  else if (current) $("detail").replaceChildren(...detail(current, { known: (n) => page.exchanges.has(n), marked: page.marked, forward: page.hello?.forward }));
+  else if (current) $("detail").replaceChildren(...detail(current, about()));
   $("detail").scrollTop = 0;
 }
 
