@@ -354,6 +354,7 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
             "what_is_forgotten_is_told",
             "there_are_so_many_streams_and_no_more",
             "whoever_does_not_read_is_cut_off",
+            "only_so_much_is_sent_again_at_once",
         ],
     ),
     (

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::listen::feed::Most;
 use crate::listen::feed::tests::{exchange, finished, small};
+use crate::wire::client::{ClientOptions, Destination};
 
 /// Nothing in these tests takes this long, unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -45,13 +46,17 @@ impl Stand {
     }
 
     async fn with(most: Most, limits: Limits) -> Self {
+        Self::passing_to(None, most, limits).await
+    }
+
+    async fn passing_to(forward: Option<Forward>, most: Most, limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let token = Token::fresh().unwrap();
         let feed = Arc::new(Feed::new(most, None));
         let (close, closed) = watch::channel(false);
         let url = "http://127.0.0.1:8237".to_owned();
-        let about = About { url, public_url: None, forward: None };
+        let about = About { url, public_url: None, forward };
         let serving =
             serve(listener, token.clone(), about, Arc::clone(&feed), limits, Clock::start(), closed);
         Self { address, token, feed, close, serving: tokio::spawn(serving) }
@@ -404,6 +409,27 @@ async fn without_a_handler_nothing_is_sent_again() {
     assert!(String::from_utf8(body).unwrap().contains("--forward-to"));
     let (head, _) = stand.whole("POST", "/api/exchanges/2/resend", &own).await;
     assert!(head.starts_with("HTTP/1.1 404 "), "{head}");
+}
+
+#[tokio::test]
+async fn only_so_much_is_sent_again_at_once() {
+    let handler = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", handler.local_addr().unwrap());
+    let destination = Destination::parse(&url).unwrap();
+    let listening = "127.0.0.1:8237".parse().unwrap();
+    let forward = Forward::new(destination, listening, &ClientOptions::default()).unwrap();
+    let stand = Stand::passing_to(Some(forward), Most::default(), limits()).await;
+    stand.feed.hear(&small(1));
+    let own = format!("Origin: http://{}\r\nContent-Length: 0\r\n", stand.address);
+    let mut waiting = Vec::new();
+    for _ in 0..MOST_RESENDS {
+        let asked = stand.ask("POST", "/api/exchanges/1/resend", &own).await;
+        // Each is under way when the handler has it, who never answers.
+        waiting.push((asked, soon(handler.accept()).await.unwrap()));
+    }
+    let (head, body) = stand.whole("POST", "/api/exchanges/1/resend", &own).await;
+    assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+    assert!(String::from_utf8(body).unwrap().starts_with("8 are under way already"));
 }
 
 #[tokio::test]
