@@ -8,7 +8,7 @@ export async function picture(program, file) {
   const send = (story, ...more) => listener.send("-s", story, "--at", "2026-11-22T09:00:00Z", ...more);
   await send("legacy", "--seed", "3");
   await send("agent-rejected", "--seed", "4", "--method", "both");
-  await send("customer-no-answer", "--seed", "1", "--duplicate", "1", "--speed", "20");
+  await send("customer-no-answer", "--seed", "1", "--duplicate", "1", "--speed", "0.5");
   const browser = await launch();
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, colorScheme: "light", reducedMotion: "reduce" });
   await page.goto(listener.inspect);

@@ -19,7 +19,8 @@ skip() { echo "skipped: $1"; echo "0 passed, 0 failed, 1 skipped"; exit 0; }
 if ! command -v chromium >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   { apt-get update && apt-get install -y --no-install-recommends chromium; } >"$folder/log" 2>&1
 fi
-command -v chromium >/dev/null || skip "there is no chromium"
+CHROMIUM=$(command -v chromium) || skip "there is no chromium"
+export CHROMIUM
 { command -v node && command -v npm; } >/dev/null || skip "there is no node with npm"
 cp "$here"/package.json "$here"/package-lock.json "$folder"
 (cd "$folder" && npm ci --no-audit --no-fund --ignore-scripts) >"$folder/log" 2>&1 || skip "playwright-core and axe-core cannot be had"

@@ -5,7 +5,7 @@ import { beginning, bodyText, maskedTarget } from "./text.js";
 const OF_ONE_CALL = new Set(["same_call", "duplicate", "retry", "conflict", "other_method"]);
 
 /** Words for what came again; the sign stands in the ladder. */
-export const AGAIN = { duplicate: "duplicate of", retry: "retry of", conflict: "conflicts with", other_method: "again:" };
+export const AGAIN = { duplicate: "duplicate of", retry: "retry of", conflict: "conflicts with", other_method: "again" };
 
 const CDRS = new Set(["outgoing_missed", "outgoing_answered", "incoming"]);
 

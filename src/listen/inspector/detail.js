@@ -32,7 +32,8 @@ function facts(pairs) {
 }
 
 /** A link to another exchange, as far as it is still there. */
-const reference = (n, known) => (known(n) ? element("button", { type: "button", className: "link", data: { do: "go", n } }, `#${n}`) : `#${n}`);
+const reference = (n, known) =>
+  (known(n) ? element("button", { type: "button", className: "link", data: { do: "go", n } }, `#${n}`) : `#${n}`);
 
 /** Everything about one exchange. `page` knows the others, what is marked, and where requests are passed on to. */
 export function detail(exchange, page) {
@@ -77,7 +78,10 @@ function aboutTheCall(exchange) {
     ["placed", byClick2call(exchange) ? "by click2call" : "not by click2call"],
     ["payload", record.verdict.generation && `${record.verdict.generation} generation`],
   ] : [];
-  return facts([...call, ["received", `${at.slice(0, 10)} ${at.slice(11, 23)} UTC`], ["from", claimed ? `${peer}, claimed ${claimed}` : peer]]);
+  return facts([...call,
+    ["received", `${at.slice(0, 10)} ${at.slice(11, 23)} UTC`],
+    ["from", claimed ? `${peer}, claimed ${claimed}` : peer],
+  ]);
 }
 
 /** What is odd about it, and which others it belongs to. */
@@ -110,7 +114,8 @@ function request({ request: { method, target, version, headers } }) {
   const path = method === "GET" ? target.replace(/\?.*/s, "") : maskedTarget(target);
   const shown = headers.map((header) => [received(header[0], "name"), received(shownHeader(header))]);
   return [
-    element("p", { className: "line" }, received(`${beginning(method, 20)} ${beginning(path, 2000)}`, "strong"), " ", received(version, "faint")),
+    element("p", { className: "line" },
+      received(`${beginning(method, 20)} ${beginning(path, 2000)}`, "strong"), " ", received(version, "faint")),
     element("details", { open: true, className: "headers" }, element("summary", {}, counted(shown.length, "header")), facts(shown)),
   ];
 }
@@ -239,7 +244,8 @@ function table(title, rows, first, second) {
       sides(left, right).map((side) => element("td", {}, side)));
   });
   const differing = made.filter((row) => row.className === "differs").length;
-  const heads = ["what", title === "Request" ? when(first) : `#${first.n}`, title === "Request" ? when(second) : `#${second.n}`].map((head) => element("th", { scope: "col" }, head));
+  const named = title === "Request" ? when : ({ n }) => `#${n}`;
+  const heads = ["what", named(first), named(second)].map((head) => element("th", { scope: "col" }, head));
   return element("table", { data: { differing } },
     element("caption", {}, title, " ", element("small", {}, differing === 0 ? "the same" : counted(differing, "difference"))),
     element("thead", {}, element("tr", {}, heads)), element("tbody", {}, made));

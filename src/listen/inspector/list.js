@@ -32,10 +32,13 @@ export function row(exchange) {
     isCdr(exchange) ? ladder(SIGNS[ending(exchange)]) : null,
     element("span", { className: "what" }, received(words(exchange), "words"),
       element("span", { className: "about" }, about.map((piece) => received(piece)),
-        again ? element("span", { className: "again" }, `↻ ${again.how === "other_method" ? `again by ${record.request.method}:` : AGAIN[again.how]} #${again.n}`) : null)),
+        again ? element("span", { className: "again" }, received(sameAs(again, record))) : null)),
     status(good, text));
   return element("li", { className: "exchange", data: { leg: leg ?? "none", ending: ending(exchange), again: again?.how ?? "" } }, open);
 }
+
+/** `↻ duplicate of #3`, `↻ #3 again, by GET`. */
+const sameAs = ({ how, n }, { request }) => (how === "other_method" ? `↻ #${n} again, by ${request.method}` : `↻ ${AGAIN[how]} #${n}`);
 
 /** Three lifelines, and the sign at the end of an arrow. */
 const ladder = (sign) => element("span", { className: "ladder", ariaHidden: "true" },
@@ -51,14 +54,16 @@ export function gap(before, after) {
 
 /** What to do while nothing has come; there is no more to be had from a listener that has gone. */
 export function invitation(hello) {
-  if (!hello) return [element("h2", {}, "Nothing came"), element("p", {}, "The listener is gone. Start it again, and open the link that it prints.")];
+  if (!hello) {
+    return [element("h2", {}, "Nothing came"), element("p", {}, "The listener is gone. Start it again, and open the link that it prints.")];
+  }
   const { url, public_url: outside, forward } = hello;
   return [
     element("h2", {}, "Waiting for the first CDR"),
     element("p", {}, "Every request to this address is shown here as it comes:"),
     element("p", {}, copyable(target(url))),
-    ...outside ? [element("p", {}, "TeleCMI reaches it from outside. In its dashboard: business number → Settings → Webhooks → call report, and there:"),
-      element("p", {}, copyable(target(outside)))] : [],
+    ...outside ? [element("p", {}, "TeleCMI reaches it from outside. In its dashboard: business number → Settings → Webhooks → ",
+      "call report, and there:"), element("p", {}, copyable(target(outside)))] : [],
     element("p", {}, "To see one at once, run this in a second terminal:"),
     element("p", {}, copyable(`telecmi-cdr send --url ${target(url)}`)),
     ...forward ? [element("p", {}, "Each is also passed on to ", received(forward, "code"), ", and what that answers is shown.")] : [],
@@ -72,7 +77,8 @@ const target = (url) => (/^[^/]*\/\/[^/?#]*\/?$/.test(url) ? `${url.replace(/\/$
 export function refusal() {
   return [
     element("h2", {}, "Open the link that the listener printed"),
-    element("p", {}, "This page needs the key at the end of that link, after the #. A listener makes a new one whenever it starts, so an old link will not do."),
+    element("p", {}, "This page needs the key at the end of that link, after the #. A listener makes a new one whenever it starts, ",
+      "so an old link will not do."),
     element("p", {}, "Look in the terminal where ", element("code", {}, "telecmi-cdr listen --inspect"), " runs, and open the whole link."),
   ];
 }

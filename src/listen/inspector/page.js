@@ -21,6 +21,8 @@ const page = {
   current: null,
   marked: null,
   compared: null,
+  /** What the right side shows, once it is drawn. */
+  shown: null,
   following: true,
   unannounced: 0,
 };
@@ -238,12 +240,23 @@ function draw() {
   if (!page.drawing) page.drawing = requestAnimationFrame(drawNow);
 }
 
+/** What a detail needs to know of everything else. */
+const about = () => ({ known: (n) => page.exchanges.has(n), marked: page.marked, forward: page.hello?.forward });
+
 function drawNow() {
   page.drawing = null;
+  const place = $("detail");
   const current = page.exchanges.get(page.current);
-  if (page.compared) $("detail").replaceChildren(...comparison(...page.compared));
-  else if (current) $("detail").replaceChildren(...detail(current, { known: (n) => page.exchanges.has(n), marked: page.marked, forward: page.hello?.forward }));
-  $("detail").scrollTop = 0;
+  if (!current && !page.compared) return;
+  const focused = place !== document.activeElement && place.contains(document.activeElement) ? document.activeElement : null;
+  place.replaceChildren(...(page.compared ? comparison(...page.compared) : detail(current, about())));
+  // What was pressed is still there to be pressed again.
+  if (focused) (place.querySelector(`[data-do="${focused.dataset.do}"]`) ?? place).focus({ preventScroll: true });
+  const shown = page.compared ? page.compared.map(({ n }) => n).join(" and ") : page.current;
+  if (shown === page.shown) return;
+  page.shown = shown;
+  place.classList.remove("only-differences");
+  place.scrollTop = 0;
 }
 
 function follow(following) {
