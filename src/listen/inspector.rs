@@ -4,7 +4,7 @@
 //! the answer of a handler to whom an exchange is sent again. [`rules`] says who may see what; the rest of the world is let in at the
 //! receiver's own port, and nobody but the person at this machine here. Nothing here touches the disk.
 
-pub mod files;
+pub mod parts;
 pub mod rules;
 mod telling;
 
@@ -142,7 +142,7 @@ impl Inspector {
             return respond(Response::plain(trouble.status(), format!("{trouble}\n")));
         }
         match wanted {
-            Wanted::File(part) => respond(file(part.kind, part.text)),
+            Wanted::Part(part) => respond(file(part.kind, part.text)),
             Wanted::Events { seen, wait } => self.events(seen, wait),
             Wanted::Capture => self.capture(),
             Wanted::Body(n) => respond(self.kept(n).map_or_else(unknown, |kept| body(&kept))),

@@ -8,7 +8,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use super::files::{self, File};
+use super::parts::{self, Part};
 use crate::seed;
 use crate::wire::{Header, Request};
 
@@ -68,8 +68,8 @@ pub struct Rules {
 /// What a request wants that may have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
-    /// A file of the page.
-    File(&'static File),
+    /// A part of the page.
+    Part(&'static Part),
     /// The exchanges after this one, as they come.
     Events {
         /// The last one that is known already.
@@ -107,8 +107,8 @@ impl Rules {
         if !self.comes_from_here(headers) {
             return Err(Refusal::Forbidden);
         }
-        if let Some(file) = files::find(request.path()) {
-            return by("GET", request, Wanted::File(file));
+        if let Some(part) = parts::find(request.path()) {
+            return by("GET", request, Wanted::Part(part));
         }
         // A browser cannot send it with a navigation, and what is told without it holds nothing.
         if !only(headers, TOKEN).is_some_and(|token| self.token.is(token)) {
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn what_holds_nothing_needs_no_token_and_everything_else_does() {
         for path in ["/", "/page.css", "/page.js", "/text.js"] {
-            let wanted = files::find(path).map(Wanted::File).ok_or(Refusal::Unknown);
+            let wanted = parts::find(path).map(Wanted::Part).ok_or(Refusal::Unknown);
             assert_eq!(judged("GET", path, &[HOST]), wanted, "{path}");
         }
         for path in [
@@ -359,7 +359,7 @@ mod tests {
             let judged = rules().judge(&Request::new(&method, target, all, ""));
             let is_harmless = matches!(
                 judged,
-                Ok(Wanted::File(_)) | Err(Refusal::Forbidden | Refusal::Method("GET"))
+                Ok(Wanted::Part(_)) | Err(Refusal::Forbidden | Refusal::Method("GET"))
             );
             prop_assert!(is_harmless, "{:?}", judged);
         }
