@@ -24,12 +24,12 @@ pub mod values;
 
 use std::borrow::Cow;
 
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::clock::Moment;
+use text::{Brief, Object};
 
 /// A payload's fields by name, in order.
 pub type Fields = Map<String, Value>;
@@ -161,6 +161,17 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// The `status` of the leg's CDR.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Missed => "missed",
+            Self::Answered { .. } => "answered",
+        }
+    }
+}
+
 /// What only a call placed through click2call carries. \[doc\]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Click2call<'a> {
@@ -239,12 +250,21 @@ impl Payload<'_> {
     /// The payload as compact JSON in the documented key order.
     #[must_use]
     pub fn json(&self, shape: Shape) -> Vec<u8> {
-        /// Room for any payload whose texts are not longer than the documented ones.
-        const USUAL: usize = 512;
-        let mut json = Vec::with_capacity(USUAL);
-        // Strings, integers and text that was parsed before cannot fail to serialise.
-        let _ = serde_json::to_writer(&mut json, &Shaped(self, shape));
-        json
+        match self {
+            Self::Outgoing(cdr) => cdr.json(shape),
+            Self::Legacy(cdr) => cdr.json(),
+        }
+    }
+
+    /// What a line about it says.
+    #[must_use]
+    pub fn brief(&self) -> Brief<'static> {
+        match self {
+            Self::Outgoing(cdr) => {
+                Brief { leg: Some(cdr.leg.word().into()), status: Some(cdr.outcome.word().into()) }
+            }
+            Self::Legacy(_) => Brief { leg: None, status: Some(Outcome::Missed.word().into()) },
+        }
     }
 
     /// The payload as fields, for a query string or for edits.
@@ -257,68 +277,53 @@ impl Payload<'_> {
     }
 }
 
-/// A payload with the typing it is written in.
-struct Shaped<'a>(&'a Payload<'a>, Shape);
-
-impl Serialize for Shaped<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Payload::Outgoing(cdr) => cdr.write(self.1, serializer),
-            Payload::Legacy(cdr) => cdr.write(serializer),
-        }
-    }
-}
-
 impl OutgoingCdr<'_> {
-    fn write<S: Serializer>(&self, shape: Shape, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
+    fn json(&self, shape: Shape) -> Vec<u8> {
+        let mut object = Object::default();
         match shape {
-            Shape::Docs => map.serialize_entry("virtual_number", &self.virtual_number.to_string())?,
-            Shape::Live => map.serialize_entry("virtual_number", &self.virtual_number)?,
+            Shape::Docs => object.text("virtual_number", &self.virtual_number.to_string()),
+            Shape::Live => object.number("virtual_number", self.virtual_number),
         }
-        map.serialize_entry("call_id", &self.call_id)?;
-        map.serialize_entry("custom", &self.custom)?;
-        map.serialize_entry("leg", self.leg.word())?;
-        map.serialize_entry("type", "cdr")?;
-        map.serialize_entry("appid", &self.app_id)?;
-        map.serialize_entry("to", &self.to)?;
-        map.serialize_entry("cmiuuid", &self.cmiuuid)?;
-        match self.outcome {
-            Outcome::Missed => map.serialize_entry("status", "missed")?,
-            Outcome::Answered { .. } => map.serialize_entry("status", "answered")?,
-        }
-        map.serialize_entry("user", &self.user)?;
-        map.serialize_entry("time", &self.time.epoch_ms())?;
-        map.serialize_entry("direction", "outbound")?;
+        object.text("call_id", &self.call_id);
+        object.text("custom", self.custom);
+        object.text("leg", self.leg.word());
+        object.text("type", "cdr");
+        object.number("appid", self.app_id);
+        object.number("to", self.to);
+        object.text("cmiuuid", &self.cmiuuid);
+        object.text("status", self.outcome.word());
+        object.text("user", &self.user);
+        object.number("time", self.time.epoch_ms());
+        object.text("direction", "outbound");
         if let Outcome::Answered { seconds } = self.outcome {
-            map.serialize_entry("answeredsec", &seconds)?;
+            object.number("answeredsec", seconds);
         }
-        map.serialize_entry("hangup_reason", self.hangup_reason.word())?;
+        object.text("hangup_reason", self.hangup_reason.word());
         if let Some(click2call) = &self.click2call {
-            map.serialize_entry("request_id", &click2call.request_id)?;
-            let text = click2call.extra_params;
-            let object = (shape == Shape::Live).then(|| serde_json::from_str::<&RawValue>(text));
-            match object {
-                Some(Ok(object)) => map.serialize_entry("extra_params", object)?,
-                _ => map.serialize_entry("extra_params", text)?,
+            object.text("request_id", &click2call.request_id);
+            let parameters = click2call.extra_params;
+            let json = (shape == Shape::Live).then(|| serde_json::from_str::<&RawValue>(parameters));
+            match json {
+                Some(Ok(json)) => object.json("extra_params", json),
+                _ => object.text("extra_params", parameters),
             }
         }
-        map.end()
+        object.finish()
     }
 }
 
 impl LegacyCdr<'_> {
-    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(9))?;
-        map.serialize_entry("type", "cdr")?;
-        map.serialize_entry("appid", &self.app_id)?;
-        map.serialize_entry("to", &self.to)?;
-        map.serialize_entry("cmiuuid", &self.cmiuuid)?;
-        map.serialize_entry("status", "missed")?;
-        map.serialize_entry("user", &self.user)?;
-        map.serialize_entry("time", &self.time.epoch_ms())?;
-        map.serialize_entry("direction", "outbound")?;
-        map.serialize_entry("click_to_call", "true")?;
-        map.end()
+    fn json(&self) -> Vec<u8> {
+        let mut object = Object::default();
+        object.text("type", "cdr");
+        object.number("appid", self.app_id);
+        object.number("to", self.to);
+        object.text("cmiuuid", &self.cmiuuid);
+        object.text("status", Outcome::Missed.word());
+        object.text("user", self.user);
+        object.number("time", self.time.epoch_ms());
+        object.text("direction", "outbound");
+        object.text("click_to_call", "true");
+        object.finish()
     }
 }

@@ -17,19 +17,31 @@ pub struct CdrText {
     text: Bytes,
     /// Whether the text is just what its fields would be written as.
     is_compact: bool,
+    /// What a line about it says, if that is known beforehand.
+    brief: Option<Brief<'static>>,
 }
 
 impl CdrText {
     /// The CDR in a text that somebody else wrote, if it is a JSON object.
     #[must_use]
     pub fn read(text: Bytes) -> Option<Self> {
-        serde_json::from_slice::<Fields>(&text).is_ok().then_some(Self { text, is_compact: false })
+        serde_json::from_slice::<Fields>(&text).is_ok().then_some(Self {
+            text,
+            is_compact: false,
+            brief: None,
+        })
     }
 
     /// The CDR in a text that was made from fields here.
     #[must_use]
     pub fn made(text: Bytes) -> Self {
-        Self { text, is_compact: true }
+        Self { text, is_compact: true, brief: None }
+    }
+
+    /// The CDR in the text of a payload, of which somebody knows what a line about it says.
+    #[must_use]
+    pub fn told(text: Bytes, brief: Brief<'static>) -> Self {
+        Self { text, is_compact: true, brief: Some(brief) }
     }
 
     /// The text.
@@ -48,6 +60,9 @@ impl CdrText {
     /// What a line about it says.
     #[must_use]
     pub fn brief(&self) -> Brief<'_> {
+        if let Some(brief) = &self.brief {
+            return brief.clone();
+        }
         serde_json::from_slice(&self.text).unwrap_or_else(|_| {
             // A name is there twice; then the last one counts, as everywhere.
             let fields = self.fields();
@@ -81,6 +96,66 @@ fn only_text<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
         Value::Text(text) => Some(text),
         Value::Other(_) => None,
     })
+}
+
+/// A JSON object that is being written.
+#[derive(Debug)]
+pub(super) struct Object(Vec<u8>);
+
+impl Default for Object {
+    fn default() -> Self {
+        /// Room for any payload whose texts are not longer than the documented ones.
+        const USUAL: usize = 512;
+        Self(Vec::with_capacity(USUAL))
+    }
+}
+
+impl Object {
+    /// Adds a text.
+    pub fn text(&mut self, name: &str, text: &str) {
+        self.name(name);
+        self.string(text);
+    }
+
+    /// Adds a number.
+    pub fn number(&mut self, name: &str, number: impl Serialize) {
+        self.json(name, &number);
+    }
+
+    /// Adds any value.
+    pub fn json<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) {
+        self.name(name);
+        // Numbers and JSON that was parsed before cannot fail to serialise.
+        let _ = serde_json::to_writer(&mut self.0, value);
+    }
+
+    /// The object, complete.
+    pub fn finish(mut self) -> Vec<u8> {
+        if self.0.is_empty() {
+            self.0.push(b'{');
+        }
+        self.0.push(b'}');
+        self.0
+    }
+
+    fn name(&mut self, name: &str) {
+        self.0.push(if self.0.is_empty() { b'{' } else { b',' });
+        self.string(name);
+        self.0.push(b':');
+    }
+
+    fn string(&mut self, text: &str) {
+        // Nearly every text stands in JSON as it is. All bytes are looked at, which is done to many at once.
+        let stands = |byte: &u8| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..);
+        if text.as_bytes().iter().fold(true, |plain, byte| plain & stands(byte)) {
+            self.0.push(b'"');
+            self.0.extend_from_slice(text.as_bytes());
+            self.0.push(b'"');
+        } else {
+            // Text cannot fail to serialise.
+            let _ = serde_json::to_writer(&mut self.0, text);
+        }
+    }
 }
 
 impl From<&Fields> for CdrText {
@@ -127,6 +202,21 @@ mod tests {
             let brief = cdr.brief();
             assert_eq!((brief.leg.as_deref(), brief.status.as_deref()), (leg, status), "{text}");
         }
+    }
+
+    #[test]
+    fn an_object_is_written_as_its_fields_would_be() {
+        let mut object = Object::default();
+        let texts = ["", "a b", "\"", "\\", "\n", "\u{7f}", "\u{202e}é", "{\"x\":1}"];
+        for text in texts {
+            object.text(text, text);
+        }
+        object.number("n", -7);
+        let json = object.finish();
+        let fields: Fields = serde_json::from_slice(&json).unwrap();
+        assert_eq!(String::from_utf8(json).unwrap(), serde_json::to_string(&fields).unwrap());
+        assert_eq!((fields.len(), fields["n"].as_i64()), (texts.len() + 1, Some(-7)));
+        assert_eq!(Object::default().finish(), b"{}");
     }
 
     #[test]

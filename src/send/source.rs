@@ -194,7 +194,7 @@ impl Envelope {
             let cdr = if setting.quotes_json() {
                 CdrText::read(body.clone())
             } else {
-                Some(CdrText::made(body.clone()))
+                Some(CdrText::told(body.clone(), told.payload.brief()))
             };
             self.mail(told.gap, body, cdr)
         });

@@ -123,10 +123,16 @@ impl Queue {
         self.pile.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What was taken is written.
+    fn has_been_written(&self) {
+        // In this order: whoever is woken looks how much there is.
+        self.pile().in_hand = 0;
+        self.less.notify_waiters();
+    }
+
     /// Waits for text and takes it in exchange for an empty pile; false if there will be no more.
     fn take(&self, empty: &mut Pile, gathering: Duration) -> bool {
         let mut pile = self.pile();
-        pile.in_hand = 0;
         if !gathering.is_zero() {
             let little = |pile: &mut Pile| pile.text.len() < ENOUGH && !pile.closed;
             let waited = self.more.wait_timeout_while(pile, gathering, little);
@@ -176,7 +182,7 @@ pub fn start(streams: &mut Streams) -> (Arc<Queue>, oneshot::Receiver<Streams>) 
         while pinned.take(&mut pile, gathering) {
             real.write(&pile);
             pile.clear();
-            pinned.less.notify_waiters();
+            pinned.has_been_written();
             gathering = GATHERING;
         }
         // Nobody waits for it any more if the program is in a hurry to end.
