@@ -51,14 +51,18 @@ struct Cli {
 const TWINS: &str =
     "Every flag of a mode has an environment twin: --port is TELECMI_CDR_PORT. The flag wins.";
 
+/// What the names of all twins begin with.
+const PREFIX: &str = "TELECMI_CDR_";
+
 /// The two modes.
 #[derive(Debug, Subcommand)]
 enum Mode {
     /// Fire sample CDRs at a webhook handler, over POST or GET
-    #[command(after_help = send::EXAMPLES)]
+    // Of a flag said twice the last one counts, as curl has it.
+    #[command(after_help = send::EXAMPLES, args_override_self = true)]
     Send(Box<send::SendArgs>),
     /// Receive CDRs, show what arrived and what is wrong with it
-    #[command(after_help = listen::EXAMPLES)]
+    #[command(after_help = listen::EXAMPLES, args_override_self = true)]
     Listen(Box<listen::ListenArgs>),
 }
 
@@ -134,7 +138,10 @@ pub fn command() -> clap::Command {
 /// Reads arguments, the program's name first, and the environment.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let mut command = with_environment(Cli::command(), &said(&arguments)).color(colour(&arguments));
+    let mut command = Cli::command().color(colour(&arguments));
+    if is_twinned() {
+        command = with_environment(command, &said(&arguments));
+    }
     let matches = command.try_get_matches_from_mut(&arguments)?;
     let cli = Cli::from_arg_matches(&matches)?;
     if let Some(what) = cli.generate {
@@ -196,6 +203,17 @@ fn colour(arguments: &[OsString]) -> ColorChoice {
     }
 }
 
+/// Whether the environment may say anything at all. Mostly it does not, and then nobody needs to look every flag up, which
+/// is half of what a start costs.
+fn is_twinned() -> bool {
+    // Windows does not tell capitals from small letters here.
+    std::env::vars_os().any(|(name, _)| {
+        name.as_encoded_bytes()
+            .get(..PREFIX.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX.as_bytes()))
+    })
+}
+
 /// The flags that stand on the command line, right or wrong.
 fn said(arguments: &[OsString]) -> BTreeSet<Id> {
     let matches = Cli::command().ignore_errors(true).try_get_matches_from(arguments);
@@ -211,13 +229,11 @@ fn said(arguments: &[OsString]) -> BTreeSet<Id> {
 fn with_environment(command: clap::Command, said: &BTreeSet<Id>) -> clap::Command {
     command.mut_subcommands(|mode| {
         let overruled = overruled(&mode, said);
-        // Of a flag said twice the last one counts, as curl has it.
-        let mode = mode.args_override_self(true);
         mode.mut_args(|argument| {
             let Some(long) = argument.get_long().filter(|long| !matches!(*long, "help" | "version")) else {
                 return argument;
             };
-            let twin = format!("TELECMI_CDR_{}", long.to_uppercase().replace('-', "_"));
+            let twin = format!("{PREFIX}{}", long.to_uppercase().replace('-', "_"));
             let value = std::env::var_os(&twin).map(|value| value.to_string_lossy().to_lowercase());
             let is_switch = matches!(argument.get_action(), ArgAction::SetTrue);
             let is_as_good_as_none = match value.as_deref() {
