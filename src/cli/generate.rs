@@ -7,6 +7,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use serde_json::Value;
 
+use super::help;
 use crate::cdr::document;
 
 /// What `--generate` offers.
@@ -128,13 +129,15 @@ fn about(mode: &clap::Command) -> Roff {
     roff
 }
 
-/// What stands below the help of a mode, line by line as it stands there.
+/// What stands around the flags in the help of a mode, line by line as it stands there.
 fn examples(mode: &clap::Command) -> Roff {
     let mut roff = Roff::new();
-    let Some(after) = mode.get_after_help() else { return roff };
     roff.control("SS", ["In short"]);
     roff.control("nf", []);
-    for line in after.to_string().lines() {
+    let around = [mode.get_before_help(), mode.get_after_help()].map(|text| text.map(ToString::to_string));
+    let text = around.map(Option::unwrap_or_default).join("\n\n");
+    // What holds for both modes has a section of its own.
+    for line in text.replace(help::TWINS, "").trim_end().lines() {
         roff.text([roman(line)]);
     }
     roff.control("fi", []);
@@ -144,6 +147,6 @@ fn examples(mode: &clap::Command) -> Roff {
 fn environment() -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["ENVIRONMENT"]);
-    roff.text([roman(super::TWINS)]);
+    roff.text([roman(help::TWINS)]);
     roff
 }

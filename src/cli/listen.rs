@@ -11,6 +11,7 @@ use clap::Args;
 
 use self::failing::FailingArgs;
 use self::tunnel::TunnelArgs;
+use super::help::Example;
 use super::{Common, values};
 use crate::clock::read_duration;
 use crate::listen::answer::{Delay, Manner};
@@ -23,33 +24,59 @@ use crate::seed::Seed;
 use crate::show::Voice;
 use crate::wire::client::Destination;
 
-/// Shown below the help of `listen`.
-pub const EXAMPLES: &str = "\
-Examples:
-  telecmi-cdr listen                         show whatever arrives on port 8237
-  telecmi-cdr listen --count 2 --timeout 1m  stop after two CDRs; exit 124 if they do not come
-  telecmi-cdr listen --strict --format ndjson
-                                             for scripts: refuse what departs from the schema
-  telecmi-cdr listen --port 0 --count 2 -- ./my-sender.sh
-                                             run it with TELECMI_CDR_URL set; exactly two CDRs must come
-  telecmi-cdr listen --fail-first 2 --report retries.txt
-                                             see whether and when the sender comes back
-  telecmi-cdr listen --tunnel cloudflared    with a public URL for TeleCMI's dashboard
-  telecmi-cdr listen --inspect               look at what arrives in a browser
-  telecmi-cdr listen --save calls.ndjson     keep what comes, to send it again with `send --file`
+/// What the help of `listen` begins with.
+pub const EXAMPLES: &[Example] = &[
+    ("telecmi-cdr listen", "show whatever arrives on port 8237"),
+    ("telecmi-cdr listen --inspect", "in a browser, too"),
+    ("telecmi-cdr listen --tunnel cloudflared", "with a public URL for TeleCMI's dashboard"),
+    ("telecmi-cdr listen --forward-to http://localhost:5000/cdr", "look on, while your handler answers"),
+    ("telecmi-cdr listen --save calls.ndjson", "keep what comes, to send it again: send --file"),
+    (
+        "telecmi-cdr listen --strict --count 2 --timeout 1m",
+        "for scripts: two good CDRs must come in a minute",
+    ),
+    (
+        "telecmi-cdr listen --port 0 --count 2 -- ./my-sender.sh",
+        "run it with TELECMI_CDR_URL set: it must send two",
+    ),
+    ("telecmi-cdr listen --fail-first 2 --report retries.txt", "see whether and when the sender comes back"),
+];
 
-Exit codes: 0 done, 1 a check failed, 2 usage or could not start, 124 time was up before --count,
-130 or 143 interrupted before --count. With -- CMD its own failure comes first.";
+/// What the help of `listen` ends with.
+pub const MORE: &str = "\
+Exit codes:
+  0    done
+  1    a check failed
+  2    usage, or could not start
+  124  time was up before --count
+  130  interrupted before --count; 143 if by SIGTERM
+  With -- CMD, its own failure comes first.";
 
 /// The flags of `listen`.
 #[derive(Debug, Args)]
 pub(super) struct ListenArgs {
     /// Port to listen on; 0 takes any free one
-    #[arg(short, long, value_name = "N", default_value_t = 8237, value_parser = values::port)]
+    #[arg(short, long, value_name = "N", default_value_t = 8237, value_parser = values::port, help_heading = "Where")]
     port: u16,
-    /// Address to listen on; anything but 127.0.0.1 is open to the network
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    /// Address to listen on; any other is open to the network
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", help_heading = "Where")]
     host: String,
+
+    /// Show it in a browser too, on PORT or any free one, for this machine alone
+    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "0", value_parser = values::port, help_heading = BESIDE)]
+    inspect: Option<u16>,
+    /// Append each exchange as it came, secrets too; replay it with send --file
+    #[arg(long, value_name = "FILE", help_heading = BESIDE)]
+    save: Option<PathBuf>,
+    /// Mask telephone numbers, app ids and known secrets in it; names and other words stay
+    #[arg(long, requires = "save", help_heading = BESIDE)]
+    redact: bool,
+    /// Pass requests on as they came, return the handler's answer; the URL's path counts, if any
+    #[arg(long, value_name = "URL", help_heading = BESIDE)]
+    forward_to: Option<String>,
+
+    #[command(flatten)]
+    tunnel: TunnelArgs,
 
     /// Status of a good answer
     #[arg(long, value_name = "STATUS", default_value = "200", value_parser = values::status, help_heading = "Answer")]
@@ -60,53 +87,37 @@ pub(super) struct ListenArgs {
     /// Header of a good answer, 'Name: value'; repeatable
     #[arg(short = 'H', long, value_name = "HEADER", help_heading = "Answer")]
     header: Vec<String>,
-    /// Hold answers back: 500ms, or between two bounds by chance: 100ms..2s
+    /// Hold answers back: 500ms, or by chance: 100ms..2s
     #[arg(long, value_name = "D|A..B", help_heading = "Answer")]
     delay: Option<Delay>,
-    /// What the chance in --delay and --fault-rate follows from
+    /// What chance follows from, in --delay and --fault-rate
     #[arg(long, value_name = "N", value_parser = values::seed, help_heading = "Answer")]
     seed: Option<Seed>,
 
     #[command(flatten)]
     failing: FailingArgs,
 
-    /// Refuse what departs from the documented schema with 422, and exit 1 at the end
+    /// Refuse what departs from the schema with 422, and exit 1 at the end
     #[arg(long, help_heading = "For scripts")]
     strict: bool,
     /// Stop after this many CDRs
     #[arg(short = 'n', long, value_name = "N", value_parser = values::count, help_heading = "For scripts")]
     count: Option<u64>,
-    /// Count only CDRs with this value in this field, like leg=a; repeatable
+    /// Count only CDRs that have it: leg=a; repeatable
     #[arg(long, value_name = "FIELD=VALUE", help_heading = "For scripts")]
     expect: Vec<Expected>,
-    /// When enough have come, or CMD is done, listen this much longer: one CDR more than --count then fails the run
+    /// Listen so much longer at the end; a CDR more than --count then fails the run
     #[arg(long, value_name = "D", value_parser = read_duration, help_heading = "For scripts")]
     settle: Option<Duration>,
+    /// Stop after this time; exit 124 if short of --count
+    #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = "For scripts")]
+    timeout: Option<Duration>,
     /// Write the URL to this file once requests are taken
     #[arg(long, value_name = "FILE", help_heading = "For scripts")]
     ready_file: Option<PathBuf>,
-    /// Stop after this time; exit 124 if --count was not reached
-    #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = "For scripts")]
-    timeout: Option<Duration>,
-
-    /// Pass requests on to a handler and return its answer: same bytes, method and query; the URL's path counts, if any
-    #[arg(long, value_name = "URL", help_heading = "Passing on")]
-    forward_to: Option<String>,
-
-    /// Append every exchange to this file, before it is answered; replay it with `send --file`. Made for its owner alone,
-    /// since it holds the bytes as they came, secrets too. Renamed, it is written on; removed, it is begun anew
-    #[arg(long, value_name = "FILE", help_heading = "Keeping")]
-    save: Option<PathBuf>,
-    /// Save what may be published: telephone numbers and app ids masked, the same one by the same mask in a whole run, and
-    /// secrets in the target and headers. Kept are names and other words in custom and extra_params, tokens in the path, extensions,
-    /// addresses, identifiers, times, and numbers with fewer than 8 digits outside fields named for them
-    #[arg(long, requires = "save", help_heading = "Keeping")]
-    redact: bool,
-
-    /// Show what comes in a browser too, on a port that only this machine reaches; without PORT on any free one. The address
-    /// is told at the start, with a new token each time
-    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "0", value_parser = values::port, help_heading = "Looking")]
-    inspect: Option<u16>,
+    /// After --: run this with TELECMI_CDR_URL set, and stop when it ends
+    #[arg(last = true, value_name = "CMD", help_heading = "For scripts")]
+    command: Vec<OsString>,
 
     /// Largest body, answered 413 above it
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = values::size, help_heading = "Limits")]
@@ -114,20 +125,16 @@ pub(super) struct ListenArgs {
     /// How long a request's head may take
     #[arg(long, value_name = "D", default_value = "15s", value_parser = values::some_time, help_heading = "Limits")]
     header_timeout: Duration,
-    /// How long a request's body may take, answered 408 after it
+    /// How long its body may take, answered 408 after it
     #[arg(long, value_name = "D", default_value = "15s", value_parser = values::some_time, help_heading = "Limits")]
     body_timeout: Duration,
 
     #[command(flatten)]
-    tunnel: TunnelArgs,
-
-    /// Run this program beside the listener, with TELECMI_CDR_URL set, and stop when it ends
-    #[arg(last = true, value_name = "CMD", help_heading = "For scripts")]
-    command: Vec<OsString>,
-
-    #[command(flatten)]
     common: Common,
 }
+
+/// The heading of what a listener does beside answering.
+const BESIDE: &str = "Show, keep, pass on";
 
 /// What the user wants of `listen`.
 #[derive(Debug)]

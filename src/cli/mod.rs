@@ -4,6 +4,7 @@
 //! itself and which code to exit with. Nothing here reads a file or opens a socket.
 
 pub mod generate;
+mod help;
 pub mod listen;
 pub mod send;
 pub mod suite;
@@ -31,7 +32,9 @@ use generate::Generate;
     name = "telecmi-cdr",
     version,
     about = "Send and receive TeleCMI outgoing-missed CDRs while you build a webhook handler",
-    after_help = TWINS,
+    help_template = help::TEMPLATE,
+    before_help = help::examples(help::EXAMPLES),
+    after_help = help::closing(help::MORE),
     override_usage = "telecmi-cdr <COMMAND>\n       telecmi-cdr --generate <WHAT>",
     max_term_width = 100,
     disable_help_subcommand = true,
@@ -41,15 +44,11 @@ use generate::Generate;
 struct Cli {
     #[command(subcommand)]
     mode: Option<Mode>,
-    /// Print completions (bash, zsh, fish, powershell, elvish), the manual page (man), or what the webhook delivers
+    /// Print completions (bash, zsh, fish, powershell, elvish), the manual page (man), or what the webhook takes
     /// (json-schema, openapi)
     #[arg(long, value_name = "WHAT", hide_possible_values = true)]
     generate: Option<Generate>,
 }
-
-/// Where flags can come from, too.
-const TWINS: &str =
-    "Every flag of a mode has an environment twin: --port is TELECMI_CDR_PORT. The flag wins.";
 
 /// What the names of all twins begin with.
 const PREFIX: &str = "TELECMI_CDR_";
@@ -59,10 +58,24 @@ const PREFIX: &str = "TELECMI_CDR_";
 enum Mode {
     /// Fire sample CDRs at a webhook handler, over POST or GET
     // Of a flag said twice the last one counts, as curl has it.
-    #[command(after_help = send::EXAMPLES, args_override_self = true)]
+    #[command(
+        help_template = help::TEMPLATE,
+        before_help = help::examples(send::EXAMPLES),
+        after_help = help::closing(send::MORE),
+        disable_help_flag = true,
+        args_override_self = true,
+        arg = help::flag()
+    )]
     Send(Box<send::SendArgs>),
     /// Receive CDRs, show what arrived and what is wrong with it
-    #[command(after_help = listen::EXAMPLES, args_override_self = true)]
+    #[command(
+        help_template = help::TEMPLATE,
+        before_help = help::examples(listen::EXAMPLES),
+        after_help = help::closing(listen::MORE),
+        disable_help_flag = true,
+        args_override_self = true,
+        arg = help::flag()
+    )]
     Listen(Box<listen::ListenArgs>),
 }
 
@@ -70,11 +83,11 @@ enum Mode {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 struct Common {
-    /// For people, or one JSON record a line for programs
-    #[arg(long, value_name = "FORMAT", default_value = "pretty")]
+    /// pretty for people, or ndjson: one JSON record a line
+    #[arg(long, value_name = "FORMAT", default_value = "pretty", hide_possible_values = true)]
     format: Format,
-    /// Colours: as the terminal and NO_COLOR say, or in any case, or never
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    /// auto (the terminal and NO_COLOR decide), always or never
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     color: When,
     /// No talk on stderr but warnings and errors
     #[arg(short, long, conflicts_with = "verbose")]

@@ -12,6 +12,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 
+use super::help::Example;
 use super::suite::{SuiteArgs, SuiteRun};
 use super::values::{self, HeaderSource, Speed};
 use super::{Common, Invocation};
@@ -29,20 +30,25 @@ use crate::wire::client::{ClientOptions, Destination};
 use choices::{CallId, GetEncoding, Method, Shape};
 pub use options::{Print, SendOptions, Source};
 
-/// Shown below the help of `send`.
-pub const EXAMPLES: &str = "\
-Examples:
-  telecmi-cdr send --demo                              both sides, on this machine
-  telecmi-cdr send --url http://localhost:5000/webhook/cdr
-                                                       one outgoing-missed CDR by POST
-  telecmi-cdr send --url … -X both -s all              every scenario, by POST and by GET
-  telecmi-cdr send --url … -s customer-no-answer --speed 1
-                                                       both legs, with the gaps of a real call
-  telecmi-cdr send --url … -s mix -n 500 --rate 50/s   a realistic mixture, paced
-  telecmi-cdr send --print curl                        the command that does the same
+/// What the help of `send` begins with.
+pub const EXAMPLES: &[Example] = &[
+    ("telecmi-cdr send --demo", "see both sides at once, on this machine alone"),
+    ("telecmi-cdr send --url http://localhost:5000/cdr", "one outgoing-missed CDR to your handler, by POST"),
+    ("telecmi-cdr send --url URL --suite", "test the handler, and tell what broke"),
+    ("telecmi-cdr send --url URL -X both -s all", "every scenario, by POST and by GET"),
+    ("telecmi-cdr send --url URL -s customer-no-answer --speed 1", "both legs, with the gaps of a real call"),
+    ("telecmi-cdr send --url URL -s mix -n 500 --rate 50/s", "a realistic mixture, paced"),
+    ("telecmi-cdr send --url URL --file calls.ndjson", "once more what `listen --save` has kept"),
+    ("telecmi-cdr send --print curl", "print the curl command that does the same"),
+];
 
-Exit codes: 0 every delivery met its expectation, 1 at least one did not,
-2 usage or could not start, 130 or 143 interrupted.";
+/// What the help of `send` ends with.
+pub const MORE: &str = "\
+Exit codes:
+  0    every delivery met its expectation
+  1    at least one did not
+  2    usage, or could not start
+  130  interrupted; 143 if it was by SIGTERM";
 
 /// Where scripts of people with two terminals expect the receiver.
 const LISTENER: &str = "http://127.0.0.1:8237/webhook/cdr";
@@ -51,24 +57,31 @@ const LISTENER: &str = "http://127.0.0.1:8237/webhook/cdr";
 #[expect(clippy::struct_excessive_bools, reason = "a flag without a value is a boolean")]
 #[derive(Debug, Args)]
 pub(super) struct SendArgs {
-    /// The handler's address, http or https; its own query is kept
+    /// The handler's address; its own query is kept
     #[arg(long, value_name = "URL", help_heading = "Target")]
     url: Option<String>,
-    /// Start a receiver of our own and send to it, to show both sides
+    /// Send to a receiver of our own; show both sides
     #[arg(long, help_heading = "Target")]
     demo: bool,
-    /// HTTP method; both delivers each CDR by POST, then by GET
+    /// post, get, or both: each CDR by POST, then by GET
     #[arg(
         short = 'X',
         long,
         value_name = "METHOD",
         default_value = "post",
         ignore_case = true,
+        hide_possible_values = true,
         help_heading = "Target"
     )]
     method: Method,
-    /// How objects go into a GET query: as JSON text, or with brackets, as Node's qs does it
-    #[arg(long, value_name = "ENCODING", default_value = "flat", help_heading = "Target")]
+    /// Objects in a GET query: flat, as JSON text, or in brackets, as Node's qs has it
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "flat",
+        hide_possible_values = true,
+        help_heading = "Target"
+    )]
     get_encoding: GetEncoding,
     /// Header to add, 'Name: value', or @FILE with one a line; repeatable
     #[arg(short = 'H', long, value_name = "HEADER", help_heading = "Target")]
@@ -76,7 +89,7 @@ pub(super) struct SendArgs {
     /// Accept any TLS certificate
     #[arg(short = 'k', long, help_heading = "Target")]
     insecure: bool,
-    /// PEM file with certificates to trust beside the system's
+    /// PEM file with certificates to trust, too
     #[arg(long, value_name = "FILE", help_heading = "Target")]
     cacert: Option<PathBuf>,
     /// How long a delivery may take
@@ -85,22 +98,24 @@ pub(super) struct SendArgs {
     /// How long connecting may take, TLS included
     #[arg(long, value_name = "D", default_value = "5s", value_parser = values::some_time, help_heading = "Target")]
     connect_timeout: Duration,
-    /// Use connections again, as a busy platform would; without it each delivery has its own
+    /// Use connections again, not one for each delivery
     #[arg(long, help_heading = "Target")]
     keep_alive: bool,
 
-    /// What happened on the phone; repeatable, or a comma list
+    #[command(flatten)]
+    suite: SuiteArgs,
+
+    /// What happened on the phone; repeatable, or a,b,c
     #[arg(short, long, value_name = "NAME", value_delimiter = ',', value_parser = scenarios(), hide_possible_values = true,
           help_heading = "Content", conflicts_with = "file")]
     scenario: Vec<String>,
     /// Short for --scenario click2call
     #[arg(long, help_heading = "Content", conflicts_with_all = ["scenario", "file"])]
     click2call: bool,
-    /// Print the scenarios with their CDRs and how well each is known, and exit
+    /// List the scenarios with their CDRs
     #[arg(long, help_heading = "Content")]
     list_scenarios: bool,
-    /// Send what a file holds instead (- is standard input): a CDR, an array, one a line, a sample pasted from
-    /// TeleCMI's page; a capture or a HAR, whose requests go exactly as they came
+    /// Send what a file holds (- is standard input): CDRs as JSON, or a capture or HAR, whose requests go as they came
     #[arg(short, long, value_name = "PATH", help_heading = "Content")]
     file: Option<PathBuf>,
     /// The account's app id
@@ -112,20 +127,32 @@ pub(super) struct SendArgs {
     /// The caller ID
     #[arg(long, value_name = "N", value_parser = values::number, help_heading = "Content")]
     virtual_number: Option<u64>,
-    /// The customer's number: `to` of leg b; leg a's is the agent's device
+    /// The customer's number, `to` of leg b
     #[arg(long, value_name = "N", value_parser = values::number, help_heading = "Content")]
     to: Option<u64>,
-    /// Your parameters from the dashboard, echoed in `custom`
+    /// Your dashboard parameters, echoed in `custom`
     #[arg(long, value_name = "TEXT", help_heading = "Content")]
     custom: Option<String>,
     /// Your click2call parameters
     #[arg(long, value_name = "JSON", value_parser = values::object, help_heading = "Content")]
     extra_params: Option<String>,
-    /// Types as documented, or as seen live
-    #[arg(long, value_name = "SHAPE", default_value = "docs", help_heading = "Content")]
+    /// Types as documented (docs), or as seen live (live)
+    #[arg(
+        long,
+        value_name = "SHAPE",
+        default_value = "docs",
+        hide_possible_values = true,
+        help_heading = "Content"
+    )]
     shape: Shape,
-    /// Whether the legs of a call share their call_id
-    #[arg(long, value_name = "HOW", default_value = "shared", help_heading = "Content")]
+    /// The legs of a call have a shared call_id, or one per-leg
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "shared",
+        hide_possible_values = true,
+        help_heading = "Content"
+    )]
     call_id: CallId,
     /// Change a field, typed as documented; repeatable
     #[arg(long, value_name = "FIELD=VALUE", value_parser = Edit::set, help_heading = "Content")]
@@ -139,7 +166,7 @@ pub(super) struct SendArgs {
     /// Same seed and --at, same bytes
     #[arg(long, value_name = "N", value_parser = values::seed, help_heading = "Content")]
     seed: Option<Seed>,
-    /// When the calls start: RFC 3339, or epoch milliseconds
+    /// When calls start: RFC 3339 or epoch milliseconds
     #[arg(long, value_name = "TIME", help_heading = "Content")]
     at: Option<Moment>,
 
@@ -155,32 +182,31 @@ pub(super) struct SendArgs {
     /// Calls under way at once
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = values::concurrency, help_heading = "Delivery")]
     concurrency: usize,
-    /// How fast the gaps between a call's CDRs pass, or between the requests of a capture: 1 is real time, 10 ten times
-    /// that, max none
+    /// Gaps of a call or capture: 1 is real time, 10 is ten times as fast, max has none
     #[arg(long, value_name = "X", default_value = "max", value_parser = values::speed, help_heading = "Delivery")]
     speed: Speed,
     /// Send each CDR N more times
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = values::duplicates, help_heading = "Delivery")]
     duplicate: u32,
-    /// Release N copies of each CDR together, on N connections that are open already
+    /// Release N copies together, a connection each
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = values::racers, help_heading = "Delivery")]
     race: u32,
     /// Deliver in random order
     #[arg(long, help_heading = "Delivery")]
     shuffle: bool,
-    /// Hold each delivery back by up to D, so that legs and copies overtake one another
+    /// Hold each back by up to D: they overtake one another
     #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = "Delivery")]
     late: Option<Duration>,
     /// Leave out this share of deliveries: 0.1 or 10%
     #[arg(long, value_name = "P", default_value = "0", value_parser = values::share, help_heading = "Delivery")]
     drop: f64,
-    /// Further attempts after failures that pass: no answer, 408, 425, 429, 5xx
+    /// Further attempts after no answer, 408, 425, 429, 5xx
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = values::retries, help_heading = "Delivery")]
     retry: u32,
-    /// Wait before the first of them, doubled each time, with jitter; Retry-After is obeyed
+    /// Wait before the first, doubled each time; Retry-After is obeyed
     #[arg(long, value_name = "D", default_value = "1s", value_parser = crate::clock::read_duration, help_heading = "Delivery")]
     retry_interval: Duration,
-    /// Really send more than 100/s or 10 000 deliveries to another machine
+    /// Really send above 100/s or 10 000 to another machine
     #[arg(long, help_heading = "Delivery")]
     yes: bool,
 
@@ -200,15 +226,19 @@ pub(super) struct SendArgs {
     /// Deliver nothing; print what would go
     #[arg(long, help_heading = "Output", conflicts_with = "demo")]
     dry_run: bool,
-    /// How to print it: json is one CDR a line; implies --dry-run
-    #[arg(long, value_name = "HOW", help_heading = "Output", conflicts_with = "demo")]
+    /// How to print it: json (one CDR a line), curl, http, har or vegeta; implies --dry-run
+    #[arg(
+        long,
+        value_name = "HOW",
+        hide_possible_values = true,
+        help_heading = "Output",
+        conflicts_with = "demo"
+    )]
     print: Option<Print>,
     /// Write to a file instead of standard output
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     output: Option<PathBuf>,
 
-    #[command(flatten)]
-    suite: SuiteArgs,
     #[command(flatten)]
     common: Common,
 }

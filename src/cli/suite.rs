@@ -17,12 +17,12 @@ use crate::wire::client::{ClientOptions, Destination};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Suite")]
 pub(super) struct SuiteArgs {
-    /// Test the handler: run named cases against it, by POST and GET, and tell what broke
+    /// Test the handler by named cases, and tell what broke
     #[arg(long, conflicts_with_all = ["demo", "file", "scenario", "click2call", "shape", "call_id", "set", "set_json", "unset",
           "get_encoding", "count", "duration", "rate", "concurrency", "speed", "duplicate", "race", "shuffle", "late", "drop",
           "retry", "keep_alive", "expect_status", "expect_body", "compare", "dry_run", "print"])]
     pub suite: bool,
-    /// Only these cases: names, families (accepts, idempotent, tolerant, survives, prompt), globs; repeatable
+    /// Only these cases: names, globs, or families: accepts, idempotent, tolerant, survives, prompt; repeatable
     #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "suite")]
     pub only: Vec<String>,
     /// Not these cases; repeatable
@@ -31,7 +31,7 @@ pub(super) struct SuiteArgs {
     /// Write the result as JUnit XML, too
     #[arg(long, value_name = "FILE", requires = "suite")]
     pub junit: Option<PathBuf>,
-    /// Print the cases, with what each stands for, and exit
+    /// List the cases with what each stands for
     #[arg(long)]
     pub list_cases: bool,
 }

@@ -15,6 +15,7 @@ mod fixtures;
 mod forwarding;
 mod fuzzed;
 mod generating;
+mod helping;
 mod hostile;
 mod inspecting;
 mod limits;

@@ -14,14 +14,13 @@ pub(super) struct FailingArgs {
     /// Let the first N requests fail
     #[arg(long, value_name = "N", value_parser = values::count)]
     fail_first: Option<u64>,
-    /// How requests fail: status (503), status:NNN, reset, empty, hang, slow or garbage; all of them, unless one of the
-    /// other two flags says which
+    /// How: status (503), status:NNN, reset, empty, hang, slow or garbage; alone, all requests fail
     #[arg(long, value_name = "KIND")]
     fault: Option<Fault>,
-    /// Let this share of the requests fail, by chance: 0.1 or 10%
+    /// Let this share of them fail, by chance: 0.1 or 10%
     #[arg(long, value_name = "P", value_parser = values::share)]
     fault_rate: Option<f64>,
-    /// Write a report at the end: which request came back after which failure, and how much later
+    /// Write, at the end, what came back after which failure
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
 }

@@ -8,8 +8,8 @@ use crate::listen::tunnel::Tunnel;
 use crate::wire::client::Destination;
 
 /// The help of `--tunnel`.
-const TUNNEL: &str = "Start your own tunnel program and show its public URL: cloudflared, ngrok, bore[:SERVER] or \
-                      ssh:[USER@]HOST[:PORT]";
+const TUNNEL: &str =
+    "Start a tunnel, show its public URL: cloudflared, ngrok, bore[:SERVER], ssh:[USER@]HOST[:PORT]";
 
 /// The flags about tunnels.
 #[derive(Debug, Args)]
@@ -18,13 +18,13 @@ pub(super) struct TunnelArgs {
     /// The tunnel program; its help has brackets that are no links.
     #[arg(long, value_name = "TUNNEL", help = TUNNEL, conflicts_with_all = ["tunnel_cmd", "public_url"])]
     tunnel: Option<Tunnel>,
-    /// Start any other: a line for the shell, in which {port} and {url} are filled in; its first URL is the public one
+    /// Start any other: a shell line with {port} or {url}; its first URL is the public one
     #[arg(long, value_name = "COMMAND", value_parser = NonEmptyStringValueParser::new())]
     tunnel_cmd: Option<String>,
     /// Show this as the public URL
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
-    /// Show whom requests say they come from, beside who sent them: X-Forwarded-For, Forwarded and the like
+    /// Show whom X-Forwarded-For and the like name, too
     #[arg(long)]
     trust_proxy: bool,
 }
