@@ -218,9 +218,7 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         self.at += 1;
         loop {
-            let is_plain = |byte: &u8| !matches!(byte, b'"' | b'\\' | 0..=0x1f);
-            let rest = &self.bytes[self.at..];
-            self.at += rest.iter().position(|byte| !is_plain(byte)).unwrap_or(rest.len());
+            self.at += unescaped::<false>(&self.bytes[self.at..]);
             match self.bytes.get(self.at) {
                 None => return Err((start, "a string without its closing quote")),
                 Some(b'"') => break,
@@ -280,6 +278,41 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// How many bytes at the beginning stand for themselves in a string: of those that are printable ASCII, or of all.
+#[must_use]
+pub fn unescaped<const PRINTABLE: bool>(bytes: &[u8]) -> usize {
+    /// A byte's lowest bit, in each of eight.
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    /// A byte's highest bit, in each of eight.
+    const HIGHS: u64 = ONES << 7;
+    // The highest bit of each byte that is nought, and perhaps of some behind the first such byte.
+    let noughts = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+    let of = |byte: u8| ONES * u64::from(byte);
+    let mut at = 0;
+    while let Some(eight) = bytes[at..].first_chunk() {
+        let word = u64::from_le_bytes(*eight);
+        let control = word.wrapping_sub(of(b' ')) & !word & HIGHS;
+        let mut special = control | noughts(word ^ of(b'"')) | noughts(word ^ of(b'\\'));
+        if PRINTABLE {
+            special |= noughts(word ^ of(0x7f)) | (word & HIGHS);
+        }
+        if special != 0 {
+            return at + special.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let is_special =
+        |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f) || PRINTABLE && matches!(byte, 0x7f..);
+    let rest = &bytes[at..];
+    at + rest.iter().position(is_special).unwrap_or(rest.len())
+}
+
+/// Whether a text is JSON.
+#[must_use]
+pub fn is_json(text: &str) -> bool {
+    scan(text.as_bytes(), |_, _| {}).is_ok()
+}
+
 /// One member of the outermost object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member<'a> {
@@ -303,7 +336,7 @@ pub enum Document<'a> {
 /// Reads a text's outermost level, or says why it is not JSON.
 pub fn document(bytes: &[u8]) -> Result<Document<'_>, Fault> {
     let mut outline = Outline::default();
-    scan(bytes, |text, token| outline.add(text, &token))?;
+    scan(bytes, |text, token| outline.add(text, token))?;
     Ok(match (outline.first, outline.first_text) {
         (Kind::Open, "{") => Document::Object(outline.members),
         (Kind::Open, _) => Document::Other("array"),
@@ -318,8 +351,9 @@ struct Outline<'a> {
     first: Kind,
     first_text: &'a str,
     depth: usize,
-    /// The member that is being told: its name, and where its value begins.
-    name: Option<Cow<'a, str>>,
+    /// The place of the name of the member that is being told.
+    name: Option<Range<usize>>,
+    /// What the member's value is, and where it begins, once it has.
     value: Option<(Kind, usize)>,
     members: Vec<Member<'a>>,
 }
@@ -334,28 +368,32 @@ impl Default for Outline<'_> {
 
 impl<'a> Outline<'a> {
     /// Takes note of the next token of the text.
-    fn add(&mut self, text: &'a str, token: &Token) {
-        if self.first_text.is_empty() {
-            (self.first, self.first_text) = (token.kind, &text[token.place.clone()]);
-        }
+    fn add(&mut self, text: &'a str, token: Token) {
+        let begins = self.depth;
         match token.kind {
-            Kind::Key if self.depth == 1 => self.name = Some(resolved(&text[token.place.clone()])),
+            Kind::Colon | Kind::Comma => return,
+            Kind::Key => {
+                if begins == 1 {
+                    self.name = Some(token.place);
+                }
+                return;
+            }
             Kind::Open => self.depth += 1,
             Kind::Close => self.depth -= 1,
-            _ => {}
+            Kind::String | Kind::Number | Kind::Word => {}
         }
-        if matches!(token.kind, Kind::Key | Kind::Colon | Kind::Comma) {
-            return;
+        if begins == 0 {
+            (self.first, self.first_text) = (token.kind, &text[token.place.clone()]);
         }
-        if self.name.is_some() && self.value.is_none() {
+        if begins == 1 && token.kind != Kind::Close {
             self.value = Some((token.kind, token.place.start));
         }
         if self.depth == 1
-            && let Some((kind, start)) = self.value
-            && let Some(name) = self.name.take()
+            && let Some(name) = self.name.take_if(|_| self.value.is_some())
+            && let Some((kind, start)) = self.value.take()
         {
-            self.members.push(Member { name, kind, raw: &text[start..token.place.end] });
-            self.value = None;
+            let (name, raw) = (resolved(&text[name]), &text[start..token.place.end]);
+            self.members.push(Member { name, kind, raw });
         }
     }
 }
@@ -373,29 +411,46 @@ pub fn unquoted(raw: &str) -> String {
     if !inner.contains('\\') {
         return inner.to_owned();
     }
-    let mut units: Vec<u16> = Vec::with_capacity(inner.len());
-    let mut rest = inner.chars();
-    let mut buffer = [0; 2];
-    while let Some(c) = rest.next() {
-        let resolved = match c {
-            '\\' => match rest.next().unwrap_or('\\') {
-                'u' => {
-                    let digits: String = rest.by_ref().take(4).collect();
-                    units.push(u16::from_str_radix(&digits, 16).unwrap_or(0xfffd));
-                    continue;
-                }
-                'b' => '\u{8}',
-                'f' => '\u{c}',
-                'n' => '\n',
-                'r' => '\r',
-                't' => '\t',
-                same => same,
-            },
-            plain => plain,
+    let mut text = String::with_capacity(inner.len());
+    let mut rest = inner;
+    while let Some(at) = rest.bytes().position(|byte| byte == b'\\') {
+        text.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        let mut after = rest.chars();
+        let resolved = match after.next().unwrap_or('\\') {
+            'u' => {
+                let (unit, behind) = code_unit(after.as_str());
+                let low = behind.strip_prefix("\\u").map(code_unit);
+                let pair = low.filter(|_| (0xd800..0xdc00).contains(&unit));
+                let paired = pair
+                    .and_then(|(low, behind)| Some((char::decode_utf16([unit, low]).next()?.ok()?, behind)));
+                let (c, behind) = paired.unwrap_or_else(|| {
+                    (char::from_u32(unit.into()).unwrap_or(char::REPLACEMENT_CHARACTER), behind)
+                });
+                text.push(c);
+                rest = behind;
+                continue;
+            }
+            'b' => '\u{8}',
+            'f' => '\u{c}',
+            'n' => '\n',
+            'r' => '\r',
+            't' => '\t',
+            same => same,
         };
-        units.extend_from_slice(resolved.encode_utf16(&mut buffer));
+        text.push(resolved);
+        rest = after.as_str();
     }
-    String::from_utf16_lossy(&units)
+    text.push_str(rest);
+    text
+}
+
+/// The number that four hexadecimal digits stand for, and the text behind them.
+fn code_unit(text: &str) -> (u16, &str) {
+    match text.split_at_checked(4) {
+        Some((digits, behind)) => (u16::from_str_radix(digits, 16).unwrap_or(0xfffd), behind),
+        None => (0xfffd, ""),
+    }
 }
 
 #[cfg(test)]

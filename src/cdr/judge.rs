@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::remark::{Code, Remark};
 use super::schema::{self, FIELDS, FIELDS_OF_OTHERS, Presence, Shape};
-use super::{Fields, Leg, values};
+use super::values::{self, Table};
+use super::{Fields, Leg};
 use crate::json::{self, Document};
 
 /// What arrived.
@@ -126,9 +127,11 @@ pub fn judge_json(bytes: &[u8]) -> Judgement {
 /// nearest: of its type, so that nothing false is said of that.
 fn value(member: &json::Member<'_>) -> Value {
     let read = || serde_json::from_str(member.raw);
+    // Nearly every number is a whole one.
+    let whole = || member.raw.parse::<u64>().ok().map(Value::from);
     match (member.kind, member.raw.as_bytes().first()) {
         (json::Kind::String, _) => json::unquoted(member.raw).into(),
-        (json::Kind::Number, _) => read().unwrap_or_else(|_| f64::MAX.into()),
+        (json::Kind::Number, _) => whole().or_else(|| read().ok()).unwrap_or_else(|| f64::MAX.into()),
         (_, Some(b'[')) => read().unwrap_or_else(|_| Value::Array(Vec::new())),
         _ => read().unwrap_or_else(|_| Value::Object(Fields::new())),
     }
@@ -228,8 +231,8 @@ fn looks_like_javascript(bytes: &[u8]) -> bool {
 
 fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {
     let table = Table::of(&fields);
-    let kind = kind_of(&fields, &table);
-    let leg = match word(&fields, "leg") {
+    let kind = kind_of(&table);
+    let leg = match table.word("leg") {
         Some("a") => Some(Leg::A),
         Some("b") => Some(Leg::B),
         _ => None,
@@ -250,9 +253,9 @@ fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {
             remarks.push(Remark::new(Code::OtherKind, "no notification of TeleCMI's that we know"));
         }
         _ => {
-            let found = generation_of(&fields);
+            let found = generation_of(&table);
             generation = kind.is_outgoing().then_some(found);
-            remarks.extend(remarks_on_fields(&fields, &table, found, kind, leg));
+            remarks.extend(remarks_on_fields(&table, found, kind, leg));
         }
     }
     Judgement { verdict: Verdict { kind, generation, leg, remarks }, fields: Some(fields) }
@@ -261,64 +264,38 @@ fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {
 /// How many fields of the documented CDR an object must have to be measured against it.
 const RESEMBLES: usize = 4;
 
-/// An object's documented fields, in the places they have in the table, and the names of the others.
-struct Table<'a> {
-    values: [Option<&'a Value>; FIELDS.len()],
-    others: Vec<&'a str>,
-}
-
-impl<'a> Table<'a> {
-    fn of(fields: &'a Fields) -> Self {
-        let mut table = Self { values: [None; FIELDS.len()], others: Vec::new() };
-        for (name, value) in fields {
-            match schema::place(name) {
-                Some(place) => table.values[place] = Some(value),
-                None => table.others.push(name),
-            }
-        }
-        table
-    }
-
-    fn resemblance(&self) -> usize {
-        self.values.iter().flatten().count()
-    }
-}
-
-fn word<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
-    fields.get(name).and_then(Value::as_str)
-}
-
 /// Names what arrived. A field that is missing or mistyped is given the benefit of the doubt, so that it gets its own
 /// remark; a field with another word in it is not.
-fn kind_of(fields: &Fields, table: &Table<'_>) -> Kind {
-    let says = |name: &str, expected: &str| word(fields, name).is_none_or(|found| found == expected);
-    if word(fields, "type") == Some("event") {
+fn kind_of(table: &Table<'_>) -> Kind {
+    let says = |name: &str, expected: &str| table.word(name).is_none_or(|found| found == expected);
+    if table.word("type") == Some("event") {
         return Kind::LiveEvent;
     }
-    if fields.contains_key("cmiuid") || (fields.contains_key("billedsec") && !fields.contains_key("cmiuuid"))
-    {
+    if table.has("cmiuid") || (table.has("billedsec") && !table.has("cmiuuid")) {
         return Kind::RestRecord;
     }
-    if word(fields, "direction") == Some("inbound") && says("type", "cdr") {
+    if table.word("direction") == Some("inbound") && says("type", "cdr") {
         return Kind::Incoming;
     }
     if table.resemblance() < RESEMBLES || !says("type", "cdr") || !says("direction", "outbound") {
         return Kind::Unknown;
     }
-    match word(fields, "status") {
+    match table.word("status") {
         None | Some("missed") => Kind::OutgoingMissed,
         Some("answered") => Kind::OutgoingAnswered,
         Some(_) => Kind::Unknown,
     }
 }
 
-fn generation_of(fields: &Fields) -> Generation {
-    let has = |name: &str| fields.contains_key(name);
-    let number = fields.get("virtual_number").is_some_and(Value::is_number);
-    let object = fields.get("extra_params").is_some_and(Value::is_object);
-    if !has("leg") && !has("call_id") && (has("click_to_call") || !has("virtual_number")) {
+fn generation_of(table: &Table<'_>) -> Generation {
+    let number = table.get("virtual_number").is_some_and(Value::is_number);
+    let object = table.get("extra_params").is_some_and(Value::is_object);
+    if !table.has("leg")
+        && !table.has("call_id")
+        && (table.has("click_to_call") || !table.has("virtual_number"))
+    {
         Generation::Legacy
-    } else if number || object || matches!(word(fields, "custom"), Some("none" | "false")) {
+    } else if number || object || matches!(table.word("custom"), Some("none" | "false")) {
         Generation::Live
     } else {
         Generation::Docs
@@ -344,15 +321,9 @@ pub(super) fn place(
     }
 }
 
-fn remarks_on_fields(
-    fields: &Fields,
-    table: &Table<'_>,
-    generation: Generation,
-    kind: Kind,
-    leg: Option<Leg>,
-) -> Vec<Remark> {
+fn remarks_on_fields(table: &Table<'_>, generation: Generation, kind: Kind, leg: Option<Leg>) -> Vec<Remark> {
     let mut remarks = Vec::new();
-    for (field, value) in FIELDS.iter().zip(table.values) {
+    for (field, value) in FIELDS.iter().zip(table.documented) {
         let (must, may) = place(field.presence, generation, kind, leg);
         match value {
             None if must => remarks.push(Remark::on(field.name, Code::Missing, "not there")),
@@ -361,16 +332,16 @@ fn remarks_on_fields(
                 let text = format!("does not belong here: it stands in {}", field.presence.words());
                 remarks.push(Remark::on(field.name, Code::Unexpected, text));
             }
-            Some(value) => remarks.extend(values::remark(field, value, fields)),
+            Some(value) => remarks.extend(values::remark(field, value, table)),
         }
     }
     for (one, other) in [("request_id", "extra_params"), ("extra_params", "request_id")] {
-        if generation != Generation::Legacy && fields.contains_key(one) && !fields.contains_key(other) {
+        if generation != Generation::Legacy && table.has(one) && !table.has(other) {
             let text = format!("not there, although {one} is: click2call sends both");
             remarks.push(Remark::on(other, Code::Missing, text));
         }
     }
-    for name in &table.others {
+    for (name, _) in &table.others {
         remarks.push(if FIELDS_OF_OTHERS.contains(name) {
             Remark::on(name, Code::Unexpected, "belongs to other notifications of TeleCMI's")
         } else {

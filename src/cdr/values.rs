@@ -3,12 +3,63 @@
 use serde_json::Value;
 
 use super::remark::{Code, Remark};
-use super::schema::{Field, Shape};
+use super::schema::{self, FIELDS, Field, Shape};
 use super::{Fields, HangupReason, ids};
+use crate::json;
+
+/// An object's documented fields, in the places they have in the table of all, and the others.
+pub struct Table<'a> {
+    /// The documented ones.
+    pub documented: [Option<&'a Value>; FIELDS.len()],
+    /// The others' names and values, in order.
+    pub others: Vec<(&'a str, &'a Value)>,
+}
+
+impl<'a> Table<'a> {
+    /// The table of an object's fields.
+    #[must_use]
+    pub fn of(fields: &'a Fields) -> Self {
+        let mut table = Self { documented: [None; FIELDS.len()], others: Vec::new() };
+        for (name, value) in fields {
+            match schema::place(name) {
+                Some(place) => table.documented[place] = Some(value),
+                None => table.others.push((name, value)),
+            }
+        }
+        table
+    }
+
+    /// How many documented fields there are.
+    #[must_use]
+    pub fn resemblance(&self) -> usize {
+        self.documented.iter().flatten().count()
+    }
+
+    /// The value of a field, documented or not.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&'a Value> {
+        match schema::place(name) {
+            Some(place) => self.documented[place],
+            None => self.others.iter().find(|(other, _)| *other == name).map(|(_, value)| *value),
+        }
+    }
+
+    /// Whether there is such a field.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// The text of a field that is one.
+    #[must_use]
+    pub fn word(&self, name: &str) -> Option<&'a str> {
+        self.get(name).and_then(Value::as_str)
+    }
+}
 
 /// The remark that one documented field's value deserves, if any.
 #[must_use]
-pub fn remark(field: &Field, value: &Value, fields: &Fields) -> Option<Remark> {
+pub fn remark(field: &Field, value: &Value, table: &Table<'_>) -> Option<Remark> {
     let typed = match field.shape {
         Shape::String => value.is_string(),
         Shape::Number => value.is_number(),
@@ -25,7 +76,7 @@ pub fn remark(field: &Field, value: &Value, fields: &Fields) -> Option<Remark> {
     }
     let odd = match value {
         Value::String(text) if text.is_empty() => Some("empty".to_owned()),
-        Value::String(text) => odd_text(field.name, text, fields),
+        Value::String(text) => odd_text(field.name, text, table),
         Value::Number(number) => odd_number(field.name, number.as_f64().unwrap_or(f64::NAN)),
         _ => None,
     };
@@ -55,18 +106,18 @@ fn seen_live(field: &Field, value: &Value) -> &'static str {
     }
 }
 
-fn odd_text(name: &str, text: &str, fields: &Fields) -> Option<String> {
+fn odd_text(name: &str, text: &str, table: &Table<'_>) -> Option<String> {
     let expected = |words: &str| Some(format!("{}; {words}", quoted(text)));
     match name {
         "leg" if !matches!(text, "a" | "b") => expected("documented are `a` and `b`"),
         "type" if text != "cdr" => expected("a CDR says `cdr`"),
         "status" if !matches!(text, "missed" | "answered") => expected("TeleCMI says `missed` or `answered`"),
         "direction" if text != "outbound" => expected("an outgoing call says `outbound`"),
-        "hangup_reason" => odd_hangup_reason(text, fields),
+        "hangup_reason" => odd_hangup_reason(text, table),
         "virtual_number" => odd_digits(text),
-        "user" => odd_user(text, fields),
+        "user" => odd_user(text, table),
         "cmiuuid" if !ids::is_uuid(text) => expected("documented is a UUID"),
-        "extra_params" if serde_json::from_str::<Value>(text).is_err() => Some("not JSON text".to_owned()),
+        "extra_params" if !json::is_json(text) => Some("not JSON text".to_owned()),
         "click_to_call" if text != "true" => expected("documented is `true`"),
         _ => None,
     }
@@ -81,8 +132,8 @@ fn quoted(text: &str) -> String {
     }
 }
 
-fn odd_hangup_reason(text: &str, fields: &Fields) -> Option<String> {
-    let missed = fields.get("status").and_then(Value::as_str) == Some("missed");
+fn odd_hangup_reason(text: &str, table: &Table<'_>) -> Option<String> {
+    let missed = table.word("status") == Some("missed");
     match HangupReason::read(text) {
         None => {
             Some(format!("{}; documented are sent_bye, recv_bye, recv_cancel, sent_reject", quoted(text)))
@@ -104,7 +155,7 @@ fn odd_digits(text: &str) -> Option<String> {
     (!number).then(|| "not a telephone number".to_owned())
 }
 
-fn odd_user(text: &str, fields: &Fields) -> Option<String> {
+fn odd_user(text: &str, table: &Table<'_>) -> Option<String> {
     let Some((extension, app_id)) = text.split_once('_') else {
         return Some(format!("{}; documented is <extension>_<appid>", quoted(text)));
     };
@@ -112,7 +163,7 @@ fn odd_user(text: &str, fields: &Fields) -> Option<String> {
     if !digits(extension) || !digits(app_id) {
         return Some(format!("{}; documented is <extension>_<appid>", quoted(text)));
     }
-    match fields.get("appid") {
+    match table.get("appid") {
         Some(Value::Number(appid)) if appid.as_u64().is_some_and(|appid| appid.to_string() != app_id) => {
             Some(format!("{} names another account than appid {appid}", quoted(text)))
         }
@@ -143,12 +194,14 @@ fn odd_number(name: &str, number: f64) -> Option<String> {
 #[must_use]
 pub fn inexact(raw: &str) -> Option<String> {
     const LONGEST: usize = 60;
+    if raw.parse::<i64>().is_ok_and(|n| n.unsigned_abs() <= 1 << 53) {
+        return None;
+    }
     if raw.len() > LONGEST {
         return Some(format!("a number of {} characters: most readers round it or fail", raw.len()));
     }
     if raw.contains(['.', 'e', 'E']) {
         return Some(format!("written {raw}; whole numbers are documented"));
     }
-    let exact = raw.parse::<i64>().is_ok_and(|n| n.unsigned_abs() <= 1 << 53);
-    (!exact).then(|| format!("{raw} is beyond 2^53: JavaScript and others round it"))
+    Some(format!("{raw} is beyond 2^53: JavaScript and others round it"))
 }

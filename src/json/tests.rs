@@ -76,3 +76,43 @@ proptest! {
         prop_assert!(tokens(serde_json::to_string_pretty(&value).unwrap().as_bytes()).is_ok());
     }
 }
+
+#[test]
+fn every_byte_that_needs_an_escape_is_found_wherever_it_stands() {
+    for byte in 0..=u8::MAX {
+        let is_special = matches!(byte, b'"' | b'\\' | 0..=0x1f);
+        let is_printable = !is_special && byte < 0x7f;
+        for place in 0..20 {
+            let mut bytes = [b'!'; 20];
+            bytes[place] = byte;
+            // What follows the first one does not matter.
+            bytes[(place + 1).min(19)] = if place < 19 { b'"' } else { byte };
+            let next = (place + 1).min(20);
+            assert_eq!(
+                unescaped::<false>(&bytes),
+                if is_special { place } else { next },
+                "{byte} at {place}"
+            );
+            assert_eq!(
+                unescaped::<true>(&bytes),
+                if is_printable { next } else { place },
+                "{byte} at {place}"
+            );
+        }
+    }
+    assert_eq!(unescaped::<true>(&[b'a'; 23]), 23);
+}
+
+#[test]
+fn escapes_are_resolved_wherever_they_stand() {
+    for (raw, text) in [
+        (r#""\\\"\/\b\f\n\r\t""#, "\\\"/\u{8}\u{c}\n\r\t"),
+        (r#""a\u0041\u00e9é\ud83d\ude00z""#, "aAéé😀z"),
+        (r#""\ud83d\ud83d\ude00""#, "\u{fffd}😀"),
+        (r#""\ude00\ud83d""#, "\u{fffd}\u{fffd}"),
+        (r#""\ud83dA\u0041""#, "\u{fffd}AA"),
+        (r#""\ud83d\n""#, "\u{fffd}\n"),
+    ] {
+        assert_eq!(unquoted(raw), text, "{raw}");
+    }
+}

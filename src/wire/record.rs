@@ -3,8 +3,10 @@
 //! Each mode's events serialise themselves; this module frames them and makes the line safe for a terminal. The
 //! `exchange` record is also read back, so that what was captured can be sent again byte for byte.
 
+mod writer;
+
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::io::Write as _;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
@@ -14,6 +16,7 @@ use super::{Failure, Header, Request};
 use crate::clock::Moment;
 use crate::json;
 use crate::untrusted::{Untrusted, clean, disturbs, is_plain};
+use writer::Writer;
 
 /// The version of the records. Fields may be added within a version, never renamed or retyped.
 pub const VERSION: u8 = 1;
@@ -170,13 +173,12 @@ pub fn line<T: Serialize>(kind: &str, record: &T) -> Vec<u8> {
     line.extend_from_slice(VERSION.to_string().as_bytes());
     let frame = line.len();
     // Records are structs with fields, of maps with string keys, text and finite numbers: nothing that JSON cannot hold.
-    if serde_json::to_writer(&mut line, record).is_ok() && line.get(frame) == Some(&b'{') {
+    if record.serialize(Writer(&mut line)).is_ok() && line.get(frame) == Some(&b'{') {
         // What it begins with has begun in the frame.
         line[frame] = b',';
     } else {
         line.clear();
     }
-    let mut line = safe(line);
     line.push(b'\n');
     line
 }
@@ -184,7 +186,9 @@ pub fn line<T: Serialize>(kind: &str, record: &T) -> Vec<u8> {
 /// Any value as compact JSON that is safe for a terminal.
 #[must_use]
 pub fn safe_json<T: Serialize>(value: &T) -> String {
-    String::from_utf8(safe(serde_json::to_vec(value).unwrap_or_default())).unwrap_or_default()
+    let mut json = Vec::new();
+    let written = value.serialize(Writer(&mut json));
+    written.ok().and_then(|()| String::from_utf8(json).ok()).unwrap_or_default()
 }
 
 /// JSON text as it stands, on one line and safe for a terminal: line breaks, which stand only between its tokens, become
@@ -198,34 +202,29 @@ pub fn one_line(bytes: &[u8]) -> Cow<'_, str> {
     if json::tokens(bytes).is_err() {
         return clean(&text).into();
     }
-    escaped(text.trim()).into()
+    let mut line = Vec::with_capacity(text.len());
+    push_line(&mut line, text.trim());
+    String::from_utf8(line).unwrap_or_default().into()
 }
 
-/// Compact JSON with everything that could disturb a terminal escaped. That stands only in its strings, where `\u`
-/// escapes are read as what they stand for; and nearly always there is nothing of the kind.
-fn safe(json: Vec<u8>) -> Vec<u8> {
-    match std::str::from_utf8(&json) {
-        Ok(text) if !is_plain(text) => escaped(text).into_bytes(),
-        _ => json,
-    }
-}
-
-/// JSON with its disturbing characters escaped. Line breaks and tabs stand only between its tokens, and become spaces.
-fn escaped(json: &str) -> String {
-    let mut safe = String::with_capacity(json.len() + 64);
+/// Adds JSON as it stands, on one line. What disturbs a terminal stands only in its strings, where `\u` escapes are read
+/// as what they stand for; and line breaks only between its tokens.
+fn push_line(line: &mut Vec<u8>, json: &str) {
     for c in json.chars() {
         match c {
-            '\n' | '\r' | '\t' => safe.push(' '),
-            c if disturbs(c) => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    // Writing to a String cannot fail.
-                    let _ = write!(safe, "\\u{unit:04x}");
-                }
-            }
-            c => safe.push(c),
+            '\n' | '\r' | '\t' => line.push(b' '),
+            c if disturbs(c) => push_escape(line, c),
+            c => line.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
-    safe
+}
+
+/// Adds a character of a JSON string as an escape.
+fn push_escape(json: &mut Vec<u8>, c: char) {
+    for unit in c.encode_utf16(&mut [0; 2]) {
+        // Writing to a Vec cannot fail.
+        let _ = write!(json, "\\u{unit:04x}");
+    }
 }
 
 /// What replay needs of a captured exchange.
@@ -327,7 +326,45 @@ mod tests {
         assert_eq!(safe_json(&raw), "{\"a\":1.50, \"b\":\"\\u202eé\"}");
     }
 
+    /// Everything that serde knows and records may hold.
+    #[derive(Serialize)]
+    enum Anything {
+        Nothing,
+        Numbers(u8, i64, f64, f32, u64),
+        One(Option<char>),
+        Some { unit: (), yes: bool, bytes: Vec<u8>, by_number: std::collections::BTreeMap<i8, Anything> },
+        Value(serde_json::Value),
+    }
+
+    #[test]
+    fn records_are_written_as_serde_json_writes_them() {
+        let by_number = [(-1, Anything::Nothing), (2, Anything::One(Some('"')))].into();
+        let anything = [
+            Anything::Nothing,
+            Anything::Numbers(7, -1_650_628_175_336, 0.1, 1e-9, u64::MAX),
+            Anything::Numbers(0, 0, f64::NAN, 1.0, 0),
+            Anything::One(None),
+            Anything::Some { unit: (), yes: true, bytes: vec![1, 2], by_number },
+            Anything::Value(serde_json::json!({"a": [], "b": {}, "": [null, {"c\n": "d\\\"é"}, 1e300]})),
+        ];
+        assert_eq!(safe_json(&anything), serde_json::to_string(&anything).unwrap());
+    }
+
     proptest! {
+        #[test]
+        fn text_is_written_as_serde_json_writes_it(text in any::<String>()) {
+            let mut written = String::new();
+            for c in serde_json::to_string(&text).unwrap().chars() {
+                match c {
+                    c if disturbs(c) => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| {
+                        written.push_str(&format!("\\u{unit:04x}"));
+                    }),
+                    c => written.push(c),
+                }
+            }
+            prop_assert_eq!(safe_json(&text), written);
+        }
+
         #[test]
         fn a_line_is_safe_and_reads_back(text in any::<String>()) {
             let written = String::from_utf8(line("said", &Said { text: &text })).unwrap();

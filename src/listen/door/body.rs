@@ -1,7 +1,9 @@
 //! Reads a body within limits of size and time: a stream of chunks in, what was kept and measured out.
 
 use std::error::Error;
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Buf;
@@ -44,6 +46,15 @@ impl Taken {
         self.kept.extend_from_slice(&chunk.copy_to_bytes(room));
     }
 
+    /// The same, with what has to be said of it if it was too large.
+    fn within(mut self, is_too_large: bool, limit: u64) -> Self {
+        if is_too_large {
+            self.shorten();
+            self.trouble = Some(Trouble::TooLarge { limit });
+        }
+        self
+    }
+
     /// Lets go of what is more than is kept.
     fn shorten(&mut self) {
         if self.kept.len() > KEPT {
@@ -58,7 +69,7 @@ pub(super) async fn read<S, B, E>(
     body: S,
     announced: Option<u64>,
     limits: &Limits,
-    mut stop: watch::Receiver<bool>,
+    stop: &watch::Receiver<bool>,
     given_up: impl Future<Output = ()>,
 ) -> Taken
 where
@@ -69,10 +80,15 @@ where
     let limit = limits.max_body;
     let (mut body, mut given_up) = (pin!(body), pin!(given_up));
     let mut taken = Taken::default();
+    let too_large = |size: u64| size > limit || announced.is_some_and(|length| length > limit);
+    if !too_large(0) && take_at_once(body.as_mut(), limit, &mut taken).await {
+        let is_too_large = too_large(taken.size);
+        return taken.within(is_too_large, limit);
+    }
+    let mut stop = stop.clone();
     let mut deadline = pin!(sleep_until(Instant::now() + limits.body_timeout));
     let mut draining = false;
     let mut stopping = false;
-    let too_large = |size: u64| size > limit || announced.is_some_and(|length| length > limit);
     let trouble = loop {
         if !draining && too_large(taken.size) {
             draining = true;
@@ -101,11 +117,32 @@ where
         }
     };
     taken.trouble = trouble;
-    if too_large(taken.size) {
-        taken.shorten();
-        taken.trouble = Some(Trouble::TooLarge { limit });
+    let is_too_large = too_large(taken.size);
+    taken.within(is_too_large, limit)
+}
+
+/// Takes what has come of a body already; true if that is all of it. Most bodies come together with their heads, and need
+/// no deadline.
+async fn take_at_once<S, B, E>(mut body: Pin<&mut S>, limit: u64, taken: &mut Taken) -> bool
+where
+    S: Stream<Item = Result<B, E>>,
+    B: Buf,
+    E: Error,
+{
+    /// A sender who never pauses must not outrun the deadline.
+    const MOST: usize = 4;
+    for _ in 0..MOST {
+        match poll_fn(|context| Poll::Ready(body.as_mut().poll_next(context))).await {
+            Poll::Ready(Some(Ok(chunk))) => taken.add(chunk, limit),
+            Poll::Ready(Some(Err(error))) => {
+                taken.trouble = Some(Trouble::BodyBroken(root(&error)));
+                return true;
+            }
+            Poll::Ready(None) => return true,
+            Poll::Pending => return false,
+        }
     }
-    taken
+    false
 }
 
 /// Brings a deadline forward, if it is further away than this.

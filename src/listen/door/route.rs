@@ -19,8 +19,8 @@ use super::{Arrival, House, Reply, Trouble};
 use crate::clock::Moment;
 use crate::wire::{Header, Response};
 
-/// What the door knows about a request and warp does not: it travels in the request's extensions.
-#[derive(Clone)]
+/// What the door knows about a request and warp does not, and what warp would copy: it travels in the request's
+/// extensions.
 struct Introduction {
     visitor: Arc<Visitor>,
     house: Arc<House>,
@@ -30,6 +30,7 @@ struct Introduction {
     heard: Bytes,
     target: Uri,
     version: Version,
+    headers: HeaderMap,
 }
 
 /// Prepares a request for warp.
@@ -46,29 +47,25 @@ pub(super) fn introduce(
         heard: visitor.asks().into(),
         target,
         version: request.version(),
+        headers: std::mem::take(request.headers_mut()),
     };
-    request.extensions_mut().insert(introduction);
+    request.extensions_mut().insert(Arc::new(introduction));
     request
 }
 
 /// The one route: every request, whatever its method and path.
 pub(super) fn requests() -> impl Filter<Extract = (warp::reply::Response,), Error = warp::Rejection> + Clone {
-    warp::ext::get::<Introduction>()
-        .and(warp::method())
-        .and(warp::header::headers_cloned())
-        .and(warp::body::stream())
-        .then(receive)
+    warp::ext::get::<Arc<Introduction>>().and(warp::method()).and(warp::body::stream()).then(receive)
 }
 
 /// Receives one request: reads its body, has it answered.
 async fn receive(
-    introduction: Introduction,
+    introduction: Arc<Introduction>,
     method: Method,
-    headers: HeaderMap,
     body: impl Stream<Item = Result<impl Buf, warp::Error>>,
 ) -> warp::reply::Response {
-    let head = introduction.head(&method, &headers);
-    let Introduction { visitor, house, at, .. } = introduction;
+    let head = introduction.head(&method);
+    let Introduction { visitor, house, at, .. } = &*introduction;
     let announced = head.announced();
     let body = if head.expects_leave() && announced.is_some_and(|length| length > house.limits.max_body) {
         // Reading would make hyper ask for the body with `100 Continue`.
@@ -76,14 +73,14 @@ async fn receive(
         let trouble = Trouble::TooLarge { limit: house.limits.max_body };
         Taken { trouble: Some(trouble), ..Taken::default() }
     } else {
-        body::read(body, announced, &house.limits, house.stop.clone(), visitor.given_up()).await
+        body::read(body, announced, &house.limits, &house.stop, visitor.given_up()).await
     };
     visitor.has_been_read();
     let trouble = body.trouble.clone().or_else(|| head_trouble(&head));
     let troubled = trouble.is_some();
     let arrival = Arrival {
         peer: visitor.peer,
-        at,
+        at: *at,
         trouble,
         ambiguous_framing: head.is_ambiguous(),
         request: head.with_body(body),
@@ -113,18 +110,19 @@ async fn receive(
 
 impl Introduction {
     /// The head as it came, or else as hyper and warp show it.
-    fn head(&self, method: &Method, headers: &HeaderMap) -> Head {
+    fn head(&self, method: &Method) -> Head {
         // What was heard may be another's, if requests came before they were due; then it does not agree.
         let agrees = |heard: &Head| {
             heard.method == method.as_str()
                 && heard.target.contains(self.target.path())
-                && heard.headers.len() >= headers.len()
+                && heard.headers.len() >= self.headers.len()
         };
         let as_shown = || Head {
             method: method.to_string(),
             target: self.target.to_string(),
             version: format!("{:?}", self.version),
-            headers: headers
+            headers: self
+                .headers
                 .iter()
                 .map(|(name, value)| Header {
                     name: name.to_string(),
