@@ -11,7 +11,6 @@ use clap::Args;
 
 use self::failing::FailingArgs;
 use self::tunnel::TunnelArgs;
-use super::help::Example;
 use super::{Common, values};
 use crate::clock::read_duration;
 use crate::listen::answer::{Delay, Manner};
@@ -23,34 +22,6 @@ use crate::listen::{Options, Until};
 use crate::seed::Seed;
 use crate::show::Voice;
 use crate::wire::client::Destination;
-
-/// What the help of `listen` begins with.
-pub const EXAMPLES: &[Example] = &[
-    ("telecmi-cdr listen", "show whatever arrives on port 8237"),
-    ("telecmi-cdr listen --inspect", "in a browser, too"),
-    ("telecmi-cdr listen --tunnel cloudflared", "with a public URL for TeleCMI's dashboard"),
-    ("telecmi-cdr listen --forward-to http://localhost:5000/cdr", "look on, while your handler answers"),
-    ("telecmi-cdr listen --save calls.ndjson", "keep what comes, to send it again: send --file"),
-    (
-        "telecmi-cdr listen --strict --count 2 --timeout 1m",
-        "for scripts: two good CDRs must come in a minute",
-    ),
-    (
-        "telecmi-cdr listen --port 0 --count 2 -- ./my-sender.sh",
-        "run it with TELECMI_CDR_URL set: it must send two",
-    ),
-    ("telecmi-cdr listen --fail-first 2 --report retries.txt", "see whether and when the sender comes back"),
-];
-
-/// What the help of `listen` ends with.
-pub const MORE: &str = "\
-Exit codes:
-  0    done
-  1    a check failed
-  2    usage, or could not start
-  124  time was up before --count
-  130  interrupted before --count; 143 if by SIGTERM
-  With -- CMD, its own failure comes first.";
 
 /// The flags of `listen`.
 #[derive(Debug, Args)]

@@ -33,8 +33,8 @@ use generate::Generate;
     version,
     about = "Send and receive TeleCMI outgoing-missed CDRs while you build a webhook handler",
     help_template = help::TEMPLATE,
-    before_help = help::examples(help::EXAMPLES),
-    after_help = help::closing(help::MORE),
+    before_help = help::PROGRAM.examples(),
+    after_help = help::PROGRAM.end(),
     override_usage = "telecmi-cdr <COMMAND>\n       telecmi-cdr --generate <WHAT>",
     max_term_width = 100,
     disable_help_subcommand = true,
@@ -60,8 +60,8 @@ enum Mode {
     // Of a flag said twice the last one counts, as curl has it.
     #[command(
         help_template = help::TEMPLATE,
-        before_help = help::examples(send::EXAMPLES),
-        after_help = help::closing(send::MORE),
+        before_help = help::SEND.examples(),
+        after_help = help::SEND.end(),
         disable_help_flag = true,
         args_override_self = true,
         arg = help::flag()
@@ -70,8 +70,8 @@ enum Mode {
     /// Receive CDRs, show what arrived and what is wrong with it
     #[command(
         help_template = help::TEMPLATE,
-        before_help = help::examples(listen::EXAMPLES),
-        after_help = help::closing(listen::MORE),
+        before_help = help::LISTEN.examples(),
+        after_help = help::LISTEN.end(),
         disable_help_flag = true,
         args_override_self = true,
         arg = help::flag()

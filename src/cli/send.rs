@@ -12,7 +12,6 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 
-use super::help::Example;
 use super::suite::{SuiteArgs, SuiteRun};
 use super::values::{self, HeaderSource, Speed};
 use super::{Common, Invocation};
@@ -29,26 +28,6 @@ use crate::send::suite;
 use crate::wire::client::{ClientOptions, Destination};
 use choices::{CallId, GetEncoding, Method, Shape};
 pub use options::{Print, SendOptions, Source};
-
-/// What the help of `send` begins with.
-pub const EXAMPLES: &[Example] = &[
-    ("telecmi-cdr send --demo", "see both sides at once, on this machine alone"),
-    ("telecmi-cdr send --url http://localhost:5000/cdr", "one outgoing-missed CDR to your handler, by POST"),
-    ("telecmi-cdr send --url URL --suite", "test the handler, and tell what broke"),
-    ("telecmi-cdr send --url URL -X both -s all", "every scenario, by POST and by GET"),
-    ("telecmi-cdr send --url URL -s customer-no-answer --speed 1", "both legs, with the gaps of a real call"),
-    ("telecmi-cdr send --url URL -s mix -n 500 --rate 50/s", "a realistic mixture, paced"),
-    ("telecmi-cdr send --url URL --file calls.ndjson", "once more what `listen --save` has kept"),
-    ("telecmi-cdr send --print curl", "print the curl command that does the same"),
-];
-
-/// What the help of `send` ends with.
-pub const MORE: &str = "\
-Exit codes:
-  0    every delivery met its expectation
-  1    at least one did not
-  2    usage, or could not start
-  130  interrupted; 143 if it was by SIGTERM";
 
 /// Where scripts of people with two terminals expect the receiver.
 const LISTENER: &str = "http://127.0.0.1:8237/webhook/cdr";

@@ -58,6 +58,7 @@ fn the_help_of_the_program() {
     ");
 }
 
+#[expect(clippy::too_many_lines, reason = "the help is that long")]
 #[test]
 fn the_help_of_send() {
     insta::assert_snapshot!(help(&["send"], "--help", "80"), @"
