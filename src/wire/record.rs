@@ -355,11 +355,10 @@ mod tests {
         fn text_is_written_as_serde_json_writes_it(text in any::<String>()) {
             let mut written = String::new();
             for c in serde_json::to_string(&text).unwrap().chars() {
-                match c {
-                    c if disturbs(c) => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| {
-                        written.push_str(&format!("\\u{unit:04x}"));
-                    }),
-                    c => written.push(c),
+                if disturbs(c) {
+                    written.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+                } else {
+                    written.push(c);
                 }
             }
             prop_assert_eq!(safe_json(&text), written);
