@@ -239,7 +239,7 @@ impl Machine {
 pub fn humane(span: Duration) -> String {
     let seconds = span.as_secs_f64();
     if seconds < 0.001 {
-        format!("{} µs", span.as_micros())
+        span.as_micros().to_string() + " µs"
     } else if seconds < 0.0995 {
         format!("{:.1} ms", seconds * 1e3)
     } else if seconds < 0.9995 {

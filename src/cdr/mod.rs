@@ -286,19 +286,19 @@ impl OutgoingCdr<'_> {
         }
         object.text("call_id", &self.call_id);
         object.text("custom", self.custom);
-        object.text("leg", self.leg.word());
-        object.text("type", "cdr");
+        object.word("leg", self.leg.word());
+        object.word("type", "cdr");
         object.number("appid", self.app_id);
         object.number("to", self.to);
         object.text("cmiuuid", &self.cmiuuid);
-        object.text("status", self.outcome.word());
+        object.word("status", self.outcome.word());
         object.text("user", &self.user);
         object.number("time", self.time.epoch_ms());
-        object.text("direction", "outbound");
+        object.word("direction", "outbound");
         if let Outcome::Answered { seconds } = self.outcome {
             object.number("answeredsec", seconds);
         }
-        object.text("hangup_reason", self.hangup_reason.word());
+        object.word("hangup_reason", self.hangup_reason.word());
         if let Some(click2call) = &self.click2call {
             object.text("request_id", &click2call.request_id);
             let parameters = click2call.extra_params;
@@ -315,15 +315,15 @@ impl OutgoingCdr<'_> {
 impl LegacyCdr<'_> {
     fn json(&self) -> Vec<u8> {
         let mut object = Object::default();
-        object.text("type", "cdr");
+        object.word("type", "cdr");
         object.number("appid", self.app_id);
         object.number("to", self.to);
         object.text("cmiuuid", &self.cmiuuid);
-        object.text("status", Outcome::Missed.word());
+        object.word("status", Outcome::Missed.word());
         object.text("user", self.user);
         object.number("time", self.time.epoch_ms());
-        object.text("direction", "outbound");
-        object.text("click_to_call", "true");
+        object.word("direction", "outbound");
+        object.word("click_to_call", "true");
         object.finish()
     }
 }

@@ -111,19 +111,25 @@ impl Default for Object {
 }
 
 impl Object {
+    /// Adds a word of ours, in which nothing has to be escaped.
+    pub fn word(&mut self, name: &'static str, word: &'static str) {
+        self.name(name);
+        self.quoted(word);
+    }
+
     /// Adds a text.
-    pub fn text(&mut self, name: &str, text: &str) {
+    pub fn text(&mut self, name: &'static str, text: &str) {
         self.name(name);
         self.string(text);
     }
 
     /// Adds a number.
-    pub fn number(&mut self, name: &str, number: impl Serialize) {
+    pub fn number(&mut self, name: &'static str, number: impl Serialize) {
         self.json(name, &number);
     }
 
     /// Adds any value.
-    pub fn json<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) {
+    pub fn json<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) {
         self.name(name);
         // Numbers and JSON that was parsed before cannot fail to serialise.
         let _ = serde_json::to_writer(&mut self.0, value);
@@ -138,19 +144,23 @@ impl Object {
         self.0
     }
 
-    fn name(&mut self, name: &str) {
+    fn name(&mut self, name: &'static str) {
         self.0.push(if self.0.is_empty() { b'{' } else { b',' });
-        self.string(name);
+        self.quoted(name);
         self.0.push(b':');
+    }
+
+    fn quoted(&mut self, text: &str) {
+        self.0.push(b'"');
+        self.0.extend_from_slice(text.as_bytes());
+        self.0.push(b'"');
     }
 
     fn string(&mut self, text: &str) {
         // Nearly every text stands in JSON as it is. All bytes are looked at, which is done to many at once.
         let stands = |byte: &u8| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..);
         if text.as_bytes().iter().fold(true, |plain, byte| plain & stands(byte)) {
-            self.0.push(b'"');
-            self.0.extend_from_slice(text.as_bytes());
-            self.0.push(b'"');
+            self.quoted(text);
         } else {
             // Text cannot fail to serialise.
             let _ = serde_json::to_writer(&mut self.0, text);
@@ -208,14 +218,15 @@ mod tests {
     fn an_object_is_written_as_its_fields_would_be() {
         let mut object = Object::default();
         let texts = ["", "a b", "\"", "\\", "\n", "\u{7f}", "\u{202e}é", "{\"x\":1}"];
-        for text in texts {
-            object.text(text, text);
+        for (name, text) in ["a", "b", "c", "d", "e", "f", "g", "h"].into_iter().zip(texts) {
+            object.text(name, text);
         }
+        object.word("w", "missed");
         object.number("n", -7);
         let json = object.finish();
         let fields: Fields = serde_json::from_slice(&json).unwrap();
         assert_eq!(String::from_utf8(json).unwrap(), serde_json::to_string(&fields).unwrap());
-        assert_eq!((fields.len(), fields["n"].as_i64()), (texts.len() + 1, Some(-7)));
+        assert_eq!((fields.len(), fields["n"].as_i64()), (texts.len() + 2, Some(-7)));
         assert_eq!(Object::default().finish(), b"{}");
     }
 

@@ -19,6 +19,9 @@ use crate::wire::{FailureKind, Phase, header};
 /// Room for the line of a delivery, in bytes.
 const USUAL_LINE: usize = 128;
 
+/// The methods that CDRs come by are no longer than this.
+const WIDEST_METHOD: usize = 4;
+
 /// A reply of so many characters stands in the delivery's own line.
 const SHORT_REPLY: usize = 24;
 
@@ -32,8 +35,11 @@ pub fn delivery(delivery: &Delivery, theme: &Theme, verbose: bool) -> String {
     let (role, mark) = if delivery.ok { (Role::Good, "✓") } else { (Role::Bad, "✗") };
     theme.paint_into(&mut out, role, mark);
     out.push(' ');
-    theme.paint_into(&mut out, Role::Strong, &format!("#{}", delivery.n));
-    let _ = write!(out, " {:<4} ", clean(&delivery.method));
+    theme.paint_all_into(&mut out, Role::Strong, &["#", &delivery.n.to_string()]);
+    let method = clean(&delivery.method);
+    out.push(' ');
+    out.push_str(&method);
+    out.push_str(&"     "[method.len().min(WIDEST_METHOD)..]);
     what(delivery, &mut out);
     let Some(last) = delivery.last() else {
         out.push('\n');
@@ -46,7 +52,7 @@ pub fn delivery(delivery: &Delivery, theme: &Theme, verbose: bool) -> String {
         && let Some(word) = word_of(last)
     {
         out.push(' ');
-        theme.paint_into(&mut out, Role::Faint, &format!("· {word}"));
+        theme.paint_all_into(&mut out, Role::Faint, &["· ", word]);
         out.push('\n');
         return out;
     }
@@ -109,7 +115,7 @@ fn result(delivery: &Delivery, last: &Attempt, theme: &Theme, out: &mut String) 
     };
     theme.paint_into(out, role, &text);
     out.push(' ');
-    theme.paint_into(out, Role::Faint, &format!("· {}{attempts}", humane(last.latency)));
+    theme.paint_all_into(out, Role::Faint, &["· ", &humane(last.latency), &attempts]);
 }
 
 /// The reply, if it is a word or two like `got it`, in which there is nothing to colour or to clean.

@@ -90,9 +90,14 @@ impl Theme {
 
     /// The same, at the end of a text.
     pub fn paint_into(&self, out: &mut String, role: Role, text: &str) {
+        self.paint_all_into(out, role, &[text]);
+    }
+
+    /// The same with several texts, one after another.
+    pub fn paint_all_into(&self, out: &mut String, role: Role, texts: &[&str]) {
         let (before, after) = &self.codes[role as usize];
         out.push_str(before);
-        out.push_str(text);
+        out.extend(texts.iter().copied());
         out.push_str(after);
     }
 }
