@@ -195,7 +195,7 @@ pub fn safe_json<T: Serialize>(value: &T) -> String {
 /// spaces, and disturbing characters escapes. Text that is not JSON loses nothing either: its line breaks become visible.
 #[must_use]
 pub fn one_line(bytes: &[u8]) -> Cow<'_, str> {
-    let text = String::from_utf8_lossy(bytes);
+    let text = std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
     if is_plain(&text) && text.trim().len() == text.len() {
         return text;
     }
