@@ -401,14 +401,19 @@ impl<'a> Outline<'a> {
 /// A string's text without its quotes and escapes, where it stands if it has none.
 fn resolved(raw: &str) -> Cow<'_, str> {
     let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
-    if inner.contains('\\') { unquoted(raw).into() } else { inner.into() }
+    if is_unescaped(inner) { inner.into() } else { unquoted(raw).into() }
+}
+
+/// Whether a string's text holds no escapes.
+fn is_unescaped(inner: &str) -> bool {
+    unescaped::<false>(inner.as_bytes()) == inner.len()
 }
 
 /// A string's text without its quotes and escapes. Lone surrogates, which JSON's grammar allows, become U+FFFD.
 #[must_use]
 pub fn unquoted(raw: &str) -> String {
     let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
-    if !inner.contains('\\') {
+    if is_unescaped(inner) {
         return inner.to_owned();
     }
     let mut text = String::with_capacity(inner.len());

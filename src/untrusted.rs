@@ -4,6 +4,7 @@
 //! everybody who wants to show it through [`Untrusted::cleaned`]. The text itself stays as it came: where it is
 //! saved, forwarded or written as JSON it must be exact.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -73,14 +74,14 @@ pub fn is_plain(text: &str) -> bool {
 
 /// The first so many characters of a text, and a sign if there are more: strangers choose how long it is.
 #[must_use]
-pub fn beginning(text: &str, most: usize) -> String {
+pub fn beginning(text: &str, most: usize) -> Cow<'_, str> {
     // A character is at least a byte.
     if text.len() <= most {
-        return text.to_owned();
+        return text.into();
     }
     match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a CDR means, in words for people. Pure: verdict and fields in, harmless text out.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::judge::{Kind, Verdict};
@@ -20,12 +22,12 @@ pub fn meaning(verdict: &Verdict, cdr: &Fields) -> Vec<String> {
     };
     let mut parts = vec![kind.to_owned()];
     if let Some(leg) = verdict.leg {
-        parts.push(format!("leg {} ({})", leg.word(), leg.who()));
+        parts.push(["leg ", leg.word(), " (", leg.who(), ")"].concat());
     }
     if let Some(reason) = word(cdr, "hangup_reason") {
         let meaning = HangupReason::read(&reason).map(HangupReason::meaning);
-        parts
-            .push(meaning.map_or_else(|| clean(&reason), |meaning| format!("{}: {meaning}", clean(&reason))));
+        let reason = clean(&reason);
+        parts.push(meaning.map_or_else(|| reason.clone(), |meaning| [&reason, ": ", meaning].concat()));
     }
     parts
 }
@@ -33,10 +35,10 @@ pub fn meaning(verdict: &Verdict, cdr: &Fields) -> Vec<String> {
 /// A field's text: a string without its quotes, a number as its digits. Of a long one the beginning: the whole stands
 /// in the body, as far as any body is shown.
 #[must_use]
-pub fn word(cdr: &Fields, name: &str) -> Option<String> {
+pub fn word<'a>(cdr: &'a Fields, name: &str) -> Option<Cow<'a, str>> {
     match cdr.get(name)? {
         Value::String(text) => Some(beginning(text, 60)),
-        Value::Number(number) => Some(number.to_string()),
+        Value::Number(number) => Some(number.to_string().into()),
         _ => None,
     }
 }

@@ -172,7 +172,7 @@ fn first_line(response: &Response) -> Option<Untrusted> {
     }
     let text = String::from_utf8_lossy(&response.body.0);
     let line = text.lines().find(|line| !line.trim().is_empty())?;
-    Some(beginning(line.trim(), ENOUGH).into())
+    Some(beginning(line.trim(), ENOUGH).into_owned().into())
 }
 
 fn failure(kind: FailureKind, text: &str) -> Failure {

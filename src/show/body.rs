@@ -34,6 +34,9 @@ fn json_lines(text: &str, tokens: &[Token], theme: &Theme) -> String {
         out.extend(std::iter::repeat_n("  ", depth));
         lines
     };
+    // Nearly always it is, and no part of it needs a look of its own.
+    let is_harmless = text.len() <= MOST_BYTES && is_plain(text);
+    let bounded = |raw| if is_harmless { Cow::Borrowed(raw) } else { bounded(raw) };
     let mut full = false;
     for (i, token) in tokens.iter().enumerate() {
         if token.place.start > MOST_BYTES || full {

@@ -108,14 +108,21 @@ fn head(exchange: &Exchange, theme: &Theme) -> String {
     let request = &exchange.request;
     let answer = answer(&exchange.answer, theme);
     let took = humane(std::time::Duration::from_secs_f64(exchange.took_ms.max(0.0) / 1e3));
-    format!(
-        "{}  {}  {} {}  {answer} {}\n",
-        theme.paint(Role::Faint, &exchange.received_at.time_of_day()),
-        theme.paint(Role::Strong, &format!("#{}", exchange.n)),
-        theme.paint(Role::Strong, &clean(&beginning(&request.method, 20))),
-        clean(&beginning(&secret::masked_url(path_of(exchange)), 200)),
-        theme.paint(Role::Faint, &format!("· {took}")),
-    )
+    [
+        &theme.paint(Role::Faint, &exchange.received_at.time_of_day()),
+        "  ",
+        &theme.paint(Role::Strong, &format!("#{}", exchange.n)),
+        "  ",
+        &theme.paint(Role::Strong, &clean(&beginning(&request.method, 20))),
+        " ",
+        &clean(&beginning(&secret::masked_url(path_of(exchange)), 200)),
+        "  ",
+        &answer,
+        " ",
+        &theme.paint(Role::Faint, &["· ", &took].concat()),
+        "\n",
+    ]
+    .concat()
 }
 
 /// `→ http://localhost:5000/cdr  200 · 1.1 ms`, and what we would have answered if that means something else.
@@ -175,10 +182,11 @@ fn meaning(exchange: &Exchange, theme: &Theme) -> Vec<String> {
     }
     let mut lines = vec![first.join(" · ")];
     if verdict.kind.is_cdr() {
-        let caller = word(cdr, "virtual_number").map(|number| format!("caller ID {}", clean(&number)));
+        let caller = word(cdr, "virtual_number").map(|number| ["caller ID ", &clean(&number)].concat());
         lines.extend(joined(&[agent(cdr), caller]));
-        let rang = word(cdr, "to").map(|to| format!("rang {}", clean(&to)));
-        let answered = word(cdr, "answeredsec").map(|seconds| format!("answered for {} s", clean(&seconds)));
+        let rang = word(cdr, "to").map(|to| ["rang ", &clean(&to)].concat());
+        let answered =
+            word(cdr, "answeredsec").map(|seconds| ["answered for ", &clean(&seconds), " s"].concat());
         lines.extend(joined(&[rang, answered, Some(origin(cdr).to_owned())]));
         lines.extend(joined(&[start(cdr), generation(verdict.generation)]));
     }
@@ -194,8 +202,8 @@ fn joined(parts: &[Option<String>]) -> Option<String> {
 fn agent(cdr: &Fields) -> Option<String> {
     let user = word(cdr, "user")?;
     Some(match user.split_once('_') {
-        Some((extension, app_id)) => format!("agent {} of app {}", clean(extension), clean(app_id)),
-        None => format!("user {}", clean(&user)),
+        Some((extension, app_id)) => ["agent ", &clean(extension), " of app ", &clean(app_id)].concat(),
+        None => ["user ", &clean(&user)].concat(),
     })
 }
 
@@ -207,7 +215,7 @@ fn origin(cdr: &Fields) -> &'static str {
 /// `call of 2022-04-22 11:49:35 UTC`
 fn start(cdr: &Fields) -> Option<String> {
     let time = cdr.get("time").and_then(Value::as_i64).and_then(Moment::from_epoch_ms);
-    time.map(|time| format!("call of {}", time.to_second()))
+    time.map(|time| ["call of ", &time.to_second()].concat())
 }
 
 fn generation(generation: Option<Generation>) -> Option<String> {
