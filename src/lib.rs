@@ -34,7 +34,8 @@
 //!                                                                                        └─ tell(Event) ─> show::board
 //! ```
 //!
-//! Payload n is a pure function of the seed, the time and n, so concurrency changes nothing. What carries requests is a
+//! Several threads take batches from the one schedule, each with connections and a tally of its own; tallies are added up
+//! at the end. Payload n is a pure function of the seed, the time and n, so neither threads nor concurrency change anything. What carries requests is a
 //! parameter ([`send::courier::Carry`]): tests pass their own and pause tokio's clock.
 //!
 //! With `--print` nobody carries: `run::print` walks through the same batches, and `wire::export` writes each request for
@@ -62,8 +63,9 @@
 //! them in a browser, behind a door of its own on a loopback port: the receiver's port is tunnelled to the world, and the
 //! page must not be.
 //!
-//! The desk is one short step under one lock, so that there is one order and it is the same everywhere. Showing happens on
-//! a thread of its own behind a bounded board: a terminal that nobody reads costs display lines, never requests.
+//! The desk is one short step under one lock, so that there is one order and it is the same everywhere. What it tells is
+//! put into text on the spot, and written by a thread of its own behind a bounded board: a terminal that nobody reads costs
+//! display lines, never requests.
 //!
 //! Programs beside a listener (a tunnel, a command) are started by `run::beside` once the port is bound, each at the head
 //! of a [`process::Family`] of its own, and ended after the summary, with all that they have started.
