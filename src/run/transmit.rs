@@ -323,9 +323,11 @@ impl Carrier {
     /// A carrier for each thread that a run of this plan is worth, with connections of its own.
     pub fn for_each_thread(self, plan: &Plan) -> Vec<Self> {
         let most = usize::try_from(plan.most_deliveries().unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let others = cores.min(plan.concurrency).min(most).saturating_sub(1);
-        let mut carriers: Vec<_> = (0..others).map(|_| self.separate()).collect();
+        let at_once = plan.concurrency.min(most);
+        // Counting the processors takes a dozen system calls.
+        let cores =
+            if at_once > 1 { std::thread::available_parallelism().map_or(1, NonZero::get) } else { 1 };
+        let mut carriers: Vec<_> = (1..cores.min(at_once)).map(|_| self.separate()).collect();
         carriers.insert(0, self);
         carriers
     }

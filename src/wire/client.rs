@@ -38,6 +38,10 @@ pub const MOST_OF_A_RESPONSE: usize = 64 * 1024;
 /// How the client announces itself.
 pub const USER_AGENT: &str = concat!("telecmi-cdr/", env!("CARGO_PKG_VERSION"));
 
+/// What a request says whose connection is not used again, as RFC 9112 (9.6) wants it. The peer then closes it first,
+/// and so the port is ours again at once; else a burst would run out of ports.
+const LAST_REQUEST: (&str, &str) = ("connection", "close");
+
 /// How requests are carried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientOptions {
@@ -107,7 +111,7 @@ impl Client {
     /// Sends a request once and reads its answer.
     ///
     /// Headers go as they are. `Host`, `User-Agent` and `Accept` are added where they are missing, the destination's
-    /// `Authorization` too, and `Content-Length` always says the truth. A target that the URL standard would rewrite
+    /// `Authorization` and, unless connections are kept alive, `Connection: close` too, and `Content-Length` always says the truth. A target that the URL standard would rewrite
     /// fails instead of being sent differently; [`super::raw`] can send it.
     pub async fn carry(&self, request: &Request) -> Result<Response, Failure> {
         let response = match &self.lane {

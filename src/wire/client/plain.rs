@@ -18,7 +18,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use super::super::raw::{Asked, Reading, read_answer};
 use super::super::{Failure, Header, Phase, Request, Response};
 use super::trouble::{damaged_body, explain, hung_up, not_http, redirects, too_slow};
-use super::{ClientOptions, Destination, USER_AGENT, field, lookup};
+use super::{ClientOptions, Destination, LAST_REQUEST, USER_AGENT, field, lookup};
 
 /// More than any answer of which enough is read could be: interim ones without end.
 const MOST_OF_EVERYTHING: usize = 1024 * 1024;
@@ -143,7 +143,8 @@ impl Lane {
         }
         let mut behind = Vec::new();
         let added = [("accept", "*/*"), ("user-agent", USER_AGENT), ("host", self.destination.authority())];
-        for (name, value) in added.into_iter().filter(|(name, _)| missing(name)) {
+        let only_once = (!self.keep_alive).then_some(LAST_REQUEST);
+        for (name, value) in added.into_iter().chain(only_once).filter(|(name, _)| missing(name)) {
             line(&mut behind, name, value.as_bytes());
         }
         behind.extend_from_slice(b"\r\n");

@@ -5,14 +5,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use rustls::ClientConfig;
 use tower::util::MapFutureLayer;
 
 use super::super::{Failure, FailureKind, Header, Octets, Phase, Request, Response};
 use super::progress::{self, NotedBody, Progress};
 use super::trouble::{self, explain, too_slow};
-use super::{ClientOptions, Destination, MOST_OF_A_RESPONSE, USER_AGENT, cannot_be_sent, field, lookup};
+use super::{
+    ClientOptions, Destination, LAST_REQUEST, MOST_OF_A_RESPONSE, USER_AGENT, cannot_be_sent, field, lookup,
+};
 use crate::error::Error;
 
 /// The long way to one destination.
@@ -25,6 +27,8 @@ pub(super) struct Proper {
     timeout: Duration,
     /// How long connecting may take.
     connect_timeout: Duration,
+    /// Whether connections are used again.
+    keep_alive: bool,
 }
 
 impl Proper {
@@ -55,6 +59,7 @@ impl Proper {
             destination: destination.clone(),
             timeout: options.timeout,
             connect_timeout: options.connect_timeout,
+            keep_alive: options.keep_alive,
         })
     }
 
@@ -93,6 +98,10 @@ impl Proper {
             headers.remove(CONTENT_LENGTH);
         } else if expects_body || !request.body.is_empty() || headers.contains_key(CONTENT_LENGTH) {
             headers.insert(CONTENT_LENGTH, request.body.len().into());
+        }
+        if !self.keep_alive {
+            let (name, value) = LAST_REQUEST;
+            headers.entry(name).or_insert(HeaderValue::from_static(value));
         }
         let mut outgoing = reqwest::Request::new(method, url);
         *outgoing.headers_mut() = headers;

@@ -136,7 +136,8 @@ async fn a_request_is_written_as_it_is() {
         written,
         format!(
             "POST /webhook?a[]=%ff&b HTTP/1.1\r\ncontent-type: application/json\r\nx-twice: 1\r\nx-twice: 2\r\n\
-             content-length: 7\r\naccept: */*\r\nuser-agent: telecmi-cdr/{version}\r\nhost: PLACE\r\n\r\n{{\"a\":1}}"
+             content-length: 7\r\naccept: */*\r\nuser-agent: telecmi-cdr/{version}\r\nhost: PLACE\r\n\
+             connection: close\r\n\r\n{{\"a\":1}}"
         )
     );
 }
@@ -154,7 +155,7 @@ async fn what_a_request_brings_itself_is_kept() {
     assert_eq!(
         written,
         "POST / HTTP/1.1\r\nhost: cdr.test\r\nuser-agent: TeleCMI\r\naccept: text/plain\r\n\
-         authorization: Bearer own\r\ncontent-length: 2\r\n\r\n12"
+         authorization: Bearer own\r\ncontent-length: 2\r\nconnection: close\r\n\r\n12"
     );
 }
 
