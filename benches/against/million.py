@@ -99,6 +99,8 @@ def interrupted(b, who):
         pair.sender.send_signal(signal.SIGINT)
         if not pair.watch(60):
             raise Trouble("the sender did not stop")
+        if who == "both":
+            pair.server.reap()
         received, sent = pair.summaries()
         counts = {"accepted": sent["ok"], "counted": received["counted"], "on file": lines(pair.path)}
     said = ", ".join(f"{name} {count}" for name, count in counts.items())
