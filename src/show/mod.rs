@@ -272,9 +272,16 @@ impl Show {
             Event::Stopping(_) if *self.streams.out.fate().borrow() != Fate::Open => {}
             Event::Stopping(under_way) => {
                 let under_way = received::plural(*under_way as u64, "call");
-                self.remark(&format!(
-                    "stopping: {under_way} under way will be finished; Ctrl-C again ends at once"
-                ));
+                let text =
+                    format!("stopping: {under_way} under way will be finished; Ctrl-C again ends at once");
+                let text = format!("{}\n", self.err_theme.paint(Role::Faint, &text));
+                let (quiet, err) = (self.voice.quiet, &mut self.streams.err);
+                // The bar goes on below it.
+                self.progress.suspended(|| {
+                    if !quiet {
+                        err.write(text.as_bytes());
+                    }
+                });
             }
             Event::Finished(summary) => self.finished(summary),
         }

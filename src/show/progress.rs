@@ -116,7 +116,8 @@ impl TermLike for Screen {
     }
 
     fn write_str(&self, text: &str) -> io::Result<()> {
-        self.say(text)
+        // A line filled up to its last column would push what a terminal echoes, like `^C`, into the next one.
+        self.say(text.trim_end_matches(' '))
     }
 
     fn clear_line(&self) -> io::Result<()> {
