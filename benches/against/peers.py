@@ -10,7 +10,7 @@ ROOT = HERE.parent
 
 # Programs of Debian's packages, and the packages.
 PACKAGED = {"wrk": "wrk", "ab": "apache2-utils", "hey": "hey", "nginx": "nginx-light", "curl": "curl"}
-# Programs of crates.io that are built once.
+# Programs that cargo installs, built once.
 CRATES = ("oha", "xh")
 
 
@@ -58,7 +58,7 @@ class Peers:
             self.find(name)
 
     def crate(self, name):
-        """A program of crates.io: minutes, but once."""
+        """A program that cargo installs: minutes, but once."""
         if not self.find(name):
             build = {"CARGO_TARGET_DIR": str(self.cache / "build")}
             quietly(["cargo", "install", "--locked", "--root", self.cache, name], environment=build)
