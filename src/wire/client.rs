@@ -111,8 +111,9 @@ impl Client {
     /// Sends a request once and reads its answer.
     ///
     /// Headers go as they are. `Host`, `User-Agent` and `Accept` are added where they are missing, the destination's
-    /// `Authorization` and, unless connections are kept alive, `Connection: close` too, and `Content-Length` always says the truth. A target that the URL standard would rewrite
-    /// fails instead of being sent differently; [`super::raw`] can send it.
+    /// `Authorization` and, unless connections are kept alive, `Connection: close` too, and `Content-Length` always says
+    /// the truth. A target that the URL standard would rewrite fails instead of being sent differently; [`super::raw`] can
+    /// send it.
     pub async fn carry(&self, request: &Request) -> Result<Response, Failure> {
         let response = match &self.lane {
             Some(lane) if Lane::takes(request) => lane.carry(request).await?,
@@ -140,6 +141,20 @@ impl Client {
         let proper = Proper::new(&self.destination, &self.options, tls, proxied)?;
         Ok(self.proper.get_or_init(|| proper))
     }
+}
+
+/// Whether a request says how long its body is: if it has one, if its method leads one to expect one, or if it says so
+/// itself, rightly or not.
+fn states_length(request: &Request) -> bool {
+    matches!(request.method.as_str(), "POST" | "PUT" | "PATCH")
+        || !request.body.is_empty()
+        || request.headers.iter().any(|header| header.is("content-length"))
+}
+
+/// A peer's hanging up, on a connection that an earlier request had opened: then it need not be this one's fault.
+fn on_kept(mut failure: Failure) -> Failure {
+    failure.text.push_str(" (a connection kept alive)");
+    failure
 }
 
 /// The failure of a request that cannot be sent as it is.

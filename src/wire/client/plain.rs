@@ -18,7 +18,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use super::super::raw::{Asked, Reading, read_answer};
 use super::super::{Failure, Header, Phase, Request, Response};
 use super::trouble::{damaged_body, explain, hung_up, not_http, redirects, too_slow};
-use super::{ClientOptions, Destination, LAST_REQUEST, USER_AGENT, field, lookup};
+use super::{ClientOptions, Destination, LAST_REQUEST, USER_AGENT, field, lookup, on_kept, states_length};
 
 /// More than any answer of which enough is read could be: interim ones without end.
 const MOST_OF_EVERYTHING: usize = 1024 * 1024;
@@ -119,9 +119,7 @@ impl Lane {
         for part in [method.as_bytes(), b" ", request.target.as_bytes(), b" HTTP/1.1\r\n", &lines.before] {
             text.extend_from_slice(part);
         }
-        let expects_body = matches!(method.as_str(), "POST" | "PUT" | "PATCH");
-        let says_length = || request.headers.iter().any(|header| header.is("content-length"));
-        if expects_body || !request.body.is_empty() || says_length() {
+        if states_length(request) {
             text.extend_from_slice(b"content-length: ");
             text.extend_from_slice(request.body.len().to_string().as_bytes());
             text.extend_from_slice(b"\r\n");
@@ -182,11 +180,8 @@ impl Lane {
             Ended::Damaged => damaged_body(),
             Ended::TimeUp(phase) => too_slow(*phase, self.timeout, &self.destination),
             Ended::HungUp(phase, how) => {
-                let mut failure = hung_up(*phase, how);
-                if is_kept {
-                    failure.text.push_str(" (a connection kept alive)");
-                }
-                failure
+                let failure = hung_up(*phase, how);
+                if is_kept { on_kept(failure) } else { failure }
             }
         }
     }

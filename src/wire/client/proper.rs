@@ -14,6 +14,7 @@ use super::progress::{self, NotedBody, Progress};
 use super::trouble::{self, explain, too_slow};
 use super::{
     ClientOptions, Destination, LAST_REQUEST, MOST_OF_A_RESPONSE, USER_AGENT, cannot_be_sent, field, lookup,
+    on_kept, states_length,
 };
 use crate::error::Error;
 
@@ -88,7 +89,6 @@ impl Proper {
         if method == reqwest::Method::CONNECT {
             return Err("CONNECT opens a tunnel, it cannot be sent as a request".to_owned());
         }
-        let expects_body = matches!(request.method.as_str(), "POST" | "PUT" | "PATCH");
         let mut headers = header_map(&request.headers)?;
         if let Some(authorization) = self.destination.authorization() {
             let (name, value) = field(&authorization)?;
@@ -96,7 +96,7 @@ impl Proper {
         }
         if headers.contains_key(TRANSFER_ENCODING) {
             headers.remove(CONTENT_LENGTH);
-        } else if expects_body || !request.body.is_empty() || headers.contains_key(CONTENT_LENGTH) {
+        } else if states_length(request) {
             headers.insert(CONTENT_LENGTH, request.body.len().into());
         }
         if !self.keep_alive {
@@ -136,11 +136,9 @@ impl Proper {
         if error.is_connect() && error.is_timeout() {
             return too_slow(progress.phase(), self.connect_timeout, &self.destination);
         }
-        let mut failure = explain(&error, progress.phase(), &self.destination);
-        if failure.kind == FailureKind::Closed && progress.reuses_connection() {
-            failure.text.push_str(" (a connection kept alive)");
-        }
-        failure
+        let failure = explain(&error, progress.phase(), &self.destination);
+        let is_kept = failure.kind == FailureKind::Closed && progress.reuses_connection();
+        if is_kept { on_kept(failure) } else { failure }
     }
 }
 
