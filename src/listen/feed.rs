@@ -114,7 +114,7 @@ impl Feed {
     /// Hears of an event.
     pub fn hear(&self, event: &Event) {
         match event {
-            Event::Exchange(exchange, _) => self.shelf().keep(exchange, self.most),
+            Event::Exchange(exchange, line) => self.shelf().keep(exchange, line.as_ref(), self.most),
             Event::Finished(_) => self.shelf().over = true,
             _ => return,
         }
@@ -162,8 +162,8 @@ impl Feed {
 }
 
 impl Shelf {
-    fn keep(&mut self, exchange: &Exchange, most: Most) {
-        let line = Bytes::from(record::line("exchange", exchange));
+    fn keep(&mut self, exchange: &Exchange, line: Option<&Bytes>, most: Most) {
+        let line = line.cloned().unwrap_or_else(|| record::line("exchange", exchange).into());
         let masked = masked(exchange).map(|masked| record::line("exchange", &masked).into());
         let none = Fields::new();
         let kept = Kept {

@@ -37,6 +37,15 @@ pub fn exchange(n: u64, request: Request) -> Event {
     )
 }
 
+#[test]
+fn a_record_that_has_been_written_is_not_written_again() {
+    let feed = Feed::new(Most::default(), None);
+    let Event::Exchange(exchange, _) = small(1) else { unreachable!() };
+    let line = Bytes::from_static(b"written already\n");
+    feed.hear(&Event::Exchange(exchange, Some(line.clone())));
+    assert_eq!(feed.get(1).unwrap().record.as_ptr(), line.as_ptr());
+}
+
 /// An exchange of a small request.
 pub fn small(n: u64) -> Event {
     exchange(n, Request::new("POST", "/cdr", vec![], "{\"leg\":\"a\"}"))
