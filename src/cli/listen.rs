@@ -11,7 +11,7 @@ use clap::Args;
 
 use self::failing::FailingArgs;
 use self::tunnel::TunnelArgs;
-use super::{Common, values};
+use super::{Common, help, values};
 use crate::clock::read_duration;
 use crate::listen::answer::{Delay, Manner};
 use crate::listen::door::Limits;
@@ -25,6 +25,7 @@ use crate::wire::client::Destination;
 
 /// The flags of `listen`.
 #[derive(Debug, Args)]
+#[command(before_help = help::LISTEN.examples(), after_help = help::LISTEN.end())]
 pub(super) struct ListenArgs {
     /// Port to listen on; 0 takes any free one
     #[arg(short, long, value_name = "N", default_value_t = 8237, value_parser = values::port, help_heading = "Where")]

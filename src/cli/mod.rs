@@ -17,7 +17,8 @@ use std::io::Write as _;
 use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
 use clap::{
-    ArgAction, Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Id, Parser, Subcommand, ValueEnum,
+    ArgAction, ArgMatches, Args, ColorChoice, Command, CommandFactory as _, FromArgMatches, Id, Parser,
+    Subcommand, ValueEnum,
 };
 
 use crate::error::Exit;
@@ -57,26 +58,41 @@ const PREFIX: &str = "TELECMI_CDR_";
 #[derive(Debug, Subcommand)]
 enum Mode {
     /// Fire sample CDRs at a webhook handler, over POST or GET
-    // Of a flag said twice the last one counts, as curl has it.
-    #[command(
-        help_template = help::TEMPLATE,
-        before_help = help::SEND.examples(),
-        after_help = help::SEND.end(),
-        disable_help_flag = true,
-        args_override_self = true,
-        arg = help::flag()
-    )]
-    Send(Box<send::SendArgs>),
+    Send(Flags<send::SendArgs>),
     /// Receive CDRs, show what arrived and what is wrong with it
-    #[command(
-        help_template = help::TEMPLATE,
-        before_help = help::LISTEN.examples(),
-        after_help = help::LISTEN.end(),
-        disable_help_flag = true,
-        args_override_self = true,
-        arg = help::flag()
-    )]
-    Listen(Box<listen::ListenArgs>),
+    Listen(Flags<listen::ListenArgs>),
+}
+
+/// The flags of a mode. They are described to clap when that mode has been chosen, and not before: there are many, and a
+/// start needs those of one mode at the most.
+#[derive(Debug)]
+struct Flags<T>(Box<T>);
+
+impl<T: FromArgMatches> FromArgMatches for Flags<T> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        T::from_arg_matches(matches).map(|flags| Self(Box::new(flags)))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
+}
+
+impl<T: Args> Args for Flags<T> {
+    fn augment_args(mode: Command) -> Command {
+        mode.defer(|mode| {
+            // What the flags are documented as must not take the place of what the mode is.
+            let about = mode.get_about().cloned();
+            let mode = mode.help_template(help::TEMPLATE).disable_help_flag(true);
+            // Of a flag said twice the last one counts, as curl has it.
+            let mode = T::augment_args(mode.args_override_self(true));
+            mode.arg(help::flag()).about(about.unwrap_or_default())
+        })
+    }
+
+    fn augment_args_for_update(mode: Command) -> Command {
+        Self::augment_args(mode)
+    }
 }
 
 /// What both modes take.
@@ -144,7 +160,7 @@ pub enum Invocation {
 
 /// The whole command line, for tools that walk it: completions, manual pages, tests.
 #[must_use]
-pub fn command() -> clap::Command {
+pub fn command() -> Command {
     with_environment(Cli::command(), &BTreeSet::new())
 }
 
@@ -161,9 +177,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         return Ok(Invocation::Generate(what));
     }
     let options = match (cli.mode, matches.subcommand()) {
-        (Some(Mode::Send(send)), Some((_, matches))) => send.options(matches, &arguments),
+        (Some(Mode::Send(send)), Some((_, matches))) => send.0.options(matches, &arguments),
         (Some(Mode::Listen(listen)), _) => {
-            listen.options().map(|options| Invocation::Listen(Box::new(options)))
+            listen.0.options().map(|options| Invocation::Listen(Box::new(options)))
         }
         (Some(Mode::Send(_)) | None, _) => Err("which mode? send or listen".to_owned()),
     };
@@ -239,7 +255,9 @@ fn said(arguments: &[OsString]) -> BTreeSet<Id> {
 
 /// Gives every flag its environment twin, except those that contradict a flag that was said: the flag wins. Flags
 /// without a value read `1`, `true`, `yes`, `0` and so on.
-fn with_environment(command: clap::Command, said: &BTreeSet<Id>) -> clap::Command {
+fn with_environment(mut command: Command, said: &BTreeSet<Id>) -> Command {
+    // The flags of all modes are looked at.
+    command.build();
     command.mut_subcommands(|mode| {
         let overruled = overruled(&mode, said);
         mode.mut_args(|argument| {
@@ -268,7 +286,7 @@ fn with_environment(command: clap::Command, said: &BTreeSet<Id>) -> clap::Comman
 }
 
 /// The flags of a mode that contradict one that was said, in whichever of the two that is written down.
-fn overruled(mode: &clap::Command, said: &BTreeSet<Id>) -> BTreeSet<Id> {
+fn overruled(mode: &Command, said: &BTreeSet<Id>) -> BTreeSet<Id> {
     let mut overruled = BTreeSet::new();
     for one in mode.get_arguments() {
         for other in mode.get_arg_conflicts_with(one) {

@@ -14,7 +14,7 @@ use clap::{ArgMatches, Args};
 
 use super::suite::{SuiteArgs, SuiteRun};
 use super::values::{self, HeaderSource, Speed};
-use super::{Common, Invocation};
+use super::{Common, Invocation, help};
 use crate::cdr::account::AccountOptions;
 use crate::cdr::edit::Edit;
 use crate::cdr::story::{self, CATALOGUE, GROUPS};
@@ -35,6 +35,7 @@ const LISTENER: &str = "http://127.0.0.1:8237/webhook/cdr";
 /// The flags of `send`.
 #[expect(clippy::struct_excessive_bools, reason = "a flag without a value is a boolean")]
 #[derive(Debug, Args)]
+#[command(before_help = help::SEND.examples(), after_help = help::SEND.end())]
 pub(super) struct SendArgs {
     /// The handler's address; its own query is kept
     #[arg(long, value_name = "URL", help_heading = "Target")]
