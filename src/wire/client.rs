@@ -146,7 +146,7 @@ impl Client {
 /// Whether a request says how long its body is: if it has one, if its method leads one to expect one, or if it says so
 /// itself, rightly or not.
 fn states_length(request: &Request) -> bool {
-    matches!(request.method.as_str(), "POST" | "PUT" | "PATCH")
+    matches!(&*request.method, "POST" | "PUT" | "PATCH")
         || !request.body.is_empty()
         || request.headers.iter().any(|header| header.is("content-length"))
 }

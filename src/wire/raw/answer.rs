@@ -114,7 +114,7 @@ fn answer(asked: Asked, status: u16, headers: Vec<Header>, rest: &[u8], ended: b
     };
     let response = Response {
         status,
-        headers,
+        headers: headers.into(),
         size: bytes.len() as u64,
         body: Octets::from(bytes),
         complete: matches!(progress, Progress::Complete { .. }),
