@@ -112,7 +112,7 @@ fn delivery() -> Delivery {
         call: 98_765,
         scenario: Scenario::Story("agent-no-answer"),
         copy: 0,
-        method: "POST".to_owned(),
+        method: "POST".into(),
         cdr: CdrText::read(DOCUMENTED.into()),
         due: None,
         late: None,

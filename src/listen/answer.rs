@@ -161,7 +161,7 @@ impl Manner {
     }
 
     fn response(&self, request: &Request, remarks: &[Remark]) -> Response {
-        match request.method.as_str() {
+        match &*request.method {
             "HEAD" => return self.good(""),
             "OPTIONS" => return Response::new(204, vec![Header::new("allow", ALLOWED)], ""),
             "GET" | "POST" if request.target.starts_with('/') => {}
@@ -223,7 +223,7 @@ fn sentence(remark: &Remark) -> String {
 
 /// Judges a request, whatever its method.
 fn judge(request: &Request, trouble: Option<&Trouble>) -> Judgement {
-    match request.method.as_str() {
+    match &*request.method {
         // A body that did not come whole is judged by nobody; why it did not is the remark.
         _ if trouble.is_some() => Judgement::unreadable(Vec::new()),
         "POST" => judge_body(request),

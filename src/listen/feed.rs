@@ -14,7 +14,7 @@ use super::event::{Event, Exchange};
 use super::redact::{Redactor, hide_secrets};
 use crate::cdr::Fields;
 use crate::cdr::meaning::meaning;
-use crate::wire::secret::{masked_headers, masked_url};
+use crate::wire::secret::masked_url;
 use crate::wire::{Request, record};
 
 /// How much is kept; the oldest goes first.
@@ -252,7 +252,7 @@ fn masked(exchange: &Exchange) -> Option<Exchange> {
     {
         hide_secrets(cdr);
     }
-    let (target, headers) = (masked_url(&request.target), masked_headers(&request.headers));
+    let (target, headers) = (masked_url(&request.target), request.headers.masked());
     if target == request.target && headers == request.headers && cdr == exchange.cdr {
         return None;
     }

@@ -239,7 +239,8 @@ mod tests {
         ];
         assert_eq!(lines, expected);
         assert!(!forward.has_passed(&request));
-        let again = Request { headers: vec![Header::new("via", format!("1.1 x, {}", &via[5..]))], ..request };
+        let again =
+            Request { headers: vec![Header::new("via", format!("1.1 x, {}", &via[5..]))].into(), ..request };
         assert!(forward.has_passed(&again));
     }
 }

@@ -18,7 +18,7 @@ use std::io::{self, Read};
 use serde_json::{Map, Value};
 
 use super::event::Exchange;
-use crate::wire::secret::{self, is_secret_name, masked_headers, masked_url};
+use crate::wire::secret::{self, is_secret_name, masked_url};
 use crate::wire::{Header, Octets, Request, header};
 use known::{Known, SHORTEST_KNOWN};
 use masks::Masks;
@@ -74,7 +74,7 @@ impl Redactor {
 
     fn request(&mut self, request: &Request, known: &Known) -> Request {
         let mut masked = request.clone();
-        masked.method = self.text(&request.method, Form::Text, known);
+        masked.method = self.text(&request.method, Form::Text, known).into();
         masked.target = self.text(&masked_url(&request.target), Form::Url, known);
         if is_compressed(request) {
             // What cannot be read cannot be masked.
@@ -84,7 +84,7 @@ impl Redactor {
             masked.body = self.bytes(body_of(request), known).into();
             masked.size = request.size.saturating_sub(request.body.len() as u64) + masked.body.len() as u64;
         }
-        masked.headers = masked_headers(&request.headers);
+        masked.headers = request.headers.masked();
         for header in &mut masked.headers {
             if header.is("content-length") {
                 if header.text().trim().parse() == Ok(request.size) {

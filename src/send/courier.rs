@@ -12,7 +12,7 @@ use super::source::Origin;
 use crate::clock::Clock;
 use crate::seed::{Purpose, Seed};
 use crate::wire::record::{Attempt, ResponseRecord};
-use crate::wire::{self, Failure, FailureKind, Request, Response, secret};
+use crate::wire::{self, Failure, FailureKind, Request, Response};
 
 /// What carries requests. The real one is the HTTP client; tests have their own.
 pub trait Carry {
@@ -138,10 +138,8 @@ fn delivery(
 
 fn attempt(at: crate::clock::Moment, latency: Duration, answer: Result<Response, Failure>) -> Attempt {
     match answer {
-        Ok(mut response) => {
-            secret::mask_headers(&mut response.headers);
-            let Response { status, headers, body, size, complete } = response;
-            let response = ResponseRecord { headers, body, size, complete };
+        Ok(Response { status, headers, body, size, complete }) => {
+            let response = ResponseRecord { headers: headers.masked(), body, size, complete };
             Attempt { at, latency, status: Some(status), failure: None, response: Some(response) }
         }
         Err(failure) => Attempt { at, latency, status: None, failure: Some(failure), response: None },

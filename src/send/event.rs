@@ -1,5 +1,6 @@
 //! What a run of `send` tells: the records, as values.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ pub struct Delivery {
     /// Zero for the first delivery of a CDR, then counting its copies.
     pub copy: u32,
     /// `POST` or `GET`.
-    pub method: String,
+    pub method: Cow<'static, str>,
     /// The CDR, if it is an object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cdr: Option<CdrText>,

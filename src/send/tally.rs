@@ -167,7 +167,7 @@ mod tests {
             call: 1,
             scenario: Scenario::File,
             copy: 0,
-            method: "POST".to_owned(),
+            method: "POST".into(),
             cdr: None,
             due: None,
             late: None,

@@ -140,7 +140,7 @@ async fn both_methods_carry_the_same_cdr() {
     let mut plan = plan("customer-no-answer", 1);
     plan.envelope.methods = Methods::Both;
     let (deliveries, summary) = deliver(&plan, &handler).await;
-    let methods: Vec<_> = deliveries.iter().map(|delivery| delivery.method.as_str()).collect();
+    let methods: Vec<_> = deliveries.iter().map(|delivery| &*delivery.method).collect();
     assert_eq!(methods, ["POST", "GET", "POST", "GET"]);
     assert_eq!(deliveries[0].cdr, deliveries[1].cdr);
     assert_eq!((summary.deliveries, summary.planned, summary.exit), (4, Some(4), Exit::Success));

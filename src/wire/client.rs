@@ -125,7 +125,7 @@ impl Client {
     /// Whether a request can be sent as it is; if not, the failure that [`Self::carry`] would end in.
     pub fn check(&self, request: &Request) -> Result<(), Failure> {
         if let Some(lane) = self.lane.as_ref().filter(|_| Lane::takes(request)) {
-            return lane.write(request, &mut Vec::new()).map_err(|text| cannot_be_sent(&text));
+            return lane.check(request).map_err(|text| cannot_be_sent(&text));
         }
         let proper = self.proper().map_err(|error| cannot_be_sent(&error.to_string()))?;
         proper.prepared(request, &Progress::new(!request.body.is_empty())).map(drop)
@@ -146,7 +146,7 @@ impl Client {
 /// Whether a request says how long its body is: if it has one, if its method leads one to expect one, or if it says so
 /// itself, rightly or not.
 fn states_length(request: &Request) -> bool {
-    matches!(request.method.as_str(), "POST" | "PUT" | "PATCH")
+    matches!(&*request.method, "POST" | "PUT" | "PATCH")
         || !request.body.is_empty()
         || request.headers.iter().any(|header| header.is("content-length"))
 }

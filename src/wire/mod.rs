@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod export;
+mod headers;
 pub mod hop;
 pub mod query;
 pub mod raw;
@@ -21,6 +22,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub use headers::Headers;
 
 /// Bytes that are usually text. Serialised as `{"text": …}`, or `{"base64": …}` where they are not UTF-8.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -148,13 +151,13 @@ pub fn header<'a>(headers: &'a [Header], name: &str) -> Option<Cow<'a, str>> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     /// `GET`, `POST` or whatever it said.
-    pub method: String,
+    pub method: Cow<'static, str>,
     /// Path and query as written on the request line, not normalised; outside GET and POST it may be another form.
     pub target: String,
     /// `HTTP/1.1` or `HTTP/1.0`.
-    pub version: String,
+    pub version: Cow<'static, str>,
     /// The header fields in order.
-    pub headers: Vec<Header>,
+    pub headers: Headers,
     /// The body's bytes, as many as were kept.
     pub body: Octets,
     /// How many bytes of body there were, even where fewer were kept.
@@ -169,15 +172,19 @@ impl Request {
     pub fn new(
         method: &str,
         target: impl Into<String>,
-        headers: Vec<Header>,
+        headers: impl Into<Headers>,
         body: impl Into<Bytes>,
     ) -> Self {
         let body = body.into();
         Self {
-            method: method.to_owned(),
+            method: match method {
+                "POST" => Cow::Borrowed("POST"),
+                "GET" => Cow::Borrowed("GET"),
+                other => Cow::Owned(other.to_owned()),
+            },
             target: target.into(),
-            version: "HTTP/1.1".to_owned(),
-            headers,
+            version: Cow::Borrowed("HTTP/1.1"),
+            headers: headers.into(),
             size: body.len() as u64,
             body: Octets(body),
             complete: true,
@@ -203,7 +210,7 @@ pub struct Response {
     /// The status code.
     pub status: u16,
     /// The header fields in order.
-    pub headers: Vec<Header>,
+    pub headers: Headers,
     /// The body's bytes, at most [`client::MOST_OF_A_RESPONSE`] of them.
     pub body: Octets,
     /// How many bytes of body were read.
@@ -215,9 +222,9 @@ pub struct Response {
 impl Response {
     /// A response to be sent, with its whole body.
     #[must_use]
-    pub fn new(status: u16, headers: Vec<Header>, body: impl Into<Bytes>) -> Self {
+    pub fn new(status: u16, headers: impl Into<Headers>, body: impl Into<Bytes>) -> Self {
         let body = body.into();
-        Self { status, headers, size: body.len() as u64, body: Octets(body), complete: true }
+        Self { status, headers: headers.into(), size: body.len() as u64, body: Octets(body), complete: true }
     }
 
     /// A response that is plain text.
@@ -319,7 +326,7 @@ mod tests {
             names in proptest::collection::vec(("[a-z-]{1,12}", proptest::collection::vec(any::<u8>(), 0..20)), 0..5),
             body in proptest::collection::vec(any::<u8>(), 0..200),
         ) {
-            let headers = names.into_iter().map(|(name, value)| Header { name, value: value.into() }).collect();
+            let headers: Headers = names.into_iter().map(|(name, value)| Header { name, value: value.into() }).collect();
             let request = Request::new(&method, target, headers, body);
             let line = serde_json::to_string(&request).unwrap();
             prop_assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);

@@ -33,7 +33,7 @@ use play::{Played, play};
 pub use exact::{check, is_chunked};
 // Hidden, because only fuzzing wants them from outside.
 #[doc(hidden)]
-pub use answer::{Look, Reading, read as read_answer};
+pub use answer::{Look, Reader, Reading, read as read_answer};
 pub use script::head;
 
 /// One step of a script.
@@ -232,7 +232,12 @@ impl Writer {
         let host = self.destination.host();
         let addresses = client::addresses(&host, self.destination.port());
         let addresses = self.within(deadline, Phase::Dns, addresses).await?;
-        let tcp = client::connect(&addresses);
+        let tcp = async {
+            let tcp = client::connect(&addresses).await?;
+            // Every write is to leave on its own; a script means its pieces.
+            tcp.set_nodelay(true)?;
+            Ok(tcp)
+        };
         let tcp = self.within(deadline, Phase::Connect, tcp).await?;
         let connection: Box<dyn Connection> = match &self.tls {
             None => Box::new(tcp),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::{Failure, Header, Request};
+use super::{Failure, Headers, Request};
 use crate::clock::Moment;
 use crate::json;
 use crate::untrusted::{Untrusted, clean, disturbs, is_plain};
@@ -127,7 +127,7 @@ pub struct Attempt {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ResponseRecord {
     /// The header fields in order; the values of secret ones are masked.
-    pub headers: Vec<Header>,
+    pub headers: Headers,
     /// The body, as much as was read.
     pub body: super::Octets,
     /// How many bytes were read.
@@ -268,6 +268,7 @@ pub fn captured(line: &str) -> Result<Option<Captured>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Header;
     use proptest::prelude::*;
 
     #[derive(Serialize)]

@@ -46,10 +46,10 @@ impl Head {
     /// The request that has this head and what there was of its body.
     pub fn with_body(self, body: Taken) -> Request {
         Request {
-            method: self.method,
+            method: self.method.into(),
             target: self.target,
-            version: self.version,
-            headers: self.headers,
+            version: self.version.into(),
+            headers: self.headers.into(),
             size: body.size,
             complete: body.trouble.is_none(),
             body: Octets::from(body.kept),

@@ -160,7 +160,7 @@ async fn a_request_is_seen_as_it_came() {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\nx-path: /a\r\ncontent-length: 6\r\ndate: "), "{answer}");
     let arrival = stand.arrival().await;
     let fields = ["hoST", "X-A", "Content-Length", "X-a"].into_iter().zip(["x", "1", "5", "2"]);
-    let headers = fields.map(|(name, value)| Header::new(name, value)).collect();
+    let headers: Vec<_> = fields.map(|(name, value)| Header::new(name, value)).collect();
     let expected = crate::wire::Request::new("POST", "/a?b=%ff#c", headers, "hello");
     assert_eq!(arrival.request, expected);
     assert_eq!((arrival.peer, arrival.trouble), (peer.0.local_addr().unwrap(), None));

@@ -204,7 +204,7 @@ mod tests {
     const KNOWN: (&str, &str) = ("X-Inspector-Token", "0123456789abcdef");
 
     fn judged(method: &str, target: &str, headers: &[(&str, &str)]) -> Result<Wanted, Refusal> {
-        let headers = headers.iter().map(|(name, value)| Header::new(*name, *value)).collect();
+        let headers = headers.iter().map(|(name, value)| Header::new(*name, *value)).collect::<Vec<_>>();
         rules().judge(&Request::new(method, target, headers, ""))
     }
 

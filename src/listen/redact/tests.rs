@@ -232,7 +232,7 @@ fn remarks_and_other_words_of_ours_are_masked() {
         r#"{"virtual_number":"+919876543210","call_id":1,"leg":"919876543210","appid":1,"919876543210":1}"#,
     );
     exchange.claimed = Some("919876543210".to_owned());
-    exchange.request.method = "M919876543210".to_owned();
+    exchange.request.method = "M919876543210".into();
     let line = line(&mut Redactor::default(), &exchange);
     assert!(!line.contains("9876543210") && line.matches("910000000001").count() >= 8, "{line}");
 }

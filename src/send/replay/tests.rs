@@ -10,7 +10,7 @@ use crate::wire::query::Encoding;
 use crate::wire::record;
 
 fn captured(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Request {
-    let headers = headers.iter().map(|(name, value)| Header::new(*name, *value)).collect();
+    let headers: Vec<_> = headers.iter().map(|(name, value)| Header::new(*name, *value)).collect();
     Request::new(method, target, headers, body.to_owned())
 }
 
@@ -59,7 +59,7 @@ fn another_machine_gets_its_own_host() {
 
 #[test]
 fn own_headers_take_the_place_of_captured_ones() {
-    let own = |headers: &[(&str, &str)]| captured("GET", "/", headers, "").headers;
+    let own = |headers: &[(&str, &str)]| captured("GET", "/", headers, "").headers.to_vec();
     let ours = Envelope {
         headers: own(&[("Host", "mine"), ("x-New", "1"), ("X-A", "2"), ("x-a", "3")]),
         authorization: Some(Header::new("Authorization", "Basic eA==")),

@@ -136,7 +136,7 @@ impl Teller {
                 request.headers.retain(|header| !header.is("host"));
                 request.headers.extend(self.other_host.as_ref().map(|host| Header::new("host", host)));
             }
-            Delivery::By("PUT") => "PUT".clone_into(&mut request.method),
+            Delivery::By("PUT") => request.method = "PUT".into(),
             Delivery::By(method) => {
                 request = Request::new(method, envelope.target, envelope.headers, Vec::new());
             }

@@ -35,11 +35,7 @@ pub(in crate::wire) async fn connect(addresses: &[SocketAddr]) -> io::Result<Tcp
     let mut refusal = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in addresses {
         match TcpStream::connect(address).await {
-            Ok(stream) => {
-                // Every write is to leave on its own; a script means its pieces.
-                stream.set_nodelay(true)?;
-                return Ok(stream);
-            }
+            Ok(stream) => return Ok(stream),
             Err(error) => refusal = error,
         }
     }

@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::super::raw::{Asked, Reading, read_answer};
-use super::super::{Failure, Header, Phase, Request, Response};
+use super::super::raw::{Asked, Reader, Reading};
+use super::super::{Failure, Headers, Phase, Request, Response};
 use super::trouble::{damaged_body, explain, hung_up, not_http, redirects, too_slow};
 use super::{ClientOptions, Destination, LAST_REQUEST, USER_AGENT, field, lookup, on_kept, states_length};
 
@@ -29,6 +29,12 @@ const RESET: &str = "reset";
 
 /// Room for an answer as webhooks give it, in bytes.
 const USUAL_ANSWER: usize = 1024;
+
+/// As much room as is kept for the next one.
+const MOST_ROOM: usize = 16 * 1024;
+
+/// What every network carries in one piece: IPv6 asks for 1280 bytes, headers and all.
+const ONE_SEGMENT: usize = 1024;
 
 /// The short way to one destination.
 #[derive(Debug)]
@@ -46,17 +52,31 @@ pub(super) struct Lane {
 struct Kept {
     /// Connections that can be used again.
     links: Vec<Link>,
+    /// A kit for each of the requests that were under way at once.
+    kits: Vec<Kit>,
+}
+
+/// What a request needs besides its connection, and leaves behind for the next one: room, and what it has found out.
+#[derive(Debug, Default)]
+struct Kit {
     /// The header lines written last.
     lines: Option<Lines>,
+    /// What is sent.
+    text: Vec<u8>,
+    /// What has come back.
+    received: Vec<u8>,
+    /// Reads that.
+    reader: Reader,
 }
 
 /// Header lines as they are written, and what they were written for.
 #[derive(Debug)]
 struct Lines {
-    headers: Vec<Header>,
-    /// What stands before the body's length.
+    headers: Headers,
+    states_length: bool,
+    /// What stands between the target and the body's length, or what would be there if it were stated.
     before: Vec<u8>,
-    /// What stands behind it.
+    /// What stands behind it, up to the body.
     behind: Vec<u8>,
 }
 
@@ -81,58 +101,56 @@ impl Lane {
 
     /// Sends a request once and reads its answer.
     pub async fn carry(&self, request: &Request) -> Result<Response, Failure> {
-        let until = Instant::now() + self.timeout;
-        let mut kept = if self.keep_alive { self.kept_link() } else { None };
+        let began = Instant::now();
+        let until = began + self.timeout;
+        let (kept, mut kit) = self.take();
+        self.write(request, &mut kit).map_err(|why| super::cannot_be_sent(&why))?;
         let is_kept = kept.is_some();
-        let mut text = kept.as_mut().map_or_else(Vec::new, |link| std::mem::take(&mut link.text));
-        self.write(request, &mut text).map_err(|why| super::cannot_be_sent(&why))?;
         let mut link = match kept {
             Some(link) => link,
-            None => self.open(until).await?,
+            None => self.open(began, until, kit.text.len()).await?,
         };
-        link.text = text;
-        let asked = Asked::by(&request.method);
-        match link.exchange(asked, until).await {
-            Ok(response) => {
-                if self.keep_alive && link.is_reusable(&response) {
-                    self.kept().links.push(link);
-                }
-                Ok(response)
-            }
-            Err(ended) => Err(self.failure(&ended, is_kept)),
-        }
+        let heard = link.exchange(&mut kit, Asked::by(&request.method), until).await;
+        let another_may_follow = matches!(heard, Ok((_, true)));
+        self.put_back(Some(link).filter(|_| self.keep_alive && another_may_follow), kit);
+        heard.map(|(response, _)| response).map_err(|ended| self.failure(&ended, is_kept))
     }
 
     /// Writes down a request in front of nothing else, or says why that cannot be done.
-    pub fn write(&self, request: &Request, text: &mut Vec<u8>) -> Result<(), String> {
+    fn write(&self, request: &Request, kit: &mut Kit) -> Result<(), String> {
         let method = &request.method;
         if reqwest::Method::from_bytes(method.as_bytes()).is_err() {
             return Err("the method is no valid one".to_owned());
         }
         self.destination.check(&request.target)?;
-        let mut kept = self.kept();
-        if kept.lines.as_ref().is_none_or(|lines| lines.headers != request.headers) {
-            kept.lines = Some(self.lines(&request.headers)?);
-        }
-        let Some(lines) = &kept.lines else { return Ok(()) };
+        let states_length = states_length(request);
+        let lines = match kit.lines.take() {
+            Some(lines) if lines.states_length == states_length && lines.headers == request.headers => lines,
+            _ => self.lines(&request.headers, states_length)?,
+        };
+        let text = &mut kit.text;
         text.clear();
-        for part in [method.as_bytes(), b" ", request.target.as_bytes(), b" HTTP/1.1\r\n", &lines.before] {
+        for part in [method.as_bytes(), b" ", request.target.as_bytes(), &lines.before] {
             text.extend_from_slice(part);
         }
-        if states_length(request) {
-            text.extend_from_slice(b"content-length: ");
-            text.extend_from_slice(request.body.len().to_string().as_bytes());
-            text.extend_from_slice(b"\r\n");
+        if states_length {
+            push_number(text, request.body.len());
         }
         text.extend_from_slice(&lines.behind);
         text.extend_from_slice(&request.body.0);
+        kit.lines = Some(lines);
         Ok(())
     }
 
+    /// Whether a request can be written down; if not, why.
+    pub fn check(&self, request: &Request) -> Result<(), String> {
+        self.write(request, &mut Kit::default())
+    }
+
     /// The lines of these headers, and of those that are added where they are missing.
-    fn lines(&self, headers: &[Header]) -> Result<Lines, String> {
+    fn lines(&self, headers: &Headers, states_length: bool) -> Result<Lines, String> {
         let missing = |name: &str| !headers.iter().any(|header| header.is(name));
-        let mut before = Vec::new();
+        let mut before = b" HTTP/1.1\r\n".to_vec();
         let own = headers.iter().filter(|header| !header.is("content-length"));
         let authorization = self.destination.authorization().filter(|_| missing("authorization"));
         for header in own.chain(&authorization) {
@@ -140,37 +158,64 @@ impl Lane {
             line(&mut before, name.as_str(), value.as_bytes());
         }
         let mut behind = Vec::new();
+        if states_length {
+            before.extend_from_slice(b"content-length: ");
+            behind.extend_from_slice(b"\r\n");
+        }
         let added = [("accept", "*/*"), ("user-agent", USER_AGENT), ("host", self.destination.authority())];
         let only_once = (!self.keep_alive).then_some(LAST_REQUEST);
         for (name, value) in added.into_iter().chain(only_once).filter(|(name, _)| missing(name)) {
             line(&mut behind, name, value.as_bytes());
         }
         behind.extend_from_slice(b"\r\n");
-        Ok(Lines { headers: headers.to_vec(), before, behind })
+        Ok(Lines { headers: headers.clone(), states_length, before, behind })
     }
 
-    /// A connection that was kept and is still there.
-    fn kept_link(&self) -> Option<Link> {
+    /// A connection that was kept and is still there, if there is one, and a kit.
+    fn take(&self) -> (Option<Link>, Kit) {
         let mut kept = self.kept();
+        let kit = kept.kits.pop().unwrap_or_default();
         loop {
-            let link = kept.links.pop()?;
+            let Some(link) = kept.links.pop() else { return (None, kit) };
             // Whatever has come meanwhile, its end or a byte, belongs to no request of ours.
             let quiet = matches!(link.stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
             if quiet {
-                return Some(link);
+                return (Some(link), kit);
             }
         }
     }
 
-    async fn open(&self, until: Instant) -> Result<Link, Failure> {
-        let by = (Instant::now() + self.connect_timeout).min(until);
-        match timeout_at(by, lookup::connect(&self.addresses)).await {
-            Ok(Ok(stream)) => Ok(Link::new(stream, until)),
-            Ok(Err(error)) => Err(explain(&error, Phase::Connect, &self.destination)),
-            Err(_) => {
-                Err(too_slow(Phase::Connect, self.connect_timeout.min(self.timeout), &self.destination))
-            }
+    /// Keeps a kit for the next request, and a connection if it can be used again.
+    fn put_back(&self, link: Option<Link>, mut kit: Kit) {
+        for room in [&mut kit.text, &mut kit.received] {
+            room.clear();
+            room.shrink_to(MOST_ROOM);
         }
+        let mut kept = self.kept();
+        kept.links.extend(link);
+        kept.kits.push(kit);
+    }
+
+    /// Opens a connection for a text of this length.
+    async fn open(&self, began: Instant, until: Instant, length: usize) -> Result<Link, Failure> {
+        let mut alarm = Box::pin(sleep_until((began + self.connect_timeout).min(until)));
+        let stream = tokio::select! {
+            biased;
+            stream = lookup::connect(&self.addresses) => stream,
+            () = &mut alarm => {
+                let limit = self.connect_timeout.min(self.timeout);
+                return Err(too_slow(Phase::Connect, limit, &self.destination));
+            }
+        };
+        // What fits into one segment leaves at once anyway.
+        let stream = stream.and_then(|stream| {
+            if self.keep_alive || length > ONE_SEGMENT {
+                stream.set_nodelay(true)?;
+            }
+            Ok(stream)
+        });
+        let stream = stream.map_err(|error| explain(&error, Phase::Connect, &self.destination))?;
+        Ok(Link { stream, sent: 0, alarm })
     }
 
     /// What it means that an exchange ended so.
@@ -189,6 +234,21 @@ impl Lane {
     fn kept(&self) -> MutexGuard<'_, Kept> {
         // It is right after every step, so a panic elsewhere does not spoil it.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Adds a number's digits.
+fn push_number(text: &mut Vec<u8>, mut number: usize) {
+    let mut digits = [b'0'; 20];
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        // A digit fits.
+        digits[first] += u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
+        if number == 0 {
+            return text.extend_from_slice(&digits[first..]);
+        }
     }
 }
 
@@ -225,55 +285,48 @@ enum Heard {
 #[derive(Debug)]
 struct Link {
     stream: TcpStream,
-    /// What is sent.
-    text: Vec<u8>,
-    /// How much of that has been.
+    /// How much of a text has been sent.
     sent: usize,
-    /// What has come back.
-    received: Vec<u8>,
-    /// Whether the answer ended by itself, and nothing came behind it.
-    ended_well: bool,
     /// Wakes us when the time is up, or before: setting it anew for each request would cost more than a waking now
     /// and then.
     alarm: Pin<Box<Sleep>>,
 }
 
 impl Link {
-    fn new(stream: TcpStream, until: Instant) -> Self {
-        let received = Vec::with_capacity(USUAL_ANSWER);
-        let alarm = Box::pin(sleep_until(until));
-        Self { stream, text: Vec::new(), sent: 0, received, ended_well: false, alarm }
-    }
-
-    /// Sends the text and reads the answer, as long as there is time.
-    async fn exchange(&mut self, asked: Asked, until: Instant) -> Result<Response, Ended> {
+    /// Sends the text and reads the answer, as long as there is time. Says too whether another request can follow.
+    async fn exchange(
+        &mut self,
+        kit: &mut Kit,
+        asked: Asked,
+        until: Instant,
+    ) -> Result<(Response, bool), Ended> {
+        let Kit { text, received, reader, .. } = kit;
         self.sent = 0;
-        self.received.clear();
-        self.ended_well = false;
+        received.clear();
+        received.reserve(USUAL_ANSWER);
         let mut head_has_come = false;
         loop {
-            let heard = self.hear(until).await;
+            let heard = self.hear(text, received, until).await;
             let closed = matches!(heard, Heard::End(CLOSED));
-            let look = read_answer(asked, &self.received, closed);
+            let look = reader.read(asked, received, closed);
             match look.reading {
                 Reading::Enough(response) => {
-                    self.ended_well = look.ends_here;
-                    return Ok(response);
+                    return Ok((response, look.another_may_follow && self.sent == text.len()));
                 }
                 // Where it leads is no matter, so what it says is none either.
-                Reading::Growing(response) if redirects(&response) => return Ok(response),
+                Reading::Growing(response) if redirects(&response) => return Ok((response, false)),
                 Reading::NotHttp => return Err(Ended::NotHttp),
                 Reading::Damaged(_) => return Err(Ended::Damaged),
                 Reading::Growing(_) => head_has_come = true,
                 Reading::Nothing | Reading::PartOfHead => {}
             }
-            let phase = match (head_has_come, self.sent < self.text.len()) {
+            let phase = match (head_has_come, self.sent < text.len()) {
                 (true, _) => Phase::Read,
                 (false, true) => Phase::Send,
                 (false, false) => Phase::Wait,
             };
             match heard {
-                Heard::More if self.received.len() > MOST_OF_EVERYTHING => return Err(Ended::NotHttp),
+                Heard::More if received.len() > MOST_OF_EVERYTHING => return Err(Ended::NotHttp),
                 Heard::More => {}
                 Heard::End(how) => return Err(Ended::HungUp(phase, how)),
                 Heard::Nothing => return Err(Ended::TimeUp(phase)),
@@ -282,16 +335,16 @@ impl Link {
     }
 
     /// Sends what is to be sent until the peer says something, or the time is up.
-    async fn hear(&mut self, until: Instant) -> Heard {
+    async fn hear(&mut self, text: &[u8], received: &mut Vec<u8>, until: Instant) -> Heard {
         std::future::poll_fn(|context| {
-            while self.sent < self.text.len() {
-                match Pin::new(&mut self.stream).poll_write(context, &self.text[self.sent..]) {
+            while self.sent < text.len() {
+                match Pin::new(&mut self.stream).poll_write(context, &text[self.sent..]) {
                     Poll::Ready(Ok(more)) => self.sent += more,
                     // The peer takes no more. It may have answered all the same, which is seen by reading.
                     Poll::Ready(Err(_)) | Poll::Pending => break,
                 }
             }
-            let read = std::pin::pin!(self.stream.read_buf(&mut self.received)).poll(context);
+            let read = std::pin::pin!(self.stream.read_buf(received)).poll(context);
             match read {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Heard::End(CLOSED)),
                 Poll::Ready(Ok(_)) => return Poll::Ready(Heard::More),
@@ -307,14 +360,5 @@ impl Link {
             }
         })
         .await
-    }
-
-    /// Whether another request can be sent on it, after this answer.
-    fn is_reusable(&self, response: &Response) -> bool {
-        let connection = super::super::header(&response.headers, "connection");
-        let says =
-            |word: &str| connection.as_ref().is_some_and(|says| says.to_ascii_lowercase().contains(word));
-        let stays = if self.received.starts_with(b"HTTP/1.1") { !says("close") } else { says("keep-alive") };
-        stays && self.ended_well && self.sent == self.text.len()
     }
 }

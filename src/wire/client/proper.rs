@@ -118,7 +118,7 @@ impl Proper {
         progress.reach(Phase::Read);
         let mut answer = Response {
             status: response.status().as_u16(),
-            headers: headers_of(response.headers()),
+            headers: headers_of(response.headers()).into(),
             body: Octets::default(),
             size: 0,
             complete: true,

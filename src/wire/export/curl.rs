@@ -19,7 +19,7 @@ pub fn curl(request: &Request, url: &str, flags: &[&str]) -> String {
     for flag in flags {
         let _ = write!(command, " {}", if flag.starts_with('-') { (*flag).to_owned() } else { quoted(flag) });
     }
-    match (request.method.as_str(), request.body.is_empty()) {
+    match (&*request.method, request.body.is_empty()) {
         ("GET", true) | ("POST", false) => {}
         (method, _) => {
             command.push_str(" -X ");

@@ -15,7 +15,7 @@ const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OP
 
 /// A request at an origin with the line before it that separates it from others; `title` is for that line.
 pub fn request(request: &Request, origin: &str, title: &str) -> Result<String, Reason> {
-    if !METHODS.contains(&request.method.as_str()) {
+    if !METHODS.contains(&&*request.method) {
         return Err("its method is not one that editors know");
     }
     let url = super::url(request, origin)?;
@@ -69,7 +69,7 @@ mod tests {
     use crate::wire::Header;
 
     fn post(target: &str, headers: &[(&str, &str)], body: impl Into<bytes::Bytes>) -> Result<String, Reason> {
-        let headers = headers.iter().map(|(name, value)| Header::new(*name, *value)).collect();
+        let headers = headers.iter().map(|(name, value)| Header::new(*name, *value)).collect::<Vec<_>>();
         request(&Request::new("POST", target, headers, body), "http://h", "1. a title")
     }
 

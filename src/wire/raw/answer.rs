@@ -3,9 +3,11 @@
 //! In: what was asked, all bytes so far, and whether that was all. Out: a [`Reading`]. The bytes are looked at anew each time more
 //! have come, which is cheap because they are few.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
-use super::super::{Header, Octets, Response, header};
+use super::super::{Header, Headers, Octets, Response, header};
 use super::Asked;
 
 /// As much of a head as is read.
@@ -40,12 +42,12 @@ pub struct Look {
     pub told_to_continue: bool,
     /// What they amount to.
     pub reading: Reading,
-    /// Whether they end exactly where the answer says that it ends, so that another can follow it.
-    pub ends_here: bool,
+    /// Whether they end exactly where the answer says that it ends, and the peer keeps the connection for another.
+    pub another_may_follow: bool,
 }
 
 /// What is there of a body: its bytes, without their framing, and how far it has come.
-type BodySoFar = (Vec<u8>, Progress);
+type BodySoFar<'a> = (Cow<'a, [u8]>, Progress);
 
 /// How far a body has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,71 +62,141 @@ enum Progress {
     Damaged,
 }
 
+/// The head of an answer that is no interim one.
+#[derive(Debug)]
+struct Head {
+    /// All its bytes, the empty line too.
+    bytes: Vec<u8>,
+    status: u16,
+    headers: Headers,
+    framing: Framing,
+    /// Whether the peer lets another answer follow on this connection.
+    keeps_open: bool,
+}
+
+/// How an answer says where its body ends.
+#[derive(Debug, Clone, Copy)]
+enum Framing {
+    Chunks,
+    Length(usize),
+    /// It does not: the body ends with the connection.
+    Nothing,
+}
+
+/// Reads one answer after another, and shares what is the same in them.
+///
+/// A server says the same in nearly every answer, but for the date. So an answer that begins as the one before it has
+/// its head, and nothing of it is read again.
+#[derive(Debug, Default)]
+pub struct Reader {
+    head: Option<Head>,
+    body: Bytes,
+}
+
 /// Reads the bytes that have come so far.
 #[must_use]
 pub fn read(asked: Asked, bytes: &[u8], ended: bool) -> Look {
-    let mut told_to_continue = false;
-    let look = |told_to_continue, reading| Look { told_to_continue, reading, ends_here: false };
-    let mut rest = bytes;
-    loop {
-        while let [b'\r' | b'\n', after @ ..] = rest {
-            rest = after;
+    Reader::default().read(asked, bytes, ended)
+}
+
+impl Reader {
+    /// Reads the bytes of one answer that have come so far. What was read before makes no difference to what they are.
+    pub fn read(&mut self, asked: Asked, bytes: &[u8], ended: bool) -> Look {
+        let mut told_to_continue = false;
+        let look = |told_to_continue, reading| Look { told_to_continue, reading, another_may_follow: false };
+        let mut rest = bytes;
+        loop {
+            while let [b'\r' | b'\n', after @ ..] = rest {
+                rest = after;
+            }
+            if let Some(head) = &self.head
+                && let Some(body) = rest.strip_prefix(head.bytes.as_slice())
+            {
+                let (reading, ends_here) = head.answer(asked, body, ended, &mut self.body);
+                return Look { told_to_continue, reading, another_may_follow: ends_here && head.keeps_open };
+            }
+            if rest.is_empty() {
+                return look(told_to_continue, Reading::Nothing);
+            }
+            let Some((head, body)) = split_head(rest) else {
+                let begins_well = rest.iter().zip(b"HTTP/").all(|(byte, wanted)| byte == wanted);
+                let fits = rest.len() <= MOST_OF_A_HEAD;
+                let reading = if begins_well && fits { Reading::PartOfHead } else { Reading::NotHttp };
+                return look(told_to_continue, reading);
+            };
+            let Some(status) = status_of(head) else {
+                return look(told_to_continue, Reading::NotHttp);
+            };
+            if (100..200).contains(&status) && status != 101 {
+                told_to_continue |= status == 100;
+                rest = body;
+            } else {
+                self.head = Some(Head::new(&rest[..rest.len() - body.len()], status, headers_of(head)));
+            }
         }
-        if rest.is_empty() {
-            return look(told_to_continue, Reading::Nothing);
-        }
-        let Some((head, body)) = split_head(rest) else {
-            let begins_well = rest.iter().zip(b"HTTP/").all(|(byte, wanted)| byte == wanted);
-            let fits = rest.len() <= MOST_OF_A_HEAD;
-            let reading = if begins_well && fits { Reading::PartOfHead } else { Reading::NotHttp };
-            return look(told_to_continue, reading);
-        };
-        let Some(status) = status_of(head) else {
-            return look(told_to_continue, Reading::NotHttp);
-        };
-        if (100..200).contains(&status) && status != 101 {
-            told_to_continue |= status == 100;
-            rest = body;
-            continue;
-        }
-        let (reading, ends_here) = answer(asked, status, headers_of(head), body, ended);
-        return Look { told_to_continue, reading, ends_here };
     }
 }
 
-/// The answer whose head has come, with as much of its body as is there, and whether the bytes end with it.
-fn answer(asked: Asked, status: u16, headers: Vec<Header>, rest: &[u8], ended: bool) -> (Reading, bool) {
-    let chunked = header(&headers, "transfer-encoding")
-        .is_some_and(|codings| codings.to_ascii_lowercase().contains("chunked"));
-    let announced = header(&headers, "content-length").and_then(|text| text.trim().parse().ok());
-    let bodiless = match asked {
-        Asked::ForAll | Asked::ForOthers => matches!(status, 101 | 204 | 304),
-        Asked::ForTheHead => true,
-        Asked::ForATunnel => matches!(status, 200..300 | 304),
-    };
-    let most = asked.most();
-    let (bytes, progress) = if bodiless {
-        (Vec::new(), Progress::Complete { ends_here: rest.is_empty() })
-    } else if chunked {
-        dechunked(rest, most)
-    } else if let Some(length) = announced {
-        of_length(rest, length, most)
-    } else {
-        until_the_end(rest, ended, most)
-    };
-    let response = Response {
-        status,
-        headers,
-        size: bytes.len() as u64,
-        body: Octets::from(bytes),
-        complete: matches!(progress, Progress::Complete { .. }),
-    };
-    let reading = match progress {
-        Progress::Growing => Reading::Growing(response),
-        Progress::Cut | Progress::Complete { .. } => Reading::Enough(response),
-        Progress::Damaged => Reading::Damaged(response),
-    };
-    (reading, progress == Progress::Complete { ends_here: true })
+impl Head {
+    fn new(bytes: &[u8], status: u16, headers: Vec<Header>) -> Self {
+        let says =
+            |name, word| header(&headers, name).is_some_and(|text| text.to_ascii_lowercase().contains(word));
+        let announced = || header(&headers, "content-length").and_then(|text| text.trim().parse().ok());
+        let framing = if says("transfer-encoding", "chunked") {
+            Framing::Chunks
+        } else {
+            announced().map_or(Framing::Nothing, Framing::Length)
+        };
+        let keeps_open = if bytes.starts_with(b"HTTP/1.1") {
+            !says("connection", "close")
+        } else {
+            says("connection", "keep-alive")
+        };
+        Self { bytes: bytes.to_vec(), status, headers: headers.into(), framing, keeps_open }
+    }
+
+    /// The answer with this head and as much of its body as is there, and whether the bytes end with it. `known` is the
+    /// body of another answer.
+    fn answer(&self, asked: Asked, rest: &[u8], ended: bool, known: &mut Bytes) -> (Reading, bool) {
+        let bodiless = match asked {
+            Asked::ForAll | Asked::ForOthers => matches!(self.status, 101 | 204 | 304),
+            Asked::ForTheHead => true,
+            Asked::ForATunnel => matches!(self.status, 200..300 | 304),
+        };
+        let most = asked.most();
+        let (bytes, progress) = match self.framing {
+            _ if bodiless => (Cow::default(), Progress::Complete { ends_here: rest.is_empty() }),
+            Framing::Chunks => dechunked(rest, most),
+            Framing::Length(length) => of_length(rest, length, most),
+            Framing::Nothing => until_the_end(rest, ended, most),
+        };
+        let response = Response {
+            status: self.status,
+            headers: self.headers.clone(),
+            size: bytes.len() as u64,
+            body: Octets(shared(bytes, known)),
+            complete: matches!(progress, Progress::Complete { .. }),
+        };
+        let reading = match progress {
+            Progress::Growing => Reading::Growing(response),
+            Progress::Cut | Progress::Complete { .. } => Reading::Enough(response),
+            Progress::Damaged => Reading::Damaged(response),
+        };
+        (reading, progress == Progress::Complete { ends_here: true })
+    }
+}
+
+/// Bytes to be kept, which are those known already if they are the same.
+fn shared(bytes: Cow<'_, [u8]>, known: &mut Bytes) -> Bytes {
+    /// What is longer is hardly ever the same, and would be held for nothing.
+    const WORTH_KNOWING: usize = 1024;
+    if bytes.len() > WORTH_KNOWING {
+        return Bytes::from(bytes.into_owned());
+    }
+    if *known != *bytes {
+        *known = Bytes::from(bytes.into_owned());
+    }
+    known.clone()
 }
 
 /// Splits at the empty line, whose ends may be bare line feeds.
@@ -165,7 +237,7 @@ fn headers_of(head: &[u8]) -> Vec<Header> {
 }
 
 /// A body whose length was announced.
-fn of_length(rest: &[u8], length: usize, most: usize) -> BodySoFar {
+fn of_length(rest: &[u8], length: usize, most: usize) -> BodySoFar<'_> {
     let bytes = bounded(&rest[..rest.len().min(length)], most);
     let progress = if bytes.len() == length {
         Progress::Complete { ends_here: rest.len() == length }
@@ -174,43 +246,48 @@ fn of_length(rest: &[u8], length: usize, most: usize) -> BodySoFar {
     } else {
         Progress::Growing
     };
-    (bytes, progress)
+    (bytes.into(), progress)
 }
 
 /// A body that ends with the connection.
-fn until_the_end(rest: &[u8], ended: bool, most: usize) -> BodySoFar {
+fn until_the_end(rest: &[u8], ended: bool, most: usize) -> BodySoFar<'_> {
     let progress = match (rest.len() > most, ended) {
         (true, _) => Progress::Cut,
         (false, true) => Progress::Complete { ends_here: false },
         (false, false) => Progress::Growing,
     };
-    (bounded(rest, most), progress)
+    (bounded(rest, most).into(), progress)
 }
 
 /// A body out of its chunks. Damaged ones end it; trailers are not waited for.
-fn dechunked(mut rest: &[u8], most: usize) -> BodySoFar {
+fn dechunked(rest: &[u8], most: usize) -> BodySoFar<'static> {
     let mut bytes = Vec::new();
+    let progress = unpack(rest, most, &mut bytes);
+    (bytes.into(), progress)
+}
+
+/// Adds what is in the chunks, and says how far that is.
+fn unpack(mut rest: &[u8], most: usize, bytes: &mut Vec<u8>) -> Progress {
     while let Some(feed) = rest.iter().position(|byte| *byte == b'\n') {
         let Some(size) = chunk_size(&rest[..feed]) else {
-            return (bytes, Progress::Damaged);
+            return Progress::Damaged;
         };
         rest = &rest[feed + 1..];
         if size == 0 {
-            return (bytes, Progress::Complete { ends_here: matches!(rest, b"\r\n" | b"\n") });
+            return Progress::Complete { ends_here: matches!(rest, b"\r\n" | b"\n") };
         }
         let room = most - bytes.len();
         bytes.extend_from_slice(&rest[..size.min(room).min(rest.len())]);
         if size > room {
-            let progress = if bytes.len() == most { Progress::Cut } else { Progress::Growing };
-            return (bytes, progress);
+            return if bytes.len() == most { Progress::Cut } else { Progress::Growing };
         }
         let Some(after) = rest.get(size..) else {
-            return (bytes, Progress::Growing);
+            return Progress::Growing;
         };
         let after = after.strip_prefix(b"\r").unwrap_or(after);
         rest = after.strip_prefix(b"\n").unwrap_or(after);
     }
-    (bytes, Progress::Growing)
+    Progress::Growing
 }
 
 /// The size in a chunk's first line, without its extensions.
@@ -221,8 +298,8 @@ fn chunk_size(line: &[u8]) -> Option<usize> {
 }
 
 /// As much of the bytes as an answer may hold.
-fn bounded(bytes: &[u8], most: usize) -> Vec<u8> {
-    bytes[..bytes.len().min(most)].to_vec()
+fn bounded(bytes: &[u8], most: usize) -> &[u8] {
+    &bytes[..bytes.len().min(most)]
 }
 
 #[cfg(test)]
@@ -317,17 +394,39 @@ mod tests {
 
     #[test]
     fn another_answer_may_follow_only_where_one_ends() {
-        for (bytes, ends_here) in [
+        for (bytes, follows) in [
             ("Content-Length: 2\r\n\r\nab", true),
+            ("Connection: Close\r\nContent-Length: 2\r\n\r\nab", false),
             ("Content-Length: 2\r\n\r\nabc", false),
             ("Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n", true),
             ("Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n", false),
             ("\r\nab", false),
         ] {
             let bytes = format!("HTTP/1.1 200 OK\r\n{bytes}");
-            assert_eq!(read(Asked::ForAll, bytes.as_bytes(), true).ends_here, ends_here, "{bytes:?}");
+            assert_eq!(read(Asked::ForAll, bytes.as_bytes(), true).another_may_follow, follows, "{bytes:?}");
         }
-        assert!(read(Asked::ForTheHead, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", false).ends_here);
+        for (head, follows) in [
+            ("HTTP/1.1 200 OK\r\n", true),
+            ("HTTP/1.1 100 C\r\n\r\nHTTP/1.0 200 OK\r\n", false),
+            ("HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\n", true),
+        ] {
+            let bytes = format!("{head}Content-Length: 9\r\n\r\n");
+            let look = read(Asked::ForTheHead, bytes.as_bytes(), false);
+            assert_eq!(look.another_may_follow, follows, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_the_same_again_is_shared() {
+        let mut reader = Reader::default();
+        let mut places = |bytes: &str| match reader.read(Asked::ForAll, bytes.as_bytes(), false).reading {
+            Reading::Enough(response) => (response.headers.as_ptr(), response.body.0.as_ptr()),
+            other => panic!("{other:?}"),
+        };
+        let first = places("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc");
+        assert_eq!(places("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"), first);
+        let other_body = places("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabd");
+        assert_eq!((other_body.0, other_body.1 == first.1), (first.0, false));
     }
 
     proptest! {
@@ -345,6 +444,35 @@ mod tests {
                 read(Asked::ForAll, &bytes, ended).reading
             {
                 prop_assert!(response.body.len() <= rest.len());
+            }
+        }
+
+        #[test]
+        fn what_was_read_before_makes_no_difference(
+            answers in prop::collection::vec(
+                (
+                    prop::sample::select(vec![
+                        "", "\r\n", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nA: b\r\n", "HTTP/1.1 204 OK\r\n",
+                        "HTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\n", "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n",
+                    ]),
+                    prop::sample::select(vec![
+                        "", "\r\n", "Content-Length: 3\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n3\r\n",
+                        "Connection: close\r\n\n", "Content-Length: 3\r\nContent-Length: 1\r\n\n",
+                    ]),
+                    "ab|abc|abd|abc\r\n0\r\n\r\n|[\r\n:a3]{0,9}",
+                    prop::sample::select(vec![Asked::ForAll, Asked::ForTheHead, Asked::ForATunnel]),
+                    (any::<prop::sample::Index>(), any::<bool>()),
+                ),
+                1..8,
+            ),
+        ) {
+            let mut reader = Reader::default();
+            for (start, framing, body, asked, (cut, ended)) in answers {
+                let bytes = [start, framing, &body].concat().into_bytes();
+                let part = &bytes[..cut.index(bytes.len() + 1)];
+                for (bytes, ended) in [(part, false), (&bytes[..], ended)] {
+                    prop_assert_eq!(reader.read(asked, bytes, ended), read(asked, bytes, ended));
+                }
             }
         }
 

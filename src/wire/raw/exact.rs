@@ -52,7 +52,7 @@ pub fn check(request: &Request) -> Result<(), String> {
     if request.target.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
         return Err("the target holds a space or a control character".to_owned());
     }
-    if !matches!(request.version.as_str(), "HTTP/1.1" | "HTTP/1.0") {
+    if !matches!(&*request.version, "HTTP/1.1" | "HTTP/1.0") {
         return Err("the version is neither HTTP/1.1 nor HTTP/1.0".to_owned());
     }
     for header in &request.headers {
@@ -106,7 +106,7 @@ mod tests {
         let mut request = Request::new("PuT", "http://h/a//../b?'=#c", headers, "{}");
         let head = "PuT http://h/a//../b?'=#c HTTP/1.1\nX-b: 2\nhost: cdr.test\nx-B: \nContent-LENGTH: 2\n\n";
         assert_eq!(written(&request), format!("{head}{{}}"));
-        request.version = "HTTP/1.0".to_owned();
+        request.version = "HTTP/1.0".into();
         assert_eq!(written(&request), format!("{head}{{}}").replace("HTTP/1.1", "HTTP/1.0"));
     }
 
@@ -150,7 +150,7 @@ mod tests {
         }
         let mut newer = request("GET", "/", "a", "b");
         assert_eq!(check(&newer), Ok(()));
-        newer.version = "HTTP/1.1\r\nEvil: 1".to_owned();
+        newer.version = "HTTP/1.1\r\nEvil: 1".into();
         assert!(check(&newer).is_err());
         assert_eq!(check(&request("GET", "*", "x-ü'".trim_end_matches("ü'"), "ü\t\"")), Ok(()));
     }
@@ -168,7 +168,7 @@ mod tests {
             body in "[a\r\n]{0,8}",
         ) {
             let fields = headers.into_iter().map(|(name, value)| Header { name, value: value.into() });
-            let request = Request::new(&method, target, fields.collect(), body.clone());
+            let request = Request::new(&method, target, fields.collect::<Vec<_>>(), body.clone());
             if let Ok(raw) = RawRequest::exact(&request) {
                 let [Step::Send(bytes)] = raw.steps.as_slice() else { panic!("{raw:?}") };
                 let head = bytes.strip_suffix(body.as_bytes()).unwrap();
