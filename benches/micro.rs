@@ -22,6 +22,7 @@ use telecmi_cdr::send::courier::Patience;
 use telecmi_cdr::send::event::Delivery;
 use telecmi_cdr::send::expect::Expectation;
 use telecmi_cdr::send::pace::Rules;
+use telecmi_cdr::send::pack::Step;
 use telecmi_cdr::send::source::{Content, Envelope, Methods, Scenario};
 use telecmi_cdr::show::received;
 use telecmi_cdr::show::theme::Theme;
@@ -126,8 +127,8 @@ fn delivery() -> Delivery {
 #[divan::bench(args = ["POST", "GET"], min_time = 0.5)]
 fn generate(bencher: Bencher, method: &str) {
     let plan = mixture(if method == "GET" { Methods::Get } else { Methods::Post });
-    let mut schedule = plan.schedule();
-    bencher.counter(ItemsCount::new(1_usize)).bench_local(|| schedule.next());
+    let mut batches = plan.batches();
+    bencher.counter(ItemsCount::new(1_usize)).bench_local(|| batches.next());
 }
 
 /// Judging what arrived: bytes or pairs in, verdict and fields out.
@@ -213,7 +214,7 @@ fn relate(bencher: Bencher, kind: &str) {
     /// More than are remembered, so that none comes back while it is known.
     const DIFFERENT: usize = 20_000;
     let plan = mixture(Methods::Post);
-    let parcels = plan.schedule().flatten().flat_map(|step| step.parcels);
+    let parcels = plan.batches().flatten().flat_map(Step::parcels);
     let known = parcels.filter_map(|parcel| Some((parcel.request, parcel.cdr?.fields())));
     let mut known: Vec<_> = known.take(DIFFERENT).collect();
     let mut relations = Relations::default();

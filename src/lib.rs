@@ -29,14 +29,16 @@
 //! argv ─ cli ─> SendOptions
 //!                   │ run::transmit reads the files that were named
 //!                   v
-//! stories | file ─ send::source ─> Calls ─ send::pace ─> Batches ─ send::courier ─> Deliveries ─ send::tally ─> Summary
-//!                  lazy iterator           pure, due times         the only await        │
-//!                                                                                        └─ tell(Event) ─> show::board
+//! stories | file ─ send::source ─> Outlines ─ send::pace ─> Batches ─ send::pack ─> Parcels ─ send::courier ─> Deliveries
+//!                  lazy iterator              pure, due times         what is sent            the only await       │
+//!                                                                                   Summary <─ send::tally ────────┤
+//!                                                                                                                  └─ tell(Event) ─> show::board
 //! ```
 //!
-//! Several threads take batches from the one schedule, each with connections and a tally of its own; tallies are added up
-//! at the end. Payload n is a pure function of the seed, the time and n, so neither threads nor concurrency change anything. What carries requests is a
-//! parameter ([`send::courier::Carry`]): tests pass their own and pause tokio's clock.
+//! Several threads take batches from the one schedule, each with connections and a tally of its own, and each makes what
+//! it sends; tallies are added up at the end. Payload n is a pure function of the seed, the time and n, so neither threads
+//! nor concurrency change anything. What carries requests is a parameter ([`send::courier::Carry`]): tests pass their own
+//! and pause tokio's clock.
 //!
 //! With `--print` nobody carries: `run::print` walks through the same batches, and `wire::export` writes each request for
 //! another tool.

@@ -108,19 +108,33 @@ impl Story {
     pub fn shape(&self, wanted: Shape) -> Shape {
         if matches!(self.plan, Plan::Documented(_)) { Shape::Docs } else { wanted }
     }
+
+    /// How many CDRs a call of it makes.
+    #[must_use]
+    pub fn cdrs(&self) -> usize {
+        match self.plan {
+            Plan::Click2call(rings) | Plan::Softphone(rings) => rings.len(),
+            Plan::Documented(_) | Plan::Legacy => 1,
+        }
+    }
 }
 
 impl Choice {
+    /// The story of call `n`.
+    #[must_use]
+    pub fn story(self, n: u64, seed: Seed) -> &'static Story {
+        match self {
+            Self::Story(story) => story,
+            Self::Mixture => drawn(seed, n),
+        }
+    }
+
     /// How many CDRs a call of it makes, at the most.
     #[must_use]
     pub fn most_cdrs(self) -> u64 {
-        let cdrs = |story: &Story| match story.plan {
-            Plan::Click2call(rings) | Plan::Softphone(rings) => rings.len() as u64,
-            Plan::Documented(_) | Plan::Legacy => 1,
-        };
         match self {
-            Self::Story(story) => cdrs(story),
-            Self::Mixture => CATALOGUE.iter().map(cdrs).max().unwrap_or(0),
+            Self::Story(story) => story.cdrs() as u64,
+            Self::Mixture => CATALOGUE.iter().map(|story| story.cdrs() as u64).max().unwrap_or(0),
         }
     }
 
@@ -200,10 +214,7 @@ pub struct Told<'a> {
 /// Tells call `n`: which story it was, and its CDRs in order. The same setting and `n` give the same bytes.
 #[must_use]
 pub fn tell(choice: Choice, n: u64, setting: &Setting) -> (&'static Story, Vec<Told<'_>>) {
-    let story = match choice {
-        Choice::Story(story) => story,
-        Choice::Mixture => drawn(setting.seed, n),
-    };
+    let story = choice.story(n, setting.seed);
     let told = match story.plan {
         Plan::Click2call(rings) => Call::new(n, setting).tell(rings, true),
         Plan::Softphone(rings) => Call::new(n, setting).tell(rings, false),

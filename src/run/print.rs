@@ -7,7 +7,7 @@ use crate::cdr::text::CdrText;
 use crate::cli::send::{Print, SendOptions};
 use crate::clock::Moment;
 use crate::error::Exit;
-use crate::send::pace::Parcel;
+use crate::send::pack::Parcel;
 use crate::send::source::Origin;
 use crate::send::{Plan, replay};
 use crate::show::Show;
@@ -31,11 +31,11 @@ pub fn run(
     if print == Print::Har {
         show.data(&har::head());
     }
-    'run: for batch in plan.schedule() {
+    'run: for batch in plan.batches() {
         let mut since = Duration::ZERO;
         for step in batch {
             since = step.due.unwrap_or(since.saturating_add(step.gap));
-            for parcel in step.parcels {
+            for parcel in step.parcels() {
                 match printer.piece(&parcel, plan.at.after(since)) {
                     Ok(piece) => {
                         if print == Print::Har && !std::mem::take(&mut first) {

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::event::Delivery;
 use super::expect::Expectation;
-use super::pace::Parcel;
+use super::pack::Parcel;
 use super::source::Origin;
 use crate::clock::Clock;
 use crate::seed::{Purpose, Seed};

@@ -1,9 +1,10 @@
 //! Mode one: calls in, deliveries told, summary out.
 //!
 //! [`source`] says what there is to send ([`mod@file`] reads it, [`replay`] and [`amend`] see to what was captured),
-//! [`pace`] when and how often, [`courier`] delivers one parcel, [`tally`] counts. [`run`] is the only place where they
-//! meet: as many batches are under way as the concurrency allows, each walking through its steps in order. They are spread
-//! over threads, one for each carrier; a thread knows nothing of the others but the schedule that they all take from.
+//! [`pace`] when and how often, [`pack`] makes it, [`courier`] delivers one parcel, [`tally`] counts. [`run`] is the only
+//! place where they meet: as many batches are under way as the concurrency allows, each walking through its steps in
+//! order. They are spread over threads, one for each carrier; a thread knows nothing of the others but the schedule that
+//! they all take from.
 
 pub mod amend;
 pub mod courier;
@@ -11,6 +12,7 @@ pub mod event;
 pub mod expect;
 pub mod file;
 pub mod pace;
+pub mod pack;
 pub mod replay;
 pub mod source;
 pub mod suite;
@@ -34,7 +36,8 @@ use crate::wire::record::Attempt;
 use courier::{Carry, Courier, Patience};
 use event::{Delivery, Event, Started, Summary};
 use expect::Expectation;
-use pace::{Batch, Rules, Schedule, Step};
+use pace::{Batch, Rules, Schedule};
+use pack::{Step, Steps};
 use source::{Calls, Content, Envelope, Item};
 use tally::Tally;
 
@@ -66,10 +69,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The batches of the run, in order.
-    #[must_use]
-    pub fn schedule(&self) -> Schedule<Calls<&Self>> {
-        Schedule::new(Calls::new(self), self.rules)
+    /// All that leaves in the run, in order, a batch at a time.
+    pub fn batches(&self) -> impl Iterator<Item = Vec<Step>> {
+        let schedule = Schedule::new(Calls::new(self), self.rules);
+        schedule.map(|batch| Steps::new(self, batch).collect())
     }
 
     /// How many deliveries there will be, if that can be known beforehand.
@@ -277,22 +280,13 @@ impl<C: Carry, T: Fn(Event), R: AsyncFn()> Desk<'_, C, T, R> {
     /// Walks through the steps of one batch.
     async fn deliver(&self, batch: Batch) {
         let mut before: Option<Delivery> = None;
-        for step in batch {
+        for step in Steps::new(&self.office.plan, batch) {
             let scheduled = step.due;
             let due = scheduled.map(|due| self.office.began.saturating_add(due));
             if !self.wait_for(&step, due).await {
                 return;
             }
-            let deliveries = if step.parcels.len() > 1 {
-                self.courier.race(step.parcels, due).await
-            } else {
-                let mut deliveries = Vec::new();
-                for parcel in step.parcels {
-                    deliveries.push(self.courier.deliver(parcel, due).await);
-                }
-                deliveries
-            };
-            for mut delivery in deliveries {
+            let mut done = |mut delivery: Delivery| {
                 // The courier counts from the start of the clock, the record from the start of the run.
                 delivery.due = scheduled;
                 if self.office.plan.compare {
@@ -300,6 +294,11 @@ impl<C: Carry, T: Fn(Event), R: AsyncFn()> Desk<'_, C, T, R> {
                     before = Some(delivery.clone());
                 }
                 self.count(delivery);
+            };
+            if step.count > 1 {
+                self.courier.race(step.parcels().collect(), due).await.into_iter().for_each(done);
+            } else {
+                done(self.courier.deliver(step.parcel, due).await);
             }
         }
     }

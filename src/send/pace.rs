@@ -7,44 +7,37 @@ use std::time::Duration;
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 
-use super::source::{Call, Origin, Scenario};
-use crate::cdr::text::CdrText;
+use super::source::Outline;
 use crate::seed::{Purpose, Seed};
-use crate::wire::Request;
 
-/// One delivery to make.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Parcel {
-    /// Its number, from one, in the order of leaving.
-    pub n: u64,
-    /// The number of its call, from one.
-    pub call: u64,
-    /// What it tells of.
-    pub scenario: Scenario,
-    /// Zero for the first delivery of a CDR, then counting its copies.
-    pub copy: u32,
-    /// The CDR, if it is an object.
-    pub cdr: Option<CdrText>,
-    /// What is sent.
-    pub request: Request,
-    /// Where that comes from.
-    pub origin: Origin,
-}
-
-/// Parcels that leave together: one, or the copies of a race.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Step {
+/// When something of a call leaves, and what: one delivery, or the copies of a race. Nothing of it is made yet.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Turn {
     /// When it should leave, since the start of the run, if there is a schedule.
     pub due: Option<Duration>,
-    /// How long after the step before it, at the least.
+    /// How long after the turn before it, at the least.
     pub gap: Duration,
-    /// What leaves.
-    pub parcels: Vec<Parcel>,
+    /// The number of its first delivery, from one.
+    pub n: u64,
+    /// Which CDR of the call it is, from zero.
+    pub cdr: usize,
+    /// Which of the methods carries it, from zero.
+    pub method: usize,
+    /// Which copy the first delivery is.
+    pub copy: u32,
+    /// How many deliveries leave.
+    pub count: u32,
 }
 
-/// Steps that leave one after another, each when the one before has been answered: usually the CDRs of one call.
+/// Turns of one call that follow one another, each when the one before has been answered: usually all that the call has.
 /// Batches are independent of one another.
-pub type Batch = Vec<Step>;
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// The call.
+    pub call: Outline,
+    /// The turns, in order.
+    pub turns: Vec<Turn>,
+}
 
 /// How deliveries are spread over time and multiplied.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -89,11 +82,11 @@ impl Rules {
 /// About how many deliveries are held at once to be reordered: memory grows neither with the run nor with the copies.
 const WINDOW: u64 = 4_000;
 
-/// The batches of a run.
+/// The batches of a run. Whoever takes one takes it alone, so nothing is done here but what has to be done in order.
 pub struct Schedule<I> {
     calls: I,
     rules: Rules,
-    ready: VecDeque<Batch>,
+    ready: VecDeque<(Outline, Option<Turn>)>,
     windows: u64,
     /// Deliveries numbered so far.
     numbered: u64,
@@ -104,7 +97,7 @@ pub struct Schedule<I> {
     dropped: u64,
 }
 
-impl<I: Iterator<Item = Call>> Schedule<I> {
+impl<I: Iterator<Item = Outline>> Schedule<I> {
     /// Schedules calls by the rules.
     pub fn new(calls: I, rules: Rules) -> Self {
         Self {
@@ -124,43 +117,31 @@ impl<I: Iterator<Item = Call>> Schedule<I> {
         self.dropped
     }
 
-    /// The steps of one call: for each CDR and method the first delivery, then its duplicates.
-    fn steps(&mut self, call: Call) -> Batch {
+    /// The turns of one call: for each CDR and method the first delivery, then its duplicates.
+    fn turns(&mut self, call: &Outline) -> Vec<Turn> {
         let rules = self.rules;
-        let mut batch = Batch::new();
+        let duplicates = (0..rules.duplicate).map(|copy| (rules.race + copy, 1));
+        let copies = std::iter::once((0, rules.race)).chain(duplicates);
+        let mut turns = Vec::with_capacity(call.cdrs * call.methods * (1 + rules.duplicate as usize));
         let mut chance = (rules.drop > 0.0).then(|| rules.seed.chance(Purpose::Drop, call.n));
         let recorded = call.recorded.zip(rules.speed).map(|(at, speed)| at_speed(at, speed));
         let mut told_after = Duration::ZERO;
-        for mail in call.mail {
-            let gap = rules.speed.map_or(Duration::ZERO, |speed| at_speed(mail.gap, speed));
+        for cdr in 0..call.cdrs {
+            let own_gap = call.gaps.get(cdr).zip(rules.speed);
+            let mut gap = own_gap.map_or(Duration::ZERO, |(gap, speed)| at_speed(*gap, speed));
             told_after += gap;
-            let mut gap = gap;
-            for request in mail.requests {
-                let duplicates = (0..rules.duplicate).map(|copy| (rules.race + copy, 1));
-                // The last of them takes the request itself.
-                let mut requests =
-                    std::iter::repeat_n(request, rules.race as usize + rules.duplicate as usize);
-                for (first, count) in std::iter::once((0, rules.race)).chain(duplicates) {
+            for method in 0..call.methods {
+                for (copy, count) in copies.clone() {
                     let due = self.due(recorded, told_after, count);
                     if chance.as_mut().is_some_and(|chance| chance.random_bool(rules.drop)) {
                         self.dropped += u64::from(count);
                         continue;
                     }
-                    let parcel = |(copy, request)| Parcel {
-                        n: 0,
-                        call: call.n + 1,
-                        scenario: call.scenario,
-                        copy,
-                        cdr: mail.cdr.clone(),
-                        request,
-                        origin: mail.origin,
-                    };
-                    let parcels = (first..first + count).zip(requests.by_ref()).map(parcel).collect();
-                    batch.push(Step { due, gap: std::mem::take(&mut gap), parcels });
+                    turns.push(Turn { due, gap: std::mem::take(&mut gap), n: 0, cdr, method, copy, count });
                 }
             }
         }
-        batch
+        turns
     }
 
     /// The time the next delivery is due: by the rate, but no sooner than it was recorded; in a reordered run without
@@ -185,37 +166,48 @@ impl<I: Iterator<Item = Call>> Schedule<I> {
         })
     }
 
-    /// Takes the calls of the next window and scatters their steps.
+    /// Takes the calls of the next window and scatters their turns.
     fn fill(&mut self) {
-        let mut steps = Vec::new();
+        let mut window = Vec::new();
         // What is dropped counts as well: where nearly everything is, a window must end all the same.
         let end = self.scheduled + WINDOW;
-        let mut any = false;
+        let mut last = None;
         while self.scheduled < end {
-            let Some(call) = self.calls.next() else { break };
-            any = true;
-            steps.extend(self.steps(call));
+            let Some(mut call) = self.calls.next() else { break };
+            let turns = self.turns(&call);
+            call.gaps.clear();
+            window.extend(turns.into_iter().map(|turn| (call.clone(), Turn { gap: Duration::ZERO, ..turn })));
+            last = Some(call);
         }
-        if any && steps.is_empty() {
+        if window.is_empty() {
             // A window without a delivery is not the end of the run.
-            self.ready.push_back(Batch::new());
+            self.ready.extend(last.map(|call| (call, None)));
         }
         if self.rules.shuffle {
-            let dues: Vec<_> = steps.iter().map(|step| step.due).collect();
-            steps.shuffle(&mut self.rules.seed.chance(Purpose::Shuffle, self.windows));
+            let dues: Vec<_> = window.iter().map(|(_, turn)| turn.due).collect();
+            window.shuffle(&mut self.rules.seed.chance(Purpose::Shuffle, self.windows));
             // The order is shuffled, the rhythm is not.
-            steps.iter_mut().zip(dues).for_each(|(step, due)| step.due = due);
+            window.iter_mut().zip(dues).for_each(|((_, turn), due)| turn.due = due);
         }
         if let Some(most) = self.rules.late {
             let mut chance = self.rules.seed.chance(Purpose::Late, self.windows);
-            for step in &mut steps {
+            for (_, turn) in &mut window {
                 let held = most.mul_f64(chance.random_range(0.0..=1.0));
-                step.due = step.due.map(|due| due.saturating_add(held));
+                turn.due = turn.due.map(|due| due.saturating_add(held));
             }
-            steps.sort_by_key(|step| step.due);
+            window.sort_by_key(|(_, turn)| turn.due);
         }
         self.windows += 1;
-        self.ready.extend(steps.into_iter().map(|step| vec![Step { gap: Duration::ZERO, ..step }]));
+        self.ready.extend(window.into_iter().map(|(call, turn)| (call, Some(turn))));
+    }
+
+    /// The next turn of a reordered run, or of a window without one.
+    fn scattered(&mut self) -> Option<Batch> {
+        if self.ready.is_empty() {
+            self.fill();
+        }
+        let (call, turn) = self.ready.pop_front()?;
+        Some(Batch { call, turns: turn.into_iter().collect() })
     }
 }
 
@@ -224,22 +216,20 @@ fn at_speed(span: Duration, speed: f64) -> Duration {
     Duration::try_from_secs_f64(span.as_secs_f64() / speed).unwrap_or(Duration::MAX)
 }
 
-impl<I: Iterator<Item = Call>> Iterator for Schedule<I> {
+impl<I: Iterator<Item = Outline>> Iterator for Schedule<I> {
     type Item = Batch;
 
     fn next(&mut self) -> Option<Batch> {
         let mut batch = if self.rules.reorders() {
-            if self.ready.is_empty() {
-                self.fill();
-            }
-            self.ready.pop_front()?
+            self.scattered()?
         } else {
             let call = self.calls.next()?;
-            self.steps(call)
+            let turns = self.turns(&call);
+            Batch { call, turns }
         };
-        for parcel in batch.iter_mut().flat_map(|step| &mut step.parcels) {
-            self.numbered += 1;
-            parcel.n = self.numbered;
+        for turn in &mut batch.turns {
+            turn.n = self.numbered + 1;
+            self.numbered += u64::from(turn.count);
         }
         Some(batch)
     }
@@ -248,21 +238,18 @@ impl<I: Iterator<Item = Call>> Iterator for Schedule<I> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::send::source::Mail;
+    use crate::send::source::Matter;
 
     /// Calls of two CDRs each, a second apart.
-    fn calls(count: u64) -> impl Iterator<Item = Call> {
-        let mail = |n: u64, leg: &str| Mail {
-            gap: if leg == "a" { Duration::from_secs(1) } else { Duration::ZERO },
-            cdr: None,
-            requests: vec![Request::new("POST", format!("/{n}{leg}"), vec![], "")],
-            origin: Origin::Made,
-        };
-        let call = move |n| Call {
+    fn calls(count: u64) -> impl Iterator<Item = Outline> {
+        let gaps = vec![Duration::ZERO, Duration::from_secs(1)];
+        let call = move |n| Outline {
             n,
-            scenario: Scenario::File,
+            matter: Matter::Item(0),
+            cdrs: 2,
+            methods: 1,
+            gaps: gaps.clone(),
             recorded: None,
-            mail: vec![mail(n, "b"), mail(n, "a")],
         };
         (0..count).map(call)
     }
@@ -271,16 +258,16 @@ mod tests {
         Rules::plain(Seed(7))
     }
 
-    /// `target×parcels@due` of every step, a batch a word.
+    /// `call, leg ×deliveries @due` of every turn, a batch a word.
     fn drawn(count: u64, rules: Rules) -> String {
-        let step = |step: &Step| {
-            let due = step.due.map_or(String::new(), |due| format!("@{}ms", due.as_millis()));
-            let times =
-                if step.parcels.len() > 1 { format!("x{}", step.parcels.len()) } else { String::new() };
-            format!("{}{times}{due}", &step.parcels[0].request.target[1..])
+        let turn = |call: &Outline, turn: &Turn| {
+            let due = turn.due.map_or(String::new(), |due| format!("@{}ms", due.as_millis()));
+            let times = if turn.count > 1 { format!("x{}", turn.count) } else { String::new() };
+            format!("{}{}{times}{due}", call.n, ["b", "a"][turn.cdr])
         };
-        let batches = Schedule::new(calls(count), rules)
-            .map(|batch| batch.iter().map(step).collect::<Vec<_>>().join(","));
+        let batches = Schedule::new(calls(count), rules).map(|Batch { call, turns }| {
+            turns.iter().map(|one| turn(&call, one)).collect::<Vec<_>>().join(",")
+        });
         batches.collect::<Vec<_>>().join(" ")
     }
 
@@ -294,7 +281,7 @@ mod tests {
 
     #[test]
     fn gaps_follow_the_speed() {
-        let gaps = |speed| Schedule::new(calls(1), Rules { speed, ..plain() }).next().unwrap()[1].gap;
+        let gaps = |speed| Schedule::new(calls(1), Rules { speed, ..plain() }).next().unwrap().turns[1].gap;
         assert_eq!(gaps(None), Duration::ZERO);
         assert_eq!(gaps(Some(1.0)), Duration::from_secs(1));
         assert_eq!(gaps(Some(10.0)), Duration::from_millis(100));
@@ -312,15 +299,14 @@ mod tests {
     #[test]
     fn nothing_is_lost_or_made_up_by_reordering() {
         let rules = Rules { shuffle: true, duplicate: 1, rate: Some(1_000.0), ..plain() };
-        let mut parcels: Vec<_> =
-            Schedule::new(calls(2_500), rules).flatten().flat_map(|step| step.parcels).collect();
-        assert_eq!(
-            parcels.iter().map(|parcel| parcel.n).collect::<Vec<_>>(),
-            (1..=10_000).collect::<Vec<_>>()
-        );
-        parcels.sort_by(|a, b| (&a.request.target, a.copy).cmp(&(&b.request.target, b.copy)));
-        parcels.dedup_by(|a, b| (&a.request.target, a.copy) == (&b.request.target, b.copy));
-        assert_eq!(parcels.len(), 10_000);
+        let batches = Schedule::new(calls(2_500), rules);
+        let turns =
+            batches.flat_map(|Batch { call, turns }| turns.into_iter().map(move |turn| (call.n, turn)));
+        let mut turns: Vec<_> = turns.collect();
+        assert!((1..=10_000).eq(turns.iter().map(|(_, turn)| turn.n)));
+        turns.sort_by_key(|(call, turn)| (*call, turn.cdr, turn.copy));
+        turns.dedup_by_key(|(call, turn)| (*call, turn.cdr, turn.copy));
+        assert_eq!(turns.len(), 10_000);
     }
 
     #[test]
@@ -329,7 +315,7 @@ mod tests {
             let rules = Rules { shuffle: true, duplicate, race, ..plain() };
             let mut schedule = Schedule::new(calls(100_000), rules);
             schedule.next();
-            let held: usize = schedule.ready.iter().flatten().map(|step| step.parcels.len()).sum();
+            let held: u32 = schedule.ready.iter().flat_map(|(_, turn)| turn).map(|turn| turn.count).sum();
             assert!((3_000..7_000).contains(&held), "{held}");
         }
     }
@@ -338,13 +324,14 @@ mod tests {
     fn a_window_that_is_dropped_is_not_the_end() {
         let rules = Rules { shuffle: true, drop: 1.0, ..plain() };
         let mut schedule = Schedule::new(calls(10_000), rules);
-        assert_eq!((schedule.by_ref().flatten().count(), schedule.dropped()), (0, 20_000));
+        let left = schedule.by_ref().flat_map(|batch| batch.turns).count();
+        assert_eq!((left, schedule.dropped()), (0, 20_000));
     }
 
     #[test]
     fn what_is_dropped_is_counted() {
         let mut schedule = Schedule::new(calls(500), Rules { drop: 0.5, ..plain() });
-        let left = schedule.by_ref().flatten().count() as u64;
+        let left = schedule.by_ref().flat_map(|batch| batch.turns).count() as u64;
         assert_eq!(left + schedule.dropped(), 1_000);
         assert!((300..700).contains(&left));
     }

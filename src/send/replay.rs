@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::amend;
-use super::source::{Envelope, Mail, Origin};
+use super::source::{Envelope, Letter};
 use crate::cdr::Fields;
 use crate::cdr::judge::{judge_json, judge_pairs};
 use crate::cdr::schema;
@@ -147,7 +147,7 @@ pub fn unbound(request: &Request) -> Request {
 
 impl Envelope {
     /// A captured request for the new place: on to the URL, with the user's edits and headers.
-    pub(super) fn again(&self, captured: &Request) -> Mail {
+    pub(super) fn again(&self, captured: &Request) -> Letter {
         let mut request = captured.clone();
         if !self.edits.is_empty() {
             self.edit(&mut request);
@@ -156,7 +156,7 @@ impl Envelope {
         self.address(&mut request.headers);
         frame(&mut request);
         let cdr = fields(&request).as_ref().map(CdrText::from);
-        Mail { gap: Duration::ZERO, cdr, requests: vec![request], origin: Origin::Captured }
+        Letter::captured(request, cdr)
     }
 
     /// Makes the user's edits where the CDR is.

@@ -8,10 +8,10 @@ use serde::{Serialize, Serializer};
 
 use super::Plan;
 use super::replay::{Recording, Timeline};
-use crate::cdr::Fields;
 use crate::cdr::edit::Edit;
-use crate::cdr::story::{self, Choice, Setting};
+use crate::cdr::story::{self, Choice, Setting, Story};
 use crate::cdr::text::CdrText;
+use crate::cdr::{Fields, Payload};
 use crate::wire::{Header, Request, query};
 
 /// What a delivery tells of.
@@ -113,30 +113,74 @@ pub struct Envelope {
     pub authorization: Option<Header>,
 }
 
-/// One CDR of a call: its requests, one for each method, and the story's own gap before it.
+/// One call before anything of it is made: what follows from the order of the calls.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Mail {
-    /// The story's own gap before it.
-    pub gap: Duration,
-    /// The CDR, if it is an object.
-    pub cdr: Option<CdrText>,
-    /// The requests that carry it.
-    pub requests: Vec<Request>,
-    /// Where they come from.
-    pub origin: Origin,
-}
-
-/// One call and everything to be delivered of it, in order.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Call {
+pub struct Outline {
     /// Its number, from zero.
     pub n: u64,
-    /// What it is.
-    pub scenario: Scenario,
+    /// What there is to tell of it.
+    pub matter: Matter,
+    /// How many CDRs tell of it.
+    pub cdrs: usize,
+    /// How many requests carry each of them.
+    pub methods: usize,
+    /// The story's own gap before each CDR; empty where no gap is kept.
+    pub gaps: Vec<Duration>,
     /// When it was captured, counted from the first of the capture; rounds follow one another.
     pub recorded: Option<Duration>,
-    /// Its CDRs.
-    pub mail: Vec<Mail>,
+}
+
+/// What there is to tell of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Matter {
+    /// A story.
+    Story(&'static Story),
+    /// What stands at this place of the file, from zero.
+    Item(usize),
+}
+
+impl Matter {
+    /// What its deliveries tell of.
+    #[must_use]
+    pub fn scenario(self) -> Scenario {
+        match self {
+            Self::Story(story) => Scenario::Story(story.name),
+            Self::Item(_) => Scenario::File,
+        }
+    }
+}
+
+/// One CDR, ready to be made into requests.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Letter {
+    /// The CDR, if it is an object.
+    pub cdr: Option<CdrText>,
+    sheet: Sheet,
+}
+
+/// What a letter's requests are made of.
+#[derive(Debug, Clone, PartialEq)]
+enum Sheet {
+    /// The body of a POST, and the fields for everything else that needs them.
+    Made(Bytes, Option<Fields>),
+    /// The only request there is.
+    Captured(Request),
+}
+
+impl Letter {
+    /// A letter that was captured: its request as it will leave.
+    pub(super) fn captured(request: Request, cdr: Option<CdrText>) -> Self {
+        Self { cdr, sheet: Sheet::Captured(request) }
+    }
+
+    /// Where its requests come from.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        match self.sheet {
+            Sheet::Made(..) => Origin::Made,
+            Sheet::Captured(_) => Origin::Captured,
+        }
+    }
 }
 
 /// The calls of a run, one after another: `rounds` times through the content, or without end.
@@ -156,10 +200,10 @@ impl<P: Borrow<Plan>> Calls<P> {
 }
 
 impl<P: Borrow<Plan>> Iterator for Calls<P> {
-    type Item = Call;
+    type Item = Outline;
 
-    fn next(&mut self) -> Option<Call> {
-        let Plan { content, envelope, rounds, .. } = self.plan.borrow();
+    fn next(&mut self) -> Option<Outline> {
+        let Plan { content, envelope, rounds, rules, .. } = self.plan.borrow();
         let length = match content {
             Content::Stories(choices, _) => choices.len() as u64,
             Content::File(items) => items.len() as u64,
@@ -170,46 +214,56 @@ impl<P: Borrow<Plan>> Iterator for Calls<P> {
         let n = self.n;
         self.n += 1;
         let place = usize::try_from(n % length).unwrap_or(0);
+        let methods = envelope.methods.each().len();
         Some(match content {
-            Content::Stories(choices, setting) => envelope.story(choices[place], n, setting),
+            Content::Stories(choices, setting) => {
+                let story = choices[place].story(n, setting.seed);
+                // They are drawn with everything else of the call.
+                let gaps =
+                    || story::tell(Choice::Story(story), n, setting).1.iter().map(|told| told.gap).collect();
+                let gaps = rules.speed.map_or_else(Vec::new, |_| gaps());
+                let matter = Matter::Story(story);
+                Outline { n, matter, cdrs: story.cdrs(), methods, gaps, recorded: None }
+            }
             Content::File(items) => {
                 if place == 0 {
                     self.timeline.next_round();
                 }
-                let at = match &items[place] {
-                    Item::Body(_) => None,
-                    Item::Captured(recording) => recording.at,
+                let (at, methods) = match &items[place] {
+                    Item::Body(_) => (None, methods),
+                    Item::Captured(recording) => (recording.at, 1),
                 };
-                Call { recorded: self.timeline.place(at), ..envelope.item(&items[place], n) }
+                let recorded = self.timeline.place(at);
+                Outline { n, matter: Matter::Item(place), cdrs: 1, methods, gaps: Vec::new(), recorded }
             }
         })
     }
 }
 
 impl Envelope {
-    fn story(&self, choice: Choice, n: u64, setting: &Setting) -> Call {
-        let (story, told) = story::tell(choice, n, setting);
-        let mail = told.into_iter().map(|told| {
-            let body = Bytes::from(told.payload.json(story.shape(setting.shape)));
-            let cdr = if setting.quotes_json() {
-                CdrText::read(body.clone())
-            } else {
-                Some(CdrText::told(body.clone(), told.payload.brief()))
-            };
-            self.mail(told.gap, body, cdr)
-        });
-        Call { n, scenario: Scenario::Story(story.name), recorded: None, mail: mail.collect() }
-    }
-
-    fn item(&self, item: &Item, n: u64) -> Call {
-        let mail = match item {
-            Item::Body(body) => self.mail(Duration::ZERO, body.clone(), CdrText::read(body.clone())),
-            Item::Captured(recording) => self.again(&recording.request),
+    /// One CDR of a story.
+    #[must_use]
+    pub fn told(&self, payload: &Payload<'_>, story: &Story, setting: &Setting) -> Letter {
+        let body = Bytes::from(payload.json(story.shape(setting.shape)));
+        let cdr = if setting.quotes_json() {
+            CdrText::read(body.clone())
+        } else {
+            Some(CdrText::told(body.clone(), payload.brief()))
         };
-        Call { n, scenario: Scenario::File, recorded: None, mail: vec![mail] }
+        self.made(body, cdr)
     }
 
-    fn mail(&self, gap: Duration, mut body: Bytes, mut cdr: Option<CdrText>) -> Mail {
+    /// What a file holds.
+    #[must_use]
+    pub fn item(&self, item: &Item) -> Letter {
+        match item {
+            Item::Body(body) => self.made(body.clone(), CdrText::read(body.clone())),
+            Item::Captured(recording) => self.again(&recording.request),
+        }
+    }
+
+    /// A CDR with the user's edits.
+    fn made(&self, mut body: Bytes, mut cdr: Option<CdrText>) -> Letter {
         let read = !self.edits.is_empty() || self.methods != Methods::Post;
         let mut fields = cdr.as_ref().filter(|_| read).map(CdrText::fields);
         if let Some(fields) = fields.as_mut().filter(|_| !self.edits.is_empty()) {
@@ -218,11 +272,19 @@ impl Envelope {
             body = edited.text().clone();
             cdr = Some(edited);
         }
-        let requests = self.methods.each().iter().map(|method| match *method {
-            "GET" => self.get(fields.as_ref()),
-            _ => self.post(body.clone()),
-        });
-        Mail { gap, requests: requests.collect(), cdr, origin: Origin::Made }
+        Letter { cdr, sheet: Sheet::Made(body, fields) }
+    }
+
+    /// The request that carries a letter by one of the methods, counted from zero.
+    #[must_use]
+    pub fn request(&self, letter: &Letter, method: usize) -> Request {
+        match &letter.sheet {
+            Sheet::Made(body, fields) => match self.methods.each()[method] {
+                "GET" => self.get(fields.as_ref()),
+                _ => self.post(body.clone()),
+            },
+            Sheet::Captured(request) => request.clone(),
+        }
     }
 
     /// A POST of this JSON body.
@@ -252,8 +314,9 @@ mod tests {
         let item = Item::Body("{\"big\":123456789012345678901234}".into());
         let edits = vec![Edit::set("leg=b").unwrap()];
         let envelope = Envelope { methods: Methods::Both, edits, ..Envelope::default() };
-        let mail = envelope.item(&item, 0).mail.remove(0);
-        assert_eq!(mail.requests[0].body.text(), Some(r#"{"big":1.2345678901234567e+23,"leg":"b"}"#));
-        assert_eq!(mail.requests[1].target, "?big=1.2345678901234567e%2B23&leg=b");
+        let letter = envelope.item(&item);
+        let (post, get) = (envelope.request(&letter, 0), envelope.request(&letter, 1));
+        assert_eq!(post.body.text(), Some(r#"{"big":1.2345678901234567e+23,"leg":"b"}"#));
+        assert_eq!(get.target, "?big=1.2345678901234567e%2B23&leg=b");
     }
 }

@@ -296,7 +296,7 @@ async fn times_as_far_apart_as_can_be_are_survived() {
     plan.duration = Some(Duration::from_secs(1));
     plan.concurrency = 3;
     assert_eq!(deliver(&plan, &Handler::new(vec![ok()])).await.0.len(), 1);
-    assert_eq!(plan.schedule().take(10_000).count(), 10_000);
+    assert_eq!(plan.batches().take(10_000).count(), 10_000);
 }
 
 #[tokio::test(start_paused = true)]
@@ -362,4 +362,23 @@ async fn threads_change_neither_bytes_nor_counts() {
     };
     let one = sent(1).await;
     assert_eq!(one, sent(3).await);
+}
+
+#[test]
+fn what_leaves_in_another_order_is_the_same() {
+    let mut plan = plan("mix", 50);
+    plan.envelope.methods = Methods::Both;
+    plan.rules = Rules { duplicate: 2, race: 3, speed: Some(1.0), ..plan.rules };
+    let made = |rules| {
+        let plan = Plan { rules, ..plan.clone() };
+        let steps = plan.batches().flatten();
+        let parcels = steps.flat_map(pack::Step::parcels).map(|parcel| pack::Parcel { n: 0, ..parcel });
+        let mut made: Vec<_> = parcels.map(|parcel| format!("{parcel:?}")).collect();
+        made.sort();
+        made
+    };
+    let in_order = made(plan.rules);
+    assert!(in_order.len() > 50 * 2 * 5);
+    assert_eq!(made(Rules { shuffle: true, ..plan.rules }), in_order);
+    assert_eq!(made(Rules { late: Some(Duration::from_secs(5)), ..plan.rules }), in_order);
 }
