@@ -1,5 +1,8 @@
 //! The desk: where exchanges arrive one at a time. Numbering, relating, saving, telling and counting are one short step
-//! under one lock, which waits for nothing but the kernel's taking of the saved line.
+//! under one lock, which waits for nothing but the kernel's taking of the saved lines. What is to be saved comes there by
+//! the tray, several at a time.
+
+mod tray;
 
 use std::collections::HashMap;
 use std::mem::Discriminant;
@@ -8,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::answer::{Decision, Outcome};
 use super::claim::{self, Claims};
@@ -21,7 +24,8 @@ use super::wanted::Wanted;
 use crate::clock::Clock;
 use crate::error::Exit;
 use crate::untrusted::Untrusted;
-use crate::wire::record;
+use crate::wire::record::{self, Draft};
+use tray::{Slip, Slips, Ticket, Tray, give_way};
 
 /// How often mishaps are told of, however many there are.
 const MISHAPS_EVERY: Duration = Duration::from_secs(1);
@@ -36,6 +40,11 @@ pub struct Desk {
     wanted: Wanted,
     claims: Claims,
     arrivals: AtomicU64,
+    /// Whether exchanges are saved before they are answered.
+    saves: bool,
+    /// Whether their records can be drafted.
+    drafts: bool,
+    tray: Mutex<Tray>,
     book: Mutex<Book>,
     enough: Notify,
     tell: Tell,
@@ -57,6 +66,8 @@ struct Book {
     mishaps: HashMap<Discriminant<door::Mishap>, Untold>,
     /// Saves exchanges, if they are to be saved.
     keeper: Option<Keeper>,
+    /// What was taken from the tray: nothing, while nobody has the book.
+    slips: Slips,
 }
 
 /// Mishaps of one kind that have not been told of yet.
@@ -78,6 +89,9 @@ impl Desk {
             wanted,
             claims,
             arrivals: AtomicU64::new(0),
+            saves: false,
+            drafts: false,
+            tray: Mutex::default(),
             book: Mutex::default(),
             enough: Notify::new(),
             tell,
@@ -86,7 +100,9 @@ impl Desk {
 
     /// The same desk with exchanges saved before they are answered.
     #[must_use]
-    pub fn keeping(self, keeper: Option<Keeper>) -> Self {
+    pub fn keeping(mut self, keeper: Option<Keeper>) -> Self {
+        self.saves = keeper.is_some();
+        self.drafts = keeper.as_ref().is_some_and(Keeper::takes_drafts);
         self.book().keeper = keeper;
         self
     }
@@ -122,50 +138,97 @@ impl Desk {
     }
 
     /// Writes an exchange down, and gives what goes back to its sender: nothing good, if it could not be saved.
-    #[must_use]
-    pub fn record(&self, arrival: Arrival, decision: Decision, outcome: Outcome, took: Duration) -> Reply {
+    ///
+    /// What is to be saved lies on the tray until all who are ready now have added to it; then it is written down together.
+    /// Whoever stops waiting is written down too.
+    pub async fn record(
+        &self,
+        arrival: Arrival,
+        decision: Decision,
+        outcome: Outcome,
+        took: Duration,
+    ) -> Reply {
+        let mut slip = self.slip(arrival, decision, outcome, took);
+        if !self.saves {
+            let mut book = self.book();
+            book.enter(&mut slip);
+            return self.conclude(&mut book, slip, Kept::default());
+        }
+        let (back, reply) = oneshot::channel();
+        let is_full = self.tray().put(slip, back);
+        let mut ticket = Ticket { desk: self, reply };
+        if !is_full {
+            give_way().await;
+        }
+        ticket.redeem().unwrap_or(Reply::HangUp)
+    }
+
+    /// Everything about an exchange that can be said of it alone.
+    fn slip(&self, arrival: Arrival, decision: Decision, outcome: Outcome, took: Duration) -> Slip {
         let Decision { judgement, refused, .. } = decision;
-        let (mut verdict, fields) = (judgement.verdict, judgement.fields);
-        let is_cdr = verdict.kind.is_cdr();
-        let cdr = fields.filter(|_| is_cdr);
+        let (verdict, fields) = (judgement.verdict, judgement.fields);
+        let cdr = fields.filter(|_| verdict.kind.is_cdr());
         let mismatch = cdr.as_ref().and_then(|cdr| self.wanted.mismatch(cdr));
         let counts = cdr.is_some() && mismatch.is_none();
         let claimed = match self.claims {
             Claims::Shown => claim::claimed(&arrival.request.headers),
             Claims::Ignored => None,
         };
-        let mut book = self.book();
-        book.exchanges += 1;
-        let n = book.exchanges;
-        let related = cdr
-            .as_ref()
-            .map(|cdr| book.relations.relate(n, arrival.at, &arrival.request, cdr))
-            .unwrap_or_default();
-        verdict.remarks.extend(related.remarks);
-        book.cdrs += u64::from(is_cdr);
-        book.counted += u64::from(counts);
-        book.refused += u64::from(refused);
         // It could not even be read, and the door has refused it already.
         let is_answered = matches!(arrival.trouble, Some(door::Trouble::Malformed(_)));
-        let mut reply = outcome.reply;
-        let mut exchange = Exchange {
-            n,
+        let exchange = Exchange {
+            n: 0,
             received_at: arrival.at,
             peer: arrival.peer.to_string(),
             claimed,
             request: arrival.request,
             verdict,
             cdr,
-            related: related.relations,
+            related: Vec::new(),
             uncounted: mismatch.map(Untrusted::new),
             answer: outcome.answer,
             took_ms: record::ms(took),
         };
-        book.retries.recognise(&mut exchange);
-        book.remarks += exchange.verdict.remarks.len() as u64;
-        let kept = self.keep_in(&mut book, &exchange);
-        let (why, line) = kept.map_or((None, None), |kept| (kept.failure, kept.line));
-        if let Some(why) = why {
+        let draft = self.drafts.then(|| Draft::of(&exchange));
+        Slip { exchange, draft, reply: outcome.reply, counts, refused, is_answered }
+    }
+
+    /// Writes down what lies on the tray.
+    fn clear_tray(&self) {
+        self.clear_tray_in(&mut self.book());
+    }
+
+    fn clear_tray_in(&self, book: &mut Book) {
+        // Nobody takes from the tray who has not got the book: whatever is gone from there has been written down when the
+        // book is to be had again.
+        let size = self.tray().take(&mut book.slips);
+        let mut slips = std::mem::take(&mut book.slips);
+        for (slip, _) in &mut slips {
+            book.enter(slip);
+        }
+        let mut kept = Vec::new();
+        if let Some(keeper) = &mut book.keeper {
+            keeper.begin(slips.len(), size);
+            for (slip, _) in &slips {
+                keeper.add(&slip.exchange, slip.draft.as_ref());
+            }
+            kept = keeper.keep(self.clock.elapsed());
+        }
+        let mut kept = kept.into_iter();
+        for (slip, back) in slips.drain(..) {
+            // Whoever asked may have gone.
+            let _ = back.send(self.conclude(book, slip, kept.next().unwrap_or_default()));
+        }
+        book.slips = slips;
+    }
+
+    /// Tells of an exchange, and gives what goes back to its sender.
+    fn conclude(&self, book: &mut Book, slip: Slip, kept: Kept) -> Reply {
+        let Slip { mut exchange, mut reply, counts, is_answered, .. } = slip;
+        for warning in kept.warnings {
+            self.tell_in(book, Event::Warning(warning));
+        }
+        if let Some(why) = kept.failure {
             if matches!(reply, Reply::Respond(_) | Reply::Drip(_)) && !is_answered {
                 let response = keep::unsaved();
                 exchange.answer.status = Some(response.status);
@@ -177,20 +240,11 @@ impl Desk {
         if book.retries.concerns(&exchange) {
             book.retries.note(&exchange, self.clock.now());
         }
-        self.tell_in(&mut book, Event::Exchange(Arc::new(exchange), line));
+        self.tell_in(book, Event::Exchange(Arc::new(exchange), kept.line));
         if counts && self.wanted.count.is_some_and(|count| book.counted >= count) {
             self.enough.notify_one();
         }
         reply
-    }
-
-    /// Saves an exchange if it is to be saved; gives what came of it.
-    fn keep_in(&self, book: &mut Book, exchange: &Exchange) -> Option<Kept> {
-        let mut kept = book.keeper.as_mut()?.keep(exchange, self.clock.elapsed());
-        for warning in kept.warnings.drain(..) {
-            self.tell_in(book, Event::Warning(warning));
-        }
-        Some(kept)
     }
 
     /// Counts a connection that failed before its request could be read, and tells of it, but not too often.
@@ -220,6 +274,7 @@ impl Desk {
     #[must_use]
     pub fn finish(&self, ending: Ending) -> Summary {
         let mut book = self.book();
+        self.clear_tray_in(&mut book);
         let untold: Vec<_> =
             book.mishaps.values_mut().filter(|untold| untold.count > 0).map(Untold::take).collect();
         for mishap in untold {
@@ -260,9 +315,33 @@ impl Desk {
         summary
     }
 
+    fn tray(&self) -> MutexGuard<'_, Tray> {
+        // What lies there is whole after every step.
+        self.tray.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn book(&self) -> MutexGuard<'_, Book> {
         // After a panic while the lock was held one exchange may be counted and not told; what comes next is right again.
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Book {
+    /// Gives an exchange its number, and holds it against the earlier ones.
+    fn enter(&mut self, slip: &mut Slip) {
+        let exchange = &mut slip.exchange;
+        self.exchanges += 1;
+        exchange.n = self.exchanges;
+        if let Some(cdr) = &exchange.cdr {
+            self.cdrs += 1;
+            let related = self.relations.relate(exchange.n, exchange.received_at, &exchange.request, cdr);
+            exchange.related = related.relations;
+            exchange.verdict.remarks.extend(related.remarks);
+        }
+        self.counted += u64::from(slip.counts);
+        self.refused += u64::from(slip.refused);
+        self.retries.recognise(exchange);
+        self.remarks += exchange.verdict.remarks.len() as u64;
     }
 }
 

@@ -69,7 +69,7 @@ impl Reception {
             None => Outcome::decided(&decision),
         };
         if delay.is_zero() && !passes_on {
-            return self.conclude(arrival, decided, decision, began);
+            return self.conclude(arrival, decided, decision, began).await;
         }
         // hyper forgets about a request whose connection breaks, and so must not be the one who waits.
         let waiting = Waiting::new(Arc::clone(&self));
@@ -84,7 +84,7 @@ impl Reception {
                 _ => decided,
             };
             let decision = reception.manner.decide(&arrival);
-            reception.conclude(arrival, outcome, decision, began)
+            reception.conclude(arrival, outcome, decision, began).await
         });
         match waited.await {
             Ok(reply) => reply,
@@ -117,9 +117,15 @@ impl Reception {
         Outcome { reply: Reply::Respond(passed.response), answer }
     }
 
-    fn conclude(&self, arrival: Arrival, outcome: Outcome, decision: Decision, began: Duration) -> Reply {
+    async fn conclude(
+        &self,
+        arrival: Arrival,
+        outcome: Outcome,
+        decision: Decision,
+        began: Duration,
+    ) -> Reply {
         let took = self.desk.clock.elapsed().saturating_sub(began);
-        self.desk.record(arrival, decision, outcome, took)
+        self.desk.record(arrival, decision, outcome, took).await
     }
 }
 

@@ -3,6 +3,7 @@
 //! Each mode's events serialise themselves; this module frames them and makes the line safe for a terminal. The
 //! `exchange` record is also read back, so that what was captured can be sent again byte for byte.
 
+mod draft;
 mod writer;
 
 use std::borrow::Cow;
@@ -16,13 +17,14 @@ use super::{Failure, Headers, Request};
 use crate::clock::Moment;
 use crate::json;
 use crate::untrusted::{Untrusted, clean, disturbs, is_plain};
+pub use draft::Draft;
 use writer::Writer;
 
 /// The version of the records. Fields may be added within a version, never renamed or retyped.
 pub const VERSION: u8 = 1;
 
 /// One request received, and what became of it. `V` is the receiver's verdict, which this room knows nothing of.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Exchange<V> {
     /// Its number, from one.
     pub n: u64,
@@ -31,20 +33,16 @@ pub struct Exchange<V> {
     /// Who sent it: address and port.
     pub peer: String,
     /// For whom the sender says that it sends, if such claims are to be believed.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub claimed: Option<String>,
     /// The request as it came.
     pub request: Request,
     /// What arrived.
     pub verdict: V,
     /// The fields of a CDR. From a query string they are typed as documented, where their text allows it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cdr: Option<serde_json::Map<String, serde_json::Value>>,
     /// Which earlier exchanges it belongs to.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub related: Vec<Relation>,
     /// Why this CDR is not one of those that were waited for, if it is not.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub uncounted: Option<Untrusted>,
     /// What we answered.
     pub answer: Answer,
@@ -166,12 +164,7 @@ pub fn as_optional_ms<S: Serializer>(span: &Option<Duration>, serializer: S) -> 
 #[must_use]
 pub fn line<T: Serialize>(kind: &str, record: &T) -> Vec<u8> {
     let mut line = Vec::with_capacity(2048);
-    // Kinds are words of ours, with nothing in them to escape.
-    line.extend_from_slice(br#"{"type":""#);
-    line.extend_from_slice(kind.as_bytes());
-    line.extend_from_slice(br#"","v":"#);
-    line.extend_from_slice(VERSION.to_string().as_bytes());
-    let frame = line.len();
+    let frame = begin(&mut line, kind);
     // Records are structs with fields, of maps with string keys, text and finite numbers: nothing that JSON cannot hold.
     if record.serialize(Writer(&mut line)).is_ok() && line.get(frame) == Some(&b'{') {
         // What it begins with has begun in the frame.
@@ -181,6 +174,16 @@ pub fn line<T: Serialize>(kind: &str, record: &T) -> Vec<u8> {
     }
     line.push(b'\n');
     line
+}
+
+/// Begins a record, up to the members that are its own; gives where they begin.
+fn begin(line: &mut Vec<u8>, kind: &str) -> usize {
+    // Kinds are words of ours, with nothing in them to escape.
+    line.extend_from_slice(br#"{"type":""#);
+    line.extend_from_slice(kind.as_bytes());
+    line.extend_from_slice(br#"","v":"#);
+    line.push(b'0' + VERSION);
+    line.len()
 }
 
 /// Any value as compact JSON that is safe for a terminal.

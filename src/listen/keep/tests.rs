@@ -1,5 +1,9 @@
 //! The keeper on real files, without a listener around it.
 
+use std::fs;
+use std::io::Write;
+
+use super::sheet::write_whole;
 use super::*;
 use crate::cdr::judge::{Kind, Verdict};
 use crate::clock::Moment;
@@ -40,9 +44,23 @@ fn bodies(path: &Path) -> Vec<String> {
     text.lines().map(body).collect()
 }
 
+/// Keeps these exchanges, all at once.
+fn keep_all(keeper: &mut Keeper, exchanges: &[Exchange]) -> Vec<Kept> {
+    keeper.begin(exchanges.len(), 0);
+    for exchange in exchanges {
+        keeper.add(exchange, None);
+    }
+    keeper.keep(START)
+}
+
+/// Keeps the nth exchange.
+fn keep_one(keeper: &mut Keeper, n: u64) -> Kept {
+    keep_all(keeper, &[exchange(n)]).remove(0)
+}
+
 /// Keeps the nth exchange, and gives what there is to say of that.
 fn keep(keeper: &mut Keeper, n: u64) -> Vec<String> {
-    let kept = keeper.keep(&exchange(n), START);
+    let kept = keep_one(keeper, n);
     assert_eq!(kept.failure, None);
     assert_eq!(kept.line.as_deref(), Some(&*record::line("exchange", &exchange(n))));
     kept.warnings
@@ -192,7 +210,7 @@ mod unix {
     fn a_removed_file_is_begun_anew_and_a_renamed_one_written_on() {
         let folder = tempfile::tempdir().unwrap();
         let (mut keeper, path) = keeper(&folder);
-        keeper.keep(&exchange(1), START);
+        keep_one(&mut keeper, 1);
         fs::remove_file(&path).unwrap();
         let said = format!("{}: removed while it was written to, and begun anew", path.display());
         assert_eq!(keep(&mut keeper, 2), [said]);
@@ -213,11 +231,11 @@ mod unix {
         let path = inner.join("calls.ndjson");
         let mut keeper = Keeper::open(&path, Content::AsItCame).unwrap().0;
         fs::remove_dir_all(&inner).unwrap();
-        let kept = keeper.keep(&exchange(1), START);
+        let kept = keep_one(&mut keeper, 1);
         assert!(kept.failure.unwrap().contains("No such file or directory"));
         assert!(kept.warnings[0].contains("; 1 lost so far, answered 503"), "{:?}", kept.warnings);
         fs::create_dir(&inner).unwrap();
-        let kept = keeper.keep(&exchange(2), START);
+        let kept = keep_one(&mut keeper, 2);
         assert_eq!(kept.failure, None);
         assert!(kept.warnings[1].ends_with(": saving works again"), "{:?}", kept.warnings);
         assert_eq!((bodies(&path), keeper.saved, keeper.lost()), (vec!["body 2".to_owned()], 1, 1));
@@ -227,7 +245,7 @@ mod unix {
     fn half_a_line_is_taken_back() {
         let folder = tempfile::tempdir().unwrap();
         let (mut keeper, path) = keeper(&folder);
-        keeper.keep(&exchange(1), START);
+        keep_one(&mut keeper, 1);
         let before = keeper.sheet.metadata().unwrap().map(|metadata| metadata.len());
         keeper.sheet.file.write_all(b"{\"half").unwrap();
         keeper.sheet.take_back(before, 6);
@@ -235,7 +253,7 @@ mod unix {
         // Where somebody else has written on, it stays, and the next line keeps its distance.
         keeper.sheet.file.write_all(b"{\"half and more").unwrap();
         keeper.sheet.take_back(before, 6);
-        keeper.keep(&exchange(2), START);
+        keep_one(&mut keeper, 2);
         assert_eq!(bodies(&path), ["body 1", "{\"half and more", "body 2"]);
     }
 
@@ -263,7 +281,7 @@ mod unix {
             Desk::new(Wanted::default(), Claims::default(), Clock::start(), tell).keeping(Some(keeper));
         for outcome in [answered, Outcome { reply: Reply::HangUp, answer: fault.clone() }] {
             let hung_up = outcome.reply == Reply::HangUp;
-            let reply = desk.record(arrival.clone(), decision.clone(), outcome, START);
+            let reply = desk.record(arrival.clone(), decision.clone(), outcome, START).await;
             let why = "No space left on device (os error 28)";
             assert_eq!(reply, if hung_up { Reply::HangUp } else { Reply::Respond(unsaved()) });
             let told = told.try_iter().find_map(|event| match event {
@@ -287,10 +305,10 @@ mod unix {
         let reader = tokio::net::unix::pipe::OpenOptions::new().open_receiver(&path).unwrap();
         let (mut keeper, warnings) = Keeper::open(&path, Content::AsItCame).unwrap();
         assert_eq!((warnings, keep(&mut keeper, 0)), (Vec::new(), Vec::new()));
-        let failures = (1..1_000).find_map(|n| keeper.keep(&exchange(n), START).failure);
+        let failures = (1..1_000).find_map(|n| keep_one(&mut keeper, n).failure);
         assert_eq!(failures.as_deref(), Some("nobody reads the pipe, and it is full"));
         drop(reader);
-        assert!(keeper.keep(&exchange(0), START).failure.unwrap().contains("Broken pipe"));
+        assert!(keep_one(&mut keeper, 0).failure.unwrap().contains("Broken pipe"));
     }
 
     #[test]

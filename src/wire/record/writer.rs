@@ -71,6 +71,21 @@ impl<'a> Inside<'a> {
         Self { out, is_first: true, is_raw: false, close }
     }
 
+    /// More members of something that has begun already and is ended elsewhere.
+    pub fn begun(out: &'a mut Vec<u8>) -> Self {
+        Self { out, is_first: false, is_raw: false, close: b"" }
+    }
+
+    /// Adds members that are written already, each with its comma.
+    pub fn add(&mut self, members: &[u8]) {
+        self.out.extend_from_slice(members);
+    }
+
+    /// How much is written.
+    pub fn written(&self) -> usize {
+        self.out.len()
+    }
+
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
         if !std::mem::take(&mut self.is_first) {
             self.out.push(b',');
