@@ -8,6 +8,7 @@ mod orphans;
 mod terminal;
 
 use std::io;
+use std::num::NonZero;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -50,6 +51,12 @@ pub fn descriptors() -> Option<u64> {
 #[must_use]
 pub fn descriptors() -> Option<u64> {
     None
+}
+
+/// How many processors this process may use, as far as the system tells. To ask takes a dozen system calls.
+#[must_use]
+pub fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// The signal for a file that has become longer than the user allows. Whoever takes it gets an error instead of an end.

@@ -6,8 +6,8 @@
 //! takes each request apart and puts each answer together.
 //!
 //! ```text
-//! accept ─> Crowd ─> attend ─> Line ─> hyper ─> warp ─> receive ─ Arrival ─> answer
-//!             │        └── Mishap                ^──── respond <── Reply ───┘
+//! accept ─> Crowd ─> Staff ─> attend ─> Line ─> hyper ─> warp ─> receive ─ Arrival ─> answer
+//!             │     (threads)   └── Mishap                ^──── respond <── Reply ───┘
 //!             └─ no room: the longest idle visitor leaves
 //! ```
 
@@ -19,6 +19,7 @@ mod farewell;
 mod head;
 mod line;
 mod route;
+mod staff;
 mod visitor;
 
 #[cfg(test)]
@@ -65,6 +66,9 @@ const OTHER_DESCRIPTORS: usize = 32;
 /// However few descriptors there are, so many connections are tried to be held.
 const FEWEST_CONNECTIONS: usize = 4;
 
+/// On more threads nothing is served sooner: every exchange is written down at one desk.
+const MOST_THREADS: usize = 4;
+
 /// What a visitor may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -80,6 +84,8 @@ pub struct Limits {
     pub half_close: bool,
     /// How many connections are held.
     pub connections: usize,
+    /// On how many threads they are served, once there are so many at the same time.
+    pub threads: usize,
     /// How long a visitor may stall in the middle of a request or an answer when others want in.
     pub stalling: Duration,
     /// How long the door waits for what is in flight when it has to stop.
@@ -95,6 +101,7 @@ impl Default for Limits {
             write_timeout: Duration::from_secs(15),
             half_close: true,
             connections: 256,
+            threads: 1,
             // Long for anybody who is still there, and much shorter than the timeouts.
             stalling: Duration::from_secs(2),
             grace: Duration::from_secs(3),
@@ -110,6 +117,13 @@ impl Limits {
             let room = descriptors.saturating_sub(OTHER_DESCRIPTORS) / each.max(1);
             self.connections = self.connections.min(room.max(FEWEST_CONNECTIONS));
         }
+        self
+    }
+
+    /// The same on a thread for each of these processors, but no more than a few.
+    #[must_use]
+    pub fn on(mut self, processors: usize) -> Self {
+        self.threads = processors.clamp(1, MOST_THREADS);
         self
     }
 }
@@ -141,6 +155,11 @@ impl House {
 
     fn set_crowded(&self, crowded: bool) {
         self.crowded.store(crowded, Ordering::Relaxed);
+    }
+
+    /// Whether it is time to stop.
+    fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
     }
 
     /// Waits until it is time to let go of those whose answer has been given.
@@ -200,7 +219,7 @@ pub async fn serve<A, F, M>(
                     (house.mishap)(Some(peer), Mishap::Stopped);
                     break;
                 }
-                () = crowd.make_room() => crowd.admit(stream, peer),
+                () = crowd.make_room() => crowd.admit(stream, peer).await,
             },
             Err(error) if is_the_peers_own(&error) => {}
             Err(error) => {

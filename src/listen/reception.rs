@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::answer::{Decision, Manner, Outcome};
@@ -23,6 +24,8 @@ pub struct Reception {
     closed: watch::Receiver<bool>,
     /// How many requests are being waited with.
     waiting: watch::Sender<usize>,
+    /// Where that is done: on the thread that outlasts the door.
+    runtime: Handle,
 }
 
 /// A request that is being waited with, until this is dropped.
@@ -42,7 +45,7 @@ impl Drop for Waiting {
 }
 
 impl Reception {
-    /// A reception that writes down at this desk, until the listener is closed.
+    /// A reception that writes down at this desk, until the listener is closed. Needs a runtime.
     pub fn new(
         desk: Arc<Desk>,
         manner: Manner,
@@ -50,7 +53,8 @@ impl Reception {
         forward: Option<Forward>,
         closed: watch::Receiver<bool>,
     ) -> Self {
-        Self { desk, manner, faults, forward, closed, waiting: watch::Sender::new(0) }
+        let runtime = Handle::current();
+        Self { desk, manner, faults, forward, closed, waiting: watch::Sender::new(0), runtime }
     }
 
     /// Receives one request: whatever happens to its connection meanwhile, it is written down.
@@ -76,7 +80,7 @@ impl Reception {
         // What was read from a body may be many times as large as the body: it is not waited with, but read again.
         let own_status = decision.response.status;
         drop(decision);
-        let waited = tokio::spawn(async move {
+        let waited = self.runtime.spawn(async move {
             let reception = &waiting.0;
             reception.hold_back(delay).await;
             let outcome = match &reception.forward {

@@ -1,7 +1,6 @@
 //! `send`: reads what was named, makes the plan, and carries it out or prints it.
 
 use std::io::Read as _;
-use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use crate::cli::send::{SendOptions, Source};
 use crate::cli::values::{self, HeaderSource};
 use crate::clock::{Clock, Moment};
 use crate::error::{Error, Exit};
+use crate::process;
 use crate::seed::{Purpose, Seed};
 use crate::send::courier::{Carry, Raced};
 use crate::send::event::Event;
@@ -325,8 +325,7 @@ impl Carrier {
         let most = usize::try_from(plan.most_deliveries().unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
         let at_once = plan.concurrency.min(most);
         // Counting the processors takes a dozen system calls.
-        let cores =
-            if at_once > 1 { std::thread::available_parallelism().map_or(1, NonZero::get) } else { 1 };
+        let cores = if at_once > 1 { process::processors() } else { 1 };
         let mut carriers: Vec<_> = (1..cores.min(at_once)).map(|_| self.separate()).collect();
         carriers.insert(0, self);
         carriers

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::staff::Staff;
 use super::visitor::Visitor;
 use super::{House, Mishap, attend};
 
@@ -25,21 +26,56 @@ pub(super) struct Crowd {
     /// One task a connection.
     tasks: JoinSet<()>,
     /// Whom each task attends to.
-    visitors: HashMap<Id, Arc<Visitor>>,
+    visitors: HashMap<Id, Inside>,
+    staff: Staff,
+}
+
+/// Somebody who is inside.
+struct Inside {
+    visitor: Arc<Visitor>,
+    /// Who of the staff attends to it.
+    place: usize,
 }
 
 impl Crowd {
     /// An empty house.
     pub fn new(house: Arc<House>) -> Self {
-        Self { house, tasks: JoinSet::new(), visitors: HashMap::new() }
+        let staff = Staff::new(house.limits.threads);
+        Self { house, tasks: JoinSet::new(), visitors: HashMap::new(), staff }
     }
 
     /// Lets somebody in, and has them attended to.
-    pub fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+    pub async fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+        if self.staff.is_short() {
+            self.look_who_has_left().await;
+        }
         let visitor = Arc::new(Visitor::new(peer));
-        let attending = attend(stream, Arc::clone(&visitor), Arc::clone(&self.house));
-        let id = self.tasks.spawn(attending).id();
-        self.visitors.insert(id, visitor);
+        let house = Arc::clone(&self.house);
+        let place = self.staff.assign().await;
+        let task = match self.staff.elsewhere(place) {
+            None => self.tasks.spawn(attend(stream, Arc::clone(&visitor), house)),
+            Some(runtime) => {
+                // A socket belongs to the runtime that it is registered with.
+                let (stream, visitor) = (stream.into_std(), Arc::clone(&visitor));
+                let attending = async move {
+                    match stream.and_then(TcpStream::from_std) {
+                        Ok(stream) => attend(stream, visitor, house).await,
+                        Err(error) => (house.mishap)(None, Mishap::NotAccepted(error.to_string())),
+                    }
+                };
+                self.tasks.spawn_on(attending, runtime)
+            }
+        };
+        self.visitors.insert(task.id(), Inside { visitor, place });
+    }
+
+    /// Strikes those from the list who are just leaving: whoever comes again and again, on one connection after the other,
+    /// is one visitor, and nobody need be called in for that.
+    async fn look_who_has_left(&mut self) {
+        yield_now().await;
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
+            self.forget(ended);
+        }
     }
 
     /// Waits until somebody has left; for ever, if nobody is inside.
@@ -52,14 +88,13 @@ impl Crowd {
 
     /// Strikes somebody who has left from the list.
     fn forget(&mut self, ended: Result<(Id, ()), JoinError>) {
-        let (id, panicked) = match ended {
-            Ok((id, ())) => (id, false),
-            Err(error) => (error.id(), error.is_panic()),
-        };
-        if let Some(visitor) = self.visitors.remove(&id)
-            && panicked
-        {
-            self.house.tell(&visitor, Mishap::Panicked);
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
+        let Some(Inside { visitor, place }) = self.visitors.remove(&id) else { return };
+        self.staff.release(place);
+        match ended {
+            Ok(_) => {}
+            Err(error) if error.is_panic() => self.house.tell(&visitor, Mishap::Panicked),
+            Err(_) => self.house.tell(&visitor, visitor.parting(Mishap::Stopped)),
         }
     }
 
@@ -85,8 +120,7 @@ impl Crowd {
 
     /// How many are inside and not about to leave.
     fn staying(&self) -> usize {
-        let visitors = self.visitors.values();
-        visitors.filter(|visitor| !visitor.is_dismissed()).count()
+        self.visitors.values().filter(|inside| !inside.visitor.is_dismissed()).count()
     }
 
     /// Asks whoever has been idle for longest to leave. If nobody has been idle for long, whoever has stalled for longest
@@ -104,23 +138,25 @@ impl Crowd {
 
     /// Whose state has lasted longest, if that is long enough.
     fn longest(&self, since: fn(&Visitor) -> Option<Instant>, least: Duration) -> Option<&Arc<Visitor>> {
-        let lasting = self.visitors.values().filter_map(|visitor| Some((since(visitor)?, visitor)));
+        let visitors = self.visitors.values().map(|inside| &inside.visitor);
+        let lasting = visitors.filter_map(|visitor| Some((since(visitor)?, visitor)));
         let (since, visitor) = lasting.min_by_key(|(since, _)| *since)?;
         (since.elapsed() >= least).then_some(visitor)
     }
 
-    /// Waits for everybody to leave, but not for longer than the grace.
+    /// Waits for everybody to leave, but not for longer than the grace: then they are sent away.
     pub async fn leave(mut self) {
-        let grace = self.house.limits.grace;
-        let everybody = async {
-            while let Some(ended) = self.tasks.join_next_with_id().await {
-                self.forget(ended);
-            }
-        };
-        if timeout(grace, everybody).await.is_err() {
-            for visitor in self.visitors.values() {
-                self.house.tell(visitor, visitor.parting(Mishap::Stopped));
-            }
+        if timeout(self.house.limits.grace, self.empty()).await.is_err() {
+            self.tasks.abort_all();
+            // Whoever is on another thread may be in the middle of a step, which is still done, and done before the last word.
+            self.empty().await;
+        }
+    }
+
+    /// Waits until nobody is inside.
+    async fn empty(&mut self) {
+        while let Some(ended) = self.tasks.join_next_with_id().await {
+            self.forget(ended);
         }
     }
 }

@@ -86,8 +86,9 @@ async fn receive(
         request: head.with_body(body),
     };
     let reply = (house.answer)(arrival).await;
-    // Somebody who waits for a place would not get it from a visitor that always has one more request.
-    let last = troubled || house.is_crowded();
+    // Somebody who waits for a place would not get it from a visitor that always has one more request, and nobody stays when
+    // we stop.
+    let last = troubled || house.is_crowded() || house.is_stopping();
     match reply {
         Reply::Respond(answer) => {
             visitor.is_answered(last);
