@@ -1,25 +1,43 @@
 //! Who calls whom: the account, its agent, and numbers that ring nobody. The only file that knows `fake`.
 
 use fake::Fake as _;
-use fake::faker::number::raw::NumberWithFormat;
-use fake::locales::EN;
 use rand::Rng;
 use rand::RngExt as _;
 
-use crate::cdr::ids::MediaServer;
+use super::ids::MediaServer;
+use super::text::Written;
 use crate::seed::{Chance, Purpose, Seed};
 
 /// The placeholder account of TeleCMI's own sample. No random app id is ever made: it could be somebody's.
 pub const DOCUMENTED_APP_ID: u64 = 2_222_223;
 
 /// The documented `custom`, echoed from the dashboard. \[doc\]
-pub const DOCUMENTED_CUSTOM: &str = r#"{"crm":"true"}"#;
+pub static DOCUMENTED_CUSTOM: Written = Written::known(r#""{\"crm\":\"true\"}""#);
 
 /// What an unset `custom` is live. \[seen\]
-pub const LIVE_CUSTOM: &str = "false";
+pub static LIVE_CUSTOM: Written = Written::known(r#""false""#);
 
 /// The documented `extra_params`. \[doc\]
-pub const DOCUMENTED_EXTRA_PARAMS: &str = r#"{"click2call":"true"}"#;
+pub static DOCUMENTED_EXTRA_PARAMS: Parameters = Parameters {
+    text: Written::known(r#""{\"click2call\":\"true\"}""#),
+    json: Written::known(r#"{"click2call":"true"}"#),
+};
+
+/// Parameters in both of the ways in which they stand in a CDR.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameters {
+    /// As a string that holds their JSON. \[doc\]
+    pub text: Written,
+    /// As the JSON itself, where it is some. \[seen\]
+    pub json: Written,
+}
+
+impl From<&str> for Parameters {
+    fn from(text: &str) -> Self {
+        let json = Written::json(text).unwrap_or_else(|| Written::text(text));
+        Self { text: Written::text(text), json }
+    }
+}
 
 /// Patterns of numbers that ring nobody; `#` is any digit.
 ///
@@ -52,7 +70,7 @@ pub struct Account {
     /// The app id.
     pub app_id: u64,
     /// `<extension>_<appid>`.
-    pub user: String,
+    pub user: Written,
     /// The caller ID.
     pub virtual_number: u64,
     /// The agent's own device, rung on leg `a`.
@@ -60,9 +78,9 @@ pub struct Account {
     /// The media server all calls go through.
     pub server: MediaServer,
     /// The custom parameters, if the user said any.
-    pub custom: Option<String>,
-    /// The click2call parameters, as JSON text.
-    pub extra_params: String,
+    pub custom: Option<Written>,
+    /// The click2call parameters.
+    pub extra_params: Parameters,
     customer: Option<u64>,
 }
 
@@ -81,12 +99,15 @@ impl Account {
         let agent = options.agent.clone().unwrap_or_else(|| extension.to_string());
         Self {
             app_id,
-            user: format!("{agent}_{app_id}"),
+            user: Written::text(&format!("{agent}_{app_id}")),
             virtual_number: options.virtual_number.unwrap_or(virtual_number),
             device,
             server: MediaServer { mac, clock_sequence },
-            custom: options.custom.clone(),
-            extra_params: options.extra_params.clone().unwrap_or_else(|| DOCUMENTED_EXTRA_PARAMS.to_owned()),
+            custom: options.custom.as_deref().map(Written::text),
+            extra_params: options
+                .extra_params
+                .as_deref()
+                .map_or_else(|| DOCUMENTED_EXTRA_PARAMS.clone(), Parameters::from),
             customer: options.customer,
         }
     }
@@ -112,9 +133,11 @@ fn number_but(taken: &[u64], chance: &mut Chance) -> u64 {
 /// An E.164 number without its plus sign that rings nobody.
 fn number(chance: &mut Chance) -> u64 {
     let pattern = RING_NOBODY[chance.random_range(0..RING_NOBODY.len())];
-    let digits: String = NumberWithFormat(EN, pattern).fake_with_rng(chance);
-    // The patterns hold nothing but digits.
-    digits.parse().unwrap_or(442_079_460_000)
+    let mut digit = |mark: u8| match mark {
+        b'#' => (0..10).fake_with_rng::<u32, _>(chance),
+        digit => u32::from(digit - b'0'),
+    };
+    pattern.bytes().fold(0, |number, mark| number * 10 + u64::from(digit(mark)))
 }
 
 #[cfg(test)]
@@ -145,7 +168,7 @@ mod tests {
             },
             Seed(5),
         );
-        assert_eq!(named.user, "2044_1111113");
+        assert_eq!(named.user.as_str(), r#""2044_1111113""#);
         assert_eq!((plain.virtual_number, plain.device), (named.virtual_number, named.device));
     }
 }

@@ -3,10 +3,8 @@
 //! A `call_id` is built like FreeSWITCH's SIP stack (Sofia-SIP) builds a GUID: a version 1 UUID look-alike whose clock
 //! runs 70 years ahead and whose fourth group has its two bytes swapped. \[calc, checked against Sofia-SIP's source\]
 
-use std::fmt;
-
-use rand::Rng;
-use rand::distr::{Alphanumeric, SampleString as _};
+use rand::distr::Alphanumeric;
+use rand::{Rng, RngExt as _};
 
 use crate::clock::Moment;
 
@@ -87,8 +85,10 @@ impl CallId {
     }
 }
 
-impl fmt::Display for CallId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl CallId {
+    /// The identifier as it is sent.
+    #[must_use]
+    pub fn uuid(self) -> Uuid {
         let epoch_ms = u64::try_from(self.time.epoch_ms()).unwrap_or(0);
         let ticks = (epoch_ms + ZERO_TO_EPOCH_MS) * TICKS_PER_MS + u64::from(self.tick);
         let [high_a, high_b, mid_a, mid_b, low @ ..] = ticks.to_be_bytes();
@@ -99,8 +99,44 @@ impl fmt::Display for CallId {
         bytes[6..8].copy_from_slice(&[high_a & 0x0f | 0x10, high_b]);
         bytes[8..10].copy_from_slice(&[sequence_b, sequence_a | 0x80]);
         bytes[10..].copy_from_slice(&self.server.mac);
-        uuid::Uuid::from_bytes(bytes).hyphenated().fmt(f)
+        Uuid(u128::from_be_bytes(bytes))
     }
+}
+
+/// A number in the form of a UUID, whatever its bits mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uuid(pub u128);
+
+impl Uuid {
+    /// How it is written: in lower case. Two of them stand in every CDR, so that eight digits are found at once.
+    #[must_use]
+    pub fn text(self) -> [u8; 36] {
+        let mut text = [b'-'; 36];
+        let bytes = self.0.to_be_bytes();
+        let digits = |at: usize| digits([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let (second, third) = (digits(4), digits(8));
+        text[..8].copy_from_slice(&digits(0));
+        text[9..13].copy_from_slice(&second[..4]);
+        text[14..18].copy_from_slice(&second[4..]);
+        text[19..23].copy_from_slice(&third[..4]);
+        text[24..28].copy_from_slice(&third[4..]);
+        text[28..].copy_from_slice(&digits(12));
+        text
+    }
+}
+
+/// Four bytes in hexadecimal digits.
+fn digits(bytes: [u8; 4]) -> [u8; 8] {
+    /// One in each of eight bytes.
+    const ONES: u64 = u64::from_be_bytes([1; 8]);
+    // Half a byte goes into each of eight.
+    let mut halves = u64::from(u32::from_be_bytes(bytes));
+    halves = (halves | halves << 16) & 0x0000_ffff_0000_ffff;
+    halves = (halves | halves << 8) & 0x00ff_00ff_00ff_00ff;
+    halves = (halves | halves << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    // One where it is more than nine: `a` stands that much behind the digits.
+    let letters = (halves + ONES * 6) >> 4 & ONES;
+    (halves + ONES * u64::from(b'0') + letters * u64::from(b'a' - b'9' - 1)).to_be_bytes()
 }
 
 /// A server's MAC address, `56:00:04:29:ab:c3`.
@@ -109,12 +145,14 @@ pub fn mac_text(mac: [u8; 6]) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
 }
 
-/// A `cmiuuid`: a UUID v4 in lower case. \[calc\]
+/// A `cmiuuid`: a UUID v4. \[calc\]
 #[must_use]
-pub fn cmiuuid<R: Rng>(chance: &mut R) -> String {
+pub fn cmiuuid<R: Rng>(chance: &mut R) -> Uuid {
+    const VERSION: u128 = 0xf << 76;
+    const VARIANT: u128 = 0x3 << 62;
     let mut bytes = [0; 16];
     chance.fill_bytes(&mut bytes);
-    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
+    Uuid(u128::from_be_bytes(bytes) & !(VERSION | VARIANT) | 0x4 << 76 | 0x2 << 62)
 }
 
 /// Whether a text has the form of a UUID, of whatever version.
@@ -124,9 +162,14 @@ pub fn is_uuid(text: &str) -> bool {
 }
 
 /// A `request_id`: 43 characters of `[0-9A-Za-z]`, the length of a 256-bit token in base 62. \[calc\]
+pub type RequestId = [u8; 43];
+
+/// A `request_id` by chance.
 #[must_use]
-pub fn request_id<R: Rng>(chance: &mut R) -> String {
-    Alphanumeric.sample_string(chance, 43)
+pub fn request_id<R: Rng>(chance: &mut R) -> RequestId {
+    let mut text = [0; 43];
+    text.fill_with(|| chance.sample(Alphanumeric));
+    text
 }
 
 #[cfg(test)]
@@ -135,12 +178,16 @@ mod tests {
     use crate::seed::{Purpose, Seed};
     use proptest::prelude::*;
 
+    fn text(uuid: Uuid) -> String {
+        String::from_utf8(uuid.text().into()).unwrap()
+    }
+
     #[test]
     fn the_documented_call_id_is_taken_apart() {
         let id = CallId::decode("c4504776-d91e-123b-29a7-56000429abc3").unwrap();
         assert_eq!(id.time.to_second(), "2022-11-07 09:09:46 UTC");
         assert_eq!(mac_text(id.server.mac), "56:00:04:29:ab:c3");
-        assert_eq!(id.to_string(), "c4504776-d91e-123b-29a7-56000429abc3");
+        assert_eq!(text(id.uuid()), "c4504776-d91e-123b-29a7-56000429abc3");
     }
 
     #[test]
@@ -156,7 +203,7 @@ mod tests {
             ("2026-11-22T09:00:00Z", "-1240-"),
             ("2027-06-13T00:00:00Z", "-1241-"),
         ] {
-            let id = CallId::new(date.parse().unwrap(), 0, server).to_string();
+            let id = text(CallId::new(date.parse().unwrap(), 0, server).uuid());
             assert!(id.contains(group), "{date}: {id}");
         }
     }
@@ -177,19 +224,23 @@ mod tests {
     #[test]
     fn other_ids_look_like_the_documented_ones() {
         let mut chance = Seed(1).chance(Purpose::Call, 0);
-        let uuid = cmiuuid(&mut chance);
-        assert_eq!((uuid.len(), &uuid[14..15]), (36, "4"));
-        let request = request_id(&mut chance);
-        assert!(request.len() == 43 && request.chars().all(|c| c.is_ascii_alphanumeric()));
+        let uuid = uuid::Uuid::from_u128(cmiuuid(&mut chance).0);
+        assert_eq!((uuid.get_version_num(), uuid.get_variant()), (4, uuid::Variant::RFC4122));
+        assert!(request_id(&mut chance).iter().all(u8::is_ascii_alphanumeric));
     }
 
     proptest! {
+        #[test]
+        fn a_uuid_is_written_as_usual(number in any::<u128>()) {
+            prop_assert_eq!(text(Uuid(number)), uuid::Uuid::from_u128(number).to_string());
+        }
+
         #[test]
         fn a_call_id_tells_what_it_was_made_from(ms in 0_i64..4_000_000_000_000, serial in 0_u64..100_000_000,
                                                  mac in any::<[u8; 6]>(), clock_sequence in 0_u16..0x4000) {
             let time = Moment::from_epoch_ms(ms).unwrap();
             let made = CallId::new(time, serial, MediaServer { mac, clock_sequence });
-            prop_assert_eq!(CallId::decode(&made.to_string()), Some(made));
+            prop_assert_eq!(CallId::decode(&text(made.uuid())), Some(made));
         }
     }
 }

@@ -22,14 +22,13 @@ pub mod story;
 pub mod text;
 pub mod values;
 
-use std::borrow::Cow;
-
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::clock::Moment;
-use text::{Brief, Object};
+use account::Parameters;
+use ids::{RequestId, Uuid};
+use text::{Brief, Pieces, Written};
 
 /// A payload's fields by name, in order.
 pub type Fields = Map<String, Value>;
@@ -176,9 +175,9 @@ impl Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Click2call<'a> {
     /// Ties the legs of one call together; the click2call API answered with it. \[seen\]
-    pub request_id: Cow<'a, str>,
-    /// The caller's own parameters, as JSON text.
-    pub extra_params: &'a str,
+    pub request_id: RequestId,
+    /// The caller's own parameters.
+    pub extra_params: &'a Parameters,
 }
 
 /// The CDR of one leg of an outgoing call, in the documented order of fields.
@@ -189,9 +188,9 @@ pub struct OutgoingCdr<'a> {
     /// The caller ID of the call.
     pub virtual_number: u64,
     /// The call's identifier, see [`ids::CallId`].
-    pub call_id: Cow<'a, str>,
+    pub call_id: Uuid,
     /// The account's own parameters, echoed from the dashboard.
-    pub custom: &'a str,
+    pub custom: &'a Written,
     /// Which leg this tells of.
     pub leg: Leg,
     /// The account.
@@ -199,11 +198,11 @@ pub struct OutgoingCdr<'a> {
     /// The number that was rung: the agent's device on leg `a`, the customer on leg `b`. \[inferred\]
     pub to: u64,
     /// The leg's identifier, a UUID v4. \[calc\]
-    pub cmiuuid: Cow<'a, str>,
+    pub cmiuuid: Uuid,
     /// `missed`, or `answered` for the companion leg.
     pub outcome: Outcome,
     /// `<extension>_<appid>`. \[doc\]
-    pub user: Cow<'a, str>,
+    pub user: &'a Written,
     /// The start of the call, despite the page's "time the call was missed". \[seen, calc\]
     pub time: Moment,
     /// Why the leg ended.
@@ -220,9 +219,9 @@ pub struct LegacyCdr<'a> {
     /// The number that was rung.
     pub to: u64,
     /// The call's identifier.
-    pub cmiuuid: String,
+    pub cmiuuid: Uuid,
     /// `<extension>_<appid>`.
-    pub user: &'a str,
+    pub user: &'a Written,
     /// The start of the call.
     pub time: Moment,
 }
@@ -279,51 +278,70 @@ impl Payload<'_> {
 
 impl OutgoingCdr<'_> {
     fn json(&self, shape: Shape) -> Vec<u8> {
-        let mut object = Object::default();
+        let mut json = Pieces::default();
+        json.put(br#"{"virtual_number":"#);
         match shape {
-            Shape::Docs => object.text("virtual_number", &self.virtual_number.to_string()),
-            Shape::Live => object.number("virtual_number", self.virtual_number),
-        }
-        object.text("call_id", &self.call_id);
-        object.text("custom", self.custom);
-        object.word("leg", self.leg.word());
-        object.word("type", "cdr");
-        object.number("appid", self.app_id);
-        object.number("to", self.to);
-        object.text("cmiuuid", &self.cmiuuid);
-        object.word("status", self.outcome.word());
-        object.text("user", &self.user);
-        object.number("time", self.time.epoch_ms());
-        object.word("direction", "outbound");
-        if let Outcome::Answered { seconds } = self.outcome {
-            object.number("answeredsec", seconds);
-        }
-        object.word("hangup_reason", self.hangup_reason.word());
-        if let Some(click2call) = &self.click2call {
-            object.text("request_id", &click2call.request_id);
-            let parameters = click2call.extra_params;
-            let json = (shape == Shape::Live).then(|| serde_json::from_str::<&RawValue>(parameters));
-            match json {
-                Some(Ok(json)) => object.json("extra_params", json),
-                _ => object.text("extra_params", parameters),
+            Shape::Docs => {
+                json.put(b"\"");
+                json.number(self.virtual_number);
+                json.put(b"\"");
             }
+            Shape::Live => json.number(self.virtual_number),
         }
-        object.finish()
+        json.put(br#","call_id":""#);
+        json.put(&self.call_id.text());
+        json.put(br#"","custom":"#);
+        json.add(self.custom.as_str());
+        json.put(br#","leg":""#);
+        json.add(self.leg.word());
+        json.put(br#"","type":"cdr","appid":"#);
+        json.number(self.app_id);
+        json.put(br#","to":"#);
+        json.number(self.to);
+        json.put(br#","cmiuuid":""#);
+        json.put(&self.cmiuuid.text());
+        json.put(br#"","status":""#);
+        json.add(self.outcome.word());
+        json.put(br#"","user":"#);
+        json.add(self.user.as_str());
+        json.put(br#","time":"#);
+        json.number(self.time.epoch_ms());
+        json.put(br#","direction":"outbound""#);
+        if let Outcome::Answered { seconds } = self.outcome {
+            json.put(br#","answeredsec":"#);
+            json.number(seconds);
+        }
+        json.put(br#","hangup_reason":""#);
+        json.add(self.hangup_reason.word());
+        json.put(b"\"");
+        if let Some(click2call) = &self.click2call {
+            json.put(br#","request_id":""#);
+            json.put(&click2call.request_id);
+            json.put(br#"","extra_params":"#);
+            json.add(match shape {
+                Shape::Docs => click2call.extra_params.text.as_str(),
+                Shape::Live => click2call.extra_params.json.as_str(),
+            });
+        }
+        json.put(b"}");
+        json.finish()
     }
 }
 
 impl LegacyCdr<'_> {
     fn json(&self) -> Vec<u8> {
-        let mut object = Object::default();
-        object.word("type", "cdr");
-        object.number("appid", self.app_id);
-        object.number("to", self.to);
-        object.text("cmiuuid", &self.cmiuuid);
-        object.word("status", Outcome::Missed.word());
-        object.text("user", self.user);
-        object.number("time", self.time.epoch_ms());
-        object.word("direction", "outbound");
-        object.word("click_to_call", "true");
-        object.finish()
+        let mut json = Pieces::default();
+        json.put(br#"{"type":"cdr","appid":"#);
+        json.number(self.app_id);
+        json.put(br#","to":"#);
+        json.number(self.to);
+        json.put(br#","cmiuuid":""#);
+        json.put(&self.cmiuuid.text());
+        json.put(br#"","status":"missed","user":"#);
+        json.add(self.user.as_str());
+        json.put(br#","time":"#);
+        json.number(self.time.epoch_ms());
+        json.put(br#","direction":"outbound","click_to_call":"true"}"#);
+        json.finish()
     }
 }

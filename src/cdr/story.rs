@@ -7,7 +7,8 @@ use rand::RngExt as _;
 pub use super::catalogue::{CATALOGUE, GROUPS};
 
 use super::account::{Account, DOCUMENTED_APP_ID, DOCUMENTED_CUSTOM, DOCUMENTED_EXTRA_PARAMS, LIVE_CUSTOM};
-use super::ids::{self, CallId};
+use super::ids::{self, CallId, RequestId, Uuid};
+use super::text::Written;
 use super::{Click2call, Grade, HangupReason, Leg, LegacyCdr, Outcome, OutgoingCdr, Payload, Shape};
 use crate::clock::Moment;
 use crate::seed::{Chance, Purpose, Seed};
@@ -229,39 +230,42 @@ fn drawn(seed: Seed, n: u64) -> &'static Story {
         .unwrap_or(&CATALOGUE[0])
 }
 
+/// The agent in both samples on TeleCMI's page. \[doc\]
+static DOCUMENTED_USER: Written = Written::known(r#""202_2222223""#);
+
 /// One of the two samples on TeleCMI's page, value for value. They are two calls, not the legs of one. \[calc\]
 #[must_use]
 pub fn documented(leg: Leg) -> OutgoingCdr<'static> {
     let (to, cmiuuid, time, hangup_reason, request_id) = match leg {
         Leg::A => (
             442_000_000_000,
-            "15b58236-734f-4000-a5e8-78284068f5c7",
+            0x15b58236_734f_4000_a5e8_78284068f5c7,
             1_650_628_175_336,
             HangupReason::RecvCancel,
-            "D8qpRb27mpXEYgEdAMY6arnQ2ONAB04Y86QrfKbOWZQ",
+            *b"D8qpRb27mpXEYgEdAMY6arnQ2ONAB04Y86QrfKbOWZQ",
         ),
         Leg::B => (
             442_000_000_001,
-            "7686c396-ecdf-436d-9633-94c307f093e7",
+            0x7686c396_ecdf_436d_9633_94c307f093e7,
             1_650_628_237_610,
             HangupReason::SentReject,
-            "bsGsOLY9QBUc6URW5olXiGmO58cDH6X3VetRFjZjfKS",
+            *b"bsGsOLY9QBUc6URW5olXiGmO58cDH6X3VetRFjZjfKS",
         ),
     };
     OutgoingCdr {
         virtual_number: 440_000_000_000,
-        call_id: "c4504776-d91e-123b-29a7-56000429abc3".into(),
-        custom: DOCUMENTED_CUSTOM,
+        call_id: Uuid(0xc4504776_d91e_123b_29a7_56000429abc3),
+        custom: &DOCUMENTED_CUSTOM,
         leg,
         app_id: DOCUMENTED_APP_ID,
         to,
-        cmiuuid: cmiuuid.into(),
+        cmiuuid: Uuid(cmiuuid),
         outcome: Outcome::Missed,
-        user: format!("202_{DOCUMENTED_APP_ID}").into(),
+        user: &DOCUMENTED_USER,
         // A constant of the year 2022.
         time: Moment::from_epoch_ms(time).unwrap_or_else(|| unreachable!("2022 is a valid year")),
         hangup_reason,
-        click2call: Some(Click2call { request_id: request_id.into(), extra_params: DOCUMENTED_EXTRA_PARAMS }),
+        click2call: Some(Click2call { request_id, extra_params: &DOCUMENTED_EXTRA_PARAMS }),
     }
 }
 
@@ -271,7 +275,7 @@ struct Call<'a> {
     chance: Chance,
     serial: u64,
     customer: u64,
-    request_id: String,
+    request_id: RequestId,
     /// How long the leg rang that ended the call.
     ring: Duration,
 }
@@ -312,20 +316,18 @@ impl<'a> Call<'a> {
             }
         };
         let account = &self.setting.account;
-        let click2call = click2call.then(|| Click2call {
-            request_id: self.request_id.clone().into(),
-            extra_params: &account.extra_params,
-        });
+        let click2call = click2call
+            .then_some(Click2call { request_id: self.request_id, extra_params: &account.extra_params });
         let payload = Payload::Outgoing(OutgoingCdr {
             virtual_number: account.virtual_number,
-            call_id: self.call_id(index).into(),
+            call_id: self.call_id(index),
             custom: self.custom(),
             leg: ring.leg,
             app_id: account.app_id,
             to: if ring.leg == Leg::A { account.device } else { self.customer },
-            cmiuuid: ids::cmiuuid(&mut self.chance).into(),
+            cmiuuid: ids::cmiuuid(&mut self.chance),
             outcome,
-            user: account.user.as_str().into(),
+            user: &account.user,
             time,
             hangup_reason,
             click2call,
@@ -333,21 +335,21 @@ impl<'a> Call<'a> {
         Told { payload, gap }
     }
 
-    fn call_id(&self, leg: u64) -> String {
+    fn call_id(&self, leg: u64) -> Uuid {
         // Four serial numbers a call, so that no leg's identifier is another call's.
         let own = match self.setting.call_ids {
             CallIds::Shared => 0,
             CallIds::PerLeg => leg,
         };
-        CallId::new(self.setting.at, self.serial * 4 + own, self.setting.account.server).to_string()
+        CallId::new(self.setting.at, self.serial * 4 + own, self.setting.account.server).uuid()
     }
 
-    fn custom(&self) -> &'a str {
+    fn custom(&self) -> &'a Written {
         let unset = match self.setting.shape {
-            Shape::Docs => DOCUMENTED_CUSTOM,
-            Shape::Live => LIVE_CUSTOM,
+            Shape::Docs => &DOCUMENTED_CUSTOM,
+            Shape::Live => &LIVE_CUSTOM,
         };
-        self.setting.account.custom.as_deref().unwrap_or(unset)
+        self.setting.account.custom.as_ref().unwrap_or(unset)
     }
 
     fn legacy(&mut self) -> LegacyCdr<'a> {

@@ -98,11 +98,42 @@ fn only_text<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
     })
 }
 
-/// A JSON object that is being written.
-#[derive(Debug)]
-pub(super) struct Object(Vec<u8>);
+/// A value as it is written in JSON: escaped once, and not in every CDR that it stands in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written(Cow<'static, str>);
 
-impl Default for Object {
+impl Written {
+    /// A value of ours, as it is written.
+    #[must_use]
+    pub const fn known(json: &'static str) -> Self {
+        Self(Cow::Borrowed(json))
+    }
+
+    /// A text, in quotes.
+    #[must_use]
+    pub fn text(text: &str) -> Self {
+        Self(serde_json::Value::from(text).to_string().into())
+    }
+
+    /// Somebody's JSON as it was said, if it is some.
+    #[must_use]
+    pub fn json(text: &str) -> Option<Self> {
+        let json: Box<RawValue> = serde_json::from_str(text).ok()?;
+        Some(Self(String::from(Box::<str>::from(json)).into()))
+    }
+
+    /// What is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// JSON that is being written, piece by piece: nobody looks whether the pieces fit, so that a piece is a few moves.
+#[derive(Debug)]
+pub(super) struct Pieces(Vec<u8>);
+
+impl Default for Pieces {
     fn default() -> Self {
         /// Room for any payload whose texts are not longer than the documented ones.
         const USUAL: usize = 512;
@@ -110,61 +141,28 @@ impl Default for Object {
     }
 }
 
-impl Object {
-    /// Adds a word of ours, in which nothing has to be escaped.
-    pub fn word(&mut self, name: &'static str, word: &'static str) {
-        self.name(name);
-        self.quoted(word);
+impl Pieces {
+    /// Adds a piece whose length is known to the compiler.
+    #[inline]
+    pub fn put<const LENGTH: usize>(&mut self, piece: &[u8; LENGTH]) {
+        self.0.extend_from_slice(piece);
     }
 
-    /// Adds a text.
-    pub fn text(&mut self, name: &'static str, text: &str) {
-        self.name(name);
-        self.string(text);
+    /// Adds a piece.
+    #[inline]
+    pub fn add(&mut self, piece: &str) {
+        self.0.extend_from_slice(piece.as_bytes());
     }
 
     /// Adds a number.
-    pub fn number(&mut self, name: &'static str, number: impl Serialize) {
-        self.json(name, &number);
+    pub fn number(&mut self, number: impl Serialize) {
+        // A number cannot fail to serialise.
+        let _ = serde_json::to_writer(&mut self.0, &number);
     }
 
-    /// Adds any value.
-    pub fn json<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) {
-        self.name(name);
-        // Numbers and JSON that was parsed before cannot fail to serialise.
-        let _ = serde_json::to_writer(&mut self.0, value);
-    }
-
-    /// The object, complete.
-    pub fn finish(mut self) -> Vec<u8> {
-        if self.0.is_empty() {
-            self.0.push(b'{');
-        }
-        self.0.push(b'}');
+    /// All of it.
+    pub fn finish(self) -> Vec<u8> {
         self.0
-    }
-
-    fn name(&mut self, name: &'static str) {
-        self.0.push(if self.0.is_empty() { b'{' } else { b',' });
-        self.quoted(name);
-        self.0.push(b':');
-    }
-
-    fn quoted(&mut self, text: &str) {
-        self.0.push(b'"');
-        self.0.extend_from_slice(text.as_bytes());
-        self.0.push(b'"');
-    }
-
-    fn string(&mut self, text: &str) {
-        // Nearly every text stands in JSON as it is. All bytes are looked at, which is done to many at once.
-        let stands = |byte: &u8| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..);
-        if text.as_bytes().iter().fold(true, |plain, byte| plain & stands(byte)) {
-            self.quoted(text);
-        } else {
-            // Text cannot fail to serialise.
-            let _ = serde_json::to_writer(&mut self.0, text);
-        }
     }
 }
 
@@ -215,19 +213,12 @@ mod tests {
     }
 
     #[test]
-    fn an_object_is_written_as_its_fields_would_be() {
-        let mut object = Object::default();
-        let texts = ["", "a b", "\"", "\\", "\n", "\u{7f}", "\u{202e}é", "{\"x\":1}"];
-        for (name, text) in ["a", "b", "c", "d", "e", "f", "g", "h"].into_iter().zip(texts) {
-            object.text(name, text);
+    fn a_text_is_written_as_it_would_be_in_an_object() {
+        for text in ["", "a b", "\"", "\\", "\n", "\u{7f}", "\u{202e}é", "{\"x\":1}"] {
+            assert_eq!(Written::text(text).as_str(), serde_json::to_string(text).unwrap());
         }
-        object.word("w", "missed");
-        object.number("n", -7);
-        let json = object.finish();
-        let fields: Fields = serde_json::from_slice(&json).unwrap();
-        assert_eq!(String::from_utf8(json).unwrap(), serde_json::to_string(&fields).unwrap());
-        assert_eq!((fields.len(), fields["n"].as_i64()), (texts.len() + 2, Some(-7)));
-        assert_eq!(Object::default().finish(), b"{}");
+        assert_eq!(Written::json(" {\"a\": 1.50} \n").unwrap().as_str(), "{\"a\": 1.50}");
+        assert_eq!(Written::json("none"), None);
     }
 
     #[test]
