@@ -5,7 +5,7 @@
 //! clock stepped by the system cannot make a latency negative. Only what a monotonic clock sleeps through, because the
 //! machine does, is added to a `Moment`.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -237,19 +237,30 @@ impl Machine {
 /// A duration as people write it: `340 µs`, `1.2 ms`, `2.50 s`, `3 m 05 s`.
 #[must_use]
 pub fn humane(span: Duration) -> String {
-    let seconds = span.as_secs_f64();
-    if seconds < 0.001 {
-        span.as_micros().to_string() + " µs"
-    } else if seconds < 0.0995 {
-        format!("{:.1} ms", seconds * 1e3)
-    } else if seconds < 0.9995 {
-        format!("{:.0} ms", seconds * 1e3)
-    } else if seconds < 59.995 {
-        format!("{seconds:.2} s")
+    let mut out = String::new();
+    humane_into(&mut out, span);
+    out
+}
+
+/// The same, at the end of a text: in whole numbers, since one stands in every line.
+pub fn humane_into(out: &mut String, span: Duration) {
+    let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+    let rounded = |unit: u64| nanos.saturating_add(unit / 2) / unit;
+    // Writing to a String cannot fail.
+    let _ = if nanos < 1_000_000 {
+        write!(out, "{} µs", nanos / 1_000)
+    } else if nanos < 99_500_000 {
+        let tenths = rounded(100_000);
+        write!(out, "{}.{} ms", tenths / 10, tenths % 10)
+    } else if nanos < 999_500_000 {
+        write!(out, "{} ms", rounded(1_000_000))
+    } else if nanos < 59_995_000_000 {
+        let hundredths = rounded(10_000_000);
+        write!(out, "{}.{:02} s", hundredths / 100, hundredths % 100)
     } else {
         let whole = span.saturating_add(Duration::from_millis(500)).as_secs();
-        format!("{} m {:02} s", whole / 60, whole % 60)
-    }
+        write!(out, "{} m {:02} s", whole / 60, whole % 60)
+    };
 }
 
 /// The longest duration that can be asked for. Nobody means more, and points in time can bear this much.
@@ -383,13 +394,19 @@ mod tests {
     fn spans_read_well() {
         for (span, text) in [
             (Duration::from_micros(340), "340 µs"),
+            (Duration::from_nanos(999_999), "999 µs"),
             (Duration::from_micros(1_234), "1.2 ms"),
+            (Duration::from_micros(99_499), "99.5 ms"),
+            (Duration::from_micros(99_500), "100 ms"),
             (Duration::from_millis(340), "340 ms"),
+            (Duration::from_micros(999_499), "999 ms"),
+            (Duration::from_micros(999_500), "1.00 s"),
             (Duration::from_millis(2_500), "2.50 s"),
             (Duration::from_millis(59_994), "59.99 s"),
             (Duration::from_millis(59_996), "1 m 00 s"),
             (Duration::from_millis(119_700), "2 m 00 s"),
             (Duration::from_secs(185), "3 m 05 s"),
+            (Duration::MAX, "307445734561825860 m 15 s"),
         ] {
             assert_eq!(humane(span), text);
         }

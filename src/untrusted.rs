@@ -49,10 +49,16 @@ impl From<&str> for Untrusted {
 /// Makes text harmless: every disturbing character becomes visible, nothing is dropped, nothing else changes.
 #[must_use]
 pub fn clean(text: &str) -> String {
-    if is_plain(text) {
-        return text.to_owned();
-    }
     let mut out = String::with_capacity(text.len());
+    clean_into(&mut out, text);
+    out
+}
+
+/// The same, at the end of a text.
+pub fn clean_into(out: &mut String, text: &str) {
+    if is_plain(text) {
+        return out.push_str(text);
+    }
     for c in text.chars() {
         if disturbs(c) {
             // Writing to a String cannot fail.
@@ -61,7 +67,6 @@ pub fn clean(text: &str) -> String {
             out.push(c);
         }
     }
-    out
 }
 
 /// Whether all of it is printable ASCII, as nearly everything is that comes: then none of it disturbs.
@@ -69,7 +74,8 @@ pub fn clean(text: &str) -> String {
 pub fn is_plain(text: &str) -> bool {
     // Nothing is decided within a group, so that a group is a few comparisons, each of many bytes.
     let plain = |group: &[u8]| group.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
-    text.as_bytes().chunks(32).all(plain)
+    let (groups, rest) = text.as_bytes().as_chunks::<32>();
+    groups.iter().all(|group| plain(group)) && plain(rest)
 }
 
 /// The first so many characters of a text, and a sign if there are more: strangers choose how long it is.
