@@ -5,7 +5,7 @@
 //! clock stepped by the system cannot make a latency negative. Only what a monotonic clock sleeps through, because the
 //! machine does, is added to a `Moment`.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,6 +13,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use tokio::time::Instant;
+
+use crate::digits::number_into;
 
 /// A point in time in milliseconds since 1970-01-01T00:00:00Z, the unit of a CDR's `time` \[doc\].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -246,21 +248,32 @@ pub fn humane(span: Duration) -> String {
 pub fn humane_into(out: &mut String, span: Duration) {
     let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
     let rounded = |unit: u64| nanos.saturating_add(unit / 2) / unit;
-    // Writing to a String cannot fail.
-    let _ = if nanos < 1_000_000 {
-        write!(out, "{} µs", nanos / 1_000)
+    if nanos < 1_000_000 {
+        number_into(out, nanos / 1_000);
+        out.push_str(" µs");
     } else if nanos < 99_500_000 {
         let tenths = rounded(100_000);
-        write!(out, "{}.{} ms", tenths / 10, tenths % 10)
+        number_into(out, tenths / 10);
+        out.push('.');
+        number_into(out, tenths % 10);
+        out.push_str(" ms");
     } else if nanos < 999_500_000 {
-        write!(out, "{} ms", rounded(1_000_000))
-    } else if nanos < 59_995_000_000 {
-        let hundredths = rounded(10_000_000);
-        write!(out, "{}.{:02} s", hundredths / 100, hundredths % 100)
+        number_into(out, rounded(1_000_000));
+        out.push_str(" ms");
+    } else {
+        out.push_str(&long(span));
+    }
+}
+
+/// What takes about a second or more.
+fn long(span: Duration) -> String {
+    let seconds = span.as_secs_f64();
+    if seconds < 59.995 {
+        format!("{seconds:.2} s")
     } else {
         let whole = span.saturating_add(Duration::from_millis(500)).as_secs();
-        write!(out, "{} m {:02} s", whole / 60, whole % 60)
-    };
+        format!("{} m {:02} s", whole / 60, whole % 60)
+    }
 }
 
 /// The longest duration that can be asked for. Nobody means more, and points in time can bear this much.

@@ -72,10 +72,11 @@ pub fn clean_into(out: &mut String, text: &str) {
 /// Whether all of it is printable ASCII, as nearly everything is that comes: then none of it disturbs.
 #[must_use]
 pub fn is_plain(text: &str) -> bool {
-    // Nothing is decided within a group, so that a group is a few comparisons, each of many bytes.
-    let plain = |group: &[u8]| group.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
+    let plain = |byte: &u8| matches!(byte, b' '..=b'~');
     let (groups, rest) = text.as_bytes().as_chunks::<32>();
-    groups.iter().all(|group| plain(group)) && plain(rest)
+    // Nothing is decided within a group, so that a group is a few comparisons, each of many bytes.
+    let all_plain = |group: &[u8; 32]| group.iter().fold(true, |all, byte| all & plain(byte));
+    groups.iter().all(all_plain) && rest.iter().all(plain)
 }
 
 /// The first so many characters of a text, and a sign if there are more: strangers choose how long it is.

@@ -9,6 +9,7 @@ use super::received::plural;
 use super::theme::{Role, Theme};
 use crate::cdr::text::CdrText;
 use crate::clock::{humane, humane_into};
+use crate::digits::number_into;
 use crate::error::Exit;
 use crate::send::event::{Delivery, Spread, Summary};
 use crate::send::expect::status_words;
@@ -78,7 +79,8 @@ fn what(delivery: &Delivery, theme: &Theme, out: &mut String) {
     theme.paint_into(out, role, mark);
     out.push(' ');
     theme.painted(out, Role::Strong, |out| {
-        let _ = write!(out, "#{}", delivery.n);
+        out.push('#');
+        number_into(out, delivery.n);
     });
     out.push(' ');
     let method = out.len();
