@@ -73,10 +73,14 @@ pub fn clean_into(out: &mut String, text: &str) {
 #[must_use]
 pub fn is_plain(text: &str) -> bool {
     let plain = |byte: &u8| matches!(byte, b' '..=b'~');
-    let (groups, rest) = text.as_bytes().as_chunks::<32>();
     // Nothing is decided within a group, so that a group is a few comparisons, each of many bytes.
     let all_plain = |group: &[u8; 32]| group.iter().fold(true, |all, byte| all & plain(byte));
-    groups.iter().all(all_plain) && rest.iter().all(plain)
+    let bytes = text.as_bytes();
+    match bytes.last_chunk() {
+        // The last group overlaps the one before it, and nothing is left over.
+        Some(last) => bytes.as_chunks().0.iter().all(all_plain) && all_plain(last),
+        None => bytes.iter().all(plain),
+    }
 }
 
 /// The first so many characters of a text, and a sign if there are more: strangers choose how long it is.
@@ -127,6 +131,14 @@ mod tests {
         let plain: Vec<char> = ('\0'..='\u{ff}').filter(|c| is_plain(&c.to_string())).collect();
         assert_eq!(plain, (' '..='~').collect::<Vec<_>>());
         assert!(!plain.into_iter().any(disturbs));
+        // Wherever it stands, in a text of whatever length.
+        for length in 0..100 {
+            let text = "~".repeat(length);
+            assert!(is_plain(&text), "{length}");
+            for at in 0..length {
+                assert!(!is_plain(&format!("{}\u{7f}{}", &text[..at], &text[at + 1..])), "{at} of {length}");
+            }
+        }
     }
 
     #[test]
