@@ -14,6 +14,8 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
+use crate::digits::number_into;
+
 /// A point in time in milliseconds since 1970-01-01T00:00:00Z, the unit of a CDR's `time` \[doc\].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(i64);
@@ -237,14 +239,36 @@ impl Machine {
 /// A duration as people write it: `340 µs`, `1.2 ms`, `2.50 s`, `3 m 05 s`.
 #[must_use]
 pub fn humane(span: Duration) -> String {
+    let mut out = String::new();
+    humane_into(&mut out, span);
+    out
+}
+
+/// The same, at the end of a text: in whole numbers, since one stands in every line.
+pub fn humane_into(out: &mut String, span: Duration) {
+    let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+    let rounded = |unit: u64| nanos.saturating_add(unit / 2) / unit;
+    if nanos < 1_000_000 {
+        number_into(out, nanos / 1_000);
+        out.push_str(" µs");
+    } else if nanos < 99_500_000 {
+        let tenths = rounded(100_000);
+        number_into(out, tenths / 10);
+        out.push('.');
+        number_into(out, tenths % 10);
+        out.push_str(" ms");
+    } else if nanos < 999_500_000 {
+        number_into(out, rounded(1_000_000));
+        out.push_str(" ms");
+    } else {
+        out.push_str(&long(span));
+    }
+}
+
+/// What takes about a second or more.
+fn long(span: Duration) -> String {
     let seconds = span.as_secs_f64();
-    if seconds < 0.001 {
-        span.as_micros().to_string() + " µs"
-    } else if seconds < 0.0995 {
-        format!("{:.1} ms", seconds * 1e3)
-    } else if seconds < 0.9995 {
-        format!("{:.0} ms", seconds * 1e3)
-    } else if seconds < 59.995 {
+    if seconds < 59.995 {
         format!("{seconds:.2} s")
     } else {
         let whole = span.saturating_add(Duration::from_millis(500)).as_secs();
@@ -383,13 +407,19 @@ mod tests {
     fn spans_read_well() {
         for (span, text) in [
             (Duration::from_micros(340), "340 µs"),
+            (Duration::from_nanos(999_999), "999 µs"),
             (Duration::from_micros(1_234), "1.2 ms"),
+            (Duration::from_micros(99_499), "99.5 ms"),
+            (Duration::from_micros(99_500), "100 ms"),
             (Duration::from_millis(340), "340 ms"),
+            (Duration::from_micros(999_499), "999 ms"),
+            (Duration::from_micros(999_500), "1.00 s"),
             (Duration::from_millis(2_500), "2.50 s"),
             (Duration::from_millis(59_994), "59.99 s"),
             (Duration::from_millis(59_996), "1 m 00 s"),
             (Duration::from_millis(119_700), "2 m 00 s"),
             (Duration::from_secs(185), "3 m 05 s"),
+            (Duration::MAX, "307445734561825860 m 15 s"),
         ] {
             assert_eq!(humane(span), text);
         }

@@ -18,6 +18,8 @@
 //!             cdr              wire           what TeleCMI says · what crosses the network (fake · reqwest, hyper, warp)
 //!              │                │
 //!        clock, seed, error, untrusted, json, process  the ground floor                    (jiff, rand, rustix)
+//!              │
+//!            digits                           below it: numbers in digits
 //! ```
 //!
 //! Imports go down, floors may be skipped, nothing goes up or sideways. Each foreign crate has one door, but for the
@@ -81,6 +83,7 @@
 pub mod cdr;
 pub mod cli;
 pub mod clock;
+pub mod digits;
 pub mod error;
 pub mod json;
 pub mod listen;

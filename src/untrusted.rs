@@ -49,10 +49,16 @@ impl From<&str> for Untrusted {
 /// Makes text harmless: every disturbing character becomes visible, nothing is dropped, nothing else changes.
 #[must_use]
 pub fn clean(text: &str) -> String {
-    if is_plain(text) {
-        return text.to_owned();
-    }
     let mut out = String::with_capacity(text.len());
+    clean_into(&mut out, text);
+    out
+}
+
+/// The same, at the end of a text.
+pub fn clean_into(out: &mut String, text: &str) {
+    if is_plain(text) {
+        return out.push_str(text);
+    }
     for c in text.chars() {
         if disturbs(c) {
             // Writing to a String cannot fail.
@@ -61,15 +67,20 @@ pub fn clean(text: &str) -> String {
             out.push(c);
         }
     }
-    out
 }
 
 /// Whether all of it is printable ASCII, as nearly everything is that comes: then none of it disturbs.
 #[must_use]
 pub fn is_plain(text: &str) -> bool {
+    let plain = |byte: &u8| matches!(byte, b' '..=b'~');
     // Nothing is decided within a group, so that a group is a few comparisons, each of many bytes.
-    let plain = |group: &[u8]| group.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
-    text.as_bytes().chunks(32).all(plain)
+    let all_plain = |group: &[u8; 32]| group.iter().fold(true, |all, byte| all & plain(byte));
+    let bytes = text.as_bytes();
+    match bytes.last_chunk() {
+        // The last group overlaps the one before it, and nothing is left over.
+        Some(last) => bytes.as_chunks().0.iter().all(all_plain) && all_plain(last),
+        None => bytes.iter().all(plain),
+    }
 }
 
 /// The first so many characters of a text, and a sign if there are more: strangers choose how long it is.
@@ -120,6 +131,14 @@ mod tests {
         let plain: Vec<char> = ('\0'..='\u{ff}').filter(|c| is_plain(&c.to_string())).collect();
         assert_eq!(plain, (' '..='~').collect::<Vec<_>>());
         assert!(!plain.into_iter().any(disturbs));
+        // Wherever it stands, in a text of whatever length.
+        for length in 0..100 {
+            let text = "~".repeat(length);
+            assert!(is_plain(&text), "{length}");
+            for at in 0..length {
+                assert!(!is_plain(&format!("{}\u{7f}{}", &text[..at], &text[at + 1..])), "{at} of {length}");
+            }
+        }
     }
 
     #[test]

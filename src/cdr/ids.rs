@@ -164,11 +164,20 @@ pub fn is_uuid(text: &str) -> bool {
 /// A `request_id`: 43 characters of `[0-9A-Za-z]`, the length of a 256-bit token in base 62. \[calc\]
 pub type RequestId = [u8; 43];
 
-/// A `request_id` by chance.
+/// A `request_id` by chance: what [`Alphanumeric`] makes of the same numbers, most of it at once.
 #[must_use]
 pub fn request_id<R: Rng>(chance: &mut R) -> RequestId {
-    let mut text = [0; 43];
-    text.fill_with(|| chance.sample(Alphanumeric));
+    /// What the six highest bits of a number stand for; the last two are no characters, and their numbers are passed over.
+    const CHARACTERS: [u8; 64] = *b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789--";
+    let mut numbers = [0; 4 * 43];
+    chance.fill_bytes(&mut numbers);
+    let (mut text, mut length) = ([0; 43], 0);
+    for [.., highest] in numbers.as_chunks::<4>().0 {
+        let character = highest >> 2;
+        text[length] = CHARACTERS[usize::from(character)];
+        length += usize::from(character < 62);
+    }
+    text[length..].fill_with(|| chance.sample(Alphanumeric));
     text
 }
 
@@ -218,6 +227,23 @@ mod tests {
             "é4504776-d91e-123b-29a7-56000429abc",
         ] {
             assert_eq!(CallId::decode(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_id_is_made_of_the_same_numbers_at_once_and_one_by_one() {
+        for n in 0..2_000 {
+            let [mut at_once, mut one_by_one] = [(); 2].map(|()| {
+                let mut chance = Seed(1).chance(Purpose::Call, n);
+                // From anywhere in a block of numbers, and beyond its end.
+                for _ in 0..n % 64 {
+                    chance.next_u32();
+                }
+                chance
+            });
+            let text: Vec<u8> = (0..43).map(|_| one_by_one.sample(Alphanumeric)).collect();
+            assert_eq!(request_id(&mut at_once)[..], text);
+            assert_eq!(at_once.next_u32(), one_by_one.next_u32());
         }
     }
 

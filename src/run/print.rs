@@ -28,6 +28,7 @@ pub fn run(
     let printer = Printer::new(print, options, destination);
     let mut left_out = LeftOut::default();
     let mut first = true;
+    let mut piece = String::new();
     if print == Print::Har {
         show.data(&har::head());
     }
@@ -36,8 +37,9 @@ pub fn run(
         for step in batch {
             since = step.due.unwrap_or(since.saturating_add(step.gap));
             for parcel in step.parcels() {
-                match printer.piece(&parcel, plan.at.after(since)) {
-                    Ok(piece) => {
+                piece.clear();
+                match printer.piece(&parcel, plan.at.after(since), &mut piece) {
+                    Ok(()) => {
                         if print == Print::Har && !std::mem::take(&mut first) {
                             show.data(har::BETWEEN);
                         }
@@ -108,24 +110,28 @@ impl Printer {
         Self { print, origin: url[..end].to_owned(), flags }
     }
 
-    /// A parcel that would leave at that time.
-    fn piece(&self, parcel: &Parcel, at: Moment) -> Result<String, Reason> {
+    /// Adds a parcel that would leave at that time.
+    fn piece(&self, parcel: &Parcel, at: Moment, out: &mut String) -> Result<(), Reason> {
         let unbound = match parcel.origin {
             Origin::Captured => Some(replay::unbound(&parcel.request)),
             Origin::Made => None,
         };
         // The tools make by themselves what belongs to a connection.
         let request = unbound.as_ref().unwrap_or(&parcel.request);
-        Ok(match self.print {
+        match self.print {
             Print::Json => match &parcel.cdr {
-                Some(cdr) if parcel.request.body.is_empty() => record::safe_json(cdr) + "\n",
-                _ => [&record::one_line(&parcel.request.body.0), "\n"].concat(),
+                Some(cdr) if parcel.request.body.is_empty() => out.push_str(&record::safe_json(cdr)),
+                _ => out.push_str(&record::one_line(&parcel.request.body.0)),
             },
-            Print::Curl => curl(parcel, &self.origin, &self.flags) + "\n",
-            Print::Http => http::request(request, &self.origin, &title(parcel))?,
-            Print::Har => har::entry(&parcel.request, &self.origin, at, &title(parcel))?,
-            Print::Vegeta => vegeta::target(request, &self.origin)? + "\n",
-        })
+            Print::Curl => out.push_str(&curl(parcel, &self.origin, &self.flags)),
+            Print::Http => out.push_str(&http::request(request, &self.origin, &title(parcel))?),
+            Print::Har => out.push_str(&har::entry(&parcel.request, &self.origin, at, &title(parcel))?),
+            Print::Vegeta => out.push_str(&vegeta::target(request, &self.origin)?),
+        }
+        if matches!(self.print, Print::Json | Print::Curl | Print::Vegeta) {
+            out.push('\n');
+        }
+        Ok(())
     }
 }
 

@@ -8,11 +8,12 @@ use super::body;
 use super::received::plural;
 use super::theme::{Role, Theme};
 use crate::cdr::text::CdrText;
-use crate::clock::humane;
+use crate::clock::{humane, humane_into};
+use crate::digits::number_into;
 use crate::error::Exit;
 use crate::send::event::{Delivery, Spread, Summary};
 use crate::send::expect::status_words;
-use crate::untrusted::{clean, is_plain};
+use crate::untrusted::{clean, clean_into};
 use crate::wire::record::Attempt;
 use crate::wire::{FailureKind, Phase, header};
 
@@ -32,15 +33,7 @@ const LINES_OF_A_REPLY: usize = 6;
 #[must_use]
 pub fn delivery(delivery: &Delivery, theme: &Theme, verbose: bool) -> String {
     let mut out = String::with_capacity(USUAL_LINE);
-    let (role, mark) = if delivery.ok { (Role::Good, "✓") } else { (Role::Bad, "✗") };
-    theme.paint_into(&mut out, role, mark);
-    out.push(' ');
-    theme.paint_all_into(&mut out, Role::Strong, &["#", &delivery.n.to_string()]);
-    let method = clean(&delivery.method);
-    out.push(' ');
-    out.push_str(&method);
-    out.push_str(&"     "[method.len().min(WIDEST_METHOD)..]);
-    what(delivery, &mut out);
+    what(delivery, theme, &mut out);
     let Some(last) = delivery.last() else {
         out.push('\n');
         return out;
@@ -51,15 +44,12 @@ pub fn delivery(delivery: &Delivery, theme: &Theme, verbose: bool) -> String {
         && !verbose
         && let Some(word) = word_of(last)
     {
-        out.push(' ');
-        theme.paint_all_into(&mut out, Role::Faint, &["· ", word]);
-        out.push('\n');
+        short_reply(word, theme, &mut out);
         return out;
     }
     let reply = reply(last, theme, if verbose { usize::MAX } else { LINES_OF_A_REPLY });
     if delivery.ok && !verbose && reply.len() == 1 && reply[0].chars().count() <= SHORT_REPLY {
-        let _ = write!(out, " {}", theme.paint(Role::Faint, &format!("· {}", reply[0])));
-        out.push('\n');
+        short_reply(&reply[0], theme, &mut out);
     } else {
         out.push('\n');
         let why = delivery.why.as_deref().filter(|_| last.failure.is_none());
@@ -83,17 +73,35 @@ pub fn delivery(delivery: &Delivery, theme: &Theme, verbose: bool) -> String {
     out
 }
 
-/// Adds `customer-no-answer b missed`, and which copy it is.
-fn what(delivery: &Delivery, out: &mut String) {
+/// Adds `✓ #3 POST customer-no-answer b missed`, and which copy it is.
+fn what(delivery: &Delivery, theme: &Theme, out: &mut String) {
+    let (role, mark) = if delivery.ok { (Role::Good, "✓") } else { (Role::Bad, "✗") };
+    theme.paint_into(out, role, mark);
+    out.push(' ');
+    theme.painted(out, Role::Strong, |out| {
+        out.push('#');
+        number_into(out, delivery.n);
+    });
+    out.push(' ');
+    let method = out.len();
+    clean_into(out, &delivery.method);
+    out.push_str(&"     "[(out.len() - method).min(WIDEST_METHOD)..]);
     out.push_str(delivery.scenario.name());
     let brief = delivery.cdr.as_ref().map(CdrText::brief).unwrap_or_default();
     for word in [brief.leg, brief.status].into_iter().flatten() {
         out.push(' ');
-        out.push_str(&clean(&word));
+        clean_into(out, &word);
     }
     if delivery.copy > 0 {
         let _ = write!(out, " copy {}", delivery.copy);
     }
+}
+
+/// Ends a line with all that the handler said.
+fn short_reply(reply: &str, theme: &Theme, out: &mut String) {
+    out.push(' ');
+    theme.painted(out, Role::Faint, |out| out.extend(["· ", reply]));
+    out.push('\n');
 }
 
 /// The reason that the line of a delivery gives by itself.
@@ -103,27 +111,28 @@ fn said_already(status: u16) -> String {
 
 /// Adds `200 OK · 1.4 ms`, or what went wrong, after how many attempts.
 fn result(delivery: &Delivery, last: &Attempt, theme: &Theme, out: &mut String) {
-    let attempts = match delivery.attempts.len() {
-        0 | 1 => String::new(),
-        n => format!(" · attempt {n}"),
-    };
     let role = if delivery.ok { Role::Good } else { Role::Bad };
-    let text = match (&last.failure, last.status) {
-        (Some(failure), _) => clean(&failure.text),
-        (None, Some(status)) => status_words(status),
-        (None, None) => "no answer".to_owned(),
-    };
-    theme.paint_into(out, role, &text);
+    theme.painted(out, role, |out| match (&last.failure, last.status) {
+        (Some(failure), _) => clean_into(out, &failure.text),
+        (None, Some(status)) => out.push_str(&status_words(status)),
+        (None, None) => out.push_str("no answer"),
+    });
     out.push(' ');
-    theme.paint_all_into(out, Role::Faint, &["· ", &humane(last.latency), &attempts]);
+    theme.painted(out, Role::Faint, |out| {
+        out.push_str("· ");
+        humane_into(out, last.latency);
+        if delivery.attempts.len() > 1 {
+            let _ = write!(out, " · attempt {}", delivery.attempts.len());
+        }
+    });
 }
 
 /// The reply, if it is a word or two like `got it`, in which there is nothing to colour or to clean.
 fn word_of(last: &Attempt) -> Option<&str> {
     let response = last.response.as_ref().filter(|response| response.complete)?;
-    let text = response.body.text().filter(|text| text.len() <= SHORT_REPLY && is_plain(text))?;
-    let is_word = |c: char| c.is_ascii_alphabetic() || c == ' ';
-    (text.chars().all(is_word) && text.trim() == text && !text.is_empty()).then_some(text)
+    let text = Some(&response.body).filter(|body| body.len() <= SHORT_REPLY)?.text()?;
+    let is_word = text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b' ');
+    (is_word && text.trim() == text && !text.is_empty()).then_some(text)
 }
 
 /// The reply's body, a few lines of it. A page of HTML says nothing on a terminal: its title does.
@@ -175,7 +184,7 @@ pub fn summary(summary: &Summary, theme: &Theme) -> String {
     first.push(format!("{:.1}/s", summary.requests_per_s));
     let _ = writeln!(out, "{}", first.join(" · "));
     let statuses = summary.by_status.iter().map(|(status, count)| (*count, status_words(*status)));
-    let failures = summary.by_failure.iter().map(|(kind, count)| (*count, kind.to_string()));
+    let failures = summary.by_failure.iter().map(|(kind, count)| (*count, kind.to_string().into()));
     for (count, what) in statuses.chain(failures) {
         let _ = writeln!(out, "  {count:>7}  {what}");
     }

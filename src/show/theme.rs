@@ -90,14 +90,14 @@ impl Theme {
 
     /// The same, at the end of a text.
     pub fn paint_into(&self, out: &mut String, role: Role, text: &str) {
-        self.paint_all_into(out, role, &[text]);
+        self.painted(out, role, |out| out.push_str(text));
     }
 
-    /// The same with several texts, one after another.
-    pub fn paint_all_into(&self, out: &mut String, role: Role, texts: &[&str]) {
+    /// The same with what somebody writes there.
+    pub fn painted(&self, out: &mut String, role: Role, write: impl FnOnce(&mut String)) {
         let (before, after) = &self.codes[role as usize];
         out.push_str(before);
-        out.extend(texts.iter().copied());
+        write(out);
         out.push_str(after);
     }
 }

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The floors from the ground up. A room may import from the floors below its own, never from its own or above.
-const FLOORS: [&[&str]; 6] = [
+const FLOORS: [&[&str]; 7] = [
+    &["digits"],
     &["clock", "seed", "error", "untrusted", "json", "process"],
     &["cdr", "wire"],
     &["send", "listen"],

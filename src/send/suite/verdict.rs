@@ -126,7 +126,7 @@ impl Observed {
     #[must_use]
     pub fn words(&self) -> String {
         match &self.answer {
-            Ok(status) => status_words(*status),
+            Ok(status) => status_words(*status).into_owned(),
             Err(failure) => failure.text.clone(),
         }
     }
