@@ -177,8 +177,14 @@ impl Clock {
     /// The time of day now.
     #[must_use]
     pub fn now(&self) -> Moment {
+        self.now_after(self.elapsed())
+    }
+
+    /// The time of day now, for those who have just asked how much time has passed.
+    #[must_use]
+    pub fn now_after(&self, elapsed: Duration) -> Moment {
         let slept = self.machine.map_or(Duration::ZERO, |machine| machine.slept(Reading::take()));
-        self.wall.after(self.elapsed()).after(slept)
+        self.wall.after(elapsed).after(slept)
     }
 
     /// Time since the clock was started.

@@ -116,7 +116,7 @@ pub fn prepare(
             target: destination.target().to_owned(),
             methods: options.methods,
             encoding: options.encoding,
-            headers: headers(&options.headers)?,
+            headers: headers(&options.headers)?.into(),
             edits: options.edits.clone(),
             host: (!destination.is_loopback()).then(|| destination.authority().to_owned()),
             authorization: destination.authorization(),
@@ -346,7 +346,8 @@ impl Carry for Carrier {
         match origin {
             Origin::Made => self.client.carry(request).await,
             Origin::Captured if self.proxied => self.client.carry(&replay::unbound(request)).await,
-            Origin::Captured => self.writer.carry(&exact(request)?).await,
+            // It needs much room, which what is made here is not to carry about.
+            Origin::Captured => Box::pin(self.writer.carry(&exact(request)?)).await,
         }
     }
 

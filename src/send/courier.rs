@@ -70,9 +70,10 @@ impl<C: Carry> Courier<'_, C> {
     /// Delivers one parcel.
     pub async fn deliver(&self, parcel: Parcel, due: Option<Duration>) -> Delivery {
         let late = due.map(|due| self.clock.elapsed().saturating_sub(due));
-        let mut attempts = Vec::new();
+        let mut attempts = Vec::with_capacity(1);
         loop {
-            let (at, began) = (self.clock.now(), self.clock.elapsed());
+            let began = self.clock.elapsed();
+            let at = self.clock.now_after(began);
             let answer = self.carrier.carry(&parcel.request, parcel.origin).await;
             let latency = self.clock.elapsed().saturating_sub(began);
             let why = self.expectation.disappointment(&answer, latency);

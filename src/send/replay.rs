@@ -189,9 +189,10 @@ impl Envelope {
         if let Some(authorization) = &self.authorization {
             replace(headers, std::slice::from_ref(authorization));
         }
-        let mut rest = self.headers.as_slice();
+        let own = self.headers.own();
+        let mut rest = own.as_slice();
         while let Some(header) = rest.first() {
-            if !self.headers[..self.headers.len() - rest.len()].iter().any(|done| done.is(&header.name)) {
+            if !own[..own.len() - rest.len()].iter().any(|done| done.is(&header.name)) {
                 let same: Vec<Header> = rest.iter().filter(|other| other.is(&header.name)).cloned().collect();
                 replace(headers, &same);
             }

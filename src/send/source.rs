@@ -12,7 +12,7 @@ use crate::cdr::edit::Edit;
 use crate::cdr::story::{self, Choice, Setting, Story};
 use crate::cdr::text::CdrText;
 use crate::cdr::{Fields, Payload};
-use crate::wire::{Header, Request, query};
+use crate::wire::{Header, Headers, Request, query};
 
 /// What a delivery tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,13 +104,45 @@ pub struct Envelope {
     /// How objects are written in a query.
     pub encoding: query::Encoding,
     /// The user's own headers.
-    pub headers: Vec<Header>,
+    pub headers: Letterhead,
     /// The deliberate changes.
     pub edits: Vec<Edit>,
     /// The `Host` that a captured request gets in place of its own, where its own would be refused.
     pub host: Option<String>,
     /// The header that the URL's user and password have become, for captured requests; others get it from the client.
     pub authorization: Option<Header>,
+}
+
+/// The headers of all requests that are made here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letterhead {
+    /// The user's own.
+    own: Headers,
+    /// Those, and what a body is.
+    of_a_body: Headers,
+}
+
+impl Letterhead {
+    /// The user's own headers.
+    #[must_use]
+    pub fn own(&self) -> &Headers {
+        &self.own
+    }
+}
+
+impl From<Vec<Header>> for Letterhead {
+    fn from(own: Vec<Header>) -> Self {
+        let usual = [Header::new("content-type", "application/json")];
+        let missing = usual.into_iter().filter(|header| !own.iter().any(|own| own.is(&header.name)));
+        let of_a_body = missing.chain(own.iter().cloned()).collect();
+        Self { own: own.into(), of_a_body }
+    }
+}
+
+impl Default for Letterhead {
+    fn default() -> Self {
+        Self::from(Vec::new())
+    }
 }
 
 /// One call before anything of it is made: what follows from the order of the calls.
@@ -290,17 +322,14 @@ impl Envelope {
     /// A POST of this JSON body.
     #[must_use]
     pub fn post(&self, body: impl Into<Bytes>) -> Request {
-        let mut headers = vec![Header::new("content-type", "application/json")];
-        headers.retain(|header| !self.headers.iter().any(|own| own.is(&header.name)));
-        headers.extend(self.headers.iter().cloned());
-        Request::new("POST", self.target.clone(), headers, body)
+        Request::new("POST", self.target.clone(), self.headers.of_a_body.clone(), body)
     }
 
     /// A GET with these fields in its query.
     #[must_use]
     pub fn get(&self, fields: Option<&Fields>) -> Request {
         let query = fields.map(|fields| query::encode(fields, self.encoding)).unwrap_or_default();
-        Request::new("GET", query::merge(&self.target, &query), self.headers.clone(), Vec::new())
+        Request::new("GET", query::merge(&self.target, &query), self.headers.own.clone(), Vec::new())
     }
 }
 

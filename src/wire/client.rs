@@ -117,7 +117,11 @@ impl Client {
     pub async fn carry(&self, request: &Request) -> Result<Response, Failure> {
         let response = match &self.lane {
             Some(lane) if Lane::takes(request) => lane.carry(request).await?,
-            _ => self.proper().map_err(|error| cannot_be_sent(&error.to_string()))?.carry(request).await?,
+            _ => {
+                let proper = self.proper().map_err(|error| cannot_be_sent(&error.to_string()))?;
+                // It needs much room, which the short way is not to carry about.
+                Box::pin(proper.carry(request)).await?
+            }
         };
         unless_redirect(response)
     }

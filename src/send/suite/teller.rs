@@ -65,7 +65,7 @@ impl Teller {
             },
             envelope: Envelope {
                 target: target.to_owned(),
-                headers: options.headers.clone(),
+                headers: options.headers.clone().into(),
                 ..Envelope::default()
             },
             other_host: other_name(authority),
@@ -138,7 +138,7 @@ impl Teller {
             }
             Delivery::By("PUT") => request.method = "PUT".into(),
             Delivery::By(method) => {
-                request = Request::new(method, envelope.target, envelope.headers, Vec::new());
+                request = Request::new(method, envelope.target, envelope.headers.own().clone(), Vec::new());
             }
             _ => {}
         }

@@ -19,6 +19,8 @@ use super::lookup;
 pub struct Destination {
     /// The URL without userinfo.
     url: Url,
+    /// Where in it path and query begin.
+    target_at: usize,
     /// Its host, with addresses told from names.
     host: Host,
     /// The value of the header that the userinfo has become.
@@ -67,7 +69,7 @@ impl Destination {
         let _ = url.set_username("");
         let _ = url.set_password(None);
         let host = host_of(&url).ok_or_else(|| mistake("empty host"))?;
-        Ok(Self { url, host, authorization, masked })
+        Ok(Self { target_at: origin_length(&url), url, host, authorization, masked })
     }
 
     /// Whether it is https.
@@ -106,7 +108,7 @@ impl Destination {
     /// Path and query as they go onto the request line.
     #[must_use]
     pub fn target(&self) -> &str {
-        target_of(&self.url)
+        &self.url.as_str()[self.target_at..]
     }
 
     /// Whether this is the machine itself, so that no proxy and no caution is needed.
@@ -189,8 +191,12 @@ pub(super) fn is_localhost(name: &str) -> bool {
 
 /// Everything behind the authority; the URLs here have no fragment.
 fn target_of(url: &Url) -> &str {
-    let origin = url.scheme().len() + "://".len() + url.authority().len();
-    &url.as_str()[origin..]
+    &url.as_str()[origin_length(url)..]
+}
+
+/// How long scheme and authority are.
+fn origin_length(url: &Url) -> usize {
+    url.scheme().len() + "://".len() + url.authority().len()
 }
 
 /// Whether the URL standard certainly leaves a target as it is. Not so certain are, for example, dots in a path.

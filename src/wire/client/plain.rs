@@ -53,7 +53,11 @@ struct Kept {
     /// Connections that can be used again.
     links: Vec<Link>,
     /// A kit for each of the requests that were under way at once.
-    kits: Vec<Kit>,
+    #[expect(
+        clippy::vec_box,
+        reason = "they are handed about with every request, and none is to be moved for that"
+    )]
+    kits: Vec<Box<Kit>>,
 }
 
 /// What a request needs besides its connection, and leaves behind for the next one: room, and what it has found out.
@@ -172,7 +176,7 @@ impl Lane {
     }
 
     /// A connection that was kept and is still there, if there is one, and a kit.
-    fn take(&self) -> (Option<Link>, Kit) {
+    fn take(&self) -> (Option<Link>, Box<Kit>) {
         let mut kept = self.kept();
         let kit = kept.kits.pop().unwrap_or_default();
         loop {
@@ -186,7 +190,7 @@ impl Lane {
     }
 
     /// Keeps a kit for the next request, and a connection if it can be used again.
-    fn put_back(&self, link: Option<Link>, mut kit: Kit) {
+    fn put_back(&self, link: Option<Link>, mut kit: Box<Kit>) {
         for room in [&mut kit.text, &mut kit.received] {
             room.clear();
             room.shrink_to(MOST_ROOM);
