@@ -46,6 +46,7 @@ async fn both(options: &SendOptions, show: &mut Show) -> Result<Both, Error> {
 async fn meet((listener, plan, carrier, clock): Both, show: Show, records: bool) -> Exit {
     let mut signals = Signals::new();
     let fate = show.fate();
+    let lines = show.lines(plan.planned());
     let (board, reader) = Board::new(show);
     let (done, sender_is_done) = oneshot::channel::<()>();
     let ready = Arc::new(Notify::new());
@@ -73,7 +74,7 @@ async fn meet((listener, plan, carrier, clock): Both, show: Show, records: bool)
     let run = async {
         // In this order a reader understands it.
         ready.notified().await;
-        let (tell, room) = teller(&board);
+        let (tell, room) = teller(&board, lines);
         let carriers = carrier.for_each_thread(&plan);
         let summary = send::run(&Arc::new(plan), carriers, clock, stopping, tell, room).await;
         drop(done);

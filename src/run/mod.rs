@@ -45,7 +45,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         match invocation {
             Invocation::Send(options) => match options.destination.clone() {
                 Some(destination) => transmit::run(*options, destination).await,
-                None => demo::run(*options).await,
+                None => Box::pin(demo::run(*options)).await,
             },
             Invocation::Listen(options) => Box::pin(receive::run(*options)).await,
             Invocation::Suite(wanted) => suite::run(*wanted).await,

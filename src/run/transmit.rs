@@ -21,6 +21,7 @@ use crate::send::source::{Content, Envelope, Item, Origin};
 use crate::send::{self, Plan, file, replay};
 use crate::show::Show;
 use crate::show::board::Board;
+use crate::show::lines::Lines;
 use crate::wire::client::{Client, ClientOptions, Destination, proxy_in_use};
 use crate::wire::raw::{RawRequest, Writer};
 use crate::wire::{Failure, FailureKind, Header, Phase, Request, Response};
@@ -61,9 +62,10 @@ pub async fn run(options: SendOptions, destination: Destination) -> Exit {
 async fn deliver(plan: &Arc<Plan>, carrier: Carrier, clock: Clock, show: Show) -> Exit {
     let mut signals = Signals::new();
     let fate = show.fate();
+    let lines = show.lines(plan.planned());
     let (board, reader) = Board::new(show);
     let stopping = stop(signals.clone(), fate.clone());
-    let (tell, room) = teller(&board);
+    let (tell, room) = teller(&board, lines);
     let run = send::run(plan, carrier.for_each_thread(plan), clock, stopping, tell, room);
     let summary = tokio::select! {
         summary = run => summary,
@@ -76,9 +78,14 @@ async fn deliver(plan: &Arc<Plan>, carrier: Carrier, clock: Clock, show: Show) -
 /// What shows a sender's events on a board, and what waits until there is room for more.
 pub fn teller(
     board: &Board,
-) -> (impl Fn(Event) + Send + Sync + 'static, impl AsyncFn() + Send + Sync + 'static) {
+    lines: Lines,
+) -> (impl Fn(Event<'_>) + Send + Sync + 'static, impl AsyncFn() + Send + Sync + 'static) {
     let (shown, waiting) = (board.clone(), board.clone());
-    (move |event| shown.pin(|show| show.sent(&event)), async move || waiting.room().await)
+    let tell = move |event: Event<'_>| {
+        let line = lines.of(&event);
+        shown.pin(|show| show.sent(&event, line.as_deref()));
+    };
+    (tell, async move || waiting.room().await)
 }
 
 /// Makes the plan: reads the files that were named and settles when the calls start.

@@ -16,15 +16,15 @@ use crate::wire::record::{self, Attempt, as_ms, as_optional_ms};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Event {
+pub enum Event<'a> {
     /// The run begins.
-    Started(Started),
+    Started(&'a Started),
     /// A delivery is done, one way or the other.
-    Delivery(Box<Delivery>),
+    Delivery(&'a Delivery),
     /// Somebody wants the run to stop: nothing new leaves, and so many batches are still under way.
     Stopping(usize),
     /// The run is over.
-    Finished(Box<Summary>),
+    Finished(&'a Summary),
 }
 
 /// The record `started`.

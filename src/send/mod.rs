@@ -25,8 +25,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::{oneshot, watch};
 
 use crate::cdr::story::Choice;
@@ -115,12 +115,12 @@ pub async fn run<C, T, R>(
 ) -> Summary
 where
     C: Carry + Send + 'static,
-    T: Fn(Event) + Send + Sync + 'static,
+    T: Fn(Event<'_>) + Send + Sync + 'static,
     R: AsyncFn() + Send + Sync + 'static,
 {
     let planned = plan.planned();
     let started = Started { seed: plan.rules.seed, at: plan.at, url: plan.shown_url.clone(), planned };
-    tell(Event::Started(started));
+    tell(Event::Started(&started));
     let (stopping, stopped) = watch::channel(false);
     let office = Arc::new(Office {
         plan: Arc::clone(plan),
@@ -150,7 +150,7 @@ where
     let elapsed = clock.elapsed().saturating_sub(office.began);
     let dropped = office.schedule(|schedule| schedule.dropped());
     let summary = tally.summary(elapsed, planned, dropped, plan.rules.seed, exit);
-    (office.tell)(Event::Finished(Box::new(summary.clone())));
+    (office.tell)(Event::Finished(&summary));
     summary
 }
 
@@ -158,7 +158,7 @@ where
 async fn all_hands<C, T, R>(office: &Arc<Office<T, R>>, mut carriers: Vec<C>) -> Tally
 where
     C: Carry + Send + 'static,
-    T: Fn(Event) + Send + Sync + 'static,
+    T: Fn(Event<'_>) + Send + Sync + 'static,
     R: AsyncFn() + Send + Sync + 'static,
 {
     let threads = carriers.len().max(1);
@@ -188,7 +188,7 @@ fn hand<C, T, R>(
 ) -> (JoinHandle<()>, oneshot::Receiver<Tally>)
 where
     C: Carry + Send + 'static,
-    T: Fn(Event) + Send + Sync + 'static,
+    T: Fn(Event<'_>) + Send + Sync + 'static,
     R: AsyncFn() + Send + Sync + 'static,
 {
     let (finished, done) = oneshot::channel();
@@ -222,7 +222,7 @@ struct Office<T, R> {
     room: R,
 }
 
-impl<T: Fn(Event), R: AsyncFn()> Office<T, R> {
+impl<T: Fn(Event<'_>), R: AsyncFn()> Office<T, R> {
     /// Delivers with one carrier, so many batches at once, until there is nothing more to deliver.
     async fn work<C: Carry>(&self, carrier: &C, slots: usize) -> Tally {
         let plan = &self.plan;
@@ -240,6 +240,11 @@ impl<T: Fn(Event), R: AsyncFn()> Office<T, R> {
         let working: FuturesUnordered<_> = (0..slots).map(|_| desk.work()).collect();
         working.collect::<()>().await;
         desk.tally.into_inner()
+    }
+
+    /// Whether nothing new may leave. Nobody looks at that word before it changes, and it changes once.
+    fn is_stopped(&self) -> bool {
+        self.stopped.has_changed().unwrap_or(true)
     }
 
     /// Does something with the schedule, alone.
@@ -261,20 +266,26 @@ struct Desk<'a, C, T, R> {
     tally: RefCell<Tally>,
 }
 
-impl<C: Carry, T: Fn(Event), R: AsyncFn()> Desk<'_, C, T, R> {
+impl<C: Carry, T: Fn(Event<'_>), R: AsyncFn()> Desk<'_, C, T, R> {
     /// Delivers one batch after another.
     async fn work(&self) {
-        while !*self.courier.stopped.borrow() && self.office.left().is_none_or(|left| !left.is_zero()) {
-            let Some(batch) = self.office.schedule(Iterator::next) else { return };
-            self.office.under_way.fetch_add(1, Ordering::Relaxed);
+        // As long as there is another batch, one is under way.
+        let mut busy = false;
+        while !self.office.is_stopped() && self.office.left().is_none_or(|left| !left.is_zero()) {
+            let Some(batch) = self.office.schedule(Iterator::next) else { break };
+            if !std::mem::replace(&mut busy, true) {
+                self.office.under_way.fetch_add(1, Ordering::Relaxed);
+            }
             self.deliver(batch).await;
+        }
+        if busy {
             self.office.under_way.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
-    fn count(&self, delivery: Delivery) {
-        self.tally.borrow_mut().count(&delivery);
-        (self.office.tell)(Event::Delivery(Box::new(delivery)));
+    fn count(&self, delivery: &Delivery) {
+        self.tally.borrow_mut().count(delivery);
+        (self.office.tell)(Event::Delivery(delivery));
     }
 
     /// Walks through the steps of one batch.
@@ -291,9 +302,11 @@ impl<C: Carry, T: Fn(Event), R: AsyncFn()> Desk<'_, C, T, R> {
                 delivery.due = scheduled;
                 if self.office.plan.compare {
                     compare(before.as_ref(), &mut delivery);
-                    before = Some(delivery.clone());
+                    self.count(&delivery);
+                    before = Some(delivery);
+                } else {
+                    self.count(&delivery);
                 }
-                self.count(delivery);
             };
             if step.count > 1 {
                 self.courier.race(step.parcels().collect(), due).await.into_iter().for_each(done);
@@ -305,11 +318,17 @@ impl<C: Carry, T: Fn(Event), R: AsyncFn()> Desk<'_, C, T, R> {
 
     /// Waits until a step may leave; false if it never may, because the run was stopped or its time is up.
     async fn wait_for(&self, step: &Step, due: Option<Duration>) -> bool {
-        let mut stopped = self.courier.stopped.clone();
-        tokio::select! {
-            biased;
-            _ = stopped.wait_for(|stopped| *stopped) => return false,
-            () = (self.office.room)() => {}
+        if self.office.is_stopped() {
+            return false;
+        }
+        // Nearly always there is room.
+        if (self.office.room)().now_or_never().is_none() {
+            let mut stopped = self.courier.stopped.clone();
+            tokio::select! {
+                biased;
+                _ = stopped.wait_for(|stopped| *stopped) => return false,
+                () = (self.office.room)() => {}
+            }
         }
         let until_due = due.map_or(Duration::ZERO, |due| due.saturating_sub(self.courier.clock.elapsed()));
         let wait = step.gap.max(until_due);
@@ -321,7 +340,7 @@ impl<C: Carry, T: Fn(Event), R: AsyncFn()> Desk<'_, C, T, R> {
             }
             return false;
         }
-        self.courier.pause(wait).await
+        wait.is_zero() || self.courier.pause(wait).await
     }
 }
 

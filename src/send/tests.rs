@@ -124,9 +124,9 @@ async fn on_threads(
     let deliveries = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&deliveries);
     let clock = Clock::at(Moment::from_epoch_ms(1_795_338_000_000).unwrap());
-    let tell = move |event| {
+    let tell = move |event: Event<'_>| {
         if let Event::Delivery(delivery) = event {
-            told.lock().unwrap().push(*delivery);
+            told.lock().unwrap().push(delivery.clone());
         }
     };
     let summary = run(&Arc::new(plan.clone()), handlers, clock, stop, tell, async || {}).await;

@@ -21,6 +21,16 @@ pub fn width_of(stream: &impl std::os::windows::io::AsHandle) -> Option<usize> {
     terminal_size_of(stream.as_handle()).map(|(Width(width), _)| usize::from(width))
 }
 
+/// Text for a person, which has words of others in it, as it is written to standard output: none of them starts a line
+/// there, because the lines fit.
+#[must_use]
+pub fn fitted(text: String, out_is_terminal: bool) -> String {
+    match out_is_terminal.then(|| width_of(&std::io::stdout())).flatten() {
+        Some(width) => folded(&text, width),
+        None => text,
+    }
+}
+
 /// The text in lines of at most so many columns. Where there is a space late in a line, it is broken there.
 #[must_use]
 pub fn folded(text: &str, width: usize) -> String {

@@ -9,6 +9,7 @@ pub mod body;
 pub mod catalogue;
 pub mod fold;
 pub mod junit;
+pub mod lines;
 pub mod outlet;
 pub mod printer;
 pub mod progress;
@@ -28,6 +29,7 @@ use crate::error::Error;
 use crate::untrusted::clean;
 use crate::wire::record;
 use crate::{listen, send};
+use lines::Lines;
 use outlet::{Fate, Outlet};
 use printer::{Queue, Streams};
 use progress::Progress;
@@ -46,9 +48,6 @@ pub struct Voice {
     pub verbose: bool,
 }
 
-/// Above so many deliveries a person at a terminal sees a progress bar and the failures, not every line.
-const MANY: u64 = 50;
-
 /// Turns events into lines.
 pub struct Show {
     voice: Voice,
@@ -64,7 +63,6 @@ pub struct Show {
     command: Option<String>,
     /// Where a sender's `started` record was: what the run follows from.
     started: Option<send::event::Started>,
-    planned_many: bool,
     /// Whether the last thing shown was a sender's line, which a receiver's block keeps its distance from.
     after_a_line: bool,
     trouble: sent::Trouble,
@@ -90,7 +88,6 @@ impl Show {
             queue: None,
             command,
             started: None,
-            planned_many: false,
             after_a_line: false,
             trouble: sent::Trouble::default(),
             suite: suite::Teller::default(),
@@ -121,13 +118,19 @@ impl Show {
         self.streams.out.write_unflushed(text.as_bytes());
     }
 
-    /// Text for a person, which has words of others in it, as it is written to standard output: none of them starts a
-    /// line there, because the lines fit.
+    /// Text for a person as it is written to standard output.
     fn fitted(&self, text: String) -> String {
-        let width = self.out_is_terminal.then(|| fold::width_of(&std::io::stdout())).flatten();
-        match width {
-            Some(width) => fold::folded(&text, width),
-            None => text,
+        fold::fitted(text, self.out_is_terminal)
+    }
+
+    /// How a sender's deliveries are shown, so many of which are planned.
+    #[must_use]
+    pub fn lines(&self, planned: Option<u64>) -> Lines {
+        Lines {
+            voice: self.voice,
+            theme: self.out_theme.clone(),
+            out_is_terminal: self.out_is_terminal,
+            too_many: lines::too_many(planned),
         }
     }
 
@@ -262,12 +265,12 @@ impl Show {
         }
     }
 
-    /// Shows an event of `send`.
-    pub fn sent(&mut self, event: &send::event::Event) {
+    /// Shows an event of `send`, with its line if it has one.
+    pub fn sent(&mut self, event: &send::event::Event<'_>, line: Option<&[u8]>) {
         use send::event::Event;
         match event {
             Event::Started(started) => self.started(started),
-            Event::Delivery(delivery) => self.delivery(delivery),
+            Event::Delivery(delivery) => self.delivered(delivery, line),
             // Nobody is there to be told when it is the output that has gone.
             Event::Stopping(_) if *self.streams.out.fate().borrow() != Fate::Open => {}
             Event::Stopping(under_way) => {
@@ -325,31 +328,21 @@ impl Show {
                 .map_or("deliveries".to_owned(), |n| received::count(n, "delivery", "deliveries"));
             self.remark(&format!("sending {count} to {} · seed {}", started.url, started.seed));
         }
-        self.planned_many = started.planned.is_none_or(|planned| planned > MANY);
-        if self.planned_many {
+        if lines::too_many(started.planned) {
             self.progress.start(started.planned, self.queue.as_ref());
         }
         self.started = Some(started.clone());
     }
 
-    fn delivery(&mut self, delivery: &send::event::Delivery) {
+    fn delivered(&mut self, delivery: &send::event::Delivery, line: Option<&[u8]>) {
         self.progress.step(delivery.ok);
         if !delivery.ok {
             self.trouble.note(delivery);
         }
-        if self.voice.ndjson {
-            return self.streams.out.write_unflushed(&record::line("delivery", delivery));
-        }
-        if delivery.ok && self.planned_many && self.out_is_terminal && !self.voice.verbose {
-            return;
-        }
-        let text = self.fitted(sent::delivery(delivery, &self.out_theme, self.voice.verbose));
-        self.after_a_line = true;
+        let Some(line) = line else { return };
+        self.after_a_line = !self.voice.ndjson;
         let out = &mut self.streams.out;
-        self.progress.suspended(|| {
-            out.write_unflushed(text.as_bytes());
-            out.flush();
-        });
+        self.progress.suspended(|| out.write_unflushed(line));
     }
 
     fn finished(&mut self, summary: &send::event::Summary) {

@@ -5,6 +5,7 @@
 //! is written at once; what comes soon after is written together, because waking a thread costs more than a line does.
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -41,6 +42,8 @@ enum Which {
 #[derive(Debug, Default)]
 pub struct Queue {
     pile: Mutex<Pile>,
+    /// How many bytes wait to be written, for those who only look at that.
+    waiting: AtomicUsize,
     /// Wakes the thread.
     more: Condvar,
     /// Wakes those who wait for room.
@@ -79,8 +82,7 @@ impl Pile {
 impl Queue {
     /// How many bytes wait to be written.
     pub fn waiting(&self) -> usize {
-        let pile = self.pile();
-        pile.text.len() + pile.in_hand
+        self.waiting.load(Ordering::Acquire)
     }
 
     /// Waits until less than so many bytes wait to be written.
@@ -111,8 +113,12 @@ impl Queue {
 
     fn push(&self, which: Which, text: &[u8]) {
         let mut pile = self.pile();
+        let before = pile.text.len();
         pile.push(which, text);
-        if std::mem::take(&mut pile.idle) || pile.text.len() >= ENOUGH {
+        self.waiting.store(pile.text.len() + pile.in_hand, Ordering::Release);
+        // Once is enough: waking costs more than a line, even if there is nobody to wake.
+        let is_enough = before < ENOUGH && pile.text.len() >= ENOUGH;
+        if std::mem::take(&mut pile.idle) || is_enough {
             drop(pile);
             self.more.notify_one();
         }
@@ -125,8 +131,11 @@ impl Queue {
 
     /// What was taken is written.
     fn has_been_written(&self) {
+        let mut pile = self.pile();
+        pile.in_hand = 0;
+        self.waiting.store(pile.text.len(), Ordering::Release);
+        drop(pile);
         // In this order: whoever is woken looks how much there is.
-        self.pile().in_hand = 0;
         self.less.notify_waiters();
     }
 
