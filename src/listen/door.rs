@@ -35,12 +35,12 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use hyper::server::conn::http1;
-use hyper::service::{Service as _, service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
+use tower::Service as _;
 
 use self::aftermath::Aftermath;
 pub use self::arrival::{Arrival, Flow, Mishap, Reply, Trouble};
@@ -255,10 +255,10 @@ async fn attend(stream: TcpStream, visitor: Arc<Visitor>, house: Arc<House>) {
     // An answer is small and should leave at once. Where this fails the connection is gone, which shows soon enough.
     let _ = stream.set_nodelay(true);
     let line = Line::new(stream, Arc::clone(&visitor), house.limits.write_timeout);
-    let warp = TowerToHyperService::new(warp::service(requests()));
+    let warp = warp::service(requests());
     let greeting = (Arc::clone(&visitor), Arc::clone(&house));
     let service = service_fn(move |request| {
-        let answered = warp.call(introduce(request, &greeting));
+        let answered = warp.clone().call(introduce(request, &greeting));
         async move {
             let Ok(response): Result<_, Infallible> = answered.await;
             match response.extensions().get::<Aftermath>() {
