@@ -66,9 +66,6 @@ const OTHER_DESCRIPTORS: usize = 32;
 /// However few descriptors there are, so many connections are tried to be held.
 const FEWEST_CONNECTIONS: usize = 4;
 
-/// On more threads nothing is served sooner: every exchange is written down at one desk.
-const MOST_THREADS: usize = 4;
-
 /// What a visitor may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -84,8 +81,9 @@ pub struct Limits {
     pub half_close: bool,
     /// How many connections are held.
     pub connections: usize,
-    /// On how many threads they are served, once there are so many at the same time.
-    pub threads: usize,
+    /// On how many threads they are served, once there are so many at the same time; if this is not said, on as many as
+    /// there are processors, up to a few.
+    pub threads: Option<usize>,
     /// How long a visitor may stall in the middle of a request or an answer when others want in.
     pub stalling: Duration,
     /// How long the door waits for what is in flight when it has to stop.
@@ -101,7 +99,7 @@ impl Default for Limits {
             write_timeout: Duration::from_secs(15),
             half_close: true,
             connections: 256,
-            threads: 1,
+            threads: None,
             // Long for anybody who is still there, and much shorter than the timeouts.
             stalling: Duration::from_secs(2),
             grace: Duration::from_secs(3),
@@ -117,13 +115,6 @@ impl Limits {
             let room = descriptors.saturating_sub(OTHER_DESCRIPTORS) / each.max(1);
             self.connections = self.connections.min(room.max(FEWEST_CONNECTIONS));
         }
-        self
-    }
-
-    /// The same on a thread for each of these processors, but no more than a few.
-    #[must_use]
-    pub fn on(mut self, processors: usize) -> Self {
-        self.threads = processors.clamp(1, MOST_THREADS);
         self
     }
 }
