@@ -67,6 +67,9 @@
 //! them in a browser, behind a door of its own on a loopback port: the receiver's port is tunnelled to the world, and the
 //! page must not be.
 //!
+//! Each connection is served on one thread: the first, which accepts them all, or one of the few that are called in when
+//! several are there at the same time. Whatever is waited with, and the end, are the first one's.
+//!
 //! The desk is one short step under one lock, so that there is one order and it is the same everywhere. What it tells is
 //! put into text on the spot, and written by a thread of its own behind a bounded board: a terminal that nobody reads costs
 //! display lines, never requests.

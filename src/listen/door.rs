@@ -35,12 +35,12 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use hyper::server::conn::http1;
-use hyper::service::{Service as _, service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
+use tower::Service as _;
 
 use self::aftermath::Aftermath;
 pub use self::arrival::{Arrival, Flow, Mishap, Reply, Trouble};
@@ -66,9 +66,6 @@ const OTHER_DESCRIPTORS: usize = 32;
 /// However few descriptors there are, so many connections are tried to be held.
 const FEWEST_CONNECTIONS: usize = 4;
 
-/// On more threads nothing is served sooner: every exchange is written down at one desk.
-const MOST_THREADS: usize = 4;
-
 /// What a visitor may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -84,8 +81,9 @@ pub struct Limits {
     pub half_close: bool,
     /// How many connections are held.
     pub connections: usize,
-    /// On how many threads they are served, once there are so many at the same time.
-    pub threads: usize,
+    /// On how many threads they are served, once there are so many at the same time; if this is not said, on as many as
+    /// there are processors, up to a few.
+    pub threads: Option<usize>,
     /// How long a visitor may stall in the middle of a request or an answer when others want in.
     pub stalling: Duration,
     /// How long the door waits for what is in flight when it has to stop.
@@ -101,7 +99,7 @@ impl Default for Limits {
             write_timeout: Duration::from_secs(15),
             half_close: true,
             connections: 256,
-            threads: 1,
+            threads: None,
             // Long for anybody who is still there, and much shorter than the timeouts.
             stalling: Duration::from_secs(2),
             grace: Duration::from_secs(3),
@@ -117,13 +115,6 @@ impl Limits {
             let room = descriptors.saturating_sub(OTHER_DESCRIPTORS) / each.max(1);
             self.connections = self.connections.min(room.max(FEWEST_CONNECTIONS));
         }
-        self
-    }
-
-    /// The same on a thread for each of these processors, but no more than a few.
-    #[must_use]
-    pub fn on(mut self, processors: usize) -> Self {
-        self.threads = processors.clamp(1, MOST_THREADS);
         self
     }
 }
@@ -255,10 +246,10 @@ async fn attend(stream: TcpStream, visitor: Arc<Visitor>, house: Arc<House>) {
     // An answer is small and should leave at once. Where this fails the connection is gone, which shows soon enough.
     let _ = stream.set_nodelay(true);
     let line = Line::new(stream, Arc::clone(&visitor), house.limits.write_timeout);
-    let warp = TowerToHyperService::new(warp::service(requests()));
+    let warp = warp::service(requests());
     let greeting = (Arc::clone(&visitor), Arc::clone(&house));
     let service = service_fn(move |request| {
-        let answered = warp.call(introduce(request, &greeting));
+        let answered = warp.clone().call(introduce(request, &greeting));
         async move {
             let Ok(response): Result<_, Infallible> = answered.await;
             match response.extensions().get::<Aftermath>() {

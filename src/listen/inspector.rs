@@ -125,11 +125,19 @@ pub async fn serve(
     door::serve(listener, limits, clock, answer, mishap, closed).await;
 }
 
-/// What the inspector's visitors may cost: none has a body to send, and the stream of whoever has gone ends at once.
+/// What the inspector's visitors may cost: none has a body to send, the stream of whoever has gone ends at once, and one
+/// person keeps one thread busy at the most.
 #[must_use]
 pub fn limits() -> Limits {
     let connections = MOST_CONNECTIONS;
-    Limits { max_body: 0, half_close: false, connections, grace: GRACE, ..Limits::default() }
+    Limits {
+        max_body: 0,
+        half_close: false,
+        connections,
+        threads: Some(1),
+        grace: GRACE,
+        ..Limits::default()
+    }
 }
 
 impl Inspector {

@@ -48,6 +48,20 @@ impl Stand {
         answer
     }
 
+    /// Begins a request whose body is waited for, so that its connection has certainly been accepted.
+    async fn begin(&self) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.address).await.unwrap();
+        let head = format!(
+            "POST /cdr HTTP/1.1\r\nHost: h\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+            CDR.len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // The 100 says that the request is being read.
+        let mut leave = [0; 25];
+        stream.read_exact(&mut leave).await.unwrap();
+        stream
+    }
+
     async fn end(self) -> (Summary, Vec<Arc<Exchange>>) {
         let summary = tokio::time::timeout(DEADLINE, self.run).await.unwrap().unwrap();
         let exchange = |event| match event {
@@ -84,16 +98,7 @@ async fn what_is_held_back_when_it_must_stop_is_written_down_and_answered() {
     let manner = Manner { delay: "1h".parse().unwrap(), ..Manner::default() };
     let mut stand = stand(Options { manner, ..Options::default() }).await;
     let stop = stand.stop.take().unwrap();
-    // The request is on its way before the stop: its connection is accepted first.
-    let mut stream = TcpStream::connect(&stand.address).await.unwrap();
-    let request = format!(
-        "POST /cdr HTTP/1.1\r\nHost: h\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
-        CDR.len()
-    );
-    stream.write_all(request.as_bytes()).await.unwrap();
-    // The 100 says that the request is being read.
-    let mut leave = [0; 25];
-    stream.read_exact(&mut leave).await.unwrap();
+    let mut stream = stand.begin().await;
     stream.write_all(CDR.as_bytes()).await.unwrap();
     stop.send(Stop::Interrupt).unwrap();
     let mut answer = String::new();
@@ -101,6 +106,40 @@ async fn what_is_held_back_when_it_must_stop_is_written_down_and_answered() {
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     let (summary, exchanges) = stand.end().await;
     assert_eq!((summary.exchanges, exchanges.len(), summary.exit), (1, 1, Exit::Success));
+}
+
+#[tokio::test]
+async fn what_is_held_back_on_any_thread_is_written_down_once_before_the_last_word() {
+    let manner = Manner { delay: "1h".parse().unwrap(), ..Manner::default() };
+    let limits = Limits { threads: Some(3), ..Limits::default() };
+    let mut stand = stand(Options { manner, limits, ..Options::default() }).await;
+    let stop = stand.stop.take().unwrap();
+    let mut streams = Vec::new();
+    for _ in 0..6 {
+        streams.push(stand.begin().await);
+    }
+    for stream in &mut streams {
+        stream.write_all(CDR.as_bytes()).await.unwrap();
+    }
+    // Half of them break off, and their connections are forgotten.
+    for stream in streams.drain(3..) {
+        stream.set_zero_linger().unwrap();
+    }
+    stop.send(Stop::Interrupt).unwrap();
+    for mut stream in streams {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    let summary = tokio::time::timeout(DEADLINE, &mut stand.run).await.unwrap().unwrap();
+    assert_eq!(summary.exchanges, 6);
+    let events: Vec<_> = stand.events.try_iter().collect();
+    let numbers: Vec<_> = events
+        .iter()
+        .filter_map(|event| if let Event::Exchange(exchange, _) = event { Some(exchange.n) } else { None })
+        .collect();
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
+    assert!(matches!(events.last(), Some(Event::Finished(_))), "{:?}", events.last());
 }
 
 #[tokio::test]

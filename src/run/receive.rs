@@ -92,8 +92,7 @@ async fn prepare(mut options: ListenOptions, show: &mut Show) -> Result<Prepared
     options.options.forward = options.forward_to.take().map(forward).transpose()?;
     // Passing on takes a connection of our own, and a page those of browsers.
     let each = 1 + usize::from(options.options.forward.is_some()) + usize::from(inspection.is_some());
-    let limits = options.options.limits.within(process::descriptors(), each);
-    options.options.limits = limits.on(process::processors());
+    options.options.limits = options.options.limits.within(process::descriptors(), each);
     if let Some((path, content)) = options.save.take() {
         let (keeper, warnings) = Keeper::open(&path, content)?;
         for warning in &warnings {

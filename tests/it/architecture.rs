@@ -21,7 +21,7 @@ const DOORS: [(&str, &[&str]); 20] = [
     ("clap_complete", &["cli/generate"]),
     ("clap_mangen", &["cli/generate"]),
     ("reqwest", &["wire/client"]),
-    ("tower", &["wire/client"]),
+    ("tower", &["listen/door", "wire/client"]),
     ("rustls", &["wire/client", "wire/raw"]),
     ("warp", &["listen/door"]),
     ("hyper", &["listen/door", "wire/client"]),

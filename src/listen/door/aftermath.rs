@@ -16,7 +16,7 @@ use warp::http::StatusCode;
 use super::body::Taken;
 use super::farewell::hear_out;
 use super::line::Line;
-use super::route::head_of;
+use super::route::as_http;
 use super::visitor::Visitor;
 use super::{House, Reply, stopped};
 use crate::wire::Response;
@@ -47,8 +47,8 @@ impl Aftermath {
     /// What becomes of a reply that hyper cannot give.
     pub fn new(reply: Reply) -> Self {
         match reply {
-            Reply::Respond(answer) | Reply::Stream(answer, _) => Self::Say(written_out(&answer)),
-            Reply::Drip(answer) => Self::Drip(written_out(&answer)),
+            Reply::Respond(answer) | Reply::Stream(answer, _) => Self::Say(written_out(answer)),
+            Reply::Drip(answer) => Self::Drip(written_out(answer)),
             Reply::HangUp => Self::Say(Bytes::new()),
             Reply::Babble => Self::Say(Bytes::from_static(BABBLE)),
             Reply::Reset => Self::Reset,
@@ -111,8 +111,8 @@ async fn drip(bytes: &[u8], line: &mut Line, visitor: &Visitor, house: &House) {
 }
 
 /// An answer as it crosses the wire; the last on its connection.
-fn written_out(answer: &Response) -> Bytes {
-    let response = head_of(answer);
+fn written_out(answer: Response) -> Bytes {
+    let response = as_http(answer);
     let status = response.status();
     let reason = status.canonical_reason().unwrap_or_default();
     let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
@@ -123,10 +123,10 @@ fn written_out(answer: &Response) -> Bytes {
         bytes.extend_from_slice(b"\r\n");
     }
     if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-        bytes.extend_from_slice(format!("content-length: {}\r\n", answer.body.len()).as_bytes());
+        bytes.extend_from_slice(format!("content-length: {}\r\n", response.body().len()).as_bytes());
     }
     bytes.extend_from_slice(b"connection: close\r\n\r\n");
-    bytes.extend_from_slice(&answer.body.0);
+    bytes.extend_from_slice(response.body());
     bytes.into()
 }
 

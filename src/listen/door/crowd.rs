@@ -126,22 +126,26 @@ impl Crowd {
     /// Asks whoever has been idle for longest to leave. If nobody has been idle for long, whoever has stalled for longest
     /// is given up, which takes a moment: `false`, as if there were nobody.
     pub fn dismiss_one(&self) -> bool {
-        if let Some(visitor) = self.longest(Visitor::idle_since, LEAST_IDLE) {
-            visitor.dismiss();
+        if let Some((since, visitor)) = self.longest(Visitor::idle_since, LEAST_IDLE) {
+            visitor.dismiss(since);
             return true;
         }
-        if let Some(visitor) = self.longest(Visitor::stalled_since, self.house.limits.stalling) {
-            visitor.give_up();
+        if let Some((since, visitor)) = self.longest(Visitor::stalled_since, self.house.limits.stalling) {
+            visitor.give_up(since);
         }
         false
     }
 
-    /// Whose state has lasted longest, if that is long enough.
-    fn longest(&self, since: fn(&Visitor) -> Option<Instant>, least: Duration) -> Option<&Arc<Visitor>> {
-        let visitors = self.visitors.values().map(|inside| &inside.visitor);
+    /// Whose state has lasted longest, if that is long enough, and since when.
+    fn longest(
+        &self,
+        since: fn(&Visitor) -> Option<Instant>,
+        least: Duration,
+    ) -> Option<(Instant, &Visitor)> {
+        let visitors = self.visitors.values().map(|inside| &*inside.visitor);
         let lasting = visitors.filter_map(|visitor| Some((since(visitor)?, visitor)));
-        let (since, visitor) = lasting.min_by_key(|(since, _)| *since)?;
-        (since.elapsed() >= least).then_some(visitor)
+        let longest = lasting.min_by_key(|(since, _)| *since);
+        longest.filter(|(since, _)| since.elapsed() >= least)
     }
 
     /// Waits for everybody to leave, but not for longer than the grace: then they are sent away.

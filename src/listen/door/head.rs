@@ -5,9 +5,13 @@
 //! So the bytes are read once more here, after hyper has judged them: this reader may be simple.
 
 use bytes::Bytes;
+use memchr::memchr;
 
 use super::body::Taken;
 use crate::wire::{Header, Octets, Request};
+
+/// As many fields as most heads have at the most.
+const USUAL_FIELDS: usize = 8;
 
 /// Request line and header fields, as they came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,16 +29,21 @@ pub(super) struct Head {
 impl Head {
     /// Reads a complete head, and keeps its bytes for the values; `None` if there is none.
     pub fn read(bytes: &Bytes) -> Option<Self> {
-        let text = &bytes[..end(bytes, 0)?];
-        let mut lines =
-            text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-        let mut words = std::str::from_utf8(lines.next()?).ok()?.splitn(3, ' ');
+        let (line, mut rest) = first_line(bytes)?;
+        let mut words = std::str::from_utf8(line).ok()?.splitn(3, ' ');
         let (method, target, version) = (words.next()?, words.next()?, words.next()?);
         if !matches!(version, "HTTP/1.0" | "HTTP/1.1") {
             return None;
         }
-        let lines = lines.take_while(|line| !line.is_empty());
-        let headers = lines.map(|line| field(bytes, line)).collect::<Option<_>>()?;
+        let mut headers = Vec::with_capacity(USUAL_FIELDS);
+        loop {
+            let (line, behind) = first_line(rest)?;
+            if line.is_empty() {
+                break;
+            }
+            headers.push(field(bytes, line)?);
+            rest = behind;
+        }
         Some(Self {
             method: method.to_owned(),
             target: target.to_owned(),
@@ -106,10 +115,17 @@ impl Head {
     }
 }
 
+/// The first line, if it has an end, and what comes behind it.
+fn first_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = memchr(b'\n', bytes)?;
+    let line = &bytes[..end];
+    Some((line.strip_suffix(b"\r").unwrap_or(line), &bytes[end + 1..]))
+}
+
 /// Where the head ends, behind its empty line, if that line begins at `from` or later.
 pub(super) fn end(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
-    while let Some(line) = bytes.get(at..)?.iter().position(|byte| *byte == b'\n') {
+    while let Some(line) = memchr(b'\n', bytes.get(at..)?) {
         at += line + 1;
         let rest = &bytes[at..];
         if rest.starts_with(b"\r\n") {

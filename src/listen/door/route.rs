@@ -28,6 +28,7 @@ struct Introduction {
     at: Moment,
     /// The head as it came, where that is known; else nothing.
     heard: Bytes,
+    method: Method,
     target: Uri,
     version: Version,
     headers: HeaderMap,
@@ -45,6 +46,7 @@ pub(super) fn introduce(
         house: Arc::clone(house),
         at: house.clock.now(),
         heard: visitor.asks().into(),
+        method: request.method().clone(),
         target,
         version: request.version(),
         headers: std::mem::take(request.headers_mut()),
@@ -55,16 +57,15 @@ pub(super) fn introduce(
 
 /// The one route: every request, whatever its method and path.
 pub(super) fn requests() -> impl Filter<Extract = (warp::reply::Response,), Error = warp::Rejection> + Clone {
-    warp::ext::get::<Arc<Introduction>>().and(warp::method()).and(warp::body::stream()).then(receive)
+    warp::ext::get::<Arc<Introduction>>().and(warp::body::stream()).then(receive)
 }
 
 /// Receives one request: reads its body, has it answered.
 async fn receive(
     introduction: Arc<Introduction>,
-    method: Method,
     body: impl Stream<Item = Result<impl Buf, warp::Error>>,
 ) -> warp::reply::Response {
-    let head = introduction.head(&method);
+    let head = introduction.head();
     let Introduction { visitor, house, at, .. } = &*introduction;
     let announced = head.announced();
     let body = if head.expects_leave() && announced.is_some_and(|length| length > house.limits.max_body) {
@@ -92,13 +93,12 @@ async fn receive(
     match reply {
         Reply::Respond(answer) => {
             visitor.is_answered(last);
-            let body = answer.body.0.clone().into();
-            respond(&answer, body, last)
+            respond(answer, last).map(Into::into)
         }
         Reply::Stream(answer, flow) => {
             visitor.is_answered(last);
             let pieces = flow.pieces().map(Ok::<_, Infallible>);
-            respond(&answer, warp::reply::stream(pieces).into_response().into_body(), last)
+            respond(answer, last).map(|_| warp::reply::stream(pieces).into_response().into_body())
         }
         other => {
             visitor.is_let_down();
@@ -111,15 +111,15 @@ async fn receive(
 
 impl Introduction {
     /// The head as it came, or else as hyper and warp show it.
-    fn head(&self, method: &Method) -> Head {
+    fn head(&self) -> Head {
         // What was heard may be another's, if requests came before they were due; then it does not agree.
         let agrees = |heard: &Head| {
-            heard.method == method.as_str()
+            heard.method == self.method.as_str()
                 && heard.target.contains(self.target.path())
                 && heard.headers.len() >= self.headers.len()
         };
         let as_shown = || Head {
-            method: method.to_string(),
+            method: self.method.to_string(),
             target: self.target.to_string(),
             version: format!("{:?}", self.version),
             headers: self
@@ -150,32 +150,32 @@ fn head_trouble(head: &Head) -> Option<Trouble> {
 }
 
 /// Puts an answer into warp's hands.
-fn respond<B>(answer: &Response, body: B, last: bool) -> warp::http::Response<B> {
-    let mut response = head_of(answer).map(|_| body);
+fn respond(answer: Response, last: bool) -> warp::http::Response<Bytes> {
+    let mut response = as_http(answer);
     if last {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
-/// The answer's head, as far as HTTP allows it.
-pub(super) fn head_of(answer: &Response) -> warp::reply::Response {
-    let mut response = warp::reply::Response::default();
+/// An answer, as far as HTTP allows it.
+pub(super) fn as_http(answer: Response) -> warp::http::Response<Bytes> {
+    let mut response = warp::http::Response::new(answer.body.0);
     // hyper would close the connection over an answer that is none.
     *response.status_mut() = StatusCode::from_u16(answer.status)
         .ok()
         .filter(|status| !status.is_informational())
         .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    for header in &answer.headers {
+    for header in answer.headers {
         // A forwarded answer may carry what HTTP does not allow; the record still shows it.
         if let (Ok(name), Ok(value)) =
-            (HeaderName::from_bytes(header.name.as_bytes()), HeaderValue::from_bytes(&header.value))
+            (HeaderName::from_bytes(header.name.as_bytes()), HeaderValue::from_maybe_shared(header.value))
+            // hyper states the length, and insists that nobody else states another.
+            && name != CONTENT_LENGTH
+            && name != TRANSFER_ENCODING
         {
             response.headers_mut().append(name, value);
         }
     }
-    // hyper states the length, and insists that nobody else states another.
-    response.headers_mut().remove(CONTENT_LENGTH);
-    response.headers_mut().remove(TRANSFER_ENCODING);
     response
 }

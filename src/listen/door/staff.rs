@@ -9,11 +9,16 @@ use std::thread;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
+use crate::process;
+
+/// On more threads nothing is served sooner: every exchange is written down at one desk.
+const MOST_THREADS: usize = 4;
+
 /// Those who attend to visitors.
 pub(super) struct Staff {
     porters: Vec<Porter>,
-    /// How many there may be.
-    most: usize,
+    /// How many there may be, once that is known.
+    most: Option<usize>,
 }
 
 /// One thread.
@@ -26,15 +31,19 @@ struct Porter {
 }
 
 impl Staff {
-    /// The caller's own thread, and as many more as may be called in. Needs a runtime.
-    pub fn new(most: usize) -> Self {
+    /// The caller's own thread, to which others may be called in until there are this many; if that is not said, one for
+    /// each processor. Needs a runtime.
+    pub fn new(most: Option<usize>) -> Self {
         let own = Porter { runtime: Handle::current(), visitors: 0, _shift: None };
         Self { porters: vec![own], most }
     }
 
     /// Whether another would be called in for one more visitor.
-    pub fn is_short(&self) -> bool {
-        self.porters.len() < self.most && self.porters.iter().all(|porter| porter.visitors > 0)
+    pub fn is_short(&mut self) -> bool {
+        let all_are_busy = self.porters.iter().all(|porter| porter.visitors > 0);
+        // Counting the processors takes a dozen system calls, which most listeners never need.
+        let most = || process::processors().min(MOST_THREADS);
+        all_are_busy && self.porters.len() < *self.most.get_or_insert_with(most)
     }
 
     /// Has one more visitor attended to by whoever has the fewest, and gives that one's place; the first is the caller.

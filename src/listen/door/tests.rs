@@ -40,7 +40,7 @@ impl Stand {
     }
 
     async fn with(change: impl FnOnce(&mut Limits)) -> Self {
-        let mut limits = Limits { threads: 2, ..Limits::default() };
+        let mut limits = Limits { threads: Some(2), ..Limits::default() };
         change(&mut limits);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -97,10 +97,10 @@ impl Visitor {
         (book.stage == Stage::Waiting).then_some(book.since)
     }
 
-    /// Asks it to leave, which it does unless a request comes at this moment.
-    pub fn dismiss(&self) {
+    /// Asks somebody to leave who has been idle since then, which it does unless a request comes at this moment.
+    pub fn dismiss(&self, since: Instant) {
         let mut book = self.book();
-        if book.stage == Stage::Waiting {
+        if book.stage == Stage::Waiting && book.since == since {
             book.stage = Stage::Dismissed;
             self.leave.notify_one();
         }
@@ -117,10 +117,13 @@ impl Visitor {
         ours_to_wait.then_some(book.since)
     }
 
-    /// Gives up on the rest of its request, which is answered as it is, or on an answer that it does not read.
-    pub fn give_up(&self) {
+    /// Gives up on somebody who has stalled since then: on the rest of its request, which is answered as it is, or on an
+    /// answer that it does not read.
+    pub fn give_up(&self, since: Instant) {
         let mut book = self.book();
         match book.stage {
+            // It has moved on at this moment.
+            _ if book.since != since => {}
             Stage::Reading => {
                 book.hurried = true;
                 self.haste.notify_one();

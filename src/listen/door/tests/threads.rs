@@ -36,7 +36,7 @@ async fn an_answer_that_blocks_its_thread_holds_up_nobody_on_the_other() {
 
 #[tokio::test]
 async fn whoever_comes_next_is_attended_to_where_there_are_fewest() {
-    let mut stand = Stand::with(|limits| limits.threads = 3).await;
+    let mut stand = Stand::with(|limits| limits.threads = Some(3)).await;
     let mut peers = Vec::new();
     for _ in 0..6 {
         peers.push(stand.connect().await);
@@ -67,7 +67,7 @@ async fn one_connection_after_the_other_needs_one_thread() {
 
 #[tokio::test]
 async fn w13_what_is_in_flight_on_any_thread_is_finished() {
-    let mut stand = Stand::with(|limits| limits.threads = 3).await;
+    let mut stand = Stand::with(|limits| limits.threads = Some(3)).await;
     let (mut idle, mut busy) = (Vec::new(), Vec::new());
     for _ in 0..6 {
         let mut peer = stand.connect().await;
