@@ -8,9 +8,10 @@ use std::collections::HashSet;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::received::{Found, Gathering, Received, Table};
 use super::remark::{Code, Remark};
 use super::schema::{self, FIELDS, FIELDS_OF_OTHERS, Presence, Shape};
-use super::values::{self, Table};
+use super::values;
 use super::{Fields, Leg};
 use crate::json::{self, Document};
 
@@ -81,7 +82,7 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// The fields, if there was an object. From JSON they are typed as they came, from a query string as documented,
     /// where the text allows it; of a repeated name the last one counts.
-    pub fields: Option<Fields>,
+    pub fields: Option<Received>,
 }
 
 impl Judgement {
@@ -98,43 +99,29 @@ impl Judgement {
 /// Judges a body that should be JSON.
 #[must_use]
 pub fn judge_json(bytes: &[u8]) -> Judgement {
-    let members = match json::document(bytes) {
-        Ok(Document::Object(members)) => members,
-        Ok(Document::Other(what)) => {
+    let read = json::text(bytes).and_then(|text| Ok((text, json::outermost(text)?)));
+    let (text, members) = match read {
+        Ok((text, Document::Object(members))) => (text, members),
+        Ok((_, Document::Other(what))) => {
             let text = format!("JSON, but not an object: {what}");
             return Judgement::unreadable(vec![Remark::new(Code::NotAnObject, text)]);
         }
         Err(fault) => return Judgement::unreadable(vec![not_json(bytes, &fault)]),
     };
     let mut remarks = Vec::new();
-    let mut fields = Fields::with_capacity(members.len());
+    let mut fields = Gathering::of(text, members.len());
     let mut repeats = Repeats::default();
     for member in &members {
-        let value = value(member);
         if member.kind == json::Kind::Number
             && let Some(text) = values::inexact(member.raw)
         {
             remarks.push(Remark::on(&member.name, Code::InexactNumber, text));
         }
-        if fields.insert(member.name.clone().into_owned(), value).is_some() {
+        if fields.member(member) {
             remarks.extend(repeats.remark(&member.name));
         }
     }
-    judge_fields(fields, remarks)
-}
-
-/// A member's value. Of one that JSON's grammar allows and no value can hold, like `1e999` or half a surrogate pair, the
-/// nearest: of its type, so that nothing false is said of that.
-fn value(member: &json::Member<'_>) -> Value {
-    let read = || serde_json::from_str(member.raw);
-    // Nearly every number is a whole one.
-    let whole = || member.raw.parse::<u64>().ok().map(Value::from);
-    match (member.kind, member.raw.as_bytes().first()) {
-        (json::Kind::String, _) => json::unquoted(member.raw).into(),
-        (json::Kind::Number, _) => whole().or_else(|| read().ok()).unwrap_or_else(|| f64::MAX.into()),
-        (_, Some(b'[')) => read().unwrap_or_else(|_| Value::Array(Vec::new())),
-        _ => read().unwrap_or_else(|_| Value::Object(Fields::new())),
-    }
+    judge_fields(fields.done(), remarks)
 }
 
 /// Judges the pairs of a query string or a form, decoded, in order. `name[key]=value` is read as an object, the way
@@ -156,7 +143,7 @@ pub fn judge_pairs(pairs: &[(String, String)]) -> Judgement {
             remarks.extend(repeats.remark(name));
         }
     }
-    judge_fields(fields, remarks)
+    judge_fields(Received::from(&fields), remarks)
 }
 
 /// The names that were found to be repeated: each is remarked on once, or a stranger could have us make half a million
@@ -229,8 +216,8 @@ fn looks_like_javascript(bytes: &[u8]) -> bool {
     !bare.is_empty() && bare.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '$')
 }
 
-fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {
-    let table = Table::of(&fields);
+fn judge_fields(fields: Received, mut remarks: Vec<Remark>) -> Judgement {
+    let table = fields.table();
     let kind = kind_of(&table);
     let leg = match table.word("leg") {
         Some("a") => Some(Leg::A),
@@ -288,8 +275,8 @@ fn kind_of(table: &Table<'_>) -> Kind {
 }
 
 fn generation_of(table: &Table<'_>) -> Generation {
-    let number = table.get("virtual_number").is_some_and(Value::is_number);
-    let object = table.get("extra_params").is_some_and(Value::is_object);
+    let number = table.get("virtual_number").is_some_and(Found::is_number);
+    let object = matches!(table.get("extra_params"), Some(Found::Other(Value::Object(_))));
     if !table.has("leg")
         && !table.has("call_id")
         && (table.has("click_to_call") || !table.has("virtual_number"))

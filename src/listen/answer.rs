@@ -1,9 +1,11 @@
 //! What a request is answered: judge it, then decide. Pure.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rand::RngExt as _;
 
 use super::door::{Arrival, Reply, Trouble};
@@ -191,7 +193,8 @@ impl Manner {
     fn good(&self, body: &str) -> Response {
         let mut headers = self.headers.clone();
         if !body.is_empty() && header(&headers, "content-type").is_none() {
-            headers.push(Header::new("content-type", "text/plain; charset=utf-8"));
+            let value = Bytes::from_static(b"text/plain; charset=utf-8");
+            headers.push(Header { name: "content-type".to_owned(), value });
         }
         Response::new(self.status, headers, body.to_owned())
     }
@@ -249,10 +252,13 @@ fn judge_body(request: &Request) -> Judgement {
         let text = format!("compressed ({}): kept as it came, not unpacked", beginning(&coding, QUOTED));
         return Judgement::unreadable(vec![Remark::new(Code::Encoded, text)]);
     }
-    let content_type = header(&request.headers, "content-type").unwrap_or_default().to_ascii_lowercase();
+    let content_type = header(&request.headers, "content-type").unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
+    // Nearly always in lower case.
+    let essence =
+        if essence == "application/json" { Cow::from(essence) } else { essence.to_ascii_lowercase().into() };
     let looks_like_json = body.trim_ascii_start().starts_with(b"{");
-    let remark = match essence {
+    let remark = match &*essence {
         "application/json" => None,
         _ if essence.ends_with("+json") => None,
         "" => Some("no content type; application/json is expected".to_owned()),
@@ -271,7 +277,9 @@ fn judge_body(request: &Request) -> Judgement {
     }
     let mut judgement = judge_json(body);
     let remarks = &mut judgement.verdict.remarks;
-    remarks.splice(0..0, remark.map(|text| Remark::new(Code::ContentType, text)));
+    if let Some(text) = remark {
+        remarks.insert(0, Remark::new(Code::ContentType, text));
+    }
     judgement
 }
 
