@@ -10,7 +10,7 @@ mod outline;
 use std::fmt;
 use std::ops::Range;
 
-pub use outline::{Document, Member, document, outermost};
+pub use outline::{Document, Member, document, members};
 
 /// How many levels of arrays and objects are read. The value is serde_json's own limit.
 pub const DEEPEST: usize = 127;
@@ -253,35 +253,26 @@ impl Scanner<'_> {
     }
 
     /// Reads a string; says whether there are escapes in it.
+    #[inline]
     fn string(&mut self) -> Result<bool, Trouble> {
-        let start = self.at;
+        let (bytes, start) = (self.bytes, self.at);
         let mut is_escaped = false;
-        self.at += 1;
+        let mut at = start + 1;
         loop {
-            self.at += unescaped::<false>(&self.bytes[self.at..]);
-            match self.bytes.get(self.at) {
-                None => return Err((start, "a string without its closing quote")),
+            at += unescaped::<false>(&bytes[at..]);
+            match bytes.get(at) {
                 Some(b'"') => break,
                 Some(b'\\') => {
                     is_escaped = true;
-                    self.escape()?;
+                    at = escape(bytes, at)?;
                 }
-                Some(b'\n' | b'\r') => return Err((self.at, "a line break inside a string")),
-                Some(_) => return Err((self.at, "a control character inside a string")),
+                None => return Err((start, "a string without its closing quote")),
+                Some(b'\n' | b'\r') => return Err((at, "a line break inside a string")),
+                Some(_) => return Err((at, "a control character inside a string")),
             }
         }
-        self.at += 1;
+        self.at = at + 1;
         Ok(is_escaped)
-    }
-
-    fn escape(&mut self) -> Result<(), Trouble> {
-        let digits = self.bytes.get(self.at + 2..self.at + 6);
-        match self.bytes.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
-            Some(b'u') if digits.is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit)) => self.at += 6,
-            _ => return Err((self.at, "an escape that JSON does not have")),
-        }
-        Ok(())
     }
 
     fn number(&mut self) -> Result<(), Trouble> {
@@ -318,6 +309,16 @@ impl Scanner<'_> {
             self.at += 1;
         }
         self.at - start
+    }
+}
+
+/// The end of the escape that begins there.
+fn escape(bytes: &[u8], at: usize) -> Result<usize, Trouble> {
+    let digits = bytes.get(at + 2..at + 6);
+    match bytes.get(at + 1) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
+        Some(b'u') if digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) => Ok(at + 6),
+        _ => Err((at, "an escape that JSON does not have")),
     }
 }
 
@@ -375,9 +376,12 @@ pub fn unquoted(raw: &str) -> String {
 /// Adds what stands between a string's quotes, without its escapes.
 fn push_unescaped(text: &mut String, inner: &str) {
     let mut rest = inner;
-    while let Some(at) = rest.bytes().position(|byte| byte == b'\\') {
-        text.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
+    loop {
+        // Of what must be escaped only backslashes stand between the quotes.
+        let (plain, escape) = rest.split_at(unescaped::<false>(rest.as_bytes()));
+        text.push_str(plain);
+        let Some(escaped) = escape.get(1..) else { break };
+        rest = escaped;
         let mut after = rest.chars();
         let resolved = match after.next().unwrap_or('\\') {
             'u' => {
@@ -403,7 +407,6 @@ fn push_unescaped(text: &mut String, inner: &str) {
         text.push(resolved);
         rest = after.as_str();
     }
-    text.push_str(rest);
 }
 
 /// The number that four hexadecimal digits stand for, and the text behind them.

@@ -13,7 +13,7 @@ use super::remark::{Code, Remark};
 use super::schema::{self, FIELDS, FIELDS_OF_OTHERS, Presence, Shape};
 use super::values;
 use super::{Fields, Leg};
-use crate::json::{self, Document};
+use crate::json;
 
 /// What arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -99,29 +99,30 @@ impl Judgement {
 /// Judges a body that should be JSON.
 #[must_use]
 pub fn judge_json(bytes: &[u8]) -> Judgement {
-    let read = json::text(bytes).and_then(|text| Ok((text, json::outermost(text)?)));
-    let (text, members) = match read {
-        Ok((text, Document::Object(members))) => (text, members),
-        Ok((_, Document::Other(what))) => {
-            let text = format!("JSON, but not an object: {what}");
-            return Judgement::unreadable(vec![Remark::new(Code::NotAnObject, text)]);
-        }
-        Err(fault) => return Judgement::unreadable(vec![not_json(bytes, &fault)]),
-    };
     let mut remarks = Vec::new();
-    let mut fields = Gathering::of(text, members.len());
     let mut repeats = Repeats::default();
-    for member in &members {
-        if member.kind == json::Kind::Number
-            && let Some(text) = values::inexact(member.raw)
-        {
-            remarks.push(Remark::on(&member.name, Code::InexactNumber, text));
+    let mut fields = Gathering::default();
+    let other = json::text(bytes).and_then(|text| {
+        fields = Gathering::of(text);
+        json::members(text, |member| {
+            if member.kind == json::Kind::Number
+                && let Some(text) = values::inexact(member.raw)
+            {
+                remarks.push(Remark::on(&member.name, Code::InexactNumber, text));
+            }
+            if fields.member(&member) {
+                remarks.extend(repeats.remark(&member.name));
+            }
+        })
+    });
+    match other {
+        Ok(None) => judge_fields(fields.done(), remarks),
+        Ok(Some(what)) => {
+            let text = format!("JSON, but not an object: {what}");
+            Judgement::unreadable(vec![Remark::new(Code::NotAnObject, text)])
         }
-        if fields.member(member) {
-            remarks.extend(repeats.remark(&member.name));
-        }
+        Err(fault) => Judgement::unreadable(vec![not_json(bytes, &fault)]),
     }
-    judge_fields(fields.done(), remarks)
 }
 
 /// Judges the pairs of a query string or a form, decoded, in order. `name[key]=value` is read as an object, the way
@@ -149,12 +150,16 @@ pub fn judge_pairs(pairs: &[(String, String)]) -> Judgement {
 /// The names that were found to be repeated: each is remarked on once, or a stranger could have us make half a million
 /// remarks on one.
 #[derive(Default)]
-struct Repeats<'a>(HashSet<&'a str>);
+struct Repeats(HashSet<String>);
 
-impl<'a> Repeats<'a> {
-    fn remark(&mut self, name: &'a str) -> Option<Remark> {
+impl Repeats {
+    fn remark(&mut self, name: &str) -> Option<Remark> {
+        if self.0.contains(name) {
+            return None;
+        }
+        self.0.insert(name.to_owned());
         let text = "stands there more than once; most readers keep the last one";
-        self.0.insert(name).then(|| Remark::on(name, Code::DuplicateKey, text))
+        Some(Remark::on(name, Code::DuplicateKey, text))
     }
 }
 
@@ -242,7 +247,7 @@ fn judge_fields(fields: Received, mut remarks: Vec<Remark>) -> Judgement {
         _ => {
             let found = generation_of(&table);
             generation = kind.is_outgoing().then_some(found);
-            remarks.extend(remarks_on_fields(&table, found, kind, leg));
+            remark_on_fields(&mut remarks, &table, found, kind, leg);
         }
     }
     Judgement { verdict: Verdict { kind, generation, leg, remarks }, fields: Some(fields) }
@@ -308,9 +313,14 @@ pub(super) fn place(
     }
 }
 
-fn remarks_on_fields(table: &Table<'_>, generation: Generation, kind: Kind, leg: Option<Leg>) -> Vec<Remark> {
-    let mut remarks = Vec::new();
-    for (field, value) in FIELDS.iter().zip(table.documented) {
+fn remark_on_fields(
+    remarks: &mut Vec<Remark>,
+    table: &Table<'_>,
+    generation: Generation,
+    kind: Kind,
+    leg: Option<Leg>,
+) {
+    for (field, value) in FIELDS.iter().zip(&table.documented) {
         let (must, may) = place(field.presence, generation, kind, leg);
         match value {
             None if must => remarks.push(Remark::on(field.name, Code::Missing, "not there")),
@@ -319,7 +329,11 @@ fn remarks_on_fields(table: &Table<'_>, generation: Generation, kind: Kind, leg:
                 let text = format!("does not belong here: it stands in {}", field.presence.words());
                 remarks.push(Remark::on(field.name, Code::Unexpected, text));
             }
-            Some(value) => remarks.extend(values::remark(field, value, table)),
+            Some(value) => {
+                if let Some(remark) = values::remark(field, *value, table) {
+                    remarks.push(remark);
+                }
+            }
         }
     }
     for (one, other) in [("request_id", "extra_params"), ("extra_params", "request_id")] {
@@ -335,7 +349,6 @@ fn remarks_on_fields(table: &Table<'_>, generation: Generation, kind: Kind, leg:
             Remark::on(name, Code::Unknown, "not documented")
         });
     }
-    remarks
 }
 
 #[cfg(test)]

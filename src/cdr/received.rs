@@ -147,6 +147,7 @@ impl Received {
 
     /// The members by the places of their names.
     #[must_use]
+    #[inline]
     pub fn table(&self) -> Table<'_> {
         let mut table = Table { documented: [None; FIELDS.len()], others: Vec::new() };
         for entry in &self.entries {
@@ -198,7 +199,7 @@ impl Serialize for Received {
 
 impl From<&Fields> for Received {
     fn from(fields: &Fields) -> Self {
-        let mut gathering = Gathering::of("", fields.len());
+        let mut gathering = Gathering::of("");
         for (name, value) in fields {
             gathering.add(name, |text| {
                 let whole = value.as_u64();
@@ -223,23 +224,26 @@ impl From<&Received> for Fields {
 }
 
 /// An object whose members are still being added.
-pub struct Gathering<'a> {
+#[derive(Default)]
+pub struct Gathering {
     received: Received,
     /// The places of the documented names that have been added, a bit for each.
     documented: u32,
     /// Where the other names stand.
-    others: HashMap<&'a str, usize>,
+    others: HashMap<String, usize>,
 }
 
 // A bit for each.
 const _: () = assert!(FIELDS.len() <= u32::BITS as usize);
 
-impl<'a> Gathering<'a> {
-    /// Nothing yet of a JSON text with about so many members.
+impl Gathering {
+    /// Nothing yet of a JSON text.
     #[must_use]
-    pub fn of(text: &str, members: usize) -> Self {
-        let received = Received { text: text.to_owned(), entries: Vec::with_capacity(members) };
-        Self { received, documented: 0, others: HashMap::new() }
+    pub fn of(text: &str) -> Self {
+        /// As many members as a CDR has, or a few more.
+        const MEMBERS: usize = 20;
+        let received = Received { text: text.to_owned(), entries: Vec::with_capacity(MEMBERS) };
+        Self { received, ..Self::default() }
     }
 
     /// The object.
@@ -250,7 +254,8 @@ impl<'a> Gathering<'a> {
 
     /// Adds a member of the JSON text. If there is one of that name its value takes the other's place, and the answer is
     /// true.
-    pub fn member(&mut self, member: &'a Member<'_>) -> bool {
+    #[inline]
+    pub fn member(&mut self, member: &Member<'_>) -> bool {
         self.add(&member.name, |text| {
             let place = member.place().unwrap_or_else(|| {
                 let begin = text.len();
@@ -262,10 +267,10 @@ impl<'a> Gathering<'a> {
     }
 
     /// Adds a member whose value's text is found or added by `find`.
-    fn add(&mut self, name: &'a str, find: impl FnOnce(&mut String) -> (Range<usize>, Held)) -> bool {
+    #[inline]
+    fn add(&mut self, name: &str, find: impl FnOnce(&mut String) -> (Range<usize>, Held)) -> bool {
         let Received { text, entries } = &mut self.received;
         let place = schema::place(name).and_then(|place| u8::try_from(place).ok());
-        let last = entries.len();
         let (before, name) = if let Some(place) = place {
             let is_there = self.documented >> place & 1 == 1;
             self.documented |= 1 << place;
@@ -273,8 +278,11 @@ impl<'a> Gathering<'a> {
             let before = is_there.then(|| entries.iter().position(|entry| entry.place == Some(place)));
             (before.flatten(), 0..0)
         } else {
-            let first = *self.others.entry(name).or_insert(last);
-            (Some(first).filter(|first| *first < last), push(text, name))
+            let before = self.others.get(name).copied();
+            if before.is_none() {
+                self.others.insert(name.to_owned(), entries.len());
+            }
+            (before, push(text, name))
         };
         let (value, held) = find(text);
         let entry = Entry { place, name, value, held };
@@ -327,21 +335,25 @@ impl<'a> Table<'a> {
 
     /// The value of a field, documented or not.
     #[must_use]
+    #[inline]
     pub fn get(&self, name: &str) -> Option<Found<'a>> {
-        match schema::place(name) {
-            Some(place) => self.documented[place],
-            None => self.others.iter().find(|(other, _)| *other == name).map(|(_, value)| *value),
-        }
+        schema::place(name).map_or_else(|| self.other(name), |place| self.documented[place])
+    }
+
+    fn other(&self, name: &str) -> Option<Found<'a>> {
+        self.others.iter().find(|(other, _)| *other == name).map(|(_, value)| *value)
     }
 
     /// Whether there is such a field.
     #[must_use]
+    #[inline]
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
     /// The text of a field that is one.
     #[must_use]
+    #[inline]
     pub fn word(&self, name: &str) -> Option<&'a str> {
         self.get(name).and_then(Found::as_str)
     }

@@ -145,6 +145,10 @@ fn odd_number(name: &str, number: f64) -> Option<String> {
 #[must_use]
 pub fn inexact(raw: &str) -> Option<String> {
     const LONGEST: usize = 60;
+    // Fewer than sixteen digits are less than 2^53, as they nearly always are.
+    if raw.len() < 16 && raw.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
     if raw.parse::<i64>().is_ok_and(|n| n.unsigned_abs() <= 1 << 53) {
         return None;
     }

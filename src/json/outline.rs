@@ -29,84 +29,79 @@ pub enum Document<'a> {
     Other(&'a str),
 }
 
-/// Reads the outermost level of bytes, or says why they are not JSON.
+/// Reads a text's outermost level, or says why it is not JSON.
 pub fn document(bytes: &[u8]) -> Result<Document<'_>, Fault> {
-    outermost(text(bytes)?)
+    // As many as a CDR has, or a few more.
+    let mut all = Vec::with_capacity(20);
+    let other = members(text(bytes)?, |member| all.push(member))?;
+    Ok(other.map_or(Document::Object(all), Document::Other))
 }
 
-/// Reads a text's outermost level, or says why it is not JSON.
-pub fn outermost(text: &str) -> Result<Document<'_>, Fault> {
-    let mut outline = Outline::default();
-    scan(text, |token| outline.add(text, token))?;
-    Ok(match (outline.first, outline.first_text) {
-        (Kind::Open, "{") => Document::Object(outline.members),
-        (Kind::Open, _) => Document::Other("array"),
-        (Kind::String, _) => Document::Other("string"),
-        (Kind::Number, _) => Document::Other("number"),
-        (_, word) => Document::Other(word),
-    })
+/// Tells the members of an object as they are read, before it is known whether all of the text is JSON. If it is, and no
+/// object, then the answer is what else, as [`Document::Other`] has it.
+pub fn members<'a>(text: &'a str, tell: impl FnMut(Member<'a>)) -> Result<Option<&'a str>, Fault> {
+    let mut outline = Outline { text, other: None, depth: 0, name: (0..0, false), nested: 0, tell };
+    scan(text, |token| outline.add(token))?;
+    Ok(outline.other)
 }
 
 /// What has been told of a text's outermost level so far.
-struct Outline<'a> {
-    first: Kind,
-    first_text: &'a str,
+struct Outline<'a, F> {
+    text: &'a str,
+    /// What it is, if it is no object.
+    other: Option<&'a str>,
     depth: usize,
     /// The place of the name of the member that is being told, and whether there are escapes in it.
     name: (Range<usize>, bool),
     /// Where the value begins that is an array or an object, while it is being told.
     nested: usize,
-    members: Vec<Member<'a>>,
+    tell: F,
 }
 
-impl Default for Outline<'_> {
-    fn default() -> Self {
-        // As many members as a CDR has, or a few more.
-        let members = Vec::with_capacity(20);
-        Self { first: Kind::Word, first_text: "", depth: 0, name: (0..0, false), nested: 0, members }
-    }
-}
-
-impl<'a> Outline<'a> {
+impl<'a, F: FnMut(Member<'a>)> Outline<'a, F> {
     /// Takes note of the next token of the text.
     #[inline]
-    fn add(&mut self, text: &'a str, token: Token) {
+    fn add(&mut self, token: Token) {
         let Token { kind, place, is_escaped } = token;
         match kind {
             Kind::Colon | Kind::Comma => {}
-            Kind::Key if self.depth == 1 => self.name = (place, is_escaped),
-            Kind::Key => {}
-            Kind::Open | Kind::String | Kind::Number | Kind::Word if self.depth == 0 => {
-                (self.first, self.first_text) = (kind, &text[place]);
-                self.depth += usize::from(kind == Kind::Open);
+            Kind::Key => {
+                if self.depth == 1 {
+                    self.name = (place, is_escaped);
+                }
             }
             Kind::Open => {
-                if self.depth == 1 {
-                    self.nested = place.start;
+                match self.depth {
+                    0 => self.other = (&self.text[place] == "[").then_some("array"),
+                    1 => self.nested = place.start,
+                    _ => {}
                 }
                 self.depth += 1;
             }
             Kind::Close => {
                 self.depth -= 1;
                 if self.depth == 1 {
-                    self.member(text, Kind::Open, self.nested..place.end, false);
+                    self.member(Kind::Open, self.nested..place.end, false);
                 }
             }
-            Kind::String | Kind::Number | Kind::Word if self.depth == 1 => {
-                self.member(text, kind, place, is_escaped);
-            }
-            Kind::String | Kind::Number | Kind::Word => {}
+            Kind::String | Kind::Number | Kind::Word => match (self.depth, kind) {
+                (0, Kind::String) => self.other = Some("string"),
+                (0, Kind::Number) => self.other = Some("number"),
+                (0, _) => self.other = Some(&self.text[place]),
+                (1, _) => self.member(kind, place, is_escaped),
+                _ => {}
+            },
         }
     }
 
     #[inline]
-    fn member(&mut self, text: &'a str, kind: Kind, place: Range<usize>, is_escaped: bool) {
+    fn member(&mut self, kind: Kind, place: Range<usize>, is_escaped: bool) {
         // An array's elements have no names.
-        if self.first_text == "{" {
+        if self.other.is_none() {
             let (name, name_is_escaped) = &self.name;
-            let name = unquoted(&text[name.clone()], *name_is_escaped);
+            let name = unquoted(&self.text[name.clone()], *name_is_escaped);
             let start = place.start;
-            self.members.push(Member { name, kind, raw: &text[place], start, is_escaped });
+            (self.tell)(Member { name, kind, raw: &self.text[place], start, is_escaped });
         }
     }
 }

@@ -12,7 +12,6 @@ use std::num::NonZeroU64;
 
 use crate::cdr::received::{Received, Table};
 use crate::cdr::remark::{Code, Remark};
-use crate::cdr::schema::FIELDS;
 use crate::clock::{Moment, humane};
 use crate::wire::Request;
 use crate::wire::record::Relation;
@@ -121,27 +120,23 @@ impl Marks {
     /// A number that stands for all fields and values, whatever their order, and whatever types a query has taken from
     /// them.
     fn content(&self, table: Table<'_>) -> u64 {
-        /// Stands in no text.
+        /// Stands in no text, and for no documented field.
         const END: u8 = 0xff;
-        /// Stands for no documented field.
-        const OTHER: usize = FIELDS.len();
         let mut written = Vec::with_capacity(512);
-        let mut write = |place: usize, texts: &[&str]| {
-            written.extend(u8::try_from(place));
-            for text in texts {
-                written.extend_from_slice(text.as_bytes());
-                written.push(END);
-            }
-        };
-        for (place, value) in table.documented.into_iter().enumerate() {
+        for (place, value) in (0..).zip(&table.documented) {
             if let Some(value) = value {
-                write(place, &[&value.text()]);
+                written.push(place);
+                written.extend_from_slice(value.text().as_bytes());
+                written.push(END);
             }
         }
         let mut others = table.others;
         others.sort_unstable_by_key(|(name, _)| *name);
         for (name, value) in others {
-            write(OTHER, &[name, &value.text()]);
+            for text in [name, &value.text()] {
+                written.push(END);
+                written.extend_from_slice(text.as_bytes());
+            }
         }
         self.hash(&[&written])
     }
