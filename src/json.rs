@@ -91,8 +91,8 @@ pub fn tokens(bytes: &[u8]) -> Result<Vec<Token>, Fault> {
     Ok(tokens)
 }
 
-/// Tells every token of a text, or says why it is not JSON.
-fn scan(text: &str, tell: impl FnMut(Token)) -> Result<(), Fault> {
+/// Tells every token of a text as it is read, or says why it is not JSON.
+pub fn scan(text: &str, tell: impl FnMut(Token)) -> Result<(), Fault> {
     let bytes = text.as_bytes();
     let mut scanner = Scanner { bytes, at: 0, depth: 0, objects: 0 };
     scanner.run(tell).map_err(|(at, what)| fault(bytes, at, what))
@@ -375,38 +375,44 @@ pub fn unquoted(raw: &str) -> String {
 
 /// Adds what stands between a string's quotes, without its escapes.
 fn push_unescaped(text: &mut String, inner: &str) {
-    let mut rest = inner;
+    let bytes = inner.as_bytes();
+    // What stands between these two is yet to be added.
+    let (mut from, mut at) = (0, 0);
     loop {
         // Of what must be escaped only backslashes stand between the quotes.
-        let (plain, escape) = rest.split_at(unescaped::<false>(rest.as_bytes()));
-        text.push_str(plain);
-        let Some(escaped) = escape.get(1..) else { break };
-        rest = escaped;
-        let mut after = rest.chars();
-        let resolved = match after.next().unwrap_or('\\') {
-            'u' => {
-                let (unit, behind) = code_unit(after.as_str());
-                let low = behind.strip_prefix("\\u").map(code_unit);
-                let pair = low.filter(|_| (0xd800..0xdc00).contains(&unit));
-                let paired = pair
-                    .and_then(|(low, behind)| Some((char::decode_utf16([unit, low]).next()?.ok()?, behind)));
-                let (c, behind) = paired.unwrap_or_else(|| {
-                    (char::from_u32(unit.into()).unwrap_or(char::REPLACEMENT_CHARACTER), behind)
-                });
+        at += unescaped::<false>(&bytes[at..]);
+        text.push_str(&inner[from..at]);
+        let Some(escaped) = bytes.get(at + 1) else { break };
+        from = at + 2;
+        match escaped {
+            b'u' => {
+                let (c, behind) = code_point(&inner[from..]);
                 text.push(c);
-                rest = behind;
+                from = inner.len() - behind.len();
+            }
+            b'b' => text.push('\u{8}'),
+            b'f' => text.push('\u{c}'),
+            b'n' => text.push('\n'),
+            b'r' => text.push('\r'),
+            b't' => text.push('\t'),
+            // It stands for itself.
+            _ => {
+                from = at + 1;
+                at += 2;
                 continue;
             }
-            'b' => '\u{8}',
-            'f' => '\u{c}',
-            'n' => '\n',
-            'r' => '\r',
-            't' => '\t',
-            same => same,
-        };
-        text.push(resolved);
-        rest = after.as_str();
+        }
+        at = from;
     }
+}
+
+/// What the digits of an escape stand for, and of the next one if they are a pair, and the text behind them.
+fn code_point(digits: &str) -> (char, &str) {
+    let (unit, behind) = code_unit(digits);
+    let low = behind.strip_prefix("\\u").map(code_unit);
+    let pair = low.filter(|_| (0xd800..0xdc00).contains(&unit));
+    let paired = pair.and_then(|(low, behind)| Some((char::decode_utf16([unit, low]).next()?.ok()?, behind)));
+    paired.unwrap_or_else(|| (char::from_u32(unit.into()).unwrap_or(char::REPLACEMENT_CHARACTER), behind))
 }
 
 /// The number that four hexadecimal digits stand for, and the text behind them.
