@@ -166,10 +166,10 @@ pub(super) fn as_http(answer: Response) -> warp::http::Response<Bytes> {
         .ok()
         .filter(|status| !status.is_informational())
         .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    for header in answer.headers {
+    for header in &answer.headers {
         // A forwarded answer may carry what HTTP does not allow; the record still shows it.
         if let (Ok(name), Ok(value)) =
-            (HeaderName::from_bytes(header.name.as_bytes()), HeaderValue::from_maybe_shared(header.value))
+            (HeaderName::from_bytes(header.name.as_bytes()), HeaderValue::from_maybe_shared(header.value.clone()))
             // hyper states the length, and insists that nobody else states another.
             && name != CONTENT_LENGTH
             && name != TRANSFER_ENCODING

@@ -23,7 +23,7 @@ pub struct Draft {
 impl Draft {
     /// Drafts the record of an exchange. Nothing but its number, its verdict and its relations may change afterwards.
     #[must_use]
-    pub fn of<V: Serialize>(exchange: &Exchange<V>) -> Self {
+    pub fn of<V: Serialize, C: Serialize>(exchange: &Exchange<V, C>) -> Self {
         let size = exchange.request.body.len();
         // The fields say once more what the body says, whose quotes are escaped.
         let mut draft = Self { json: Vec::with_capacity(512 + 5 * size / 2), verdict: 0, related: 0 };
@@ -45,7 +45,7 @@ impl Draft {
     }
 
     /// Adds the whole record of the exchange that this is a draft of, as a line.
-    pub fn complete<V: Serialize>(&self, exchange: &Exchange<V>, lines: &mut Vec<u8>) {
+    pub fn complete<V: Serialize, C: Serialize>(&self, exchange: &Exchange<V, C>, lines: &mut Vec<u8>) {
         lines.reserve(self.json.len() + 512);
         begin(lines, "exchange");
         let mut inside = Inside::begun(lines);
@@ -59,7 +59,7 @@ impl Draft {
 }
 
 /// All members of a record, in their order.
-impl<V: Serialize> Serialize for Exchange<V> {
+impl<V: Serialize, C: Serialize> Serialize for Exchange<V, C> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut record = serializer.serialize_struct("Exchange", 11)?;
         record.serialize_field("n", &self.n)?;
@@ -72,7 +72,7 @@ impl<V: Serialize> Serialize for Exchange<V> {
     }
 }
 
-impl<V: Serialize> Exchange<V> {
+impl<V: Serialize, C: Serialize> Exchange<V, C> {
     fn before_the_verdict<S: SerializeStruct>(&self, record: &mut S) -> Result<(), S::Error> {
         record.serialize_field("received_at", &self.received_at)?;
         record.serialize_field("peer", &self.peer)?;
