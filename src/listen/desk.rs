@@ -387,3 +387,6 @@ fn written(address: SocketAddr) -> String {
 fn is_harmless(mishap: &door::Mishap) -> bool {
     matches!(mishap, door::Mishap::Silent | door::Mishap::MadeRoom | door::Mishap::Stopped)
 }
+
+#[cfg(test)]
+mod tests;

@@ -223,4 +223,3 @@ pub(super) fn write_whole(file: &mut impl Write, bytes: &[u8]) -> Result<(), (us
     }
     Ok(())
 }
-
