@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
 use super::answer::{Decision, Outcome};
 use super::claim::{self, Claims};
@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::error::Exit;
 use crate::untrusted::Untrusted;
 use crate::wire::record::{self, Draft};
-use tray::{Slip, Slips, Ticket, Tray, give_way};
+use tray::{Slip, Slips, Tray, Written};
 
 /// How often mishaps are told of, however many there are.
 const MISHAPS_EVERY: Duration = Duration::from_secs(1);
@@ -141,26 +141,31 @@ impl Desk {
     ///
     /// What is to be saved lies on the tray until all who are ready now have added to it; then it is written down together.
     /// Whoever stops waiting is written down too.
-    pub async fn record(
+    pub fn record(
         &self,
         arrival: Arrival,
         decision: Decision,
         outcome: Outcome,
         took: Duration,
-    ) -> Reply {
+    ) -> impl Future<Output = Reply> + Send {
+        // All this is done by now, and not kept by whoever waits.
         let mut slip = self.slip(arrival, decision, outcome, took);
-        if !self.saves {
+        let recorded = if self.saves {
+            Err(Tray::put(self, slip))
+        } else {
             let mut book = self.book();
             book.enter(&mut slip);
-            return self.conclude(&mut book, slip, Kept::default());
+            let (reply, exchange) = self.conclude(&mut book, slip, Kept::default());
+            drop(book);
+            drop(exchange);
+            Ok(reply)
+        };
+        async move {
+            match recorded {
+                Ok(reply) => reply,
+                Err(ticket) => ticket.redeemed().await,
+            }
         }
-        let (back, reply) = oneshot::channel();
-        let is_full = self.tray().put(slip, back);
-        let mut ticket = Ticket { desk: self, reply };
-        if !is_full {
-            give_way().await;
-        }
-        ticket.redeem().unwrap_or(Reply::HangUp)
     }
 
     /// Everything about an exchange that can be said of it alone.
@@ -179,7 +184,7 @@ impl Desk {
         let exchange = Exchange {
             n: 0,
             received_at: arrival.at,
-            peer: arrival.peer.to_string(),
+            peer: written(arrival.peer),
             claimed,
             request: arrival.request,
             verdict,
@@ -189,8 +194,11 @@ impl Desk {
             answer: outcome.answer,
             took_ms: record::ms(took),
         };
-        let draft = self.drafts.then(|| Draft::of(&exchange));
-        Slip { exchange, draft, reply: outcome.reply, counts, refused, is_answered }
+        let draft = self.drafts.then(|| {
+            let buffer = self.tray().buffer();
+            Draft::of(&exchange, buffer)
+        });
+        Slip { exchange: Arc::new(exchange), draft, reply: outcome.reply, counts, refused, is_answered }
     }
 
     /// Writes down what lies on the tray.
@@ -222,29 +230,31 @@ impl Desk {
         book.slips = slips;
     }
 
-    /// Tells of an exchange, and gives what goes back to its sender.
-    fn conclude(&self, book: &mut Book, slip: Slip, kept: Kept) -> Reply {
-        let Slip { mut exchange, mut reply, counts, is_answered, .. } = slip;
+    /// Tells of an exchange that has been saved if it was to be.
+    fn conclude(&self, book: &mut Book, slip: Slip, kept: Kept) -> Written {
+        let Slip { mut exchange, draft, mut reply, counts, is_answered, .. } = slip;
+        self.tray().recycle(draft);
         for warning in kept.warnings {
             self.tell_in(book, Event::Warning(warning));
         }
         if let Some(why) = kept.failure {
+            let answer = &mut Arc::make_mut(&mut exchange).answer;
             if matches!(reply, Reply::Respond(_) | Reply::Drip(_)) && !is_answered {
                 let response = keep::unsaved();
-                exchange.answer.status = Some(response.status);
-                exchange.answer.fault = None;
+                answer.status = Some(response.status);
+                answer.fault = None;
                 reply = Reply::Respond(response);
             }
-            exchange.answer.unsaved = Some(why);
+            answer.unsaved = Some(why);
         }
         if book.retries.concerns(&exchange) {
             book.retries.note(&exchange, self.clock.now());
         }
-        self.tell_in(book, Event::Exchange(Arc::new(exchange), kept.line));
+        self.tell_in(book, Event::Exchange(Arc::clone(&exchange), kept.line));
         if counts && self.wanted.count.is_some_and(|count| book.counted >= count) {
             self.enough.notify_one();
         }
-        reply
+        (reply, exchange)
     }
 
     /// Counts a connection that failed before its request could be read, and tells of it, but not too often.
@@ -329,7 +339,7 @@ impl Desk {
 impl Book {
     /// Gives an exchange its number, and holds it against the earlier ones.
     fn enter(&mut self, slip: &mut Slip) {
-        let exchange = &mut slip.exchange;
+        let exchange = Arc::make_mut(&mut slip.exchange);
         self.exchanges += 1;
         exchange.n = self.exchanges;
         if let Some(cdr) = &exchange.cdr {
@@ -352,8 +362,31 @@ impl Untold {
     }
 }
 
+/// An address as everybody writes it. It stands in every record, and a printer of formats takes three times as long.
+fn written(address: SocketAddr) -> String {
+    fn push(text: &mut String, number: u16) {
+        if number >= 10 {
+            push(text, number / 10);
+        }
+        text.extend(char::from_digit(u32::from(number % 10), 10));
+    }
+    let SocketAddr::V4(address) = address else { return address.to_string() };
+    let mut text = String::with_capacity("255.255.255.255:65535".len());
+    let mut mark = None;
+    for part in address.ip().octets() {
+        text.extend(mark.replace('.'));
+        push(&mut text, part.into());
+    }
+    text.push(':');
+    push(&mut text, address.port());
+    text
+}
+
 /// Whether a connection that ended is nobody's fault: opened in advance and never used, as browsers do, or idle when
 /// others needed its place or the listener stopped.
 fn is_harmless(mishap: &door::Mishap) -> bool {
     matches!(mishap, door::Mishap::Silent | door::Mishap::MadeRoom | door::Mishap::Stopped)
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,9 @@ use sheet::{Sheet, all, is_removed};
 /// How often a save that fails is told of, however many do.
 const ALARM_EVERY: Duration = Duration::from_secs(1);
 
+/// A buffer that is larger has served for something out of the ordinary, and does not serve again.
+const LARGEST_KEPT: usize = 512 * 1024;
+
 /// What a line holds besides what was drafted of it, in bytes, if there is nothing to remark on.
 const BESIDE_A_DRAFT: usize = 256;
 
@@ -52,6 +55,8 @@ pub struct Keeper {
     lines: Vec<u8>,
     /// Where each of them ends.
     ends: Vec<usize>,
+    /// What was appended last.
+    appended: Bytes,
     /// How many exchanges are on file.
     pub saved: u64,
 }
@@ -82,8 +87,17 @@ impl Keeper {
                 Some(redactor)
             }
         };
-        let (alarm, lines, ends) = (Alarm::default(), Vec::new(), Vec::new());
-        Ok((Self { path: path.to_owned(), sheet, redactor, alarm, lines, ends, saved: 0 }, warnings))
+        let keeper = Self {
+            path: path.to_owned(),
+            sheet,
+            redactor,
+            alarm: Alarm::default(),
+            lines: Vec::new(),
+            ends: Vec::new(),
+            appended: Bytes::new(),
+            saved: 0,
+        };
+        Ok((keeper, warnings))
     }
 
     /// Whether it can use what was drafted of an exchange: what is masked is written anew.
@@ -94,8 +108,15 @@ impl Keeper {
 
     /// Begins to gather so many exchanges, of which so many bytes are drafted.
     pub fn begin(&mut self, exchanges: usize, drafted: usize) {
-        self.lines.clear();
         self.ends.clear();
+        self.lines.clear();
+        // Unless somebody keeps what was appended last, its buffer serves once more.
+        if let Ok(buffer) = std::mem::take(&mut self.appended).try_into_mut()
+            && buffer.capacity() <= LARGEST_KEPT
+        {
+            self.lines = buffer.into();
+            self.lines.clear();
+        }
         self.lines.reserve(drafted + exchanges * BESIDE_A_DRAFT);
     }
 
@@ -103,7 +124,7 @@ impl Keeper {
     pub fn add(&mut self, exchange: &Exchange, draft: Option<&Draft>) {
         match (&mut self.redactor, draft) {
             (None, Some(draft)) => draft.complete(exchange, &mut self.lines),
-            (None, None) => Draft::of(exchange).complete(exchange, &mut self.lines),
+            (None, None) => Draft::of(exchange, Vec::new()).complete(exchange, &mut self.lines),
             (Some(redactor), _) => {
                 self.lines.extend_from_slice(&record::line("exchange", &redactor.redacted(exchange)));
             }
@@ -134,7 +155,7 @@ impl Keeper {
             Kept { failure, warnings, line }
         });
         let kept = kept.collect();
-        self.ends = ends;
+        (self.ends, self.appended) = (ends, lines);
         kept
     }
 

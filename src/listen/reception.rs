@@ -121,15 +121,15 @@ impl Reception {
         Outcome { reply: Reply::Respond(passed.response), answer }
     }
 
-    async fn conclude(
+    fn conclude(
         &self,
         arrival: Arrival,
         outcome: Outcome,
         decision: Decision,
         began: Duration,
-    ) -> Reply {
+    ) -> impl Future<Output = Reply> + Send {
         let took = self.desk.clock.elapsed().saturating_sub(began);
-        self.desk.record(arrival, decision, outcome, took).await
+        self.desk.record(arrival, decision, outcome, took)
     }
 }
 

@@ -41,7 +41,7 @@ impl Client {
         Self { stream, unread: Vec::new() }
     }
 
-    /// Posts one document; true if it was acknowledged, false if the connection is over.
+    /// Posts one document; true if it was acknowledged, false if it was refused or the connection is over.
     fn post(&mut self, id: u64) -> bool {
         let body = format!("{{\"id\":\"{id}-\"}}");
         let head = "POST /cdr HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n";
@@ -51,6 +51,9 @@ impl Client {
         }
         let mut chunk = [0; 1024];
         while !self.unread.ends_with(b"got it") {
+            if self.unread.ends_with(b"could not be saved\n") {
+                return false;
+            }
             match self.stream.read(&mut chunk) {
                 Ok(read) if read > 0 => self.unread.extend_from_slice(&chunk[..read]),
                 _ => return false,
@@ -395,6 +398,22 @@ mod unix {
         listener.running.end().expect(1);
         let saved = records(&path);
         assert_eq!((saved.len(), saved.iter().filter(|line| line.is_ok()).count()), (2, 2));
+    }
+
+    /// Several at once, of whom only some find room: who was told that it is saved finds it on file, and nobody else.
+    #[test]
+    fn where_there_is_room_for_some_the_others_hear_that_there_was_none() {
+        let (_folder, path, name) = place();
+        let arguments = ["listen", "--port", "0", "--save", &name];
+        let mut listener = ready(shell("ulimit -f 32; exec \"$0\" \"$@\"", arguments));
+        let acknowledged = load(&listener.url, 0, 8, 100, |_| {});
+        while !listener.running.talk().contains("File too large") {}
+        listener.running.signal("-INT");
+        let ended = listener.running.end().expect(1);
+        let (ids, torn) = on_file(&path);
+        assert_eq!((ids.len(), torn), (acknowledged.len(), 0));
+        assert!(ended.stdout.contains(&format!(" · {} saved · ", ids.len())), "{}", ended.stdout);
+        assert_eq!(ids.into_iter().collect::<BTreeSet<_>>(), acknowledged);
     }
 
     /// A disk of 64 KiB, if this machine lets us have one.

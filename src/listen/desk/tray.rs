@@ -5,6 +5,7 @@
 //! there. Nobody waits for anybody: who is alone is back at once, and who comes back later finds that it has been done.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::Poll;
 
 use tokio::sync::oneshot;
@@ -18,9 +19,13 @@ use crate::wire::record::Draft;
 /// So much is written down at once, in bytes, and waits for no more.
 const ENOUGH: usize = 256 * 1024;
 
+/// So many buffers wait to be used again, of so many bytes each, at most.
+const SPARES: (usize, usize) = (64, 8 * 1024);
+
 /// An exchange that has no number yet, and whatever follows from the exchange alone.
 pub(super) struct Slip {
-    pub exchange: Exchange,
+    /// Nobody else has it yet.
+    pub exchange: Arc<Exchange>,
     /// Its record, as far as that is known, if it is to be saved so.
     pub draft: Option<Draft>,
     /// What goes back to its sender, if all goes well.
@@ -40,8 +45,11 @@ impl Slip {
     }
 }
 
+/// What came of an exchange: what goes back to its sender, and the exchange itself, for whoever asked to throw away.
+pub(super) type Written = (Reply, Arc<Exchange>);
+
 /// Exchanges, and where to say what came of each.
-pub(super) type Slips = Vec<(Slip, oneshot::Sender<Reply>)>;
+pub(super) type Slips = Vec<(Slip, oneshot::Sender<Written>)>;
 
 /// See the module.
 #[derive(Default)]
@@ -49,14 +57,31 @@ pub(super) struct Tray {
     slips: Slips,
     /// About how much there is to write, in bytes.
     size: usize,
+    /// Buffers that drafts were written in.
+    spares: Vec<Vec<u8>>,
 }
 
 impl Tray {
-    /// Puts an exchange on top; true if that is enough.
-    pub fn put(&mut self, slip: Slip, back: oneshot::Sender<Reply>) -> bool {
-        self.size += slip.size();
-        self.slips.push((slip, back));
-        self.size >= ENOUGH
+    /// A buffer for the next draft.
+    pub fn buffer(&mut self) -> Vec<u8> {
+        self.spares.pop().unwrap_or_default()
+    }
+
+    /// Takes a draft's buffer back.
+    pub fn recycle(&mut self, draft: Option<Draft>) {
+        let (most, largest) = SPARES;
+        if self.spares.len() < most {
+            self.spares.extend(draft.map(Draft::into_buffer).filter(|buffer| buffer.capacity() <= largest));
+        }
+    }
+
+    /// Puts an exchange on the desk's tray.
+    pub fn put(desk: &Desk, slip: Slip) -> Ticket<'_> {
+        let (back, written) = oneshot::channel();
+        let mut tray = desk.tray();
+        tray.size += slip.size();
+        tray.slips.push((slip, back));
+        Ticket { desk, written, is_urgent: tray.size >= ENOUGH }
     }
 
     /// Takes all that lies there, in exchange for no slips; gives about how much there is to write, in bytes.
@@ -69,20 +94,32 @@ impl Tray {
 /// An exchange that was put on the tray. When this has gone, that has been written down: hyper forgets about a request
 /// whose connection breaks.
 pub(super) struct Ticket<'a> {
-    pub desk: &'a Desk,
-    pub reply: oneshot::Receiver<Reply>,
+    desk: &'a Desk,
+    written: oneshot::Receiver<Written>,
+    /// Whether there is too much on the tray to wait for more.
+    is_urgent: bool,
 }
 
 impl Ticket<'_> {
-    /// What goes back to the sender. It is there at once, since whoever wants it writes down what lies there.
-    pub fn redeem(&mut self) -> Option<Reply> {
-        match self.reply.try_recv() {
+    /// What goes back to the sender, once all who are ready have put there what they have.
+    pub async fn redeemed(mut self) -> Reply {
+        if !self.is_urgent {
+            give_way().await;
+        }
+        self.redeem().unwrap_or(Reply::HangUp)
+    }
+
+    /// What goes back to the sender. It is there at once, since whoever wants it writes down what lies there; nothing only
+    /// if that went badly wrong.
+    fn redeem(&mut self) -> Option<Reply> {
+        let written = match self.written.try_recv() {
             Err(TryRecvError::Empty) => {
                 self.desk.clear_tray();
-                self.reply.try_recv().ok()
+                self.written.try_recv()
             }
-            received => received.ok(),
-        }
+            written => written,
+        };
+        written.ok().map(|(reply, _)| reply)
     }
 }
 
@@ -94,7 +131,7 @@ impl Drop for Ticket<'_> {
 
 /// Lets all others of this thread go first who are ready to run at this moment. tokio's own way of doing so would ask the
 /// system first who else is.
-pub(super) async fn give_way() {
+async fn give_way() {
     let mut has_waited = false;
     poll_fn(|context| {
         if std::mem::replace(&mut has_waited, true) {

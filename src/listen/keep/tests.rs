@@ -311,6 +311,41 @@ mod unix {
         assert!(keep_one(&mut keeper, 0).failure.unwrap().contains("Broken pipe"));
     }
 
+    /// A pipe in the place of a file: it takes a part of what comes at once, and nothing can be taken back from it.
+    #[tokio::test]
+    async fn of_lines_that_come_at_once_the_whole_ones_are_saved() {
+        use std::io::Read as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        let reader = tokio::net::unix::pipe::OpenOptions::new().open_receiver(&path).unwrap();
+        let mut keeper = Keeper::open(&path, Content::AsItCame).unwrap().0;
+        keeper.sheet.is_regular = true;
+        // Longer than any pipe takes.
+        let many: Vec<_> = (1..=9_000).map(exchange).collect();
+        let kept = keep_all(&mut keeper, &many);
+        let mut read = vec![0; 4 << 20];
+        let mut reader = std::fs::File::from(reader.into_nonblocking_fd().unwrap());
+        let length = reader.read(&mut read).unwrap();
+        let whole = read[..length].iter().filter(|byte| **byte == b'\n').count();
+        assert!(whole > 0 && read[length - 1] != b'\n');
+        let saved = kept.iter().take_while(|kept| kept.failure.is_none()).count();
+        assert_eq!((saved, keeper.saved, keeper.lost()), (whole, whole as u64, (9_000 - whole) as u64));
+        let failed = |kept: &Kept| kept.failure.is_some() && kept.line.is_none();
+        assert!(kept[whole..].iter().all(failed));
+        assert_eq!(
+            kept[whole - 1].line.as_deref(),
+            Some(&*record::line("exchange", &exchange(saved as u64)))
+        );
+        // The next one keeps its distance.
+        assert!(std::mem::replace(&mut keeper.sheet.is_regular, false) && keeper.sheet.torn);
+        assert_eq!(keep_one(&mut keeper, 1).failure, None);
+        let length = reader.read(&mut read).unwrap();
+        assert_eq!(read[..length], [b"\n", &*record::line("exchange", &exchange(1))].concat());
+        assert!(!keeper.sheet.torn);
+    }
+
     #[test]
     fn devices_are_written_as_far_as_they_can_be() {
         let mut null = Keeper::open(Path::new("/dev/null"), Content::AsItCame).unwrap().0;

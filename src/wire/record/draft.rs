@@ -21,12 +21,14 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Drafts the record of an exchange. Nothing but its number, its verdict and its relations may change afterwards.
+    /// Drafts the record of an exchange, in a buffer that may have served before. Nothing but its number, its verdict and
+    /// its relations may change afterwards.
     #[must_use]
-    pub fn of<V: Serialize, C: Serialize>(exchange: &Exchange<V, C>) -> Self {
-        let size = exchange.request.body.len();
+    pub fn of<V: Serialize, C: Serialize>(exchange: &Exchange<V, C>, mut buffer: Vec<u8>) -> Self {
+        buffer.clear();
         // The fields say once more what the body says, whose quotes are escaped.
-        let mut draft = Self { json: Vec::with_capacity(512 + 5 * size / 2), verdict: 0, related: 0 };
+        buffer.reserve(512 + 5 * exchange.request.body.len() / 2);
+        let mut draft = Self { json: buffer, verdict: 0, related: 0 };
         // What is written are text, numbers and maps with text for keys: nothing that JSON cannot hold.
         let mut inside = Inside::begun(&mut draft.json);
         let _ = exchange.before_the_verdict(&mut inside);
@@ -42,6 +44,12 @@ impl Draft {
     #[must_use]
     pub fn size(&self) -> usize {
         self.json.len()
+    }
+
+    /// The buffer, for the next draft.
+    #[must_use]
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.json
     }
 
     /// Adds the whole record of the exchange that this is a draft of, as a line.

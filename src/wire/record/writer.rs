@@ -6,7 +6,6 @@
 use serde::ser::{self, Error as _, Serialize};
 use serde_json::{Error, Value};
 
-use crate::json::unescaped;
 use crate::untrusted::disturbs;
 
 /// Writes values behind each other.
@@ -15,45 +14,147 @@ pub(super) struct Writer<'a>(pub &'a mut Vec<u8>);
 /// The name under which `serde_json` serialises text that is JSON already.
 const RAW: &str = "$serde_json::private::RawValue";
 
+/// A byte's lowest bit, in each of eight.
+const ONES: u64 = u64::from_le_bytes([1; 8]);
+
+/// A byte's highest bit, in each of eight.
+const HIGHS: u64 = ONES << 7;
+
+/// As many bytes of text are written in one step, at most.
+const BLOCK: usize = 64;
+
+/// Room for a block, if all of it is escaped, and for what is laid there before it is known what counts of it.
+type Room = [u8; 2 * BLOCK + 16];
+
 /// Writes a string with its quotes.
 fn string(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
-    out.reserve(bytes.len() + 2);
+    // With two quotes, and some more to escape.
+    out.reserve(bytes.len() + bytes.len() / 4 + 16);
     out.push(b'"');
-    // What stands between these two is yet to be written.
-    let (mut written, mut at) = (0, 0);
-    loop {
-        at += unescaped::<true>(&bytes[at..]);
-        let Some(byte) = bytes.get(at) else { break };
-        let short = match byte {
-            b'"' | b'\\' => {
-                out.extend_from_slice(&bytes[written..at]);
-                out.push(b'\\');
-                (written, at) = (at, at + 1);
-                continue;
+    if stands_for_itself(bytes) {
+        out.extend_from_slice(bytes);
+    } else {
+        let mut at = 0;
+        while at < bytes.len() {
+            let end = bytes.len().min(at + BLOCK);
+            at += printable(out, &bytes[at..end]);
+            if at < end {
+                at = characters(out, text, at, end.min(at + 8));
             }
-            b'\x08' => "\\b",
-            b'\t' => "\\t",
-            b'\n' => "\\n",
-            b'\x0c' => "\\f",
-            b'\r' => "\\r",
-            _ => "",
-        };
-        // It stands at the beginning of a character: all before it are whole.
-        let Some(c) = text[at..].chars().next() else { break };
-        let end = at + c.len_utf8();
-        if disturbs(c) {
-            out.extend_from_slice(&bytes[written..at]);
-            out.extend_from_slice(short.as_bytes());
-            if short.is_empty() {
-                super::push_escape(out, c);
-            }
-            written = end;
         }
-        at = end;
     }
-    out.extend_from_slice(&bytes[written..]);
     out.push(b'"');
+}
+
+/// Whether nothing is to be escaped: so it is with nearly all texts but bodies.
+fn stands_for_itself(bytes: &[u8]) -> bool {
+    let is_so = |eight: u64| is_printable(eight) && escaped(eight) == 0;
+    let (eights, rest) = bytes.as_chunks();
+    match bytes.last_chunk() {
+        // The last eight are looked at whole, the first of them a second time.
+        Some(last) => {
+            eights.iter().all(|eight| is_so(u64::from_le_bytes(*eight))) && is_so(u64::from_le_bytes(*last))
+        }
+        None => is_so(filled_up(rest)),
+    }
+}
+
+/// Less than eight bytes, and spaces behind them.
+#[inline]
+fn filled_up(rest: &[u8]) -> u64 {
+    rest.iter().rev().fold(ONES * u64::from(b' '), |eight, byte| eight << 8 | u64::from(*byte))
+}
+
+/// Writes what is printable ASCII at the beginning of a block, eight bytes at a time; gives how much that is.
+fn printable(out: &mut Vec<u8>, block: &[u8]) -> usize {
+    let mut room: Room = [0; _];
+    let mut written = 0;
+    let (eights, rest) = block.as_chunks();
+    for (done, eight) in eights.iter().enumerate() {
+        let eight = u64::from_le_bytes(*eight);
+        if !is_printable(eight) {
+            out.extend_from_slice(&room[..written]);
+            return 8 * done;
+        }
+        written = put(&mut room, written, eight) + 8;
+    }
+    let eight = filled_up(rest);
+    let mut read = 8 * eights.len();
+    if is_printable(eight) {
+        // What it was filled up with has nothing to escape.
+        written = put(&mut room, written, eight) + rest.len();
+        read += rest.len();
+    }
+    out.extend_from_slice(&room[..written]);
+    read
+}
+
+/// Whether all eight are printable ASCII.
+#[inline]
+fn is_printable(eight: u64) -> bool {
+    // What is below the space does not come to 0x80, and only 0x7f does with one more. Sums that run over into the next
+    // byte are those of bytes that are not ASCII.
+    let spaces = eight.wrapping_add(ONES * 0x60);
+    let deletes = eight.wrapping_add(ONES);
+    (eight | !spaces | deletes) & HIGHS == 0
+}
+
+/// Which of eight bytes that are printable ASCII need a backslash before them: their highest bits.
+#[inline]
+fn escaped(eight: u64) -> u64 {
+    // Only nought does not come to 0x80 here, and none of these sums runs over.
+    let differs = |byte: u8| (eight ^ (ONES * u64::from(byte))).wrapping_add(ONES * 0x7f);
+    !(differs(b'"') & differs(b'\\')) & HIGHS
+}
+
+/// Writes eight bytes that are printable ASCII, the lowest first, each with a backslash before it that needs one; gives
+/// where the first one would stand if the last one was the eighth behind it.
+#[inline]
+fn put(room: &mut Room, mut at: usize, eight: u64) -> usize {
+    let mut escaped = escaped(eight);
+    lay(room, at, eight);
+    while escaped != 0 {
+        // The place of its highest bit is that of its lowest, and seven.
+        let place = escaped.trailing_zeros() & !7;
+        let before = at + place as usize / 8;
+        lay(room, before, u64::from(b'\\'));
+        lay(room, before + 1, eight >> place);
+        at += 1;
+        escaped &= escaped - 1;
+    }
+    at
+}
+
+/// Writes eight bytes, the lowest first.
+#[inline]
+fn lay(room: &mut Room, at: usize, eight: u64) {
+    // There always is room.
+    if let Some(place) = room.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+        *place = eight.to_le_bytes();
+    }
+}
+
+/// Writes the characters that begin here and before `end`, one by one; gives where the next one begins.
+fn characters(out: &mut Vec<u8>, text: &str, mut at: usize, end: usize) -> usize {
+    for c in text[at..].chars() {
+        if at >= end {
+            break;
+        }
+        match c {
+            '"' => out.extend_from_slice(b"\\\""),
+            '\\' => out.extend_from_slice(b"\\\\"),
+            '\x08' => out.extend_from_slice(b"\\b"),
+            '\t' => out.extend_from_slice(b"\\t"),
+            '\n' => out.extend_from_slice(b"\\n"),
+            '\x0c' => out.extend_from_slice(b"\\f"),
+            '\r' => out.extend_from_slice(b"\\r"),
+            c if disturbs(c) => super::push_escape(out, c),
+            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+        at += c.len_utf8();
+    }
+    at
 }
 
 /// Something with members, or elements.
@@ -66,6 +167,7 @@ pub(super) struct Inside<'a> {
 }
 
 impl<'a> Inside<'a> {
+    #[inline]
     fn new(out: &'a mut Vec<u8>, open: u8, close: &'static [u8]) -> Self {
         out.push(open);
         Self { out, is_first: true, is_raw: false, close }
@@ -86,6 +188,7 @@ impl<'a> Inside<'a> {
         self.out.len()
     }
 
+    #[inline]
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
         if !std::mem::take(&mut self.is_first) {
             self.out.push(b',');
@@ -93,6 +196,7 @@ impl<'a> Inside<'a> {
         value.serialize(Writer(self.out))
     }
 
+    #[inline]
     fn member<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Error> {
         if self.is_raw {
             let Value::String(json) = serde_json::to_value(value)? else {
@@ -108,6 +212,7 @@ impl<'a> Inside<'a> {
         value.serialize(Writer(self.out))
     }
 
+    #[inline]
     fn close(self) {
         self.out.extend_from_slice(self.close);
     }
@@ -116,7 +221,8 @@ impl<'a> Inside<'a> {
 /// Numbers, true and false as `serde_json` writes them.
 macro_rules! as_elsewhere {
     ($($method:ident: $type:ty),*) => {
-        $(fn $method(self, value: $type) -> Result<(), Error> {
+        $(#[inline]
+        fn $method(self, value: $type) -> Result<(), Error> {
             serde_json::to_writer(self.0, &value)
         })*
     };
@@ -143,6 +249,7 @@ impl<'a> ser::Serializer for Writer<'a> {
         self.serialize_str(value.encode_utf8(&mut [0; 4]))
     }
 
+    #[inline]
     fn serialize_str(self, value: &str) -> Result<(), Error> {
         string(self.0, value);
         Ok(())
@@ -152,10 +259,12 @@ impl<'a> ser::Serializer for Writer<'a> {
         self.collect_seq(value)
     }
 
+    #[inline]
     fn serialize_none(self) -> Result<(), Error> {
         self.serialize_unit()
     }
 
+    #[inline]
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Error> {
         value.serialize(self)
     }
@@ -169,10 +278,12 @@ impl<'a> ser::Serializer for Writer<'a> {
         self.serialize_unit()
     }
 
+    #[inline]
     fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), Error> {
         self.serialize_str(variant)
     }
 
+    #[inline]
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
         self,
         _: &'static str,
@@ -181,6 +292,7 @@ impl<'a> ser::Serializer for Writer<'a> {
         value.serialize(self)
     }
 
+    #[inline]
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
         self,
         _: &'static str,
@@ -194,10 +306,12 @@ impl<'a> ser::Serializer for Writer<'a> {
         Ok(())
     }
 
+    #[inline]
     fn serialize_seq(self, _: Option<usize>) -> Result<Inside<'a>, Error> {
         Ok(Inside::new(self.0, b'[', b"]"))
     }
 
+    #[inline]
     fn serialize_tuple(self, _: usize) -> Result<Inside<'a>, Error> {
         self.serialize_seq(None)
     }
@@ -217,10 +331,12 @@ impl<'a> ser::Serializer for Writer<'a> {
         Ok(Inside::new(self.0, b'[', b"]}"))
     }
 
+    #[inline]
     fn serialize_map(self, _: Option<usize>) -> Result<Inside<'a>, Error> {
         Ok(Inside::new(self.0, b'{', b"}"))
     }
 
+    #[inline]
     fn serialize_struct(self, name: &'static str, _: usize) -> Result<Inside<'a>, Error> {
         if name == RAW {
             return Ok(Inside { out: self.0, is_first: true, is_raw: true, close: b"" });
@@ -241,7 +357,9 @@ impl<'a> ser::Serializer for Writer<'a> {
 }
 
 /// Writes a name of ours, in which there is nothing to escape.
+#[inline]
 fn begin_member(out: &mut Vec<u8>, name: &str) {
+    out.reserve(name.len() + 4);
     out.push(b'"');
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\":");
@@ -259,6 +377,7 @@ macro_rules! elements {
             type Ok = ();
             type Error = Error;
 
+            #[inline]
             fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
                 self.element(value)
             }
@@ -283,6 +402,7 @@ macro_rules! members {
             type Ok = ();
             type Error = Error;
 
+            #[inline]
             fn serialize_field<T: Serialize + ?Sized>(
                 &mut self,
                 name: &'static str,
@@ -305,6 +425,7 @@ impl ser::SerializeMap for Inside<'_> {
     type Ok = ();
     type Error = Error;
 
+    #[inline]
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
         let begin = self.out.len() + usize::from(!self.is_first);
         self.element(key)?;
@@ -316,6 +437,7 @@ impl ser::SerializeMap for Inside<'_> {
         Ok(())
     }
 
+    #[inline]
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
         self.out.push(b':');
         value.serialize(Writer(self.out))
