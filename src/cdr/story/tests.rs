@@ -73,6 +73,26 @@ fn the_documented_samples_are_the_fixtures() {
 }
 
 #[test]
+fn a_payload_is_written_as_its_fields_would_be() {
+    let options = AccountOptions {
+        custom: Some("a \"b\" \\ \n \u{7f}\u{202e}é".to_owned()),
+        extra_params: Some(r#"{"k":[1,null,"é"]}"#.to_owned()),
+        ..AccountOptions::default()
+    };
+    for shape in [Shape::Docs, Shape::Live] {
+        let account = Account::new(&options, Seed(7));
+        let setting = Setting { account, ..setting(shape, CallIds::Shared) };
+        for choice in choices("all") {
+            let (story, told) = tell(choice, 5, &setting);
+            for payload in told.into_iter().map(|told| told.payload) {
+                let json = String::from_utf8(payload.json(story.shape(shape))).unwrap();
+                assert_eq!(json, serde_json::to_string(&payload.fields(story.shape(shape))).unwrap());
+            }
+        }
+    }
+}
+
+#[test]
 fn groups_hold_what_they_say() {
     assert_eq!(choices("all").len(), CATALOGUE.len());
     assert_eq!(choices("click2call").len(), 5);
