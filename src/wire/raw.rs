@@ -233,7 +233,7 @@ impl Writer {
         let addresses = client::addresses(&host, self.destination.port());
         let addresses = self.within(deadline, Phase::Dns, addresses).await?;
         let tcp = async {
-            let tcp = client::connect(&addresses).await?;
+            let (tcp, _) = client::connect(&addresses, &[]).await?;
             // Every write is to leave on its own; a script means its pieces.
             tcp.set_nodelay(true)?;
             Ok(tcp)

@@ -16,12 +16,13 @@ const FLOORS: [&[&str]; 7] = [
 ];
 
 /// Foreign crates, and the only places that may name them.
-const DOORS: [(&str, &[&str]); 20] = [
+const DOORS: [(&str, &[&str]); 21] = [
     ("clap", &["cli/"]),
     ("clap_complete", &["cli/generate"]),
     ("clap_mangen", &["cli/generate"]),
     ("reqwest", &["wire/client"]),
     ("tower", &["listen/door", "wire/client"]),
+    ("mio", &["wire/client"]),
     ("rustls", &["wire/client", "wire/raw"]),
     ("warp", &["listen/door"]),
     ("hyper", &["listen/door", "wire/client"]),

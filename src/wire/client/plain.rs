@@ -33,9 +33,6 @@ const USUAL_ANSWER: usize = 1024;
 /// As much room as is kept for the next one.
 const MOST_ROOM: usize = 16 * 1024;
 
-/// What every network carries in one piece: IPv6 asks for 1280 bytes, headers and all.
-const ONE_SEGMENT: usize = 1024;
-
 /// The short way to one destination.
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -67,6 +64,8 @@ struct Kit {
     lines: Option<Lines>,
     /// What is sent.
     text: Vec<u8>,
+    /// How much of that has been.
+    sent: usize,
     /// What has come back.
     received: Vec<u8>,
     /// Reads that.
@@ -112,7 +111,7 @@ impl Lane {
         let is_kept = kept.is_some();
         let mut link = match kept {
             Some(link) => link,
-            None => self.open(began, until, kit.text.len()).await?,
+            None => self.open(&mut kit, began, until).await?,
         };
         let heard = link.exchange(&mut kit, Asked::by(&request.method), until).await;
         let another_may_follow = matches!(heard, Ok((_, true)));
@@ -142,6 +141,7 @@ impl Lane {
         }
         text.extend_from_slice(&lines.behind);
         text.extend_from_slice(&request.body.0);
+        kit.sent = 0;
         kit.lines = Some(lines);
         Ok(())
     }
@@ -200,26 +200,26 @@ impl Lane {
         kept.kits.push(kit);
     }
 
-    /// Opens a connection for a text of this length.
-    async fn open(&self, began: Instant, until: Instant, length: usize) -> Result<Link, Failure> {
+    /// Opens a connection, on which the text may leave at once.
+    async fn open(&self, kit: &mut Kit, began: Instant, until: Instant) -> Result<Link, Failure> {
         let mut alarm = Box::pin(sleep_until((began + self.connect_timeout).min(until)));
-        let stream = tokio::select! {
+        let connected = tokio::select! {
             biased;
-            stream = lookup::connect(&self.addresses) => stream,
+            connected = lookup::connect(&self.addresses, &kit.text) => connected,
             () = &mut alarm => {
                 let limit = self.connect_timeout.min(self.timeout);
                 return Err(too_slow(Phase::Connect, limit, &self.destination));
             }
         };
-        // What fits into one segment leaves at once anyway.
-        let stream = stream.and_then(|stream| {
-            if self.keep_alive || length > ONE_SEGMENT {
+        let stream = connected.and_then(|(stream, sent)| {
+            kit.sent = sent;
+            if self.keep_alive {
                 stream.set_nodelay(true)?;
             }
             Ok(stream)
         });
         let stream = stream.map_err(|error| explain(&error, Phase::Connect, &self.destination))?;
-        Ok(Link { stream, sent: 0, alarm })
+        Ok(Link { stream, alarm })
     }
 
     /// What it means that an exchange ended so.
@@ -289,8 +289,6 @@ enum Heard {
 #[derive(Debug)]
 struct Link {
     stream: TcpStream,
-    /// How much of a text has been sent.
-    sent: usize,
     /// Wakes us when the time is up, or before: setting it anew for each request would cost more than a waking now
     /// and then.
     alarm: Pin<Box<Sleep>>,
@@ -304,18 +302,17 @@ impl Link {
         asked: Asked,
         until: Instant,
     ) -> Result<(Response, bool), Ended> {
-        let Kit { text, received, reader, .. } = kit;
-        self.sent = 0;
+        let Kit { text, sent, received, reader, .. } = kit;
         received.clear();
         received.reserve(USUAL_ANSWER);
         let mut head_has_come = false;
         loop {
-            let heard = self.hear(text, received, until).await;
+            let heard = self.hear(&text[..], sent, received, until).await;
             let closed = matches!(heard, Heard::End(CLOSED));
             let look = reader.read(asked, received, closed);
             match look.reading {
                 Reading::Enough(response) => {
-                    return Ok((response, look.another_may_follow && self.sent == text.len()));
+                    return Ok((response, look.another_may_follow && *sent == text.len()));
                 }
                 // Where it leads is no matter, so what it says is none either.
                 Reading::Growing(response) if redirects(&response) => return Ok((response, false)),
@@ -324,7 +321,7 @@ impl Link {
                 Reading::Growing(_) => head_has_come = true,
                 Reading::Nothing | Reading::PartOfHead => {}
             }
-            let phase = match (head_has_come, self.sent < text.len()) {
+            let phase = match (head_has_come, *sent < text.len()) {
                 (true, _) => Phase::Read,
                 (false, true) => Phase::Send,
                 (false, false) => Phase::Wait,
@@ -339,11 +336,11 @@ impl Link {
     }
 
     /// Sends what is to be sent until the peer says something, or the time is up.
-    async fn hear(&mut self, text: &[u8], received: &mut Vec<u8>, until: Instant) -> Heard {
+    async fn hear(&mut self, text: &[u8], sent: &mut usize, received: &mut Vec<u8>, until: Instant) -> Heard {
         std::future::poll_fn(|context| {
-            while self.sent < text.len() {
-                match Pin::new(&mut self.stream).poll_write(context, &text[self.sent..]) {
-                    Poll::Ready(Ok(more)) => self.sent += more,
+            while *sent < text.len() {
+                match Pin::new(&mut self.stream).poll_write(context, &text[*sent..]) {
+                    Poll::Ready(Ok(more)) => *sent += more,
                     // The peer takes no more. It may have answered all the same, which is seen by reading.
                     Poll::Ready(Err(_)) | Poll::Pending => break,
                 }

@@ -344,6 +344,61 @@ async fn connections_are_used_again_only_on_request() {
 }
 
 #[tokio::test]
+async fn no_request_leaves_anything_in_the_next() {
+    // Says back what it was told.
+    let peer = Peer::new(|mut stream| async move {
+        loop {
+            let request = read_request(&mut stream).await;
+            if request.is_empty() {
+                return;
+            }
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", request.len());
+            let _ = stream.write_all(&[head.as_bytes(), &request].concat()).await;
+        }
+    })
+    .await;
+    let with = |method: &str, name: &str, body: &str| {
+        Request::new(method, "/", vec![Header::new(name, "1")], body.to_owned())
+    };
+    let requests = [
+        with("POST", "x-a", "a body"),
+        with("POST", "x-a", &"longer than a segment".repeat(1_000)),
+        with("POST", "x-a", ""),
+        with("GET", "x-a", ""),
+        with("GET", "x-b", ""),
+        with("GET", "x-b", "a"),
+        with("PUT", "Host", "abc"),
+        with("DELETE", "x-b", ""),
+        post("/b"),
+    ];
+    for keep_alive in [false, true] {
+        let options = ClientOptions { keep_alive, ..ClientOptions::default() };
+        let client = peer.client(&options);
+        for request in &requests {
+            let told = client.carry(request).await.unwrap();
+            assert_eq!(Ok(told), peer.client(&options).carry(request).await, "{request:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_the_peer_does_not_take_at_once_follows() {
+    let peer = Peer::new(|mut stream| async move {
+        let length = read_request(&mut stream).await.len();
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{length:7}");
+        let _ = stream.write_all(answer.as_bytes()).await;
+    })
+    .await;
+    let much = Request::new("POST", "/", vec![Header::new("host", "x")], vec![b'a'; 8 * 1024 * 1024]);
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 8388608\r\naccept: */*\r\nuser-agent: {USER_AGENT}\r\n\
+         connection: close\r\n\r\n"
+    );
+    let answer = peer.client(&ClientOptions::default()).carry(&much).await.unwrap();
+    assert_eq!(answer.body.text().unwrap(), (head.len() + 8 * 1024 * 1024).to_string());
+}
+
+#[tokio::test]
 async fn a_kept_connection_that_ends_is_not_tried_again() {
     let peer = Peer::new(|mut stream| async move {
         read_request(&mut stream).await;
