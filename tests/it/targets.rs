@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use telecmi_cdr::cdr::edit::Edit;
 use telecmi_cdr::cdr::judge::{Kind, judge_json, judge_pairs};
 use telecmi_cdr::clock::Moment;
-use telecmi_cdr::json::{self, Document};
+use telecmi_cdr::json::{self, Document, Member};
 use telecmi_cdr::listen::answer::Manner;
 use telecmi_cdr::listen::door::Arrival;
 use telecmi_cdr::listen::event::Exchange;
@@ -297,7 +297,8 @@ pub fn amended(bytes: &[u8]) {
             assert_eq!(status.raw, "\"answered\"");
             assert!(after.iter().all(|member| member.name != "leg"));
             let others = before.iter().filter(|member| !matches!(&*member.name, "status" | "leg"));
-            assert!(others.clone().all(|member| after.contains(member)));
+            let same = |a: &Member<'_>, b: &Member<'_>| (&a.name, a.raw) == (&b.name, b.raw);
+            assert!(others.clone().all(|member| after.iter().any(|other| same(member, other))));
             assert_eq!(after.len(), others.count() + 1);
         }
         (Ok(Document::Object(_)), other) => panic!("no longer an object: {other:?}"),
