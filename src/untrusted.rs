@@ -50,14 +50,15 @@ impl From<&str> for Untrusted {
 #[must_use]
 pub fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    clean_into(&mut out, text);
+    push_clean(&mut out, text);
     out
 }
 
 /// The same, at the end of a text.
-pub fn clean_into(out: &mut String, text: &str) {
+pub fn push_clean(out: &mut String, text: &str) {
     if is_plain(text) {
-        return out.push_str(text);
+        out.push_str(text);
+        return;
     }
     for c in text.chars() {
         if disturbs(c) {

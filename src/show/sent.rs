@@ -13,7 +13,7 @@ use crate::digits::number_into;
 use crate::error::Exit;
 use crate::send::event::{Delivery, Spread, Summary};
 use crate::send::expect::status_words;
-use crate::untrusted::{clean, clean_into};
+use crate::untrusted::{clean, push_clean};
 use crate::wire::record::Attempt;
 use crate::wire::{FailureKind, Phase, header};
 
@@ -84,13 +84,13 @@ fn what(delivery: &Delivery, theme: &Theme, out: &mut String) {
     });
     out.push(' ');
     let method = out.len();
-    clean_into(out, &delivery.method);
+    push_clean(out, &delivery.method);
     out.push_str(&"     "[(out.len() - method).min(WIDEST_METHOD)..]);
     out.push_str(delivery.scenario.name());
     let brief = delivery.cdr.as_ref().map(CdrText::brief).unwrap_or_default();
     for word in [brief.leg, brief.status].into_iter().flatten() {
         out.push(' ');
-        clean_into(out, &word);
+        push_clean(out, &word);
     }
     if delivery.copy > 0 {
         let _ = write!(out, " copy {}", delivery.copy);
@@ -113,7 +113,7 @@ fn said_already(status: u16) -> String {
 fn result(delivery: &Delivery, last: &Attempt, theme: &Theme, out: &mut String) {
     let role = if delivery.ok { Role::Good } else { Role::Bad };
     theme.painted(out, role, |out| match (&last.failure, last.status) {
-        (Some(failure), _) => clean_into(out, &failure.text),
+        (Some(failure), _) => push_clean(out, &failure.text),
         (None, Some(status)) => out.push_str(&status_words(status)),
         (None, None) => out.push_str("no answer"),
     });
