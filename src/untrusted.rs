@@ -57,7 +57,8 @@ pub fn clean(text: &str) -> String {
 /// The same, at the end of a text.
 pub fn push_clean(out: &mut String, text: &str) {
     if is_plain(text) {
-        return out.push_str(text);
+        out.push_str(text);
+        return;
     }
     for c in text.chars() {
         if disturbs(c) {
