@@ -188,6 +188,12 @@ impl Clock {
         self.wall.after(elapsed).after(slept)
     }
 
+    /// Whether it follows the machine's clocks, rather than a test's.
+    #[must_use]
+    pub fn is_of_the_machine(&self) -> bool {
+        self.machine.is_some()
+    }
+
     /// Time since the clock was started.
     #[must_use]
     pub fn elapsed(&self) -> Duration {

@@ -1,16 +1,17 @@
 //! Mode one: calls in, deliveries told, summary out.
 //!
 //! [`source`] says what there is to send ([`mod@file`] reads it, [`replay`] and [`amend`] see to what was captured),
-//! [`pace`] when and how often, [`pack`] makes it, [`courier`] delivers one parcel, [`tally`] counts. [`run`] is the only
-//! place where they meet: as many batches are under way as the concurrency allows, each walking through its steps in
-//! order. They are spread over threads, one for each carrier; a thread knows nothing of the others but the schedule that
-//! they all take from.
+//! [`pace`] when and how often, [`pack`] makes it, [`metronome`] keeps the time, [`courier`] delivers one parcel, [`tally`]
+//! counts. [`run`] is the only place where they meet: as many batches are under way as the concurrency allows, each walking
+//! through its steps in order. They are spread over threads, one for each carrier; a thread knows nothing of the others but
+//! the schedule that they all take from.
 
 pub mod amend;
 pub mod courier;
 pub mod event;
 pub mod expect;
 pub mod file;
+pub mod metronome;
 pub mod pace;
 pub mod pack;
 pub mod replay;
@@ -36,6 +37,7 @@ use crate::wire::record::Attempt;
 use courier::{Carry, Courier, Patience};
 use event::{Delivery, Event, Started, Summary};
 use expect::Expectation;
+use metronome::{Lobby, Metronome};
 use pace::{Batch, Rules, Schedule};
 use pack::{Step, Steps};
 use source::{Calls, Content, Envelope, Item};
@@ -125,6 +127,7 @@ where
     let office = Arc::new(Office {
         plan: Arc::clone(plan),
         clock,
+        metronome: Metronome::new(clock),
         began: clock.elapsed(),
         schedule: Mutex::new(Schedule::new(Calls::new(Arc::clone(plan)), plan.rules)),
         stopped,
@@ -143,6 +146,7 @@ where
                 (office.tell)(Event::Stopping(office.under_way.load(Ordering::Relaxed)));
                 // Receivers live as long as the office, so somebody is listening.
                 let _ = stopping.send(true);
+                office.metronome.stop();
             }
         }
     };
@@ -211,6 +215,7 @@ where
 struct Office<T, R> {
     plan: Arc<Plan>,
     clock: Clock,
+    metronome: Metronome,
     /// When the run began, on that clock.
     began: Duration,
     schedule: Mutex<Schedule<Calls<Arc<Plan>>>>,
@@ -235,6 +240,7 @@ impl<T: Fn(Event<'_>), R: AsyncFn()> Office<T, R> {
                 clock: self.clock,
                 stopped: self.stopped.clone(),
             },
+            lobby: self.metronome.lobby(),
             tally: RefCell::default(),
         };
         let working: FuturesUnordered<_> = (0..slots).map(|_| desk.work()).collect();
@@ -263,6 +269,8 @@ impl<T: Fn(Event<'_>), R: AsyncFn()> Office<T, R> {
 struct Desk<'a, C, T, R> {
     office: &'a Office<T, R>,
     courier: Courier<'a, C>,
+    /// Where those wait whose time has not come.
+    lobby: Lobby<'a>,
     tally: RefCell<Tally>,
 }
 
@@ -330,17 +338,31 @@ impl<C: Carry, T: Fn(Event<'_>), R: AsyncFn()> Desk<'_, C, T, R> {
                 () = (self.office.room)() => {}
             }
         }
-        let until_due = due.map_or(Duration::ZERO, |due| due.saturating_sub(self.courier.clock.elapsed()));
+        let now = self.office.clock.elapsed();
+        // This thread is awake, so nobody here need be woken.
+        self.lobby.release(now);
+        let until_due = due.map_or(Duration::ZERO, |due| due.saturating_sub(now));
         let wait = step.gap.max(until_due);
         let left = self.office.left();
         if let Some(left) = left.filter(|left| wait > *left || left.is_zero()) {
             if until_due > left {
                 // Nothing that comes behind it is due sooner: asking for that again and again would not help.
-                self.courier.pause(left).await;
+                self.pause(left).await;
             }
             return false;
         }
-        wait.is_zero() || self.courier.pause(wait).await
+        wait.is_zero() || self.pause(wait).await
+    }
+
+    /// Waits, or returns false as soon as the run is stopped.
+    async fn pause(&self, span: Duration) -> bool {
+        let clock = self.office.clock;
+        // The metronome cannot follow a test whose time stands still; tokio's timer does.
+        if clock.is_of_the_machine() {
+            self.lobby.until(clock.elapsed().saturating_add(span)).await
+        } else {
+            self.courier.pause(span).await
+        }
     }
 }
 

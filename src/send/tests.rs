@@ -121,9 +121,18 @@ async fn on_threads(
     handlers: Vec<Arc<Handler>>,
     stop: impl Future<Output = Stop>,
 ) -> (Vec<Delivery>, Summary) {
+    let clock = Clock::at(Moment::from_epoch_ms(1_795_338_000_000).unwrap());
+    by_clock(clock, plan, handlers, stop).await
+}
+
+async fn by_clock(
+    clock: Clock,
+    plan: &Plan,
+    handlers: Vec<Arc<Handler>>,
+    stop: impl Future<Output = Stop>,
+) -> (Vec<Delivery>, Summary) {
     let deliveries = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&deliveries);
-    let clock = Clock::at(Moment::from_epoch_ms(1_795_338_000_000).unwrap());
     let tell = move |event: Event<'_>| {
         if let Event::Delivery(delivery) = event {
             told.lock().unwrap().push(delivery.clone());
@@ -381,4 +390,25 @@ fn what_leaves_in_another_order_is_the_same() {
     assert!(in_order.len() > 50 * 2 * 5);
     assert_eq!(made(Rules { shuffle: true, ..plan.rules }), in_order);
     assert_eq!(made(Rules { late: Some(Duration::from_secs(5)), ..plan.rules }), in_order);
+}
+
+#[tokio::test]
+async fn the_machines_time_is_kept_and_waits_for_it_end_when_stopped() {
+    let handler = Arc::new(Handler { takes: Duration::ZERO, ..Handler::answering(vec![ok()]) });
+    // The last of four leaves in an hour.
+    let mut plan = capture(&[0, 2, 4, 3_600_000], 1);
+    plan.rules.speed = Some(1.0);
+    plan.concurrency = 4;
+    let stop = async {
+        while handler.carried.lock().unwrap().len() < 3 {
+            tokio::task::yield_now().await;
+        }
+        Stop::Interrupt
+    };
+    let handlers = vec![Arc::clone(&handler); 2];
+    let (mut deliveries, summary) = by_clock(Clock::start(), &plan, handlers, stop).await;
+    deliveries.sort_by_key(|delivery| delivery.n);
+    let due: Vec<_> = deliveries.iter().map(|delivery| delivery.due.unwrap().as_millis()).collect();
+    assert_eq!(due, [0, 2, 4]);
+    assert_eq!(summary.exit, Exit::Interrupted);
 }
