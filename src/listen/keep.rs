@@ -49,16 +49,21 @@ pub struct Keeper {
     path: PathBuf,
     sheet: Sheet,
     /// Masks what is saved, if it is to be masked.
-    redactor: Option<Redactor>,
+    redactor: Option<Box<Redactor>>,
     alarm: Alarm,
-    /// What is to be appended next: lines.
+    gathered: Box<Gathered>,
+    /// How many exchanges are on file.
+    pub saved: u64,
+}
+
+/// What is to be appended next.
+#[derive(Debug, Default)]
+struct Gathered {
     lines: Vec<u8>,
     /// Where each of them ends.
     ends: Vec<usize>,
     /// What was appended last.
     appended: Bytes,
-    /// How many exchanges are on file.
-    pub saved: u64,
 }
 
 /// What came of saving one exchange.
@@ -84,7 +89,7 @@ impl Keeper {
                     let resumed = sheet.file.rewind().and_then(|()| redactor.resume(&sheet.file));
                     resumed.map_err(|source| Error::Write { path: path.to_owned(), source })?;
                 }
-                Some(redactor)
+                Some(Box::new(redactor))
             }
         };
         let keeper = Self {
@@ -92,9 +97,7 @@ impl Keeper {
             sheet,
             redactor,
             alarm: Alarm::default(),
-            lines: Vec::new(),
-            ends: Vec::new(),
-            appended: Bytes::new(),
+            gathered: Box::default(),
             saved: 0,
         };
         Ok((keeper, warnings))
@@ -108,34 +111,36 @@ impl Keeper {
 
     /// Begins to gather so many exchanges, of which so many bytes are drafted.
     pub fn begin(&mut self, exchanges: usize, drafted: usize) {
-        self.ends.clear();
-        self.lines.clear();
+        let Gathered { lines, ends, appended } = &mut *self.gathered;
+        ends.clear();
+        lines.clear();
         // Unless somebody keeps what was appended last, its buffer serves once more.
-        if let Ok(buffer) = std::mem::take(&mut self.appended).try_into_mut()
+        if let Ok(buffer) = std::mem::take(appended).try_into_mut()
             && buffer.capacity() <= LARGEST_KEPT
         {
-            self.lines = buffer.into();
-            self.lines.clear();
+            *lines = buffer.into();
+            lines.clear();
         }
-        self.lines.reserve(drafted + exchanges * BESIDE_A_DRAFT);
+        lines.reserve(drafted + exchanges * BESIDE_A_DRAFT);
     }
 
     /// Adds an exchange to those that are appended next.
     pub fn add(&mut self, exchange: &Exchange, draft: Option<&Draft>) {
+        let Gathered { lines, ends, .. } = &mut *self.gathered;
         match (&mut self.redactor, draft) {
-            (None, Some(draft)) => draft.complete(exchange, &mut self.lines),
-            (None, None) => Draft::of(exchange, Vec::new()).complete(exchange, &mut self.lines),
+            (None, Some(draft)) => draft.complete(exchange, lines),
+            (None, None) => Draft::of(exchange, Vec::new()).complete(exchange, lines),
             (Some(redactor), _) => {
-                self.lines.extend_from_slice(&record::line("exchange", &redactor.redacted(exchange)));
+                lines.extend_from_slice(&record::line("exchange", &redactor.redacted(exchange)));
             }
         }
-        self.ends.push(self.lines.len());
+        ends.push(lines.len());
     }
 
     /// Appends what was added; tells what came of each. `now` is the time since the start.
     pub fn keep(&mut self, now: Duration) -> Vec<Kept> {
-        let lines = Bytes::from(std::mem::take(&mut self.lines));
-        let ends = std::mem::take(&mut self.ends);
+        let Gathered { lines, ends, .. } = std::mem::take(&mut *self.gathered);
+        let lines = Bytes::from(lines);
         let mut warnings = Vec::new();
         let failures = match self.renew(&mut warnings) {
             Ok(length) => self.sheet.append(&lines, &ends, length),
@@ -155,7 +160,7 @@ impl Keeper {
             Kept { failure, warnings, line }
         });
         let kept = kept.collect();
-        (self.ends, self.appended) = (ends, lines);
+        (self.gathered.ends, self.gathered.appended) = (ends, lines);
         kept
     }
 
@@ -169,7 +174,7 @@ impl Keeper {
     /// What masks as this one does, from here on, if it does.
     #[must_use]
     pub fn redactor(&self) -> Option<Redactor> {
-        self.redactor.clone()
+        self.redactor.as_deref().cloned()
     }
 
     /// How many exchanges could not be saved.
