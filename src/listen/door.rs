@@ -66,6 +66,9 @@ const OTHER_DESCRIPTORS: usize = 32;
 /// However few descriptors there are, so many connections are tried to be held.
 const FEWEST_CONNECTIONS: usize = 4;
 
+/// On how many threads connections are served where descriptors are few.
+const FEW_THREADS: usize = 2;
+
 /// What a visitor may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -108,12 +111,17 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The same with fewer connections, if there are not so many file descriptors. `each` is how many one connection needs.
+    /// The same with fewer connections and threads, if there are not so many file descriptors. `each` is how many one
+    /// connection needs.
     #[must_use]
     pub fn within(mut self, descriptors: Option<u64>, each: usize) -> Self {
         if let Some(descriptors) = descriptors.and_then(|number| usize::try_from(number).ok()) {
             let room = descriptors.saturating_sub(OTHER_DESCRIPTORS) / each.max(1);
-            self.connections = self.connections.min(room.max(FEWEST_CONNECTIONS));
+            if room < self.connections {
+                self.connections = self.connections.min(room.max(FEWEST_CONNECTIONS));
+                // A thread needs four of them for itself.
+                self.threads = Some(self.threads.map_or(FEW_THREADS, |threads| threads.min(FEW_THREADS)));
+            }
         }
         self
     }

@@ -629,6 +629,9 @@ fn w11_there_are_no_more_connections_than_descriptors() {
     assert_eq!([None, Some(1024), Some(u64::MAX)].map(|number| connections(number, 2)), [256; 3]);
     assert_eq!((connections(Some(256), 1), connections(Some(256), 2)), (224, 112));
     assert_eq!(connections(Some(10), 1), 4);
+    let threads = |limits: Limits, descriptors| limits.within(Some(descriptors), 1).threads;
+    assert_eq!((threads(Limits::default(), 1024), threads(Limits::default(), 256)), (None, Some(2)));
+    assert_eq!(threads(Limits { threads: Some(1), ..Limits::default() }, 256), Some(1));
 }
 
 #[test]
