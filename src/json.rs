@@ -6,12 +6,13 @@
 //! nesting are the limit. It keeps its own stack, so hostile nesting costs memory in proportion and nothing else.
 
 mod outline;
+mod string;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-pub use outline::{Document, Member, document};
+pub use outline::{Document, Member, document, members};
+pub use string::{unescaped, unquoted};
 
 /// How many levels of arrays and objects are read. The value is serde_json's own limit.
 pub const DEEPEST: usize = 127;
@@ -44,6 +45,8 @@ pub struct Token {
     pub kind: Kind,
     /// Its bytes' place.
     pub place: Range<usize>,
+    /// Whether it is a name or a string with escapes in it.
+    pub is_escaped: bool,
 }
 
 /// Why a text is not JSON, and where: line and column count from one, columns in characters.
@@ -63,37 +66,37 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What the scanner may meet next.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Expect {
-    Value,
-    ValueOrEnd,
-    KeyOrEnd,
-    Key,
-    Colon,
-    CommaOrEnd,
-    Nothing,
-}
-
 struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// The closing bracket each open level waits for.
-    open: Vec<u8>,
-    expect: Expect,
+    /// How many levels are open.
+    depth: usize,
+    /// A bit for each of them, the innermost lowest: whether it is an object.
+    objects: u128,
+}
+
+// A bit for each.
+const _: () = assert!(DEEPEST <= u128::BITS as usize);
+
+/// Bytes as text, or why they are none.
+pub fn text(bytes: &[u8]) -> Result<&str, Fault> {
+    let not_text = |error: std::str::Utf8Error| fault(bytes, error.valid_up_to(), "the text is not UTF-8");
+    std::str::from_utf8(bytes).map_err(not_text)
 }
 
 /// Reads a whole text into tokens, or says why it is not JSON.
 pub fn tokens(bytes: &[u8]) -> Result<Vec<Token>, Fault> {
+    let text = text(bytes)?;
     // What is written by programs has a token in eight bytes or so.
     let mut tokens = Vec::with_capacity(bytes.len() / 8 + 2);
-    scan(bytes, |_, token| tokens.push(token))?;
+    scan(text, |token| tokens.push(token))?;
     Ok(tokens)
 }
 
-/// Tells every token of a text, with the text, or says why it is not JSON.
-fn scan<'a>(bytes: &'a [u8], tell: impl FnMut(&'a str, Token)) -> Result<(), Fault> {
-    let mut scanner = Scanner { bytes, at: 0, open: Vec::new(), expect: Expect::Value };
+/// Tells every token of a text as it is read, or says why it is not JSON.
+pub fn scan(text: &str, tell: impl FnMut(Token)) -> Result<(), Fault> {
+    let bytes = text.as_bytes();
+    let mut scanner = Scanner { bytes, at: 0, depth: 0, objects: 0 };
     scanner.run(tell).map_err(|(at, what)| fault(bytes, at, what))
 }
 
@@ -109,104 +112,137 @@ fn fault(bytes: &[u8], at: usize, what: &'static str) -> Fault {
 
 type Trouble = (usize, &'static str);
 
-impl<'a> Scanner<'a> {
-    fn run(&mut self, mut tell: impl FnMut(&'a str, Token)) -> Result<(), Trouble> {
-        let text = match std::str::from_utf8(self.bytes) {
-            Ok(text) => text,
-            Err(error) => return Err((error.valid_up_to(), "the text is not UTF-8")),
-        };
+impl Scanner<'_> {
+    fn run(&mut self, mut tell: impl FnMut(Token)) -> Result<(), Trouble> {
         if self.bytes.starts_with("\u{feff}".as_bytes()) {
             return Err((0, "the text starts with a byte order mark, which JSON forbids"));
         }
-        let mut is_empty = true;
-        loop {
-            self.skip_space();
-            let Some(&byte) = self.bytes.get(self.at) else {
-                break;
-            };
-            let start = self.at;
-            let kind = self.step(byte)?;
-            tell(text, Token { kind, place: start..self.at });
-            is_empty = false;
+        self.skip_space();
+        if self.at == self.bytes.len() {
+            return Err((self.at, "there is no text"));
         }
-        match self.expect {
-            Expect::Nothing => Ok(()),
-            _ if is_empty => Err((self.at, "there is no text")),
-            _ => Err((self.at, "the text ends in the middle of a value")),
+        let mut tell = |kind, start, end, is_escaped| tell(Token { kind, place: start..end, is_escaped });
+        loop {
+            // A value begins here.
+            let byte = self.next()?;
+            let start = self.at;
+            let (kind, is_escaped) = self.value(byte)?;
+            tell(kind, start, self.at, is_escaped);
+            if kind == Kind::Open {
+                match (byte, self.next()?) {
+                    (b'{', b'}') | (b'[', b']') => {}
+                    (b'{', first) => {
+                        self.name(first, &mut tell)?;
+                        continue;
+                    }
+                    _ => continue,
+                }
+            }
+            // It ends here, and with it perhaps what it stands in.
+            if self.go_on(&mut tell)? {
+                return Ok(());
+            }
         }
     }
 
+    /// Goes on behind a value to where the next one begins; true if there is none.
+    #[inline]
+    fn go_on(&mut self, tell: &mut impl FnMut(Kind, usize, usize, bool)) -> Result<bool, Trouble> {
+        while self.depth > 0 {
+            let close = self.close();
+            let byte = self.next()?;
+            let start = self.at;
+            if byte == b',' {
+                self.at += 1;
+                tell(Kind::Comma, start, self.at, false);
+                if close == b'}' {
+                    let byte = self.next()?;
+                    self.name(byte, tell)?;
+                }
+                return Ok(false);
+            }
+            if byte != close {
+                return Err((start, "expected a comma or the closing bracket"));
+            }
+            self.at += 1;
+            self.depth -= 1;
+            self.objects >>= 1;
+            tell(Kind::Close, start, self.at, false);
+        }
+        self.skip_space();
+        if self.at < self.bytes.len() {
+            return Err((self.at, "more text after the end of the value"));
+        }
+        Ok(true)
+    }
+
+    /// The bracket that the innermost open level waits for.
+    fn close(&self) -> u8 {
+        if self.objects & 1 == 1 { b'}' } else { b']' }
+    }
+
+    #[inline]
     fn skip_space(&mut self) {
         while matches!(self.bytes.get(self.at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
             self.at += 1;
         }
     }
 
-    /// Reads one token that starts with `byte` and moves on to what may follow it.
-    fn step(&mut self, byte: u8) -> Result<Kind, Trouble> {
-        use Expect::{Colon, CommaOrEnd, Key, KeyOrEnd, Nothing, Value, ValueOrEnd};
-        match (self.expect, byte) {
-            (Key | KeyOrEnd, b'"') => {
-                self.string()?;
-                self.expect = Colon;
-                Ok(Kind::Key)
-            }
-            (Colon, b':') => {
-                self.at += 1;
-                self.expect = Value;
-                Ok(Kind::Colon)
-            }
-            (CommaOrEnd, b',') => {
-                self.at += 1;
-                self.expect = if self.open.last() == Some(&b'}') { Key } else { Value };
-                Ok(Kind::Comma)
-            }
-            (CommaOrEnd | KeyOrEnd | ValueOrEnd, b'}' | b']') if self.open.last() == Some(&byte) => {
-                self.at += 1;
-                self.open.pop();
-                self.value_ended();
-                Ok(Kind::Close)
-            }
-            (Value | ValueOrEnd, _) => self.value(byte),
-            (Key, b'}') => Err((self.at, "a comma before the closing brace")),
-            (Key | KeyOrEnd, b'\'') => Err((self.at, "a name in single quotes")),
-            (Key | KeyOrEnd, _) => Err((self.at, "expected a name in double quotes")),
-            (Colon, _) => Err((self.at, "expected a colon after the name")),
-            (CommaOrEnd, _) => Err((self.at, "expected a comma or the closing bracket")),
-            (Nothing, _) => Err((self.at, "more text after the end of the value")),
-        }
+    /// The byte that the next token begins with.
+    #[inline]
+    fn next(&mut self) -> Result<u8, Trouble> {
+        self.skip_space();
+        self.bytes.get(self.at).copied().ok_or((self.at, "the text ends in the middle of a value"))
     }
 
-    fn value(&mut self, byte: u8) -> Result<Kind, Trouble> {
+    /// Reads a member's name, which begins with this byte, and its colon.
+    #[inline]
+    fn name(&mut self, byte: u8, tell: &mut impl FnMut(Kind, usize, usize, bool)) -> Result<(), Trouble> {
+        let start = self.at;
+        match byte {
+            b'"' => {}
+            // An empty object has been closed already.
+            b'}' => return Err((start, "a comma before the closing brace")),
+            b'\'' => return Err((start, "a name in single quotes")),
+            _ => return Err((start, "expected a name in double quotes")),
+        }
+        let is_escaped = self.string()?;
+        tell(Kind::Key, start, self.at, is_escaped);
+        if self.next()? != b':' {
+            return Err((self.at, "expected a colon after the name"));
+        }
+        self.at += 1;
+        tell(Kind::Colon, self.at - 1, self.at, false);
+        Ok(())
+    }
+
+    /// Reads a value that begins with this byte, or the bracket that opens it; says whether it is a string with escapes.
+    #[inline]
+    fn value(&mut self, byte: u8) -> Result<(Kind, bool), Trouble> {
         let kind = match byte {
-            b'{' | b'[' => return self.open(byte),
-            b'"' => self.string().map(|()| Kind::String),
+            b'"' => return Ok((Kind::String, self.string()?)),
             b'-' | b'0'..=b'9' => self.number().map(|()| Kind::Number),
+            b'{' | b'[' => self.open(byte),
             b't' => self.word(b"true"),
             b'f' => self.word(b"false"),
             b'n' => self.word(b"null"),
             b'\'' => Err((self.at, "a string in single quotes")),
-            b']' if self.open.last() == Some(&b']') => Err((self.at, "a comma before the closing bracket")),
+            b']' if self.depth > 0 && self.close() == byte => {
+                Err((self.at, "a comma before the closing bracket"))
+            }
             _ => Err((self.at, "expected a value")),
         }?;
-        self.value_ended();
-        Ok(kind)
+        Ok((kind, false))
     }
 
-    fn open(&mut self, byte: u8) -> Result<Kind, Trouble> {
-        if self.open.len() == DEEPEST {
+    fn open(&mut self, bracket: u8) -> Result<Kind, Trouble> {
+        if self.depth == DEEPEST {
             return Err((self.at, "nested deeper than 127 levels"));
         }
         self.at += 1;
-        let (close, expect) =
-            if byte == b'{' { (b'}', Expect::KeyOrEnd) } else { (b']', Expect::ValueOrEnd) };
-        self.open.push(close);
-        self.expect = expect;
+        self.depth += 1;
+        self.objects = self.objects << 1 | u128::from(bracket == b'{');
         Ok(Kind::Open)
-    }
-
-    fn value_ended(&mut self) {
-        self.expect = if self.open.is_empty() { Expect::Nothing } else { Expect::CommaOrEnd };
     }
 
     fn word(&mut self, word: &'static [u8]) -> Result<Kind, Trouble> {
@@ -218,31 +254,27 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn string(&mut self) -> Result<(), Trouble> {
-        let start = self.at;
-        self.at += 1;
+    /// Reads a string; says whether there are escapes in it.
+    #[inline]
+    fn string(&mut self) -> Result<bool, Trouble> {
+        let (bytes, start) = (self.bytes, self.at);
+        let mut is_escaped = false;
+        let mut at = start + 1;
         loop {
-            self.at += unescaped::<false>(&self.bytes[self.at..]);
-            match self.bytes.get(self.at) {
-                None => return Err((start, "a string without its closing quote")),
+            at += unescaped::<false>(&bytes[at..]);
+            match bytes.get(at) {
                 Some(b'"') => break,
-                Some(b'\\') => self.escape()?,
-                Some(b'\n' | b'\r') => return Err((self.at, "a line break inside a string")),
-                Some(_) => return Err((self.at, "a control character inside a string")),
+                Some(b'\\') => {
+                    is_escaped = true;
+                    at = escape(bytes, at)?;
+                }
+                None => return Err((start, "a string without its closing quote")),
+                Some(b'\n' | b'\r') => return Err((at, "a line break inside a string")),
+                Some(_) => return Err((at, "a control character inside a string")),
             }
         }
-        self.at += 1;
-        Ok(())
-    }
-
-    fn escape(&mut self) -> Result<(), Trouble> {
-        let digits = self.bytes.get(self.at + 2..self.at + 6);
-        match self.bytes.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
-            Some(b'u') if digits.is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit)) => self.at += 6,
-            _ => return Err((self.at, "an escape that JSON does not have")),
-        }
-        Ok(())
+        self.at = at + 1;
+        Ok(is_escaped)
     }
 
     fn number(&mut self) -> Result<(), Trouble> {
@@ -282,99 +314,20 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// How many bytes at the beginning stand for themselves in a string: of those that are printable ASCII, or of all.
-#[must_use]
-pub fn unescaped<const PRINTABLE: bool>(bytes: &[u8]) -> usize {
-    /// A byte's lowest bit, in each of eight.
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    /// A byte's highest bit, in each of eight.
-    const HIGHS: u64 = ONES << 7;
-    // The highest bit of each byte that is nought, and perhaps of some behind the first such byte.
-    let noughts = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    let of = |byte: u8| ONES * u64::from(byte);
-    let mut at = 0;
-    while let Some(eight) = bytes[at..].first_chunk() {
-        let word = u64::from_le_bytes(*eight);
-        let control = word.wrapping_sub(of(b' ')) & !word & HIGHS;
-        let mut special = control | noughts(word ^ of(b'"')) | noughts(word ^ of(b'\\'));
-        if PRINTABLE {
-            special |= noughts(word ^ of(0x7f)) | (word & HIGHS);
-        }
-        if special != 0 {
-            return at + special.trailing_zeros() as usize / 8;
-        }
-        at += 8;
+/// The end of the escape that begins there.
+fn escape(bytes: &[u8], at: usize) -> Result<usize, Trouble> {
+    let digits = bytes.get(at + 2..at + 6);
+    match bytes.get(at + 1) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
+        Some(b'u') if digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) => Ok(at + 6),
+        _ => Err((at, "an escape that JSON does not have")),
     }
-    let is_special =
-        |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f) || PRINTABLE && matches!(byte, 0x7f..);
-    let rest = &bytes[at..];
-    at + rest.iter().position(is_special).unwrap_or(rest.len())
 }
 
 /// Whether a text is JSON.
 #[must_use]
 pub fn is_json(text: &str) -> bool {
-    scan(text.as_bytes(), |_, _| {}).is_ok()
-}
-
-/// A string's text without its quotes and escapes, where it stands if it has none.
-fn resolved(raw: &str) -> Cow<'_, str> {
-    let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
-    if is_unescaped(inner) { inner.into() } else { unquoted(raw).into() }
-}
-
-/// Whether a string's text holds no escapes.
-fn is_unescaped(inner: &str) -> bool {
-    unescaped::<false>(inner.as_bytes()) == inner.len()
-}
-
-/// A string's text without its quotes and escapes. Lone surrogates, which JSON's grammar allows, become U+FFFD.
-#[must_use]
-pub fn unquoted(raw: &str) -> String {
-    let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
-    if is_unescaped(inner) {
-        return inner.to_owned();
-    }
-    let mut text = String::with_capacity(inner.len());
-    let mut rest = inner;
-    while let Some(at) = rest.bytes().position(|byte| byte == b'\\') {
-        text.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        let mut after = rest.chars();
-        let resolved = match after.next().unwrap_or('\\') {
-            'u' => {
-                let (unit, behind) = code_unit(after.as_str());
-                let low = behind.strip_prefix("\\u").map(code_unit);
-                let pair = low.filter(|_| (0xd800..0xdc00).contains(&unit));
-                let paired = pair
-                    .and_then(|(low, behind)| Some((char::decode_utf16([unit, low]).next()?.ok()?, behind)));
-                let (c, behind) = paired.unwrap_or_else(|| {
-                    (char::from_u32(unit.into()).unwrap_or(char::REPLACEMENT_CHARACTER), behind)
-                });
-                text.push(c);
-                rest = behind;
-                continue;
-            }
-            'b' => '\u{8}',
-            'f' => '\u{c}',
-            'n' => '\n',
-            'r' => '\r',
-            't' => '\t',
-            same => same,
-        };
-        text.push(resolved);
-        rest = after.as_str();
-    }
-    text.push_str(rest);
-    text
-}
-
-/// The number that four hexadecimal digits stand for, and the text behind them.
-fn code_unit(text: &str) -> (u16, &str) {
-    match text.split_at_checked(4) {
-        Some((digits, behind)) => (u16::from_str_radix(digits, 16).unwrap_or(0xfffd), behind),
-        None => (0xfffd, ""),
-    }
+    scan(text, |_| {}).is_ok()
 }
 
 #[cfg(test)]
