@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::{Fault, Kind, Token, inner, push_unescaped, scan, text};
+use super::string::{inner, push_unescaped};
+use super::{Fault, Kind, Token, scan, text};
 
 /// One member of the outermost object.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Member<'a> {
     /// Its name, with escapes resolved.
     pub name: Cow<'a, str>,
@@ -105,6 +106,15 @@ impl<'a, F: FnMut(Member<'a>)> Outline<'a, F> {
         }
     }
 }
+
+/// Wherever they stand.
+impl PartialEq for Member<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.raw == other.raw
+    }
+}
+
+impl Eq for Member<'_> {}
 
 impl Member<'_> {
     /// Where in the text the value's own text stands: that of a string, if it stands there as it is, and all of anything
