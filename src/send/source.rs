@@ -94,25 +94,6 @@ impl Methods {
     }
 }
 
-/// How CDRs are made into requests.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Envelope {
-    /// Path and query of the URL.
-    pub target: String,
-    /// Which methods carry each CDR.
-    pub methods: Methods,
-    /// How objects are written in a query.
-    pub encoding: query::Encoding,
-    /// The user's own headers.
-    pub headers: Letterhead,
-    /// The deliberate changes.
-    pub edits: Vec<Edit>,
-    /// The `Host` that a captured request gets in place of its own, where its own would be refused.
-    pub host: Option<String>,
-    /// The header that the URL's user and password have become, for captured requests; others get it from the client.
-    pub authorization: Option<Header>,
-}
-
 /// The headers of all requests that are made here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Letterhead {
@@ -143,6 +124,25 @@ impl Default for Letterhead {
     fn default() -> Self {
         Self::from(Vec::new())
     }
+}
+
+/// How CDRs are made into requests.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Envelope {
+    /// Path and query of the URL.
+    pub target: String,
+    /// Which methods carry each CDR.
+    pub methods: Methods,
+    /// How objects are written in a query.
+    pub encoding: query::Encoding,
+    /// The user's own headers.
+    pub headers: Letterhead,
+    /// The deliberate changes.
+    pub edits: Vec<Edit>,
+    /// The `Host` that a captured request gets in place of its own, where its own would be refused.
+    pub host: Option<String>,
+    /// The header that the URL's user and password have become, for captured requests; others get it from the client.
+    pub authorization: Option<Header>,
 }
 
 /// One call before anything of it is made: what follows from the order of the calls.
