@@ -244,7 +244,9 @@ impl<T: Fn(Event<'_>), R: AsyncFn()> Office<T, R> {
             tally: RefCell::default(),
         };
         let working: FuturesUnordered<_> = (0..slots).map(|_| desk.work()).collect();
-        working.collect::<()>().await;
+        // Tokio would let no more than 128 reads and writes pass before it looks for others, and all the rest of them be
+        // tried for nothing. They give way to others by themselves, after a turn for each.
+        tokio::task::unconstrained(working.collect::<()>()).await;
         desk.tally.into_inner()
     }
 
