@@ -4,6 +4,7 @@
 //! `exchange` record is also read back, so that what was captured can be sent again byte for byte.
 
 mod draft;
+mod text;
 mod writer;
 
 use std::borrow::Cow;
