@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use telecmi_cdr::cdr::Shape;
 use telecmi_cdr::cdr::account::{Account, AccountOptions};
 use telecmi_cdr::cdr::judge::{Judgement, judge_json, judge_pairs};
+use telecmi_cdr::cdr::received::Received;
 use telecmi_cdr::cdr::story::{CallIds, Setting, choices};
 use telecmi_cdr::cdr::text::CdrText;
 use telecmi_cdr::clock::Moment;
@@ -214,7 +215,7 @@ fn relate(bencher: Bencher, kind: &str) {
     const DIFFERENT: usize = 20_000;
     let plan = mixture(Methods::Post);
     let parcels = plan.schedule().flatten().flat_map(|step| step.parcels);
-    let known = parcels.filter_map(|parcel| Some((parcel.request, parcel.cdr?.fields())));
+    let known = parcels.filter_map(|parcel| Some((parcel.request, Received::from(&parcel.cdr?.fields()))));
     let mut known: Vec<_> = known.take(DIFFERENT).collect();
     let mut relations = Relations::default();
     for (request, cdr) in &known {

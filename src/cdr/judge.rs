@@ -8,11 +8,12 @@ use std::collections::HashSet;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::received::{Found, Gathering, Received, Table};
 use super::remark::{Code, Remark};
 use super::schema::{self, FIELDS, FIELDS_OF_OTHERS, Presence, Shape};
-use super::values::{self, Table};
+use super::values;
 use super::{Fields, Leg};
-use crate::json::{self, Document};
+use crate::json;
 
 /// What arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -81,7 +82,7 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// The fields, if there was an object. From JSON they are typed as they came, from a query string as documented,
     /// where the text allows it; of a repeated name the last one counts.
-    pub fields: Option<Fields>,
+    pub fields: Option<Received>,
 }
 
 impl Judgement {
@@ -98,42 +99,29 @@ impl Judgement {
 /// Judges a body that should be JSON.
 #[must_use]
 pub fn judge_json(bytes: &[u8]) -> Judgement {
-    let members = match json::document(bytes) {
-        Ok(Document::Object(members)) => members,
-        Ok(Document::Other(what)) => {
-            let text = format!("JSON, but not an object: {what}");
-            return Judgement::unreadable(vec![Remark::new(Code::NotAnObject, text)]);
-        }
-        Err(fault) => return Judgement::unreadable(vec![not_json(bytes, &fault)]),
-    };
     let mut remarks = Vec::new();
-    let mut fields = Fields::with_capacity(members.len());
     let mut repeats = Repeats::default();
-    for member in &members {
-        let value = value(member);
-        if member.kind == json::Kind::Number
-            && let Some(text) = values::inexact(member.raw)
-        {
-            remarks.push(Remark::on(&member.name, Code::InexactNumber, text));
+    let mut fields = Gathering::default();
+    let other = json::text(bytes).and_then(|text| {
+        fields = Gathering::of(text);
+        json::members(text, |member| {
+            if member.kind == json::Kind::Number
+                && let Some(text) = values::inexact(member.raw)
+            {
+                remarks.push(Remark::on(&member.name, Code::InexactNumber, text));
+            }
+            if fields.member(&member) {
+                remarks.extend(repeats.remark(&member.name));
+            }
+        })
+    });
+    match other {
+        Ok(None) => judge_fields(fields.done(), remarks),
+        Ok(Some(what)) => {
+            let text = format!("JSON, but not an object: {what}");
+            Judgement::unreadable(vec![Remark::new(Code::NotAnObject, text)])
         }
-        if fields.insert(member.name.clone().into_owned(), value).is_some() {
-            remarks.extend(repeats.remark(&member.name));
-        }
-    }
-    judge_fields(fields, remarks)
-}
-
-/// A member's value. Of one that JSON's grammar allows and no value can hold, like `1e999` or half a surrogate pair, the
-/// nearest: of its type, so that nothing false is said of that.
-fn value(member: &json::Member<'_>) -> Value {
-    let read = || serde_json::from_str(member.raw);
-    // Nearly every number is a whole one.
-    let whole = || member.raw.parse::<u64>().ok().map(Value::from);
-    match (member.kind, member.raw.as_bytes().first()) {
-        (json::Kind::String, _) => json::unquoted(member.raw).into(),
-        (json::Kind::Number, _) => whole().or_else(|| read().ok()).unwrap_or_else(|| f64::MAX.into()),
-        (_, Some(b'[')) => read().unwrap_or_else(|_| Value::Array(Vec::new())),
-        _ => read().unwrap_or_else(|_| Value::Object(Fields::new())),
+        Err(fault) => Judgement::unreadable(vec![not_json(bytes, &fault)]),
     }
 }
 
@@ -156,18 +144,22 @@ pub fn judge_pairs(pairs: &[(String, String)]) -> Judgement {
             remarks.extend(repeats.remark(name));
         }
     }
-    judge_fields(fields, remarks)
+    judge_fields(Received::from(&fields), remarks)
 }
 
 /// The names that were found to be repeated: each is remarked on once, or a stranger could have us make half a million
 /// remarks on one.
 #[derive(Default)]
-struct Repeats<'a>(HashSet<&'a str>);
+struct Repeats(HashSet<String>);
 
-impl<'a> Repeats<'a> {
-    fn remark(&mut self, name: &'a str) -> Option<Remark> {
+impl Repeats {
+    fn remark(&mut self, name: &str) -> Option<Remark> {
+        if self.0.contains(name) {
+            return None;
+        }
+        self.0.insert(name.to_owned());
         let text = "stands there more than once; most readers keep the last one";
-        self.0.insert(name).then(|| Remark::on(name, Code::DuplicateKey, text))
+        Some(Remark::on(name, Code::DuplicateKey, text))
     }
 }
 
@@ -229,8 +221,8 @@ fn looks_like_javascript(bytes: &[u8]) -> bool {
     !bare.is_empty() && bare.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '$')
 }
 
-fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {
-    let table = Table::of(&fields);
+fn judge_fields(fields: Received, mut remarks: Vec<Remark>) -> Judgement {
+    let table = fields.table();
     let kind = kind_of(&table);
     let leg = match table.word("leg") {
         Some("a") => Some(Leg::A),
@@ -255,7 +247,7 @@ fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {
         _ => {
             let found = generation_of(&table);
             generation = kind.is_outgoing().then_some(found);
-            remarks.extend(remarks_on_fields(&table, found, kind, leg));
+            remark_on_fields(&mut remarks, &table, found, kind, leg);
         }
     }
     Judgement { verdict: Verdict { kind, generation, leg, remarks }, fields: Some(fields) }
@@ -288,8 +280,8 @@ fn kind_of(table: &Table<'_>) -> Kind {
 }
 
 fn generation_of(table: &Table<'_>) -> Generation {
-    let number = table.get("virtual_number").is_some_and(Value::is_number);
-    let object = table.get("extra_params").is_some_and(Value::is_object);
+    let number = table.get("virtual_number").is_some_and(Found::is_number);
+    let object = matches!(table.get("extra_params"), Some(Found::Other(Value::Object(_))));
     if !table.has("leg")
         && !table.has("call_id")
         && (table.has("click_to_call") || !table.has("virtual_number"))
@@ -321,9 +313,14 @@ pub(super) fn place(
     }
 }
 
-fn remarks_on_fields(table: &Table<'_>, generation: Generation, kind: Kind, leg: Option<Leg>) -> Vec<Remark> {
-    let mut remarks = Vec::new();
-    for (field, value) in FIELDS.iter().zip(table.documented) {
+fn remark_on_fields(
+    remarks: &mut Vec<Remark>,
+    table: &Table<'_>,
+    generation: Generation,
+    kind: Kind,
+    leg: Option<Leg>,
+) {
+    for (field, value) in FIELDS.iter().zip(&table.documented) {
         let (must, may) = place(field.presence, generation, kind, leg);
         match value {
             None if must => remarks.push(Remark::on(field.name, Code::Missing, "not there")),
@@ -332,7 +329,11 @@ fn remarks_on_fields(table: &Table<'_>, generation: Generation, kind: Kind, leg:
                 let text = format!("does not belong here: it stands in {}", field.presence.words());
                 remarks.push(Remark::on(field.name, Code::Unexpected, text));
             }
-            Some(value) => remarks.extend(values::remark(field, value, table)),
+            Some(value) => {
+                if let Some(remark) = values::remark(field, *value, table) {
+                    remarks.push(remark);
+                }
+            }
         }
     }
     for (one, other) in [("request_id", "extra_params"), ("extra_params", "request_id")] {
@@ -348,7 +349,6 @@ fn remarks_on_fields(table: &Table<'_>, generation: Generation, kind: Kind, leg:
             Remark::on(name, Code::Unknown, "not documented")
         });
     }
-    remarks
 }
 
 #[cfg(test)]

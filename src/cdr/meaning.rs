@@ -4,13 +4,14 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use super::HangupReason;
 use super::judge::{Kind, Verdict};
-use super::{Fields, HangupReason};
+use super::received::{Found, Received};
 use crate::untrusted::{beginning, clean};
 
 /// What happened: what came, of which leg, and why that ended, as far as is known.
 #[must_use]
-pub fn meaning(verdict: &Verdict, cdr: &Fields) -> Vec<String> {
+pub fn meaning(verdict: &Verdict, cdr: &Received) -> Vec<String> {
     let kind = match verdict.kind {
         Kind::OutgoingMissed => "outgoing missed",
         Kind::OutgoingAnswered => "outgoing answered",
@@ -35,10 +36,11 @@ pub fn meaning(verdict: &Verdict, cdr: &Fields) -> Vec<String> {
 /// A field's text: a string without its quotes, a number as its digits. Of a long one the beginning: the whole stands
 /// in the body, as far as any body is shown.
 #[must_use]
-pub fn word<'a>(cdr: &'a Fields, name: &str) -> Option<Cow<'a, str>> {
+pub fn word<'a>(cdr: &'a Received, name: &str) -> Option<Cow<'a, str>> {
     match cdr.get(name)? {
-        Value::String(text) => Some(beginning(text, 60)),
-        Value::Number(number) => Some(number.to_string().into()),
-        _ => None,
+        Found::Text(text) => Some(beginning(text, 60)),
+        Found::Whole(_, digits) => Some(digits.into()),
+        Found::Other(Value::Number(number)) => Some(number.to_string().into()),
+        Found::Other(_) => None,
     }
 }

@@ -1,7 +1,8 @@
 //! What TeleCMI says. Pure: no input or output, no async, no terminal.
 //!
 //! The types of an outgoing CDR, in the documented order of fields. [`schema`] holds the documented fields as one table,
-//! [`judge`] names what arrived, [`meaning`] says it in words, [`values`] and [`remark`] say what is odd about it.
+//! [`judge`] names what arrived, [`received`] holds it, [`meaning`] says it in words, [`values`] and [`remark`] say what
+//! is odd about it.
 //! [`catalogue`] lists the scenarios and [`story`] tells them, [`account`] says who calls whom, [`ids`] makes
 //! identifiers, [`edit`] changes payloads on purpose, [`text`] is a payload as it is sent, [`document`] writes the
 //! table for other programs.
@@ -16,6 +17,7 @@ pub mod edit;
 pub mod ids;
 pub mod judge;
 pub mod meaning;
+pub mod received;
 pub mod remark;
 pub mod schema;
 pub mod story;

@@ -2,95 +2,46 @@
 
 use serde_json::Value;
 
+use super::received::{Found, Table};
 use super::remark::{Code, Remark};
-use super::schema::{self, FIELDS, Field, Shape};
-use super::{Fields, HangupReason, ids};
+use super::schema::{Field, Shape};
+use super::{HangupReason, ids};
 use crate::json;
-
-/// An object's documented fields, in the places they have in the table of all, and the others.
-pub struct Table<'a> {
-    /// The documented ones.
-    pub documented: [Option<&'a Value>; FIELDS.len()],
-    /// The others' names and values, in order.
-    pub others: Vec<(&'a str, &'a Value)>,
-}
-
-impl<'a> Table<'a> {
-    /// The table of an object's fields.
-    #[must_use]
-    pub fn of(fields: &'a Fields) -> Self {
-        let mut table = Self { documented: [None; FIELDS.len()], others: Vec::new() };
-        for (name, value) in fields {
-            match schema::place(name) {
-                Some(place) => table.documented[place] = Some(value),
-                None => table.others.push((name, value)),
-            }
-        }
-        table
-    }
-
-    /// How many documented fields there are.
-    #[must_use]
-    pub fn resemblance(&self) -> usize {
-        self.documented.iter().flatten().count()
-    }
-
-    /// The value of a field, documented or not.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&'a Value> {
-        match schema::place(name) {
-            Some(place) => self.documented[place],
-            None => self.others.iter().find(|(other, _)| *other == name).map(|(_, value)| *value),
-        }
-    }
-
-    /// Whether there is such a field.
-    #[must_use]
-    pub fn has(&self, name: &str) -> bool {
-        self.get(name).is_some()
-    }
-
-    /// The text of a field that is one.
-    #[must_use]
-    pub fn word(&self, name: &str) -> Option<&'a str> {
-        self.get(name).and_then(Value::as_str)
-    }
-}
 
 /// The remark that one documented field's value deserves, if any.
 #[must_use]
-pub fn remark(field: &Field, value: &Value, table: &Table<'_>) -> Option<Remark> {
-    let typed = match field.shape {
-        Shape::String => value.is_string(),
-        Shape::Number => value.is_number(),
-        Shape::Boolean => value.is_boolean(),
-    };
-    if !typed {
-        let text = format!(
-            "{}; documented as {}{}",
-            article(value),
-            with_article(field.shape),
-            seen_live(field, value)
-        );
-        return Some(Remark::on(field.name, Code::Retyped, text));
-    }
-    let odd = match value {
-        Value::String(text) if text.is_empty() => Some("empty".to_owned()),
-        Value::String(text) => odd_text(field.name, text, table),
-        Value::Number(number) => odd_number(field.name, number.as_f64().unwrap_or(f64::NAN)),
-        _ => None,
+pub fn remark(field: &Field, value: Found<'_>, table: &Table<'_>) -> Option<Remark> {
+    let odd = match (field.shape, value) {
+        (Shape::String, Found::Text("")) => Some("empty".to_owned()),
+        (Shape::String, Found::Text(text)) => odd_text(field.name, text, table),
+        #[expect(clippy::cast_precision_loss, reason = "the bounds are far apart, and exact")]
+        (Shape::Number, Found::Whole(number, _)) => odd_number(field.name, number as f64),
+        (Shape::Number, Found::Other(Value::Number(number))) => {
+            odd_number(field.name, number.as_f64().unwrap_or(f64::NAN))
+        }
+        (Shape::Boolean, Found::Other(Value::Bool(_))) => None,
+        _ => {
+            let text = format!(
+                "{}; documented as {}{}",
+                article(value),
+                with_article(field.shape),
+                seen_live(field, value)
+            );
+            return Some(Remark::on(field.name, Code::Retyped, text));
+        }
     };
     odd.map(|text| Remark::on(field.name, Code::OddValue, text))
 }
 
-fn article(value: &Value) -> &'static str {
+fn article(value: Found<'_>) -> &'static str {
     match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
+        Found::Text(_) => "a string",
+        Found::Whole(..) | Found::Other(Value::Number(_)) => "a number",
+        Found::Other(Value::Null) => "null",
+        Found::Other(Value::Bool(_)) => "a boolean",
+        Found::Other(Value::String(_)) => "a string",
+        Found::Other(Value::Array(_)) => "an array",
+        Found::Other(Value::Object(_)) => "an object",
     }
 }
 
@@ -98,10 +49,10 @@ fn with_article(shape: Shape) -> String {
     format!("a {}", shape.word())
 }
 
-fn seen_live(field: &Field, value: &Value) -> &'static str {
+fn seen_live(field: &Field, value: Found<'_>) -> &'static str {
     match (field.name, value) {
-        ("virtual_number", Value::Number(_)) => ", seen live as a number",
-        ("extra_params", Value::Object(_)) => ", seen live as an object",
+        ("virtual_number", value) if value.is_number() => ", seen live as a number",
+        ("extra_params", Found::Other(Value::Object(_))) => ", seen live as an object",
         _ => "",
     }
 }
@@ -164,7 +115,7 @@ fn odd_user(text: &str, table: &Table<'_>) -> Option<String> {
         return Some(format!("{}; documented is <extension>_<appid>", quoted(text)));
     }
     match table.get("appid") {
-        Some(Value::Number(appid)) if appid.as_u64().is_some_and(|appid| appid.to_string() != app_id) => {
+        Some(Found::Whole(_, appid)) if appid != app_id => {
             Some(format!("{} names another account than appid {appid}", quoted(text)))
         }
         _ => None,
@@ -194,6 +145,10 @@ fn odd_number(name: &str, number: f64) -> Option<String> {
 #[must_use]
 pub fn inexact(raw: &str) -> Option<String> {
     const LONGEST: usize = 60;
+    // Fewer than sixteen digits are less than 2^53, as they nearly always are.
+    if raw.len() < 16 && raw.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
     if raw.parse::<i64>().is_ok_and(|n| n.unsigned_abs() <= 1 << 53) {
         return None;
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rand::RngExt as _;
 
 use super::door::{Arrival, Reply, Trouble};
@@ -18,6 +19,9 @@ use crate::wire::{Header, Request, Response, header, query};
 
 /// The methods that are answered; the first two carry CDRs.
 const ALLOWED: &str = "GET, POST, HEAD, OPTIONS";
+
+/// The content type of what TeleCMI sends.
+const JSON: &str = "application/json";
 
 /// As much of a stranger's words as stands in a sentence of ours.
 const QUOTED: usize = 60;
@@ -191,7 +195,8 @@ impl Manner {
     fn good(&self, body: &str) -> Response {
         let mut headers = self.headers.clone();
         if !body.is_empty() && header(&headers, "content-type").is_none() {
-            headers.push(Header::new("content-type", "text/plain; charset=utf-8"));
+            let value = Bytes::from_static(b"text/plain; charset=utf-8");
+            headers.push(Header { name: "content-type".to_owned(), value });
         }
         Response::new(self.status, headers, body.to_owned())
     }
@@ -249,20 +254,31 @@ fn judge_body(request: &Request) -> Judgement {
         let text = format!("compressed ({}): kept as it came, not unpacked", beginning(&coding, QUOTED));
         return Judgement::unreadable(vec![Remark::new(Code::Encoded, text)]);
     }
-    let content_type = header(&request.headers, "content-type").unwrap_or_default().to_ascii_lowercase();
+    let content_type = request.headers.iter().find(|header| header.is("content-type"));
+    // Nearly always it says so in these very bytes.
+    if content_type.is_some_and(|header| header.value == JSON) {
+        return judge_as_json(request, None);
+    }
+    let content_type = content_type.map(Header::text).unwrap_or_default().to_ascii_lowercase();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     let looks_like_json = body.trim_ascii_start().starts_with(b"{");
     let remark = match essence {
-        "application/json" => None,
+        JSON => None,
         _ if essence.ends_with("+json") => None,
-        "" => Some("no content type; application/json is expected".to_owned()),
+        "" => Some(format!("no content type; {JSON} is expected")),
         "multipart/form-data" => {
             let text = format!("multipart: {}", parts(&String::from_utf8_lossy(body)));
             return Judgement::unreadable(vec![Remark::new(Code::Encoded, text)]);
         }
         "application/x-www-form-urlencoded" if !looks_like_json => return judge_form(body),
-        other => Some(format!("content type {}; application/json is expected", beginning(other, QUOTED))),
+        other => Some(format!("content type {}; {JSON} is expected", beginning(other, QUOTED))),
     };
+    judge_as_json(request, remark)
+}
+
+/// Judges a body that should be JSON, whatever there is to say of its content type.
+fn judge_as_json(request: &Request, of_its_type: Option<String>) -> Judgement {
+    let body = &request.body.0;
     if body.is_empty()
         && request.query().is_some_and(|query| judge_pairs(&query::decode(query).pairs).verdict.kind.is_cdr())
     {
@@ -270,8 +286,9 @@ fn judge_body(request: &Request) -> Judgement {
         return Judgement::unreadable(vec![Remark::new(Code::Empty, text)]);
     }
     let mut judgement = judge_json(body);
-    let remarks = &mut judgement.verdict.remarks;
-    remarks.splice(0..0, remark.map(|text| Remark::new(Code::ContentType, text)));
+    if let Some(text) = of_its_type {
+        judgement.verdict.remarks.insert(0, Remark::new(Code::ContentType, text));
+    }
     judgement
 }
 

@@ -8,12 +8,13 @@ use serde::Serialize;
 use super::retries;
 use super::tunnel;
 use crate::cdr::judge::Verdict;
+use crate::cdr::received::Received;
 use crate::error::{Exit, Stop};
 use crate::process;
 use crate::wire::record;
 
 /// One request received, with the judge's own verdict.
-pub type Exchange = record::Exchange<Verdict>;
+pub type Exchange = record::Exchange<Verdict, Received>;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]

@@ -14,6 +14,7 @@ use super::event::{Event, Exchange};
 use super::redact::{Redactor, hide_secrets};
 use crate::cdr::Fields;
 use crate::cdr::meaning::meaning;
+use crate::cdr::received::Received;
 use crate::wire::secret::{masked_headers, masked_url};
 use crate::wire::{Request, record};
 
@@ -165,7 +166,7 @@ impl Shelf {
     fn keep(&mut self, exchange: &Exchange, line: Option<&Bytes>, most: Most) {
         let line = line.cloned().unwrap_or_else(|| record::line("exchange", exchange).into());
         let masked = masked(exchange).map(|masked| record::line("exchange", &masked).into());
-        let none = Fields::new();
+        let none = Received::default();
         let kept = Kept {
             n: exchange.n,
             request: exchange.request.clone(),
@@ -250,7 +251,9 @@ fn masked(exchange: &Exchange) -> Option<Exchange> {
     if request.method == "GET"
         && let Some(cdr) = &mut cdr
     {
-        hide_secrets(cdr);
+        let mut fields = Fields::from(&*cdr);
+        hide_secrets(&mut fields);
+        *cdr = Received::from(&fields);
     }
     let (target, headers) = (masked_url(&request.target), masked_headers(&request.headers));
     if target == request.target && headers == request.headers && cdr == exchange.cdr {

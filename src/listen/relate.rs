@@ -7,13 +7,10 @@
 
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, VecDeque};
-use std::fmt::Write as _;
-use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::num::NonZeroU64;
 
-use serde_json::Value;
-
-use crate::cdr::Fields;
+use crate::cdr::received::{Received, Table};
 use crate::cdr::remark::{Code, Remark};
 use crate::clock::{Moment, humane};
 use crate::wire::Request;
@@ -63,43 +60,85 @@ impl Ids {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Marks(RandomState);
 
-impl Marks {
-    /// The number that stands for a value.
-    fn of(&self, value: impl Hash) -> Mark {
+/// What a text is. It tells the numbers of equal texts apart, and need not be secret for that: to bring it about that two
+/// numbers are the same, one would have to know by how much they differ.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Leg,
+    Bytes,
+    Cmiuuid,
+    RequestId,
+    CallId,
+    Content,
+    ContentByGet,
+    ContentByPost,
+}
+
+impl Kind {
+    /// A content by the method it came by: only these two carry a CDR.
+    fn content_by(method: &str) -> Self {
+        if method == "GET" { Self::ContentByGet } else { Self::ContentByPost }
+    }
+
+    fn mark(self, hash: u64) -> Mark {
         // Nought is no less likely than any other number, and counts as the one after it.
-        NonZeroU64::new(self.0.hash_one(value)).unwrap_or(NonZeroU64::MIN)
+        NonZeroU64::new(hash.wrapping_add(self as u64)).unwrap_or(NonZeroU64::MIN)
+    }
+}
+
+impl Marks {
+    fn hash(&self, texts: &[&[u8]]) -> u64 {
+        let mut hasher = self.0.build_hasher();
+        for text in texts {
+            hasher.write(text);
+        }
+        hasher.finish()
+    }
+
+    /// The number that stands for a text of this kind.
+    fn of(&self, kind: Kind, text: &str) -> Mark {
+        kind.mark(self.hash(&[text.as_bytes()]))
     }
 
     /// The number that stands for a request, and for its copies: a CDR that names itself is known by its fields and
     /// values, whatever they were written like; anything else by its target and bytes.
-    pub(super) fn identity(&self, request: &Request, cdr: Option<&Fields>) -> Mark {
-        match cdr.filter(|cdr| word(cdr, "cmiuuid").is_some()) {
-            Some(cdr) => self.of((&request.method, self.content(cdr))),
-            None => self.of((&request.method, &request.target, &request.body.0)),
+    pub(super) fn identity(&self, request: &Request, cdr: Option<&Received>) -> Mark {
+        if let Some(table) = cdr.map(Received::table).filter(|table| word(table, "cmiuuid").is_some()) {
+            return Kind::content_by(&request.method).mark(self.content(table));
         }
+        let bytes = self.bytes(request).to_ne_bytes();
+        Kind::Bytes.mark(self.hash(&[&bytes, request.method.as_bytes()]))
+    }
+
+    /// A number that stands for a request's target and body.
+    fn bytes(&self, request: &Request) -> u64 {
+        let (target, body) = (request.target.as_bytes(), &request.body.0);
+        // The length tells where the body ends.
+        self.hash(&[body, target, &body.len().to_ne_bytes()])
     }
 
     /// A number that stands for all fields and values, whatever their order, and whatever types a query has taken from
     /// them.
-    fn content(&self, fields: &Fields) -> u64 {
-        let mut written = String::with_capacity(256);
-        // One text for each field is hashed in half the time of two.
-        let mark = |(name, value): (&String, &Value)| {
-            written.clear();
-            written.push_str(name);
-            written.push('\0');
-            match value {
-                Value::String(text) => written.push_str(text),
-                other => {
-                    // Writing to a String cannot fail.
-                    let _ = write!(written, "{other}");
-                }
+    fn content(&self, table: Table<'_>) -> u64 {
+        /// Stands in no text, and for no documented field.
+        const END: u8 = 0xff;
+        let mut written = Vec::with_capacity(512);
+        for (place, value) in (0..).zip(&table.documented) {
+            if let Some(value) = value {
+                written.push(place);
+                written.extend_from_slice(value.text().as_bytes());
+                written.push(END);
             }
-            // The length tells where the name ends, whatever is in it.
-            self.of((name.len(), written.as_bytes())).get()
-        };
-        // A sum does not ask for the order.
-        fields.iter().map(mark).fold(fields.len() as u64, u64::wrapping_add)
+        }
+        let mut others = table.others;
+        others.sort_unstable_by_key(|(name, _)| *name);
+        for (name, value) in others {
+            for text in [name, &value.text()] {
+                written.push(END);
+                written.extend_from_slice(text.as_bytes());
+            }
+        }
+        self.hash(&[&written])
     }
 }
 
@@ -143,23 +182,25 @@ pub struct Related {
 
 impl Relations {
     /// Holds a CDR against the earlier ones and remembers it.
-    pub fn relate(&mut self, n: u64, at: Moment, request: &Request, fields: &Fields) -> Related {
-        let leg = word(fields, "leg");
+    pub fn relate(&mut self, n: u64, at: Moment, request: &Request, cdr: &Received) -> Related {
         let marks = &self.marks;
-        let id = |name: &str| word(fields, name).map(|text| marks.of((name, text)));
-        let cmiuuid = id("cmiuuid");
-        let content = cmiuuid.map(|cmiuuid| marks.of(("content", cmiuuid, marks.content(fields))));
+        let table = cdr.table();
+        let leg = word(&table, "leg");
+        let id = |kind, name| word(&table, name).map(|text| marks.of(kind, text));
+        let cmiuuid = id(Kind::Cmiuuid, "cmiuuid");
+        let (request_id, call_id) = (id(Kind::RequestId, "request_id"), id(Kind::CallId, "call_id"));
+        let content = cmiuuid.map(|_| marks.content(table));
         let new = Known {
             n,
             at,
-            leg: leg.map(|leg| marks.of(leg)),
-            bytes: marks.of((&request.target, &request.body.0)),
+            leg: leg.map(|leg| marks.of(Kind::Leg, leg)),
+            bytes: Kind::Bytes.mark(marks.bytes(request)),
             ids: Ids {
-                content_by_method: content.map(|content| marks.of((&request.method, content))),
-                content,
+                content_by_method: content.map(|content| Kind::content_by(&request.method).mark(content)),
+                content: content.map(|content| Kind::Content.mark(content)),
                 cmiuuid,
-                request_id: id("request_id"),
-                call_id: id("call_id"),
+                request_id,
+                call_id,
             },
         };
         let ids = &new.ids;
@@ -233,13 +274,14 @@ fn same_call(earlier: &Known, new: &Known, leg: Option<&str>) -> Relation {
 }
 
 /// An identifier's text, unless it is empty or absent, or too long to be one.
-fn word<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
-    fields.get(name).and_then(Value::as_str).filter(|text| (1..=LONGEST_ID).contains(&text.len()))
+fn word<'a>(table: &Table<'a>, name: &str) -> Option<&'a str> {
+    table.word(name).filter(|text| (1..=LONGEST_ID).contains(&text.len()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cdr::Fields;
     use serde_json::json;
 
     fn cdr(cmiuuid: &str, request: &str, call: &str, leg: &str) -> Fields {
@@ -253,7 +295,7 @@ mod tests {
         let relate = |(n, (method, fields)): (u64, &(&str, Fields))| {
             let at = Moment::from_epoch_ms(i64::try_from(n).unwrap() * 1_200).unwrap();
             let request = Request::new(method, "/", vec![], format!("{fields:?}"));
-            let related = relations.relate(n, at, &request, fields);
+            let related = relations.relate(n, at, &request, &fields.into());
             let remarks: Vec<_> =
                 related.remarks.iter().map(|remark| format!("!{:?}", remark.code)).collect();
             let texts: Vec<_> =
@@ -335,11 +377,11 @@ mod tests {
         let mut relations = Relations::default();
         let (at, post) = (Moment::from_epoch_ms(0).unwrap(), Request::new("POST", "/", vec![], ""));
         for n in 1..=REMEMBERED as u64 + 1 {
-            relations.relate(n, at, &post, &cdr(&n.to_string(), "", "", "a"));
+            relations.relate(n, at, &post, &(&cdr(&n.to_string(), "", "", "a")).into());
         }
         assert_eq!(relations.known.len(), REMEMBERED);
         assert_eq!(relations.first.len(), 3 * REMEMBERED);
-        let again = relations.relate(REMEMBERED as u64 + 2, at, &post, &cdr("1", "", "", "a"));
+        let again = relations.relate(REMEMBERED as u64 + 2, at, &post, &(&cdr("1", "", "", "a")).into());
         assert_eq!(again, Related::default());
     }
 
@@ -347,8 +389,9 @@ mod tests {
     fn what_is_too_long_for_an_identifier_is_not_kept() {
         let mut relations = Relations::default();
         let (at, post) = (Moment::from_epoch_ms(0).unwrap(), Request::new("POST", "/", vec![], ""));
-        relations.relate(1, at, &post, &cdr(&"x".repeat(1_000_000), &"y".repeat(129), "c", "a"));
-        let call = relations.marks.of(("call_id", "c"));
+        let long = cdr(&"x".repeat(1_000_000), &"y".repeat(129), "c", "a");
+        relations.relate(1, at, &post, &(&long).into());
+        let call = relations.marks.of(Kind::CallId, "c");
         assert_eq!(relations.first.keys().collect::<Vec<_>>(), [&call]);
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::cdr::{Fields, schema};
+use crate::cdr::received::{Found, Received};
+use crate::cdr::schema;
 use crate::error::Exit;
 
 /// What a run waits for.
@@ -56,30 +57,27 @@ impl Expected {
     }
 
     /// Why a CDR does not match, if it does not.
-    fn mismatch(&self, cdr: &Fields) -> Option<String> {
+    fn mismatch(&self, cdr: &Received) -> Option<String> {
         let Self { field, value } = self;
         match cdr.get(field) {
             None => Some(format!("there is no {field}, and {value} is expected")),
             Some(found) if is(found, value) => None,
-            Some(found) => Some(format!("{field} is {}, not {value}", text(found))),
+            Some(found) => Some(format!("{field} is {}, not {value}", found.text())),
         }
     }
 }
 
 /// Whether a value has this text, or is the same JSON however it was written.
-fn is(found: &Value, wanted: &str) -> bool {
-    text(found) == wanted
-        || !found.is_string() && serde_json::from_str::<Value>(wanted).is_ok_and(|wanted| wanted == *found)
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+fn is(found: Found<'_>, wanted: &str) -> bool {
+    found.text() == wanted
+        || found.as_str().is_none()
+            && serde_json::from_str::<Value>(wanted).is_ok_and(|wanted| wanted == found.to_value())
 }
 
 impl Wanted {
     /// Why a CDR does not count, if it does not.
     #[must_use]
-    pub fn mismatch(&self, cdr: &Fields) -> Option<String> {
+    pub fn mismatch(&self, cdr: &Received) -> Option<String> {
         self.fields.iter().find_map(|expected| expected.mismatch(cdr))
     }
 
@@ -111,8 +109,8 @@ mod tests {
     #[test]
     fn a_cdr_counts_if_every_field_is_as_expected() {
         let cdr = json!({"leg": "a", "to": 442_079_460_000_u64, "custom": {"crm": [1, 2]}});
-        let cdr = cdr.as_object().unwrap();
-        let mismatch = |fields: &[&str]| wanted(None, fields).mismatch(cdr);
+        let cdr = Received::from(cdr.as_object().unwrap());
+        let mismatch = |fields: &[&str]| wanted(None, fields).mismatch(&cdr);
         assert_eq!(mismatch(&[]), None);
         assert_eq!(mismatch(&["leg=a", "to=442079460000", "custom={ \"crm\": [1,2] }"]), None);
         assert_eq!(mismatch(&["leg=a", "to=1"]).as_deref(), Some("to is 442079460000, not 1"));

@@ -129,10 +129,10 @@ fn fields(request: &Request) -> Option<Fields> {
     let of_pairs = |text: &str| {
         let pairs = query::decode(text).pairs;
         let first = schema::first_documented(&pairs)?;
-        judge_pairs(&pairs[first..]).fields
+        judge_pairs(&pairs[first..]).fields.as_ref().map(Fields::from)
     };
     match carried(request) {
-        Carried::Json => judge_json(&request.body.0).fields,
+        Carried::Json => judge_json(&request.body.0).fields.as_ref().map(Fields::from),
         Carried::Form => of_pairs(request.body.text()?),
         Carried::Query => of_pairs(request.query()?),
         Carried::Nowhere => None,

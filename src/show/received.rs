@@ -2,14 +2,13 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
-
 use super::body;
 use super::theme::{Role, Theme};
+use crate::cdr::ids;
 use crate::cdr::judge::Generation;
 use crate::cdr::meaning::{self, word};
+use crate::cdr::received::{Found, Received};
 use crate::cdr::remark::Remark;
-use crate::cdr::{Fields, ids};
 use crate::clock::{Moment, humane};
 use crate::error::Exit;
 use crate::listen::event::{Ending, Exchange, Listening, Mishap, Summary};
@@ -173,7 +172,7 @@ fn path_of(exchange: &Exchange) -> &str {
 
 /// What it means: what happened, to whom, in which call.
 fn meaning(exchange: &Exchange, theme: &Theme) -> Vec<String> {
-    let empty = Fields::new();
+    let empty = Received::default();
     let cdr = exchange.cdr.as_ref().unwrap_or(&empty);
     let verdict = &exchange.verdict;
     let mut first = meaning::meaning(verdict, cdr);
@@ -199,7 +198,7 @@ fn joined(parts: &[Option<String>]) -> Option<String> {
 }
 
 /// `agent 202 of app 2222223`
-fn agent(cdr: &Fields) -> Option<String> {
+fn agent(cdr: &Received) -> Option<String> {
     let user = word(cdr, "user")?;
     Some(match user.split_once('_') {
         Some((extension, app_id)) => ["agent ", &clean(extension), " of app ", &clean(app_id)].concat(),
@@ -207,14 +206,14 @@ fn agent(cdr: &Fields) -> Option<String> {
     })
 }
 
-fn origin(cdr: &Fields) -> &'static str {
+fn origin(cdr: &Received) -> &'static str {
     let click2call = cdr.contains_key("request_id") || cdr.contains_key("click_to_call");
     if click2call { "by click2call" } else { "not by click2call" }
 }
 
 /// `call of 2022-04-22 11:49:35 UTC`
-fn start(cdr: &Fields) -> Option<String> {
-    let time = cdr.get("time").and_then(Value::as_i64).and_then(Moment::from_epoch_ms);
+fn start(cdr: &Received) -> Option<String> {
+    let time = cdr.get("time").and_then(Found::as_i64).and_then(Moment::from_epoch_ms);
     time.map(|time| ["call of ", &time.to_second()].concat())
 }
 

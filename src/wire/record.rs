@@ -21,9 +21,10 @@ use writer::Writer;
 /// The version of the records. Fields may be added within a version, never renamed or retyped.
 pub const VERSION: u8 = 1;
 
-/// One request received, and what became of it. `V` is the receiver's verdict, which this room knows nothing of.
+/// One request received, and what became of it. `V` is the receiver's verdict and `C` what it has read of a CDR, which this
+/// room knows nothing of.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Exchange<V> {
+pub struct Exchange<V, C> {
     /// Its number, from one.
     pub n: u64,
     /// When its head had been read.
@@ -39,7 +40,7 @@ pub struct Exchange<V> {
     pub verdict: V,
     /// The fields of a CDR. From a query string they are typed as documented, where their text allows it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cdr: Option<serde_json::Map<String, serde_json::Value>>,
+    pub cdr: Option<C>,
     /// Which earlier exchanges it belongs to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub related: Vec<Relation>,
@@ -287,7 +288,7 @@ mod tests {
     #[test]
     fn a_captured_request_is_read_back() {
         let request = Request::new("POST", "/cdr?token=x", vec![Header::new("x-a", "1")], &b"\xff"[..]);
-        let exchange = Exchange {
+        let exchange: Exchange<(), ()> = Exchange {
             n: 1,
             received_at: Moment::from_epoch_ms(1_650_628_175_336).unwrap(),
             peer: "127.0.0.1:4000".to_owned(),

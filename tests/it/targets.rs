@@ -164,7 +164,7 @@ pub fn judge(bytes: &[u8]) {
     match json::document(bytes) {
         Ok(Document::Object(members)) => {
             let fields = judgement.fields.expect("fields");
-            assert!(members.iter().all(|member| fields.contains_key(&*member.name)));
+            assert!(members.iter().all(|member| fields.contains_key(&member.name)));
             assert_ne!(judgement.verdict.kind, Kind::Unreadable);
         }
         _ => assert_eq!((judgement.verdict.kind, judgement.fields), (Kind::Unreadable, None)),

@@ -1,0 +1,364 @@
+//! An object as it was received: its members by name, in order, ready to be looked at and written down.
+//!
+//! One piece of text holds all of it, so that taking it in and letting it go costs next to nothing. The documented fields
+//! are found by their places in the table of all, as the values of a [`Table`] are.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Range;
+
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use super::Fields;
+use super::schema::{self, FIELDS};
+use crate::json::{Kind, Member};
+
+/// See the module.
+#[derive(Clone, Default)]
+pub struct Received {
+    /// The JSON that was received, if it was JSON, and behind it what does not stand there as it is.
+    text: String,
+    entries: Vec<Entry>,
+}
+
+/// One member.
+#[derive(Clone)]
+struct Entry {
+    /// The name's place in the table of documented fields, if it has one.
+    place: Option<u8>,
+    /// Where in the text the name stands, if it is not documented.
+    name: Range<usize>,
+    /// Where the value's own text stands.
+    value: Range<usize>,
+    held: Held,
+}
+
+/// What a value is, besides its text.
+#[derive(Clone)]
+enum Held {
+    Text,
+    Whole(u64),
+    Other(Box<Value>),
+}
+
+/// A value that was found in an object.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Found<'a> {
+    /// A string.
+    Text(&'a str),
+    /// A whole number that is not negative, and its digits.
+    Whole(u64, &'a str),
+    /// Anything else.
+    Other(&'a Value),
+}
+
+impl<'a> Found<'a> {
+    /// The text of a string.
+    #[must_use]
+    pub fn as_str(self) -> Option<&'a str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Whole(..) | Self::Other(_) => None,
+        }
+    }
+
+    /// The whole number that it is, if it is one.
+    #[must_use]
+    pub fn as_i64(self) -> Option<i64> {
+        match self {
+            Self::Text(_) => None,
+            Self::Whole(number, _) => i64::try_from(number).ok(),
+            Self::Other(value) => value.as_i64(),
+        }
+    }
+
+    /// Its text: that of a string, and anything else as compact JSON.
+    #[must_use]
+    pub fn text(self) -> Cow<'a, str> {
+        match self {
+            Self::Text(text) | Self::Whole(_, text) => text.into(),
+            Self::Other(value) => value.to_string().into(),
+        }
+    }
+
+    /// Whether it is a number.
+    #[must_use]
+    pub fn is_number(self) -> bool {
+        matches!(self, Self::Whole(..) | Self::Other(Value::Number(_)))
+    }
+
+    /// The same as a value of its own.
+    #[must_use]
+    pub fn to_value(self) -> Value {
+        match self {
+            Self::Text(text) => text.into(),
+            Self::Whole(number, _) => number.into(),
+            Self::Other(value) => value.clone(),
+        }
+    }
+}
+
+impl Serialize for Found<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Whole(number, _) => serializer.serialize_u64(*number),
+            Self::Other(value) => value.serialize(serializer),
+        }
+    }
+}
+
+impl Received {
+    /// How many members there are, each name counted once.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The value of the member of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Found<'_>> {
+        let entry = match schema::place(name) {
+            Some(place) => self.entries.iter().find(|entry| entry.place.map(usize::from) == Some(place)),
+            None => self.entries.iter().find(|entry| entry.place.is_none() && self.name(entry) == name),
+        };
+        entry.map(|entry| self.value(entry))
+    }
+
+    /// Whether there is a member of that name.
+    #[must_use]
+    pub fn contains_key(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// All names and values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Found<'_>)> {
+        self.entries.iter().map(|entry| (self.name(entry), self.value(entry)))
+    }
+
+    /// The members by the places of their names.
+    #[must_use]
+    #[inline]
+    pub fn table(&self) -> Table<'_> {
+        let mut table = Table { documented: [None; FIELDS.len()], others: Vec::new() };
+        for entry in &self.entries {
+            match entry.place {
+                Some(place) => table.documented[usize::from(place)] = Some(self.value(entry)),
+                None => table.others.push((self.name(entry), self.value(entry))),
+            }
+        }
+        table
+    }
+
+    fn name<'a>(&'a self, entry: &Entry) -> &'a str {
+        entry.place.map_or_else(|| &self.text[entry.name.clone()], |place| FIELDS[usize::from(place)].name)
+    }
+
+    fn value<'a>(&'a self, entry: &'a Entry) -> Found<'a> {
+        let text = &self.text[entry.value.clone()];
+        match &entry.held {
+            Held::Text => Found::Text(text),
+            Held::Whole(number) => Found::Whole(*number, text),
+            Held::Other(value) => Found::Other(value),
+        }
+    }
+}
+
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl PartialEq for Received {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Received {}
+
+impl Serialize for Received {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.len()))?;
+        for (name, value) in self.iter() {
+            map.serialize_entry(name, &value)?;
+        }
+        map.end()
+    }
+}
+
+impl From<&Fields> for Received {
+    fn from(fields: &Fields) -> Self {
+        let mut gathering = Gathering::of("");
+        for (name, value) in fields {
+            gathering.add(name, |text| {
+                let whole = value.as_u64();
+                let digits = whole.map(|whole| whole.to_string());
+                let place = push(text, digits.as_deref().or(value.as_str()).unwrap_or_default());
+                let held = match (value, whole) {
+                    (Value::String(_), _) => Held::Text,
+                    (_, Some(number)) => Held::Whole(number),
+                    _ => Held::Other(Box::new(value.clone())),
+                };
+                (place, held)
+            });
+        }
+        gathering.done()
+    }
+}
+
+impl From<&Received> for Fields {
+    fn from(received: &Received) -> Self {
+        received.iter().map(|(name, value)| (name.to_owned(), value.to_value())).collect()
+    }
+}
+
+/// An object whose members are still being added.
+#[derive(Default)]
+pub struct Gathering {
+    received: Received,
+    /// The places of the documented names that have been added, a bit for each.
+    documented: u32,
+    /// Where the other names stand.
+    others: HashMap<String, usize>,
+}
+
+// A bit for each.
+const _: () = assert!(FIELDS.len() <= u32::BITS as usize);
+
+impl Gathering {
+    /// Nothing yet of a JSON text.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        /// As many members as any documented CDR has. They fit into a kilobyte, up to which room is had for next to
+        /// nothing.
+        const MEMBERS: usize = 18;
+        // What has escapes stands there twice.
+        let mut own = String::with_capacity(text.len() + text.len() / 4);
+        own.push_str(text);
+        let received = Received { text: own, entries: Vec::with_capacity(MEMBERS) };
+        Self { received, ..Self::default() }
+    }
+
+    /// The object.
+    #[must_use]
+    pub fn done(self) -> Received {
+        self.received
+    }
+
+    /// Adds a member of the JSON text. If there is one of that name its value takes the other's place, and the answer is
+    /// true.
+    #[inline]
+    pub fn member(&mut self, member: &Member<'_>) -> bool {
+        self.add(&member.name, |text| {
+            let place = member.place().unwrap_or_else(|| {
+                let begin = text.len();
+                member.push_text(text);
+                begin..text.len()
+            });
+            (place, held(member))
+        })
+    }
+
+    /// Adds a member whose value's text is found or added by `find`.
+    #[inline]
+    fn add(&mut self, name: &str, find: impl FnOnce(&mut String) -> (Range<usize>, Held)) -> bool {
+        let Received { text, entries } = &mut self.received;
+        let place = schema::place(name).and_then(|place| u8::try_from(place).ok());
+        let (before, name) = if let Some(place) = place {
+            let is_there = self.documented >> place & 1 == 1;
+            self.documented |= 1 << place;
+            // Hardly ever, so that it need not be known where.
+            let before = is_there.then(|| entries.iter().position(|entry| entry.place == Some(place)));
+            (before.flatten(), 0..0)
+        } else {
+            let before = self.others.get(name).copied();
+            if before.is_none() {
+                self.others.insert(name.to_owned(), entries.len());
+            }
+            (before, push(text, name))
+        };
+        let (value, held) = find(text);
+        let entry = Entry { place, name, value, held };
+        match before {
+            Some(before) => entries[before] = entry,
+            None => entries.push(entry),
+        }
+        before.is_some()
+    }
+}
+
+/// Adds a text, and gives its place.
+fn push(text: &mut String, more: &str) -> Range<usize> {
+    let begin = text.len();
+    text.push_str(more);
+    begin..text.len()
+}
+
+/// What a member's value is. Of one that JSON's grammar allows and no value can hold, like `1e999` or half a surrogate
+/// pair, the nearest: of its type, so that nothing false is said of that.
+fn held(member: &Member<'_>) -> Held {
+    let read = || serde_json::from_str(member.raw);
+    let other = |value| Held::Other(Box::new(value));
+    match (member.kind, member.raw.as_bytes().first()) {
+        (Kind::String, _) => Held::Text,
+        // Nearly every number is a whole one.
+        (Kind::Number, _) => match member.raw.parse() {
+            Ok(number) => Held::Whole(number),
+            Err(_) => other(read().unwrap_or_else(|_| f64::MAX.into())),
+        },
+        (_, Some(b'[')) => other(read().unwrap_or_else(|_| Value::Array(Vec::new()))),
+        _ => other(read().unwrap_or_else(|_| Value::Object(Fields::new()))),
+    }
+}
+
+/// An object's documented fields, in the places they have in the table of all, and the others.
+pub struct Table<'a> {
+    /// The documented ones.
+    pub documented: [Option<Found<'a>>; FIELDS.len()],
+    /// The others' names and values, in order.
+    pub others: Vec<(&'a str, Found<'a>)>,
+}
+
+impl<'a> Table<'a> {
+    /// How many documented fields there are.
+    #[must_use]
+    pub fn resemblance(&self) -> usize {
+        self.documented.iter().flatten().count()
+    }
+
+    /// The value of a field, documented or not.
+    #[must_use]
+    #[inline]
+    pub fn get(&self, name: &str) -> Option<Found<'a>> {
+        schema::place(name).map_or_else(|| self.other(name), |place| self.documented[place])
+    }
+
+    fn other(&self, name: &str) -> Option<Found<'a>> {
+        self.others.iter().find(|(other, _)| *other == name).map(|(_, value)| *value)
+    }
+
+    /// Whether there is such a field.
+    #[must_use]
+    #[inline]
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// The text of a field that is one.
+    #[must_use]
+    #[inline]
+    pub fn word(&self, name: &str) -> Option<&'a str> {
+        self.get(name).and_then(Found::as_str)
+    }
+}
