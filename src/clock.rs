@@ -52,14 +52,15 @@ impl Moment {
     /// The time of day in UTC, `09:12:31.402`, for a person's eyes.
     #[must_use]
     pub fn time_of_day(self) -> String {
-        self.written()[11..23].iter().copied().map(char::from).collect()
+        String::from_utf8_lossy(&self.written()[11..23]).into_owned()
     }
 
     /// Date and time in UTC to the second, `2022-11-07 09:09:46 UTC`.
     #[must_use]
     pub fn to_second(self) -> String {
-        let written = self.to_string();
-        format!("{} {} UTC", &written[..10], &written[11..19])
+        let written = self.written();
+        let [date, time] = [&written[..10], &written[11..19]].map(String::from_utf8_lossy);
+        [&*date, " ", &*time, " UTC"].concat()
     }
 
     /// RFC 3339, digit by digit: it stands in every record, and a printer of formats takes ten times as long. What

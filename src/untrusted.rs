@@ -49,10 +49,17 @@ impl From<&str> for Untrusted {
 /// Makes text harmless: every disturbing character becomes visible, nothing is dropped, nothing else changes.
 #[must_use]
 pub fn clean(text: &str) -> String {
-    if is_plain(text) {
-        return text.to_owned();
-    }
     let mut out = String::with_capacity(text.len());
+    push_clean(&mut out, text);
+    out
+}
+
+/// The same, at the end of a text.
+pub fn push_clean(out: &mut String, text: &str) {
+    if is_plain(text) {
+        out.push_str(text);
+        return;
+    }
     for c in text.chars() {
         if disturbs(c) {
             // Writing to a String cannot fail.
@@ -61,7 +68,6 @@ pub fn clean(text: &str) -> String {
             out.push(c);
         }
     }
-    out
 }
 
 /// Whether all of it is printable ASCII, as nearly everything is that comes: then none of it disturbs.

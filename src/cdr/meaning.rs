@@ -7,12 +7,12 @@ use serde_json::Value;
 use super::HangupReason;
 use super::judge::{Kind, Verdict};
 use super::received::{Found, Received};
-use crate::untrusted::{beginning, clean};
+use crate::untrusted::{beginning, push_clean};
 
-/// What happened: what came, of which leg, and why that ended, as far as is known.
+/// What came, in a word or two.
 #[must_use]
-pub fn meaning(verdict: &Verdict, cdr: &Received) -> Vec<String> {
-    let kind = match verdict.kind {
+pub fn kind(verdict: &Verdict) -> &'static str {
+    match verdict.kind {
         Kind::OutgoingMissed => "outgoing missed",
         Kind::OutgoingAnswered => "outgoing answered",
         Kind::Incoming => "incoming call",
@@ -20,17 +20,32 @@ pub fn meaning(verdict: &Verdict, cdr: &Received) -> Vec<String> {
         Kind::RestRecord => "REST record",
         Kind::Unknown => "no CDR",
         Kind::Unreadable => "unreadable",
-    };
-    let mut parts = vec![kind.to_owned()];
+    }
+}
+
+/// What stands between the parts of a meaning.
+pub const BETWEEN: &str = " · ";
+
+/// Adds what there is to say besides the kind: of which leg it is, and why that ended, as far as is known.
+pub fn push_more(out: &mut String, verdict: &Verdict, cdr: &Received) {
     if let Some(leg) = verdict.leg {
-        parts.push(["leg ", leg.word(), " (", leg.who(), ")"].concat());
+        out.extend([BETWEEN, "leg ", leg.word(), " (", leg.who(), ")"]);
     }
     if let Some(reason) = word(cdr, "hangup_reason") {
-        let meaning = HangupReason::read(&reason).map(HangupReason::meaning);
-        let reason = clean(&reason);
-        parts.push(meaning.map_or_else(|| reason.clone(), |meaning| [&reason, ": ", meaning].concat()));
+        out.push_str(BETWEEN);
+        push_clean(out, &reason);
+        if let Some(known) = HangupReason::read(&reason) {
+            out.extend([": ", known.meaning()]);
+        }
     }
-    parts
+}
+
+/// What happened: what came, of which leg, and why that ended, as far as is known.
+#[must_use]
+pub fn meaning(verdict: &Verdict, cdr: &Received) -> String {
+    let mut text = kind(verdict).to_owned();
+    push_more(&mut text, verdict, cdr);
+    text
 }
 
 /// A field's text: a string without its quotes, a number as its digits. Of a long one the beginning: the whole stands

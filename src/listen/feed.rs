@@ -175,7 +175,7 @@ impl Shelf {
                 None => line,
                 Some(redactor) => record::line("exchange", &redactor.redacted(exchange)).into(),
             },
-            meaning: meaning(&exchange.verdict, exchange.cdr.as_ref().unwrap_or(&none)).join(" · "),
+            meaning: meaning(&exchange.verdict, exchange.cdr.as_ref().unwrap_or(&none)),
         };
         self.bytes += kept.cost();
         self.newest = kept.n;

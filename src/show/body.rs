@@ -15,59 +15,108 @@ const MOST_LINES: usize = 100;
 /// A body's lines, without indentation.
 #[must_use]
 pub fn lines(body: &[u8], theme: &Theme) -> String {
-    match json::tokens(body) {
-        Ok(tokens) => json_lines(std::str::from_utf8(body).unwrap_or_default(), &tokens, theme),
-        Err(_) => text_lines(body).join("\n"),
+    let mut out = String::with_capacity(2 * body.len().min(MOST_BYTES));
+    if json(&mut out, body, "", theme) { out } else { text_lines(body).join("\n") }
+}
+
+/// Adds the lines of a body that is JSON, each behind a margin; false, and nothing is added, if it is not.
+pub fn json(out: &mut String, body: &[u8], margin: &str, theme: &Theme) -> bool {
+    let before = out.len();
+    let Ok(text) = json::text(body) else { return false };
+    // Nearly always it is, and no part of it needs a look of its own.
+    let is_harmless = text.len() <= MOST_BYTES && is_plain(text);
+    out.push_str(margin);
+    let mut lines =
+        JsonLines { out, text, margin, theme, is_harmless, depth: 0, lines: 1, opened: false, cut: false };
+    let is_json = json::scan(text, |token| lines.add(token)).is_ok();
+    if !is_json {
+        out.truncate(before);
     }
+    is_json
 }
 
 fn more(bytes: usize) -> String {
     format!("… {bytes} bytes more")
 }
 
-fn json_lines(text: &str, tokens: &[Token], theme: &Theme) -> String {
-    let mut out = String::with_capacity(2 * text.len().min(MOST_BYTES));
-    let (mut lines, mut depth) = (1, 0_usize);
-    let mut break_line = |out: &mut String, depth: usize| {
-        lines += 1;
-        out.push('\n');
-        out.extend(std::iter::repeat_n("  ", depth));
-        lines
-    };
-    // Nearly always it is, and no part of it needs a look of its own.
-    let is_harmless = text.len() <= MOST_BYTES && is_plain(text);
-    let bounded = |raw| if is_harmless { Cow::Borrowed(raw) } else { bounded(raw) };
-    let mut full = false;
-    for (i, token) in tokens.iter().enumerate() {
-        if token.place.start > MOST_BYTES || full {
-            break_line(&mut out, 0);
-            theme.paint_into(&mut out, Role::Faint, &more(text.len() - token.place.start));
-            return out;
+/// The lines of JSON, as far as its tokens have been told.
+struct JsonLines<'a> {
+    out: &'a mut String,
+    text: &'a str,
+    margin: &'a str,
+    theme: &'a Theme,
+    is_harmless: bool,
+    depth: usize,
+    lines: usize,
+    /// Whether the last token was an opening bracket: what comes next tells whether there is anything within.
+    opened: bool,
+    /// Whether there was more than is shown.
+    cut: bool,
+}
+
+impl JsonLines<'_> {
+    /// Adds the next token.
+    fn add(&mut self, token: Token) {
+        if self.cut {
+            return;
         }
-        let raw = &text[token.place.clone()];
-        let empty = |at: usize| {
-            tokens[at].kind == Kind::Open && tokens.get(at + 1).is_some_and(|t| t.kind == Kind::Close)
-        };
-        if token.kind == Kind::Close && i > 0 && !empty(i - 1) {
-            depth = depth.saturating_sub(1);
-            full |= break_line(&mut out, depth) >= MOST_LINES;
+        let is_close = token.kind == Kind::Close;
+        let is_within = std::mem::take(&mut self.opened);
+        if is_within && !is_close {
+            self.depth += 1;
+            self.break_line();
         }
+        if token.place.start > MOST_BYTES || self.lines >= MOST_LINES {
+            self.cut = true;
+            self.depth = 0;
+            self.break_line();
+            self.theme.paint_into(self.out, Role::Faint, &more(self.text.len() - token.place.start));
+            return;
+        }
+        if is_close && !is_within {
+            self.depth = self.depth.saturating_sub(1);
+            self.break_line();
+        }
+        let raw = &self.text[token.place];
         match token.kind {
-            Kind::Key => theme.paint_into(&mut out, Role::Name, &bounded(raw)),
-            Kind::String => theme.paint_into(&mut out, Role::Text, &bounded(raw)),
-            Kind::Number => theme.paint_into(&mut out, Role::Number, &bounded(raw)),
-            Kind::Word => theme.paint_into(&mut out, Role::Word, raw),
-            Kind::Colon => out.push_str(": "),
-            Kind::Open | Kind::Close | Kind::Comma => out.push_str(raw),
-        }
-        if token.kind == Kind::Open && !empty(i) {
-            depth += 1;
-        }
-        if (token.kind == Kind::Open && !empty(i)) || token.kind == Kind::Comma {
-            full |= break_line(&mut out, depth) >= MOST_LINES;
+            Kind::Key => self.value(Role::Name, raw),
+            Kind::String => self.value(Role::Text, raw),
+            Kind::Number => self.value(Role::Number, raw),
+            Kind::Word => self.theme.paint_into(self.out, Role::Word, raw),
+            Kind::Colon => self.out.push_str(": "),
+            Kind::Close => self.out.push_str(raw),
+            Kind::Open => {
+                self.out.push_str(raw);
+                self.opened = true;
+            }
+            Kind::Comma => {
+                self.out.push(',');
+                self.break_line();
+            }
         }
     }
-    out
+
+    fn value(&mut self, role: Role, raw: &str) {
+        if self.is_harmless {
+            self.theme.paint_into(self.out, role, raw);
+        } else {
+            self.theme.paint_into(self.out, role, &bounded(raw));
+        }
+    }
+
+    fn break_line(&mut self) {
+        /// Two spaces for each of so many levels.
+        const SPACES: &str = "                ";
+        self.lines += 1;
+        self.out.push('\n');
+        self.out.push_str(self.margin);
+        let mut spaces = 2 * self.depth;
+        while spaces > 0 {
+            let some = spaces.min(SPACES.len());
+            self.out.push_str(&SPACES[..some]);
+            spaces -= some;
+        }
+    }
 }
 
 /// One value, cut off where it is too long to be shown.

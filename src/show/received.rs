@@ -1,19 +1,19 @@
 //! What the receiver shows a person: one block a request. Pure: value and theme in, text out.
 
+mod call;
+
 use std::fmt::Write as _;
 
 use super::body;
 use super::theme::{Role, Theme};
 use crate::cdr::ids;
-use crate::cdr::judge::Generation;
-use crate::cdr::meaning::{self, word};
-use crate::cdr::received::{Found, Received};
+use crate::cdr::meaning::word;
 use crate::cdr::remark::Remark;
-use crate::clock::{Moment, humane};
+use crate::clock::humane;
 use crate::error::Exit;
 use crate::listen::event::{Ending, Exchange, Listening, Mishap, Summary};
 use crate::process::Ended;
-use crate::untrusted::{beginning, clean};
+use crate::untrusted::{beginning, clean, push_clean};
 use crate::wire::record::{Answer, Forwarded};
 use crate::wire::{query, secret};
 
@@ -68,60 +68,55 @@ pub fn listening_hint(listening: &Listening, theme: &Theme) -> String {
 pub fn exchange(exchange: &Exchange, theme: &Theme, verbose: bool) -> String {
     // A documented CDR takes a kilobyte; twice that with its colours.
     let mut out = String::with_capacity(2048);
-    out.push_str(&head(exchange, theme));
+    head(&mut out, exchange, theme);
     if let Some(forwarded) = &exchange.answer.forwarded {
         indent(&mut out, [passed_on(forwarded, theme)]);
     }
-    indent(&mut out, meaning(exchange, theme));
+    call::push(&mut out, exchange, theme);
     if !verbose && exchange.claimed.is_some() {
         indent(&mut out, [sender(exchange)]);
     }
     if verbose {
         indent(&mut out, details(exchange, theme));
     }
-    let content = content(exchange, theme);
-    if !content.is_empty() {
-        out.push('\n');
-        indent(&mut out, content.lines());
-    }
-    let remarks = remarks(exchange, theme);
-    if !remarks.is_empty() {
-        out.push('\n');
-        indent(&mut out, remarks);
+    content(&mut out, exchange, theme);
+    let before = out.len();
+    out.push('\n');
+    let first = out.len();
+    remarks(&mut out, exchange, theme);
+    if out.len() == first {
+        out.truncate(before);
     }
     out.push('\n');
     out
 }
 
+/// What lines begin with that belong to a block.
+const MARGIN: &str = "  ";
+
 /// Adds lines that belong to a block.
 fn indent<T: AsRef<str>>(out: &mut String, lines: impl IntoIterator<Item = T>) {
     for line in lines {
-        out.push_str("  ");
-        out.push_str(line.as_ref());
-        out.push('\n');
+        out.extend([MARGIN, line.as_ref(), "\n"]);
     }
 }
 
 /// `09:12:31.402  #1  POST /webhook/cdr  200 · 1.2 ms`
-fn head(exchange: &Exchange, theme: &Theme) -> String {
+fn head(out: &mut String, exchange: &Exchange, theme: &Theme) {
     let request = &exchange.request;
-    let answer = answer(&exchange.answer, theme);
     let took = humane(std::time::Duration::from_secs_f64(exchange.took_ms.max(0.0) / 1e3));
-    [
-        &theme.paint(Role::Faint, &exchange.received_at.time_of_day()),
-        "  ",
-        &theme.paint(Role::Strong, &format!("#{}", exchange.n)),
-        "  ",
-        &theme.paint(Role::Strong, &clean(&beginning(&request.method, 20))),
-        " ",
-        &clean(&beginning(&secret::masked_url(path_of(exchange)), 200)),
-        "  ",
-        &answer,
-        " ",
-        &theme.paint(Role::Faint, &["· ", &took].concat()),
-        "\n",
-    ]
-    .concat()
+    theme.paint_into(out, Role::Faint, &exchange.received_at.time_of_day());
+    out.push_str("  ");
+    theme.paint_all_into(out, Role::Strong, &["#", &exchange.n.to_string()]);
+    out.push_str("  ");
+    theme.paint_into(out, Role::Strong, &clean(&beginning(&request.method, 20)));
+    out.push(' ');
+    push_clean(out, &beginning(&secret::masked_url(path_of(exchange)), 200));
+    out.push_str("  ");
+    answer(out, &exchange.answer, theme);
+    out.push(' ');
+    theme.paint_all_into(out, Role::Faint, &["· ", &took]);
+    out.push('\n');
 }
 
 /// `→ http://localhost:5000/cdr  200 · 1.1 ms`, and what we would have answered if that means something else.
@@ -153,77 +148,23 @@ fn status_role(status: u16) -> Role {
 }
 
 /// `200`, or how it failed: `503 on purpose`, `✗ reset (on purpose)`.
-fn answer(answer: &Answer, theme: &Theme) -> String {
-    let (role, text) = match (answer.status, answer.fault.as_deref()) {
-        (Some(status), None) if status < 400 => (Role::Good, status.to_string()),
-        (Some(status), None) => (Role::Bad, status.to_string()),
-        (Some(status), Some("status")) => (Role::Bad, format!("{status} on purpose")),
-        (Some(status), Some(fault)) => (Role::Odd, format!("{status}, {fault} on purpose")),
-        (None, Some(fault)) => (Role::Bad, format!("✗ {fault} (on purpose)")),
-        (None, None) => (Role::Bad, "no answer".to_owned()),
+fn answer(out: &mut String, answer: &Answer, theme: &Theme) {
+    let status = answer.status.map(|status| status.to_string()).unwrap_or_default();
+    let is_good = answer.status.is_some_and(|status| status < 400);
+    let (role, texts): (_, &[&str]) = match (answer.status, answer.fault.as_deref()) {
+        (Some(_), None) if is_good => (Role::Good, &[&status]),
+        (Some(_), None) => (Role::Bad, &[&status]),
+        (Some(_), Some("status")) => (Role::Bad, &[&status, " on purpose"]),
+        (Some(_), Some(fault)) => (Role::Odd, &[&status, ", ", fault, " on purpose"]),
+        (None, Some(fault)) => (Role::Bad, &["✗ ", fault, " (on purpose)"]),
+        (None, None) => (Role::Bad, &["no answer"]),
     };
-    theme.paint(role, &text)
+    theme.paint_all_into(out, role, texts);
 }
 
 /// The path; the whole target where the query is not shown below.
 fn path_of(exchange: &Exchange) -> &str {
     if exchange.request.method == "GET" { exchange.request.path() } else { &exchange.request.target }
-}
-
-/// What it means: what happened, to whom, in which call.
-fn meaning(exchange: &Exchange, theme: &Theme) -> Vec<String> {
-    let empty = Received::default();
-    let cdr = exchange.cdr.as_ref().unwrap_or(&empty);
-    let verdict = &exchange.verdict;
-    let mut first = meaning::meaning(verdict, cdr);
-    if let Some(kind) = first.first_mut() {
-        *kind = theme.paint(Role::Strong, kind);
-    }
-    let mut lines = vec![first.join(" · ")];
-    if verdict.kind.is_cdr() {
-        let caller = word(cdr, "virtual_number").map(|number| ["caller ID ", &clean(&number)].concat());
-        lines.extend(joined(&[agent(cdr), caller]));
-        let rang = word(cdr, "to").map(|to| ["rang ", &clean(&to)].concat());
-        let answered =
-            word(cdr, "answeredsec").map(|seconds| ["answered for ", &clean(&seconds), " s"].concat());
-        lines.extend(joined(&[rang, answered, Some(origin(cdr).to_owned())]));
-        lines.extend(joined(&[start(cdr), generation(verdict.generation)]));
-    }
-    lines
-}
-
-fn joined(parts: &[Option<String>]) -> Option<String> {
-    let parts: Vec<_> = parts.iter().flatten().map(String::as_str).collect();
-    (!parts.is_empty()).then(|| parts.join(" · "))
-}
-
-/// `agent 202 of app 2222223`
-fn agent(cdr: &Received) -> Option<String> {
-    let user = word(cdr, "user")?;
-    Some(match user.split_once('_') {
-        Some((extension, app_id)) => ["agent ", &clean(extension), " of app ", &clean(app_id)].concat(),
-        None => ["user ", &clean(&user)].concat(),
-    })
-}
-
-fn origin(cdr: &Received) -> &'static str {
-    let click2call = cdr.contains_key("request_id") || cdr.contains_key("click_to_call");
-    if click2call { "by click2call" } else { "not by click2call" }
-}
-
-/// `call of 2022-04-22 11:49:35 UTC`
-fn start(cdr: &Received) -> Option<String> {
-    let time = cdr.get("time").and_then(Found::as_i64).and_then(Moment::from_epoch_ms);
-    time.map(|time| ["call of ", &time.to_second()].concat())
-}
-
-fn generation(generation: Option<Generation>) -> Option<String> {
-    let words = match generation? {
-        Generation::Docs => "docs payload",
-        Generation::Live => "live payload",
-        Generation::Legacy => "legacy payload",
-    };
-    Some(words.to_owned())
 }
 
 /// Who sent it, and who that claims to have sent it: side by side, since only the first is known.
@@ -254,13 +195,23 @@ fn details(exchange: &Exchange, theme: &Theme) -> Vec<String> {
     lines
 }
 
-/// The body as it came, or the query's parameters.
-fn content(exchange: &Exchange, theme: &Theme) -> String {
+/// The body as it came, or the query's parameters, behind an empty line.
+fn content(out: &mut String, exchange: &Exchange, theme: &Theme) {
     let request = &exchange.request;
+    let query = request.query().filter(|_| request.method == "GET");
+    let kept = request.body.len() as u64;
+    if query.is_none() && kept == request.size {
+        // Nearly always, and then it can be written where it belongs.
+        let before = out.len();
+        out.push('\n');
+        if body::json(out, &request.body.0, MARGIN, theme) {
+            out.push('\n');
+            return;
+        }
+        out.truncate(before);
+    }
     let mut parts = Vec::new();
-    if request.method == "GET"
-        && let Some(query) = request.query()
-    {
+    if let Some(query) = query {
         let mut pairs = query::decode(query).pairs;
         for (name, value) in &mut pairs {
             if secret::is_secret_name(name) {
@@ -269,40 +220,40 @@ fn content(exchange: &Exchange, theme: &Theme) -> String {
         }
         parts = body::pairs(&pairs, theme);
     }
-    if !request.body.is_empty() {
+    if kept > 0 {
         parts.push(body::lines(&request.body.0, theme));
     }
-    if request.size > request.body.len() as u64 {
-        let text = format!("… {} of {} bytes were kept", request.body.len(), request.size);
+    if request.size > kept {
+        let text = format!("… {kept} of {} bytes were kept", request.size);
         parts.push(theme.paint(Role::Faint, &text));
     }
-    parts.join("\n")
+    let content = parts.join("\n");
+    if !content.is_empty() {
+        out.push('\n');
+        indent(out, content.lines());
+    }
 }
 
-fn remarks(exchange: &Exchange, theme: &Theme) -> Vec<String> {
+/// Adds what there is to remark on, a line each.
+fn remarks(out: &mut String, exchange: &Exchange, theme: &Theme) {
     let verdict = &exchange.verdict;
-    let mut lines: Vec<_> = verdict.remarks.iter().map(|remark| remark_line(remark, theme)).collect();
+    let departs = verdict.remarks.iter().any(|remark| remark.code.departs());
+    if verdict.generation.is_some() && !departs {
+        let by_query = if exchange.request.method == "GET" { "; a query has no types" } else { "" };
+        out.push_str(MARGIN);
+        theme.paint_all_into(out, Role::Good, &["✓ conforms to the documented CDR", by_query]);
+        out.push('\n');
+    }
+    indent(out, verdict.remarks.iter().map(|remark| remark_line(remark, theme)));
     if let Some(why) = &exchange.answer.unsaved {
-        lines.push(theme.paint(Role::Bad, &format!("✗ not saved: {}", clean(why))));
+        indent(out, [theme.paint(Role::Bad, &format!("✗ not saved: {}", clean(why)))]);
     }
-    for relation in
-        exchange.related.iter().filter(|relation| !matches!(relation.how.as_str(), "duplicate" | "conflict"))
-    {
-        lines.push(theme.paint(Role::Number, &format!("→ {}", clean(&relation.text))));
-    }
+    let relations =
+        exchange.related.iter().filter(|relation| !matches!(relation.how.as_str(), "duplicate" | "conflict"));
+    indent(out, relations.map(|relation| theme.paint(Role::Number, &format!("→ {}", clean(&relation.text)))));
     if let Some(why) = &exchange.uncounted {
-        lines.push(theme.paint(Role::Odd, &format!("does not count: {}", why.cleaned())));
+        indent(out, [theme.paint(Role::Odd, &format!("does not count: {}", why.cleaned()))]);
     }
-    let schema_remarks = verdict.remarks.iter().filter(|remark| remark.code.departs()).count();
-    if verdict.generation.is_some() && schema_remarks == 0 {
-        let conforms = if exchange.request.method == "GET" {
-            "✓ conforms to the documented CDR; a query has no types"
-        } else {
-            "✓ conforms to the documented CDR"
-        };
-        lines.insert(0, theme.paint(Role::Good, conforms));
-    }
-    lines
 }
 
 fn remark_line(remark: &Remark, theme: &Theme) -> String {
