@@ -240,9 +240,13 @@ impl Gathering {
     /// Nothing yet of a JSON text.
     #[must_use]
     pub fn of(text: &str) -> Self {
-        /// As many members as a CDR has, or a few more.
-        const MEMBERS: usize = 20;
-        let received = Received { text: text.to_owned(), entries: Vec::with_capacity(MEMBERS) };
+        /// As many members as any documented CDR has. They fit into a kilobyte, up to which room is had for next to
+        /// nothing.
+        const MEMBERS: usize = 18;
+        // What has escapes stands there twice.
+        let mut own = String::with_capacity(text.len() + text.len() / 4);
+        own.push_str(text);
+        let received = Received { text: own, entries: Vec::with_capacity(MEMBERS) };
         Self { received, ..Self::default() }
     }
 
@@ -356,5 +360,37 @@ impl<'a> Table<'a> {
     #[inline]
     pub fn word(&self, name: &str) -> Option<&'a str> {
         self.get(name).and_then(Found::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json;
+
+    fn received(text: &str) -> Received {
+        let mut gathering = Gathering::of(text);
+        assert_eq!(json::members(text, |member| _ = gathering.member(&member)), Ok(None));
+        gathering.done()
+    }
+
+    #[test]
+    fn of_a_repeated_name_the_last_value_takes_the_first_place() {
+        let text = r#"{"x":1,"leg":"a","to":442079460000,"x":[1.50],"l\u0065g":"b\n","\u0078":{"y":-1}}"#;
+        let received = received(text);
+        let written = r#"{"x":{"y":-1},"leg":"b\n","to":442079460000}"#;
+        assert_eq!(serde_json::to_string(&received).unwrap(), written);
+        let fields: Fields = serde_json::from_str(text).unwrap();
+        assert_eq!((Received::from(&fields), Fields::from(&received)), (received, fields));
+    }
+
+    #[test]
+    fn values_are_found_by_documented_names_and_others() {
+        let received = received(r#"{"leg":"","x":"\"","to":7,"time":-7,"record":true}"#);
+        let texts = ["leg", "x", "to", "time", "record"].map(|name| received.get(name).unwrap().text());
+        assert_eq!(texts, ["", "\"", "7", "-7", "true"]);
+        let numbers = ["to", "time", "record", "x"].map(|name| received.get(name).unwrap().as_i64());
+        assert_eq!(numbers, [Some(7), Some(-7), None, None]);
+        assert!(received.get("type").is_none() && received.get("y").is_none() && received.get("").is_none());
     }
 }

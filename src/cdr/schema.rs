@@ -195,6 +195,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_name_is_found_in_its_place() {
+        for (expected, field) in FIELDS.iter().enumerate() {
+            assert_eq!(place(field.name), Some(expected));
+            assert_eq!(place(&field.name.to_uppercase()), None);
+        }
+        assert!(["", "l", "le", "lex", "appids", "é"].iter().all(|name| place(name).is_none()));
+    }
+
+    #[test]
     fn the_table_begins_with_the_documented_fifteen() {
         let names: Vec<_> = FIELDS[..15].iter().map(|field| field.name).collect();
         assert_eq!(
