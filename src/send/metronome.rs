@@ -2,8 +2,8 @@
 //! two late; a thread that sleeps until the next is due is ten times as exact.
 //!
 //! In: times on the clock, from several threads. Out: whoever waits is woken when the time has come. Those of one thread
-//! wait in a [`Lobby`] of its own, of which the metronome knows only who is next: a thread that is awake anyway looks after
-//! the others itself. There is one thread more as soon as somebody waits, until the [`Metronome`] is gone.
+//! wait in a [`Lobby`] of its own, of which the metronome knows only who is next: whoever is woken wakes the others whose
+//! time has come, which costs little on one thread. There is one thread more as soon as somebody waits, until the [`Metronome`] is gone.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -16,8 +16,9 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 
-/// The least time between two beats: waking a thread costs as much as a delivery, and this much is late for nobody.
-const QUANTUM: Duration = Duration::from_micros(200);
+/// The least time between two beats. What leaves together costs less: at 50 000 a second, beats twice as often would cost a
+/// fifth more for each delivery.
+const QUANTUM: Duration = Duration::from_micros(500);
 
 /// Wakes those who wait, each when the time has come.
 pub struct Metronome(Arc<Shared>);
@@ -175,19 +176,15 @@ impl Lobby<'_> {
         Wait { lobby: self, due }
     }
 
-    /// Wakes all whose time has come, so that they need not be woken by the metronome.
-    pub fn release(&self, now: Duration) {
-        self.release_all_but(None, now);
-    }
-
-    fn release_all_but(&self, awake: Option<&Waker>, now: Duration) {
+    /// Wakes all whose time has come but the one who is awake.
+    fn release(&self, awake: &Waker, now: Duration) {
         let mut waiting = self.waiting.borrow_mut();
         let due = waiting.iter().take_while(|sleeper| sleeper.due <= now).count();
         if due == 0 {
             return;
         }
         for Sleeper { waker, .. } in waiting.drain(..due) {
-            if !awake.is_some_and(|awake| awake.will_wake(&waker)) {
+            if !awake.will_wake(&waker) {
                 waker.wake();
             }
         }
@@ -218,7 +215,7 @@ impl Future for Wait<'_> {
         let Shared { clock, stopped, .. } = &**self.lobby.shared;
         let now = clock.elapsed();
         if now >= self.due {
-            self.lobby.release_all_but(Some(context.waker()), now);
+            self.lobby.release(context.waker(), now);
             return Poll::Ready(true);
         }
         if !stopped.load(Ordering::SeqCst) {
@@ -226,7 +223,7 @@ impl Future for Wait<'_> {
         }
         // Once more: it may have been said in between, to those that were known by then.
         if stopped.load(Ordering::SeqCst) {
-            self.lobby.release_all_but(Some(context.waker()), Duration::MAX);
+            self.lobby.release(context.waker(), Duration::MAX);
             return Poll::Ready(false);
         }
         Poll::Pending
@@ -275,15 +272,15 @@ mod tests {
     }
 
     #[test]
-    fn who_is_awake_releases_the_others() {
+    fn who_is_woken_wakes_the_others_that_are_due() {
         let (_, metronome) = metronome();
         let lobby = metronome.lobby();
         let mut wait = lobby.until(FAR);
         let mut look = || wait.poll_unpin(&mut Context::from_waker(Waker::noop()));
         assert!(look().is_pending());
-        lobby.release(FAR.saturating_sub(SOON));
+        lobby.release(Waker::noop(), FAR.saturating_sub(SOON));
         assert_eq!(lobby.waiting.borrow().len(), 1);
-        lobby.release(FAR);
+        lobby.release(Waker::noop(), FAR);
         assert!(lobby.waiting.borrow().is_empty());
         // The clock says that the time has not come.
         assert!(look().is_pending());

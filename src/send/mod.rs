@@ -341,8 +341,6 @@ impl<C: Carry, T: Fn(Event<'_>), R: AsyncFn()> Desk<'_, C, T, R> {
             }
         }
         let now = self.office.clock.elapsed();
-        // This thread is awake, so nobody here need be woken.
-        self.lobby.release(now);
         let until_due = due.map_or(Duration::ZERO, |due| due.saturating_sub(now));
         let wait = step.gap.max(until_due);
         let left = self.office.left();
