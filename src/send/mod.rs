@@ -159,21 +159,20 @@ where
 }
 
 /// Lets every carrier work in a thread of its own, but for the first, and adds up what they have done.
-async fn all_hands<C, T, R>(office: &Arc<Office<T, R>>, mut carriers: Vec<C>) -> Tally
+async fn all_hands<C, T, R>(office: &Arc<Office<T, R>>, carriers: Vec<C>) -> Tally
 where
     C: Carry + Send + 'static,
     T: Fn(Event<'_>) + Send + Sync + 'static,
     R: AsyncFn() + Send + Sync + 'static,
 {
-    let threads = carriers.len().max(1);
+    let threads = carriers.len();
     // As many for each as for the others; the first take what is left over.
     let slots = |thread| (office.plan.concurrency.max(1) + threads - 1 - thread) / threads;
+    let mut carriers = carriers.into_iter();
+    let Some(own) = carriers.next() else { return Tally::default() };
     let others: Vec<_> =
-        carriers.drain(1..).enumerate().map(|(n, carrier)| hand(office, carrier, slots(n + 1))).collect();
-    let mut tally = Tally::default();
-    for carrier in carriers {
-        tally.add(office.work(&carrier, slots(0)).await);
-    }
+        carriers.enumerate().map(|(n, carrier)| hand(office, carrier, slots(n + 1))).collect();
+    let mut tally = office.work(&own, slots(0)).await;
     for (thread, done) in others {
         match done.await {
             Ok(theirs) => tally.add(theirs),
