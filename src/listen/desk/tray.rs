@@ -14,6 +14,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 use super::Desk;
 use crate::listen::door::Reply;
 use crate::listen::event::Exchange;
+use crate::listen::relate::Traces;
 use crate::wire::record::Draft;
 
 /// So much is written down at once, in bytes, and waits for no more.
@@ -28,6 +29,8 @@ pub(super) struct Slip {
     pub exchange: Arc<Exchange>,
     /// Its record, as far as that is known, if it is to be saved so.
     pub draft: Option<Draft>,
+    /// What its CDR is remembered by, if it holds one.
+    pub traces: Option<Traces>,
     /// What goes back to its sender, if all goes well.
     pub reply: Reply,
     /// Whether it is one of those that are waited for.
