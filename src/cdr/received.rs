@@ -130,10 +130,11 @@ impl Received {
     #[must_use]
     #[inline]
     pub fn get(&self, name: &str) -> Option<Found<'_>> {
-        match schema::place(name) {
-            Some(place) => self.documented(place),
-            None => self.others().find(|(other, _)| *other == name).map(|(_, value)| value),
-        }
+        schema::place(name).map_or_else(|| self.other(name), |place| self.documented(place))
+    }
+
+    fn other(&self, name: &str) -> Option<Found<'_>> {
+        self.others().find(|(other, _)| *other == name).map(|(_, value)| value)
     }
 
     /// The value of the documented field in that place of the table of all.
@@ -146,7 +147,9 @@ impl Received {
 
     /// The names and values of all fields that are not documented, in order.
     pub fn others(&self) -> impl Iterator<Item = (&str, Found<'_>)> {
-        let others = self.entries.iter().filter(|entry| entry.place.is_none());
+        // Where there are none, as nearly always, none are looked for.
+        let number = self.len() - self.resemblance();
+        let others = self.entries.iter().filter(|entry| entry.place.is_none()).take(number);
         others.map(|entry| (self.name(entry), self.value(entry)))
     }
 
@@ -160,7 +163,7 @@ impl Received {
     #[must_use]
     #[inline]
     pub fn contains_key(&self, name: &str) -> bool {
-        self.get(name).is_some()
+        schema::place(name).map_or_else(|| self.other(name).is_some(), |place| self.places[place] > 0)
     }
 
     /// The text of the member of that name, if it is one.
