@@ -128,7 +128,8 @@ impl Received {
 
     /// The value of the member of that name.
     #[must_use]
-    #[inline]
+    #[expect(clippy::inline_always, reason = "of a name that is known when this is built, the place is too")]
+    #[inline(always)]
     pub fn get(&self, name: &str) -> Option<Found<'_>> {
         schema::place(name).map_or_else(|| self.other(name), |place| self.documented(place))
     }
@@ -161,14 +162,16 @@ impl Received {
 
     /// Whether there is a member of that name.
     #[must_use]
-    #[inline]
+    #[expect(clippy::inline_always, reason = "of a name that is known when this is built, the place is too")]
+    #[inline(always)]
     pub fn contains_key(&self, name: &str) -> bool {
         schema::place(name).map_or_else(|| self.other(name).is_some(), |place| self.places[place] > 0)
     }
 
     /// The text of the member of that name, if it is one.
     #[must_use]
-    #[inline]
+    #[expect(clippy::inline_always, reason = "of a name that is known when this is built, the place is too")]
+    #[inline(always)]
     pub fn word(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(Found::as_str)
     }

@@ -236,6 +236,7 @@ impl Desk {
             }
             kept = keeper.keep(self.clock.elapsed());
         }
+        self.tray().recycle(slips.iter_mut().filter_map(|(slip, _)| slip.draft.take()));
         let mut kept = kept.into_iter();
         for (slip, back) in slips.drain(..) {
             // Whoever asked may have gone.
@@ -246,8 +247,7 @@ impl Desk {
 
     /// Tells of an exchange that has been saved if it was to be.
     fn conclude(&self, book: &mut Book, slip: Slip, kept: Kept) -> Written {
-        let Slip { mut exchange, draft, mut reply, counts, is_answered, .. } = slip;
-        self.tray().recycle(draft);
+        let Slip { mut exchange, mut reply, counts, is_answered, .. } = slip;
         for warning in kept.warnings {
             self.tell_in(book, Event::Warning(warning));
         }
@@ -383,7 +383,7 @@ fn written(address: SocketAddr) -> String {
         if number >= 10 {
             push(text, number / 10);
         }
-        text.extend(char::from_digit(u32::from(number % 10), 10));
+        text.push(char::from(b'0' + u8::try_from(number % 10).unwrap_or_default()));
     }
     let SocketAddr::V4(address) = address else { return address.to_string() };
     let mut text = String::with_capacity("255.255.255.255:65535".len());

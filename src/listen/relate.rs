@@ -10,7 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::num::NonZeroU64;
 
-use crate::cdr::received::Received;
+use crate::cdr::received::{Found, Received};
 use crate::cdr::remark::{Code, Remark};
 use crate::cdr::schema::FIELDS;
 use crate::clock::{Moment, humane};
@@ -152,7 +152,10 @@ impl Marks {
         for (name, place) in (0..).zip(0..FIELDS.len()) {
             if let Some(value) = cdr.documented(place) {
                 written.push(name);
-                written.extend_from_slice(value.text().as_bytes());
+                match value {
+                    Found::Text(text) | Found::Whole(_, text) => written.extend_from_slice(text.as_bytes()),
+                    Found::Other(_) => written.extend_from_slice(value.text().as_bytes()),
+                }
                 written.push(END);
             }
         }

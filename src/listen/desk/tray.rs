@@ -70,12 +70,12 @@ impl Tray {
         self.spares.pop().unwrap_or_default()
     }
 
-    /// Takes a draft's buffer back.
-    pub fn recycle(&mut self, draft: Option<Draft>) {
+    /// Takes drafts' buffers back.
+    pub fn recycle(&mut self, drafts: impl Iterator<Item = Draft>) {
         let (most, largest) = SPARES;
-        if self.spares.len() < most {
-            self.spares.extend(draft.map(Draft::into_buffer).filter(|buffer| buffer.capacity() <= largest));
-        }
+        let room = most.saturating_sub(self.spares.len());
+        let buffers = drafts.map(Draft::into_buffer).filter(|buffer| buffer.capacity() <= largest);
+        self.spares.extend(buffers.take(room));
     }
 
     /// Puts an exchange on the desk's tray.
