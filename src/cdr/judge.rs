@@ -258,18 +258,19 @@ const RESEMBLES: usize = 4;
 /// Names what arrived. A field that is missing or mistyped is given the benefit of the doubt, so that it gets its own
 /// remark; a field with another word in it is not.
 fn kind_of(fields: &Received) -> Kind {
-    let says = |name: &str, expected: &str| fields.word(name).is_none_or(|found| found == expected);
-    if fields.word("type") == Some("event") {
+    let may_be = |word: Option<&str>, expected: &str| word.is_none_or(|found| found == expected);
+    let (sort, direction) = (fields.word("type"), fields.word("direction"));
+    if sort == Some("event") {
         return Kind::LiveEvent;
     }
     if fields.contains_key("cmiuid") || (fields.contains_key("billedsec") && !fields.contains_key("cmiuuid"))
     {
         return Kind::RestRecord;
     }
-    if fields.word("direction") == Some("inbound") && says("type", "cdr") {
+    if direction == Some("inbound") && may_be(sort, "cdr") {
         return Kind::Incoming;
     }
-    if fields.resemblance() < RESEMBLES || !says("type", "cdr") || !says("direction", "outbound") {
+    if fields.resemblance() < RESEMBLES || !may_be(sort, "cdr") || !may_be(direction, "outbound") {
         return Kind::Unknown;
     }
     match fields.word("status") {

@@ -110,18 +110,18 @@ impl Marks {
     /// What will be remembered of a CDR.
     #[must_use]
     pub fn traces(&self, request: &Request, cdr: &Received) -> Traces {
-        let id = |kind, name| word(cdr, name).map(|text| self.of(kind, text));
-        let cmiuuid = id(Kind::Cmiuuid, "cmiuuid");
+        let id = |kind, text| usable(text).map(|text| self.of(kind, text));
+        let cmiuuid = id(Kind::Cmiuuid, cdr.word("cmiuuid"));
         let content = cmiuuid.map(|_| self.content(cdr));
         Traces {
-            leg: id(Kind::Leg, "leg"),
+            leg: id(Kind::Leg, cdr.word("leg")),
             bytes: Kind::Bytes.mark(self.bytes(request)),
             ids: Ids {
                 content_by_method: content.map(|content| Kind::content_by(&request.method).mark(content)),
                 content: content.map(|content| Kind::Content.mark(content)),
                 cmiuuid,
-                request_id: id(Kind::RequestId, "request_id"),
-                call_id: id(Kind::CallId, "call_id"),
+                request_id: id(Kind::RequestId, cdr.word("request_id")),
+                call_id: id(Kind::CallId, cdr.word("call_id")),
             },
         }
     }
@@ -129,7 +129,7 @@ impl Marks {
     /// The number that stands for a request, and for its copies: a CDR that names itself is known by its fields and
     /// values, whatever they were written like; anything else by its target and bytes.
     pub(super) fn identity(&self, request: &Request, cdr: Option<&Received>) -> Mark {
-        if let Some(cdr) = cdr.filter(|cdr| word(cdr, "cmiuuid").is_some()) {
+        if let Some(cdr) = cdr.filter(|cdr| usable(cdr.word("cmiuuid")).is_some()) {
             return Kind::content_by(&request.method).mark(self.content(cdr));
         }
         let bytes = self.bytes(request).to_ne_bytes();
@@ -219,7 +219,7 @@ impl Relations {
     /// Holds a CDR, which has left these traces, against the earlier ones and remembers them.
     pub fn relate(&mut self, n: u64, at: Moment, method: &str, cdr: &Received, traces: Traces) -> Related {
         let new = Known { n, at, traces };
-        let (ids, leg) = (&new.traces.ids, || word(cdr, "leg"));
+        let (ids, leg) = (&new.traces.ids, || usable(cdr.word("leg")));
         let mut related = Related::default();
         let same = self.find(ids.content_by_method).or_else(|| self.find(ids.content));
         if let Some(earlier) = same.or_else(|| self.find(ids.cmiuuid)) {
@@ -294,9 +294,9 @@ fn same_call(earlier: &Known, new: &Known, leg: Option<&str>) -> Relation {
     Relation { n, how: "same_call".to_owned(), text }
 }
 
-/// An identifier's text, unless it is empty or absent, or too long to be one.
-fn word<'a>(cdr: &'a Received, name: &str) -> Option<&'a str> {
-    cdr.word(name).filter(|text| (1..=LONGEST_ID).contains(&text.len()))
+/// An identifier's text, unless it is empty, or too long to be one.
+fn usable(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| (1..=LONGEST_ID).contains(&text.len()))
 }
 
 #[cfg(test)]
