@@ -219,8 +219,9 @@ fn relate(bencher: Bencher, kind: &str) {
     let known = parcels.filter_map(|parcel| Some((parcel.request, Received::from(&parcel.cdr?.fields()))));
     let mut known: Vec<_> = known.take(DIFFERENT).collect();
     let mut relations = Relations::default();
+    let marks = relations.marks();
     for (request, cdr) in &known {
-        relations.relate(0, moment(), request, cdr);
+        relations.relate(0, moment(), &request.method, cdr, marks.traces(request, cdr));
     }
     if kind == "the_same" {
         known.drain(..DIFFERENT - 1);
@@ -229,6 +230,6 @@ fn relate(bencher: Bencher, kind: &str) {
     let mut again = (1..).zip(known.iter().cycle());
     bencher.bench_local(|| {
         let (n, (request, cdr)) = again.next()?;
-        Some(relations.relate(n, at, request, cdr))
+        Some(relations.relate(n, at, &request.method, cdr, marks.traces(request, cdr)))
     });
 }

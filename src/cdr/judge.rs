@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::received::{Found, Gathering, Received, Table};
+use super::received::{Found, Gathering, Received};
 use super::remark::{Code, Remark};
 use super::schema::{self, FIELDS, FIELDS_OF_OTHERS, Presence, Shape};
 use super::values;
@@ -222,9 +222,8 @@ fn looks_like_javascript(bytes: &[u8]) -> bool {
 }
 
 fn judge_fields(fields: Received, mut remarks: Vec<Remark>) -> Judgement {
-    let table = fields.table();
-    let kind = kind_of(&table);
-    let leg = match table.word("leg") {
+    let kind = kind_of(&fields);
+    let leg = match fields.word("leg") {
         Some("a") => Some(Leg::A),
         Some("b") => Some(Leg::B),
         _ => None,
@@ -241,13 +240,13 @@ fn judge_fields(fields: Received, mut remarks: Vec<Remark>) -> Judgement {
                 "the CDR of an incoming call, which has a webhook of its own",
             ));
         }
-        Kind::Unknown if table.resemblance() < RESEMBLES => {
+        Kind::Unknown if fields.resemblance() < RESEMBLES => {
             remarks.push(Remark::new(Code::OtherKind, "no notification of TeleCMI's that we know"));
         }
         _ => {
-            let found = generation_of(&table);
+            let found = generation_of(&fields);
             generation = kind.is_outgoing().then_some(found);
-            remark_on_fields(&mut remarks, &table, found, kind, leg);
+            remark_on_fields(&mut remarks, &fields, found, kind, leg);
         }
     }
     Judgement { verdict: Verdict { kind, generation, leg, remarks }, fields: Some(fields) }
@@ -258,36 +257,38 @@ const RESEMBLES: usize = 4;
 
 /// Names what arrived. A field that is missing or mistyped is given the benefit of the doubt, so that it gets its own
 /// remark; a field with another word in it is not.
-fn kind_of(table: &Table<'_>) -> Kind {
-    let says = |name: &str, expected: &str| table.word(name).is_none_or(|found| found == expected);
-    if table.word("type") == Some("event") {
+fn kind_of(fields: &Received) -> Kind {
+    let may_be = |word: Option<&str>, expected: &str| word.is_none_or(|found| found == expected);
+    let (sort, direction) = (fields.word("type"), fields.word("direction"));
+    if sort == Some("event") {
         return Kind::LiveEvent;
     }
-    if table.has("cmiuid") || (table.has("billedsec") && !table.has("cmiuuid")) {
+    if fields.contains_key("cmiuid") || (fields.contains_key("billedsec") && !fields.contains_key("cmiuuid"))
+    {
         return Kind::RestRecord;
     }
-    if table.word("direction") == Some("inbound") && says("type", "cdr") {
+    if direction == Some("inbound") && may_be(sort, "cdr") {
         return Kind::Incoming;
     }
-    if table.resemblance() < RESEMBLES || !says("type", "cdr") || !says("direction", "outbound") {
+    if fields.resemblance() < RESEMBLES || !may_be(sort, "cdr") || !may_be(direction, "outbound") {
         return Kind::Unknown;
     }
-    match table.word("status") {
+    match fields.word("status") {
         None | Some("missed") => Kind::OutgoingMissed,
         Some("answered") => Kind::OutgoingAnswered,
         Some(_) => Kind::Unknown,
     }
 }
 
-fn generation_of(table: &Table<'_>) -> Generation {
-    let number = table.get("virtual_number").is_some_and(Found::is_number);
-    let object = matches!(table.get("extra_params"), Some(Found::Other(Value::Object(_))));
-    if !table.has("leg")
-        && !table.has("call_id")
-        && (table.has("click_to_call") || !table.has("virtual_number"))
+fn generation_of(fields: &Received) -> Generation {
+    let number = fields.get("virtual_number").is_some_and(Found::is_number);
+    let object = matches!(fields.get("extra_params"), Some(Found::Other(Value::Object(_))));
+    if !fields.contains_key("leg")
+        && !fields.contains_key("call_id")
+        && (fields.contains_key("click_to_call") || !fields.contains_key("virtual_number"))
     {
         Generation::Legacy
-    } else if number || object || matches!(table.word("custom"), Some("none" | "false")) {
+    } else if number || object || matches!(fields.word("custom"), Some("none" | "false")) {
         Generation::Live
     } else {
         Generation::Docs
@@ -315,14 +316,14 @@ pub(super) fn place(
 
 fn remark_on_fields(
     remarks: &mut Vec<Remark>,
-    table: &Table<'_>,
+    fields: &Received,
     generation: Generation,
     kind: Kind,
     leg: Option<Leg>,
 ) {
-    for (field, value) in FIELDS.iter().zip(&table.documented) {
+    for (at, field) in FIELDS.iter().enumerate() {
         let (must, may) = place(field.presence, generation, kind, leg);
-        match value {
+        match fields.documented(at) {
             None if must => remarks.push(Remark::on(field.name, Code::Missing, "not there")),
             None => {}
             Some(_) if !may => {
@@ -330,20 +331,20 @@ fn remark_on_fields(
                 remarks.push(Remark::on(field.name, Code::Unexpected, text));
             }
             Some(value) => {
-                if let Some(remark) = values::remark(field, *value, table) {
+                if let Some(remark) = values::remark(field, value, fields) {
                     remarks.push(remark);
                 }
             }
         }
     }
     for (one, other) in [("request_id", "extra_params"), ("extra_params", "request_id")] {
-        if generation != Generation::Legacy && table.has(one) && !table.has(other) {
+        if generation != Generation::Legacy && fields.contains_key(one) && !fields.contains_key(other) {
             let text = format!("not there, although {one} is: click2call sends both");
             remarks.push(Remark::on(other, Code::Missing, text));
         }
     }
-    for (name, _) in &table.others {
-        remarks.push(if FIELDS_OF_OTHERS.contains(name) {
+    for (name, _) in fields.others() {
+        remarks.push(if FIELDS_OF_OTHERS.contains(&name) {
             Remark::on(name, Code::Unexpected, "belongs to other notifications of TeleCMI's")
         } else {
             Remark::on(name, Code::Unknown, "not documented")

@@ -1,7 +1,7 @@
 //! An object as it was received: its members by name, in order, ready to be looked at and written down.
 //!
 //! One piece of text holds all of it, so that taking it in and letting it go costs next to nothing. The documented fields
-//! are found by their places in the table of all, as the values of a [`Table`] are.
+//! are found by their places in the table of all.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -22,6 +22,8 @@ pub struct Received {
     /// The JSON that was received, if it was JSON, and behind it what does not stand there as it is.
     text: String,
     entries: Vec<Entry>,
+    /// For each documented name, which entry has it, counted from one; nought if none has.
+    places: [u32; FIELDS.len()],
 }
 
 /// One member.
@@ -126,37 +128,57 @@ impl Received {
 
     /// The value of the member of that name.
     #[must_use]
+    #[expect(clippy::inline_always, reason = "of a name that is known when this is built, the place is too")]
+    #[inline(always)]
     pub fn get(&self, name: &str) -> Option<Found<'_>> {
-        let entry = match schema::place(name) {
-            Some(place) => self.entries.iter().find(|entry| entry.place.map(usize::from) == Some(place)),
-            None => self.entries.iter().find(|entry| entry.place.is_none() && self.name(entry) == name),
-        };
-        entry.map(|entry| self.value(entry))
+        schema::place(name).map_or_else(|| self.other(name), |place| self.documented(place))
+    }
+
+    fn other(&self, name: &str) -> Option<Found<'_>> {
+        self.others().find(|(other, _)| *other == name).map(|(_, value)| value)
+    }
+
+    /// The value of the documented field in that place of the table of all.
+    #[must_use]
+    #[inline]
+    pub fn documented(&self, place: usize) -> Option<Found<'_>> {
+        let before = self.places[place].checked_sub(1)?;
+        self.entries.get(before as usize).map(|entry| self.value(entry))
+    }
+
+    /// The names and values of all fields that are not documented, in order.
+    pub fn others(&self) -> impl Iterator<Item = (&str, Found<'_>)> {
+        // Where there are none, as nearly always, none are looked for.
+        let number = self.len() - self.resemblance();
+        let others = self.entries.iter().filter(|entry| entry.place.is_none()).take(number);
+        others.map(|entry| (self.name(entry), self.value(entry)))
+    }
+
+    /// How many documented fields there are.
+    #[must_use]
+    pub fn resemblance(&self) -> usize {
+        self.places.iter().filter(|place| **place > 0).count()
     }
 
     /// Whether there is a member of that name.
     #[must_use]
+    #[expect(clippy::inline_always, reason = "of a name that is known when this is built, the place is too")]
+    #[inline(always)]
     pub fn contains_key(&self, name: &str) -> bool {
-        self.get(name).is_some()
+        schema::place(name).map_or_else(|| self.other(name).is_some(), |place| self.places[place] > 0)
+    }
+
+    /// The text of the member of that name, if it is one.
+    #[must_use]
+    #[expect(clippy::inline_always, reason = "of a name that is known when this is built, the place is too")]
+    #[inline(always)]
+    pub fn word(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(Found::as_str)
     }
 
     /// All names and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Found<'_>)> {
         self.entries.iter().map(|entry| (self.name(entry), self.value(entry)))
-    }
-
-    /// The members by the places of their names.
-    #[must_use]
-    #[inline]
-    pub fn table(&self) -> Table<'_> {
-        let mut table = Table { documented: [None; FIELDS.len()], others: Vec::new() };
-        for entry in &self.entries {
-            match entry.place {
-                Some(place) => table.documented[usize::from(place)] = Some(self.value(entry)),
-                None => table.others.push((self.name(entry), self.value(entry))),
-            }
-        }
-        table
     }
 
     fn name<'a>(&'a self, entry: &Entry) -> &'a str {
@@ -227,14 +249,9 @@ impl From<&Received> for Fields {
 #[derive(Default)]
 pub struct Gathering {
     received: Received,
-    /// The places of the documented names that have been added, a bit for each.
-    documented: u32,
     /// Where the other names stand.
     others: HashMap<String, usize>,
 }
-
-// A bit for each.
-const _: () = assert!(FIELDS.len() <= u32::BITS as usize);
 
 impl Gathering {
     /// Nothing yet of a JSON text.
@@ -246,7 +263,7 @@ impl Gathering {
         // What has escapes stands there twice.
         let mut own = String::with_capacity(text.len() + text.len() / 4);
         own.push_str(text);
-        let received = Received { text: own, entries: Vec::with_capacity(MEMBERS) };
+        let received = Received { text: own, entries: Vec::with_capacity(MEMBERS), ..Received::default() };
         Self { received, ..Self::default() }
     }
 
@@ -273,14 +290,15 @@ impl Gathering {
     /// Adds a member whose value's text is found or added by `find`.
     #[inline]
     fn add(&mut self, name: &str, find: impl FnOnce(&mut String) -> (Range<usize>, Held)) -> bool {
-        let Received { text, entries } = &mut self.received;
-        let place = schema::place(name).and_then(|place| u8::try_from(place).ok());
-        let (before, name) = if let Some(place) = place {
-            let is_there = self.documented >> place & 1 == 1;
-            self.documented |= 1 << place;
-            // Hardly ever, so that it need not be known where.
-            let before = is_there.then(|| entries.iter().position(|entry| entry.place == Some(place)));
-            (before.flatten(), 0..0)
+        let Received { text, entries, places } = &mut self.received;
+        let documented = schema::place(name);
+        let (before, name) = if let Some(place) = documented {
+            let before = places[place].checked_sub(1).map(|before| before as usize);
+            if before.is_none() {
+                // There are not as many members as that: no text is so long.
+                places[place] = u32::try_from(entries.len() + 1).unwrap_or_default();
+            }
+            (before, 0..0)
         } else {
             let before = self.others.get(name).copied();
             if before.is_none() {
@@ -288,6 +306,7 @@ impl Gathering {
             }
             (before, push(text, name))
         };
+        let place = documented.and_then(|place| u8::try_from(place).ok());
         let (value, held) = find(text);
         let entry = Entry { place, name, value, held };
         match before {
@@ -319,47 +338,6 @@ fn held(member: &Member<'_>) -> Held {
         },
         (_, Some(b'[')) => other(read().unwrap_or_else(|_| Value::Array(Vec::new()))),
         _ => other(read().unwrap_or_else(|_| Value::Object(Fields::new()))),
-    }
-}
-
-/// An object's documented fields, in the places they have in the table of all, and the others.
-pub struct Table<'a> {
-    /// The documented ones.
-    pub documented: [Option<Found<'a>>; FIELDS.len()],
-    /// The others' names and values, in order.
-    pub others: Vec<(&'a str, Found<'a>)>,
-}
-
-impl<'a> Table<'a> {
-    /// How many documented fields there are.
-    #[must_use]
-    pub fn resemblance(&self) -> usize {
-        self.documented.iter().flatten().count()
-    }
-
-    /// The value of a field, documented or not.
-    #[must_use]
-    #[inline]
-    pub fn get(&self, name: &str) -> Option<Found<'a>> {
-        schema::place(name).map_or_else(|| self.other(name), |place| self.documented[place])
-    }
-
-    fn other(&self, name: &str) -> Option<Found<'a>> {
-        self.others.iter().find(|(other, _)| *other == name).map(|(_, value)| *value)
-    }
-
-    /// Whether there is such a field.
-    #[must_use]
-    #[inline]
-    pub fn has(&self, name: &str) -> bool {
-        self.get(name).is_some()
-    }
-
-    /// The text of a field that is one.
-    #[must_use]
-    #[inline]
-    pub fn word(&self, name: &str) -> Option<&'a str> {
-        self.get(name).and_then(Found::as_str)
     }
 }
 

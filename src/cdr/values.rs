@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::received::{Found, Table};
+use super::received::{Found, Received};
 use super::remark::{Code, Remark};
 use super::schema::{Field, Shape};
 use super::{HangupReason, ids};
@@ -10,10 +10,10 @@ use crate::json;
 
 /// The remark that one documented field's value deserves, if any.
 #[must_use]
-pub fn remark(field: &Field, value: Found<'_>, table: &Table<'_>) -> Option<Remark> {
+pub fn remark(field: &Field, value: Found<'_>, fields: &Received) -> Option<Remark> {
     let odd = match (field.shape, value) {
         (Shape::String, Found::Text("")) => Some("empty".to_owned()),
-        (Shape::String, Found::Text(text)) => odd_text(field.name, text, table),
+        (Shape::String, Found::Text(text)) => odd_text(field.name, text, fields),
         #[expect(clippy::cast_precision_loss, reason = "the bounds are far apart, and exact")]
         (Shape::Number, Found::Whole(number, _)) => odd_number(field.name, number as f64),
         (Shape::Number, Found::Other(Value::Number(number))) => {
@@ -57,16 +57,16 @@ fn seen_live(field: &Field, value: Found<'_>) -> &'static str {
     }
 }
 
-fn odd_text(name: &str, text: &str, table: &Table<'_>) -> Option<String> {
+fn odd_text(name: &str, text: &str, fields: &Received) -> Option<String> {
     let expected = |words: &str| Some(format!("{}; {words}", quoted(text)));
     match name {
         "leg" if !matches!(text, "a" | "b") => expected("documented are `a` and `b`"),
         "type" if text != "cdr" => expected("a CDR says `cdr`"),
         "status" if !matches!(text, "missed" | "answered") => expected("TeleCMI says `missed` or `answered`"),
         "direction" if text != "outbound" => expected("an outgoing call says `outbound`"),
-        "hangup_reason" => odd_hangup_reason(text, table),
+        "hangup_reason" => odd_hangup_reason(text, fields),
         "virtual_number" => odd_digits(text),
-        "user" => odd_user(text, table),
+        "user" => odd_user(text, fields),
         "cmiuuid" if !ids::is_uuid(text) => expected("documented is a UUID"),
         "extra_params" if !json::is_json(text) => Some("not JSON text".to_owned()),
         "click_to_call" if text != "true" => expected("documented is `true`"),
@@ -83,8 +83,8 @@ fn quoted(text: &str) -> String {
     }
 }
 
-fn odd_hangup_reason(text: &str, table: &Table<'_>) -> Option<String> {
-    let missed = table.word("status") == Some("missed");
+fn odd_hangup_reason(text: &str, fields: &Received) -> Option<String> {
+    let missed = fields.word("status") == Some("missed");
     match HangupReason::read(text) {
         None => {
             Some(format!("{}; documented are sent_bye, recv_bye, recv_cancel, sent_reject", quoted(text)))
@@ -106,7 +106,7 @@ fn odd_digits(text: &str) -> Option<String> {
     (!number).then(|| "not a telephone number".to_owned())
 }
 
-fn odd_user(text: &str, table: &Table<'_>) -> Option<String> {
+fn odd_user(text: &str, fields: &Received) -> Option<String> {
     let Some((extension, app_id)) = text.split_once('_') else {
         return Some(format!("{}; documented is <extension>_<appid>", quoted(text)));
     };
@@ -114,7 +114,7 @@ fn odd_user(text: &str, table: &Table<'_>) -> Option<String> {
     if !digits(extension) || !digits(app_id) {
         return Some(format!("{}; documented is <extension>_<appid>", quoted(text)));
     }
-    match table.get("appid") {
+    match fields.get("appid") {
         Some(Found::Whole(_, appid)) if appid != app_id => {
             Some(format!("{} names another account than appid {appid}", quoted(text)))
         }

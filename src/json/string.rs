@@ -2,6 +2,7 @@
 
 /// How many bytes at the beginning stand for themselves in a string: of those that are printable ASCII, or of all.
 #[must_use]
+#[inline]
 pub fn unescaped<const PRINTABLE: bool>(bytes: &[u8]) -> usize {
     /// A byte's lowest bit, in each of eight.
     const ONES: u64 = u64::from_le_bytes([1; 8]);

@@ -18,7 +18,7 @@ use super::claim::{self, Claims};
 use super::door::{self, Arrival, Reply};
 use super::event::{self, Ending, Event, Exchange, Summary};
 use super::keep::{self, Keeper, Kept};
-use super::relate::Relations;
+use super::relate::{Marks, Relations};
 use super::retries::Retries;
 use super::wanted::Wanted;
 use crate::clock::Clock;
@@ -40,6 +40,8 @@ pub struct Desk {
     wanted: Wanted,
     claims: Claims,
     arrivals: AtomicU64,
+    /// Makes what CDRs are remembered by.
+    marks: Marks,
     /// Whether exchanges are saved before they are answered.
     saves: bool,
     /// Whether their records can be drafted.
@@ -84,15 +86,17 @@ impl Desk {
     /// A desk that waits for what is wanted, or for ever.
     #[must_use]
     pub fn new(wanted: Wanted, claims: Claims, clock: Clock, tell: Tell) -> Self {
+        let book = Book::default();
         Self {
             clock,
             wanted,
             claims,
             arrivals: AtomicU64::new(0),
+            marks: book.relations.marks(),
             saves: false,
             drafts: false,
             tray: Mutex::default(),
-            book: Mutex::default(),
+            book: Mutex::new(book),
             enough: Notify::new(),
             tell,
         }
@@ -198,7 +202,17 @@ impl Desk {
             let buffer = self.tray().buffer();
             Draft::of(&exchange, buffer)
         });
-        Slip { exchange: Arc::new(exchange), draft, reply: outcome.reply, counts, refused, is_answered }
+        // It is done here because nobody waits for it here.
+        let traces = exchange.cdr.as_ref().map(|cdr| self.marks.traces(&exchange.request, cdr));
+        Slip {
+            exchange: Arc::new(exchange),
+            draft,
+            traces,
+            reply: outcome.reply,
+            counts,
+            refused,
+            is_answered,
+        }
     }
 
     /// Writes down what lies on the tray.
@@ -222,6 +236,7 @@ impl Desk {
             }
             kept = keeper.keep(self.clock.elapsed());
         }
+        self.tray().recycle(slips.iter_mut().filter_map(|(slip, _)| slip.draft.take()));
         let mut kept = kept.into_iter();
         for (slip, back) in slips.drain(..) {
             // Whoever asked may have gone.
@@ -232,8 +247,7 @@ impl Desk {
 
     /// Tells of an exchange that has been saved if it was to be.
     fn conclude(&self, book: &mut Book, slip: Slip, kept: Kept) -> Written {
-        let Slip { mut exchange, draft, mut reply, counts, is_answered, .. } = slip;
-        self.tray().recycle(draft);
+        let Slip { mut exchange, mut reply, counts, is_answered, .. } = slip;
         for warning in kept.warnings {
             self.tell_in(book, Event::Warning(warning));
         }
@@ -342,9 +356,10 @@ impl Book {
         let exchange = Arc::make_mut(&mut slip.exchange);
         self.exchanges += 1;
         exchange.n = self.exchanges;
-        if let Some(cdr) = &exchange.cdr {
+        if let (Some(cdr), Some(traces)) = (&exchange.cdr, slip.traces.take()) {
             self.cdrs += 1;
-            let related = self.relations.relate(exchange.n, exchange.received_at, &exchange.request, cdr);
+            let (n, at, method) = (exchange.n, exchange.received_at, &exchange.request.method);
+            let related = self.relations.relate(n, at, method, cdr, traces);
             exchange.related = related.relations;
             exchange.verdict.remarks.extend(related.remarks);
         }
@@ -368,7 +383,7 @@ fn written(address: SocketAddr) -> String {
         if number >= 10 {
             push(text, number / 10);
         }
-        text.extend(char::from_digit(u32::from(number % 10), 10));
+        text.push(char::from(b'0' + u8::try_from(number % 10).unwrap_or_default()));
     }
     let SocketAddr::V4(address) = address else { return address.to_string() };
     let mut text = String::with_capacity("255.255.255.255:65535".len());

@@ -10,8 +10,9 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::num::NonZeroU64;
 
-use crate::cdr::received::{Received, Table};
+use crate::cdr::received::{Found, Received};
 use crate::cdr::remark::{Code, Remark};
+use crate::cdr::schema::FIELDS;
 use crate::clock::{Moment, humane};
 use crate::wire::Request;
 use crate::wire::record::Relation;
@@ -30,6 +31,12 @@ type Mark = NonZeroU64;
 struct Known {
     n: u64,
     at: Moment,
+    traces: Traces,
+}
+
+/// What is remembered of a CDR, whatever its place in the order.
+#[derive(Debug, Clone)]
+pub struct Traces {
     leg: Option<Mark>,
     /// Stands for the bytes that carried it.
     bytes: Mark,
@@ -58,7 +65,7 @@ impl Ids {
 
 /// Makes the numbers that stand for texts.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Marks(RandomState);
+pub struct Marks(RandomState);
 
 /// What a text is. It tells the numbers of equal texts apart, and need not be secret for that: to bring it about that two
 /// numbers are the same, one would have to know by how much they differ.
@@ -100,11 +107,30 @@ impl Marks {
         kind.mark(self.hash(&[text.as_bytes()]))
     }
 
+    /// What will be remembered of a CDR.
+    #[must_use]
+    pub fn traces(&self, request: &Request, cdr: &Received) -> Traces {
+        let id = |kind, text| usable(text).map(|text| self.of(kind, text));
+        let cmiuuid = id(Kind::Cmiuuid, cdr.word("cmiuuid"));
+        let content = cmiuuid.map(|_| self.content(cdr));
+        Traces {
+            leg: id(Kind::Leg, cdr.word("leg")),
+            bytes: Kind::Bytes.mark(self.bytes(request)),
+            ids: Ids {
+                content_by_method: content.map(|content| Kind::content_by(&request.method).mark(content)),
+                content: content.map(|content| Kind::Content.mark(content)),
+                cmiuuid,
+                request_id: id(Kind::RequestId, cdr.word("request_id")),
+                call_id: id(Kind::CallId, cdr.word("call_id")),
+            },
+        }
+    }
+
     /// The number that stands for a request, and for its copies: a CDR that names itself is known by its fields and
     /// values, whatever they were written like; anything else by its target and bytes.
     pub(super) fn identity(&self, request: &Request, cdr: Option<&Received>) -> Mark {
-        if let Some(table) = cdr.map(Received::table).filter(|table| word(table, "cmiuuid").is_some()) {
-            return Kind::content_by(&request.method).mark(self.content(table));
+        if let Some(cdr) = cdr.filter(|cdr| usable(cdr.word("cmiuuid")).is_some()) {
+            return Kind::content_by(&request.method).mark(self.content(cdr));
         }
         let bytes = self.bytes(request).to_ne_bytes();
         Kind::Bytes.mark(self.hash(&[&bytes, request.method.as_bytes()]))
@@ -119,18 +145,21 @@ impl Marks {
 
     /// A number that stands for all fields and values, whatever their order, and whatever types a query has taken from
     /// them.
-    fn content(&self, table: Table<'_>) -> u64 {
+    fn content(&self, cdr: &Received) -> u64 {
         /// Stands in no text, and for no documented field.
         const END: u8 = 0xff;
         let mut written = Vec::with_capacity(512);
-        for (place, value) in (0..).zip(&table.documented) {
-            if let Some(value) = value {
-                written.push(place);
-                written.extend_from_slice(value.text().as_bytes());
+        for (name, place) in (0..).zip(0..FIELDS.len()) {
+            if let Some(value) = cdr.documented(place) {
+                written.push(name);
+                match value {
+                    Found::Text(text) | Found::Whole(_, text) => written.extend_from_slice(text.as_bytes()),
+                    Found::Other(_) => written.extend_from_slice(value.text().as_bytes()),
+                }
                 written.push(END);
             }
         }
-        let mut others = table.others;
+        let mut others: Vec<_> = cdr.others().collect();
         others.sort_unstable_by_key(|(name, _)| *name);
         for (name, value) in others {
             for text in [name, &value.text()] {
@@ -181,38 +210,25 @@ pub struct Related {
 }
 
 impl Relations {
-    /// Holds a CDR against the earlier ones and remembers it.
-    pub fn relate(&mut self, n: u64, at: Moment, request: &Request, cdr: &Received) -> Related {
-        let marks = &self.marks;
-        let table = cdr.table();
-        let leg = word(&table, "leg");
-        let id = |kind, name| word(&table, name).map(|text| marks.of(kind, text));
-        let cmiuuid = id(Kind::Cmiuuid, "cmiuuid");
-        let (request_id, call_id) = (id(Kind::RequestId, "request_id"), id(Kind::CallId, "call_id"));
-        let content = cmiuuid.map(|_| marks.content(table));
-        let new = Known {
-            n,
-            at,
-            leg: leg.map(|leg| marks.of(Kind::Leg, leg)),
-            bytes: Kind::Bytes.mark(marks.bytes(request)),
-            ids: Ids {
-                content_by_method: content.map(|content| Kind::content_by(&request.method).mark(content)),
-                content: content.map(|content| Kind::Content.mark(content)),
-                cmiuuid,
-                request_id,
-                call_id,
-            },
-        };
-        let ids = &new.ids;
+    /// Makes the traces by which CDRs are found here.
+    #[must_use]
+    pub fn marks(&self) -> Marks {
+        self.marks.clone()
+    }
+
+    /// Holds a CDR, which has left these traces, against the earlier ones and remembers them.
+    pub fn relate(&mut self, n: u64, at: Moment, method: &str, cdr: &Received, traces: Traces) -> Related {
+        let new = Known { n, at, traces };
+        let (ids, leg) = (&new.traces.ids, || usable(cdr.word("leg")));
         let mut related = Related::default();
         let same = self.find(ids.content_by_method).or_else(|| self.find(ids.content));
         if let Some(earlier) = same.or_else(|| self.find(ids.cmiuuid)) {
-            again(earlier, &new, &request.method, &mut related);
+            again(earlier, &new, method, &mut related);
         } else if let Some(earlier) = self.find(ids.request_id) {
-            related.relations.push(same_call(earlier, &new, leg));
+            related.relations.push(same_call(earlier, &new, leg()));
         } else if let Some(earlier) = self.find(ids.call_id) {
-            related.relations.push(if earlier.ids.request_id == ids.request_id {
-                same_call(earlier, &new, leg)
+            related.relations.push(if earlier.traces.ids.request_id == ids.request_id {
+                same_call(earlier, &new, leg())
             } else {
                 let text = format!("same call_id as #{}, but another request_id: another call", earlier.n);
                 Relation { n: earlier.n, how: "shared_call_id".to_owned(), text }
@@ -232,13 +248,13 @@ impl Relations {
         if self.known.len() == REMEMBERED
             && let Some(oldest) = self.known.pop_front()
         {
-            for id in oldest.ids.all() {
+            for id in oldest.traces.ids.all() {
                 if self.first.get(&id) == Some(&oldest.n) {
                     self.first.remove(&id);
                 }
             }
         }
-        for id in new.ids.all() {
+        for id in new.traces.ids.all() {
             self.first.entry(id).or_insert(new.n);
         }
         self.known.push_back(new);
@@ -249,11 +265,14 @@ impl Relations {
 fn again(earlier: &Known, new: &Known, method: &str, related: &mut Related) {
     let n = earlier.n;
     let after = humane(new.at.since(earlier.at));
-    let (how, text, code) = if earlier.ids.content != new.ids.content {
+    let (how, text, code) = if earlier.traces.ids.content != new.traces.ids.content {
         ("conflict", format!("same ids as #{n}, different body"), Some(Code::Conflict))
-    } else if earlier.ids.content_by_method == new.ids.content_by_method {
-        let how =
-            if earlier.bytes == new.bytes { "identical" } else { "the same fields, written differently" };
+    } else if earlier.traces.ids.content_by_method == new.traces.ids.content_by_method {
+        let how = if earlier.traces.bytes == new.traces.bytes {
+            "identical"
+        } else {
+            "the same fields, written differently"
+        };
         ("duplicate", format!("duplicate of #{n}, {after} later, {how}"), Some(Code::Duplicate))
     } else {
         ("other_method", format!("the CDR of #{n} again, by {method} after {after}"), None)
@@ -265,17 +284,19 @@ fn again(earlier: &Known, new: &Known, method: &str, related: &mut Related) {
 /// Another leg, or another ring, of a call; `leg` is the new one's.
 fn same_call(earlier: &Known, new: &Known, leg: Option<&str>) -> Relation {
     let n = earlier.n;
-    let text = match (earlier.leg, leg) {
+    let text = match (earlier.traces.leg, leg) {
         (None, _) | (_, None) => format!("of the call of #{n}"),
-        (before, Some(leg)) if before == new.leg => format!("another ring of leg {leg} of the call of #{n}"),
+        (before, Some(leg)) if before == new.traces.leg => {
+            format!("another ring of leg {leg} of the call of #{n}")
+        }
         (_, Some(leg)) => format!("leg {leg} of the call of #{n}"),
     };
     Relation { n, how: "same_call".to_owned(), text }
 }
 
-/// An identifier's text, unless it is empty or absent, or too long to be one.
-fn word<'a>(table: &Table<'a>, name: &str) -> Option<&'a str> {
-    table.word(name).filter(|text| (1..=LONGEST_ID).contains(&text.len()))
+/// An identifier's text, unless it is empty, or too long to be one.
+fn usable(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| (1..=LONGEST_ID).contains(&text.len()))
 }
 
 #[cfg(test)]
@@ -289,20 +310,26 @@ mod tests {
         fields.as_object().cloned().unwrap()
     }
 
+    fn relate(relations: &mut Relations, n: u64, at: Moment, request: &Request, fields: &Fields) -> Related {
+        let cdr = fields.into();
+        let traces = relations.marks().traces(request, &cdr);
+        relations.relate(n, at, &request.method, &cdr, traces)
+    }
+
     /// The texts said of each CDR in turn; they come 1.2 s apart.
     fn told(cdrs: &[(&str, Fields)]) -> Vec<String> {
         let mut relations = Relations::default();
-        let relate = |(n, (method, fields)): (u64, &(&str, Fields))| {
+        let told = |(n, (method, fields)): (u64, &(&str, Fields))| {
             let at = Moment::from_epoch_ms(i64::try_from(n).unwrap() * 1_200).unwrap();
             let request = Request::new(method, "/", vec![], format!("{fields:?}"));
-            let related = relations.relate(n, at, &request, &fields.into());
+            let related = relate(&mut relations, n, at, &request, fields);
             let remarks: Vec<_> =
                 related.remarks.iter().map(|remark| format!("!{:?}", remark.code)).collect();
             let texts: Vec<_> =
                 related.relations.into_iter().map(|relation| relation.text).chain(remarks).collect();
             texts.join(" ")
         };
-        (1..).zip(cdrs).map(relate).collect()
+        (1..).zip(cdrs).map(told).collect()
     }
 
     #[test]
@@ -377,11 +404,11 @@ mod tests {
         let mut relations = Relations::default();
         let (at, post) = (Moment::from_epoch_ms(0).unwrap(), Request::new("POST", "/", vec![], ""));
         for n in 1..=REMEMBERED as u64 + 1 {
-            relations.relate(n, at, &post, &(&cdr(&n.to_string(), "", "", "a")).into());
+            relate(&mut relations, n, at, &post, &cdr(&n.to_string(), "", "", "a"));
         }
         assert_eq!(relations.known.len(), REMEMBERED);
         assert_eq!(relations.first.len(), 3 * REMEMBERED);
-        let again = relations.relate(REMEMBERED as u64 + 2, at, &post, &(&cdr("1", "", "", "a")).into());
+        let again = relate(&mut relations, REMEMBERED as u64 + 2, at, &post, &cdr("1", "", "", "a"));
         assert_eq!(again, Related::default());
     }
 
@@ -390,7 +417,7 @@ mod tests {
         let mut relations = Relations::default();
         let (at, post) = (Moment::from_epoch_ms(0).unwrap(), Request::new("POST", "/", vec![], ""));
         let long = cdr(&"x".repeat(1_000_000), &"y".repeat(129), "c", "a");
-        relations.relate(1, at, &post, &(&long).into());
+        relate(&mut relations, 1, at, &post, &long);
         let call = relations.marks.of(Kind::CallId, "c");
         assert_eq!(relations.first.keys().collect::<Vec<_>>(), [&call]);
     }

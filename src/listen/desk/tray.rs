@@ -14,6 +14,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 use super::Desk;
 use crate::listen::door::Reply;
 use crate::listen::event::Exchange;
+use crate::listen::relate::Traces;
 use crate::wire::record::Draft;
 
 /// So much is written down at once, in bytes, and waits for no more.
@@ -28,6 +29,8 @@ pub(super) struct Slip {
     pub exchange: Arc<Exchange>,
     /// Its record, as far as that is known, if it is to be saved so.
     pub draft: Option<Draft>,
+    /// What its CDR is remembered by, if it holds one.
+    pub traces: Option<Traces>,
     /// What goes back to its sender, if all goes well.
     pub reply: Reply,
     /// Whether it is one of those that are waited for.
@@ -67,12 +70,12 @@ impl Tray {
         self.spares.pop().unwrap_or_default()
     }
 
-    /// Takes a draft's buffer back.
-    pub fn recycle(&mut self, draft: Option<Draft>) {
+    /// Takes drafts' buffers back.
+    pub fn recycle(&mut self, drafts: impl Iterator<Item = Draft>) {
         let (most, largest) = SPARES;
-        if self.spares.len() < most {
-            self.spares.extend(draft.map(Draft::into_buffer).filter(|buffer| buffer.capacity() <= largest));
-        }
+        let room = most.saturating_sub(self.spares.len());
+        let buffers = drafts.map(Draft::into_buffer).filter(|buffer| buffer.capacity() <= largest);
+        self.spares.extend(buffers.take(room));
     }
 
     /// Puts an exchange on the desk's tray.

@@ -4,6 +4,8 @@
 //! the `Content-Length`, it answers impossible lengths by itself, and it gives names in lower case and no fragment.
 //! So the bytes are read once more here, after hyper has judged them: this reader may be simple.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use memchr::memchr;
 
@@ -17,11 +19,11 @@ const USUAL_FIELDS: usize = 8;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Head {
     /// The first word of the request line.
-    pub method: String,
+    pub method: Cow<'static, str>,
     /// The second, fragment and all.
     pub target: String,
     /// `HTTP/1.1` or `HTTP/1.0`.
-    pub version: String,
+    pub version: Cow<'static, str>,
     /// The fields in order, names in their own case.
     pub headers: Vec<Header>,
 }
@@ -32,9 +34,11 @@ impl Head {
         let (line, mut rest) = first_line(bytes)?;
         let mut words = std::str::from_utf8(line).ok()?.splitn(3, ' ');
         let (method, target, version) = (words.next()?, words.next()?, words.next()?);
-        if !matches!(version, "HTTP/1.0" | "HTTP/1.1") {
-            return None;
-        }
+        let version = match version {
+            "HTTP/1.1" => "HTTP/1.1",
+            "HTTP/1.0" => "HTTP/1.0",
+            _ => return None,
+        };
         let mut headers = Vec::with_capacity(USUAL_FIELDS);
         loop {
             let (line, behind) = first_line(rest)?;
@@ -45,9 +49,9 @@ impl Head {
             rest = behind;
         }
         Some(Self {
-            method: method.to_owned(),
+            method: if method == "POST" { "POST".into() } else { method.to_owned().into() },
             target: target.to_owned(),
-            version: version.to_owned(),
+            version: version.into(),
             headers,
         })
     }
@@ -55,9 +59,9 @@ impl Head {
     /// The request that has this head and what there was of its body.
     pub fn with_body(self, body: Taken) -> Request {
         Request {
-            method: self.method.into(),
+            method: self.method,
             target: self.target,
-            version: self.version.into(),
+            version: self.version,
             headers: self.headers.into(),
             size: body.size,
             complete: body.trouble.is_none(),
@@ -165,7 +169,7 @@ mod tests {
     #[test]
     fn a_head_is_read_as_it_came() {
         let head = head("Host: x\r\nX-Odd:\t a  b \r\nx-odd:\r\n");
-        assert_eq!((head.method.as_str(), head.target.as_str()), ("POST", "/a#b"));
+        assert_eq!((&*head.method, head.target.as_str()), ("POST", "/a#b"));
         let names: Vec<_> = head.headers.iter().map(|h| h.name.as_str()).collect();
         assert_eq!(names, ["Host", "X-Odd", "x-odd"]);
         let values: Vec<_> = head.values("x-odd").map(Header::text).collect();

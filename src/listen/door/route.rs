@@ -119,9 +119,9 @@ impl Introduction {
                 && heard.headers.len() >= self.headers.len()
         };
         let as_shown = || Head {
-            method: self.method.to_string(),
+            method: self.method.to_string().into(),
             target: self.target.to_string(),
-            version: format!("{:?}", self.version),
+            version: format!("{:?}", self.version).into(),
             headers: self
                 .headers
                 .iter()
