@@ -69,27 +69,34 @@ impl Moment {
     /// lies outside the years 1970 to 9999 is written as the nearest moment inside.
     fn written(self) -> [u8; 24] {
         let ms = self.0.clamp(0, END_OF_9999);
-        let (days, of_day) = (ms / MS_PER_DAY, ms % MS_PER_DAY);
-        let (year, month, day) = date(days);
+        let (year, month, day) = date(ms / MS_PER_DAY);
+        // A day's milliseconds fit.
+        let of_day = u32::try_from(ms % MS_PER_DAY).unwrap_or_default();
+        let (seconds, millis) = (of_day / 1000, of_day % 1000);
         let mut text = *b"0000-00-00T00:00:00.000Z";
-        let fields = [
-            (0..4, year),
-            (5..7, month),
-            (8..10, day),
-            (11..13, of_day / 3_600_000),
-            (14..16, of_day / 60_000 % 60),
-            (17..19, of_day / 1000 % 60),
-            (20..23, of_day % 1000),
+        let pairs = [
+            (0, year / 100),
+            (2, year % 100),
+            (5, month),
+            (8, day),
+            (11, seconds / 3600),
+            (14, seconds / 60 % 60),
+            (17, seconds % 60),
+            (20, millis / 10),
         ];
-        for (places, mut number) in fields {
-            for digit in text[places].iter_mut().rev() {
-                // A digit fits.
-                *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
-                number /= 10;
-            }
+        for (place, pair) in pairs {
+            text[place] = digit(pair / 10);
+            text[place + 1] = digit(pair % 10);
         }
+        text[22] = digit(millis % 10);
         text
     }
+}
+
+/// A number below ten as a digit.
+#[inline]
+fn digit(number: u32) -> u8 {
+    b'0' + number.to_le_bytes()[0]
 }
 
 /// The last millisecond that a [`Moment`] is made for.
@@ -99,10 +106,12 @@ const MS_PER_DAY: i64 = 24 * 60 * 60 * 1000;
 
 /// Year, month and day of so many days after the epoch. Years are counted from March here, so that the day a leap year
 /// has more is its last, and eras of 400 years are all of one length.
-fn date(days: i64) -> (i64, i64, i64) {
+fn date(days: i64) -> (u32, u32, u32) {
     /// From the first of March of the year 0 to the epoch.
-    const BEFORE: i64 = 719_468;
-    const ERA: i64 = 146_097;
+    const BEFORE: u32 = 719_468;
+    const ERA: u32 = 146_097;
+    // Those of ten thousand years fit.
+    let days = u32::try_from(days).unwrap_or_default();
     let (era, of_era) = ((days + BEFORE) / ERA, (days + BEFORE) % ERA);
     let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year + year / 4 - year / 100);

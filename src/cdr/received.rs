@@ -185,6 +185,7 @@ impl Received {
         entry.place.map_or_else(|| &self.text[entry.name.clone()], |place| FIELDS[usize::from(place)].name)
     }
 
+    #[inline]
     fn value<'a>(&'a self, entry: &'a Entry) -> Found<'a> {
         let text = &self.text[entry.value.clone()];
         match &entry.held {
@@ -212,10 +213,24 @@ impl Eq for Received {}
 impl Serialize for Received {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.len()))?;
-        for (name, value) in self.iter() {
-            map.serialize_entry(name, &value)?;
+        for entry in &self.entries {
+            match entry.place {
+                Some(place) => map.serialize_key(&Documented(FIELDS[usize::from(place)].name))?,
+                None => map.serialize_key(self.name(entry))?,
+            }
+            map.serialize_value(&self.value(entry))?;
         }
         map.end()
+    }
+}
+
+/// The name of a documented field. It is written like a variant's, in which nobody looks for what is to be escaped.
+struct Documented(&'static str);
+
+impl Serialize for Documented {
+    #[inline]
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit_variant("Documented", 0, self.0)
     }
 }
 

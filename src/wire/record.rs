@@ -4,11 +4,11 @@
 //! `exchange` record is also read back, so that what was captured can be sent again byte for byte.
 
 mod draft;
+mod page;
 mod text;
 mod writer;
 
 use std::borrow::Cow;
-use std::io::Write as _;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
@@ -19,6 +19,7 @@ use crate::clock::Moment;
 use crate::json;
 use crate::untrusted::{Untrusted, clean, disturbs, is_plain};
 pub use draft::Draft;
+use page::Page;
 use writer::Writer;
 
 /// The version of the records. Fields may be added within a version, never renamed or retyped.
@@ -165,10 +166,13 @@ pub fn as_optional_ms<S: Serializer>(span: &Option<Duration>, serializer: S) -> 
 /// escapes, which read back as what they were.
 #[must_use]
 pub fn line<T: Serialize>(kind: &str, record: &T) -> Vec<u8> {
-    let mut line = Vec::with_capacity(2048);
-    let frame = begin(&mut line, kind);
+    let mut page = Page::over(Vec::new());
+    page.room(1024);
+    let frame = begin(&mut page, kind);
     // Records are structs with fields, of maps with string keys, text and finite numbers: nothing that JSON cannot hold.
-    if record.serialize(Writer(&mut line)).is_ok() && line.get(frame) == Some(&b'{') {
+    let written = record.serialize(Writer(&mut page));
+    let mut line = page.done();
+    if written.is_ok() && line.get(frame) == Some(&b'{') {
         // What it begins with has begun in the frame.
         line[frame] = b',';
     } else {
@@ -179,21 +183,21 @@ pub fn line<T: Serialize>(kind: &str, record: &T) -> Vec<u8> {
 }
 
 /// Begins a record, up to the members that are its own; gives where they begin.
-fn begin(line: &mut Vec<u8>, kind: &str) -> usize {
+fn begin(page: &mut Page, kind: &str) -> usize {
     // Kinds are words of ours, with nothing in them to escape.
-    line.extend_from_slice(br#"{"type":""#);
-    line.extend_from_slice(kind.as_bytes());
-    line.extend_from_slice(br#"","v":"#);
-    line.push(b'0' + VERSION);
-    line.len()
+    page.add(br#"{"type":"#);
+    page.add_word(kind);
+    page.add(br#","v":"#);
+    page.push(b'0' + VERSION);
+    page.len()
 }
 
 /// Any value as compact JSON that is safe for a terminal.
 #[must_use]
 pub fn safe_json<T: Serialize>(value: &T) -> String {
-    let mut json = Vec::new();
-    let written = value.serialize(Writer(&mut json));
-    written.ok().and_then(|()| String::from_utf8(json).ok()).unwrap_or_default()
+    let mut page = Page::default();
+    let written = value.serialize(Writer(&mut page));
+    written.ok().and_then(|()| String::from_utf8(page.done()).ok()).unwrap_or_default()
 }
 
 /// JSON text as it stands, on one line and safe for a terminal: line breaks, which stand only between its tokens, become
@@ -207,28 +211,28 @@ pub fn one_line(bytes: &[u8]) -> Cow<'_, str> {
     if json::tokens(bytes).is_err() {
         return clean(&text).into();
     }
-    let mut line = Vec::with_capacity(text.len());
-    push_line(&mut line, text.trim());
-    String::from_utf8(line).unwrap_or_default().into()
+    let mut page = Page::default();
+    page.room(text.len());
+    push_line(&mut page, text.trim());
+    String::from_utf8(page.done()).unwrap_or_default().into()
 }
 
 /// Adds JSON as it stands, on one line. What disturbs a terminal stands only in its strings, where `\u` escapes are read
 /// as what they stand for; and line breaks only between its tokens.
-fn push_line(line: &mut Vec<u8>, json: &str) {
+fn push_line(page: &mut Page, json: &str) {
     for c in json.chars() {
         match c {
-            '\n' | '\r' | '\t' => line.push(b' '),
-            c if disturbs(c) => push_escape(line, c),
-            c => line.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            '\n' | '\r' | '\t' => page.push(b' '),
+            c if disturbs(c) => push_escape(page, c),
+            c => page.add(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
 }
 
 /// Adds a character of a JSON string as an escape.
-fn push_escape(json: &mut Vec<u8>, c: char) {
+fn push_escape(page: &mut Page, c: char) {
     for unit in c.encode_utf16(&mut [0; 2]) {
-        // Writing to a Vec cannot fail.
-        let _ = write!(json, "\\u{unit:04x}");
+        page.add(format!("\\u{unit:04x}").as_bytes());
     }
 }
 
@@ -356,18 +360,44 @@ mod tests {
         assert_eq!(safe_json(&anything), serde_json::to_string(&anything).unwrap());
     }
 
+    /// What `serde_json` writes, with escapes for what disturbs.
+    fn written_slowly(text: &str) -> String {
+        let mut written = String::new();
+        for c in serde_json::to_string(text).unwrap().chars() {
+            if disturbs(c) {
+                written.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+            } else {
+                written.push(c);
+            }
+        }
+        written
+    }
+
+    #[test]
+    fn what_is_escaped_is_escaped_wherever_it_stands() {
+        for length in (0..20).chain([127, 128, 255, 256, 257, 512]) {
+            for odd in ["\"", "\\", "\x1f", "\x7f", "\n", "é", "\u{202e}", "😀"] {
+                for at in (0..length.min(20)).chain(length - length.min(9)..length) {
+                    let text = format!("{}{odd}{}", "~".repeat(at), " ".repeat(length - at));
+                    assert_eq!(safe_json(&text), written_slowly(&text), "{odd:?} at {at} of {length}");
+                }
+            }
+            let text = "\"\\".repeat(length);
+            assert_eq!(safe_json(&text), written_slowly(&text));
+        }
+    }
+
     proptest! {
         #[test]
         fn text_is_written_as_serde_json_writes_it(text in any::<String>()) {
-            let mut written = String::new();
-            for c in serde_json::to_string(&text).unwrap().chars() {
-                if disturbs(c) {
-                    written.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
-                } else {
-                    written.push(c);
-                }
-            }
-            prop_assert_eq!(safe_json(&text), written);
+            prop_assert_eq!(safe_json(&text), written_slowly(&text));
+        }
+
+        #[test]
+        fn bodies_are_written_as_serde_json_writes_them(
+            text in r#"([a-z_0-9]{1,12}|["\\{}:,]{1,12}|[é\n\x00\x7f\u{2028}]){0,200}"#,
+        ) {
+            prop_assert_eq!(safe_json(&text), written_slowly(&text));
         }
 
         #[test]

@@ -6,6 +6,7 @@
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
+use super::page::Page;
 use super::writer::Inside;
 use super::{Exchange, begin};
 
@@ -13,7 +14,7 @@ use super::{Exchange, begin};
 #[derive(Debug, Default)]
 pub struct Draft {
     /// From the members behind the number to the end of the line.
-    json: Vec<u8>,
+    json: Page,
     /// Where the verdict belongs.
     verdict: usize,
     /// Where the relations belong.
@@ -24,20 +25,19 @@ impl Draft {
     /// Drafts the record of an exchange, in a buffer that may have served before. Nothing but its number, its verdict and
     /// its relations may change afterwards.
     #[must_use]
-    pub fn of<V: Serialize, C: Serialize>(exchange: &Exchange<V, C>, mut buffer: Vec<u8>) -> Self {
-        buffer.clear();
+    pub fn of<V: Serialize, C: Serialize>(exchange: &Exchange<V, C>, buffer: Vec<u8>) -> Self {
+        let mut json = Page::over(buffer);
         // The fields say once more what the body says, whose quotes are escaped.
-        buffer.reserve(512 + 5 * exchange.request.body.len() / 2);
-        let mut draft = Self { json: buffer, verdict: 0, related: 0 };
+        json.room(512 + 5 * exchange.request.body.len() / 2);
         // What is written are text, numbers and maps with text for keys: nothing that JSON cannot hold.
-        let mut inside = Inside::begun(&mut draft.json);
+        let mut inside = Inside::begun(&mut json);
         let _ = exchange.before_the_verdict(&mut inside);
-        draft.verdict = inside.written();
+        let verdict = inside.written();
         let _ = exchange.before_the_relations(&mut inside);
-        draft.related = inside.written();
+        let related = inside.written();
         let _ = exchange.behind_the_relations(&mut inside);
-        draft.json.extend_from_slice(b"}\n");
-        draft
+        inside.add(b"}\n");
+        Self { json, verdict, related }
     }
 
     /// How many bytes are written already.
@@ -49,20 +49,23 @@ impl Draft {
     /// The buffer, for the next draft.
     #[must_use]
     pub fn into_buffer(self) -> Vec<u8> {
-        self.json
+        self.json.into_room()
     }
 
     /// Adds the whole record of the exchange that this is a draft of, as a line.
     pub fn complete<V: Serialize, C: Serialize>(&self, exchange: &Exchange<V, C>, lines: &mut Vec<u8>) {
-        lines.reserve(self.json.len() + 512);
-        begin(lines, "exchange");
-        let mut inside = Inside::begun(lines);
+        let json = self.json.written();
+        lines.reserve(json.len() + 512);
+        let mut page = Page::behind(std::mem::take(lines));
+        begin(&mut page, "exchange");
+        let mut inside = Inside::begun(&mut page);
         let _ = inside.serialize_field("n", &exchange.n);
-        inside.add(&self.json[..self.verdict]);
+        inside.add(&json[..self.verdict]);
         let _ = inside.serialize_field("verdict", &exchange.verdict);
-        inside.add(&self.json[self.verdict..self.related]);
+        inside.add(&json[self.verdict..self.related]);
         let _ = exchange.relations(&mut inside);
-        inside.add(&self.json[self.related..]);
+        inside.add(&json[self.related..]);
+        *lines = page.done();
     }
 }
 

@@ -3,72 +3,91 @@
 use serde::ser::{self, Error as _, Serialize};
 use serde_json::{Error, Value};
 
+use super::page::Page;
 use super::text::string;
 
 /// Writes values behind each other.
-pub(super) struct Writer<'a>(pub &'a mut Vec<u8>);
+pub(super) struct Writer<'a>(pub &'a mut Page);
 
 /// The name under which `serde_json` serialises text that is JSON already.
 const RAW: &str = "$serde_json::private::RawValue";
 
 /// Something with members, or elements.
 pub(super) struct Inside<'a> {
-    out: &'a mut Vec<u8>,
-    is_first: bool,
+    page: &'a mut Page,
+    /// What comes before the next one: what opens all of it, and then a comma.
+    before: u8,
     /// Whether it is text that is JSON already.
     is_raw: bool,
-    close: &'static [u8],
+    /// What closes all of it; nought where nothing does.
+    close: [u8; 2],
 }
 
 impl<'a> Inside<'a> {
     #[inline]
-    fn new(out: &'a mut Vec<u8>, open: u8, close: &'static [u8]) -> Self {
-        out.push(open);
-        Self { out, is_first: true, is_raw: false, close }
+    fn new(page: &'a mut Page, open: u8, close: [u8; 2]) -> Self {
+        Self { page, before: open, is_raw: false, close }
     }
 
     /// More members of something that has begun already and is ended elsewhere.
-    pub fn begun(out: &'a mut Vec<u8>) -> Self {
-        Self { out, is_first: false, is_raw: false, close: b"" }
+    pub fn begun(page: &'a mut Page) -> Self {
+        Self { page, before: b',', is_raw: false, close: [0, 0] }
     }
 
     /// Adds members that are written already, each with its comma.
     pub fn add(&mut self, members: &[u8]) {
-        self.out.extend_from_slice(members);
+        self.page.add(members);
     }
 
     /// How much is written.
     pub fn written(&self) -> usize {
-        self.out.len()
+        self.page.len()
+    }
+
+    /// What comes before the next one.
+    #[inline]
+    fn before(&mut self) -> u8 {
+        std::mem::replace(&mut self.before, b',')
     }
 
     #[inline]
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        if !std::mem::take(&mut self.is_first) {
-            self.out.push(b',');
-        }
-        value.serialize(Writer(self.out))
+        let before = self.before();
+        self.page.push(before);
+        value.serialize(Writer(self.page))
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "it is known there how long the name is")]
+    #[inline(always)]
     fn member<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Error> {
         if self.is_raw {
-            let Value::String(json) = serde_json::to_value(value)? else {
-                return Err(Error::custom("raw JSON that is no text"));
-            };
-            super::push_line(self.out, &json);
-            return Ok(());
+            return self.raw(value);
         }
-        if !std::mem::take(&mut self.is_first) {
-            self.out.push(b',');
-        }
-        begin_member(self.out, name);
-        value.serialize(Writer(self.out))
+        let before = self.before();
+        self.page.add_name(before, name);
+        value.serialize(Writer(self.page))
+    }
+
+    #[cold]
+    fn raw<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+        let Value::String(json) = serde_json::to_value(value)? else {
+            return Err(Error::custom("raw JSON that is no text"));
+        };
+        super::push_line(self.page, &json);
+        Ok(())
     }
 
     #[inline]
     fn close(self) {
-        self.out.extend_from_slice(self.close);
+        // Nothing has opened what has nothing in it.
+        if self.before != b',' {
+            self.page.push(self.before);
+        }
+        for close in self.close {
+            if close != 0 {
+                self.page.push(close);
+            }
+        }
     }
 }
 
@@ -126,7 +145,7 @@ impl<'a> ser::Serializer for Writer<'a> {
     }
 
     fn serialize_unit(self) -> Result<(), Error> {
-        self.0.extend_from_slice(b"null");
+        self.0.add(b"null");
         Ok(())
     }
 
@@ -136,7 +155,9 @@ impl<'a> ser::Serializer for Writer<'a> {
 
     #[inline]
     fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), Error> {
-        self.serialize_str(variant)
+        // A word of ours, in which there is nothing to escape.
+        self.0.add_word(variant);
+        Ok(())
     }
 
     #[inline]
@@ -156,7 +177,7 @@ impl<'a> ser::Serializer for Writer<'a> {
         variant: &'static str,
         value: &T,
     ) -> Result<(), Error> {
-        let mut inside = Inside::new(self.0, b'{', b"}");
+        let mut inside = Inside::new(self.0, b'{', [b'}', 0]);
         inside.member(variant, value)?;
         inside.close();
         Ok(())
@@ -164,7 +185,7 @@ impl<'a> ser::Serializer for Writer<'a> {
 
     #[inline]
     fn serialize_seq(self, _: Option<usize>) -> Result<Inside<'a>, Error> {
-        Ok(Inside::new(self.0, b'[', b"]"))
+        Ok(Inside::new(self.0, b'[', [b']', 0]))
     }
 
     #[inline]
@@ -184,18 +205,18 @@ impl<'a> ser::Serializer for Writer<'a> {
         _: usize,
     ) -> Result<Inside<'a>, Error> {
         begin_variant(self.0, variant);
-        Ok(Inside::new(self.0, b'[', b"]}"))
+        Ok(Inside::new(self.0, b'[', *b"]}"))
     }
 
     #[inline]
     fn serialize_map(self, _: Option<usize>) -> Result<Inside<'a>, Error> {
-        Ok(Inside::new(self.0, b'{', b"}"))
+        Ok(Inside::new(self.0, b'{', [b'}', 0]))
     }
 
     #[inline]
     fn serialize_struct(self, name: &'static str, _: usize) -> Result<Inside<'a>, Error> {
         if name == RAW {
-            return Ok(Inside { out: self.0, is_first: true, is_raw: true, close: b"" });
+            return Ok(Inside { is_raw: true, ..Inside::begun(self.0) });
         }
         self.serialize_map(None)
     }
@@ -208,22 +229,12 @@ impl<'a> ser::Serializer for Writer<'a> {
         _: usize,
     ) -> Result<Inside<'a>, Error> {
         begin_variant(self.0, variant);
-        Ok(Inside::new(self.0, b'{', b"}}"))
+        Ok(Inside::new(self.0, b'{', *b"}}"))
     }
 }
 
-/// Writes a name of ours, in which there is nothing to escape.
-#[inline]
-fn begin_member(out: &mut Vec<u8>, name: &str) {
-    out.reserve(name.len() + 4);
-    out.push(b'"');
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
-}
-
-fn begin_variant(out: &mut Vec<u8>, variant: &str) {
-    out.push(b'{');
-    begin_member(out, variant);
+fn begin_variant(page: &mut Page, variant: &str) {
+    page.add_name(b'{', variant);
 }
 
 /// What has elements.
@@ -258,7 +269,8 @@ macro_rules! members {
             type Ok = ();
             type Error = Error;
 
-            #[inline]
+            // It is known there how long the name is.
+            #[inline(always)]
             fn serialize_field<T: Serialize + ?Sized>(
                 &mut self,
                 name: &'static str,
@@ -283,20 +295,23 @@ impl ser::SerializeMap for Inside<'_> {
 
     #[inline]
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
-        let begin = self.out.len() + usize::from(!self.is_first);
+        let begin = self.page.len() + 1;
         self.element(key)?;
         // A number's name is its digits, as text.
-        if self.out.get(begin) != Some(&b'"') {
-            self.out.insert(begin, b'"');
-            self.out.push(b'"');
+        if self.page.written().get(begin) != Some(&b'"') {
+            let digits = self.page.written()[begin..].to_vec();
+            self.page.cut(begin);
+            self.page.push(b'"');
+            self.page.add(&digits);
+            self.page.push(b'"');
         }
         Ok(())
     }
 
     #[inline]
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        self.out.push(b':');
-        value.serialize(Writer(self.out))
+        self.page.push(b':');
+        value.serialize(Writer(self.page))
     }
 
     fn end(self) -> Result<(), Error> {
