@@ -2,10 +2,6 @@
 
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-#[cfg(unix)]
-use std::os::fd::OwnedFd as Socket;
-#[cfg(windows)]
-use std::os::windows::io::OwnedSocket as Socket;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::net::TcpStream;
@@ -54,7 +50,7 @@ pub(in crate::wire) async fn connect(
 }
 
 async fn connect_to(address: SocketAddr, text: &[u8]) -> io::Result<(TcpStream, usize)> {
-    let stream = std::net::TcpStream::from(Socket::from(mio::net::TcpStream::connect(address)?));
+    let stream = std::net::TcpStream::from(mio::net::TcpStream::connect(address)?);
     if text.len() > ONE_SEGMENT {
         stream.set_nodelay(true)?;
     }
