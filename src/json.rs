@@ -12,7 +12,8 @@ use std::fmt;
 use std::ops::Range;
 
 pub use outline::{Document, Member, document, members};
-pub use string::{unescaped, unquoted};
+use string::unescaped;
+pub use string::unquoted;
 
 /// How many levels of arrays and objects are read. The value is serde_json's own limit.
 pub const DEEPEST: usize = 127;
@@ -261,7 +262,7 @@ impl Scanner<'_> {
         let mut is_escaped = false;
         let mut at = start + 1;
         loop {
-            at += unescaped::<false>(&bytes[at..]);
+            at += unescaped(&bytes[at..]);
             match bytes.get(at) {
                 Some(b'"') => break,
                 Some(b'\\') => {

@@ -1,9 +1,8 @@
 //! Strings: where their text stands for itself, and what their escapes stand for.
 
-/// How many bytes at the beginning stand for themselves in a string: of those that are printable ASCII, or of all.
-#[must_use]
+/// How many bytes at the beginning stand for themselves in a string.
 #[inline]
-pub fn unescaped<const PRINTABLE: bool>(bytes: &[u8]) -> usize {
+pub(super) fn unescaped(bytes: &[u8]) -> usize {
     /// A byte's lowest bit, in each of eight.
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     /// A byte's highest bit, in each of eight.
@@ -16,19 +15,14 @@ pub fn unescaped<const PRINTABLE: bool>(bytes: &[u8]) -> usize {
     while let Some(eight) = bytes[at..].first_chunk() {
         let word = u64::from_le_bytes(*eight);
         let control = word.wrapping_sub(of(b' '));
-        let mut special = control | noughts(word ^ of(b'"')) | noughts(word ^ of(b'\\'));
-        special &= !word;
-        if PRINTABLE {
-            special |= noughts(word ^ of(0x7f)) | word;
-        }
-        special &= HIGHS;
+        let special = control | noughts(word ^ of(b'"')) | noughts(word ^ of(b'\\'));
+        let special = special & !word & HIGHS;
         if special != 0 {
             return at + special.trailing_zeros() as usize / 8;
         }
         at += 8;
     }
-    let is_special =
-        |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f) || PRINTABLE && matches!(byte, 0x7f..);
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
     let rest = &bytes[at..];
     at + rest.iter().position(is_special).unwrap_or(rest.len())
 }
@@ -54,7 +48,7 @@ pub(super) fn push_unescaped(text: &mut String, inner: &str) {
     let (mut from, mut at) = (0, 0);
     loop {
         // Of what must be escaped only backslashes stand between the quotes.
-        at += unescaped::<false>(&bytes[at..]);
+        at += unescaped(&bytes[at..]);
         text.push_str(&inner[from..at]);
         let Some(escaped) = bytes.get(at + 1) else { break };
         from = at + 2;
