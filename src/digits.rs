@@ -2,11 +2,16 @@
 
 /// Adds a number at the end of a text.
 pub fn number_into(out: &mut String, number: u64) {
+    each(number, &mut |digit| out.push(char::from(digit)));
+}
+
+/// Tells the digits of a number, as characters, the first one first.
+pub fn each(number: u64, tell: &mut impl FnMut(u8)) {
     if number > 9 {
-        number_into(out, number / 10);
+        each(number / 10, tell);
     }
     // A digit fits.
-    out.push(char::from(b'0' + u8::try_from(number % 10).unwrap_or_default()));
+    tell(b'0' + u8::try_from(number % 10).unwrap_or_default());
 }
 
 #[cfg(test)]

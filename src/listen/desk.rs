@@ -22,6 +22,7 @@ use super::relate::{Marks, Relations};
 use super::retries::Retries;
 use super::wanted::Wanted;
 use crate::clock::Clock;
+use crate::digits::number_into;
 use crate::error::Exit;
 use crate::untrusted::Untrusted;
 use crate::wire::record::{self, Draft};
@@ -379,21 +380,15 @@ impl Untold {
 
 /// An address as everybody writes it. It stands in every record, and a printer of formats takes three times as long.
 fn written(address: SocketAddr) -> String {
-    fn push(text: &mut String, number: u16) {
-        if number >= 10 {
-            push(text, number / 10);
-        }
-        text.push(char::from(b'0' + u8::try_from(number % 10).unwrap_or_default()));
-    }
     let SocketAddr::V4(address) = address else { return address.to_string() };
     let mut text = String::with_capacity("255.255.255.255:65535".len());
     let mut mark = None;
     for part in address.ip().octets() {
         text.extend(mark.replace('.'));
-        push(&mut text, part.into());
+        number_into(&mut text, part.into());
     }
     text.push(':');
-    push(&mut text, address.port());
+    number_into(&mut text, address.port().into());
     text
 }
 

@@ -1,4 +1,4 @@
-//! From a host's name to its addresses.
+//! From a host's name to its addresses, and from there to a connection.
 
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -19,6 +19,7 @@ use super::super::raw::{Asked, Reader, Reading};
 use super::super::{Failure, Headers, Phase, Request, Response};
 use super::trouble::{damaged_body, explain, hung_up, not_http, redirects, too_slow};
 use super::{ClientOptions, Destination, LAST_REQUEST, USER_AGENT, field, lookup, on_kept, states_length};
+use crate::digits;
 
 /// More than any answer of which enough is read could be: interim ones without end.
 const MOST_OF_EVERYTHING: usize = 1024 * 1024;
@@ -137,7 +138,7 @@ impl Lane {
             text.extend_from_slice(part);
         }
         if states_length {
-            push_number(text, request.body.len());
+            digits::each(request.body.len() as u64, &mut |digit| text.push(digit));
         }
         text.extend_from_slice(&lines.behind);
         text.extend_from_slice(&request.body.0);
@@ -242,20 +243,6 @@ impl Lane {
 }
 
 /// Adds a number's digits.
-fn push_number(text: &mut Vec<u8>, mut number: usize) {
-    let mut digits = [b'0'; 20];
-    let mut first = digits.len();
-    loop {
-        first -= 1;
-        // A digit fits.
-        digits[first] += u8::try_from(number % 10).unwrap_or_default();
-        number /= 10;
-        if number == 0 {
-            return text.extend_from_slice(&digits[first..]);
-        }
-    }
-}
-
 fn line(text: &mut Vec<u8>, name: &str, value: &[u8]) {
     for part in [name.as_bytes(), b": ", value, b"\r\n"] {
         text.extend_from_slice(part);
