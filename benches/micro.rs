@@ -53,15 +53,29 @@ fn moment() -> Moment {
 fn mixture(methods: Methods) -> Plan {
     let seed = Seed(1);
     let account = Account::new(&AccountOptions::default(), seed);
-    let setting = Setting { account, shape: Shape::Docs, call_ids: CallIds::default(), at: moment(), seed };
+    let setting = Setting {
+        account,
+        shape: Shape::Docs,
+        call_ids: CallIds::default(),
+        at: moment(),
+        seed,
+    };
     Plan {
         content: Content::Stories(choices("mix"), setting),
-        envelope: Envelope { target: "/webhook/cdr".to_owned(), methods, ..Envelope::default() },
+        envelope: Envelope {
+            target: "/webhook/cdr".to_owned(),
+            methods,
+            ..Envelope::default()
+        },
         rounds: None,
         duration: None,
         rules: Rules::plain(seed),
         concurrency: 1,
-        patience: Patience { retries: 0, interval: Duration::ZERO, seed },
+        patience: Patience {
+            retries: 0,
+            interval: Duration::ZERO,
+            seed,
+        },
         expectation: Expectation::default(),
         compare: false,
         at: moment(),
@@ -78,7 +92,9 @@ fn post(body: &'static str) -> Request {
         ("accept", "*/*"),
         ("content-length", "472"),
     ];
-    let headers = headers.map(|(name, value)| Header::new(name, value)).to_vec();
+    let headers = headers
+        .map(|(name, value)| Header::new(name, value))
+        .to_vec();
     Request::new("POST", "/webhook/cdr", headers, body)
 }
 
@@ -95,7 +111,10 @@ fn exchange() -> Exchange {
         cdr: fields,
         related: Vec::new(),
         uncounted: None,
-        answer: Answer { status: Some(200), ..Answer::default() },
+        answer: Answer {
+            status: Some(200),
+            ..Answer::default()
+        },
         took_ms: 0.042,
     }
 }
@@ -127,9 +146,15 @@ fn delivery() -> Delivery {
 /// Making one call of the mixture and its requests; a call has one CDR or more.
 #[divan::bench(args = ["POST", "GET"], min_time = 0.5)]
 fn generate(bencher: Bencher, method: &str) {
-    let plan = mixture(if method == "GET" { Methods::Get } else { Methods::Post });
+    let plan = mixture(if method == "GET" {
+        Methods::Get
+    } else {
+        Methods::Post
+    });
     let mut batches = plan.batches();
-    bencher.counter(ItemsCount::new(1_usize)).bench_local(|| batches.next());
+    bencher
+        .counter(ItemsCount::new(1_usize))
+        .bench_local(|| batches.next());
 }
 
 /// Judging what arrived: bytes or pairs in, verdict and fields out.
@@ -140,7 +165,9 @@ mod judge {
 
     fn body(bencher: Bencher, body: &str) {
         let bytes = body.as_bytes();
-        bencher.counter(BytesCount::of_str(body)).bench(|| judge_json(black_box(bytes)));
+        bencher
+            .counter(BytesCount::of_str(body))
+            .bench(|| judge_json(black_box(bytes)));
     }
 
     #[divan::bench]
@@ -198,15 +225,23 @@ fn pretty(bencher: Bencher, theme: &str) {
 const STRANGERS: [(&str, &str); 3] = [
     ("ascii", "Please call back about invoice 4711. "),
     ("devanagari", "प्रिया शर्मा, कृपया वापस बुलाएँ। "),
-    ("hostile", "\u{1b}[2J\u{202e}txt.exe\u{200b}\r\n\u{9b}31m\u{feff}"),
+    (
+        "hostile",
+        "\u{1b}[2J\u{202e}txt.exe\u{200b}\r\n\u{9b}31m\u{feff}",
+    ),
 ];
 
 /// Making such text harmless.
 #[divan::bench(args = STRANGERS.map(|(name, _)| name), min_time = 0.5)]
 fn cleaning(bencher: Bencher, name: &str) {
-    let (_, text) = STRANGERS.into_iter().find(|(known, _)| *known == name).expect("one of them");
+    let (_, text) = STRANGERS
+        .into_iter()
+        .find(|(known, _)| *known == name)
+        .expect("one of them");
     let text = text.repeat(1024_usize.div_ceil(text.len()));
-    bencher.counter(BytesCount::of_str(&text)).bench(|| clean(black_box(&text)));
+    bencher
+        .counter(BytesCount::of_str(&text))
+        .bench(|| clean(black_box(&text)));
 }
 
 /// Holding a CDR against the ten thousand before it, all of them others or the same once more.
@@ -216,12 +251,19 @@ fn relate(bencher: Bencher, kind: &str) {
     const DIFFERENT: usize = 20_000;
     let plan = mixture(Methods::Post);
     let parcels = plan.batches().flatten().flat_map(Step::parcels);
-    let known = parcels.filter_map(|parcel| Some((parcel.request, Received::from(&parcel.cdr?.fields()))));
+    let known =
+        parcels.filter_map(|parcel| Some((parcel.request, Received::from(&parcel.cdr?.fields()))));
     let mut known: Vec<_> = known.take(DIFFERENT).collect();
     let mut relations = Relations::default();
     let marks = relations.marks();
     for (request, cdr) in &known {
-        relations.relate(0, moment(), &request.method, cdr, marks.traces(request, cdr));
+        relations.relate(
+            0,
+            moment(),
+            &request.method,
+            cdr,
+            marks.traces(request, cdr),
+        );
     }
     if kind == "the_same" {
         known.drain(..DIFFERENT - 1);

@@ -118,7 +118,11 @@ fn date(days: i64) -> (u32, u32, u32) {
     // March is 0. Five months from there on have 153 days, wherever one begins.
     let month = (5 * of_year + 2) / 153;
     let day = of_year - (153 * month + 2) / 5 + 1;
-    let (year, month) = if month < 10 { (year, month + 3) } else { (year + 1, month - 9) };
+    let (year, month) = if month < 10 {
+        (year, month + 3)
+    } else {
+        (year + 1, month - 9)
+    };
     (era * 400 + year, month, day)
 }
 
@@ -147,7 +151,8 @@ impl FromStr for Moment {
                 Ok(stamp) => stamp.as_millisecond(),
                 Err(_) => {
                     return Err(
-                        "expected RFC 3339 like 2026-11-22T09:00:00Z, or epoch milliseconds".to_owned()
+                        "expected RFC 3339 like 2026-11-22T09:00:00Z, or epoch milliseconds"
+                            .to_owned(),
                     );
                 }
             },
@@ -175,13 +180,20 @@ impl Clock {
     #[must_use]
     pub fn start() -> Self {
         let machine = Machine::new(Reading::take());
-        Self { machine: Some(machine), ..Self::at(machine.first.wall) }
+        Self {
+            machine: Some(machine),
+            ..Self::at(machine.first.wall)
+        }
     }
 
     /// A clock that reads `wall` now: for tests, whose time stands still.
     #[must_use]
     pub fn at(wall: Moment) -> Self {
-        Self { wall, started: Instant::now(), machine: None }
+        Self {
+            wall,
+            started: Instant::now(),
+            machine: None,
+        }
     }
 
     /// The time of day now.
@@ -193,7 +205,9 @@ impl Clock {
     /// The time of day now, for those who have just asked how much time has passed.
     #[must_use]
     pub fn now_after(&self, elapsed: Duration) -> Moment {
-        let slept = self.machine.map_or(Duration::ZERO, |machine| machine.slept(Reading::take()));
+        let slept = self
+            .machine
+            .map_or(Duration::ZERO, |machine| machine.slept(Reading::take()));
         self.wall.after(elapsed).after(slept)
     }
 
@@ -223,9 +237,13 @@ impl Reading {
         reason = "this is the one place where the machine's clocks are read"
     )]
     fn take() -> Self {
-        let since_epoch =
-            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Self { wall: Moment(millis(since_epoch)), monotonic: std::time::Instant::now() }
+        let since_epoch = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        Self {
+            wall: Moment(millis(since_epoch)),
+            monotonic: std::time::Instant::now(),
+        }
     }
 }
 
@@ -242,12 +260,17 @@ struct Machine {
 
 impl Machine {
     fn new(first: Reading) -> Self {
-        Self { first, slept: Box::leak(Box::default()) }
+        Self {
+            first,
+            slept: Box::leak(Box::default()),
+        }
     }
 
     /// How long the machine has slept since the start, by its clocks now.
     fn slept(self, now: Reading) -> Duration {
-        let awake = now.monotonic.saturating_duration_since(self.first.monotonic);
+        let awake = now
+            .monotonic
+            .saturating_duration_since(self.first.monotonic);
         let ahead = now.wall.since(self.first.wall.after(awake));
         let known = Duration::from_millis(self.slept.load(Ordering::Relaxed));
         if ahead <= known + SLEEP {
@@ -315,9 +338,13 @@ pub fn read_duration(text: &str) -> Result<Duration, String> {
         return Err(UNITS.to_owned());
     }
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or(UNITS)?;
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .ok_or(UNITS)?;
         let (number, after) = rest.split_at(digits);
-        let letters = after.find(|c: char| !c.is_alphabetic()).unwrap_or(after.len());
+        let letters = after
+            .find(|c: char| !c.is_alphabetic())
+            .unwrap_or(after.len());
         let (unit, next) = after.split_at(letters);
         let number: f64 = number.parse().map_err(|_| UNITS)?;
         total += number
@@ -355,7 +382,11 @@ mod tests {
     fn durations_are_a_year_at_most() {
         assert_eq!(read_duration("8760h"), Ok(Duration::from_secs(31_536_000)));
         for long in ["8760h1s", "99999999999999h", "600000000000000000s"] {
-            assert_eq!(read_duration(long), Err("longer than a year, which is 8760h".to_owned()), "{long}");
+            assert_eq!(
+                read_duration(long),
+                Err("longer than a year, which is 8760h".to_owned()),
+                "{long}"
+            );
         }
     }
 
@@ -391,8 +422,13 @@ mod tests {
         tokio::time::advance(Duration::from_secs(3_600)).await;
         assert_eq!(clock.now(), began.after(Duration::from_secs(3_600)));
         // The same where the machine has seen something else.
-        let slept =
-            Clock { machine: Some(Machine::new(Reading { wall: Moment(0), ..Reading::take() })), ..clock };
+        let slept = Clock {
+            machine: Some(Machine::new(Reading {
+                wall: Moment(0),
+                ..Reading::take()
+            })),
+            ..clock
+        };
         assert!(slept.now() > clock.now());
     }
 
@@ -402,7 +438,12 @@ mod tests {
         assert_eq!(documented.to_string(), "2022-04-22T11:49:35.336Z");
         let offset: Moment = "2026-11-22T10:00:00+01:00".parse().unwrap();
         assert_eq!(offset.to_string(), "2026-11-22T09:00:00.000Z");
-        assert!("1795341600".parse::<Moment>().unwrap_err().contains("looks like seconds"));
+        assert!(
+            "1795341600"
+                .parse::<Moment>()
+                .unwrap_err()
+                .contains("looks like seconds")
+        );
         assert!("-5".parse::<Moment>().is_err());
         assert!("yesterday".parse::<Moment>().is_err());
     }
@@ -417,9 +458,18 @@ mod tests {
             let moment = Moment(ms);
             // A printer for every day would take a second.
             if day % 97 == 0 || matches!(date(day), (_, 2, 28..) | (_, 3 | 1, 1) | (_, 12, 31)) {
-                assert_eq!(moment.to_string(), stamp.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string());
-                assert_eq!(moment.time_of_day(), stamp.strftime("%H:%M:%S%.3f").to_string());
-                assert_eq!(moment.to_second(), stamp.strftime("%Y-%m-%d %H:%M:%S UTC").to_string());
+                assert_eq!(
+                    moment.to_string(),
+                    stamp.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+                );
+                assert_eq!(
+                    moment.time_of_day(),
+                    stamp.strftime("%H:%M:%S%.3f").to_string()
+                );
+                assert_eq!(
+                    moment.to_second(),
+                    stamp.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+                );
             }
         }
         assert_eq!(Moment(i64::MAX).to_string(), "9999-12-31T23:59:59.999Z");

@@ -201,9 +201,15 @@ mod tests {
 
     #[test]
     fn exit_codes_are_the_documented_ones() {
-        let codes =
-            [Exit::Success, Exit::Failed, Exit::Usage, Exit::TimedOut, Exit::Interrupted, Exit::Terminated]
-                .map(Exit::code);
+        let codes = [
+            Exit::Success,
+            Exit::Failed,
+            Exit::Usage,
+            Exit::TimedOut,
+            Exit::Interrupted,
+            Exit::Terminated,
+        ]
+        .map(Exit::code);
         assert_eq!(codes, [0, 1, 2, 124, 130, 143]);
     }
 }

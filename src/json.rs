@@ -63,7 +63,11 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at line {} column {}", self.what, self.line, self.column)
+        write!(
+            f,
+            "{} at line {} column {}",
+            self.what, self.line, self.column
+        )
     }
 }
 
@@ -81,7 +85,8 @@ const _: () = assert!(DEEPEST <= u128::BITS as usize);
 
 /// Bytes as text, or why they are none.
 pub fn text(bytes: &[u8]) -> Result<&str, Fault> {
-    let not_text = |error: std::str::Utf8Error| fault(bytes, error.valid_up_to(), "the text is not UTF-8");
+    let not_text =
+        |error: std::str::Utf8Error| fault(bytes, error.valid_up_to(), "the text is not UTF-8");
     std::str::from_utf8(bytes).map_err(not_text)
 }
 
@@ -97,16 +102,29 @@ pub fn tokens(bytes: &[u8]) -> Result<Vec<Token>, Fault> {
 /// Tells every token of a text as it is read, or says why it is not JSON.
 pub fn scan(text: &str, tell: impl FnMut(Token)) -> Result<(), Fault> {
     let bytes = text.as_bytes();
-    let mut scanner = Scanner { bytes, at: 0, depth: 0, objects: 0 };
-    scanner.run(tell).map_err(|(at, what)| fault(bytes, at, what))
+    let mut scanner = Scanner {
+        bytes,
+        at: 0,
+        depth: 0,
+        objects: 0,
+    };
+    scanner
+        .run(tell)
+        .map_err(|(at, what)| fault(bytes, at, what))
 }
 
 fn fault(bytes: &[u8], at: usize, what: &'static str) -> Fault {
     let before = &bytes[..at.min(bytes.len())];
-    let line_start = before.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
+    let line_start = before
+        .iter()
+        .rposition(|b| *b == b'\n')
+        .map_or(0, |i| i + 1);
     Fault {
         line: before.iter().filter(|b| **b == b'\n').count() + 1,
-        column: String::from_utf8_lossy(&before[line_start..]).chars().count() + 1,
+        column: String::from_utf8_lossy(&before[line_start..])
+            .chars()
+            .count()
+            + 1,
         what,
     }
 }
@@ -116,13 +134,22 @@ type Trouble = (usize, &'static str);
 impl Scanner<'_> {
     fn run(&mut self, mut tell: impl FnMut(Token)) -> Result<(), Trouble> {
         if self.bytes.starts_with("\u{feff}".as_bytes()) {
-            return Err((0, "the text starts with a byte order mark, which JSON forbids"));
+            return Err((
+                0,
+                "the text starts with a byte order mark, which JSON forbids",
+            ));
         }
         self.skip_space();
         if self.at == self.bytes.len() {
             return Err((self.at, "there is no text"));
         }
-        let mut tell = |kind, start, end, is_escaped| tell(Token { kind, place: start..end, is_escaped });
+        let mut tell = |kind, start, end, is_escaped| {
+            tell(Token {
+                kind,
+                place: start..end,
+                is_escaped,
+            });
+        };
         loop {
             // A value begins here.
             let byte = self.next()?;
@@ -193,12 +220,19 @@ impl Scanner<'_> {
     #[inline]
     fn next(&mut self) -> Result<u8, Trouble> {
         self.skip_space();
-        self.bytes.get(self.at).copied().ok_or((self.at, "the text ends in the middle of a value"))
+        self.bytes
+            .get(self.at)
+            .copied()
+            .ok_or((self.at, "the text ends in the middle of a value"))
     }
 
     /// Reads a member's name, which begins with this byte, and its colon.
     #[inline]
-    fn name(&mut self, byte: u8, tell: &mut impl FnMut(Kind, usize, usize, bool)) -> Result<(), Trouble> {
+    fn name(
+        &mut self,
+        byte: u8,
+        tell: &mut impl FnMut(Kind, usize, usize, bool),
+    ) -> Result<(), Trouble> {
         let start = self.at;
         match byte {
             b'"' => {}
@@ -320,7 +354,9 @@ fn escape(bytes: &[u8], at: usize) -> Result<usize, Trouble> {
     let digits = bytes.get(at + 2..at + 6);
     match bytes.get(at + 1) {
         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
-        Some(b'u') if digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) => Ok(at + 6),
+        Some(b'u') if digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) => {
+            Ok(at + 6)
+        }
         _ => Err((at, "an escape that JSON does not have")),
     }
 }

@@ -78,7 +78,10 @@ impl Ended {
     /// The code that a shell would give for this: a signal counts from 128. What fits no exit code is 1.
     #[must_use]
     pub fn shell_code(self) -> u8 {
-        let code = self.code.or(self.signal.map(|signal| 128 + signal)).unwrap_or(1);
+        let code = self
+            .code
+            .or(self.signal.map(|signal| 128 + signal))
+            .unwrap_or(1);
         u8::try_from(code).unwrap_or(1)
     }
 
@@ -99,7 +102,10 @@ impl From<ExitStatus> for Ended {
         let signal = std::os::unix::process::ExitStatusExt::signal(&status);
         #[cfg(not(unix))]
         let signal = None;
-        Self { code: status.code(), signal }
+        Self {
+            code: status.code(),
+            signal,
+        }
     }
 }
 
@@ -112,15 +118,26 @@ impl Household {
     /// Takes in orphans from now on, where the system allows it. Needs a runtime.
     #[must_use]
     pub fn new() -> Self {
-        Self { orphans: Orphans::take_in() }
+        Self {
+            orphans: Orphans::take_in(),
+        }
     }
 
     /// Starts a program at the head of a family of its own.
     pub fn start(&self, command: &mut Command) -> io::Result<Family> {
         #[cfg(unix)]
         command.process_group(0);
-        let child = orphans::known(|| command.spawn(), |child| child.as_ref().ok().and_then(Child::id))?;
-        Ok(Family { group: Group::of(&child), pid: child.id(), child, ended: None, loan: Loan::default() })
+        let child = orphans::known(
+            || command.spawn(),
+            |child| child.as_ref().ok().and_then(Child::id),
+        )?;
+        Ok(Family {
+            group: Group::of(&child),
+            pid: child.id(),
+            child,
+            ended: None,
+            loan: Loan::default(),
+        })
     }
 
     /// Ends what left its family. That takes at most twice the grace.
@@ -153,7 +170,12 @@ pub struct Family {
 
 impl Family {
     /// The program's standard output and standard error, where they are pipes. They can be taken once.
-    pub fn streams(&mut self) -> (Option<tokio::process::ChildStdout>, Option<tokio::process::ChildStderr>) {
+    pub fn streams(
+        &mut self,
+    ) -> (
+        Option<tokio::process::ChildStdout>,
+        Option<tokio::process::ChildStderr>,
+    ) {
         (self.child.stdout.take(), self.child.stderr.take())
     }
 

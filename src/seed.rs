@@ -61,7 +61,9 @@ impl Seed {
 /// A number that nobody can guess: 128 bits from the operating system, whatever the seed.
 pub fn secret() -> io::Result<u128> {
     let mut bytes = [0; 16];
-    SysRng.try_fill_bytes(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    SysRng
+        .try_fill_bytes(&mut bytes)
+        .map_err(|error| io::Error::other(error.to_string()))?;
     Ok(u128::from_be_bytes(bytes))
 }
 

@@ -123,13 +123,21 @@ mod tests {
 
     #[test]
     fn forged_lines_and_escape_codes_become_visible() {
-        assert_eq!(clean("a\nb\t\u{1b}[2J\u{7f}\u{9b}"), "a\\u{a}b\\u{9}\\u{1b}[2J\\u{7f}\\u{9b}");
-        assert_eq!(clean("\u{202e}txt.exe\u{200b}"), "\\u{202e}txt.exe\\u{200b}");
+        assert_eq!(
+            clean("a\nb\t\u{1b}[2J\u{7f}\u{9b}"),
+            "a\\u{a}b\\u{9}\\u{1b}[2J\\u{7f}\\u{9b}"
+        );
+        assert_eq!(
+            clean("\u{202e}txt.exe\u{200b}"),
+            "\\u{202e}txt.exe\\u{200b}"
+        );
     }
 
     #[test]
     fn what_is_plain_disturbs_nobody() {
-        let plain: Vec<char> = ('\0'..='\u{ff}').filter(|c| is_plain(&c.to_string())).collect();
+        let plain: Vec<char> = ('\0'..='\u{ff}')
+            .filter(|c| is_plain(&c.to_string()))
+            .collect();
         assert_eq!(plain, (' '..='~').collect::<Vec<_>>());
         assert!(!plain.into_iter().any(disturbs));
         // Wherever it stands, in a text of whatever length.
@@ -137,7 +145,10 @@ mod tests {
             let text = "~".repeat(length);
             assert!(is_plain(&text), "{length}");
             for at in 0..length {
-                assert!(!is_plain(&format!("{}\u{7f}{}", &text[..at], &text[at + 1..])), "{at} of {length}");
+                assert!(
+                    !is_plain(&format!("{}\u{7f}{}", &text[..at], &text[at + 1..])),
+                    "{at} of {length}"
+                );
             }
         }
     }
@@ -199,7 +210,9 @@ mod tests {
         let mut ranges = DISTURBING.iter().peekable();
         let mut disturbing = |c: char| {
             while ranges.next_if(|(_, last)| *last < u32::from(c)).is_some() {}
-            ranges.peek().is_some_and(|(first, _)| *first <= u32::from(c))
+            ranges
+                .peek()
+                .is_some_and(|(first, _)| *first <= u32::from(c))
         };
         let all: String = ('\0'..=char::MAX).collect();
         assert_eq!(all.chars().count(), 1_112_064);
@@ -213,9 +226,17 @@ mod tests {
         }
         // Compared by hand: nobody could read what a failed assertion would print.
         let cleaned = clean(&all);
-        let differs = cleaned.chars().zip(expected.chars()).position(|(ours, theirs)| ours != theirs);
-        let around =
-            differs.map(|at| cleaned.chars().skip(at.saturating_sub(20)).take(40).collect::<String>());
+        let differs = cleaned
+            .chars()
+            .zip(expected.chars())
+            .position(|(ours, theirs)| ours != theirs);
+        let around = differs.map(|at| {
+            cleaned
+                .chars()
+                .skip(at.saturating_sub(20))
+                .take(40)
+                .collect::<String>()
+        });
         assert!(
             cleaned == expected,
             "different at {:?}",

@@ -35,7 +35,10 @@ pub struct Parameters {
 impl From<&str> for Parameters {
     fn from(text: &str) -> Self {
         let json = Written::json(text).unwrap_or_else(|| Written::text(text));
-        Self { text: Written::text(text), json }
+        Self {
+            text: Written::text(text),
+            json,
+        }
     }
 }
 
@@ -44,8 +47,14 @@ impl From<&str> for Parameters {
 /// London, reserved for drama by Ofcom; New York and San Francisco, 555-01xx, reserved by NANP; Australian mobiles,
 /// reserved by ACMA. India reserves no block that we know of, so that pattern is no number there at all: none begins
 /// with a zero behind the country code.
-const RING_NOBODY: [&str; 6] =
-    ["442079460###", "121255501##", "141555501##", "61491570156", "61491570157", "9100000000##"];
+const RING_NOBODY: [&str; 6] = [
+    "442079460###",
+    "121255501##",
+    "141555501##",
+    "61491570156",
+    "61491570157",
+    "9100000000##",
+];
 
 /// What a user may say of the account; everything else is made up from the seed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -96,13 +105,19 @@ impl Account {
         chance.fill_bytes(&mut mac[2..]);
         let clock_sequence = chance.random_range(0..0x4000);
         let app_id = options.app_id.unwrap_or(DOCUMENTED_APP_ID);
-        let agent = options.agent.clone().unwrap_or_else(|| extension.to_string());
+        let agent = options
+            .agent
+            .clone()
+            .unwrap_or_else(|| extension.to_string());
         Self {
             app_id,
             user: Written::text(&format!("{agent}_{app_id}")),
             virtual_number: options.virtual_number.unwrap_or(virtual_number),
             device,
-            server: MediaServer { mac, clock_sequence },
+            server: MediaServer {
+                mac,
+                clock_sequence,
+            },
             custom: options.custom.as_deref().map(Written::text),
             extra_params: options
                 .extra_params
@@ -137,7 +152,9 @@ fn number(chance: &mut Chance) -> u64 {
         b'#' => (0..10).fake_with_rng::<u32, _>(chance),
         digit => u32::from(digit - b'0'),
     };
-    pattern.bytes().fold(0, |number, mark| number * 10 + u64::from(digit(mark)))
+    pattern
+        .bytes()
+        .fold(0, |number, mark| number * 10 + u64::from(digit(mark)))
 }
 
 #[cfg(test)]
@@ -151,7 +168,10 @@ mod tests {
             let number = number(&mut chance).to_string();
             let reserved = RING_NOBODY.iter().any(|pattern| {
                 pattern.len() == number.len()
-                    && pattern.chars().zip(number.chars()).all(|(p, c)| p == '#' || p == c)
+                    && pattern
+                        .chars()
+                        .zip(number.chars())
+                        .all(|(p, c)| p == '#' || p == c)
             });
             assert!(reserved, "{number}");
         }
@@ -169,6 +189,9 @@ mod tests {
             Seed(5),
         );
         assert_eq!(named.user.as_str(), r#""2044_1111113""#);
-        assert_eq!((plain.virtual_number, plain.device), (named.virtual_number, named.device));
+        assert_eq!(
+            (plain.virtual_number, plain.device),
+            (named.virtual_number, named.device)
+        );
     }
 }

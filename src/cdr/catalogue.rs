@@ -15,7 +15,14 @@ pub const CATALOGUE: [Story; 10] = {
         plan: Plan,
         summary: &'static str,
     ) -> Story {
-        Story { name, summary, plan, grade, caveat: None, weight }
+        Story {
+            name,
+            summary,
+            plan,
+            grade,
+            caveat: None,
+            weight,
+        }
     }
     const SOFTPHONE_LEG: Option<&str> =
         Some("nobody says which leg such a CDR names: b, the customer's, is our guess");
@@ -45,14 +52,20 @@ pub const CATALOGUE: [Story; 10] = {
             "customer-rejected",
             12,
             Grade::Seen,
-            Plan::Click2call(&[Ring::new(B, Declined, First), Ring::new(A, Answered, AtOnce)]),
+            Plan::Click2call(&[
+                Ring::new(B, Declined, First),
+                Ring::new(A, Answered, AtOnce),
+            ]),
             "the agent picks up, the customer declines",
         ),
         story(
             "followme-ghost",
             3,
             Grade::Seen,
-            Plan::Click2call(&[Ring::new(A, RangOut, First), Ring::new(A, RangOut, NextRing)]),
+            Plan::Click2call(&[
+                Ring::new(A, RangOut, First),
+                Ring::new(A, RangOut, NextRing),
+            ]),
             "with follow-me a short ghost ring is told first, then the real one",
         ),
         Story {
@@ -89,14 +102,26 @@ pub const CATALOGUE: [Story; 10] = {
             Plan::Documented(B),
             "the documented sample of leg b, value for value",
         ),
-        story("legacy", 0, Grade::Doc, Plan::Legacy, "the older nine-field body with click_to_call"),
+        story(
+            "legacy",
+            0,
+            Grade::Doc,
+            Plan::Legacy,
+            "the older nine-field body with click_to_call",
+        ),
     ]
 };
 
 /// The names that stand for several scenarios, and what they stand for.
 pub const GROUPS: [(&str, &str); 4] = [
     ("all", "every scenario, one after another"),
-    ("click2call", "the scenarios of calls placed through click2call"),
+    (
+        "click2call",
+        "the scenarios of calls placed through click2call",
+    ),
     ("softphone", "the scenarios of calls dialled on a softphone"),
-    ("mix", "for each call one scenario, weighted as calls really end"),
+    (
+        "mix",
+        "for each call one scenario, weighted as calls really end",
+    ),
 ];

@@ -53,8 +53,10 @@ const GRADES: &str = "x-grade says how well a fact is known: doc (TeleCMI's docu
 /// The body of a delivery as JSON Schema 2020-12.
 #[must_use]
 pub fn json_schema() -> Value {
-    let definitions: Map<String, Value> =
-        VARIANTS.iter().map(|variant| (variant.name.to_owned(), variant.schema())).collect();
+    let definitions: Map<String, Value> = VARIANTS
+        .iter()
+        .map(|variant| (variant.name.to_owned(), variant.schema()))
+        .collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": WHOLE,
@@ -67,11 +69,14 @@ pub fn json_schema() -> Value {
 /// The webhook as OpenAPI 3.1.
 #[must_use]
 pub fn openapi() -> Value {
-    let mut schemas: Map<String, Value> =
-        VARIANTS.iter().map(|variant| (variant.name.to_owned(), variant.schema())).collect();
+    let mut schemas: Map<String, Value> = VARIANTS
+        .iter()
+        .map(|variant| (variant.name.to_owned(), variant.schema()))
+        .collect();
     let whole = json!({"description": MEANING, "anyOf": references("#/components/schemas/")});
     schemas.insert(WHOLE.to_owned(), whole);
-    let delivered = json!({"2XX": {"description": "Delivered. The body of the answer is not read."}});
+    let delivered =
+        json!({"2XX": {"description": "Delivered. The body of the answer is not read."}});
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -112,7 +117,10 @@ pub fn openapi() -> Value {
 }
 
 fn references(below: &str) -> Vec<Value> {
-    VARIANTS.iter().map(|variant| json!({"$ref": format!("{below}{}", variant.name)})).collect()
+    VARIANTS
+        .iter()
+        .map(|variant| json!({"$ref": format!("{below}{}", variant.name)}))
+        .collect()
 }
 
 /// The documented sample of a leg.
@@ -155,7 +163,11 @@ impl Variant {
         if let Some(property) = property.as_object_mut() {
             annotate(property, field);
         }
-        if let Some(word) = property.get("const").and_then(Value::as_str).filter(|_| field.name == "status") {
+        if let Some(word) = property
+            .get("const")
+            .and_then(Value::as_str)
+            .filter(|_| field.name == "status")
+        {
             property["description"] = format!("`{word}` [{}]", field.grade.word()).into();
         }
         property
@@ -222,9 +234,11 @@ mod tests {
             Value::Object(properties) => properties.len(),
             other => panic!("{name} {what}: {other}"),
         };
-        for (name, required, properties) in
-            [("OutgoingMissed", 13, 15), ("OutgoingAnswered", 14, 18), ("LegacyMissed", 9, 9)]
-        {
+        for (name, required, properties) in [
+            ("OutgoingMissed", 13, 15),
+            ("OutgoingAnswered", 14, 18),
+            ("LegacyMissed", 9, 9),
+        ] {
             assert_eq!(
                 (count(name, "required"), count(name, "properties")),
                 (required, properties),
@@ -242,11 +256,17 @@ mod tests {
                 assert_eq!(property["x-grade"], field.grade.word(), "{name}");
                 // What `status` says depends on what it tells of.
                 let says = property["description"].as_str().unwrap();
-                assert!(says.contains(field.meaning) || name == "status", "{name}: {says}");
+                assert!(
+                    says.contains(field.meaning) || name == "status",
+                    "{name}: {says}"
+                );
             }
         }
         let of = |variant: &str, name: &str| schema["$defs"][variant]["properties"][name].clone();
-        assert_eq!(of("OutgoingMissed", "virtual_number")["type"], json!(["string", "integer"]));
+        assert_eq!(
+            of("OutgoingMissed", "virtual_number")["type"],
+            json!(["string", "integer"])
+        );
         assert_eq!(
             of("OutgoingAnswered", "status"),
             json!({"const": "answered", "type": "string", "description": "`answered` [doc]", "x-grade": "doc", "x-presence": "always"})
@@ -257,9 +277,19 @@ mod tests {
     fn the_webhook_takes_both_methods() {
         let document = openapi();
         let hook = &document["webhooks"]["outgoingCdr"];
-        let reference = &hook["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+        let reference =
+            &hook["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"];
         let place = reference.as_str().unwrap().trim_start_matches('#');
-        assert_eq!(document.pointer(place).unwrap()["anyOf"].as_array().unwrap().len(), VARIANTS.len());
-        assert_eq!(hook["get"]["parameters"].as_array().unwrap().len(), FIELDS.len());
+        assert_eq!(
+            document.pointer(place).unwrap()["anyOf"]
+                .as_array()
+                .unwrap()
+                .len(),
+            VARIANTS.len()
+        );
+        assert_eq!(
+            hook["get"]["parameters"].as_array().unwrap().len(),
+            FIELDS.len()
+        );
     }
 }

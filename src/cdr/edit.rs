@@ -26,7 +26,10 @@ impl Edit {
             Some(Shape::Boolean) => value.parse().ok().map(Value::Bool),
             Some(Shape::String) | None => None,
         };
-        Ok(Self::Put(name.to_owned(), typed.unwrap_or_else(|| value.into())))
+        Ok(Self::Put(
+            name.to_owned(),
+            typed.unwrap_or_else(|| value.into()),
+        ))
     }
 
     /// `FIELD=JSON`, of any type.
@@ -34,7 +37,9 @@ impl Edit {
         let (name, value) = split(text)?;
         match serde_json::from_str(value) {
             Ok(value) => Ok(Self::Put(name.to_owned(), value)),
-            Err(error) => Err(format!("the value is not JSON: {error}; text needs double quotes, or --set")),
+            Err(error) => Err(format!(
+                "the value is not JSON: {error}; text needs double quotes, or --set"
+            )),
         }
     }
 
@@ -73,7 +78,10 @@ mod tests {
     use serde_json::json;
 
     fn edited(edits: &[Edit]) -> Value {
-        let mut fields = json!({"to": 1, "leg": "a", "status": "missed"}).as_object().cloned().unwrap();
+        let mut fields = json!({"to": 1, "leg": "a", "status": "missed"})
+            .as_object()
+            .cloned()
+            .unwrap();
         for edit in edits {
             edit.apply(&mut fields);
         }
@@ -82,7 +90,13 @@ mod tests {
 
     #[test]
     fn values_take_the_documented_type() {
-        let edits = ["to=442079460001", "virtual_number=44", "record=true", "appid=many", "note=7"];
+        let edits = [
+            "to=442079460001",
+            "virtual_number=44",
+            "record=true",
+            "appid=many",
+            "note=7",
+        ];
         let edits = edits.map(|text| Edit::set(text).unwrap());
         insta::assert_snapshot!(edited(&edits), @r#"{"to":442079460001,"leg":"a","status":"missed","virtual_number":"44","record":true,"appid":"many","note":"7"}"#);
     }

@@ -168,7 +168,8 @@ pub type RequestId = [u8; 43];
 #[must_use]
 pub fn request_id<R: Rng>(chance: &mut R) -> RequestId {
     /// What the six highest bits of a number stand for; the last two are no characters, and their numbers are passed over.
-    const CHARACTERS: [u8; 64] = *b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789--";
+    const CHARACTERS: [u8; 64] =
+        *b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789--";
     let mut numbers = [0; 4 * 43];
     chance.fill_bytes(&mut numbers);
     let (mut text, mut length) = ([0; 43], 0);
@@ -201,7 +202,10 @@ mod tests {
 
     #[test]
     fn the_third_group_tells_the_date() {
-        let server = MediaServer { mac: [0x56, 0, 4, 0x29, 0xab, 0xc3], clock_sequence: 7 };
+        let server = MediaServer {
+            mac: [0x56, 0, 4, 0x29, 0xab, 0xc3],
+            clock_sequence: 7,
+        };
         for (date, group) in [
             ("2021-03-16T00:00:00Z", "-123a-"),
             ("2022-02-05T00:00:00Z", "-123b-"),
@@ -251,8 +255,15 @@ mod tests {
     fn other_ids_look_like_the_documented_ones() {
         let mut chance = Seed(1).chance(Purpose::Call, 0);
         let uuid = uuid::Uuid::from_u128(cmiuuid(&mut chance).0);
-        assert_eq!((uuid.get_version_num(), uuid.get_variant()), (4, uuid::Variant::RFC4122));
-        assert!(request_id(&mut chance).iter().all(u8::is_ascii_alphanumeric));
+        assert_eq!(
+            (uuid.get_version_num(), uuid.get_variant()),
+            (4, uuid::Variant::RFC4122)
+        );
+        assert!(
+            request_id(&mut chance)
+                .iter()
+                .all(u8::is_ascii_alphanumeric)
+        );
     }
 
     proptest! {

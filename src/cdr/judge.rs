@@ -39,7 +39,10 @@ impl Kind {
     /// Whether it is a call detail record, of whatever call.
     #[must_use]
     pub fn is_cdr(self) -> bool {
-        matches!(self, Self::OutgoingMissed | Self::OutgoingAnswered | Self::Incoming)
+        matches!(
+            self,
+            Self::OutgoingMissed | Self::OutgoingAnswered | Self::Incoming
+        )
     }
 
     /// Whether the documented fields of an outgoing CDR apply to it.
@@ -90,7 +93,12 @@ impl Judgement {
     #[must_use]
     pub fn unreadable(remarks: Vec<Remark>) -> Self {
         Self {
-            verdict: Verdict { kind: Kind::Unreadable, generation: None, leg: None, remarks },
+            verdict: Verdict {
+                kind: Kind::Unreadable,
+                generation: None,
+                leg: None,
+                remarks,
+            },
             fields: None,
         }
     }
@@ -134,7 +142,9 @@ pub fn judge_pairs(pairs: &[(String, String)]) -> Judgement {
     let mut repeats = Repeats::default();
     for (name, text) in pairs {
         if let Some((base, keys)) = bracketed(name) {
-            let object = fields.entry(base).or_insert_with(|| Value::Object(Fields::new()));
+            let object = fields
+                .entry(base)
+                .or_insert_with(|| Value::Object(Fields::new()));
             if !put(object, &keys, text) {
                 remarks.extend(repeats.remark(name));
             }
@@ -179,7 +189,13 @@ fn put(object: &mut Value, keys: &[&str], text: &str) -> bool {
     if below.is_empty() {
         return object.insert((*key).to_owned(), text.into()).is_none();
     }
-    put(object.entry(*key).or_insert_with(|| Value::Object(Fields::new())), below, text)
+    put(
+        object
+            .entry(*key)
+            .or_insert_with(|| Value::Object(Fields::new())),
+        below,
+        text,
+    )
 }
 
 /// The text of a query parameter with its documented type given back, if it is written as that type would be.
@@ -217,8 +233,14 @@ fn looks_like_javascript(bytes: &[u8]) -> bool {
         return false;
     };
     let name = name.trim();
-    let bare = name.strip_prefix('\'').and_then(|n| n.strip_suffix('\'')).unwrap_or(name);
-    !bare.is_empty() && bare.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '$')
+    let bare = name
+        .strip_prefix('\'')
+        .and_then(|n| n.strip_suffix('\''))
+        .unwrap_or(name);
+    !bare.is_empty()
+        && bare
+            .chars()
+            .all(|c| c.is_alphanumeric() || c == '_' || c == '$')
 }
 
 fn judge_fields(fields: Received, mut remarks: Vec<Remark>) -> Judgement {
@@ -232,7 +254,10 @@ fn judge_fields(fields: Received, mut remarks: Vec<Remark>) -> Judgement {
     match kind {
         Kind::LiveEvent => remarks.push(Remark::new(Code::OtherKind, "a live event, not a CDR")),
         Kind::RestRecord => {
-            remarks.push(Remark::new(Code::OtherKind, "a record of the REST API, not a webhook"));
+            remarks.push(Remark::new(
+                Code::OtherKind,
+                "a record of the REST API, not a webhook",
+            ));
         }
         Kind::Incoming => {
             remarks.push(Remark::new(
@@ -241,7 +266,10 @@ fn judge_fields(fields: Received, mut remarks: Vec<Remark>) -> Judgement {
             ));
         }
         Kind::Unknown if fields.resemblance() < RESEMBLES => {
-            remarks.push(Remark::new(Code::OtherKind, "no notification of TeleCMI's that we know"));
+            remarks.push(Remark::new(
+                Code::OtherKind,
+                "no notification of TeleCMI's that we know",
+            ));
         }
         _ => {
             let found = generation_of(&fields);
@@ -249,7 +277,15 @@ fn judge_fields(fields: Received, mut remarks: Vec<Remark>) -> Judgement {
             remark_on_fields(&mut remarks, &fields, found, kind, leg);
         }
     }
-    Judgement { verdict: Verdict { kind, generation, leg, remarks }, fields: Some(fields) }
+    Judgement {
+        verdict: Verdict {
+            kind,
+            generation,
+            leg,
+            remarks,
+        },
+        fields: Some(fields),
+    }
 }
 
 /// How many fields of the documented CDR an object must have to be measured against it.
@@ -263,7 +299,8 @@ fn kind_of(fields: &Received) -> Kind {
     if sort == Some("event") {
         return Kind::LiveEvent;
     }
-    if fields.contains_key("cmiuid") || (fields.contains_key("billedsec") && !fields.contains_key("cmiuuid"))
+    if fields.contains_key("cmiuid")
+        || (fields.contains_key("billedsec") && !fields.contains_key("cmiuuid"))
     {
         return Kind::RestRecord;
     }
@@ -282,7 +319,10 @@ fn kind_of(fields: &Received) -> Kind {
 
 fn generation_of(fields: &Received) -> Generation {
     let number = fields.get("virtual_number").is_some_and(Found::is_number);
-    let object = matches!(fields.get("extra_params"), Some(Found::Other(Value::Object(_))));
+    let object = matches!(
+        fields.get("extra_params"),
+        Some(Found::Other(Value::Object(_)))
+    );
     if !fields.contains_key("leg")
         && !fields.contains_key("call_id")
         && (fields.contains_key("click_to_call") || !fields.contains_key("virtual_number"))
@@ -327,7 +367,10 @@ fn remark_on_fields(
             None if must => remarks.push(Remark::on(field.name, Code::Missing, "not there")),
             None => {}
             Some(_) if !may => {
-                let text = format!("does not belong here: it stands in {}", field.presence.words());
+                let text = format!(
+                    "does not belong here: it stands in {}",
+                    field.presence.words()
+                );
                 remarks.push(Remark::on(field.name, Code::Unexpected, text));
             }
             Some(value) => {
@@ -337,15 +380,25 @@ fn remark_on_fields(
             }
         }
     }
-    for (one, other) in [("request_id", "extra_params"), ("extra_params", "request_id")] {
-        if generation != Generation::Legacy && fields.contains_key(one) && !fields.contains_key(other) {
+    for (one, other) in [
+        ("request_id", "extra_params"),
+        ("extra_params", "request_id"),
+    ] {
+        if generation != Generation::Legacy
+            && fields.contains_key(one)
+            && !fields.contains_key(other)
+        {
             let text = format!("not there, although {one} is: click2call sends both");
             remarks.push(Remark::on(other, Code::Missing, text));
         }
     }
     for (name, _) in fields.others() {
         remarks.push(if FIELDS_OF_OTHERS.contains(&name) {
-            Remark::on(name, Code::Unexpected, "belongs to other notifications of TeleCMI's")
+            Remark::on(
+                name,
+                Code::Unexpected,
+                "belongs to other notifications of TeleCMI's",
+            )
         } else {
             Remark::on(name, Code::Unknown, "not documented")
         });

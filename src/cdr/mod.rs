@@ -113,7 +113,12 @@ pub enum HangupReason {
 
 impl HangupReason {
     /// All four documented reasons.
-    pub const ALL: [Self; 4] = [Self::SentBye, Self::RecvBye, Self::RecvCancel, Self::SentReject];
+    pub const ALL: [Self; 4] = [
+        Self::SentBye,
+        Self::RecvBye,
+        Self::RecvCancel,
+        Self::SentReject,
+    ];
 
     /// The documented value.
     #[must_use]
@@ -261,10 +266,14 @@ impl Payload<'_> {
     #[must_use]
     pub fn brief(&self) -> Brief<'static> {
         match self {
-            Self::Outgoing(cdr) => {
-                Brief { leg: Some(cdr.leg.word().into()), status: Some(cdr.outcome.word().into()) }
-            }
-            Self::Legacy(_) => Brief { leg: None, status: Some(Outcome::Missed.word().into()) },
+            Self::Outgoing(cdr) => Brief {
+                leg: Some(cdr.leg.word().into()),
+                status: Some(cdr.outcome.word().into()),
+            },
+            Self::Legacy(_) => Brief {
+                leg: None,
+                status: Some(Outcome::Missed.word().into()),
+            },
         }
     }
 

@@ -128,14 +128,19 @@ impl Received {
 
     /// The value of the member of that name.
     #[must_use]
-    #[expect(clippy::inline_always, reason = "of a name that is known when this is built, the place is too")]
+    #[expect(
+        clippy::inline_always,
+        reason = "of a name that is known when this is built, the place is too"
+    )]
     #[inline(always)]
     pub fn get(&self, name: &str) -> Option<Found<'_>> {
         schema::place(name).map_or_else(|| self.other(name), |place| self.documented(place))
     }
 
     fn other(&self, name: &str) -> Option<Found<'_>> {
-        self.others().find(|(other, _)| *other == name).map(|(_, value)| value)
+        self.others()
+            .find(|(other, _)| *other == name)
+            .map(|(_, value)| value)
     }
 
     /// The value of the documented field in that place of the table of all.
@@ -143,14 +148,20 @@ impl Received {
     #[inline]
     pub fn documented(&self, place: usize) -> Option<Found<'_>> {
         let before = self.places[place].checked_sub(1)?;
-        self.entries.get(before as usize).map(|entry| self.value(entry))
+        self.entries
+            .get(before as usize)
+            .map(|entry| self.value(entry))
     }
 
     /// The names and values of all fields that are not documented, in order.
     pub fn others(&self) -> impl Iterator<Item = (&str, Found<'_>)> {
         // Where there are none, as nearly always, none are looked for.
         let number = self.len() - self.resemblance();
-        let others = self.entries.iter().filter(|entry| entry.place.is_none()).take(number);
+        let others = self
+            .entries
+            .iter()
+            .filter(|entry| entry.place.is_none())
+            .take(number);
         others.map(|entry| (self.name(entry), self.value(entry)))
     }
 
@@ -162,15 +173,24 @@ impl Received {
 
     /// Whether there is a member of that name.
     #[must_use]
-    #[expect(clippy::inline_always, reason = "of a name that is known when this is built, the place is too")]
+    #[expect(
+        clippy::inline_always,
+        reason = "of a name that is known when this is built, the place is too"
+    )]
     #[inline(always)]
     pub fn contains_key(&self, name: &str) -> bool {
-        schema::place(name).map_or_else(|| self.other(name).is_some(), |place| self.places[place] > 0)
+        schema::place(name).map_or_else(
+            || self.other(name).is_some(),
+            |place| self.places[place] > 0,
+        )
     }
 
     /// The text of the member of that name, if it is one.
     #[must_use]
-    #[expect(clippy::inline_always, reason = "of a name that is known when this is built, the place is too")]
+    #[expect(
+        clippy::inline_always,
+        reason = "of a name that is known when this is built, the place is too"
+    )]
     #[inline(always)]
     pub fn word(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(Found::as_str)
@@ -178,11 +198,16 @@ impl Received {
 
     /// All names and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Found<'_>)> {
-        self.entries.iter().map(|entry| (self.name(entry), self.value(entry)))
+        self.entries
+            .iter()
+            .map(|entry| (self.name(entry), self.value(entry)))
     }
 
     fn name<'a>(&'a self, entry: &Entry) -> &'a str {
-        entry.place.map_or_else(|| &self.text[entry.name.clone()], |place| FIELDS[usize::from(place)].name)
+        entry.place.map_or_else(
+            || &self.text[entry.name.clone()],
+            |place| FIELDS[usize::from(place)].name,
+        )
     }
 
     #[inline]
@@ -241,7 +266,10 @@ impl From<&Fields> for Received {
             gathering.add(name, |text| {
                 let whole = value.as_u64();
                 let digits = whole.map(|whole| whole.to_string());
-                let place = push(text, digits.as_deref().or(value.as_str()).unwrap_or_default());
+                let place = push(
+                    text,
+                    digits.as_deref().or(value.as_str()).unwrap_or_default(),
+                );
                 let held = match (value, whole) {
                     (Value::String(_), _) => Held::Text,
                     (_, Some(number)) => Held::Whole(number),
@@ -256,7 +284,10 @@ impl From<&Fields> for Received {
 
 impl From<&Received> for Fields {
     fn from(received: &Received) -> Self {
-        received.iter().map(|(name, value)| (name.to_owned(), value.to_value())).collect()
+        received
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_value()))
+            .collect()
     }
 }
 
@@ -278,8 +309,15 @@ impl Gathering {
         // What has escapes stands there twice.
         let mut own = String::with_capacity(text.len() + text.len() / 4);
         own.push_str(text);
-        let received = Received { text: own, entries: Vec::with_capacity(MEMBERS), ..Received::default() };
-        Self { received, ..Self::default() }
+        let received = Received {
+            text: own,
+            entries: Vec::with_capacity(MEMBERS),
+            ..Received::default()
+        };
+        Self {
+            received,
+            ..Self::default()
+        }
     }
 
     /// The object.
@@ -305,7 +343,11 @@ impl Gathering {
     /// Adds a member whose value's text is found or added by `find`.
     #[inline]
     fn add(&mut self, name: &str, find: impl FnOnce(&mut String) -> (Range<usize>, Held)) -> bool {
-        let Received { text, entries, places } = &mut self.received;
+        let Received {
+            text,
+            entries,
+            places,
+        } = &mut self.received;
         let documented = schema::place(name);
         let (before, name) = if let Some(place) = documented {
             let before = places[place].checked_sub(1).map(|before| before as usize);
@@ -323,7 +365,12 @@ impl Gathering {
         };
         let place = documented.and_then(|place| u8::try_from(place).ok());
         let (value, held) = find(text);
-        let entry = Entry { place, name, value, held };
+        let entry = Entry {
+            place,
+            name,
+            value,
+            held,
+        };
         match before {
             Some(before) => entries[before] = entry,
             None => entries.push(entry),
@@ -363,27 +410,40 @@ mod tests {
 
     fn received(text: &str) -> Received {
         let mut gathering = Gathering::of(text);
-        assert_eq!(json::members(text, |member| _ = gathering.member(&member)), Ok(None));
+        assert_eq!(
+            json::members(text, |member| _ = gathering.member(&member)),
+            Ok(None)
+        );
         gathering.done()
     }
 
     #[test]
     fn of_a_repeated_name_the_last_value_takes_the_first_place() {
-        let text = r#"{"x":1,"leg":"a","to":442079460000,"x":[1.50],"l\u0065g":"b\n","\u0078":{"y":-1}}"#;
+        let text =
+            r#"{"x":1,"leg":"a","to":442079460000,"x":[1.50],"l\u0065g":"b\n","\u0078":{"y":-1}}"#;
         let received = received(text);
         let written = r#"{"x":{"y":-1},"leg":"b\n","to":442079460000}"#;
         assert_eq!(serde_json::to_string(&received).unwrap(), written);
         let fields: Fields = serde_json::from_str(text).unwrap();
-        assert_eq!((Received::from(&fields), Fields::from(&received)), (received, fields));
+        assert_eq!(
+            (Received::from(&fields), Fields::from(&received)),
+            (received, fields)
+        );
     }
 
     #[test]
     fn values_are_found_by_documented_names_and_others() {
         let received = received(r#"{"leg":"","x":"\"","to":7,"time":-7,"record":true}"#);
-        let texts = ["leg", "x", "to", "time", "record"].map(|name| received.get(name).unwrap().text());
+        let texts =
+            ["leg", "x", "to", "time", "record"].map(|name| received.get(name).unwrap().text());
         assert_eq!(texts, ["", "\"", "7", "-7", "true"]);
-        let numbers = ["to", "time", "record", "x"].map(|name| received.get(name).unwrap().as_i64());
+        let numbers =
+            ["to", "time", "record", "x"].map(|name| received.get(name).unwrap().as_i64());
         assert_eq!(numbers, [Some(7), Some(-7), None, None]);
-        assert!(received.get("type").is_none() && received.get("y").is_none() && received.get("").is_none());
+        assert!(
+            received.get("type").is_none()
+                && received.get("y").is_none()
+                && received.get("").is_none()
+        );
     }
 }

@@ -90,13 +90,21 @@ impl Remark {
     /// A remark about the whole.
     #[must_use]
     pub fn new(code: Code, text: impl Into<String>) -> Self {
-        Self { code, field: None, text: Untrusted::new(text) }
+        Self {
+            code,
+            field: None,
+            text: Untrusted::new(text),
+        }
     }
 
     /// A remark about one field.
     #[must_use]
     pub fn on(field: &str, code: Code, text: impl Into<String>) -> Self {
-        Self { code, field: Some(field.into()), text: Untrusted::new(text) }
+        Self {
+            code,
+            field: Some(field.into()),
+            text: Untrusted::new(text),
+        }
     }
 }
 
@@ -109,7 +117,10 @@ mod tests {
         let mut remarks = vec![Remark::new(Code::BadQuery, "x"); 50_000];
         bound(&mut remarks);
         assert_eq!(remarks.len(), MOST + 1);
-        assert_eq!(remarks.last().map(|last| last.text.as_it_came()), Some("and 49900 remarks more"));
+        assert_eq!(
+            remarks.last().map(|last| last.text.as_it_came()),
+            Some("and 49900 remarks more")
+        );
         assert!(remarks.capacity() < 2 * MOST + 2, "{}", remarks.capacity());
         let as_they_were = remarks[..MOST].to_vec();
         let mut few = as_they_were.clone();

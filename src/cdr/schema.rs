@@ -79,7 +79,13 @@ const fn field(
     grade: Grade,
     meaning: &'static str,
 ) -> Field {
-    Field { name, shape, presence, meaning, grade }
+    Field {
+        name,
+        shape,
+        presence,
+        meaning,
+        grade,
+    }
 }
 
 /// The fields of an outgoing CDR: the fifteen of the documented missed CDR in its order, then those of its relatives.
@@ -88,8 +94,20 @@ pub const FIELDS: [Field; 19] = {
     use Presence::{Always, Answered, Click2call, Legacy, NotLegacy, Recorded};
     use Shape::{Boolean, Number, String};
     [
-        field("virtual_number", String, NotLegacy, Doc, "the caller ID of the call; a number live"),
-        field("call_id", String, NotLegacy, Doc, "the call; whether its legs share it is disputed"),
+        field(
+            "virtual_number",
+            String,
+            NotLegacy,
+            Doc,
+            "the caller ID of the call; a number live",
+        ),
+        field(
+            "call_id",
+            String,
+            NotLegacy,
+            Doc,
+            "the call; whether its legs share it is disputed",
+        ),
         field(
             "custom",
             String,
@@ -97,14 +115,38 @@ pub const FIELDS: [Field; 19] = {
             Doc,
             "your parameters from the dashboard; `none` or `false` live when unset",
         ),
-        field("leg", String, NotLegacy, Doc, "`a` is the agent, `b` the customer"),
-        field("type", String, Always, Doc, "`cdr`; a live event says `event`"),
+        field(
+            "leg",
+            String,
+            NotLegacy,
+            Doc,
+            "`a` is the agent, `b` the customer",
+        ),
+        field(
+            "type",
+            String,
+            Always,
+            Doc,
+            "`cdr`; a live event says `event`",
+        ),
         field("appid", Number, Always, Doc, "your app id"),
-        field("to", Number, Always, Inferred, "the number that was rung; does not fit 32 bits"),
+        field(
+            "to",
+            Number,
+            Always,
+            Inferred,
+            "the number that was rung; does not fit 32 bits",
+        ),
         field("cmiuuid", String, Always, Doc, "this leg, and no other"),
         field("status", String, Always, Doc, "`missed`"),
         field("user", String, Always, Doc, "`<extension>_<appid>`"),
-        field("time", Number, Always, Seen, "the start of the call, in epoch milliseconds"),
+        field(
+            "time",
+            Number,
+            Always,
+            Seen,
+            "the start of the call, in epoch milliseconds",
+        ),
         field("direction", String, Always, Doc, "`outbound`"),
         field(
             "hangup_reason",
@@ -113,7 +155,13 @@ pub const FIELDS: [Field; 19] = {
             Doc,
             "`recv_cancel` rang out, `sent_reject` declined; `sent_bye` and `recv_bye` need an answered call",
         ),
-        field("request_id", String, Click2call, Doc, "ties the legs of a click2call together"),
+        field(
+            "request_id",
+            String,
+            Click2call,
+            Doc,
+            "ties the legs of a click2call together",
+        ),
         field(
             "extra_params",
             String,
@@ -121,8 +169,20 @@ pub const FIELDS: [Field; 19] = {
             Doc,
             "your click2call parameters as JSON text; an object live",
         ),
-        field("answeredsec", Number, Answered, Doc, "how long the leg was answered, in seconds"),
-        field("record", Boolean, Recorded, Doc, "whether the call was recorded"),
+        field(
+            "answeredsec",
+            Number,
+            Answered,
+            Doc,
+            "how long the leg was answered, in seconds",
+        ),
+        field(
+            "record",
+            Boolean,
+            Recorded,
+            Doc,
+            "whether the call was recorded",
+        ),
         field("filename", String, Recorded, Doc, "the recording's name"),
         field("click_to_call", String, Legacy, Doc, "`true`, as a string"),
     ]
@@ -178,7 +238,10 @@ pub fn documented(name: &str) -> Option<&'static Field> {
 pub fn place(name: &str) -> Option<usize> {
     // Asked a few dozen times of every CDR that comes: so one name is compared, and not nineteen.
     let place = SLOTTED[slot(name.as_bytes())];
-    FIELDS.get(place).filter(|field| field.name == name).map(|_| place)
+    FIELDS
+        .get(place)
+        .filter(|field| field.name == name)
+        .map(|_| place)
 }
 
 /// Where the CDR begins among the parameters of a query or a form, if there is one: at the first documented name, in either
@@ -200,7 +263,11 @@ mod tests {
             assert_eq!(place(field.name), Some(expected));
             assert_eq!(place(&field.name.to_uppercase()), None);
         }
-        assert!(["", "l", "le", "lex", "appids", "é"].iter().all(|name| place(name).is_none()));
+        assert!(
+            ["", "l", "le", "lex", "appids", "é"]
+                .iter()
+                .all(|name| place(name).is_none())
+        );
     }
 
     #[test]
@@ -211,7 +278,9 @@ mod tests {
             "virtual_number call_id custom leg type appid to cmiuuid status user time direction \
              hangup_reason request_id extra_params"
         );
-        let legacy = FIELDS.iter().filter(|f| matches!(f.presence, Presence::Always | Presence::Legacy));
+        let legacy = FIELDS
+            .iter()
+            .filter(|f| matches!(f.presence, Presence::Always | Presence::Legacy));
         assert_eq!(legacy.count(), 9);
     }
 }

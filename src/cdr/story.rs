@@ -6,10 +6,14 @@ use rand::RngExt as _;
 
 pub use super::catalogue::{CATALOGUE, GROUPS};
 
-use super::account::{Account, DOCUMENTED_APP_ID, DOCUMENTED_CUSTOM, DOCUMENTED_EXTRA_PARAMS, LIVE_CUSTOM};
+use super::account::{
+    Account, DOCUMENTED_APP_ID, DOCUMENTED_CUSTOM, DOCUMENTED_EXTRA_PARAMS, LIVE_CUSTOM,
+};
 use super::ids::{self, CallId, RequestId, Uuid};
 use super::text::Written;
-use super::{Click2call, Grade, HangupReason, Leg, LegacyCdr, Outcome, OutgoingCdr, Payload, Shape};
+use super::{
+    Click2call, Grade, HangupReason, Leg, LegacyCdr, Outcome, OutgoingCdr, Payload, Shape,
+};
 use crate::clock::Moment;
 use crate::seed::{Chance, Purpose, Seed};
 
@@ -106,7 +110,11 @@ impl Story {
     /// How its fields are typed where `wanted` is asked for: the documented samples stay as they are.
     #[must_use]
     pub fn shape(&self, wanted: Shape) -> Shape {
-        if matches!(self.plan, Plan::Documented(_)) { Shape::Docs } else { wanted }
+        if matches!(self.plan, Plan::Documented(_)) {
+            Shape::Docs
+        } else {
+            wanted
+        }
     }
 
     /// How many CDRs a call of it makes.
@@ -134,7 +142,11 @@ impl Choice {
     pub fn most_cdrs(self) -> u64 {
         match self {
             Self::Story(story) => story.cdrs() as u64,
-            Self::Mixture => CATALOGUE.iter().map(|story| story.cdrs() as u64).max().unwrap_or(0),
+            Self::Mixture => CATALOGUE
+                .iter()
+                .map(|story| story.cdrs() as u64)
+                .max()
+                .unwrap_or(0),
         }
     }
 
@@ -166,7 +178,11 @@ pub fn choices(name: &str) -> Vec<Choice> {
     if name == "mix" {
         return vec![Choice::Mixture];
     }
-    CATALOGUE.iter().filter(|story| belongs(story)).map(Choice::Story).collect()
+    CATALOGUE
+        .iter()
+        .filter(|story| belongs(story))
+        .map(Choice::Story)
+        .collect()
 }
 
 /// Whether the legs of a call carry one `call_id` or two. Which is true is disputed, see the README.
@@ -225,7 +241,10 @@ pub fn tell(choice: Choice, n: u64, setting: &Setting) -> (&'static Story, Vec<T
 }
 
 fn alone(payload: Payload<'_>) -> Vec<Told<'_>> {
-    vec![Told { payload, gap: Duration::ZERO }]
+    vec![Told {
+        payload,
+        gap: Duration::ZERO,
+    }]
 }
 
 fn drawn(seed: Seed, n: u64) -> &'static Story {
@@ -276,7 +295,10 @@ pub fn documented(leg: Leg) -> OutgoingCdr<'static> {
         // A constant of the year 2022.
         time: Moment::from_epoch_ms(time).unwrap_or_else(|| unreachable!("2022 is a valid year")),
         hangup_reason,
-        click2call: Some(Click2call { request_id, extra_params: &DOCUMENTED_EXTRA_PARAMS }),
+        click2call: Some(Click2call {
+            request_id,
+            extra_params: &DOCUMENTED_EXTRA_PARAMS,
+        }),
     }
 }
 
@@ -297,11 +319,21 @@ impl<'a> Call<'a> {
         let customer = setting.account.customer(&mut chance);
         let request_id = ids::request_id(&mut chance);
         let ring = Duration::from_millis(chance.random_range(10_000..60_000));
-        Self { setting, chance, serial: n, customer, request_id, ring }
+        Self {
+            setting,
+            chance,
+            serial: n,
+            customer,
+            request_id,
+            ring,
+        }
     }
 
     fn tell(&mut self, rings: &[Ring], click2call: bool) -> Vec<Told<'a>> {
-        (0_u64..).zip(rings).map(|(leg, ring)| self.tell_ring(leg, *ring, click2call)).collect()
+        (0_u64..)
+            .zip(rings)
+            .map(|(leg, ring)| self.tell_ring(leg, *ring, click2call))
+            .collect()
     }
 
     fn tell_ring(&mut self, index: u64, ring: Ring, click2call: bool) -> Told<'a> {
@@ -312,9 +344,9 @@ impl<'a> Call<'a> {
         };
         // Legs of one call start together \[seen\]; only a second ring of the same phone starts later.
         let time = match ring.follows {
-            Follows::NextRing => {
-                self.setting.at.after(Duration::from_millis(self.chance.random_range(2_000..5_000)))
-            }
+            Follows::NextRing => self.setting.at.after(Duration::from_millis(
+                self.chance.random_range(2_000..5_000),
+            )),
             Follows::First | Follows::AtOnce => self.setting.at,
         };
         let (outcome, hangup_reason) = match ring.end {
@@ -327,15 +359,21 @@ impl<'a> Call<'a> {
             }
         };
         let account = &self.setting.account;
-        let click2call = click2call
-            .then_some(Click2call { request_id: self.request_id, extra_params: &account.extra_params });
+        let click2call = click2call.then_some(Click2call {
+            request_id: self.request_id,
+            extra_params: &account.extra_params,
+        });
         let payload = Payload::Outgoing(OutgoingCdr {
             virtual_number: account.virtual_number,
             call_id: self.call_id(index),
             custom: self.custom(),
             leg: ring.leg,
             app_id: account.app_id,
-            to: if ring.leg == Leg::A { account.device } else { self.customer },
+            to: if ring.leg == Leg::A {
+                account.device
+            } else {
+                self.customer
+            },
             cmiuuid: ids::cmiuuid(&mut self.chance),
             outcome,
             user: &account.user,
@@ -352,7 +390,12 @@ impl<'a> Call<'a> {
             CallIds::Shared => 0,
             CallIds::PerLeg => leg,
         };
-        CallId::new(self.setting.at, self.serial * 4 + own, self.setting.account.server).uuid()
+        CallId::new(
+            self.setting.at,
+            self.serial * 4 + own,
+            self.setting.account.server,
+        )
+        .uuid()
     }
 
     fn custom(&self) -> &'a Written {

@@ -25,23 +25,33 @@ impl CdrText {
     /// The CDR in a text that somebody else wrote, if it is a JSON object.
     #[must_use]
     pub fn read(text: Bytes) -> Option<Self> {
-        serde_json::from_slice::<Fields>(&text).is_ok().then_some(Self {
-            text,
-            is_compact: false,
-            brief: None,
-        })
+        serde_json::from_slice::<Fields>(&text)
+            .is_ok()
+            .then_some(Self {
+                text,
+                is_compact: false,
+                brief: None,
+            })
     }
 
     /// The CDR in a text that was made from fields here.
     #[must_use]
     pub fn made(text: Bytes) -> Self {
-        Self { text, is_compact: true, brief: None }
+        Self {
+            text,
+            is_compact: true,
+            brief: None,
+        }
     }
 
     /// The CDR in the text of a payload, of which somebody knows what a line about it says.
     #[must_use]
     pub fn told(text: Bytes, brief: Brief<'static>) -> Self {
-        Self { text, is_compact: true, brief: Some(brief) }
+        Self {
+            text,
+            is_compact: true,
+            brief: Some(brief),
+        }
     }
 
     /// The text.
@@ -66,9 +76,16 @@ impl CdrText {
         serde_json::from_slice(&self.text).unwrap_or_else(|_| {
             // A name is there twice; then the last one counts, as everywhere.
             let fields = self.fields();
-            let word =
-                |name| fields.get(name).and_then(|value| value.as_str()).map(|text| text.to_owned().into());
-            Brief { leg: word("leg"), status: word("status") }
+            let word = |name| {
+                fields
+                    .get(name)
+                    .and_then(|value| value.as_str())
+                    .map(|text| text.to_owned().into())
+            };
+            Brief {
+                leg: word("leg"),
+                status: word("status"),
+            }
         })
     }
 }
@@ -85,7 +102,9 @@ pub struct Brief<'a> {
 }
 
 /// A text; any other value is none.
-fn only_text<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'a, str>>, D::Error> {
+fn only_text<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Cow<'a, str>>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Value<'a> {
@@ -192,9 +211,13 @@ mod tests {
 
     #[test]
     fn a_record_tells_the_fields_and_not_the_text() {
-        let text = "{ \"to\" : 1.50,\n\"leg\":\"\\u0061\", \"to\":2, \"big\":123456789012345678901 }";
+        let text =
+            "{ \"to\" : 1.50,\n\"leg\":\"\\u0061\", \"to\":2, \"big\":123456789012345678901 }";
         let cdr = CdrText::read(text.into()).unwrap();
-        assert_eq!(written(&cdr), r#"{"to":2,"leg":"a","big":1.2345678901234567e+20}"#);
+        assert_eq!(
+            written(&cdr),
+            r#"{"to":2,"leg":"a","big":1.2345678901234567e+20}"#
+        );
         assert_eq!(cdr.text(), text);
         assert_eq!(written(&CdrText::from(&cdr.fields())), written(&cdr));
     }
@@ -202,22 +225,45 @@ mod tests {
     #[test]
     fn a_line_about_it_says_what_the_fields_say() {
         for (text, leg, status) in [
-            (r#"{"leg":"a","x":{"leg":"b"},"status":"mis\u0073ed"}"#, Some("a"), Some("missed")),
+            (
+                r#"{"leg":"a","x":{"leg":"b"},"status":"mis\u0073ed"}"#,
+                Some("a"),
+                Some("missed"),
+            ),
             (r#"{"leg":1,"status":null}"#, None, None),
             (r#"{"leg":"a","leg":"b"}"#, Some("b"), None),
         ] {
             let cdr = CdrText::read(text.into()).unwrap();
             let brief = cdr.brief();
-            assert_eq!((brief.leg.as_deref(), brief.status.as_deref()), (leg, status), "{text}");
+            assert_eq!(
+                (brief.leg.as_deref(), brief.status.as_deref()),
+                (leg, status),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn a_text_is_written_as_it_would_be_in_an_object() {
-        for text in ["", "a b", "\"", "\\", "\n", "\u{7f}", "\u{202e}é", "{\"x\":1}"] {
-            assert_eq!(Written::text(text).as_str(), serde_json::to_string(text).unwrap());
+        for text in [
+            "",
+            "a b",
+            "\"",
+            "\\",
+            "\n",
+            "\u{7f}",
+            "\u{202e}é",
+            "{\"x\":1}",
+        ] {
+            assert_eq!(
+                Written::text(text).as_str(),
+                serde_json::to_string(text).unwrap()
+            );
         }
-        assert_eq!(Written::json(" {\"a\": 1.50} \n").unwrap().as_str(), "{\"a\": 1.50}");
+        assert_eq!(
+            Written::json(" {\"a\": 1.50} \n").unwrap().as_str(),
+            "{\"a\": 1.50}"
+        );
         assert_eq!(Written::json("none"), None);
     }
 

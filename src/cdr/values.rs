@@ -14,7 +14,10 @@ pub fn remark(field: &Field, value: Found<'_>, fields: &Received) -> Option<Rema
     let odd = match (field.shape, value) {
         (Shape::String, Found::Text("")) => Some("empty".to_owned()),
         (Shape::String, Found::Text(text)) => odd_text(field.name, text, fields),
-        #[expect(clippy::cast_precision_loss, reason = "the bounds are far apart, and exact")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "the bounds are far apart, and exact"
+        )]
         (Shape::Number, Found::Whole(number, _)) => odd_number(field.name, number as f64),
         (Shape::Number, Found::Other(Value::Number(number))) => {
             odd_number(field.name, number.as_f64().unwrap_or(f64::NAN))
@@ -62,7 +65,9 @@ fn odd_text(name: &str, text: &str, fields: &Received) -> Option<String> {
     match name {
         "leg" if !matches!(text, "a" | "b") => expected("documented are `a` and `b`"),
         "type" if text != "cdr" => expected("a CDR says `cdr`"),
-        "status" if !matches!(text, "missed" | "answered") => expected("TeleCMI says `missed` or `answered`"),
+        "status" if !matches!(text, "missed" | "answered") => {
+            expected("TeleCMI says `missed` or `answered`")
+        }
         "direction" if text != "outbound" => expected("an outgoing call says `outbound`"),
         "hangup_reason" => odd_hangup_reason(text, fields),
         "virtual_number" => odd_digits(text),
@@ -86,12 +91,13 @@ fn quoted(text: &str) -> String {
 fn odd_hangup_reason(text: &str, fields: &Received) -> Option<String> {
     let missed = fields.word("status") == Some("missed");
     match HangupReason::read(text) {
-        None => {
-            Some(format!("{}; documented are sent_bye, recv_bye, recv_cancel, sent_reject", quoted(text)))
-        }
-        Some(reason) if missed && !reason.fits_missed() => {
-            Some(format!("`{text}` needs an answered call; a missed leg ends in recv_cancel or sent_reject"))
-        }
+        None => Some(format!(
+            "{}; documented are sent_bye, recv_bye, recv_cancel, sent_reject",
+            quoted(text)
+        )),
+        Some(reason) if missed && !reason.fits_missed() => Some(format!(
+            "`{text}` needs an answered call; a missed leg ends in recv_cancel or sent_reject"
+        )),
         Some(_) => None,
     }
 }
@@ -108,16 +114,23 @@ fn odd_digits(text: &str) -> Option<String> {
 
 fn odd_user(text: &str, fields: &Received) -> Option<String> {
     let Some((extension, app_id)) = text.split_once('_') else {
-        return Some(format!("{}; documented is <extension>_<appid>", quoted(text)));
+        return Some(format!(
+            "{}; documented is <extension>_<appid>",
+            quoted(text)
+        ));
     };
     let digits = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
     if !digits(extension) || !digits(app_id) {
-        return Some(format!("{}; documented is <extension>_<appid>", quoted(text)));
+        return Some(format!(
+            "{}; documented is <extension>_<appid>",
+            quoted(text)
+        ));
     }
     match fields.get("appid") {
-        Some(Found::Whole(_, appid)) if appid != app_id => {
-            Some(format!("{} names another account than appid {appid}", quoted(text)))
-        }
+        Some(Found::Whole(_, appid)) if appid != app_id => Some(format!(
+            "{} names another account than appid {appid}",
+            quoted(text)
+        )),
         _ => None,
     }
 }
@@ -135,7 +148,9 @@ fn odd_number(name: &str, number: f64) -> Option<String> {
         "time" if !YEARS.contains(&number) => {
             Some("not a time between 2001 and 2100 in milliseconds".to_owned())
         }
-        "to" if !(1.0..LONGEST_NUMBER).contains(&number) => Some("not a telephone number".to_owned()),
+        "to" if !(1.0..LONGEST_NUMBER).contains(&number) => {
+            Some("not a telephone number".to_owned())
+        }
         "appid" | "answeredsec" if number < 0.0 => Some("negative".to_owned()),
         _ => None,
     }
@@ -149,14 +164,22 @@ pub fn inexact(raw: &str) -> Option<String> {
     if raw.len() < 16 && raw.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    if raw.parse::<i64>().is_ok_and(|n| n.unsigned_abs() <= 1 << 53) {
+    if raw
+        .parse::<i64>()
+        .is_ok_and(|n| n.unsigned_abs() <= 1 << 53)
+    {
         return None;
     }
     if raw.len() > LONGEST {
-        return Some(format!("a number of {} characters: most readers round it or fail", raw.len()));
+        return Some(format!(
+            "a number of {} characters: most readers round it or fail",
+            raw.len()
+        ));
     }
     if raw.contains(['.', 'e', 'E']) {
         return Some(format!("written {raw}; whole numbers are documented"));
     }
-    Some(format!("{raw} is beyond 2^53: JavaScript and others round it"))
+    Some(format!(
+        "{raw} is beyond 2^53: JavaScript and others round it"
+    ))
 }

@@ -56,7 +56,9 @@ fn completions(shell: Shell) -> Vec<u8> {
 /// The script for bash with the names mended under which it looks for the modes: its generator takes the hyphen in the
 /// program's name for a step down to a mode.
 fn for_bash(script: &[u8]) -> Vec<u8> {
-    String::from_utf8_lossy(script).replace("telecmi__subcmd__cdr", "telecmi__cdr").into_bytes()
+    String::from_utf8_lossy(script)
+        .replace("telecmi__subcmd__cdr", "telecmi__cdr")
+        .into_bytes()
 }
 
 fn pretty(document: &Value) -> Vec<u8> {
@@ -82,7 +84,11 @@ fn manual() -> Vec<u8> {
         let _ = about(mode).to_writer(&mut page);
         let mut options = Vec::new();
         let _ = Man::new(mode.clone()).render_options_section(&mut options);
-        page.extend(String::from_utf8_lossy(&options).replace(".SH ", ".SS ").bytes());
+        page.extend(
+            String::from_utf8_lossy(&options)
+                .replace(".SH ", ".SS ")
+                .bytes(),
+        );
         let _ = examples(mode).to_writer(&mut page);
     }
     let _ = environment().to_writer(&mut page);
@@ -92,7 +98,8 @@ fn manual() -> Vec<u8> {
 /// The page without the line breaks that stand beside an empty line, which strict readers complain of.
 fn plain(page: &str) -> String {
     let lines: Vec<&str> = page.lines().collect();
-    let is_space = |line: Option<&&str>| line.is_some_and(|line| line.is_empty() || line.starts_with(".sp"));
+    let is_space =
+        |line: Option<&&str>| line.is_some_and(|line| line.is_empty() || line.starts_with(".sp"));
     let mut text = String::with_capacity(page.len());
     for (n, line) in lines.iter().enumerate() {
         let before = n.checked_sub(1).and_then(|n| lines.get(n));
@@ -115,7 +122,10 @@ fn synopsis(command: &clap::Command) -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["SYNOPSIS"]);
     for mode in command.get_subcommands() {
-        roff.text([bold(format!("telecmi-cdr {}", mode.get_name())), roman(" [OPTIONS]")]);
+        roff.text([
+            bold(format!("telecmi-cdr {}", mode.get_name())),
+            roman(" [OPTIONS]"),
+        ]);
         roff.control("br", []);
     }
     roff.text([bold("telecmi-cdr --generate"), roman(" WHAT")]);
@@ -125,7 +135,11 @@ fn synopsis(command: &clap::Command) -> Roff {
 fn about(mode: &clap::Command) -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", [mode.get_name().to_uppercase().as_str()]);
-    roff.text([roman(mode.get_about().map(ToString::to_string).unwrap_or_default())]);
+    roff.text([roman(
+        mode.get_about()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+    )]);
     roff
 }
 
@@ -134,7 +148,8 @@ fn examples(mode: &clap::Command) -> Roff {
     let mut roff = Roff::new();
     roff.control("SS", ["In short"]);
     roff.control("nf", []);
-    let around = [mode.get_before_help(), mode.get_after_help()].map(|text| text.map(ToString::to_string));
+    let around =
+        [mode.get_before_help(), mode.get_after_help()].map(|text| text.map(ToString::to_string));
     let text = around.map(Option::unwrap_or_default).join("\n\n");
     // What holds for both modes has a section of its own.
     for line in text.replace(help::TWINS, "").trim_end().lines() {

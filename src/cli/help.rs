@@ -21,15 +21,27 @@ pub struct Page {
 /// Around the modes.
 pub const PROGRAM: Page = Page {
     examples: &[
-        ("telecmi-cdr send --demo", "see both sides at once, on this machine alone"),
-        ("telecmi-cdr send --url http://localhost:5000/cdr", "one outgoing-missed CDR to your handler"),
-        ("telecmi-cdr send --url http://localhost:5000/cdr --suite", "test the handler, and tell what broke"),
+        (
+            "telecmi-cdr send --demo",
+            "see both sides at once, on this machine alone",
+        ),
+        (
+            "telecmi-cdr send --url http://localhost:5000/cdr",
+            "one outgoing-missed CDR to your handler",
+        ),
+        (
+            "telecmi-cdr send --url http://localhost:5000/cdr --suite",
+            "test the handler, and tell what broke",
+        ),
         ("telecmi-cdr listen", "show whatever arrives on port 8237"),
         (
             "telecmi-cdr listen --tunnel cloudflared --inspect",
             "with a public URL for TeleCMI, and a page to look at",
         ),
-        ("telecmi-cdr listen --forward-to http://localhost:5000/cdr", "look on, while your handler answers"),
+        (
+            "telecmi-cdr listen --forward-to http://localhost:5000/cdr",
+            "look on, while your handler answers",
+        ),
     ],
     end: "\
 More:
@@ -40,20 +52,38 @@ More:
 /// Around the flags of `send`.
 pub const SEND: Page = Page {
     examples: &[
-        ("telecmi-cdr send --demo", "see both sides at once, on this machine alone"),
+        (
+            "telecmi-cdr send --demo",
+            "see both sides at once, on this machine alone",
+        ),
         (
             "telecmi-cdr send --url http://localhost:5000/cdr",
             "one outgoing-missed CDR to your handler, by POST",
         ),
-        ("telecmi-cdr send --url URL --suite", "test the handler, and tell what broke"),
-        ("telecmi-cdr send --url URL -X both -s all", "every scenario, by POST and by GET"),
+        (
+            "telecmi-cdr send --url URL --suite",
+            "test the handler, and tell what broke",
+        ),
+        (
+            "telecmi-cdr send --url URL -X both -s all",
+            "every scenario, by POST and by GET",
+        ),
         (
             "telecmi-cdr send --url URL -s customer-no-answer --speed 1",
             "both legs, with the gaps of a real call",
         ),
-        ("telecmi-cdr send --url URL -s mix -n 500 --rate 50/s", "a realistic mixture, paced"),
-        ("telecmi-cdr send --url URL --file calls.ndjson", "once more what `listen --save` has kept"),
-        ("telecmi-cdr send --print curl", "print the curl command that does the same"),
+        (
+            "telecmi-cdr send --url URL -s mix -n 500 --rate 50/s",
+            "a realistic mixture, paced",
+        ),
+        (
+            "telecmi-cdr send --url URL --file calls.ndjson",
+            "once more what `listen --save` has kept",
+        ),
+        (
+            "telecmi-cdr send --print curl",
+            "print the curl command that does the same",
+        ),
     ],
     end: "\
 Exit codes:
@@ -68,9 +98,18 @@ pub const LISTEN: Page = Page {
     examples: &[
         ("telecmi-cdr listen", "show whatever arrives on port 8237"),
         ("telecmi-cdr listen --inspect", "in a browser, too"),
-        ("telecmi-cdr listen --tunnel cloudflared", "with a public URL for TeleCMI's dashboard"),
-        ("telecmi-cdr listen --forward-to http://localhost:5000/cdr", "look on, while your handler answers"),
-        ("telecmi-cdr listen --save calls.ndjson", "keep what comes, to send it again: send --file"),
+        (
+            "telecmi-cdr listen --tunnel cloudflared",
+            "with a public URL for TeleCMI's dashboard",
+        ),
+        (
+            "telecmi-cdr listen --forward-to http://localhost:5000/cdr",
+            "look on, while your handler answers",
+        ),
+        (
+            "telecmi-cdr listen --save calls.ndjson",
+            "keep what comes, to send it again: send --file",
+        ),
         (
             "telecmi-cdr listen --strict --count 2 --timeout 1m",
             "for scripts: two good CDRs must come in a minute",
@@ -107,7 +146,8 @@ const LITERAL: Style = Style::new().bold();
 impl Page {
     /// The examples, under their heading.
     pub fn examples(&self) -> StyledStr {
-        let example = |(command, what): &(_, _)| format!("\n  {LITERAL}{command}{LITERAL:#}\n      {what}");
+        let example =
+            |(command, what): &(_, _)| format!("\n  {LITERAL}{command}{LITERAL:#}\n      {what}");
         let lines: String = self.examples.iter().map(example).collect();
         format!("{HEADING}Examples:{HEADING:#}{lines}").into()
     }
@@ -121,6 +161,11 @@ impl Page {
 
 /// The flag of a mode that asks for its help, last in the last group.
 pub fn flag() -> Arg {
-    let flag = Arg::new("help").short('h').long("help").action(ArgAction::HelpShort);
-    flag.help("Print help").help_heading("Output").display_order(usize::MAX)
+    let flag = Arg::new("help")
+        .short('h')
+        .long("help")
+        .action(ArgAction::HelpShort);
+    flag.help("Print help")
+        .help_heading("Output")
+        .display_order(usize::MAX)
 }

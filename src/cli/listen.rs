@@ -31,7 +31,12 @@ pub(super) struct ListenArgs {
     #[arg(short, long, value_name = "N", default_value_t = 8237, value_parser = values::port, help_heading = "Where")]
     port: u16,
     /// Address to listen on; any other is open to the network
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", help_heading = "Where")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1",
+        help_heading = "Where"
+    )]
     host: String,
 
     /// Show it in a browser too, on PORT or any free one, for this machine alone
@@ -54,7 +59,12 @@ pub(super) struct ListenArgs {
     #[arg(long, value_name = "STATUS", default_value = "200", value_parser = values::status, help_heading = "Answer")]
     status: u16,
     /// Body of a good answer
-    #[arg(long, value_name = "TEXT", default_value = "got it", help_heading = "Answer")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "got it",
+        help_heading = "Answer"
+    )]
     body: String,
     /// Header of a good answer, 'Name: value'; repeatable
     #[arg(short = 'H', long, value_name = "HEADER", help_heading = "Answer")]
@@ -143,7 +153,8 @@ impl ListenArgs {
     pub(super) fn options(self) -> Result<ListenOptions, String> {
         let voice = self.common.voice();
         // Read here and not by clap, which would quote a value that it refuses, secret or not.
-        let header = |text: &String| values::header(text).map_err(|what| format!("--header: {what}"));
+        let header =
+            |text: &String| values::header(text).map_err(|what| format!("--header: {what}"));
         let headers = self.header.iter().map(header).collect::<Result<_, _>>()?;
         let destination =
             |url: &String| Destination::parse(url).map_err(|what| format!("--forward-to: {what}"));
@@ -164,27 +175,43 @@ impl ListenArgs {
             body_timeout: self.body_timeout,
             ..Limits::default()
         };
-        let is_stdout = |path: &Option<PathBuf>| path.as_ref().is_some_and(|path| path.as_os_str() == "-");
+        let is_stdout =
+            |path: &Option<PathBuf>| path.as_ref().is_some_and(|path| path.as_os_str() == "-");
         if is_stdout(&self.save) {
             return Err(
-                "--save takes a file; --format ndjson writes the same records to standard output".to_owned()
+                "--save takes a file; --format ndjson writes the same records to standard output"
+                    .to_owned(),
             );
         }
         if is_stdout(&self.ready_file) || is_stdout(&self.failing.report) {
-            return Err("--ready-file and --report take files; both are shown without them, too".to_owned());
+            return Err(
+                "--ready-file and --report take files; both are shown without them, too".to_owned(),
+            );
         }
-        let content = if self.redact { Content::Redacted } else { Content::AsItCame };
-        let wanted =
-            Wanted { count: self.count, fields: self.expect, settle: self.settle.unwrap_or_default() };
-        let until = if self.command.is_empty() { Until::Reached } else { Until::Stopped };
+        let content = if self.redact {
+            Content::Redacted
+        } else {
+            Content::AsItCame
+        };
+        let wanted = Wanted {
+            count: self.count,
+            fields: self.expect,
+            settle: self.settle.unwrap_or_default(),
+        };
+        let until = if self.command.is_empty() {
+            Until::Reached
+        } else {
+            Until::Stopped
+        };
         Ok(ListenOptions {
             port: self.port,
             host: self.host,
             ready_file: self.ready_file,
             save: self.save.map(|path| (path, content)),
             forward_to,
-            chosen_seed: (self.seed.is_none() && (manner.delay.is_by_chance() || faults.is_by_chance()))
-                .then_some(manner.seed),
+            chosen_seed: (self.seed.is_none()
+                && (manner.delay.is_by_chance() || faults.is_by_chance()))
+            .then_some(manner.seed),
             report: self.failing.report,
             options: Options {
                 manner,

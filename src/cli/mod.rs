@@ -17,8 +17,8 @@ use std::io::Write as _;
 use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
 use clap::{
-    ArgAction, ArgMatches, Args, ColorChoice, Command, CommandFactory as _, FromArgMatches, Id, Parser,
-    Subcommand, ValueEnum,
+    ArgAction, ArgMatches, Args, ColorChoice, Command, CommandFactory as _, FromArgMatches, Id,
+    Parser, Subcommand, ValueEnum,
 };
 
 use crate::error::Exit;
@@ -100,10 +100,20 @@ impl<T: Args> Args for Flags<T> {
 #[command(next_help_heading = "Output")]
 struct Common {
     /// pretty for people, or ndjson: one JSON record a line
-    #[arg(long, value_name = "FORMAT", default_value = "pretty", hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "pretty",
+        hide_possible_values = true
+    )]
     format: Format,
     /// auto (the terminal and NO_COLOR decide), always or never
-    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
     color: When,
     /// No talk on stderr but warnings and errors
     #[arg(short, long, conflicts_with = "verbose")]
@@ -178,9 +188,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     }
     let options = match (cli.mode, matches.subcommand()) {
         (Some(Mode::Send(send)), Some((_, matches))) => send.0.options(matches, &arguments),
-        (Some(Mode::Listen(listen)), _) => {
-            listen.0.options().map(|options| Invocation::Listen(Box::new(options)))
-        }
+        (Some(Mode::Listen(listen)), _) => listen
+            .0
+            .options()
+            .map(|options| Invocation::Listen(Box::new(options))),
         (Some(Mode::Send(_)) | None, _) => Err("which mode? send or listen".to_owned()),
     };
     options.map_err(|text| {
@@ -205,27 +216,53 @@ pub fn refuse(error: &clap::Error) -> Exit {
         let _ = std::io::stderr().write_all(harmless.join("\n").as_bytes());
     } else {
         match error.print().and_then(|()| std::io::stdout().flush()) {
-            Err(trouble) if !error.use_stderr() && trouble.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(trouble)
+                if !error.use_stderr() && trouble.kind() != std::io::ErrorKind::BrokenPipe =>
+            {
                 // That this cannot be written either changes nothing.
-                let _ = writeln!(std::io::stderr(), "error: cannot write the output: {trouble}");
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "error: cannot write the output: {trouble}"
+                );
                 return Exit::Failed;
             }
             _ => {}
         }
     }
-    if error.use_stderr() { Exit::Usage } else { Exit::Success }
+    if error.use_stderr() {
+        Exit::Usage
+    } else {
+        Exit::Success
+    }
 }
 
 /// The wish about colour, for what clap itself prints: read by hand, since it matters most when nothing can be parsed.
 fn colour(arguments: &[OsString]) -> ColorChoice {
     let mut said = None;
     // What follows `--` is another program's.
-    for (place, argument) in arguments.iter().take_while(|argument| *argument != "--").enumerate() {
-        let Some(rest) = argument.to_str().and_then(|text| text.strip_prefix("--color")) else { continue };
+    for (place, argument) in arguments
+        .iter()
+        .take_while(|argument| *argument != "--")
+        .enumerate()
+    {
+        let Some(rest) = argument
+            .to_str()
+            .and_then(|text| text.strip_prefix("--color"))
+        else {
+            continue;
+        };
         let next = arguments.get(place + 1).and_then(|next| next.to_str());
-        said = if rest.is_empty() { next } else { rest.strip_prefix('=') }.map(str::to_owned);
+        said = if rest.is_empty() {
+            next
+        } else {
+            rest.strip_prefix('=')
+        }
+        .map(str::to_owned);
     }
-    match said.or_else(|| std::env::var("TELECMI_CDR_COLOR").ok()).as_deref() {
+    match said
+        .or_else(|| std::env::var("TELECMI_CDR_COLOR").ok())
+        .as_deref()
+    {
         Some("always") => ColorChoice::Always,
         Some("never") => ColorChoice::Never,
         _ => ColorChoice::Auto,
@@ -245,11 +282,17 @@ fn is_twinned() -> bool {
 
 /// The flags that stand on the command line, right or wrong.
 fn said(arguments: &[OsString]) -> BTreeSet<Id> {
-    let matches = Cli::command().ignore_errors(true).try_get_matches_from(arguments);
-    let Some((_, matches)) = matches.ok().and_then(|mut matches| matches.remove_subcommand()) else {
+    let matches = Cli::command()
+        .ignore_errors(true)
+        .try_get_matches_from(arguments);
+    let Some((_, matches)) = matches
+        .ok()
+        .and_then(|mut matches| matches.remove_subcommand())
+    else {
         return BTreeSet::new();
     };
-    let on_the_command_line = |id: &&Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+    let on_the_command_line =
+        |id: &&Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
     matches.ids().filter(on_the_command_line).cloned().collect()
 }
 
@@ -261,7 +304,10 @@ fn with_environment(mut command: Command, said: &BTreeSet<Id>) -> Command {
     command.mut_subcommands(|mode| {
         let overruled = overruled(&mode, said);
         mode.mut_args(|argument| {
-            let Some(long) = argument.get_long().filter(|long| !matches!(*long, "help" | "version")) else {
+            let Some(long) = argument
+                .get_long()
+                .filter(|long| !matches!(*long, "help" | "version"))
+            else {
                 return argument;
             };
             let twin = format!("{PREFIX}{}", long.to_uppercase().replace('-', "_"));
@@ -274,8 +320,11 @@ fn with_environment(mut command: Command, said: &BTreeSet<Id>) -> Command {
                 Some("0" | "false" | "f" | "no" | "n" | "off") => is_switch,
                 _ => false,
             };
-            let argument =
-                if is_switch { argument.value_parser(BoolishValueParser::new()) } else { argument };
+            let argument = if is_switch {
+                argument.value_parser(BoolishValueParser::new())
+            } else {
+                argument
+            };
             if overruled.contains(argument.get_id()) || is_as_good_as_none {
                 argument
             } else {

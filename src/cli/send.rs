@@ -33,7 +33,10 @@ pub use options::{Print, SendOptions, Source};
 const LISTENER: &str = "http://127.0.0.1:8237/webhook/cdr";
 
 /// The flags of `send`.
-#[expect(clippy::struct_excessive_bools, reason = "a flag without a value is a boolean")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a flag without a value is a boolean"
+)]
 #[derive(Debug, Args)]
 #[command(before_help = help::SEND.examples(), after_help = help::SEND.end())]
 pub(super) struct SendArgs {
@@ -191,7 +194,12 @@ pub(super) struct SendArgs {
     yes: bool,
 
     /// Statuses that count as delivered: 2xx, 200,204, 200-299
-    #[arg(long, value_name = "LIST", default_value = "2xx", help_heading = "Checks")]
+    #[arg(
+        long,
+        value_name = "LIST",
+        default_value = "2xx",
+        help_heading = "Checks"
+    )]
     expect_status: Statuses,
     /// Text the reply must contain
     #[arg(long, value_name = "TEXT", help_heading = "Checks")]
@@ -224,7 +232,10 @@ pub(super) struct SendArgs {
 }
 
 fn scenarios() -> impl clap::builder::TypedValueParser<Value = String> {
-    let names = CATALOGUE.iter().map(|story| story.name).chain(GROUPS.iter().map(|(name, _)| *name));
+    let names = CATALOGUE
+        .iter()
+        .map(|story| story.name)
+        .chain(GROUPS.iter().map(|(name, _)| *name));
     PossibleValuesParser::new(names.map(PossibleValue::new)).map(|name| name)
 }
 
@@ -234,7 +245,8 @@ impl SendArgs {
         matches: &ArgMatches,
         arguments: &[OsString],
     ) -> Result<Invocation, String> {
-        let on_the_command_line = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let on_the_command_line =
+            |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
         let url_was_said = on_the_command_line("url");
         // The flag wins over the environment, whichever of the two it contradicts.
         self.demo &= on_the_command_line("demo") || !url_was_said;
@@ -269,9 +281,17 @@ impl SendArgs {
             account: self.account(),
             shape: self.shape.into(),
             call_ids: self.call_id.into(),
-            rounds: self.count.or(if self.duration.is_some() { None } else { Some(1) }),
+            rounds: self.count.or(if self.duration.is_some() {
+                None
+            } else {
+                Some(1)
+            }),
             rules: self.rules(seed),
-            patience: Patience { retries: self.retry, interval: self.retry_interval, seed },
+            patience: Patience {
+                retries: self.retry,
+                interval: self.retry_interval,
+                seed,
+            },
             print,
             command: command::as_given(arguments, &command::OF_A_RUN),
             voice: self.common.voice(),
@@ -298,7 +318,11 @@ impl SendArgs {
         method_was_said: bool,
         arguments: &[OsString],
     ) -> Result<Invocation, String> {
-        let methods = if method_was_said { self.methods(true)? } else { Methods::Both };
+        let methods = if method_was_said {
+            self.methods(true)?
+        } else {
+            Methods::Both
+        };
         suite::select(&self.suite.only, &self.suite.skip, methods)?;
         let Some(destination) = self.destination(true, false)? else {
             return Err("--suite needs the handler's address: --url".to_owned());
@@ -325,24 +349,35 @@ impl SendArgs {
     /// The edits in the order in which they were given.
     fn edits(&self, matches: &ArgMatches) -> Vec<Edit> {
         let mut edits: Vec<(usize, &Edit)> = Vec::new();
-        for (id, given) in [("set", &self.set), ("set_json", &self.set_json), ("unset", &self.unset)] {
+        for (id, given) in [
+            ("set", &self.set),
+            ("set_json", &self.set_json),
+            ("unset", &self.unset),
+        ] {
             edits.extend(matches.indices_of(id).into_iter().flatten().zip(given));
         }
         edits.sort_by_key(|(place, _)| *place);
         edits.into_iter().map(|(_, edit)| edit.clone()).collect()
     }
 
-    fn destination(&self, url_was_said: bool, printing: bool) -> Result<Option<Destination>, String> {
+    fn destination(
+        &self,
+        url_was_said: bool,
+        printing: bool,
+    ) -> Result<Option<Destination>, String> {
         if self.demo {
             if url_was_said {
                 return Err(
-                    "--demo has a receiver of its own: leave out --url, or leave out --demo".to_owned()
+                    "--demo has a receiver of its own: leave out --url, or leave out --demo"
+                        .to_owned(),
                 );
             }
             return Ok(None);
         }
         match (&self.url, printing) {
-            (Some(url), _) => Destination::parse(url).map(Some).map_err(|what| format!("--url: {what}")),
+            (Some(url), _) => Destination::parse(url)
+                .map(Some)
+                .map_err(|what| format!("--url: {what}")),
             (None, true) => Destination::parse(LISTENER).map(Some),
             (None, false) => Err(format!(
                 "where to? --url takes the handler's address, like http://localhost:5000/webhook/cdr;\n\
@@ -353,7 +388,8 @@ impl SendArgs {
 
     /// Read here and not by clap, which would quote a value that it refuses, secret or not.
     fn headers(&self) -> Result<Vec<HeaderSource>, String> {
-        let read = |text: &String| values::header_source(text).map_err(|what| format!("--header: {what}"));
+        let read =
+            |text: &String| values::header_source(text).map_err(|what| format!("--header: {what}"));
         self.header.iter().map(read).collect()
     }
 
@@ -376,8 +412,10 @@ impl SendArgs {
             method => method.into(),
         };
         if self.compare && methods != Methods::Both {
-            return Err("--compare holds the replies to POST and GET against each other: add --method both"
-                .to_owned());
+            return Err(
+                "--compare holds the replies to POST and GET against each other: add --method both"
+                    .to_owned(),
+            );
         }
         Ok(methods)
     }

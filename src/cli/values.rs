@@ -34,7 +34,9 @@ pub fn header(text: &str) -> Result<Header, String> {
     }
     let value = value.trim_matches([' ', '\t']);
     if value.chars().any(|c| c.is_control() && c != '\t') {
-        return Err("a header's value cannot hold line breaks or other control characters".to_owned());
+        return Err(
+            "a header's value cannot hold line breaks or other control characters".to_owned(),
+        );
     }
     Ok(Header::new(name, value))
 }
@@ -42,7 +44,9 @@ pub fn header(text: &str) -> Result<Header, String> {
 /// Reads a size: `64KiB`, `1MiB`, `500kB`, or plain bytes.
 pub fn size(text: &str) -> Result<u64, String> {
     const WANTED: &str = "expected a size like 64KiB, 1MiB or a number of bytes";
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().map_err(|_| WANTED)?;
     let factor = match unit.trim().to_ascii_lowercase().as_str() {
@@ -55,7 +59,9 @@ pub fn size(text: &str) -> Result<u64, String> {
         "gib" | "g" => 1 << 30,
         _ => return Err(WANTED.to_owned()),
     };
-    number.checked_mul(factor).ok_or_else(|| "too large".to_owned())
+    number
+        .checked_mul(factor)
+        .ok_or_else(|| "too large".to_owned())
 }
 
 /// Reads a rate: `50/s`, `3000/m`.
@@ -70,7 +76,9 @@ pub fn rate(text: &str) -> Result<f64, String> {
         _ => return Err(WANTED.to_owned()),
     };
     let rate = number / seconds;
-    (rate.is_finite() && rate > 1e-6).then_some(rate).ok_or_else(|| "a rate is more than nothing".to_owned())
+    (rate.is_finite() && rate > 1e-6)
+        .then_some(rate)
+        .ok_or_else(|| "a rate is more than nothing".to_owned())
 }
 
 /// The slowest a story may be told: a call of a minute takes most of a day.
@@ -83,7 +91,9 @@ pub fn speed(text: &str) -> Result<Speed, String> {
     }
     match text.parse::<f64>() {
         Ok(speed) if speed.is_finite() && speed >= SLOWEST => Ok(Speed(Some(speed))),
-        _ => Err("expected a positive number (1 is real time) or max; 0.001 is the slowest".to_owned()),
+        _ => Err(
+            "expected a positive number (1 is real time) or max; 0.001 is the slowest".to_owned(),
+        ),
     }
 }
 
@@ -122,26 +132,34 @@ pub fn number(text: &str) -> Result<u64, String> {
 /// Reads an extension: 3 to 6 digits.
 pub fn extension(text: &str) -> Result<String, String> {
     let fits = (3..=6).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-    fits.then(|| text.to_owned()).ok_or_else(|| "expected an extension of 3 to 6 digits".to_owned())
+    fits.then(|| text.to_owned())
+        .ok_or_else(|| "expected an extension of 3 to 6 digits".to_owned())
 }
 
 /// Reads a JSON object and keeps its text.
 pub fn object(text: &str) -> Result<String, String> {
     match serde_json::from_str::<serde_json::Value>(text) {
         Ok(serde_json::Value::Object(_)) => Ok(text.to_owned()),
-        Ok(_) => Err("expected a JSON object; --set-json extra_params=… sends anything else".to_owned()),
+        Ok(_) => {
+            Err("expected a JSON object; --set-json extra_params=… sends anything else".to_owned())
+        }
         Err(error) => Err(format!("expected a JSON object: {error}")),
     }
 }
 
 /// Reads a whole number between two bounds.
 fn whole<T: TryFrom<u64>>(text: &str, least: u64, most: u64) -> Result<T, String> {
-    let number = text.parse::<u64>().ok().filter(|number| (least..=most).contains(number));
+    let number = text
+        .parse::<u64>()
+        .ok()
+        .filter(|number| (least..=most).contains(number));
     let wanted = || match most {
         u64::MAX => format!("expected a whole number, {least} or more"),
         most => format!("expected a whole number from {least} to {most}"),
     };
-    number.and_then(|number| T::try_from(number).ok()).ok_or_else(wanted)
+    number
+        .and_then(|number| T::try_from(number).ok())
+        .ok_or_else(wanted)
 }
 
 /// Reads how many of something there shall be.
@@ -186,7 +204,10 @@ pub fn retries(text: &str) -> Result<u32, String> {
 
 /// Reads the status of an answer.
 pub fn status(text: &str) -> Result<u16, String> {
-    let status = text.parse().ok().filter(|status| (200..=599).contains(status));
+    let status = text
+        .parse()
+        .ok()
+        .filter(|status| (200..=599).contains(status));
     status.ok_or_else(|| "expected a status from 200 to 599".to_owned())
 }
 
@@ -196,7 +217,10 @@ mod tests {
 
     #[test]
     fn sizes_rates_and_shares_have_units() {
-        assert_eq!((size("1MiB"), size("64k"), size("12")), (Ok(1 << 20), Ok(64 << 10), Ok(12)));
+        assert_eq!(
+            (size("1MiB"), size("64k"), size("12")),
+            (Ok(1 << 20), Ok(64 << 10), Ok(12))
+        );
         assert!(size("1.5MiB").is_err() && size("").is_err() && size("99999999999GiB").is_err());
         assert_eq!((rate("50/s"), rate("300/m")), (Ok(50.0), Ok(5.0)));
         assert!(rate("50").is_err() && rate("0/s").is_err() && rate("-1/s").is_err());
@@ -211,7 +235,10 @@ mod tests {
         assert_eq!(header("X-A:  b "), Ok(Header::new("X-A", "b")));
         assert!(header("X-A: b\r\nEvil: 1").is_err());
         assert!(header("X A: b").is_err() && header("no colon").is_err());
-        assert_eq!(header_source("@h.txt"), Ok(HeaderSource::File("h.txt".into())));
+        assert_eq!(
+            header_source("@h.txt"),
+            Ok(HeaderSource::File("h.txt".into()))
+        );
     }
 
     #[test]

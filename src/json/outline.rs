@@ -41,7 +41,14 @@ pub fn document(bytes: &[u8]) -> Result<Document<'_>, Fault> {
 /// Tells the members of an object as they are read, before it is known whether all of the text is JSON. If it is, and no
 /// object, then the answer is what else, as [`Document::Other`] has it.
 pub fn members<'a>(text: &'a str, tell: impl FnMut(Member<'a>)) -> Result<Option<&'a str>, Fault> {
-    let mut outline = Outline { text, other: None, depth: 0, name: (0..0, false), nested: 0, tell };
+    let mut outline = Outline {
+        text,
+        other: None,
+        depth: 0,
+        name: (0..0, false),
+        nested: 0,
+        tell,
+    };
     scan(text, |token| outline.add(token))?;
     Ok(outline.other)
 }
@@ -63,7 +70,11 @@ impl<'a, F: FnMut(Member<'a>)> Outline<'a, F> {
     /// Takes note of the next token of the text.
     #[inline]
     fn add(&mut self, token: Token) {
-        let Token { kind, place, is_escaped } = token;
+        let Token {
+            kind,
+            place,
+            is_escaped,
+        } = token;
         match kind {
             Kind::Colon | Kind::Comma => {}
             Kind::Key => {
@@ -102,7 +113,13 @@ impl<'a, F: FnMut(Member<'a>)> Outline<'a, F> {
             let (name, name_is_escaped) = &self.name;
             let name = unquoted(&self.text[name.clone()], *name_is_escaped);
             let start = place.start;
-            (self.tell)(Member { name, kind, raw: &self.text[place], start, is_escaped });
+            (self.tell)(Member {
+                name,
+                kind,
+                raw: &self.text[place],
+                start,
+                is_escaped,
+            });
         }
     }
 }
@@ -134,5 +151,9 @@ impl Member<'_> {
 
 /// A string's text without its quotes and escapes, where it stands if it has none.
 fn unquoted(raw: &str, is_escaped: bool) -> Cow<'_, str> {
-    if is_escaped { super::unquoted(raw).into() } else { inner(raw).into() }
+    if is_escaped {
+        super::unquoted(raw).into()
+    } else {
+        inner(raw).into()
+    }
 }

@@ -50,7 +50,9 @@ pub(super) fn push_unescaped(text: &mut String, inner: &str) {
         // Of what must be escaped only backslashes stand between the quotes.
         at += unescaped(&bytes[at..]);
         text.push_str(&inner[from..at]);
-        let Some(escaped) = bytes.get(at + 1) else { break };
+        let Some(escaped) = bytes.get(at + 1) else {
+            break;
+        };
         from = at + 2;
         match escaped {
             b'u' => {
@@ -79,8 +81,14 @@ fn code_point(digits: &str) -> (char, &str) {
     let (unit, behind) = code_unit(digits);
     let low = behind.strip_prefix("\\u").map(code_unit);
     let pair = low.filter(|_| (0xd800..0xdc00).contains(&unit));
-    let paired = pair.and_then(|(low, behind)| Some((char::decode_utf16([unit, low]).next()?.ok()?, behind)));
-    paired.unwrap_or_else(|| (char::from_u32(unit.into()).unwrap_or(char::REPLACEMENT_CHARACTER), behind))
+    let paired = pair
+        .and_then(|(low, behind)| Some((char::decode_utf16([unit, low]).next()?.ok()?, behind)));
+    paired.unwrap_or_else(|| {
+        (
+            char::from_u32(unit.into()).unwrap_or(char::REPLACEMENT_CHARACTER),
+            behind,
+        )
+    })
 }
 
 /// The number that four hexadecimal digits stand for, and the text behind them.

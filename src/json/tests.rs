@@ -7,7 +7,9 @@ use proptest::prelude::*;
 fn members_keep_order_repeats_and_digits() {
     let text =
         br#" {"a":1.50,"b":{"c":[1,{"d":2}]},"a":"x\u0041\ud83d\ude00","e":[],"f":18446744073709551616} "#;
-    let Ok(Document::Object(members)) = document(text) else { panic!("not an object") };
+    let Ok(Document::Object(members)) = document(text) else {
+        panic!("not an object")
+    };
     let seen: Vec<_> = members.iter().map(|m| (&*m.name, m.raw)).collect();
     assert_eq!(
         seen,
@@ -27,20 +29,53 @@ fn members_keep_order_repeats_and_digits() {
 fn what_is_not_json_is_refused_with_its_place() {
     for (text, expected) in [
         ("", "there is no text at line 1 column 1"),
-        ("{\n a: 1}", "expected a name in double quotes at line 2 column 2"),
+        (
+            "{\n a: 1}",
+            "expected a name in double quotes at line 2 column 2",
+        ),
         ("{'a':1}", "a name in single quotes at line 1 column 2"),
-        ("{\"a\":'b'}", "a string in single quotes at line 1 column 6"),
-        ("{\"a\":1,}", "a comma before the closing brace at line 1 column 8"),
-        ("[1,]", "a comma before the closing bracket at line 1 column 4"),
-        ("[1 2]", "expected a comma or the closing bracket at line 1 column 4"),
-        ("{\"a\" 1}", "expected a colon after the name at line 1 column 6"),
+        (
+            "{\"a\":'b'}",
+            "a string in single quotes at line 1 column 6",
+        ),
+        (
+            "{\"a\":1,}",
+            "a comma before the closing brace at line 1 column 8",
+        ),
+        (
+            "[1,]",
+            "a comma before the closing bracket at line 1 column 4",
+        ),
+        (
+            "[1 2]",
+            "expected a comma or the closing bracket at line 1 column 4",
+        ),
+        (
+            "{\"a\" 1}",
+            "expected a colon after the name at line 1 column 6",
+        ),
         ("01", "a number that JSON does not allow at line 1 column 1"),
         ("1.", "a number that JSON does not allow at line 1 column 1"),
-        ("\"a\nb\"", "a line break inside a string at line 1 column 3"),
-        ("\"\\x\"", "an escape that JSON does not have at line 1 column 2"),
-        ("\"é", "a string without its closing quote at line 1 column 1"),
-        ("{\"a\":1", "the text ends in the middle of a value at line 1 column 7"),
-        ("{} x", "more text after the end of the value at line 1 column 4"),
+        (
+            "\"a\nb\"",
+            "a line break inside a string at line 1 column 3",
+        ),
+        (
+            "\"\\x\"",
+            "an escape that JSON does not have at line 1 column 2",
+        ),
+        (
+            "\"é",
+            "a string without its closing quote at line 1 column 1",
+        ),
+        (
+            "{\"a\":1",
+            "the text ends in the middle of a value at line 1 column 7",
+        ),
+        (
+            "{} x",
+            "more text after the end of the value at line 1 column 4",
+        ),
         ("NaN", "expected a value at line 1 column 1"),
         ("[}", "expected a value at line 1 column 2"),
     ] {
@@ -87,7 +122,11 @@ fn every_byte_that_needs_an_escape_is_found_wherever_it_stands() {
             // What follows the first one does not matter.
             bytes[(place + 1).min(19)] = if place < 19 { b'"' } else { byte };
             let next = (place + 1).min(20);
-            assert_eq!(unescaped(&bytes), if is_special { place } else { next }, "{byte} at {place}");
+            assert_eq!(
+                unescaped(&bytes),
+                if is_special { place } else { next },
+                "{byte} at {place}"
+            );
         }
     }
     assert_eq!(unescaped(&[b'a'; 23]), 23);

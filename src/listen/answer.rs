@@ -126,8 +126,14 @@ impl Outcome {
     #[must_use]
     pub fn decided(decision: &Decision) -> Self {
         let response = decision.response.clone();
-        let answer = Answer { status: Some(response.status), ..Answer::default() };
-        Self { reply: Reply::Respond(response), answer }
+        let answer = Answer {
+            status: Some(response.status),
+            ..Answer::default()
+        };
+        Self {
+            reply: Reply::Respond(response),
+            answer,
+        }
     }
 }
 
@@ -136,7 +142,8 @@ impl Decision {
     /// refused. TRACE is for whoever gets it: its answer would tell the sender what we have added.
     #[must_use]
     pub fn can_be_passed_on(&self, arrival: &Arrival) -> bool {
-        let is_passed = arrival.request.target.starts_with('/') && arrival.request.method != "TRACE";
+        let is_passed =
+            arrival.request.target.starts_with('/') && arrival.request.method != "TRACE";
         arrival.trouble.is_none() && is_passed && !self.refused
     }
 }
@@ -156,12 +163,20 @@ impl Manner {
             remarks.insert(0, Remark::new(Code::BadRequest, trouble.to_string()));
         }
         remark::bound(&mut judgement.verdict.remarks);
-        let departs = judgement.verdict.remarks.iter().any(|remark| remark.code.departs());
+        let departs = judgement
+            .verdict
+            .remarks
+            .iter()
+            .any(|remark| remark.code.departs());
         let response = match &arrival.trouble {
             Some(trouble) => refusal(trouble.status(), &trouble.to_string()),
             None => self.response(request, &judgement.verdict.remarks),
         };
-        Decision { judgement, response, refused: self.strict && departs }
+        Decision {
+            judgement,
+            response,
+            refused: self.strict && departs,
+        }
     }
 
     fn response(&self, request: &Request, remarks: &[Remark]) -> Response {
@@ -171,17 +186,29 @@ impl Manner {
             "GET" | "POST" if request.target.starts_with('/') => {}
             "GET" | "POST" => return not_allowed("this is no proxy: ask for a path"),
             other => {
-                return not_allowed(&format!("{} is not a method TeleCMI uses", beginning(other, QUOTED)));
+                return not_allowed(&format!(
+                    "{} is not a method TeleCMI uses",
+                    beginning(other, QUOTED)
+                ));
             }
         }
         if let Some(remark) = remarks.iter().find(|remark| is_unreadable(remark.code)) {
             return refusal(400, &sentence(remark));
         }
-        let departures: Vec<_> = remarks.iter().filter(|remark| remark.code.departs()).collect();
+        let departures: Vec<_> = remarks
+            .iter()
+            .filter(|remark| remark.code.departs())
+            .collect();
         if self.strict && !departures.is_empty() {
-            let status = if departures.iter().any(|remark| remark.code == Code::AmbiguousFraming) {
+            let status = if departures
+                .iter()
+                .any(|remark| remark.code == Code::AmbiguousFraming)
+            {
                 400
-            } else if departures.iter().all(|remark| remark.code == Code::ContentType) {
+            } else if departures
+                .iter()
+                .all(|remark| remark.code == Code::ContentType)
+            {
                 415
             } else {
                 422
@@ -196,7 +223,10 @@ impl Manner {
         let mut headers = self.headers.clone();
         if !body.is_empty() && header(&headers, "content-type").is_none() {
             let value = Bytes::from_static(b"text/plain; charset=utf-8");
-            headers.push(Header { name: "content-type".to_owned(), value });
+            headers.push(Header {
+                name: "content-type".to_owned(),
+                value,
+            });
         }
         Response::new(self.status, headers, body.to_owned())
     }
@@ -204,7 +234,10 @@ impl Manner {
 
 /// Whether the remark says that a body cannot be read as what it claims to be.
 fn is_unreadable(code: Code) -> bool {
-    matches!(code, Code::Encoded | Code::NotJson | Code::JsLiteral | Code::Empty)
+    matches!(
+        code,
+        Code::Encoded | Code::NotJson | Code::JsLiteral | Code::Empty
+    )
 }
 
 /// The answer to what is not done here, with what is.
@@ -250,16 +283,27 @@ fn nothing(remarks: Vec<Remark>) -> Judgement {
 
 fn judge_body(request: &Request) -> Judgement {
     let body = &request.body.0;
-    if let Some(coding) = header(&request.headers, "content-encoding").filter(|coding| coding != "identity") {
-        let text = format!("compressed ({}): kept as it came, not unpacked", beginning(&coding, QUOTED));
+    if let Some(coding) =
+        header(&request.headers, "content-encoding").filter(|coding| coding != "identity")
+    {
+        let text = format!(
+            "compressed ({}): kept as it came, not unpacked",
+            beginning(&coding, QUOTED)
+        );
         return Judgement::unreadable(vec![Remark::new(Code::Encoded, text)]);
     }
-    let content_type = request.headers.iter().find(|header| header.is("content-type"));
+    let content_type = request
+        .headers
+        .iter()
+        .find(|header| header.is("content-type"));
     // Nearly always it says so in these very bytes.
     if content_type.is_some_and(|header| header.value == JSON) {
         return judge_as_json(request, None);
     }
-    let content_type = content_type.map(Header::text).unwrap_or_default().to_ascii_lowercase();
+    let content_type = content_type
+        .map(Header::text)
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     let looks_like_json = body.trim_ascii_start().starts_with(b"{");
     let remark = match essence {
@@ -271,7 +315,10 @@ fn judge_body(request: &Request) -> Judgement {
             return Judgement::unreadable(vec![Remark::new(Code::Encoded, text)]);
         }
         "application/x-www-form-urlencoded" if !looks_like_json => return judge_form(body),
-        other => Some(format!("content type {}; {JSON} is expected", beginning(other, QUOTED))),
+        other => Some(format!(
+            "content type {}; {JSON} is expected",
+            beginning(other, QUOTED)
+        )),
     };
     judge_as_json(request, remark)
 }
@@ -280,14 +327,22 @@ fn judge_body(request: &Request) -> Judgement {
 fn judge_as_json(request: &Request, of_its_type: Option<String>) -> Judgement {
     let body = &request.body.0;
     if body.is_empty()
-        && request.query().is_some_and(|query| judge_pairs(&query::decode(query).pairs).verdict.kind.is_cdr())
+        && request.query().is_some_and(|query| {
+            judge_pairs(&query::decode(query).pairs)
+                .verdict
+                .kind
+                .is_cdr()
+        })
     {
         let text = "an empty body; there is a CDR in the query, where only a GET has one";
         return Judgement::unreadable(vec![Remark::new(Code::Empty, text)]);
     }
     let mut judgement = judge_json(body);
     if let Some(text) = of_its_type {
-        judgement.verdict.remarks.insert(0, Remark::new(Code::ContentType, text));
+        judgement
+            .verdict
+            .remarks
+            .insert(0, Remark::new(Code::ContentType, text));
     }
     judgement
 }
@@ -296,8 +351,14 @@ fn judge_form(body: &[u8]) -> Judgement {
     let decoded = query::decode(&String::from_utf8_lossy(body));
     let mut judgement = judge_pairs(&decoded.pairs);
     let text = "form-encoded; TeleCMI sends JSON";
-    judgement.verdict.remarks.insert(0, Remark::new(Code::ContentType, text));
-    let faults = decoded.faults.into_iter().map(|fault| Remark::new(Code::BadQuery, fault));
+    judgement
+        .verdict
+        .remarks
+        .insert(0, Remark::new(Code::ContentType, text));
+    let faults = decoded
+        .faults
+        .into_iter()
+        .map(|fault| Remark::new(Code::BadQuery, fault));
     judgement.verdict.remarks.extend(faults);
     judgement
 }
@@ -306,7 +367,11 @@ fn judge_form(body: &[u8]) -> Judgement {
 fn parts(body: &str) -> String {
     /// More parts than this are not listed.
     const MOST: usize = 20;
-    let names = body.split("; name=\"").skip(1).filter_map(|rest| rest.split_once('"')).map(|(name, _)| name);
+    let names = body
+        .split("; name=\"")
+        .skip(1)
+        .filter_map(|rest| rest.split_once('"'))
+        .map(|(name, _)| name);
     let listed: Vec<_> = names.take(MOST).collect();
     if listed.is_empty() {
         "no parts".to_owned()
@@ -324,14 +389,25 @@ fn judge_query(request: &Request) -> Judgement {
                 "no CDR in the query, but one in the body, where only a POST has one",
             )
         } else {
-            Remark::new(Code::NoCdr, "no CDR in the query: a health check, or a person's browser?")
+            Remark::new(
+                Code::NoCdr,
+                "no CDR in the query: a health check, or a person's browser?",
+            )
         }]);
     };
     let mut judgement = judge_pairs(&decoded.pairs[first..]);
     let remarks = &mut judgement.verdict.remarks;
-    remarks.extend(decoded.faults.into_iter().map(|fault| Remark::new(Code::BadQuery, fault)));
+    remarks.extend(
+        decoded
+            .faults
+            .into_iter()
+            .map(|fault| Remark::new(Code::BadQuery, fault)),
+    );
     if !request.body.is_empty() {
-        remarks.push(Remark::new(Code::BadRequest, "a GET with a body, which is not read"));
+        remarks.push(Remark::new(
+            Code::BadRequest,
+            "a GET with a body, which is not read",
+        ));
     }
     judgement
 }

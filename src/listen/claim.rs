@@ -21,8 +21,9 @@ pub enum Claims {
 /// The address, with a port if there is one, from which a request claims to have come.
 #[must_use]
 pub fn claimed(headers: &[Header]) -> Option<String> {
-    let first_of =
-        |name| header(headers, name).map(|value| value.split(',').next().unwrap_or_default().to_owned());
+    let first_of = |name| {
+        header(headers, name).map(|value| value.split(',').next().unwrap_or_default().to_owned())
+    };
     first_of("X-Forwarded-For")
         .and_then(|first| address(&first))
         .or_else(|| first_of("Forwarded").and_then(|first| address(forwarded_for(&first)?)))
@@ -34,17 +35,25 @@ pub fn claimed(headers: &[Header]) -> Option<String> {
 fn forwarded_for(element: &str) -> Option<&str> {
     element.split(';').find_map(|pair| {
         let (name, value) = pair.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("for").then(|| value.trim().trim_matches('"'))
+        name.trim()
+            .eq_ignore_ascii_case("for")
+            .then(|| value.trim().trim_matches('"'))
     })
 }
 
 /// An address in one of its spellings, written anew: nothing else gets through.
 fn address(text: &str) -> Option<String> {
     let text = text.trim();
-    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(text);
     match bare.parse::<IpAddr>() {
         Ok(ip) => Some(ip.to_string()),
-        Err(_) => text.parse::<SocketAddr>().ok().map(|address| address.to_string()),
+        Err(_) => text
+            .parse::<SocketAddr>()
+            .ok()
+            .map(|address| address.to_string()),
     }
 }
 
@@ -53,7 +62,10 @@ mod tests {
     use super::*;
 
     fn of(headers: &[(&str, &str)]) -> Option<String> {
-        let headers: Vec<_> = headers.iter().map(|(name, value)| Header::new(*name, *value)).collect();
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| Header::new(*name, *value))
+            .collect();
         claimed(&headers)
     }
 
@@ -65,12 +77,24 @@ mod tests {
             ("X-Forwarded-For", "203.0.113.9:4711", "203.0.113.9:4711"),
             ("X-Forwarded-For", "2001:db8::1", "2001:db8::1"),
             ("X-Forwarded-For", "[2001:DB8:0::1]", "2001:db8::1"),
-            ("Forwarded", "proto=https;FOR=\"[2001:db8::1]:80\", for=10.0.0.1", "[2001:db8::1]:80"),
-            ("Forwarded", "for=192.0.2.60;proto=http;by=203.0.113.43", "192.0.2.60"),
+            (
+                "Forwarded",
+                "proto=https;FOR=\"[2001:db8::1]:80\", for=10.0.0.1",
+                "[2001:db8::1]:80",
+            ),
+            (
+                "Forwarded",
+                "for=192.0.2.60;proto=http;by=203.0.113.43",
+                "192.0.2.60",
+            ),
             ("X-Real-IP", "203.0.113.9", "203.0.113.9"),
             ("CF-Connecting-IP", "203.0.113.9", "203.0.113.9"),
         ] {
-            assert_eq!(of(&[(name, value)]).as_deref(), Some(claimed), "{name}: {value}");
+            assert_eq!(
+                of(&[(name, value)]).as_deref(),
+                Some(claimed),
+                "{name}: {value}"
+            );
         }
     }
 
@@ -101,6 +125,9 @@ mod tests {
         ];
         assert_eq!(of(&all).as_deref(), Some("192.0.2.1"));
         assert_eq!(of(&all[..3]).as_deref(), Some("192.0.2.2"));
-        assert_eq!(of(&[("X-Forwarded-For", "unknown"), all[1]]).as_deref(), Some("192.0.2.3"));
+        assert_eq!(
+            of(&[("X-Forwarded-For", "unknown"), all[1]]).as_deref(),
+            Some("192.0.2.3")
+        );
     }
 }

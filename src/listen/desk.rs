@@ -134,7 +134,11 @@ impl Desk {
     pub async fn settled(&self) {
         self.enough.notified().await;
         let one_too_many = async {
-            while self.wanted.count.is_some_and(|count| self.book().counted <= count) {
+            while self
+                .wanted
+                .count
+                .is_some_and(|count| self.book().counted <= count)
+            {
                 self.enough.notified().await;
             }
         };
@@ -175,7 +179,9 @@ impl Desk {
 
     /// Everything about an exchange that can be said of it alone.
     fn slip(&self, arrival: Arrival, decision: Decision, outcome: Outcome, took: Duration) -> Slip {
-        let Decision { judgement, refused, .. } = decision;
+        let Decision {
+            judgement, refused, ..
+        } = decision;
         let (verdict, fields) = (judgement.verdict, judgement.fields);
         let cdr = fields.filter(|_| verdict.kind.is_cdr());
         let mismatch = cdr.as_ref().and_then(|cdr| self.wanted.mismatch(cdr));
@@ -204,7 +210,10 @@ impl Desk {
             Draft::of(&exchange, buffer)
         });
         // It is done here because nobody waits for it here.
-        let traces = exchange.cdr.as_ref().map(|cdr| self.marks.traces(&exchange.request, cdr));
+        let traces = exchange
+            .cdr
+            .as_ref()
+            .map(|cdr| self.marks.traces(&exchange.request, cdr));
         Slip {
             exchange: Arc::new(exchange),
             draft,
@@ -237,7 +246,8 @@ impl Desk {
             }
             kept = keeper.keep(self.clock.elapsed());
         }
-        self.tray().recycle(slips.iter_mut().filter_map(|(slip, _)| slip.draft.take()));
+        self.tray()
+            .recycle(slips.iter_mut().filter_map(|(slip, _)| slip.draft.take()));
         let mut kept = kept.into_iter();
         for (slip, back) in slips.drain(..) {
             // Whoever asked may have gone.
@@ -248,7 +258,13 @@ impl Desk {
 
     /// Tells of an exchange that has been saved if it was to be.
     fn conclude(&self, book: &mut Book, slip: Slip, kept: Kept) -> Written {
-        let Slip { mut exchange, mut reply, counts, is_answered, .. } = slip;
+        let Slip {
+            mut exchange,
+            mut reply,
+            counts,
+            is_answered,
+            ..
+        } = slip;
         for warning in kept.warnings {
             self.tell_in(book, Event::Warning(warning));
         }
@@ -285,10 +301,16 @@ impl Desk {
         // That we could not accept is no fault of the message.
         book.malformed += u64::from(!matches!(mishap, door::Mishap::NotAccepted(_)));
         let now = self.clock.elapsed();
-        let untold = book.mishaps.entry(std::mem::discriminant(mishap)).or_default();
+        let untold = book
+            .mishaps
+            .entry(std::mem::discriminant(mishap))
+            .or_default();
         untold.count += 1;
         untold.latest = text;
-        if untold.told.is_none_or(|told| now.saturating_sub(told) >= MISHAPS_EVERY) {
+        if untold
+            .told
+            .is_none_or(|told| now.saturating_sub(told) >= MISHAPS_EVERY)
+        {
             untold.told = Some(now);
             let told = untold.take();
             self.tell_in(&mut book, Event::Mishap(told));
@@ -300,8 +322,12 @@ impl Desk {
     pub fn finish(&self, ending: Ending) -> Summary {
         let mut book = self.book();
         self.clear_tray_in(&mut book);
-        let untold: Vec<_> =
-            book.mishaps.values_mut().filter(|untold| untold.count > 0).map(Untold::take).collect();
+        let untold: Vec<_> = book
+            .mishaps
+            .values_mut()
+            .filter(|untold| untold.count > 0)
+            .map(Untold::take)
+            .collect();
         for mishap in untold {
             self.tell_in(&mut book, Event::Mishap(mishap));
         }
@@ -312,8 +338,11 @@ impl Desk {
         let counted = book.counted;
         let reached = self.wanted.is_reached(counted);
         let exact = ending == Ending::CommandEnded;
-        let checked =
-            if book.refused > 0 || lost > 0 { Exit::Failed } else { self.wanted.judge(counted, exact) };
+        let checked = if book.refused > 0 || lost > 0 {
+            Exit::Failed
+        } else {
+            self.wanted.judge(counted, exact)
+        };
         let exit = match ending {
             Ending::TimedOut if !reached => Exit::TimedOut,
             Ending::Interrupted if !reached => Exit::Interrupted,
@@ -374,13 +403,18 @@ impl Book {
 impl Untold {
     /// What there is to tell, which is told thereby.
     fn take(&mut self) -> event::Mishap {
-        event::Mishap { count: std::mem::take(&mut self.count), text: std::mem::take(&mut self.latest) }
+        event::Mishap {
+            count: std::mem::take(&mut self.count),
+            text: std::mem::take(&mut self.latest),
+        }
     }
 }
 
 /// An address as everybody writes it. It stands in every record, and a printer of formats takes three times as long.
 fn written(address: SocketAddr) -> String {
-    let SocketAddr::V4(address) = address else { return address.to_string() };
+    let SocketAddr::V4(address) = address else {
+        return address.to_string();
+    };
     let mut text = String::with_capacity("255.255.255.255:65535".len());
     let mut mark = None;
     for part in address.ip().octets() {
@@ -395,7 +429,10 @@ fn written(address: SocketAddr) -> String {
 /// Whether a connection that ended is nobody's fault: opened in advance and never used, as browsers do, or idle when
 /// others needed its place or the listener stopped.
 fn is_harmless(mishap: &door::Mishap) -> bool {
-    matches!(mishap, door::Mishap::Silent | door::Mishap::MadeRoom | door::Mishap::Stopped)
+    matches!(
+        mishap,
+        door::Mishap::Silent | door::Mishap::MadeRoom | door::Mishap::Stopped
+    )
 }
 
 #[cfg(test)]

@@ -120,7 +120,10 @@ impl Limits {
             if room < self.connections {
                 self.connections = self.connections.min(room.max(FEWEST_CONNECTIONS));
                 // A thread needs four of them for itself.
-                self.threads = Some(self.threads.map_or(FEW_THREADS, |threads| threads.min(FEW_THREADS)));
+                self.threads = Some(
+                    self.threads
+                        .map_or(FEW_THREADS, |threads| threads.min(FEW_THREADS)),
+                );
             }
         }
         self
@@ -291,5 +294,12 @@ async fn attend(stream: TcpStream, visitor: Arc<Visitor>, house: Arc<House>) {
         }
     };
     let parts = connection.into_parts();
-    conclude(ended, parts.io.into_inner(), parts.read_buf, &visitor, &house).await;
+    conclude(
+        ended,
+        parts.io.into_inner(),
+        parts.read_buf,
+        &visitor,
+        &house,
+    )
+    .await;
 }

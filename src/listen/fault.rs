@@ -53,16 +53,21 @@ impl Fault {
     #[must_use]
     pub fn befall(self, decided: &Response) -> Outcome {
         let (reply, status) = match self {
-            Self::Status(status) => {
-                (Reply::Respond(Response::plain(status, "failing on purpose\n")), Some(status))
-            }
+            Self::Status(status) => (
+                Reply::Respond(Response::plain(status, "failing on purpose\n")),
+                Some(status),
+            ),
             Self::Slow => (Reply::Drip(decided.clone()), Some(decided.status)),
             Self::Reset => (Reply::Reset, None),
             Self::Empty => (Reply::HangUp, None),
             Self::Hang => (Reply::Ignore, None),
             Self::Garbage => (Reply::Babble, None),
         };
-        let answer = Answer { status, fault: Some(self.word().to_owned()), ..Answer::default() };
+        let answer = Answer {
+            status,
+            fault: Some(self.word().to_owned()),
+            ..Answer::default()
+        };
         Outcome { reply, answer }
     }
 }
@@ -71,16 +76,29 @@ impl FromStr for Fault {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        const KINDS: [Fault; 5] = [Fault::Reset, Fault::Empty, Fault::Hang, Fault::Slow, Fault::Garbage];
+        const KINDS: [Fault; 5] = [
+            Fault::Reset,
+            Fault::Empty,
+            Fault::Hang,
+            Fault::Slow,
+            Fault::Garbage,
+        ];
         if text == "status" {
             return Ok(Self::default());
         }
         if let Some(status) = text.strip_prefix("status:") {
-            let status = status.parse().ok().filter(|status| (300..=599).contains(status));
-            return status.map(Self::Status).ok_or_else(|| "expected a status from 300 to 599".to_owned());
+            let status = status
+                .parse()
+                .ok()
+                .filter(|status| (300..=599).contains(status));
+            return status
+                .map(Self::Status)
+                .ok_or_else(|| "expected a status from 300 to 599".to_owned());
         }
         let kind = KINDS.into_iter().find(|kind| kind.word() == text);
-        kind.ok_or_else(|| "expected status, status:NNN, reset, empty, hang, slow or garbage".to_owned())
+        kind.ok_or_else(|| {
+            "expected status, status:NNN, reset, empty, hang, slow or garbage".to_owned()
+        })
     }
 }
 
@@ -140,7 +158,11 @@ impl fmt::Display for Faults {
             (0, 0.0) => f.write_str("none"),
             (0, _) => write!(f, "{percent} % of the requests, by chance: {}", self.fault),
             (_, 0.0) => write!(f, "{first}: {}", self.fault),
-            _ => write!(f, "{first}, and {percent} % of the others by chance: {}", self.fault),
+            _ => write!(
+                f,
+                "{first}, and {percent} % of the others by chance: {}",
+                self.fault
+            ),
         }
     }
 }
@@ -150,12 +172,24 @@ mod tests {
     use super::*;
 
     fn pattern(faults: Faults, seed: u64) -> String {
-        (1..=20).map(|n| if faults.strike(n, Seed(seed)).is_some() { '✗' } else { '·' }).collect()
+        (1..=20)
+            .map(|n| {
+                if faults.strike(n, Seed(seed)).is_some() {
+                    '✗'
+                } else {
+                    '·'
+                }
+            })
+            .collect()
     }
 
     #[test]
     fn the_first_fail_surely_and_the_others_by_chance() {
-        let faults = |first, rate| Faults { fault: Fault::Reset, first, rate };
+        let faults = |first, rate| Faults {
+            fault: Fault::Reset,
+            first,
+            rate,
+        };
         assert_eq!(pattern(faults(3, 0.0), 1), "✗✗✗·················");
         assert_eq!(pattern(faults(0, 1.0), 1), "✗✗✗✗✗✗✗✗✗✗✗✗✗✗✗✗✗✗✗✗");
         assert_eq!(pattern(Faults::default(), 1), "····················");
@@ -168,8 +202,13 @@ mod tests {
 
     #[test]
     fn what_chance_decides_holds_on_average() {
-        let faults = Faults { rate: 0.1, ..Faults::default() };
-        let struck = (1..=10_000).filter(|n| faults.strike(*n, Seed(3)).is_some()).count();
+        let faults = Faults {
+            rate: 0.1,
+            ..Faults::default()
+        };
+        let struck = (1..=10_000)
+            .filter(|n| faults.strike(*n, Seed(3)).is_some())
+            .count();
         assert!((900..1_100).contains(&struck), "{struck}");
     }
 
@@ -195,10 +234,19 @@ mod tests {
     #[test]
     fn what_fails_is_said_in_words() {
         let said = |first, rate, fault| Faults { fault, first, rate }.to_string();
-        assert_eq!(said(2, 0.0, Fault::default()), "the first 2 requests: status 503");
+        assert_eq!(
+            said(2, 0.0, Fault::default()),
+            "the first 2 requests: status 503"
+        );
         assert_eq!(said(0, 1.0, Fault::Hang), "every request: hang");
-        assert_eq!(said(0, 0.07, Fault::Reset), "7 % of the requests, by chance: reset");
-        assert_eq!(said(1, 0.25, Fault::Slow), "the first request, and 25 % of the others by chance: slow");
+        assert_eq!(
+            said(0, 0.07, Fault::Reset),
+            "7 % of the requests, by chance: reset"
+        );
+        assert_eq!(
+            said(1, 0.25, Fault::Slow),
+            "the first request, and 25 % of the others by chance: slow"
+        );
         assert_eq!(Faults::default().to_string(), "none");
     }
 
@@ -207,7 +255,10 @@ mod tests {
         let decided = Response::new(200, vec![], "got it");
         let answer = |fault: Fault| fault.befall(&decided).answer;
         assert_eq!(answer(Fault::Status(429)).status, Some(429));
-        assert_eq!((answer(Fault::Slow).status, answer(Fault::Hang).status), (Some(200), None));
+        assert_eq!(
+            (answer(Fault::Slow).status, answer(Fault::Hang).status),
+            (Some(200), None)
+        );
         assert_eq!(answer(Fault::Garbage).fault.as_deref(), Some("garbage"));
     }
 }

@@ -29,7 +29,10 @@ pub struct Most {
 
 impl Default for Most {
     fn default() -> Self {
-        Self { exchanges: 1000, bytes: 64 * 1024 * 1024 }
+        Self {
+            exchanges: 1000,
+            bytes: 64 * 1024 * 1024,
+        }
     }
 }
 
@@ -108,14 +111,23 @@ impl Feed {
     /// A feed that keeps so much, masked for whoever takes it away if there is a redactor.
     #[must_use]
     pub fn new(most: Most, redactor: Option<Redactor>) -> Self {
-        let shelf = Mutex::new(Shelf { redactor, ..Shelf::default() });
-        Self { most, shelf, news: watch::Sender::new(()) }
+        let shelf = Mutex::new(Shelf {
+            redactor,
+            ..Shelf::default()
+        });
+        Self {
+            most,
+            shelf,
+            news: watch::Sender::new(()),
+        }
     }
 
     /// Hears of an event.
     pub fn hear(&self, event: &Event) {
         match event {
-            Event::Exchange(exchange, line) => self.shelf().keep(exchange, line.as_ref(), self.most),
+            Event::Exchange(exchange, line) => {
+                self.shelf().keep(exchange, line.as_ref(), self.most);
+            }
             Event::Finished(_) => self.shelf().over = true,
             _ => return,
         }
@@ -132,7 +144,10 @@ impl Feed {
     #[must_use]
     pub fn extent(&self) -> Extent {
         let shelf = self.shelf();
-        Extent { newest: shelf.newest, oldest_kept: shelf.oldest_kept() }
+        Extent {
+            newest: shelf.newest,
+            oldest_kept: shelf.oldest_kept(),
+        }
     }
 
     /// An exchange, if it is kept.
@@ -152,7 +167,12 @@ impl Feed {
     pub fn watch(self: &Arc<Self>, seen: u64) -> (Watcher, Extent) {
         let extent = self.extent();
         let news = self.news.subscribe();
-        let watcher = Watcher { feed: Arc::clone(self), seen, oldest_kept: extent.oldest_kept, news };
+        let watcher = Watcher {
+            feed: Arc::clone(self),
+            seen,
+            oldest_kept: extent.oldest_kept,
+            news,
+        };
         (watcher, extent)
     }
 
@@ -164,7 +184,9 @@ impl Feed {
 
 impl Shelf {
     fn keep(&mut self, exchange: &Exchange, line: Option<&Bytes>, most: Most) {
-        let line = line.cloned().unwrap_or_else(|| record::line("exchange", exchange).into());
+        let line = line
+            .cloned()
+            .unwrap_or_else(|| record::line("exchange", exchange).into());
         let masked = masked(exchange).map(|masked| record::line("exchange", &masked).into());
         let none = Received::default();
         let kept = Kept {
@@ -181,7 +203,9 @@ impl Shelf {
         self.newest = kept.n;
         self.kept.push_back(Arc::new(kept));
         while self.kept.len() > most.exchanges || self.bytes > most.bytes {
-            let Some(oldest) = self.kept.pop_front() else { break };
+            let Some(oldest) = self.kept.pop_front() else {
+                break;
+            };
             self.bytes -= oldest.cost();
         }
     }
@@ -202,7 +226,14 @@ impl Kept {
     #[must_use]
     pub fn shown(&self) -> Vec<u8> {
         let meaning = record::safe_json(&self.meaning);
-        [b"{\"exchange\":", self.shown.trim_ascii_end(), b",\"meaning\":", meaning.as_bytes(), b"}"].concat()
+        [
+            b"{\"exchange\":",
+            self.shown.trim_ascii_end(),
+            b",\"meaning\":",
+            meaning.as_bytes(),
+            b"}",
+        ]
+        .concat()
     }
 
     /// What it takes, in bytes.
@@ -259,8 +290,16 @@ fn masked(exchange: &Exchange) -> Option<Exchange> {
     if target == request.target && headers == request.headers && cdr == exchange.cdr {
         return None;
     }
-    let request = Request { target, headers, ..request.clone() };
-    Some(Exchange { request, cdr, ..exchange.clone() })
+    let request = Request {
+        target,
+        headers,
+        ..request.clone()
+    };
+    Some(Exchange {
+        request,
+        cdr,
+        ..exchange.clone()
+    })
 }
 
 #[cfg(test)]

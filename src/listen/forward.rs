@@ -60,8 +60,16 @@ impl Forward {
             return Err(Error::Usage(text));
         }
         let writer = Arc::new(Writer::new(&destination, options)?);
-        let signature = format!("1.1 telecmi-cdr-{}-{}", std::process::id(), listening.port());
-        Ok(Self { destination, writer, signature })
+        let signature = format!(
+            "1.1 telecmi-cdr-{}-{}",
+            std::process::id(),
+            listening.port()
+        );
+        Ok(Self {
+            destination,
+            writer,
+            signature,
+        })
     }
 
     /// The handler's address, secrets masked.
@@ -82,7 +90,10 @@ impl Forward {
         let answer = if self.has_passed(request) {
             Err((
                 508,
-                failure(FailureKind::Other, "this request came through here before: it goes in a circle"),
+                failure(
+                    FailureKind::Other,
+                    "this request came through here before: it goes in a circle",
+                ),
             ))
         } else {
             tokio::select! {
@@ -103,7 +114,10 @@ impl Forward {
             failure: answer.as_ref().err().map(|(_, failure)| failure.clone()),
         };
         let response = answer.unwrap_or_else(|(status, _)| sorry(status));
-        Passed { response, forwarded }
+        Passed {
+            response,
+            forwarded,
+        }
     }
 
     /// The handler's answer, or a gateway's status and why there is none.
@@ -114,15 +128,23 @@ impl Forward {
         }
         match self.writer.perform(&outgoing).await {
             RawOutcome::Answered(response) if response.status < 200 => {
-                let text = format!("the handler answered {}, which was not asked for", response.status);
+                let text = format!(
+                    "the handler answered {}, which was not asked for",
+                    response.status
+                );
                 Err((502, failure(FailureKind::NotHttp, &text)))
             }
             // A redirect is an answer like any other here: it is the sender's to follow.
-            RawOutcome::Answered(response) => {
-                Ok(Response { headers: end_to_end(&response.headers), ..response })
-            }
+            RawOutcome::Answered(response) => Ok(Response {
+                headers: end_to_end(&response.headers),
+                ..response
+            }),
             other => other.into_result().map_err(|failure| {
-                let status = if failure.kind == FailureKind::Timeout { 504 } else { 502 };
+                let status = if failure.kind == FailureKind::Timeout {
+                    504
+                } else {
+                    502
+                };
                 (status, failure)
             }),
         }
@@ -130,16 +152,28 @@ impl Forward {
 
     /// Where a request goes, secrets masked.
     fn url_of(&self, request: &Request) -> String {
-        let scheme = if self.destination.is_tls() { "https" } else { "http" };
+        let scheme = if self.destination.is_tls() {
+            "https"
+        } else {
+            "http"
+        };
         let target = query::onto(self.destination.target(), &request.target);
-        masked_url(&format!("{scheme}://{}{target}", self.destination.authority()))
+        masked_url(&format!(
+            "{scheme}://{}{target}",
+            self.destination.authority()
+        ))
     }
 
     /// Whether this listener has passed the request on before.
     fn has_passed(&self, request: &Request) -> bool {
         let of_via = request.headers.iter().filter(|header| header.is("via"));
         of_via
-            .flat_map(|via| via.text().split(',').map(|by| by.trim().to_owned()).collect::<Vec<_>>())
+            .flat_map(|via| {
+                via.text()
+                    .split(',')
+                    .map(|by| by.trim().to_owned())
+                    .collect::<Vec<_>>()
+            })
             .any(|by| by == self.signature)
     }
 
@@ -151,9 +185,13 @@ impl Forward {
         if header(&addressed.headers, "x-forwarded-host").is_none()
             && let Some(host) = header(&request.headers, "host")
         {
-            addressed.headers.push(Header::new("X-Forwarded-Host", host));
+            addressed
+                .headers
+                .push(Header::new("X-Forwarded-Host", host));
         }
-        addressed.headers.push(Header::new("Via", self.signature.clone()));
+        addressed
+            .headers
+            .push(Header::new("Via", self.signature.clone()));
         addressed.headers.push(Header::new("Connection", "close"));
         addressed
     }
@@ -176,7 +214,11 @@ fn first_line(response: &Response) -> Option<Untrusted> {
 }
 
 fn failure(kind: FailureKind, text: &str) -> Failure {
-    Failure { phase: Phase::Wait, kind, text: text.to_owned() }
+    Failure {
+        phase: Phase::Wait,
+        kind,
+        text: text.to_owned(),
+    }
 }
 
 /// Resolves a moment after the listener has been told to stop.
@@ -192,14 +234,21 @@ mod tests {
 
     fn forward(url: &str, listening: &str) -> Result<Forward, Error> {
         let destination = Destination::parse(url).unwrap();
-        Forward::new(destination, listening.parse().unwrap(), &ClientOptions::default())
+        Forward::new(
+            destination,
+            listening.parse().unwrap(),
+            &ClientOptions::default(),
+        )
     }
 
     #[test]
     fn a_listener_is_not_its_own_handler() {
-        for url in
-            ["http://localhost:8237/x", "http://127.0.0.1:8237", "http://[::1]:8237", "http://0.0.0.0:8237"]
-        {
+        for url in [
+            "http://localhost:8237/x",
+            "http://127.0.0.1:8237",
+            "http://[::1]:8237",
+            "http://0.0.0.0:8237",
+        ] {
             assert!(forward(url, "127.0.0.1:8237").is_err(), "{url}");
         }
         assert!(forward("http://192.0.2.7:8237", "192.0.2.7:8237").is_err());
@@ -209,7 +258,11 @@ mod tests {
 
     #[test]
     fn what_belongs_to_a_connection_is_exchanged_and_everything_else_stays() {
-        let forward = forward("http://user:s3cret@localhost:5000/webhook?own=1", "127.0.0.1:8237").unwrap();
+        let forward = forward(
+            "http://user:s3cret@localhost:5000/webhook?own=1",
+            "127.0.0.1:8237",
+        )
+        .unwrap();
         let headers = [
             ("Host", "abc.example"),
             ("Connection", "close, X-Hop"),
@@ -219,15 +272,20 @@ mod tests {
             ("x-cased", "b"),
             ("Via", "1.1 tunnel"),
         ];
-        let headers = headers.map(|(name, value)| Header::new(name, value)).to_vec();
+        let headers = headers
+            .map(|(name, value)| Header::new(name, value))
+            .to_vec();
         let request = Request::new("POST", "/?a=%2f&a=2", headers, "{}");
         let addressed = forward.addressed(&request);
         assert_eq!(
             (addressed.target.as_str(), addressed.body),
             ("/webhook?own=1&a=%2f&a=2", request.body.clone())
         );
-        let lines: Vec<_> =
-            addressed.headers.iter().map(|header| format!("{}: {}", header.name, header.text())).collect();
+        let lines: Vec<_> = addressed
+            .headers
+            .iter()
+            .map(|header| format!("{}: {}", header.name, header.text()))
+            .collect();
         let via = format!("Via: 1.1 telecmi-cdr-{}-8237", std::process::id());
         let expected = [
             "X-Cased: a",
@@ -239,8 +297,10 @@ mod tests {
         ];
         assert_eq!(lines, expected);
         assert!(!forward.has_passed(&request));
-        let again =
-            Request { headers: vec![Header::new("via", format!("1.1 x, {}", &via[5..]))].into(), ..request };
+        let again = Request {
+            headers: vec![Header::new("via", format!("1.1 x, {}", &via[5..]))].into(),
+            ..request
+        };
         assert!(forward.has_passed(&again));
     }
 }

@@ -154,7 +154,10 @@ impl Inspector {
             Wanted::Events { seen, wait } => self.events(seen, wait),
             Wanted::Capture => self.capture(),
             Wanted::Body(n) => respond(self.kept(n).map_or_else(unknown, |kept| body(&kept))),
-            Wanted::Curl(n) => respond(self.kept(n).map_or_else(unknown, |kept| self.curl(&kept.request))),
+            Wanted::Curl(n) => respond(
+                self.kept(n)
+                    .map_or_else(unknown, |kept| self.curl(&kept.request)),
+            ),
             Wanted::Resend(n) => match self.kept(n) {
                 Some(kept) => respond(self.resend(&kept.request).await),
                 None => respond(unknown()),
@@ -169,7 +172,8 @@ impl Inspector {
     /// The exchanges, as they come.
     fn events(&self, seen: u64, wait: Option<Duration>) -> Reply {
         let Ok(place) = Arc::clone(&self.streams).try_acquire_owned() else {
-            let text = format!("{MOST_STREAMS} streams are open already: close a page and try again\n");
+            let text =
+                format!("{MOST_STREAMS} streams are open already: close a page and try again\n");
             return respond(busy(text));
         };
         let (watcher, extent) = self.feed.watch(seen);
@@ -191,7 +195,12 @@ impl Inspector {
 
     /// All that is kept, as it is saved.
     fn capture(&self) -> Reply {
-        let records: Vec<Bytes> = self.feed.all().iter().map(|kept| kept.record.clone()).collect();
+        let records: Vec<Bytes> = self
+            .feed
+            .all()
+            .iter()
+            .map(|kept| kept.record.clone())
+            .collect();
         let head = download("application/x-ndjson", "capture.ndjson", Bytes::new());
         Reply::Stream(safe(head), Flow::new(stream::iter(records)))
     }
@@ -202,14 +211,23 @@ impl Inspector {
             return not_whole();
         }
         // curl sees to what belongs to the connection.
-        let request = Request { headers: end_to_end(&request.headers), ..request.clone() };
-        Response::plain(200, curl_to(&request, &self.about.url, &["-i"], true) + "\n")
+        let request = Request {
+            headers: end_to_end(&request.headers),
+            ..request.clone()
+        };
+        Response::plain(
+            200,
+            curl_to(&request, &self.about.url, &["-i"], true) + "\n",
+        )
     }
 
     /// Passes a request on to the handler once more, and tells what came of it.
     async fn resend(&self, request: &Request) -> Response {
         let Some(forward) = &self.about.forward else {
-            return Response::plain(409, "there is no handler to send it to: start with --forward-to URL\n");
+            return Response::plain(
+                409,
+                "there is no handler to send it to: start with --forward-to URL\n",
+            );
         };
         if !request.complete {
             return not_whole();
@@ -247,7 +265,10 @@ fn unknown() -> Response {
 
 /// The answer when something was cut, so that another request would be made of it.
 fn not_whole() -> Response {
-    Response::plain(409, "its body did not come whole, or was too large to keep\n")
+    Response::plain(
+        409,
+        "its body did not come whole, or was too large to keep\n",
+    )
 }
 
 /// The answer to one too many.
@@ -259,15 +280,24 @@ fn busy(text: String) -> Response {
 
 /// The body of an exchange's request, as it is saved.
 fn body(kept: &Kept) -> Response {
-    let saved = std::str::from_utf8(&kept.record).ok().and_then(|line| record::captured(line).ok().flatten());
+    let saved = std::str::from_utf8(&kept.record)
+        .ok()
+        .and_then(|line| record::captured(line).ok().flatten());
     let bytes = saved.map(|saved| saved.request.body.0).unwrap_or_default();
-    download("application/octet-stream", &format!("exchange-{}.bin", kept.n), bytes)
+    download(
+        "application/octet-stream",
+        &format!("exchange-{}.bin", kept.n),
+        bytes,
+    )
 }
 
 /// Something to be saved and not shown.
 fn download(kind: &str, name: &str, bytes: Bytes) -> Response {
     let mut response = file(kind, bytes);
-    response.headers.push(Header::new("content-disposition", format!("attachment; filename=\"{name}\"")));
+    response.headers.push(Header::new(
+        "content-disposition",
+        format!("attachment; filename=\"{name}\""),
+    ));
     response
 }
 
@@ -281,7 +311,9 @@ fn respond(response: Response) -> Reply {
 
 /// An answer as a browser may be given it.
 fn safe(mut response: Response) -> Response {
-    response.headers.extend(SAFETY.map(|(name, value)| Header::new(name, value)));
+    response
+        .headers
+        .extend(SAFETY.map(|(name, value)| Header::new(name, value)));
     response
 }
 

@@ -86,8 +86,14 @@ impl Keeper {
             Content::Redacted => {
                 let mut redactor = Redactor::default();
                 if sheet.is_regular {
-                    let resumed = sheet.file.rewind().and_then(|()| redactor.resume(&sheet.file));
-                    resumed.map_err(|source| Error::Write { path: path.to_owned(), source })?;
+                    let resumed = sheet
+                        .file
+                        .rewind()
+                        .and_then(|()| redactor.resume(&sheet.file));
+                    resumed.map_err(|source| Error::Write {
+                        path: path.to_owned(),
+                        source,
+                    })?;
                 }
                 Some(Box::new(redactor))
             }
@@ -111,7 +117,11 @@ impl Keeper {
 
     /// Begins to gather so many exchanges, of which so many bytes are drafted.
     pub fn begin(&mut self, exchanges: usize, drafted: usize) {
-        let Gathered { lines, ends, appended } = &mut *self.gathered;
+        let Gathered {
+            lines,
+            ends,
+            appended,
+        } = &mut *self.gathered;
         ends.clear();
         lines.clear();
         // Unless somebody keeps what was appended last, its buffer serves once more.
@@ -149,7 +159,9 @@ impl Keeper {
         let mut failures = failures.into_iter().peekable();
         let mut begin = 0;
         let kept = ends.iter().enumerate().map(|(place, end)| {
-            let failure = failures.next_if(|(failed, _)| *failed == place).map(|(_, why)| why);
+            let failure = failures
+                .next_if(|(failed, _)| *failed == place)
+                .map(|(_, why)| why);
             self.saved += u64::from(failure.is_none());
             let mut warnings = std::mem::take(&mut warnings);
             let alarm = self.alarm.note(failure.as_deref(), now);
@@ -157,7 +169,11 @@ impl Keeper {
             let is_shown = failure.is_none() && self.redactor.is_none();
             let line = is_shown.then(|| lines.slice(begin..*end));
             begin = *end;
-            Kept { failure, warnings, line }
+            Kept {
+                failure,
+                warnings,
+                line,
+            }
         });
         let kept = kept.collect();
         (self.gathered.ends, self.gathered.appended) = (ends, lines);
@@ -167,7 +183,11 @@ impl Keeper {
     /// What it does, and where.
     #[must_use]
     pub fn purpose(&self) -> String {
-        let masked = if self.redactor.is_some() { ", masked" } else { "" };
+        let masked = if self.redactor.is_some() {
+            ", masked"
+        } else {
+            ""
+        };
         format!("saving to {}{masked}", self.path.display())
     }
 
@@ -199,7 +219,10 @@ impl Keeper {
             other => io::Error::other(other.to_string()),
         })?;
         self.sheet = sheet;
-        warnings.push(about(&self.path, "removed while it was written to, and begun anew"));
+        warnings.push(about(
+            &self.path,
+            "removed while it was written to, and begun anew",
+        ));
         warnings.extend(more);
         Ok(self.sheet.metadata()?.map(|metadata| metadata.len()))
     }
@@ -213,7 +236,9 @@ fn about(path: &Path, what: &str) -> String {
 #[must_use]
 pub fn unsaved() -> Response {
     let mut response = Response::plain(503, "could not be saved\n");
-    response.headers.push(Header::new("retry-after", RETRY_AFTER));
+    response
+        .headers
+        .push(Header::new("retry-after", RETRY_AFTER));
     response
 }
 
@@ -236,11 +261,17 @@ impl Alarm {
                 return None;
             }
             let works = "saving works again";
-            return Some(self.rest().map_or(works.to_owned(), |rest| format!("{rest}; {works}")));
+            return Some(
+                self.rest()
+                    .map_or(works.to_owned(), |rest| format!("{rest}; {works}")),
+            );
         };
         self.lost += 1;
         self.untold = Some(cause.to_owned());
-        if self.told.is_some_and(|told| now.saturating_sub(told) < ALARM_EVERY) {
+        if self
+            .told
+            .is_some_and(|told| now.saturating_sub(told) < ALARM_EVERY)
+        {
             return None;
         }
         self.told = Some(now);
@@ -251,7 +282,10 @@ impl Alarm {
     /// What has not been told yet, which is told thereby.
     fn rest(&mut self) -> Option<String> {
         let cause = self.untold.take()?;
-        Some(format!("cannot be written: {cause}; {} lost so far, answered 503", self.lost))
+        Some(format!(
+            "cannot be written: {cause}; {} lost so far, answered 503",
+            self.lost
+        ))
     }
 }
 

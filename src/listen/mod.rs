@@ -91,8 +91,11 @@ pub async fn run(
     stop: impl Future<Output: Into<Ending>>,
     tell: impl Fn(Event) -> bool + Send + Sync + 'static,
 ) -> Summary {
-    let url = listener.local_addr().map_or_else(|_| String::new(), |address| format!("http://{address}"));
-    let desk = Desk::new(options.wanted, options.claims, clock, Box::new(tell)).keeping(options.keeper);
+    let url = listener
+        .local_addr()
+        .map_or_else(|_| String::new(), |address| format!("http://{address}"));
+    let desk =
+        Desk::new(options.wanted, options.claims, clock, Box::new(tell)).keeping(options.keeper);
     let desk = Arc::new(desk);
     desk.tell(Event::Listening(Listening {
         url,
@@ -103,8 +106,13 @@ pub async fn run(
     }));
 
     let (close, closed) = watch::channel(false);
-    let reception =
-        Reception::new(Arc::clone(&desk), options.manner, options.faults, options.forward, closed.clone());
+    let reception = Reception::new(
+        Arc::clone(&desk),
+        options.manner,
+        options.faults,
+        options.forward,
+        closed.clone(),
+    );
     let reception = Arc::new(reception);
     let receive = {
         let reception = Arc::clone(&reception);
@@ -114,7 +122,14 @@ pub async fn run(
         let desk = Arc::clone(&desk);
         move |peer, mishap| desk.mishap(peer, &mishap)
     };
-    let serving = tokio::spawn(door::serve(listener, options.limits, clock, receive, mishap, closed));
+    let serving = tokio::spawn(door::serve(
+        listener,
+        options.limits,
+        clock,
+        receive,
+        mishap,
+        closed,
+    ));
 
     let ending = tokio::select! {
         stop = stop => stop.into(),

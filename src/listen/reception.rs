@@ -54,7 +54,15 @@ impl Reception {
         closed: watch::Receiver<bool>,
     ) -> Self {
         let runtime = Handle::current();
-        Self { desk, manner, faults, forward, closed, waiting: watch::Sender::new(0), runtime }
+        Self {
+            desk,
+            manner,
+            faults,
+            forward,
+            closed,
+            waiting: watch::Sender::new(0),
+            runtime,
+        }
     }
 
     /// Receives one request: whatever happens to its connection meanwhile, it is written down.
@@ -64,10 +72,18 @@ impl Reception {
         let n = self.desk.next_arrival();
         // What has been answered already need not be waited with.
         let is_answered = matches!(arrival.trouble, Some(Trouble::Malformed(_)));
-        let delay = if is_answered { Duration::ZERO } else { self.manner.delay.of(n, self.manner.seed) };
+        let delay = if is_answered {
+            Duration::ZERO
+        } else {
+            self.manner.delay.of(n, self.manner.seed)
+        };
         // What is not even sound HTTP fails by itself.
-        let fault = self.faults.strike(n, self.manner.seed).filter(|_| arrival.trouble.is_none());
-        let passes_on = fault.is_none() && self.forward.is_some() && decision.can_be_passed_on(&arrival);
+        let fault = self
+            .faults
+            .strike(n, self.manner.seed)
+            .filter(|_| arrival.trouble.is_none());
+        let passes_on =
+            fault.is_none() && self.forward.is_some() && decision.can_be_passed_on(&arrival);
         let decided = match fault {
             Some(fault) => fault.befall(&decision.response),
             None => Outcome::decided(&decision),
@@ -84,7 +100,9 @@ impl Reception {
             let reception = &waiting.0;
             reception.hold_back(delay).await;
             let outcome = match &reception.forward {
-                Some(forward) if passes_on => reception.pass_on(forward, &arrival, own_status).await,
+                Some(forward) if passes_on => {
+                    reception.pass_on(forward, &arrival, own_status).await
+                }
                 _ => decided,
             };
             let decision = reception.manner.decide(&arrival);
@@ -101,7 +119,11 @@ impl Reception {
     /// Resolves when nothing is being waited with any more.
     pub async fn idle(&self) {
         // The sender is ours, so it has not gone.
-        let _ = self.waiting.subscribe().wait_for(|waiting| *waiting == 0).await;
+        let _ = self
+            .waiting
+            .subscribe()
+            .wait_for(|waiting| *waiting == 0)
+            .await;
     }
 
     /// Waits, but no longer than the listener runs, so that nothing that came is lost.
@@ -115,10 +137,19 @@ impl Reception {
     }
 
     async fn pass_on(&self, forward: &Forward, arrival: &Arrival, own_status: u16) -> Outcome {
-        let passed = forward.pass(&arrival.request, own_status, &mut self.closed.clone()).await;
+        let passed = forward
+            .pass(&arrival.request, own_status, &mut self.closed.clone())
+            .await;
         let status = Some(passed.response.status);
-        let answer = Answer { status, forwarded: Some(passed.forwarded), ..Answer::default() };
-        Outcome { reply: Reply::Respond(passed.response), answer }
+        let answer = Answer {
+            status,
+            forwarded: Some(passed.forwarded),
+            ..Answer::default()
+        };
+        Outcome {
+            reply: Reply::Respond(passed.response),
+            answer,
+        }
     }
 
     fn conclude(
@@ -153,10 +184,24 @@ mod tests {
 
     async fn received(trouble: Option<Trouble>) -> Received {
         let clock = Clock::start();
-        let desk = Arc::new(Desk::new(Wanted::default(), Claims::default(), clock, Box::new(|_| true)));
-        let manner = Manner { delay: "1h".parse().unwrap(), ..Manner::default() };
+        let desk = Arc::new(Desk::new(
+            Wanted::default(),
+            Claims::default(),
+            clock,
+            Box::new(|_| true),
+        ));
+        let manner = Manner {
+            delay: "1h".parse().unwrap(),
+            ..Manner::default()
+        };
         let (close, closed) = watch::channel(false);
-        let reception = Arc::new(Reception::new(Arc::clone(&desk), manner, Faults::default(), None, closed));
+        let reception = Arc::new(Reception::new(
+            Arc::clone(&desk),
+            manner,
+            Faults::default(),
+            None,
+            closed,
+        ));
         let arrival = Arrival {
             peer: ([127, 0, 0, 1], 4000).into(),
             at: clock.now(),
@@ -165,8 +210,15 @@ mod tests {
             ambiguous_framing: false,
         };
         let answer = Arc::clone(&reception).receive(arrival);
-        let reply = tokio::time::timeout(Duration::from_secs(1), answer).await.ok();
-        Received { reply, reception, desk, _close: close }
+        let reply = tokio::time::timeout(Duration::from_secs(1), answer)
+            .await
+            .ok();
+        Received {
+            reply,
+            reception,
+            desk,
+            _close: close,
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -46,16 +46,24 @@ impl Redactor {
         let request = &exchange.request;
         known.learn(Text::new(request.target.as_bytes(), Form::Url));
         for Header { name, value } in &request.headers {
-            known.learn(Text::new(&[name.as_bytes(), b": ", value].concat(), Form::Text));
+            known.learn(Text::new(
+                &[name.as_bytes(), b": ", value].concat(),
+                Form::Text,
+            ));
         }
         known.learn(body_of(request));
         for mask in &known.masks {
             self.masks.is_mask(mask);
         }
         let apps = std::mem::take(&mut known.apps);
-        (known.stand_ins, known.apps) = apps.into_iter().partition(|app| self.masks.is_stand_in(app));
+        (known.stand_ins, known.apps) = apps
+            .into_iter()
+            .partition(|app| self.masks.is_stand_in(app));
         self.masks.apps(&known.apps);
-        let exchange = Exchange { request: self.request(request, &known), ..exchange.clone() };
+        let exchange = Exchange {
+            request: self.request(request, &known),
+            ..exchange.clone()
+        };
         let mut record = serde_json::to_value(exchange).unwrap_or_default();
         for (name, value) in record.as_object_mut().into_iter().flatten() {
             if !OURS.contains(&name.as_str()) {
@@ -82,7 +90,8 @@ impl Redactor {
             masked.complete = false;
         } else {
             masked.body = self.bytes(body_of(request), known).into();
-            masked.size = request.size.saturating_sub(request.body.len() as u64) + masked.body.len() as u64;
+            masked.size =
+                request.size.saturating_sub(request.body.len() as u64) + masked.body.len() as u64;
         }
         masked.headers = request.headers.masked();
         for header in &mut masked.headers {
@@ -93,7 +102,9 @@ impl Redactor {
                 continue;
             }
             header.name = self.text(&header.name, Form::Text, known);
-            header.value = self.bytes(Text::new(&header.value, Form::Text), known).into();
+            header.value = self
+                .bytes(Text::new(&header.value, Form::Text), known)
+                .into();
         }
         masked
     }
@@ -145,7 +156,11 @@ impl Redactor {
                 }
                 if let Unit::Digit(_) = unit {
                     let is_glued = matches!(before, Unit::Letter(_));
-                    let around = Around { before, is_glued, is_id: at < id_end };
+                    let around = Around {
+                        before,
+                        is_glued,
+                        is_id: at < id_end,
+                    };
                     (mask, end) = self.digits(text, at, &mut pieces, &around, known);
                 }
             }
@@ -154,7 +169,11 @@ impl Redactor {
                 None => out.extend_from_slice(&text.bytes[at..end]),
             }
             // Of what was passed over whole, a letter or a digit comes last.
-            before = if end == at + length { unit } else { Unit::Digit(b'0') };
+            before = if end == at + length {
+                unit
+            } else {
+                Unit::Digit(b'0')
+            };
             at = end;
         }
         out
@@ -183,7 +202,13 @@ impl Redactor {
     }
 
     /// What stands in the place of digits that stand together.
-    fn alone(&mut self, text: Text<'_>, run: &Run, around: &Around, known: &Known) -> Option<String> {
+    fn alone(
+        &mut self,
+        text: Text<'_>,
+        run: &Run,
+        around: &Around,
+        known: &Known,
+    ) -> Option<String> {
         let (length, end) = (run.digits.length, run.place.end);
         let is_cut = text.is_cut_at(end) && length >= 4;
         if length < SHORTEST_KNOWN && !is_cut {
@@ -202,8 +227,9 @@ impl Redactor {
             return None;
         }
         let looks_like_one = length >= 10 || (is_long && !is_glued);
-        let is_number =
-            (looks_like_one && !around.is_id && !is_time(digits)) || is_cut || known.is_within(digits);
+        let is_number = (looks_like_one && !around.is_id && !is_time(digits))
+            || is_cut
+            || known.is_within(digits);
         is_number.then(|| self.masks.number(digits))
     }
 }
@@ -260,12 +286,17 @@ fn written_out(
 
 fn body_of(request: &Request) -> Text<'_> {
     let body = &request.body.0;
-    let content_type = header(&request.headers, "content-type").unwrap_or_default().to_ascii_lowercase();
+    let content_type = header(&request.headers, "content-type")
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let is_form = content_type.starts_with("application/x-www-form-urlencoded")
         && !body.trim_ascii_start().starts_with(b"{");
     let form = if is_form { Form::Url } else { Form::Text };
     let is_cut = !request.complete || request.size > body.len() as u64;
-    Text { is_cut, ..Text::new(body, form) }
+    Text {
+        is_cut,
+        ..Text::new(body, form)
+    }
 }
 
 fn is_compressed(request: &Request) -> bool {

@@ -58,7 +58,13 @@ struct Ids {
 
 impl Ids {
     fn all(&self) -> impl Iterator<Item = Mark> {
-        let all = [self.content_by_method, self.content, self.cmiuuid, self.request_id, self.call_id];
+        let all = [
+            self.content_by_method,
+            self.content,
+            self.cmiuuid,
+            self.request_id,
+            self.call_id,
+        ];
         all.into_iter().flatten()
     }
 }
@@ -84,7 +90,11 @@ enum Kind {
 impl Kind {
     /// A content by the method it came by: only these two carry a CDR.
     fn content_by(method: &str) -> Self {
-        if method == "GET" { Self::ContentByGet } else { Self::ContentByPost }
+        if method == "GET" {
+            Self::ContentByGet
+        } else {
+            Self::ContentByPost
+        }
     }
 
     fn mark(self, hash: u64) -> Mark {
@@ -117,7 +127,8 @@ impl Marks {
             leg: id(Kind::Leg, cdr.word("leg")),
             bytes: Kind::Bytes.mark(self.bytes(request)),
             ids: Ids {
-                content_by_method: content.map(|content| Kind::content_by(&request.method).mark(content)),
+                content_by_method: content
+                    .map(|content| Kind::content_by(&request.method).mark(content)),
                 content: content.map(|content| Kind::Content.mark(content)),
                 cmiuuid,
                 request_id: id(Kind::RequestId, cdr.word("request_id")),
@@ -153,7 +164,9 @@ impl Marks {
             if let Some(value) = cdr.documented(place) {
                 written.push(name);
                 match value {
-                    Found::Text(text) | Found::Whole(_, text) => written.extend_from_slice(text.as_bytes()),
+                    Found::Text(text) | Found::Whole(_, text) => {
+                        written.extend_from_slice(text.as_bytes());
+                    }
                     Found::Other(_) => written.extend_from_slice(value.text().as_bytes()),
                 }
                 written.push(END);
@@ -217,22 +230,40 @@ impl Relations {
     }
 
     /// Holds a CDR, which has left these traces, against the earlier ones and remembers them.
-    pub fn relate(&mut self, n: u64, at: Moment, method: &str, cdr: &Received, traces: Traces) -> Related {
+    pub fn relate(
+        &mut self,
+        n: u64,
+        at: Moment,
+        method: &str,
+        cdr: &Received,
+        traces: Traces,
+    ) -> Related {
         let new = Known { n, at, traces };
         let (ids, leg) = (&new.traces.ids, || usable(cdr.word("leg")));
         let mut related = Related::default();
-        let same = self.find(ids.content_by_method).or_else(|| self.find(ids.content));
+        let same = self
+            .find(ids.content_by_method)
+            .or_else(|| self.find(ids.content));
         if let Some(earlier) = same.or_else(|| self.find(ids.cmiuuid)) {
             again(earlier, &new, method, &mut related);
         } else if let Some(earlier) = self.find(ids.request_id) {
             related.relations.push(same_call(earlier, &new, leg()));
         } else if let Some(earlier) = self.find(ids.call_id) {
-            related.relations.push(if earlier.traces.ids.request_id == ids.request_id {
-                same_call(earlier, &new, leg())
-            } else {
-                let text = format!("same call_id as #{}, but another request_id: another call", earlier.n);
-                Relation { n: earlier.n, how: "shared_call_id".to_owned(), text }
-            });
+            related
+                .relations
+                .push(if earlier.traces.ids.request_id == ids.request_id {
+                    same_call(earlier, &new, leg())
+                } else {
+                    let text = format!(
+                        "same call_id as #{}, but another request_id: another call",
+                        earlier.n
+                    );
+                    Relation {
+                        n: earlier.n,
+                        how: "shared_call_id".to_owned(),
+                        text,
+                    }
+                });
         }
         self.remember(new);
         related
@@ -266,19 +297,37 @@ fn again(earlier: &Known, new: &Known, method: &str, related: &mut Related) {
     let n = earlier.n;
     let after = humane(new.at.since(earlier.at));
     let (how, text, code) = if earlier.traces.ids.content != new.traces.ids.content {
-        ("conflict", format!("same ids as #{n}, different body"), Some(Code::Conflict))
+        (
+            "conflict",
+            format!("same ids as #{n}, different body"),
+            Some(Code::Conflict),
+        )
     } else if earlier.traces.ids.content_by_method == new.traces.ids.content_by_method {
         let how = if earlier.traces.bytes == new.traces.bytes {
             "identical"
         } else {
             "the same fields, written differently"
         };
-        ("duplicate", format!("duplicate of #{n}, {after} later, {how}"), Some(Code::Duplicate))
+        (
+            "duplicate",
+            format!("duplicate of #{n}, {after} later, {how}"),
+            Some(Code::Duplicate),
+        )
     } else {
-        ("other_method", format!("the CDR of #{n} again, by {method} after {after}"), None)
+        (
+            "other_method",
+            format!("the CDR of #{n} again, by {method} after {after}"),
+            None,
+        )
     };
-    related.remarks.extend(code.map(|code| Remark::new(code, text.clone())));
-    related.relations.push(Relation { n, how: how.to_owned(), text });
+    related
+        .remarks
+        .extend(code.map(|code| Remark::new(code, text.clone())));
+    related.relations.push(Relation {
+        n,
+        how: how.to_owned(),
+        text,
+    });
 }
 
 /// Another leg, or another ring, of a call; `leg` is the new one's.
@@ -291,7 +340,11 @@ fn same_call(earlier: &Known, new: &Known, leg: Option<&str>) -> Relation {
         }
         (_, Some(leg)) => format!("leg {leg} of the call of #{n}"),
     };
-    Relation { n, how: "same_call".to_owned(), text }
+    Relation {
+        n,
+        how: "same_call".to_owned(),
+        text,
+    }
 }
 
 /// An identifier's text, unless it is empty, or too long to be one.
@@ -306,11 +359,18 @@ mod tests {
     use serde_json::json;
 
     fn cdr(cmiuuid: &str, request: &str, call: &str, leg: &str) -> Fields {
-        let fields = json!({"cmiuuid": cmiuuid, "request_id": request, "call_id": call, "leg": leg});
+        let fields =
+            json!({"cmiuuid": cmiuuid, "request_id": request, "call_id": call, "leg": leg});
         fields.as_object().cloned().unwrap()
     }
 
-    fn relate(relations: &mut Relations, n: u64, at: Moment, request: &Request, fields: &Fields) -> Related {
+    fn relate(
+        relations: &mut Relations,
+        n: u64,
+        at: Moment,
+        request: &Request,
+        fields: &Fields,
+    ) -> Related {
         let cdr = fields.into();
         let traces = relations.marks().traces(request, &cdr);
         relations.relate(n, at, &request.method, &cdr, traces)
@@ -323,10 +383,17 @@ mod tests {
             let at = Moment::from_epoch_ms(i64::try_from(n).unwrap() * 1_200).unwrap();
             let request = Request::new(method, "/", vec![], format!("{fields:?}"));
             let related = relate(&mut relations, n, at, &request, fields);
-            let remarks: Vec<_> =
-                related.remarks.iter().map(|remark| format!("!{:?}", remark.code)).collect();
-            let texts: Vec<_> =
-                related.relations.into_iter().map(|relation| relation.text).chain(remarks).collect();
+            let remarks: Vec<_> = related
+                .remarks
+                .iter()
+                .map(|remark| format!("!{:?}", remark.code))
+                .collect();
+            let texts: Vec<_> = related
+                .relations
+                .into_iter()
+                .map(|relation| relation.text)
+                .chain(remarks)
+                .collect();
             texts.join(" ")
         };
         (1..).zip(cdrs).map(told).collect()
@@ -338,8 +405,13 @@ mod tests {
         let a = cdr("2", "r", "c", "a");
         let mut changed = b.clone();
         changed.insert("status".to_owned(), "answered".into());
-        let said =
-            told(&[("POST", b.clone()), ("POST", a), ("POST", b.clone()), ("GET", b), ("POST", changed)]);
+        let said = told(&[
+            ("POST", b.clone()),
+            ("POST", a),
+            ("POST", b.clone()),
+            ("GET", b),
+            ("POST", changed),
+        ]);
         insta::assert_snapshot!(said.join("\n"), @"
 
         leg a of the call of #1
@@ -356,8 +428,13 @@ mod tests {
         let other = cdr("3", "s", "c", "b");
         let softphone = cdr("4", "", "d", "b");
         let its_leg = cdr("5", "", "d", "a");
-        let said =
-            told(&[("POST", first), ("POST", real), ("POST", other), ("POST", softphone), ("POST", its_leg)]);
+        let said = told(&[
+            ("POST", first),
+            ("POST", real),
+            ("POST", other),
+            ("POST", softphone),
+            ("POST", its_leg),
+        ]);
         insta::assert_snapshot!(said.join("\n"), @"
 
         another ring of leg a of the call of #1
@@ -396,26 +473,47 @@ mod tests {
         let mut got = posted.clone();
         got.insert("virtual_number".to_owned(), "44".into());
         got.insert("extra_params".to_owned(), r#"{"a":"b"}"#.into());
-        assert_eq!(told(&[("POST", posted), ("GET", got)])[1], "the CDR of #1 again, by GET after 1.20 s");
+        assert_eq!(
+            told(&[("POST", posted), ("GET", got)])[1],
+            "the CDR of #1 again, by GET after 1.20 s"
+        );
     }
 
     #[test]
     fn the_oldest_is_forgotten() {
         let mut relations = Relations::default();
-        let (at, post) = (Moment::from_epoch_ms(0).unwrap(), Request::new("POST", "/", vec![], ""));
+        let (at, post) = (
+            Moment::from_epoch_ms(0).unwrap(),
+            Request::new("POST", "/", vec![], ""),
+        );
         for n in 1..=REMEMBERED as u64 + 1 {
-            relate(&mut relations, n, at, &post, &cdr(&n.to_string(), "", "", "a"));
+            relate(
+                &mut relations,
+                n,
+                at,
+                &post,
+                &cdr(&n.to_string(), "", "", "a"),
+            );
         }
         assert_eq!(relations.known.len(), REMEMBERED);
         assert_eq!(relations.first.len(), 3 * REMEMBERED);
-        let again = relate(&mut relations, REMEMBERED as u64 + 2, at, &post, &cdr("1", "", "", "a"));
+        let again = relate(
+            &mut relations,
+            REMEMBERED as u64 + 2,
+            at,
+            &post,
+            &cdr("1", "", "", "a"),
+        );
         assert_eq!(again, Related::default());
     }
 
     #[test]
     fn what_is_too_long_for_an_identifier_is_not_kept() {
         let mut relations = Relations::default();
-        let (at, post) = (Moment::from_epoch_ms(0).unwrap(), Request::new("POST", "/", vec![], ""));
+        let (at, post) = (
+            Moment::from_epoch_ms(0).unwrap(),
+            Request::new("POST", "/", vec![], ""),
+        );
         let long = cdr(&"x".repeat(1_000_000), &"y".repeat(129), "c", "a");
         relate(&mut relations, 1, at, &post, &long);
         let call = relations.marks.of(Kind::CallId, "c");

@@ -88,7 +88,11 @@ pub struct Attempt {
     /// When it came.
     pub at: Moment,
     /// How long after the failure before it that was, counted from the answer, or from when none was given.
-    #[serde(rename = "after_ms", serialize_with = "as_optional_ms", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "after_ms",
+        serialize_with = "as_optional_ms",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub after: Option<Duration>,
     /// The status it was answered with.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -142,10 +146,19 @@ impl Retries {
         if self.courses.is_empty() {
             return;
         }
-        let course = self.courses.get(&self.marks.identity(&exchange.request, exchange.cdr.as_ref()));
+        let course = self.courses.get(
+            &self
+                .marks
+                .identity(&exchange.request, exchange.cdr.as_ref()),
+        );
         if let Some(relation) = course.and_then(|course| course.relation(exchange)) {
-            exchange.related.retain(|relation| relation.how != "duplicate");
-            exchange.verdict.remarks.retain(|remark| remark.code != Code::Duplicate);
+            exchange
+                .related
+                .retain(|relation| relation.how != "duplicate");
+            exchange
+                .verdict
+                .remarks
+                .retain(|remark| remark.code != Code::Duplicate);
             exchange.related.insert(0, relation);
         }
     }
@@ -162,13 +175,18 @@ impl Retries {
         if !self.concerns(exchange) {
             return;
         }
-        let key = self.marks.identity(&exchange.request, exchange.cdr.as_ref());
+        let key = self
+            .marks
+            .identity(&exchange.request, exchange.cdr.as_ref());
         if let Some(course) = self.courses.get_mut(&key) {
             course.again(exchange, answered, failed);
         } else if failed {
             let course = Course::new(exchange, answered);
-            let (order, most) =
-                if course.is_stray() { (&mut self.strays, STRAYS) } else { (&mut self.cdrs, REMEMBERED) };
+            let (order, most) = if course.is_stray() {
+                (&mut self.strays, STRAYS)
+            } else {
+                (&mut self.cdrs, REMEMBERED)
+            };
             self.courses.insert(key, course);
             order.push_back(key);
             if order.len() > most
@@ -183,12 +201,17 @@ impl Retries {
     /// What came back and what did not until `now`; nothing if there is nothing to tell.
     #[must_use]
     pub fn report(&self, now: Moment) -> Option<Report> {
-        let mut courses: Vec<_> = self.courses.values().filter(|course| course.is_told()).collect();
+        let mut courses: Vec<_> = self
+            .courses
+            .values()
+            .filter(|course| course.is_told())
+            .collect();
         courses.sort_unstable_by_key(|course| course.attempts.first().map(|first| first.n));
         if courses.is_empty() {
             return None;
         }
-        let count = |what: fn(&Course) -> bool| courses.iter().filter(|course| what(course)).count() as u64;
+        let count =
+            |what: fn(&Course) -> bool| courses.iter().filter(|course| what(course)).count() as u64;
         let named = courses.iter().take(NAMED).map(|course| {
             let mut course = Course::clone(course);
             let last = course.attempts.last().filter(|_| !course.answered);
@@ -209,8 +232,12 @@ impl Retries {
 impl Course {
     fn new(exchange: &Exchange, answered: Moment) -> Self {
         let cdr = exchange.cdr.as_ref();
-        let id = cdr.and_then(|cdr| cdr.get("cmiuuid")?.as_str()).filter(|id| !id.is_empty());
-        let path = cdr.is_none().then(|| secret::masked_url(exchange.request.path()));
+        let id = cdr
+            .and_then(|cdr| cdr.get("cmiuuid")?.as_str())
+            .filter(|id| !id.is_empty());
+        let path = cdr
+            .is_none()
+            .then(|| secret::masked_url(exchange.request.path()));
         let beginning = |text: &str| text.chars().take(LONGEST_NAME).collect();
         Self {
             method: beginning(&exchange.request.method),
@@ -237,7 +264,11 @@ impl Course {
         let after = interval(exchange.received_at.since(last.answered));
         let (met, n, attempt) = (last.met(), last.n, last.attempt + 1);
         let text = format!("came back {after} after the {met} of #{n} (attempt {attempt})");
-        Some(Relation { n, how: "retry".to_owned(), text })
+        Some(Relation {
+            n,
+            how: "retry".to_owned(),
+            text,
+        })
     }
 
     /// Notes that it came once more.
@@ -305,7 +336,10 @@ impl Attempt {
 /// Whether a sender that tries again would try again after this. A slow answer counts as failed, whatever it says: the
 /// sender may have gone before it was whole.
 fn is_failure(answer: &Answer) -> bool {
-    answer.fault.is_some() || !answer.status.is_some_and(|status| (200..300).contains(&status))
+    answer.fault.is_some()
+        || !answer
+            .status
+            .is_some_and(|status| (200..300).contains(&status))
 }
 
 /// Which intervals there were before each retry.
@@ -320,7 +354,13 @@ fn intervals(courses: &[&Course]) -> Vec<Interval> {
     let interval = |(retry, mut spans): (u64, Vec<Duration>)| {
         spans.sort();
         let median = spans[(spans.len() - 1) / 2];
-        Interval { retry, times: spans.len() as u64, least: spans[0], median, most: spans[spans.len() - 1] }
+        Interval {
+            retry,
+            times: spans.len() as u64,
+            least: spans[0],
+            median,
+            most: spans[spans.len() - 1],
+        }
     };
     before.into_iter().map(interval).collect()
 }

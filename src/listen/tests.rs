@@ -29,9 +29,19 @@ async fn stand(options: Options) -> Stand {
     let (tell, events) = mpsc::channel();
     let (stop, stopped) = oneshot::channel();
     let stopped = async { stopped.await.unwrap_or(Stop::Terminate) };
-    let run =
-        tokio::spawn(run(options, listener, Clock::start(), stopped, move |event| tell.send(event).is_ok()));
-    Stand { address, events, stop: Some(stop), run }
+    let run = tokio::spawn(run(
+        options,
+        listener,
+        Clock::start(),
+        stopped,
+        move |event| tell.send(event).is_ok(),
+    ));
+    Stand {
+        address,
+        events,
+        stop: Some(stop),
+        run,
+    }
 }
 
 impl Stand {
@@ -42,7 +52,10 @@ impl Stand {
             "POST /cdr HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
-        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        stream
+            .write_all(format!("{head}{body}").as_bytes())
+            .await
+            .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         answer
@@ -63,40 +76,76 @@ impl Stand {
     }
 
     async fn end(self) -> (Summary, Vec<Arc<Exchange>>) {
-        let summary = tokio::time::timeout(DEADLINE, self.run).await.unwrap().unwrap();
+        let summary = tokio::time::timeout(DEADLINE, self.run)
+            .await
+            .unwrap()
+            .unwrap();
         let exchange = |event| match event {
             Event::Exchange(exchange, _) => Some(exchange),
             _ => None,
         };
-        (summary, self.events.try_iter().filter_map(exchange).collect())
+        (
+            summary,
+            self.events.try_iter().filter_map(exchange).collect(),
+        )
     }
 }
 
 fn count(count: u64) -> Wanted {
-    Wanted { count: Some(count), ..Wanted::default() }
+    Wanted {
+        count: Some(count),
+        ..Wanted::default()
+    }
 }
 
 const CDR: &str = include_str!("../../fixtures/docs-leg-a.json");
 
 #[tokio::test]
 async fn it_ends_when_the_wanted_number_has_come() {
-    let stand = stand(Options { wanted: count(2), ..Options::default() }).await;
+    let stand = stand(Options {
+        wanted: count(2),
+        ..Options::default()
+    })
+    .await;
     assert!(stand.post(CDR).await.ends_with("got it"));
-    assert!(stand.post("{\"no\":\"cdr\"}").await.starts_with("HTTP/1.1 200 "));
+    assert!(
+        stand
+            .post("{\"no\":\"cdr\"}")
+            .await
+            .starts_with("HTTP/1.1 200 ")
+    );
     assert!(stand.post(CDR).await.starts_with("HTTP/1.1 200 "));
     let (summary, exchanges) = stand.end().await;
     assert_eq!(
-        (summary.exchanges, summary.cdrs, summary.ending, summary.exit),
+        (
+            summary.exchanges,
+            summary.cdrs,
+            summary.ending,
+            summary.exit
+        ),
         (3, 2, Ending::Counted, Exit::Success)
     );
-    assert_eq!(exchanges.iter().map(|exchange| exchange.n).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(
+        exchanges
+            .iter()
+            .map(|exchange| exchange.n)
+            .collect::<Vec<_>>(),
+        [1, 2, 3]
+    );
     assert_eq!(exchanges[2].related[0].n, 1);
 }
 
 #[tokio::test]
 async fn what_is_held_back_when_it_must_stop_is_written_down_and_answered() {
-    let manner = Manner { delay: "1h".parse().unwrap(), ..Manner::default() };
-    let mut stand = stand(Options { manner, ..Options::default() }).await;
+    let manner = Manner {
+        delay: "1h".parse().unwrap(),
+        ..Manner::default()
+    };
+    let mut stand = stand(Options {
+        manner,
+        ..Options::default()
+    })
+    .await;
     let stop = stand.stop.take().unwrap();
     let mut stream = stand.begin().await;
     stream.write_all(CDR.as_bytes()).await.unwrap();
@@ -105,14 +154,28 @@ async fn what_is_held_back_when_it_must_stop_is_written_down_and_answered() {
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     let (summary, exchanges) = stand.end().await;
-    assert_eq!((summary.exchanges, exchanges.len(), summary.exit), (1, 1, Exit::Success));
+    assert_eq!(
+        (summary.exchanges, exchanges.len(), summary.exit),
+        (1, 1, Exit::Success)
+    );
 }
 
 #[tokio::test]
 async fn what_is_held_back_on_any_thread_is_written_down_once_before_the_last_word() {
-    let manner = Manner { delay: "1h".parse().unwrap(), ..Manner::default() };
-    let limits = Limits { threads: Some(3), ..Limits::default() };
-    let mut stand = stand(Options { manner, limits, ..Options::default() }).await;
+    let manner = Manner {
+        delay: "1h".parse().unwrap(),
+        ..Manner::default()
+    };
+    let limits = Limits {
+        threads: Some(3),
+        ..Limits::default()
+    };
+    let mut stand = stand(Options {
+        manner,
+        limits,
+        ..Options::default()
+    })
+    .await;
     let stop = stand.stop.take().unwrap();
     let mut streams = Vec::new();
     for _ in 0..6 {
@@ -131,24 +194,48 @@ async fn what_is_held_back_on_any_thread_is_written_down_once_before_the_last_wo
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
-    let summary = tokio::time::timeout(DEADLINE, &mut stand.run).await.unwrap().unwrap();
+    let summary = tokio::time::timeout(DEADLINE, &mut stand.run)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(summary.exchanges, 6);
     let events: Vec<_> = stand.events.try_iter().collect();
     let numbers: Vec<_> = events
         .iter()
-        .filter_map(|event| if let Event::Exchange(exchange, _) = event { Some(exchange.n) } else { None })
+        .filter_map(|event| {
+            if let Event::Exchange(exchange, _) = event {
+                Some(exchange.n)
+            } else {
+                None
+            }
+        })
         .collect();
     assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
-    assert!(matches!(events.last(), Some(Event::Finished(_))), "{:?}", events.last());
+    assert!(
+        matches!(events.last(), Some(Event::Finished(_))),
+        "{:?}",
+        events.last()
+    );
 }
 
 #[tokio::test]
 async fn a_nuisance_gets_a_bounded_number_of_remarks() {
-    let stand = stand(Options { wanted: count(1), ..Options::default() }).await;
+    let stand = stand(Options {
+        wanted: count(1),
+        ..Options::default()
+    })
+    .await;
     let names: Vec<_> = (0..5_000).map(|n| format!(",\"x{n}\":0")).collect();
-    let body = format!("{}{}}}", CDR.trim_end().trim_end_matches('}'), names.concat());
+    let body = format!(
+        "{}{}}}",
+        CDR.trim_end().trim_end_matches('}'),
+        names.concat()
+    );
     assert!(stand.post(&body).await.starts_with("HTTP/1.1 200 "));
     let (_, exchanges) = stand.end().await;
     let remarks = &exchanges[0].verdict.remarks;
-    assert_eq!((remarks.len(), remarks[100].text.as_it_came()), (101, "and 4900 remarks more"));
+    assert_eq!(
+        (remarks.len(), remarks[100].text.as_it_came()),
+        (101, "and 4900 remarks more")
+    );
 }

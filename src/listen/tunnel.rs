@@ -66,7 +66,11 @@ impl fmt::Display for End {
         const LINES: usize = 3;
         write!(f, "the tunnel ended {}", self.how.words())?;
         let last = &self.said[self.said.len().saturating_sub(LINES)..];
-        if last.is_empty() { Ok(()) } else { write!(f, ": {}", last.join(" / ")) }
+        if last.is_empty() {
+            Ok(())
+        } else {
+            write!(f, ": {}", last.join(" / "))
+        }
     }
 }
 
@@ -98,16 +102,28 @@ pub async fn open(
     mut say: impl FnMut(&str),
 ) -> Result<Open, Trouble> {
     let console = free_port().unwrap_or(0);
-    let mut family = start(household, &tunnel.words(local, console)).map_err(Trouble::NotStarted)?;
+    let mut family =
+        start(household, &tunnel.words(local, console)).map_err(Trouble::NotStarted)?;
     let lines = lines(&mut family);
     let tunnel = tunnel.clone();
-    let mut open = Open { public_url: None, tunnel, family, lines, words: LastWords::default() };
+    let mut open = Open {
+        public_url: None,
+        tunnel,
+        family,
+        lines,
+        words: LastWords::default(),
+    };
     if let Await::Url(patience) = wait {
         let host = open.host(household).await;
         let opening = open.wait(local, console, &host, &mut say);
         match timeout(patience, opening).await {
             Ok(Ok(())) => {}
-            Ok(Err(how)) => return Err(Trouble::Ended(End { how, said: open.words.lines() })),
+            Ok(Err(how)) => {
+                return Err(Trouble::Ended(End {
+                    how,
+                    said: open.words.lines(),
+                }));
+            }
             // A URL without the word that it works is still a URL.
             Err(_) if open.public_url.is_some() => {}
             Err(_) => {
@@ -124,7 +140,9 @@ pub async fn open(
 impl Open {
     /// Where an ssh tunnel leads to: what the alias stands for, or the alias.
     async fn host(&self, household: &Household) -> String {
-        let Tunnel::Ssh { host, .. } = &self.tunnel else { return String::new() };
+        let Tunnel::Ssh { host, .. } = &self.tunnel else {
+            return String::new();
+        };
         let words = ["ssh", "-G", "--", host].map(str::to_owned);
         let found = timeout(LOOK_UP, async {
             let mut family = start(household, &words).ok()?;
@@ -136,8 +154,14 @@ impl Open {
             }
             None
         });
-        let name = host.rsplit_once('@').map_or(host.as_str(), |(_, name)| name);
-        found.await.ok().flatten().unwrap_or_else(|| name.to_owned())
+        let name = host
+            .rsplit_once('@')
+            .map_or(host.as_str(), |(_, name)| name);
+        found
+            .await
+            .ok()
+            .flatten()
+            .unwrap_or_else(|| name.to_owned())
     }
 
     /// Waits until there is a public URL and it works, or until the program ends.
@@ -174,7 +198,12 @@ impl Open {
                 Some(News::Connected) => connected = true,
                 Some(News::Console(place)) => agent = Some(place),
             }
-            asking = ask(is_cloudflared.then_some(console), agent, local, self.public_url.is_some());
+            asking = ask(
+                is_cloudflared.then_some(console),
+                agent,
+                local,
+                self.public_url.is_some(),
+            );
         }
         Ok(())
     }
@@ -189,7 +218,10 @@ impl Open {
             }
         };
         self.rest(&mut say).await;
-        End { how, said: self.words.lines() }
+        End {
+            how,
+            said: self.words.lines(),
+        }
     }
 
     /// Ends the program and all it has started.
@@ -225,9 +257,10 @@ fn ask(
     url_is_known: bool,
 ) -> Pin<Box<dyn Future<Output = News>>> {
     match (metrics, agent) {
-        (Some(port), _) if port > 0 => {
-            Box::pin(console::cloudflared(SocketAddr::from(([127, 0, 0, 1], port)), url_is_known))
-        }
+        (Some(port), _) if port > 0 => Box::pin(console::cloudflared(
+            SocketAddr::from(([127, 0, 0, 1], port)),
+            url_is_known,
+        )),
         (_, Some(agent)) => Box::pin(console::ngrok(agent, local)),
         _ => Box::pin(std::future::pending()),
     }
@@ -242,7 +275,11 @@ fn free_port() -> Option<u16> {
 fn start(household: &Household, words: &[String]) -> std::io::Result<Family> {
     let (program, arguments) = words.split_first().ok_or(std::io::ErrorKind::NotFound)?;
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     // bore tells its port in a line of its log, so that must be on; colours would only be in the way.
     command.env("NO_COLOR", "1").env("RUST_LOG", "info");
     household.start(&mut command)

@@ -35,9 +35,10 @@ impl FromStr for Expected {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once('=') {
-            Some((field, value)) if !field.is_empty() => {
-                Ok(Self { field: field.to_owned(), value: value.to_owned() })
-            }
+            Some((field, value)) if !field.is_empty() => Ok(Self {
+                field: field.to_owned(),
+                value: value.to_owned(),
+            }),
             _ => Err("expected FIELD=VALUE, like leg=a".to_owned()),
         }
     }
@@ -78,7 +79,9 @@ impl Wanted {
     /// Why a CDR does not count, if it does not.
     #[must_use]
     pub fn mismatch(&self, cdr: &Received) -> Option<String> {
-        self.fields.iter().find_map(|expected| expected.mismatch(cdr))
+        self.fields
+            .iter()
+            .find_map(|expected| expected.mismatch(cdr))
     }
 
     /// Whether so many are enough: the wanted number, or any that was expected. A run that waits for nothing always
@@ -91,8 +94,13 @@ impl Wanted {
     /// What it means that so many have come by the end of a run in which the number had to be exact, or not.
     #[must_use]
     pub fn judge(&self, counted: u64, exact: bool) -> Exit {
-        let too_many = self.count.is_some_and(|count| counted > count) && (exact || !self.settle.is_zero());
-        if self.is_reached(counted) && !too_many { Exit::Success } else { Exit::Failed }
+        let too_many =
+            self.count.is_some_and(|count| counted > count) && (exact || !self.settle.is_zero());
+        if self.is_reached(counted) && !too_many {
+            Exit::Success
+        } else {
+            Exit::Failed
+        }
     }
 }
 
@@ -103,7 +111,11 @@ mod tests {
 
     fn wanted(count: Option<u64>, fields: &[&str]) -> Wanted {
         let fields = fields.iter().map(|text| text.parse().unwrap()).collect();
-        Wanted { count, fields, ..Wanted::default() }
+        Wanted {
+            count,
+            fields,
+            ..Wanted::default()
+        }
     }
 
     #[test]
@@ -112,9 +124,18 @@ mod tests {
         let cdr = Received::from(cdr.as_object().unwrap());
         let mismatch = |fields: &[&str]| wanted(None, fields).mismatch(&cdr);
         assert_eq!(mismatch(&[]), None);
-        assert_eq!(mismatch(&["leg=a", "to=442079460000", "custom={ \"crm\": [1,2] }"]), None);
-        assert_eq!(mismatch(&["leg=a", "to=1"]).as_deref(), Some("to is 442079460000, not 1"));
-        assert_eq!(mismatch(&["user=x"]).as_deref(), Some("there is no user, and x is expected"));
+        assert_eq!(
+            mismatch(&["leg=a", "to=442079460000", "custom={ \"crm\": [1,2] }"]),
+            None
+        );
+        assert_eq!(
+            mismatch(&["leg=a", "to=1"]).as_deref(),
+            Some("to is 442079460000, not 1")
+        );
+        assert_eq!(
+            mismatch(&["user=x"]).as_deref(),
+            Some("there is no user, and x is expected")
+        );
         assert!("leg".parse::<Expected>().is_err() && "=a".parse::<Expected>().is_err());
         assert_eq!("custom=a=b".parse::<Expected>().unwrap().value, "a=b");
     }
@@ -124,7 +145,10 @@ mod tests {
         let two = wanted(Some(2), &[]);
         let exits = |exact| [1, 2, 3].map(|counted| two.judge(counted, exact).code());
         assert_eq!((exits(false), exits(true)), ([1, 0, 0], [1, 0, 1]));
-        let settling = Wanted { settle: Duration::from_secs(1), ..two };
+        let settling = Wanted {
+            settle: Duration::from_secs(1),
+            ..two
+        };
         assert_eq!(settling.judge(3, false), Exit::Failed);
     }
 
@@ -132,6 +156,9 @@ mod tests {
     fn what_was_expected_must_come_even_if_nobody_said_how_often() {
         assert!(wanted(None, &[]).is_reached(0));
         let some = wanted(None, &["leg=a"]);
-        assert_eq!((some.judge(0, false), some.judge(5, true)), (Exit::Failed, Exit::Success));
+        assert_eq!(
+            (some.judge(0, false), some.judge(5, true)),
+            (Exit::Failed, Exit::Success)
+        );
     }
 }

@@ -13,7 +13,9 @@ mod here {
     use std::collections::{BTreeMap, BTreeSet};
     use std::sync::{Mutex, MutexGuard, PoisonError};
 
-    use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, waitpid};
+    use rustix::process::{
+        Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, waitpid,
+    };
     use tokio::signal::unix::{SignalKind, signal};
     use tokio::task::JoinHandle;
     use tokio::time::{sleep, timeout};
@@ -125,10 +127,19 @@ mod here {
 
     /// All processes that can be seen.
     fn processes() -> Vec<Process> {
-        let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-        let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        let Ok(entries) = std::fs::read_dir("/proc") else {
+            return Vec::new();
+        };
+        let numbers = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
         numbers
-            .filter_map(|pid| process(pid, &std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?))
+            .filter_map(|pid| {
+                process(
+                    pid,
+                    &std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?,
+                )
+            })
             .collect()
     }
 
@@ -137,7 +148,11 @@ mod here {
         let (_, behind_name) = stat.rsplit_once(')')?;
         let mut fields = behind_name.split_ascii_whitespace();
         let state = fields.next()?;
-        Some(Process { pid, parent: fields.next()?.parse().ok()?, has_ended: matches!(state, "Z" | "X") })
+        Some(Process {
+            pid,
+            parent: fields.next()?.parse().ok()?,
+            has_ended: matches!(state, "Z" | "X"),
+        })
     }
 
     /// Waits for the orphans that have ended. The heads of families are tokio's to wait for.
@@ -195,7 +210,11 @@ mod here {
         #[test]
         fn we_are_among_all_processes() {
             let us = getpid().as_raw_nonzero().get();
-            assert!(processes().iter().any(|process| process.pid == us && !process.has_ended));
+            assert!(
+                processes()
+                    .iter()
+                    .any(|process| process.pid == us && !process.has_ended)
+            );
         }
     }
 }

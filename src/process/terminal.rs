@@ -18,7 +18,8 @@ mod here {
 
     use nix::sys::signal::{SigSet, SigmaskHow, Signal as Blocked};
     use rustix::process::{
-        Pid, Signal, WaitId, WaitIdOptions, getpgrp, kill_process_group, test_kill_process_group, waitid,
+        Pid, Signal, WaitId, WaitIdOptions, getpgrp, kill_process_group, test_kill_process_group,
+        waitid,
     };
     use rustix::termios::{tcgetpgrp, tcsetpgrp};
     use tokio::signal::unix::{SignalKind, signal};
@@ -36,7 +37,9 @@ mod here {
     impl Loan {
         /// Looks after a program for as long as it runs. Looking may be given up and taken up again.
         pub async fn look_after(&mut self, head: Option<u32>) -> Infallible {
-            let family = head.and_then(|number| i32::try_from(number).ok()).and_then(Pid::from_raw);
+            let family = head
+                .and_then(|number| i32::try_from(number).ok())
+                .and_then(Pid::from_raw);
             let (Some(family), Ok(mut changes)) = (family, signal(SignalKind::child())) else {
                 return pending().await;
             };
@@ -67,8 +70,11 @@ mod here {
 
         /// Lends the terminal to a family; false if it is not ours.
         fn lend(&mut self, family: Pid) -> bool {
-            let Ok(terminal) = File::open("/dev/tty") else { return false };
-            if tcgetpgrp(&terminal).is_ok_and(|whose| whose == getpgrp()) && give(&terminal, family) {
+            let Ok(terminal) = File::open("/dev/tty") else {
+                return false;
+            };
+            if tcgetpgrp(&terminal).is_ok_and(|whose| whose == getpgrp()) && give(&terminal, family)
+            {
                 self.to = Some(family);
                 return true;
             }
@@ -89,7 +95,8 @@ mod here {
 
     /// Gives the terminal to a group, also from the background, where whoever does so is stopped unless SIGTTOU is blocked.
     fn give(terminal: &File, group: Pid) -> bool {
-        let Ok(before) = SigSet::from(Blocked::SIGTTOU).thread_swap_mask(SigmaskHow::SIG_BLOCK) else {
+        let Ok(before) = SigSet::from(Blocked::SIGTTOU).thread_swap_mask(SigmaskHow::SIG_BLOCK)
+        else {
             return false;
         };
         let given = tcsetpgrp(terminal, group).is_ok();

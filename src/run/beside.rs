@@ -44,7 +44,11 @@ impl Beside {
         let mut beside = Self::default();
         let local = command::local(address);
         if let Some(kind) = &options.tunnel {
-            let wait = if options.public_url.is_some() { Await::Nothing } else { Await::Url(PATIENCE) };
+            let wait = if options.public_url.is_some() {
+                Await::Nothing
+            } else {
+                Await::Url(PATIENCE)
+            };
             let verbose = options.voice.verbose;
             let say = |line: &str| {
                 if verbose {
@@ -62,7 +66,10 @@ impl Beside {
             beside.tunnel = Some(open);
         }
         if !options.command.is_empty() {
-            let public_url = options.public_url.clone().or_else(|| options.options.public_url.clone());
+            let public_url = options
+                .public_url
+                .clone()
+                .or_else(|| options.options.public_url.clone());
             let urls = (format!("http://{local}"), public_url);
             let records = options.voice.ndjson;
             let started = command::start(household, &options.command, &urls, records);
@@ -130,7 +137,10 @@ fn explained(kind: &Tunnel, local: SocketAddr, trouble: Trouble) -> Error {
             hint: kind.hint_if_missing(local),
         },
         Trouble::Ended(end) => Error::Tunnel {
-            what: format!("{kind} ended {} before it told its public URL", end.how.words()),
+            what: format!(
+                "{kind} ended {} before it told its public URL",
+                end.how.words()
+            ),
             said: end.said,
             hint: kind.hint(local),
         },

@@ -33,8 +33,9 @@ pub fn start(
     (url, public_url): &(String, Option<String>),
     records: bool,
 ) -> Result<Family, Error> {
-    let (program, arguments) =
-        words.split_first().ok_or_else(|| Error::Usage("there is no command".to_owned()))?;
+    let (program, arguments) = words
+        .split_first()
+        .ok_or_else(|| Error::Usage("there is no command".to_owned()))?;
     let mut command = Command::new(program);
     command.args(arguments).env(URL, url).env_remove(PUBLIC_URL);
     if let Some(public_url) = public_url {
@@ -44,7 +45,10 @@ pub fn start(
         command.stdout(std::io::stderr());
     }
     let named = || program.to_string_lossy().into_owned();
-    household.start(&mut command).map_err(|source| Error::Run { program: named(), source })
+    household.start(&mut command).map_err(|source| Error::Run {
+        program: named(),
+        source,
+    })
 }
 
 /// The address under which this machine reaches a listener: one that listens everywhere is also here.
@@ -103,9 +107,11 @@ mod tests {
 
     #[test]
     fn a_listener_everywhere_is_reached_here() {
-        for (address, here) in
-            [("0.0.0.0:8237", "127.0.0.1:8237"), ("[::]:1", "[::1]:1"), ("192.0.2.1:80", "192.0.2.1:80")]
-        {
+        for (address, here) in [
+            ("0.0.0.0:8237", "127.0.0.1:8237"),
+            ("[::]:1", "[::1]:1"),
+            ("192.0.2.1:80", "192.0.2.1:80"),
+        ] {
             assert_eq!(local(address.parse().unwrap()).to_string(), here);
         }
     }

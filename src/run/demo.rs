@@ -36,7 +36,8 @@ async fn both(options: &SendOptions, show: &mut Show) -> Result<Both, Error> {
     let clock = Clock::start();
     let listener = bind("127.0.0.1", 0, "--port").await?;
     let address = listener.local_addr().map_err(Error::Start)?;
-    let destination = Destination::parse(&format!("http://{address}/webhook/cdr")).map_err(Error::Usage)?;
+    let destination =
+        Destination::parse(&format!("http://{address}/webhook/cdr")).map_err(Error::Usage)?;
     let plan = prepare(options, &destination, clock, show)?;
     let carrier = Carrier::new(options, &destination, show)?;
     Ok((listener, plan, carrier, clock))
@@ -68,7 +69,13 @@ async fn meet((listener, plan, carrier, clock): Both, show: Show, records: bool)
             let _ = sender_is_done.await;
             Stop::Interrupt
         };
-        tokio::spawn(listen::run(listen::Options::default(), listener, clock, stop, tell))
+        tokio::spawn(listen::run(
+            listen::Options::default(),
+            listener,
+            clock,
+            stop,
+            tell,
+        ))
     };
     let stopping = stop(signals.clone(), fate.clone());
     let run = async {
@@ -78,8 +85,14 @@ async fn meet((listener, plan, carrier, clock): Both, show: Show, records: bool)
         let carriers = carrier.for_each_thread(&plan);
         let summary = send::run(&Arc::new(plan), carriers, clock, stopping, tell, room).await;
         drop(done);
-        let well_received = receiver.await.is_ok_and(|summary| summary.exit == Exit::Success);
-        if well_received { summary.exit } else { Exit::Failed }
+        let well_received = receiver
+            .await
+            .is_ok_and(|summary| summary.exit == Exit::Success);
+        if well_received {
+            summary.exit
+        } else {
+            Exit::Failed
+        }
     };
     let exit = tokio::select! {
         exit = run => exit,
@@ -87,7 +100,9 @@ async fn meet((listener, plan, carrier, clock): Both, show: Show, records: bool)
     };
     drop(board);
     end(exit, reader, signals, |show| {
-        show.remark("next, your own handler: telecmi-cdr send --url http://localhost:5000/webhook/cdr");
+        show.remark(
+            "next, your own handler: telecmi-cdr send --url http://localhost:5000/webhook/cdr",
+        );
         after_output(exit, &fate, show)
     })
     .await

@@ -41,7 +41,11 @@ impl Inspection {
         let address = listener.local_addr().map_err(Error::Start)?;
         let token = Token::fresh().map_err(Error::Start)?;
         let url = inspector::url(address, &token);
-        Ok(Self { listener, token, url })
+        Ok(Self {
+            listener,
+            token,
+            url,
+        })
     }
 
     /// Opens the page on what a listener at this address will receive, and has that tell where the page is.
@@ -57,9 +61,20 @@ impl Inspection {
         let (close, closed) = watch::channel(false);
         // The receiver itself comes first.
         let limits = inspector::limits().within(process::descriptors(), 4);
-        let serving =
-            inspector::serve(self.listener, self.token, about, Arc::clone(&feed), limits, clock, closed);
-        Open { feed, close, serving: tokio::spawn(serving) }
+        let serving = inspector::serve(
+            self.listener,
+            self.token,
+            about,
+            Arc::clone(&feed),
+            limits,
+            clock,
+            closed,
+        );
+        Open {
+            feed,
+            close,
+            serving: tokio::spawn(serving),
+        }
     }
 }
 

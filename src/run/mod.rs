@@ -34,7 +34,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(invocation) => invocation,
         Err(error) => return cli::refuse(&error),
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             Show::new(Voice::default(), None, None).error(&Error::Start(error));
@@ -63,7 +66,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 
 /// Prints what there is to choose from.
 fn list(voice: Voice, text: fn(&Theme) -> String, records: fn() -> String) -> Exit {
-    tell(voice, |theme| if voice.ndjson { records() } else { text(theme) })
+    tell(
+        voice,
+        |theme| if voice.ndjson { records() } else { text(theme) },
+    )
 }
 
 /// Prints one text.
@@ -104,7 +110,12 @@ const LAST_WORD: Duration = Duration::from_millis(100);
 
 /// Ends a run whose events may not all have been shown: waits for that, as any program waits for its reader, but not
 /// longer than somebody who has asked for the end will. `last` says the very last words.
-async fn end(exit: Exit, reader: Reader, mut signals: Signals, last: impl FnOnce(&mut Show) -> Exit) -> Exit {
+async fn end(
+    exit: Exit,
+    reader: Reader,
+    mut signals: Signals,
+    last: impl FnOnce(&mut Show) -> Exit,
+) -> Exit {
     let mut asked = signals.clone();
     let out_of_patience = async {
         asked.first().await;
@@ -147,8 +158,10 @@ fn after_output(exit: Exit, fate: &watch::Receiver<Fate>, show: &mut Show) -> Ex
 
 /// Opens the file that takes the place of standard output.
 fn output(path: &std::path::Path) -> Result<Box<dyn Write + Send>, Error> {
-    let file =
-        std::fs::File::create(path).map_err(|source| Error::Write { path: path.to_owned(), source })?;
+    let file = std::fs::File::create(path).map_err(|source| Error::Write {
+        path: path.to_owned(),
+        source,
+    })?;
     Ok(Box::new(std::io::BufWriter::new(file)))
 }
 
@@ -167,7 +180,9 @@ mod tests {
 
     impl Write for Slow {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.leave.recv().map_err(|_| std::io::ErrorKind::BrokenPipe)?;
+            self.leave
+                .recv()
+                .map_err(|_| std::io::ErrorKind::BrokenPipe)?;
             let _ = self.written.send(bytes.to_vec());
             Ok(bytes.len())
         }
@@ -181,14 +196,27 @@ mod tests {
         let (read, leave) = mpsc::channel();
         let (written, seen) = mpsc::channel();
         let slow: Box<dyn Write + Send> = Box::new(Slow { leave, written });
-        let voice = Voice { ndjson: true, ..Voice::default() };
+        let voice = Voice {
+            ndjson: true,
+            ..Voice::default()
+        };
         let (board, reader) = Board::new(Show::new(voice, Some(slow), None));
-        let ready = Listening { url: String::new(), public_url: None, inspect: None, pid: 7, version: "" };
+        let ready = Listening {
+            url: String::new(),
+            public_url: None,
+            inspect: None,
+            pid: 7,
+            version: "",
+        };
         board.pin(|show| show.received(&Event::Listening(ready)));
         drop(board);
-        let mut ending = std::pin::pin!(end(Exit::Success, reader, Signals::new(), |_| Exit::Success));
+        let mut ending = std::pin::pin!(end(Exit::Success, reader, Signals::new(), |_| {
+            Exit::Success
+        }));
         // An hour passes, and nobody reads anything.
-        tokio::time::timeout(Duration::from_secs(3600), &mut ending).await.unwrap_err();
+        tokio::time::timeout(Duration::from_secs(3600), &mut ending)
+            .await
+            .unwrap_err();
         read.send(()).unwrap();
         tokio::time::resume();
         assert_eq!(ending.await, Exit::Success);

@@ -76,10 +76,14 @@ impl LeftOut {
 
     /// Says what is not there, if anything is not.
     fn tell(&self, show: &mut Show) -> Exit {
-        let Some((n, reason)) = self.first else { return Exit::Success };
+        let Some((n, reason)) = self.first else {
+            return Exit::Success;
+        };
         let what = match self.count {
             1 => format!("request {n} is left out: {reason}"),
-            count => format!("{count} requests are left out, the first of them is number {n}: {reason}"),
+            count => {
+                format!("{count} requests are left out, the first of them is number {n}: {reason}")
+            }
         };
         show.warn(&format!("{what}; --print curl can write it"));
         Exit::Failed
@@ -99,7 +103,9 @@ impl Printer {
     fn new(print: Print, options: &SendOptions, destination: &Destination) -> Self {
         let url = destination.masked();
         let authority = url.find("://").map_or(0, |at| at + 3);
-        let end = url[authority..].find(['/', '?']).map_or(url.len(), |at| authority + at);
+        let end = url[authority..]
+            .find(['/', '?'])
+            .map_or(url.len(), |at| authority + at);
         let mut flags = Vec::new();
         if options.client.insecure {
             flags.push("-k".to_owned());
@@ -107,7 +113,11 @@ impl Printer {
         if let Some(path) = &options.cacert {
             flags.extend(["--cacert".to_owned(), path.display().to_string()]);
         }
-        Self { print, origin: url[..end].to_owned(), flags }
+        Self {
+            print,
+            origin: url[..end].to_owned(),
+            flags,
+        }
     }
 
     /// Adds a parcel that would leave at that time.
@@ -120,12 +130,19 @@ impl Printer {
         let request = unbound.as_ref().unwrap_or(&parcel.request);
         match self.print {
             Print::Json => match &parcel.cdr {
-                Some(cdr) if parcel.request.body.is_empty() => out.push_str(&record::safe_json(cdr)),
+                Some(cdr) if parcel.request.body.is_empty() => {
+                    out.push_str(&record::safe_json(cdr));
+                }
                 _ => out.push_str(&record::one_line(&parcel.request.body.0)),
             },
             Print::Curl => out.push_str(&curl(parcel, &self.origin, &self.flags)),
             Print::Http => out.push_str(&http::request(request, &self.origin, &title(parcel))?),
-            Print::Har => out.push_str(&har::entry(&parcel.request, &self.origin, at, &title(parcel))?),
+            Print::Har => out.push_str(&har::entry(
+                &parcel.request,
+                &self.origin,
+                at,
+                &title(parcel),
+            )?),
             Print::Vegeta => out.push_str(&vegeta::target(request, &self.origin)?),
         }
         if matches!(self.print, Print::Json | Print::Curl | Print::Vegeta) {
@@ -142,12 +159,26 @@ fn title(parcel: &Parcel) -> String {
         Some(leg @ ("a" | "b")) => format!(", leg {leg}"),
         _ => String::new(),
     };
-    let copy = if parcel.copy == 0 { String::new() } else { format!(", copy {}", parcel.copy) };
-    format!("{}. {}: call {}{leg}{copy}", parcel.n, parcel.scenario.name(), parcel.call)
+    let copy = if parcel.copy == 0 {
+        String::new()
+    } else {
+        format!(", copy {}", parcel.copy)
+    };
+    format!(
+        "{}. {}: call {}{leg}{copy}",
+        parcel.n,
+        parcel.scenario.name(),
+        parcel.call
+    )
 }
 
 /// The command for curl that sends a parcel to an origin, with curl's own habits turned off where they would show.
 fn curl(parcel: &Parcel, origin: &str, flags: &[String]) -> String {
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    export::curl_to(&parcel.request, origin, &flags, parcel.origin == Origin::Captured)
+    export::curl_to(
+        &parcel.request,
+        origin,
+        &flags,
+        parcel.origin == Origin::Captured,
+    )
 }

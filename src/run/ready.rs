@@ -29,10 +29,12 @@ impl ReadyFile {
     pub fn take(path: PathBuf) -> Result<Self, Error> {
         match draft(&path) {
             Ok(draft) => Ok(Self { path, draft }),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Error::Usage(format!(
-                "--ready-file {} is there already, and is no ready file: name another, or remove it",
-                path.display()
-            ))),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(Error::Usage(format!(
+                    "--ready-file {} is there already, and is no ready file: name another, or remove it",
+                    path.display()
+                )))
+            }
             Err(source) => Err(Error::Write { path, source }),
         }
     }
@@ -41,12 +43,15 @@ impl ReadyFile {
     pub fn announce(mut self, url: &str) -> Result<(), Error> {
         let line = format!("{url}\n");
         let written = match &mut self.draft {
-            Draft::Beside(beside, file) => {
-                file.write_all(line.as_bytes()).and_then(|()| fs::rename(beside, &self.path))
-            }
+            Draft::Beside(beside, file) => file
+                .write_all(line.as_bytes())
+                .and_then(|()| fs::rename(beside, &self.path)),
             Draft::There(file) => file.write_all(line.as_bytes()),
         };
-        written.map_err(|source| Error::Write { path: self.path.clone(), source })
+        written.map_err(|source| Error::Write {
+            path: self.path.clone(),
+            source,
+        })
     }
 }
 
@@ -79,17 +84,27 @@ fn draft(path: &Path) -> io::Result<Draft> {
     beside.push(format!(".{}", std::process::id()));
     let beside = PathBuf::from(beside);
     // What another program has put there, a link perhaps, is not followed.
-    let file = File::options().write(true).create_new(true).open(&beside).map_err(|error| {
-        let taken = || format!("{} is in the way", beside.display());
-        if error.kind() == io::ErrorKind::AlreadyExists { io::Error::other(taken()) } else { error }
-    })?;
+    let file = File::options()
+        .write(true)
+        .create_new(true)
+        .open(&beside)
+        .map_err(|error| {
+            let taken = || format!("{} is in the way", beside.display());
+            if error.kind() == io::ErrorKind::AlreadyExists {
+                io::Error::other(taken())
+            } else {
+                error
+            }
+        })?;
     Ok(Draft::Beside(beside, file))
 }
 
 /// Whether a file is what an earlier run has left: a URL and nothing else, or nothing.
 fn is_left_over(path: &Path) -> io::Result<bool> {
     let mut text = String::new();
-    let read = File::open(path)?.take(LONGEST + 1).read_to_string(&mut text);
+    let read = File::open(path)?
+        .take(LONGEST + 1)
+        .read_to_string(&mut text);
     let is_url = text.starts_with("http://") && text.trim_end().lines().count() == 1;
     Ok(read.is_ok() && text.len() as u64 <= LONGEST && (text.is_empty() || is_url))
 }
@@ -122,8 +137,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("calls.ndjson");
         fs::write(&path, "{\"type\":\"exchange\"}\n").unwrap();
-        let Err(error) = ReadyFile::take(path.clone()) else { panic!("taken") };
-        assert!(error.to_string().contains("is there already, and is no ready file"), "{error}");
+        let Err(error) = ReadyFile::take(path.clone()) else {
+            panic!("taken")
+        };
+        assert!(
+            error
+                .to_string()
+                .contains("is there already, and is no ready file"),
+            "{error}"
+        );
         assert!(path.exists());
     }
 
@@ -144,7 +166,10 @@ mod tests {
         let (link, target) = (folder.path().join("link"), folder.path().join("target"));
         fs::write(&target, "").unwrap();
         std::os::unix::fs::symlink(&target, &link).unwrap();
-        ReadyFile::take(link.clone()).unwrap().announce("http://127.0.0.1:2").unwrap();
+        ReadyFile::take(link.clone())
+            .unwrap()
+            .announce("http://127.0.0.1:2")
+            .unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&target).unwrap(), "http://127.0.0.1:2\n");
     }

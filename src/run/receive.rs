@@ -56,7 +56,15 @@ pub async fn run(options: ListenOptions) -> Exit {
     let mut beside = Beside::default();
     if let Some(household) = &household {
         let address = prepared.address;
-        match Beside::start(household, &mut prepared.options, address, &mut show, signals.clone()).await {
+        match Beside::start(
+            household,
+            &mut prepared.options,
+            address,
+            &mut show,
+            signals.clone(),
+        )
+        .await
+        {
             Ok(started) => beside = started,
             Err(Halt::Trouble(error)) => return could_not_start(&mut show, &error),
             Err(Halt::Stopped(stop)) => return stop.exit(),
@@ -69,7 +77,9 @@ pub async fn run(options: ListenOptions) -> Exit {
         return could_not_start(&mut show, &error);
     }
     let exit = attend(prepared, show, signals.clone(), beside).await;
-    let Some(household) = household else { return exit };
+    let Some(household) = household else {
+        return exit;
+    };
     tokio::select! {
         () = household.end() => exit,
         at_once = signals.second() => at_once.exit(),
@@ -78,7 +88,11 @@ pub async fn run(options: ListenOptions) -> Exit {
 
 /// Takes the port, opens the files, gets ready to pass requests on.
 async fn prepare(mut options: ListenOptions, show: &mut Show) -> Result<Prepared, Error> {
-    let named = [&options.ready_file, &options.report, &options.save.as_ref().map(|(path, _)| path.clone())];
+    let named = [
+        &options.ready_file,
+        &options.report,
+        &options.save.as_ref().map(|(path, _)| path.clone()),
+    ];
     distinct(&named.into_iter().flatten().collect::<Vec<_>>())?;
     // What an earlier run has left goes first, so that nobody takes its word for ours, whatever happens next.
     let ready = options.ready_file.take().map(ReadyFile::take).transpose()?;
@@ -91,7 +105,8 @@ async fn prepare(mut options: ListenOptions, show: &mut Show) -> Result<Prepared
     let forward = |destination| Forward::new(destination, address, &ClientOptions::default());
     options.options.forward = options.forward_to.take().map(forward).transpose()?;
     // Passing on takes a connection of our own, and a page those of browsers.
-    let each = 1 + usize::from(options.options.forward.is_some()) + usize::from(inspection.is_some());
+    let each =
+        1 + usize::from(options.options.forward.is_some()) + usize::from(inspection.is_some());
     options.options.limits = options.options.limits.within(process::descriptors(), each);
     if let Some((path, content)) = options.save.take() {
         let (keeper, warnings) = Keeper::open(&path, content)?;
@@ -103,21 +118,47 @@ async fn prepare(mut options: ListenOptions, show: &mut Show) -> Result<Prepared
     let report = options.report.take().map(ReportFile::open).transpose()?;
     // It is shown without its secrets, like everything.
     options.options.public_url = options.public_url.as_deref().map(masked_url);
-    Ok(Prepared { options, listener, address, inspection, report, ready })
+    Ok(Prepared {
+        options,
+        listener,
+        address,
+        inspection,
+        report,
+        ready,
+    })
 }
 
 /// Refuses the same file for two purposes: each would destroy what the other has written.
 fn distinct(paths: &[&PathBuf]) -> Result<(), Error> {
     // One that is not there yet is told by its folder; devices take everything.
     let place = |path: &PathBuf| {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let beside = || Some(folder.unwrap_or(Path::new(".")).canonicalize().ok()?.join(path.file_name()?));
-        path.canonicalize().ok().or_else(beside).filter(|place| !place.exists() || place.is_file())
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let beside = || {
+            Some(
+                folder
+                    .unwrap_or(Path::new("."))
+                    .canonicalize()
+                    .ok()?
+                    .join(path.file_name()?),
+            )
+        };
+        path.canonicalize()
+            .ok()
+            .or_else(beside)
+            .filter(|place| !place.exists() || place.is_file())
     };
     for (n, path) in paths.iter().enumerate() {
-        if paths[..n].iter().any(|other| place(path).is_some_and(|place_of| Some(place_of) == place(other))) {
+        if paths[..n]
+            .iter()
+            .any(|other| place(path).is_some_and(|place_of| Some(place_of) == place(other)))
+        {
             let what = "of --save, --report and --ready-file each needs a file of its own";
-            return Err(Error::Usage(format!("{} is named twice: {what}", path.display())));
+            return Err(Error::Usage(format!(
+                "{} is named twice: {what}",
+                path.display()
+            )));
         }
     }
     Ok(())
@@ -126,8 +167,13 @@ fn distinct(paths: &[&PathBuf]) -> Result<(), Error> {
 /// Says what a person should know before anything comes.
 fn advise(prepared: &Prepared, show: &mut Show) {
     let expected = &prepared.options.options.wanted.fields;
-    for expected in expected.iter().filter(|expected| expected.is_undocumented()) {
-        show.warn(&format!("--expect {expected}: no documented CDR has such a field"));
+    for expected in expected
+        .iter()
+        .filter(|expected| expected.is_undocumented())
+    {
+        show.warn(&format!(
+            "--expect {expected}: no documented CDR has such a field"
+        ));
     }
     if !prepared.address.ip().is_loopback() {
         show.warn("anybody who reaches this address can send here and see what it answers");
@@ -149,7 +195,14 @@ fn advise(prepared: &Prepared, show: &mut Show) {
 
 /// Listens until it is time to stop, and ends what runs beside.
 async fn attend(prepared: Prepared, show: Show, mut signals: Signals, mut beside: Beside) -> Exit {
-    let Prepared { options, listener, address, inspection, report, ready: _ } = prepared;
+    let Prepared {
+        options,
+        listener,
+        address,
+        inspection,
+        report,
+        ready: _,
+    } = prepared;
     let fate = show.fate();
     let (board, reader) = Board::new(show);
     let companions = Arc::new(Companions::default());
@@ -159,8 +212,15 @@ async fn attend(prepared: Prepared, show: Show, mut signals: Signals, mut beside
     let account = account_of(&options, address, clock);
     let page = inspection.map(|inspection| inspection.open(&mut options, address, clock));
     // With a command it is the command that time runs out for.
-    let timeout = if beside.command.is_some() { options.timeout.take() } else { None };
-    let patience = Patience { timeout, settle: options.wanted.settle };
+    let timeout = if beside.command.is_some() {
+        options.timeout.take()
+    } else {
+        None
+    };
+    let patience = Patience {
+        timeout,
+        settle: options.wanted.settle,
+    };
     let stopping = async {
         match &mut beside.command {
             Some(family) => {
@@ -193,7 +253,11 @@ async fn attend(prepared: Prepared, show: Show, mut signals: Signals, mut beside
         at_once = signals.second() => return at_once.exit(),
     }
     let written = report.map_or(Ok(()), |report| report.write(&account(&summary)));
-    let exit = if written.is_err() && summary.exit == Exit::Success { Exit::Failed } else { summary.exit };
+    let exit = if written.is_err() && summary.exit == Exit::Success {
+        Exit::Failed
+    } else {
+        summary.exit
+    };
     end(exit, reader, signals, |show| {
         if let Err(error) = &written {
             show.error(error);
@@ -237,12 +301,25 @@ async fn close(page: Option<inspection::Open>) {
 }
 
 /// What writes the report on a run that begins now.
-fn account_of(options: &Options, address: SocketAddr, clock: Clock) -> impl Fn(&Summary) -> String + use<> {
+fn account_of(
+    options: &Options,
+    address: SocketAddr,
+    clock: Clock,
+) -> impl Fn(&Summary) -> String + use<> {
     let (began, faults) = (clock.now(), options.faults);
     let seed = faults.is_by_chance().then_some(options.manner.seed);
     move |summary| {
         let url = format!("http://{address}");
-        retries::report(&Run { url, began, ended: clock.now(), faults, seed }, summary)
+        retries::report(
+            &Run {
+                url,
+                began,
+                ended: clock.now(),
+                faults,
+                seed,
+            },
+            summary,
+        )
     }
 }
 
@@ -252,7 +329,8 @@ async fn watch(tunnel: Option<&mut Open>, board: &Board, verbose: bool, companio
         let said = |line: &str| {
             if verbose {
                 // Nobody misses a line of talk where not even exchanges are read in time.
-                let _ = board.pin_if_room(|show| show.received(&Event::TunnelSaid(line.to_owned())));
+                let _ =
+                    board.pin_if_room(|show| show.received(&Event::TunnelSaid(line.to_owned())));
             }
         };
         let end = open.ended(said).await;
@@ -265,6 +343,16 @@ async fn watch(tunnel: Option<&mut Open>, board: &Board, verbose: bool, companio
 /// Binds the address; the error names it, and the flag that chooses the port.
 pub async fn bind(host: &str, port: u16, flag: &'static str) -> Result<TcpListener, Error> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let address = if bare.contains(':') { format!("[{bare}]:{port}") } else { format!("{bare}:{port}") };
-    TcpListener::bind((bare, port)).await.map_err(|source| Error::Bind { address, flag, source })
+    let address = if bare.contains(':') {
+        format!("[{bare}]:{port}")
+    } else {
+        format!("{bare}:{port}")
+    };
+    TcpListener::bind((bare, port))
+        .await
+        .map_err(|source| Error::Bind {
+            address,
+            flag,
+            source,
+        })
 }

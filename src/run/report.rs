@@ -20,7 +20,8 @@ impl ReportFile {
         options.write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let opened = keep::pipe(&path).and_then(|pipe| pipe.map_or_else(|| options.open(&path), Ok));
+        let opened =
+            keep::pipe(&path).and_then(|pipe| pipe.map_or_else(|| options.open(&path), Ok));
         match opened {
             Ok(file) => Ok(Self { path, file }),
             Err(source) => Err(Error::Write { path, source }),

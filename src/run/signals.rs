@@ -81,7 +81,9 @@ impl Taken {
         Self {
             interrupt: signal(SignalKind::interrupt()).ok(),
             terminate: signal(SignalKind::terminate()).ok(),
-            hangup: takes_hangup.then(|| signal(SignalKind::hangup()).ok()).flatten(),
+            hangup: takes_hangup
+                .then(|| signal(SignalKind::hangup()).ok())
+                .flatten(),
         }
     }
 
@@ -110,7 +112,8 @@ fn is_hangup_ignored() -> bool {
 #[cfg(unix)]
 fn ignores_hangup(status: &str) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_none_or(|mask| mask & 1 == 1)
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_none_or(|mask| mask & 1 == 1)
 }
 
 /// The system's side. What cannot be taken never comes.
@@ -122,7 +125,9 @@ struct Taken {
 #[cfg(windows)]
 impl Taken {
     fn new(_: Hangup) -> Self {
-        Self { interrupt: tokio::signal::windows::ctrl_c().ok() }
+        Self {
+            interrupt: tokio::signal::windows::ctrl_c().ok(),
+        }
     }
 
     async fn next(&mut self) -> Stop {
@@ -143,8 +148,13 @@ mod tests {
 
     #[test]
     fn nohup_is_noticed() {
-        assert!(ignores_hangup("Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t0\n"));
+        assert!(ignores_hangup(
+            "Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t0\n"
+        ));
         assert!(!ignores_hangup("SigIgn:\t0000000000001000\n"));
-        assert!(ignores_hangup("Name:\tx\n"), "what cannot be read is left alone");
+        assert!(
+            ignores_hangup("Name:\tx\n"),
+            "what cannot be read is left alone"
+        );
     }
 }

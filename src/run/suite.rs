@@ -17,10 +17,15 @@ use crate::wire::client::ClientOptions;
 
 /// Runs the suite.
 pub async fn run(wanted: SuiteRun) -> Exit {
-    let opened = wanted.output.as_deref().map(output).transpose().and_then(|out| {
-        // Opened beforehand: a report that cannot be written is better known before the suite than after it.
-        Ok((out, wanted.junit.as_deref().map(output).transpose()?))
-    });
+    let opened = wanted
+        .output
+        .as_deref()
+        .map(output)
+        .transpose()
+        .and_then(|out| {
+            // Opened beforehand: a report that cannot be written is better known before the suite than after it.
+            Ok((out, wanted.junit.as_deref().map(output).transpose()?))
+        });
     let (out, report) = match opened {
         Ok(opened) => opened,
         Err(error) => return could_not_start(&mut Show::new(wanted.voice, None, None), &error),
@@ -36,13 +41,22 @@ pub async fn run(wanted: SuiteRun) -> Exit {
     let stopping = stop(signals.clone(), fate.clone());
     // A case is asked only when the one before was told, and there are few of them: there is always room.
     let tell = move |event| board.pin(|show| show.suite(&event));
-    let run = suite::run(&options, &wanted.destination, &client, Clock::start(), stopping, tell);
+    let run = suite::run(
+        &options,
+        &wanted.destination,
+        &client,
+        Clock::start(),
+        stopping,
+        tell,
+    );
     let done = tokio::select! {
         done = run => done,
         at_once = signals.second() => return at_once.exit(),
     };
     let exit = done.as_ref().map_or(Exit::Usage, |summary| summary.exit);
-    let written = done.as_ref().map_or(Ok(()), |summary| write(&wanted, report, summary));
+    let written = done
+        .as_ref()
+        .map_or(Ok(()), |summary| write(&wanted, report, summary));
     end(exit, reader, signals, |show| match (&done, written) {
         (Err(error), _) => could_not_start(show, error),
         (Ok(_), Err(error)) => {
@@ -85,7 +99,14 @@ fn write(
     report: Option<Box<dyn std::io::Write + Send>>,
     summary: &SuiteSummary,
 ) -> Result<(), Error> {
-    let (Some(path), Some(mut report)) = (&wanted.junit, report) else { return Ok(()) };
-    let written = report.write_all(junit::report(summary).as_bytes()).and_then(|()| report.flush());
-    written.map_err(|source| Error::Write { path: path.clone(), source })
+    let (Some(path), Some(mut report)) = (&wanted.junit, report) else {
+        return Ok(());
+    };
+    let written = report
+        .write_all(junit::report(summary).as_bytes())
+        .and_then(|()| report.flush());
+    written.map_err(|source| Error::Write {
+        path: path.clone(),
+        source,
+    })
 }

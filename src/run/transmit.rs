@@ -66,20 +66,33 @@ async fn deliver(plan: &Arc<Plan>, carrier: Carrier, clock: Clock, show: Show) -
     let (board, reader) = Board::new(show);
     let stopping = stop(signals.clone(), fate.clone());
     let (tell, room) = teller(&board, lines);
-    let run = send::run(plan, carrier.for_each_thread(plan), clock, stopping, tell, room);
+    let run = send::run(
+        plan,
+        carrier.for_each_thread(plan),
+        clock,
+        stopping,
+        tell,
+        room,
+    );
     let summary = tokio::select! {
         summary = run => summary,
         at_once = signals.second() => return at_once.exit(),
     };
     drop(board);
-    end(summary.exit, reader, signals, |show| after_output(summary.exit, &fate, show)).await
+    end(summary.exit, reader, signals, |show| {
+        after_output(summary.exit, &fate, show)
+    })
+    .await
 }
 
 /// What shows a sender's events on a board, and what waits until there is room for more.
 pub fn teller(
     board: &Board,
     lines: Lines,
-) -> (impl Fn(Event<'_>) + Send + Sync + 'static, impl AsyncFn() + Send + Sync + 'static) {
+) -> (
+    impl Fn(Event<'_>) + Send + Sync + 'static,
+    impl AsyncFn() + Send + Sync + 'static,
+) {
     let (shown, waiting) = (board.clone(), board.clone());
     let tell = move |event: Event<'_>| {
         let line = lines.of(&event);
@@ -99,11 +112,19 @@ pub fn prepare(
     let at = options.at.unwrap_or_else(|| rang_until(clock.now(), seed));
     let content = match &options.source {
         Source::Stories(choices) => {
-            if options.account.customer.is_some() && !choices.iter().any(|choice| choice.rings_customer()) {
+            if options.account.customer.is_some()
+                && !choices.iter().any(|choice| choice.rings_customer())
+            {
                 show.remark("--to changes nothing here: these scenarios never ring the customer (customer-no-answer does)");
             }
             let account = Account::new(&options.account, seed);
-            let setting = Setting { account, shape: options.shape, call_ids: options.call_ids, at, seed };
+            let setting = Setting {
+                account,
+                shape: options.shape,
+                call_ids: options.call_ids,
+                at,
+                seed,
+            };
             Content::Stories(choices.clone(), setting)
         }
         Source::File(path) => {
@@ -112,7 +133,10 @@ pub fn prepare(
             }
             let name = name(path);
             let holding = file::read(&read(path)?, &name)?;
-            holding.warnings.iter().for_each(|warning| show.warn(warning));
+            holding
+                .warnings
+                .iter()
+                .for_each(|warning| show.warn(warning));
             announce_replay(&holding.items, &name, options, destination, show)?;
             Content::File(holding.items)
         }
@@ -175,7 +199,9 @@ fn announce_replay(
             } else {
                 format!("{count} requests as they were")
             };
-            show.warn(&format!("{place}: no CDR to change: --set, --set-json and --unset leave {these}"));
+            show.warn(&format!(
+                "{place}: no CDR to change: --set, --set-json and --unset leave {these}"
+            ));
         }
     }
     if options.print.is_none()
@@ -192,28 +218,46 @@ fn announce_replay(
 
 /// The start of calls that have just rung out: 10 to 60 seconds ago. \[seen: `time` is now less the ring time\]
 fn rang_until(now: Moment, seed: Seed) -> Moment {
-    let ring = seed.chance(Purpose::Account, 1).random_range(10_000..60_000);
+    let ring = seed
+        .chance(Purpose::Account, 1)
+        .random_range(10_000..60_000);
     now.before(Duration::from_millis(ring))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    let failed = |source| Error::Read { path: path.to_owned(), source };
+    let failed = |source| Error::Read {
+        path: path.to_owned(),
+        source,
+    };
     let mut bytes = Vec::new();
     if path == Path::new("-") {
-        std::io::stdin().lock().take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
+        std::io::stdin()
+            .lock()
+            .take(LARGEST_FILE + 1)
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
     } else {
         let file = std::fs::File::open(path).map_err(failed)?;
-        file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
+        file.take(LARGEST_FILE + 1)
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
     }
     if bytes.len() as u64 > LARGEST_FILE {
-        return Err(Error::Input { place: name(path), what: "larger than 64 MiB".to_owned() });
+        return Err(Error::Input {
+            place: name(path),
+            what: "larger than 64 MiB".to_owned(),
+        });
     }
     Ok(bytes)
 }
 
 /// What an input is called in messages.
 fn name(path: &Path) -> String {
-    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+    if path == Path::new("-") {
+        "standard input".to_owned()
+    } else {
+        path.display().to_string()
+    }
 }
 
 /// The headers to add, those in files included.
@@ -224,10 +268,16 @@ pub fn headers(sources: &[HeaderSource]) -> Result<Vec<Header>, Error> {
             HeaderSource::One(header) => headers.push(header.clone()),
             HeaderSource::File(path) => {
                 let text = String::from_utf8_lossy(&read(path)?).into_owned();
-                for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+                for (index, line) in text
+                    .lines()
+                    .enumerate()
+                    .filter(|(_, line)| !line.trim().is_empty())
+                {
                     let place = format!("{}:{}", path.display(), index + 1);
-                    headers
-                        .push(values::header(line).map_err(|what| Error::Usage(format!("{place}: {what}")))?);
+                    headers.push(
+                        values::header(line)
+                            .map_err(|what| Error::Usage(format!("{place}: {what}")))?,
+                    );
                 }
             }
         }
@@ -246,7 +296,11 @@ fn allow(
     if options.print.is_some() {
         let endless = plan.rounds.is_none();
         let what = "what goes in a --duration depends on how fast it goes: to print it, say --count instead";
-        return if endless { Err(Error::Usage(what.to_owned())) } else { Ok(()) };
+        return if endless {
+            Err(Error::Usage(what.to_owned()))
+        } else {
+            Ok(())
+        };
     }
     if destination.is_loopback() || options.yes {
         return Ok(());
@@ -274,18 +328,33 @@ fn allow(
 
 /// How requests are carried, with the certificates of a file.
 pub fn trusting(client: &ClientOptions, cacert: Option<&Path>) -> Result<ClientOptions, Error> {
-    Ok(ClientOptions { cacert_pem: cacert.map(read).transpose()?, ..client.clone() })
+    Ok(ClientOptions {
+        cacert_pem: cacert.map(read).transpose()?,
+        ..client.clone()
+    })
 }
 
 /// Says of a suite which proxy is used and by which cases, and that certificates are not checked.
 pub fn announce(client: &ClientOptions, destination: &Destination, show: &mut Show) {
-    announce_with("; races and broken requests go to the handler directly", client, destination, show);
+    announce_with(
+        "; races and broken requests go to the handler directly",
+        client,
+        destination,
+        show,
+    );
 }
 
 /// Says which proxy is used, with something to add to that, and that certificates are not checked.
-fn announce_with(addition: &str, client: &ClientOptions, destination: &Destination, show: &mut Show) {
+fn announce_with(
+    addition: &str,
+    client: &ClientOptions,
+    destination: &Destination,
+    show: &mut Show,
+) {
     if let Some(proxy) = proxy_in_use(destination) {
-        show.talk(&format!("through the proxy {proxy}, as the environment says{addition}\n"));
+        show.talk(&format!(
+            "through the proxy {proxy}, as the environment says{addition}\n"
+        ));
     }
     if client.insecure && destination.is_tls() {
         show.warn("--insecure: any certificate is accepted");
@@ -303,7 +372,11 @@ pub struct Carrier {
 
 impl Carrier {
     /// A carrier to one destination; says which proxy is used, and that certificates are not checked.
-    pub fn new(options: &SendOptions, destination: &Destination, show: &mut Show) -> Result<Self, Error> {
+    pub fn new(
+        options: &SendOptions,
+        destination: &Destination,
+        show: &mut Show,
+    ) -> Result<Self, Error> {
         let proxy = proxy_in_use(destination);
         if options.rules.race > 1
             && let Some(proxy) = &proxy
@@ -329,10 +402,15 @@ impl Carrier {
 impl Carrier {
     /// A carrier for each thread that a run of this plan is worth, with connections of its own.
     pub fn for_each_thread(self, plan: &Plan) -> Vec<Self> {
-        let most = usize::try_from(plan.most_deliveries().unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+        let most =
+            usize::try_from(plan.most_deliveries().unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
         let at_once = plan.concurrency.min(most);
         // Counting the processors takes a dozen system calls.
-        let cores = if at_once > 1 { process::processors() } else { 1 };
+        let cores = if at_once > 1 {
+            process::processors()
+        } else {
+            1
+        };
         let mut carriers: Vec<_> = (1..cores.min(at_once)).map(|_| self.separate()).collect();
         carriers.insert(0, self);
         carriers
@@ -361,9 +439,10 @@ impl Carry for Carrier {
     async fn race(&self, request: &Request, origin: Origin, copies: usize) -> Vec<Raced> {
         let raw = match origin {
             // The raw writer would write anything, line breaks in a header too: what the client refuses stays here.
-            Origin::Made => {
-                self.client.check(request).map(|()| RawRequest::verbatim(request, &self.destination))
-            }
+            Origin::Made => self
+                .client
+                .check(request)
+                .map(|()| RawRequest::verbatim(request, &self.destination)),
             Origin::Captured => exact(request),
         };
         match raw {
@@ -375,5 +454,9 @@ impl Carry for Carrier {
 
 /// The captured request as it stands, or the failure that it cannot be sent.
 fn exact(request: &Request) -> Result<RawRequest, Failure> {
-    RawRequest::exact(request).map_err(|text| Failure { phase: Phase::Send, kind: FailureKind::Other, text })
+    RawRequest::exact(request).map_err(|text| Failure {
+        phase: Phase::Send,
+        kind: FailureKind::Other,
+        text,
+    })
 }

@@ -19,7 +19,9 @@ struct Piece<'a> {
 /// The text of a JSON object after the edits. Text that is none stays as it is.
 #[must_use]
 pub fn object(body: &[u8], edits: &[Edit]) -> Vec<u8> {
-    let Some((start, mut pieces, end)) = members(body) else { return body.to_vec() };
+    let Some((start, mut pieces, end)) = members(body) else {
+        return body.to_vec();
+    };
     let lead = pieces.get(1).map_or(",", |second| second.lead);
     for edit in edits {
         apply(edit, &mut pieces, lead, str::eq, |name, value, old| {
@@ -39,7 +41,9 @@ pub fn object(body: &[u8], edits: &[Edit]) -> Vec<u8> {
 fn members(body: &[u8]) -> Option<(&str, Vec<Piece<'_>>, &str)> {
     let text = std::str::from_utf8(body).ok()?;
     let tokens = json::tokens(body).ok()?;
-    let opening = tokens.first().filter(|token| text[token.place.clone()] == *"{")?;
+    let opening = tokens
+        .first()
+        .filter(|token| text[token.place.clone()] == *"{")?;
     let start = opening.place.end;
     let (mut depth, mut key, mut ends) = (0_usize, None, start);
     let mut pieces: Vec<Piece<'_>> = Vec::new();
@@ -73,12 +77,26 @@ fn members(body: &[u8]) -> Option<(&str, Vec<Piece<'_>>, &str)> {
 pub fn pairs(text: &str, edits: &[Edit], encoding: Encoding) -> String {
     let encoding = encoding_of(text).unwrap_or(encoding);
     let piece = |pair: &str| {
-        let name = query::decode(pair).pairs.pop().map(|(name, _)| name).unwrap_or_default();
-        Piece { name, lead: "&", text: pair.to_owned() }
+        let name = query::decode(pair)
+            .pairs
+            .pop()
+            .map(|(name, _)| name)
+            .unwrap_or_default();
+        Piece {
+            name,
+            lead: "&",
+            text: pair.to_owned(),
+        }
     };
-    let mut pieces: Vec<_> = text.split('&').filter(|_| !text.is_empty()).map(piece).collect();
+    let mut pieces: Vec<_> = text
+        .split('&')
+        .filter(|_| !text.is_empty())
+        .map(piece)
+        .collect();
     let belongs = |piece: &str, name: &str| {
-        piece.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
+        piece
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
     };
     for edit in edits {
         apply(edit, &mut pieces, "&", belongs, |name, value, _| {
@@ -92,11 +110,14 @@ pub fn pairs(text: &str, edits: &[Edit], encoding: Encoding) -> String {
 /// How the objects in a query are written, if there are any.
 fn encoding_of(text: &str) -> Option<Encoding> {
     let documented = |name: &str| schema::documented(name).is_some();
-    query::decode(text).pairs.iter().find_map(|(name, value)| match name.split_once('[') {
-        Some((base, _)) if documented(base) => Some(Encoding::Brackets),
-        None if documented(name) && value.starts_with(['{', '[']) => Some(Encoding::Flat),
-        _ => None,
-    })
+    query::decode(text)
+        .pairs
+        .iter()
+        .find_map(|(name, value)| match name.split_once('[') {
+            Some((base, _)) if documented(base) => Some(Encoding::Brackets),
+            None if documented(name) && value.starts_with(['{', '[']) => Some(Encoding::Flat),
+            _ => None,
+        })
 }
 
 /// Makes one change: in place of the first piece that belongs to the field, others of it dropped, or last.
@@ -127,8 +148,16 @@ fn apply<'a>(
 
 /// The pieces with what stands between them.
 fn joined(pieces: &[Piece<'_>]) -> String {
-    let rest = pieces.iter().skip(1).flat_map(|piece| [piece.lead, piece.text.as_str()]);
-    pieces.iter().take(1).map(|piece| piece.text.as_str()).chain(rest).collect()
+    let rest = pieces
+        .iter()
+        .skip(1)
+        .flat_map(|piece| [piece.lead, piece.text.as_str()]);
+    pieces
+        .iter()
+        .take(1)
+        .map(|piece| piece.text.as_str())
+        .chain(rest)
+        .collect()
 }
 
 #[cfg(test)]

@@ -17,11 +17,20 @@ use crate::wire::{self, Failure, FailureKind, Request, Response};
 /// What carries requests. The real one is the HTTP client; tests have their own.
 pub trait Carry {
     /// Carries one request and brings its answer.
-    fn carry(&self, request: &Request, origin: Origin) -> impl Future<Output = Result<Response, Failure>>;
+    fn carry(
+        &self,
+        request: &Request,
+        origin: Origin,
+    ) -> impl Future<Output = Result<Response, Failure>>;
 
     /// Carries copies of one request on connections that are open already, released together, and brings each
     /// one's answer and how long it took from the release.
-    fn race(&self, request: &Request, origin: Origin, copies: usize) -> impl Future<Output = Vec<Raced>>;
+    fn race(
+        &self,
+        request: &Request,
+        origin: Origin,
+        copies: usize,
+    ) -> impl Future<Output = Vec<Raced>>;
 }
 
 /// The answer to one copy of a race, and how long it took.
@@ -45,9 +54,15 @@ impl Patience {
     /// How long to wait before attempt `attempt` (1 is the first retry) of delivery `n`: between half and all of the
     /// doubled interval, so that many senders do not return at once.
     fn wait(&self, n: u64, attempt: u32) -> Duration {
-        let doubled = self.interval.saturating_mul(1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX));
-        let mut chance = self.seed.chance(Purpose::Retry, n * 64 + u64::from(attempt.min(63)));
-        doubled.min(LONGEST_WAIT).mul_f64(chance.random_range(0.5..=1.0))
+        let doubled = self
+            .interval
+            .saturating_mul(1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX));
+        let mut chance = self
+            .seed
+            .chance(Purpose::Retry, n * 64 + u64::from(attempt.min(63)));
+        doubled
+            .min(LONGEST_WAIT)
+            .mul_f64(chance.random_range(0.5..=1.0))
     }
 }
 
@@ -81,8 +96,11 @@ impl<C: Carry> Courier<'_, C> {
             let again = why.is_some() && made < self.patience.retries && passes(&answer);
             let asked_for = if again { retry_after(&answer) } else { None };
             attempts.push(attempt(at, latency, answer));
-            let wait =
-                || asked_for.unwrap_or_else(|| self.patience.wait(parcel.n, made + 1)).min(LONGEST_WAIT);
+            let wait = || {
+                asked_for
+                    .unwrap_or_else(|| self.patience.wait(parcel.n, made + 1))
+                    .min(LONGEST_WAIT)
+            };
             if !again || !self.pause(wait()).await {
                 return delivery(parcel, due, late, attempts, why);
             }
@@ -91,10 +109,15 @@ impl<C: Carry> Courier<'_, C> {
 
     /// Delivers the copies of a race.
     pub async fn race(&self, parcels: Vec<Parcel>, due: Option<Duration>) -> Vec<Delivery> {
-        let Some(first) = parcels.first() else { return Vec::new() };
+        let Some(first) = parcels.first() else {
+            return Vec::new();
+        };
         let late = due.map(|due| self.clock.elapsed().saturating_sub(due));
         let at = self.clock.now();
-        let raced = self.carrier.race(&first.request, first.origin, parcels.len()).await;
+        let raced = self
+            .carrier
+            .race(&first.request, first.origin, parcels.len())
+            .await;
         let deliver = |(parcel, (answer, latency)): (Parcel, Raced)| {
             let why = self.expectation.disappointment(&answer, latency);
             delivery(parcel, due, late, vec![attempt(at, latency, answer)], why)
@@ -137,13 +160,40 @@ fn delivery(
     }
 }
 
-fn attempt(at: crate::clock::Moment, latency: Duration, answer: Result<Response, Failure>) -> Attempt {
+fn attempt(
+    at: crate::clock::Moment,
+    latency: Duration,
+    answer: Result<Response, Failure>,
+) -> Attempt {
     match answer {
-        Ok(Response { status, headers, body, size, complete }) => {
-            let response = ResponseRecord { headers: headers.masked(), body, size, complete };
-            Attempt { at, latency, status: Some(status), failure: None, response: Some(response) }
+        Ok(Response {
+            status,
+            headers,
+            body,
+            size,
+            complete,
+        }) => {
+            let response = ResponseRecord {
+                headers: headers.masked(),
+                body,
+                size,
+                complete,
+            };
+            Attempt {
+                at,
+                latency,
+                status: Some(status),
+                failure: None,
+                response: Some(response),
+            }
         }
-        Err(failure) => Attempt { at, latency, status: None, failure: Some(failure), response: None },
+        Err(failure) => Attempt {
+            at,
+            latency,
+            status: None,
+            failure: Some(failure),
+            response: None,
+        },
     }
 }
 
@@ -159,6 +209,9 @@ fn passes(answer: &Result<Response, Failure>) -> bool {
 /// What the handler asked for, in seconds; the date form of the header is not read.
 fn retry_after(answer: &Result<Response, Failure>) -> Option<Duration> {
     let response = answer.as_ref().ok()?;
-    let seconds = wire::header(&response.headers, "retry-after")?.trim().parse().ok()?;
+    let seconds = wire::header(&response.headers, "retry-after")?
+        .trim()
+        .parse()
+        .ok()?;
     Some(Duration::from_secs(seconds))
 }

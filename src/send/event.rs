@@ -64,10 +64,18 @@ pub struct Delivery {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cdr: Option<CdrText>,
     /// When it should have left, in milliseconds since the start, if there was a schedule.
-    #[serde(rename = "due_ms", skip_serializing_if = "Option::is_none", serialize_with = "as_optional_ms")]
+    #[serde(
+        rename = "due_ms",
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "as_optional_ms"
+    )]
     pub due: Option<Duration>,
     /// How much later than that it left.
-    #[serde(rename = "late_ms", skip_serializing_if = "Option::is_none", serialize_with = "as_optional_ms")]
+    #[serde(
+        rename = "late_ms",
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "as_optional_ms"
+    )]
     pub late: Option<Duration>,
     /// Every attempt, in order.
     pub attempts: Vec<Attempt>,

@@ -33,7 +33,11 @@ impl FromStr for Statuses {
 
     fn from_str(text: &str) -> Result<Self, String> {
         const WANTED: &str = "expected statuses like 2xx, 200,204 or 200-299";
-        let status = |text: &str| text.parse().ok().filter(|status| (100..=599).contains(status));
+        let status = |text: &str| {
+            text.parse()
+                .ok()
+                .filter(|status| (100..=599).contains(status))
+        };
         let range = |part: &str| -> Option<RangeInclusive<u16>> {
             if let Some(hundreds) = part.strip_suffix("xx") {
                 let first: u16 = status(&format!("{hundreds}00"))?;
@@ -80,7 +84,11 @@ pub struct Expectation {
 impl Expectation {
     /// Nothing if the answer is as wanted, or why it is not.
     #[must_use]
-    pub fn disappointment(&self, answer: &Result<Response, Failure>, latency: Duration) -> Option<String> {
+    pub fn disappointment(
+        &self,
+        answer: &Result<Response, Failure>,
+        latency: Duration,
+    ) -> Option<String> {
         let response = match answer {
             Ok(response) => response,
             Err(failure) => return Some(failure.text.clone()),
@@ -88,7 +96,11 @@ impl Expectation {
         if !self.statuses.include(response.status) {
             let answered = format!("answered {}", status_words(response.status));
             let usual = self.statuses == Statuses::default();
-            return Some(if usual { answered } else { format!("{answered}, expected {}", self.statuses) });
+            return Some(if usual {
+                answered
+            } else {
+                format!("{answered}, expected {}", self.statuses)
+            });
         }
         if let Some(text) = &self.body
             && !response.body.text().is_some_and(|body| body.contains(text))
@@ -96,9 +108,11 @@ impl Expectation {
             return Some(format!("the answer does not contain `{text}`"));
         }
         match self.max_latency {
-            Some(most) if latency > most => {
-                Some(format!("took {}, allowed are {}", humane(latency), humane(most)))
-            }
+            Some(most) if latency > most => Some(format!(
+                "took {}, allowed are {}",
+                humane(latency),
+                humane(most)
+            )),
             _ => None,
         }
     }
@@ -144,9 +158,14 @@ mod tests {
     fn statuses_are_read() {
         let list: Statuses = "2xx, 404,410-412".parse().unwrap();
         assert_eq!(list.to_string(), "2xx,404,410-412");
-        for (status, included) in
-            [(200, true), (299, true), (300, false), (404, true), (411, true), (413, false)]
-        {
+        for (status, included) in [
+            (200, true),
+            (299, true),
+            (300, false),
+            (404, true),
+            (411, true),
+            (413, false),
+        ] {
             assert_eq!(list.include(status), included, "{status}");
         }
         for wrong in ["", "ok", "20x", "22xx", "299-200", "99", "200,", "600"] {
@@ -162,11 +181,20 @@ mod tests {
             ..Expectation::default()
         };
         let why = |status, body: &'static str, ms| {
-            expectation.disappointment(&Ok(Response::new(status, vec![], body)), Duration::from_millis(ms))
+            expectation.disappointment(
+                &Ok(Response::new(status, vec![], body)),
+                Duration::from_millis(ms),
+            )
         };
         assert_eq!(why(200, "I got it", 100), None);
         assert_eq!(why(404, "got it", 1).unwrap(), "answered 404 Not Found");
-        assert_eq!(why(200, "no", 1).unwrap(), "the answer does not contain `got it`");
-        assert_eq!(why(200, "got it", 250).unwrap(), "took 250 ms, allowed are 100 ms");
+        assert_eq!(
+            why(200, "no", 1).unwrap(),
+            "the answer does not contain `got it`"
+        );
+        assert_eq!(
+            why(200, "got it", 250).unwrap(),
+            "took 250 ms, allowed are 100 ms"
+        );
     }
 }

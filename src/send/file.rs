@@ -36,7 +36,10 @@ impl Holding {
     /// request on its way is an error.
     fn add(&mut self, item: Option<Item>, place: Place, name: &str) -> Result<(), Error> {
         if let Some(Item::Captured(recording)) = &item {
-            raw::check(&recording.request).map_err(|what| Error::Input { place: place.of(name), what })?;
+            raw::check(&recording.request).map_err(|what| Error::Input {
+                place: place.of(name),
+                what,
+            })?;
             if !recording.request.complete {
                 let what = "the body of this request was not captured whole: only a part is sent";
                 self.warn(format!("{}: {what}", place.of(name)));
@@ -58,12 +61,20 @@ impl Holding {
     /// The whole, unless there is nothing to send.
     fn whole(mut self, name: &str) -> Result<Self, Error> {
         if self.items.is_empty() {
-            let why = self.warnings.first().map(|warning| format!(": {warning}")).unwrap_or_default();
+            let why = self
+                .warnings
+                .first()
+                .map(|warning| format!(": {warning}"))
+                .unwrap_or_default();
             let what = format!("holds nothing to send{why}");
-            return Err(Error::Input { place: name.to_owned(), what });
+            return Err(Error::Input {
+                place: name.to_owned(),
+                what,
+            });
         }
         if self.unsaid > 0 {
-            self.warnings.push(format!("{name}: and {} more like these", self.unsaid));
+            self.warnings
+                .push(format!("{name}: and {} more like these", self.unsaid));
         }
         Ok(self)
     }
@@ -72,33 +83,52 @@ impl Holding {
 /// Reads a file's bytes; `name` stands in errors.
 pub fn read(bytes: &[u8], name: &str) -> Result<Holding, Error> {
     let input = |place: String, what: String| Error::Input { place, what };
-    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes).trim_ascii_end();
+    let bytes = bytes
+        .strip_prefix("\u{feff}".as_bytes())
+        .unwrap_or(bytes)
+        .trim_ascii_end();
     if bytes.is_empty() {
         return Err(input(name.to_owned(), "empty".to_owned()));
     }
     let fault = match json::document(bytes) {
         // What is JSON is UTF-8.
         Ok(document) => {
-            return read_document(std::str::from_utf8(bytes).unwrap_or_default(), &document, name);
+            return read_document(
+                std::str::from_utf8(bytes).unwrap_or_default(),
+                &document,
+                name,
+            );
         }
         Err(fault) => fault,
     };
     if let Some(holding) = lines::read(bytes, name)? {
         return holding.whole(name);
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| input(name.to_owned(), "not UTF-8 text".to_owned()))?;
-    let literals = literals::read(text).map_err(|(line, what)| input(Place::Line(line).of(name), what))?;
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| input(name.to_owned(), "not UTF-8 text".to_owned()))?;
+    let literals =
+        literals::read(text).map_err(|(line, what)| input(Place::Line(line).of(name), what))?;
     if literals.is_empty() {
         let what = format!("{} in column {}", fault.what, fault.column);
         return Err(input(Place::Line(fault.line).of(name), what));
     }
-    let items = literals.into_iter().map(|literal| Item::Body(literal.into())).collect();
-    Holding { items, ..Holding::default() }.whole(name)
+    let items = literals
+        .into_iter()
+        .map(|literal| Item::Body(literal.into()))
+        .collect();
+    Holding {
+        items,
+        ..Holding::default()
+    }
+    .whole(name)
 }
 
 /// One JSON text: an object, an array of objects, or a HAR.
 fn read_document(text: &str, document: &Document<'_>, name: &str) -> Result<Holding, Error> {
-    let input = |what: String| Error::Input { place: name.to_owned(), what };
+    let input = |what: String| Error::Input {
+        place: name.to_owned(),
+        what,
+    };
     let mut holding = Holding::default();
     match document {
         Document::Object(members) if members.iter().any(|member| member.name == "log") => {
@@ -108,7 +138,11 @@ fn read_document(text: &str, document: &Document<'_>, name: &str) -> Result<Hold
             }
         }
         Document::Object(_) => {
-            holding.add(object(text, Place::Whole).map_err(input)?, Place::Whole, name)?;
+            holding.add(
+                object(text, Place::Whole).map_err(input)?,
+                Place::Whole,
+                name,
+            )?;
         }
         Document::Other("array") => {
             let elements: Vec<&RawValue> =
@@ -116,7 +150,10 @@ fn read_document(text: &str, document: &Document<'_>, name: &str) -> Result<Hold
             for (index, element) in elements.iter().enumerate() {
                 let place = Place::Element(index + 1);
                 let item = element_of(element.get(), place);
-                let item = item.map_err(|what| Error::Input { place: place.of(name), what })?;
+                let item = item.map_err(|what| Error::Input {
+                    place: place.of(name),
+                    what,
+                })?;
                 holding.add(item, place, name)?;
             }
         }
@@ -135,7 +172,14 @@ fn element_of(text: &str, place: Place) -> Result<Option<Item>, String> {
 }
 
 /// The records that are known here.
-const RECORDS: [&str; 6] = ["exchange", "delivery", "listening", "started", "case", "summary"];
+const RECORDS: [&str; 6] = [
+    "exchange",
+    "delivery",
+    "listening",
+    "started",
+    "case",
+    "summary",
+];
 
 /// One object: a CDR as it stands, a capture's request, a delivery's CDR; nothing for the other records.
 fn object(text: &str, place: Place) -> Result<Option<Item>, String> {
@@ -148,20 +192,29 @@ fn object(text: &str, place: Place) -> Result<Option<Item>, String> {
         v: Option<&'a RawValue>,
     }
     // What is not tagged like a record is a payload, however odd.
-    let tagged: Option<Tagged<'_>> =
-        serde_json::from_str(text).ok().filter(|tagged: &Tagged<'_>| tagged.v.is_some());
-    Ok(match tagged.as_ref().and_then(|tagged| tagged.r#type.as_deref()) {
-        Some("exchange") => record::captured(text)?.map(|captured| {
-            Item::Captured(Box::new(Recording { request: captured.request, at: captured.at, place }))
-        }),
-        Some("delivery") => match tagged.and_then(|tagged| tagged.cdr).map(RawValue::get) {
-            Some(cdr) if cdr.starts_with('{') => Some(Item::Body(Bytes::copy_from_slice(cdr.as_bytes()))),
-            Some(_) => return Err("a delivery whose CDR is no object".to_owned()),
-            None => None,
+    let tagged: Option<Tagged<'_>> = serde_json::from_str(text)
+        .ok()
+        .filter(|tagged: &Tagged<'_>| tagged.v.is_some());
+    Ok(
+        match tagged.as_ref().and_then(|tagged| tagged.r#type.as_deref()) {
+            Some("exchange") => record::captured(text)?.map(|captured| {
+                Item::Captured(Box::new(Recording {
+                    request: captured.request,
+                    at: captured.at,
+                    place,
+                }))
+            }),
+            Some("delivery") => match tagged.and_then(|tagged| tagged.cdr).map(RawValue::get) {
+                Some(cdr) if cdr.starts_with('{') => {
+                    Some(Item::Body(Bytes::copy_from_slice(cdr.as_bytes())))
+                }
+                Some(_) => return Err("a delivery whose CDR is no object".to_owned()),
+                None => None,
+            },
+            Some(other) if RECORDS.contains(&other) => None,
+            _ => Some(Item::Body(Bytes::copy_from_slice(text.trim().as_bytes()))),
         },
-        Some(other) if RECORDS.contains(&other) => None,
-        _ => Some(Item::Body(Bytes::copy_from_slice(text.trim().as_bytes()))),
-    })
+    )
 }
 
 #[cfg(test)]

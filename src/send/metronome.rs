@@ -81,7 +81,12 @@ impl Metronome {
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         let (stopped, state, sooner) = (AtomicBool::new(false), Mutex::default(), Condvar::new());
-        Self(Arc::new(Shared { clock, stopped, state, sooner }))
+        Self(Arc::new(Shared {
+            clock,
+            stopped,
+            state,
+            sooner,
+        }))
     }
 
     /// A place to wait, for one thread.
@@ -89,13 +94,23 @@ impl Metronome {
     pub fn lobby(&self) -> Lobby<'_> {
         let mut state = self.0.state();
         state.doors.push(Door::default());
-        Lobby { shared: &self.0, number: state.doors.len() - 1, waiting: RefCell::default() }
+        Lobby {
+            shared: &self.0,
+            number: state.doors.len() - 1,
+            waiting: RefCell::default(),
+        }
     }
 
     /// Ends every wait at once.
     pub fn stop(&self) {
         self.0.stopped.store(true, Ordering::SeqCst);
-        let first: Vec<_> = self.0.state().doors.iter_mut().filter_map(|door| door.first.take()).collect();
+        let first: Vec<_> = self
+            .0
+            .state()
+            .doors
+            .iter_mut()
+            .filter_map(|door| door.first.take())
+            .collect();
         for sleeper in first {
             sleeper.waker.wake();
         }
@@ -120,7 +135,10 @@ impl Shared {
         let first = waiting.front().cloned();
         let second = waiting.get(1).map(|sleeper| sleeper.due);
         let mut state = self.state();
-        let is_sooner = first.as_ref().zip(state.asleep).is_some_and(|(first, until)| first.due < until);
+        let is_sooner = first
+            .as_ref()
+            .zip(state.asleep)
+            .is_some_and(|(first, until)| first.due < until);
         let starts = first.is_some() && !state.started;
         state.doors[lobby] = Door { first, second };
         if starts {
@@ -179,7 +197,10 @@ impl Lobby<'_> {
     /// Wakes all whose time has come but the one who is awake.
     fn release(&self, awake: &Waker, now: Duration) {
         let mut waiting = self.waiting.borrow_mut();
-        let due = waiting.iter().take_while(|sleeper| sleeper.due <= now).count();
+        let due = waiting
+            .iter()
+            .take_while(|sleeper| sleeper.due <= now)
+            .count();
         if due == 0 {
             return;
         }
@@ -194,7 +215,10 @@ impl Lobby<'_> {
     fn add(&self, sleeper: Sleeper) {
         let mut waiting = self.waiting.borrow_mut();
         // Nearly always the last.
-        let place = waiting.iter().rposition(|other| other.due <= sleeper.due).map_or(0, |place| place + 1);
+        let place = waiting
+            .iter()
+            .rposition(|other| other.due <= sleeper.due)
+            .map_or(0, |place| place + 1);
         waiting.insert(place, sleeper);
         if place == 0 {
             self.shared.tell(self.number, &waiting);
@@ -219,7 +243,10 @@ impl Future for Wait<'_> {
             return Poll::Ready(true);
         }
         if !stopped.load(Ordering::SeqCst) {
-            self.lobby.add(Sleeper { due: self.due, waker: context.waker().clone() });
+            self.lobby.add(Sleeper {
+                due: self.due,
+                waker: context.waker().clone(),
+            });
         }
         // Once more: it may have been said in between, to those that were known by then.
         if stopped.load(Ordering::SeqCst) {
@@ -253,7 +280,11 @@ mod tests {
             assert!(lobby.until(SOON * n).await);
             assert!(clock.elapsed() >= SOON * n);
         });
-        waits.into_iter().collect::<FuturesUnordered<_>>().collect::<()>().await;
+        waits
+            .into_iter()
+            .collect::<FuturesUnordered<_>>()
+            .collect::<()>()
+            .await;
         assert!(lobby.waiting.borrow().is_empty());
     }
 
@@ -268,7 +299,11 @@ mod tests {
                 }
             }
         };
-        (0..3).map(wait).collect::<FuturesUnordered<_>>().collect::<()>().await;
+        (0..3)
+            .map(wait)
+            .collect::<FuturesUnordered<_>>()
+            .collect::<()>()
+            .await;
     }
 
     #[test]
@@ -291,8 +326,10 @@ mod tests {
     async fn all_end_when_it_is_stopped() {
         let (_, metronome) = metronome();
         let (here, there) = (metronome.lobby(), metronome.lobby());
-        let waits: FuturesUnordered<_> =
-            [&here, &there, &here, &there].into_iter().map(|lobby| lobby.until(FAR)).collect();
+        let waits: FuturesUnordered<_> = [&here, &there, &here, &there]
+            .into_iter()
+            .map(|lobby| lobby.until(FAR))
+            .collect();
         let stop = async {
             tokio::task::yield_now().await;
             metronome.stop();

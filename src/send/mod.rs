@@ -93,12 +93,23 @@ impl Plan {
     pub fn most_deliveries(&self) -> Option<u64> {
         let methods = self.envelope.methods.each().len() as u64;
         let once: u64 = match &self.content {
-            Content::Stories(choices, _) => choices.iter().map(|choice| choice.most_cdrs() * methods).sum(),
-            Content::File(items) => {
-                items.iter().map(|item| if matches!(item, Item::Captured(_)) { 1 } else { methods }).sum()
-            }
+            Content::Stories(choices, _) => choices
+                .iter()
+                .map(|choice| choice.most_cdrs() * methods)
+                .sum(),
+            Content::File(items) => items
+                .iter()
+                .map(|item| {
+                    if matches!(item, Item::Captured(_)) {
+                        1
+                    } else {
+                        methods
+                    }
+                })
+                .sum(),
         };
-        once.checked_mul(self.rounds?)?.checked_mul(self.rules.copies())
+        once.checked_mul(self.rounds?)?
+            .checked_mul(self.rules.copies())
     }
 }
 
@@ -121,7 +132,12 @@ where
     R: AsyncFn() + Send + Sync + 'static,
 {
     let planned = plan.planned();
-    let started = Started { seed: plan.rules.seed, at: plan.at, url: plan.shown_url.clone(), planned };
+    let started = Started {
+        seed: plan.rules.seed,
+        at: plan.at,
+        url: plan.shown_url.clone(),
+        planned,
+    };
     tell(Event::Started(&started));
     let (stopping, stopped) = watch::channel(false);
     let office = Arc::new(Office {
@@ -169,9 +185,13 @@ where
     // As many for each as for the others; the first take what is left over.
     let slots = |thread| (office.plan.concurrency.max(1) + threads - 1 - thread) / threads;
     let mut carriers = carriers.into_iter();
-    let Some(own) = carriers.next() else { return Tally::default() };
-    let others: Vec<_> =
-        carriers.enumerate().map(|(n, carrier)| hand(office, carrier, slots(n + 1))).collect();
+    let Some(own) = carriers.next() else {
+        return Tally::default();
+    };
+    let others: Vec<_> = carriers
+        .enumerate()
+        .map(|(n, carrier)| hand(office, carrier, slots(n + 1)))
+        .collect();
     let mut tally = office.work(&own, slots(0)).await;
     for (thread, done) in others {
         match done.await {
@@ -198,7 +218,10 @@ where
     let office = Arc::clone(office);
     let thread = thread::spawn(move || {
         // Without a runtime of its own it leaves everything to the others.
-        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+        else {
             let _ = finished.send(Tally::default());
             return;
         };
@@ -281,7 +304,9 @@ impl<C: Carry, T: Fn(Event<'_>), R: AsyncFn()> Desk<'_, C, T, R> {
         // As long as there is another batch, one is under way.
         let mut busy = false;
         while !self.office.is_stopped() && self.office.left().is_none_or(|left| !left.is_zero()) {
-            let Some(batch) = self.office.schedule(Iterator::next) else { break };
+            let Some(batch) = self.office.schedule(Iterator::next) else {
+                break;
+            };
             if !std::mem::replace(&mut busy, true) {
                 self.office.under_way.fetch_add(1, Ordering::Relaxed);
             }
@@ -318,7 +343,11 @@ impl<C: Carry, T: Fn(Event<'_>), R: AsyncFn()> Desk<'_, C, T, R> {
                 }
             };
             if step.count > 1 {
-                self.courier.race(step.parcels().collect(), due).await.into_iter().for_each(done);
+                self.courier
+                    .race(step.parcels().collect(), due)
+                    .await
+                    .into_iter()
+                    .for_each(done);
             } else {
                 done(self.courier.deliver(step.parcel, due).await);
             }
@@ -374,18 +403,25 @@ fn compare(before: Option<&Delivery>, delivery: &mut Delivery) {
     };
     let answer = |delivery: &Delivery| {
         let last: Option<&Attempt> = delivery.last();
-        let body = last.and_then(|attempt| attempt.response.as_ref()).map(|response| response.body.clone());
+        let body = last
+            .and_then(|attempt| attempt.response.as_ref())
+            .map(|response| response.body.clone());
         (last.and_then(|attempt| attempt.status), body)
     };
     let (posted, got) = (answer(before), answer(delivery));
     if posted == got {
         return;
     }
-    let status = |status: Option<u16>| status.map_or("no answer".to_owned(), |status| status.to_string());
+    let status =
+        |status: Option<u16>| status.map_or("no answer".to_owned(), |status| status.to_string());
     let why = if posted.0 == got.0 {
         "the answers to POST and GET differ in their bodies".to_owned()
     } else {
-        format!("POST was answered {}, GET {}", status(posted.0), status(got.0))
+        format!(
+            "POST was answered {}, GET {}",
+            status(posted.0),
+            status(got.0)
+        )
     };
     delivery.ok = false;
     delivery.why.get_or_insert(why);

@@ -64,7 +64,16 @@ impl Rules {
     /// No pace and no mischief: each CDR once, as fast as the handler answers.
     #[must_use]
     pub fn plain(seed: Seed) -> Self {
-        Self { rate: None, speed: None, duplicate: 0, race: 1, shuffle: false, late: None, drop: 0.0, seed }
+        Self {
+            rate: None,
+            speed: None,
+            duplicate: 0,
+            race: 1,
+            shuffle: false,
+            late: None,
+            drop: 0.0,
+            seed,
+        }
     }
 
     /// Whether deliveries leave in another order than they were told.
@@ -122,9 +131,13 @@ impl<I: Iterator<Item = Outline>> Schedule<I> {
         let rules = self.rules;
         let duplicates = (0..rules.duplicate).map(|copy| (rules.race + copy, 1));
         let copies = std::iter::once((0, rules.race)).chain(duplicates);
-        let mut turns = Vec::with_capacity(call.cdrs * call.methods * (1 + rules.duplicate as usize));
+        let mut turns =
+            Vec::with_capacity(call.cdrs * call.methods * (1 + rules.duplicate as usize));
         let mut chance = (rules.drop > 0.0).then(|| rules.seed.chance(Purpose::Drop, call.n));
-        let recorded = call.recorded.zip(rules.speed).map(|(at, speed)| at_speed(at, speed));
+        let recorded = call
+            .recorded
+            .zip(rules.speed)
+            .map(|(at, speed)| at_speed(at, speed));
         let mut told_after = Duration::ZERO;
         for cdr in 0..call.cdrs {
             let own_gap = call.gaps.get(cdr).zip(rules.speed);
@@ -133,11 +146,22 @@ impl<I: Iterator<Item = Outline>> Schedule<I> {
             for method in 0..call.methods {
                 for (copy, count) in copies.clone() {
                     let due = self.due(recorded, told_after, count);
-                    if chance.as_mut().is_some_and(|chance| chance.random_bool(rules.drop)) {
+                    if chance
+                        .as_mut()
+                        .is_some_and(|chance| chance.random_bool(rules.drop))
+                    {
                         self.dropped += u64::from(count);
                         continue;
                     }
-                    turns.push(Turn { due, gap: std::mem::take(&mut gap), n: 0, cdr, method, copy, count });
+                    turns.push(Turn {
+                        due,
+                        gap: std::mem::take(&mut gap),
+                        n: 0,
+                        cdr,
+                        method,
+                        copy,
+                        count,
+                    });
                 }
             }
         }
@@ -146,7 +170,12 @@ impl<I: Iterator<Item = Outline>> Schedule<I> {
 
     /// The time the next delivery is due: by the rate, but no sooner than it was recorded; in a reordered run without
     /// either, by the story's own gaps.
-    fn due(&mut self, recorded: Option<Duration>, told_after: Duration, parcels: u32) -> Option<Duration> {
+    fn due(
+        &mut self,
+        recorded: Option<Duration>,
+        told_after: Duration,
+        parcels: u32,
+    ) -> Option<Duration> {
         let before = self.scheduled;
         self.scheduled += u64::from(parcels);
         let Some(rate) = self.rules.rate else {
@@ -154,8 +183,12 @@ impl<I: Iterator<Item = Outline>> Schedule<I> {
         };
         let (since, scheduled) = self.since;
         // Exact up to 2^53 deliveries.
-        #[expect(clippy::cast_precision_loss, reason = "a run has fewer than 2^53 deliveries")]
-        let by_rate = since.saturating_add(Duration::from_secs_f64((before - scheduled) as f64 / rate));
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a run has fewer than 2^53 deliveries"
+        )]
+        let by_rate =
+            since.saturating_add(Duration::from_secs_f64((before - scheduled) as f64 / rate));
         Some(match recorded {
             // After a pause the rate starts anew: what it would have allowed meanwhile must not come all at once.
             Some(recorded) if recorded > by_rate => {
@@ -173,10 +206,20 @@ impl<I: Iterator<Item = Outline>> Schedule<I> {
         let end = self.scheduled + WINDOW;
         let mut last = None;
         while self.scheduled < end {
-            let Some(mut call) = self.calls.next() else { break };
+            let Some(mut call) = self.calls.next() else {
+                break;
+            };
             let turns = self.turns(&call);
             call.gaps.clear();
-            window.extend(turns.into_iter().map(|turn| (call.clone(), Turn { gap: Duration::ZERO, ..turn })));
+            window.extend(turns.into_iter().map(|turn| {
+                (
+                    call.clone(),
+                    Turn {
+                        gap: Duration::ZERO,
+                        ..turn
+                    },
+                )
+            }));
             last = Some(call);
         }
         if window.is_empty() {
@@ -187,7 +230,10 @@ impl<I: Iterator<Item = Outline>> Schedule<I> {
             let dues: Vec<_> = window.iter().map(|(_, turn)| turn.due).collect();
             window.shuffle(&mut self.rules.seed.chance(Purpose::Shuffle, self.windows));
             // The order is shuffled, the rhythm is not.
-            window.iter_mut().zip(dues).for_each(|((_, turn), due)| turn.due = due);
+            window
+                .iter_mut()
+                .zip(dues)
+                .for_each(|((_, turn), due)| turn.due = due);
         }
         if let Some(most) = self.rules.late {
             let mut chance = self.rules.seed.chance(Purpose::Late, self.windows);
@@ -198,7 +244,8 @@ impl<I: Iterator<Item = Outline>> Schedule<I> {
             window.sort_by_key(|(_, turn)| turn.due);
         }
         self.windows += 1;
-        self.ready.extend(window.into_iter().map(|(call, turn)| (call, Some(turn))));
+        self.ready
+            .extend(window.into_iter().map(|(call, turn)| (call, Some(turn))));
     }
 
     /// The next turn of a reordered run, or of a window without one.
@@ -207,7 +254,10 @@ impl<I: Iterator<Item = Outline>> Schedule<I> {
             self.fill();
         }
         let (call, turn) = self.ready.pop_front()?;
-        Some(Batch { call, turns: turn.into_iter().collect() })
+        Some(Batch {
+            call,
+            turns: turn.into_iter().collect(),
+        })
     }
 }
 
@@ -261,12 +311,22 @@ mod tests {
     /// `call, leg ×deliveries @due` of every turn, a batch a word.
     fn drawn(count: u64, rules: Rules) -> String {
         let turn = |call: &Outline, turn: &Turn| {
-            let due = turn.due.map_or(String::new(), |due| format!("@{}ms", due.as_millis()));
-            let times = if turn.count > 1 { format!("x{}", turn.count) } else { String::new() };
+            let due = turn
+                .due
+                .map_or(String::new(), |due| format!("@{}ms", due.as_millis()));
+            let times = if turn.count > 1 {
+                format!("x{}", turn.count)
+            } else {
+                String::new()
+            };
             format!("{}{}{times}{due}", call.n, ["b", "a"][turn.cdr])
         };
         let batches = Schedule::new(calls(count), rules).map(|Batch { call, turns }| {
-            turns.iter().map(|one| turn(&call, one)).collect::<Vec<_>>().join(",")
+            turns
+                .iter()
+                .map(|one| turn(&call, one))
+                .collect::<Vec<_>>()
+                .join(",")
         });
         batches.collect::<Vec<_>>().join(" ")
     }
@@ -274,14 +334,38 @@ mod tests {
     #[test]
     fn each_rule_does_what_it_says() {
         assert_eq!(drawn(2, plain()), "0b,0a 1b,1a");
-        assert_eq!(drawn(2, Rules { rate: Some(10.0), ..plain() }), "0b@0ms,0a@100ms 1b@200ms,1a@300ms");
-        assert_eq!(drawn(1, Rules { duplicate: 1, ..plain() }), "0b,0b,0a,0a");
+        assert_eq!(
+            drawn(
+                2,
+                Rules {
+                    rate: Some(10.0),
+                    ..plain()
+                }
+            ),
+            "0b@0ms,0a@100ms 1b@200ms,1a@300ms"
+        );
+        assert_eq!(
+            drawn(
+                1,
+                Rules {
+                    duplicate: 1,
+                    ..plain()
+                }
+            ),
+            "0b,0b,0a,0a"
+        );
         assert_eq!(drawn(1, Rules { race: 3, ..plain() }), "0bx3,0ax3");
     }
 
     #[test]
     fn gaps_follow_the_speed() {
-        let gaps = |speed| Schedule::new(calls(1), Rules { speed, ..plain() }).next().unwrap().turns[1].gap;
+        let gaps = |speed| {
+            Schedule::new(calls(1), Rules { speed, ..plain() })
+                .next()
+                .unwrap()
+                .turns[1]
+                .gap
+        };
         assert_eq!(gaps(None), Duration::ZERO);
         assert_eq!(gaps(Some(1.0)), Duration::from_secs(1));
         assert_eq!(gaps(Some(10.0)), Duration::from_millis(100));
@@ -289,19 +373,36 @@ mod tests {
 
     #[test]
     fn mischief_is_seeded() {
-        let shuffled = Rules { shuffle: true, ..plain() };
+        let shuffled = Rules {
+            shuffle: true,
+            ..plain()
+        };
         insta::assert_snapshot!(drawn(4, shuffled), @"3b 2b 2a 1b 3a 1a 0b 0a");
         insta::assert_snapshot!(drawn(3, Rules { late: Some(Duration::from_secs(2)), ..plain() }), @"0b@864ms 1a@877ms 2b@909ms 2a@982ms 1b@1177ms 0a@1251ms");
         insta::assert_snapshot!(drawn(6, Rules { drop: 0.3, ..plain() }), @"0b 1a 2a 3b,3a 4b,4a 5a");
-        assert_ne!(drawn(4, shuffled), drawn(4, Rules { seed: Seed(8), ..shuffled }));
+        assert_ne!(
+            drawn(4, shuffled),
+            drawn(
+                4,
+                Rules {
+                    seed: Seed(8),
+                    ..shuffled
+                }
+            )
+        );
     }
 
     #[test]
     fn nothing_is_lost_or_made_up_by_reordering() {
-        let rules = Rules { shuffle: true, duplicate: 1, rate: Some(1_000.0), ..plain() };
+        let rules = Rules {
+            shuffle: true,
+            duplicate: 1,
+            rate: Some(1_000.0),
+            ..plain()
+        };
         let batches = Schedule::new(calls(2_500), rules);
-        let turns =
-            batches.flat_map(|Batch { call, turns }| turns.into_iter().map(move |turn| (call.n, turn)));
+        let turns = batches
+            .flat_map(|Batch { call, turns }| turns.into_iter().map(move |turn| (call.n, turn)));
         let mut turns: Vec<_> = turns.collect();
         assert!((1..=10_000).eq(turns.iter().map(|(_, turn)| turn.n)));
         turns.sort_by_key(|(call, turn)| (*call, turn.cdr, turn.copy));
@@ -312,17 +413,31 @@ mod tests {
     #[test]
     fn a_window_holds_as_many_deliveries_however_many_copies_there_are() {
         for (duplicate, race) in [(0, 1), (1_000, 1), (3, 200)] {
-            let rules = Rules { shuffle: true, duplicate, race, ..plain() };
+            let rules = Rules {
+                shuffle: true,
+                duplicate,
+                race,
+                ..plain()
+            };
             let mut schedule = Schedule::new(calls(100_000), rules);
             schedule.next();
-            let held: u32 = schedule.ready.iter().flat_map(|(_, turn)| turn).map(|turn| turn.count).sum();
+            let held: u32 = schedule
+                .ready
+                .iter()
+                .flat_map(|(_, turn)| turn)
+                .map(|turn| turn.count)
+                .sum();
             assert!((3_000..7_000).contains(&held), "{held}");
         }
     }
 
     #[test]
     fn a_window_that_is_dropped_is_not_the_end() {
-        let rules = Rules { shuffle: true, drop: 1.0, ..plain() };
+        let rules = Rules {
+            shuffle: true,
+            drop: 1.0,
+            ..plain()
+        };
         let mut schedule = Schedule::new(calls(10_000), rules);
         let left = schedule.by_ref().flat_map(|batch| batch.turns).count();
         assert_eq!((left, schedule.dropped()), (0, 20_000));
@@ -330,7 +445,13 @@ mod tests {
 
     #[test]
     fn what_is_dropped_is_counted() {
-        let mut schedule = Schedule::new(calls(500), Rules { drop: 0.5, ..plain() });
+        let mut schedule = Schedule::new(
+            calls(500),
+            Rules {
+                drop: 0.5,
+                ..plain()
+            },
+        );
         let left = schedule.by_ref().flat_map(|batch| batch.turns).count() as u64;
         assert_eq!(left + schedule.dropped(), 1_000);
         assert!((300..700).contains(&left));

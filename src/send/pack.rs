@@ -76,7 +76,13 @@ impl<'a> Steps<'a> {
             }
             _ => Vec::new(),
         };
-        Self { plan, call, turns: turns.into_iter(), told, letter: None }
+        Self {
+            plan,
+            call,
+            turns: turns.into_iter(),
+            told,
+            letter: None,
+        }
     }
 
     /// One CDR of the call.
@@ -111,6 +117,11 @@ impl Iterator for Steps<'_> {
             origin: letter.origin(),
             cdr: letter.cdr.clone(),
         };
-        Some(Step { due: turn.due, gap: turn.gap, parcel, count: turn.count })
+        Some(Step {
+            due: turn.due,
+            gap: turn.gap,
+            parcel,
+            count: turn.count,
+        })
     }
 }

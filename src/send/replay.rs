@@ -78,7 +78,9 @@ impl Timeline {
     /// The place of the next request. One without a time follows the one before it, if that has any.
     pub fn place(&mut self, at: Option<Moment>) -> Option<Duration> {
         self.first = self.first.or(at);
-        let since = at.zip(self.first).map_or(Duration::ZERO, |(at, first)| at.since(first));
+        let since = at
+            .zip(self.first)
+            .map_or(Duration::ZERO, |(at, first)| at.since(first));
         self.latest = self.latest.max(since);
         self.first.map(|_| self.before.saturating_add(self.latest))
     }
@@ -99,7 +101,9 @@ enum Carried {
 
 /// Finds the CDR in a request.
 fn carried(request: &Request) -> Carried {
-    let content_type = header(&request.headers, "content-type").unwrap_or_default().to_ascii_lowercase();
+    let content_type = header(&request.headers, "content-type")
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     if request.method == "GET" && request.query().is_some_and(is_cdr) {
         Carried::Query
     } else if matches!(json::document(&request.body.0), Ok(Document::Object(_))) {
@@ -129,10 +133,16 @@ fn fields(request: &Request) -> Option<Fields> {
     let of_pairs = |text: &str| {
         let pairs = query::decode(text).pairs;
         let first = schema::first_documented(&pairs)?;
-        judge_pairs(&pairs[first..]).fields.as_ref().map(Fields::from)
+        judge_pairs(&pairs[first..])
+            .fields
+            .as_ref()
+            .map(Fields::from)
     };
     match carried(request) {
-        Carried::Json => judge_json(&request.body.0).fields.as_ref().map(Fields::from),
+        Carried::Json => judge_json(&request.body.0)
+            .fields
+            .as_ref()
+            .map(Fields::from),
         Carried::Form => of_pairs(request.body.text()?),
         Carried::Query => of_pairs(request.query()?),
         Carried::Nowhere => None,
@@ -142,7 +152,10 @@ fn fields(request: &Request) -> Option<Fields> {
 /// A captured request without the headers that belong to the connection it came on, for a client that makes its own.
 #[must_use]
 pub fn unbound(request: &Request) -> Request {
-    Request { headers: hop::end_to_end(&request.headers), ..request.clone() }
+    Request {
+        headers: hop::end_to_end(&request.headers),
+        ..request.clone()
+    }
 }
 
 impl Envelope {
@@ -170,7 +183,11 @@ impl Envelope {
                 request.body = amend::pairs(form, &self.edits, self.encoding).into();
             }
             Carried::Query => {
-                let query = amend::pairs(request.query().unwrap_or_default(), &self.edits, self.encoding);
+                let query = amend::pairs(
+                    request.query().unwrap_or_default(),
+                    &self.edits,
+                    self.encoding,
+                );
                 request.target = format!("{}?{query}", request.path());
             }
             Carried::Nowhere => {}
@@ -192,8 +209,15 @@ impl Envelope {
         let own = self.headers.own();
         let mut rest = own.as_slice();
         while let Some(header) = rest.first() {
-            if !own[..own.len() - rest.len()].iter().any(|done| done.is(&header.name)) {
-                let same: Vec<Header> = rest.iter().filter(|other| other.is(&header.name)).cloned().collect();
+            if !own[..own.len() - rest.len()]
+                .iter()
+                .any(|done| done.is(&header.name))
+            {
+                let same: Vec<Header> = rest
+                    .iter()
+                    .filter(|other| other.is(&header.name))
+                    .cloned()
+                    .collect();
                 replace(headers, &same);
             }
             rest = &rest[1..];
@@ -203,7 +227,9 @@ impl Envelope {
 
 /// Puts headers of one name where the first of that name stands, in place of all of them, or last.
 fn replace(headers: &mut Vec<Header>, own: &[Header]) {
-    let Some(name) = own.first().map(|header| header.name.clone()) else { return };
+    let Some(name) = own.first().map(|header| header.name.clone()) else {
+        return;
+    };
     let place = headers.iter().position(|header| header.is(&name));
     headers.retain(|header| !header.is(&name));
     let place = place.unwrap_or(headers.len());
@@ -218,7 +244,11 @@ fn frame(request: &mut Request) {
     }
     let length = request.body.len().to_string();
     let mut stated = false;
-    for header in request.headers.iter_mut().filter(|header| header.is("Content-Length")) {
+    for header in request
+        .headers
+        .iter_mut()
+        .filter(|header| header.is("Content-Length"))
+    {
         stated = true;
         let says = header.text().parse::<usize>().ok();
         if says != Some(request.body.len()) {

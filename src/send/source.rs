@@ -114,9 +114,14 @@ impl Letterhead {
 impl From<Vec<Header>> for Letterhead {
     fn from(own: Vec<Header>) -> Self {
         let usual = [Header::new("content-type", "application/json")];
-        let missing = usual.into_iter().filter(|header| !own.iter().any(|own| own.is(&header.name)));
+        let missing = usual
+            .into_iter()
+            .filter(|header| !own.iter().any(|own| own.is(&header.name)));
         let of_a_body = missing.chain(own.iter().cloned()).collect();
-        Self { own: own.into(), of_a_body }
+        Self {
+            own: own.into(),
+            of_a_body,
+        }
     }
 }
 
@@ -202,7 +207,10 @@ enum Sheet {
 impl Letter {
     /// A letter that was captured: its request as it will leave.
     pub(super) fn captured(request: Request, cdr: Option<CdrText>) -> Self {
-        Self { cdr, sheet: Sheet::Captured(request) }
+        Self {
+            cdr,
+            sheet: Sheet::Captured(request),
+        }
     }
 
     /// Where its requests come from.
@@ -227,7 +235,11 @@ impl<P: Borrow<Plan>> Calls<P> {
     /// The calls of a plan.
     #[must_use]
     pub fn new(plan: P) -> Self {
-        Self { plan, n: 0, timeline: Timeline::default() }
+        Self {
+            plan,
+            n: 0,
+            timeline: Timeline::default(),
+        }
     }
 }
 
@@ -235,7 +247,13 @@ impl<P: Borrow<Plan>> Iterator for Calls<P> {
     type Item = Outline;
 
     fn next(&mut self) -> Option<Outline> {
-        let Plan { content, envelope, rounds, rules, .. } = self.plan.borrow();
+        let Plan {
+            content,
+            envelope,
+            rounds,
+            rules,
+            ..
+        } = self.plan.borrow();
         let length = match content {
             Content::Stories(choices, _) => choices.len() as u64,
             Content::File(items) => items.len() as u64,
@@ -251,11 +269,23 @@ impl<P: Borrow<Plan>> Iterator for Calls<P> {
             Content::Stories(choices, setting) => {
                 let story = choices[place].story(n, setting.seed);
                 // They are drawn with everything else of the call.
-                let gaps =
-                    || story::tell(Choice::Story(story), n, setting).1.iter().map(|told| told.gap).collect();
+                let gaps = || {
+                    story::tell(Choice::Story(story), n, setting)
+                        .1
+                        .iter()
+                        .map(|told| told.gap)
+                        .collect()
+                };
                 let gaps = rules.speed.map_or_else(Vec::new, |_| gaps());
                 let matter = Matter::Story(story);
-                Outline { n, matter, cdrs: story.cdrs(), methods, gaps, recorded: None }
+                Outline {
+                    n,
+                    matter,
+                    cdrs: story.cdrs(),
+                    methods,
+                    gaps,
+                    recorded: None,
+                }
             }
             Content::File(items) => {
                 if place == 0 {
@@ -266,7 +296,14 @@ impl<P: Borrow<Plan>> Iterator for Calls<P> {
                     Item::Captured(recording) => (recording.at, 1),
                 };
                 let recorded = self.timeline.place(at);
-                Outline { n, matter: Matter::Item(place), cdrs: 1, methods, gaps: Vec::new(), recorded }
+                Outline {
+                    n,
+                    matter: Matter::Item(place),
+                    cdrs: 1,
+                    methods,
+                    gaps: Vec::new(),
+                    recorded,
+                }
             }
         })
     }
@@ -304,7 +341,10 @@ impl Envelope {
             body = edited.text().clone();
             cdr = Some(edited);
         }
-        Letter { cdr, sheet: Sheet::Made(body, fields) }
+        Letter {
+            cdr,
+            sheet: Sheet::Made(body, fields),
+        }
     }
 
     /// The request that carries a letter by one of the methods, counted from zero.
@@ -322,14 +362,26 @@ impl Envelope {
     /// A POST of this JSON body.
     #[must_use]
     pub fn post(&self, body: impl Into<Bytes>) -> Request {
-        Request::new("POST", self.target.clone(), self.headers.of_a_body.clone(), body)
+        Request::new(
+            "POST",
+            self.target.clone(),
+            self.headers.of_a_body.clone(),
+            body,
+        )
     }
 
     /// A GET with these fields in its query.
     #[must_use]
     pub fn get(&self, fields: Option<&Fields>) -> Request {
-        let query = fields.map(|fields| query::encode(fields, self.encoding)).unwrap_or_default();
-        Request::new("GET", query::merge(&self.target, &query), self.headers.own.clone(), Vec::new())
+        let query = fields
+            .map(|fields| query::encode(fields, self.encoding))
+            .unwrap_or_default();
+        Request::new(
+            "GET",
+            query::merge(&self.target, &query),
+            self.headers.own.clone(),
+            Vec::new(),
+        )
     }
 }
 
@@ -342,10 +394,17 @@ mod tests {
         // Read, written and read again it would be the next number that a computer has.
         let item = Item::Body("{\"big\":123456789012345678901234}".into());
         let edits = vec![Edit::set("leg=b").unwrap()];
-        let envelope = Envelope { methods: Methods::Both, edits, ..Envelope::default() };
+        let envelope = Envelope {
+            methods: Methods::Both,
+            edits,
+            ..Envelope::default()
+        };
         let letter = envelope.item(&item);
         let (post, get) = (envelope.request(&letter, 0), envelope.request(&letter, 1));
-        assert_eq!(post.body.text(), Some(r#"{"big":1.2345678901234567e+23,"leg":"b"}"#));
+        assert_eq!(
+            post.body.text(),
+            Some(r#"{"big":1.2345678901234567e+23,"leg":"b"}"#)
+        );
         assert_eq!(get.target, "?big=1.2345678901234567e%2B23&leg=b");
     }
 }

@@ -27,7 +27,8 @@ pub struct Tally {
 impl Default for Tally {
     fn default() -> Self {
         // Microseconds, three digits exact; it grows to what it meets.
-        let histogram = || Histogram::new(3).unwrap_or_else(|_| unreachable!("three digits are allowed"));
+        let histogram =
+            || Histogram::new(3).unwrap_or_else(|_| unreachable!("three digits are allowed"));
         Self {
             ok: 0,
             failed: 0,
@@ -78,7 +79,11 @@ impl Tally {
     /// Whether every delivery met what was expected.
     #[must_use]
     pub fn exit(&self) -> Exit {
-        if self.failed == 0 { Exit::Success } else { Exit::Failed }
+        if self.failed == 0 {
+            Exit::Success
+        } else {
+            Exit::Failed
+        }
     }
 
     /// The summary of a run that took so long.
@@ -92,7 +97,10 @@ impl Tally {
         exit: Exit,
     ) -> Summary {
         let deliveries = self.ok + self.failed;
-        #[expect(clippy::cast_precision_loss, reason = "a run has fewer than 2^53 deliveries")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a run has fewer than 2^53 deliveries"
+        )]
         let rate = deliveries as f64 / elapsed.as_secs_f64().max(1e-6);
         Summary {
             deliveries,
@@ -116,7 +124,9 @@ impl Tally {
 /// Records a time in microseconds; the histogram grows to hold it, which fails for nothing below an hour.
 fn record(histogram: &mut Histogram<u64>, span: Duration) {
     const LONGEST: u64 = 3_600_000_000;
-    let micros = u64::try_from(span.as_micros()).unwrap_or(LONGEST).min(LONGEST);
+    let micros = u64::try_from(span.as_micros())
+        .unwrap_or(LONGEST)
+        .min(LONGEST);
     let _ = histogram.record(micros);
 }
 
@@ -138,7 +148,10 @@ fn bars(histogram: &Histogram<u64>) -> Vec<Bar> {
     if histogram.is_empty() {
         return Vec::new();
     }
-    let (from, to) = (histogram.min(), histogram.value_at_quantile(0.99).max(histogram.min() + 1));
+    let (from, to) = (
+        histogram.min(),
+        histogram.value_at_quantile(0.99).max(histogram.min() + 1),
+    );
     let step = (to - from).div_ceil(BARS as u64).max(1);
     let mut ends: Vec<u64> = (1..=BARS as u64).map(|i| from + i * step).collect();
     if histogram.max() > ends[BARS - 1] {
@@ -147,10 +160,16 @@ fn bars(histogram: &Histogram<u64>) -> Vec<Bar> {
     let mut counts = vec![0_u64; ends.len()];
     for value in histogram.iter_recorded() {
         let micros = value.value_iterated_to();
-        let place = ends.iter().position(|end| micros <= *end).unwrap_or(ends.len() - 1);
+        let place = ends
+            .iter()
+            .position(|end| micros <= *end)
+            .unwrap_or(ends.len() - 1);
         counts[place] += value.count_since_last_iteration();
     }
-    let bar = |(end, count)| Bar { up_to: Duration::from_micros(end), count };
+    let bar = |(end, count)| Bar {
+        up_to: Duration::from_micros(end),
+        count,
+    };
     ends.into_iter().zip(counts).map(bar).collect()
 }
 
@@ -189,17 +208,26 @@ mod tests {
         (1..=100).for_each(|ms| tally.count(&delivery(ms, ms != 100)));
         assert_eq!(tally.exit(), Exit::Failed);
         let summary = tally.summary(Duration::from_secs(2), Some(100), 0, Seed(7), Exit::Failed);
-        assert_eq!((summary.deliveries, summary.ok, summary.failed), (100, 99, 1));
+        assert_eq!(
+            (summary.deliveries, summary.ok, summary.failed),
+            (100, 99, 1)
+        );
         assert_eq!(summary.by_status, BTreeMap::from([(200, 99), (500, 1)]));
         assert!((summary.requests_per_s - 50.0).abs() < 0.01);
         let latency = summary.latency_ms.unwrap();
-        assert!((latency.p50 - 50.0).abs() < 0.1 && (latency.p99 - 99.0).abs() < 0.1, "{latency:?}");
+        assert!(
+            (latency.p50 - 50.0).abs() < 0.1 && (latency.p99 - 99.0).abs() < 0.1,
+            "{latency:?}"
+        );
         assert_eq!(summary.bars.iter().map(|bar| bar.count).sum::<u64>(), 100);
     }
 
     #[test]
     fn nothing_measured_is_nothing_said() {
         let summary = Tally::default().summary(Duration::ZERO, None, 0, Seed(7), Exit::Success);
-        assert_eq!((summary.latency_ms, summary.lateness_ms, summary.bars.len()), (None, None, 0));
+        assert_eq!(
+            (summary.latency_ms, summary.lateness_ms, summary.bars.len()),
+            (None, None, 0)
+        );
     }
 }

@@ -75,7 +75,11 @@ fn status(status: u16) -> Result<Response, Failure> {
 }
 
 fn refused() -> Result<Response, Failure> {
-    Err(Failure { phase: Phase::Connect, kind: FailureKind::Refused, text: "connection refused".to_owned() })
+    Err(Failure {
+        phase: Phase::Connect,
+        kind: FailureKind::Refused,
+        text: "connection refused".to_owned(),
+    })
 }
 
 fn plan(scenario: &str, rounds: u64) -> Plan {
@@ -91,12 +95,19 @@ fn plan(scenario: &str, rounds: u64) -> Plan {
                 seed,
             },
         ),
-        envelope: Envelope { target: "/webhook/cdr?token=x".to_owned(), ..Envelope::default() },
+        envelope: Envelope {
+            target: "/webhook/cdr?token=x".to_owned(),
+            ..Envelope::default()
+        },
         rounds: Some(rounds),
         duration: None,
         rules: Rules::plain(seed),
         concurrency: 1,
-        patience: Patience { retries: 0, interval: Duration::from_secs(1), seed },
+        patience: Patience {
+            retries: 0,
+            interval: Duration::from_secs(1),
+            seed,
+        },
         expectation: Expectation::default(),
         compare: false,
         at: Moment::from_epoch_ms(1_795_338_000_000).unwrap(),
@@ -138,7 +149,15 @@ async fn by_clock(
             told.lock().unwrap().push(delivery.clone());
         }
     };
-    let summary = run(&Arc::new(plan.clone()), handlers, clock, stop, tell, async || {}).await;
+    let summary = run(
+        &Arc::new(plan.clone()),
+        handlers,
+        clock,
+        stop,
+        tell,
+        async || {},
+    )
+    .await;
     let deliveries = std::mem::take(&mut *deliveries.lock().unwrap());
     (deliveries, summary)
 }
@@ -149,25 +168,40 @@ async fn both_methods_carry_the_same_cdr() {
     let mut plan = plan("customer-no-answer", 1);
     plan.envelope.methods = Methods::Both;
     let (deliveries, summary) = deliver(&plan, &handler).await;
-    let methods: Vec<_> = deliveries.iter().map(|delivery| &*delivery.method).collect();
+    let methods: Vec<_> = deliveries
+        .iter()
+        .map(|delivery| &*delivery.method)
+        .collect();
     assert_eq!(methods, ["POST", "GET", "POST", "GET"]);
     assert_eq!(deliveries[0].cdr, deliveries[1].cdr);
-    assert_eq!((summary.deliveries, summary.planned, summary.exit), (4, Some(4), Exit::Success));
-    assert!(handler.carried.lock().unwrap()[1].starts_with("GET /webhook/cdr?token=x&virtual_number="));
+    assert_eq!(
+        (summary.deliveries, summary.planned, summary.exit),
+        (4, Some(4), Exit::Success)
+    );
+    assert!(
+        handler.carried.lock().unwrap()[1].starts_with("GET /webhook/cdr?token=x&virtual_number=")
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn concurrency_changes_neither_bytes_nor_order_within_a_call() {
     let sent = async |concurrency| {
         let handler = Handler::new(vec![ok()]);
-        let plan = Plan { concurrency, ..plan("mix", 200) };
+        let plan = Plan {
+            concurrency,
+            ..plan("mix", 200)
+        };
         let (mut deliveries, _) = deliver(&plan, &handler).await;
         assert_eq!(handler.most_at_once.load(Ordering::SeqCst), concurrency);
-        let legs_in_order =
-            deliveries.windows(2).all(|pair| pair[0].call != pair[1].call || pair[0].n < pair[1].n);
+        let legs_in_order = deliveries
+            .windows(2)
+            .all(|pair| pair[0].call != pair[1].call || pair[0].n < pair[1].n);
         assert!(concurrency > 1 || legs_in_order);
         deliveries.sort_by_key(|delivery| delivery.n);
-        deliveries.into_iter().map(|delivery| (delivery.n, delivery.call, delivery.cdr)).collect::<Vec<_>>()
+        deliveries
+            .into_iter()
+            .map(|delivery| (delivery.n, delivery.call, delivery.cdr))
+            .collect::<Vec<_>>()
     };
     let one = sent(1).await;
     assert_eq!(one, sent(16).await);
@@ -180,13 +214,20 @@ async fn a_rate_is_kept_by_an_absolute_schedule() {
     plan.rules.rate = Some(10.0);
     let (deliveries, summary) = deliver(&plan, &handler).await;
     assert_eq!(deliveries[100].due, Some(Duration::from_secs(10)));
-    assert!(deliveries.iter().all(|delivery| delivery.late.unwrap() < Duration::from_millis(2)));
+    assert!(
+        deliveries
+            .iter()
+            .all(|delivery| delivery.late.unwrap() < Duration::from_millis(2))
+    );
     assert_eq!(summary.elapsed.as_millis() / 20, 10_010 / 20);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_handler_makes_deliveries_late_and_they_say_so() {
-    let handler = Arc::new(Handler { takes: Duration::from_millis(300), ..Handler::answering(vec![ok()]) });
+    let handler = Arc::new(Handler {
+        takes: Duration::from_millis(300),
+        ..Handler::answering(vec![ok()])
+    });
     let mut plan = plan("agent-no-answer", 5);
     plan.rules.rate = Some(10.0);
     let (deliveries, summary) = deliver(&plan, &handler).await;
@@ -202,8 +243,13 @@ async fn trouble_that_passes_is_tried_again_and_every_attempt_is_told() {
     let (deliveries, _) = deliver(&plan, &handler).await;
     assert!(deliveries[0].ok);
     assert_eq!(deliveries[0].attempts.len(), 3);
-    let waited = deliveries[0].attempts[2].at.since(deliveries[0].attempts[1].at);
-    assert!((Duration::from_secs(1)..=Duration::from_millis(2_020)).contains(&waited), "{waited:?}");
+    let waited = deliveries[0].attempts[2]
+        .at
+        .since(deliveries[0].attempts[1].at);
+    assert!(
+        (Duration::from_secs(1)..=Duration::from_millis(2_020)).contains(&waited),
+        "{waited:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -213,18 +259,30 @@ async fn a_wrong_answer_is_not_tried_again() {
     plan.patience.retries = 5;
     let (deliveries, summary) = deliver(&plan, &handler).await;
     assert_eq!(deliveries[0].why.as_deref(), Some("answered 404 Not Found"));
-    assert_eq!((deliveries[0].attempts.len(), summary.exit), (1, Exit::Failed));
+    assert_eq!(
+        (deliveries[0].attempts.len(), summary.exit),
+        (1, Exit::Failed)
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn retry_after_is_obeyed() {
-    let later = Ok(Response::new(429, vec![Header::new("Retry-After", "7")], ""));
+    let later = Ok(Response::new(
+        429,
+        vec![Header::new("Retry-After", "7")],
+        "",
+    ));
     let handler = Handler::new(vec![later, ok()]);
     let mut plan = plan("agent-no-answer", 1);
     plan.patience.retries = 1;
     let (deliveries, _) = deliver(&plan, &handler).await;
-    let waited = deliveries[0].attempts[1].at.since(deliveries[0].attempts[0].at);
-    assert!((Duration::from_secs(7)..Duration::from_millis(7_050)).contains(&waited), "{waited:?}");
+    let waited = deliveries[0].attempts[1]
+        .at
+        .since(deliveries[0].attempts[0].at);
+    assert!(
+        (Duration::from_secs(7)..Duration::from_millis(7_050)).contains(&waited),
+        "{waited:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -234,11 +292,16 @@ async fn the_storys_gaps_pass_at_the_given_speed() {
         let mut plan = plan("followme-ghost", 1);
         plan.rules.speed = speed;
         let (deliveries, _) = deliver(&plan, &handler).await;
-        deliveries[1].attempts[0].at.since(deliveries[0].attempts[0].at)
+        deliveries[1].attempts[0]
+            .at
+            .since(deliveries[0].attempts[0].at)
     };
     assert!(gap(None).await < Duration::from_millis(20));
     let (real, tenth) = (gap(Some(1.0)).await, gap(Some(10.0)).await);
-    assert!((Duration::from_secs(10)..Duration::from_secs(41)).contains(&real), "{real:?}");
+    assert!(
+        (Duration::from_secs(10)..Duration::from_secs(41)).contains(&real),
+        "{real:?}"
+    );
     assert!(tenth < real.div_f64(9.0), "{tenth:?}");
 }
 
@@ -247,18 +310,33 @@ fn capture(times: &[i64], rounds: u64) -> Plan {
     let item = |ms: &i64| {
         let at = Moment::from_epoch_ms(1_650_628_175_336 + ms);
         let request = Request::new("POST", format!("/{ms}"), vec![], "");
-        source::Item::Captured(Box::new(replay::Recording { request, at, place: replay::Place::Whole }))
+        source::Item::Captured(Box::new(replay::Recording {
+            request,
+            at,
+            place: replay::Place::Whole,
+        }))
     };
     let content = Content::File(times.iter().map(item).collect());
-    let envelope = Envelope { target: "/".to_owned(), ..Envelope::default() };
-    Plan { content, envelope, ..plan("agent-no-answer", rounds) }
+    let envelope = Envelope {
+        target: "/".to_owned(),
+        ..Envelope::default()
+    };
+    Plan {
+        content,
+        envelope,
+        ..plan("agent-no-answer", rounds)
+    }
 }
 
 /// When each of its deliveries was due, and how late it left, in milliseconds.
 async fn schedule(plan: &Plan, handler: &Arc<Handler>) -> Vec<Option<(u128, u128)>> {
     let (deliveries, _) = deliver(plan, handler).await;
-    let times = deliveries.iter().map(|delivery| delivery.due.zip(delivery.late));
-    times.map(|times| times.map(|(due, late)| (due.as_millis(), late.as_millis()))).collect()
+    let times = deliveries
+        .iter()
+        .map(|delivery| delivery.due.zip(delivery.late));
+    times
+        .map(|times| times.map(|(due, late)| (due.as_millis(), late.as_millis())))
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -268,23 +346,43 @@ async fn a_capture_keeps_its_rhythm() {
         let mut plan = capture(&times, 1);
         plan.rules.speed = speed;
         let due = schedule(&plan, &Handler::new(vec![ok()])).await;
-        due.into_iter().map(|due| due.map(|(due, late)| (due, late / 20))).collect::<Vec<_>>()
+        due.into_iter()
+            .map(|due| due.map(|(due, late)| (due, late / 20)))
+            .collect::<Vec<_>>()
     };
     assert_eq!(at_speed(None).await, [None; 4]);
-    assert_eq!(at_speed(Some(1.0)).await, [0, 2_000, 2_000, 5_000].map(|due| Some((due, 0))));
-    assert_eq!(at_speed(Some(10.0)).await, [0, 200, 200, 500].map(|due| Some((due, 0))));
-    assert_eq!(at_speed(Some(0.5)).await, [0, 4_000, 4_000, 10_000].map(|due| Some((due, 0))));
+    assert_eq!(
+        at_speed(Some(1.0)).await,
+        [0, 2_000, 2_000, 5_000].map(|due| Some((due, 0)))
+    );
+    assert_eq!(
+        at_speed(Some(10.0)).await,
+        [0, 200, 200, 500].map(|due| Some((due, 0)))
+    );
+    assert_eq!(
+        at_speed(Some(0.5)).await,
+        [0, 4_000, 4_000, 10_000].map(|due| Some((due, 0)))
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn rounds_of_a_capture_follow_one_another_and_late_ones_say_so() {
     let mut plan = capture(&[0, 100, 200], 2);
     plan.rules.speed = Some(1.0);
-    let handler = Handler { takes: Duration::from_millis(150), ..Handler::answering(vec![ok()]) };
+    let handler = Handler {
+        takes: Duration::from_millis(150),
+        ..Handler::answering(vec![ok()])
+    };
     let handler = Arc::new(handler);
     let due = schedule(&plan, &handler).await;
-    assert_eq!(due.iter().map(|due| due.unwrap().0).collect::<Vec<_>>(), [0, 100, 200, 200, 300, 400]);
-    assert!(due.iter().skip(1).all(|due| due.unwrap().1 >= 50), "{due:?}");
+    assert_eq!(
+        due.iter().map(|due| due.unwrap().0).collect::<Vec<_>>(),
+        [0, 100, 200, 200, 300, 400]
+    );
+    assert!(
+        due.iter().skip(1).all(|due| due.unwrap().1 >= 50),
+        "{due:?}"
+    );
     assert!(due[5].unwrap().1 >= 350, "{due:?}");
 }
 
@@ -317,18 +415,33 @@ async fn when_stopped_nothing_new_leaves_and_the_rest_is_finished() {
         Stop::Interrupt
     };
     let (deliveries, summary) = stopped_after(&plan, &handler, stop).await;
-    assert!((33..=37).contains(&deliveries.len()), "{}", deliveries.len());
-    assert_eq!((summary.exit, summary.planned), (Exit::Interrupted, Some(100)));
+    assert!(
+        (33..=37).contains(&deliveries.len()),
+        "{}",
+        deliveries.len()
+    );
+    assert_eq!(
+        (summary.exit, summary.planned),
+        (Exit::Interrupted, Some(100))
+    );
     assert_eq!(deliveries.len(), handler.carried.lock().unwrap().len());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_duration_ends_an_endless_run() {
     let handler = Handler::new(vec![ok()]);
-    let plan = Plan { rounds: None, duration: Some(Duration::from_secs(2)), ..plan("mix", 1) };
+    let plan = Plan {
+        rounds: None,
+        duration: Some(Duration::from_secs(2)),
+        ..plan("mix", 1)
+    };
     let (_, summary) = deliver(&plan, &handler).await;
     assert_eq!(summary.exit, Exit::Success);
-    assert!((150..=210).contains(&summary.deliveries), "{}", summary.deliveries);
+    assert!(
+        (150..=210).contains(&summary.deliveries),
+        "{}",
+        summary.deliveries
+    );
     assert!(summary.elapsed <= Duration::from_millis(2_050));
 }
 
@@ -352,7 +465,10 @@ async fn copies_of_a_race_are_told_one_by_one() {
     let mut plan = plan("agent-no-answer", 1);
     plan.rules.race = 3;
     let (deliveries, summary) = deliver(&plan, &handler).await;
-    let told: Vec<_> = deliveries.iter().map(|delivery| (delivery.n, delivery.copy, delivery.ok)).collect();
+    let told: Vec<_> = deliveries
+        .iter()
+        .map(|delivery| (delivery.n, delivery.copy, delivery.ok))
+        .collect();
     assert_eq!(told, [(1, 0, true), (2, 1, false), (3, 2, true)]);
     assert_eq!((summary.planned, summary.failed), (Some(3), 1));
 }
@@ -360,14 +476,26 @@ async fn copies_of_a_race_are_told_one_by_one() {
 #[tokio::test]
 async fn threads_change_neither_bytes_nor_counts() {
     let sent = async |threads| {
-        let handler = Arc::new(Handler { takes: Duration::ZERO, ..Handler::answering(vec![ok()]) });
-        let plan = Plan { concurrency: 7, ..plan("mix", 300) };
+        let handler = Arc::new(Handler {
+            takes: Duration::ZERO,
+            ..Handler::answering(vec![ok()])
+        });
+        let plan = Plan {
+            concurrency: 7,
+            ..plan("mix", 300)
+        };
         let handlers = vec![Arc::clone(&handler); threads];
         let (mut deliveries, summary) = on_threads(&plan, handlers, std::future::pending()).await;
         deliveries.sort_by_key(|delivery| delivery.n);
         assert_eq!(summary.deliveries, deliveries.len() as u64);
-        assert_eq!(summary.by_status, std::collections::BTreeMap::from([(200, summary.ok)]));
-        deliveries.into_iter().map(|delivery| (delivery.n, delivery.call, delivery.cdr)).collect::<Vec<_>>()
+        assert_eq!(
+            summary.by_status,
+            std::collections::BTreeMap::from([(200, summary.ok)])
+        );
+        deliveries
+            .into_iter()
+            .map(|delivery| (delivery.n, delivery.call, delivery.cdr))
+            .collect::<Vec<_>>()
     };
     let one = sent(1).await;
     assert_eq!(one, sent(3).await);
@@ -377,24 +505,49 @@ async fn threads_change_neither_bytes_nor_counts() {
 fn what_leaves_in_another_order_is_the_same() {
     let mut plan = plan("mix", 50);
     plan.envelope.methods = Methods::Both;
-    plan.rules = Rules { duplicate: 2, race: 3, speed: Some(1.0), ..plan.rules };
+    plan.rules = Rules {
+        duplicate: 2,
+        race: 3,
+        speed: Some(1.0),
+        ..plan.rules
+    };
     let made = |rules| {
-        let plan = Plan { rules, ..plan.clone() };
+        let plan = Plan {
+            rules,
+            ..plan.clone()
+        };
         let steps = plan.batches().flatten();
-        let parcels = steps.flat_map(pack::Step::parcels).map(|parcel| pack::Parcel { n: 0, ..parcel });
+        let parcels = steps
+            .flat_map(pack::Step::parcels)
+            .map(|parcel| pack::Parcel { n: 0, ..parcel });
         let mut made: Vec<_> = parcels.map(|parcel| format!("{parcel:?}")).collect();
         made.sort();
         made
     };
     let in_order = made(plan.rules);
     assert!(in_order.len() > 50 * 2 * 5);
-    assert_eq!(made(Rules { shuffle: true, ..plan.rules }), in_order);
-    assert_eq!(made(Rules { late: Some(Duration::from_secs(5)), ..plan.rules }), in_order);
+    assert_eq!(
+        made(Rules {
+            shuffle: true,
+            ..plan.rules
+        }),
+        in_order
+    );
+    assert_eq!(
+        made(Rules {
+            late: Some(Duration::from_secs(5)),
+            ..plan.rules
+        }),
+        in_order
+    );
 }
 
 #[tokio::test]
 async fn the_machines_time_is_kept_and_waits_for_it_end_when_stopped() {
-    let handler = Arc::new(Handler { takes: Duration::ZERO, ..Handler::answering(vec![ok()]) });
+    let handler = Arc::new(Handler {
+        takes: Duration::ZERO,
+        ..Handler::answering(vec![ok()])
+    });
     // The last of four leaves in an hour.
     let mut plan = capture(&[0, 2, 4, 3_600_000], 1);
     plan.rules.speed = Some(1.0);
@@ -408,7 +561,10 @@ async fn the_machines_time_is_kept_and_waits_for_it_end_when_stopped() {
     let handlers = vec![Arc::clone(&handler); 2];
     let (mut deliveries, summary) = by_clock(Clock::start(), &plan, handlers, stop).await;
     deliveries.sort_by_key(|delivery| delivery.n);
-    let due: Vec<_> = deliveries.iter().map(|delivery| delivery.due.unwrap().as_millis()).collect();
+    let due: Vec<_> = deliveries
+        .iter()
+        .map(|delivery| delivery.due.unwrap().as_millis())
+        .collect();
     assert_eq!(due, [0, 2, 4]);
     assert_eq!(summary.exit, Exit::Interrupted);
 }

@@ -41,8 +41,18 @@ impl Board {
     pub fn new(mut show: Show) -> (Self, Reader) {
         let (queue, streams) = show.hand_over();
         let (home, back) = oneshot::channel();
-        let pinned = Pinned { show: Mutex::new(Some(show)), queue, home: Mutex::new(Some(home)) };
-        (Self(Arc::new(pinned)), Reader { show: back, streams })
+        let pinned = Pinned {
+            show: Mutex::new(Some(show)),
+            queue,
+            home: Mutex::new(Some(home)),
+        };
+        (
+            Self(Arc::new(pinned)),
+            Reader {
+                show: back,
+                streams,
+            },
+        )
     }
 
     /// Shows something if there is room; false if there is none, and it is lost.
@@ -73,8 +83,16 @@ impl Board {
 impl Drop for Pinned {
     fn drop(&mut self) {
         self.queue.close();
-        let show = self.show.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        let home = self.home.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let show = self
+            .show
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let home = self
+            .home
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let (Some(show), Some(home)) = (show, home) {
             // Nobody waits for it any more if the program is in a hurry to end.
             let _ = home.send(show);

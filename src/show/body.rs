@@ -16,18 +16,33 @@ const MOST_LINES: usize = 100;
 #[must_use]
 pub fn lines(body: &[u8], theme: &Theme) -> String {
     let mut out = String::with_capacity(2 * body.len().min(MOST_BYTES));
-    if json(&mut out, body, "", theme) { out } else { text_lines(body).join("\n") }
+    if json(&mut out, body, "", theme) {
+        out
+    } else {
+        text_lines(body).join("\n")
+    }
 }
 
 /// Adds the lines of a body that is JSON, each behind a margin; false, and nothing is added, if it is not.
 pub fn json(out: &mut String, body: &[u8], margin: &str, theme: &Theme) -> bool {
     let before = out.len();
-    let Ok(text) = json::text(body) else { return false };
+    let Ok(text) = json::text(body) else {
+        return false;
+    };
     // Nearly always it is, and no part of it needs a look of its own.
     let is_harmless = text.len() <= MOST_BYTES && is_plain(text);
     out.push_str(margin);
-    let mut lines =
-        JsonLines { out, text, margin, theme, is_harmless, depth: 0, lines: 1, opened: false, cut: false };
+    let mut lines = JsonLines {
+        out,
+        text,
+        margin,
+        theme,
+        is_harmless,
+        depth: 0,
+        lines: 1,
+        opened: false,
+        cut: false,
+    };
     let is_json = json::scan(text, |token| lines.add(token)).is_ok();
     if !is_json {
         out.truncate(before);
@@ -70,7 +85,11 @@ impl JsonLines<'_> {
             self.cut = true;
             self.depth = 0;
             self.break_line();
-            self.theme.paint_into(self.out, Role::Faint, &more(self.text.len() - token.place.start));
+            self.theme.paint_into(
+                self.out,
+                Role::Faint,
+                &more(self.text.len() - token.place.start),
+            );
             return;
         }
         if is_close && !is_within {
@@ -122,10 +141,17 @@ impl JsonLines<'_> {
 /// One value, cut off where it is too long to be shown.
 fn bounded(raw: &str) -> Cow<'_, str> {
     if raw.len() > MOST_BYTES {
-        let end = (0..=MOST_BYTES).rev().find(|at| raw.is_char_boundary(*at)).unwrap_or(0);
+        let end = (0..=MOST_BYTES)
+            .rev()
+            .find(|at| raw.is_char_boundary(*at))
+            .unwrap_or(0);
         return format!("{}{}", clean(&raw[..end]), more(raw.len() - end)).into();
     }
-    if is_plain(raw) { raw.into() } else { clean(raw).into() }
+    if is_plain(raw) {
+        raw.into()
+    } else {
+        clean(raw).into()
+    }
 }
 
 /// Text that is not JSON; bytes that are not text become visible too.
@@ -139,11 +165,17 @@ fn text_lines(body: &[u8]) -> Vec<String> {
             let _ = write!(text, "\\x{byte:02x}");
         }
     }
-    let mut lines: Vec<String> = text.split('\n').map(|line| clean(line.trim_end_matches('\r'))).collect();
+    let mut lines: Vec<String> = text
+        .split('\n')
+        .map(|line| clean(line.trim_end_matches('\r')))
+        .collect();
     if lines.last().is_some_and(String::is_empty) {
         lines.pop();
     }
-    let cut: usize = lines.drain(MOST_LINES.min(lines.len())..).map(|line| line.len() + 1).sum();
+    let cut: usize = lines
+        .drain(MOST_LINES.min(lines.len())..)
+        .map(|line| line.len() + 1)
+        .sum();
     let unseen = cut + body.len() - shown.len();
     if unseen > 0 {
         lines.push(more(unseen));
@@ -156,13 +188,20 @@ fn text_lines(body: &[u8]) -> Vec<String> {
 pub fn pairs(pairs: &[(String, String)], theme: &Theme) -> Vec<String> {
     /// Wider than the longest documented name; longer ones stand out.
     const WIDEST: usize = 24;
-    let width =
-        pairs.iter().map(|(name, _)| clean(name).chars().count()).filter(|n| *n <= WIDEST).max().unwrap_or(0);
+    let width = pairs
+        .iter()
+        .map(|(name, _)| clean(name).chars().count())
+        .filter(|n| *n <= WIDEST)
+        .max()
+        .unwrap_or(0);
     let mut shown = 0;
     let mut lines = Vec::new();
     for (place, (name, value)) in pairs.iter().enumerate() {
         if lines.len() >= MOST_LINES || shown > MOST_BYTES {
-            lines.push(theme.paint(Role::Faint, &format!("… {} parameters more", pairs.len() - place)));
+            lines.push(theme.paint(
+                Role::Faint,
+                &format!("… {} parameters more", pairs.len() - place),
+            ));
             break;
         }
         shown += name.len() + value.len();
@@ -219,10 +258,17 @@ mod tests {
     fn only_so_much_is_shown() {
         let long = format!("{{\"a\":\"{}\",\"b\":1}}", "x".repeat(10_000));
         let text = shown(long.as_bytes());
-        assert!(text.len() < MOST_BYTES + 200 && text.contains("bytes more"), "{}", text.len());
+        assert!(
+            text.len() < MOST_BYTES + 200 && text.contains("bytes more"),
+            "{}",
+            text.len()
+        );
         let many = format!("[{}1]", "1,".repeat(500));
         assert_eq!(shown(many.as_bytes()).lines().count(), MOST_LINES + 1);
-        assert_eq!(shown("x\n".repeat(200).as_bytes()).lines().last().unwrap(), "… 200 bytes more");
+        assert_eq!(
+            shown("x\n".repeat(200).as_bytes()).lines().last().unwrap(),
+            "… 200 bytes more"
+        );
     }
 
     proptest! {

@@ -14,7 +14,10 @@ use crate::wire::record;
 fn cdrs(story: &Story) -> Vec<String> {
     match story.plan {
         Plan::Click2call(rings) | Plan::Softphone(rings) => rings.iter().map(Ring::words).collect(),
-        Plan::Documented(leg) => vec![format!("{} missed, byte for byte the same each time", leg.word())],
+        Plan::Documented(leg) => vec![format!(
+            "{} missed, byte for byte the same each time",
+            leg.word()
+        )],
         Plan::Legacy => vec!["missed, without leg and call_id".to_owned()],
     }
 }
@@ -26,8 +29,12 @@ pub fn scenarios(theme: &Theme) -> String {
     for story in &CATALOGUE {
         let cdrs = cdrs(story).join(", then ");
         let grade = format!("[{}]", story.grade.word());
-        let _ =
-            writeln!(out, "{} {}", theme.paint(Role::Strong, story.name), theme.paint(Role::Faint, &grade));
+        let _ = writeln!(
+            out,
+            "{} {}",
+            theme.paint(Role::Strong, story.name),
+            theme.paint(Role::Faint, &grade)
+        );
         let _ = writeln!(out, "  {}\n  CDRs: {cdrs}", story.summary);
         if let Some(caveat) = story.caveat {
             let _ = writeln!(out, "  {}", theme.paint(Role::Faint, caveat));
@@ -35,10 +42,16 @@ pub fn scenarios(theme: &Theme) -> String {
     }
     let _ = writeln!(out, "\nGroups");
     for (name, meaning) in GROUPS {
-        let _ = writeln!(out, "  {} {meaning}", theme.paint(Role::Strong, &format!("{name:<11}")));
+        let _ = writeln!(
+            out,
+            "  {} {meaning}",
+            theme.paint(Role::Strong, &format!("{name:<11}"))
+        );
     }
-    let _ =
-        writeln!(out, "\n[doc] documented  [seen] reported from live accounts  [inferred] fits all samples");
+    let _ = writeln!(
+        out,
+        "\n[doc] documented  [seen] reported from live accounts  [inferred] fits all samples"
+    );
     out
 }
 
@@ -86,5 +99,7 @@ pub fn case_records() -> String {
 }
 
 fn lines<T: Serialize>(kind: &str, records: impl Iterator<Item = T>) -> String {
-    records.map(|record| String::from_utf8_lossy(&record::line(kind, &record)).into_owned()).collect()
+    records
+        .map(|record| String::from_utf8_lossy(&record::line(kind, &record)).into_owned())
+        .collect()
 }

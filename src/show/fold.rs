@@ -25,7 +25,10 @@ pub fn width_of(stream: &impl std::os::windows::io::AsHandle) -> Option<usize> {
 /// there, because the lines fit.
 #[must_use]
 pub fn fitted(text: String, out_is_terminal: bool) -> String {
-    match out_is_terminal.then(|| width_of(&std::io::stdout())).flatten() {
+    match out_is_terminal
+        .then(|| width_of(&std::io::stdout()))
+        .flatten()
+    {
         Some(width) => folded(&text, width),
         None => text,
     }
@@ -78,7 +81,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn columns(line: &str) -> usize {
-        line.chars().filter_map(unicode_width::UnicodeWidthChar::width).sum()
+        line.chars()
+            .filter_map(unicode_width::UnicodeWidthChar::width)
+            .sum()
     }
 
     #[test]

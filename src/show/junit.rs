@@ -14,11 +14,20 @@ pub fn report(summary: &SuiteSummary) -> String {
     let all: Vec<&CaseRecord> = summary.records.iter().collect();
     let _ = writeln!(out, "<testsuites name=\"telecmi-cdr\"{}>", counts(&all));
     for family in Family::ALL {
-        let records: Vec<_> = all.iter().copied().filter(|record| record.family == family).collect();
+        let records: Vec<_> = all
+            .iter()
+            .copied()
+            .filter(|record| record.family == family)
+            .collect();
         if records.is_empty() {
             continue;
         }
-        let _ = writeln!(out, "  <testsuite name=\"{}\"{}>", family.word(), counts(&records));
+        let _ = writeln!(
+            out,
+            "  <testsuite name=\"{}\"{}>",
+            family.word(),
+            counts(&records)
+        );
         for record in records {
             out.push_str(&case(record));
         }
@@ -34,7 +43,10 @@ fn counts(records: &[&CaseRecord]) -> String {
         " tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"{}\" time=\"{}\"",
         records.len(),
         records.iter().filter(|record| record.failed()).count(),
-        records.iter().filter(|record| record.skipped.is_some()).count(),
+        records
+            .iter()
+            .filter(|record| record.skipped.is_some())
+            .count(),
         seconds(records.iter().map(|record| record.took).sum()),
     )
 }
@@ -48,13 +60,25 @@ fn case(record: &CaseRecord) -> String {
         seconds(record.took)
     );
     if let Some(reason) = &record.skipped {
-        let _ = writeln!(out, ">\n      <skipped message=\"{}\"/>\n    </testcase>", escaped(reason));
+        let _ = writeln!(
+            out,
+            ">\n      <skipped message=\"{}\"/>\n    </testcase>",
+            escaped(reason)
+        );
     } else if let Some(cause) = record.cause {
         let message = format!("{}: {}", cause.words(), record.got);
-        let mut lines = vec![format!("expected: {}", record.expected), format!("got: {}", record.got)];
+        let mut lines = vec![
+            format!("expected: {}", record.expected),
+            format!("got: {}", record.got),
+        ];
         lines.extend(record.why.map(|why| format!("why: {why}")));
         lines.extend(record.advice.map(|advice| format!("look at: {advice}")));
-        lines.extend(record.repeat.as_ref().map(|repeat| format!("repeat: {repeat}")));
+        lines.extend(
+            record
+                .repeat
+                .as_ref()
+                .map(|repeat| format!("repeat: {repeat}")),
+        );
         let lines: Vec<_> = lines.iter().map(|line| escaped(line)).collect();
         let _ = writeln!(
             out,
@@ -109,10 +133,12 @@ mod tests {
         let mut held = record("200 OK");
         (held.ok, held.skipped, held.took) = (true, None, Duration::from_micros(1_500));
         let mut failed = record("closed \u{1b}[2J'now'");
-        (failed.skipped, failed.cause, failed.why) = (None, Some(Cause::ServerError), Some("It happens."));
+        (failed.skipped, failed.cause, failed.why) =
+            (None, Some(Cause::ServerError), Some("It happens."));
         let skipped = record("not asked");
         let records = vec![held, failed, skipped];
-        let summary = SuiteSummary::of(records, Duration::from_secs(1), Seed(7), Some(Exit::Failed));
+        let summary =
+            SuiteSummary::of(records, Duration::from_secs(1), Seed(7), Some(Exit::Failed));
         insta::assert_snapshot!(report(&summary));
     }
 }

@@ -29,7 +29,9 @@ impl Lines {
     /// What is written of an event, if it is a delivery and anything is.
     #[must_use]
     pub fn of(&self, event: &Event<'_>) -> Option<Vec<u8>> {
-        let Event::Delivery(delivery) = event else { return None };
+        let Event::Delivery(delivery) = event else {
+            return None;
+        };
         if self.voice.ndjson {
             return Some(record::line("delivery", delivery));
         }

@@ -76,11 +76,18 @@ impl Show {
         let around = Surroundings::read();
         let err_is_terminal = std::io::stderr().is_terminal();
         let out_is_terminal = file.is_none() && std::io::stdout().is_terminal();
-        let out =
-            file.unwrap_or_else(|| Box::new(std::io::BufWriter::with_capacity(64 * 1024, std::io::stdout())));
+        let out = file.unwrap_or_else(|| {
+            Box::new(std::io::BufWriter::with_capacity(
+                64 * 1024,
+                std::io::stdout(),
+            ))
+        });
         Self {
             voice,
-            streams: Streams { out: Outlet::new(out), err: Outlet::new(Box::new(std::io::stderr())) },
+            streams: Streams {
+                out: Outlet::new(out),
+                err: Outlet::new(Box::new(std::io::stderr())),
+            },
             out_theme: Theme::new(theme::decide(voice.colour, &around, out_is_terminal)),
             err_theme: Theme::new(theme::decide(voice.colour, &around, err_is_terminal)),
             out_is_terminal,
@@ -163,7 +170,9 @@ impl Show {
     /// Says what a tunnel's program says, unless quiet was asked for.
     pub fn tunnel_said(&mut self, line: &str) {
         if !self.voice.quiet {
-            let line = self.err_theme.paint(Role::Faint, &format!("tunnel: {}", clean(line)));
+            let line = self
+                .err_theme
+                .paint(Role::Faint, &format!("tunnel: {}", clean(line)));
             self.say(&format!("{line}\n"));
         }
     }
@@ -185,23 +194,40 @@ impl Show {
     pub fn error(&mut self, error: &Error) {
         // The message may quote what a file holds; the line breaks in it are ours only where it is about usage.
         let message = match error {
-            Error::Usage(message) => message.split('\n').map(clean).collect::<Vec<_>>().join("\n"),
+            Error::Usage(message) => message
+                .split('\n')
+                .map(clean)
+                .collect::<Vec<_>>()
+                .join("\n"),
             other => clean(&other.to_string()),
         };
         let mut text = format!("{} {message}\n", self.err_theme.paint(Role::Bad, "error:"));
         let mut cause = std::error::Error::source(error);
         while let Some(source) = cause {
             let source_text = clean(&source.to_string());
-            let _ = writeln!(text, "  {} {source_text}", self.err_theme.paint(Role::Bad, "caused by:"));
+            let _ = writeln!(
+                text,
+                "  {} {source_text}",
+                self.err_theme.paint(Role::Bad, "caused by:")
+            );
             cause = source.source();
         }
         if let Error::Tunnel { said, .. } = error {
             for line in said {
-                let _ = writeln!(text, "  {} {}", self.err_theme.paint(Role::Faint, "it said:"), clean(line));
+                let _ = writeln!(
+                    text,
+                    "  {} {}",
+                    self.err_theme.paint(Role::Faint, "it said:"),
+                    clean(line)
+                );
             }
         }
         if let Some(hint) = error.hint() {
-            let _ = writeln!(text, "  {} {hint}", self.err_theme.paint(Role::Name, "hint:"));
+            let _ = writeln!(
+                text,
+                "  {} {hint}",
+                self.err_theme.paint(Role::Name, "hint:")
+            );
         }
         self.say(&text);
     }
@@ -215,7 +241,10 @@ impl Show {
                 Event::Exchange(_, Some(line)) => return self.streams.out.write_unflushed(line),
                 Event::Exchange(exchange, None) => record::line("exchange", exchange.as_ref()),
                 Event::Finished(summary) => record::line("summary", summary),
-                Event::Mishap(_) | Event::Warning(_) | Event::TunnelSaid(_) | Event::TunnelEnded(_) => {
+                Event::Mishap(_)
+                | Event::Warning(_)
+                | Event::TunnelSaid(_)
+                | Event::TunnelEnded(_) => {
                     return self.aside(event);
                 }
             };
@@ -275,8 +304,9 @@ impl Show {
             Event::Stopping(_) if *self.streams.out.fate().borrow() != Fate::Open => {}
             Event::Stopping(under_way) => {
                 let under_way = received::plural(*under_way as u64, "call");
-                let text =
-                    format!("stopping: {under_way} under way will be finished; Ctrl-C again ends at once");
+                let text = format!(
+                    "stopping: {under_way} under way will be finished; Ctrl-C again ends at once"
+                );
                 let text = format!("{}\n", self.err_theme.paint(Role::Faint, &text));
                 let (quiet, err) = (self.voice.quiet, &mut self.streams.err);
                 // The bar goes on below it.
@@ -305,7 +335,10 @@ impl Show {
         let text = match event {
             Event::Started(started) => {
                 let cases = received::plural(started.cases as u64, "case");
-                return self.remark(&format!("{cases} for {} · seed {}", started.url, started.seed));
+                return self.remark(&format!(
+                    "{cases} for {} · seed {}",
+                    started.url, started.seed
+                ));
             }
             Event::Case(record) => {
                 let text = self.suite.case(record, &self.out_theme, self.voice.verbose);
@@ -321,12 +354,17 @@ impl Show {
 
     fn started(&mut self, started: &send::event::Started) {
         if self.voice.ndjson {
-            self.streams.out.write_unflushed(&record::line("started", started));
+            self.streams
+                .out
+                .write_unflushed(&record::line("started", started));
         } else {
-            let count = started
-                .planned
-                .map_or("deliveries".to_owned(), |n| received::count(n, "delivery", "deliveries"));
-            self.remark(&format!("sending {count} to {} · seed {}", started.url, started.seed));
+            let count = started.planned.map_or("deliveries".to_owned(), |n| {
+                received::count(n, "delivery", "deliveries")
+            });
+            self.remark(&format!(
+                "sending {count} to {} · seed {}",
+                started.url, started.seed
+            ));
         }
         if lines::too_many(started.planned) {
             self.progress.start(started.planned, self.queue.as_ref());
@@ -349,7 +387,9 @@ impl Show {
         self.progress.finish();
         let sums_up = summary.deliveries != 1 || summary.exit.code() > 1;
         if self.voice.ndjson {
-            self.streams.out.write_unflushed(&record::line("summary", summary));
+            self.streams
+                .out
+                .write_unflushed(&record::line("summary", summary));
         } else if sums_up {
             let text = sent::summary(summary, &self.out_theme);
             self.data(&text);
@@ -369,7 +409,10 @@ impl Show {
             && !self.voice.ndjson
             && (sums_up || summary.failed > 0)
         {
-            let text = format!("repeat: {command} --seed {} --at {}", started.seed, started.at);
+            let text = format!(
+                "repeat: {command} --seed {} --at {}",
+                started.seed, started.at
+            );
             self.remark(&text);
         }
     }

@@ -29,13 +29,19 @@ pub struct Outlet<W> {
 impl<W: Write> Outlet<W> {
     /// An outlet over a writer.
     pub fn new(writer: W) -> Self {
-        Self { writer, fate: Arc::new(watch::Sender::new(Fate::Open)) }
+        Self {
+            writer,
+            fate: Arc::new(watch::Sender::new(Fate::Open)),
+        }
     }
 
     /// An outlet over another writer that shares the fate of this one.
     #[must_use]
     pub fn with(&self, writer: W) -> Self {
-        Self { writer, fate: Arc::clone(&self.fate) }
+        Self {
+            writer,
+            fate: Arc::clone(&self.fate),
+        }
     }
 
     /// Follows what becomes of the stream.

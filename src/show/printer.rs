@@ -108,14 +108,18 @@ impl Queue {
     }
 
     fn writer(self: &Arc<Self>, which: Which) -> Queued {
-        Queued { queue: Arc::clone(self), which }
+        Queued {
+            queue: Arc::clone(self),
+            which,
+        }
     }
 
     fn push(&self, which: Which, text: &[u8]) {
         let mut pile = self.pile();
         let before = pile.text.len();
         pile.push(which, text);
-        self.waiting.store(pile.text.len() + pile.in_hand, Ordering::Release);
+        self.waiting
+            .store(pile.text.len() + pile.in_hand, Ordering::Release);
         // Once is enough: waking costs more than a line, even if there is nobody to wake.
         let is_enough = before < ENOUGH && pile.text.len() >= ENOUGH;
         if std::mem::take(&mut pile.idle) || is_enough {
@@ -151,7 +155,10 @@ impl Queue {
             pile.idle = pile.text.is_empty() && !pile.closed;
             pile.idle
         };
-        pile = self.more.wait_while(pile, nothing).unwrap_or_else(PoisonError::into_inner);
+        pile = self
+            .more
+            .wait_while(pile, nothing)
+            .unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(&mut pile.text, &mut empty.text);
         std::mem::swap(&mut pile.runs, &mut empty.runs);
         pile.in_hand = empty.text.len();
@@ -228,8 +235,14 @@ mod tests {
 
     impl Write for Read {
         fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-            self.leave.lock().unwrap().recv().map_err(|_| io::ErrorKind::BrokenPipe)?;
-            let _ = self.seen.send((self.name, String::from_utf8_lossy(text).into_owned()));
+            self.leave
+                .lock()
+                .unwrap()
+                .recv()
+                .map_err(|_| io::ErrorKind::BrokenPipe)?;
+            let _ = self
+                .seen
+                .send((self.name, String::from_utf8_lossy(text).into_owned()));
             Ok(text.len())
         }
         fn flush(&mut self) -> io::Result<()> {
@@ -243,13 +256,24 @@ mod tests {
         let (seen, lines) = mpsc::channel();
         let leave = Arc::new(Mutex::new(leave));
         let stream = |name| -> Stream {
-            Outlet::new(Box::new(Read { name, leave: Arc::clone(&leave), seen: seen.clone() }))
+            Outlet::new(Box::new(Read {
+                name,
+                leave: Arc::clone(&leave),
+                seen: seen.clone(),
+            }))
         };
-        let mut streams = Streams { out: stream("out"), err: stream("err") };
+        let mut streams = Streams {
+            out: stream("out"),
+            err: stream("err"),
+        };
         let (queue, done) = start(&mut streams);
         // Nobody reads, and yet nothing here waits.
         for (n, line) in ["a", "b", "c", "d"].into_iter().enumerate() {
-            let stream = if n == 2 { &mut streams.err } else { &mut streams.out };
+            let stream = if n == 2 {
+                &mut streams.err
+            } else {
+                &mut streams.out
+            };
             stream.write(line.as_bytes());
         }
         assert_eq!(queue.waiting(), 4);
@@ -262,7 +286,8 @@ mod tests {
         let together: String = seen.iter().map(|(_, text)| text.as_str()).collect();
         assert_eq!(together, "abcde");
         assert!(
-            seen.iter().all(|(name, text)| (*name == "err") == matches!(text.as_str(), "c" | "e")),
+            seen.iter()
+                .all(|(name, text)| (*name == "err") == matches!(text.as_str(), "c" | "e")),
             "{seen:?}"
         );
     }

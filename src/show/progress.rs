@@ -27,12 +27,18 @@ impl Progress {
     /// A bar that will be drawn only if it is wanted.
     #[must_use]
     pub fn new(wanted: bool) -> Self {
-        Self { wanted, bar: None, failed: 0 }
+        Self {
+            wanted,
+            bar: None,
+            failed: 0,
+        }
     }
 
     /// Starts the bar, or a counter if nobody knows how much there is to do.
     pub fn start(&mut self, planned: Option<u64>, queue: Option<&Arc<Queue>>) {
-        let Some(queue) = queue.filter(|_| self.wanted) else { return };
+        let Some(queue) = queue.filter(|_| self.wanted) else {
+            return;
+        };
         let template = match planned {
             Some(_) => "{bar:24} {pos}/{len} · {per_sec} · {eta} left{msg}",
             None => "{spinner} {pos} · {per_sec} · {elapsed}{msg}",
@@ -85,7 +91,11 @@ impl Screen {
 
     /// A control sequence that moves the cursor; nothing for no step at all, which terminals take for one.
     fn step(&self, steps: usize, code: char) -> io::Result<()> {
-        if steps == 0 { Ok(()) } else { self.say(&format!("\u{1b}[{steps}{code}")) }
+        if steps == 0 {
+            Ok(())
+        } else {
+            self.say(&format!("\u{1b}[{steps}{code}"))
+        }
     }
 }
 

@@ -20,7 +20,11 @@ use crate::wire::{query, secret};
 /// The line that says where we listen. It is the ready line: scripts wait for it.
 #[must_use]
 pub fn listening(listening: &Listening, theme: &Theme) -> String {
-    format!("{} {}\n", theme.paint(Role::Strong, "listening on"), listening.url)
+    format!(
+        "{} {}\n",
+        theme.paint(Role::Strong, "listening on"),
+        listening.url
+    )
 }
 
 /// Where a browser can see what comes, if it can.
@@ -38,8 +42,14 @@ pub fn public_url(listening: &Listening, theme: &Theme) -> String {
         "in TeleCMI's dashboard: business number → SETTINGS →",
         "  WEBHOOKS → type \"call report\" → method (POST or GET) →",
     ];
-    let Some(url) = &listening.public_url else { return String::new() };
-    let mut text = format!("{}  {}\n", theme.paint(Role::Strong, "public URL"), to_register(url));
+    let Some(url) = &listening.public_url else {
+        return String::new();
+    };
+    let mut text = format!(
+        "{}  {}\n",
+        theme.paint(Role::Strong, "public URL"),
+        to_register(url)
+    );
     for line in CLICKS {
         let _ = writeln!(text, "{}", theme.paint(Role::Faint, line));
     }
@@ -50,16 +60,23 @@ pub fn public_url(listening: &Listening, theme: &Theme) -> String {
 /// The URL to register: with the path of TeleCMI's own examples, unless it has one.
 fn to_register(url: &str) -> String {
     let beginning = url.find("://").map_or(0, |at| at + 3);
-    let has_path =
-        url[beginning..].contains(['?', '#']) || url[beginning..].trim_end_matches('/').contains('/');
+    let has_path = url[beginning..].contains(['?', '#'])
+        || url[beginning..].trim_end_matches('/').contains('/');
     let url = clean(url);
-    if has_path { url } else { format!("{}/webhook/cdr", url.trim_end_matches('/')) }
+    if has_path {
+        url
+    } else {
+        format!("{}/webhook/cdr", url.trim_end_matches('/'))
+    }
 }
 
 /// What to do next, for a person who has just started a listener.
 #[must_use]
 pub fn listening_hint(listening: &Listening, theme: &Theme) -> String {
-    let text = format!("try: telecmi-cdr send --url {}/webhook/cdr   (Ctrl-C stops)", listening.url);
+    let text = format!(
+        "try: telecmi-cdr send --url {}/webhook/cdr   (Ctrl-C stops)",
+        listening.url
+    );
     format!("{}\n", theme.paint(Role::Faint, &text))
 }
 
@@ -104,10 +121,14 @@ fn indent<T: AsRef<str>>(out: &mut String, lines: impl IntoIterator<Item = T>) {
 /// `09:12:31.402  #1  POST /webhook/cdr  200 · 1.2 ms`
 fn head(out: &mut String, exchange: &Exchange, theme: &Theme) {
     let request = &exchange.request;
-    let took = humane(std::time::Duration::from_secs_f64(exchange.took_ms.max(0.0) / 1e3));
+    let took = humane(std::time::Duration::from_secs_f64(
+        exchange.took_ms.max(0.0) / 1e3,
+    ));
     theme.paint_into(out, Role::Faint, &exchange.received_at.time_of_day());
     out.push_str("  ");
-    theme.painted(out, Role::Strong, |out| out.extend(["#", &exchange.n.to_string()]));
+    theme.painted(out, Role::Strong, |out| {
+        out.extend(["#", &exchange.n.to_string()]);
+    });
     out.push_str("  ");
     theme.paint_into(out, Role::Strong, &clean(&beginning(&request.method, 20)));
     out.push(' ');
@@ -127,9 +148,15 @@ fn passed_on(forwarded: &Forwarded, theme: &Theme) -> String {
         (None, Some(failure)) => theme.paint(Role::Bad, &clean(&failure.text)),
         (None, None) => String::new(),
     };
-    let mut line =
-        format!("→ {}  {answer} {}", clean(&forwarded.url), theme.paint(Role::Faint, &format!("· {took}")));
-    if forwarded.status.is_some_and(|status| status / 100 != forwarded.instead_of / 100) {
+    let mut line = format!(
+        "→ {}  {answer} {}",
+        clean(&forwarded.url),
+        theme.paint(Role::Faint, &format!("· {took}"))
+    );
+    if forwarded
+        .status
+        .is_some_and(|status| status / 100 != forwarded.instead_of / 100)
+    {
         let own = format!(" · our own answer would have been {}", forwarded.instead_of);
         line.push_str(&theme.paint(Role::Faint, &own));
     }
@@ -149,7 +176,10 @@ fn status_role(status: u16) -> Role {
 
 /// `200`, or how it failed: `503 on purpose`, `✗ reset (on purpose)`.
 fn answer(out: &mut String, answer: &Answer, theme: &Theme) {
-    let status = answer.status.map(|status| status.to_string()).unwrap_or_default();
+    let status = answer
+        .status
+        .map(|status| status.to_string())
+        .unwrap_or_default();
     let is_good = answer.status.is_some_and(|status| status < 400);
     let (role, texts): (_, &[&str]) = match (answer.status, answer.fault.as_deref()) {
         (Some(_), None) if is_good => (Role::Good, &[&status]),
@@ -164,7 +194,11 @@ fn answer(out: &mut String, answer: &Answer, theme: &Theme) {
 
 /// The path; the whole target where the query is not shown below.
 fn path_of(exchange: &Exchange) -> &str {
-    if exchange.request.method == "GET" { exchange.request.path() } else { &exchange.request.target }
+    if exchange.request.method == "GET" {
+        exchange.request.path()
+    } else {
+        &exchange.request.target
+    }
 }
 
 /// Who sent it, and who that claims to have sent it: side by side, since only the first is known.
@@ -179,8 +213,12 @@ fn sender(exchange: &Exchange) -> String {
 /// What `--verbose` adds: the peer, the headers, and what the `call_id` tells.
 fn details(exchange: &Exchange, theme: &Theme) -> Vec<String> {
     let request = &exchange.request;
-    let mut lines =
-        vec![format!("{} · {} · {} bytes", sender(exchange), clean(&request.version), request.size)];
+    let mut lines = vec![format!(
+        "{} · {} · {} bytes",
+        sender(exchange),
+        clean(&request.version),
+        request.size
+    )];
     let call_id = exchange.cdr.as_ref().and_then(|cdr| word(cdr, "call_id"));
     if let Some(id) = call_id.and_then(|id| ids::CallId::decode(&id)) {
         lines.push(format!(
@@ -190,7 +228,11 @@ fn details(exchange: &Exchange, theme: &Theme) -> Vec<String> {
         ));
     }
     for header in secret::masked_headers(&request.headers) {
-        lines.push(format!("{}: {}", theme.paint(Role::Name, &clean(&header.name)), clean(&header.text())));
+        lines.push(format!(
+            "{}: {}",
+            theme.paint(Role::Name, &clean(&header.name)),
+            clean(&header.text())
+        ));
     }
     lines
 }
@@ -239,20 +281,44 @@ fn remarks(out: &mut String, exchange: &Exchange, theme: &Theme) {
     let verdict = &exchange.verdict;
     let departs = verdict.remarks.iter().any(|remark| remark.code.departs());
     if verdict.generation.is_some() && !departs {
-        let by_query = if exchange.request.method == "GET" { "; a query has no types" } else { "" };
+        let by_query = if exchange.request.method == "GET" {
+            "; a query has no types"
+        } else {
+            ""
+        };
         out.push_str(MARGIN);
-        theme.painted(out, Role::Good, |out| out.extend(["✓ conforms to the documented CDR", by_query]));
+        theme.painted(out, Role::Good, |out| {
+            out.extend(["✓ conforms to the documented CDR", by_query]);
+        });
         out.push('\n');
     }
-    indent(out, verdict.remarks.iter().map(|remark| remark_line(remark, theme)));
+    indent(
+        out,
+        verdict
+            .remarks
+            .iter()
+            .map(|remark| remark_line(remark, theme)),
+    );
     if let Some(why) = &exchange.answer.unsaved {
-        indent(out, [theme.paint(Role::Bad, &format!("✗ not saved: {}", clean(why)))]);
+        indent(
+            out,
+            [theme.paint(Role::Bad, &format!("✗ not saved: {}", clean(why)))],
+        );
     }
-    let relations =
-        exchange.related.iter().filter(|relation| !matches!(relation.how.as_str(), "duplicate" | "conflict"));
-    indent(out, relations.map(|relation| theme.paint(Role::Number, &format!("→ {}", clean(&relation.text)))));
+    let relations = exchange
+        .related
+        .iter()
+        .filter(|relation| !matches!(relation.how.as_str(), "duplicate" | "conflict"));
+    indent(
+        out,
+        relations
+            .map(|relation| theme.paint(Role::Number, &format!("→ {}", clean(&relation.text)))),
+    );
     if let Some(why) = &exchange.uncounted {
-        indent(out, [theme.paint(Role::Odd, &format!("does not count: {}", why.cleaned()))]);
+        indent(
+            out,
+            [theme.paint(Role::Odd, &format!("does not count: {}", why.cleaned()))],
+        );
     }
 }
 
@@ -273,17 +339,29 @@ fn remark_line(remark: &Remark, theme: &Theme) -> String {
 /// The line about connections that failed before their request could be read.
 #[must_use]
 pub fn mishap(mishap: &Mishap, theme: &Theme) -> String {
-    let more =
-        if mishap.count > 1 { format!(" (and {} more like it)", mishap.count - 1) } else { String::new() };
-    format!("{} {}{more}\n", theme.paint(Role::Odd, "!"), clean(&mishap.text))
+    let more = if mishap.count > 1 {
+        format!(" (and {} more like it)", mishap.count - 1)
+    } else {
+        String::new()
+    };
+    format!(
+        "{} {}{more}\n",
+        theme.paint(Role::Odd, "!"),
+        clean(&mishap.text)
+    )
 }
 
 /// The listener's last lines.
 #[must_use]
 pub fn summary(summary: &Summary, theme: &Theme) -> String {
-    let too_many =
-        summary.exit != Exit::Success && summary.wanted.is_some_and(|wanted| summary.counted > wanted);
-    let failed = summary.command.filter(|ended| ended.shell_code() != 0).map(Ended::words);
+    let too_many = summary.exit != Exit::Success
+        && summary
+            .wanted
+            .is_some_and(|wanted| summary.counted > wanted);
+    let failed = summary
+        .command
+        .filter(|ended| ended.shell_code() != 0)
+        .map(Ended::words);
     let ending = match (summary.ending, &failed) {
         (Ending::Counted, _) if too_many => "more CDRs came than wanted".to_owned(),
         (Ending::CommandEnded, Some(how)) => format!("the command ended {how}"),
@@ -293,7 +371,11 @@ pub fn summary(summary: &Summary, theme: &Theme) -> String {
     parts.push(match summary.wanted {
         Some(wanted) => format!("{} of {wanted} CDRs", summary.counted),
         None if summary.counted < summary.cdrs => {
-            format!("{}, {} of them as expected", plural(summary.cdrs, "CDR"), summary.counted)
+            format!(
+                "{}, {} of them as expected",
+                plural(summary.cdrs, "CDR"),
+                summary.counted
+            )
         }
         None => plural(summary.cdrs, "CDR"),
     });
@@ -306,7 +388,10 @@ pub fn summary(summary: &Summary, theme: &Theme) -> String {
         parts.push(format!("{} lost (could not be saved)", summary.lost));
     }
     if summary.dropped > 0 {
-        parts.push(format!("{} not shown (the output was not read fast enough)", summary.dropped));
+        parts.push(format!(
+            "{} not shown (the output was not read fast enough)",
+            summary.dropped
+        ));
     }
     if summary.ending != Ending::CommandEnded {
         parts.extend(failed.map(|how| format!("command ended {how}")));
@@ -314,7 +399,11 @@ pub fn summary(summary: &Summary, theme: &Theme) -> String {
     if summary.tunnel_ended {
         parts.push("the tunnel ended early".to_owned());
     }
-    let role = if summary.exit.code() == 0 { Role::Good } else { Role::Bad };
+    let role = if summary.exit.code() == 0 {
+        Role::Good
+    } else {
+        Role::Bad
+    };
     format!("{} · {}\n", theme.paint(role, &ending), parts.join(" · "))
 }
 
@@ -339,5 +428,9 @@ pub fn plural(n: u64, noun: &str) -> String {
 /// The same for nouns of their own ways.
 #[must_use]
 pub fn count(n: u64, one: &str, many: &str) -> String {
-    if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
+    if n == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{n} {many}")
+    }
 }

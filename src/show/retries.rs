@@ -36,10 +36,22 @@ struct Piece {
 impl Piece {
     /// Words, each in the colour of its role.
     fn new<const N: usize>(words: [(Role, &str); N], theme: &Theme) -> Self {
-        let words: Vec<_> = words.into_iter().filter(|(_, word)| !word.is_empty()).collect();
-        let width = words.iter().map(|(_, word)| word.chars().count() + 1).sum::<usize>();
-        let text: Vec<_> = words.iter().map(|(role, word)| theme.paint(*role, word)).collect();
-        Self { text: text.join(" "), width: width.saturating_sub(1) }
+        let words: Vec<_> = words
+            .into_iter()
+            .filter(|(_, word)| !word.is_empty())
+            .collect();
+        let width = words
+            .iter()
+            .map(|(_, word)| word.chars().count() + 1)
+            .sum::<usize>();
+        let text: Vec<_> = words
+            .iter()
+            .map(|(role, word)| theme.paint(*role, word))
+            .collect();
+        Self {
+            text: text.join(" "),
+            width: width.saturating_sub(1),
+        }
     }
 }
 
@@ -48,11 +60,19 @@ impl Piece {
 pub fn section(report: &Report, theme: &Theme) -> String {
     let mut out = format!("{}\n", theme.paint(Role::Strong, "retries"));
     let named = || report.requests.iter().take(NAMED);
-    let column = named().map(|course| name(course).chars().count()).max().unwrap_or(0);
+    let column = named()
+        .map(|course| name(course).chars().count())
+        .max()
+        .unwrap_or(0);
     for course in named() {
         let name = format!("  {:<column$}   ", name(course));
         let width = name.chars().count();
-        laid_out(&mut out, &theme.paint(Role::Name, &name), width, pieces(course, theme));
+        laid_out(
+            &mut out,
+            &theme.paint(Role::Name, &name),
+            width,
+            pieces(course, theme),
+        );
     }
     let more = report.failed.saturating_sub(NAMED as u64) + forgotten(report);
     if more > 0 {
@@ -63,12 +83,20 @@ pub fn section(report: &Report, theme: &Theme) -> String {
         let pieces = report.intervals.iter().take(INTERVALS).map(|row| {
             let which = format!("{} after", ordinal(row.retry));
             let times = format!("({})", times(row.times));
-            let words =
-                [(Role::Faint, &*which), (Role::Number, &interval(row.median)), (Role::Faint, &times)];
+            let words = [
+                (Role::Faint, &*which),
+                (Role::Number, &interval(row.median)),
+                (Role::Faint, &times),
+            ];
             Piece::new(words, theme)
         });
         let before = "  median retry: ";
-        laid_out(&mut out, &theme.paint(Role::Faint, before), before.len(), pieces.collect());
+        laid_out(
+            &mut out,
+            &theme.paint(Role::Faint, before),
+            before.len(),
+            pieces.collect(),
+        );
     }
     out.push('\n');
     out
@@ -76,7 +104,9 @@ pub fn section(report: &Report, theme: &Theme) -> String {
 
 /// How many things were forgotten altogether, because there were too many.
 fn forgotten(report: &Report) -> u64 {
-    report.left_out.saturating_sub(report.failed.saturating_sub(report.requests.len() as u64))
+    report
+        .left_out
+        .saturating_sub(report.failed.saturating_sub(report.requests.len() as u64))
 }
 
 /// Puts pieces one after another, and under the first one where a line is full.
@@ -104,7 +134,9 @@ fn name(course: &Course) -> String {
         (None, Some(id)) => shortened(&clean(id), 9),
         (None, None) => "CDR".to_owned(),
     };
-    course.leg.map_or(name.clone(), |leg| format!("{name} leg {}", leg.word()))
+    course
+        .leg
+        .map_or(name.clone(), |leg| format!("{name} leg {}", leg.word()))
 }
 
 fn shortened(text: &str, most: usize) -> String {
@@ -125,10 +157,17 @@ fn pieces(course: &Course, theme: &Theme) -> Vec<Piece> {
             pieces.push(Piece::new([(Role::Faint, &text)], theme));
         }
         let number = format!("#{}", attempt.n);
-        let role = if is_last && course.answered { Role::Good } else { Role::Bad };
+        let role = if is_last && course.answered {
+            Role::Good
+        } else {
+            Role::Bad
+        };
         let met = attempt.met();
         // The last one that is listed before a gap is not followed by the next one that is.
-        let next = course.attempts.get(place + 1).filter(|next| follows(attempt, next));
+        let next = course
+            .attempts
+            .get(place + 1)
+            .filter(|next| follows(attempt, next));
         pieces.push(match (next, next.and_then(|next| next.after)) {
             (_, Some(after)) => {
                 let words = [
@@ -141,7 +180,11 @@ fn pieces(course: &Course, theme: &Theme) -> Vec<Piece> {
                 Piece::new(words, theme)
             }
             (Some(_), None) => Piece::new(
-                [(Role::Faint, &number), (Role::Good, &met), (Role::Faint, "· then a copy →")],
+                [
+                    (Role::Faint, &number),
+                    (Role::Good, &met),
+                    (Role::Faint, "· then a copy →"),
+                ],
                 theme,
             ),
             (None, None) => Piece::new([(Role::Faint, &number), (role, &met)], theme),
@@ -152,7 +195,10 @@ fn pieces(course: &Course, theme: &Theme) -> Vec<Piece> {
         pieces.push(Piece::new([(Role::Odd, &text)], theme));
     }
     if course.duplicates > 0 {
-        let text = format!("· {} besides", count(course.duplicates, "duplicate", "duplicates"));
+        let text = format!(
+            "· {} besides",
+            count(course.duplicates, "duplicate", "duplicates")
+        );
         pieces.push(Piece::new([(Role::Faint, &text)], theme));
     }
     pieces
@@ -176,7 +222,11 @@ fn ordinal(n: u64) -> String {
 }
 
 fn times(n: u64) -> String {
-    if n == 1 { "once".to_owned() } else { format!("{n} times") }
+    if n == 1 {
+        "once".to_owned()
+    } else {
+        format!("{n} times")
+    }
 }
 
 /// The run that a report is about.
@@ -197,7 +247,10 @@ pub struct Run {
 /// The report of a run, for a person to keep and to pass on.
 #[must_use]
 pub fn report(run: &Run, summary: &Summary) -> String {
-    let mut out = format!("telecmi-cdr {}: what came back, and when\n\n", env!("CARGO_PKG_VERSION"));
+    let mut out = format!(
+        "telecmi-cdr {}: what came back, and when\n\n",
+        env!("CARGO_PKG_VERSION")
+    );
     let mut line = |name: &str, text: &str| {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "{name:<10} {text}");
@@ -215,7 +268,11 @@ pub fn report(run: &Run, summary: &Summary) -> String {
     );
     line(
         "received",
-        &format!("{} with {}", plural(summary.exchanges, "request"), plural(summary.cdrs, "CDR")),
+        &format!(
+            "{} with {}",
+            plural(summary.exchanges, "request"),
+            plural(summary.cdrs, "CDR")
+        ),
     );
     line("faults", &run.faults.to_string());
     if let Some(seed) = run.seed {
@@ -257,14 +314,22 @@ fn findings(report: &Report) -> String {
     for row in &report.intervals {
         let [least, median, most] = [row.least, row.median, row.most].map(interval);
         let retry = ordinal(row.retry);
-        let _ = writeln!(out, "  {retry:<5} {:>8} {least:>12} {median:>12} {most:>12}", row.times);
+        let _ = writeln!(
+            out,
+            "  {retry:<5} {:>8} {least:>12} {median:>12} {most:>12}",
+            row.times
+        );
     }
     out.push_str("\nRequests\n");
     for course in &report.requests {
         out.push_str(&listed(course));
     }
     if report.left_out > 0 {
-        let _ = writeln!(out, "  and {} more, of which there were too many to name", report.left_out);
+        let _ = writeln!(
+            out,
+            "  and {} more, of which there were too many to name",
+            report.left_out
+        );
     }
     out
 }
@@ -272,7 +337,9 @@ fn findings(report: &Report) -> String {
 /// One request: its name, a line an attempt, and what became of it.
 fn listed(course: &Course) -> String {
     let method = clean(&course.method);
-    let leg = course.leg.map_or_else(String::new, |leg| format!(", leg {}", leg.word()));
+    let leg = course
+        .leg
+        .map_or_else(String::new, |leg| format!(", leg {}", leg.word()));
     let mut out = match (&course.path, &course.cmiuuid) {
         (Some(path), _) => format!("  {method} {}\n", clean(path)),
         (None, Some(id)) => format!("  {}{leg}, by {method}\n", clean(id)),
@@ -288,14 +355,27 @@ fn listed(course: &Course) -> String {
             None => String::new(),
         };
         let number = format!("#{}", attempt.n);
-        let purpose = if attempt.fault.is_some() { ", on purpose" } else { "" };
-        let _ = writeln!(out, "    {number:<6} {}  {after:<16} {}{purpose}", attempt.at, attempt.met());
+        let purpose = if attempt.fault.is_some() {
+            ", on purpose"
+        } else {
+            ""
+        };
+        let _ = writeln!(
+            out,
+            "    {number:<6} {}  {after:<16} {}{purpose}",
+            attempt.at,
+            attempt.met()
+        );
     }
     if let Some(silent) = course.silent {
         let _ = writeln!(out, "    not back after {}", interval(silent));
     }
     if course.duplicates > 0 {
-        let _ = writeln!(out, "    and {} that are no retries", count(course.duplicates, "copy", "copies"));
+        let _ = writeln!(
+            out,
+            "    and {} that are no retries",
+            count(course.duplicates, "copy", "copies")
+        );
     }
     out
 }

@@ -47,13 +47,24 @@ pub fn delivery(delivery: &Delivery, theme: &Theme, verbose: bool) -> String {
         short_reply(word, theme, &mut out);
         return out;
     }
-    let reply = reply(last, theme, if verbose { usize::MAX } else { LINES_OF_A_REPLY });
+    let reply = reply(
+        last,
+        theme,
+        if verbose {
+            usize::MAX
+        } else {
+            LINES_OF_A_REPLY
+        },
+    );
     if delivery.ok && !verbose && reply.len() == 1 && reply[0].chars().count() <= SHORT_REPLY {
         short_reply(&reply[0], theme, &mut out);
     } else {
         out.push('\n');
         let why = delivery.why.as_deref().filter(|_| last.failure.is_none());
-        if let Some(why) = why.filter(|why| last.status.is_none_or(|status| *why != said_already(status))) {
+        if let Some(why) = why.filter(|why| {
+            last.status
+                .is_none_or(|status| *why != said_already(status))
+        }) {
             let _ = writeln!(out, "    {}", theme.paint(Role::Bad, &clean(why)));
         }
         if verbose && let Some(response) = &last.response {
@@ -75,7 +86,11 @@ pub fn delivery(delivery: &Delivery, theme: &Theme, verbose: bool) -> String {
 
 /// Adds `✓ #3 POST customer-no-answer b missed`, and which copy it is.
 fn what(delivery: &Delivery, theme: &Theme, out: &mut String) {
-    let (role, mark) = if delivery.ok { (Role::Good, "✓") } else { (Role::Bad, "✗") };
+    let (role, mark) = if delivery.ok {
+        (Role::Good, "✓")
+    } else {
+        (Role::Bad, "✗")
+    };
     theme.paint_into(out, role, mark);
     out.push(' ');
     theme.painted(out, Role::Strong, |out| {
@@ -87,7 +102,11 @@ fn what(delivery: &Delivery, theme: &Theme, out: &mut String) {
     push_clean(out, &delivery.method);
     out.push_str(&"     "[(out.len() - method).min(WIDEST_METHOD)..]);
     out.push_str(delivery.scenario.name());
-    let brief = delivery.cdr.as_ref().map(CdrText::brief).unwrap_or_default();
+    let brief = delivery
+        .cdr
+        .as_ref()
+        .map(CdrText::brief)
+        .unwrap_or_default();
     for word in [brief.leg, brief.status].into_iter().flatten() {
         out.push(' ');
         push_clean(out, &word);
@@ -129,34 +148,57 @@ fn result(delivery: &Delivery, last: &Attempt, theme: &Theme, out: &mut String) 
 
 /// The reply, if it is a word or two like `got it`, in which there is nothing to colour or to clean.
 fn word_of(last: &Attempt) -> Option<&str> {
-    let response = last.response.as_ref().filter(|response| response.complete)?;
-    let text = Some(&response.body).filter(|body| body.len() <= SHORT_REPLY)?.text()?;
-    let is_word = text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b' ');
+    let response = last
+        .response
+        .as_ref()
+        .filter(|response| response.complete)?;
+    let text = Some(&response.body)
+        .filter(|body| body.len() <= SHORT_REPLY)?
+        .text()?;
+    let is_word = text
+        .bytes()
+        .all(|byte| byte.is_ascii_alphabetic() || byte == b' ');
     (is_word && text.trim() == text && !text.is_empty()).then_some(text)
 }
 
 /// The reply's body, a few lines of it. A page of HTML says nothing on a terminal: its title does.
 fn reply(last: &Attempt, theme: &Theme, most: usize) -> Vec<String> {
-    let Some(response) = last.response.as_ref().filter(|response| !response.body.is_empty()) else {
+    let Some(response) = last
+        .response
+        .as_ref()
+        .filter(|response| !response.body.is_empty())
+    else {
         return Vec::new();
     };
-    let is_html =
-        header(&response.headers, "content-type").is_some_and(|content_type| content_type.contains("html"));
-    if let Some(title) = is_html.then(|| title(&response.body.0)).flatten().filter(|_| most != usize::MAX) {
+    let is_html = header(&response.headers, "content-type")
+        .is_some_and(|content_type| content_type.contains("html"));
+    if let Some(title) = is_html
+        .then(|| title(&response.body.0))
+        .flatten()
+        .filter(|_| most != usize::MAX)
+    {
         return vec![format!("a page: {}", clean(title.trim()))];
     }
-    let mut lines: Vec<_> = body::lines(&response.body.0, theme).lines().map(str::to_owned).collect();
+    let mut lines: Vec<_> = body::lines(&response.body.0, theme)
+        .lines()
+        .map(str::to_owned)
+        .collect();
     if !response.complete {
-        lines.push(
-            theme.paint(Role::Faint, &format!("… and more, of which only {} bytes were read", response.size)),
-        );
+        lines.push(theme.paint(
+            Role::Faint,
+            &format!(
+                "… and more, of which only {} bytes were read",
+                response.size
+            ),
+        ));
     }
     if lines.len() > most {
         let unseen = lines.len() - most;
         lines.truncate(most);
-        lines.push(
-            theme.paint(Role::Faint, &format!("… {} more (-v shows them)", plural(unseen as u64, "line"))),
-        );
+        lines.push(theme.paint(
+            Role::Faint,
+            &format!("… {} more (-v shows them)", plural(unseen as u64, "line")),
+        ));
     }
     lines
 }
@@ -164,7 +206,8 @@ fn reply(last: &Attempt, theme: &Theme, most: usize) -> Vec<String> {
 fn title(body: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(body);
     let (_, rest) = text.split_once("<title>")?;
-    rest.split_once("</title>").map(|(title, _)| title.chars().take(100).collect())
+    rest.split_once("</title>")
+        .map(|(title, _)| title.chars().take(100).collect())
 }
 
 /// The last lines of a run: what came of it, how long answers took.
@@ -174,7 +217,10 @@ pub fn summary(summary: &Summary, theme: &Theme) -> String {
     let outcome = match (summary.exit, summary.failed) {
         (Exit::Interrupted | Exit::Terminated, _) => theme.paint(Role::Bad, &interrupted(summary)),
         (_, 0) => theme.paint(Role::Good, &format!("{} delivered", summary.ok)),
-        (_, failed) => theme.paint(Role::Bad, &format!("{failed} of {} failed", summary.deliveries)),
+        (_, failed) => theme.paint(
+            Role::Bad,
+            &format!("{failed} of {} failed", summary.deliveries),
+        ),
     };
     let mut first = vec![outcome];
     if summary.dropped > 0 {
@@ -183,13 +229,24 @@ pub fn summary(summary: &Summary, theme: &Theme) -> String {
     first.push(humane(summary.elapsed));
     first.push(format!("{:.1}/s", summary.requests_per_s));
     let _ = writeln!(out, "{}", first.join(" · "));
-    let statuses = summary.by_status.iter().map(|(status, count)| (*count, status_words(*status)));
-    let failures = summary.by_failure.iter().map(|(kind, count)| (*count, kind.to_string().into()));
+    let statuses = summary
+        .by_status
+        .iter()
+        .map(|(status, count)| (*count, status_words(*status)));
+    let failures = summary
+        .by_failure
+        .iter()
+        .map(|(kind, count)| (*count, kind.to_string().into()));
     for (count, what) in statuses.chain(failures) {
         let _ = writeln!(out, "  {count:>7}  {what}");
     }
     if let Some(latency) = &summary.latency_ms {
-        out.push_str(&spread("latency", latency, summary.lateness_ms.as_ref(), theme));
+        out.push_str(&spread(
+            "latency",
+            latency,
+            summary.lateness_ms.as_ref(),
+            theme,
+        ));
     }
     out.push_str(&histogram(summary, theme));
     out
@@ -212,7 +269,14 @@ fn spread(name: &str, latency: &Spread, lateness: Option<&Spread>, theme: &Theme
     for (name, spread) in [(name, Some(latency)), ("lateness", lateness)] {
         let Some(spread) = spread else { continue };
         let _ = write!(out, "{name:<9}");
-        for ms in [spread.min, spread.mean, spread.p50, spread.p90, spread.p99, spread.max] {
+        for ms in [
+            spread.min,
+            spread.mean,
+            spread.p50,
+            spread.p90,
+            spread.p99,
+            spread.max,
+        ] {
             let _ = write!(out, "{:>8}", humane(Duration::from_secs_f64(ms / 1e3)));
         }
         out.push('\n');
@@ -234,7 +298,13 @@ fn histogram(summary: &Summary, theme: &Theme) -> String {
     for bar in &summary.bars {
         let length = usize::try_from((bar.count * WIDEST).div_ceil(most.max(1))).unwrap_or(0);
         let drawn = format!("{:<36}", "█".repeat(length));
-        let _ = writeln!(out, "{:>9} {} {}", humane(bar.up_to), theme.paint(Role::Number, &drawn), bar.count);
+        let _ = writeln!(
+            out,
+            "{:>9} {} {}",
+            humane(bar.up_to),
+            theme.paint(Role::Number, &drawn),
+            bar.count
+        );
     }
     out
 }
@@ -252,7 +322,11 @@ impl Trouble {
     pub fn note(&mut self, delivery: &Delivery) {
         if let Some(last) = delivery.last() {
             self.statuses.extend(last.status);
-            self.failures.extend(last.failure.as_ref().map(|failure| (failure.kind, failure.phase)));
+            self.failures.extend(
+                last.failure
+                    .as_ref()
+                    .map(|failure| (failure.kind, failure.phase)),
+            );
             self.by_get |= delivery.method == "GET";
         }
     }
@@ -261,8 +335,11 @@ impl Trouble {
 /// What people can do about the failures of a run, each cause once.
 #[must_use]
 pub fn hints(trouble: &Trouble) -> Vec<&'static str> {
-    let mut hints: Vec<_> =
-        trouble.failures.iter().filter_map(|(kind, phase)| failure_hint(*kind, *phase)).collect();
+    let mut hints: Vec<_> = trouble
+        .failures
+        .iter()
+        .filter_map(|(kind, phase)| failure_hint(*kind, *phase))
+        .collect();
     for status in &trouble.statuses {
         hints.extend(match status {
             404 => Some("404: is the path right? TeleCMI's own examples use /webhook/cdr"),
@@ -284,7 +361,9 @@ fn failure_hint(kind: FailureKind, phase: Phase) -> Option<&'static str> {
         (FailureKind::Dns, _) | (FailureKind::Timeout, Phase::Dns) => {
             "the host is not known: is it spelled right?"
         }
-        (FailureKind::Refused, _) => "nothing listens there: is the handler running, and is the port right?",
+        (FailureKind::Refused, _) => {
+            "nothing listens there: is the handler running, and is the port right?"
+        }
         (FailureKind::Timeout, Phase::Connect) => {
             "nothing answers there: is the address right, or does a firewall stand before it?"
         }
@@ -303,7 +382,9 @@ fn failure_hint(kind: FailureKind, phase: Phase) -> Option<&'static str> {
         (FailureKind::NotHttp, _) => {
             "what answers there does not speak HTTP: is the port right, and should it be https://?"
         }
-        (FailureKind::Redirect, _) => "TeleCMI is not known to follow redirects: register the final address",
+        (FailureKind::Redirect, _) => {
+            "TeleCMI is not known to follow redirects: register the final address"
+        }
         (FailureKind::Other, _) => return None,
     })
 }

@@ -33,8 +33,9 @@ impl Teller {
     /// The text of one case; nothing yet for one that was skipped, unless `verbose` wants each.
     pub fn case(&mut self, record: &CaseRecord, theme: &Theme, verbose: bool) -> String {
         let mut out = String::new();
-        let same =
-            |earlier: &CaseRecord| earlier.skipped == record.skipped && earlier.family == record.family;
+        let same = |earlier: &CaseRecord| {
+            earlier.skipped == record.skipped && earlier.family == record.family
+        };
         if !self.skipped.first().is_none_or(same) {
             out.push_str(&self.rest(theme));
         }
@@ -69,7 +70,11 @@ impl Teller {
 
 /// `accepts · what TeleCMI sends is taken`.
 fn heading(family: Family, theme: &Theme) -> String {
-    format!("\n{} · {}\n", theme.paint(Role::Strong, family.word()), family.question())
+    format!(
+        "\n{} · {}\n",
+        theme.paint(Role::Strong, family.word()),
+        family.question()
+    )
 }
 
 /// One case: a line if it held, and what to look at if it did not.
@@ -77,9 +82,16 @@ fn line(record: &CaseRecord, theme: &Theme) -> String {
     let mut out = String::new();
     let role = if record.ok { Role::Good } else { Role::Bad };
     let mark = theme.paint(role, if record.ok { "✓" } else { "✗" });
-    let (got, took) = (clean(&record.got), theme.paint(Role::Faint, &format!("· {}", humane(record.took))));
+    let (got, took) = (
+        clean(&record.got),
+        theme.paint(Role::Faint, &format!("· {}", humane(record.took))),
+    );
     let name = format!("{:<NAMES$}", record.name);
-    let name = if record.ok { name } else { theme.paint(Role::Strong, &name) };
+    let name = if record.ok {
+        name
+    } else {
+        theme.paint(Role::Strong, &name)
+    };
     if got.chars().count() <= SHORT {
         let _ = writeln!(out, "{mark} {name} {} {took}", theme.paint(role, &got));
     } else {
@@ -98,7 +110,11 @@ fn line(record: &CaseRecord, theme: &Theme) -> String {
 pub fn summary(summary: &SuiteSummary, theme: &Theme) -> String {
     let mut out = String::new();
     if !summary.findings.is_empty() {
-        let _ = write!(out, "\n{}, worst first\n", theme.paint(Role::Strong, "Findings"));
+        let _ = write!(
+            out,
+            "\n{}, worst first\n",
+            theme.paint(Role::Strong, "Findings")
+        );
     }
     for finding in &summary.findings {
         out.push_str(&finding_of(finding.cause, summary, theme));
@@ -113,16 +129,27 @@ pub fn summary(summary: &SuiteSummary, theme: &Theme) -> String {
 
 /// All failures of one cause, those of the same fact together.
 fn finding_of(cause: Cause, summary: &SuiteSummary, theme: &Theme) -> String {
-    let mut out = format!("\n{} {}\n", theme.paint(Role::Bad, "✗"), theme.paint(Role::Strong, cause.words()));
+    let mut out = format!(
+        "\n{} {}\n",
+        theme.paint(Role::Bad, "✗"),
+        theme.paint(Role::Strong, cause.words())
+    );
     out.push_str(&wrapped(&sentence(cause.advice()), "  "));
-    let records: Vec<_> = summary.records.iter().filter(|record| record.cause == Some(cause)).collect();
+    let records: Vec<_> = summary
+        .records
+        .iter()
+        .filter(|record| record.cause == Some(cause))
+        .collect();
     let mut told = Vec::new();
     for record in &records {
         if told.contains(&record.why) {
             continue;
         }
         told.push(record.why);
-        let names = records.iter().filter(|other| other.why == record.why).map(|other| other.name);
+        let names = records
+            .iter()
+            .filter(|other| other.why == record.why)
+            .map(|other| other.name);
         let names = names.collect::<Vec<_>>().join(", ");
         let grade = theme.paint(Role::Faint, &format!("[{}]", record.grade.word()));
         out.push('\n');
@@ -130,7 +157,10 @@ fn finding_of(cause: Cause, summary: &SuiteSummary, theme: &Theme) -> String {
         out.pop();
         let _ = writeln!(out, " {grade}");
         out.push_str(&wrapped(record.why.unwrap_or_default(), "    "));
-        out.push_str(&folded(&wrapped(&format!("It got: {}.", clean(&record.got)), "    "), WIDTH));
+        out.push_str(&folded(
+            &wrapped(&format!("It got: {}.", clean(&record.got)), "    "),
+            WIDTH,
+        ));
         if let Some(advice) = record.advice.filter(|advice| *advice != cause.advice()) {
             out.push_str(&wrapped(&sentence(advice), "    "));
         }
@@ -152,25 +182,38 @@ fn verdict(summary: &SuiteSummary, theme: &Theme) -> String {
     match (summary.exit, summary.failed) {
         (Exit::Interrupted | Exit::Terminated, failed) => {
             let done = plural((summary.ok + failed) as u64, "case");
-            theme.paint(Role::Bad, &format!("✗ interrupted after {done}, {failed} failed · {took}"))
+            theme.paint(
+                Role::Bad,
+                &format!("✗ interrupted after {done}, {failed} failed · {took}"),
+            )
         }
-        (_, 0) if summary.ok == 0 => {
-            theme.paint(Role::Bad, &format!("✗ no case could be asked{skipped} · {took}"))
-        }
+        (_, 0) if summary.ok == 0 => theme.paint(
+            Role::Bad,
+            &format!("✗ no case could be asked{skipped} · {took}"),
+        ),
         (_, 0) => {
             let held = plural(summary.ok as u64, "case");
-            format!("{} held{skipped} · {took}", theme.paint(Role::Good, &format!("✓ {held}")))
+            format!(
+                "{} held{skipped} · {took}",
+                theme.paint(Role::Good, &format!("✓ {held}"))
+            )
         }
         (_, failed) => {
             let asked = summary.ok + failed;
-            format!("{} of {asked} failed{skipped} · {took}", theme.paint(Role::Bad, &format!("✗ {failed}")))
+            format!(
+                "{} of {asked} failed{skipped} · {took}",
+                theme.paint(Role::Bad, &format!("✗ {failed}"))
+            )
         }
     }
 }
 
 /// What no sender can see, and how to look.
 fn blind_spots(theme: &Theme) -> String {
-    let mut out = format!("{}\n", theme.paint(Role::Strong, "What a black box cannot see"));
+    let mut out = format!(
+        "{}\n",
+        theme.paint(Role::Strong, "What a black box cannot see")
+    );
     for text in [
         "whether two copies became one record: run --only duplicate, and count what was stored: one.",
         "whether leg b overwrote leg a: run --only post-customer-no-answer, and look for two records of one request_id.",
@@ -187,9 +230,16 @@ fn blind_spots(theme: &Theme) -> String {
 pub fn list(theme: &Theme) -> String {
     let mut out = String::new();
     for family in Family::ALL {
-        let cases: Vec<_> = cases::table().filter(|case| case.family == family).collect();
+        let cases: Vec<_> = cases::table()
+            .filter(|case| case.family == family)
+            .collect();
         let title = format!("{} ({})", family.word(), cases.len());
-        let _ = writeln!(out, "{} · {}\n", theme.paint(Role::Strong, &title), family.question());
+        let _ = writeln!(
+            out,
+            "{} · {}\n",
+            theme.paint(Role::Strong, &title),
+            family.question()
+        );
         for case in cases {
             out.push_str(&listed(case, theme));
         }
@@ -211,14 +261,20 @@ fn listed(case: &Case, theme: &Theme) -> String {
     let about = theme.paint(Role::Faint, &format!("{method} [{}]", case.grade.word()));
     let mut out = format!("  {} {about}\n", theme.paint(Role::Name, case.name));
     out.push_str(&wrapped(case.why, "    "));
-    out.push_str(&wrapped(&format!("Wanted: {}.", case.expects().words(case)), "    "));
+    out.push_str(&wrapped(
+        &format!("Wanted: {}.", case.expects().words(case)),
+        "    ",
+    ));
     out
 }
 
 /// With a capital first letter and a full stop.
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
-    let first = letters.next().map(|c| c.to_uppercase().collect::<String>()).unwrap_or_default();
+    let first = letters
+        .next()
+        .map(|c| c.to_uppercase().collect::<String>())
+        .unwrap_or_default();
     let stop = if text.ends_with(['.', '?']) { "" } else { "." };
     format!("{first}{}{stop}", letters.as_str())
 }
@@ -228,7 +284,9 @@ fn wrapped(text: &str, indent: &str) -> String {
     let mut out = String::new();
     let mut line = String::new();
     for word in text.split_whitespace() {
-        if !line.is_empty() && indent.len() + line.chars().count() + 1 + word.chars().count() > WIDTH {
+        if !line.is_empty()
+            && indent.len() + line.chars().count() + 1 + word.chars().count() > WIDTH
+        {
             let _ = writeln!(out, "{indent}{line}");
             line.clear();
         }

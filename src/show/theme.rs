@@ -52,7 +52,9 @@ impl Theme {
     #[must_use]
     pub fn new(coloured: bool) -> Self {
         if !coloured {
-            return Self { codes: Default::default() };
+            return Self {
+                codes: Default::default(),
+            };
         }
         colored::control::set_override(true);
         let codes = ROLES.map(|role| {
@@ -145,19 +147,21 @@ impl Surroundings {
 /// whether this very stream is a terminal.
 #[must_use]
 pub fn decide(wish: Colour, surroundings: &Surroundings, is_terminal: bool) -> bool {
-    let set = |variable: &Option<String>| variable.as_deref().is_some_and(|value| !value.is_empty());
+    let set =
+        |variable: &Option<String>| variable.as_deref().is_some_and(|value| !value.is_empty());
     match wish {
         Colour::Always => true,
         Colour::Never => false,
         Colour::Auto if set(&surroundings.no_color) => false,
         Colour::Auto
-            if set(&surroundings.clicolor_force) && surroundings.clicolor_force.as_deref() != Some("0") =>
+            if set(&surroundings.clicolor_force)
+                && surroundings.clicolor_force.as_deref() != Some("0") =>
         {
             true
         }
         Colour::Auto => {
-            let dumb =
-                surroundings.clicolor.as_deref() == Some("0") || surroundings.term.as_deref() == Some("dumb");
+            let dumb = surroundings.clicolor.as_deref() == Some("0")
+                || surroundings.term.as_deref() == Some("dumb");
             is_terminal && !dumb
         }
     }
@@ -191,13 +195,20 @@ mod tests {
             (Colour::Auto, ("-", "-", "-", "xterm"), false, false),
         ] {
             let around_them = surroundings(around.0, around.1, around.2, around.3);
-            assert_eq!(decide(wish, &around_them, terminal), expected, "{wish:?} {around:?} {terminal}");
+            assert_eq!(
+                decide(wish, &around_them, terminal),
+                expected,
+                "{wish:?} {around:?} {terminal}"
+            );
         }
     }
 
     #[test]
     fn painting_puts_codes_around_text_or_nothing() {
-        assert_eq!(Theme::new(true).paint(Role::Bad, "no"), "\u{1b}[31mno\u{1b}[0m");
+        assert_eq!(
+            Theme::new(true).paint(Role::Bad, "no"),
+            "\u{1b}[31mno\u{1b}[0m"
+        );
         assert_eq!(Theme::plain().paint(Role::Bad, "no"), "no");
     }
 }

@@ -29,7 +29,9 @@ use proper::Proper;
 
 pub use destination::Destination;
 pub(in crate::wire) use lookup::{addresses, connect};
-pub(in crate::wire) use trouble::{explain, hung_up, no_answer, not_http, too_slow, unless_redirect};
+pub(in crate::wire) use trouble::{
+    explain, hung_up, no_answer, not_http, too_slow, unless_redirect,
+};
 pub(in crate::wire) use trust::tls;
 
 /// As much of an answer's body as is read: enough for any webhook's answer, harmless if there is no end to it.
@@ -86,12 +88,22 @@ impl Client {
     /// A client for one destination. Certificates are only read if it needs them.
     pub fn new(destination: &Destination, options: &ClientOptions) -> Result<Self, Error> {
         let proxy = proxy_in_use(destination);
-        let proxy_speaks_tls = proxy.as_ref().is_some_and(|proxy| proxy.starts_with("https:"));
+        let proxy_speaks_tls = proxy
+            .as_ref()
+            .is_some_and(|proxy| proxy.starts_with("https:"));
         let needs_tls = destination.is_tls() || proxy_speaks_tls;
         let client = Self {
-            lane: if proxy.is_none() { Lane::to(destination, options).map(Arc::new) } else { None },
+            lane: if proxy.is_none() {
+                Lane::to(destination, options).map(Arc::new)
+            } else {
+                None
+            },
             proper: Arc::default(),
-            tls: if needs_tls { Some(trust::tls(options)?) } else { None },
+            tls: if needs_tls {
+                Some(trust::tls(options)?)
+            } else {
+                None
+            },
             options: options.clone(),
             destination: destination.clone(),
         };
@@ -104,8 +116,15 @@ impl Client {
     /// The same client with connections of its own, for another thread.
     #[must_use]
     pub fn separate(&self) -> Self {
-        let lane = self.lane.as_ref().and_then(|_| Lane::to(&self.destination, &self.options));
-        Self { lane: lane.map(Arc::new), proper: Arc::default(), ..self.clone() }
+        let lane = self
+            .lane
+            .as_ref()
+            .and_then(|_| Lane::to(&self.destination, &self.options));
+        Self {
+            lane: lane.map(Arc::new),
+            proper: Arc::default(),
+            ..self.clone()
+        }
     }
 
     /// Sends a request once and reads its answer.
@@ -118,7 +137,9 @@ impl Client {
         let response = match &self.lane {
             Some(lane) if Lane::takes(request) => lane.carry(request).await?,
             _ => {
-                let proper = self.proper().map_err(|error| cannot_be_sent(&error.to_string()))?;
+                let proper = self
+                    .proper()
+                    .map_err(|error| cannot_be_sent(&error.to_string()))?;
                 // It needs much room, which the short way is not to carry about.
                 Box::pin(proper.carry(request)).await?
             }
@@ -131,8 +152,12 @@ impl Client {
         if let Some(lane) = self.lane.as_ref().filter(|_| Lane::takes(request)) {
             return lane.check(request).map_err(|text| cannot_be_sent(&text));
         }
-        let proper = self.proper().map_err(|error| cannot_be_sent(&error.to_string()))?;
-        proper.prepared(request, &Progress::new(!request.body.is_empty())).map(drop)
+        let proper = self
+            .proper()
+            .map_err(|error| cannot_be_sent(&error.to_string()))?;
+        proper
+            .prepared(request, &Progress::new(!request.body.is_empty()))
+            .map(drop)
     }
 
     /// The long way.
@@ -152,7 +177,10 @@ impl Client {
 fn states_length(request: &Request) -> bool {
     matches!(&*request.method, "POST" | "PUT" | "PATCH")
         || !request.body.is_empty()
-        || request.headers.iter().any(|header| header.is("content-length"))
+        || request
+            .headers
+            .iter()
+            .any(|header| header.is("content-length"))
 }
 
 /// A peer's hanging up, on a connection that an earlier request had opened: then it need not be this one's fault.

@@ -32,5 +32,8 @@ fn headers(request: &Request) -> Result<Vec<(String, String)>, Reason> {
         Ok(value) => Ok((header.name, value.to_owned())),
         Err(_) => Err("its headers are not all text"),
     };
-    secret::masked_headers(&request.headers).into_iter().map(text).collect()
+    secret::masked_headers(&request.headers)
+        .into_iter()
+        .map(text)
+        .collect()
 }

@@ -54,7 +54,10 @@ impl DerefMut for Headers {
 
 impl From<Vec<Header>> for Headers {
     fn from(list: Vec<Header>) -> Self {
-        Self(Arc::new(Shared { list, masked: OnceLock::new() }))
+        Self(Arc::new(Shared {
+            list,
+            masked: OnceLock::new(),
+        }))
     }
 }
 
@@ -125,7 +128,12 @@ mod tests {
     use super::*;
 
     fn headers() -> Headers {
-        [Header::new("Cookie", "a=S3CR3T"), Header::new("Server", "x")].into_iter().collect()
+        [
+            Header::new("Cookie", "a=S3CR3T"),
+            Header::new("Server", "x"),
+        ]
+        .into_iter()
+        .collect()
     }
 
     #[test]

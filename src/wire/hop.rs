@@ -23,10 +23,17 @@ pub fn end_to_end(headers: &[Header]) -> Headers {
     let named: Vec<String> = headers
         .iter()
         .filter(|header| header.is("connection"))
-        .flat_map(|header| header.text().split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>())
+        .flat_map(|header| {
+            header
+                .text()
+                .split(',')
+                .map(|name| name.trim().to_owned())
+                .collect::<Vec<_>>()
+        })
         .collect();
     let stays = |header: &&Header| {
-        !OF_THE_CONNECTION.iter().any(|name| header.is(name)) && !named.iter().any(|name| header.is(name))
+        !OF_THE_CONNECTION.iter().any(|name| header.is(name))
+            && !named.iter().any(|name| header.is(name))
     };
     headers.iter().filter(stays).cloned().collect()
 }
@@ -46,7 +53,9 @@ mod tests {
         ];
         let left = end_to_end(&headers.map(|(name, value)| Header::new(name, value)));
         assert_eq!(
-            left.iter().map(|header| header.name.as_str()).collect::<Vec<_>>(),
+            left.iter()
+                .map(|header| header.name.as_str())
+                .collect::<Vec<_>>(),
             ["X-A", "Content-Type"]
         );
     }

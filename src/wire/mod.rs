@@ -76,9 +76,10 @@ impl<'de> Deserialize<'de> for Octets {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match OctetsRecord::deserialize(deserializer)? {
             OctetsRecord::Text(text) => Ok(Self(Bytes::from(text.into_owned()))),
-            OctetsRecord::Base64(text) => {
-                BASE64.decode(text).map(|bytes| Self(bytes.into())).map_err(D::Error::custom)
-            }
+            OctetsRecord::Base64(text) => BASE64
+                .decode(text)
+                .map(|bytes| Self(bytes.into()))
+                .map_err(D::Error::custom),
         }
     }
 }
@@ -97,7 +98,10 @@ impl Header {
     /// A header from text.
     #[must_use]
     pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
-        Self { name: name.into(), value: Bytes::from(value.into()) }
+        Self {
+            name: name.into(),
+            value: Bytes::from(value.into()),
+        }
     }
 
     /// Whether this is the header of that name, whatever its case.
@@ -124,7 +128,9 @@ impl Serialize for Header {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let value = match std::str::from_utf8(&self.value) {
             Ok(text) => HeaderValueRecord::Text(text.into()),
-            Err(_) => HeaderValueRecord::Base64 { base64: BASE64.encode(&self.value) },
+            Err(_) => HeaderValueRecord::Base64 {
+                base64: BASE64.encode(&self.value),
+            },
         };
         (&self.name, value).serialize(serializer)
     }
@@ -135,7 +141,9 @@ impl<'de> Deserialize<'de> for Header {
         let (name, value) = <(String, HeaderValueRecord<'_>)>::deserialize(deserializer)?;
         let value = match value {
             HeaderValueRecord::Text(text) => Bytes::from(text.into_owned()),
-            HeaderValueRecord::Base64 { base64 } => BASE64.decode(base64).map_err(D::Error::custom)?.into(),
+            HeaderValueRecord::Base64 { base64 } => {
+                BASE64.decode(base64).map_err(D::Error::custom)?.into()
+            }
         };
         Ok(Self { name, value })
     }
@@ -194,7 +202,9 @@ impl Request {
     /// The path, without the query.
     #[must_use]
     pub fn path(&self) -> &str {
-        self.target.split_once('?').map_or(&self.target, |(path, _)| path)
+        self.target
+            .split_once('?')
+            .map_or(&self.target, |(path, _)| path)
     }
 
     /// The query without its question mark, if there is one.
@@ -224,13 +234,23 @@ impl Response {
     #[must_use]
     pub fn new(status: u16, headers: impl Into<Headers>, body: impl Into<Bytes>) -> Self {
         let body = body.into();
-        Self { status, headers: headers.into(), size: body.len() as u64, body: Octets(body), complete: true }
+        Self {
+            status,
+            headers: headers.into(),
+            size: body.len() as u64,
+            body: Octets(body),
+            complete: true,
+        }
     }
 
     /// A response that is plain text.
     #[must_use]
     pub fn plain(status: u16, text: impl Into<Bytes>) -> Self {
-        Self::new(status, vec![Header::new("content-type", "text/plain; charset=utf-8")], text)
+        Self::new(
+            status,
+            vec![Header::new("content-type", "text/plain; charset=utf-8")],
+            text,
+        )
     }
 }
 

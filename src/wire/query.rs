@@ -18,7 +18,11 @@ pub enum Encoding {
 
 /// What stays as it is: RFC 3986's unreserved characters. Everything else is escaped, and a space becomes `%20`, which
 /// every reader understands; `+` only form readers do.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// Writes fields as a query string, in order. Strings lose their quotes; everything else is its JSON text.
 #[must_use]
@@ -75,11 +79,21 @@ pub fn onto(base: &str, captured: &str) -> String {
         Some((path, query)) => (path, Some(query)),
         None => (captured, None),
     };
-    let path = if matches!(base_path, "" | "/") { path } else { base_path };
+    let path = if matches!(base_path, "" | "/") {
+        path
+    } else {
+        base_path
+    };
     if base_query.is_empty() {
         return query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     }
-    let names = |pairs: &str| decode(pairs).pairs.into_iter().map(|(name, _)| name).collect::<HashSet<_>>();
+    let names = |pairs: &str| {
+        decode(pairs)
+            .pairs
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect::<HashSet<_>>()
+    };
     let decided = names(base_query);
     let left = query
         .unwrap_or_default()
@@ -114,11 +128,13 @@ impl Found {
     fn sentences(&self) -> Vec<String> {
         let found = FAULTS.iter().zip(self.0).filter(|(_, times)| *times > 0);
         found
-            .map(
-                |(fault, times)| {
-                    if times == 1 { (*fault).to_owned() } else { format!("{fault}, {times} times") }
-                },
-            )
+            .map(|(fault, times)| {
+                if times == 1 {
+                    (*fault).to_owned()
+                } else {
+                    format!("{fault}, {times} times")
+                }
+            })
             .collect()
     }
 }
@@ -132,14 +148,20 @@ pub fn decode(query: &str) -> Decoded {
         found.0[0] += usize::from(name.is_empty());
         pairs.push((part(name, &mut found), part(value, &mut found)));
     }
-    Decoded { pairs, faults: found.sentences() }
+    Decoded {
+        pairs,
+        faults: found.sentences(),
+    }
 }
 
 fn part(text: &str, Found([_, percent, not_utf8, nul]): &mut Found) -> String {
     let spaced = text.replace('+', " ");
     let escapes = spaced.split('%').skip(1);
-    let broken =
-        |escape: &str| !escape.get(..2).is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+    let broken = |escape: &str| {
+        !escape
+            .get(..2)
+            .is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
+    };
     *percent += usize::from(escapes.clone().any(broken));
     let decoded = percent_decode_str(&spaced);
     *not_utf8 += usize::from(decoded.clone().decode_utf8().is_err());
@@ -184,7 +206,11 @@ mod tests {
     #[test]
     fn a_captured_target_is_sent_on_to_a_url() {
         for (base, captured, expected) in [
-            ("/", "/webhook/cdr?token=x&to=1", "/webhook/cdr?token=x&to=1"),
+            (
+                "/",
+                "/webhook/cdr?token=x&to=1",
+                "/webhook/cdr?token=x&to=1",
+            ),
             ("", "/a//b/../c?", "/a//b/../c?"),
             ("/", "*", "*"),
             ("/?", "http://h/p?q", "http://h/p?q"),
@@ -192,8 +218,16 @@ mod tests {
             ("/own", "http://h/p?q=1", "/own?q=1"),
             ("/own", "/webhook", "/own"),
             ("/own", "/webhook?", "/own?"),
-            ("/own?token=y&x=1", "/p?token=x&to=1", "/own?token=y&x=1&to=1"),
-            ("/?to%6ben=y&x=1&x=2", "/p?token=x&&a=%2f", "/p?to%6ben=y&x=1&x=2&a=%2f"),
+            (
+                "/own?token=y&x=1",
+                "/p?token=x&to=1",
+                "/own?token=y&x=1&to=1",
+            ),
+            (
+                "/?to%6ben=y&x=1&x=2",
+                "/p?token=x&&a=%2f",
+                "/p?to%6ben=y&x=1&x=2&a=%2f",
+            ),
             ("/?x=1", "/p", "/p?x=1"),
             ("/?x=1", "/p?", "/p?x=1"),
         ] {
@@ -204,7 +238,11 @@ mod tests {
     #[test]
     fn broken_encoding_is_kept_and_reported() {
         let decoded = decode("a=%ff&b=%00&c=1+2&d=%zz&=x&e&f=100%");
-        let values: Vec<_> = decoded.pairs.iter().map(|(_, value)| value.as_str()).collect();
+        let values: Vec<_> = decoded
+            .pairs
+            .iter()
+            .map(|(_, value)| value.as_str())
+            .collect();
         assert_eq!(values, ["\u{fffd}", "\0", "1 2", "%zz", "x", "", "100%"]);
         insta::assert_snapshot!(decoded.faults.join("\n"), @r"
         a parameter without a name

@@ -24,7 +24,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::client::{
-    self, ClientOptions, Destination, explain, hung_up, no_answer, not_http, too_slow, unless_redirect,
+    self, ClientOptions, Destination, explain, hung_up, no_answer, not_http, too_slow,
+    unless_redirect,
 };
 use super::{Failure, FailureKind, Phase, Response};
 use crate::error::Error;
@@ -114,7 +115,10 @@ impl<const N: usize> From<[Step; N]> for RawRequest {
 
 impl From<Vec<Step>> for RawRequest {
     fn from(steps: Vec<Step>) -> Self {
-        Self { steps, asked: Asked::default() }
+        Self {
+            steps,
+            asked: Asked::default(),
+        }
     }
 }
 
@@ -250,7 +254,12 @@ impl Writer {
             }
         };
         let used = Duration::ZERO;
-        Ok(Open { connection, destination: self.destination.clone(), timeout: self.timeout, used })
+        Ok(Open {
+            connection,
+            destination: self.destination.clone(),
+            timeout: self.timeout,
+            used,
+        })
     }
 
     /// Makes an attempt that is one phase of connecting.
@@ -289,7 +298,8 @@ impl Open {
         let mut received = Vec::new();
         let ended = {
             let listening = listen(request.asked, &mut reader, &mut received, &told_to_continue);
-            let mut listening = std::pin::pin!(timeout(self.timeout.saturating_sub(self.used), listening));
+            let mut listening =
+                std::pin::pin!(timeout(self.timeout.saturating_sub(self.used), listening));
             tokio::select! {
                 biased;
                 ended = &mut listening => Some(ended),
@@ -306,7 +316,11 @@ impl Open {
                 RawOutcome::Abandoned
             }
             Some(ended) => {
-                let phase = if sending.load(Ordering::Relaxed) { Phase::Send } else { Phase::Wait };
+                let phase = if sending.load(Ordering::Relaxed) {
+                    Phase::Send
+                } else {
+                    Phase::Wait
+                };
                 let ended = ended.unwrap_or(Ended::TimeUp(self.timeout, phase));
                 outcome(request.asked, &received, &ended, &self.destination)
             }
@@ -359,11 +373,18 @@ async fn listen(
             }
             Err(_) => return Ended::Closed(Closing::Reset),
         }
-        let Look { told_to_continue: told, reading, .. } = answer::read(asked, received, false);
+        let Look {
+            told_to_continue: told,
+            reading,
+            ..
+        } = answer::read(asked, received, false);
         if told {
             told_to_continue.notify_one();
         }
-        let enough = matches!(reading, Reading::Enough(_) | Reading::Damaged(_) | Reading::NotHttp);
+        let enough = matches!(
+            reading,
+            Reading::Enough(_) | Reading::Damaged(_) | Reading::NotHttp
+        );
         if enough || received.len() > answer::most_of_everything(asked) {
             return Ended::Enough;
         }
@@ -383,13 +404,15 @@ fn outcome(asked: Asked, received: &[u8], ended: &Ended, destination: &Destinati
         }
         (Reading::Nothing, Ended::TimeUp(limit, _)) => RawOutcome::Silent(*limit),
         // Half an answer is none, whether the half is a head or has a body: the client says the same.
-        (Reading::PartOfHead | Reading::Growing(_), Ended::Closed(closing)) => RawOutcome::Failed(hung_up(
-            Phase::Read,
-            match closing {
-                Closing::Clean => "closed",
-                Closing::Reset => "reset",
-            },
-        )),
+        (Reading::PartOfHead | Reading::Growing(_), Ended::Closed(closing)) => {
+            RawOutcome::Failed(hung_up(
+                Phase::Read,
+                match closing {
+                    Closing::Clean => "closed",
+                    Closing::Reset => "reset",
+                },
+            ))
+        }
         (Reading::PartOfHead | Reading::Growing(_), Ended::TimeUp(limit, _)) => {
             RawOutcome::Failed(too_slow(Phase::Read, *limit, destination))
         }

@@ -155,7 +155,10 @@ pub fn as_ms<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::
 }
 
 /// Serialises a duration that may be absent as milliseconds.
-pub fn as_optional_ms<S: Serializer>(span: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+pub fn as_optional_ms<S: Serializer>(
+    span: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match span {
         Some(span) => serializer.serialize_f64(ms(*span)),
         None => serializer.serialize_none(),
@@ -197,14 +200,18 @@ fn begin(page: &mut Page, kind: &str) -> usize {
 pub fn safe_json<T: Serialize>(value: &T) -> String {
     let mut page = Page::default();
     let written = value.serialize(Writer(&mut page));
-    written.ok().and_then(|()| String::from_utf8(page.done()).ok()).unwrap_or_default()
+    written
+        .ok()
+        .and_then(|()| String::from_utf8(page.done()).ok())
+        .unwrap_or_default()
 }
 
 /// JSON text as it stands, on one line and safe for a terminal: line breaks, which stand only between its tokens, become
 /// spaces, and disturbing characters escapes. Text that is not JSON loses nothing either: its line breaks become visible.
 #[must_use]
 pub fn one_line(bytes: &[u8]) -> Cow<'_, str> {
-    let text = std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
+    let text =
+        std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
     if is_plain(&text) && text.trim().len() == text.len() {
         return text;
     }
@@ -259,7 +266,10 @@ struct CapturedLine<'a> {
 pub fn captured(line: &str) -> Result<Option<Captured>, String> {
     let record: CapturedLine<'_> = serde_json::from_str(line).map_err(|error| error.to_string())?;
     if record.v != u64::from(VERSION) {
-        return Err(format!("a record of version {}, and this program reads {VERSION}", record.v));
+        return Err(format!(
+            "a record of version {}, and this program reads {VERSION}",
+            record.v
+        ));
     }
     if record.r#type != "exchange" {
         return Ok(None);
@@ -268,10 +278,19 @@ pub fn captured(line: &str) -> Result<Option<Captured>, String> {
     let request = serde_json::from_str(request.get()).map_err(|error| {
         // The place would be counted from the beginning of the request, where nobody counts.
         let error = error.to_string();
-        format!("its request: {}", error.split(" at line ").next().unwrap_or_default())
+        format!(
+            "its request: {}",
+            error.split(" at line ").next().unwrap_or_default()
+        )
     })?;
-    let at = record.received_at.as_ref().and_then(serde_json::Value::as_str);
-    Ok(Some(Captured { request, at: at.and_then(|at| at.parse().ok()) }))
+    let at = record
+        .received_at
+        .as_ref()
+        .and_then(serde_json::Value::as_str);
+    Ok(Some(Captured {
+        request,
+        at: at.and_then(|at| at.parse().ok()),
+    }))
 }
 
 #[cfg(test)]
@@ -287,7 +306,12 @@ mod tests {
 
     #[test]
     fn type_comes_first_then_the_version() {
-        let line = line("said", &Said { text: "a\u{1b}[2J\u{202e}\u{e0001}é" });
+        let line = line(
+            "said",
+            &Said {
+                text: "a\u{1b}[2J\u{202e}\u{e0001}é",
+            },
+        );
         assert_eq!(
             String::from_utf8(line).unwrap(),
             "{\"type\":\"said\",\"v\":1,\"text\":\"a\\u001b[2J\\u202e\\udb40\\udc01é\"}\n"
@@ -296,7 +320,12 @@ mod tests {
 
     #[test]
     fn a_captured_request_is_read_back() {
-        let request = Request::new("POST", "/cdr?token=x", vec![Header::new("x-a", "1")], &b"\xff"[..]);
+        let request = Request::new(
+            "POST",
+            "/cdr?token=x",
+            vec![Header::new("x-a", "1")],
+            &b"\xff"[..],
+        );
         let exchange: Exchange<(), ()> = Exchange {
             n: 1,
             received_at: Moment::from_epoch_ms(1_650_628_175_336).unwrap(),
@@ -307,14 +336,21 @@ mod tests {
             cdr: None,
             related: Vec::new(),
             uncounted: None,
-            answer: Answer { status: Some(200), ..Answer::default() },
+            answer: Answer {
+                status: Some(200),
+                ..Answer::default()
+            },
             took_ms: 0.25,
         };
         let written = String::from_utf8(line("exchange", &exchange)).unwrap();
         let at = Some(exchange.received_at);
         assert_eq!(captured(&written), Ok(Some(Captured { request, at })));
         assert_eq!(captured(r#"{"type":"summary","v":1,"exit":0}"#), Ok(None));
-        assert!(captured(r#"{"type":"exchange","v":2}"#).unwrap_err().contains("version 2"));
+        assert!(
+            captured(r#"{"type":"exchange","v":2}"#)
+                .unwrap_err()
+                .contains("version 2")
+        );
         assert!(captured("{").is_err());
     }
 
@@ -342,7 +378,12 @@ mod tests {
         Nothing,
         Numbers(u8, i64, f64, f32, u64),
         One(Option<char>),
-        Some { unit: (), yes: bool, bytes: Vec<u8>, by_number: std::collections::BTreeMap<i8, Anything> },
+        Some {
+            unit: (),
+            yes: bool,
+            bytes: Vec<u8>,
+            by_number: std::collections::BTreeMap<i8, Anything>,
+        },
         Value(serde_json::Value),
     }
 
@@ -354,10 +395,20 @@ mod tests {
             Anything::Numbers(7, -1_650_628_175_336, 0.1, 1e-9, u64::MAX),
             Anything::Numbers(0, 0, f64::NAN, 1.0, 0),
             Anything::One(None),
-            Anything::Some { unit: (), yes: true, bytes: vec![1, 2], by_number },
-            Anything::Value(serde_json::json!({"a": [], "b": {}, "": [null, {"c\n": "d\\\"é"}, 1e300]})),
+            Anything::Some {
+                unit: (),
+                yes: true,
+                bytes: vec![1, 2],
+                by_number,
+            },
+            Anything::Value(
+                serde_json::json!({"a": [], "b": {}, "": [null, {"c\n": "d\\\"é"}, 1e300]}),
+            ),
         ];
-        assert_eq!(safe_json(&anything), serde_json::to_string(&anything).unwrap());
+        assert_eq!(
+            safe_json(&anything),
+            serde_json::to_string(&anything).unwrap()
+        );
     }
 
     /// What `serde_json` writes, with escapes for what disturbs.
@@ -365,7 +416,11 @@ mod tests {
         let mut written = String::new();
         for c in serde_json::to_string(text).unwrap().chars() {
             if disturbs(c) {
-                written.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+                written.extend(
+                    c.encode_utf16(&mut [0; 2])
+                        .iter()
+                        .map(|unit| format!("\\u{unit:04x}")),
+                );
             } else {
                 written.push(c);
             }
@@ -379,7 +434,11 @@ mod tests {
             for odd in ["\"", "\\", "\x1f", "\x7f", "\n", "é", "\u{202e}", "😀"] {
                 for at in (0..length.min(20)).chain(length - length.min(9)..length) {
                     let text = format!("{}{odd}{}", "~".repeat(at), " ".repeat(length - at));
-                    assert_eq!(safe_json(&text), written_slowly(&text), "{odd:?} at {at} of {length}");
+                    assert_eq!(
+                        safe_json(&text),
+                        written_slowly(&text),
+                        "{odd:?} at {at} of {length}"
+                    );
                 }
             }
             let text = "\"\\".repeat(length);

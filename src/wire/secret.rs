@@ -37,7 +37,14 @@ const TELLING_PARTS: &[&str] = &[
 ];
 
 /// Words that make a name secret when it ends in them with nothing between, as in `accesstoken`.
-const TELLING_ENDINGS: &[&str] = &["apikey", "passwd", "password", "secret", "signature", "token"];
+const TELLING_ENDINGS: &[&str] = &[
+    "apikey",
+    "passwd",
+    "password",
+    "secret",
+    "signature",
+    "token",
+];
 
 /// Names that are secret only as a whole: a `code` is a login code, a `country_code` is not.
 const TELLING_NAMES: &[&str] = &["code"];
@@ -180,9 +187,15 @@ pub fn is_secret_name(name: &str) -> bool {
         return false;
     }
     TELLING_NAMES.contains(&whole.as_str())
-        || TELLING_ENDINGS.iter().any(|ending| singular(&whole).ends_with(ending))
-        || parts(name).iter().any(|part| TELLING_PARTS.contains(&singular(part)))
-        || parts(&whole).iter().any(|part| TELLING_PARTS.contains(&singular(part)))
+        || TELLING_ENDINGS
+            .iter()
+            .any(|ending| singular(&whole).ends_with(ending))
+        || parts(name)
+            .iter()
+            .any(|part| TELLING_PARTS.contains(&singular(part)))
+        || parts(&whole)
+            .iter()
+            .any(|part| TELLING_PARTS.contains(&singular(part)))
 }
 
 /// A word without its plural `s`; `pass` is no plural.
@@ -226,15 +239,33 @@ mod tests {
     #[test]
     fn secrets_go_and_everything_else_stays() {
         for (text, expected) in [
-            ("https://h.test/webhook?token=abc&a=b", "https://h.test/webhook?token=***&a=b"),
+            (
+                "https://h.test/webhook?token=abc&a=b",
+                "https://h.test/webhook?token=***&a=b",
+            ),
             ("/webhook?token=abc#part", "/webhook?token=***#part"),
             ("/webhook?a=1&API_KEY=abc", "/webhook?a=1&API_KEY=***"),
-            ("/webhook?x-api-key=abc&accessToken=d", "/webhook?x-api-key=***&accessToken=***"),
-            ("/webhook?APIKey=abc&accesstoken=d", "/webhook?APIKey=***&accesstoken=***"),
+            (
+                "/webhook?x-api-key=abc&accessToken=d",
+                "/webhook?x-api-key=***&accessToken=***",
+            ),
+            (
+                "/webhook?APIKey=abc&accesstoken=d",
+                "/webhook?APIKey=***&accesstoken=***",
+            ),
             ("/webhook?%74oken=abc", "/webhook?%74oken=***"),
-            ("/webhook?custom[token]=abc&code=1", "/webhook?custom[token]=***&code=***"),
-            ("/webhook?a=1;token=abc;b=2&c=3", "/webhook?a=1;token=***&c=3"),
-            ("/go?next=http://h.test/?sig=abc", "/go?next=http://h.test/?sig=***"),
+            (
+                "/webhook?custom[token]=abc&code=1",
+                "/webhook?custom[token]=***&code=***",
+            ),
+            (
+                "/webhook?a=1;token=abc;b=2&c=3",
+                "/webhook?a=1;token=***&c=3",
+            ),
+            (
+                "/go?next=http://h.test/?sig=abc",
+                "/go?next=http://h.test/?sig=***",
+            ),
             ("/page#token=abc", "/page#token=***"),
             ("http://u:p@h.test:80/x", "http://***@h.test:80/x"),
             ("http://u:p@ss@h.test/x", "http://***@h.test/x"),
@@ -281,9 +312,14 @@ mod tests {
         ] {
             assert!(is_secret_header(name), "{name}");
         }
-        for name in
-            ["Content-Type", "Idempotency-Key", "X-Request-Id", "User-Agent", "Author", "X-Status-Code"]
-        {
+        for name in [
+            "Content-Type",
+            "Idempotency-Key",
+            "X-Request-Id",
+            "User-Agent",
+            "Author",
+            "X-Status-Code",
+        ] {
             assert!(!is_secret_header(name), "{name}");
         }
     }

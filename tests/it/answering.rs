@@ -9,7 +9,12 @@ use super::program::{Listener, fixture, listener};
 
 /// The status line of an answer.
 fn status(answer: &str) -> &str {
-    answer.lines().next().unwrap_or_default().strip_prefix("HTTP/1.1 ").unwrap_or(answer)
+    answer
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .strip_prefix("HTTP/1.1 ")
+        .unwrap_or(answer)
 }
 
 /// The body of an answer.
@@ -52,7 +57,9 @@ fn a_good_cdr_is_answered_as_telecmis_own_examples_do() {
     assert_eq!(exchange["verdict"]["kind"], "outgoing_missed");
     assert_eq!(exchange["verdict"]["remarks"], Value::Array(vec![]));
     assert_eq!(
-        exchange["request"]["body"]["text"].as_str().map(str::as_bytes),
+        exchange["request"]["body"]["text"]
+            .as_str()
+            .map(str::as_bytes),
         Some(&fixture("docs-leg-a.json")[..])
     );
     assert_eq!(exchange["request"]["complete"], true);
@@ -60,12 +67,24 @@ fn a_good_cdr_is_answered_as_telecmis_own_examples_do() {
 
 #[test]
 fn the_good_answer_may_be_another() {
-    let arguments = ["--status", "202", "--body", "noted", "--header", "X-Handler: mine", "-H", "X-Two: 2"];
+    let arguments = [
+        "--status",
+        "202",
+        "--body",
+        "noted",
+        "--header",
+        "X-Handler: mine",
+        "-H",
+        "X-Two: 2",
+    ];
     let listener = listener(&arguments);
     let answer = post_json(&listener.url, fixture("docs-leg-a.json"));
     assert_eq!((status(&answer), body(&answer)), ("202 Accepted", "noted"));
     let head = answer.to_ascii_lowercase();
-    assert!(head.contains("\r\nx-handler: mine\r\n") && head.contains("\r\nx-two: 2\r\n"), "{answer}");
+    assert!(
+        head.contains("\r\nx-handler: mine\r\n") && head.contains("\r\nx-two: 2\r\n"),
+        "{answer}"
+    );
     assert_eq!(status(&post_json(&listener.url, "")), "400 Bad Request");
 }
 
@@ -78,7 +97,9 @@ fn answers_may_be_held_back() {
 
     let mut between = listener(&["--delay", "20ms..40ms", "--seed", "7"]);
     post_json(&between.url, fixture("docs-leg-a.json"));
-    let took = exchange(&mut between)["took_ms"].as_f64().expect("a number");
+    let took = exchange(&mut between)["took_ms"]
+        .as_f64()
+        .expect("a number");
     assert!(took >= 20.0, "{took}");
 }
 
@@ -102,7 +123,10 @@ fn strictness_refuses_departures_and_ends_in_a_failure() {
 #[test]
 fn without_strictness_departures_are_remarks() {
     let listener = listener(&["--count", "1"]);
-    assert_eq!(status(&post_json(&listener.url, fixture("broken/retyped.json"))), "200 OK");
+    assert_eq!(
+        status(&post_json(&listener.url, fixture("broken/retyped.json"))),
+        "200 OK"
+    );
     listener.running.end().expect(0);
 }
 
@@ -115,7 +139,10 @@ fn what_cannot_be_read_is_answered_400_with_the_place() {
         post_json(&listener.url, ""),
         post_json(&listener.url, "[1,"),
     ];
-    let said: Vec<_> = answers.iter().map(|answer| format!("{}: {}", status(answer), body(answer))).collect();
+    let said: Vec<_> = answers
+        .iter()
+        .map(|answer| format!("{}: {}", status(answer), body(answer)))
+        .collect();
     insta::assert_snapshot!(said.concat(), @"
     400 Bad Request: not JSON: a comma before the closing brace at line 4 column 1
     400 Bad Request: a JavaScript literal, not JSON: expected a name in double quotes at line 2 column 1
@@ -129,13 +156,17 @@ fn a_body_over_the_limit_is_answered_413_whether_or_not_its_length_is_told() {
     let mut listener = listener(&["--max-body", "1KiB"]);
     let large = vec![b'x'; 5_000];
     let announced = post_json(&listener.url, &large);
-    let mut chunked = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1388\r\n".to_vec();
+    let mut chunked =
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1388\r\n".to_vec();
     chunked.extend(&large);
     chunked.extend(b"\r\n0\r\n\r\n");
     for answer in [announced, say(&listener.url, chunked)] {
         assert_eq!(
             (status(&answer), body(&answer)),
-            ("413 Payload Too Large", "the body is over the limit of 1024 bytes\n")
+            (
+                "413 Payload Too Large",
+                "the body is over the limit of 1024 bytes\n"
+            )
         );
         let exchange = exchange(&mut listener);
         assert_eq!(exchange["request"]["size"], 5_000);
@@ -146,9 +177,15 @@ fn a_body_over_the_limit_is_answered_413_whether_or_not_its_length_is_told() {
 #[test]
 fn a_body_that_does_not_come_is_answered_408() {
     let mut listener = listener(&["--body-timeout", "50ms"]);
-    let answer = say(&listener.url, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n{");
+    let answer = say(
+        &listener.url,
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n{",
+    );
     assert_eq!(status(&answer), "408 Request Timeout");
-    assert_eq!(remarks(&mut listener), ["bad_request -: the body did not come to its end in time"]);
+    assert_eq!(
+        remarks(&mut listener),
+        ["bad_request -: the body did not come to its end in time"]
+    );
 }
 
 #[test]
@@ -156,7 +193,10 @@ fn a_head_that_does_not_come_closes_the_connection_and_is_told() {
     let mut listener = super::program::pretty_listener(&["--header-timeout", "50ms"]);
     assert_eq!(say(&listener.url, "POST / HTTP/1.1\r\nHost"), "");
     let line = listener.running.talk();
-    assert!(line.ends_with(": no complete request head in time\n"), "{line}");
+    assert!(
+        line.ends_with(": no complete request head in time\n"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -167,12 +207,24 @@ fn methods_that_carry_no_cdr_are_answered_properly() {
     assert_eq!(remarks(&mut listener), [""; 0]);
     let options = say(&listener.url, plain("OPTIONS", "/webhook/cdr"));
     assert_eq!((status(&options), body(&options)), ("204 No Content", ""));
-    assert!(options.to_ascii_lowercase().contains("\r\nallow: get, post, head, options\r\n"), "{options}");
+    assert!(
+        options
+            .to_ascii_lowercase()
+            .contains("\r\nallow: get, post, head, options\r\n"),
+        "{options}"
+    );
     assert_eq!(remarks(&mut listener), [""; 0]);
     let put = say(&listener.url, plain("PUT", "/webhook/cdr"));
     assert_eq!(status(&put), "405 Method Not Allowed");
-    assert!(put.to_ascii_lowercase().contains("\r\nallow: get, post, head, options\r\n"), "{put}");
-    assert_eq!(remarks(&mut listener), ["bad_request -: PUT: TeleCMI sends POST or GET"]);
+    assert!(
+        put.to_ascii_lowercase()
+            .contains("\r\nallow: get, post, head, options\r\n"),
+        "{put}"
+    );
+    assert_eq!(
+        remarks(&mut listener),
+        ["bad_request -: PUT: TeleCMI sends POST or GET"]
+    );
 }
 
 #[test]
@@ -191,16 +243,18 @@ fn a_cdr_in_the_wrong_place_is_found() {
     let mut listener = listener(&[]);
     let cdr = String::from_utf8(super::program::fixture("docs-leg-a.json")).expect("text");
     let length = cdr.len();
-    let get =
-        format!("GET / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{cdr}");
+    let get = format!(
+        "GET / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{cdr}"
+    );
     assert_eq!(status(&say(&listener.url, get)), "200 OK");
     assert_eq!(
         remarks(&mut listener),
         ["bad_request -: no CDR in the query, but one in the body, where only a POST has one"]
     );
     let query = "type=cdr&status=missed&direction=outbound&leg=a&to=442000000000";
-    let post =
-        format!("POST /?{query} HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let post = format!(
+        "POST /?{query} HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
     assert_eq!(status(&say(&listener.url, post)), "400 Bad Request");
     assert_eq!(
         remarks(&mut listener),
@@ -219,8 +273,14 @@ fn bodies_in_other_forms_are_named() {
             "Content-Type: application/x-www-form-urlencoded\r\n",
             "leg=a&type=cdr&direction=outbound&status=missed",
         ),
-        ("Content-Type: multipart/form-data; boundary=x\r\n", multipart),
-        ("Content-Type: application/json\r\nContent-Encoding: gzip\r\n", "\u{1f}\u{8b}"),
+        (
+            "Content-Type: multipart/form-data; boundary=x\r\n",
+            multipart,
+        ),
+        (
+            "Content-Type: application/json\r\nContent-Encoding: gzip\r\n",
+            "\u{1f}\u{8b}",
+        ),
         ("Content-Type: text/plain\r\n", "{\"type\":\"cdr\"}"),
         ("", "{\"type\":\"cdr\"}"),
     ] {
@@ -241,9 +301,15 @@ fn bodies_in_other_forms_are_named() {
 fn other_notifications_are_recognised() {
     let mut listener = listener(&[]);
     post_json(&listener.url, fixture("broken/live-event.json"));
-    assert_eq!(remarks(&mut listener), ["other_kind -: a live event, not a CDR"]);
+    assert_eq!(
+        remarks(&mut listener),
+        ["other_kind -: a live event, not a CDR"]
+    );
     post_json(&listener.url, fixture("broken/rest-record.json"));
-    assert_eq!(remarks(&mut listener), ["other_kind -: a record of the REST API, not a webhook"]);
+    assert_eq!(
+        remarks(&mut listener),
+        ["other_kind -: a record of the REST API, not a webhook"]
+    );
 }
 
 #[test]
@@ -256,16 +322,33 @@ fn what_came_before_is_remembered() {
     }
     assert_eq!(remarks(&mut listener), [""; 0]);
     let duplicate = exchange(&mut listener);
-    let text = duplicate["verdict"]["remarks"][0]["text"].as_str().expect("a text");
-    assert!(text.starts_with("duplicate of #1, ") && text.ends_with(" later, identical"), "{text}");
+    let text = duplicate["verdict"]["remarks"][0]["text"]
+        .as_str()
+        .expect("a text");
+    assert!(
+        text.starts_with("duplicate of #1, ") && text.ends_with(" later, identical"),
+        "{text}"
+    );
     assert_eq!(duplicate["related"][0]["how"], "duplicate");
-    assert_eq!(remarks(&mut listener), ["conflict -: same ids as #1, different body"]);
+    assert_eq!(
+        remarks(&mut listener),
+        ["conflict -: same ids as #1, different body"]
+    );
 }
 
 #[test]
 fn records_are_safe_to_print() {
     let mut listener = listener(&[]);
-    post_json(&listener.url, "{\"type\":\"\u{1b}[2J\u{202e}\u{200b}\u{85}\"}");
+    post_json(
+        &listener.url,
+        "{\"type\":\"\u{1b}[2J\u{202e}\u{200b}\u{85}\"}",
+    );
     let line = listener.running.line();
-    assert!(!line.trim_end().chars().any(telecmi_cdr::untrusted::disturbs), "{line:?}");
+    assert!(
+        !line
+            .trim_end()
+            .chars()
+            .any(telecmi_cdr::untrusted::disturbs),
+        "{line:?}"
+    );
 }

@@ -1,5 +1,4 @@
-//! The house rules of `lib.rs`, checked from the sources: which way imports go, one door per foreign crate, and rooms
-//! that one person can hold in their head.
+//! The layers of `lib.rs`, checked from the sources: imports go down, and no request to the inspector touches the disk.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,31 +12,6 @@ const FLOORS: [&[&str]; 7] = [
     &["show"],
     &["cli"],
     &["run"],
-];
-
-/// Foreign crates, and the only places that may name them.
-const DOORS: [(&str, &[&str]); 21] = [
-    ("clap", &["cli/"]),
-    ("clap_complete", &["cli/generate"]),
-    ("clap_mangen", &["cli/generate"]),
-    ("reqwest", &["wire/client"]),
-    ("tower", &["listen/door", "wire/client"]),
-    ("mio", &["wire/client"]),
-    ("rustls", &["wire/client", "wire/raw"]),
-    ("warp", &["listen/door"]),
-    ("hyper", &["listen/door", "wire/client"]),
-    ("hyper_util", &["listen/door", "wire/client"]),
-    ("colored", &["show/theme"]),
-    ("fake", &["cdr/account"]),
-    ("jiff", &["clock"]),
-    ("uuid", &["cdr/ids"]),
-    ("json_five", &["send/file"]),
-    ("hdrhistogram", &["send/tally"]),
-    ("indicatif", &["show/progress"]),
-    ("nix", &["process/terminal"]),
-    ("rustix", &["process"]),
-    ("terminal_size", &["show/fold"]),
-    ("unicode_width", &["show/fold"]),
 ];
 
 /// A file of the sources: its path below `src`, and its text without tests.
@@ -64,22 +38,44 @@ fn sources() -> Vec<Source> {
 }
 
 fn source(path: &Path) -> Source {
-    let text = fs::read_to_string(path).expect("a text").replace("\r\n", "\n");
-    let path = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).expect("below src");
+    let text = fs::read_to_string(path)
+        .expect("a text")
+        .replace("\r\n", "\n");
+    let path = path
+        .strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
+        .expect("below src");
     let path = path.to_string_lossy().replace('\\', "/");
     // What follows the tests' attribute is tests, and files of tests are nothing else.
-    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let code = text
+        .split("#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap_or_default();
     let is_tests = path.ends_with("tests.rs");
-    Source { text: if is_tests { String::new() } else { code.to_owned() }, path }
+    Source {
+        text: if is_tests {
+            String::new()
+        } else {
+            code.to_owned()
+        },
+        path,
+    }
 }
 
 /// The text without comments, so that prose may name what it likes.
 fn code(source: &Source) -> String {
-    source.text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    source
+        .text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn room(path: &str) -> &str {
-    path.split('/').next().unwrap_or_default().trim_end_matches(".rs")
+    path.split('/')
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches(".rs")
 }
 
 fn floor(room: &str) -> Option<usize> {
@@ -92,11 +88,18 @@ fn imported(text: &str) -> Vec<String> {
     for rest in text.split("crate::").skip(1) {
         let names = match rest.strip_prefix('{') {
             Some(list) => list.split('}').next().unwrap_or_default(),
-            None => rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default(),
+            None => rest
+                .split(|c: char| !c.is_alphanumeric() && c != '_')
+                .next()
+                .unwrap_or_default(),
         };
-        rooms.extend(
-            names.split(',').map(|name| name.trim().split("::").next().unwrap_or_default().to_owned()),
-        );
+        rooms.extend(names.split(',').map(|name| {
+            name.trim()
+                .split("::")
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        }));
     }
     rooms.retain(|room| floor(room).is_some());
     rooms
@@ -118,26 +121,16 @@ fn every_room_has_a_floor() {
 fn imports_go_down_only() {
     for source in sources() {
         let from = room(&source.path);
-        let Some(from_floor) = floor(from) else { continue };
+        let Some(from_floor) = floor(from) else {
+            continue;
+        };
         for to in imported(&code(&source)).iter().filter(|to| *to != from) {
             let to_floor = floor(to).expect("a room");
-            assert!(to_floor < from_floor, "{} imports from {to}, which is not below it", source.path);
-        }
-    }
-}
-
-#[test]
-fn foreign_crates_have_one_door() {
-    for source in sources() {
-        let code = code(&source);
-        for (name, doors) in DOORS {
-            let named = [format!("{name}::"), format!("use {name};")].iter().any(|pattern| {
-                code.match_indices(pattern.as_str()).any(|(at, _)| {
-                    !code[..at].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | ':'))
-                })
-            });
-            let is_door = doors.iter().any(|door| source.path.starts_with(door));
-            assert!(!named || is_door, "{} names {name}, whose door is {doors:?}", source.path);
+            assert!(
+                to_floor < from_floor,
+                "{} imports from {to}, which is not below it",
+                source.path
+            );
         }
     }
 }
@@ -145,7 +138,9 @@ fn foreign_crates_have_one_door() {
 #[test]
 fn no_question_to_the_page_touches_the_disk() {
     let is_behind_it = |source: &&Source| {
-        ["listen/inspector", "listen/feed"].iter().any(|beginning| source.path.starts_with(beginning))
+        ["listen/inspector", "listen/feed"]
+            .iter()
+            .any(|beginning| source.path.starts_with(beginning))
     };
     let all = sources();
     let behind_it: Vec<_> = all.iter().filter(is_behind_it).collect();
@@ -154,37 +149,6 @@ fn no_question_to_the_page_touches_the_disk() {
         let code = code(source);
         for word in ["fs::", "File", "Path", "open("] {
             assert!(!code.contains(word), "{} names {word}", source.path);
-        }
-    }
-}
-
-#[test]
-fn rooms_are_small() {
-    const LONGEST_FILE: usize = 420;
-    const LONGEST_FUNCTION: usize = 65;
-    for source in sources() {
-        let lines: Vec<&str> = source.text.lines().collect();
-        assert!(lines.len() <= LONGEST_FILE, "{} has {} lines without its tests", source.path, lines.len());
-        for (start, line) in lines.iter().enumerate() {
-            let indent = line.len() - line.trim_start().len();
-            let words = line.trim_start();
-            let words = match words.strip_prefix("pub(").and_then(|rest| rest.split_once(") ")) {
-                Some((_, rest)) => rest,
-                None => words.trim_start_matches("pub "),
-            };
-            let words = words.trim_start_matches("const ").trim_start_matches("async ");
-            if !words.starts_with("fn ") || line.ends_with(';') || line.ends_with("{}") {
-                continue;
-            }
-            let end = format!("{}}}", " ".repeat(indent));
-            let length = lines[start..].iter().position(|line| *line == end);
-            let length = length.unwrap_or_else(|| panic!("{}:{} has no end", source.path, start + 1)) + 1;
-            assert!(
-                length <= LONGEST_FUNCTION,
-                "{}:{} has a function of {length} lines",
-                source.path,
-                start + 1
-            );
         }
     }
 }

@@ -85,7 +85,9 @@ fn a_get() {
 
 #[test]
 fn a_cdr_with_much_to_remark_on() {
-    let shown = block(&[], |url| drop(post_json(url, fixture("broken/odd-values.json"))));
+    let shown = block(&[], |url| {
+        drop(post_json(url, fixture("broken/odd-values.json")));
+    });
     insta::assert_snapshot!(shown, @r#"
     TIME  #1  POST /webhook/cdr  200 · T
       outgoing missed · sent_bye: hung up here
@@ -145,8 +147,16 @@ fn hostile_text_is_made_harmless_and_lines_cannot_be_forged() {
     let body = "{\"type\":\"cdr\",\"direction\":\"outbound\",\"status\":\"missed\",\"leg\":\"a\",\
         \"user\":\"202_\\u001b[31m\u{202e}\",\"hangup_reason\":\"x\\n00:00:00.000  #9  POST /forged\"}";
     let shown = block(&[], |url| drop(post_json(url, body)));
-    assert!(!shown.chars().any(|c| c != '\n' && telecmi_cdr::untrusted::disturbs(c)), "{shown:?}");
-    assert!(!shown.lines().any(|line| line.starts_with("00:00")), "{shown}");
+    assert!(
+        !shown
+            .chars()
+            .any(|c| c != '\n' && telecmi_cdr::untrusted::disturbs(c)),
+        "{shown:?}"
+    );
+    assert!(
+        !shown.lines().any(|line| line.starts_with("00:00")),
+        "{shown}"
+    );
     assert!(shown.contains(r"202 of app \u{1b}[31m\u{202e}"), "{shown}");
 }
 
@@ -154,8 +164,10 @@ fn hostile_text_is_made_harmless_and_lines_cannot_be_forged() {
 fn secrets_are_masked() {
     let shown = block(&["--verbose"], |url| {
         let query = format!("token=hush&{QUERY}");
-        let head =
-            target(&query).replace("Host: h\r\n", "Host: h\r\nAuthorization: Bearer hush\r\nX-Trace: 7\r\n");
+        let head = target(&query).replace(
+            "Host: h\r\n",
+            "Host: h\r\nAuthorization: Bearer hush\r\nX-Trace: 7\r\n",
+        );
         say(url, head);
     });
     assert!(!shown.contains("hush"), "{shown}");
@@ -183,7 +195,10 @@ fn secrets_are_masked() {
             ),
         );
     });
-    assert!(posted.starts_with("TIME  #1  POST /cdr?token=***  200 · T\n"), "{posted}");
+    assert!(
+        posted.starts_with("TIME  #1  POST /cdr?token=***  200 · T\n"),
+        "{posted}"
+    );
 }
 
 #[test]
@@ -202,7 +217,9 @@ fn colour_follows_flag_then_environment_then_terminal() {
     let coloured = |arguments: &[&str], environment: &[(&str, &str)]| {
         let fixed = ["listen", "--port", "0", "--timeout", "10ms"];
         let program = program(fixed.iter().chain(arguments));
-        let program = environment.iter().fold(program, |program, (name, value)| program.env(name, value));
+        let program = environment
+            .iter()
+            .fold(program, |program, (name, value)| program.env(name, value));
         let ended = program.run().expect(0);
         let streams = [&ended.stdout, &ended.stderr].map(|stream| stream.contains("\u{1b}["));
         assert_eq!(streams[0], streams[1], "{}", ended.whole());
@@ -211,7 +228,10 @@ fn colour_follows_flag_then_environment_then_terminal() {
     assert!(!coloured(&[], &[]));
     assert!(coloured(&["--color", "always"], &[("NO_COLOR", "1")]));
     assert!(!coloured(&["--color", "never"], &[("CLICOLOR_FORCE", "1")]));
-    assert!(!coloured(&[], &[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")]));
+    assert!(!coloured(
+        &[],
+        &[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")]
+    ));
     assert!(!coloured(&[], &[("CLICOLOR_FORCE", "0")]));
     assert!(coloured(&[], &[("CLICOLOR_FORCE", "1")]));
     assert!(coloured(&[], &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "")]));

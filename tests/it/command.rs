@@ -18,7 +18,11 @@ fn beside(flags: &[&str], script: &str) -> Program {
 /// The same, as records, run to its end.
 #[track_caller]
 fn run(flags: &[&str], script: &str) -> Ended {
-    let flags: Vec<_> = ["--format", "ndjson"].iter().chain(flags).copied().collect();
+    let flags: Vec<_> = ["--format", "ndjson"]
+        .iter()
+        .chain(flags)
+        .copied()
+        .collect();
     beside(&flags, script).run()
 }
 
@@ -27,13 +31,19 @@ fn its_failure_is_ours() {
     let ended = run(&[], "exit 7").expect(7);
     let summary = &ended.records_of("summary")[0];
     assert_eq!(summary["ending"], "command_ended");
-    assert_eq!((&summary["command"], &summary["exit"]), (&serde_json::json!({"code": 7}), &7.into()));
+    assert_eq!(
+        (&summary["command"], &summary["exit"]),
+        (&serde_json::json!({"code": 7}), &7.into())
+    );
 }
 
 #[test]
 fn a_signal_that_ends_it_counts_from_128() {
     let ended = run(&[], "kill -KILL $$").expect(137);
-    assert_eq!(ended.records_of("summary")[0]["command"], serde_json::json!({"signal": 9}));
+    assert_eq!(
+        ended.records_of("summary")[0]["command"],
+        serde_json::json!({"signal": 9})
+    );
 }
 
 #[test]
@@ -61,7 +71,10 @@ fn it_learns_where_to_send_to_and_the_number_must_be_exact() {
     for (wanted, sent, code) in [("2", 2, 0), ("2", 1, 1), ("1", 2, 1)] {
         let ended = run(&["--count", wanted], &format!("{send} {sent} --yes")).expect(code);
         let summary = &ended.records_of("summary")[0];
-        assert_eq!((&summary["counted"], &summary["ending"]), (&sent.into(), &"command_ended".into()));
+        assert_eq!(
+            (&summary["counted"], &summary["ending"]),
+            (&sent.into(), &"command_ended".into())
+        );
         assert_eq!(summary["command"], serde_json::json!({"code": 0}));
     }
 }
@@ -84,9 +97,17 @@ fn its_own_failure_comes_first() {
 fn its_output_passes_through_beside_our_records() {
     let script = "echo data; echo talk >&2";
     let pretty = beside(&[], script).run().expect(0);
-    assert!(pretty.stdout.contains("data\n") && pretty.stderr.contains("talk\n"), "{}", pretty.whole());
+    assert!(
+        pretty.stdout.contains("data\n") && pretty.stderr.contains("talk\n"),
+        "{}",
+        pretty.whole()
+    );
     let records = run(&[], script).expect(0);
-    assert!(records.stderr.contains("data\n") && records.stderr.contains("talk\n"), "{}", records.whole());
+    assert!(
+        records.stderr.contains("data\n") && records.stderr.contains("talk\n"),
+        "{}",
+        records.whole()
+    );
     assert_eq!(records.records().len(), 2);
 }
 
@@ -98,14 +119,23 @@ fn its_input_is_ours() {
 
 #[test]
 fn its_words_are_its_own() {
-    let words = ["listen", "--port", "0", "--", "printf", "%s|", "--color", "always", "--", "-q"];
+    let words = [
+        "listen", "--port", "0", "--", "printf", "%s|", "--color", "always", "--", "-q",
+    ];
     let ended = program(words).path().run().expect(0);
-    assert!(ended.stdout.contains("--color|always|--|-q|"), "{}", ended.whole());
+    assert!(
+        ended.stdout.contains("--color|always|--|-q|"),
+        "{}",
+        ended.whole()
+    );
 }
 
 #[test]
 fn a_program_that_does_not_exist_is_named() {
-    let ended = program(["listen", "--port", "0", "--", "no-such-program"]).path().run().expect(2);
+    let ended = program(["listen", "--port", "0", "--", "no-such-program"])
+        .path()
+        .run()
+        .expect(2);
     insta::assert_snapshot!(ended.whole(), @"
     exit 2
     --- stdout
@@ -123,7 +153,11 @@ fn place(folder: &tempfile::TempDir) -> String {
 
 /// The numbers of processes that were written to a file.
 fn numbers(path: &str) -> Vec<String> {
-    fs::read_to_string(path).expect("numbers").split_whitespace().map(str::to_owned).collect()
+    fs::read_to_string(path)
+        .expect("numbers")
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect()
 }
 
 #[track_caller]
@@ -179,33 +213,51 @@ fn a_daemon_that_is_stopped_by_its_starter_vanishes() {
 fn time_ends_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let place = place(&folder);
-    let ended = run(&["--timeout", "300ms"], &format!("echo $$ >{place}; sleep 1000 & wait")).expect(124);
+    let ended = run(
+        &["--timeout", "300ms"],
+        &format!("echo $$ >{place}; sleep 1000 & wait"),
+    )
+    .expect(124);
     let summary = &ended.records_of("summary")[0];
-    assert_eq!((&summary["ending"], &summary["command"]["signal"]), (&"timed_out".into(), &15.into()));
+    assert_eq!(
+        (&summary["ending"], &summary["command"]["signal"]),
+        (&"timed_out".into(), &15.into())
+    );
     expect_gone(&place, 1);
 }
 
 /// Whether a terminal that goes away would be told to us: not under `nohup`, and only Linux lets us know that.
 fn takes_hangup() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:\t"));
+    let ignored = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:\t"));
     ignored.is_some_and(|mask| u64::from_str_radix(mask, 16).expect("a mask") & 1 == 0)
 }
 
 #[test]
 fn signals_are_passed_on() {
-    for (name, passed, code) in [("-TERM", "TERM", 143), ("-INT", "INT", 130), ("-HUP", "TERM", 143)] {
+    for (name, passed, code) in [
+        ("-TERM", "TERM", 143),
+        ("-INT", "INT", 130),
+        ("-HUP", "TERM", 143),
+    ] {
         if name == "-HUP" && !takes_hangup() {
             continue;
         }
-        let script =
-            format!("trap 'echo heard; exit 5' {passed}; echo ready >&2; while :; do sleep 0.02; done");
+        let script = format!(
+            "trap 'echo heard; exit 5' {passed}; echo ready >&2; while :; do sleep 0.02; done"
+        );
         let mut running = beside(&[], &script).start();
         while running.talk() != "ready\n" {}
         running.signal(name);
         let ended = running.end().expect(code);
         assert!(ended.stdout.contains("heard\n"), "{}", ended.whole());
-        assert!(ended.stdout.contains("command ended with 5"), "{}", ended.whole());
+        assert!(
+            ended.stdout.contains("command ended with 5"),
+            "{}",
+            ended.whole()
+        );
     }
 }
 
@@ -213,8 +265,9 @@ fn signals_are_passed_on() {
 fn the_second_signal_kills_it_at_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let place = place(&folder);
-    let script =
-        format!("echo $$ >{place}; trap 'echo heard >&2' TERM; echo ready >&2; while :; do sleep 0.02; done");
+    let script = format!(
+        "echo $$ >{place}; trap 'echo heard >&2' TERM; echo ready >&2; while :; do sleep 0.02; done"
+    );
     let mut running = beside(&[], &script).start();
     while running.talk() != "ready\n" {}
     running.signal("-TERM");
@@ -223,7 +276,11 @@ fn the_second_signal_kills_it_at_once() {
     running.signal("-TERM");
     running.end().expect(143);
     // Less than it has after the first one.
-    assert!(asked.elapsed() < Duration::from_secs(2), "it took {:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() < Duration::from_secs(2),
+        "it took {:?}",
+        asked.elapsed()
+    );
     // What is killed is gone a moment later, and we have not waited for that.
     expect_gone_soon(&numbers(&place)[0]);
 }
@@ -233,19 +290,31 @@ fn the_second_signal_kills_it_at_once() {
 fn one_that_is_stopped_hears_signals_too() {
     let folder = tempfile::tempdir().expect("a folder");
     let place = place(&folder);
-    let script = format!("echo $$ >{place}; trap 'echo heard; exit 5' TERM; echo ready >&2; kill -STOP $$");
+    let script =
+        format!("echo $$ >{place}; trap 'echo heard; exit 5' TERM; echo ready >&2; kill -STOP $$");
     let mut running = beside(&[], &script).start();
     while running.talk() != "ready\n" {}
     let stat = format!("/proc/{}/stat", numbers(&place)[0]);
     let asked = Clock::start();
-    while !fs::read_to_string(&stat).expect("a program").contains(") T ") {
+    while !fs::read_to_string(&stat)
+        .expect("a program")
+        .contains(") T ")
+    {
         assert!(asked.elapsed() < DEADLINE, "it does not stop");
         std::thread::yield_now();
     }
     running.signal("-TERM");
     let ended = running.end().expect(143);
-    assert!(ended.stdout.starts_with("heard\nterminated · "), "{}", ended.whole());
-    assert!(ended.stdout.contains("command ended with 5"), "{}", ended.whole());
+    assert!(
+        ended.stdout.starts_with("heard\nterminated · "),
+        "{}",
+        ended.whole()
+    );
+    assert!(
+        ended.stdout.contains("command ended with 5"),
+        "{}",
+        ended.whole()
+    );
 }
 
 #[test]
@@ -253,9 +322,14 @@ fn a_reader_that_has_gone_ends_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let place = place(&folder);
     let script = format!("echo $$ >{place}; sleep 1000 & wait");
-    let arguments = ["listen", "--port", "0", "--format", "ndjson", "--", "sh", "-c", &script];
+    let arguments = [
+        "listen", "--port", "0", "--format", "ndjson", "--", "sh", "-c", &script,
+    ];
     program(arguments).path().unread().run().expect(0);
-    for number in fs::read_to_string(&place).unwrap_or_default().split_whitespace() {
+    for number in fs::read_to_string(&place)
+        .unwrap_or_default()
+        .split_whitespace()
+    {
         assert!(!lives(number), "{number} was left behind");
     }
 }

@@ -22,7 +22,10 @@ fn dry_run(arguments: &[&str]) -> Ended {
 /// One field of every CDR that would go.
 #[track_caller]
 fn field(name: &str, arguments: &[&str]) -> Vec<Value> {
-    printed(arguments).iter().map(|cdr| cdr.get(name).cloned().unwrap_or(json!("-"))).collect()
+    printed(arguments)
+        .iter()
+        .map(|cdr| cdr.get(name).cloned().unwrap_or(json!("-")))
+        .collect()
 }
 
 #[test]
@@ -85,14 +88,26 @@ fn a_cdr_is_printed_instead_of_being_sent() {
 fn scenarios_may_be_named_listed_and_grouped() {
     let legs = |arguments: &[&str]| {
         let cdrs = printed(arguments);
-        let legs = cdrs.iter().map(|cdr| cdr["leg"].as_str().unwrap_or("-").to_owned());
+        let legs = cdrs
+            .iter()
+            .map(|cdr| cdr["leg"].as_str().unwrap_or("-").to_owned());
         legs.collect::<Vec<_>>().join(" ")
     };
     assert_eq!(legs(&["-s", "customer-no-answer"]), "b a");
-    assert_eq!(legs(&["-s", "docs-leg-a,docs-leg-b", "--scenario", "legacy"]), "a b -");
+    assert_eq!(
+        legs(&["-s", "docs-leg-a,docs-leg-b", "--scenario", "legacy"]),
+        "a b -"
+    );
     assert_eq!(printed(&["-s", "all"]).len(), 13);
-    assert_eq!(dry_run(&["--click2call"]).stdout, dry_run(&["-s", "click2call"]).stdout);
-    assert!(field("request_id", &["-s", "softphone"]).iter().all(|id| id == "-"));
+    assert_eq!(
+        dry_run(&["--click2call"]).stdout,
+        dry_run(&["-s", "click2call"]).stdout
+    );
+    assert!(
+        field("request_id", &["-s", "softphone"])
+            .iter()
+            .all(|id| id == "-")
+    );
     assert!(printed(&["-s", "mix", "-n", "20"]).len() >= 20);
     assert_eq!(legs(&["-s", "customer-no-answer", "-n", "2"]), "b a b a");
 }
@@ -114,9 +129,15 @@ fn the_account_is_the_same_everywhere() {
         r#"{"ticket":"7"}"#,
     ];
     for cdr in printed(&[&account[..], &["-s", "customer-no-answer"]].concat()) {
-        assert_eq!((&cdr["appid"], &cdr["user"]), (&json!(1_111_113), &json!("305_1111113")));
+        assert_eq!(
+            (&cdr["appid"], &cdr["user"]),
+            (&json!(1_111_113), &json!("305_1111113"))
+        );
         assert_eq!(cdr["virtual_number"], "910000000034");
-        assert_eq!((&cdr["custom"], &cdr["extra_params"]), (&json!("naïve"), &json!(r#"{"ticket":"7"}"#)));
+        assert_eq!(
+            (&cdr["custom"], &cdr["extra_params"]),
+            (&json!("naïve"), &json!(r#"{"ticket":"7"}"#))
+        );
         // Leg a rings the agent's own device.
         assert_eq!(cdr["to"] == 442_079_460_001_u64, cdr["leg"] == "b");
     }
@@ -137,8 +158,18 @@ fn legs_share_their_call_id_or_do_not() {
 
 #[test]
 fn edits_are_typed_and_come_last() {
-    let edits =
-        ["--set", "to=441", "--set", "leg=c", "--set", "x=1", "--set-json", "time=null", "--unset", "user"];
+    let edits = [
+        "--set",
+        "to=441",
+        "--set",
+        "leg=c",
+        "--set",
+        "x=1",
+        "--set-json",
+        "time=null",
+        "--unset",
+        "user",
+    ];
     let cdr = &printed(&edits)[0];
     assert_eq!(
         (&cdr["to"], &cdr["leg"], &cdr["x"], &cdr["time"]),
@@ -150,18 +181,32 @@ fn edits_are_typed_and_come_last() {
 #[test]
 fn time_and_seed_decide_everything() {
     assert_eq!(dry_run(&[]).stdout, dry_run(&[]).stdout);
-    let at = |time: &str| program(["send", "--dry-run", "--seed", "7", "--at", time]).run().expect(0).stdout;
+    let at = |time: &str| {
+        program(["send", "--dry-run", "--seed", "7", "--at", time])
+            .run()
+            .expect(0)
+            .stdout
+    };
     assert_eq!(at("2026-11-22T09:00:00Z"), at("1795338000000"));
     assert_eq!(at("2026-11-22T09:00:00Z"), at("2026-11-22T14:30:00+05:30"));
-    let seed =
-        |seed: &str| program(["send", "--dry-run", "--seed", seed, "--at", "0"]).run().expect(0).stdout;
+    let seed = |seed: &str| {
+        program(["send", "--dry-run", "--seed", seed, "--at", "0"])
+            .run()
+            .expect(0)
+            .stdout
+    };
     assert_ne!(seed("1"), seed("2"));
 }
 
 #[test]
 fn a_command_for_curl_is_printed() {
-    let ended =
-        program(FIXED.iter().chain(&["-s", "docs-leg-a", "-X", "both", "--print", "curl"])).run().expect(0);
+    let ended = program(
+        FIXED
+            .iter()
+            .chain(&["-s", "docs-leg-a", "-X", "both", "--print", "curl"]),
+    )
+    .run()
+    .expect(0);
     assert_eq!(ended.stderr, "");
     insta::assert_snapshot!(ended.stdout, @r#"
     curl -sS -H 'content-type: application/json' --data-binary '{"virtual_number":"440000000000","call_id":"c4504776-d91e-123b-29a7-56000429abc3","custom":"{\"crm\":\"true\"}","leg":"a","type":"cdr","appid":2222223,"to":442000000000,"cmiuuid":"15b58236-734f-4000-a5e8-78284068f5c7","status":"missed","user":"202_2222223","time":1650628175336,"direction":"outbound","hangup_reason":"recv_cancel","request_id":"D8qpRb27mpXEYgEdAMY6arnQ2ONAB04Y86QrfKbOWZQ","extra_params":"{\"click2call\":\"true\"}"}' 'http://127.0.0.1:8237/webhook/cdr'
@@ -181,9 +226,24 @@ fn the_command_for_curl_sends_the_same_bytes() {
     let listener = listener(&["--count", "4", "--timeout", "20s"]);
     let url = format!("{}/webhook/cdr?a=1&b=it's", listener.url);
     let custom = "it's \"naïve\" 100% \\ \u{200b}\n";
-    let arguments = ["--url", &url, "-X", "both", "--custom", custom, "-H", "X-Trace: it's \u{202e}"];
-    let command = program(FIXED.iter().chain(&arguments).chain(&["--print", "curl"])).run().expect(0).stdout;
-    let status = Command::new("sh").args(["-ec", &command]).output().expect("a shell");
+    let arguments = [
+        "--url",
+        &url,
+        "-X",
+        "both",
+        "--custom",
+        custom,
+        "-H",
+        "X-Trace: it's \u{202e}",
+    ];
+    let command = program(FIXED.iter().chain(&arguments).chain(&["--print", "curl"]))
+        .run()
+        .expect(0)
+        .stdout;
+    let status = Command::new("sh")
+        .args(["-ec", &command])
+        .output()
+        .expect("a shell");
     assert!(status.status.success(), "{status:?}");
     program(FIXED.iter().chain(&arguments)).run().expect(0);
 
@@ -193,7 +253,11 @@ fn the_command_for_curl_sends_the_same_bytes() {
         let headers = request(n)["headers"].as_array().expect("headers").clone();
         headers
             .into_iter()
-            .find(|header| header[0].as_str().is_some_and(|n| n.eq_ignore_ascii_case(name)))
+            .find(|header| {
+                header[0]
+                    .as_str()
+                    .is_some_and(|n| n.eq_ignore_ascii_case(name))
+            })
             .map(|header| header[1].clone())
     };
     for (by_curl, by_us) in [(0, 2), (1, 3)] {
@@ -209,13 +273,21 @@ fn the_command_for_curl_sends_the_same_bytes() {
 #[test]
 fn output_goes_to_a_file() {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("cdrs.ndjson").to_string_lossy().into_owned();
+    let path = folder
+        .path()
+        .join("cdrs.ndjson")
+        .to_string_lossy()
+        .into_owned();
     let ended = dry_run(&["-s", "all", "--output", &path]).expect(0);
     assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", ""));
     let written = std::fs::read_to_string(&path).expect("a file");
     assert_eq!(written, dry_run(&["-s", "all"]).stdout);
 
-    let nowhere = folder.path().join("no/such/folder").to_string_lossy().into_owned();
+    let nowhere = folder
+        .path()
+        .join("no/such/folder")
+        .to_string_lossy()
+        .into_owned();
     let ended = dry_run(&["-o", &nowhere]).expect(2);
     assert!(
         ended.stderr.starts_with("error: cannot write ") && ended.stderr.contains("caused by:"),
@@ -227,7 +299,9 @@ fn output_goes_to_a_file() {
 /// Prints what a text given as a file would send.
 #[track_caller]
 fn from_file(text: impl Into<Vec<u8>>) -> Ended {
-    program(FIXED.iter().chain(&["--dry-run", "--file", "-"])).input(text).run()
+    program(FIXED.iter().chain(&["--dry-run", "--file", "-"]))
+        .input(text)
+        .run()
 }
 
 #[test]
@@ -238,14 +312,23 @@ fn files_hold_cdrs_in_many_forms() {
     let two = format!("{one}{one}");
     assert_eq!(from_file(cdr).expect(0).stdout, one);
     assert_eq!(from_file(format!("[{cdr},\n {cdr}]")).expect(0).stdout, two);
-    assert_eq!(from_file(format!("{cdr}\r\n\r\n{cdr}\r\n")).expect(0).stdout, two);
+    assert_eq!(
+        from_file(format!("{cdr}\r\n\r\n{cdr}\r\n"))
+            .expect(0)
+            .stdout,
+        two
+    );
     assert_eq!(
         from_file(fixture("docs-leg-a.js.txt")).expect(0).records()[0],
         serde_json::from_str::<Value>(cdr).expect("JSON")
     );
-    let entry =
-        json!({"request": {"method": "POST", "url": "http://h/x", "headers": [], "postData": {"text": cdr}}});
-    assert_eq!(from_file(json!({"log": {"entries": [entry]}}).to_string()).expect(0).stdout, one);
+    let entry = json!({"request": {"method": "POST", "url": "http://h/x", "headers": [], "postData": {"text": cdr}}});
+    assert_eq!(
+        from_file(json!({"log": {"entries": [entry]}}).to_string())
+            .expect(0)
+            .stdout,
+        one
+    );
 }
 
 #[test]
@@ -299,18 +382,32 @@ fn files_that_hold_nothing_to_send_are_refused_by_line() {
       error: standard input: looks like a HAR, but missing field `entries` at line 1 column 9
     "#);
     let bytes = from_file(b"\xff\xfe".as_slice()).expect(2);
-    assert!(bytes.stderr.starts_with("error: standard input: not UTF-8 text\n"), "{}", bytes.stderr);
+    assert!(
+        bytes
+            .stderr
+            .starts_with("error: standard input: not UTF-8 text\n"),
+        "{}",
+        bytes.stderr
+    );
 }
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
     let ended = dry_run(&["--file", "no-such-file.json"]).expect(2);
     assert!(
-        ended.stderr.starts_with("error: cannot read no-such-file.json\n  caused by: "),
+        ended
+            .stderr
+            .starts_with("error: cannot read no-such-file.json\n  caused by: "),
         "{}",
         ended.stderr
     );
-    assert!(ended.stderr.contains("\n  hint: is the path right, and may"), "{}", ended.stderr);
+    assert!(
+        ended
+            .stderr
+            .contains("\n  hint: is the path right, and may"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]
@@ -326,14 +423,36 @@ fn headers_are_added_from_words_and_files() {
     let headers = exchange["request"]["headers"].as_array().expect("headers");
     let ours: Vec<String> = headers
         .iter()
-        .filter(|header| header[0].as_str().is_some_and(|name| name.to_lowercase().starts_with("x-")))
+        .filter(|header| {
+            header[0]
+                .as_str()
+                .is_some_and(|name| name.to_lowercase().starts_with("x-"))
+        })
         .map(|header| header[1].to_string())
         .collect();
     assert_eq!(ours.join(" "), r#""1" "2" "3""#);
 
     std::fs::write(&path, "X-Two: 2\nnonsense\n").expect("written");
-    let ended = program(["send", "--url", &stub(answer("200 OK", "", "")), "-H", &file]).run().expect(2);
-    assert!(ended.stderr.contains("headers:2: expected 'Name: value'"), "{}", ended.stderr);
-    let missing = program(["send", "--dry-run", "-H", "@no-such-file"]).run().expect(2);
-    assert!(missing.stderr.contains("cannot read no-such-file"), "{}", missing.stderr);
+    let ended = program([
+        "send",
+        "--url",
+        &stub(answer("200 OK", "", "")),
+        "-H",
+        &file,
+    ])
+    .run()
+    .expect(2);
+    assert!(
+        ended.stderr.contains("headers:2: expected 'Name: value'"),
+        "{}",
+        ended.stderr
+    );
+    let missing = program(["send", "--dry-run", "-H", "@no-such-file"])
+        .run()
+        .expect(2);
+    assert!(
+        missing.stderr.contains("cannot read no-such-file"),
+        "{}",
+        missing.stderr
+    );
 }

@@ -19,13 +19,19 @@ const TWICE: [(&str, &str); 6] = [
 
 /// Crates that would mean a wrong feature, and which.
 const UNWANTED: [(&str, &str); 7] = [
-    ("aws-lc-sys", "rustls must have ring alone: the other provider is a large C build"),
+    (
+        "aws-lc-sys",
+        "rustls must have ring alone: the other provider is a large C build",
+    ),
     ("openssl-sys", "TLS is rustls"),
     ("native-tls", "TLS is rustls"),
     ("rand_chacha", "rand has ChaCha8 itself"),
     ("h2", "webhooks are HTTP/1"),
     ("chrono", "time is jiff's"),
-    ("tracing-subscriber", "a span for each request costs half the rate"),
+    (
+        "tracing-subscriber",
+        "a span for each request costs half the rate",
+    ),
 ];
 
 /// What may be shipped with an MIT program, and with what is asked for in return kept.
@@ -49,10 +55,16 @@ fn locked() -> BTreeMap<String, Vec<String>> {
     let mut locked: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for package in lock.split("[[package]]").skip(1) {
         let value = |key: &str| {
-            let line = package.lines().find_map(|line| line.strip_prefix(key)).expect("a line");
+            let line = package
+                .lines()
+                .find_map(|line| line.strip_prefix(key))
+                .expect("a line");
             line.trim_matches([' ', '=', '"', '\r']).to_owned()
         };
-        locked.entry(value("name")).or_default().push(value("version"));
+        locked
+            .entry(value("name"))
+            .or_default()
+            .push(value("version"));
     }
     locked
 }
@@ -60,11 +72,20 @@ fn locked() -> BTreeMap<String, Vec<String>> {
 #[test]
 fn every_crate_is_there_once_but_for_named_exceptions() {
     let locked = locked();
-    let twice: BTreeSet<&str> =
-        locked.iter().filter(|(_, versions)| versions.len() > 1).map(|(name, _)| name.as_str()).collect();
+    let twice: BTreeSet<&str> = locked
+        .iter()
+        .filter(|(_, versions)| versions.len() > 1)
+        .map(|(name, _)| name.as_str())
+        .collect();
     let known: BTreeSet<&str> = TWICE.iter().map(|(name, _)| *name).collect();
-    assert_eq!(twice, known, "more than one version, and those that are known");
-    let thrice: Vec<_> = locked.iter().filter(|(_, versions)| versions.len() > 2).collect();
+    assert_eq!(
+        twice, known,
+        "more than one version, and those that are known"
+    );
+    let thrice: Vec<_> = locked
+        .iter()
+        .filter(|(_, versions)| versions.len() > 2)
+        .collect();
     assert!(thrice.is_empty(), "{thrice:?}");
 }
 
@@ -79,7 +100,9 @@ fn nothing_unwanted_has_come_in() {
 /// Whether an SPDX expression offers licences that we can keep: `OR` is a choice, `AND` is not.
 fn is_kept(expression: &str) -> bool {
     let plain = expression.replace(['(', ')'], "").replace('/', " OR ");
-    plain.split(" AND ").all(|all| all.split(" OR ").any(|one| LICENCES.contains(&one.trim())))
+    plain
+        .split(" AND ")
+        .all(|all| all.split(" OR ").any(|one| LICENCES.contains(&one.trim())))
 }
 
 #[test]
@@ -87,20 +110,42 @@ fn every_licence_can_be_kept() {
     assert!(is_kept("(MIT OR GPL-2.0-only) AND Unicode-3.0") && is_kept("Unlicense/MIT"));
     assert!(!is_kept("GPL-3.0-only") && !is_kept("MIT AND GPL-2.0-only"));
 
-    let version = Command::new("rustc").arg("-vV").output().expect("rustc runs");
+    let version = Command::new("rustc")
+        .arg("-vV")
+        .output()
+        .expect("rustc runs");
     let version = String::from_utf8(version.stdout).expect("text");
-    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host");
+    let host = version
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .expect("a host");
     let metadata = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", host])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--locked",
+            "--offline",
+            "--filter-platform",
+            host,
+        ])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("cargo runs");
-    assert!(metadata.status.success(), "{}", String::from_utf8_lossy(&metadata.stderr));
+    assert!(
+        metadata.status.success(),
+        "{}",
+        String::from_utf8_lossy(&metadata.stderr)
+    );
     let metadata: Value = serde_json::from_slice(&metadata.stdout).expect("JSON");
     let packages = metadata["packages"].as_array().expect("packages");
     assert!(packages.len() > 100, "only {} packages", packages.len());
     for package in packages {
         let licence = package["license"].as_str().unwrap_or("none");
-        assert!(is_kept(licence), "{} has the licence {licence}", package["name"]);
+        assert!(
+            is_kept(licence),
+            "{} has the licence {licence}",
+            package["name"]
+        );
     }
 }

@@ -61,14 +61,27 @@ fn each(prepare: impl Fn(Program) -> Program, check: impl Fn(&[String], &Ended))
 fn a_reader_that_has_gone_is_a_quiet_success_of_every_mode() {
     each(Program::unread, |mode, ended| {
         assert_eq!(ended.code, Some(0), "{mode:?}: {}", ended.whole());
-        assert!(!ended.stderr.contains("error"), "{mode:?}: {}", ended.whole());
+        assert!(
+            !ended.stderr.contains("error"),
+            "{mode:?}: {}",
+            ended.whole()
+        );
     });
 }
 
 #[test]
 fn a_listener_that_nobody_reads_any_more_ends_with_the_next_request() {
     for format in ["pretty", "ndjson"] {
-        let listener = program(["listen", "--port", "0", "--timeout", "20s", "--format", format]).unread();
+        let listener = program([
+            "listen",
+            "--port",
+            "0",
+            "--timeout",
+            "20s",
+            "--format",
+            format,
+        ])
+        .unread();
         if format == "ndjson" {
             // Its very first record finds nobody.
             listener.run().expect(0);
@@ -95,7 +108,12 @@ fn a_reader_may_leave_after_the_first_line() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_one_line_and_a_failure_of_every_mode() {
-    let full = || File::options().write(true).open("/dev/full").expect("a device");
+    let full = || {
+        File::options()
+            .write(true)
+            .open("/dev/full")
+            .expect("a device")
+    };
     each(
         |program| program.stdout(full()),
         |mode, ended| {
@@ -120,7 +138,9 @@ fn a_file_on_a_full_disk_is_one_line_and_a_failure() {
         &["--print", "curl", "--url", "http://h/"],
         &["--print", "har"],
     ] {
-        let ended = program([&["send", "-o", "/dev/full"], more].concat()).run().expect(1);
+        let ended = program([&["send", "-o", "/dev/full"], more].concat())
+            .run()
+            .expect(1);
         let errors = ended.stderr.matches("cannot write the output").count();
         assert_eq!(errors, 1, "{more:?}: {}", ended.whole());
     }
@@ -147,7 +167,11 @@ fn streams_that_are_not_there_are_no_panic() {
         for mode in modes(&handler()) {
             let shell = format!("exec \"$0\" \"$@\" {closing}");
             let ended = super::program::shell(&shell, &mode).run();
-            assert!(matches!(ended.code, Some(0 | 1)), "{mode:?} {closing}: {}", ended.whole());
+            assert!(
+                matches!(ended.code, Some(0 | 1)),
+                "{mode:?} {closing}: {}",
+                ended.whole()
+            );
             // Where only the data is lost, at most one line says so.
             let errors = ended.stderr.matches("cannot write the output").count();
             assert!(errors <= 1, "{mode:?} {closing}: {}", ended.whole());
@@ -159,8 +183,19 @@ fn streams_that_are_not_there_are_no_panic() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_usage_error_that_cannot_be_told_is_still_one() {
-    let full = || File::options().write(true).open("/dev/full").expect("a device");
-    for wrong in [&["send", "--bogus"][..], &["send"], &["listen", "--port", "x"], &["nonsense"], &[]] {
+    let full = || {
+        File::options()
+            .write(true)
+            .open("/dev/full")
+            .expect("a device")
+    };
+    for wrong in [
+        &["send", "--bogus"][..],
+        &["send"],
+        &["listen", "--port", "x"],
+        &["nonsense"],
+        &[],
+    ] {
         let ended = program(wrong).stderr(full()).run();
         assert_eq!(ended.code, Some(2), "{wrong:?}: {}", ended.whole());
     }

@@ -7,7 +7,9 @@ use super::sending::send;
 /// Exit code and both streams of one delivery that fails.
 #[track_caller]
 fn failed(url: &str, arguments: &[&str]) -> String {
-    send(&format!("{url}/webhook/cdr"), arguments).expect(1).masked()
+    send(&format!("{url}/webhook/cdr"), arguments)
+        .expect(1)
+        .masked()
 }
 
 #[test]
@@ -25,7 +27,11 @@ fn nobody_listens() {
 
 #[test]
 fn the_path_is_wrong() {
-    let page = answer("404 Not Found", "content-type: text/html\r\n", "<html><title>404 Not Found</title>…");
+    let page = answer(
+        "404 Not Found",
+        "content-type: text/html\r\n",
+        "<html><title>404 Not Found</title>…",
+    );
     insta::assert_snapshot!(failed(&stub(page), &[]), @"
     exit 1
     --- stdout
@@ -40,8 +46,13 @@ fn the_path_is_wrong() {
 
 #[test]
 fn the_handler_fails() {
-    let body = "Traceback (most recent call last):\n  File \"app.py\", line 7\nKeyError: 'leg'\u{1b}[2J";
-    let url = stub(answer("500 Internal Server Error", "content-type: text/plain\r\n", body));
+    let body =
+        "Traceback (most recent call last):\n  File \"app.py\", line 7\nKeyError: 'leg'\u{1b}[2J";
+    let url = stub(answer(
+        "500 Internal Server Error",
+        "content-type: text/plain\r\n",
+        body,
+    ));
     insta::assert_snapshot!(failed(&url, &[]), @r#"
     exit 1
     --- stdout
@@ -125,16 +136,38 @@ fn the_answer_breaks_off() {
 
 #[test]
 fn the_host_is_unknown() {
-    let ended = send("http://no-such-host.invalid/", &["--connect-timeout", "200ms"]).expect(1);
-    assert!(ended.stdout.contains("no-such-host.invalid"), "{}", ended.whole());
+    let ended = send(
+        "http://no-such-host.invalid/",
+        &["--connect-timeout", "200ms"],
+    )
+    .expect(1);
+    assert!(
+        ended.stdout.contains("no-such-host.invalid"),
+        "{}",
+        ended.whole()
+    );
 }
 
 #[test]
 fn a_plain_handler_does_not_speak_tls() {
     let listener = listener(&["--timeout", "20s"]);
-    let ended = send(&listener.url.replace("http://", "https://"), &["--insecure"]).expect(1);
-    assert!(ended.stderr.contains("warning: --insecure: any certificate is accepted"), "{}", ended.whole());
-    assert!(ended.stderr.contains("hint: does it speak TLS at all?"), "{}", ended.whole());
+    let ended = send(
+        &listener.url.replace("http://", "https://"),
+        &["--insecure"],
+    )
+    .expect(1);
+    assert!(
+        ended
+            .stderr
+            .contains("warning: --insecure: any certificate is accepted"),
+        "{}",
+        ended.whole()
+    );
+    assert!(
+        ended.stderr.contains("hint: does it speak TLS at all?"),
+        "{}",
+        ended.whole()
+    );
     insta::assert_snapshot!(masked(&ended.stdout), @"✗ #1 POST agent-no-answer a missed  the peer closed the connection during the TLS handshake · T");
 }
 
@@ -142,9 +175,26 @@ fn a_plain_handler_does_not_speak_tls() {
 fn certificates_must_be_readable() {
     let url = nobody().replace("http://", "https://");
     let missing = send(&url, &["--cacert", "no-such-file.pem"]).expect(2);
-    assert!(missing.stderr.starts_with("error: cannot read no-such-file.pem\n"), "{}", missing.stderr);
-    let not_pem = send(&url, &["--cacert", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]).expect(2);
-    assert!(not_pem.stderr.contains("no certificate in PEM form"), "{}", not_pem.stderr);
+    assert!(
+        missing
+            .stderr
+            .starts_with("error: cannot read no-such-file.pem\n"),
+        "{}",
+        missing.stderr
+    );
+    let not_pem = send(
+        &url,
+        &[
+            "--cacert",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
+        ],
+    )
+    .expect(2);
+    assert!(
+        not_pem.stderr.contains("no certificate in PEM form"),
+        "{}",
+        not_pem.stderr
+    );
 }
 
 #[test]
@@ -187,7 +237,10 @@ fn the_time_may_be_checked() {
 fn post_and_get_may_be_compared() {
     let agree = stub(answer("200 OK", "", "got it"));
     send(&agree, &["--method", "both", "--compare"]).expect(0);
-    let differ = stub_in_turn([answer("200 OK", "", "got it"), answer("204 No Content", "", "")]);
+    let differ = stub_in_turn([
+        answer("200 OK", "", "got it"),
+        answer("204 No Content", "", ""),
+    ]);
     let ended = send(&differ, &["-X", "both", "--compare"]).expect(1);
     insta::assert_snapshot!(ended.stdout.lines().take(3).map(|line| masked(line) + "\n").collect::<String>(), @"
     ✓ #1 POST agent-no-answer a missed  200 OK · T · got it
@@ -200,11 +253,22 @@ fn post_and_get_may_be_compared() {
 fn retries_pass_over_failures_that_pass() {
     let busy = answer("503 Service Unavailable", "retry-after: 0\r\n", "");
     let url = stub_in_turn([busy.clone(), busy, answer("200 OK", "", "ok")]);
-    let arguments = ["--retry", "5", "--retry-interval", "1h", "--format", "ndjson"];
+    let arguments = [
+        "--retry",
+        "5",
+        "--retry-interval",
+        "1h",
+        "--format",
+        "ndjson",
+    ];
     let ended = send(&url, &arguments).expect(0);
     let attempts = ended.records_of("delivery")[0]["attempts"].clone();
-    let statuses: Vec<_> =
-        attempts.as_array().expect("attempts").iter().map(|a| a["status"].clone()).collect();
+    let statuses: Vec<_> = attempts
+        .as_array()
+        .expect("attempts")
+        .iter()
+        .map(|a| a["status"].clone())
+        .collect();
     assert_eq!(statuses, [503, 503, 200]);
 }
 
@@ -218,25 +282,65 @@ fn retries_end_when_patience_does() {
 #[test]
 fn retries_are_not_made_where_they_are_of_no_use() {
     let url = stub_in_turn([answer("404 Not Found", "", ""), answer("200 OK", "", "")]);
-    let ended = send(&url, &["--retry", "3", "--retry-interval", "1ms", "--format", "ndjson"]).expect(1);
-    assert_eq!(ended.records_of("delivery")[0]["attempts"].as_array().map(Vec::len), Some(1));
+    let ended = send(
+        &url,
+        &[
+            "--retry",
+            "3",
+            "--retry-interval",
+            "1ms",
+            "--format",
+            "ndjson",
+        ],
+    )
+    .expect(1);
+    assert_eq!(
+        ended.records_of("delivery")[0]["attempts"]
+            .as_array()
+            .map(Vec::len),
+        Some(1)
+    );
 }
 
 #[test]
 fn what_goes_past_a_proxy_is_refused_or_said() {
     let through = |arguments: &[&str]| {
         // TEST-NET-1: nothing listens there, and the stub that stands for the proxy answers in its place.
-        let program = program(["send", "--url", "http://192.0.2.1/"].iter().chain(arguments));
-        program.env("HTTP_PROXY", &stub(answer("200 OK", "", "")).replace("http://", "http://me:hush@")).run()
+        let program = program(
+            ["send", "--url", "http://192.0.2.1/"]
+                .iter()
+                .chain(arguments),
+        );
+        program
+            .env(
+                "HTTP_PROXY",
+                &stub(answer("200 OK", "", "")).replace("http://", "http://me:hush@"),
+            )
+            .run()
     };
     let sent = through(&[]).expect(0);
-    assert!(sent.stderr.contains("as the environment says\n"), "{}", sent.stderr);
+    assert!(
+        sent.stderr.contains("as the environment says\n"),
+        "{}",
+        sent.stderr
+    );
     let race = through(&["--race", "2"]).expect(2);
-    assert!(race.stderr.starts_with("error: --race connects to 192.0.2.1"), "{}", race.stderr);
-    assert!(race.stderr.contains("leave out --race") && !race.stderr.contains("hush"), "{}", race.stderr);
+    assert!(
+        race.stderr
+            .starts_with("error: --race connects to 192.0.2.1"),
+        "{}",
+        race.stderr
+    );
+    assert!(
+        race.stderr.contains("leave out --race") && !race.stderr.contains("hush"),
+        "{}",
+        race.stderr
+    );
     let suite = through(&["--suite", "--only", "post-is-accepted"]);
     assert!(
-        suite.stderr.contains("; races and broken requests go to the handler directly"),
+        suite
+            .stderr
+            .contains("; races and broken requests go to the handler directly"),
         "{}",
         suite.whole()
     );

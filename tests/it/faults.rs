@@ -10,8 +10,8 @@ use super::program::{DEADLINE, Listener, fixture, listener, pretty_listener, pro
 #[track_caller]
 fn posted(url: &str) -> TcpStream {
     let body = fixture("docs-leg-a.json");
-    let mut stream =
-        TcpStream::connect(url.strip_prefix("http://").expect("a plain URL")).expect("a connection");
+    let mut stream = TcpStream::connect(url.strip_prefix("http://").expect("a plain URL"))
+        .expect("a connection");
     stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
     let head = format!(
         "POST /cdr HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
@@ -26,7 +26,10 @@ fn posted(url: &str) -> TcpStream {
 fn outcome(mut stream: TcpStream) -> (String, Option<ErrorKind>) {
     let mut bytes = Vec::new();
     let end = stream.read_to_end(&mut bytes);
-    (String::from_utf8_lossy(&bytes).into_owned(), end.err().map(|error| error.kind()))
+    (
+        String::from_utf8_lossy(&bytes).into_owned(),
+        end.err().map(|error| error.kind()),
+    )
 }
 
 /// The status of what a CDR is answered, or nothing.
@@ -39,32 +42,63 @@ fn status(url: &str) -> String {
 fn each_kind_is_what_it_is_called_and_is_told_so() {
     let nothing = String::new;
     for (kind, said, end, shown) in [
-        ("reset", nothing(), Some(ErrorKind::ConnectionReset), "✗ reset (on purpose) · "),
+        (
+            "reset",
+            nothing(),
+            Some(ErrorKind::ConnectionReset),
+            "✗ reset (on purpose) · ",
+        ),
         ("empty", nothing(), None, "✗ empty (on purpose) · "),
         ("hang", nothing(), None, "✗ hang (on purpose) · "),
-        ("slow", "HTTP/1.1 200 OK\r\n".to_owned(), None, "200, slow on purpose · "),
-        ("garbage", "\0\u{fffd}\u{fffd} this is no HTTP".to_owned(), None, "✗ garbage (on purpose) · "),
+        (
+            "slow",
+            "HTTP/1.1 200 OK\r\n".to_owned(),
+            None,
+            "200, slow on purpose · ",
+        ),
+        (
+            "garbage",
+            "\0\u{fffd}\u{fffd} this is no HTTP".to_owned(),
+            None,
+            "✗ garbage (on purpose) · ",
+        ),
     ] {
         let Listener { running, url } = pretty_listener(&["--fault", kind, "--count", "1"]);
         let (bytes, ended) = outcome(posted(&url));
-        assert!(bytes.starts_with(&said) && bytes.is_empty() == said.is_empty(), "{kind}: {bytes:?}");
+        assert!(
+            bytes.starts_with(&said) && bytes.is_empty() == said.is_empty(),
+            "{kind}: {bytes:?}"
+        );
         assert_eq!(ended, end, "{kind}");
         let ended = running.end().expect(0);
-        assert!(ended.stdout.contains(&format!("POST /cdr  {shown}")), "{}", ended.stdout);
+        assert!(
+            ended.stdout.contains(&format!("POST /cdr  {shown}")),
+            "{}",
+            ended.stdout
+        );
         assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
     }
 }
 
 #[test]
 fn a_status_is_a_proper_answer() {
-    for (kind, line) in [("status", "503 Service Unavailable"), ("status:429", "429 Too Many Requests")] {
+    for (kind, line) in [
+        ("status", "503 Service Unavailable"),
+        ("status:429", "429 Too Many Requests"),
+    ] {
         let mut listener = listener(&["--fault", kind, "--count", "1"]);
         let answer = post_json(&listener.url, fixture("docs-leg-a.json"));
-        assert!(answer.starts_with(&format!("HTTP/1.1 {line}\r\n")), "{answer}");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {line}\r\n")),
+            "{answer}"
+        );
         assert!(answer.ends_with("\r\n\r\nfailing on purpose\n"), "{answer}");
         let told = &listener.running.record()["answer"];
         let status: u16 = line[..3].parse().expect("a status");
-        assert_eq!((&told["status"], &told["fault"]), (&status.into(), &"status".into()));
+        assert_eq!(
+            (&told["status"], &told["fault"]),
+            (&status.into(), &"status".into())
+        );
         let ended = listener.running.end().expect(0);
         assert_eq!(ended.records_of("summary")[0]["malformed"], 0);
     }
@@ -76,16 +110,37 @@ fn the_first_fail_and_then_all_is_well() {
     let met: Vec<_> = (0..4).map(|_| status(&listener.url)).collect();
     assert_eq!(met, ["503", "503", "200", "200"]);
     let ended = listener.running.end().expect(0);
-    let faults: Vec<_> =
-        ended.records_of("exchange").iter().map(|record| record["answer"]["fault"].clone()).collect();
-    assert_eq!(faults, ["status".into(), "status".into(), serde_json::Value::Null, serde_json::Value::Null]);
+    let faults: Vec<_> = ended
+        .records_of("exchange")
+        .iter()
+        .map(|record| record["answer"]["fault"].clone())
+        .collect();
+    assert_eq!(
+        faults,
+        [
+            "status".into(),
+            "status".into(),
+            serde_json::Value::Null,
+            serde_json::Value::Null
+        ]
+    );
 }
 
 #[test]
 fn chance_follows_from_the_seed() {
     let met = |seed| {
-        let arguments =
-            ["--fail-first", "1", "--fault", "empty", "--fault-rate", "50%", "--count", "20", "--seed", seed];
+        let arguments = [
+            "--fail-first",
+            "1",
+            "--fault",
+            "empty",
+            "--fault-rate",
+            "50%",
+            "--count",
+            "20",
+            "--seed",
+            seed,
+        ];
         let listener = listener(&arguments);
         let met: Vec<_> = (0..20).map(|_| status(&listener.url)).collect();
         assert_eq!(listener.running.end().expect(0).stderr, "");
@@ -107,7 +162,10 @@ fn a_seed_that_was_not_given_is_told_if_it_decides_something() {
     ] {
         let fixed = ["listen", "--port", "0", "--timeout", "10ms"];
         let ended = program(fixed.iter().chain(arguments)).run().expect(0);
-        let seed = ended.stderr.lines().find_map(|line| line.strip_prefix("seed "));
+        let seed = ended
+            .stderr
+            .lines()
+            .find_map(|line| line.strip_prefix("seed "));
         assert_eq!(seed.is_some(), told, "{arguments:?}: {}", ended.stderr);
         if let Some((seed, again)) = seed.and_then(|line| line.split_once(':')) {
             assert_eq!(again, format!(" the same again with --seed {seed}"));
@@ -124,7 +182,10 @@ fn a_request_that_is_unsound_fails_by_itself() {
     let ended = listener.running.end().expect(0);
     let exchanges = ended.records_of("exchange");
     assert_eq!(
-        (exchanges[0]["answer"]["status"].clone(), exchanges[0]["answer"].get("fault")),
+        (
+            exchanges[0]["answer"]["status"].clone(),
+            exchanges[0]["answer"].get("fault")
+        ),
         (400.into(), None)
     );
     assert_eq!(exchanges[1]["answer"]["fault"], "reset");
@@ -163,6 +224,10 @@ fn nothing_of_this_holds_up_the_end() {
         listener.running.end().expect(0);
         let (said, end) = outcome(stream);
         // What was being said slowly is said in full.
-        assert_eq!((said.ends_with("\r\n\r\ngot it"), end), (kind == "slow", None), "{said:?}");
+        assert_eq!(
+            (said.ends_with("\r\n\r\ngot it"), end),
+            (kind == "slow", None),
+            "{said:?}"
+        );
     }
 }

@@ -10,7 +10,9 @@ use telecmi_cdr::cdr::remark::Code;
 use super::program::{listener, program};
 
 fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures")
+        .join(name)
 }
 
 fn judged(name: &str) -> Judgement {
@@ -20,11 +22,22 @@ fn judged(name: &str) -> Judgement {
 /// What is said of a payload: its kind, then a remark a line.
 fn said(judgement: &Judgement) -> String {
     let verdict = &judgement.verdict;
-    let mut text = serde_json::to_string(&verdict.kind).expect("a word").trim_matches('"').to_owned();
+    let mut text = serde_json::to_string(&verdict.kind)
+        .expect("a word")
+        .trim_matches('"')
+        .to_owned();
     for remark in &verdict.remarks {
         let code = serde_json::to_string(&remark.code).expect("a word");
-        let field = remark.field.as_ref().map_or("-", |field| field.as_it_came());
-        let _ = write!(text, "\n{} {field}: {}", code.trim_matches('"'), remark.text.as_it_came());
+        let field = remark
+            .field
+            .as_ref()
+            .map_or("-", |field| field.as_it_came());
+        let _ = write!(
+            text,
+            "\n{} {field}: {}",
+            code.trim_matches('"'),
+            remark.text.as_it_came()
+        );
     }
     text + "\n"
 }
@@ -34,11 +47,19 @@ fn the_documented_payloads_leave_nothing_to_remark_on() {
     for (name, kind, generation) in [
         ("docs-leg-a.json", Kind::OutgoingMissed, Generation::Docs),
         ("docs-leg-b.json", Kind::OutgoingMissed, Generation::Docs),
-        ("answered-leg-a.json", Kind::OutgoingAnswered, Generation::Docs),
+        (
+            "answered-leg-a.json",
+            Kind::OutgoingAnswered,
+            Generation::Docs,
+        ),
         ("legacy.json", Kind::OutgoingMissed, Generation::Legacy),
     ] {
         let verdict = judged(name).verdict;
-        assert_eq!((verdict.kind, verdict.generation), (kind, Some(generation)), "{name}");
+        assert_eq!(
+            (verdict.kind, verdict.generation),
+            (kind, Some(generation)),
+            "{name}"
+        );
         assert_eq!(verdict.remarks, [], "{name}");
     }
 }
@@ -47,14 +68,23 @@ fn the_documented_payloads_leave_nothing_to_remark_on() {
 fn live_payloads_are_recognised_and_only_their_types_remarked_on() {
     let mut seen = 0;
     for entry in fs::read_dir(folder("live")).expect("a folder") {
-        let name = format!("live/{}", entry.expect("an entry").file_name().to_string_lossy());
+        let name = format!(
+            "live/{}",
+            entry.expect("an entry").file_name().to_string_lossy()
+        );
         let verdict = judged(&name).verdict;
         assert_eq!(
             (verdict.kind, verdict.generation),
             (Kind::OutgoingMissed, Some(Generation::Live)),
             "{name}"
         );
-        assert!(verdict.remarks.iter().all(|remark| remark.code == Code::Retyped), "{name}: {verdict:?}");
+        assert!(
+            verdict
+                .remarks
+                .iter()
+                .all(|remark| remark.code == Code::Retyped),
+            "{name}: {verdict:?}"
+        );
         seen += 1;
     }
     assert_eq!(seen, 4);
@@ -66,7 +96,11 @@ fn broken_payloads_get_the_remarks_beside_them() {
     let mut seen = 0;
     for entry in fs::read_dir(folder("broken")).expect("a folder") {
         let path = entry.expect("an entry").path();
-        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
         if name.ends_with(".remarks") {
             continue;
         }
@@ -76,7 +110,9 @@ fn broken_payloads_get_the_remarks_beside_them() {
         if std::env::var_os("UPDATE_FIXTURES").is_some() {
             fs::write(&beside, &actual).expect("written");
         }
-        let expected = fs::read_to_string(&beside).expect("remarks beside the payload").replace("\r\n", "\n");
+        let expected = fs::read_to_string(&beside)
+            .expect("remarks beside the payload")
+            .replace("\r\n", "\n");
         assert_eq!(actual, expected, "{name}");
         assert!(actual.lines().count() > 1, "{name} is not broken");
     }
@@ -88,7 +124,14 @@ fn the_samples_pasted_as_printed_are_sent_and_recognised() {
     let listener = listener(&["--count", "2", "--timeout", "20s"]);
     for leg in ["a", "b"] {
         let path = folder(&format!("docs-leg-{leg}.js.txt"));
-        let sent = program(["send", "--url", &listener.url, "--file", &path.to_string_lossy()]).run();
+        let sent = program([
+            "send",
+            "--url",
+            &listener.url,
+            "--file",
+            &path.to_string_lossy(),
+        ])
+        .run();
         assert_eq!(sent.code, Some(0), "{}", sent.whole());
     }
     let received = listener.running.end();
@@ -96,10 +139,16 @@ fn the_samples_pasted_as_printed_are_sent_and_recognised() {
     for (exchange, leg) in exchanges.iter().zip(["a", "b"]) {
         assert_eq!(exchange["verdict"]["kind"], "outgoing_missed");
         assert_eq!(
-            (&exchange["verdict"]["generation"], &exchange["verdict"]["leg"]),
+            (
+                &exchange["verdict"]["generation"],
+                &exchange["verdict"]["leg"]
+            ),
             (&"docs".into(), &leg.into())
         );
-        assert_eq!(exchange["verdict"]["remarks"], serde_json::Value::Array(vec![]));
+        assert_eq!(
+            exchange["verdict"]["remarks"],
+            serde_json::Value::Array(vec![])
+        );
         let fixture = fs::read(folder(&format!("docs-leg-{leg}.json"))).expect("a fixture");
         let fixture: serde_json::Value = serde_json::from_slice(&fixture).expect("JSON");
         assert_eq!(exchange["cdr"], fixture);

@@ -12,32 +12,59 @@ fn passing_to(url: &str, more: &[&str]) -> Listener {
 
 #[test]
 fn the_handler_gets_the_same_request_and_its_answer_goes_back() {
-    let (url, requests) =
-        keeping_stub(answer("202 Accepted", "X-Handler: yes\r\nKeep-Alive: 5\r\n", "noted"));
+    let (url, requests) = keeping_stub(answer(
+        "202 Accepted",
+        "X-Handler: yes\r\nKeep-Alive: 5\r\n",
+        "noted",
+    ));
     let mut listener = passing_to(&format!("{url}/own?key=s3cret"), &[]);
     let request = "POST /webhook/cdr?a=%2f&b=%FF HTTP/1.1\r\nHost: abc.example\r\nX-Odd-Case: 1\r\n\
                    Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\n{\"a\r\n4\r\n\": \x01\r\n0\r\n\r\n";
     let back = say(&listener.url, request);
-    assert!(back.starts_with("HTTP/1.1 202 Accepted\r\n") && back.ends_with("\r\n\r\nnoted"), "{back}");
-    assert!(back.contains("\r\nx-handler: yes\r\n") && !back.contains("keep-alive"), "{back}");
+    assert!(
+        back.starts_with("HTTP/1.1 202 Accepted\r\n") && back.ends_with("\r\n\r\nnoted"),
+        "{back}"
+    );
+    assert!(
+        back.contains("\r\nx-handler: yes\r\n") && !back.contains("keep-alive"),
+        "{back}"
+    );
 
     let got = requests.recv().expect("a request");
     let (head, body) = got.split_once("\r\n\r\n").expect("a head");
     assert_eq!(body, "{\"a\": \x01");
-    assert!(head.starts_with("POST /own?key=s3cret&a=%2f&b=%FF HTTP/1.1\r\n"), "{head}");
-    assert!(head.contains("\r\nX-Odd-Case: 1\r\n") && head.ends_with("\r\nContent-Length: 7"), "{head}");
-    assert!(head.contains("\r\nX-Forwarded-Host: abc.example\r\n") && !head.contains("chunked"), "{head}");
+    assert!(
+        head.starts_with("POST /own?key=s3cret&a=%2f&b=%FF HTTP/1.1\r\n"),
+        "{head}"
+    );
+    assert!(
+        head.contains("\r\nX-Odd-Case: 1\r\n") && head.ends_with("\r\nContent-Length: 7"),
+        "{head}"
+    );
+    assert!(
+        head.contains("\r\nX-Forwarded-Host: abc.example\r\n") && !head.contains("chunked"),
+        "{head}"
+    );
 
     let exchange = listener.running.record();
     assert_eq!(
-        (&exchange["answer"]["status"], &exchange["request"]["complete"]),
+        (
+            &exchange["answer"]["status"],
+            &exchange["request"]["complete"]
+        ),
         (&202.into(), &true.into())
     );
     let forwarded = &exchange["answer"]["forwarded"];
-    assert_eq!((&forwarded["status"], &forwarded["instead_of"]), (&202.into(), &400.into()));
+    assert_eq!(
+        (&forwarded["status"], &forwarded["instead_of"]),
+        (&202.into(), &400.into())
+    );
     assert_eq!(forwarded["url"], format!("{url}/own?key=***&a=%2f&b=%FF"));
     assert!(
-        forwarded["latency_ms"].as_f64().is_some_and(|took| took > 0.0) && forwarded.get("failure").is_none()
+        forwarded["latency_ms"]
+            .as_f64()
+            .is_some_and(|took| took > 0.0)
+            && forwarded.get("failure").is_none()
     );
 }
 
@@ -46,25 +73,41 @@ fn every_method_is_passed_on() {
     let (url, requests) = keeping_stub(answer("200 OK", "", "body"));
     let listener = passing_to(&url, &[]);
     for method in ["GET", "HEAD", "OPTIONS", "DELETE"] {
-        let back =
-            say(&listener.url, format!("{method} /p?x=1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
+        let back = say(
+            &listener.url,
+            format!("{method} /p?x=1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
+        );
         assert!(back.starts_with("HTTP/1.1 200 OK\r\n"), "{back}");
         assert_eq!(back.ends_with("body"), method != "HEAD", "{back}");
         let got = requests.recv().expect("a request");
-        assert!(got.starts_with(&format!("{method} /p?x=1 HTTP/1.1\r\n")), "{got}");
+        assert!(
+            got.starts_with(&format!("{method} /p?x=1 HTTP/1.1\r\n")),
+            "{got}"
+        );
     }
 }
 
 #[test]
 fn a_handler_that_is_not_well_is_survived_and_named() {
     let redirect = "HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n".to_owned();
-    let huge = format!("HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n{}", "x".repeat(2_000_000));
+    let huge = format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n{}",
+        "x".repeat(2_000_000)
+    );
     for (handler, status, said) in [
         (nobody(), 502, "connection refused"),
         (stub(""), 502, "without answering"),
         (stub("SSH-2.0-OpenSSH_9.2\r\n"), 502, "not HTTP"),
-        (stub("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhal"), 502, "in the middle of its answer"),
-        (stub("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"), 502, "answered 101"),
+        (
+            stub("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhal"),
+            502,
+            "in the middle of its answer",
+        ),
+        (
+            stub("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"),
+            502,
+            "answered 101",
+        ),
         (stub(redirect), 302, ""),
         (stub(huge), 200, ""),
     ] {
@@ -73,9 +116,18 @@ fn a_handler_that_is_not_well_is_survived_and_named() {
         let exchange = listener.running.record();
         assert!(back.starts_with(&format!("HTTP/1.1 {status} ")), "{back}");
         assert_eq!(exchange["answer"]["status"], status, "{exchange}");
-        let failure = exchange["answer"]["forwarded"]["failure"]["text"].as_str().unwrap_or_default();
-        assert!(failure.contains(said) && failure.is_empty() == said.is_empty(), "{failure}");
-        assert_eq!(exchange["answer"]["forwarded"]["complete"], status == 302, "{exchange}");
+        let failure = exchange["answer"]["forwarded"]["failure"]["text"]
+            .as_str()
+            .unwrap_or_default();
+        assert!(
+            failure.contains(said) && failure.is_empty() == said.is_empty(),
+            "{failure}"
+        );
+        assert_eq!(
+            exchange["answer"]["forwarded"]["complete"],
+            status == 302,
+            "{exchange}"
+        );
         // What is wrong with the handler is for whoever runs it.
         assert!(!back.contains("127.0.0.1"), "{back}");
     }
@@ -86,15 +138,26 @@ fn a_page_that_explains_an_error_goes_back_whole() {
     let page = "x".repeat(300_000);
     let mut listener = passing_to(&stub(answer("500 Internal Server Error", "", &page)), &[]);
     let back = post_json(&listener.url, fixture("docs-leg-a.json"));
-    assert!(back.ends_with(&page) && back.to_ascii_lowercase().contains("content-length: 300000\r\n"));
-    assert_eq!(listener.running.record()["answer"]["forwarded"]["complete"], true);
+    assert!(
+        back.ends_with(&page)
+            && back
+                .to_ascii_lowercase()
+                .contains("content-length: 300000\r\n")
+    );
+    assert_eq!(
+        listener.running.record()["answer"]["forwarded"]["complete"],
+        true
+    );
 }
 
 #[test]
 fn nobody_can_ask_what_was_added_for_the_handler() {
     let (url, requests) = keeping_stub(answer("200 OK", "", ""));
     let listener = passing_to(&url, &[]);
-    let back = say(&listener.url, "TRACE / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    let back = say(
+        &listener.url,
+        "TRACE / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+    );
     assert!(back.starts_with("HTTP/1.1 405 "), "{back}");
     assert!(requests.try_recv().is_err());
 }
@@ -120,9 +183,16 @@ fn a_handler_that_never_answers_does_not_hold_up_the_end() {
     requests.recv().expect("a request");
     listener.running.signal("-TERM");
     let ended = listener.running.end().expect(0);
-    assert!(sender.join().expect("an answer").starts_with("HTTP/1.1 504 "));
+    assert!(
+        sender
+            .join()
+            .expect("an answer")
+            .starts_with("HTTP/1.1 504 ")
+    );
     let exchanges = ended.records_of("exchange");
-    let text = exchanges[0]["answer"]["forwarded"]["failure"]["text"].as_str().expect("a failure");
+    let text = exchanges[0]["answer"]["forwarded"]["failure"]["text"]
+        .as_str()
+        .expect("a failure");
     assert!(text.contains("the listener had to stop"), "{text}");
 }
 
@@ -132,7 +202,9 @@ fn a_circle_is_refused_at_the_start_or_found_on_the_way() {
     let port = socket.local_addr().expect("an address").port().to_string();
     drop(socket);
     let itself = format!("http://localhost:{port}/x");
-    let ended = program(["listen", "--port", &port, "--forward-to", &itself]).run().expect(2);
+    let ended = program(["listen", "--port", &port, "--forward-to", &itself])
+        .run()
+        .expect(2);
     let said = format!("error: --forward-to {itself} leads back to this listener\n");
     assert!(ended.stderr.starts_with(&said), "{}", ended.stderr);
 
@@ -141,9 +213,14 @@ fn a_circle_is_refused_at_the_start_or_found_on_the_way() {
     let listener = passing_to(&url, &[]);
     post_json(&listener.url, fixture("docs-leg-a.json"));
     let got = requests.recv().expect("a request");
-    let via = got.lines().find(|line| line.starts_with("Via: ")).expect("a signature");
-    let again =
-        say(&listener.url, format!("GET / HTTP/1.1\r\nHost: h\r\n{via}\r\nConnection: close\r\n\r\n"));
+    let via = got
+        .lines()
+        .find(|line| line.starts_with("Via: "))
+        .expect("a signature");
+    let again = say(
+        &listener.url,
+        format!("GET / HTTP/1.1\r\nHost: h\r\n{via}\r\nConnection: close\r\n\r\n"),
+    );
     assert!(again.starts_with("HTTP/1.1 508 "), "{again}");
 }
 
@@ -155,7 +232,10 @@ fn a_person_sees_the_handlers_answer_beside_ours() {
     let head = listener.running.line();
     assert!(head.contains("POST /webhook/cdr  500 · "), "{head}");
     let line = super::program::masked(&listener.running.line());
-    assert_eq!(line, "  → http://127.0.0.1:PORT/webhook/cdr  500 · T · our own answer would have been 200\n");
+    assert_eq!(
+        line,
+        "  → http://127.0.0.1:PORT/webhook/cdr  500 · T · our own answer would have been 200\n"
+    );
     assert_eq!(listener.running.line(), "    oops\n");
     listener.running.end().expect(0);
 }

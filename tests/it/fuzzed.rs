@@ -13,14 +13,29 @@ fn every_kept_input_is_survived() {
         return;
     }
     for (name, target) in targets::TARGETS {
-        assert!(root.join("fuzz_targets").join(format!("{name}.rs")).exists(), "{name} is not fuzzed");
-        let kept: Vec<_> = fs::read_dir(root.join("corpus").join(name)).expect("a corpus").collect();
-        assert!((5..=80).contains(&kept.len()), "{name} has {} inputs", kept.len());
+        assert!(
+            root.join("fuzz_targets")
+                .join(format!("{name}.rs"))
+                .exists(),
+            "{name} is not fuzzed"
+        );
+        let kept: Vec<_> = fs::read_dir(root.join("corpus").join(name))
+            .expect("a corpus")
+            .collect();
+        assert!(
+            (5..=80).contains(&kept.len()),
+            "{name} has {} inputs",
+            kept.len()
+        );
         for input in kept {
             let path = input.expect("an entry").path();
             let bytes = fs::read(&path).expect("an input");
             let survived = std::panic::catch_unwind(|| target(&bytes));
-            assert!(survived.is_ok(), "{name} does not survive {}", path.display());
+            assert!(
+                survived.is_ok(),
+                "{name} does not survive {}",
+                path.display()
+            );
         }
     }
 }

@@ -9,7 +9,10 @@ use super::program::program;
 /// The help of the program or of one of its modes.
 #[track_caller]
 fn help(mode: &[&str], flag: &str, columns: &str) -> String {
-    let ended = program(mode.iter().copied().chain([flag])).env("COLUMNS", columns).run().expect(0);
+    let ended = program(mode.iter().copied().chain([flag]))
+        .env("COLUMNS", columns)
+        .run()
+        .expect(0);
     assert_eq!(ended.stderr, "");
     ended.stdout
 }
@@ -291,7 +294,10 @@ fn it_is_the_same_by_both_flags_and_fits() {
             let text = help(mode, "--help", &columns.to_string());
             assert_eq!(text, help(mode, "-h", &columns.to_string()));
             for line in text.lines() {
-                assert!(line.chars().count() <= columns, "{mode:?} is too wide for {columns}: {line}");
+                assert!(
+                    line.chars().count() <= columns,
+                    "{mode:?} is too wide for {columns}: {line}"
+                );
                 assert_eq!(line, line.trim_end(), "{mode:?}");
             }
         }
@@ -312,9 +318,14 @@ fn examples_come_first_and_are_understood() {
         let text = help(mode, "--help", "80");
         let lines = examples(&text);
         assert_eq!(lines, examples(&help(mode, "--help", "60")));
-        assert!(lines.len() >= 12 && text.find("Examples:") < text.find("-h, --help"), "{text}");
+        assert!(
+            lines.len() >= 12 && text.find("Examples:") < text.find("-h, --help"),
+            "{text}"
+        );
         for pair in lines.chunks(2) {
-            let [command, what] = pair else { panic!("{mode:?}: an odd line: {pair:?}") };
+            let [command, what] = pair else {
+                panic!("{mode:?}: an odd line: {pair:?}")
+            };
             assert!(what.starts_with("      "), "{what}");
             let words = command.replace(" URL", " http://127.0.0.1:5000/");
             let words = words.split_whitespace().map(std::ffi::OsString::from);
@@ -327,15 +338,31 @@ fn examples_come_first_and_are_understood() {
 fn every_flag_and_every_choice_is_in_it() {
     for mode in telecmi_cdr::cli::command().get_subcommands() {
         let text = help(&[mode.get_name()], "--help", "80");
-        let words: BTreeSet<&str> = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).collect();
+        let words: BTreeSet<&str> = text
+            .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
+            .collect();
         for argument in mode.get_arguments() {
-            let Some(long) = argument.get_long() else { continue };
-            assert!(words.contains(format!("--{long}").as_str()), "{} --{long}", mode.get_name());
+            let Some(long) = argument.get_long() else {
+                continue;
+            };
+            assert!(
+                words.contains(format!("--{long}").as_str()),
+                "{} --{long}",
+                mode.get_name()
+            );
             // The scenarios have a list of their own.
             let takes_a_value = matches!(argument.get_action(), ArgAction::Set);
-            for choice in argument.get_possible_values().iter().filter(|_| takes_a_value) {
+            for choice in argument
+                .get_possible_values()
+                .iter()
+                .filter(|_| takes_a_value)
+            {
                 let name = choice.get_name();
-                assert!(words.contains(name), "{} --{long} does not offer {name}", mode.get_name());
+                assert!(
+                    words.contains(name),
+                    "{} --{long} does not offer {name}",
+                    mode.get_name()
+                );
             }
         }
     }

@@ -30,24 +30,42 @@ impl Page {
     fn at(address: &str) -> Self {
         let (url, token) = address.split_once("/#").expect("a token");
         assert!(url.starts_with("http://127.0.0.1:"), "{url}");
-        assert!(token.len() == 32 && token.bytes().all(|byte| byte.is_ascii_hexdigit()), "{token}");
-        Self { url: url.to_owned(), token: token.to_owned() }
+        assert!(
+            token.len() == 32 && token.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            "{token}"
+        );
+        Self {
+            url: url.to_owned(),
+            token: token.to_owned(),
+        }
     }
 
     fn request(&self, method: &str, path: &str, more: &str) -> String {
         let (host, token) = (&self.url["http://".len()..], &self.token);
-        format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nX-Inspector-Token: {token}\r\n{more}\r\n")
+        format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nX-Inspector-Token: {token}\r\n{more}\r\n"
+        )
     }
 
     /// The whole answer to a question.
     fn ask(&self, method: &str, path: &str, more: &str) -> String {
-        say(&self.url, self.request(method, path, &format!("Connection: close\r\n{more}")))
+        say(
+            &self.url,
+            self.request(method, path, &format!("Connection: close\r\n{more}")),
+        )
     }
 
     /// The same without chunks.
     fn body(&self, path: &str) -> String {
-        let whole = say(&self.url, self.request("GET", path, "").replace("HTTP/1.1", "HTTP/1.0"));
-        assert!(whole.starts_with("HTTP/1.0 200 ") || whole.starts_with("HTTP/1.1 200 "), "{whole}");
+        let whole = say(
+            &self.url,
+            self.request("GET", path, "")
+                .replace("HTTP/1.1", "HTTP/1.0"),
+        );
+        assert!(
+            whole.starts_with("HTTP/1.0 200 ") || whole.starts_with("HTTP/1.1 200 "),
+            "{whole}"
+        );
         whole.split_once("\r\n\r\n").expect("a head").1.to_owned()
     }
 
@@ -62,7 +80,9 @@ impl Page {
 fn open(page: &Page, until: &str) -> TcpStream {
     let mut stream = TcpStream::connect(&page.url["http://".len()..]).expect("a connection");
     stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
-    stream.write_all(page.request("GET", "/api/events", "").as_bytes()).expect("written");
+    stream
+        .write_all(page.request("GET", "/api/events", "").as_bytes())
+        .expect("written");
     let mut text = Vec::new();
     while !String::from_utf8_lossy(&text).contains(until) {
         let mut bytes = [0; 4096];
@@ -76,9 +96,18 @@ fn open(page: &Page, until: &str) -> TcpStream {
 #[test]
 fn a_person_is_told_where_the_page_is() {
     let mut running = program(["listen", "--port", "0", "--inspect", "--count", "1"]).start();
-    let url = running.talk().trim_end().strip_prefix("listening on ").expect("the ready line").to_owned();
+    let url = running
+        .talk()
+        .trim_end()
+        .strip_prefix("listening on ")
+        .expect("the ready line")
+        .to_owned();
     let line = running.talk();
-    let page = Page::at(line.trim_end().strip_prefix("inspect     ").expect("the page's line"));
+    let page = Page::at(
+        line.trim_end()
+            .strip_prefix("inspect     ")
+            .expect("the page's line"),
+    );
     assert!(page.body("/").starts_with("<!doctype html>"));
     post_json(&url, fixture("docs-leg-a.json"));
     running.end().expect(0);
@@ -89,8 +118,9 @@ fn it_is_off_unless_asked_for_and_every_start_has_a_token_of_its_own() {
     // The same seed is no reason for the same token.
     let tokens = [(); 2].map(|()| inspected(&["--seed", "7"]).1.token);
     assert_ne!(tokens[0], tokens[1]);
-    let mut running =
-        program(["listen", "--port", "0", "--format", "ndjson"]).env("TELECMI_CDR_INSPECT", "0").start();
+    let mut running = program(["listen", "--port", "0", "--format", "ndjson"])
+        .env("TELECMI_CDR_INSPECT", "0")
+        .start();
     assert!(running.record()["inspect"].is_string());
     let mut running = program(["listen", "--port", "0", "--format", "ndjson"]).start();
     assert!(running.record().get("inspect").is_none());
@@ -100,11 +130,17 @@ fn it_is_off_unless_asked_for_and_every_start_has_a_token_of_its_own() {
 fn a_port_that_is_taken_stops_it_before_it_is_ready() {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = socket.local_addr().expect("an address").port().to_string();
-    let ended = program(["listen", "--port", "0", "--inspect", &port]).run().expect(2);
+    let ended = program(["listen", "--port", "0", "--inspect", &port])
+        .run()
+        .expect(2);
     assert_eq!(ended.stdout, "");
     let expected = format!("error: cannot listen on 127.0.0.1:{port}\n  caused by: ");
     assert!(ended.stderr.starts_with(&expected), "{}", ended.stderr);
-    assert!(ended.stderr.contains("choose one with --inspect N"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("choose one with --inspect N"),
+        "{}",
+        ended.stderr
+    );
     assert!(!ended.stderr.contains("listening"), "{}", ended.stderr);
 }
 
@@ -137,8 +173,12 @@ fn what_is_taken_away_is_what_is_saved() {
             }
             let saved = fs::read_to_string(&file).expect("a capture");
             assert_eq!(page.body("/api/capture"), saved[before.len()..]);
-            let record: Value = serde_json::from_str(saved.lines().last().expect("a line")).expect("JSON");
-            assert_eq!(page.body("/api/exchanges/3/body"), record["request"]["body"]["text"]);
+            let record: Value =
+                serde_json::from_str(saved.lines().last().expect("a line")).expect("JSON");
+            assert_eq!(
+                page.body("/api/exchanges/3/body"),
+                record["request"]["body"]["text"]
+            );
         }
     }
 }
@@ -151,16 +191,32 @@ fn an_exchange_is_sent_to_the_handler_again() {
     let first = requests.recv_timeout(DEADLINE).expect("a request");
     let told = page.resend(1);
     assert!(told.starts_with("HTTP/1.1 200 OK\r\n"), "{told}");
-    assert_eq!(requests.recv_timeout(DEADLINE).expect("the same again"), first);
-    let told: Value = serde_json::from_str(told.split_once("\r\n\r\n").expect("a body").1).expect("JSON");
-    let names: Vec<_> = told.as_object().expect("an object").keys().map(String::as_str).collect();
+    assert_eq!(
+        requests.recv_timeout(DEADLINE).expect("the same again"),
+        first
+    );
+    let told: Value =
+        serde_json::from_str(told.split_once("\r\n\r\n").expect("a body").1).expect("JSON");
+    let names: Vec<_> = told
+        .as_object()
+        .expect("an object")
+        .keys()
+        .map(String::as_str)
+        .collect();
     assert_eq!(names, ["url", "status", "latency_ms", "complete"]);
     assert_eq!(told["url"], format!("{url}/own?key=***"));
-    assert_eq!((&told["status"], &told["complete"]), (&200.into(), &true.into()));
+    assert_eq!(
+        (&told["status"], &told["complete"]),
+        (&200.into(), &true.into())
+    );
 
     // Whoever else asks for it is refused, and the handler hears nothing.
     for origin in ["Origin: http://evil.example\r\n", "", "Origin: null\r\n"] {
-        let refused = page.ask("POST", "/api/exchanges/1/resend", &format!("{origin}Content-Length: 0\r\n"));
+        let refused = page.ask(
+            "POST",
+            "/api/exchanges/1/resend",
+            &format!("{origin}Content-Length: 0\r\n"),
+        );
         assert!(refused.starts_with("HTTP/1.1 403 "), "{refused}");
     }
     assert!(page.resend(2).starts_with("HTTP/1.1 404 "));
@@ -175,9 +231,14 @@ fn a_handler_that_is_not_well_is_told_of() {
     let (listener, page) = inspected(&["--forward-to", &stub("")]);
     post_json(&listener.url, fixture("docs-leg-a.json"));
     let told = page.resend(1);
-    assert!(told.contains("\"failure\":{") && told.contains("\"complete\":false"), "{told}");
-    let (listener, page) =
-        inspected(&["--forward-to", &stub(answer("500 Oops", "", "no database\nat line 7"))]);
+    assert!(
+        told.contains("\"failure\":{") && told.contains("\"complete\":false"),
+        "{told}"
+    );
+    let (listener, page) = inspected(&[
+        "--forward-to",
+        &stub(answer("500 Oops", "", "no database\nat line 7")),
+    ]);
     post_json(&listener.url, fixture("docs-leg-a.json"));
     assert!(page.resend(1).contains("\"said\":\"no database\""));
 }
@@ -191,7 +252,10 @@ fn streams_end_with_the_listener() {
     for stream in &mut streams {
         let mut rest = String::new();
         stream.read_to_string(&mut rest).expect("an end");
-        assert!(rest.contains("id: 1\n") && rest.contains("event: end\ndata: {}\n\n"), "{rest}");
+        assert!(
+            rest.contains("id: 1\n") && rest.contains("event: end\ndata: {}\n\n"),
+            "{rest}"
+        );
     }
 }
 

@@ -7,11 +7,16 @@ use super::peers::{post_json, read_request, say};
 use super::program::{DEADLINE, fixture, listener, program};
 
 fn status(answer: &str) -> &str {
-    answer.lines().next().and_then(|line| line.split(' ').nth(1)).unwrap_or("none")
+    answer
+        .lines()
+        .next()
+        .and_then(|line| line.split(' ').nth(1))
+        .unwrap_or("none")
 }
 
 fn connect(url: &str) -> TcpStream {
-    let stream = TcpStream::connect(url.strip_prefix("http://").expect("a plain URL")).expect("a connection");
+    let stream = TcpStream::connect(url.strip_prefix("http://").expect("a plain URL"))
+        .expect("a connection");
     stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
     stream
 }
@@ -22,7 +27,11 @@ fn w6_a_length_stated_twice_is_answered_and_refused_if_strict() {
         Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
     for (arguments, expected) in [(&[][..], "200"), (&["--strict"], "400")] {
         let mut listener = listener(arguments);
-        assert_eq!(status(&say(&listener.url, request)), expected, "{arguments:?}");
+        assert_eq!(
+            status(&say(&listener.url, request)),
+            expected,
+            "{arguments:?}"
+        );
         let remarks = listener.running.record()["verdict"]["remarks"].to_string();
         assert!(remarks.contains("ambiguous framing"), "{remarks}");
     }
@@ -32,10 +41,20 @@ fn w6_a_length_stated_twice_is_answered_and_refused_if_strict() {
 fn w8_every_pipelined_request_is_an_exchange() {
     let mut listener = listener(&[]);
     let one = |n: usize, close: &str| format!("GET /{n} HTTP/1.1\r\nHost: h\r\n{close}\r\n");
-    let answers = say(&listener.url, one(1, "") + &one(2, "") + &one(3, "Connection: close\r\n"));
-    assert_eq!(answers.matches("HTTP/1.1 200 OK\r\n").count(), 3, "{answers}");
+    let answers = say(
+        &listener.url,
+        one(1, "") + &one(2, "") + &one(3, "Connection: close\r\n"),
+    );
+    assert_eq!(
+        answers.matches("HTTP/1.1 200 OK\r\n").count(),
+        3,
+        "{answers}"
+    );
     for n in 1..=3 {
-        assert_eq!(listener.running.record()["request"]["target"], format!("/{n}"));
+        assert_eq!(
+            listener.running.record()["request"]["target"],
+            format!("/{n}")
+        );
     }
 }
 
@@ -47,28 +66,57 @@ fn w11_few_file_descriptors_are_enough() {
     let limited = super::program::shell("ulimit -n 32; exec \"$0\" \"$@\"", arguments);
     let listener = super::program::ready(limited);
     let idle: Vec<_> = (0..60).map(|_| connect(&listener.url)).collect();
-    assert_eq!(status(&post_json(&listener.url, fixture("docs-leg-a.json"))), "200");
+    assert_eq!(
+        status(&post_json(&listener.url, fixture("docs-leg-a.json"))),
+        "200"
+    );
     drop(idle);
-    assert_eq!(status(&post_json(&listener.url, fixture("docs-leg-a.json"))), "200");
+    assert_eq!(
+        status(&post_json(&listener.url, fixture("docs-leg-a.json"))),
+        "200"
+    );
     listener.running.signal("-INT");
     let ended = listener.running.end().expect(0);
-    assert!(ended.stdout.contains("interrupted · 2 requests · 2 CDRs"), "{}", ended.whole());
+    assert!(
+        ended.stdout.contains("interrupted · 2 requests · 2 CDRs"),
+        "{}",
+        ended.whole()
+    );
 }
 
 /// The most memory that a process has ever had, in KiB.
 #[cfg(target_os = "linux")]
 fn most_memory(pid: &serde_json::Value) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .expect("a line");
+    line.trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .expect("a number")
 }
 
 /// The record `listening` says which process it is.
 #[cfg(target_os = "linux")]
 fn listener_with_pid() -> (super::program::Running, String, serde_json::Value) {
-    let mut running = program(["listen", "--port", "0", "--format", "ndjson", "--timeout", "25s"]).start();
+    let mut running = program([
+        "listen",
+        "--port",
+        "0",
+        "--format",
+        "ndjson",
+        "--timeout",
+        "25s",
+    ])
+    .start();
     let ready = running.record();
-    (running, ready["url"].as_str().expect("a URL").to_owned(), ready["pid"].clone())
+    (
+        running,
+        ready["url"].as_str().expect("a URL").to_owned(),
+        ready["pid"].clone(),
+    )
 }
 
 #[cfg(target_os = "linux")]
@@ -84,24 +132,34 @@ fn w12_a_huge_upload_costs_no_memory() {
         "Transfer-Encoding: chunked\r\n\r\n20000000\r\n".to_owned(),
     ] {
         let mut stream = connect(&url);
-        stream.write_all(format!("POST / HTTP/1.1\r\nHost: h\r\n{framing}").as_bytes()).expect("written");
+        stream
+            .write_all(format!("POST / HTTP/1.1\r\nHost: h\r\n{framing}").as_bytes())
+            .expect("written");
         // 512 MiB, or as much as it takes.
         let _ = (0..512).try_for_each(|_| stream.write_all(&fill));
         let mut answer = String::new();
         let _ = stream.read_to_string(&mut answer);
         let exchange = running.record();
         assert_eq!(
-            (&exchange["answer"]["status"], &exchange["request"]["complete"]),
+            (
+                &exchange["answer"]["status"],
+                &exchange["request"]["complete"]
+            ),
             (&413.into(), &false.into())
         );
         assert!(
-            exchange["request"]["size"].as_u64().is_some_and(|size| size > 1024 * 1024),
+            exchange["request"]["size"]
+                .as_u64()
+                .is_some_and(|size| size > 1024 * 1024),
             "{}",
             exchange["request"]["size"]
         );
     }
     let after = most_memory(&pid);
-    assert!(after <= before + 8 * 1024, "{before} KiB before, {after} KiB after");
+    assert!(
+        after <= before + 8 * 1024,
+        "{before} KiB before, {after} KiB after"
+    );
 }
 
 /// Small in bytes, large in everything that is made of them: what waits to be shown is bounded by what it takes.
@@ -124,7 +182,9 @@ fn t4_what_waits_to_be_shown_is_bounded_by_the_memory_it_takes() {
         let mut reading = std::io::BufReader::with_capacity(1, reading);
         std::io::BufRead::read_line(&mut reading, &mut ready).expect("a line");
         let ready: serde_json::Value = serde_json::from_str(&ready).expect("a record");
-        writing.write_all(&vec![b'x'; 32 * 1024]).expect("a full pipe");
+        writing
+            .write_all(&vec![b'x'; 32 * 1024])
+            .expect("a full pipe");
         let url = ready["url"].as_str().expect("a URL");
         for _ in 0..20 {
             assert_eq!(status(&post_json(url, &body)), "200");
@@ -150,14 +210,20 @@ fn j2_nesting_without_end_is_harmless() {
         assert_eq!(status(&post_json(&listener.url, body)), expected);
         listener.running.record();
     }
-    assert_eq!(status(&post_json(&listener.url, fixture("docs-leg-a.json"))), "200");
+    assert_eq!(
+        status(&post_json(&listener.url, fixture("docs-leg-a.json"))),
+        "200"
+    );
     // A file is read by another reader, of more forms, which must not be too deep for the stack either.
     for deep in [
         "[".repeat(100_000),
         "{a:".repeat(100_000),
         format!("{}{}", "{a:[".repeat(50_000), "]}".repeat(50_000)),
     ] {
-        program(["send", "--url", &listener.url, "-f", "-"]).input(deep).run().expect(2);
+        program(["send", "--url", &listener.url, "-f", "-"])
+            .input(deep)
+            .run()
+            .expect(2);
     }
 }
 
@@ -178,7 +244,10 @@ fn j3_what_a_reader_would_round_is_kept_as_it_came() {
 fn j6_a_query_is_kept_as_it_came() {
     let mut listener = listener(&[]);
     let target = "/cdr?a=1&a=2&b=%ff&c=%00&d=1+2&e[x]=1&=&f&g=%zz";
-    say(&listener.url, format!("GET {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
+    say(
+        &listener.url,
+        format!("GET {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
+    );
     assert_eq!(listener.running.record()["request"]["target"], target);
     let pretty = super::program::pretty_listener(&["--timeout", "20s"]);
     say(
@@ -209,7 +278,14 @@ fn t4_output_that_nobody_reads_slows_no_request() {
     let folder = tempfile::tempdir().expect("a folder");
     let word = folder.path().join("ready");
     let mut child = Command::new(env!("CARGO_BIN_EXE_telecmi-cdr"))
-        .args(["listen", "--port", "0", "--format", "ndjson", "--ready-file"])
+        .args([
+            "listen",
+            "--port",
+            "0",
+            "--format",
+            "ndjson",
+            "--ready-file",
+        ])
         .arg(&word)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -233,16 +309,26 @@ fn t4_output_that_nobody_reads_slows_no_request() {
         std::io::BufRead::read_line(&mut stdout, &mut line).expect("text");
         let record: serde_json::Value = serde_json::from_str(&line).expect("a record");
         shown += u64::from(record["type"] == "exchange");
-        let last =
-            if summary { record["type"] == "summary" } else { record["request"]["target"] == "/marker" };
+        let last = if summary {
+            record["type"] == "summary"
+        } else {
+            record["request"]["target"] == "/marker"
+        };
         (last.then_some(record), shown)
     };
     while read(false).0.is_none() {
-        say(url, "GET /marker HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        say(
+            url,
+            "GET /marker HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+        );
         answered += 1;
     }
     assert!(
-        Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs").success()
+        Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status()
+            .expect("kill runs")
+            .success()
     );
     let (summary, shown) = loop {
         if let (Some(summary), shown) = read(true) {
@@ -266,8 +352,9 @@ fn c7_a_hostile_capture_smuggles_nothing() {
             let keep = keep.clone();
             std::thread::spawn(move || {
                 let request = read_request(&mut stream);
-                let _ =
-                    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                let _ = stream.write_all(
+                    b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+                );
                 let _ = keep.send(String::from_utf8_lossy(&request).into_owned());
             });
         }
@@ -282,14 +369,29 @@ fn c7_a_hostile_capture_smuggles_nothing() {
     let long = format!("[[\"x\",\"{}\"]]", "y".repeat(3_000_000));
     for line in [
         record(r#""GET / HTTP/1.1\r\nX: y\r\n\r\nGET""#, slash, "[]", "0"),
-        record(get, r#""/ HTTP/1.1\r\nX: /forged\r\n\r\nGET /forged""#, "[]", "0"),
+        record(
+            get,
+            r#""/ HTTP/1.1\r\nX: /forged\r\n\r\nGET /forged""#,
+            "[]",
+            "0",
+        ),
         record(get, r#""/\u0000\u001b[2J\u202e""#, "[]", "0"),
         record(get, r#""""#, "[]", "0"),
         record(get, slash, r#"[["x","y\r\nX-Forged: /forged"]]"#, "0"),
         record(get, slash, r#"[["x\r\nX-Forged","/forged"]]"#, "0"),
         record(get, slash, r#"[["",""],[" ","x"]]"#, "0"),
-        record(get, slash, r#"[["content-length","0"],["content-length","5"]]"#, "0"),
-        record(get, slash, r#"[["transfer-encoding","chunked"],["content-length","0"]]"#, "0"),
+        record(
+            get,
+            slash,
+            r#"[["content-length","0"],["content-length","5"]]"#,
+            "0",
+        ),
+        record(
+            get,
+            slash,
+            r#"[["transfer-encoding","chunked"],["content-length","0"]]"#,
+            "0",
+        ),
         record(get, slash, r#"[["x",{"base64":"/w0K"}]]"#, "0"),
         record(get, slash, &long, "0"),
         record(get, slash, "[]", "18446744073709551615"),
@@ -301,7 +403,12 @@ fn c7_a_hostile_capture_smuggles_nothing() {
             let ended = program([&fixed, flags].concat()).input(line.clone()).run();
             assert!(matches!(ended.code, Some(0..=2)), "{}", ended.whole());
             let shown = format!("{}{}", ended.stdout, ended.stderr);
-            assert!(!shown.chars().any(|c| c != '\n' && telecmi_cdr::untrusted::disturbs(c)), "{shown:?}");
+            assert!(
+                !shown
+                    .chars()
+                    .any(|c| c != '\n' && telecmi_cdr::untrusted::disturbs(c)),
+                "{shown:?}"
+            );
             for request in requests.try_iter() {
                 let (head, body) = request.split_once("\r\n\r\n").expect("a head");
                 assert!(
@@ -310,7 +417,10 @@ fn c7_a_hostile_capture_smuggles_nothing() {
                 );
                 let head = head.to_ascii_lowercase();
                 // Said twice, as it came, it is still the truth.
-                let lengths = head.split("content-length: ").skip(1).filter_map(|rest| rest.lines().next());
+                let lengths = head
+                    .split("content-length: ")
+                    .skip(1)
+                    .filter_map(|rest| rest.lines().next());
                 for length in lengths.filter(|_| !head.contains("chunked")) {
                     assert_eq!(length, body.len().to_string(), "{flags:?}: {request}");
                 }
@@ -327,7 +437,9 @@ fn s7_memory_does_not_grow_with_the_count() {
     use std::process::{Command, Stdio};
     let url = super::peers::nobody();
     let mut child = Command::new(env!("CARGO_BIN_EXE_telecmi-cdr"))
-        .args(["send", "--url", &url, "-n", "100000", "--format", "ndjson", "-q"])
+        .args([
+            "send", "--url", &url, "-n", "100000", "--format", "ndjson", "-q",
+        ])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -335,10 +447,10 @@ fn s7_memory_does_not_grow_with_the_count() {
     let pid = child.id().into();
     let mut lines = std::io::BufReader::new(child.stdout.take().expect("a pipe")).lines();
     let mut read = |count: usize| {
-        let told = lines
-            .by_ref()
-            .take(count)
-            .filter(|line| line.as_ref().is_ok_and(|line| line.contains("\"delivery\"")));
+        let told = lines.by_ref().take(count).filter(|line| {
+            line.as_ref()
+                .is_ok_and(|line| line.contains("\"delivery\""))
+        });
         assert!(told.count() + 1 >= count, "the records ended early");
     };
     read(500);
@@ -347,7 +459,10 @@ fn s7_memory_does_not_grow_with_the_count() {
     let after = most_memory(&pid);
     let _ = child.kill();
     let _ = child.wait();
-    assert!(after <= before + 2 * 1024, "{before} KiB after 500, {after} KiB after 3000");
+    assert!(
+        after <= before + 2 * 1024,
+        "{before} KiB after 500, {after} KiB after 3000"
+    );
 }
 
 #[cfg(unix)]
@@ -361,7 +476,12 @@ fn s8_a_second_interruption_ends_a_sender_at_once() {
     let clock = telecmi_cdr::clock::Clock::start();
     running.signal("-INT");
     let ended = running.end().expect(130);
-    assert!(clock.elapsed().as_secs() < 5, "{:?}: {}", clock.elapsed(), ended.whole());
+    assert!(
+        clock.elapsed().as_secs() < 5,
+        "{:?}: {}",
+        clock.elapsed(),
+        ended.whole()
+    );
 }
 
 /// A head that never ends is counted, though nobody but us ended it.
@@ -376,6 +496,17 @@ fn r0_half_a_head_is_counted_at_the_end_too() {
     listener.running.record();
     listener.running.signal("-INT");
     let ended = listener.running.end().expect(0);
-    assert_eq!(ended.records_of("summary")[0]["malformed"], 1, "{}", ended.whole());
-    assert!(ended.stderr.contains("closed in the middle of a request head"), "{}", ended.stderr);
+    assert_eq!(
+        ended.records_of("summary")[0]["malformed"],
+        1,
+        "{}",
+        ended.whole()
+    );
+    assert!(
+        ended
+            .stderr
+            .contains("closed in the middle of a request head"),
+        "{}",
+        ended.stderr
+    );
 }

@@ -13,7 +13,11 @@ fn send_both_legs(url: &str) {
 #[test]
 fn the_ready_line_says_where() {
     let listener = pretty_listener(&["--count", "1"]);
-    assert!(listener.url.starts_with("http://127.0.0.1:"), "{}", listener.url);
+    assert!(
+        listener.url.starts_with("http://127.0.0.1:"),
+        "{}",
+        listener.url
+    );
     post_json(&listener.url, fixture("docs-leg-a.json"));
     let ended = listener.running.end().expect(0);
     assert_eq!(ended.stderr, format!("listening on {}\n", listener.url));
@@ -21,9 +25,21 @@ fn the_ready_line_says_where() {
 
 #[test]
 fn the_first_record_says_where() {
-    let mut running = program(["listen", "--port", "0", "--format", "ndjson", "--timeout", "20s"]).start();
+    let mut running = program([
+        "listen",
+        "--port",
+        "0",
+        "--format",
+        "ndjson",
+        "--timeout",
+        "20s",
+    ])
+    .start();
     let ready = running.record();
-    assert_eq!((&ready["type"], &ready["v"]), (&"listening".into(), &1.into()));
+    assert_eq!(
+        (&ready["type"], &ready["v"]),
+        (&"listening".into(), &1.into())
+    );
     assert_eq!(ready["version"], env!("CARGO_PKG_VERSION"));
     assert!(ready["pid"].is_u64() && ready["url"].is_string(), "{ready}");
 }
@@ -35,7 +51,13 @@ fn it_stops_when_the_wanted_number_has_come() {
     let ended = listener.running.end().expect(0);
     assert_eq!(ended.stderr, "");
     let summary = &ended.records_of("summary")[0];
-    for (field, value) in [("exchanges", 2), ("cdrs", 2), ("counted", 2), ("wanted", 2), ("exit", 0)] {
+    for (field, value) in [
+        ("exchanges", 2),
+        ("cdrs", 2),
+        ("counted", 2),
+        ("wanted", 2),
+        ("exit", 0),
+    ] {
         assert_eq!(summary[field], value, "{field} in {summary}");
     }
     assert_eq!(summary["ending"], "counted");
@@ -44,18 +66,26 @@ fn it_stops_when_the_wanted_number_has_come() {
 #[test]
 fn only_cdrs_count() {
     let listener = listener(&["--count", "1"]);
-    say(&listener.url, "GET /health HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    say(
+        &listener.url,
+        "GET /health HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+    );
     post_json(&listener.url, "{");
     post_json(&listener.url, fixture("broken/live-event.json"));
     post_json(&listener.url, fixture("docs-leg-a.json"));
     let ended = listener.running.end().expect(0);
     let summary = &ended.records_of("summary")[0];
-    assert_eq!((&summary["exchanges"], &summary["counted"]), (&4.into(), &1.into()));
+    assert_eq!(
+        (&summary["exchanges"], &summary["counted"]),
+        (&4.into(), &1.into())
+    );
 }
 
 #[test]
 fn time_without_a_number_is_no_failure() {
-    let ended = program(["listen", "--port", "0", "--timeout", "10ms"]).run().expect(0);
+    let ended = program(["listen", "--port", "0", "--timeout", "10ms"])
+        .run()
+        .expect(0);
     insta::assert_snapshot!(ended.masked(), @"
     exit 0
     --- stdout
@@ -67,7 +97,9 @@ fn time_without_a_number_is_no_failure() {
 
 #[test]
 fn time_before_the_number_is_124() {
-    let ended = program(["listen", "--port", "0", "--timeout", "10ms", "-n", "2"]).run().expect(124);
+    let ended = program(["listen", "--port", "0", "--timeout", "10ms", "-n", "2"])
+        .run()
+        .expect(124);
     insta::assert_snapshot!(ended.masked(), @"
     exit 124
     --- stdout
@@ -104,17 +136,26 @@ mod signals {
             listener.running.signal(signal);
             let ended = listener.running.end().expect(code);
             let summary = &ended.records_of("summary")[0];
-            assert_eq!((&summary["ending"], &summary["exit"]), (&ending.into(), &code.into()));
+            assert_eq!(
+                (&summary["ending"], &summary["exit"]),
+                (&ending.into(), &code.into())
+            );
         }
     }
 
     #[test]
     fn a_second_signal_waits_for_nobody() {
         let listener = listener(&[]);
-        let address = listener.url.strip_prefix("http://").expect("a plain URL").to_owned();
+        let address = listener
+            .url
+            .strip_prefix("http://")
+            .expect("a plain URL")
+            .to_owned();
         let mut sender = TcpStream::connect(&address).expect("a connection");
         sender
-            .write_all(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n")
+            .write_all(
+                b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n",
+            )
             .expect("written");
         let mut interim = [0; 12];
         sender.read_exact(&mut interim).expect("an answer");
@@ -134,27 +175,58 @@ fn a_port_that_is_taken_stops_it_before_it_is_ready() {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = socket.local_addr().expect("an address").port().to_string();
     for format in ["pretty", "ndjson"] {
-        let ended = program(["listen", "--port", &port, "--format", format]).run().expect(2);
+        let ended = program(["listen", "--port", &port, "--format", format])
+            .run()
+            .expect(2);
         assert_eq!(ended.stdout, "");
+        assert!(ended.stderr.starts_with(&format!(
+            "error: cannot listen on 127.0.0.1:{port}\n  caused by: "
+        )));
         assert!(
-            ended.stderr.starts_with(&format!("error: cannot listen on 127.0.0.1:{port}\n  caused by: "))
+            ended
+                .stderr
+                .contains("\n  hint: another program has this port: choose one with --port N")
         );
-        assert!(ended.stderr.contains("\n  hint: another program has this port: choose one with --port N"));
     }
 }
 
 #[test]
 fn a_host_that_is_not_ours_is_named() {
     // TEST-NET-1 belongs to no machine.
-    let ended = program(["listen", "--port", "0", "--host", "192.0.2.1"]).run().expect(2);
-    assert!(ended.stderr.contains("error: cannot listen on 192.0.2.1:0\n"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("hint: this machine has no such address"), "{}", ended.stderr);
+    let ended = program(["listen", "--port", "0", "--host", "192.0.2.1"])
+        .run()
+        .expect(2);
+    assert!(
+        ended
+            .stderr
+            .contains("error: cannot listen on 192.0.2.1:0\n"),
+        "{}",
+        ended.stderr
+    );
+    assert!(
+        ended
+            .stderr
+            .contains("hint: this machine has no such address"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]
 fn an_address_open_to_the_network_is_warned_about_once() {
-    let ended = program(["listen", "--port", "0", "--host", "0.0.0.0", "--timeout", "10ms"]).run().expect(0);
-    let warning = "warning: anybody who reaches this address can send here and see what it answers\n";
+    let ended = program([
+        "listen",
+        "--port",
+        "0",
+        "--host",
+        "0.0.0.0",
+        "--timeout",
+        "10ms",
+    ])
+    .run()
+    .expect(0);
+    let warning =
+        "warning: anybody who reaches this address can send here and see what it answers\n";
     assert_eq!(ended.stderr.matches("warning").count(), 1);
     assert!(ended.stderr.starts_with(warning), "{}", ended.stderr);
 }
@@ -163,29 +235,52 @@ fn an_address_open_to_the_network_is_warned_about_once() {
 fn connections_that_bring_no_request_are_counted_and_told_with_a_hint() {
     let mut listener = listener(&["--count", "1", "--timeout", "20s"]);
     // The beginning of a TLS handshake, and of HTTP/2.
-    say(&listener.url, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03");
+    say(
+        &listener.url,
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    );
     let line = listener.running.talk();
     assert!(line.ends_with(": looks like TLS: use http://\n"), "{line}");
     say(&listener.url, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     post_json(&listener.url, fixture("docs-leg-a.json"));
     let ended = listener.running.end().expect(0);
-    assert!(ended.stderr.contains("looks like HTTP/2: use HTTP/1.1"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("looks like HTTP/2: use HTTP/1.1"),
+        "{}",
+        ended.stderr
+    );
     let summary = &ended.records_of("summary")[0];
-    assert_eq!((&summary["malformed"], &summary["exchanges"]), (&2.into(), &1.into()));
+    assert_eq!(
+        (&summary["malformed"], &summary["exchanges"]),
+        (&2.into(), &1.into())
+    );
 }
 
 #[test]
 fn quiet_leaves_only_the_data() {
-    let ended = program(["listen", "--port", "0", "--timeout", "10ms", "--quiet"]).run().expect(0);
+    let ended = program(["listen", "--port", "0", "--timeout", "10ms", "--quiet"])
+        .run()
+        .expect(0);
     assert_eq!(ended.stderr, "");
     assert!(ended.stdout.contains("time is up"), "{}", ended.stdout);
 }
 
 #[test]
 fn a_reader_that_has_gone_is_a_quiet_success() {
-    let ended = program(["listen", "--port", "0", "--format", "ndjson", "--timeout", "20s"]).unread().run();
+    let ended = program([
+        "listen",
+        "--port",
+        "0",
+        "--format",
+        "ndjson",
+        "--timeout",
+        "20s",
+    ])
+    .unread()
+    .run();
     assert_eq!(ended.expect(0).stderr, "");
-    let listener = super::program::ready(program(["listen", "--port", "0", "--timeout", "20s"]).unread());
+    let listener =
+        super::program::ready(program(["listen", "--port", "0", "--timeout", "20s"]).unread());
     post_json(&listener.url, fixture("docs-leg-a.json"));
     let ended = listener.running.end().expect(0);
     assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
@@ -194,8 +289,13 @@ fn a_reader_that_has_gone_is_a_quiet_success() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_a_failure_with_a_line() {
-    let full = std::fs::File::options().write(true).open("/dev/full").expect("a device");
-    let ended =
-        program(["listen", "--port", "0", "--format", "ndjson", "--quiet"]).stdout(full).run().expect(1);
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .expect("a device");
+    let ended = program(["listen", "--port", "0", "--format", "ndjson", "--quiet"])
+        .stdout(full)
+        .run()
+        .expect(1);
     insta::assert_snapshot!(ended.stderr, @"error: cannot write the output: No space left on device (os error 28)");
 }

@@ -9,7 +9,11 @@ use super::sending::{received, send};
 #[test]
 fn a_run_follows_the_rate() {
     let (sent, _) = received(5, &["-n", "5", "--rate", "100/s", "--format", "ndjson"]);
-    let due: Vec<_> = sent.records_of("delivery").iter().map(|delivery| delivery["due_ms"].clone()).collect();
+    let due: Vec<_> = sent
+        .records_of("delivery")
+        .iter()
+        .map(|delivery| delivery["due_ms"].clone())
+        .collect();
     assert_eq!(due, [0.0, 10.0, 20.0, 30.0, 40.0]);
     assert!(sent.records_of("summary")[0]["elapsed_ms"].as_f64() >= Some(40.0));
     assert!(sent.records_of("summary")[0]["lateness_ms"].is_object());
@@ -18,14 +22,32 @@ fn a_run_follows_the_rate() {
 #[test]
 fn a_run_ends_with_the_duration() {
     let url = stub(answer("200 OK", "", ""));
-    let ended = send(&url, &["--duration", "300ms", "--rate", "20/s", "--format", "ndjson"]).expect(0);
+    let ended = send(
+        &url,
+        &[
+            "--duration",
+            "300ms",
+            "--rate",
+            "20/s",
+            "--format",
+            "ndjson",
+        ],
+    )
+    .expect(0);
     let deliveries = ended.records_of("delivery").len();
     assert!((1..=7).contains(&deliveries), "{deliveries}");
 }
 
 #[test]
 fn a_call_follows_the_storys_own_gaps() {
-    let faster = ["-s", "customer-no-answer", "--speed", "100", "--format", "ndjson"];
+    let faster = [
+        "-s",
+        "customer-no-answer",
+        "--speed",
+        "100",
+        "--format",
+        "ndjson",
+    ];
     let (sent, _) = received(2, &faster);
     let elapsed = sent.records_of("summary")[0]["elapsed_ms"].as_f64();
     // Both legs end within a second or two; a hundredth of that is some milliseconds.
@@ -34,9 +56,15 @@ fn a_call_follows_the_storys_own_gaps() {
 
 #[test]
 fn copies_and_races_are_made() {
-    let (sent, received) = received(5, &["--duplicate", "2", "--race", "3", "--format", "ndjson"]);
-    let copies: Vec<_> =
-        sent.records_of("delivery").iter().map(|delivery| delivery["copy"].clone()).collect();
+    let (sent, received) = received(
+        5,
+        &["--duplicate", "2", "--race", "3", "--format", "ndjson"],
+    );
+    let copies: Vec<_> = sent
+        .records_of("delivery")
+        .iter()
+        .map(|delivery| delivery["copy"].clone())
+        .collect();
     assert_eq!(copies, [0, 1, 2, 3, 4]);
     assert_eq!(received.records_of("summary")[0]["cdrs"], 5);
 }
@@ -47,7 +75,10 @@ fn mischief_follows_the_seed() {
         let fixed = ["-s", "all", "-n", "2", "--format", "ndjson"];
         let (sent, _) = received(26, &[&fixed, arguments].concat());
         let calls = sent.records_of("delivery");
-        calls.iter().map(|delivery| delivery["call"].as_u64().expect("a number")).collect::<Vec<_>>()
+        calls
+            .iter()
+            .map(|delivery| delivery["call"].as_u64().expect("a number"))
+            .collect::<Vec<_>>()
     };
     let plain = order(&[]);
     assert!(plain.is_sorted());
@@ -80,8 +111,11 @@ fn what_is_dropped_is_counted() {
 fn connections_are_used_again_only_if_asked() {
     let peers = |arguments: &[&str]| {
         let (_, received) = received(4, &[&["-n", "4"], arguments].concat());
-        let mut peers: Vec<_> =
-            received.records_of("exchange").iter().map(|exchange| exchange["peer"].to_string()).collect();
+        let mut peers: Vec<_> = received
+            .records_of("exchange")
+            .iter()
+            .map(|exchange| exchange["peer"].to_string())
+            .collect();
         peers.sort();
         peers.dedup();
         peers.len()
@@ -121,13 +155,18 @@ fn an_interruption_is_counted_to_the_end() {
 #[test]
 fn a_termination_has_a_code_of_its_own() {
     let url = stub(answer("200 OK", "", ""));
-    let arguments = ["--url", &url, "-n", "100", "--rate", "1/h", "--format", "ndjson"];
+    let arguments = [
+        "--url", &url, "-n", "100", "--rate", "1/h", "--format", "ndjson",
+    ];
     let mut running = program(FIXED.iter().chain(&arguments)).start();
     assert_eq!(running.record()["type"], "started");
     assert_eq!(running.record()["type"], "delivery");
     running.signal("-TERM");
     let ended = running.end().expect(143);
     let summary = &ended.records_of("summary")[0];
-    assert_eq!((&summary["deliveries"], &summary["planned"]), (&1.into(), &100.into()));
+    assert_eq!(
+        (&summary["deliveries"], &summary["planned"]),
+        (&1.into(), &100.into())
+    );
     assert_eq!(summary["exit"], 143);
 }

@@ -15,7 +15,12 @@ pub fn stub(answer: impl Into<String>) -> String {
 
 /// A stub that gives these answers in turn, a connection each, and the last one ever after.
 pub fn stub_in_turn<S: Into<String>>(answers: impl IntoIterator<Item = S>) -> String {
-    let mut answers = answers.into_iter().map(Into::into).collect::<Vec<String>>().into_iter().peekable();
+    let mut answers = answers
+        .into_iter()
+        .map(Into::into)
+        .collect::<Vec<String>>()
+        .into_iter()
+        .peekable();
     visited(move || {
         let answer = answers.next().unwrap_or_default();
         if answers.peek().is_none() {
@@ -78,7 +83,8 @@ fn visited(mut answer: impl FnMut() -> Option<String> + Send + 'static) -> Strin
 pub fn nobody() -> String {
     static HELD: Mutex<Vec<(TcpListener, TcpStream)>> = Mutex::new(Vec::new());
     let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let stream = TcpStream::connect(socket.local_addr().expect("an address")).expect("a connection");
+    let stream =
+        TcpStream::connect(socket.local_addr().expect("an address")).expect("a connection");
     let url = format!("http://{}", stream.local_addr().expect("an address"));
     HELD.lock().expect("a lock").push((socket, stream));
     url
@@ -86,7 +92,10 @@ pub fn nobody() -> String {
 
 /// An HTTP answer with a body of this content type.
 pub fn answer(status: &str, headers: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+    format!(
+        "HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 /// Says something to the receiver at `url` over a bare connection, and gives what comes back until it closes.
@@ -129,8 +138,13 @@ pub fn read_request(stream: &mut TcpStream) -> Vec<u8> {
     loop {
         let text = String::from_utf8_lossy(&seen).to_ascii_lowercase();
         if let Some(end) = text.find("\r\n\r\n") {
-            let length = text.split("content-length:").nth(1).and_then(|rest| rest.lines().next());
-            let length: usize = length.and_then(|length| length.trim().parse().ok()).unwrap_or(0);
+            let length = text
+                .split("content-length:")
+                .nth(1)
+                .and_then(|rest| rest.lines().next());
+            let length: usize = length
+                .and_then(|length| length.trim().parse().ok())
+                .unwrap_or(0);
             if seen.len() >= end + 4 + length {
                 return seen;
             }

@@ -39,15 +39,26 @@ pub fn shell<S: AsRef<OsStr>>(line: &str, arguments: impl IntoIterator<Item = S>
     prepared(command, arguments)
 }
 
-fn prepared<S: AsRef<OsStr>>(mut command: Command, arguments: impl IntoIterator<Item = S>) -> Program {
-    command.env_clear().args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+fn prepared<S: AsRef<OsStr>>(
+    mut command: Command,
+    arguments: impl IntoIterator<Item = S>,
+) -> Program {
+    command
+        .env_clear()
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     // Windows finds neither its sockets nor its temporary folder without these.
     for name in ["SystemRoot", "TEMP", "TMP"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
         }
     }
-    Program { command, input: None }
+    Program {
+        command,
+        input: None,
+    }
 }
 
 impl Program {
@@ -60,9 +71,17 @@ impl Program {
     #[cfg(unix)]
     pub fn descriptors(mut self, most: u32) -> Self {
         let mut limited = Command::new("/bin/sh");
-        limited.arg("-c").arg(format!("ulimit -n {most} && exec \"$0\" \"$@\""));
-        limited.arg(self.command.get_program()).args(self.command.get_args()).env_clear();
-        limited.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        limited
+            .arg("-c")
+            .arg(format!("ulimit -n {most} && exec \"$0\" \"$@\""));
+        limited
+            .arg(self.command.get_program())
+            .args(self.command.get_args())
+            .env_clear();
+        limited
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         self.command = limited;
         self
     }
@@ -116,7 +135,13 @@ impl Program {
         let lines = child.stdout.take().map_or_else(|| mpsc::channel().1, lines);
         // The pipes that were made for the child alone must not stay open here.
         drop(self.command);
-        Running { child, lines, talk, seen: String::new(), heard: String::new() }
+        Running {
+            child,
+            lines,
+            talk,
+            seen: String::new(),
+            heard: String::new(),
+        }
     }
 }
 
@@ -149,7 +174,10 @@ impl Running {
     /// The next line of standard output.
     #[track_caller]
     pub fn line(&mut self) -> String {
-        let line = self.lines.recv_timeout(DEADLINE).expect("another line in time");
+        let line = self
+            .lines
+            .recv_timeout(DEADLINE)
+            .expect("another line in time");
         self.seen.push_str(&line);
         line
     }
@@ -164,7 +192,10 @@ impl Running {
     /// The next line of standard error.
     #[track_caller]
     pub fn talk(&mut self) -> String {
-        let line = self.talk.recv_timeout(DEADLINE).expect("another line in time");
+        let line = self
+            .talk
+            .recv_timeout(DEADLINE)
+            .expect("another line in time");
         self.heard.push_str(&line);
         line
     }
@@ -179,7 +210,9 @@ impl Running {
     /// Sends a signal, as a person's Ctrl-C would.
     #[cfg(unix)]
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status();
+        let status = Command::new("kill")
+            .args([name, &self.child.id().to_string()])
+            .status();
         assert!(status.expect("kill runs").success());
     }
 
@@ -187,9 +220,17 @@ impl Running {
     #[cfg(target_os = "linux")]
     #[track_caller]
     pub fn memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a status");
-        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line");
-        let kibibytes: u64 = most.trim().trim_end_matches(" kB").parse().expect("a number");
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a status");
+        let most = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .expect("a line");
+        let kibibytes: u64 = most
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .expect("a number");
         kibibytes / 1024
     }
 
@@ -200,7 +241,11 @@ impl Running {
         collect(&self.lines, &mut self.seen);
         let code = self.child.wait().expect("an exit status").code();
         assert_calm(&self.heard);
-        Ended { code, stdout: std::mem::take(&mut self.seen), stderr: std::mem::take(&mut self.heard) }
+        Ended {
+            code,
+            stdout: std::mem::take(&mut self.seen),
+            stderr: std::mem::take(&mut self.heard),
+        }
     }
 }
 
@@ -237,20 +282,27 @@ impl Ended {
     /// Standard output as records.
     #[track_caller]
     pub fn records(&self) -> Vec<Value> {
-        let read = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let read =
+            |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         self.stdout.lines().map(read).collect()
     }
 
     /// The records of one type.
     #[track_caller]
     pub fn records_of(&self, kind: &str) -> Vec<Value> {
-        self.records().into_iter().filter(|record| record["type"] == kind).collect()
+        self.records()
+            .into_iter()
+            .filter(|record| record["type"] == kind)
+            .collect()
     }
 
     /// Exit code and both streams, for a snapshot.
     pub fn whole(&self) -> String {
         let code = self.code.map_or("none".to_owned(), |code| code.to_string());
-        format!("exit {code}\n--- stdout\n{}--- stderr\n{}", self.stdout, self.stderr)
+        format!(
+            "exit {code}\n--- stdout\n{}--- stderr\n{}",
+            self.stdout, self.stderr
+        )
     }
 
     /// The same without what differs from run to run: ports, times of day, durations, rates.
@@ -279,7 +331,10 @@ pub fn listener(arguments: &[&str]) -> Listener {
     let mut running = program(fixed.iter().chain(arguments)).start();
     let ready = running.record();
     assert_eq!(ready["type"], "listening");
-    Listener { url: ready["url"].as_str().expect("a URL").to_owned(), running }
+    Listener {
+        url: ready["url"].as_str().expect("a URL").to_owned(),
+        running,
+    }
 }
 
 /// Replaces what differs from run to run: ports by `PORT`, times of day by `TIME`, durations by `T`, rates by `N/s`.
@@ -289,21 +344,31 @@ pub fn masked(text: &str) -> String {
     while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
         let (before, from) = rest.split_at(start);
         out.push_str(before);
-        let length =
-            from.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ':')).unwrap_or(from.len());
+        let length = from
+            .find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ':'))
+            .unwrap_or(from.len());
         let (number, after) = from.split_at(length);
         rest = after;
         let unit = [" µs", " ms", " s"].into_iter().find(|unit| {
-            after.strip_prefix(unit).is_some_and(|next| !next.starts_with(|c: char| c.is_alphanumeric()))
+            after
+                .strip_prefix(unit)
+                .is_some_and(|next| !next.starts_with(|c: char| c.is_alphanumeric()))
         });
         if out.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_')) {
             out.push_str(number);
         } else if let Some(unit) = unit {
             rest = &after[unit.len()..];
             // In a table the width of the column stays.
-            let row = out.rsplit('\n').next().is_some_and(|line| line.starts_with("lat"));
+            let row = out
+                .rsplit('\n')
+                .next()
+                .is_some_and(|line| line.starts_with("lat"));
             let column = row || out.len() - out.trim_end_matches(' ').len() > 1;
-            out.truncate(if column { out.trim_end_matches(' ').len() } else { out.len() });
+            out.truncate(if column {
+                out.trim_end_matches(' ').len()
+            } else {
+                out.len()
+            });
             out.push_str(if column { "       T" } else { "T" });
         } else if after.starts_with("/s") && number.contains('.') {
             out.push('N');
@@ -332,7 +397,10 @@ pub fn ready(program: Program) -> Listener {
     loop {
         let line = running.talk();
         if let Some(url) = line.strip_prefix("listening on ") {
-            return Listener { url: url.trim_end().to_owned(), running };
+            return Listener {
+                url: url.trim_end().to_owned(),
+                running,
+            };
         }
     }
 }
@@ -342,9 +410,16 @@ pub fn ready(program: Program) -> Listener {
 pub fn lives(number: &str) -> bool {
     if std::path::Path::new("/proc/self/stat").exists() {
         let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
-        return stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'));
+        return stat
+            .rsplit_once(')')
+            .is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'));
     }
-    Command::new("kill").args(["-0", number]).output().expect("kill runs").status.success()
+    Command::new("kill")
+        .args(["-0", number])
+        .output()
+        .expect("kill runs")
+        .status
+        .success()
 }
 
 /// Waits until a process is gone that was killed a moment ago.
@@ -361,6 +436,8 @@ pub fn expect_gone_soon(number: &str) {
 /// A payload of `fixtures/`.
 #[track_caller]
 pub fn fixture(name: &str) -> Vec<u8> {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures")
+        .join(name);
     std::fs::read(path).expect("a fixture")
 }

@@ -14,8 +14,16 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
             "a_nuisance_gets_a_bounded_number_of_remarks",
         ],
     ),
-    ("W1", "no Host, or two: 400, shown", &["w1_one_host_is_needed"]),
-    ("W2", "HTTP/1.0 is served as such", &["w2_http_1_0_is_served_as_such"]),
+    (
+        "W1",
+        "no Host, or two: 400, shown",
+        &["w1_one_host_is_needed"],
+    ),
+    (
+        "W2",
+        "HTTP/1.0 is served as such",
+        &["w2_http_1_0_is_served_as_such"],
+    ),
     (
         "W3",
         "what is no HTTP/1 is closed with a hint, and counted",
@@ -24,7 +32,11 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
             "connections_that_bring_no_request_are_counted_and_told_with_a_hint",
         ],
     ),
-    ("W4", "heads and targets have a largest size", &["w4_heads_and_targets_have_a_largest_size"]),
+    (
+        "W4",
+        "heads and targets have a largest size",
+        &["w4_heads_and_targets_have_a_largest_size"],
+    ),
     (
         "W5",
         "a broken body is 400, shown as far as it came",
@@ -42,16 +54,26 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
             "w6_a_length_stated_twice_is_answered_and_refused_if_strict",
         ],
     ),
-    ("W7", "100 Continue only when the body is wanted", &["w7_the_body_is_asked_for_only_when_it_is_wanted"]),
+    (
+        "W7",
+        "100 Continue only when the body is wanted",
+        &["w7_the_body_is_asked_for_only_when_it_is_wanted"],
+    ),
     (
         "W8",
         "pipelined requests are answered in order",
-        &["w8_pipelined_requests_are_answered_in_order", "w8_every_pipelined_request_is_an_exchange"],
+        &[
+            "w8_pipelined_requests_are_answered_in_order",
+            "w8_every_pipelined_request_is_an_exchange",
+        ],
     ),
     (
         "W9",
         "odd methods and targets are answered properly",
-        &["w9_odd_methods_and_targets_harm_nobody", "methods_that_carry_no_cdr_are_answered_properly"],
+        &[
+            "w9_odd_methods_and_targets_harm_nobody",
+            "methods_that_carry_no_cdr_are_answered_properly",
+        ],
     ),
     (
         "W10",
@@ -93,7 +115,10 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
     (
         "W14",
         "a port that cannot be had is one line and 2",
-        &["a_port_that_is_taken_stops_it_before_it_is_ready", "a_host_that_is_not_ours_is_named"],
+        &[
+            "a_port_that_is_taken_stops_it_before_it_is_ready",
+            "a_host_that_is_not_ours_is_named",
+        ],
     ),
     (
         "J1",
@@ -108,7 +133,10 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
     (
         "J2",
         "127 levels are read, any number is harmless",
-        &["nesting_stops_at_the_limit", "j2_nesting_without_end_is_harmless"],
+        &[
+            "nesting_stops_at_the_limit",
+            "j2_nesting_without_end_is_harmless",
+        ],
     ),
     (
         "J3",
@@ -122,13 +150,23 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
     (
         "J4",
         "another content type is a remark, with --strict 415",
-        &["bodies_in_other_forms_are_named", "strictness_refuses_departures_and_ends_in_a_failure"],
+        &[
+            "bodies_in_other_forms_are_named",
+            "strictness_refuses_departures_and_ends_in_a_failure",
+        ],
     ),
-    ("J5", "forms, parts and compressed bodies are named", &["bodies_in_other_forms_are_named"]),
+    (
+        "J5",
+        "forms, parts and compressed bodies are named",
+        &["bodies_in_other_forms_are_named"],
+    ),
     (
         "J6",
         "a query is kept as it came, its oddities remarked on",
-        &["broken_encoding_is_kept_and_reported", "j6_a_query_is_kept_as_it_came"],
+        &[
+            "broken_encoding_is_kept_and_reported",
+            "j6_a_query_is_kept_as_it_came",
+        ],
     ),
     (
         "J7",
@@ -141,12 +179,18 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
     (
         "J8",
         "what is saved or forwarded are the bytes that came",
-        &["whatever_came_goes_again_exactly", "the_handler_gets_the_same_request_and_its_answer_goes_back"],
+        &[
+            "whatever_came_goes_again_exactly",
+            "the_handler_gets_the_same_request_and_its_answer_goes_back",
+        ],
     ),
     (
         "T1",
         "received text is harmless and readable, for every scalar value",
-        &["every_scalar_value_is_harmless_afterwards", "strangers_cannot_touch_the_terminal_of_a_listener"],
+        &[
+            "every_scalar_value_is_harmless_afterwards",
+            "strangers_cannot_touch_the_terminal_of_a_listener",
+        ],
     ),
     (
         "T2",
@@ -157,7 +201,11 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
             "every_line_fits_and_nothing_is_dropped",
         ],
     ),
-    ("T3", "a body is shown in bounds", &["only_so_much_is_shown", "a_long_body_is_cut"]),
+    (
+        "T3",
+        "a body is shown in bounds",
+        &["only_so_much_is_shown", "a_long_body_is_cut"],
+    ),
     (
         "T4",
         "output that is not read slows nobody",
@@ -166,7 +214,11 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
             "t4_what_waits_to_be_shown_is_bounded_by_the_memory_it_takes",
         ],
     ),
-    ("T5", "records are safe for cat", &["records_are_safe_to_print", "a_line_is_safe_and_reads_back"]),
+    (
+        "T5",
+        "records are safe for cat",
+        &["records_are_safe_to_print", "a_line_is_safe_and_reads_back"],
+    ),
     (
         "C1",
         "what was acknowledged is on file",
@@ -197,12 +249,18 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
     (
         "C4",
         "one file, one listener",
-        &["one_file_one_listener", "a_second_listener_is_refused_until_the_first_is_gone"],
+        &[
+            "one_file_one_listener",
+            "a_second_listener_is_refused_until_the_first_is_gone",
+        ],
     ),
     (
         "C5",
         "a capture is its owner's alone",
-        &["it_is_made_for_its_owner_alone", "it_is_made_for_its_owner_and_others_are_warned_about"],
+        &[
+            "it_is_made_for_its_owner_alone",
+            "it_is_made_for_its_owner_and_others_are_warned_about",
+        ],
     ),
     (
         "C6",
@@ -218,17 +276,26 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
     (
         "C7",
         "a hostile capture is sent whole or not at all",
-        &["c7_a_hostile_capture_smuggles_nothing", "what_would_become_another_request_is_never_sent"],
+        &[
+            "c7_a_hostile_capture_smuggles_nothing",
+            "what_would_become_another_request_is_never_sent",
+        ],
     ),
     (
         "S1",
         "redirects are failures",
-        &["a_redirect_is_not_followed", "redirects_are_failures_and_nothing_is_sent_twice"],
+        &[
+            "a_redirect_is_not_followed",
+            "redirects_are_failures_and_nothing_is_sent_twice",
+        ],
     ),
     (
         "S2",
         "no proxy for loopback, and any other is named",
-        &["a_proxy_in_the_environment_is_not_for_this_machine", "no_password_of_a_proxy_is_seen"],
+        &[
+            "a_proxy_in_the_environment_is_not_for_this_machine",
+            "no_password_of_a_proxy_is_seen",
+        ],
     ),
     (
         "S3",
@@ -243,7 +310,10 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
     (
         "S4",
         "every phase has its time and its name",
-        &["every_silence_ends_and_its_phase_is_named", "a_silent_handshake_is_a_phase_of_its_own"],
+        &[
+            "every_silence_ends_and_its_phase_is_named",
+            "a_silent_handshake_is_a_phase_of_its_own",
+        ],
     ),
     (
         "S5",
@@ -253,17 +323,26 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
     (
         "S6",
         "no answer harms the sender",
-        &["endless_answers_are_cut_and_full_ones_are_not", "a_handler_cannot_touch_the_terminal_of_a_sender"],
+        &[
+            "endless_answers_are_cut_and_full_ones_are_not",
+            "a_handler_cannot_touch_the_terminal_of_a_sender",
+        ],
     ),
     (
         "S7",
         "one outcome each, and memory that does not grow with the count",
-        &["nothing_is_lost_or_made_up_by_reordering", "s7_memory_does_not_grow_with_the_count"],
+        &[
+            "nothing_is_lost_or_made_up_by_reordering",
+            "s7_memory_does_not_grow_with_the_count",
+        ],
     ),
     (
         "S8",
         "Ctrl-C is counted to the end, a second one ends at once",
-        &["an_interruption_is_counted_to_the_end", "s8_a_second_interruption_ends_a_sender_at_once"],
+        &[
+            "an_interruption_is_counted_to_the_end",
+            "s8_a_second_interruption_ends_a_sender_at_once",
+        ],
     ),
     (
         "S9",
@@ -283,7 +362,11 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
             "what_cannot_be_sent_exactly_is_not_sent",
         ],
     ),
-    ("S11", "much for another machine must be meant", &["much_for_another_machine_must_be_meant"]),
+    (
+        "S11",
+        "much for another machine must be meant",
+        &["much_for_another_machine_must_be_meant"],
+    ),
     (
         "S12",
         "TLS is verified, and -k said",
@@ -315,12 +398,18 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
     (
         "I3",
         "only under this machine's own names, and not through a proxy",
-        &["only_this_machine_and_its_own_page_are_let_in", "another_host_is_never_answered"],
+        &[
+            "only_this_machine_and_its_own_page_are_let_in",
+            "another_host_is_never_answered",
+        ],
     ),
     (
         "I4",
         "something happens only by POST, and from the same origin",
-        &["what_is_wanted_is_said_by_path_and_method", "an_exchange_is_sent_to_the_handler_again"],
+        &[
+            "what_is_wanted_is_said_by_path_and_method",
+            "an_exchange_is_sent_to_the_handler_again",
+        ],
     ),
     (
         "I5",
@@ -360,9 +449,17 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
     (
         "I9",
         "streams end with the listener",
-        &["streams_end_when_the_listener_does", "streams_end_with_the_listener", "a_signal_ends_streams_too"],
+        &[
+            "streams_end_when_the_listener_does",
+            "streams_end_with_the_listener",
+            "a_signal_ends_streams_too",
+        ],
     ),
-    ("I10", "no question to the page touches the disk", &["no_question_to_the_page_touches_the_disk"]),
+    (
+        "I10",
+        "no question to the page touches the disk",
+        &["no_question_to_the_page_touches_the_disk"],
+    ),
 ];
 
 /// The Rust files of the sources and of these tests.
@@ -387,11 +484,14 @@ fn files() -> Vec<PathBuf> {
 fn tests() -> Vec<String> {
     let mut tests = Vec::new();
     for file in files() {
-        let text = fs::read_to_string(file).expect("a text").replace("\r\n", "\n");
+        let text = fs::read_to_string(file)
+            .expect("a text")
+            .replace("\r\n", "\n");
         for (at, _) in text.match_indices("test]\n") {
             let function = text[at..].lines().skip(1).find(|line| line.contains("fn "));
-            let name =
-                function.and_then(|line| line.split("fn ").nth(1)).and_then(|rest| rest.split('(').next());
+            let name = function
+                .and_then(|line| line.split("fn ").nth(1))
+                .and_then(|rest| rest.split('(').next());
             tests.extend(name.map(str::to_owned));
         }
     }
@@ -405,15 +505,25 @@ fn every_promise_has_a_test() {
     for (id, _, held_by) in PROMISES {
         assert!(!held_by.is_empty(), "nothing holds {id}");
         for name in *held_by {
-            assert!(tests.iter().any(|test| test == name), "{id} is held by {name}, which is no test");
+            assert!(
+                tests.iter().any(|test| test == name),
+                "{id} is held by {name}, which is no test"
+            );
         }
     }
 }
 
 #[test]
 fn every_promise_is_named_once() {
-    let groups =
-        [("R", 0..=0), ("W", 1..=14), ("J", 1..=8), ("T", 1..=5), ("C", 1..=7), ("S", 1..=12), ("I", 1..=10)];
+    let groups = [
+        ("R", 0..=0),
+        ("W", 1..=14),
+        ("J", 1..=8),
+        ("T", 1..=5),
+        ("C", 1..=7),
+        ("S", 1..=12),
+        ("I", 1..=10),
+    ];
     let all: Vec<String> = groups
         .into_iter()
         .flat_map(|(letter, numbers)| numbers.map(move |n| format!("{letter}{n}")))

@@ -10,7 +10,9 @@ use super::program::{listener, program};
 
 fn readme() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    fs::read_to_string(path).expect("a README").replace("\r\n", "\n")
+    fs::read_to_string(path)
+        .expect("a README")
+        .replace("\r\n", "\n")
 }
 
 /// A command of a `console` block, and the output shown below it.
@@ -27,8 +29,16 @@ fn shown(readme: &str) -> Vec<Shown> {
         for line in block.lines() {
             match line.strip_prefix("$ ") {
                 Some(command) => {
-                    let command = command.split("  #").next().unwrap_or_default().trim().to_owned();
-                    all.push(Shown { command, output: String::new() });
+                    let command = command
+                        .split("  #")
+                        .next()
+                        .unwrap_or_default()
+                        .trim()
+                        .to_owned();
+                    all.push(Shown {
+                        command,
+                        output: String::new(),
+                    });
                     in_this_block = true;
                 }
                 None if in_this_block => {
@@ -68,7 +78,11 @@ fn without_numbers(text: &str) -> String {
     for line in text.trim_end().lines() {
         let mut digits = false;
         for c in line.trim_end().chars() {
-            let repeats = if c.is_ascii_digit() { digits } else { c == ' ' && out.ends_with(' ') };
+            let repeats = if c.is_ascii_digit() {
+                digits
+            } else {
+                c == ' ' && out.ends_with(' ')
+            };
             if !repeats {
                 out.push(if c.is_ascii_digit() { '0' } else { c });
             }
@@ -86,16 +100,23 @@ fn every_send_command_runs_and_prints_what_is_shown() {
     let mut run = 0;
     for Shown { command, output } in shown(&readme) {
         let words = words(&command);
-        if words[..2] != ["telecmi-cdr", "send"] || words.iter().any(|word| word == "|" || word == "<") {
+        if words[..2] != ["telecmi-cdr", "send"]
+            || words.iter().any(|word| word == "|" || word == "<")
+        {
             continue;
         }
         let own = words[1..].iter().map(|word| {
-            word.replace("http://localhost:5000", &handler.url).replace("http://127.0.0.1:8237", &handler.url)
+            word.replace("http://localhost:5000", &handler.url)
+                .replace("http://127.0.0.1:8237", &handler.url)
         });
         let ended = program(own.collect::<Vec<_>>()).run();
         assert_eq!(ended.code, Some(0), "{command}\n{}", ended.whole());
         if !output.is_empty() {
-            assert_eq!(without_numbers(&ended.stdout), without_numbers(&output), "{command}");
+            assert_eq!(
+                without_numbers(&ended.stdout),
+                without_numbers(&output),
+                "{command}"
+            );
         }
         run += 1;
     }
@@ -108,10 +129,16 @@ fn every_listen_command_is_understood() {
     for Shown { command, .. } in shown(&readme()) {
         let words = words(&command);
         if words[..2] == ["telecmi-cdr", "listen"] {
-            let upto =
-                words.iter().position(|word| ["|", ">", "&"].contains(&word.as_str())).unwrap_or(words.len());
+            let upto = words
+                .iter()
+                .position(|word| ["|", ">", "&"].contains(&word.as_str()))
+                .unwrap_or(words.len());
             let parsed = telecmi_cdr::cli::parse(words[..upto].iter().map(Into::into));
-            assert!(parsed.is_ok(), "{command}: {}", parsed.expect_err("an error"));
+            assert!(
+                parsed.is_ok(),
+                "{command}: {}",
+                parsed.expect_err("an error")
+            );
             understood += 1;
         }
     }
@@ -138,7 +165,11 @@ fn the_field_table_is_the_schema() {
 fn every_scenario_is_named() {
     let readme = readme();
     for story in &CATALOGUE {
-        assert!(readme.contains(&format!("`{}`", story.name)), "the README lacks {}", story.name);
+        assert!(
+            readme.contains(&format!("`{}`", story.name)),
+            "the README lacks {}",
+            story.name
+        );
     }
 }
 
@@ -149,7 +180,10 @@ fn the_script_for_ci_fails_exactly_when_a_cdr_does_not_come_or_comes_wrong_or_tw
     use std::os::unix::fs::PermissionsExt as _;
 
     let readme = readme();
-    let script = readme.split("```sh\n").find(|block| block.contains("--ready-file")).expect("a script");
+    let script = readme
+        .split("```sh\n")
+        .find(|block| block.contains("--ready-file"))
+        .expect("a script");
     let script = script.split("```").next().unwrap_or_default();
     assert_eq!(script.lines().count(), 6, "{script}");
     for (call, code) in [
@@ -157,17 +191,31 @@ fn the_script_for_ci_fails_exactly_when_a_cdr_does_not_come_or_comes_wrong_or_tw
         ("telecmi-cdr send --url \"$1\" --method get", Some(0)),
         ("true", Some(124)),
         ("telecmi-cdr send --url \"$1\" --set leg=b", Some(124)),
-        ("telecmi-cdr send --url \"$1\" --unset status || true", Some(1)),
+        (
+            "telecmi-cdr send --url \"$1\" --unset status || true",
+            Some(1),
+        ),
         ("telecmi-cdr send --url \"$1\" --duplicate 1", Some(1)),
     ] {
         let folder = tempfile::tempdir().expect("a folder");
         let place = folder.path().join("make-a-call");
-        std::fs::write(&place, format!("#!/bin/sh\n{call} --seed 7 >/dev/null 2>&1\n")).expect("written");
-        std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o755)).expect("executable");
+        std::fs::write(
+            &place,
+            format!("#!/bin/sh\n{call} --seed 7 >/dev/null 2>&1\n"),
+        )
+        .expect("written");
+        std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o755))
+            .expect("executable");
         let program = std::path::Path::new(env!("CARGO_BIN_EXE_telecmi-cdr"));
-        let path = format!("{}:{}", program.parent().expect("a folder").display(), env!("PATH"));
+        let path = format!(
+            "{}:{}",
+            program.parent().expect("a folder").display(),
+            env!("PATH")
+        );
         // Waiting is waiting: it need not be long here.
-        let quick = script.replace("30s", "1s").replace("--settle 1s", "--settle 100ms");
+        let quick = script
+            .replace("30s", "1s")
+            .replace("--settle 1s", "--settle 100ms");
         let ended = std::process::Command::new("sh")
             .args(["-e", "-c", &quick])
             .current_dir(&folder)
@@ -176,6 +224,11 @@ fn the_script_for_ci_fails_exactly_when_a_cdr_does_not_come_or_comes_wrong_or_tw
             .output()
             .expect("a shell");
         let said = String::from_utf8_lossy(&ended.stderr);
-        assert_eq!(ended.status.code(), code, "{call}\n{}{said}", String::from_utf8_lossy(&ended.stdout));
+        assert_eq!(
+            ended.status.code(),
+            code,
+            "{call}\n{}{said}",
+            String::from_utf8_lossy(&ended.stdout)
+        );
     }
 }

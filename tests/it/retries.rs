@@ -10,8 +10,18 @@ use super::sending::send;
 #[track_caller]
 fn retried(listener: Listener) -> Ended {
     let url = format!("{}/webhook/cdr", listener.url);
-    let sent =
-        send(&url, &["--scenario", "docs-leg-a", "--retry", "3", "--retry-interval", "10ms"]).expect(0);
+    let sent = send(
+        &url,
+        &[
+            "--scenario",
+            "docs-leg-a",
+            "--retry",
+            "3",
+            "--retry-interval",
+            "10ms",
+        ],
+    )
+    .expect(0);
     assert!(sent.stdout.contains("· attempt 3 ·"), "{}", sent.stdout);
     listener.running.end().expect(0)
 }
@@ -21,17 +31,35 @@ fn a_sender_that_comes_back_is_followed() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("report.txt");
     let report = path.to_str().expect("a path");
-    let ended = retried(listener(&["--fail-first", "2", "--count", "3", "--report", report]));
+    let ended = retried(listener(&[
+        "--fail-first",
+        "2",
+        "--count",
+        "3",
+        "--report",
+        report,
+    ]));
 
     let exchanges = ended.records_of("exchange");
     assert!(exchanges[0].get("related").is_none());
     for (exchange, before) in exchanges[1..].iter().zip(1..) {
         let related = &exchange["related"][0];
-        assert_eq!((&related["how"], &related["n"]), (&"retry".into(), &before.into()));
+        assert_eq!(
+            (&related["how"], &related["n"]),
+            (&"retry".into(), &before.into())
+        );
         let text = related["text"].as_str().expect("a text");
         let told = format!(" after the 503 of #{before} (attempt {})", before + 1);
-        assert!(text.starts_with("came back ") && text.ends_with(&told), "{text}");
-        assert!(!exchange["verdict"]["remarks"].to_string().contains("duplicate"), "{exchange}");
+        assert!(
+            text.starts_with("came back ") && text.ends_with(&told),
+            "{text}"
+        );
+        assert!(
+            !exchange["verdict"]["remarks"]
+                .to_string()
+                .contains("duplicate"),
+            "{exchange}"
+        );
     }
 
     let retries = &ended.records_of("summary")[0]["retries"];
@@ -40,23 +68,38 @@ fn a_sender_that_comes_back_is_followed() {
     }
     let request = &retries["requests"][0];
     let attempts = request["attempts"].as_array().expect("a list");
-    let statuses: Vec<_> = attempts.iter().map(|attempt| attempt["status"].as_u64()).collect();
+    let statuses: Vec<_> = attempts
+        .iter()
+        .map(|attempt| attempt["status"].as_u64())
+        .collect();
     assert_eq!(statuses, [Some(503), Some(503), Some(200)]);
-    assert_eq!((&request["answered"], &request["leg"]), (&true.into(), &"a".into()));
+    assert_eq!(
+        (&request["answered"], &request["leg"]),
+        (&true.into(), &"a".into())
+    );
     assert_eq!(retries["intervals"].as_array().map(Vec::len), Some(2));
     // The sender waits 10 ms before the first, 20 ms before the second, or half of that.
     assert!(attempts[1]["after_ms"].as_f64() >= Some(4.0), "{request}");
     assert!(attempts[2]["after_ms"].as_f64() >= Some(8.0), "{request}");
 
     let text = fs::read_to_string(&path).expect("a report");
-    assert!(text.contains("\nfaults     the first 2 requests: status 503\n"), "{text}");
+    assert!(
+        text.contains("\nfaults     the first 2 requests: status 503\n"),
+        "{text}"
+    );
     assert!(
         text.contains("\n1 request met a failure: 1 came back, 1 was answered well in the end.\n"),
         "{text}"
     );
-    let lines: Vec<_> = text.lines().filter(|line| line.starts_with("    #")).collect();
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with("    #"))
+        .collect();
     assert_eq!(lines.len(), 3, "{text}");
-    assert!(lines[1].contains("Z  after ") && lines[1].ends_with("  503, on purpose"), "{text}");
+    assert!(
+        lines[1].contains("Z  after ") && lines[1].ends_with("  503, on purpose"),
+        "{text}"
+    );
     assert!(lines[2].ends_with(" 200"), "{text}");
 }
 
@@ -67,7 +110,11 @@ fn a_person_sees_it_before_the_last_line() {
     // Where lines are broken depends on how long it took.
     let end = end.split_whitespace().collect::<Vec<_>>().join(" ");
     insta::assert_snapshot!(masked(&end), @"15b58236… leg a #1 503 · T → #2 503 · T → #3 200 median retry: 1st after T (once) 2nd after T (once) all wanted CDRs came · 3 requests · 3 of 3 CDRs · 0 remarks");
-    let told = ended.stdout.lines().filter(|line| line.starts_with("  → came back ")).count();
+    let told = ended
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with("  → came back "))
+        .count();
     assert_eq!(told, 2, "{}", ended.stdout);
     assert!(!ended.stdout.contains("duplicate"), "{}", ended.stdout);
 }
@@ -99,10 +146,21 @@ fn where_all_is_well_there_is_nothing_to_tell() {
 fn a_report_that_cannot_be_written_stops_it_before_it_is_ready() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("missing").join("report.txt");
-    let ended =
-        program(["listen", "--port", "0", "--report", path.to_str().expect("a path")]).run().expect(2);
+    let ended = program([
+        "listen",
+        "--port",
+        "0",
+        "--report",
+        path.to_str().expect("a path"),
+    ])
+    .run()
+    .expect(2);
     let error = format!("error: cannot write {}\n", path.display());
-    assert!(ended.stderr.starts_with(&error) && !ended.stderr.contains("listening"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.starts_with(&error) && !ended.stderr.contains("listening"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]
@@ -110,11 +168,21 @@ fn what_was_in_the_file_is_replaced() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("report.txt");
     fs::write(&path, "x".repeat(100_000)).expect("written");
-    let arguments =
-        ["listen", "--port", "0", "--timeout", "10ms", "--report", path.to_str().expect("a path")];
+    let arguments = [
+        "listen",
+        "--port",
+        "0",
+        "--timeout",
+        "10ms",
+        "--report",
+        path.to_str().expect("a path"),
+    ];
     program(arguments).run().expect(0);
     let text = fs::read_to_string(&path).expect("a report");
-    assert!(text.starts_with("telecmi-cdr ") && !text.contains('x'), "{text}");
+    assert!(
+        text.starts_with("telecmi-cdr ") && !text.contains('x'),
+        "{text}"
+    );
     assert!(text.contains("No CDR met a failure"), "{text}");
 }
 
@@ -132,7 +200,10 @@ fn it_is_written_when_a_person_ends_the_run_and_is_theirs_alone() {
     listener.running.signal("-INT");
     listener.running.end().expect(0);
     let text = fs::read_to_string(&path).expect("a report");
-    assert!(text.contains(", interrupted)\n") && text.contains("\n    not back after "), "{text}");
+    assert!(
+        text.contains(", interrupted)\n") && text.contains("\n    not back after "),
+        "{text}"
+    );
     let mode = fs::metadata(&path).expect("a file").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
@@ -140,8 +211,17 @@ fn it_is_written_when_a_person_ends_the_run_and_is_theirs_alone() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_report_that_gets_lost_is_a_failure_with_a_line() {
-    let arguments = ["listen", "--port", "0", "--timeout", "10ms", "--report", "/dev/full"];
+    let arguments = [
+        "listen",
+        "--port",
+        "0",
+        "--timeout",
+        "10ms",
+        "--report",
+        "/dev/full",
+    ];
     let ended = program(arguments).run().expect(1);
-    let error = "error: cannot write /dev/full\n  caused by: No space left on device (os error 28)\n";
+    let error =
+        "error: cannot write /dev/full\n  caused by: No space left on device (os error 28)\n";
     assert!(ended.stderr.ends_with(error), "{}", ended.stderr);
 }

@@ -9,7 +9,17 @@ use super::program::{listener, program};
 fn both_sides(deliveries: usize, arguments: &[&str]) -> (Vec<Value>, Vec<Value>) {
     let listener = listener(&["--count", &deliveries.to_string(), "--timeout", "20s"]);
     let url = format!("{}/webhook/cdr?token=t0k3n", listener.url);
-    let fixed = ["send", "--url", &url, "--format", "ndjson", "--seed", "11", "--at", "2026-11-22T09:00:00Z"];
+    let fixed = [
+        "send",
+        "--url",
+        &url,
+        "--format",
+        "ndjson",
+        "--seed",
+        "11",
+        "--at",
+        "2026-11-22T09:00:00Z",
+    ];
     let sent = program(fixed.iter().chain(arguments)).run();
     assert_eq!(sent.code, Some(0), "{}", sent.whole());
     let received = listener.running.end();
@@ -23,17 +33,28 @@ const ALL: usize = 13;
 #[test]
 fn every_scenario_arrives_as_it_was_sent() {
     for (method, encoding) in [("post", "flat"), ("get", "flat"), ("get", "brackets")] {
-        let (sent, received) = both_sides(ALL, &["-s", "all", "-X", method, "--get-encoding", encoding]);
+        let (sent, received) = both_sides(
+            ALL,
+            &["-s", "all", "-X", method, "--get-encoding", encoding],
+        );
         assert_eq!((sent.len(), received.len()), (ALL, ALL));
         for (delivery, exchange) in sent.iter().zip(&received) {
             assert_eq!(delivery["cdr"], exchange["cdr"]);
             assert_eq!(delivery["method"], exchange["request"]["method"]);
-            assert_eq!(exchange["verdict"]["remarks"], Value::Array(vec![]), "{exchange}");
+            assert_eq!(
+                exchange["verdict"]["remarks"],
+                Value::Array(vec![]),
+                "{exchange}"
+            );
             assert_eq!(
                 exchange["verdict"]["leg"],
                 delivery["cdr"].get("leg").cloned().unwrap_or(Value::Null)
             );
-            let generation = if delivery["scenario"] == "legacy" { "legacy" } else { "docs" };
+            let generation = if delivery["scenario"] == "legacy" {
+                "legacy"
+            } else {
+                "docs"
+            };
             assert_eq!(exchange["verdict"]["generation"], generation);
             let target = exchange["request"]["target"].as_str().expect("a target");
             assert!(target.starts_with("/webhook/cdr?token=t0k3n"), "{target}");
@@ -60,17 +81,30 @@ fn the_legs_of_a_call_find_one_another() {
 #[test]
 fn copies_are_told_as_copies() {
     let (sent, received) = both_sides(3, &["--duplicate", "2"]);
-    assert_eq!(sent.iter().map(|delivery| delivery["copy"].clone()).collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(
+        sent.iter()
+            .map(|delivery| delivery["copy"].clone())
+            .collect::<Vec<_>>(),
+        [0, 1, 2]
+    );
     let remark = &received[1]["verdict"]["remarks"][0];
     assert_eq!(remark["code"], "duplicate");
-    assert!(remark["text"].as_str().expect("a text").starts_with("duplicate of #1, "));
+    assert!(
+        remark["text"]
+            .as_str()
+            .expect("a text")
+            .starts_with("duplicate of #1, ")
+    );
 }
 
 #[test]
 fn a_race_arrives_on_connections_of_its_own() {
     let (sent, received) = both_sides(5, &["--race", "5"]);
     assert!(sent.iter().all(|delivery| delivery["ok"] == true));
-    let mut peers: Vec<_> = received.iter().map(|exchange| exchange["peer"].to_string()).collect();
+    let mut peers: Vec<_> = received
+        .iter()
+        .map(|exchange| exchange["peer"].to_string())
+        .collect();
     peers.sort();
     peers.dedup();
     assert_eq!(peers.len(), 5);
@@ -91,7 +125,15 @@ fn the_same_seed_and_time_send_the_same_bytes_at_any_concurrency() {
 #[track_caller]
 fn both_sides_unordered(arguments: &[&str]) -> Vec<String> {
     let listener = listener(&["--timeout", "1m"]);
-    let fixed = ["send", "--url", &listener.url, "--seed", "3", "--at", "2026-11-22T09:00:00Z"];
+    let fixed = [
+        "send",
+        "--url",
+        &listener.url,
+        "--seed",
+        "3",
+        "--at",
+        "2026-11-22T09:00:00Z",
+    ];
     let sent = program(fixed.iter().chain(arguments).chain(&["--format", "ndjson"])).run();
     assert_eq!(sent.code, Some(0), "{}", sent.whole());
     let mut running = listener.running;

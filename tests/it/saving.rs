@@ -24,7 +24,9 @@ fn place() -> (tempfile::TempDir, PathBuf, String) {
 /// The records in a file; a line that is none is given as it stands.
 fn records(path: &Path) -> Vec<Result<Value, String>> {
     let text = fs::read_to_string(path).expect("a text");
-    text.lines().map(|line| serde_json::from_str(line).map_err(|_| line.to_owned())).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).map_err(|_| line.to_owned()))
+        .collect()
 }
 
 /// One connection that posts documents, each with an id of its own, for as long as they are acknowledged.
@@ -38,7 +40,10 @@ impl Client {
         let stream = TcpStream::connect(url.trim_start_matches("http://")).expect("a connection");
         stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
         stream.set_nodelay(true).expect("no delay");
-        Self { stream, unread: Vec::new() }
+        Self {
+            stream,
+            unread: Vec::new(),
+        }
     }
 
     /// Posts one document; true if it was acknowledged, false if it was refused or the connection is over.
@@ -59,7 +64,11 @@ impl Client {
                 _ => return false,
             }
         }
-        assert!(self.unread.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&self.unread));
+        assert!(
+            self.unread.starts_with(b"HTTP/1.1 200 "),
+            "{}",
+            String::from_utf8_lossy(&self.unread)
+        );
         self.unread.clear();
         true
     }
@@ -67,7 +76,13 @@ impl Client {
 
 /// Posts from several connections at once until each has sent its share or lost its connection. `after` sees how many
 /// were acknowledged so far. Gives the ids that were acknowledged.
-fn load(url: &str, first: u64, connections: u64, each: u64, after: impl Fn(usize) + Sync) -> BTreeSet<u64> {
+fn load(
+    url: &str,
+    first: u64,
+    connections: u64,
+    each: u64,
+    after: impl Fn(usize) + Sync,
+) -> BTreeSet<u64> {
     let acknowledged = Mutex::new(BTreeSet::new());
     thread::scope(|scope| {
         for connection in 0..connections {
@@ -116,23 +131,37 @@ fn every_exchange_is_on_file_once_and_in_order() {
     let acknowledged = load(&listener.url, 0, CONNECTIONS, EACH, |_| {});
     assert_eq!(acknowledged.len() as u64, CONNECTIONS * EACH);
     let (ids, torn) = on_file(&path);
-    assert_eq!((ids.iter().copied().collect::<BTreeSet<_>>(), torn), (acknowledged, 0));
-    let numbers: Vec<_> =
-        records(&path).iter().map(|line| line.as_ref().expect("a record")["n"].as_u64()).collect();
-    assert_eq!(numbers, (1..=CONNECTIONS * EACH).map(Some).collect::<Vec<_>>());
+    assert_eq!(
+        (ids.iter().copied().collect::<BTreeSet<_>>(), torn),
+        (acknowledged, 0)
+    );
+    let numbers: Vec<_> = records(&path)
+        .iter()
+        .map(|line| line.as_ref().expect("a record")["n"].as_u64())
+        .collect();
+    assert_eq!(
+        numbers,
+        (1..=CONNECTIONS * EACH).map(Some).collect::<Vec<_>>()
+    );
     assert_eq!(ids.len() as u64, CONNECTIONS * EACH);
     #[cfg(unix)]
     {
         listener.running.signal("-INT");
         let ended = listener.running.end().expect(0);
         let last = ended.stdout.lines().last().unwrap_or_default();
-        assert_eq!(last, "interrupted · 2000 requests · 0 CDRs · 2000 remarks · 2000 saved");
+        assert_eq!(
+            last,
+            "interrupted · 2000 requests · 0 CDRs · 2000 remarks · 2000 saved"
+        );
     }
 }
 
 /// Kills the listener in the middle of a load, again and again, and holds the file against what was acknowledged.
 #[cfg(unix)]
-#[expect(clippy::print_stderr, reason = "figures for whoever runs this at length")]
+#[expect(
+    clippy::print_stderr,
+    reason = "figures for whoever runs this at length"
+)]
 fn kill(times: u64) {
     let (_folder, path, name) = place();
     let (mut acknowledged, mut is_torn) = (BTreeSet::new(), false);
@@ -148,14 +177,25 @@ fn kill(times: u64) {
         };
         acknowledged.extend(load(&url, turn * 1_000, 8, 100, after));
         let stderr = running.into_inner().expect("a lock").end().stderr;
-        assert_eq!(stderr.contains("the last line is cut off"), is_torn, "{stderr}");
+        assert_eq!(
+            stderr.contains("the last line is cut off"),
+            is_torn,
+            "{stderr}"
+        );
         is_torn = !fs::read(&path).expect("a file").ends_with(b"\n");
     }
     let (ids, bad) = on_file(&path);
     let ids: BTreeSet<_> = ids.into_iter().collect();
-    assert_eq!(acknowledged.difference(&ids).collect::<Vec<_>>(), Vec::<&u64>::new());
+    assert_eq!(
+        acknowledged.difference(&ids).collect::<Vec<_>>(),
+        Vec::<&u64>::new()
+    );
     assert!(bad as u64 <= times, "{bad} torn lines");
-    eprintln!("{times} kills, {} acknowledged, {} on file, {bad} torn", acknowledged.len(), ids.len());
+    eprintln!(
+        "{times} kills, {} acknowledged, {} on file, {bad} torn",
+        acknowledged.len(),
+        ids.len()
+    );
 }
 
 #[test]
@@ -195,13 +235,21 @@ fn the_bytes_are_kept_as_they_came_and_can_be_sent_again() {
 
     let second = listener(&["--count", "1"]);
     let url = format!("{}/elsewhere", second.url);
-    program(["send", "--url", &url, "--file", &name]).run().expect(0);
+    program(["send", "--url", &url, "--file", &name])
+        .run()
+        .expect(0);
     let again = &second.running.end().expect(0).records_of("exchange")[0];
     assert_eq!(again["request"]["body"], shown["request"]["body"]);
     let told = shown["request"]["headers"].as_array().expect("headers");
     let heard = again["request"]["headers"].as_array().expect("headers");
-    for header in told.iter().filter(|header| matches!(header[0].as_str(), Some("authorization" | "X-Odd"))) {
-        assert!(heard.iter().any(|other| other[1] == header[1]), "{header} in {heard:?}");
+    for header in told
+        .iter()
+        .filter(|header| matches!(header[0].as_str(), Some("authorization" | "X-Odd")))
+    {
+        assert!(
+            heard.iter().any(|other| other[1] == header[1]),
+            "{header} in {heard:?}"
+        );
     }
 }
 
@@ -210,18 +258,34 @@ fn a_pretty_listener_masks_on_screen_what_it_saves_as_it_came() {
     let (_folder, path, name) = place();
     let listener = pretty_listener(&["--save", &name, "--count", "1", "--verbose"]);
     let body = fixture("docs-leg-a.json");
-    let head = "POST /cdr?token=SECRET HTTP/1.1\r\nHost: h\r\nX-Api-Key: SECRET\r\nConnection: close\r\n";
-    say(&listener.url, [format!("{head}Content-Length: {}\r\n\r\n", body.len()).as_bytes(), &body].concat());
+    let head =
+        "POST /cdr?token=SECRET HTTP/1.1\r\nHost: h\r\nX-Api-Key: SECRET\r\nConnection: close\r\n";
+    say(
+        &listener.url,
+        [
+            format!("{head}Content-Length: {}\r\n\r\n", body.len()).as_bytes(),
+            &body,
+        ]
+        .concat(),
+    );
     let ended = listener.running.end().expect(0);
     assert!(!ended.whole().contains("SECRET"), "{}", ended.whole());
-    assert_eq!(fs::read_to_string(&path).expect("a text").matches("SECRET").count(), 2);
+    assert_eq!(
+        fs::read_to_string(&path)
+            .expect("a text")
+            .matches("SECRET")
+            .count(),
+        2
+    );
 }
 
 #[test]
 fn one_file_one_listener() {
     let (_folder, _path, name) = place();
     let first = listener(&["--save", &name]);
-    let ended = program(["listen", "--port", "0", "--save", &name]).run().expect(2);
+    let ended = program(["listen", "--port", "0", "--save", &name])
+        .run()
+        .expect(2);
     assert_eq!(ended.stdout, "");
     insta::assert_snapshot!(ended.stderr.replace(&name, "FILE"), @"
     error: another listener saves to FILE
@@ -235,10 +299,17 @@ fn a_file_that_cannot_be_written_stops_it_before_it_is_ready() {
     let (folder, _path, name) = place();
     let missing = format!("{name}/missing/calls.ndjson").replace("calls.ndjson/missing", "missing");
     let a_folder = folder.path().to_str().expect("a name");
-    for (name, hint) in [(missing.as_str(), "hint: is the folder there?"), (a_folder, "hint: ")] {
-        let ended = program(["listen", "--port", "0", "--save", name]).run().expect(2);
+    for (name, hint) in [
+        (missing.as_str(), "hint: is the folder there?"),
+        (a_folder, "hint: "),
+    ] {
+        let ended = program(["listen", "--port", "0", "--save", name])
+            .run()
+            .expect(2);
         assert_eq!(ended.stdout, "");
-        let said = ended.stderr.starts_with(&format!("error: cannot write {name}\n  caused by: "));
+        let said = ended
+            .stderr
+            .starts_with(&format!("error: cannot write {name}\n  caused by: "));
         assert!(
             said && ended.stderr.contains(hint) && !ended.stderr.contains("listening"),
             "{}",
@@ -249,8 +320,11 @@ fn a_file_that_cannot_be_written_stops_it_before_it_is_ready() {
 
 #[test]
 fn standard_output_has_a_flag_of_its_own() {
-    let ended = program(["listen", "--port", "0", "--save", "-"]).run().expect(2);
-    let said = "error: --save takes a file; --format ndjson writes the same records to standard output\n";
+    let ended = program(["listen", "--port", "0", "--save", "-"])
+        .run()
+        .expect(2);
+    let said =
+        "error: --save takes a file; --format ndjson writes the same records to standard output\n";
     assert!(ended.stderr.starts_with(said), "{}", ended.stderr);
 }
 
@@ -267,12 +341,22 @@ fn what_is_redacted_can_be_published_and_still_joins_up() {
         assert_eq!(ended.stdout.matches("442000000001").count(), 2, "{turn}");
     }
     let text = fs::read_to_string(&path).expect("a text");
-    assert!(!text.contains("44000000") && !text.contains("44200000") && !text.contains("2222223"), "{text}");
-    let cdrs: Vec<_> =
-        records(&path).into_iter().map(|record| record.expect("a record")["cdr"].clone()).collect();
+    assert!(
+        !text.contains("44000000") && !text.contains("44200000") && !text.contains("2222223"),
+        "{text}"
+    );
+    let cdrs: Vec<_> = records(&path)
+        .into_iter()
+        .map(|record| record.expect("a record")["cdr"].clone())
+        .collect();
     let told: Vec<_> = cdrs
         .iter()
-        .map(|cdr| format!("{} {} {} {}", cdr["leg"], cdr["virtual_number"], cdr["to"], cdr["user"]))
+        .map(|cdr| {
+            format!(
+                "{} {} {} {}",
+                cdr["leg"], cdr["virtual_number"], cdr["to"], cdr["user"]
+            )
+        })
         .collect();
     // A second run knows nothing of the first, but gives no mask for the second time.
     insta::assert_snapshot!(told.join("\n"), @r#"
@@ -283,18 +367,28 @@ fn what_is_redacted_can_be_published_and_still_joins_up() {
     "#);
 
     let again = listener(&["--count", "4"]);
-    program(["send", "--url", &again.url, "--file", &name]).run().expect(0);
+    program(["send", "--url", &again.url, "--file", &name])
+        .run()
+        .expect(0);
     let judged = again.running.end().expect(0).records_of("exchange");
     for (before, after) in records(&path).iter().zip(&judged) {
         let before = before.as_ref().expect("a record");
-        assert_eq!(before["verdict"]["generation"], after["verdict"]["generation"]);
-        assert_eq!((&before["request"]["body"], &before["cdr"]), (&after["request"]["body"], &after["cdr"]));
+        assert_eq!(
+            before["verdict"]["generation"],
+            after["verdict"]["generation"]
+        );
+        assert_eq!(
+            (&before["request"]["body"], &before["cdr"]),
+            (&after["request"]["body"], &after["cdr"])
+        );
     }
 }
 
 #[test]
 fn there_is_nothing_to_redact_without_a_file() {
-    let ended = program(["listen", "--port", "0", "--redact"]).run().expect(2);
+    let ended = program(["listen", "--port", "0", "--redact"])
+        .run()
+        .expect(2);
     assert!(ended.stderr.contains("--save <FILE>"), "{}", ended.stderr);
 }
 
@@ -316,7 +410,9 @@ mod unix {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("a mode");
         fs::write(&path, "{\"type\":\"exch").expect("written");
         let mut running = program(["listen", "--port", "0", "--save", &name]).start();
-        let said = [running.talk(), running.talk(), running.talk()].concat().replace(&name, "FILE");
+        let said = [running.talk(), running.talk(), running.talk()]
+            .concat()
+            .replace(&name, "FILE");
         let said = said.split("listening on").next().unwrap_or_default();
         insta::assert_snapshot!(said, @"
         warning: FILE: open to others on this machine (mode 644): chmod 600 FILE
@@ -347,7 +443,10 @@ mod unix {
         assert!(answer.ends_with("\r\n\r\ncould not be saved\n"), "{answer}");
         let shown = listener.running.record();
         assert_eq!(shown["answer"]["status"], 503);
-        assert_eq!(shown["answer"]["unsaved"], "No space left on device (os error 28)");
+        assert_eq!(
+            shown["answer"]["unsaved"],
+            "No space left on device (os error 28)"
+        );
         let said = listener.running.talk();
         insta::assert_snapshot!(said, @"warning: /dev/full: cannot be written: No space left on device (os error 28); 1 lost so far, answered 503");
         post_json(&listener.url, fixture("docs-leg-b.json"));
@@ -365,7 +464,10 @@ mod unix {
     #[cfg(target_os = "linux")]
     fn what_was_refused_already_is_not_said_to_be_503() {
         let mut listener = listener(&["--save", "/dev/full"]);
-        let answer = say(&listener.url, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n");
+        let answer = say(
+            &listener.url,
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n",
+        );
         assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
         let shown = listener.running.record();
         assert_eq!(shown["answer"]["status"], 400);
@@ -397,7 +499,13 @@ mod unix {
         listener.running.signal("-INT");
         listener.running.end().expect(1);
         let saved = records(&path);
-        assert_eq!((saved.len(), saved.iter().filter(|line| line.is_ok()).count()), (2, 2));
+        assert_eq!(
+            (
+                saved.len(),
+                saved.iter().filter(|line| line.is_ok()).count()
+            ),
+            (2, 2)
+        );
     }
 
     /// Several at once, of whom only some find room: who was told that it is saved finds it on file, and nobody else.
@@ -412,7 +520,11 @@ mod unix {
         let ended = listener.running.end().expect(1);
         let (ids, torn) = on_file(&path);
         assert_eq!((ids.len(), torn), (acknowledged.len(), 0));
-        assert!(ended.stdout.contains(&format!(" · {} saved · ", ids.len())), "{}", ended.stdout);
+        assert!(
+            ended.stdout.contains(&format!(" · {} saved · ", ids.len())),
+            "{}",
+            ended.stdout
+        );
         assert_eq!(ids.into_iter().collect::<BTreeSet<_>>(), acknowledged);
     }
 
@@ -428,14 +540,19 @@ mod unix {
                 .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
                 .arg(folder.path())
                 .output();
-            mount.is_ok_and(|mount| mount.status.success()).then_some(Self(folder))
+            mount
+                .is_ok_and(|mount| mount.status.success())
+                .then_some(Self(folder))
         }
     }
 
     #[cfg(target_os = "linux")]
     impl Drop for Disk {
         fn drop(&mut self) {
-            let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+            let _ = Command::new("umount")
+                .arg("--lazy")
+                .arg(self.0.path())
+                .status();
         }
     }
 
@@ -447,7 +564,10 @@ mod unix {
             eprintln!("skipped: no disk can be mounted here");
             return;
         };
-        let (path, ballast) = (disk.0.path().join("calls.ndjson"), disk.0.path().join("ballast"));
+        let (path, ballast) = (
+            disk.0.path().join("calls.ndjson"),
+            disk.0.path().join("ballast"),
+        );
         let mut listener = pretty_listener(&["--save", path.to_str().expect("a name")]);
         assert!(post_json(&listener.url, "{\"n\":1}").starts_with("HTTP/1.1 200 "));
         // Of the next line a part may go in; then it is taken back.
@@ -464,12 +584,21 @@ mod unix {
         fs::remove_file(&ballast).expect("removed");
         assert!(post_json(&listener.url, &long).starts_with("HTTP/1.1 200 "));
         let said = listener.running.talk();
-        assert!(said.contains("No space left on device (os error 28); 1 lost so far"), "{said}");
+        assert!(
+            said.contains("No space left on device (os error 28); 1 lost so far"),
+            "{said}"
+        );
         // Told with the others, or alone if this machine was slow.
         while !listener.running.talk().ends_with("saving works again\n") {}
         listener.running.signal("-INT");
         listener.running.end().expect(1);
         let saved = records(&path);
-        assert_eq!((saved.len(), saved.iter().filter(|line| line.is_ok()).count()), (2, 2));
+        assert_eq!(
+            (
+                saved.len(),
+                saved.iter().filter(|line| line.is_ok()).count()
+            ),
+            (2, 2)
+        );
     }
 }

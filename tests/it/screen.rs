@@ -55,7 +55,14 @@ impl Callbacks for Tricks {
     fn unhandled_escape(&mut self, _: &mut vt100::Screen, _: Option<u8>, _: Option<u8>, byte: u8) {
         self.0.push(format!("escape {byte:#x}"));
     }
-    fn unhandled_csi(&mut self, _: &mut vt100::Screen, _: Option<u8>, _: Option<u8>, _: &[&[u16]], c: char) {
+    fn unhandled_csi(
+        &mut self,
+        _: &mut vt100::Screen,
+        _: Option<u8>,
+        _: Option<u8>,
+        _: &[&[u16]],
+        c: char,
+    ) {
         self.0.push(format!("control sequence {c}"));
     }
     fn unhandled_osc(&mut self, _: &mut vt100::Screen, parameters: &[&[u8]]) {
@@ -78,7 +85,8 @@ impl Terminal {
     #[track_caller]
     fn new(columns: u16, arguments: &[&str]) -> Self {
         let (mut pty, pts) = pty_process::blocking::open().expect("a pty");
-        pty.resize(pty_process::Size::new(ROWS, columns)).expect("a size");
+        pty.resize(pty_process::Size::new(ROWS, columns))
+            .expect("a size");
         let child = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_telecmi-cdr"))
             .args(arguments)
             .env_clear()
@@ -97,7 +105,12 @@ impl Terminal {
         });
         let size = |n| NonZeroU16::new(n).expect("a size");
         let parser = Parser::new_with_callbacks(size(ROWS), size(columns), 0, Tricks::default());
-        Self { child, bytes, parser, raw: Vec::new() }
+        Self {
+            child,
+            bytes,
+            parser,
+            raw: Vec::new(),
+        }
     }
 
     fn take(&mut self, bytes: &[u8]) {
@@ -116,7 +129,9 @@ impl Terminal {
                 .into_iter()
                 .find_map(|row| Some(row.strip_prefix("listening on ")?.to_owned()));
             // The line is whole when the hint has followed it.
-            if let Some(url) = line.filter(|_| terminal.rows().iter().any(|row| row.starts_with("try: "))) {
+            if let Some(url) =
+                line.filter(|_| terminal.rows().iter().any(|row| row.starts_with("try: ")))
+            {
                 return (terminal, url);
             }
             let bytes = terminal.bytes.recv_timeout(DEADLINE).expect("a ready line");
@@ -148,7 +163,11 @@ impl Terminal {
         assert!(!all.contains("panicked"), "{all}");
         assert_eq!(self.parser.callbacks().0, [""; 0], "{all}");
         // The cursor stands below the last line: nothing has moved it back.
-        let last = seen.rows.iter().rposition(|row| !row.is_empty()).expect("a line");
+        let last = seen
+            .rows
+            .iter()
+            .rposition(|row| !row.is_empty())
+            .expect("a line");
         assert_eq!(
             self.parser.screen().cursor_position(),
             (u16::try_from(last + 1).expect("few rows"), 0),
@@ -156,7 +175,11 @@ impl Terminal {
         );
         let broken = self.check_cells(&all);
         let newlines = self.raw.iter().filter(|byte| **byte == b'\n').count();
-        assert_eq!(newlines + broken, last + 1, "lines were moved or erased:\n{all}");
+        assert_eq!(
+            newlines + broken,
+            last + 1,
+            "lines were moved or erased:\n{all}"
+        );
         seen
     }
 
@@ -170,16 +193,24 @@ impl Terminal {
         for (row, text) in (0..rows.get()).zip(self.rows()) {
             line.push_str(&text);
             if screen.row_wrapped(row) {
-                let ours = ["sending ", "repeat: ", "try: ", "listening on ", "    telecmi-cdr "]
-                    .iter()
-                    .any(|word| line.starts_with(word));
+                let ours = [
+                    "sending ",
+                    "repeat: ",
+                    "try: ",
+                    "listening on ",
+                    "    telecmi-cdr ",
+                ]
+                .iter()
+                .any(|word| line.starts_with(word));
                 assert!(ours, "the terminal broke row {row}:\n{all}");
                 broken += 1;
             } else {
                 line.clear();
             }
             for column in 0..columns.get() {
-                let Some(cell) = screen.cell(row, column) else { continue };
+                let Some(cell) = screen.cell(row, column) else {
+                    continue;
+                };
                 let ours = matches!(cell.fgcolor(), Color::Default | Color::Idx(1..=6));
                 let plain = !(cell.inverse() || cell.underline() || cell.italic());
                 assert!(
@@ -221,7 +252,8 @@ impl Seen {
                 || ours.iter().any(|beginning| row.starts_with(beginning))
                 // What is there to be copied is broken by the terminal.
                 || copied;
-            copied = row.starts_with("repeat: ") || (copied && !row.is_empty() && !row.starts_with(' '));
+            copied =
+                row.starts_with("repeat: ") || (copied && !row.is_empty() && !row.starts_with(' '));
             assert!(is_ours, "{row:?} in\n{}", self.rows.join("\n"));
         }
         self.rows.iter().filter(|row| is_head(row)).count()
@@ -234,13 +266,17 @@ impl Seen {
 }
 
 fn percent(text: &str) -> String {
-    percent_encoding::percent_encode(text.as_bytes(), percent_encoding::NON_ALPHANUMERIC).to_string()
+    percent_encoding::percent_encode(text.as_bytes(), percent_encoding::NON_ALPHANUMERIC)
+        .to_string()
 }
 
 /// Hostile values in every place that a sender fills, and people's names beside them.
 fn write_everywhere(url: &str) -> usize {
     let request = |first: &str, headers: &str| {
-        say(url, format!("{first} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{headers}\r\n"));
+        say(
+            url,
+            format!("{first} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{headers}\r\n"),
+        );
     };
     let names = NAMES.join(" ");
     let hostile = percent(HOSTILE);
@@ -259,10 +295,19 @@ fn write_everywhere(url: &str) -> usize {
     request(&format!("GET /{OBSCURE}?{OBSCURE}={OBSCURE}"), "");
     request("GET /", &format!("X-{HOSTILE}: 1\r\n"));
     request("GET /", &format!("X-A: {HOSTILE}\r\n"));
-    request("GET /", &format!("X-A: {OBSCURE}\r\nX-Name: {names}\r\nX-Long: {}\r\n", "x".repeat(900)));
+    request(
+        "GET /",
+        &format!(
+            "X-A: {OBSCURE}\r\nX-Name: {names}\r\nX-Long: {}\r\n",
+            "x".repeat(900)
+        ),
+    );
     say(url, format!("GET / HTTP/1.{HOSTILE}\r\nHost: h\r\n\r\n"));
     // The path, the query's names and values.
-    request(&format!("POST /{hostile}/{}", "x".repeat(900)), "Content-Length: 0\r\n");
+    request(
+        &format!("POST /{hostile}/{}", "x".repeat(900)),
+        "Content-Length: 0\r\n",
+    );
     request(
         &format!(
             "GET /{hostile}?{hostile}={hostile}&leg={hostile}&name={}&{}=1",
@@ -275,14 +320,21 @@ fn write_everywhere(url: &str) -> usize {
     // Bodies of every kind.
     post_json(url, json.to_string());
     post_json(url, raw);
-    post_json(url, format!("{{ {HOSTILE}: '{HOSTILE}', name: '{names}' }}"));
+    post_json(
+        url,
+        format!("{{ {HOSTILE}: '{HOSTILE}', name: '{names}' }}"),
+    );
     post_json(url, format!("{HOSTILE}{}", "y".repeat(900)));
     post(
         url,
         "Content-Type: application/x-www-form-urlencoded\r\n",
         format!("{hostile}={hostile}&leg={hostile}"),
     );
-    post(url, "Content-Type: multipart/form-data; boundary=x\r\n", part);
+    post(
+        url,
+        "Content-Type: multipart/form-data; boundary=x\r\n",
+        part,
+    );
     post(url, &format!("Content-Type: {OBSCURE}\r\n"), "{}");
     post(url, &format!("Content-Encoding: {OBSCURE}\r\n"), "{}");
     say(url, format!("{HOSTILE}\r\n\r\n"));
@@ -295,23 +347,44 @@ fn strangers_cannot_touch_the_terminal_of_a_listener() {
     let least = write_everywhere(&url);
     post_json(&url, fixture("docs-leg-a.json"));
     let seen = terminal.end();
-    let blocks =
-        seen.starts_with(&["listening on http", "try: ", "! ", "retries", "all wanted CDRs came · "]);
-    assert!(blocks >= least, "{blocks} blocks in\n{}", seen.rows.join("\n"));
+    let blocks = seen.starts_with(&[
+        "listening on http",
+        "try: ",
+        "! ",
+        "retries",
+        "all wanted CDRs came · ",
+    ]);
+    assert!(
+        blocks >= least,
+        "{blocks} blocks in\n{}",
+        seen.rows.join("\n")
+    );
     assert_eq!(seen.code, Some(0));
     let text = seen.text();
     for name in NAMES {
         // A terminal that does not join letters shows one for each, and a wide one takes two columns.
         assert!(text.contains(name), "{name} in\n{}", seen.rows.join("\n"));
     }
-    assert!(text.contains(r"\u{1b}[2J\u{1b}[H\u{1b}[7;45;97mFORGED\u{7}"), "{text}");
+    assert!(
+        text.contains(r"\u{1b}[2J\u{1b}[H\u{1b}[7;45;97mFORGED\u{7}"),
+        "{text}"
+    );
 }
 
 #[test]
 fn a_tunnel_cannot_touch_the_terminal_of_a_listener() {
     let long = format!("{}FORGED", "y".repeat(96 - "tunnel: ".len()));
     let line = format!("echo {long}; echo https://h.example; exec sleep 1000");
-    let flags = ["listen", "--port", "0", "-v", "--timeout", "10ms", "--tunnel-cmd", &line];
+    let flags = [
+        "listen",
+        "--port",
+        "0",
+        "-v",
+        "--timeout",
+        "10ms",
+        "--tunnel-cmd",
+        &line,
+    ];
     let seen = Terminal::new(96, &flags).end();
     seen.starts_with(&[
         "tunnel: yyy",
@@ -338,25 +411,60 @@ fn a_narrow_terminal_is_enough() {
 fn a_handler_cannot_touch_the_terminal_of_a_sender() {
     let names = NAMES.join(" ");
     let sent = |url: &str, more: &[&str]| {
-        let fixed =
-            ["send", "--seed", "7", "--at", "2026-11-22T09:00:00Z", "--color", "always", "--url", url];
+        let fixed = [
+            "send",
+            "--seed",
+            "7",
+            "--at",
+            "2026-11-22T09:00:00Z",
+            "--color",
+            "always",
+            "--url",
+            url,
+        ];
         Terminal::new(72, &[&fixed, more].concat()).end()
     };
-    let ours =
-        ["sending 1 delivery", "✓ #1", "✗ #1", "hint: ", "error: ", "repeat: ", "warning: ", "1 of 1 failed"];
+    let ours = [
+        "sending 1 delivery",
+        "✓ #1",
+        "✗ #1",
+        "hint: ",
+        "error: ",
+        "repeat: ",
+        "warning: ",
+        "1 of 1 failed",
+    ];
     for raw in [
         format!("HTTP/1.1 500 {HOSTILE}\r\ncontent-length: 0\r\n\r\n"),
-        format!("HTTP/1.1 500 {OBSCURE}\r\nx-a: {OBSCURE}\r\nx-name: {names}\r\ncontent-length: 0\r\n\r\n"),
+        format!(
+            "HTTP/1.1 500 {OBSCURE}\r\nx-a: {OBSCURE}\r\nx-name: {names}\r\ncontent-length: 0\r\n\r\n"
+        ),
         format!("HTTP/1.1 200 OK\r\nx-{HOSTILE}: {HOSTILE}\r\ncontent-length: 0\r\n\r\n"),
-        answer("200 OK", &format!("x-long: {}\r\n", "x".repeat(900)), &format!("{HOSTILE} {names}")),
+        answer(
+            "200 OK",
+            &format!("x-long: {}\r\n", "x".repeat(900)),
+            &format!("{HOSTILE} {names}"),
+        ),
         answer(
             "500 No",
             "content-type: application/json\r\n",
             &serde_json::json!({HOSTILE: HOSTILE, "x": "x".repeat(900)}).to_string(),
         ),
-        answer("404 No", "content-type: text/html\r\n", &format!("<title>{HOSTILE}{HOSTILE}</title>")),
-        answer("302 Found", &format!("location: /{OBSCURE}{}\r\n", "x".repeat(900)), ""),
-        answer("302 Found", &format!("location: {}\r\n", percent(HOSTILE)), ""),
+        answer(
+            "404 No",
+            "content-type: text/html\r\n",
+            &format!("<title>{HOSTILE}{HOSTILE}</title>"),
+        ),
+        answer(
+            "302 Found",
+            &format!("location: /{OBSCURE}{}\r\n", "x".repeat(900)),
+            "",
+        ),
+        answer(
+            "302 Found",
+            &format!("location: {}\r\n", percent(HOSTILE)),
+            "",
+        ),
         format!("{HOSTILE}\r\n\r\n"),
     ] {
         let url = stub(raw);
@@ -368,7 +476,11 @@ fn a_handler_cannot_touch_the_terminal_of_a_sender() {
     }
     let verbose = sent(&stub(answer("200 OK", "", &names)), &["-v"]);
     for name in NAMES {
-        assert!(verbose.text().contains(name), "{name} in\n{}", verbose.rows.join("\n"));
+        assert!(
+            verbose.text().contains(name),
+            "{name} in\n{}",
+            verbose.rows.join("\n")
+        );
     }
 }
 
@@ -376,7 +488,11 @@ fn a_handler_cannot_touch_the_terminal_of_a_sender() {
 fn a_handler_cannot_touch_the_terminal_of_a_suite() {
     for raw in [
         answer("500 No", &format!("x-a: {OBSCURE}\r\n"), HOSTILE),
-        answer("302 Found", &format!("location: http://h/{OBSCURE}{}\r\n", "x".repeat(900)), ""),
+        answer(
+            "302 Found",
+            &format!("location: http://h/{OBSCURE}{}\r\n", "x".repeat(900)),
+            "",
+        ),
         format!("{HOSTILE}\r\n\r\n"),
     ] {
         let url = stub(raw);
@@ -392,7 +508,12 @@ fn a_handler_cannot_touch_the_terminal_of_a_suite() {
         ];
         let seen = Terminal::new(72, &fixed).end();
         assert_eq!(seen.code, Some(1), "{}", seen.rows.join("\n"));
-        assert!(!seen.rows.iter().any(|row| row.starts_with("FORGED") || row.starts_with("00:00")));
+        assert!(
+            !seen
+                .rows
+                .iter()
+                .any(|row| row.starts_with("FORGED") || row.starts_with("00:00"))
+        );
     }
 }
 
@@ -410,7 +531,11 @@ fn a_file_cannot_touch_the_terminal_of_a_sender() {
         std::fs::write(&present, content).expect("a file");
         for path in [&missing, &present] {
             let path = path.to_str().expect("text");
-            let seen = Terminal::new(72, &["send", "--url", "http://127.0.0.1:9/", "--file", path]).end();
+            let seen = Terminal::new(
+                72,
+                &["send", "--url", "http://127.0.0.1:9/", "--file", path],
+            )
+            .end();
             seen.starts_with(&["error: "]);
             assert_eq!(seen.code, Some(2), "{}", seen.rows.join("\n"));
         }

@@ -42,19 +42,37 @@ const CAPTURE: &str = r#"{"type":"exchange","v":1,"request":{"method":"GET","tar
 
 /// Handlers that answer well, badly, with secrets of their own, elsewhere, with nonsense, late, half or not at all.
 fn handlers() -> Vec<(&'static str, String)> {
-    let elsewhere = "location: http://me:S3CR3T-there@h.test/?token=S3CR3T-there&code=S3CR3T-there\r\n";
+    let elsewhere =
+        "location: http://me:S3CR3T-there@h.test/?token=S3CR3T-there&code=S3CR3T-there\r\n";
     vec![
-        ("good", stub(answer("200 OK", "set-cookie: sid=S3CR3T-answer\r\nx-auth: S3CR3T-answer\r\n", "ok"))),
+        (
+            "good",
+            stub(answer(
+                "200 OK",
+                "set-cookie: sid=S3CR3T-answer\r\nx-auth: S3CR3T-answer\r\n",
+                "ok",
+            )),
+        ),
         ("created", stub(answer("201 Created", elsewhere, "ok"))),
         ("moved", stub(answer("302 Found", elsewhere, ""))),
         (
             "moved nowhere",
-            stub(answer("307 Moved", "location: //me:S3CR3T-there@/?token=S3CR3T-there\r\n", "")),
+            stub(answer(
+                "307 Moved",
+                "location: //me:S3CR3T-there@/?token=S3CR3T-there\r\n",
+                "",
+            )),
         ),
-        ("refused", stub(answer("401 No", "x-session-token: S3CR3T-answer\r\n", ""))),
+        (
+            "refused",
+            stub(answer("401 No", "x-session-token: S3CR3T-answer\r\n", "")),
+        ),
         ("failed", stub(answer("500 No", "", "no"))),
         ("nonsense", stub("SSH-2.0-x\r\n".to_owned())),
-        ("half", stub("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf".to_owned())),
+        (
+            "half",
+            stub("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf".to_owned()),
+        ),
         ("silent", silent_stub()),
         ("nobody", nobody()),
     ]
@@ -78,11 +96,19 @@ const MODES: [&[&str]; 12] = [
 
 #[test]
 fn no_secret_of_a_sender_is_seen_however_it_ends() {
-    let limits = ["--timeout", "60ms", "--connect-timeout", "60ms", "--seed", "7"];
+    let limits = [
+        "--timeout",
+        "60ms",
+        "--connect-timeout",
+        "60ms",
+        "--seed",
+        "7",
+    ];
     for (name, handler) in handlers() {
         let url = secret_url(&handler);
         for mode in MODES {
-            let ended = program([&["send", "--url", &url], &HEADERS[..], &limits, mode].concat()).run();
+            let ended =
+                program([&["send", "--url", &url], &HEADERS[..], &limits, mode].concat()).run();
             assert!(ended.code != Some(2), "{name} {mode:?}: {}", ended.whole());
             assert_kept(&format!("{name} {mode:?}"), &ended);
         }
@@ -113,8 +139,14 @@ fn no_secret_is_seen_in_what_is_replayed() {
                 &["--race", "2"],
             ] {
                 let url = secret_url(&handler);
-                let ended =
-                    program([&["send", "--url", &url, "-f", path, "--timeout", "60ms"], mode].concat()).run();
+                let ended = program(
+                    [
+                        &["send", "--url", &url, "-f", path, "--timeout", "60ms"],
+                        mode,
+                    ]
+                    .concat(),
+                )
+                .run();
                 assert_kept(&format!("{name} {handler_name} {mode:?}"), &ended);
             }
         }
@@ -125,16 +157,19 @@ fn no_secret_is_seen_in_what_is_replayed() {
         format!("{{token: '{SECRET}'"),
         HAR.replace("\"url\":", "\"url\":7,\"x\":"),
     ] {
-        let ended =
-            program(["send", "--url", "http://127.0.0.1:9", "-f", "-"]).input(content).run().expect(2);
+        let ended = program(["send", "--url", "http://127.0.0.1:9", "-f", "-"])
+            .input(content)
+            .run()
+            .expect(2);
         assert_kept("a file that cannot be read", &ended);
     }
 }
 
 #[test]
 fn no_secret_is_seen_in_a_suite() {
-    for (name, handler) in
-        handlers().into_iter().filter(|(name, _)| matches!(*name, "good" | "moved" | "nobody"))
+    for (name, handler) in handlers()
+        .into_iter()
+        .filter(|(name, _)| matches!(*name, "good" | "moved" | "nobody"))
     {
         let url = secret_url(&handler);
         for format in ["pretty", "ndjson"] {
@@ -177,16 +212,44 @@ fn no_secret_is_seen_in_a_usage_error() {
         ] {
             assert_kept(url, &program(mode).run().expect(2));
         }
-        assert_kept(url, &program(["send"]).env("TELECMI_CDR_URL", url).run().expect(2));
-        assert_kept(url, &program(["listen", "--forward-to", url]).run().expect(2));
-        assert_kept(url, &program(["listen"]).env("TELECMI_CDR_FORWARD_TO", url).run().expect(2));
+        assert_kept(
+            url,
+            &program(["send"])
+                .env("TELECMI_CDR_URL", url)
+                .run()
+                .expect(2),
+        );
+        assert_kept(
+            url,
+            &program(["listen", "--forward-to", url]).run().expect(2),
+        );
+        assert_kept(
+            url,
+            &program(["listen"])
+                .env("TELECMI_CDR_FORWARD_TO", url)
+                .run()
+                .expect(2),
+        );
     }
     let good = "http://me:S3CR3T@127.0.0.1:9/?token=S3CR3T";
-    for header in ["Authorization: S3CR3T\r\nX: y", "Authorization S3CR3T", "Author ization: S3CR3T", &file] {
-        assert_kept(header, &program(["send", "--url", good, "-H", header]).run().expect(2));
+    for header in [
+        "Authorization: S3CR3T\r\nX: y",
+        "Authorization S3CR3T",
+        "Author ization: S3CR3T",
+        &file,
+    ] {
         assert_kept(
             header,
-            &program(["send", "--url", good]).env("TELECMI_CDR_HEADER", header).run().expect(2),
+            &program(["send", "--url", good, "-H", header])
+                .run()
+                .expect(2),
+        );
+        assert_kept(
+            header,
+            &program(["send", "--url", good])
+                .env("TELECMI_CDR_HEADER", header)
+                .run()
+                .expect(2),
         );
         if !header.starts_with('@') {
             assert_kept(header, &program(["listen", "-H", header]).run().expect(2));
@@ -200,8 +263,9 @@ fn no_secret_is_seen_in_a_usage_error() {
         &["--cacert", "/nowhere"],
         &["-f", "/nowhere"],
     ] {
-        let ended =
-            program([&["send", "--url", good, "-H", "Cookie: S3CR3T"], wrong].concat()).run().expect(2);
+        let ended = program([&["send", "--url", good, "-H", "Cookie: S3CR3T"], wrong].concat())
+            .run()
+            .expect(2);
         assert_kept(wrong[0], &ended);
     }
 }
@@ -209,8 +273,12 @@ fn no_secret_is_seen_in_a_usage_error() {
 #[test]
 fn no_password_of_a_proxy_is_seen() {
     let good = stub(answer("200 OK", "", "ok")).replace("http://", "http://me:S3CR3T-proxy@");
-    let refuses = stub(answer("407 No", "proxy-authorization: Basic S3CR3T\r\n", ""))
-        .replace("http://", "http://me:S3CR3T-proxy@");
+    let refuses = stub(answer(
+        "407 No",
+        "proxy-authorization: Basic S3CR3T\r\n",
+        "",
+    ))
+    .replace("http://", "http://me:S3CR3T-proxy@");
     let gone = nobody().replace("http://", "http://me:S3CR3T-proxy@");
     // TEST-NET-1 belongs to no machine, so only a proxy can answer for it.
     for proxy in [&good, &refuses, &gone] {
@@ -221,7 +289,19 @@ fn no_password_of_a_proxy_is_seen() {
         ] {
             for mode in [&["-v"][..], &["--format", "ndjson"], &["--race", "2"]] {
                 let ended = program(
-                    [&["send", "--url", url, "--timeout", "1s", "--connect-timeout", "1s"], mode].concat(),
+                    [
+                        &[
+                            "send",
+                            "--url",
+                            url,
+                            "--timeout",
+                            "1s",
+                            "--connect-timeout",
+                            "1s",
+                        ],
+                        mode,
+                    ]
+                    .concat(),
                 )
                 .env(variable, proxy)
                 .run();
@@ -243,9 +323,11 @@ fn no_secret_of_a_stranger_or_a_handler_is_seen_at_a_listener() {
         let url = secret_url(&handler);
         let forward = ["--forward-to", &url];
         let plain: &[&str] = &[];
-        for (more, environment) in
-            [(plain, None), (&forward, None), (plain, Some(("TELECMI_CDR_FORWARD_TO", url.as_str())))]
-        {
+        for (more, environment) in [
+            (plain, None),
+            (&forward, None),
+            (plain, Some(("TELECMI_CDR_FORWARD_TO", url.as_str()))),
+        ] {
             let fixed = [
                 "listen",
                 "--port",
@@ -267,22 +349,30 @@ fn no_secret_of_a_stranger_or_a_handler_is_seen_at_a_listener() {
                 Some((variable, value)) => command.env(variable, value),
                 None => command,
             });
-            let query = "token=S3CR3T&x%2Dapi%2Dkey=S3CR3T&password=S3CR3T&extra_params[secret]=S3CR3T";
+            let query =
+                "token=S3CR3T&x%2Dapi%2Dkey=S3CR3T&password=S3CR3T&extra_params[secret]=S3CR3T";
             let cdr = "type=cdr&direction=outbound&status=missed&leg=a&appid=1&user=1_1&to=1";
             say(
                 &listener.url,
-                format!("GET /cdr?{query}&{cdr} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{headers}\r\n"),
+                format!(
+                    "GET /cdr?{query}&{cdr} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{headers}\r\n"
+                ),
             );
             say(
                 &listener.url,
-                format!("HEAD /cdr?{query} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{headers}\r\n"),
+                format!(
+                    "HEAD /cdr?{query} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{headers}\r\n"
+                ),
             );
             // Malformed, refused and cut requests show their heads, too.
             say(
                 &listener.url,
                 format!("GET /?{query} HTTP/1.1\r\nHost: h\r\n{headers}X-\u{1b}: S3CR\r\n\r\n"),
             );
-            say(&listener.url, format!("PUT /?{query} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n"));
+            say(
+                &listener.url,
+                format!("PUT /?{query} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n"),
+            );
             say(
                 &listener.url,
                 format!(
@@ -305,10 +395,24 @@ fn no_secret_of_a_stranger_or_a_handler_is_seen_at_a_listener() {
 #[test]
 fn what_is_no_secret_can_be_read() {
     let listener = pretty_listener(&["-v", "--count", "1", "--timeout", "20s"]);
-    post(&listener.url, "Content-Type: application/json\r\nX-Trace: seen\r\n", fixture("docs-leg-a.json"));
+    post(
+        &listener.url,
+        "Content-Type: application/json\r\nX-Trace: seen\r\n",
+        fixture("docs-leg-a.json"),
+    );
     assert!(listener.running.end().stdout.contains("X-Trace: seen"));
-    let ended = program([&["send", "--url", &secret_url(&nobody()), "-n", "2"], &HEADERS[..]].concat())
-        .run()
-        .expect(1);
-    assert!(ended.stderr.contains("a=1") && ended.stderr.contains("***"), "{}", ended.whole());
+    let ended = program(
+        [
+            &["send", "--url", &secret_url(&nobody()), "-n", "2"],
+            &HEADERS[..],
+        ]
+        .concat(),
+    )
+    .run()
+    .expect(1);
+    assert!(
+        ended.stderr.contains("a=1") && ended.stderr.contains("***"),
+        "{}",
+        ended.whole()
+    );
 }

@@ -56,8 +56,15 @@ pub fn cleaner(bytes: &[u8]) {
         assert_eq!(cleaned, text);
     }
     let shown = body::lines(bytes, &Theme::plain());
-    assert!(!shown.split('\n').any(|line| line.chars().any(disturbs)), "{shown:?}");
-    assert!(shown.lines().count() <= 101, "{} lines", shown.lines().count());
+    assert!(
+        !shown.split('\n').any(|line| line.chars().any(disturbs)),
+        "{shown:?}"
+    );
+    assert!(
+        shown.lines().count() <= 101,
+        "{} lines",
+        shown.lines().count()
+    );
     let line = record::one_line(bytes);
     assert!(!line.chars().any(disturbs), "{line:?}");
     if json::tokens(bytes).is_ok() {
@@ -66,7 +73,10 @@ pub fn cleaner(bytes: &[u8]) {
     }
     let safe = record::safe_json(&text);
     assert!(!safe.chars().any(disturbs), "{safe:?}");
-    assert_eq!(serde_json::from_str::<String>(&safe).ok().as_deref(), Some(&*text));
+    assert_eq!(
+        serde_json::from_str::<String>(&safe).ok().as_deref(),
+        Some(&*text)
+    );
 }
 
 /// What a record of an exchange holds.
@@ -77,12 +87,26 @@ struct Holding<'a> {
 
 /// What a captured line holds survives being written and read once more.
 pub fn a_record(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let Ok(Some(captured)) = record::captured(text) else { return };
-    let line = record::line("exchange", &Holding { request: &captured.request });
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let Ok(Some(captured)) = record::captured(text) else {
+        return;
+    };
+    let line = record::line(
+        "exchange",
+        &Holding {
+            request: &captured.request,
+        },
+    );
     let line = String::from_utf8(line).expect("UTF-8");
-    assert!(!line.trim_end_matches('\n').chars().any(disturbs), "{line:?}");
-    let again = record::captured(&line).expect("a record").expect("a request");
+    assert!(
+        !line.trim_end_matches('\n').chars().any(disturbs),
+        "{line:?}"
+    );
+    let again = record::captured(&line)
+        .expect("a record")
+        .expect("a request");
     assert_eq!(again.request, captured.request);
 }
 
@@ -106,10 +130,15 @@ pub fn scanner(bytes: &[u8]) {
     // What is skipped is checked against the grammar alone, with no limits of depth, range or meaning.
     let theirs = std::str::from_utf8(bytes)
         .map_err(|error| error.to_string())
-        .and_then(|text| serde_json::from_str::<IgnoredAny>(text).map_err(|error| error.to_string()));
+        .and_then(|text| {
+            serde_json::from_str::<IgnoredAny>(text).map_err(|error| error.to_string())
+        });
     match (json::document(bytes), theirs) {
         (Ok(document), Ok(_)) => same_members(bytes, &document),
-        (Err(fault), Ok(_)) => assert_eq!(fault.what, "nested deeper than 127 levels", "refused: {bytes:?}"),
+        (Err(fault), Ok(_)) => assert_eq!(
+            fault.what, "nested deeper than 127 levels",
+            "refused: {bytes:?}"
+        ),
         (Ok(_), Err(theirs)) => panic!("accepted, but {theirs}: {bytes:?}"),
         (Err(fault), Err(_)) => assert!(fault.line >= 1 && fault.column >= 1),
     }
@@ -122,8 +151,14 @@ fn same_members(bytes: &[u8], document: &Document<'_>) {
     };
     // Half a surrogate pair in a name is what no `String` can hold; of a repeated name the last one counts.
     let Ok(theirs) = theirs else { return };
-    let ours: BTreeMap<_, _> = members.iter().map(|member| (&*member.name, member.raw)).collect();
-    let theirs: BTreeMap<_, _> = theirs.iter().map(|(name, raw)| (name.as_str(), raw.get())).collect();
+    let ours: BTreeMap<_, _> = members
+        .iter()
+        .map(|member| (&*member.name, member.raw))
+        .collect();
+    let theirs: BTreeMap<_, _> = theirs
+        .iter()
+        .map(|(name, raw)| (name.as_str(), raw.get()))
+        .collect();
     assert_eq!(ours, theirs);
 }
 
@@ -131,9 +166,15 @@ fn same_members(bytes: &[u8], document: &Document<'_>) {
 pub fn a_query(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let decoded = query::decode(&text);
-    assert_eq!(decoded.pairs.len(), text.split('&').filter(|pair| !pair.is_empty()).count());
-    let fields: Map<String, Value> =
-        decoded.pairs.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+    assert_eq!(
+        decoded.pairs.len(),
+        text.split('&').filter(|pair| !pair.is_empty()).count()
+    );
+    let fields: Map<String, Value> = decoded
+        .pairs
+        .iter()
+        .map(|(name, value)| (name.clone(), value.as_str().into()))
+        .collect();
     for encoding in [Encoding::Flat, Encoding::Brackets] {
         let written = query::encode(&fields, encoding);
         let read = query::decode(&written).pairs.into_iter();
@@ -149,7 +190,10 @@ pub fn a_query(bytes: &[u8]) {
     let onto = query::onto(base, captured);
     match base.split_once('?') {
         Some((_, own)) if !own.is_empty() => {
-            assert!(onto.split_once('?').is_some_and(|(_, query)| query.starts_with(own)));
+            assert!(
+                onto.split_once('?')
+                    .is_some_and(|(_, query)| query.starts_with(own))
+            );
         }
         _ => assert!(onto.ends_with(captured.split_once('?').map_or("", |(_, query)| query))),
     }
@@ -164,15 +208,26 @@ pub fn judge(bytes: &[u8]) {
     match json::document(bytes) {
         Ok(Document::Object(members)) => {
             let fields = judgement.fields.expect("fields");
-            assert!(members.iter().all(|member| fields.contains_key(&member.name)));
+            assert!(
+                members
+                    .iter()
+                    .all(|member| fields.contains_key(&member.name))
+            );
             assert_ne!(judgement.verdict.kind, Kind::Unreadable);
         }
-        _ => assert_eq!((judgement.verdict.kind, judgement.fields), (Kind::Unreadable, None)),
+        _ => assert_eq!(
+            (judgement.verdict.kind, judgement.fields),
+            (Kind::Unreadable, None)
+        ),
     }
     let pairs = query::decode(&String::from_utf8_lossy(bytes)).pairs;
     let judgement = judge_pairs(&pairs);
     assert_ne!(judgement.verdict.kind, Kind::Unreadable);
-    assert!(judgement.fields.is_some_and(|fields| fields.len() <= pairs.len()));
+    assert!(
+        judgement
+            .fields
+            .is_some_and(|fields| fields.len() <= pairs.len())
+    );
 }
 
 /// Any request gets a decision. The first line says of which method and content type it is.
@@ -184,9 +239,16 @@ pub fn answer(bytes: &[u8]) {
         // The door lets no such method in.
         return;
     }
-    let body = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes, |at| &bytes[at + 1..]);
+    let body = bytes
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .map_or(bytes, |at| &bytes[at + 1..]);
     let headers = vec![Header::new("content-type", content_type)];
-    let target = if method == "GET" { format!("/{target}") } else { "/".to_owned() };
+    let target = if method == "GET" {
+        format!("/{target}")
+    } else {
+        "/".to_owned()
+    };
     let arrival = Arrival {
         peer: ([127, 0, 0, 1], 9).into(),
         at: Moment::from_epoch_ms(0).expect("a moment"),
@@ -195,8 +257,15 @@ pub fn answer(bytes: &[u8]) {
         ambiguous_framing: false,
     };
     for strict in [false, true] {
-        let decision = Manner { strict, ..Manner::default() }.decide(&arrival);
-        assert!(matches!(decision.response.status, 200 | 204 | 400 | 405 | 415 | 422));
+        let decision = Manner {
+            strict,
+            ..Manner::default()
+        }
+        .decide(&arrival);
+        assert!(matches!(
+            decision.response.status,
+            200 | 204 | 400 | 405 | 415 | 422
+        ));
         let said = String::from_utf8_lossy(&decision.response.body.0);
         assert!(!said.chars().any(|c| c != '\n' && disturbs(c)), "{said:?}");
         for remark in &decision.judgement.verdict.remarks {
@@ -208,7 +277,9 @@ pub fn answer(bytes: &[u8]) {
 /// Any answer is read, bounded, and one of which no more is needed stays what it is when more comes.
 pub fn response(bytes: &[u8]) {
     let whole = read_answer(Asked::ForAll, bytes, true).reading;
-    if let Reading::Enough(response) | Reading::Damaged(response) | Reading::Growing(response) = &whole {
+    if let Reading::Enough(response) | Reading::Damaged(response) | Reading::Growing(response) =
+        &whole
+    {
         assert!((100..1000).contains(&response.status));
         assert!(response.body.len() <= MOST_OF_A_RESPONSE.min(bytes.len()));
     }
@@ -247,26 +318,52 @@ fn exchange(request: Request) -> Exchange {
 /// Any request is masked, and what is masked stays as it is, in the same run and in the one after it.
 pub fn redactor(bytes: &[u8]) {
     let planted = [bytes, b"\n{\"to\":\"", PLANTED.as_bytes(), b"\"}"].concat();
-    let target = format!("/{}", String::from_utf8_lossy(bytes).replace(char::is_whitespace, ""));
+    let target = format!(
+        "/{}",
+        String::from_utf8_lossy(bytes).replace(char::is_whitespace, "")
+    );
     let mut redactor = Redactor::default();
     let masked = |redactor: &mut Redactor, request: &Request| {
         let line = record::line("exchange", &redactor.redacted(&exchange(request.clone())));
         let line = String::from_utf8(line).expect("UTF-8");
-        let request = record::captured(&line).expect("a record").expect("a request").request;
+        let request = record::captured(&line)
+            .expect("a record")
+            .expect("a request")
+            .request;
         (line, request)
     };
     for request in [
         Request::new("POST", "/", vec![], planted),
-        Request::new("GET", target, vec![Header { name: "x".to_owned(), value: bytes.to_vec().into() }], ""),
+        Request::new(
+            "GET",
+            target,
+            vec![Header {
+                name: "x".to_owned(),
+                value: bytes.to_vec().into(),
+            }],
+            "",
+        ),
     ] {
         let (line, once) = masked(&mut redactor, &request);
-        assert!(!String::from_utf8_lossy(&once.body.0).ends_with(&format!("{PLANTED}\"}}")), "{line}");
+        assert!(
+            !String::from_utf8_lossy(&once.body.0).ends_with(&format!("{PLANTED}\"}}")),
+            "{line}"
+        );
         assert_eq!(masked(&mut redactor, &once).1, once);
         let mut later = Redactor::default();
         later.resume(line.as_bytes()).expect("a line");
         assert_eq!(masked(&mut later, &once).1, once);
-        let other = masked(&mut later, &Request::new("POST", "/", vec![], "{\"to\":442079460999}")).1;
-        let other = other.body.text().expect("text").trim_matches(|c: char| !c.is_ascii_digit()).to_owned();
+        let other = masked(
+            &mut later,
+            &Request::new("POST", "/", vec![], "{\"to\":442079460999}"),
+        )
+        .1;
+        let other = other
+            .body
+            .text()
+            .expect("text")
+            .trim_matches(|c: char| !c.is_ascii_digit())
+            .to_owned();
         assert!(!line.contains(&other), "{other} stands for two: {line}");
     }
 }
@@ -275,8 +372,17 @@ pub fn redactor(bytes: &[u8]) {
 pub fn heard(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let local = ([127, 0, 0, 1], 8237).into();
-    for tunnel in ["cloudflared", "ngrok", "bore", "ssh:h.example", "ssh:h.example:8080", "any {port}"] {
-        let tunnel = tunnel.parse().unwrap_or_else(|_| Tunnel::Command(tunnel.to_owned()));
+    for tunnel in [
+        "cloudflared",
+        "ngrok",
+        "bore",
+        "ssh:h.example",
+        "ssh:h.example:8080",
+        "any {port}",
+    ] {
+        let tunnel = tunnel
+            .parse()
+            .unwrap_or_else(|_| Tunnel::Command(tunnel.to_owned()));
         for line in text.lines() {
             if let Some(News::Url(url)) = heard::news(&tunnel, line, local, "h.example") {
                 assert!(Destination::parse(&url).is_ok(), "{url:?}");
@@ -289,16 +395,28 @@ pub fn heard(bytes: &[u8]) {
 
 /// Any text is amended as asked for, and the other members of an object stay as they were.
 pub fn amended(bytes: &[u8]) {
-    let edits = [Edit::set("status=answered").expect("an edit"), Edit::unset("leg").expect("an edit")];
+    let edits = [
+        Edit::set("status=answered").expect("an edit"),
+        Edit::unset("leg").expect("an edit"),
+    ];
     let after = amend::object(bytes, &edits);
     match (json::document(bytes), json::document(&after)) {
         (Ok(Document::Object(before)), Ok(Document::Object(after))) => {
-            let status = after.iter().find(|member| member.name == "status").expect("the status");
+            let status = after
+                .iter()
+                .find(|member| member.name == "status")
+                .expect("the status");
             assert_eq!(status.raw, "\"answered\"");
             assert!(after.iter().all(|member| member.name != "leg"));
-            let others = before.iter().filter(|member| !matches!(&*member.name, "status" | "leg"));
+            let others = before
+                .iter()
+                .filter(|member| !matches!(&*member.name, "status" | "leg"));
             let same = |a: &Member<'_>, b: &Member<'_>| (&a.name, a.raw) == (&b.name, b.raw);
-            assert!(others.clone().all(|member| after.iter().any(|other| same(member, other))));
+            assert!(
+                others
+                    .clone()
+                    .all(|member| after.iter().any(|other| same(member, other)))
+            );
             assert_eq!(after.len(), others.count() + 1);
         }
         (Ok(Document::Object(_)), other) => panic!("no longer an object: {other:?}"),
@@ -306,5 +424,10 @@ pub fn amended(bytes: &[u8]) {
     }
     let text = String::from_utf8_lossy(bytes);
     let after = amend::pairs(&text, &edits, Encoding::Flat);
-    assert!(query::decode(&after).pairs.iter().any(|(name, value)| name == "status" && value == "answered"));
+    assert!(
+        query::decode(&after)
+            .pairs
+            .iter()
+            .any(|(name, value)| name == "status" && value == "answered")
+    );
 }

@@ -24,7 +24,11 @@ impl Typist {
     fn new(program: &str, arguments: &[&str]) -> Self {
         let (pty, pts) = pty_process::blocking::open().expect("a pty");
         let path = std::env::var_os("PATH").expect("a search path");
-        let command = Command::new(program).args(arguments).env_clear().env("PATH", path).env("PS1", "> ");
+        let command = Command::new(program)
+            .args(arguments)
+            .env_clear()
+            .env("PATH", path)
+            .env("PS1", "> ");
         let child = command.spawn(pts).expect("the program starts");
         let pty = Arc::new(pty);
         let (send, bytes) = mpsc::channel();
@@ -37,13 +41,31 @@ impl Typist {
                 }
             }
         });
-        Self { child, pty, bytes, seen: String::new() }
+        Self {
+            child,
+            pty,
+            bytes,
+            seen: String::new(),
+        }
     }
 
     /// A listener with a shell script as its command.
     #[track_caller]
     fn beside(script: &str) -> Self {
-        Self::new(PROGRAM, &["listen", "--port", "0", "--timeout", "25s", "--", "sh", "-c", script])
+        Self::new(
+            PROGRAM,
+            &[
+                "listen",
+                "--port",
+                "0",
+                "--timeout",
+                "25s",
+                "--",
+                "sh",
+                "-c",
+                script,
+            ],
+        )
     }
 
     fn types(&mut self, text: &str) {
@@ -70,7 +92,12 @@ impl Typist {
         while let Ok(bytes) = self.bytes.recv_timeout(DEADLINE) {
             self.seen.push_str(&String::from_utf8_lossy(&bytes));
         }
-        assert_eq!(self.child.wait().expect("a status").code(), Some(code), "{}", self.seen);
+        assert_eq!(
+            self.child.wait().expect("a status").code(),
+            Some(code),
+            "{}",
+            self.seen
+        );
     }
 }
 
@@ -105,7 +132,15 @@ fn ctrl_c_ends_whoever_has_the_terminal_and_the_run_with_it() {
 #[test]
 fn a_tunnel_has_the_terminal_no_longer_than_it_takes_to_open_it() {
     let line = "read x </dev/tty; echo https://$x.example; exec sleep 1000";
-    let arguments = ["listen", "--port", "0", "--timeout", "25s", "--tunnel-cmd", line];
+    let arguments = [
+        "listen",
+        "--port",
+        "0",
+        "--timeout",
+        "25s",
+        "--tunnel-cmd",
+        line,
+    ];
     let mut typist = Typist::new(PROGRAM, &arguments);
     typist.types("word\n");
     typist.sees("https://word.example/webhook/cdr");
@@ -121,7 +156,11 @@ fn the_terminal_is_given_back() {
     for (flags, script, end) in [
         ("", "read x; echo first $x", "first 1"),
         // While it has the terminal it is killed.
-        ("--timeout 300ms", "trap '' TERM; read x; echo first $x; while :; do sleep 1; done", "time is up"),
+        (
+            "--timeout 300ms",
+            "trap '' TERM; read x; echo first $x; while :; do sleep 1; done",
+            "time is up",
+        ),
     ] {
         let line = format!("{listen} {flags} -- sh -c \"$0\"; read y; echo then $y");
         let mut typist = Typist::new("/bin/sh", &["-c", &line, script]);
@@ -138,7 +177,9 @@ fn the_terminal_is_given_back() {
 fn ctrl_z_stops_both_and_both_go_on() {
     let mut typist = Typist::new("/bin/sh", &["-i"]);
     typist.sees("> ");
-    typist.types(&format!("{PROGRAM} listen --port 0 -- sh -c 'read a; echo 1st-$a; read b; echo 2nd-$b'\n"));
+    typist.types(&format!(
+        "{PROGRAM} listen --port 0 -- sh -c 'read a; echo 1st-$a; read b; echo 2nd-$b'\n"
+    ));
     typist.sees("listening on");
     typist.types("x\n");
     typist.sees("1st-x");

@@ -67,7 +67,11 @@ fn an_unknown_mode_is_corrected() {
 fn without_a_mode_the_help_is_shown() {
     let ended = program::<&str>([]).run().expect(2);
     assert_eq!(ended.stdout, "");
-    assert!(ended.stderr.contains("Usage: telecmi-cdr <COMMAND>"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("Usage: telecmi-cdr <COMMAND>"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]
@@ -79,18 +83,34 @@ fn without_an_address_it_says_what_to_do() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of flags and messages")]
 fn values_that_cannot_be_read_are_named() {
     let cases: &[(&[&str], &str)] = &[
         (&["--format", "xml"], "[possible values: pretty, ndjson]"),
-        (&["--color", "sometimes"], "[possible values: auto, always, never]"),
+        (
+            &["--color", "sometimes"],
+            "[possible values: auto, always, never]",
+        ),
         (&["--method", "put"], "[possible values: post, get, both]"),
-        (&["--get-encoding", "deep"], "[possible values: flat, brackets]"),
+        (
+            &["--get-encoding", "deep"],
+            "[possible values: flat, brackets]",
+        ),
         (&["--shape", "old"], "[possible values: docs, live]"),
         (&["--call-id", "none"], "[possible values: shared, per-leg]"),
-        (&["--print", "vegeta-ish"], "[possible values: json, curl, http, har, vegeta]"),
-        (&["--timeout", "5"], "expected a number with a unit, like 500ms, 2s or 1m30s"),
+        (
+            &["--print", "vegeta-ish"],
+            "[possible values: json, curl, http, har, vegeta]",
+        ),
+        (
+            &["--timeout", "5"],
+            "expected a number with a unit, like 500ms, 2s or 1m30s",
+        ),
         (&["--timeout", "0"], "expected more than no time at all"),
-        (&["--connect-timeout", "soon"], "expected a number with a unit"),
+        (
+            &["--connect-timeout", "soon"],
+            "expected a number with a unit",
+        ),
         (&["--duration", "0s"], "expected more than no time at all"),
         (&["--late", "x"], "expected a number with a unit"),
         (&["--max-latency", "1"], "expected a number with a unit"),
@@ -98,53 +118,116 @@ fn values_that_cannot_be_read_are_named() {
         (&["--rate", "50"], "expected a rate like 50/s or 300/m"),
         (&["--rate", "0/s"], "a rate is more than nothing"),
         (&["--count", "0"], "expected a whole number, 1 or more"),
-        (&["--concurrency", "0"], "expected a whole number from 1 to 10000"),
-        (&["--speed", "0"], "expected a positive number (1 is real time) or max"),
-        (&["--duplicate", "x"], "expected a whole number from 0 to 1000"),
+        (
+            &["--concurrency", "0"],
+            "expected a whole number from 1 to 10000",
+        ),
+        (
+            &["--speed", "0"],
+            "expected a positive number (1 is real time) or max",
+        ),
+        (
+            &["--duplicate", "x"],
+            "expected a whole number from 0 to 1000",
+        ),
         (&["--race", "0"], "expected a whole number from 1 to 200"),
-        (&["--drop", "2"], "expected a share between 0 and 1, or 0% and 100%"),
+        (
+            &["--drop", "2"],
+            "expected a share between 0 and 1, or 0% and 100%",
+        ),
         (&["--retry", "101"], "expected a whole number from 0 to 100"),
-        (&["--expect-status", "ok"], "expected statuses like 2xx, 200,204 or 200-299"),
-        (&["--app-id", "x"], "expected a whole number from 1 to 999999999999"),
+        (
+            &["--expect-status", "ok"],
+            "expected statuses like 2xx, 200,204 or 200-299",
+        ),
+        (
+            &["--app-id", "x"],
+            "expected a whole number from 1 to 999999999999",
+        ),
         (&["--agent", "12"], "expected an extension of 3 to 6 digits"),
-        (&["--virtual-number", "44 20"], "expected 5 to 15 digits, country code first"),
-        (&["--to", "x"], "expected 5 to 15 digits, country code first"),
+        (
+            &["--virtual-number", "44 20"],
+            "expected 5 to 15 digits, country code first",
+        ),
+        (
+            &["--to", "x"],
+            "expected 5 to 15 digits, country code first",
+        ),
         (&["--extra-params", "{"], "expected a JSON object: "),
-        (&["--extra-params", "[]"], "expected a JSON object; --set-json extra_params=… sends anything else"),
+        (
+            &["--extra-params", "[]"],
+            "expected a JSON object; --set-json extra_params=… sends anything else",
+        ),
         (&["--set", "leg"], "expected FIELD=VALUE"),
-        (&["--set-json", "leg=a"], "text needs double quotes, or --set"),
+        (
+            &["--set-json", "leg=a"],
+            "text needs double quotes, or --set",
+        ),
         (&["--unset", "leg=a"], "expected the name of a field"),
         (&["--seed", "1.5"], "expected a whole number, 0 or more"),
         (&["--seed", "many"], "--seed"),
         (&["--at", "yesterday"], "--at"),
         (&["--at", "1795341600"], "looks like seconds"),
         (&["--header", "no colon"], "expected 'Name: value'"),
-        (&["--header", "X-A: b\r\nEvil: 1"], "cannot hold line breaks or other control characters"),
-        (&["--header", "X-A: b\nEvil"], "cannot hold line breaks or other control characters"),
+        (
+            &["--header", "X-A: b\r\nEvil: 1"],
+            "cannot hold line breaks or other control characters",
+        ),
+        (
+            &["--header", "X-A: b\nEvil"],
+            "cannot hold line breaks or other control characters",
+        ),
         (&["--header", "@"], "expected @FILE"),
     ];
     for (arguments, words) in cases {
         let said = refused(arguments);
         assert!(said.contains(words), "{arguments:?}: {said}");
-        assert!(said.contains(arguments[0]), "{arguments:?} is not named: {said}");
+        assert!(
+            said.contains(arguments[0]),
+            "{arguments:?} is not named: {said}"
+        );
     }
 }
 
 #[test]
 fn values_of_the_listener_that_cannot_be_read_are_named() {
     let cases: &[(&[&str], &str)] = &[
-        (&["--port", "65536"], "expected a whole number from 0 to 65535"),
+        (
+            &["--port", "65536"],
+            "expected a whole number from 0 to 65535",
+        ),
         (&["--status", "99"], "expected a status from 200 to 599"),
-        (&["--header", "x\r\ny: z"], "a header's name is letters, digits and hyphens"),
-        (&["--delay", "2s..1s"], "the first duration is longer than the second"),
+        (
+            &["--header", "x\r\ny: z"],
+            "a header's name is letters, digits and hyphens",
+        ),
+        (
+            &["--delay", "2s..1s"],
+            "the first duration is longer than the second",
+        ),
         (&["--delay", "5"], "expected a number with a unit"),
-        (&["--fault", "explode"], "expected status, status:NNN, reset, empty, hang, slow or garbage"),
-        (&["--fault", "status:200"], "expected a status from 300 to 599"),
-        (&["--fault-rate", "2"], "expected a share between 0 and 1, or 0% and 100%"),
+        (
+            &["--fault", "explode"],
+            "expected status, status:NNN, reset, empty, hang, slow or garbage",
+        ),
+        (
+            &["--fault", "status:200"],
+            "expected a status from 300 to 599",
+        ),
+        (
+            &["--fault-rate", "2"],
+            "expected a share between 0 and 1, or 0% and 100%",
+        ),
         (&["--fail-first", "0"], "expected a whole number, 1 or more"),
-        (&["--max-body", "1.5MiB"], "expected a size like 64KiB, 1MiB or a number of bytes"),
+        (
+            &["--max-body", "1.5MiB"],
+            "expected a size like 64KiB, 1MiB or a number of bytes",
+        ),
         (&["--header-timeout", "5"], "expected a number with a unit"),
-        (&["--body-timeout", "0"], "expected more than no time at all"),
+        (
+            &["--body-timeout", "0"],
+            "expected more than no time at all",
+        ),
         (&["--count", "0"], "expected a whole number, 1 or more"),
         (&["--timeout", "0"], "expected more than no time at all"),
         (&["--seed", "x"], "--seed"),
@@ -158,7 +241,10 @@ fn values_of_the_listener_that_cannot_be_read_are_named() {
 #[test]
 fn addresses_that_cannot_be_sent_to_are_refused() {
     for (url, words) in [
-        ("ftp://127.0.0.1/x", "only http:// and https:// can be spoken"),
+        (
+            "ftp://127.0.0.1/x",
+            "only http:// and https:// can be spoken",
+        ),
         ("127.0.0.1:9", "--url"),
         ("http://", "--url"),
         ("http://127.0.0.1:99999/", "--url"),
@@ -182,11 +268,17 @@ fn flags_that_contradict_one_another_are_refused() {
         &["--compare", "--late", "1s", "-X", "both"],
     ] {
         let said = refused(arguments);
-        assert!(said.contains("cannot be used with"), "{arguments:?}: {said}");
+        assert!(
+            said.contains("cannot be used with"),
+            "{arguments:?}: {said}"
+        );
     }
     assert!(refused(&["--compare"]).contains("add --method both"));
     assert!(refused(&["--demo"]).contains("leave out --url"));
-    for printing in [["--demo", "--dry-run"].as_slice(), &["--demo", "--print", "curl"]] {
+    for printing in [
+        ["--demo", "--dry-run"].as_slice(),
+        &["--demo", "--print", "curl"],
+    ] {
         let said = wrong(program(["send"].iter().chain(printing)).run());
         assert!(said.contains("cannot be used with"), "{said}");
     }
@@ -203,31 +295,62 @@ fn much_for_another_machine_must_be_meant() {
         &["--count", "5001", "-X", "both"],
         &["--duration", "10h", "--rate", "100/s"],
     ] {
-        let ended = program(["send", "--url", "http://192.0.2.1/"].iter().chain(arguments)).run();
+        let ended = program(
+            ["send", "--url", "http://192.0.2.1/"]
+                .iter()
+                .chain(arguments),
+        )
+        .run();
         let said = wrong(ended);
-        assert!(said.contains("--yes says that it is meant"), "{arguments:?}: {said}");
+        assert!(
+            said.contains("--yes says that it is meant"),
+            "{arguments:?}: {said}"
+        );
     }
     let lines = "{\"leg\":\"a\"}\n".repeat(10_001);
-    let ended = program(["send", "--url", "http://192.0.2.1/", "--file", "-"]).input(lines).run();
+    let ended = program(["send", "--url", "http://192.0.2.1/", "--file", "-"])
+        .input(lines)
+        .run();
     assert!(wrong(ended).contains("--yes says that it is meant"));
     // What is only printed goes nowhere.
-    program(["send", "--url", "http://192.0.2.1/", "--rate", "200/s", "--dry-run", "--yes"]).run().expect(0);
+    program([
+        "send",
+        "--url",
+        "http://192.0.2.1/",
+        "--rate",
+        "200/s",
+        "--dry-run",
+        "--yes",
+    ])
+    .run()
+    .expect(0);
 }
 
 #[test]
 fn help_and_version_are_data() {
-    for arguments in
-        [["--help"].as_slice(), &["-h"], &["send", "--help"], &["send", "-h"], &["listen", "--help"]]
-    {
+    for arguments in [
+        ["--help"].as_slice(),
+        &["-h"],
+        &["send", "--help"],
+        &["send", "-h"],
+        &["listen", "--help"],
+    ] {
         let ended = program(arguments).run().expect(0);
-        assert!(ended.stdout.contains("Usage: telecmi-cdr"), "{}", ended.stdout);
+        assert!(
+            ended.stdout.contains("Usage: telecmi-cdr"),
+            "{}",
+            ended.stdout
+        );
         assert_eq!(ended.stderr, "");
         let widest = ended.stdout.lines().map(|line| line.chars().count()).max();
         assert!(widest <= Some(100), "{widest:?} columns: {}", ended.stdout);
     }
     for flag in ["--version", "-V"] {
         let ended = program([flag]).run().expect(0);
-        assert_eq!(ended.stdout, concat!("telecmi-cdr ", env!("CARGO_PKG_VERSION"), "\n"));
+        assert_eq!(
+            ended.stdout,
+            concat!("telecmi-cdr ", env!("CARGO_PKG_VERSION"), "\n")
+        );
     }
 }
 
@@ -235,7 +358,9 @@ fn help_and_version_are_data() {
 #[track_caller]
 fn printed(arguments: &[&str], environment: &[(&str, &str)]) -> usize {
     let program = program(["send"].iter().chain(arguments));
-    let program = environment.iter().fold(program, |program, (name, value)| program.env(name, value));
+    let program = environment
+        .iter()
+        .fold(program, |program, (name, value)| program.env(name, value));
     program.run().expect(0).stdout.lines().count()
 }
 
@@ -244,10 +369,29 @@ fn the_environment_speaks_and_flags_win() {
     let two = ("TELECMI_CDR_COUNT", "2");
     assert_eq!(printed(&["--dry-run"], &[two]), 2);
     assert_eq!(printed(&["--dry-run", "--count", "3"], &[two]), 3);
-    assert_eq!(printed(&["--dry-run"], &[("TELECMI_CDR_SCENARIO", "docs-leg-a,docs-leg-b")]), 2);
-    assert_eq!(printed(&["--dry-run", "-s", "legacy"], &[("TELECMI_CDR_SCENARIO", "all")]), 1);
-    let ended = program(["send"]).env("TELECMI_CDR_URL", &nobody()).run().expect(1);
-    assert!(ended.stdout.contains("connection refused"), "{}", ended.stdout);
+    assert_eq!(
+        printed(
+            &["--dry-run"],
+            &[("TELECMI_CDR_SCENARIO", "docs-leg-a,docs-leg-b")]
+        ),
+        2
+    );
+    assert_eq!(
+        printed(
+            &["--dry-run", "-s", "legacy"],
+            &[("TELECMI_CDR_SCENARIO", "all")]
+        ),
+        1
+    );
+    let ended = program(["send"])
+        .env("TELECMI_CDR_URL", &nobody())
+        .run()
+        .expect(1);
+    assert!(
+        ended.stdout.contains("connection refused"),
+        "{}",
+        ended.stdout
+    );
     let said = wrong(program(["send"]).env("TELECMI_CDR_FORMAT", "xml").run());
     assert!(said.contains("'xml' for '--format <FORMAT>'"), "{said}");
 }
@@ -261,16 +405,38 @@ fn flags_without_a_value_have_twins_with_one() {
         let said = wrong(program(["send"]).env("TELECMI_CDR_DRY_RUN", no).run());
         assert!(said.contains("where to?"), "{no}: {said}");
     }
-    let said = wrong(program(["send", "--dry-run"]).env("TELECMI_CDR_QUIET", "perhaps").run());
+    let said = wrong(
+        program(["send", "--dry-run"])
+            .env("TELECMI_CDR_QUIET", "perhaps")
+            .run(),
+    );
     assert!(said.contains("'perhaps' for '--quiet'"), "{said}");
 }
 
 #[test]
 fn a_flag_wins_over_the_environment_of_a_flag_it_contradicts() {
-    assert_eq!(printed(&["--dry-run", "-q"], &[("TELECMI_CDR_VERBOSE", "0")]), 1);
-    assert_eq!(printed(&["--dry-run", "-q"], &[("TELECMI_CDR_VERBOSE", "1")]), 1);
-    assert_eq!(printed(&["--dry-run", "--click2call"], &[("TELECMI_CDR_SCENARIO", "legacy")]), 8);
-    assert_eq!(printed(&["--dry-run", "-s", "legacy"], &[("TELECMI_CDR_CLICK2CALL", "1")]), 1);
+    assert_eq!(
+        printed(&["--dry-run", "-q"], &[("TELECMI_CDR_VERBOSE", "0")]),
+        1
+    );
+    assert_eq!(
+        printed(&["--dry-run", "-q"], &[("TELECMI_CDR_VERBOSE", "1")]),
+        1
+    );
+    assert_eq!(
+        printed(
+            &["--dry-run", "--click2call"],
+            &[("TELECMI_CDR_SCENARIO", "legacy")]
+        ),
+        8
+    );
+    assert_eq!(
+        printed(
+            &["--dry-run", "-s", "legacy"],
+            &[("TELECMI_CDR_CLICK2CALL", "1")]
+        ),
+        1
+    );
     let demo = program(["send", "--demo"]).env("TELECMI_CDR_DRY_RUN", "1");
     let demo = demo.env("TELECMI_CDR_URL", &nobody()).run().expect(0);
     assert!(demo.stderr.contains("listening on"), "{}", demo.stderr);
@@ -279,9 +445,17 @@ fn a_flag_wins_over_the_environment_of_a_flag_it_contradicts() {
 #[test]
 fn the_demo_follows_a_method_from_the_environment() {
     for (method, both) in [("", true), ("post", false), ("get", false), ("both", true)] {
-        let demo = program(["send", "--demo"]).env("TELECMI_CDR_METHOD", method).run().expect(0);
+        let demo = program(["send", "--demo"])
+            .env("TELECMI_CDR_METHOD", method)
+            .run()
+            .expect(0);
         let sent = |method: &str| demo.stdout.contains(&format!("{method} /webhook/cdr"));
-        assert_eq!(sent("POST") && sent("GET"), both, "{method:?}: {}", demo.stdout);
+        assert_eq!(
+            sent("POST") && sent("GET"),
+            both,
+            "{method:?}: {}",
+            demo.stdout
+        );
     }
 }
 
@@ -298,11 +472,15 @@ fn flags() -> Vec<Flag> {
     let mut flags = Vec::new();
     for mode in telecmi_cdr::cli::command().get_subcommands() {
         for argument in mode.get_arguments() {
-            let Some(name) = argument.get_long().filter(|name| *name != "help") else { continue };
+            let Some(name) = argument.get_long().filter(|name| *name != "help") else {
+                continue;
+            };
             flags.push(Flag {
                 mode: mode.get_name().to_owned(),
                 name: name.to_owned(),
-                twin: argument.get_env().map(|twin| twin.to_string_lossy().into_owned()),
+                twin: argument
+                    .get_env()
+                    .map(|twin| twin.to_string_lossy().into_owned()),
                 help: argument.get_help().map(ToString::to_string),
             });
         }
@@ -318,7 +496,12 @@ fn every_flag_has_a_help_text_and_a_twin() {
     for flag in flags {
         let twin = format!("TELECMI_CDR_{}", flag.name.to_uppercase().replace('-', "_"));
         assert_eq!(flag.twin, Some(twin), "{} --{}", flag.mode, flag.name);
-        assert!(flag.help.is_some_and(|help| !help.is_empty()), "{} --{} has no help", flag.mode, flag.name);
+        assert!(
+            flag.help.is_some_and(|help| !help.is_empty()),
+            "{} --{} has no help",
+            flag.mode,
+            flag.name
+        );
     }
 }
 
@@ -341,31 +524,69 @@ fn every_flag_is_named_somewhere() {
 
 #[test]
 fn the_last_of_a_flag_said_twice_counts() {
-    let ended =
-        program(["send", "--print", "json", "--count", "1", "--count", "2", "--set", "a=1", "--set", "b=2"])
-            .run();
+    let ended = program([
+        "send", "--print", "json", "--count", "1", "--count", "2", "--set", "a=1", "--set", "b=2",
+    ])
+    .run();
     assert_eq!((ended.code, ended.stdout.lines().count()), (Some(0), 2));
-    assert!(ended.stdout.lines().all(|line| line.ends_with(r#""a":"1","b":"2"}"#)), "{}", ended.whole());
+    assert!(
+        ended
+            .stdout
+            .lines()
+            .all(|line| line.ends_with(r#""a":"1","b":"2"}"#)),
+        "{}",
+        ended.whole()
+    );
 }
 
 #[test]
 fn an_empty_variable_is_as_good_as_none() {
-    let ended =
-        program(["send", "--print", "json"]).env("TELECMI_CDR_SEED", "").env("TELECMI_CDR_SUITE", "").run();
-    assert_eq!((ended.code, ended.stdout.lines().count()), (Some(0), 1), "{}", ended.whole());
+    let ended = program(["send", "--print", "json"])
+        .env("TELECMI_CDR_SEED", "")
+        .env("TELECMI_CDR_SUITE", "")
+        .run();
+    assert_eq!(
+        (ended.code, ended.stdout.lines().count()),
+        (Some(0), 1),
+        "{}",
+        ended.whole()
+    );
 }
 
 #[test]
 fn a_race_cannot_be_tried_again() {
-    let ended = program(["send", "--url", "http://127.0.0.1:1", "--race", "2", "--retry", "1"]).run();
+    let ended = program([
+        "send",
+        "--url",
+        "http://127.0.0.1:1",
+        "--race",
+        "2",
+        "--retry",
+        "1",
+    ])
+    .run();
     assert_eq!(ended.code, Some(2));
-    assert!(ended.stderr.contains("leave out --retry"), "{}", ended.whole());
+    assert!(
+        ended.stderr.contains("leave out --retry"),
+        "{}",
+        ended.whole()
+    );
 }
 
 #[test]
 fn a_customer_who_is_never_rung_is_said_to_be_so() {
     let said = |scenario: &str| {
-        program(["send", "--print", "json", "--to", "442079460001", "-s", scenario]).run().stderr
+        program([
+            "send",
+            "--print",
+            "json",
+            "--to",
+            "442079460001",
+            "-s",
+            scenario,
+        ])
+        .run()
+        .stderr
     };
     assert!(said("agent-no-answer").contains("never ring the customer"));
     assert_eq!(said("customer-no-answer"), "");
@@ -377,21 +598,45 @@ fn lists_are_records_where_records_are_wanted() {
         let ended = program(["send", list, "--format", "ndjson"]).run();
         assert_eq!(ended.code, Some(0));
         let records = ended.records();
-        assert!(records.len() >= least && records.iter().all(|record| record["name"].is_string()), "{list}");
+        assert!(
+            records.len() >= least && records.iter().all(|record| record["name"].is_string()),
+            "{list}"
+        );
     }
 }
 
 #[test]
 fn what_usage_errors_quote_is_harmless() {
-    let said = wrong(program(["send", "--url", "http://h/", "-s", "\u{1b}[31mx\u{202e}\u{7}"]).run());
-    assert!(!said.chars().any(|c| c != '\n' && telecmi_cdr::untrusted::disturbs(c)), "{said:?}");
+    let said = wrong(
+        program([
+            "send",
+            "--url",
+            "http://h/",
+            "-s",
+            "\u{1b}[31mx\u{202e}\u{7}",
+        ])
+        .run(),
+    );
+    assert!(
+        !said
+            .chars()
+            .any(|c| c != '\n' && telecmi_cdr::untrusted::disturbs(c)),
+        "{said:?}"
+    );
 }
 
 #[test]
 fn the_flag_colours_help_and_errors_too() {
     let coloured = program(["send", "--color=always", "--bogus"]).run();
-    assert_eq!((coloured.code, coloured.stderr.contains("\u{1b}[")), (Some(2), true), "{}", coloured.whole());
-    let plain = program(["send", "--color", "never", "--bogus"]).env("CLICOLOR_FORCE", "1").run();
+    assert_eq!(
+        (coloured.code, coloured.stderr.contains("\u{1b}[")),
+        (Some(2), true),
+        "{}",
+        coloured.whole()
+    );
+    let plain = program(["send", "--color", "never", "--bogus"])
+        .env("CLICOLOR_FORCE", "1")
+        .run();
     assert!(!wrong(plain).contains('\u{1b}'));
 }
 
@@ -402,13 +647,25 @@ fn a_switch_that_is_off_contradicts_nothing() {
         .env("TELECMI_CDR_VERBOSE", "0")
         .run();
     assert_eq!(said.code, Some(0), "{}", said.whole());
-    let url = program(["send", "--url", "http://127.0.0.1:1/"]).env("TELECMI_CDR_DEMO", "true").run();
+    let url = program(["send", "--url", "http://127.0.0.1:1/"])
+        .env("TELECMI_CDR_DEMO", "true")
+        .run();
     assert_eq!(url.code, Some(1), "{}", url.whole());
 }
 
 #[test]
 fn edits_are_made_in_the_order_they_were_given() {
-    let ended =
-        program(["send", "--print", "json", "--unset", "leg", "--set", "leg=b", "--set-json", "leg=1"]).run();
+    let ended = program([
+        "send",
+        "--print",
+        "json",
+        "--unset",
+        "leg",
+        "--set",
+        "leg=b",
+        "--set-json",
+        "leg=1",
+    ])
+    .run();
     assert!(ended.stdout.contains(r#""leg":1"#), "{}", ended.whole());
 }

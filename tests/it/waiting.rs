@@ -5,8 +5,14 @@ use super::program::{fixture, listener, program};
 
 #[test]
 fn only_cdrs_that_are_expected_count() {
-    let mut listener =
-        listener(&["--expect", "leg=b", "--expect", "hangup_reason=sent_reject", "--count", "1"]);
+    let mut listener = listener(&[
+        "--expect",
+        "leg=b",
+        "--expect",
+        "hangup_reason=sent_reject",
+        "--count",
+        "1",
+    ]);
     post_json(&listener.url, fixture("docs-leg-a.json"));
     let exchange = listener.running.record();
     assert_eq!(exchange["uncounted"], "leg is a, not b");
@@ -22,14 +28,39 @@ fn only_cdrs_that_are_expected_count() {
 
 #[test]
 fn what_was_expected_and_did_not_come_is_124_even_without_a_count() {
-    let arguments = ["listen", "--port", "0", "--expect", "leg=b", "--timeout", "10ms"];
+    let arguments = [
+        "listen",
+        "--port",
+        "0",
+        "--expect",
+        "leg=b",
+        "--timeout",
+        "10ms",
+    ];
     let ended = program(arguments).run().expect(124);
     assert!(!ended.stderr.contains("warning"), "{}", ended.stderr);
-    let misspelt =
-        program(["listen", "--port", "0", "--expect", "lag=b", "--timeout", "10ms"]).run().expect(124);
-    assert!(misspelt.stderr.starts_with("warning: --expect lag=b: no documented CDR has such a field\n"));
+    let misspelt = program([
+        "listen",
+        "--port",
+        "0",
+        "--expect",
+        "lag=b",
+        "--timeout",
+        "10ms",
+    ])
+    .run()
+    .expect(124);
+    assert!(
+        misspelt
+            .stderr
+            .starts_with("warning: --expect lag=b: no documented CDR has such a field\n")
+    );
     let wrong = program(["listen", "--expect", "leg"]).run().expect(2);
-    assert!(wrong.stderr.contains("expected FIELD=VALUE, like leg=a"), "{}", wrong.stderr);
+    assert!(
+        wrong.stderr.contains("expected FIELD=VALUE, like leg=a"),
+        "{}",
+        wrong.stderr
+    );
 }
 
 #[test]
@@ -57,14 +88,23 @@ fn the_ready_file_says_where() {
     std::fs::write(&path, "http://127.0.0.1:1\n").expect("written");
     let name = path.to_str().expect("a name");
     let listener = listener(&["--ready-file", name, "--count", "1"]);
-    assert_eq!(std::fs::read_to_string(&path).expect("a file"), format!("{}\n", listener.url));
+    assert_eq!(
+        std::fs::read_to_string(&path).expect("a file"),
+        format!("{}\n", listener.url)
+    );
     post_json(&listener.url, fixture("docs-leg-a.json"));
     listener.running.end().expect(0);
 
     let nowhere = folder.path().join("no").join("ready");
     let nowhere = nowhere.to_str().expect("a name");
-    let ended = program(["listen", "--port", "0", "--ready-file", nowhere]).run().expect(2);
-    assert!(ended.stderr.starts_with("error: cannot write ") && ended.stdout.is_empty(), "{}", ended.stderr);
+    let ended = program(["listen", "--port", "0", "--ready-file", nowhere])
+        .run()
+        .expect(2);
+    assert!(
+        ended.stderr.starts_with("error: cannot write ") && ended.stdout.is_empty(),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]
@@ -72,7 +112,10 @@ fn a_reader_that_has_gone_hides_no_failure() {
     let late = ["listen", "--port", "0", "--count", "1", "--timeout", "10ms"];
     program(late).unread().run().expect(124);
     if cfg!(unix) {
-        program(["listen", "--port", "0", "--", "sh", "-c", "exit 7"]).unread().run().expect(7);
+        program(["listen", "--port", "0", "--", "sh", "-c", "exit 7"])
+            .unread()
+            .run()
+            .expect(7);
     }
 }
 
@@ -80,19 +123,42 @@ fn a_reader_that_has_gone_hides_no_failure() {
 fn a_file_has_one_purpose() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("calls.ndjson");
-    let (name, detour) = (path.display().to_string(), folder.path().join(".").join("calls.ndjson"));
+    let (name, detour) = (
+        path.display().to_string(),
+        folder.path().join(".").join("calls.ndjson"),
+    );
     let detour = detour.display().to_string();
-    for flags in [["--save", &name, "--report", &detour], ["--ready-file", &name, "--save", &detour]] {
-        let ended = program(["listen", "--port", "0"].iter().chain(&flags)).run().expect(2);
-        assert!(ended.stderr.contains("each needs a file of its own"), "{}", ended.stderr);
+    for flags in [
+        ["--save", &name, "--report", &detour],
+        ["--ready-file", &name, "--save", &detour],
+    ] {
+        let ended = program(["listen", "--port", "0"].iter().chain(&flags))
+            .run()
+            .expect(2);
+        assert!(
+            ended.stderr.contains("each needs a file of its own"),
+            "{}",
+            ended.stderr
+        );
     }
     for flag in ["--save", "--report", "--ready-file"] {
         program(["listen", flag, "-"]).run().expect(2);
     }
     std::fs::write(&path, "precious\n").expect("written");
-    let ended = program(["listen", "--port", "0", "--ready-file", &name]).run().expect(2);
-    assert!(ended.stderr.contains("is there already, and is no ready file"), "{}", ended.stderr);
-    assert_eq!(std::fs::read_to_string(&path).expect("a file"), "precious\n");
+    let ended = program(["listen", "--port", "0", "--ready-file", &name])
+        .run()
+        .expect(2);
+    assert!(
+        ended
+            .stderr
+            .contains("is there already, and is no ready file"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(
+        std::fs::read_to_string(&path).expect("a file"),
+        "precious\n"
+    );
 }
 
 #[cfg(unix)]
@@ -100,17 +166,39 @@ fn a_file_has_one_purpose() {
 fn a_pipe_that_nobody_reads_holds_nothing_up() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("pipe");
-    let made = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo runs");
+    let made = std::process::Command::new("mkfifo")
+        .arg(&path)
+        .status()
+        .expect("mkfifo runs");
     assert!(made.success());
     let name = path.to_str().expect("a name");
     for flag in ["--ready-file", "--report", "--save"] {
-        let ended = program(["listen", "--port", "0", flag, name]).run().expect(2);
-        assert!(ended.stderr.starts_with("error: cannot write "), "{flag}: {}", ended.stderr);
+        let ended = program(["listen", "--port", "0", flag, name])
+            .run()
+            .expect(2);
+        assert!(
+            ended.stderr.starts_with("error: cannot write "),
+            "{flag}: {}",
+            ended.stderr
+        );
     }
     // With a reader it works.
     let pipe = path.clone();
     let reader = std::thread::spawn(move || std::fs::read_to_string(pipe).expect("text"));
-    let arguments = ["listen", "--port", "0", "--timeout", "10ms", "--ready-file", name];
+    let arguments = [
+        "listen",
+        "--port",
+        "0",
+        "--timeout",
+        "10ms",
+        "--ready-file",
+        name,
+    ];
     while program(arguments).run().code == Some(2) {}
-    assert!(reader.join().expect("text").starts_with("http://127.0.0.1:"));
+    assert!(
+        reader
+            .join()
+            .expect("text")
+            .starts_with("http://127.0.0.1:")
+    );
 }

@@ -22,10 +22,20 @@ fn setting(seed: u64, shape: Typing, call_ids: CallIds) -> Setting {
 /// The judgement on a text, a remark a line.
 fn said(body: &str) -> String {
     let verdict = judge_json(body.as_bytes()).verdict;
-    let mut lines = vec![format!("{:?} {:?} {:?}", verdict.kind, verdict.generation, verdict.leg)];
+    let mut lines = vec![format!(
+        "{:?} {:?} {:?}",
+        verdict.kind, verdict.generation, verdict.leg
+    )];
     for remark in verdict.remarks {
-        let field = remark.field.as_ref().map_or("-", |field| field.as_it_came());
-        lines.push(format!("{:?} {field}: {}", remark.code, remark.text.as_it_came()));
+        let field = remark
+            .field
+            .as_ref()
+            .map_or("-", |field| field.as_it_came());
+        lines.push(format!(
+            "{:?} {field}: {}",
+            remark.code,
+            remark.text.as_it_came()
+        ));
     }
     lines.join("\n")
 }
@@ -80,7 +90,10 @@ fn of_what_no_value_can_hold_nothing_false_is_said() {
         "leg":"a","call_id":"c","to":1e999,"custom":"\ud800","extra_params":{"a":1e999}}"#;
     let judged = judge_json(body.as_bytes());
     let fields = Fields::from(&judged.fields.unwrap());
-    assert_eq!((&fields["custom"], &fields["extra_params"]), (&"\u{fffd}".into(), &serde_json::json!({})));
+    assert_eq!(
+        (&fields["custom"], &fields["extra_params"]),
+        (&"\u{fffd}".into(), &serde_json::json!({}))
+    );
     let on = |name: &str| {
         let remarks = judged.verdict.remarks.iter();
         remarks
@@ -89,7 +102,10 @@ fn of_what_no_value_can_hold_nothing_false_is_said() {
             .collect::<Vec<_>>()
     };
     assert_eq!(on("to"), [Code::InexactNumber, Code::OddValue]);
-    assert_eq!((on("custom"), on("extra_params")), (vec![], vec![Code::Retyped]));
+    assert_eq!(
+        (on("custom"), on("extra_params")),
+        (vec![], vec![Code::Retyped])
+    );
 }
 
 #[test]
@@ -103,8 +119,15 @@ fn brackets_within_brackets_are_objects_within_objects() {
     ];
     let judged = judge_pairs(&pairs);
     let fields = Fields::from(&judged.fields.unwrap());
-    assert_eq!(fields["extra_params"], serde_json::json!({"crm": {"id": "8"}, "x": "1"}));
-    let repeated = judged.verdict.remarks.iter().filter(|remark| remark.code == Code::DuplicateKey);
+    assert_eq!(
+        fields["extra_params"],
+        serde_json::json!({"crm": {"id": "8"}, "x": "1"})
+    );
+    let repeated = judged
+        .verdict
+        .remarks
+        .iter()
+        .filter(|remark| remark.code == Code::DuplicateKey);
     assert_eq!(repeated.count(), 2);
 }
 

@@ -17,7 +17,9 @@ fn setting(shape: Shape, call_ids: CallIds) -> Setting {
 
 fn fields(name: &str, setting: &Setting) -> Vec<Fields> {
     let (_, told) = tell(choices(name)[0], 0, setting);
-    told.iter().map(|told| told.payload.fields(setting.shape)).collect()
+    told.iter()
+        .map(|told| told.payload.fields(setting.shape))
+        .collect()
 }
 
 /// Pinned: the same seed and time are the same bytes, on any machine and in every version.
@@ -25,8 +27,10 @@ fn fields(name: &str, setting: &Setting) -> Vec<Fields> {
 fn the_same_seed_and_time_are_the_same_bytes() {
     let setting = setting(Shape::Docs, CallIds::Shared);
     let (_, told) = tell(choices("customer-no-answer")[0], 3, &setting);
-    let lines: Vec<_> =
-        told.iter().map(|t| String::from_utf8(t.payload.json(Shape::Docs)).unwrap()).collect();
+    let lines: Vec<_> = told
+        .iter()
+        .map(|t| String::from_utf8(t.payload.json(Shape::Docs)).unwrap())
+        .collect();
     insta::assert_snapshot!(lines.join("\n"), @r#"
     {"virtual_number":"910000000000","call_id":"f04a680c-60f5-1240-4d9c-56005b06b924","custom":"{\"crm\":\"true\"}","leg":"b","type":"cdr","appid":2222223,"to":61491570156,"cmiuuid":"243e7adb-5f56-4b86-aee9-5bf724c33f22","status":"missed","user":"101_2222223","time":1795338000000,"direction":"outbound","hangup_reason":"recv_cancel","request_id":"dbkS9oDlFcvPQTqQMYFI5YmM2VXuglPhnLRpp01TouR","extra_params":"{\"click2call\":\"true\"}"}
     {"virtual_number":"910000000000","call_id":"f04a680c-60f5-1240-4d9c-56005b06b924","custom":"{\"crm\":\"true\"}","leg":"a","type":"cdr","appid":2222223,"to":442079460086,"cmiuuid":"7016bb50-91c4-4048-a013-ef1ba1830fa4","status":"answered","user":"101_2222223","time":1795338000000,"direction":"outbound","answeredsec":28,"hangup_reason":"recv_bye","request_id":"dbkS9oDlFcvPQTqQMYFI5YmM2VXuglPhnLRpp01TouR","extra_params":"{\"click2call\":\"true\"}"}
@@ -81,12 +85,18 @@ fn a_payload_is_written_as_its_fields_would_be() {
     };
     for shape in [Shape::Docs, Shape::Live] {
         let account = Account::new(&options, Seed(7));
-        let setting = Setting { account, ..setting(shape, CallIds::Shared) };
+        let setting = Setting {
+            account,
+            ..setting(shape, CallIds::Shared)
+        };
         for choice in choices("all") {
             let (story, told) = tell(choice, 5, &setting);
             for payload in told.into_iter().map(|told| told.payload) {
                 let json = String::from_utf8(payload.json(story.shape(shape))).unwrap();
-                assert_eq!(json, serde_json::to_string(&payload.fields(story.shape(shape))).unwrap());
+                assert_eq!(
+                    json,
+                    serde_json::to_string(&payload.fields(story.shape(shape))).unwrap()
+                );
             }
         }
     }
@@ -116,6 +126,9 @@ fn a_mixture_holds_every_weighted_story_and_no_identifier_twice() {
             cdrs += 2;
         }
     }
-    assert_eq!(names.len(), CATALOGUE.iter().filter(|story| story.weight > 0).count());
+    assert_eq!(
+        names.len(),
+        CATALOGUE.iter().filter(|story| story.weight > 0).count()
+    );
     assert_eq!(ids.len(), cdrs);
 }

@@ -8,8 +8,7 @@ use crate::listen::tunnel::Tunnel;
 use crate::wire::client::Destination;
 
 /// The help of `--tunnel`.
-const TUNNEL: &str =
-    "Start a tunnel, show its public URL: cloudflared, ngrok, bore[:SERVER], ssh:[USER@]HOST[:PORT]";
+const TUNNEL: &str = "Start a tunnel, show its public URL: cloudflared, ngrok, bore[:SERVER], ssh:[USER@]HOST[:PORT]";
 
 /// The flags about tunnels.
 #[derive(Debug, Args)]
@@ -45,6 +44,10 @@ impl TunnelArgs {
     }
 
     pub(super) fn claims(&self) -> Claims {
-        if self.trust_proxy { Claims::Shown } else { Claims::Ignored }
+        if self.trust_proxy {
+            Claims::Shown
+        } else {
+            Claims::Ignored
+        }
     }
 }

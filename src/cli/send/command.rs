@@ -14,7 +14,10 @@ pub const OF_THE_SUITE: [&str; 6] = ["--seed", "--only", "--skip", "--junit", "-
 #[must_use]
 pub fn as_given(arguments: &[OsString], without: &[&str]) -> String {
     let mut words = vec!["telecmi-cdr".to_owned()];
-    let mut rest = arguments.iter().skip(1).map(|argument| argument.to_string_lossy());
+    let mut rest = arguments
+        .iter()
+        .skip(1)
+        .map(|argument| argument.to_string_lossy());
     while let Some(word) = rest.next() {
         if let Some((kept, value)) = cut(&word, without) {
             words.extend(kept);
@@ -27,7 +30,9 @@ pub fn as_given(arguments: &[OsString], without: &[&str]) -> String {
             word if without.contains(&word) => {
                 rest.next();
             }
-            word if word.split_once('=').is_some_and(|(flag, _)| without.contains(&flag)) => {}
+            word if word
+                .split_once('=')
+                .is_some_and(|(flag, _)| without.contains(&flag)) => {}
             "--url" | "--header" | "-H" => {
                 words.push(word.into_owned());
                 words.extend(rest.next().map(|value| quoted(&masked(&value))));
@@ -43,12 +48,16 @@ const WITHOUT_A_VALUE: &str = "kqv";
 
 /// A word of short flags, one of which is to go: what is left of it, and the value attached to the one that goes.
 fn cut<'a>(word: &'a str, without: &[&str]) -> Option<(Option<String>, &'a str)> {
-    let flags = word.strip_prefix('-').filter(|flags| !flags.starts_with('-'))?;
+    let flags = word
+        .strip_prefix('-')
+        .filter(|flags| !flags.starts_with('-'))?;
     let at = flags.find(|c| !WITHOUT_A_VALUE.contains(c))?;
     let (before, last) = flags.split_at(at);
     let (flag, value) = last.split_at(last.chars().next()?.len_utf8());
     let kept = (!before.is_empty()).then(|| format!("-{before}"));
-    without.contains(&format!("-{flag}").as_str()).then_some((kept, value))
+    without
+        .contains(&format!("-{flag}").as_str())
+        .then_some((kept, value))
 }
 
 /// A word with what looks like a secret in it masked: a URL's parameters, a header's value.
@@ -58,7 +67,10 @@ fn masked(word: &str) -> String {
     }
     match word.split_once(':') {
         Some((name, _))
-            if secret::is_secret_header(name.trim_start_matches("-H").trim_start_matches("--header=")) =>
+            if secret::is_secret_header(
+                name.trim_start_matches("-H")
+                    .trim_start_matches("--header="),
+            ) =>
         {
             format!("{name}: {}", secret::MASK)
         }
@@ -97,8 +109,18 @@ mod tests {
         ] {
             assert_eq!(repeated(given), "telecmi-cdr send -k", "{given}");
         }
-        for kept in ["-X post -sall", "-fout -Ho:x", "--only-this", "-", "-kv", "-é"] {
-            assert_eq!(repeated(&format!("t {kept}")), format!("telecmi-cdr {kept}").replace("-é", "'-é'"));
+        for kept in [
+            "-X post -sall",
+            "-fout -Ho:x",
+            "--only-this",
+            "-",
+            "-kv",
+            "-é",
+        ] {
+            assert_eq!(
+                repeated(&format!("t {kept}")),
+                format!("telecmi-cdr {kept}").replace("-é", "'-é'")
+            );
         }
     }
 }

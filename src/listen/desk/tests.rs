@@ -31,7 +31,12 @@ fn stand(content: Content) -> Stand {
     let tell = Box::new(move |event| tell.send(event).is_ok());
     let desk = Desk::new(Wanted::default(), Claims::default(), Clock::start(), tell);
     let desk = desk.keeping(Some(Keeper::open(&path, content).unwrap().0));
-    Stand { desk, path, told, _folder: folder }
+    Stand {
+        desk,
+        path,
+        told,
+        _folder: folder,
+    }
 }
 
 impl Stand {
@@ -43,10 +48,17 @@ impl Stand {
     fn on_file(&self) -> Vec<(u64, String)> {
         let record = |line: &str| {
             let record: serde_json::Value = serde_json::from_str(line).unwrap();
-            let body = record["request"]["body"]["text"].as_str().unwrap().to_owned();
+            let body = record["request"]["body"]["text"]
+                .as_str()
+                .unwrap()
+                .to_owned();
             (record["n"].as_u64().unwrap(), body)
         };
-        fs::read_to_string(&self.path).unwrap().lines().map(record).collect()
+        fs::read_to_string(&self.path)
+            .unwrap()
+            .lines()
+            .map(record)
+            .collect()
     }
 
     /// The exchanges told so far: their numbers and bodies.
@@ -76,7 +88,9 @@ fn record<'a>(desk: &'a Desk, body: &str) -> impl Future<Output = Reply> + Send 
 }
 
 fn numbered(bodies: &[&str]) -> Vec<(u64, String)> {
-    (1..).zip(bodies.iter().map(|body| (*body).to_owned())).collect()
+    (1..)
+        .zip(bodies.iter().map(|body| (*body).to_owned()))
+        .collect()
 }
 
 fn is_good(reply: &Reply) -> bool {
@@ -91,7 +105,10 @@ fn what_lies_on_the_tray_is_written_down_together_and_in_order() {
     let (one, two, three) = on_a_runtime(async { tokio::join!(one, two, three) });
     assert!([one, two, three].iter().all(is_good));
     let expected = numbered(&["1", "2", "3"]);
-    assert_eq!((stand.on_file(), stand.told()), (expected.clone(), expected));
+    assert_eq!(
+        (stand.on_file(), stand.told()),
+        (expected.clone(), expected)
+    );
 }
 
 #[test]
@@ -110,7 +127,10 @@ fn whoever_goes_away_is_written_down_with_the_others() {
     // Asked once and dropped, as hyper does when a connection breaks; and dropped without being asked.
     assert_eq!(stand.record("2").now_or_never(), None);
     let expected = numbered(&["1", "2"]);
-    assert_eq!((stand.on_file(), stand.told()), (expected.clone(), expected));
+    assert_eq!(
+        (stand.on_file(), stand.told()),
+        (expected.clone(), expected)
+    );
     drop(stand.record("3"));
     assert_eq!(stand.on_file(), numbered(&["1", "2", "3"]));
     // It is there already.
@@ -123,7 +143,10 @@ fn nothing_lies_on_the_tray_at_the_end() {
     let stand = stand(Content::AsItCame);
     let recorded = stand.record(CDR).boxed();
     let summary = stand.desk.finish(Ending::Interrupted);
-    assert_eq!((summary.exchanges, summary.cdrs, summary.saved), (1, 1, Some(1)));
+    assert_eq!(
+        (summary.exchanges, summary.cdrs, summary.saved),
+        (1, 1, Some(1))
+    );
     assert!(is_good(&on_a_runtime(recorded)));
     assert_eq!(stand.on_file().len(), 1);
 }
@@ -133,7 +156,12 @@ fn what_is_much_is_written_at_once() {
     let stand = stand(Content::AsItCame);
     let little = stand.record("1").boxed();
     let much = format!("\"{}\"", "x".repeat(300_000));
-    assert!(stand.record(&much).now_or_never().is_some_and(|reply| is_good(&reply)));
+    assert!(
+        stand
+            .record(&much)
+            .now_or_never()
+            .is_some_and(|reply| is_good(&reply))
+    );
     assert_eq!(stand.on_file(), numbered(&["1", &much]));
     drop(little);
 }
@@ -150,10 +178,18 @@ fn copies_on_one_tray_know_each_other() {
         let remarks = second["verdict"]["remarks"].as_array().unwrap();
         assert_eq!(remarks.last().unwrap()["code"], "duplicate", "{remarks:?}");
         // What was drafted and completed is what is written in one piece.
-        let Some(Event::Exchange(exchange, line)) = stand.told.try_iter().last() else { unreachable!() };
+        let Some(Event::Exchange(exchange, line)) = stand.told.try_iter().last() else {
+            unreachable!()
+        };
         let whole = crate::wire::record::line("exchange", exchange.as_ref());
-        assert_eq!(line.as_deref(), (content == Content::AsItCame).then_some(&*whole));
-        assert_eq!(content == Content::AsItCame, text.ends_with(str::from_utf8(&whole).unwrap()));
+        assert_eq!(
+            line.as_deref(),
+            (content == Content::AsItCame).then_some(&*whole)
+        );
+        assert_eq!(
+            content == Content::AsItCame,
+            text.ends_with(str::from_utf8(&whole).unwrap())
+        );
     }
 }
 
@@ -180,17 +216,31 @@ fn threads_meet_in_one_order() {
     });
     let on_file = stand.on_file();
     assert_eq!(on_file, stand.told());
-    assert!(on_file.iter().map(|(n, _)| *n).eq(1..=(THREADS * TURNS * 4) as u64));
+    assert!(
+        on_file
+            .iter()
+            .map(|(n, _)| *n)
+            .eq(1..=(THREADS * TURNS * 4) as u64)
+    );
     let mut bodies: Vec<_> = on_file.into_iter().map(|(_, body)| body).collect();
     bodies.sort_unstable();
     bodies.dedup();
     assert_eq!(bodies.len(), THREADS * TURNS * 4);
-    assert_eq!(stand.desk.finish(Ending::Interrupted).saved, Some((THREADS * TURNS * 4) as u64));
+    assert_eq!(
+        stand.desk.finish(Ending::Interrupted).saved,
+        Some((THREADS * TURNS * 4) as u64)
+    );
 }
 
 #[test]
 fn addresses_are_written_as_everywhere() {
-    for address in ["127.0.0.1:50000", "0.0.0.0:0", "255.10.200.1:65535", "[::1]:80", "[fe80::1%3]:9"] {
+    for address in [
+        "127.0.0.1:50000",
+        "0.0.0.0:0",
+        "255.10.200.1:65535",
+        "[::1]:80",
+        "[fe80::1%3]:9",
+    ] {
         let address: SocketAddr = address.parse().unwrap();
         assert_eq!(written(address), address.to_string());
     }
@@ -198,5 +248,8 @@ fn addresses_are_written_as_everywhere() {
 
 /// Runs a future on a runtime of its own.
 fn on_a_runtime<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(future)
 }

@@ -44,7 +44,9 @@ pub(super) struct Slip {
 impl Slip {
     /// About how much there will be to write, in bytes.
     fn size(&self) -> usize {
-        self.draft.as_ref().map_or(self.exchange.request.body.len(), Draft::size)
+        self.draft
+            .as_ref()
+            .map_or(self.exchange.request.body.len(), Draft::size)
     }
 }
 
@@ -74,7 +76,9 @@ impl Tray {
     pub fn recycle(&mut self, drafts: impl Iterator<Item = Draft>) {
         let (most, largest) = SPARES;
         let room = most.saturating_sub(self.spares.len());
-        let buffers = drafts.map(Draft::into_buffer).filter(|buffer| buffer.capacity() <= largest);
+        let buffers = drafts
+            .map(Draft::into_buffer)
+            .filter(|buffer| buffer.capacity() <= largest);
         self.spares.extend(buffers.take(room));
     }
 
@@ -84,7 +88,11 @@ impl Tray {
         let mut tray = desk.tray();
         tray.size += slip.size();
         tray.slips.push((slip, back));
-        Ticket { desk, written, is_urgent: tray.size >= ENOUGH }
+        Ticket {
+            desk,
+            written,
+            is_urgent: tray.size >= ENOUGH,
+        }
     }
 
     /// Takes all that lies there, in exchange for no slips; gives about how much there is to write, in bytes.

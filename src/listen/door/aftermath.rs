@@ -58,7 +58,12 @@ impl Aftermath {
 
     /// The one that ended a connection, if one did.
     pub fn of(ended: &hyper::Result<()>) -> Option<Self> {
-        ended.as_ref().err()?.source()?.downcast_ref::<Self>().cloned()
+        ended
+            .as_ref()
+            .err()?
+            .source()?
+            .downcast_ref::<Self>()
+            .cloned()
     }
 
     /// Does it, and sees the connection to its end.
@@ -123,7 +128,8 @@ fn written_out(answer: Response) -> Bytes {
         bytes.extend_from_slice(b"\r\n");
     }
     if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-        bytes.extend_from_slice(format!("content-length: {}\r\n", response.body().len()).as_bytes());
+        bytes
+            .extend_from_slice(format!("content-length: {}\r\n", response.body().len()).as_bytes());
     }
     bytes.extend_from_slice(b"connection: close\r\n\r\n");
     bytes.extend_from_slice(response.body());

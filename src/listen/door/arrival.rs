@@ -77,7 +77,11 @@ impl fmt::Display for Trouble {
             Self::NoHost => f.write_str("HTTP/1.1 without a Host header"),
             Self::SeveralHosts => f.write_str("more than one Host header"),
             Self::TargetTooLong => {
-                write!(f, "the target is longer than {} bytes", Self::LONGEST_TARGET)
+                write!(
+                    f,
+                    "the target is longer than {} bytes",
+                    Self::LONGEST_TARGET
+                )
             }
             Self::Malformed(why) => write!(f, "malformed: {why}"),
             Self::TooLarge { limit } => write!(f, "the body is over the limit of {limit} bytes"),

@@ -41,7 +41,12 @@ impl Crowd {
     /// An empty house.
     pub fn new(house: Arc<House>) -> Self {
         let staff = Staff::new(house.limits.threads);
-        Self { house, tasks: JoinSet::new(), visitors: HashMap::new(), staff }
+        Self {
+            house,
+            tasks: JoinSet::new(),
+            visitors: HashMap::new(),
+            staff,
+        }
     }
 
     /// Lets somebody in, and has them attended to.
@@ -53,7 +58,9 @@ impl Crowd {
         let house = Arc::clone(&self.house);
         let place = self.staff.assign().await;
         let task = match self.staff.elsewhere(place) {
-            None => self.tasks.spawn(attend(stream, Arc::clone(&visitor), house)),
+            None => self
+                .tasks
+                .spawn(attend(stream, Arc::clone(&visitor), house)),
             Some(runtime) => {
                 // A socket belongs to the runtime that it is registered with.
                 let (stream, visitor) = (stream.into_std(), Arc::clone(&visitor));
@@ -89,7 +96,9 @@ impl Crowd {
     /// Strikes somebody who has left from the list.
     fn forget(&mut self, ended: Result<(Id, ()), JoinError>) {
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
-        let Some(Inside { visitor, place }) = self.visitors.remove(&id) else { return };
+        let Some(Inside { visitor, place }) = self.visitors.remove(&id) else {
+            return;
+        };
         self.staff.release(place);
         match ended {
             Ok(_) => {}
@@ -120,7 +129,10 @@ impl Crowd {
 
     /// How many are inside and not about to leave.
     fn staying(&self) -> usize {
-        self.visitors.values().filter(|inside| !inside.visitor.is_dismissed()).count()
+        self.visitors
+            .values()
+            .filter(|inside| !inside.visitor.is_dismissed())
+            .count()
     }
 
     /// Asks whoever has been idle for longest to leave. If nobody has been idle for long, whoever has stalled for longest
@@ -130,7 +142,9 @@ impl Crowd {
             visitor.dismiss(since);
             return true;
         }
-        if let Some((since, visitor)) = self.longest(Visitor::stalled_since, self.house.limits.stalling) {
+        if let Some((since, visitor)) =
+            self.longest(Visitor::stalled_since, self.house.limits.stalling)
+        {
             visitor.give_up(since);
         }
         false
@@ -150,7 +164,10 @@ impl Crowd {
 
     /// Waits for everybody to leave, but not for longer than the grace: then they are sent away.
     pub async fn leave(mut self) {
-        if timeout(self.house.limits.grace, self.empty()).await.is_err() {
+        if timeout(self.house.limits.grace, self.empty())
+            .await
+            .is_err()
+        {
             self.tasks.abort_all();
             // Whoever is on another thread may be in the middle of a step, which is still done, and done before the last word.
             self.empty().await;

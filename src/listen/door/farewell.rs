@@ -83,7 +83,11 @@ fn what_happened(ended: hyper::Result<()>, unread: &[u8], visitor: &Visitor) -> 
     } else if error.is_parse() {
         Some(Mishap::Garbage(error.to_string()))
     } else if visitor.is_answering() {
-        Some(Mishap::AnswerLost(error.source().map_or_else(|| error.to_string(), ToString::to_string)))
+        Some(Mishap::AnswerLost(
+            error
+                .source()
+                .map_or_else(|| error.to_string(), ToString::to_string),
+        ))
     } else if unread.is_empty() && visitor.has_asked() {
         // A connection that was kept alive, and not used again.
         None

@@ -49,7 +49,11 @@ impl Head {
             rest = behind;
         }
         Some(Self {
-            method: if method == "POST" { "POST".into() } else { method.to_owned().into() },
+            method: if method == "POST" {
+                "POST".into()
+            } else {
+                method.to_owned().into()
+            },
             target: target.to_owned(),
             version: version.into(),
             headers,
@@ -110,7 +114,9 @@ impl Head {
     /// Whether the sender waits for leave to send the body.
     pub fn expects_leave(&self) -> bool {
         self.version == "HTTP/1.1"
-            && self.values("expect").any(|header| header.value.eq_ignore_ascii_case(b"100-continue"))
+            && self
+                .values("expect")
+                .any(|header| header.value.eq_ignore_ascii_case(b"100-continue"))
     }
 
     /// Whether there is such a field.

@@ -33,7 +33,12 @@ pub(super) struct Line {
 impl Line {
     /// The socket of a visitor who has just come in.
     pub fn new(stream: TcpStream, visitor: Arc<Visitor>, patience: Duration) -> Self {
-        Self { stream, visitor, patience, overdue: None }
+        Self {
+            stream,
+            visitor,
+            patience,
+            overdue: None,
+        }
     }
 
     /// Waits until the other side ends or breaks off; what it still says is not heeded.
@@ -77,7 +82,9 @@ impl Line {
             }
             written
         } else {
-            let overdue = self.overdue.get_or_insert_with(|| Box::pin(sleep(self.patience)));
+            let overdue = self
+                .overdue
+                .get_or_insert_with(|| Box::pin(sleep(self.patience)));
             ready!(overdue.as_mut().poll(context));
             if !serving {
                 self.visitor.reads_nothing();

@@ -56,8 +56,11 @@ pub(super) fn introduce(
 }
 
 /// The one route: every request, whatever its method and path.
-pub(super) fn requests() -> impl Filter<Extract = (warp::reply::Response,), Error = warp::Rejection> + Clone {
-    warp::ext::get::<Arc<Introduction>>().and(warp::body::stream()).then(receive)
+pub(super) fn requests()
+-> impl Filter<Extract = (warp::reply::Response,), Error = warp::Rejection> + Clone {
+    warp::ext::get::<Arc<Introduction>>()
+        .and(warp::body::stream())
+        .then(receive)
 }
 
 /// Receives one request: reads its body, has it answered.
@@ -66,16 +69,31 @@ async fn receive(
     body: impl Stream<Item = Result<impl Buf, warp::Error>>,
 ) -> warp::reply::Response {
     let head = introduction.head();
-    let Introduction { visitor, house, at, .. } = &*introduction;
+    let Introduction {
+        visitor, house, at, ..
+    } = &*introduction;
     let announced = head.announced();
-    let body = if head.expects_leave() && announced.is_some_and(|length| length > house.limits.max_body) {
-        // Reading would make hyper ask for the body with `100 Continue`.
-        drop(body);
-        let trouble = Trouble::TooLarge { limit: house.limits.max_body };
-        Taken { trouble: Some(trouble), ..Taken::default() }
-    } else {
-        body::read(body, announced, &house.limits, &house.stop, visitor.given_up()).await
-    };
+    let body =
+        if head.expects_leave() && announced.is_some_and(|length| length > house.limits.max_body) {
+            // Reading would make hyper ask for the body with `100 Continue`.
+            drop(body);
+            let trouble = Trouble::TooLarge {
+                limit: house.limits.max_body,
+            };
+            Taken {
+                trouble: Some(trouble),
+                ..Taken::default()
+            }
+        } else {
+            body::read(
+                body,
+                announced,
+                &house.limits,
+                &house.stop,
+                visitor.given_up(),
+            )
+            .await
+        };
     visitor.has_been_read();
     let trouble = body.trouble.clone().or_else(|| head_trouble(&head));
     let troubled = trouble.is_some();
@@ -131,7 +149,9 @@ impl Introduction {
                 })
                 .collect(),
         };
-        Head::read(&self.heard).filter(agrees).unwrap_or_else(as_shown)
+        Head::read(&self.heard)
+            .filter(agrees)
+            .unwrap_or_else(as_shown)
     }
 }
 
@@ -153,7 +173,9 @@ fn head_trouble(head: &Head) -> Option<Trouble> {
 fn respond(answer: Response, last: bool) -> warp::http::Response<Bytes> {
     let mut response = as_http(answer);
     if last {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }

@@ -34,8 +34,15 @@ impl Staff {
     /// The caller's own thread, to which others may be called in until there are this many; if that is not said, one for
     /// each processor. Needs a runtime.
     pub fn new(most: Option<usize>) -> Self {
-        let own = Porter { runtime: Handle::current(), visitors: 0, _shift: None };
-        Self { porters: vec![own], most }
+        let own = Porter {
+            runtime: Handle::current(),
+            visitors: 0,
+            _shift: None,
+        };
+        Self {
+            porters: vec![own],
+            most,
+        }
     }
 
     /// Whether another would be called in for one more visitor.
@@ -75,13 +82,22 @@ impl Porter {
         let (ready, arrived) = oneshot::channel();
         let (shift, over) = oneshot::channel::<()>();
         let work = move || {
-            let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return };
+            let Ok(runtime) = Builder::new_current_thread().enable_all().build() else {
+                return;
+            };
             let _ = ready.send(runtime.handle().clone());
             // Nothing is ever sent.
             let _ = runtime.block_on(over);
             runtime.shutdown_background();
         };
-        thread::Builder::new().name("door".to_owned()).spawn(work).ok()?;
-        Some(Self { runtime: arrived.await.ok()?, visitors: 0, _shift: Some(shift) })
+        thread::Builder::new()
+            .name("door".to_owned())
+            .spawn(work)
+            .ok()?;
+        Some(Self {
+            runtime: arrived.await.ok()?,
+            visitors: 0,
+            _shift: Some(shift),
+        })
     }
 }

@@ -18,7 +18,9 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(150);
 
 async fn soon<F: Future>(what: F) -> F::Output {
-    tokio::time::timeout(DEADLINE, what).await.expect("it hangs")
+    tokio::time::timeout(DEADLINE, what)
+        .await
+        .expect("it hangs")
 }
 
 /// A door that answers `got it` to everything, or what the path asks for.
@@ -40,7 +42,10 @@ impl Stand {
     }
 
     async fn with(change: impl FnOnce(&mut Limits)) -> Self {
-        let mut limits = Limits { threads: Some(2), ..Limits::default() };
+        let mut limits = Limits {
+            threads: Some(2),
+            ..Limits::default()
+        };
         change(&mut limits);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -54,13 +59,32 @@ impl Stand {
         let answer = move |arrival: Arrival| {
             let _ = arrived.send(arrival.clone());
             if arrival.request.target == "/block" {
-                blocked.lock().unwrap().recv_timeout(DEADLINE).expect("it is held up");
+                blocked
+                    .lock()
+                    .unwrap()
+                    .recv_timeout(DEADLINE)
+                    .expect("it is held up");
             }
             answer(arrival, Arc::clone(&guard))
         };
         let mishap = move |_, mishap| drop(failed.send(mishap));
-        let served = tokio::spawn(serve(listener, limits, Clock::start(), answer, mishap, stopping));
-        Self { address, arrivals, mishaps, gate, unblock, stop, served }
+        let served = tokio::spawn(serve(
+            listener,
+            limits,
+            Clock::start(),
+            answer,
+            mishap,
+            stopping,
+        ));
+        Self {
+            address,
+            arrivals,
+            mishaps,
+            gate,
+            unblock,
+            stop,
+            served,
+        }
     }
 
     async fn connect(&self) -> Peer {
@@ -106,7 +130,9 @@ async fn answer(arrival: Arrival, gate: Arc<tokio::sync::Semaphore>) -> Reply {
         "/ignore" => return Reply::Ignore,
         "/babble" => return Reply::Babble,
         "/drip" => return Reply::Drip(Response::new(200, vec![Header::new("x-a", "1")], "got it")),
-        "/drip-much" => return Reply::Drip(Response::new(200, vec![], vec![b'x'; 64 * 1024 * 1024])),
+        "/drip-much" => {
+            return Reply::Drip(Response::new(200, vec![], vec![b'x'; 64 * 1024 * 1024]));
+        }
         "/panic" => panic!("asked for"),
         "/much" => vec![b'x'; 64 * 1024 * 1024],
         _ => b"got it".to_vec(),
@@ -140,9 +166,9 @@ impl Peer {
         let mut bytes = Vec::new();
         while !bytes.ends_with(text.as_bytes()) {
             let byte = soon(self.0.read_u8()).await;
-            bytes.push(
-                byte.unwrap_or_else(|_| panic!("no {text:?} in {:?}", String::from_utf8_lossy(&bytes))),
-            );
+            bytes.push(byte.unwrap_or_else(|_| {
+                panic!("no {text:?} in {:?}", String::from_utf8_lossy(&bytes))
+            }));
         }
         String::from_utf8(bytes).unwrap()
     }
@@ -166,14 +192,27 @@ async fn a_request_is_seen_as_it_came() {
         .send("POST /a?b=%ff#c HTTP/1.1\r\nhoST: x\r\nX-A: 1\r\nContent-Length: 5\r\nX-a:  2 \r\n\r\nhello")
         .await;
     let answer = peer.until("got it").await;
-    assert!(answer.starts_with("HTTP/1.1 200 OK\r\nx-path: /a\r\nx-thread: "), "{answer}");
-    assert!(answer.contains("\r\ncontent-length: 6\r\ndate: "), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK\r\nx-path: /a\r\nx-thread: "),
+        "{answer}"
+    );
+    assert!(
+        answer.contains("\r\ncontent-length: 6\r\ndate: "),
+        "{answer}"
+    );
     let arrival = stand.arrival().await;
-    let fields = ["hoST", "X-A", "Content-Length", "X-a"].into_iter().zip(["x", "1", "5", "2"]);
-    let headers: Vec<_> = fields.map(|(name, value)| Header::new(name, value)).collect();
+    let fields = ["hoST", "X-A", "Content-Length", "X-a"]
+        .into_iter()
+        .zip(["x", "1", "5", "2"]);
+    let headers: Vec<_> = fields
+        .map(|(name, value)| Header::new(name, value))
+        .collect();
     let expected = crate::wire::Request::new("POST", "/a?b=%ff#c", headers, "hello");
     assert_eq!(arrival.request, expected);
-    assert_eq!((arrival.peer, arrival.trouble), (peer.0.local_addr().unwrap(), None));
+    assert_eq!(
+        (arrival.peer, arrival.trouble),
+        (peer.0.local_addr().unwrap(), None)
+    );
     stand.close().await;
 }
 
@@ -182,7 +221,10 @@ async fn w1_one_host_is_needed() {
     let mut stand = Stand::new().await;
     for (request, trouble) in [
         ("GET / HTTP/1.1\r\n\r\n", Trouble::NoHost),
-        ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", Trouble::SeveralHosts),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+            Trouble::SeveralHosts,
+        ),
     ] {
         let answer = stand.send(request).await.rest().await;
         assert_eq!(status(&answer), "400");
@@ -201,7 +243,11 @@ async fn w2_http_1_0_is_served_as_such() {
 
     let kept = "GET /old HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
     let mut peer = stand.send(kept).await;
-    assert!(peer.until("got it").await.contains("connection: keep-alive"));
+    assert!(
+        peer.until("got it")
+            .await
+            .contains("connection: keep-alive")
+    );
     peer.write(kept).await;
     peer.until("got it").await;
     assert_eq!(stand.arrival().await.trouble, None);
@@ -212,7 +258,9 @@ async fn w2_http_1_0_is_served_as_such() {
 #[tokio::test]
 async fn w3_what_is_not_http_1_is_closed() {
     let mut stand = Stand::new().await;
-    let mut tls = stand.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").await;
+    let mut tls = stand
+        .send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+        .await;
     assert_eq!(stand.mishap().await, Mishap::LooksLikeTls);
     tls.ends_silently().await;
 
@@ -221,7 +269,11 @@ async fn w3_what_is_not_http_1_is_closed() {
         peer.0.shutdown().await.unwrap();
         assert_eq!(stand.mishap().await, Mishap::LooksLikeHttp2);
     }
-    for garbage in ["\0\x01\x02garbage\r\n\r\n", "GET /\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n"] {
+    for garbage in [
+        "\0\x01\x02garbage\r\n\r\n",
+        "GET /\r\n\r\n",
+        "GET / HTTP/1.1\r\nno colon\r\n\r\n",
+    ] {
         let mut peer = stand.send(garbage).await;
         peer.0.shutdown().await.unwrap();
         assert_eq!(status(&peer.rest().await), "400");
@@ -240,21 +292,33 @@ async fn w4_heads_and_targets_have_a_largest_size() {
     let mut stand = Stand::new().await;
     let long = "x".repeat(LARGEST_HEAD);
     let many = "X: y\r\n".repeat(101);
-    for head in
-        [format!("GET / HTTP/1.1\r\nHost: x\r\nX: {long}\r\n\r\n"), format!("GET / HTTP/1.1\r\n{many}\r\n")]
-    {
+    for head in [
+        format!("GET / HTTP/1.1\r\nHost: x\r\nX: {long}\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\n{many}\r\n"),
+    ] {
         let mut peer = stand.send(head).await;
         assert_eq!(status(&peer.until("\r\n\r\n").await), "431");
         drop(peer);
         assert_eq!(stand.mishap().await, Mishap::HeadTooLarge);
     }
     let target = format!("/{}", "x".repeat(Trouble::LONGEST_TARGET));
-    let answer = stand.send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n")).await.rest().await;
+    let answer = stand
+        .send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n"))
+        .await
+        .rest()
+        .await;
     assert_eq!(status(&answer), "414");
     let arrival = stand.arrival().await;
-    assert_eq!((arrival.trouble, arrival.request.target), (Some(Trouble::TargetTooLong), target));
+    assert_eq!(
+        (arrival.trouble, arrival.request.target),
+        (Some(Trouble::TargetTooLong), target)
+    );
     let fields = "X: y\r\n".repeat(99);
-    stand.send(format!("GET / HTTP/1.1\r\nHost: x\r\n{fields}\r\n")).await.until("got it").await;
+    stand
+        .send(format!("GET / HTTP/1.1\r\nHost: x\r\n{fields}\r\n"))
+        .await
+        .until("got it")
+        .await;
     assert_eq!(stand.arrival().await.request.headers.len(), 100);
     stand.close().await;
 }
@@ -267,11 +331,16 @@ async fn w5_a_broken_body_is_shown_as_far_as_it_came() {
         ("Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", "abc"),
         ("Content-Length: 9\r\n\r\nabc", "abc"),
     ] {
-        let mut peer = stand.send(format!("DELETE /any HTTP/1.1\r\nHost: x\r\n{rest}")).await;
+        let mut peer = stand
+            .send(format!("DELETE /any HTTP/1.1\r\nHost: x\r\n{rest}"))
+            .await;
         peer.0.shutdown().await.unwrap();
         assert_eq!(status(&peer.rest().await), "400");
         let arrival = stand.arrival().await;
-        assert!(matches!(arrival.trouble, Some(Trouble::BodyBroken(_))), "{arrival:?}");
+        assert!(
+            matches!(arrival.trouble, Some(Trouble::BodyBroken(_))),
+            "{arrival:?}"
+        );
         assert_eq!(arrival.request.body.text(), Some(kept));
         assert_eq!((arrival.request.size, arrival.request.complete), (3, false));
     }
@@ -295,7 +364,10 @@ async fn w5_a_malformed_request_is_shown_too() {
         peer.write("hello").await;
         peer.0.shutdown().await.unwrap();
         let arrival = stand.arrival().await;
-        assert!(matches!(arrival.trouble, Some(Trouble::Malformed(_))), "{arrival:?}");
+        assert!(
+            matches!(arrival.trouble, Some(Trouble::Malformed(_))),
+            "{arrival:?}"
+        );
         assert_eq!(arrival.request.target, target);
         assert_eq!(arrival.request.body.text(), Some("hello"));
         assert!(!arrival.request.complete);
@@ -313,7 +385,10 @@ async fn w5_a_sender_that_vanishes_is_still_an_arrival() {
         peer.0.set_zero_linger().unwrap();
         drop(peer);
         let arrival = stand.arrival().await;
-        assert!(matches!(arrival.trouble, Some(Trouble::BodyBroken(_))), "{arrival:?}");
+        assert!(
+            matches!(arrival.trouble, Some(Trouble::BodyBroken(_))),
+            "{arrival:?}"
+        );
         let mishap = stand.mishap().await;
         assert!(matches!(mishap, Mishap::AnswerLost(_)), "{mishap:?}");
     }
@@ -334,20 +409,29 @@ async fn a_peer_that_ends_its_side_is_answered() {
 #[tokio::test]
 async fn w6_a_length_stated_twice_is_noticed() {
     let mut stand = Stand::new().await;
-    for fields in
-        ["Content-Length: 9\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 9"]
-    {
+    for fields in [
+        "Content-Length: 9\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 9",
+    ] {
         let plain = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
         let mut peer = stand.send(plain).await;
         peer.until("got it").await;
         assert!(!stand.arrival().await.ambiguous_framing);
-        peer.write(format!("\r\nPOST / HTTP/1.1\r\nHost: x\r\n{fields}\r\n\r\n5\r\nhello\r\n0\r\n\r\n"))
-            .await;
+        peer.write(format!(
+            "\r\nPOST / HTTP/1.1\r\nHost: x\r\n{fields}\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+        ))
+        .await;
         assert_eq!(status(&peer.rest().await), "200");
         let arrival = stand.arrival().await;
         assert!(arrival.ambiguous_framing);
-        assert_eq!(header(&arrival.request.headers, "content-length").unwrap(), "9");
-        assert_eq!((arrival.request.body.text(), arrival.trouble), (Some("hello"), None));
+        assert_eq!(
+            header(&arrival.request.headers, "content-length").unwrap(),
+            "9"
+        );
+        assert_eq!(
+            (arrival.request.body.text(), arrival.trouble),
+            (Some("hello"), None)
+        );
     }
     stand.close().await;
 }
@@ -356,10 +440,17 @@ async fn w6_a_length_stated_twice_is_noticed() {
 async fn w6_nothing_is_smuggled_behind_a_length_that_does_not_count() {
     let mut stand = Stand::new().await;
     let smuggled = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
-    for (length, body) in [(6, format!("0\r\n\r\n{smuggled}")), (3, format!("1\r\nx\r\n0\r\n\r\n{smuggled}"))]
-    {
-        let head = format!("Host: x\r\nContent-Length: {length}\r\nTransfer-Encoding: chunked\r\n\r\n");
-        let answers = stand.send(format!("POST / HTTP/1.1\r\n{head}{body}")).await.rest().await;
+    for (length, body) in [
+        (6, format!("0\r\n\r\n{smuggled}")),
+        (3, format!("1\r\nx\r\n0\r\n\r\n{smuggled}")),
+    ] {
+        let head =
+            format!("Host: x\r\nContent-Length: {length}\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let answers = stand
+            .send(format!("POST / HTTP/1.1\r\n{head}{body}"))
+            .await
+            .rest()
+            .await;
         assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{answers}");
         assert!(stand.arrival().await.ambiguous_framing);
     }
@@ -390,7 +481,11 @@ async fn r0_wherever_a_connection_dies_that_is_told() {
                 }
             };
             // A reset may overtake what came before it.
-            assert!(arrived == (cut >= head.len()) || (!arrived && abrupt), "{:?}", &request[..cut]);
+            assert!(
+                arrived == (cut >= head.len()) || (!arrived && abrupt),
+                "{:?}",
+                &request[..cut]
+            );
         }
     }
     stand.send(request).await.until("got it").await;
@@ -400,7 +495,9 @@ async fn r0_wherever_a_connection_dies_that_is_told() {
 async fn w7_the_body_is_asked_for_only_when_it_is_wanted() {
     let mut stand = Stand::with(|limits| limits.max_body = 10).await;
     let head = |length| {
-        format!("POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n")
+        format!(
+            "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
+        )
     };
     let mut peer = stand.send(head(5)).await;
     assert_eq!(status(&peer.until("\r\n\r\n").await), "100");
@@ -421,7 +518,12 @@ async fn w7_the_body_is_asked_for_only_when_it_is_wanted() {
 async fn w8_pipelined_requests_are_answered_in_order() {
     let mut stand = Stand::new().await;
     let requests: Vec<_> = (0..20)
-        .map(|n| format!("POST /{n} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nbody{}", n % 10))
+        .map(|n| {
+            format!(
+                "POST /{n} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nbody{}",
+                n % 10
+            )
+        })
         .collect();
     let mut peer = stand.send(requests.concat()).await;
     for n in 0..20 {
@@ -429,7 +531,10 @@ async fn w8_pipelined_requests_are_answered_in_order() {
         assert!(answer.contains(&format!("x-path: /{n}\r\n")), "{answer}");
         let request = stand.arrival().await.request;
         assert_eq!(request.target, format!("/{n}"));
-        assert_eq!(request.body.text(), Some(format!("body{}", n % 10).as_str()));
+        assert_eq!(
+            request.body.text(),
+            Some(format!("body{}", n % 10).as_str())
+        );
         assert_eq!(header(&request.headers, "Host").unwrap(), "x");
     }
     stand.close().await;
@@ -446,15 +551,27 @@ async fn w9_odd_methods_and_targets_harm_nobody() {
         ("OPTIONS *", "*"),
         ("BREW //double", "//double"),
     ] {
-        let mut peer = stand.send(format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await;
+        let mut peer = stand
+            .send(format!(
+                "{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            ))
+            .await;
         let answer = peer.rest().await;
         assert_eq!(status(&answer), "200", "{line}");
         let arrival = stand.arrival().await;
-        assert_eq!((arrival.request.target.as_str(), arrival.trouble), (target, None));
+        assert_eq!(
+            (arrival.request.target.as_str(), arrival.trouble),
+            (target, None)
+        );
     }
-    let mut peer = stand.send("HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    let mut peer = stand
+        .send("HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .await;
     let answer = peer.rest().await;
-    assert!(answer.contains("content-length: 6\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
+    assert!(
+        answer.contains("content-length: 6\r\n") && answer.ends_with("\r\n\r\n"),
+        "{answer}"
+    );
     stand.arrival().await;
     stand.close().await;
 }
@@ -492,7 +609,9 @@ async fn w10_a_head_has_its_time() {
 #[tokio::test]
 async fn w10_a_body_has_its_time() {
     let mut stand = Stand::with(|limits| limits.body_timeout = SHORT).await;
-    let mut peer = stand.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc").await;
+    let mut peer = stand
+        .send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")
+        .await;
     let answer = peer.rest().await;
     assert_eq!(status(&answer), "408");
     assert!(answer.contains("connection: close"));
@@ -566,12 +685,17 @@ async fn w11_whoever_stalls_makes_room_too() {
     };
     let good = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
     let mut stand = Stand::with(change).await;
-    let mut slow = stand.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc").await;
+    let mut slow = stand
+        .send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")
+        .await;
     stand.send(good).await.until("got it").await;
     // Its request is answered as far as it came.
     assert_eq!(status(&slow.rest().await), "408");
     let arrival = stand.arrival().await;
-    assert_eq!((arrival.trouble, arrival.request.size), (Some(Trouble::BodyTimeout), 3));
+    assert_eq!(
+        (arrival.trouble, arrival.request.size),
+        (Some(Trouble::BodyTimeout), 3)
+    );
     stand.arrival().await;
     stand.close().await;
 
@@ -614,7 +738,9 @@ async fn w11_a_place_is_taken_until_its_request_has_been_decided() {
     drop(peer);
     // Else a stranger could have us wait with any number of them.
     let mut next = stand.send("GET /next HTTP/1.1\r\nHost: x\r\n\r\n").await;
-    tokio::time::timeout(SHORT, stand.arrivals.recv()).await.unwrap_err();
+    tokio::time::timeout(SHORT, stand.arrivals.recv())
+        .await
+        .unwrap_err();
     stand.gate.add_permits(1);
     next.until("got it").await;
     assert_eq!(stand.arrival().await.request.target, "/next");
@@ -626,12 +752,33 @@ async fn w11_a_place_is_taken_until_its_request_has_been_decided() {
 #[test]
 fn w11_there_are_no_more_connections_than_descriptors() {
     let connections = |descriptors, each| Limits::default().within(descriptors, each).connections;
-    assert_eq!([None, Some(1024), Some(u64::MAX)].map(|number| connections(number, 2)), [256; 3]);
-    assert_eq!((connections(Some(256), 1), connections(Some(256), 2)), (224, 112));
+    assert_eq!(
+        [None, Some(1024), Some(u64::MAX)].map(|number| connections(number, 2)),
+        [256; 3]
+    );
+    assert_eq!(
+        (connections(Some(256), 1), connections(Some(256), 2)),
+        (224, 112)
+    );
     assert_eq!(connections(Some(10), 1), 4);
     let threads = |limits: Limits, descriptors| limits.within(Some(descriptors), 1).threads;
-    assert_eq!((threads(Limits::default(), 1024), threads(Limits::default(), 256)), (None, Some(2)));
-    assert_eq!(threads(Limits { threads: Some(1), ..Limits::default() }, 256), Some(1));
+    assert_eq!(
+        (
+            threads(Limits::default(), 1024),
+            threads(Limits::default(), 256)
+        ),
+        (None, Some(2))
+    );
+    assert_eq!(
+        threads(
+            Limits {
+                threads: Some(1),
+                ..Limits::default()
+            },
+            256
+        ),
+        Some(1)
+    );
 }
 
 #[test]
@@ -654,7 +801,9 @@ async fn w12_a_large_body_is_refused_so_that_the_sender_hears_it() {
         } else {
             format!("Content-Length: {}\r\n\r\n", body.len())
         };
-        let mut peer = stand.send(format!("POST / HTTP/1.1\r\nHost: x\r\n{framing}")).await;
+        let mut peer = stand
+            .send(format!("POST / HTTP/1.1\r\nHost: x\r\n{framing}"))
+            .await;
         // A sender that reads nothing before everything is written.
         peer.write(&body).await;
         assert_eq!(status(&peer.until("got it").await), "413");
@@ -672,8 +821,11 @@ async fn w12_the_size_of_a_large_body_is_known_if_it_ends() {
     let mut stand = Stand::with(|limits| limits.max_body = 10).await;
     for (length, complete) in [(10, true), (11, false)] {
         let body = "x".repeat(length);
-        let mut peer =
-            stand.send(format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}")).await;
+        let mut peer = stand
+            .send(format!(
+                "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}"
+            ))
+            .await;
         peer.until("got it").await;
         let request = stand.arrival().await.request;
         assert_eq!((request.size, request.complete), (length as u64, complete));
@@ -695,7 +847,10 @@ async fn w13_what_is_in_flight_is_finished() {
     idle.ends_silently().await;
     stand.gate.add_permits(1);
     let answer = busy.rest().await;
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"),
+        "{answer}"
+    );
     stand.close().await;
 }
 
@@ -715,7 +870,10 @@ async fn w13_nothing_keeps_the_door_open() {
     assert_eq!(status(&slow.until("got it").await), "503");
     assert_eq!(stand.trouble().await, Trouble::Stopping);
     let told = [stand.mishap().await, stand.mishap().await];
-    assert!(told.contains(&Mishap::HeadCut) && told.contains(&Mishap::Stopped), "{told:?}");
+    assert!(
+        told.contains(&Mishap::HeadCut) && told.contains(&Mishap::Stopped),
+        "{told:?}"
+    );
     drop(slow);
     stand.close().await;
     assert!(stopped.elapsed() < DEADLINE / 4);
@@ -727,7 +885,11 @@ async fn a_panic_ends_one_connection_only() {
     let mut peer = stand.send("GET /panic HTTP/1.1\r\nHost: x\r\n\r\n").await;
     peer.ends_silently().await;
     assert_eq!(stand.mishap().await, Mishap::Panicked);
-    stand.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.until("got it").await;
+    stand
+        .send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .until("got it")
+        .await;
     for _ in 0..2 {
         stand.arrival().await;
     }

@@ -293,7 +293,11 @@ impl Book {
     fn listen(&mut self, bytes: &[u8]) {
         // Empty lines before a request line are allowed and mean nothing.
         let blank = |byte: &&u8| matches!(byte, b'\r' | b'\n');
-        let start = if self.heard.is_empty() { bytes.iter().take_while(blank).count() } else { 0 };
+        let start = if self.heard.is_empty() {
+            bytes.iter().take_while(blank).count()
+        } else {
+            0
+        };
         let bytes = &bytes[start..];
         if self.heard.is_empty()
             && let Some(end) = head::end(bytes, 0)

@@ -30,7 +30,10 @@ pub fn exchange(n: u64, request: Request) -> Event {
             cdr: judgement.fields,
             related: Vec::new(),
             uncounted: None,
-            answer: Answer { status: Some(200), ..Answer::default() },
+            answer: Answer {
+                status: Some(200),
+                ..Answer::default()
+            },
             took_ms: 0.25,
         }),
         None,
@@ -40,7 +43,9 @@ pub fn exchange(n: u64, request: Request) -> Event {
 #[test]
 fn a_record_that_has_been_written_is_not_written_again() {
     let feed = Feed::new(Most::default(), None);
-    let Event::Exchange(exchange, _) = small(1) else { unreachable!() };
+    let Event::Exchange(exchange, _) = small(1) else {
+        unreachable!()
+    };
     let line = Bytes::from_static(b"written already\n");
     feed.hear(&Event::Exchange(exchange, Some(line.clone())));
     assert_eq!(feed.get(1).unwrap().record.as_ptr(), line.as_ptr());
@@ -75,7 +80,10 @@ pub fn finished() -> Event {
 async fn until_over(mut watcher: Watcher) -> Vec<i64> {
     let mut told = Vec::new();
     loop {
-        match tokio::time::timeout(DEADLINE, watcher.next()).await.expect("it hangs") {
+        match tokio::time::timeout(DEADLINE, watcher.next())
+            .await
+            .expect("it hangs")
+        {
             News::Exchange(kept) => told.push(i64::try_from(kept.n).unwrap()),
             News::Forgotten { oldest_kept } => told.push(-i64::try_from(oldest_kept).unwrap()),
             News::Over => return told,
@@ -86,7 +94,13 @@ async fn until_over(mut watcher: Watcher) -> Vec<i64> {
 #[tokio::test]
 async fn every_watcher_sees_every_exchange_once_and_in_order() {
     const MANY: u64 = 3000;
-    let feed = Arc::new(Feed::new(Most { exchanges: 10_000, ..Most::default() }, None));
+    let feed = Arc::new(Feed::new(
+        Most {
+            exchanges: 10_000,
+            ..Most::default()
+        },
+        None,
+    ));
     let early = tokio::spawn(until_over(feed.watch(0).0));
     let feeding = Arc::clone(&feed);
     let load = std::thread::spawn(move || {
@@ -99,7 +113,10 @@ async fn every_watcher_sees_every_exchange_once_and_in_order() {
         loop {
             let (mut watcher, _) = feed.watch(seen.last().copied().unwrap_or(0));
             for _ in 0..7 {
-                match tokio::time::timeout(DEADLINE, watcher.next()).await.expect("it hangs") {
+                match tokio::time::timeout(DEADLINE, watcher.next())
+                    .await
+                    .expect("it hangs")
+                {
                     News::Exchange(kept) => seen.push(kept.n),
                     News::Forgotten { oldest_kept } => panic!("{oldest_kept}"),
                     News::Over => return seen,
@@ -113,13 +130,28 @@ async fn every_watcher_sees_every_exchange_once_and_in_order() {
     let all: Vec<_> = (1..=MANY.cast_signed()).collect();
     assert_eq!(early.await.unwrap(), all);
     assert_eq!(until_over(feed.watch(0).0).await, all, "a late one");
-    assert_eq!(until_over(feed.watch(MANY - 1).0).await, [MANY.cast_signed()]);
+    assert_eq!(
+        until_over(feed.watch(MANY - 1).0).await,
+        [MANY.cast_signed()]
+    );
 }
 
 #[tokio::test]
 async fn the_oldest_go_first_and_whoever_watches_is_told() {
-    let feed = Arc::new(Feed::new(Most { exchanges: 3, ..Most::default() }, None));
-    assert_eq!(feed.extent(), Extent { newest: 0, oldest_kept: 1 });
+    let feed = Arc::new(Feed::new(
+        Most {
+            exchanges: 3,
+            ..Most::default()
+        },
+        None,
+    ));
+    assert_eq!(
+        feed.extent(),
+        Extent {
+            newest: 0,
+            oldest_kept: 1
+        }
+    );
     let (slow, _) = feed.watch(0);
     let (mut prompt, _) = feed.watch(0);
     for n in 1..=3 {
@@ -127,12 +159,21 @@ async fn the_oldest_go_first_and_whoever_watches_is_told() {
         assert!(matches!(prompt.at_hand(), Some(News::Exchange(kept)) if kept.n == n));
     }
     feed.hear(&small(4));
-    assert!(matches!(prompt.at_hand(), Some(News::Forgotten { oldest_kept: 2 })));
+    assert!(matches!(
+        prompt.at_hand(),
+        Some(News::Forgotten { oldest_kept: 2 })
+    ));
     assert!(matches!(prompt.at_hand(), Some(News::Exchange(kept)) if kept.n == 4));
     assert!(prompt.at_hand().is_none());
     feed.hear(&small(5));
     feed.hear(&finished());
-    assert_eq!(feed.extent(), Extent { newest: 5, oldest_kept: 3 });
+    assert_eq!(
+        feed.extent(),
+        Extent {
+            newest: 5,
+            oldest_kept: 3
+        }
+    );
     assert!(feed.get(2).is_none() && feed.get(6).is_none() && feed.get(0).is_none());
     assert_eq!(feed.get(3).unwrap().n, 3);
     assert_eq!(until_over(slow).await, [-3, 3, 4, 5]);
@@ -140,37 +181,71 @@ async fn the_oldest_go_first_and_whoever_watches_is_told() {
 
 #[test]
 fn what_is_kept_is_bounded_in_bytes() {
-    let most = Most { exchanges: 1000, bytes: 100_000 };
+    let most = Most {
+        exchanges: 1000,
+        bytes: 100_000,
+    };
     let feed = Arc::new(Feed::new(most, None));
-    let of_size = |n, size| feed.hear(&exchange(n, Request::new("POST", "/", vec![], vec![b'a'; size])));
+    let of_size = |n, size| {
+        feed.hear(&exchange(
+            n,
+            Request::new("POST", "/", vec![], vec![b'a'; size]),
+        ));
+    };
     for n in 1..=50 {
         of_size(n, 5000);
         let shelf = feed.shelf();
         assert!(shelf.bytes <= most.bytes, "{}", shelf.bytes);
-        assert_eq!(shelf.bytes, shelf.kept.iter().map(|kept| kept.cost()).sum::<usize>());
+        assert_eq!(
+            shelf.bytes,
+            shelf.kept.iter().map(|kept| kept.cost()).sum::<usize>()
+        );
     }
     assert!(feed.all().len() >= 3 && feed.extent().newest == 50);
     // One that is larger than everything leaves nothing, and the next is kept again.
     of_size(51, 100_000);
-    assert_eq!(feed.extent(), Extent { newest: 51, oldest_kept: 52 });
+    assert_eq!(
+        feed.extent(),
+        Extent {
+            newest: 51,
+            oldest_kept: 52
+        }
+    );
     of_size(52, 10);
-    assert_eq!(feed.extent(), Extent { newest: 52, oldest_kept: 52 });
+    assert_eq!(
+        feed.extent(),
+        Extent {
+            newest: 52,
+            oldest_kept: 52
+        }
+    );
 }
 
 #[test]
 fn secrets_are_masked_where_they_are_shown_and_kept_where_they_are_saved() {
-    let headers = vec![Header::new("Authorization", "Bearer S3CR3T"), Header::new("X-Plain", "seen")];
+    let headers = vec![
+        Header::new("Authorization", "Bearer S3CR3T"),
+        Header::new("X-Plain", "seen"),
+    ];
     let request = Request::new("GET", "/cdr?token=S3CR3T&leg=a", headers, "");
-    let Event::Exchange(exchange, _) = exchange(1, request) else { unreachable!() };
+    let Event::Exchange(exchange, _) = exchange(1, request) else {
+        unreachable!()
+    };
     let cdr = serde_json::json!({"token": "S3CR3T", "leg": "a", "custom": {"api_key": "S3CR3T"}});
-    let exchange = Exchange { cdr: cdr.as_object().map(Received::from), ..exchange.as_ref().clone() };
+    let exchange = Exchange {
+        cdr: cdr.as_object().map(Received::from),
+        ..exchange.as_ref().clone()
+    };
     let feed = Feed::new(Most::default(), None);
     feed.hear(&Event::Exchange(Arc::new(exchange.clone()), None));
     let kept = feed.get(1).unwrap();
     assert_eq!(kept.record, record::line("exchange", &exchange));
     let shown = String::from_utf8(kept.shown()).unwrap();
     assert!(!shown.contains("S3CR3T"), "{shown}");
-    assert!(shown.contains("X-Plain") && shown.contains("seen"), "{shown}");
+    assert!(
+        shown.contains("X-Plain") && shown.contains("seen"),
+        "{shown}"
+    );
 }
 
 #[test]

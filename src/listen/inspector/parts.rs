@@ -13,8 +13,16 @@ pub struct Part {
 
 /// All parts of the page.
 const PARTS: [Part; 8] = [
-    Part { path: "/", kind: "text/html; charset=utf-8", text: include_str!("page.html") },
-    Part { path: "/page.css", kind: "text/css; charset=utf-8", text: include_str!("page.css") },
+    Part {
+        path: "/",
+        kind: "text/html; charset=utf-8",
+        text: include_str!("page.html"),
+    },
+    Part {
+        path: "/page.css",
+        kind: "text/css; charset=utf-8",
+        text: include_str!("page.css"),
+    },
     script("/page.js", include_str!("page.js")),
     script("/list.js", include_str!("list.js")),
     script("/detail.js", include_str!("detail.js")),
@@ -25,7 +33,11 @@ const PARTS: [Part; 8] = [
 
 /// A part that does something.
 const fn script(path: &'static str, text: &'static str) -> Part {
-    Part { path, kind: "text/javascript; charset=utf-8", text }
+    Part {
+        path,
+        kind: "text/javascript; charset=utf-8",
+        text,
+    }
 }
 
 /// The part at this path, if the page has one there.

@@ -45,7 +45,11 @@ impl Token {
 
     /// Whether these bytes are it, found out in a time that tells nothing about it.
     fn is(&self, bytes: &[u8]) -> bool {
-        let differences = self.0.bytes().zip(bytes).fold(0, |all, (ours, theirs)| all | (ours ^ theirs));
+        let differences = self
+            .0
+            .bytes()
+            .zip(bytes)
+            .fold(0, |all, (ours, theirs)| all | (ours ^ theirs));
         self.0.len() == bytes.len() && std::hint::black_box(differences) == 0
     }
 }
@@ -115,12 +119,19 @@ impl Rules {
             return Err(Refusal::Forbidden);
         }
         match request.path() {
-            "/api/events" => {
-                by("GET", request, Wanted::Events { seen: seen(headers)?, wait: wait(request)? })
-            }
+            "/api/events" => by(
+                "GET",
+                request,
+                Wanted::Events {
+                    seen: seen(headers)?,
+                    wait: wait(request)?,
+                },
+            ),
             "/api/capture" => by("GET", request, Wanted::Capture),
             path => {
-                let rest = path.strip_prefix("/api/exchanges/").ok_or(Refusal::Unknown)?;
+                let rest = path
+                    .strip_prefix("/api/exchanges/")
+                    .ok_or(Refusal::Unknown)?;
                 let (n, what) = rest.split_once('/').ok_or(Refusal::Unknown)?;
                 let n = number(n.as_bytes()).ok_or(Refusal::Unknown)?;
                 match what {
@@ -139,8 +150,12 @@ impl Rules {
 
     /// Whether a request was made on this machine, and by a page of ours if it was made by a page.
     fn comes_from_here(&self, headers: &[Header]) -> bool {
-        let Some(host) = only(headers, "host") else { return false };
-        let is_ours = HOSTS.iter().any(|name| host == format!("{name}:{}", self.port).as_bytes());
+        let Some(host) = only(headers, "host") else {
+            return false;
+        };
+        let is_ours = HOSTS
+            .iter()
+            .any(|name| host == format!("{name}:{}", self.port).as_bytes());
         let origin = [b"http://", host].concat();
         is_ours
             && headers.iter().all(|header| {
@@ -157,12 +172,19 @@ impl Rules {
 
 /// What is wanted, if it is asked for properly.
 fn by(method: &'static str, request: &Request, wanted: Wanted) -> Result<Wanted, Refusal> {
-    if request.method == method { Ok(wanted) } else { Err(Refusal::Method(method)) }
+    if request.method == method {
+        Ok(wanted)
+    } else {
+        Err(Refusal::Method(method))
+    }
 }
 
 /// The value of a header that is there once.
 fn only<'a>(headers: &'a [Header], name: &str) -> Option<&'a [u8]> {
-    let mut values = headers.iter().filter(|header| header.is(name)).map(|header| &*header.value);
+    let mut values = headers
+        .iter()
+        .filter(|header| header.is(name))
+        .map(|header| &*header.value);
     let value = values.next()?;
     values.next().is_none().then_some(value)
 }
@@ -173,14 +195,21 @@ fn seen(headers: &[Header]) -> Result<u64, Refusal> {
     if !headers.iter().any(|header| header.is("last-event-id")) {
         return Ok(0);
     }
-    only(headers, "last-event-id").and_then(number).ok_or(WANTED)
+    only(headers, "last-event-id")
+        .and_then(number)
+        .ok_or(WANTED)
 }
 
 /// For how long to wait, if the query says so.
 fn wait(request: &Request) -> Result<Option<Duration>, Refusal> {
     const WANTED: Refusal = Refusal::Senseless("wait takes a number of milliseconds");
     let pairs = request.query().unwrap_or_default().split('&');
-    let Some(wait) = pairs.filter_map(|pair| pair.strip_prefix("wait=")).next_back() else { return Ok(None) };
+    let Some(wait) = pairs
+        .filter_map(|pair| pair.strip_prefix("wait="))
+        .next_back()
+    else {
+        return Ok(None);
+    };
     let milliseconds = number(wait.as_bytes()).ok_or(WANTED)?;
     Ok(Some(Duration::from_millis(milliseconds).min(LONGEST_WAIT)))
 }
@@ -188,7 +217,11 @@ fn wait(request: &Request) -> Result<Option<Duration>, Refusal> {
 /// A number in digits, and nothing else.
 fn number(digits: &[u8]) -> Option<u64> {
     let is_one = digits.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(digits).ok().filter(|_| is_one)?.parse().ok()
+    std::str::from_utf8(digits)
+        .ok()
+        .filter(|_| is_one)?
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
@@ -197,14 +230,20 @@ mod tests {
     use proptest::prelude::*;
 
     fn rules() -> Rules {
-        Rules { port: 8238, token: Token("0123456789abcdef".to_owned()) }
+        Rules {
+            port: 8238,
+            token: Token("0123456789abcdef".to_owned()),
+        }
     }
 
     const HOST: (&str, &str) = ("Host", "127.0.0.1:8238");
     const KNOWN: (&str, &str) = ("X-Inspector-Token", "0123456789abcdef");
 
     fn judged(method: &str, target: &str, headers: &[(&str, &str)]) -> Result<Wanted, Refusal> {
-        let headers = headers.iter().map(|(name, value)| Header::new(*name, *value)).collect::<Vec<_>>();
+        let headers = headers
+            .iter()
+            .map(|(name, value)| Header::new(*name, *value))
+            .collect::<Vec<_>>();
         rules().judge(&Request::new(method, target, headers, ""))
     }
 
@@ -239,7 +278,11 @@ mod tests {
                     &[HOST, KNOWN, KNOWN],
                     &[HOST, ("Authorization", "0123456789abcdef")],
                 ] {
-                    assert_eq!(judged(method, path, headers), Err(Refusal::Forbidden), "{method} {path}");
+                    assert_eq!(
+                        judged(method, path, headers),
+                        Err(Refusal::Forbidden),
+                        "{method} {path}"
+                    );
                 }
             }
         }
@@ -255,7 +298,10 @@ mod tests {
             (&[HOST][..], true),
             (&[host("localhost:8238")], true),
             (&[host("[::1]:8238")], true),
-            (&[host("localhost:8238"), origin("http://localhost:8238")], true),
+            (
+                &[host("localhost:8238"), origin("http://localhost:8238")],
+                true,
+            ),
             (&[HOST, origin(own), site("same-origin")], true),
             (&[HOST, site("none")], true),
             (&[], false),
@@ -289,11 +335,19 @@ mod tests {
             (&[HOST, ("Via", "1.1 tunnel")], false),
         ] {
             for path in ["/", "/page.js", "/page.css"] {
-                assert_eq!(judged("GET", path, headers).is_ok(), is_let_in, "{path} {headers:?}");
+                assert_eq!(
+                    judged("GET", path, headers).is_ok(),
+                    is_let_in,
+                    "{path} {headers:?}"
+                );
             }
             let headers = [headers, &[KNOWN]].concat();
             let wanted = judged("GET", "/api/capture", &headers);
-            let expected = if is_let_in { Ok(Wanted::Capture) } else { Err(Refusal::Forbidden) };
+            let expected = if is_let_in {
+                Ok(Wanted::Capture)
+            } else {
+                Err(Refusal::Forbidden)
+            };
             assert_eq!(wanted, expected, "{headers:?}");
         }
     }
@@ -305,12 +359,22 @@ mod tests {
         assert_eq!(asked("GET", "/api/exchanges/12/body"), Ok(Wanted::Body(12)));
         assert_eq!(asked("GET", "/api/exchanges/12/curl"), Ok(Wanted::Curl(12)));
         let resend = "/api/exchanges/12/resend";
-        assert_eq!(judged("POST", resend, &[HOST, KNOWN, own]), Ok(Wanted::Resend(12)));
+        assert_eq!(
+            judged("POST", resend, &[HOST, KNOWN, own]),
+            Ok(Wanted::Resend(12))
+        );
         assert_eq!(asked("POST", resend), Err(Refusal::Forbidden));
-        assert_eq!(judged("GET", resend, &[HOST, KNOWN, own]), Err(Refusal::Method("POST")));
+        assert_eq!(
+            judged("GET", resend, &[HOST, KNOWN, own]),
+            Err(Refusal::Method("POST"))
+        );
         for method in ["POST", "HEAD", "OPTIONS", "get"] {
             for path in ["/", "/api/events", "/api/capture", "/api/exchanges/1/body"] {
-                assert_eq!(asked(method, path), Err(Refusal::Method("GET")), "{method} {path}");
+                assert_eq!(
+                    asked(method, path),
+                    Err(Refusal::Method("GET")),
+                    "{method} {path}"
+                );
             }
         }
         for path in [
@@ -332,17 +396,33 @@ mod tests {
     #[test]
     fn a_stream_goes_on_where_it_ended() {
         let asked = |target, seen| judged("GET", target, &[HOST, KNOWN, ("Last-Event-ID", seen)]);
-        let events =
-            |seen, wait: Option<u64>| Ok(Wanted::Events { seen, wait: wait.map(Duration::from_millis) });
-        assert_eq!(judged("GET", "/api/events", &[HOST, KNOWN]), events(0, None));
+        let events = |seen, wait: Option<u64>| {
+            Ok(Wanted::Events {
+                seen,
+                wait: wait.map(Duration::from_millis),
+            })
+        };
+        assert_eq!(
+            judged("GET", "/api/events", &[HOST, KNOWN]),
+            events(0, None)
+        );
         assert_eq!(asked("/api/events", "7"), events(7, None));
         assert_eq!(asked("/api/events?wait=0", "7"), events(7, Some(0)));
         assert_eq!(asked("/api/events?a&wait=250", "7"), events(7, Some(250)));
-        assert_eq!(asked("/api/events?wait=99999999999", "7"), events(7, Some(60_000)));
-        for (target, seen) in
-            [("/api/events", ""), ("/api/events", "-1"), ("/api/events", "x"), ("/api/events?wait=", "7")]
-        {
-            assert!(matches!(asked(target, seen), Err(Refusal::Senseless(_))), "{target} {seen}");
+        assert_eq!(
+            asked("/api/events?wait=99999999999", "7"),
+            events(7, Some(60_000))
+        );
+        for (target, seen) in [
+            ("/api/events", ""),
+            ("/api/events", "-1"),
+            ("/api/events", "x"),
+            ("/api/events?wait=", "7"),
+        ] {
+            assert!(
+                matches!(asked(target, seen), Err(Refusal::Senseless(_))),
+                "{target} {seen}"
+            );
         }
     }
 

@@ -50,7 +50,15 @@ pub fn telling(
 ) -> impl Stream<Item = Bytes> + Send + Sync + 'static {
     let stage = Stage::New(format!("event: hello\ndata: {hello}\n\n").into());
     let until = wait.map(|wait| Instant::now() + wait);
-    stream::unfold(Telling { watcher, stage, until, _place: place }, Telling::next)
+    stream::unfold(
+        Telling {
+            watcher,
+            stage,
+            until,
+            _place: place,
+        },
+        Telling::next,
+    )
 }
 
 impl Telling {

@@ -14,7 +14,9 @@ use crate::wire::client::{ClientOptions, Destination};
 const DEADLINE: Duration = Duration::from_secs(20);
 
 async fn soon<F: Future>(what: F) -> F::Output {
-    tokio::time::timeout(DEADLINE, what).await.expect("it hangs")
+    tokio::time::timeout(DEADLINE, what)
+        .await
+        .expect("it hangs")
 }
 
 /// An inspector under test.
@@ -56,10 +58,27 @@ impl Stand {
         let feed = Arc::new(Feed::new(most, None));
         let (close, closed) = watch::channel(false);
         let url = "http://127.0.0.1:8237".to_owned();
-        let about = About { url, public_url: None, forward };
-        let serving =
-            serve(listener, token.clone(), about, Arc::clone(&feed), limits, Clock::start(), closed);
-        Self { address, token, feed, close, serving: tokio::spawn(serving) }
+        let about = About {
+            url,
+            public_url: None,
+            forward,
+        };
+        let serving = serve(
+            listener,
+            token.clone(),
+            about,
+            Arc::clone(&feed),
+            limits,
+            Clock::start(),
+            closed,
+        );
+        Self {
+            address,
+            token,
+            feed,
+            close,
+            serving: tokio::spawn(serving),
+        }
     }
 
     /// Asks for something with the token, and further header lines.
@@ -70,20 +89,34 @@ impl Stand {
 
     async fn ask_with(&self, method: &str, target: &str, headers: &str) -> Answer {
         let mut stream = soon(TcpStream::connect(self.address)).await.unwrap();
-        let request = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\n{headers}\r\n", self.address);
+        let request = format!(
+            "{method} {target} HTTP/1.1\r\nHost: {}\r\n{headers}\r\n",
+            self.address
+        );
         stream.write_all(request.as_bytes()).await.unwrap();
-        Answer { stream, text: Vec::new() }
+        Answer {
+            stream,
+            text: Vec::new(),
+        }
     }
 
     /// The whole answer to a question, head and body.
     async fn whole(&self, method: &str, target: &str, headers: &str) -> (String, Vec<u8>) {
-        self.ask(method, target, &format!("Connection: close\r\n{headers}")).await.whole().await
+        self.ask(method, target, &format!("Connection: close\r\n{headers}"))
+            .await
+            .whole()
+            .await
     }
 
     /// All events after one until the answer ends.
     async fn events(&self, target: &str, seen: u64) -> Vec<Seen> {
-        let (head, body) = self.whole("GET", target, &format!("Last-Event-ID: {seen}\r\n")).await;
-        assert!(head.contains("\r\ncontent-type: text/event-stream\r\n"), "{head}");
+        let (head, body) = self
+            .whole("GET", target, &format!("Last-Event-ID: {seen}\r\n"))
+            .await;
+        assert!(
+            head.contains("\r\ncontent-type: text/event-stream\r\n"),
+            "{head}"
+        );
         events(std::str::from_utf8(&body).unwrap())
     }
 }
@@ -93,7 +126,10 @@ impl Answer {
     async fn until(&mut self, said: &str) -> String {
         let mut bytes = vec![0; 64 * 1024];
         let mut searched = 0;
-        while !self.text[searched..].windows(said.len()).any(|window| window == said.as_bytes()) {
+        while !self.text[searched..]
+            .windows(said.len())
+            .any(|window| window == said.as_bytes())
+        {
             searched = self.text.len().saturating_sub(said.len());
             let length = soon(self.stream.read(&mut bytes)).await.unwrap();
             assert!(length > 0, "it ended before {said}");
@@ -105,11 +141,23 @@ impl Answer {
     /// Head and body, to the end of the connection.
     async fn whole(mut self) -> (String, Vec<u8>) {
         soon(self.stream.read_to_end(&mut self.text)).await.unwrap();
-        let end = self.text.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap() + 2;
+        let end = self
+            .text
+            .windows(4)
+            .position(|bytes| bytes == b"\r\n\r\n")
+            .unwrap()
+            + 2;
         let head = String::from_utf8(self.text[..end].to_vec()).unwrap();
         let body = &self.text[end + 2..];
         let chunked = head.contains("transfer-encoding: chunked");
-        (head, if chunked { unchunked(body) } else { body.to_vec() })
+        (
+            head,
+            if chunked {
+                unchunked(body)
+            } else {
+                body.to_vec()
+            },
+        )
     }
 }
 
@@ -117,7 +165,8 @@ fn unchunked(mut bytes: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     loop {
         let end = bytes.windows(2).position(|line| line == b"\r\n").unwrap();
-        let length = usize::from_str_radix(std::str::from_utf8(&bytes[..end]).unwrap(), 16).unwrap();
+        let length =
+            usize::from_str_radix(std::str::from_utf8(&bytes[..end]).unwrap(), 16).unwrap();
         if length == 0 {
             return body;
         }
@@ -130,17 +179,26 @@ fn unchunked(mut bytes: &[u8]) -> Vec<u8> {
 fn events(text: &str) -> Vec<Seen> {
     let lines = text.replace("\r\n", "\n").replace('\r', "\n");
     let mut seen = Vec::new();
-    for event in lines.split("\n\n").filter(|event| !event.is_empty() && !event.starts_with(':')) {
+    for event in lines
+        .split("\n\n")
+        .filter(|event| !event.is_empty() && !event.starts_with(':'))
+    {
         let field = |name: &str| {
-            let mut lines = event
-                .lines()
-                .filter_map(|line| line.strip_prefix(name)?.strip_prefix(": ").map(str::to_owned));
+            let mut lines = event.lines().filter_map(|line| {
+                line.strip_prefix(name)?
+                    .strip_prefix(": ")
+                    .map(str::to_owned)
+            });
             let first = lines.next();
             assert_eq!(lines.next(), None, "{event}");
             first
         };
         let data = serde_json::from_str(&field("data").unwrap()).unwrap();
-        seen.push(Seen { name: field("event").unwrap(), id: field("id"), data });
+        seen.push(Seen {
+            name: field("event").unwrap(),
+            id: field("id"),
+            data,
+        });
     }
     seen
 }
@@ -159,24 +217,56 @@ async fn whoever_may_not_come_in_learns_nothing() {
     for (method, path, headers) in [
         ("GET", "/api/events", String::new()),
         ("GET", "/api/capture", "X-Inspector-Token: 0".to_owned()),
-        ("GET", "/api/exchanges/1/body", "Authorization: Bearer x".to_owned()),
+        (
+            "GET",
+            "/api/exchanges/1/body",
+            "Authorization: Bearer x".to_owned(),
+        ),
         ("GET", "/api/exchanges/9/body", String::new()),
         ("GET", "/nowhere", String::new()),
-        ("OPTIONS", "/api/capture", "Origin: http://evil.example".to_owned()),
-        ("POST", "/api/exchanges/1/resend", format!("{known}\r\nOrigin: http://evil.example")),
+        (
+            "OPTIONS",
+            "/api/capture",
+            "Origin: http://evil.example".to_owned(),
+        ),
+        (
+            "POST",
+            "/api/exchanges/1/resend",
+            format!("{known}\r\nOrigin: http://evil.example"),
+        ),
         ("POST", "/api/exchanges/1/resend", known.clone()),
         ("GET", "/", "Sec-Fetch-Site: cross-site".to_owned()),
         ("GET", "/page.js", "X-Forwarded-For: 192.0.2.7".to_owned()),
         ("GET", "/api/capture", format!("{known}\r\nVia: 1.1 tunnel")),
-        ("GET", &format!("/api/capture?token={token}#{token}"), String::new()),
+        (
+            "GET",
+            &format!("/api/capture?token={token}#{token}"),
+            String::new(),
+        ),
     ] {
-        let headers = if headers.is_empty() { headers } else { format!("{headers}\r\n") };
-        let asked = stand.ask_with(method, path, &format!("{headers}Connection: close\r\n")).await;
+        let headers = if headers.is_empty() {
+            headers
+        } else {
+            format!("{headers}\r\n")
+        };
+        let asked = stand
+            .ask_with(method, path, &format!("{headers}Connection: close\r\n"))
+            .await;
         let (head, body) = asked.whole().await;
-        assert!(head.starts_with("HTTP/1.1 403 "), "{method} {path} {headers}: {head}");
-        assert!(body.is_empty() && !head.contains("access-control"), "{head}");
-        answers
-            .insert(head.lines().filter(|line| !line.starts_with("date: ")).collect::<Vec<_>>().join("\n"));
+        assert!(
+            head.starts_with("HTTP/1.1 403 "),
+            "{method} {path} {headers}: {head}"
+        );
+        assert!(
+            body.is_empty() && !head.contains("access-control"),
+            "{head}"
+        );
+        answers.insert(
+            head.lines()
+                .filter(|line| !line.starts_with("date: "))
+                .collect::<Vec<_>>()
+                .join("\n"),
+        );
     }
     assert_eq!(answers.len(), 1, "{answers:?}");
 
@@ -187,7 +277,12 @@ async fn whoever_may_not_come_in_learns_nothing() {
         address.port()
     );
     stream.write_all(request.as_bytes()).await.unwrap();
-    let (head, _) = Answer { stream, text: Vec::new() }.whole().await;
+    let (head, _) = Answer {
+        stream,
+        text: Vec::new(),
+    }
+    .whole()
+    .await;
     assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
 }
 
@@ -212,16 +307,27 @@ async fn every_answer_says_how_it_may_be_used() {
         ("DELETE", "/api/capture", 405),
     ] {
         let (head, body) = stand.whole(method, path, "").await;
-        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{method} {path}: {head}");
+        assert!(
+            head.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{method} {path}: {head}"
+        );
         for (name, value) in SAFETY {
-            assert!(head.contains(&format!("\r\n{name}: {value}\r\n")), "{path}: {head}");
+            assert!(
+                head.contains(&format!("\r\n{name}: {value}\r\n")),
+                "{path}: {head}"
+            );
         }
         assert!(!head.contains("access-control"), "{head}");
         assert!(!String::from_utf8_lossy(&body).contains(stand.token.reveal()));
     }
-    let (head, _) = stand.whole("POST", "/", "Content-Length: 3\r\n\r\nabc").await;
+    let (head, _) = stand
+        .whole("POST", "/", "Content-Length: 3\r\n\r\nabc")
+        .await;
     assert!(head.starts_with("HTTP/1.1 405 "), "{head}");
-    let own = format!("Origin: http://{}\r\nContent-Length: 3\r\n\r\nabc", stand.address);
+    let own = format!(
+        "Origin: http://{}\r\nContent-Length: 3\r\n\r\nabc",
+        stand.address
+    );
     let (head, _) = stand.whole("POST", "/api/exchanges/1/resend", &own).await;
     assert!(head.starts_with("HTTP/1.1 413 "), "{head}");
 }
@@ -230,12 +336,23 @@ async fn every_answer_says_how_it_may_be_used() {
 async fn exchanges_are_told_once_and_downloads_are_what_came() {
     let stand = Stand::new(Most::default()).await;
     for n in 1..=3 {
-        stand.feed.hear(&exchange(n, Request::new("POST", "/?token=hush", vec![], format!("\u{ff}{n}"))));
+        stand.feed.hear(&exchange(
+            n,
+            Request::new("POST", "/?token=hush", vec![], format!("\u{ff}{n}")),
+        ));
     }
     let told = stand.events("/api/events?wait=0", 1).await;
-    assert_eq!((told[0].name.as_str(), numbers(&told)), ("hello", vec!["2".to_owned(), "3".to_owned()]));
+    assert_eq!(
+        (told[0].name.as_str(), numbers(&told)),
+        ("hello", vec!["2".to_owned(), "3".to_owned()])
+    );
     let hello = &told[0].data;
-    for (name, value) in [("v", 1), ("newest", 3), ("oldest_kept", 1), ("most_exchanges", 1000)] {
+    for (name, value) in [
+        ("v", 1),
+        ("newest", 3),
+        ("oldest_kept", 1),
+        ("most_exchanges", 1000),
+    ] {
         assert_eq!(hello[name], value, "{hello}");
     }
     assert_eq!(hello["url"], "http://127.0.0.1:8237");
@@ -245,48 +362,85 @@ async fn exchanges_are_told_once_and_downloads_are_what_came() {
     assert_eq!(stand.events("/api/events?wait=0", u64::MAX).await.len(), 1);
 
     let (head, body) = stand.whole("GET", "/api/exchanges/2/body", "").await;
-    assert!(head.contains("\r\ncontent-disposition: attachment; filename=\"exchange-2.bin\"\r\n"), "{head}");
-    assert!(head.contains("\r\ncontent-type: application/octet-stream\r\n"), "{head}");
+    assert!(
+        head.contains("\r\ncontent-disposition: attachment; filename=\"exchange-2.bin\"\r\n"),
+        "{head}"
+    );
+    assert!(
+        head.contains("\r\ncontent-type: application/octet-stream\r\n"),
+        "{head}"
+    );
     assert_eq!(String::from_utf8(body).unwrap(), "\u{ff}2");
     let (head, body) = stand.whole("GET", "/api/capture", "").await;
-    assert!(head.contains("\r\ncontent-disposition: attachment; filename=\"capture.ndjson\"\r\n"), "{head}");
+    assert!(
+        head.contains("\r\ncontent-disposition: attachment; filename=\"capture.ndjson\"\r\n"),
+        "{head}"
+    );
     let lines: Vec<_> = std::str::from_utf8(&body).unwrap().lines().collect();
     assert_eq!(lines.len(), 3);
-    assert_eq!(record::captured(lines[0]).unwrap().unwrap().request.target, "/?token=hush");
+    assert_eq!(
+        record::captured(lines[0]).unwrap().unwrap().request.target,
+        "/?token=hush"
+    );
     let (_, curl) = stand.whole("GET", "/api/exchanges/1/curl", "").await;
     let curl = String::from_utf8(curl).unwrap();
-    assert!(curl.starts_with("curl ") && curl.ends_with(" 'http://127.0.0.1:8237/?token=***'\n"), "{curl}");
+    assert!(
+        curl.starts_with("curl ") && curl.ends_with(" 'http://127.0.0.1:8237/?token=***'\n"),
+        "{curl}"
+    );
 }
 
 #[tokio::test]
 async fn a_poll_waits_for_something_and_then_ends() {
     let stand = Stand::new(Most::default()).await;
-    let mut waiting = stand.ask("GET", "/api/events?wait=60000", "Connection: close\r\n").await;
+    let mut waiting = stand
+        .ask("GET", "/api/events?wait=60000", "Connection: close\r\n")
+        .await;
     waiting.until("event: hello").await;
     stand.feed.hear(&small(1));
     let (_, body) = waiting.whole().await;
     assert_eq!(numbers(&events(std::str::from_utf8(&body).unwrap())), ["1"]);
-    assert!(stand.events("/api/events?wait=20", 1).await.iter().all(|event| event.name == "hello"));
+    assert!(
+        stand
+            .events("/api/events?wait=20", 1)
+            .await
+            .iter()
+            .all(|event| event.name == "hello")
+    );
 }
 
 #[tokio::test]
 async fn nothing_that_comes_makes_an_event_of_its_own() {
-    const HOSTILE: &str =
-        "a\r\n\r\nevent: end\rdata: {}\n\n\u{2028}\u{2029}</script><!--\u{85}\u{b}\0\u{1b}[2J\u{202e}";
+    const HOSTILE: &str = "a\r\n\r\nevent: end\rdata: {}\n\n\u{2028}\u{2029}</script><!--\u{85}\u{b}\0\u{1b}[2J\u{202e}";
     let stand = Stand::new(Most::default()).await;
     let escaped = serde_json::to_string(HOSTILE).unwrap();
-    let fields = ["leg", "hangup_reason", "type", "to", "user", "custom", "time", HOSTILE]
-        .map(|name| format!("{}:{escaped}", serde_json::to_string(name).unwrap()));
+    let fields = [
+        "leg",
+        "hangup_reason",
+        "type",
+        "to",
+        "user",
+        "custom",
+        "time",
+        HOSTILE,
+    ]
+    .map(|name| format!("{}:{escaped}", serde_json::to_string(name).unwrap()));
     let json = format!("{{{}}}", fields.join(","));
     for (n, body) in [json.as_str(), HOSTILE].into_iter().enumerate() {
         let headers = vec![Header::new(HOSTILE, HOSTILE)];
-        stand.feed.hear(&exchange(n as u64 + 1, Request::new(HOSTILE, HOSTILE, headers, body.to_owned())));
+        stand.feed.hear(&exchange(
+            n as u64 + 1,
+            Request::new(HOSTILE, HOSTILE, headers, body.to_owned()),
+        ));
     }
     let told = stand.events("/api/events?wait=0", 0).await;
     let names: Vec<_> = told.iter().map(|event| event.name.as_str()).collect();
     assert_eq!(names, ["hello", "exchange", "exchange"]);
     assert_eq!(told[1].data["exchange"]["request"]["body"]["text"], json);
-    assert_eq!(told[2].data["exchange"]["request"]["headers"][0][1], HOSTILE);
+    assert_eq!(
+        told[2].data["exchange"]["request"]["headers"][0][1],
+        HOSTILE
+    );
 }
 
 #[tokio::test]
@@ -300,22 +454,36 @@ async fn there_are_so_many_streams_and_no_more() {
     }
     let (head, body) = stand.whole("GET", "/api/events", "").await;
     assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
-    assert!(String::from_utf8(body).unwrap().starts_with("32 streams are open already"));
+    assert!(
+        String::from_utf8(body)
+            .unwrap()
+            .starts_with("32 streams are open already")
+    );
     stand.feed.hear(&small(1));
     for stream in &mut open {
         stream.until("id: 1\n").await;
     }
     // The place of whoever goes is free at once, and not when it would have been spoken to next.
     drop(open.pop());
-    let free =
-        async { while stand.whole("GET", "/api/events?wait=0", "").await.0.starts_with("HTTP/1.1 503 ") {} };
+    let free = async {
+        while stand
+            .whole("GET", "/api/events?wait=0", "")
+            .await
+            .0
+            .starts_with("HTTP/1.1 503 ")
+        {}
+    };
     soon(free).await;
 }
 
 #[tokio::test]
 async fn late_and_reconnecting_pages_see_every_exchange_once() {
     const MANY: u64 = 400;
-    let stand = Stand::new(Most { exchanges: 1000, ..Most::default() }).await;
+    let stand = Stand::new(Most {
+        exchanges: 1000,
+        ..Most::default()
+    })
+    .await;
     let feed = Arc::clone(&stand.feed);
     let load = tokio::spawn(async move {
         for n in 1..=MANY {
@@ -328,13 +496,17 @@ async fn late_and_reconnecting_pages_see_every_exchange_once() {
     let mut seen: Vec<String> = Vec::new();
     while seen.len() < all.len() {
         let last = seen.last().cloned().unwrap_or_else(|| "0".to_owned());
-        let mut stream = stand.ask("GET", "/api/events", &format!("Last-Event-ID: {last}\r\n")).await;
+        let mut stream = stand
+            .ask("GET", "/api/events", &format!("Last-Event-ID: {last}\r\n"))
+            .await;
         let next = format!("id: {}\n", last.parse::<u64>().unwrap() + 1);
         let text = stream.until(&next).await;
         let text = &text[text.find("event: hello").unwrap()..];
         let whole = text.rfind("\n\n").map_or("", |end| &text[..end]);
         // What stands between events is chunks' own lengths.
-        let told = whole.split("\n\n").filter_map(|event| event.split("\nid: ").nth(1));
+        let told = whole
+            .split("\n\n")
+            .filter_map(|event| event.split("\nid: ").nth(1));
         seen.extend(told.map(|event| event.lines().next().unwrap().to_owned()));
     }
     load.await.unwrap();
@@ -344,15 +516,25 @@ async fn late_and_reconnecting_pages_see_every_exchange_once() {
 
 #[tokio::test]
 async fn what_is_forgotten_is_told() {
-    let stand = Stand::new(Most { exchanges: 2, ..Most::default() }).await;
+    let stand = Stand::new(Most {
+        exchanges: 2,
+        ..Most::default()
+    })
+    .await;
     let mut stream = stand.ask("GET", "/api/events", "").await;
     stream.until("\"oldest_kept\":1").await;
     (1..=3).for_each(|n| stand.feed.hear(&small(n)));
     let text = stream.until("id: 3\n").await;
-    assert!(text.contains("event: forgotten\ndata: {\"oldest_kept\":2}\n\n"), "{text}");
+    assert!(
+        text.contains("event: forgotten\ndata: {\"oldest_kept\":2}\n\n"),
+        "{text}"
+    );
     assert!(!text.contains("id: 1\n"), "{text}");
     let told = stand.events("/api/events?wait=0", 0).await;
-    assert_eq!((&told[0].data["oldest_kept"], numbers(&told).len()), (&2.into(), 2));
+    assert_eq!(
+        (&told[0].data["oldest_kept"], numbers(&told).len()),
+        (&2.into(), 2)
+    );
 }
 
 #[tokio::test]
@@ -364,7 +546,10 @@ async fn streams_end_when_the_listener_does() {
     let body = "x".repeat(1024 * 1024);
     let stalled = stand.ask("GET", "/api/events", "").await;
     for n in 1..=8 {
-        stand.feed.hear(&exchange(n, Request::new("POST", "/", vec![], body.clone())));
+        stand.feed.hear(&exchange(
+            n,
+            Request::new("POST", "/", vec![], body.clone()),
+        ));
     }
     reading.until("id: 8\n").await;
     stand.feed.hear(&finished());
@@ -372,14 +557,25 @@ async fn streams_end_when_the_listener_does() {
     stand.close.send(true).unwrap();
     let began = tokio::time::Instant::now();
     soon(stand.serving).await.unwrap();
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
     drop(stalled);
 }
 
 #[tokio::test]
 async fn whoever_does_not_read_is_cut_off() {
     let patience = Duration::from_millis(100);
-    let stand = Stand::with(Most::default(), Limits { write_timeout: patience, ..limits() }).await;
+    let stand = Stand::with(
+        Most::default(),
+        Limits {
+            write_timeout: patience,
+            ..limits()
+        },
+    )
+    .await;
     let is_watched = || Arc::strong_count(&stand.feed) > 2;
     let stalled = stand.ask("GET", "/api/events", "").await;
     while !is_watched() {
@@ -387,7 +583,10 @@ async fn whoever_does_not_read_is_cut_off() {
     }
     let body = "x".repeat(1024 * 1024);
     for n in 1..=8 {
-        stand.feed.hear(&exchange(n, Request::new("POST", "/", vec![], body.clone())));
+        stand.feed.hear(&exchange(
+            n,
+            Request::new("POST", "/", vec![], body.clone()),
+        ));
     }
     let cut = async {
         while is_watched() {
@@ -429,13 +628,21 @@ async fn only_so_much_is_sent_again_at_once() {
     }
     let (head, body) = stand.whole("POST", "/api/exchanges/1/resend", &own).await;
     assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
-    assert!(String::from_utf8(body).unwrap().starts_with("8 are under way already"));
+    assert!(
+        String::from_utf8(body)
+            .unwrap()
+            .starts_with("8 are under way already")
+    );
 }
 
 #[tokio::test]
 async fn what_did_not_come_whole_is_not_made_into_something_else() {
     let stand = Stand::new(Most::default()).await;
-    let request = Request { complete: false, size: 100, ..Request::new("POST", "/", vec![], "cut") };
+    let request = Request {
+        complete: false,
+        size: 100,
+        ..Request::new("POST", "/", vec![], "cut")
+    };
     stand.feed.hear(&exchange(1, request));
     let (head, _) = stand.whole("GET", "/api/exchanges/1/curl", "").await;
     assert!(head.starts_with("HTTP/1.1 409 "), "{head}");
@@ -443,8 +650,9 @@ async fn what_did_not_come_whole_is_not_made_into_something_else() {
 
 #[test]
 fn no_two_tokens_are_the_same() {
-    let tokens: std::collections::BTreeSet<_> =
-        (0..100).map(|_| Token::fresh().unwrap().reveal().to_owned()).collect();
+    let tokens: std::collections::BTreeSet<_> = (0..100)
+        .map(|_| Token::fresh().unwrap().reveal().to_owned())
+        .collect();
     assert_eq!(tokens.len(), 100);
     assert!(tokens.iter().all(|token| token.len() == 32), "{tokens:?}");
 }

@@ -21,9 +21,19 @@ pub(super) struct Sheet {
 impl Sheet {
     /// Opens the file, or makes it. What a person should know about it comes along.
     pub fn open(path: &Path) -> Result<(Self, Vec<String>), Error> {
-        let cannot = |source| Error::Write { path: path.to_owned(), source };
+        let cannot = |source| Error::Write {
+            path: path.to_owned(),
+            source,
+        };
         if let Some(pipe) = pipe(path).map_err(cannot)? {
-            return Ok((Self { file: pipe, is_regular: false, torn: false }, Vec::new()));
+            return Ok((
+                Self {
+                    file: pipe,
+                    is_regular: false,
+                    torn: false,
+                },
+                Vec::new(),
+            ));
         }
         // Reading is for the last line.
         let mut options = OpenOptions::new();
@@ -32,14 +42,25 @@ impl Sheet {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         #[cfg(windows)]
         std::os::windows::fs::OpenOptionsExt::share_mode(&mut options, windows::READ);
-        let mut file = options.open(path).map_err(|source| match source.raw_os_error() {
-            #[cfg(windows)]
-            Some(windows::SHARING_VIOLATION) => Error::Taken { path: path.to_owned() },
-            _ => cannot(source),
-        })?;
+        let mut file = options
+            .open(path)
+            .map_err(|source| match source.raw_os_error() {
+                #[cfg(windows)]
+                Some(windows::SHARING_VIOLATION) => Error::Taken {
+                    path: path.to_owned(),
+                },
+                _ => cannot(source),
+            })?;
         let metadata = file.metadata().map_err(cannot)?;
         if !metadata.is_file() {
-            return Ok((Self { file, is_regular: false, torn: false }, Vec::new()));
+            return Ok((
+                Self {
+                    file,
+                    is_regular: false,
+                    torn: false,
+                },
+                Vec::new(),
+            ));
         }
         let mut warnings = Vec::new();
         warnings.extend(lock(path, &file)?);
@@ -49,12 +70,24 @@ impl Sheet {
             let text = "the last line is cut off; what comes now begins a new line";
             warnings.push(format!("{}: {text}", path.display()));
         }
-        Ok((Self { file, is_regular: true, torn }, warnings))
+        Ok((
+            Self {
+                file,
+                is_regular: true,
+                torn,
+            },
+            warnings,
+        ))
     }
 
     /// Appends lines, which end there, in one piece to what is so long `before`. If only a part of them went in, what is no
     /// whole line is taken back, where it can be. Gives which lines did not go in, and why.
-    pub fn append(&mut self, lines: &[u8], ends: &[usize], before: Option<u64>) -> Vec<(usize, String)> {
+    pub fn append(
+        &mut self,
+        lines: &[u8],
+        ends: &[usize],
+        before: Option<u64>,
+    ) -> Vec<(usize, String)> {
         if self.is_regular {
             return match self.append_at_once(lines, ends, before) {
                 Ok(()) => Vec::new(),
@@ -65,7 +98,9 @@ impl Sheet {
         let mut failures = Vec::new();
         let mut begin = 0;
         for (place, end) in ends.iter().enumerate() {
-            if let Err((_, error)) = self.append_at_once(&lines[begin..*end], &[end - begin], before) {
+            if let Err((_, error)) =
+                self.append_at_once(&lines[begin..*end], &[end - begin], before)
+            {
                 failures.extend(all(place..place + 1, &error));
             }
             begin = *end;
@@ -80,9 +115,16 @@ impl Sheet {
         ends: &[usize],
         before: Option<u64>,
     ) -> Result<(), (usize, io::Error)> {
-        let distance: &[u8] = if self.torn && before != Some(0) { b"\n" } else { b"" };
-        let bytes =
-            if distance.is_empty() { Cow::Borrowed(lines) } else { [distance, lines].concat().into() };
+        let distance: &[u8] = if self.torn && before != Some(0) {
+            b"\n"
+        } else {
+            b""
+        };
+        let bytes = if distance.is_empty() {
+            Cow::Borrowed(lines)
+        } else {
+            [distance, lines].concat().into()
+        };
         let (written, error) = match write_whole(&mut self.file, &bytes) {
             Ok(()) => {
                 self.torn = false;
@@ -103,9 +145,15 @@ impl Sheet {
         if written == 0 {
             return;
         }
-        let now = self.metadata().ok().flatten().map(|metadata| metadata.len());
+        let now = self
+            .metadata()
+            .ok()
+            .flatten()
+            .map(|metadata| metadata.len());
         let is_ours = |before: &u64| now == Some(before + written as u64);
-        let cut = before.filter(is_ours).is_some_and(|before| self.file.set_len(before).is_ok());
+        let cut = before
+            .filter(is_ours)
+            .is_some_and(|before| self.file.set_len(before).is_ok());
         self.torn |= !cut;
     }
 
@@ -136,11 +184,16 @@ pub fn pipe(path: &Path) -> io::Result<Option<File>> {
         return Ok(None);
     }
     let sender = pipe::OpenOptions::new().open_sender(path)?;
-    sender.into_nonblocking_fd().map(|descriptor| Some(descriptor.into()))
+    sender
+        .into_nonblocking_fd()
+        .map(|descriptor| Some(descriptor.into()))
 }
 
 #[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "as it is where paths can name pipes")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "as it is where paths can name pipes"
+)]
 pub fn pipe(_: &Path) -> io::Result<Option<File>> {
     Ok(None)
 }
@@ -150,7 +203,9 @@ pub fn pipe(_: &Path) -> io::Result<Option<File>> {
 fn lock(path: &Path, file: &File) -> Result<Option<String>, Error> {
     match file.try_lock() {
         Ok(()) => Ok(None),
-        Err(fs::TryLockError::WouldBlock) => Err(Error::Taken { path: path.to_owned() }),
+        Err(fs::TryLockError::WouldBlock) => Err(Error::Taken {
+            path: path.to_owned(),
+        }),
         Err(fs::TryLockError::Error(error)) => Ok(Some(format!(
             "{}: cannot be locked ({error}): see to it that no other listener saves there",
             path.display()

@@ -19,11 +19,19 @@ fn exchange(n: u64) -> Exchange {
         peer: "127.0.0.1:4000".to_owned(),
         claimed: None,
         request: Request::new("POST", "/cdr", vec![], format!("body {n}")),
-        verdict: Verdict { kind: Kind::Unknown, generation: None, leg: None, remarks: Vec::new() },
+        verdict: Verdict {
+            kind: Kind::Unknown,
+            generation: None,
+            leg: None,
+            remarks: Vec::new(),
+        },
         cdr: None,
         related: Vec::new(),
         uncounted: None,
-        answer: Answer { status: Some(200), ..Answer::default() },
+        answer: Answer {
+            status: Some(200),
+            ..Answer::default()
+        },
         took_ms: 0.5,
     }
 }
@@ -62,7 +70,10 @@ fn keep_one(keeper: &mut Keeper, n: u64) -> Kept {
 fn keep(keeper: &mut Keeper, n: u64) -> Vec<String> {
     let kept = keep_one(keeper, n);
     assert_eq!(kept.failure, None);
-    assert_eq!(kept.line.as_deref(), Some(&*record::line("exchange", &exchange(n))));
+    assert_eq!(
+        kept.line.as_deref(),
+        Some(&*record::line("exchange", &exchange(n)))
+    );
     kept.warnings
 }
 
@@ -76,14 +87,20 @@ fn what_is_kept_is_on_file_at_once_and_added_to_what_is_there() {
     let (mut keeper_two, warnings) = Keeper::open(&path, Content::AsItCame).unwrap();
     assert_eq!(warnings, [""; 0]);
     assert!(keep(&mut keeper_two, 2).is_empty());
-    assert_eq!((bodies(&path).join(" "), keeper_two.saved), ("body 1 body 2".to_owned(), 1));
+    assert_eq!(
+        (bodies(&path).join(" "), keeper_two.saved),
+        ("body 1 body 2".to_owned(), 1)
+    );
 }
 
 #[test]
 fn a_second_listener_is_refused_until_the_first_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let (first, path) = keeper(&folder);
-    assert!(matches!(Keeper::open(&path, Content::AsItCame), Err(Error::Taken { .. })));
+    assert!(matches!(
+        Keeper::open(&path, Content::AsItCame),
+        Err(Error::Taken { .. })
+    ));
     drop(first);
     assert!(Keeper::open(&path, Content::AsItCame).is_ok());
 }
@@ -129,7 +146,10 @@ impl Write for Narrow {
 
 #[test]
 fn interruptions_are_no_errors_and_errors_tell_what_went_in() {
-    let mut narrow = Narrow { interrupted: false, taken: Vec::new() };
+    let mut narrow = Narrow {
+        interrupted: false,
+        taken: Vec::new(),
+    };
     assert!(write_whole(&mut narrow, b"abc").is_ok());
     let (written, error) = write_whole(&mut narrow, b"defg").unwrap_err();
     assert_eq!(
@@ -143,9 +163,13 @@ fn an_alarm_is_raised_at_once_and_then_once_a_second() {
     let mut alarm = Alarm::default();
     let at = Duration::from_millis;
     let mut said = Vec::new();
-    for (cause, ms) in
-        [(None, 0), (Some("full"), 1), (Some("full"), 2), (Some("broken"), 999), (Some("full"), 1_001)]
-    {
+    for (cause, ms) in [
+        (None, 0),
+        (Some("full"), 1),
+        (Some("full"), 2),
+        (Some("broken"), 999),
+        (Some("full"), 1_001),
+    ] {
         said.push(alarm.note(cause, at(ms)).unwrap_or_default());
     }
     said.push(alarm.note(None, at(1_100)).unwrap_or_default());
@@ -191,7 +215,10 @@ mod unix {
     fn it_is_made_for_its_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
         let (_keeper, path) = keeper(&folder);
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
     }
 
     #[test]
@@ -201,7 +228,10 @@ mod unix {
         fs::write(&path, "").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         let (_keeper, warnings) = Keeper::open(&path, Content::AsItCame).unwrap();
-        assert!(warnings[0].contains("open to others on this machine (mode 640)"), "{warnings:?}");
+        assert!(
+            warnings[0].contains("open to others on this machine (mode 640)"),
+            "{warnings:?}"
+        );
         assert_eq!(warnings.len(), 1);
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
     }
@@ -212,11 +242,17 @@ mod unix {
         let (mut keeper, path) = keeper(&folder);
         keep_one(&mut keeper, 1);
         fs::remove_file(&path).unwrap();
-        let said = format!("{}: removed while it was written to, and begun anew", path.display());
+        let said = format!(
+            "{}: removed while it was written to, and begun anew",
+            path.display()
+        );
         assert_eq!(keep(&mut keeper, 2), [said]);
         assert_eq!(bodies(&path), ["body 2"]);
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
-        assert!(matches!(Keeper::open(&path, Content::AsItCame), Err(Error::Taken { .. })));
+        assert!(matches!(
+            Keeper::open(&path, Content::AsItCame),
+            Err(Error::Taken { .. })
+        ));
         let renamed = folder.path().join("yesterday.ndjson");
         fs::rename(&path, &renamed).unwrap();
         assert!(keep(&mut keeper, 3).is_empty());
@@ -233,12 +269,23 @@ mod unix {
         fs::remove_dir_all(&inner).unwrap();
         let kept = keep_one(&mut keeper, 1);
         assert!(kept.failure.unwrap().contains("No such file or directory"));
-        assert!(kept.warnings[0].contains("; 1 lost so far, answered 503"), "{:?}", kept.warnings);
+        assert!(
+            kept.warnings[0].contains("; 1 lost so far, answered 503"),
+            "{:?}",
+            kept.warnings
+        );
         fs::create_dir(&inner).unwrap();
         let kept = keep_one(&mut keeper, 2);
         assert_eq!(kept.failure, None);
-        assert!(kept.warnings[1].ends_with(": saving works again"), "{:?}", kept.warnings);
-        assert_eq!((bodies(&path), keeper.saved, keeper.lost()), (vec!["body 2".to_owned()], 1, 1));
+        assert!(
+            kept.warnings[1].ends_with(": saving works again"),
+            "{:?}",
+            kept.warnings
+        );
+        assert_eq!(
+            (bodies(&path), keeper.saved, keeper.lost()),
+            (vec!["body 2".to_owned()], 1, 1)
+        );
     }
 
     #[test]
@@ -246,10 +293,17 @@ mod unix {
         let folder = tempfile::tempdir().unwrap();
         let (mut keeper, path) = keeper(&folder);
         keep_one(&mut keeper, 1);
-        let before = keeper.sheet.metadata().unwrap().map(|metadata| metadata.len());
+        let before = keeper
+            .sheet
+            .metadata()
+            .unwrap()
+            .map(|metadata| metadata.len());
         keeper.sheet.file.write_all(b"{\"half").unwrap();
         keeper.sheet.take_back(before, 6);
-        assert_eq!((bodies(&path), keeper.sheet.torn), (vec!["body 1".to_owned()], false));
+        assert_eq!(
+            (bodies(&path), keeper.sheet.torn),
+            (vec!["body 1".to_owned()], false)
+        );
         // Where somebody else has written on, it stays, and the next line keeps its distance.
         keeper.sheet.file.write_all(b"{\"half and more").unwrap();
         keeper.sheet.take_back(before, 6);
@@ -264,33 +318,67 @@ mod unix {
         let arrival = Arrival {
             peer: "127.0.0.1:4000".parse().unwrap(),
             at: Moment::from_epoch_ms(0).unwrap(),
-            request: Request::new("POST", "/", vec![], include_str!("../../../fixtures/docs-leg-a.json")),
+            request: Request::new(
+                "POST",
+                "/",
+                vec![],
+                include_str!("../../../fixtures/docs-leg-a.json"),
+            ),
             trouble: None,
             ambiguous_framing: false,
         };
         let decision = Manner::default().decide(&arrival);
         let answered = Outcome {
             reply: Reply::Respond(decision.response.clone()),
-            answer: Answer { status: Some(200), ..Answer::default() },
+            answer: Answer {
+                status: Some(200),
+                ..Answer::default()
+            },
         };
-        let fault = Answer { fault: Some("reset".to_owned()), ..Answer::default() };
-        let keeper = Keeper::open(Path::new("/dev/full"), Content::AsItCame).unwrap().0;
+        let fault = Answer {
+            fault: Some("reset".to_owned()),
+            ..Answer::default()
+        };
+        let keeper = Keeper::open(Path::new("/dev/full"), Content::AsItCame)
+            .unwrap()
+            .0;
         let (tell, told) = std::sync::mpsc::channel();
         let tell = Box::new(move |event| tell.send(event).is_ok());
-        let desk =
-            Desk::new(Wanted::default(), Claims::default(), Clock::start(), tell).keeping(Some(keeper));
-        for outcome in [answered, Outcome { reply: Reply::HangUp, answer: fault.clone() }] {
+        let desk = Desk::new(Wanted::default(), Claims::default(), Clock::start(), tell)
+            .keeping(Some(keeper));
+        for outcome in [
+            answered,
+            Outcome {
+                reply: Reply::HangUp,
+                answer: fault.clone(),
+            },
+        ] {
             let hung_up = outcome.reply == Reply::HangUp;
-            let reply = desk.record(arrival.clone(), decision.clone(), outcome, START).await;
+            let reply = desk
+                .record(arrival.clone(), decision.clone(), outcome, START)
+                .await;
             let why = "No space left on device (os error 28)";
-            assert_eq!(reply, if hung_up { Reply::HangUp } else { Reply::Respond(unsaved()) });
+            assert_eq!(
+                reply,
+                if hung_up {
+                    Reply::HangUp
+                } else {
+                    Reply::Respond(unsaved())
+                }
+            );
             let told = told.try_iter().find_map(|event| match event {
                 Event::Exchange(exchange, _) => Some(exchange.answer.clone()),
                 _ => None,
             });
             let unsaved = Some(why.to_owned());
-            let answer =
-                if hung_up { fault.clone() } else { Answer { status: Some(503), ..Answer::default() } };
+            let answer = if hung_up {
+                fault.clone()
+            } else {
+                Answer {
+                    status: Some(503),
+                    ..Answer::default()
+                }
+            };
             assert_eq!(told, Some(Answer { unsaved, ..answer }));
         }
     }
@@ -299,16 +387,32 @@ mod unix {
     async fn a_pipe_that_nobody_reads_is_an_error_and_no_wait() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pipe");
-        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        let made = std::process::Command::new("mkfifo")
+            .arg(&path)
+            .status()
+            .unwrap();
         assert!(made.success());
-        assert!(matches!(Keeper::open(&path, Content::AsItCame), Err(Error::Write { .. })));
-        let reader = tokio::net::unix::pipe::OpenOptions::new().open_receiver(&path).unwrap();
+        assert!(matches!(
+            Keeper::open(&path, Content::AsItCame),
+            Err(Error::Write { .. })
+        ));
+        let reader = tokio::net::unix::pipe::OpenOptions::new()
+            .open_receiver(&path)
+            .unwrap();
         let (mut keeper, warnings) = Keeper::open(&path, Content::AsItCame).unwrap();
         assert_eq!((warnings, keep(&mut keeper, 0)), (Vec::new(), Vec::new()));
         let failures = (1..1_000).find_map(|n| keep_one(&mut keeper, n).failure);
-        assert_eq!(failures.as_deref(), Some("nobody reads the pipe, and it is full"));
+        assert_eq!(
+            failures.as_deref(),
+            Some("nobody reads the pipe, and it is full")
+        );
         drop(reader);
-        assert!(keep_one(&mut keeper, 0).failure.unwrap().contains("Broken pipe"));
+        assert!(
+            keep_one(&mut keeper, 0)
+                .failure
+                .unwrap()
+                .contains("Broken pipe")
+        );
     }
 
     /// A pipe in the place of a file: it takes a part of what comes at once, and nothing can be taken back from it.
@@ -317,9 +421,14 @@ mod unix {
         use std::io::Read as _;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pipe");
-        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        let made = std::process::Command::new("mkfifo")
+            .arg(&path)
+            .status()
+            .unwrap();
         assert!(made.success());
-        let reader = tokio::net::unix::pipe::OpenOptions::new().open_receiver(&path).unwrap();
+        let reader = tokio::net::unix::pipe::OpenOptions::new()
+            .open_receiver(&path)
+            .unwrap();
         let mut keeper = Keeper::open(&path, Content::AsItCame).unwrap().0;
         keeper.sheet.is_regular = true;
         // Longer than any pipe takes.
@@ -330,8 +439,14 @@ mod unix {
         let length = reader.read(&mut read).unwrap();
         let whole = read[..length].iter().filter(|byte| **byte == b'\n').count();
         assert!(whole > 0 && read[length - 1] != b'\n');
-        let saved = kept.iter().take_while(|kept| kept.failure.is_none()).count();
-        assert_eq!((saved, keeper.saved, keeper.lost()), (whole, whole as u64, (9_000 - whole) as u64));
+        let saved = kept
+            .iter()
+            .take_while(|kept| kept.failure.is_none())
+            .count();
+        assert_eq!(
+            (saved, keeper.saved, keeper.lost()),
+            (whole, whole as u64, (9_000 - whole) as u64)
+        );
         let failed = |kept: &Kept| kept.failure.is_some() && kept.line.is_none();
         assert!(kept[whole..].iter().all(failed));
         assert_eq!(
@@ -342,13 +457,18 @@ mod unix {
         assert!(std::mem::replace(&mut keeper.sheet.is_regular, false) && keeper.sheet.torn);
         assert_eq!(keep_one(&mut keeper, 1).failure, None);
         let length = reader.read(&mut read).unwrap();
-        assert_eq!(read[..length], [b"\n", &*record::line("exchange", &exchange(1))].concat());
+        assert_eq!(
+            read[..length],
+            [b"\n", &*record::line("exchange", &exchange(1))].concat()
+        );
         assert!(!keeper.sheet.torn);
     }
 
     #[test]
     fn devices_are_written_as_far_as_they_can_be() {
-        let mut null = Keeper::open(Path::new("/dev/null"), Content::AsItCame).unwrap().0;
+        let mut null = Keeper::open(Path::new("/dev/null"), Content::AsItCame)
+            .unwrap()
+            .0;
         assert!(keep(&mut null, 1).is_empty());
         // Nobody else is kept from it.
         assert!(Keeper::open(Path::new("/dev/null"), Content::AsItCame).is_ok());

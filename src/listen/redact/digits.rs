@@ -28,14 +28,19 @@ impl Digits {
     #[must_use]
     pub fn and(self, others: Self) -> Option<Self> {
         let length = self.length + others.length;
-        (length <= LONGEST_NUMBER)
-            .then(|| Self { length, value: self.value * power(others.length) + others.value })
+        (length <= LONGEST_NUMBER).then(|| Self {
+            length,
+            value: self.value * power(others.length) + others.value,
+        })
     }
 
     /// As many of the last digits.
     #[must_use]
     pub fn end(self, length: usize) -> Self {
-        Self { length, value: self.value % power(length) }
+        Self {
+            length,
+            value: self.value % power(length),
+        }
     }
 }
 

@@ -60,14 +60,17 @@ impl Known {
     /// Whether there is such a number within these digits.
     #[must_use]
     pub fn is_within(&self, digits: &str) -> bool {
-        let lengths: Vec<_> =
-            (SHORTEST_ALONE..=LONGEST_NUMBER).filter(|length| self.numbers.has_length(*length)).collect();
+        let lengths: Vec<_> = (SHORTEST_ALONE..=LONGEST_NUMBER)
+            .filter(|length| self.numbers.has_length(*length))
+            .collect();
         let mut window = Digits::default();
         !lengths.is_empty()
             && digits.bytes().any(|digit| {
                 window = window.end(window.length.min(LONGEST_NUMBER - 1));
                 window.push(digit);
-                let mut lengths = lengths.iter().take_while(|length| **length <= window.length);
+                let mut lengths = lengths
+                    .iter()
+                    .take_while(|length| **length <= window.length);
                 lengths.any(|length| self.numbers.contains(window.end(*length)))
             })
     }
@@ -115,12 +118,17 @@ impl Known {
         let first = text.run(at);
         let mut place = first.place.clone();
         if first.digits.length < SHORTEST_ALONE {
-            place.end = Pieces::default().from(text, at).last().map_or(place.end, |(_, end)| end);
+            place.end = Pieces::default()
+                .from(text, at)
+                .last()
+                .map_or(place.end, |(_, end)| end);
         }
         let all = text.digits(place.clone());
         // The range of a report, from one day to another.
         let is_range = place != first.place && first.digits.length == 4 && is_time(&all);
-        if is_range || !(SHORTEST_KNOWN..=LONGEST_KNOWN).contains(&all.len()) || NUMBER.count(&all).is_some()
+        if is_range
+            || !(SHORTEST_KNOWN..=LONGEST_KNOWN).contains(&all.len())
+            || NUMBER.count(&all).is_some()
         {
             return;
         }
@@ -138,7 +146,8 @@ impl Known {
 
     fn app(&mut self, text: Text<'_>, at: usize) {
         let digits = value(text, at).map(|at| text.digits(text.run(at).place));
-        self.apps.extend(digits.filter(|digits| digits.len() >= SHORTEST_KNOWN));
+        self.apps
+            .extend(digits.filter(|digits| digits.len() >= SHORTEST_KNOWN));
     }
 
     fn user(&mut self, text: Text<'_>, mut at: usize) {

@@ -10,10 +10,18 @@ use super::scan::LONGEST_KNOWN;
 use crate::wire::record;
 
 /// What a number's mask begins with: a country code and zeros, which no subscriber has.
-pub const NUMBER: Shape = Shape { prefix: "9100000", least: 5, most: 8 };
+pub const NUMBER: Shape = Shape {
+    prefix: "9100000",
+    least: 5,
+    most: 8,
+};
 
 /// What the app ids that stand for others begin with.
-pub const APP: Shape = Shape { prefix: "1000", least: 3, most: 5 };
+pub const APP: Shape = Shape {
+    prefix: "1000",
+    least: 3,
+    most: 5,
+};
 
 /// As many numbers are remembered. Beyond that a number that is new gets a new mask each time, which no other gets.
 const REMEMBERED: usize = 500_000;
@@ -65,7 +73,9 @@ struct Counts(Vec<u64>);
 
 impl Counts {
     fn insert(&mut self, count: u64) {
-        let Ok(place) = usize::try_from(count / 64) else { return };
+        let Ok(place) = usize::try_from(count / 64) else {
+            return;
+        };
         if place >= self.0.len() {
             self.0.resize(place + 1, 0);
         }
@@ -73,7 +83,9 @@ impl Counts {
     }
 
     fn contains(&self, count: u64) -> bool {
-        let word = usize::try_from(count / 64).ok().and_then(|place| self.0.get(place));
+        let word = usize::try_from(count / 64)
+            .ok()
+            .and_then(|place| self.0.get(place));
         word.is_some_and(|word| word & (1 << (count % 64)) != 0)
     }
 }
@@ -92,7 +104,12 @@ struct Series {
 
 impl Series {
     fn new(shape: Shape) -> Self {
-        Self { shape, given: HashMap::new(), last: 0, taken: Counts::default() }
+        Self {
+            shape,
+            given: HashMap::new(),
+            last: 0,
+            taken: Counts::default(),
+        }
     }
 
     /// The count in the mask of these digits. Should there be none left, which takes a file of gigabytes, zero is for all
@@ -125,7 +142,11 @@ pub struct Masks {
 
 impl Default for Masks {
     fn default() -> Self {
-        Self { numbers: Series::new(NUMBER), apps: Series::new(APP), stand_ins: Counts::default() }
+        Self {
+            numbers: Series::new(NUMBER),
+            apps: Series::new(APP),
+            stand_ins: Counts::default(),
+        }
     }
 }
 
@@ -136,7 +157,12 @@ impl Masks {
         let mut line = Vec::new();
         loop {
             line.clear();
-            if file.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)? == 0 {
+            if file
+                .by_ref()
+                .take(LONGEST_LINE)
+                .read_until(b'\n', &mut line)?
+                == 0
+            {
                 return Ok(());
             }
             self.pass_over(&line);
@@ -157,7 +183,10 @@ impl Masks {
     fn pass_over(&mut self, written: &[u8]) {
         /// What all masks are as long as, or longer.
         const SHORTEST: usize = 7;
-        for run in written.split(|byte| !byte.is_ascii_digit()).filter(|run| run.len() >= SHORTEST) {
+        for run in written
+            .split(|byte| !byte.is_ascii_digit())
+            .filter(|run| run.len() >= SHORTEST)
+        {
             let run = str::from_utf8(run).unwrap_or_default();
             if let Some(count) = APP.count(run) {
                 self.stand_ins.insert(count);
@@ -191,8 +220,11 @@ impl Masks {
     /// Finds app ids that stand for these. What only looks as if it did, nobody gets; but the next one may stay as it is.
     pub fn apps(&mut self, apps: &BTreeSet<String>) {
         let is_new = |app: &&String| !self.apps.given.contains_key(*app);
-        let alike: Vec<_> =
-            apps.iter().filter(is_new).filter_map(|app| Some((APP.count(app)?, app))).collect();
+        let alike: Vec<_> = apps
+            .iter()
+            .filter(is_new)
+            .filter_map(|app| Some((APP.count(app)?, app)))
+            .collect();
         for (count, _) in &alike {
             self.apps.taken.insert(*count);
         }
@@ -224,7 +256,9 @@ impl Masks {
     /// Whether an app id stands for another already.
     #[must_use]
     pub fn is_stand_in(&self, digits: &str) -> bool {
-        APP.count(digits).is_some_and(|count| self.stand_ins.contains(count)) && !self.knows_app(digits)
+        APP.count(digits)
+            .is_some_and(|count| self.stand_ins.contains(count))
+            && !self.knows_app(digits)
     }
 }
 

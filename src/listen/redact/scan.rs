@@ -59,7 +59,11 @@ impl<'a> Text<'a> {
     /// A whole text.
     #[must_use]
     pub fn new(bytes: &'a [u8], form: Form) -> Self {
-        Self { bytes, form, is_cut: false }
+        Self {
+            bytes,
+            form,
+            is_cut: false,
+        }
     }
 
     /// The unit that begins here, and its length in bytes; nothing at the end.
@@ -96,7 +100,11 @@ impl<'a> Text<'a> {
     /// Whether the two digits after a percent sign are needed to make a number of what follows.
     fn is_rather_a_number(&self, at: usize) -> bool {
         let after = &self.bytes[at + 1..];
-        let digits = after.iter().take(SHORTEST_ALONE + 2).take_while(|byte| byte.is_ascii_digit()).count();
+        let digits = after
+            .iter()
+            .take(SHORTEST_ALONE + 2)
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
         (SHORTEST_ALONE..SHORTEST_ALONE + 2).contains(&digits)
     }
 
@@ -108,7 +116,9 @@ impl<'a> Text<'a> {
         }
         match self.unescaped(at + length) {
             Some((b'u', 1, _)) => match self.hexadecimal(at + length + 1, 4) {
-                Some(code @ 0x30..=0x39) => (Unit::Digit(code.try_into().unwrap_or(b'0')), length + 5),
+                Some(code @ 0x30..=0x39) => {
+                    (Unit::Digit(code.try_into().unwrap_or(b'0')), length + 5)
+                }
                 Some(code) => (Unit::Other(code.try_into().unwrap_or(b'?')), length + 5),
                 None => (Unit::Other(b'\\'), length),
             },
@@ -120,20 +130,27 @@ impl<'a> Text<'a> {
 
     /// The code that an escape ends in, unless that is the beginning of a mask.
     fn hexadecimal(&self, at: usize, digits: usize) -> Option<u32> {
-        if (at..at + digits)
-            .any(|at| self.bytes.get(at..).is_some_and(|rest| rest.starts_with(NUMBER.prefix.as_bytes())))
-        {
+        if (at..at + digits).any(|at| {
+            self.bytes
+                .get(at..)
+                .is_some_and(|rest| rest.starts_with(NUMBER.prefix.as_bytes()))
+        }) {
             return None;
         }
-        let digits =
-            self.bytes.get(at..at + digits).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
+        let digits = self
+            .bytes
+            .get(at..at + digits)
+            .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
         u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
     }
 
     /// The digits that stand together from here on.
     #[must_use]
     pub fn run(&self, at: usize) -> Run {
-        let mut run = Run { digits: Digits::default(), place: at..at };
+        let mut run = Run {
+            digits: Digits::default(),
+            place: at..at,
+        };
         while let Some((Unit::Digit(digit), length)) = self.unit(run.place.end) {
             run.digits.push(digit);
             run.place.end += length;
@@ -158,7 +175,8 @@ impl<'a> Text<'a> {
     /// Whether a run is a number's mask.
     #[must_use]
     pub fn is_mask(&self, run: &Run) -> bool {
-        NUMBER.is_as_long(run.digits.length) && NUMBER.count(&self.digits(run.place.clone())).is_some()
+        NUMBER.is_as_long(run.digits.length)
+            && NUMBER.count(&self.digits(run.place.clone())).is_some()
     }
 
     /// The run after this one, if what is between is what people write within a number: spaces, dashes, dots, brackets.
@@ -168,7 +186,9 @@ impl<'a> Text<'a> {
         let mut next = run.place.end;
         for _ in 0..WIDEST {
             match self.unit(next) {
-                Some((Unit::Other(b' ' | b'-' | b'.' | b'(' | b')' | b'/'), length)) => next += length,
+                Some((Unit::Other(b' ' | b'-' | b'.' | b'(' | b')' | b'/'), length)) => {
+                    next += length;
+                }
                 Some((Unit::Other(b'+'), length)) if self.form == Form::Url => next += length,
                 _ => break,
             }
@@ -190,14 +210,21 @@ impl<'a> Text<'a> {
             8 | 13 | 18 | 23 => *byte == b'-',
             _ => byte.is_ascii_hexdigit(),
         });
-        let ends = self.bytes.get(at + 36).is_none_or(|byte| !byte.is_ascii_alphanumeric());
+        let ends = self
+            .bytes
+            .get(at + 36)
+            .is_none_or(|byte| !byte.is_ascii_alphanumeric());
         (is_one && ends).then_some(at + 36)
     }
 
     /// The end of the word of letters and digits that begins here, if it is as long as a `request_id`.
     #[must_use]
     pub fn request_id(&self, at: usize) -> Option<usize> {
-        let word = self.bytes[at..].iter().take(44).take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        let word = self.bytes[at..]
+            .iter()
+            .take(44)
+            .take_while(|byte| byte.is_ascii_alphanumeric())
+            .count();
         (word == 43).then_some(at + word)
     }
 }
@@ -218,7 +245,10 @@ impl Pieces {
             self.runs.pop_front();
         }
         if self.runs.front().is_none_or(|run| run.place.start != at) {
-            *self = Self { runs: VecDeque::from([text.run(at)]), is_whole: false };
+            *self = Self {
+                runs: VecDeque::from([text.run(at)]),
+                is_whole: false,
+            };
         }
         let mut joined = Some(Digits::default());
         (0..MOST).map_while(move |piece| {
@@ -245,7 +275,10 @@ pub fn is_time(digits: &str) -> bool {
         13 | 10 => digits.starts_with('1'),
         8 => is_date(digits),
         14 => {
-            is_date(&digits[..8]) && &digits[8..10] < "24" && &digits[10..12] < "60" && &digits[12..] < "60"
+            is_date(&digits[..8])
+                && &digits[8..10] < "24"
+                && &digits[10..12] < "60"
+                && &digits[12..] < "60"
         }
         _ => false,
     }
@@ -253,5 +286,7 @@ pub fn is_time(digits: &str) -> bool {
 
 fn is_date(digits: &str) -> bool {
     let (month, day) = (&digits[4..6], &digits[6..]);
-    matches!(&digits[..2], "19" | "20") && ("01"..="12").contains(&month) && ("01"..="31").contains(&day)
+    matches!(&digits[..2], "19" | "20")
+        && ("01"..="12").contains(&month)
+        && ("01"..="31").contains(&day)
 }

@@ -27,7 +27,10 @@ fn exchange(request: Request) -> Exchange {
         cdr: judgement.fields,
         related: Vec::new(),
         uncounted: None,
-        answer: Answer { status: Some(200), ..Answer::default() },
+        answer: Answer {
+            status: Some(200),
+            ..Answer::default()
+        },
         took_ms: 0.5,
     }
 }
@@ -53,13 +56,23 @@ fn replayed(line: &str) -> Request {
 
 /// What becomes of a body.
 fn body(redactor: &mut Redactor, text: &str) -> String {
-    replayed(&line(redactor, &post(text))).body.text().unwrap().to_owned()
+    replayed(&line(redactor, &post(text)))
+        .body
+        .text()
+        .unwrap()
+        .to_owned()
 }
 
 /// What becomes of a text in a field that says nothing.
 fn said(text: &str) -> String {
-    let body = body(&mut Redactor::default(), &json!({ "note": text }).to_string());
-    serde_json::from_str::<Value>(&body).unwrap()["note"].as_str().unwrap().to_owned()
+    let body = body(
+        &mut Redactor::default(),
+        &json!({ "note": text }).to_string(),
+    );
+    serde_json::from_str::<Value>(&body).unwrap()["note"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 const CDR: &str = include_str!("../../../fixtures/docs-leg-b.json");
@@ -81,7 +94,10 @@ fn a_query_is_masked_through_its_escapes() {
                   &custom=%7B%22phone%22%3A%2212345%22%2C%22n%22%3A%22442000000001%22%7D&extra_params[alt]=%5Cn91987654321\
                   &x=%252291987654321%2522&extra_params[api_key]=SECRET&time=1650628237610";
     let mut redactor = Redactor::default();
-    let line = line(&mut redactor, &exchange(Request::new("GET", target, vec![], "")));
+    let line = line(
+        &mut redactor,
+        &exchange(Request::new("GET", target, vec![], "")),
+    );
     assert!(!line.contains("SECRET"), "{line}");
     insta::assert_snapshot!(replayed(&line).target, @"/cdr?token=***&virtual_number=%2B910000000001&user=202_1000001&appid=1000001&to=910000000002&custom=%7B%22phone%22%3A%22910000000003%22%2C%22n%22%3A%22910000000002%22%7D&extra_params[alt]=%5Cn910000000004&x=%2522910000000004%2522&extra_params[api_key]=***&time=1650628237610");
     let cdr: Value = serde_json::from_str::<Value>(&line).unwrap()["cdr"].clone();
@@ -125,7 +141,10 @@ fn a_number_in_its_field_is_known_everywhere() {
         (r#""to":12345"#, r#""custom":"x12345y""#),
         (r#""phone":"12-345""#, r#""note":"12-345""#),
         (r#""customer_number":"9876543""#, r#""note":"[9876543]""#),
-        (r#""caller_id":"+91 98765 43210""#, r#""note":"919876543210""#),
+        (
+            r#""caller_id":"+91 98765 43210""#,
+            r#""note":"919876543210""#,
+        ),
         (r#""custom":"{\"mobile\":\"54321\"}""#, r#""note":"54321""#),
         (r#""custom":"{\\\"mobile\\\": 54321}""#, r#""54321":1"#),
         (r#""to":"\u0035\u0034321""#, r#""note":"54321""#),
@@ -133,9 +152,20 @@ fn a_number_in_its_field_is_known_everywhere() {
     ] {
         let text = format!("{{{planted},{elsewhere}}}");
         let masked = body(&mut Redactor::default(), &text);
-        assert_eq!(masked.matches("910000000001").count(), 2, "{text} became {masked}");
+        assert_eq!(
+            masked.matches("910000000001").count(),
+            2,
+            "{text} became {masked}"
+        );
         let line = line(&mut Redactor::default(), &post(text.clone()));
-        for trace in ["12345", "12-345", "9876543", "54321", "98765 43210", "1987654321"] {
+        for trace in [
+            "12345",
+            "12-345",
+            "9876543",
+            "54321",
+            "98765 43210",
+            "1987654321",
+        ] {
             let line = line.replace("12345678", "");
             assert!(!line.contains(trace), "{trace} in {line}");
         }
@@ -145,12 +175,23 @@ fn a_number_in_its_field_is_known_everywhere() {
 #[test]
 fn a_known_number_within_more_digits_is_masked_with_them() {
     // Alone it would pass for a time.
-    let masked =
-        body(&mut Redactor::default(), r#"{"to":919876543210,"note":"1919876543210 1919876543211"}"#);
-    assert_eq!(masked, r#"{"to":910000000001,"note":"910000000002 1919876543211"}"#);
+    let masked = body(
+        &mut Redactor::default(),
+        r#"{"to":919876543210,"note":"1919876543210 1919876543211"}"#,
+    );
+    assert_eq!(
+        masked,
+        r#"{"to":910000000001,"note":"910000000002 1919876543211"}"#
+    );
     // Without its country code it is another number.
-    let masked = body(&mut Redactor::default(), r#"{"to":919876543210,"note":"98765 43210, 98765 43211"}"#);
-    assert_eq!(masked, r#"{"to":910000000001,"note":"910000000002, 98765 43211"}"#);
+    let masked = body(
+        &mut Redactor::default(),
+        r#"{"to":919876543210,"note":"98765 43210, 98765 43211"}"#,
+    );
+    assert_eq!(
+        masked,
+        r#"{"to":910000000001,"note":"910000000002, 98765 43211"}"#
+    );
 }
 
 #[test]
@@ -172,27 +213,49 @@ fn other_forms_than_json_are_masked_too() {
         "\"to\":\"12345\" {",
     ] {
         let masked = body(&mut redactor, text);
-        assert!(masked.contains("910000000001") && !masked.contains("12345"), "{masked}");
+        assert!(
+            masked.contains("910000000001") && !masked.contains("12345"),
+            "{masked}"
+        );
     }
-    let form = vec![Header::new("Content-Type", "application/x-www-form-urlencoded")];
-    let form =
-        exchange(Request::new("POST", "/", form, "to=%2B44+20+7946+0000&x=%22442079460000%22&appid=2222223"));
+    let form = vec![Header::new(
+        "Content-Type",
+        "application/x-www-form-urlencoded",
+    )];
+    let form = exchange(Request::new(
+        "POST",
+        "/",
+        form,
+        "to=%2B44+20+7946+0000&x=%22442079460000%22&appid=2222223",
+    ));
     let line = line(&mut redactor, &form);
     insta::assert_snapshot!(replayed(&line).body.text().unwrap(), @"to=%2B910000000002&x=%22910000000002%22&appid=1000001");
 }
 
 #[test]
 fn bytes_that_are_no_text_are_masked_as_bytes() {
-    let line = line(&mut Redactor::default(), &post(b"\xff\"to\":9876543210\xff".to_vec()));
+    let line = line(
+        &mut Redactor::default(),
+        &post(b"\xff\"to\":9876543210\xff".to_vec()),
+    );
     assert_eq!(&replayed(&line).body.0[..], b"\xff\"to\":910000000001\xff");
 }
 
 #[test]
 fn what_cannot_be_read_is_left_out() {
-    let headers = vec![Header::new("Content-Encoding", "gzip"), Header::new("Content-Length", "12")];
-    let line = line(&mut Redactor::default(), &exchange(Request::new("POST", "/", headers, "to=919876543")));
+    let headers = vec![
+        Header::new("Content-Encoding", "gzip"),
+        Header::new("Content-Length", "12"),
+    ];
+    let line = line(
+        &mut Redactor::default(),
+        &exchange(Request::new("POST", "/", headers, "to=919876543")),
+    );
     let request = replayed(&line);
-    assert_eq!((request.body.len(), request.size, request.complete), (0, 12, false));
+    assert_eq!(
+        (request.body.len(), request.size, request.complete),
+        (0, 12, false)
+    );
 }
 
 #[test]
@@ -207,19 +270,40 @@ fn half_a_number_at_the_end_of_half_a_body_is_masked() {
 fn lengths_fit_and_secrets_go() {
     let mut exchange = post(r#"{"to":98765432}"#);
     exchange.request.target = "/hook/98765432?token=SECRET".to_owned();
-    exchange.request.headers.push(Header::new("Authorization", "Bearer SECRET"));
-    exchange.request.headers.push(Header::new("X-Number", "54321"));
-    exchange.request.headers.push(Header::new("Referer", "https://h.test/?sig=SECRET&n=98765432"));
+    exchange
+        .request
+        .headers
+        .push(Header::new("Authorization", "Bearer SECRET"));
+    exchange
+        .request
+        .headers
+        .push(Header::new("X-Number", "54321"));
+    exchange.request.headers.push(Header::new(
+        "Referer",
+        "https://h.test/?sig=SECRET&n=98765432",
+    ));
     let line = line(&mut Redactor::default(), &exchange);
     assert!(!line.contains("SECRET"), "{line}");
     let request = replayed(&line);
     assert_eq!(request.target, "/hook/910000000001?token=***");
-    assert_eq!(header(&request.headers, "content-length").unwrap(), request.body.len().to_string());
+    assert_eq!(
+        header(&request.headers, "content-length").unwrap(),
+        request.body.len().to_string()
+    );
     assert_eq!(request.size, request.body.len() as u64);
-    assert_eq!(header(&request.headers, "x-number").unwrap(), "910000000002");
-    assert_eq!(header(&request.headers, "referer").unwrap(), "https://h.test/?sig=***&n=910000000001");
+    assert_eq!(
+        header(&request.headers, "x-number").unwrap(),
+        "910000000002"
+    );
+    assert_eq!(
+        header(&request.headers, "referer").unwrap(),
+        "https://h.test/?sig=***&n=910000000001"
+    );
     let record: Value = serde_json::from_str(&line).unwrap();
-    assert_eq!((&record["n"], &record["peer"]), (&json!(12_345_678), &json!("203.0.113.9:45678")));
+    assert_eq!(
+        (&record["n"], &record["peer"]),
+        (&json!(12_345_678), &json!("203.0.113.9:45678"))
+    );
     assert_eq!(
         (&record["received_at"], &record["took_ms"]),
         (&json!("2022-04-22T11:49:35.336Z"), &json!(0.5))
@@ -234,7 +318,10 @@ fn remarks_and_other_words_of_ours_are_masked() {
     exchange.claimed = Some("919876543210".to_owned());
     exchange.request.method = "M919876543210".into();
     let line = line(&mut Redactor::default(), &exchange);
-    assert!(!line.contains("9876543210") && line.matches("910000000001").count() >= 8, "{line}");
+    assert!(
+        !line.contains("9876543210") && line.matches("910000000001").count() >= 8,
+        "{line}"
+    );
 }
 
 #[test]
@@ -249,7 +336,10 @@ fn masks_go_on_where_a_file_ends() {
     );
     // A mask that comes in from outside is not given to anybody else either, not even before it is reached.
     assert_eq!(
-        body(&mut redactor, r#"{"x":98765433,"y":98765434,"to":910000000004}"#),
+        body(
+            &mut redactor,
+            r#"{"x":98765433,"y":98765434,"to":910000000004}"#
+        ),
         r#"{"x":910000000005,"y":910000000006,"to":910000000004}"#
     );
 }
@@ -264,14 +354,25 @@ fn resumed(lines: &str) -> Redactor {
 #[test]
 fn after_999_app_ids_their_masks_are_found_again() {
     let mut redactor = Redactor::default();
-    let many: Vec<_> = (5_000_000..5_001_002).map(|app| json!({ "appid": app }).to_string()).collect();
+    let many: Vec<_> = (5_000_000..5_001_002)
+        .map(|app| json!({ "appid": app }).to_string())
+        .collect();
     let first = line(&mut redactor, &post(many.join("\n")));
     for mask in ["1000999}", "10001000}", "10001002}"] {
-        assert!(replayed(&first).body.text().unwrap().contains(mask), "{mask}");
+        assert!(
+            replayed(&first).body.text().unwrap().contains(mask),
+            "{mask}"
+        );
     }
     let mut later = resumed(&first);
-    assert_eq!(body(&mut later, r#"{"appid":7000001}"#), r#"{"appid":10001003}"#);
-    assert_eq!(body(&mut later, r#"{"appid":10001000,"x":10001000}"#), r#"{"appid":10001000,"x":10001000}"#);
+    assert_eq!(
+        body(&mut later, r#"{"appid":7000001}"#),
+        r#"{"appid":10001003}"#
+    );
+    assert_eq!(
+        body(&mut later, r#"{"appid":10001000,"x":10001000}"#),
+        r#"{"appid":10001000,"x":10001000}"#
+    );
 }
 
 #[test]
@@ -280,17 +381,35 @@ fn a_mask_from_outside_is_passed_over_alone() {
     let first = body(&mut redactor, r#"{"x":910000099999999,"to":98765431}"#);
     assert_eq!(first, r#"{"x":910000099999999,"to":910000000001}"#);
     let mut later = resumed(&format!("{first} 1000002 1999999 910000099999998"));
-    let second = body(&mut later, r#"{"to":98765432,"appid":7000001,"user":"1_7000002"}"#);
-    assert_eq!(second, r#"{"to":910000000002,"appid":1000001,"user":"1_1000003"}"#);
+    let second = body(
+        &mut later,
+        r#"{"to":98765432,"appid":7000001,"user":"1_7000002"}"#,
+    );
+    assert_eq!(
+        second,
+        r#"{"to":910000000002,"appid":1000001,"user":"1_1000003"}"#
+    );
 }
 
 #[test]
 fn an_app_id_that_only_looks_like_a_mask_is_masked() {
     let mut redactor = Redactor::default();
-    assert_eq!(body(&mut redactor, r#"{"appid":1000002}"#), r#"{"appid":1000001}"#);
-    assert_eq!(body(&mut redactor, r#"{"appid":7000001}"#), r#"{"appid":1000003}"#);
-    assert_eq!(body(&mut redactor, r#"{"appid":1000002}"#), r#"{"appid":1000001}"#);
-    let both = body(&mut Redactor::default(), r#"{"appid":10000,"user":"1_1000001"}"#);
+    assert_eq!(
+        body(&mut redactor, r#"{"appid":1000002}"#),
+        r#"{"appid":1000001}"#
+    );
+    assert_eq!(
+        body(&mut redactor, r#"{"appid":7000001}"#),
+        r#"{"appid":1000003}"#
+    );
+    assert_eq!(
+        body(&mut redactor, r#"{"appid":1000002}"#),
+        r#"{"appid":1000001}"#
+    );
+    let both = body(
+        &mut Redactor::default(),
+        r#"{"appid":10000,"user":"1_1000001"}"#,
+    );
     assert_eq!(both, r#"{"appid":1000002,"user":"1_1000001"}"#);
 }
 
@@ -299,8 +418,7 @@ fn when_no_mask_is_left_the_last_one_says_so_and_stays_short() {
     let mut redactor = Redactor::default();
     redactor.resume(&b"910000000001"[..]).unwrap();
     redactor.masks.skip_to_the_last();
-    let text =
-        r#"{"appid":7000001,"to":98765431} {"appid":7000002,"to":98765432} {"appid":7000003,"to":98765433}"#;
+    let text = r#"{"appid":7000001,"to":98765431} {"appid":7000002,"to":98765432} {"appid":7000003,"to":98765433}"#;
     assert_eq!(
         body(&mut redactor, text),
         r#"{"appid":100099999,"to":910000099999999} {"appid":1000000,"to":910000000000} {"appid":1000000,"to":910000000000}"#
@@ -310,26 +428,59 @@ fn when_no_mask_is_left_the_last_one_says_so_and_stays_short() {
 #[test]
 fn memory_is_bounded() {
     let mut redactor = Redactor::default();
-    body(&mut redactor, &format!("{{\"to\":\"{}\"}}", "7".repeat(100_000)));
+    body(
+        &mut redactor,
+        &format!("{{\"to\":\"{}\"}}", "7".repeat(100_000)),
+    );
     assert_eq!(redactor.masks.remembered(), 0);
 }
 
 #[test]
 fn every_fixture_is_judged_as_before() {
     for (name, text) in [
-        ("docs-leg-a", include_str!("../../../fixtures/docs-leg-a.json")),
+        (
+            "docs-leg-a",
+            include_str!("../../../fixtures/docs-leg-a.json"),
+        ),
         ("docs-leg-b", CDR),
-        ("answered", include_str!("../../../fixtures/answered-leg-a.json")),
+        (
+            "answered",
+            include_str!("../../../fixtures/answered-leg-a.json"),
+        ),
         ("legacy", include_str!("../../../fixtures/legacy.json")),
         ("live", include_str!("../../../fixtures/live/leg-b.json")),
-        ("softphone", include_str!("../../../fixtures/live/softphone.json")),
-        ("custom none", include_str!("../../../fixtures/live/custom-none.json")),
-        ("retyped", include_str!("../../../fixtures/broken/retyped.json")),
-        ("odd values", include_str!("../../../fixtures/broken/odd-values.json")),
-        ("incoming", include_str!("../../../fixtures/broken/incoming-missed.json")),
-        ("another account", include_str!("../../../fixtures/broken/another-account.json")),
-        ("REST", include_str!("../../../fixtures/broken/rest-record.json")),
-        ("event", include_str!("../../../fixtures/broken/live-event.json")),
+        (
+            "softphone",
+            include_str!("../../../fixtures/live/softphone.json"),
+        ),
+        (
+            "custom none",
+            include_str!("../../../fixtures/live/custom-none.json"),
+        ),
+        (
+            "retyped",
+            include_str!("../../../fixtures/broken/retyped.json"),
+        ),
+        (
+            "odd values",
+            include_str!("../../../fixtures/broken/odd-values.json"),
+        ),
+        (
+            "incoming",
+            include_str!("../../../fixtures/broken/incoming-missed.json"),
+        ),
+        (
+            "another account",
+            include_str!("../../../fixtures/broken/another-account.json"),
+        ),
+        (
+            "REST",
+            include_str!("../../../fixtures/broken/rest-record.json"),
+        ),
+        (
+            "event",
+            include_str!("../../../fixtures/broken/live-event.json"),
+        ),
     ] {
         let before = judge_json(text.as_bytes()).verdict;
         let after = judge_json(body(&mut Redactor::default(), text).as_bytes()).verdict;
@@ -339,7 +490,11 @@ fn every_fixture_is_judged_as_before() {
             "{name}"
         );
         let codes = |verdict: &crate::cdr::judge::Verdict| {
-            verdict.remarks.iter().map(|remark| (remark.code, remark.field.clone())).collect::<Vec<_>>()
+            verdict
+                .remarks
+                .iter()
+                .map(|remark| (remark.code, remark.field.clone()))
+                .collect::<Vec<_>>()
         };
         assert_eq!(codes(&before), codes(&after), "{name}");
     }
@@ -369,9 +524,14 @@ fn masks(lines: &str) -> std::collections::BTreeSet<String> {
     for line in lines.lines() {
         let body = replayed(line).body.0;
         for text in [line, &String::from_utf8_lossy(&body)] {
-            let places = text.match_indices(NUMBER.prefix).map(|(place, _)| &text[place..]);
-            masks
-                .extend(places.map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>()));
+            let places = text
+                .match_indices(NUMBER.prefix)
+                .map(|(place, _)| &text[place..]);
+            masks.extend(places.map(|rest| {
+                rest.chars()
+                    .take_while(char::is_ascii_digit)
+                    .collect::<String>()
+            }));
         }
     }
     masks
@@ -379,7 +539,11 @@ fn masks(lines: &str) -> std::collections::BTreeSet<String> {
 
 fn planted(place: &str, number: &str) -> Exchange {
     let text = place.replace("{}", number);
-    if text.starts_with('/') { exchange(Request::new("GET", text, vec![], "")) } else { post(text) }
+    if text.starts_with('/') {
+        exchange(Request::new("GET", text, vec![], ""))
+    } else {
+        post(text)
+    }
 }
 
 /// Numbers as subscribers have them: no masks, no times.

@@ -20,11 +20,17 @@ fn moment(ms: i64) -> Moment {
 }
 
 fn status(status: u16) -> Answer {
-    Answer { status: Some(status), ..Answer::default() }
+    Answer {
+        status: Some(status),
+        ..Answer::default()
+    }
 }
 
 fn fault(fault: &str) -> Answer {
-    Answer { fault: Some(fault.to_owned()), ..Answer::default() }
+    Answer {
+        fault: Some(fault.to_owned()),
+        ..Answer::default()
+    }
 }
 
 /// A CDR with this identifier, as its fields.
@@ -43,10 +49,19 @@ impl Desk {
             Value::Null => Request::new("GET", "/health?token=hush", vec![], ""),
             cdr => Request::new("POST", "/cdr", vec![], cdr.to_string()),
         };
-        let Judgement { mut verdict, fields } = judge_json(&request.body.0);
+        let Judgement {
+            mut verdict,
+            fields,
+        } = judge_json(&request.body.0);
         // As the desk finds a copy when it is held against the earlier ones.
-        verdict.remarks.push(Remark::new(Code::Duplicate, "duplicate"));
-        let duplicate = Relation { n: 1, how: "duplicate".to_owned(), text: "duplicate".to_owned() };
+        verdict
+            .remarks
+            .push(Remark::new(Code::Duplicate, "duplicate"));
+        let duplicate = Relation {
+            n: 1,
+            how: "duplicate".to_owned(),
+            text: "duplicate".to_owned(),
+        };
         let mut exchange = Exchange {
             n: self.n,
             received_at: moment(ms),
@@ -68,7 +83,11 @@ impl Desk {
     /// The same, in the words of its first relation.
     fn said(&mut self, ms: i64, cdr: impl Into<Value>, answer: Answer) -> String {
         let exchange = self.note(ms, cdr, answer);
-        let duplicate = exchange.verdict.remarks.iter().any(|remark| remark.code == Code::Duplicate);
+        let duplicate = exchange
+            .verdict
+            .remarks
+            .iter()
+            .any(|remark| remark.code == Code::Duplicate);
         assert_eq!(duplicate, exchange.related[0].how == "duplicate");
         assert_eq!(exchange.related.len(), 1);
         exchange.related[0].text.clone()
@@ -158,12 +177,24 @@ fn what_comes_back_after_a_failure_is_no_duplicate() {
 
 #[test]
 fn all_but_2xx_is_a_failure_and_so_is_every_fault() {
-    for answer in [status(404), status(302), fault("reset"), fault("garbage"), Answer::default()] {
+    for answer in [
+        status(404),
+        status(302),
+        fault("reset"),
+        fault("garbage"),
+        Answer::default(),
+    ] {
         let mut desk = Desk::default();
         desk.note(0, cdr("x"), answer);
-        assert!(desk.said(1_000, cdr("x"), status(204)).starts_with("came back "));
+        assert!(
+            desk.said(1_000, cdr("x"), status(204))
+                .starts_with("came back ")
+        );
     }
-    let slow = Answer { fault: Some("slow".to_owned()), ..status(200) };
+    let slow = Answer {
+        fault: Some("slow".to_owned()),
+        ..status(200)
+    };
     let mut desk = Desk::default();
     desk.note(0, cdr("x"), slow);
     assert_eq!(
@@ -178,7 +209,10 @@ fn what_has_not_come_back_is_told_with_how_long() {
     desk.note(0, cdr("x"), fault("reset"));
     desk.note(5, cdr("y"), status(200));
     let report = desk.report(372_010);
-    assert_eq!((report.failed, report.came_back, report.answered), (1, 0, 0));
+    assert_eq!(
+        (report.failed, report.came_back, report.answered),
+        (1, 0, 0)
+    );
     assert_eq!(report.requests[0].silent, Some(Duration::from_secs(372)));
     assert!(report.intervals.is_empty());
 }
@@ -189,7 +223,10 @@ fn a_copy_that_was_on_its_way_before_the_failure_is_no_retry() {
     desk.note(0, cdr("x"), status(503));
     assert_eq!(desk.said(9, cdr("x"), status(200)), "duplicate");
     // Whoever met the failure may still come back.
-    assert_eq!(desk.said(30, cdr("x"), status(200)), "came back 20.0 ms after the 503 of #1 (attempt 2)");
+    assert_eq!(
+        desk.said(30, cdr("x"), status(200)),
+        "came back 20.0 ms after the 503 of #1 (attempt 2)"
+    );
     assert_eq!(desk.report(100).requests[0].duplicates, 1);
 }
 
@@ -199,9 +236,16 @@ fn a_duplicate_that_fails_may_come_back_too() {
     desk.note(0, cdr("x"), status(503));
     desk.note(100, cdr("x"), status(200));
     assert_eq!(desk.said(200, cdr("x"), status(500)), "duplicate");
-    assert_eq!(desk.said(310, cdr("x"), status(200)), "came back 100 ms after the 500 of #3 (attempt 2)");
+    assert_eq!(
+        desk.said(310, cdr("x"), status(200)),
+        "came back 100 ms after the 500 of #3 (attempt 2)"
+    );
     let report = desk.report(400);
-    let attempts: Vec<_> = report.requests[0].attempts.iter().map(|attempt| attempt.attempt).collect();
+    let attempts: Vec<_> = report.requests[0]
+        .attempts
+        .iter()
+        .map(|attempt| attempt.attempt)
+        .collect();
     assert_eq!(attempts, [1, 2, 1, 2]);
     assert_eq!((report.intervals.len(), report.intervals[0].times), (1, 2));
 }
@@ -211,10 +255,17 @@ fn other_requests_are_told_only_if_they_come_back() {
     let mut desk = Desk::default();
     desk.note(0, (), status(503));
     assert_eq!(desk.retries.report(moment(50)), None);
-    assert!(desk.said(110, (), status(200)).starts_with("came back 100 ms after"));
+    assert!(
+        desk.said(110, (), status(200))
+            .starts_with("came back 100 ms after")
+    );
     let course = &desk.report(200).requests[0];
     assert_eq!(
-        (course.method.as_str(), course.path.as_deref(), &course.cmiuuid),
+        (
+            course.method.as_str(),
+            course.path.as_deref(),
+            &course.cmiuuid
+        ),
         ("GET", Some("/health"), &None)
     );
 }
@@ -227,7 +278,13 @@ fn the_median_is_one_that_occurred() {
         desk.note(10 + after, cdr(id), status(200));
     }
     let ms = |n| Duration::from_millis(n);
-    let expected = Interval { retry: 1, times: 4, least: ms(100), median: ms(200), most: ms(900) };
+    let expected = Interval {
+        retry: 1,
+        times: 4,
+        least: ms(100),
+        median: ms(200),
+        most: ms(900),
+    };
     assert_eq!(desk.report(1_000).intervals, [expected]);
 }
 
@@ -238,7 +295,10 @@ fn what_comes_back_for_ever_has_a_gap_in_the_middle() {
         desk.note(n * 1_000, cdr("x"), status(503));
     }
     let course = &desk.report(100_000).requests[0];
-    assert_eq!((course.attempts.len(), course.left_out), (ARRIVALS, 100 - ARRIVALS as u64));
+    assert_eq!(
+        (course.attempts.len(), course.left_out),
+        (ARRIVALS, 100 - ARRIVALS as u64)
+    );
     assert_eq!(course.attempts[ARRIVALS - 1].n, 100);
     assert_eq!(course.attempts[ARRIVALS - 2].n, ARRIVALS as u64 - 1);
     assert_eq!(desk.report(100_000).intervals.len(), ARRIVALS - 2);
@@ -250,14 +310,23 @@ fn the_oldest_is_forgotten_and_a_report_names_only_so_many() {
     for n in 0..=REMEMBERED {
         desk.note(0, cdr(&n.to_string()), status(503));
     }
-    assert_eq!((desk.retries.courses.len(), desk.retries.cdrs.len()), (REMEMBERED, REMEMBERED));
+    assert_eq!(
+        (desk.retries.courses.len(), desk.retries.cdrs.len()),
+        (REMEMBERED, REMEMBERED)
+    );
     assert_eq!(desk.said(50, cdr("0"), status(200)), "duplicate");
     for n in 1..=REMEMBERED {
         desk.note(50, cdr(&n.to_string()), status(200));
     }
     let report = desk.report(100);
-    assert_eq!((report.requests.len(), report.left_out), (NAMED, (REMEMBERED - NAMED) as u64 + 1));
-    assert_eq!((report.failed, report.answered), (REMEMBERED as u64, REMEMBERED as u64));
+    assert_eq!(
+        (report.requests.len(), report.left_out),
+        (NAMED, (REMEMBERED - NAMED) as u64 + 1)
+    );
+    assert_eq!(
+        (report.failed, report.answered),
+        (REMEMBERED as u64, REMEMBERED as u64)
+    );
 }
 
 #[test]
@@ -267,9 +336,15 @@ fn strays_are_neither_counted_nor_do_they_push_a_cdr_out() {
     for n in 0..=REMEMBERED {
         desk.note(0, json!([n]), status(422));
     }
-    assert_eq!((desk.retries.courses.len(), desk.retries.strays.len()), (1 + STRAYS, STRAYS));
+    assert_eq!(
+        (desk.retries.courses.len(), desk.retries.strays.len()),
+        (1 + STRAYS, STRAYS)
+    );
     let report = desk.report(100);
-    assert_eq!((report.failed, report.requests.len(), report.left_out), (1, 1, 0));
+    assert_eq!(
+        (report.failed, report.requests.len(), report.left_out),
+        (1, 1, 0)
+    );
     // One that came back is told, and counts when it is forgotten.
     desk.note(50, json!([REMEMBERED]), status(422));
     assert_eq!((desk.report(100).failed, desk.report(100).left_out), (2, 0));
@@ -281,8 +356,10 @@ fn strays_are_neither_counted_nor_do_they_push_a_cdr_out() {
 
 #[test]
 fn intervals_keep_their_tenths_where_policies_have_them() {
-    let said = [0.0105, 1.5, 10.04, 60.1, 119.94, 300.4, 3_600.0, 7_500.0, 86_400.0]
-        .map(|seconds| interval(Duration::from_secs_f64(seconds)));
+    let said = [
+        0.0105, 1.5, 10.04, 60.1, 119.94, 300.4, 3_600.0, 7_500.0, 86_400.0,
+    ]
+    .map(|seconds| interval(Duration::from_secs_f64(seconds)));
     assert_eq!(
         said,
         [

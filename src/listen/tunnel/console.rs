@@ -48,7 +48,10 @@ pub async fn ngrok(console: SocketAddr, local: SocketAddr) -> News {
 
 /// `{"hostname":"…"}`, in which the name is empty at first.
 fn quick_tunnel(body: &Value) -> Option<String> {
-    let hostname = body.get("hostname")?.as_str().filter(|name| !name.is_empty())?;
+    let hostname = body
+        .get("hostname")?
+        .as_str()
+        .filter(|name| !name.is_empty())?;
     origin(&format!("https://{hostname}"))
 }
 
@@ -56,7 +59,10 @@ fn quick_tunnel(body: &Value) -> Option<String> {
 fn agent_tunnel(body: &Value, local: SocketAddr) -> Option<String> {
     let port = format!(":{}", local.port());
     let ours = |tunnel: &&Value| {
-        tunnel.pointer("/config/addr").and_then(Value::as_str).is_some_and(|addr| addr.ends_with(&port))
+        tunnel
+            .pointer("/config/addr")
+            .and_then(Value::as_str)
+            .is_some_and(|addr| addr.ends_with(&port))
     };
     let urls = body.get("tunnels")?.as_array()?.iter().filter(ours);
     let urls = urls.filter_map(|tunnel| public(tunnel.get("public_url")?.as_str()?, local));
@@ -66,12 +72,22 @@ fn agent_tunnel(body: &Value, local: SocketAddr) -> Option<String> {
 
 /// One question; none of the ways it may fail matters.
 async fn ask(console: SocketAddr, target: &str) -> Option<(u16, Value)> {
-    let destination =
-        Destination::parse(&format!("http://{console}/")).ok().filter(Destination::is_loopback)?;
-    let options = ClientOptions { timeout: PATIENCE, ..ClientOptions::default() };
+    let destination = Destination::parse(&format!("http://{console}/"))
+        .ok()
+        .filter(Destination::is_loopback)?;
+    let options = ClientOptions {
+        timeout: PATIENCE,
+        ..ClientOptions::default()
+    };
     let client = Client::new(&destination, &options).ok()?;
-    let response = client.carry(&Request::new("GET", target, Vec::new(), "")).await.ok()?;
-    Some((response.status, serde_json::from_slice(&response.body.0).unwrap_or_default()))
+    let response = client
+        .carry(&Request::new("GET", target, Vec::new(), ""))
+        .await
+        .ok()?;
+    Some((
+        response.status,
+        serde_json::from_slice(&response.body.0).unwrap_or_default(),
+    ))
 }
 
 #[cfg(test)]
@@ -81,8 +97,16 @@ mod tests {
 
     #[test]
     fn a_quick_tunnel_has_a_name_or_not_yet() {
-        assert_eq!(quick_tunnel(&json!({"hostname": "a.example"})).as_deref(), Some("https://a.example"));
-        for body in [json!({"hostname": ""}), json!({}), json!(null), json!({"hostname": "a b/"})] {
+        assert_eq!(
+            quick_tunnel(&json!({"hostname": "a.example"})).as_deref(),
+            Some("https://a.example")
+        );
+        for body in [
+            json!({"hostname": ""}),
+            json!({}),
+            json!(null),
+            json!({"hostname": "a b/"}),
+        ] {
             assert_eq!(quick_tunnel(&body), None, "{body}");
         }
     }
@@ -92,7 +116,10 @@ mod tests {
         let local = "127.0.0.1:8237".parse().unwrap();
         let tunnel = |url: &str, addr: &str| json!({"public_url": url, "config": {"addr": addr}});
         let of = |tunnels: Vec<Value>| agent_tunnel(&json!({"tunnels": tunnels}), local);
-        assert_eq!(of(vec![tunnel("https://a.example", "http://localhost:80")]), None);
+        assert_eq!(
+            of(vec![tunnel("https://a.example", "http://localhost:80")]),
+            None
+        );
         let both = vec![
             tunnel("https://other.example", "http://localhost:18237"),
             tunnel("http://a.example", "http://localhost:8237"),

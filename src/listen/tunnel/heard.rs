@@ -24,17 +24,23 @@ pub enum News {
 #[must_use]
 pub fn news(tunnel: &Tunnel, line: &str, local: SocketAddr, host: &str) -> Option<News> {
     match tunnel {
-        Tunnel::Cloudflared if line.contains("Registered tunnel connection") => Some(News::Connected),
+        Tunnel::Cloudflared if line.contains("Registered tunnel connection") => {
+            Some(News::Connected)
+        }
         Tunnel::Cloudflared => urls(line).find_map(|url| quick(&url)).map(News::Url),
         Tunnel::Ngrok => ngrok(&serde_json::from_str(line).ok()?),
         Tunnel::Bore { .. } => {
             let place = line.split_once("listening at ")?.1;
-            let place = place.split(|c: char| c.is_whitespace() || c.is_control()).next()?;
+            let place = place
+                .split(|c: char| c.is_whitespace() || c.is_control())
+                .next()?;
             place.rsplit_once(':')?.1.parse::<u16>().ok()?;
             public(&format!("http://{place}"), local).map(News::Url)
         }
         Tunnel::Ssh { remote_port, .. } => ssh(line, local, *remote_port, host).map(News::Url),
-        Tunnel::Command(_) => urls(line).find_map(|url| public(&url, local)).map(News::Url),
+        Tunnel::Command(_) => urls(line)
+            .find_map(|url| public(&url, local))
+            .map(News::Url),
     }
 }
 
@@ -57,7 +63,11 @@ fn ngrok(record: &Value) -> Option<News> {
 }
 
 fn ssh(line: &str, local: SocketAddr, remote_port: Option<u16>, host: &str) -> Option<String> {
-    let bracketed = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let bracketed = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    };
     let at = |port: u16| origin(&format!("http://{bracketed}:{port}"));
     if let Some(rest) = line.strip_prefix("Allocated port ") {
         return at(rest.split_once(" for remote forward to ")?.0.parse().ok()?);
@@ -65,15 +75,25 @@ fn ssh(line: &str, local: SocketAddr, remote_port: Option<u16>, host: &str) -> O
     if line.starts_with("debug1: remote forward success for: listen ") {
         return at(remote_port?);
     }
-    if is_ssh_chatter(line) { None } else { urls(line).find_map(|url| public(&url, local)) }
+    if is_ssh_chatter(line) {
+        None
+    } else {
+        urls(line).find_map(|url| public(&url, local))
+    }
 }
 
 /// What `ssh -v` says of itself, which is neither news nor last words.
 #[must_use]
 pub fn is_ssh_chatter(line: &str) -> bool {
-    ["debug1: ", "OpenSSH_", "Authenticated to ", "Transferred: ", "Bytes per second: "]
-        .iter()
-        .any(|beginning| line.starts_with(beginning))
+    [
+        "debug1: ",
+        "OpenSSH_",
+        "Authenticated to ",
+        "Transferred: ",
+        "Bytes per second: ",
+    ]
+    .iter()
+    .any(|beginning| line.starts_with(beginning))
 }
 
 /// Whether a URL is not just our own again; without its path.
@@ -88,7 +108,11 @@ pub fn public(url: &str, local: SocketAddr) -> Option<String> {
 #[must_use]
 pub fn origin(url: &str) -> Option<String> {
     let destination = Destination::parse(url).ok()?;
-    let scheme = if destination.is_tls() { "https" } else { "http" };
+    let scheme = if destination.is_tls() {
+        "https"
+    } else {
+        "http"
+    };
     Some(format!("{scheme}://{}", destination.authority()))
 }
 
@@ -96,7 +120,10 @@ pub fn origin(url: &str) -> Option<String> {
 fn urls(line: &str) -> impl Iterator<Item = String> + '_ {
     let starts = line.match_indices("://").filter_map(|(at, _)| {
         let before = &line[..at];
-        ["https", "http"].iter().find(|scheme| before.ends_with(**scheme)).map(|scheme| at - scheme.len())
+        ["https", "http"]
+            .iter()
+            .find(|scheme| before.ends_with(**scheme))
+            .map(|scheme| at - scheme.len())
     });
     starts.map(|start| {
         let ends = |c: char| c.is_whitespace() || c.is_control() || "\"'`<>|()[]{}\\".contains(c);
@@ -114,7 +141,12 @@ mod tests {
             Ok(tunnel) => tunnel,
             Err(_) => Tunnel::Command(tunnel.to_owned()),
         };
-        news(&tunnel, line, "127.0.0.1:8237".parse().unwrap(), "h.example")
+        news(
+            &tunnel,
+            line,
+            "127.0.0.1:8237".parse().unwrap(),
+            "h.example",
+        )
     }
 
     fn url(text: &str) -> News {
@@ -148,8 +180,12 @@ mod tests {
         let told = |line| told("ngrok", line);
         let started = r#"{"addr":"http://127.0.0.1:8237","lvl":"info","msg":"started tunnel","url":"https://ab12.example"}"#;
         assert_eq!(told(started), Some(url("https://ab12.example")));
-        let web = r#"{"addr":"127.0.0.1:4040","lvl":"info","msg":"starting web service","obj":"web"}"#;
-        assert_eq!(told(web), Some(News::Console("127.0.0.1:4040".parse().unwrap())));
+        let web =
+            r#"{"addr":"127.0.0.1:4040","lvl":"info","msg":"starting web service","obj":"web"}"#;
+        assert_eq!(
+            told(web),
+            Some(News::Console("127.0.0.1:4040".parse().unwrap()))
+        );
         for line in [
             r#"{"msg":"started tunnel","url":"tcp://0.tcp.example:1"}"#,
             r#"{"msg":"other","url":"https://ab12.example"}"#,
@@ -178,10 +214,19 @@ mod tests {
     #[test]
     fn ssh_tells_the_port_or_what_the_server_says() {
         assert_eq!(
-            told("ssh:h", "Allocated port 40123 for remote forward to 127.0.0.1:8237"),
+            told(
+                "ssh:h",
+                "Allocated port 40123 for remote forward to 127.0.0.1:8237"
+            ),
             Some(url("http://h.example:40123"))
         );
-        assert_eq!(told("ssh:h", "Allocated port 99999 for remote forward to 127.0.0.1:8237"), None);
+        assert_eq!(
+            told(
+                "ssh:h",
+                "Allocated port 99999 for remote forward to 127.0.0.1:8237"
+            ),
+            None
+        );
         let success = "debug1: remote forward success for: listen :8080, connect 127.0.0.1:8237";
         assert_eq!(
             (told("ssh:h", success), told("ssh:h:8080", success)),
@@ -192,13 +237,19 @@ mod tests {
             told("ssh:h", "abc.example tunneled, https://abc.example"),
             Some(url("https://abc.example"))
         );
-        assert_eq!(told("ssh:h", "debug1: see https://www.openssh.example/"), None);
+        assert_eq!(
+            told("ssh:h", "debug1: see https://www.openssh.example/"),
+            None
+        );
     }
 
     #[test]
     fn any_other_program_prints_its_url_first() {
         let told = |line| told("prog {port}", line);
-        assert_eq!(told("your url is: https://abc.example."), Some(url("https://abc.example")));
+        assert_eq!(
+            told("your url is: https://abc.example."),
+            Some(url("https://abc.example"))
+        );
         assert_eq!(
             told("http://127.0.0.1:8237 -> \"https://abc.example/x?y\","),
             Some(url("https://abc.example"))
@@ -207,7 +258,13 @@ mod tests {
             told("forwarding http://localhost:8237, http://0.0.0.0:8237 and xhttp://[::1]:8237"),
             None
         );
-        assert_eq!(told("(http://127.0.0.1:9)"), Some(url("http://127.0.0.1:9")));
-        assert_eq!(told("http://  https:// :// http://\u{1b}[31m ftp://h.example"), None);
+        assert_eq!(
+            told("(http://127.0.0.1:9)"),
+            Some(url("http://127.0.0.1:9"))
+        );
+        assert_eq!(
+            told("http://  https:// :// http://\u{1b}[31m ftp://h.example"),
+            None
+        );
     }
 }

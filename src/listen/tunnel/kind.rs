@@ -43,11 +43,15 @@ impl FromStr for Tunnel {
             None if text == "cloudflared" => Ok(Self::Cloudflared),
             None if text == "ngrok" => Ok(Self::Ngrok),
             None if text == "bore" => Ok(Self::Bore { server: None }),
-            Some(("bore", server)) => Ok(Self::Bore { server: Some(host(server)?) }),
+            Some(("bore", server)) => Ok(Self::Bore {
+                server: Some(host(server)?),
+            }),
             Some(("ssh", place)) => ssh(place),
-            _ => Err("expected cloudflared, ngrok, bore, bore:SERVER, ssh:HOST or ssh:USER@HOST:PORT; \
+            _ => Err(
+                "expected cloudflared, ngrok, bore, bore:SERVER, ssh:HOST or ssh:USER@HOST:PORT; \
                       --tunnel-cmd starts any other"
-                .to_owned()),
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -58,14 +62,21 @@ fn ssh(place: &str) -> Result<Tunnel, String> {
         Some((user, place)) => (Some(user), place),
         None => (None, place),
     };
-    let (name, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+    let (name, port) = match place
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    {
         Some((address, "")) => (address, None),
         Some((address, rest)) => (address, rest.strip_prefix(':')),
-        None => place.split_once(':').map_or((place, None), |(name, port)| (name, Some(port))),
+        None => place
+            .split_once(':')
+            .map_or((place, None), |(name, port)| (name, Some(port))),
     };
     let number = |port: &str| port.parse().ok().filter(|port| *port > 0);
     let remote_port = match port {
-        Some(port) => Some(number(port).ok_or("the port to take there is a number from 1 to 65535")?),
+        Some(port) => {
+            Some(number(port).ok_or("the port to take there is a number from 1 to 65535")?)
+        }
         None => None,
     };
     let name = host(name)?;
@@ -81,7 +92,9 @@ fn host(name: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._:%+".contains(c);
     match name {
         "" => Err("there is no host".to_owned()),
-        name if name.starts_with('-') || !name.chars().all(plain) => Err("this is no host's name".to_owned()),
+        name if name.starts_with('-') || !name.chars().all(plain) => {
+            Err("this is no host's name".to_owned())
+        }
         name => Ok(name.to_owned()),
     }
 }
@@ -117,15 +130,27 @@ impl Tunnel {
                 "--url",
                 &format!("http://{local}"),
             ]),
-            Self::Ngrok => {
-                words(&["ngrok", "http", &local.to_string(), "--log", "stdout", "--log-format", "json"])
-            }
+            Self::Ngrok => words(&[
+                "ngrok",
+                "http",
+                &local.to_string(),
+                "--log",
+                "stdout",
+                "--log-format",
+                "json",
+            ]),
             Self::Bore { server } => {
                 let mut line: Vec<String> = words(&["bore", "local", &port, "--local-host", &ip]);
                 // bore reads its variable itself, but only if there is no flag.
                 let known = std::env::var_os("BORE_SERVER").is_some();
-                let server = server.clone().or_else(|| (!known).then(|| BORE_SERVER.to_owned()));
-                line.extend(server.into_iter().flat_map(|server| ["--to".to_owned(), server]));
+                let server = server
+                    .clone()
+                    .or_else(|| (!known).then(|| BORE_SERVER.to_owned()));
+                line.extend(
+                    server
+                        .into_iter()
+                        .flat_map(|server| ["--to".to_owned(), server]),
+                );
                 line
             }
             Self::Ssh { host, remote_port } => {
@@ -141,13 +166,22 @@ impl Tunnel {
                     line.extend(["-o".to_owned(), option.to_owned()]);
                 }
                 // The star asks for more than the server's own loopback, which is the server's to grant.
-                line.extend(["-R".to_owned(), format!("*:{}:{local}", remote_port.unwrap_or(0))]);
+                line.extend([
+                    "-R".to_owned(),
+                    format!("*:{}:{local}", remote_port.unwrap_or(0)),
+                ]);
                 line.extend(["--".to_owned(), host.clone()]);
                 line
             }
             Self::Command(line) => {
-                let line = line.replace("{port}", &port).replace("{url}", &format!("http://{local}"));
-                if cfg!(windows) { words(&["cmd", "/C", &line]) } else { words(&["sh", "-c", &line]) }
+                let line = line
+                    .replace("{port}", &port)
+                    .replace("{url}", &format!("http://{local}"));
+                if cfg!(windows) {
+                    words(&["cmd", "/C", &line])
+                } else {
+                    words(&["sh", "-c", &line])
+                }
             }
         }
     }
@@ -196,11 +230,40 @@ mod tests {
             ("cloudflared", Tunnel::Cloudflared),
             ("ngrok", Tunnel::Ngrok),
             ("bore", Tunnel::Bore { server: None }),
-            ("bore:bore.example", Tunnel::Bore { server: Some("bore.example".into()) }),
-            ("ssh:h.example", Tunnel::Ssh { host: "h.example".into(), remote_port: None }),
-            ("ssh:me@h.example:80", Tunnel::Ssh { host: "me@h.example".into(), remote_port: Some(80) }),
-            ("ssh:[2001:db8::1]:81", Tunnel::Ssh { host: "2001:db8::1".into(), remote_port: Some(81) }),
-            ("ssh:me@[::1]", Tunnel::Ssh { host: "me@::1".into(), remote_port: None }),
+            (
+                "bore:bore.example",
+                Tunnel::Bore {
+                    server: Some("bore.example".into()),
+                },
+            ),
+            (
+                "ssh:h.example",
+                Tunnel::Ssh {
+                    host: "h.example".into(),
+                    remote_port: None,
+                },
+            ),
+            (
+                "ssh:me@h.example:80",
+                Tunnel::Ssh {
+                    host: "me@h.example".into(),
+                    remote_port: Some(80),
+                },
+            ),
+            (
+                "ssh:[2001:db8::1]:81",
+                Tunnel::Ssh {
+                    host: "2001:db8::1".into(),
+                    remote_port: Some(81),
+                },
+            ),
+            (
+                "ssh:me@[::1]",
+                Tunnel::Ssh {
+                    host: "me@::1".into(),
+                    remote_port: None,
+                },
+            ),
         ] {
             assert_eq!(text.parse(), Ok(tunnel), "{text}");
         }
@@ -238,9 +301,19 @@ mod tests {
                 "cloudflared tunnel --config {EMPTY_FILE} --no-autoupdate --metrics 127.0.0.1:9 --url http://127.0.0.1:8237"
             )
         );
-        assert_eq!(line("ngrok"), "ngrok http 127.0.0.1:8237 --log stdout --log-format json");
-        assert_eq!(line("bore:b.example"), "bore local 8237 --local-host 127.0.0.1 --to b.example");
-        assert!(line("ssh:me@h").ends_with(" -R *:0:127.0.0.1:8237 -- me@h"), "{}", line("ssh:me@h"));
+        assert_eq!(
+            line("ngrok"),
+            "ngrok http 127.0.0.1:8237 --log stdout --log-format json"
+        );
+        assert_eq!(
+            line("bore:b.example"),
+            "bore local 8237 --local-host 127.0.0.1 --to b.example"
+        );
+        assert!(
+            line("ssh:me@h").ends_with(" -R *:0:127.0.0.1:8237 -- me@h"),
+            "{}",
+            line("ssh:me@h")
+        );
         assert!(line("ssh:h:80").contains(" -R *:80:127.0.0.1:8237 "));
         let own = Tunnel::Command("x {port} {url} {port}".into()).words(local, 9);
         assert_eq!(own[2], "x 8237 http://127.0.0.1:8237 8237");

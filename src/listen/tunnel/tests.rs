@@ -9,7 +9,18 @@ const DEADLINE: Duration = Duration::from_secs(20);
 async fn opened(line: &str, wait: Await) -> Result<Open, Trouble> {
     let household = Household::new();
     let local = "127.0.0.1:8237".parse().unwrap();
-    timeout(DEADLINE, open(&household, &Tunnel::Command(line.to_owned()), local, wait, |_| {})).await.unwrap()
+    timeout(
+        DEADLINE,
+        open(
+            &household,
+            &Tunnel::Command(line.to_owned()),
+            local,
+            wait,
+            |_| {},
+        ),
+    )
+    .await
+    .unwrap()
 }
 
 #[tokio::test]
@@ -33,9 +44,16 @@ async fn a_url_on_either_stream_opens_it_and_its_end_is_told() {
 
 #[tokio::test]
 async fn an_end_before_the_url_is_told_with_the_last_words() {
-    let trouble =
-        opened("echo first; printf 'no newline' >&2; exit 7", Await::Url(DEADLINE)).await.err().unwrap();
-    let Trouble::Ended(end) = trouble else { panic!("{trouble:?}") };
+    let trouble = opened(
+        "echo first; printf 'no newline' >&2; exit 7",
+        Await::Url(DEADLINE),
+    )
+    .await
+    .err()
+    .unwrap();
+    let Trouble::Ended(end) = trouble else {
+        panic!("{trouble:?}")
+    };
     assert_eq!((end.how.code, end.said.len()), (Some(7), 2));
     assert!(end.said.contains(&"no newline".to_owned()), "{end:?}");
 }
@@ -53,7 +71,9 @@ async fn a_program_that_tells_no_url_is_ended() {
     let number = loop {
         let opening = open(&household, &tunnel, local, Await::Url(short), |_| {});
         let trouble = timeout(DEADLINE, opening).await.unwrap().err().unwrap();
-        let Trouble::Late(patience, _) = trouble else { panic!("{trouble:?}") };
+        let Trouble::Late(patience, _) = trouble else {
+            panic!("{trouble:?}")
+        };
         assert_eq!(patience, short);
         // Where the machine is slow it was ended before it could say who it is.
         match std::fs::read_to_string(&place) {
@@ -63,7 +83,10 @@ async fn a_program_that_tells_no_url_is_ended() {
         assert!(short < DEADLINE, "it was never there");
     };
     let number = rustix::process::Pid::from_raw(number.trim().parse().unwrap()).unwrap();
-    assert!(rustix::process::test_kill_process(number).is_err(), "{number:?} was left behind");
+    assert!(
+        rustix::process::test_kill_process(number).is_err(),
+        "{number:?} was left behind"
+    );
 }
 
 #[tokio::test]

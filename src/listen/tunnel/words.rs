@@ -41,7 +41,9 @@ impl LastWords {
 fn fit(tunnel: &Tunnel, line: &str) -> Option<String> {
     let line = match tunnel {
         Tunnel::Ssh { .. } if is_ssh_chatter(line) => return None,
-        Tunnel::Cloudflared if line.contains("Configuration file") && line.contains("was empty") => {
+        Tunnel::Cloudflared
+            if line.contains("Configuration file") && line.contains("was empty") =>
+        {
             return None;
         }
         Tunnel::Ngrok => from_record(line),
@@ -57,12 +59,24 @@ fn fit(tunnel: &Tunnel, line: &str) -> Option<String> {
 
 /// What a record of ngrok's log says; anything else as it is.
 fn from_record(line: &str) -> String {
-    let Ok(Value::Object(record)) = serde_json::from_str::<Value>(line) else { return line.to_owned() };
-    let text = |name: &str| record.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let said: Vec<_> =
-        [text("msg"), text("err").filter(|text| *text != "<nil>")].into_iter().flatten().collect();
+    let Ok(Value::Object(record)) = serde_json::from_str::<Value>(line) else {
+        return line.to_owned();
+    };
+    let text = |name: &str| {
+        record
+            .get(name)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+    };
+    let said: Vec<_> = [text("msg"), text("err").filter(|text| *text != "<nil>")]
+        .into_iter()
+        .flatten()
+        .collect();
     // Its errors are paragraphs.
-    said.join(": ").split_whitespace().collect::<Vec<_>>().join(" ")
+    said.join(": ")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// A line without the secrets that can be recognised: in URLs, after `name=`, and after `name:`.
@@ -73,7 +87,9 @@ fn masked(line: &str) -> String {
         let word = piece.trim_end();
         let (name, value) = word.split_once(['=', ':']).unwrap_or((word, ""));
         let name_alone = name.trim_matches(['"', '\'', '-']);
-        let is_name = name_alone.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c));
+        let is_name = name_alone
+            .chars()
+            .all(|c| c.is_alphanumeric() || "-_.".contains(c));
         let is_secret = is_name && is_secret_name(name_alone);
         if word.is_empty() {
             masked.push_str(piece);
@@ -117,13 +133,22 @@ mod tests {
         let lines: Vec<_> = (0..100).map(|n| n.to_string()).collect();
         let lines: Vec<_> = lines.iter().map(String::as_str).collect();
         let said = said(&Tunnel::Cloudflared, &lines);
-        assert_eq!((said.len(), said[0].as_str(), said[11].as_str()), (12, "88", "99"));
+        assert_eq!(
+            (said.len(), said[0].as_str(), said[11].as_str()),
+            (12, "88", "99")
+        );
     }
 
     #[test]
     fn hostile_words_are_harmless_and_long_ones_cut() {
-        let words = said(&Tunnel::Cloudflared, &["\u{1b}[2Jgone\u{7}", " ", "", &"x".repeat(1_000)]);
-        assert_eq!((words.len(), words[0].as_str()), (2, "\\u{1b}[2Jgone\\u{7}"));
+        let words = said(
+            &Tunnel::Cloudflared,
+            &["\u{1b}[2Jgone\u{7}", " ", "", &"x".repeat(1_000)],
+        );
+        assert_eq!(
+            (words.len(), words[0].as_str()),
+            (2, "\\u{1b}[2Jgone\\u{7}")
+        );
         assert_eq!(words[1].chars().count(), CHARACTERS + 1);
     }
 
@@ -133,10 +158,16 @@ mod tests {
             ("authtoken: 2abcdef is wrong", "authtoken: *** is wrong"),
             ("--authtoken=2abcdef", "--authtoken=***"),
             ("token:2abcdef x", "token:*** x"),
-            ("see https://u:p@h.example/?token=abc now", "see https://***@h.example/?token=*** now"),
+            (
+                "see https://u:p@h.example/?token=abc now",
+                "see https://***@h.example/?token=*** now",
+            ),
             ("the token is missing", "the token is missing"),
             ("a=1 b:2", "a=1 b:2"),
-            (r#""auth","err":"no account""#, r#""auth","err":"no account""#),
+            (
+                r#""auth","err":"no account""#,
+                r#""auth","err":"no account""#,
+            ),
             (r#""token": "2abc""#, r#""token": ***"#),
         ] {
             assert_eq!(masked(line), shown);
@@ -150,9 +181,19 @@ mod tests {
             said(&Tunnel::Ngrok, &[failed]),
             ["failed to auth: Usage requires an authtoken. ERR_NGROK_4018"]
         );
-        let ssh = Tunnel::Ssh { host: "h".into(), remote_port: None };
+        let ssh = Tunnel::Ssh {
+            host: "h".into(),
+            remote_port: None,
+        };
         assert_eq!(
-            said(&ssh, &["debug1: x", "OpenSSH_9.2p1", "Permission denied (publickey)."]),
+            said(
+                &ssh,
+                &[
+                    "debug1: x",
+                    "OpenSSH_9.2p1",
+                    "Permission denied (publickey)."
+                ]
+            ),
             ["Permission denied (publickey)."]
         );
     }

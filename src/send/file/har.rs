@@ -46,17 +46,25 @@ pub(super) fn read(text: &str) -> Result<Vec<Recording>, String> {
         #[serde(rename = "_encoding")]
         encoding: Option<String>,
     }
-    let har: Har = serde_json::from_str(text).map_err(|error| format!("looks like a HAR, but {error}"))?;
+    let har: Har =
+        serde_json::from_str(text).map_err(|error| format!("looks like a HAR, but {error}"))?;
     let body = |data: PostData| match data.encoding.as_deref() {
-        Some("base64") => BASE64.decode(data.text).map_err(|error| format!("a body is no base64: {error}")),
+        Some("base64") => BASE64
+            .decode(data.text)
+            .map_err(|error| format!("a body is no base64: {error}")),
         _ => Ok(data.text.into_bytes()),
     };
     let recording = |(index, entry): (usize, Entry)| {
         let request = entry.request;
         let (authority, target) = taken_apart(&request.url);
         // Names like `:authority` belong to HTTP/2, not to the request.
-        let headers = request.headers.into_iter().filter(|header| !header.name.starts_with(':'));
-        let mut headers: Vec<_> = headers.map(|header| Header::new(header.name, header.value)).collect();
+        let headers = request
+            .headers
+            .into_iter()
+            .filter(|header| !header.name.starts_with(':'));
+        let mut headers: Vec<_> = headers
+            .map(|header| Header::new(header.name, header.value))
+            .collect();
         if !headers.iter().any(|header| header.is("Host")) {
             headers.insert(0, Header::new("Host", authority));
         }
@@ -68,7 +76,12 @@ pub(super) fn read(text: &str) -> Result<Vec<Recording>, String> {
             place: Place::Entry(index + 1),
         })
     };
-    har.log.entries.into_iter().enumerate().map(recording).collect()
+    har.log
+        .entries
+        .into_iter()
+        .enumerate()
+        .map(recording)
+        .collect()
 }
 
 /// Host and port of a URL, and path and query as they go onto the request line.
@@ -77,5 +90,12 @@ fn taken_apart(url: &str) -> (&str, String) {
     let rest = rest.split('#').next().unwrap_or_default();
     let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     let host = authority.rsplit('@').next().unwrap_or_default();
-    (host, if target.starts_with('/') { target.to_owned() } else { format!("/{target}") })
+    (
+        host,
+        if target.starts_with('/') {
+            target.to_owned()
+        } else {
+            format!("/{target}")
+        },
+    )
 }

@@ -31,7 +31,9 @@ pub(super) fn read(bytes: &[u8], name: &str) -> Result<Option<Holding>, Error> {
     let mut found = Lines::default();
     let mut first_is_object = None;
     let lines = bytes.split(|byte| *byte == b'\n').enumerate();
-    let mut lines = lines.filter(|(_, line)| !line.trim_ascii().is_empty()).peekable();
+    let mut lines = lines
+        .filter(|(_, line)| !line.trim_ascii().is_empty())
+        .peekable();
     while let Some((index, line)) = lines.next() {
         let is_object = found.take(line, index + 1, lines.peek().is_none(), name)?;
         first_is_object.get_or_insert(is_object);
@@ -43,7 +45,10 @@ pub(super) fn read(bytes: &[u8], name: &str) -> Result<Option<Holding>, Error> {
         return Ok(None);
     }
     if let Some((line, what)) = found.bad.into_iter().next() {
-        return Err(Error::Input { place: Place::Line(line).of(name), what });
+        return Err(Error::Input {
+            place: Place::Line(line).of(name),
+            what,
+        });
     }
     if let Some(line) = found.torn {
         found.holding.warn(torn(line, name));
@@ -52,12 +57,21 @@ pub(super) fn read(bytes: &[u8], name: &str) -> Result<Option<Holding>, Error> {
 }
 
 fn torn(line: usize, name: &str) -> String {
-    format!("{}: the last line is cut off and was skipped", Place::Line(line).of(name))
+    format!(
+        "{}: the last line is cut off and was skipped",
+        Place::Line(line).of(name)
+    )
 }
 
 impl Lines {
     /// Takes one line, and says whether it is an object.
-    fn take(&mut self, line: &[u8], number: usize, is_last: bool, name: &str) -> Result<bool, Error> {
+    fn take(
+        &mut self,
+        line: &[u8],
+        number: usize,
+        is_last: bool,
+        name: &str,
+    ) -> Result<bool, Error> {
         let place = Place::Line(number);
         let members = match json::document(line) {
             Ok(Document::Object(members)) => members,
@@ -102,15 +116,25 @@ impl Lines {
     fn capture(mut self, name: &str) -> Holding {
         let strange = std::mem::take(&mut self.strange);
         for (_, line, kind) in &strange {
-            self.note(*line, format!("a record of a type that is not known here, {kind:?}"));
+            self.note(
+                *line,
+                format!("a record of a type that is not known here, {kind:?}"),
+            );
         }
         let mut skipped = strange.into_iter().map(|(item, ..)| item).peekable();
         let mut item = 0..;
-        self.holding.items.retain(|_| skipped.next_if_eq(&item.next().unwrap_or(usize::MAX)).is_none());
+        self.holding.items.retain(|_| {
+            skipped
+                .next_if_eq(&item.next().unwrap_or(usize::MAX))
+                .is_none()
+        });
         self.bad.sort_by_key(|(line, _)| *line);
         let mut holding = self.holding;
         for (line, what) in self.bad {
-            holding.warn(format!("{}: this line was skipped: {what}", Place::Line(line).of(name)));
+            holding.warn(format!(
+                "{}: this line was skipped: {what}",
+                Place::Line(line).of(name)
+            ));
         }
         holding.unsaid += self.more_bad;
         if let Some(line) = self.torn {
@@ -122,8 +146,11 @@ impl Lines {
 
 /// The type of what looks like a record: it has one, and the number of a version.
 fn record_type(members: &[Member<'_>]) -> Option<String> {
-    let of_kind =
-        |name: &str, kind: Kind| members.iter().find(|member| member.name == name && member.kind == kind);
+    let of_kind = |name: &str, kind: Kind| {
+        members
+            .iter()
+            .find(|member| member.name == name && member.kind == kind)
+    };
     of_kind("v", Kind::Number)?;
     Some(json::unquoted(of_kind("type", Kind::String)?.raw))
 }

@@ -18,8 +18,12 @@ pub(super) fn read(text: &str) -> Result<Vec<Vec<u8>>, (usize, String)> {
         if length > LONGEST_LITERAL {
             return Err((line, "an object of more than 1 MiB".to_owned()));
         }
-        let value: Value = json_five::from_str(&candidate[..length])
-            .map_err(|error| (line, format!("neither JSON nor a JavaScript literal: {error}")))?;
+        let value: Value = json_five::from_str(&candidate[..length]).map_err(|error| {
+            (
+                line,
+                format!("neither JSON nor a JavaScript literal: {error}"),
+            )
+        })?;
         literals.push(serde_json::to_vec(&value).unwrap_or_default());
         line += breaks(&candidate[..length]);
         rest = &candidate[length..];

@@ -9,7 +9,12 @@ fn bodies(text: &str) -> Vec<String> {
         Item::Body(body) => String::from_utf8(body.to_vec()).unwrap(),
         Item::Captured(recording) => {
             let request = &recording.request;
-            format!("{} {} {:?}", request.method, request.target, request.body.text())
+            format!(
+                "{} {} {:?}",
+                request.method,
+                request.target,
+                request.body.text()
+            )
         }
     };
     items.into_iter().map(body).collect()
@@ -22,7 +27,10 @@ fn refused(text: &str) -> String {
 #[test]
 fn json_is_kept_byte_for_byte() {
     assert_eq!(bodies(" {\"a\": 1.50 }\n"), ["{\"a\": 1.50 }"]);
-    assert_eq!(bodies("[{\"a\":1}, {\"b\" :2}]"), ["{\"a\":1}", "{\"b\" :2}"]);
+    assert_eq!(
+        bodies("[{\"a\":1}, {\"b\" :2}]"),
+        ["{\"a\":1}", "{\"b\" :2}"]
+    );
     assert_eq!(bodies("{\"a\":1}\n\n{\"b\":2}"), ["{\"a\":1}", "{\"b\":2}"]);
 }
 
@@ -35,7 +43,10 @@ fn the_samples_are_read_as_pasted() {
         include_str!("../../../fixtures/docs-leg-b.json").trim_end(),
     ];
     assert_eq!(bodies(leg_a), expected[..1]);
-    assert_eq!(bodies(&format!("Leg A\n\n{leg_a}\nLeg B\n{leg_b}\nProperties")), expected);
+    assert_eq!(
+        bodies(&format!("Leg A\n\n{leg_a}\nLeg B\n{leg_b}\nProperties")),
+        expected
+    );
 }
 
 #[test]
@@ -44,15 +55,24 @@ fn records_and_archives_are_replayed() {
 {"type":"exchange","v":1,"request":{"method":"GET","target":"/a?b=1","version":"HTTP/1.1","headers":[["x","y"]],"body":{"text":""},"size":0,"complete":true}}
 {"type":"delivery","v":1,"cdr":{"leg":"a"}}
 {"type":"summary","v":1}"#;
-    assert_eq!(bodies(capture), ["GET /a?b=1 Some(\"\")", "{\"leg\":\"a\"}"]);
+    assert_eq!(
+        bodies(capture),
+        ["GET /a?b=1 Some(\"\")", "{\"leg\":\"a\"}"]
+    );
     let har = r#"{"log":{"entries":[{"request":{"method":"POST","url":"https://h/p?q=1","headers":[{"name":":path","value":"/"}],"postData":{"text":"{}"}}}]}}"#;
     assert_eq!(bodies(har), ["POST /p?q=1 Some(\"{}\")"]);
 }
 
 #[test]
 fn a_record_is_a_record_whatever_its_version() {
-    assert_eq!(refused(r#"{"type":"summary","v":-1}"#), "x: holds nothing to send");
-    assert_eq!(bodies("{\"type\":\"cdr\",\"v\":-1}"), ["{\"type\":\"cdr\",\"v\":-1}"]);
+    assert_eq!(
+        refused(r#"{"type":"summary","v":-1}"#),
+        "x: holds nothing to send"
+    );
+    assert_eq!(
+        bodies("{\"type\":\"cdr\",\"v\":-1}"),
+        ["{\"type\":\"cdr\",\"v\":-1}"]
+    );
 }
 
 #[test]
@@ -72,7 +92,10 @@ fn many_literals_are_read_one_after_another() {
 fn a_torn_last_line_is_skipped_with_a_warning() {
     let holding = read(b"{\"a\":1}\n{\"b\":", "calls.ndjson").unwrap();
     assert_eq!(holding.items.len(), 1);
-    assert_eq!(holding.warnings, ["calls.ndjson:2: the last line is cut off and was skipped"]);
+    assert_eq!(
+        holding.warnings,
+        ["calls.ndjson:2: the last line is cut off and was skipped"]
+    );
 }
 
 #[test]
@@ -151,8 +174,17 @@ fn what_is_broken_in_a_capture_is_skipped_with_a_warning() {
     for broken in [&b"\xff\xfe{"[..], b"\0\0\0\0"] {
         let bytes = [good.as_bytes(), b"\n", broken, b"\n", good.as_bytes()].concat();
         let holding = read(&bytes, "x").unwrap();
-        assert_eq!((holding.items.len(), holding.warnings.len()), (2, 1), "{:?}", holding.warnings);
-        assert!(holding.warnings[0].starts_with("x:2: this line was skipped: "), "{:?}", holding.warnings);
+        assert_eq!(
+            (holding.items.len(), holding.warnings.len()),
+            (2, 1),
+            "{:?}",
+            holding.warnings
+        );
+        assert!(
+            holding.warnings[0].starts_with("x:2: this line was skipped: "),
+            "{:?}",
+            holding.warnings
+        );
     }
 }
 
@@ -174,8 +206,12 @@ fn warnings_are_not_endless() {
 #[test]
 fn what_would_become_another_request_is_refused_before_anything_is_sent() {
     let good = exchange("POST", "/", "b", "");
-    let line =
-        |method, target, value| refused(&format!("{good}\n{}\n{good}", exchange(method, target, value, "")));
+    let line = |method, target, value| {
+        refused(&format!(
+            "{good}\n{}\n{good}",
+            exchange(method, target, value, "")
+        ))
+    };
     insta::assert_snapshot!(line("POST", "/", "b\r\nEvil: 1"), @"x:2: the value of the header X-A holds a line break or a control character");
     insta::assert_snapshot!(line("P OST", "/", "b"), @r#"x:2: "P OST" is no method"#);
     insta::assert_snapshot!(line("GET", "/?a=b c HTTP/1.1", "b"), @"x:2: the target holds a space or a control character");
@@ -191,14 +227,25 @@ fn times_are_read_where_there_are_any() {
         Item::Body(_) => None,
     };
     let time = Some("2026-11-22T09:00:00.500Z".to_owned());
-    assert_eq!(at(&exchange("GET", "/", "b", "2026-11-22T09:00:00.5Z")), time);
+    assert_eq!(
+        at(&exchange("GET", "/", "b", "2026-11-22T09:00:00.5Z")),
+        time
+    );
     assert_eq!(at(&exchange("GET", "/", "b", "yesterday")), None);
-    assert_eq!(at(&exchange("GET", "/", "b", "WHEN").replace("\"WHEN\"", "7")), None);
+    assert_eq!(
+        at(&exchange("GET", "/", "b", "WHEN").replace("\"WHEN\"", "7")),
+        None
+    );
     let har = r#"{"log":{"entries":[{"startedDateTime":"2026-11-22T10:00:00.500+01:00","request":{"method":"GET","url":"http://u:p@h:1?q#f"}}]}}"#;
     assert_eq!(at(har), time);
-    let Item::Captured(recording) = &read(har.as_bytes(), "x").unwrap().items[0] else { panic!("a body") };
+    let Item::Captured(recording) = &read(har.as_bytes(), "x").unwrap().items[0] else {
+        panic!("a body")
+    };
     assert_eq!(
-        (recording.request.target.as_str(), recording.request.headers[0].text()),
+        (
+            recording.request.target.as_str(),
+            recording.request.headers[0].text()
+        ),
         ("/?q", "h:1".into())
     );
 }

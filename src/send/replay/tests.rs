@@ -10,7 +10,10 @@ use crate::wire::query::Encoding;
 use crate::wire::record;
 
 fn captured(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Request {
-    let headers: Vec<_> = headers.iter().map(|(name, value)| Header::new(*name, *value)).collect();
+    let headers: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| Header::new(*name, *value))
+        .collect();
     Request::new(method, target, headers, body.to_owned())
 }
 
@@ -22,21 +25,56 @@ fn again(envelope: &Envelope, request: &Request) -> Request {
 /// The request as it leaves, in words.
 fn sent(envelope: &Envelope, request: &Request) -> String {
     let request = again(envelope, request);
-    let headers = request.headers.iter().map(|header| format!("{}: {}\n", header.name, header.text()));
+    let headers = request
+        .headers
+        .iter()
+        .map(|header| format!("{}: {}\n", header.name, header.text()));
     let headers = headers.collect::<Vec<_>>().concat();
-    format!("{} {}\n{headers}\n{}", request.method, request.target, request.body.text().unwrap_or("no text"))
+    format!(
+        "{} {}\n{headers}\n{}",
+        request.method,
+        request.target,
+        request.body.text().unwrap_or("no text")
+    )
 }
 
 fn envelope() -> Envelope {
-    Envelope { target: "/".to_owned(), ..Envelope::default() }
+    Envelope {
+        target: "/".to_owned(),
+        ..Envelope::default()
+    }
 }
 
 #[test]
 fn on_this_machine_nothing_changes() {
     for request in [
-        captured("POST", "/a?b", &[("host", "x"), ("Content-Length", "2"), ("CONTENT-type", "y")], "{}"),
-        captured("POST", "/", &[("Transfer-Encoding", "chunked"), ("Content-Length", "7")], "{}"),
-        captured("GET", "/?to=1", &[("Expect", "100-continue"), ("X", "1"), ("Y", "2"), ("x", "3")], ""),
+        captured(
+            "POST",
+            "/a?b",
+            &[
+                ("host", "x"),
+                ("Content-Length", "2"),
+                ("CONTENT-type", "y"),
+            ],
+            "{}",
+        ),
+        captured(
+            "POST",
+            "/",
+            &[("Transfer-Encoding", "chunked"), ("Content-Length", "7")],
+            "{}",
+        ),
+        captured(
+            "GET",
+            "/?to=1",
+            &[
+                ("Expect", "100-continue"),
+                ("X", "1"),
+                ("Y", "2"),
+                ("x", "3"),
+            ],
+            "",
+        ),
         captured("POST", "/", &[("Content-Length", "02")], "{}"),
         captured("POST", "/", &[], ""),
     ] {
@@ -46,19 +84,35 @@ fn on_this_machine_nothing_changes() {
 
 #[test]
 fn lengths_are_made_true() {
-    let request =
-        captured("POST", "/", &[("Content-Length", "9"), ("X", "1"), ("content-length", "x")], "{}");
-    assert_eq!(sent(&envelope(), &request), "POST /\nContent-Length: 2\nX: 1\ncontent-length: 2\n\n{}");
+    let request = captured(
+        "POST",
+        "/",
+        &[("Content-Length", "9"), ("X", "1"), ("content-length", "x")],
+        "{}",
+    );
+    assert_eq!(
+        sent(&envelope(), &request),
+        "POST /\nContent-Length: 2\nX: 1\ncontent-length: 2\n\n{}"
+    );
     let request = captured("POST", "/", &[("X", "1")], "{}");
-    assert_eq!(sent(&envelope(), &request), "POST /\nX: 1\nContent-Length: 2\n\n{}");
+    assert_eq!(
+        sent(&envelope(), &request),
+        "POST /\nX: 1\nContent-Length: 2\n\n{}"
+    );
 }
 
 #[test]
 fn another_machine_gets_its_own_host() {
-    let there = Envelope { host: Some("cdr.test".to_owned()), ..envelope() };
+    let there = Envelope {
+        host: Some("cdr.test".to_owned()),
+        ..envelope()
+    };
     let request = captured("GET", "/", &[("X", "1"), ("HOST", "x")], "");
     assert_eq!(sent(&there, &request), "GET /\nX: 1\nHOST: cdr.test\n\n");
-    assert_eq!(sent(&there, &captured("GET", "/", &[("X", "1")], "")), "GET /\nHost: cdr.test\nX: 1\n\n");
+    assert_eq!(
+        sent(&there, &captured("GET", "/", &[("X", "1")], "")),
+        "GET /\nHost: cdr.test\nX: 1\n\n"
+    );
 }
 
 #[test]
@@ -72,27 +126,50 @@ fn own_headers_take_the_place_of_captured_ones() {
     let request = captured(
         "GET",
         "/",
-        &[("x-a", "0"), ("host", "x"), ("authorization", "old"), ("X-a", "1"), ("Y", "")],
+        &[
+            ("x-a", "0"),
+            ("host", "x"),
+            ("authorization", "old"),
+            ("X-a", "1"),
+            ("Y", ""),
+        ],
         "",
     );
     assert_eq!(
         sent(&ours, &request),
         "GET /\nX-A: 2\nx-a: 3\nHost: mine\nAuthorization: Basic eA==\nY: \nx-New: 1\n\n"
     );
-    let ours = Envelope { headers: own(&[("Authorization", "Bearer mine")]), ..ours };
-    assert_eq!(sent(&ours, &captured("GET", "/", &[], "")), "GET /\nAuthorization: Bearer mine\n\n");
+    let ours = Envelope {
+        headers: own(&[("Authorization", "Bearer mine")]),
+        ..ours
+    };
+    assert_eq!(
+        sent(&ours, &captured("GET", "/", &[], "")),
+        "GET /\nAuthorization: Bearer mine\n\n"
+    );
 }
 
 #[test]
 fn edits_are_made_where_the_cdr_is() {
-    let edits = vec![Edit::set("leg=b").unwrap(), Edit::set_json("extra_params={\"k\":1}").unwrap()];
+    let edits = vec![
+        Edit::set("leg=b").unwrap(),
+        Edit::set_json("extra_params={\"k\":1}").unwrap(),
+    ];
     let edited = |request: &Request| {
-        let envelope = Envelope { edits: edits.clone(), encoding: Encoding::Brackets, ..envelope() };
+        let envelope = Envelope {
+            edits: edits.clone(),
+            encoding: Encoding::Brackets,
+            ..envelope()
+        };
         assert!(is_editable(request));
         sent(&envelope, request)
     };
-    let json =
-        captured("POST", "/?leg=x", &[("content-length", "19"), ("A", "")], "{\"leg\": \"a\", \"x\":1.50}");
+    let json = captured(
+        "POST",
+        "/?leg=x",
+        &[("content-length", "19"), ("A", "")],
+        "{\"leg\": \"a\", \"x\":1.50}",
+    );
     insta::assert_snapshot!(edited(&json), @r#"
     POST /?leg=x
     content-length: 46
@@ -105,7 +182,12 @@ fn edits_are_made_where_the_cdr_is() {
     GET /p?token=%2f&leg=b&extra_params%5Bk%5D=1
     A:
     ");
-    let form = captured("POST", "/", &[("Content-Type", "application/x-www-form-urlencoded")], "leg=a&x=+");
+    let form = captured(
+        "POST",
+        "/",
+        &[("Content-Type", "application/x-www-form-urlencoded")],
+        "leg=a&x=+",
+    );
     insta::assert_snapshot!(edited(&form), @"
     POST /
     Content-Type: application/x-www-form-urlencoded
@@ -120,18 +202,36 @@ fn edits_are_made_where_the_cdr_is() {
         captured("POST", "/", &[], ""),
     ] {
         assert!(!is_editable(&nothing), "{nothing:?}");
-        let envelope = Envelope { edits: edits.clone(), ..envelope() };
+        let envelope = Envelope {
+            edits: edits.clone(),
+            ..envelope()
+        };
         assert_eq!(again(&envelope, &nothing).body, nothing.body);
     }
 }
 
 #[test]
 fn the_cdr_is_told_wherever_it_is() {
-    let leg = |request: &Request| envelope().again(request).cdr.map(|cdr| cdr.fields()["leg"].clone());
-    assert_eq!(leg(&captured("POST", "/", &[], "{\"leg\":\"a\"}")), Some("a".into()));
-    assert_eq!(leg(&captured("GET", "/?token=x&leg=b", &[], "")), Some("b".into()));
+    let leg = |request: &Request| {
+        envelope()
+            .again(request)
+            .cdr
+            .map(|cdr| cdr.fields()["leg"].clone())
+    };
+    assert_eq!(
+        leg(&captured("POST", "/", &[], "{\"leg\":\"a\"}")),
+        Some("a".into())
+    );
+    assert_eq!(
+        leg(&captured("GET", "/?token=x&leg=b", &[], "")),
+        Some("b".into())
+    );
     assert_eq!(leg(&captured("GET", "/?token=x", &[], "")), None);
-    let fields = envelope().again(&captured("GET", "/?token=x&leg=b", &[], "")).cdr.unwrap().fields();
+    let fields = envelope()
+        .again(&captured("GET", "/?token=x&leg=b", &[], ""))
+        .cdr
+        .unwrap()
+        .fields();
     assert!(!fields.contains_key("token"));
 }
 
@@ -143,9 +243,22 @@ fn a_timeline_never_runs_backwards() {
     timeline.next_round();
     let round = [None, at(1_000), at(1_300), at(1_200), None, at(1_400)];
     let places = |timeline: &mut Timeline| round.map(|at| ms(timeline.place(at)));
-    assert_eq!(places(&mut timeline), [None, Some(0), Some(300), Some(300), Some(300), Some(400)]);
+    assert_eq!(
+        places(&mut timeline),
+        [None, Some(0), Some(300), Some(300), Some(300), Some(400)]
+    );
     timeline.next_round();
-    assert_eq!(places(&mut timeline), [Some(400), Some(400), Some(700), Some(700), Some(700), Some(800)]);
+    assert_eq!(
+        places(&mut timeline),
+        [
+            Some(400),
+            Some(400),
+            Some(700),
+            Some(700),
+            Some(700),
+            Some(800)
+        ]
+    );
 }
 
 /// What a receiver keeps of a request, as far as replay reads it.

@@ -7,7 +7,11 @@ use super::{Case, Family, Method};
 /// The cases that the patterns choose and that the methods allow, in the order of the table.
 ///
 /// A pattern that fits nothing is a mistake, and the error says which name is meant perhaps.
-pub fn select(only: &[String], skip: &[String], methods: Methods) -> Result<Vec<&'static Case>, String> {
+pub fn select(
+    only: &[String],
+    skip: &[String],
+    methods: Methods,
+) -> Result<Vec<&'static Case>, String> {
     for pattern in only.iter().chain(skip) {
         if !table().any(|case| fits(pattern, case)) {
             return Err(unknown(pattern));
@@ -36,7 +40,8 @@ fn allowed(method: Method, methods: Methods) -> bool {
 
 /// Whether a pattern names a case or its family.
 fn fits(pattern: &str, case: &Case) -> bool {
-    glob(pattern.as_bytes(), case.name.as_bytes()) || glob(pattern.as_bytes(), case.family.word().as_bytes())
+    glob(pattern.as_bytes(), case.name.as_bytes())
+        || glob(pattern.as_bytes(), case.family.word().as_bytes())
 }
 
 /// Whether a pattern with `*` for anything and `?` for one character fits the whole text.
@@ -69,12 +74,16 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
 
 /// What to say of a pattern that fits nothing.
 fn unknown(pattern: &str) -> String {
-    let names = table().map(|case| case.name).chain(Family::ALL.map(Family::word));
+    let names = table()
+        .map(|case| case.name)
+        .chain(Family::ALL.map(Family::word));
     let nearest = names.min_by_key(|name| distance(pattern, name));
     let shown = crate::untrusted::clean(pattern);
     match nearest {
         Some(name) if distance(pattern, name) <= name.len().div_ceil(2) => {
-            format!("there is no case `{shown}`: did you mean `{name}`? --list-cases names them all")
+            format!(
+                "there is no case `{shown}`: did you mean `{name}`? --list-cases names them all"
+            )
         }
         _ => format!("there is no case `{shown}`: --list-cases names them all"),
     }
@@ -108,12 +117,18 @@ mod tests {
 
     #[test]
     fn names_families_and_globs_choose() {
-        assert_eq!(names(&["duplicate"], &[], Methods::Both).unwrap(), ["duplicate"]);
+        assert_eq!(
+            names(&["duplicate"], &[], Methods::Both).unwrap(),
+            ["duplicate"]
+        );
         let prompt = names(&["prompt"], &[], Methods::Both).unwrap();
         assert!(prompt.len() >= 2);
         let legs = names(&["get-*"], &["get-is-accepted"], Methods::Both).unwrap();
         assert!(legs.len() > 5 && legs.iter().all(|name| name.starts_with("get-")));
-        assert_eq!(names(&[], &[], Methods::Both).unwrap().len(), table().count());
+        assert_eq!(
+            names(&[], &[], Methods::Both).unwrap().len(),
+            table().count()
+        );
     }
 
     #[test]
@@ -126,10 +141,26 @@ mod tests {
 
     #[test]
     fn what_fits_nothing_is_a_mistake_with_a_suggestion() {
-        assert!(names(&["dupplicate"], &[], Methods::Both).unwrap_err().contains("did you mean `duplicate`"));
-        assert!(names(&[], &["survive"], Methods::Both).unwrap_err().contains("did you mean `survives`"));
-        assert!(!names(&["x*y*z"], &[], Methods::Both).unwrap_err().contains("did you mean"));
-        assert!(names(&["prompt"], &["prompt"], Methods::Both).unwrap_err().contains("no case is left"));
+        assert!(
+            names(&["dupplicate"], &[], Methods::Both)
+                .unwrap_err()
+                .contains("did you mean `duplicate`")
+        );
+        assert!(
+            names(&[], &["survive"], Methods::Both)
+                .unwrap_err()
+                .contains("did you mean `survives`")
+        );
+        assert!(
+            !names(&["x*y*z"], &[], Methods::Both)
+                .unwrap_err()
+                .contains("did you mean")
+        );
+        assert!(
+            names(&["prompt"], &["prompt"], Methods::Both)
+                .unwrap_err()
+                .contains("no case is left")
+        );
     }
 
     #[test]
@@ -142,7 +173,11 @@ mod tests {
             ("*", "", true),
             ("*a", "ab", false),
         ] {
-            assert_eq!(glob(pattern.as_bytes(), text.as_bytes()), fit, "{pattern} {text}");
+            assert_eq!(
+                glob(pattern.as_bytes(), text.as_bytes()),
+                fit,
+                "{pattern} {text}"
+            );
         }
     }
 }

@@ -84,12 +84,21 @@ impl<'a> Network<'a> {
             (Delivery::BesideIdle(idle), [request, ..]) => self.beside_idle(request, idle).await,
             (Delivery::Raw(script), [request, ..]) if script.holds() => {
                 let good = teller.afterwards(0, case.method);
-                vec![self.meanwhile(&script.steps(request, self.destination), &good).await]
+                vec![
+                    self.meanwhile(&script.steps(request, self.destination), &good)
+                        .await,
+                ]
             }
             (Delivery::Raw(script), [request, ..]) => {
                 let began = self.clock.elapsed();
-                let writer = if script.takes_time() { &self.holder } else { &self.writer };
-                let outcome = writer.perform(&script.steps(request, self.destination)).await;
+                let writer = if script.takes_time() {
+                    &self.holder
+                } else {
+                    &self.writer
+                };
+                let outcome = writer
+                    .perform(&script.steps(request, self.destination))
+                    .await;
                 let latency = self.clock.elapsed().saturating_sub(began);
                 if outcome == RawOutcome::Abandoned {
                     // Nobody can answer a connection that was reset: there is nothing to judge but what comes after.
@@ -109,8 +118,14 @@ impl<'a> Network<'a> {
 
     /// Copies on connections that are open already, released together.
     async fn race(&self, request: &Request, copies: usize) -> Vec<Observed> {
-        let raced = self.writer.race(&RawRequest::verbatim(request, self.destination), copies).await;
-        raced.into_iter().map(|(result, latency)| Observed::new(result, latency)).collect()
+        let raced = self
+            .writer
+            .race(&RawRequest::verbatim(request, self.destination), copies)
+            .await;
+        raced
+            .into_iter()
+            .map(|(result, latency)| Observed::new(result, latency))
+            .collect()
     }
 
     /// A request while connections are open that say nothing.
@@ -164,7 +179,11 @@ impl Script {
             Self::LengthAndChunks => {
                 let mut script = RawRequest::chunked(request, destination, 64);
                 if let Some(Step::Send(head)) = script.steps.first_mut() {
-                    *head = replaced(head, "Transfer-Encoding:", "Content-Length: 7\r\nTransfer-Encoding:");
+                    *head = replaced(
+                        head,
+                        "Transfer-Encoding:",
+                        "Content-Length: 7\r\nTransfer-Encoding:",
+                    );
                 }
                 script
             }
@@ -176,7 +195,9 @@ impl Script {
             }
             Self::HugeHeader => {
                 let mut request = request.clone();
-                request.headers.push(Header::new("X-Padding", "x".repeat(100 * 1024)));
+                request
+                    .headers
+                    .push(Header::new("X-Padding", "x".repeat(100 * 1024)));
                 RawRequest::verbatim(&request, destination)
             }
         }
@@ -188,7 +209,11 @@ impl Script {
 /// Where the length is a number, our side is closed after the body: nobody has to wait for bytes that will not come.
 fn mismeasured(request: &Request, destination: &Destination, length: &str) -> RawRequest {
     let own = format!("Content-Length: {}\r\n", request.body.len());
-    let bytes = replaced(&whole(request, destination), &own, &format!("Content-Length: {length}\r\n"));
+    let bytes = replaced(
+        &whole(request, destination),
+        &own,
+        &format!("Content-Length: {length}\r\n"),
+    );
     let mut steps = vec![Step::Send(bytes)];
     if length.parse::<u64>().is_ok() {
         steps.push(Step::HalfClose);
@@ -206,5 +231,7 @@ fn whole(request: &Request, destination: &Destination) -> Bytes {
 
 /// Bytes with the first occurrence of a text replaced. What is sent here is text.
 fn replaced(bytes: &Bytes, text: &str, other: &str) -> Bytes {
-    String::from_utf8_lossy(bytes).replacen(text, other, 1).into()
+    String::from_utf8_lossy(bytes)
+        .replacen(text, other, 1)
+        .into()
 }

@@ -140,24 +140,40 @@ pub struct Finding {
 impl SuiteSummary {
     /// Counts the records.
     #[must_use]
-    pub fn of(records: Vec<CaseRecord>, elapsed: Duration, seed: Seed, stopped: Option<Exit>) -> Self {
+    pub fn of(
+        records: Vec<CaseRecord>,
+        elapsed: Duration,
+        seed: Seed,
+        stopped: Option<Exit>,
+    ) -> Self {
         let failed = records.iter().filter(|record| record.failed()).count();
         let findings = Cause::WORST_FIRST
             .into_iter()
             .map(|cause| Finding {
                 cause,
-                cases: records.iter().filter(|r| r.cause == Some(cause)).map(|r| r.name).collect(),
+                cases: records
+                    .iter()
+                    .filter(|r| r.cause == Some(cause))
+                    .map(|r| r.name)
+                    .collect(),
             })
             .filter(|finding| !finding.cases.is_empty())
             .collect();
         let ok = records.iter().filter(|record| record.ok).count();
         // Nothing asked is nothing shown.
-        let exit = stopped.unwrap_or(if failed == 0 && ok > 0 { Exit::Success } else { Exit::Failed });
+        let exit = stopped.unwrap_or(if failed == 0 && ok > 0 {
+            Exit::Success
+        } else {
+            Exit::Failed
+        });
         Self {
             cases: records.len(),
             ok,
             failed,
-            skipped: records.iter().filter(|record| record.skipped.is_some()).count(),
+            skipped: records
+                .iter()
+                .filter(|record| record.skipped.is_some())
+                .count(),
             findings,
             elapsed,
             exit,

@@ -65,8 +65,13 @@ pub enum Family {
 
 impl Family {
     /// All five, in the order they are asked.
-    pub const ALL: [Self; 5] =
-        [Self::Accepts, Self::Idempotent, Self::Tolerant, Self::Survives, Self::Prompt];
+    pub const ALL: [Self; 5] = [
+        Self::Accepts,
+        Self::Idempotent,
+        Self::Tolerant,
+        Self::Survives,
+        Self::Prompt,
+    ];
 
     /// Its name.
     #[must_use]
@@ -331,7 +336,10 @@ pub struct Pauses {
 
 impl Default for Pauses {
     fn default() -> Self {
-        Self { settling: Duration::from_millis(25), recovery: Duration::from_secs(5) }
+        Self {
+            settling: Duration::from_millis(25),
+            recovery: Duration::from_secs(5),
+        }
     }
 }
 

@@ -110,8 +110,15 @@ impl<'a> Suite<'a> {
         clock: Clock,
     ) -> Result<Self, Error> {
         let limit = options.max_latency.min(client_options.timeout);
-        let network =
-            |patience| Network::new(destination, client_options, patience, options.pauses.settling, clock);
+        let network = |patience| {
+            Network::new(
+                destination,
+                client_options,
+                patience,
+                options.pauses.settling,
+                clock,
+            )
+        };
         Ok(Self {
             options,
             destination,
@@ -120,13 +127,20 @@ impl<'a> Suite<'a> {
             ordinary: network(limit)?,
             brisk: network(limit)?,
             patient: network(client_options.timeout)?,
-            works: Works { post: false, get: false },
+            works: Works {
+                post: false,
+                get: false,
+            },
             down_since: None,
         })
     }
 
     /// Asks all cases, the probes first.
-    async fn ask_all(&mut self, cases: &[&'static Case], mut tell: impl FnMut(Event)) -> Result<(), Error> {
+    async fn ask_all(
+        &mut self,
+        cases: &[&'static Case],
+        mut tell: impl FnMut(Event),
+    ) -> Result<(), Error> {
         let probes = self.probe().await?;
         if let Some((case, observed)) = probes.iter().find(|(_, observed)| observed.unreached()) {
             let mut record = self.record(case, std::slice::from_ref(observed));
@@ -143,7 +157,9 @@ impl<'a> Suite<'a> {
             let unwanted = cases.contains(probe)
                 || select(&[probe.name.to_owned()], &self.options.skip, Methods::Both).is_err();
             if !observed.accepted() && missed && !unwanted {
-                tell(Event::Case(Box::new(self.record(probe, std::slice::from_ref(observed)))));
+                tell(Event::Case(Box::new(
+                    self.record(probe, std::slice::from_ref(observed)),
+                )));
             }
         }
         for case in cases {
@@ -180,12 +196,22 @@ impl<'a> Suite<'a> {
                 break;
             }
         }
-        let slowest = probes.iter().filter(|(_, o)| o.accepted()).map(|(_, o)| o.latency).max();
+        let slowest = probes
+            .iter()
+            .filter(|(_, o)| o.accepted())
+            .map(|(_, o)| o.latency)
+            .max();
         if let Some(latency) = slowest {
             let limit = self.options.max_latency.min(self.client_options.timeout);
             let patience = LEAST_PATIENCE.max(latency * TIMES_A_GOOD_ONE).min(limit);
             let settling = self.options.pauses.settling;
-            self.brisk = Network::new(self.destination, self.client_options, patience, settling, self.clock)?;
+            self.brisk = Network::new(
+                self.destination,
+                self.client_options,
+                patience,
+                settling,
+                self.clock,
+            )?;
         }
         Ok(probes)
     }
@@ -195,10 +221,16 @@ impl<'a> Suite<'a> {
         if let Some(name) = self.down_since {
             return Some(format!("the handler is down since {name}"));
         }
-        let lacks =
-            |probe: &Case, works: bool| (!works && needs(case.method, probe.method)).then_some(probe.name);
-        if let Some(probe) = lacks(POST_PROBE, self.works.post).or(lacks(GET_PROBE, self.works.get)) {
-            let method = if probe == POST_PROBE.name { "POST" } else { "GET" };
+        let lacks = |probe: &Case, works: bool| {
+            (!works && needs(case.method, probe.method)).then_some(probe.name)
+        };
+        if let Some(probe) = lacks(POST_PROBE, self.works.post).or(lacks(GET_PROBE, self.works.get))
+        {
+            let method = if probe == POST_PROBE.name {
+                "POST"
+            } else {
+                "GET"
+            };
             return Some(format!("no good CDR is taken by {method}, see {probe}"));
         }
         if !self.works.post && !self.works.get {
@@ -227,7 +259,10 @@ impl<'a> Suite<'a> {
         };
         let after = match back {
             Some(after) => format!("it was back {} later", humane(after)),
-            None => format!("it did not come back within {}", humane(self.options.pauses.recovery)),
+            None => format!(
+                "it did not come back within {}",
+                humane(self.options.pauses.recovery)
+            ),
         };
         record.got = format!("{}; the next good CDR: {words}; {after}", record.got);
         // A crowd may still be worked off: then slowness is the cause, and not a crash.
@@ -236,7 +271,10 @@ impl<'a> Suite<'a> {
         }
         if back.is_none() {
             self.down_since = Some(case.name);
-            tell(Event::Note(format!("the handler is down since {}: the rest is skipped", case.name)));
+            tell(Event::Note(format!(
+                "the handler is down since {}: the rest is skipped",
+                case.name
+            )));
         }
         record
     }
@@ -244,18 +282,29 @@ impl<'a> Suite<'a> {
     /// Asks whether a good CDR is taken now. If not, waits for that, but not for ever.
     async fn afterwards(&self, teller: &Teller, tell: &mut impl FnMut(Event)) -> Afterwards {
         sleep(self.options.pauses.settling).await;
-        let method = if self.works.post { Method::Post } else { Method::Get };
+        let method = if self.works.post {
+            Method::Post
+        } else {
+            Method::Get
+        };
         let first = self.brisk.carry(&teller.afterwards(1, method)).await;
         if first.accepted() {
             return Afterwards::There;
         }
-        tell(Event::Note("the handler has stopped taking good CDRs: waiting for it to come back".to_owned()));
+        tell(Event::Note(
+            "the handler has stopped taking good CDRs: waiting for it to come back".to_owned(),
+        ));
         let began = self.clock.elapsed();
         let recovery = async {
             let mut wait = FIRST_WAIT;
             for n in 2.. {
                 sleep(wait).await;
-                if self.brisk.carry(&teller.afterwards(n, method)).await.accepted() {
+                if self
+                    .brisk
+                    .carry(&teller.afterwards(n, method))
+                    .await
+                    .accepted()
+                {
                     break;
                 }
                 wait *= 2;
@@ -268,7 +317,12 @@ impl<'a> Suite<'a> {
     }
 
     fn teller(&self, case: &Case) -> Teller {
-        Teller::new(case, self.options, self.destination.target(), self.destination.authority())
+        Teller::new(
+            case,
+            self.options,
+            self.destination.target(),
+            self.destination.authority(),
+        )
     }
 
     /// The record of what came back for a case.
@@ -281,7 +335,11 @@ impl<'a> Suite<'a> {
             ok: true,
             expected: case.expects().words(case),
             got: verdict.got,
-            took: observed.iter().map(|observed| observed.latency).max().unwrap_or_default(),
+            took: observed
+                .iter()
+                .map(|observed| observed.latency)
+                .max()
+                .unwrap_or_default(),
             skipped: None,
             cause: None,
             why: Some(case.why),
@@ -299,8 +357,10 @@ impl<'a> Suite<'a> {
         record.ok = false;
         record.cause = Some(cause);
         record.advice = Some(cause.advice_for(record.name));
-        record.repeat =
-            Some(format!("{} --only {} --seed {}", self.options.command, record.name, self.options.seed));
+        record.repeat = Some(format!(
+            "{} --only {} --seed {}",
+            self.options.command, record.name, self.options.seed
+        ));
     }
 }
 

@@ -38,14 +38,18 @@ struct Told {
 
 impl From<Fields> for Told {
     fn from(fields: Fields) -> Self {
-        Self { body: bytes(&fields), fields: Some(fields) }
+        Self {
+            body: bytes(&fields),
+            fields: Some(fields),
+        }
     }
 }
 
 /// A stable number for a name: FNV-1a, written out because the standard library's hashes may change.
 fn number_of(name: &str) -> u64 {
-    name.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 impl Teller {
@@ -97,24 +101,40 @@ impl Teller {
             }
             Delivery::AgainChanged => told.push(self.corrected().into()),
             Delivery::AgainByGet => told.extend(self.payloads(case.payload)),
-            Delivery::Crowd(calls) => told.extend((1..).take(calls - 1).map(|n| self.good(n).into())),
+            Delivery::Crowd(calls) => {
+                told.extend((1..).take(calls - 1).map(|n| self.good(n).into()));
+            }
             _ => {}
         }
         let method = |n: usize| {
-            if case.method == Method::Get || (case.method == Method::Both && n > 0) { "GET" } else { "POST" }
+            if case.method == Method::Get || (case.method == Method::Both && n > 0) {
+                "GET"
+            } else {
+                "POST"
+            }
         };
-        told.into_iter().enumerate().map(|(n, told)| self.request(case.delivery, method(n), told)).collect()
+        told.into_iter()
+            .enumerate()
+            .map(|(n, told)| self.request(case.delivery, method(n), told))
+            .collect()
     }
 
     /// A good CDR to ask whether the handler is still there; each `n` is another call.
     #[must_use]
     pub fn afterwards(&self, n: u64, method: Method) -> Request {
         let told: Told = self.good(AFTERWARDS + n).into();
-        self.request(Delivery::InOrder, if method == Method::Get { "GET" } else { "POST" }, told)
+        self.request(
+            Delivery::InOrder,
+            if method == Method::Get { "GET" } else { "POST" },
+            told,
+        )
     }
 
     fn envelope_with(&self, query: &str) -> Envelope {
-        Envelope { target: query::merge(&self.envelope.target, query), ..self.envelope.clone() }
+        Envelope {
+            target: query::merge(&self.envelope.target, query),
+            ..self.envelope.clone()
+        }
     }
 
     fn request(&self, delivery: Delivery, method: &str, told: Told) -> Request {
@@ -124,21 +144,35 @@ impl Teller {
             Delivery::Brackets => envelope.encoding = query::Encoding::Brackets,
             _ => {}
         }
-        let mut request =
-            if method == "GET" { envelope.get(told.fields.as_ref()) } else { envelope.post(told.body) };
+        let mut request = if method == "GET" {
+            envelope.get(told.fields.as_ref())
+        } else {
+            envelope.post(told.body)
+        };
         match delivery {
             Delivery::Pluses => request.target = request.target.replace("%20", "+"),
             Delivery::ContentType(content_type) => {
                 request.headers.retain(|header| !header.is("content-type"));
-                request.headers.extend(content_type.map(|text| Header::new("content-type", text)));
+                request
+                    .headers
+                    .extend(content_type.map(|text| Header::new("content-type", text)));
             }
             Delivery::OtherHost => {
                 request.headers.retain(|header| !header.is("host"));
-                request.headers.extend(self.other_host.as_ref().map(|host| Header::new("host", host)));
+                request.headers.extend(
+                    self.other_host
+                        .as_ref()
+                        .map(|host| Header::new("host", host)),
+                );
             }
             Delivery::By("PUT") => request.method = "PUT".into(),
             Delivery::By(method) => {
-                request = Request::new(method, envelope.target, envelope.headers.own().clone(), Vec::new());
+                request = Request::new(
+                    method,
+                    envelope.target,
+                    envelope.headers.own().clone(),
+                    Vec::new(),
+                );
             }
             _ => {}
         }
@@ -147,9 +181,11 @@ impl Teller {
 
     fn payloads(&self, payload: Payload) -> Vec<Told> {
         match payload {
-            Payload::Story(name, shape, call_ids) => {
-                self.story(name, 0, shape, call_ids).into_iter().map(Told::from).collect()
-            }
+            Payload::Story(name, shape, call_ids) => self
+                .story(name, 0, shape, call_ids)
+                .into_iter()
+                .map(Told::from)
+                .collect(),
             Payload::Changed(changes) => {
                 let mut fields = self.good(0);
                 for change in changes {
@@ -165,9 +201,15 @@ impl Teller {
             }
             Payload::Other(kind) => vec![self.other(kind).into()],
             Payload::Written(writing) => vec![self.written(writing)],
-            Payload::Body(Body::Text(text)) => vec![Told { body: text.into(), fields: None }],
+            Payload::Body(Body::Text(text)) => vec![Told {
+                body: text.into(),
+                fields: None,
+            }],
             Payload::Body(Body::Arrays(depth)) => {
-                vec![Told { body: ["[".repeat(depth), "]".repeat(depth)].concat().into(), fields: None }]
+                vec![Told {
+                    body: ["[".repeat(depth), "]".repeat(depth)].concat().into(),
+                    fields: None,
+                }]
             }
             Payload::Query(_) => Vec::new(),
         }
@@ -178,22 +220,37 @@ impl Teller {
         if name.starts_with("docs-") {
             return vec![self.documented(name, n)];
         }
-        let setting = Setting { shape, call_ids, ..self.setting.clone() };
+        let setting = Setting {
+            shape,
+            call_ids,
+            ..self.setting.clone()
+        };
         let choices = story::choices(name);
-        let told = choices.first().map(|choice| story::tell(*choice, n, &setting).1);
-        told.unwrap_or_default().into_iter().map(|told| told.payload.fields(shape)).collect()
+        let told = choices
+            .first()
+            .map(|choice| story::tell(*choice, n, &setting).1);
+        told.unwrap_or_default()
+            .into_iter()
+            .map(|told| told.payload.fields(shape))
+            .collect()
     }
 
     /// The plainest CDR of call `n`.
     fn good(&self, n: u64) -> Fields {
-        self.story("agent-no-answer", n, Shape::Docs, CallIds::Shared).pop().unwrap_or_default()
+        self.story("agent-no-answer", n, Shape::Docs, CallIds::Shared)
+            .pop()
+            .unwrap_or_default()
     }
 
     /// A documented sample with the identifiers of call `n`: with its own it would be a duplicate of every earlier one.
     fn documented(&self, name: &str, n: u64) -> Fields {
         let choices = story::choices(name);
-        let told = choices.first().map(|choice| story::tell(*choice, n, &self.setting).1.remove(0));
-        let mut fields = told.map(|told| told.payload.fields(Shape::Docs)).unwrap_or_default();
+        let told = choices
+            .first()
+            .map(|choice| story::tell(*choice, n, &self.setting).1.remove(0));
+        let mut fields = told
+            .map(|told| told.payload.fields(Shape::Docs))
+            .unwrap_or_default();
         let own = self.good(n);
         for name in ["call_id", "cmiuuid", "request_id"] {
             fields.insert(name.to_owned(), own[name].clone());
@@ -271,7 +328,10 @@ impl Teller {
     fn written(&self, writing: Writing) -> Told {
         let fields = self.good(0);
         let body = writing.write(&fields);
-        Told { body, fields: Some(fields) }
+        Told {
+            body,
+            fields: Some(fields),
+        }
     }
 }
 
@@ -283,7 +343,9 @@ impl Change {
         };
         match self {
             // The table holds valid JSON, which a test makes sure of.
-            Self::Put(name, text) => put(fields, name, serde_json::from_str(text).unwrap_or_default()),
+            Self::Put(name, text) => {
+                put(fields, name, serde_json::from_str(text).unwrap_or_default());
+            }
             Self::Fill(name, text, length) => {
                 let long: String = text.chars().cycle().take(length).collect();
                 put(fields, name, json!({"note": long}).to_string().into());
@@ -293,12 +355,21 @@ impl Change {
                 put(fields, name, text.into());
             }
             Self::InSeconds => {
-                let ms = fields.get("time").and_then(Value::as_i64).unwrap_or_default();
+                let ms = fields
+                    .get("time")
+                    .and_then(Value::as_i64)
+                    .unwrap_or_default();
                 put(fields, "time", (ms / 1_000).into());
             }
             Self::Plus(name) => {
-                let digits = fields.get(name).map(|value| value.to_string().replace('"', ""));
-                put(fields, name, format!("+{}", digits.unwrap_or_default()).into());
+                let digits = fields
+                    .get(name)
+                    .map(|value| value.to_string().replace('"', ""));
+                put(
+                    fields,
+                    name,
+                    format!("+{}", digits.unwrap_or_default()).into(),
+                );
             }
             Self::Without(name) => Edit::Remove(name.to_owned()).apply(fields),
         }
@@ -310,15 +381,26 @@ impl Writing {
     fn write(self, fields: &Fields) -> Vec<u8> {
         let plain = || String::from_utf8(bytes(fields)).unwrap_or_default();
         // Every good CDR holds its own custom, so that there is something to replace.
-        let custom = fields.get("custom").map(Value::to_string).unwrap_or_default();
+        let custom = fields
+            .get("custom")
+            .map(Value::to_string)
+            .unwrap_or_default();
         match self {
             Self::Indented => serde_json::to_vec_pretty(fields).unwrap_or_default(),
             Self::Surrounded => format!("\r\n\t {} \n\n", plain()).into_bytes(),
-            Self::Reordered => bytes(&fields.iter().rev().map(|(k, v)| (k.clone(), v.clone())).collect()),
+            Self::Reordered => bytes(
+                &fields
+                    .iter()
+                    .rev()
+                    .map(|(k, v)| (k.clone(), v.clone()))
+                    .collect(),
+            ),
             Self::Escaped => escaped(fields).into_bytes(),
             Self::ByteOrderMark => format!("\u{feff}{}", plain()).into_bytes(),
             Self::Utf16 => plain().encode_utf16().flat_map(u16::to_le_bytes).collect(),
-            Self::Repeated => plain().replacen('{', r#"{"appid":1,"status":"answered","#, 1).into_bytes(),
+            Self::Repeated => plain()
+                .replacen('{', r#"{"appid":1,"status":"answered","#, 1)
+                .into_bytes(),
             Self::JavaScript => javascript(fields).into_bytes(),
             Self::Form => query::encode(fields, query::Encoding::Flat).into_bytes(),
             Self::CutOff => {
@@ -340,7 +422,10 @@ impl Writing {
             }
             Self::Deep(depth) => {
                 let nested = [r#"{"a":"#.repeat(depth), "1".to_owned(), "}".repeat(depth)].concat();
-                let params = fields.get("extra_params").map(Value::to_string).unwrap_or_default();
+                let params = fields
+                    .get("extra_params")
+                    .map(Value::to_string)
+                    .unwrap_or_default();
                 spliced(&plain(), &params, nested.as_bytes())
             }
         }

@@ -53,11 +53,16 @@ async fn read(stream: &mut TcpStream) -> Option<(String, String, Vec<u8>)> {
     let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
     let mut body = bytes.split_off(end + 4);
     let field = |name: &str| {
-        let line = head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))?;
+        let line = head
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))?;
         Some(line.to_owned())
     };
     if field("expect").is_some() {
-        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.ok()?;
+        stream
+            .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
+            .await
+            .ok()?;
     }
     if field("transfer-encoding").is_some() {
         while !body.ends_with(b"0\r\n\r\n") {
@@ -67,7 +72,9 @@ async fn read(stream: &mut TcpStream) -> Option<(String, String, Vec<u8>)> {
         }
         body = b"chunks".to_vec();
     } else if let Some(length) = field("content-length") {
-        let Ok(length) = length.parse::<usize>() else { return Some(("bad".into(), String::new(), body)) };
+        let Ok(length) = length.parse::<usize>() else {
+            return Some(("bad".into(), String::new(), body));
+        };
         while body.len() < length.min(1 << 20) {
             if stream.read_buf(&mut body).await.ok()? == 0 {
                 return None;
@@ -86,29 +93,42 @@ impl Stub {
             "get" if self.bug == Bug::NoGet => return Some(405),
             "post" if self.bug == Bug::NoPost => return Some(404),
             _ if self.bug == Bug::FailsAlways => return Some(500),
-            "get" => target.split(['?', '&']).find(|pair| pair.starts_with("cmiuuid=")).map(str::to_owned),
+            "get" => target
+                .split(['?', '&'])
+                .find(|pair| pair.starts_with("cmiuuid="))
+                .map(str::to_owned),
             "post" if body == b"chunks" => None,
             "post" => match serde_json::from_slice(body) {
-                Ok(serde_json::Value::Object(fields)) => {
-                    fields.get("cmiuuid").and_then(|id| id.as_str()).map(|id| format!("cmiuuid={id}"))
-                }
+                Ok(serde_json::Value::Object(fields)) => fields
+                    .get("cmiuuid")
+                    .and_then(|id| id.as_str())
+                    .map(|id| format!("cmiuuid={id}")),
                 _ if matches!(self.bug, Bug::Dies | Bug::Restarts) => return None,
                 _ => return Some(400),
             },
             _ => return Some(405),
         };
         let is_new = id.is_none_or(|id| self.seen.borrow_mut().insert(id));
-        Some(if self.bug == Bug::FailsOnDuplicates && !is_new { 500 } else { 200 })
+        Some(if self.bug == Bug::FailsOnDuplicates && !is_new {
+            500
+        } else {
+            200
+        })
     }
 
     /// Serves one connection; false if the handler dies.
     async fn serve(self: Rc<Self>, mut stream: TcpStream) -> bool {
-        let Some((method, target, body)) = read(&mut stream).await else { return true };
+        let Some((method, target, body)) = read(&mut stream).await else {
+            return true;
+        };
         if self.bug == Bug::Slow {
             tokio::time::sleep(Duration::from_millis(40)).await;
         }
-        let Some(status) = self.answer(&method, &target, &body) else { return false };
-        let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let Some(status) = self.answer(&method, &target, &body) else {
+            return false;
+        };
+        let answer =
+            format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         let _ = stream.write_all(answer.as_bytes()).await;
         let _ = stream.shutdown().await;
         // What is still on its way must not turn the answer into a reset.
@@ -120,10 +140,15 @@ impl Stub {
 
 /// Serves for ever, if the handler does not die.
 async fn serve(listener: TcpListener, bug: Bug) {
-    let stub = Rc::new(Stub { bug, seen: RefCell::default() });
+    let stub = Rc::new(Stub {
+        bug,
+        seen: RefCell::default(),
+    });
     let mut away = 0;
     loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
         if away > 0 {
             away -= 1;
             continue;
@@ -153,14 +178,20 @@ fn options(only: &[&str]) -> SuiteOptions {
         at: usual_time(),
         account: Account::new(&AccountOptions::default(), seed),
         headers: Vec::new(),
-        pauses: Pauses { settling: Duration::from_millis(1), recovery: Duration::from_millis(800) },
+        pauses: Pauses {
+            settling: Duration::from_millis(1),
+            recovery: Duration::from_millis(800),
+        },
         command: "telecmi-cdr send --suite".to_owned(),
     }
 }
 
 /// With little patience, for handlers that do not answer in time.
 fn hasty(only: &[&str]) -> SuiteOptions {
-    SuiteOptions { max_latency: Duration::from_millis(500), ..options(only) }
+    SuiteOptions {
+        max_latency: Duration::from_millis(500),
+        ..options(only)
+    }
 }
 
 /// Runs the suite against a stub; a test that takes too long fails.
@@ -177,7 +208,10 @@ async fn suite_until(
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let destination = Destination::parse(&format!("http://127.0.0.1:{port}/webhook/cdr")).unwrap();
-    let client = ClientOptions { timeout: Duration::from_secs(10), ..ClientOptions::default() };
+    let client = ClientOptions {
+        timeout: Duration::from_secs(10),
+        ..ClientOptions::default()
+    };
     let clock = Clock::start();
     let local = tokio::task::LocalSet::new();
     let running = local.run_until(Box::pin(async {
@@ -187,24 +221,42 @@ async fn suite_until(
             () = serve(listener, bug) => unreachable!("a stub never ends"),
         }
     }));
-    tokio::time::timeout(Duration::from_secs(30), running).await.expect("the suite ends in time")
+    tokio::time::timeout(Duration::from_secs(30), running)
+        .await
+        .expect("the suite ends in time")
 }
 
 fn red(summary: &SuiteSummary) -> Vec<&'static str> {
-    summary.records.iter().filter(|record| record.failed()).map(|record| record.name).collect()
+    summary
+        .records
+        .iter()
+        .filter(|record| record.failed())
+        .map(|record| record.name)
+        .collect()
 }
 
 fn record<'a>(summary: &'a SuiteSummary, name: &str) -> &'a CaseRecord {
-    summary.records.iter().find(|record| record.name == name).expect("the case was told")
+    summary
+        .records
+        .iter()
+        .find(|record| record.name == name)
+        .expect("the case was told")
 }
 
 #[tokio::test]
 async fn a_good_handler_is_green() {
     let summary = suite(&options(&[]), Bug::None).await;
-    let red: Vec<_> =
-        summary.records.iter().filter(|r| !r.ok).map(|r| (r.name, &r.got, &r.skipped)).collect();
+    let red: Vec<_> = summary
+        .records
+        .iter()
+        .filter(|r| !r.ok)
+        .map(|r| (r.name, &r.got, &r.skipped))
+        .collect();
     assert!(red.is_empty(), "{red:?}");
-    assert_eq!((summary.exit, summary.ok), (Exit::Success, cases::table().count()));
+    assert_eq!(
+        (summary.exit, summary.ok),
+        (Exit::Success, cases::table().count())
+    );
 }
 
 #[tokio::test]
@@ -213,8 +265,15 @@ async fn a_handler_without_get_is_told_once() {
     assert_eq!(red(&summary), ["get-is-accepted"]);
     assert!(summary.skipped > 20);
     let skipped = record(&summary, "get-legacy");
-    assert_eq!(skipped.skipped.as_deref(), Some("no good CDR is taken by GET, see get-is-accepted"));
-    assert!(record(&summary, "duplicate-by-the-other-method").skipped.is_some());
+    assert_eq!(
+        skipped.skipped.as_deref(),
+        Some("no good CDR is taken by GET, see get-is-accepted")
+    );
+    assert!(
+        record(&summary, "duplicate-by-the-other-method")
+            .skipped
+            .is_some()
+    );
 }
 
 #[tokio::test]
@@ -233,7 +292,10 @@ async fn a_probe_that_nobody_asked_for_is_told_only_if_it_fails() {
     assert_eq!(names(&failed), ["get-is-accepted", "get-legacy"]);
     assert_eq!(failed.exit, Exit::Failed);
     let unrelated = suite(&options(&["post-legacy"]), Bug::NoGet).await;
-    assert_eq!((names(&unrelated), unrelated.exit), (vec!["post-legacy"], Exit::Success));
+    assert_eq!(
+        (names(&unrelated), unrelated.exit),
+        (vec!["post-legacy"], Exit::Success)
+    );
 }
 
 #[tokio::test]
@@ -245,15 +307,21 @@ async fn a_handler_that_takes_nothing_is_two_findings() {
 
 #[tokio::test]
 async fn the_case_that_killed_the_handler_is_the_red_one() {
-    let summary =
-        suite(&options(&["post-legacy", "empty-object", "null", "number", "prompt"]), Bug::Dies).await;
+    let summary = suite(
+        &options(&["post-legacy", "empty-object", "null", "number", "prompt"]),
+        Bug::Dies,
+    )
+    .await;
     assert_eq!(red(&summary), ["null"]);
     let killer = record(&summary, "null");
     assert_eq!(killer.cause, Some(Cause::Stopped));
     assert!(killer.got.contains("did not come back"), "{}", killer.got);
     let reason = record(&summary, "twenty-at-once").skipped.as_deref();
     assert_eq!(reason, Some("the handler is down since null"));
-    assert_eq!(killer.repeat.as_deref(), Some("telecmi-cdr send --suite --only null --seed 7"));
+    assert_eq!(
+        killer.repeat.as_deref(),
+        Some("telecmi-cdr send --suite --only null --seed 7")
+    );
 }
 
 #[tokio::test]
@@ -266,19 +334,47 @@ async fn a_handler_that_comes_back_is_asked_on() {
 
 #[tokio::test]
 async fn one_stalled_client_must_not_block_everybody() {
-    let names = ["stalled-body", "cut-short", "nothing-but-a-connection", "beside-an-idle-connection"];
+    let names = [
+        "stalled-body",
+        "cut-short",
+        "nothing-but-a-connection",
+        "beside-an-idle-connection",
+    ];
     let summary = suite(&hasty(&names), Bug::OneAtATime).await;
-    assert_eq!(red(&summary), ["stalled-body", "nothing-but-a-connection", "beside-an-idle-connection"]);
+    assert_eq!(
+        red(&summary),
+        [
+            "stalled-body",
+            "nothing-but-a-connection",
+            "beside-an-idle-connection"
+        ]
+    );
     assert!(record(&summary, "stalled-body").got.contains("meanwhile"));
-    assert!(summary.records.iter().all(|record| record.ok || record.cause == Some(Cause::Blocked)));
+    assert!(
+        summary
+            .records
+            .iter()
+            .all(|record| record.ok || record.cause == Some(Cause::Blocked))
+    );
 }
 
 #[tokio::test]
 async fn duplicates_that_fail_are_found_and_nothing_else() {
     let summary = suite(&options(&["idempotent", "accepts"]), Bug::FailsOnDuplicates).await;
-    assert!(summary.records.iter().all(|record| record.ok == (record.family != Family::Idempotent)));
-    assert_eq!(record(&summary, "duplicate").got, "200 OK, then 500 Internal Server Error");
-    assert_eq!(record(&summary, "duplicate").cause, Some(Cause::ServerError));
+    assert!(
+        summary
+            .records
+            .iter()
+            .all(|record| record.ok == (record.family != Family::Idempotent))
+    );
+    assert_eq!(
+        record(&summary, "duplicate").got,
+        "200 OK, then 500 Internal Server Error"
+    );
+    assert_eq!(
+        record(&summary, "duplicate").cause,
+        Some(Cause::ServerError)
+    );
 }
 
 #[tokio::test]
@@ -291,21 +387,43 @@ async fn a_slow_handler_is_slow_and_not_dead() {
 #[tokio::test]
 async fn nobody_there_is_one_finding() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let destination = Destination::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+    let destination =
+        Destination::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
     drop(listener);
     let (options, client) = (options(&[]), ClientOptions::default());
-    let summary = run(&options, &destination, &client, Clock::start(), pending(), |_| {}).await.unwrap();
-    assert_eq!((red(&summary), summary.cases, summary.exit), (vec!["post-is-accepted"], 1, Exit::Failed));
+    let summary = run(
+        &options,
+        &destination,
+        &client,
+        Clock::start(),
+        pending(),
+        |_| {},
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        (red(&summary), summary.cases, summary.exit),
+        (vec!["post-is-accepted"], 1, Exit::Failed)
+    );
     assert_eq!(summary.records[0].cause, Some(Cause::Unreachable));
 }
 
 #[tokio::test]
 async fn any_order_gives_the_same_verdicts() {
-    let mut names =
-        vec!["post-docs-leg-a", "get-docs-leg-a", "documented-pair", "duplicate", "late-duplicate", "race"];
+    let mut names = vec![
+        "post-docs-leg-a",
+        "get-docs-leg-a",
+        "documented-pair",
+        "duplicate",
+        "late-duplicate",
+        "race",
+    ];
     let verdicts = |summary: SuiteSummary| {
-        let mut verdicts: Vec<_> =
-            summary.records.into_iter().map(|r| (r.name, r.ok, r.got, r.cause)).collect();
+        let mut verdicts: Vec<_> = summary
+            .records
+            .into_iter()
+            .map(|r| (r.name, r.ok, r.got, r.cause))
+            .collect();
         verdicts.sort_by_key(|verdict| verdict.0);
         verdicts
     };
@@ -314,13 +432,17 @@ async fn any_order_gives_the_same_verdicts() {
         let mut run = Vec::new();
         // One by one, so that the order is ours; each against what the ones before have left.
         for name in &names {
-            run.extend(verdicts(suite(&options(&[name]), Bug::FailsOnDuplicates).await));
+            run.extend(verdicts(
+                suite(&options(&[name]), Bug::FailsOnDuplicates).await,
+            ));
         }
         run.sort_by_key(|verdict| verdict.0);
         runs.push(run);
         names.reverse();
     }
-    runs.push(verdicts(suite(&options(&names), Bug::FailsOnDuplicates).await));
+    runs.push(verdicts(
+        suite(&options(&names), Bug::FailsOnDuplicates).await,
+    ));
     assert_eq!(runs[0], runs[1]);
     assert_eq!(runs[0], runs[2]);
 }
@@ -347,16 +469,31 @@ async fn a_stop_ends_it_and_the_summary_is_told() {
 
 /// Every byte of every case.
 fn bytes(seed: Seed, at: Moment) -> Vec<(&'static str, String)> {
-    let options = SuiteOptions { seed, at, ..options(&[]) };
+    let options = SuiteOptions {
+        seed,
+        at,
+        ..options(&[])
+    };
     let destination = Destination::parse("http://127.0.0.1:5000/webhook/cdr").unwrap();
     let case = |case: &'static Case| {
-        let teller = teller::Teller::new(case, &options, destination.target(), destination.authority());
+        let teller = teller::Teller::new(
+            case,
+            &options,
+            destination.target(),
+            destination.authority(),
+        );
         let requests = teller.requests(case);
         let script = match case.delivery {
             Delivery::Raw(script) => Some(script.steps(&requests[0], &destination)),
             _ => None,
         };
-        (case.name, format!("{requests:?} {script:?} {:?}", teller.afterwards(1, Method::Post)))
+        (
+            case.name,
+            format!(
+                "{requests:?} {script:?} {:?}",
+                teller.afterwards(1, Method::Post)
+            ),
+        )
     };
     cases::table().map(case).collect()
 }
@@ -366,7 +503,10 @@ fn the_same_seed_and_time_are_the_same_bytes() {
     let first = bytes(Seed(7), usual_time());
     assert_eq!(first, bytes(Seed(7), usual_time()));
     let other = bytes(Seed(8), usual_time());
-    assert!(first.iter().zip(&other).all(|(one, other)| one != other), "afterwards differs at least");
+    assert!(
+        first.iter().zip(&other).all(|(one, other)| one != other),
+        "afterwards differs at least"
+    );
 }
 
 /// What would make one case depend on another: an identifier that both use.
@@ -379,9 +519,15 @@ fn no_two_cases_share_an_identifier() {
         let mut requests = teller.requests(case);
         requests.extend((0..12).map(|n| teller.afterwards(n, Method::Post)));
         for request in &requests {
-            let Ok(fields) = serde_json::from_slice::<crate::cdr::Fields>(&request.body.0) else { continue };
+            let Ok(fields) = serde_json::from_slice::<crate::cdr::Fields>(&request.body.0) else {
+                continue;
+            };
             for name in ["cmiuuid", "call_id", "request_id", "conversation_uuid"] {
-                let Some(id) = fields.get(name).and_then(|id| id.as_str()).filter(|id| id.len() > 8) else {
+                let Some(id) = fields
+                    .get(name)
+                    .and_then(|id| id.as_str())
+                    .filter(|id| id.len() > 8)
+                else {
                     continue;
                 };
                 let owner = *owners.entry(id.to_owned()).or_insert(case.name);

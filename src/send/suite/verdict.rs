@@ -42,7 +42,11 @@ impl Expects {
             Self::AcceptedMeanwhile => "2xx to a good CDR meanwhile",
             Self::Prompt => "2xx to all in time",
         };
-        let after = if case.family == Family::Survives { "; then 2xx to a good CDR" } else { "" };
+        let after = if case.family == Family::Survives {
+            "; then 2xx to a good CDR"
+        } else {
+            ""
+        };
         format!("{words}{after}")
     }
 }
@@ -58,8 +62,12 @@ impl Case {
                 Grade::Doc | Grade::Seen | Grade::Calc => Expects::Accepted,
                 Grade::Inferred | Grade::Unknown | Grade::Hostile => Expects::Answered,
             },
-            (Family::Survives, Delivery::Raw(script)) if script.holds() => Expects::AcceptedMeanwhile,
-            (Family::Survives, Delivery::Raw(script)) if !script.is_good_http() => Expects::AnsweredOrClosed,
+            (Family::Survives, Delivery::Raw(script)) if script.holds() => {
+                Expects::AcceptedMeanwhile
+            }
+            (Family::Survives, Delivery::Raw(script)) if !script.is_good_http() => {
+                Expects::AnsweredOrClosed
+            }
             (Family::Survives, _) => Expects::Answered,
             (Family::Prompt, _) => Expects::Prompt,
         }
@@ -92,7 +100,10 @@ impl Observed {
     /// What came back for a request that took this long.
     #[must_use]
     pub fn new(result: Result<Response, Failure>, latency: Duration) -> Self {
-        Self { answer: result.map(|response| response.status), latency }
+        Self {
+            answer: result.map(|response| response.status),
+            latency,
+        }
     }
 
     /// Whether it was accepted.
@@ -215,7 +226,9 @@ impl Cause {
                 "its own log has the traceback: catch what the input can cause, and answer 2xx or 4xx"
             }
             Self::Refused => "find the check that says no, and let this form pass",
-            Self::Differs => "make the write an upsert by cmiuuid, and answer a repeat as the first time",
+            Self::Differs => {
+                "make the write an upsert by cmiuuid, and answer a repeat as the first time"
+            }
             Self::Slow => "answer first and work afterwards, or let more than one worker serve",
         }
     }
@@ -250,8 +263,15 @@ pub struct Verdict {
 #[must_use]
 pub fn judge(case: &Case, observed: &[Observed], max_latency: Duration) -> Verdict {
     let expects = case.expects();
-    let troubles = observed.iter().enumerate().filter_map(|(n, observed)| trouble(expects, n, observed));
-    let slowest = observed.iter().map(|observed| observed.latency).max().unwrap_or_default();
+    let troubles = observed
+        .iter()
+        .enumerate()
+        .filter_map(|(n, observed)| trouble(expects, n, observed));
+    let slowest = observed
+        .iter()
+        .map(|observed| observed.latency)
+        .max()
+        .unwrap_or_default();
     let mut cause = troubles.min();
     let mut got = summed(observed);
     match expects {
@@ -308,8 +328,13 @@ fn summed(observed: &[Observed]) -> String {
             _ => runs.push((words, 1)),
         }
     }
-    let runs =
-        runs.into_iter().map(|(words, count)| if count == 1 { words } else { format!("{words} ×{count}") });
+    let runs = runs.into_iter().map(|(words, count)| {
+        if count == 1 {
+            words
+        } else {
+            format!("{words} ×{count}")
+        }
+    });
     runs.collect::<Vec<_>>().join(", then ")
 }
 
@@ -325,12 +350,22 @@ mod tests {
     }
 
     fn status(status: u16) -> Observed {
-        Observed { answer: Ok(status), latency: Duration::from_millis(3) }
+        Observed {
+            answer: Ok(status),
+            latency: Duration::from_millis(3),
+        }
     }
 
     fn failed(kind: FailureKind, phase: Phase) -> Observed {
-        let failure = Failure { phase, kind, text: "no good".to_owned() };
-        Observed { answer: Err(failure), latency: Duration::from_millis(3) }
+        let failure = Failure {
+            phase,
+            kind,
+            text: "no good".to_owned(),
+        };
+        Observed {
+            answer: Err(failure),
+            latency: Duration::from_millis(3),
+        }
     }
 
     fn cause(name: &str, observed: &[Observed]) -> Option<Cause> {
@@ -342,49 +377,91 @@ mod tests {
         assert_eq!(cause("custom-none", &[status(204)]), None);
         assert_eq!(cause("custom-none", &[status(400)]), Some(Cause::Refused));
         assert_eq!(cause("time-in-seconds", &[status(422)]), None);
-        assert_eq!(cause("time-in-seconds", &[status(500)]), Some(Cause::ServerError));
         assert_eq!(
-            cause("post-is-accepted", &[failed(FailureKind::Redirect, Phase::Read)]),
+            cause("time-in-seconds", &[status(500)]),
+            Some(Cause::ServerError)
+        );
+        assert_eq!(
+            cause(
+                "post-is-accepted",
+                &[failed(FailureKind::Redirect, Phase::Read)]
+            ),
             Some(Cause::Refused)
         );
-        assert_eq!(cause("html", &[failed(FailureKind::Redirect, Phase::Read)]), None);
+        assert_eq!(
+            cause("html", &[failed(FailureKind::Redirect, Phase::Read)]),
+            None
+        );
     }
 
     #[test]
     fn a_close_is_an_answer_only_to_what_is_no_http() {
         let closed = failed(FailureKind::Closed, Phase::Wait);
         let silent = failed(FailureKind::Timeout, Phase::Wait);
-        assert_eq!(cause("null", std::slice::from_ref(&closed)), Some(Cause::Unanswered));
-        assert_eq!(cause("chunked", std::slice::from_ref(&closed)), Some(Cause::Unanswered));
+        assert_eq!(
+            cause("null", std::slice::from_ref(&closed)),
+            Some(Cause::Unanswered)
+        );
+        assert_eq!(
+            cause("chunked", std::slice::from_ref(&closed)),
+            Some(Cause::Unanswered)
+        );
         assert_eq!(cause("cut-short", &[closed]), None);
         assert_eq!(cause("cut-short", &[silent]), Some(Cause::Unanswered));
         assert_eq!(cause("cut-short", &[status(500)]), Some(Cause::ServerError));
         assert_eq!(cause("options", &[status(501)]), None);
-        assert_eq!(cause("get-is-accepted", &[status(501)]), Some(Cause::ServerError));
+        assert_eq!(
+            cause("get-is-accepted", &[status(501)]),
+            Some(Cause::ServerError)
+        );
         assert_eq!(cause("reset-mid-body", &[]), None);
     }
 
     #[test]
     fn a_copy_is_held_against_its_original() {
         assert_eq!(cause("duplicate", &[status(200), status(204)]), None);
-        assert_eq!(cause("duplicate", &[status(200), status(409)]), Some(Cause::Differs));
-        assert_eq!(cause("duplicate", &[status(200), status(500)]), Some(Cause::ServerError));
-        assert_eq!(cause("duplicate", &[status(400), status(400)]), Some(Cause::Refused));
+        assert_eq!(
+            cause("duplicate", &[status(200), status(409)]),
+            Some(Cause::Differs)
+        );
+        assert_eq!(
+            cause("duplicate", &[status(200), status(500)]),
+            Some(Cause::ServerError)
+        );
+        assert_eq!(
+            cause("duplicate", &[status(400), status(400)]),
+            Some(Cause::Refused)
+        );
     }
 
     #[test]
     fn slowness_is_not_taken_for_death() {
-        let slow = Observed { latency: Duration::from_secs(6), ..status(200) };
+        let slow = Observed {
+            latency: Duration::from_secs(6),
+            ..status(200)
+        };
         let verdict = judge(case("twenty-at-once"), &[status(200), slow.clone()], MOST);
         assert_eq!(verdict.cause, Some(Cause::Slow));
-        assert_eq!(verdict.got, "200 OK ×2; the slowest took 6.00 s, allowed are 5.00 s");
-        assert_eq!(cause("beside-an-idle-connection", &[slow]), Some(Cause::Blocked));
-        assert_eq!(cause("stalled-body", &[failed(FailureKind::Timeout, Phase::Wait)]), Some(Cause::Blocked));
+        assert_eq!(
+            verdict.got,
+            "200 OK ×2; the slowest took 6.00 s, allowed are 5.00 s"
+        );
+        assert_eq!(
+            cause("beside-an-idle-connection", &[slow]),
+            Some(Cause::Blocked)
+        );
+        assert_eq!(
+            cause("stalled-body", &[failed(FailureKind::Timeout, Phase::Wait)]),
+            Some(Cause::Blocked)
+        );
     }
 
     #[test]
     fn answers_are_summed_up() {
         let observed = [status(200), status(200), status(500)];
-        assert_eq!(summed(&observed), "200 OK ×2, then 500 Internal Server Error");
+        assert_eq!(
+            summed(&observed),
+            "200 OK ×2, then 500 Internal Server Error"
+        );
     }
 }

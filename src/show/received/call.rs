@@ -46,7 +46,10 @@ pub(super) fn push(out: &mut String, exchange: &Exchange, theme: &Theme) {
     line.part(&[origin(cdr)], "", "");
     line.end();
     let mut line = Line::begin(out);
-    let time = cdr.get("time").and_then(Found::as_i64).and_then(Moment::from_epoch_ms);
+    let time = cdr
+        .get("time")
+        .and_then(Found::as_i64)
+        .and_then(Moment::from_epoch_ms);
     if let Some(time) = time {
         line.part(&["call of ", &time.to_second()], "", "");
     }
@@ -71,7 +74,8 @@ impl<'a> Line<'a> {
     /// Adds a part: words of ours, received text, and what stands behind that.
     fn part(&mut self, words: &[&str], received: &str, behind: &str) {
         let is_first = self.out.len() == self.begin;
-        self.out.push_str(if is_first { MARGIN } else { meaning::BETWEEN });
+        self.out
+            .push_str(if is_first { MARGIN } else { meaning::BETWEEN });
         self.out.extend(words.iter().copied());
         push_clean(self.out, received);
         self.out.push_str(behind);
@@ -87,7 +91,11 @@ impl<'a> Line<'a> {
 
 fn origin(cdr: &Received) -> &'static str {
     let click2call = cdr.contains_key("request_id") || cdr.contains_key("click_to_call");
-    if click2call { "by click2call" } else { "not by click2call" }
+    if click2call {
+        "by click2call"
+    } else {
+        "not by click2call"
+    }
 }
 
 fn words(generation: Generation) -> &'static str {

@@ -22,7 +22,8 @@ fn attempt(n: u64, attempt: u64, after: f64, met: &str) -> Attempt {
         at: moment(i64::try_from(n).unwrap() * 60),
         after: (after > 0.0).then(|| Duration::from_secs_f64(after)),
         status,
-        fault: (status != Some(200)).then(|| if status.is_some() { "status" } else { met }.to_owned()),
+        fault: (status != Some(200))
+            .then(|| if status.is_some() { "status" } else { met }.to_owned()),
         answered: moment(0),
     }
 }
@@ -45,25 +46,49 @@ fn sample() -> Report {
     let came = course(
         "3a41f8a3-2b1c-4c7d-9f3e-0123456789ab",
         Some(Leg::A),
-        vec![attempt(1, 1, 0.0, "503"), attempt(4, 2, 60.1, "503"), attempt(9, 3, 300.4, "200")],
+        vec![
+            attempt(1, 1, 0.0, "503"),
+            attempt(4, 2, 60.1, "503"),
+            attempt(9, 3, 300.4, "200"),
+        ],
     );
     let mut silent = course("5b07-\u{1b}[31m-x", None, vec![attempt(2, 1, 0.0, "reset")]);
     silent.silent = Some(Duration::from_secs(372));
-    let mut long = course("7c", Some(Leg::B), (0..8).map(|n| attempt(n + 10, n + 1, 1.0, "503")).collect());
+    let mut long = course(
+        "7c",
+        Some(Leg::B),
+        (0..8).map(|n| attempt(n + 10, n + 1, 1.0, "503")).collect(),
+    );
     long.attempts.push(attempt(90, 50, 1.0, "200"));
     (long.left_out, long.duplicates, long.answered) = (41, 2, true);
-    let mut other = course("", None, vec![attempt(3, 1, 0.0, "hang"), attempt(5, 2, 12.0, "200")]);
+    let mut other = course(
+        "",
+        None,
+        vec![attempt(3, 1, 0.0, "hang"), attempt(5, 2, 12.0, "200")],
+    );
     (other.cmiuuid, other.path) = (None, Some("/a/path/that/is/long".to_owned()));
-    other.attempts.extend([attempt(6, 1, 0.0, "500"), attempt(7, 2, 1.5, "200")]);
+    other
+        .attempts
+        .extend([attempt(6, 1, 0.0, "500"), attempt(7, 2, 1.5, "200")]);
     let row = |retry, times, seconds: [f64; 3]| {
         let [least, median, most] = seconds.map(Duration::from_secs_f64);
-        Interval { retry, times, least, median, most }
+        Interval {
+            retry,
+            times,
+            least,
+            median,
+            most,
+        }
     };
     Report {
         failed: 4,
         came_back: 3,
         answered: 3,
-        intervals: vec![row(1, 3, [1.0, 12.0, 60.1]), row(2, 1, [300.4; 3]), row(3, 1, [1.0; 3])],
+        intervals: vec![
+            row(1, 3, [1.0, 12.0, 60.1]),
+            row(2, 1, [300.4; 3]),
+            row(3, 1, [1.0; 3]),
+        ],
         requests: vec![came, silent, long, other],
         left_out: 0,
     }
@@ -72,7 +97,10 @@ fn sample() -> Report {
 #[test]
 fn the_section_is_aligned_and_narrow() {
     let text = section(&sample(), &Theme::plain());
-    assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+    assert!(
+        text.lines().all(|line| line.chars().count() <= WIDTH),
+        "{text}"
+    );
     insta::assert_snapshot!(text, @r"
     retries
       3a41f8a3… leg a      #1 503 · 60.1 s → #4 503 · 5 m 00 s →
@@ -98,7 +126,11 @@ fn colours_change_nothing_but_the_colours() {
     let coloured = section(&sample(), &Theme::new(true));
     let mut plain = String::new();
     for part in coloured.split('\u{1b}') {
-        plain.push_str(part.split_once('m').filter(|_| part.starts_with('[')).map_or(part, |(_, text)| text));
+        plain.push_str(
+            part.split_once('m')
+                .filter(|_| part.starts_with('['))
+                .map_or(part, |(_, text)| text),
+        );
     }
     assert_eq!(plain, section(&sample(), &Theme::plain()));
 }
@@ -111,7 +143,10 @@ fn a_section_names_only_so_many() {
     let text = section(&report, &Theme::plain());
     assert_eq!(text.matches("#1 503").count(), NAMED);
     // Three are not in the report because there were too many, five were forgotten.
-    assert!(text.contains("… and 18 more; --report FILE names more of them\n"), "{text}");
+    assert!(
+        text.contains("… and 18 more; --report FILE names more of them\n"),
+        "{text}"
+    );
 }
 
 fn run(faults: Faults, retries: Option<Report>) -> String {
@@ -144,8 +179,19 @@ fn run(faults: Faults, retries: Option<Report>) -> String {
 
 #[test]
 fn a_report_tells_everything() {
-    let text = run(Faults { fault: Fault::Status(503), first: 2, rate: 0.1 }, Some(sample()));
-    assert!(text.lines().all(|line| line.chars().count() <= REPORT_WIDTH), "{text}");
+    let text = run(
+        Faults {
+            fault: Fault::Status(503),
+            first: 2,
+            rate: 0.1,
+        },
+        Some(sample()),
+    );
+    assert!(
+        text.lines()
+            .all(|line| line.chars().count() <= REPORT_WIDTH),
+        "{text}"
+    );
     insta::assert_snapshot!(text, @r"
     telecmi-cdr VERSION: what came back, and when
 
@@ -208,7 +254,9 @@ fn a_report_tells_everything() {
 #[test]
 fn a_report_of_nothing_says_so() {
     let text = run(Faults::default(), None);
-    assert!(text.contains("\nfaults     none\n\nNo CDR met a failure, so that nothing had to come back.\n"));
+    assert!(text.contains(
+        "\nfaults     none\n\nNo CDR met a failure, so that nothing had to come back.\n"
+    ));
     assert!(!text.contains("seed"), "{text}");
 }
 

@@ -31,13 +31,29 @@ fn skipped(name: &str) -> CaseRecord {
 fn records() -> Vec<CaseRecord> {
     vec![
         record("post-is-accepted", "200 OK", None),
-        record("get-is-accepted", "405 Method Not Allowed", Some(Cause::Refused)),
-        record("live-agent-no-answer", "500 Internal Server Error", Some(Cause::ServerError)),
-        record("live-customer-no-answer", "500 Internal Server Error ×2", Some(Cause::ServerError)),
+        record(
+            "get-is-accepted",
+            "405 Method Not Allowed",
+            Some(Cause::Refused),
+        ),
+        record(
+            "live-agent-no-answer",
+            "500 Internal Server Error",
+            Some(Cause::ServerError),
+        ),
+        record(
+            "live-customer-no-answer",
+            "500 Internal Server Error ×2",
+            Some(Cause::ServerError),
+        ),
         skipped("get-legacy"),
         skipped("get-live"),
         skipped("get-duplicate"),
-        record("duplicate", "200 OK, then 409 Conflict", Some(Cause::Differs)),
+        record(
+            "duplicate",
+            "200 OK, then 409 Conflict",
+            Some(Cause::Differs),
+        ),
         record(
             "stalled-body",
             "no \u{1b}[2J answer within 2 s meanwhile; the next good CDR: 200 OK",
@@ -50,7 +66,10 @@ fn records() -> Vec<CaseRecord> {
 fn cases_are_told_as_they_happen() {
     let mut teller = Teller::default();
     let theme = Theme::plain();
-    let mut text: String = records().iter().map(|record| teller.case(record, &theme, false)).collect();
+    let mut text: String = records()
+        .iter()
+        .map(|record| teller.case(record, &theme, false))
+        .collect();
     text.push_str(&teller.rest(&theme));
     insta::assert_snapshot!(text);
 }
@@ -72,10 +91,19 @@ fn a_green_suite_says_so_and_what_it_could_not_see() {
 fn nothing_is_wider_than_a_narrow_terminal_but_what_is_copied() {
     let mut teller = Teller::default();
     let theme = Theme::plain();
-    let mut text: String = records().iter().map(|record| teller.case(record, &theme, false)).collect();
-    text.push_str(&super::summary(&SuiteSummary::of(records(), Duration::ZERO, Seed(7), None), &theme));
+    let mut text: String = records()
+        .iter()
+        .map(|record| teller.case(record, &theme, false))
+        .collect();
+    text.push_str(&super::summary(
+        &SuiteSummary::of(records(), Duration::ZERO, Seed(7), None),
+        &theme,
+    ));
     text.push_str(&list(&theme));
-    for line in text.lines().filter(|line| !line.contains("telecmi-cdr send")) {
+    for line in text
+        .lines()
+        .filter(|line| !line.contains("telecmi-cdr send"))
+    {
         assert!(line.chars().count() <= 72, "{line}");
     }
 }

@@ -69,7 +69,13 @@ impl Destination {
         let _ = url.set_username("");
         let _ = url.set_password(None);
         let host = host_of(&url).ok_or_else(|| mistake("empty host"))?;
-        Ok(Self { target_at: origin_length(&url), url, host, authorization, masked })
+        Ok(Self {
+            target_at: origin_length(&url),
+            url,
+            host,
+            authorization,
+            masked,
+        })
     }
 
     /// Whether it is https.
@@ -96,7 +102,11 @@ impl Destination {
     /// `host:port`, always with the port, for messages.
     #[must_use]
     pub fn place(&self) -> String {
-        format!("{}:{}", self.url.host_str().unwrap_or_default(), self.port())
+        format!(
+            "{}:{}",
+            self.url.host_str().unwrap_or_default(),
+            self.port()
+        )
     }
 
     /// What belongs into a `Host` header: the port only where it is not the scheme's own.
@@ -129,7 +139,9 @@ impl Destination {
     /// The header that the URL's user and password have become.
     #[must_use]
     pub fn authorization(&self) -> Option<Header> {
-        self.authorization.as_ref().map(|value| Header::new("Authorization", value.clone()))
+        self.authorization
+            .as_ref()
+            .map(|value| Header::new("Authorization", value.clone()))
     }
 
     /// The URL as it was given, with its secrets masked.
@@ -142,7 +154,9 @@ impl Destination {
     pub(super) fn addresses(&self) -> Option<Vec<SocketAddr>> {
         match &self.host {
             Host::Address(address) => Some(vec![(*address, self.port()).into()]),
-            Host::Name(name) if is_localhost(name) => Some(lookup::this_machine(self.port()).to_vec()),
+            Host::Name(name) if is_localhost(name) => {
+                Some(lookup::this_machine(self.port()).to_vec())
+            }
             Host::Name(_) => None,
         }
     }
@@ -150,7 +164,11 @@ impl Destination {
     /// Whether a target can be asked for byte for byte; if not, what stands in the way.
     pub(super) fn check(&self, target: &str) -> Result<(), String> {
         // Most are the destination's own, or nothing in them could be rewritten.
-        if target == self.target() || is_plain(target) { Ok(()) } else { self.url_of(target).map(drop) }
+        if target == self.target() || is_plain(target) {
+            Ok(())
+        } else {
+            self.url_of(target).map(drop)
+        }
     }
 
     /// The whole URL of a target here, or why it cannot be asked for byte for byte.
@@ -205,8 +223,12 @@ fn is_plain(target: &str) -> bool {
     let sign = |byte: u8| b"-_~!$&()*+,;=:@%/".contains(&byte);
     path.starts_with('/')
         && !path.contains("%2")
-        && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || sign(byte))
-        && query.bytes().all(|byte| byte.is_ascii_alphanumeric() || sign(byte) || b".?[]".contains(&byte))
+        && path
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || sign(byte))
+        && query
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || sign(byte) || b".?[]".contains(&byte))
 }
 
 /// The host, with addresses told from names.
@@ -233,7 +255,9 @@ fn basic(user: &str, password: Option<&str>) -> Option<String> {
 /// A URL parser's complaint with what to do about it.
 fn mistake(complaint: &str) -> String {
     match complaint {
-        "empty host" => "there is no host: expected a URL like http://localhost:5000/webhook".to_owned(),
+        "empty host" => {
+            "there is no host: expected a URL like http://localhost:5000/webhook".to_owned()
+        }
         "invalid port number" => "the port is no number from 1 to 65535".to_owned(),
         other => {
             format!("this is no URL ({other}): expected one like http://localhost:5000/webhook")
@@ -258,16 +282,25 @@ mod tests {
         assert_eq!(there.authority(), "cdr.test");
         assert_eq!(there.target(), "/webhook?token=abc&x=1");
         let header = there.authorization().unwrap();
-        assert_eq!(header.text(), format!("Basic {}", BASE64.encode("user:p@ss")));
+        assert_eq!(
+            header.text(),
+            format!("Basic {}", BASE64.encode("user:p@ss"))
+        );
         for shown in [there.to_string(), format!("{there:?}")] {
-            assert!(shown.contains("https://***@cdr.test/webhook?token=***&x=1"), "{shown}");
+            assert!(
+                shown.contains("https://***@cdr.test/webhook?token=***&x=1"),
+                "{shown}"
+            );
         }
     }
 
     #[test]
     fn an_ipv6_address_has_brackets_only_where_they_belong() {
         let here = destination("http://[::1]:5000");
-        assert_eq!((here.host().as_str(), here.place().as_str()), ("::1", "[::1]:5000"));
+        assert_eq!(
+            (here.host().as_str(), here.place().as_str()),
+            ("::1", "[::1]:5000")
+        );
         assert_eq!((here.authority(), here.target()), ("[::1]:5000", "/"));
     }
 
@@ -286,7 +319,12 @@ mod tests {
         ] {
             assert!(destination(text).is_loopback(), "{text}");
         }
-        for text in ["http://localhost.test", "http://notlocalhost", "http://10.0.0.1", "http://128.0.0.1"] {
+        for text in [
+            "http://localhost.test",
+            "http://notlocalhost",
+            "http://10.0.0.1",
+            "http://128.0.0.1",
+        ] {
             assert!(!destination(text).is_loopback(), "{text}");
         }
     }
@@ -294,7 +332,10 @@ mod tests {
     #[test]
     fn mistakes_are_explained() {
         for (text, part) in [
-            ("localhost:5000/webhook", "did you mean http://localhost:5000/webhook?"),
+            (
+                "localhost:5000/webhook",
+                "did you mean http://localhost:5000/webhook?",
+            ),
             ("//cdr.test/x", "did you mean http://cdr.test/x?"),
             ("u:S3CR3T@cdr.test/x", "did you mean http://***@cdr.test/x?"),
             ("", "there is no URL"),
@@ -326,8 +367,19 @@ mod tests {
     #[test]
     fn a_target_is_taken_as_it_is_or_not_at_all() {
         let there = destination("http://user:pass@cdr.test:81/webhook");
-        assert_eq!(there.url_of("/x?a[]=%ff&b").unwrap().as_str(), "http://cdr.test:81/x?a[]=%ff&b");
-        for target in ["*", "http://a/", "/a/../b", "/a b", "/a?b=O'Brien", "/a#b", ""] {
+        assert_eq!(
+            there.url_of("/x?a[]=%ff&b").unwrap().as_str(),
+            "http://cdr.test:81/x?a[]=%ff&b"
+        );
+        for target in [
+            "*",
+            "http://a/",
+            "/a/../b",
+            "/a b",
+            "/a?b=O'Brien",
+            "/a#b",
+            "",
+        ] {
             assert!(there.url_of(target).is_err(), "{target}");
         }
     }

@@ -30,7 +30,10 @@ pub(in crate::wire) async fn addresses(host: &str, port: u16) -> io::Result<Vec<
 
 /// The addresses of this machine, in the order in which they are to be tried.
 pub(super) fn this_machine(port: u16) -> [SocketAddr; 2] {
-    [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]
+    [
+        (Ipv4Addr::LOCALHOST, port).into(),
+        (Ipv6Addr::LOCALHOST, port).into(),
+    ]
 }
 
 /// Connects to the first address that answers, and sends as much of a text as can leave at once. Brings how much that was
@@ -55,7 +58,11 @@ async fn connect_to(address: SocketAddr, text: &[u8]) -> io::Result<(TcpStream, 
         stream.set_nodelay(true)?;
     }
     // On this machine the connection is there by now, and nobody has to be woken to find that out.
-    let sent = if text.is_empty() { None } else { unless_too_soon((&stream).write(text))? };
+    let sent = if text.is_empty() {
+        None
+    } else {
+        unless_too_soon((&stream).write(text))?
+    };
     let stream = TcpStream::from_std(stream)?;
     if sent.is_none() {
         stream.writable().await?;
@@ -69,7 +76,12 @@ async fn connect_to(address: SocketAddr, text: &[u8]) -> io::Result<(TcpStream, 
 /// How much was sent, or nothing if there is no connection yet.
 fn unless_too_soon(sent: io::Result<usize>) -> io::Result<Option<usize>> {
     match sent {
-        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected
+            ) =>
+        {
             Ok(None)
         }
         sent => sent.map(Some),

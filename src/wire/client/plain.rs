@@ -18,7 +18,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::super::raw::{Asked, Reader, Reading};
 use super::super::{Failure, Headers, Phase, Request, Response};
 use super::trouble::{damaged_body, explain, hung_up, not_http, redirects, too_slow};
-use super::{ClientOptions, Destination, LAST_REQUEST, USER_AGENT, field, lookup, on_kept, states_length};
+use super::{
+    ClientOptions, Destination, LAST_REQUEST, USER_AGENT, field, lookup, on_kept, states_length,
+};
 use crate::digits;
 
 /// More than any answer of which enough is read could be: interim ones without end.
@@ -100,7 +102,11 @@ impl Lane {
 
     /// Whether a request can go this way.
     pub fn takes(request: &Request) -> bool {
-        request.method != "CONNECT" && !request.headers.iter().any(|header| header.is("transfer-encoding"))
+        request.method != "CONNECT"
+            && !request
+                .headers
+                .iter()
+                .any(|header| header.is("transfer-encoding"))
     }
 
     /// Sends a request once and reads its answer.
@@ -108,16 +114,24 @@ impl Lane {
         let began = Instant::now();
         let until = began + self.timeout;
         let (kept, mut kit) = self.take();
-        self.write(request, &mut kit).map_err(|why| super::cannot_be_sent(&why))?;
+        self.write(request, &mut kit)
+            .map_err(|why| super::cannot_be_sent(&why))?;
         let is_kept = kept.is_some();
         let mut link = match kept {
             Some(link) => link,
             None => self.open(&mut kit, began, until).await?,
         };
-        let heard = link.exchange(&mut kit, Asked::by(&request.method), until).await;
+        let heard = link
+            .exchange(&mut kit, Asked::by(&request.method), until)
+            .await;
         let another_may_follow = matches!(heard, Ok((_, true)));
-        self.put_back(Some(link).filter(|_| self.keep_alive && another_may_follow), kit);
-        heard.map(|(response, _)| response).map_err(|ended| self.failure(&ended, is_kept))
+        self.put_back(
+            Some(link).filter(|_| self.keep_alive && another_may_follow),
+            kit,
+        );
+        heard
+            .map(|(response, _)| response)
+            .map_err(|ended| self.failure(&ended, is_kept))
     }
 
     /// Writes down a request in front of nothing else, or says why that cannot be done.
@@ -129,12 +143,21 @@ impl Lane {
         self.destination.check(&request.target)?;
         let states_length = states_length(request);
         let lines = match kit.lines.take() {
-            Some(lines) if lines.states_length == states_length && lines.headers == request.headers => lines,
+            Some(lines)
+                if lines.states_length == states_length && lines.headers == request.headers =>
+            {
+                lines
+            }
             _ => self.lines(&request.headers, states_length)?,
         };
         let text = &mut kit.text;
         text.clear();
-        for part in [method.as_bytes(), b" ", request.target.as_bytes(), &lines.before] {
+        for part in [
+            method.as_bytes(),
+            b" ",
+            request.target.as_bytes(),
+            &lines.before,
+        ] {
             text.extend_from_slice(part);
         }
         if states_length {
@@ -157,7 +180,10 @@ impl Lane {
         let missing = |name: &str| !headers.iter().any(|header| header.is(name));
         let mut before = b" HTTP/1.1\r\n".to_vec();
         let own = headers.iter().filter(|header| !header.is("content-length"));
-        let authorization = self.destination.authorization().filter(|_| missing("authorization"));
+        let authorization = self
+            .destination
+            .authorization()
+            .filter(|_| missing("authorization"));
         for header in own.chain(&authorization) {
             let (name, value) = field(header)?;
             line(&mut before, name.as_str(), value.as_bytes());
@@ -167,13 +193,26 @@ impl Lane {
             before.extend_from_slice(b"content-length: ");
             behind.extend_from_slice(b"\r\n");
         }
-        let added = [("accept", "*/*"), ("user-agent", USER_AGENT), ("host", self.destination.authority())];
+        let added = [
+            ("accept", "*/*"),
+            ("user-agent", USER_AGENT),
+            ("host", self.destination.authority()),
+        ];
         let only_once = (!self.keep_alive).then_some(LAST_REQUEST);
-        for (name, value) in added.into_iter().chain(only_once).filter(|(name, _)| missing(name)) {
+        for (name, value) in added
+            .into_iter()
+            .chain(only_once)
+            .filter(|(name, _)| missing(name))
+        {
             line(&mut behind, name, value.as_bytes());
         }
         behind.extend_from_slice(b"\r\n");
-        Ok(Lines { headers: headers.clone(), states_length, before, behind })
+        Ok(Lines {
+            headers: headers.clone(),
+            states_length,
+            before,
+            behind,
+        })
     }
 
     /// A connection that was kept and is still there, if there is one, and a kit.
@@ -181,7 +220,9 @@ impl Lane {
         let mut kept = self.kept();
         let kit = kept.kits.pop().unwrap_or_default();
         loop {
-            let Some(link) = kept.links.pop() else { return (None, kit) };
+            let Some(link) = kept.links.pop() else {
+                return (None, kit);
+            };
             // Whatever has come meanwhile, its end or a byte, belongs to no request of ours.
             let quiet = matches!(link.stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
             if quiet {
@@ -289,7 +330,13 @@ impl Link {
         asked: Asked,
         until: Instant,
     ) -> Result<(Response, bool), Ended> {
-        let Kit { text, sent, received, reader, .. } = kit;
+        let Kit {
+            text,
+            sent,
+            received,
+            reader,
+            ..
+        } = kit;
         received.clear();
         received.reserve(USUAL_ANSWER);
         let mut head_has_come = false;
@@ -323,7 +370,13 @@ impl Link {
     }
 
     /// Sends what is to be sent until the peer says something, or the time is up.
-    async fn hear(&mut self, text: &[u8], sent: &mut usize, received: &mut Vec<u8>, until: Instant) -> Heard {
+    async fn hear(
+        &mut self,
+        text: &[u8],
+        sent: &mut usize,
+        received: &mut Vec<u8>,
+        until: Instant,
+    ) -> Heard {
         std::future::poll_fn(|context| {
             while *sent < text.len() {
                 match Pin::new(&mut self.stream).poll_write(context, &text[*sent..]) {

@@ -22,7 +22,14 @@ tokio::task_local! {
 }
 
 /// The phases, at the place of their number.
-const PHASES: [Phase; 6] = [Phase::Dns, Phase::Connect, Phase::Tls, Phase::Send, Phase::Wait, Phase::Read];
+const PHASES: [Phase; 6] = [
+    Phase::Dns,
+    Phase::Connect,
+    Phase::Tls,
+    Phase::Send,
+    Phase::Wait,
+    Phase::Read,
+];
 
 /// The phase one request is in, and whether it has a connection of its own.
 #[derive(Debug, Clone)]
@@ -109,7 +116,10 @@ impl NotedBody {
 
     /// The body of the request whose progress is given.
     pub(super) fn new(body: Bytes, progress: Progress) -> Self {
-        Self { rest: body, progress }
+        Self {
+            rest: body,
+            progress,
+        }
     }
 }
 

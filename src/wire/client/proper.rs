@@ -13,8 +13,8 @@ use super::super::{Failure, FailureKind, Header, Octets, Phase, Request, Respons
 use super::progress::{self, NotedBody, Progress};
 use super::trouble::{self, explain, too_slow};
 use super::{
-    ClientOptions, Destination, LAST_REQUEST, MOST_OF_A_RESPONSE, USER_AGENT, cannot_be_sent, field, lookup,
-    on_kept, states_length,
+    ClientOptions, Destination, LAST_REQUEST, MOST_OF_A_RESPONSE, USER_AGENT, cannot_be_sent,
+    field, lookup, on_kept, states_length,
 };
 use crate::error::Error;
 
@@ -56,7 +56,9 @@ impl Proper {
             builder = builder.no_proxy();
         }
         Ok(Self {
-            inner: builder.build().map_err(|error| Error::Tls(error.without_url().to_string()))?,
+            inner: builder
+                .build()
+                .map_err(|error| Error::Tls(error.without_url().to_string()))?,
             destination: destination.clone(),
             timeout: options.timeout,
             connect_timeout: options.connect_timeout,
@@ -77,8 +79,13 @@ impl Proper {
     }
 
     /// The request in reqwest's terms, or the failure that it cannot be sent as it is.
-    pub fn prepared(&self, request: &Request, progress: &Progress) -> Result<reqwest::Request, Failure> {
-        self.outgoing(request, progress).map_err(|text| cannot_be_sent(&text))
+    pub fn prepared(
+        &self,
+        request: &Request,
+        progress: &Progress,
+    ) -> Result<reqwest::Request, Failure> {
+        self.outgoing(request, progress)
+            .map_err(|text| cannot_be_sent(&text))
     }
 
     /// The request in reqwest's terms, or why it cannot be sent as it is.
@@ -101,7 +108,9 @@ impl Proper {
         }
         if !self.keep_alive {
             let (name, value) = LAST_REQUEST;
-            headers.entry(name).or_insert(HeaderValue::from_static(value));
+            headers
+                .entry(name)
+                .or_insert(HeaderValue::from_static(value));
         }
         let mut outgoing = reqwest::Request::new(method, url);
         *outgoing.headers_mut() = headers;
@@ -113,7 +122,11 @@ impl Proper {
     }
 
     /// Sends the request and reads the answer, however long that takes.
-    async fn exchange(&self, outgoing: reqwest::Request, progress: &Progress) -> reqwest::Result<Response> {
+    async fn exchange(
+        &self,
+        outgoing: reqwest::Request,
+        progress: &Progress,
+    ) -> reqwest::Result<Response> {
         let response = self.inner.execute(outgoing).await?;
         progress.reach(Phase::Read);
         let mut answer = Response {

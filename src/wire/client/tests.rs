@@ -66,7 +66,9 @@ impl Peer {
     }
 
     async fn post(&self, target: &str) -> Result<Response, Failure> {
-        self.client(&ClientOptions::default()).carry(&post(target)).await
+        self.client(&ClientOptions::default())
+            .carry(&post(target))
+            .await
     }
 
     fn client(&self, options: &ClientOptions) -> Client {
@@ -115,7 +117,10 @@ async fn written(url_prefix: &str, request: &Request) -> String {
     })
     .await;
     let place = peer.url.trim_start_matches("http://");
-    let client = client(&format!("http://{url_prefix}{place}/"), &ClientOptions::default());
+    let client = client(
+        &format!("http://{url_prefix}{place}/"),
+        &ClientOptions::default(),
+    );
     client.carry(request).await.unwrap();
     let text = String::from_utf8(told.recv().await.unwrap()).unwrap();
     text.replace(place, "PLACE")
@@ -162,10 +167,19 @@ async fn what_a_request_brings_itself_is_kept() {
 #[tokio::test]
 async fn userinfo_becomes_authorization_and_bodies_have_lengths() {
     let empty_post = written("user:pass@", &Request::new("POST", "/", vec![], "")).await;
-    assert!(empty_post.contains("\r\nauthorization: Basic dXNlcjpwYXNz\r\n"), "{empty_post}");
-    assert!(empty_post.contains("\r\ncontent-length: 0\r\n"), "{empty_post}");
+    assert!(
+        empty_post.contains("\r\nauthorization: Basic dXNlcjpwYXNz\r\n"),
+        "{empty_post}"
+    );
+    assert!(
+        empty_post.contains("\r\ncontent-length: 0\r\n"),
+        "{empty_post}"
+    );
     let get = written("", &Request::new("GET", "/?a=1", vec![], "")).await;
-    assert!(!get.contains("content-length") && !get.contains("authorization"), "{get}");
+    assert!(
+        !get.contains("content-length") && !get.contains("authorization"),
+        "{get}"
+    );
 }
 
 #[tokio::test]
@@ -175,11 +189,24 @@ async fn an_answer_comes_back_whole() {
     )
     .await;
     let answer = peer.post("/").await.unwrap();
-    assert_eq!((answer.status, answer.size, answer.complete), (503, 3, true));
+    assert_eq!(
+        (answer.status, answer.size, answer.complete),
+        (503, 3, true)
+    );
     assert_eq!(&answer.body.0[..], b"\xff\x1b[");
-    let cookies: Vec<_> = answer.headers.iter().filter(|h| h.is("set-cookie")).map(Header::text).collect();
+    let cookies: Vec<_> = answer
+        .headers
+        .iter()
+        .filter(|h| h.is("set-cookie"))
+        .map(Header::text)
+        .collect();
     assert_eq!(cookies, ["a", "b"]);
-    assert!(answer.headers.iter().any(|h| h.is("x-odd") && h.value[..] == b"\xff"[..]));
+    assert!(
+        answer
+            .headers
+            .iter()
+            .any(|h| h.is("x-odd") && h.value[..] == b"\xff"[..])
+    );
 }
 
 #[tokio::test]
@@ -203,39 +230,84 @@ async fn nobody_there_is_told_without_the_token() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let place = listener.local_addr().unwrap();
     drop(listener);
-    let client = client(&format!("http://u:p@{place}/?token=abc"), &ClientOptions::default());
+    let client = client(
+        &format!("http://u:p@{place}/?token=abc"),
+        &ClientOptions::default(),
+    );
     let failure = client.carry(&post("/?token=abc")).await.unwrap_err();
     let text = format!("connection refused by {place}");
-    assert_eq!(tell(&failure), (Phase::Connect, FailureKind::Refused, text.as_str()));
+    assert_eq!(
+        tell(&failure),
+        (Phase::Connect, FailureKind::Refused, text.as_str())
+    );
 }
 
 #[tokio::test]
 async fn a_host_without_address_is_told() {
     // Longer than a name may be, so that no resolver asks the network.
     let host = format!("{}.test", "a".repeat(64));
-    let client = client(&format!("http://{host}/?token=abc"), &ClientOptions::default());
+    let client = client(
+        &format!("http://{host}/?token=abc"),
+        &ClientOptions::default(),
+    );
     let failure = client.carry(&post("/?token=abc")).await.unwrap_err();
     let text = format!("cannot find the address of {host}");
-    assert_eq!(tell(&failure), (Phase::Dns, FailureKind::Dns, text.as_str()));
+    assert_eq!(
+        tell(&failure),
+        (Phase::Dns, FailureKind::Dns, text.as_str())
+    );
 }
 
 #[tokio::test]
 async fn peers_that_hang_up_are_told_apart() {
     for (answer, expected) in [
-        ("", (Phase::Wait, FailureKind::Closed, "the peer closed the connection without answering")),
+        (
+            "",
+            (
+                Phase::Wait,
+                FailureKind::Closed,
+                "the peer closed the connection without answering",
+            ),
+        ),
         (
             "HTTP/1.1 200 O",
-            (Phase::Wait, FailureKind::Closed, "the peer closed the connection without answering"),
+            (
+                Phase::Wait,
+                FailureKind::Closed,
+                "the peer closed the connection without answering",
+            ),
         ),
-        ("SSH-2.0-x\r\n", (Phase::Read, FailureKind::NotHttp, "what came back is not HTTP")),
-        ("<html>\r\n", (Phase::Read, FailureKind::NotHttp, "what came back is not HTTP")),
+        (
+            "SSH-2.0-x\r\n",
+            (
+                Phase::Read,
+                FailureKind::NotHttp,
+                "what came back is not HTTP",
+            ),
+        ),
+        (
+            "<html>\r\n",
+            (
+                Phase::Read,
+                FailureKind::NotHttp,
+                "what came back is not HTTP",
+            ),
+        ),
         (
             "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf",
-            (Phase::Read, FailureKind::Closed, "the peer closed the connection in the middle of its answer"),
+            (
+                Phase::Read,
+                FailureKind::Closed,
+                "the peer closed the connection in the middle of its answer",
+            ),
         ),
         (
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-            (Phase::Read, FailureKind::NotHttp, "the body of the answer is damaged"),
+            (
+                Phase::Read,
+                FailureKind::NotHttp,
+                "the body of the answer is damaged",
+            ),
         ),
     ] {
         let peer = Peer::answering(answer).await;
@@ -259,10 +331,14 @@ async fn a_reset_is_told() {
 
 #[tokio::test]
 async fn every_silence_ends_and_its_phase_is_named() {
-    let options = ClientOptions { timeout: SOON, ..ClientOptions::default() };
+    let options = ClientOptions {
+        timeout: SOON,
+        ..ClientOptions::default()
+    };
     let silent = Peer::stopping_after(b"").await.client(&options);
-    let halting =
-        Peer::stopping_after(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf").await.client(&options);
+    let halting = Peer::stopping_after(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+        .await
+        .client(&options);
     let deaf = Peer::new(|stream| async move {
         std::future::pending::<()>().await;
         drop(stream);
@@ -272,15 +348,31 @@ async fn every_silence_ends_and_its_phase_is_named() {
     let get = Request::new("GET", "/", vec![], "");
     let large = Request::new("POST", "/", vec![], vec![b'a'; 32 << 20]);
     let small = post("/");
-    let (unanswered_post, unanswered_get, unfinished, unread) =
-        tokio::join!(silent.carry(&small), silent.carry(&get), halting.carry(&small), deaf.carry(&large));
+    let (unanswered_post, unanswered_get, unfinished, unread) = tokio::join!(
+        silent.carry(&small),
+        silent.carry(&get),
+        halting.carry(&small),
+        deaf.carry(&large)
+    );
     for failure in [unanswered_post.unwrap_err(), unanswered_get.unwrap_err()] {
-        assert_eq!(tell(&failure), (Phase::Wait, FailureKind::Timeout, "no answer within 1 s"));
+        assert_eq!(
+            tell(&failure),
+            (Phase::Wait, FailureKind::Timeout, "no answer within 1 s")
+        );
     }
     let text = "the answer did not come to its end within 1 s";
-    assert_eq!(tell(&unfinished.unwrap_err()), (Phase::Read, FailureKind::Timeout, text));
-    let text = format!("{} did not take the whole request within 1 s", deaf.destination.place());
-    assert_eq!(tell(&unread.unwrap_err()), (Phase::Send, FailureKind::Timeout, text.as_str()));
+    assert_eq!(
+        tell(&unfinished.unwrap_err()),
+        (Phase::Read, FailureKind::Timeout, text)
+    );
+    let text = format!(
+        "{} did not take the whole request within 1 s",
+        deaf.destination.place()
+    );
+    assert_eq!(
+        tell(&unread.unwrap_err()),
+        (Phase::Send, FailureKind::Timeout, text.as_str())
+    );
 }
 
 #[tokio::test]
@@ -289,11 +381,21 @@ async fn a_silent_handshake_is_a_phase_of_its_own() {
         let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
     })
     .await;
-    let options = ClientOptions { connect_timeout: SOON, insecure: true, ..ClientOptions::default() };
+    let options = ClientOptions {
+        connect_timeout: SOON,
+        insecure: true,
+        ..ClientOptions::default()
+    };
     let place = peer.url.trim_start_matches("http://");
-    let failure = client(&format!("https://{place}"), &options).carry(&post("/")).await.unwrap_err();
+    let failure = client(&format!("https://{place}"), &options)
+        .carry(&post("/"))
+        .await
+        .unwrap_err();
     let text = format!("no TLS handshake with {place} within 1 s");
-    assert_eq!(tell(&failure), (Phase::Tls, FailureKind::Timeout, text.as_str()));
+    assert_eq!(
+        tell(&failure),
+        (Phase::Tls, FailureKind::Timeout, text.as_str())
+    );
 }
 
 #[tokio::test]
@@ -305,19 +407,29 @@ async fn endless_answers_are_cut_and_full_ones_are_not() {
     })
     .await;
     let answer = endless.post("/").await.unwrap();
-    assert_eq!((answer.body.len(), answer.complete), (MOST_OF_A_RESPONSE, false));
+    assert_eq!(
+        (answer.body.len(), answer.complete),
+        (MOST_OF_A_RESPONSE, false)
+    );
 
-    let mut full = format!("HTTP/1.1 200 OK\r\nContent-Length: {MOST_OF_A_RESPONSE}\r\n\r\n").into_bytes();
+    let mut full =
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {MOST_OF_A_RESPONSE}\r\n\r\n").into_bytes();
     full.resize(full.len() + MOST_OF_A_RESPONSE, b'a');
     let answer = Peer::answering(full).await.post("/").await.unwrap();
-    assert_eq!((answer.body.len(), answer.complete), (MOST_OF_A_RESPONSE, true));
+    assert_eq!(
+        (answer.body.len(), answer.complete),
+        (MOST_OF_A_RESPONSE, true)
+    );
 }
 
 #[tokio::test]
 async fn a_thousand_posts_to_a_peer_that_closes_all_arrive_once() {
     for keep_alive in [false, true] {
         let peer = Peer::answering(OK).await;
-        let client = peer.client(&ClientOptions { keep_alive, ..ClientOptions::default() });
+        let client = peer.client(&ClientOptions {
+            keep_alive,
+            ..ClientOptions::default()
+        });
         for n in 0..1000 {
             let outcome = client.carry(&post("/")).await;
             assert!(outcome.is_ok(), "request {n}: {outcome:?}");
@@ -331,11 +443,16 @@ async fn connections_are_used_again_only_on_request() {
     for (keep_alive, connections) in [(false, 3), (true, 1)] {
         let peer = Peer::new(|mut stream| async move {
             while !read_request(&mut stream).await.is_empty() {
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+                let _ = stream
+                    .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                    .await;
             }
         })
         .await;
-        let client = peer.client(&ClientOptions { keep_alive, ..ClientOptions::default() });
+        let client = peer.client(&ClientOptions {
+            keep_alive,
+            ..ClientOptions::default()
+        });
         for _ in 0..3 {
             client.carry(&post("/")).await.unwrap();
         }
@@ -352,8 +469,13 @@ async fn no_request_leaves_anything_in_the_next() {
             if request.is_empty() {
                 return;
             }
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", request.len());
-            let _ = stream.write_all(&[head.as_bytes(), &request].concat()).await;
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
+                request.len()
+            );
+            let _ = stream
+                .write_all(&[head.as_bytes(), &request].concat())
+                .await;
         }
     })
     .await;
@@ -372,11 +494,18 @@ async fn no_request_leaves_anything_in_the_next() {
         post("/b"),
     ];
     for keep_alive in [false, true] {
-        let options = ClientOptions { keep_alive, ..ClientOptions::default() };
+        let options = ClientOptions {
+            keep_alive,
+            ..ClientOptions::default()
+        };
         let client = peer.client(&options);
         for request in &requests {
             let told = client.carry(request).await.unwrap();
-            assert_eq!(Ok(told), peer.client(&options).carry(request).await, "{request:?}");
+            assert_eq!(
+                Ok(told),
+                peer.client(&options).carry(request).await,
+                "{request:?}"
+            );
         }
     }
 }
@@ -389,24 +518,41 @@ async fn what_the_peer_does_not_take_at_once_follows() {
         let _ = stream.write_all(answer.as_bytes()).await;
     })
     .await;
-    let much = Request::new("POST", "/", vec![Header::new("host", "x")], vec![b'a'; 8 * 1024 * 1024]);
+    let much = Request::new(
+        "POST",
+        "/",
+        vec![Header::new("host", "x")],
+        vec![b'a'; 8 * 1024 * 1024],
+    );
     let head = format!(
         "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 8388608\r\naccept: */*\r\nuser-agent: {USER_AGENT}\r\n\
          connection: close\r\n\r\n"
     );
-    let answer = peer.client(&ClientOptions::default()).carry(&much).await.unwrap();
-    assert_eq!(answer.body.text().unwrap(), (head.len() + 8 * 1024 * 1024).to_string());
+    let answer = peer
+        .client(&ClientOptions::default())
+        .carry(&much)
+        .await
+        .unwrap();
+    assert_eq!(
+        answer.body.text().unwrap(),
+        (head.len() + 8 * 1024 * 1024).to_string()
+    );
 }
 
 #[tokio::test]
 async fn a_kept_connection_that_ends_is_not_tried_again() {
     let peer = Peer::new(|mut stream| async move {
         read_request(&mut stream).await;
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+        let _ = stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            .await;
         read_request(&mut stream).await;
     })
     .await;
-    let client = peer.client(&ClientOptions { keep_alive: true, ..ClientOptions::default() });
+    let client = peer.client(&ClientOptions {
+        keep_alive: true,
+        ..ClientOptions::default()
+    });
     client.carry(&post("/")).await.unwrap();
     let failure = client.carry(&post("/")).await.unwrap_err();
     let text = "the peer closed the connection without answering (a connection kept alive)";
@@ -417,7 +563,8 @@ async fn a_kept_connection_that_ends_is_not_tried_again() {
 #[tokio::test]
 async fn what_cannot_be_sent_exactly_is_not_sent() {
     let client = client("http://127.0.0.1:9", &ClientOptions::default());
-    let with = |name: &str, value: &str| Request::new("GET", "/", vec![Header::new(name, value)], "");
+    let with =
+        |name: &str, value: &str| Request::new("GET", "/", vec![Header::new(name, value)], "");
     for request in [
         post("/a/../b"),
         post("/?a='"),
@@ -427,16 +574,30 @@ async fn what_cannot_be_sent_exactly_is_not_sent() {
         with("a", "b\r\nc: d"),
     ] {
         let failure = client.carry(&request).await.unwrap_err();
-        assert_eq!((failure.phase, failure.kind), (Phase::Send, FailureKind::Other), "{}", failure.text);
+        assert_eq!(
+            (failure.phase, failure.kind),
+            (Phase::Send, FailureKind::Other),
+            "{}",
+            failure.text
+        );
     }
 }
 
 #[test]
 fn proxies_come_from_the_environment_but_never_for_loopback() {
-    let environment = Matcher::builder().all("http://u:p@proxy.test:3128").no("near.test").build();
+    let environment = Matcher::builder()
+        .all("http://u:p@proxy.test:3128")
+        .no("near.test")
+        .build();
     let proxy = |url| proxy_among(&environment, &Destination::parse(url).unwrap());
-    assert_eq!(proxy("http://cdr.test/?token=a").as_deref(), Some("http://proxy.test:3128"));
-    assert_eq!(proxy("https://cdr.test").as_deref(), Some("http://proxy.test:3128"));
+    assert_eq!(
+        proxy("http://cdr.test/?token=a").as_deref(),
+        Some("http://proxy.test:3128")
+    );
+    assert_eq!(
+        proxy("https://cdr.test").as_deref(),
+        Some("http://proxy.test:3128")
+    );
     assert_eq!(proxy("http://near.test"), None);
     assert_eq!(proxy("http://localhost:5000"), None);
     assert_eq!(proxy("http://127.0.0.1:5000"), None);

@@ -27,7 +27,10 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let certificate = params.self_signed(&key).unwrap().der().clone();
-        Self { issuer: Issuer::new(params, key), certificate }
+        Self {
+            issuer: Issuer::new(params, key),
+            certificate,
+        }
     }
 
     pub(in crate::wire) fn pem(&self) -> Vec<u8> {
@@ -64,7 +67,9 @@ async fn serve(certificate: CertificateDer<'static>, key: &KeyPair) -> SocketAdd
                 continue;
             };
             let _ = stream.read(&mut [0; 4096]).await;
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                .await;
             let _ = stream.shutdown().await;
         }
     });
@@ -78,7 +83,10 @@ async fn get(address: SocketAddr, options: &ClientOptions) -> Result<Response, F
 }
 
 fn trusting(authority: &Authority) -> ClientOptions {
-    ClientOptions { cacert_pem: Some(authority.pem()), ..ClientOptions::default() }
+    ClientOptions {
+        cacert_pem: Some(authority.pem()),
+        ..ClientOptions::default()
+    }
 }
 
 #[tokio::test]
@@ -88,7 +96,10 @@ async fn a_named_authority_is_trusted_and_insecure_trusts_all() {
     assert_eq!(get(good, &trusting(&authority)).await.unwrap().status, 200);
 
     let bad = authority.peer("other.test", 2021).await;
-    let insecure = ClientOptions { insecure: true, ..ClientOptions::default() };
+    let insecure = ClientOptions {
+        insecure: true,
+        ..ClientOptions::default()
+    };
     assert_eq!(get(bad, &insecure).await.unwrap().status, 200);
 }
 
@@ -99,13 +110,21 @@ async fn what_is_wrong_with_a_certificate_is_told_apart() {
     let trusting_another = trusting(&Authority::new("another"));
     for (host, year, options, reason) in [
         ("localhost", 2021, &trusting_it, "expired"),
-        ("other.test", 2999, &trusting_it, "wrong host, it is for other.test"),
+        (
+            "other.test",
+            2999,
+            &trusting_it,
+            "wrong host, it is for other.test",
+        ),
         ("localhost", 2999, &trusting_another, "unknown issuer"),
     ] {
         let peer = authority.peer(host, year).await;
         let failure = get(peer, options).await.unwrap_err();
         assert_eq!(failure.text, format!("certificate of localhost: {reason}"));
-        assert_eq!((failure.phase, failure.kind), (Phase::Tls, FailureKind::Tls));
+        assert_eq!(
+            (failure.phase, failure.kind),
+            (Phase::Tls, FailureKind::Tls)
+        );
     }
 }
 
@@ -115,8 +134,13 @@ async fn a_self_signed_certificate_is_called_so() {
     let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let peer = serve(params.self_signed(&key).unwrap().der().clone(), &key).await;
-    let failure = get(peer, &trusting(&Authority::new("ours"))).await.unwrap_err();
-    assert_eq!(failure.text, "certificate of localhost: unknown issuer, it is self-signed");
+    let failure = get(peer, &trusting(&Authority::new("ours")))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        failure.text,
+        "certificate of localhost: unknown issuer, it is self-signed"
+    );
 }
 
 #[tokio::test]
@@ -128,17 +152,37 @@ async fn a_plain_port_is_recognised() {
         let _ = stream.read(&mut [0; 4096]).await;
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
     });
-    let options = ClientOptions { insecure: true, ..ClientOptions::default() };
+    let options = ClientOptions {
+        insecure: true,
+        ..ClientOptions::default()
+    };
     let failure = get(address, &options).await.unwrap_err();
-    assert_eq!((failure.phase, failure.kind), (Phase::Tls, FailureKind::Tls));
-    assert!(failure.text.contains("does not speak TLS"), "{}", failure.text);
+    assert_eq!(
+        (failure.phase, failure.kind),
+        (Phase::Tls, FailureKind::Tls)
+    );
+    assert!(
+        failure.text.contains("does not speak TLS"),
+        "{}",
+        failure.text
+    );
 }
 
 #[test]
 fn a_file_without_certificates_is_refused() {
     let there = Destination::parse("https://cdr.test").unwrap();
-    for pem in ["", "no PEM", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"] {
-        let options = ClientOptions { cacert_pem: Some(pem.into()), ..ClientOptions::default() };
-        assert!(matches!(Client::new(&there, &options), Err(Error::Tls(_))), "{pem:?}");
+    for pem in [
+        "",
+        "no PEM",
+        "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
+    ] {
+        let options = ClientOptions {
+            cacert_pem: Some(pem.into()),
+            ..ClientOptions::default()
+        };
+        assert!(
+            matches!(Client::new(&there, &options), Err(Error::Tls(_))),
+            "{pem:?}"
+        );
     }
 }

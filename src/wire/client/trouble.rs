@@ -42,13 +42,20 @@ pub(in crate::wire) fn explain(
         },
         match phase {
             Phase::Dns => format!("cannot find the address of {}", destination.host()),
-            _ => format!("{phase} ({place}) failed: {}", quoted(&innermost.to_string())),
+            _ => format!(
+                "{phase} ({place}) failed: {}",
+                quoted(&innermost.to_string())
+            ),
         },
     )
 }
 
 /// The failure of a phase that took longer than allowed.
-pub(in crate::wire) fn too_slow(phase: Phase, limit: Duration, destination: &Destination) -> Failure {
+pub(in crate::wire) fn too_slow(
+    phase: Phase,
+    limit: Duration,
+    destination: &Destination,
+) -> Failure {
     let place = destination.place();
     let allowed = allowance(limit);
     let text = match phase {
@@ -85,31 +92,58 @@ pub(in crate::wire) fn unless_redirect(response: Response) -> Result<Response, F
 
 /// What came back cannot be read as HTTP.
 pub(in crate::wire) fn not_http() -> Failure {
-    failure(Phase::Read, FailureKind::NotHttp, "what came back is not HTTP")
+    failure(
+        Phase::Read,
+        FailureKind::NotHttp,
+        "what came back is not HTTP",
+    )
 }
 
 /// The framing of an answer's body is wrong.
 pub(super) fn damaged_body() -> Failure {
-    failure(Phase::Read, FailureKind::NotHttp, "the body of the answer is damaged")
+    failure(
+        Phase::Read,
+        FailureKind::NotHttp,
+        "the body of the answer is damaged",
+    )
 }
 
 /// A failure put together.
-pub(in crate::wire) fn failure(phase: Phase, kind: FailureKind, text: impl Into<String>) -> Failure {
-    Failure { phase, kind, text: text.into() }
+pub(in crate::wire) fn failure(
+    phase: Phase,
+    kind: FailureKind,
+    text: impl Into<String>,
+) -> Failure {
+    Failure {
+        phase,
+        kind,
+        text: text.into(),
+    }
 }
 
 /// The error below this one. An `io::Error` hides what it wraps from `source`.
 fn next_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+    match error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref)
+    {
         Some(wrapped) => Some(wrapped),
         None => error.source(),
     }
 }
 
 /// The failure that one error of the chain means, if it is one of those known here.
-fn understood(error: &(dyn Error + 'static), phase: Phase, destination: &Destination) -> Option<Failure> {
+fn understood(
+    error: &(dyn Error + 'static),
+    phase: Phase,
+    destination: &Destination,
+) -> Option<Failure> {
     if let Some(error) = error.downcast_ref::<rustls::Error>() {
-        Some(failure(Phase::Tls, FailureKind::Tls, tls_trouble(error, destination)))
+        Some(failure(
+            Phase::Tls,
+            FailureKind::Tls,
+            tls_trouble(error, destination),
+        ))
     } else if let Some(error) = error.downcast_ref::<hyper::Error>() {
         http_trouble(error, phase)
     } else if let Some(error) = error.downcast_ref::<io::Error>() {
@@ -122,7 +156,11 @@ fn understood(error: &(dyn Error + 'static), phase: Phase, destination: &Destina
 /// What hyper has against an answer.
 fn http_trouble(error: &hyper::Error, phase: Phase) -> Option<Failure> {
     if error.is_parse_too_large() {
-        Some(failure(Phase::Read, FailureKind::NotHttp, "the head of the answer is too large"))
+        Some(failure(
+            Phase::Read,
+            FailureKind::NotHttp,
+            "the head of the answer is too large",
+        ))
     } else if error.is_parse() && phase == Phase::Read {
         Some(damaged_body())
     } else if error.is_parse() {
@@ -135,17 +173,29 @@ fn http_trouble(error: &hyper::Error, phase: Phase) -> Option<Failure> {
 }
 
 /// What the system says about a connection.
-fn connection_trouble(kind: io::ErrorKind, phase: Phase, destination: &Destination) -> Option<Failure> {
+fn connection_trouble(
+    kind: io::ErrorKind,
+    phase: Phase,
+    destination: &Destination,
+) -> Option<Failure> {
     use io::ErrorKind as Io;
     let place = destination.place();
     Some(match kind {
-        Io::ConnectionRefused => {
-            failure(phase, FailureKind::Refused, format!("connection refused by {place}"))
-        }
-        Io::HostUnreachable | Io::NetworkUnreachable | Io::AddrNotAvailable => {
-            failure(phase, FailureKind::Other, format!("no way to reach {place}"))
-        }
-        Io::TimedOut => failure(phase, FailureKind::Timeout, format!("the connection to {place} timed out")),
+        Io::ConnectionRefused => failure(
+            phase,
+            FailureKind::Refused,
+            format!("connection refused by {place}"),
+        ),
+        Io::HostUnreachable | Io::NetworkUnreachable | Io::AddrNotAvailable => failure(
+            phase,
+            FailureKind::Other,
+            format!("no way to reach {place}"),
+        ),
+        Io::TimedOut => failure(
+            phase,
+            FailureKind::Timeout,
+            format!("the connection to {place} timed out"),
+        ),
         Io::ConnectionReset | Io::BrokenPipe | Io::ConnectionAborted => hung_up(phase, "reset"),
         Io::UnexpectedEof => hung_up(phase, "closed"),
         // Bad chunks come as these, not as a parse error.
@@ -162,7 +212,11 @@ pub(in crate::wire) fn hung_up(phase: Phase, how: &str) -> Failure {
         Phase::Send | Phase::Wait => "without answering",
         Phase::Read => "in the middle of its answer",
     };
-    failure(phase, FailureKind::Closed, format!("the peer {how} the connection {moment}"))
+    failure(
+        phase,
+        FailureKind::Closed,
+        format!("the peer {how} the connection {moment}"),
+    )
 }
 
 /// Why there is no TLS connection.
@@ -198,8 +252,10 @@ fn distrust(error: &CertificateError) -> String {
         }
         CertificateError::NotValidForNameContext { presented, .. } => {
             // The names come as `DnsName("cdr.test")`.
-            let names: Vec<&str> =
-                presented.iter().map(|name| name.split('"').nth(1).unwrap_or(name)).collect();
+            let names: Vec<&str> = presented
+                .iter()
+                .map(|name| name.split('"').nth(1).unwrap_or(name))
+                .collect();
             format!("wrong host, it is for {}", quoted(&names.join(", ")))
         }
         CertificateError::UnknownIssuer => "unknown issuer".to_owned(),

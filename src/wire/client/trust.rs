@@ -24,7 +24,11 @@ pub(in crate::wire) fn tls(options: &ClientOptions) -> Result<ClientConfig, Erro
         let verifier = Verifier::new_with_extra_roots(named, Arc::clone(&provider));
         Arc::new(verifier.map_err(|error| Error::Tls(error.to_string()))?)
     };
-    configured(provider, |builder| builder.dangerous().with_custom_certificate_verifier(verifier))
+    configured(provider, |builder| {
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+    })
 }
 
 /// TLS for a destination that needs none. It trusts nobody, and so spares reading the system's certificates.
@@ -62,7 +66,9 @@ fn named_certificates(pem: Option<&[u8]>) -> Result<Vec<CertificateDer<'static>>
         .collect::<Result<_, _>>()
         .map_err(|error| Error::Tls(format!("the certificate file is damaged: {error}")))?;
     if certificates.is_empty() {
-        return Err(Error::Tls("the certificate file holds no certificate in PEM form".to_owned()));
+        return Err(Error::Tls(
+            "the certificate file holds no certificate in PEM form".to_owned(),
+        ));
     }
     Ok(certificates)
 }

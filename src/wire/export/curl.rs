@@ -10,14 +10,25 @@ use crate::wire::{Header, Request, secret};
 pub fn curl(request: &Request, url: &str, flags: &[&str]) -> String {
     let body = &request.body.0;
     // What no argument can hold goes through a pipe, whatever the shell.
-    let plain_body = request.body.text().filter(|text| !text.chars().any(crate::untrusted::disturbs));
+    let plain_body = request
+        .body
+        .text()
+        .filter(|text| !text.chars().any(crate::untrusted::disturbs));
     let mut command = String::new();
     if plain_body.is_none() {
         let _ = write!(command, "printf '{}' | ", escaped(body));
     }
     command.push_str("curl -sS");
     for flag in flags {
-        let _ = write!(command, " {}", if flag.starts_with('-') { (*flag).to_owned() } else { quoted(flag) });
+        let _ = write!(
+            command,
+            " {}",
+            if flag.starts_with('-') {
+                (*flag).to_owned()
+            } else {
+                quoted(flag)
+            }
+        );
     }
     match (&*request.method, request.body.is_empty()) {
         ("GET", true) | ("POST", false) => {}
@@ -31,7 +42,11 @@ pub fn curl(request: &Request, url: &str, flags: &[&str]) -> String {
         command.push_str(&quoted(&field(&header)));
     }
     if !request.body.is_empty() {
-        if !request.headers.iter().any(|header| header.is("content-type")) {
+        if !request
+            .headers
+            .iter()
+            .any(|header| header.is("content-type"))
+        {
             // Without this, curl would call any body a form.
             command.push_str(" -H 'content-type:'");
         }
@@ -145,7 +160,12 @@ mod tests {
 
     #[test]
     fn what_curl_would_take_for_something_else_is_told_apart() {
-        let request = Request::new("POST", "/", vec![Header::new("x-empty", "")], "@/etc/passwd");
+        let request = Request::new(
+            "POST",
+            "/",
+            vec![Header::new("x-empty", "")],
+            "@/etc/passwd",
+        );
         insta::assert_snapshot!(curl(&request, "http://h/", &[]), @"curl -sS -H 'x-empty;' -H 'content-type:' --data-raw '@/etc/passwd' 'http://h/'");
         let get = Request::new("GET", "/?a[b]={c}", vec![], "");
         insta::assert_snapshot!(curl(&get, "http://h/?a[b]={c}", &[]), @"curl -sS -g 'http://h/?a[b]={c}'");

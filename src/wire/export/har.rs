@@ -29,7 +29,10 @@ pub fn entry(request: &Request, origin: &str, at: Moment, comment: &str) -> Resu
     let url = super::url(request, origin)?;
     let named = |(name, value): (String, String)| json!({"name": name, "value": value});
     let headers: Vec<Value> = super::headers(request)?.into_iter().map(named).collect();
-    let pairs = url.split_once('?').map(|(_, query)| query::decode(query).pairs).unwrap_or_default();
+    let pairs = url
+        .split_once('?')
+        .map(|(_, query)| query::decode(query).pairs)
+        .unwrap_or_default();
     let mut written = json!({
         "method": request.method,
         "url": url,
@@ -84,8 +87,16 @@ mod tests {
 
     #[test]
     fn an_entry_tells_of_the_request_and_of_no_answer() {
-        let headers = vec![Header::new("content-type", "application/json"), Header::new("cookie", "hush")];
-        let entry = written(&Request::new("POST", "/cdr?token=hush&a=%20b", headers, "{}"));
+        let headers = vec![
+            Header::new("content-type", "application/json"),
+            Header::new("cookie", "hush"),
+        ];
+        let entry = written(&Request::new(
+            "POST",
+            "/cdr?token=hush&a=%20b",
+            headers,
+            "{}",
+        ));
         insta::assert_snapshot!(serde_json::to_string_pretty(&entry).unwrap(), @r#"
         {
           "startedDateTime": "2026-11-22T09:00:00.000Z",
@@ -154,8 +165,15 @@ mod tests {
     #[test]
     fn a_body_that_is_no_text_is_written_in_base64() {
         let post = &written(&Request::new("POST", "/", vec![], b"\xff\0".as_slice()))["request"]["postData"];
-        assert_eq!((&post["text"], &post["_encoding"]), (&json!("/wA="), &json!("base64")));
-        assert!(written(&Request::new("GET", "/", vec![], ""))["request"].get("postData").is_none());
+        assert_eq!(
+            (&post["text"], &post["_encoding"]),
+            (&json!("/wA="), &json!("base64"))
+        );
+        assert!(
+            written(&Request::new("GET", "/", vec![], ""))["request"]
+                .get("postData")
+                .is_none()
+        );
     }
 
     #[test]

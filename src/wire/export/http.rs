@@ -56,7 +56,9 @@ fn body(bytes: &[u8]) -> Result<String, Reason> {
     }
     match std::str::from_utf8(bytes) {
         // What begins so may be a file's name, a script, a comment or the next request.
-        Ok(text) if is_plain(text) && text.starts_with(|c: char| c.is_alphanumeric() || c == '%') => {
+        Ok(text)
+            if is_plain(text) && text.starts_with(|c: char| c.is_alphanumeric() || c == '%') =>
+        {
             Ok(text.to_owned())
         }
         _ => Err("its body is neither JSON nor one plain line of text"),
@@ -68,9 +70,20 @@ mod tests {
     use super::*;
     use crate::wire::Header;
 
-    fn post(target: &str, headers: &[(&str, &str)], body: impl Into<bytes::Bytes>) -> Result<String, Reason> {
-        let headers = headers.iter().map(|(name, value)| Header::new(*name, *value)).collect::<Vec<_>>();
-        request(&Request::new("POST", target, headers, body), "http://h", "1. a title")
+    fn post(
+        target: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<bytes::Bytes>,
+    ) -> Result<String, Reason> {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| Header::new(*name, *value))
+            .collect::<Vec<_>>();
+        request(
+            &Request::new("POST", target, headers, body),
+            "http://h",
+            "1. a title",
+        )
     }
 
     #[test]
@@ -96,7 +109,10 @@ mod tests {
         let body = "{\"custom\":\"{{$guid}} {{{ \u{202e}\"}";
         let text = post("/", &[], body).unwrap();
         let written = text.lines().nth(3).unwrap();
-        assert!(!written.contains("{{") && !written.chars().any(disturbs), "{written}");
+        assert!(
+            !written.contains("{{") && !written.chars().any(disturbs),
+            "{written}"
+        );
         let [written, meant] =
             [written, body].map(|text| serde_json::from_str::<serde_json::Value>(text).unwrap());
         assert_eq!(written, meant);
@@ -122,7 +138,15 @@ mod tests {
         }
         assert!(post("/", &[], b"\xff".as_slice()).is_err());
         assert!(post("/", &[], "a=1&b=%20").is_ok());
-        for target in ["*", "http://h/", "/a/../b", "/./a", "/a#b", "/{{x}}", "/a b"] {
+        for target in [
+            "*",
+            "http://h/",
+            "/a/../b",
+            "/./a",
+            "/a#b",
+            "/{{x}}",
+            "/a b",
+        ] {
             assert!(post(target, &[], "").is_err(), "{target}");
         }
         assert!(post("/.well-known/a..b/...", &[], "").is_ok());

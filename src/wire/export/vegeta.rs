@@ -23,7 +23,9 @@ struct Target<'a> {
 pub fn target(request: &Request, origin: &str) -> Result<String, Reason> {
     let mut header = Map::new();
     for (name, value) in super::headers(request)? {
-        let values = header.entry(canonical(&name)).or_insert_with(|| Value::Array(Vec::new()));
+        let values = header
+            .entry(canonical(&name))
+            .or_insert_with(|| Value::Array(Vec::new()));
         if let Some(values) = values.as_array_mut() {
             values.push(value.into());
         }
@@ -41,7 +43,11 @@ pub fn target(request: &Request, origin: &str) -> Result<String, Reason> {
 fn canonical(name: &str) -> String {
     let mut begins = true;
     let letter = |c: char| {
-        let written = if begins { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
+        let written = if begins {
+            c.to_ascii_uppercase()
+        } else {
+            c.to_ascii_lowercase()
+        };
         begins = c == '-';
         written
     };
@@ -55,9 +61,23 @@ mod tests {
 
     #[test]
     fn a_target_is_one_line_with_its_body_in_base64() {
-        let headers = ["content-type: application/json", "x-b: 1", "X-B: 2", "authorization: Bearer hush"]
-            .map(|line| line.split_once(": ").map(|(name, value)| Header::new(name, value)).unwrap());
-        let post = Request::new("POST", "/cdr?token=hush", headers.to_vec(), b"{}\xff\n".as_slice());
+        let headers = [
+            "content-type: application/json",
+            "x-b: 1",
+            "X-B: 2",
+            "authorization: Bearer hush",
+        ]
+        .map(|line| {
+            line.split_once(": ")
+                .map(|(name, value)| Header::new(name, value))
+                .unwrap()
+        });
+        let post = Request::new(
+            "POST",
+            "/cdr?token=hush",
+            headers.to_vec(),
+            b"{}\xff\n".as_slice(),
+        );
         insta::assert_snapshot!(target(&post, "http://h").unwrap(), @r#"{"method":"POST","url":"http://h/cdr?token=***","body":"e33/Cg==","header":{"Content-Type":["application/json"],"X-B":["1","2"],"Authorization":["***"]}}"#);
         let get = Request::new("GET", "/?a=1", vec![], "");
         insta::assert_snapshot!(target(&get, "http://h").unwrap(), @r#"{"method":"GET","url":"http://h/?a=1"}"#);

@@ -103,7 +103,11 @@ impl Reader {
     /// Reads the bytes of one answer that have come so far. What was read before makes no difference to what they are.
     pub fn read(&mut self, asked: Asked, bytes: &[u8], ended: bool) -> Look {
         let mut told_to_continue = false;
-        let look = |told_to_continue, reading| Look { told_to_continue, reading, another_may_follow: false };
+        let look = |told_to_continue, reading| Look {
+            told_to_continue,
+            reading,
+            another_may_follow: false,
+        };
         let mut rest = bytes;
         loop {
             while let [b'\r' | b'\n', after @ ..] = rest {
@@ -113,15 +117,26 @@ impl Reader {
                 && let Some(body) = rest.strip_prefix(head.bytes.as_slice())
             {
                 let (reading, ends_here) = head.answer(asked, body, ended, &mut self.body);
-                return Look { told_to_continue, reading, another_may_follow: ends_here && head.keeps_open };
+                return Look {
+                    told_to_continue,
+                    reading,
+                    another_may_follow: ends_here && head.keeps_open,
+                };
             }
             if rest.is_empty() {
                 return look(told_to_continue, Reading::Nothing);
             }
             let Some((head, body)) = split_head(rest) else {
-                let begins_well = rest.iter().zip(b"HTTP/").all(|(byte, wanted)| byte == wanted);
+                let begins_well = rest
+                    .iter()
+                    .zip(b"HTTP/")
+                    .all(|(byte, wanted)| byte == wanted);
                 let fits = rest.len() <= MOST_OF_A_HEAD;
-                let reading = if begins_well && fits { Reading::PartOfHead } else { Reading::NotHttp };
+                let reading = if begins_well && fits {
+                    Reading::PartOfHead
+                } else {
+                    Reading::NotHttp
+                };
                 return look(told_to_continue, reading);
             };
             let Some(status) = status_of(head) else {
@@ -131,7 +146,11 @@ impl Reader {
                 told_to_continue |= status == 100;
                 rest = body;
             } else {
-                self.head = Some(Head::new(&rest[..rest.len() - body.len()], status, headers_of(head)));
+                self.head = Some(Head::new(
+                    &rest[..rest.len() - body.len()],
+                    status,
+                    headers_of(head),
+                ));
             }
         }
     }
@@ -139,9 +158,11 @@ impl Reader {
 
 impl Head {
     fn new(bytes: &[u8], status: u16, headers: Vec<Header>) -> Self {
-        let says =
-            |name, word| header(&headers, name).is_some_and(|text| text.to_ascii_lowercase().contains(word));
-        let announced = || header(&headers, "content-length").and_then(|text| text.trim().parse().ok());
+        let says = |name, word| {
+            header(&headers, name).is_some_and(|text| text.to_ascii_lowercase().contains(word))
+        };
+        let announced =
+            || header(&headers, "content-length").and_then(|text| text.trim().parse().ok());
         let framing = if says("transfer-encoding", "chunked") {
             Framing::Chunks
         } else {
@@ -152,7 +173,13 @@ impl Head {
         } else {
             says("connection", "keep-alive")
         };
-        Self { bytes: bytes.to_vec(), status, headers: headers.into(), framing, keeps_open }
+        Self {
+            bytes: bytes.to_vec(),
+            status,
+            headers: headers.into(),
+            framing,
+            keeps_open,
+        }
     }
 
     /// The answer with this head and as much of its body as is there, and whether the bytes end with it. `known` is the
@@ -165,7 +192,12 @@ impl Head {
         };
         let most = asked.most();
         let (bytes, progress) = match self.framing {
-            _ if bodiless => (Cow::default(), Progress::Complete { ends_here: rest.is_empty() }),
+            _ if bodiless => (
+                Cow::default(),
+                Progress::Complete {
+                    ends_here: rest.is_empty(),
+                },
+            ),
             Framing::Chunks => dechunked(rest, most),
             Framing::Length(length) => of_length(rest, length, most),
             Framing::Nothing => until_the_end(rest, ended, most),
@@ -229,7 +261,9 @@ fn headers_of(head: &[u8]) -> Vec<Header> {
         .filter_map(|line| {
             let colon = line.iter().position(|byte| *byte == b':')?;
             Some(Header {
-                name: String::from_utf8_lossy(&line[..colon]).trim().to_ascii_lowercase(),
+                name: String::from_utf8_lossy(&line[..colon])
+                    .trim()
+                    .to_ascii_lowercase(),
                 value: Bytes::copy_from_slice(line[colon + 1..].trim_ascii()),
             })
         })
@@ -240,7 +274,9 @@ fn headers_of(head: &[u8]) -> Vec<Header> {
 fn of_length(rest: &[u8], length: usize, most: usize) -> BodySoFar<'_> {
     let bytes = bounded(&rest[..rest.len().min(length)], most);
     let progress = if bytes.len() == length {
-        Progress::Complete { ends_here: rest.len() == length }
+        Progress::Complete {
+            ends_here: rest.len() == length,
+        }
     } else if bytes.len() == most {
         Progress::Cut
     } else {
@@ -274,12 +310,18 @@ fn unpack(mut rest: &[u8], most: usize, bytes: &mut Vec<u8>) -> Progress {
         };
         rest = &rest[feed + 1..];
         if size == 0 {
-            return Progress::Complete { ends_here: matches!(rest, b"\r\n" | b"\n") };
+            return Progress::Complete {
+                ends_here: matches!(rest, b"\r\n" | b"\n"),
+            };
         }
         let room = most - bytes.len();
         bytes.extend_from_slice(&rest[..size.min(room).min(rest.len())]);
         if size > room {
-            return if bytes.len() == most { Progress::Cut } else { Progress::Growing };
+            return if bytes.len() == most {
+                Progress::Cut
+            } else {
+                Progress::Growing
+            };
         }
         let Some(after) = rest.get(size..) else {
             return Progress::Growing;
@@ -337,8 +379,15 @@ mod tests {
     fn interim_answers_are_passed_over() {
         let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
         let look = read(Asked::ForAll, interim, false);
-        assert_eq!((look.told_to_continue, look.reading), (true, Reading::Nothing));
-        let both = [&interim[..], b"HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n"].concat();
+        assert_eq!(
+            (look.told_to_continue, look.reading),
+            (true, Reading::Nothing)
+        );
+        let both = [
+            &interim[..],
+            b"HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n",
+        ]
+        .concat();
         assert_eq!(enough(&both, false).status, 417);
     }
 
@@ -346,50 +395,92 @@ mod tests {
     fn answers_without_a_body_end_with_their_head() {
         let bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n";
         for asked in [Asked::ForTheHead, Asked::ForATunnel] {
-            let Reading::Enough(response) = read(asked, bytes, false).reading else { panic!("{asked:?}") };
+            let Reading::Enough(response) = read(asked, bytes, false).reading else {
+                panic!("{asked:?}")
+            };
             assert_eq!((response.status, response.complete), (200, true));
         }
         let refused = b"HTTP/1.1 405 No\r\nContent-Length: 6\r\n\r\n";
-        assert!(matches!(read(Asked::ForATunnel, refused, false).reading, Reading::Growing(_)));
+        assert!(matches!(
+            read(Asked::ForATunnel, refused, false).reading,
+            Reading::Growing(_)
+        ));
     }
 
     #[test]
     fn half_answers_are_known_as_such() {
         assert_eq!(read(Asked::ForAll, b"", true).reading, Reading::Nothing);
-        assert_eq!(read(Asked::ForAll, b"HTT", true).reading, Reading::PartOfHead);
-        assert_eq!(read(Asked::ForAll, b"HTTP/1.1 200 OK\r\nA: b\r\n", true).reading, Reading::PartOfHead);
-        for part in
-            ["Content-Length: 9\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n9\r\nhalf", "\r\nhalf"]
-        {
+        assert_eq!(
+            read(Asked::ForAll, b"HTT", true).reading,
+            Reading::PartOfHead
+        );
+        assert_eq!(
+            read(Asked::ForAll, b"HTTP/1.1 200 OK\r\nA: b\r\n", true).reading,
+            Reading::PartOfHead
+        );
+        for part in [
+            "Content-Length: 9\r\n\r\nhalf",
+            "Transfer-Encoding: chunked\r\n\r\n9\r\nhalf",
+            "\r\nhalf",
+        ] {
             let bytes = format!("HTTP/1.1 200 OK\r\n{part}");
-            let Reading::Growing(response) = read(Asked::ForAll, bytes.as_bytes(), false).reading else {
+            let Reading::Growing(response) = read(Asked::ForAll, bytes.as_bytes(), false).reading
+            else {
                 panic!("{part:?} was enough");
             };
-            assert_eq!((response.body.text(), response.complete), (Some("half"), false));
+            assert_eq!(
+                (response.body.text(), response.complete),
+                (Some("half"), false)
+            );
         }
     }
 
     #[test]
     fn other_protocols_are_not_taken_for_http() {
-        for bytes in
-            ["SSH-2.0\r\n", "<html>", "HTTP/2 200\r\n\r\n", "HTTP/1.1 OK\r\n\r\n", "\u{15}\u{3}\u{1}"]
-        {
-            assert_eq!(read(Asked::ForAll, bytes.as_bytes(), true).reading, Reading::NotHttp, "{bytes:?}");
+        for bytes in [
+            "SSH-2.0\r\n",
+            "<html>",
+            "HTTP/2 200\r\n\r\n",
+            "HTTP/1.1 OK\r\n\r\n",
+            "\u{15}\u{3}\u{1}",
+        ] {
+            assert_eq!(
+                read(Asked::ForAll, bytes.as_bytes(), true).reading,
+                Reading::NotHttp,
+                "{bytes:?}"
+            );
         }
-        let endless = [b"HTTP/1.1 200 OK\r\nA: "[..].to_vec(), vec![b'a'; MOST_OF_A_HEAD]].concat();
-        assert_eq!(read(Asked::ForAll, &endless, false).reading, Reading::NotHttp);
+        let endless = [
+            b"HTTP/1.1 200 OK\r\nA: "[..].to_vec(),
+            vec![b'a'; MOST_OF_A_HEAD],
+        ]
+        .concat();
+        assert_eq!(
+            read(Asked::ForAll, &endless, false).reading,
+            Reading::NotHttp
+        );
     }
 
     #[test]
     fn no_answer_is_read_beyond_the_bound() {
-        for framing in ["", "Content-Length: 999999\r\n", "Transfer-Encoding: chunked\r\n"] {
+        for framing in [
+            "",
+            "Content-Length: 999999\r\n",
+            "Transfer-Encoding: chunked\r\n",
+        ] {
             let mut bytes = format!("HTTP/1.1 200 OK\r\n{framing}\r\nfffff\r\n").into_bytes();
             bytes.resize(most_of_everything(Asked::ForAll), b'a');
             let response = enough(&bytes, true);
-            assert_eq!((response.body.len(), response.complete), (Asked::ForAll.most(), false));
+            assert_eq!(
+                (response.body.len(), response.complete),
+                (Asked::ForAll.most(), false)
+            );
         }
         let huge = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\na";
-        assert!(matches!(read(Asked::ForAll, huge, false).reading, Reading::Growing(_)));
+        assert!(matches!(
+            read(Asked::ForAll, huge, false).reading,
+            Reading::Growing(_)
+        ));
     }
 
     #[test]
@@ -398,12 +489,19 @@ mod tests {
             ("Content-Length: 2\r\n\r\nab", true),
             ("Connection: Close\r\nContent-Length: 2\r\n\r\nab", false),
             ("Content-Length: 2\r\n\r\nabc", false),
-            ("Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n", true),
+            (
+                "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+                true,
+            ),
             ("Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n", false),
             ("\r\nab", false),
         ] {
             let bytes = format!("HTTP/1.1 200 OK\r\n{bytes}");
-            assert_eq!(read(Asked::ForAll, bytes.as_bytes(), true).another_may_follow, follows, "{bytes:?}");
+            assert_eq!(
+                read(Asked::ForAll, bytes.as_bytes(), true).another_may_follow,
+                follows,
+                "{bytes:?}"
+            );
         }
         for (head, follows) in [
             ("HTTP/1.1 200 OK\r\n", true),
@@ -419,12 +517,16 @@ mod tests {
     #[test]
     fn what_is_the_same_again_is_shared() {
         let mut reader = Reader::default();
-        let mut places = |bytes: &str| match reader.read(Asked::ForAll, bytes.as_bytes(), false).reading {
-            Reading::Enough(response) => (response.headers.as_ptr(), response.body.0.as_ptr()),
-            other => panic!("{other:?}"),
-        };
+        let mut places =
+            |bytes: &str| match reader.read(Asked::ForAll, bytes.as_bytes(), false).reading {
+                Reading::Enough(response) => (response.headers.as_ptr(), response.body.0.as_ptr()),
+                other => panic!("{other:?}"),
+            };
         let first = places("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc");
-        assert_eq!(places("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"), first);
+        assert_eq!(
+            places("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"),
+            first
+        );
         let other_body = places("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabd");
         assert_eq!((other_body.0, other_body.1 == first.1), (first.0, false));
     }

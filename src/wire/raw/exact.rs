@@ -13,7 +13,13 @@ impl RawRequest {
     /// not stand in a head is an error, as [`check`] words it.
     pub fn exact(request: &Request) -> Result<Self, String> {
         check(request)?;
-        let mut bytes = head(&request.method, &request.target, &request.version, &request.headers).to_vec();
+        let mut bytes = head(
+            &request.method,
+            &request.target,
+            &request.version,
+            &request.headers,
+        )
+        .to_vec();
         if is_chunked(request) {
             if !request.body.is_empty() {
                 bytes.extend_from_slice(format!("{:x}\r\n", request.body.len()).as_bytes());
@@ -24,16 +30,26 @@ impl RawRequest {
         } else {
             bytes.extend_from_slice(&request.body.0);
         }
-        Ok(Self { steps: vec![Step::Send(bytes.into())], asked: Asked::by(&request.method) })
+        Ok(Self {
+            steps: vec![Step::Send(bytes.into())],
+            asked: Asked::by(&request.method),
+        })
     }
 }
 
 /// Whether the headers say that the body comes in chunks. HTTP/1.0 knows none.
 #[must_use]
 pub fn is_chunked(request: &Request) -> bool {
-    let last = request.headers.iter().rfind(|header| header.is("Transfer-Encoding"));
+    let last = request
+        .headers
+        .iter()
+        .rfind(|header| header.is("Transfer-Encoding"));
     let coding = |header: &Header| {
-        header.text().rsplit(',').next().is_some_and(|coding| coding.trim().eq_ignore_ascii_case("chunked"))
+        header
+            .text()
+            .rsplit(',')
+            .next()
+            .is_some_and(|coding| coding.trim().eq_ignore_ascii_case("chunked"))
     };
     request.version == "HTTP/1.1" && last.is_some_and(coding)
 }
@@ -49,7 +65,11 @@ pub fn check(request: &Request) -> Result<(), String> {
     if request.target.is_empty() {
         return Err("the target is empty".to_owned());
     }
-    if request.target.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+    if request
+        .target
+        .bytes()
+        .any(|byte| byte <= b' ' || byte == 0x7f)
+    {
         return Err("the target holds a space or a control character".to_owned());
     }
     if !matches!(&*request.version, "HTTP/1.1" | "HTTP/1.0") {
@@ -61,7 +81,9 @@ pub fn check(request: &Request) -> Result<(), String> {
             return Err(format!("\"{name}\" is no name of a header"));
         }
         if holds_control(&header.value) {
-            return Err(format!("the value of the header {name} holds a line break or a control character"));
+            return Err(format!(
+                "the value of the header {name} holds a line break or a control character"
+            ));
         }
     }
     Ok(())
@@ -76,12 +98,17 @@ fn shown(text: &str) -> String {
 /// Whether a text is what HTTP calls a token: letters, digits and a few signs, at least one.
 fn is_token(text: &str) -> bool {
     let sign = |byte: u8| b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || sign(byte))
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || sign(byte))
 }
 
 /// Whether there is a control character, the tab aside, which may stand in a value.
 fn holds_control(value: &Bytes) -> bool {
-    value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t')
+    value
+        .iter()
+        .any(|byte| byte.is_ascii_control() && *byte != b'\t')
 }
 
 #[cfg(test)]
@@ -91,7 +118,9 @@ mod tests {
 
     fn written(request: &Request) -> String {
         let raw = RawRequest::exact(request).unwrap();
-        let [Step::Send(bytes)] = raw.steps.as_slice() else { panic!("{raw:?}") };
+        let [Step::Send(bytes)] = raw.steps.as_slice() else {
+            panic!("{raw:?}")
+        };
         String::from_utf8_lossy(bytes).replace("\r\n", "\n")
     }
 
@@ -107,7 +136,10 @@ mod tests {
         let head = "PuT http://h/a//../b?'=#c HTTP/1.1\nX-b: 2\nhost: cdr.test\nx-B: \nContent-LENGTH: 2\n\n";
         assert_eq!(written(&request), format!("{head}{{}}"));
         request.version = "HTTP/1.0".into();
-        assert_eq!(written(&request), format!("{head}{{}}").replace("HTTP/1.1", "HTTP/1.0"));
+        assert_eq!(
+            written(&request),
+            format!("{head}{{}}").replace("HTTP/1.1", "HTTP/1.0")
+        );
     }
 
     #[test]
@@ -117,8 +149,12 @@ mod tests {
             ("gzip, Chunked", "", "0\n\n"),
             ("chunked, gzip", "ab", "ab"),
         ] {
-            let request =
-                Request::new("POST", "/", vec![Header::new("transfer-encoding", coding)], body.to_owned());
+            let request = Request::new(
+                "POST",
+                "/",
+                vec![Header::new("transfer-encoding", coding)],
+                body.to_owned(),
+            );
             let head = format!("POST / HTTP/1.1\ntransfer-encoding: {coding}\n\n");
             assert_eq!(written(&request), head + expected);
         }
@@ -152,7 +188,10 @@ mod tests {
         assert_eq!(check(&newer), Ok(()));
         newer.version = "HTTP/1.1\r\nEvil: 1".into();
         assert!(check(&newer).is_err());
-        assert_eq!(check(&request("GET", "*", "x-ü'".trim_end_matches("ü'"), "ü\t\"")), Ok(()));
+        assert_eq!(
+            check(&request("GET", "*", "x-ü'".trim_end_matches("ü'"), "ü\t\"")),
+            Ok(())
+        );
     }
 
     proptest! {

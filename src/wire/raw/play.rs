@@ -59,7 +59,11 @@ async fn send(writer: &mut WriteHalf<Box<dyn Connection>>, bytes: &[u8]) -> io::
 }
 
 /// Writes bytes one at a time.
-async fn drip(writer: &mut WriteHalf<Box<dyn Connection>>, bytes: &[u8], every: Duration) -> io::Result<()> {
+async fn drip(
+    writer: &mut WriteHalf<Box<dyn Connection>>,
+    bytes: &[u8],
+    every: Duration,
+) -> io::Result<()> {
     for byte in bytes.chunks(1) {
         send(writer, byte).await?;
         tokio::time::sleep(every).await;

@@ -40,7 +40,10 @@ impl RawRequest {
     #[must_use]
     pub fn verbatim(request: &Request, destination: &Destination) -> Self {
         let steps = vec![Step::Send(whole(request, destination))];
-        Self { steps, asked: Asked::by(&request.method) }
+        Self {
+            steps,
+            asked: Asked::by(&request.method),
+        }
     }
 
     /// Half of the announced body, and then our side is closed: the peer learns at once that nothing more comes.
@@ -61,7 +64,12 @@ impl RawRequest {
     #[must_use]
     pub fn reset_mid_body(request: &Request, destination: &Destination) -> Self {
         let (head, first) = half(request, destination);
-        Self::from([Step::Send(head), Step::Send(first), Step::Pause(BEFORE_A_RESET), Step::Reset])
+        Self::from([
+            Step::Send(head),
+            Step::Send(first),
+            Step::Pause(BEFORE_A_RESET),
+            Step::Reset,
+        ])
     }
 
     /// The whole body where only half is announced: the rest looks like a second request, and a bad one.
@@ -95,7 +103,11 @@ impl RawRequest {
     /// The body in chunks of this many bytes, each sent on its own.
     #[must_use]
     pub fn chunked(request: &Request, destination: &Destination, chunk: usize) -> Self {
-        let mut steps = vec![Step::Send(framed_head(request, destination, Framing::Chunked))];
+        let mut steps = vec![Step::Send(framed_head(
+            request,
+            destination,
+            Framing::Chunked,
+        ))];
         for piece in request.body.0.chunks(chunk.max(1)) {
             let mut bytes = format!("{:x}\r\n", piece.len()).into_bytes();
             bytes.extend_from_slice(piece);
@@ -108,7 +120,11 @@ impl RawRequest {
 
     /// The head with `Expect: 100-continue`, and the body once the peer wants it, or after this long all the same.
     #[must_use]
-    pub fn expecting_continue(request: &Request, destination: &Destination, patience: Duration) -> Self {
+    pub fn expecting_continue(
+        request: &Request,
+        destination: &Destination,
+        patience: Duration,
+    ) -> Self {
         let mut request = request.clone();
         request.headers.push(Header::new("Expect", "100-continue"));
         let length = Framing::Length(request.body.len());

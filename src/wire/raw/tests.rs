@@ -20,7 +20,10 @@ fn destination(place: impl std::fmt::Display) -> Destination {
 }
 
 fn request() -> Request {
-    let headers = vec![Header::new("User-Agent", "t"), Header::new("Content-Type", "application/json")];
+    let headers = vec![
+        Header::new("User-Agent", "t"),
+        Header::new("Content-Type", "application/json"),
+    ];
     Request::new("POST", "/webhook?token=abc", headers, "{\"a\":1}")
 }
 
@@ -41,17 +44,34 @@ fn script(request: &RawRequest) -> String {
 #[test]
 fn scripts_send_what_they_promise() {
     let there = destination("cdr.test");
-    let head =
-        "POST /webhook?token=abc HTTP/1.1\nHost: cdr.test\nUser-Agent: t\nContent-Type: application/json\n";
+    let head = "POST /webhook?token=abc HTTP/1.1\nHost: cdr.test\nUser-Agent: t\nContent-Type: application/json\n";
     let length = |n: usize| format!("{head}Content-Length: {n}\n\n");
     for (raw, expected) in [
-        (RawRequest::verbatim(&request(), &there), length(7) + "{\"a\":1}"),
-        (RawRequest::cut_short(&request(), &there), length(7) + "{\"a<half-close>"),
+        (
+            RawRequest::verbatim(&request(), &there),
+            length(7) + "{\"a\":1}",
+        ),
+        (
+            RawRequest::cut_short(&request(), &there),
+            length(7) + "{\"a<half-close>",
+        ),
         (RawRequest::stalled(&request(), &there), length(7) + "{\"a"),
-        (RawRequest::reset_mid_body(&request(), &there), length(7) + "{\"a<pause><reset>"),
-        (RawRequest::too_long(&request(), &there), length(3) + "{\"a\":1}"),
-        (RawRequest::dripped(&request(), &there, SOON), format!("<drip>{}{{\"a\":1}}", length(7))),
-        (RawRequest::half_closed(&request(), &there), length(7) + "{\"a\":1}<half-close>"),
+        (
+            RawRequest::reset_mid_body(&request(), &there),
+            length(7) + "{\"a<pause><reset>",
+        ),
+        (
+            RawRequest::too_long(&request(), &there),
+            length(3) + "{\"a\":1}",
+        ),
+        (
+            RawRequest::dripped(&request(), &there, SOON),
+            format!("<drip>{}{{\"a\":1}}", length(7)),
+        ),
+        (
+            RawRequest::half_closed(&request(), &there),
+            length(7) + "{\"a\":1}<half-close>",
+        ),
         (RawRequest::silent(), String::new()),
         (
             RawRequest::chunked(&request(), &there, 4),
@@ -63,9 +83,14 @@ fn scripts_send_what_they_promise() {
         ),
         (
             RawRequest::http_1_0(&request(), &there),
-            (length(7) + "{\"a\":1}").replace("HTTP/1.1", "HTTP/1.0").replace("Host: cdr.test\n", ""),
+            (length(7) + "{\"a\":1}")
+                .replace("HTTP/1.1", "HTTP/1.0")
+                .replace("Host: cdr.test\n", ""),
         ),
-        (RawRequest::pipelined(&request(), &there, 2), (length(7) + "{\"a\":1}").repeat(2)),
+        (
+            RawRequest::pipelined(&request(), &there, 2),
+            (length(7) + "{\"a\":1}").repeat(2),
+        ),
     ] {
         assert_eq!(script(&raw), expected);
     }
@@ -73,8 +98,14 @@ fn scripts_send_what_they_promise() {
 
 #[test]
 fn a_head_is_written_as_it_is_told() {
-    let odd = Header { name: "a b".to_owned(), value: Bytes::from_static(b"\xff\x00") };
-    assert_eq!(head("G@T", "/a b?'", "HTTP/9", &[odd])[..], b"G@T /a b?' HTTP/9\r\na b: \xff\0\r\n\r\n"[..]);
+    let odd = Header {
+        name: "a b".to_owned(),
+        value: Bytes::from_static(b"\xff\x00"),
+    };
+    assert_eq!(
+        head("G@T", "/a b?'", "HTTP/9", &[odd])[..],
+        b"G@T /a b?' HTTP/9\r\na b: \xff\0\r\n\r\n"[..]
+    );
     let there = Destination::parse("http://u:p@[::1]:81/").unwrap();
     let get = Request::new("GET", "/x", vec![Header::new("content-length", "5")], "");
     assert_eq!(
@@ -114,7 +145,10 @@ async fn read_until(stream: &mut TcpStream, end: &[u8]) -> Vec<u8> {
 }
 
 fn writer(there: &Destination, timeout: Duration) -> Writer {
-    let options = ClientOptions { timeout, ..ClientOptions::default() };
+    let options = ClientOptions {
+        timeout,
+        ..ClientOptions::default()
+    };
     Writer::new(there, &options).unwrap()
 }
 
@@ -142,13 +176,17 @@ async fn a_half_closed_request_is_still_answered() {
     let RawOutcome::Answered(answer) = outcome else {
         panic!("{outcome:?}");
     };
-    assert_eq!((answer.status, answer.body.text(), answer.complete), (200, Some("got it"), true));
+    assert_eq!(
+        (answer.status, answer.body.text(), answer.complete),
+        (200, Some("got it"), true)
+    );
     assert!(seen.await.unwrap().ends_with(b"\r\n\r\n{\"a\":1}"));
 }
 
 #[tokio::test]
 async fn endings_without_an_answer_are_told_apart() {
-    let (there, _seen) = peer(|mut stream| async move { read_until(&mut stream, b"}").await }).await;
+    let (there, _seen) =
+        peer(|mut stream| async move { read_until(&mut stream, b"}").await }).await;
     let outcome = perform(&there, &RawRequest::verbatim(&request(), &there)).await;
     assert_eq!(outcome, RawOutcome::Closed(Closing::Clean));
 
@@ -163,13 +201,21 @@ async fn endings_without_an_answer_are_told_apart() {
     let (there, _seen) = peer(|mut stream| async move { stream.read_u8().await }).await;
     let outcome = writer(&there, SOON).perform(&RawRequest::silent()).await;
     assert_eq!(outcome, RawOutcome::Silent(SOON));
-    assert_eq!(outcome.into_result().unwrap_err().text, "no answer within 300 ms");
+    assert_eq!(
+        outcome.into_result().unwrap_err().text,
+        "no answer within 300 ms"
+    );
 
-    let (there, _seen) = peer(|mut stream| async move { stream.write_all(b"SSH-2.0-x\r\n").await }).await;
+    let (there, _seen) =
+        peer(|mut stream| async move { stream.write_all(b"SSH-2.0-x\r\n").await }).await;
     let outcome = perform(&there, &RawRequest::silent()).await;
-    assert_eq!(outcome.into_result().unwrap_err().kind, FailureKind::NotHttp);
+    assert_eq!(
+        outcome.into_result().unwrap_err().kind,
+        FailureKind::NotHttp
+    );
 
-    let (there, _seen) = peer(|mut stream| async move { stream.write_all(b"HTTP/1.1 20").await }).await;
+    let (there, _seen) =
+        peer(|mut stream| async move { stream.write_all(b"HTTP/1.1 20").await }).await;
     let outcome = perform(&there, &RawRequest::silent()).await;
     let text = "the peer closed the connection in the middle of its answer";
     assert_eq!(outcome.into_result().unwrap_err().text, text);
@@ -185,8 +231,14 @@ async fn half_an_answer_is_none() {
     .await;
     let outcome = perform(&there, &RawRequest::verbatim(&request(), &there)).await;
     let failure = outcome.into_result().unwrap_err();
-    assert_eq!((failure.phase, failure.kind), (Phase::Read, FailureKind::Closed));
-    assert_eq!(failure.text, "the peer closed the connection in the middle of its answer");
+    assert_eq!(
+        (failure.phase, failure.kind),
+        (Phase::Read, FailureKind::Closed)
+    );
+    assert_eq!(
+        failure.text,
+        "the peer closed the connection in the middle of its answer"
+    );
 
     for unending in [&torn[..], b"HTTP/1.1 200 OK\r\n\r\ngot"] {
         let (there, _seen) = peer(move |mut stream| async move {
@@ -196,8 +248,14 @@ async fn half_an_answer_is_none() {
         .await;
         let outcome = writer(&there, SOON).perform(&RawRequest::silent()).await;
         let failure = outcome.into_result().unwrap_err();
-        assert_eq!((failure.phase, failure.kind), (Phase::Read, FailureKind::Timeout));
-        assert_eq!(failure.text, "the answer did not come to its end within 300 ms");
+        assert_eq!(
+            (failure.phase, failure.kind),
+            (Phase::Read, FailureKind::Timeout)
+        );
+        assert_eq!(
+            failure.text,
+            "the answer did not come to its end within 300 ms"
+        );
     }
 }
 
@@ -207,8 +265,14 @@ async fn nobody_there_is_a_failure_before_anything_is_sent() {
     let there = destination(listener.local_addr().unwrap());
     drop(listener);
     let failure = writer(&there, NEVER).open().await.err().unwrap();
-    assert_eq!((failure.phase, failure.kind), (Phase::Connect, FailureKind::Refused));
-    assert_eq!(failure.text, format!("connection refused by {}", there.place()));
+    assert_eq!(
+        (failure.phase, failure.kind),
+        (Phase::Connect, FailureKind::Refused)
+    );
+    assert_eq!(
+        failure.text,
+        format!("connection refused by {}", there.place())
+    );
 }
 
 #[tokio::test]
@@ -230,7 +294,10 @@ async fn a_reset_reaches_the_peer_as_one() {
 async fn the_body_waits_for_continue() {
     let (there, seen) = peer(|mut stream| async move {
         let head = read_until(&mut stream, b"\r\n\r\n").await;
-        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.unwrap();
+        stream
+            .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
+            .await
+            .unwrap();
         let body = read_until(&mut stream, b"}").await;
         stream.write_all(OK).await.unwrap();
         (head, body)
@@ -255,7 +322,10 @@ async fn the_body_comes_unasked_in_the_end_and_not_after_a_refusal() {
 
     let (there, seen) = peer(|mut stream| async move {
         read_until(&mut stream, b"\r\n\r\n").await;
-        stream.write_all(b"HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+        stream
+            .write_all(b"HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n")
+            .await
+            .unwrap();
         read_until(&mut stream, b"}").await
     })
     .await;
@@ -281,7 +351,9 @@ async fn a_drip_arrives_whole_and_an_early_answer_ends_it() {
 
     let (there, _seen) = peer(|mut stream| async move {
         stream.read_u8().await.unwrap();
-        stream.write_all(b"HTTP/1.1 408 Slow\r\nContent-Length: 0\r\n\r\n").await
+        stream
+            .write_all(b"HTTP/1.1 408 Slow\r\nContent-Length: 0\r\n\r\n")
+            .await
     })
     .await;
     let raw = RawRequest::dripped(&request(), &there, NEVER);
@@ -309,7 +381,11 @@ async fn a_peer_that_does_not_take_a_request_is_told_from_one_that_does_not_answ
     let mut large = request();
     large.body = vec![b'a'; 32 << 20].into();
     for (request, phase, text) in [
-        (large, Phase::Send, "did not take the whole request within 300 ms"),
+        (
+            large,
+            Phase::Send,
+            "did not take the whole request within 300 ms",
+        ),
         (request(), Phase::Wait, "no answer within 300 ms"),
     ] {
         let (there, _seen) = peer(|stream| async move {
@@ -328,15 +404,24 @@ async fn a_peer_that_does_not_take_a_request_is_told_from_one_that_does_not_answ
 async fn the_answer_to_head_ends_with_its_head() {
     let (there, _seen) = peer(|mut stream| async move {
         read_until(&mut stream, b"\r\n\r\n").await;
-        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n").await.unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n")
+            .await
+            .unwrap();
         stream.read_u8().await
     })
     .await;
     let head = Request::new("HEAD", "/", vec![], "");
-    for raw in [RawRequest::exact(&head).unwrap(), RawRequest::verbatim(&head, &there)] {
+    for raw in [
+        RawRequest::exact(&head).unwrap(),
+        RawRequest::verbatim(&head, &there),
+    ] {
         assert_eq!(raw.asked, Asked::ForTheHead);
     }
-    let answer = writer(&there, NEVER).carry(&RawRequest::exact(&head).unwrap()).await.unwrap();
+    let answer = writer(&there, NEVER)
+        .carry(&RawRequest::exact(&head).unwrap())
+        .await
+        .unwrap();
     assert_eq!((answer.status, answer.body.len()), (200, 0));
 }
 
@@ -362,33 +447,58 @@ async fn open_connections_are_released_together() {
         read_until(&mut stream, b"}").await;
         stream.write_all(OK).await
     });
-    let (outcomes, _) =
-        tokio::join!(futures_util::future::join_all(performing), futures_util::future::join_all(answering));
-    assert!(outcomes.iter().all(|outcome| status(outcome) == Some(200)), "{outcomes:?}");
+    let (outcomes, _) = tokio::join!(
+        futures_util::future::join_all(performing),
+        futures_util::future::join_all(answering)
+    );
+    assert!(
+        outcomes.iter().all(|outcome| status(outcome) == Some(200)),
+        "{outcomes:?}"
+    );
 }
 
 #[tokio::test]
 async fn redirects_are_failures_here_too() {
     let (there, _seen) = peer(|mut stream| async move {
-        stream.write_all(b"HTTP/1.1 302 Found\r\nLocation: /x?token=abc\r\nContent-Length: 0\r\n\r\n").await
+        stream
+            .write_all(b"HTTP/1.1 302 Found\r\nLocation: /x?token=abc\r\nContent-Length: 0\r\n\r\n")
+            .await
     })
     .await;
-    let failure = perform(&there, &RawRequest::silent()).await.into_result().unwrap_err();
+    let failure = perform(&there, &RawRequest::silent())
+        .await
+        .into_result()
+        .unwrap_err();
     assert_eq!(failure.text, "redirect to /x?token=*** (not followed)");
 }
 
 #[tokio::test]
 async fn scripts_are_played_over_tls() {
     let authority = Authority::new("ours");
-    let options = ClientOptions { cacert_pem: Some(authority.pem()), ..ClientOptions::default() };
+    let options = ClientOptions {
+        cacert_pem: Some(authority.pem()),
+        ..ClientOptions::default()
+    };
     for (host, expected) in [
         ("localhost", Ok(200)),
-        ("other.test", Err("certificate of localhost: wrong host, it is for other.test".to_owned())),
+        (
+            "other.test",
+            Err("certificate of localhost: wrong host, it is for other.test".to_owned()),
+        ),
     ] {
         let port = authority.peer(host, 2999).await.port();
         let there = Destination::parse(&format!("https://localhost:{port}/")).unwrap();
         let raw = RawRequest::verbatim(&request(), &there);
-        let result = Writer::new(&there, &options).unwrap().perform(&raw).await.into_result();
-        assert_eq!(result.map(|answer| answer.status).map_err(|failure| failure.text), expected);
+        let result = Writer::new(&there, &options)
+            .unwrap()
+            .perform(&raw)
+            .await
+            .into_result();
+        assert_eq!(
+            result
+                .map(|answer| answer.status)
+                .map_err(|failure| failure.text),
+            expected
+        );
     }
 }

@@ -37,7 +37,11 @@ impl Draft {
         let related = inside.written();
         let _ = exchange.behind_the_relations(&mut inside);
         inside.add(b"}\n");
-        Self { json, verdict, related }
+        Self {
+            json,
+            verdict,
+            related,
+        }
     }
 
     /// How many bytes are written already.
@@ -53,7 +57,11 @@ impl Draft {
     }
 
     /// Adds the whole record of the exchange that this is a draft of, as a line.
-    pub fn complete<V: Serialize, C: Serialize>(&self, exchange: &Exchange<V, C>, lines: &mut Vec<u8>) {
+    pub fn complete<V: Serialize, C: Serialize>(
+        &self,
+        exchange: &Exchange<V, C>,
+        lines: &mut Vec<u8>,
+    ) {
         let json = self.json.written();
         lines.reserve(json.len() + 512);
         let mut page = Page::behind(std::mem::take(lines));

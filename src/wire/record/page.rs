@@ -22,7 +22,10 @@ impl Page {
 
     /// A page that goes on where the bytes end.
     pub fn behind(bytes: Vec<u8>) -> Self {
-        Self { at: bytes.len(), bytes }
+        Self {
+            at: bytes.len(),
+            bytes,
+        }
     }
 
     /// What is written, and nothing else.
@@ -132,7 +135,10 @@ impl Page {
 
 /// Copies bytes to room for at least as many. What is written is short, and a few bytes at a time are sooner copied than a
 /// function is asked for that copies any number.
-#[expect(clippy::inline_always, reason = "where the length is known, hardly anything is left of it")]
+#[expect(
+    clippy::inline_always,
+    reason = "where the length is known, hardly anything is left of it"
+)]
 #[inline(always)]
 pub(super) fn copy(room: &mut [u8], bytes: &[u8]) {
     let room = &mut room[..bytes.len()];

@@ -64,7 +64,9 @@ fn as_it_is(room: &mut [u8], bytes: &[u8]) -> usize {
         return bytes.len();
     }
     // Where there are eight, the last ones are looked at whole, the first of them a second time.
-    let last = bytes.last_chunk().map_or_else(|| filled_up(rest), |last| u64::from_le_bytes(*last));
+    let last = bytes
+        .last_chunk()
+        .map_or_else(|| filled_up(rest), |last| u64::from_le_bytes(*last));
     if !stands_for_itself(last) {
         return bytes.len() - rest.len();
     }
@@ -96,7 +98,8 @@ fn filled_up(rest: &[u8]) -> u64 {
     let eight = match (rest.first_chunk(), rest.last_chunk(), rest) {
         // Where both say something, they say the same.
         (Some(first), Some(last), _) => {
-            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << (bits - 32)
+            u64::from(u32::from_le_bytes(*first))
+                | u64::from(u32::from_le_bytes(*last)) << (bits - 32)
         }
         (_, _, [first, .., last]) => {
             u64::from(*first) | u64::from(rest[1]) << 8 | u64::from(*last) << (bits - 8)
@@ -109,7 +112,9 @@ fn filled_up(rest: &[u8]) -> u64 {
 
 /// Writes what is printable ASCII at the beginning of a block, eight bytes at a time; gives how much that is.
 fn printable(page: &mut Page, block: &[u8]) -> usize {
-    let Some(room) = page.room(size_of::<Room>()).first_chunk_mut() else { return 0 };
+    let Some(room) = page.room(size_of::<Room>()).first_chunk_mut() else {
+        return 0;
+    };
     let mut written: usize = 0;
     let (eights, rest) = block.as_chunks();
     for (done, eight) in eights.iter().enumerate() {

@@ -26,12 +26,22 @@ pub(super) struct Inside<'a> {
 impl<'a> Inside<'a> {
     #[inline]
     fn new(page: &'a mut Page, open: u8, close: [u8; 2]) -> Self {
-        Self { page, before: open, is_raw: false, close }
+        Self {
+            page,
+            before: open,
+            is_raw: false,
+            close,
+        }
     }
 
     /// More members of something that has begun already and is ended elsewhere.
     pub fn begun(page: &'a mut Page) -> Self {
-        Self { page, before: b',', is_raw: false, close: [0, 0] }
+        Self {
+            page,
+            before: b',',
+            is_raw: false,
+            close: [0, 0],
+        }
     }
 
     /// Adds members that are written already, each with its comma.
@@ -57,9 +67,16 @@ impl<'a> Inside<'a> {
         value.serialize(Writer(self.page))
     }
 
-    #[expect(clippy::inline_always, reason = "it is known there how long the name is")]
+    #[expect(
+        clippy::inline_always,
+        reason = "it is known there how long the name is"
+    )]
     #[inline(always)]
-    fn member<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Error> {
+    fn member<T: Serialize + ?Sized>(
+        &mut self,
+        name: &'static str,
+        value: &T,
+    ) -> Result<(), Error> {
         if self.is_raw {
             return self.raw(value);
         }
@@ -154,7 +171,12 @@ impl<'a> ser::Serializer for Writer<'a> {
     }
 
     #[inline]
-    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), Error> {
+    fn serialize_unit_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+    ) -> Result<(), Error> {
         // A word of ours, in which there is nothing to escape.
         self.0.add_word(variant);
         Ok(())
@@ -216,7 +238,10 @@ impl<'a> ser::Serializer for Writer<'a> {
     #[inline]
     fn serialize_struct(self, name: &'static str, _: usize) -> Result<Inside<'a>, Error> {
         if name == RAW {
-            return Ok(Inside { is_raw: true, ..Inside::begun(self.0) });
+            return Ok(Inside {
+                is_raw: true,
+                ..Inside::begun(self.0)
+            });
         }
         self.serialize_map(None)
     }

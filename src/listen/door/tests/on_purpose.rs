@@ -28,7 +28,10 @@ async fn hanging_up_is_an_end_without_a_byte_even_if_more_was_said() {
 async fn a_reset_is_a_reset() {
     let mut stand = Stand::new().await;
     let mut peer = stand.send(ask("/reset")).await;
-    assert_eq!(end_of(&mut peer).await, (vec![], Some(io::ErrorKind::ConnectionReset)));
+    assert_eq!(
+        end_of(&mut peer).await,
+        (vec![], Some(io::ErrorKind::ConnectionReset))
+    );
     stand.arrival().await;
     stand.close().await;
 }
@@ -38,7 +41,14 @@ async fn babble_is_no_http_and_comes_whole() {
     let mut stand = Stand::new().await;
     let mut peer = stand.send(ask("/babble")).await;
     let (bytes, error) = end_of(&mut peer).await;
-    assert_eq!((bytes.starts_with(b"\x00\xff"), bytes.ends_with(b"\r\n\r\n"), error), (true, true, None));
+    assert_eq!(
+        (
+            bytes.starts_with(b"\x00\xff"),
+            bytes.ends_with(b"\r\n\r\n"),
+            error
+        ),
+        (true, true, None)
+    );
     assert_eq!(std::str::from_utf8(&bytes).ok(), None);
     stand.arrival().await;
     stand.close().await;
@@ -64,11 +74,18 @@ async fn what_drips_is_the_whole_answer_in_many_pieces() {
     let mut peer = stand.send(ask("/drip")).await;
     // It is on its way; that it is slow is what the pause between two drops says.
     peer.until("HTTP").await;
-    assert!(began.elapsed() >= Duration::from_millis(250), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() >= Duration::from_millis(250),
+        "{:?}",
+        began.elapsed()
+    );
     // The end of the listener spares us the rest.
     stand.stop.send(true).unwrap();
     let rest = peer.rest().await;
-    assert_eq!(rest, "/1.1 200 OK\r\nx-a: 1\r\ncontent-length: 6\r\nconnection: close\r\n\r\ngot it");
+    assert_eq!(
+        rest,
+        "/1.1 200 OK\r\nx-a: 1\r\ncontent-length: 6\r\nconnection: close\r\n\r\ngot it"
+    );
     stand.arrival().await;
     stand.close().await;
 }
@@ -82,7 +99,11 @@ async fn who_is_ignored_hears_nothing_and_may_leave_when_it_likes() {
         // More is taken and not heeded.
         peer.write(ask("/")).await;
     }
-    stand.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.until("got it").await;
+    stand
+        .send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .until("got it")
+        .await;
     stand.arrival().await;
     stand.close().await;
 }
@@ -92,7 +113,11 @@ async fn w11_those_who_are_ignored_or_served_slowly_make_room() {
     let mut stand = Stand::with(|limits| limits.connections = 8).await;
     let mut ignored = Vec::new();
     for n in 0..20 {
-        ignored.push(stand.send(ask(if n % 2 == 0 { "/ignore" } else { "/drip" })).await);
+        ignored.push(
+            stand
+                .send(ask(if n % 2 == 0 { "/ignore" } else { "/drip" }))
+                .await,
+        );
     }
     for _ in 0..20 {
         stand.arrival().await;
@@ -109,12 +134,23 @@ async fn w11_those_who_are_ignored_or_served_slowly_make_room() {
 async fn w13_nothing_of_this_keeps_the_door_open() {
     let mut stand = Stand::new().await;
     let mut open = Vec::new();
-    for path in ["/ignore", "/drip", "/drip-much", "/hang-up", "/babble", "/reset"] {
+    for path in [
+        "/ignore",
+        "/drip",
+        "/drip-much",
+        "/hang-up",
+        "/babble",
+        "/reset",
+    ] {
         open.push(stand.send(ask(path)).await);
         stand.arrival().await;
     }
     let stopped = Instant::now();
     // And nothing of it is a mishap.
     stand.close().await;
-    assert!(stopped.elapsed() < Duration::from_millis(3_500), "{:?}", stopped.elapsed());
+    assert!(
+        stopped.elapsed() < Duration::from_millis(3_500),
+        "{:?}",
+        stopped.elapsed()
+    );
 }

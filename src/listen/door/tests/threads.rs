@@ -6,7 +6,10 @@ const ASK: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /// The thread that gave an answer.
 fn thread(answer: &str) -> &str {
-    answer.lines().find_map(|line| line.strip_prefix("x-thread: ")).expect("a thread")
+    answer
+        .lines()
+        .find_map(|line| line.strip_prefix("x-thread: "))
+        .expect("a thread")
 }
 
 impl Peer {
@@ -85,7 +88,10 @@ async fn w13_what_is_in_flight_on_any_thread_is_finished() {
     stand.gate.add_permits(busy.len());
     for peer in &mut busy {
         let answer = peer.rest().await;
-        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"),
+            "{answer}"
+        );
     }
     stand.close().await;
 }
@@ -101,7 +107,9 @@ async fn w13_nothing_on_another_thread_is_done_behind_the_end() {
     }
     stand.stop.send(true).unwrap();
     // The grace is over, and the other thread is still in the middle of its step.
-    tokio::time::timeout(SHORT, &mut stand.served).await.unwrap_err();
+    tokio::time::timeout(SHORT, &mut stand.served)
+        .await
+        .unwrap_err();
     stand.unblock.send(()).unwrap();
     soon(&mut stand.served).await.unwrap();
     while let Some(mishap) = stand.mishaps.recv().await {

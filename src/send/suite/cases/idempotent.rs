@@ -15,7 +15,15 @@ const fn again(
     delivery: Delivery,
     why: &'static str,
 ) -> Case {
-    super::case(Family::Idempotent, name, grade, method, payload, delivery, why)
+    super::case(
+        Family::Idempotent,
+        name,
+        grade,
+        method,
+        payload,
+        delivery,
+        why,
+    )
 }
 
 /// The cases.

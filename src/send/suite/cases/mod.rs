@@ -44,7 +44,15 @@ const fn case(
     delivery: Delivery,
     why: &'static str,
 ) -> Case {
-    Case { name, family, grade, method, payload, delivery, why }
+    Case {
+        name,
+        family,
+        grade,
+        method,
+        payload,
+        delivery,
+        why,
+    }
 }
 
 #[cfg(test)]
@@ -62,8 +70,16 @@ mod tests {
             assert!(names.insert(case.name), "{} is there twice", case.name);
             let kebab = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
             assert!(case.name.chars().all(kebab), "{}", case.name);
-            assert!(Family::ALL.iter().all(|family| family.word() != case.name), "{}", case.name);
-            assert!(case.name.len() <= 32, "{} does not fit its column", case.name);
+            assert!(
+                Family::ALL.iter().all(|family| family.word() != case.name),
+                "{}",
+                case.name
+            );
+            assert!(
+                case.name.len() <= 32,
+                "{} does not fit its column",
+                case.name
+            );
         }
         assert!(names.len() >= 60);
     }
@@ -71,7 +87,12 @@ mod tests {
     #[test]
     fn every_why_says_something() {
         for case in table() {
-            assert!(case.why.len() > 50 && case.why.ends_with('.'), "{}: {}", case.name, case.why);
+            assert!(
+                case.why.len() > 50 && case.why.ends_with('.'),
+                "{}: {}",
+                case.name,
+                case.why
+            );
             assert!(!case.why.contains("  "), "{}: {}", case.name, case.why);
         }
     }
@@ -92,7 +113,11 @@ mod tests {
                 crate::cdr::story::Plan::Click2call(_) | crate::cdr::story::Plan::Softphone(_)
             );
             let live = Payload::Story(story.name, Shape::Live, CallIds::Shared);
-            assert!(!typed || table().any(|case| case.payload == live), "{} is not told live", story.name);
+            assert!(
+                !typed || table().any(|case| case.payload == live),
+                "{} is not told live",
+                story.name
+            );
         }
     }
 
@@ -100,7 +125,11 @@ mod tests {
     fn what_is_expected_follows_the_grade() {
         for case in table().filter(|case| case.family == Family::Tolerant) {
             let happens = matches!(case.grade, Grade::Doc | Grade::Seen | Grade::Calc);
-            let expected = if happens { Expects::Accepted } else { Expects::Answered };
+            let expected = if happens {
+                Expects::Accepted
+            } else {
+                Expects::Answered
+            };
             assert_eq!(case.expects(), expected, "{}", case.name);
         }
         assert!(
@@ -113,10 +142,16 @@ mod tests {
     #[test]
     fn changes_are_json_and_relatives_are_there() {
         for case in table() {
-            let Payload::Changed(changes) = case.payload else { continue };
+            let Payload::Changed(changes) = case.payload else {
+                continue;
+            };
             for change in changes {
                 if let Change::Put(_, text) = change {
-                    assert!(serde_json::from_str::<serde_json::Value>(text).is_ok(), "{}: {text}", case.name);
+                    assert!(
+                        serde_json::from_str::<serde_json::Value>(text).is_ok(),
+                        "{}: {text}",
+                        case.name
+                    );
                 }
             }
         }
@@ -128,12 +163,18 @@ mod tests {
             Kind::Recorded,
             Kind::Rest,
         ] {
-            assert!(table().any(|case| case.payload == Payload::Other(kind)), "{kind:?}");
+            assert!(
+                table().any(|case| case.payload == Payload::Other(kind)),
+                "{kind:?}"
+            );
         }
     }
 
     #[test]
     fn the_probes_are_where_they_are_looked_for() {
-        assert_eq!((POST_PROBE.name, GET_PROBE.name), ("post-is-accepted", "get-is-accepted"));
+        assert_eq!(
+            (POST_PROBE.name, GET_PROBE.name),
+            ("post-is-accepted", "get-is-accepted")
+        );
     }
 }

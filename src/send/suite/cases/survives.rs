@@ -19,12 +19,27 @@ const fn survives(
     delivery: Delivery,
     why: &'static str,
 ) -> Case {
-    super::case(Family::Survives, name, grade, method, payload, delivery, why)
+    super::case(
+        Family::Survives,
+        name,
+        grade,
+        method,
+        payload,
+        delivery,
+        why,
+    )
 }
 
 /// A body that is no good CDR.
 const fn body(name: &'static str, text: &'static str, why: &'static str) -> Case {
-    survives(name, Hostile, Post, Payload::Body(Body::Text(text)), InOrder, why)
+    survives(
+        name,
+        Hostile,
+        Post,
+        Payload::Body(Body::Text(text)),
+        InOrder,
+        why,
+    )
 }
 
 /// The good CDR, written in a way that is no good JSON.
@@ -167,7 +182,11 @@ pub const CASES: &[Case] = &[
         "Every field of another type: whatever is called on a field without a look at its type throws \
          here.",
     ),
-    body("empty-object", "{}", "An object without fields is good JSON; the first record[\"…\"] fails."),
+    body(
+        "empty-object",
+        "{}",
+        "An object without fields is good JSON; the first record[\"…\"] fails.",
+    ),
     body(
         "empty-body",
         "",
@@ -179,11 +198,31 @@ pub const CASES: &[Case] = &[
         " \r\n ",
         "White space alone is no JSON, but it is no empty body either; checks for length let it through.",
     ),
-    body("null", "null", "null is good JSON; null.appid throws, None[\"appid\"] too."),
-    body("empty-array", "[]", "An empty list is good JSON; its first element is not there."),
-    body("number", "42", "A bare number is good JSON; looking for fields in it fails, or finds nothing."),
-    body("text", "\"missed\"", "A bare string is good JSON; looking for fields in it finds characters."),
-    body("boolean", "true", "A bare true is good JSON; looking for fields in it fails, or finds nothing."),
+    body(
+        "null",
+        "null",
+        "null is good JSON; null.appid throws, None[\"appid\"] too.",
+    ),
+    body(
+        "empty-array",
+        "[]",
+        "An empty list is good JSON; its first element is not there.",
+    ),
+    body(
+        "number",
+        "42",
+        "A bare number is good JSON; looking for fields in it fails, or finds nothing.",
+    ),
+    body(
+        "text",
+        "\"missed\"",
+        "A bare string is good JSON; looking for fields in it finds characters.",
+    ),
+    body(
+        "boolean",
+        "true",
+        "A bare true is good JSON; looking for fields in it fails, or finds nothing.",
+    ),
     body(
         "html",
         "<!doctype html><title>502</title>",

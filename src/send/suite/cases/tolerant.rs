@@ -14,12 +14,22 @@ use Method::{Get, Post};
 use Payload::Changed;
 
 /// A good CDR with changes, by POST.
-const fn changed(name: &'static str, grade: Grade, changes: &'static [Change], why: &'static str) -> Case {
+const fn changed(
+    name: &'static str,
+    grade: Grade,
+    changes: &'static [Change],
+    why: &'static str,
+) -> Case {
     tolerant(name, grade, Post, Changed(changes), InOrder, why)
 }
 
 /// A good CDR with changes, by GET.
-const fn got(name: &'static str, grade: Grade, changes: &'static [Change], why: &'static str) -> Case {
+const fn got(
+    name: &'static str,
+    grade: Grade,
+    changes: &'static [Change],
+    why: &'static str,
+) -> Case {
     tolerant(name, grade, Get, Changed(changes), InOrder, why)
 }
 
@@ -31,7 +41,15 @@ const fn tolerant(
     delivery: Delivery,
     why: &'static str,
 ) -> Case {
-    super::case(Family::Tolerant, name, grade, method, payload, delivery, why)
+    super::case(
+        Family::Tolerant,
+        name,
+        grade,
+        method,
+        payload,
+        delivery,
+        why,
+    )
 }
 
 /// Fields that are absent, fields that nobody knows, and the two that are the user's own.
@@ -126,7 +144,11 @@ pub const CASES: &[Case] = &[
     changed(
         "empty-texts",
         Inferred,
-        &[Put("custom", "\"\""), Put("extra_params", "\"\""), Put("request_id", "\"\"")],
+        &[
+            Put("custom", "\"\""),
+            Put("extra_params", "\"\""),
+            Put("request_id", "\"\""),
+        ],
         "Empty text is neither absent nor JSON; JSON.parse(\"\") throws.",
     ),
     // Fields that nobody knows.
@@ -216,7 +238,10 @@ pub const CASES: &[Case] = &[
     changed(
         "extra-params-encoded-twice",
         Inferred,
-        &[Put("extra_params", "\"\\\"{\\\\\\\"click2call\\\\\\\":\\\\\\\"true\\\\\\\"}\\\"\"")],
+        &[Put(
+            "extra_params",
+            "\"\\\"{\\\\\\\"click2call\\\\\\\":\\\\\\\"true\\\\\\\"}\\\"\"",
+        )],
         "The GET form of click2call can encode twice: parsed once it is still text, and looking for fields \
          in it fails.",
     ),

@@ -122,7 +122,10 @@ pub const CASES: &[Case] = &[
     got(
         "get-not-ascii",
         Inferred,
-        &[Put("custom", "\"{\\\"name\\\":\\\"अनुष्का 📞 Zoë & Co. 100%\\\"}\"")],
+        &[Put(
+            "custom",
+            "\"{\\\"name\\\":\\\"अनुष्का 📞 Zoë & Co. 100%\\\"}\"",
+        )],
         "Hindi, emoji, & and % in a query are escaped UTF-8; decoding twice or as latin-1 garbles or \
          fails.",
     ),
@@ -143,7 +146,10 @@ pub const CASES: &[Case] = &[
         "get-plus-for-space",
         Inferred,
         Get,
-        Changed(&[Put("custom", "\"{\\\"note\\\":\\\"campaign 7, Berlin + Bonn\\\"}\"")]),
+        Changed(&[Put(
+            "custom",
+            "\"{\\\"note\\\":\\\"campaign 7, Berlin + Bonn\\\"}\"",
+        )]),
         Pluses,
         "Forms write a space as +, others as %20; a handler that decodes by hand keeps the plus signs.",
     ),
