@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use telecmi_cdr::clock::Clock;
 
-use super::program::{DEADLINE, Ended, Program, expect_gone_soon, lives, program};
-
-const SENDER: &str = env!("CARGO_BIN_EXE_telecmi-cdr");
+use super::program::{DEADLINE, Ended, Program, binary, expect_gone_soon, lives, program};
 
 /// A listener with a shell script as its command.
 fn beside(flags: &[&str], script: &str) -> Program {
@@ -67,7 +65,7 @@ fn a_person_reads_how_it_ended_only_if_it_went_wrong() {
 
 #[test]
 fn it_learns_where_to_send_to_and_the_number_must_be_exact() {
-    let send = format!("{SENDER} send --scenario docs-leg-a --count");
+    let send = format!("{} send --scenario docs-leg-a --count", binary().display());
     for (wanted, sent, code) in [("2", 2, 0), ("2", 1, 1), ("1", 2, 1)] {
         let ended = run(&["--count", wanted], &format!("{send} {sent} --yes")).expect(code);
         let summary = &ended.records_of("summary")[0];
@@ -82,14 +80,20 @@ fn it_learns_where_to_send_to_and_the_number_must_be_exact() {
 #[test]
 fn what_comes_soon_after_its_end_counts_where_that_is_wanted() {
     // The sender goes on when the command is done.
-    let script = format!("{SENDER} send --scenario docs-leg-a --count 2 >&2 &");
+    let script = format!(
+        "{} send --scenario docs-leg-a --count 2 >&2 &",
+        binary().display()
+    );
     let ended = run(&["--count", "2", "--settle", "1s"], &script).expect(0);
     assert_eq!(ended.records_of("summary")[0]["counted"], 2);
 }
 
 #[test]
 fn its_own_failure_comes_first() {
-    let script = format!("{SENDER} send --scenario docs-leg-a >&2; exit 9");
+    let script = format!(
+        "{} send --scenario docs-leg-a >&2; exit 9",
+        binary().display()
+    );
     run(&["--count", "5", "--strict"], &script).expect(9);
 }
 

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use super::peers::{post_json, read_request, say};
-use super::program::{DEADLINE, fixture, listener, program};
+use super::program::{DEADLINE, binary, fixture, listener, program};
 
 fn status(answer: &str) -> &str {
     answer
@@ -172,7 +172,7 @@ fn t4_what_waits_to_be_shown_is_bounded_by_the_memory_it_takes() {
         let body = format!("{fields}[{}0]}}", item.repeat(LENGTH / item.len()));
         let (reading, mut writing) = std::io::pipe().expect("a pipe");
         // Full from the start, so that nothing of what comes can be shown.
-        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_telecmi-cdr"))
+        let mut child = std::process::Command::new(binary())
             .args(["listen", "--port", "0", "--format", "ndjson"])
             .stdout(writing.try_clone().expect("a pipe"))
             .stderr(std::process::Stdio::piped())
@@ -277,7 +277,7 @@ fn t4_output_that_nobody_reads_slows_no_request() {
     const REQUESTS: u64 = 60;
     let folder = tempfile::tempdir().expect("a folder");
     let word = folder.path().join("ready");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_telecmi-cdr"))
+    let mut child = Command::new(binary())
         .args([
             "listen",
             "--port",
@@ -436,7 +436,7 @@ fn s7_memory_does_not_grow_with_the_count() {
     use std::io::BufRead as _;
     use std::process::{Command, Stdio};
     let url = super::peers::nobody();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_telecmi-cdr"))
+    let mut child = Command::new(binary())
         .args([
             "send", "--url", &url, "-n", "100000", "--format", "ndjson", "-q",
         ])

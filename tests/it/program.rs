@@ -2,8 +2,9 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -12,6 +13,15 @@ use telecmi_cdr::clock::Clock;
 
 /// Nothing in these tests takes this long, unless it hangs.
 pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The program under test: `CDR_BIN` if set, else the one that cargo built.
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        std::env::var_os("CDR_BIN")
+            .map_or_else(|| env!("CARGO_BIN_EXE_telecmi-cdr").into(), PathBuf::from)
+    })
+}
 
 /// A command line to be run.
 pub struct Program {
@@ -28,14 +38,19 @@ pub struct Ended {
 }
 
 pub fn program<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Program {
-    prepared(Command::new(env!("CARGO_BIN_EXE_telecmi-cdr")), arguments)
+    #[allow(unused_mut, reason = "not changed on Windows")]
+    let mut command = Command::new(binary());
+    // The name that usage lines show, whatever the file is called.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::arg0(&mut command, "telecmi-cdr");
+    prepared(command, arguments)
 }
 
 /// The program as a shell starts it: the line says how, `"$0" "$@"` is the program.
 #[cfg(unix)]
 pub fn shell<S: AsRef<OsStr>>(line: &str, arguments: impl IntoIterator<Item = S>) -> Program {
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", line, env!("CARGO_BIN_EXE_telecmi-cdr")]);
+    command.args(["-c", line]).arg(binary());
     prepared(command, arguments)
 }
 
@@ -408,7 +423,7 @@ pub fn ready(program: Program) -> Listener {
 /// Whether a process is still there, other than as a body that nobody has asked for.
 #[cfg(unix)]
 pub fn lives(number: &str) -> bool {
-    if std::path::Path::new("/proc/self/stat").exists() {
+    if Path::new("/proc/self/stat").exists() {
         let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
         return stat
             .rsplit_once(')')
@@ -436,7 +451,7 @@ pub fn expect_gone_soon(number: &str) {
 /// A payload of `fixtures/`.
 #[track_caller]
 pub fn fixture(name: &str) -> Vec<u8> {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fixtures")
         .join(name);
     std::fs::read(path).expect("a fixture")

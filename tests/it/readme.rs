@@ -206,12 +206,9 @@ fn the_script_for_ci_fails_exactly_when_a_cdr_does_not_come_or_comes_wrong_or_tw
         .expect("written");
         std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o755))
             .expect("executable");
-        let program = std::path::Path::new(env!("CARGO_BIN_EXE_telecmi-cdr"));
-        let path = format!(
-            "{}:{}",
-            program.parent().expect("a folder").display(),
-            env!("PATH")
-        );
+        std::os::unix::fs::symlink(super::program::binary(), folder.path().join("telecmi-cdr"))
+            .expect("a link");
+        let path = format!("{}:{}", folder.path().display(), env!("PATH"));
         // Waiting is waiting: it need not be long here.
         let quick = script
             .replace("30s", "1s")

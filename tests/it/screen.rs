@@ -10,7 +10,7 @@ use std::thread;
 use vt100::{Callbacks, Color, Parser};
 
 use super::peers::{answer, post, post_json, say, stub};
-use super::program::{DEADLINE, fixture};
+use super::program::{DEADLINE, binary, fixture};
 
 /// Everything a stranger could try: clear, go home, inverse on magenta, a bell, a title, a link, the clipboard, a line
 /// of its own, reversed and hidden text, and the eight-bit form of an escape code.
@@ -87,7 +87,7 @@ impl Terminal {
         let (mut pty, pts) = pty_process::blocking::open().expect("a pty");
         pty.resize(pty_process::Size::new(ROWS, columns))
             .expect("a size");
-        let child = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_telecmi-cdr"))
+        let child = pty_process::blocking::Command::new(binary())
             .args(arguments)
             .env_clear()
             .env("TERM", "xterm-256color")

@@ -1,7 +1,7 @@
 //! What a sender says of a run, for people and for programs, and what it never says.
 
 use super::peers::{answer, nobody, silent_stub, stub, stub_in_turn};
-use super::program::{Ended, listener, masked, program};
+use super::program::{Ended, binary, listener, masked, program};
 
 /// What every run here is told, so that its output is always the same.
 pub const FIXED: [&str; 5] = ["send", "--seed", "7", "--at", "2026-11-22T09:00:00Z"];
@@ -415,7 +415,7 @@ fn output_that_nobody_reads_does_not_keep_a_sender_alive() {
             let _ = visit.send(());
         }
     });
-    let mut child = Command::new(env!("CARGO_BIN_EXE_telecmi-cdr"))
+    let mut child = Command::new(binary())
         .args(["send", "--url", &url, "-n", "100000", "--format", "ndjson"])
         .stdout(Stdio::piped())
         .spawn()

@@ -7,9 +7,7 @@ use std::thread;
 
 use pty_process::blocking::{Command, Pty};
 
-use super::program::DEADLINE;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_telecmi-cdr");
+use super::program::{DEADLINE, binary};
 
 /// A program on a terminal, and who types there.
 struct Typist {
@@ -21,7 +19,7 @@ struct Typist {
 
 impl Typist {
     #[track_caller]
-    fn new(program: &str, arguments: &[&str]) -> Self {
+    fn new(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Self {
         let (pty, pts) = pty_process::blocking::open().expect("a pty");
         let path = std::env::var_os("PATH").expect("a search path");
         let command = Command::new(program)
@@ -53,7 +51,7 @@ impl Typist {
     #[track_caller]
     fn beside(script: &str) -> Self {
         Self::new(
-            PROGRAM,
+            binary(),
             &[
                 "listen",
                 "--port",
@@ -141,7 +139,7 @@ fn a_tunnel_has_the_terminal_no_longer_than_it_takes_to_open_it() {
         "--tunnel-cmd",
         line,
     ];
-    let mut typist = Typist::new(PROGRAM, &arguments);
+    let mut typist = Typist::new(binary(), &arguments);
     typist.types("word\n");
     typist.sees("https://word.example/webhook/cdr");
     typist.types("\u{3}");
@@ -152,7 +150,7 @@ fn a_tunnel_has_the_terminal_no_longer_than_it_takes_to_open_it() {
 
 #[test]
 fn the_terminal_is_given_back() {
-    let listen = format!("{PROGRAM} listen --port 0");
+    let listen = format!("{} listen --port 0", binary().display());
     for (flags, script, end) in [
         ("", "read x; echo first $x", "first 1"),
         // While it has the terminal it is killed.
@@ -178,7 +176,8 @@ fn ctrl_z_stops_both_and_both_go_on() {
     let mut typist = Typist::new("/bin/sh", &["-i"]);
     typist.sees("> ");
     typist.types(&format!(
-        "{PROGRAM} listen --port 0 -- sh -c 'read a; echo 1st-$a; read b; echo 2nd-$b'\n"
+        "{} listen --port 0 -- sh -c 'read a; echo 1st-$a; read b; echo 2nd-$b'\n",
+        binary().display()
     ));
     typist.sees("listening on");
     typist.types("x\n");
