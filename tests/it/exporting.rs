@@ -1,5 +1,5 @@
 //! `send --print`: what would go, for other tools. What is printed is read back here by what does not share its code, and
-//! by tools that were not written here in `tests/formats/`.
+//! by tools that were not written here in `tests/acceptance/formats/`.
 
 use std::collections::BTreeMap;
 

@@ -210,7 +210,7 @@ fn the_manual_page_is_one() {
 }
 
 /// Whether a payload is what a definition of the schema says, as far as this project's fields need it. The whole of JSON
-/// Schema is the business of the validator in `tests/formats/`.
+/// Schema is the business of the validator in `tests/acceptance/formats/`.
 fn fits(payload: &Value, definition: &Value) -> bool {
     let has = |name: &Value| payload.get(name.as_str().expect("a name")).is_some();
     let is = |value: &Value, kind: &Value| match kind.as_str().expect("a type") {

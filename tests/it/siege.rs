@@ -1,4 +1,4 @@
-//! What strangers could do to wear a receiver out, in small. The long and heavy variants are in tests/siege.
+//! What strangers could do to wear a receiver out, in small. The long and heavy variants are in tests/acceptance/siege.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -107,7 +107,7 @@ fn nothing_that_stalls_holds_up_the_end() {
     for listener in listeners {
         listener.running.end().expect(0);
     }
-    // Three seconds are promised, and measured where nothing else runs (tests/siege); whatever held it up would take 15.
+    // Three seconds are promised, and measured where nothing else runs (tests/acceptance/siege); whatever held it up would take 15.
     assert!(
         clock.elapsed() <= Duration::from_secs(8),
         "{:?}",

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # A browser looks at the page of `listen --inspect`: everything it promises, measured where it promises a figure.
 #
-#   tests/inspector/run.sh target/release/telecmi-cdr [--picture FILE]
+#   tests/acceptance/inspector/run.sh target/debug/telecmi-cdr [--picture FILE]
 #
 # Fetches what drives the browser into a temporary folder, and the browser as a package if that can be done without a
 # question; what is missing then is said, and skipped.
 
 set -u
 
-program=$(readlink -f "${1:?usage: tests/inspector/run.sh PROGRAM [--picture FILE]}")
+program=$(readlink -f "${1:?usage: tests/acceptance/inspector/run.sh PROGRAM [--picture FILE]}")
 shift
 here=$(dirname "$(readlink -f "$0")")
 folder=$(mktemp -d)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Real tunnel programs, end to end and over loopback alone: OpenSSH's remote forward, and bore with a server of its own.
 #
-#   tests/tunnels/run.sh target/debug/telecmi-cdr
+#   tests/acceptance/tunnels/run.sh target/debug/telecmi-cdr
 #
 # For each: a listener opens the tunnel, a CDR is sent to the public URL it has told, both end well and nothing is left
 # behind; and if the tunnel is killed, the listener says so and goes on. What is missing is installed if that can be
@@ -9,7 +9,7 @@
 
 set -u
 
-program=$(readlink -f "${1:?usage: tests/tunnels/run.sh PROGRAM}")
+program=$(readlink -f "${1:?usage: tests/acceptance/tunnels/run.sh PROGRAM}")
 passed=0 failed=0 skipped=0
 folder=$(mktemp -d)
 servers=()

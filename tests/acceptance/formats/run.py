@@ -26,7 +26,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 HERE = Path(__file__).resolve().parent
-FIXTURES = HERE.parent.parent / "fixtures"
+FIXTURES = HERE.parents[2] / "fixtures"
 PATIENCE = 100  # seconds for any one tool
 PATH = "/webhook/cdr?a=1"
 RUN = ["-X", "both", "--seed", "7", "--at", "2026-11-22T09:00:00Z"]

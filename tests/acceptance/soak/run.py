@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Stays with a receiver for a long time, well-behaved and not, and sees whether it stays what it was.
 
-    python3 tests/soak/run.py target/release/telecmi-cdr --minutes 30
+    python3 tests/acceptance/soak/run.py target/debug/telecmi-cdr --minutes 30
 
 Four in five requests are good; the others are malformed, cut off, slow, huge, or no HTTP at all. Everything goes to
 loopback, at a bounded rate. At the end the counts must add up: what was acknowledged is what was shown, saved and
