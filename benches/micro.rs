@@ -1,12 +1,13 @@
 //! What one CDR costs on its way through the library: made, judged, written down, shown, cleaned, related.
 //!
-//! `cargo bench --bench micro`, or `cargo bench --bench micro -- judge` for one group. How the program compares with
-//! others is measured by `benches/compare`.
+//! `cargo bench --bench micro`, or `cargo bench --bench micro -- judge` for names with `judge` in them. How the program
+//! compares with others is measured by `benches/compare`.
+//!
+//! A plain `main`: benchmark crates bring a second `syn` or licences that `tests/it/dependencies.rs` refuses.
 
-use std::time::Duration;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
 
-use divan::counter::{BytesCount, ItemsCount};
-use divan::{Bencher, black_box};
 use serde_json::{Map, Value};
 use telecmi_cdr::cdr::Shape;
 use telecmi_cdr::cdr::account::{Account, AccountOptions};
@@ -40,8 +41,67 @@ const LIVE: &str = include_str!("../fixtures/live/softphone.json");
 /// A body that breaks off.
 const CUT_OFF: &str = include_str!("../fixtures/broken/cut-off.json");
 
+/// Duration of one benchmark.
+const BENCH: Duration = Duration::from_millis(500);
+
+/// Least duration of one sample, so that the clock's own cost does not count.
+const SAMPLE: Duration = Duration::from_micros(500);
+
+/// Runs the benchmarks that are named on the command line.
+struct Bencher {
+    filters: Vec<String>,
+}
+
+impl Bencher {
+    /// Times `call`, and prints the median, fastest and slowest sample; with `bytes`, the throughput too.
+    #[expect(clippy::print_stdout, reason = "the benchmark's output")]
+    #[expect(clippy::disallowed_methods, reason = "no runtime, no paused clock")]
+    fn bench<T>(&self, name: &str, bytes: Option<usize>, mut call: impl FnMut() -> T) {
+        if !self.filters.is_empty() && !self.filters.iter().any(|filter| name.contains(filter)) {
+            return;
+        }
+        let mut calls = 1_u32;
+        let mut sample = |calls: u32| {
+            let started = Instant::now();
+            for _ in 0..calls {
+                black_box(call());
+            }
+            started.elapsed()
+        };
+        while sample(calls) < SAMPLE {
+            calls *= 2;
+        }
+        let started = Instant::now();
+        let mut samples = Vec::new();
+        while samples.is_empty() || started.elapsed() < BENCH {
+            samples.push(sample(calls).as_secs_f64() / f64::from(calls));
+        }
+        samples.sort_by(f64::total_cmp);
+        let (median, last) = (samples[samples.len() / 2], samples[samples.len() - 1]);
+        let nanoseconds = [median, samples[0], last].map(|seconds| seconds * 1e9);
+        let [median_ns, fastest, slowest] = nanoseconds;
+        print!("{name:<28} {median_ns:>10.1} ns   {fastest:>10.1} … {slowest:>10.1}");
+        match bytes.map(u32::try_from) {
+            Some(Ok(bytes)) => println!("   {:>8.1} MB/s", f64::from(bytes) / median / 1e6),
+            _ => println!(),
+        }
+    }
+}
+
 fn main() {
-    divan::main();
+    // Cargo passes `--bench`.
+    let filters = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with('-'));
+    let bencher = Bencher {
+        filters: filters.collect(),
+    };
+    generate(&bencher);
+    judge(&bencher);
+    record_line(&bencher);
+    pretty(&bencher);
+    cleaning(&bencher);
+    relate(&bencher);
 }
 
 /// When everything happens.
@@ -144,134 +204,102 @@ fn delivery() -> Delivery {
 }
 
 /// Making one call of the mixture and its requests; a call has one CDR or more.
-#[divan::bench(args = ["POST", "GET"], min_time = 0.5)]
-fn generate(bencher: Bencher, method: &str) {
-    let plan = mixture(if method == "GET" {
-        Methods::Get
-    } else {
-        Methods::Post
-    });
-    let mut batches = plan.batches();
-    bencher
-        .counter(ItemsCount::new(1_usize))
-        .bench_local(|| batches.next());
+fn generate(bencher: &Bencher) {
+    for (name, methods) in [("POST", Methods::Post), ("GET", Methods::Get)] {
+        let plan = mixture(methods);
+        let mut batches = plan.batches();
+        bencher.bench(&format!("generate {name}"), None, || batches.next());
+    }
 }
 
 /// Judging what arrived: bytes or pairs in, verdict and fields out.
-#[divan::bench_group(min_time = 0.5)]
-mod judge {
-    use super::{Bencher, BytesCount, CUT_OFF, DOCUMENTED, LIVE, Map, Value};
-    use super::{black_box, judge_json, judge_pairs, query};
-
-    fn body(bencher: Bencher, body: &str) {
-        let bytes = body.as_bytes();
-        bencher
-            .counter(BytesCount::of_str(body))
-            .bench(|| judge_json(black_box(bytes)));
+fn judge(bencher: &Bencher) {
+    for (name, body) in [
+        ("documented", DOCUMENTED),
+        ("live", LIVE),
+        ("malformed", CUT_OFF),
+    ] {
+        bencher.bench(&format!("judge {name}"), Some(body.len()), || {
+            judge_json(black_box(body.as_bytes()))
+        });
     }
-
-    #[divan::bench]
-    fn documented(bencher: Bencher) {
-        body(bencher, DOCUMENTED);
-    }
-
-    #[divan::bench]
-    fn live(bencher: Bencher) {
-        body(bencher, LIVE);
-    }
-
-    #[divan::bench]
-    fn malformed(bencher: Bencher) {
-        body(bencher, CUT_OFF);
-    }
-
-    #[divan::bench]
-    fn in_a_query(bencher: Bencher) {
-        let fields: Map<String, Value> = serde_json::from_str(DOCUMENTED).expect("an object");
-        let query = query::encode(&fields, query::Encoding::Flat);
-        bencher
-            .counter(BytesCount::of_str(&query))
-            .bench(|| judge_pairs(&query::decode(black_box(&query)).pairs));
-    }
+    let fields: Map<String, Value> = serde_json::from_str(DOCUMENTED).expect("an object");
+    let query = query::encode(&fields, query::Encoding::Flat);
+    bencher.bench("judge in_a_query", Some(query.len()), || {
+        judge_pairs(&query::decode(black_box(&query)).pairs)
+    });
 }
 
 /// Writing a record as a line.
-#[divan::bench_group(min_time = 0.5)]
-mod record_line {
-    use super::{Bencher, black_box, delivery, exchange, record};
-
-    #[divan::bench]
-    fn of_an_exchange(bencher: Bencher) {
-        let exchange = exchange();
-        bencher.bench(|| record::line("exchange", black_box(&exchange)));
-    }
-
-    #[divan::bench]
-    fn of_a_delivery(bencher: Bencher) {
-        let delivery = delivery();
-        bencher.bench(|| record::line("delivery", black_box(&delivery)));
-    }
+fn record_line(bencher: &Bencher) {
+    let (exchange, delivery) = (exchange(), delivery());
+    bencher.bench("record_line of_an_exchange", None, || {
+        record::line("exchange", black_box(&exchange))
+    });
+    bencher.bench("record_line of_a_delivery", None, || {
+        record::line("delivery", black_box(&delivery))
+    });
 }
 
 /// The block that a person sees of a request.
-#[divan::bench(args = ["plain", "coloured"], min_time = 0.5)]
-fn pretty(bencher: Bencher, theme: &str) {
+fn pretty(bencher: &Bencher) {
     let exchange = exchange();
-    let theme = Theme::new(theme == "coloured");
-    bencher.bench(|| received::exchange(black_box(&exchange), &theme, false));
+    for (name, coloured) in [("plain", false), ("coloured", true)] {
+        let theme = Theme::new(coloured);
+        bencher.bench(&format!("pretty {name}"), None, || {
+            received::exchange(black_box(&exchange), &theme, false)
+        });
+    }
 }
 
-/// Text of strangers, each repeated to about a kilobyte.
-const STRANGERS: [(&str, &str); 3] = [
-    ("ascii", "Please call back about invoice 4711. "),
-    ("devanagari", "प्रिया शर्मा, कृपया वापस बुलाएँ। "),
-    (
-        "hostile",
-        "\u{1b}[2J\u{202e}txt.exe\u{200b}\r\n\u{9b}31m\u{feff}",
-    ),
-];
-
-/// Making such text harmless.
-#[divan::bench(args = STRANGERS.map(|(name, _)| name), min_time = 0.5)]
-fn cleaning(bencher: Bencher, name: &str) {
-    let (_, text) = STRANGERS
-        .into_iter()
-        .find(|(known, _)| *known == name)
-        .expect("one of them");
-    let text = text.repeat(1024_usize.div_ceil(text.len()));
-    bencher
-        .counter(BytesCount::of_str(&text))
-        .bench(|| clean(black_box(&text)));
+/// Making untrusted text safe for a terminal; each text is repeated to about a kilobyte.
+fn cleaning(bencher: &Bencher) {
+    for (name, text) in [
+        ("ascii", "Please call back about invoice 4711. "),
+        ("devanagari", "प्रिया शर्मा, कृपया वापस बुलाएँ। "),
+        (
+            "hostile",
+            "\u{1b}[2J\u{202e}txt.exe\u{200b}\r\n\u{9b}31m\u{feff}",
+        ),
+    ] {
+        let text = text.repeat(1024_usize.div_ceil(text.len()));
+        bencher.bench(&format!("cleaning {name}"), Some(text.len()), || {
+            clean(black_box(&text))
+        });
+    }
 }
 
 /// Holding a CDR against the ten thousand before it, all of them others or the same once more.
-#[divan::bench(args = ["others", "the_same"], min_time = 0.5)]
-fn relate(bencher: Bencher, kind: &str) {
+fn relate(bencher: &Bencher) {
     /// More than are remembered, so that none comes back while it is known.
     const DIFFERENT: usize = 20_000;
     let plan = mixture(Methods::Post);
     let parcels = plan.batches().flatten().flat_map(Step::parcels);
     let known =
         parcels.filter_map(|parcel| Some((parcel.request, Received::from(&parcel.cdr?.fields()))));
-    let mut known: Vec<_> = known.take(DIFFERENT).collect();
-    let mut relations = Relations::default();
-    let marks = relations.marks();
-    for (request, cdr) in &known {
-        relations.relate(
-            0,
-            moment(),
-            &request.method,
-            cdr,
-            marks.traces(request, cdr),
-        );
+    let known: Vec<_> = known.take(DIFFERENT).collect();
+    for (name, repeated) in [
+        ("others", known.as_slice()),
+        ("the_same", &known[DIFFERENT - 1..]),
+    ] {
+        let mut relations = Relations::default();
+        let marks = relations.marks();
+        let mut relate = |n, (request, cdr): &(Request, Received)| {
+            relations.relate(
+                n,
+                moment(),
+                &request.method,
+                cdr,
+                marks.traces(request, cdr),
+            )
+        };
+        for pair in &known {
+            relate(0, pair);
+        }
+        let mut again = (1..).zip(repeated.iter().cycle());
+        bencher.bench(&format!("relate {name}"), None, || {
+            let (n, pair) = again.next()?;
+            Some(relate(n, pair))
+        });
     }
-    if kind == "the_same" {
-        known.drain(..DIFFERENT - 1);
-    }
-    let at = moment();
-    let mut again = (1..).zip(known.iter().cycle());
-    bencher.bench_local(|| {
-        let (n, (request, cdr)) = again.next()?;
-        Some(relations.relate(n, at, &request.method, cdr, marks.traces(request, cdr)))
-    });
 }
