@@ -58,7 +58,7 @@
 //! # A run of `listen`
 //!
 //! ```text
-//! TcpListener ─ listen::door ─> Arrival ─ listen::reception ─> listen::desk: number, relate, save, count, tell ─> show::board
+//! TcpListener ─ listen::server ─> IncomingRequest ─ listen::reception ─> listen::desk: number, relate, save, count, tell ─> show::board
 //!               limits, hyper,     ^       answer: Decision            │                        │
 //!               warp               └───────────── Reply ───────────────┘                enough? ┴─> Ending
 //! ```

@@ -13,9 +13,9 @@ use self::failing::FailingArgs;
 use self::tunnel::TunnelArgs;
 use super::{Common, help, values};
 use crate::clock::read_duration;
-use crate::listen::answer::{Delay, Manner};
-use crate::listen::door::Limits;
 use crate::listen::keep::Content;
+use crate::listen::respond::{Delay, ResponsePolicy};
+use crate::listen::server::Limits;
 use crate::listen::tunnel::Tunnel;
 use crate::listen::wanted::{Expected, Wanted};
 use crate::listen::{Options, Until};
@@ -160,7 +160,7 @@ impl ListenArgs {
             |url: &String| Destination::parse(url).map_err(|what| format!("--forward-to: {what}"));
         let forward_to = self.forward_to.as_ref().map(destination).transpose()?;
         let public_url = self.tunnel.public_url()?;
-        let manner = Manner {
+        let policy = ResponsePolicy {
             status: self.status,
             body: self.body,
             headers,
@@ -210,11 +210,11 @@ impl ListenArgs {
             save: self.save.map(|path| (path, content)),
             forward_to,
             chosen_seed: (self.seed.is_none()
-                && (manner.delay.is_by_chance() || faults.is_by_chance()))
-            .then_some(manner.seed),
+                && (policy.delay.is_by_chance() || faults.is_by_chance()))
+            .then_some(policy.seed),
             report: self.failing.report,
             options: Options {
-                manner,
+                policy,
                 faults,
                 wanted,
                 until,

@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::answer::{Decision, Outcome};
 use super::claim::{self, Claims};
-use super::door::{self, Arrival, Reply};
 use super::event::{self, Ending, Event, Exchange, Summary};
 use super::keep::{self, Keeper, Kept};
 use super::relate::{Marks, Relations};
+use super::respond::{Decision, Outcome};
 use super::retries::Retries;
+use super::server::{self, IncomingRequest, Reply};
 use super::wanted::Wanted;
 use crate::clock::Clock;
 use crate::digits::number_into;
@@ -66,7 +66,7 @@ struct Book {
     dropped: u64,
     malformed: u64,
     /// Mishaps, by their kind.
-    mishaps: HashMap<Discriminant<door::Mishap>, Untold>,
+    mishaps: HashMap<Discriminant<server::ConnectionError>, Untold>,
     /// Saves exchanges, if they are to be saved.
     keeper: Option<Keeper>,
     /// What was taken from the tray: nothing, while nobody has the book.
@@ -125,7 +125,7 @@ impl Desk {
         }
     }
 
-    /// The number of a request in the order of arrival, from one.
+    /// The number of a request in the order of incoming, from one.
     pub fn next_arrival(&self) -> u64 {
         self.arrivals.fetch_add(1, Ordering::Relaxed) + 1
     }
@@ -152,13 +152,13 @@ impl Desk {
     /// Whoever stops waiting is written down too.
     pub fn record(
         &self,
-        arrival: Arrival,
+        incoming: IncomingRequest,
         decision: Decision,
         outcome: Outcome,
         took: Duration,
     ) -> impl Future<Output = Reply> + Send {
         // All this is done by now, and not kept by whoever waits.
-        let mut slip = self.slip(arrival, decision, outcome, took);
+        let mut slip = self.slip(incoming, decision, outcome, took);
         let recorded = if self.saves {
             Err(Tray::put(self, slip))
         } else {
@@ -178,7 +178,13 @@ impl Desk {
     }
 
     /// Everything about an exchange that can be said of it alone.
-    fn slip(&self, arrival: Arrival, decision: Decision, outcome: Outcome, took: Duration) -> Slip {
+    fn slip(
+        &self,
+        incoming: IncomingRequest,
+        decision: Decision,
+        outcome: Outcome,
+        took: Duration,
+    ) -> Slip {
         let Decision {
             judgement, refused, ..
         } = decision;
@@ -187,17 +193,17 @@ impl Desk {
         let mismatch = cdr.as_ref().and_then(|cdr| self.wanted.mismatch(cdr));
         let counts = cdr.is_some() && mismatch.is_none();
         let claimed = match self.claims {
-            Claims::Shown => claim::claimed(&arrival.request.headers),
+            Claims::Shown => claim::claimed(&incoming.request.headers),
             Claims::Ignored => None,
         };
         // It could not even be read, and the door has refused it already.
-        let is_answered = matches!(arrival.trouble, Some(door::Trouble::Malformed(_)));
+        let is_answered = matches!(incoming.error, Some(server::RequestError::Malformed(_)));
         let exchange = Exchange {
             n: 0,
-            received_at: arrival.at,
-            peer: written(arrival.peer),
+            received_at: incoming.at,
+            peer: written(incoming.peer),
             claimed,
-            request: arrival.request,
+            request: incoming.request,
             verdict,
             cdr,
             related: Vec::new(),
@@ -270,7 +276,7 @@ impl Desk {
         }
         if let Some(why) = kept.failure {
             let answer = &mut Arc::make_mut(&mut exchange).answer;
-            if matches!(reply, Reply::Respond(_) | Reply::Drip(_)) && !is_answered {
+            if matches!(reply, Reply::Respond(_) | Reply::Slow(_)) && !is_answered {
                 let response = keep::unsaved();
                 answer.status = Some(response.status);
                 answer.fault = None;
@@ -289,7 +295,7 @@ impl Desk {
     }
 
     /// Counts a connection that failed before its request could be read, and tells of it, but not too often.
-    pub fn mishap(&self, peer: Option<SocketAddr>, mishap: &door::Mishap) {
+    pub fn mishap(&self, peer: Option<SocketAddr>, mishap: &server::ConnectionError) {
         let text = match peer {
             Some(peer) => format!("{peer}: {mishap}"),
             None => mishap.to_string(),
@@ -299,7 +305,7 @@ impl Desk {
         }
         let mut book = self.book();
         // That we could not accept is no fault of the message.
-        book.malformed += u64::from(!matches!(mishap, door::Mishap::NotAccepted(_)));
+        book.malformed += u64::from(!matches!(mishap, server::ConnectionError::NotAccepted(_)));
         let now = self.clock.elapsed();
         let untold = book
             .mishaps
@@ -428,10 +434,12 @@ fn written(address: SocketAddr) -> String {
 
 /// Whether a connection that ended is nobody's fault: opened in advance and never used, as browsers do, or idle when
 /// others needed its place or the listener stopped.
-fn is_harmless(mishap: &door::Mishap) -> bool {
+fn is_harmless(mishap: &server::ConnectionError) -> bool {
     matches!(
         mishap,
-        door::Mishap::Silent | door::Mishap::MadeRoom | door::Mishap::Stopped
+        server::ConnectionError::Silent
+            | server::ConnectionError::MadeRoom
+            | server::ConnectionError::Stopped
     )
 }
 

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use rand::RngExt as _;
 
-use super::answer::Outcome;
-use super::door::Reply;
+use super::respond::Outcome;
+use super::server::Reply;
 use crate::seed::{Purpose, Seed};
 use crate::wire::Response;
 use crate::wire::record::Answer;
@@ -51,17 +51,17 @@ impl Fault {
 
     /// What a request meets with for which this answer had been decided.
     #[must_use]
-    pub fn befall(self, decided: &Response) -> Outcome {
+    pub fn apply(self, decided: &Response) -> Outcome {
         let (reply, status) = match self {
             Self::Status(status) => (
                 Reply::Respond(Response::plain(status, "failing on purpose\n")),
                 Some(status),
             ),
-            Self::Slow => (Reply::Drip(decided.clone()), Some(decided.status)),
+            Self::Slow => (Reply::Slow(decided.clone()), Some(decided.status)),
             Self::Reset => (Reply::Reset, None),
-            Self::Empty => (Reply::HangUp, None),
-            Self::Hang => (Reply::Ignore, None),
-            Self::Garbage => (Reply::Babble, None),
+            Self::Empty => (Reply::Close, None),
+            Self::Hang => (Reply::Hang, None),
+            Self::Garbage => (Reply::Garbage, None),
         };
         let answer = Answer {
             status,
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn a_fault_is_told_with_the_status_that_the_sender_sees() {
         let decided = Response::new(200, vec![], "got it");
-        let answer = |fault: Fault| fault.befall(&decided).answer;
+        let answer = |fault: Fault| fault.apply(&decided).answer;
         assert_eq!(answer(Fault::Status(429)).status, Some(429));
         assert_eq!(
             (answer(Fault::Slow).status, answer(Fault::Hang).status),

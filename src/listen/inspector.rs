@@ -1,12 +1,12 @@
 //! The inspector: a page on its own loopback port, which shows what arrives.
 //!
 //! In: a bound listener and a [`Feed`]. Out: the page, the stream of exchanges that it shows, what is kept for download, and
-//! the answer of a handler to whom an exchange is sent again. [`rules`] says who may see what; the rest of the world is let in at the
+//! the answer of a handler to whom an exchange is sent again. [`access`] says who may see what; the rest of the world is let in at the
 //! receiver's own port, and nobody but the person at this machine here. Nothing here touches the disk.
 
-pub mod parts;
-pub mod rules;
-mod telling;
+pub mod access;
+pub mod assets;
+mod sse;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
-use self::rules::{Refusal, Rules, Token, Wanted};
-use super::door::{self, Arrival, Flow, Limits, Reply};
+use self::access::{Access, Refusal, Token, Wanted};
 use super::feed::{Feed, Kept};
 use super::forward::Forward;
+use super::server::{self, Flow, IncomingRequest, Limits, Reply};
 use crate::clock::Clock;
 use crate::wire::export::curl_to;
 use crate::wire::hop::end_to_end;
@@ -66,7 +66,7 @@ pub struct About {
 
 /// See the module.
 pub struct Inspector {
-    rules: Rules,
+    rules: Access,
     about: About,
     feed: Arc<Feed>,
     /// A permit for every stream.
@@ -112,17 +112,17 @@ pub async fn serve(
 ) {
     let port = listener.local_addr().map_or(0, |address| address.port());
     let inspector = Arc::new(Inspector {
-        rules: Rules { port, token },
+        rules: Access { port, token },
         about,
         feed,
         streams: Arc::new(Semaphore::new(MOST_STREAMS)),
         resends: Semaphore::new(MOST_RESENDS),
         closed: closed.clone(),
     });
-    let answer = move |arrival| Arc::clone(&inspector).answer(arrival);
+    let answer = move |incoming| Arc::clone(&inspector).answer(incoming);
     // Whoever opens connections here and says nothing of use is a browser, or does no harm.
     let mishap = |_, _| ();
-    door::serve(listener, limits, clock, answer, mishap, closed).await;
+    server::serve(listener, limits, clock, answer, mishap, closed).await;
 }
 
 /// What the inspector's visitors may cost: none has a body to send, the stream of whoever has gone ends at once, and one
@@ -141,16 +141,16 @@ pub fn limits() -> Limits {
 }
 
 impl Inspector {
-    async fn answer(self: Arc<Self>, arrival: Arrival) -> Reply {
-        let wanted = match self.rules.judge(&arrival.request) {
+    async fn answer(self: Arc<Self>, incoming: IncomingRequest) -> Reply {
+        let wanted = match self.rules.judge(&incoming.request) {
             Ok(wanted) => wanted,
             Err(refusal) => return Reply::Respond(safe(refused(refusal))),
         };
-        if let Some(trouble) = arrival.trouble {
-            return respond(Response::plain(trouble.status(), format!("{trouble}\n")));
+        if let Some(error) = incoming.error {
+            return respond(Response::plain(error.status(), format!("{error}\n")));
         }
         match wanted {
-            Wanted::Part(part) => respond(file(part.kind, part.text)),
+            Wanted::Asset(part) => respond(file(part.kind, part.text)),
             Wanted::Events { seen, wait } => self.events(seen, wait),
             Wanted::Capture => self.capture(),
             Wanted::Body(n) => respond(self.kept(n).map_or_else(unknown, |kept| body(&kept))),
@@ -189,7 +189,7 @@ impl Inspector {
             most_exchanges: most.exchanges,
             most_bytes: most.bytes,
         });
-        let flow = Flow::new(telling::telling(&hello, watcher, wait, place));
+        let flow = Flow::new(sse::events(&hello, watcher, wait, place));
         Reply::Stream(safe(file("text/event-stream", "")), flow)
     }
 

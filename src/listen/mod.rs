@@ -1,6 +1,6 @@
 //! Mode two: a port in, exchanges told, summary out.
 //!
-//! [`door`] takes requests in, [`reception`] sees each of them through, [`answer`] decides what it gets and [`fault`]
+//! [`server`] takes requests in, [`reception`] sees each of them through, [`respond`] decides what it gets and [`fault`]
 //! what it gets instead, [`forward`] passes it on, [`relate`] knows which earlier one it belongs to and [`retries`] which
 //! failure it comes back after, [`claim`] whom it says it comes from, [`keep`] saves it, masked by [`redact`] if that is
 //! wanted; [`wanted`] says when it is enough. A [`tunnel`] lets the world in; a [`feed`] keeps the last exchanges for the
@@ -8,10 +8,8 @@
 //! numbered, related, saved, told and counted in one short step, so that there is one order and it is the same
 //! everywhere.
 
-pub mod answer;
 pub mod claim;
 pub mod desk;
-pub mod door;
 pub mod event;
 pub mod fault;
 pub mod feed;
@@ -21,7 +19,9 @@ pub mod keep;
 pub mod reception;
 pub mod redact;
 pub mod relate;
+pub mod respond;
 pub mod retries;
+pub mod server;
 pub mod tunnel;
 pub mod wanted;
 
@@ -32,22 +32,22 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use answer::Manner;
 use claim::Claims;
 use desk::Desk;
-use door::Limits;
 use event::{Ending, Event, Listening, Summary};
 use fault::Faults;
 use forward::Forward;
 use keep::Keeper;
 use reception::Reception;
+use respond::ResponsePolicy;
+use server::Limits;
 use wanted::Wanted;
 
 /// Everything a listener follows, but where it listens.
 #[derive(Debug, Default)]
 pub struct Options {
     /// What requests are answered.
-    pub manner: Manner,
+    pub policy: ResponsePolicy,
     /// Which of them fail on purpose.
     pub faults: Faults,
     /// Which CDRs to wait for, and how many.
@@ -108,7 +108,7 @@ pub async fn run(
     let (close, closed) = watch::channel(false);
     let reception = Reception::new(
         Arc::clone(&desk),
-        options.manner,
+        options.policy,
         options.faults,
         options.forward,
         closed.clone(),
@@ -122,7 +122,7 @@ pub async fn run(
         let desk = Arc::clone(&desk);
         move |peer, mishap| desk.mishap(peer, &mishap)
     };
-    let serving = tokio::spawn(door::serve(
+    let serving = tokio::spawn(server::serve(
         listener,
         options.limits,
         clock,

@@ -1,4 +1,4 @@
-//! One request from its arrival to its reply: decided, held back, passed on, written down at the desk, answered.
+//! One request from its incoming to its reply: decided, held back, passed on, written down at the desk, answered.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,17 +6,17 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::answer::{Decision, Manner, Outcome};
 use super::desk::Desk;
-use super::door::{Arrival, Reply, Trouble};
 use super::fault::Faults;
 use super::forward::Forward;
+use super::respond::{Decision, Outcome, ResponsePolicy};
+use super::server::{IncomingRequest, Reply, RequestError};
 use crate::wire::record::Answer;
 
 /// What all requests of a run meet with.
 pub struct Reception {
     desk: Arc<Desk>,
-    manner: Manner,
+    policy: ResponsePolicy,
     /// Which requests fail on purpose.
     faults: Faults,
     forward: Option<Forward>,
@@ -48,7 +48,7 @@ impl Reception {
     /// A reception that writes down at this desk, until the listener is closed. Needs a runtime.
     pub fn new(
         desk: Arc<Desk>,
-        manner: Manner,
+        policy: ResponsePolicy,
         faults: Faults,
         forward: Option<Forward>,
         closed: watch::Receiver<bool>,
@@ -56,7 +56,7 @@ impl Reception {
         let runtime = Handle::current();
         Self {
             desk,
-            manner,
+            policy,
             faults,
             forward,
             closed,
@@ -66,30 +66,30 @@ impl Reception {
     }
 
     /// Receives one request: whatever happens to its connection meanwhile, it is written down.
-    pub async fn receive(self: Arc<Self>, arrival: Arrival) -> Reply {
+    pub async fn receive(self: Arc<Self>, incoming: IncomingRequest) -> Reply {
         let began = self.desk.clock.elapsed();
-        let decision = self.manner.decide(&arrival);
+        let decision = self.policy.decide(&incoming);
         let n = self.desk.next_arrival();
         // What has been answered already need not be waited with.
-        let is_answered = matches!(arrival.trouble, Some(Trouble::Malformed(_)));
+        let is_answered = matches!(incoming.error, Some(RequestError::Malformed(_)));
         let delay = if is_answered {
             Duration::ZERO
         } else {
-            self.manner.delay.of(n, self.manner.seed)
+            self.policy.delay.of(n, self.policy.seed)
         };
         // What is not even sound HTTP fails by itself.
         let fault = self
             .faults
-            .strike(n, self.manner.seed)
-            .filter(|_| arrival.trouble.is_none());
+            .strike(n, self.policy.seed)
+            .filter(|_| incoming.error.is_none());
         let passes_on =
-            fault.is_none() && self.forward.is_some() && decision.can_be_passed_on(&arrival);
+            fault.is_none() && self.forward.is_some() && decision.can_be_passed_on(&incoming);
         let decided = match fault {
-            Some(fault) => fault.befall(&decision.response),
+            Some(fault) => fault.apply(&decision.response),
             None => Outcome::decided(&decision),
         };
         if delay.is_zero() && !passes_on {
-            return self.conclude(arrival, decided, decision, began).await;
+            return self.conclude(incoming, decided, decision, began).await;
         }
         // hyper forgets about a request whose connection breaks, and so must not be the one who waits.
         let waiting = Waiting::new(Arc::clone(&self));
@@ -101,18 +101,18 @@ impl Reception {
             reception.hold_back(delay).await;
             let outcome = match &reception.forward {
                 Some(forward) if passes_on => {
-                    reception.pass_on(forward, &arrival, own_status).await
+                    reception.pass_on(forward, &incoming, own_status).await
                 }
                 _ => decided,
             };
-            let decision = reception.manner.decide(&arrival);
-            reception.conclude(arrival, outcome, decision, began).await
+            let decision = reception.policy.decide(&incoming);
+            reception.conclude(incoming, outcome, decision, began).await
         });
         match waited.await {
             Ok(reply) => reply,
             // The door counts it, as any panic.
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => Reply::HangUp,
+            Err(_) => Reply::Close,
         }
     }
 
@@ -136,9 +136,14 @@ impl Reception {
         }
     }
 
-    async fn pass_on(&self, forward: &Forward, arrival: &Arrival, own_status: u16) -> Outcome {
+    async fn pass_on(
+        &self,
+        forward: &Forward,
+        incoming: &IncomingRequest,
+        own_status: u16,
+    ) -> Outcome {
         let passed = forward
-            .pass(&arrival.request, own_status, &mut self.closed.clone())
+            .pass(&incoming.request, own_status, &mut self.closed.clone())
             .await;
         let status = Some(passed.response.status);
         let answer = Answer {
@@ -154,13 +159,13 @@ impl Reception {
 
     fn conclude(
         &self,
-        arrival: Arrival,
+        incoming: IncomingRequest,
         outcome: Outcome,
         decision: Decision,
         began: Duration,
     ) -> impl Future<Output = Reply> + Send {
         let took = self.desk.clock.elapsed().saturating_sub(began);
-        self.desk.record(arrival, decision, outcome, took)
+        self.desk.record(incoming, decision, outcome, took)
     }
 }
 
@@ -182,7 +187,7 @@ mod tests {
         _close: watch::Sender<bool>,
     }
 
-    async fn received(trouble: Option<Trouble>) -> Received {
+    async fn received(error: Option<RequestError>) -> Received {
         let clock = Clock::start();
         let desk = Arc::new(Desk::new(
             Wanted::default(),
@@ -190,26 +195,26 @@ mod tests {
             clock,
             Box::new(|_| true),
         ));
-        let manner = Manner {
+        let policy = ResponsePolicy {
             delay: "1h".parse().unwrap(),
-            ..Manner::default()
+            ..ResponsePolicy::default()
         };
         let (close, closed) = watch::channel(false);
         let reception = Arc::new(Reception::new(
             Arc::clone(&desk),
-            manner,
+            policy,
             Faults::default(),
             None,
             closed,
         ));
-        let arrival = Arrival {
+        let incoming = IncomingRequest {
             peer: ([127, 0, 0, 1], 4000).into(),
             at: clock.now(),
             request: Request::new("GET", "/", vec![], ""),
-            trouble,
+            error,
             ambiguous_framing: false,
         };
-        let answer = Arc::clone(&reception).receive(arrival);
+        let answer = Arc::clone(&reception).receive(incoming);
         let reply = tokio::time::timeout(Duration::from_secs(1), answer)
             .await
             .ok();
@@ -231,7 +236,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_has_been_answered_already_is_not_waited_with() {
-        let received = received(Some(Trouble::Malformed("why".to_owned()))).await;
+        let received = received(Some(RequestError::Malformed("why".to_owned()))).await;
         assert!(received.reply.is_some());
         assert_eq!(received.desk.finish(Ending::Interrupted).exchanges, 1);
     }

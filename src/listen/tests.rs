@@ -137,12 +137,12 @@ async fn it_ends_when_the_wanted_number_has_come() {
 
 #[tokio::test]
 async fn what_is_held_back_when_it_must_stop_is_written_down_and_answered() {
-    let manner = Manner {
+    let policy = ResponsePolicy {
         delay: "1h".parse().unwrap(),
-        ..Manner::default()
+        ..ResponsePolicy::default()
     };
     let mut stand = stand(Options {
-        manner,
+        policy,
         ..Options::default()
     })
     .await;
@@ -162,16 +162,16 @@ async fn what_is_held_back_when_it_must_stop_is_written_down_and_answered() {
 
 #[tokio::test]
 async fn what_is_held_back_on_any_thread_is_written_down_once_before_the_last_word() {
-    let manner = Manner {
+    let policy = ResponsePolicy {
         delay: "1h".parse().unwrap(),
-        ..Manner::default()
+        ..ResponsePolicy::default()
     };
     let limits = Limits {
         threads: Some(3),
         ..Limits::default()
     };
     let mut stand = stand(Options {
-        manner,
+        policy,
         limits,
         ..Options::default()
     })

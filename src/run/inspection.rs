@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::listen::Options;
 use crate::listen::feed::{Feed, Most};
-use crate::listen::inspector::rules::Token;
+use crate::listen::inspector::access::Token;
 use crate::listen::inspector::{self, About};
 use crate::listen::keep::Keeper;
 use crate::process;

@@ -307,7 +307,7 @@ fn account_of(
     clock: Clock,
 ) -> impl Fn(&Summary) -> String + use<> {
     let (began, faults) = (clock.now(), options.faults);
-    let seed = faults.is_by_chance().then_some(options.manner.seed);
+    let seed = faults.is_by_chance().then_some(options.policy.seed);
     move |summary| {
         let url = format!("http://{address}");
         retries::report(

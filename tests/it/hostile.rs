@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use telecmi_cdr::clock::Clock;
 use telecmi_cdr::error::Stop;
-use telecmi_cdr::listen::door::Limits;
 use telecmi_cdr::listen::event::{Event, Summary};
+use telecmi_cdr::listen::server::Limits;
 use telecmi_cdr::listen::{self, Options};
 
 use super::program::{DEADLINE, fixture};

@@ -11,10 +11,10 @@ use telecmi_cdr::cdr::edit::Edit;
 use telecmi_cdr::cdr::judge::{Kind, judge_json, judge_pairs};
 use telecmi_cdr::clock::Moment;
 use telecmi_cdr::json::{self, Document, Member};
-use telecmi_cdr::listen::answer::Manner;
-use telecmi_cdr::listen::door::Arrival;
 use telecmi_cdr::listen::event::Exchange;
 use telecmi_cdr::listen::redact::Redactor;
+use telecmi_cdr::listen::respond::ResponsePolicy;
+use telecmi_cdr::listen::server::IncomingRequest;
 use telecmi_cdr::listen::tunnel::Tunnel;
 use telecmi_cdr::listen::tunnel::heard::{self, News};
 use telecmi_cdr::send::amend;
@@ -249,19 +249,19 @@ pub fn answer(bytes: &[u8]) {
     } else {
         "/".to_owned()
     };
-    let arrival = Arrival {
+    let incoming = IncomingRequest {
         peer: ([127, 0, 0, 1], 9).into(),
         at: Moment::from_epoch_ms(0).expect("a moment"),
         request: Request::new(method, target, headers, body.to_vec()),
-        trouble: None,
+        error: None,
         ambiguous_framing: false,
     };
     for strict in [false, true] {
-        let decision = Manner {
+        let decision = ResponsePolicy {
             strict,
-            ..Manner::default()
+            ..ResponsePolicy::default()
         }
-        .decide(&arrival);
+        .decide(&incoming);
         assert!(matches!(
             decision.response.status,
             200 | 204 | 400 | 405 | 415 | 422

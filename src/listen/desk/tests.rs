@@ -10,8 +10,8 @@ use futures_util::future::join_all;
 use tempfile::TempDir;
 
 use super::*;
-use crate::listen::answer::Manner;
 use crate::listen::keep::Content;
+use crate::listen::respond::ResponsePolicy;
 use crate::wire::Request;
 
 const CDR: &str = include_str!("../../../fixtures/docs-leg-a.json");
@@ -75,16 +75,16 @@ impl Stand {
 
 /// Records a request with such a body.
 fn record<'a>(desk: &'a Desk, body: &str) -> impl Future<Output = Reply> + Send + use<'a> {
-    let arrival = Arrival {
+    let incoming = IncomingRequest {
         peer: ([127, 0, 0, 1], 4000).into(),
         at: desk.clock.now(),
         request: Request::new("POST", "/cdr", vec![], body.to_owned()),
-        trouble: None,
+        error: None,
         ambiguous_framing: false,
     };
-    let decision = Manner::default().decide(&arrival);
+    let decision = ResponsePolicy::default().decide(&incoming);
     let outcome = Outcome::decided(&decision);
-    desk.record(arrival, decision, outcome, Duration::ZERO)
+    desk.record(incoming, decision, outcome, Duration::ZERO)
 }
 
 fn numbered(bodies: &[&str]) -> Vec<(u64, String)> {

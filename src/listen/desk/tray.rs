@@ -12,9 +12,9 @@ use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::Desk;
-use crate::listen::door::Reply;
 use crate::listen::event::Exchange;
 use crate::listen::relate::Traces;
+use crate::listen::server::Reply;
 use crate::wire::record::Draft;
 
 /// So much is written down at once, in bytes, and waits for no more.
@@ -117,7 +117,7 @@ impl Ticket<'_> {
         if !self.is_urgent {
             give_way().await;
         }
-        self.redeem().unwrap_or(Reply::HangUp)
+        self.redeem().unwrap_or(Reply::Close)
     }
 
     /// What goes back to the sender. It is there at once, since whoever wants it writes down what lies there; nothing only

@@ -202,11 +202,11 @@ mod unix {
     use crate::{
         clock::Clock,
         listen::{
-            answer::{Manner, Outcome},
             claim::Claims,
             desk::Desk,
-            door::{Arrival, Reply},
             event::Event,
+            respond::{Outcome, ResponsePolicy},
+            server::{IncomingRequest, Reply},
             wanted::Wanted,
         },
     };
@@ -315,7 +315,7 @@ mod unix {
     #[tokio::test]
     #[cfg(target_os = "linux")]
     async fn nothing_good_is_said_of_what_was_not_saved() {
-        let arrival = Arrival {
+        let incoming = IncomingRequest {
             peer: "127.0.0.1:4000".parse().unwrap(),
             at: Moment::from_epoch_ms(0).unwrap(),
             request: Request::new(
@@ -324,10 +324,10 @@ mod unix {
                 vec![],
                 include_str!("../../../fixtures/docs-leg-a.json"),
             ),
-            trouble: None,
+            error: None,
             ambiguous_framing: false,
         };
-        let decision = Manner::default().decide(&arrival);
+        let decision = ResponsePolicy::default().decide(&incoming);
         let answered = Outcome {
             reply: Reply::Respond(decision.response.clone()),
             answer: Answer {
@@ -349,19 +349,19 @@ mod unix {
         for outcome in [
             answered,
             Outcome {
-                reply: Reply::HangUp,
+                reply: Reply::Close,
                 answer: fault.clone(),
             },
         ] {
-            let hung_up = outcome.reply == Reply::HangUp;
+            let hung_up = outcome.reply == Reply::Close;
             let reply = desk
-                .record(arrival.clone(), decision.clone(), outcome, START)
+                .record(incoming.clone(), decision.clone(), outcome, START)
                 .await;
             let why = "No space left on device (os error 28)";
             assert_eq!(
                 reply,
                 if hung_up {
-                    Reply::HangUp
+                    Reply::Close
                 } else {
                     Reply::Respond(unsaved())
                 }

@@ -13,7 +13,7 @@ use crate::wire::{Request, Response};
 
 /// One request whose head could be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Arrival {
+pub struct IncomingRequest {
     /// Who opened the connection. Behind a tunnel that is the tunnel's program.
     pub peer: SocketAddr,
     /// When the head had come.
@@ -21,7 +21,7 @@ pub struct Arrival {
     /// The request, with as much of its body as was kept.
     pub request: Request,
     /// What is wrong with it as HTTP. Such a request is the last one on its connection.
-    pub trouble: Option<Trouble>,
+    pub error: Option<RequestError>,
     /// Whether it stated its length twice, by `Content-Length` and by `Transfer-Encoding`, which then counted.
     ///
     /// Not noticed in a request that came before the one ahead of it was answered, because the head as it came is
@@ -31,12 +31,12 @@ pub struct Arrival {
 
 /// What is wrong with a request as HTTP, whatever it carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
+pub enum RequestError {
     /// HTTP/1.1 without a `Host`.
     NoHost,
     /// More than one `Host`.
     SeveralHosts,
-    /// The target is longer than [`Trouble::LONGEST_TARGET`].
+    /// The target is longer than [`RequestError::LONGEST_TARGET`].
     TargetTooLong,
     /// Its head breaks the rules, or leaves open where the body ends. This alone has been answered 400 already, with
     /// no body; the reply to it is not used.
@@ -54,7 +54,7 @@ pub enum Trouble {
     Stopping,
 }
 
-impl Trouble {
+impl RequestError {
     /// The longest target that is taken, in bytes: what common servers and tunnels take.
     pub const LONGEST_TARGET: usize = 8 * 1024;
 
@@ -71,7 +71,7 @@ impl Trouble {
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoHost => f.write_str("HTTP/1.1 without a Host header"),
@@ -98,17 +98,17 @@ pub enum Reply {
     /// This answer. Its length is stated by the door, whatever its headers say.
     Respond(Response),
     /// This answer, but slowly, and the connection is closed after it.
-    Drip(Response),
+    Slow(Response),
     /// This answer's head, and a body that comes about meanwhile.
     Stream(Response, Flow),
     /// No answer: the connection is closed.
-    HangUp,
+    Close,
     /// No answer: the connection is reset.
     Reset,
     /// Neither an answer nor an end, until the sender goes, somebody else needs the place, or the door is closed.
-    Ignore,
+    Hang,
     /// Bytes that are no HTTP, then the end of the connection.
-    Babble,
+    Garbage,
 }
 
 /// A body that comes about while it is written. It is written once, whoever of its clones is asked for it first.
@@ -147,7 +147,7 @@ impl fmt::Debug for Flow {
 
 /// A connection that ended badly without a request to show for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mishap {
+pub enum ConnectionError {
     /// A TLS hello on the plain port.
     LooksLikeTls,
     /// HTTP/2 without asking first.
@@ -176,7 +176,7 @@ pub enum Mishap {
     Panicked,
 }
 
-impl fmt::Display for Mishap {
+impl fmt::Display for ConnectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LooksLikeTls => f.write_str("looks like TLS: use http://"),

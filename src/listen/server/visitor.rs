@@ -8,8 +8,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::LARGEST_HEAD;
-use super::arrival::Mishap;
 use super::head;
+use super::types::ConnectionError;
 
 /// The first byte of every TLS connection: a handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -65,10 +65,10 @@ struct Book {
     /// Whether what comes next belongs to a head.
     listening: bool,
     progress: Progress,
-    /// Whether the last request was in trouble, so that the sender may still be sending.
+    /// Whether the last request was in error, so that the sender may still be sending.
     refused: bool,
     /// What its socket found wrong.
-    mishap: Option<Mishap>,
+    error: Option<ConnectionError>,
 }
 
 impl Visitor {
@@ -86,7 +86,7 @@ impl Visitor {
                 listening: true,
                 progress: Progress::Silent,
                 refused: false,
-                mishap: None,
+                error: None,
             }),
         }
     }
@@ -129,7 +129,7 @@ impl Visitor {
                 self.haste.notify_one();
             }
             Stage::Answering => {
-                book.mishap = Some(Mishap::NotRead);
+                book.error = Some(ConnectionError::NotRead);
                 book.stage = Stage::Dismissed;
                 self.leave.notify_one();
             }
@@ -166,10 +166,10 @@ impl Visitor {
     }
 
     /// What is told of it when it is sent away: what was found wrong, or that its head was cut off if one had begun.
-    pub fn parting(&self, otherwise: Mishap) -> Mishap {
+    pub fn parting(&self, otherwise: ConnectionError) -> ConnectionError {
         let book = self.book();
-        let cut = (!book.heard.is_empty()).then_some(Mishap::HeadCut);
-        book.mishap.clone().or(cut).unwrap_or(otherwise)
+        let cut = (!book.heard.is_empty()).then_some(ConnectionError::HeadCut);
+        book.error.clone().or(cut).unwrap_or(otherwise)
     }
 
     /// What has come of a head since the last request.
@@ -210,7 +210,7 @@ impl Visitor {
         self.book().stage == Stage::Answering
     }
 
-    /// Whether its last request was in trouble, so that it may still be sending.
+    /// Whether its last request was in error, so that it may still be sending.
     pub fn was_refused(&self) -> bool {
         self.book().refused
     }
@@ -221,8 +221,8 @@ impl Visitor {
     }
 
     /// What its socket found wrong.
-    pub fn mishap(&self) -> Option<Mishap> {
-        self.book().mishap.clone()
+    pub fn error(&self) -> Option<ConnectionError> {
+        self.book().error.clone()
     }
 
     /// Whether a request is being read or its answer decided.
@@ -239,7 +239,7 @@ impl Visitor {
             book.moves_on(Stage::Reading);
         }
         if first == Some(&TLS_HANDSHAKE) {
-            book.mishap = Some(Mishap::LooksLikeTls);
+            book.error = Some(ConnectionError::LooksLikeTls);
             return Err(io::ErrorKind::InvalidData.into());
         }
         if book.listening {
@@ -255,7 +255,7 @@ impl Visitor {
 
     /// Our answer is given up, because it is not read.
     pub fn reads_nothing(&self) {
-        self.book().mishap = Some(Mishap::NotRead);
+        self.book().error = Some(ConnectionError::NotRead);
     }
 
     /// Everything written so far is with the kernel.

@@ -1,7 +1,7 @@
 //! What is done to a connection in the place of an answer, once hyper has let go of it.
 //!
 //! The service gives hyper an [`Aftermath`] as its error; hyper then stops without writing a byte, and whoever holds the
-//! connection does what it says. Nothing of this is a mishap, and none of it outlasts the stop, or somebody else's
+//! connection does what it says. Nothing of this is a error, and none of it outlasts the stop, or somebody else's
 //! need of the place.
 
 use std::error::Error;
@@ -48,11 +48,11 @@ impl Aftermath {
     pub fn new(reply: Reply) -> Self {
         match reply {
             Reply::Respond(answer) | Reply::Stream(answer, _) => Self::Say(written_out(answer)),
-            Reply::Drip(answer) => Self::Drip(written_out(answer)),
-            Reply::HangUp => Self::Say(Bytes::new()),
-            Reply::Babble => Self::Say(Bytes::from_static(BABBLE)),
+            Reply::Slow(answer) => Self::Drip(written_out(answer)),
+            Reply::Close => Self::Say(Bytes::new()),
+            Reply::Garbage => Self::Say(Bytes::from_static(BABBLE)),
             Reply::Reset => Self::Reset,
-            Reply::Ignore => Self::Ignore,
+            Reply::Hang => Self::Ignore,
         }
     }
 
@@ -67,7 +67,7 @@ impl Aftermath {
     }
 
     /// Does it, and sees the connection to its end.
-    pub async fn befall(self, mut line: Line, visitor: &Visitor, house: &House) {
+    pub async fn apply(self, mut line: Line, visitor: &Visitor, house: &House) {
         match self {
             Self::Reset => return line.reset(),
             Self::Ignore => {

@@ -2,7 +2,7 @@
 
 /// One part of the page.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct Asset {
     /// Where it is asked for.
     pub path: &'static str,
     /// Its content type.
@@ -12,13 +12,13 @@ pub struct Part {
 }
 
 /// All parts of the page.
-const PARTS: [Part; 8] = [
-    Part {
+const PARTS: [Asset; 8] = [
+    Asset {
         path: "/",
         kind: "text/html; charset=utf-8",
         text: include_str!("page.html"),
     },
-    Part {
+    Asset {
         path: "/page.css",
         kind: "text/css; charset=utf-8",
         text: include_str!("page.css"),
@@ -32,8 +32,8 @@ const PARTS: [Part; 8] = [
 ];
 
 /// A part that does something.
-const fn script(path: &'static str, text: &'static str) -> Part {
-    Part {
+const fn script(path: &'static str, text: &'static str) -> Asset {
+    Asset {
         path,
         kind: "text/javascript; charset=utf-8",
         text,
@@ -42,6 +42,6 @@ const fn script(path: &'static str, text: &'static str) -> Part {
 
 /// The part at this path, if the page has one there.
 #[must_use]
-pub fn find(path: &str) -> Option<&'static Part> {
+pub fn find(path: &str) -> Option<&'static Asset> {
     PARTS.iter().find(|part| part.path == path)
 }

@@ -1,7 +1,7 @@
 //! The end of a connection, once hyper has let go of it.
 //!
 //! In: how hyper's conversation ended, and what it had not read. What is no answer, on purpose, is done; what went wrong is
-//! told, as an arrival if there was a request in it; and whoever is still sending is heard out, so that our last answer is
+//! told, as an incoming if there was a request in it; and whoever is still sending is heard out, so that our last answer is
 //! read.
 
 use std::error::Error as _;
@@ -13,7 +13,7 @@ use super::body::Taken;
 use super::head::Head;
 use super::line::Line;
 use super::visitor::Visitor;
-use super::{Arrival, House, Mishap, Trouble};
+use super::{ConnectionError, House, IncomingRequest, RequestError};
 
 /// Sees a connection to its end.
 pub(super) async fn conclude(
@@ -24,7 +24,7 @@ pub(super) async fn conclude(
     house: &House,
 ) {
     if let Some(aftermath) = Aftermath::of(&ended) {
-        return aftermath.befall(line, visitor, house).await;
+        return aftermath.apply(line, visitor, house).await;
     }
     let at = house.clock.now();
     let refused = visitor.was_refused() || ended.as_ref().is_err_and(hyper::Error::is_parse);
@@ -34,11 +34,11 @@ pub(super) async fn conclude(
     rest.add(unread.strip_prefix(&*heard).unwrap_or(&unread), 0);
     let mut malformed = None;
     match what_happened(ended, &unread, visitor) {
-        Some(Mishap::Garbage(why)) => match Head::read(&heard) {
+        Some(ConnectionError::Garbage(why)) => match Head::read(&heard) {
             Some(head) => malformed = Some((head, why)),
-            None => house.tell(visitor, Mishap::Garbage(why)),
+            None => house.tell(visitor, ConnectionError::Garbage(why)),
         },
-        Some(mishap) => house.tell(visitor, mishap),
+        Some(error) => house.tell(visitor, error),
         None => {}
     }
     if refused && !visitor.was_given_up() {
@@ -46,16 +46,16 @@ pub(super) async fn conclude(
     }
     if let Some((head, why)) = malformed {
         let why = head.framing_fault().map_or(why, str::to_owned);
-        rest.trouble = Some(Trouble::Malformed(why));
-        let arrival = Arrival {
+        rest.error = Some(RequestError::Malformed(why));
+        let incoming = IncomingRequest {
             peer: visitor.peer,
             at,
-            trouble: rest.trouble.clone(),
+            error: rest.error.clone(),
             ambiguous_framing: head.is_ambiguous(),
             request: head.with_body(rest),
         };
         // hyper has answered already, with the 400 that such a request deserves.
-        let _ = (house.answer)(arrival).await;
+        let _ = (house.answer)(incoming).await;
     }
 }
 
@@ -68,22 +68,26 @@ pub(super) async fn hear_out(line: Line, rest: &mut Taken, visitor: &Visitor, ho
     }
 }
 
-/// What went wrong on a connection, if anything did that no arrival shows.
-fn what_happened(ended: hyper::Result<()>, unread: &[u8], visitor: &Visitor) -> Option<Mishap> {
-    if let Some(mishap) = visitor.mishap() {
-        return Some(mishap);
+/// What went wrong on a connection, if anything did that no incoming shows.
+fn what_happened(
+    ended: hyper::Result<()>,
+    unread: &[u8],
+    visitor: &Visitor,
+) -> Option<ConnectionError> {
+    if let Some(error) = visitor.error() {
+        return Some(error);
     }
     let Err(error) = ended else {
-        return visitor.is_silent().then_some(Mishap::Silent);
+        return visitor.is_silent().then_some(ConnectionError::Silent);
     };
     if error.is_parse_too_large() {
-        Some(Mishap::HeadTooLarge)
+        Some(ConnectionError::HeadTooLarge)
     } else if error.is_parse_version_h2() || unread.starts_with(b"PRI * HTTP/2") {
-        Some(Mishap::LooksLikeHttp2)
+        Some(ConnectionError::LooksLikeHttp2)
     } else if error.is_parse() {
-        Some(Mishap::Garbage(error.to_string()))
+        Some(ConnectionError::Garbage(error.to_string()))
     } else if visitor.is_answering() {
-        Some(Mishap::AnswerLost(
+        Some(ConnectionError::AnswerLost(
             error
                 .source()
                 .map_or_else(|| error.to_string(), ToString::to_string),
@@ -92,8 +96,8 @@ fn what_happened(ended: hyper::Result<()>, unread: &[u8], visitor: &Visitor) -> 
         // A connection that was kept alive, and not used again.
         None
     } else if error.is_timeout() {
-        Some(Mishap::HeadTimeout)
+        Some(ConnectionError::HeadTimeout)
     } else {
-        Some(Mishap::HeadCut)
+        Some(ConnectionError::HeadCut)
     }
 }

@@ -1,18 +1,17 @@
 //! The door: HTTP/1 in and out, and the limits that keep strangers from wearing us out.
 //!
-//! In: a bound listener. Out: an [`Arrival`] for every request whose head can be read, exactly once, whatever is wrong
-//! with it; a [`Mishap`] for every connection that ends badly before that. What an arrival is answered is somebody
+//! In: a bound listener. Out: an [`IncomingRequest`] for every request whose head can be read, exactly once, whatever is wrong
+//! with it; a [`ConnectionError`] for every connection that ends badly before that. What an incoming is answered is somebody
 //! else's business. The accept loop is ours, because warp's own server knows no timeout; hyper speaks HTTP; warp
 //! takes each request apart and puts each answer together.
 //!
 //! ```text
-//! accept ─> Crowd ─> Staff ─> attend ─> Line ─> hyper ─> warp ─> receive ─ Arrival ─> answer
-//!             │     (threads)   └── Mishap                ^──── respond <── Reply ───┘
+//! accept ─> Crowd ─> Staff ─> attend ─> Line ─> hyper ─> warp ─> receive ─ IncomingRequest ─> answer
+//!             │     (threads)   └── ConnectionError                ^──── respond <── Reply ───┘
 //!             └─ no room: the longest idle visitor leaves
 //! ```
 
 mod aftermath;
-mod arrival;
 mod body;
 mod crowd;
 mod farewell;
@@ -20,6 +19,7 @@ mod head;
 mod line;
 mod route;
 mod staff;
+mod types;
 mod visitor;
 
 #[cfg(test)]
@@ -43,11 +43,11 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tower::Service as _;
 
 use self::aftermath::Aftermath;
-pub use self::arrival::{Arrival, Flow, Mishap, Reply, Trouble};
 use self::crowd::Crowd;
 use self::farewell::conclude;
 use self::line::Line;
 use self::route::{introduce, requests};
+pub use self::types::{ConnectionError, Flow, IncomingRequest, Reply, RequestError};
 use self::visitor::Visitor;
 use crate::clock::Clock;
 
@@ -134,10 +134,10 @@ impl Limits {
 struct House {
     limits: Limits,
     clock: Clock,
-    /// Decides what an arrival is answered.
-    answer: Box<dyn Fn(Arrival) -> BoxFuture<'static, Reply> + Send + Sync>,
+    /// Decides what an incoming is answered.
+    answer: Box<dyn Fn(IncomingRequest) -> BoxFuture<'static, Reply> + Send + Sync>,
     /// Is told what went wrong, and with whom.
-    mishap: Box<dyn Fn(Option<SocketAddr>, Mishap) + Send + Sync>,
+    error: Box<dyn Fn(Option<SocketAddr>, ConnectionError) + Send + Sync>,
     /// True when it is time to stop.
     stop: watch::Receiver<bool>,
     /// Whether somebody wants in and nobody leaves.
@@ -146,8 +146,8 @@ struct House {
 
 impl House {
     /// Tells what went wrong with a visitor.
-    fn tell(&self, visitor: &Visitor, mishap: Mishap) {
-        (self.mishap)(Some(visitor.peer), mishap);
+    fn tell(&self, visitor: &Visitor, error: ConnectionError) {
+        (self.error)(Some(visitor.peer), error);
     }
 
     /// Whether somebody wants in and nobody leaves.
@@ -174,24 +174,24 @@ impl House {
 /// Serves until `stop` becomes true and what was in flight has ended, or the grace is over.
 ///
 /// `answer` is called once for every request whose head could be read; an answer that it gives for one with a
-/// [`Trouble`] should have the trouble's status. `mishap` is called for every connection that ended badly otherwise.
+/// [`RequestError`] should have the error's status. `error` is called for every connection that ended badly otherwise.
 pub async fn serve<A, F, M>(
     listener: TcpListener,
     limits: Limits,
     clock: Clock,
     answer: A,
-    mishap: M,
+    error: M,
     mut stop: watch::Receiver<bool>,
 ) where
-    A: Fn(Arrival) -> F + Send + Sync + 'static,
+    A: Fn(IncomingRequest) -> F + Send + Sync + 'static,
     F: Future<Output = Reply> + Send + 'static,
-    M: Fn(Option<SocketAddr>, Mishap) + Send + Sync + 'static,
+    M: Fn(Option<SocketAddr>, ConnectionError) + Send + Sync + 'static,
 {
     let house = Arc::new(House {
         limits,
         clock,
-        answer: Box::new(move |arrival| answer(arrival).boxed()),
-        mishap: Box::new(mishap),
+        answer: Box::new(move |incoming| answer(incoming).boxed()),
+        error: Box::new(error),
         stop: stop.clone(),
         crowded: AtomicBool::new(false),
     });
@@ -218,7 +218,7 @@ pub async fn serve<A, F, M>(
             Ok((stream, peer)) => tokio::select! {
                 biased;
                 () = stopped(&mut stop) => {
-                    (house.mishap)(Some(peer), Mishap::Stopped);
+                    (house.error)(Some(peer), ConnectionError::Stopped);
                     break;
                 }
                 () = crowd.make_room() => crowd.admit(stream, peer).await,
@@ -226,7 +226,7 @@ pub async fn serve<A, F, M>(
             Err(error) if is_the_peers_own(&error) => {}
             Err(error) => {
                 // Most likely there are no file descriptors left, and a visitor less means one more.
-                (house.mishap)(None, Mishap::NotAccepted(error.to_string()));
+                (house.error)(None, ConnectionError::NotAccepted(error.to_string()));
                 house.set_crowded(!crowd.dismiss_one());
                 accept_from = Some(Instant::now() + ACCEPT_PAUSE);
             }
@@ -285,7 +285,7 @@ async fn attend(stream: TcpStream, visitor: Arc<Visitor>, house: Arc<House>) {
         tokio::select! {
             ended = &mut connection => break ended,
             () = visitor.dismissed() => {
-                return house.tell(&visitor, visitor.parting(Mishap::MadeRoom));
+                return house.tell(&visitor, visitor.parting(ConnectionError::MadeRoom));
             }
             () = stopped(&mut stop), if !stopping => {
                 stopping = true;

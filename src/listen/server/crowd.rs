@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::staff::Staff;
 use super::visitor::Visitor;
-use super::{House, Mishap, attend};
+use super::{ConnectionError, House, attend};
 
 /// How long a visitor may be idle before it has to make room. Without this, a burst of newcomers would push out those
 /// of a moment ago, whose requests are still on their way.
@@ -67,7 +67,9 @@ impl Crowd {
                 let attending = async move {
                     match stream.and_then(TcpStream::from_std) {
                         Ok(stream) => attend(stream, visitor, house).await,
-                        Err(error) => (house.mishap)(None, Mishap::NotAccepted(error.to_string())),
+                        Err(error) => {
+                            (house.error)(None, ConnectionError::NotAccepted(error.to_string()));
+                        }
                     }
                 };
                 self.tasks.spawn_on(attending, runtime)
@@ -102,8 +104,10 @@ impl Crowd {
         self.staff.release(place);
         match ended {
             Ok(_) => {}
-            Err(error) if error.is_panic() => self.house.tell(&visitor, Mishap::Panicked),
-            Err(_) => self.house.tell(&visitor, visitor.parting(Mishap::Stopped)),
+            Err(error) if error.is_panic() => self.house.tell(&visitor, ConnectionError::Panicked),
+            Err(_) => self
+                .house
+                .tell(&visitor, visitor.parting(ConnectionError::Stopped)),
         }
     }
 

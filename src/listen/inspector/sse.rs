@@ -42,7 +42,7 @@ enum Stage {
 
 /// The stream: `hello` first, then whatever the watcher is told. With a wait it ends when something was told and nothing more is
 /// at hand, or after that time.
-pub fn telling(
+pub fn events(
     hello: &str,
     watcher: Watcher,
     wait: Option<Duration>,

@@ -26,8 +26,8 @@ async fn soon<F: Future>(what: F) -> F::Output {
 /// A door that answers `got it` to everything, or what the path asks for.
 struct Stand {
     address: SocketAddr,
-    arrivals: mpsc::UnboundedReceiver<Arrival>,
-    mishaps: mpsc::UnboundedReceiver<Mishap>,
+    arrivals: mpsc::UnboundedReceiver<IncomingRequest>,
+    mishaps: mpsc::UnboundedReceiver<ConnectionError>,
     /// One permit lets one request for `/wait` go.
     gate: Arc<tokio::sync::Semaphore>,
     /// One word lets one request for `/block` go, which blocks its thread until then.
@@ -56,24 +56,24 @@ impl Stand {
         let guard = Arc::clone(&gate);
         let (unblock, blocked) = std::sync::mpsc::channel();
         let blocked = std::sync::Mutex::new(blocked);
-        let answer = move |arrival: Arrival| {
-            let _ = arrived.send(arrival.clone());
-            if arrival.request.target == "/block" {
+        let answer = move |incoming: IncomingRequest| {
+            let _ = arrived.send(incoming.clone());
+            if incoming.request.target == "/block" {
                 blocked
                     .lock()
                     .unwrap()
                     .recv_timeout(DEADLINE)
                     .expect("it is held up");
             }
-            answer(arrival, Arc::clone(&guard))
+            answer(incoming, Arc::clone(&guard))
         };
-        let mishap = move |_, mishap| drop(failed.send(mishap));
+        let error = move |_, error| drop(failed.send(error));
         let served = tokio::spawn(serve(
             listener,
             limits,
             Clock::start(),
             answer,
-            mishap,
+            error,
             stopping,
         ));
         Self {
@@ -98,15 +98,15 @@ impl Stand {
         peer
     }
 
-    async fn arrival(&mut self) -> Arrival {
+    async fn incoming(&mut self) -> IncomingRequest {
         soon(self.arrivals.recv()).await.unwrap()
     }
 
-    async fn trouble(&mut self) -> Trouble {
-        self.arrival().await.trouble.expect("trouble")
+    async fn error(&mut self) -> RequestError {
+        self.incoming().await.error.expect("error")
     }
 
-    async fn mishap(&mut self) -> Mishap {
+    async fn connection_error(&mut self) -> ConnectionError {
         soon(self.mishaps.recv()).await.unwrap()
     }
 
@@ -119,25 +119,25 @@ impl Stand {
     }
 }
 
-async fn answer(arrival: Arrival, gate: Arc<tokio::sync::Semaphore>) -> Reply {
-    let path = arrival.request.path();
+async fn answer(incoming: IncomingRequest, gate: Arc<tokio::sync::Semaphore>) -> Reply {
+    let path = incoming.request.path();
     if path == "/wait" {
         gate.acquire().await.unwrap().forget();
     }
     let body = match path {
-        "/hang-up" => return Reply::HangUp,
+        "/hang-up" => return Reply::Close,
         "/reset" => return Reply::Reset,
-        "/ignore" => return Reply::Ignore,
-        "/babble" => return Reply::Babble,
-        "/drip" => return Reply::Drip(Response::new(200, vec![Header::new("x-a", "1")], "got it")),
+        "/ignore" => return Reply::Hang,
+        "/babble" => return Reply::Garbage,
+        "/drip" => return Reply::Slow(Response::new(200, vec![Header::new("x-a", "1")], "got it")),
         "/drip-much" => {
-            return Reply::Drip(Response::new(200, vec![], vec![b'x'; 64 * 1024 * 1024]));
+            return Reply::Slow(Response::new(200, vec![], vec![b'x'; 64 * 1024 * 1024]));
         }
         "/panic" => panic!("asked for"),
         "/much" => vec![b'x'; 64 * 1024 * 1024],
         _ => b"got it".to_vec(),
     };
-    let status = arrival.trouble.as_ref().map_or(200, Trouble::status);
+    let status = incoming.error.as_ref().map_or(200, RequestError::status);
     let headers = vec![
         Header::new("X-Path", path),
         Header::new("X-Thread", format!("{:?}", std::thread::current().id())),
@@ -200,7 +200,7 @@ async fn a_request_is_seen_as_it_came() {
         answer.contains("\r\ncontent-length: 6\r\ndate: "),
         "{answer}"
     );
-    let arrival = stand.arrival().await;
+    let incoming = stand.incoming().await;
     let fields = ["hoST", "X-A", "Content-Length", "X-a"]
         .into_iter()
         .zip(["x", "1", "5", "2"]);
@@ -208,9 +208,9 @@ async fn a_request_is_seen_as_it_came() {
         .map(|(name, value)| Header::new(name, value))
         .collect();
     let expected = crate::wire::Request::new("POST", "/a?b=%ff#c", headers, "hello");
-    assert_eq!(arrival.request, expected);
+    assert_eq!(incoming.request, expected);
     assert_eq!(
-        (arrival.peer, arrival.trouble),
+        (incoming.peer, incoming.error),
         (peer.0.local_addr().unwrap(), None)
     );
     stand.close().await;
@@ -219,17 +219,17 @@ async fn a_request_is_seen_as_it_came() {
 #[tokio::test]
 async fn w1_one_host_is_needed() {
     let mut stand = Stand::new().await;
-    for (request, trouble) in [
-        ("GET / HTTP/1.1\r\n\r\n", Trouble::NoHost),
+    for (request, error) in [
+        ("GET / HTTP/1.1\r\n\r\n", RequestError::NoHost),
         (
             "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-            Trouble::SeveralHosts,
+            RequestError::SeveralHosts,
         ),
     ] {
         let answer = stand.send(request).await.rest().await;
         assert_eq!(status(&answer), "400");
         assert!(answer.contains("connection: close"));
-        assert_eq!(stand.trouble().await, trouble);
+        assert_eq!(stand.error().await, error);
     }
     stand.close().await;
 }
@@ -239,7 +239,7 @@ async fn w2_http_1_0_is_served_as_such() {
     let mut stand = Stand::new().await;
     let answer = stand.send("GET /old HTTP/1.0\r\n\r\n").await.rest().await;
     assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
-    assert_eq!(stand.arrival().await.request.version, "HTTP/1.0");
+    assert_eq!(stand.incoming().await.request.version, "HTTP/1.0");
 
     let kept = "GET /old HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
     let mut peer = stand.send(kept).await;
@@ -250,8 +250,8 @@ async fn w2_http_1_0_is_served_as_such() {
     );
     peer.write(kept).await;
     peer.until("got it").await;
-    assert_eq!(stand.arrival().await.trouble, None);
-    assert_eq!(stand.arrival().await.trouble, None);
+    assert_eq!(stand.incoming().await.error, None);
+    assert_eq!(stand.incoming().await.error, None);
     stand.close().await;
 }
 
@@ -261,13 +261,19 @@ async fn w3_what_is_not_http_1_is_closed() {
     let mut tls = stand
         .send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
         .await;
-    assert_eq!(stand.mishap().await, Mishap::LooksLikeTls);
+    assert_eq!(
+        stand.connection_error().await,
+        ConnectionError::LooksLikeTls
+    );
     tls.ends_silently().await;
 
     for preface in ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "PRI * HTTP/2.0\r\n"] {
         let mut peer = stand.send(preface).await;
         peer.0.shutdown().await.unwrap();
-        assert_eq!(stand.mishap().await, Mishap::LooksLikeHttp2);
+        assert_eq!(
+            stand.connection_error().await,
+            ConnectionError::LooksLikeHttp2
+        );
     }
     for garbage in [
         "\0\x01\x02garbage\r\n\r\n",
@@ -277,13 +283,13 @@ async fn w3_what_is_not_http_1_is_closed() {
         let mut peer = stand.send(garbage).await;
         peer.0.shutdown().await.unwrap();
         assert_eq!(status(&peer.rest().await), "400");
-        let mishap = stand.mishap().await;
-        assert!(matches!(mishap, Mishap::Garbage(_)), "{mishap:?}");
+        let error = stand.connection_error().await;
+        assert!(matches!(error, ConnectionError::Garbage(_)), "{error:?}");
     }
     drop(stand.connect().await);
-    assert_eq!(stand.mishap().await, Mishap::Silent);
+    assert_eq!(stand.connection_error().await, ConnectionError::Silent);
     drop(stand.send("GET / HT").await);
-    assert_eq!(stand.mishap().await, Mishap::HeadCut);
+    assert_eq!(stand.connection_error().await, ConnectionError::HeadCut);
     stand.close().await;
 }
 
@@ -299,19 +305,22 @@ async fn w4_heads_and_targets_have_a_largest_size() {
         let mut peer = stand.send(head).await;
         assert_eq!(status(&peer.until("\r\n\r\n").await), "431");
         drop(peer);
-        assert_eq!(stand.mishap().await, Mishap::HeadTooLarge);
+        assert_eq!(
+            stand.connection_error().await,
+            ConnectionError::HeadTooLarge
+        );
     }
-    let target = format!("/{}", "x".repeat(Trouble::LONGEST_TARGET));
+    let target = format!("/{}", "x".repeat(RequestError::LONGEST_TARGET));
     let answer = stand
         .send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n"))
         .await
         .rest()
         .await;
     assert_eq!(status(&answer), "414");
-    let arrival = stand.arrival().await;
+    let incoming = stand.incoming().await;
     assert_eq!(
-        (arrival.trouble, arrival.request.target),
-        (Some(Trouble::TargetTooLong), target)
+        (incoming.error, incoming.request.target),
+        (Some(RequestError::TargetTooLong), target)
     );
     let fields = "X: y\r\n".repeat(99);
     stand
@@ -319,7 +328,7 @@ async fn w4_heads_and_targets_have_a_largest_size() {
         .await
         .until("got it")
         .await;
-    assert_eq!(stand.arrival().await.request.headers.len(), 100);
+    assert_eq!(stand.incoming().await.request.headers.len(), 100);
     stand.close().await;
 }
 
@@ -336,13 +345,16 @@ async fn w5_a_broken_body_is_shown_as_far_as_it_came() {
             .await;
         peer.0.shutdown().await.unwrap();
         assert_eq!(status(&peer.rest().await), "400");
-        let arrival = stand.arrival().await;
+        let incoming = stand.incoming().await;
         assert!(
-            matches!(arrival.trouble, Some(Trouble::BodyBroken(_))),
-            "{arrival:?}"
+            matches!(incoming.error, Some(RequestError::BodyBroken(_))),
+            "{incoming:?}"
         );
-        assert_eq!(arrival.request.body.text(), Some(kept));
-        assert_eq!((arrival.request.size, arrival.request.complete), (3, false));
+        assert_eq!(incoming.request.body.text(), Some(kept));
+        assert_eq!(
+            (incoming.request.size, incoming.request.complete),
+            (3, false)
+        );
     }
     stand.close().await;
 }
@@ -363,14 +375,14 @@ async fn w5_a_malformed_request_is_shown_too() {
         assert_eq!(status(&answer), "400");
         peer.write("hello").await;
         peer.0.shutdown().await.unwrap();
-        let arrival = stand.arrival().await;
+        let incoming = stand.incoming().await;
         assert!(
-            matches!(arrival.trouble, Some(Trouble::Malformed(_))),
-            "{arrival:?}"
+            matches!(incoming.error, Some(RequestError::Malformed(_))),
+            "{incoming:?}"
         );
-        assert_eq!(arrival.request.target, target);
-        assert_eq!(arrival.request.body.text(), Some("hello"));
-        assert!(!arrival.request.complete);
+        assert_eq!(incoming.request.target, target);
+        assert_eq!(incoming.request.body.text(), Some("hello"));
+        assert!(!incoming.request.complete);
     }
     stand.close().await;
 }
@@ -384,13 +396,13 @@ async fn w5_a_sender_that_vanishes_is_still_an_arrival() {
         // Without waiting for the rest: the connection is reset.
         peer.0.set_zero_linger().unwrap();
         drop(peer);
-        let arrival = stand.arrival().await;
+        let incoming = stand.incoming().await;
         assert!(
-            matches!(arrival.trouble, Some(Trouble::BodyBroken(_))),
-            "{arrival:?}"
+            matches!(incoming.error, Some(RequestError::BodyBroken(_))),
+            "{incoming:?}"
         );
-        let mishap = stand.mishap().await;
-        assert!(matches!(mishap, Mishap::AnswerLost(_)), "{mishap:?}");
+        let error = stand.connection_error().await;
+        assert!(matches!(error, ConnectionError::AnswerLost(_)), "{error:?}");
     }
     stand.close().await;
 }
@@ -400,7 +412,7 @@ async fn a_peer_that_ends_its_side_is_answered() {
     let mut stand = Stand::new().await;
     let mut peer = stand.send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").await;
     peer.0.shutdown().await.unwrap();
-    stand.arrival().await;
+    stand.incoming().await;
     stand.gate.add_permits(1);
     assert_eq!(status(&peer.rest().await), "200");
     stand.close().await;
@@ -416,20 +428,20 @@ async fn w6_a_length_stated_twice_is_noticed() {
         let plain = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
         let mut peer = stand.send(plain).await;
         peer.until("got it").await;
-        assert!(!stand.arrival().await.ambiguous_framing);
+        assert!(!stand.incoming().await.ambiguous_framing);
         peer.write(format!(
             "\r\nPOST / HTTP/1.1\r\nHost: x\r\n{fields}\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
         ))
         .await;
         assert_eq!(status(&peer.rest().await), "200");
-        let arrival = stand.arrival().await;
-        assert!(arrival.ambiguous_framing);
+        let incoming = stand.incoming().await;
+        assert!(incoming.ambiguous_framing);
         assert_eq!(
-            header(&arrival.request.headers, "content-length").unwrap(),
+            header(&incoming.request.headers, "content-length").unwrap(),
             "9"
         );
         assert_eq!(
-            (arrival.request.body.text(), arrival.trouble),
+            (incoming.request.body.text(), incoming.error),
             (Some("hello"), None)
         );
     }
@@ -452,7 +464,7 @@ async fn w6_nothing_is_smuggled_behind_a_length_that_does_not_count() {
             .rest()
             .await;
         assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{answers}");
-        assert!(stand.arrival().await.ambiguous_framing);
+        assert!(stand.incoming().await.ambiguous_framing);
     }
     stand.close().await;
 }
@@ -473,8 +485,8 @@ async fn r0_wherever_a_connection_dies_that_is_told() {
                 tokio::select! {
                     _ = stand.arrivals.recv() => break true,
                     // That an answer was lost is told besides.
-                    mishap = stand.mishaps.recv() => match mishap.unwrap() {
-                        Mishap::AnswerLost(_) => {}
+                    error = stand.mishaps.recv() => match error.unwrap() {
+                        ConnectionError::AnswerLost(_) => {}
                         _ => break false,
                     },
                     () = sleep(DEADLINE) => panic!("nothing was told of {:?}", &request[..cut]),
@@ -503,14 +515,17 @@ async fn w7_the_body_is_asked_for_only_when_it_is_wanted() {
     assert_eq!(status(&peer.until("\r\n\r\n").await), "100");
     peer.write("hello").await;
     assert_eq!(status(&peer.until("got it").await), "200");
-    assert_eq!(stand.arrival().await.request.body.text(), Some("hello"));
+    assert_eq!(stand.incoming().await.request.body.text(), Some("hello"));
 
     let answer = stand.send(head(11)).await.rest().await;
     assert_eq!(status(&answer), "413");
     assert!(answer.contains("connection: close"));
-    let arrival = stand.arrival().await;
-    assert_eq!(arrival.trouble, Some(Trouble::TooLarge { limit: 10 }));
-    assert_eq!((arrival.request.size, arrival.request.complete), (0, false));
+    let incoming = stand.incoming().await;
+    assert_eq!(incoming.error, Some(RequestError::TooLarge { limit: 10 }));
+    assert_eq!(
+        (incoming.request.size, incoming.request.complete),
+        (0, false)
+    );
     stand.close().await;
 }
 
@@ -529,7 +544,7 @@ async fn w8_pipelined_requests_are_answered_in_order() {
     for n in 0..20 {
         let answer = peer.until("got it").await;
         assert!(answer.contains(&format!("x-path: /{n}\r\n")), "{answer}");
-        let request = stand.arrival().await.request;
+        let request = stand.incoming().await.request;
         assert_eq!(request.target, format!("/{n}"));
         assert_eq!(
             request.body.text(),
@@ -558,9 +573,9 @@ async fn w9_odd_methods_and_targets_harm_nobody() {
             .await;
         let answer = peer.rest().await;
         assert_eq!(status(&answer), "200", "{line}");
-        let arrival = stand.arrival().await;
+        let incoming = stand.incoming().await;
         assert_eq!(
-            (arrival.request.target.as_str(), arrival.trouble),
+            (incoming.request.target.as_str(), incoming.error),
             (target, None)
         );
     }
@@ -572,7 +587,7 @@ async fn w9_odd_methods_and_targets_harm_nobody() {
         answer.contains("content-length: 6\r\n") && answer.ends_with("\r\n\r\n"),
         "{answer}"
     );
-    stand.arrival().await;
+    stand.incoming().await;
     stand.close().await;
 }
 
@@ -585,7 +600,7 @@ async fn an_offer_to_upgrade_is_ignored() {
         peer.write("POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\nhi")
             .await;
         assert_eq!(status(&peer.until("got it").await), "200");
-        assert_eq!(stand.arrival().await.request.body.text(), Some("hi"));
+        assert_eq!(stand.incoming().await.request.body.text(), Some("hi"));
     }
     stand.close().await;
 }
@@ -595,14 +610,14 @@ async fn w10_a_head_has_its_time() {
     let mut stand = Stand::with(|limits| limits.header_timeout = SHORT).await;
     for head in ["", "GET / HTTP/1.1\r\nHost:"] {
         let mut peer = stand.send(head).await;
-        assert_eq!(stand.mishap().await, Mishap::HeadTimeout);
+        assert_eq!(stand.connection_error().await, ConnectionError::HeadTimeout);
         peer.ends_silently().await;
     }
     // A connection that was used and is idle now ends without being told.
     let mut used = stand.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
     used.until("got it").await;
     used.ends_silently().await;
-    stand.arrival().await;
+    stand.incoming().await;
     stand.close().await;
 }
 
@@ -615,9 +630,12 @@ async fn w10_a_body_has_its_time() {
     let answer = peer.rest().await;
     assert_eq!(status(&answer), "408");
     assert!(answer.contains("connection: close"));
-    let arrival = stand.arrival().await;
-    assert_eq!(arrival.trouble, Some(Trouble::BodyTimeout));
-    assert_eq!((arrival.request.size, arrival.request.complete), (3, false));
+    let incoming = stand.incoming().await;
+    assert_eq!(incoming.error, Some(RequestError::BodyTimeout));
+    assert_eq!(
+        (incoming.request.size, incoming.request.complete),
+        (3, false)
+    );
     stand.close().await;
 }
 
@@ -625,8 +643,8 @@ async fn w10_a_body_has_its_time() {
 async fn w10_an_answer_has_its_time() {
     let mut stand = Stand::with(|limits| limits.write_timeout = SHORT).await;
     let _peer = stand.send("GET /much HTTP/1.1\r\nHost: x\r\n\r\n").await;
-    stand.arrival().await;
-    assert_eq!(stand.mishap().await, Mishap::NotRead);
+    stand.incoming().await;
+    assert_eq!(stand.connection_error().await, ConnectionError::NotRead);
     stand.close().await;
 }
 
@@ -640,20 +658,20 @@ async fn w11_the_longest_idle_makes_room() {
     second.until("got it").await;
     let mut busy = stand.send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").await;
     for _ in 0..3 {
-        stand.arrival().await;
+        stand.incoming().await;
     }
     first.write(request).await;
     first.until("got it").await;
 
     stand.send(request).await.until("got it").await;
-    assert_eq!(stand.mishap().await, Mishap::MadeRoom);
+    assert_eq!(stand.connection_error().await, ConnectionError::MadeRoom);
     second.ends_silently().await;
     first.write(request).await;
     first.until("got it").await;
     stand.gate.add_permits(1);
     busy.until("got it").await;
     for _ in 0..3 {
-        stand.arrival().await;
+        stand.incoming().await;
     }
     stand.close().await;
 }
@@ -668,7 +686,7 @@ async fn w11_when_all_are_busy_the_next_one_waits() {
     }
     // On two threads, either may come first.
     for _ in &peers {
-        stand.arrival().await;
+        stand.incoming().await;
         stand.gate.add_permits(1);
     }
     for mut peer in peers {
@@ -691,20 +709,20 @@ async fn w11_whoever_stalls_makes_room_too() {
     stand.send(good).await.until("got it").await;
     // Its request is answered as far as it came.
     assert_eq!(status(&slow.rest().await), "408");
-    let arrival = stand.arrival().await;
+    let incoming = stand.incoming().await;
     assert_eq!(
-        (arrival.trouble, arrival.request.size),
-        (Some(Trouble::BodyTimeout), 3)
+        (incoming.error, incoming.request.size),
+        (Some(RequestError::BodyTimeout), 3)
     );
-    stand.arrival().await;
+    stand.incoming().await;
     stand.close().await;
 
     let mut stand = Stand::with(change).await;
     let _unread = stand.send("GET /much HTTP/1.1\r\nHost: x\r\n\r\n").await;
-    stand.arrival().await;
+    stand.incoming().await;
     stand.send(good).await.until("got it").await;
-    assert_eq!(stand.mishap().await, Mishap::NotRead);
-    stand.arrival().await;
+    assert_eq!(stand.connection_error().await, ConnectionError::NotRead);
+    stand.incoming().await;
     stand.close().await;
 }
 
@@ -725,7 +743,7 @@ async fn w11_whoever_always_has_one_more_request_makes_room_too() {
         }
     };
     assert!(soon(answered).await.contains("x-path: /2"));
-    while stand.arrival().await.request.target != "/2" {}
+    while stand.incoming().await.request.target != "/2" {}
     stand.close().await;
 }
 
@@ -733,7 +751,7 @@ async fn w11_whoever_always_has_one_more_request_makes_room_too() {
 async fn w11_a_place_is_taken_until_its_request_has_been_decided() {
     let mut stand = Stand::with(|limits| limits.connections = 1).await;
     let peer = stand.send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").await;
-    stand.arrival().await;
+    stand.incoming().await;
     peer.0.set_zero_linger().unwrap();
     drop(peer);
     // Else a stranger could have us wait with any number of them.
@@ -743,9 +761,9 @@ async fn w11_a_place_is_taken_until_its_request_has_been_decided() {
         .unwrap_err();
     stand.gate.add_permits(1);
     next.until("got it").await;
-    assert_eq!(stand.arrival().await.request.target, "/next");
-    let mishap = stand.mishap().await;
-    assert!(matches!(mishap, Mishap::AnswerLost(_)), "{mishap:?}");
+    assert_eq!(stand.incoming().await.request.target, "/next");
+    let error = stand.connection_error().await;
+    assert!(matches!(error, ConnectionError::AnswerLost(_)), "{error:?}");
     stand.close().await;
 }
 
@@ -808,10 +826,13 @@ async fn w12_a_large_body_is_refused_so_that_the_sender_hears_it() {
         peer.write(&body).await;
         assert_eq!(status(&peer.until("got it").await), "413");
         drop(peer);
-        let arrival = stand.arrival().await;
-        assert_eq!(arrival.trouble, Some(Trouble::TooLarge { limit: 100_000 }));
-        assert_eq!(arrival.request.body.len(), body::KEPT);
-        assert!(arrival.request.size > 100_000 && !arrival.request.complete);
+        let incoming = stand.incoming().await;
+        assert_eq!(
+            incoming.error,
+            Some(RequestError::TooLarge { limit: 100_000 })
+        );
+        assert_eq!(incoming.request.body.len(), body::KEPT);
+        assert!(incoming.request.size > 100_000 && !incoming.request.complete);
     }
     stand.close().await;
 }
@@ -827,7 +848,7 @@ async fn w12_the_size_of_a_large_body_is_known_if_it_ends() {
             ))
             .await;
         peer.until("got it").await;
-        let request = stand.arrival().await.request;
+        let request = stand.incoming().await.request;
         assert_eq!((request.size, request.complete), (length as u64, complete));
         assert_eq!(request.body.text(), Some(body.as_str()));
     }
@@ -841,7 +862,7 @@ async fn w13_what_is_in_flight_is_finished() {
     idle.until("got it").await;
     let mut busy = stand.send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").await;
     for _ in 0..2 {
-        stand.arrival().await;
+        stand.incoming().await;
     }
     stand.stop.send(true).unwrap();
     idle.ends_silently().await;
@@ -859,7 +880,7 @@ async fn w13_nothing_keeps_the_door_open() {
     let mut stand = Stand::with(|limits| limits.grace = Duration::from_secs(1)).await;
     let _half = stand.send("GET / HTTP/1.1\r\nHost:").await;
     let _stuck = stand.send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").await;
-    stand.arrival().await;
+    stand.incoming().await;
     let mut slow = stand
         .send("POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\nabc")
         .await;
@@ -868,10 +889,13 @@ async fn w13_nothing_keeps_the_door_open() {
     stand.stop.send(true).unwrap();
     // The grace is not for bodies alone: there is time to answer.
     assert_eq!(status(&slow.until("got it").await), "503");
-    assert_eq!(stand.trouble().await, Trouble::Stopping);
-    let told = [stand.mishap().await, stand.mishap().await];
+    assert_eq!(stand.error().await, RequestError::Stopping);
+    let told = [
+        stand.connection_error().await,
+        stand.connection_error().await,
+    ];
     assert!(
-        told.contains(&Mishap::HeadCut) && told.contains(&Mishap::Stopped),
+        told.contains(&ConnectionError::HeadCut) && told.contains(&ConnectionError::Stopped),
         "{told:?}"
     );
     drop(slow);
@@ -884,14 +908,14 @@ async fn a_panic_ends_one_connection_only() {
     let mut stand = Stand::new().await;
     let mut peer = stand.send("GET /panic HTTP/1.1\r\nHost: x\r\n\r\n").await;
     peer.ends_silently().await;
-    assert_eq!(stand.mishap().await, Mishap::Panicked);
+    assert_eq!(stand.connection_error().await, ConnectionError::Panicked);
     stand
         .send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         .await
         .until("got it")
         .await;
     for _ in 0..2 {
-        stand.arrival().await;
+        stand.incoming().await;
     }
     stand.close().await;
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use super::parts::{self, Part};
+use super::assets::{self, Asset};
 use crate::seed;
 use crate::wire::{Header, Request};
 
@@ -62,7 +62,7 @@ impl fmt::Debug for Token {
 
 /// What the rules go by.
 #[derive(Debug)]
-pub struct Rules {
+pub struct Access {
     /// The inspector's own port.
     pub port: u16,
     /// What has to be known.
@@ -73,7 +73,7 @@ pub struct Rules {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     /// A part of the page.
-    Part(&'static Part),
+    Asset(&'static Asset),
     /// The exchanges after this one, as they come.
     Events {
         /// The last one that is known already.
@@ -104,15 +104,15 @@ pub enum Refusal {
     Senseless(&'static str),
 }
 
-impl Rules {
+impl Access {
     /// What a request wants, if it may have it.
     pub fn judge(&self, request: &Request) -> Result<Wanted, Refusal> {
         let headers = &request.headers;
         if !self.comes_from_here(headers) {
             return Err(Refusal::Forbidden);
         }
-        if let Some(part) = parts::find(request.path()) {
-            return by("GET", request, Wanted::Part(part));
+        if let Some(part) = assets::find(request.path()) {
+            return by("GET", request, Wanted::Asset(part));
         }
         // A browser cannot send it with a navigation, and what is told without it holds nothing.
         if !only(headers, TOKEN).is_some_and(|token| self.token.is(token)) {
@@ -229,8 +229,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn rules() -> Rules {
-        Rules {
+    fn rules() -> Access {
+        Access {
             port: 8238,
             token: Token("0123456789abcdef".to_owned()),
         }
@@ -250,7 +250,9 @@ mod tests {
     #[test]
     fn what_holds_nothing_needs_no_token_and_everything_else_does() {
         for path in ["/", "/page.css", "/page.js", "/text.js"] {
-            let wanted = parts::find(path).map(Wanted::Part).ok_or(Refusal::Unknown);
+            let wanted = assets::find(path)
+                .map(Wanted::Asset)
+                .ok_or(Refusal::Unknown);
             assert_eq!(judged("GET", path, &[HOST]), wanted, "{path}");
         }
         for path in [
@@ -439,7 +441,7 @@ mod tests {
             let judged = rules().judge(&Request::new(&method, target, all, ""));
             let is_harmless = matches!(
                 judged,
-                Ok(Wanted::Part(_)) | Err(Refusal::Forbidden | Refusal::Method("GET"))
+                Ok(Wanted::Asset(_)) | Err(Refusal::Forbidden | Refusal::Method("GET"))
             );
             prop_assert!(is_harmless, "{:?}", judged);
         }

@@ -19,7 +19,7 @@ async fn hanging_up_is_an_end_without_a_byte_even_if_more_was_said() {
     for more in ["", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"] {
         let mut peer = stand.send(ask("/hang-up") + more).await;
         assert_eq!(end_of(&mut peer).await, (vec![], None));
-        stand.arrival().await;
+        stand.incoming().await;
     }
     stand.close().await;
 }
@@ -32,7 +32,7 @@ async fn a_reset_is_a_reset() {
         end_of(&mut peer).await,
         (vec![], Some(io::ErrorKind::ConnectionReset))
     );
-    stand.arrival().await;
+    stand.incoming().await;
     stand.close().await;
 }
 
@@ -50,7 +50,7 @@ async fn babble_is_no_http_and_comes_whole() {
         (true, true, None)
     );
     assert_eq!(std::str::from_utf8(&bytes).ok(), None);
-    stand.arrival().await;
+    stand.incoming().await;
     stand.close().await;
 }
 
@@ -62,7 +62,7 @@ async fn an_answer_before_it_on_the_same_connection_is_given() {
     peer.write(ask("/hang-up")).await;
     assert_eq!(end_of(&mut peer).await, (vec![], None));
     for _ in 0..2 {
-        stand.arrival().await;
+        stand.incoming().await;
     }
     stand.close().await;
 }
@@ -86,7 +86,7 @@ async fn what_drips_is_the_whole_answer_in_many_pieces() {
         rest,
         "/1.1 200 OK\r\nx-a: 1\r\ncontent-length: 6\r\nconnection: close\r\n\r\ngot it"
     );
-    stand.arrival().await;
+    stand.incoming().await;
     stand.close().await;
 }
 
@@ -95,7 +95,7 @@ async fn who_is_ignored_hears_nothing_and_may_leave_when_it_likes() {
     let mut stand = Stand::with(|limits| limits.connections = 1).await;
     for _ in 0..3 {
         let mut peer = stand.send(ask("/ignore")).await;
-        stand.arrival().await;
+        stand.incoming().await;
         // More is taken and not heeded.
         peer.write(ask("/")).await;
     }
@@ -104,7 +104,7 @@ async fn who_is_ignored_hears_nothing_and_may_leave_when_it_likes() {
         .await
         .until("got it")
         .await;
-    stand.arrival().await;
+    stand.incoming().await;
     stand.close().await;
 }
 
@@ -120,10 +120,10 @@ async fn w11_those_who_are_ignored_or_served_slowly_make_room() {
         );
     }
     for _ in 0..20 {
-        stand.arrival().await;
+        stand.incoming().await;
     }
     stand.send(ask("/")).await.until("got it").await;
-    stand.arrival().await;
+    stand.incoming().await;
     // The first two had to go: the one with nothing, the other with its whole answer.
     assert_eq!(end_of(&mut ignored[0]).await, (vec![], None));
     assert!(ignored[1].rest().await.ends_with("\r\n\r\ngot it"));
@@ -143,10 +143,10 @@ async fn w13_nothing_of_this_keeps_the_door_open() {
         "/reset",
     ] {
         open.push(stand.send(ask(path)).await);
-        stand.arrival().await;
+        stand.incoming().await;
     }
     let stopped = Instant::now();
-    // And nothing of it is a mishap.
+    // And nothing of it is a error.
     stand.close().await;
     assert!(
         stopped.elapsed() < Duration::from_millis(3_500),

@@ -11,7 +11,7 @@ use futures_util::{Stream, StreamExt as _};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Limits, Trouble, stopped};
+use super::{Limits, RequestError, stopped};
 
 /// How much is kept of a body that is over the limit.
 pub(super) const KEPT: usize = 64 * 1024;
@@ -30,7 +30,7 @@ pub(super) struct Taken {
     /// How many bytes came.
     pub size: u64,
     /// Why it is not complete, if it is not.
-    pub trouble: Option<Trouble>,
+    pub error: Option<RequestError>,
 }
 
 impl Taken {
@@ -50,7 +50,7 @@ impl Taken {
     fn within(mut self, is_too_large: bool, limit: u64) -> Self {
         if is_too_large {
             self.shorten();
-            self.trouble = Some(Trouble::TooLarge { limit });
+            self.error = Some(RequestError::TooLarge { limit });
         }
         self
     }
@@ -89,7 +89,7 @@ where
     let mut deadline = pin!(sleep_until(Instant::now() + limits.body_timeout));
     let mut draining = false;
     let mut stopping = false;
-    let trouble = loop {
+    let error = loop {
         if !draining && too_large(taken.size) {
             draining = true;
             hurry(deadline.as_mut(), DRAIN_TIME);
@@ -97,8 +97,8 @@ where
         // Time comes first: a sender who never pauses must not outrun it.
         let chunk = tokio::select! {
             biased;
-            () = &mut deadline => break Some(if stopping { Trouble::Stopping } else { Trouble::BodyTimeout }),
-            () = &mut given_up => break Some(Trouble::BodyTimeout),
+            () = &mut deadline => break Some(if stopping { RequestError::Stopping } else { RequestError::BodyTimeout }),
+            () = &mut given_up => break Some(RequestError::BodyTimeout),
             () = stopped(&mut stop), if !stopping => {
                 stopping = true;
                 // The other half of the grace is for the answer.
@@ -109,14 +109,14 @@ where
         };
         match chunk {
             Some(Ok(chunk)) => taken.add(chunk, limit),
-            Some(Err(error)) => break Some(Trouble::BodyBroken(root(&error))),
+            Some(Err(error)) => break Some(RequestError::BodyBroken(root(&error))),
             None => break None,
         }
         if taken.size > limit.saturating_add(DRAINED) {
             break None;
         }
     };
-    taken.trouble = trouble;
+    taken.error = error;
     let is_too_large = too_large(taken.size);
     taken.within(is_too_large, limit)
 }
@@ -135,7 +135,7 @@ where
         match poll_fn(|context| Poll::Ready(body.as_mut().poll_next(context))).await {
             Poll::Ready(Some(Ok(chunk))) => taken.add(chunk, limit),
             Poll::Ready(Some(Err(error))) => {
-                taken.trouble = Some(Trouble::BodyBroken(root(&error)));
+                taken.error = Some(RequestError::BodyBroken(root(&error)));
                 return true;
             }
             Poll::Ready(None) => return true,

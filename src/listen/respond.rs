@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rand::RngExt as _;
 
-use super::door::{Arrival, Reply, Trouble};
+use super::server::{IncomingRequest, Reply, RequestError};
 use crate::cdr::judge::{Judgement, Kind, judge_json, judge_pairs};
 use crate::cdr::remark::{self, Code, Remark};
 use crate::cdr::schema;
@@ -28,7 +28,7 @@ const QUOTED: usize = 60;
 
 /// How requests are answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Manner {
+pub struct ResponsePolicy {
     /// The status of a good answer.
     pub status: u16,
     /// Its body.
@@ -44,7 +44,7 @@ pub struct Manner {
 }
 
 /// `200 got it`, at once, as TeleCMI's own example handlers answer. \[doc by example\]
-impl Default for Manner {
+impl Default for ResponsePolicy {
     fn default() -> Self {
         Self {
             status: 200,
@@ -141,26 +141,26 @@ impl Decision {
     /// Whether a handler could make something of the request: all of it came, it is for a path here, and it was not
     /// refused. TRACE is for whoever gets it: its answer would tell the sender what we have added.
     #[must_use]
-    pub fn can_be_passed_on(&self, arrival: &Arrival) -> bool {
+    pub fn can_be_passed_on(&self, incoming: &IncomingRequest) -> bool {
         let is_passed =
-            arrival.request.target.starts_with('/') && arrival.request.method != "TRACE";
-        arrival.trouble.is_none() && is_passed && !self.refused
+            incoming.request.target.starts_with('/') && incoming.request.method != "TRACE";
+        incoming.error.is_none() && is_passed && !self.refused
     }
 }
 
-impl Manner {
+impl ResponsePolicy {
     /// Judges a request and decides its answer.
     #[must_use]
-    pub fn decide(&self, arrival: &Arrival) -> Decision {
-        let request = &arrival.request;
-        let mut judgement = judge(request, arrival.trouble.as_ref());
+    pub fn decide(&self, incoming: &IncomingRequest) -> Decision {
+        let request = &incoming.request;
+        let mut judgement = judge(request, incoming.error.as_ref());
         let remarks = &mut judgement.verdict.remarks;
-        if arrival.ambiguous_framing {
+        if incoming.ambiguous_framing {
             let text = "ambiguous framing: Transfer-Encoding and Content-Length together";
             remarks.push(Remark::new(Code::AmbiguousFraming, text));
         }
-        if let Some(trouble) = &arrival.trouble {
-            remarks.insert(0, Remark::new(Code::BadRequest, trouble.to_string()));
+        if let Some(error) = &incoming.error {
+            remarks.insert(0, Remark::new(Code::BadRequest, error.to_string()));
         }
         remark::bound(&mut judgement.verdict.remarks);
         let departs = judgement
@@ -168,8 +168,8 @@ impl Manner {
             .remarks
             .iter()
             .any(|remark| remark.code.departs());
-        let response = match &arrival.trouble {
-            Some(trouble) => refusal(trouble.status(), &trouble.to_string()),
+        let response = match &incoming.error {
+            Some(error) => refusal(error.status(), &error.to_string()),
             None => self.response(request, &judgement.verdict.remarks),
         };
         Decision {
@@ -260,10 +260,10 @@ fn sentence(remark: &Remark) -> String {
 }
 
 /// Judges a request, whatever its method.
-fn judge(request: &Request, trouble: Option<&Trouble>) -> Judgement {
+fn judge(request: &Request, error: Option<&RequestError>) -> Judgement {
     match &*request.method {
         // A body that did not come whole is judged by nobody; why it did not is the remark.
-        _ if trouble.is_some() => Judgement::unreadable(Vec::new()),
+        _ if error.is_some() => Judgement::unreadable(Vec::new()),
         "POST" => judge_body(request),
         "GET" => judge_query(request),
         "HEAD" | "OPTIONS" => nothing(Vec::new()),

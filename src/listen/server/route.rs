@@ -15,7 +15,7 @@ use super::aftermath::Aftermath;
 use super::body::{self, Taken};
 use super::head::Head;
 use super::visitor::Visitor;
-use super::{Arrival, House, Reply, Trouble};
+use super::{House, IncomingRequest, Reply, RequestError};
 use crate::clock::Moment;
 use crate::wire::{Header, Response};
 
@@ -77,11 +77,11 @@ async fn receive(
         if head.expects_leave() && announced.is_some_and(|length| length > house.limits.max_body) {
             // Reading would make hyper ask for the body with `100 Continue`.
             drop(body);
-            let trouble = Trouble::TooLarge {
+            let error = RequestError::TooLarge {
                 limit: house.limits.max_body,
             };
             Taken {
-                trouble: Some(trouble),
+                error: Some(error),
                 ..Taken::default()
             }
         } else {
@@ -95,19 +95,19 @@ async fn receive(
             .await
         };
     visitor.has_been_read();
-    let trouble = body.trouble.clone().or_else(|| head_trouble(&head));
-    let troubled = trouble.is_some();
-    let arrival = Arrival {
+    let error = body.error.clone().or_else(|| head_error(&head));
+    let failed = error.is_some();
+    let incoming = IncomingRequest {
         peer: visitor.peer,
         at: *at,
-        trouble,
+        error,
         ambiguous_framing: head.is_ambiguous(),
         request: head.with_body(body),
     };
-    let reply = (house.answer)(arrival).await;
+    let reply = (house.answer)(incoming).await;
     // Somebody who waits for a place would not get it from a visitor that always has one more request, and nobody stays when
     // we stop.
-    let last = troubled || house.is_crowded() || house.is_stopping();
+    let last = failed || house.is_crowded() || house.is_stopping();
     match reply {
         Reply::Respond(answer) => {
             visitor.is_answered(last);
@@ -156,14 +156,14 @@ impl Introduction {
 }
 
 /// What is wrong with a head that was read.
-fn head_trouble(head: &Head) -> Option<Trouble> {
+fn head_error(head: &Head) -> Option<RequestError> {
     let hosts = head.values("host").count();
-    if head.target.len() > Trouble::LONGEST_TARGET {
-        Some(Trouble::TargetTooLong)
+    if head.target.len() > RequestError::LONGEST_TARGET {
+        Some(RequestError::TargetTooLong)
     } else if hosts > 1 {
-        Some(Trouble::SeveralHosts)
+        Some(RequestError::SeveralHosts)
     } else if hosts == 0 && head.version == "HTTP/1.1" {
-        Some(Trouble::NoHost)
+        Some(RequestError::NoHost)
     } else {
         None
     }

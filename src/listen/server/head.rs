@@ -68,7 +68,7 @@ impl Head {
             version: self.version,
             headers: self.headers.into(),
             size: body.size,
-            complete: body.trouble.is_none(),
+            complete: body.error.is_none(),
             body: Octets::from(body.kept),
         }
     }

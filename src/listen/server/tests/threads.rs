@@ -28,12 +28,12 @@ async fn an_answer_that_blocks_its_thread_holds_up_nobody_on_the_other() {
     assert_eq!(first, format!("{:?}", std::thread::current().id()));
     other.write("GET /block HTTP/1.1\r\nHost: x\r\n\r\n").await;
     for _ in 0..2 {
-        stand.arrival().await;
+        stand.incoming().await;
     }
     assert_eq!(one.asks().await, first);
     stand.unblock.send(()).unwrap();
     assert_ne!(thread(&other.until("got it").await), first);
-    stand.arrival().await;
+    stand.incoming().await;
     stand.close().await;
 }
 
@@ -47,7 +47,7 @@ async fn whoever_comes_next_is_attended_to_where_there_are_fewest() {
     let mut threads = Vec::new();
     for peer in &mut peers {
         threads.push(peer.asks().await);
-        stand.arrival().await;
+        stand.incoming().await;
     }
     assert_eq!(threads[..3], threads[3..]);
     assert!(threads[0] != threads[1] && threads[0] != threads[2] && threads[1] != threads[2]);
@@ -63,7 +63,7 @@ async fn one_connection_after_the_other_needs_one_thread() {
         assert_eq!(peer.asks().await, first);
     }
     for _ in 0..21 {
-        stand.arrival().await;
+        stand.incoming().await;
     }
     stand.close().await;
 }
@@ -78,7 +78,7 @@ async fn w13_what_is_in_flight_on_any_thread_is_finished() {
         idle.push(peer);
         busy.push(stand.send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").await);
         for _ in 0..2 {
-            stand.arrival().await;
+            stand.incoming().await;
         }
     }
     stand.stop.send(true).unwrap();
@@ -103,7 +103,7 @@ async fn w13_nothing_on_another_thread_is_done_behind_the_end() {
     one.asks().await;
     let _other = stand.send("GET /block HTTP/1.1\r\nHost: x\r\n\r\n").await;
     for _ in 0..2 {
-        stand.arrival().await;
+        stand.incoming().await;
     }
     stand.stop.send(true).unwrap();
     // The grace is over, and the other thread is still in the middle of its step.
@@ -112,8 +112,8 @@ async fn w13_nothing_on_another_thread_is_done_behind_the_end() {
         .unwrap_err();
     stand.unblock.send(()).unwrap();
     soon(&mut stand.served).await.unwrap();
-    while let Some(mishap) = stand.mishaps.recv().await {
-        assert_eq!(mishap, Mishap::Stopped);
+    while let Some(error) = stand.mishaps.recv().await {
+        assert_eq!(error, ConnectionError::Stopped);
     }
     assert_eq!(stand.arrivals.recv().await, None);
 }
