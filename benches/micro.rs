@@ -16,12 +16,13 @@ use telecmi_cdr::cdr::received::Received;
 use telecmi_cdr::cdr::story::{CallIds, Setting, choices};
 use telecmi_cdr::cdr::text::CdrText;
 use telecmi_cdr::clock::Moment;
-use telecmi_cdr::listen::event::Exchange;
+use telecmi_cdr::exchange::{Answer, Exchange};
 use telecmi_cdr::listen::relate::Relations;
+use telecmi_cdr::ndjson;
 use telecmi_cdr::seed::Seed;
 use telecmi_cdr::send::Plan;
 use telecmi_cdr::send::courier::Patience;
-use telecmi_cdr::send::event::Delivery;
+use telecmi_cdr::send::event::{Attempt, Delivery};
 use telecmi_cdr::send::expect::Expectation;
 use telecmi_cdr::send::pace::Rules;
 use telecmi_cdr::send::pack::Step;
@@ -29,7 +30,7 @@ use telecmi_cdr::send::source::{Content, Envelope, Methods, Scenario};
 use telecmi_cdr::show::received;
 use telecmi_cdr::show::theme::Theme;
 use telecmi_cdr::untrusted::clean;
-use telecmi_cdr::wire::record::{self, Answer, Attempt};
+
 use telecmi_cdr::wire::{Header, Request, query};
 
 /// As TeleCMI documents it.
@@ -234,10 +235,10 @@ fn judge(bencher: &Bencher) {
 fn record_line(bencher: &Bencher) {
     let (exchange, delivery) = (exchange(), delivery());
     bencher.bench("record_line of_an_exchange", None, || {
-        record::line("exchange", black_box(&exchange))
+        ndjson::line("exchange", black_box(&exchange))
     });
     bencher.bench("record_line of_a_delivery", None, || {
-        record::line("delivery", black_box(&delivery))
+        ndjson::line("delivery", black_box(&delivery))
     });
 }
 

@@ -13,10 +13,13 @@
 //!                      show                   what people and programs see (colored, indicatif, terminal_size, unicode-width)
 //!                       │
 //!            send ──────┴────── listen        the two modes: neighbours who never call each other
-//!              │  ╲            ╱  │
-//!              │    ╲        ╱    │
+//!              │                │
+//!              └─── exchange ───┘              what was received and answered: written by listen, read by send
+//!              │                │
 //!             cdr              wire           what TeleCMI says · what crosses the network (fake · reqwest, hyper, warp)
 //!              │                │
+//!              └──── ndjson ────┘              the records' frame, safe for a terminal           (serde_json)
+//!                       │
 //!        clock, seed, error, untrusted, json, process  the ground floor                    (jiff, rand, rustix)
 //!              │
 //!            digits                           below it: numbers in digits
@@ -88,8 +91,10 @@ pub mod cli;
 pub mod clock;
 pub mod digits;
 pub mod error;
+pub mod exchange;
 pub mod json;
 pub mod listen;
+pub mod ndjson;
 pub mod process;
 mod run;
 pub mod seed;

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::claim::{self, Claims};
-use super::event::{self, Ending, Event, Exchange, Summary};
+use super::event::{self, Ending, Event, Summary};
 use super::keep::{self, Keeper, Kept};
 use super::relate::{Marks, Relations};
 use super::respond::{Decision, Outcome};
@@ -24,8 +24,9 @@ use super::wanted::Wanted;
 use crate::clock::Clock;
 use crate::digits::number_into;
 use crate::error::Exit;
+use crate::exchange::Exchange;
+use crate::ndjson;
 use crate::untrusted::Untrusted;
-use crate::wire::record::{self, Draft};
 use tray::{Slip, Slips, Tray, Written};
 
 /// How often mishaps are told of, however many there are.
@@ -45,8 +46,6 @@ pub struct Desk {
     marks: Marks,
     /// Whether exchanges are saved before they are answered.
     saves: bool,
-    /// Whether their records can be drafted.
-    drafts: bool,
     tray: Mutex<Tray>,
     book: Mutex<Book>,
     enough: Notify,
@@ -95,7 +94,6 @@ impl Desk {
             arrivals: AtomicU64::new(0),
             marks: book.relations.marks(),
             saves: false,
-            drafts: false,
             tray: Mutex::default(),
             book: Mutex::new(book),
             enough: Notify::new(),
@@ -107,7 +105,6 @@ impl Desk {
     #[must_use]
     pub fn keeping(mut self, keeper: Option<Keeper>) -> Self {
         self.saves = keeper.is_some();
-        self.drafts = keeper.as_ref().is_some_and(Keeper::takes_drafts);
         self.book().keeper = keeper;
         self
     }
@@ -209,12 +206,8 @@ impl Desk {
             related: Vec::new(),
             uncounted: mismatch.map(Untrusted::new),
             answer: outcome.answer,
-            took_ms: record::ms(took),
+            took_ms: ndjson::ms(took),
         };
-        let draft = self.drafts.then(|| {
-            let buffer = self.tray().buffer();
-            Draft::of(&exchange, buffer)
-        });
         // It is done here because nobody waits for it here.
         let traces = exchange
             .cdr
@@ -222,7 +215,6 @@ impl Desk {
             .map(|cdr| self.marks.traces(&exchange.request, cdr));
         Slip {
             exchange: Arc::new(exchange),
-            draft,
             traces,
             reply: outcome.reply,
             counts,
@@ -239,21 +231,19 @@ impl Desk {
     fn clear_tray_in(&self, book: &mut Book) {
         // Nobody takes from the tray who has not got the book: whatever is gone from there has been written down when the
         // book is to be had again.
-        let size = self.tray().take(&mut book.slips);
+        self.tray().take(&mut book.slips);
         let mut slips = std::mem::take(&mut book.slips);
         for (slip, _) in &mut slips {
             book.enter(slip);
         }
         let mut kept = Vec::new();
         if let Some(keeper) = &mut book.keeper {
-            keeper.begin(slips.len(), size);
+            keeper.begin();
             for (slip, _) in &slips {
-                keeper.add(&slip.exchange, slip.draft.as_ref());
+                keeper.add(&slip.exchange);
             }
             kept = keeper.keep(self.clock.elapsed());
         }
-        self.tray()
-            .recycle(slips.iter_mut().filter_map(|(slip, _)| slip.draft.take()));
         let mut kept = kept.into_iter();
         for (slip, back) in slips.drain(..) {
             // Whoever asked may have gone.

@@ -7,14 +7,10 @@ use serde::Serialize;
 
 use super::retries;
 use super::tunnel;
-use crate::cdr::judge::Verdict;
-use crate::cdr::received::Received;
 use crate::error::{Exit, Stop};
+use crate::exchange::Exchange;
+use crate::ndjson;
 use crate::process;
-use crate::wire::record;
-
-/// One request received, with the judge's own verdict.
-pub type Exchange = record::Exchange<Verdict, Received>;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,7 +85,7 @@ pub struct Summary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saved: Option<u64>,
     /// Exchanges that could not be saved, if there were any.
-    #[serde(skip_serializing_if = "record::is_zero")]
+    #[serde(skip_serializing_if = "ndjson::is_zero")]
     pub lost: u64,
     /// What came back after it had not been answered well; nothing if all was.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -10,13 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::event::{Event, Exchange};
+use super::event::Event;
 use super::redact::{Redactor, hide_secrets};
 use crate::cdr::Fields;
 use crate::cdr::meaning::meaning;
 use crate::cdr::received::Received;
+use crate::exchange::Exchange;
+use crate::ndjson;
+use crate::wire::Request;
 use crate::wire::secret::masked_url;
-use crate::wire::{Request, record};
 
 /// How much is kept; the oldest goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,8 +188,8 @@ impl Shelf {
     fn keep(&mut self, exchange: &Exchange, line: Option<&Bytes>, most: Most) {
         let line = line
             .cloned()
-            .unwrap_or_else(|| record::line("exchange", exchange).into());
-        let masked = masked(exchange).map(|masked| record::line("exchange", &masked).into());
+            .unwrap_or_else(|| ndjson::line("exchange", exchange).into());
+        let masked = masked(exchange).map(|masked| ndjson::line("exchange", &masked).into());
         let none = Received::default();
         let kept = Kept {
             n: exchange.n,
@@ -195,7 +197,7 @@ impl Shelf {
             shown: masked.unwrap_or_else(|| line.clone()),
             record: match &mut self.redactor {
                 None => line,
-                Some(redactor) => record::line("exchange", &redactor.redacted(exchange)).into(),
+                Some(redactor) => ndjson::line("exchange", &redactor.redacted(exchange)).into(),
             },
             meaning: meaning(&exchange.verdict, exchange.cdr.as_ref().unwrap_or(&none)),
         };
@@ -225,7 +227,7 @@ impl Kept {
     /// The record as it is shown, and what it means: one line of JSON.
     #[must_use]
     pub fn shown(&self) -> Vec<u8> {
-        let meaning = record::safe_json(&self.meaning);
+        let meaning = ndjson::safe_json(&self.meaning);
         [
             b"{\"exchange\":",
             self.shown.trim_ascii_end(),

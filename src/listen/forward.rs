@@ -12,11 +12,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::error::Error;
+use crate::exchange::Forwarded;
 use crate::untrusted::{Untrusted, beginning};
 use crate::wire::client::{ClientOptions, Destination};
 use crate::wire::hop::end_to_end;
 use crate::wire::raw::{Asked, RawOutcome, RawRequest, Writer};
-use crate::wire::record::Forwarded;
 use crate::wire::secret::masked_url;
 use crate::wire::{Failure, FailureKind, Header, Phase, Request, Response, header, query};
 

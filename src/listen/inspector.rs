@@ -23,9 +23,11 @@ use super::feed::{Feed, Kept};
 use super::forward::Forward;
 use super::server::{self, Flow, IncomingRequest, Limits, Reply};
 use crate::clock::Clock;
+use crate::exchange::CapturedRequest;
+use crate::ndjson;
 use crate::wire::export::curl_to;
 use crate::wire::hop::end_to_end;
-use crate::wire::{Header, Request, Response, record};
+use crate::wire::{Header, Request, Response};
 
 /// How many streams there may be at once.
 const MOST_STREAMS: usize = 32;
@@ -178,8 +180,8 @@ impl Inspector {
         };
         let (watcher, extent) = self.feed.watch(seen);
         let most = self.feed.most();
-        let hello = record::safe_json(&Hello {
-            v: record::VERSION,
+        let hello = ndjson::safe_json(&Hello {
+            v: ndjson::VERSION,
             version: env!("CARGO_PKG_VERSION"),
             url: &self.about.url,
             public_url: self.about.public_url.as_deref(),
@@ -244,7 +246,7 @@ impl Inspector {
             // Nobody would have been answered by us.
             members.shift_remove("instead_of");
         }
-        file("application/json", record::safe_json(&told))
+        file("application/json", ndjson::safe_json(&told))
     }
 }
 
@@ -282,7 +284,7 @@ fn busy(text: String) -> Response {
 fn body(kept: &Kept) -> Response {
     let saved = std::str::from_utf8(&kept.record)
         .ok()
-        .and_then(|line| record::captured(line).ok().flatten());
+        .and_then(|line| CapturedRequest::read(line).ok().flatten());
     let bytes = saved.map(|saved| saved.request.body.0).unwrap_or_default();
     download(
         "application/octet-stream",

@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::event::Exchange;
 use super::redact::Redactor;
 use crate::error::Error;
-use crate::wire::record::{self, Draft};
+use crate::exchange::Exchange;
+use crate::ndjson;
 use crate::wire::{Header, Response};
 pub use sheet::pipe;
 use sheet::{Sheet, all, is_removed};
@@ -27,9 +27,6 @@ const ALARM_EVERY: Duration = Duration::from_secs(1);
 
 /// A buffer that is larger has served for something out of the ordinary, and does not serve again.
 const LARGEST_KEPT: usize = 512 * 1024;
-
-/// What a line holds besides what was drafted of it, in bytes, if there is nothing to remark on.
-const BESIDE_A_DRAFT: usize = 256;
 
 /// After how many seconds a sender should try again when its request could not be saved.
 const RETRY_AFTER: &str = "5";
@@ -109,14 +106,8 @@ impl Keeper {
         Ok((keeper, warnings))
     }
 
-    /// Whether it can use what was drafted of an exchange: what is masked is written anew.
-    #[must_use]
-    pub fn takes_drafts(&self) -> bool {
-        self.redactor.is_none()
-    }
-
-    /// Begins to gather so many exchanges, of which so many bytes are drafted.
-    pub fn begin(&mut self, exchanges: usize, drafted: usize) {
+    /// Begins to gather exchanges.
+    pub fn begin(&mut self) {
         let Gathered {
             lines,
             ends,
@@ -131,19 +122,16 @@ impl Keeper {
             *lines = buffer.into();
             lines.clear();
         }
-        lines.reserve(drafted + exchanges * BESIDE_A_DRAFT);
     }
 
     /// Adds an exchange to those that are appended next.
-    pub fn add(&mut self, exchange: &Exchange, draft: Option<&Draft>) {
+    pub fn add(&mut self, exchange: &Exchange) {
         let Gathered { lines, ends, .. } = &mut *self.gathered;
-        match (&mut self.redactor, draft) {
-            (None, Some(draft)) => draft.complete(exchange, lines),
-            (None, None) => Draft::of(exchange, Vec::new()).complete(exchange, lines),
-            (Some(redactor), _) => {
-                lines.extend_from_slice(&record::line("exchange", &redactor.redacted(exchange)));
-            }
-        }
+        let line = match &mut self.redactor {
+            None => ndjson::line("exchange", exchange),
+            Some(redactor) => ndjson::line("exchange", &redactor.redacted(exchange)),
+        };
+        lines.extend_from_slice(&line);
         ends.push(lines.len());
     }
 

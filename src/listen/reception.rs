@@ -11,7 +11,7 @@ use super::fault::Faults;
 use super::forward::Forward;
 use super::respond::{Decision, Outcome, ResponsePolicy};
 use super::server::{IncomingRequest, Reply, RequestError};
-use crate::wire::record::Answer;
+use crate::exchange::Answer;
 
 /// What all requests of a run meet with.
 pub struct Reception {

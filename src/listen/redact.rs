@@ -17,7 +17,7 @@ use std::io::{self, Read};
 
 use serde_json::{Map, Value};
 
-use super::event::Exchange;
+use crate::exchange::Exchange;
 use crate::wire::secret::{self, is_secret_name, masked_url};
 use crate::wire::{Header, Octets, Request, header};
 use known::{Known, SHORTEST_KNOWN};

@@ -14,8 +14,8 @@ use crate::cdr::received::{Found, Received};
 use crate::cdr::remark::{Code, Remark};
 use crate::cdr::schema::FIELDS;
 use crate::clock::{Moment, humane};
+use crate::exchange::Relation;
 use crate::wire::Request;
-use crate::wire::record::Relation;
 
 /// How many CDRs are remembered. At two hundred bytes each that is two megabytes.
 const REMEMBERED: usize = 10_000;

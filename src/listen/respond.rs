@@ -12,9 +12,9 @@ use crate::cdr::judge::{Judgement, Kind, judge_json, judge_pairs};
 use crate::cdr::remark::{self, Code, Remark};
 use crate::cdr::schema;
 use crate::clock::read_duration;
+use crate::exchange::Answer;
 use crate::seed::{Purpose, Seed};
 use crate::untrusted::beginning;
-use crate::wire::record::Answer;
 use crate::wire::{Header, Request, Response, header, query};
 
 /// The methods that are answered; the first two carry CDRs.

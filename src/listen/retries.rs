@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::event::Exchange;
 use super::relate::Marks;
 use crate::cdr::Leg;
 use crate::cdr::remark::Code;
 use crate::clock::{Moment, humane};
-use crate::wire::record::{self, Answer, Relation, as_ms, as_optional_ms};
+use crate::exchange::{Answer, Exchange, Relation};
+use crate::ndjson::{self, as_ms, as_optional_ms};
 use crate::wire::secret;
 
 /// How many CDRs are remembered that met a failure.
@@ -63,7 +63,7 @@ pub struct Course {
     /// Each time it came: the first failure, the retries, and a duplicate if that failed in its turn.
     pub attempts: Vec<Attempt>,
     /// How many attempts are left out before the last one.
-    #[serde(skip_serializing_if = "record::is_zero")]
+    #[serde(skip_serializing_if = "ndjson::is_zero")]
     pub left_out: u64,
     /// How many copies came that are no retries.
     pub duplicates: u64,

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::error::{Exit, Stop};
-use crate::listen::event::Exchange;
+use crate::exchange::Exchange;
 
 /// Nothing in these tests takes this long, unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(20);

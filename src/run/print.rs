@@ -7,6 +7,7 @@ use crate::cdr::text::CdrText;
 use crate::cli::send::{Print, SendOptions};
 use crate::clock::Moment;
 use crate::error::Exit;
+use crate::ndjson;
 use crate::send::pack::Parcel;
 use crate::send::source::Origin;
 use crate::send::{Plan, replay};
@@ -14,7 +15,6 @@ use crate::show::Show;
 use crate::show::outlet::Fate;
 use crate::wire::client::Destination;
 use crate::wire::export::{self, Reason, har, http, vegeta};
-use crate::wire::record;
 
 /// Prints what would go. What a format cannot hold is left out, which is a failure.
 pub fn run(
@@ -131,9 +131,9 @@ impl Printer {
         match self.print {
             Print::Json => match &parcel.cdr {
                 Some(cdr) if parcel.request.body.is_empty() => {
-                    out.push_str(&record::safe_json(cdr));
+                    out.push_str(&ndjson::safe_json(cdr));
                 }
-                _ => out.push_str(&record::one_line(&parcel.request.body.0)),
+                _ => out.push_str(&ndjson::one_line(&parcel.request.body.0)),
             },
             Print::Curl => out.push_str(&curl(parcel, &self.origin, &self.flags)),
             Print::Http => out.push_str(&http::request(request, &self.origin, &title(parcel))?),

@@ -5,13 +5,13 @@ use std::time::Duration;
 use rand::RngExt as _;
 use tokio::sync::watch;
 
-use super::event::Delivery;
+use super::event::{Attempt, Delivery, ResponseRecord};
 use super::expect::Expectation;
 use super::pack::Parcel;
 use super::source::Origin;
 use crate::clock::Clock;
 use crate::seed::{Purpose, Seed};
-use crate::wire::record::{Attempt, ResponseRecord};
+
 use crate::wire::{self, Failure, FailureKind, Request, Response};
 
 /// What carries requests. The real one is the HTTP client; tests have their own.

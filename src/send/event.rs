@@ -10,9 +10,9 @@ use super::source::Scenario;
 use crate::cdr::text::CdrText;
 use crate::clock::Moment;
 use crate::error::Exit;
+use crate::ndjson::{self, as_ms, as_optional_ms};
 use crate::seed::Seed;
-use crate::wire::FailureKind;
-use crate::wire::record::{self, Attempt, as_ms, as_optional_ms};
+use crate::wire::{Failure, FailureKind, Headers, Octets};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,6 +94,38 @@ impl Delivery {
     }
 }
 
+/// What came back for one attempt, as a record tells it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Attempt {
+    /// When it left.
+    pub at: Moment,
+    /// How long it took, in milliseconds.
+    #[serde(rename = "latency_ms", serialize_with = "as_ms")]
+    pub latency: Duration,
+    /// The answer's status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Why there was no answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// The rest of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response: Option<ResponseRecord>,
+}
+
+/// An answer's headers and body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ResponseRecord {
+    /// The header fields in order; the values of secret ones are masked.
+    pub headers: Headers,
+    /// The body, as much as was read.
+    pub body: Octets,
+    /// How many bytes were read.
+    pub size: u64,
+    /// Whether that is all of it.
+    pub complete: bool,
+}
+
 /// The record `summary`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
@@ -107,7 +139,7 @@ pub struct Summary {
     /// How many did not.
     pub failed: u64,
     /// How many were left out on purpose.
-    #[serde(skip_serializing_if = "record::is_zero")]
+    #[serde(skip_serializing_if = "ndjson::is_zero")]
     pub dropped: u64,
     /// Deliveries by the status of their last answer.
     pub by_status: BTreeMap<u16, u64>,

@@ -14,8 +14,9 @@ use serde_json::value::RawValue;
 use super::replay::{Place, Recording};
 use super::source::Item;
 use crate::error::Error;
+use crate::exchange::CapturedRequest;
 use crate::json::{self, Document};
-use crate::wire::{raw, record};
+use crate::wire::raw;
 
 /// What was read, and what the reader should know about it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -197,7 +198,7 @@ fn object(text: &str, place: Place) -> Result<Option<Item>, String> {
         .filter(|tagged: &Tagged<'_>| tagged.v.is_some());
     Ok(
         match tagged.as_ref().and_then(|tagged| tagged.r#type.as_deref()) {
-            Some("exchange") => record::captured(text)?.map(|captured| {
+            Some("exchange") => CapturedRequest::read(text)?.map(|captured| {
                 Item::Captured(Box::new(Recording {
                     request: captured.request,
                     at: captured.at,

@@ -177,8 +177,8 @@ fn bars(histogram: &Histogram<u64>) -> Vec<Bar> {
 mod tests {
     use super::*;
     use crate::clock::Moment;
+    use crate::send::event::Attempt;
     use crate::send::source::Scenario;
-    use crate::wire::record::Attempt;
 
     fn delivery(ms: u64, ok: bool) -> Delivery {
         Delivery {

@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::theme::{Role, Theme};
 use crate::cdr::Grade;
 use crate::cdr::story::{CATALOGUE, GROUPS, Plan, Ring, Story};
+use crate::ndjson;
 use crate::send::suite::{Family, cases};
-use crate::wire::record;
 
 /// The CDRs of a story, in words.
 fn cdrs(story: &Story) -> Vec<String> {
@@ -100,6 +100,6 @@ pub fn case_records() -> String {
 
 fn lines<T: Serialize>(kind: &str, records: impl Iterator<Item = T>) -> String {
     records
-        .map(|record| String::from_utf8_lossy(&record::line(kind, &record)).into_owned())
+        .map(|record| String::from_utf8_lossy(&ndjson::line(kind, &record)).into_owned())
         .collect()
 }

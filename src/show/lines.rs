@@ -3,8 +3,8 @@
 
 use super::theme::Theme;
 use super::{Voice, fold, sent};
+use crate::ndjson;
 use crate::send::event::Event;
-use crate::wire::record;
 
 /// Above so many deliveries a person at a terminal sees a progress bar and the failures, not every line.
 const MANY: u64 = 50;
@@ -33,7 +33,7 @@ impl Lines {
             return None;
         };
         if self.voice.ndjson {
-            return Some(record::line("delivery", delivery));
+            return Some(ndjson::line("delivery", delivery));
         }
         if delivery.ok && self.too_many && self.out_is_terminal && !self.voice.verbose {
             return None;

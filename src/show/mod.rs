@@ -26,8 +26,8 @@ use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 
 use crate::error::Error;
+use crate::ndjson;
 use crate::untrusted::clean;
-use crate::wire::record;
 use crate::{listen, send};
 use lines::Lines;
 use outlet::{Fate, Outlet};
@@ -237,10 +237,10 @@ impl Show {
         use listen::event::Event;
         if self.voice.ndjson {
             let line = match event {
-                Event::Listening(listening) => record::line("listening", listening),
+                Event::Listening(listening) => ndjson::line("listening", listening),
                 Event::Exchange(_, Some(line)) => return self.streams.out.write_unflushed(line),
-                Event::Exchange(exchange, None) => record::line("exchange", exchange.as_ref()),
-                Event::Finished(summary) => record::line("summary", summary),
+                Event::Exchange(exchange, None) => ndjson::line("exchange", exchange.as_ref()),
+                Event::Finished(summary) => ndjson::line("summary", summary),
                 Event::Mishap(_)
                 | Event::Warning(_)
                 | Event::TunnelSaid(_)
@@ -325,9 +325,9 @@ impl Show {
         use send::suite::event::Event;
         if self.voice.ndjson {
             let line = match event {
-                Event::Started(started) => record::line("started", started),
-                Event::Case(record) => record::line("case", record.as_ref()),
-                Event::Finished(summary) => record::line("summary", summary.as_ref()),
+                Event::Started(started) => ndjson::line("started", started),
+                Event::Case(record) => ndjson::line("case", record.as_ref()),
+                Event::Finished(summary) => ndjson::line("summary", summary.as_ref()),
                 Event::Note(note) => return self.remark(note),
             };
             return self.streams.out.write_unflushed(&line);
@@ -356,7 +356,7 @@ impl Show {
         if self.voice.ndjson {
             self.streams
                 .out
-                .write_unflushed(&record::line("started", started));
+                .write_unflushed(&ndjson::line("started", started));
         } else {
             let count = started.planned.map_or("deliveries".to_owned(), |n| {
                 received::count(n, "delivery", "deliveries")
@@ -389,7 +389,7 @@ impl Show {
         if self.voice.ndjson {
             self.streams
                 .out
-                .write_unflushed(&record::line("summary", summary));
+                .write_unflushed(&ndjson::line("summary", summary));
         } else if sums_up {
             let text = sent::summary(summary, &self.out_theme);
             self.data(&text);

@@ -11,10 +11,10 @@ use crate::cdr::meaning::word;
 use crate::cdr::remark::Remark;
 use crate::clock::humane;
 use crate::error::Exit;
-use crate::listen::event::{Ending, Exchange, Listening, Mishap, Summary};
+use crate::exchange::{Answer, Exchange, Forwarded};
+use crate::listen::event::{Ending, Listening, Mishap, Summary};
 use crate::process::Ended;
 use crate::untrusted::{beginning, clean, push_clean};
-use crate::wire::record::{Answer, Forwarded};
 use crate::wire::{query, secret};
 
 /// The line that says where we listen. It is the ready line: scripts wait for it.

@@ -11,10 +11,10 @@ use crate::cdr::text::CdrText;
 use crate::clock::{humane, humane_into};
 use crate::digits::number_into;
 use crate::error::Exit;
+use crate::send::event::Attempt;
 use crate::send::event::{Delivery, Spread, Summary};
 use crate::send::expect::status_words;
 use crate::untrusted::{clean, push_clean};
-use crate::wire::record::Attempt;
 use crate::wire::{FailureKind, Phase, header};
 
 /// Room for the line of a delivery, in bytes.

@@ -2,8 +2,7 @@
 //!
 //! [`Request`], [`Response`] and [`Failure`] are owned values and lossless when serialised, so that what was
 //! captured can be sent again byte for byte. [`client`] carries a request properly, [`raw`] improperly,
-//! [`query`] writes fields as a query string and back, [`record`] is the NDJSON that both modes speak, [`export`]
-//! writes a request for other tools.
+//! [`query`] writes fields as a query string and back, [`export`] writes a request for other tools.
 
 pub mod client;
 pub mod export;
@@ -11,7 +10,6 @@ mod headers;
 pub mod hop;
 pub mod query;
 pub mod raw;
-pub mod record;
 pub mod secret;
 
 use std::borrow::Cow;

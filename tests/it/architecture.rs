@@ -4,10 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The floors from the ground up. A room may import from the floors below its own, never from its own or above.
-const FLOORS: [&[&str]; 7] = [
+const FLOORS: [&[&str]; 9] = [
     &["digits"],
     &["clock", "seed", "error", "untrusted", "json", "process"],
+    &["ndjson"],
     &["cdr", "wire"],
+    &["exchange"],
     &["send", "listen"],
     &["show"],
     &["cli"],

@@ -10,13 +10,14 @@ use serde_json::{Map, Value};
 use telecmi_cdr::cdr::edit::Edit;
 use telecmi_cdr::cdr::judge::{Kind, judge_json, judge_pairs};
 use telecmi_cdr::clock::Moment;
+use telecmi_cdr::exchange::{Answer, CapturedRequest, Exchange};
 use telecmi_cdr::json::{self, Document, Member};
-use telecmi_cdr::listen::event::Exchange;
 use telecmi_cdr::listen::redact::Redactor;
 use telecmi_cdr::listen::respond::ResponsePolicy;
 use telecmi_cdr::listen::server::IncomingRequest;
 use telecmi_cdr::listen::tunnel::Tunnel;
 use telecmi_cdr::listen::tunnel::heard::{self, News};
+use telecmi_cdr::ndjson;
 use telecmi_cdr::send::amend;
 use telecmi_cdr::send::file;
 use telecmi_cdr::send::source::Item;
@@ -26,7 +27,7 @@ use telecmi_cdr::untrusted::{clean, disturbs};
 use telecmi_cdr::wire::client::{Destination, MOST_OF_A_RESPONSE};
 use telecmi_cdr::wire::query::{self, Encoding};
 use telecmi_cdr::wire::raw::{Asked, Reading, read_answer};
-use telecmi_cdr::wire::{Header, Request, record, secret};
+use telecmi_cdr::wire::{Header, Request, secret};
 
 /// Takes any bytes, and panics if something is not as promised.
 pub type Target = fn(&[u8]);
@@ -65,13 +66,13 @@ pub fn cleaner(bytes: &[u8]) {
         "{} lines",
         shown.lines().count()
     );
-    let line = record::one_line(bytes);
+    let line = ndjson::one_line(bytes);
     assert!(!line.chars().any(disturbs), "{line:?}");
     if json::tokens(bytes).is_ok() {
         let value = |text: &[u8]| serde_json::from_slice::<Value>(text).ok();
         assert_eq!(value(line.as_bytes()), value(bytes));
     }
-    let safe = record::safe_json(&text);
+    let safe = ndjson::safe_json(&text);
     assert!(!safe.chars().any(disturbs), "{safe:?}");
     assert_eq!(
         serde_json::from_str::<String>(&safe).ok().as_deref(),
@@ -90,10 +91,10 @@ pub fn a_record(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
-    let Ok(Some(captured)) = record::captured(text) else {
+    let Ok(Some(captured)) = CapturedRequest::read(text) else {
         return;
     };
-    let line = record::line(
+    let line = ndjson::line(
         "exchange",
         &Holding {
             request: &captured.request,
@@ -104,7 +105,7 @@ pub fn a_record(bytes: &[u8]) {
         !line.trim_end_matches('\n').chars().any(disturbs),
         "{line:?}"
     );
-    let again = record::captured(&line)
+    let again = CapturedRequest::read(&line)
         .expect("a record")
         .expect("a request");
     assert_eq!(again.request, captured.request);
@@ -310,7 +311,7 @@ fn exchange(request: Request) -> Exchange {
         cdr: judgement.fields,
         related: Vec::new(),
         uncounted: None,
-        answer: record::Answer::default(),
+        answer: Answer::default(),
         took_ms: 0.0,
     }
 }
@@ -324,9 +325,9 @@ pub fn redactor(bytes: &[u8]) {
     );
     let mut redactor = Redactor::default();
     let masked = |redactor: &mut Redactor, request: &Request| {
-        let line = record::line("exchange", &redactor.redacted(&exchange(request.clone())));
+        let line = ndjson::line("exchange", &redactor.redacted(&exchange(request.clone())));
         let line = String::from_utf8(line).expect("UTF-8");
-        let request = record::captured(&line)
+        let request = CapturedRequest::read(&line)
             .expect("a record")
             .expect("a request")
             .request;

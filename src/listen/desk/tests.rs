@@ -181,7 +181,7 @@ fn copies_on_one_tray_know_each_other() {
         let Some(Event::Exchange(exchange, line)) = stand.told.try_iter().last() else {
             unreachable!()
         };
-        let whole = crate::wire::record::line("exchange", exchange.as_ref());
+        let whole = crate::ndjson::line("exchange", exchange.as_ref());
         assert_eq!(
             line.as_deref(),
             (content == Content::AsItCame).then_some(&*whole)

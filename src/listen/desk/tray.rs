@@ -12,23 +12,17 @@ use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::Desk;
-use crate::listen::event::Exchange;
+use crate::exchange::Exchange;
 use crate::listen::relate::Traces;
 use crate::listen::server::Reply;
-use crate::wire::record::Draft;
 
 /// So much is written down at once, in bytes, and waits for no more.
 const ENOUGH: usize = 256 * 1024;
-
-/// So many buffers wait to be used again, of so many bytes each, at most.
-const SPARES: (usize, usize) = (64, 8 * 1024);
 
 /// An exchange that has no number yet, and whatever follows from the exchange alone.
 pub(super) struct Slip {
     /// Nobody else has it yet.
     pub exchange: Arc<Exchange>,
-    /// Its record, as far as that is known, if it is to be saved so.
-    pub draft: Option<Draft>,
     /// What its CDR is remembered by, if it holds one.
     pub traces: Option<Traces>,
     /// What goes back to its sender, if all goes well.
@@ -44,9 +38,7 @@ pub(super) struct Slip {
 impl Slip {
     /// About how much there will be to write, in bytes.
     fn size(&self) -> usize {
-        self.draft
-            .as_ref()
-            .map_or(self.exchange.request.body.len(), Draft::size)
+        self.exchange.request.body.len()
     }
 }
 
@@ -62,26 +54,9 @@ pub(super) struct Tray {
     slips: Slips,
     /// About how much there is to write, in bytes.
     size: usize,
-    /// Buffers that drafts were written in.
-    spares: Vec<Vec<u8>>,
 }
 
 impl Tray {
-    /// A buffer for the next draft.
-    pub fn buffer(&mut self) -> Vec<u8> {
-        self.spares.pop().unwrap_or_default()
-    }
-
-    /// Takes drafts' buffers back.
-    pub fn recycle(&mut self, drafts: impl Iterator<Item = Draft>) {
-        let (most, largest) = SPARES;
-        let room = most.saturating_sub(self.spares.len());
-        let buffers = drafts
-            .map(Draft::into_buffer)
-            .filter(|buffer| buffer.capacity() <= largest);
-        self.spares.extend(buffers.take(room));
-    }
-
     /// Puts an exchange on the desk's tray.
     pub fn put(desk: &Desk, slip: Slip) -> Ticket<'_> {
         let (back, written) = oneshot::channel();
@@ -95,10 +70,10 @@ impl Tray {
         }
     }
 
-    /// Takes all that lies there, in exchange for no slips; gives about how much there is to write, in bytes.
-    pub fn take(&mut self, slips: &mut Slips) -> usize {
+    /// Takes all that lies there, in exchange for no slips.
+    pub fn take(&mut self, slips: &mut Slips) {
         std::mem::swap(&mut self.slips, slips);
-        std::mem::take(&mut self.size)
+        self.size = 0;
     }
 }
 

@@ -8,10 +8,11 @@ use serde_json::Value;
 use super::*;
 use crate::cdr::judge::judge_json;
 use crate::clock::Moment;
+use crate::exchange::Answer;
 use crate::listen::event::{Ending, Summary};
+use crate::ndjson;
 use crate::untrusted::disturbs;
 use crate::wire::Header;
-use crate::wire::record::Answer;
 
 /// Nothing in these tests takes this long, unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -239,7 +240,7 @@ fn secrets_are_masked_where_they_are_shown_and_kept_where_they_are_saved() {
     let feed = Feed::new(Most::default(), None);
     feed.hear(&Event::Exchange(Arc::new(exchange.clone()), None));
     let kept = feed.get(1).unwrap();
-    assert_eq!(kept.record, record::line("exchange", &exchange));
+    assert_eq!(kept.record, ndjson::line("exchange", &exchange));
     let shown = String::from_utf8(kept.shown()).unwrap();
     assert!(!shown.contains("S3CR3T"), "{shown}");
     assert!(

@@ -379,7 +379,11 @@ async fn exchanges_are_told_once_and_downloads_are_what_came() {
     let lines: Vec<_> = std::str::from_utf8(&body).unwrap().lines().collect();
     assert_eq!(lines.len(), 3);
     assert_eq!(
-        record::captured(lines[0]).unwrap().unwrap().request.target,
+        CapturedRequest::read(lines[0])
+            .unwrap()
+            .unwrap()
+            .request
+            .target,
         "/?token=hush"
     );
     let (_, curl) = stand.whole("GET", "/api/exchanges/1/curl", "").await;

@@ -7,8 +7,9 @@ use super::sheet::write_whole;
 use super::*;
 use crate::cdr::judge::{Kind, Verdict};
 use crate::clock::Moment;
+use crate::exchange::{Answer, CapturedRequest};
+use crate::ndjson;
 use crate::wire::Request;
-use crate::wire::record::Answer;
 
 const START: Duration = Duration::ZERO;
 
@@ -45,7 +46,7 @@ fn keeper(folder: &tempfile::TempDir) -> (Keeper, PathBuf) {
 /// The bodies in a file, and the lines that hold none.
 fn bodies(path: &Path) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap();
-    let body = |line: &str| match record::captured(line) {
+    let body = |line: &str| match CapturedRequest::read(line) {
         Ok(Some(captured)) => captured.request.body.text().unwrap_or("?").to_owned(),
         _ => line.to_owned(),
     };
@@ -54,9 +55,9 @@ fn bodies(path: &Path) -> Vec<String> {
 
 /// Keeps these exchanges, all at once.
 fn keep_all(keeper: &mut Keeper, exchanges: &[Exchange]) -> Vec<Kept> {
-    keeper.begin(exchanges.len(), 0);
+    keeper.begin();
     for exchange in exchanges {
-        keeper.add(exchange, None);
+        keeper.add(exchange);
     }
     keeper.keep(START)
 }
@@ -72,7 +73,7 @@ fn keep(keeper: &mut Keeper, n: u64) -> Vec<String> {
     assert_eq!(kept.failure, None);
     assert_eq!(
         kept.line.as_deref(),
-        Some(&*record::line("exchange", &exchange(n)))
+        Some(&*ndjson::line("exchange", &exchange(n)))
     );
     kept.warnings
 }
@@ -451,7 +452,7 @@ mod unix {
         assert!(kept[whole..].iter().all(failed));
         assert_eq!(
             kept[whole - 1].line.as_deref(),
-            Some(&*record::line("exchange", &exchange(saved as u64)))
+            Some(&*ndjson::line("exchange", &exchange(saved as u64)))
         );
         // The next one keeps its distance.
         assert!(std::mem::replace(&mut keeper.sheet.is_regular, false) && keeper.sheet.torn);
@@ -459,7 +460,7 @@ mod unix {
         let length = reader.read(&mut read).unwrap();
         assert_eq!(
             read[..length],
-            [b"\n", &*record::line("exchange", &exchange(1))].concat()
+            [b"\n", &*ndjson::line("exchange", &exchange(1))].concat()
         );
         assert!(!keeper.sheet.torn);
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io::{self, BufRead, BufReader, Read};
 
 use super::scan::LONGEST_KNOWN;
-use crate::wire::record;
+use crate::exchange::CapturedRequest;
 
 /// What a number's mask begins with: a country code and zeros, which no subscriber has.
 pub const NUMBER: Shape = Shape {
@@ -169,7 +169,7 @@ impl Masks {
             let text = str::from_utf8(&line).unwrap_or_default();
             // What is no text is not there to be seen.
             if text.contains("base64")
-                && let Ok(Some(captured)) = record::captured(text)
+                && let Ok(Some(captured)) = CapturedRequest::read(text)
             {
                 self.pass_over(&captured.request.body.0);
                 for header in &captured.request.headers {

@@ -7,8 +7,9 @@ use super::masks::NUMBER;
 use super::*;
 use crate::cdr::judge::{judge_json, judge_pairs};
 use crate::clock::Moment;
+use crate::exchange::{Answer, CapturedRequest};
+use crate::ndjson;
 use crate::wire::query;
-use crate::wire::record::{self, Answer};
 
 /// An exchange as the desk makes it, as far as it matters here.
 fn exchange(request: Request) -> Exchange {
@@ -46,12 +47,12 @@ fn post(body: impl Into<Vec<u8>>) -> Exchange {
 
 /// The line that is saved.
 fn line(redactor: &mut Redactor, exchange: &Exchange) -> String {
-    String::from_utf8(record::line("exchange", &redactor.redacted(exchange))).unwrap()
+    String::from_utf8(ndjson::line("exchange", &redactor.redacted(exchange))).unwrap()
 }
 
 /// The request that can be sent again.
 fn replayed(line: &str) -> Request {
-    record::captured(line).unwrap().unwrap().request
+    CapturedRequest::read(line).unwrap().unwrap().request
 }
 
 /// What becomes of a body.

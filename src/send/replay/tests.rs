@@ -4,10 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cdr::edit::Edit;
+use crate::ndjson;
 use crate::send::file;
 use crate::send::source::Item;
 use crate::wire::query::Encoding;
-use crate::wire::record;
 
 fn captured(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Request {
     let headers: Vec<_> = headers
@@ -287,7 +287,7 @@ proptest! {
         headers.insert(place.min(headers.len()), Header::new("CONTENT-Length", body.len().to_string()));
         let request = Request::new(&method, target, headers, body);
         let received_at = Moment::from_epoch_ms(ms).unwrap();
-        let line = record::line("exchange", &Kept { received_at, request: &request });
+        let line = ndjson::line("exchange", &Kept { received_at, request: &request });
 
         let holding = file::read(&line, "x").unwrap();
         let Item::Captured(recording) = &holding.items[0] else { panic!("a body") };

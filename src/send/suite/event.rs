@@ -9,9 +9,9 @@ use super::{Case, Family};
 use crate::cdr::Grade;
 use crate::clock::Moment;
 use crate::error::Exit;
+use crate::ndjson::as_ms;
 use crate::seed::Seed;
 use crate::send::event::seed_number;
-use crate::wire::record::as_ms;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]

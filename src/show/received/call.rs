@@ -5,7 +5,7 @@ use crate::cdr::judge::Generation;
 use crate::cdr::meaning::{self, word};
 use crate::cdr::received::{Found, Received};
 use crate::clock::Moment;
-use crate::listen::event::Exchange;
+use crate::exchange::Exchange;
 use crate::show::theme::{Role, Theme};
 use crate::untrusted::push_clean;
 

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::Reason;
 use crate::clock::Moment;
-use crate::wire::{Request, header, query, record};
+use crate::ndjson;
+use crate::wire::{Request, header, query};
 
 /// What goes before the first entry.
 #[must_use]
@@ -60,7 +61,7 @@ pub fn entry(request: &Request, origin: &str, at: Moment, comment: &str) -> Resu
         "timings": {"blocked": -1, "dns": -1, "connect": -1, "ssl": -1, "send": 0, "wait": 0, "receive": 0},
         "comment": comment,
     });
-    Ok(record::safe_json(&entry))
+    Ok(ndjson::safe_json(&entry))
 }
 
 /// A body as it is posted. HAR has text alone, so bytes that are none are base64, and a field of our own says so.

@@ -7,8 +7,9 @@ use std::fmt::Write as _;
 
 use super::Reason;
 use crate::json;
+use crate::ndjson;
 use crate::untrusted::disturbs;
-use crate::wire::{Request, record};
+use crate::wire::Request;
 
 /// The methods that every client knows.
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
@@ -52,7 +53,7 @@ fn is_plain(line: &str) -> bool {
 fn body(bytes: &[u8]) -> Result<String, Reason> {
     if json::tokens(bytes).is_ok() {
         // Two braces begin a variable. In JSON they stand only inside text, where one can be an escape.
-        return Ok(record::one_line(bytes).replace("{{", r"{\u007b"));
+        return Ok(ndjson::one_line(bytes).replace("{{", r"{\u007b"));
     }
     match std::str::from_utf8(bytes) {
         // What begins so may be a file's name, a script, a comment or the next request.

@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::Reason;
-use crate::wire::{Request, record};
+use crate::ndjson;
+use crate::wire::Request;
 
 /// A target as Vegeta reads it: the body in base64, each header with all of its values.
 #[derive(Serialize)]
@@ -36,7 +37,7 @@ pub fn target(request: &Request, origin: &str) -> Result<String, Reason> {
         body: BASE64.encode(&request.body.0),
         header,
     };
-    Ok(record::safe_json(&target))
+    Ok(ndjson::safe_json(&target))
 }
 
 /// A header's name as Go writes it: Vegeta tells its own headers from others by that.

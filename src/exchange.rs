@@ -1,0 +1,184 @@
+//! One received request and its answer: the `exchange` record. `listen` writes it; replay reads the request back from a
+//! capture.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::cdr::judge::Verdict;
+use crate::cdr::received::Received;
+use crate::clock::Moment;
+use crate::ndjson::{VERSION, as_ms};
+use crate::untrusted::Untrusted;
+use crate::wire::{Failure, Request};
+
+/// The record `exchange`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Exchange {
+    /// From 1, in the order in which exchanges are recorded.
+    pub n: u64,
+    /// When the head had been read.
+    pub received_at: Moment,
+    /// Address and port of the sender.
+    pub peer: String,
+    /// The sender's address according to a proxy's headers, where those are trusted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claimed: Option<String>,
+    pub request: Request,
+    pub verdict: Verdict,
+    /// The fields of a CDR. From a query string they are typed as documented, where their text allows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cdr: Option<Received>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub related: Vec<Relation>,
+    /// Why the CDR does not match `--expect`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uncounted: Option<Untrusted>,
+    pub answer: Answer,
+    /// Milliseconds from the end of the request to the answer.
+    pub took_ms: f64,
+}
+
+/// How an exchange relates to an earlier one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Relation {
+    /// The earlier exchange's number.
+    pub n: u64,
+    /// `retry`, `duplicate`, `conflict`, `other_method`, `same_call` or `shared_call_id`.
+    pub how: String,
+    /// The same in words.
+    pub text: String,
+}
+
+/// What a request was answered.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Answer {
+    /// Absent where the sender got no HTTP answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The injected fault: `status`, `reset`, `empty`, `hang`, `slow` or `garbage`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forwarded: Option<Forwarded>,
+    /// Why the exchange could not be saved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsaved: Option<String>,
+}
+
+/// A request that was forwarded to a handler, and the handler's answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Forwarded {
+    /// Path and query included, secrets masked.
+    pub url: String,
+    /// The status of the handler's answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    #[serde(rename = "latency_ms", serialize_with = "as_ms")]
+    pub latency: Duration,
+    /// Whether all of the handler's answer went back to the sender.
+    pub complete: bool,
+    /// The first line of the body of an answer of 400 or more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub said: Option<Untrusted>,
+    /// The status of the answer without `--forward-to`.
+    pub instead_of: u16,
+    /// Why there was no answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// A request read from a capture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CapturedRequest {
+    pub request: Request,
+    /// Absent if the capture has no readable time.
+    pub at: Option<Moment>,
+}
+
+#[derive(Deserialize)]
+struct CapturedLine<'a> {
+    r#type: String,
+    v: u64,
+    received_at: Option<serde_json::Value>,
+    #[serde(borrow)]
+    request: Option<&'a RawValue>,
+}
+
+impl CapturedRequest {
+    /// Reads a line of a capture. `None` for a record of another type; the error says why the line is no record.
+    pub fn read(line: &str) -> Result<Option<Self>, String> {
+        let record: CapturedLine<'_> =
+            serde_json::from_str(line).map_err(|error| error.to_string())?;
+        if record.v != u64::from(VERSION) {
+            return Err(format!(
+                "a record of version {}, and this program reads {VERSION}",
+                record.v
+            ));
+        }
+        if record.r#type != "exchange" {
+            return Ok(None);
+        }
+        let request = record.request.ok_or("an exchange without its request")?;
+        let request = serde_json::from_str(request.get()).map_err(|error| {
+            // serde_json counts lines and columns from the beginning of `request`, not of the line.
+            let error = error.to_string();
+            let cause = error.split(" at line ").next().unwrap_or_default();
+            format!("its request: {cause}")
+        })?;
+        let at = record.received_at;
+        let at = at.and_then(|at| at.as_str()?.parse().ok());
+        Ok(Some(Self { request, at }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cdr::judge::judge_json;
+    use crate::ndjson;
+    use crate::wire::Header;
+
+    #[test]
+    fn a_captured_request_is_read_back() {
+        let request = Request::new(
+            "POST",
+            "/cdr?token=x",
+            vec![Header::new("x-a", "1")],
+            &b"\xff"[..],
+        );
+        let exchange: Exchange = Exchange {
+            n: 1,
+            received_at: Moment::from_epoch_ms(1_650_628_175_336).unwrap(),
+            peer: "127.0.0.1:4000".to_owned(),
+            claimed: None,
+            request: request.clone(),
+            verdict: judge_json(b"").verdict,
+            cdr: None,
+            related: Vec::new(),
+            uncounted: None,
+            answer: Answer {
+                status: Some(200),
+                ..Answer::default()
+            },
+            took_ms: 0.25,
+        };
+        let written = String::from_utf8(ndjson::line("exchange", &exchange)).unwrap();
+        let at = Some(exchange.received_at);
+        assert_eq!(
+            CapturedRequest::read(&written),
+            Ok(Some(CapturedRequest { request, at }))
+        );
+        assert_eq!(
+            CapturedRequest::read(r#"{"type":"summary","v":1,"exit":0}"#),
+            Ok(None)
+        );
+        assert!(
+            CapturedRequest::read(r#"{"type":"exchange","v":2}"#)
+                .unwrap_err()
+                .contains("version 2")
+        );
+        assert!(CapturedRequest::read("{").is_err());
+    }
+}
