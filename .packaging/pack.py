@@ -96,7 +96,7 @@ def wheel(out, *more):
         about = (HERE / "pypi" / "pyproject.toml").read_text(encoding="utf-8")
         about = about.replace('"../../Cargo.toml"', json.dumps(str(ROOT / "Cargo.toml"))).replace('"../README.md"', '"README.md"')
         (Path(place) / "pyproject.toml").write_text(about, encoding="utf-8")
-        subprocess.run(["maturin", "build", "--release", "--locked", "--quiet", "--out", Path(out).resolve(), *more],
+        subprocess.run(["maturin", "build", "--profile", "dist", "--locked", "--quiet", "--out", Path(out).resolve(), *more],
                        cwd=place, check=True)
 
 

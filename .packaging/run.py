@@ -1,11 +1,10 @@
 """Packs the program every way a release does, installs each package as a person would, and tries what was installed.
 
-    python3 run.py PROGRAM       PROGRAM is the built telecmi-cdr
+    tests/acceptance/run packages [PROGRAM]
 
 The crate, an archive, a wheel in a fresh environment, npm packages from a registry of our own on loopback. What was
 installed must start, show the demo, take standard input, and hand over exit codes, signals and Ctrl-C like the program
-itself. maturin and a newer Node come from the package registries into a temporary folder; what cannot be had is skipped
-with a word. Ends with `N passed, N failed, N skipped`; 0 only if none failed and some passed. Every wait is bounded.
+itself. maturin and a newer Node come from the package registries into a temporary folder. Every wait is bounded.
 """
 import base64
 import contextlib
@@ -30,14 +29,14 @@ from pathlib import Path
 
 import pack
 
+sys.path.insert(0, str(pack.ROOT / "tests" / "acceptance"))
+
+from checks import Skipped, run_checks  # noqa: E402
+
 PATIENCE = 150  # seconds for any one tool
 DEADLINE = 20  # seconds for anything the program does
 SHIPPED = {"src", "tests", "benches", "fixtures", "README.md", "CHANGELOG.md", "LICENSE", "Cargo.toml", "Cargo.lock",
            "Cargo.toml.orig", ".cargo_vcs_info.json"}
-
-
-class Skipped(Exception):
-    """There is nothing to try it with."""
 
 
 def run(command, patience=PATIENCE, code=0, **more):
@@ -239,7 +238,7 @@ class Checks:
 
     @functools.cached_property
     def is_built_here(self):
-        return self.program.parent == pack.ROOT / "target" / "release"
+        return self.program.parent == pack.ROOT / "target" / "dist"
 
     @functools.cached_property
     def target(self):
@@ -247,8 +246,8 @@ class Checks:
 
     def cargo_install(self):
         if not self.is_built_here:
-            raise Skipped("only what is in target/release is there without another build")
-        run(["cargo", "install", "--path", pack.ROOT, "--locked", "--root", self.folder / "cargo", "--quiet"])
+            raise Skipped("only what is in target/dist is there without another build")
+        run(["cargo", "install", "--path", pack.ROOT, "--locked", "--profile", "dist", "--root", self.folder / "cargo", "--quiet"])
         return f"{self.folder.name}/cargo/bin"
 
     def archive(self):
@@ -269,7 +268,7 @@ class Checks:
 
     def wheel(self):
         if not self.is_built_here:
-            raise Skipped("only what is in target/release is there without another build")
+            raise Skipped("only what is in target/dist is there without another build")
         tools = self.folder / "tools"
         venv.create(tools, with_pip=True)
         pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -371,19 +370,8 @@ class Checks:
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    counts = {"passed": 0, "failed": 0, "skipped": 0}
     with tempfile.TemporaryDirectory() as folder:
-        for name, check in Checks(Path(sys.argv[1]).resolve(), Path(folder)).all():
-            try:
-                result, text = "passed", check()
-            except Skipped as why:
-                result, text = "skipped", why
-            except (Exception, SystemExit) as error:  # Whatever it was, the other checks go on.
-                result, text = "failed", f"{type(error).__name__}: {error}"
-            counts[result] += 1
-            print(f"{result.upper() if result == 'failed' else result}: {name}: {text}", flush=True)
-    print(", ".join(f"{count} {result}" for result, count in counts.items()))
-    sys.exit(0 if counts["passed"] and not counts["failed"] else 1)
+        sys.exit(run_checks(Checks(Path(sys.argv[1]).resolve(), Path(folder)).all()))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import process
 from .peers import HERE
-from .process import Server, Trouble, run
+from .process import Server, MeasurementError, run
 
 # What a contender did in one round: requests a second, CPU microseconds a request, and why that does not count.
 Sample = namedtuple("Sample", "rate cpu void", defaults=(None,))
@@ -136,7 +136,7 @@ def wrk(peers, url, bodies, connections, seconds):
     done = run(command, capture=True)
     said = re.search(r"wrk-said (\d+) (\d+) (\d+)", done.output)
     if not said:
-        raise Trouble(f"wrk said nothing of what came of it: {done.output[-300:]}")
+        raise MeasurementError(f"wrk said nothing of what came of it: {done.output[-300:]}")
     requests, microseconds, failures = map(int, said.groups())
     return done, requests, microseconds / 1e6, failures
 

@@ -1,6 +1,6 @@
 """What a request costs when there are more of them, on more connections, or larger ones. CPU time only: it is steady."""
 from .bench import MIX, answered
-from .process import Trouble, run
+from .process import MeasurementError, run
 from .report import Group, Row, ratios
 
 FLAT = 1.1  # within ten per cent
@@ -23,7 +23,7 @@ def sending(b, count, connections=50, size=None):
             done = run([b.program, "send", "--url", sink.url(), "--keep-alive", "-c", str(connections),
                         "-n", str(count), *content])
             if done.code or answered(sink) - before != count:
-                raise Trouble(f"{count} to be sent, {answered(sink) - before} came, exit code {done.code}")
+                raise MeasurementError(f"{count} to be sent, {answered(sink) - before} came, exit code {done.code}")
             return done.cpu
         return (spent(count) - spent(1)) / (count - 1) * 1e6
 
@@ -41,7 +41,7 @@ def receiving(b, count, connections=50, size=None):
         spent = server.total - before
     path.unlink()
     if done.output.split()[2:] != ["0"]:
-        raise Trouble(f"{count} to be sent: {done.output or 'nothing'}")
+        raise MeasurementError(f"{count} to be sent: {done.output or 'nothing'}")
     return spent / count * 1e6
 
 

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from .bench import lines
-from .process import MIB, RUNNING, Trouble, memory, start
+from .process import MIB, RUNNING, MeasurementError, memory, start
 from .report import Group, Row
 
 ALL = 1_000_000
@@ -58,7 +58,7 @@ class Pair:
         self.server.stop()
         said = [json.loads(reader.communicate(timeout=60)[0]) for reader in self.readers]
         if [record["type"] for record in said] != ["summary"] * 2:
-            raise Trouble("no summary")
+            raise MeasurementError("no summary")
         return said
 
 
@@ -68,7 +68,7 @@ def million(b):
     with Pair(b) as pair:
         began = time.monotonic()
         if not pair.watch(PATIENCE):
-            raise Trouble(f"a million CDRs took longer than {PATIENCE} s")
+            raise MeasurementError(f"a million CDRs took longer than {PATIENCE} s")
         took = time.monotonic() - began
         received, sent = pair.summaries()
         on_file, different = of_file(pair.path)
@@ -91,14 +91,14 @@ def interrupted(b, who):
     """Ctrl-C in the middle: what the sender says was accepted, the receiver counted and the file has are the same."""
     with Pair(b) as pair:
         if pair.watch(2):
-            raise Trouble("it was over before it could be interrupted")
+            raise MeasurementError("it was over before it could be interrupted")
         if who != "the sender":
             pair.server.process.send_signal(signal.SIGINT)
         if who == "the receiver":
             pair.server.reap()
         pair.sender.send_signal(signal.SIGINT)
         if not pair.watch(60):
-            raise Trouble("the sender did not stop")
+            raise MeasurementError("the sender did not stop")
         if who == "both":
             pair.server.reap()
         received, sent = pair.summaries()

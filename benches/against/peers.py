@@ -79,7 +79,7 @@ class Peers:
         if node and not (folder / "node_modules" / "express").exists():
             folder.mkdir(exist_ok=True)
             for name in ("package.json", "package-lock.json"):
-                shutil.copy(ROOT / "tests" / "handlers" / name, folder)
+                shutil.copy(ROOT / "tests" / "acceptance" / "handlers" / name, folder)
             quietly(["npm", "ci", "--silent", "--no-audit", "--no-fund", "--prefix", folder])
         if node and (folder / "node_modules" / "express").exists():
             self.paths["express"] = node
@@ -88,7 +88,7 @@ class Peers:
         """Flask, in the version that the tests' handlers use."""
         folder = self.cache / "python"
         if not (folder / "flask").exists():
-            requirements = ROOT / "tests" / "handlers" / "requirements.txt"
+            requirements = ROOT / "tests" / "acceptance" / "handlers" / "requirements.txt"
             quietly([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
                      "--target", folder, "-r", requirements])
         if (folder / "flask").exists():

@@ -20,7 +20,7 @@ PATIENCE = 300  # seconds; nothing here takes so long unless it hangs
 RUNNING = set()  # what has been started and not been waited for: none of it may outlive us
 
 
-class Trouble(Exception):
+class MeasurementError(Exception):
     """Something could not be measured."""
 
 
@@ -154,7 +154,7 @@ class Server:
             if result := happened():
                 return result
             time.sleep(0.01)
-        raise Trouble(f"{self.process.args[0]}: never {what}")
+        raise MeasurementError(f"{self.process.args[0]}: never {what}")
 
     def accepts(self):
         """Whether it takes connections."""

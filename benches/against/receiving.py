@@ -6,7 +6,7 @@ import time
 
 from .bench import Sample, cpus, lines, rates, void, wrk
 from .peers import HERE
-from .process import RUNNING, Server, Trouble, free_port, run, start
+from .process import RUNNING, Server, MeasurementError, free_port, run, start
 from .report import Group, Row, ratios
 
 CONNECTIONS = 50
@@ -54,7 +54,7 @@ def to_its_end(b, server):
 def sample(server, requests, seconds, spent, failures):
     """The figures of a round."""
     if not requests:
-        raise Trouble(f"{server.process.args[0]} answered nothing")
+        raise MeasurementError(f"{server.process.args[0]} answered nothing")
     return Sample(requests / seconds, spent / requests * 1e6, f"{failures} failures" if failures else None)
 
 

@@ -14,6 +14,7 @@ class Row:
     at_least: float | None = None
     at_most: float | None = None
     void: str | None = None
+    before: "Row | None" = None  # the same figure of an older build
 
     @property
     def median(self):
@@ -104,31 +105,41 @@ def padded(text, columns, right=False):
     return space + text if right else text + space
 
 
-# What, against, median, spread, target, verdict: eighty columns with the spaces between them.
-COLUMNS = (19, 14, 8, 13, 6, 15)
+# The columns: title, width, whether aligned to the right. Eighty columns with the spaces between them; `old` comes on top.
+COLUMNS = [("", 19, False), ("against", 14, False), ("median", 8, True), ("spread", 13, True), ("old", 8, True),
+           ("target", 6, True), ("", 15, False)]
+OLD = [title for title, *_ in COLUMNS].index("old")
 
 
-def line(cells):
+def shown(groups):
+    """The numbers of the columns that the table has."""
+    has_old = any(row.before for group in groups for row in group.rows)
+    return [n for n in range(len(COLUMNS)) if n != OLD or has_old]
+
+
+def line(cells, columns):
     """One line of the table."""
-    alignments = (False, False, True, True, True, False)
-    padded_cells = [padded(cell, columns, right) for cell, columns, right in zip(cells, COLUMNS, alignments)]
-    return " ".join(padded_cells).rstrip()
+    return " ".join(padded(cells[n], *COLUMNS[n][1:]) for n in columns).rstrip()
+
+
+def middle(row):
+    """A row's figure with its unit."""
+    return "–" if row.void or row.median is None else f"{figure(row.median)} {row.unit}".rstrip()
 
 
 def cells(row):
     """What stands in a row."""
-    if row.void or row.median is None:
-        return (row.what, row.against, "–", "", row.target, row.verdict)
-    middle = f"{figure(row.median)} {row.unit}".rstrip()
-    return (row.what, row.against, middle, row.spread, row.target, row.verdict)
+    spread = "" if row.void or row.median is None else row.spread
+    return (row.what, row.against, middle(row), spread, middle(row.before) if row.before else "", row.target, row.verdict)
 
 
 def table(groups):
     """The table for a terminal."""
-    lines = [line(("", "against", "median", "spread", "target", "")), ""]
+    columns = shown(groups)
+    lines = [line([title for title, *_ in COLUMNS], columns), ""]
     for group in groups:
         lines.append(group.title)
-        lines.extend(line((f"  {first}", *rest)) for first, *rest in map(cells, group.rows))
+        lines.extend(line((f"  {first}", *rest), columns) for first, *rest in map(cells, group.rows))
         lines.extend(f"    {note}" for note in notes(group))
         lines.append("")
     return "\n".join(lines) + verdict(groups)
@@ -148,10 +159,16 @@ def verdict(groups):
 
 def markdown(groups, surroundings):
     """The same for a README."""
-    lines = [f"{surroundings}", "", "| what | against | median | spread | target | |", "|---|---|--:|--:|--:|---|"]
+    columns = shown(groups)
+
+    def row_of(texts):
+        return "| " + " | ".join(texts[n] for n in columns) + " |"
+
+    lines = [f"{surroundings}", "", row_of(["what", *(title for title, *_ in COLUMNS[1:])]),
+             row_of([":--" if not right else "--:" for _, _, right in COLUMNS])]
     for group in groups:
-        lines.append(f"| **{group.title}** | | | | | |")
-        lines.extend("| " + " | ".join(cells(row)) + " |" for row in group.rows)
+        lines.append(row_of([f"**{group.title}**", *[""] * (len(COLUMNS) - 1)]))
+        lines.extend(row_of(cells(row)) for row in group.rows)
     said = [f"- {group.title}: {note}" for group in groups for note in notes(group)]
     lines.extend(["", *said] if said else [])
     return "\n".join(lines) + "\n\n" + verdict(groups)
@@ -182,3 +199,7 @@ def self_test():
     assert text.endswith("1 of 4 targets hold, 2 missed, 1 not known\n"), text
     page = markdown(groups, "a machine")
     assert all(each.count("|") == 7 for each in page.splitlines() if each.startswith("|")), page
+    slow.before = fast
+    beside = [each for each in table(groups).splitlines() if each.startswith("  requests/s") and "oha" in each]
+    assert beside[0].split()[2:7] == ["0.60", "×", "0.5…0.7", "1.40", "×"], beside
+    assert all(each.count("|") == 8 for each in markdown(groups, "").splitlines() if each.startswith("|"))

@@ -4,7 +4,7 @@ import subprocess
 
 from . import bench
 from .bench import BODY_SIZE, answered, cpus, rates, sent, void, wrk
-from .process import RUNNING, Trouble, run, start
+from .process import RUNNING, MeasurementError, run, start
 from .report import Group, Row, ratios
 
 
@@ -90,7 +90,7 @@ def scaled(b, sink, connections, *more, most=400_000):
     done = run(b.send(sink.url(), trial, *more, "-c", str(connections)))
     came = answered(sink) - before
     if done.code != 0 or came == 0:
-        raise Trouble(f"a trial of {trial} calls: exit code {done.code}, {came} came")
+        raise MeasurementError(f"a trial of {trial} calls: exit code {done.code}, {came} came")
     rate = came / done.wall
     calls = round(min(most, max(came, rate * b.seconds)) * trial / came)
     return calls, b.planned(calls)

@@ -8,7 +8,7 @@ from statistics import median
 
 from .bench import lines
 from .peers import ROOT
-from .process import MIB, Trouble, memory, run, spawned
+from .process import MIB, MeasurementError, memory, run, spawned
 from .report import Group, Row
 
 
@@ -22,7 +22,7 @@ def alternating(b, ours, theirs, times, of):
             for name, command in turns if (n + block) % 2 else turns[::-1]:
                 done = spawned(command)
                 if done.code != 0:
-                    raise Trouble(f"{command[0]}: exit code {done.code}")
+                    raise MeasurementError(f"{command[0]}: exit code {done.code}")
                 samples[name].append(of(done))
         found.append(median(samples["ours"]) / median(samples["theirs"]))
         b.say(f"{Path(theirs[0]).name}, block {block + 1}: {median(samples['ours']) * 1e3:.2f} ms, "
@@ -62,7 +62,7 @@ def generate(b):
         fewer = run([*command, "100000"], watch_memory=True)
         more = run([*command, "1000000"], watch_memory=True)
         if fewer.code or more.code:
-            raise Trouble("generating failed")
+            raise MeasurementError("generating failed")
         speed.append(each / more.cpu)
         growth.append(more.peak / fewer.peak)
         peaks.append(more.peak / MIB)
@@ -86,8 +86,9 @@ def size(b):
             idle.append(memory(server.pid) / MIB)
     group = Group("at rest")
     group.rows = [Row("binary", "", [Path(b.program).stat().st_size / 1e6], "MB", at_most=4.5),
-                  Row("idle listen", "", idle, "MB", at_most=6),
-                  Row("crates", "", [crates()], "", at_most=175)]
+                  Row("idle listen", "", idle, "MB", at_most=6)]
+    if Path(b.program).is_relative_to(ROOT):
+        group.rows.append(Row("crates", "", [crates()], "", at_most=175))
     b.groups.append(group)
 
 
@@ -103,14 +104,14 @@ def crates():
 
 
 def build(b):
-    """A clean release build. Sources are fetched before."""
+    """A clean build. Sources are fetched before."""
     subprocess.run(["cargo", "fetch", "--locked"], cwd=ROOT, check=True, capture_output=True)
     with tempfile.TemporaryDirectory(prefix="telecmi-cdr-build-") as target:
-        b.say("a clean release build …")
+        b.say("a clean build …")
         began = time.perf_counter()
-        subprocess.run(["cargo", "build", "--release", "--locked", "--offline"], cwd=ROOT, check=True,
+        subprocess.run(["cargo", "build", "--profile", "dist", "--locked", "--offline"], cwd=ROOT, check=True,
                        capture_output=True, env={**os.environ, "CARGO_TARGET_DIR": target})
         took = time.perf_counter() - began
-    group = Group(f"cargo build --release, from nothing, {os.cpu_count()} cores")
+    group = Group(f"cargo build --profile dist, from nothing, {os.cpu_count()} cores")
     group.rows = [Row("wall", "", [took], "s", at_most=120)]
     b.groups.append(group)

@@ -1,20 +1,18 @@
 """Gives what the program prints to tools that were not written here, and holds what they make of it against a real run.
 
-    python3 run.py PROGRAM       PROGRAM is the built telecmi-cdr
+    tests/acceptance/run formats [PROGRAM]
 
 Every scenario, both methods, both shapes: a shell runs the curl commands, a client of editors sends the .http file, a
 validator reads the HAR and a converter makes a script for k6 of it, Vegeta attacks with its targets where it is installed.
 All must send what `send` itself sends. A capture is printed and sent likewise. The schema and the OpenAPI document go
 through validators and generators of types, with every fixture.
 
-The tools come from package.json and requirements.txt, at the versions there, into a temporary folder; what cannot be
-installed is skipped with a word. Ends with `N passed, N failed, N skipped`; 0 only if none failed and some passed.
-Loopback only, every wait is bounded.
+The tools are those of package.json and requirements.txt, at the versions there. Loopback only, every wait is bounded.
 """
 import base64
-import concurrent.futures
 import http.client
 import http.server
+import importlib.util
 import json
 import os
 import shutil
@@ -26,14 +24,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from checks import Skipped, run_checks  # noqa: E402
+
 FIXTURES = HERE.parents[2] / "fixtures"
 PATIENCE = 100  # seconds for any one tool
 PATH = "/webhook/cdr?a=1"
 RUN = ["-X", "both", "--seed", "7", "--at", "2026-11-22T09:00:00Z"]
-
-
-class Skipped(Exception):
-    """There is nothing to try it with."""
 
 
 def run(command, given="", **more):
@@ -62,47 +60,21 @@ class Recorder(http.server.BaseHTTPRequestHandler):
         pass
 
 
-class Tools:
-    """What could be installed, and where."""
+def tool(name):
+    if not shutil.which(name):
+        raise Skipped(f"there is no {name}")
+    return name
 
-    def __init__(self, folder):
-        self.folder = folder
-        with concurrent.futures.ThreadPoolExecutor() as pool:
-            node, python = pool.submit(self.node), pool.submit(self.python)
-        self.missing = {"node": node.result(), "python": python.result()}
 
-    def node(self):
-        for name in ["package.json", "package-lock.json"]:
-            shutil.copy(HERE / name, self.folder)
-        return self.attempt(["npm", "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"])
-
-    def python(self):
-        return self.attempt([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target",
-                             self.folder / "python", "-r", HERE / "requirements.txt"])
-
-    def attempt(self, command):
-        try:
-            run(command, cwd=self.folder)
-            return None
-        except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
-            return f"its tools could not be installed: {str(error).splitlines()[0][:200]}"
-
-    def need(self, kind):
-        if self.missing[kind]:
-            raise Skipped(self.missing[kind])
-
-    def bin(self, name):
-        self.need("node")
-        return self.folder / "node_modules" / ".bin" / name
-
-    def in_python(self, *command):
-        self.need("python")
-        return [sys.executable, *command], {"env": {**os.environ, "PYTHONPATH": str(self.folder / "python")}}
+def python_tool(module, *arguments):
+    if not importlib.util.find_spec(module.split(".")[0]):
+        raise Skipped(f"there is no Python module {module}")
+    return [sys.executable, *arguments]
 
 
 class Checks:
     def __init__(self, program, folder):
-        self.program, self.folder, self.tools = program, folder, Tools(folder)
+        self.program, self.folder = program, folder
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Recorder)
         self.server.seen = []
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -124,26 +96,23 @@ class Checks:
     # --- one way to send each format
 
     def by_curl(self, text):
-        if not shutil.which("curl"):
-            raise Skipped("there is no curl")
+        tool("curl")
         run(["sh", "-e"], text)
         return self.seen()
 
     def by_http(self, text):
         file = self.folder / "calls.http"
         file.write_text(text)
-        report = json.loads(run([self.tools.bin("httpyac"), "send", file, "--all", "--json"], cwd=self.folder))
+        report = json.loads(run([tool("httpyac"), "send", file, "--all", "--json"], cwd=self.folder))
         if report["summary"]["successRequests"] != report["summary"]["totalRequests"]:
             raise RuntimeError(f"httpyac: {report['summary']}")
         return self.seen()
 
     def by_har(self, text):
-        self.tools.need("node")
+        tool("har-to-k6")
         file = self.folder / "calls.har"
         file.write_text(text)
-        reader = self.folder / "read_har.js"
-        shutil.copy(HERE / "read_har.js", reader)
-        asked = json.loads(run(["node", reader, file, self.folder / "k6" / "script.mjs"]))
+        asked = json.loads(run(["node", HERE / "read_har.js", file, self.folder / "k6" / "script.mjs"]))
         return [(method, self.target(url), body) for method, url, body in asked]
 
     def by_reading_targets(self, text):
@@ -159,8 +128,7 @@ class Checks:
         return self.seen()
 
     def by_vegeta(self, text):
-        if not shutil.which("vegeta"):
-            raise Skipped("there is no vegeta")
+        tool("vegeta")
         count = len(text.splitlines())
         file = self.folder / "targets"
         file.write_text(text)
@@ -210,20 +178,18 @@ class Checks:
     def documents(self):
         place, schema, good = self.written()
         for kind, name in [("pydantic_v2.BaseModel", "cdr_models.py"), ("typing.TypedDict", "cdr_types.py")]:
-            command, more = self.tools.in_python("-W", "ignore", "-m", "datamodel_code_generator", "--input-file-type", "jsonschema",
-                                                 "--output-model-type", kind, "--output", place / name)
-            run(command, schema, **more)
-        command, more = self.tools.in_python(HERE / "read_schema.py", place)
-        run(command, **more)
+            run(python_tool("datamodel_code_generator", "-W", "ignore", "-m", "datamodel_code_generator", "--input-file-type",
+                            "jsonschema", "--output-model-type", kind, "--output", place / name), schema)
+        run(python_tool("openapi_spec_validator", HERE / "read_schema.py", place))
         return f"{len(good)} payloads"
 
     def typescript(self):
         place, schema, good = self.written()
-        (place / "cdr.d.ts").write_text(run([self.tools.bin("json2ts")], schema))
+        (place / "cdr.d.ts").write_text(run([tool("json2ts")], schema))
         values = [f"export const v{n}: OutgoingCdr = {json.dumps(value)};" for n, value in enumerate(good.values())]
         wrong = ["// @ts-expect-error", 'export const wrong: OutgoingCdr = {type: "event"};']
         (place / "values.ts").write_text("\n".join(['import type { OutgoingCdr } from "./cdr";', *values, *wrong]))
-        run([self.tools.bin("tsc"), "--noEmit", "--strict", "--target", "es2022", "--types", "", place / "values.ts"])
+        run([tool("tsc"), "--noEmit", "--strict", "--target", "es2022", "--types", "", place / "values.ts"])
         return f"{len(good)} payloads"
 
     def all(self):
@@ -242,19 +208,8 @@ class Checks:
 def main():
     if len(sys.argv) != 2 or os.name != "posix":
         sys.exit(__doc__ if len(sys.argv) != 2 else "skipped: this is written for Unix")
-    counts = {"passed": 0, "failed": 0, "skipped": 0}
     with tempfile.TemporaryDirectory() as folder:
-        for name, check in Checks(Path(sys.argv[1]).resolve(), Path(folder)).all():
-            try:
-                result, text = "passed", check()
-            except Skipped as why:
-                result, text = "skipped", why
-            except Exception as error:  # Whatever it was, the other checks go on.
-                result, text = "failed", f"{type(error).__name__}: {error}"
-            counts[result] += 1
-            print(f"{result.upper() if result == 'failed' else result}: {name}: {text}", flush=True)
-    print(", ".join(f"{count} {result}" for result, count in counts.items()))
-    sys.exit(0 if counts["passed"] and not counts["failed"] else 1)
+        sys.exit(run_checks(Checks(Path(sys.argv[1]).resolve(), Path(folder)).all()))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 
 It checks the handlers, before the suite is judged by them. Standard library only, loopback only, every wait is bounded.
 """
-import concurrent.futures
+import functools
 import json
 import os
 import shutil
@@ -19,6 +19,10 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from checks import Skipped, run_checks  # noqa: E402
+
 PATH = "/webhook/cdr"
 PATIENCE = 3  # seconds for an answer
 START = 20  # seconds for a handler to be ready
@@ -338,22 +342,16 @@ def main(names):
     handlers = json.loads((HERE / "expected.json").read_text())["handlers"]
     chosen = [handler for handler in handlers if not names or handler["name"] in names]
     absent = {runtime: missing({"runtime": runtime}) for runtime in {handler["runtime"] for handler in chosen}}
-    passed = failed = skipped = 0
-    with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        jobs = [(handler, absent[handler["runtime"]] or pool.submit(check, handler)) for handler in chosen]
-        for handler, job in jobs:
-            if isinstance(job, str):
-                skipped += 1
-                print(f"skip {handler['name']}: {job}")
-                continue
-            try:
-                wrong = job.result()
-            except Exception as error:
-                wrong = [repr(error)]
-            passed, failed = passed + (not wrong), failed + bool(wrong)
-            print(f"{'FAIL' if wrong else 'ok  '} {handler['name']}" + "".join(f"\n       {line}" for line in wrong), flush=True)
-    print(f"{passed} passed, {failed} failed, {skipped} skipped")
-    return 1 if failed or not passed else 0
+
+    def judged(handler):
+        if absent[handler["runtime"]]:
+            raise Skipped(absent[handler["runtime"]])
+        wrong = check(handler)
+        if wrong:
+            raise RuntimeError(", ".join(wrong))
+        return "as expected"
+
+    return run_checks([(handler["name"], functools.partial(judged, handler)) for handler in chosen], 3)
 
 
 if __name__ == "__main__":

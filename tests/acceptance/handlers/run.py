@@ -1,13 +1,12 @@
 """Runs the suite against every handler of expected.json: exactly the cases named there may be red.
 
-    python3 run.py PROGRAM [--jobs N] [--show] [NAME ...]      PROGRAM is the built telecmi-cdr
+    tests/acceptance/run handlers PROGRAM [--jobs N] [--show] [NAME ...]
 
-One line a handler, then `N passed, N failed, N skipped`; 0 only if none failed and some passed. A runtime that is missing skips
-its handlers. --show prints the red cases as they are, to write expected.json by. Standard library only, loopback only, every
-wait is bounded.
+One line a handler. A runtime that is missing skips its handlers. --show prints the red cases as they are, to write
+expected.json by. Loopback only, every wait is bounded.
 """
 import argparse
-import concurrent.futures
+import functools
 import json
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import time
 from pathlib import Path
 
 from check import HERE, PATH, Running, missing
+from checks import Skipped, run_checks
 
 PATIENCE = 300  # seconds for a whole suite; a handler that is silent to everything takes a minute
 SEED = "7"
@@ -56,32 +56,25 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("program", type=lambda path: str(Path(path).resolve()))
     arguments.add_argument("names", nargs="*")
-    arguments.add_argument("--jobs", type=int, default=2)
+    arguments.add_argument("--jobs", type=int, default=4)
     arguments.add_argument("--show", action="store_true")
     arguments = arguments.parse_args()
     handlers = json.loads((HERE / "expected.json").read_text())["handlers"]
     chosen = [handler for handler in handlers if not arguments.names or handler["name"] in arguments.names]
     absent = {runtime: missing({"runtime": runtime}) for runtime in {handler["runtime"] for handler in chosen}}
-    passed = failed = skipped = 0
-    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        jobs = [(handler, absent[handler["runtime"]] or pool.submit(judged, arguments.program, handler)) for handler in chosen]
-        for handler, job in jobs:
-            if isinstance(job, str):
-                skipped += 1
-                print(f"skip {handler['name']}: {job}", flush=True)
-                continue
-            try:
-                red, reasons, took = job.result()
-                wrong = complaints(handler, red)
-            except Exception as error:
-                red, reasons, took, wrong = [], {}, 0, [repr(error)]
-            passed, failed = passed + (not wrong), failed + bool(wrong)
-            print(f"{'FAIL' if wrong else 'ok  '} {handler['name']}: {len(red)} red, {took:.1f} s"
-                  + "".join(f"\n       {line}" for line in wrong), flush=True)
-            if arguments.show:
-                print("       red: " + json.dumps(red) + "".join(f"\n       {n} skipped: {why}" for why, n in reasons.items()), flush=True)
-    print(f"{passed} passed, {failed} failed, {skipped} skipped")
-    return 1 if failed or not passed else 0
+
+    def check(handler):
+        if absent[handler["runtime"]]:
+            raise Skipped(absent[handler["runtime"]])
+        red, reasons, took = judged(arguments.program, handler)
+        shown = f"\n    red: {json.dumps(red)}" + "".join(f"\n    {n} skipped: {why}" for why, n in reasons.items())
+        text = f"{len(red)} red, {took:.1f} s{shown if arguments.show else ''}"
+        wrong = complaints(handler, red)
+        if wrong:
+            raise RuntimeError("\n    ".join([text, *wrong]))
+        return text
+
+    return run_checks([(handler["name"], functools.partial(check, handler)) for handler in chosen], arguments.jobs)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 // A browser looks at the page of `listen --inspect`.
 //
-//     node run.mjs PROGRAM [--only WORD]      every check, or those with this word in their name
-//     node run.mjs PROGRAM --picture FILE     takes the picture for the README instead
+//     tests/acceptance/run inspector PROGRAM [--only WORD]    every check, or those with this word in their name
+//     tests/acceptance/run inspector PROGRAM --picture FILE   takes the picture for the README instead
 //
-// One line a check, and a last one that counts; ends with 1 if any failed. run.sh beside this gets what is needed.
+// One line a check, and a last one that counts; ends with 1 if any failed.
 import path from "node:path";
 import { picture } from "./picture.mjs";
 import { AXE, Listener, PATIENCE, ask, cable, handler, launch, within } from "./stage.mjs";

@@ -1,16 +1,15 @@
 """Lets two Locust workers and their master deliver to a receiver, and counts at both ends.
 
-    python3 run.py PROGRAM       PROGRAM is the built telecmi-cdr
+    tests/acceptance/run locust [PROGRAM]
 
 What Locust says was acknowledged, what the receiver counted and what is on file must be the same number, with no CDR twice
-and none with a remark: by POST, by GET, and by one process alone. Locust comes from requirements.txt into a temporary
-folder; where it cannot be had, that is said and all is skipped. Loopback only, every wait is bounded. Ends with `N passed,
-N failed, N skipped`; 0 only if none failed.
+and none with a remark: by POST, by GET, and by one process alone. Loopback only, every wait is bounded.
 """
 import collections
+import functools
+import importlib.util
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,14 +17,11 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from checks import Skipped, free_port, run_checks  # noqa: E402
+
 DEADLINE = 45  # seconds for one run of Locust
-INSTALLING = 240
-
-
-def free_port():
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        return place.getsockname()[1]
 
 
 class Run:
@@ -97,42 +93,24 @@ class Run:
                 process.wait()
 
 
-def install(folder):
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", folder, "-r", HERE / "requirements.txt"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALLING, check=False)
-    except subprocess.TimeoutExpired:
-        return f"no answer in {INSTALLING} s"
-    return None if done.returncode == 0 else " ".join(done.stderr.split())[-200:]
-
-
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     program = Path(sys.argv[1]).resolve()
-    counts = {"passed": 0, "failed": 0, "skipped": 0}
-    checks = {"two workers, POST": (2, 1500), "two workers, GET": (2, 500, "--cdr-method", "get", "--cdr-path", "/webhook/cdr?token=a"),
-              "one process alone, agents who reject": (0, 300, "--cdr-send", "--scenario agent-rejected")}
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        missing = install(folder / "python")
-        environment = {**os.environ, "PYTHONPATH": str(folder / "python"), "TELECMI_CDR": str(program)}
-        for number, (name, parts) in enumerate(checks.items()):
-            (folder / str(number)).mkdir()
-            run = Run(program, folder / str(number), environment)
+    runs = {"two workers, POST": (2, 1500), "two workers, GET": (2, 500, "--cdr-method", "get", "--cdr-path", "/webhook/cdr?token=a"),
+            "one process alone, agents who reject": (0, 300, "--cdr-send", "--scenario agent-rejected")}
+
+    def check(*parts):
+        if not importlib.util.find_spec("locust"):
+            raise Skipped("Locust is not installed")
+        with tempfile.TemporaryDirectory() as folder:
+            run = Run(program, Path(folder), {**os.environ, "TELECMI_CDR": str(program)})
             try:
-                if missing:
-                    result, text = "skipped", f"Locust could not be installed: {missing}"
-                else:
-                    result, text = "passed", run.judge(*run.deliver(*parts))
-            except Exception as error:  # Whatever it was, the other checks go on.
-                result, text = "failed", f"{type(error).__name__}: {error}"
+                return run.judge(*run.deliver(*parts))
             finally:
                 run.end()
-            counts[result] += 1
-            print(f"{result.upper() if result == 'failed' else result}: {name}: {text}", flush=True)
-    print(", ".join(f"{count} {result}" for result, count in counts.items()))
-    sys.exit(1 if counts["failed"] else 0)
+
+    sys.exit(run_checks((name, functools.partial(check, *parts)) for name, parts in runs.items()))
 
 
 if __name__ == "__main__":

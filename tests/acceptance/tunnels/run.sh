@@ -1,15 +1,14 @@
 #!/usr/bin/env bash
 # Real tunnel programs, end to end and over loopback alone: OpenSSH's remote forward, and bore with a server of its own.
 #
-#   tests/acceptance/tunnels/run.sh target/debug/telecmi-cdr
+#   tests/acceptance/run tunnels [PROGRAM]
 #
 # For each: a listener opens the tunnel, a CDR is sent to the public URL it has told, both end well and nothing is left
-# behind; and if the tunnel is killed, the listener says so and goes on. What is missing is installed if that can be
-# done without a question (packages as root, bore by cargo into a temporary folder), and skipped with a word if not.
+# behind; and if the tunnel is killed, the listener says so and goes on.
 
 set -u
 
-program=$(readlink -f "${1:?usage: tests/acceptance/tunnels/run.sh PROGRAM}")
+program=$(readlink -f "${1:?usage: tests/acceptance/run tunnels PROGRAM}")
 passed=0 failed=0 skipped=0
 folder=$(mktemp -d)
 servers=()
@@ -119,13 +118,7 @@ breaks() {
 # An sshd for nobody but us: its own port, keys and configuration.
 with_ssh() {
   local sshd ssh port user n
-  if ! command -v ssh >/dev/null || [[ ! -x /usr/sbin/sshd ]]; then
-    if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
-      { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        openssh-server openssh-client; } >"$folder/log" 2>&1
-    fi
-  fi
-  ssh=$(command -v ssh) && [[ -x /usr/sbin/sshd ]] || { skip "ssh: there is no sshd, and it could not be installed"; return; }
+  ssh=$(command -v ssh) && [[ -x /usr/sbin/sshd ]] || { skip "ssh: there is no sshd"; return; }
   sshd=/usr/sbin/sshd
   # Where sshd locks itself up before anybody has logged in; only root has that.
   [[ $(id -u) != 0 ]] || mkdir -p /run/sshd
@@ -173,12 +166,7 @@ EOF
 with_bore() {
   local bore
   if open 7835; then skip "bore: another program has its port 7835"; return; fi
-  if ! bore=$(command -v bore); then
-    echo "bore is not here: cargo builds it, which takes a while"
-    cargo install --quiet bore-cli@0.6.0 --locked --root "$folder/cargo" >"$folder/log" 2>&1
-    bore="$folder/cargo/bin/bore"
-  fi
-  [[ -x $bore ]] || { skip "bore: it is not installed, and cargo could not build it"; return; }
+  bore=$(command -v bore) || { skip "bore: it is not installed"; return; }
   "$bore" server --min-port 20000 --max-port 40000 >"$folder/log" 2>&1 &
   servers+=($!)
   soon open 7835 || { fail "bore: its server starts"; return; }
