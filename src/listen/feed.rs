@@ -18,7 +18,7 @@ use crate::cdr::received::Received;
 use crate::exchange::Exchange;
 use crate::ndjson;
 use crate::wire::Request;
-use crate::wire::secret::masked_url;
+use crate::wire::secret::{masked_headers, masked_url};
 
 /// How much is kept; the oldest goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -288,7 +288,10 @@ fn masked(exchange: &Exchange) -> Option<Exchange> {
         hide_secrets(&mut fields);
         *cdr = Received::from(&fields);
     }
-    let (target, headers) = (masked_url(&request.target), request.headers.masked());
+    let (target, headers) = (
+        masked_url(&request.target),
+        masked_headers(&request.headers),
+    );
     if target == request.target && headers == request.headers && cdr == exchange.cdr {
         return None;
     }

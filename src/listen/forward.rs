@@ -298,7 +298,7 @@ mod tests {
         assert_eq!(lines, expected);
         assert!(!forward.has_passed(&request));
         let again = Request {
-            headers: vec![Header::new("via", format!("1.1 x, {}", &via[5..]))].into(),
+            headers: vec![Header::new("via", format!("1.1 x, {}", &via[5..]))],
             ..request
         };
         assert!(forward.has_passed(&again));

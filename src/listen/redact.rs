@@ -18,8 +18,8 @@ use std::io::{self, Read};
 use serde_json::{Map, Value};
 
 use crate::exchange::Exchange;
-use crate::wire::secret::{self, is_secret_name, masked_url};
-use crate::wire::{Header, Octets, Request, header};
+use crate::wire::secret::{self, is_secret_name, masked_headers, masked_url};
+use crate::wire::{Body, Header, Request, header};
 use known::{Known, SHORTEST_KNOWN};
 use masks::Masks;
 use scan::{Form, Pieces, Run, SHORTEST_ALONE, Text, Unit, is_time};
@@ -86,14 +86,14 @@ impl Redactor {
         masked.target = self.text(&masked_url(&request.target), Form::Url, known);
         if is_compressed(request) {
             // What cannot be read cannot be masked.
-            masked.body = Octets::default();
+            masked.body = Body::default();
             masked.complete = false;
         } else {
             masked.body = self.bytes(body_of(request), known).into();
             masked.size =
                 request.size.saturating_sub(request.body.len() as u64) + masked.body.len() as u64;
         }
-        masked.headers = request.headers.masked();
+        masked.headers = masked_headers(&request.headers);
         for header in &mut masked.headers {
             if header.is("content-length") {
                 if header.text().trim().parse() == Ok(request.size) {

@@ -11,7 +11,7 @@ use super::pack::Parcel;
 use super::source::Origin;
 use crate::clock::Clock;
 use crate::seed::{Purpose, Seed};
-
+use crate::wire::secret::masked_headers;
 use crate::wire::{self, Failure, FailureKind, Request, Response};
 
 /// What carries requests. The real one is the HTTP client; tests have their own.
@@ -174,7 +174,7 @@ fn attempt(
             complete,
         }) => {
             let response = ResponseRecord {
-                headers: headers.masked(),
+                headers: masked_headers(&headers),
                 body,
                 size,
                 complete,

@@ -12,7 +12,7 @@ use crate::clock::Moment;
 use crate::error::Exit;
 use crate::ndjson::{self, as_ms, as_optional_ms};
 use crate::seed::Seed;
-use crate::wire::{Failure, FailureKind, Headers, Octets};
+use crate::wire::{Body, Failure, FailureKind, Header};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,9 +117,9 @@ pub struct Attempt {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ResponseRecord {
     /// The header fields in order; the values of secret ones are masked.
-    pub headers: Headers,
+    pub headers: Vec<Header>,
     /// The body, as much as was read.
-    pub body: Octets,
+    pub body: Body,
     /// How many bytes were read.
     pub size: u64,
     /// Whether that is all of it.

@@ -207,7 +207,7 @@ impl Envelope {
             replace(headers, std::slice::from_ref(authorization));
         }
         let own = self.headers.own();
-        let mut rest = own.as_slice();
+        let mut rest = own;
         while let Some(header) = rest.first() {
             if !own[..own.len() - rest.len()]
                 .iter()

@@ -12,7 +12,7 @@ use crate::cdr::edit::Edit;
 use crate::cdr::story::{self, Choice, Setting, Story};
 use crate::cdr::text::CdrText;
 use crate::cdr::{Fields, Payload};
-use crate::wire::{Header, Headers, Request, query};
+use crate::wire::{Header, Request, query};
 
 /// What a delivery tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,15 +98,15 @@ impl Methods {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Letterhead {
     /// The user's own.
-    own: Headers,
+    own: Vec<Header>,
     /// Those, and what a body is.
-    of_a_body: Headers,
+    of_a_body: Vec<Header>,
 }
 
 impl Letterhead {
     /// The user's own headers.
     #[must_use]
-    pub fn own(&self) -> &Headers {
+    pub fn own(&self) -> &[Header] {
         &self.own
     }
 }
@@ -118,10 +118,7 @@ impl From<Vec<Header>> for Letterhead {
             .into_iter()
             .filter(|header| !own.iter().any(|own| own.is(&header.name)));
         let of_a_body = missing.chain(own.iter().cloned()).collect();
-        Self {
-            own: own.into(),
-            of_a_body,
-        }
+        Self { own, of_a_body }
     }
 }
 

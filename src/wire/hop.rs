@@ -1,6 +1,6 @@
 //! The headers that concern one connection and end with it, and those that go on to the next.
 
-use super::{Header, Headers};
+use super::Header;
 
 /// Headers of one connection (RFC 9110, 7.6.1), and those that the next one gets anew.
 const OF_THE_CONNECTION: [&str; 11] = [
@@ -19,7 +19,7 @@ const OF_THE_CONNECTION: [&str; 11] = [
 
 /// The headers that go on, in order: without those of the connection, and those that `Connection` names as such.
 #[must_use]
-pub fn end_to_end(headers: &[Header]) -> Headers {
+pub fn end_to_end(headers: &[Header]) -> Vec<Header> {
     let named: Vec<String> = headers
         .iter()
         .filter(|header| header.is("connection"))

@@ -6,7 +6,6 @@
 
 pub mod client;
 pub mod export;
-mod headers;
 pub mod hop;
 pub mod query;
 pub mod raw;
@@ -21,13 +20,11 @@ use bytes::Bytes;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub use headers::Headers;
-
 /// Bytes that are usually text. Serialised as `{"text": …}`, or `{"base64": …}` where they are not UTF-8.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Octets(pub Bytes);
+pub struct Body(pub Bytes);
 
-impl Octets {
+impl Body {
     /// How many bytes there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -47,7 +44,7 @@ impl Octets {
     }
 }
 
-impl<T: Into<Bytes>> From<T> for Octets {
+impl<T: Into<Bytes>> From<T> for Body {
     fn from(bytes: T) -> Self {
         Self(bytes.into())
     }
@@ -55,26 +52,26 @@ impl<T: Into<Bytes>> From<T> for Octets {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum OctetsRecord<'a> {
+enum BodyRecord<'a> {
     Text(Cow<'a, str>),
     Base64(String),
 }
 
-impl Serialize for Octets {
+impl Serialize for Body {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.text() {
-            Some(text) => OctetsRecord::Text(text.into()),
-            None => OctetsRecord::Base64(BASE64.encode(&self.0)),
+            Some(text) => BodyRecord::Text(text.into()),
+            None => BodyRecord::Base64(BASE64.encode(&self.0)),
         }
         .serialize(serializer)
     }
 }
 
-impl<'de> Deserialize<'de> for Octets {
+impl<'de> Deserialize<'de> for Body {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match OctetsRecord::deserialize(deserializer)? {
-            OctetsRecord::Text(text) => Ok(Self(Bytes::from(text.into_owned()))),
-            OctetsRecord::Base64(text) => BASE64
+        match BodyRecord::deserialize(deserializer)? {
+            BodyRecord::Text(text) => Ok(Self(Bytes::from(text.into_owned()))),
+            BodyRecord::Base64(text) => BASE64
                 .decode(text)
                 .map(|bytes| Self(bytes.into()))
                 .map_err(D::Error::custom),
@@ -163,9 +160,9 @@ pub struct Request {
     /// `HTTP/1.1` or `HTTP/1.0`.
     pub version: Cow<'static, str>,
     /// The header fields in order.
-    pub headers: Headers,
+    pub headers: Vec<Header>,
     /// The body's bytes, as many as were kept.
-    pub body: Octets,
+    pub body: Body,
     /// How many bytes of body there were, even where fewer were kept.
     pub size: u64,
     /// Whether the body came to its announced end and was kept whole.
@@ -178,7 +175,7 @@ impl Request {
     pub fn new(
         method: &str,
         target: impl Into<String>,
-        headers: impl Into<Headers>,
+        headers: Vec<Header>,
         body: impl Into<Bytes>,
     ) -> Self {
         let body = body.into();
@@ -190,9 +187,9 @@ impl Request {
             },
             target: target.into(),
             version: Cow::Borrowed("HTTP/1.1"),
-            headers: headers.into(),
+            headers,
             size: body.len() as u64,
-            body: Octets(body),
+            body: Body(body),
             complete: true,
         }
     }
@@ -218,9 +215,9 @@ pub struct Response {
     /// The status code.
     pub status: u16,
     /// The header fields in order.
-    pub headers: Headers,
+    pub headers: Vec<Header>,
     /// The body's bytes, at most [`client::MOST_OF_A_RESPONSE`] of them.
-    pub body: Octets,
+    pub body: Body,
     /// How many bytes of body were read.
     pub size: u64,
     /// Whether the body came to its end within that bound.
@@ -230,13 +227,13 @@ pub struct Response {
 impl Response {
     /// A response to be sent, with its whole body.
     #[must_use]
-    pub fn new(status: u16, headers: impl Into<Headers>, body: impl Into<Bytes>) -> Self {
+    pub fn new(status: u16, headers: Vec<Header>, body: impl Into<Bytes>) -> Self {
         let body = body.into();
         Self {
             status,
-            headers: headers.into(),
+            headers,
             size: body.len() as u64,
-            body: Octets(body),
+            body: Body(body),
             complete: true,
         }
     }
@@ -344,7 +341,7 @@ mod tests {
             names in proptest::collection::vec(("[a-z-]{1,12}", proptest::collection::vec(any::<u8>(), 0..20)), 0..5),
             body in proptest::collection::vec(any::<u8>(), 0..200),
         ) {
-            let headers: Headers = names.into_iter().map(|(name, value)| Header { name, value: value.into() }).collect();
+            let headers: Vec<Header> = names.into_iter().map(|(name, value)| Header { name, value: value.into() }).collect();
             let request = Request::new(&method, target, headers, body);
             let line = serde_json::to_string(&request).unwrap();
             prop_assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);
@@ -353,7 +350,7 @@ mod tests {
 
     #[test]
     fn bodies_are_text_where_they_can_be() {
-        let write = |bytes: &'static [u8]| serde_json::to_string(&Octets::from(bytes)).unwrap();
+        let write = |bytes: &'static [u8]| serde_json::to_string(&Body::from(bytes)).unwrap();
         assert_eq!(write(b"got it"), r#"{"text":"got it"}"#);
         assert_eq!(write(b"\xff"), r#"{"base64":"/w=="}"#);
     }

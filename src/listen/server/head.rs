@@ -10,7 +10,7 @@ use bytes::Bytes;
 use memchr::memchr;
 
 use super::body::Taken;
-use crate::wire::{Header, Octets, Request};
+use crate::wire::{Body, Header, Request};
 
 /// As many fields as most heads have at the most.
 const USUAL_FIELDS: usize = 8;
@@ -66,10 +66,10 @@ impl Head {
             method: self.method,
             target: self.target,
             version: self.version,
-            headers: self.headers.into(),
+            headers: self.headers,
             size: body.size,
             complete: body.error.is_none(),
-            body: Octets::from(body.kept),
+            body: Body::from(body.kept),
         }
     }
 

@@ -117,7 +117,7 @@ fn another_machine_gets_its_own_host() {
 
 #[test]
 fn own_headers_take_the_place_of_captured_ones() {
-    let own = |headers: &[(&str, &str)]| captured("GET", "/", headers, "").headers.to_vec().into();
+    let own = |headers: &[(&str, &str)]| captured("GET", "/", headers, "").headers.clone().into();
     let ours = Envelope {
         headers: own(&[("Host", "mine"), ("x-New", "1"), ("X-A", "2"), ("x-a", "3")]),
         authorization: Some(Header::new("Authorization", "Basic eA==")),

@@ -170,7 +170,7 @@ impl Teller {
                 request = Request::new(
                     method,
                     envelope.target,
-                    envelope.headers.own().clone(),
+                    envelope.headers.own().to_vec(),
                     Vec::new(),
                 );
             }

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::super::raw::{Asked, Reader, Reading};
-use super::super::{Failure, Headers, Phase, Request, Response};
+use super::super::{Failure, Header, Phase, Request, Response};
 use super::trouble::{damaged_body, explain, hung_up, not_http, redirects, too_slow};
 use super::{
     ClientOptions, Destination, LAST_REQUEST, USER_AGENT, field, lookup, on_kept, states_length,
@@ -78,7 +78,7 @@ struct Kit {
 /// Header lines as they are written, and what they were written for.
 #[derive(Debug)]
 struct Lines {
-    headers: Headers,
+    headers: Vec<Header>,
     states_length: bool,
     /// What stands between the target and the body's length, or what would be there if it were stated.
     before: Vec<u8>,
@@ -176,7 +176,7 @@ impl Lane {
     }
 
     /// The lines of these headers, and of those that are added where they are missing.
-    fn lines(&self, headers: &Headers, states_length: bool) -> Result<Lines, String> {
+    fn lines(&self, headers: &[Header], states_length: bool) -> Result<Lines, String> {
         let missing = |name: &str| !headers.iter().any(|header| header.is(name));
         let mut before = b" HTTP/1.1\r\n".to_vec();
         let own = headers.iter().filter(|header| !header.is("content-length"));
@@ -208,7 +208,7 @@ impl Lane {
         }
         behind.extend_from_slice(b"\r\n");
         Ok(Lines {
-            headers: headers.clone(),
+            headers: headers.to_vec(),
             states_length,
             before,
             behind,

@@ -9,7 +9,7 @@ use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING}
 use rustls::ClientConfig;
 use tower::util::MapFutureLayer;
 
-use super::super::{Failure, FailureKind, Header, Octets, Phase, Request, Response};
+use super::super::{Body, Failure, FailureKind, Header, Phase, Request, Response};
 use super::progress::{self, NotedBody, Progress};
 use super::trouble::{self, explain, too_slow};
 use super::{
@@ -131,8 +131,8 @@ impl Proper {
         progress.reach(Phase::Read);
         let mut answer = Response {
             status: response.status().as_u16(),
-            headers: headers_of(response.headers()).into(),
-            body: Octets::default(),
+            headers: headers_of(response.headers()),
+            body: Body::default(),
             size: 0,
             complete: true,
         };

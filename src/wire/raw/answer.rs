@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::super::{Header, Headers, Octets, Response, header};
+use super::super::{Body, Header, Response, header};
 use super::Asked;
 
 /// As much of a head as is read.
@@ -68,7 +68,7 @@ struct Head {
     /// All its bytes, the empty line too.
     bytes: Vec<u8>,
     status: u16,
-    headers: Headers,
+    headers: Vec<Header>,
     framing: Framing,
     /// Whether the peer lets another answer follow on this connection.
     keeps_open: bool,
@@ -176,7 +176,7 @@ impl Head {
         Self {
             bytes: bytes.to_vec(),
             status,
-            headers: headers.into(),
+            headers,
             framing,
             keeps_open,
         }
@@ -206,7 +206,7 @@ impl Head {
             status: self.status,
             headers: self.headers.clone(),
             size: bytes.len() as u64,
-            body: Octets(shared(bytes, known)),
+            body: Body(shared(bytes, known)),
             complete: matches!(progress, Progress::Complete { .. }),
         };
         let reading = match progress {
