@@ -15,7 +15,7 @@ use telecmi_cdr::cdr::judge::{Judgement, judge_json, judge_pairs};
 use telecmi_cdr::cdr::received::Received;
 use telecmi_cdr::cdr::story::{CallIds, Setting, choices};
 use telecmi_cdr::cdr::text::CdrText;
-use telecmi_cdr::clock::Moment;
+use telecmi_cdr::clock::Timestamp;
 use telecmi_cdr::exchange::{Answer, Exchange};
 use telecmi_cdr::listen::relate::Relations;
 use telecmi_cdr::ndjson;
@@ -106,7 +106,7 @@ fn main() {
 }
 
 /// When everything happens.
-fn moment() -> Moment {
+fn moment() -> Timestamp {
     "2026-11-22T09:12:31.402Z".parse().expect("a moment")
 }
 

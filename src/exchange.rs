@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::cdr::judge::Verdict;
 use crate::cdr::received::Received;
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::ndjson::{VERSION, as_ms};
 use crate::untrusted::Untrusted;
 use crate::wire::{Failure, Request};
@@ -19,7 +19,7 @@ pub struct Exchange {
     /// From 1, in the order in which exchanges are recorded.
     pub n: u64,
     /// When the head had been read.
-    pub received_at: Moment,
+    pub received_at: Timestamp,
     /// Address and port of the sender.
     pub peer: String,
     /// The sender's address according to a proxy's headers, where those are trusted.
@@ -94,7 +94,7 @@ pub struct Forwarded {
 pub struct CapturedRequest {
     pub request: Request,
     /// Absent if the capture has no readable time.
-    pub at: Option<Moment>,
+    pub at: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -150,7 +150,7 @@ mod tests {
         );
         let exchange: Exchange = Exchange {
             n: 1,
-            received_at: Moment::from_epoch_ms(1_650_628_175_336).unwrap(),
+            received_at: Timestamp::from_epoch_ms(1_650_628_175_336).unwrap(),
             peer: "127.0.0.1:4000".to_owned(),
             claimed: None,
             request: request.clone(),

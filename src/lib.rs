@@ -21,8 +21,6 @@
 //!              └──── ndjson ────┘              the records' frame, safe for a terminal           (serde_json)
 //!                       │
 //!        clock, seed, error, untrusted, json, process  the ground floor                    (jiff, rand, rustix)
-//!              │
-//!            digits                           below it: numbers in digits
 //! ```
 //!
 //! Imports go down, floors may be skipped, nothing goes up or sideways. Each foreign crate has one door, but for the
@@ -89,7 +87,6 @@
 pub mod cdr;
 pub mod cli;
 pub mod clock;
-pub mod digits;
 pub mod error;
 pub mod exchange;
 pub mod json;

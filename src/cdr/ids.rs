@@ -6,7 +6,7 @@
 use rand::distr::Alphanumeric;
 use rand::{Rng, RngExt as _};
 
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 
 /// 100-nanosecond ticks in a millisecond.
 const TICKS_PER_MS: u64 = 10_000;
@@ -30,7 +30,7 @@ pub struct MediaServer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallId {
     /// When the identifier was made, which is when the call started.
-    pub time: Moment,
+    pub time: Timestamp,
     /// Which of the millisecond's ticks, 0 to 9 999.
     pub tick: u16,
     /// The server.
@@ -43,7 +43,7 @@ impl CallId {
     /// Serial numbers are told apart by the tick; when a millisecond's ticks are used up the clock sequence goes up,
     /// as a server does whose clock stands still.
     #[must_use]
-    pub fn new(time: Moment, serial: u64, server: MediaServer) -> Self {
+    pub fn new(time: Timestamp, serial: u64, server: MediaServer) -> Self {
         let ticks = u16::try_from(serial % TICKS_PER_MS).unwrap_or(0);
         let turns = u16::try_from((serial / TICKS_PER_MS) & 0x3fff).unwrap_or(0);
         Self {
@@ -75,7 +75,7 @@ impl CallId {
         let epoch_ms = (ticks / TICKS_PER_MS).checked_sub(ZERO_TO_EPOCH_MS)?;
         let mac = node.to_be_bytes();
         Some(Self {
-            time: Moment::from_epoch_ms(i64::try_from(epoch_ms).ok()?)?,
+            time: Timestamp::from_epoch_ms(i64::try_from(epoch_ms).ok()?)?,
             tick: u16::try_from(ticks % TICKS_PER_MS).ok()?,
             server: MediaServer {
                 mac: [mac[2], mac[3], mac[4], mac[5], mac[6], mac[7]],
@@ -275,7 +275,7 @@ mod tests {
         #[test]
         fn a_call_id_tells_what_it_was_made_from(ms in 0_i64..4_000_000_000_000, serial in 0_u64..100_000_000,
                                                  mac in any::<[u8; 6]>(), clock_sequence in 0_u16..0x4000) {
-            let time = Moment::from_epoch_ms(ms).unwrap();
+            let time = Timestamp::from_epoch_ms(ms).unwrap();
             let made = CallId::new(time, serial, MediaServer { mac, clock_sequence });
             prop_assert_eq!(CallId::decode(&text(made.uuid())), Some(made));
         }

@@ -27,7 +27,7 @@ pub mod values;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use account::Parameters;
 use ids::{RequestId, Uuid};
 use text::{Brief, Pieces, Written};
@@ -211,7 +211,7 @@ pub struct OutgoingCdr<'a> {
     /// `<extension>_<appid>`. \[doc\]
     pub user: &'a Written,
     /// The start of the call, despite the page's "time the call was missed". \[seen, calc\]
-    pub time: Moment,
+    pub time: Timestamp,
     /// Why the leg ended.
     pub hangup_reason: HangupReason,
     /// Present when the call was placed through click2call.
@@ -230,7 +230,7 @@ pub struct LegacyCdr<'a> {
     /// `<extension>_<appid>`.
     pub user: &'a Written,
     /// The start of the call.
-    pub time: Moment,
+    pub time: Timestamp,
 }
 
 /// What one delivery carries. What it has of the account is borrowed.

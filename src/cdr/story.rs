@@ -14,7 +14,7 @@ use super::text::Written;
 use super::{
     Click2call, Grade, HangupReason, Leg, LegacyCdr, Outcome, OutgoingCdr, Payload, Shape,
 };
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::seed::{Chance, Purpose, Seed};
 
 /// A scenario: a name, what happened, and the CDRs it makes.
@@ -205,7 +205,7 @@ pub struct Setting {
     /// How many `call_id`s a call has.
     pub call_ids: CallIds,
     /// When every call of the run starts, which is the `time` of its CDRs.
-    pub at: Moment,
+    pub at: Timestamp,
     /// The seed.
     pub seed: Seed,
 }
@@ -293,7 +293,8 @@ pub fn documented(leg: Leg) -> OutgoingCdr<'static> {
         outcome: Outcome::Missed,
         user: &DOCUMENTED_USER,
         // A constant of the year 2022.
-        time: Moment::from_epoch_ms(time).unwrap_or_else(|| unreachable!("2022 is a valid year")),
+        time: Timestamp::from_epoch_ms(time)
+            .unwrap_or_else(|| unreachable!("2022 is a valid year")),
         hangup_reason,
         click2call: Some(Click2call {
             request_id,

@@ -18,7 +18,7 @@ use super::{Common, Invocation, help};
 use crate::cdr::account::AccountOptions;
 use crate::cdr::edit::Edit;
 use crate::cdr::story::{self, CATALOGUE, GROUPS};
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::seed::Seed;
 use crate::send::courier::Patience;
 use crate::send::expect::{Expectation, Statuses};
@@ -151,7 +151,7 @@ pub(super) struct SendArgs {
     seed: Option<Seed>,
     /// When calls start: RFC 3339 or epoch milliseconds
     #[arg(long, value_name = "TIME", help_heading = "Content")]
-    at: Option<Moment>,
+    at: Option<Timestamp>,
 
     /// Calls of each scenario
     #[arg(short = 'n', long, value_name = "N", value_parser = values::count, help_heading = "Delivery")]

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::cdr::account::AccountOptions;
 use crate::cli::values::HeaderSource;
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::seed::Seed;
 use crate::send::source::Methods;
 use crate::show::Voice;
@@ -60,7 +60,7 @@ pub struct SuiteRun {
     /// What the bytes follow from.
     pub seed: Seed,
     /// When the calls happened, if it was said.
-    pub at: Option<Moment>,
+    pub at: Option<Timestamp>,
     /// How long an answer may take, if it was said.
     pub max_latency: Option<Duration>,
     /// Where output goes instead of standard output.

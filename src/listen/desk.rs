@@ -22,7 +22,6 @@ use super::retries::Retries;
 use super::server::{self, IncomingRequest, Reply};
 use super::wanted::Wanted;
 use crate::clock::Clock;
-use crate::digits::number_into;
 use crate::error::Exit;
 use crate::exchange::Exchange;
 use crate::ndjson;
@@ -198,7 +197,7 @@ impl Desk {
         let exchange = Exchange {
             n: 0,
             received_at: incoming.at,
-            peer: written(incoming.peer),
+            peer: incoming.peer.to_string(),
             claimed,
             request: incoming.request,
             verdict,
@@ -404,22 +403,6 @@ impl Untold {
             text: std::mem::take(&mut self.latest),
         }
     }
-}
-
-/// An address as everybody writes it. It stands in every record, and a printer of formats takes three times as long.
-fn written(address: SocketAddr) -> String {
-    let SocketAddr::V4(address) = address else {
-        return address.to_string();
-    };
-    let mut text = String::with_capacity("255.255.255.255:65535".len());
-    let mut mark = None;
-    for part in address.ip().octets() {
-        text.extend(mark.replace('.'));
-        number_into(&mut text, part.into());
-    }
-    text.push(':');
-    number_into(&mut text, address.port().into());
-    text
 }
 
 /// Whether a connection that ended is nobody's fault: opened in advance and never used, as browsers do, or idle when

@@ -13,7 +13,7 @@ use std::num::NonZeroU64;
 use crate::cdr::received::{Found, Received};
 use crate::cdr::remark::{Code, Remark};
 use crate::cdr::schema::FIELDS;
-use crate::clock::{Moment, humane};
+use crate::clock::{Timestamp, format_duration};
 use crate::exchange::Relation;
 use crate::wire::Request;
 
@@ -30,7 +30,7 @@ type Mark = NonZeroU64;
 #[derive(Debug, Clone)]
 struct Known {
     n: u64,
-    at: Moment,
+    at: Timestamp,
     traces: Traces,
 }
 
@@ -233,7 +233,7 @@ impl Relations {
     pub fn relate(
         &mut self,
         n: u64,
-        at: Moment,
+        at: Timestamp,
         method: &str,
         cdr: &Received,
         traces: Traces,
@@ -295,7 +295,7 @@ impl Relations {
 /// The same leg once more: by another method, as a duplicate, or with another body.
 fn again(earlier: &Known, new: &Known, method: &str, related: &mut Related) {
     let n = earlier.n;
-    let after = humane(new.at.since(earlier.at));
+    let after = format_duration(new.at.since(earlier.at));
     let (how, text, code) = if earlier.traces.ids.content != new.traces.ids.content {
         (
             "conflict",
@@ -367,7 +367,7 @@ mod tests {
     fn relate(
         relations: &mut Relations,
         n: u64,
-        at: Moment,
+        at: Timestamp,
         request: &Request,
         fields: &Fields,
     ) -> Related {
@@ -380,7 +380,7 @@ mod tests {
     fn told(cdrs: &[(&str, Fields)]) -> Vec<String> {
         let mut relations = Relations::default();
         let told = |(n, (method, fields)): (u64, &(&str, Fields))| {
-            let at = Moment::from_epoch_ms(i64::try_from(n).unwrap() * 1_200).unwrap();
+            let at = Timestamp::from_epoch_ms(i64::try_from(n).unwrap() * 1_200).unwrap();
             let request = Request::new(method, "/", vec![], format!("{fields:?}"));
             let related = relate(&mut relations, n, at, &request, fields);
             let remarks: Vec<_> = related
@@ -483,7 +483,7 @@ mod tests {
     fn the_oldest_is_forgotten() {
         let mut relations = Relations::default();
         let (at, post) = (
-            Moment::from_epoch_ms(0).unwrap(),
+            Timestamp::from_epoch_ms(0).unwrap(),
             Request::new("POST", "/", vec![], ""),
         );
         for n in 1..=REMEMBERED as u64 + 1 {
@@ -511,7 +511,7 @@ mod tests {
     fn what_is_too_long_for_an_identifier_is_not_kept() {
         let mut relations = Relations::default();
         let (at, post) = (
-            Moment::from_epoch_ms(0).unwrap(),
+            Timestamp::from_epoch_ms(0).unwrap(),
             Request::new("POST", "/", vec![], ""),
         );
         let long = cdr(&"x".repeat(1_000_000), &"y".repeat(129), "c", "a");

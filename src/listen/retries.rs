@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::relate::Marks;
 use crate::cdr::Leg;
 use crate::cdr::remark::Code;
-use crate::clock::{Moment, humane};
+use crate::clock::{Timestamp, format_duration};
 use crate::exchange::{Answer, Exchange, Relation};
 use crate::ndjson::{self, as_ms, as_optional_ms};
 use crate::wire::secret;
@@ -86,7 +86,7 @@ pub struct Attempt {
     /// Which attempt it is: 1 is no retry, 2 the first one.
     pub attempt: u64,
     /// When it came.
-    pub at: Moment,
+    pub at: Timestamp,
     /// How long after the failure before it that was, counted from the answer, or from when none was given.
     #[serde(
         rename = "after_ms",
@@ -102,7 +102,7 @@ pub struct Attempt {
     pub fault: Option<String>,
     /// When it was answered.
     #[serde(skip)]
-    pub answered: Moment,
+    pub answered: Timestamp,
 }
 
 /// What came back, and when.
@@ -170,7 +170,7 @@ impl Retries {
     }
 
     /// Notes how an exchange was answered, and when.
-    pub fn note(&mut self, exchange: &Exchange, answered: Moment) {
+    pub fn note(&mut self, exchange: &Exchange, answered: Timestamp) {
         let failed = is_failure(&exchange.answer);
         if !self.concerns(exchange) {
             return;
@@ -200,7 +200,7 @@ impl Retries {
 
     /// What came back and what did not until `now`; nothing if there is nothing to tell.
     #[must_use]
-    pub fn report(&self, now: Moment) -> Option<Report> {
+    pub fn report(&self, now: Timestamp) -> Option<Report> {
         let mut courses: Vec<_> = self
             .courses
             .values()
@@ -230,7 +230,7 @@ impl Retries {
 }
 
 impl Course {
-    fn new(exchange: &Exchange, answered: Moment) -> Self {
+    fn new(exchange: &Exchange, answered: Timestamp) -> Self {
         let cdr = exchange.cdr.as_ref();
         let id = cdr
             .and_then(|cdr| cdr.get("cmiuuid")?.as_str())
@@ -272,7 +272,7 @@ impl Course {
     }
 
     /// Notes that it came once more.
-    fn again(&mut self, exchange: &Exchange, answered: Moment, failed: bool) {
+    fn again(&mut self, exchange: &Exchange, answered: Timestamp, failed: bool) {
         let failure = self.failure_before(exchange);
         let is_retry = failure.is_some();
         let attempt = Attempt::new(exchange, answered, failure);
@@ -308,7 +308,7 @@ impl Course {
 }
 
 impl Attempt {
-    fn new(exchange: &Exchange, answered: Moment, before: Option<&Self>) -> Self {
+    fn new(exchange: &Exchange, answered: Timestamp, before: Option<&Self>) -> Self {
         Self {
             n: exchange.n,
             attempt: before.map_or(1, |before| before.attempt + 1),
@@ -372,7 +372,7 @@ pub fn interval(span: Duration) -> String {
     match seconds {
         10..120 => format!("{:.1} s", span.as_secs_f64()),
         7_200.. => format!("{} h {:02} m", seconds / 3_600, seconds % 3_600 / 60),
-        _ => humane(span),
+        _ => format_duration(span),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::after_output;
 use crate::cdr::text::CdrText;
 use crate::cli::send::{Print, SendOptions};
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::error::Exit;
 use crate::ndjson;
 use crate::send::pack::Parcel;
@@ -121,7 +121,7 @@ impl Printer {
     }
 
     /// Adds a parcel that would leave at that time.
-    fn piece(&self, parcel: &Parcel, at: Moment, out: &mut String) -> Result<(), Reason> {
+    fn piece(&self, parcel: &Parcel, at: Timestamp, out: &mut String) -> Result<(), Reason> {
         let unbound = match parcel.origin {
             Origin::Captured => Some(replay::unbound(&parcel.request)),
             Origin::Made => None,

@@ -11,7 +11,7 @@ use crate::cdr::account::{Account, AccountOptions};
 use crate::cdr::story::Setting;
 use crate::cli::send::{SendOptions, Source};
 use crate::cli::values::{self, HeaderSource};
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Exit};
 use crate::process;
 use crate::seed::{Purpose, Seed};
@@ -217,7 +217,7 @@ fn announce_replay(
 }
 
 /// The start of calls that have just rung out: 10 to 60 seconds ago. \[seen: `time` is now less the ring time\]
-fn rang_until(now: Moment, seed: Seed) -> Moment {
+fn rang_until(now: Timestamp, seed: Seed) -> Timestamp {
     let ring = seed
         .chance(Purpose::Account, 1)
         .random_range(10_000..60_000);

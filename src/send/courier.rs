@@ -161,7 +161,7 @@ fn delivery(
 }
 
 fn attempt(
-    at: crate::clock::Moment,
+    at: crate::clock::Timestamp,
     latency: Duration,
     answer: Result<Response, Failure>,
 ) -> Attempt {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::source::Scenario;
 use crate::cdr::text::CdrText;
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::error::Exit;
 use crate::ndjson::{self, as_ms, as_optional_ms};
 use crate::seed::Seed;
@@ -34,7 +34,7 @@ pub struct Started {
     #[serde(serialize_with = "seed_number")]
     pub seed: Seed,
     /// When the calls start, from which and the seed all bytes follow.
-    pub at: Moment,
+    pub at: Timestamp,
     /// Where it goes, secrets masked.
     pub url: String,
     /// How many deliveries there will be, if that is known.
@@ -98,7 +98,7 @@ impl Delivery {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Attempt {
     /// When it left.
-    pub at: Moment,
+    pub at: Timestamp,
     /// How long it took, in milliseconds.
     #[serde(rename = "latency_ms", serialize_with = "as_ms")]
     pub latency: Duration,

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::clock::humane;
+use crate::clock::format_duration;
 use crate::wire::{Failure, Response};
 
 /// A list of status codes: `2xx`, `200,204`, `200-299`.
@@ -110,8 +110,8 @@ impl Expectation {
         match self.max_latency {
             Some(most) if latency > most => Some(format!(
                 "took {}, allowed are {}",
-                humane(latency),
-                humane(most)
+                format_duration(latency),
+                format_duration(most)
             )),
             _ => None,
         }

@@ -260,7 +260,7 @@ impl Future for Wait<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Moment;
+    use crate::clock::Timestamp;
     use futures_util::stream::FuturesUnordered;
     use futures_util::{FutureExt as _, StreamExt as _};
 
@@ -268,7 +268,7 @@ mod tests {
     const FAR: Duration = Duration::from_secs(3_600);
 
     fn metronome() -> (Clock, Metronome) {
-        let clock = Clock::at(Moment::from_epoch_ms(0).unwrap());
+        let clock = Clock::at(Timestamp::from_epoch_ms(0).unwrap());
         (clock, Metronome::new(clock))
     }
 

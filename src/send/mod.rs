@@ -31,7 +31,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::{oneshot, watch};
 
 use crate::cdr::story::Choice;
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, Timestamp};
 use crate::error::Stop;
 use courier::{Carry, Courier, Patience};
 use event::{Attempt, Delivery, Event, Started, Summary};
@@ -64,7 +64,7 @@ pub struct Plan {
     /// Whether the answers to POST and GET must agree.
     pub compare: bool,
     /// When the calls start, for the record.
-    pub at: Moment,
+    pub at: Timestamp,
     /// Where it goes, secrets masked, for the record.
     pub shown_url: String,
 }

@@ -9,7 +9,7 @@ use crate::cdr::Fields;
 use crate::cdr::judge::{judge_json, judge_pairs};
 use crate::cdr::schema;
 use crate::cdr::text::CdrText;
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::json::{self, Document};
 use crate::wire::{Header, Request, header, hop, query, raw};
 
@@ -19,7 +19,7 @@ pub struct Recording {
     /// The request as it came.
     pub request: Request,
     /// When it came, if the capture says so.
-    pub at: Option<Moment>,
+    pub at: Option<Timestamp>,
     /// Where it stands in its file.
     pub place: Place,
 }
@@ -61,7 +61,7 @@ impl fmt::Display for Place {
 /// and each round behind the one before.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Timeline {
-    first: Option<Moment>,
+    first: Option<Timestamp>,
     /// The end of the rounds before this one.
     before: Duration,
     /// The latest time in this round.
@@ -76,7 +76,7 @@ impl Timeline {
     }
 
     /// The place of the next request. One without a time follows the one before it, if that has any.
-    pub fn place(&mut self, at: Option<Moment>) -> Option<Duration> {
+    pub fn place(&mut self, at: Option<Timestamp>) -> Option<Duration> {
         self.first = self.first.or(at);
         let since = at
             .zip(self.first)

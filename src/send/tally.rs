@@ -176,7 +176,7 @@ fn bars(histogram: &Histogram<u64>) -> Vec<Bar> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Moment;
+    use crate::clock::Timestamp;
     use crate::send::event::Attempt;
     use crate::send::source::Scenario;
 
@@ -191,7 +191,7 @@ mod tests {
             due: None,
             late: None,
             attempts: vec![Attempt {
-                at: Moment::from_epoch_ms(0).unwrap(),
+                at: Timestamp::from_epoch_ms(0).unwrap(),
                 latency: Duration::from_millis(ms),
                 status: Some(if ok { 200 } else { 500 }),
                 failure: None,

@@ -9,7 +9,7 @@ use super::*;
 use crate::cdr::Shape;
 use crate::cdr::account::{Account, AccountOptions};
 use crate::cdr::story::{self, CallIds, Setting};
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::error::Exit;
 use crate::seed::Seed;
 use crate::send::source::{Methods, Origin};
@@ -91,7 +91,7 @@ fn plan(scenario: &str, rounds: u64) -> Plan {
                 account: Account::new(&AccountOptions::default(), seed),
                 shape: Shape::Docs,
                 call_ids: CallIds::Shared,
-                at: Moment::from_epoch_ms(1_795_338_000_000).unwrap(),
+                at: Timestamp::from_epoch_ms(1_795_338_000_000).unwrap(),
                 seed,
             },
         ),
@@ -110,7 +110,7 @@ fn plan(scenario: &str, rounds: u64) -> Plan {
         },
         expectation: Expectation::default(),
         compare: false,
-        at: Moment::from_epoch_ms(1_795_338_000_000).unwrap(),
+        at: Timestamp::from_epoch_ms(1_795_338_000_000).unwrap(),
         shown_url: "http://h/".to_owned(),
     }
 }
@@ -132,7 +132,7 @@ async fn on_threads(
     handlers: Vec<Arc<Handler>>,
     stop: impl Future<Output = Stop>,
 ) -> (Vec<Delivery>, Summary) {
-    let clock = Clock::at(Moment::from_epoch_ms(1_795_338_000_000).unwrap());
+    let clock = Clock::at(Timestamp::from_epoch_ms(1_795_338_000_000).unwrap());
     by_clock(clock, plan, handlers, stop).await
 }
 
@@ -308,7 +308,7 @@ async fn the_storys_gaps_pass_at_the_given_speed() {
 /// Requests that came so many milliseconds after the first.
 fn capture(times: &[i64], rounds: u64) -> Plan {
     let item = |ms: &i64| {
-        let at = Moment::from_epoch_ms(1_650_628_175_336 + ms);
+        let at = Timestamp::from_epoch_ms(1_650_628_175_336 + ms);
         let request = Request::new("POST", format!("/{ms}"), vec![], "");
         source::Item::Captured(Box::new(replay::Recording {
             request,

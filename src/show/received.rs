@@ -9,7 +9,7 @@ use super::theme::{Role, Theme};
 use crate::cdr::ids;
 use crate::cdr::meaning::word;
 use crate::cdr::remark::Remark;
-use crate::clock::humane;
+use crate::clock::format_duration;
 use crate::error::Exit;
 use crate::exchange::{Answer, Exchange, Forwarded};
 use crate::listen::event::{Ending, Listening, Mishap, Summary};
@@ -121,7 +121,7 @@ fn indent<T: AsRef<str>>(out: &mut String, lines: impl IntoIterator<Item = T>) {
 /// `09:12:31.402  #1  POST /webhook/cdr  200 · 1.2 ms`
 fn head(out: &mut String, exchange: &Exchange, theme: &Theme) {
     let request = &exchange.request;
-    let took = humane(std::time::Duration::from_secs_f64(
+    let took = format_duration(std::time::Duration::from_secs_f64(
         exchange.took_ms.max(0.0) / 1e3,
     ));
     theme.paint_into(out, Role::Faint, &exchange.received_at.time_of_day());
@@ -142,7 +142,7 @@ fn head(out: &mut String, exchange: &Exchange, theme: &Theme) {
 
 /// `→ http://localhost:5000/cdr  200 · 1.1 ms`, and what we would have answered if that means something else.
 fn passed_on(forwarded: &Forwarded, theme: &Theme) -> String {
-    let took = humane(forwarded.latency);
+    let took = format_duration(forwarded.latency);
     let answer = match (forwarded.status, &forwarded.failure) {
         (Some(status), _) => theme.paint(status_role(status), &status.to_string()),
         (None, Some(failure)) => theme.paint(Role::Bad, &clean(&failure.text)),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::received::{count, ending, plural};
 use super::theme::{Role, Theme};
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::listen::event::Summary;
 use crate::listen::fault::Faults;
 use crate::listen::retries::{Attempt, Course, Report, interval};
@@ -235,9 +235,9 @@ pub struct Run {
     /// Where it listened.
     pub url: String,
     /// When it began.
-    pub began: Moment,
+    pub began: Timestamp,
     /// When it ended.
-    pub ended: Moment,
+    pub ended: Timestamp,
     /// What failed on purpose.
     pub faults: Faults,
     /// What chance followed from, if anything did.

@@ -8,8 +8,7 @@ use super::body;
 use super::received::plural;
 use super::theme::{Role, Theme};
 use crate::cdr::text::CdrText;
-use crate::clock::{humane, humane_into};
-use crate::digits::number_into;
+use crate::clock::format_duration;
 use crate::error::Exit;
 use crate::send::event::Attempt;
 use crate::send::event::{Delivery, Spread, Summary};
@@ -94,8 +93,7 @@ fn what(delivery: &Delivery, theme: &Theme, out: &mut String) {
     theme.paint_into(out, role, mark);
     out.push(' ');
     theme.painted(out, Role::Strong, |out| {
-        out.push('#');
-        number_into(out, delivery.n);
+        let _ = write!(out, "#{}", delivery.n);
     });
     out.push(' ');
     let method = out.len();
@@ -139,7 +137,7 @@ fn result(delivery: &Delivery, last: &Attempt, theme: &Theme, out: &mut String) 
     out.push(' ');
     theme.painted(out, Role::Faint, |out| {
         out.push_str("· ");
-        humane_into(out, last.latency);
+        out.push_str(&format_duration(last.latency));
         if delivery.attempts.len() > 1 {
             let _ = write!(out, " · attempt {}", delivery.attempts.len());
         }
@@ -226,7 +224,7 @@ pub fn summary(summary: &Summary, theme: &Theme) -> String {
     if summary.dropped > 0 {
         first.push(format!("{} dropped on purpose", summary.dropped));
     }
-    first.push(humane(summary.elapsed));
+    first.push(format_duration(summary.elapsed));
     first.push(format!("{:.1}/s", summary.requests_per_s));
     let _ = writeln!(out, "{}", first.join(" · "));
     let statuses = summary
@@ -277,7 +275,11 @@ fn spread(name: &str, latency: &Spread, lateness: Option<&Spread>, theme: &Theme
             spread.p99,
             spread.max,
         ] {
-            let _ = write!(out, "{:>8}", humane(Duration::from_secs_f64(ms / 1e3)));
+            let _ = write!(
+                out,
+                "{:>8}",
+                format_duration(Duration::from_secs_f64(ms / 1e3))
+            );
         }
         out.push('\n');
     }
@@ -301,7 +303,7 @@ fn histogram(summary: &Summary, theme: &Theme) -> String {
         let _ = writeln!(
             out,
             "{:>9} {} {}",
-            humane(bar.up_to),
+            format_duration(bar.up_to),
             theme.paint(Role::Number, &drawn),
             bar.count
         );

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::fold::folded;
 use super::received::plural;
 use super::theme::{Role, Theme};
-use crate::clock::humane;
+use crate::clock::format_duration;
 use crate::error::Exit;
 use crate::send::suite::event::{CaseRecord, SuiteSummary};
 use crate::send::suite::verdict::Cause;
@@ -84,7 +84,7 @@ fn line(record: &CaseRecord, theme: &Theme) -> String {
     let mark = theme.paint(role, if record.ok { "✓" } else { "✗" });
     let (got, took) = (
         clean(&record.got),
-        theme.paint(Role::Faint, &format!("· {}", humane(record.took))),
+        theme.paint(Role::Faint, &format!("· {}", format_duration(record.took))),
     );
     let name = format!("{:<NAMES$}", record.name);
     let name = if record.ok {
@@ -178,7 +178,7 @@ fn verdict(summary: &SuiteSummary, theme: &Theme) -> String {
         0 => String::new(),
         n => format!(", {n} skipped"),
     };
-    let took = humane(summary.elapsed);
+    let took = format_duration(summary.elapsed);
     match (summary.exit, summary.failed) {
         (Exit::Interrupted | Exit::Terminated, failed) => {
             let done = plural((summary.ok + failed) as u64, "case");

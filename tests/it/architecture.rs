@@ -4,8 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The floors from the ground up. A room may import from the floors below its own, never from its own or above.
-const FLOORS: [&[&str]; 9] = [
-    &["digits"],
+const FLOORS: [&[&str]; 8] = [
     &["clock", "seed", "error", "untrusted", "json", "process"],
     &["ndjson"],
     &["cdr", "wire"],

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use telecmi_cdr::cdr::edit::Edit;
 use telecmi_cdr::cdr::judge::{Kind, judge_json, judge_pairs};
-use telecmi_cdr::clock::Moment;
+use telecmi_cdr::clock::Timestamp;
 use telecmi_cdr::exchange::{Answer, CapturedRequest, Exchange};
 use telecmi_cdr::json::{self, Document, Member};
 use telecmi_cdr::listen::redact::Redactor;
@@ -252,7 +252,7 @@ pub fn answer(bytes: &[u8]) {
     };
     let incoming = IncomingRequest {
         peer: ([127, 0, 0, 1], 9).into(),
-        at: Moment::from_epoch_ms(0).expect("a moment"),
+        at: Timestamp::from_epoch_ms(0).expect("a moment"),
         request: Request::new(method, target, headers, body.to_vec()),
         error: None,
         ambiguous_framing: false,
@@ -303,7 +303,7 @@ fn exchange(request: Request) -> Exchange {
     let judgement = judge_json(&request.body.0);
     Exchange {
         n: 1,
-        received_at: Moment::from_epoch_ms(0).expect("a moment"),
+        received_at: Timestamp::from_epoch_ms(0).expect("a moment"),
         peer: "203.0.113.9:1".to_owned(),
         claimed: None,
         request,

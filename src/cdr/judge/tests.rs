@@ -5,7 +5,7 @@ use crate::cdr::account::{Account, AccountOptions};
 use crate::cdr::edit::Edit;
 use crate::cdr::story::{CATALOGUE, CallIds, Choice, Setting, tell};
 use crate::cdr::{Outcome, Payload, Shape as Typing};
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::seed::Seed;
 use proptest::prelude::*;
 
@@ -14,7 +14,7 @@ fn setting(seed: u64, shape: Typing, call_ids: CallIds) -> Setting {
         account: Account::new(&AccountOptions::default(), Seed(seed)),
         shape,
         call_ids,
-        at: Moment::from_epoch_ms(1_795_338_000_000).unwrap(),
+        at: Timestamp::from_epoch_ms(1_795_338_000_000).unwrap(),
         seed: Seed(seed),
     }
 }

@@ -10,7 +10,7 @@ use crate::cdr::account::AccountOptions;
 use crate::cdr::edit::Edit;
 use crate::cdr::story::{CallIds, Choice};
 use crate::cli::values::HeaderSource;
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::send::courier::Patience;
 use crate::send::expect::Expectation;
 use crate::send::pace::Rules;
@@ -71,7 +71,7 @@ pub struct SendOptions {
     /// Deliberate changes.
     pub edits: Vec<Edit>,
     /// When the calls start, if it was said.
-    pub at: Option<Moment>,
+    pub at: Option<Timestamp>,
     /// How many times through the scenarios; none is without end.
     pub rounds: Option<u64>,
     /// For how long.

@@ -232,20 +232,6 @@ fn threads_meet_in_one_order() {
     );
 }
 
-#[test]
-fn addresses_are_written_as_everywhere() {
-    for address in [
-        "127.0.0.1:50000",
-        "0.0.0.0:0",
-        "255.10.200.1:65535",
-        "[::1]:80",
-        "[fe80::1%3]:9",
-    ] {
-        let address: SocketAddr = address.parse().unwrap();
-        assert_eq!(written(address), address.to_string());
-    }
-}
-
 /// Runs a future on a runtime of its own.
 fn on_a_runtime<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread()

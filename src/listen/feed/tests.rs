@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::cdr::judge::judge_json;
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::exchange::Answer;
 use crate::listen::event::{Ending, Summary};
 use crate::ndjson;
@@ -23,7 +23,7 @@ pub fn exchange(n: u64, request: Request) -> Event {
     Event::Exchange(
         Arc::new(Exchange {
             n,
-            received_at: Moment::from_epoch_ms(1_650_628_175_336).unwrap(),
+            received_at: Timestamp::from_epoch_ms(1_650_628_175_336).unwrap(),
             peer: "127.0.0.1:4000".to_owned(),
             claimed: None,
             request,

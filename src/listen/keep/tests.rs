@@ -6,7 +6,7 @@ use std::io::Write;
 use super::sheet::write_whole;
 use super::*;
 use crate::cdr::judge::{Kind, Verdict};
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::exchange::{Answer, CapturedRequest};
 use crate::ndjson;
 use crate::wire::Request;
@@ -16,7 +16,7 @@ const START: Duration = Duration::ZERO;
 fn exchange(n: u64) -> Exchange {
     Exchange {
         n,
-        received_at: Moment::from_epoch_ms(1_650_628_175_336).unwrap(),
+        received_at: Timestamp::from_epoch_ms(1_650_628_175_336).unwrap(),
         peer: "127.0.0.1:4000".to_owned(),
         claimed: None,
         request: Request::new("POST", "/cdr", vec![], format!("body {n}")),
@@ -318,7 +318,7 @@ mod unix {
     async fn nothing_good_is_said_of_what_was_not_saved() {
         let incoming = IncomingRequest {
             peer: "127.0.0.1:4000".parse().unwrap(),
-            at: Moment::from_epoch_ms(0).unwrap(),
+            at: Timestamp::from_epoch_ms(0).unwrap(),
             request: Request::new(
                 "POST",
                 "/",

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::masks::NUMBER;
 use super::*;
 use crate::cdr::judge::{judge_json, judge_pairs};
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::exchange::{Answer, CapturedRequest};
 use crate::ndjson;
 use crate::wire::query;
@@ -20,7 +20,7 @@ fn exchange(request: Request) -> Exchange {
     };
     Exchange {
         n: 12_345_678,
-        received_at: Moment::from_epoch_ms(1_650_628_175_336).unwrap(),
+        received_at: Timestamp::from_epoch_ms(1_650_628_175_336).unwrap(),
         peer: "203.0.113.9:45678".to_owned(),
         claimed: None,
         request,

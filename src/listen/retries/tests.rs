@@ -15,8 +15,8 @@ struct Desk {
     n: u64,
 }
 
-fn moment(ms: i64) -> Moment {
-    Moment::from_epoch_ms(1_800_000_000_000 + ms).unwrap()
+fn moment(ms: i64) -> Timestamp {
+    Timestamp::from_epoch_ms(1_800_000_000_000 + ms).unwrap()
 }
 
 fn status(status: u16) -> Answer {

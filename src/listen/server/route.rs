@@ -16,7 +16,7 @@ use super::body::{self, Taken};
 use super::head::Head;
 use super::visitor::Visitor;
 use super::{House, IncomingRequest, Reply, RequestError};
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::wire::{Header, Response};
 
 /// What the door knows about a request and warp does not, and what warp would copy: it travels in the request's
@@ -25,7 +25,7 @@ struct Introduction {
     visitor: Arc<Visitor>,
     house: Arc<House>,
     /// When the head had come.
-    at: Moment,
+    at: Timestamp,
     /// The head as it came, where that is known; else nothing.
     heard: Bytes,
     method: Method,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use futures_util::Stream;
 
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::wire::{Request, Response};
 
 /// One request whose head could be read.
@@ -17,7 +17,7 @@ pub struct IncomingRequest {
     /// Who opened the connection. Behind a tunnel that is the tunnel's program.
     pub peer: SocketAddr,
     /// When the head had come.
-    pub at: Moment,
+    pub at: Timestamp,
     /// The request, with as much of its body as was kept.
     pub request: Request,
     /// What is wrong with it as HTTP. Such a request is the last one on its connection.

@@ -237,7 +237,7 @@ fn the_cdr_is_told_wherever_it_is() {
 
 #[test]
 fn a_timeline_never_runs_backwards() {
-    let at = |ms| Moment::from_epoch_ms(ms);
+    let at = |ms| Timestamp::from_epoch_ms(ms);
     let ms = |place: Option<Duration>| place.map(|place| place.as_millis());
     let mut timeline = Timeline::default();
     timeline.next_round();
@@ -264,7 +264,7 @@ fn a_timeline_never_runs_backwards() {
 /// What a receiver keeps of a request, as far as replay reads it.
 #[derive(serde::Serialize)]
 struct Kept<'a> {
-    received_at: Moment,
+    received_at: Timestamp,
     request: &'a Request,
 }
 
@@ -286,7 +286,7 @@ proptest! {
         let mut headers: Vec<_> = headers.filter(|header| !own.iter().any(|name| header.is(name))).collect();
         headers.insert(place.min(headers.len()), Header::new("CONTENT-Length", body.len().to_string()));
         let request = Request::new(&method, target, headers, body);
-        let received_at = Moment::from_epoch_ms(ms).unwrap();
+        let received_at = Timestamp::from_epoch_ms(ms).unwrap();
         let line = ndjson::line("exchange", &Kept { received_at, request: &request });
 
         let holding = file::read(&line, "x").unwrap();

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::verdict::Cause;
 use super::{Case, Family};
 use crate::cdr::Grade;
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::error::Exit;
 use crate::ndjson::as_ms;
 use crate::seed::Seed;
@@ -35,7 +35,7 @@ pub struct Started {
     /// Where they go, secrets masked.
     pub url: String,
     /// About when its calls happened.
-    pub at: Moment,
+    pub at: Timestamp,
     /// How many cases there will be.
     pub cases: usize,
 }

@@ -21,7 +21,7 @@ use serde::Serialize;
 use super::source::Methods;
 use crate::cdr::account::Account;
 use crate::cdr::{Grade, Shape};
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::seed::Seed;
 use crate::wire::Header;
 
@@ -316,9 +316,10 @@ impl Script {
 /// When the calls of the suite happened unless somebody says otherwise: a fixed time, so that the same seed sends the
 /// same bytes on any day.
 #[must_use]
-pub fn usual_time() -> Moment {
+pub fn usual_time() -> Timestamp {
     // A constant of the year 2026.
-    Moment::from_epoch_ms(1_795_338_000_000).unwrap_or_else(|| unreachable!("2026 is a valid year"))
+    Timestamp::from_epoch_ms(1_795_338_000_000)
+        .unwrap_or_else(|| unreachable!("2026 is a valid year"))
 }
 
 /// How long an answer may take unless somebody says otherwise.
@@ -357,7 +358,7 @@ pub struct SuiteOptions {
     /// What the bytes follow from, with the cases' names.
     pub seed: Seed,
     /// About when the calls happened.
-    pub at: Moment,
+    pub at: Timestamp,
     /// Who calls.
     pub account: Account,
     /// The user's own headers.

@@ -10,7 +10,7 @@ use super::event::{CaseRecord, Event, Started, SuiteSummary};
 use super::teller::Teller;
 use super::verdict::{Cause, Observed, judge};
 use super::{Case, Delivery, Family, Method, SuiteOptions, select};
-use crate::clock::{Clock, humane};
+use crate::clock::{Clock, format_duration};
 use crate::error::{Error, Stop};
 use crate::send::source::Methods;
 use crate::wire::client::{ClientOptions, Destination};
@@ -258,10 +258,10 @@ impl<'a> Suite<'a> {
             Afterwards::Gone(words) => (words, None),
         };
         let after = match back {
-            Some(after) => format!("it was back {} later", humane(after)),
+            Some(after) => format!("it was back {} later", format_duration(after)),
             None => format!(
                 "it did not come back within {}",
-                humane(self.options.pauses.recovery)
+                format_duration(self.options.pauses.recovery)
             ),
         };
         record.got = format!("{}; the next good CDR: {words}; {after}", record.got);

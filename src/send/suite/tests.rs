@@ -468,7 +468,7 @@ async fn a_stop_ends_it_and_the_summary_is_told() {
 }
 
 /// Every byte of every case.
-fn bytes(seed: Seed, at: Moment) -> Vec<(&'static str, String)> {
+fn bytes(seed: Seed, at: Timestamp) -> Vec<(&'static str, String)> {
     let options = SuiteOptions {
         seed,
         at,

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Case, Delivery, Family};
 use crate::cdr::Grade;
-use crate::clock::humane;
+use crate::clock::format_duration;
 use crate::send::expect::status_words;
 use crate::wire::{Failure, FailureKind, Phase, Response};
 
@@ -281,7 +281,7 @@ pub fn judge(case: &Case, observed: &[Observed], max_latency: Duration) -> Verdi
                 cause = Some(Cause::Slow);
             }
             if observed.iter().any(Observed::accepted) {
-                let (slowest, most) = (humane(slowest), humane(max_latency));
+                let (slowest, most) = (format_duration(slowest), format_duration(max_latency));
                 got = format!("{got}; the slowest took {slowest}, allowed are {most}");
             }
         }

@@ -4,7 +4,7 @@ use super::MARGIN;
 use crate::cdr::judge::Generation;
 use crate::cdr::meaning::{self, word};
 use crate::cdr::received::{Found, Received};
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::exchange::Exchange;
 use crate::show::theme::{Role, Theme};
 use crate::untrusted::push_clean;
@@ -49,7 +49,7 @@ pub(super) fn push(out: &mut String, exchange: &Exchange, theme: &Theme) {
     let time = cdr
         .get("time")
         .and_then(Found::as_i64)
-        .and_then(Moment::from_epoch_ms);
+        .and_then(Timestamp::from_epoch_ms);
     if let Some(time) = time {
         line.part(&["call of ", &time.to_second()], "", "");
     }

@@ -9,8 +9,8 @@ use crate::listen::event::Ending;
 use crate::listen::fault::Fault;
 use crate::listen::retries::Interval;
 
-fn moment(seconds: i64) -> Moment {
-    Moment::from_epoch_ms(1_800_000_000_000 + seconds * 1_000).unwrap()
+fn moment(seconds: i64) -> Timestamp {
+    Timestamp::from_epoch_ms(1_800_000_000_000 + seconds * 1_000).unwrap()
 }
 
 /// An attempt: its number, which one it is, how long after the one before, and how it was answered.

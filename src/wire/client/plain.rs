@@ -21,7 +21,6 @@ use super::trouble::{damaged_body, explain, hung_up, not_http, redirects, too_sl
 use super::{
     ClientOptions, Destination, LAST_REQUEST, USER_AGENT, field, lookup, on_kept, states_length,
 };
-use crate::digits;
 
 /// More than any answer of which enough is read could be: interim ones without end.
 const MOST_OF_EVERYTHING: usize = 1024 * 1024;
@@ -161,7 +160,7 @@ impl Lane {
             text.extend_from_slice(part);
         }
         if states_length {
-            digits::each(request.body.len() as u64, &mut |digit| text.push(digit));
+            text.extend_from_slice(request.body.len().to_string().as_bytes());
         }
         text.extend_from_slice(&lines.behind);
         text.extend_from_slice(&request.body.0);
@@ -283,7 +282,6 @@ impl Lane {
     }
 }
 
-/// Adds a number's digits.
 fn line(text: &mut Vec<u8>, name: &str, value: &[u8]) {
     for part in [name.as_bytes(), b": ", value, b"\r\n"] {
         text.extend_from_slice(part);

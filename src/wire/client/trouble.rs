@@ -9,7 +9,7 @@ use rustls::CertificateError;
 use super::super::secret::masked_url;
 use super::super::{Failure, FailureKind, Phase, Response, header};
 use super::Destination;
-use crate::clock::humane;
+use crate::clock::format_duration;
 use crate::untrusted::clean;
 
 /// As much of a stranger's text as a message quotes.
@@ -283,6 +283,6 @@ fn allowance(limit: Duration) -> String {
     if limit.subsec_nanos() == 0 && limit.as_secs() < 60 {
         format!("{} s", limit.as_secs())
     } else {
-        humane(limit)
+        format_duration(limit)
     }
 }

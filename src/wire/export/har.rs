@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use super::Reason;
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::ndjson;
 use crate::wire::{Request, header, query};
 
@@ -26,7 +26,12 @@ pub const BETWEEN: &str = ",\n";
 pub const TAIL: &str = "\n]}}\n";
 
 /// A request at an origin as one entry: when it would leave, and what it is.
-pub fn entry(request: &Request, origin: &str, at: Moment, comment: &str) -> Result<String, Reason> {
+pub fn entry(
+    request: &Request,
+    origin: &str,
+    at: Timestamp,
+    comment: &str,
+) -> Result<String, Reason> {
     let url = super::url(request, origin)?;
     let named = |(name, value): (String, String)| json!({"name": name, "value": value});
     let headers: Vec<Value> = super::headers(request)?.into_iter().map(named).collect();
