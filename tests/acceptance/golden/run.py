@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""Compares the outputs of two builds of the program.
+
+usage: run.py OLD NEW [--only send|listen|suite|replies] [--match TEXT]
+       run.py recorded NEW …      compares with what is recorded of 0.1.0
+       run.py record OLD          records it anew
+       run.py show PROGRAM …      prints the outputs
+
+Ends with 0 if every difference is an expected one (expected.diff), else with 1.
+"""
+
+import argparse
+import concurrent.futures
+import difflib
+import fnmatch
+import json
+import lzma
+import os
+import re
+import shutil
+import sys
+import tempfile
+
+import scenarios
+from programs import executable
+
+RECORDED = os.path.join(scenarios.HERE, "0.1.0.json.xz")
+EXPECTED = os.path.join(scenarios.HERE, "expected.diff")
+SHOWN = 200  # lines of unexpected differences
+
+
+def outputs(program, sections, match):
+    """Every scenario's text, by name."""
+    tasks = [task for section in sections for task in scenarios.SECTIONS[section](program)]
+    texts = {}
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for found in pool.map(lambda task: task(), tasks):
+            texts.update(found)
+    return {name: text for name, text in texts.items() if match in name}
+
+
+def hunks(old, new):
+    """The differences of two texts: lists of lines with - and +, in their order."""
+    old, new = old.split("\n"), new.split("\n")
+    for tag, i, j, k, l in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if tag != "equal":
+            yield [*("-" + line for line in old[i:j]), *("+" + line for line in new[k:l])]
+
+
+class Rule:
+    """A part of expected.diff: why, where, and either the lines of a hunk or substitutions.
+
+    Parts are separated by empty lines: `# reason`, `=== scenario` (with * and ?), then either the lines of the hunk, where
+    -~ and +~ begin a regular expression and `...` stands for any lines, or `s/regular expression/text/` (any delimiter),
+    made in both outputs before they are compared.
+    """
+
+    def __init__(self, part):
+        lines = part.splitlines()
+        self.reason = " ".join(line[2:] for line in lines if line.startswith("# "))
+        self.scenes = [line[4:] for line in lines if line.startswith("=== ")]
+        body = [line for line in lines if not line.startswith(("# ", "=== "))]
+        self.substitutions = [line[2:-1].split(line[1]) for line in body if line.startswith("s")]
+        self.lines = [line for line in body if not line.startswith("s")]
+        self.used = False
+        if not self.reason or not self.scenes or not body:
+            raise SystemExit(f"expected.diff: a part lacks its reason, scenario or lines:\n{part}")
+
+    def concerns(self, scene):
+        return any(fnmatch.fnmatchcase(scene, glob.replace("[", "[[]")) for glob in self.scenes)
+
+    def substitute(self, text):
+        for pattern, instead in self.substitutions:
+            text = re.sub(pattern, instead, text)
+        return text
+
+    def allows(self, hunk):
+        pattern = ""
+        for line in self.lines:
+            if line == "...":
+                pattern += r"(?:.*\n)*?"
+            elif line[1:2] == "~":
+                pattern += re.escape(line[0]) + line[2:] + r"\n"
+            else:
+                pattern += re.escape(line) + r"\n"
+        return bool(self.lines) and re.fullmatch(pattern, "\n".join(hunk) + "\n") is not None
+
+
+def expected():
+    with open(EXPECTED, encoding="utf-8") as file:
+        text = re.sub(r"(?m)^## .*\n", "", file.read())
+    return [Rule(part) for part in re.split(r"\n\s*\n", text) if part.strip()]
+
+
+def compare(old, new, rules):
+    """The hunks that no rule allows, as (scenario, hunk)."""
+    unexpected = []
+    for scene in dict.fromkeys([*old, *new]):
+        before, after = old.get(scene, "(no such scenario)"), new.get(scene, "(no such scenario)")
+        if before == after:
+            continue
+        here = [rule for rule in rules if rule.concerns(scene)]
+        for rule in here:
+            pair = rule.substitute(before), rule.substitute(after)
+            rule.used |= bool(rule.substitutions) and pair != (before, after)
+            before, after = pair
+        for hunk in hunks(before, after):
+            allowed = [rule for rule in here if rule.allows(hunk)]
+            for rule in allowed:
+                rule.used = True
+            if not allowed:
+                unexpected.append((scene, hunk))
+    return unexpected
+
+
+def shortened(hunk):
+    """A hunk with its long lines cut to what differs."""
+    texts = [line[1:] for line in hunk if line[0] == "-"], [line[1:] for line in hunk if line[0] == "+"]
+    shown = []
+    for n, line in enumerate(hunk):
+        others = texts[line[0] == "-"]
+        other = others[min(n % max(len(texts[0]), 1), len(others) - 1)] if others else ""
+        same = len(os.path.commonprefix([line[1:], other]))
+        start = 1 + max(0, same - 60) if len(line) > 240 else 1
+        shown.append(line[0] + "…" * (start > 1) + line[start:start + 240] + "…" * (len(line) > start + 240))
+    return shown
+
+
+def report(unexpected, rules, whole):
+    lines = [line for scene, hunk in unexpected for line in (f"=== {scene}", *shortened(hunk))]
+    for line in lines[:SHOWN]:
+        print(line)
+    if len(lines) > SHOWN:
+        print(f"… {len(lines) - SHOWN} more lines")
+    for rule in rules:
+        if whole and not rule.used:
+            print(f"expected, but gone: {rule.scenes[0]}: {rule.reason}")
+    scenes = len({scene for scene, _ in unexpected})
+    print(f"golden: {len(unexpected)} unexpected differences in {scenes} scenarios; "
+          f"{sum(rule.used for rule in rules)} of {len(rules)} expected ones occur")
+    return 1 if unexpected else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("old")
+    parser.add_argument("new", nargs="?")
+    parser.add_argument("--only", choices=scenarios.SECTIONS)
+    parser.add_argument("--match", default="")
+    chosen = parser.parse_args()
+    sections = [chosen.only] if chosen.only else list(scenarios.SECTIONS)
+    tempfile.tempdir = tempfile.mkdtemp(prefix="golden-")
+    try:
+        def all_of(path, name, sections=sections):
+            return outputs(executable(path, name, tempfile.tempdir), sections, chosen.match)
+        without_replies = [section for section in sections if section != "replies"]
+        if chosen.old == "record":
+            texts = all_of(chosen.new, "old", ["send", "listen", "suite"])
+            with lzma.open(RECORDED, "wt", preset=9) as file:
+                json.dump(texts, file, ensure_ascii=False, indent=0)
+            return 0
+        with concurrent.futures.ThreadPoolExecutor() as both:
+            new = both.submit(all_of, chosen.new, "new")
+            if chosen.old not in ("show", "recorded"):
+                old = both.submit(all_of, chosen.old, "old", without_replies).result()
+            new = new.result()
+        if chosen.old == "show":
+            for scene, text in new.items():
+                print(f"=== {scene}\n{text}")
+            return 0
+        if chosen.old == "recorded":
+            with lzma.open(RECORDED, "rt") as file:
+                words = tuple(section + end for section in sections for end in " ,")
+                old = {scene: text for scene, text in json.load(file).items() if scene.startswith(words) and chosen.match in scene}
+        if "replies" in sections:
+            old |= {scene: text for scene, text in scenarios.replies_wanted().items() if chosen.match in scene}
+        rules = expected()
+        return report(compare(old, new, rules), rules, not chosen.only and not chosen.match)
+    finally:
+        shutil.rmtree(tempfile.tempdir, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
