@@ -1,236 +1,158 @@
-//! What the names of fields say: which digits are a telephone number, or an app id, wherever else they stand. Pure.
+//! Telephone numbers and app ids of one exchange that are known by the names of their fields.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::LazyLock;
 
-use super::digits::{Digits, LONGEST_NUMBER, Set};
-use super::masks::NUMBER;
-use super::scan::{LONGEST_KNOWN, Pieces, Run, SHORTEST_ALONE, Text, Unit, is_time};
+use regex_lite::Regex;
 
-/// The shortest number that is known by the name of its field.
-pub const SHORTEST_KNOWN: usize = 5;
+use super::decode::Decoded;
+use super::pseudonyms::NUMBER;
+use super::{LONGEST_NUMBER, LONGEST_REMEMBERED, SHORTEST_ALONE, is_time, pieces};
 
-/// What is known of a text's numbers by the names of its fields.
+/// The fewest digits of a number that is known by the name of its field.
+pub(super) const SHORTEST_KNOWN: usize = 5;
+
+/// Names of fields whose value is a telephone number, in lower case.
+const NUMBER_NAMES: &str = "ani|called|callee|caller|cid|cli|contact|destination|did|dnis|from|source|tel|to|whatsapp\
+    |whatsapp_no|[a-z0-9_-]*(?:caller[_-]?id|mobile|msisdn|number|phone|telephone|phone_?no|mobile_?no|contact_?no|_to|_from)";
+
+static NAME: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new("[A-Za-z0-9_-]+").expect("a valid pattern"));
+static NUMBER_NAME: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(&format!("^(?i)(?:{NUMBER_NAMES})$")).expect("a valid pattern"));
+static APP_NAME: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new("^(?i)app[_-]?id$").expect("a valid pattern"));
+/// `user` is `<extension>_<appid>`, and `filename` of a recording ends so.
+static USER_NAME: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new("^(?i)(?:user|filename)$").expect("a valid pattern"));
+/// What stands between a name and the digits of its value: `":"`, `=`, `%22%3A%22`, `>`, `: +(`.
+static BEFORE_VALUE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new("^[^A-Za-z0-9]{0,15}[:=>\n][^A-Za-z0-9]{0,15}").expect("a valid pattern")
+});
+static USER: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new("^[^:=>,&;}\n]*[:=>][^,&;}\n]*").expect("a valid pattern"));
+static APP_OF_USER: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new("_([0-9]+)").expect("a valid pattern"));
+
 #[derive(Debug, Default)]
-pub struct Known {
-    numbers: Set,
-    /// Those with more digits than a number has.
-    longer: HashSet<String>,
-    /// The numbers and their ends, which are what they are at home.
-    ends: Set,
-    /// App ids.
-    pub apps: BTreeSet<String>,
-    /// App ids that stand for others.
-    pub stand_ins: BTreeSet<String>,
-    /// What may be the masks of numbers.
-    pub masks: Vec<String>,
-}
-
-/// What the name of a field says of its value.
-enum Role {
-    Number,
-    App,
-    /// `<extension>_<appid>`, or a recording's name that ends so.
-    User,
+pub(super) struct Known {
+    numbers: HashSet<String>,
+    /// The lengths of `numbers`.
+    lengths: BTreeSet<usize>,
+    /// The numbers and their last eight or more digits: a number is written without its country code too.
+    ends: HashSet<String>,
+    pub(super) apps: BTreeSet<String>,
+    /// App ids that are pseudonyms already.
+    pub(super) app_pseudonyms: BTreeSet<String>,
+    /// Digits that may be pseudonyms of numbers.
+    pub(super) number_pseudonyms: Vec<String>,
 }
 
 impl Known {
-    /// Whether nothing is known.
-    #[must_use]
-    pub fn is_nothing(&self) -> bool {
-        self.numbers.is_empty() && self.longer.is_empty()
+    pub(super) fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
     }
 
-    /// Whether a run is a number that was named.
-    #[must_use]
-    pub fn is_number(&self, text: Text<'_>, run: &Run) -> bool {
-        if (..=LONGEST_NUMBER).contains(&run.digits.length) {
-            return self.numbers.contains(run.digits);
-        }
-        !self.longer.is_empty()
-            && run.digits.length <= LONGEST_KNOWN
-            && self.longer.contains(&text.digits(run.place.clone()))
+    pub(super) fn is_number(&self, digits: &str) -> bool {
+        self.numbers.contains(digits)
     }
 
-    /// Whether this is such a number, or the end of one.
-    #[must_use]
-    pub fn is_like_a_number(&self, digits: Digits) -> bool {
+    pub(super) fn is_number_or_its_end(&self, digits: &str) -> bool {
         self.ends.contains(digits)
     }
 
-    /// Whether there is such a number within these digits.
-    #[must_use]
-    pub fn is_within(&self, digits: &str) -> bool {
-        let lengths: Vec<_> = (SHORTEST_ALONE..=LONGEST_NUMBER)
-            .filter(|length| self.numbers.has_length(*length))
-            .collect();
-        let mut window = Digits::default();
-        !lengths.is_empty()
-            && digits.bytes().any(|digit| {
-                window = window.end(window.length.min(LONGEST_NUMBER - 1));
-                window.push(digit);
-                let mut lengths = lengths
-                    .iter()
-                    .take_while(|length| **length <= window.length);
-                lengths.any(|length| self.numbers.contains(window.end(*length)))
+    /// Whether a known number of eight or more digits stands within these digits.
+    pub(super) fn is_within(&self, digits: &str) -> bool {
+        self.lengths
+            .range(SHORTEST_ALONE..=LONGEST_NUMBER)
+            .any(|length| {
+                (0..(digits.len() + 1).saturating_sub(*length))
+                    .any(|start| self.numbers.contains(&digits[start..start + length]))
             })
     }
 
-    /// Learns what the names in a text say.
-    pub fn learn(&mut self, text: Text<'_>) {
-        /// No name that we know is longer.
-        const LONGEST_NAME: usize = 40;
-        let mut at = 0;
-        let mut name = String::new();
-        let mut is_within_digits = false;
-        while let Some((unit, length)) = text.unit(at) {
-            if unit == Unit::Digit(b'9') && !is_within_digits {
-                let run = text.run(at);
-                if text.is_mask(&run) {
-                    self.masks.push(text.digits(run.place));
-                }
+    /// Adds the values of fields with telling names, and the pseudonyms that stand in the text.
+    pub(super) fn learn(&mut self, decoded: &Decoded<'_>) {
+        for name in NAME.find_iter(&decoded.text) {
+            self.learn_pseudonyms(name.as_str());
+            let after = name.end();
+            if NUMBER_NAME.is_match(name.as_str()) {
+                self.learn_number(decoded, after);
+            } else if APP_NAME.is_match(name.as_str()) {
+                self.learn_app(decoded, after);
+            } else if USER_NAME.is_match(name.as_str()) {
+                self.learn_user(decoded, after);
             }
-            is_within_digits = matches!(unit, Unit::Digit(_));
-            match unit {
-                Unit::Letter(byte) | Unit::Digit(byte) | Unit::Other(byte)
-                    if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') =>
-                {
-                    if name.len() <= LONGEST_NAME {
-                        name.push(char::from(byte.to_ascii_lowercase()));
-                    }
-                }
-                _ if name.is_empty() => {}
-                _ => {
-                    match role(&name) {
-                        Some(Role::Number) => self.number(text, at),
-                        Some(Role::App) => self.app(text, at),
-                        Some(Role::User) => self.user(text, at),
-                        None => {}
-                    }
-                    name.clear();
-                }
-            }
-            at += length;
         }
     }
 
-    fn number(&mut self, text: Text<'_>, at: usize) {
-        let Some(at) = value(text, at) else { return };
-        let first = text.run(at);
-        let mut place = first.place.clone();
-        if first.digits.length < SHORTEST_ALONE {
-            place.end = Pieces::default()
-                .from(text, at)
-                .last()
-                .map_or(place.end, |(_, end)| end);
+    fn learn_pseudonyms(&mut self, word: &str) {
+        let digits = word.split(|c: char| !c.is_ascii_digit());
+        let pseudonyms = digits.filter(|digits| NUMBER.count(digits).is_some());
+        self.number_pseudonyms.extend(pseudonyms.map(str::to_owned));
+    }
+
+    fn learn_number(&mut self, decoded: &Decoded<'_>, after: usize) {
+        let Some(at) = value(decoded, after) else {
+            return;
+        };
+        let first = decoded.digits_end(at) - at;
+        let mut digits = decoded.text[at..at + first].to_owned();
+        if first < SHORTEST_ALONE
+            && let Some((joined, _)) = pieces(decoded, at).last()
+        {
+            // `2026-11-22` in a field `from` is a date.
+            if joined.len() > first && first == 4 && is_time(&joined) {
+                return;
+            }
+            digits = joined;
         }
-        let all = text.digits(place.clone());
-        // The range of a report, from one day to another.
-        let is_range = place != first.place && first.digits.length == 4 && is_time(&all);
-        if is_range
-            || !(SHORTEST_KNOWN..=LONGEST_KNOWN).contains(&all.len())
-            || NUMBER.count(&all).is_some()
+        if !(SHORTEST_KNOWN..=LONGEST_REMEMBERED).contains(&digits.len())
+            || NUMBER.count(&digits).is_some()
         {
             return;
         }
-        let window = Digits::from(&all.as_bytes()[all.len().saturating_sub(LONGEST_NUMBER)..]);
-        for length in SHORTEST_ALONE..window.length {
-            self.ends.insert(window.end(length));
+        let window = &digits[digits.len().saturating_sub(LONGEST_NUMBER)..];
+        let ends = (SHORTEST_ALONE..=window.len()).map(|length| &window[window.len() - length..]);
+        self.ends.extend(ends.map(str::to_owned));
+        if digits.len() <= LONGEST_NUMBER {
+            self.ends.insert(digits.clone());
         }
-        if all.len() <= LONGEST_NUMBER {
-            self.ends.insert(window);
-            self.numbers.insert(window);
-        } else {
-            self.longer.insert(all);
+        self.lengths.insert(digits.len());
+        self.numbers.insert(digits);
+    }
+
+    fn learn_app(&mut self, decoded: &Decoded<'_>, after: usize) {
+        let Some(at) = value(decoded, after) else {
+            return;
+        };
+        let digits = &decoded.text[at..decoded.digits_end(at)];
+        if digits.len() >= SHORTEST_KNOWN {
+            self.apps.insert(digits.to_owned());
         }
     }
 
-    fn app(&mut self, text: Text<'_>, at: usize) {
-        let digits = value(text, at).map(|at| text.digits(text.run(at).place));
-        self.apps
-            .extend(digits.filter(|digits| digits.len() >= SHORTEST_KNOWN));
-    }
-
-    fn user(&mut self, text: Text<'_>, mut at: usize) {
-        /// As far as a user or a recording's name goes.
+    fn learn_user(&mut self, decoded: &Decoded<'_>, after: usize) {
+        /// Characters from the name to the end of the value.
         const LONGEST: usize = 80;
-        let (mut is_value, mut after_underscore) = (false, false);
-        for _ in 0..LONGEST {
-            match text.unit(at) {
-                None | Some((Unit::Other(b',' | b'&' | b';' | b'}' | b'\n'), _)) => return,
-                Some((Unit::Digit(_), _)) if is_value && after_underscore => {
-                    let run = text.run(at);
-                    at = run.place.end;
-                    after_underscore = false;
-                    if run.digits.length >= SHORTEST_KNOWN {
-                        self.apps.insert(text.digits(run.place));
-                    }
-                }
-                Some((unit, length)) => {
-                    is_value |= matches!(unit, Unit::Other(b':' | b'=' | b'>'));
-                    after_underscore = unit == Unit::Other(b'_');
-                    at += length;
+        let end = decoded.text.len().min(after + LONGEST);
+        if let Some(value) = USER.find(&decoded.text[after..end]) {
+            let separator = value.as_str().find([':', '=', '>']).unwrap_or(0);
+            for found in APP_OF_USER.captures_iter(&value.as_str()[separator..]) {
+                // The digits may go on behind the limit.
+                let start = after + separator + found.get(1).map_or(0, |digits| digits.start());
+                let digits = &decoded.text[start..decoded.digits_end(start)];
+                if digits.len() >= SHORTEST_KNOWN {
+                    self.apps.insert(digits.to_owned());
                 }
             }
         }
     }
 }
 
-/// Where the digits of a field's value begin, a little after its name: `":"`, `=`, `%22%3A%22`, `>`, `: +(`.
-fn value(text: Text<'_>, mut at: usize) -> Option<usize> {
-    const WIDEST: usize = 16;
-    let mut is_value = false;
-    for _ in 0..WIDEST {
-        match text.unit(at)? {
-            (Unit::Digit(_), _) => return is_value.then_some(at),
-            (Unit::Letter(_), _) => return None,
-            (Unit::Other(byte), length) => {
-                is_value |= matches!(byte, b':' | b'=' | b'>' | b'\n');
-                at += length;
-            }
-        }
-    }
-    None
-}
-
-/// What a name in lower case says.
-fn role(name: &str) -> Option<Role> {
-    const NUMBERS: &[&str] = &[
-        "ani",
-        "called",
-        "callee",
-        "caller",
-        "cid",
-        "cli",
-        "contact",
-        "destination",
-        "did",
-        "dnis",
-        "from",
-        "source",
-        "tel",
-        "to",
-        "whatsapp",
-    ];
-    const ENDINGS: &[&str] = &[
-        "callerid",
-        "caller_id",
-        "caller-id",
-        "mobile",
-        "msisdn",
-        "number",
-        "phone",
-        "telephone",
-        "phone_no",
-        "phoneno",
-        "_to",
-        "_from",
-    ];
-    match name {
-        "appid" | "app_id" | "app-id" => Some(Role::App),
-        "user" | "filename" => Some(Role::User),
-        _ if NUMBERS.contains(&name) || ENDINGS.iter().any(|ending| name.ends_with(ending)) => {
-            Some(Role::Number)
-        }
-        _ => None,
-    }
+/// The place of the first digit of a field's value, at most 16 characters after its name.
+fn value(decoded: &Decoded<'_>, after: usize) -> Option<usize> {
+    let end = decoded.text.len().min(after + 16);
+    let at = after + BEFORE_VALUE.find(&decoded.text[after..end])?.end();
+    decoded.byte(at)?.is_ascii_digit().then_some(at)
 }

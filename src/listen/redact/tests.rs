@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::masks::NUMBER;
+use super::pseudonyms::NUMBER;
 use super::*;
 use crate::cdr::judge::{judge_json, judge_pairs};
 use crate::clock::Timestamp;
@@ -234,29 +234,80 @@ fn other_forms_than_json_are_masked_too() {
 }
 
 #[test]
-fn bytes_that_are_no_text_are_masked_as_bytes() {
-    let line = line(
-        &mut Redactor::default(),
-        &post(b"\xff\"to\":9876543210\xff".to_vec()),
-    );
-    assert_eq!(&replayed(&line).body.0[..], b"\xff\"to\":910000000001\xff");
+fn a_body_that_is_not_plain_text_is_left_out() {
+    let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff\xabV*\xc9W\xb2".to_vec();
+    let part = "--b\r\nContent-Transfer-Encoding: base64\r\n\r\nOTE5ODc2NTQzMjEw\r\n--b--";
+    for (header, body) in [
+        (("Content-Encoding", "gzip"), b"to=919876543".to_vec()),
+        (("Transfer-Encoding", "gzip, chunked"), gzip.clone()),
+        (("Content-Type", "application/json"), gzip),
+        (
+            ("Content-Type", "multipart/form-data; boundary=b"),
+            part.into(),
+        ),
+        (
+            ("Content-Type", "text/plain"),
+            b"\xff\"to\":9876543210\xff".to_vec(),
+        ),
+        (
+            ("Content-Type", "text/plain"),
+            b"9\x008\x007\x006\x005\x004\x003\x002\x00".to_vec(),
+        ),
+    ] {
+        let headers = vec![
+            Header::new(header.0, header.1),
+            Header::new("Content-Length", body.len().to_string()),
+        ];
+        let size = body.len() as u64;
+        let line = line(
+            &mut Redactor::default(),
+            &exchange(Request::new("POST", "/", headers, body)),
+        );
+        let request = replayed(&line);
+        assert_eq!(
+            (request.body.len(), request.size, request.complete),
+            (0, size, false),
+            "{header:?}"
+        );
+        assert!(
+            line.contains(r#""omitted":"the body is not plain text""#),
+            "{line}"
+        );
+    }
 }
 
 #[test]
-fn what_cannot_be_read_is_left_out() {
-    let headers = vec![
-        Header::new("Content-Encoding", "gzip"),
-        Header::new("Content-Length", "12"),
-    ];
-    let line = line(
-        &mut Redactor::default(),
-        &exchange(Request::new("POST", "/", headers, "to=919876543")),
-    );
-    let request = replayed(&line);
-    assert_eq!(
-        (request.body.len(), request.size, request.complete),
-        (0, 12, false)
-    );
+fn a_number_is_found_in_any_digits_and_spacing() {
+    for written in [
+        "+91\u{a0}98765\u{a0}43210",
+        "+91 98765\u{2013}43210",
+        "+91\u{202f}98765\u{2011}43210",
+        "+91\u{200b}98765\u{200b}43210",
+        "+91\t98765.43210",
+        "\u{ff0b}\u{ff19}\u{ff11}\u{ff19}\u{ff18}\u{ff17}\u{ff16}\u{ff15}\u{ff14}\u{ff13}\u{ff12}\u{ff11}\u{ff10}",
+        "\u{669}\u{661}\u{669}\u{668}\u{667}\u{666}\u{665}\u{664}\u{663}\u{662}\u{661}\u{660}",
+        "\u{96f}\u{967}\u{96f}\u{96e}\u{96d}\u{96c}\u{96b}\u{96a}\u{969}\u{968}\u{967}\u{966}",
+        "%D9%A9%D9%A1%D9%A9%D9%A8%D9%A7%D9%A6%D9%A5%D9%A4%D9%A3%D9%A2%D9%A1%D9%A0",
+        "x919876543210x",
+    ] {
+        let masked = body(
+            &mut Redactor::default(),
+            &json!({ "note": written, "to": 919_876_543_210_u64 }).to_string(),
+        );
+        let plain = masked.replace(['+', 'x', '\u{ff0b}'], "");
+        assert_eq!(
+            plain, r#"{"note":"910000000001","to":910000000001}"#,
+            "{written}"
+        );
+        // Without a field that names the number.
+        let alone = said(written);
+        assert_eq!(
+            alone.trim_matches(['+', 'x', '\u{ff0b}']),
+            "910000000001",
+            "{written}"
+        );
+    }
+    assert_eq!(said("x919876543x"), "x910000000001x");
 }
 
 #[test]
@@ -418,7 +469,7 @@ fn an_app_id_that_only_looks_like_a_mask_is_masked() {
 fn when_no_mask_is_left_the_last_one_says_so_and_stays_short() {
     let mut redactor = Redactor::default();
     redactor.resume(&b"910000000001"[..]).unwrap();
-    redactor.masks.skip_to_the_last();
+    redactor.pseudonyms.skip_to_the_last();
     let text = r#"{"appid":7000001,"to":98765431} {"appid":7000002,"to":98765432} {"appid":7000003,"to":98765433}"#;
     assert_eq!(
         body(&mut redactor, text),
@@ -433,7 +484,7 @@ fn memory_is_bounded() {
         &mut redactor,
         &format!("{{\"to\":\"{}\"}}", "7".repeat(100_000)),
     );
-    assert_eq!(redactor.masks.remembered(), 0);
+    assert_eq!(redactor.pseudonyms.remembered(), 0);
 }
 
 #[test]
