@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::exchange::Forwarded;
@@ -84,7 +84,7 @@ impl Forward {
         &self,
         request: &Request,
         own_status: u16,
-        closed: &mut watch::Receiver<bool>,
+        closed: &CancellationToken,
     ) -> Passed {
         let began = Instant::now();
         let answer = if self.has_passed(request) {
@@ -222,9 +222,8 @@ fn failure(kind: FailureKind, text: &str) -> Failure {
 }
 
 /// Resolves a moment after the listener has been told to stop.
-async fn last_moment(closed: &mut watch::Receiver<bool>) {
-    // That nobody is left to say it means the same.
-    let _ = closed.wait_for(|closed| *closed).await;
+async fn last_moment(closed: &CancellationToken) {
+    closed.cancelled().await;
     tokio::time::sleep(LAST_MOMENT).await;
 }
 

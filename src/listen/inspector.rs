@@ -16,7 +16,8 @@ use bytes::Bytes;
 use futures_util::stream;
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use self::access::{Access, Refusal, Token, Wanted};
 use super::feed::{Feed, Kept};
@@ -75,8 +76,8 @@ pub struct Inspector {
     streams: Arc<Semaphore>,
     /// A permit for every exchange under way to the handler.
     resends: Semaphore,
-    /// Becomes true when the listener has to stop.
-    closed: watch::Receiver<bool>,
+    /// Cancelled when the listener has to stop.
+    closed: CancellationToken,
 }
 
 /// The first event of a stream.
@@ -102,7 +103,7 @@ pub fn url(address: SocketAddr, token: &Token) -> String {
     format!("http://{address}/#{}", token.reveal())
 }
 
-/// Serves the page until `closed` becomes true, and whoever still reads then has had a moment.
+/// Serves the page until `closed` is cancelled, and whoever still reads then has had a moment.
 pub async fn serve(
     listener: TcpListener,
     token: Token,
@@ -110,7 +111,7 @@ pub async fn serve(
     feed: Arc<Feed>,
     limits: Limits,
     clock: Clock,
-    closed: watch::Receiver<bool>,
+    closed: CancellationToken,
 ) {
     let port = listener.local_addr().map_or(0, |address| address.port());
     let inspector = Arc::new(Inspector {
@@ -240,7 +241,7 @@ impl Inspector {
         let Ok(_under_way) = self.resends.try_acquire() else {
             return busy(format!("{MOST_RESENDS} are under way already: try again\n"));
         };
-        let passed = forward.pass(request, 0, &mut self.closed.clone()).await;
+        let passed = forward.pass(request, 0, &self.closed).await;
         let mut told = serde_json::to_value(passed.forwarded).unwrap_or_default();
         if let Some(members) = told.as_object_mut() {
             // Nobody would have been answered by us.

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use claim::Claims;
@@ -105,7 +105,7 @@ pub async fn run(
         version: env!("CARGO_PKG_VERSION"),
     }));
 
-    let (close, closed) = watch::channel(false);
+    let closed = CancellationToken::new();
     let reception = Reception::new(
         Arc::clone(&desk),
         options.policy,
@@ -128,7 +128,7 @@ pub async fn run(
         clock,
         receive,
         mishap,
-        closed,
+        closed.clone(),
     ));
 
     let ending = tokio::select! {
@@ -137,7 +137,7 @@ pub async fn run(
         () = deadline(options.timeout) => Ending::TimedOut,
     };
     // The door may have ended by itself only if it panicked; then there is nothing left to close.
-    let _ = close.send(true);
+    closed.cancel();
     let _ = serving.await;
     reception.idle().await;
     desk.finish(ending)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::desk::Desk;
 use super::fault::Faults;
@@ -20,8 +21,8 @@ pub struct Reception {
     /// Which requests fail on purpose.
     faults: Faults,
     forward: Option<Forward>,
-    /// Becomes true when the listener has to stop.
-    closed: watch::Receiver<bool>,
+    /// Cancelled when the listener has to stop.
+    closed: CancellationToken,
     /// How many requests are being waited with.
     waiting: watch::Sender<usize>,
     /// Where that is done: on the thread that outlasts the door.
@@ -51,7 +52,7 @@ impl Reception {
         policy: ResponsePolicy,
         faults: Faults,
         forward: Option<Forward>,
-        closed: watch::Receiver<bool>,
+        closed: CancellationToken,
     ) -> Self {
         let runtime = Handle::current();
         Self {
@@ -128,11 +129,9 @@ impl Reception {
 
     /// Waits, but no longer than the listener runs, so that nothing that came is lost.
     async fn hold_back(&self, delay: Duration) {
-        let mut closed = self.closed.clone();
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
-            // That nobody is left to say it means the same.
-            _ = closed.wait_for(|closed| *closed) => {}
+            () = self.closed.cancelled() => {}
         }
     }
 
@@ -143,7 +142,7 @@ impl Reception {
         own_status: u16,
     ) -> Outcome {
         let passed = forward
-            .pass(&incoming.request, own_status, &mut self.closed.clone())
+            .pass(&incoming.request, own_status, &self.closed)
             .await;
         let status = Some(passed.response.status);
         let answer = Answer {
@@ -183,8 +182,6 @@ mod tests {
         reply: Option<Reply>,
         reception: Arc<Reception>,
         desk: Arc<Desk>,
-        /// Without it nobody is left to close the listener, which ends every delay.
-        _close: watch::Sender<bool>,
     }
 
     async fn received(error: Option<RequestError>) -> Received {
@@ -199,13 +196,12 @@ mod tests {
             delay: "1h".parse().unwrap(),
             ..ResponsePolicy::default()
         };
-        let (close, closed) = watch::channel(false);
         let reception = Arc::new(Reception::new(
             Arc::clone(&desk),
             policy,
             Faults::default(),
             None,
-            closed,
+            CancellationToken::new(),
         ));
         let incoming = IncomingRequest {
             peer: ([127, 0, 0, 1], 4000).into(),
@@ -222,7 +218,6 @@ mod tests {
             reply,
             reception,
             desk,
-            _close: close,
         }
     }
 

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::command;
 use super::receive::bind;
@@ -30,7 +30,7 @@ pub struct Inspection {
 pub struct Open {
     /// What it shows.
     pub feed: Arc<Feed>,
-    close: watch::Sender<bool>,
+    close: CancellationToken,
     serving: JoinHandle<()>,
 }
 
@@ -58,7 +58,7 @@ impl Inspection {
         };
         let redactor = options.keeper.as_ref().and_then(Keeper::redactor);
         let feed = Arc::new(Feed::new(Most::default(), redactor));
-        let (close, closed) = watch::channel(false);
+        let close = CancellationToken::new();
         // The receiver itself comes first.
         let limits = inspector::limits().within(process::descriptors(), 4);
         let serving = inspector::serve(
@@ -68,7 +68,7 @@ impl Inspection {
             Arc::clone(&feed),
             limits,
             clock,
-            closed,
+            close.clone(),
         );
         Open {
             feed,
@@ -81,7 +81,7 @@ impl Inspection {
 impl Open {
     /// Closes the page, once its streams have had a moment for their last words.
     pub async fn close(self) {
-        let _ = self.close.send(true);
+        self.close.cancel();
         // It ends by itself only if it panicked.
         let _ = self.serving.await;
     }

@@ -24,7 +24,7 @@ struct Stand {
     address: SocketAddr,
     token: Token,
     feed: Arc<Feed>,
-    close: watch::Sender<bool>,
+    close: CancellationToken,
     serving: JoinHandle<()>,
 }
 
@@ -56,7 +56,7 @@ impl Stand {
         let address = listener.local_addr().unwrap();
         let token = Token::fresh().unwrap();
         let feed = Arc::new(Feed::new(most, None));
-        let (close, closed) = watch::channel(false);
+        let close = CancellationToken::new();
         let url = "http://127.0.0.1:8237".to_owned();
         let about = About {
             url,
@@ -70,7 +70,7 @@ impl Stand {
             Arc::clone(&feed),
             limits,
             Clock::start(),
-            closed,
+            close.clone(),
         );
         Self {
             address,
@@ -558,7 +558,7 @@ async fn streams_end_when_the_listener_does() {
     reading.until("id: 8\n").await;
     stand.feed.hear(&finished());
     reading.until("event: end\ndata: {}\n\n").await;
-    stand.close.send(true).unwrap();
+    stand.close.cancel();
     let began = tokio::time::Instant::now();
     soon(stand.serving).await.unwrap();
     assert!(

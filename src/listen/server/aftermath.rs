@@ -18,7 +18,7 @@ use super::farewell::hear_out;
 use super::line::Line;
 use super::route::as_http;
 use super::visitor::Visitor;
-use super::{House, Reply, stopped};
+use super::{House, Reply};
 use crate::wire::Response;
 
 /// The pause after each drop: ten bytes a second take a short answer past the patience of most senders.
@@ -71,11 +71,10 @@ impl Aftermath {
         match self {
             Self::Reset => return line.reset(),
             Self::Ignore => {
-                let mut stop = house.stop.clone();
                 return tokio::select! {
                     () = line.outlast() => {}
                     () = visitor.dismissed() => {}
-                    () = stopped(&mut stop) => {}
+                    () = house.stop.cancelled() => {}
                 };
             }
             Self::Drip(bytes) => drip(&bytes, &mut line, visitor, house).await,

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use bytes::Buf;
 use futures_util::{Stream, StreamExt as _};
-use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
 
-use super::{Limits, RequestError, stopped};
+use super::{Limits, RequestError};
 
 /// How much is kept of a body that is over the limit.
 pub(super) const KEPT: usize = 64 * 1024;
@@ -69,7 +69,7 @@ pub(super) async fn read<S, B, E>(
     body: S,
     announced: Option<u64>,
     limits: &Limits,
-    stop: &watch::Receiver<bool>,
+    stop: &CancellationToken,
     given_up: impl Future<Output = ()>,
 ) -> Taken
 where
@@ -85,7 +85,6 @@ where
         let is_too_large = too_large(taken.size);
         return taken.within(is_too_large, limit);
     }
-    let mut stop = stop.clone();
     let mut deadline = pin!(sleep_until(Instant::now() + limits.body_timeout));
     let mut draining = false;
     let mut stopping = false;
@@ -99,7 +98,7 @@ where
             biased;
             () = &mut deadline => break Some(if stopping { RequestError::Stopping } else { RequestError::BodyTimeout }),
             () = &mut given_up => break Some(RequestError::BodyTimeout),
-            () = stopped(&mut stop), if !stopping => {
+            () = stop.cancelled(), if !stopping => {
                 stopping = true;
                 // The other half of the grace is for the answer.
                 hurry(deadline.as_mut(), limits.grace / 2);

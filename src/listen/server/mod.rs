@@ -38,8 +38,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
 use self::aftermath::Aftermath;
@@ -138,8 +138,8 @@ struct House {
     answer: Box<dyn Fn(IncomingRequest) -> BoxFuture<'static, Reply> + Send + Sync>,
     /// Is told what went wrong, and with whom.
     error: Box<dyn Fn(Option<SocketAddr>, ConnectionError) + Send + Sync>,
-    /// True when it is time to stop.
-    stop: watch::Receiver<bool>,
+    /// Cancelled when it is time to stop.
+    stop: CancellationToken,
     /// Whether somebody wants in and nobody leaves.
     crowded: AtomicBool,
 }
@@ -161,17 +161,17 @@ impl House {
 
     /// Whether it is time to stop.
     fn is_stopping(&self) -> bool {
-        *self.stop.borrow()
+        self.stop.is_cancelled()
     }
 
     /// Waits until it is time to let go of those whose answer has been given.
     async fn is_closing(&self) {
-        stopped(&mut self.stop.clone()).await;
+        self.stop.cancelled().await;
         sleep(self.limits.grace / 4).await;
     }
 }
 
-/// Serves until `stop` becomes true and what was in flight has ended, or the grace is over.
+/// Serves until `stop` is cancelled and what was in flight has ended, or the grace is over.
 ///
 /// `answer` is called once for every request whose head could be read; an answer that it gives for one with a
 /// [`RequestError`] should have the error's status. `error` is called for every connection that ended badly otherwise.
@@ -181,7 +181,7 @@ pub async fn serve<A, F, M>(
     clock: Clock,
     answer: A,
     error: M,
-    mut stop: watch::Receiver<bool>,
+    stop: CancellationToken,
 ) where
     A: Fn(IncomingRequest) -> F + Send + Sync + 'static,
     F: Future<Output = Reply> + Send + 'static,
@@ -206,7 +206,7 @@ pub async fn serve<A, F, M>(
         };
         let accepted = tokio::select! {
             biased;
-            () = stopped(&mut stop) => break,
+            () = stop.cancelled() => break,
             () = crowd.shrink() => {
                 accept_from = None;
                 continue;
@@ -217,7 +217,7 @@ pub async fn serve<A, F, M>(
         match accepted {
             Ok((stream, peer)) => tokio::select! {
                 biased;
-                () = stopped(&mut stop) => {
+                () = stop.cancelled() => {
                     (house.error)(Some(peer), ConnectionError::Stopped);
                     break;
                 }
@@ -234,11 +234,6 @@ pub async fn serve<A, F, M>(
     }
     drop(listener);
     crowd.leave().await;
-}
-
-/// Waits for the word to stop. That nobody is left to say it means the same.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 /// Whether accepting failed for a reason that concerns one connection only, which is gone already.
@@ -279,7 +274,6 @@ async fn attend(stream: TcpStream, visitor: Arc<Visitor>, house: Arc<House>) {
         .half_close(house.limits.half_close)
         .serve_connection(TokioIo::new(line), service);
 
-    let mut stop = house.stop.clone();
     let mut stopping = false;
     let ended = loop {
         tokio::select! {
@@ -287,7 +281,7 @@ async fn attend(stream: TcpStream, visitor: Arc<Visitor>, house: Arc<House>) {
             () = visitor.dismissed() => {
                 return house.tell(&visitor, visitor.parting(ConnectionError::MadeRoom));
             }
-            () = stopped(&mut stop), if !stopping => {
+            () = house.stop.cancelled(), if !stopping => {
                 stopping = true;
                 std::pin::Pin::new(&mut connection).graceful_shutdown();
             }

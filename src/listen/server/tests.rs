@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -32,7 +32,7 @@ struct Stand {
     gate: Arc<tokio::sync::Semaphore>,
     /// One word lets one request for `/block` go, which blocks its thread until then.
     unblock: std::sync::mpsc::Sender<()>,
-    stop: watch::Sender<bool>,
+    stop: CancellationToken,
     served: JoinHandle<()>,
 }
 
@@ -51,7 +51,7 @@ impl Stand {
         let address = listener.local_addr().unwrap();
         let (arrived, arrivals) = mpsc::unbounded_channel();
         let (failed, mishaps) = mpsc::unbounded_channel();
-        let (stop, stopping) = watch::channel(false);
+        let stop = CancellationToken::new();
         let gate = Arc::new(tokio::sync::Semaphore::new(0));
         let guard = Arc::clone(&gate);
         let (unblock, blocked) = std::sync::mpsc::channel();
@@ -74,7 +74,7 @@ impl Stand {
             Clock::start(),
             answer,
             error,
-            stopping,
+            stop.clone(),
         ));
         Self {
             address,
@@ -112,7 +112,7 @@ impl Stand {
 
     /// Stops the door, and shows that nothing was told beyond what was asked for.
     async fn close(mut self) {
-        let _ = self.stop.send(true);
+        self.stop.cancel();
         soon(&mut self.served).await.unwrap();
         assert_eq!(self.arrivals.recv().await, None);
         assert_eq!(self.mishaps.recv().await, None);
@@ -864,7 +864,7 @@ async fn w13_what_is_in_flight_is_finished() {
     for _ in 0..2 {
         stand.incoming().await;
     }
-    stand.stop.send(true).unwrap();
+    stand.stop.cancel();
     idle.ends_silently().await;
     stand.gate.add_permits(1);
     let answer = busy.rest().await;
@@ -886,7 +886,7 @@ async fn w13_nothing_keeps_the_door_open() {
         .await;
     slow.until("100 Continue\r\n\r\n").await;
     let stopped = Instant::now();
-    stand.stop.send(true).unwrap();
+    stand.stop.cancel();
     // The grace is not for bodies alone: there is time to answer.
     assert_eq!(status(&slow.until("got it").await), "503");
     assert_eq!(stand.error().await, RequestError::Stopping);

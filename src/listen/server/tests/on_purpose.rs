@@ -80,7 +80,7 @@ async fn what_drips_is_the_whole_answer_in_many_pieces() {
         began.elapsed()
     );
     // The end of the listener spares us the rest.
-    stand.stop.send(true).unwrap();
+    stand.stop.cancel();
     let rest = peer.rest().await;
     assert_eq!(
         rest,

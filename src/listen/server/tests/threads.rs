@@ -81,7 +81,7 @@ async fn w13_what_is_in_flight_on_any_thread_is_finished() {
             stand.incoming().await;
         }
     }
-    stand.stop.send(true).unwrap();
+    stand.stop.cancel();
     for peer in &mut idle {
         peer.ends_silently().await;
     }
@@ -105,7 +105,7 @@ async fn w13_nothing_on_another_thread_is_done_behind_the_end() {
     for _ in 0..2 {
         stand.incoming().await;
     }
-    stand.stop.send(true).unwrap();
+    stand.stop.cancel();
     // The grace is over, and the other thread is still in the middle of its step.
     tokio::time::timeout(SHORT, &mut stand.served)
         .await
