@@ -9,103 +9,41 @@ use Method::Post;
 use Payload::{Other, Written};
 
 /// Ways of writing, and relatives.
+#[rustfmt::skip]
 pub const CASES: &[Case] = &[
     // The same JSON, written in another way.
-    tolerant(
-        "fields-reordered",
-        Calc,
-        Post,
-        Written(Writing::Reordered),
-        InOrder,
-        "The order of JSON members means nothing and differs between samples; signatures and CSV exports \
-         over the raw order break.",
-    ),
-    tolerant(
-        "indented",
-        Inferred,
-        Post,
-        Written(Writing::Indented),
-        InOrder,
-        "JSON over several lines is JSON; a handler that reads one line of the body gets a brace.",
-    ),
-    tolerant(
-        "blank-lines-around",
-        Inferred,
-        Post,
-        Written(Writing::Surrounded),
-        InOrder,
-        "White space around JSON is allowed; a check of the first byte refuses it.",
-    ),
-    tolerant(
-        "escaped-letters",
-        Inferred,
-        Post,
-        Written(Writing::Escaped),
-        InOrder,
-        "Any letter may be written \\u0061; whoever searches the raw body for a word misses it.",
-    ),
-    tolerant(
-        "content-type-with-charset",
-        Inferred,
-        Post,
-        GOOD,
+    tolerant("fields-reordered", Calc, Post, Written(Writing::Reordered), InOrder,
+        "The order of JSON members means nothing and differs between samples; signatures and CSV \
+         exports over the raw order break."),
+    tolerant("indented", Inferred, Post, Written(Writing::Indented), InOrder,
+        "JSON over several lines is JSON; a handler that reads one line of the body gets a \
+         brace."),
+    tolerant("blank-lines-around", Inferred, Post, Written(Writing::Surrounded), InOrder,
+        "White space around JSON is allowed; a check of the first byte refuses it."),
+    tolerant("escaped-letters", Inferred, Post, Written(Writing::Escaped), InOrder,
+        "Any letter may be written \\u0061; whoever searches the raw body for a word misses it."),
+    tolerant("content-type-with-charset", Inferred, Post, GOOD,
         ContentType(Some("application/json; charset=utf-8")),
-        "Most clients add a charset; comparing the whole header with application/json refuses them.",
-    ),
+        "Most clients add a charset; comparing the whole header with application/json refuses \
+         them."),
     // Other kinds at the same URL.
-    tolerant(
-        "live-event",
-        Doc,
-        Post,
-        Other(Kind::Event),
-        InOrder,
-        "One URL in both boxes of the dashboard brings live events too, with app_id for appid and text for \
-         to; record[\"appid\"] fails.",
-    ),
-    tolerant(
-        "incoming-missed",
-        Doc,
-        Post,
-        Other(Kind::IncomingMissed),
-        InOrder,
-        "Incoming calls come to the same URL with from, waitedsec and team, often without leg; handlers \
-         take them for outgoing ones, or fail.",
-    ),
-    tolerant(
-        "incoming-answered",
-        Doc,
-        Post,
-        Other(Kind::IncomingAnswered),
-        InOrder,
-        "An answered incoming call brings answeredsec, record and filename; it is no reason to fail, only \
-         to look elsewhere.",
-    ),
-    tolerant(
-        "outgoing-answered",
-        Doc,
-        Post,
-        Other(Kind::Recorded),
-        InOrder,
-        "An answered outgoing call brings answeredsec, record and filename; a handler for missed calls \
-         must let it pass with a 2xx.",
-    ),
+    tolerant("live-event", Doc, Post, Other(Kind::Event), InOrder,
+        "One URL in both boxes of the dashboard brings live events too, with app_id for appid \
+         and text for to; record[\"appid\"] fails."),
+    tolerant("incoming-missed", Doc, Post, Other(Kind::IncomingMissed), InOrder,
+        "Incoming calls come to the same URL with from, waitedsec and team, often without leg; \
+         handlers take them for outgoing ones, or fail."),
+    tolerant("incoming-answered", Doc, Post, Other(Kind::IncomingAnswered), InOrder,
+        "An answered incoming call brings answeredsec, record and filename; it is no reason to \
+         fail, only to look elsewhere."),
+    tolerant("outgoing-answered", Doc, Post, Other(Kind::Recorded), InOrder,
+        "An answered outgoing call brings answeredsec, record and filename; a handler for missed \
+         calls must let it pass with a 2xx."),
     // Relatives that never come by themselves, but are sent by mistake.
-    tolerant(
-        "incoming-live-event",
-        Inferred,
-        Post,
-        Other(Kind::IncomingEvent),
-        InOrder,
-        "Leg b of an incoming call's event says direction outbound; handlers that look at direction alone \
-         file it as an outgoing CDR, and miss its fields.",
-    ),
-    tolerant(
-        "rest-record",
-        Hostile,
-        Post,
-        Other(Kind::Rest),
-        InOrder,
-        "A record of the REST interface says cmiuid with one u, agent and duration; people replay them as \
-         webhooks by mistake, and the handler fails on the names.",
-    ),
+    tolerant("incoming-live-event", Inferred, Post, Other(Kind::IncomingEvent), InOrder,
+        "Leg b of an incoming call's event says direction outbound; handlers that look at \
+         direction alone file it as an outgoing CDR, and miss its fields."),
+    tolerant("rest-record", Hostile, Post, Other(Kind::Rest), InOrder,
+        "A record of the REST interface says cmiuid with one u, agent and duration; people \
+         replay them as webhooks by mistake, and the handler fails on the names."),
 ];
