@@ -23,6 +23,7 @@ RUN = VERSION + [
     (r"(?<![\dT])(?!2026-11-22T)(\d{4}-\d\d-\d\dT)?\d\d:\d\d:\d\d\.\d{3}(Z|\b)", "TIME"),
     (r"(?<!answered for) *(?:(?<![\w.])|(?<=\[\dm)|(?<=\[\d\dm))\d[\d.]* (µs|ms|s)(?!\w)", " T"),
     (r"(?<![\w.])\d+\.\d+/s\b", "N/s"),
+    (r"(?m)^(from|to) +[\d-]{10} [\d:]{8} UTC", r"\1 TIME"),
     (r"(?m)^ +T +█* *\d+\n", ""),  # the bars of a histogram
 ]
 

@@ -56,7 +56,7 @@ class Rule:
     """
 
     def __init__(self, part):
-        lines = part.splitlines()
+        lines = part.strip().splitlines()
         self.reason = " ".join(line[2:] for line in lines if line.startswith("# "))
         self.scenes = [line[4:] for line in lines if line.startswith("=== ")]
         body = [line for line in lines if not line.startswith(("# ", "=== "))]
@@ -93,8 +93,8 @@ def expected():
 
 
 def compare(old, new, rules):
-    """The hunks that no rule allows, as (scenario, hunk)."""
-    unexpected = []
+    """The hunks that no rule allows and those that one does, as (scenario, hunk)."""
+    unexpected, known = [], []
     for scene in dict.fromkeys([*old, *new]):
         before, after = old.get(scene, "(no such scenario)"), new.get(scene, "(no such scenario)")
         if before == after:
@@ -108,9 +108,8 @@ def compare(old, new, rules):
             allowed = [rule for rule in here if rule.allows(hunk)]
             for rule in allowed:
                 rule.used = True
-            if not allowed:
-                unexpected.append((scene, hunk))
-    return unexpected
+            (known if allowed else unexpected).append((scene, hunk))
+    return unexpected, known
 
 
 def shortened(hunk):
@@ -126,7 +125,7 @@ def shortened(hunk):
     return shown
 
 
-def report(unexpected, rules, whole):
+def report(unexpected, known, rules, whole):
     lines = [line for scene, hunk in unexpected for line in (f"=== {scene}", *shortened(hunk))]
     for line in lines[:SHOWN]:
         print(line)
@@ -135,6 +134,9 @@ def report(unexpected, rules, whole):
     for rule in rules:
         if whole and not rule.used:
             print(f"expected, but gone: {rule.scenes[0]}: {rule.reason}")
+    for scene, hunk in known:
+        if scene.startswith("replies "):
+            print(f"known, yet wrong: {scene}: wanted {hunk[0][1:]}, got {hunk[-1][1:]}")
     scenes = len({scene for scene, _ in unexpected})
     print(f"golden: {len(unexpected)} unexpected differences in {scenes} scenarios; "
           f"{sum(rule.used for rule in rules)} of {len(rules)} expected ones occur")
@@ -175,7 +177,7 @@ def main():
         if "replies" in sections:
             old |= {scene: text for scene, text in scenarios.replies_wanted().items() if chosen.match in scene}
         rules = expected()
-        return report(compare(old, new, rules), rules, not chosen.only and not chosen.match)
+        return report(*compare(old, new, rules), rules, not chosen.only and not chosen.match)
     finally:
         shutil.rmtree(tempfile.tempdir, ignore_errors=True)
 
