@@ -284,16 +284,8 @@ fn relate(bencher: &Bencher) {
         ("the_same", &known[DIFFERENT - 1..]),
     ] {
         let mut relations = Relations::default();
-        let marks = relations.marks();
-        let mut relate = |n, (request, cdr): &(Request, Received)| {
-            relations.relate(
-                n,
-                moment(),
-                &request.method,
-                cdr,
-                marks.traces(request, cdr),
-            )
-        };
+        let mut relate =
+            |n, (request, cdr): &(Request, Received)| relations.relate(n, moment(), request, cdr);
         for pair in &known {
             relate(0, pair);
         }

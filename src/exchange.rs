@@ -82,8 +82,9 @@ pub struct Forwarded {
     /// The first line of the body of an answer of 400 or more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub said: Option<Untrusted>,
-    /// The status of the answer without `--forward-to`.
-    pub instead_of: u16,
+    /// The status of the answer without `--forward-to`; absent for a resend, which has no sender.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<u16>,
     /// Why there was no answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,

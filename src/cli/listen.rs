@@ -13,11 +13,10 @@ use self::failing::FailingArgs;
 use self::tunnel::TunnelArgs;
 use super::{Common, help, values};
 use crate::clock::read_duration;
-use crate::listen::keep::Content;
+use crate::listen::expect::{ExpectedCdrs, ExpectedField};
 use crate::listen::respond::{Delay, ResponsePolicy};
 use crate::listen::server::Limits;
 use crate::listen::tunnel::Tunnel;
-use crate::listen::wanted::{Expected, Wanted};
 use crate::listen::{Options, Until};
 use crate::seed::Seed;
 use crate::show::Voice;
@@ -87,7 +86,7 @@ pub(super) struct ListenArgs {
     count: Option<u64>,
     /// Count only CDRs that have it: leg=a; repeatable
     #[arg(long, value_name = "FIELD=VALUE", help_heading = "For scripts")]
-    expect: Vec<Expected>,
+    expect: Vec<ExpectedField>,
     /// Listen so much longer at the end; a CDR more than --count then fails the run
     #[arg(long, value_name = "D", value_parser = read_duration, help_heading = "For scripts")]
     settle: Option<Duration>,
@@ -134,7 +133,8 @@ pub struct ListenOptions {
     /// Where the report on what came back goes.
     pub report: Option<PathBuf>,
     /// The file that takes what comes, and how it takes it.
-    pub save: Option<(PathBuf, Content)>,
+    /// The path, and whether to redact.
+    pub save: Option<(PathBuf, bool)>,
     /// What the listener follows, but for what takes a port or a file: the handler, the file, the public URL.
     pub options: Options,
     /// The port of the page that shows what comes, or 0; nothing if there is to be none.
@@ -188,12 +188,7 @@ impl ListenArgs {
                 "--ready-file and --report take files; both are shown without them, too".to_owned(),
             );
         }
-        let content = if self.redact {
-            Content::Redacted
-        } else {
-            Content::AsItCame
-        };
-        let wanted = Wanted {
+        let expected = ExpectedCdrs {
             count: self.count,
             fields: self.expect,
             settle: self.settle.unwrap_or_default(),
@@ -207,7 +202,7 @@ impl ListenArgs {
             port: self.port,
             host: self.host,
             ready_file: self.ready_file,
-            save: self.save.map(|path| (path, content)),
+            save: self.save.map(|path| (path, self.redact)),
             forward_to,
             chosen_seed: (self.seed.is_none()
                 && (policy.delay.is_by_chance() || faults.is_by_chance()))
@@ -216,10 +211,10 @@ impl ListenArgs {
             options: Options {
                 policy,
                 faults,
-                wanted,
+                expected,
                 until,
                 timeout: self.timeout,
-                claims: self.tunnel.claims(),
+                trust_proxy: self.tunnel.trusts_proxy(),
                 limits,
                 ..Options::default()
             },

@@ -19,8 +19,8 @@ pub enum Event {
     Listening(Listening),
     /// A request was received and answered. Its record comes along where it has been written already.
     Exchange(Arc<Exchange>, Option<Bytes>),
-    /// Connections failed before their request could be read. Rate-limited: one event may stand for many.
-    Mishap(Mishap),
+    /// Connections failed before a request could be read. Rate-limited.
+    ConnectionErrors(ConnectionErrors),
     /// Something a person must know, a sentence. Rate-limited too.
     Warning(String),
     /// The tunnel's program said something.
@@ -48,12 +48,12 @@ pub struct Listening {
     pub version: &'static str,
 }
 
-/// Connections that failed before their request could be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mishap {
-    /// How many since the last such event.
+/// Connections that failed in the same way before a request could be read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ConnectionErrors {
+    /// Since the last such event.
     pub count: u64,
-    /// What was the matter with the latest, and what to do about it.
+    /// The latest one: its peer, the cause, and a hint.
     pub text: String,
 }
 

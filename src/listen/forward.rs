@@ -78,14 +78,9 @@ impl Forward {
         self.destination.masked()
     }
 
-    /// Passes a request on, and waits no longer than a moment once the listener has to stop. `own_status` is what the
-    /// sender would be answered otherwise.
-    pub async fn pass(
-        &self,
-        request: &Request,
-        own_status: u16,
-        closed: &CancellationToken,
-    ) -> Passed {
+    /// Passes a request on, and waits no longer than a moment once the listener has to stop. Leaves
+    /// `instead_of` to the caller.
+    pub async fn pass(&self, request: &Request, closed: &CancellationToken) -> Passed {
         let began = Instant::now();
         let answer = if self.has_passed(request) {
             Err((
@@ -110,7 +105,7 @@ impl Forward {
             status: answer.as_ref().ok().map(|response| response.status),
             latency: began.elapsed(),
             complete: answer.as_ref().is_ok_and(|response| response.complete),
-            instead_of: own_status,
+            instead_of: None,
             failure: answer.as_ref().err().map(|(_, failure)| failure.clone()),
         };
         let response = answer.unwrap_or_else(|(status, _)| sorry(status));

@@ -1,29 +1,30 @@
-//! Mode two: a port in, exchanges told, summary out.
+//! `listen`: receives CDRs on a port, answers and records them.
 //!
-//! [`server`] takes requests in, [`reception`] sees each of them through, [`respond`] decides what it gets and [`fault`]
-//! what it gets instead, [`forward`] passes it on, [`relate`] knows which earlier one it belongs to and [`retries`] which
-//! failure it comes back after, [`claim`] whom it says it comes from, [`keep`] saves it, masked by [`redact`] if that is
-//! wanted; [`wanted`] says when it is enough. A [`tunnel`] lets the world in; a [`feed`] keeps the last exchanges for the
-//! [`inspector`], which shows them in a browser. The desk is where they come together:
-//! numbered, related, saved, told and counted in one short step, so that there is one order and it is the same
-//! everywhere.
+//! ```text
+//! server ─> IncomingRequest ─> pipeline: respond, fault, forward ─> recorder: number, relate, retries, capture ─> Event ─> output
+//!    ^                                                                 │                                          └─> history ─> inspector
+//!    └────────────────────────────── Reply ────────────────────────────┘
+//! ```
+//!
+//! A [`tunnel`] gives the port a public URL. [`expect`] says when the run is complete, [`forwarded_for`] reads a proxy's
+//! headers, [`redact`] masks what is saved.
 
-pub mod claim;
-pub mod desk;
+pub mod capture;
 pub mod event;
+pub mod expect;
 pub mod fault;
 pub mod feed;
 pub mod forward;
+pub mod forwarded_for;
 pub mod inspector;
-pub mod keep;
-pub mod reception;
+pub mod pipeline;
+pub mod recorder;
 pub mod redact;
 pub mod relate;
 pub mod respond;
 pub mod retries;
 pub mod server;
 pub mod tunnel;
-pub mod wanted;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,58 +33,50 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use claim::Claims;
-use desk::Desk;
+use capture::Capture;
 use event::{Ending, Event, Listening, Summary};
+use expect::ExpectedCdrs;
 use fault::Faults;
 use forward::Forward;
-use keep::Keeper;
-use reception::Reception;
+use pipeline::Pipeline;
+use recorder::Recorder;
 use respond::ResponsePolicy;
 use server::Limits;
-use wanted::Wanted;
 
-/// Everything a listener follows, but where it listens.
+/// The options of a listener, but for its address.
 #[derive(Debug, Default)]
 pub struct Options {
-    /// What requests are answered.
     pub policy: ResponsePolicy,
-    /// Which of them fail on purpose.
     pub faults: Faults,
-    /// Which CDRs to wait for, and how many.
-    pub wanted: Wanted,
-    /// What the wanted number means.
+    pub expected: ExpectedCdrs,
     pub until: Until,
-    /// After how long to stop.
     pub timeout: Option<Duration>,
-    /// The handler that requests are passed on to.
+    /// The handler of `--forward-to`.
     pub forward: Option<Forward>,
-    /// Where the rest of the world can send to.
+    /// The URL of a tunnel or of `--public-url`.
     pub public_url: Option<String>,
-    /// Where a browser can see what comes, token included.
+    /// The URL of the inspector, token included.
     pub inspect: Option<String>,
-    /// Whether to say whom requests claim to come from.
-    pub claims: Claims,
-    /// What strangers may cost.
+    /// Whether records show the sender's address according to a proxy's headers.
+    pub trust_proxy: bool,
     pub limits: Limits,
-    /// Saves what comes, if it is to be saved.
-    pub keeper: Option<Keeper>,
+    pub capture: Option<Capture>,
 }
 
-/// What a wanted number of CDRs means.
+/// When a listener with an expected number of CDRs stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Until {
-    /// The listener stops when it is reached.
+    /// When the number is reached.
     #[default]
     Reached,
-    /// The listener goes on until it is told to stop; then it must be this number exactly.
+    /// When `stop` resolves; the number must be exact then.
     Stopped,
 }
 
-/// Listens on a bound port until the wanted number has come, the time is up, or `stop` resolves; then finishes what
-/// is in flight, which takes no longer than the limits' grace.
+/// Listens until the expected number of CDRs has come, the timeout is over, or `stop` resolves; then finishes the requests
+/// in flight within the limits' grace.
 ///
-/// `tell` must not block; it returns false if an event could not be shown, and such events are counted.
+/// `tell` must not block; false means that an event could not be shown, and is counted for exchanges.
 pub async fn run(
     options: Options,
     listener: TcpListener,
@@ -94,10 +87,14 @@ pub async fn run(
     let url = listener
         .local_addr()
         .map_or_else(|_| String::new(), |address| format!("http://{address}"));
-    let desk =
-        Desk::new(options.wanted, options.claims, clock, Box::new(tell)).keeping(options.keeper);
-    let desk = Arc::new(desk);
-    desk.tell(Event::Listening(Listening {
+    let recorder = Arc::new(Recorder::new(
+        options.expected,
+        options.trust_proxy,
+        options.capture,
+        clock,
+        Box::new(tell),
+    ));
+    recorder.tell(Event::Listening(Listening {
         url,
         public_url: options.public_url,
         inspect: options.inspect,
@@ -105,45 +102,45 @@ pub async fn run(
         version: env!("CARGO_PKG_VERSION"),
     }));
 
-    let closed = CancellationToken::new();
-    let reception = Reception::new(
-        Arc::clone(&desk),
+    let stopping = CancellationToken::new();
+    let pipeline = Arc::new(Pipeline::new(
+        Arc::clone(&recorder),
         options.policy,
         options.faults,
         options.forward,
-        closed.clone(),
-    );
-    let reception = Arc::new(reception);
-    let receive = {
-        let reception = Arc::clone(&reception);
-        move |arrival| Arc::clone(&reception).receive(arrival)
+        stopping.clone(),
+    ));
+    let handle = {
+        let pipeline = Arc::clone(&pipeline);
+        move |incoming| Arc::clone(&pipeline).handle(incoming)
     };
-    let mishap = {
-        let desk = Arc::clone(&desk);
-        move |peer, mishap| desk.mishap(peer, &mishap)
+    let connection_error = {
+        let recorder = Arc::clone(&recorder);
+        move |peer, error| recorder.connection_error(peer, &error)
     };
-    let serving = tokio::spawn(server::serve(
+    let server = tokio::spawn(server::serve(
         listener,
         options.limits,
         clock,
-        receive,
-        mishap,
-        closed.clone(),
+        handle,
+        connection_error,
+        stopping.clone(),
     ));
 
     let ending = tokio::select! {
         stop = stop => stop.into(),
-        () = desk.settled(), if options.until == Until::Reached => Ending::Counted,
+        () = recorder.settled(), if options.until == Until::Reached => Ending::Counted,
         () = deadline(options.timeout) => Ending::TimedOut,
+        never = recorder.report_held_back() => match never {},
     };
-    // The door may have ended by itself only if it panicked; then there is nothing left to close.
-    closed.cancel();
-    let _ = serving.await;
-    reception.idle().await;
-    desk.finish(ending)
+    stopping.cancel();
+    // An error means that the server panicked, which leaves nothing to wait for.
+    let _ = server.await;
+    pipeline.idle().await;
+    recorder.finish(ending)
 }
 
-/// Resolves when the time is up, if there is an end to it.
+/// Resolves after the timeout; never without one.
 pub async fn deadline(timeout: Option<Duration>) {
     match timeout {
         Some(timeout) => tokio::time::sleep(timeout).await,

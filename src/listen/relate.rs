@@ -1,309 +1,217 @@
-//! Which earlier exchange this one belongs to: the other leg of its call, the same thing again, the same identifiers
-//! with another body. Pure, and bounded: the oldest is forgotten when there are too many.
+//! Relates a CDR to an earlier exchange: another leg of the same call, a copy, or the same identifiers with another body.
 //!
-//! Of a CDR no text is remembered, only numbers of 64 bits that stand for its identifiers, its leg and its content. That
-//! is as good as the text: that any two of all that are remembered get the same number by chance is less likely than one
-//! in 10^10, and nobody outside can bring it about, because the numbers differ from run to run.
+//! Only fingerprints are remembered, 64-bit hashes with a key of this run: a collision among all of them has a probability
+//! below 10^-10, and no sender can bring one about. The oldest CDR is forgotten first.
 
+use std::borrow::Cow;
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
-use std::num::NonZeroU64;
+use std::hash::{BuildHasher as _, Hash};
 
-use crate::cdr::received::{Found, Received};
+use serde_json::Value;
+
+use crate::cdr::Fields;
+use crate::cdr::received::Received;
 use crate::cdr::remark::{Code, Remark};
-use crate::cdr::schema::FIELDS;
 use crate::clock::{Timestamp, format_duration};
 use crate::exchange::Relation;
 use crate::wire::Request;
 
-/// How many CDRs are remembered. At two hundred bytes each that is two megabytes.
+/// How many CDRs are remembered, at about 300 bytes each.
 const REMEMBERED: usize = 10_000;
 
-/// The longest identifier that is remembered, in bytes: three times as long as TeleCMI's, and no burden.
-const LONGEST_ID: usize = 128;
+/// Longer identifiers are ignored. TeleCMI's have a third of that.
+const MAX_ID_BYTES: usize = 128;
 
-/// A number that stands for a text.
-type Mark = NonZeroU64;
+pub(super) type Fingerprint = u64;
 
-/// One CDR that was received.
+/// What a fingerprint is made of.
+#[derive(Hash)]
+enum Key<'a> {
+    Leg(&'a str),
+    Cmiuuid(&'a str),
+    RequestId(&'a str),
+    CallId(&'a str),
+    /// All fields and values, in order of the names.
+    Content(&'a [(&'a str, Cow<'a, str>)]),
+    /// The same with the method.
+    Copy(&'a str, &'a [(&'a str, Cow<'a, str>)]),
+    /// Target and body.
+    Bytes(&'a str, &'a [u8]),
+    /// Method, target and body.
+    Request(&'a str, &'a str, &'a [u8]),
+}
+
+/// Makes fingerprints.
+#[derive(Debug, Clone, Default)]
+pub struct Fingerprinter(RandomState);
+
+impl Fingerprinter {
+    fn of(&self, key: &Key<'_>) -> Fingerprint {
+        self.0.hash_one(key)
+    }
+
+    /// The same for a request and its copies: a CDR with a `cmiuuid` is identified by its fields, any other request by its
+    /// target and body; both by the method.
+    pub(super) fn identity(&self, request: &Request, cdr: Option<&Received>) -> Fingerprint {
+        match cdr.filter(|cdr| id(cdr, "cmiuuid").is_some()) {
+            Some(cdr) => self.of(&Key::Copy(&request.method, &content(&Fields::from(cdr)))),
+            None => {
+                let body = &request.body.0;
+                self.of(&Key::Request(&request.method, &request.target, body))
+            }
+        }
+    }
+
+    fn fingerprints(&self, request: &Request, cdr: &Received) -> Fingerprints {
+        let fields = Fields::from(cdr);
+        let content = content(&fields);
+        let cmiuuid = id(cdr, "cmiuuid").map(|id| self.of(&Key::Cmiuuid(id)));
+        // A CDR without a `cmiuuid` has no copies: TeleCMI's all have one.
+        let of_content = |key| cmiuuid.map(|_| self.of(&key));
+        Fingerprints {
+            leg: id(cdr, "leg").map(|id| self.of(&Key::Leg(id))),
+            bytes: self.of(&Key::Bytes(&request.target, &request.body.0)),
+            copy: of_content(Key::Copy(&request.method, &content)),
+            content: of_content(Key::Content(&content)),
+            cmiuuid,
+            request_id: id(cdr, "request_id").map(|id| self.of(&Key::RequestId(id))),
+            call_id: id(cdr, "call_id").map(|id| self.of(&Key::CallId(id))),
+        }
+    }
+}
+
+/// An identifier, unless empty or too long.
+fn id<'a>(cdr: &'a Received, name: &str) -> Option<&'a str> {
+    let id = cdr.get(name)?.as_str()?;
+    (1..=MAX_ID_BYTES).contains(&id.len()).then_some(id)
+}
+
+/// Values as text, since a query string types them differently from JSON.
+fn content(fields: &Fields) -> Vec<(&str, Cow<'_, str>)> {
+    let mut content = Vec::with_capacity(fields.len());
+    for (name, value) in fields {
+        let text = match value {
+            Value::String(text) => Cow::Borrowed(text.as_str()),
+            other => Cow::Owned(other.to_string()),
+        };
+        content.push((name.as_str(), text));
+    }
+    content.sort_unstable();
+    content
+}
+
 #[derive(Debug, Clone)]
-struct Known {
-    n: u64,
-    at: Timestamp,
-    traces: Traces,
+struct Fingerprints {
+    leg: Option<Fingerprint>,
+    bytes: Fingerprint,
+    copy: Option<Fingerprint>,
+    content: Option<Fingerprint>,
+    cmiuuid: Option<Fingerprint>,
+    request_id: Option<Fingerprint>,
+    call_id: Option<Fingerprint>,
 }
 
-/// What is remembered of a CDR, whatever its place in the order.
-#[derive(Debug, Clone)]
-pub struct Traces {
-    leg: Option<Mark>,
-    /// Stands for the bytes that carried it.
-    bytes: Mark,
-    /// What it is found by: its content, and each of its identifiers.
-    ids: Ids,
-}
-
-/// What a CDR is found by, each where it is there. A content is that of the leg that is named: without a name there is
-/// none.
-#[derive(Debug, Clone, Copy)]
-struct Ids {
-    /// All fields and values, however they were written, and the method they came by.
-    content_by_method: Option<Mark>,
-    content: Option<Mark>,
-    cmiuuid: Option<Mark>,
-    request_id: Option<Mark>,
-    call_id: Option<Mark>,
-}
-
-impl Ids {
-    fn all(&self) -> impl Iterator<Item = Mark> {
-        let all = [
-            self.content_by_method,
+impl Fingerprints {
+    /// Those by which an earlier CDR is found.
+    fn keys(&self) -> impl Iterator<Item = Fingerprint> {
+        [
+            self.copy,
             self.content,
             self.cmiuuid,
             self.request_id,
             self.call_id,
-        ];
-        all.into_iter().flatten()
+        ]
+        .into_iter()
+        .flatten()
     }
 }
 
-/// Makes the numbers that stand for texts.
-#[derive(Debug, Clone, Default)]
-pub struct Marks(RandomState);
-
-/// What a text is. It tells the numbers of equal texts apart, and need not be secret for that: to bring it about that two
-/// numbers are the same, one would have to know by how much they differ.
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    Leg,
-    Bytes,
-    Cmiuuid,
-    RequestId,
-    CallId,
-    Content,
-    ContentByGet,
-    ContentByPost,
-}
-
-impl Kind {
-    /// A content by the method it came by: only these two carry a CDR.
-    fn content_by(method: &str) -> Self {
-        if method == "GET" {
-            Self::ContentByGet
-        } else {
-            Self::ContentByPost
-        }
-    }
-
-    fn mark(self, hash: u64) -> Mark {
-        // Nought is no less likely than any other number, and counts as the one after it.
-        NonZeroU64::new(hash.wrapping_add(self as u64)).unwrap_or(NonZeroU64::MIN)
-    }
-}
-
-impl Marks {
-    fn hash(&self, texts: &[&[u8]]) -> u64 {
-        let mut hasher = self.0.build_hasher();
-        for text in texts {
-            hasher.write(text);
-        }
-        hasher.finish()
-    }
-
-    /// The number that stands for a text of this kind.
-    fn of(&self, kind: Kind, text: &str) -> Mark {
-        kind.mark(self.hash(&[text.as_bytes()]))
-    }
-
-    /// What will be remembered of a CDR.
-    #[must_use]
-    pub fn traces(&self, request: &Request, cdr: &Received) -> Traces {
-        let id = |kind, text| usable(text).map(|text| self.of(kind, text));
-        let cmiuuid = id(Kind::Cmiuuid, cdr.word("cmiuuid"));
-        let content = cmiuuid.map(|_| self.content(cdr));
-        Traces {
-            leg: id(Kind::Leg, cdr.word("leg")),
-            bytes: Kind::Bytes.mark(self.bytes(request)),
-            ids: Ids {
-                content_by_method: content
-                    .map(|content| Kind::content_by(&request.method).mark(content)),
-                content: content.map(|content| Kind::Content.mark(content)),
-                cmiuuid,
-                request_id: id(Kind::RequestId, cdr.word("request_id")),
-                call_id: id(Kind::CallId, cdr.word("call_id")),
-            },
-        }
-    }
-
-    /// The number that stands for a request, and for its copies: a CDR that names itself is known by its fields and
-    /// values, whatever they were written like; anything else by its target and bytes.
-    pub(super) fn identity(&self, request: &Request, cdr: Option<&Received>) -> Mark {
-        if let Some(cdr) = cdr.filter(|cdr| usable(cdr.word("cmiuuid")).is_some()) {
-            return Kind::content_by(&request.method).mark(self.content(cdr));
-        }
-        let bytes = self.bytes(request).to_ne_bytes();
-        Kind::Bytes.mark(self.hash(&[&bytes, request.method.as_bytes()]))
-    }
-
-    /// A number that stands for a request's target and body.
-    fn bytes(&self, request: &Request) -> u64 {
-        let (target, body) = (request.target.as_bytes(), &request.body.0);
-        // The length tells where the body ends.
-        self.hash(&[body, target, &body.len().to_ne_bytes()])
-    }
-
-    /// A number that stands for all fields and values, whatever their order, and whatever types a query has taken from
-    /// them.
-    fn content(&self, cdr: &Received) -> u64 {
-        /// Stands in no text, and for no documented field.
-        const END: u8 = 0xff;
-        let mut written = Vec::with_capacity(512);
-        for (name, place) in (0..).zip(0..FIELDS.len()) {
-            if let Some(value) = cdr.documented(place) {
-                written.push(name);
-                match value {
-                    Found::Text(text) | Found::Whole(_, text) => {
-                        written.extend_from_slice(text.as_bytes());
-                    }
-                    Found::Other(_) => written.extend_from_slice(value.text().as_bytes()),
-                }
-                written.push(END);
-            }
-        }
-        let mut others: Vec<_> = cdr.others().collect();
-        others.sort_unstable_by_key(|(name, _)| *name);
-        for (name, value) in others {
-            for text in [name, &value.text()] {
-                written.push(END);
-                written.extend_from_slice(text.as_bytes());
-            }
-        }
-        self.hash(&[&written])
-    }
-}
-
-/// Takes a mark for its own hash.
-#[derive(Debug, Default)]
-struct Ready(u64);
-
-impl Hasher for Ready {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write_u64(&mut self, mark: u64) {
-        self.0 = mark;
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
+#[derive(Debug)]
+struct Seen {
+    n: u64,
+    at: Timestamp,
+    prints: Fingerprints,
 }
 
 /// The CDRs received so far.
 #[derive(Debug, Default)]
 pub struct Relations {
-    marks: Marks,
-    known: VecDeque<Known>,
-    /// For each identifier, and for each way its content came, the first exchange that carried it.
-    first: HashMap<Mark, u64, BuildHasherDefault<Ready>>,
+    fingerprinter: Fingerprinter,
+    seen: VecDeque<Seen>,
+    /// The number of the first exchange with that fingerprint.
+    first: HashMap<Fingerprint, u64>,
 }
 
-/// What is new to say about an exchange, now that it is held against the earlier ones.
+/// What the earlier exchanges say about a CDR.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Related {
-    /// Which exchanges it belongs to.
     pub relations: Vec<Relation>,
-    /// What is odd about that.
     pub remarks: Vec<Remark>,
 }
 
 impl Relations {
-    /// Makes the traces by which CDRs are found here.
-    #[must_use]
-    pub fn marks(&self) -> Marks {
-        self.marks.clone()
-    }
-
-    /// Holds a CDR, which has left these traces, against the earlier ones and remembers them.
-    pub fn relate(
-        &mut self,
-        n: u64,
-        at: Timestamp,
-        method: &str,
-        cdr: &Received,
-        traces: Traces,
-    ) -> Related {
-        let new = Known { n, at, traces };
-        let (ids, leg) = (&new.traces.ids, || usable(cdr.word("leg")));
+    /// Relates a CDR to the earlier ones, and remembers it. `n` must increase.
+    pub fn relate(&mut self, n: u64, at: Timestamp, request: &Request, cdr: &Received) -> Related {
+        let prints = self.fingerprinter.fingerprints(request, cdr);
+        let new = Seen { n, at, prints };
+        let (prints, leg) = (&new.prints, || id(cdr, "leg"));
         let mut related = Related::default();
         let same = self
-            .find(ids.content_by_method)
-            .or_else(|| self.find(ids.content));
-        if let Some(earlier) = same.or_else(|| self.find(ids.cmiuuid)) {
-            again(earlier, &new, method, &mut related);
-        } else if let Some(earlier) = self.find(ids.request_id) {
+            .find(prints.copy)
+            .or_else(|| self.find(prints.content))
+            .or_else(|| self.find(prints.cmiuuid));
+        if let Some(earlier) = same {
+            same_leg(earlier, &new, &request.method, &mut related);
+        } else if let Some(earlier) = self.find(prints.request_id) {
             related.relations.push(same_call(earlier, &new, leg()));
-        } else if let Some(earlier) = self.find(ids.call_id) {
-            related
-                .relations
-                .push(if earlier.traces.ids.request_id == ids.request_id {
-                    same_call(earlier, &new, leg())
-                } else {
-                    let text = format!(
-                        "same call_id as #{}, but another request_id: another call",
-                        earlier.n
-                    );
-                    Relation {
-                        n: earlier.n,
-                        how: "shared_call_id".to_owned(),
-                        text,
-                    }
-                });
+        } else if let Some(earlier) = self.find(prints.call_id) {
+            let relation = if earlier.prints.request_id == prints.request_id {
+                same_call(earlier, &new, leg())
+            } else {
+                shared_call_id(earlier)
+            };
+            related.relations.push(relation);
         }
         self.remember(new);
         related
     }
 
-    fn find(&self, id: Option<Mark>) -> Option<&Known> {
-        let n = self.first.get(&id?)?;
-        let place = self.known.binary_search_by_key(n, |known| known.n).ok()?;
-        self.known.get(place)
+    fn find(&self, print: Option<Fingerprint>) -> Option<&Seen> {
+        let n = self.first.get(&print?)?;
+        let place = self.seen.binary_search_by_key(n, |seen| seen.n).ok()?;
+        self.seen.get(place)
     }
 
-    fn remember(&mut self, new: Known) {
-        if self.known.len() == REMEMBERED
-            && let Some(oldest) = self.known.pop_front()
+    fn remember(&mut self, new: Seen) {
+        if self.seen.len() == REMEMBERED
+            && let Some(oldest) = self.seen.pop_front()
         {
-            for id in oldest.traces.ids.all() {
-                if self.first.get(&id) == Some(&oldest.n) {
-                    self.first.remove(&id);
+            for print in oldest.prints.keys() {
+                if self.first.get(&print) == Some(&oldest.n) {
+                    self.first.remove(&print);
                 }
             }
         }
-        for id in new.traces.ids.all() {
-            self.first.entry(id).or_insert(new.n);
+        for print in new.prints.keys() {
+            self.first.entry(print).or_insert(new.n);
         }
-        self.known.push_back(new);
+        self.seen.push_back(new);
     }
 }
 
-/// The same leg once more: by another method, as a duplicate, or with another body.
-fn again(earlier: &Known, new: &Known, method: &str, related: &mut Related) {
+/// A leg that came before: by another method, as a duplicate, or with another body.
+fn same_leg(earlier: &Seen, new: &Seen, method: &str, related: &mut Related) {
     let n = earlier.n;
     let after = format_duration(new.at.since(earlier.at));
-    let (how, text, code) = if earlier.traces.ids.content != new.traces.ids.content {
+    let (how, text, code) = if earlier.prints.content != new.prints.content {
         (
             "conflict",
             format!("same ids as #{n}, different body"),
             Some(Code::Conflict),
         )
-    } else if earlier.traces.ids.content_by_method == new.traces.ids.content_by_method {
-        let how = if earlier.traces.bytes == new.traces.bytes {
+    } else if earlier.prints.copy == new.prints.copy {
+        let how = if earlier.prints.bytes == new.prints.bytes {
             "identical"
         } else {
             "the same fields, written differently"
@@ -330,12 +238,12 @@ fn again(earlier: &Known, new: &Known, method: &str, related: &mut Related) {
     });
 }
 
-/// Another leg, or another ring, of a call; `leg` is the new one's.
-fn same_call(earlier: &Known, new: &Known, leg: Option<&str>) -> Relation {
+/// Another leg, or another ring of the same leg; `leg` is the new one's.
+fn same_call(earlier: &Seen, new: &Seen, leg: Option<&str>) -> Relation {
     let n = earlier.n;
-    let text = match (earlier.traces.leg, leg) {
+    let text = match (earlier.prints.leg, leg) {
         (None, _) | (_, None) => format!("of the call of #{n}"),
-        (before, Some(leg)) if before == new.traces.leg => {
+        (before, Some(leg)) if before == new.prints.leg => {
             format!("another ring of leg {leg} of the call of #{n}")
         }
         (_, Some(leg)) => format!("leg {leg} of the call of #{n}"),
@@ -347,9 +255,13 @@ fn same_call(earlier: &Known, new: &Known, leg: Option<&str>) -> Relation {
     }
 }
 
-/// An identifier's text, unless it is empty, or too long to be one.
-fn usable(text: Option<&str>) -> Option<&str> {
-    text.filter(|text| (1..=LONGEST_ID).contains(&text.len()))
+fn shared_call_id(earlier: &Seen) -> Relation {
+    let n = earlier.n;
+    Relation {
+        n,
+        how: "shared_call_id".to_owned(),
+        text: format!("same call_id as #{n}, but another request_id: another call"),
+    }
 }
 
 #[cfg(test)]
@@ -371,9 +283,7 @@ mod tests {
         request: &Request,
         fields: &Fields,
     ) -> Related {
-        let cdr = fields.into();
-        let traces = relations.marks().traces(request, &cdr);
-        relations.relate(n, at, &request.method, &cdr, traces)
+        relations.relate(n, at, request, &fields.into())
     }
 
     /// The texts said of each CDR in turn; they come 1.2 s apart.
@@ -495,7 +405,7 @@ mod tests {
                 &cdr(&n.to_string(), "", "", "a"),
             );
         }
-        assert_eq!(relations.known.len(), REMEMBERED);
+        assert_eq!(relations.seen.len(), REMEMBERED);
         assert_eq!(relations.first.len(), 3 * REMEMBERED);
         let again = relate(
             &mut relations,
@@ -516,7 +426,7 @@ mod tests {
         );
         let long = cdr(&"x".repeat(1_000_000), &"y".repeat(129), "c", "a");
         relate(&mut relations, 1, at, &post, &long);
-        let call = relations.marks.of(Kind::CallId, "c");
+        let call = relations.fingerprinter.of(&Key::CallId("c"));
         assert_eq!(relations.first.keys().collect::<Vec<_>>(), [&call]);
     }
 }

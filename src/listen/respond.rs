@@ -137,17 +137,6 @@ impl Outcome {
     }
 }
 
-impl Decision {
-    /// Whether a handler could make something of the request: all of it came, it is for a path here, and it was not
-    /// refused. TRACE is for whoever gets it: its answer would tell the sender what we have added.
-    #[must_use]
-    pub fn can_be_passed_on(&self, incoming: &IncomingRequest) -> bool {
-        let is_passed =
-            incoming.request.target.starts_with('/') && incoming.request.method != "TRACE";
-        incoming.error.is_none() && is_passed && !self.refused
-    }
-}
-
 impl ResponsePolicy {
     /// Judges a request and decides its answer.
     #[must_use]

@@ -1,16 +1,13 @@
-//! What came back after it had not been answered well, and when. Pure: exchanges and their moments in, a report out.
+//! Retries: a request again after an answer that was not 2xx, or after none, and the report on their intervals.
 //!
-//! A *retry* is the same thing once more after an answer that was not 2xx, or after none. The same thing after a 2xx is a
-//! duplicate, and so is a copy that was on its way before its original had been answered. Bounded: the oldest is
-//! forgotten when there are too many, and of what comes back for ever the middle is left out.
+//! The same request after a 2xx is a duplicate, and so is a copy that was sent before its original was answered.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::num::NonZeroU64;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::relate::Marks;
+use super::relate::{Fingerprint, Fingerprinter};
 use crate::cdr::Leg;
 use crate::cdr::remark::Code;
 use crate::clock::{Timestamp, format_duration};
@@ -18,86 +15,80 @@ use crate::exchange::{Answer, Exchange, Relation};
 use crate::ndjson::{self, as_ms, as_optional_ms};
 use crate::wire::secret;
 
-/// How many CDRs are remembered that met a failure.
-const REMEMBERED: usize = 10_000;
+/// How many failed CDRs are remembered.
+const MAX_CDRS: usize = 10_000;
 
-/// How many other things are. They push no CDR out, however many a stranger sends.
-const STRAYS: usize = 1_000;
+/// How many other failed requests are remembered. A limit of their own, so that they displace no CDR.
+const MAX_OTHERS: usize = 1_000;
 
-/// How many arrivals of one thing are remembered: the first ones and the latest.
-const ARRIVALS: usize = 32;
+/// How many attempts at one request are remembered: the first ones and the last.
+const MAX_ATTEMPTS: usize = 32;
 
-/// How many things a report names.
-const NAMED: usize = 1_000;
+/// How many requests a report lists.
+const MAX_LISTED: usize = 1_000;
 
-/// The longest name of something that is kept, in characters.
-const LONGEST_NAME: usize = 128;
+/// Upper length of a method, path or identifier that is kept, in characters.
+const MAX_NAME: usize = 128;
 
-/// Everything that met a failure, and what came of it.
+/// The requests that failed, and their retries.
 #[derive(Debug, Default)]
 pub struct Retries {
-    marks: Marks,
-    courses: HashMap<NonZeroU64, Course>,
-    /// What stands for each CDR, in the order in which they failed first.
-    cdrs: VecDeque<NonZeroU64>,
-    /// The same for everything else.
-    strays: VecDeque<NonZeroU64>,
-    /// How many were forgotten that would have been told.
+    fingerprinter: Fingerprinter,
+    histories: HashMap<Fingerprint, RetryHistory>,
+    /// In the order of their first failures.
+    cdrs: VecDeque<Fingerprint>,
+    /// Requests that are no CDRs, in the same order.
+    others: VecDeque<Fingerprint>,
+    /// How many histories were forgotten that a report would list.
     forgotten: u64,
 }
 
-/// What happened to one thing that met a failure: each time it came, and how it was answered.
+/// A request that failed, and its retries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Course {
-    /// The method it came by.
+pub struct RetryHistory {
     pub method: String,
-    /// Its path, if it is no CDR; secrets masked.
+    /// For a request that is no CDR; secrets masked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// The CDR's own identifier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cmiuuid: Option<String>,
-    /// The CDR's leg.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leg: Option<Leg>,
-    /// Each time it came: the first failure, the retries, and a duplicate if that failed in its turn.
+    /// The first failure, the retries, and a duplicate that failed itself.
     pub attempts: Vec<Attempt>,
     /// How many attempts are left out before the last one.
     #[serde(skip_serializing_if = "ndjson::is_zero")]
     pub left_out: u64,
     /// How many copies came that are no retries.
     pub duplicates: u64,
-    /// Whether it was answered well in the end.
+    /// Whether the last attempt was answered with 2xx.
     pub answered: bool,
-    /// How long it has not come back since it failed last.
+    /// Time since the last failure, without a retry.
     #[serde(
         rename = "silent_ms",
         serialize_with = "as_optional_ms",
         skip_serializing_if = "Option::is_none"
     )]
-    pub silent: Option<Duration>,
+    pub unanswered_for: Option<Duration>,
 }
 
-/// One arrival of something, and its answer.
+/// An attempt at a request, and its answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Attempt {
-    /// The exchange's number.
+    /// The number of the exchange.
     pub n: u64,
-    /// Which attempt it is: 1 is no retry, 2 the first one.
+    /// From 1, which is no retry.
     pub attempt: u64,
-    /// When it came.
     pub at: Timestamp,
-    /// How long after the failure before it that was, counted from the answer, or from when none was given.
+    /// Time since the failure before: since its answer, or since it was given up.
     #[serde(
         rename = "after_ms",
         serialize_with = "as_optional_ms",
         skip_serializing_if = "Option::is_none"
     )]
     pub after: Option<Duration>,
-    /// The status it was answered with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The fault it met.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
     /// When it was answered.
@@ -105,53 +96,46 @@ pub struct Attempt {
     pub answered: Timestamp,
 }
 
-/// What came back, and when.
+/// The part of a summary about retries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// How many things met a failure: CDRs, and whatever else came back.
+    /// How many requests failed: CDRs, and other requests that were retried.
     pub failed: u64,
-    /// How many of them came back.
+    /// How many of them were retried.
     pub came_back: u64,
-    /// How many were answered well in the end.
+    /// How many were answered with 2xx in the end.
     pub answered: u64,
-    /// The intervals before the first retry, the second, and so on.
+    /// Before the first retry, the second, and so on.
     pub intervals: Vec<Interval>,
-    /// The things themselves, in the order in which they failed first.
-    pub requests: Vec<Course>,
-    /// How many are not among them, because there were too many.
+    /// In the order of their first failures.
+    pub requests: Vec<RetryHistory>,
+    /// How many requests are not listed.
     pub left_out: u64,
 }
 
 /// The intervals before all first retries, or all second ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Interval {
-    /// Which retry, from one.
+    /// From 1.
     pub retry: u64,
-    /// How many there were.
     pub times: u64,
-    /// The shortest.
     #[serde(rename = "min_ms", serialize_with = "as_ms")]
     pub least: Duration,
-    /// The one in the middle; of two, the shorter.
+    /// The lower one of an even number.
     #[serde(rename = "median_ms", serialize_with = "as_ms")]
     pub median: Duration,
-    /// The longest.
     #[serde(rename = "max_ms", serialize_with = "as_ms")]
     pub most: Duration,
 }
 
 impl Retries {
-    /// Lets an exchange say that it is a retry, if it is one; then it is no duplicate any more.
+    /// Relates a retry to the failure before; it is no duplicate then.
     pub fn recognise(&self, exchange: &mut Exchange) {
-        if self.courses.is_empty() {
+        if self.histories.is_empty() {
             return;
         }
-        let course = self.courses.get(
-            &self
-                .marks
-                .identity(&exchange.request, exchange.cdr.as_ref()),
-        );
-        if let Some(relation) = course.and_then(|course| course.relation(exchange)) {
+        let history = self.histories.get(&self.identity(exchange));
+        if let Some(relation) = history.and_then(|history| history.relation(exchange)) {
             exchange
                 .related
                 .retain(|relation| relation.how != "duplicate");
@@ -163,73 +147,74 @@ impl Retries {
         }
     }
 
-    /// Whether anything is to be noted of how an exchange was answered.
-    #[must_use]
-    pub fn concerns(&self, exchange: &Exchange) -> bool {
-        is_failure(&exchange.answer) || !self.courses.is_empty()
-    }
-
-    /// Notes how an exchange was answered, and when.
+    /// Notes the answer to an exchange, given at `answered`.
     pub fn note(&mut self, exchange: &Exchange, answered: Timestamp) {
-        let failed = is_failure(&exchange.answer);
-        if !self.concerns(exchange) {
+        let has_failed = is_failure(&exchange.answer);
+        if !has_failed && self.histories.is_empty() {
             return;
         }
-        let key = self
-            .marks
-            .identity(&exchange.request, exchange.cdr.as_ref());
-        if let Some(course) = self.courses.get_mut(&key) {
-            course.again(exchange, answered, failed);
-        } else if failed {
-            let course = Course::new(exchange, answered);
-            let (order, most) = if course.is_stray() {
-                (&mut self.strays, STRAYS)
-            } else {
-                (&mut self.cdrs, REMEMBERED)
-            };
-            self.courses.insert(key, course);
-            order.push_back(key);
-            if order.len() > most
-                && let Some(oldest) = order.pop_front()
-                && let Some(forgotten) = self.courses.remove(&oldest)
-            {
-                self.forgotten += u64::from(forgotten.is_told());
-            }
+        let key = self.identity(exchange);
+        if let Some(history) = self.histories.get_mut(&key) {
+            history.note(exchange, answered, has_failed);
+        } else if has_failed {
+            self.remember(key, RetryHistory::new(exchange, answered));
         }
     }
 
-    /// What came back and what did not until `now`; nothing if there is nothing to tell.
+    fn remember(&mut self, key: Fingerprint, history: RetryHistory) {
+        let (order, most) = if history.is_cdr() {
+            (&mut self.cdrs, MAX_CDRS)
+        } else {
+            (&mut self.others, MAX_OTHERS)
+        };
+        self.histories.insert(key, history);
+        order.push_back(key);
+        if order.len() > most
+            && let Some(oldest) = order.pop_front()
+            && let Some(forgotten) = self.histories.remove(&oldest)
+        {
+            self.forgotten += u64::from(forgotten.is_reported());
+        }
+    }
+
+    fn identity(&self, exchange: &Exchange) -> Fingerprint {
+        let (request, cdr) = (&exchange.request, exchange.cdr.as_ref());
+        self.fingerprinter.identity(request, cdr)
+    }
+
+    /// `None` if no request failed that a report lists.
     #[must_use]
     pub fn report(&self, now: Timestamp) -> Option<Report> {
-        let mut courses: Vec<_> = self
-            .courses
+        let mut histories: Vec<_> = self
+            .histories
             .values()
-            .filter(|course| course.is_told())
+            .filter(|history| history.is_reported())
             .collect();
-        courses.sort_unstable_by_key(|course| course.attempts.first().map(|first| first.n));
-        if courses.is_empty() {
+        histories.sort_unstable_by_key(|history| history.attempts.first().map(|first| first.n));
+        if histories.is_empty() {
             return None;
         }
-        let count =
-            |what: fn(&Course) -> bool| courses.iter().filter(|course| what(course)).count() as u64;
-        let named = courses.iter().take(NAMED).map(|course| {
-            let mut course = Course::clone(course);
-            let last = course.attempts.last().filter(|_| !course.answered);
-            course.silent = last.map(|last| now.since(last.answered));
-            course
+        let count = |what: fn(&RetryHistory) -> bool| {
+            histories.iter().filter(|history| what(history)).count() as u64
+        };
+        let named = histories.iter().take(MAX_LISTED).map(|history| {
+            let mut history = RetryHistory::clone(history);
+            let last = history.attempts.last().filter(|_| !history.answered);
+            history.unanswered_for = last.map(|last| now.since(last.answered));
+            history
         });
         Some(Report {
-            failed: courses.len() as u64,
-            came_back: count(Course::came_back),
-            answered: count(|course| course.answered),
-            intervals: intervals(&courses),
+            failed: histories.len() as u64,
+            came_back: count(RetryHistory::came_back),
+            answered: count(|history| history.answered),
+            intervals: intervals(&histories),
             requests: named.collect(),
-            left_out: self.forgotten + courses.len().saturating_sub(NAMED) as u64,
+            left_out: self.forgotten + histories.len().saturating_sub(MAX_LISTED) as u64,
         })
     }
 }
 
-impl Course {
+impl RetryHistory {
     fn new(exchange: &Exchange, answered: Timestamp) -> Self {
         let cdr = exchange.cdr.as_ref();
         let id = cdr
@@ -238,7 +223,7 @@ impl Course {
         let path = cdr
             .is_none()
             .then(|| secret::masked_url(exchange.request.path()));
-        let beginning = |text: &str| text.chars().take(LONGEST_NAME).collect();
+        let beginning = |text: &str| text.chars().take(MAX_NAME).collect();
         Self {
             method: beginning(&exchange.request.method),
             path: path.as_deref().map(beginning),
@@ -248,22 +233,22 @@ impl Course {
             left_out: 0,
             duplicates: 0,
             answered: false,
-            silent: None,
+            unanswered_for: None,
         }
     }
 
-    /// The failure after which this exchange comes back, if it does.
+    /// The failure that this exchange is a retry of.
     fn failure_before(&self, exchange: &Exchange) -> Option<&Attempt> {
         let last = self.attempts.last().filter(|_| !self.answered);
         last.filter(|last| exchange.received_at >= last.answered)
     }
 
-    /// Says that it came back, if it did.
+    /// `None` if the exchange is no retry.
     fn relation(&self, exchange: &Exchange) -> Option<Relation> {
         let last = self.failure_before(exchange)?;
         let after = interval(exchange.received_at.since(last.answered));
-        let (met, n, attempt) = (last.met(), last.n, last.attempt + 1);
-        let text = format!("came back {after} after the {met} of #{n} (attempt {attempt})");
+        let (outcome, n, attempt) = (last.outcome(), last.n, last.attempt + 1);
+        let text = format!("came back {after} after the {outcome} of #{n} (attempt {attempt})");
         Some(Relation {
             n,
             how: "retry".to_owned(),
@@ -271,37 +256,34 @@ impl Course {
         })
     }
 
-    /// Notes that it came once more.
-    fn again(&mut self, exchange: &Exchange, answered: Timestamp, failed: bool) {
+    fn note(&mut self, exchange: &Exchange, answered: Timestamp, has_failed: bool) {
         let failure = self.failure_before(exchange);
         let is_retry = failure.is_some();
         let attempt = Attempt::new(exchange, answered, failure);
         self.duplicates += u64::from(!is_retry);
-        if is_retry || (self.answered && failed) {
-            self.answered = !failed;
+        if is_retry || (self.answered && has_failed) {
+            self.answered = !has_failed;
             self.add(attempt);
         }
     }
 
     fn add(&mut self, attempt: Attempt) {
-        if self.attempts.len() == ARRIVALS {
+        if self.attempts.len() == MAX_ATTEMPTS {
             self.attempts.pop();
             self.left_out += 1;
         }
         self.attempts.push(attempt);
     }
 
-    /// Whether it is no CDR.
-    fn is_stray(&self) -> bool {
-        self.path.is_some()
+    fn is_cdr(&self) -> bool {
+        self.path.is_none()
     }
 
-    /// Whether a report tells of it: of a browser's stray request nobody expects that it comes back.
-    fn is_told(&self) -> bool {
-        !self.is_stray() || self.came_back()
+    /// A browser's request for another path is expected to have no retry.
+    fn is_reported(&self) -> bool {
+        self.is_cdr() || self.came_back()
     }
 
-    /// Whether there was a retry.
     fn came_back(&self) -> bool {
         self.attempts.iter().any(|attempt| attempt.after.is_some())
     }
@@ -320,9 +302,9 @@ impl Attempt {
         }
     }
 
-    /// How it was answered, in a word or two.
+    /// The answer in a word or two.
     #[must_use]
-    pub fn met(&self) -> String {
+    pub fn outcome(&self) -> String {
         match (self.status, self.fault.as_deref()) {
             (Some(status), None | Some("status")) => status.to_string(),
             (Some(status), Some(fault)) => format!("{fault} {status}"),
@@ -333,8 +315,7 @@ impl Attempt {
     }
 }
 
-/// Whether a sender that tries again would try again after this. A slow answer counts as failed, whatever it says: the
-/// sender may have gone before it was whole.
+/// Whether a sender would retry. A slow answer counts as failed: the sender may have given up before its end.
 fn is_failure(answer: &Answer) -> bool {
     answer.fault.is_some()
         || !answer
@@ -342,12 +323,14 @@ fn is_failure(answer: &Answer) -> bool {
             .is_some_and(|status| (200..300).contains(&status))
 }
 
-/// Which intervals there were before each retry.
-fn intervals(courses: &[&Course]) -> Vec<Interval> {
+fn intervals(histories: &[&RetryHistory]) -> Vec<Interval> {
     let mut before: BTreeMap<u64, Vec<Duration>> = BTreeMap::new();
-    for attempt in courses.iter().flat_map(|course| &course.attempts) {
-        // What comes back oftener than is remembered has left a gap before its last retry.
-        if let Some(after) = attempt.after.filter(|_| attempt.attempt <= ARRIVALS as u64) {
+    for attempt in histories.iter().flat_map(|history| &history.attempts) {
+        // Attempts are left out before the last one of many: its interval is not one of two successive attempts.
+        if let Some(after) = attempt
+            .after
+            .filter(|_| attempt.attempt <= MAX_ATTEMPTS as u64)
+        {
             before.entry(attempt.attempt - 1).or_default().push(after);
         }
     }
@@ -365,7 +348,7 @@ fn intervals(courses: &[&Course]) -> Vec<Interval> {
     before.into_iter().map(interval).collect()
 }
 
-/// An interval as people write it, with tenths of a second where others round: `60.1 s`, `5 m 00 s`, `2 h 05 m`.
+/// Formats an interval with tenths of a second up to two minutes: `60.1 s`, `5 m 00 s`, `2 h 05 m`.
 #[must_use]
 pub fn interval(span: Duration) -> String {
     let seconds = span.as_secs();

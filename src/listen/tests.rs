@@ -91,10 +91,10 @@ impl Stand {
     }
 }
 
-fn count(count: u64) -> Wanted {
-    Wanted {
+fn count(count: u64) -> ExpectedCdrs {
+    ExpectedCdrs {
         count: Some(count),
-        ..Wanted::default()
+        ..ExpectedCdrs::default()
     }
 }
 
@@ -103,7 +103,7 @@ const CDR: &str = include_str!("../../fixtures/docs-leg-a.json");
 #[tokio::test]
 async fn it_ends_when_the_wanted_number_has_come() {
     let stand = stand(Options {
-        wanted: count(2),
+        expected: count(2),
         ..Options::default()
     })
     .await;
@@ -221,7 +221,7 @@ async fn what_is_held_back_on_any_thread_is_written_down_once_before_the_last_wo
 #[tokio::test]
 async fn a_nuisance_gets_a_bounded_number_of_remarks() {
     let stand = stand(Options {
-        wanted: count(1),
+        expected: count(1),
         ..Options::default()
     })
     .await;

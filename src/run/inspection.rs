@@ -12,10 +12,10 @@ use super::receive::bind;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::listen::Options;
+use crate::listen::capture::Capture;
 use crate::listen::feed::{Feed, Most};
 use crate::listen::inspector::access::Token;
 use crate::listen::inspector::{self, About};
-use crate::listen::keep::Keeper;
 use crate::process;
 
 /// A page that nobody has been shown yet.
@@ -56,7 +56,7 @@ impl Inspection {
             public_url: options.public_url.clone(),
             forward: options.forward.clone(),
         };
-        let redactor = options.keeper.as_ref().and_then(Keeper::redactor);
+        let redactor = options.capture.as_ref().and_then(Capture::redactor);
         let feed = Arc::new(Feed::new(Most::default(), redactor));
         let close = CancellationToken::new();
         // The receiver itself comes first.

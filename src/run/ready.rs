@@ -5,7 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::listen::keep;
+use crate::listen::capture;
 
 /// The longest ready file: it holds one URL.
 const LONGEST: u64 = 300;
@@ -69,7 +69,7 @@ fn draft(path: &Path) -> io::Result<Draft> {
         // A link stays what it is, and so does what the system's own ones, like /dev/stdout, lead to.
         return File::options().append(true).open(path).map(Draft::There);
     }
-    if let Some(pipe) = keep::pipe(path)? {
+    if let Some(pipe) = capture::open_pipe(path)? {
         return Ok(Draft::There(pipe));
     }
     match fs::metadata(path) {

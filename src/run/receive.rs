@@ -17,10 +17,10 @@ use super::{after_output, could_not_start, end, stop};
 use crate::cli::listen::ListenOptions;
 use crate::clock::Clock;
 use crate::error::{Error, Exit};
+use crate::listen::capture::Capture;
 use crate::listen::event::{Ending, Event, Summary};
 use crate::listen::feed::Feed;
 use crate::listen::forward::Forward;
-use crate::listen::keep::Keeper;
 use crate::listen::tunnel::Open;
 use crate::listen::{self, Options};
 use crate::process::{self, Household};
@@ -108,12 +108,12 @@ async fn prepare(mut options: ListenOptions, show: &mut Show) -> Result<Prepared
     let each =
         1 + usize::from(options.options.forward.is_some()) + usize::from(inspection.is_some());
     options.options.limits = options.options.limits.within(process::descriptors(), each);
-    if let Some((path, content)) = options.save.take() {
-        let (keeper, warnings) = Keeper::open(&path, content)?;
+    if let Some((path, redact)) = options.save.take() {
+        let (capture, warnings) = Capture::open(&path, redact)?;
         for warning in &warnings {
             show.warn(warning);
         }
-        options.options.keeper = Some(keeper);
+        options.options.capture = Some(capture);
     }
     let report = options.report.take().map(ReportFile::open).transpose()?;
     // It is shown without its secrets, like everything.
@@ -166,7 +166,7 @@ fn distinct(paths: &[&PathBuf]) -> Result<(), Error> {
 
 /// Says what a person should know before anything comes.
 fn advise(prepared: &Prepared, show: &mut Show) {
-    let expected = &prepared.options.options.wanted.fields;
+    let expected = &prepared.options.options.expected.fields;
     for expected in expected
         .iter()
         .filter(|expected| expected.is_undocumented())
@@ -182,8 +182,8 @@ fn advise(prepared: &Prepared, show: &mut Show) {
     if let Some(forward) = &options.forward {
         show.remark_to_a_person(&format!("passing on to {}", forward.url()));
     }
-    if let Some(keeper) = &options.keeper {
-        show.remark_to_a_person(&keeper.purpose());
+    if let Some(capture) = &options.capture {
+        show.remark_to_a_person(&capture.purpose());
     }
     if !options.faults.are_off() {
         show.remark_to_a_person(&format!("failing on purpose: {}", options.faults));
@@ -219,7 +219,7 @@ async fn attend(prepared: Prepared, show: Show, mut signals: Signals, mut beside
     };
     let patience = Patience {
         timeout,
-        settle: options.wanted.settle,
+        settle: options.expected.settle,
     };
     let stopping = async {
         match &mut beside.command {

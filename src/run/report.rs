@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use crate::error::Error;
-use crate::listen::keep;
+use crate::listen::capture;
 
 /// A file that can be written. What is in it stays until there is something new.
 pub struct ReportFile {
@@ -21,7 +21,7 @@ impl ReportFile {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let opened =
-            keep::pipe(&path).and_then(|pipe| pipe.map_or_else(|| options.open(&path), Ok));
+            capture::open_pipe(&path).and_then(|pipe| pipe.map_or_else(|| options.open(&path), Ok));
         match opened {
             Ok(file) => Ok(Self { path, file }),
             Err(source) => Err(Error::Write { path, source }),

@@ -241,7 +241,7 @@ impl Show {
                 Event::Exchange(_, Some(line)) => return self.streams.out.write_unflushed(line),
                 Event::Exchange(exchange, None) => ndjson::line("exchange", exchange.as_ref()),
                 Event::Finished(summary) => ndjson::line("summary", summary),
-                Event::Mishap(_)
+                Event::ConnectionErrors(_)
                 | Event::Warning(_)
                 | Event::TunnelSaid(_)
                 | Event::TunnelEnded(_) => {
@@ -267,7 +267,10 @@ impl Show {
                 let text = self.fitted(text);
                 self.data(&text);
             }
-            Event::Mishap(_) | Event::Warning(_) | Event::TunnelSaid(_) | Event::TunnelEnded(_) => {
+            Event::ConnectionErrors(_)
+            | Event::Warning(_)
+            | Event::TunnelSaid(_)
+            | Event::TunnelEnded(_) => {
                 self.aside(event);
             }
             Event::Finished(summary) => {
@@ -285,8 +288,10 @@ impl Show {
     fn aside(&mut self, event: &listen::event::Event) {
         use listen::event::Event;
         match event {
-            Event::Mishap(_) if self.voice.quiet => {}
-            Event::Mishap(mishap) => self.say(&received::mishap(mishap, &self.err_theme)),
+            Event::ConnectionErrors(_) if self.voice.quiet => {}
+            Event::ConnectionErrors(errors) => {
+                self.say(&received::connection_errors(errors, &self.err_theme))
+            }
             Event::Warning(warning) => self.warn(warning),
             Event::TunnelSaid(line) => self.tunnel_said(line),
             Event::TunnelEnded(end) => self.warn(&end.to_string()),

@@ -12,7 +12,7 @@ use crate::cdr::remark::Remark;
 use crate::clock::format_duration;
 use crate::error::Exit;
 use crate::exchange::{Answer, Exchange, Forwarded};
-use crate::listen::event::{Ending, Listening, Mishap, Summary};
+use crate::listen::event::{ConnectionErrors, Ending, Listening, Summary};
 use crate::process::Ended;
 use crate::untrusted::{beginning, clean, push_clean};
 use crate::wire::{query, secret};
@@ -153,11 +153,10 @@ fn passed_on(forwarded: &Forwarded, theme: &Theme) -> String {
         clean(&forwarded.url),
         theme.paint(Role::Faint, &format!("· {took}"))
     );
-    if forwarded
-        .status
-        .is_some_and(|status| status / 100 != forwarded.instead_of / 100)
+    if let (Some(status), Some(instead_of)) = (forwarded.status, forwarded.instead_of)
+        && status / 100 != instead_of / 100
     {
-        let own = format!(" · our own answer would have been {}", forwarded.instead_of);
+        let own = format!(" · our own answer would have been {instead_of}");
         line.push_str(&theme.paint(Role::Faint, &own));
     }
     if forwarded.status.is_some() && !forwarded.complete {
@@ -336,18 +335,18 @@ fn remark_line(remark: &Remark, theme: &Theme) -> String {
     }
 }
 
-/// The line about connections that failed before their request could be read.
+/// The line about connections that failed before a request could be read.
 #[must_use]
-pub fn mishap(mishap: &Mishap, theme: &Theme) -> String {
-    let more = if mishap.count > 1 {
-        format!(" (and {} more like it)", mishap.count - 1)
+pub fn connection_errors(errors: &ConnectionErrors, theme: &Theme) -> String {
+    let more = if errors.count > 1 {
+        format!(" (and {} more like it)", errors.count - 1)
     } else {
         String::new()
     };
     format!(
         "{} {}{more}\n",
         theme.paint(Role::Odd, "!"),
-        clean(&mishap.text)
+        clean(&errors.text)
     )
 }
 

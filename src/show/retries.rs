@@ -8,7 +8,7 @@ use super::theme::{Role, Theme};
 use crate::clock::Timestamp;
 use crate::listen::event::Summary;
 use crate::listen::fault::Faults;
-use crate::listen::retries::{Attempt, Course, Report, interval};
+use crate::listen::retries::{Attempt, Report, RetryHistory, interval};
 use crate::seed::Seed;
 use crate::untrusted::clean;
 
@@ -22,7 +22,7 @@ const REPORT_WIDTH: usize = 78;
 const NAME: usize = 18;
 
 /// How many things the section names.
-const NAMED: usize = 20;
+const MAX_LISTED: usize = 20;
 
 /// How many retries one after another the section has intervals for.
 const INTERVALS: usize = 5;
@@ -59,7 +59,7 @@ impl Piece {
 #[must_use]
 pub fn section(report: &Report, theme: &Theme) -> String {
     let mut out = format!("{}\n", theme.paint(Role::Strong, "retries"));
-    let named = || report.requests.iter().take(NAMED);
+    let named = || report.requests.iter().take(MAX_LISTED);
     let column = named()
         .map(|course| name(course).chars().count())
         .max()
@@ -74,7 +74,7 @@ pub fn section(report: &Report, theme: &Theme) -> String {
             pieces(course, theme),
         );
     }
-    let more = report.failed.saturating_sub(NAMED as u64) + forgotten(report);
+    let more = report.failed.saturating_sub(MAX_LISTED as u64) + forgotten(report);
     if more > 0 {
         let text = format!("… and {more} more; --report FILE names more of them");
         let _ = writeln!(out, "  {}", theme.paint(Role::Faint, &text));
@@ -128,7 +128,7 @@ fn laid_out(out: &mut String, before: &str, indent: usize, pieces: Vec<Piece>) {
 }
 
 /// `3a41f8a3… leg a`; the method and path of what is no CDR.
-fn name(course: &Course) -> String {
+fn name(course: &RetryHistory) -> String {
     let name = match (&course.path, &course.cmiuuid) {
         (Some(path), _) => shortened(&clean(&format!("{} {path}", course.method)), NAME),
         (None, Some(id)) => shortened(&clean(id), 9),
@@ -148,7 +148,7 @@ fn shortened(text: &str, most: usize) -> String {
 }
 
 /// `#1 503 · 60.1 s →`, `#4 503 · 5 m 00 s →`, `#9 200`.
-fn pieces(course: &Course, theme: &Theme) -> Vec<Piece> {
+fn pieces(course: &RetryHistory, theme: &Theme) -> Vec<Piece> {
     let mut pieces = Vec::new();
     for (place, attempt) in course.attempts.iter().enumerate() {
         let is_last = place + 1 == course.attempts.len();
@@ -162,7 +162,7 @@ fn pieces(course: &Course, theme: &Theme) -> Vec<Piece> {
         } else {
             Role::Bad
         };
-        let met = attempt.met();
+        let met = attempt.outcome();
         // The last one that is listed before a gap is not followed by the next one that is.
         let next = course
             .attempts
@@ -190,7 +190,7 @@ fn pieces(course: &Course, theme: &Theme) -> Vec<Piece> {
             (None, None) => Piece::new([(Role::Faint, &number), (role, &met)], theme),
         });
     }
-    if let Some(silent) = course.silent {
+    if let Some(silent) = course.unanswered_for {
         let text = format!("· not back after {}", interval(silent));
         pieces.push(Piece::new([(Role::Odd, &text)], theme));
     }
@@ -335,7 +335,7 @@ fn findings(report: &Report) -> String {
 }
 
 /// One request: its name, a line an attempt, and what became of it.
-fn listed(course: &Course) -> String {
+fn listed(course: &RetryHistory) -> String {
     let method = clean(&course.method);
     let leg = course
         .leg
@@ -364,10 +364,10 @@ fn listed(course: &Course) -> String {
             out,
             "    {number:<6} {}  {after:<16} {}{purpose}",
             attempt.at,
-            attempt.met()
+            attempt.outcome()
         );
     }
-    if let Some(silent) = course.silent {
+    if let Some(silent) = course.unanswered_for {
         let _ = writeln!(out, "    not back after {}", interval(silent));
     }
     if course.duplicates > 0 {

@@ -87,7 +87,7 @@ impl Stand {
                     assert!(exchange.answer.status.is_some(), "{exchange:?}");
                     peers.insert(exchange.peer.clone());
                 }
-                Event::Mishap(mishap) => mishaps.push(mishap.text),
+                Event::ConnectionErrors(errors) => mishaps.push(errors.text),
                 _ => {}
             }
         }

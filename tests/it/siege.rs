@@ -243,3 +243,25 @@ fn mishaps_without_number_are_told_in_a_few_lines() {
     let lines = ended.stderr.lines().count();
     assert!(lines <= 40, "{lines} lines:\n{}", ended.stderr);
 }
+
+/// The first at once, the others as soon as the rate limit allows, without another connection.
+#[test]
+fn all_connection_errors_are_told_within_seconds() {
+    let mut listener = listener(&[]);
+    for _ in 0..20 {
+        drop(stall(&listener.url, b"\x16\x03\x01"));
+    }
+    let mut told = 0;
+    while told < 20 {
+        // Fails if no line comes in time.
+        let line = listener.running.talk();
+        assert!(line.contains("looks like TLS: use http://"), "{line}");
+        let more = line
+            .split_once("(and ")
+            .and_then(|(_, rest)| rest.split_once(" more"));
+        told += 1 + more.map_or(0, |(more, _)| more.parse::<u32>().expect("a number"));
+    }
+    assert_eq!(told, 20);
+    listener.running.signal("-INT");
+    listener.running.end().expect(0);
+}

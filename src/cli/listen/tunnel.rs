@@ -3,7 +3,6 @@
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
-use crate::listen::claim::Claims;
 use crate::listen::tunnel::Tunnel;
 use crate::wire::client::Destination;
 
@@ -43,11 +42,7 @@ impl TunnelArgs {
         self.public_url.as_ref().map(read).transpose()
     }
 
-    pub(super) fn claims(&self) -> Claims {
-        if self.trust_proxy {
-            Claims::Shown
-        } else {
-            Claims::Ignored
-        }
+    pub(super) fn trusts_proxy(&self) -> bool {
+        self.trust_proxy
     }
 }

@@ -10,7 +10,7 @@ use crate::wire::Request;
 
 /// A book, and the number of the exchange noted last.
 #[derive(Default)]
-struct Desk {
+struct Recorded {
     retries: Retries,
     n: u64,
 }
@@ -41,7 +41,7 @@ fn cdr(cmiuuid: &str) -> Value {
     cdr
 }
 
-impl Desk {
+impl Recorded {
     /// Notes that something came, and was answered 10 ms later; gives what the exchange then says of itself.
     fn note(&mut self, ms: i64, cdr: impl Into<Value>, answer: Answer) -> Exchange {
         self.n += 1;
@@ -100,14 +100,14 @@ impl Desk {
 
 #[test]
 fn what_comes_back_after_a_failure_is_no_duplicate() {
-    let mut desk = Desk::default();
+    let mut recorded = Recorded::default();
     let said = [
-        desk.said(0, cdr("x"), status(503)),
-        desk.said(60_110, cdr("x"), fault("hang")),
-        desk.said(360_130, cdr("x"), status(200)),
-        desk.said(360_200, cdr("x"), status(200)),
-        desk.said(360_300, cdr("y"), status(200)),
-        desk.said(360_400, cdr("y"), status(200)),
+        recorded.said(0, cdr("x"), status(503)),
+        recorded.said(60_110, cdr("x"), fault("hang")),
+        recorded.said(360_130, cdr("x"), status(200)),
+        recorded.said(360_200, cdr("x"), status(200)),
+        recorded.said(360_300, cdr("y"), status(200)),
+        recorded.said(360_400, cdr("y"), status(200)),
     ];
     insta::assert_snapshot!(said.join("\n"), @"
     duplicate
@@ -117,7 +117,7 @@ fn what_comes_back_after_a_failure_is_no_duplicate() {
     duplicate
     duplicate
     ");
-    let report = desk.report(400_000);
+    let report = recorded.report(400_000);
     insta::assert_snapshot!(serde_json::to_string_pretty(&report).unwrap(), @r#"
     {
       "failed": 1,
@@ -184,10 +184,11 @@ fn all_but_2xx_is_a_failure_and_so_is_every_fault() {
         fault("garbage"),
         Answer::default(),
     ] {
-        let mut desk = Desk::default();
-        desk.note(0, cdr("x"), answer);
+        let mut recorded = Recorded::default();
+        recorded.note(0, cdr("x"), answer);
         assert!(
-            desk.said(1_000, cdr("x"), status(204))
+            recorded
+                .said(1_000, cdr("x"), status(204))
                 .starts_with("came back ")
         );
     }
@@ -195,52 +196,55 @@ fn all_but_2xx_is_a_failure_and_so_is_every_fault() {
         fault: Some("slow".to_owned()),
         ..status(200)
     };
-    let mut desk = Desk::default();
-    desk.note(0, cdr("x"), slow);
+    let mut recorded = Recorded::default();
+    recorded.note(0, cdr("x"), slow);
     assert_eq!(
-        desk.said(1_010, cdr("x"), status(200)),
+        recorded.said(1_010, cdr("x"), status(200)),
         "came back 1.00 s after the slow 200 of #1 (attempt 2)"
     );
 }
 
 #[test]
-fn what_has_not_come_back_is_told_with_how_long() {
-    let mut desk = Desk::default();
-    desk.note(0, cdr("x"), fault("reset"));
-    desk.note(5, cdr("y"), status(200));
-    let report = desk.report(372_010);
+fn what_has_not_come_back_is_reported_with_how_long() {
+    let mut recorded = Recorded::default();
+    recorded.note(0, cdr("x"), fault("reset"));
+    recorded.note(5, cdr("y"), status(200));
+    let report = recorded.report(372_010);
     assert_eq!(
         (report.failed, report.came_back, report.answered),
         (1, 0, 0)
     );
-    assert_eq!(report.requests[0].silent, Some(Duration::from_secs(372)));
+    assert_eq!(
+        report.requests[0].unanswered_for,
+        Some(Duration::from_secs(372))
+    );
     assert!(report.intervals.is_empty());
 }
 
 #[test]
 fn a_copy_that_was_on_its_way_before_the_failure_is_no_retry() {
-    let mut desk = Desk::default();
-    desk.note(0, cdr("x"), status(503));
-    assert_eq!(desk.said(9, cdr("x"), status(200)), "duplicate");
+    let mut recorded = Recorded::default();
+    recorded.note(0, cdr("x"), status(503));
+    assert_eq!(recorded.said(9, cdr("x"), status(200)), "duplicate");
     // Whoever met the failure may still come back.
     assert_eq!(
-        desk.said(30, cdr("x"), status(200)),
+        recorded.said(30, cdr("x"), status(200)),
         "came back 20.0 ms after the 503 of #1 (attempt 2)"
     );
-    assert_eq!(desk.report(100).requests[0].duplicates, 1);
+    assert_eq!(recorded.report(100).requests[0].duplicates, 1);
 }
 
 #[test]
 fn a_duplicate_that_fails_may_come_back_too() {
-    let mut desk = Desk::default();
-    desk.note(0, cdr("x"), status(503));
-    desk.note(100, cdr("x"), status(200));
-    assert_eq!(desk.said(200, cdr("x"), status(500)), "duplicate");
+    let mut recorded = Recorded::default();
+    recorded.note(0, cdr("x"), status(503));
+    recorded.note(100, cdr("x"), status(200));
+    assert_eq!(recorded.said(200, cdr("x"), status(500)), "duplicate");
     assert_eq!(
-        desk.said(310, cdr("x"), status(200)),
+        recorded.said(310, cdr("x"), status(200)),
         "came back 100 ms after the 500 of #3 (attempt 2)"
     );
-    let report = desk.report(400);
+    let report = recorded.report(400);
     let attempts: Vec<_> = report.requests[0]
         .attempts
         .iter()
@@ -252,14 +256,15 @@ fn a_duplicate_that_fails_may_come_back_too() {
 
 #[test]
 fn other_requests_are_told_only_if_they_come_back() {
-    let mut desk = Desk::default();
-    desk.note(0, (), status(503));
-    assert_eq!(desk.retries.report(moment(50)), None);
+    let mut recorded = Recorded::default();
+    recorded.note(0, (), status(503));
+    assert_eq!(recorded.retries.report(moment(50)), None);
     assert!(
-        desk.said(110, (), status(200))
+        recorded
+            .said(110, (), status(200))
             .starts_with("came back 100 ms after")
     );
-    let course = &desk.report(200).requests[0];
+    let course = &recorded.report(200).requests[0];
     assert_eq!(
         (
             course.method.as_str(),
@@ -272,10 +277,10 @@ fn other_requests_are_told_only_if_they_come_back() {
 
 #[test]
 fn the_median_is_one_that_occurred() {
-    let mut desk = Desk::default();
+    let mut recorded = Recorded::default();
     for (id, after) in [("a", 100), ("b", 300), ("c", 200), ("d", 900)] {
-        desk.note(0, cdr(id), status(503));
-        desk.note(10 + after, cdr(id), status(200));
+        recorded.note(0, cdr(id), status(503));
+        recorded.note(10 + after, cdr(id), status(200));
     }
     let ms = |n| Duration::from_millis(n);
     let expected = Interval {
@@ -285,73 +290,85 @@ fn the_median_is_one_that_occurred() {
         median: ms(200),
         most: ms(900),
     };
-    assert_eq!(desk.report(1_000).intervals, [expected]);
+    assert_eq!(recorded.report(1_000).intervals, [expected]);
 }
 
 #[test]
 fn what_comes_back_for_ever_has_a_gap_in_the_middle() {
-    let mut desk = Desk::default();
+    let mut recorded = Recorded::default();
     for n in 0..100 {
-        desk.note(n * 1_000, cdr("x"), status(503));
+        recorded.note(n * 1_000, cdr("x"), status(503));
     }
-    let course = &desk.report(100_000).requests[0];
+    let course = &recorded.report(100_000).requests[0];
     assert_eq!(
         (course.attempts.len(), course.left_out),
-        (ARRIVALS, 100 - ARRIVALS as u64)
+        (MAX_ATTEMPTS, 100 - MAX_ATTEMPTS as u64)
     );
-    assert_eq!(course.attempts[ARRIVALS - 1].n, 100);
-    assert_eq!(course.attempts[ARRIVALS - 2].n, ARRIVALS as u64 - 1);
-    assert_eq!(desk.report(100_000).intervals.len(), ARRIVALS - 2);
+    assert_eq!(course.attempts[MAX_ATTEMPTS - 1].n, 100);
+    assert_eq!(course.attempts[MAX_ATTEMPTS - 2].n, MAX_ATTEMPTS as u64 - 1);
+    assert_eq!(recorded.report(100_000).intervals.len(), MAX_ATTEMPTS - 2);
 }
 
 #[test]
 fn the_oldest_is_forgotten_and_a_report_names_only_so_many() {
-    let mut desk = Desk::default();
-    for n in 0..=REMEMBERED {
-        desk.note(0, cdr(&n.to_string()), status(503));
+    let mut recorded = Recorded::default();
+    for n in 0..=MAX_CDRS {
+        recorded.note(0, cdr(&n.to_string()), status(503));
     }
     assert_eq!(
-        (desk.retries.courses.len(), desk.retries.cdrs.len()),
-        (REMEMBERED, REMEMBERED)
+        (
+            recorded.retries.histories.len(),
+            recorded.retries.cdrs.len()
+        ),
+        (MAX_CDRS, MAX_CDRS)
     );
-    assert_eq!(desk.said(50, cdr("0"), status(200)), "duplicate");
-    for n in 1..=REMEMBERED {
-        desk.note(50, cdr(&n.to_string()), status(200));
+    assert_eq!(recorded.said(50, cdr("0"), status(200)), "duplicate");
+    for n in 1..=MAX_CDRS {
+        recorded.note(50, cdr(&n.to_string()), status(200));
     }
-    let report = desk.report(100);
+    let report = recorded.report(100);
     assert_eq!(
         (report.requests.len(), report.left_out),
-        (NAMED, (REMEMBERED - NAMED) as u64 + 1)
+        (MAX_LISTED, (MAX_CDRS - MAX_LISTED) as u64 + 1)
     );
     assert_eq!(
         (report.failed, report.answered),
-        (REMEMBERED as u64, REMEMBERED as u64)
+        (MAX_CDRS as u64, MAX_CDRS as u64)
     );
 }
 
 #[test]
 fn strays_are_neither_counted_nor_do_they_push_a_cdr_out() {
-    let mut desk = Desk::default();
-    desk.note(0, cdr("x"), status(503));
-    for n in 0..=REMEMBERED {
-        desk.note(0, json!([n]), status(422));
+    let mut recorded = Recorded::default();
+    recorded.note(0, cdr("x"), status(503));
+    for n in 0..=MAX_CDRS {
+        recorded.note(0, json!([n]), status(422));
     }
     assert_eq!(
-        (desk.retries.courses.len(), desk.retries.strays.len()),
-        (1 + STRAYS, STRAYS)
+        (
+            recorded.retries.histories.len(),
+            recorded.retries.others.len()
+        ),
+        (1 + MAX_OTHERS, MAX_OTHERS)
     );
-    let report = desk.report(100);
+    let report = recorded.report(100);
     assert_eq!(
         (report.failed, report.requests.len(), report.left_out),
         (1, 1, 0)
     );
     // One that came back is told, and counts when it is forgotten.
-    desk.note(50, json!([REMEMBERED]), status(422));
-    assert_eq!((desk.report(100).failed, desk.report(100).left_out), (2, 0));
-    for n in 0..STRAYS {
-        desk.note(0, json!([n]), status(422));
+    recorded.note(50, json!([MAX_CDRS]), status(422));
+    assert_eq!(
+        (recorded.report(100).failed, recorded.report(100).left_out),
+        (2, 0)
+    );
+    for n in 0..MAX_OTHERS {
+        recorded.note(0, json!([n]), status(422));
     }
-    assert_eq!((desk.report(100).failed, desk.report(100).left_out), (1, 1));
+    assert_eq!(
+        (recorded.report(100).failed, recorded.report(100).left_out),
+        (1, 1)
+    );
 }
 
 #[test]
@@ -380,16 +397,16 @@ proptest! {
     /// Whatever comes in whatever order: what is counted adds up, and all is answered that was answered well last.
     #[test]
     fn what_is_counted_adds_up(arrivals in prop::collection::vec((0..4_u8, any::<bool>(), 0..100_i64), 0..60)) {
-        let mut desk = Desk::default();
+        let mut recorded = Recorded::default();
         let (mut ms, mut failed) = (0, std::collections::BTreeMap::new());
         for (id, fails, gap) in arrivals {
             ms += 20 + gap;
-            desk.note(ms, cdr(&id.to_string()), status(if fails { 503 } else { 200 }));
+            recorded.note(ms, cdr(&id.to_string()), status(if fails { 503 } else { 200 }));
             if fails || failed.contains_key(&id) {
                 failed.entry(id).or_insert_with(Vec::new).push(fails);
             }
         }
-        let Some(report) = desk.retries.report(moment(ms + 20)) else {
+        let Some(report) = recorded.retries.report(moment(ms + 20)) else {
             prop_assert!(failed.is_empty());
             return Ok(());
         };

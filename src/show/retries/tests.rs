@@ -28,8 +28,8 @@ fn attempt(n: u64, attempt: u64, after: f64, met: &str) -> Attempt {
     }
 }
 
-fn course(cmiuuid: &str, leg: Option<Leg>, attempts: Vec<Attempt>) -> Course {
-    Course {
+fn course(cmiuuid: &str, leg: Option<Leg>, attempts: Vec<Attempt>) -> RetryHistory {
+    RetryHistory {
         method: "POST".to_owned(),
         path: None,
         cmiuuid: Some(cmiuuid.to_owned()),
@@ -38,7 +38,7 @@ fn course(cmiuuid: &str, leg: Option<Leg>, attempts: Vec<Attempt>) -> Course {
         attempts,
         left_out: 0,
         duplicates: 0,
-        silent: None,
+        unanswered_for: None,
     }
 }
 
@@ -53,7 +53,7 @@ fn sample() -> Report {
         ],
     );
     let mut silent = course("5b07-\u{1b}[31m-x", None, vec![attempt(2, 1, 0.0, "reset")]);
-    silent.silent = Some(Duration::from_secs(372));
+    silent.unanswered_for = Some(Duration::from_secs(372));
     let mut long = course(
         "7c",
         Some(Leg::B),
@@ -141,7 +141,7 @@ fn a_section_names_only_so_many() {
     report.requests = vec![course("x", None, vec![attempt(1, 1, 0.0, "503")]); 30];
     (report.failed, report.left_out) = (33, 8);
     let text = section(&report, &Theme::plain());
-    assert_eq!(text.matches("#1 503").count(), NAMED);
+    assert_eq!(text.matches("#1 503").count(), MAX_LISTED);
     // Three are not in the report because there were too many, five were forgotten.
     assert!(
         text.contains("… and 18 more; --report FILE names more of them\n"),

@@ -1,4 +1,4 @@
-//! What a run waits for: how many CDRs, which of them count, and for how long one too many may still come. Pure.
+//! `--count`, `--expect` and `--settle`: which CDRs count, how many are expected, and how long to wait for one too many.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,27 +10,24 @@ use crate::cdr::received::{Found, Received};
 use crate::cdr::schema;
 use crate::error::Exit;
 
-/// What a run waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Wanted {
-    /// How many CDRs.
+pub struct ExpectedCdrs {
     pub count: Option<u64>,
-    /// What a CDR must hold to count: all of it.
-    pub fields: Vec<Expected>,
-    /// For how long more are listened for when enough have come. Then exactly the wanted number is right.
+    /// A CDR counts if all of these match.
+    pub fields: Vec<ExpectedField>,
+    /// How long to wait for one too many; if not zero, the number must be exact.
     pub settle: Duration,
 }
 
-/// A field of a CDR and the value it must have, as `--expect` takes them.
+/// An `--expect FIELD=VALUE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expected {
-    /// The field's name.
+pub struct ExpectedField {
     pub field: String,
-    /// Its value's text: a string without its quotes, anything else as JSON.
+    /// A string without its quotes, anything else as JSON.
     pub value: String,
 }
 
-impl FromStr for Expected {
+impl FromStr for ExpectedField {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -44,20 +41,19 @@ impl FromStr for Expected {
     }
 }
 
-impl fmt::Display for Expected {
+impl fmt::Display for ExpectedField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}={}", self.field, self.value)
     }
 }
 
-impl Expected {
-    /// Whether no documented CDR has such a field, so that nothing documented can ever match.
+impl ExpectedField {
+    /// Whether no documented CDR has such a field.
     #[must_use]
     pub fn is_undocumented(&self) -> bool {
         schema::documented(&self.field).is_none()
     }
 
-    /// Why a CDR does not match, if it does not.
     fn mismatch(&self, cdr: &Received) -> Option<String> {
         let Self { field, value } = self;
         match cdr.get(field) {
@@ -68,15 +64,15 @@ impl Expected {
     }
 }
 
-/// Whether a value has this text, or is the same JSON however it was written.
-fn is(found: Found<'_>, wanted: &str) -> bool {
-    found.text() == wanted
+/// Whether a value has this text, or is the same JSON in another spelling.
+fn is(found: Found<'_>, value: &str) -> bool {
+    found.text() == value
         || found.as_str().is_none()
-            && serde_json::from_str::<Value>(wanted).is_ok_and(|wanted| wanted == found.to_value())
+            && serde_json::from_str::<Value>(value).is_ok_and(|value| value == found.to_value())
 }
 
-impl Wanted {
-    /// Why a CDR does not count, if it does not.
+impl ExpectedCdrs {
+    /// Why a CDR does not count.
     #[must_use]
     pub fn mismatch(&self, cdr: &Received) -> Option<String> {
         self.fields
@@ -84,14 +80,13 @@ impl Wanted {
             .find_map(|expected| expected.mismatch(cdr))
     }
 
-    /// Whether so many are enough: the wanted number, or any that was expected. A run that waits for nothing always
-    /// has enough.
+    /// Whether so many are enough. Without `--count`, one is expected if there is any `--expect`.
     #[must_use]
     pub fn is_reached(&self, counted: u64) -> bool {
         counted >= self.count.unwrap_or(u64::from(!self.fields.is_empty()))
     }
 
-    /// What it means that so many have come by the end of a run in which the number had to be exact, or not.
+    /// The exit code if so many have counted; with `exact`, more than the expected number is a failure.
     #[must_use]
     pub fn judge(&self, counted: u64, exact: bool) -> Exit {
         let too_many =
@@ -109,12 +104,12 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn wanted(count: Option<u64>, fields: &[&str]) -> Wanted {
+    fn expected(count: Option<u64>, fields: &[&str]) -> ExpectedCdrs {
         let fields = fields.iter().map(|text| text.parse().unwrap()).collect();
-        Wanted {
+        ExpectedCdrs {
             count,
             fields,
-            ..Wanted::default()
+            ..ExpectedCdrs::default()
         }
     }
 
@@ -122,7 +117,7 @@ mod tests {
     fn a_cdr_counts_if_every_field_is_as_expected() {
         let cdr = json!({"leg": "a", "to": 442_079_460_000_u64, "custom": {"crm": [1, 2]}});
         let cdr = Received::from(cdr.as_object().unwrap());
-        let mismatch = |fields: &[&str]| wanted(None, fields).mismatch(&cdr);
+        let mismatch = |fields: &[&str]| expected(None, fields).mismatch(&cdr);
         assert_eq!(mismatch(&[]), None);
         assert_eq!(
             mismatch(&["leg=a", "to=442079460000", "custom={ \"crm\": [1,2] }"]),
@@ -136,16 +131,16 @@ mod tests {
             mismatch(&["user=x"]).as_deref(),
             Some("there is no user, and x is expected")
         );
-        assert!("leg".parse::<Expected>().is_err() && "=a".parse::<Expected>().is_err());
-        assert_eq!("custom=a=b".parse::<Expected>().unwrap().value, "a=b");
+        assert!("leg".parse::<ExpectedField>().is_err() && "=a".parse::<ExpectedField>().is_err());
+        assert_eq!("custom=a=b".parse::<ExpectedField>().unwrap().value, "a=b");
     }
 
     #[test]
     fn too_few_fail_and_too_many_where_the_number_is_exact() {
-        let two = wanted(Some(2), &[]);
+        let two = expected(Some(2), &[]);
         let exits = |exact| [1, 2, 3].map(|counted| two.judge(counted, exact).code());
         assert_eq!((exits(false), exits(true)), ([1, 0, 0], [1, 0, 1]));
-        let settling = Wanted {
+        let settling = ExpectedCdrs {
             settle: Duration::from_secs(1),
             ..two
         };
@@ -154,8 +149,8 @@ mod tests {
 
     #[test]
     fn what_was_expected_must_come_even_if_nobody_said_how_often() {
-        assert!(wanted(None, &[]).is_reached(0));
-        let some = wanted(None, &["leg=a"]);
+        assert!(expected(None, &[]).is_reached(0));
+        let some = expected(None, &["leg=a"]);
         assert_eq!(
             (some.judge(0, false), some.judge(5, true)),
             (Exit::Failed, Exit::Success)

@@ -1,24 +1,13 @@
-//! Where a request says that it came from, behind a proxy or tunnel. Pure.
+//! The sender's address according to the headers of a proxy or tunnel (`--trust-proxy`).
 //!
-//! Anybody can write these headers, so what they say is a claim, and shown as one: beside the peer, never in its place.
-//! Asked in this order, the first that names an address: `X-Forwarded-For`, which nearly every proxy writes (its leftmost
-//! address); `Forwarded`, its standard form (RFC 7239); `X-Real-IP`; `CF-Connecting-IP`.
+//! Any sender can write these headers, so the address is shown as a claim beside the peer's. The first that names an address
+//! counts: `X-Forwarded-For` (leftmost address), `Forwarded` (RFC 7239), `X-Real-IP`, `CF-Connecting-IP`.
 
 use std::net::{IpAddr, SocketAddr};
 
 use crate::wire::{Header, header};
 
-/// Whether a listener believes what requests say of where they came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Claims {
-    /// No.
-    #[default]
-    Ignored,
-    /// As a claim beside the peer.
-    Shown,
-}
-
-/// The address, with a port if there is one, from which a request claims to have come.
+/// An address, with a port if the header has one.
 #[must_use]
 pub fn claimed(headers: &[Header]) -> Option<String> {
     let first_of = |name| {
@@ -41,7 +30,7 @@ fn forwarded_for(element: &str) -> Option<&str> {
     })
 }
 
-/// An address in one of its spellings, written anew: nothing else gets through.
+/// Parses and formats an address, so that no other text gets through.
 fn address(text: &str) -> Option<String> {
     let text = text.trim();
     let bare = text

@@ -1,9 +1,9 @@
-//! The keeper on real files, without a listener around it.
+//! The capture file, without a listener around it.
 
 use std::fs;
 use std::io::Write;
 
-use super::sheet::write_whole;
+use super::file::write_whole;
 use super::*;
 use crate::cdr::judge::{Kind, Verdict};
 use crate::clock::Timestamp;
@@ -37,10 +37,10 @@ fn exchange(n: u64) -> Exchange {
     }
 }
 
-/// A keeper on a file in a folder of its own.
-fn keeper(folder: &tempfile::TempDir) -> (Keeper, PathBuf) {
+/// A capture file in a folder.
+fn capture(folder: &tempfile::TempDir) -> (Capture, PathBuf) {
     let path = folder.path().join("calls.ndjson");
-    (Keeper::open(&path, Content::AsItCame).unwrap().0, path)
+    (Capture::open(&path, false).unwrap().0, path)
 }
 
 /// The bodies in a file, and the lines that hold none.
@@ -53,43 +53,33 @@ fn bodies(path: &Path) -> Vec<String> {
     text.lines().map(body).collect()
 }
 
-/// Keeps these exchanges, all at once.
-fn keep_all(keeper: &mut Keeper, exchanges: &[Exchange]) -> Vec<Kept> {
-    keeper.begin();
-    for exchange in exchanges {
-        keeper.add(exchange);
-    }
-    keeper.keep(START)
+fn append_nth(capture: &mut Capture, n: u64) -> Appended {
+    capture.append(&exchange(n), START)
 }
 
-/// Keeps the nth exchange.
-fn keep_one(keeper: &mut Keeper, n: u64) -> Kept {
-    keep_all(keeper, &[exchange(n)]).remove(0)
-}
-
-/// Keeps the nth exchange, and gives what there is to say of that.
-fn keep(keeper: &mut Keeper, n: u64) -> Vec<String> {
-    let kept = keep_one(keeper, n);
-    assert_eq!(kept.failure, None);
+/// Appends the nth exchange, and gives the warnings.
+fn append(capture: &mut Capture, n: u64) -> Vec<String> {
+    let appended = append_nth(capture, n);
+    assert_eq!(appended.failure, None);
     assert_eq!(
-        kept.line.as_deref(),
+        appended.line.as_deref(),
         Some(&*ndjson::line("exchange", &exchange(n)))
     );
-    kept.warnings
+    appended.warnings
 }
 
 #[test]
-fn what_is_kept_is_on_file_at_once_and_added_to_what_is_there() {
+fn what_is_appended_is_on_file_at_once_and_added_to_what_is_there() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut keeper_one, path) = keeper(&folder);
-    assert!(keep(&mut keeper_one, 1).is_empty());
+    let (mut first, path) = capture(&folder);
+    assert!(append(&mut first, 1).is_empty());
     assert_eq!(bodies(&path), ["body 1"]);
-    drop(keeper_one);
-    let (mut keeper_two, warnings) = Keeper::open(&path, Content::AsItCame).unwrap();
+    drop(first);
+    let (mut second, warnings) = Capture::open(&path, false).unwrap();
     assert_eq!(warnings, [""; 0]);
-    assert!(keep(&mut keeper_two, 2).is_empty());
+    assert!(append(&mut second, 2).is_empty());
     assert_eq!(
-        (bodies(&path).join(" "), keeper_two.saved),
+        (bodies(&path).join(" "), second.saved),
         ("body 1 body 2".to_owned(), 1)
     );
 }
@@ -97,26 +87,26 @@ fn what_is_kept_is_on_file_at_once_and_added_to_what_is_there() {
 #[test]
 fn a_second_listener_is_refused_until_the_first_is_gone() {
     let folder = tempfile::tempdir().unwrap();
-    let (first, path) = keeper(&folder);
+    let (first, path) = capture(&folder);
     assert!(matches!(
-        Keeper::open(&path, Content::AsItCame),
+        Capture::open(&path, false),
         Err(Error::Taken { .. })
     ));
     drop(first);
-    assert!(Keeper::open(&path, Content::AsItCame).is_ok());
+    assert!(Capture::open(&path, false).is_ok());
 }
 
 #[test]
 fn after_a_torn_line_a_new_one_is_begun() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("calls.ndjson");
-    drop(Keeper::open(&path, Content::AsItCame).unwrap());
+    drop(Capture::open(&path, false).unwrap());
     fs::write(&path, "{\"type\":\"exch").unwrap();
-    let (mut keeper, warnings) = Keeper::open(&path, Content::AsItCame).unwrap();
+    let (mut capture, warnings) = Capture::open(&path, false).unwrap();
     let said = "the last line is cut off; what comes now begins a new line";
     assert_eq!(warnings, [format!("{}: {said}", path.display())]);
-    assert!(keep(&mut keeper, 1).is_empty());
-    assert!(keep(&mut keeper, 2).is_empty());
+    assert!(append(&mut capture, 1).is_empty());
+    assert!(append(&mut capture, 2).is_empty());
     assert_eq!(bodies(&path), ["{\"type\":\"exch", "body 1", "body 2"]);
 }
 
@@ -178,7 +168,7 @@ fn an_alarm_is_raised_at_once_and_then_once_a_second() {
     // Failing and working in turn is not told more often either.
     said.push(alarm.note(Some("full"), at(1_102)).unwrap_or_default());
     said.push(alarm.note(None, at(1_103)).unwrap_or_default());
-    said.push(alarm.rest().unwrap_or_default());
+    said.push(alarm.held_back().unwrap_or_default());
     insta::assert_snapshot!(said.join("\n"), @"
 
     cannot be written: full; 1 lost so far, answered 503
@@ -191,7 +181,7 @@ fn an_alarm_is_raised_at_once_and_then_once_a_second() {
 
     cannot be written: full; 5 lost so far, answered 503
     ");
-    assert_eq!((alarm.lost, alarm.rest()), (5, None));
+    assert_eq!((alarm.lost, alarm.held_back()), (5, None));
 }
 
 #[cfg(unix)]
@@ -203,19 +193,18 @@ mod unix {
     use crate::{
         clock::Clock,
         listen::{
-            claim::Claims,
-            desk::Desk,
             event::Event,
+            expect::ExpectedCdrs,
+            recorder::Recorder,
             respond::{Outcome, ResponsePolicy},
             server::{IncomingRequest, Reply},
-            wanted::Wanted,
         },
     };
 
     #[test]
     fn it_is_made_for_its_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let (_keeper, path) = keeper(&folder);
+        let (_capture, path) = capture(&folder);
         assert_eq!(
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600
@@ -228,7 +217,7 @@ mod unix {
         let path = folder.path().join("calls.ndjson");
         fs::write(&path, "").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        let (_keeper, warnings) = Keeper::open(&path, Content::AsItCame).unwrap();
+        let (_capture, warnings) = Capture::open(&path, false).unwrap();
         assert!(
             warnings[0].contains("open to others on this machine (mode 640)"),
             "{warnings:?}"
@@ -240,23 +229,23 @@ mod unix {
     #[test]
     fn a_removed_file_is_begun_anew_and_a_renamed_one_written_on() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut keeper, path) = keeper(&folder);
-        keep_one(&mut keeper, 1);
+        let (mut capture, path) = capture(&folder);
+        append_nth(&mut capture, 1);
         fs::remove_file(&path).unwrap();
         let said = format!(
             "{}: removed while it was written to, and begun anew",
             path.display()
         );
-        assert_eq!(keep(&mut keeper, 2), [said]);
+        assert_eq!(append(&mut capture, 2), [said]);
         assert_eq!(bodies(&path), ["body 2"]);
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert!(matches!(
-            Keeper::open(&path, Content::AsItCame),
+            Capture::open(&path, false),
             Err(Error::Taken { .. })
         ));
         let renamed = folder.path().join("yesterday.ndjson");
         fs::rename(&path, &renamed).unwrap();
-        assert!(keep(&mut keeper, 3).is_empty());
+        assert!(append(&mut capture, 3).is_empty());
         assert_eq!(bodies(&renamed), ["body 2", "body 3"]);
     }
 
@@ -266,25 +255,30 @@ mod unix {
         let inner = folder.path().join("inner");
         fs::create_dir(&inner).unwrap();
         let path = inner.join("calls.ndjson");
-        let mut keeper = Keeper::open(&path, Content::AsItCame).unwrap().0;
+        let mut capture = Capture::open(&path, false).unwrap().0;
         fs::remove_dir_all(&inner).unwrap();
-        let kept = keep_one(&mut keeper, 1);
-        assert!(kept.failure.unwrap().contains("No such file or directory"));
+        let appended = append_nth(&mut capture, 1);
         assert!(
-            kept.warnings[0].contains("; 1 lost so far, answered 503"),
+            appended
+                .failure
+                .unwrap()
+                .contains("No such file or directory")
+        );
+        assert!(
+            appended.warnings[0].contains("; 1 lost so far, answered 503"),
             "{:?}",
-            kept.warnings
+            appended.warnings
         );
         fs::create_dir(&inner).unwrap();
-        let kept = keep_one(&mut keeper, 2);
-        assert_eq!(kept.failure, None);
+        let appended = append_nth(&mut capture, 2);
+        assert_eq!(appended.failure, None);
         assert!(
-            kept.warnings[1].ends_with(": saving works again"),
+            appended.warnings[1].ends_with(": saving works again"),
             "{:?}",
-            kept.warnings
+            appended.warnings
         );
         assert_eq!(
-            (bodies(&path), keeper.saved, keeper.lost()),
+            (bodies(&path), capture.saved, capture.lost()),
             (vec!["body 2".to_owned()], 1, 1)
         );
     }
@@ -292,30 +286,30 @@ mod unix {
     #[test]
     fn half_a_line_is_taken_back() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut keeper, path) = keeper(&folder);
-        keep_one(&mut keeper, 1);
-        let before = keeper
-            .sheet
+        let (mut capture, path) = capture(&folder);
+        append_nth(&mut capture, 1);
+        let before = capture
+            .file
             .metadata()
             .unwrap()
             .map(|metadata| metadata.len());
-        keeper.sheet.file.write_all(b"{\"half").unwrap();
-        keeper.sheet.take_back(before, 6);
+        capture.file.file.write_all(b"{\"half").unwrap();
+        capture.file.roll_back(before, 6);
         assert_eq!(
-            (bodies(&path), keeper.sheet.torn),
+            (bodies(&path), capture.file.is_torn),
             (vec!["body 1".to_owned()], false)
         );
         // Where somebody else has written on, it stays, and the next line keeps its distance.
-        keeper.sheet.file.write_all(b"{\"half and more").unwrap();
-        keeper.sheet.take_back(before, 6);
-        keep_one(&mut keeper, 2);
+        capture.file.file.write_all(b"{\"half and more").unwrap();
+        capture.file.roll_back(before, 6);
+        append_nth(&mut capture, 2);
         assert_eq!(bodies(&path), ["body 1", "{\"half and more", "body 2"]);
     }
 
     /// A failure in the place of an answer is not made an answer, and an answer is none any more.
-    #[tokio::test]
+    #[test]
     #[cfg(target_os = "linux")]
-    async fn nothing_good_is_said_of_what_was_not_saved() {
+    fn nothing_good_is_said_of_what_was_not_saved() {
         let incoming = IncomingRequest {
             peer: "127.0.0.1:4000".parse().unwrap(),
             at: Timestamp::from_epoch_ms(0).unwrap(),
@@ -340,13 +334,11 @@ mod unix {
             fault: Some("reset".to_owned()),
             ..Answer::default()
         };
-        let keeper = Keeper::open(Path::new("/dev/full"), Content::AsItCame)
-            .unwrap()
-            .0;
+        let capture = Capture::open(Path::new("/dev/full"), false).unwrap().0;
         let (tell, told) = std::sync::mpsc::channel();
         let tell = Box::new(move |event| tell.send(event).is_ok());
-        let desk = Desk::new(Wanted::default(), Claims::default(), Clock::start(), tell)
-            .keeping(Some(keeper));
+        let expected = ExpectedCdrs::default();
+        let recorder = Recorder::new(expected, false, Some(capture), Clock::start(), tell);
         for outcome in [
             answered,
             Outcome {
@@ -355,9 +347,7 @@ mod unix {
             },
         ] {
             let hung_up = outcome.reply == Reply::Close;
-            let reply = desk
-                .record(incoming.clone(), decision.clone(), outcome, START)
-                .await;
+            let reply = recorder.record(incoming.clone(), decision.clone(), outcome, START);
             let why = "No space left on device (os error 28)";
             assert_eq!(
                 reply,
@@ -394,31 +384,34 @@ mod unix {
             .unwrap();
         assert!(made.success());
         assert!(matches!(
-            Keeper::open(&path, Content::AsItCame),
+            Capture::open(&path, false),
             Err(Error::Write { .. })
         ));
         let reader = tokio::net::unix::pipe::OpenOptions::new()
             .open_receiver(&path)
             .unwrap();
-        let (mut keeper, warnings) = Keeper::open(&path, Content::AsItCame).unwrap();
-        assert_eq!((warnings, keep(&mut keeper, 0)), (Vec::new(), Vec::new()));
-        let failures = (1..1_000).find_map(|n| keep_one(&mut keeper, n).failure);
+        let (mut capture, warnings) = Capture::open(&path, false).unwrap();
+        assert_eq!(
+            (warnings, append(&mut capture, 0)),
+            (Vec::new(), Vec::new())
+        );
+        let failures = (1..1_000).find_map(|n| append_nth(&mut capture, n).failure);
         assert_eq!(
             failures.as_deref(),
             Some("nobody reads the pipe, and it is full")
         );
         drop(reader);
         assert!(
-            keep_one(&mut keeper, 0)
+            append_nth(&mut capture, 0)
                 .failure
                 .unwrap()
                 .contains("Broken pipe")
         );
     }
 
-    /// A pipe in the place of a file: it takes a part of what comes at once, and nothing can be taken back from it.
+    /// A pipe in the place of a file: it takes a part of a long line, and nothing can be cut off again.
     #[tokio::test]
-    async fn of_lines_that_come_at_once_the_whole_ones_are_saved() {
+    async fn after_a_part_of_a_line_a_new_one_is_begun() {
         use std::io::Read as _;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pipe");
@@ -430,48 +423,34 @@ mod unix {
         let reader = tokio::net::unix::pipe::OpenOptions::new()
             .open_receiver(&path)
             .unwrap();
-        let mut keeper = Keeper::open(&path, Content::AsItCame).unwrap().0;
-        keeper.sheet.is_regular = true;
+        let mut capture = Capture::open(&path, false).unwrap().0;
+        capture.file.is_regular = true;
         // Longer than any pipe takes.
-        let many: Vec<_> = (1..=9_000).map(exchange).collect();
-        let kept = keep_all(&mut keeper, &many);
+        let mut long = exchange(1);
+        long.request = Request::new("POST", "/cdr", vec![], vec![b'x'; 2 << 20]);
+        let appended = capture.append(&long, START);
+        assert!(appended.failure.is_some() && appended.line.is_none());
         let mut read = vec![0; 4 << 20];
         let mut reader = std::fs::File::from(reader.into_nonblocking_fd().unwrap());
         let length = reader.read(&mut read).unwrap();
-        let whole = read[..length].iter().filter(|byte| **byte == b'\n').count();
-        assert!(whole > 0 && read[length - 1] != b'\n');
-        let saved = kept
-            .iter()
-            .take_while(|kept| kept.failure.is_none())
-            .count();
-        assert_eq!(
-            (saved, keeper.saved, keeper.lost()),
-            (whole, whole as u64, (9_000 - whole) as u64)
-        );
-        let failed = |kept: &Kept| kept.failure.is_some() && kept.line.is_none();
-        assert!(kept[whole..].iter().all(failed));
-        assert_eq!(
-            kept[whole - 1].line.as_deref(),
-            Some(&*ndjson::line("exchange", &exchange(saved as u64)))
-        );
-        // The next one keeps its distance.
-        assert!(std::mem::replace(&mut keeper.sheet.is_regular, false) && keeper.sheet.torn);
-        assert_eq!(keep_one(&mut keeper, 1).failure, None);
+        assert!(length > 0 && !read[..length].contains(&b'\n'));
+        assert_eq!((capture.saved, capture.lost()), (0, 1));
+        assert!(capture.file.is_torn);
+        capture.file.is_regular = false;
+        assert_eq!(append_nth(&mut capture, 2).failure, None);
         let length = reader.read(&mut read).unwrap();
         assert_eq!(
             read[..length],
-            [b"\n", &*ndjson::line("exchange", &exchange(1))].concat()
+            [b"\n", &*ndjson::line("exchange", &exchange(2))].concat()
         );
-        assert!(!keeper.sheet.torn);
+        assert!(!capture.file.is_torn);
     }
 
     #[test]
     fn devices_are_written_as_far_as_they_can_be() {
-        let mut null = Keeper::open(Path::new("/dev/null"), Content::AsItCame)
-            .unwrap()
-            .0;
-        assert!(keep(&mut null, 1).is_empty());
-        // Nobody else is kept from it.
-        assert!(Keeper::open(Path::new("/dev/null"), Content::AsItCame).is_ok());
+        let mut null = Capture::open(Path::new("/dev/null"), false).unwrap().0;
+        assert!(append(&mut null, 1).is_empty());
+        // Nobody else is appended from it.
+        assert!(Capture::open(Path::new("/dev/null"), false).is_ok());
     }
 }
