@@ -59,21 +59,19 @@
 //! # A run of `listen`
 //!
 //! ```text
-//! TcpListener ─ listen::server ─> IncomingRequest ─ listen::reception ─> listen::desk: number, relate, save, count, tell ─> show::board
-//!               limits, hyper,     ^       answer: Decision            │                        │
-//!               warp               └───────────── Reply ───────────────┘                enough? ┴─> Ending
+//! TcpListener ─ listen::server ─> IncomingRequest ─ listen::pipeline ─> listen::recorder: number, relate, save, report, count ─> show
+//!               limits, hyper,     ^       respond: Decision           │                        │
+//!               warp               └───────────── Reply ───────────────┘               reached? ┴─> Ending
 //! ```
 //!
-//! With `--inspect` what is told goes to the `listen::feed` too, which keeps the last exchanges; `listen::inspector` shows
-//! them in a browser, behind a door of its own on a loopback port: the receiver's port is tunnelled to the world, and the
-//! page must not be.
+//! With `--inspect` the events go to `listen::history` too, which keeps the last exchanges; `listen::inspector` shows them in
+//! a browser, on a loopback port of its own: the receiver's port is tunnelled to the world, and the page must not be.
 //!
 //! Each connection is served on one thread: the first, which accepts them all, or one of the few that are called in when
-//! several are there at the same time. Whatever is waited with, and the end, are the first one's.
+//! several are there at the same time. Requests that are delayed or forwarded wait on the first one.
 //!
-//! The desk is one short step under one lock, so that there is one order and it is the same everywhere. What it tells is
-//! put into text on the spot, and written by a thread of its own behind a bounded board: a terminal that nobody reads costs
-//! display lines, never requests.
+//! The recorder takes one short step for an exchange, under one lock, so that there is one order everywhere. The output is
+//! written by a thread of its own behind a bounded queue: a terminal that is not read costs display lines, never requests.
 //!
 //! Programs beside a listener (a tunnel, a command) are started by `run::beside` once the port is bound, each at the head
 //! of a [`process::Family`] of its own, and ended after the summary, with all that they have started.

@@ -1,4 +1,4 @@
-//! What a run of `listen` tells: the records, as values.
+//! The events of `listen` and their records.
 
 use std::sync::Arc;
 
@@ -12,37 +12,34 @@ use crate::exchange::Exchange;
 use crate::ndjson;
 use crate::process;
 
-/// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// The port is bound and requests are taken.
+    /// The port is bound.
     Listening(Listening),
-    /// A request was received and answered. Its record comes along where it has been written already.
+    /// A request was received and answered. With its record as a line, if that has been written to a capture.
     Exchange(Arc<Exchange>, Option<Bytes>),
-    /// Connections failed before a request could be read. Rate-limited.
+    /// Rate-limited.
     ConnectionErrors(ConnectionErrors),
-    /// Something a person must know, a sentence. Rate-limited too.
+    /// A sentence. Rate-limited.
     Warning(String),
-    /// The tunnel's program said something.
+    /// A line of the tunnel program.
     TunnelSaid(String),
-    /// The tunnel's program ended, and the run goes on.
+    /// The tunnel program ended, and the run goes on.
     TunnelEnded(tunnel::End),
-    /// The run is over.
     Finished(Summary),
 }
 
 /// The record `listening`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Listening {
-    /// Where to send to, without a path.
+    /// Without a path.
     pub url: String,
-    /// Where the rest of the world can send to: a tunnel's end without a path, or what was named.
+    /// The URL of a tunnel, without a path, or of `--public-url`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
-    /// Where a browser can see what comes, token included.
+    /// The URL of the inspector, token included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inspect: Option<String>,
-    /// This process.
     pub pid: u32,
     /// This program's version.
     pub version: &'static str,
@@ -60,39 +57,34 @@ pub struct ConnectionErrors {
 /// The record `summary`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// Requests received.
     pub exchanges: u64,
-    /// How many of them held a CDR.
+    /// Exchanges with a CDR.
     pub cdrs: u64,
-    /// How many CDRs counted.
+    /// CDRs that match `--expect`.
     pub counted: u64,
-    /// How many were wanted.
+    /// `--count`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wanted: Option<u64>,
-    /// Remarks made.
     pub remarks: u64,
-    /// Exchanges that were received but not shown, because the output was not read fast enough.
+    /// Exchanges that were not shown, because the output was not read fast enough.
     pub dropped: u64,
-    /// Connections that failed before their request could be read.
+    /// Connections that failed before a request could be read.
     pub malformed: u64,
-    /// How the command ended that was run beside the listener.
+    /// The end of the command beside the listener.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<process::Ended>,
-    /// Whether the tunnel ended before the listener did.
+    /// Whether the tunnel ended before the listener.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub tunnel_ended: bool,
-    /// Exchanges that are on file, if they were to be saved.
+    /// Exchanges on file, with `--save`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saved: Option<u64>,
-    /// Exchanges that could not be saved, if there were any.
+    /// Exchanges that could not be saved.
     #[serde(skip_serializing_if = "ndjson::is_zero")]
     pub lost: u64,
-    /// What came back after it had not been answered well; nothing if all was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retries: Option<retries::Report>,
-    /// Why the run ended.
     pub ending: Ending,
-    /// The exit code.
     pub exit: Exit,
 }
 
@@ -100,15 +92,14 @@ pub struct Summary {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
-    /// The wanted number came.
+    /// The expected number of CDRs came.
     Counted,
-    /// Its time ran out.
     TimedOut,
-    /// A person pressed Ctrl-C.
+    /// SIGINT.
     Interrupted,
-    /// Somebody sent SIGTERM.
+    /// SIGTERM.
     Terminated,
-    /// The command that was run beside the listener is done.
+    /// The command beside the listener ended.
     CommandEnded,
 }
 

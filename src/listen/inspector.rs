@@ -1,6 +1,6 @@
 //! The inspector: a page on its own loopback port, which shows what arrives.
 //!
-//! In: a bound listener and a [`Feed`]. Out: the page, the stream of exchanges that it shows, what is kept for download, and
+//! In: a bound listener and a [`History`]. Out: the page, the stream of exchanges that it shows, what is kept for download, and
 //! the answer of a handler to whom an exchange is sent again. [`access`] says who may see what; the rest of the world is let in at the
 //! receiver's own port, and nobody but the person at this machine here. Nothing here touches the disk.
 
@@ -20,8 +20,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use self::access::{Access, Refusal, Token, Wanted};
-use super::feed::{Feed, Kept};
 use super::forward::Forward;
+use super::history::{Entry, History};
 use super::server::{self, Flow, IncomingRequest, Limits, Reply};
 use crate::clock::Clock;
 use crate::exchange::CapturedRequest;
@@ -71,7 +71,7 @@ pub struct About {
 pub struct Inspector {
     rules: Access,
     about: About,
-    feed: Arc<Feed>,
+    history: Arc<History>,
     /// A permit for every stream.
     streams: Arc<Semaphore>,
     /// A permit for every exchange under way to the handler.
@@ -108,7 +108,7 @@ pub async fn serve(
     listener: TcpListener,
     token: Token,
     about: About,
-    feed: Arc<Feed>,
+    history: Arc<History>,
     limits: Limits,
     clock: Clock,
     closed: CancellationToken,
@@ -117,7 +117,7 @@ pub async fn serve(
     let inspector = Arc::new(Inspector {
         rules: Access { port, token },
         about,
-        feed,
+        history,
         streams: Arc::new(Semaphore::new(MOST_STREAMS)),
         resends: Semaphore::new(MOST_RESENDS),
         closed: closed.clone(),
@@ -168,8 +168,8 @@ impl Inspector {
         }
     }
 
-    fn kept(&self, n: u64) -> Option<Arc<Kept>> {
-        self.feed.get(n)
+    fn kept(&self, n: u64) -> Option<Arc<Entry>> {
+        self.history.get(n)
     }
 
     /// The exchanges, as they come.
@@ -179,8 +179,8 @@ impl Inspector {
                 format!("{MOST_STREAMS} streams are open already: close a page and try again\n");
             return respond(busy(text));
         };
-        let (watcher, extent) = self.feed.watch(seen);
-        let most = self.feed.most();
+        let (subscription, extent) = self.history.subscribe(seen);
+        let most = self.history.limits();
         let hello = ndjson::safe_json(&Hello {
             v: ndjson::VERSION,
             version: env!("CARGO_PKG_VERSION"),
@@ -192,14 +192,14 @@ impl Inspector {
             most_exchanges: most.exchanges,
             most_bytes: most.bytes,
         });
-        let flow = Flow::new(sse::events(&hello, watcher, wait, place));
+        let flow = Flow::new(sse::events(&hello, subscription, wait, place));
         Reply::Stream(safe(file("text/event-stream", "")), flow)
     }
 
     /// All that is kept, as it is saved.
     fn capture(&self) -> Reply {
         let records: Vec<Bytes> = self
-            .feed
+            .history
             .all()
             .iter()
             .map(|kept| kept.record.clone())
@@ -277,7 +277,7 @@ fn busy(text: String) -> Response {
 }
 
 /// The body of an exchange's request, as it is saved.
-fn body(kept: &Kept) -> Response {
+fn body(kept: &Entry) -> Response {
     let saved = std::str::from_utf8(&kept.record)
         .ok()
         .and_then(|line| CapturedRequest::read(line).ok().flatten());

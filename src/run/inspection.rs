@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::listen::Options;
 use crate::listen::capture::Capture;
-use crate::listen::feed::{Feed, Most};
+use crate::listen::history::{History, HistoryLimits};
 use crate::listen::inspector::access::Token;
 use crate::listen::inspector::{self, About};
 use crate::process;
@@ -29,7 +29,7 @@ pub struct Inspection {
 /// A page that is open to those who know where.
 pub struct Open {
     /// What it shows.
-    pub feed: Arc<Feed>,
+    pub history: Arc<History>,
     close: CancellationToken,
     serving: JoinHandle<()>,
 }
@@ -57,7 +57,7 @@ impl Inspection {
             forward: options.forward.clone(),
         };
         let redactor = options.capture.as_ref().and_then(Capture::redactor);
-        let feed = Arc::new(Feed::new(Most::default(), redactor));
+        let history = Arc::new(History::new(HistoryLimits::default(), redactor));
         let close = CancellationToken::new();
         // The receiver itself comes first.
         let limits = inspector::limits().within(process::descriptors(), 4);
@@ -65,13 +65,13 @@ impl Inspection {
             self.listener,
             self.token,
             about,
-            Arc::clone(&feed),
+            Arc::clone(&history),
             limits,
             clock,
             close.clone(),
         );
         Open {
-            feed,
+            history,
             close,
             serving: tokio::spawn(serving),
         }

@@ -19,8 +19,8 @@ use crate::clock::Clock;
 use crate::error::{Error, Exit};
 use crate::listen::capture::Capture;
 use crate::listen::event::{Ending, Event, Summary};
-use crate::listen::feed::Feed;
 use crate::listen::forward::Forward;
+use crate::listen::history::History;
 use crate::listen::tunnel::Open;
 use crate::listen::{self, Options};
 use crate::process::{self, Household};
@@ -232,8 +232,8 @@ async fn attend(prepared: Prepared, show: Show, mut signals: Signals, mut beside
             None => Ending::from(stop(signals.clone(), fate.clone()).await),
         }
     };
-    let feed = page.as_ref().map(|page| Arc::clone(&page.feed));
-    let tell = teller(board.clone(), Arc::clone(&companions), feed);
+    let history = page.as_ref().map(|page| Arc::clone(&page.history));
+    let tell = teller(board.clone(), Arc::clone(&companions), history);
     let run = async {
         let summary = listen::run(options, listener, clock, stopping, tell).await;
         companions.amend(summary)
@@ -271,11 +271,11 @@ async fn attend(prepared: Prepared, show: Show, mut signals: Signals, mut beside
 fn teller(
     board: Board,
     companions: Arc<Companions>,
-    feed: Option<Arc<Feed>>,
+    history: Option<Arc<History>>,
 ) -> impl Fn(Event) -> bool + Send + Sync + 'static {
     move |event| {
-        if let Some(feed) = &feed {
-            feed.hear(&event);
+        if let Some(history) = &history {
+            history.push(&event);
         }
         match event {
             Event::Exchange(..) => board.pin_if_room(|show| show.received(&event)),

@@ -139,7 +139,7 @@ fn imports_go_down_only() {
 #[test]
 fn no_question_to_the_page_touches_the_disk() {
     let is_behind_it = |source: &&Source| {
-        ["listen/inspector", "listen/feed"]
+        ["listen/inspector", "listen/history"]
             .iter()
             .any(|beginning| source.path.starts_with(beginning))
     };

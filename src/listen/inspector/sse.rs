@@ -1,4 +1,4 @@
-//! The stream of events: a feed's news in, pieces of `text/event-stream` out.
+//! The stream of events: updates of the history in, pieces of `text/event-stream` out.
 //!
 //! The names of events are constant, ids are numbers, and data is one line of JSON, in which line breaks are escapes: so
 //! nothing that a stranger sends can end a line, and begin an event of its own.
@@ -10,7 +10,7 @@ use futures_util::{Stream, stream};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::listen::feed::{News, Watcher};
+use crate::listen::history::{Subscription, Update};
 
 /// How often a stream shows that it is still there.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -20,7 +20,7 @@ const STILL_THERE: &[u8] = b": still there\n\n";
 
 /// One stream.
 struct Telling {
-    watcher: Watcher,
+    subscription: Subscription,
     stage: Stage,
     /// When to end if nothing comes, if there is to be an end.
     until: Option<Instant>,
@@ -44,7 +44,7 @@ enum Stage {
 /// at hand, or after that time.
 pub fn events(
     hello: &str,
-    watcher: Watcher,
+    subscription: Subscription,
     wait: Option<Duration>,
     place: OwnedSemaphorePermit,
 ) -> impl Stream<Item = Bytes> + Send + Sync + 'static {
@@ -52,7 +52,7 @@ pub fn events(
     let until = wait.map(|wait| Instant::now() + wait);
     stream::unfold(
         Telling {
-            watcher,
+            subscription,
             stage,
             until,
             _place: place,
@@ -77,30 +77,33 @@ impl Telling {
     }
 
     /// What there is to tell, or nothing for a while, or nothing any more.
-    async fn news(&mut self, is_told: bool) -> Option<Option<News>> {
+    async fn news(&mut self, is_told: bool) -> Option<Option<Update>> {
         match self.until {
-            None => Some(timeout(HEARTBEAT, self.watcher.next()).await.ok()),
-            Some(_) if is_told => self.watcher.at_hand().map(Some),
-            Some(until) => match self.watcher.at_hand() {
+            None => Some(timeout(HEARTBEAT, self.subscription.next()).await.ok()),
+            Some(_) if is_told => self.subscription.poll().map(Some),
+            Some(until) => match self.subscription.poll() {
                 Some(news) => Some(Some(news)),
-                None => timeout_at(until, self.watcher.next()).await.ok().map(Some),
+                None => timeout_at(until, self.subscription.next())
+                    .await
+                    .ok()
+                    .map(Some),
             },
         }
     }
 
-    fn told(&mut self, news: &News) -> Bytes {
+    fn told(&mut self, news: &Update) -> Bytes {
         self.stage = Stage::Told;
         match news {
-            News::Exchange(kept) => {
+            Update::Exchange(kept) => {
                 let mut event = format!("event: exchange\nid: {}\ndata: ", kept.n).into_bytes();
                 event.extend_from_slice(&kept.shown());
                 event.extend_from_slice(b"\n\n");
                 event.into()
             }
-            News::Forgotten { oldest_kept } => {
+            Update::Forgotten { oldest_kept } => {
                 format!("event: forgotten\ndata: {{\"oldest_kept\":{oldest_kept}}}\n\n").into()
             }
-            News::Over => {
+            Update::Finished => {
                 self.stage = Stage::Done;
                 Bytes::from_static(b"event: end\ndata: {}\n\n")
             }

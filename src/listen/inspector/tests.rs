@@ -6,8 +6,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::listen::feed::Most;
-use crate::listen::feed::tests::{exchange, finished, small};
+use crate::listen::history::HistoryLimits;
+use crate::listen::history::tests::{exchange, finished, small};
 use crate::wire::client::{ClientOptions, Destination};
 
 /// Nothing in these tests takes this long, unless it hangs.
@@ -23,7 +23,7 @@ async fn soon<F: Future>(what: F) -> F::Output {
 struct Stand {
     address: SocketAddr,
     token: Token,
-    feed: Arc<Feed>,
+    history: Arc<History>,
     close: CancellationToken,
     serving: JoinHandle<()>,
 }
@@ -43,19 +43,19 @@ struct Answer {
 }
 
 impl Stand {
-    async fn new(most: Most) -> Self {
+    async fn new(most: HistoryLimits) -> Self {
         Self::with(most, limits()).await
     }
 
-    async fn with(most: Most, limits: Limits) -> Self {
+    async fn with(most: HistoryLimits, limits: Limits) -> Self {
         Self::passing_to(None, most, limits).await
     }
 
-    async fn passing_to(forward: Option<Forward>, most: Most, limits: Limits) -> Self {
+    async fn passing_to(forward: Option<Forward>, most: HistoryLimits, limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let token = Token::fresh().unwrap();
-        let feed = Arc::new(Feed::new(most, None));
+        let history = Arc::new(History::new(most, None));
         let close = CancellationToken::new();
         let url = "http://127.0.0.1:8237".to_owned();
         let about = About {
@@ -67,7 +67,7 @@ impl Stand {
             listener,
             token.clone(),
             about,
-            Arc::clone(&feed),
+            Arc::clone(&history),
             limits,
             Clock::start(),
             close.clone(),
@@ -75,7 +75,7 @@ impl Stand {
         Self {
             address,
             token,
-            feed,
+            history,
             close,
             serving: tokio::spawn(serving),
         }
@@ -209,8 +209,8 @@ fn numbers(events: &[Seen]) -> Vec<String> {
 
 #[tokio::test]
 async fn whoever_may_not_come_in_learns_nothing() {
-    let stand = Stand::new(Most::default()).await;
-    stand.feed.hear(&small(1));
+    let stand = Stand::new(HistoryLimits::default()).await;
+    stand.history.push(&small(1));
     let (address, token) = (stand.address, stand.token.reveal());
     let known = format!("X-Inspector-Token: {token}");
     let mut answers = std::collections::BTreeSet::new();
@@ -288,8 +288,8 @@ async fn whoever_may_not_come_in_learns_nothing() {
 
 #[tokio::test]
 async fn every_answer_says_how_it_may_be_used() {
-    let stand = Stand::new(Most::default()).await;
-    stand.feed.hear(&small(1));
+    let stand = Stand::new(HistoryLimits::default()).await;
+    stand.history.push(&small(1));
     for (method, path, status) in [
         ("GET", "/", 200),
         ("GET", "/page.css", 200),
@@ -334,9 +334,9 @@ async fn every_answer_says_how_it_may_be_used() {
 
 #[tokio::test]
 async fn exchanges_are_told_once_and_downloads_are_what_came() {
-    let stand = Stand::new(Most::default()).await;
+    let stand = Stand::new(HistoryLimits::default()).await;
     for n in 1..=3 {
-        stand.feed.hear(&exchange(
+        stand.history.push(&exchange(
             n,
             Request::new("POST", "/?token=hush", vec![], format!("\u{ff}{n}")),
         ));
@@ -396,12 +396,12 @@ async fn exchanges_are_told_once_and_downloads_are_what_came() {
 
 #[tokio::test]
 async fn a_poll_waits_for_something_and_then_ends() {
-    let stand = Stand::new(Most::default()).await;
+    let stand = Stand::new(HistoryLimits::default()).await;
     let mut waiting = stand
         .ask("GET", "/api/events?wait=60000", "Connection: close\r\n")
         .await;
     waiting.until("event: hello").await;
-    stand.feed.hear(&small(1));
+    stand.history.push(&small(1));
     let (_, body) = waiting.whole().await;
     assert_eq!(numbers(&events(std::str::from_utf8(&body).unwrap())), ["1"]);
     assert!(
@@ -416,7 +416,7 @@ async fn a_poll_waits_for_something_and_then_ends() {
 #[tokio::test]
 async fn nothing_that_comes_makes_an_event_of_its_own() {
     const HOSTILE: &str = "a\r\n\r\nevent: end\rdata: {}\n\n\u{2028}\u{2029}</script><!--\u{85}\u{b}\0\u{1b}[2J\u{202e}";
-    let stand = Stand::new(Most::default()).await;
+    let stand = Stand::new(HistoryLimits::default()).await;
     let escaped = serde_json::to_string(HOSTILE).unwrap();
     let fields = [
         "leg",
@@ -432,7 +432,7 @@ async fn nothing_that_comes_makes_an_event_of_its_own() {
     let json = format!("{{{}}}", fields.join(","));
     for (n, body) in [json.as_str(), HOSTILE].into_iter().enumerate() {
         let headers = vec![Header::new(HOSTILE, HOSTILE)];
-        stand.feed.hear(&exchange(
+        stand.history.push(&exchange(
             n as u64 + 1,
             Request::new(HOSTILE, HOSTILE, headers, body.to_owned()),
         ));
@@ -449,7 +449,7 @@ async fn nothing_that_comes_makes_an_event_of_its_own() {
 
 #[tokio::test]
 async fn there_are_so_many_streams_and_no_more() {
-    let stand = Stand::new(Most::default()).await;
+    let stand = Stand::new(HistoryLimits::default()).await;
     let mut open = Vec::new();
     for _ in 0..MOST_STREAMS {
         let mut stream = stand.ask("GET", "/api/events", "").await;
@@ -463,7 +463,7 @@ async fn there_are_so_many_streams_and_no_more() {
             .unwrap()
             .starts_with("32 streams are open already")
     );
-    stand.feed.hear(&small(1));
+    stand.history.push(&small(1));
     for stream in &mut open {
         stream.until("id: 1\n").await;
     }
@@ -483,15 +483,15 @@ async fn there_are_so_many_streams_and_no_more() {
 #[tokio::test]
 async fn late_and_reconnecting_pages_see_every_exchange_once() {
     const MANY: u64 = 400;
-    let stand = Stand::new(Most {
+    let stand = Stand::new(HistoryLimits {
         exchanges: 1000,
-        ..Most::default()
+        ..HistoryLimits::default()
     })
     .await;
-    let feed = Arc::clone(&stand.feed);
+    let history = Arc::clone(&stand.history);
     let load = tokio::spawn(async move {
         for n in 1..=MANY {
-            feed.hear(&small(n));
+            history.push(&small(n));
             tokio::task::yield_now().await;
         }
     });
@@ -520,14 +520,14 @@ async fn late_and_reconnecting_pages_see_every_exchange_once() {
 
 #[tokio::test]
 async fn what_is_forgotten_is_told() {
-    let stand = Stand::new(Most {
+    let stand = Stand::new(HistoryLimits {
         exchanges: 2,
-        ..Most::default()
+        ..HistoryLimits::default()
     })
     .await;
     let mut stream = stand.ask("GET", "/api/events", "").await;
     stream.until("\"oldest_kept\":1").await;
-    (1..=3).for_each(|n| stand.feed.hear(&small(n)));
+    (1..=3).for_each(|n| stand.history.push(&small(n)));
     let text = stream.until("id: 3\n").await;
     assert!(
         text.contains("event: forgotten\ndata: {\"oldest_kept\":2}\n\n"),
@@ -543,20 +543,20 @@ async fn what_is_forgotten_is_told() {
 
 #[tokio::test]
 async fn streams_end_when_the_listener_does() {
-    let stand = Stand::new(Most::default()).await;
+    let stand = Stand::new(HistoryLimits::default()).await;
     let mut reading = stand.ask("GET", "/api/events", "").await;
     reading.until("event: hello").await;
     // One that reads nothing must not hold it up.
     let body = "x".repeat(1024 * 1024);
     let stalled = stand.ask("GET", "/api/events", "").await;
     for n in 1..=8 {
-        stand.feed.hear(&exchange(
+        stand.history.push(&exchange(
             n,
             Request::new("POST", "/", vec![], body.clone()),
         ));
     }
     reading.until("id: 8\n").await;
-    stand.feed.hear(&finished());
+    stand.history.push(&finished());
     reading.until("event: end\ndata: {}\n\n").await;
     stand.close.cancel();
     let began = tokio::time::Instant::now();
@@ -573,21 +573,21 @@ async fn streams_end_when_the_listener_does() {
 async fn whoever_does_not_read_is_cut_off() {
     let patience = Duration::from_millis(100);
     let stand = Stand::with(
-        Most::default(),
+        HistoryLimits::default(),
         Limits {
             write_timeout: patience,
             ..limits()
         },
     )
     .await;
-    let is_watched = || Arc::strong_count(&stand.feed) > 2;
+    let is_watched = || Arc::strong_count(&stand.history) > 2;
     let stalled = stand.ask("GET", "/api/events", "").await;
     while !is_watched() {
         tokio::task::yield_now().await;
     }
     let body = "x".repeat(1024 * 1024);
     for n in 1..=8 {
-        stand.feed.hear(&exchange(
+        stand.history.push(&exchange(
             n,
             Request::new("POST", "/", vec![], body.clone()),
         ));
@@ -604,8 +604,8 @@ async fn whoever_does_not_read_is_cut_off() {
 
 #[tokio::test]
 async fn without_a_handler_nothing_is_sent_again() {
-    let stand = Stand::new(Most::default()).await;
-    stand.feed.hear(&small(1));
+    let stand = Stand::new(HistoryLimits::default()).await;
+    stand.history.push(&small(1));
     let own = format!("Origin: http://{}\r\nContent-Length: 0\r\n", stand.address);
     let (head, body) = stand.whole("POST", "/api/exchanges/1/resend", &own).await;
     assert!(head.starts_with("HTTP/1.1 409 "), "{head}");
@@ -621,8 +621,8 @@ async fn only_so_much_is_sent_again_at_once() {
     let destination = Destination::parse(&url).unwrap();
     let listening = "127.0.0.1:8237".parse().unwrap();
     let forward = Forward::new(destination, listening, &ClientOptions::default()).unwrap();
-    let stand = Stand::passing_to(Some(forward), Most::default(), limits()).await;
-    stand.feed.hear(&small(1));
+    let stand = Stand::passing_to(Some(forward), HistoryLimits::default(), limits()).await;
+    stand.history.push(&small(1));
     let own = format!("Origin: http://{}\r\nContent-Length: 0\r\n", stand.address);
     let mut waiting = Vec::new();
     for _ in 0..MOST_RESENDS {
@@ -641,13 +641,13 @@ async fn only_so_much_is_sent_again_at_once() {
 
 #[tokio::test]
 async fn what_did_not_come_whole_is_not_made_into_something_else() {
-    let stand = Stand::new(Most::default()).await;
+    let stand = Stand::new(HistoryLimits::default()).await;
     let request = Request {
         complete: false,
         size: 100,
         ..Request::new("POST", "/", vec![], "cut")
     };
-    stand.feed.hear(&exchange(1, request));
+    stand.history.push(&exchange(1, request));
     let (head, _) = stand.whole("GET", "/api/exchanges/1/curl", "").await;
     assert!(head.starts_with("HTTP/1.1 409 "), "{head}");
 }

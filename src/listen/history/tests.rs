@@ -1,4 +1,4 @@
-//! What watchers see, however late they come and however often, and what is kept for them.
+//! What subscribers see, however late they come and however often, and what is kept for them.
 
 use std::time::Duration;
 
@@ -43,13 +43,13 @@ pub fn exchange(n: u64, request: Request) -> Event {
 
 #[test]
 fn a_record_that_has_been_written_is_not_written_again() {
-    let feed = Feed::new(Most::default(), None);
+    let history = History::new(HistoryLimits::default(), None);
     let Event::Exchange(exchange, _) = small(1) else {
         unreachable!()
     };
     let line = Bytes::from_static(b"written already\n");
-    feed.hear(&Event::Exchange(exchange, Some(line.clone())));
-    assert_eq!(feed.get(1).unwrap().record.as_ptr(), line.as_ptr());
+    history.push(&Event::Exchange(exchange, Some(line.clone())));
+    assert_eq!(history.get(1).unwrap().record.as_ptr(), line.as_ptr());
 }
 
 /// An exchange of a small request.
@@ -78,49 +78,49 @@ pub fn finished() -> Event {
 }
 
 /// Everything that a watcher is told until the end: numbers of exchanges, and below zero what was forgotten.
-async fn until_over(mut watcher: Watcher) -> Vec<i64> {
+async fn until_over(mut subscription: Subscription) -> Vec<i64> {
     let mut told = Vec::new();
     loop {
-        match tokio::time::timeout(DEADLINE, watcher.next())
+        match tokio::time::timeout(DEADLINE, subscription.next())
             .await
             .expect("it hangs")
         {
-            News::Exchange(kept) => told.push(i64::try_from(kept.n).unwrap()),
-            News::Forgotten { oldest_kept } => told.push(-i64::try_from(oldest_kept).unwrap()),
-            News::Over => return told,
+            Update::Exchange(kept) => told.push(i64::try_from(kept.n).unwrap()),
+            Update::Forgotten { oldest_kept } => told.push(-i64::try_from(oldest_kept).unwrap()),
+            Update::Finished => return told,
         }
     }
 }
 
 #[tokio::test]
-async fn every_watcher_sees_every_exchange_once_and_in_order() {
+async fn every_subscriber_sees_every_exchange_once_and_in_order() {
     const MANY: u64 = 3000;
-    let feed = Arc::new(Feed::new(
-        Most {
+    let history = Arc::new(History::new(
+        HistoryLimits {
             exchanges: 10_000,
-            ..Most::default()
+            ..HistoryLimits::default()
         },
         None,
     ));
-    let early = tokio::spawn(until_over(feed.watch(0).0));
-    let feeding = Arc::clone(&feed);
+    let early = tokio::spawn(until_over(history.subscribe(0).0));
+    let feeding = Arc::clone(&history);
     let load = std::thread::spawn(move || {
-        (1..=MANY).for_each(|n| feeding.hear(&small(n)));
-        feeding.hear(&finished());
+        (1..=MANY).for_each(|n| feeding.push(&small(n)));
+        feeding.push(&finished());
     });
     // One comes again after every few, and goes on where it was.
     let reconnecting = async {
         let mut seen = Vec::new();
         loop {
-            let (mut watcher, _) = feed.watch(seen.last().copied().unwrap_or(0));
+            let (mut subscription, _) = history.subscribe(seen.last().copied().unwrap_or(0));
             for _ in 0..7 {
-                match tokio::time::timeout(DEADLINE, watcher.next())
+                match tokio::time::timeout(DEADLINE, subscription.next())
                     .await
                     .expect("it hangs")
                 {
-                    News::Exchange(kept) => seen.push(kept.n),
-                    News::Forgotten { oldest_kept } => panic!("{oldest_kept}"),
-                    News::Over => return seen,
+                    Update::Exchange(kept) => seen.push(kept.n),
+                    Update::Forgotten { oldest_kept } => panic!("{oldest_kept}"),
+                    Update::Finished => return seen,
                 }
             }
         }
@@ -130,83 +130,104 @@ async fn every_watcher_sees_every_exchange_once_and_in_order() {
     assert_eq!(seen, (1..=MANY).collect::<Vec<_>>());
     let all: Vec<_> = (1..=MANY.cast_signed()).collect();
     assert_eq!(early.await.unwrap(), all);
-    assert_eq!(until_over(feed.watch(0).0).await, all, "a late one");
+    assert_eq!(until_over(history.subscribe(0).0).await, all, "a late one");
     assert_eq!(
-        until_over(feed.watch(MANY - 1).0).await,
+        until_over(history.subscribe(MANY - 1).0).await,
         [MANY.cast_signed()]
     );
 }
 
 #[tokio::test]
-async fn the_oldest_go_first_and_whoever_watches_is_told() {
-    let feed = Arc::new(Feed::new(
-        Most {
+async fn the_oldest_go_first_and_subscribers_are_told() {
+    let history = Arc::new(History::new(
+        HistoryLimits {
             exchanges: 3,
-            ..Most::default()
+            ..HistoryLimits::default()
         },
         None,
     ));
     assert_eq!(
-        feed.extent(),
+        history.extent(),
         Extent {
             newest: 0,
             oldest_kept: 1
         }
     );
-    let (slow, _) = feed.watch(0);
-    let (mut prompt, _) = feed.watch(0);
+    let (slow, _) = history.subscribe(0);
+    let (mut prompt, _) = history.subscribe(0);
     for n in 1..=3 {
-        feed.hear(&small(n));
-        assert!(matches!(prompt.at_hand(), Some(News::Exchange(kept)) if kept.n == n));
+        history.push(&small(n));
+        assert!(matches!(prompt.poll(), Some(Update::Exchange(kept)) if kept.n == n));
     }
-    feed.hear(&small(4));
+    history.push(&small(4));
     assert!(matches!(
-        prompt.at_hand(),
-        Some(News::Forgotten { oldest_kept: 2 })
+        prompt.poll(),
+        Some(Update::Forgotten { oldest_kept: 2 })
     ));
-    assert!(matches!(prompt.at_hand(), Some(News::Exchange(kept)) if kept.n == 4));
-    assert!(prompt.at_hand().is_none());
-    feed.hear(&small(5));
-    feed.hear(&finished());
+    assert!(matches!(prompt.poll(), Some(Update::Exchange(kept)) if kept.n == 4));
+    assert!(prompt.poll().is_none());
+    history.push(&small(5));
+    history.push(&finished());
     assert_eq!(
-        feed.extent(),
+        history.extent(),
         Extent {
             newest: 5,
             oldest_kept: 3
         }
     );
-    assert!(feed.get(2).is_none() && feed.get(6).is_none() && feed.get(0).is_none());
-    assert_eq!(feed.get(3).unwrap().n, 3);
+    assert!(history.get(2).is_none() && history.get(6).is_none() && history.get(0).is_none());
+    assert_eq!(history.get(3).unwrap().n, 3);
     assert_eq!(until_over(slow).await, [-3, 3, 4, 5]);
+}
+
+/// A panic between two exchanges costs a number.
+#[test]
+fn numbers_may_have_gaps() {
+    let history = Arc::new(History::new(HistoryLimits::default(), None));
+    let (mut subscription, _) = history.subscribe(0);
+    for n in [1, 2, 4, 7] {
+        history.push(&small(n));
+    }
+    for n in 0..=8 {
+        let found = history.get(n).map(|entry| entry.n);
+        assert_eq!(found, [1, 2, 4, 7].contains(&n).then_some(n));
+    }
+    for n in [1, 2, 4, 7] {
+        assert!(matches!(subscription.poll(), Some(Update::Exchange(entry)) if entry.n == n));
+    }
+    assert!(subscription.poll().is_none());
 }
 
 #[test]
 fn what_is_kept_is_bounded_in_bytes() {
-    let most = Most {
+    let most = HistoryLimits {
         exchanges: 1000,
         bytes: 100_000,
     };
-    let feed = Arc::new(Feed::new(most, None));
+    let history = Arc::new(History::new(most, None));
     let of_size = |n, size| {
-        feed.hear(&exchange(
+        history.push(&exchange(
             n,
             Request::new("POST", "/", vec![], vec![b'a'; size]),
         ));
     };
     for n in 1..=50 {
         of_size(n, 5000);
-        let shelf = feed.shelf();
-        assert!(shelf.bytes <= most.bytes, "{}", shelf.bytes);
+        let ring = history.ring();
+        assert!(ring.bytes <= most.bytes, "{}", ring.bytes);
         assert_eq!(
-            shelf.bytes,
-            shelf.kept.iter().map(|kept| kept.cost()).sum::<usize>()
+            ring.bytes,
+            ring.entries
+                .iter()
+                .map(|entry| entry.bytes())
+                .sum::<usize>()
         );
     }
-    assert!(feed.all().len() >= 3 && feed.extent().newest == 50);
+    assert!(history.all().len() >= 3 && history.extent().newest == 50);
     // One that is larger than everything leaves nothing, and the next is kept again.
     of_size(51, 100_000);
     assert_eq!(
-        feed.extent(),
+        history.extent(),
         Extent {
             newest: 51,
             oldest_kept: 52
@@ -214,7 +235,7 @@ fn what_is_kept_is_bounded_in_bytes() {
     );
     of_size(52, 10);
     assert_eq!(
-        feed.extent(),
+        history.extent(),
         Extent {
             newest: 52,
             oldest_kept: 52
@@ -237,9 +258,9 @@ fn secrets_are_masked_where_they_are_shown_and_kept_where_they_are_saved() {
         cdr: cdr.as_object().map(Received::from),
         ..exchange.as_ref().clone()
     };
-    let feed = Feed::new(Most::default(), None);
-    feed.hear(&Event::Exchange(Arc::new(exchange.clone()), None));
-    let kept = feed.get(1).unwrap();
+    let history = History::new(HistoryLimits::default(), None);
+    history.push(&Event::Exchange(Arc::new(exchange.clone()), None));
+    let kept = history.get(1).unwrap();
     assert_eq!(kept.record, ndjson::line("exchange", &exchange));
     let shown = String::from_utf8(kept.shown()).unwrap();
     assert!(!shown.contains("S3CR3T"), "{shown}");
@@ -252,9 +273,9 @@ fn secrets_are_masked_where_they_are_shown_and_kept_where_they_are_saved() {
 #[test]
 fn what_is_taken_away_is_masked_if_what_is_saved_is() {
     let body = r#"{"type":"cdr","to":919876543210,"leg":"a"}"#;
-    let feed = Feed::new(Most::default(), Some(Redactor::default()));
-    feed.hear(&exchange(1, Request::new("POST", "/", vec![], body)));
-    let kept = feed.get(1).unwrap();
+    let history = History::new(HistoryLimits::default(), Some(Redactor::default()));
+    history.push(&exchange(1, Request::new("POST", "/", vec![], body)));
+    let kept = history.get(1).unwrap();
     assert!(!String::from_utf8_lossy(&kept.record).contains("9876543210"));
     // What is sent to the handler again is what came.
     assert_eq!(kept.request.body.0, body);
@@ -270,9 +291,9 @@ proptest! {
         body in any::<Vec<u8>>(),
     ) {
         let header = Header { name, value: value.into() };
-        let feed = Feed::new(Most::default(), None);
-        feed.hear(&exchange(1, Request::new(&method, target, vec![header], body)));
-        let kept = feed.get(1).unwrap();
+        let history = History::new(HistoryLimits::default(), None);
+        history.push(&exchange(1, Request::new(&method, target, vec![header], body)));
+        let kept = history.get(1).unwrap();
         let shown = String::from_utf8(kept.shown()).unwrap();
         prop_assert!(!shown.chars().any(disturbs), "{}", shown);
         let read: Value = serde_json::from_str(&shown).unwrap();
