@@ -54,13 +54,11 @@ impl Fingerprinter {
     /// The same for a request and its copies: a CDR with a `cmiuuid` is identified by its fields, any other request by its
     /// target and body; both by the method.
     pub(super) fn identity(&self, request: &Request, cdr: Option<&Received>) -> Fingerprint {
-        match cdr.filter(|cdr| id(cdr, "cmiuuid").is_some()) {
-            Some(cdr) => self.of(&Key::Copy(&request.method, &content(&Fields::from(cdr)))),
-            None => {
-                let body = &request.body.0;
-                self.of(&Key::Request(&request.method, &request.target, body))
-            }
+        if let Some(cdr) = cdr.filter(|cdr| id(cdr, "cmiuuid").is_some()) {
+            return self.of(&Key::Copy(&request.method, &content(&Fields::from(cdr))));
         }
+        let body = &request.body.0;
+        self.of(&Key::Request(&request.method, &request.target, body))
     }
 
     fn fingerprints(&self, request: &Request, cdr: &Received) -> Fingerprints {

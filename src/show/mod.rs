@@ -290,7 +290,7 @@ impl Show {
         match event {
             Event::ConnectionErrors(_) if self.voice.quiet => {}
             Event::ConnectionErrors(errors) => {
-                self.say(&received::connection_errors(errors, &self.err_theme))
+                self.say(&received::connection_errors(errors, &self.err_theme));
             }
             Event::Warning(warning) => self.warn(warning),
             Event::TunnelSaid(line) => self.tunnel_said(line),
