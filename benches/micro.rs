@@ -6,6 +6,7 @@
 //! A plain `main`: benchmark crates bring a second `syn` or licences that `tests/it/dependencies.rs` refuses.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
@@ -21,12 +22,12 @@ use telecmi_cdr::listen::relate::Relations;
 use telecmi_cdr::ndjson;
 use telecmi_cdr::seed::Seed;
 use telecmi_cdr::send::Plan;
-use telecmi_cdr::send::courier::Patience;
+use telecmi_cdr::send::deliver::RetryPolicy;
 use telecmi_cdr::send::event::{Attempt, Delivery};
 use telecmi_cdr::send::expect::Expectation;
-use telecmi_cdr::send::pace::Rules;
-use telecmi_cdr::send::pack::Step;
-use telecmi_cdr::send::source::{Content, Envelope, Methods, Scenario};
+use telecmi_cdr::send::plan::{Content, Methods};
+use telecmi_cdr::send::schedule::{Job, ScheduleOptions};
+use telecmi_cdr::send::template::RequestTemplate;
 use telecmi_cdr::show::received;
 use telecmi_cdr::show::theme::Theme;
 use telecmi_cdr::untrusted::clean;
@@ -122,17 +123,17 @@ fn mixture(methods: Methods) -> Plan {
         seed,
     };
     Plan {
-        content: Content::Stories(choices("mix"), setting),
-        envelope: Envelope {
+        content: Content::Scenarios(choices("mix"), setting),
+        template: RequestTemplate {
             target: "/webhook/cdr".to_owned(),
             methods,
-            ..Envelope::default()
+            ..RequestTemplate::default()
         },
         rounds: None,
         duration: None,
-        rules: Rules::plain(seed),
+        schedule: ScheduleOptions::plain(seed),
         concurrency: 1,
-        patience: Patience {
+        retry: RetryPolicy {
             retries: 0,
             interval: Duration::ZERO,
             seed,
@@ -192,7 +193,7 @@ fn delivery() -> Delivery {
     Delivery {
         n: 123_456,
         call: 98_765,
-        scenario: Scenario::Story("agent-no-answer"),
+        scenario: "agent-no-answer",
         copy: 0,
         method: "POST".into(),
         cdr: CdrText::read(DOCUMENTED.into()),
@@ -208,8 +209,8 @@ fn delivery() -> Delivery {
 fn generate(bencher: &Bencher) {
     for (name, methods) in [("POST", Methods::Post), ("GET", Methods::Get)] {
         let plan = mixture(methods);
-        let mut batches = plan.batches();
-        bencher.bench(&format!("generate {name}"), None, || batches.next());
+        let mut jobs = Arc::new(plan).jobs();
+        bencher.bench(&format!("generate {name}"), None, || jobs.next());
     }
 }
 
@@ -275,17 +276,17 @@ fn relate(bencher: &Bencher) {
     /// More than are remembered, so that none comes back while it is known.
     const DIFFERENT: usize = 20_000;
     let plan = mixture(Methods::Post);
-    let parcels = plan.batches().flatten().flat_map(Step::parcels);
-    let known =
-        parcels.filter_map(|parcel| Some((parcel.request, Received::from(&parcel.cdr?.fields()))));
+    let jobs = Arc::new(plan).jobs().flatten().flat_map(Job::each_copy);
+    let known = jobs.filter_map(|job| Some((job.request, Received::from(&job.cdr?.fields()))));
     let known: Vec<_> = known.take(DIFFERENT).collect();
     for (name, repeated) in [
         ("others", known.as_slice()),
         ("the_same", &known[DIFFERENT - 1..]),
     ] {
         let mut relations = Relations::default();
-        let mut relate =
-            |n, (request, cdr): &(Request, Received)| relations.relate(n, moment(), request, cdr);
+        let mut relate = |n, (request, cdr): &(Arc<Request>, Received)| {
+            relations.relate(n, moment(), request, cdr)
+        };
         for pair in &known {
             relate(0, pair);
         }

@@ -137,13 +137,7 @@ impl Clock {
 
     #[must_use]
     pub(crate) fn now(&self) -> Timestamp {
-        self.now_after(self.elapsed())
-    }
-
-    /// [`Self::now`] for a caller that has read [`Self::elapsed`].
-    #[must_use]
-    pub(crate) fn now_after(&self, elapsed: Duration) -> Timestamp {
-        let now = self.wall.after(elapsed);
+        let now = self.wall.after(self.elapsed());
         let Some(before) = self.suspended_ms else {
             return now;
         };
@@ -152,12 +146,6 @@ impl Clock {
             ..1_000 => now,
             suspended => Timestamp(now.0.saturating_add(suspended)),
         }
-    }
-
-    /// False for [`Self::at`].
-    #[must_use]
-    pub(crate) fn is_of_the_machine(&self) -> bool {
-        self.suspended_ms.is_some()
     }
 
     /// Time since the clock was started, by the monotonic clock.

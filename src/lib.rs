@@ -32,18 +32,15 @@
 //! argv ─ cli ─> SendOptions
 //!                   │ run::transmit reads the files that were named
 //!                   v
-//! stories | file ─ send::source ─> Outlines ─ send::pace ─> Batches ─ send::pack ─> Parcels ─ send::courier ─> Deliveries
-//!                  lazy iterator              pure, due times         what is sent            the only await       │
-//!                                                                                   Summary <─ send::tally ────────┤
-//!                                                                                                                  └─ tell(Event) ─> show::board
+//! send::Plan ─> Schedule ─> Job ─> Transport::send ─> Delivery ─┬─> Stats ─> Summary
+//!               due times           client, raw writer           └─> Event ─> show::board
 //! ```
 //!
-//! Several threads take batches from the one schedule, each with connections and a tally of its own, and each makes what
-//! it sends; tallies are added up at the end. Payload n is a pure function of the seed, the time and n, so neither threads
-//! nor concurrency change anything. What carries requests is a parameter ([`send::courier::Carry`]): tests pass their own
-//! and pause tokio's clock.
+//! As many tasks as the concurrency take jobs from the one schedule. Payload n is a pure function of the seed, the time and
+//! n, so concurrency changes no bytes. The transport is a parameter ([`send::deliver::Transport`]): tests pass their own and
+//! pause tokio's clock.
 //!
-//! With `--print` nobody carries: `run::print` walks through the same batches, and `wire::export` writes each request for
+//! With `--print` nothing is sent: `run::print` walks through the same jobs, and `wire::export` writes each request for
 //! another tool.
 //!
 //! # A run of `send --suite`

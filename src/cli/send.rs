@@ -20,10 +20,10 @@ use crate::cdr::edit::Edit;
 use crate::cdr::story::{self, CATALOGUE, GROUPS};
 use crate::clock::Timestamp;
 use crate::seed::Seed;
-use crate::send::courier::Patience;
+use crate::send::deliver::RetryPolicy;
 use crate::send::expect::{Expectation, Statuses};
-use crate::send::pace::Rules;
-use crate::send::source::Methods;
+use crate::send::plan::Methods;
+use crate::send::schedule::ScheduleOptions;
 use crate::send::suite;
 use crate::wire::client::{ClientOptions, Destination};
 use choices::{CallId, GetEncoding, Method, Shape};
@@ -287,7 +287,7 @@ impl SendArgs {
                 Some(1)
             }),
             rules: self.rules(seed),
-            patience: Patience {
+            patience: RetryPolicy {
                 retries: self.retry,
                 interval: self.retry_interval,
                 seed,
@@ -441,8 +441,8 @@ impl SendArgs {
         }
     }
 
-    fn rules(&self, seed: Seed) -> Rules {
-        Rules {
+    fn rules(&self, seed: Seed) -> ScheduleOptions {
+        ScheduleOptions {
             rate: self.rate,
             speed: self.speed.0,
             duplicate: self.duplicate,

@@ -9,7 +9,7 @@ use crate::cdr::account::AccountOptions;
 use crate::cli::values::HeaderSource;
 use crate::clock::Timestamp;
 use crate::seed::Seed;
-use crate::send::source::Methods;
+use crate::send::plan::Methods;
 use crate::show::Voice;
 use crate::wire::client::{ClientOptions, Destination};
 

@@ -6,7 +6,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::receive::bind;
 use super::signals::Signals;
-use super::transmit::{Carrier, prepare, teller};
+use super::transmit::{BoardSink, HttpTransport, prepare, transport};
 use super::{after_output, could_not_start, end, output, stop};
 use crate::cli::send::SendOptions;
 use crate::clock::Clock;
@@ -29,7 +29,7 @@ pub async fn run(options: SendOptions) -> Exit {
     }
 }
 
-type Both = (tokio::net::TcpListener, send::Plan, Carrier, Clock);
+type Both = (tokio::net::TcpListener, send::Plan, HttpTransport, Clock);
 
 /// Prepares both sides.
 async fn both(options: &SendOptions, show: &mut Show) -> Result<Both, Error> {
@@ -39,12 +39,12 @@ async fn both(options: &SendOptions, show: &mut Show) -> Result<Both, Error> {
     let destination =
         Destination::parse(&format!("http://{address}/webhook/cdr")).map_err(Error::Usage)?;
     let plan = prepare(options, &destination, clock, show)?;
-    let carrier = Carrier::new(options, &destination, show)?;
-    Ok((listener, plan, carrier, clock))
+    let transport = transport(options, &destination, show)?;
+    Ok((listener, plan, transport, clock))
 }
 
 /// Lets both sides run until the sender is done.
-async fn meet((listener, plan, carrier, clock): Both, show: Show, records: bool) -> Exit {
+async fn meet((listener, plan, transport, clock): Both, show: Show, records: bool) -> Exit {
     let mut signals = Signals::new();
     let fate = show.fate();
     let lines = show.lines(plan.planned());
@@ -81,9 +81,9 @@ async fn meet((listener, plan, carrier, clock): Both, show: Show, records: bool)
     let run = async {
         // In this order a reader understands it.
         ready.notified().await;
-        let (tell, room) = teller(&board, lines);
-        let carriers = carrier.for_each_thread(&plan);
-        let summary = send::run(&Arc::new(plan), carriers, clock, stopping, tell, room).await;
+        let events = BoardSink { board, lines };
+        let plan = Arc::new(plan);
+        let summary = send::run(&plan, transport, clock, stopping, events).await;
         drop(done);
         let well_received = receiver
             .await
@@ -98,7 +98,6 @@ async fn meet((listener, plan, carrier, clock): Both, show: Show, records: bool)
         exit = run => exit,
         at_once = signals.second() => return at_once.exit(),
     };
-    drop(board);
     end(exit, reader, signals, |show| {
         show.remark(
             "next, your own handler: telecmi-cdr send --url http://localhost:5000/webhook/cdr",

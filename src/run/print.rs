@@ -1,5 +1,6 @@
 //! `send --print`: what would go, written in the way that was asked for, each piece as soon as it is made.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::after_output;
@@ -8,8 +9,8 @@ use crate::cli::send::{Print, SendOptions};
 use crate::clock::Timestamp;
 use crate::error::Exit;
 use crate::ndjson;
-use crate::send::pack::Parcel;
-use crate::send::source::Origin;
+use crate::send::plan::Origin;
+use crate::send::schedule::Job;
 use crate::send::{Plan, replay};
 use crate::show::Show;
 use crate::show::outlet::Fate;
@@ -18,7 +19,7 @@ use crate::wire::export::{self, Reason, har, http, vegeta};
 
 /// Prints what would go. What a format cannot hold is left out, which is a failure.
 pub fn run(
-    plan: &Plan,
+    plan: &Arc<Plan>,
     destination: &Destination,
     options: &SendOptions,
     print: Print,
@@ -32,20 +33,20 @@ pub fn run(
     if print == Print::Har {
         show.data(&har::head());
     }
-    'run: for batch in plan.batches() {
+    'run: for jobs in plan.jobs() {
         let mut since = Duration::ZERO;
-        for step in batch {
-            since = step.due.unwrap_or(since.saturating_add(step.gap));
-            for parcel in step.parcels() {
+        for job in jobs {
+            since = job.due.unwrap_or(since.saturating_add(job.gap));
+            for job in job.each_copy() {
                 piece.clear();
-                match printer.piece(&parcel, plan.at.after(since), &mut piece) {
+                match printer.piece(&job, plan.at.after(since), &mut piece) {
                     Ok(()) => {
                         if print == Print::Har && !std::mem::take(&mut first) {
                             show.data(har::BETWEEN);
                         }
                         show.data(&piece);
                     }
-                    Err(reason) => left_out.count(parcel.n, reason),
+                    Err(reason) => left_out.count(job.n, reason),
                 }
                 if *fate.borrow() != Fate::Open {
                     break 'run;
@@ -90,7 +91,7 @@ impl LeftOut {
     }
 }
 
-/// Writes parcels in one way.
+/// Writes requests in one format.
 struct Printer {
     print: Print,
     /// Scheme, authority and userinfo of the destination, secrets masked.
@@ -120,29 +121,24 @@ impl Printer {
         }
     }
 
-    /// Adds a parcel that would leave at that time.
-    fn piece(&self, parcel: &Parcel, at: Timestamp, out: &mut String) -> Result<(), Reason> {
-        let unbound = match parcel.origin {
-            Origin::Captured => Some(replay::unbound(&parcel.request)),
-            Origin::Made => None,
+    /// Adds a request that would leave at that time.
+    fn piece(&self, job: &Job, at: Timestamp, out: &mut String) -> Result<(), Reason> {
+        let stripped = match job.origin {
+            Origin::Capture => Some(replay::strip_hop_by_hop(&job.request)),
+            Origin::Template => None,
         };
         // The tools make by themselves what belongs to a connection.
-        let request = unbound.as_ref().unwrap_or(&parcel.request);
+        let request = stripped.as_ref().unwrap_or(&job.request);
         match self.print {
-            Print::Json => match &parcel.cdr {
-                Some(cdr) if parcel.request.body.is_empty() => {
+            Print::Json => match &job.cdr {
+                Some(cdr) if job.request.body.is_empty() => {
                     out.push_str(&ndjson::safe_json(cdr));
                 }
-                _ => out.push_str(&ndjson::one_line(&parcel.request.body.0)),
+                _ => out.push_str(&ndjson::one_line(&job.request.body.0)),
             },
-            Print::Curl => out.push_str(&curl(parcel, &self.origin, &self.flags)),
-            Print::Http => out.push_str(&http::request(request, &self.origin, &title(parcel))?),
-            Print::Har => out.push_str(&har::entry(
-                &parcel.request,
-                &self.origin,
-                at,
-                &title(parcel),
-            )?),
+            Print::Curl => out.push_str(&curl(job, &self.origin, &self.flags)),
+            Print::Http => out.push_str(&http::request(request, &self.origin, &title(job))?),
+            Print::Har => out.push_str(&har::entry(&job.request, &self.origin, at, &title(job))?),
             Print::Vegeta => out.push_str(&vegeta::target(request, &self.origin)?),
         }
         if matches!(self.print, Print::Json | Print::Curl | Print::Vegeta) {
@@ -152,33 +148,23 @@ impl Printer {
     }
 }
 
-/// What a parcel is, for a person who looks through many.
-fn title(parcel: &Parcel) -> String {
-    let fields = parcel.cdr.as_ref().map(CdrText::fields).unwrap_or_default();
+/// The title of a request, for a person who looks through many.
+fn title(job: &Job) -> String {
+    let fields = job.cdr.as_ref().map(CdrText::fields).unwrap_or_default();
     let leg = match fields.get("leg").and_then(|leg| leg.as_str()) {
         Some(leg @ ("a" | "b")) => format!(", leg {leg}"),
         _ => String::new(),
     };
-    let copy = if parcel.copy == 0 {
+    let copy = if job.copy == 0 {
         String::new()
     } else {
-        format!(", copy {}", parcel.copy)
+        format!(", copy {}", job.copy)
     };
-    format!(
-        "{}. {}: call {}{leg}{copy}",
-        parcel.n,
-        parcel.scenario.name(),
-        parcel.call
-    )
+    format!("{}. {}: call {}{leg}{copy}", job.n, job.scenario, job.call)
 }
 
-/// The command for curl that sends a parcel to an origin, with curl's own habits turned off where they would show.
-fn curl(parcel: &Parcel, origin: &str, flags: &[String]) -> String {
+/// The command for curl that sends a request to an origin, with curl's own habits turned off where they would show.
+fn curl(job: &Job, origin: &str, flags: &[String]) -> String {
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    export::curl_to(
-        &parcel.request,
-        origin,
-        &flags,
-        parcel.origin == Origin::Captured,
-    )
+    export::curl_to(&job.request, origin, &flags, job.origin == Origin::Capture)
 }

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use super::signals::Signals;
-use super::transmit::{announce, headers, trusting};
+use super::transmit::{announce, headers, with_cacert};
 use super::{after_output, could_not_start, end, output, stop};
 use crate::cdr::account::Account;
 use crate::cli::suite::SuiteRun;
@@ -70,7 +70,7 @@ pub async fn run(wanted: SuiteRun) -> Exit {
 
 /// The options of the suite, and how requests are carried.
 fn prepare(wanted: &SuiteRun, show: &mut Show) -> Result<(SuiteOptions, ClientOptions), Error> {
-    let client = trusting(&wanted.client, wanted.cacert.as_deref())?;
+    let client = with_cacert(&wanted.client, wanted.cacert.as_deref())?;
     announce(&client, &wanted.destination, show);
     if !wanted.destination.is_loopback() {
         show.warn(&format!(

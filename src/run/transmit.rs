@@ -1,4 +1,6 @@
-//! `send`: reads what was named, makes the plan, and carries it out or prints it.
+//! `send`: options to a plan, which is sent or printed.
+
+mod transport;
 
 use std::io::Read as _;
 use std::path::Path;
@@ -13,26 +15,26 @@ use crate::cli::send::{SendOptions, Source};
 use crate::cli::values::{self, HeaderSource};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Exit};
-use crate::process;
 use crate::seed::{Purpose, Seed};
-use crate::send::courier::{Carry, Raced};
-use crate::send::event::Event;
-use crate::send::source::{Content, Envelope, Item, Origin};
-use crate::send::{self, Plan, file, replay};
+use crate::send::event::{Event, EventSink};
+use crate::send::plan::{Content, Item};
+use crate::send::template::RequestTemplate;
+use crate::send::{self, Plan, input, replay};
 use crate::show::Show;
 use crate::show::board::Board;
 use crate::show::lines::Lines;
+use crate::wire::Header;
 use crate::wire::client::{Client, ClientOptions, Destination, proxy_in_use};
-use crate::wire::raw::{RawRequest, Writer};
-use crate::wire::{Failure, FailureKind, Header, Phase, Request, Response};
+use crate::wire::raw::Writer;
 use rand::RngExt as _;
+pub use transport::HttpTransport;
 
-/// More than so many deliveries a second, or in all, go to another machine only if that was said to be meant.
-const MOST_PER_SECOND: f64 = 100.0;
-const MOST_DELIVERIES: f64 = 10_000.0;
+/// Limits for another machine, which --yes lifts.
+const MAX_PER_SECOND: f64 = 100.0;
+const MAX_DELIVERIES: f64 = 10_000.0;
 
-/// The largest input file.
-const LARGEST_FILE: u64 = 64 * 1024 * 1024;
+/// Limit of an input file, in bytes.
+const MAX_FILE: u64 = 64 * 1024 * 1024;
 
 /// Sends, or prints what would be sent.
 pub async fn run(options: SendOptions, destination: Destination) -> Exit {
@@ -44,7 +46,7 @@ pub async fn run(options: SendOptions, destination: Destination) -> Exit {
     let clock = Clock::start();
     let prepared = prepare(&options, &destination, clock, &mut show).and_then(|mut plan| {
         allow(&mut plan, &options, &destination, &mut show)?;
-        Ok(plan)
+        Ok(Arc::new(plan))
     });
     let plan = match prepared {
         Ok(plan) => plan,
@@ -52,56 +54,49 @@ pub async fn run(options: SendOptions, destination: Destination) -> Exit {
     };
     match options.print {
         Some(print) => print::run(&plan, &destination, &options, print, show),
-        None => match Carrier::new(&options, &destination, &mut show) {
-            Ok(carrier) => deliver(&Arc::new(plan), carrier, clock, show).await,
+        None => match transport(&options, &destination, &mut show) {
+            Ok(transport) => deliver(&plan, transport, clock, show).await,
             Err(error) => could_not_start(&mut show, &error),
         },
     }
 }
 
-async fn deliver(plan: &Arc<Plan>, carrier: Carrier, clock: Clock, show: Show) -> Exit {
+async fn deliver(plan: &Arc<Plan>, transport: HttpTransport, clock: Clock, show: Show) -> Exit {
     let mut signals = Signals::new();
     let fate = show.fate();
     let lines = show.lines(plan.planned());
     let (board, reader) = Board::new(show);
     let stopping = stop(signals.clone(), fate.clone());
-    let (tell, room) = teller(&board, lines);
-    let run = send::run(
-        plan,
-        carrier.for_each_thread(plan),
-        clock,
-        stopping,
-        tell,
-        room,
-    );
+    let events = BoardSink { board, lines };
+    let run = send::run(plan, transport, clock, stopping, events);
     let summary = tokio::select! {
         summary = run => summary,
         at_once = signals.second() => return at_once.exit(),
     };
-    drop(board);
     end(summary.exit, reader, signals, |show| {
         after_output(summary.exit, &fate, show)
     })
     .await
 }
 
-/// What shows a sender's events on a board, and what waits until there is room for more.
-pub fn teller(
-    board: &Board,
-    lines: Lines,
-) -> (
-    impl Fn(Event<'_>) + Send + Sync + 'static,
-    impl AsyncFn() + Send + Sync + 'static,
-) {
-    let (shown, waiting) = (board.clone(), board.clone());
-    let tell = move |event: Event<'_>| {
-        let line = lines.of(&event);
-        shown.pin(|show| show.sent(&event, line.as_deref()));
-    };
-    (tell, async move || waiting.room().await)
+/// Shows the events of a run on a board.
+pub struct BoardSink {
+    pub board: Board,
+    pub lines: Lines,
 }
 
-/// Makes the plan: reads the files that were named and settles when the calls start.
+impl EventSink for BoardSink {
+    async fn ready(&self) {
+        self.board.room().await;
+    }
+
+    fn send(&self, event: Event<'_>) {
+        let line = self.lines.of(&event);
+        self.board.pin(|show| show.sent(&event, line.as_deref()));
+    }
+}
+
+/// Makes the plan: reads the input file and fixes when the calls start.
 pub fn prepare(
     options: &SendOptions,
     destination: &Destination,
@@ -125,38 +120,44 @@ pub fn prepare(
                 at,
                 seed,
             };
-            Content::Stories(choices.clone(), setting)
+            Content::Scenarios(choices.clone(), setting)
         }
         Source::File(path) => {
             if options.account != AccountOptions::default() {
                 show.remark("--to, --agent and the like change nothing in a file: --set to=… does");
             }
             let name = name(path);
-            let holding = file::read(&read(path)?, &name)?;
-            holding
-                .warnings
-                .iter()
-                .for_each(|warning| show.warn(warning));
-            announce_replay(&holding.items, &name, options, destination, show)?;
-            Content::File(holding.items)
+            let input = input::read(&read(path)?, &name)?;
+            input.warnings.iter().for_each(|warning| show.warn(warning));
+            announce_replay(&input.items, &name, options, destination, show)?;
+            Content::File(input.items)
         }
     };
+    let template = RequestTemplate {
+        target: destination.target().to_owned(),
+        methods: options.methods,
+        encoding: options.encoding,
+        headers: headers(&options.headers)?,
+        edits: options.edits.clone(),
+        host: (!destination.is_loopback()).then(|| destination.authority().to_owned()),
+        authorization: destination.authorization(),
+    };
+    if let (Content::File(items), Source::File(path)) = (&content, &options.source) {
+        for (n, item) in (1..).zip(items) {
+            template.check(item).map_err(|what| Error::Input {
+                place: format!("{}: object {n}", name(path)),
+                what,
+            })?;
+        }
+    }
     Ok(Plan {
         content,
-        envelope: Envelope {
-            target: destination.target().to_owned(),
-            methods: options.methods,
-            encoding: options.encoding,
-            headers: headers(&options.headers)?.into(),
-            edits: options.edits.clone(),
-            host: (!destination.is_loopback()).then(|| destination.authority().to_owned()),
-            authorization: destination.authorization(),
-        },
+        template,
         rounds: options.rounds,
         duration: options.duration,
-        rules: options.rules,
+        schedule: options.rules,
         concurrency: options.concurrency,
-        patience: options.patience,
+        retry: options.patience,
         expectation: options.expectation.clone(),
         compare: options.compare,
         shown_url: destination.masked().to_owned(),
@@ -164,7 +165,7 @@ pub fn prepare(
     })
 }
 
-/// Says which flags change nothing in a capture, and what else is not as its reader might think.
+/// Says which flags change nothing in a capture, and how a proxy changes it.
 fn announce_replay(
     items: &[Item],
     name: &str,
@@ -174,7 +175,7 @@ fn announce_replay(
 ) -> Result<(), Error> {
     let captured = || {
         items.iter().filter_map(|item| match item {
-            Item::Captured(recording) => Some(recording),
+            Item::Captured(location, captured) => Some((location, captured)),
             Item::Body(_) => None,
         })
     };
@@ -190,9 +191,9 @@ fn announce_replay(
         show.remark("--method changes nothing in a capture: its requests keep their own");
     }
     if !options.edits.is_empty() {
-        let mut rest = captured().filter(|recording| !replay::is_editable(&recording.request));
-        if let Some(first) = rest.next() {
-            let place = first.place.of(name);
+        let mut rest = captured().filter(|(_, captured)| !replay::is_editable(&captured.request));
+        if let Some((location, _)) = rest.next() {
+            let place = location.of(name);
             let count = 1 + rest.count();
             let these = if count == 1 {
                 "this request as it was".to_owned()
@@ -233,16 +234,16 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
     if path == Path::new("-") {
         std::io::stdin()
             .lock()
-            .take(LARGEST_FILE + 1)
+            .take(MAX_FILE + 1)
             .read_to_end(&mut bytes)
             .map_err(failed)?;
     } else {
         let file = std::fs::File::open(path).map_err(failed)?;
-        file.take(LARGEST_FILE + 1)
+        file.take(MAX_FILE + 1)
             .read_to_end(&mut bytes)
             .map_err(failed)?;
     }
-    if bytes.len() as u64 > LARGEST_FILE {
+    if bytes.len() as u64 > MAX_FILE {
         return Err(Error::Input {
             place: name(path),
             what: "larger than 64 MiB".to_owned(),
@@ -251,7 +252,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// What an input is called in messages.
+/// The name of an input file in messages.
 fn name(path: &Path) -> String {
     if path == Path::new("-") {
         "standard input".to_owned()
@@ -285,8 +286,8 @@ pub fn headers(sources: &[HeaderSource]) -> Result<Vec<Header>, Error> {
     Ok(headers)
 }
 
-/// Refuses runs that never end, or large ones against other machines that were not said to be meant; paces those that
-/// could become too fast.
+/// Refuses to print a run without end, and large runs to another machine without --yes; paces those that could become too
+/// fast.
 fn allow(
     plan: &mut Plan,
     options: &SendOptions,
@@ -305,7 +306,7 @@ fn allow(
     if destination.is_loopback() || options.yes {
         return Ok(());
     }
-    let rate = plan.rules.rate.unwrap_or(MOST_PER_SECOND);
+    let rate = plan.schedule.rate.unwrap_or(MAX_PER_SECOND);
     let in_time = |span: Duration| rate * span.as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a comparison with ten thousand")]
     let counted = plan.most_deliveries().map(|n| n as f64);
@@ -313,28 +314,28 @@ fn allow(
         (Some(counted), Some(in_time)) => counted.min(in_time),
         (counted, in_time) => counted.or(in_time).unwrap_or(f64::INFINITY),
     };
-    if rate > MOST_PER_SECOND || most > MOST_DELIVERIES {
+    if rate > MAX_PER_SECOND || most > MAX_DELIVERIES {
         return Err(Error::Usage(format!(
             "{} is not this machine, and this is more than 100/s or 10 000 deliveries: --yes says that it is meant",
             destination.place()
         )));
     }
-    if plan.rules.rate.is_none() && most > MOST_PER_SECOND {
+    if plan.schedule.rate.is_none() && most > MAX_PER_SECOND {
         show.remark("at most 100/s, since this goes to another machine; --yes lifts that");
-        plan.rules.rate = Some(MOST_PER_SECOND);
+        plan.schedule.rate = Some(MAX_PER_SECOND);
     }
     Ok(())
 }
 
-/// How requests are carried, with the certificates of a file.
-pub fn trusting(client: &ClientOptions, cacert: Option<&Path>) -> Result<ClientOptions, Error> {
+/// The client options with the certificates of a file.
+pub fn with_cacert(client: &ClientOptions, cacert: Option<&Path>) -> Result<ClientOptions, Error> {
     Ok(ClientOptions {
         cacert_pem: cacert.map(read).transpose()?,
         ..client.clone()
     })
 }
 
-/// Says of a suite which proxy is used and by which cases, and that certificates are not checked.
+/// Says for a suite which proxy is used by which cases, and that certificates are not checked.
 pub fn announce(client: &ClientOptions, destination: &Destination, show: &mut Show) {
     announce_with(
         "; races and broken requests go to the handler directly",
@@ -344,7 +345,7 @@ pub fn announce(client: &ClientOptions, destination: &Destination, show: &mut Sh
     );
 }
 
-/// Says which proxy is used, with something to add to that, and that certificates are not checked.
+/// Says which proxy is used, and that certificates are not checked.
 fn announce_with(
     addition: &str,
     client: &ClientOptions,
@@ -361,102 +362,29 @@ fn announce_with(
     }
 }
 
-/// What carries requests for real: the client, and the raw writer for races and for what was captured.
-pub struct Carrier {
-    client: Client,
-    writer: Writer,
-    /// Whether an environment's proxy stands in the way of the writer.
-    proxied: bool,
-    destination: Destination,
-}
-
-impl Carrier {
-    /// A carrier to one destination; says which proxy is used, and that certificates are not checked.
-    pub fn new(
-        options: &SendOptions,
-        destination: &Destination,
-        show: &mut Show,
-    ) -> Result<Self, Error> {
-        let proxy = proxy_in_use(destination);
-        if options.rules.race > 1
-            && let Some(proxy) = &proxy
-        {
-            let what = format!(
-                "--race connects to {} directly, and the environment wants the proxy {proxy} used: \
-                 name the host in NO_PROXY, or leave out --race",
-                destination.place()
-            );
-            return Err(Error::Usage(what));
-        }
-        let client_options = trusting(&options.client, options.cacert.as_deref())?;
-        announce_with("", &client_options, destination, show);
-        Ok(Self {
-            client: Client::new(destination, &client_options)?,
-            writer: Writer::new(destination, &client_options)?,
-            proxied: proxy.is_some(),
-            destination: destination.clone(),
-        })
+/// The transport to one destination; says which proxy is used, and that certificates are not checked.
+pub fn transport(
+    options: &SendOptions,
+    destination: &Destination,
+    show: &mut Show,
+) -> Result<HttpTransport, Error> {
+    let proxy = proxy_in_use(destination);
+    if options.rules.race > 1
+        && let Some(proxy) = &proxy
+    {
+        let what = format!(
+            "--race connects to {} directly, and the environment wants the proxy {proxy} used: \
+             name the host in NO_PROXY, or leave out --race",
+            destination.place()
+        );
+        return Err(Error::Usage(what));
     }
-}
-
-impl Carrier {
-    /// A carrier for each thread that a run of this plan is worth, with connections of its own.
-    pub fn for_each_thread(self, plan: &Plan) -> Vec<Self> {
-        let most =
-            usize::try_from(plan.most_deliveries().unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-        let at_once = plan.concurrency.min(most);
-        // Counting the processors takes a dozen system calls.
-        let cores = if at_once > 1 {
-            process::processors()
-        } else {
-            1
-        };
-        let mut carriers: Vec<_> = (1..cores.min(at_once)).map(|_| self.separate()).collect();
-        carriers.insert(0, self);
-        carriers
-    }
-
-    fn separate(&self) -> Self {
-        Self {
-            client: self.client.separate(),
-            writer: self.writer.clone(),
-            proxied: self.proxied,
-            destination: self.destination.clone(),
-        }
-    }
-}
-
-impl Carry for Carrier {
-    async fn carry(&self, request: &Request, origin: Origin) -> Result<Response, Failure> {
-        match origin {
-            Origin::Made => self.client.carry(request).await,
-            Origin::Captured if self.proxied => self.client.carry(&replay::unbound(request)).await,
-            // It needs much room, which what is made here is not to carry about.
-            Origin::Captured => Box::pin(self.writer.carry(&exact(request)?)).await,
-        }
-    }
-
-    async fn race(&self, request: &Request, origin: Origin, copies: usize) -> Vec<Raced> {
-        let raw = match origin {
-            // The raw writer would write anything, line breaks in a header too: what the client refuses stays here.
-            Origin::Made => self
-                .client
-                .check(request)
-                .map(|()| RawRequest::verbatim(request, &self.destination)),
-            Origin::Captured => exact(request),
-        };
-        match raw {
-            Ok(raw) => self.writer.race(&raw, copies).await,
-            Err(failure) => vec![(Err(failure), Duration::ZERO); copies],
-        }
-    }
-}
-
-/// The captured request as it stands, or the failure that it cannot be sent.
-fn exact(request: &Request) -> Result<RawRequest, Failure> {
-    RawRequest::exact(request).map_err(|text| Failure {
-        phase: Phase::Send,
-        kind: FailureKind::Other,
-        text,
+    let client_options = with_cacert(&options.client, options.cacert.as_deref())?;
+    announce_with("", &client_options, destination, show);
+    Ok(HttpTransport {
+        client: Client::new(destination, &client_options)?,
+        writer: Writer::new(destination, &client_options)?,
+        proxied: proxy.is_some(),
+        destination: destination.clone(),
     })
 }

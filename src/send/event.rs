@@ -1,4 +1,4 @@
-//! What a run of `send` tells: the records, as values.
+//! The events of a run of `send`, and its records.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::source::Scenario;
 use crate::cdr::text::CdrText;
 use crate::clock::Timestamp;
 use crate::error::Exit;
@@ -14,28 +13,37 @@ use crate::ndjson::{self, as_ms, as_optional_ms};
 use crate::seed::Seed;
 use crate::wire::{Body, Failure, FailureKind, Header};
 
-/// Something that happened.
+/// An event of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event<'a> {
     /// The run begins.
     Started(&'a Started),
-    /// A delivery is done, one way or the other.
+    /// A delivery was made, or failed.
     Delivery(&'a Delivery),
-    /// Somebody wants the run to stop: nothing new leaves, and so many batches are still under way.
+    /// The run is to stop: nothing new leaves, and so many calls are still under way.
     Stopping(usize),
     /// The run is over.
     Finished(&'a Summary),
 }
 
+/// Where the events of a run go.
+pub trait EventSink: Send + Sync + 'static {
+    /// Resolves when there is room for another event.
+    fn ready(&self) -> impl Future<Output = ()> + Send;
+
+    /// Takes an event.
+    fn send(&self, event: Event<'_>);
+}
+
 /// The record `started`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Started {
-    /// What the whole run follows from.
+    /// The seed of the run.
     #[serde(serialize_with = "seed_number")]
     pub seed: Seed,
-    /// When the calls start, from which and the seed all bytes follow.
+    /// When the calls start. All bytes follow from this and the seed.
     pub at: Timestamp,
-    /// Where it goes, secrets masked.
+    /// The URL, secrets masked.
     pub url: String,
     /// How many deliveries there will be, if that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,15 +55,15 @@ pub fn seed_number<S: serde::Serializer>(seed: &Seed, serializer: S) -> Result<S
     serializer.serialize_u64(seed.0)
 }
 
-/// The record `delivery`: one request, and as many attempts as patience allowed.
+/// The record `delivery`: one request and its attempts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Delivery {
     /// Its number, from one, in the order of leaving.
     pub n: u64,
-    /// The number of the call it tells of, from one.
+    /// The number of its call, from one.
     pub call: u64,
-    /// Which story, or `file`.
-    pub scenario: Scenario,
+    /// The scenario's name, or `file`.
+    pub scenario: &'static str,
     /// Zero for the first delivery of a CDR, then counting its copies.
     pub copy: u32,
     /// `POST` or `GET`.
@@ -63,7 +71,7 @@ pub struct Delivery {
     /// The CDR, if it is an object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cdr: Option<CdrText>,
-    /// When it should have left, in milliseconds since the start, if there was a schedule.
+    /// When it should have left, since the start of the run, if there was a schedule.
     #[serde(
         rename = "due_ms",
         skip_serializing_if = "Option::is_none",
@@ -87,7 +95,7 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// The attempt that decided.
+    /// The attempt that decided the outcome.
     #[must_use]
     pub fn last(&self) -> Option<&Attempt> {
         self.attempts.last()
@@ -148,45 +156,45 @@ pub struct Summary {
     /// Deliveries a second, over the whole run.
     pub requests_per_s: f64,
     /// How long answers took; null if there were none.
-    pub latency_ms: Option<Spread>,
+    pub latency_ms: Option<LatencySummary>,
     /// How late deliveries left, if there was a schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub lateness_ms: Option<Spread>,
+    pub lateness_ms: Option<LatencySummary>,
     /// How long the run took.
     #[serde(rename = "elapsed_ms", serialize_with = "as_ms")]
     pub elapsed: Duration,
     /// The exit code.
     pub exit: Exit,
-    /// The latency histogram's bars, for people.
+    /// The latency histogram, for people.
     #[serde(skip)]
-    pub bars: Vec<Bar>,
+    pub buckets: Vec<Bucket>,
     /// The seed, for the line that repeats the run.
     #[serde(skip)]
     pub seed: Seed,
 }
 
-/// How a measured time is spread, in milliseconds.
+/// The distribution of a measured time, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Spread {
+pub struct LatencySummary {
     /// The shortest.
     pub min: f64,
     /// The average.
     pub mean: f64,
     /// The median.
     pub p50: f64,
-    /// What nine in ten stay below.
+    /// The 90th percentile.
     pub p90: f64,
-    /// What ninety-nine in a hundred stay below.
+    /// The 99th percentile.
     pub p99: f64,
     /// The longest.
     pub max: f64,
 }
 
-/// One bar of the histogram: how many answers took up to so long.
+/// One bucket of the histogram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bar {
-    /// The upper end.
+pub struct Bucket {
+    /// The longest time in it.
     pub up_to: Duration,
-    /// How many.
+    /// How many answers took so long.
     pub count: u64,
 }

@@ -1,4 +1,4 @@
-//! What a delivery must meet to count as delivered.
+//! What counts as delivered.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::wire::{Failure, Response};
 pub struct Statuses(Vec<RangeInclusive<u16>>);
 
 impl Statuses {
-    /// Whether a status is one of them.
+    /// Whether the list has a status.
     #[must_use]
     pub fn include(&self, status: u16) -> bool {
         self.0.iter().any(|range| range.contains(&status))
@@ -82,14 +82,10 @@ pub struct Expectation {
 }
 
 impl Expectation {
-    /// Nothing if the answer is as wanted, or why it is not.
+    /// Why a result does not count as delivered, if it does not.
     #[must_use]
-    pub fn disappointment(
-        &self,
-        answer: &Result<Response, Failure>,
-        latency: Duration,
-    ) -> Option<String> {
-        let response = match answer {
+    pub fn check(&self, result: &Result<Response, Failure>, latency: Duration) -> Option<String> {
+        let response = match result {
             Ok(response) => response,
             Err(failure) => return Some(failure.text.clone()),
         };
@@ -118,7 +114,7 @@ impl Expectation {
     }
 }
 
-/// A status with its name, and what it usually means for a webhook.
+/// A status with its name.
 #[must_use]
 pub fn status_words(status: u16) -> Cow<'static, str> {
     let words = match status {
@@ -174,14 +170,14 @@ mod tests {
     }
 
     #[test]
-    fn disappointments_say_why() {
+    fn a_mismatch_says_why() {
         let expectation = Expectation {
             body: Some("got it".to_owned()),
             max_latency: Some(Duration::from_millis(100)),
             ..Expectation::default()
         };
         let why = |status, body: &'static str, ms| {
-            expectation.disappointment(
+            expectation.check(
                 &Ok(Response::new(status, vec![], body)),
                 Duration::from_millis(ms),
             )

@@ -1,10 +1,11 @@
-//! Captured requests, and how they are sent again: exactly as they came, but for what the user and the new place want.
+//! Captured requests, and how they are sent again: byte for byte, but for the new place and the user's changes.
 
-use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::amend;
-use super::source::{Envelope, Letter};
+use super::edit_text;
+use super::plan::Origin;
+use super::template::{PreparedCdr, RequestTemplate};
 use crate::cdr::Fields;
 use crate::cdr::judge::{judge_json, judge_pairs};
 use crate::cdr::schema;
@@ -13,52 +14,7 @@ use crate::clock::Timestamp;
 use crate::json::{self, Document};
 use crate::wire::{Header, Request, header, hop, query, raw};
 
-/// One request out of a capture.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recording {
-    /// The request as it came.
-    pub request: Request,
-    /// When it came, if the capture says so.
-    pub at: Option<Timestamp>,
-    /// Where it stands in its file.
-    pub place: Place,
-}
-
-/// Where something stands in a file; counted from one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// It is all the file holds.
-    Whole,
-    /// In this line.
-    Line(usize),
-    /// This element of an array.
-    Element(usize),
-    /// This entry of a HAR.
-    Entry(usize),
-}
-
-impl Place {
-    /// The place with the name of its file, for messages.
-    #[must_use]
-    pub fn of(self, name: &str) -> String {
-        format!("{name}{self}")
-    }
-}
-
-/// What follows the name of the file.
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Whole => Ok(()),
-            Self::Line(n) => write!(f, ":{n}"),
-            Self::Element(n) => write!(f, ": element {n}"),
-            Self::Entry(n) => write!(f, ": entry {n}"),
-        }
-    }
-}
-
-/// The times of captured requests as they become the times of a run: counted from the first, never running backwards,
-/// and each round behind the one before.
+/// Capture times as times of a run: counted from the first, never running backwards, each round after the one before.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Timeline {
     first: Option<Timestamp>,
@@ -75,7 +31,7 @@ impl Timeline {
         self.latest = Duration::ZERO;
     }
 
-    /// The place of the next request. One without a time follows the one before it, if that has any.
+    /// The time of the next request. One without a capture time follows the one before it, if that has any.
     pub fn place(&mut self, at: Option<Timestamp>) -> Option<Duration> {
         self.first = self.first.or(at);
         let since = at
@@ -88,36 +44,36 @@ impl Timeline {
 
 /// Where in a request its CDR is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Carried {
+enum CdrPlace {
     /// The body is a JSON object.
     Json,
     /// The body is a form.
     Form,
     /// In the query.
     Query,
-    /// There is none that we could tell.
+    /// The request holds no CDR.
     Nowhere,
 }
 
 /// Finds the CDR in a request.
-fn carried(request: &Request) -> Carried {
+fn cdr_place(request: &Request) -> CdrPlace {
     let content_type = header(&request.headers, "content-type")
         .unwrap_or_default()
         .to_ascii_lowercase();
     if request.method == "GET" && request.query().is_some_and(is_cdr) {
-        Carried::Query
+        CdrPlace::Query
     } else if matches!(json::document(&request.body.0), Ok(Document::Object(_))) {
-        Carried::Json
+        CdrPlace::Json
     } else if content_type.starts_with("application/x-www-form-urlencoded")
         && request.body.text().is_some_and(is_cdr)
     {
-        Carried::Form
+        CdrPlace::Form
     } else {
-        Carried::Nowhere
+        CdrPlace::Nowhere
     }
 }
 
-/// Whether a query or a form has a parameter that a CDR has.
+/// Whether a query or a form has a documented field.
 fn is_cdr(pairs: &str) -> bool {
     schema::first_documented(&query::decode(pairs).pairs).is_some()
 }
@@ -125,7 +81,7 @@ fn is_cdr(pairs: &str) -> bool {
 /// Whether a request holds a CDR that edits can change.
 #[must_use]
 pub fn is_editable(request: &Request) -> bool {
-    carried(request) != Carried::Nowhere
+    cdr_place(request) != CdrPlace::Nowhere
 }
 
 /// The fields of a request's CDR.
@@ -138,65 +94,68 @@ fn fields(request: &Request) -> Option<Fields> {
             .as_ref()
             .map(Fields::from)
     };
-    match carried(request) {
-        Carried::Json => judge_json(&request.body.0)
+    match cdr_place(request) {
+        CdrPlace::Json => judge_json(&request.body.0)
             .fields
             .as_ref()
             .map(Fields::from),
-        Carried::Form => of_pairs(request.body.text()?),
-        Carried::Query => of_pairs(request.query()?),
-        Carried::Nowhere => None,
+        CdrPlace::Form => of_pairs(request.body.text()?),
+        CdrPlace::Query => of_pairs(request.query()?),
+        CdrPlace::Nowhere => None,
     }
 }
 
-/// A captured request without the headers that belong to the connection it came on, for a client that makes its own.
+/// A captured request without its hop-by-hop headers, for a client that makes its own.
 #[must_use]
-pub fn unbound(request: &Request) -> Request {
+pub fn strip_hop_by_hop(request: &Request) -> Request {
     Request {
         headers: hop::end_to_end(&request.headers),
         ..request.clone()
     }
 }
 
-impl Envelope {
-    /// A captured request for the new place: on to the URL, with the user's edits and headers.
-    pub(super) fn again(&self, captured: &Request) -> Letter {
+impl RequestTemplate {
+    /// Prepares a captured request: rebased to the URL, with the user's edits and headers.
+    pub(super) fn prepare_capture(&self, captured: &Request) -> PreparedCdr {
         let mut request = captured.clone();
         if !self.edits.is_empty() {
             self.edit(&mut request);
         }
         request.target = query::onto(&self.target, &request.target);
-        self.address(&mut request.headers);
-        frame(&mut request);
-        let cdr = fields(&request).as_ref().map(CdrText::from);
-        Letter::captured(request, cdr)
+        self.set_headers(&mut request.headers);
+        set_length(&mut request);
+        PreparedCdr {
+            cdr: fields(&request).as_ref().map(CdrText::from),
+            requests: vec![Arc::new(request)],
+            origin: Origin::Capture,
+        }
     }
 
     /// Makes the user's edits where the CDR is.
     fn edit(&self, request: &mut Request) {
-        match carried(request) {
-            Carried::Json => {
-                request.body = amend::object(&request.body.0, &self.edits).into();
+        match cdr_place(request) {
+            CdrPlace::Json => {
+                request.body = edit_text::object(&request.body.0, &self.edits).into();
             }
-            Carried::Form => {
+            CdrPlace::Form => {
                 let form = request.body.text().unwrap_or_default();
-                request.body = amend::pairs(form, &self.edits, self.encoding).into();
+                request.body = edit_text::pairs(form, &self.edits, self.encoding).into();
             }
-            Carried::Query => {
-                let query = amend::pairs(
+            CdrPlace::Query => {
+                let query = edit_text::pairs(
                     request.query().unwrap_or_default(),
                     &self.edits,
                     self.encoding,
                 );
                 request.target = format!("{}?{query}", request.path());
             }
-            Carried::Nowhere => {}
+            CdrPlace::Nowhere => {}
         }
         request.size = request.body.len() as u64;
     }
 
-    /// The headers for the new place: a `Host` it accepts, the URL's user, and the user's own headers.
-    fn address(&self, headers: &mut Vec<Header>) {
+    /// Sets the headers for the new place: a `Host` it accepts, the URL's user, and the user's own headers.
+    fn set_headers(&self, headers: &mut Vec<Header>) {
         if let Some(host) = &self.host {
             match headers.iter_mut().find(|header| header.is("Host")) {
                 Some(header) => header.value = host.clone().into(),
@@ -206,26 +165,21 @@ impl Envelope {
         if let Some(authorization) = &self.authorization {
             replace(headers, std::slice::from_ref(authorization));
         }
-        let own = self.headers.own();
-        let mut rest = own;
-        while let Some(header) = rest.first() {
-            if !own[..own.len() - rest.len()]
-                .iter()
-                .any(|done| done.is(&header.name))
-            {
-                let same: Vec<Header> = rest
+        for (index, header) in self.headers.iter().enumerate() {
+            let is_same = |other: &&Header| other.is(&header.name);
+            if !self.headers[..index].iter().any(|done| is_same(&done)) {
+                let same: Vec<_> = self.headers[index..]
                     .iter()
-                    .filter(|other| other.is(&header.name))
+                    .filter(is_same)
                     .cloned()
                     .collect();
                 replace(headers, &same);
             }
-            rest = &rest[1..];
         }
     }
 }
 
-/// Puts headers of one name where the first of that name stands, in place of all of them, or last.
+/// Puts headers of one name in place of all that have it, where the first of these stood, or last.
 fn replace(headers: &mut Vec<Header>, own: &[Header]) {
     let Some(name) = own.first().map(|header| header.name.clone()) else {
         return;
@@ -236,9 +190,8 @@ fn replace(headers: &mut Vec<Header>, own: &[Header]) {
     headers.splice(place..place, own.iter().cloned());
 }
 
-/// Sees to it that the headers say how long the body is: what a length says is corrected in its place, and a body of
-/// which nothing is said gets one.
-fn frame(request: &mut Request) {
+/// Corrects each `Content-Length` in its place, and adds one to a body without.
+fn set_length(request: &mut Request) {
     if raw::is_chunked(request) {
         return;
     }

@@ -4,22 +4,28 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::courier::Raced;
+use super::deliver::{RetryPolicy, Transport};
+use super::event::{Delivery, Event, EventSink, Summary};
+use super::expect::Expectation;
+use super::input::InputLocation;
+use super::plan::{Content, Item, Methods, Origin};
+use super::schedule::{Job, ScheduleOptions};
+use super::template::RequestTemplate;
 use super::*;
 use crate::cdr::Shape;
 use crate::cdr::account::{Account, AccountOptions};
 use crate::cdr::story::{self, CallIds, Setting};
-use crate::clock::Timestamp;
-use crate::error::Exit;
+use crate::clock::{Clock, Timestamp};
+use crate::error::{Exit, Stop};
+use crate::exchange::CapturedRequest;
 use crate::seed::Seed;
-use crate::send::source::{Methods, Origin};
 use crate::wire::{Failure, FailureKind, Header, Phase, Request, Response};
 
-/// A carrier that answers from a list (the last answer for ever) after a fixed time, and notes what it carried.
+/// A transport that answers from a list (the last answer for ever) after a fixed time, and notes what was sent.
 struct Handler {
     answers: Vec<Result<Response, Failure>>,
     takes: Duration,
-    carried: Mutex<Vec<String>>,
+    sent: Mutex<Vec<String>>,
     at_once: AtomicUsize,
     most_at_once: AtomicUsize,
 }
@@ -33,20 +39,20 @@ impl Handler {
         Self {
             answers,
             takes: Duration::from_millis(10),
-            carried: Mutex::default(),
+            sent: Mutex::default(),
             at_once: AtomicUsize::new(0),
             most_at_once: AtomicUsize::new(0),
         }
     }
 }
 
-impl Carry for Arc<Handler> {
-    async fn carry(&self, request: &Request, _: Origin) -> Result<Response, Failure> {
+impl Transport for Arc<Handler> {
+    async fn send(&self, request: &Request, _: Origin) -> Result<Response, Failure> {
         let text = request.body.text().unwrap_or_default();
         let turn = {
-            let mut carried = self.carried.lock().unwrap();
-            carried.push(format!("{} {} {text}", request.method, request.target));
-            carried.len() - 1
+            let mut sent = self.sent.lock().unwrap();
+            sent.push(format!("{} {} {text}", request.method, request.target));
+            sent.len() - 1
         };
         let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_at_once.fetch_max(at_once, Ordering::SeqCst);
@@ -55,10 +61,15 @@ impl Carry for Arc<Handler> {
         self.answers[turn.min(self.answers.len() - 1)].clone()
     }
 
-    async fn race(&self, request: &Request, origin: Origin, copies: usize) -> Vec<Raced> {
+    async fn race(
+        &self,
+        request: &Request,
+        origin: Origin,
+        copies: usize,
+    ) -> Vec<(Result<Response, Failure>, Duration)> {
         let mut raced = Vec::new();
         for _ in 0..copies {
-            raced.push((self.carry(request, origin).await, self.takes));
+            raced.push((self.send(request, origin).await, self.takes));
         }
         raced
     }
@@ -82,10 +93,10 @@ fn refused() -> Result<Response, Failure> {
     })
 }
 
-fn plan(scenario: &str, rounds: u64) -> Plan {
+pub(super) fn plan(scenario: &str, rounds: u64) -> Plan {
     let seed = Seed(7);
     Plan {
-        content: Content::Stories(
+        content: Content::Scenarios(
             story::choices(scenario),
             Setting {
                 account: Account::new(&AccountOptions::default(), seed),
@@ -95,15 +106,15 @@ fn plan(scenario: &str, rounds: u64) -> Plan {
                 seed,
             },
         ),
-        envelope: Envelope {
+        template: RequestTemplate {
             target: "/webhook/cdr?token=x".to_owned(),
-            ..Envelope::default()
+            ..RequestTemplate::default()
         },
         rounds: Some(rounds),
         duration: None,
-        rules: Rules::plain(seed),
+        schedule: ScheduleOptions::plain(seed),
         concurrency: 1,
-        patience: Patience {
+        retry: RetryPolicy {
             retries: 0,
             interval: Duration::from_secs(1),
             seed,
@@ -112,6 +123,20 @@ fn plan(scenario: &str, rounds: u64) -> Plan {
         compare: false,
         at: Timestamp::from_epoch_ms(1_795_338_000_000).unwrap(),
         shown_url: "http://h/".to_owned(),
+    }
+}
+
+/// The deliveries of a run.
+#[derive(Clone, Default)]
+struct Deliveries(Arc<Mutex<Vec<Delivery>>>);
+
+impl EventSink for Deliveries {
+    async fn ready(&self) {}
+
+    fn send(&self, event: Event<'_>) {
+        if let Event::Delivery(delivery) = event {
+            self.0.lock().unwrap().push(delivery.clone());
+        }
     }
 }
 
@@ -124,41 +149,20 @@ async fn stopped_after(
     handler: &Arc<Handler>,
     stop: impl Future<Output = Stop>,
 ) -> (Vec<Delivery>, Summary) {
-    on_threads(plan, vec![Arc::clone(handler)], stop).await
-}
-
-async fn on_threads(
-    plan: &Plan,
-    handlers: Vec<Arc<Handler>>,
-    stop: impl Future<Output = Stop>,
-) -> (Vec<Delivery>, Summary) {
     let clock = Clock::at(Timestamp::from_epoch_ms(1_795_338_000_000).unwrap());
-    by_clock(clock, plan, handlers, stop).await
+    by_clock(clock, plan, handler, stop).await
 }
 
 async fn by_clock(
     clock: Clock,
     plan: &Plan,
-    handlers: Vec<Arc<Handler>>,
+    handler: &Arc<Handler>,
     stop: impl Future<Output = Stop>,
 ) -> (Vec<Delivery>, Summary) {
-    let deliveries = Arc::new(Mutex::new(Vec::new()));
-    let told = Arc::clone(&deliveries);
-    let tell = move |event: Event<'_>| {
-        if let Event::Delivery(delivery) = event {
-            told.lock().unwrap().push(delivery.clone());
-        }
-    };
-    let summary = run(
-        &Arc::new(plan.clone()),
-        handlers,
-        clock,
-        stop,
-        tell,
-        async || {},
-    )
-    .await;
-    let deliveries = std::mem::take(&mut *deliveries.lock().unwrap());
+    let deliveries = Deliveries::default();
+    let plan = Arc::new(plan.clone());
+    let summary = run(&plan, Arc::clone(handler), clock, stop, deliveries.clone()).await;
+    let deliveries = std::mem::take(&mut *deliveries.0.lock().unwrap());
     (deliveries, summary)
 }
 
@@ -166,7 +170,7 @@ async fn by_clock(
 async fn both_methods_carry_the_same_cdr() {
     let handler = Handler::new(vec![ok()]);
     let mut plan = plan("customer-no-answer", 1);
-    plan.envelope.methods = Methods::Both;
+    plan.template.methods = Methods::Both;
     let (deliveries, summary) = deliver(&plan, &handler).await;
     let methods: Vec<_> = deliveries
         .iter()
@@ -179,7 +183,7 @@ async fn both_methods_carry_the_same_cdr() {
         (4, Some(4), Exit::Success)
     );
     assert!(
-        handler.carried.lock().unwrap()[1].starts_with("GET /webhook/cdr?token=x&virtual_number=")
+        handler.sent.lock().unwrap()[1].starts_with("GET /webhook/cdr?token=x&virtual_number=")
     );
 }
 
@@ -211,7 +215,7 @@ async fn concurrency_changes_neither_bytes_nor_order_within_a_call() {
 async fn a_rate_is_kept_by_an_absolute_schedule() {
     let handler = Handler::new(vec![ok()]);
     let mut plan = plan("agent-no-answer", 101);
-    plan.rules.rate = Some(10.0);
+    plan.schedule.rate = Some(10.0);
     let (deliveries, summary) = deliver(&plan, &handler).await;
     assert_eq!(deliveries[100].due, Some(Duration::from_secs(10)));
     assert!(
@@ -229,7 +233,7 @@ async fn a_slow_handler_makes_deliveries_late_and_they_say_so() {
         ..Handler::answering(vec![ok()])
     });
     let mut plan = plan("agent-no-answer", 5);
-    plan.rules.rate = Some(10.0);
+    plan.schedule.rate = Some(10.0);
     let (deliveries, summary) = deliver(&plan, &handler).await;
     assert!(deliveries[4].late.unwrap() >= Duration::from_millis(800));
     assert!(summary.lateness_ms.unwrap().max >= 800.0);
@@ -239,7 +243,7 @@ async fn a_slow_handler_makes_deliveries_late_and_they_say_so() {
 async fn trouble_that_passes_is_tried_again_and_every_attempt_is_told() {
     let handler = Handler::new(vec![refused(), status(503), ok()]);
     let mut plan = plan("agent-no-answer", 1);
-    plan.patience.retries = 5;
+    plan.retry.retries = 5;
     let (deliveries, _) = deliver(&plan, &handler).await;
     assert!(deliveries[0].ok);
     assert_eq!(deliveries[0].attempts.len(), 3);
@@ -256,7 +260,7 @@ async fn trouble_that_passes_is_tried_again_and_every_attempt_is_told() {
 async fn a_wrong_answer_is_not_tried_again() {
     let handler = Handler::new(vec![status(404), ok()]);
     let mut plan = plan("agent-no-answer", 1);
-    plan.patience.retries = 5;
+    plan.retry.retries = 5;
     let (deliveries, summary) = deliver(&plan, &handler).await;
     assert_eq!(deliveries[0].why.as_deref(), Some("answered 404 Not Found"));
     assert_eq!(
@@ -274,7 +278,7 @@ async fn retry_after_is_obeyed() {
     ));
     let handler = Handler::new(vec![later, ok()]);
     let mut plan = plan("agent-no-answer", 1);
-    plan.patience.retries = 1;
+    plan.retry.retries = 1;
     let (deliveries, _) = deliver(&plan, &handler).await;
     let waited = deliveries[0].attempts[1]
         .at
@@ -290,7 +294,7 @@ async fn the_storys_gaps_pass_at_the_given_speed() {
     let gap = async |speed| {
         let handler = Handler::new(vec![ok()]);
         let mut plan = plan("followme-ghost", 1);
-        plan.rules.speed = speed;
+        plan.schedule.speed = speed;
         let (deliveries, _) = deliver(&plan, &handler).await;
         deliveries[1].attempts[0]
             .at
@@ -310,20 +314,19 @@ fn capture(times: &[i64], rounds: u64) -> Plan {
     let item = |ms: &i64| {
         let at = Timestamp::from_epoch_ms(1_650_628_175_336 + ms);
         let request = Request::new("POST", format!("/{ms}"), vec![], "");
-        source::Item::Captured(Box::new(replay::Recording {
-            request,
-            at,
-            place: replay::Place::Whole,
-        }))
+        Item::Captured(
+            InputLocation::Whole,
+            Box::new(CapturedRequest { request, at }),
+        )
     };
     let content = Content::File(times.iter().map(item).collect());
-    let envelope = Envelope {
+    let template = RequestTemplate {
         target: "/".to_owned(),
-        ..Envelope::default()
+        ..RequestTemplate::default()
     };
     Plan {
         content,
-        envelope,
+        template,
         ..plan("agent-no-answer", rounds)
     }
 }
@@ -344,7 +347,7 @@ async fn a_capture_keeps_its_rhythm() {
     let times = [0, 2_000, 1_000, 5_000];
     let at_speed = async |speed| {
         let mut plan = capture(&times, 1);
-        plan.rules.speed = speed;
+        plan.schedule.speed = speed;
         let due = schedule(&plan, &Handler::new(vec![ok()])).await;
         due.into_iter()
             .map(|due| due.map(|(due, late)| (due, late / 20)))
@@ -368,7 +371,7 @@ async fn a_capture_keeps_its_rhythm() {
 #[tokio::test(start_paused = true)]
 async fn rounds_of_a_capture_follow_one_another_and_late_ones_say_so() {
     let mut plan = capture(&[0, 100, 200], 2);
-    plan.rules.speed = Some(1.0);
+    plan.schedule.speed = Some(1.0);
     let handler = Handler {
         takes: Duration::from_millis(150),
         ..Handler::answering(vec![ok()])
@@ -389,8 +392,8 @@ async fn rounds_of_a_capture_follow_one_another_and_late_ones_say_so() {
 #[tokio::test(start_paused = true)]
 async fn a_rate_holds_for_what_comes_after_a_pause_too() {
     let mut plan = capture(&[0, 0, 10_000, 10_000, 10_000], 1);
-    plan.rules.speed = Some(1.0);
-    plan.rules.rate = Some(10.0);
+    plan.schedule.speed = Some(1.0);
+    plan.schedule.rate = Some(10.0);
     let due = schedule(&plan, &Handler::new(vec![ok()])).await;
     let due: Vec<_> = due.iter().map(|due| due.unwrap().0).collect();
     assert_eq!(due, [0, 100, 10_000, 10_100, 10_200]);
@@ -399,11 +402,11 @@ async fn a_rate_holds_for_what_comes_after_a_pause_too() {
 #[tokio::test(start_paused = true)]
 async fn times_as_far_apart_as_can_be_are_survived() {
     let mut plan = capture(&[-1_650_628_175_336, 251_751_672_624_663], 1_000_000);
-    plan.rules.speed = Some(0.001);
+    plan.schedule.speed = Some(0.001);
     plan.duration = Some(Duration::from_secs(1));
     plan.concurrency = 3;
     assert_eq!(deliver(&plan, &Handler::new(vec![ok()])).await.0.len(), 1);
-    assert_eq!(plan.batches().take(10_000).count(), 10_000);
+    assert_eq!(Arc::new(plan).jobs().take(10_000).count(), 10_000);
 }
 
 #[tokio::test(start_paused = true)]
@@ -424,7 +427,7 @@ async fn when_stopped_nothing_new_leaves_and_the_rest_is_finished() {
         (summary.exit, summary.planned),
         (Exit::Interrupted, Some(100))
     );
-    assert_eq!(deliveries.len(), handler.carried.lock().unwrap().len());
+    assert_eq!(deliveries.len(), handler.sent.lock().unwrap().len());
 }
 
 #[tokio::test(start_paused = true)]
@@ -449,7 +452,7 @@ async fn a_duration_ends_an_endless_run() {
 async fn compared_answers_must_agree() {
     let handler = Handler::new(vec![ok(), status(405)]);
     let mut plan = plan("agent-no-answer", 1);
-    plan.envelope.methods = Methods::Both;
+    plan.template.methods = Methods::Both;
     plan.expectation.statuses = "100-599".parse().unwrap();
     plan.compare = true;
     let (deliveries, _) = deliver(&plan, &handler).await;
@@ -460,10 +463,55 @@ async fn compared_answers_must_agree() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_get_is_compared_with_the_post_of_the_same_copy() {
+    for (duplicate, race) in [(0, 2), (1, 1)] {
+        let handler = Handler::new(vec![ok(), status(204), ok(), ok()]);
+        let mut plan = plan("agent-no-answer", 1);
+        plan.template.methods = Methods::Both;
+        plan.schedule.duplicate = duplicate;
+        plan.schedule.race = race;
+        plan.compare = true;
+        let (deliveries, _) = deliver(&plan, &handler).await;
+        let told: Vec<_> = deliveries
+            .iter()
+            .map(|delivery| (&*delivery.method, delivery.why.as_deref()))
+            .collect();
+        let differ = Some("POST was answered 204, GET 200");
+        let expected = [
+            ("POST", None),
+            ("POST", None),
+            ("GET", None),
+            ("GET", differ),
+        ];
+        assert_eq!(told, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_compared_is_dropped_with_its_counterpart() {
+    let handler = Handler::new(vec![ok()]);
+    let mut plan = plan("mix", 100);
+    plan.template.methods = Methods::Both;
+    plan.schedule.drop = 0.5;
+    plan.schedule.duplicate = 1;
+    plan.compare = true;
+    let (deliveries, summary) = deliver(&plan, &handler).await;
+    let by_method = |method| {
+        let by = deliveries
+            .iter()
+            .filter(|delivery| delivery.method == method);
+        by.map(|delivery| (delivery.call, delivery.copy, delivery.cdr.clone()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(by_method("POST"), by_method("GET"));
+    assert!(summary.dropped > 50);
+}
+
+#[tokio::test(start_paused = true)]
 async fn copies_of_a_race_are_told_one_by_one() {
     let handler = Handler::new(vec![ok(), status(500), ok()]);
     let mut plan = plan("agent-no-answer", 1);
-    plan.rules.race = 3;
+    plan.schedule.race = 3;
     let (deliveries, summary) = deliver(&plan, &handler).await;
     let told: Vec<_> = deliveries
         .iter()
@@ -473,70 +521,50 @@ async fn copies_of_a_race_are_told_one_by_one() {
     assert_eq!((summary.planned, summary.failed), (Some(3), 1));
 }
 
-#[tokio::test]
-async fn threads_change_neither_bytes_nor_counts() {
-    let sent = async |threads| {
-        let handler = Arc::new(Handler {
-            takes: Duration::ZERO,
-            ..Handler::answering(vec![ok()])
-        });
-        let plan = Plan {
-            concurrency: 7,
-            ..plan("mix", 300)
-        };
-        let handlers = vec![Arc::clone(&handler); threads];
-        let (mut deliveries, summary) = on_threads(&plan, handlers, std::future::pending()).await;
-        deliveries.sort_by_key(|delivery| delivery.n);
-        assert_eq!(summary.deliveries, deliveries.len() as u64);
-        assert_eq!(
-            summary.by_status,
-            std::collections::BTreeMap::from([(200, summary.ok)])
-        );
-        deliveries
-            .into_iter()
-            .map(|delivery| (delivery.n, delivery.call, delivery.cdr))
-            .collect::<Vec<_>>()
-    };
-    let one = sent(1).await;
-    assert_eq!(one, sent(3).await);
-}
-
 #[test]
 fn what_leaves_in_another_order_is_the_same() {
     let mut plan = plan("mix", 50);
-    plan.envelope.methods = Methods::Both;
-    plan.rules = Rules {
+    plan.template.methods = Methods::Both;
+    plan.schedule = ScheduleOptions {
         duplicate: 2,
         race: 3,
         speed: Some(1.0),
-        ..plan.rules
+        ..plan.schedule
     };
-    let made = |rules| {
+    let made = |schedule| {
         let plan = Plan {
-            rules,
+            schedule,
             ..plan.clone()
         };
-        let steps = plan.batches().flatten();
-        let parcels = steps
-            .flat_map(pack::Step::parcels)
-            .map(|parcel| pack::Parcel { n: 0, ..parcel });
-        let mut made: Vec<_> = parcels.map(|parcel| format!("{parcel:?}")).collect();
+        let jobs = Arc::new(plan).jobs().flatten().flat_map(Job::each_copy);
+        let made = |job: Job| {
+            let Job {
+                call,
+                copy,
+                cdr,
+                request,
+                origin,
+                ..
+            } = job;
+            format!("{call} {copy} {cdr:?} {request:?} {origin:?}")
+        };
+        let mut made: Vec<_> = jobs.map(made).collect();
         made.sort();
         made
     };
-    let in_order = made(plan.rules);
+    let in_order = made(plan.schedule);
     assert!(in_order.len() > 50 * 2 * 5);
     assert_eq!(
-        made(Rules {
+        made(ScheduleOptions {
             shuffle: true,
-            ..plan.rules
+            ..plan.schedule
         }),
         in_order
     );
     assert_eq!(
-        made(Rules {
+        made(ScheduleOptions {
             late: Some(Duration::from_secs(5)),
-            ..plan.rules
+            ..plan.schedule
         }),
         in_order
     );
@@ -550,16 +578,15 @@ async fn the_machines_time_is_kept_and_waits_for_it_end_when_stopped() {
     });
     // The last of four leaves in an hour.
     let mut plan = capture(&[0, 2, 4, 3_600_000], 1);
-    plan.rules.speed = Some(1.0);
+    plan.schedule.speed = Some(1.0);
     plan.concurrency = 4;
     let stop = async {
-        while handler.carried.lock().unwrap().len() < 3 {
+        while handler.sent.lock().unwrap().len() < 3 {
             tokio::task::yield_now().await;
         }
         Stop::Interrupt
     };
-    let handlers = vec![Arc::clone(&handler); 2];
-    let (mut deliveries, summary) = by_clock(Clock::start(), &plan, handlers, stop).await;
+    let (mut deliveries, summary) = by_clock(Clock::start(), &plan, &handler, stop).await;
     deliveries.sort_by_key(|delivery| delivery.n);
     let due: Vec<_> = deliveries
         .iter()

@@ -10,8 +10,7 @@ use super::theme::{Role, Theme};
 use crate::cdr::text::CdrText;
 use crate::clock::format_duration;
 use crate::error::Exit;
-use crate::send::event::Attempt;
-use crate::send::event::{Delivery, Spread, Summary};
+use crate::send::event::{Attempt, Delivery, LatencySummary, Summary};
 use crate::send::expect::status_words;
 use crate::untrusted::{clean, push_clean};
 use crate::wire::{FailureKind, Phase, header};
@@ -99,7 +98,7 @@ fn what(delivery: &Delivery, theme: &Theme, out: &mut String) {
     let method = out.len();
     push_clean(out, &delivery.method);
     out.push_str(&"     "[(out.len() - method).min(WIDEST_METHOD)..]);
-    out.push_str(delivery.scenario.name());
+    out.push_str(delivery.scenario);
     let brief = delivery
         .cdr
         .as_ref()
@@ -258,7 +257,12 @@ fn interrupted(summary: &Summary) -> String {
 }
 
 /// A table of two lines, or three where there was a schedule to be late for.
-fn spread(name: &str, latency: &Spread, lateness: Option<&Spread>, theme: &Theme) -> String {
+fn spread(
+    name: &str,
+    latency: &LatencySummary,
+    lateness: Option<&LatencySummary>,
+    theme: &Theme,
+) -> String {
     let mut out = format!("\n{:<9}", "");
     for column in ["min", "mean", "p50", "p90", "p99", "max"] {
         let _ = write!(out, "{}", theme.paint(Role::Faint, &format!("{column:>8}")));
@@ -291,13 +295,18 @@ const WORTH_A_HISTOGRAM: u64 = 20;
 
 fn histogram(summary: &Summary, theme: &Theme) -> String {
     const WIDEST: u64 = 36;
-    let total: u64 = summary.bars.iter().map(|bar| bar.count).sum();
-    let most = summary.bars.iter().map(|bar| bar.count).max().unwrap_or(0);
+    let total: u64 = summary.buckets.iter().map(|bar| bar.count).sum();
+    let most = summary
+        .buckets
+        .iter()
+        .map(|bar| bar.count)
+        .max()
+        .unwrap_or(0);
     if total < WORTH_A_HISTOGRAM {
         return String::new();
     }
     let mut out = String::from("\n");
-    for bar in &summary.bars {
+    for bar in &summary.buckets {
         let length = usize::try_from((bar.count * WIDEST).div_ceil(most.max(1))).unwrap_or(0);
         let drawn = format!("{:<36}", "█".repeat(length));
         let _ = writeln!(

@@ -18,9 +18,9 @@ use telecmi_cdr::listen::server::IncomingRequest;
 use telecmi_cdr::listen::tunnel::Tunnel;
 use telecmi_cdr::listen::tunnel::heard::{self, News};
 use telecmi_cdr::ndjson;
-use telecmi_cdr::send::amend;
-use telecmi_cdr::send::file;
-use telecmi_cdr::send::source::Item;
+use telecmi_cdr::send::edit_text;
+use telecmi_cdr::send::input;
+use telecmi_cdr::send::plan::Item;
 use telecmi_cdr::show::body;
 use telecmi_cdr::show::theme::Theme;
 use telecmi_cdr::untrusted::{clean, disturbs};
@@ -113,10 +113,10 @@ pub fn a_record(bytes: &[u8]) {
 
 /// Any file is read or refused, and what is sent of it is JSON and requests.
 pub fn a_file(bytes: &[u8]) {
-    match file::read(bytes, "x") {
-        Ok(holding) => {
-            assert!(!holding.items.is_empty());
-            for item in &holding.items {
+    match input::read(bytes, "x") {
+        Ok(input) => {
+            assert!(!input.items.is_empty());
+            for item in &input.items {
                 if let Item::Body(body) = item {
                     assert!(json::tokens(body).is_ok(), "{body:?}");
                 }
@@ -400,7 +400,7 @@ pub fn amended(bytes: &[u8]) {
         Edit::set("status=answered").expect("an edit"),
         Edit::unset("leg").expect("an edit"),
     ];
-    let after = amend::object(bytes, &edits);
+    let after = edit_text::object(bytes, &edits);
     match (json::document(bytes), json::document(&after)) {
         (Ok(Document::Object(before)), Ok(Document::Object(after))) => {
             let status = after
@@ -424,7 +424,7 @@ pub fn amended(bytes: &[u8]) {
         _ => assert_eq!(after, bytes),
     }
     let text = String::from_utf8_lossy(bytes);
-    let after = amend::pairs(&text, &edits, Encoding::Flat);
+    let after = edit_text::pairs(&text, &edits, Encoding::Flat);
     assert!(
         query::decode(&after)
             .pairs

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 use crate::cdr;
 use crate::cdr::story::CallIds;
-use crate::send::source::Methods;
+use crate::send::plan::Methods;
 use crate::wire::query::Encoding;
 
 /// What `--method` offers.

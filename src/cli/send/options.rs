@@ -11,10 +11,10 @@ use crate::cdr::edit::Edit;
 use crate::cdr::story::{CallIds, Choice};
 use crate::cli::values::HeaderSource;
 use crate::clock::Timestamp;
-use crate::send::courier::Patience;
+use crate::send::deliver::RetryPolicy;
 use crate::send::expect::Expectation;
-use crate::send::pace::Rules;
-use crate::send::source::Methods;
+use crate::send::plan::Methods;
+use crate::send::schedule::ScheduleOptions;
 use crate::show::Voice;
 use crate::wire::client::{ClientOptions, Destination};
 use crate::wire::query::Encoding;
@@ -77,11 +77,11 @@ pub struct SendOptions {
     /// For how long.
     pub duration: Option<Duration>,
     /// When each delivery leaves and how often; holds the seed.
-    pub rules: Rules,
+    pub rules: ScheduleOptions,
     /// Calls under way at once.
     pub concurrency: usize,
     /// How often a delivery is tried again.
-    pub patience: Patience,
+    pub patience: RetryPolicy,
     /// What counts as delivered.
     pub expectation: Expectation,
     /// Whether the answers to POST and GET must agree.

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::cdr::edit::Edit;
 use crate::ndjson;
-use crate::send::file;
-use crate::send::source::Item;
+use crate::send::input;
+use crate::send::plan::Item;
 use crate::wire::query::Encoding;
 
 fn captured(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Request {
@@ -18,13 +18,14 @@ fn captured(method: &str, target: &str, headers: &[(&str, &str)], body: &str) ->
 }
 
 /// The request as it leaves.
-fn again(envelope: &Envelope, request: &Request) -> Request {
-    envelope.request(&envelope.again(request), 0)
+fn again(template: &RequestTemplate, request: &Request) -> Request {
+    let prepared = template.prepare_capture(request);
+    Request::clone(&prepared.requests[0])
 }
 
 /// The request as it leaves, in words.
-fn sent(envelope: &Envelope, request: &Request) -> String {
-    let request = again(envelope, request);
+fn sent(template: &RequestTemplate, request: &Request) -> String {
+    let request = again(template, request);
     let headers = request
         .headers
         .iter()
@@ -38,10 +39,10 @@ fn sent(envelope: &Envelope, request: &Request) -> String {
     )
 }
 
-fn envelope() -> Envelope {
-    Envelope {
+fn template() -> RequestTemplate {
+    RequestTemplate {
         target: "/".to_owned(),
-        ..Envelope::default()
+        ..RequestTemplate::default()
     }
 }
 
@@ -78,7 +79,7 @@ fn on_this_machine_nothing_changes() {
         captured("POST", "/", &[("Content-Length", "02")], "{}"),
         captured("POST", "/", &[], ""),
     ] {
-        assert_eq!(again(&envelope(), &request), request);
+        assert_eq!(again(&template(), &request), request);
     }
 }
 
@@ -91,21 +92,21 @@ fn lengths_are_made_true() {
         "{}",
     );
     assert_eq!(
-        sent(&envelope(), &request),
+        sent(&template(), &request),
         "POST /\nContent-Length: 2\nX: 1\ncontent-length: 2\n\n{}"
     );
     let request = captured("POST", "/", &[("X", "1")], "{}");
     assert_eq!(
-        sent(&envelope(), &request),
+        sent(&template(), &request),
         "POST /\nX: 1\nContent-Length: 2\n\n{}"
     );
 }
 
 #[test]
 fn another_machine_gets_its_own_host() {
-    let there = Envelope {
+    let there = RequestTemplate {
         host: Some("cdr.test".to_owned()),
-        ..envelope()
+        ..template()
     };
     let request = captured("GET", "/", &[("X", "1"), ("HOST", "x")], "");
     assert_eq!(sent(&there, &request), "GET /\nX: 1\nHOST: cdr.test\n\n");
@@ -117,11 +118,11 @@ fn another_machine_gets_its_own_host() {
 
 #[test]
 fn own_headers_take_the_place_of_captured_ones() {
-    let own = |headers: &[(&str, &str)]| captured("GET", "/", headers, "").headers.clone().into();
-    let ours = Envelope {
+    let own = |headers: &[(&str, &str)]| captured("GET", "/", headers, "").headers;
+    let ours = RequestTemplate {
         headers: own(&[("Host", "mine"), ("x-New", "1"), ("X-A", "2"), ("x-a", "3")]),
         authorization: Some(Header::new("Authorization", "Basic eA==")),
-        ..envelope()
+        ..template()
     };
     let request = captured(
         "GET",
@@ -139,7 +140,7 @@ fn own_headers_take_the_place_of_captured_ones() {
         sent(&ours, &request),
         "GET /\nX-A: 2\nx-a: 3\nHost: mine\nAuthorization: Basic eA==\nY: \nx-New: 1\n\n"
     );
-    let ours = Envelope {
+    let ours = RequestTemplate {
         headers: own(&[("Authorization", "Bearer mine")]),
         ..ours
     };
@@ -156,13 +157,13 @@ fn edits_are_made_where_the_cdr_is() {
         Edit::set_json("extra_params={\"k\":1}").unwrap(),
     ];
     let edited = |request: &Request| {
-        let envelope = Envelope {
+        let template = RequestTemplate {
             edits: edits.clone(),
             encoding: Encoding::Brackets,
-            ..envelope()
+            ..template()
         };
         assert!(is_editable(request));
-        sent(&envelope, request)
+        sent(&template, request)
     };
     let json = captured(
         "POST",
@@ -202,19 +203,19 @@ fn edits_are_made_where_the_cdr_is() {
         captured("POST", "/", &[], ""),
     ] {
         assert!(!is_editable(&nothing), "{nothing:?}");
-        let envelope = Envelope {
+        let template = RequestTemplate {
             edits: edits.clone(),
-            ..envelope()
+            ..template()
         };
-        assert_eq!(again(&envelope, &nothing).body, nothing.body);
+        assert_eq!(again(&template, &nothing).body, nothing.body);
     }
 }
 
 #[test]
 fn the_cdr_is_told_wherever_it_is() {
     let leg = |request: &Request| {
-        envelope()
-            .again(request)
+        template()
+            .prepare_capture(request)
             .cdr
             .map(|cdr| cdr.fields()["leg"].clone())
     };
@@ -227,8 +228,8 @@ fn the_cdr_is_told_wherever_it_is() {
         Some("b".into())
     );
     assert_eq!(leg(&captured("GET", "/?token=x", &[], "")), None);
-    let fields = envelope()
-        .again(&captured("GET", "/?token=x&leg=b", &[], ""))
+    let fields = template()
+        .prepare_capture(&captured("GET", "/?token=x&leg=b", &[], ""))
         .cdr
         .unwrap()
         .fields();
@@ -289,10 +290,10 @@ proptest! {
         let received_at = Timestamp::from_epoch_ms(ms).unwrap();
         let line = ndjson::line("exchange", &Kept { received_at, request: &request });
 
-        let holding = file::read(&line, "x").unwrap();
-        let Item::Captured(recording) = &holding.items[0] else { panic!("a body") };
-        prop_assert_eq!((recording.at, &recording.request), (Some(received_at), &request));
-        let again = again(&envelope(), &recording.request);
+        let input = input::read(&line, "x").unwrap();
+        let Item::Captured(_, captured) = &input.items[0] else { panic!("a body") };
+        prop_assert_eq!((captured.at, &captured.request), (Some(received_at), &request));
+        let again = again(&template(), &captured.request);
         prop_assert_eq!(&again, &request);
         let head = raw::head(&request.method, &request.target, &request.version, &request.headers);
         let expected = [&head[..], &request.body.0].concat();

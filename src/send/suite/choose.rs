@@ -3,7 +3,7 @@
 use strsim::levenshtein;
 use wildmatch::WildMatch;
 
-use super::super::source::Methods;
+use super::super::plan::Methods;
 use super::cases::table;
 use super::{Case, Family, Method};
 

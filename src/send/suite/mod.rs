@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::source::Methods;
+use super::plan::Methods;
 use crate::cdr::account::Account;
 use crate::cdr::{Grade, Shape};
 use crate::clock::Timestamp;

@@ -12,7 +12,7 @@ use super::verdict::{Cause, Observed, judge};
 use super::{Case, Delivery, Family, Method, SuiteOptions, select};
 use crate::clock::{Clock, format_duration};
 use crate::error::{Error, Stop};
-use crate::send::source::Methods;
+use crate::send::plan::Methods;
 use crate::wire::client::{ClientOptions, Destination};
 
 /// Nonsense needs no work, so its answer comes quickly: this long is waited for it at least, which a busy machine needs.

@@ -11,7 +11,7 @@ use crate::cdr::{Fields, Shape, edit::Edit};
 use crate::seed::{Purpose, Seed};
 use crate::wire::{Header, Request, query};
 
-use super::super::source::Envelope;
+use super::super::template::RequestTemplate;
 
 /// The calls of one case begin within this span before the suite's time.
 const SPREAD_MS: u64 = 3_600_000;
@@ -25,7 +25,7 @@ pub struct Teller {
     /// What the calls follow from; shape and call ids are those of each story.
     setting: Setting,
     /// How CDRs become requests.
-    envelope: Envelope,
+    envelope: RequestTemplate,
     /// `Host` with the other name of this machine, if the handler is on it.
     other_host: Option<String>,
 }
@@ -67,10 +67,10 @@ impl Teller {
                 at,
                 seed,
             },
-            envelope: Envelope {
+            envelope: RequestTemplate {
                 target: target.to_owned(),
-                headers: options.headers.clone().into(),
-                ..Envelope::default()
+                headers: options.headers.clone(),
+                ..RequestTemplate::default()
             },
             other_host: other_name(authority),
         }
@@ -130,8 +130,8 @@ impl Teller {
         )
     }
 
-    fn envelope_with(&self, query: &str) -> Envelope {
-        Envelope {
+    fn envelope_with(&self, query: &str) -> RequestTemplate {
+        RequestTemplate {
             target: query::merge(&self.envelope.target, query),
             ..self.envelope.clone()
         }
@@ -167,12 +167,7 @@ impl Teller {
             }
             Delivery::By("PUT") => request.method = "PUT".into(),
             Delivery::By(method) => {
-                request = Request::new(
-                    method,
-                    envelope.target,
-                    envelope.headers.own().to_vec(),
-                    Vec::new(),
-                );
+                request = Request::new(method, envelope.target, envelope.headers, Vec::new());
             }
             _ => {}
         }

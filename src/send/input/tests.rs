@@ -7,8 +7,8 @@ fn bodies(text: &str) -> Vec<String> {
     let items = read(text.as_bytes(), "x").unwrap().items;
     let body = |item| match item {
         Item::Body(body) => String::from_utf8(body.to_vec()).unwrap(),
-        Item::Captured(recording) => {
-            let request = &recording.request;
+        Item::Captured(_, captured) => {
+            let request = &captured.request;
             format!(
                 "{} {} {:?}",
                 request.method,
@@ -64,6 +64,15 @@ fn records_and_archives_are_replayed() {
 }
 
 #[test]
+fn a_har_has_entries() {
+    for text in [r#"{"leg":"a","log":1}"#, r#"{"leg":"a","log":{"a":1}}"#] {
+        assert_eq!(bodies(text), [text]);
+    }
+    let refused = refused(r#"{"log":{"entries":1}}"#);
+    assert!(refused.starts_with("x: looks like a HAR, but"), "{refused}");
+}
+
+#[test]
 fn a_record_is_a_record_whatever_its_version() {
     assert_eq!(
         refused(r#"{"type":"summary","v":-1}"#),
@@ -90,10 +99,10 @@ fn many_literals_are_read_one_after_another() {
 
 #[test]
 fn a_torn_last_line_is_skipped_with_a_warning() {
-    let holding = read(b"{\"a\":1}\n{\"b\":", "calls.ndjson").unwrap();
-    assert_eq!(holding.items.len(), 1);
+    let input = read(b"{\"a\":1}\n{\"b\":", "calls.ndjson").unwrap();
+    assert_eq!(input.items.len(), 1);
     assert_eq!(
-        holding.warnings,
+        input.warnings,
         ["calls.ndjson:2: the last line is cut off and was skipped"]
     );
 }
@@ -112,8 +121,8 @@ fn half_a_request_is_sent_with_a_warning() {
         (half.clone(), "x"),
         (format!("[{whole},{half}]"), "x: element 2"),
     ] {
-        let holding = read(text.as_bytes(), "x").unwrap();
-        assert_eq!(holding.warnings, [format!("{place}: {warning}")]);
+        let input = read(text.as_bytes(), "x").unwrap();
+        assert_eq!(input.warnings, [format!("{place}: {warning}")]);
     }
     assert_eq!(read(whole.as_bytes(), "x").unwrap().warnings, [""; 0]);
 }
@@ -158,9 +167,9 @@ fn what_is_broken_in_a_capture_is_skipped_with_a_warning() {
         &good,
         torn,
     ];
-    let holding = read(lines.join("\n").as_bytes(), "calls.ndjson").unwrap();
-    assert_eq!(holding.items.len(), 3);
-    insta::assert_snapshot!(holding.warnings.join("\n"), @r#"
+    let input = read(lines.join("\n").as_bytes(), "calls.ndjson").unwrap();
+    assert_eq!(input.items.len(), 3);
+    insta::assert_snapshot!(input.warnings.join("\n"), @r#"
     calls.ndjson:1: this line was skipped: expected a value in column 1
     calls.ndjson:4: this line was skipped: a string without its closing quote in column 94
     calls.ndjson:6: this line was skipped: a record of version 2, and this program reads 1
@@ -173,17 +182,17 @@ fn what_is_broken_in_a_capture_is_skipped_with_a_warning() {
     // Not even UTF-8, or zeros where a disk was full.
     for broken in [&b"\xff\xfe{"[..], b"\0\0\0\0"] {
         let bytes = [good.as_bytes(), b"\n", broken, b"\n", good.as_bytes()].concat();
-        let holding = read(&bytes, "x").unwrap();
+        let input = read(&bytes, "x").unwrap();
         assert_eq!(
-            (holding.items.len(), holding.warnings.len()),
+            (input.items.len(), input.warnings.len()),
             (2, 1),
             "{:?}",
-            holding.warnings
+            input.warnings
         );
         assert!(
-            holding.warnings[0].starts_with("x:2: this line was skipped: "),
+            input.warnings[0].starts_with("x:2: this line was skipped: "),
             "{:?}",
-            holding.warnings
+            input.warnings
         );
     }
 }
@@ -198,9 +207,9 @@ fn a_file_that_is_no_capture_has_to_be_right() {
 #[test]
 fn warnings_are_not_endless() {
     let good = exchange("POST", "/", "b", "");
-    let holding = read(format!("{}{good}", "{bad\n".repeat(1_000)).as_bytes(), "x").unwrap();
-    assert_eq!((holding.items.len(), holding.warnings.len()), (1, 11));
-    assert_eq!(holding.warnings[10], "x: and 990 more like these");
+    let input = read(format!("{}{good}", "{bad\n".repeat(1_000)).as_bytes(), "x").unwrap();
+    assert_eq!((input.items.len(), input.warnings.len()), (1, 11));
+    assert_eq!(input.warnings[10], "x: and 990 more like these");
 }
 
 #[test]
@@ -223,7 +232,7 @@ fn what_would_become_another_request_is_refused_before_anything_is_sent() {
 #[test]
 fn times_are_read_where_there_are_any() {
     let at = |text: &str| match &read(text.as_bytes(), "x").unwrap().items[0] {
-        Item::Captured(recording) => recording.at.map(|at| at.to_string()),
+        Item::Captured(_, captured) => captured.at.map(|at| at.to_string()),
         Item::Body(_) => None,
     };
     let time = Some("2026-11-22T09:00:00.500Z".to_owned());
@@ -238,13 +247,13 @@ fn times_are_read_where_there_are_any() {
     );
     let har = r#"{"log":{"entries":[{"startedDateTime":"2026-11-22T10:00:00.500+01:00","request":{"method":"GET","url":"http://u:p@h:1?q#f"}}]}}"#;
     assert_eq!(at(har), time);
-    let Item::Captured(recording) = &read(har.as_bytes(), "x").unwrap().items[0] else {
+    let Item::Captured(_, captured) = &read(har.as_bytes(), "x").unwrap().items[0] else {
         panic!("a body")
     };
     assert_eq!(
         (
-            recording.request.target.as_str(),
-            recording.request.headers[0].text()
+            captured.request.target.as_str(),
+            captured.request.headers[0].text()
         ),
         ("/?q", "h:1".into())
     );
@@ -256,9 +265,9 @@ proptest! {
         method in "[A-Z]{1,4}[ \r\n]?", target in "/[!-~]{0,8}[ \r\n]?[!-~]{0,4}", value in "[ -~]{0,8}[\r\n\t\u{0}é]?[a-z]{0,4}",
     ) {
         let line = exchange(&method, &target, &value, "");
-        if let Ok(holding) = read(line.as_bytes(), "x") {
-            let Item::Captured(recording) = &holding.items[0] else { panic!("a body") };
-            let written = raw::RawRequest::exact(&recording.request).unwrap();
+        if let Ok(input) = read(line.as_bytes(), "x") {
+            let Item::Captured(_, captured) = &input.items[0] else { panic!("a body") };
+            let written = raw::RawRequest::exact(&captured.request).unwrap();
             let expected = format!("{method} {target} HTTP/1.1\r\nX-A: {value}\r\n\r\n");
             prop_assert_eq!(&written.steps, &[raw::Step::Send(expected.clone().into())]);
             prop_assert_eq!(expected.matches(['\r', '\n']).count(), 6);

@@ -1,21 +1,21 @@
-//! Deliveries -> summary. Memory does not grow with their number.
+//! Counts deliveries and sums them up, in constant memory.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::event::{Bar, Delivery, Spread, Summary};
+use super::event::{Bucket, Delivery, LatencySummary, Summary};
 use crate::error::Exit;
 use crate::seed::Seed;
 use crate::wire::FailureKind;
 
-/// How many equal bars the latency histogram has, besides one for what lies beyond them.
-const BARS: usize = 10;
+/// How many equal buckets the latency histogram has, besides one for longer times.
+const BUCKETS: usize = 10;
 
-/// What has been counted so far.
+/// The counts of a run.
 #[derive(Debug)]
-pub struct Tally {
+pub struct Stats {
     ok: u64,
     failed: u64,
     by_status: BTreeMap<u16, u64>,
@@ -24,9 +24,9 @@ pub struct Tally {
     lateness: Histogram<u64>,
 }
 
-impl Default for Tally {
+impl Default for Stats {
     fn default() -> Self {
-        // Microseconds, three digits exact; it grows to what it meets.
+        // Microseconds, three digits exact; resizes itself.
         let histogram =
             || Histogram::new(3).unwrap_or_else(|_| unreachable!("three digits are allowed"));
         Self {
@@ -40,22 +40,7 @@ impl Default for Tally {
     }
 }
 
-impl Tally {
-    /// Adds what somebody else has counted.
-    pub fn add(&mut self, other: Self) {
-        self.ok += other.ok;
-        self.failed += other.failed;
-        for (status, count) in other.by_status {
-            *self.by_status.entry(status).or_default() += count;
-        }
-        for (kind, count) in other.by_failure {
-            *self.by_failure.entry(kind).or_default() += count;
-        }
-        // Both grow to what they meet, so the one holds what the other does.
-        let _ = self.latency.add(other.latency);
-        let _ = self.lateness.add(other.lateness);
-    }
-
+impl Stats {
     /// Counts one delivery.
     pub fn count(&mut self, delivery: &Delivery) {
         if delivery.ok {
@@ -111,29 +96,27 @@ impl Tally {
             by_status: self.by_status,
             by_failure: self.by_failure,
             requests_per_s: (rate * 10.0).round() / 10.0,
-            latency_ms: spread(&self.latency),
-            lateness_ms: spread(&self.lateness),
+            latency_ms: latency_summary(&self.latency),
+            lateness_ms: latency_summary(&self.lateness),
             elapsed,
             exit,
-            bars: bars(&self.latency),
+            buckets: buckets(&self.latency),
             seed,
         }
     }
 }
 
-/// Records a time in microseconds; the histogram grows to hold it, which fails for nothing below an hour.
+/// Records a time in microseconds, at most an hour, which the histogram can always be resized to.
 fn record(histogram: &mut Histogram<u64>, span: Duration) {
-    const LONGEST: u64 = 3_600_000_000;
-    let micros = u64::try_from(span.as_micros())
-        .unwrap_or(LONGEST)
-        .min(LONGEST);
+    const MAX: u64 = 3_600_000_000;
+    let micros = u64::try_from(span.as_micros()).unwrap_or(MAX).min(MAX);
     let _ = histogram.record(micros);
 }
 
-fn spread(histogram: &Histogram<u64>) -> Option<Spread> {
+fn latency_summary(histogram: &Histogram<u64>) -> Option<LatencySummary> {
     #[expect(clippy::cast_precision_loss, reason = "microseconds of a run fit 2^53")]
     let ms = |micros: u64| micros as f64 / 1e3;
-    (!histogram.is_empty()).then(|| Spread {
+    (!histogram.is_empty()).then(|| LatencySummary {
         min: ms(histogram.min()),
         mean: histogram.mean().round() / 1e3,
         p50: ms(histogram.value_at_quantile(0.5).min(histogram.max())),
@@ -143,8 +126,8 @@ fn spread(histogram: &Histogram<u64>) -> Option<Spread> {
     })
 }
 
-/// Equal steps from the shortest to the 99th percentile, and one more bar for what lies beyond.
-fn bars(histogram: &Histogram<u64>) -> Vec<Bar> {
+/// Equal steps from the shortest to the 99th percentile, and one bucket for what is longer.
+fn buckets(histogram: &Histogram<u64>) -> Vec<Bucket> {
     if histogram.is_empty() {
         return Vec::new();
     }
@@ -152,9 +135,9 @@ fn bars(histogram: &Histogram<u64>) -> Vec<Bar> {
         histogram.min(),
         histogram.value_at_quantile(0.99).max(histogram.min() + 1),
     );
-    let step = (to - from).div_ceil(BARS as u64).max(1);
-    let mut ends: Vec<u64> = (1..=BARS as u64).map(|i| from + i * step).collect();
-    if histogram.max() > ends[BARS - 1] {
+    let step = (to - from).div_ceil(BUCKETS as u64).max(1);
+    let mut ends: Vec<u64> = (1..=BUCKETS as u64).map(|i| from + i * step).collect();
+    if histogram.max() > ends[BUCKETS - 1] {
         ends.push(histogram.max());
     }
     let mut counts = vec![0_u64; ends.len()];
@@ -166,11 +149,11 @@ fn bars(histogram: &Histogram<u64>) -> Vec<Bar> {
             .unwrap_or(ends.len() - 1);
         counts[place] += value.count_since_last_iteration();
     }
-    let bar = |(end, count)| Bar {
+    let bucket = |(end, count)| Bucket {
         up_to: Duration::from_micros(end),
         count,
     };
-    ends.into_iter().zip(counts).map(bar).collect()
+    ends.into_iter().zip(counts).map(bucket).collect()
 }
 
 #[cfg(test)]
@@ -178,13 +161,12 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::send::event::Attempt;
-    use crate::send::source::Scenario;
 
     fn delivery(ms: u64, ok: bool) -> Delivery {
         Delivery {
             n: 1,
             call: 1,
-            scenario: Scenario::File,
+            scenario: "file",
             copy: 0,
             method: "POST".into(),
             cdr: None,
@@ -204,10 +186,10 @@ mod tests {
 
     #[test]
     fn a_hundred_deliveries_are_summed_up() {
-        let mut tally = Tally::default();
-        (1..=100).for_each(|ms| tally.count(&delivery(ms, ms != 100)));
-        assert_eq!(tally.exit(), Exit::Failed);
-        let summary = tally.summary(Duration::from_secs(2), Some(100), 0, Seed(7), Exit::Failed);
+        let mut stats = Stats::default();
+        (1..=100).for_each(|ms| stats.count(&delivery(ms, ms != 100)));
+        assert_eq!(stats.exit(), Exit::Failed);
+        let summary = stats.summary(Duration::from_secs(2), Some(100), 0, Seed(7), Exit::Failed);
         assert_eq!(
             (summary.deliveries, summary.ok, summary.failed),
             (100, 99, 1)
@@ -219,14 +201,25 @@ mod tests {
             (latency.p50 - 50.0).abs() < 0.1 && (latency.p99 - 99.0).abs() < 0.1,
             "{latency:?}"
         );
-        assert_eq!(summary.bars.iter().map(|bar| bar.count).sum::<u64>(), 100);
+        assert_eq!(
+            summary
+                .buckets
+                .iter()
+                .map(|bucket| bucket.count)
+                .sum::<u64>(),
+            100
+        );
     }
 
     #[test]
     fn nothing_measured_is_nothing_said() {
-        let summary = Tally::default().summary(Duration::ZERO, None, 0, Seed(7), Exit::Success);
+        let summary = Stats::default().summary(Duration::ZERO, None, 0, Seed(7), Exit::Success);
         assert_eq!(
-            (summary.latency_ms, summary.lateness_ms, summary.bars.len()),
+            (
+                summary.latency_ms,
+                summary.lateness_ms,
+                summary.buckets.len()
+            ),
             (None, None, 0)
         );
     }

@@ -1,0 +1,158 @@
+//! One job, as many attempts as the retry policy allows, one delivery for each copy.
+
+use std::time::Duration;
+
+use rand::RngExt as _;
+
+use super::event::{Attempt, Delivery, EventSink, ResponseRecord};
+use super::plan::Origin;
+use super::run::Run;
+use super::schedule::Job;
+use crate::clock::Timestamp;
+use crate::seed::{Purpose, Seed};
+use crate::wire::secret::masked_headers;
+use crate::wire::{self, Failure, FailureKind, Request, Response};
+
+/// What sends requests: the HTTP client, or a test's own.
+pub trait Transport: Send + Sync + 'static {
+    /// Sends one request and reads its answer.
+    fn send(
+        &self,
+        request: &Request,
+        origin: Origin,
+    ) -> impl Future<Output = Result<Response, Failure>> + Send;
+
+    /// Sends copies of one request on connections that are open already, released together. Each answer comes with the
+    /// time from the release.
+    fn race(
+        &self,
+        request: &Request,
+        origin: Origin,
+        copies: usize,
+    ) -> impl Future<Output = Vec<(Result<Response, Failure>, Duration)>> + Send;
+}
+
+/// How often a delivery is tried again, and after what wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Further attempts after the first.
+    pub retries: u32,
+    /// The wait before the first of them; each further wait is twice as long.
+    pub interval: Duration,
+    /// The seed of the jitter.
+    pub seed: Seed,
+}
+
+/// The longest wait between two attempts, a handler's `Retry-After` included.
+const MAX_WAIT: Duration = Duration::from_secs(300);
+
+impl RetryPolicy {
+    /// The wait before attempt `attempt` (1 is the first retry) of delivery `n`: between half and all of the doubled
+    /// interval, so that many senders do not return at once.
+    fn wait(&self, n: u64, attempt: u32) -> Duration {
+        let factor = 1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX);
+        let doubled = self.interval.saturating_mul(factor);
+        let stream = n * 64 + u64::from(attempt.min(63));
+        let mut rng = self.seed.chance(Purpose::Retry, stream);
+        doubled.min(MAX_WAIT).mul_f64(rng.random_range(0.5..=1.0))
+    }
+}
+
+impl<T: Transport, E: EventSink> Run<T, E> {
+    /// Delivers a job that is late by so much.
+    pub(super) async fn deliver(&self, job: Job, late: Option<Duration>) -> Vec<Delivery> {
+        if job.copies == 1 {
+            let (attempts, why) = self.attempts(&job).await;
+            return vec![delivery(job, late, attempts, why)];
+        }
+        let at = self.clock.now();
+        let copies = job.copies as usize;
+        let raced = self.transport.race(&job.request, job.origin, copies).await;
+        let deliver = |(job, (result, latency)): (Job, (_, Duration))| {
+            let why = self.plan.expectation.check(&result, latency);
+            delivery(job, late, vec![attempt(at, latency, result)], why)
+        };
+        job.each_copy().zip(raced).map(deliver).collect()
+    }
+
+    /// Sends a request until it is delivered, and says why it was not.
+    async fn attempts(&self, job: &Job) -> (Vec<Attempt>, Option<String>) {
+        let policy = self.plan.retry;
+        let mut attempts = Vec::with_capacity(1);
+        loop {
+            let (began, at) = (self.clock.elapsed(), self.clock.now());
+            let result = self.transport.send(&job.request, job.origin).await;
+            let latency = self.clock.elapsed().saturating_sub(began);
+            let why = self.plan.expectation.check(&result, latency);
+            let made = u32::try_from(attempts.len()).unwrap_or(u32::MAX);
+            let again = why.is_some() && made < policy.retries && is_temporary(&result);
+            let wait = again.then(|| {
+                let asked_for = retry_after(&result);
+                asked_for.unwrap_or_else(|| policy.wait(job.n, made + 1))
+            });
+            attempts.push(attempt(at, latency, result));
+            match wait {
+                Some(wait) if self.pause(wait.min(MAX_WAIT)).await => {}
+                _ => return (attempts, why),
+            }
+        }
+    }
+}
+
+fn delivery(
+    job: Job,
+    late: Option<Duration>,
+    attempts: Vec<Attempt>,
+    why: Option<String>,
+) -> Delivery {
+    Delivery {
+        n: job.n,
+        call: job.call,
+        scenario: job.scenario,
+        copy: job.copy,
+        method: job.request.method.clone(),
+        cdr: job.cdr,
+        due: job.due,
+        late,
+        attempts,
+        ok: why.is_none(),
+        why,
+    }
+}
+
+fn attempt(at: Timestamp, latency: Duration, result: Result<Response, Failure>) -> Attempt {
+    let (status, response, failure) = match result {
+        Ok(response) => {
+            let record = ResponseRecord {
+                headers: masked_headers(&response.headers),
+                body: response.body,
+                size: response.size,
+                complete: response.complete,
+            };
+            (Some(response.status), Some(record), None)
+        }
+        Err(failure) => (None, None, Some(failure)),
+    };
+    Attempt {
+        at,
+        latency,
+        status,
+        failure,
+        response,
+    }
+}
+
+/// Whether another attempt makes sense: after no answer at all, or after one of the statuses that say "later".
+fn is_temporary(result: &Result<Response, Failure>) -> bool {
+    match result {
+        Ok(response) => matches!(response.status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
+        Err(failure) => !matches!(failure.kind, FailureKind::Redirect | FailureKind::Tls),
+    }
+}
+
+/// The seconds of `Retry-After`; its date form is not read.
+fn retry_after(result: &Result<Response, Failure>) -> Option<Duration> {
+    let response = result.as_ref().ok()?;
+    let seconds = wire::header(&response.headers, "retry-after")?;
+    Some(Duration::from_secs(seconds.trim().parse().ok()?))
+}

@@ -1,0 +1,134 @@
+//! What a run sends, and everything it follows from but the destination's connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::deliver::RetryPolicy;
+use super::expect::Expectation;
+use super::input::InputLocation;
+use super::schedule::{Schedule, ScheduleOptions};
+use super::template::RequestTemplate;
+use crate::cdr::story::{Choice, Setting};
+use crate::clock::Timestamp;
+use crate::exchange::CapturedRequest;
+
+/// Everything a run follows from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// What to send.
+    pub content: Content,
+    /// How CDRs become requests.
+    pub template: RequestTemplate,
+    /// How many times through the content; none is without end.
+    pub rounds: Option<u64>,
+    /// After how long nothing new leaves.
+    pub duration: Option<Duration>,
+    /// When each delivery leaves and how often.
+    pub schedule: ScheduleOptions,
+    /// How many calls are under way at once.
+    pub concurrency: usize,
+    /// How often a delivery is tried again.
+    pub retry: RetryPolicy,
+    /// What counts as delivered.
+    pub expectation: Expectation,
+    /// Whether the answers to POST and GET must agree.
+    pub compare: bool,
+    /// When the calls start, for the record.
+    pub at: Timestamp,
+    /// The URL with secrets masked, for the record.
+    pub shown_url: String,
+}
+
+/// What to send, before it is known how often and when.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// These scenarios, one call after another.
+    Scenarios(Vec<Choice>, Setting),
+    /// The items of a file.
+    File(Vec<Item>),
+}
+
+/// One item of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// The bytes of one JSON object.
+    Body(Bytes),
+    /// A captured request, to be sent as it was.
+    Captured(InputLocation, Box<CapturedRequest>),
+}
+
+/// Where a request comes from, which decides how it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Made by the template; the HTTP client adds its default headers.
+    Template,
+    /// Captured; sent byte for byte.
+    Capture,
+}
+
+/// Which methods carry a CDR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Methods {
+    /// POST alone.
+    #[default]
+    Post,
+    /// GET alone.
+    Get,
+    /// Each CDR twice, POST then GET.
+    Both,
+}
+
+impl Methods {
+    /// The methods, in order.
+    #[must_use]
+    pub fn each(self) -> &'static [&'static str] {
+        match self {
+            Self::Post => &["POST"],
+            Self::Get => &["GET"],
+            Self::Both => &["POST", "GET"],
+        }
+    }
+}
+
+impl Plan {
+    /// All jobs of the run in order, as the calls that [`Schedule`] yields.
+    #[must_use]
+    pub fn jobs(self: &Arc<Self>) -> Schedule {
+        Schedule::new(Arc::clone(self))
+    }
+
+    /// How many deliveries there will be, if that is known beforehand.
+    #[must_use]
+    pub fn planned(&self) -> Option<u64> {
+        let mixed = match &self.content {
+            Content::Scenarios(choices, _) => choices.contains(&Choice::Mixture),
+            Content::File(_) => false,
+        };
+        let known = !mixed && self.schedule.drop == 0.0 && self.duration.is_none();
+        self.most_deliveries().filter(|_| known)
+    }
+
+    /// An upper limit of the number of deliveries, if there is one.
+    #[must_use]
+    pub fn most_deliveries(&self) -> Option<u64> {
+        let methods = self.template.methods.each().len() as u64;
+        let requests: u64 = match &self.content {
+            Content::Scenarios(choices, _) => choices
+                .iter()
+                .map(|choice| choice.most_cdrs() * methods)
+                .sum(),
+            Content::File(items) => items
+                .iter()
+                .map(|item| match item {
+                    Item::Captured(..) => 1,
+                    Item::Body(_) => methods,
+                })
+                .sum(),
+        };
+        requests
+            .checked_mul(self.rounds?)?
+            .checked_mul(self.schedule.copies())
+    }
+}

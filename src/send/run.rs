@@ -1,0 +1,209 @@
+//! The engine of `send`: as many workers as the concurrency, one schedule, one set of counts.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::task::{JoinSet, coop};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::deliver::Transport;
+use super::event::{Delivery, Event, EventSink, Started, Summary};
+use super::plan::Plan;
+use super::schedule::{Job, Schedule};
+use super::stats::Stats;
+use crate::clock::Clock;
+use crate::error::Stop;
+
+/// Runs a plan and gives its summary.
+///
+/// After `stop` resolves nothing new leaves, and what is under way is finished. Nothing leaves either while `events` has no
+/// room, so that output that is not read costs no memory.
+pub async fn run<T: Transport, E: EventSink>(
+    plan: &Arc<Plan>,
+    transport: T,
+    clock: Clock,
+    stop: impl Future<Output = Stop>,
+    events: E,
+) -> Summary {
+    let started = Started {
+        seed: plan.schedule.seed,
+        at: plan.at,
+        url: plan.shown_url.clone(),
+        planned: plan.planned(),
+    };
+    events.send(Event::Started(&started));
+    let run = Arc::new(Run {
+        plan: Arc::clone(plan),
+        transport,
+        clock,
+        began: clock.elapsed(),
+        schedule: Mutex::new(plan.jobs()),
+        stats: Mutex::default(),
+        stopped: CancellationToken::new(),
+        events,
+    });
+    let most = usize::try_from(plan.most_deliveries().unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+    let mut workers = JoinSet::new();
+    for _ in 0..plan.concurrency.min(most) {
+        let run = Arc::clone(&run);
+        workers.spawn(async move { run.work().await });
+    }
+    let mut stop = std::pin::pin!(stop);
+    let mut why = None;
+    loop {
+        tokio::select! {
+            joined = workers.join_next() => match joined {
+                None => break,
+                Some(Ok(())) => {}
+                Some(Err(panicked)) => resume_unwind(panicked.into_panic()),
+            },
+            asked = &mut stop, if why.is_none() => {
+                why = Some(asked);
+                run.events.send(Event::Stopping(workers.len()));
+                run.stopped.cancel();
+            }
+        }
+    }
+    let stats = std::mem::take(&mut *lock(&run.stats));
+    let exit = why.map_or_else(|| stats.exit(), Stop::exit);
+    let summary = stats.summary(
+        run.elapsed(),
+        started.planned,
+        lock(&run.schedule).dropped(),
+        plan.schedule.seed,
+        exit,
+    );
+    run.events.send(Event::Finished(&summary));
+    summary
+}
+
+/// What the workers share.
+pub(super) struct Run<T, E> {
+    pub(super) plan: Arc<Plan>,
+    pub(super) transport: T,
+    pub(super) clock: Clock,
+    /// When the run began, on that clock.
+    began: Duration,
+    schedule: Mutex<Schedule>,
+    stats: Mutex<Stats>,
+    /// Cancelled when nothing new may leave.
+    pub(super) stopped: CancellationToken,
+    events: E,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<T: Transport, E: EventSink> Run<T, E> {
+    /// Delivers one list of jobs after another, until there are no more or the run ends.
+    async fn work(&self) {
+        while !self.stopped.is_cancelled() && self.left().is_none_or(|left| !left.is_zero()) {
+            let Some(jobs) = lock(&self.schedule).next() else {
+                break;
+            };
+            self.deliver_all(jobs).await;
+            // An empty list, or a transport that is always ready, must not keep the others waiting.
+            coop::consume_budget().await;
+        }
+    }
+
+    /// Delivers jobs one after another.
+    async fn deliver_all(&self, jobs: Vec<Job>) {
+        let mut posts = Posts::default();
+        for job in jobs {
+            if !self.wait_until_due(&job).await {
+                return;
+            }
+            let late = job.due.map(|due| self.elapsed().saturating_sub(due));
+            let cdr_index = job.cdr_index;
+            for mut delivery in self.deliver(job, late).await {
+                if self.plan.compare {
+                    posts.compare(cdr_index, &mut delivery);
+                }
+                lock(&self.stats).count(&delivery);
+                self.events.send(Event::Delivery(&delivery));
+            }
+        }
+    }
+
+    /// Waits until a job may leave; false if it never may, because the run was stopped or its duration is over.
+    async fn wait_until_due(&self, job: &Job) -> bool {
+        let ready = self.stopped.run_until_cancelled(self.events.ready());
+        if ready.await.is_none() {
+            return false;
+        }
+        let until_due = job
+            .due
+            .map_or(Duration::ZERO, |due| due.saturating_sub(self.elapsed()));
+        let wait = job.gap.max(until_due);
+        if let Some(left) = self.left().filter(|left| wait > *left || left.is_zero()) {
+            if until_due > left {
+                // No later job is due sooner: taking those from the schedule at once would be busy waiting.
+                self.pause(left).await;
+            }
+            return false;
+        }
+        wait.is_zero() || self.pause(wait).await
+    }
+
+    /// Waits, or returns false as soon as the run is stopped.
+    pub(super) async fn pause(&self, span: Duration) -> bool {
+        let pause = self.stopped.run_until_cancelled(sleep(span));
+        pause.await.is_some()
+    }
+
+    /// The time since the run began.
+    fn elapsed(&self) -> Duration {
+        self.clock.elapsed().saturating_sub(self.began)
+    }
+
+    /// How long the run may still go on, if its duration is limited.
+    fn left(&self) -> Option<Duration> {
+        Some(self.plan.duration?.saturating_sub(self.elapsed()))
+    }
+}
+
+/// A status, if there was an answer, and a hash of the body.
+type Answer = (Option<u16>, u64);
+
+/// The answers to the POSTs of one call by CDR and copy. Bodies are hashed, so that many copies cost little memory.
+#[derive(Default)]
+struct Posts(HashMap<(usize, u32), Answer>);
+
+impl Posts {
+    /// Notes the answer to a POST; fails a GET that was answered otherwise than the same copy's POST.
+    fn compare(&mut self, cdr_index: usize, delivery: &mut Delivery) {
+        let last = delivery.last();
+        let mut hasher = DefaultHasher::new();
+        last.and_then(|last| last.response.as_ref())
+            .map(|response| &response.body.0)
+            .hash(&mut hasher);
+        let answer = (last.and_then(|last| last.status), hasher.finish());
+        let key = (cdr_index, delivery.copy);
+        if delivery.method == "POST" {
+            self.0.insert(key, answer);
+        }
+        let Some(post) = self.0.get(&key).filter(|post| **post != answer) else {
+            return;
+        };
+        let status = |status: Option<u16>| {
+            status.map_or("no answer".to_owned(), |status| status.to_string())
+        };
+        let why = if post.0 == answer.0 {
+            "the answers to POST and GET differ in their bodies".to_owned()
+        } else {
+            format!(
+                "POST was answered {}, GET {}",
+                status(post.0),
+                status(answer.0)
+            )
+        };
+        delivery.ok = false;
+        delivery.why.get_or_insert(why);
+    }
+}

@@ -1,0 +1,587 @@
+//! When each request leaves and how often: rate, gaps, duplicates, races, reordering, losses. No waiting and no I/O: an
+//! iterator of jobs with due times.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt as _;
+use rand::seq::SliceRandom as _;
+
+use super::plan::{Content, Item, Origin, Plan};
+use super::replay::Timeline;
+use super::template::PreparedCdr;
+use crate::cdr::story::{self, Choice, Setting, Story, Told};
+use crate::cdr::text::CdrText;
+use crate::seed::{Purpose, Seed};
+use crate::wire::Request;
+
+/// One request to send, or the copies of it that race each other.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    /// The number of the first delivery, from one, in the order of leaving.
+    pub n: u64,
+    /// The number of its call, from one.
+    pub call: u64,
+    /// Which CDR of the call it carries, from zero.
+    pub cdr_index: usize,
+    /// The scenario's name, or `file`.
+    pub scenario: &'static str,
+    /// Zero for the first delivery of a CDR, then counting its copies.
+    pub copy: u32,
+    /// How many copies leave together.
+    pub copies: u32,
+    /// When it should leave, since the start of the run, if there is a schedule.
+    pub due: Option<Duration>,
+    /// The least time after the job before it.
+    pub gap: Duration,
+    /// The CDR, if the payload is an object.
+    pub cdr: Option<CdrText>,
+    /// What is sent.
+    pub request: Arc<Request>,
+    /// Where that comes from.
+    pub origin: Origin,
+}
+
+impl Job {
+    /// One job for each copy.
+    pub fn each_copy(self) -> impl Iterator<Item = Self> {
+        (0..self.copies).map(move |more| Self {
+            n: self.n + u64::from(more),
+            copy: self.copy + more,
+            copies: 1,
+            ..self.clone()
+        })
+    }
+}
+
+/// How deliveries are spread over time and multiplied.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ScheduleOptions {
+    /// Deliveries a second, if they are paced.
+    pub rate: Option<f64>,
+    /// How fast a scenario's own gaps pass, and a capture's: 1 is real time, none is no gap at all.
+    pub speed: Option<f64>,
+    /// How many more times each CDR is sent.
+    pub duplicate: u32,
+    /// How many copies of each CDR are released together; one is no race.
+    pub race: u32,
+    /// Whether deliveries leave in random order.
+    pub shuffle: bool,
+    /// How long a delivery may be held back.
+    pub late: Option<Duration>,
+    /// The probability that a delivery is left out, 0 to 1.
+    pub drop: f64,
+    /// The seed of everything random.
+    pub seed: Seed,
+}
+
+impl ScheduleOptions {
+    /// Each CDR once, in order, as fast as the handler answers.
+    #[must_use]
+    pub fn plain(seed: Seed) -> Self {
+        Self {
+            rate: None,
+            speed: None,
+            duplicate: 0,
+            race: 1,
+            shuffle: false,
+            late: None,
+            drop: 0.0,
+            seed,
+        }
+    }
+
+    /// Whether deliveries leave in another order than their calls.
+    fn reorders(&self) -> bool {
+        self.shuffle || self.late.is_some()
+    }
+
+    /// How many deliveries one request of a call makes.
+    #[must_use]
+    pub fn copies(&self) -> u64 {
+        u64::from(self.race) + u64::from(self.duplicate)
+    }
+}
+
+/// About how many deliveries are held at once to be reordered, however long the run is and however many copies it makes.
+const WINDOW: u64 = 4_000;
+
+/// The jobs of a run, as lists whose jobs follow one another, each when the one before has been answered: usually all
+/// jobs of one call. The lists are independent of one another. One may be empty.
+pub struct Schedule {
+    plan: Arc<Plan>,
+    /// Calls taken from the content so far.
+    calls: u64,
+    timeline: Timeline,
+    pacer: Pacer,
+    /// What is left of the current window, if deliveries are reordered.
+    window: VecDeque<Slot>,
+    windows: u64,
+    /// Deliveries numbered so far.
+    numbered: u64,
+    dropped: u64,
+}
+
+/// A job before its request is made.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Slot {
+    /// The number of the call, from zero.
+    call: u64,
+    cdr: usize,
+    /// Which of the methods carries it, from zero.
+    method: usize,
+    copy: u32,
+    copies: u32,
+    due: Option<Duration>,
+    gap: Duration,
+}
+
+/// One call of the content.
+enum Call<'a> {
+    Scenario(&'static Story, Vec<Told<'a>>, &'a Setting),
+    Item(&'a Item),
+}
+
+impl<'a> Call<'a> {
+    /// Call `n` of a plan, from zero, if its rounds have so many.
+    fn of(plan: &'a Plan, n: u64) -> Option<Self> {
+        let place = |length: usize| {
+            let length = Some(length as u64).filter(|length| *length > 0)?;
+            let ended = plan.rounds.is_some_and(|rounds| n / length >= rounds);
+            usize::try_from(n % length).ok().filter(|_| !ended)
+        };
+        Some(match &plan.content {
+            Content::Scenarios(choices, setting) => {
+                let choice: Choice = choices[place(choices.len())?];
+                let (story, told) = story::tell(choice, n, setting);
+                Self::Scenario(story, told, setting)
+            }
+            Content::File(items) => Self::Item(&items[place(items.len())?]),
+        })
+    }
+
+    /// The scenario's own gap before each CDR.
+    fn gaps(&self) -> Vec<Duration> {
+        match self {
+            Self::Scenario(_, told, _) => told.iter().map(|told| told.gap).collect(),
+            Self::Item(_) => vec![Duration::ZERO],
+        }
+    }
+
+    /// How many requests carry each CDR.
+    fn methods(&self, plan: &Plan) -> usize {
+        match self {
+            Self::Item(Item::Captured(..)) => 1,
+            _ => plan.template.methods.each().len(),
+        }
+    }
+
+    fn prepare(&self, plan: &Plan, cdr: usize) -> PreparedCdr {
+        match self {
+            Self::Scenario(story, told, setting) => {
+                plan.template
+                    .prepare_scenario(&told[cdr].payload, story, setting)
+            }
+            Self::Item(item) => plan.template.prepare_item(item),
+        }
+    }
+
+    fn scenario(&self) -> &'static str {
+        match self {
+            Self::Scenario(story, ..) => story.name,
+            Self::Item(_) => "file",
+        }
+    }
+}
+
+impl Schedule {
+    /// The schedule of a plan.
+    #[must_use]
+    pub fn new(plan: Arc<Plan>) -> Self {
+        Self {
+            pacer: Pacer::new(plan.schedule.rate),
+            plan,
+            calls: 0,
+            timeline: Timeline::default(),
+            window: VecDeque::new(),
+            windows: 0,
+            numbered: 0,
+            dropped: 0,
+        }
+    }
+
+    /// How many deliveries have been left out on purpose so far.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// The slots of the next call, in order.
+    fn next_call<'a>(&mut self, plan: &'a Plan) -> Option<(Call<'a>, Vec<Slot>)> {
+        let call = Call::of(plan, self.calls)?;
+        let slots = self.slots(plan, self.calls, &call);
+        self.calls += 1;
+        Some((call, slots))
+    }
+
+    /// For each CDR and method the first delivery, then its duplicates.
+    fn slots(&mut self, plan: &Plan, n: u64, call: &Call<'_>) -> Vec<Slot> {
+        let options = plan.schedule;
+        let at_speed = |span: Duration| {
+            options
+                .speed
+                .map(|speed| span.as_secs_f64() / speed)
+                .map(saturated)
+        };
+        let recorded = self.recorded(plan, n, call).and_then(at_speed);
+        let mut rng = (options.drop > 0.0).then(|| options.seed.chance(Purpose::Drop, n));
+        let duplicates = (0..options.duplicate).map(|copy| (options.race + copy, 1));
+        let copies: Vec<_> = std::iter::once((0, options.race))
+            .chain(duplicates)
+            .collect();
+        let mut slots = Vec::new();
+        let mut since_first = Duration::ZERO;
+        for (cdr, gap) in call.gaps().into_iter().enumerate() {
+            let mut gap = at_speed(gap).unwrap_or_default();
+            since_first += gap;
+            let mut drops = vec![false; copies.len()];
+            for method in 0..call.methods(plan) {
+                for (&(copy, copies), drop) in copies.iter().zip(&mut drops) {
+                    let not_before = recorded.or_else(|| {
+                        let keeps_gaps = options.rate.is_none() && options.late.is_some();
+                        keeps_gaps.then_some(since_first)
+                    });
+                    let due = self.pacer.due(not_before, copies);
+                    // Answers can be compared only where POST and GET are both sent.
+                    if method == 0 || !plan.compare {
+                        *drop = rng
+                            .as_mut()
+                            .is_some_and(|rng| rng.random_bool(options.drop));
+                    }
+                    if *drop {
+                        self.dropped += u64::from(copies);
+                        continue;
+                    }
+                    slots.push(Slot {
+                        call: n,
+                        cdr,
+                        method,
+                        copy,
+                        copies,
+                        due,
+                        gap: std::mem::take(&mut gap),
+                    });
+                }
+            }
+        }
+        slots
+    }
+
+    /// When a call was captured, since the first of the capture.
+    fn recorded(&mut self, plan: &Plan, n: u64, call: &Call<'_>) -> Option<Duration> {
+        let (Content::File(items), Call::Item(item)) = (&plan.content, call) else {
+            return None;
+        };
+        if n.is_multiple_of(items.len() as u64) {
+            self.timeline.next_round();
+        }
+        self.timeline.place(match item {
+            Item::Captured(_, captured) => captured.at,
+            Item::Body(_) => None,
+        })
+    }
+
+    /// Takes the calls of the next window and reorders their slots; false at the end of the content.
+    fn fill_window(&mut self, plan: &Plan) -> bool {
+        let options = plan.schedule;
+        let mut window = Vec::new();
+        // Dropped deliveries count as well: where nearly all are dropped, a window must end all the same.
+        let end = self.pacer.scheduled + WINDOW;
+        let before = self.calls;
+        while self.pacer.scheduled < end {
+            let Some((_, slots)) = self.next_call(plan) else {
+                break;
+            };
+            let gap = Duration::ZERO;
+            window.extend(slots.into_iter().map(|slot| Slot { gap, ..slot }));
+        }
+        if options.shuffle {
+            let dues: Vec<_> = window.iter().map(|slot| slot.due).collect();
+            window.shuffle(&mut options.seed.chance(Purpose::Shuffle, self.windows));
+            // The order is shuffled, the due times stay in order.
+            window
+                .iter_mut()
+                .zip(dues)
+                .for_each(|(slot, due)| slot.due = due);
+        }
+        if let Some(most) = options.late {
+            let mut rng = options.seed.chance(Purpose::Late, self.windows);
+            for slot in &mut window {
+                let held = most.mul_f64(rng.random_range(0.0..=1.0));
+                slot.due = slot.due.map(|due| due.saturating_add(held));
+            }
+            window.sort_by_key(|slot| slot.due);
+        }
+        self.windows += 1;
+        self.window.extend(window);
+        self.calls > before
+    }
+
+    /// Makes the jobs of slots of one call.
+    fn jobs(&mut self, plan: &Plan, call: &Call<'_>, slots: Vec<Slot>) -> Vec<Job> {
+        let mut prepared: Option<(usize, PreparedCdr)> = None;
+        let job = |slot: Slot| {
+            let known = prepared.take().filter(|(cdr, _)| *cdr == slot.cdr);
+            let known = known.unwrap_or_else(|| (slot.cdr, call.prepare(plan, slot.cdr)));
+            let (_, prepared) = prepared.insert(known);
+            let n = self.numbered + 1;
+            self.numbered += u64::from(slot.copies);
+            Job {
+                n,
+                call: slot.call + 1,
+                cdr_index: slot.cdr,
+                scenario: call.scenario(),
+                copy: slot.copy,
+                copies: slot.copies,
+                due: slot.due,
+                gap: slot.gap,
+                cdr: prepared.cdr.clone(),
+                request: Arc::clone(&prepared.requests[slot.method]),
+                origin: prepared.origin,
+            }
+        };
+        slots.into_iter().map(job).collect()
+    }
+}
+
+impl Iterator for Schedule {
+    type Item = Vec<Job>;
+
+    fn next(&mut self) -> Option<Vec<Job>> {
+        let plan = Arc::clone(&self.plan);
+        if !plan.schedule.reorders() {
+            let (call, slots) = self.next_call(&plan)?;
+            return Some(self.jobs(&plan, &call, slots));
+        }
+        if self.window.is_empty() && !self.fill_window(&plan) {
+            return None;
+        }
+        let Some(slot) = self.window.pop_front() else {
+            // All of the window was dropped, which is not the end of the run.
+            return Some(Vec::new());
+        };
+        let call = Call::of(&plan, slot.call)?;
+        Some(self.jobs(&plan, &call, vec![slot]))
+    }
+}
+
+/// Due times by a rate.
+struct Pacer {
+    rate: Option<f64>,
+    /// Deliveries scheduled so far, whether or not they were dropped or reordered.
+    scheduled: u64,
+    /// Since when the rate has been kept without a pause, and how many deliveries had been scheduled then.
+    since: (Duration, u64),
+}
+
+impl Pacer {
+    fn new(rate: Option<f64>) -> Self {
+        Self {
+            rate,
+            scheduled: 0,
+            since: (Duration::ZERO, 0),
+        }
+    }
+
+    /// The time the next delivery is due, of which so many copies leave: by the rate, but not before the given time.
+    fn due(&mut self, not_before: Option<Duration>, copies: u32) -> Option<Duration> {
+        let before = self.scheduled;
+        self.scheduled += u64::from(copies);
+        let Some(rate) = self.rate else {
+            return not_before;
+        };
+        let (since, scheduled) = self.since;
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a run has fewer than 2^53 deliveries"
+        )]
+        let after = (before - scheduled) as f64 / rate;
+        let by_rate = since.saturating_add(Duration::from_secs_f64(after));
+        Some(match not_before {
+            // After a pause the rate starts anew: what it would have allowed meanwhile must not come all at once.
+            Some(not_before) if not_before > by_rate => {
+                self.since = (not_before, before);
+                not_before
+            }
+            _ => by_rate,
+        })
+    }
+}
+
+/// Seconds as a duration; the longest one where there are too many.
+fn saturated(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::send::tests::plan;
+
+    fn plain() -> ScheduleOptions {
+        ScheduleOptions::plain(Seed(7))
+    }
+
+    /// Calls of two CDRs each.
+    fn schedule(calls: u64, options: ScheduleOptions) -> Schedule {
+        let plan = Plan {
+            schedule: options,
+            ..plan("customer-no-answer", calls)
+        };
+        Schedule::new(Arc::new(plan))
+    }
+
+    /// `call, leg ×deliveries @due` of every job, a list a word.
+    fn drawn(calls: u64, options: ScheduleOptions) -> String {
+        let drawn = |job: &Job| {
+            let due = job
+                .due
+                .map_or(String::new(), |due| format!("@{}ms", due.as_millis()));
+            let times = if job.copies > 1 {
+                format!("x{}", job.copies)
+            } else {
+                String::new()
+            };
+            format!("{}{}{times}{due}", job.call - 1, ["b", "a"][job.cdr_index])
+        };
+        let lists = schedule(calls, options)
+            .map(|jobs| jobs.iter().map(drawn).collect::<Vec<_>>().join(","));
+        lists.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn each_rule_does_what_it_says() {
+        assert_eq!(drawn(2, plain()), "0b,0a 1b,1a");
+        assert_eq!(
+            drawn(
+                2,
+                ScheduleOptions {
+                    rate: Some(10.0),
+                    ..plain()
+                }
+            ),
+            "0b@0ms,0a@100ms 1b@200ms,1a@300ms"
+        );
+        assert_eq!(
+            drawn(
+                1,
+                ScheduleOptions {
+                    duplicate: 1,
+                    ..plain()
+                }
+            ),
+            "0b,0b,0a,0a"
+        );
+        assert_eq!(
+            drawn(1, ScheduleOptions { race: 3, ..plain() }),
+            "0bx3,0ax3"
+        );
+    }
+
+    #[test]
+    fn gaps_follow_the_speed() {
+        let gap = |speed| {
+            let options = ScheduleOptions { speed, ..plain() };
+            schedule(1, options).next().unwrap()[1].gap
+        };
+        let told = story::tell(story::choices("customer-no-answer")[0], 0, &setting()).1[1].gap;
+        assert!(told > Duration::from_millis(300));
+        assert_eq!(gap(None), Duration::ZERO);
+        assert_eq!(gap(Some(1.0)), told);
+        assert_eq!(gap(Some(10.0)), told / 10);
+    }
+
+    fn setting() -> Setting {
+        match plan("mix", 1).content {
+            Content::Scenarios(_, setting) => setting,
+            Content::File(_) => panic!("a file"),
+        }
+    }
+
+    #[test]
+    fn mischief_is_seeded() {
+        let shuffled = ScheduleOptions {
+            shuffle: true,
+            ..plain()
+        };
+        insta::assert_snapshot!(drawn(4, shuffled), @"3b 2b 2a 1b 3a 1a 0b 0a");
+        insta::assert_snapshot!(drawn(3, ScheduleOptions { late: Some(Duration::from_secs(2)), ..plain() }), @"0b@864ms 1a@877ms 2b@909ms 2a@982ms 1b@1177ms 0a@1251ms");
+        insta::assert_snapshot!(drawn(6, ScheduleOptions { drop: 0.3, ..plain() }), @"0b 1a 2a 3b,3a 4b,4a 5a");
+        assert_ne!(
+            drawn(4, shuffled),
+            drawn(
+                4,
+                ScheduleOptions {
+                    seed: Seed(8),
+                    ..shuffled
+                }
+            )
+        );
+    }
+
+    #[test]
+    fn nothing_is_lost_or_made_up_by_reordering() {
+        let options = ScheduleOptions {
+            shuffle: true,
+            duplicate: 1,
+            rate: Some(1_000.0),
+            ..plain()
+        };
+        let mut jobs: Vec<_> = schedule(2_500, options).flatten().collect();
+        assert!((1..=10_000).eq(jobs.iter().map(|job| job.n)));
+        jobs.sort_by_key(|job| (job.call, job.cdr_index, job.copy));
+        jobs.dedup_by_key(|job| (job.call, job.cdr_index, job.copy));
+        assert_eq!(jobs.len(), 10_000);
+    }
+
+    #[test]
+    fn a_window_holds_as_many_deliveries_however_many_copies_there_are() {
+        for (duplicate, race) in [(0, 1), (1_000, 1), (3, 200)] {
+            let options = ScheduleOptions {
+                shuffle: true,
+                duplicate,
+                race,
+                ..plain()
+            };
+            let mut schedule = schedule(100_000, options);
+            schedule.next();
+            let held: u32 = schedule.window.iter().map(|slot| slot.copies).sum();
+            assert!((3_000..7_000).contains(&held), "{held}");
+        }
+    }
+
+    #[test]
+    fn a_window_that_is_dropped_is_not_the_end() {
+        let options = ScheduleOptions {
+            shuffle: true,
+            drop: 1.0,
+            ..plain()
+        };
+        let mut schedule = schedule(10_000, options);
+        let left = schedule.by_ref().flatten().count();
+        assert_eq!((left, schedule.dropped()), (0, 20_000));
+    }
+
+    #[test]
+    fn what_is_dropped_is_counted() {
+        let options = ScheduleOptions {
+            drop: 0.5,
+            ..plain()
+        };
+        let mut schedule = schedule(500, options);
+        let left = schedule.by_ref().flatten().count() as u64;
+        assert_eq!(left + schedule.dropped(), 1_000);
+        assert!((300..700).contains(&left));
+    }
+}

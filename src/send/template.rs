@@ -1,0 +1,180 @@
+//! How CDRs become requests.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::edit_text;
+use super::plan::{Item, Methods, Origin};
+use crate::cdr::edit::Edit;
+use crate::cdr::story::{Setting, Story};
+use crate::cdr::text::CdrText;
+use crate::cdr::{Fields, Payload};
+use crate::wire::{Header, Request, query};
+
+/// What all requests of a run have in common.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RequestTemplate {
+    /// Path and query of the URL.
+    pub target: String,
+    /// Which methods carry each CDR.
+    pub methods: Methods,
+    /// How objects are written in a query.
+    pub encoding: query::Encoding,
+    /// The user's own headers.
+    pub headers: Vec<Header>,
+    /// The deliberate changes.
+    pub edits: Vec<Edit>,
+    /// The `Host` that a captured request gets in place of its own, where its own would be refused.
+    pub host: Option<String>,
+    /// The URL's user and password as a header, for captured requests; the client adds it to others.
+    pub authorization: Option<Header>,
+}
+
+/// A CDR and the requests that carry it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreparedCdr {
+    /// The CDR, if the payload is an object.
+    pub cdr: Option<CdrText>,
+    /// A request for each method.
+    pub requests: Vec<Arc<Request>>,
+    /// Where they come from.
+    pub origin: Origin,
+}
+
+impl RequestTemplate {
+    /// Prepares one CDR of a scenario.
+    #[must_use]
+    pub fn prepare_scenario(
+        &self,
+        payload: &Payload<'_>,
+        story: &Story,
+        setting: &Setting,
+    ) -> PreparedCdr {
+        let body = Bytes::from(payload.json(story.shape(setting.shape)));
+        let cdr = if setting.quotes_json() {
+            CdrText::read(body.clone())
+        } else {
+            Some(CdrText::told(body.clone(), payload.brief()))
+        };
+        self.prepare_body(body, cdr)
+    }
+
+    /// Prepares an item of a file.
+    #[must_use]
+    pub fn prepare_item(&self, item: &Item) -> PreparedCdr {
+        match item {
+            Item::Body(body) => self.prepare_body(body.clone(), CdrText::read(body.clone())),
+            Item::Captured(_, captured) => self.prepare_capture(&captured.request),
+        }
+    }
+
+    /// Why an item cannot be sent by the template's methods, if it cannot: a query needs readable fields.
+    pub fn check(&self, item: &Item) -> Result<(), String> {
+        if self.methods == Methods::Post || self.prepare_item(item).cdr.is_some() {
+            return Ok(());
+        }
+        let error = match item {
+            Item::Body(body) => serde_json::from_slice::<Fields>(body).err(),
+            Item::Captured(..) => None,
+        };
+        error.map_or(Ok(()), |error| {
+            Err(format!("no query can be made of this: {error}"))
+        })
+    }
+
+    fn prepare_body(&self, mut body: Bytes, mut cdr: Option<CdrText>) -> PreparedCdr {
+        let read = !self.edits.is_empty() || self.methods != Methods::Post;
+        let mut fields = cdr.as_ref().filter(|_| read).map(CdrText::fields);
+        if !self.edits.is_empty() {
+            if let Some(fields) = &mut fields {
+                self.edits.iter().for_each(|edit| edit.apply(fields));
+                let edited = CdrText::from(&*fields);
+                body = edited.text().clone();
+                cdr = Some(edited);
+            } else {
+                // serde_json's values hold neither 1e400 nor half a surrogate pair: the text is edited.
+                body = edit_text::object(&body, &self.edits).into();
+                cdr = CdrText::read(body.clone());
+                fields = cdr.as_ref().map(CdrText::fields);
+            }
+        }
+        let request = |method: &&str| {
+            Arc::new(match *method {
+                "GET" => self.get(fields.as_ref()),
+                _ => self.post(body.clone()),
+            })
+        };
+        PreparedCdr {
+            requests: self.methods.each().iter().map(request).collect(),
+            cdr,
+            origin: Origin::Template,
+        }
+    }
+
+    /// A POST of this JSON body.
+    #[must_use]
+    pub fn post(&self, body: impl Into<Bytes>) -> Request {
+        let mut headers = Vec::with_capacity(self.headers.len() + 1);
+        if !self.headers.iter().any(|own| own.is("content-type")) {
+            headers.push(Header::new("content-type", "application/json"));
+        }
+        headers.extend(self.headers.iter().cloned());
+        Request::new("POST", self.target.clone(), headers, body)
+    }
+
+    /// A GET with these fields in its query.
+    #[must_use]
+    pub fn get(&self, fields: Option<&Fields>) -> Request {
+        let query = fields
+            .map(|fields| query::encode(fields, self.encoding))
+            .unwrap_or_default();
+        let target = query::merge(&self.target, &query);
+        Request::new("GET", target, self.headers.clone(), Bytes::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_and_a_body_tell_the_same_number() {
+        // Read, written and read again it would be the next number that a computer has.
+        let item = Item::Body("{\"big\":123456789012345678901234}".into());
+        let template = RequestTemplate {
+            methods: Methods::Both,
+            edits: vec![Edit::set("leg=b").unwrap()],
+            ..RequestTemplate::default()
+        };
+        let requests = template.prepare_item(&item).requests;
+        assert_eq!(
+            requests[0].body.text(),
+            Some(r#"{"big":1.2345678901234567e+23,"leg":"b"}"#)
+        );
+        assert_eq!(requests[1].target, "?big=1.2345678901234567e%2B23&leg=b");
+    }
+
+    #[test]
+    fn an_edit_is_made_even_where_a_value_cannot_be_read() {
+        let template = |methods, edit| RequestTemplate {
+            methods,
+            edits: vec![edit],
+            ..RequestTemplate::default()
+        };
+        let set = Edit::set("leg=b").unwrap();
+        for value in ["1e400", r#""\ud800""#] {
+            let item = Item::Body(format!(r#"{{"leg":"a", "big":{value}}}"#).into());
+            let post = template(Methods::Post, set.clone());
+            assert_eq!(
+                post.prepare_item(&item).requests[0].body.text(),
+                Some(&*format!(r#"{{"leg":"b", "big":{value}}}"#))
+            );
+            assert_eq!(post.check(&item), Ok(()));
+            assert!(template(Methods::Get, set.clone()).check(&item).is_err());
+            let readable = template(Methods::Both, Edit::unset("big").unwrap());
+            assert_eq!(readable.check(&item), Ok(()));
+            assert_eq!(readable.prepare_item(&item).requests[1].target, "?leg=a");
+        }
+    }
+}
