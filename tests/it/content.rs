@@ -392,6 +392,24 @@ fn files_that_hold_nothing_to_send_are_refused_by_line() {
 }
 
 #[test]
+fn values_that_cannot_be_read_are_edited_as_text_and_never_left_out_of_a_query() {
+    for value in ["1e400", r#""\ud800""#] {
+        let cdr = format!(r#"{{"leg":"a","big":{value},"log":1}}"#);
+        let sent = |arguments: &[&str]| {
+            let file = ["--dry-run", "--file", "-"];
+            program(FIXED.iter().chain(&file).chain(arguments))
+                .input(cdr.clone())
+                .run()
+        };
+        let edited = sent(&["--set", "leg=b"]).expect(0).stdout;
+        assert_eq!(edited, format!("{}\n", cdr.replace("\"a\"", "\"b\"")));
+        let query = sent(&["--method", "get"]).expect(2);
+        let refused = "error: standard input: object 1: no query can be made of this: ";
+        assert!(query.stderr.starts_with(refused), "{}", query.stderr);
+    }
+}
+
+#[test]
 fn a_file_that_is_not_there_is_named() {
     let ended = dry_run(&["--file", "no-such-file.json"]).expect(2);
     assert!(
