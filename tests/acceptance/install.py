@@ -66,7 +66,7 @@ def registries(suite):
         npm = shutil.which("npm") or "npm"
         steps.append(("npm", [npm, "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"], {"cwd": folder}))
     if (source / "requirements.txt").exists():
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--root-user-action", "ignore"]
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         steps.append(("pip", [*pip, "--target", folder / "python", "-r", source / "requirements.txt"], {}))
     for program, crate in CARGO.get(suite, {}).items():
         if not shutil.which(program):

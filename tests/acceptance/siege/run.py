@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Besieges a receiver: everything a stranger could do to wear it out, at once and for as long as it takes.
 
-    python3 tests/acceptance/siege/run.py target/debug/telecmi-cdr [--quick] [--only NAME]
+    python3 tests/acceptance/siege/run.py target/dist/telecmi-cdr [--quick] [--only NAME]
 
 Every part starts receivers of its own, on loopback, and says with figures whether they held. Prints a line a check and the
 number that failed; exit code 0 if none did. Needs Python 3.9 and Linux (/proc); three minutes and a half, with --quick under
