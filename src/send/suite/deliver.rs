@@ -1,4 +1,4 @@
-//! Brings the requests of a case to the handler, in the way the case wants, and notes what came back.
+//! Sends the requests of a case in the way that the case asks for.
 
 use std::future::pending;
 use std::pin::pin;
@@ -17,40 +17,39 @@ use crate::wire::client::{Client, ClientOptions, Destination};
 use crate::wire::raw::{RawOutcome, RawRequest, Step, Writer};
 use crate::wire::{Header, Request};
 
-/// As long as a script may take by itself, on a slow machine.
+/// The longest time of a raw script by itself, on a slow machine.
 const SCRIPT: Duration = Duration::from_secs(8);
 
-/// Between two bytes of a slow line.
+/// Between two bytes of [`Script::Dripped`].
 const DRIP: Duration = Duration::from_millis(1);
 
 /// How long a body waits for `100 Continue`.
 const CONTINUE: Duration = Duration::from_millis(500);
 
-/// As much of a request as half a head is: within every head, since the request line and `Host` are longer.
+/// Bytes of a head that is cut off: the request line and `Host` are longer than this.
 const HALF_A_HEAD: usize = 24;
 
-/// The ways to one handler, with one patience.
-pub struct Network<'a> {
+/// Sends to one handler, with one timeout for a response.
+pub struct SuiteClient<'a> {
     destination: &'a Destination,
     client: Client,
     writer: Writer,
-    /// For connections that must outlive the patience with everything else, and for scripts that take time themselves.
-    holder: Writer,
-    settling: Duration,
+    /// For connections that outlive a request, and for scripts that take time themselves.
+    long_writer: Writer,
+    settle_delay: Duration,
     clock: Clock,
 }
 
-impl<'a> Network<'a> {
-    /// The ways to a handler; `patience` is how long one answer is waited for, `settling` how long it may take until the
-    /// handler has noticed a connection.
+impl<'a> SuiteClient<'a> {
+    /// `settle_delay` is the time in which the handler notices a connection.
     pub fn new(
         destination: &'a Destination,
         options: &ClientOptions,
-        patience: Duration,
-        settling: Duration,
+        timeout: Duration,
+        settle_delay: Duration,
         clock: Clock,
     ) -> Result<Self, Error> {
-        let patient = |timeout| ClientOptions {
+        let with_timeout = |timeout| ClientOptions {
             timeout,
             connect_timeout: options.connect_timeout.min(timeout),
             keep_alive: false,
@@ -58,41 +57,42 @@ impl<'a> Network<'a> {
         };
         Ok(Self {
             destination,
-            client: Client::new(destination, &patient(patience))?,
-            writer: Writer::new(destination, &patient(patience))?,
-            holder: Writer::new(destination, &patient(patience * 2 + SCRIPT))?,
-            settling,
+            client: Client::new(destination, &with_timeout(timeout))?,
+            writer: Writer::new(destination, &with_timeout(timeout))?,
+            long_writer: Writer::new(destination, &with_timeout(timeout * 2 + SCRIPT))?,
+            settle_delay,
             clock,
         })
     }
 
-    /// Carries one request.
-    pub async fn carry(&self, request: &Request) -> Observed {
+    pub async fn send(&self, request: &Request) -> Observed {
         let began = self.clock.elapsed();
         let result = self.client.carry(request).await;
         Observed::new(result, self.clock.elapsed().saturating_sub(began))
     }
 
-    /// Delivers a case, and brings what came back for each request.
+    /// Sends the requests of a case; one observation for each, none if the connection was reset by the script.
     pub async fn deliver(&self, case: &Case, teller: &Teller) -> Vec<Observed> {
         let requests = teller.requests(case);
         match (case.delivery, requests.as_slice()) {
-            (Delivery::AtOnce | Delivery::Crowd(_), _) => {
-                join_all(requests.iter().map(|request| self.carry(request))).await
+            (Delivery::AtOnce | Delivery::Concurrent(_), _) => {
+                join_all(requests.iter().map(|request| self.send(request))).await
             }
             (Delivery::Race(copies), [request, ..]) => self.race(request, copies).await,
-            (Delivery::BesideIdle(idle), [request, ..]) => self.beside_idle(request, idle).await,
-            (Delivery::Raw(script), [request, ..]) if script.holds() => {
-                let good = teller.afterwards(0, case.method);
+            (Delivery::WithIdleConnections(idle), [request, ..]) => {
+                self.with_idle_connections(request, idle).await
+            }
+            (Delivery::Raw(script), [request, ..]) if script.holds_connection() => {
+                let good = teller.liveness_check(0, case.method);
                 vec![
-                    self.meanwhile(&script.steps(request, self.destination), &good)
+                    self.while_held(&script.steps(request, self.destination), &good)
                         .await,
                 ]
             }
             (Delivery::Raw(script), [request, ..]) => {
                 let began = self.clock.elapsed();
                 let writer = if script.takes_time() {
-                    &self.holder
+                    &self.long_writer
                 } else {
                     &self.writer
                 };
@@ -101,7 +101,7 @@ impl<'a> Network<'a> {
                     .await;
                 let latency = self.clock.elapsed().saturating_sub(began);
                 if outcome == RawOutcome::Abandoned {
-                    // Nobody can answer a connection that was reset: there is nothing to judge but what comes after.
+                    // No response is possible: only the liveness check after the case is judged.
                     return Vec::new();
                 }
                 vec![Observed::new(outcome.into_result(), latency)]
@@ -109,14 +109,14 @@ impl<'a> Network<'a> {
             _ => {
                 let mut observed = Vec::with_capacity(requests.len());
                 for request in &requests {
-                    observed.push(self.carry(request).await);
+                    observed.push(self.send(request).await);
                 }
                 observed
             }
         }
     }
 
-    /// Copies on connections that are open already, released together.
+    /// Sends copies at the same moment, on connections opened before.
     async fn race(&self, request: &Request, copies: usize) -> Vec<Observed> {
         let raced = self
             .writer
@@ -128,28 +128,28 @@ impl<'a> Network<'a> {
             .collect()
     }
 
-    /// A request while connections are open that say nothing.
-    async fn beside_idle(&self, request: &Request, idle: usize) -> Vec<Observed> {
-        let opened = join_all((0..idle).map(|_| self.holder.open())).await;
-        tokio::time::sleep(self.settling).await;
-        let observed = self.carry(request).await;
+    /// Sends a request while idle connections are open.
+    async fn with_idle_connections(&self, request: &Request, idle: usize) -> Vec<Observed> {
+        let opened = join_all((0..idle).map(|_| self.long_writer.open())).await;
+        tokio::time::sleep(self.settle_delay).await;
+        let observed = self.send(request).await;
         drop(opened);
         vec![observed]
     }
 
-    /// A good request while a bad one is under way. Afterwards the bad connection is closed.
-    async fn meanwhile(&self, script: &RawRequest, good: &Request) -> Observed {
+    /// Sends a good request while a script holds a connection, which is closed afterwards.
+    async fn while_held(&self, script: &RawRequest, good: &Request) -> Observed {
         let holding = async {
-            if let Ok(connection) = self.holder.open().await {
+            if let Ok(connection) = self.long_writer.open().await {
                 connection.perform(script).await;
             }
             pending::<Observed>().await
         };
         let mut holding = pin!(holding);
-        // It is polled for a moment first, so that the handler has begun to read when the good request comes.
-        let _ = timeout(self.settling, &mut holding).await;
+        // The script runs alone first, so that the handler has begun to read before the good request arrives.
+        let _ = timeout(self.settle_delay, &mut holding).await;
         tokio::select! {
-            observed = self.carry(good) => observed,
+            observed = self.send(good) => observed,
             never = &mut holding => never,
         }
     }
@@ -204,9 +204,8 @@ impl Script {
     }
 }
 
-/// A request with another length than its own.
-///
-/// Where the length is a number, our side is closed after the body: nobody has to wait for bytes that will not come.
+/// A request with a wrong Content-Length. If the length is a number, the connection is half-closed after the body, so
+/// that the handler does not wait for the missing bytes.
 fn mismeasured(request: &Request, destination: &Destination, length: &str) -> RawRequest {
     let own = format!("Content-Length: {}\r\n", request.body.len());
     let bytes = replaced(
@@ -229,7 +228,7 @@ fn whole(request: &Request, destination: &Destination) -> Bytes {
     }
 }
 
-/// Bytes with the first occurrence of a text replaced. What is sent here is text.
+/// Replaces the first occurrence of a text.
 fn replaced(bytes: &Bytes, text: &str, other: &str) -> Bytes {
     String::from_utf8_lossy(bytes)
         .replacen(text, other, 1)

@@ -251,9 +251,9 @@ pub enum Delivery {
     /// By a script that no proper client would follow.
     Raw(Script),
     /// So many other calls at once.
-    Crowd(usize),
+    Concurrent(usize),
     /// While so many connections are open that say nothing.
-    BesideIdle(usize),
+    WithIdleConnections(usize),
 }
 
 /// What a broken network or a stranger does to a request.
@@ -296,7 +296,7 @@ pub enum Script {
 impl Script {
     /// Whether it leaves a connection open at which the handler may wait in its right.
     #[must_use]
-    pub fn holds(self) -> bool {
+    pub fn holds_connection(self) -> bool {
         matches!(self, Self::Stalled | Self::HalfHead | Self::Silent)
     }
 
@@ -330,16 +330,16 @@ pub const USUAL_MAX_LATENCY: Duration = Duration::from_secs(5);
 pub struct Pauses {
     /// How long a handler is given to notice what happened to a connection: to begin reading, to crash, to free a
     /// worker. A process that dies of what it does after its answer is gone by then.
-    pub settling: Duration,
+    pub settle_delay: Duration,
     /// How long a handler that is gone may take to come back, as a supervisor restarts it.
-    pub recovery: Duration,
+    pub recovery_timeout: Duration,
 }
 
 impl Default for Pauses {
     fn default() -> Self {
         Self {
-            settling: Duration::from_millis(25),
-            recovery: Duration::from_secs(5),
+            settle_delay: Duration::from_millis(25),
+            recovery_timeout: Duration::from_secs(5),
         }
     }
 }

@@ -1,11 +1,11 @@
-//! The loop: probe the handler, ask case after case, and see after each whether the handler is still there.
+//! Runs the cases one after another, and checks after each that the handler still accepts a good CDR.
 
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
 use super::cases::{GET_PROBE, POST_PROBE};
-use super::deliver::Network;
+use super::deliver::SuiteClient;
 use super::event::{CaseRecord, Event, Started, SuiteSummary};
 use super::teller::Teller;
 use super::verdict::{Cause, Observed, judge};
@@ -15,30 +15,29 @@ use crate::error::{Error, Stop};
 use crate::send::plan::Methods;
 use crate::wire::client::{ClientOptions, Destination};
 
-/// Nonsense needs no work, so its answer comes quickly: this long is waited for it at least, which a busy machine needs.
-const LEAST_PATIENCE: Duration = Duration::from_secs(3);
+/// The least timeout of a case of *survives*, for a busy machine.
+const SHORTEST_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// And this many times as long as a good CDR took.
-const TIMES_A_GOOD_ONE: u32 = 20;
+/// The timeout of a case of *survives*, in latencies of a good CDR.
+const GOOD_LATENCIES: u32 = 20;
 
-/// The first wait of a recovery; each further one is twice as long.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// The wait before the first check of a recovery; doubled for each further check.
+const FIRST_RECOVERY_WAIT: Duration = Duration::from_millis(100);
 
-/// Runs the chosen cases against a handler, tells each as it is done, and gives the summary.
-///
-/// When `stop` resolves nothing new leaves, and the summary counts what was done until then.
+/// Runs the chosen cases against a handler and reports each by `on_event`. After `stop` nothing more is sent, and the
+/// summary counts the cases done until then.
 pub async fn run(
     options: &SuiteOptions,
     destination: &Destination,
     client_options: &ClientOptions,
     clock: Clock,
     stop: impl Future<Output = Stop>,
-    mut tell: impl FnMut(Event),
+    mut on_event: impl FnMut(Event),
 ) -> Result<SuiteSummary, Error> {
     let cases = select(&options.only, &options.skip, options.methods).map_err(Error::Usage)?;
     let mut suite = Suite::new(options, destination, client_options, clock)?;
     let began = clock.elapsed();
-    tell(Event::Started(Started {
+    on_event(Event::Started(Started {
         seed: options.seed,
         url: destination.masked().to_owned(),
         at: options.at,
@@ -46,12 +45,12 @@ pub async fn run(
     }));
     let mut records = Vec::with_capacity(cases.len());
     let stopped = {
-        // Boxed, because a case under way is a large value.
+        // Boxed: the future is large.
         let asking = Box::pin(suite.ask_all(&cases, |event| {
             if let Event::Case(record) = &event {
                 records.push(record.as_ref().clone());
             }
-            tell(event);
+            on_event(event);
         }));
         tokio::select! {
             biased;
@@ -64,41 +63,37 @@ pub async fn run(
     };
     let elapsed = clock.elapsed().saturating_sub(began);
     let summary = SuiteSummary::of(records, elapsed, options.seed, stopped);
-    tell(Event::Finished(Box::new(summary.clone())));
+    on_event(Event::Finished(Box::new(summary.clone())));
     Ok(summary)
 }
 
-/// What the probes found out.
+/// The methods by which the handler accepts a good CDR.
 #[derive(Debug, Clone, Copy)]
 struct Works {
     post: bool,
     get: bool,
 }
 
-/// A run under way.
 struct Suite<'a> {
     options: &'a SuiteOptions,
     destination: &'a Destination,
     client_options: &'a ClientOptions,
     clock: Clock,
-    /// For what really happens.
-    ordinary: Network<'a>,
-    /// For nonsense, and for asking whether the handler is still there.
-    brisk: Network<'a>,
-    /// For crowds, where how long it takes is the question.
-    patient: Network<'a>,
+    ordinary: SuiteClient<'a>,
+    /// With a short timeout, for *survives* and liveness checks.
+    quick: SuiteClient<'a>,
+    /// With the client's own timeout, for many requests at once, whose latency is judged.
+    unhurried: SuiteClient<'a>,
     works: Works,
-    /// The case after which the handler was gone for good.
+    /// The case after which the handler did not recover.
     down_since: Option<&'static str>,
 }
 
-/// Whether a handler is there after a case.
-enum Afterwards {
-    /// It is.
-    There,
-    /// It was gone, and came back after so long.
-    Back(String, Duration),
-    /// It is gone.
+/// Whether the handler accepts a good CDR after a case.
+enum Liveness {
+    Alive,
+    /// The answer to the first check, and the time until a good CDR was accepted.
+    Recovered(String, Duration),
     Gone(String),
 }
 
@@ -110,12 +105,12 @@ impl<'a> Suite<'a> {
         clock: Clock,
     ) -> Result<Self, Error> {
         let limit = options.max_latency.min(client_options.timeout);
-        let network = |patience| {
-            Network::new(
+        let network = |timeout| {
+            SuiteClient::new(
                 destination,
                 client_options,
-                patience,
-                options.pauses.settling,
+                timeout,
+                options.pauses.settle_delay,
                 clock,
             )
         };
@@ -125,8 +120,8 @@ impl<'a> Suite<'a> {
             client_options,
             clock,
             ordinary: network(limit)?,
-            brisk: network(limit)?,
-            patient: network(client_options.timeout)?,
+            quick: network(limit)?,
+            unhurried: network(client_options.timeout)?,
             works: Works {
                 post: false,
                 get: false,
@@ -135,29 +130,28 @@ impl<'a> Suite<'a> {
         })
     }
 
-    /// Asks all cases, the probes first.
+    /// Runs all cases, the probes first.
     async fn ask_all(
         &mut self,
         cases: &[&'static Case],
-        mut tell: impl FnMut(Event),
+        mut on_event: impl FnMut(Event),
     ) -> Result<(), Error> {
         let probes = self.probe().await?;
         if let Some((case, observed)) = probes.iter().find(|(_, observed)| observed.unreached()) {
             let mut record = self.record(case, std::slice::from_ref(observed));
             record.cause = Some(Cause::Unreachable);
             record.advice = Some(Cause::Unreachable.advice());
-            // The fact behind the case has nothing to do with it.
             record.why = None;
-            tell(Event::Case(Box::new(record)));
+            on_event(Event::Case(Box::new(record)));
             return Ok(());
         }
-        // Whoever asked for other cases must hear why they are skipped.
+        // A failed probe that was not chosen is reported all the same: cases are skipped because of it.
         for (probe, observed) in &probes {
             let missed = cases.iter().any(|case| needs(case.method, probe.method));
             let unwanted = cases.contains(probe)
                 || select(&[probe.name.to_owned()], &self.options.skip, Methods::Both).is_err();
             if !observed.accepted() && missed && !unwanted {
-                tell(Event::Case(Box::new(
+                on_event(Event::Case(Box::new(
                     self.record(probe, std::slice::from_ref(observed)),
                 )));
             }
@@ -167,15 +161,15 @@ impl<'a> Suite<'a> {
                 Some((_, observed)) => self.record(case, std::slice::from_ref(observed)),
                 None => match self.reason_to_skip(case) {
                     Some(reason) => CaseRecord::skipped(case, &reason),
-                    None => self.ask(case, &mut tell).await,
+                    None => self.ask(case, &mut on_event).await,
                 },
             };
-            tell(Event::Case(Box::new(record)));
+            on_event(Event::Case(Box::new(record)));
         }
         Ok(())
     }
 
-    /// Finds out by which methods the handler takes a good CDR, and how quick it is.
+    /// Finds out by which methods the handler accepts a good CDR, and sets the short timeout by its latency.
     async fn probe(&mut self) -> Result<Vec<(&'static Case, Observed)>, Error> {
         let wanted: &[&'static Case] = match self.options.methods {
             Methods::Post => &[POST_PROBE],
@@ -185,7 +179,7 @@ impl<'a> Suite<'a> {
         let mut probes = Vec::with_capacity(wanted.len());
         for case in wanted {
             let request = self.teller(case).requests(case).remove(0);
-            let observed = self.ordinary.carry(&request).await;
+            let observed = self.ordinary.send(&request).await;
             let gone = observed.unreached();
             match case.method {
                 Method::Get => self.works.get = observed.accepted(),
@@ -203,20 +197,20 @@ impl<'a> Suite<'a> {
             .max();
         if let Some(latency) = slowest {
             let limit = self.options.max_latency.min(self.client_options.timeout);
-            let patience = LEAST_PATIENCE.max(latency * TIMES_A_GOOD_ONE).min(limit);
-            let settling = self.options.pauses.settling;
-            self.brisk = Network::new(
+            let timeout = SHORTEST_TIMEOUT.max(latency * GOOD_LATENCIES).min(limit);
+            let settle_delay = self.options.pauses.settle_delay;
+            self.quick = SuiteClient::new(
                 self.destination,
                 self.client_options,
-                patience,
-                settling,
+                timeout,
+                settle_delay,
                 self.clock,
             )?;
         }
         Ok(probes)
     }
 
-    /// Why a case makes no sense here, if it does not.
+    /// Why a case cannot be judged with this handler.
     fn reason_to_skip(&self, case: &Case) -> Option<String> {
         if let Some(name) = self.down_since {
             return Some(format!("the handler is down since {name}"));
@@ -242,36 +236,36 @@ impl<'a> Suite<'a> {
         None
     }
 
-    /// Asks one case, and whether the handler has survived it.
-    async fn ask(&mut self, case: &'static Case, tell: &mut impl FnMut(Event)) -> CaseRecord {
+    /// Runs one case and checks that the handler is still alive.
+    async fn ask(&mut self, case: &'static Case, on_event: &mut impl FnMut(Event)) -> CaseRecord {
         let teller = self.teller(case);
         let network = match (case.family, case.delivery) {
-            (Family::Survives, _) => &self.brisk,
-            (_, Delivery::Crowd(_)) => &self.patient,
+            (Family::Survives, _) => &self.quick,
+            (_, Delivery::Concurrent(_)) => &self.unhurried,
             _ => &self.ordinary,
         };
         let observed = network.deliver(case, &teller).await;
         let mut record = self.record(case, &observed);
-        let (words, back) = match self.afterwards(&teller, tell).await {
-            Afterwards::There => return record,
-            Afterwards::Back(words, after) => (words, Some(after)),
-            Afterwards::Gone(words) => (words, None),
+        let (words, back) = match self.liveness(&teller, on_event).await {
+            Liveness::Alive => return record,
+            Liveness::Recovered(words, after) => (words, Some(after)),
+            Liveness::Gone(words) => (words, None),
         };
         let after = match back {
             Some(after) => format!("it was back {} later", format_duration(after)),
             None => format!(
                 "it did not come back within {}",
-                format_duration(self.options.pauses.recovery)
+                format_duration(self.options.pauses.recovery_timeout)
             ),
         };
         record.got = format!("{}; the next good CDR: {words}; {after}", record.got);
-        // A crowd may still be worked off: then slowness is the cause, and not a crash.
+        // The handler may still be busy with the requests of *prompt*: a slow handler is not a crashed one.
         if !(case.family == Family::Prompt && record.cause.is_some() && back.is_some()) {
-            self.blame(&mut record, Cause::Stopped);
+            self.mark_failed(&mut record, Cause::Stopped);
         }
         if back.is_none() {
             self.down_since = Some(case.name);
-            tell(Event::Note(format!(
+            on_event(Event::Note(format!(
                 "the handler is down since {}: the rest is skipped",
                 case.name
             )));
@@ -279,29 +273,29 @@ impl<'a> Suite<'a> {
         record
     }
 
-    /// Asks whether a good CDR is taken now. If not, waits for that, but not for ever.
-    async fn afterwards(&self, teller: &Teller, tell: &mut impl FnMut(Event)) -> Afterwards {
-        sleep(self.options.pauses.settling).await;
+    /// Sends a good CDR, and again until it is accepted or the recovery timeout has passed.
+    async fn liveness(&self, teller: &Teller, on_event: &mut impl FnMut(Event)) -> Liveness {
+        sleep(self.options.pauses.settle_delay).await;
         let method = if self.works.post {
             Method::Post
         } else {
             Method::Get
         };
-        let first = self.brisk.carry(&teller.afterwards(1, method)).await;
+        let first = self.quick.send(&teller.liveness_check(1, method)).await;
         if first.accepted() {
-            return Afterwards::There;
+            return Liveness::Alive;
         }
-        tell(Event::Note(
+        on_event(Event::Note(
             "the handler has stopped taking good CDRs: waiting for it to come back".to_owned(),
         ));
         let began = self.clock.elapsed();
         let recovery = async {
-            let mut wait = FIRST_WAIT;
+            let mut wait = FIRST_RECOVERY_WAIT;
             for n in 2.. {
                 sleep(wait).await;
                 if self
-                    .brisk
-                    .carry(&teller.afterwards(n, method))
+                    .quick
+                    .send(&teller.liveness_check(n, method))
                     .await
                     .accepted()
                 {
@@ -310,9 +304,11 @@ impl<'a> Suite<'a> {
                 wait *= 2;
             }
         };
-        match timeout(self.options.pauses.recovery, recovery).await {
-            Ok(()) => Afterwards::Back(first.words(), self.clock.elapsed().saturating_sub(began)),
-            Err(_) => Afterwards::Gone(first.words()),
+        match timeout(self.options.pauses.recovery_timeout, recovery).await {
+            Ok(()) => {
+                Liveness::Recovered(first.words(), self.clock.elapsed().saturating_sub(began))
+            }
+            Err(_) => Liveness::Gone(first.words()),
         }
     }
 
@@ -325,7 +321,6 @@ impl<'a> Suite<'a> {
         )
     }
 
-    /// The record of what came back for a case.
     fn record(&self, case: &Case, observed: &[Observed]) -> CaseRecord {
         let verdict = judge(case, observed, self.options.max_latency);
         let mut record = CaseRecord {
@@ -347,13 +342,12 @@ impl<'a> Suite<'a> {
             repeat: None,
         };
         if let Some(cause) = verdict.cause {
-            self.blame(&mut record, cause);
+            self.mark_failed(&mut record, cause);
         }
         record
     }
 
-    /// Marks a case as failed.
-    fn blame(&self, record: &mut CaseRecord, cause: Cause) {
+    fn mark_failed(&self, record: &mut CaseRecord, cause: Cause) {
         record.ok = false;
         record.cause = Some(cause);
         record.advice = Some(cause.advice_for(record.name));
@@ -364,7 +358,7 @@ impl<'a> Suite<'a> {
     }
 }
 
-/// Whether a case that travels by `method` needs a probe's method to work.
+/// Whether a case that is sent by `method` needs the probe of this method to be accepted.
 fn needs(method: Method, probe: Method) -> bool {
     method == probe || method == Method::Both
 }

@@ -17,7 +17,7 @@ use super::super::template::RequestTemplate;
 const SPREAD_MS: u64 = 3_600_000;
 
 /// Calls from this number on are those that ask whether the handler is still there.
-const AFTERWARDS: u64 = 1_000;
+const FIRST_LIVENESS_CALL: u64 = 1_000;
 
 /// Tells the calls of one case, and makes requests of them.
 #[derive(Debug, Clone)]
@@ -101,7 +101,7 @@ impl Teller {
             }
             Delivery::AgainChanged => told.push(self.corrected().into()),
             Delivery::AgainByGet => told.extend(self.payloads(case.payload)),
-            Delivery::Crowd(calls) => {
+            Delivery::Concurrent(calls) => {
                 told.extend((1..).take(calls - 1).map(|n| self.good(n).into()));
             }
             _ => {}
@@ -121,8 +121,8 @@ impl Teller {
 
     /// A good CDR to ask whether the handler is still there; each `n` is another call.
     #[must_use]
-    pub fn afterwards(&self, n: u64, method: Method) -> Request {
-        let told: Told = self.good(AFTERWARDS + n).into();
+    pub fn liveness_check(&self, n: u64, method: Method) -> Request {
+        let told: Told = self.good(FIRST_LIVENESS_CALL + n).into();
         self.request(
             Delivery::InOrder,
             if method == Method::Get { "GET" } else { "POST" },

@@ -179,8 +179,8 @@ fn options(only: &[&str]) -> SuiteOptions {
         account: Account::new(&AccountOptions::default(), seed),
         headers: Vec::new(),
         pauses: Pauses {
-            settling: Duration::from_millis(1),
-            recovery: Duration::from_millis(800),
+            settle_delay: Duration::from_millis(1),
+            recovery_timeout: Duration::from_millis(800),
         },
         command: "telecmi-cdr send --suite".to_owned(),
     }
@@ -491,7 +491,7 @@ fn bytes(seed: Seed, at: Timestamp) -> Vec<(&'static str, String)> {
             case.name,
             format!(
                 "{requests:?} {script:?} {:?}",
-                teller.afterwards(1, Method::Post)
+                teller.liveness_check(1, Method::Post)
             ),
         )
     };
@@ -517,7 +517,7 @@ fn no_two_cases_share_an_identifier() {
     for case in cases::table() {
         let teller = teller::Teller::new(case, &options, "/webhook/cdr", "127.0.0.1:5000");
         let mut requests = teller.requests(case);
-        requests.extend((0..12).map(|n| teller.afterwards(n, Method::Post)));
+        requests.extend((0..12).map(|n| teller.liveness_check(n, Method::Post)));
         for request in &requests {
             let Ok(fields) = serde_json::from_slice::<crate::cdr::Fields>(&request.body.0) else {
                 continue;

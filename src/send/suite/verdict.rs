@@ -1,4 +1,4 @@
-//! Judgement: what must come back for a case, and what to say when something else does. Pure.
+//! The expected answer of a case, and the cause and advice for another one. Pure.
 
 use std::time::Duration;
 
@@ -10,25 +10,24 @@ use crate::clock::format_duration;
 use crate::send::expect::status_words;
 use crate::wire::{Failure, FailureKind, Phase, Response};
 
-/// What must come back. It follows from the family, and in *tolerant* from the grade.
+/// The expected answer. It follows from the family, and in *tolerant* from the grade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expects {
-    /// A 2xx to everything: this really happens.
+    /// 2xx to every request: TeleCMI sends this.
     Accepted,
-    /// A 2xx, and the same status class to everything after it.
+    /// 2xx, and the same status class for every copy.
     SameAgain,
-    /// Any answer below 500: nobody knows that it happens, but it must not do harm.
+    /// Any status below 500: TeleCMI is not known to send this, but it must do no harm.
     Answered,
-    /// Any answer below 500, or a close: it is not even HTTP.
+    /// Any status below 500, or a close: the request is not valid HTTP.
     AnsweredOrClosed,
-    /// A 2xx to a good CDR while the bad connection stays open.
+    /// 2xx to a good CDR while the bad connection stays open.
     AcceptedMeanwhile,
-    /// A 2xx to everything, in time.
+    /// 2xx to every request within the maximum latency.
     Prompt,
 }
 
 impl Expects {
-    /// The same in words.
     #[must_use]
     pub fn words(self, case: &Case) -> String {
         let words = match self {
@@ -52,7 +51,6 @@ impl Expects {
 }
 
 impl Case {
-    /// What must come back.
     #[must_use]
     pub fn expects(&self) -> Expects {
         match (self.family, self.delivery) {
@@ -62,7 +60,7 @@ impl Case {
                 Grade::Doc | Grade::Seen | Grade::Calc => Expects::Accepted,
                 Grade::Inferred | Grade::Unknown | Grade::Hostile => Expects::Answered,
             },
-            (Family::Survives, Delivery::Raw(script)) if script.holds() => {
+            (Family::Survives, Delivery::Raw(script)) if script.holds_connection() => {
                 Expects::AcceptedMeanwhile
             }
             (Family::Survives, Delivery::Raw(script)) if !script.is_good_http() => {
@@ -74,16 +72,13 @@ impl Case {
     }
 }
 
-/// What came back for one request.
+/// The answer to one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
-    /// The status, or why there is none.
     pub answer: Result<u16, Failure>,
-    /// How long it took.
     pub latency: Duration,
 }
 
-/// What an answer amounts to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
     Accepted,
@@ -97,7 +92,6 @@ enum Class {
 }
 
 impl Observed {
-    /// What came back for a request that took this long.
     #[must_use]
     pub fn new(result: Result<Response, Failure>, latency: Duration) -> Self {
         Self {
@@ -106,13 +100,12 @@ impl Observed {
         }
     }
 
-    /// Whether it was accepted.
     #[must_use]
     pub fn accepted(&self) -> bool {
         self.class() == Class::Accepted
     }
 
-    /// Whether there is nobody to talk to.
+    /// Whether no connection could be made.
     #[must_use]
     pub fn unreached(&self) -> bool {
         self.class() == Class::Unreached
@@ -133,7 +126,6 @@ impl Observed {
         }
     }
 
-    /// The answer in words.
     #[must_use]
     pub fn words(&self) -> String {
         match &self.answer {
@@ -143,30 +135,27 @@ impl Observed {
     }
 }
 
-/// Why a case did not hold, worst first.
+/// Why a case failed, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// Nobody is there.
+    /// No connection could be made.
     Unreachable,
-    /// A good CDR was not taken afterwards.
+    /// A good CDR was not accepted after the case.
     Stopped,
-    /// A good CDR was not taken while another connection was open.
+    /// A good CDR was not accepted while another connection was open.
     Blocked,
-    /// A close or silence where an answer was due.
+    /// A close or a timeout where a response was expected.
     Unanswered,
-    /// A 5xx.
     ServerError,
-    /// A refusal of what really happens.
+    /// TeleCMI sends this, and the handler refused it.
     Refused,
-    /// Another answer to a copy than to its original.
+    /// A copy was answered with another status class than its original.
     Differs,
-    /// Too slow.
     Slow,
 }
 
 impl Cause {
-    /// All of them, worst first.
     pub const WORST_FIRST: [Self; 8] = [
         Self::Unreachable,
         Self::Stopped,
@@ -178,7 +167,6 @@ impl Cause {
         Self::Slow,
     ];
 
-    /// The cause as a heading.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
@@ -193,7 +181,7 @@ impl Cause {
         }
     }
 
-    /// The cause as programs know it.
+    /// The name in JUnit.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -208,7 +196,6 @@ impl Cause {
         }
     }
 
-    /// What to look at.
     #[must_use]
     pub fn advice(self) -> &'static str {
         match self {
@@ -235,7 +222,7 @@ impl Cause {
 }
 
 impl Cause {
-    /// What to look at for one case: where a whole method is refused, another thing than usual.
+    /// The advice for one case: a method that is refused as a whole has its own.
     #[must_use]
     pub fn advice_for(self, name: &str) -> &'static str {
         match (self, name) {
@@ -250,33 +237,30 @@ impl Cause {
     }
 }
 
-/// What a case came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// What came back, in words.
+    /// The answers in words.
     pub got: String,
-    /// Why it did not hold, if it did not.
     pub cause: Option<Cause>,
 }
 
-/// Judges what came back for a case.
 #[must_use]
 pub fn judge(case: &Case, observed: &[Observed], max_latency: Duration) -> Verdict {
     let expects = case.expects();
-    let troubles = observed
+    let causes = observed
         .iter()
         .enumerate()
-        .filter_map(|(n, observed)| trouble(expects, n, observed));
+        .filter_map(|(n, observed)| cause_of(expects, n, observed));
     let slowest = observed
         .iter()
         .map(|observed| observed.latency)
         .max()
         .unwrap_or_default();
-    let mut cause = troubles.min();
+    let mut cause = causes.min();
     let mut got = summed(observed);
     match expects {
         Expects::Prompt if slowest > max_latency => {
-            // Whoever loses patience sees silence; why there was silence is that it took too long.
+            // The client's timeout ends a request that is too slow.
             if cause.is_none_or(|cause| cause == Cause::Unanswered) {
                 cause = Some(Cause::Slow);
             }
@@ -287,13 +271,13 @@ pub fn judge(case: &Case, observed: &[Observed], max_latency: Duration) -> Verdi
         }
         Expects::AcceptedMeanwhile => {
             got = format!("{got} meanwhile");
-            // It can only be the open connection that keeps a good CDR from being taken.
+            // Only the open connection can be the reason: the same CDR was accepted before.
             cause = cause.map(|_| Cause::Blocked);
         }
         _ => {}
     }
-    // One request is never too slow for its own sake: the idle connections hold it up.
-    if matches!(case.delivery, Delivery::BesideIdle(_))
+    // One request alone is not slow: the idle connections delay it.
+    if matches!(case.delivery, Delivery::WithIdleConnections(_))
         && matches!(cause, Some(Cause::Slow | Cause::Unanswered))
     {
         cause = Some(Cause::Blocked);
@@ -301,8 +285,8 @@ pub fn judge(case: &Case, observed: &[Observed], max_latency: Duration) -> Verdi
     Verdict { got, cause }
 }
 
-/// What is wrong with one answer, the `n`th of its case, if something is.
-fn trouble(expects: Expects, n: usize, observed: &Observed) -> Option<Cause> {
+/// The cause if this answer, the `n`th of its case, is not the expected one.
+fn cause_of(expects: Expects, n: usize, observed: &Observed) -> Option<Cause> {
     let lenient = matches!(expects, Expects::Answered | Expects::AnsweredOrClosed);
     match observed.class() {
         Class::Accepted => None,
@@ -316,7 +300,7 @@ fn trouble(expects: Expects, n: usize, observed: &Observed) -> Option<Cause> {
     }
 }
 
-/// The answers in words, runs of equal ones as one.
+/// The answers in words, equal ones in a row counted.
 fn summed(observed: &[Observed]) -> String {
     if observed.is_empty() {
         return "reset on purpose".to_owned();
