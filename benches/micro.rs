@@ -249,7 +249,7 @@ fn pretty(bencher: &Bencher) {
     for (name, coloured) in [("plain", false), ("coloured", true)] {
         let theme = Theme::new(coloured);
         bencher.bench(&format!("pretty {name}"), None, || {
-            received::exchange(black_box(&exchange), &theme, false)
+            received::exchange(black_box(&exchange), theme, false)
         });
     }
 }

@@ -243,12 +243,14 @@ pub enum Payload<'a> {
 }
 
 /// How the fields are typed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Shape {
-    /// As documented: `virtual_number` and `extra_params` are strings. \[doc\]
+    // `virtual_number` and `extra_params` are strings. [doc]
+    /// As documented
     #[default]
     Docs,
-    /// As seen live: `virtual_number` is a number, `extra_params` an object. \[seen\]
+    // `virtual_number` is a number, `extra_params` an object. [seen]
+    /// As seen live
     Live,
 }
 

@@ -186,12 +186,12 @@ pub fn choices(name: &str) -> Vec<Choice> {
 }
 
 /// Whether the legs of a call carry one `call_id` or two. Which is true is disputed, see the README.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum CallIds {
-    /// One, as on the page.
+    /// One, as on the page
     #[default]
     Shared,
-    /// One each.
+    /// One each
     PerLeg,
 }
 

@@ -11,7 +11,7 @@ use clap::Args;
 
 use self::failing::FailingArgs;
 use self::tunnel::TunnelArgs;
-use super::{Common, help, values};
+use super::{help, values};
 use crate::clock::read_duration;
 use crate::listen::expect::{ExpectedCdrs, ExpectedField};
 use crate::listen::respond::{Delay, ResponsePolicy};
@@ -19,7 +19,7 @@ use crate::listen::server::Limits;
 use crate::listen::tunnel::Tunnel;
 use crate::listen::{Options, Until};
 use crate::seed::Seed;
-use crate::show::Voice;
+use crate::show::OutputOptions;
 use crate::wire::client::Destination;
 
 /// The flags of `listen`.
@@ -111,7 +111,7 @@ pub(super) struct ListenArgs {
     body_timeout: Duration,
 
     #[command(flatten)]
-    common: Common,
+    output_options: OutputOptions,
 }
 
 /// The heading of what a listener does beside answering.
@@ -146,12 +146,11 @@ pub struct ListenOptions {
     /// The program to run beside it, and its arguments; or nothing.
     pub command: Vec<OsString>,
     /// How it is shown.
-    pub voice: Voice,
+    pub output_options: OutputOptions,
 }
 
 impl ListenArgs {
     pub(super) fn options(self) -> Result<ListenOptions, String> {
-        let voice = self.common.voice();
         // Read here and not by clap, which would quote a value that it refuses, secret or not.
         let header =
             |text: &String| values::header(text).map_err(|what| format!("--header: {what}"));
@@ -222,7 +221,7 @@ impl ListenArgs {
             tunnel: self.tunnel.tunnel(),
             public_url,
             command: self.command,
-            voice,
+            output_options: self.output_options,
         })
     }
 }

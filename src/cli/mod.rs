@@ -17,13 +17,12 @@ use std::io::Write as _;
 use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
 use clap::{
-    ArgAction, ArgMatches, Args, ColorChoice, Command, CommandFactory as _, FromArgMatches, Id,
-    Parser, Subcommand, ValueEnum,
+    ArgAction, ColorChoice, Command, CommandFactory as _, FromArgMatches as _, Id, Parser,
+    Subcommand,
 };
 
 use crate::error::Exit;
-use crate::show::Voice;
-use crate::show::theme::Colour;
+use crate::show::OutputOptions;
 use crate::untrusted::{clean, disturbs};
 use generate::Generate;
 
@@ -54,101 +53,15 @@ struct Cli {
 /// What the names of all twins begin with.
 const PREFIX: &str = "TELECMI_CDR_";
 
-/// The two modes.
+/// The two modes. Of a flag given twice the last one counts, as in curl.
 #[derive(Debug, Subcommand)]
 enum Mode {
     /// Fire sample CDRs at a webhook handler, over POST or GET
-    Send(Flags<send::SendArgs>),
+    #[command(help_template = help::TEMPLATE, disable_help_flag = true, args_override_self = true, arg = help::flag())]
+    Send(Box<send::SendArgs>),
     /// Receive CDRs, show what arrived and what is wrong with it
-    Listen(Flags<listen::ListenArgs>),
-}
-
-/// The flags of a mode. They are described to clap when that mode has been chosen, and not before: there are many, and a
-/// start needs those of one mode at the most.
-#[derive(Debug)]
-struct Flags<T>(Box<T>);
-
-impl<T: FromArgMatches> FromArgMatches for Flags<T> {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        T::from_arg_matches(matches).map(|flags| Self(Box::new(flags)))
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        self.0.update_from_arg_matches(matches)
-    }
-}
-
-impl<T: Args> Args for Flags<T> {
-    fn augment_args(mode: Command) -> Command {
-        mode.defer(|mode| {
-            // What the flags are documented as must not take the place of what the mode is.
-            let about = mode.get_about().cloned();
-            let mode = mode.help_template(help::TEMPLATE).disable_help_flag(true);
-            // Of a flag said twice the last one counts, as curl has it.
-            let mode = T::augment_args(mode.args_override_self(true));
-            mode.arg(help::flag()).about(about.unwrap_or_default())
-        })
-    }
-
-    fn augment_args_for_update(mode: Command) -> Command {
-        Self::augment_args(mode)
-    }
-}
-
-/// What both modes take.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Output")]
-struct Common {
-    /// pretty for people, or ndjson: one JSON record a line
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        default_value = "pretty",
-        hide_possible_values = true
-    )]
-    format: Format,
-    /// auto (the terminal and NO_COLOR decide), always or never
-    #[arg(
-        long,
-        value_name = "WHEN",
-        default_value = "auto",
-        hide_possible_values = true
-    )]
-    color: When,
-    /// No talk on stderr but warnings and errors
-    #[arg(short, long, conflicts_with = "verbose")]
-    quiet: bool,
-    /// Headers and whole replies too
-    #[arg(short, long)]
-    verbose: bool,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
-    Pretty,
-    Ndjson,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum When {
-    Auto,
-    Always,
-    Never,
-}
-
-impl Common {
-    fn voice(&self) -> Voice {
-        Voice {
-            ndjson: matches!(self.format, Format::Ndjson),
-            colour: match self.color {
-                When::Auto => Colour::Auto,
-                When::Always => Colour::Always,
-                When::Never => Colour::Never,
-            },
-            quiet: self.quiet,
-            verbose: self.verbose,
-        }
-    }
+    #[command(help_template = help::TEMPLATE, disable_help_flag = true, args_override_self = true, arg = help::flag())]
+    Listen(Box<listen::ListenArgs>),
 }
 
 /// What the user wants done.
@@ -158,12 +71,10 @@ pub enum Invocation {
     Send(Box<send::SendOptions>),
     /// Listen for something.
     Listen(Box<listen::ListenOptions>),
-    /// Run the handler suite.
-    Suite(Box<suite::SuiteRun>),
     /// Print the catalogue of scenarios.
-    ListScenarios(Voice),
+    ListScenarios(OutputOptions),
     /// Print the cases of the handler suite.
-    ListCases(Voice),
+    ListCases(OutputOptions),
     /// Print something for other programs.
     Generate(Generate),
 }
@@ -177,19 +88,16 @@ pub fn command() -> Command {
 /// Reads arguments, the program's name first, and the environment.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let mut command = Cli::command().color(colour(&arguments));
-    if is_twinned() {
-        command = with_environment(command, &said(&arguments));
-    }
+    let command = Cli::command().color(color(&arguments));
+    let mut command = with_environment(command, &given(&arguments));
     let matches = command.try_get_matches_from_mut(&arguments)?;
     let cli = Cli::from_arg_matches(&matches)?;
     if let Some(what) = cli.generate {
         return Ok(Invocation::Generate(what));
     }
     let options = match (cli.mode, matches.subcommand()) {
-        (Some(Mode::Send(send)), Some((_, matches))) => send.0.options(matches, &arguments),
+        (Some(Mode::Send(send)), Some((_, matches))) => send.options(matches, &arguments),
         (Some(Mode::Listen(listen)), _) => listen
-            .0
             .options()
             .map(|options| Invocation::Listen(Box::new(options))),
         (Some(Mode::Send(_)) | None, _) => Err("which mode? send or listen".to_owned()),
@@ -237,8 +145,8 @@ pub fn refuse(error: &clap::Error) -> Exit {
 }
 
 /// The wish about colour, for what clap itself prints: read by hand, since it matters most when nothing can be parsed.
-fn colour(arguments: &[OsString]) -> ColorChoice {
-    let mut said = None;
+fn color(arguments: &[OsString]) -> ColorChoice {
+    let mut given = None;
     // What follows `--` is another program's.
     for (place, argument) in arguments
         .iter()
@@ -252,14 +160,14 @@ fn colour(arguments: &[OsString]) -> ColorChoice {
             continue;
         };
         let next = arguments.get(place + 1).and_then(|next| next.to_str());
-        said = if rest.is_empty() {
+        given = if rest.is_empty() {
             next
         } else {
             rest.strip_prefix('=')
         }
         .map(str::to_owned);
     }
-    match said
+    match given
         .or_else(|| std::env::var("TELECMI_CDR_COLOR").ok())
         .as_deref()
     {
@@ -269,19 +177,8 @@ fn colour(arguments: &[OsString]) -> ColorChoice {
     }
 }
 
-/// Whether the environment may say anything at all. Mostly it does not, and then nobody needs to look every flag up, which
-/// is half of what a start costs.
-fn is_twinned() -> bool {
-    // Windows does not tell capitals from small letters here.
-    std::env::vars_os().any(|(name, _)| {
-        name.as_encoded_bytes()
-            .get(..PREFIX.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX.as_bytes()))
-    })
-}
-
 /// The flags that stand on the command line, right or wrong.
-fn said(arguments: &[OsString]) -> BTreeSet<Id> {
+fn given(arguments: &[OsString]) -> BTreeSet<Id> {
     let matches = Cli::command()
         .ignore_errors(true)
         .try_get_matches_from(arguments);
@@ -296,13 +193,13 @@ fn said(arguments: &[OsString]) -> BTreeSet<Id> {
     matches.ids().filter(on_the_command_line).cloned().collect()
 }
 
-/// Gives every flag its environment twin, except those that contradict a flag that was said: the flag wins. Flags
+/// Gives every flag its environment twin, except those that conflict with a flag on the command line: that wins. Flags
 /// without a value read `1`, `true`, `yes`, `0` and so on.
-fn with_environment(mut command: Command, said: &BTreeSet<Id>) -> Command {
+fn with_environment(mut command: Command, given: &BTreeSet<Id>) -> Command {
     // The flags of all modes are looked at.
     command.build();
     command.mut_subcommands(|mode| {
-        let overruled = overruled(&mode, said);
+        let overridden = overridden(&mode, given);
         mode.mut_args(|argument| {
             let Some(long) = argument
                 .get_long()
@@ -325,7 +222,7 @@ fn with_environment(mut command: Command, said: &BTreeSet<Id>) -> Command {
             } else {
                 argument
             };
-            if overruled.contains(argument.get_id()) || is_as_good_as_none {
+            if overridden.contains(argument.get_id()) || is_as_good_as_none {
                 argument
             } else {
                 argument.env(twin).hide_env(true).hide_env_values(true)
@@ -334,17 +231,17 @@ fn with_environment(mut command: Command, said: &BTreeSet<Id>) -> Command {
     })
 }
 
-/// The flags of a mode that contradict one that was said, in whichever of the two that is written down.
-fn overruled(mode: &Command, said: &BTreeSet<Id>) -> BTreeSet<Id> {
-    let mut overruled = BTreeSet::new();
+/// The flags of a mode that conflict with one on the command line, whichever of the two declares that.
+fn overridden(mode: &Command, given: &BTreeSet<Id>) -> BTreeSet<Id> {
+    let mut overridden = BTreeSet::new();
     for one in mode.get_arguments() {
         for other in mode.get_arg_conflicts_with(one) {
-            for (said_one, loser) in [(one, other), (other, one)] {
-                if said.contains(said_one.get_id()) && !said.contains(loser.get_id()) {
-                    overruled.insert(loser.get_id().clone());
+            for (winner, loser) in [(one, other), (other, one)] {
+                if given.contains(winner.get_id()) && !given.contains(loser.get_id()) {
+                    overridden.insert(loser.get_id().clone());
                 }
             }
         }
     }
-    overruled
+    overridden
 }

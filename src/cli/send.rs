@@ -1,6 +1,5 @@
 //! The flags of `send`.
 
-mod choices;
 mod command;
 mod options;
 
@@ -12,12 +11,13 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 
-use super::suite::{SuiteArgs, SuiteRun};
+use super::suite::SuiteArgs;
 use super::values::{self, HeaderSource, Speed};
-use super::{Common, Invocation, help};
+use super::{Invocation, help};
+use crate::cdr::Shape;
 use crate::cdr::account::AccountOptions;
 use crate::cdr::edit::Edit;
-use crate::cdr::story::{self, CATALOGUE, GROUPS};
+use crate::cdr::story::{self, CATALOGUE, CallIds, GROUPS};
 use crate::clock::Timestamp;
 use crate::seed::Seed;
 use crate::send::deliver::RetryPolicy;
@@ -25,8 +25,9 @@ use crate::send::expect::{Expectation, Statuses};
 use crate::send::plan::Methods;
 use crate::send::schedule::ScheduleOptions;
 use crate::send::suite;
+use crate::show::OutputOptions;
 use crate::wire::client::{ClientOptions, Destination};
-use choices::{CallId, GetEncoding, Method, Shape};
+use crate::wire::query::Encoding;
 pub use options::{Print, SendOptions, Source};
 
 /// Where scripts of people with two terminals expect the receiver.
@@ -56,7 +57,7 @@ pub(super) struct SendArgs {
         hide_possible_values = true,
         help_heading = "Target"
     )]
-    method: Method,
+    method: Methods,
     /// Objects in a GET query: flat, as JSON text, or in brackets, as Node's qs has it
     #[arg(
         long,
@@ -65,7 +66,7 @@ pub(super) struct SendArgs {
         hide_possible_values = true,
         help_heading = "Target"
     )]
-    get_encoding: GetEncoding,
+    get_encoding: Encoding,
     /// Header to add, 'Name: value', or @FILE with one a line; repeatable
     #[arg(short = 'H', long, value_name = "HEADER", help_heading = "Target")]
     header: Vec<String>,
@@ -136,7 +137,7 @@ pub(super) struct SendArgs {
         hide_possible_values = true,
         help_heading = "Content"
     )]
-    call_id: CallId,
+    call_id: CallIds,
     /// Change a field, typed as documented; repeatable
     #[arg(long, value_name = "FIELD=VALUE", value_parser = Edit::set, help_heading = "Content")]
     set: Vec<Edit>,
@@ -228,7 +229,7 @@ pub(super) struct SendArgs {
     output: Option<PathBuf>,
 
     #[command(flatten)]
-    common: Common,
+    output_options: OutputOptions,
 }
 
 fn scenarios() -> impl clap::builder::TypedValueParser<Value = String> {
@@ -252,16 +253,13 @@ impl SendArgs {
         self.demo &= on_the_command_line("demo") || !url_was_said;
         let edits = self.edits(matches);
         if self.list_scenarios {
-            return Ok(Invocation::ListScenarios(self.common.voice()));
+            return Ok(Invocation::ListScenarios(self.output_options));
         }
         if self.suite.list_cases {
-            return Ok(Invocation::ListCases(self.common.voice()));
+            return Ok(Invocation::ListCases(self.output_options));
         }
         // By the environment as well as on the command line.
         let method_was_said = matches.value_source("method") != Some(ValueSource::DefaultValue);
-        if self.suite.suite {
-            return self.suite_run(method_was_said, arguments);
-        }
         if self.race > 1 && self.retry > 0 {
             return Err(
                 "--race releases copies together, which cannot be tried again together: leave out --retry"
@@ -270,17 +268,25 @@ impl SendArgs {
         }
         let print = self.print.or(self.dry_run.then_some(Print::Json));
         let seed = self.seed.unwrap_or_else(Seed::fresh);
+        let methods = self.methods(method_was_said)?;
+        let (suite, left_out) = if self.suite.suite {
+            suite::select(&self.suite.only, &self.suite.skip, methods)?;
+            (Some(self.suite.clone()), &command::OF_THE_SUITE[..])
+        } else {
+            (None, &command::OF_A_RUN[..])
+        };
         let options = SendOptions {
+            suite,
             headers: self.headers()?,
             destination: self.destination(url_was_said, print.is_some())?,
             source: self.source(),
-            methods: self.methods(method_was_said)?,
+            methods,
             method_was_said,
-            encoding: self.get_encoding.into(),
+            encoding: self.get_encoding,
             client: self.client(),
             account: self.account(),
-            shape: self.shape.into(),
-            call_ids: self.call_id.into(),
+            shape: self.shape,
+            call_ids: self.call_id,
             rounds: self.count.or(if self.duration.is_some() {
                 None
             } else {
@@ -293,8 +299,8 @@ impl SendArgs {
                 seed,
             },
             print,
-            command: command::as_given(arguments, &command::OF_A_RUN),
-            voice: self.common.voice(),
+            command: command::as_given(arguments, left_out),
+            output_options: self.output_options,
             edits,
             expectation: Expectation {
                 statuses: self.expect_status,
@@ -310,40 +316,6 @@ impl SendArgs {
             output: self.output,
         };
         Ok(Invocation::Send(Box::new(options)))
-    }
-
-    /// The suite asks by both methods unless one was asked for.
-    fn suite_run(
-        self: Box<Self>,
-        method_was_said: bool,
-        arguments: &[OsString],
-    ) -> Result<Invocation, String> {
-        let methods = if method_was_said {
-            self.methods(true)?
-        } else {
-            Methods::Both
-        };
-        suite::select(&self.suite.only, &self.suite.skip, methods)?;
-        let Some(destination) = self.destination(true, false)? else {
-            return Err("--suite needs the handler's address: --url".to_owned());
-        };
-        Ok(Invocation::Suite(Box::new(SuiteRun {
-            headers: self.headers()?,
-            destination,
-            methods,
-            client: self.client(),
-            account: self.account(),
-            only: self.suite.only,
-            skip: self.suite.skip,
-            junit: self.suite.junit,
-            cacert: self.cacert,
-            seed: self.seed.unwrap_or_else(Seed::fresh),
-            at: self.at,
-            max_latency: self.max_latency,
-            output: self.output,
-            command: command::as_given(arguments, &command::OF_THE_SUITE),
-            voice: self.common.voice(),
-        })))
     }
 
     /// The edits in the order in which they were given.
@@ -379,6 +351,9 @@ impl SendArgs {
                 .map(Some)
                 .map_err(|what| format!("--url: {what}")),
             (None, true) => Destination::parse(LISTENER).map(Some),
+            (None, false) if self.suite.suite => {
+                Err("--suite needs the handler's address: --url".to_owned())
+            }
             (None, false) => Err(format!(
                 "where to? --url takes the handler's address, like http://localhost:5000/webhook/cdr;\n\
                  `telecmi-cdr listen` answers at {LISTENER}, and --demo needs no address"
@@ -405,11 +380,12 @@ impl SendArgs {
         Source::Stories(names.into_iter().flat_map(story::choices).collect())
     }
 
-    /// The demo shows both methods unless one was asked for.
+    /// The demo and the suite use both methods unless one was asked for.
     fn methods(&self, method_was_said: bool) -> Result<Methods, String> {
-        let methods = match self.method {
-            Method::Post if self.demo && !method_was_said => Methods::Both,
-            method => method.into(),
+        let methods = if (self.demo || self.suite.suite) && !method_was_said {
+            Methods::Both
+        } else {
+            self.method
         };
         if self.compare && methods != Methods::Both {
             return Err(

@@ -49,7 +49,7 @@ impl Beside {
             } else {
                 Await::Url(PATIENCE)
             };
-            let verbose = options.voice.verbose;
+            let verbose = options.output_options.verbose;
             let say = |line: &str| {
                 if verbose {
                     show.tunnel_said(line);
@@ -71,7 +71,7 @@ impl Beside {
                 .clone()
                 .or_else(|| options.options.public_url.clone());
             let urls = (format!("http://{local}"), public_url);
-            let records = options.voice.ndjson;
+            let records = options.output_options.ndjson();
             let started = command::start(household, &options.command, &urls, records);
             beside.command = Some(started.map_err(Halt::Trouble)?);
         }

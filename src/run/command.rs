@@ -15,7 +15,7 @@ use super::signals::Signals;
 use crate::error::Error;
 use crate::listen::event::Ending;
 use crate::process::{Ended, Family, GRACE, Household, Signal};
-use crate::show::outlet::Fate;
+use crate::show::streams::StreamState;
 
 /// How long the command may take to end once a signal was passed on: as long as we take ourselves.
 const AFTER_A_SIGNAL: Duration = Duration::from_secs(3);
@@ -75,7 +75,7 @@ pub struct Patience {
 pub async fn course(
     family: &mut Family,
     mut signals: Signals,
-    mut fate: watch::Receiver<Fate>,
+    mut state: watch::Receiver<StreamState>,
     patience: Patience,
 ) -> (Ending, Ended) {
     let done = async {
@@ -85,13 +85,13 @@ pub async fn course(
     let ending = tokio::select! {
         () = done => Ending::CommandEnded,
         stop = signals.first() => stop.into(),
-        () = gone(&mut fate) => Ending::Interrupted,
+        () = gone(&mut state) => Ending::Interrupted,
         () = crate::listen::deadline(patience.timeout) => Ending::TimedOut,
     };
     let ended = match ending {
         // What it has left behind may still be sending: that is ended with everything else.
         Ending::CommandEnded => family.wait().await,
-        Ending::Interrupted if *fate.borrow() == Fate::Open => {
+        Ending::Interrupted if *state.borrow() == StreamState::Open => {
             family.tell(Signal::Interrupt);
             family.end_within(AFTER_A_SIGNAL).await
         }

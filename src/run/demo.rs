@@ -1,4 +1,4 @@
-//! `send --demo`: a receiver on a free loopback port and a sender to it, on one board, so that both sides are seen.
+//! `send --demo`: a receiver on a free loopback port and a sender to it, in one output, so that both sides are seen.
 
 use std::sync::Arc;
 
@@ -6,13 +6,12 @@ use tokio::sync::{Notify, oneshot};
 
 use super::receive::bind;
 use super::signals::Signals;
-use super::transmit::{BoardSink, HttpTransport, prepare, transport};
+use super::transmit::{HttpTransport, prepare, transport};
 use super::{after_output, could_not_start, end, output, stop};
 use crate::cli::send::SendOptions;
 use crate::clock::Clock;
 use crate::error::{Error, Exit, Stop};
-use crate::show::Show;
-use crate::show::board::Board;
+use crate::show::{Show, queue};
 use crate::wire::client::Destination;
 use crate::{listen, send};
 
@@ -20,11 +19,13 @@ use crate::{listen, send};
 pub async fn run(options: SendOptions) -> Exit {
     let out = match options.output.as_deref().map(output).transpose() {
         Ok(out) => out,
-        Err(error) => return could_not_start(&mut Show::new(options.voice, None, None), &error),
+        Err(error) => {
+            return could_not_start(&mut Show::new(options.output_options, None, None), &error);
+        }
     };
-    let mut show = Show::new(options.voice, out, Some(options.command.clone()));
+    let mut show = Show::new(options.output_options, out, Some(options.command.clone()));
     match both(&options, &mut show).await {
-        Ok(prepared) => meet(prepared, show, options.voice.ndjson).await,
+        Ok(prepared) => meet(prepared, show, options.output_options.ndjson()).await,
         Err(error) => could_not_start(&mut show, &error),
     }
 }
@@ -46,23 +47,19 @@ async fn both(options: &SendOptions, show: &mut Show) -> Result<Both, Error> {
 /// Lets both sides run until the sender is done.
 async fn meet((listener, plan, transport, clock): Both, show: Show, records: bool) -> Exit {
     let mut signals = Signals::new();
-    let fate = show.fate();
-    let lines = show.lines(plan.planned());
-    let (board, reader) = Board::new(show);
+    let state = show.state();
+    let (output, thread) = queue::start(show);
     let (done, sender_is_done) = oneshot::channel::<()>();
     let ready = Arc::new(Notify::new());
     let receiver = {
-        let (board, ready) = (board.clone(), Arc::clone(&ready));
+        let (output, ready) = (output.clone(), Arc::clone(&ready));
         // The sender's summary says it all; only programs get both.
         let tell = move |event| {
             if matches!(event, listen::event::Event::Listening(_)) {
                 ready.notify_one();
             }
             let superfluous = !records && matches!(event, listen::event::Event::Finished(_));
-            if !superfluous {
-                board.pin(|show| show.received(&event));
-            }
-            true
+            superfluous || output.received(event)
         };
         let stop = async {
             // Either way the sender needs no receiver any more.
@@ -77,13 +74,12 @@ async fn meet((listener, plan, transport, clock): Both, show: Show, records: boo
             tell,
         ))
     };
-    let stopping = stop(signals.clone(), fate.clone());
+    let stopping = stop(signals.clone(), state.clone());
     let run = async {
         // In this order a reader understands it.
         ready.notified().await;
-        let events = BoardSink { board, lines };
         let plan = Arc::new(plan);
-        let summary = send::run(&plan, transport, clock, stopping, events).await;
+        let summary = send::run(&plan, transport, clock, stopping, output).await;
         drop(done);
         let well_received = receiver
             .await
@@ -98,11 +94,11 @@ async fn meet((listener, plan, transport, clock): Both, show: Show, records: boo
         exit = run => exit,
         at_once = signals.second() => return at_once.exit(),
     };
-    end(exit, reader, signals, |show| {
+    end(exit, thread, signals, |show| {
         show.remark(
             "next, your own handler: telecmi-cdr send --url http://localhost:5000/webhook/cdr",
         );
-        after_output(exit, &fate, show)
+        after_output(exit, &state, show)
     })
     .await
 }

@@ -1,6 +1,6 @@
 //! Where a mode and the terminal are introduced to each other: the only room that knows all others.
 //!
-//! Each mode gets its options, a way to say that it must stop, and a board to pin its events to. What comes back is an
+//! Each mode gets its options, a way to say that it must stop, and a queue for its events. What comes back is an
 //! [`Exit`].
 
 mod beside;
@@ -21,10 +21,10 @@ use std::time::Duration;
 
 use crate::cli::{self, Invocation, generate};
 use crate::error::{Error, Exit, Stop};
-use crate::show::board::Reader;
-use crate::show::outlet::Fate;
+use crate::show::queue::OutputThread;
+use crate::show::streams::StreamState;
 use crate::show::theme::Theme;
-use crate::show::{self, Show, Voice, catalogue};
+use crate::show::{self, OutputOptions, Show, catalogue};
 use signals::Signals;
 use tokio::sync::watch;
 
@@ -40,23 +40,26 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            Show::new(Voice::default(), None, None).error(&Error::Start(error));
+            Show::new(OutputOptions::default(), None, None).error(&Error::Start(error));
             return Exit::Usage;
         }
     };
     let exit = runtime.block_on(async {
         match invocation {
-            Invocation::Send(options) => match options.destination.clone() {
-                Some(destination) => transmit::run(*options, destination).await,
-                None => Box::pin(demo::run(*options)).await,
+            Invocation::Send(options) => match (options.destination.clone(), options.suite.clone())
+            {
+                (Some(destination), Some(cases)) => suite::run(*options, destination, cases).await,
+                (Some(destination), None) => transmit::run(*options, destination).await,
+                (None, _) => Box::pin(demo::run(*options)).await,
             },
             Invocation::Listen(options) => Box::pin(receive::run(*options)).await,
-            Invocation::Suite(wanted) => suite::run(*wanted).await,
-            Invocation::Generate(what) => tell(Voice::default(), |_| generate::text(what)),
-            Invocation::ListScenarios(voice) => {
-                list(voice, catalogue::scenarios, catalogue::scenario_records)
+            Invocation::Generate(what) => tell(OutputOptions::default(), |_| generate::text(what)),
+            Invocation::ListScenarios(options) => {
+                list(options, catalogue::scenarios, catalogue::scenario_records)
             }
-            Invocation::ListCases(voice) => list(voice, show::suite::list, catalogue::case_records),
+            Invocation::ListCases(options) => {
+                list(options, show::suite::list, catalogue::case_records)
+            }
         }
     });
     // A name that is still being looked up must not hold up the end.
@@ -65,21 +68,24 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 /// Prints what there is to choose from.
-fn list(voice: Voice, text: fn(&Theme) -> String, records: fn() -> String) -> Exit {
-    tell(
-        voice,
-        |theme| if voice.ndjson { records() } else { text(theme) },
-    )
+fn list(options: OutputOptions, text: fn(Theme) -> String, records: fn() -> String) -> Exit {
+    tell(options, |theme| {
+        if options.ndjson() {
+            records()
+        } else {
+            text(theme)
+        }
+    })
 }
 
 /// Prints one text.
-fn tell(voice: Voice, text: impl FnOnce(&Theme) -> String) -> Exit {
-    let mut show = Show::new(voice, None, None);
-    let fate = show.fate();
-    let text = text(&show.out_theme);
+fn tell(options: OutputOptions, text: impl FnOnce(Theme) -> String) -> Exit {
+    let mut show = Show::new(options, None, None);
+    let state = show.state();
+    let text = text(show.renderer.theme);
     show.data(&text);
     show.flush();
-    after_output(Exit::Success, &fate, &mut show)
+    after_output(Exit::Success, &state, &mut show)
 }
 
 /// Ends a run that could not start.
@@ -89,15 +95,19 @@ fn could_not_start(show: &mut Show, error: &Error) -> Exit {
 }
 
 /// Stops a run when a signal comes or standard output has gone away.
-async fn stop(mut signals: Signals, mut fate: watch::Receiver<Fate>) -> Stop {
+async fn stop(mut signals: Signals, mut state: watch::Receiver<StreamState>) -> Stop {
     tokio::select! {
         stop = signals.first() => stop,
-        () = gone(&mut fate) => Stop::Interrupt,
+        () = gone(&mut state) => Stop::Interrupt,
     }
 }
 
-async fn gone(fate: &mut watch::Receiver<Fate>) {
-    if fate.wait_for(|fate| *fate != Fate::Open).await.is_err() {
+async fn gone(state: &mut watch::Receiver<StreamState>) {
+    if state
+        .wait_for(|state| *state != StreamState::Open)
+        .await
+        .is_err()
+    {
         std::future::pending::<()>().await;
     }
 }
@@ -112,7 +122,7 @@ const LAST_WORD: Duration = Duration::from_millis(100);
 /// longer than somebody who has asked for the end will. `last` says the very last words.
 async fn end(
     exit: Exit,
-    reader: Reader,
+    thread: OutputThread,
     mut signals: Signals,
     last: impl FnOnce(&mut Show) -> Exit,
 ) -> Exit {
@@ -122,7 +132,7 @@ async fn end(
         tokio::time::sleep(LAST_LINES).await;
     };
     tokio::select! {
-        show = reader.finish() => show.map_or(exit, |mut show| last(&mut show)),
+        show = thread.join() => show.map_or(Exit::Failed, |mut show| last(&mut show)),
         at_once = signals.second() => at_once.exit(),
         () = out_of_patience => {
             admit_loss().await;
@@ -135,7 +145,7 @@ async fn end(
 async fn admit_loss() {
     let said = tokio::task::spawn_blocking(|| {
         let what = "the last of the output was not read in time, and is lost";
-        Show::new(Voice::default(), None, None).warn(what);
+        Show::new(OutputOptions::default(), None, None).warn(what);
     });
     // Whoever does not read that is not waited for again.
     let _ = tokio::time::timeout(LAST_WORD, said).await;
@@ -143,13 +153,13 @@ async fn admit_loss() {
 
 /// The exit of a run whose output may have gone away. A reader that left has ended the run, which is a quiet success,
 /// but what had failed by then has failed; a full disk is a failure.
-fn after_output(exit: Exit, fate: &watch::Receiver<Fate>, show: &mut Show) -> Exit {
-    let fate = fate.borrow().clone();
-    match fate {
-        Fate::Open => exit,
-        Fate::Closed if exit == Exit::Interrupted => Exit::Success,
-        Fate::Closed => exit,
-        Fate::Failed(what) => {
+fn after_output(exit: Exit, state: &watch::Receiver<StreamState>, show: &mut Show) -> Exit {
+    let state = state.borrow().clone();
+    match state {
+        StreamState::Open => exit,
+        StreamState::Closed if exit == Exit::Interrupted => Exit::Success,
+        StreamState::Closed => exit,
+        StreamState::Failed(what) => {
             show.error(&Error::Output(what));
             Exit::Failed
         }
@@ -169,7 +179,7 @@ fn output(path: &std::path::Path) -> Result<Box<dyn Write + Send>, Error> {
 mod tests {
     use super::*;
     use crate::listen::event::{Event, Listening};
-    use crate::show::board::Board;
+    use crate::show::{Format, queue};
     use std::sync::mpsc;
 
     /// Standard output whose reader takes its time.
@@ -196,11 +206,11 @@ mod tests {
         let (read, leave) = mpsc::channel();
         let (written, seen) = mpsc::channel();
         let slow: Box<dyn Write + Send> = Box::new(Slow { leave, written });
-        let voice = Voice {
-            ndjson: true,
-            ..Voice::default()
+        let options = OutputOptions {
+            format: Format::Ndjson,
+            ..OutputOptions::default()
         };
-        let (board, reader) = Board::new(Show::new(voice, Some(slow), None));
+        let (output, thread) = queue::start(Show::new(options, Some(slow), None));
         let ready = Listening {
             url: String::new(),
             public_url: None,
@@ -208,9 +218,9 @@ mod tests {
             pid: 7,
             version: "",
         };
-        board.pin(|show| show.received(&Event::Listening(ready)));
-        drop(board);
-        let mut ending = std::pin::pin!(end(Exit::Success, reader, Signals::new(), |_| {
+        output.push(0, |show| show.received(&Event::Listening(ready)));
+        drop(output);
+        let mut ending = std::pin::pin!(end(Exit::Success, thread, Signals::new(), |_| {
             Exit::Success
         }));
         // An hour passes, and nobody reads anything.

@@ -13,7 +13,7 @@ use crate::send::plan::Origin;
 use crate::send::schedule::Job;
 use crate::send::{Plan, replay};
 use crate::show::Show;
-use crate::show::outlet::Fate;
+use crate::show::streams::StreamState;
 use crate::wire::client::Destination;
 use crate::wire::export::{self, Reason, har, http, vegeta};
 
@@ -25,7 +25,7 @@ pub fn run(
     print: Print,
     mut show: Show,
 ) -> Exit {
-    let fate = show.fate();
+    let state = show.state();
     let printer = Printer::new(print, options, destination);
     let mut left_out = LeftOut::default();
     let mut first = true;
@@ -48,7 +48,7 @@ pub fn run(
                     }
                     Err(reason) => left_out.count(job.n, reason),
                 }
-                if *fate.borrow() != Fate::Open {
+                if *state.borrow() != StreamState::Open {
                     break 'run;
                 }
             }
@@ -59,7 +59,7 @@ pub fn run(
     }
     show.flush();
     let exit = left_out.tell(&mut show);
-    after_output(exit, &fate, &mut show)
+    after_output(exit, &state, &mut show)
 }
 
 /// What a format could not hold.

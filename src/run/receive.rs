@@ -1,5 +1,5 @@
-//! `listen`: takes the port and the files that were named, starts the programs that belong to it, introduces the listener
-//! to its board, and waits for its end.
+//! `listen`: takes the port and the files that were named, starts the programs that belong to it, shows what it
+//! receives, and waits for its end.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ use crate::listen::tunnel::Open;
 use crate::listen::{self, Options};
 use crate::process::{self, Household};
 use crate::show::Show;
-use crate::show::board::Board;
+use crate::show::queue::{self, OutputQueue};
 use crate::show::retries::{self, Run};
 use crate::wire::client::ClientOptions;
 use crate::wire::secret::masked_url;
@@ -43,7 +43,7 @@ struct Prepared {
 
 /// Runs a listener.
 pub async fn run(options: ListenOptions) -> Exit {
-    let mut show = Show::new(options.voice, None, None);
+    let mut show = Show::new(options.output_options, None, None);
     let mut prepared = match prepare(options, &mut show).await {
         Ok(prepared) => prepared,
         Err(error) => return could_not_start(&mut show, &error),
@@ -203,10 +203,10 @@ async fn attend(prepared: Prepared, show: Show, mut signals: Signals, mut beside
         report,
         ready: _,
     } = prepared;
-    let fate = show.fate();
-    let (board, reader) = Board::new(show);
+    let state = show.state();
+    let (output, thread) = queue::start(show);
     let companions = Arc::new(Companions::default());
-    let verbose = options.voice.verbose;
+    let verbose = options.output_options.verbose;
     let mut options = options.options;
     let clock = Clock::start();
     let account = account_of(&options, address, clock);
@@ -224,16 +224,16 @@ async fn attend(prepared: Prepared, show: Show, mut signals: Signals, mut beside
     let stopping = async {
         match &mut beside.command {
             Some(family) => {
-                let course = command::course(family, signals.clone(), fate.clone(), patience);
+                let course = command::course(family, signals.clone(), state.clone(), patience);
                 let (ending, ended) = course.await;
                 companions.command_ended(ended);
                 ending
             }
-            None => Ending::from(stop(signals.clone(), fate.clone()).await),
+            None => Ending::from(stop(signals.clone(), state.clone()).await),
         }
     };
     let history = page.as_ref().map(|page| Arc::clone(&page.history));
-    let tell = teller(board.clone(), Arc::clone(&companions), history);
+    let tell = teller(output.clone(), Arc::clone(&companions), history);
     let run = async {
         let summary = listen::run(options, listener, clock, stopping, tell).await;
         companions.amend(summary)
@@ -242,11 +242,11 @@ async fn attend(prepared: Prepared, show: Show, mut signals: Signals, mut beside
     let summary = tokio::select! {
         summary = run => summary,
         // It never resolves.
-        () = watch(beside.tunnel.as_mut(), &board, verbose, &companions) => return Exit::Failed,
+        () = watch(beside.tunnel.as_mut(), &output, verbose, &companions) => return Exit::Failed,
         at_once = hurry.second() => return at_once.exit(),
     };
-    // The reader ends when nobody can pin anything any more.
-    drop(board);
+    // The thread ends when all queues are gone.
+    drop(output);
     let rest = async { tokio::join!(beside.end(), close(page)) };
     tokio::select! {
         _ = rest => {}
@@ -258,18 +258,18 @@ async fn attend(prepared: Prepared, show: Show, mut signals: Signals, mut beside
     } else {
         summary.exit
     };
-    end(exit, reader, signals, |show| {
+    end(exit, thread, signals, |show| {
         if let Err(error) = &written {
             show.error(error);
         }
-        after_output(exit, &fate, show)
+        after_output(exit, &state, show)
     })
     .await
 }
 
-/// What pins a listener's events to a board, and tells the page; false if there was no room on the board.
+/// What shows a listener's events, and tells the page; false if the output had no room.
 fn teller(
-    board: Board,
+    output: OutputQueue,
     companions: Arc<Companions>,
     history: Option<Arc<History>>,
 ) -> impl Fn(Event) -> bool + Send + Sync + 'static {
@@ -277,19 +277,10 @@ fn teller(
         if let Some(history) = &history {
             history.push(&event);
         }
-        match event {
-            Event::Exchange(..) => board.pin_if_room(|show| show.received(&event)),
-            // There are few of these, and the summary is the last word.
-            Event::Finished(summary) => {
-                let summary = Event::Finished(companions.amend(summary));
-                board.pin(|show| show.received(&summary));
-                true
-            }
-            event => {
-                board.pin(|show| show.received(&event));
-                true
-            }
-        }
+        output.received(match event {
+            Event::Finished(summary) => Event::Finished(companions.amend(summary)),
+            event => event,
+        })
     }
 }
 
@@ -324,18 +315,21 @@ fn account_of(
 }
 
 /// Tells when the tunnel ends, and never resolves: the listener goes on without it.
-async fn watch(tunnel: Option<&mut Open>, board: &Board, verbose: bool, companions: &Companions) {
+async fn watch(
+    tunnel: Option<&mut Open>,
+    output: &OutputQueue,
+    verbose: bool,
+    companions: &Companions,
+) {
     if let Some(open) = tunnel {
         let said = |line: &str| {
             if verbose {
-                // Nobody misses a line of talk where not even exchanges are read in time.
-                let _ =
-                    board.pin_if_room(|show| show.received(&Event::TunnelSaid(line.to_owned())));
+                let _ = output.received(Event::TunnelSaid(line.to_owned()));
             }
         };
         let end = open.ended(said).await;
         companions.tunnel_ended();
-        board.pin(|show| show.received(&Event::TunnelEnded(end)));
+        let _ = output.received(Event::TunnelEnded(end));
     }
     std::future::pending::<()>().await;
 }

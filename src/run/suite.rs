@@ -1,49 +1,52 @@
 //! `send --suite`: reads what was named, runs the suite, and writes its report.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 
 use super::signals::Signals;
 use super::transmit::{announce, headers, with_cacert};
 use super::{after_output, could_not_start, end, output, stop};
 use crate::cdr::account::Account;
-use crate::cli::suite::SuiteRun;
+use crate::cli::send::SendOptions;
+use crate::cli::suite::SuiteArgs;
 use crate::clock::Clock;
 use crate::error::{Error, Exit};
 use crate::send::suite::event::SuiteSummary;
 use crate::send::suite::{self, Pauses, SuiteOptions};
-use crate::show::board::Board;
-use crate::show::{Show, junit};
-use crate::wire::client::ClientOptions;
+use crate::show::{Show, junit, queue};
+use crate::wire::client::{ClientOptions, Destination};
 
 /// Runs the suite.
-pub async fn run(wanted: SuiteRun) -> Exit {
-    let opened = wanted
+pub async fn run(options: SendOptions, destination: Destination, cases: SuiteArgs) -> Exit {
+    let opened = options
         .output
         .as_deref()
         .map(output)
         .transpose()
         .and_then(|out| {
             // Opened beforehand: a report that cannot be written is better known before the suite than after it.
-            Ok((out, wanted.junit.as_deref().map(output).transpose()?))
+            Ok((out, cases.junit.as_deref().map(output).transpose()?))
         });
     let (out, report) = match opened {
         Ok(opened) => opened,
-        Err(error) => return could_not_start(&mut Show::new(wanted.voice, None, None), &error),
+        Err(error) => {
+            return could_not_start(&mut Show::new(options.output_options, None, None), &error);
+        }
     };
-    let mut show = Show::new(wanted.voice, out, None);
-    let (options, client) = match prepare(&wanted, &mut show) {
+    let mut show = Show::new(options.output_options, out, None);
+    let (suite_options, client) = match prepare(&options, &destination, &cases, &mut show) {
         Ok(prepared) => prepared,
         Err(error) => return could_not_start(&mut show, &error),
     };
     let mut signals = Signals::new();
-    let fate = show.fate();
-    let (board, reader) = Board::new(show);
-    let stopping = stop(signals.clone(), fate.clone());
+    let state = show.state();
+    let (output, thread) = queue::start(show);
+    let stopping = stop(signals.clone(), state.clone());
     // A case is asked only when the one before was told, and there are few of them: there is always room.
-    let tell = move |event| board.pin(|show| show.suite(&event));
+    let tell = move |event| output.push(0, move |show| show.suite(&event));
     let run = suite::run(
-        &options,
-        &wanted.destination,
+        &suite_options,
+        &destination,
         &client,
         Clock::start(),
         stopping,
@@ -56,57 +59,61 @@ pub async fn run(wanted: SuiteRun) -> Exit {
     let exit = done.as_ref().map_or(Exit::Usage, |summary| summary.exit);
     let written = done
         .as_ref()
-        .map_or(Ok(()), |summary| write(&wanted, report, summary));
-    end(exit, reader, signals, |show| match (&done, written) {
+        .map_or(Ok(()), |summary| write(cases.junit, report, summary));
+    end(exit, thread, signals, |show| match (&done, written) {
         (Err(error), _) => could_not_start(show, error),
         (Ok(_), Err(error)) => {
             show.error(&error);
             Exit::Failed
         }
-        (Ok(_), Ok(())) => after_output(exit, &fate, show),
+        (Ok(_), Ok(())) => after_output(exit, &state, show),
     })
     .await
 }
 
 /// The options of the suite, and how requests are carried.
-fn prepare(wanted: &SuiteRun, show: &mut Show) -> Result<(SuiteOptions, ClientOptions), Error> {
-    let client = with_cacert(&wanted.client, wanted.cacert.as_deref())?;
-    announce(&client, &wanted.destination, show);
-    if !wanted.destination.is_loopback() {
+fn prepare(
+    options: &SendOptions,
+    destination: &Destination,
+    cases: &SuiteArgs,
+    show: &mut Show,
+) -> Result<(SuiteOptions, ClientOptions), Error> {
+    let client = with_cacert(&options.client, options.cacert.as_deref())?;
+    announce(&client, destination, show);
+    if !destination.is_loopback() {
         show.warn(&format!(
             "{} is not this machine, and the suite sends broken and hostile requests: ask only a handler of your own",
-            wanted.destination.place()
+            destination.place()
         ));
     }
+    let seed = options.rules.seed;
+    let max_latency = options.expectation.max_latency;
     let options = SuiteOptions {
-        only: wanted.only.clone(),
-        skip: wanted.skip.clone(),
-        methods: wanted.methods,
-        max_latency: wanted.max_latency.unwrap_or(suite::USUAL_MAX_LATENCY),
-        seed: wanted.seed,
-        at: wanted.at.unwrap_or_else(suite::usual_time),
-        account: Account::new(&wanted.account, wanted.seed),
-        headers: headers(&wanted.headers)?,
+        only: cases.only.clone(),
+        skip: cases.skip.clone(),
+        methods: options.methods,
+        max_latency: max_latency.unwrap_or(suite::USUAL_MAX_LATENCY),
+        seed,
+        at: options.at.unwrap_or_else(suite::usual_time),
+        account: Account::new(&options.account, seed),
+        headers: headers(&options.headers)?,
         pauses: Pauses::default(),
-        command: wanted.command.clone(),
+        command: options.command.clone(),
     };
     Ok((options, client))
 }
 
 /// Writes the report, if one was wanted.
 fn write(
-    wanted: &SuiteRun,
+    path: Option<PathBuf>,
     report: Option<Box<dyn std::io::Write + Send>>,
     summary: &SuiteSummary,
 ) -> Result<(), Error> {
-    let (Some(path), Some(mut report)) = (&wanted.junit, report) else {
+    let (Some(path), Some(mut report)) = (path, report) else {
         return Ok(());
     };
     let written = report
         .write_all(junit::report(summary).as_bytes())
         .and_then(|()| report.flush());
-    written.map_err(|source| Error::Write {
-        path: path.clone(),
-        source,
-    })
+    written.map_err(|source| Error::Write { path, source })
 }

@@ -16,13 +16,10 @@ use crate::cli::values::{self, HeaderSource};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Exit};
 use crate::seed::{Purpose, Seed};
-use crate::send::event::{Event, EventSink};
 use crate::send::plan::{Content, Item};
 use crate::send::template::RequestTemplate;
 use crate::send::{self, Plan, input, replay};
-use crate::show::Show;
-use crate::show::board::Board;
-use crate::show::lines::Lines;
+use crate::show::{Show, queue};
 use crate::wire::Header;
 use crate::wire::client::{Client, ClientOptions, Destination, proxy_in_use};
 use crate::wire::raw::Writer;
@@ -40,9 +37,11 @@ const MAX_FILE: u64 = 64 * 1024 * 1024;
 pub async fn run(options: SendOptions, destination: Destination) -> Exit {
     let out = match options.output.as_deref().map(output).transpose() {
         Ok(out) => out,
-        Err(error) => return could_not_start(&mut Show::new(options.voice, None, None), &error),
+        Err(error) => {
+            return could_not_start(&mut Show::new(options.output_options, None, None), &error);
+        }
     };
-    let mut show = Show::new(options.voice, out, Some(options.command.clone()));
+    let mut show = Show::new(options.output_options, out, Some(options.command.clone()));
     let clock = Clock::start();
     let prepared = prepare(&options, &destination, clock, &mut show).and_then(|mut plan| {
         allow(&mut plan, &options, &destination, &mut show)?;
@@ -63,37 +62,18 @@ pub async fn run(options: SendOptions, destination: Destination) -> Exit {
 
 async fn deliver(plan: &Arc<Plan>, transport: HttpTransport, clock: Clock, show: Show) -> Exit {
     let mut signals = Signals::new();
-    let fate = show.fate();
-    let lines = show.lines(plan.planned());
-    let (board, reader) = Board::new(show);
-    let stopping = stop(signals.clone(), fate.clone());
-    let events = BoardSink { board, lines };
-    let run = send::run(plan, transport, clock, stopping, events);
+    let state = show.state();
+    let (output, thread) = queue::start(show);
+    let stopping = stop(signals.clone(), state.clone());
+    let run = send::run(plan, transport, clock, stopping, output);
     let summary = tokio::select! {
         summary = run => summary,
         at_once = signals.second() => return at_once.exit(),
     };
-    end(summary.exit, reader, signals, |show| {
-        after_output(summary.exit, &fate, show)
+    end(summary.exit, thread, signals, |show| {
+        after_output(summary.exit, &state, show)
     })
     .await
-}
-
-/// Shows the events of a run on a board.
-pub struct BoardSink {
-    pub board: Board,
-    pub lines: Lines,
-}
-
-impl EventSink for BoardSink {
-    async fn ready(&self) {
-        self.board.room().await;
-    }
-
-    fn send(&self, event: Event<'_>) {
-        let line = self.lines.of(&event);
-        self.board.pin(|show| show.sent(&event, line.as_deref()));
-    }
 }
 
 /// Makes the plan: reads the input file and fixes when the calls start.

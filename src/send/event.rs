@@ -15,15 +15,28 @@ use crate::wire::{Body, Failure, FailureKind, Header};
 
 /// An event of a run.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Event<'a> {
+pub enum Event {
     /// The run begins.
-    Started(&'a Started),
+    Started(Started),
     /// A delivery was made, or failed.
-    Delivery(&'a Delivery),
+    Delivery(Box<Delivery>),
     /// The run is to stop: nothing new leaves, and so many calls are still under way.
     Stopping(usize),
     /// The run is over.
-    Finished(&'a Summary),
+    Finished(Box<Summary>),
+}
+
+impl Event {
+    /// About how many bytes its text takes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let Self::Delivery(delivery) = self else {
+            return 0;
+        };
+        let attempts = delivery.attempts.iter();
+        let responses = attempts.filter_map(|attempt| attempt.response.as_ref());
+        1024 + responses.map(|response| response.body.len()).sum::<usize>()
+    }
 }
 
 /// Where the events of a run go.
@@ -32,7 +45,7 @@ pub trait EventSink: Send + Sync + 'static {
     fn ready(&self) -> impl Future<Output = ()> + Send;
 
     /// Takes an event.
-    fn send(&self, event: Event<'_>);
+    fn send(&self, event: Event);
 }
 
 /// The record `started`.
@@ -48,6 +61,17 @@ pub struct Started {
     /// How many deliveries there will be, if that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub planned: Option<u64>,
+}
+
+/// Above so many deliveries a person at a terminal sees a progress bar and the failures, not every line.
+const MANY: u64 = 50;
+
+impl Started {
+    /// Whether there are too many deliveries for a person to see each.
+    #[must_use]
+    pub fn is_long(&self) -> bool {
+        self.planned.is_none_or(|planned| planned > MANY)
+    }
 }
 
 /// Serialises a seed as its number.

@@ -69,14 +69,14 @@ pub enum Origin {
 }
 
 /// Which methods carry a CDR.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Methods {
-    /// POST alone.
+    /// POST alone
     #[default]
     Post,
-    /// GET alone.
+    /// GET alone
     Get,
-    /// Each CDR twice, POST then GET.
+    /// Each CDR twice, POST then GET
     Both,
 }
 

@@ -35,7 +35,7 @@ pub async fn run<T: Transport, E: EventSink>(
         url: plan.shown_url.clone(),
         planned: plan.planned(),
     };
-    events.send(Event::Started(&started));
+    events.send(Event::Started(started));
     let run = Arc::new(Run {
         plan: Arc::clone(plan),
         transport,
@@ -72,12 +72,12 @@ pub async fn run<T: Transport, E: EventSink>(
     let exit = why.map_or_else(|| stats.exit(), Stop::exit);
     let summary = stats.summary(
         run.elapsed(),
-        started.planned,
+        plan.planned(),
         lock(&run.schedule).dropped(),
         plan.schedule.seed,
         exit,
     );
-    run.events.send(Event::Finished(&summary));
+    run.events.send(Event::Finished(Box::new(summary.clone())));
     summary
 }
 
@@ -126,7 +126,7 @@ impl<T: Transport, E: EventSink> Run<T, E> {
                     posts.compare(cdr_index, &mut delivery);
                 }
                 lock(&self.stats).count(&delivery);
-                self.events.send(Event::Delivery(&delivery));
+                self.events.send(Event::Delivery(Box::new(delivery)));
             }
         }
     }

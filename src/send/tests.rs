@@ -133,9 +133,9 @@ struct Deliveries(Arc<Mutex<Vec<Delivery>>>);
 impl EventSink for Deliveries {
     async fn ready(&self) {}
 
-    fn send(&self, event: Event<'_>) {
+    fn send(&self, event: Event) {
         if let Event::Delivery(delivery) = event {
-            self.0.lock().unwrap().push(delivery.clone());
+            self.0.lock().unwrap().push(*delivery);
         }
     }
 }

@@ -12,58 +12,38 @@ use crate::untrusted::{clean, is_plain};
 const MOST_BYTES: usize = 4 * 1024;
 const MOST_LINES: usize = 100;
 
-/// A body's lines, without indentation.
+/// A body's lines.
 #[must_use]
-pub fn lines(body: &[u8], theme: &Theme) -> String {
-    let mut out = String::with_capacity(2 * body.len().min(MOST_BYTES));
-    if json(&mut out, body, "", theme) {
-        out
-    } else {
-        text_lines(body).join("\n")
-    }
-}
-
-/// Adds the lines of a body that is JSON, each behind a margin; false, and nothing is added, if it is not.
-pub fn json(out: &mut String, body: &[u8], margin: &str, theme: &Theme) -> bool {
-    let before = out.len();
-    let Ok(text) = json::text(body) else {
-        return false;
-    };
-    // Nearly always it is, and no part of it needs a look of its own.
-    let is_harmless = text.len() <= MOST_BYTES && is_plain(text);
-    out.push_str(margin);
-    let mut lines = JsonLines {
-        out,
-        text,
-        margin,
-        theme,
-        is_harmless,
-        depth: 0,
-        lines: 1,
-        opened: false,
-        cut: false,
-    };
-    let is_json = json::scan(text, |token| lines.add(token)).is_ok();
-    if !is_json {
-        out.truncate(before);
-    }
-    is_json
+pub fn lines(body: &[u8], theme: Theme) -> Vec<String> {
+    json_lines(body, theme).unwrap_or_else(|| text_lines(body))
 }
 
 fn more(bytes: usize) -> String {
     format!("… {bytes} bytes more")
 }
 
-/// The lines of JSON, as far as its tokens have been told.
+/// The lines of a body that is JSON.
+fn json_lines(body: &[u8], theme: Theme) -> Option<Vec<String>> {
+    let text = json::text(body).ok()?;
+    let mut lines = JsonLines {
+        lines: vec![String::new()],
+        text,
+        theme,
+        depth: 0,
+        opened: false,
+        cut: false,
+    };
+    json::scan(text, |token| lines.add(token)).ok()?;
+    Some(lines.lines)
+}
+
+/// The lines of JSON, as far as its tokens have been read.
 struct JsonLines<'a> {
-    out: &'a mut String,
+    lines: Vec<String>,
     text: &'a str,
-    margin: &'a str,
-    theme: &'a Theme,
-    is_harmless: bool,
+    theme: Theme,
     depth: usize,
-    lines: usize,
-    /// Whether the last token was an opening bracket: what comes next tells whether there is anything within.
+    /// Whether the last token was an opening bracket: the next one tells whether there is anything within.
     opened: bool,
     /// Whether there was more than is shown.
     cut: bool,
@@ -81,60 +61,37 @@ impl JsonLines<'_> {
             self.depth += 1;
             self.break_line();
         }
-        if token.place.start > MOST_BYTES || self.lines >= MOST_LINES {
+        if token.place.start > MOST_BYTES || self.lines.len() >= MOST_LINES {
             self.cut = true;
-            self.depth = 0;
-            self.break_line();
-            self.theme.paint_into(
-                self.out,
-                Role::Faint,
-                &more(self.text.len() - token.place.start),
-            );
+            let rest = more(self.text.len() - token.place.start);
+            self.lines.push(self.theme.paint(Role::Faint, &rest));
             return;
         }
         if is_close && !is_within {
             self.depth = self.depth.saturating_sub(1);
             self.break_line();
         }
-        let raw = &self.text[token.place];
-        match token.kind {
-            Kind::Key => self.value(Role::Name, raw),
-            Kind::String => self.value(Role::Text, raw),
-            Kind::Number => self.value(Role::Number, raw),
-            Kind::Word => self.theme.paint_into(self.out, Role::Word, raw),
-            Kind::Colon => self.out.push_str(": "),
-            Kind::Close => self.out.push_str(raw),
-            Kind::Open => {
-                self.out.push_str(raw);
-                self.opened = true;
-            }
-            Kind::Comma => {
-                self.out.push(',');
-                self.break_line();
-            }
+        let raw = bounded(&self.text[token.place]);
+        let painted = match token.kind {
+            Kind::Key => self.theme.paint(Role::Name, &raw),
+            Kind::String => self.theme.paint(Role::Text, &raw),
+            Kind::Number => self.theme.paint(Role::Number, &raw),
+            Kind::Word => self.theme.paint(Role::Word, &raw),
+            Kind::Colon => ": ".to_owned(),
+            Kind::Comma | Kind::Open | Kind::Close => raw.into_owned(),
+        };
+        if let Some(line) = self.lines.last_mut() {
+            line.push_str(&painted);
         }
-    }
-
-    fn value(&mut self, role: Role, raw: &str) {
-        if self.is_harmless {
-            self.theme.paint_into(self.out, role, raw);
-        } else {
-            self.theme.paint_into(self.out, role, &bounded(raw));
+        match token.kind {
+            Kind::Open => self.opened = true,
+            Kind::Comma => self.break_line(),
+            _ => {}
         }
     }
 
     fn break_line(&mut self) {
-        /// Two spaces for each of so many levels.
-        const SPACES: &str = "                ";
-        self.lines += 1;
-        self.out.push('\n');
-        self.out.push_str(self.margin);
-        let mut spaces = 2 * self.depth;
-        while spaces > 0 {
-            let some = spaces.min(SPACES.len());
-            self.out.push_str(&SPACES[..some]);
-            spaces -= some;
-        }
+        self.lines.push("  ".repeat(self.depth));
     }
 }
 
@@ -185,7 +142,7 @@ fn text_lines(body: &[u8]) -> Vec<String> {
 
 /// The pairs of a query, one a line, names in a column.
 #[must_use]
-pub fn pairs(pairs: &[(String, String)], theme: &Theme) -> Vec<String> {
+pub fn pairs(pairs: &[(String, String)], theme: Theme) -> Vec<String> {
     /// Wider than the longest documented name; longer ones stand out.
     const WIDEST: usize = 24;
     let width = pairs
@@ -223,7 +180,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn shown(body: &[u8]) -> String {
-        lines(body, &Theme::plain())
+        lines(body, Theme::plain()).join("\n")
     }
 
     #[test]

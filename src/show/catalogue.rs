@@ -24,7 +24,7 @@ fn cdrs(story: &Story) -> Vec<String> {
 
 /// The scenarios, as `--list-scenarios` prints them.
 #[must_use]
-pub fn scenarios(theme: &Theme) -> String {
+pub fn scenarios(theme: Theme) -> String {
     let mut out = String::new();
     for story in &CATALOGUE {
         let cdrs = cdrs(story).join(", then ");

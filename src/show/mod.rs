@@ -1,78 +1,147 @@
 //! What people and programs see. The only room that knows what a terminal is.
 //!
 //! In: the events of both modes. Out: lines on two streams; standard output is data, standard error is talk. A
-//! [`Show`] turns events into lines; behind a [`board::Board`] a thread of its own writes them. Printers are pure
-//! functions from a value and a [`Theme`] to text.
+//! [`Show`] turns events into lines; while a mode runs it belongs to the thread behind a [`queue::OutputQueue`]. Printers
+//! are pure functions from a value and a [`Theme`] to text.
 
-pub mod board;
 pub mod body;
-pub mod catalogue;
-pub mod fold;
-pub mod junit;
-pub mod lines;
-pub mod outlet;
-pub mod printer;
-pub mod progress;
+pub(crate) mod catalogue;
+pub(crate) mod junit;
+pub(crate) mod listening;
+pub(crate) mod progress;
+pub(crate) mod queue;
 pub mod received;
-pub mod retries;
-pub mod sent;
-pub mod suite;
+pub(crate) mod retries;
+pub(crate) mod sent;
+pub(crate) mod streams;
+pub(crate) mod suite;
 pub mod theme;
+pub(crate) mod wrap;
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write};
-use std::sync::Arc;
 
-use tokio::sync::{oneshot, watch};
+use bytes::Bytes;
+use clap::{Args, ValueEnum};
+use tokio::sync::watch;
 
 use crate::error::Error;
+use crate::exchange::Exchange;
 use crate::ndjson;
+use crate::send::event::Started;
 use crate::untrusted::clean;
 use crate::{listen, send};
-use lines::Lines;
-use outlet::{Fate, Outlet};
-use printer::{Queue, Streams};
 use progress::Progress;
-use theme::{Colour, Role, Surroundings, Theme};
+use streams::{StreamState, Streams};
+use theme::{Color, Role, Surroundings, Theme};
+use wrap::{count, plural};
 
 /// How the user wants things shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Voice {
-    /// Records for programs instead of text for people.
-    pub ndjson: bool,
-    /// The wish about colour.
-    pub colour: Colour,
-    /// No talk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputOptions {
+    /// pretty for people, or ndjson: one JSON record a line
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "pretty",
+        hide_possible_values = true
+    )]
+    pub format: Format,
+    /// auto (the terminal and NO_COLOR decide), always or never
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
+    pub color: Color,
+    /// No talk on stderr but warnings and errors
+    #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// More of everything.
+    /// Headers and whole replies too
+    #[arg(short, long)]
     pub verbose: bool,
 }
 
-/// Turns events into lines.
-pub struct Show {
-    voice: Voice,
-    streams: Streams,
+/// The form of data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// Text for people
+    #[default]
+    Pretty,
+    /// JSON records, one a line
+    Ndjson,
+}
+
+impl OutputOptions {
+    /// Whether data are records.
+    #[must_use]
+    pub fn ndjson(self) -> bool {
+        self.format == Format::Ndjson
+    }
+}
+
+/// How data is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Renderer {
+    options: OutputOptions,
     /// Colours of standard output.
-    pub out_theme: Theme,
-    err_theme: Theme,
+    pub theme: Theme,
     out_is_terminal: bool,
+}
+
+impl Renderer {
+    /// The text of an exchange, whose record may have been written already.
+    #[must_use]
+    pub fn exchange(self, exchange: &Exchange, line: Option<Bytes>) -> Bytes {
+        match line {
+            Some(line) if self.options.ndjson() => line,
+            None if self.options.ndjson() => ndjson::line("exchange", exchange).into(),
+            _ => self
+                .fitted(received::exchange(
+                    exchange,
+                    self.theme,
+                    self.options.verbose,
+                ))
+                .into(),
+        }
+    }
+
+    /// Text for a person, in lines that fit: received text in it never starts one.
+    fn fitted(self, text: String) -> String {
+        match wrap::width_of(&std::io::stdout()) {
+            Some(width) if self.out_is_terminal => wrap::wrapped(&text, width).into_owned(),
+            _ => text,
+        }
+    }
+}
+
+/// Turns events into lines.
+pub(crate) struct Show {
+    /// How data is written.
+    pub renderer: Renderer,
+    streams: Streams,
+    err_theme: Theme,
     progress: Progress,
-    /// Where text is handed over, while somebody else writes it.
-    queue: Option<Arc<Queue>>,
     /// The command that repeats the run, but for the seed.
     command: Option<String>,
     /// Where a sender's `started` record was: what the run follows from.
-    started: Option<send::event::Started>,
+    started: Option<Started>,
     /// Whether the last thing shown was a sender's line, which a receiver's block keeps its distance from.
     after_a_line: bool,
-    trouble: sent::Trouble,
-    suite: suite::Teller,
+    causes: sent::Causes,
+    suite: suite::CaseLines,
 }
 
 impl Show {
     /// A show on the process's own streams; `file` takes the place of standard output.
     #[must_use]
-    pub fn new(voice: Voice, file: Option<Box<dyn Write + Send>>, command: Option<String>) -> Self {
+    pub fn new(
+        options: OutputOptions,
+        file: Option<Box<dyn Write + Send>>,
+        command: Option<String>,
+    ) -> Self {
         let around = Surroundings::read();
         let err_is_terminal = std::io::stderr().is_terminal();
         let out_is_terminal = file.is_none() && std::io::stdout().is_terminal();
@@ -82,82 +151,52 @@ impl Show {
                 std::io::stdout(),
             ))
         });
+        let out_is_coloured = theme::decide(options.color, &around, out_is_terminal);
         Self {
-            voice,
-            streams: Streams {
-                out: Outlet::new(out),
-                err: Outlet::new(Box::new(std::io::stderr())),
+            renderer: Renderer {
+                options,
+                theme: Theme::new(out_is_coloured),
+                out_is_terminal,
             },
-            out_theme: Theme::new(theme::decide(voice.colour, &around, out_is_terminal)),
-            err_theme: Theme::new(theme::decide(voice.colour, &around, err_is_terminal)),
-            out_is_terminal,
-            progress: Progress::new(err_is_terminal && !voice.quiet && !voice.ndjson),
-            queue: None,
+            streams: Streams::new(out, Box::new(std::io::stderr())),
+            err_theme: Theme::new(theme::decide(options.color, &around, err_is_terminal)),
+            progress: Progress::new(err_is_terminal && !options.quiet && !options.ndjson()),
             command,
             started: None,
             after_a_line: false,
-            trouble: sent::Trouble::default(),
-            suite: suite::Teller::default(),
+            causes: sent::Causes::default(),
+            suite: suite::CaseLines::default(),
         }
     }
 
-    /// Follows what becomes of standard output.
+    /// Follows the state of standard output.
     #[must_use]
-    pub fn fate(&self) -> watch::Receiver<Fate> {
-        self.streams.out.fate()
-    }
-
-    /// Hands everything from now on to a thread that writes it.
-    fn hand_over(&mut self) -> (Arc<Queue>, oneshot::Receiver<Streams>) {
-        let (queue, streams) = printer::start(&mut self.streams);
-        self.queue = Some(Arc::clone(&queue));
-        (queue, streams)
-    }
-
-    /// Writes by itself again.
-    fn take_over(&mut self, streams: Streams) {
-        self.streams = streams;
-        self.queue = None;
+    pub fn state(&self) -> watch::Receiver<StreamState> {
+        self.streams.state()
     }
 
     /// Writes data.
     pub fn data(&mut self, text: &str) {
-        self.streams.out.write_unflushed(text.as_bytes());
+        self.streams.out(text.as_bytes());
     }
 
-    /// Text for a person as it is written to standard output.
-    fn fitted(&self, text: String) -> String {
-        fold::fitted(text, self.out_is_terminal)
-    }
-
-    /// How a sender's deliveries are shown, so many of which are planned.
-    #[must_use]
-    pub fn lines(&self, planned: Option<u64>) -> Lines {
-        Lines {
-            voice: self.voice,
-            theme: self.out_theme.clone(),
-            out_is_terminal: self.out_is_terminal,
-            too_many: lines::too_many(planned),
-        }
-    }
-
-    /// Writes such text to standard error.
+    /// Writes a message with received text in it.
     fn say(&mut self, text: &str) {
-        match fold::width_of(&std::io::stderr()) {
-            Some(width) => self.streams.err.write(fold::folded(text, width).as_bytes()),
-            None => self.streams.err.write(text.as_bytes()),
+        match wrap::width_of(&std::io::stderr()) {
+            Some(width) => self.streams.err(wrap::wrapped(text, width).as_bytes()),
+            None => self.streams.err(text.as_bytes()),
         }
     }
 
     /// Hands data on to whoever reads it.
     pub fn flush(&mut self) {
-        self.streams.out.flush();
+        self.streams.flush();
     }
 
     /// Says something to a person, unless quiet was asked for.
     pub fn talk(&mut self, text: &str) {
-        if !self.voice.quiet {
-            self.streams.err.write(text.as_bytes());
+        if !self.renderer.options.quiet {
+            self.streams.err(text.as_bytes());
         }
     }
 
@@ -169,7 +208,7 @@ impl Show {
 
     /// Says what a tunnel's program says, unless quiet was asked for.
     pub fn tunnel_said(&mut self, line: &str) {
-        if !self.voice.quiet {
+        if !self.renderer.options.quiet {
             let line = self
                 .err_theme
                 .paint(Role::Faint, &format!("tunnel: {}", clean(line)));
@@ -179,7 +218,7 @@ impl Show {
 
     /// The same for a person who watches: who reads the output by a program has set it up so.
     pub fn remark_to_a_person(&mut self, text: &str) {
-        if self.out_is_terminal {
+        if self.renderer.out_is_terminal {
             self.remark(text);
         }
     }
@@ -235,11 +274,13 @@ impl Show {
     /// Shows an event of `listen`.
     pub fn received(&mut self, event: &listen::event::Event) {
         use listen::event::Event;
-        if self.voice.ndjson {
+        if self.renderer.options.ndjson() {
             let line = match event {
                 Event::Listening(listening) => ndjson::line("listening", listening),
-                Event::Exchange(_, Some(line)) => return self.streams.out.write_unflushed(line),
-                Event::Exchange(exchange, None) => ndjson::line("exchange", exchange.as_ref()),
+                Event::Exchange(exchange, line) => {
+                    let text = self.renderer.exchange(exchange, line.clone());
+                    return self.block(&text);
+                }
                 Event::Finished(summary) => ndjson::line("summary", summary),
                 Event::ConnectionErrors(_)
                 | Event::Warning(_)
@@ -248,24 +289,20 @@ impl Show {
                     return self.aside(event);
                 }
             };
-            return self.streams.out.write_unflushed(&line);
+            return self.streams.out(&line);
         }
         match event {
             Event::Listening(listening) => {
-                self.talk(&received::listening(listening, &self.err_theme));
-                self.talk(&received::public_url(listening, &self.err_theme));
-                self.talk(&received::inspect(listening, &self.err_theme));
-                if self.out_is_terminal {
-                    self.talk(&received::listening_hint(listening, &self.err_theme));
+                self.talk(&listening::listening(listening, self.err_theme));
+                self.talk(&listening::public_url(listening, self.err_theme));
+                self.talk(&listening::inspect(listening, self.err_theme));
+                if self.renderer.out_is_terminal {
+                    self.talk(&listening::listening_hint(listening, self.err_theme));
                 }
             }
-            Event::Exchange(exchange, _) => {
-                if std::mem::take(&mut self.after_a_line) {
-                    self.data("\n");
-                }
-                let text = received::exchange(exchange, &self.out_theme, self.voice.verbose);
-                let text = self.fitted(text);
-                self.data(&text);
+            Event::Exchange(exchange, line) => {
+                let text = self.renderer.exchange(exchange, line.clone());
+                self.block(&text);
             }
             Event::ConnectionErrors(_)
             | Event::Warning(_)
@@ -275,22 +312,34 @@ impl Show {
             }
             Event::Finished(summary) => {
                 if let Some(report) = &summary.retries {
-                    let text = self.fitted(retries::section(report, &self.out_theme));
+                    let text = self
+                        .renderer
+                        .fitted(retries::section(report, self.renderer.theme));
                     self.data(&text);
                 }
-                let text = self.fitted(received::summary(summary, &self.out_theme));
+                let text = self
+                    .renderer
+                    .fitted(listening::summary(summary, self.renderer.theme));
                 self.data(&text);
             }
         }
+    }
+
+    /// Writes an exchange.
+    fn block(&mut self, text: &[u8]) {
+        if std::mem::take(&mut self.after_a_line) {
+            self.data("\n");
+        }
+        self.streams.out(text);
     }
 
     /// Shows what is talk in either format.
     fn aside(&mut self, event: &listen::event::Event) {
         use listen::event::Event;
         match event {
-            Event::ConnectionErrors(_) if self.voice.quiet => {}
+            Event::ConnectionErrors(_) if self.renderer.options.quiet => {}
             Event::ConnectionErrors(errors) => {
-                self.say(&received::connection_errors(errors, &self.err_theme));
+                self.say(&listening::connection_errors(errors, self.err_theme));
             }
             Event::Warning(warning) => self.warn(warning),
             Event::TunnelSaid(line) => self.tunnel_said(line),
@@ -299,27 +348,24 @@ impl Show {
         }
     }
 
-    /// Shows an event of `send`, with its line if it has one.
-    pub fn sent(&mut self, event: &send::event::Event<'_>, line: Option<&[u8]>) {
+    /// Shows an event of `send`.
+    pub fn sent(&mut self, event: &send::event::Event) {
         use send::event::Event;
         match event {
             Event::Started(started) => self.started(started),
-            Event::Delivery(delivery) => self.delivered(delivery, line),
-            // Nobody is there to be told when it is the output that has gone.
-            Event::Stopping(_) if *self.streams.out.fate().borrow() != Fate::Open => {}
+            Event::Delivery(delivery) => self.delivered(delivery),
+            // The run stops because the output is gone.
+            Event::Stopping(_) if !self.streams.is_open() => {}
             Event::Stopping(under_way) => {
-                let under_way = received::plural(*under_way as u64, "call");
+                let under_way = plural(*under_way as u64, "call");
                 let text = format!(
                     "stopping: {under_way} under way will be finished; Ctrl-C again ends at once"
                 );
                 let text = format!("{}\n", self.err_theme.paint(Role::Faint, &text));
-                let (quiet, err) = (self.voice.quiet, &mut self.streams.err);
-                // The bar goes on below it.
-                self.progress.suspended(|| {
-                    if !quiet {
-                        err.write(text.as_bytes());
-                    }
-                });
+                if !self.renderer.options.quiet {
+                    self.progress
+                        .above(&mut self.streams, |streams| streams.err(text.as_bytes()));
+                }
             }
             Event::Finished(summary) => self.finished(summary),
         }
@@ -328,90 +374,97 @@ impl Show {
     /// Shows an event of `send --suite`.
     pub fn suite(&mut self, event: &send::suite::event::Event) {
         use send::suite::event::Event;
-        if self.voice.ndjson {
+        if self.renderer.options.ndjson() {
             let line = match event {
                 Event::Started(started) => ndjson::line("started", started),
                 Event::Case(record) => ndjson::line("case", record.as_ref()),
                 Event::Finished(summary) => ndjson::line("summary", summary.as_ref()),
                 Event::Note(note) => return self.remark(note),
             };
-            return self.streams.out.write_unflushed(&line);
+            return self.streams.out(&line);
         }
         let text = match event {
             Event::Started(started) => {
-                let cases = received::plural(started.cases as u64, "case");
+                let cases = plural(started.cases as u64, "case");
                 return self.remark(&format!(
                     "{cases} for {} · seed {}",
                     started.url, started.seed
                 ));
             }
             Event::Case(record) => {
-                let text = self.suite.case(record, &self.out_theme, self.voice.verbose);
-                self.fitted(text)
+                let text =
+                    self.suite
+                        .case(record, self.renderer.theme, self.renderer.options.verbose);
+                self.renderer.fitted(text)
             }
             Event::Finished(summary) => {
-                self.suite.rest(&self.out_theme) + &suite::summary(summary, &self.out_theme)
+                self.suite.rest(self.renderer.theme) + &suite::summary(summary, self.renderer.theme)
             }
             Event::Note(note) => return self.remark(note),
         };
         self.data(&text);
     }
 
-    fn started(&mut self, started: &send::event::Started) {
-        if self.voice.ndjson {
-            self.streams
-                .out
-                .write_unflushed(&ndjson::line("started", started));
+    fn started(&mut self, started: &Started) {
+        if self.renderer.options.ndjson() {
+            self.streams.out(&ndjson::line("started", started));
         } else {
             let count = started.planned.map_or("deliveries".to_owned(), |n| {
-                received::count(n, "delivery", "deliveries")
+                count(n, "delivery", "deliveries")
             });
             self.remark(&format!(
                 "sending {count} to {} · seed {}",
                 started.url, started.seed
             ));
         }
-        if lines::too_many(started.planned) {
-            self.progress.start(started.planned, self.queue.as_ref());
+        if started.is_long() {
+            self.progress.start(started.planned);
         }
         self.started = Some(started.clone());
     }
 
-    fn delivered(&mut self, delivery: &send::event::Delivery, line: Option<&[u8]>) {
+    fn delivered(&mut self, delivery: &send::event::Delivery) {
         self.progress.step(delivery.ok);
         if !delivery.ok {
-            self.trouble.note(delivery);
+            self.causes.note(delivery);
         }
-        let Some(line) = line else { return };
-        self.after_a_line = !self.voice.ndjson;
-        let out = &mut self.streams.out;
-        self.progress.suspended(|| out.write_unflushed(line));
+        if self.renderer.options.ndjson() {
+            return self.streams.out(&ndjson::line("delivery", delivery));
+        }
+        let is_long = self.started.as_ref().is_some_and(Started::is_long);
+        if delivery.ok && is_long && self.renderer.out_is_terminal && !self.renderer.options.verbose
+        {
+            return;
+        }
+        self.after_a_line = true;
+        let text = sent::delivery(delivery, self.renderer.theme, self.renderer.options.verbose);
+        let text = self.renderer.fitted(text);
+        self.progress
+            .above(&mut self.streams, |streams| streams.out(text.as_bytes()));
     }
 
     fn finished(&mut self, summary: &send::event::Summary) {
         self.progress.finish();
         let sums_up = summary.deliveries != 1 || summary.exit.code() > 1;
-        if self.voice.ndjson {
-            self.streams
-                .out
-                .write_unflushed(&ndjson::line("summary", summary));
+        if self.renderer.options.ndjson() {
+            self.streams.out(&ndjson::line("summary", summary));
         } else if sums_up {
-            let text = sent::summary(summary, &self.out_theme);
+            let text = sent::summary(summary, self.renderer.theme);
             self.data(&text);
         }
         self.flush();
-        if *self.streams.out.fate().borrow() != Fate::Open {
+        if !self.streams.is_open() {
             // Whoever stopped reading wants no advice either.
             return;
         }
-        for hint in sent::hints(&self.trouble) {
-            if !self.voice.quiet {
+        for hint in sent::hints(&self.causes) {
+            if !self.renderer.options.quiet {
                 let text = format!("{} {hint}\n", self.err_theme.paint(Role::Name, "hint:"));
                 self.say(&text);
             }
         }
         if let (Some(command), Some(started)) = (&self.command, &self.started)
-            && !self.voice.ndjson
+            && !self.renderer.options.ndjson()
             && (sums_up || summary.failed > 0)
         {
             let text = format!(

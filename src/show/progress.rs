@@ -1,13 +1,11 @@
-//! A progress bar on standard error, for long runs that a person watches. It is drawn through the queue like all other
-//! text, so that a terminal that nobody reads does not hold up the run.
+//! A progress bar on standard error, for long runs that a person watches.
 
 use std::io::{self, Write as _};
-use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
-use super::fold;
-use super::printer::Queue;
+use super::streams::Streams;
+use super::wrap;
 
 /// How often the bar is drawn anew, a second.
 const REDRAWN: u8 = 10;
@@ -35,17 +33,17 @@ impl Progress {
     }
 
     /// Starts the bar, or a counter if nobody knows how much there is to do.
-    pub fn start(&mut self, planned: Option<u64>, queue: Option<&Arc<Queue>>) {
-        let Some(queue) = queue.filter(|_| self.wanted) else {
+    pub fn start(&mut self, planned: Option<u64>) {
+        if !self.wanted {
             return;
-        };
+        }
         let template = match planned {
             Some(_) => "{bar:24} {pos}/{len} · {per_sec} · {eta} left{msg}",
             None => "{spinner} {pos} · {per_sec} · {elapsed}{msg}",
         };
         let bar = ProgressBar::with_draw_target(
             planned,
-            ProgressDrawTarget::term_like_with_hz(Box::new(Screen(Arc::clone(queue))), REDRAWN),
+            ProgressDrawTarget::term_like_with_hz(Box::new(Terminal), REDRAWN),
         );
         // The templates are ours and valid; the default style does as well.
         bar.set_style(
@@ -64,11 +62,14 @@ impl Progress {
         bar.inc(1);
     }
 
-    /// Takes the bar away while something else is written to the same terminal.
-    pub fn suspended<T>(&self, write: impl FnOnce() -> T) -> T {
+    /// Writes something above the bar.
+    pub fn above(&self, streams: &mut Streams, write: impl FnOnce(&mut Streams)) {
         match &self.bar {
-            Some(bar) => bar.suspend(write),
-            None => write(),
+            Some(bar) => bar.suspend(|| {
+                write(streams);
+                streams.flush();
+            }),
+            None => write(streams),
         }
     }
 
@@ -80,58 +81,58 @@ impl Progress {
     }
 }
 
-/// Standard error as a terminal, behind the queue.
+/// Standard error as a terminal.
 #[derive(Debug)]
-struct Screen(Arc<Queue>);
+struct Terminal;
 
-impl Screen {
-    fn say(&self, text: &str) -> io::Result<()> {
-        self.0.talk().write_all(text.as_bytes())
+impl Terminal {
+    fn write(text: &str) -> io::Result<()> {
+        io::stderr().write_all(text.as_bytes())
     }
 
     /// A control sequence that moves the cursor; nothing for no step at all, which terminals take for one.
-    fn step(&self, steps: usize, code: char) -> io::Result<()> {
+    fn step(steps: usize, code: char) -> io::Result<()> {
         if steps == 0 {
             Ok(())
         } else {
-            self.say(&format!("\u{1b}[{steps}{code}"))
+            Self::write(&format!("\u{1b}[{steps}{code}"))
         }
     }
 }
 
-impl TermLike for Screen {
+impl TermLike for Terminal {
     fn width(&self) -> u16 {
-        let width = fold::width_of(&io::stderr()).and_then(|width| u16::try_from(width).ok());
+        let width = wrap::width_of(&io::stderr()).and_then(|width| u16::try_from(width).ok());
         width.unwrap_or(USUAL_WIDTH)
     }
 
     fn move_cursor_up(&self, n: usize) -> io::Result<()> {
-        self.step(n, 'A')
+        Self::step(n, 'A')
     }
 
     fn move_cursor_down(&self, n: usize) -> io::Result<()> {
-        self.step(n, 'B')
+        Self::step(n, 'B')
     }
 
     fn move_cursor_right(&self, n: usize) -> io::Result<()> {
-        self.step(n, 'C')
+        Self::step(n, 'C')
     }
 
     fn move_cursor_left(&self, n: usize) -> io::Result<()> {
-        self.step(n, 'D')
+        Self::step(n, 'D')
     }
 
     fn write_line(&self, text: &str) -> io::Result<()> {
-        self.say(&format!("{text}\n"))
+        Self::write(&format!("{text}\n"))
     }
 
     fn write_str(&self, text: &str) -> io::Result<()> {
         // A line filled up to its last column would push what a terminal echoes, like `^C`, into the next one.
-        self.say(text.trim_end_matches(' '))
+        Self::write(text.trim_end_matches(' '))
     }
 
     fn clear_line(&self) -> io::Result<()> {
-        self.say("\r\u{1b}[2K")
+        Self::write("\r\u{1b}[2K")
     }
 
     fn flush(&self) -> io::Result<()> {

@@ -1,147 +1,57 @@
 //! What the receiver shows a person: one block a request. Pure: value and theme in, text out.
 
-mod call;
-
-use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::body;
 use super::theme::{Role, Theme};
+use super::wrap::indented;
 use crate::cdr::ids;
-use crate::cdr::meaning::word;
+use crate::cdr::judge::Generation;
+use crate::cdr::meaning::{self, word};
+use crate::cdr::received::{Found, Received};
 use crate::cdr::remark::Remark;
-use crate::clock::format_duration;
-use crate::error::Exit;
+use crate::clock::{Timestamp, format_duration};
 use crate::exchange::{Answer, Exchange, Forwarded};
-use crate::listen::event::{ConnectionErrors, Ending, Listening, Summary};
-use crate::process::Ended;
-use crate::untrusted::{beginning, clean, push_clean};
+use crate::untrusted::{beginning, clean};
 use crate::wire::{query, secret};
-
-/// The line that says where we listen. It is the ready line: scripts wait for it.
-#[must_use]
-pub fn listening(listening: &Listening, theme: &Theme) -> String {
-    format!(
-        "{} {}\n",
-        theme.paint(Role::Strong, "listening on"),
-        listening.url
-    )
-}
-
-/// Where a browser can see what comes, if it can.
-#[must_use]
-pub fn inspect(listening: &Listening, theme: &Theme) -> String {
-    let line = |url: &String| format!("{}     {url}\n", theme.paint(Role::Strong, "inspect"));
-    listening.inspect.as_ref().map(line).unwrap_or_default()
-}
-
-/// Where TeleCMI can send to, and how to tell it so; nothing where there is no such place.
-#[must_use]
-pub fn public_url(listening: &Listening, theme: &Theme) -> String {
-    // Fits sixty columns.
-    const CLICKS: [&str; 2] = [
-        "in TeleCMI's dashboard: business number → SETTINGS →",
-        "  WEBHOOKS → type \"call report\" → method (POST or GET) →",
-    ];
-    let Some(url) = &listening.public_url else {
-        return String::new();
-    };
-    let mut text = format!(
-        "{}  {}\n",
-        theme.paint(Role::Strong, "public URL"),
-        to_register(url)
-    );
-    for line in CLICKS {
-        let _ = writeln!(text, "{}", theme.paint(Role::Faint, line));
-    }
-    let _ = writeln!(text, "{}", theme.paint(Role::Faint, "  paste the URL"));
-    text
-}
-
-/// The URL to register: with the path of TeleCMI's own examples, unless it has one.
-fn to_register(url: &str) -> String {
-    let beginning = url.find("://").map_or(0, |at| at + 3);
-    let has_path = url[beginning..].contains(['?', '#'])
-        || url[beginning..].trim_end_matches('/').contains('/');
-    let url = clean(url);
-    if has_path {
-        url
-    } else {
-        format!("{}/webhook/cdr", url.trim_end_matches('/'))
-    }
-}
-
-/// What to do next, for a person who has just started a listener.
-#[must_use]
-pub fn listening_hint(listening: &Listening, theme: &Theme) -> String {
-    let text = format!(
-        "try: telecmi-cdr send --url {}/webhook/cdr   (Ctrl-C stops)",
-        listening.url
-    );
-    format!("{}\n", theme.paint(Role::Faint, &text))
-}
 
 /// The block of one exchange. `verbose` adds headers and where it came from.
 #[must_use]
-pub fn exchange(exchange: &Exchange, theme: &Theme, verbose: bool) -> String {
-    // A documented CDR takes a kilobyte; twice that with its colours.
-    let mut out = String::with_capacity(2048);
-    head(&mut out, exchange, theme);
+pub fn exchange(exchange: &Exchange, theme: Theme, verbose: bool) -> String {
+    let mut first = Vec::new();
     if let Some(forwarded) = &exchange.answer.forwarded {
-        indent(&mut out, [passed_on(forwarded, theme)]);
+        first.extend(passed_on(forwarded, theme));
     }
-    call::push(&mut out, exchange, theme);
-    if !verbose && exchange.claimed.is_some() {
-        indent(&mut out, [sender(exchange)]);
-    }
+    first.extend(meaning(exchange, theme));
     if verbose {
-        indent(&mut out, details(exchange, theme));
+        first.extend(details(exchange, theme));
+    } else if exchange.claimed.is_some() {
+        first.push(sender(exchange));
     }
-    content(&mut out, exchange, theme);
-    let before = out.len();
-    out.push('\n');
-    let first = out.len();
-    remarks(&mut out, exchange, theme);
-    if out.len() == first {
-        out.truncate(before);
-    }
-    out.push('\n');
-    out
-}
-
-/// What lines begin with that belong to a block.
-const MARGIN: &str = "  ";
-
-/// Adds lines that belong to a block.
-fn indent<T: AsRef<str>>(out: &mut String, lines: impl IntoIterator<Item = T>) {
-    for line in lines {
-        out.extend([MARGIN, line.as_ref(), "\n"]);
-    }
+    let sections = [first, content(exchange, theme), remarks(exchange, theme)];
+    let sections = sections.iter().filter(|lines| !lines.is_empty());
+    let sections = sections.map(|lines| indented(lines, "  "));
+    let sections = sections.collect::<Vec<_>>().join("\n");
+    format!("{}\n{sections}\n", head(exchange, theme))
 }
 
 /// `09:12:31.402  #1  POST /webhook/cdr  200 · 1.2 ms`
-fn head(out: &mut String, exchange: &Exchange, theme: &Theme) {
+fn head(exchange: &Exchange, theme: Theme) -> String {
     let request = &exchange.request;
-    let took = format_duration(std::time::Duration::from_secs_f64(
-        exchange.took_ms.max(0.0) / 1e3,
-    ));
-    theme.paint_into(out, Role::Faint, &exchange.received_at.time_of_day());
-    out.push_str("  ");
-    theme.painted(out, Role::Strong, |out| {
-        out.extend(["#", &exchange.n.to_string()]);
-    });
-    out.push_str("  ");
-    theme.paint_into(out, Role::Strong, &clean(&beginning(&request.method, 20)));
-    out.push(' ');
-    push_clean(out, &beginning(&secret::masked_url(path_of(exchange)), 200));
-    out.push_str("  ");
-    answer(out, &exchange.answer, theme);
-    out.push(' ');
-    theme.painted(out, Role::Faint, |out| out.extend(["· ", &took]));
-    out.push('\n');
+    let took = format_duration(Duration::from_secs_f64(exchange.took_ms.max(0.0) / 1e3));
+    format!(
+        "{}  {}  {} {}  {} {}",
+        theme.paint(Role::Faint, &exchange.received_at.time_of_day()),
+        theme.paint(Role::Strong, &format!("#{}", exchange.n)),
+        theme.paint(Role::Strong, &clean(&beginning(&request.method, 20))),
+        clean(&beginning(&secret::masked_url(path_of(exchange)), 200)),
+        answer(&exchange.answer, theme),
+        theme.paint(Role::Faint, &format!("· {took}")),
+    )
 }
 
 /// `→ http://localhost:5000/cdr  200 · 1.1 ms`, and what we would have answered if that means something else.
-fn passed_on(forwarded: &Forwarded, theme: &Theme) -> String {
+fn passed_on(forwarded: &Forwarded, theme: Theme) -> Vec<String> {
     let took = format_duration(forwarded.latency);
     let answer = match (forwarded.status, &forwarded.failure) {
         (Some(status), _) => theme.paint(status_role(status), &status.to_string()),
@@ -162,10 +72,11 @@ fn passed_on(forwarded: &Forwarded, theme: &Theme) -> String {
     if forwarded.status.is_some() && !forwarded.complete {
         line.push_str(&theme.paint(Role::Odd, " · its body was cut"));
     }
-    if let Some(said) = &forwarded.said {
-        let _ = write!(line, "\n    {}", said.cleaned());
-    }
-    line
+    let said = forwarded.said.as_ref();
+    [line]
+        .into_iter()
+        .chain(said.map(|said| format!("  {}", said.cleaned())))
+        .collect()
 }
 
 /// A status' colour.
@@ -174,21 +85,15 @@ fn status_role(status: u16) -> Role {
 }
 
 /// `200`, or how it failed: `503 on purpose`, `✗ reset (on purpose)`.
-fn answer(out: &mut String, answer: &Answer, theme: &Theme) {
-    let status = answer
-        .status
-        .map(|status| status.to_string())
-        .unwrap_or_default();
-    let is_good = answer.status.is_some_and(|status| status < 400);
-    let (role, texts): (_, &[&str]) = match (answer.status, answer.fault.as_deref()) {
-        (Some(_), None) if is_good => (Role::Good, &[&status]),
-        (Some(_), None) => (Role::Bad, &[&status]),
-        (Some(_), Some("status")) => (Role::Bad, &[&status, " on purpose"]),
-        (Some(_), Some(fault)) => (Role::Odd, &[&status, ", ", fault, " on purpose"]),
-        (None, Some(fault)) => (Role::Bad, &["✗ ", fault, " (on purpose)"]),
-        (None, None) => (Role::Bad, &["no answer"]),
+fn answer(answer: &Answer, theme: Theme) -> String {
+    let (role, text) = match (answer.status, answer.fault.as_deref()) {
+        (Some(status), None) => (status_role(status), status.to_string()),
+        (Some(status), Some("status")) => (Role::Bad, format!("{status} on purpose")),
+        (Some(status), Some(fault)) => (Role::Odd, format!("{status}, {fault} on purpose")),
+        (None, Some(fault)) => (Role::Bad, format!("✗ {fault} (on purpose)")),
+        (None, None) => (Role::Bad, "no answer".to_owned()),
     };
-    theme.painted(out, role, |out| out.extend(texts.iter().copied()));
+    theme.paint(role, &text)
 }
 
 /// The path; the whole target where the query is not shown below.
@@ -210,7 +115,7 @@ fn sender(exchange: &Exchange) -> String {
 }
 
 /// What `--verbose` adds: the peer, the headers, and what the `call_id` tells.
-fn details(exchange: &Exchange, theme: &Theme) -> Vec<String> {
+fn details(exchange: &Exchange, theme: Theme) -> Vec<String> {
     let request = &exchange.request;
     let mut lines = vec![format!(
         "{} · {} · {} bytes",
@@ -236,48 +141,34 @@ fn details(exchange: &Exchange, theme: &Theme) -> Vec<String> {
     lines
 }
 
-/// The body as it came, or the query's parameters, behind an empty line.
-fn content(out: &mut String, exchange: &Exchange, theme: &Theme) {
+/// The query's parameters, and the body as it came.
+fn content(exchange: &Exchange, theme: Theme) -> Vec<String> {
     let request = &exchange.request;
-    let query = request.query().filter(|_| request.method == "GET");
-    let kept = request.body.len() as u64;
-    if query.is_none() && kept == request.size {
-        // Nearly always, and then it can be written where it belongs.
-        let before = out.len();
-        out.push('\n');
-        if body::json(out, &request.body.0, MARGIN, theme) {
-            out.push('\n');
-            return;
-        }
-        out.truncate(before);
-    }
-    let mut parts = Vec::new();
-    if let Some(query) = query {
+    let mut lines = Vec::new();
+    if let Some(query) = request.query().filter(|_| request.method == "GET") {
         let mut pairs = query::decode(query).pairs;
         for (name, value) in &mut pairs {
             if secret::is_secret_name(name) {
                 secret::MASK.clone_into(value);
             }
         }
-        parts = body::pairs(&pairs, theme);
+        lines = body::pairs(&pairs, theme);
     }
+    let kept = request.body.len() as u64;
     if kept > 0 {
-        parts.push(body::lines(&request.body.0, theme));
+        lines.extend(body::lines(&request.body.0, theme));
     }
     if request.size > kept {
         let text = format!("… {kept} of {} bytes were kept", request.size);
-        parts.push(theme.paint(Role::Faint, &text));
+        lines.push(theme.paint(Role::Faint, &text));
     }
-    let content = parts.join("\n");
-    if !content.is_empty() {
-        out.push('\n');
-        indent(out, content.lines());
-    }
+    lines
 }
 
-/// Adds what there is to remark on, a line each.
-fn remarks(out: &mut String, exchange: &Exchange, theme: &Theme) {
+/// What there is to remark on.
+fn remarks(exchange: &Exchange, theme: Theme) -> Vec<String> {
     let verdict = &exchange.verdict;
+    let mut lines = Vec::new();
     let departs = verdict.remarks.iter().any(|remark| remark.code.departs());
     if verdict.generation.is_some() && !departs {
         let by_query = if exchange.request.method == "GET" {
@@ -285,43 +176,29 @@ fn remarks(out: &mut String, exchange: &Exchange, theme: &Theme) {
         } else {
             ""
         };
-        out.push_str(MARGIN);
-        theme.painted(out, Role::Good, |out| {
-            out.extend(["✓ conforms to the documented CDR", by_query]);
-        });
-        out.push('\n');
+        let text = format!("✓ conforms to the documented CDR{by_query}");
+        lines.push(theme.paint(Role::Good, &text));
     }
-    indent(
-        out,
-        verdict
-            .remarks
-            .iter()
-            .map(|remark| remark_line(remark, theme)),
-    );
+    let remarks = verdict.remarks.iter();
+    lines.extend(remarks.map(|remark| remark_line(remark, theme)));
     if let Some(why) = &exchange.answer.unsaved {
-        indent(
-            out,
-            [theme.paint(Role::Bad, &format!("✗ not saved: {}", clean(why)))],
-        );
+        lines.push(theme.paint(Role::Bad, &format!("✗ not saved: {}", clean(why))));
     }
     let relations = exchange
         .related
         .iter()
         .filter(|relation| !matches!(relation.how.as_str(), "duplicate" | "conflict"));
-    indent(
-        out,
+    lines.extend(
         relations
             .map(|relation| theme.paint(Role::Number, &format!("→ {}", clean(&relation.text)))),
     );
     if let Some(why) = &exchange.uncounted {
-        indent(
-            out,
-            [theme.paint(Role::Odd, &format!("does not count: {}", why.cleaned()))],
-        );
+        lines.push(theme.paint(Role::Odd, &format!("does not count: {}", why.cleaned())));
     }
+    lines
 }
 
-fn remark_line(remark: &Remark, theme: &Theme) -> String {
+fn remark_line(remark: &Remark, theme: Theme) -> String {
     let mark = theme.paint(Role::Odd, "!");
     match &remark.field {
         Some(field) => {
@@ -335,101 +212,55 @@ fn remark_line(remark: &Remark, theme: &Theme) -> String {
     }
 }
 
-/// The line about connections that failed before a request could be read.
-#[must_use]
-pub fn connection_errors(errors: &ConnectionErrors, theme: &Theme) -> String {
-    let more = if errors.count > 1 {
-        format!(" (and {} more like it)", errors.count - 1)
-    } else {
-        String::new()
-    };
-    format!(
-        "{} {}{more}\n",
-        theme.paint(Role::Odd, "!"),
-        clean(&errors.text)
-    )
-}
-
-/// The listener's last lines.
-#[must_use]
-pub fn summary(summary: &Summary, theme: &Theme) -> String {
-    let too_many = summary.exit != Exit::Success
-        && summary
-            .wanted
-            .is_some_and(|wanted| summary.counted > wanted);
-    let failed = summary
-        .command
-        .filter(|ended| ended.shell_code() != 0)
-        .map(Ended::words);
-    let ending = match (summary.ending, &failed) {
-        (Ending::Counted, _) if too_many => "more CDRs came than wanted".to_owned(),
-        (Ending::CommandEnded, Some(how)) => format!("the command ended {how}"),
-        (ending, _) => self::ending(ending).to_owned(),
-    };
-    let mut parts = vec![plural(summary.exchanges, "request")];
-    parts.push(match summary.wanted {
-        Some(wanted) => format!("{} of {wanted} CDRs", summary.counted),
-        None if summary.counted < summary.cdrs => {
-            format!(
-                "{}, {} of them as expected",
-                plural(summary.cdrs, "CDR"),
-                summary.counted
-            )
-        }
-        None => plural(summary.cdrs, "CDR"),
+/// What happened, to whom, in which call.
+fn meaning(exchange: &Exchange, theme: Theme) -> Vec<String> {
+    let empty = Received::default();
+    let cdr = exchange.cdr.as_ref().unwrap_or(&empty);
+    let verdict = &exchange.verdict;
+    let mut kind = theme.paint(Role::Strong, meaning::kind(verdict));
+    meaning::push_more(&mut kind, verdict, cdr);
+    if !verdict.kind.is_cdr() {
+        return vec![kind];
+    }
+    let field = |name| word(cdr, name).map(|text| clean(&text));
+    let user = field("user").map(|user| match user.split_once('_') {
+        Some((extension, app_id)) => format!("agent {extension} of app {app_id}"),
+        None => format!("user {user}"),
     });
-    parts.push(plural(summary.remarks, "remark"));
-    if summary.malformed > 0 {
-        parts.push(format!("{} malformed", summary.malformed));
-    }
-    parts.extend(summary.saved.map(|saved| format!("{saved} saved")));
-    if summary.lost > 0 {
-        parts.push(format!("{} lost (could not be saved)", summary.lost));
-    }
-    if summary.dropped > 0 {
-        parts.push(format!(
-            "{} not shown (the output was not read fast enough)",
-            summary.dropped
-        ));
-    }
-    if summary.ending != Ending::CommandEnded {
-        parts.extend(failed.map(|how| format!("command ended {how}")));
-    }
-    if summary.tunnel_ended {
-        parts.push("the tunnel ended early".to_owned());
-    }
-    let role = if summary.exit.code() == 0 {
-        Role::Good
-    } else {
-        Role::Bad
-    };
-    format!("{} · {}\n", theme.paint(role, &ending), parts.join(" · "))
-}
-
-/// Why a listener ended, in words.
-#[must_use]
-pub fn ending(ending: Ending) -> &'static str {
-    match ending {
-        Ending::Counted => "all wanted CDRs came",
-        Ending::TimedOut => "time is up",
-        Ending::Interrupted => "interrupted",
-        Ending::Terminated => "terminated",
-        Ending::CommandEnded => "the command ended",
-    }
-}
-
-/// `1 request`, `2 requests`.
-#[must_use]
-pub fn plural(n: u64, noun: &str) -> String {
-    count(n, noun, &format!("{noun}s"))
-}
-
-/// The same for nouns of their own ways.
-#[must_use]
-pub fn count(n: u64, one: &str, many: &str) -> String {
-    if n == 1 {
-        format!("1 {one}")
-    } else {
-        format!("{n} {many}")
-    }
+    let click2call = cdr.contains_key("request_id") || cdr.contains_key("click_to_call");
+    let time = cdr.get("time").and_then(Found::as_i64);
+    let time = time.and_then(Timestamp::from_epoch_ms);
+    let generation = verdict.generation.map(|generation| match generation {
+        Generation::Docs => "docs payload",
+        Generation::Live => "live payload",
+        Generation::Legacy => "legacy payload",
+    });
+    let lines = [
+        vec![
+            user,
+            field("virtual_number").map(|number| format!("caller ID {number}")),
+        ],
+        vec![
+            field("to").map(|to| format!("rang {to}")),
+            field("answeredsec").map(|seconds| format!("answered for {seconds} s")),
+            Some(
+                if click2call {
+                    "by click2call"
+                } else {
+                    "not by click2call"
+                }
+                .to_owned(),
+            ),
+        ],
+        vec![
+            time.map(|time| format!("call of {}", time.to_second())),
+            generation.map(str::to_owned),
+        ],
+    ];
+    let lines = lines.map(|parts| {
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        parts.join(meaning::BETWEEN)
+    });
+    let lines = lines.into_iter().filter(|line| !line.is_empty());
+    [kind].into_iter().chain(lines).collect()
 }

@@ -3,17 +3,15 @@
 
 use std::fmt::Write as _;
 
-use super::received::{count, ending, plural};
+use super::listening::ending;
 use super::theme::{Role, Theme};
+use super::wrap::{PROSE, count, plural, prose};
 use crate::clock::Timestamp;
 use crate::listen::event::Summary;
 use crate::listen::fault::Faults;
 use crate::listen::retries::{Attempt, Report, RetryHistory, interval};
 use crate::seed::Seed;
 use crate::untrusted::clean;
-
-/// Lines are broken here, so that they read well in narrow terminals, too.
-const WIDTH: usize = 60;
 
 /// The report's prose is broken here: it is read in editors and mails.
 const REPORT_WIDTH: usize = 78;
@@ -27,52 +25,28 @@ const MAX_LISTED: usize = 20;
 /// How many retries one after another the section has intervals for.
 const INTERVALS: usize = 5;
 
-/// Words that stay together, with the width they have on a terminal.
-struct Piece {
-    text: String,
-    width: usize,
-}
+/// Between words that stay on one line.
+const NO_BREAK: &str = "\u{a0}";
 
-impl Piece {
-    /// Words, each in the colour of its role.
-    fn new<const N: usize>(words: [(Role, &str); N], theme: &Theme) -> Self {
-        let words: Vec<_> = words
-            .into_iter()
-            .filter(|(_, word)| !word.is_empty())
-            .collect();
-        let width = words
-            .iter()
-            .map(|(_, word)| word.chars().count() + 1)
-            .sum::<usize>();
-        let text: Vec<_> = words
-            .iter()
-            .map(|(role, word)| theme.paint(*role, word))
-            .collect();
-        Self {
-            text: text.join(" "),
-            width: width.saturating_sub(1),
-        }
-    }
+/// Words that stay together, each in the colour of its role.
+fn piece<const N: usize>(words: [(Role, &str); N], theme: Theme) -> String {
+    let words = words.iter().filter(|(_, word)| !word.is_empty());
+    let words = words.map(|(role, word)| theme.paint(*role, word).replace(' ', NO_BREAK));
+    words.collect::<Vec<_>>().join(NO_BREAK)
 }
 
 /// The section before a listener's last line: what came back, and the intervals over all.
 #[must_use]
-pub fn section(report: &Report, theme: &Theme) -> String {
+pub fn section(report: &Report, theme: Theme) -> String {
     let mut out = format!("{}\n", theme.paint(Role::Strong, "retries"));
     let named = || report.requests.iter().take(MAX_LISTED);
     let column = named()
-        .map(|course| name(course).chars().count())
+        .map(|history| name(history).chars().count())
         .max()
         .unwrap_or(0);
-    for course in named() {
-        let name = format!("  {:<column$}   ", name(course));
-        let width = name.chars().count();
-        laid_out(
-            &mut out,
-            &theme.paint(Role::Name, &name),
-            width,
-            pieces(course, theme),
-        );
+    for history in named() {
+        let name = format!("  {:<column$}   ", name(history));
+        out.push_str(&laid_out(&name, theme, Role::Name, &pieces(history, theme)));
     }
     let more = report.failed.saturating_sub(MAX_LISTED as u64) + forgotten(report);
     if more > 0 {
@@ -88,15 +62,10 @@ pub fn section(report: &Report, theme: &Theme) -> String {
                 (Role::Number, &interval(row.median)),
                 (Role::Faint, &times),
             ];
-            Piece::new(words, theme)
+            piece(words, theme)
         });
-        let before = "  median retry: ";
-        laid_out(
-            &mut out,
-            &theme.paint(Role::Faint, before),
-            before.len(),
-            pieces.collect(),
-        );
+        let pieces: Vec<_> = pieces.collect();
+        out.push_str(&laid_out("  median retry: ", theme, Role::Faint, &pieces));
     }
     out.push('\n');
     out
@@ -109,32 +78,21 @@ fn forgotten(report: &Report) -> u64 {
         .saturating_sub(report.failed.saturating_sub(report.requests.len() as u64))
 }
 
-/// Puts pieces one after another, and under the first one where a line is full.
-fn laid_out(out: &mut String, before: &str, indent: usize, pieces: Vec<Piece>) {
-    out.push_str(before);
-    let mut width = indent;
-    for (place, piece) in pieces.into_iter().enumerate() {
-        if place > 0 && width + 1 + piece.width > WIDTH {
-            let _ = write!(out, "\n{:indent$}", "");
-            width = indent;
-        } else if place > 0 {
-            out.push(' ');
-            width += 1;
-        }
-        out.push_str(&piece.text);
-        width += piece.width;
-    }
-    out.push('\n');
+/// Puts pieces one after another, and below the first one where a line is full.
+fn laid_out(before: &str, theme: Theme, role: Role, pieces: &[String]) -> String {
+    let indent = " ".repeat(before.chars().count());
+    let lines = prose(&pieces.join(" "), &indent, PROSE).replace(NO_BREAK, " ");
+    theme.paint(role, before) + lines.trim_start()
 }
 
 /// `3a41f8a3… leg a`; the method and path of what is no CDR.
-fn name(course: &RetryHistory) -> String {
-    let name = match (&course.path, &course.cmiuuid) {
-        (Some(path), _) => shortened(&clean(&format!("{} {path}", course.method)), NAME),
+fn name(history: &RetryHistory) -> String {
+    let name = match (&history.path, &history.cmiuuid) {
+        (Some(path), _) => shortened(&clean(&format!("{} {path}", history.method)), NAME),
         (None, Some(id)) => shortened(&clean(id), 9),
         (None, None) => "CDR".to_owned(),
     };
-    course
+    history
         .leg
         .map_or(name.clone(), |leg| format!("{name} leg {}", leg.word()))
 }
@@ -148,23 +106,23 @@ fn shortened(text: &str, most: usize) -> String {
 }
 
 /// `#1 503 · 60.1 s →`, `#4 503 · 5 m 00 s →`, `#9 200`.
-fn pieces(course: &RetryHistory, theme: &Theme) -> Vec<Piece> {
+fn pieces(history: &RetryHistory, theme: Theme) -> Vec<String> {
     let mut pieces = Vec::new();
-    for (place, attempt) in course.attempts.iter().enumerate() {
-        let is_last = place + 1 == course.attempts.len();
-        if is_last && course.left_out > 0 {
-            let text = format!("… {} left out …", course.left_out);
-            pieces.push(Piece::new([(Role::Faint, &text)], theme));
+    for (place, attempt) in history.attempts.iter().enumerate() {
+        let is_last = place + 1 == history.attempts.len();
+        if is_last && history.left_out > 0 {
+            let text = format!("… {} left out …", history.left_out);
+            pieces.push(piece([(Role::Faint, &text)], theme));
         }
         let number = format!("#{}", attempt.n);
-        let role = if is_last && course.answered {
+        let role = if is_last && history.answered {
             Role::Good
         } else {
             Role::Bad
         };
         let met = attempt.outcome();
         // The last one that is listed before a gap is not followed by the next one that is.
-        let next = course
+        let next = history
             .attempts
             .get(place + 1)
             .filter(|next| follows(attempt, next));
@@ -177,9 +135,9 @@ fn pieces(course: &RetryHistory, theme: &Theme) -> Vec<Piece> {
                     (Role::Number, &interval(after)),
                     (Role::Faint, "→"),
                 ];
-                Piece::new(words, theme)
+                piece(words, theme)
             }
-            (Some(_), None) => Piece::new(
+            (Some(_), None) => piece(
                 [
                     (Role::Faint, &number),
                     (Role::Good, &met),
@@ -187,19 +145,19 @@ fn pieces(course: &RetryHistory, theme: &Theme) -> Vec<Piece> {
                 ],
                 theme,
             ),
-            (None, None) => Piece::new([(Role::Faint, &number), (role, &met)], theme),
+            (None, None) => piece([(Role::Faint, &number), (role, &met)], theme),
         });
     }
-    if let Some(silent) = course.unanswered_for {
+    if let Some(silent) = history.unanswered_for {
         let text = format!("· not back after {}", interval(silent));
-        pieces.push(Piece::new([(Role::Odd, &text)], theme));
+        pieces.push(piece([(Role::Odd, &text)], theme));
     }
-    if course.duplicates > 0 {
+    if history.duplicates > 0 {
         let text = format!(
             "· {} besides",
-            count(course.duplicates, "duplicate", "duplicates")
+            count(history.duplicates, "duplicate", "duplicates")
         );
-        pieces.push(Piece::new([(Role::Faint, &text)], theme));
+        pieces.push(piece([(Role::Faint, &text)], theme));
     }
     pieces
 }
@@ -290,12 +248,16 @@ pub fn report(run: &Run, summary: &Summary) -> String {
          there was none with the moment it was refused, and ends with the arrival of the same request: for a CDR the \
          same fields and values by the same method. After a hang or a slow answer it holds the sender's own patience, \
          too.",
+        "  ",
+        REPORT_WIDTH,
     ));
     out.push_str("\nWhat it does not show\n");
     out.push_str(&prose(
         "Whether what did not come back would have come later, what never reached this listener, and what the sender \
          would do on another day or after another failure. What came back with a field changed is no retry here: the \
          listener remarks on it as a conflict.",
+        "  ",
+        REPORT_WIDTH,
     ));
     out
 }
@@ -321,8 +283,8 @@ fn findings(report: &Report) -> String {
         );
     }
     out.push_str("\nRequests\n");
-    for course in &report.requests {
-        out.push_str(&listed(course));
+    for history in &report.requests {
+        out.push_str(&listed(history));
     }
     if report.left_out > 0 {
         let _ = writeln!(
@@ -335,19 +297,19 @@ fn findings(report: &Report) -> String {
 }
 
 /// One request: its name, a line an attempt, and what became of it.
-fn listed(course: &RetryHistory) -> String {
-    let method = clean(&course.method);
-    let leg = course
+fn listed(history: &RetryHistory) -> String {
+    let method = clean(&history.method);
+    let leg = history
         .leg
         .map_or_else(String::new, |leg| format!(", leg {}", leg.word()));
-    let mut out = match (&course.path, &course.cmiuuid) {
+    let mut out = match (&history.path, &history.cmiuuid) {
         (Some(path), _) => format!("  {method} {}\n", clean(path)),
         (None, Some(id)) => format!("  {}{leg}, by {method}\n", clean(id)),
         (None, None) => format!("  a CDR without cmiuuid{leg}, by {method}\n"),
     };
-    for (place, attempt) in course.attempts.iter().enumerate() {
-        if place + 1 == course.attempts.len() && course.left_out > 0 {
-            let _ = writeln!(out, "    … {} left out", course.left_out);
+    for (place, attempt) in history.attempts.iter().enumerate() {
+        if place + 1 == history.attempts.len() && history.left_out > 0 {
+            let _ = writeln!(out, "    … {} left out", history.left_out);
         }
         let after = match attempt.after {
             Some(after) => format!("after {}", interval(after)),
@@ -367,33 +329,16 @@ fn listed(course: &RetryHistory) -> String {
             attempt.outcome()
         );
     }
-    if let Some(silent) = course.unanswered_for {
+    if let Some(silent) = history.unanswered_for {
         let _ = writeln!(out, "    not back after {}", interval(silent));
     }
-    if course.duplicates > 0 {
+    if history.duplicates > 0 {
         let _ = writeln!(
             out,
             "    and {} that are no retries",
-            count(course.duplicates, "copy", "copies")
+            count(history.duplicates, "copy", "copies")
         );
     }
-    out
-}
-
-/// Prose, indented and broken into lines.
-fn prose(text: &str) -> String {
-    let mut out = String::from(" ");
-    let mut width = 1;
-    for word in text.split_whitespace() {
-        let length = word.chars().count();
-        if width + 1 + length > REPORT_WIDTH {
-            out.push_str("\n ");
-            width = 1;
-        }
-        let _ = write!(out, " {word}");
-        width += 1 + length;
-    }
-    out.push('\n');
     out
 }
 

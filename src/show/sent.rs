@@ -5,18 +5,15 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::body;
-use super::received::plural;
 use super::theme::{Role, Theme};
+use super::wrap::{indented, plural};
 use crate::cdr::text::CdrText;
 use crate::clock::format_duration;
 use crate::error::Exit;
 use crate::send::event::{Attempt, Delivery, LatencySummary, Summary};
 use crate::send::expect::status_words;
-use crate::untrusted::{clean, push_clean};
+use crate::untrusted::clean;
 use crate::wire::{FailureKind, Phase, header};
-
-/// Room for the line of a delivery, in bytes.
-const USUAL_LINE: usize = 128;
 
 /// The methods that CDRs come by are no longer than this.
 const WIDEST_METHOD: usize = 4;
@@ -29,95 +26,73 @@ const LINES_OF_A_REPLY: usize = 6;
 
 /// One delivery: a line, with the handler's reply; more lines where it failed or `verbose` asks for them.
 #[must_use]
-pub fn delivery(delivery: &Delivery, theme: &Theme, verbose: bool) -> String {
-    let mut out = String::with_capacity(USUAL_LINE);
-    what(delivery, theme, &mut out);
+pub fn delivery(delivery: &Delivery, theme: Theme, verbose: bool) -> String {
+    let first = what(delivery, theme);
     let Some(last) = delivery.last() else {
-        out.push('\n');
-        return out;
+        return first + "\n";
     };
-    out.push_str("  ");
-    result(delivery, last, theme, &mut out);
-    if delivery.ok
-        && !verbose
-        && let Some(word) = word_of(last)
-    {
-        short_reply(word, theme, &mut out);
-        return out;
-    }
-    let reply = reply(
-        last,
-        theme,
-        if verbose {
-            usize::MAX
-        } else {
-            LINES_OF_A_REPLY
-        },
-    );
-    if delivery.ok && !verbose && reply.len() == 1 && reply[0].chars().count() <= SHORT_REPLY {
-        short_reply(&reply[0], theme, &mut out);
+    let first = format!("{first}  {}", result(delivery, last, theme));
+    let most = if verbose {
+        usize::MAX
     } else {
-        out.push('\n');
-        let why = delivery.why.as_deref().filter(|_| last.failure.is_none());
-        if let Some(why) = why.filter(|why| {
-            last.status
-                .is_none_or(|status| *why != said_already(status))
-        }) {
-            let _ = writeln!(out, "    {}", theme.paint(Role::Bad, &clean(why)));
-        }
-        if verbose && let Some(response) = &last.response {
-            for header in &response.headers {
-                let _ = writeln!(
-                    out,
-                    "    {}: {}",
-                    theme.paint(Role::Name, &clean(&header.name)),
-                    clean(&header.text())
-                );
-            }
-        }
-        for line in reply {
-            let _ = writeln!(out, "    {line}");
-        }
+        LINES_OF_A_REPLY
+    };
+    let reply = reply(last, theme, most);
+    if let [reply] = reply.as_slice()
+        && delivery.ok
+        && !verbose
+        && reply.chars().count() <= SHORT_REPLY
+    {
+        return format!(
+            "{first} {}\n",
+            theme.paint(Role::Faint, &format!("· {reply}"))
+        );
     }
-    out
+    let mut lines = Vec::new();
+    if let Some(why) = &delivery.why
+        && last.failure.is_none()
+        && last
+            .status
+            .is_none_or(|status| *why != said_already(status))
+    {
+        lines.push(theme.paint(Role::Bad, &clean(why)));
+    }
+    if verbose && let Some(response) = &last.response {
+        lines.extend(response.headers.iter().map(|header| {
+            let name = theme.paint(Role::Name, &clean(&header.name));
+            format!("{name}: {}", clean(&header.text()))
+        }));
+    }
+    lines.extend(reply);
+    format!("{first}\n{}", indented(&lines, "    "))
 }
 
-/// Adds `✓ #3 POST customer-no-answer b missed`, and which copy it is.
-fn what(delivery: &Delivery, theme: &Theme, out: &mut String) {
+/// `✓ #3 POST customer-no-answer b missed`, and which copy it is.
+fn what(delivery: &Delivery, theme: Theme) -> String {
     let (role, mark) = if delivery.ok {
         (Role::Good, "✓")
     } else {
         (Role::Bad, "✗")
     };
-    theme.paint_into(out, role, mark);
-    out.push(' ');
-    theme.painted(out, Role::Strong, |out| {
-        let _ = write!(out, "#{}", delivery.n);
-    });
-    out.push(' ');
-    let method = out.len();
-    push_clean(out, &delivery.method);
-    out.push_str(&"     "[(out.len() - method).min(WIDEST_METHOD)..]);
-    out.push_str(delivery.scenario);
+    let mut text = format!(
+        "{} {} {:<WIDEST_METHOD$} {}",
+        theme.paint(role, mark),
+        theme.paint(Role::Strong, &format!("#{}", delivery.n)),
+        clean(&delivery.method),
+        delivery.scenario
+    );
     let brief = delivery
         .cdr
         .as_ref()
         .map(CdrText::brief)
         .unwrap_or_default();
     for word in [brief.leg, brief.status].into_iter().flatten() {
-        out.push(' ');
-        push_clean(out, &word);
+        let _ = write!(text, " {}", clean(&word));
     }
     if delivery.copy > 0 {
-        let _ = write!(out, " copy {}", delivery.copy);
+        let _ = write!(text, " copy {}", delivery.copy);
     }
-}
-
-/// Ends a line with all that the handler said.
-fn short_reply(reply: &str, theme: &Theme, out: &mut String) {
-    out.push(' ');
-    theme.painted(out, Role::Faint, |out| out.extend(["· ", reply]));
-    out.push('\n');
+    text
 }
 
 /// The reason that the line of a delivery gives by itself.
@@ -125,41 +100,27 @@ fn said_already(status: u16) -> String {
     format!("answered {}", status_words(status))
 }
 
-/// Adds `200 OK · 1.4 ms`, or what went wrong, after how many attempts.
-fn result(delivery: &Delivery, last: &Attempt, theme: &Theme, out: &mut String) {
+/// `200 OK · 1.4 ms`, or what went wrong, after how many attempts.
+fn result(delivery: &Delivery, last: &Attempt, theme: Theme) -> String {
     let role = if delivery.ok { Role::Good } else { Role::Bad };
-    theme.painted(out, role, |out| match (&last.failure, last.status) {
-        (Some(failure), _) => push_clean(out, &failure.text),
-        (None, Some(status)) => out.push_str(&status_words(status)),
-        (None, None) => out.push_str("no answer"),
-    });
-    out.push(' ');
-    theme.painted(out, Role::Faint, |out| {
-        out.push_str("· ");
-        out.push_str(&format_duration(last.latency));
-        if delivery.attempts.len() > 1 {
-            let _ = write!(out, " · attempt {}", delivery.attempts.len());
-        }
-    });
-}
-
-/// The reply, if it is a word or two like `got it`, in which there is nothing to colour or to clean.
-fn word_of(last: &Attempt) -> Option<&str> {
-    let response = last
-        .response
-        .as_ref()
-        .filter(|response| response.complete)?;
-    let text = Some(&response.body)
-        .filter(|body| body.len() <= SHORT_REPLY)?
-        .text()?;
-    let is_word = text
-        .bytes()
-        .all(|byte| byte.is_ascii_alphabetic() || byte == b' ');
-    (is_word && text.trim() == text && !text.is_empty()).then_some(text)
+    let result = match (&last.failure, last.status) {
+        (Some(failure), _) => clean(&failure.text),
+        (None, Some(status)) => status_words(status).to_string(),
+        (None, None) => "no answer".to_owned(),
+    };
+    let mut took = format!("· {}", format_duration(last.latency));
+    if delivery.attempts.len() > 1 {
+        let _ = write!(took, " · attempt {}", delivery.attempts.len());
+    }
+    format!(
+        "{} {}",
+        theme.paint(role, &result),
+        theme.paint(Role::Faint, &took)
+    )
 }
 
 /// The reply's body, a few lines of it. A page of HTML says nothing on a terminal: its title does.
-fn reply(last: &Attempt, theme: &Theme, most: usize) -> Vec<String> {
+fn reply(last: &Attempt, theme: Theme, most: usize) -> Vec<String> {
     let Some(response) = last
         .response
         .as_ref()
@@ -176,10 +137,7 @@ fn reply(last: &Attempt, theme: &Theme, most: usize) -> Vec<String> {
     {
         return vec![format!("a page: {}", clean(title.trim()))];
     }
-    let mut lines: Vec<_> = body::lines(&response.body.0, theme)
-        .lines()
-        .map(str::to_owned)
-        .collect();
+    let mut lines = body::lines(&response.body.0, theme);
     if !response.complete {
         lines.push(theme.paint(
             Role::Faint,
@@ -209,7 +167,7 @@ fn title(body: &[u8]) -> Option<String> {
 
 /// The last lines of a run: what came of it, how long answers took.
 #[must_use]
-pub fn summary(summary: &Summary, theme: &Theme) -> String {
+pub fn summary(summary: &Summary, theme: Theme) -> String {
     let mut out = String::from(if summary.deliveries == 0 { "" } else { "\n" });
     let outcome = match (summary.exit, summary.failed) {
         (Exit::Interrupted | Exit::Terminated, _) => theme.paint(Role::Bad, &interrupted(summary)),
@@ -261,7 +219,7 @@ fn spread(
     name: &str,
     latency: &LatencySummary,
     lateness: Option<&LatencySummary>,
-    theme: &Theme,
+    theme: Theme,
 ) -> String {
     let mut out = format!("\n{:<9}", "");
     for column in ["min", "mean", "p50", "p90", "p99", "max"] {
@@ -293,7 +251,7 @@ fn spread(
 /// Fewer answers than this are not worth a picture.
 const WORTH_A_HISTOGRAM: u64 = 20;
 
-fn histogram(summary: &Summary, theme: &Theme) -> String {
+fn histogram(summary: &Summary, theme: Theme) -> String {
     const WIDEST: u64 = 36;
     let total: u64 = summary.buckets.iter().map(|bar| bar.count).sum();
     let most = summary
@@ -322,13 +280,13 @@ fn histogram(summary: &Summary, theme: &Theme) -> String {
 
 /// What went wrong in a run, each cause once.
 #[derive(Debug, Default)]
-pub struct Trouble {
+pub struct Causes {
     statuses: BTreeSet<u16>,
     failures: BTreeSet<(FailureKind, Phase)>,
     by_get: bool,
 }
 
-impl Trouble {
+impl Causes {
     /// Notes a delivery that failed.
     pub fn note(&mut self, delivery: &Delivery) {
         if let Some(last) = delivery.last() {
@@ -345,16 +303,16 @@ impl Trouble {
 
 /// What people can do about the failures of a run, each cause once.
 #[must_use]
-pub fn hints(trouble: &Trouble) -> Vec<&'static str> {
-    let mut hints: Vec<_> = trouble
+pub fn hints(causes: &Causes) -> Vec<&'static str> {
+    let mut hints: Vec<_> = causes
         .failures
         .iter()
         .filter_map(|(kind, phase)| failure_hint(*kind, *phase))
         .collect();
-    for status in &trouble.statuses {
+    for status in &causes.statuses {
         hints.extend(match status {
             404 => Some("404: is the path right? TeleCMI's own examples use /webhook/cdr"),
-            405 if trouble.by_get => Some("405: the handler does not take GET; if your dashboard says GET, it must"),
+            405 if causes.by_get => Some("405: the handler does not take GET; if your dashboard says GET, it must"),
             405 => Some("405: the handler does not take POST at this path"),
             400 | 422 => Some("the handler refused the payload: its reply above says why, if it says anything"),
             401 | 403 => Some("the handler wants credentials, which TeleCMI does not send: put a token into the URL's path or query"),

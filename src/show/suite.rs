@@ -2,18 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::fold::folded;
-use super::received::plural;
 use super::theme::{Role, Theme};
+use super::wrap::{PROSE, plural, prose, wrapped};
 use crate::clock::format_duration;
 use crate::error::Exit;
 use crate::send::suite::event::{CaseRecord, SuiteSummary};
 use crate::send::suite::verdict::Cause;
 use crate::send::suite::{Case, Family, Method, cases};
 use crate::untrusted::clean;
-
-/// Prose is broken here, so that it reads well in narrow terminals, too.
-const WIDTH: usize = 60;
 
 /// The longest name of a case, and a little.
 const NAMES: usize = 32;
@@ -24,14 +20,14 @@ const SHORT: usize = 24;
 /// Tells cases as they happen: remembers the family under way, and how many cases were skipped for one reason, which
 /// is told once for all of them.
 #[derive(Debug, Clone, Default)]
-pub struct Teller {
+pub struct CaseLines {
     family: Option<Family>,
     skipped: Vec<CaseRecord>,
 }
 
-impl Teller {
+impl CaseLines {
     /// The text of one case; nothing yet for one that was skipped, unless `verbose` wants each.
-    pub fn case(&mut self, record: &CaseRecord, theme: &Theme, verbose: bool) -> String {
+    pub fn case(&mut self, record: &CaseRecord, theme: Theme, verbose: bool) -> String {
         let mut out = String::new();
         let same = |earlier: &CaseRecord| {
             earlier.skipped == record.skipped && earlier.family == record.family
@@ -54,7 +50,7 @@ impl Teller {
     }
 
     /// The text of the cases skipped last.
-    pub fn rest(&mut self, theme: &Theme) -> String {
+    pub fn rest(&mut self, theme: Theme) -> String {
         let skipped = std::mem::take(&mut self.skipped);
         let Some(reason) = skipped.first().and_then(|record| record.skipped.as_deref()) else {
             return String::new();
@@ -63,13 +59,13 @@ impl Teller {
             [one] => format!("{} skipped", one.name),
             many => format!("{} skipped", plural(many.len() as u64, "case")),
         };
-        let lines = wrapped(&format!("– {what}: {}", clean(reason)), "  ");
-        theme.paint(Role::Faint, lines.trim_start())
+        let text = lines(&format!("– {what}: {}", clean(reason)), "  ");
+        theme.paint(Role::Faint, text.trim_start())
     }
 }
 
 /// `accepts · what TeleCMI sends is taken`.
-fn heading(family: Family, theme: &Theme) -> String {
+fn heading(family: Family, theme: Theme) -> String {
     format!(
         "\n{} · {}\n",
         theme.paint(Role::Strong, family.word()),
@@ -78,7 +74,7 @@ fn heading(family: Family, theme: &Theme) -> String {
 }
 
 /// One case: a line if it held, and what to look at if it did not.
-fn line(record: &CaseRecord, theme: &Theme) -> String {
+fn line(record: &CaseRecord, theme: Theme) -> String {
     let mut out = String::new();
     let role = if record.ok { Role::Good } else { Role::Bad };
     let mark = theme.paint(role, if record.ok { "✓" } else { "✗" });
@@ -96,18 +92,18 @@ fn line(record: &CaseRecord, theme: &Theme) -> String {
         let _ = writeln!(out, "{mark} {name} {} {took}", theme.paint(role, &got));
     } else {
         let _ = writeln!(out, "{mark} {name} {took}");
-        out.push_str(&folded(&wrapped(&got, "    "), WIDTH));
+        out.push_str(&wrapped(&lines(&got, "    "), PROSE));
     }
     if let Some(advice) = record.advice {
         let text = format!("wanted {}. {}", record.expected, sentence(advice));
-        out.push_str(&wrapped(&text, "    "));
+        out.push_str(&lines(&text, "    "));
     }
     out
 }
 
 /// The end of a suite: what was found, the verdict, and what could not be seen.
 #[must_use]
-pub fn summary(summary: &SuiteSummary, theme: &Theme) -> String {
+pub fn summary(summary: &SuiteSummary, theme: Theme) -> String {
     let mut out = String::new();
     if !summary.findings.is_empty() {
         let _ = write!(
@@ -128,13 +124,13 @@ pub fn summary(summary: &SuiteSummary, theme: &Theme) -> String {
 }
 
 /// All failures of one cause, those of the same fact together.
-fn finding_of(cause: Cause, summary: &SuiteSummary, theme: &Theme) -> String {
+fn finding_of(cause: Cause, summary: &SuiteSummary, theme: Theme) -> String {
     let mut out = format!(
         "\n{} {}\n",
         theme.paint(Role::Bad, "✗"),
         theme.paint(Role::Strong, cause.words())
     );
-    out.push_str(&wrapped(&sentence(cause.advice()), "  "));
+    out.push_str(&lines(&sentence(cause.advice()), "  "));
     let records: Vec<_> = summary
         .records
         .iter()
@@ -153,16 +149,16 @@ fn finding_of(cause: Cause, summary: &SuiteSummary, theme: &Theme) -> String {
         let names = names.collect::<Vec<_>>().join(", ");
         let grade = theme.paint(Role::Faint, &format!("[{}]", record.grade.word()));
         out.push('\n');
-        out.push_str(&wrapped(&names, "  "));
+        out.push_str(&lines(&names, "  "));
         out.pop();
         let _ = writeln!(out, " {grade}");
-        out.push_str(&wrapped(record.why.unwrap_or_default(), "    "));
-        out.push_str(&folded(
-            &wrapped(&format!("It got: {}.", clean(&record.got)), "    "),
-            WIDTH,
+        out.push_str(&lines(record.why.unwrap_or_default(), "    "));
+        out.push_str(&wrapped(
+            &lines(&format!("It got: {}.", clean(&record.got)), "    "),
+            PROSE,
         ));
         if let Some(advice) = record.advice.filter(|advice| *advice != cause.advice()) {
-            out.push_str(&wrapped(&sentence(advice), "    "));
+            out.push_str(&lines(&sentence(advice), "    "));
         }
         if let Some(repeat) = &record.repeat {
             // Never broken, so that it can be copied whole.
@@ -173,7 +169,7 @@ fn finding_of(cause: Cause, summary: &SuiteSummary, theme: &Theme) -> String {
 }
 
 /// The last word: how many held.
-fn verdict(summary: &SuiteSummary, theme: &Theme) -> String {
+fn verdict(summary: &SuiteSummary, theme: Theme) -> String {
     let skipped = match summary.skipped {
         0 => String::new(),
         n => format!(", {n} skipped"),
@@ -209,7 +205,7 @@ fn verdict(summary: &SuiteSummary, theme: &Theme) -> String {
 }
 
 /// What no sender can see, and how to look.
-fn blind_spots(theme: &Theme) -> String {
+fn blind_spots(theme: Theme) -> String {
     let mut out = format!(
         "{}\n",
         theme.paint(Role::Strong, "What a black box cannot see")
@@ -219,15 +215,15 @@ fn blind_spots(theme: &Theme) -> String {
         "whether leg b overwrote leg a: run --only post-customer-no-answer, and look for two records of one request_id.",
         "whether a 200 meant anything: run --only get-is-accepted, and look for the CDR.",
     ] {
-        let lines = wrapped(text, "  ");
-        let _ = write!(out, "- {}", lines.trim_start());
+        let text = lines(text, "  ");
+        let _ = write!(out, "- {}", text.trim_start());
     }
     out
 }
 
 /// All cases, as `--list-cases` prints them.
 #[must_use]
-pub fn list(theme: &Theme) -> String {
+pub fn list(theme: Theme) -> String {
     let mut out = String::new();
     for family in Family::ALL {
         let cases: Vec<_> = cases::table()
@@ -247,11 +243,11 @@ pub fn list(theme: &Theme) -> String {
     }
     let legend = "[doc] documented  [seen] reported from live accounts  [calc] computed from the samples  \
                   [inferred] fits all samples  [hostile] from strangers and broken networks";
-    out.push_str(&wrapped(legend, ""));
+    out.push_str(&lines(legend, ""));
     out
 }
 
-fn listed(case: &Case, theme: &Theme) -> String {
+fn listed(case: &Case, theme: Theme) -> String {
     let method = match case.method {
         Method::Post => "POST",
         Method::Get => "GET",
@@ -260,8 +256,8 @@ fn listed(case: &Case, theme: &Theme) -> String {
     };
     let about = theme.paint(Role::Faint, &format!("{method} [{}]", case.grade.word()));
     let mut out = format!("  {} {about}\n", theme.paint(Role::Name, case.name));
-    out.push_str(&wrapped(case.why, "    "));
-    out.push_str(&wrapped(
+    out.push_str(&lines(case.why, "    "));
+    out.push_str(&lines(
         &format!("Wanted: {}.", case.expects().words(case)),
         "    ",
     ));
@@ -279,26 +275,9 @@ fn sentence(text: &str) -> String {
     format!("{first}{}{stop}", letters.as_str())
 }
 
-/// Prose in lines of at most [`WIDTH`] characters, each indented; words that are longer stay whole.
-fn wrapped(text: &str, indent: &str) -> String {
-    let mut out = String::new();
-    let mut line = String::new();
-    for word in text.split_whitespace() {
-        if !line.is_empty()
-            && indent.len() + line.chars().count() + 1 + word.chars().count() > WIDTH
-        {
-            let _ = writeln!(out, "{indent}{line}");
-            line.clear();
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    if !line.is_empty() {
-        let _ = writeln!(out, "{indent}{line}");
-    }
-    out
+/// Prose of usual width.
+fn lines(text: &str, indent: &str) -> String {
+    prose(text, indent, PROSE)
 }
 
 #[cfg(test)]

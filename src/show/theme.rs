@@ -1,8 +1,5 @@
-//! Colour as a value. The only file that knows `colored`.
-//!
-//! `colored` decides globally, by standard output alone, and lets `CLICOLOR_FORCE` beat `NO_COLOR`. So we decide
-//! ourselves, once for each stream, and ask `colored` only for the codes, which are then kept: painting a word is
-//! joining three strings.
+//! Colour as a value, decided once for each stream: `colored` would decide globally, by standard output alone, and lets
+//! `CLICOLOR_FORCE` beat `NO_COLOR`.
 
 use colored::Colorize as _;
 
@@ -29,90 +26,54 @@ pub enum Role {
     Word,
 }
 
-const ROLES: [Role; 9] = [
-    Role::Strong,
-    Role::Faint,
-    Role::Good,
-    Role::Bad,
-    Role::Odd,
-    Role::Name,
-    Role::Text,
-    Role::Number,
-    Role::Word,
-];
-
-/// The codes before and after each role's text; empty strings where there is no colour.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Theme {
-    codes: [(String, String); ROLES.len()],
-}
+/// Whether there are colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Theme(bool);
 
 impl Theme {
     /// A theme with colours, or without.
     #[must_use]
     pub fn new(coloured: bool) -> Self {
-        if !coloured {
-            return Self {
-                codes: Default::default(),
-            };
-        }
+        // `colored` decides by standard output alone; `Theme` decides for each stream.
         colored::control::set_override(true);
-        let codes = ROLES.map(|role| {
-            let painted = match role {
-                Role::Strong => "\0".bold(),
-                Role::Faint => "\0".dimmed(),
-                Role::Good => "\0".green(),
-                Role::Bad => "\0".red(),
-                Role::Odd => "\0".yellow(),
-                Role::Name => "\0".blue(),
-                Role::Text => "\0".green(),
-                Role::Number => "\0".cyan(),
-                Role::Word => "\0".magenta(),
-            }
-            .to_string();
-            let (before, after) = painted.split_once('\0').unwrap_or_default();
-            (before.to_owned(), after.to_owned())
-        });
-        Self { codes }
+        Self(coloured)
     }
 
     /// A theme without colours.
     #[must_use]
     pub fn plain() -> Self {
-        Self::new(false)
+        Self(false)
     }
 
     /// Text in the colour of its role. The text must be our own, or cleaned.
     #[must_use]
-    pub fn paint(&self, role: Role, text: &str) -> String {
-        let mut out = String::with_capacity(text.len() + 10);
-        self.paint_into(&mut out, role, text);
-        out
-    }
-
-    /// The same, at the end of a text.
-    pub fn paint_into(&self, out: &mut String, role: Role, text: &str) {
-        self.painted(out, role, |out| out.push_str(text));
-    }
-
-    /// The same with what somebody writes there.
-    pub fn painted(&self, out: &mut String, role: Role, write: impl FnOnce(&mut String)) {
-        let (before, after) = &self.codes[role as usize];
-        out.push_str(before);
-        write(out);
-        out.push_str(after);
+    pub fn paint(self, role: Role, text: &str) -> String {
+        if !self.0 {
+            return text.to_owned();
+        }
+        let painted = match role {
+            Role::Strong => text.bold(),
+            Role::Faint => text.dimmed(),
+            Role::Good | Role::Text => text.green(),
+            Role::Bad => text.red(),
+            Role::Odd => text.yellow(),
+            Role::Name => text.blue(),
+            Role::Number => text.cyan(),
+            Role::Word => text.magenta(),
+        };
+        painted.to_string()
     }
 }
 
 /// What a user may say about colour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Colour {
-    /// As the environment and the stream suggest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Color {
+    /// As the environment and the stream suggest
     #[default]
     Auto,
-    /// In any case.
+    /// In any case
     Always,
-    /// In no case.
+    /// In no case
     Never,
 }
 
@@ -146,20 +107,20 @@ impl Surroundings {
 /// Whether a stream gets colours: the flag decides, then `NO_COLOR`, `CLICOLOR_FORCE`, `CLICOLOR` and `TERM`, then
 /// whether this very stream is a terminal.
 #[must_use]
-pub fn decide(wish: Colour, surroundings: &Surroundings, is_terminal: bool) -> bool {
+pub fn decide(wish: Color, surroundings: &Surroundings, is_terminal: bool) -> bool {
     let set =
         |variable: &Option<String>| variable.as_deref().is_some_and(|value| !value.is_empty());
     match wish {
-        Colour::Always => true,
-        Colour::Never => false,
-        Colour::Auto if set(&surroundings.no_color) => false,
-        Colour::Auto
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto if set(&surroundings.no_color) => false,
+        Color::Auto
             if set(&surroundings.clicolor_force)
                 && surroundings.clicolor_force.as_deref() != Some("0") =>
         {
             true
         }
-        Colour::Auto => {
+        Color::Auto => {
             let dumb = surroundings.clicolor.as_deref() == Some("0")
                 || surroundings.term.as_deref() == Some("dumb");
             is_terminal && !dumb
@@ -184,15 +145,15 @@ mod tests {
     #[test]
     fn the_documented_order_decides() {
         for (wish, around, terminal, expected) in [
-            (Colour::Always, ("1", "-", "0", "dumb"), false, true),
-            (Colour::Never, ("-", "1", "-", "-"), true, false),
-            (Colour::Auto, ("1", "1", "-", "-"), true, false),
-            (Colour::Auto, ("", "1", "0", "dumb"), false, true),
-            (Colour::Auto, ("-", "0", "-", "-"), false, false),
-            (Colour::Auto, ("-", "-", "0", "-"), true, false),
-            (Colour::Auto, ("-", "-", "-", "dumb"), true, false),
-            (Colour::Auto, ("-", "-", "-", "xterm"), true, true),
-            (Colour::Auto, ("-", "-", "-", "xterm"), false, false),
+            (Color::Always, ("1", "-", "0", "dumb"), false, true),
+            (Color::Never, ("-", "1", "-", "-"), true, false),
+            (Color::Auto, ("1", "1", "-", "-"), true, false),
+            (Color::Auto, ("", "1", "0", "dumb"), false, true),
+            (Color::Auto, ("-", "0", "-", "-"), false, false),
+            (Color::Auto, ("-", "-", "0", "-"), true, false),
+            (Color::Auto, ("-", "-", "-", "dumb"), true, false),
+            (Color::Auto, ("-", "-", "-", "xterm"), true, true),
+            (Color::Auto, ("-", "-", "-", "xterm"), false, false),
         ] {
             let around_them = surroundings(around.0, around.1, around.2, around.3);
             assert_eq!(

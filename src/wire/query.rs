@@ -7,12 +7,14 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use serde_json::{Map, Value};
 
 /// How objects among the fields are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Encoding {
-    /// As their JSON text: `extra_params={"crm":"true"}`.
+    // extra_params={"crm":"true"}
+    /// As their JSON text
     #[default]
     Flat,
-    /// A parameter for each member: `extra_params[crm]=true`.
+    // extra_params[crm]=true
+    /// A parameter for each member
     Brackets,
 }
 

@@ -9,13 +9,14 @@ use crate::cdr::Shape;
 use crate::cdr::account::AccountOptions;
 use crate::cdr::edit::Edit;
 use crate::cdr::story::{CallIds, Choice};
+use crate::cli::suite::SuiteArgs;
 use crate::cli::values::HeaderSource;
 use crate::clock::Timestamp;
 use crate::send::deliver::RetryPolicy;
 use crate::send::expect::Expectation;
 use crate::send::plan::Methods;
 use crate::send::schedule::ScheduleOptions;
-use crate::show::Voice;
+use crate::show::OutputOptions;
 use crate::wire::client::{ClientOptions, Destination};
 use crate::wire::query::Encoding;
 
@@ -95,5 +96,7 @@ pub struct SendOptions {
     /// The command as it was given, secrets masked, without `--seed` and `--at`.
     pub command: String,
     /// How it is shown.
-    pub voice: Voice,
+    pub output_options: OutputOptions,
+    /// Which cases, if this is the suite.
+    pub suite: Option<SuiteArgs>,
 }

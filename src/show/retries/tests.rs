@@ -96,9 +96,9 @@ fn sample() -> Report {
 
 #[test]
 fn the_section_is_aligned_and_narrow() {
-    let text = section(&sample(), &Theme::plain());
+    let text = section(&sample(), Theme::plain());
     assert!(
-        text.lines().all(|line| line.chars().count() <= WIDTH),
+        text.lines().all(|line| line.chars().count() <= PROSE),
         "{text}"
     );
     insta::assert_snapshot!(text, @r"
@@ -123,7 +123,7 @@ fn the_section_is_aligned_and_narrow() {
 
 #[test]
 fn colours_change_nothing_but_the_colours() {
-    let coloured = section(&sample(), &Theme::new(true));
+    let coloured = section(&sample(), Theme::new(true));
     let mut plain = String::new();
     for part in coloured.split('\u{1b}') {
         plain.push_str(
@@ -132,7 +132,7 @@ fn colours_change_nothing_but_the_colours() {
                 .map_or(part, |(_, text)| text),
         );
     }
-    assert_eq!(plain, section(&sample(), &Theme::plain()));
+    assert_eq!(plain, section(&sample(), Theme::plain()));
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_section_names_only_so_many() {
     let mut report = sample();
     report.requests = vec![course("x", None, vec![attempt(1, 1, 0.0, "503")]); 30];
     (report.failed, report.left_out) = (33, 8);
-    let text = section(&report, &Theme::plain());
+    let text = section(&report, Theme::plain());
     assert_eq!(text.matches("#1 503").count(), MAX_LISTED);
     // Three are not in the report because there were too many, five were forgotten.
     assert!(

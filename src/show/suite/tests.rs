@@ -64,42 +64,42 @@ fn records() -> Vec<CaseRecord> {
 
 #[test]
 fn cases_are_told_as_they_happen() {
-    let mut teller = Teller::default();
+    let mut cases = CaseLines::default();
     let theme = Theme::plain();
     let mut text: String = records()
         .iter()
-        .map(|record| teller.case(record, &theme, false))
+        .map(|record| cases.case(record, theme, false))
         .collect();
-    text.push_str(&teller.rest(&theme));
+    text.push_str(&cases.rest(theme));
     insta::assert_snapshot!(text);
 }
 
 #[test]
 fn findings_come_worst_first_and_the_verdict_last() {
     let summary = SuiteSummary::of(records(), Duration::from_millis(4_200), Seed(7), None);
-    insta::assert_snapshot!(super::summary(&summary, &Theme::plain()));
+    insta::assert_snapshot!(super::summary(&summary, Theme::plain()));
 }
 
 #[test]
 fn a_green_suite_says_so_and_what_it_could_not_see() {
     let records = vec![record("post-is-accepted", "200 OK", None)];
     let summary = SuiteSummary::of(records, Duration::from_millis(900), Seed(7), None);
-    insta::assert_snapshot!(super::summary(&summary, &Theme::plain()));
+    insta::assert_snapshot!(super::summary(&summary, Theme::plain()));
 }
 
 #[test]
 fn nothing_is_wider_than_a_narrow_terminal_but_what_is_copied() {
-    let mut teller = Teller::default();
+    let mut cases = CaseLines::default();
     let theme = Theme::plain();
     let mut text: String = records()
         .iter()
-        .map(|record| teller.case(record, &theme, false))
+        .map(|record| cases.case(record, theme, false))
         .collect();
     text.push_str(&super::summary(
         &SuiteSummary::of(records(), Duration::ZERO, Seed(7), None),
-        &theme,
+        theme,
     ));
-    text.push_str(&list(&theme));
+    text.push_str(&list(theme));
     for line in text
         .lines()
         .filter(|line| !line.contains("telecmi-cdr send"))
@@ -110,14 +110,14 @@ fn nothing_is_wider_than_a_narrow_terminal_but_what_is_copied() {
 
 #[test]
 fn verbose_names_every_skipped_case() {
-    let mut teller = Teller::default();
-    let text = teller.case(&skipped("get-legacy"), &Theme::plain(), true);
+    let mut cases = CaseLines::default();
+    let text = cases.case(&skipped("get-legacy"), Theme::plain(), true);
     assert!(text.contains("– get-legacy") && text.contains("see get-is-accepted"));
 }
 
 #[test]
 fn the_list_has_every_case_with_what_it_stands_for() {
-    let text = list(&Theme::plain());
+    let text = list(Theme::plain());
     for case in table() {
         assert!(text.contains(&format!("  {} ", case.name)), "{}", case.name);
     }
