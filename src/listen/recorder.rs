@@ -307,8 +307,10 @@ impl State {
             self.cdrs += 1;
             let (n, at) = (exchange.n, exchange.received_at);
             let related = self.relations.relate(n, at, &exchange.request, cdr);
-            exchange.related = related.relations;
-            exchange.verdict.remarks.extend(related.remarks);
+            if let Some((relation, remark)) = related {
+                exchange.related.push(relation);
+                exchange.verdict.remarks.extend(remark);
+            }
         }
         self.retries.recognise(exchange);
         self.remarks += exchange.verdict.remarks.len() as u64;

@@ -111,7 +111,7 @@ struct Fingerprints {
 }
 
 impl Fingerprints {
-    /// Those by which an earlier CDR is found.
+    /// Those by which an earlier CDR is found, the closest relation first.
     fn keys(&self) -> impl Iterator<Item = Fingerprint> {
         [
             self.copy,
@@ -141,42 +141,38 @@ pub struct Relations {
     first: HashMap<Fingerprint, u64>,
 }
 
-/// What the earlier exchanges say about a CDR.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Related {
-    pub relations: Vec<Relation>,
-    pub remarks: Vec<Remark>,
-}
-
 impl Relations {
-    /// Relates a CDR to the earlier ones, and remembers it. `n` must increase.
-    pub fn relate(&mut self, n: u64, at: Timestamp, request: &Request, cdr: &Received) -> Related {
+    /// Relates a CDR to an earlier one, with a remark if that is odd, and remembers it. `n` must increase.
+    pub fn relate(
+        &mut self,
+        n: u64,
+        at: Timestamp,
+        request: &Request,
+        cdr: &Received,
+    ) -> Option<(Relation, Option<Remark>)> {
         let prints = self.fingerprinter.fingerprints(request, cdr);
         let new = Seen { n, at, prints };
-        let (prints, leg) = (&new.prints, || id(cdr, "leg"));
-        let mut related = Related::default();
-        let same = self
-            .find(prints.copy)
-            .or_else(|| self.find(prints.content))
-            .or_else(|| self.find(prints.cmiuuid));
-        if let Some(earlier) = same {
-            same_leg(earlier, &new, &request.method, &mut related);
-        } else if let Some(earlier) = self.find(prints.request_id) {
-            related.relations.push(same_call(earlier, &new, leg()));
-        } else if let Some(earlier) = self.find(prints.call_id) {
-            let relation = if earlier.prints.request_id == prints.request_id {
-                same_call(earlier, &new, leg())
-            } else {
-                shared_call_id(earlier)
-            };
-            related.relations.push(relation);
-        }
+        let earlier = new.prints.keys().find_map(|print| self.find(print));
+        let related = earlier.map(|earlier| {
+            let leg = id(cdr, "leg");
+            let (how, text, code) = relation(earlier, &new, &request.method, leg);
+            let remark = code.map(|code| Remark::new(code, text.clone()));
+            let how = how.to_owned();
+            (
+                Relation {
+                    n: earlier.n,
+                    how,
+                    text,
+                },
+                remark,
+            )
+        });
         self.remember(new);
         related
     }
 
-    fn find(&self, print: Option<Fingerprint>) -> Option<&Seen> {
-        let n = self.first.get(&print?)?;
+    fn find(&self, print: Fingerprint) -> Option<&Seen> {
+        let n = self.first.get(&print)?;
         let place = self.seen.binary_search_by_key(n, |seen| seen.n).ok()?;
         self.seen.get(place)
     }
@@ -198,68 +194,45 @@ impl Relations {
     }
 }
 
-/// A leg that came before: by another method, as a duplicate, or with another body.
-fn same_leg(earlier: &Seen, new: &Seen, method: &str, related: &mut Related) {
+/// The name of a relation, its text, and the code of a remark. `leg` is the new one's.
+fn relation(
+    earlier: &Seen,
+    new: &Seen,
+    method: &str,
+    leg: Option<&str>,
+) -> (&'static str, String, Option<Code>) {
     let n = earlier.n;
-    let after = format_duration(new.at.since(earlier.at));
-    let (how, text, code) = if earlier.prints.content != new.prints.content {
-        (
-            "conflict",
-            format!("same ids as #{n}, different body"),
-            Some(Code::Conflict),
-        )
-    } else if earlier.prints.copy == new.prints.copy {
-        let how = if earlier.prints.bytes == new.prints.bytes {
+    let (before, now) = (&earlier.prints, &new.prints);
+    let after = || format_duration(new.at.since(earlier.at));
+    if now.cmiuuid.is_some() && before.cmiuuid == now.cmiuuid {
+        if before.content != now.content {
+            let text = format!("same ids as #{n}, different body");
+            return ("conflict", text, Some(Code::Conflict));
+        }
+        if before.copy != now.copy {
+            let text = format!("the CDR of #{n} again, by {method} after {}", after());
+            return ("other_method", text, None);
+        }
+        let copy = if before.bytes == now.bytes {
             "identical"
         } else {
             "the same fields, written differently"
         };
-        (
-            "duplicate",
-            format!("duplicate of #{n}, {after} later, {how}"),
-            Some(Code::Duplicate),
-        )
-    } else {
-        (
-            "other_method",
-            format!("the CDR of #{n} again, by {method} after {after}"),
-            None,
-        )
-    };
-    related
-        .remarks
-        .extend(code.map(|code| Remark::new(code, text.clone())));
-    related.relations.push(Relation {
-        n,
-        how: how.to_owned(),
-        text,
-    });
-}
-
-/// Another leg, or another ring of the same leg; `leg` is the new one's.
-fn same_call(earlier: &Seen, new: &Seen, leg: Option<&str>) -> Relation {
-    let n = earlier.n;
-    let text = match (earlier.prints.leg, leg) {
-        (None, _) | (_, None) => format!("of the call of #{n}"),
-        (before, Some(leg)) if before == new.prints.leg => {
+        let text = format!("duplicate of #{n}, {} later, {copy}", after());
+        return ("duplicate", text, Some(Code::Duplicate));
+    }
+    if before.request_id != now.request_id {
+        let text = format!("same call_id as #{n}, but another request_id: another call");
+        return ("shared_call_id", text, None);
+    }
+    let text = match leg {
+        Some(leg) if before.leg == now.leg => {
             format!("another ring of leg {leg} of the call of #{n}")
         }
-        (_, Some(leg)) => format!("leg {leg} of the call of #{n}"),
+        Some(leg) if before.leg.is_some() => format!("leg {leg} of the call of #{n}"),
+        _ => format!("of the call of #{n}"),
     };
-    Relation {
-        n,
-        how: "same_call".to_owned(),
-        text,
-    }
-}
-
-fn shared_call_id(earlier: &Seen) -> Relation {
-    let n = earlier.n;
-    Relation {
-        n,
-        how: "shared_call_id".to_owned(),
-        text: format!("same call_id as #{n}, but another request_id: another call"),
-    }
+    ("same_call", text, None)
 }
 
 #[cfg(test)]
@@ -280,7 +253,7 @@ mod tests {
         at: Timestamp,
         request: &Request,
         fields: &Fields,
-    ) -> Related {
+    ) -> Option<(Relation, Option<Remark>)> {
         relations.relate(n, at, request, &fields.into())
     }
 
@@ -291,17 +264,11 @@ mod tests {
             let at = Timestamp::from_epoch_ms(i64::try_from(n).unwrap() * 1_200).unwrap();
             let request = Request::new(method, "/", vec![], format!("{fields:?}"));
             let related = relate(&mut relations, n, at, &request, fields);
-            let remarks: Vec<_> = related
-                .remarks
-                .iter()
-                .map(|remark| format!("!{:?}", remark.code))
-                .collect();
-            let texts: Vec<_> = related
-                .relations
-                .into_iter()
-                .map(|relation| relation.text)
-                .chain(remarks)
-                .collect();
+            let Some((relation, remark)) = related else {
+                return String::new();
+            };
+            let remark = remark.map(|remark| format!("!{:?}", remark.code));
+            let texts: Vec<_> = [relation.text].into_iter().chain(remark).collect();
             texts.join(" ")
         };
         (1..).zip(cdrs).map(told).collect()
@@ -412,7 +379,7 @@ mod tests {
             &post,
             &cdr("1", "", "", "a"),
         );
-        assert_eq!(again, Related::default());
+        assert_eq!(again, None);
     }
 
     #[test]
