@@ -326,7 +326,7 @@ fn is_failure(answer: &Answer) -> bool {
 fn intervals(histories: &[&RetryHistory]) -> Vec<Interval> {
     let mut before: BTreeMap<u64, Vec<Duration>> = BTreeMap::new();
     for attempt in histories.iter().flat_map(|history| &history.attempts) {
-        // Attempts are left out before the last one of many: its interval is not one of two successive attempts.
+        // Of the attempts beyond `MAX_ATTEMPTS` only the last one is remembered, which is no sample.
         if let Some(after) = attempt
             .after
             .filter(|_| attempt.attempt <= MAX_ATTEMPTS as u64)
