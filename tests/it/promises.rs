@@ -10,6 +10,8 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
         "every request becomes one exchange with a stated outcome, every other connection is counted",
         &[
             "any_bytes_end_in_a_stated_outcome_and_harm_nobody_else",
+            "a_panic_costs_no_other_exchange_its_record",
+            "all_connection_errors_are_told_within_seconds",
             "every_connection_that_brings_no_request_is_counted",
             "a_nuisance_gets_a_bounded_number_of_remarks",
         ],
@@ -430,7 +432,7 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
         "I7",
         "every page sees every exchange once and in order",
         &[
-            "every_watcher_sees_every_exchange_once_and_in_order",
+            "every_subscriber_sees_every_exchange_once_and_in_order",
             "late_and_reconnecting_pages_see_every_exchange_once",
         ],
     ),
@@ -438,7 +440,7 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
         "I8",
         "so much is kept and no more, for so many pages and no more, and it says so",
         &[
-            "the_oldest_go_first_and_whoever_watches_is_told",
+            "the_oldest_go_first_and_subscribers_are_told",
             "what_is_kept_is_bounded_in_bytes",
             "what_is_forgotten_is_told",
             "there_are_so_many_streams_and_no_more",
