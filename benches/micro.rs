@@ -26,7 +26,7 @@ use telecmi_cdr::send::deliver::RetryPolicy;
 use telecmi_cdr::send::event::{Attempt, Delivery};
 use telecmi_cdr::send::expect::Expectation;
 use telecmi_cdr::send::plan::{Content, Methods};
-use telecmi_cdr::send::schedule::{Job, ScheduleOptions};
+use telecmi_cdr::send::schedule::{Job, Schedule, ScheduleOptions};
 use telecmi_cdr::send::template::RequestTemplate;
 use telecmi_cdr::show::received;
 use telecmi_cdr::show::theme::Theme;
@@ -209,7 +209,7 @@ fn delivery() -> Delivery {
 fn generate(bencher: &Bencher) {
     for (name, methods) in [("POST", Methods::Post), ("GET", Methods::Get)] {
         let plan = mixture(methods);
-        let mut jobs = Arc::new(plan).jobs();
+        let mut jobs = Schedule::new(Arc::new(plan));
         bencher.bench(&format!("generate {name}"), None, || jobs.next());
     }
 }
@@ -276,7 +276,9 @@ fn relate(bencher: &Bencher) {
     /// More than are remembered, so that none comes back while it is known.
     const DIFFERENT: usize = 20_000;
     let plan = mixture(Methods::Post);
-    let jobs = Arc::new(plan).jobs().flatten().flat_map(Job::each_copy);
+    let jobs = Schedule::new(Arc::new(plan))
+        .flatten()
+        .flat_map(Job::each_copy);
     let known = jobs.filter_map(|job| Some((job.request, Received::from(&job.cdr?.fields()))));
     let known: Vec<_> = known.take(DIFFERENT).collect();
     for (name, repeated) in [

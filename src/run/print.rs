@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::error::Exit;
 use crate::ndjson;
 use crate::send::plan::Origin;
-use crate::send::schedule::Job;
+use crate::send::schedule::{Job, Schedule};
 use crate::send::{Plan, replay};
 use crate::show::Show;
 use crate::show::streams::StreamState;
@@ -33,10 +33,10 @@ pub fn run(
     if print == Print::Har {
         show.data(&har::head());
     }
-    'run: for jobs in plan.jobs() {
+    'run: for jobs in Schedule::new(Arc::clone(plan)) {
         let mut since = Duration::ZERO;
         for job in jobs {
-            since = job.due.unwrap_or(since.saturating_add(job.gap));
+            since = job.slot.due.unwrap_or(since.saturating_add(job.slot.gap));
             for job in job.each_copy() {
                 piece.clear();
                 match printer.piece(&job, plan.at.after(since), &mut piece) {
@@ -155,12 +155,17 @@ fn title(job: &Job) -> String {
         Some(leg @ ("a" | "b")) => format!(", leg {leg}"),
         _ => String::new(),
     };
-    let copy = if job.copy == 0 {
+    let copy = if job.slot.copy == 0 {
         String::new()
     } else {
-        format!(", copy {}", job.copy)
+        format!(", copy {}", job.slot.copy)
     };
-    format!("{}. {}: call {}{leg}{copy}", job.n, job.scenario, job.call)
+    format!(
+        "{}. {}: call {}{leg}{copy}",
+        job.n,
+        job.scenario,
+        job.slot.call + 1
+    )
 }
 
 /// The command for curl that sends a request to an origin, with curl's own habits turned off where they would show.

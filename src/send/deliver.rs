@@ -61,12 +61,12 @@ impl RetryPolicy {
 impl<T: Transport, E: EventSink> Run<T, E> {
     /// Delivers a job that is late by so much.
     pub(super) async fn deliver(&self, job: Job, late: Option<Duration>) -> Vec<Delivery> {
-        if job.copies == 1 {
+        if job.slot.copies == 1 {
             let (attempts, why) = self.attempts(&job).await;
             return vec![delivery(job, late, attempts, why)];
         }
         let at = self.clock.now();
-        let copies = job.copies as usize;
+        let copies = job.slot.copies as usize;
         let raced = self.transport.race(&job.request, job.origin, copies).await;
         let deliver = |(job, (result, latency)): (Job, (_, Duration))| {
             let why = self.plan.expectation.check(&result, latency);
@@ -107,12 +107,12 @@ fn delivery(
 ) -> Delivery {
     Delivery {
         n: job.n,
-        call: job.call,
+        call: job.slot.call + 1,
         scenario: job.scenario,
-        copy: job.copy,
+        copy: job.slot.copy,
         method: job.request.method.clone(),
         cdr: job.cdr,
-        due: job.due,
+        due: job.slot.due,
         late,
         attempts,
         ok: why.is_none(),

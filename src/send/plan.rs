@@ -1,6 +1,5 @@
 //! What a run sends, and everything it follows from but the destination's connection.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +7,7 @@ use bytes::Bytes;
 use super::deliver::RetryPolicy;
 use super::expect::Expectation;
 use super::input::InputLocation;
-use super::schedule::{Schedule, ScheduleOptions};
+use super::schedule::ScheduleOptions;
 use super::template::RequestTemplate;
 use crate::cdr::story::{Choice, Setting};
 use crate::clock::Timestamp;
@@ -93,12 +92,6 @@ impl Methods {
 }
 
 impl Plan {
-    /// All jobs of the run in order, as the calls that [`Schedule`] yields.
-    #[must_use]
-    pub fn jobs(self: &Arc<Self>) -> Schedule {
-        Schedule::new(Arc::clone(self))
-    }
-
     /// How many deliveries there will be, if that is known beforehand.
     #[must_use]
     pub fn planned(&self) -> Option<u64> {

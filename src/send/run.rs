@@ -41,7 +41,7 @@ pub async fn run<T: Transport, E: EventSink>(
         transport,
         clock,
         began: clock.elapsed(),
-        schedule: Mutex::new(plan.jobs()),
+        schedule: Mutex::new(Schedule::new(Arc::clone(plan))),
         stats: Mutex::default(),
         stopped: CancellationToken::new(),
         events,
@@ -119,8 +119,8 @@ impl<T: Transport, E: EventSink> Run<T, E> {
             if !self.wait_until_due(&job).await {
                 return;
             }
-            let late = job.due.map(|due| self.elapsed().saturating_sub(due));
-            let cdr_index = job.cdr_index;
+            let late = job.slot.due.map(|due| self.elapsed().saturating_sub(due));
+            let cdr_index = job.slot.cdr;
             for mut delivery in self.deliver(job, late).await {
                 if self.plan.compare {
                     posts.compare(cdr_index, &mut delivery);
@@ -138,9 +138,10 @@ impl<T: Transport, E: EventSink> Run<T, E> {
             return false;
         }
         let until_due = job
+            .slot
             .due
             .map_or(Duration::ZERO, |due| due.saturating_sub(self.elapsed()));
-        let wait = job.gap.max(until_due);
+        let wait = job.slot.gap.max(until_due);
         if let Some(left) = self.left().filter(|left| wait > *left || left.is_zero()) {
             if until_due > left {
                 // No later job is due sooner: taking those from the schedule at once would be busy waiting.

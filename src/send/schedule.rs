@@ -10,8 +10,8 @@ use rand::seq::SliceRandom as _;
 
 use super::plan::{Content, Item, Origin, Plan};
 use super::replay::Timeline;
-use super::template::PreparedCdr;
-use crate::cdr::story::{self, Choice, Setting, Story, Told};
+use super::template::{CdrSource, PreparedCdr};
+use crate::cdr::story::{self, Told};
 use crate::cdr::text::CdrText;
 use crate::seed::{Purpose, Seed};
 use crate::wire::Request;
@@ -21,20 +21,10 @@ use crate::wire::Request;
 pub struct Job {
     /// The number of the first delivery, from one, in the order of leaving.
     pub n: u64,
-    /// The number of its call, from one.
-    pub call: u64,
-    /// Which CDR of the call it carries, from zero.
-    pub cdr_index: usize,
+    /// Its place in the schedule.
+    pub slot: Slot,
     /// The scenario's name, or `file`.
     pub scenario: &'static str,
-    /// Zero for the first delivery of a CDR, then counting its copies.
-    pub copy: u32,
-    /// How many copies leave together.
-    pub copies: u32,
-    /// When it should leave, since the start of the run, if there is a schedule.
-    pub due: Option<Duration>,
-    /// The least time after the job before it.
-    pub gap: Duration,
     /// The CDR, if the payload is an object.
     pub cdr: Option<CdrText>,
     /// What is sent.
@@ -46,13 +36,35 @@ pub struct Job {
 impl Job {
     /// One job for each copy.
     pub fn each_copy(self) -> impl Iterator<Item = Self> {
-        (0..self.copies).map(move |more| Self {
+        (0..self.slot.copies).map(move |more| Self {
             n: self.n + u64::from(more),
-            copy: self.copy + more,
-            copies: 1,
+            slot: Slot {
+                copy: self.slot.copy + more,
+                copies: 1,
+                ..self.slot
+            },
             ..self.clone()
         })
     }
+}
+
+/// The place of a job in the schedule.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Slot {
+    /// The number of its call, from zero.
+    pub call: u64,
+    /// Which CDR of the call it carries, from zero.
+    pub cdr: usize,
+    /// Which of the methods carries it, from zero.
+    pub method: usize,
+    /// Zero for the first delivery of a CDR, then counting its copies.
+    pub copy: u32,
+    /// How many copies leave together.
+    pub copies: u32,
+    /// When it should leave, since the start of the run, if there is a schedule.
+    pub due: Option<Duration>,
+    /// The least time after the job before it.
+    pub gap: Duration,
 }
 
 /// How deliveries are spread over time and multiplied.
@@ -123,24 +135,13 @@ pub struct Schedule {
     dropped: u64,
 }
 
-/// A job before its request is made.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Slot {
-    /// The number of the call, from zero.
-    call: u64,
-    cdr: usize,
-    /// Which of the methods carries it, from zero.
-    method: usize,
-    copy: u32,
-    copies: u32,
-    due: Option<Duration>,
-    gap: Duration,
-}
-
 /// One call of the content.
-enum Call<'a> {
-    Scenario(&'static Story, Vec<Told<'a>>, &'a Setting),
-    Item(&'a Item),
+struct Call<'a> {
+    scenario: &'static str,
+    /// How many requests carry each CDR.
+    methods: usize,
+    /// The sources of its CDRs, each with the scenario's own gap before it.
+    cdrs: Vec<(Duration, CdrSource<'a>)>,
 }
 
 impl<'a> Call<'a> {
@@ -151,47 +152,31 @@ impl<'a> Call<'a> {
             let ended = plan.rounds.is_some_and(|rounds| n / length >= rounds);
             usize::try_from(n % length).ok().filter(|_| !ended)
         };
+        let methods = plan.template.methods.each().len();
         Some(match &plan.content {
             Content::Scenarios(choices, setting) => {
-                let choice: Choice = choices[place(choices.len())?];
-                let (story, told) = story::tell(choice, n, setting);
-                Self::Scenario(story, told, setting)
+                let (story, told) = story::tell(choices[place(choices.len())?], n, setting);
+                let shape = story.shape(setting.shape);
+                let source = |told: Told<'a>| {
+                    let source = CdrSource::Generated(told.payload, shape, setting);
+                    (told.gap, source)
+                };
+                Self {
+                    scenario: story.name,
+                    methods,
+                    cdrs: told.into_iter().map(source).collect(),
+                }
             }
-            Content::File(items) => Self::Item(&items[place(items.len())?]),
+            Content::File(items) => {
+                let item = &items[place(items.len())?];
+                let is_captured = matches!(item, Item::Captured(..));
+                Self {
+                    scenario: "file",
+                    methods: if is_captured { 1 } else { methods },
+                    cdrs: vec![(Duration::ZERO, CdrSource::Item(item))],
+                }
+            }
         })
-    }
-
-    /// The scenario's own gap before each CDR.
-    fn gaps(&self) -> Vec<Duration> {
-        match self {
-            Self::Scenario(_, told, _) => told.iter().map(|told| told.gap).collect(),
-            Self::Item(_) => vec![Duration::ZERO],
-        }
-    }
-
-    /// How many requests carry each CDR.
-    fn methods(&self, plan: &Plan) -> usize {
-        match self {
-            Self::Item(Item::Captured(..)) => 1,
-            _ => plan.template.methods.each().len(),
-        }
-    }
-
-    fn prepare(&self, plan: &Plan, cdr: usize) -> PreparedCdr {
-        match self {
-            Self::Scenario(story, told, setting) => {
-                plan.template
-                    .prepare_scenario(&told[cdr].payload, story, setting)
-            }
-            Self::Item(item) => plan.template.prepare_item(item),
-        }
-    }
-
-    fn scenario(&self) -> &'static str {
-        match self {
-            Self::Scenario(story, ..) => story.name,
-            Self::Item(_) => "file",
-        }
     }
 }
 
@@ -200,7 +185,10 @@ impl Schedule {
     #[must_use]
     pub fn new(plan: Arc<Plan>) -> Self {
         Self {
-            pacer: Pacer::new(plan.schedule.rate),
+            pacer: Pacer {
+                rate: plan.schedule.rate,
+                ..Pacer::default()
+            },
             plan,
             calls: 0,
             timeline: Timeline::default(),
@@ -229,35 +217,28 @@ impl Schedule {
     fn slots(&mut self, plan: &Plan, n: u64, call: &Call<'_>) -> Vec<Slot> {
         let options = plan.schedule;
         let at_speed = |span: Duration| {
-            options
-                .speed
-                .map(|speed| span.as_secs_f64() / speed)
-                .map(saturated)
+            let seconds = span.as_secs_f64() / options.speed?;
+            Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
         };
-        let recorded = self.recorded(plan, n, call).and_then(at_speed);
+        let recorded = self.recorded(plan, n).and_then(at_speed);
         let mut rng = (options.drop > 0.0).then(|| options.seed.chance(Purpose::Drop, n));
         let duplicates = (0..options.duplicate).map(|copy| (options.race + copy, 1));
-        let copies: Vec<_> = std::iter::once((0, options.race))
-            .chain(duplicates)
-            .collect();
+        let first = std::iter::once((0, options.race));
+        let copies: Vec<_> = first.chain(duplicates).collect();
+        let keeps_gaps = options.rate.is_none() && options.late.is_some();
         let mut slots = Vec::new();
         let mut since_first = Duration::ZERO;
-        for (cdr, gap) in call.gaps().into_iter().enumerate() {
-            let mut gap = at_speed(gap).unwrap_or_default();
-            since_first += gap;
+        for (cdr, (gap, _)) in call.cdrs.iter().enumerate() {
+            let mut gap = at_speed(*gap).unwrap_or_default();
+            since_first = since_first.saturating_add(gap);
+            let not_before = recorded.or(keeps_gaps.then_some(since_first));
             let mut drops = vec![false; copies.len()];
-            for method in 0..call.methods(plan) {
+            for method in 0..call.methods {
                 for (&(copy, copies), drop) in copies.iter().zip(&mut drops) {
-                    let not_before = recorded.or_else(|| {
-                        let keeps_gaps = options.rate.is_none() && options.late.is_some();
-                        keeps_gaps.then_some(since_first)
-                    });
                     let due = self.pacer.due(not_before, copies);
-                    // Answers can be compared only where POST and GET are both sent.
-                    if method == 0 || !plan.compare {
-                        *drop = rng
-                            .as_mut()
-                            .is_some_and(|rng| rng.random_bool(options.drop));
+                    // With --compare POST and GET are dropped together.
+                    if let Some(rng) = rng.as_mut().filter(|_| method == 0 || !plan.compare) {
+                        *drop = rng.random_bool(options.drop);
                     }
                     if *drop {
                         self.dropped += u64::from(copies);
@@ -279,14 +260,15 @@ impl Schedule {
     }
 
     /// When a call was captured, since the first of the capture.
-    fn recorded(&mut self, plan: &Plan, n: u64, call: &Call<'_>) -> Option<Duration> {
-        let (Content::File(items), Call::Item(item)) = (&plan.content, call) else {
+    fn recorded(&mut self, plan: &Plan, n: u64) -> Option<Duration> {
+        let Content::File(items) = &plan.content else {
             return None;
         };
-        if n.is_multiple_of(items.len() as u64) {
+        let place = usize::try_from(n).ok()? % items.len();
+        if place == 0 {
             self.timeline.next_round();
         }
-        self.timeline.place(match item {
+        self.timeline.place(match &items[place] {
             Item::Captured(_, captured) => captured.at,
             Item::Body(_) => None,
         })
@@ -333,19 +315,14 @@ impl Schedule {
         let mut prepared: Option<(usize, PreparedCdr)> = None;
         let job = |slot: Slot| {
             let known = prepared.take().filter(|(cdr, _)| *cdr == slot.cdr);
-            let known = known.unwrap_or_else(|| (slot.cdr, call.prepare(plan, slot.cdr)));
-            let (_, prepared) = prepared.insert(known);
+            let prepare = || (slot.cdr, plan.template.prepare(&call.cdrs[slot.cdr].1));
+            let (_, prepared) = prepared.insert(known.unwrap_or_else(prepare));
             let n = self.numbered + 1;
             self.numbered += u64::from(slot.copies);
             Job {
                 n,
-                call: slot.call + 1,
-                cdr_index: slot.cdr,
-                scenario: call.scenario(),
-                copy: slot.copy,
-                copies: slot.copies,
-                due: slot.due,
-                gap: slot.gap,
+                slot,
+                scenario: call.scenario,
                 cdr: prepared.cdr.clone(),
                 request: Arc::clone(&prepared.requests[slot.method]),
                 origin: prepared.origin,
@@ -377,6 +354,7 @@ impl Iterator for Schedule {
 }
 
 /// Due times by a rate.
+#[derive(Default)]
 struct Pacer {
     rate: Option<f64>,
     /// Deliveries scheduled so far, whether or not they were dropped or reordered.
@@ -386,14 +364,6 @@ struct Pacer {
 }
 
 impl Pacer {
-    fn new(rate: Option<f64>) -> Self {
-        Self {
-            rate,
-            scheduled: 0,
-            since: (Duration::ZERO, 0),
-        }
-    }
-
     /// The time the next delivery is due, of which so many copies leave: by the rate, but not before the given time.
     fn due(&mut self, not_before: Option<Duration>, copies: u32) -> Option<Duration> {
         let before = self.scheduled;
@@ -419,11 +389,6 @@ impl Pacer {
     }
 }
 
-/// Seconds as a duration; the longest one where there are too many.
-fn saturated(seconds: f64) -> Duration {
-    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -446,14 +411,15 @@ mod tests {
     fn drawn(calls: u64, options: ScheduleOptions) -> String {
         let drawn = |job: &Job| {
             let due = job
+                .slot
                 .due
                 .map_or(String::new(), |due| format!("@{}ms", due.as_millis()));
-            let times = if job.copies > 1 {
-                format!("x{}", job.copies)
+            let times = if job.slot.copies > 1 {
+                format!("x{}", job.slot.copies)
             } else {
                 String::new()
             };
-            format!("{}{}{times}{due}", job.call - 1, ["b", "a"][job.cdr_index])
+            format!("{}{}{times}{due}", job.slot.call, ["b", "a"][job.slot.cdr])
         };
         let lists = schedule(calls, options)
             .map(|jobs| jobs.iter().map(drawn).collect::<Vec<_>>().join(","));
@@ -493,7 +459,7 @@ mod tests {
     fn gaps_follow_the_speed() {
         let gap = |speed| {
             let options = ScheduleOptions { speed, ..plain() };
-            schedule(1, options).next().unwrap()[1].gap
+            schedule(1, options).next().unwrap()[1].slot.gap
         };
         let told = story::tell(story::choices("customer-no-answer")[0], 0, &setting()).1[1].gap;
         assert!(told > Duration::from_millis(300));
@@ -502,7 +468,7 @@ mod tests {
         assert_eq!(gap(Some(10.0)), told / 10);
     }
 
-    fn setting() -> Setting {
+    fn setting() -> story::Setting {
         match plan("mix", 1).content {
             Content::Scenarios(_, setting) => setting,
             Content::File(_) => panic!("a file"),
@@ -540,8 +506,8 @@ mod tests {
         };
         let mut jobs: Vec<_> = schedule(2_500, options).flatten().collect();
         assert!((1..=10_000).eq(jobs.iter().map(|job| job.n)));
-        jobs.sort_by_key(|job| (job.call, job.cdr_index, job.copy));
-        jobs.dedup_by_key(|job| (job.call, job.cdr_index, job.copy));
+        jobs.sort_by_key(|job| (job.slot.call, job.slot.cdr, job.slot.copy));
+        jobs.dedup_by_key(|job| (job.slot.call, job.slot.cdr, job.slot.copy));
         assert_eq!(jobs.len(), 10_000);
     }
 

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use super::edit_text;
 use super::plan::{Item, Methods, Origin};
 use crate::cdr::edit::Edit;
-use crate::cdr::story::{Setting, Story};
+use crate::cdr::story::Setting;
 use crate::cdr::text::CdrText;
-use crate::cdr::{Fields, Payload};
+use crate::cdr::{Fields, Payload, Shape};
 use crate::wire::{Header, Request, query};
 
 /// What all requests of a run have in common.
@@ -31,6 +31,14 @@ pub struct RequestTemplate {
     pub authorization: Option<Header>,
 }
 
+/// The source of a CDR.
+pub enum CdrSource<'a> {
+    /// Generated for a call of a scenario.
+    Generated(Payload<'a>, Shape, &'a Setting),
+    /// Read from a file.
+    Item(&'a Item),
+}
+
 /// A CDR and the requests that carry it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreparedCdr {
@@ -43,35 +51,29 @@ pub struct PreparedCdr {
 }
 
 impl RequestTemplate {
-    /// Prepares one CDR of a scenario.
+    /// Prepares a CDR.
     #[must_use]
-    pub fn prepare_scenario(
-        &self,
-        payload: &Payload<'_>,
-        story: &Story,
-        setting: &Setting,
-    ) -> PreparedCdr {
-        let body = Bytes::from(payload.json(story.shape(setting.shape)));
-        let cdr = if setting.quotes_json() {
-            CdrText::read(body.clone())
-        } else {
-            Some(CdrText::told(body.clone(), payload.brief()))
-        };
-        self.prepare_body(body, cdr)
-    }
-
-    /// Prepares an item of a file.
-    #[must_use]
-    pub fn prepare_item(&self, item: &Item) -> PreparedCdr {
-        match item {
-            Item::Body(body) => self.prepare_body(body.clone(), CdrText::read(body.clone())),
-            Item::Captured(_, captured) => self.prepare_capture(&captured.request),
+    pub fn prepare(&self, source: &CdrSource<'_>) -> PreparedCdr {
+        match source {
+            CdrSource::Generated(payload, shape, setting) => {
+                let body = Bytes::from(payload.json(*shape));
+                let cdr = if setting.quotes_json() {
+                    CdrText::read(body.clone())
+                } else {
+                    Some(CdrText::told(body.clone(), payload.brief()))
+                };
+                self.prepare_body(body, cdr)
+            }
+            CdrSource::Item(Item::Body(body)) => {
+                self.prepare_body(body.clone(), CdrText::read(body.clone()))
+            }
+            CdrSource::Item(Item::Captured(_, captured)) => self.prepare_capture(&captured.request),
         }
     }
 
     /// Why an item cannot be sent by the template's methods, if it cannot: a query needs readable fields.
     pub fn check(&self, item: &Item) -> Result<(), String> {
-        if self.methods == Methods::Post || self.prepare_item(item).cdr.is_some() {
+        if self.methods == Methods::Post || self.prepare(&CdrSource::Item(item)).cdr.is_some() {
             return Ok(());
         }
         let error = match item {
@@ -147,7 +149,7 @@ mod tests {
             edits: vec![Edit::set("leg=b").unwrap()],
             ..RequestTemplate::default()
         };
-        let requests = template.prepare_item(&item).requests;
+        let requests = template.prepare(&CdrSource::Item(&item)).requests;
         assert_eq!(
             requests[0].body.text(),
             Some(r#"{"big":1.2345678901234567e+23,"leg":"b"}"#)
@@ -167,14 +169,19 @@ mod tests {
             let item = Item::Body(format!(r#"{{"leg":"a", "big":{value}}}"#).into());
             let post = template(Methods::Post, set.clone());
             assert_eq!(
-                post.prepare_item(&item).requests[0].body.text(),
+                post.prepare(&CdrSource::Item(&item)).requests[0]
+                    .body
+                    .text(),
                 Some(&*format!(r#"{{"leg":"b", "big":{value}}}"#))
             );
             assert_eq!(post.check(&item), Ok(()));
             assert!(template(Methods::Get, set.clone()).check(&item).is_err());
             let readable = template(Methods::Both, Edit::unset("big").unwrap());
             assert_eq!(readable.check(&item), Ok(()));
-            assert_eq!(readable.prepare_item(&item).requests[1].target, "?leg=a");
+            assert_eq!(
+                readable.prepare(&CdrSource::Item(&item)).requests[1].target,
+                "?leg=a"
+            );
         }
     }
 }

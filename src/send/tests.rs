@@ -9,7 +9,7 @@ use super::event::{Delivery, Event, EventSink, Summary};
 use super::expect::Expectation;
 use super::input::InputLocation;
 use super::plan::{Content, Item, Methods, Origin};
-use super::schedule::{Job, ScheduleOptions};
+use super::schedule::{Job, Schedule, ScheduleOptions, Slot};
 use super::template::RequestTemplate;
 use super::*;
 use crate::cdr::Shape;
@@ -406,7 +406,7 @@ async fn times_as_far_apart_as_can_be_are_survived() {
     plan.duration = Some(Duration::from_secs(1));
     plan.concurrency = 3;
     assert_eq!(deliver(&plan, &Handler::new(vec![ok()])).await.0.len(), 1);
-    assert_eq!(Arc::new(plan).jobs().take(10_000).count(), 10_000);
+    assert_eq!(Schedule::new(Arc::new(plan)).take(10_000).count(), 10_000);
 }
 
 #[tokio::test(start_paused = true)]
@@ -536,11 +536,12 @@ fn what_leaves_in_another_order_is_the_same() {
             schedule,
             ..plan.clone()
         };
-        let jobs = Arc::new(plan).jobs().flatten().flat_map(Job::each_copy);
+        let jobs = Schedule::new(Arc::new(plan))
+            .flatten()
+            .flat_map(Job::each_copy);
         let made = |job: Job| {
+            let Slot { call, copy, .. } = job.slot;
             let Job {
-                call,
-                copy,
                 cdr,
                 request,
                 origin,
