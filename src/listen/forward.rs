@@ -16,7 +16,7 @@ use crate::exchange::Forwarded;
 use crate::untrusted::{Untrusted, beginning};
 use crate::wire::client::{ClientOptions, Destination};
 use crate::wire::hop::end_to_end;
-use crate::wire::raw::{Asked, RawOutcome, RawRequest, Writer};
+use crate::wire::raw::{RawClient, RawOutcome, RawRequest};
 use crate::wire::secret::masked_url;
 use crate::wire::{Failure, FailureKind, Header, Phase, Request, Response, header, query};
 
@@ -27,7 +27,7 @@ const LAST_MOMENT: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Forward {
     destination: Destination,
-    writer: Arc<Writer>,
+    client: Arc<RawClient>,
     /// How this listener signs what it has passed on, so that it knows it again.
     signature: String,
 }
@@ -59,7 +59,7 @@ impl Forward {
             let text = format!("--forward-to {destination} leads back to this listener");
             return Err(Error::Usage(text));
         }
-        let writer = Arc::new(Writer::new(&destination, options)?);
+        let client = Arc::new(RawClient::new(&destination, options)?);
         let signature = format!(
             "1.1 telecmi-cdr-{}-{}",
             std::process::id(),
@@ -67,7 +67,7 @@ impl Forward {
         );
         Ok(Self {
             destination,
-            writer,
+            client,
             signature,
         })
     }
@@ -117,11 +117,8 @@ impl Forward {
 
     /// The handler's answer, or a gateway's status and why there is none.
     async fn answer(&self, request: &Request) -> Result<Response, (u16, Failure)> {
-        let mut outgoing = RawRequest::verbatim(&self.addressed(request), &self.destination);
-        if outgoing.asked == Asked::ForAll {
-            outgoing.asked = Asked::ForOthers;
-        }
-        match self.writer.perform(&outgoing).await {
+        let outgoing = RawRequest::passed_on(&self.addressed(request), &self.destination);
+        match self.client.run(&outgoing).await {
             RawOutcome::Answered(response) if response.status < 200 => {
                 let text = format!(
                     "the handler answered {}, which was not asked for",

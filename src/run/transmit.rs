@@ -22,7 +22,7 @@ use crate::send::{self, Plan, input, replay};
 use crate::show::{Show, queue};
 use crate::wire::Header;
 use crate::wire::client::{Client, ClientOptions, Destination, proxy_in_use};
-use crate::wire::raw::Writer;
+use crate::wire::raw::RawClient;
 use rand::RngExt as _;
 pub use transport::HttpTransport;
 
@@ -363,8 +363,7 @@ pub fn transport(
     announce_with("", &client_options, destination, show);
     Ok(HttpTransport {
         client: Client::new(destination, &client_options)?,
-        writer: Writer::new(destination, &client_options)?,
+        raw: RawClient::new(destination, &client_options)?,
         proxied: proxy.is_some(),
-        destination: destination.clone(),
     })
 }

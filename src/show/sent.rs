@@ -345,6 +345,12 @@ fn failure_hint(kind: FailureKind, phase: Phase) -> Option<&'static str> {
         (FailureKind::Timeout, _) => {
             "the handler took too long: answer first and work afterwards, or allow more with --timeout"
         }
+        (FailureKind::KeptConnectionClosed, _) => {
+            "the handler closed a kept connection, and the request on it may have arrived or not: --retry sends it again"
+        }
+        (FailureKind::Closed, Phase::Send | Phase::Wait) => {
+            "the handler hung up before its answer was whole: look for a crash in its log, or does it want https://?"
+        }
         (FailureKind::Closed, _) => {
             "the handler hung up before its answer was whole: look for a crash in its log"
         }

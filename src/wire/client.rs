@@ -1,57 +1,46 @@
-//! Carries one request to one destination, hiding nothing. The only room that knows reqwest.
+//! Sends requests to one destination and hides nothing.
 //!
-//! In: a [`Destination`], [`ClientOptions`] and [`Request`]s. Out: a [`Response`] as it came, or a [`Failure`] that
-//! says how far the request got. What a friendly client does behind one's back is turned off: redirects are
-//! not followed, nothing is sent twice, no environment proxy stands between a machine and itself, and no connection
-//! is used again unless asked.
+//! What clients do unasked is turned off: no redirect is followed, no written request is sent again, no environment proxy
+//! stands between a machine and itself, and no connection is used again unless asked.
 
-mod destination;
-mod lookup;
-mod plain;
-mod progress;
-mod proper;
-mod trouble;
-mod trust;
-
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
+use http_body_util::Full;
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{Method, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
-use reqwest::header::{HeaderName, HeaderValue};
-use rustls::ClientConfig;
+use tokio::time::{Instant, timeout_at};
 
+use super::connect::Connector;
+use super::failure::{self, explain, too_slow, unless_redirect};
+use super::headers::{self, Framing};
+use super::http1::{self, Connection, Limits, Outgoing};
+use super::proxied::Proxied;
 use super::secret::masked_url;
-use super::{Failure, FailureKind, Header, Phase, Request, Response};
+use super::{Failure, FailureKind, Header, Phase, Request, Response, header};
 use crate::error::Error;
-use plain::Lane;
-use progress::Progress;
-use proper::Proper;
 
-pub use destination::Destination;
-pub(in crate::wire) use lookup::{addresses, connect};
-pub(in crate::wire) use trouble::{
-    explain, hung_up, no_answer, not_http, too_slow, unless_redirect,
-};
-pub(in crate::wire) use trust::tls;
+pub use super::destination::Destination;
 
-/// As much of an answer's body as is read: enough for any webhook's answer, harmless if there is no end to it.
+/// As much of a response's body as is read: enough for any webhook's answer, harmless if there is no end to it.
 pub const MOST_OF_A_RESPONSE: usize = 64 * 1024;
 
-/// How the client announces itself.
-pub const USER_AGENT: &str = concat!("telecmi-cdr/", env!("CARGO_PKG_VERSION"));
+/// What the client reads of a response.
+const LIMITS: Limits = Limits {
+    body: MOST_OF_A_RESPONSE,
+    redirects: false,
+};
 
-/// What a request says whose connection is not used again, as RFC 9112 (9.6) wants it. The peer then closes it first,
-/// and so the port is ours again at once; else a burst would run out of ports.
-const LAST_REQUEST: (&str, &str) = ("connection", "close");
-
-/// How requests are carried.
+/// How requests are sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientOptions {
-    /// How long everything together may take, from looking up the host to the answer's last byte.
+    /// How long everything together may take, from resolving the host to the response's last byte.
     pub timeout: Duration,
     /// How long it may take until there is a connection, TLS included.
     pub connect_timeout: Duration,
-    /// Whether to believe every certificate.
+    /// Whether to accept every certificate.
     pub insecure: bool,
     /// Certificates in PEM form to trust beside the system's.
     pub cacert_pem: Option<Vec<u8>>,
@@ -71,127 +60,225 @@ impl Default for ClientOptions {
     }
 }
 
-/// Carries requests to one destination. Clones share their connections.
-#[derive(Debug, Clone)]
+/// Sends requests to one destination. Clones share their connections.
+#[derive(Clone)]
 pub struct Client {
-    /// The short way, if there is one.
-    lane: Option<Arc<Lane>>,
-    /// The long way. Where there is a short one it is made when it is first needed.
-    proper: Arc<OnceLock<Proper>>,
-    /// Whom to believe, if that matters.
-    tls: Option<ClientConfig>,
-    options: ClientOptions,
-    destination: Destination,
+    connector: Connector,
+    /// Instead of the connector, if the environment names a proxy.
+    proxied: Option<Arc<Proxied>>,
+    timeout: Duration,
+    keep_alive: bool,
+    pool: Arc<Mutex<Pool>>,
+}
+
+/// Connections that can be used again.
+#[derive(Default)]
+struct Pool {
+    idle: Vec<Connection>,
+    /// A peer that closes after a response without saying so gets a connection for each request from then on.
+    peer_closes: bool,
 }
 
 impl Client {
-    /// A client for one destination. Certificates are only read if it needs them.
+    /// A client for one destination. Certificates are only read for https.
     pub fn new(destination: &Destination, options: &ClientOptions) -> Result<Self, Error> {
-        let proxy = proxy_in_use(destination);
-        let proxy_speaks_tls = proxy
-            .as_ref()
-            .is_some_and(|proxy| proxy.starts_with("https:"));
-        let needs_tls = destination.is_tls() || proxy_speaks_tls;
-        let client = Self {
-            lane: if proxy.is_none() {
-                Lane::to(destination, options).map(Arc::new)
-            } else {
-                None
-            },
-            proper: Arc::default(),
-            tls: if needs_tls {
-                Some(trust::tls(options)?)
-            } else {
-                None
-            },
-            options: options.clone(),
-            destination: destination.clone(),
+        let proxied = match proxy_in_use(destination) {
+            Some(proxy) => Some(Arc::new(Proxied::new(destination, options, proxy)?)),
+            None => None,
         };
-        if client.lane.is_none() {
-            client.proper()?;
-        }
-        Ok(client)
+        Ok(Self {
+            connector: Connector::new(destination, options)?,
+            proxied,
+            timeout: options.timeout,
+            keep_alive: options.keep_alive,
+            pool: Arc::default(),
+        })
     }
 
-    /// The same client with connections of its own, for another thread.
-    #[must_use]
-    pub fn separate(&self) -> Self {
-        let lane = self
-            .lane
-            .as_ref()
-            .and_then(|_| Lane::to(&self.destination, &self.options));
-        Self {
-            lane: lane.map(Arc::new),
-            proper: Arc::default(),
-            ..self.clone()
-        }
-    }
-
-    /// Sends a request once and reads its answer.
+    /// Sends a request once and reads its response.
     ///
-    /// Headers go as they are. `Host`, `User-Agent` and `Accept` are added where they are missing, the destination's
-    /// `Authorization` and, unless connections are kept alive, `Connection: close` too, and `Content-Length` always says
-    /// the truth. A target that the URL standard would rewrite fails instead of being sent differently; [`super::raw`] can
-    /// send it.
-    pub async fn carry(&self, request: &Request) -> Result<Response, Failure> {
-        let response = match &self.lane {
-            Some(lane) if Lane::takes(request) => lane.carry(request).await?,
-            _ => {
-                let proper = self
-                    .proper()
-                    .map_err(|error| cannot_be_sent(&error.to_string()))?;
-                // It needs much room, which the short way is not to carry about.
-                Box::pin(proper.carry(request)).await?
-            }
+    /// The target goes as typed. Headers that are missing are added, and `Content-Length` always says the truth. A request
+    /// that was not written because its kept connection had ended goes on a new one.
+    pub async fn send(&self, request: &Request) -> Result<Response, Failure> {
+        let response = match &self.proxied {
+            Some(proxied) => Box::pin(proxied.send(request)).await?,
+            None => self.send_directly(request).await?,
         };
         unless_redirect(response)
     }
 
-    /// Whether a request can be sent as it is; if not, the failure that [`Self::carry`] would end in.
-    pub fn check(&self, request: &Request) -> Result<(), Failure> {
-        if let Some(lane) = self.lane.as_ref().filter(|_| Lane::takes(request)) {
-            return lane.check(request).map_err(|text| cannot_be_sent(&text));
+    async fn send_directly(&self, request: &Request) -> Result<Response, Failure> {
+        let deadline = Instant::now() + self.timeout;
+        let mut outgoing = self.outgoing(request)?;
+        let kept = self.pool().idle.pop();
+        if let Some(mut connection) = kept {
+            let is_first_reuse = connection.responses == 1;
+            if connection.is_open().await {
+                match self.exchange(&mut connection, outgoing, deadline).await {
+                    Ok(response) => return Ok(self.keep(connection, response)),
+                    Err(http1::Error::NotSent(back)) => outgoing = *back,
+                    Err(http1::Error::Failed(failure)) => return Err(on_kept(failure)),
+                }
+            }
+            if is_first_reuse {
+                self.pool().peer_closes = true;
+            }
         }
-        let proper = self
-            .proper()
-            .map_err(|error| cannot_be_sent(&error.to_string()))?;
-        proper
-            .prepared(request, &Progress::new(!request.body.is_empty()))
-            .map(drop)
+        let mut connection = self.open().await?;
+        let sent = self.exchange(&mut connection, outgoing, deadline).await;
+        match sent {
+            Ok(response) => Ok(self.keep(connection, response)),
+            Err(http1::Error::Failed(failure)) => Err(failure),
+            Err(http1::Error::NotSent(_)) => Err(failure::hung_up(Phase::Send, "closed")),
+        }
     }
 
-    /// The long way.
-    fn proper(&self) -> Result<&Proper, Error> {
-        if let Some(proper) = self.proper.get() {
-            return Ok(proper);
+    /// Opens a connection for each copy of a request, and sends when all are open. Brings how long each took from then.
+    /// Races go past proxies.
+    pub async fn race(
+        &self,
+        request: &Request,
+        copies: usize,
+    ) -> Vec<(Result<Response, Failure>, Duration)> {
+        let outgoing = match self.outgoing(request) {
+            Ok(outgoing) => outgoing,
+            Err(failure) => return vec![(Err(failure), Duration::ZERO); copies],
+        };
+        let open = join_all((0..copies).map(|_| self.open())).await;
+        let released = Instant::now();
+        let racing = open.into_iter().map(async |open| {
+            let result = match open {
+                Ok(mut connection) => {
+                    let deadline = released + self.timeout;
+                    let sent = self.exchange(&mut connection, outgoing.clone(), deadline);
+                    match sent.await {
+                        Ok(response) => unless_redirect(response),
+                        Err(http1::Error::Failed(failure)) => Err(failure),
+                        Err(http1::Error::NotSent(_)) => {
+                            Err(failure::hung_up(Phase::Send, "closed"))
+                        }
+                    }
+                }
+                Err(failure) => Err(failure),
+            };
+            (result, released.elapsed())
+        });
+        join_all(racing).await
+    }
+
+    async fn open(&self) -> Result<Connection, Failure> {
+        let stream = self.connector.connect().await?;
+        let connection = Connection::new(stream).await;
+        connection.map_err(|error| explain(&error, Phase::Connect, &self.connector.destination))
+    }
+
+    async fn exchange(
+        &self,
+        connection: &mut Connection,
+        request: Outgoing,
+        deadline: Instant,
+    ) -> Result<Response, http1::Error<Failure>> {
+        let sent = timeout_at(deadline, connection.send(request, LIMITS, |_| {})).await;
+        let destination = &self.connector.destination;
+        match sent {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(http1::Error::NotSent(request))) => Err(http1::Error::NotSent(request)),
+            Ok(Err(http1::Error::Failed(error))) => Err(http1::Error::Failed(
+                connection.explain(&error, destination),
+            )),
+            Err(_) => Err(http1::Error::Failed(too_slow(
+                connection.phase(),
+                self.timeout,
+                destination,
+            ))),
         }
-        let tls = self.tls.clone().map_or_else(trust::no_tls, Ok)?;
-        let proxied = proxy_in_use(&self.destination).is_some();
-        let proper = Proper::new(&self.destination, &self.options, tls, proxied)?;
-        Ok(self.proper.get_or_init(|| proper))
+    }
+
+    /// Keeps a connection for the next request if that was asked for and the peer agrees.
+    fn keep(&self, connection: Connection, response: Response) -> Response {
+        let says_close = header(&response.headers, "connection")
+            .is_some_and(|value| value.to_ascii_lowercase().contains("close"));
+        if self.keep_alive && response.complete && !says_close {
+            let mut pool = self.pool();
+            if !pool.peer_closes {
+                pool.idle.push(connection);
+            }
+        }
+        response
+    }
+
+    /// The request in hyper's terms, or the failure that it cannot be sent as it is.
+    fn outgoing(&self, request: &Request) -> Result<Outgoing, Failure> {
+        let destination = &self.connector.destination;
+        outgoing(request, destination, self.keep_alive).map_err(|text| cannot_be_sent(&text))
+    }
+
+    fn pool(&self) -> MutexGuard<'_, Pool> {
+        // Each change is one step, so a panic elsewhere leaves nothing half done.
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether a request says how long its body is: if it has one, if its method leads one to expect one, or if it says so
-/// itself, rightly or not.
-fn states_length(request: &Request) -> bool {
-    matches!(&*request.method, "POST" | "PUT" | "PATCH")
-        || !request.body.is_empty()
-        || request
-            .headers
-            .iter()
-            .any(|header| header.is("content-length"))
+fn outgoing(
+    request: &Request,
+    destination: &Destination,
+    keep_alive: bool,
+) -> Result<Outgoing, String> {
+    let method = method(request)?;
+    let target: Option<Uri> = request.target.parse().ok();
+    let is_exact = |target: &Uri| {
+        target.path_and_query().map(|typed| typed.as_str()) == Some(request.target.as_str())
+    };
+    let target = target
+        .filter(|target| request.target.starts_with('/') && is_exact(target))
+        .ok_or("the target is no path, or holds what no request line can hold")?;
+    let mut outgoing = Outgoing::new(Full::new(request.body.0.clone()));
+    *outgoing.method_mut() = method;
+    *outgoing.uri_mut() = target;
+    let all = headers::with_defaults(request, destination, Framing::of(request), keep_alive);
+    for header in &all {
+        let (name, value) = field(header)?;
+        outgoing.headers_mut().append(name, value);
+    }
+    Ok(outgoing)
 }
 
-/// A peer's hanging up, on a connection that an earlier request had opened: then it need not be this one's fault.
-fn on_kept(mut failure: Failure) -> Failure {
-    failure.text.push_str(" (a connection kept alive)");
-    failure
+/// The method of a request, unless it is none or opens a tunnel.
+pub(super) fn method(request: &Request) -> Result<Method, String> {
+    match Method::from_bytes(request.method.as_bytes()) {
+        Ok(Method::CONNECT) => {
+            Err("CONNECT opens a tunnel, it cannot be sent as a request".to_owned())
+        }
+        Ok(method) => Ok(method),
+        Err(_) => Err("the method is no valid one".to_owned()),
+    }
+}
+
+/// One header in hyper's terms, or what is wrong with it.
+pub(super) fn field(header: &Header) -> Result<(HeaderName, HeaderValue), String> {
+    let shown = crate::untrusted::clean(&header.name);
+    let name = HeaderName::from_bytes(header.name.as_bytes())
+        .map_err(|_| format!("the header name {shown:?} is no valid one"))?;
+    let value = HeaderValue::from_maybe_shared(header.value.clone())
+        .map_err(|_| format!("the value of the header {shown} cannot be sent"))?;
+    Ok((name, value))
+}
+
+/// A failure on a kept connection: whether the peer got the request cannot be known, so it is not sent again.
+fn on_kept(failure: Failure) -> Failure {
+    if failure.kind != FailureKind::Closed {
+        return failure;
+    }
+    Failure {
+        kind: FailureKind::KeptConnectionClosed,
+        text: format!("{} (a connection kept alive)", failure.text),
+        ..failure
+    }
 }
 
 /// The failure of a request that cannot be sent as it is.
-fn cannot_be_sent(text: &str) -> Failure {
-    trouble::failure(Phase::Send, FailureKind::Other, text)
+pub(super) fn cannot_be_sent(text: &str) -> Failure {
+    failure::failure(Phase::Send, FailureKind::Other, text)
 }
 
 /// The proxy from the environment through which a destination is reached, with its secrets masked.
@@ -209,16 +296,6 @@ fn proxy_among(environment: &Matcher, destination: &Destination) -> Option<Strin
     }
     let proxy = environment.intercept(&destination.url().as_str().parse().ok()?)?;
     Some(masked_url(proxy.uri().to_string().trim_end_matches('/')))
-}
-
-/// One header in reqwest's terms, or what is wrong with it.
-fn field(header: &Header) -> Result<(HeaderName, HeaderValue), String> {
-    let shown = crate::untrusted::clean(&header.name);
-    let name = HeaderName::from_bytes(header.name.as_bytes())
-        .map_err(|_| format!("the header name {shown:?} is no valid one"))?;
-    let value = HeaderValue::from_bytes(&header.value)
-        .map_err(|_| format!("the value of the header {shown} cannot be sent"))?;
-    Ok((name, value))
 }
 
 #[cfg(test)]

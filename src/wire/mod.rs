@@ -5,11 +5,18 @@
 //! [`query`] writes fields as a query string and back, [`export`] writes a request for other tools.
 
 pub mod client;
+mod connect;
+mod destination;
 pub mod export;
+mod failure;
+mod headers;
 pub mod hop;
+mod http1;
+mod proxied;
 pub mod query;
 pub mod raw;
 pub mod secret;
+mod tls;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -294,6 +301,8 @@ pub enum FailureKind {
     Tls,
     /// The peer reset or closed the connection without an answer.
     Closed,
+    /// The same on a kept connection, where the peer may have closed before the request came.
+    KeptConnectionClosed,
     /// What came back is no HTTP/1.1 answer.
     NotHttp,
     /// The answer was a redirect, which is never followed.
@@ -310,6 +319,7 @@ impl fmt::Display for FailureKind {
             Self::Dns => "host not found",
             Self::Tls => "TLS failed",
             Self::Closed => "connection closed",
+            Self::KeptConnectionClosed => "kept connection closed",
             Self::NotHttp => "not HTTP",
             Self::Redirect => "redirect",
             Self::Other => "failed",

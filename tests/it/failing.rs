@@ -102,7 +102,7 @@ fn the_handler_hangs_up() {
     ✗ #1 POST agent-no-answer a missed  the peer closed the connection without answering · T
     --- stderr
     sending 1 delivery to http://127.0.0.1:PORT/webhook/cdr · seed 7
-    hint: the handler hung up before its answer was whole: look for a crash in its log
+    hint: the handler hung up before its answer was whole: look for a crash in its log, or does it want https://?
     repeat: telecmi-cdr send --url http://127.0.0.1:PORT/webhook/cdr --seed 7 --at 2026-11-22T09:00:00.000Z
     ");
 }

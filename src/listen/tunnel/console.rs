@@ -81,7 +81,7 @@ async fn ask(console: SocketAddr, target: &str) -> Option<(u16, Value)> {
     };
     let client = Client::new(&destination, &options).ok()?;
     let response = client
-        .carry(&Request::new("GET", target, Vec::new(), ""))
+        .send(&Request::new("GET", target, Vec::new(), ""))
         .await
         .ok()?;
     Some((

@@ -1,33 +1,32 @@
-//! The transport of `send`: the HTTP client, and the raw writer for races and captured requests.
+//! The transport of `send`: the HTTP client, and the raw client for captured requests.
 
 use std::time::Duration;
 
 use crate::send::deliver::Transport;
 use crate::send::plan::Origin;
 use crate::send::replay;
-use crate::wire::client::{Client, Destination};
-use crate::wire::raw::{RawRequest, Writer};
+use crate::wire::client::Client;
+use crate::wire::raw::{RawClient, RawRequest};
 use crate::wire::{Failure, FailureKind, Phase, Request, Response};
 
 /// Sends requests to one destination.
 pub struct HttpTransport {
     pub(super) client: Client,
-    pub(super) writer: Writer,
+    pub(super) raw: RawClient,
     /// Whether a proxy is in use, through which captured requests cannot go byte for byte.
     pub(super) proxied: bool,
-    pub(super) destination: Destination,
 }
 
 impl Transport for HttpTransport {
     async fn send(&self, request: &Request, origin: Origin) -> Result<Response, Failure> {
         match origin {
-            Origin::Template => self.client.carry(request).await,
+            Origin::Template => self.client.send(request).await,
             Origin::Capture if self.proxied => {
                 let request = replay::strip_hop_by_hop(request);
-                self.client.carry(&request).await
+                self.client.send(&request).await
             }
             // Boxed: the future is large.
-            Origin::Capture => Box::pin(self.writer.carry(&exact(request)?)).await,
+            Origin::Capture => Box::pin(self.raw.send(&exact(request)?)).await,
         }
     }
 
@@ -37,17 +36,12 @@ impl Transport for HttpTransport {
         origin: Origin,
         copies: usize,
     ) -> Vec<(Result<Response, Failure>, Duration)> {
-        let raw = match origin {
-            // The raw writer would write anything, line breaks in a header too.
-            Origin::Template => self
-                .client
-                .check(request)
-                .map(|()| RawRequest::verbatim(request, &self.destination)),
-            Origin::Capture => exact(request),
-        };
-        match raw {
-            Ok(raw) => self.writer.race(&raw, copies).await,
-            Err(failure) => vec![(Err(failure), Duration::ZERO); copies],
+        match origin {
+            Origin::Template => self.client.race(request, copies).await,
+            Origin::Capture => match exact(request) {
+                Ok(raw) => self.raw.race(&raw, copies).await,
+                Err(failure) => vec![(Err(failure), Duration::ZERO); copies],
+            },
         }
     }
 }

@@ -14,7 +14,7 @@ use super::{Case, Delivery, Script};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::wire::client::{Client, ClientOptions, Destination};
-use crate::wire::raw::{RawOutcome, RawRequest, Step, Writer};
+use crate::wire::raw::{RawClient, RawOutcome, RawRequest, Step};
 use crate::wire::{Header, Request};
 
 /// The longest time of a raw script by itself, on a slow machine.
@@ -33,9 +33,9 @@ const HALF_A_HEAD: usize = 24;
 pub struct SuiteClient<'a> {
     destination: &'a Destination,
     client: Client,
-    writer: Writer,
+    writer: RawClient,
     /// For connections that outlive a request, and for scripts that take time themselves.
-    long_writer: Writer,
+    long_writer: RawClient,
     settle_delay: Duration,
     clock: Clock,
 }
@@ -58,8 +58,8 @@ impl<'a> SuiteClient<'a> {
         Ok(Self {
             destination,
             client: Client::new(destination, &with_timeout(timeout))?,
-            writer: Writer::new(destination, &with_timeout(timeout))?,
-            long_writer: Writer::new(destination, &with_timeout(timeout * 2 + SCRIPT))?,
+            writer: RawClient::new(destination, &with_timeout(timeout))?,
+            long_writer: RawClient::new(destination, &with_timeout(timeout * 2 + SCRIPT))?,
             settle_delay,
             clock,
         })
@@ -67,7 +67,7 @@ impl<'a> SuiteClient<'a> {
 
     pub async fn send(&self, request: &Request) -> Observed {
         let began = self.clock.elapsed();
-        let result = self.client.carry(request).await;
+        let result = self.client.send(request).await;
         Observed::new(result, self.clock.elapsed().saturating_sub(began))
     }
 
@@ -96,11 +96,9 @@ impl<'a> SuiteClient<'a> {
                 } else {
                     &self.writer
                 };
-                let outcome = writer
-                    .perform(&script.steps(request, self.destination))
-                    .await;
+                let outcome = writer.run(&script.steps(request, self.destination)).await;
                 let latency = self.clock.elapsed().saturating_sub(began);
-                if outcome == RawOutcome::Abandoned {
+                if outcome == RawOutcome::ResetByUs {
                     // No response is possible: only the liveness check after the case is judged.
                     return Vec::new();
                 }
@@ -118,10 +116,7 @@ impl<'a> SuiteClient<'a> {
 
     /// Sends copies at the same moment, on connections opened before.
     async fn race(&self, request: &Request, copies: usize) -> Vec<Observed> {
-        let raced = self
-            .writer
-            .race(&RawRequest::verbatim(request, self.destination), copies)
-            .await;
+        let raced = self.client.race(request, copies).await;
         raced
             .into_iter()
             .map(|(result, latency)| Observed::new(result, latency))
@@ -141,7 +136,7 @@ impl<'a> SuiteClient<'a> {
     async fn while_held(&self, script: &RawRequest, good: &Request) -> Observed {
         let holding = async {
             if let Ok(connection) = self.long_writer.open().await {
-                connection.perform(script).await;
+                connection.run(script).await;
             }
             pending::<Observed>().await
         };

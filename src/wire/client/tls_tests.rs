@@ -79,7 +79,7 @@ async fn serve(certificate: CertificateDer<'static>, key: &KeyPair) -> SocketAdd
 async fn get(address: SocketAddr, options: &ClientOptions) -> Result<Response, Failure> {
     let url = format!("https://localhost:{}/", address.port());
     let client = Client::new(&Destination::parse(&url).unwrap(), options).unwrap();
-    client.carry(&Request::new("GET", "/", vec![], "")).await
+    client.send(&Request::new("GET", "/", vec![], "")).await
 }
 
 fn trusting(authority: &Authority) -> ClientOptions {

@@ -1,10 +1,11 @@
 //! A captured request, written down again exactly as it was.
 
-use bytes::Bytes;
+use hyper::Method;
+use hyper::header::{HeaderName, HeaderValue};
 
 use super::super::{Header, Request};
-use super::{Asked, RawRequest, Step, head};
-use crate::untrusted::clean;
+use super::{RawRequest, Step, head};
+use crate::untrusted::{beginning, clean};
 
 impl RawRequest {
     /// The request as it stands: its version, its target, its headers in their order and case, and nothing beside them.
@@ -30,10 +31,7 @@ impl RawRequest {
         } else {
             bytes.extend_from_slice(&request.body.0);
         }
-        Ok(Self {
-            steps: vec![Step::Send(bytes.into())],
-            asked: Asked::by(&request.method),
-        })
+        Ok(Self::new(&request.method, [Step::Send(bytes.into())]))
     }
 }
 
@@ -59,7 +57,7 @@ pub fn is_chunked(request: &Request) -> bool {
 /// A method and a name are tokens, a target has neither spaces nor control characters, a value no control character but
 /// the tab, so that no line can be smuggled in. What is odd but harmless, like a target in another form, passes.
 pub fn check(request: &Request) -> Result<(), String> {
-    if !is_token(&request.method) {
+    if Method::from_bytes(request.method.as_bytes()).is_err() {
         return Err(format!("\"{}\" is no method", shown(&request.method)));
     }
     if request.target.is_empty() {
@@ -77,10 +75,10 @@ pub fn check(request: &Request) -> Result<(), String> {
     }
     for header in &request.headers {
         let name = shown(&header.name);
-        if !is_token(&header.name) {
+        if HeaderName::from_bytes(header.name.as_bytes()).is_err() {
             return Err(format!("\"{name}\" is no name of a header"));
         }
-        if holds_control(&header.value) {
+        if HeaderValue::from_bytes(&header.value).is_err() {
             return Err(format!(
                 "the value of the header {name} holds a line break or a control character"
             ));
@@ -89,26 +87,10 @@ pub fn check(request: &Request) -> Result<(), String> {
     Ok(())
 }
 
-/// The beginning of a stranger's text, for a message.
+/// Text from outside, for a message.
 fn shown(text: &str) -> String {
-    const ENOUGH: usize = 60;
-    clean(&text.chars().take(ENOUGH).collect::<String>())
-}
-
-/// Whether a text is what HTTP calls a token: letters, digits and a few signs, at least one.
-fn is_token(text: &str) -> bool {
-    let sign = |byte: u8| b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || sign(byte))
-}
-
-/// Whether there is a control character, the tab aside, which may stand in a value.
-fn holds_control(value: &Bytes) -> bool {
-    value
-        .iter()
-        .any(|byte| byte.is_ascii_control() && *byte != b'\t')
+    const LIMIT: usize = 60;
+    clean(&beginning(text, LIMIT))
 }
 
 #[cfg(test)]

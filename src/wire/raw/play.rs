@@ -8,7 +8,7 @@ use tokio::io::{AsyncWriteExt as _, WriteHalf};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::{Connection, Step};
+use super::{Step, Stream};
 
 /// How a script came to its end.
 pub(super) enum Played {
@@ -21,7 +21,7 @@ pub(super) enum Played {
 /// Plays a script to its end, or until the peer takes no more. While bytes are being sent that the peer should take at
 /// once, `sending` says so.
 pub(super) async fn play(
-    writer: &mut WriteHalf<Box<dyn Connection>>,
+    writer: &mut WriteHalf<Box<dyn Stream>>,
     steps: &[Step],
     told_to_continue: &Notify,
     sending: &AtomicBool,
@@ -53,14 +53,14 @@ pub(super) async fn play(
 }
 
 /// Writes bytes, and sees to it that they leave.
-async fn send(writer: &mut WriteHalf<Box<dyn Connection>>, bytes: &[u8]) -> io::Result<()> {
+async fn send(writer: &mut WriteHalf<Box<dyn Stream>>, bytes: &[u8]) -> io::Result<()> {
     writer.write_all(bytes).await?;
     writer.flush().await
 }
 
 /// Writes bytes one at a time.
 async fn drip(
-    writer: &mut WriteHalf<Box<dyn Connection>>,
+    writer: &mut WriteHalf<Box<dyn Stream>>,
     bytes: &[u8],
     every: Duration,
 ) -> io::Result<()> {

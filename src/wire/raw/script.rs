@@ -4,21 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::super::client::{Destination, USER_AGENT};
+use super::super::client::Destination;
+use super::super::headers::{Framing, with_defaults};
 use super::super::{Header, Request};
-use super::{Asked, RawRequest, Step};
+use super::{RawRequest, Step};
 
 /// How long a connection that is about to be reset stays open, so that the peer has begun to read when it happens.
 const BEFORE_A_RESET: Duration = Duration::from_millis(100);
-
-/// How the end of a body is announced.
-#[derive(Clone, Copy)]
-enum Framing {
-    /// By a length, true or not.
-    Length(usize),
-    /// By a last chunk.
-    Chunked,
-}
 
 /// The head of a request, written down as it is told: nothing is checked, added or put in order.
 #[must_use]
@@ -35,14 +27,22 @@ pub fn head(method: &str, target: &str, version: &str, headers: &[Header]) -> By
 }
 
 impl RawRequest {
-    /// The request as it is, in one piece: for a release together with others, and for targets that a proper client
-    /// would rewrite.
+    /// The request as it is, in one piece.
     #[must_use]
     pub fn verbatim(request: &Request, destination: &Destination) -> Self {
-        let steps = vec![Step::Send(whole(request, destination))];
+        Self::new(&request.method, [Step::Send(whole(request, destination))])
+    }
+
+    /// A request that is passed on for its sender, whose `Accept` is not made up.
+    #[must_use]
+    pub fn passed_on(request: &Request, destination: &Destination) -> Self {
+        let mut headers = with_defaults(request, destination, Framing::of(request), false);
+        headers.retain(|header| !header.is("Accept") || request.headers.contains(header));
+        let mut bytes = head(&request.method, &request.target, "HTTP/1.1", &headers).to_vec();
+        bytes.extend_from_slice(&request.body.0);
         Self {
-            steps,
-            asked: Asked::by(&request.method),
+            passed_on: true,
+            ..Self::new(&request.method, [Step::Send(bytes.into())])
         }
     }
 
@@ -94,7 +94,7 @@ impl RawRequest {
         Self::from([Step::Send(whole(request, destination)), Step::HalfClose])
     }
 
-    /// A connection, and not a word.
+    /// A connection on which nothing is sent.
     #[must_use]
     pub fn silent() -> Self {
         Self::from([])
@@ -138,7 +138,8 @@ impl RawRequest {
     /// The request as of 1996: HTTP/1.0, which needs no `Host`.
     #[must_use]
     pub fn http_1_0(request: &Request, destination: &Destination) -> Self {
-        let mut headers = headers(request, destination, Framing::Length(request.body.len()));
+        let length = Framing::Length(request.body.len());
+        let mut headers = with_defaults(request, destination, length, false);
         headers.retain(|header| !header.is("Host"));
         let mut bytes = head(&request.method, &request.target, "HTTP/1.0", &headers).to_vec();
         bytes.extend_from_slice(&request.body.0);
@@ -148,7 +149,12 @@ impl RawRequest {
     /// Several copies in one piece, without waiting for an answer between them.
     #[must_use]
     pub fn pipelined(request: &Request, destination: &Destination, copies: usize) -> Self {
-        let bytes = whole(request, destination).repeat(copies);
+        // A `Connection: close` in the first one would end the connection before the second.
+        let length = Framing::Length(request.body.len());
+        let headers = with_defaults(request, destination, length, true);
+        let mut bytes = head(&request.method, &request.target, "HTTP/1.1", &headers).to_vec();
+        bytes.extend_from_slice(&request.body.0);
+        let bytes = bytes.repeat(copies);
         Self::from([Step::Send(bytes.into())])
     }
 }
@@ -170,32 +176,6 @@ fn half(request: &Request, destination: &Destination) -> (Bytes, Bytes) {
 
 /// The head of the request with a framing of our choice.
 fn framed_head(request: &Request, destination: &Destination, framing: Framing) -> Bytes {
-    let headers = headers(request, destination, framing);
+    let headers = with_defaults(request, destination, framing, false);
     head(&request.method, &request.target, "HTTP/1.1", &headers)
-}
-
-/// The request's own headers with the framing replaced, and before them those it needs and lacks.
-fn headers(request: &Request, destination: &Destination, framing: Framing) -> Vec<Header> {
-    let lacks = |name: &str| !request.headers.iter().any(|header| header.is(name));
-    let mut headers = Vec::with_capacity(request.headers.len() + 4);
-    if lacks("Host") {
-        headers.push(Header::new("Host", destination.authority()));
-    }
-    if lacks("User-Agent") {
-        headers.push(Header::new("User-Agent", USER_AGENT));
-    }
-    if lacks("Authorization") {
-        headers.extend(destination.authorization());
-    }
-    let frames = |header: &&Header| !header.is("Content-Length") && !header.is("Transfer-Encoding");
-    headers.extend(request.headers.iter().filter(frames).cloned());
-    match framing {
-        // A GET without a body says nothing about it, as every client does.
-        Framing::Length(0) if request.method == "GET" || request.method == "HEAD" => {}
-        Framing::Length(length) => {
-            headers.push(Header::new("Content-Length", length.to_string()));
-        }
-        Framing::Chunked => headers.push(Header::new("Transfer-Encoding", "chunked")),
-    }
-    headers
 }

@@ -3,8 +3,9 @@
 use super::super::client::tls_tests::Authority;
 use super::super::{Header, Request};
 use super::*;
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpListener;
+use std::io;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\ngot it";
@@ -44,8 +45,8 @@ fn script(request: &RawRequest) -> String {
 #[test]
 fn scripts_send_what_they_promise() {
     let there = destination("cdr.test");
-    let head = "POST /webhook?token=abc HTTP/1.1\nHost: cdr.test\nUser-Agent: t\nContent-Type: application/json\n";
-    let length = |n: usize| format!("{head}Content-Length: {n}\n\n");
+    let head = "POST /webhook?token=abc HTTP/1.1\nHost: cdr.test\nAccept: */*\nUser-Agent: t\nContent-Type: application/json\n";
+    let length = |n: usize| format!("{head}Content-Length: {n}\nConnection: close\n\n");
     for (raw, expected) in [
         (
             RawRequest::verbatim(&request(), &there),
@@ -75,11 +76,15 @@ fn scripts_send_what_they_promise() {
         (RawRequest::silent(), String::new()),
         (
             RawRequest::chunked(&request(), &there, 4),
-            format!("{head}Transfer-Encoding: chunked\n\n4\n{{\"a\"\n3\n:1}}\n0\n\n"),
+            format!(
+                "{head}Transfer-Encoding: chunked\nConnection: close\n\n4\n{{\"a\"\n3\n:1}}\n0\n\n"
+            ),
         ),
         (
             RawRequest::expecting_continue(&request(), &there, SOON),
-            format!("{head}Expect: 100-continue\nContent-Length: 7\n\n<continue?>{{\"a\":1}}"),
+            format!(
+                "{head}Expect: 100-continue\nContent-Length: 7\nConnection: close\n\n<continue?>{{\"a\":1}}"
+            ),
         ),
         (
             RawRequest::http_1_0(&request(), &there),
@@ -89,7 +94,7 @@ fn scripts_send_what_they_promise() {
         ),
         (
             RawRequest::pipelined(&request(), &there, 2),
-            (length(7) + "{\"a\":1}").repeat(2),
+            (length(7).replace("Connection: close\n", "") + "{\"a\":1}").repeat(2),
         ),
     ] {
         assert_eq!(script(&raw), expected);
@@ -111,8 +116,8 @@ fn a_head_is_written_as_it_is_told() {
     assert_eq!(
         script(&RawRequest::verbatim(&get, &there)),
         format!(
-            "GET /x HTTP/1.1\nHost: [::1]:81\nUser-Agent: {}\nAuthorization: Basic dTpw\n\n",
-            client::USER_AGENT
+            "GET /x HTTP/1.1\nHost: [::1]:81\nUser-Agent: {}\nAccept: */*\nAuthorization: Basic dTpw\nConnection: close\n\n",
+            super::super::headers::USER_AGENT
         )
     );
 }
@@ -144,16 +149,16 @@ async fn read_until(stream: &mut TcpStream, end: &[u8]) -> Vec<u8> {
     received
 }
 
-fn writer(there: &Destination, timeout: Duration) -> Writer {
+fn writer(there: &Destination, timeout: Duration) -> RawClient {
     let options = ClientOptions {
         timeout,
         ..ClientOptions::default()
     };
-    Writer::new(there, &options).unwrap()
+    RawClient::new(there, &options).unwrap()
 }
 
 async fn perform(there: &Destination, raw: &RawRequest) -> RawOutcome {
-    writer(there, Duration::from_secs(15)).perform(raw).await
+    writer(there, Duration::from_secs(15)).run(raw).await
 }
 
 fn status(outcome: &RawOutcome) -> Option<u16> {
@@ -188,7 +193,7 @@ async fn endings_without_an_answer_are_told_apart() {
     let (there, _seen) =
         peer(|mut stream| async move { read_until(&mut stream, b"}").await }).await;
     let outcome = perform(&there, &RawRequest::verbatim(&request(), &there)).await;
-    assert_eq!(outcome, RawOutcome::Closed(Closing::Clean));
+    assert_eq!(outcome, RawOutcome::Failed(hung_up(Phase::Wait, "closed")));
 
     let (there, _seen) = peer(|mut stream| async move {
         read_until(&mut stream, b"}").await;
@@ -196,11 +201,11 @@ async fn endings_without_an_answer_are_told_apart() {
     })
     .await;
     let outcome = perform(&there, &RawRequest::verbatim(&request(), &there)).await;
-    assert_eq!(outcome, RawOutcome::Closed(Closing::Reset));
+    assert_eq!(outcome, RawOutcome::Failed(hung_up(Phase::Wait, "reset")));
 
     let (there, _seen) = peer(|mut stream| async move { stream.read_u8().await }).await;
-    let outcome = writer(&there, SOON).perform(&RawRequest::silent()).await;
-    assert_eq!(outcome, RawOutcome::Silent(SOON));
+    let outcome = writer(&there, SOON).run(&RawRequest::silent()).await;
+    assert!(matches!(&outcome, RawOutcome::Failed(failure) if failure.phase == Phase::Wait));
     assert_eq!(
         outcome.into_result().unwrap_err().text,
         "no answer within 300 ms"
@@ -246,7 +251,7 @@ async fn half_an_answer_is_none() {
             stream.read_u8().await
         })
         .await;
-        let outcome = writer(&there, SOON).perform(&RawRequest::silent()).await;
+        let outcome = writer(&there, SOON).run(&RawRequest::silent()).await;
         let failure = outcome.into_result().unwrap_err();
         assert_eq!(
             (failure.phase, failure.kind),
@@ -284,7 +289,7 @@ async fn a_reset_reaches_the_peer_as_one() {
     })
     .await;
     let outcome = perform(&there, &RawRequest::reset_mid_body(&request(), &there)).await;
-    assert_eq!(outcome, RawOutcome::Abandoned);
+    assert_eq!(outcome, RawOutcome::ResetByUs);
     let (received, kind) = seen.await.unwrap();
     assert!(received.ends_with(b"\r\n\r\n{\"a"));
     assert_eq!(kind, io::ErrorKind::ConnectionReset);
@@ -394,7 +399,7 @@ async fn a_peer_that_does_not_take_a_request_is_told_from_one_that_does_not_answ
         })
         .await;
         let raw = RawRequest::exact(&request).unwrap();
-        let failure = writer(&there, SOON).carry(&raw).await.unwrap_err();
+        let failure = writer(&there, SOON).send(&raw).await.unwrap_err();
         assert_eq!((failure.phase, failure.kind), (phase, FailureKind::Timeout));
         assert!(failure.text.ends_with(text), "{}", failure.text);
     }
@@ -416,10 +421,10 @@ async fn the_answer_to_head_ends_with_its_head() {
         RawRequest::exact(&head).unwrap(),
         RawRequest::verbatim(&head, &there),
     ] {
-        assert_eq!(raw.asked, Asked::ForTheHead);
+        assert_eq!(raw.method, "HEAD");
     }
     let answer = writer(&there, NEVER)
-        .carry(&RawRequest::exact(&head).unwrap())
+        .send(&RawRequest::exact(&head).unwrap())
         .await
         .unwrap();
     assert_eq!((answer.status, answer.body.len()), (200, 0));
@@ -442,7 +447,7 @@ async fn open_connections_are_released_together() {
         assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
     }
     let raw = RawRequest::verbatim(&request(), &there);
-    let performing = mine.into_iter().map(|open| open.perform(&raw));
+    let performing = mine.into_iter().map(|open| open.run(&raw));
     let answering = theirs.into_iter().map(|mut stream| async move {
         read_until(&mut stream, b"}").await;
         stream.write_all(OK).await
@@ -489,9 +494,9 @@ async fn scripts_are_played_over_tls() {
         let port = authority.peer(host, 2999).await.port();
         let there = Destination::parse(&format!("https://localhost:{port}/")).unwrap();
         let raw = RawRequest::verbatim(&request(), &there);
-        let result = Writer::new(&there, &options)
+        let result = RawClient::new(&there, &options)
             .unwrap()
-            .perform(&raw)
+            .run(&raw)
             .await
             .into_result();
         assert_eq!(

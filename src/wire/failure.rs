@@ -1,4 +1,4 @@
-//! What went wrong, in one sentence: from a chain of library errors to a [`Failure`].
+//! From a chain of library errors to a [`Failure`], in one sentence.
 
 use std::error::Error;
 use std::io;
@@ -6,33 +6,39 @@ use std::time::Duration;
 
 use rustls::CertificateError;
 
-use super::super::secret::masked_url;
-use super::super::{Failure, FailureKind, Phase, Response, header};
-use super::Destination;
+use super::destination::Destination;
+use super::secret::masked_url;
+use super::{Failure, FailureKind, Phase, Response, header};
 use crate::clock::format_duration;
-use crate::untrusted::clean;
-
-/// As much of a stranger's text as a message quotes.
-const MOST_OF_A_QUOTATION: usize = 200;
+use crate::untrusted::{beginning, clean};
 
 /// The failure that an error in a phase means for the request to this destination.
 ///
 /// The innermost error that is understood decides; what is not understood is quoted.
-pub(in crate::wire) fn explain(
+pub(super) fn explain(
     error: &(dyn Error + 'static),
     phase: Phase,
+    destination: &Destination,
+) -> Failure {
+    explain_at(error, phase, &destination.place(), destination)
+}
+
+/// The same with a name for the machine at the other end of the connection, which may be a proxy.
+pub(super) fn explain_at(
+    error: &(dyn Error + 'static),
+    phase: Phase,
+    place: &str,
     destination: &Destination,
 ) -> Failure {
     let mut cause = Some(error);
     let mut innermost = error;
     while let Some(error) = cause {
-        if let Some(failure) = understood(error, phase, destination) {
+        if let Some(failure) = understood(error, phase, place, destination) {
             return failure;
         }
         innermost = error;
         cause = next_cause(error);
     }
-    let place = destination.place();
     failure(
         phase,
         match phase {
@@ -51,11 +57,7 @@ pub(in crate::wire) fn explain(
 }
 
 /// The failure of a phase that took longer than allowed.
-pub(in crate::wire) fn too_slow(
-    phase: Phase,
-    limit: Duration,
-    destination: &Destination,
-) -> Failure {
+pub(super) fn too_slow(phase: Phase, limit: Duration, destination: &Destination) -> Failure {
     let place = destination.place();
     let allowed = allowance(limit);
     let text = match phase {
@@ -70,7 +72,7 @@ pub(in crate::wire) fn too_slow(
 }
 
 /// The failure of a peer that says nothing.
-pub(in crate::wire) fn no_answer(limit: Duration) -> Failure {
+fn no_answer(limit: Duration) -> Failure {
     let text = format!("no answer within {}", allowance(limit));
     failure(Phase::Wait, FailureKind::Timeout, text)
 }
@@ -81,7 +83,7 @@ pub(super) fn redirects(response: &Response) -> bool {
 }
 
 /// Passes an answer on unless it sends us elsewhere, where we do not go.
-pub(in crate::wire) fn unless_redirect(response: Response) -> Result<Response, Failure> {
+pub(super) fn unless_redirect(response: Response) -> Result<Response, Failure> {
     if !redirects(&response) {
         return Ok(response);
     }
@@ -90,8 +92,8 @@ pub(in crate::wire) fn unless_redirect(response: Response) -> Result<Response, F
     Err(failure(Phase::Read, FailureKind::Redirect, text))
 }
 
-/// What came back cannot be read as HTTP.
-pub(in crate::wire) fn not_http() -> Failure {
+/// The response cannot be read as HTTP.
+fn not_http() -> Failure {
     failure(
         Phase::Read,
         FailureKind::NotHttp,
@@ -99,8 +101,8 @@ pub(in crate::wire) fn not_http() -> Failure {
     )
 }
 
-/// The framing of an answer's body is wrong.
-pub(super) fn damaged_body() -> Failure {
+/// The framing of a response's body is wrong.
+fn damaged_body() -> Failure {
     failure(
         Phase::Read,
         FailureKind::NotHttp,
@@ -109,11 +111,7 @@ pub(super) fn damaged_body() -> Failure {
 }
 
 /// A failure put together.
-pub(in crate::wire) fn failure(
-    phase: Phase,
-    kind: FailureKind,
-    text: impl Into<String>,
-) -> Failure {
+pub(super) fn failure(phase: Phase, kind: FailureKind, text: impl Into<String>) -> Failure {
     Failure {
         phase,
         kind,
@@ -136,33 +134,32 @@ fn next_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + '
 fn understood(
     error: &(dyn Error + 'static),
     phase: Phase,
+    place: &str,
     destination: &Destination,
 ) -> Option<Failure> {
     if let Some(error) = error.downcast_ref::<rustls::Error>() {
         Some(failure(
             Phase::Tls,
             FailureKind::Tls,
-            tls_trouble(error, destination),
+            tls_failure(error, destination),
         ))
     } else if let Some(error) = error.downcast_ref::<hyper::Error>() {
-        http_trouble(error, phase)
+        http_failure(error, phase)
     } else if let Some(error) = error.downcast_ref::<io::Error>() {
-        connection_trouble(error.kind(), phase, destination)
+        connection_failure(error.kind(), phase, place)
     } else {
         None
     }
 }
 
 /// What hyper has against an answer.
-fn http_trouble(error: &hyper::Error, phase: Phase) -> Option<Failure> {
+fn http_failure(error: &hyper::Error, phase: Phase) -> Option<Failure> {
     if error.is_parse_too_large() {
         Some(failure(
             Phase::Read,
             FailureKind::NotHttp,
             "the head of the answer is too large",
         ))
-    } else if error.is_parse() && phase == Phase::Read {
-        Some(damaged_body())
     } else if error.is_parse() {
         Some(not_http())
     } else if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
@@ -173,13 +170,8 @@ fn http_trouble(error: &hyper::Error, phase: Phase) -> Option<Failure> {
 }
 
 /// What the system says about a connection.
-fn connection_trouble(
-    kind: io::ErrorKind,
-    phase: Phase,
-    destination: &Destination,
-) -> Option<Failure> {
+fn connection_failure(kind: io::ErrorKind, phase: Phase, place: &str) -> Option<Failure> {
     use io::ErrorKind as Io;
-    let place = destination.place();
     Some(match kind {
         Io::ConnectionRefused => failure(
             phase,
@@ -205,7 +197,7 @@ fn connection_trouble(
 }
 
 /// The peer ended the connection, and when.
-pub(in crate::wire) fn hung_up(phase: Phase, how: &str) -> Failure {
+pub(super) fn hung_up(phase: Phase, how: &str) -> Failure {
     let moment = match phase {
         Phase::Dns | Phase::Connect => "at once",
         Phase::Tls => "during the TLS handshake",
@@ -220,7 +212,7 @@ pub(in crate::wire) fn hung_up(phase: Phase, how: &str) -> Failure {
 }
 
 /// Why there is no TLS connection.
-fn tls_trouble(error: &rustls::Error, destination: &Destination) -> String {
+fn tls_failure(error: &rustls::Error, destination: &Destination) -> String {
     let place = destination.place();
     match error {
         rustls::Error::InvalidCertificate(error) => {
@@ -237,6 +229,13 @@ fn tls_trouble(error: &rustls::Error, destination: &Destination) -> String {
         }
         other => format!("TLS with {place} failed: {}", quoted(&other.to_string())),
     }
+}
+
+/// Whether a certificate was refused because it is a self-signed authority, as `openssl req -x509` makes it. The verifier
+/// checks that after the dates and before the issuer, and only the text of its error tells.
+pub(super) fn is_its_own_authority(error: &CertificateError) -> bool {
+    matches!(error, CertificateError::Other(_))
+        && format!("{error:?}").contains("CaUsedAsEndEntity")
 }
 
 /// What is wrong with a certificate, in the words that people know.
@@ -260,22 +259,15 @@ fn distrust(error: &CertificateError) -> String {
         }
         CertificateError::UnknownIssuer => "unknown issuer".to_owned(),
         CertificateError::Revoked => "revoked".to_owned(),
-        // `openssl req -x509` makes a self-signed certificate that is its own authority. The verifier complains of
-        // that before it looks for the issuer, through a type that only its text tells apart.
-        other if format!("{other:?}").contains("CaUsedAsEndEntity") => {
-            "unknown issuer, it is self-signed".to_owned()
-        }
+        other if is_its_own_authority(other) => "unknown issuer, it is self-signed".to_owned(),
         other => quoted(&other.to_string()),
     }
 }
 
 /// Text from outside as part of a sentence: short, harmless, without secrets.
 fn quoted(text: &str) -> String {
-    let masked = clean(&masked_url(text));
-    match masked.char_indices().nth(MOST_OF_A_QUOTATION) {
-        Some((end, _)) => format!("{}…", &masked[..end]),
-        None => masked,
-    }
+    const LIMIT: usize = 200;
+    beginning(&clean(&masked_url(text)), LIMIT).into_owned()
 }
 
 /// A limit as somebody set it: `15 s`, not `15.00 s`.

@@ -1,0 +1,184 @@
+//! Connecting to one destination: resolve, TCP and TLS in a row, each a phase of its own.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::client::ClientOptions;
+use super::destination::{Destination, is_localhost};
+use super::failure::{explain, too_slow};
+use super::{Failure, Phase, tls};
+use crate::error::Error;
+
+/// How long the first address family is tried alone (RFC 8305, section 5).
+const SECOND_FAMILY_DELAY: Duration = Duration::from_millis(250);
+
+/// A TCP connection, with TLS or without.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+    /// The TCP connection itself.
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Stream for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+/// Opens connections to one destination.
+#[derive(Clone)]
+pub(super) struct Connector {
+    pub destination: Destination,
+    tls: Option<TlsConnector>,
+    /// From resolving the host to the end of the TLS handshake.
+    timeout: Duration,
+}
+
+impl Connector {
+    /// Certificates are only read for https.
+    pub fn new(destination: &Destination, options: &ClientOptions) -> Result<Self, Error> {
+        let tls = if destination.is_tls() {
+            Some(TlsConnector::from(Arc::new(tls::config(options)?)))
+        } else {
+            None
+        };
+        Ok(Self {
+            destination: destination.clone(),
+            tls,
+            timeout: options.connect_timeout.min(options.timeout),
+        })
+    }
+
+    /// Opens a connection, TLS included.
+    pub async fn connect(&self) -> Result<Box<dyn Stream>, Failure> {
+        let deadline = Instant::now() + self.timeout;
+        let addresses = resolve(self.destination.host(), self.destination.port());
+        let addresses = self.phase(Phase::Dns, deadline, addresses).await?;
+        let tcp = async {
+            let tcp = dial(&addresses).await?;
+            tcp.set_nodelay(true)?;
+            Ok(tcp)
+        };
+        let tcp = self.phase(Phase::Connect, deadline, tcp).await?;
+        let Some(tls) = &self.tls else {
+            return Ok(Box::new(tcp));
+        };
+        let handshake = async {
+            let name = ServerName::try_from(self.destination.host().to_owned());
+            tls.connect(name.map_err(io::Error::other)?, tcp).await
+        };
+        Ok(Box::new(self.phase(Phase::Tls, deadline, handshake).await?))
+    }
+
+    async fn phase<T>(
+        &self,
+        phase: Phase,
+        deadline: Instant,
+        step: impl Future<Output = io::Result<T>>,
+    ) -> Result<T, Failure> {
+        match timeout_at(deadline, step).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => Err(explain(&error, phase, &self.destination)),
+            Err(_) => Err(too_slow(phase, self.timeout, &self.destination)),
+        }
+    }
+}
+
+/// The addresses of a host. A name that means this machine (RFC 6761) is never asked of the network.
+async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let addresses: Vec<SocketAddr> = if is_localhost(host) {
+        vec![
+            (Ipv4Addr::LOCALHOST, port).into(),
+            (Ipv6Addr::LOCALHOST, port).into(),
+        ]
+    } else {
+        tokio::net::lookup_host((host, port)).await?.collect()
+    };
+    if addresses.is_empty() {
+        return Err(io::Error::other("the name has no address"));
+    }
+    Ok(addresses)
+}
+
+/// Connects to the first address that accepts. The two families are tried side by side, the second one after a delay or
+/// as soon as the first one fails.
+async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let first_is_v4 = addresses.first().is_some_and(SocketAddr::is_ipv4);
+    let (first, second): (Vec<_>, Vec<_>) = addresses
+        .iter()
+        .partition::<Vec<SocketAddr>, _>(|address| address.is_ipv4() == first_is_v4);
+    if second.is_empty() {
+        return TcpStream::connect(&first[..]).await;
+    }
+    let mut preferred = Box::pin(TcpStream::connect(&first[..]));
+    let error = tokio::select! {
+        biased;
+        connected = &mut preferred => match connected {
+            Ok(stream) => return Ok(stream),
+            Err(error) => Some(error),
+        },
+        () = sleep(SECOND_FAMILY_DELAY) => None,
+    };
+    let fallback = Box::pin(TcpStream::connect(&second[..]));
+    let (first_error, last) = match error {
+        Some(error) => (error, fallback.await),
+        None => match select(preferred, fallback).await {
+            Either::Left((Err(error), other)) => (error, other.await),
+            Either::Right((Err(error), other)) => (error, other.await),
+            Either::Left((connected, _)) | Either::Right((connected, _)) => return connected,
+        },
+    };
+    // A refusal says more than a family without a route.
+    last.map_err(|last_error| match last_error.kind() {
+        io::ErrorKind::ConnectionRefused => last_error,
+        _ => first_error,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    /// An address that no route leads to, or that swallows what is sent to it (RFC 6666).
+    const BLACK_HOLE: &str = "[100::1]:9";
+
+    #[tokio::test]
+    async fn the_second_family_is_tried_while_the_first_one_hangs_or_when_it_refuses() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let open = listener.local_addr().unwrap();
+        let closed = {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            listener.local_addr().unwrap()
+        };
+        for addresses in [
+            [BLACK_HOLE.parse().unwrap(), open],
+            [open, BLACK_HOLE.parse().unwrap()],
+            [(Ipv6Addr::LOCALHOST, closed.port()).into(), open],
+        ] {
+            let began = Instant::now();
+            assert_eq!(dial(&addresses).await.unwrap().peer_addr().unwrap(), open);
+            assert!(began.elapsed() < Duration::from_secs(3), "{addresses:?}");
+        }
+        let refused = dial(&[closed, (Ipv6Addr::LOCALHOST, closed.port()).into()]).await;
+        assert_eq!(
+            refused.unwrap_err().kind(),
+            io::ErrorKind::ConnectionRefused
+        );
+    }
+}

@@ -1,0 +1,268 @@
+//! One HTTP/1.1 connection as hyper speaks it: the phase of the request on it, and the response within our limits.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Incoming};
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper::{HeaderMap, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, sleep_until};
+
+use super::destination::Destination;
+use super::failure::{explain, redirects};
+use super::{Failure, FailureKind, Header, Phase, Response};
+
+/// A request in hyper's terms.
+pub(super) type Outgoing = Request<Full<Bytes>>;
+
+/// The pause before the first reuse of a connection: a peer that closes after each response without saying so has closed
+/// by then.
+const FIRST_REUSE_DELAY: Duration = Duration::from_millis(1);
+
+/// How much of a response is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// At most so many bytes of the body.
+    pub body: usize,
+    /// Whether the body of a redirect is read too.
+    pub redirects: bool,
+}
+
+/// Why there is no response.
+pub(super) enum Error<E> {
+    /// The request was never written, and can go on another connection.
+    NotSent(Box<Outgoing>),
+    /// The request may have arrived.
+    Failed(E),
+}
+
+/// An open connection. Its end is seen by a task of its own.
+pub(super) struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    progress: Arc<Progress>,
+    /// How many responses have come on it.
+    pub responses: u32,
+    idle_since: Instant,
+}
+
+impl Connection {
+    /// Speaks HTTP on a stream. Needs a runtime.
+    pub async fn new(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) -> hyper::Result<Self> {
+        let progress = Arc::new(Progress::default());
+        let stream = Watched {
+            stream,
+            progress: Arc::clone(&progress),
+        };
+        let (sender, connection) = Builder::new()
+            .title_case_headers(true)
+            .handshake(TokioIo::new(stream))
+            .await?;
+        tokio::spawn(connection);
+        Ok(Self {
+            sender,
+            progress,
+            responses: 0,
+            idle_since: Instant::now(),
+        })
+    }
+
+    /// Whether another request can be sent.
+    pub async fn is_open(&mut self) -> bool {
+        if self.sender.ready().await.is_err() {
+            return false;
+        }
+        if self.responses == 1 {
+            sleep_until(self.idle_since + FIRST_REUSE_DELAY).await;
+        }
+        // The runtime looks at the sockets before this task goes on, and hyper then sees an end that has come.
+        tokio::task::yield_now().await;
+        !self.sender.is_closed()
+    }
+
+    /// Sends a request and reads its response. Interim responses are passed to a function and otherwise ignored.
+    pub async fn send(
+        &mut self,
+        mut request: Outgoing,
+        limits: Limits,
+        on_interim: impl Fn(StatusCode) + Send + Sync + 'static,
+    ) -> Result<Response, Error<hyper::Error>> {
+        self.progress.reach(Phase::Send);
+        let progress = Arc::clone(&self.progress);
+        hyper::ext::on_informational(&mut request, move |interim| {
+            progress.reach(Phase::Wait);
+            on_interim(interim.status());
+        });
+        let sent = self.sender.try_send_request(request).await;
+        let (head, body) = match sent {
+            Ok(response) => response.into_parts(),
+            Err(mut error) => {
+                return Err(match error.take_message() {
+                    Some(request) => Error::NotSent(Box::new(request)),
+                    None => Error::Failed(error.into_error()),
+                });
+            }
+        };
+        let mut response = Response {
+            status: head.status.as_u16(),
+            headers: headers_of(&head.headers),
+            body: super::Body::default(),
+            size: 0,
+            complete: true,
+        };
+        if limits.redirects || !redirects(&response) {
+            let read = read_body(body, limits.body, &mut response).await;
+            read.map_err(Error::Failed)?;
+        } else {
+            response.complete = false;
+        }
+        self.responses += 1;
+        self.idle_since = Instant::now();
+        Ok(response)
+    }
+
+    /// How far the request sent last has come.
+    pub fn phase(&self) -> Phase {
+        self.progress.phase()
+    }
+
+    /// The failure that an error means.
+    pub fn explain(&self, error: &hyper::Error, destination: &Destination) -> Failure {
+        let failure = explain(error, self.phase(), destination);
+        // How an alert or a handshake message begins (RFC 8446, section 5.1).
+        let speaks_tls = matches!(
+            self.progress.first_byte.load(Ordering::Relaxed),
+            0x15 | 0x16
+        );
+        if failure.kind == FailureKind::NotHttp && speaks_tls {
+            let place = destination.place();
+            let text = format!("{place} speaks TLS: is it https:// instead?");
+            return Failure { text, ..failure };
+        }
+        failure
+    }
+}
+
+/// Headers in our own terms.
+pub(super) fn headers_of(map: &HeaderMap) -> Vec<Header> {
+    map.iter()
+        .map(|(name, value)| Header {
+            name: name.as_str().to_owned(),
+            value: Bytes::copy_from_slice(value.as_bytes()),
+        })
+        .collect()
+}
+
+async fn read_body(mut body: Incoming, limit: usize, response: &mut Response) -> hyper::Result<()> {
+    let announced = body.size_hint().exact();
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else {
+            continue;
+        };
+        bytes.extend_from_slice(&data[..data.len().min(limit - bytes.len())]);
+        if bytes.len() == limit {
+            // Waiting for one more byte could take for ever; only the announced length tells without waiting.
+            response.complete = announced == Some(limit as u64);
+            break;
+        }
+    }
+    response.size = bytes.len() as u64;
+    response.body = bytes.into();
+    Ok(())
+}
+
+/// What the stream has seen of a request, as numbers: read by the request, written by the connection's task.
+#[derive(Default)]
+struct Progress {
+    phase: AtomicU8,
+    /// The first byte that came, or 0.
+    first_byte: AtomicU8,
+}
+
+impl Progress {
+    fn phase(&self) -> Phase {
+        const PHASES: [Phase; 3] = [Phase::Send, Phase::Wait, Phase::Read];
+        PHASES[usize::from(self.phase.load(Ordering::Relaxed)) % PHASES.len()]
+    }
+
+    fn reach(&self, phase: Phase) {
+        let number = match phase {
+            Phase::Wait => 1,
+            Phase::Read => 2,
+            _ => 0,
+        };
+        self.phase.store(number, Ordering::Relaxed);
+    }
+}
+
+/// A stream that notes the phase: hyper flushes when a request is written whole, and the first byte read ends the wait.
+struct Watched<S> {
+    stream: S,
+    progress: Arc<Progress>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        match ready!(Pin::new(&mut self.stream).poll_read(context, buffer)) {
+            Ok(()) => {}
+            // TLS without a close notice. A body that needs more bytes is still seen to be cut short.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+            Err(error) => return Poll::Ready(Err(error)),
+        }
+        if let Some(first) = buffer.filled().get(before) {
+            self.progress.reach(Phase::Read);
+            let seen = &self.progress.first_byte;
+            let _ = seen.compare_exchange(0, *first, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        if self.progress.phase() == Phase::Send {
+            self.progress.reach(Phase::Wait);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

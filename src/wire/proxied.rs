@@ -1,0 +1,143 @@
+//! Sends through the proxy that the environment names, with everything that reqwest does unasked turned off.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use hyper::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use tokio::time::timeout;
+
+use super::client::{ClientOptions, MOST_OF_A_RESPONSE, cannot_be_sent, field, method};
+use super::destination::Destination;
+use super::failure::{explain, explain_at, redirects, too_slow};
+use super::headers::{self, Framing};
+use super::http1::headers_of;
+use super::{Body, Failure, Phase, Request, Response, tls};
+use crate::error::Error;
+
+/// A client for one destination behind a proxy.
+pub(super) struct Proxied {
+    client: reqwest::Client,
+    destination: Destination,
+    /// The proxy, secrets masked.
+    proxy: String,
+    timeout: Duration,
+    connect_timeout: Duration,
+    keep_alive: bool,
+}
+
+impl Proxied {
+    pub fn new(
+        destination: &Destination,
+        options: &ClientOptions,
+        proxy: String,
+    ) -> Result<Self, Error> {
+        let tls = if destination.is_tls() || proxy.starts_with("https:") {
+            tls::config(options)?
+        } else {
+            tls::unused()?
+        };
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .http1_only()
+            .http1_title_case_headers()
+            .tcp_nodelay(true)
+            .connect_timeout(options.connect_timeout)
+            .pool_max_idle_per_host(if options.keep_alive { usize::MAX } else { 0 })
+            .build()
+            .map_err(|error| Error::Tls(error.without_url().to_string()))?;
+        Ok(Self {
+            client,
+            destination: destination.clone(),
+            proxy,
+            timeout: options.timeout,
+            connect_timeout: options.connect_timeout,
+            keep_alive: options.keep_alive,
+        })
+    }
+
+    /// Sends a request once and reads its response. A target that the URL standard would rewrite fails instead.
+    pub async fn send(&self, request: &Request) -> Result<Response, Failure> {
+        let outgoing = self
+            .outgoing(request)
+            .map_err(|text| cannot_be_sent(&text))?;
+        let phase = Cell::new(Phase::Wait);
+        match timeout(self.timeout, self.exchange(outgoing, &phase)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(self.explain(error, phase.get())),
+            Err(_) => Err(too_slow(phase.get(), self.timeout, &self.destination)),
+        }
+    }
+
+    fn outgoing(&self, request: &Request) -> Result<reqwest::Request, String> {
+        let url = self.destination.url_of(&request.target)?;
+        let mut outgoing = reqwest::Request::new(method(request)?, url);
+        let all = headers::with_defaults(
+            request,
+            &self.destination,
+            Framing::of(request),
+            self.keep_alive,
+        );
+        for header in &all {
+            let (name, value) = field(header)?;
+            outgoing.headers_mut().append(name, value);
+        }
+        if outgoing.headers().contains_key(TRANSFER_ENCODING) {
+            outgoing.headers_mut().remove(CONTENT_LENGTH);
+        }
+        if !request.body.is_empty() {
+            *outgoing.body_mut() = Some(request.body.0.clone().into());
+        }
+        Ok(outgoing)
+    }
+
+    async fn exchange(
+        &self,
+        outgoing: reqwest::Request,
+        phase: &Cell<Phase>,
+    ) -> reqwest::Result<Response> {
+        let mut incoming = self.client.execute(outgoing).await?;
+        phase.set(Phase::Read);
+        let mut response = Response {
+            status: incoming.status().as_u16(),
+            headers: headers_of(incoming.headers()),
+            body: Body::default(),
+            size: 0,
+            complete: true,
+        };
+        if redirects(&response) {
+            return Ok(response);
+        }
+        let announced = incoming.content_length();
+        let mut body = Vec::new();
+        while let Some(chunk) = incoming.chunk().await? {
+            body.extend_from_slice(&chunk[..chunk.len().min(MOST_OF_A_RESPONSE - body.len())]);
+            if body.len() == MOST_OF_A_RESPONSE {
+                response.complete = announced == Some(MOST_OF_A_RESPONSE as u64);
+                break;
+            }
+        }
+        response.size = body.len() as u64;
+        response.body = body.into();
+        Ok(response)
+    }
+
+    /// What an error of reqwest's means. Until there is a connection it is the proxy's.
+    fn explain(&self, error: reqwest::Error, phase: Phase) -> Failure {
+        let error = error.without_url();
+        if error.is_connect() && error.is_timeout() {
+            return too_slow(Phase::Connect, self.connect_timeout, &self.destination);
+        }
+        if error.is_connect() {
+            return explain_at(
+                &error,
+                Phase::Connect,
+                &format!("the proxy {}", self.proxy),
+                &self.destination,
+            );
+        }
+        explain(&error, phase, &self.destination)
+    }
+}

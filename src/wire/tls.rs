@@ -1,0 +1,168 @@
+//! The TLS configuration of every connection.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, verify_server_name};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_platform_verifier::Verifier;
+
+use super::client::ClientOptions;
+use super::failure::is_its_own_authority;
+use crate::error::Error;
+
+/// TLS as the options ask for it: the system's certificates and those named, or no verification at all.
+pub(super) fn config(options: &ClientOptions) -> Result<ClientConfig, Error> {
+    let failed = |error: rustls::Error| Error::Tls(error.to_string());
+    let provider = Arc::new(ring::default_provider());
+    let verifier: Arc<dyn ServerCertVerifier> = if options.insecure {
+        Arc::new(Unverified(Arc::clone(&provider)))
+    } else {
+        let named = named_certificates(options.cacert_pem.as_deref())?;
+        let system = Verifier::new_with_extra_roots(named.clone(), Arc::clone(&provider));
+        Arc::new(SystemOrNamed {
+            system: system.map_err(failed)?,
+            named,
+        })
+    };
+    let mut tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(failed)?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // Every connection makes a whole handshake, which is also what an instrument should measure.
+    tls.resumption = Resumption::disabled();
+    Ok(tls)
+}
+
+/// TLS where none is spoken, which spares reading the system's certificates. It trusts no certificate.
+pub(super) fn unused() -> Result<ClientConfig, Error> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::Tls(error.to_string()))?;
+    Ok(builder
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth())
+}
+
+/// The certificates of the file that was named, if one was.
+fn named_certificates(pem: Option<&[u8]>) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let Some(pem) = pem else {
+        return Ok(Vec::new());
+    };
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| Error::Tls(format!("the certificate file is damaged: {error}")))?;
+    if certificates.is_empty() {
+        return Err(Error::Tls(
+            "the certificate file holds no certificate in PEM form".to_owned(),
+        ));
+    }
+    Ok(certificates)
+}
+
+/// The system's verifier, which also accepts a named certificate that is the server's own.
+///
+/// rustls refuses a certificate authority as the server's certificate, which is what `openssl req -x509` makes. It checks
+/// the dates before that.
+#[derive(Debug)]
+struct SystemOrNamed {
+    system: Verifier,
+    named: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for SystemOrNamed {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        host: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verified = self
+            .system
+            .verify_server_cert(certificate, intermediates, host, ocsp, now);
+        match verified {
+            Err(rustls::Error::InvalidCertificate(error))
+                if is_its_own_authority(&error) && self.named.contains(certificate) =>
+            {
+                verify_server_name(&ParsedCertificate::try_from(certificate)?, host)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.system
+            .verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.system
+            .verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.system.supported_verify_schemes()
+    }
+}
+
+/// A verifier that accepts every certificate, for `--insecure`. Signatures are still checked, since only the
+/// certificate's trust is waived, not its use.
+#[derive(Debug)]
+struct Unverified(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unverified {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
