@@ -42,7 +42,6 @@ impl Proxied {
             .retry(reqwest::retry::never())
             .referer(false)
             .http1_only()
-            .http1_title_case_headers()
             .tcp_nodelay(true)
             .connect_timeout(options.connect_timeout)
             .pool_max_idle_per_host(if options.keep_alive { usize::MAX } else { 0 })

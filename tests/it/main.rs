@@ -42,4 +42,5 @@ mod terminal;
 #[cfg(unix)]
 mod tunnel;
 mod usage;
+mod verdicts;
 mod waiting;

@@ -34,23 +34,49 @@ impl Authority {
     }
 
     pub(in crate::wire) fn pem(&self) -> Vec<u8> {
-        let encoded = BASE64.encode(&self.certificate);
-        format!("-----BEGIN CERTIFICATE-----\n{encoded}\n-----END CERTIFICATE-----\n").into_bytes()
+        pem(&self.certificate)
     }
 
     /// A peer whose certificate is for this host and ends in that year.
     pub(in crate::wire) async fn peer(&self, host: &str, year: i32) -> SocketAddr {
+        let (certificate, key) = self.signed(host, year);
+        serve(certificate, &key).await
+    }
+
+    /// A peer that answers so and closes the connection without telling TLS.
+    async fn peer_without_close_notice(&self, answer: String) -> SocketAddr {
+        let (certificate, key) = self.signed("localhost", 2999);
+        let acceptor = acceptor(certificate, &key);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.flush().await;
+            let _ = stream.get_mut().0.shutdown().await;
+        });
+        address
+    }
+
+    fn signed(&self, host: &str, year: i32) -> (CertificateDer<'static>, KeyPair) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(year, 1, 1);
         let certificate = params.signed_by(&key, &self.issuer).unwrap().der().clone();
-        serve(certificate, &key).await
+        (certificate, key)
     }
 }
 
-/// A peer that shows a certificate and answers every request.
-async fn serve(certificate: CertificateDer<'static>, key: &KeyPair) -> SocketAddr {
+fn pem(certificate: &CertificateDer<'_>) -> Vec<u8> {
+    let encoded = BASE64.encode(certificate);
+    format!("-----BEGIN CERTIFICATE-----\n{encoded}\n-----END CERTIFICATE-----\n").into_bytes()
+}
+
+/// TLS with this certificate.
+fn acceptor(certificate: CertificateDer<'static>, key: &KeyPair) -> TlsAcceptor {
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -58,7 +84,12 @@ async fn serve(certificate: CertificateDer<'static>, key: &KeyPair) -> SocketAdd
         .with_no_client_auth()
         .with_single_cert(vec![certificate], key)
         .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// A peer that shows a certificate and answers every request.
+async fn serve(certificate: CertificateDer<'static>, key: &KeyPair) -> SocketAddr {
+    let acceptor = acceptor(certificate, key);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -130,10 +161,8 @@ async fn what_is_wrong_with_a_certificate_is_told_apart() {
 
 #[tokio::test]
 async fn a_self_signed_certificate_is_called_so() {
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let peer = serve(params.self_signed(&key).unwrap().der().clone(), &key).await;
+    let (certificate, key) = self_signed("localhost", 2999);
+    let peer = serve(certificate, &key).await;
     let failure = get(peer, &trusting(&Authority::new("ours")))
         .await
         .unwrap_err();
@@ -141,6 +170,55 @@ async fn a_self_signed_certificate_is_called_so() {
         failure.text,
         "certificate of localhost: unknown issuer, it is self-signed"
     );
+}
+
+/// A certificate as `openssl req -x509` makes it: self-signed, and an authority.
+fn self_signed(host: &str, year: i32) -> (CertificateDer<'static>, KeyPair) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(year, 1, 1);
+    (params.self_signed(&key).unwrap().der().clone(), key)
+}
+
+#[tokio::test]
+async fn a_named_certificate_may_be_the_server_s_own() {
+    for (host, year, expected) in [
+        ("localhost", 2999, Ok(200)),
+        ("localhost", 2021, Err("expired")),
+        ("other.test", 2999, Err("wrong host, it is for other.test")),
+    ] {
+        let (certificate, key) = self_signed(host, year);
+        let options = ClientOptions {
+            cacert_pem: Some(pem(&certificate)),
+            ..ClientOptions::default()
+        };
+        let result = get(serve(certificate, &key).await, &options).await;
+        let expected = expected.map_err(|reason| format!("certificate of localhost: {reason}"));
+        assert_eq!(
+            result
+                .map(|response| response.status)
+                .map_err(|failure| failure.text),
+            expected
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_response_may_end_with_the_connection_without_a_close_notice() {
+    let authority = Authority::new("ours");
+    for (length, expected) in [("", Ok(())), ("Content-Length: 9\r\n", Err(Phase::Read))] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{length}\r\ngot it");
+        let peer = authority.peer_without_close_notice(answer).await;
+        let result = get(peer, &trusting(&authority)).await;
+        assert_eq!(
+            result
+                .map(|response| assert_eq!(response.body.text(), Some("got it")))
+                .map_err(|failure| failure.phase),
+            expected
+        );
+    }
 }
 
 #[tokio::test]
