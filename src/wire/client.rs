@@ -227,7 +227,9 @@ fn outgoing(
     let method = method(request)?;
     let target: Option<Uri> = request.target.parse().ok();
     let is_exact = |target: &Uri| {
-        target.path_and_query().map(|typed| typed.as_str()) == Some(request.target.as_str())
+        target
+            .path_and_query()
+            .is_some_and(|typed| *typed == *request.target)
     };
     let target = target
         .filter(|target| request.target.starts_with('/') && is_exact(target))

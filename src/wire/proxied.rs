@@ -1,10 +1,9 @@
 //! Sends through the proxy that the environment names, with everything that reqwest does unasked turned off.
 
-use std::cell::Cell;
 use std::time::Duration;
 
 use hyper::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::client::{ClientOptions, MOST_OF_A_RESPONSE, cannot_be_sent, field, method};
 use super::destination::Destination;
@@ -62,11 +61,23 @@ impl Proxied {
         let outgoing = self
             .outgoing(request)
             .map_err(|text| cannot_be_sent(&text))?;
-        let phase = Cell::new(Phase::Wait);
-        match timeout(self.timeout, self.exchange(outgoing, &phase)).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(self.explain(error, phase.get())),
-            Err(_) => Err(too_slow(phase.get(), self.timeout, &self.destination)),
+        let deadline = Instant::now() + self.timeout;
+        let sent = self.client.execute(outgoing);
+        let incoming = self.phase(Phase::Wait, deadline, sent).await?;
+        let response = read(incoming);
+        self.phase(Phase::Read, deadline, response).await
+    }
+
+    async fn phase<T>(
+        &self,
+        phase: Phase,
+        deadline: Instant,
+        step: impl Future<Output = reqwest::Result<T>>,
+    ) -> Result<T, Failure> {
+        match timeout_at(deadline, step).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => Err(self.explain(error, phase)),
+            Err(_) => Err(too_slow(phase, self.timeout, &self.destination)),
         }
     }
 
@@ -92,37 +103,6 @@ impl Proxied {
         Ok(outgoing)
     }
 
-    async fn exchange(
-        &self,
-        outgoing: reqwest::Request,
-        phase: &Cell<Phase>,
-    ) -> reqwest::Result<Response> {
-        let mut incoming = self.client.execute(outgoing).await?;
-        phase.set(Phase::Read);
-        let mut response = Response {
-            status: incoming.status().as_u16(),
-            headers: headers_of(incoming.headers()),
-            body: Body::default(),
-            size: 0,
-            complete: true,
-        };
-        if redirects(&response) {
-            return Ok(response);
-        }
-        let announced = incoming.content_length();
-        let mut body = Vec::new();
-        while let Some(chunk) = incoming.chunk().await? {
-            body.extend_from_slice(&chunk[..chunk.len().min(MOST_OF_A_RESPONSE - body.len())]);
-            if body.len() == MOST_OF_A_RESPONSE {
-                response.complete = announced == Some(MOST_OF_A_RESPONSE as u64);
-                break;
-            }
-        }
-        response.size = body.len() as u64;
-        response.body = body.into();
-        Ok(response)
-    }
-
     /// What an error of reqwest's means. Until there is a connection it is the proxy's.
     fn explain(&self, error: reqwest::Error, phase: Phase) -> Failure {
         let error = error.without_url();
@@ -139,4 +119,29 @@ impl Proxied {
         }
         explain(&error, phase, &self.destination)
     }
+}
+
+async fn read(mut incoming: reqwest::Response) -> reqwest::Result<Response> {
+    let mut response = Response {
+        status: incoming.status().as_u16(),
+        headers: headers_of(incoming.headers()),
+        body: Body::default(),
+        size: 0,
+        complete: true,
+    };
+    if redirects(&response) {
+        return Ok(response);
+    }
+    let announced = incoming.content_length();
+    let mut body = Vec::new();
+    while let Some(chunk) = incoming.chunk().await? {
+        body.extend_from_slice(&chunk[..chunk.len().min(MOST_OF_A_RESPONSE - body.len())]);
+        if body.len() == MOST_OF_A_RESPONSE {
+            response.complete = announced == Some(MOST_OF_A_RESPONSE as u64);
+            break;
+        }
+    }
+    response.size = body.len() as u64;
+    response.body = body.into();
+    Ok(response)
 }
