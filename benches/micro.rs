@@ -10,12 +10,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
-use telecmi_cdr::cdr::Shape;
 use telecmi_cdr::cdr::account::{Account, AccountOptions};
 use telecmi_cdr::cdr::judge::{Judgement, judge_json, judge_pairs};
-use telecmi_cdr::cdr::received::Received;
 use telecmi_cdr::cdr::story::{CallIds, Setting, choices};
 use telecmi_cdr::cdr::text::CdrText;
+use telecmi_cdr::cdr::{Fields, Shape};
 use telecmi_cdr::clock::Timestamp;
 use telecmi_cdr::exchange::{Answer, Exchange};
 use telecmi_cdr::listen::relate::Relations;
@@ -279,14 +278,14 @@ fn relate(bencher: &Bencher) {
     let jobs = Schedule::new(Arc::new(plan))
         .flatten()
         .flat_map(Job::each_copy);
-    let known = jobs.filter_map(|job| Some((job.request, Received::from(&job.cdr?.fields()))));
+    let known = jobs.filter_map(|job| Some((job.request, job.cdr?.fields())));
     let known: Vec<_> = known.take(DIFFERENT).collect();
     for (name, repeated) in [
         ("others", known.as_slice()),
         ("the_same", &known[DIFFERENT - 1..]),
     ] {
         let mut relations = Relations::default();
-        let mut relate = |n, (request, cdr): &(Arc<Request>, Received)| {
+        let mut relate = |n, (request, cdr): &(Arc<Request>, Fields)| {
             relations.relate(n, moment(), request, cdr)
         };
         for pair in &known {

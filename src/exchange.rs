@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::cdr::Fields;
 use crate::cdr::judge::Verdict;
-use crate::cdr::received::Received;
 use crate::clock::Timestamp;
 use crate::ndjson::{VERSION, as_ms};
 use crate::untrusted::Untrusted;
@@ -29,7 +29,7 @@ pub struct Exchange {
     pub verdict: Verdict,
     /// The fields of a CDR. From a query string they are typed as documented, where their text allows it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cdr: Option<Received>,
+    pub cdr: Option<Fields>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub related: Vec<Relation>,
     /// Why the CDR does not match `--expect`.

@@ -1,371 +1,408 @@
-//! JSON text as it came: tokens over the raw bytes, nothing rounded, reordered or dropped.
-//!
-//! `serde_json` reads values; this module reads *text*. The judge needs repeated keys and the digits of numbers as they
-//! were written, the printer needs every token in its place, and both must agree on what is JSON at all. So there is
-//! one strict scanner of RFC 8259: conforming text is always accepted, other text never, and [`DEEPEST`] levels of
-//! nesting are the limit. It keeps its own stack, so hostile nesting costs memory in proportion and nothing else.
+//! JSON text as it came. serde_json alone decides what is JSON; [`document`] reads an object's members in order, with
+//! repeated names and the digits of numbers as written, and [`tokens`] splits text that has been accepted.
 
-mod outline;
-mod string;
-
+use std::borrow::Cow;
 use std::fmt;
-use std::ops::Range;
 
-pub use outline::{Document, Member, document, members};
-use string::unescaped;
-pub use string::unquoted;
+use bytes::Bytes;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
-/// How many levels of arrays and objects are read. The value is serde_json's own limit.
-pub const DEEPEST: usize = 127;
+/// How many levels of arrays and objects are read: serde_json's own limit, which it does not apply to a `RawValue`.
+pub const MAX_DEPTH: usize = 127;
+
+/// Why a text is not JSON, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    /// From one.
+    pub line: usize,
+    /// In bytes, from one.
+    pub column: usize,
+    /// Without the place.
+    pub message: String,
+    /// Whether the text ends where more of it was needed.
+    pub is_cut_off: bool,
+}
+
+impl Error {
+    fn at(bytes: &[u8], place: usize, message: String) -> Self {
+        let before = &bytes[..place];
+        let line_start = before.iter().rposition(|byte| *byte == b'\n');
+        Self {
+            line: before.iter().filter(|byte| **byte == b'\n').count() + 1,
+            column: place - line_start.map_or(0, |start| start + 1) + 1,
+            message,
+            is_cut_off: false,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            line,
+            column,
+            message,
+            ..
+        } = self;
+        write!(f, "{message} at line {line} column {column}")
+    }
+}
+
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        let text = error.to_string();
+        let place = format!(" at line {line} column {column}");
+        Self {
+            line,
+            // serde_json has 0 for a line break and the end of an empty text.
+            column: column.max(1),
+            message: text.strip_suffix(&place).unwrap_or(&text).to_owned(),
+            is_cut_off: error.is_eof(),
+        }
+    }
+}
+
+/// The text, if it is JSON: all that RFC 8259 allows, up to [`MAX_DEPTH`]. `1e400` and `"\ud800"` are JSON too, though
+/// no [`Value`] can hold them.
+pub fn check(bytes: &[u8]) -> Result<&str, Error> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        Error::at(
+            bytes,
+            error.valid_up_to(),
+            "the text is not UTF-8".to_owned(),
+        )
+    })?;
+    serde_json::from_str::<IgnoredAny>(text)?;
+    let mut depth = 0;
+    for token in tokens(text) {
+        match token.kind {
+            Kind::Open if depth == MAX_DEPTH => {
+                let message = format!("nested deeper than {MAX_DEPTH} levels");
+                return Err(Error::at(bytes, token.start, message));
+            }
+            Kind::Open => depth += 1,
+            Kind::Close => depth -= 1,
+            _ => {}
+        }
+    }
+    Ok(text)
+}
+
+/// What a JSON text holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Document<'a> {
+    /// An object's members in order; a repeated name appears as often as it was written.
+    Object(Vec<Member<'a>>),
+    /// `array`, `string`, `number`, `true`, `false` or `null`.
+    Other(&'static str),
+}
+
+/// One member of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member<'a> {
+    /// Without escapes.
+    pub name: Cow<'a, str>,
+    /// The value exactly as written.
+    pub raw: &'a str,
+}
+
+impl Member<'_> {
+    pub(crate) fn is_number(&self) -> bool {
+        self.raw
+            .starts_with(|c: char| c == '-' || c.is_ascii_digit())
+    }
+
+    pub(crate) fn is_string(&self) -> bool {
+        self.raw.starts_with('"')
+    }
+
+    /// The value. In place of one that no [`Value`] can hold (`1e400`, half a surrogate pair) comes the nearest of its
+    /// type: the largest number, U+FFFD, an empty array or object.
+    pub(crate) fn value(&self) -> Value {
+        serde_json::from_str(self.raw).unwrap_or_else(|_| match self.raw.as_bytes().first() {
+            Some(b'"') => unquoted(self.raw).into(),
+            Some(b'[') => Value::Array(Vec::new()),
+            Some(b'{') => Value::Object(Map::new()),
+            Some(b'-') => f64::MIN.into(),
+            _ => f64::MAX.into(),
+        })
+    }
+}
+
+/// Reads a JSON text's outermost level.
+pub fn document(bytes: &[u8]) -> Result<Document<'_>, Error> {
+    let text = check(bytes)?;
+    let first = text.trim_ascii_start().as_bytes().first();
+    Ok(match first {
+        Some(b'{') => Document::Object(serde_json::from_str::<Members<'_>>(text)?.0),
+        Some(b'[') => Document::Other("array"),
+        Some(b'"') => Document::Other("string"),
+        Some(b't') => Document::Other("true"),
+        Some(b'f') => Document::Other("false"),
+        Some(b'n') => Document::Other("null"),
+        _ => Document::Other("number"),
+    })
+}
+
+struct Members<'a>(Vec<Member<'a>>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+            members.push(Member {
+                name: unquoted(name.get()),
+                raw: value.get(),
+            });
+        }
+        Ok(Members(members))
+    }
+}
+
+/// What a JSON string stands for. Half a surrogate pair, which JSON's grammar allows, becomes U+FFFD.
+pub(crate) fn unquoted(raw: &str) -> Cow<'_, str> {
+    match raw.get(1..raw.len().saturating_sub(1)) {
+        Some(inner) if !inner.contains('\\') => inner.into(),
+        _ => serde_json::from_str(raw).map_or_else(
+            |_| {
+                // As bytes serde_json reads it all the same: three invalid ones for each half of a pair.
+                let bytes: Bytes = serde_json::from_str(raw).unwrap_or_default();
+                let text = String::from_utf8_lossy(&bytes);
+                text.replace("\u{fffd}\u{fffd}\u{fffd}", "\u{fffd}").into()
+            },
+            Cow::Owned,
+        ),
+    }
+}
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// `{` or `[`.
     Open,
     /// `}` or `]`.
     Close,
-    /// `:`.
     Colon,
-    /// `,`.
     Comma,
     /// A member's name, with its quotes.
     Key,
     /// A string value, with its quotes.
     String,
-    /// A number, as it was written.
     Number,
     /// `true`, `false` or `null`.
     Word,
 }
 
-/// One token: what it is, and where it stands in the bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Token {
-    /// What it is.
+/// A piece of JSON text, as written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Token<'a> {
     pub kind: Kind,
-    /// Its bytes' place.
-    pub place: Range<usize>,
-    /// Whether it is a name or a string with escapes in it.
-    pub is_escaped: bool,
+    /// Where in the text it begins.
+    pub start: usize,
+    pub text: &'a str,
 }
 
-/// Why a text is not JSON, and where: line and column count from one, columns in characters.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// The line.
-    pub line: usize,
-    /// The column.
-    pub column: usize,
-    /// What was wrong there, in our own words only.
-    pub what: &'static str,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} at line {} column {}",
-            self.what, self.line, self.column
-        )
+impl Token<'_> {
+    pub fn end(&self) -> usize {
+        self.start + self.text.len()
     }
 }
 
-struct Scanner<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    /// How many levels are open.
-    depth: usize,
-    /// A bit for each of them, the innermost lowest: whether it is an object.
-    objects: u128,
-}
-
-// A bit for each.
-const _: () = assert!(DEEPEST <= u128::BITS as usize);
-
-/// Bytes as text, or why they are none.
-pub fn text(bytes: &[u8]) -> Result<&str, Fault> {
-    let not_text =
-        |error: std::str::Utf8Error| fault(bytes, error.valid_up_to(), "the text is not UTF-8");
-    std::str::from_utf8(bytes).map_err(not_text)
-}
-
-/// Reads a whole text into tokens, or says why it is not JSON.
-pub fn tokens(bytes: &[u8]) -> Result<Vec<Token>, Fault> {
-    let text = text(bytes)?;
-    // What is written by programs has a token in eight bytes or so.
-    let mut tokens = Vec::with_capacity(bytes.len() / 8 + 2);
-    scan(text, |token| tokens.push(token))?;
-    Ok(tokens)
-}
-
-/// Tells every token of a text as it is read, or says why it is not JSON.
-pub fn scan(text: &str, tell: impl FnMut(Token)) -> Result<(), Fault> {
-    let bytes = text.as_bytes();
-    let mut scanner = Scanner {
-        bytes,
-        at: 0,
-        depth: 0,
-        objects: 0,
-    };
-    scanner
-        .run(tell)
-        .map_err(|(at, what)| fault(bytes, at, what))
-}
-
-fn fault(bytes: &[u8], at: usize, what: &'static str) -> Fault {
-    let before = &bytes[..at.min(bytes.len())];
-    let line_start = before
-        .iter()
-        .rposition(|b| *b == b'\n')
-        .map_or(0, |i| i + 1);
-    Fault {
-        line: before.iter().filter(|b| **b == b'\n').count() + 1,
-        column: String::from_utf8_lossy(&before[line_start..])
-            .chars()
-            .count()
-            + 1,
-        what,
-    }
-}
-
-type Trouble = (usize, &'static str);
-
-impl Scanner<'_> {
-    fn run(&mut self, mut tell: impl FnMut(Token)) -> Result<(), Trouble> {
-        if self.bytes.starts_with("\u{feff}".as_bytes()) {
-            return Err((
-                0,
-                "the text starts with a byte order mark, which JSON forbids",
-            ));
-        }
-        self.skip_space();
-        if self.at == self.bytes.len() {
-            return Err((self.at, "there is no text"));
-        }
-        let mut tell = |kind, start, end, is_escaped| {
-            tell(Token {
-                kind,
-                place: start..end,
-                is_escaped,
-            });
+/// Splits a text that [`check`] has accepted.
+pub(crate) fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let rest = text[at..].trim_ascii_start();
+        let start = text.len() - rest.len();
+        let (kind, length) = match rest.as_bytes().first()? {
+            b'{' | b'[' => (Kind::Open, 1),
+            b'}' | b']' => (Kind::Close, 1),
+            b':' => (Kind::Colon, 1),
+            b',' => (Kind::Comma, 1),
+            b'"' => {
+                let length = string_length(rest);
+                let is_key = rest[length..].trim_ascii_start().starts_with(':');
+                (if is_key { Kind::Key } else { Kind::String }, length)
+            }
+            first => {
+                let end = |c: char| matches!(c, ',' | ']' | '}') || c.is_ascii_whitespace();
+                let kind = match first {
+                    b'-' | b'0'..=b'9' => Kind::Number,
+                    _ => Kind::Word,
+                };
+                (kind, rest.find(end).unwrap_or(rest.len()))
+            }
         };
-        loop {
-            // A value begins here.
-            let byte = self.next()?;
-            let start = self.at;
-            let (kind, is_escaped) = self.value(byte)?;
-            tell(kind, start, self.at, is_escaped);
-            if kind == Kind::Open {
-                match (byte, self.next()?) {
-                    (b'{', b'}') | (b'[', b']') => {}
-                    (b'{', first) => {
-                        self.name(first, &mut tell)?;
-                        continue;
-                    }
-                    _ => continue,
-                }
-            }
-            // It ends here, and with it perhaps what it stands in.
-            if self.go_on(&mut tell)? {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Goes on behind a value to where the next one begins; true if there is none.
-    #[inline]
-    fn go_on(&mut self, tell: &mut impl FnMut(Kind, usize, usize, bool)) -> Result<bool, Trouble> {
-        while self.depth > 0 {
-            let close = self.close();
-            let byte = self.next()?;
-            let start = self.at;
-            if byte == b',' {
-                self.at += 1;
-                tell(Kind::Comma, start, self.at, false);
-                if close == b'}' {
-                    let byte = self.next()?;
-                    self.name(byte, tell)?;
-                }
-                return Ok(false);
-            }
-            if byte != close {
-                return Err((start, "expected a comma or the closing bracket"));
-            }
-            self.at += 1;
-            self.depth -= 1;
-            self.objects >>= 1;
-            tell(Kind::Close, start, self.at, false);
-        }
-        self.skip_space();
-        if self.at < self.bytes.len() {
-            return Err((self.at, "more text after the end of the value"));
-        }
-        Ok(true)
-    }
-
-    /// The bracket that the innermost open level waits for.
-    fn close(&self) -> u8 {
-        if self.objects & 1 == 1 { b'}' } else { b']' }
-    }
-
-    #[inline]
-    fn skip_space(&mut self) {
-        while matches!(self.bytes.get(self.at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
-        }
-    }
-
-    /// The byte that the next token begins with.
-    #[inline]
-    fn next(&mut self) -> Result<u8, Trouble> {
-        self.skip_space();
-        self.bytes
-            .get(self.at)
-            .copied()
-            .ok_or((self.at, "the text ends in the middle of a value"))
-    }
-
-    /// Reads a member's name, which begins with this byte, and its colon.
-    #[inline]
-    fn name(
-        &mut self,
-        byte: u8,
-        tell: &mut impl FnMut(Kind, usize, usize, bool),
-    ) -> Result<(), Trouble> {
-        let start = self.at;
-        match byte {
-            b'"' => {}
-            // An empty object has been closed already.
-            b'}' => return Err((start, "a comma before the closing brace")),
-            b'\'' => return Err((start, "a name in single quotes")),
-            _ => return Err((start, "expected a name in double quotes")),
-        }
-        let is_escaped = self.string()?;
-        tell(Kind::Key, start, self.at, is_escaped);
-        if self.next()? != b':' {
-            return Err((self.at, "expected a colon after the name"));
-        }
-        self.at += 1;
-        tell(Kind::Colon, self.at - 1, self.at, false);
-        Ok(())
-    }
-
-    /// Reads a value that begins with this byte, or the bracket that opens it; says whether it is a string with escapes.
-    #[inline]
-    fn value(&mut self, byte: u8) -> Result<(Kind, bool), Trouble> {
-        let kind = match byte {
-            b'"' => return Ok((Kind::String, self.string()?)),
-            b'-' | b'0'..=b'9' => self.number().map(|()| Kind::Number),
-            b'{' | b'[' => self.open(byte),
-            b't' => self.word(b"true"),
-            b'f' => self.word(b"false"),
-            b'n' => self.word(b"null"),
-            b'\'' => Err((self.at, "a string in single quotes")),
-            b']' if self.depth > 0 && self.close() == byte => {
-                Err((self.at, "a comma before the closing bracket"))
-            }
-            _ => Err((self.at, "expected a value")),
-        }?;
-        Ok((kind, false))
-    }
-
-    fn open(&mut self, bracket: u8) -> Result<Kind, Trouble> {
-        if self.depth == DEEPEST {
-            return Err((self.at, "nested deeper than 127 levels"));
-        }
-        self.at += 1;
-        self.depth += 1;
-        self.objects = self.objects << 1 | u128::from(bracket == b'{');
-        Ok(Kind::Open)
-    }
-
-    fn word(&mut self, word: &'static [u8]) -> Result<Kind, Trouble> {
-        if self.bytes[self.at..].starts_with(word) {
-            self.at += word.len();
-            Ok(Kind::Word)
-        } else {
-            Err((self.at, "expected true, false or null"))
-        }
-    }
-
-    /// Reads a string; says whether there are escapes in it.
-    #[inline]
-    fn string(&mut self) -> Result<bool, Trouble> {
-        let (bytes, start) = (self.bytes, self.at);
-        let mut is_escaped = false;
-        let mut at = start + 1;
-        loop {
-            at += unescaped(&bytes[at..]);
-            match bytes.get(at) {
-                Some(b'"') => break,
-                Some(b'\\') => {
-                    is_escaped = true;
-                    at = escape(bytes, at)?;
-                }
-                None => return Err((start, "a string without its closing quote")),
-                Some(b'\n' | b'\r') => return Err((at, "a line break inside a string")),
-                Some(_) => return Err((at, "a control character inside a string")),
-            }
-        }
-        self.at = at + 1;
-        Ok(is_escaped)
-    }
-
-    fn number(&mut self) -> Result<(), Trouble> {
-        const WRONG: &str = "a number that JSON does not allow";
-        let start = self.at;
-        if self.bytes[self.at] == b'-' {
-            self.at += 1;
-        }
-        let whole = self.digits();
-        if whole == 0 || (whole > 1 && self.bytes[self.at - whole] == b'0') {
-            return Err((start, WRONG));
-        }
-        if self.bytes.get(self.at) == Some(&b'.') {
-            self.at += 1;
-            if self.digits() == 0 {
-                return Err((start, WRONG));
-            }
-        }
-        if matches!(self.bytes.get(self.at), Some(b'e' | b'E')) {
-            self.at += 1;
-            if matches!(self.bytes.get(self.at), Some(b'+' | b'-')) {
-                self.at += 1;
-            }
-            if self.digits() == 0 {
-                return Err((start, WRONG));
-            }
-        }
-        Ok(())
-    }
-
-    fn digits(&mut self) -> usize {
-        let start = self.at;
-        while self.bytes.get(self.at).is_some_and(u8::is_ascii_digit) {
-            self.at += 1;
-        }
-        self.at - start
-    }
+        at = start + length;
+        Some(Token {
+            kind,
+            start,
+            text: &rest[..length],
+        })
+    })
 }
 
-/// The end of the escape that begins there.
-fn escape(bytes: &[u8], at: usize) -> Result<usize, Trouble> {
-    let digits = bytes.get(at + 2..at + 6);
-    match bytes.get(at + 1) {
-        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
-        Some(b'u') if digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) => {
-            Ok(at + 6)
-        }
-        _ => Err((at, "an escape that JSON does not have")),
-    }
-}
-
-/// Whether a text is JSON.
-#[must_use]
-pub fn is_json(text: &str) -> bool {
-    scan(text, |_| {}).is_ok()
+/// The length of the string that a text begins with, quotes included.
+fn string_length(text: &str) -> usize {
+    let mut is_escaped = true;
+    let end = text.bytes().position(|byte| {
+        let is_end = byte == b'"' && !is_escaped;
+        is_escaped = byte == b'\\' && !is_escaped;
+        is_end
+    });
+    end.map_or(text.len(), |end| end + 1)
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn members_keep_order_repeats_and_digits() {
+        let text =
+            br#" {"a":1.50,"b":{"c":[1,{"d":2}]},"a":"x\u0041\ud83d\ude00","e":[],"f":18446744073709551616} "#;
+        let Ok(Document::Object(members)) = document(text) else {
+            panic!("not an object")
+        };
+        let seen: Vec<_> = members.iter().map(|m| (&*m.name, m.raw)).collect();
+        assert_eq!(
+            seen,
+            [
+                ("a", "1.50"),
+                ("b", r#"{"c":[1,{"d":2}]}"#),
+                ("a", r#""x\u0041\ud83d\ude00""#),
+                ("e", "[]"),
+                ("f", "18446744073709551616"),
+            ]
+        );
+        assert_eq!(unquoted(members[2].raw), "xA😀");
+    }
+
+    #[test]
+    fn what_is_not_json_is_refused_with_its_place() {
+        for (text, line, column) in [
+            ("", 1, 1),
+            ("{\n a: 1}", 2, 2),
+            ("{'a':1}", 1, 2),
+            ("{\"a\":1,}", 1, 8),
+            ("[1,]", 1, 4),
+            ("[1 2]", 1, 4),
+            ("{\"a\" 1}", 1, 6),
+            ("01", 1, 2),
+            ("1.", 1, 2),
+            ("\"a\nb\"", 1, 2),
+            ("\"\\x\"", 1, 3),
+            ("{\"a\":1", 1, 6),
+            ("{} x", 1, 4),
+            ("NaN", 1, 1),
+            ("[}", 1, 2),
+            ("\u{feff}{}", 1, 1),
+        ] {
+            let error = check(text.as_bytes()).unwrap_err();
+            assert_eq!((error.line, error.column), (line, column), "{text:?}");
+            let place = format!("at line {line} column {column}");
+            assert!(error.to_string().ends_with(&place), "{error}");
+            assert!(!error.message.contains(" at line "), "{error}");
+        }
+        assert_eq!(
+            check(b"[\n\"\xff\"]").unwrap_err().to_string(),
+            "the text is not UTF-8 at line 2 column 2"
+        );
+        let cut_off = ["{\"a\":", "\"é", "", "tru"].map(|text| document(text.as_bytes()));
+        assert!(
+            cut_off
+                .iter()
+                .all(|read| read.as_ref().is_err_and(|error| error.is_cut_off))
+        );
+        assert!(!check(b"{]").unwrap_err().is_cut_off);
+    }
+
+    #[test]
+    fn nesting_stops_at_the_limit() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(check(nested(MAX_DEPTH).as_bytes()).is_ok());
+        let error = check(nested(MAX_DEPTH + 1).as_bytes()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "nested deeper than 127 levels at line 1 column 128"
+        );
+        assert!(check(nested(100_000).as_bytes()).is_err());
+        assert!(check("[".repeat(100_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn what_no_value_can_hold_is_json_all_the_same() {
+        let text =
+            br#"{"a":1e400,"b":-1e400,"c":"x\ud800y","d":[1e400],"e":{"x":"\udc00"},"\ud800":1}"#;
+        let Ok(Document::Object(members)) = document(text) else {
+            panic!("refused")
+        };
+        let values: Vec<_> = members.iter().map(Member::value).collect();
+        assert_eq!(values[0], f64::MAX);
+        assert_eq!(values[1], f64::MIN);
+        assert_eq!(values[2], "x\u{fffd}y");
+        assert_eq!(members[5].name, "\u{fffd}");
+        assert_eq!(values[3..5], [serde_json::json!([]), serde_json::json!({})]);
+    }
+
+    #[test]
+    fn escapes_are_resolved_wherever_they_stand() {
+        for (raw, text) in [
+            (r#""\\\"\/\b\f\n\r\t""#, "\\\"/\u{8}\u{c}\n\r\t"),
+            (r#""a\u0041\u00e9é\ud83d\ude00z""#, "aAéé😀z"),
+            (r#""""#, ""),
+            ("\"é\"", "é"),
+        ] {
+            assert_eq!(unquoted(raw), text, "{raw}");
+        }
+    }
+
+    proptest! {
+        /// Between the tokens there is nothing but space, and each is what it is said to be.
+        #[test]
+        fn tokens_are_the_whole_text(text in r#"[\[\]{}:," \\\n0-9a1ertuflsn.+-]{0,24}"#) {
+            let accepted = serde_json::from_str::<IgnoredAny>(&text).is_ok();
+            prop_assert_eq!(check(text.as_bytes()).is_ok(), accepted);
+            if accepted {
+                let mut end = 0;
+                for token in tokens(&text) {
+                    prop_assert!(text[end..token.start].trim_ascii().is_empty());
+                    end = token.end();
+                    let is_whole = match token.kind {
+                        Kind::Open => matches!(token.text, "{" | "["),
+                        Kind::Close => matches!(token.text, "}" | "]"),
+                        Kind::Colon => token.text == ":",
+                        Kind::Comma => token.text == ",",
+                        _ => serde_json::from_str::<&RawValue>(token.text).is_ok(),
+                    };
+                    prop_assert!(is_whole, "{:?}", token);
+                }
+                prop_assert!(text[end..].trim_ascii().is_empty());
+            }
+        }
+
+        #[test]
+        fn any_value_written_by_serde_json_is_read(text in any::<String>(), number in any::<f64>()) {
+            let value = serde_json::json!({ &text: [text, number, { "x": null }] });
+            prop_assert!(check(serde_json::to_string_pretty(&value).unwrap().as_bytes()).is_ok());
+        }
+    }
+}

@@ -8,12 +8,11 @@ use std::collections::HashSet;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::received::{Found, Gathering, Received};
 use super::remark::{Code, Remark};
-use super::schema::{self, FIELDS, FIELDS_OF_OTHERS, Presence, Shape};
+use super::schema::{FIELDS, FIELDS_OF_OTHERS, Presence, Shape, documented};
 use super::values;
-use super::{Fields, Leg};
-use crate::json;
+use super::{Fields, Leg, word};
+use crate::json::{self, Document};
 
 /// What arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -85,7 +84,7 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// The fields, if there was an object. From JSON they are typed as they came, from a query string as documented,
     /// where the text allows it; of a repeated name the last one counts.
-    pub fields: Option<Received>,
+    pub fields: Option<Fields>,
 }
 
 impl Judgement {
@@ -109,28 +108,28 @@ impl Judgement {
 pub fn judge_json(bytes: &[u8]) -> Judgement {
     let mut remarks = Vec::new();
     let mut repeats = Repeats::default();
-    let mut fields = Gathering::default();
-    let other = json::text(bytes).and_then(|text| {
-        fields = Gathering::of(text);
-        json::members(text, |member| {
-            if member.kind == json::Kind::Number
-                && let Some(text) = values::inexact(member.raw)
-            {
-                remarks.push(Remark::on(&member.name, Code::InexactNumber, text));
-            }
-            if fields.member(&member) {
-                remarks.extend(repeats.remark(&member.name));
-            }
-        })
-    });
-    match other {
-        Ok(None) => judge_fields(fields.done(), remarks),
-        Ok(Some(what)) => {
+    let members = match json::document(bytes) {
+        Ok(Document::Object(members)) => members,
+        Ok(Document::Other(what)) => {
             let text = format!("JSON, but not an object: {what}");
-            Judgement::unreadable(vec![Remark::new(Code::NotAnObject, text)])
+            return Judgement::unreadable(vec![Remark::new(Code::NotAnObject, text)]);
         }
-        Err(fault) => Judgement::unreadable(vec![not_json(bytes, &fault)]),
+        Err(error) => return Judgement::unreadable(vec![not_json(bytes, &error)]),
+    };
+    let mut fields = Fields::new();
+    for member in members {
+        if member.is_number()
+            && let Some(text) = values::inexact(member.raw)
+        {
+            remarks.push(Remark::on(&member.name, Code::InexactNumber, text));
+        }
+        let value = member.value();
+        if fields.contains_key(&*member.name) {
+            remarks.extend(repeats.remark(&member.name));
+        }
+        fields.insert(member.name.into_owned(), value);
     }
+    judge_fields(fields, remarks)
 }
 
 /// Judges the pairs of a query string or a form, decoded, in order. `name[key]=value` is read as an object, the way
@@ -154,7 +153,7 @@ pub fn judge_pairs(pairs: &[(String, String)]) -> Judgement {
             remarks.extend(repeats.remark(name));
         }
     }
-    judge_fields(Received::from(&fields), remarks)
+    judge_fields(fields, remarks)
 }
 
 /// The names that were found to be repeated: each is remarked on once, or a stranger could have us make half a million
@@ -178,7 +177,7 @@ fn bracketed(name: &str) -> Option<(&str, Vec<&str>)> {
     /// As deep as common readers go by default; what is deeper is one key.
     const DEEPEST: usize = 5;
     let (base, keys) = name.strip_suffix(']')?.split_once('[')?;
-    schema::documented(base).map(|_| (base, keys.splitn(DEEPEST, "][").collect()))
+    documented(base).map(|_| (base, keys.splitn(DEEPEST, "][").collect()))
 }
 
 /// Puts a text into an object, objects below it made as they are needed; false if its place is taken.
@@ -204,7 +203,7 @@ fn restored(name: &str, text: &str) -> Value {
         let written = value.to_string();
         (written == text).then_some(value)
     };
-    match schema::documented(name).map(|field| field.shape) {
+    match documented(name).map(|field| field.shape) {
         Some(Shape::Number) => text.parse::<u64>().ok().map(Value::from).and_then(same),
         Some(Shape::Boolean) => text.parse::<bool>().ok().map(Value::from),
         Some(Shape::String) | None => None,
@@ -212,15 +211,15 @@ fn restored(name: &str, text: &str) -> Value {
     .unwrap_or_else(|| text.into())
 }
 
-fn not_json(bytes: &[u8], fault: &json::Fault) -> Remark {
+fn not_json(bytes: &[u8], error: &json::Error) -> Remark {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Remark::new(Code::Empty, "an empty body");
     }
     if looks_like_javascript(bytes) {
-        let text = format!("a JavaScript literal, not JSON: {fault}");
+        let text = format!("a JavaScript literal, not JSON: {error}");
         return Remark::new(Code::JsLiteral, text);
     }
-    Remark::new(Code::NotJson, format!("not JSON: {fault}"))
+    Remark::new(Code::NotJson, format!("not JSON: {error}"))
 }
 
 /// Whether an object starts with a bare or single-quoted name and a colon, as the samples on TeleCMI's page do.
@@ -243,9 +242,9 @@ fn looks_like_javascript(bytes: &[u8]) -> bool {
             .all(|c| c.is_alphanumeric() || c == '_' || c == '$')
 }
 
-fn judge_fields(fields: Received, mut remarks: Vec<Remark>) -> Judgement {
+fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {
     let kind = kind_of(&fields);
-    let leg = match fields.word("leg") {
+    let leg = match word(&fields, "leg") {
         Some("a") => Some(Leg::A),
         Some("b") => Some(Leg::B),
         _ => None,
@@ -265,7 +264,7 @@ fn judge_fields(fields: Received, mut remarks: Vec<Remark>) -> Judgement {
                 "the CDR of an incoming call, which has a webhook of its own",
             ));
         }
-        Kind::Unknown if fields.resemblance() < RESEMBLES => {
+        Kind::Unknown if documented_count(&fields) < RESEMBLES => {
             remarks.push(Remark::new(
                 Code::OtherKind,
                 "no notification of TeleCMI's that we know",
@@ -291,11 +290,18 @@ fn judge_fields(fields: Received, mut remarks: Vec<Remark>) -> Judgement {
 /// How many fields of the documented CDR an object must have to be measured against it.
 const RESEMBLES: usize = 4;
 
+fn documented_count(fields: &Fields) -> usize {
+    fields
+        .keys()
+        .filter(|name| documented(name).is_some())
+        .count()
+}
+
 /// Names what arrived. A field that is missing or mistyped is given the benefit of the doubt, so that it gets its own
 /// remark; a field with another word in it is not.
-fn kind_of(fields: &Received) -> Kind {
+fn kind_of(fields: &Fields) -> Kind {
     let may_be = |word: Option<&str>, expected: &str| word.is_none_or(|found| found == expected);
-    let (sort, direction) = (fields.word("type"), fields.word("direction"));
+    let (sort, direction) = (word(fields, "type"), word(fields, "direction"));
     if sort == Some("event") {
         return Kind::LiveEvent;
     }
@@ -307,28 +313,28 @@ fn kind_of(fields: &Received) -> Kind {
     if direction == Some("inbound") && may_be(sort, "cdr") {
         return Kind::Incoming;
     }
-    if fields.resemblance() < RESEMBLES || !may_be(sort, "cdr") || !may_be(direction, "outbound") {
+    if documented_count(fields) < RESEMBLES
+        || !may_be(sort, "cdr")
+        || !may_be(direction, "outbound")
+    {
         return Kind::Unknown;
     }
-    match fields.word("status") {
+    match word(fields, "status") {
         None | Some("missed") => Kind::OutgoingMissed,
         Some("answered") => Kind::OutgoingAnswered,
         Some(_) => Kind::Unknown,
     }
 }
 
-fn generation_of(fields: &Received) -> Generation {
-    let number = fields.get("virtual_number").is_some_and(Found::is_number);
-    let object = matches!(
-        fields.get("extra_params"),
-        Some(Found::Other(Value::Object(_)))
-    );
+fn generation_of(fields: &Fields) -> Generation {
+    let number = fields.get("virtual_number").is_some_and(Value::is_number);
+    let object = fields.get("extra_params").is_some_and(Value::is_object);
     if !fields.contains_key("leg")
         && !fields.contains_key("call_id")
         && (fields.contains_key("click_to_call") || !fields.contains_key("virtual_number"))
     {
         Generation::Legacy
-    } else if number || object || matches!(fields.word("custom"), Some("none" | "false")) {
+    } else if number || object || matches!(word(fields, "custom"), Some("none" | "false")) {
         Generation::Live
     } else {
         Generation::Docs
@@ -356,14 +362,14 @@ pub(super) fn place(
 
 fn remark_on_fields(
     remarks: &mut Vec<Remark>,
-    fields: &Received,
+    fields: &Fields,
     generation: Generation,
     kind: Kind,
     leg: Option<Leg>,
 ) {
-    for (at, field) in FIELDS.iter().enumerate() {
+    for field in &FIELDS {
         let (must, may) = place(field.presence, generation, kind, leg);
-        match fields.documented(at) {
+        match fields.get(field.name) {
             None if must => remarks.push(Remark::on(field.name, Code::Missing, "not there")),
             None => {}
             Some(_) if !may => {
@@ -392,8 +398,9 @@ fn remark_on_fields(
             remarks.push(Remark::on(other, Code::Missing, text));
         }
     }
-    for (name, _) in fields.others() {
-        remarks.push(if FIELDS_OF_OTHERS.contains(&name) {
+    let others = fields.keys().filter(|name| documented(name).is_none());
+    for name in others {
+        remarks.push(if FIELDS_OF_OTHERS.contains(&name.as_str()) {
             Remark::on(
                 name,
                 Code::Unexpected,

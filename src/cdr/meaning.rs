@@ -4,9 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::HangupReason;
 use super::judge::{Kind, Verdict};
-use super::received::{Found, Received};
+use super::{Fields, HangupReason};
 use crate::untrusted::{beginning, push_clean};
 
 /// What came, in a word or two.
@@ -27,7 +26,7 @@ pub fn kind(verdict: &Verdict) -> &'static str {
 pub const BETWEEN: &str = " · ";
 
 /// Adds what there is to say besides the kind: of which leg it is, and why that ended, as far as is known.
-pub fn push_more(out: &mut String, verdict: &Verdict, cdr: &Received) {
+pub fn push_more(out: &mut String, verdict: &Verdict, cdr: &Fields) {
     if let Some(leg) = verdict.leg {
         out.extend([BETWEEN, "leg ", leg.word(), " (", leg.who(), ")"]);
     }
@@ -42,7 +41,7 @@ pub fn push_more(out: &mut String, verdict: &Verdict, cdr: &Received) {
 
 /// What happened: what came, of which leg, and why that ended, as far as is known.
 #[must_use]
-pub fn meaning(verdict: &Verdict, cdr: &Received) -> String {
+pub fn meaning(verdict: &Verdict, cdr: &Fields) -> String {
     let mut text = kind(verdict).to_owned();
     push_more(&mut text, verdict, cdr);
     text
@@ -51,11 +50,10 @@ pub fn meaning(verdict: &Verdict, cdr: &Received) -> String {
 /// A field's text: a string without its quotes, a number as its digits. Of a long one the beginning: the whole stands
 /// in the body, as far as any body is shown.
 #[must_use]
-pub fn word<'a>(cdr: &'a Received, name: &str) -> Option<Cow<'a, str>> {
+pub fn word<'a>(cdr: &'a Fields, name: &str) -> Option<Cow<'a, str>> {
     match cdr.get(name)? {
-        Found::Text(text) => Some(beginning(text, 60)),
-        Found::Whole(_, digits) => Some(digits.into()),
-        Found::Other(Value::Number(number)) => Some(number.to_string().into()),
-        Found::Other(_) => None,
+        Value::String(text) => Some(beginning(text, 60)),
+        Value::Number(number) => Some(number.to_string().into()),
+        _ => None,
     }
 }

@@ -1,7 +1,7 @@
 //! What TeleCMI says. Pure: no input or output, no async, no terminal.
 //!
 //! The types of an outgoing CDR, in the documented order of fields. [`schema`] holds the documented fields as one table,
-//! [`judge`] names what arrived, [`received`] holds it, [`meaning`] says it in words, [`values`] and [`remark`] say what
+//! [`judge`] names what arrived, [`meaning`] says it in words, [`values`] and [`remark`] say what
 //! is odd about it.
 //! [`catalogue`] lists the scenarios and [`story`] tells them, [`account`] says who calls whom, [`ids`] makes
 //! identifiers, [`edit`] changes payloads on purpose, [`text`] is a payload as it is sent, [`document`] writes the
@@ -17,12 +17,13 @@ pub mod edit;
 pub mod ids;
 pub mod judge;
 pub mod meaning;
-pub mod received;
 pub mod remark;
 pub mod schema;
 pub mod story;
 pub mod text;
 pub mod values;
+
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -34,6 +35,19 @@ use text::{Brief, Pieces, Written};
 
 /// A payload's fields by name, in order.
 pub type Fields = Map<String, Value>;
+
+/// The field of that name, if it is a string.
+pub(crate) fn word<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
+    fields.get(name).and_then(Value::as_str)
+}
+
+/// A string without its quotes, anything else as compact JSON.
+pub(crate) fn text(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::String(text) => text.into(),
+        other => other.to_string().into(),
+    }
+}
 
 /// How well a fact about TeleCMI is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]

@@ -204,44 +204,10 @@ pub const FIELDS_OF_OTHERS: [&str; 12] = [
     "name",
 ];
 
-/// How many slots the names are spread over.
-const SLOTS: usize = 64;
-
-/// The slot of a name: by its length and second letter no two documented ones have the same.
-const fn slot(name: &[u8]) -> usize {
-    let second = if name.len() > 1 { name[1] } else { 0 };
-    (name.len() * 51 + second as usize) % SLOTS
-}
-
-/// The place of the documented name in each slot; that of no field where there is none.
-const SLOTTED: [usize; SLOTS] = {
-    let mut slots = [FIELDS.len(); SLOTS];
-    let mut place = 0;
-    while place < FIELDS.len() {
-        let slot = slot(FIELDS[place].name.as_bytes());
-        assert!(slots[slot] == FIELDS.len(), "two names in one slot");
-        slots[slot] = place;
-        place += 1;
-    }
-    slots
-};
-
 /// The documented field of that name.
 #[must_use]
 pub fn documented(name: &str) -> Option<&'static Field> {
-    place(name).map(|place| &FIELDS[place])
-}
-
-/// The place of the documented field of that name in the table.
-#[must_use]
-#[inline]
-pub fn place(name: &str) -> Option<usize> {
-    // Asked a few dozen times of every CDR that comes: so one name is compared, and not nineteen.
-    let place = SLOTTED[slot(name.as_bytes())];
-    FIELDS
-        .get(place)
-        .filter(|field| field.name == name)
-        .map(|_| place)
+    FIELDS.iter().find(|field| field.name == name)
 }
 
 /// Where the CDR begins among the parameters of a query or a form, if there is one: at the first documented name, in either
@@ -256,19 +222,6 @@ pub fn first_documented(pairs: &[(String, String)]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_name_is_found_in_its_place() {
-        for (expected, field) in FIELDS.iter().enumerate() {
-            assert_eq!(place(field.name), Some(expected));
-            assert_eq!(place(&field.name.to_uppercase()), None);
-        }
-        assert!(
-            ["", "l", "le", "lex", "appids", "é"]
-                .iter()
-                .all(|name| place(name).is_none())
-        );
-    }
 
     #[test]
     fn the_table_begins_with_the_documented_fifteen() {

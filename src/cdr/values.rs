@@ -2,32 +2,26 @@
 
 use serde_json::Value;
 
-use super::received::{Found, Received};
 use super::remark::{Code, Remark};
 use super::schema::{Field, Shape};
-use super::{HangupReason, ids};
+use super::{Fields, HangupReason, ids, word};
 use crate::json;
 
 /// The remark that one documented field's value deserves, if any.
 #[must_use]
-pub fn remark(field: &Field, value: Found<'_>, fields: &Received) -> Option<Remark> {
+pub fn remark(field: &Field, value: &Value, fields: &Fields) -> Option<Remark> {
     let odd = match (field.shape, value) {
-        (Shape::String, Found::Text("")) => Some("empty".to_owned()),
-        (Shape::String, Found::Text(text)) => odd_text(field.name, text, fields),
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "the bounds are far apart, and exact"
-        )]
-        (Shape::Number, Found::Whole(number, _)) => odd_number(field.name, number as f64),
-        (Shape::Number, Found::Other(Value::Number(number))) => {
+        (Shape::String, Value::String(text)) if text.is_empty() => Some("empty".to_owned()),
+        (Shape::String, Value::String(text)) => odd_text(field.name, text, fields),
+        (Shape::Number, Value::Number(number)) => {
             odd_number(field.name, number.as_f64().unwrap_or(f64::NAN))
         }
-        (Shape::Boolean, Found::Other(Value::Bool(_))) => None,
+        (Shape::Boolean, Value::Bool(_)) => None,
         _ => {
             let text = format!(
-                "{}; documented as {}{}",
+                "{}; documented as a {}{}",
                 article(value),
-                with_article(field.shape),
+                field.shape.word(),
                 seen_live(field, value)
             );
             return Some(Remark::on(field.name, Code::Retyped, text));
@@ -36,31 +30,26 @@ pub fn remark(field: &Field, value: Found<'_>, fields: &Received) -> Option<Rema
     odd.map(|text| Remark::on(field.name, Code::OddValue, text))
 }
 
-fn article(value: Found<'_>) -> &'static str {
+fn article(value: &Value) -> &'static str {
     match value {
-        Found::Text(_) => "a string",
-        Found::Whole(..) | Found::Other(Value::Number(_)) => "a number",
-        Found::Other(Value::Null) => "null",
-        Found::Other(Value::Bool(_)) => "a boolean",
-        Found::Other(Value::String(_)) => "a string",
-        Found::Other(Value::Array(_)) => "an array",
-        Found::Other(Value::Object(_)) => "an object",
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
     }
 }
 
-fn with_article(shape: Shape) -> String {
-    format!("a {}", shape.word())
-}
-
-fn seen_live(field: &Field, value: Found<'_>) -> &'static str {
+fn seen_live(field: &Field, value: &Value) -> &'static str {
     match (field.name, value) {
-        ("virtual_number", value) if value.is_number() => ", seen live as a number",
-        ("extra_params", Found::Other(Value::Object(_))) => ", seen live as an object",
+        ("virtual_number", Value::Number(_)) => ", seen live as a number",
+        ("extra_params", Value::Object(_)) => ", seen live as an object",
         _ => "",
     }
 }
 
-fn odd_text(name: &str, text: &str, fields: &Received) -> Option<String> {
+fn odd_text(name: &str, text: &str, fields: &Fields) -> Option<String> {
     let expected = |words: &str| Some(format!("{}; {words}", quoted(text)));
     match name {
         "leg" if !matches!(text, "a" | "b") => expected("documented are `a` and `b`"),
@@ -73,7 +62,7 @@ fn odd_text(name: &str, text: &str, fields: &Received) -> Option<String> {
         "virtual_number" => odd_digits(text),
         "user" => odd_user(text, fields),
         "cmiuuid" if !ids::is_uuid(text) => expected("documented is a UUID"),
-        "extra_params" if !json::is_json(text) => Some("not JSON text".to_owned()),
+        "extra_params" if json::check(text.as_bytes()).is_err() => Some("not JSON text".to_owned()),
         "click_to_call" if text != "true" => expected("documented is `true`"),
         _ => None,
     }
@@ -88,8 +77,8 @@ fn quoted(text: &str) -> String {
     }
 }
 
-fn odd_hangup_reason(text: &str, fields: &Received) -> Option<String> {
-    let missed = fields.word("status") == Some("missed");
+fn odd_hangup_reason(text: &str, fields: &Fields) -> Option<String> {
+    let missed = word(fields, "status") == Some("missed");
     match HangupReason::read(text) {
         None => Some(format!(
             "{}; documented are sent_bye, recv_bye, recv_cancel, sent_reject",
@@ -112,7 +101,7 @@ fn odd_digits(text: &str) -> Option<String> {
     (!number).then(|| "not a telephone number".to_owned())
 }
 
-fn odd_user(text: &str, fields: &Received) -> Option<String> {
+fn odd_user(text: &str, fields: &Fields) -> Option<String> {
     let Some((extension, app_id)) = text.split_once('_') else {
         return Some(format!(
             "{}; documented is <extension>_<appid>",
@@ -127,10 +116,9 @@ fn odd_user(text: &str, fields: &Received) -> Option<String> {
         ));
     }
     match fields.get("appid") {
-        Some(Found::Whole(_, appid)) if appid != app_id => Some(format!(
-            "{} names another account than appid {appid}",
-            quoted(text)
-        )),
+        Some(Value::Number(appid)) if appid.is_u64() && appid.to_string() != app_id => Some(
+            format!("{} names another account than appid {appid}", quoted(text)),
+        ),
         _ => None,
     }
 }

@@ -12,7 +12,6 @@ use super::event::Event;
 use super::redact::{Redactor, hide_secrets};
 use crate::cdr::Fields;
 use crate::cdr::meaning::meaning;
-use crate::cdr::received::Received;
 use crate::exchange::Exchange;
 use crate::ndjson;
 use crate::wire::Request;
@@ -183,7 +182,7 @@ impl Ring {
             },
             meaning: meaning(
                 &exchange.verdict,
-                exchange.cdr.as_ref().unwrap_or(&Received::default()),
+                exchange.cdr.as_ref().unwrap_or(&Fields::new()),
             ),
         };
         self.bytes += entry.bytes();
@@ -265,9 +264,7 @@ fn masked(exchange: &Exchange) -> Option<Exchange> {
     if request.method == "GET"
         && let Some(cdr) = &mut cdr
     {
-        let mut fields = Fields::from(&*cdr);
-        hide_secrets(&mut fields);
-        *cdr = Received::from(&fields);
+        hide_secrets(cdr);
     }
     let target = masked_url(&request.target);
     let headers = masked_headers(&request.headers);

@@ -8,11 +8,8 @@ use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, Hash};
 
-use serde_json::Value;
-
-use crate::cdr::Fields;
-use crate::cdr::received::Received;
 use crate::cdr::remark::{Code, Remark};
+use crate::cdr::{self, Fields};
 use crate::clock::{Timestamp, format_duration};
 use crate::exchange::Relation;
 use crate::wire::Request;
@@ -53,17 +50,16 @@ impl Fingerprinter {
 
     /// The same for a request and its copies: a CDR with a `cmiuuid` is identified by its fields, any other request by its
     /// target and body; both by the method.
-    pub(super) fn identity(&self, request: &Request, cdr: Option<&Received>) -> Fingerprint {
+    pub(super) fn identity(&self, request: &Request, cdr: Option<&Fields>) -> Fingerprint {
         if let Some(cdr) = cdr.filter(|cdr| id(cdr, "cmiuuid").is_some()) {
-            return self.of(&Key::Copy(&request.method, &content(&Fields::from(cdr))));
+            return self.of(&Key::Copy(&request.method, &content(cdr)));
         }
         let body = &request.body.0;
         self.of(&Key::Request(&request.method, &request.target, body))
     }
 
-    fn fingerprints(&self, request: &Request, cdr: &Received) -> Fingerprints {
-        let fields = Fields::from(cdr);
-        let content = content(&fields);
+    fn fingerprints(&self, request: &Request, cdr: &Fields) -> Fingerprints {
+        let content = content(cdr);
         let cmiuuid = id(cdr, "cmiuuid").map(|id| self.of(&Key::Cmiuuid(id)));
         // A CDR without a `cmiuuid` has no copies: TeleCMI's all have one.
         let of_content = |key| cmiuuid.map(|_| self.of(&key));
@@ -80,7 +76,7 @@ impl Fingerprinter {
 }
 
 /// An identifier, unless empty or too long.
-fn id<'a>(cdr: &'a Received, name: &str) -> Option<&'a str> {
+fn id<'a>(cdr: &'a Fields, name: &str) -> Option<&'a str> {
     let id = cdr.get(name)?.as_str()?;
     (1..=MAX_ID_BYTES).contains(&id.len()).then_some(id)
 }
@@ -89,11 +85,7 @@ fn id<'a>(cdr: &'a Received, name: &str) -> Option<&'a str> {
 fn content(fields: &Fields) -> Vec<(&str, Cow<'_, str>)> {
     let mut content = Vec::with_capacity(fields.len());
     for (name, value) in fields {
-        let text = match value {
-            Value::String(text) => Cow::Borrowed(text.as_str()),
-            other => Cow::Owned(other.to_string()),
-        };
-        content.push((name.as_str(), text));
+        content.push((name.as_str(), cdr::text(value)));
     }
     content.sort_unstable();
     content
@@ -148,7 +140,7 @@ impl Relations {
         n: u64,
         at: Timestamp,
         request: &Request,
-        cdr: &Received,
+        cdr: &Fields,
     ) -> Option<(Relation, Option<Remark>)> {
         let prints = self.fingerprinter.fingerprints(request, cdr);
         let new = Seen { n, at, prints };
@@ -238,7 +230,6 @@ fn relation(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cdr::Fields;
     use serde_json::json;
 
     fn cdr(cmiuuid: &str, request: &str, call: &str, leg: &str) -> Fields {
@@ -254,7 +245,7 @@ mod tests {
         request: &Request,
         fields: &Fields,
     ) -> Option<(Relation, Option<Remark>)> {
-        relations.relate(n, at, request, &fields.into())
+        relations.relate(n, at, request, fields)
     }
 
     /// The texts said of each CDR in turn; they come 1.2 s apart.

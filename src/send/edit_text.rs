@@ -26,9 +26,8 @@ pub fn object(body: &[u8], edits: &[Edit]) -> Vec<u8> {
     for edit in edits {
         apply(edit, &mut pieces, lead, str::eq, |name, value, old| {
             let key = old.and_then(|old| {
-                let tokens = json::tokens(format!("{{{old}}}").as_bytes()).ok()?;
                 // Up to the value, so that the name stays as it was written, and the space around the colon too.
-                old.get(..tokens.get(3)?.place.start - 1).map(str::to_owned)
+                Some(old[..json::tokens(old).nth(2)?.start].to_owned())
             });
             let key = key.unwrap_or_else(|| format!("{}:", serde_json::Value::from(name)));
             format!("{key}{value}")
@@ -39,33 +38,32 @@ pub fn object(body: &[u8], edits: &[Edit]) -> Vec<u8> {
 
 /// An object taken apart: what stands before its members, the members, and what stands behind them.
 fn members(body: &[u8]) -> Option<(&str, Vec<Piece<'_>>, &str)> {
-    let text = std::str::from_utf8(body).ok()?;
-    let tokens = json::tokens(body).ok()?;
-    let opening = tokens
-        .first()
-        .filter(|token| text[token.place.clone()] == *"{")?;
-    let start = opening.place.end;
+    let text = json::check(body).ok()?;
+    let start = json::tokens(text)
+        .next()
+        .filter(|token| token.text == "{")?
+        .end();
     let (mut depth, mut key, mut ends) = (0_usize, None, start);
     let mut pieces: Vec<Piece<'_>> = Vec::new();
     let mut first = start;
-    for token in &tokens {
+    for token in json::tokens(text) {
         match token.kind {
-            Kind::Key if depth == 1 => key = Some(token.place.clone()),
+            Kind::Key if depth == 1 => key = Some(token),
             Kind::Open => depth += 1,
             Kind::Close => depth -= 1,
             _ => {}
         }
         let is_value = !matches!(token.kind, Kind::Key | Kind::Colon | Kind::Comma);
-        if let Some(place) = key.clone().filter(|_| is_value && depth == 1) {
+        if let Some(name) = key.filter(|_| is_value && depth == 1) {
             if pieces.is_empty() {
-                first = place.start;
+                first = name.start;
             }
             pieces.push(Piece {
-                name: json::unquoted(&text[place.clone()]),
-                lead: &text[ends..place.start],
-                text: text[place.start..token.place.end].to_owned(),
+                name: json::unquoted(name.text).into_owned(),
+                lead: &text[ends..name.start],
+                text: text[name.start..token.end()].to_owned(),
             });
-            ends = token.place.end;
+            ends = token.end();
             key = None;
         }
     }

@@ -137,7 +137,7 @@ pub fn read(bytes: &[u8], name: &str) -> Result<Input, Error> {
     let literals = literals::read(text)
         .map_err(|(line, what)| refused(InputLocation::Line(line).of(name), what))?;
     if literals.is_empty() {
-        let what = format!("{} in column {}", fault.what, fault.column);
+        let what = format!("{} in column {}", fault.message, fault.column);
         return Err(refused(InputLocation::Line(fault.line).of(name), what));
     }
     let bodies = literals.into_iter().map(Bytes::from);
@@ -185,7 +185,7 @@ fn read_element(text: &str, location: InputLocation) -> Result<Option<Item>, Str
     match json::document(text.as_bytes()) {
         Ok(Document::Object(_)) => read_object(text, location),
         Ok(Document::Other(what)) => Err(format!("expected an object, found {what}")),
-        Err(fault) => Err(fault.what.to_owned()),
+        Err(fault) => Err(fault.message),
     }
 }
 

@@ -89,16 +89,10 @@ fn fields(request: &Request) -> Option<Fields> {
     let of_pairs = |text: &str| {
         let pairs = query::decode(text).pairs;
         let first = schema::first_documented(&pairs)?;
-        judge_pairs(&pairs[first..])
-            .fields
-            .as_ref()
-            .map(Fields::from)
+        judge_pairs(&pairs[first..]).fields
     };
     match cdr_place(request) {
-        CdrPlace::Json => judge_json(&request.body.0)
-            .fields
-            .as_ref()
-            .map(Fields::from),
+        CdrPlace::Json => judge_json(&request.body.0).fields,
         CdrPlace::Form => of_pairs(request.body.text()?),
         CdrPlace::Query => of_pairs(request.query()?),
         CdrPlace::Nowhere => None,

@@ -24,7 +24,7 @@ fn more(bytes: usize) -> String {
 
 /// The lines of a body that is JSON.
 fn json_lines(body: &[u8], theme: Theme) -> Option<Vec<String>> {
-    let text = json::text(body).ok()?;
+    let text = json::check(body).ok()?;
     let mut lines = JsonLines {
         lines: vec![String::new()],
         text,
@@ -33,7 +33,9 @@ fn json_lines(body: &[u8], theme: Theme) -> Option<Vec<String>> {
         opened: false,
         cut: false,
     };
-    json::scan(text, |token| lines.add(token)).ok()?;
+    for token in json::tokens(text) {
+        lines.add(token);
+    }
     Some(lines.lines)
 }
 
@@ -51,7 +53,7 @@ struct JsonLines<'a> {
 
 impl JsonLines<'_> {
     /// Adds the next token.
-    fn add(&mut self, token: Token) {
+    fn add(&mut self, token: Token<'_>) {
         if self.cut {
             return;
         }
@@ -61,9 +63,9 @@ impl JsonLines<'_> {
             self.depth += 1;
             self.break_line();
         }
-        if token.place.start > MOST_BYTES || self.lines.len() >= MOST_LINES {
+        if token.start > MOST_BYTES || self.lines.len() >= MOST_LINES {
             self.cut = true;
-            let rest = more(self.text.len() - token.place.start);
+            let rest = more(self.text.len() - token.start);
             self.lines.push(self.theme.paint(Role::Faint, &rest));
             return;
         }
@@ -71,7 +73,7 @@ impl JsonLines<'_> {
             self.depth = self.depth.saturating_sub(1);
             self.break_line();
         }
-        let raw = bounded(&self.text[token.place]);
+        let raw = bounded(token.text);
         let painted = match token.kind {
             Kind::Key => self.theme.paint(Role::Name, &raw),
             Kind::String => self.theme.paint(Role::Text, &raw),

@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::body;
 use super::theme::{Role, Theme};
 use super::wrap::indented;
+use crate::cdr::Fields;
 use crate::cdr::ids;
 use crate::cdr::judge::Generation;
 use crate::cdr::meaning::{self, word};
-use crate::cdr::received::{Found, Received};
 use crate::cdr::remark::Remark;
 use crate::clock::{Timestamp, format_duration};
 use crate::exchange::{Answer, Exchange, Forwarded};
@@ -214,7 +214,7 @@ fn remark_line(remark: &Remark, theme: Theme) -> String {
 
 /// What happened, to whom, in which call.
 fn meaning(exchange: &Exchange, theme: Theme) -> Vec<String> {
-    let empty = Received::default();
+    let empty = Fields::new();
     let cdr = exchange.cdr.as_ref().unwrap_or(&empty);
     let verdict = &exchange.verdict;
     let mut kind = theme.paint(Role::Strong, meaning::kind(verdict));
@@ -228,7 +228,7 @@ fn meaning(exchange: &Exchange, theme: Theme) -> Vec<String> {
         None => format!("user {user}"),
     });
     let click2call = cdr.contains_key("request_id") || cdr.contains_key("click_to_call");
-    let time = cdr.get("time").and_then(Found::as_i64);
+    let time = cdr.get("time").and_then(serde_json::Value::as_i64);
     let time = time.and_then(Timestamp::from_epoch_ms);
     let generation = verdict.generation.map(|generation| match generation {
         Generation::Docs => "docs payload",

@@ -126,7 +126,7 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
         "J1",
         "what is JSON is taken, what is not is refused with its place",
         &[
-            "the_scanner_agrees_with_serde_json",
+            "tokens_are_the_whole_text",
             "what_is_not_json_is_refused_with_its_place",
             "what_cannot_be_read_is_answered_400_with_the_place",
             "every_kept_input_is_survived",

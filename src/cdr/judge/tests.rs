@@ -89,7 +89,7 @@ fn of_what_no_value_can_hold_nothing_false_is_said() {
     let body = r#"{"type":"cdr","status":"missed","direction":"outbound","cmiuuid":"15b58236-734f-4000-a5e8-78284068f5c7",
         "leg":"a","call_id":"c","to":1e999,"custom":"\ud800","extra_params":{"a":1e999}}"#;
     let judged = judge_json(body.as_bytes());
-    let fields = Fields::from(&judged.fields.unwrap());
+    let fields = judged.fields.unwrap();
     assert_eq!(
         (&fields["custom"], &fields["extra_params"]),
         (&"\u{fffd}".into(), &serde_json::json!({}))
@@ -118,7 +118,7 @@ fn brackets_within_brackets_are_objects_within_objects() {
         pair("extra_params[x][y]", "2"),
     ];
     let judged = judge_pairs(&pairs);
-    let fields = Fields::from(&judged.fields.unwrap());
+    let fields = judged.fields.unwrap();
     assert_eq!(
         fields["extra_params"],
         serde_json::json!({"crm": {"id": "8"}, "x": "1"})
@@ -166,7 +166,7 @@ proptest! {
             let pairs: Vec<_> = fields.iter().map(|(name, value)| {
                 (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))
             }).collect();
-            prop_assert_eq!(judge_pairs(&pairs), Judgement { fields: Some(Received::from(&fields)), ..judged.clone() });
+            prop_assert_eq!(judge_pairs(&pairs), Judgement { fields: Some(fields.clone()), ..judged.clone() });
             let kind = match &told.payload {
                 Payload::Outgoing(cdr) if cdr.outcome != Outcome::Missed => Kind::OutgoingAnswered,
                 _ => Kind::OutgoingMissed,

@@ -5,7 +5,7 @@
 
 use super::{Input, InputLocation, RECORDS, read_object};
 use crate::error::Error;
-use crate::json::{self, Document, Kind, Member};
+use crate::json::{self, Document, Member};
 
 /// The lines of a file, sorted out.
 #[derive(Default)]
@@ -84,7 +84,10 @@ impl Lines {
                 return Ok(false);
             }
             Err(fault) => {
-                self.note(number, format!("{} in column {}", fault.what, fault.column));
+                self.note(
+                    number,
+                    format!("{} in column {}", fault.message, fault.column),
+                );
                 return Ok(false);
             }
         };
@@ -146,11 +149,8 @@ impl Lines {
 
 /// The type of a record, which also has the number of a version.
 fn record_type(members: &[Member<'_>]) -> Option<String> {
-    let of_kind = |name: &str, kind: Kind| {
-        members
-            .iter()
-            .find(|member| member.name == name && member.kind == kind)
-    };
-    of_kind("v", Kind::Number)?;
-    Some(json::unquoted(of_kind("type", Kind::String)?.raw))
+    let of_name = |name: &str| members.iter().find(|member| member.name == name);
+    of_name("v").filter(|member| member.is_number())?;
+    let kind = of_name("type").filter(|member| member.is_string())?;
+    Some(json::unquoted(kind.raw).into_owned())
 }

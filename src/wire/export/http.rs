@@ -51,7 +51,7 @@ fn is_plain(line: &str) -> bool {
 
 /// The body on a line of its own.
 fn body(bytes: &[u8]) -> Result<String, Reason> {
-    if json::tokens(bytes).is_ok() {
+    if json::check(bytes).is_ok() {
         // Two braces begin a variable. In JSON they stand only inside text, where one can be an escape.
         return Ok(ndjson::one_line(bytes).replace("{{", r"{\u007b"));
     }
