@@ -76,17 +76,14 @@ impl Fingerprinter {
 }
 
 /// An identifier, unless empty or too long.
-fn id<'a>(cdr: &'a Fields, name: &str) -> Option<&'a str> {
-    let id = cdr.get(name)?.as_str()?;
-    (1..=MAX_ID_BYTES).contains(&id.len()).then_some(id)
+fn id<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
+    cdr::word(fields, name).filter(|id| (1..=MAX_ID_BYTES).contains(&id.len()))
 }
 
 /// Values as text, since a query string types them differently from JSON.
 fn content(fields: &Fields) -> Vec<(&str, Cow<'_, str>)> {
-    let mut content = Vec::with_capacity(fields.len());
-    for (name, value) in fields {
-        content.push((name.as_str(), cdr::text(value)));
-    }
+    let text = |(name, value)| (String::as_str(name), cdr::text(value));
+    let mut content: Vec<_> = fields.iter().map(text).collect();
     content.sort_unstable();
     content
 }
