@@ -157,6 +157,11 @@ fn read_document(text: &str, document: &Document<'_>, name: &str) -> Result<Inpu
             if let Some(requests) = har::read(text, members).map_err(whole)? {
                 for (n, captured) in (1..).zip(requests) {
                     let location = InputLocation::Entry(n);
+                    let Some(captured) = captured else {
+                        let what = "this entry was skipped: no HTTP request";
+                        input.warn(format!("{}: {what}", location.of(name)));
+                        continue;
+                    };
                     input.add(Item::Captured(location, Box::new(captured)), location, name)?;
                 }
             } else if let Some(item) = read_object(text, InputLocation::Whole).map_err(whole)? {

@@ -3,11 +3,12 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use crate::exchange::CapturedRequest;
 use crate::json::Member;
+use crate::wire::query::{self, Encoding};
 use crate::wire::{Header, Request};
 
 #[derive(Deserialize)]
@@ -35,13 +36,14 @@ struct HarRequest {
     method: String,
     url: String,
     #[serde(default)]
-    headers: Vec<HarHeader>,
+    headers: Vec<Pair>,
     post_data: Option<PostData>,
 }
 
 #[derive(Deserialize)]
-struct HarHeader {
+struct Pair {
     name: String,
+    #[serde(default)]
     value: String,
 }
 
@@ -49,16 +51,20 @@ struct HarHeader {
 struct PostData {
     #[serde(default)]
     text: String,
-    /// HAR has no field for the encoding of a request's body; the exporter writes this one.
-    #[serde(rename = "_encoding")]
+    /// A form, where there is no text.
+    #[serde(default)]
+    params: Vec<Pair>,
+    /// HAR defines it for responses only; the exporter writes `_encoding`.
+    #[serde(alias = "_encoding")]
     encoding: Option<String>,
 }
 
-/// The requests of a HAR; none if the object has no `log.entries`, but other members than `log`.
+/// The requests of a HAR, entry by entry, or none for an entry that is no HTTP request. None at all if the object has no
+/// `log.entries`, but other members than `log`.
 pub(super) fn read(
     text: &str,
     members: &[Member<'_>],
-) -> Result<Option<Vec<CapturedRequest>>, String> {
+) -> Result<Option<Vec<Option<CapturedRequest>>>, String> {
     let is_har = matches!(members, [only] if only.name == "log");
     let broken = |error| format!("looks like a HAR, but {error}");
     let har: Har<'_> = match serde_json::from_str(text) {
@@ -67,7 +73,13 @@ pub(super) fn read(
         Err(_) => return Ok(None),
     };
     let entries: Vec<Entry> = serde_json::from_str(har.log.entries.get()).map_err(broken)?;
-    let requests = entries.into_iter().map(captured);
+    // Browsers list `data:` and `blob:` URLs too.
+    let is_http = |entry: &Entry| {
+        let url = entry.request.url.to_ascii_lowercase();
+        url.starts_with("http://") || url.starts_with("https://")
+    };
+    let request = |entry| Some(entry).filter(is_http).map(captured).transpose();
+    let requests = entries.into_iter().map(request);
     requests.collect::<Result<_, _>>().map(Some)
 }
 
@@ -94,13 +106,24 @@ fn captured(entry: Entry) -> Result<CapturedRequest, String> {
         Some(data) if data.encoding.as_deref() == Some("base64") => BASE64
             .decode(data.text)
             .map_err(|error| format!("a body is no base64: {error}"))?,
-        data => data.map(|data| data.text.into_bytes()).unwrap_or_default(),
+        Some(data) if data.text.is_empty() => form(data.params).into_bytes(),
+        Some(data) => data.text.into_bytes(),
+        None => Vec::new(),
     };
     let at = entry.started_date_time.as_ref().and_then(Value::as_str);
     Ok(CapturedRequest {
         request: Request::new(&method, target, headers, body),
         at: at.and_then(|at| at.parse().ok()),
     })
+}
+
+fn form(params: Vec<Pair>) -> String {
+    let encode = |pair: Pair| {
+        let field = Map::from_iter([(pair.name, pair.value.into())]);
+        query::encode(&field, Encoding::Flat)
+    };
+    let pairs: Vec<_> = params.into_iter().map(encode).collect();
+    pairs.join("&")
 }
 
 /// The authority of a URL without its userinfo, and the request target.

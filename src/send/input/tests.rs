@@ -73,6 +73,27 @@ fn a_har_has_entries() {
 }
 
 #[test]
+fn bodies_of_a_har_are_forms_and_base64_too() {
+    let har = |url: &str, data: &str| {
+        let entry = r#"{"request":{"method":"POST","url":"URL","postData":DATA}}"#;
+        let entry = entry.replace("URL", url).replace("DATA", data);
+        format!(r#"{{"log":{{"entries":[{entry}]}}}}"#)
+    };
+    for data in [
+        r#"{"text":"","params":[{"name":"leg","value":"a b"},{"name":"leg"}]}"#,
+        r#"{"encoding":"base64","text":"bGVnPWElMjBiJmxlZz0="}"#,
+        r#"{"_encoding":"base64","text":"bGVnPWElMjBiJmxlZz0="}"#,
+    ] {
+        let sent = bodies(&har("http://h/", data));
+        assert_eq!(sent, ["POST / Some(\"leg=a%20b&leg=\")"]);
+    }
+    assert_eq!(
+        refused(&har("data:image/png;base64,AAAA", "{}")),
+        "x: holds nothing to send: x: entry 1: this entry was skipped: no HTTP request"
+    );
+}
+
+#[test]
 fn a_record_is_a_record_whatever_its_version() {
     assert_eq!(
         refused(r#"{"type":"summary","v":-1}"#),
