@@ -3,107 +3,80 @@
 //! A program that writes a capture may be killed in the middle of a line: unreadable lines of a capture are skipped with a
 //! warning. A file written by hand must be valid; only its last line may be cut off.
 
-use super::{Input, InputLocation, RECORDS, read_object};
+use super::{Input, InputLocation, RECORDS, read_object, refused};
 use crate::error::Error;
 use crate::json::{self, Document, Member};
+use crate::send::plan::Item;
 
 /// The lines of a file, sorted out.
 #[derive(Default)]
 struct Lines {
-    input: Input,
-    /// How many lines are records of known types.
-    records: usize,
-    /// How many lines are valid JSON and no records.
-    payloads: usize,
-    /// Records of unknown types: index of the item, line and type.
-    unknown: Vec<(usize, usize, String)>,
+    /// The objects to send: the line, and the type of a record if it is unknown.
+    items: Vec<(usize, Option<String>, Item)>,
+    has_records: bool,
+    has_payloads: bool,
     /// The first lines that are no items, and why not.
     bad: Vec<(usize, String)>,
     /// How many more of them there are.
     more_bad: usize,
-    /// The last line, if it is not JSON.
-    torn: Option<usize>,
+    /// The last line, if it is cut off.
+    cut_off: Option<usize>,
 }
 
 /// Reads lines; none if this is no file of lines.
 pub(super) fn read(bytes: &[u8], name: &str) -> Result<Option<Input>, Error> {
-    let mut found = Lines::default();
+    let mut lines = Lines::default();
     let mut first_is_object = None;
-    let lines = bytes.split(|byte| *byte == b'\n').enumerate();
-    let mut lines = lines
+    let numbered = (1..).zip(bytes.split(|byte| *byte == b'\n'));
+    let mut numbered = numbered
         .filter(|(_, line)| !line.trim_ascii().is_empty())
         .peekable();
-    while let Some((index, line)) = lines.next() {
-        let is_object = found.add(line, index + 1, lines.peek().is_none(), name)?;
+    while let Some((number, line)) = numbered.next() {
+        let is_object = lines.add(line, number, numbered.peek().is_none());
         first_is_object.get_or_insert(is_object);
     }
-    if found.records > 0 && found.payloads == 0 {
-        return Ok(Some(found.capture(name)));
+    let is_capture = lines.has_records && !lines.has_payloads;
+    if is_capture || first_is_object == Some(true) {
+        lines.finish(is_capture, name).map(Some)
+    } else {
+        Ok(None)
     }
-    if first_is_object != Some(true) {
-        return Ok(None);
-    }
-    if let Some((line, what)) = found.bad.into_iter().next() {
-        return Err(Error::Input {
-            place: InputLocation::Line(line).of(name),
-            what,
-        });
-    }
-    if let Some(line) = found.torn {
-        found.input.warn(torn(line, name));
-    }
-    Ok(Some(found.input))
-}
-
-fn torn(line: usize, name: &str) -> String {
-    format!(
-        "{}: the last line is cut off and was skipped",
-        InputLocation::Line(line).of(name)
-    )
 }
 
 impl Lines {
     /// Adds one line, and says whether it is an object.
-    fn add(
-        &mut self,
-        line: &[u8],
-        number: usize,
-        is_last: bool,
-        name: &str,
-    ) -> Result<bool, Error> {
-        let location = InputLocation::Line(number);
-        let members = match json::document(line) {
-            Ok(Document::Object(members)) => members,
+    fn add(&mut self, line: &[u8], number: usize, is_last: bool) -> bool {
+        let kind = match json::document(line) {
+            Ok(Document::Object(members)) => record_type(&members),
             Ok(Document::Other(what)) => {
-                self.payloads += 1;
+                self.has_payloads = true;
                 self.note(number, format!("expected an object, found {what}"));
-                return Ok(false);
+                return false;
             }
-            Err(_) if is_last => {
-                self.torn = Some(number);
-                return Ok(false);
+            Err(error) if is_last && (error.is_cut_off || ends_in_character(line)) => {
+                self.cut_off = Some(number);
+                return false;
             }
-            Err(fault) => {
-                self.note(
-                    number,
-                    format!("{} in column {}", fault.message, fault.column),
-                );
-                return Ok(false);
+            Err(error) => {
+                let what = format!("{} in column {}", error.message, error.column);
+                self.note(number, what);
+                return false;
             }
         };
-        match record_type(&members) {
-            Some(kind) if RECORDS.contains(&kind.as_str()) => self.records += 1,
-            Some(kind) => self.unknown.push((self.input.items.len(), number, kind)),
-            None => self.payloads += 1,
-        }
-        drop(members);
+        let is_known = |kind: &String| RECORDS.contains(&kind.as_str());
+        self.has_records |= kind.as_ref().is_some_and(is_known);
+        self.has_payloads |= kind.is_none();
         // Valid JSON is UTF-8.
-        match read_object(std::str::from_utf8(line).unwrap_or_default(), location) {
-            Ok(Some(item)) => self.input.add(item, location, name)?,
+        let text = std::str::from_utf8(line).unwrap_or_default();
+        match read_object(text, InputLocation::Line(number)) {
+            Ok(Some(item)) => {
+                let unknown = kind.filter(|kind| !is_known(kind));
+                self.items.push((number, unknown, item));
+            }
             Ok(None) => {}
             Err(what) => self.note(number, what),
         }
-        Ok(true)
+        true
     }
 
     /// Notes why a line is no item, or counts it: a hostile file may have millions.
@@ -115,36 +88,38 @@ impl Lines {
         }
     }
 
-    /// The input of a capture, without the lines that could not be read.
-    fn capture(mut self, name: &str) -> Input {
-        let unknown = std::mem::take(&mut self.unknown);
-        for (_, line, kind) in &unknown {
-            self.note(
-                *line,
-                format!("a record of a type that is not known here, {kind:?}"),
-            );
+    /// The input: of a capture without the lines that could not be read.
+    fn finish(mut self, is_capture: bool, name: &str) -> Result<Input, Error> {
+        let mut input = Input::default();
+        for (line, unknown, item) in std::mem::take(&mut self.items) {
+            match unknown.filter(|_| is_capture) {
+                Some(kind) => {
+                    let what = format!("a record of a type that is not known here, {kind:?}");
+                    self.note(line, what);
+                }
+                None => input.add(item, InputLocation::Line(line), name)?,
+            }
         }
-        let mut skipped = unknown.into_iter().map(|(item, ..)| item).peekable();
-        let mut item = 0..;
-        self.input.items.retain(|_| {
-            skipped
-                .next_if_eq(&item.next().unwrap_or(usize::MAX))
-                .is_none()
-        });
         self.bad.sort_by_key(|(line, _)| *line);
-        let mut input = self.input;
         for (line, what) in self.bad {
-            input.warn(format!(
-                "{}: this line was skipped: {what}",
-                InputLocation::Line(line).of(name)
-            ));
+            let place = InputLocation::Line(line).of(name);
+            if !is_capture {
+                return Err(refused(place, what));
+            }
+            input.warn(format!("{place}: this line was skipped: {what}"));
         }
         input.more_warnings += self.more_bad;
-        if let Some(line) = self.torn {
-            input.warn(torn(line, name));
+        if let Some(line) = self.cut_off {
+            let place = InputLocation::Line(line).of(name);
+            input.warn(format!("{place}: the last line is cut off and was skipped"));
         }
-        input
+        Ok(input)
     }
+}
+
+/// Whether a text ends in the middle of a character.
+fn ends_in_character(line: &[u8]) -> bool {
+    std::str::from_utf8(line).is_err_and(|error| error.error_len().is_none())
 }
 
 /// The type of a record, which also has the number of a version.

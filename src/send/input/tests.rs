@@ -129,6 +129,16 @@ fn a_torn_last_line_is_skipped_with_a_warning() {
 }
 
 #[test]
+fn a_wrong_last_line_is_not_taken_for_a_torn_one() {
+    for wrong in ["{\"a\":}", "{\"a\":1} x", "}"] {
+        let refused = refused(&format!("{{\"a\":1}}\n{wrong}"));
+        assert!(refused.starts_with("x:2: "), "{refused}");
+    }
+    let torn = read(b"{\"a\":1}\n{\"b\":\"\xe2\x82", "x").unwrap();
+    assert_eq!((torn.items.len(), torn.warnings.len()), (1, 1));
+}
+
+#[test]
 fn half_a_request_is_sent_with_a_warning() {
     let exchange = |complete: bool| {
         format!(
