@@ -1,11 +1,11 @@
-//! The inspector: a page on its own loopback port, which shows what arrives.
+//! The inspector: a page on its own loopback port that shows what arrives.
 //!
-//! In: a bound listener and a [`History`]. Out: the page, the stream of exchanges that it shows, what is kept for download, and
-//! the answer of a handler to whom an exchange is sent again. [`access`] says who may see what; the rest of the world is let in at the
-//! receiver's own port, and nobody but the person at this machine here. Nothing here touches the disk.
+//! In: a bound listener and a [`History`]. Out: the page, the stream of exchanges that it shows, downloads, and the handler's
+//! answer to an exchange that is sent again. [`access`] decides who is answered, [`routes`] what. No request touches the disk.
 
 pub mod access;
-pub mod assets;
+mod assets;
+mod routes;
 mod sse;
 
 use std::net::SocketAddr;
@@ -18,11 +18,12 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use warp::Reply as _;
 
-use self::access::{Access, Refusal, Token, Wanted};
+use self::access::{Access, Token};
 use super::forward::Forward;
-use super::history::{Entry, History};
-use super::server::{self, Flow, IncomingRequest, Limits, Reply};
+use super::history::History;
+use super::server::{self, Limits};
 use crate::clock::Clock;
 use crate::exchange::CapturedRequest;
 use crate::ndjson;
@@ -30,31 +31,17 @@ use crate::wire::export::curl_to;
 use crate::wire::hop::end_to_end;
 use crate::wire::{Header, Request, Response};
 
-/// How many streams there may be at once.
-const MOST_STREAMS: usize = 32;
+/// Event streams at once.
+const MAX_STREAMS: usize = 32;
 
-/// How many exchanges may be under way to the handler once more.
-const MOST_RESENDS: usize = 8;
+/// Exchanges being sent to the handler again at once.
+const MAX_RESENDS: usize = 8;
 
-/// How many connections are held.
-const MOST_CONNECTIONS: usize = 128;
+/// Connections held at once.
+const MAX_CONNECTIONS: usize = 128;
 
-/// How long a stream's last words may take.
+/// Time for the last event of a stream.
 const GRACE: Duration = Duration::from_millis(500);
-
-/// What every answer carries. Scripts and styles are files of ours and nothing else is loaded, framed, sent or shared.
-const SAFETY: [(&str, &str); 6] = [
-    (
-        "content-security-policy",
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
-         form-action 'none'; frame-ancestors 'none'",
-    ),
-    ("x-content-type-options", "nosniff"),
-    ("referrer-policy", "no-referrer"),
-    ("cache-control", "no-store"),
-    ("cross-origin-resource-policy", "same-origin"),
-    ("cross-origin-opener-policy", "same-origin"),
-];
 
 /// What the page is about.
 #[derive(Debug, Clone)]
@@ -63,18 +50,17 @@ pub struct About {
     pub url: String,
     /// Where the rest of the world can send to.
     pub public_url: Option<String>,
-    /// The handler that requests are passed on to.
+    /// The handler that requests are forwarded to.
     pub forward: Option<Forward>,
 }
 
-/// See the module.
-pub struct Inspector {
-    rules: Access,
+struct Inspector {
+    access: Access,
     about: About,
     history: Arc<History>,
     /// A permit for every stream.
     streams: Arc<Semaphore>,
-    /// A permit for every exchange under way to the handler.
+    /// A permit for every exchange being sent again.
     resends: Semaphore,
     /// Cancelled when the listener has to stop.
     closed: CancellationToken,
@@ -97,13 +83,13 @@ struct Hello<'a> {
     most_bytes: usize,
 }
 
-/// The page's address for a person, the token included.
+/// The page's address, the token included.
 #[must_use]
 pub fn url(address: SocketAddr, token: &Token) -> String {
     format!("http://{address}/#{}", token.reveal())
 }
 
-/// Serves the page until `closed` is cancelled, and whoever still reads then has had a moment.
+/// Serves the page until `closed` is cancelled, and for a moment more to clients that still read.
 pub async fn serve(
     listener: TcpListener,
     token: Token,
@@ -114,70 +100,36 @@ pub async fn serve(
     closed: CancellationToken,
 ) {
     let port = listener.local_addr().map_or(0, |address| address.port());
-    let inspector = Arc::new(Inspector {
-        rules: Access { port, token },
+    let inspector = Inspector {
+        access: Access { port, token },
         about,
         history,
-        streams: Arc::new(Semaphore::new(MOST_STREAMS)),
-        resends: Semaphore::new(MOST_RESENDS),
+        streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+        resends: Semaphore::new(MAX_RESENDS),
         closed: closed.clone(),
-    });
-    let answer = move |incoming| Arc::clone(&inspector).answer(incoming);
-    // Whoever opens connections here and says nothing of use is a browser, or does no harm.
-    let mishap = |_, _| ();
-    server::serve(listener, limits, clock, answer, mishap, closed).await;
+    };
+    let routes = routes::routes(&Arc::new(inspector));
+    server::serve_routes(listener, limits, clock, routes, closed).await;
 }
 
-/// What the inspector's visitors may cost: none has a body to send, the stream of whoever has gone ends at once, and one
-/// person keeps one thread busy at the most.
+/// The inspector's limits. The stream of a client that has gone ends at once, so a half-closed connection is closed.
 #[must_use]
 pub fn limits() -> Limits {
-    let connections = MOST_CONNECTIONS;
     Limits {
-        max_body: 0,
         half_close: false,
-        connections,
-        threads: Some(1),
+        connections: MAX_CONNECTIONS,
         grace: GRACE,
         ..Limits::default()
     }
 }
 
 impl Inspector {
-    async fn answer(self: Arc<Self>, incoming: IncomingRequest) -> Reply {
-        let wanted = match self.rules.judge(&incoming.request) {
-            Ok(wanted) => wanted,
-            Err(refusal) => return Reply::Respond(safe(refused(refusal))),
-        };
-        if let Some(error) = incoming.error {
-            return respond(Response::plain(error.status(), format!("{error}\n")));
-        }
-        match wanted {
-            Wanted::Asset(part) => respond(file(part.kind, part.text)),
-            Wanted::Events { seen, wait } => self.events(seen, wait),
-            Wanted::Capture => self.capture(),
-            Wanted::Body(n) => respond(self.kept(n).map_or_else(unknown, |kept| body(&kept))),
-            Wanted::Curl(n) => respond(
-                self.kept(n)
-                    .map_or_else(unknown, |kept| self.curl(&kept.request)),
-            ),
-            Wanted::Resend(n) => match self.kept(n) {
-                Some(kept) => respond(self.resend(&kept.request).await),
-                None => respond(unknown()),
-            },
-        }
-    }
-
-    fn kept(&self, n: u64) -> Option<Arc<Entry>> {
-        self.history.get(n)
-    }
-
-    /// The exchanges, as they come.
-    fn events(&self, seen: u64, wait: Option<Duration>) -> Reply {
-        let Ok(place) = Arc::clone(&self.streams).try_acquire_owned() else {
-            let text =
-                format!("{MOST_STREAMS} streams are open already: close a page and try again\n");
-            return respond(busy(text));
+    /// The exchanges after `seen`, as they come.
+    fn events(&self, seen: u64, wait: Option<Duration>) -> warp::reply::Response {
+        let Ok(permit) = Arc::clone(&self.streams).try_acquire_owned() else {
+            return respond(busy(format!(
+                "{MAX_STREAMS} streams are open already: close a page and try again\n"
+            )));
         };
         let (subscription, extent) = self.history.subscribe(seen);
         let most = self.history.limits();
@@ -192,40 +144,56 @@ impl Inspector {
             most_exchanges: most.exchanges,
             most_bytes: most.bytes,
         });
-        let flow = Flow::new(sse::events(&hello, subscription, wait, place));
-        Reply::Stream(safe(file("text/event-stream", "")), flow)
+        sse::events(&hello, subscription, wait, permit).into_response()
     }
 
-    /// All that is kept, as it is saved.
-    fn capture(&self) -> Reply {
-        let records: Vec<Bytes> = self
-            .history
-            .all()
-            .iter()
-            .map(|kept| kept.record.clone())
+    /// All records that are kept, as they are saved.
+    fn capture(&self) -> warp::reply::Response {
+        let records: Vec<Result<Bytes, std::convert::Infallible>> = (self.history.all().iter())
+            .map(|kept| Ok(kept.record.clone()))
             .collect();
         let head = download("application/x-ndjson", "capture.ndjson", Bytes::new());
-        Reply::Stream(safe(head), Flow::new(stream::iter(records)))
+        let (head, _) = respond(head).into_parts();
+        let body = warp::reply::stream(stream::iter(records)).into_response();
+        warp::reply::Response::from_parts(head, body.into_body())
+    }
+
+    /// The body of an exchange's request, as it is saved.
+    fn body(&self, n: u64) -> Response {
+        let Some(kept) = self.history.get(n) else {
+            return not_found();
+        };
+        let saved = std::str::from_utf8(&kept.record)
+            .ok()
+            .and_then(|line| CapturedRequest::read(line).ok().flatten());
+        let bytes = saved.map(|saved| saved.request.body.0).unwrap_or_default();
+        let name = format!("exchange-{n}.bin");
+        download("application/octet-stream", &name, bytes)
     }
 
     /// The command that sends a request to the listener again.
-    fn curl(&self, request: &Request) -> Response {
-        if !request.complete {
-            return not_whole();
-        }
-        // curl sees to what belongs to the connection.
-        let request = Request {
-            headers: end_to_end(&request.headers),
-            ..request.clone()
+    fn curl(&self, n: u64) -> Response {
+        let Some(kept) = self.history.get(n) else {
+            return not_found();
         };
-        Response::plain(
-            200,
-            curl_to(&request, &self.about.url, &["-i"], true) + "\n",
-        )
+        if !kept.request.complete {
+            return incomplete();
+        }
+        // curl writes the headers of the connection itself.
+        let request = Request {
+            headers: end_to_end(&kept.request.headers),
+            ..kept.request.clone()
+        };
+        let command = curl_to(&request, &self.about.url, &["-i"], true);
+        Response::plain(200, command + "\n")
     }
 
-    /// Passes a request on to the handler once more, and tells what came of it.
-    async fn resend(&self, request: &Request) -> Response {
+    /// Sends a request to the handler again, and shows its answer.
+    async fn resend(&self, n: u64) -> Response {
+        let Some(kept) = self.history.get(n) else {
+            return not_found();
+        };
+        let request = &kept.request;
         let Some(forward) = &self.about.forward else {
             return Response::plain(
                 409,
@@ -233,86 +201,52 @@ impl Inspector {
             );
         };
         if !request.complete {
-            return not_whole();
+            return incomplete();
         }
         if !request.target.starts_with('/') || request.method == "TRACE" {
             return Response::plain(409, "such a request is not passed on\n");
         }
-        let Ok(_under_way) = self.resends.try_acquire() else {
-            return busy(format!("{MOST_RESENDS} are under way already: try again\n"));
+        let Ok(_permit) = self.resends.try_acquire() else {
+            return busy(format!("{MAX_RESENDS} are under way already: try again\n"));
         };
         let passed = forward.pass(request, &self.closed).await;
         file("application/json", ndjson::safe_json(&passed.forwarded))
     }
 }
 
-/// What is told of a refusal. That somebody may not come in is all that those learn who may not.
-fn refused(refusal: Refusal) -> Response {
-    match refusal {
-        Refusal::Forbidden => Response::new(403, Vec::new(), ""),
-        Refusal::Unknown => unknown(),
-        Refusal::Method(method) => Response::new(405, vec![Header::new("allow", method)], ""),
-        Refusal::Senseless(why) => Response::plain(400, format!("{why}\n")),
-    }
+fn respond(response: Response) -> warp::reply::Response {
+    server::to_http(response, false).map(Into::into)
 }
 
-/// The answer to a question for what is not kept, or never was.
-fn unknown() -> Response {
+fn not_found() -> Response {
     Response::plain(404, "not found: it never was, or is kept no longer\n")
 }
 
-/// The answer when something was cut, so that another request would be made of it.
-fn not_whole() -> Response {
+/// The answer for a request of which only the beginning is kept: sent again it would be another.
+fn incomplete() -> Response {
     Response::plain(
         409,
         "its body did not come whole, or was too large to keep\n",
     )
 }
 
-/// The answer to one too many.
 fn busy(text: String) -> Response {
     let mut response = Response::plain(503, text);
     response.headers.push(Header::new("retry-after", "1"));
     response
 }
 
-/// The body of an exchange's request, as it is saved.
-fn body(kept: &Entry) -> Response {
-    let saved = std::str::from_utf8(&kept.record)
-        .ok()
-        .and_then(|line| CapturedRequest::read(line).ok().flatten());
-    let bytes = saved.map(|saved| saved.request.body.0).unwrap_or_default();
-    download(
-        "application/octet-stream",
-        &format!("exchange-{}.bin", kept.n),
-        bytes,
-    )
-}
-
-/// Something to be saved and not shown.
-fn download(kind: &str, name: &str, bytes: Bytes) -> Response {
-    let mut response = file(kind, bytes);
-    response.headers.push(Header::new(
-        "content-disposition",
-        format!("attachment; filename=\"{name}\""),
-    ));
-    response
-}
-
-fn file(kind: &str, bytes: impl Into<Bytes>) -> Response {
-    Response::new(200, vec![Header::new("content-type", kind)], bytes)
-}
-
-fn respond(response: Response) -> Reply {
-    Reply::Respond(safe(response))
-}
-
-/// An answer as a browser may be given it.
-fn safe(mut response: Response) -> Response {
+fn download(content_type: &str, name: &str, bytes: Bytes) -> Response {
+    let mut response = file(content_type, bytes);
+    let disposition = format!("attachment; filename=\"{name}\"");
     response
         .headers
-        .extend(SAFETY.map(|(name, value)| Header::new(name, value)));
+        .push(Header::new("content-disposition", disposition));
     response
+}
+
+fn file(content_type: &str, bytes: impl Into<Bytes>) -> Response {
+    Response::new(200, vec![Header::new("content-type", content_type)], bytes)
 }
 
 #[cfg(test)]

@@ -161,18 +161,13 @@ async fn what_is_held_back_when_it_must_stop_is_written_down_and_answered() {
 }
 
 #[tokio::test]
-async fn what_is_held_back_on_any_thread_is_written_down_once_before_the_last_word() {
+async fn what_is_held_back_is_written_down_once_before_the_last_word() {
     let policy = ResponsePolicy {
         delay: "1h".parse().unwrap(),
         ..ResponsePolicy::default()
     };
-    let limits = Limits {
-        threads: Some(3),
-        ..Limits::default()
-    };
     let mut stand = stand(Options {
         policy,
-        limits,
         ..Options::default()
     })
     .await;

@@ -270,3 +270,22 @@ fn a_signal_ends_streams_too() {
     assert!(rest.contains("event: end\n"), "{rest}");
     listener.running.end().expect(0);
 }
+
+/// A tunnel that reaches the page by mistake shows it to nobody, whichever program it is.
+#[test]
+fn what_comes_through_a_proxy_is_refused_even_with_the_token() {
+    let (_listener, page) = inspected(&[]);
+    assert!(page.ask("GET", "/api/capture", "").contains(" 200 OK"));
+    for header in [
+        "X-Forwarded-For: 192.0.2.7",
+        "CF-Connecting-IP: 192.0.2.7",
+        "Cf-Ray: 1",
+        "True-Client-IP: 192.0.2.7",
+        "Ngrok-Agent-Ips: 192.0.2.7",
+        "Fastly-Client-IP: 192.0.2.7",
+        "X-Original-Host: abc.example",
+    ] {
+        let answer = page.ask("GET", "/api/capture", &format!("{header}\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{header}: {answer}");
+    }
+}

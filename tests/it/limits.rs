@@ -58,6 +58,120 @@ fn w8_every_pipelined_request_is_an_exchange() {
     }
 }
 
+#[test]
+fn w6_a_pipelined_length_stated_twice_is_noticed_too() {
+    let plain = "POST /1 HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+    let chunked = "POST /2 HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n\
+        Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
+    let twice = "POST /3 HTTP/1.1\r\nHost: h\r\nX-MiXeD: 1\r\nContent-Type: application/json\r\n\
+        Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
+    for (arguments, expected) in [(&[][..], "200"), (&["--strict"], "400")] {
+        let mut listener = listener(arguments);
+        let answers = say(&listener.url, [plain, chunked, twice].concat());
+        let last = answers.rsplit("HTTP/1.1 ").next().expect("an answer");
+        assert!(last.starts_with(expected), "{arguments:?}: {answers}");
+        for _ in 1..=2 {
+            let remarks = listener.running.record()["verdict"]["remarks"].to_string();
+            assert!(!remarks.contains("ambiguous framing"), "{remarks}");
+        }
+        let record = listener.running.record();
+        let remarks = record["verdict"]["remarks"].to_string();
+        assert!(remarks.contains("ambiguous framing"), "{remarks}");
+        assert_eq!(record["request"]["target"], "/3");
+        assert_eq!(record["request"]["headers"][1][0], "X-MiXeD");
+    }
+}
+
+/// Its second half looks like a head of its own.
+#[test]
+fn r0_a_pipelined_head_that_comes_in_two_is_recorded_whole() {
+    let mut listener = listener(&[]);
+    let mut stream = connect(&listener.url);
+    stream.set_nodelay(true).expect("an option");
+    let first =
+        "POST /one HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}POST /a HTTP/1.1\r\nX-Junk: ";
+    stream.write_all(first.as_bytes()).expect("a connection");
+    assert_eq!(listener.running.record()["request"]["target"], "/one");
+    let second =
+        "POST /a HTTP/1.1\r\nHost: other\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}";
+    stream.write_all(second.as_bytes()).expect("a connection");
+    let headers = &listener.running.record()["request"]["headers"];
+    assert_eq!(headers[0][0], "X-Junk", "{headers}");
+    assert_eq!(headers[0][1], "POST /a HTTP/1.1", "{headers}");
+    assert_eq!(headers.as_array().map(Vec::len), Some(4), "{headers}");
+}
+
+/// A listener with room for sixteen connections.
+#[cfg(target_os = "linux")]
+fn narrow_listener() -> super::program::Listener {
+    let arguments = ["listen", "--port", "0", "-q", "--format", "ndjson"];
+    let limited = super::program::shell("ulimit -n 48; exec \"$0\" \"$@\"", arguments);
+    super::program::ready(limited)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn w11_a_head_that_is_arriving_outlasts_silent_connections() {
+    let listener = narrow_listener();
+    let mut arriving = connect(&listener.url);
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    let silent: Vec<_> = (0..15).map(|_| connect(&listener.url)).collect();
+    // Everybody has been silent for long enough to be evicted, and this one for longest.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let head = b"POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n";
+    arriving.write_all(head).expect("a connection");
+    assert_eq!(
+        status(&post_json(&listener.url, fixture("docs-leg-a.json"))),
+        "200"
+    );
+    let rest = b"Content-Length: 2\r\n\r\n{}";
+    arriving.write_all(rest).expect("a connection");
+    let mut answer = String::new();
+    arriving.read_to_string(&mut answer).expect("an answer");
+    assert_eq!(status(&answer), "200");
+    drop(silent);
+}
+
+/// A byte a second is no progress: whoever sends so, and comes back when it is cut, delays a good request no longer than
+/// one timeout.
+#[cfg(target_os = "linux")]
+#[test]
+fn w11_a_good_request_is_answered_while_bodies_drip() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::{Duration, Instant};
+
+    let listener = narrow_listener();
+    let over = Arc::new(AtomicBool::new(false));
+    let drip = |url: String, over: Arc<AtomicBool>| {
+        while !over.load(Ordering::Relaxed) {
+            let mut stream = connect(&url);
+            let mut bytes: &[u8] = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n{";
+            while !over.load(Ordering::Relaxed) && stream.write_all(bytes).is_ok() {
+                bytes = b" ";
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        }
+    };
+    let attackers: Vec<_> = (0..100)
+        .map(|_| {
+            let (url, over) = (listener.url.clone(), Arc::clone(&over));
+            std::thread::spawn(move || drip(url, over))
+        })
+        .collect();
+    std::thread::sleep(Duration::from_secs(1));
+    let began = Instant::now();
+    let answer = post_json(&listener.url, fixture("docs-leg-a.json"));
+    let took = began.elapsed();
+    over.store(true, Ordering::Relaxed);
+    assert_eq!(status(&answer), "200");
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    listener.running.signal("-INT");
+    for attacker in attackers {
+        let _ = attacker.join();
+    }
+}
+
 /// Idle connections use up the descriptors; whoever speaks is still answered.
 #[cfg(target_os = "linux")]
 #[test]

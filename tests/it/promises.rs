@@ -54,6 +54,7 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
         &[
             "w6_a_length_stated_twice_is_noticed",
             "w6_a_length_stated_twice_is_answered_and_refused_if_strict",
+            "w6_a_pipelined_length_stated_twice_is_noticed_too",
         ],
     ),
     (
@@ -94,6 +95,8 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
             "w11_the_longest_idle_makes_room",
             "w11_when_all_are_busy_the_next_one_waits",
             "w11_few_file_descriptors_are_enough",
+            "w11_a_head_that_is_arriving_outlasts_silent_connections",
+            "w11_a_good_request_is_answered_while_bodies_drip",
         ],
     ),
     (

@@ -1,26 +1,22 @@
-//! What the page is made of, compiled in. It holds nothing of what was received.
+//! The files of the page, compiled in. They hold nothing that was received.
 
-/// One part of the page.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Asset {
-    /// Where it is asked for.
+/// One file of the page.
+#[derive(Debug)]
+pub(super) struct Asset {
     pub path: &'static str,
-    /// Its content type.
-    pub kind: &'static str,
-    /// What is in it.
+    pub content_type: &'static str,
     pub text: &'static str,
 }
 
-/// All parts of the page.
-const PARTS: [Asset; 8] = [
+const ASSETS: [Asset; 8] = [
     Asset {
         path: "/",
-        kind: "text/html; charset=utf-8",
+        content_type: "text/html; charset=utf-8",
         text: include_str!("page.html"),
     },
     Asset {
         path: "/page.css",
-        kind: "text/css; charset=utf-8",
+        content_type: "text/css; charset=utf-8",
         text: include_str!("page.css"),
     },
     script("/page.js", include_str!("page.js")),
@@ -31,17 +27,14 @@ const PARTS: [Asset; 8] = [
     script("/text.js", include_str!("text.js")),
 ];
 
-/// A part that does something.
 const fn script(path: &'static str, text: &'static str) -> Asset {
     Asset {
         path,
-        kind: "text/javascript; charset=utf-8",
+        content_type: "text/javascript; charset=utf-8",
         text,
     }
 }
 
-/// The part at this path, if the page has one there.
-#[must_use]
-pub fn find(path: &str) -> Option<&'static Asset> {
-    PARTS.iter().find(|part| part.path == path)
+pub(super) fn find(path: &str) -> Option<&'static Asset> {
+    ASSETS.iter().find(|asset| asset.path == path)
 }

@@ -1,112 +1,83 @@
-//! The stream of events: updates of the history in, pieces of `text/event-stream` out.
-//!
-//! The names of events are constant, ids are numbers, and data is one line of JSON, in which line breaks are escapes: so
-//! nothing that a stranger sends can end a line, and begin an event of its own.
+//! The event stream of the page. Names of events are constant, ids are numbers, and data is one line of JSON in which line
+//! breaks are escapes: received text cannot begin an event of its own.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::{Stream, stream};
+use futures_util::{StreamExt as _, future, stream};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
+use warp::sse::{Event, keep_alive};
 
 use crate::listen::history::{Subscription, Update};
 
-/// How often a stream shows that it is still there.
-const HEARTBEAT: Duration = Duration::from_secs(15);
-
-/// A comment, which means nothing.
-const STILL_THERE: &[u8] = b": still there\n\n";
-
-/// One stream.
-struct Telling {
+struct Updates {
     subscription: Subscription,
-    stage: Stage,
-    /// When to end if nothing comes, if there is to be an end.
+    /// When to end if nothing comes. A stream without such an end is kept alive.
     until: Option<Instant>,
+    /// Whether an update has been sent.
+    sent: bool,
+    over: bool,
     /// Lets another stream begin when this one ends.
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
-/// How far a stream is.
-enum Stage {
-    /// Nothing has been said.
-    New(Bytes),
-    /// It has begun.
-    Begun,
-    /// Exchanges have been told.
-    Told,
-    /// Everything has been said.
-    Done,
-}
-
-/// The stream: `hello` first, then whatever the watcher is told. With a wait it ends when something was told and nothing more is
-/// at hand, or after that time.
+/// The event `hello`, then whatever the subscription sees. With `wait` the stream ends when something was sent and no more is at
+/// hand, or after that time.
 pub fn events(
     hello: &str,
     subscription: Subscription,
     wait: Option<Duration>,
-    place: OwnedSemaphorePermit,
-) -> impl Stream<Item = Bytes> + Send + Sync + 'static {
-    let stage = Stage::New(format!("event: hello\ndata: {hello}\n\n").into());
-    let until = wait.map(|wait| Instant::now() + wait);
-    stream::unfold(
-        Telling {
-            subscription,
-            stage,
-            until,
-            _place: place,
-        },
-        Telling::next,
-    )
+    permit: OwnedSemaphorePermit,
+) -> impl warp::Reply {
+    let hello = stream::once(future::ready(event("hello", hello)));
+    let updates = Updates {
+        subscription,
+        until: wait.map(|wait| Instant::now() + wait),
+        sent: false,
+        over: false,
+        _permit: permit,
+    };
+    let events = hello.chain(stream::unfold(updates, Updates::next));
+    // Every 15 seconds.
+    let kept_alive = keep_alive()
+        .text(" still there")
+        .stream(events.map(Ok::<_, Infallible>));
+    warp::sse::reply(kept_alive)
 }
 
-impl Telling {
-    /// The next piece, and the stream after it.
-    async fn next(mut self) -> Option<(Bytes, Self)> {
-        let piece = match std::mem::replace(&mut self.stage, Stage::Begun) {
-            Stage::New(hello) => hello,
-            Stage::Done => return None,
-            stage => {
-                let news = self.news(matches!(stage, Stage::Told)).await?;
-                self.stage = stage;
-                news.map_or(Bytes::from_static(STILL_THERE), |news| self.told(&news))
-            }
-        };
-        Some((piece, self))
-    }
-
-    /// What there is to tell, or nothing for a while, or nothing any more.
-    async fn news(&mut self, is_told: bool) -> Option<Option<Update>> {
-        match self.until {
-            None => Some(timeout(HEARTBEAT, self.subscription.next()).await.ok()),
-            Some(_) if is_told => self.subscription.poll().map(Some),
-            Some(until) => match self.subscription.poll() {
-                Some(news) => Some(Some(news)),
-                None => timeout_at(until, self.subscription.next())
-                    .await
-                    .ok()
-                    .map(Some),
-            },
+impl Updates {
+    async fn next(mut self) -> Option<(Event, Self)> {
+        if self.over {
+            return None;
         }
-    }
-
-    fn told(&mut self, news: &Update) -> Bytes {
-        self.stage = Stage::Told;
-        match news {
+        let update = match (self.until, self.subscription.poll()) {
+            (_, Some(update)) => update,
+            (None, None) => self.subscription.next().await,
+            (Some(_), None) if self.sent => return None,
+            (Some(until), None) => timeout_at(until, self.subscription.next()).await.ok()?,
+        };
+        self.sent = true;
+        let event = match update {
             Update::Exchange(kept) => {
-                let mut event = format!("event: exchange\nid: {}\ndata: ", kept.n).into_bytes();
-                event.extend_from_slice(&kept.shown());
-                event.extend_from_slice(b"\n\n");
-                event.into()
+                let data = String::from_utf8_lossy(&kept.shown()).into_owned();
+                event("exchange", &data).id(format!(" {}", kept.n))
             }
             Update::Forgotten { oldest_kept } => {
-                format!("event: forgotten\ndata: {{\"oldest_kept\":{oldest_kept}}}\n\n").into()
+                event("forgotten", &format!("{{\"oldest_kept\":{oldest_kept}}}"))
             }
             Update::Finished => {
-                self.stage = Stage::Done;
-                Bytes::from_static(b"event: end\ndata: {}\n\n")
+                self.over = true;
+                event("end", "{}")
             }
-        }
+        };
+        Some((event, self))
     }
+}
+
+/// An event whose fields have a space behind the colon, as most servers write them.
+fn event(name: &str, data: &str) -> Event {
+    Event::default()
+        .event(format!(" {name}"))
+        .data(format!(" {data}"))
 }

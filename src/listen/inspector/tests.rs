@@ -311,7 +311,7 @@ async fn every_answer_says_how_it_may_be_used() {
             head.starts_with(&format!("HTTP/1.1 {status} ")),
             "{method} {path}: {head}"
         );
-        for (name, value) in SAFETY {
+        for (name, value) in routes::SAFETY {
             assert!(
                 head.contains(&format!("\r\n{name}: {value}\r\n")),
                 "{path}: {head}"
@@ -451,7 +451,7 @@ async fn nothing_that_comes_makes_an_event_of_its_own() {
 async fn there_are_so_many_streams_and_no_more() {
     let stand = Stand::new(HistoryLimits::default()).await;
     let mut open = Vec::new();
-    for _ in 0..MOST_STREAMS {
+    for _ in 0..MAX_STREAMS {
         let mut stream = stand.ask("GET", "/api/events", "").await;
         stream.until("event: hello").await;
         open.push(stream);
@@ -625,7 +625,7 @@ async fn only_so_much_is_sent_again_at_once() {
     stand.history.push(&small(1));
     let own = format!("Origin: http://{}\r\nContent-Length: 0\r\n", stand.address);
     let mut waiting = Vec::new();
-    for _ in 0..MOST_RESENDS {
+    for _ in 0..MAX_RESENDS {
         let asked = stand.ask("POST", "/api/exchanges/1/resend", &own).await;
         // Each is under way when the handler has it, who never answers.
         waiting.push((asked, soon(handler.accept()).await.unwrap()));

@@ -1,31 +1,26 @@
-//! The door: HTTP/1 in and out, and the limits that keep strangers from wearing us out.
+//! HTTP/1 server with limits: one port that anybody may find.
 //!
-//! In: a bound listener. Out: an [`IncomingRequest`] for every request whose head can be read, exactly once, whatever is wrong
-//! with it; a [`ConnectionError`] for every connection that ends badly before that. What an incoming is answered is somebody
-//! else's business. The accept loop is ours, because warp's own server knows no timeout; hyper speaks HTTP; warp
-//! takes each request apart and puts each answer together.
+//! In: a bound listener. Out: an [`IncomingRequest`] for every request whose head can be read, exactly once, and a
+//! [`ConnectionError`] for every connection that fails before that. The accept loop is ours, because `warp::serve` has no
+//! timeouts; hyper speaks HTTP, warp routes.
 //!
 //! ```text
-//! accept ─> Crowd ─> Staff ─> attend ─> Line ─> hyper ─> warp ─> receive ─ IncomingRequest ─> answer
-//!             │     (threads)   └── ConnectionError                ^──── respond <── Reply ───┘
-//!             └─ no room: the longest idle visitor leaves
+//! accept ─> table ─> service::serve_connection ─> TrackedStream ─> hyper ─> warp ─> service::receive ─ IncomingRequest ─> handler
+//!             │             └── ConnectionError                        └──────────<────────── Reply ──────────┘
+//!             └─ full: evict one
 //! ```
 
-mod aftermath;
 mod body;
-mod crowd;
-mod farewell;
+mod close;
+mod connection;
 mod head;
-mod line;
-mod route;
-mod staff;
+mod service;
+mod table;
 mod types;
-mod visitor;
 
 #[cfg(test)]
 mod tests;
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,62 +29,50 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tower::Service as _;
+use warp::filters::BoxedFilter;
 
-use self::aftermath::Aftermath;
-use self::crowd::Crowd;
-use self::farewell::conclude;
-use self::line::Line;
-use self::route::{introduce, requests};
-pub use self::types::{ConnectionError, Flow, IncomingRequest, Reply, RequestError};
-use self::visitor::Visitor;
+use self::connection::Connection;
+pub(crate) use self::service::to_http;
+use self::table::ConnectionTable;
+pub use self::types::{ConnectionError, IncomingRequest, Reply, RequestError};
 use crate::clock::Clock;
 
-/// The longest head that is read. A head has at most 100 fields besides, which is hyper's own limit.
-const LARGEST_HEAD: usize = 32 * 1024;
+/// Longest request head in bytes. hyper allows 100 fields besides.
+const MAX_HEAD: usize = 32 * 1024;
 
-/// What hyper may hold of one connection. Room for a head and what comes with it; small, because there are many.
-const READ_BUFFER: usize = 64 * 1024;
-
-/// How long nothing is accepted after the system refused, so that the loop does not spin.
+/// Pause after a failed accept, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How many file descriptors are left for everything but connections: streams, files, timers, and programs beside us.
+/// File descriptors kept free for everything but connections.
 const OTHER_DESCRIPTORS: usize = 32;
 
-/// However few descriptors there are, so many connections are tried to be held.
-const FEWEST_CONNECTIONS: usize = 4;
+/// Connections that are accepted however few descriptors there are.
+const MIN_CONNECTIONS: usize = 4;
 
-/// On how many threads connections are served where descriptors are few.
-const FEW_THREADS: usize = 2;
+/// Connections that wait to be accepted under attack: tokio's backlog.
+const BACKLOG: u32 = 1024;
 
-/// What a visitor may cost.
+/// What one client may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// The largest body, in bytes.
+    /// Largest body in bytes.
     pub max_body: u64,
-    /// How long a head may take, and how long a connection may be idle.
+    /// Time for a head, and for an idle connection.
     pub header_timeout: Duration,
-    /// How long a body may take.
+    /// Time for a body.
     pub body_timeout: Duration,
-    /// How long an answer may wait for its reader.
+    /// Time that a blocked write may take.
     pub write_timeout: Duration,
-    /// Whether somebody who has ended its side still gets an answer. Otherwise it has gone, and needs none.
+    /// Whether a client that has closed its side still gets its answer.
     pub half_close: bool,
-    /// How many connections are held.
+    /// Connections held at once.
     pub connections: usize,
-    /// On how many threads they are served, once there are so many at the same time; if this is not said, on as many as
-    /// there are processors, up to a few.
-    pub threads: Option<usize>,
-    /// How long a visitor may stall in the middle of a request or an answer when others want in.
+    /// Time without progress after which a connection may be evicted for another.
     pub stalling: Duration,
-    /// How long the door waits for what is in flight when it has to stop.
+    /// Time for requests in flight when the server stops.
     pub grace: Duration,
 }
 
@@ -102,8 +85,6 @@ impl Default for Limits {
             write_timeout: Duration::from_secs(15),
             half_close: true,
             connections: 256,
-            threads: None,
-            // Long for anybody who is still there, and much shorter than the timeouts.
             stalling: Duration::from_secs(2),
             grace: Duration::from_secs(3),
         }
@@ -111,133 +92,147 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The same with fewer connections and threads, if there are not so many file descriptors. `each` is how many one
-    /// connection needs.
+    /// The same with fewer connections where file descriptors are few. `each` is how many one connection needs.
     #[must_use]
     pub fn within(mut self, descriptors: Option<u64>, each: usize) -> Self {
         if let Some(descriptors) = descriptors.and_then(|number| usize::try_from(number).ok()) {
             let room = descriptors.saturating_sub(OTHER_DESCRIPTORS) / each.max(1);
-            if room < self.connections {
-                self.connections = self.connections.min(room.max(FEWEST_CONNECTIONS));
-                // A thread needs four of them for itself.
-                self.threads = Some(
-                    self.threads
-                        .map_or(FEW_THREADS, |threads| threads.min(FEW_THREADS)),
-                );
-            }
+            self.connections = self.connections.min(room.max(MIN_CONNECTIONS));
+            // A full backlog of stalled requests has to pass through the connections well within one timeout.
+            let slots = u32::try_from(self.connections).unwrap_or(u32::MAX);
+            let share = self.body_timeout.saturating_mul(slots) / (2 * BACKLOG);
+            self.stalling = self.stalling.min(share);
         }
         self
     }
 }
 
-/// What all connections share.
-struct House {
+type Handler = Box<dyn Fn(IncomingRequest) -> BoxFuture<'static, Reply> + Send + Sync>;
+
+/// State of the server that all connections use.
+struct Shared {
     limits: Limits,
     clock: Clock,
-    /// Decides what an incoming is answered.
-    answer: Box<dyn Fn(IncomingRequest) -> BoxFuture<'static, Reply> + Send + Sync>,
-    /// Is told what went wrong, and with whom.
-    error: Box<dyn Fn(Option<SocketAddr>, ConnectionError) + Send + Sync>,
-    /// Cancelled when it is time to stop.
+    routes: BoxedFilter<(warp::reply::Response,)>,
+    handler: Handler,
+    on_error: Box<dyn Fn(Option<SocketAddr>, ConnectionError) + Send + Sync>,
     stop: CancellationToken,
-    /// Whether somebody wants in and nobody leaves.
-    crowded: AtomicBool,
+    /// Whether a client waits for a free connection. Connections are not kept alive meanwhile.
+    full: AtomicBool,
 }
 
-impl House {
-    /// Tells what went wrong with a visitor.
-    fn tell(&self, visitor: &Visitor, error: ConnectionError) {
-        (self.error)(Some(visitor.peer), error);
+impl Shared {
+    fn report(&self, connection: &Connection, error: ConnectionError) {
+        (self.on_error)(Some(connection.peer), error);
     }
 
-    /// Whether somebody wants in and nobody leaves.
-    fn is_crowded(&self) -> bool {
-        self.crowded.load(Ordering::Relaxed)
+    fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
     }
 
-    fn set_crowded(&self, crowded: bool) {
-        self.crowded.store(crowded, Ordering::Relaxed);
+    fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::Relaxed);
     }
 
-    /// Whether it is time to stop.
-    fn is_stopping(&self) -> bool {
-        self.stop.is_cancelled()
-    }
-
-    /// Waits until it is time to let go of those whose answer has been given.
-    async fn is_closing(&self) {
+    /// Resolves when connections whose answer has been given must close: early within the grace.
+    async fn closing(&self) {
         self.stop.cancelled().await;
         sleep(self.limits.grace / 4).await;
     }
 }
 
-/// Serves until `stop` is cancelled and what was in flight has ended, or the grace is over.
+/// Serves until `stop` is cancelled and requests in flight have ended, or the grace is over.
 ///
-/// `answer` is called once for every request whose head could be read; an answer that it gives for one with a
-/// [`RequestError`] should have the error's status. `error` is called for every connection that ended badly otherwise.
-pub async fn serve<A, F, M>(
+/// `handler` is called once for every request whose head could be read; its answer to one with a [`RequestError`] should
+/// have the error's status. `on_error` is called for every connection that failed otherwise.
+pub async fn serve<H, F, E>(
     listener: TcpListener,
     limits: Limits,
     clock: Clock,
-    answer: A,
-    error: M,
+    handler: H,
+    on_error: E,
     stop: CancellationToken,
 ) where
-    A: Fn(IncomingRequest) -> F + Send + Sync + 'static,
+    H: Fn(IncomingRequest) -> F + Send + Sync + 'static,
     F: Future<Output = Reply> + Send + 'static,
-    M: Fn(Option<SocketAddr>, ConnectionError) + Send + Sync + 'static,
+    E: Fn(Option<SocketAddr>, ConnectionError) + Send + Sync + 'static,
 {
-    let house = Arc::new(House {
+    let shared = Shared {
         limits,
         clock,
-        answer: Box::new(move |incoming| answer(incoming).boxed()),
-        error: Box::new(error),
-        stop: stop.clone(),
-        crowded: AtomicBool::new(false),
-    });
-    let mut crowd = Crowd::new(Arc::clone(&house));
-    let mut accept_from = None;
+        routes: service::receiver(),
+        handler: Box::new(move |incoming| handler(incoming).boxed()),
+        on_error: Box::new(on_error),
+        stop,
+        full: AtomicBool::new(false),
+    };
+    accept(listener, Arc::new(shared)).await;
+}
+
+/// Serves warp routes, within the same limits. Malformed requests and failed connections are dropped.
+pub async fn serve_routes(
+    listener: TcpListener,
+    limits: Limits,
+    clock: Clock,
+    routes: BoxedFilter<(warp::reply::Response,)>,
+    stop: CancellationToken,
+) {
+    let shared = Shared {
+        limits,
+        clock,
+        routes,
+        handler: Box::new(|_| std::future::ready(Reply::Close).boxed()),
+        on_error: Box::new(|_, _| ()),
+        stop,
+        full: AtomicBool::new(false),
+    };
+    accept(listener, Arc::new(shared)).await;
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let mut table = ConnectionTable::new(Arc::clone(&shared));
+    let mut paused_until = None;
     loop {
-        let accept = async {
-            if let Some(moment) = accept_from {
-                sleep_until(moment).await;
+        let accepted = async {
+            if let Some(until) = paused_until {
+                sleep_until(until).await;
             }
             listener.accept().await
         };
         let accepted = tokio::select! {
             biased;
-            () = stop.cancelled() => break,
-            () = crowd.shrink() => {
-                accept_from = None;
+            () = shared.stop.cancelled() => break,
+            () = table.one_ended() => {
+                paused_until = None;
                 continue;
             }
-            accepted = accept => accepted,
+            accepted = accepted => accepted,
         };
-        accept_from = None;
+        paused_until = None;
         match accepted {
             Ok((stream, peer)) => tokio::select! {
                 biased;
-                () = stop.cancelled() => {
-                    (house.error)(Some(peer), ConnectionError::Stopped);
+                () = shared.stop.cancelled() => {
+                    (shared.on_error)(Some(peer), ConnectionError::Stopped);
                     break;
                 }
-                () = crowd.make_room() => crowd.admit(stream, peer).await,
+                () = table.make_room() => table.insert(stream, peer),
             },
-            Err(error) if is_the_peers_own(&error) => {}
+            Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
-                // Most likely there are no file descriptors left, and a visitor less means one more.
-                (house.error)(None, ConnectionError::NotAccepted(error.to_string()));
-                house.set_crowded(!crowd.dismiss_one());
-                accept_from = Some(Instant::now() + ACCEPT_PAUSE);
+                // Most likely out of file descriptors: one connection less frees one.
+                (shared.on_error)(None, ConnectionError::NotAccepted(error.to_string()));
+                shared.set_full(!table.evict_one());
+                paused_until = Some(Instant::now() + ACCEPT_PAUSE);
             }
         }
     }
     drop(listener);
-    crowd.leave().await;
+    table.drain().await;
 }
 
-/// Whether accepting failed for a reason that concerns one connection only, which is gone already.
-fn is_the_peers_own(error: &io::Error) -> bool {
+/// Whether accepting failed only for a connection that is gone already.
+fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted
@@ -245,55 +240,4 @@ fn is_the_peers_own(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionRefused
             | io::ErrorKind::Interrupted
     )
-}
-
-/// Attends to one connection from its first byte to its last.
-async fn attend(stream: TcpStream, visitor: Arc<Visitor>, house: Arc<House>) {
-    // An answer is small and should leave at once. Where this fails the connection is gone, which shows soon enough.
-    let _ = stream.set_nodelay(true);
-    let line = Line::new(stream, Arc::clone(&visitor), house.limits.write_timeout);
-    let warp = warp::service(requests());
-    let greeting = (Arc::clone(&visitor), Arc::clone(&house));
-    let service = service_fn(move |request| {
-        let answered = warp.clone().call(introduce(request, &greeting));
-        async move {
-            let Ok(response): Result<_, Infallible> = answered.await;
-            match response.extensions().get::<Aftermath>() {
-                Some(aftermath) => Err(aftermath.clone()),
-                None => Ok(response),
-            }
-        }
-    });
-    let mut connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(house.limits.header_timeout)
-        .max_header_size(LARGEST_HEAD)
-        .max_buf_size(READ_BUFFER)
-        // Whoever ends its side behind a request still wants the answer. And whoever breaks off keeps its place until the
-        // answer has been decided, and so cannot have us wait with any number of them.
-        .half_close(house.limits.half_close)
-        .serve_connection(TokioIo::new(line), service);
-
-    let mut stopping = false;
-    let ended = loop {
-        tokio::select! {
-            ended = &mut connection => break ended,
-            () = visitor.dismissed() => {
-                return house.tell(&visitor, visitor.parting(ConnectionError::MadeRoom));
-            }
-            () = house.stop.cancelled(), if !stopping => {
-                stopping = true;
-                std::pin::Pin::new(&mut connection).graceful_shutdown();
-            }
-        }
-    };
-    let parts = connection.into_parts();
-    conclude(
-        ended,
-        parts.io.into_inner(),
-        parts.read_buf,
-        &visitor,
-        &house,
-    )
-    .await;
 }

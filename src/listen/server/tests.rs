@@ -11,7 +11,6 @@ use super::*;
 use crate::wire::{Header, Response, header};
 
 mod on_purpose;
-mod threads;
 
 /// Nothing in these tests takes this long, unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -30,8 +29,6 @@ struct Stand {
     mishaps: mpsc::UnboundedReceiver<ConnectionError>,
     /// One permit lets one request for `/wait` go.
     gate: Arc<tokio::sync::Semaphore>,
-    /// One word lets one request for `/block` go, which blocks its thread until then.
-    unblock: std::sync::mpsc::Sender<()>,
     stop: CancellationToken,
     served: JoinHandle<()>,
 }
@@ -42,10 +39,7 @@ impl Stand {
     }
 
     async fn with(change: impl FnOnce(&mut Limits)) -> Self {
-        let mut limits = Limits {
-            threads: Some(2),
-            ..Limits::default()
-        };
+        let mut limits = Limits::default();
         change(&mut limits);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -54,17 +48,8 @@ impl Stand {
         let stop = CancellationToken::new();
         let gate = Arc::new(tokio::sync::Semaphore::new(0));
         let guard = Arc::clone(&gate);
-        let (unblock, blocked) = std::sync::mpsc::channel();
-        let blocked = std::sync::Mutex::new(blocked);
         let answer = move |incoming: IncomingRequest| {
             let _ = arrived.send(incoming.clone());
-            if incoming.request.target == "/block" {
-                blocked
-                    .lock()
-                    .unwrap()
-                    .recv_timeout(DEADLINE)
-                    .expect("it is held up");
-            }
             answer(incoming, Arc::clone(&guard))
         };
         let error = move |_, error| drop(failed.send(error));
@@ -81,7 +66,6 @@ impl Stand {
             arrivals,
             mishaps,
             gate,
-            unblock,
             stop,
             served,
         }
@@ -140,7 +124,6 @@ async fn answer(incoming: IncomingRequest, gate: Arc<tokio::sync::Semaphore>) ->
     let status = incoming.error.as_ref().map_or(200, RequestError::status);
     let headers = vec![
         Header::new("X-Path", path),
-        Header::new("X-Thread", format!("{:?}", std::thread::current().id())),
         Header::new("Content-Length", "999"),
         Header::new("bad name", "left out"),
     ];
@@ -193,7 +176,7 @@ async fn a_request_is_seen_as_it_came() {
         .await;
     let answer = peer.until("got it").await;
     assert!(
-        answer.starts_with("HTTP/1.1 200 OK\r\nx-path: /a\r\nx-thread: "),
+        answer.starts_with("HTTP/1.1 200 OK\r\nx-path: /a\r\n"),
         "{answer}"
     );
     assert!(
@@ -296,7 +279,7 @@ async fn w3_what_is_not_http_1_is_closed() {
 #[tokio::test]
 async fn w4_heads_and_targets_have_a_largest_size() {
     let mut stand = Stand::new().await;
-    let long = "x".repeat(LARGEST_HEAD);
+    let long = "x".repeat(MAX_HEAD);
     let many = "X: y\r\n".repeat(101);
     for head in [
         format!("GET / HTTP/1.1\r\nHost: x\r\nX: {long}\r\n\r\n"),
@@ -310,7 +293,7 @@ async fn w4_heads_and_targets_have_a_largest_size() {
             ConnectionError::HeadTooLarge
         );
     }
-    let target = format!("/{}", "x".repeat(RequestError::LONGEST_TARGET));
+    let target = format!("/{}", "x".repeat(RequestError::MAX_TARGET));
     let answer = stand
         .send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n"))
         .await
@@ -684,7 +667,6 @@ async fn w11_when_all_are_busy_the_next_one_waits() {
     for _ in 0..5 {
         peers.push(stand.send(request).await);
     }
-    // On two threads, either may come first.
     for _ in &peers {
         stand.incoming().await;
         stand.gate.add_permits(1);
@@ -779,24 +761,6 @@ fn w11_there_are_no_more_connections_than_descriptors() {
         (224, 112)
     );
     assert_eq!(connections(Some(10), 1), 4);
-    let threads = |limits: Limits, descriptors| limits.within(Some(descriptors), 1).threads;
-    assert_eq!(
-        (
-            threads(Limits::default(), 1024),
-            threads(Limits::default(), 256)
-        ),
-        (None, Some(2))
-    );
-    assert_eq!(
-        threads(
-            Limits {
-                threads: Some(1),
-                ..Limits::default()
-            },
-            256
-        ),
-        Some(1)
-    );
 }
 
 #[test]
@@ -804,7 +768,7 @@ fn w11_only_the_systems_refusals_make_the_loop_pause() {
     // EMFILE and ENFILE have no stable kind.
     for (code, own) in [(24, false), (23, false), (103, true), (104, true)] {
         let error = io::Error::from_raw_os_error(code);
-        assert_eq!(is_the_peers_own(&error), own, "{error}");
+        assert_eq!(concerns_one_connection(&error), own, "{error}");
     }
 }
 

@@ -1,12 +1,7 @@
-//! What comes in through the door, and what may go wrong with it. Values only.
+//! Incoming requests, replies, and the errors of requests and connections. Values only.
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use bytes::Bytes;
-use futures_util::Stream;
 
 use crate::clock::Timestamp;
 use crate::wire::{Request, Response};
@@ -14,18 +9,15 @@ use crate::wire::{Request, Response};
 /// One request whose head could be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IncomingRequest {
-    /// Who opened the connection. Behind a tunnel that is the tunnel's program.
+    /// Address of the connection's other end. Behind a tunnel that is the tunnel's program.
     pub peer: SocketAddr,
-    /// When the head had come.
+    /// When the head was complete.
     pub at: Timestamp,
-    /// The request, with as much of its body as was kept.
+    /// The request, with the kept part of its body.
     pub request: Request,
-    /// What is wrong with it as HTTP. Such a request is the last one on its connection.
+    /// What is wrong with the request as HTTP. It is the last one on its connection then.
     pub error: Option<RequestError>,
-    /// Whether it stated its length twice, by `Content-Length` and by `Transfer-Encoding`, which then counted.
-    ///
-    /// Not noticed in a request that came before the one ahead of it was answered, because the head as it came is
-    /// no longer at hand then.
+    /// Whether the length was stated by `Content-Length` and by `Transfer-Encoding`, which counts then.
     pub ambiguous_framing: bool,
 }
 
@@ -36,29 +28,29 @@ pub enum RequestError {
     NoHost,
     /// More than one `Host`.
     SeveralHosts,
-    /// The target is longer than [`RequestError::LONGEST_TARGET`].
+    /// The target is longer than [`RequestError::MAX_TARGET`].
     TargetTooLong,
-    /// Its head breaks the rules, or leaves open where the body ends. This alone has been answered 400 already, with
-    /// no body; the reply to it is not used.
+    /// The head breaks the rules, or leaves open where the body ends. hyper has answered 400 already; the handler's reply is
+    /// not used.
     Malformed(String),
     /// The body is over the limit.
     TooLarge {
         /// The limit in bytes.
         limit: u64,
     },
-    /// The body did not come to its end in time.
+    /// The body did not end in time.
     BodyTimeout,
-    /// The body broke off, or its chunks made no sense.
+    /// The body broke off, or its chunks are invalid.
     BodyBroken(String),
-    /// We are stopping, and the body was not there yet.
+    /// The server stopped before the body had come.
     Stopping,
 }
 
 impl RequestError {
-    /// The longest target that is taken, in bytes: what common servers and tunnels take.
-    pub const LONGEST_TARGET: usize = 8 * 1024;
+    /// Longest target in bytes: the limit of common servers and tunnels.
+    pub const MAX_TARGET: usize = 8 * 1024;
 
-    /// The status it deserves.
+    /// The status to answer.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
@@ -77,11 +69,7 @@ impl fmt::Display for RequestError {
             Self::NoHost => f.write_str("HTTP/1.1 without a Host header"),
             Self::SeveralHosts => f.write_str("more than one Host header"),
             Self::TargetTooLong => {
-                write!(
-                    f,
-                    "the target is longer than {} bytes",
-                    Self::LONGEST_TARGET
-                )
+                write!(f, "the target is longer than {} bytes", Self::MAX_TARGET)
             }
             Self::Malformed(why) => write!(f, "malformed: {why}"),
             Self::TooLarge { limit } => write!(f, "the body is over the limit of {limit} bytes"),
@@ -92,87 +80,51 @@ impl fmt::Display for RequestError {
     }
 }
 
-/// What goes back.
+/// How a request is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// This answer. Its length is stated by the door, whatever its headers say.
+    /// This answer. The server states its length, whatever its headers say, but in an answer to HEAD without a body.
     Respond(Response),
-    /// This answer, but slowly, and the connection is closed after it.
+    /// This answer a few bytes at a time, then the end of the connection.
     Slow(Response),
-    /// This answer's head, and a body that comes about meanwhile.
-    Stream(Response, Flow),
     /// No answer: the connection is closed.
     Close,
     /// No answer: the connection is reset.
     Reset,
-    /// Neither an answer nor an end, until the sender goes, somebody else needs the place, or the door is closed.
+    /// No answer, until the client closes, the connection is evicted or the server stops.
     Hang,
-    /// Bytes that are no HTTP, then the end of the connection.
+    /// Bytes that are not HTTP, then the end of the connection.
     Garbage,
 }
 
-/// A body that comes about while it is written. It is written once, whoever of its clones is asked for it first.
-#[derive(Clone)]
-pub struct Flow(Arc<Mutex<Option<Pieces>>>);
-
-/// The pieces of a body, in order.
-pub(super) type Pieces = Pin<Box<dyn Stream<Item = Bytes> + Send + Sync>>;
-
-impl Flow {
-    /// A body of these pieces.
-    pub fn new(pieces: impl Stream<Item = Bytes> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(Mutex::new(Some(Box::pin(pieces)))))
-    }
-
-    /// The pieces; of what has been asked for before there are none.
-    pub(super) fn pieces(&self) -> Pieces {
-        let pieces = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        pieces.unwrap_or_else(|| Box::pin(futures_util::stream::empty()))
-    }
-}
-
-impl PartialEq for Flow {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl Eq for Flow {}
-
-impl fmt::Debug for Flow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Flow")
-    }
-}
-
-/// A connection that ended badly without a request to show for it.
+/// A connection that failed without a request to show for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConnectionError {
     /// A TLS hello on the plain port.
     LooksLikeTls,
     /// HTTP/2 without asking first.
     LooksLikeHttp2,
-    /// No HTTP/1 request, HTTP/0.9 included.
+    /// Not an HTTP/1 request; HTTP/0.9 is none either.
     Garbage(String),
-    /// The head was too long, or had too many fields. Answered 431.
+    /// The head was too long, or had too many fields. hyper has answered 431.
     HeadTooLarge,
-    /// The head did not come to its end in time.
+    /// The head did not end in time.
     HeadTimeout,
     /// The connection ended in the middle of a head.
     HeadCut,
     /// The connection ended without a byte.
     Silent,
-    /// Our answer was not read in time.
+    /// The answer was not read in time.
     NotRead,
-    /// Our answer could not be written.
+    /// The answer could not be written.
     AnswerLost(String),
-    /// It had been idle for longest when others wanted in.
+    /// Idle for longest when the table was full.
     MadeRoom,
-    /// It was still open when the time to stop was up.
+    /// Still open when the grace was over.
     Stopped,
-    /// No connection could be accepted. Told without a peer.
+    /// No connection could be accepted. Reported without an address.
     NotAccepted(String),
-    /// Our own mistake: the task that served it panicked.
+    /// The task that served the connection panicked: a bug.
     Panicked,
 }
 
