@@ -121,7 +121,7 @@ fn pause(duration: Duration) {
 /// A listener with room for sixteen connections.
 #[cfg(target_os = "linux")]
 fn narrow_listener() -> super::program::Listener {
-    let arguments = ["listen", "--port", "0", "-q", "--format", "ndjson"];
+    let arguments = ["listen", "--port", "0", "--timeout", "60s"];
     let limited = super::program::shell("ulimit -n 48; exec \"$0\" \"$@\"", arguments);
     super::program::ready(limited)
 }

@@ -3,6 +3,7 @@
 /// One file of the page.
 #[derive(Debug)]
 pub(super) struct Asset {
+    /// The path without its first slash.
     pub path: &'static str,
     pub content_type: &'static str,
     pub text: &'static str,
@@ -10,21 +11,21 @@ pub(super) struct Asset {
 
 const ASSETS: [Asset; 8] = [
     Asset {
-        path: "/",
+        path: "",
         content_type: "text/html; charset=utf-8",
         text: include_str!("page.html"),
     },
     Asset {
-        path: "/page.css",
+        path: "page.css",
         content_type: "text/css; charset=utf-8",
         text: include_str!("page.css"),
     },
-    script("/page.js", include_str!("page.js")),
-    script("/list.js", include_str!("list.js")),
-    script("/detail.js", include_str!("detail.js")),
-    script("/calls.js", include_str!("calls.js")),
-    script("/feed.js", include_str!("feed.js")),
-    script("/text.js", include_str!("text.js")),
+    script("page.js", include_str!("page.js")),
+    script("list.js", include_str!("list.js")),
+    script("detail.js", include_str!("detail.js")),
+    script("calls.js", include_str!("calls.js")),
+    script("feed.js", include_str!("feed.js")),
+    script("text.js", include_str!("text.js")),
 ];
 
 const fn script(path: &'static str, text: &'static str) -> Asset {

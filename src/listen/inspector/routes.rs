@@ -89,8 +89,8 @@ pub(super) fn routes(inspector: &Arc<Inspector>) -> BoxedFilter<(Response,)> {
 
     let shared = Arc::clone(inspector);
     let inspector = warp::any().map(move || Arc::clone(&shared));
-    let asset = path::full()
-        .and_then(|path: path::FullPath| ready(assets::find(path.as_str()).ok_or_else(not_found)))
+    let asset = path::tail()
+        .and_then(|tail: path::Tail| ready(assets::find(tail.as_str()).ok_or_else(not_found)))
         .and(method(Method::GET))
         .map(|asset: &assets::Asset| respond(file(asset.content_type, asset.text)));
     let events = path!("api" / "events")
