@@ -119,7 +119,7 @@ impl RequestTemplate {
     pub fn post(&self, body: impl Into<Bytes>) -> Request {
         let mut headers = Vec::with_capacity(self.headers.len() + 1);
         if !self.headers.iter().any(|own| own.is("content-type")) {
-            headers.push(Header::new("content-type", "application/json"));
+            headers.push(Header::new("Content-Type", "application/json"));
         }
         headers.extend(self.headers.iter().cloned());
         Request::new("POST", self.target.clone(), headers, body)

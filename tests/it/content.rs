@@ -209,7 +209,7 @@ fn a_command_for_curl_is_printed() {
     .expect(0);
     assert_eq!(ended.stderr, "");
     insta::assert_snapshot!(ended.stdout, @r#"
-    curl -sS -H 'content-type: application/json' --data-binary '{"virtual_number":"440000000000","call_id":"c4504776-d91e-123b-29a7-56000429abc3","custom":"{\"crm\":\"true\"}","leg":"a","type":"cdr","appid":2222223,"to":442000000000,"cmiuuid":"15b58236-734f-4000-a5e8-78284068f5c7","status":"missed","user":"202_2222223","time":1650628175336,"direction":"outbound","hangup_reason":"recv_cancel","request_id":"D8qpRb27mpXEYgEdAMY6arnQ2ONAB04Y86QrfKbOWZQ","extra_params":"{\"click2call\":\"true\"}"}' 'http://127.0.0.1:8237/webhook/cdr'
+    curl -sS -H 'Content-Type: application/json' --data-binary '{"virtual_number":"440000000000","call_id":"c4504776-d91e-123b-29a7-56000429abc3","custom":"{\"crm\":\"true\"}","leg":"a","type":"cdr","appid":2222223,"to":442000000000,"cmiuuid":"15b58236-734f-4000-a5e8-78284068f5c7","status":"missed","user":"202_2222223","time":1650628175336,"direction":"outbound","hangup_reason":"recv_cancel","request_id":"D8qpRb27mpXEYgEdAMY6arnQ2ONAB04Y86QrfKbOWZQ","extra_params":"{\"click2call\":\"true\"}"}' 'http://127.0.0.1:8237/webhook/cdr'
     curl -sS 'http://127.0.0.1:8237/webhook/cdr?virtual_number=440000000000&call_id=c4504776-d91e-123b-29a7-56000429abc3&custom=%7B%22crm%22%3A%22true%22%7D&leg=a&type=cdr&appid=2222223&to=442000000000&cmiuuid=15b58236-734f-4000-a5e8-78284068f5c7&status=missed&user=202_2222223&time=1650628175336&direction=outbound&hangup_reason=recv_cancel&request_id=D8qpRb27mpXEYgEdAMY6arnQ2ONAB04Y86QrfKbOWZQ&extra_params=%7B%22click2call%22%3A%22true%22%7D'
     "#);
 }

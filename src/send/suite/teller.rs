@@ -155,7 +155,7 @@ impl Teller {
                 request.headers.retain(|header| !header.is("content-type"));
                 request
                     .headers
-                    .extend(content_type.map(|text| Header::new("content-type", text)));
+                    .extend(content_type.map(|text| Header::new("Content-Type", text)));
             }
             Delivery::OtherHost => {
                 request.headers.retain(|header| !header.is("host"));

@@ -48,7 +48,7 @@ pub fn curl(request: &Request, url: &str, flags: &[&str]) -> String {
             .any(|header| header.is("content-type"))
         {
             // Without this, curl would call any body a form.
-            command.push_str(" -H 'content-type:'");
+            command.push_str(" -H 'Content-Type:'");
         }
         match plain_body {
             // Where it may be the name of a file, that is, after an `@`, only this takes it for text.
@@ -166,7 +166,7 @@ mod tests {
             vec![Header::new("x-empty", "")],
             "@/etc/passwd",
         );
-        insta::assert_snapshot!(curl(&request, "http://h/", &[]), @"curl -sS -H 'x-empty;' -H 'content-type:' --data-raw '@/etc/passwd' 'http://h/'");
+        insta::assert_snapshot!(curl(&request, "http://h/", &[]), @"curl -sS -H 'x-empty;' -H 'Content-Type:' --data-raw '@/etc/passwd' 'http://h/'");
         let get = Request::new("GET", "/?a[b]={c}", vec![], "");
         insta::assert_snapshot!(curl(&get, "http://h/?a[b]={c}", &[]), @"curl -sS -g 'http://h/?a[b]={c}'");
     }
@@ -174,9 +174,9 @@ mod tests {
     #[test]
     fn control_characters_are_escaped_for_the_shell() {
         let request = Request::new("POST", "/", vec![], "-a%\\\u{1b}'\n");
-        insta::assert_snapshot!(curl(&request, "http://h/", &[]), @r"printf '\055a%%\\\033'\''\012' | curl -sS -H 'content-type:' --data-binary @- 'http://h/'");
+        insta::assert_snapshot!(curl(&request, "http://h/", &[]), @r"printf '\055a%%\\\033'\''\012' | curl -sS -H 'Content-Type:' --data-binary @- 'http://h/'");
         let headers = vec![Header::new("x-name", "a\u{202e}b")];
         let request = Request::new("POST", "/", headers, b"\xff\0".as_slice());
-        insta::assert_snapshot!(curl(&request, "http://h/", &[]), @r#"printf '\377\000' | curl -sS -H "$(printf 'x-name: a\342\200\256b')" -H 'content-type:' --data-binary @- 'http://h/'"#);
+        insta::assert_snapshot!(curl(&request, "http://h/", &[]), @r#"printf '\377\000' | curl -sS -H "$(printf 'x-name: a\342\200\256b')" -H 'Content-Type:' --data-binary @- 'http://h/'"#);
     }
 }
