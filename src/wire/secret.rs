@@ -1,7 +1,7 @@
-//! What must not be seen: passwords and tokens in URLs and headers, replaced by [`MASK`].
+//! Passwords and tokens in URLs and headers, replaced by [`MASK`] on their way to a person.
 //!
-//! In: text on its way to a person, whether or not it is a valid URL. Out: the same text, byte for byte, except that
-//! userinfo and the values of parameters and headers with telling names are gone. Only the *names* decide, so a CDR's
+//! The text need not be a valid URL. Userinfo and the values of parameters and headers with secret names go, the rest
+//! stays byte for byte. Only the *names* decide, so a CDR's
 //! own fields always stay readable. Masking is for showing: what is saved or sent stays as it was, unless it is
 //! to be redacted.
 
@@ -13,31 +13,37 @@ use super::Header;
 pub const MASK: &str = "***";
 
 /// Words that make a name secret wherever they are one of its parts, as in `x-api-key` or `accessToken`.
-const TELLING_PARTS: &[&str] = &[
+const SECRET_PARTS: &[&str] = &[
     "apikey",
     "auth",
     "authorization",
     "bearer",
     "cookie",
+    "cred",
     "credential",
+    "hash",
+    "hmac",
     "jwt",
     "key",
+    "nonce",
     "otp",
     "pass",
     "passphrase",
     "passwd",
     "password",
+    "pin",
     "pwd",
     "secret",
     "session",
     "sessionid",
+    "sid",
     "sig",
     "signature",
     "token",
 ];
 
 /// Words that make a name secret when it ends in them with nothing between, as in `accesstoken`.
-const TELLING_ENDINGS: &[&str] = &[
+const SECRET_ENDINGS: &[&str] = &[
     "apikey",
     "passwd",
     "password",
@@ -47,7 +53,7 @@ const TELLING_ENDINGS: &[&str] = &[
 ];
 
 /// Names that are secret only as a whole: a `code` is a login code, a `country_code` is not.
-const TELLING_NAMES: &[&str] = &["code"];
+const SECRET_NAMES: &[&str] = &["code"];
 
 /// Names that merely sound secret, and that a reader needs to see.
 const HARMLESS_NAMES: &[&str] = &["idempotency-key", "sec-websocket-key"];
@@ -97,9 +103,11 @@ pub fn masked_url(text: &str) -> String {
     };
     let parameters = rest.find(['?', '#']).map_or(rest.len(), |mark| mark + 1);
     let (place, parameters) = rest.split_at(parameters);
-    masked.push_str(place);
+    for segment in place.split_inclusive('/') {
+        mask_parameter(segment, &['/', '?', '#'], &mut masked);
+    }
     for piece in parameters.split_inclusive(['&', '#']) {
-        mask_parameter(piece, &mut masked);
+        mask_parameter(piece, &['&', '#'], &mut masked);
     }
     masked
 }
@@ -133,12 +141,12 @@ fn userinfo_end(rest: &str) -> Option<usize> {
     if is_port { None } else { rest.rfind('@') }
 }
 
-/// Appends one `name=value` piece, its separator included, with a secret value masked.
+/// Appends one piece, its separators included, with the value of a secret `name=value` masked.
 ///
 /// Some servers also separate by `;`, and an address may be nested in a value after another `?`. A secret that begins
 /// after one of these hides the remainder of the piece.
-fn mask_parameter(piece: &str, masked: &mut String) {
-    let content = piece.trim_end_matches(['&', '#']);
+fn mask_parameter(piece: &str, separators: &[char], masked: &mut String) {
+    let content = piece.trim_end_matches(separators);
     let separator = &piece[content.len()..];
     let mut start = 0;
     for part in content.split_inclusive([';', '?']) {
@@ -186,16 +194,16 @@ pub fn is_secret_name(name: &str) -> bool {
     if HARMLESS_NAMES.contains(&whole.as_str()) {
         return false;
     }
-    TELLING_NAMES.contains(&whole.as_str())
-        || TELLING_ENDINGS
+    SECRET_NAMES.contains(&whole.as_str())
+        || SECRET_ENDINGS
             .iter()
             .any(|ending| singular(&whole).ends_with(ending))
         || parts(name)
             .iter()
-            .any(|part| TELLING_PARTS.contains(&singular(part)))
+            .any(|part| SECRET_PARTS.contains(&singular(part)))
         || parts(&whole)
             .iter()
-            .any(|part| TELLING_PARTS.contains(&singular(part)))
+            .any(|part| SECRET_PARTS.contains(&singular(part)))
 }
 
 /// A word without its plural `s`; `pass` is no plural.
@@ -267,6 +275,11 @@ mod tests {
                 "/go?next=http://h.test/?sig=***",
             ),
             ("/page#token=abc", "/page#token=***"),
+            ("/a;token=abc/b;v=1?c=2", "/a;token=***/b;v=1?c=2"),
+            (
+                "/?hmac=1&pin=2&sid=3&cred=4&hash=5&nonce=6",
+                "/?hmac=***&pin=***&sid=***&cred=***&hash=***&nonce=***",
+            ),
             ("http://u:p@h.test:80/x", "http://***@h.test:80/x"),
             ("http://u:p@ss@h.test/x", "http://***@h.test/x"),
             ("http://u:p/a?s#s@h.test/x", "http://***@h.test/x"),
