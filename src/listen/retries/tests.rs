@@ -1,4 +1,4 @@
-//! The book of retries with made times.
+//! Retries at made-up times.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::cdr::judge::{Judgement, judge_json};
 use crate::cdr::remark::Remark;
 use crate::wire::Request;
 
-/// A book, and the number of the exchange noted last.
+/// Retries, and the number of the last exchange.
 #[derive(Default)]
 struct Recorded {
     retries: Retries,
@@ -53,7 +53,7 @@ impl Recorded {
             mut verdict,
             fields,
         } = judge_json(&request.body.0);
-        // As the desk finds a copy when it is held against the earlier ones.
+        // As relations say of a copy.
         verdict
             .remarks
             .push(Remark::new(Code::Duplicate, "duplicate"));
@@ -264,12 +264,12 @@ fn other_requests_are_told_only_if_they_come_back() {
             .said(110, (), status(200))
             .starts_with("came back 100 ms after")
     );
-    let course = &recorded.report(200).requests[0];
+    let history = &recorded.report(200).requests[0];
     assert_eq!(
         (
-            course.method.as_str(),
-            course.path.as_deref(),
-            &course.cmiuuid
+            history.method.as_str(),
+            history.path.as_deref(),
+            &history.cmiuuid
         ),
         ("GET", Some("/health"), &None)
     );
@@ -299,13 +299,16 @@ fn what_comes_back_for_ever_has_a_gap_in_the_middle() {
     for n in 0..100 {
         recorded.note(n * 1_000, cdr("x"), status(503));
     }
-    let course = &recorded.report(100_000).requests[0];
+    let history = &recorded.report(100_000).requests[0];
     assert_eq!(
-        (course.attempts.len(), course.left_out),
+        (history.attempts.len(), history.left_out),
         (MAX_ATTEMPTS, 100 - MAX_ATTEMPTS as u64)
     );
-    assert_eq!(course.attempts[MAX_ATTEMPTS - 1].n, 100);
-    assert_eq!(course.attempts[MAX_ATTEMPTS - 2].n, MAX_ATTEMPTS as u64 - 1);
+    assert_eq!(history.attempts[MAX_ATTEMPTS - 1].n, 100);
+    assert_eq!(
+        history.attempts[MAX_ATTEMPTS - 2].n,
+        MAX_ATTEMPTS as u64 - 1
+    );
     assert_eq!(recorded.report(100_000).intervals.len(), MAX_ATTEMPTS - 2);
 }
 
@@ -338,7 +341,7 @@ fn the_oldest_is_forgotten_and_a_report_names_only_so_many() {
 }
 
 #[test]
-fn strays_are_neither_counted_nor_do_they_push_a_cdr_out() {
+fn other_requests_are_neither_counted_nor_displace_a_cdr() {
     let mut recorded = Recorded::default();
     recorded.note(0, cdr("x"), status(503));
     for n in 0..=MAX_CDRS {
@@ -415,11 +418,11 @@ proptest! {
         prop_assert_eq!(report.answered, answered as u64);
         let arrived: usize = failed.values().map(Vec::len).sum();
         // A duplicate that failed is both counted and listed.
-        let listed: u64 = report.requests.iter().map(|course| {
-            let again = course.attempts.iter().skip(1).filter(|attempt| attempt.after.is_none()).count() as u64;
-            course.attempts.len() as u64 + course.left_out + course.duplicates - again
+        let listed: u64 = report.requests.iter().map(|history| {
+            let again = history.attempts.iter().skip(1).filter(|attempt| attempt.after.is_none()).count() as u64;
+            history.attempts.len() as u64 + history.left_out + history.duplicates - again
         }).sum();
-        if report.requests.iter().all(|course| course.left_out == 0) {
+        if report.requests.iter().all(|history| history.left_out == 0) {
             prop_assert_eq!(listed, arrived as u64);
         }
     }

@@ -28,7 +28,7 @@ fn attempt(n: u64, attempt: u64, after: f64, met: &str) -> Attempt {
     }
 }
 
-fn course(cmiuuid: &str, leg: Option<Leg>, attempts: Vec<Attempt>) -> RetryHistory {
+fn history(cmiuuid: &str, leg: Option<Leg>, attempts: Vec<Attempt>) -> RetryHistory {
     RetryHistory {
         method: "POST".to_owned(),
         path: None,
@@ -43,7 +43,7 @@ fn course(cmiuuid: &str, leg: Option<Leg>, attempts: Vec<Attempt>) -> RetryHisto
 }
 
 fn sample() -> Report {
-    let came = course(
+    let came = history(
         "3a41f8a3-2b1c-4c7d-9f3e-0123456789ab",
         Some(Leg::A),
         vec![
@@ -52,16 +52,16 @@ fn sample() -> Report {
             attempt(9, 3, 300.4, "200"),
         ],
     );
-    let mut silent = course("5b07-\u{1b}[31m-x", None, vec![attempt(2, 1, 0.0, "reset")]);
+    let mut silent = history("5b07-\u{1b}[31m-x", None, vec![attempt(2, 1, 0.0, "reset")]);
     silent.unanswered_for = Some(Duration::from_secs(372));
-    let mut long = course(
+    let mut long = history(
         "7c",
         Some(Leg::B),
         (0..8).map(|n| attempt(n + 10, n + 1, 1.0, "503")).collect(),
     );
     long.attempts.push(attempt(90, 50, 1.0, "200"));
     (long.left_out, long.duplicates, long.answered) = (41, 2, true);
-    let mut other = course(
+    let mut other = history(
         "",
         None,
         vec![attempt(3, 1, 0.0, "hang"), attempt(5, 2, 12.0, "200")],
@@ -138,7 +138,7 @@ fn colours_change_nothing_but_the_colours() {
 #[test]
 fn a_section_names_only_so_many() {
     let mut report = sample();
-    report.requests = vec![course("x", None, vec![attempt(1, 1, 0.0, "503")]); 30];
+    report.requests = vec![history("x", None, vec![attempt(1, 1, 0.0, "503")]); 30];
     (report.failed, report.left_out) = (33, 8);
     let text = section(&report, Theme::plain());
     assert_eq!(text.matches("#1 503").count(), MAX_LISTED);
