@@ -5,42 +5,19 @@ use rand::Rng;
 use rand::RngExt as _;
 
 use super::ids::MediaServer;
-use super::text::Written;
 use crate::seed::{Chance, Purpose, Seed};
 
 /// The placeholder account of TeleCMI's own sample. No random app id is ever made: it could be somebody's.
 pub const DOCUMENTED_APP_ID: u64 = 2_222_223;
 
 /// The documented `custom`, echoed from the dashboard. \[doc\]
-pub static DOCUMENTED_CUSTOM: Written = Written::known(r#""{\"crm\":\"true\"}""#);
+pub(crate) const DOCUMENTED_CUSTOM: &str = r#"{"crm":"true"}"#;
 
 /// What an unset `custom` is live. \[seen\]
-pub static LIVE_CUSTOM: Written = Written::known(r#""false""#);
+pub(crate) const LIVE_CUSTOM: &str = "false";
 
 /// The documented `extra_params`. \[doc\]
-pub static DOCUMENTED_EXTRA_PARAMS: Parameters = Parameters {
-    text: Written::known(r#""{\"click2call\":\"true\"}""#),
-    json: Written::known(r#"{"click2call":"true"}"#),
-};
-
-/// Parameters in both of the ways in which they stand in a CDR.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parameters {
-    /// As a string that holds their JSON. \[doc\]
-    pub text: Written,
-    /// As the JSON itself, where it is some. \[seen\]
-    pub json: Written,
-}
-
-impl From<&str> for Parameters {
-    fn from(text: &str) -> Self {
-        let json = Written::json(text).unwrap_or_else(|| Written::text(text));
-        Self {
-            text: Written::text(text),
-            json,
-        }
-    }
-}
+pub(crate) const DOCUMENTED_EXTRA_PARAMS: &str = r#"{"click2call":"true"}"#;
 
 /// Patterns of numbers that ring nobody; `#` is any digit.
 ///
@@ -79,7 +56,7 @@ pub struct Account {
     /// The app id.
     pub app_id: u64,
     /// `<extension>_<appid>`.
-    pub user: Written,
+    pub user: String,
     /// The caller ID.
     pub virtual_number: u64,
     /// The agent's own device, rung on leg `a`.
@@ -87,9 +64,9 @@ pub struct Account {
     /// The media server all calls go through.
     pub server: MediaServer,
     /// The custom parameters, if the user said any.
-    pub custom: Option<Written>,
+    pub custom: Option<String>,
     /// The click2call parameters.
-    pub extra_params: Parameters,
+    pub extra_params: String,
     customer: Option<u64>,
 }
 
@@ -111,18 +88,18 @@ impl Account {
             .unwrap_or_else(|| extension.to_string());
         Self {
             app_id,
-            user: Written::text(&format!("{agent}_{app_id}")),
+            user: format!("{agent}_{app_id}"),
             virtual_number: options.virtual_number.unwrap_or(virtual_number),
             device,
             server: MediaServer {
                 mac,
                 clock_sequence,
             },
-            custom: options.custom.as_deref().map(Written::text),
+            custom: options.custom.clone(),
             extra_params: options
                 .extra_params
-                .as_deref()
-                .map_or_else(|| DOCUMENTED_EXTRA_PARAMS.clone(), Parameters::from),
+                .clone()
+                .unwrap_or_else(|| DOCUMENTED_EXTRA_PARAMS.to_owned()),
             customer: options.customer,
         }
     }
@@ -188,7 +165,7 @@ mod tests {
             },
             Seed(5),
         );
-        assert_eq!(named.user.as_str(), r#""2044_1111113""#);
+        assert_eq!(named.user, "2044_1111113");
         assert_eq!(
             (plain.virtual_number, plain.device),
             (named.virtual_number, named.device)

@@ -4,7 +4,7 @@
 //! [`judge`] names what arrived, [`meaning`] says it in words, [`values`] and [`remark`] say what
 //! is odd about it.
 //! [`catalogue`] lists the scenarios and [`story`] tells them, [`account`] says who calls whom, [`ids`] makes
-//! identifiers, [`edit`] changes payloads on purpose, [`text`] is a payload as it is sent, [`document`] writes the
+//! identifiers, [`edit`] changes payloads on purpose, [`document`] writes the
 //! table for other programs.
 //!
 //! Facts about TeleCMI carry a [`Grade`], written in brackets in doc comments: \[doc\], \[seen\], \[calc\],
@@ -20,18 +20,17 @@ pub mod meaning;
 pub mod remark;
 pub mod schema;
 pub mod story;
-pub mod text;
 pub mod values;
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use account::Parameters;
-use ids::{RequestId, Uuid};
-use text::{Brief, Pieces, Written};
 
 /// A payload's fields by name, in order.
 pub type Fields = Map<String, Value>;
@@ -113,7 +112,8 @@ impl Leg {
 }
 
 /// Why a leg ended. \[doc\]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum HangupReason {
     /// This endpoint hung up an answered call.
     SentBye,
@@ -170,87 +170,124 @@ impl HangupReason {
 }
 
 /// How a leg came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
     /// Nobody answered. \[doc\]
     Missed,
-    /// Somebody did, for this many seconds: leg `a` of a call whose customer did not. \[seen\]
-    Answered {
-        /// The documented `answeredsec`.
-        seconds: u32,
-    },
-}
-
-impl Outcome {
-    /// The `status` of the leg's CDR.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Missed => "missed",
-            Self::Answered { .. } => "answered",
-        }
-    }
-}
-
-/// What only a call placed through click2call carries. \[doc\]
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Click2call<'a> {
-    /// Ties the legs of one call together; the click2call API answered with it. \[seen\]
-    pub request_id: RequestId,
-    /// The caller's own parameters.
-    pub extra_params: &'a Parameters,
+    /// Leg `a` of a call whose customer did not answer. \[seen\]
+    Answered,
 }
 
 /// The CDR of one leg of an outgoing call, in the documented order of fields.
 ///
 /// It is always valid: payloads that are not come from [`edit`], from files or from suite cases.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Serialize)]
 pub struct OutgoingCdr<'a> {
     /// The caller ID of the call.
-    pub virtual_number: u64,
-    /// The call's identifier, see [`ids::CallId`].
+    pub virtual_number: VirtualNumber,
     pub call_id: Uuid,
     /// The account's own parameters, echoed from the dashboard.
-    pub custom: &'a Written,
-    /// Which leg this tells of.
+    pub custom: &'a str,
     pub leg: Leg,
-    /// The account.
+    /// `cdr`.
+    pub r#type: &'static str,
+    #[serde(rename = "appid")]
     pub app_id: u64,
     /// The number that was rung: the agent's device on leg `a`, the customer on leg `b`. \[inferred\]
     pub to: u64,
     /// The leg's identifier, a UUID v4. \[calc\]
     pub cmiuuid: Uuid,
-    /// `missed`, or `answered` for the companion leg.
-    pub outcome: Outcome,
+    pub status: Status,
     /// `<extension>_<appid>`. \[doc\]
-    pub user: &'a Written,
+    pub user: &'a str,
     /// The start of the call, despite the page's "time the call was missed". \[seen, calc\]
+    #[serde(serialize_with = "as_epoch_ms")]
     pub time: Timestamp,
-    /// Why the leg ended.
+    /// `outbound`.
+    pub direction: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answeredsec: Option<u64>,
     pub hangup_reason: HangupReason,
-    /// Present when the call was placed through click2call.
-    pub click2call: Option<Click2call<'a>>,
+    /// Ties the legs of a click2call call together; the click2call API answered with it. \[seen\]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// The parameters of a click2call call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extra_params: Option<ExtraParams<'a>>,
+}
+
+/// `virtual_number`, by [`Shape`].
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum VirtualNumber {
+    Text(String),
+    Number(u64),
+}
+
+/// `extra_params`, by [`Shape`].
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum ExtraParams<'a> {
+    Text(&'a str),
+    Json(&'a RawValue),
+}
+
+impl<'a> ExtraParams<'a> {
+    /// Text that is no JSON stays text in either shape.
+    pub(crate) fn new(text: &'a str, shape: Shape) -> Self {
+        match shape {
+            Shape::Docs => Self::Text(text),
+            Shape::Live => serde_json::from_str(text).map_or(Self::Text(text), Self::Json),
+        }
+    }
+}
+
+impl VirtualNumber {
+    pub(crate) fn new(number: u64, shape: Shape) -> Self {
+        match shape {
+            Shape::Docs => Self::Text(number.to_string()),
+            Shape::Live => Self::Number(number),
+        }
+    }
 }
 
 /// The nine-field body of an older generation, without leg and `call_id`. \[doc\]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Serialize)]
 pub struct LegacyCdr<'a> {
-    /// The account.
+    /// `cdr`.
+    pub r#type: &'static str,
+    #[serde(rename = "appid")]
     pub app_id: u64,
     /// The number that was rung.
     pub to: u64,
     /// The call's identifier.
     pub cmiuuid: Uuid,
+    pub status: Status,
     /// `<extension>_<appid>`.
-    pub user: &'a Written,
+    pub user: &'a str,
     /// The start of the call.
+    #[serde(serialize_with = "as_epoch_ms")]
     pub time: Timestamp,
+    /// `outbound`.
+    pub direction: &'static str,
+    /// `true`, as a string.
+    pub click_to_call: &'static str,
 }
 
-/// What one delivery carries. What it has of the account is borrowed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Payload<'a> {
-    /// The documented CDR.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes fields by reference"
+)]
+fn as_epoch_ms<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_i64(time.epoch_ms())
+}
+
+/// A generated CDR. What it has of the account is borrowed.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Cdr<'a> {
+    /// The documented one.
     Outgoing(OutgoingCdr<'a>),
     /// The older nine-field one.
     Legacy(LegacyCdr<'a>),
@@ -268,107 +305,50 @@ pub enum Shape {
     Live,
 }
 
-impl Payload<'_> {
-    /// The payload as compact JSON in the documented key order.
+impl Cdr<'_> {
+    /// Compact JSON in the documented order of fields.
     #[must_use]
-    pub fn json(&self, shape: Shape) -> Vec<u8> {
-        match self {
-            Self::Outgoing(cdr) => cdr.json(shape),
-            Self::Legacy(cdr) => cdr.json(),
-        }
+    pub fn json(&self) -> Vec<u8> {
+        // Structs of strings and numbers always serialise.
+        serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// What a line about it says.
+    /// For a query string or for edits.
     #[must_use]
-    pub fn brief(&self) -> Brief<'static> {
-        match self {
-            Self::Outgoing(cdr) => Brief {
-                leg: Some(cdr.leg.word().into()),
-                status: Some(cdr.outcome.word().into()),
-            },
-            Self::Legacy(_) => Brief {
-                leg: None,
-                status: Some(Outcome::Missed.word().into()),
-            },
-        }
+    pub fn fields(&self) -> Fields {
+        serde_json::from_slice(&self.json()).unwrap_or_default()
     }
+}
 
-    /// The payload as fields, for a query string or for edits.
-    #[must_use]
-    pub fn fields(&self, shape: Shape) -> Fields {
-        match serde_json::from_slice(&self.json(shape)) {
-            Ok(Value::Object(fields)) => fields,
-            _ => Fields::new(),
+/// The body of a delivery, and its fields if it is an object that serde_json's values can hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payload {
+    /// The body's bytes.
+    pub body: Bytes,
+    /// The body's fields.
+    pub fields: Option<Fields>,
+}
+
+impl From<Bytes> for Payload {
+    fn from(body: Bytes) -> Self {
+        let fields = serde_json::from_slice(&body).ok();
+        Self { body, fields }
+    }
+}
+
+impl From<Fields> for Payload {
+    fn from(fields: Fields) -> Self {
+        // A map with string keys always serialises.
+        let body = serde_json::to_vec(&fields).unwrap_or_default().into();
+        Self {
+            body,
+            fields: Some(fields),
         }
     }
 }
 
-impl OutgoingCdr<'_> {
-    fn json(&self, shape: Shape) -> Vec<u8> {
-        let mut json = Pieces::default();
-        json.put(br#"{"virtual_number":"#);
-        match shape {
-            Shape::Docs => {
-                json.put(b"\"");
-                json.number(self.virtual_number);
-                json.put(b"\"");
-            }
-            Shape::Live => json.number(self.virtual_number),
-        }
-        json.put(br#","call_id":""#);
-        json.put(&self.call_id.text());
-        json.put(br#"","custom":"#);
-        json.add(self.custom.as_str());
-        json.put(br#","leg":""#);
-        json.add(self.leg.word());
-        json.put(br#"","type":"cdr","appid":"#);
-        json.number(self.app_id);
-        json.put(br#","to":"#);
-        json.number(self.to);
-        json.put(br#","cmiuuid":""#);
-        json.put(&self.cmiuuid.text());
-        json.put(br#"","status":""#);
-        json.add(self.outcome.word());
-        json.put(br#"","user":"#);
-        json.add(self.user.as_str());
-        json.put(br#","time":"#);
-        json.number(self.time.epoch_ms());
-        json.put(br#","direction":"outbound""#);
-        if let Outcome::Answered { seconds } = self.outcome {
-            json.put(br#","answeredsec":"#);
-            json.number(seconds);
-        }
-        json.put(br#","hangup_reason":""#);
-        json.add(self.hangup_reason.word());
-        json.put(b"\"");
-        if let Some(click2call) = &self.click2call {
-            json.put(br#","request_id":""#);
-            json.put(&click2call.request_id);
-            json.put(br#"","extra_params":"#);
-            json.add(match shape {
-                Shape::Docs => click2call.extra_params.text.as_str(),
-                Shape::Live => click2call.extra_params.json.as_str(),
-            });
-        }
-        json.put(b"}");
-        json.finish()
-    }
-}
-
-impl LegacyCdr<'_> {
-    fn json(&self) -> Vec<u8> {
-        let mut json = Pieces::default();
-        json.put(br#"{"type":"cdr","appid":"#);
-        json.number(self.app_id);
-        json.put(br#","to":"#);
-        json.number(self.to);
-        json.put(br#","cmiuuid":""#);
-        json.put(&self.cmiuuid.text());
-        json.put(br#"","status":"missed","user":"#);
-        json.add(self.user.as_str());
-        json.put(br#","time":"#);
-        json.number(self.time.epoch_ms());
-        json.put(br#","direction":"outbound","click_to_call":"true"}"#);
-        json.finish()
+impl From<&Cdr<'_>> for Payload {
+    fn from(cdr: &Cdr<'_>) -> Self {
+        Bytes::from(cdr.json()).into()
     }
 }

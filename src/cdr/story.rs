@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use rand::RngExt as _;
+use uuid::Uuid;
 
 pub use super::catalogue::{CATALOGUE, GROUPS};
 
 use super::account::{
     Account, DOCUMENTED_APP_ID, DOCUMENTED_CUSTOM, DOCUMENTED_EXTRA_PARAMS, LIVE_CUSTOM,
 };
-use super::ids::{self, CallId, RequestId, Uuid};
-use super::text::Written;
+use super::ids::{self, CallId};
 use super::{
-    Click2call, Grade, HangupReason, Leg, LegacyCdr, Outcome, OutgoingCdr, Payload, Shape,
+    Cdr, ExtraParams, Grade, HangupReason, Leg, LegacyCdr, OutgoingCdr, Shape, Status,
+    VirtualNumber,
 };
 use crate::clock::Timestamp;
 use crate::seed::{Chance, Purpose, Seed};
@@ -88,12 +89,22 @@ impl Ring {
     /// `a missed recv_cancel`, as the catalogue lists it.
     #[must_use]
     pub fn words(&self) -> String {
-        let (status, reason) = match self.end {
-            End::RangOut => ("missed", HangupReason::RecvCancel),
-            End::Declined => ("missed", HangupReason::SentReject),
-            End::Answered => ("answered", HangupReason::RecvBye),
+        let (status, reason) = self.end.words();
+        let status = match status {
+            Status::Missed => "missed",
+            Status::Answered => "answered",
         };
         format!("{} {status} {}", self.leg.word(), reason.word())
+    }
+}
+
+impl End {
+    fn words(self) -> (Status, HangupReason) {
+        match self {
+            Self::RangOut => (Status::Missed, HangupReason::RecvCancel),
+            Self::Declined => (Status::Missed, HangupReason::SentReject),
+            Self::Answered => (Status::Answered, HangupReason::RecvBye),
+        }
     }
 }
 
@@ -107,16 +118,6 @@ pub enum Choice {
 }
 
 impl Story {
-    /// How its fields are typed where `wanted` is asked for: the documented samples stay as they are.
-    #[must_use]
-    pub fn shape(&self, wanted: Shape) -> Shape {
-        if matches!(self.plan, Plan::Documented(_)) {
-            Shape::Docs
-        } else {
-            wanted
-        }
-    }
-
     /// How many CDRs a call of it makes.
     #[must_use]
     pub fn cdrs(&self) -> usize {
@@ -210,19 +211,11 @@ pub struct Setting {
     pub seed: Seed,
 }
 
-impl Setting {
-    /// Whether JSON of the user's stands in the payloads as it was said, not as we would write it.
-    #[must_use]
-    pub fn quotes_json(&self) -> bool {
-        self.shape == Shape::Live && self.account.extra_params != DOCUMENTED_EXTRA_PARAMS
-    }
-}
-
 /// One CDR of a story, and how long after the one before it is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Told<'a> {
     /// What is delivered.
-    pub payload: Payload<'a>,
+    pub cdr: Cdr<'a>,
     /// The story's own gap before it.
     pub gap: Duration,
 }
@@ -234,15 +227,15 @@ pub fn tell(choice: Choice, n: u64, setting: &Setting) -> (&'static Story, Vec<T
     let told = match story.plan {
         Plan::Click2call(rings) => Call::new(n, setting).tell(rings, true),
         Plan::Softphone(rings) => Call::new(n, setting).tell(rings, false),
-        Plan::Documented(leg) => alone(Payload::Outgoing(documented(leg))),
-        Plan::Legacy => alone(Payload::Legacy(Call::new(n, setting).legacy())),
+        Plan::Documented(leg) => alone(Cdr::Outgoing(documented(leg))),
+        Plan::Legacy => alone(Cdr::Legacy(Call::new(n, setting).legacy())),
     };
     (story, told)
 }
 
-fn alone(payload: Payload<'_>) -> Vec<Told<'_>> {
+fn alone(cdr: Cdr<'_>) -> Vec<Told<'_>> {
     vec![Told {
-        payload,
+        cdr,
         gap: Duration::ZERO,
     }]
 }
@@ -260,9 +253,6 @@ fn drawn(seed: Seed, n: u64) -> &'static Story {
         .unwrap_or(&CATALOGUE[0])
 }
 
-/// The agent in both samples on TeleCMI's page. \[doc\]
-static DOCUMENTED_USER: Written = Written::known(r#""202_2222223""#);
-
 /// One of the two samples on TeleCMI's page, value for value. They are two calls, not the legs of one. \[calc\]
 #[must_use]
 pub fn documented(leg: Leg) -> OutgoingCdr<'static> {
@@ -272,34 +262,35 @@ pub fn documented(leg: Leg) -> OutgoingCdr<'static> {
             0x15b58236_734f_4000_a5e8_78284068f5c7,
             1_650_628_175_336,
             HangupReason::RecvCancel,
-            *b"D8qpRb27mpXEYgEdAMY6arnQ2ONAB04Y86QrfKbOWZQ",
+            "D8qpRb27mpXEYgEdAMY6arnQ2ONAB04Y86QrfKbOWZQ",
         ),
         Leg::B => (
             442_000_000_001,
             0x7686c396_ecdf_436d_9633_94c307f093e7,
             1_650_628_237_610,
             HangupReason::SentReject,
-            *b"bsGsOLY9QBUc6URW5olXiGmO58cDH6X3VetRFjZjfKS",
+            "bsGsOLY9QBUc6URW5olXiGmO58cDH6X3VetRFjZjfKS",
         ),
     };
     OutgoingCdr {
-        virtual_number: 440_000_000_000,
-        call_id: Uuid(0xc4504776_d91e_123b_29a7_56000429abc3),
-        custom: &DOCUMENTED_CUSTOM,
+        virtual_number: VirtualNumber::new(440_000_000_000, Shape::Docs),
+        call_id: Uuid::from_u128(0xc4504776_d91e_123b_29a7_56000429abc3),
+        custom: DOCUMENTED_CUSTOM,
         leg,
+        r#type: "cdr",
         app_id: DOCUMENTED_APP_ID,
         to,
-        cmiuuid: Uuid(cmiuuid),
-        outcome: Outcome::Missed,
-        user: &DOCUMENTED_USER,
+        cmiuuid: Uuid::from_u128(cmiuuid),
+        status: Status::Missed,
+        user: "202_2222223",
         // A constant of the year 2022.
         time: Timestamp::from_epoch_ms(time)
             .unwrap_or_else(|| unreachable!("2022 is a valid year")),
+        direction: "outbound",
+        answeredsec: None,
         hangup_reason,
-        click2call: Some(Click2call {
-            request_id,
-            extra_params: &DOCUMENTED_EXTRA_PARAMS,
-        }),
+        request_id: Some(request_id.to_owned()),
+        extra_params: Some(ExtraParams::new(DOCUMENTED_EXTRA_PARAMS, Shape::Docs)),
     }
 }
 
@@ -309,7 +300,7 @@ struct Call<'a> {
     chance: Chance,
     serial: u64,
     customer: u64,
-    request_id: RequestId,
+    request_id: String,
     /// How long the leg rang that ended the call.
     ring: Duration,
 }
@@ -350,25 +341,14 @@ impl<'a> Call<'a> {
             )),
             Follows::First | Follows::AtOnce => self.setting.at,
         };
-        let (outcome, hangup_reason) = match ring.end {
-            End::RangOut => (Outcome::Missed, HangupReason::RecvCancel),
-            End::Declined => (Outcome::Missed, HangupReason::SentReject),
-            // The agent listened while the customer's phone rang.
-            End::Answered => {
-                let seconds = u32::try_from(self.ring.as_secs()).unwrap_or(0);
-                (Outcome::Answered { seconds }, HangupReason::RecvBye)
-            }
-        };
-        let account = &self.setting.account;
-        let click2call = click2call.then_some(Click2call {
-            request_id: self.request_id,
-            extra_params: &account.extra_params,
-        });
-        let payload = Payload::Outgoing(OutgoingCdr {
-            virtual_number: account.virtual_number,
+        let (status, hangup_reason) = ring.end.words();
+        let Setting { account, shape, .. } = self.setting;
+        let cdr = Cdr::Outgoing(OutgoingCdr {
+            virtual_number: VirtualNumber::new(account.virtual_number, *shape),
             call_id: self.call_id(index),
             custom: self.custom(),
             leg: ring.leg,
+            r#type: "cdr",
             app_id: account.app_id,
             to: if ring.leg == Leg::A {
                 account.device
@@ -376,13 +356,17 @@ impl<'a> Call<'a> {
                 self.customer
             },
             cmiuuid: ids::cmiuuid(&mut self.chance),
-            outcome,
+            status,
             user: &account.user,
             time,
+            direction: "outbound",
+            // The agent listens while the customer's phone rings.
+            answeredsec: (status == Status::Answered).then_some(self.ring.as_secs()),
             hangup_reason,
-            click2call,
+            request_id: click2call.then(|| self.request_id.clone()),
+            extra_params: click2call.then(|| ExtraParams::new(&account.extra_params, *shape)),
         });
-        Told { payload, gap }
+        Told { cdr, gap }
     }
 
     fn call_id(&self, leg: u64) -> Uuid {
@@ -399,21 +383,25 @@ impl<'a> Call<'a> {
         .uuid()
     }
 
-    fn custom(&self) -> &'a Written {
+    fn custom(&self) -> &'a str {
         let unset = match self.setting.shape {
-            Shape::Docs => &DOCUMENTED_CUSTOM,
-            Shape::Live => &LIVE_CUSTOM,
+            Shape::Docs => DOCUMENTED_CUSTOM,
+            Shape::Live => LIVE_CUSTOM,
         };
-        self.setting.account.custom.as_ref().unwrap_or(unset)
+        self.setting.account.custom.as_deref().unwrap_or(unset)
     }
 
     fn legacy(&mut self) -> LegacyCdr<'a> {
         LegacyCdr {
+            r#type: "cdr",
             app_id: self.setting.account.app_id,
             to: self.customer,
             cmiuuid: ids::cmiuuid(&mut self.chance),
+            status: Status::Missed,
             user: &self.setting.account.user,
             time: self.setting.at,
+            direction: "outbound",
+            click_to_call: "true",
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::after_output;
-use crate::cdr::text::CdrText;
+use crate::cdr;
 use crate::cli::send::{Print, SendOptions};
 use crate::clock::Timestamp;
 use crate::error::Exit;
@@ -150,8 +150,8 @@ impl Printer {
 
 /// The title of a request, for a person who looks through many.
 fn title(job: &Job) -> String {
-    let fields = job.cdr.as_ref().map(CdrText::fields).unwrap_or_default();
-    let leg = match fields.get("leg").and_then(|leg| leg.as_str()) {
+    let leg = job.cdr.as_ref().and_then(|fields| cdr::word(fields, "leg"));
+    let leg = match leg {
         Some(leg @ ("a" | "b")) => format!(", leg {leg}"),
         _ => String::new(),
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::cdr::text::CdrText;
+use crate::cdr::Fields;
 use crate::clock::Timestamp;
 use crate::error::Exit;
 use crate::ndjson::{self, as_ms, as_optional_ms};
@@ -94,7 +94,7 @@ pub struct Delivery {
     pub method: Cow<'static, str>,
     /// The CDR, if it is an object.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cdr: Option<CdrText>,
+    pub cdr: Option<Fields>,
     /// When it should have left, since the start of the run, if there was a schedule.
     #[serde(
         rename = "due_ms",

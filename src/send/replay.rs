@@ -9,7 +9,6 @@ use super::template::{PreparedCdr, RequestTemplate};
 use crate::cdr::Fields;
 use crate::cdr::judge::{judge_json, judge_pairs};
 use crate::cdr::schema;
-use crate::cdr::text::CdrText;
 use crate::clock::Timestamp;
 use crate::json::{self, Document};
 use crate::wire::{Header, Request, header, hop, query, raw};
@@ -119,7 +118,7 @@ impl RequestTemplate {
         self.set_headers(&mut request.headers);
         set_length(&mut request);
         PreparedCdr {
-            cdr: fields(&request).as_ref().map(CdrText::from),
+            cdr: fields(&request),
             requests: vec![Arc::new(request)],
             origin: Origin::Capture,
         }

@@ -11,8 +11,8 @@ use rand::seq::SliceRandom as _;
 use super::plan::{Content, Item, Origin, Plan};
 use super::replay::Timeline;
 use super::template::{CdrSource, PreparedCdr};
+use crate::cdr::Fields;
 use crate::cdr::story::{self, Told};
-use crate::cdr::text::CdrText;
 use crate::seed::{Purpose, Seed};
 use crate::wire::Request;
 
@@ -26,7 +26,7 @@ pub struct Job {
     /// The scenario's name, or `file`.
     pub scenario: &'static str,
     /// The CDR, if the payload is an object.
-    pub cdr: Option<CdrText>,
+    pub cdr: Option<Fields>,
     /// What is sent.
     pub request: Arc<Request>,
     /// Where that comes from.
@@ -156,11 +156,7 @@ impl<'a> Call<'a> {
         Some(match &plan.content {
             Content::Scenarios(choices, setting) => {
                 let (story, told) = story::tell(choices[place(choices.len())?], n, setting);
-                let shape = story.shape(setting.shape);
-                let source = |told: Told<'a>| {
-                    let source = CdrSource::Generated(told.payload, shape, setting);
-                    (told.gap, source)
-                };
+                let source = |told: Told<'a>| (told.gap, CdrSource::Generated(told.cdr));
                 Self {
                     scenario: story.name,
                     methods,

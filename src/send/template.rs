@@ -7,9 +7,7 @@ use bytes::Bytes;
 use super::edit_text;
 use super::plan::{Item, Methods, Origin};
 use crate::cdr::edit::Edit;
-use crate::cdr::story::Setting;
-use crate::cdr::text::CdrText;
-use crate::cdr::{Fields, Payload, Shape};
+use crate::cdr::{Cdr, Fields, Payload};
 use crate::wire::{Header, Request, query};
 
 /// What all requests of a run have in common.
@@ -32,9 +30,10 @@ pub struct RequestTemplate {
 }
 
 /// The source of a CDR.
+#[expect(clippy::large_enum_variant, reason = "a call has two of them at most")]
 pub enum CdrSource<'a> {
     /// Generated for a call of a scenario.
-    Generated(Payload<'a>, Shape, &'a Setting),
+    Generated(Cdr<'a>),
     /// Read from a file.
     Item(&'a Item),
 }
@@ -43,7 +42,7 @@ pub enum CdrSource<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreparedCdr {
     /// The CDR, if the payload is an object.
-    pub cdr: Option<CdrText>,
+    pub cdr: Option<Fields>,
     /// A request for each method.
     pub requests: Vec<Arc<Request>>,
     /// Where they come from.
@@ -55,18 +54,8 @@ impl RequestTemplate {
     #[must_use]
     pub fn prepare(&self, source: &CdrSource<'_>) -> PreparedCdr {
         match source {
-            CdrSource::Generated(payload, shape, setting) => {
-                let body = Bytes::from(payload.json(*shape));
-                let cdr = if setting.quotes_json() {
-                    CdrText::read(body.clone())
-                } else {
-                    Some(CdrText::told(body.clone(), payload.brief()))
-                };
-                self.prepare_body(body, cdr)
-            }
-            CdrSource::Item(Item::Body(body)) => {
-                self.prepare_body(body.clone(), CdrText::read(body.clone()))
-            }
+            CdrSource::Generated(cdr) => self.prepare_payload(cdr.into()),
+            CdrSource::Item(Item::Body(body)) => self.prepare_payload(body.clone().into()),
             CdrSource::Item(Item::Captured(_, captured)) => self.prepare_capture(&captured.request),
         }
     }
@@ -85,31 +74,25 @@ impl RequestTemplate {
         })
     }
 
-    fn prepare_body(&self, mut body: Bytes, mut cdr: Option<CdrText>) -> PreparedCdr {
-        let read = !self.edits.is_empty() || self.methods != Methods::Post;
-        let mut fields = cdr.as_ref().filter(|_| read).map(CdrText::fields);
+    fn prepare_payload(&self, mut payload: Payload) -> PreparedCdr {
         if !self.edits.is_empty() {
-            if let Some(fields) = &mut fields {
-                self.edits.iter().for_each(|edit| edit.apply(fields));
-                let edited = CdrText::from(&*fields);
-                body = edited.text().clone();
-                cdr = Some(edited);
+            payload = if let Some(mut fields) = payload.fields {
+                self.edits.iter().for_each(|edit| edit.apply(&mut fields));
+                fields.into()
             } else {
                 // serde_json's values hold neither 1e400 nor half a surrogate pair: the text is edited.
-                body = edit_text::object(&body, &self.edits).into();
-                cdr = CdrText::read(body.clone());
-                fields = cdr.as_ref().map(CdrText::fields);
-            }
+                Bytes::from(edit_text::object(&payload.body, &self.edits)).into()
+            };
         }
         let request = |method: &&str| {
             Arc::new(match *method {
-                "GET" => self.get(fields.as_ref()),
-                _ => self.post(body.clone()),
+                "GET" => self.get(payload.fields.as_ref()),
+                _ => self.post(payload.body.clone()),
             })
         };
         PreparedCdr {
             requests: self.methods.each().iter().map(request).collect(),
-            cdr,
+            cdr: payload.fields,
             origin: Origin::Template,
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::body;
 use super::theme::{Role, Theme};
 use super::wrap::{indented, plural};
-use crate::cdr::text::CdrText;
+use crate::cdr;
 use crate::clock::format_duration;
 use crate::error::Exit;
 use crate::send::event::{Attempt, Delivery, LatencySummary, Summary};
@@ -81,13 +81,10 @@ fn what(delivery: &Delivery, theme: Theme) -> String {
         clean(&delivery.method),
         delivery.scenario
     );
-    let brief = delivery
-        .cdr
-        .as_ref()
-        .map(CdrText::brief)
-        .unwrap_or_default();
-    for word in [brief.leg, brief.status].into_iter().flatten() {
-        let _ = write!(text, " {}", clean(&word));
+    let fields = delivery.cdr.as_ref();
+    let words = ["leg", "status"].map(|name| fields.and_then(|fields| cdr::word(fields, name)));
+    for word in words.into_iter().flatten() {
+        let _ = write!(text, " {}", clean(word));
     }
     if delivery.copy > 0 {
         let _ = write!(text, " copy {}", delivery.copy);

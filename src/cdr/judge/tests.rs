@@ -4,7 +4,7 @@ use super::*;
 use crate::cdr::account::{Account, AccountOptions};
 use crate::cdr::edit::Edit;
 use crate::cdr::story::{CATALOGUE, CallIds, Choice, Setting, tell};
-use crate::cdr::{Outcome, Payload, Shape as Typing};
+use crate::cdr::{Cdr, Shape as Typing, Status};
 use crate::clock::Timestamp;
 use crate::seed::Seed;
 use proptest::prelude::*;
@@ -160,15 +160,15 @@ proptest! {
     fn every_generated_cdr_conforms_as_json_and_as_pairs(seed in any::<u64>(), n in 0_u64..2_000_000, which in 0..CATALOGUE.len()) {
         let setting = setting(seed, Typing::Docs, if n % 2 == 0 { CallIds::Shared } else { CallIds::PerLeg });
         for told in tell(Choice::Story(&CATALOGUE[which]), n, &setting).1 {
-            let judged = judge_json(&told.payload.json(Typing::Docs));
+            let judged = judge_json(&told.cdr.json());
             prop_assert_eq!(&judged.verdict.remarks, &vec![]);
-            let fields = told.payload.fields(Typing::Docs);
+            let fields = told.cdr.fields();
             let pairs: Vec<_> = fields.iter().map(|(name, value)| {
                 (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))
             }).collect();
             prop_assert_eq!(judge_pairs(&pairs), Judgement { fields: Some(fields.clone()), ..judged.clone() });
-            let kind = match &told.payload {
-                Payload::Outgoing(cdr) if cdr.outcome != Outcome::Missed => Kind::OutgoingAnswered,
+            let kind = match &told.cdr {
+                Cdr::Outgoing(cdr) if cdr.status == Status::Answered => Kind::OutgoingAnswered,
                 _ => Kind::OutgoingMissed,
             };
             prop_assert_eq!(judged.verdict.kind, kind);
@@ -179,7 +179,7 @@ proptest! {
     fn live_typing_is_recognised(seed in any::<u64>(), n in any::<u32>()) {
         let setting = setting(seed, Typing::Live, CallIds::Shared);
         let told = tell(Choice::Mixture, n.into(), &setting).1;
-        let judged = judge_json(&told[0].payload.json(Typing::Live)).verdict;
+        let judged = judge_json(&told[0].cdr.json()).verdict;
         prop_assert_eq!(judged.generation, Some(Generation::Live));
         prop_assert!(judged.remarks.iter().all(|remark| remark.code == Code::Retyped));
     }
@@ -188,7 +188,7 @@ proptest! {
     fn an_edit_is_reported_as_exactly_that_edit(seed in any::<u64>(), which in 0..13_usize, how in 0..3) {
         let setting = setting(seed, Typing::Docs, CallIds::Shared);
         let told = tell(Choice::Story(&CATALOGUE[0]), 0, &setting).1;
-        let mut fields = told[0].payload.fields(Typing::Docs);
+        let mut fields = told[0].cdr.fields();
         let name = FIELDS[which].name;
         let (edit, code) = match how {
             0 => (Edit::unset(name).unwrap(), Code::Missing),

@@ -17,9 +17,7 @@ fn setting(shape: Shape, call_ids: CallIds) -> Setting {
 
 fn fields(name: &str, setting: &Setting) -> Vec<Fields> {
     let (_, told) = tell(choices(name)[0], 0, setting);
-    told.iter()
-        .map(|told| told.payload.fields(setting.shape))
-        .collect()
+    told.iter().map(|told| told.cdr.fields()).collect()
 }
 
 /// Pinned: the same seed and time are the same bytes, on any machine and in every version.
@@ -29,7 +27,7 @@ fn the_same_seed_and_time_are_the_same_bytes() {
     let (_, told) = tell(choices("customer-no-answer")[0], 3, &setting);
     let lines: Vec<_> = told
         .iter()
-        .map(|t| String::from_utf8(t.payload.json(Shape::Docs)).unwrap())
+        .map(|t| String::from_utf8(t.cdr.json()).unwrap())
         .collect();
     insta::assert_snapshot!(lines.join("\n"), @r#"
     {"virtual_number":"910000000000","call_id":"f04a680c-60f5-1240-4d9c-56005b06b924","custom":"{\"crm\":\"true\"}","leg":"b","type":"cdr","appid":2222223,"to":61491570156,"cmiuuid":"243e7adb-5f56-4b86-aee9-5bf724c33f22","status":"missed","user":"101_2222223","time":1795338000000,"direction":"outbound","hangup_reason":"recv_cancel","request_id":"dbkS9oDlFcvPQTqQMYFI5YmM2VXuglPhnLRpp01TouR","extra_params":"{\"click2call\":\"true\"}"}
@@ -71,7 +69,7 @@ fn the_documented_samples_are_the_fixtures() {
         (Leg::A, include_str!("../../../fixtures/docs-leg-a.json")),
         (Leg::B, include_str!("../../../fixtures/docs-leg-b.json")),
     ] {
-        let json = Payload::Outgoing(documented(leg)).json(Shape::Docs);
+        let json = Cdr::Outgoing(documented(leg)).json();
         assert_eq!(String::from_utf8(json).unwrap(), fixture.trim_end());
     }
 }
@@ -90,13 +88,10 @@ fn a_payload_is_written_as_its_fields_would_be() {
             ..setting(shape, CallIds::Shared)
         };
         for choice in choices("all") {
-            let (story, told) = tell(choice, 5, &setting);
-            for payload in told.into_iter().map(|told| told.payload) {
-                let json = String::from_utf8(payload.json(story.shape(shape))).unwrap();
-                assert_eq!(
-                    json,
-                    serde_json::to_string(&payload.fields(story.shape(shape))).unwrap()
-                );
+            let (_, told) = tell(choice, 5, &setting);
+            for cdr in told.into_iter().map(|told| told.cdr) {
+                let json = String::from_utf8(cdr.json()).unwrap();
+                assert_eq!(json, serde_json::to_string(&cdr.fields()).unwrap());
             }
         }
     }
@@ -120,7 +115,7 @@ fn a_mixture_holds_every_weighted_story_and_no_identifier_twice() {
         let (story, told) = tell(Choice::Mixture, n, &setting);
         names.insert(story.name);
         for told in told {
-            let fields = told.payload.fields(Shape::Docs);
+            let fields = told.cdr.fields();
             ids.insert(fields["cmiuuid"].clone());
             ids.insert(fields["call_id"].clone());
             cdrs += 2;

@@ -226,7 +226,7 @@ impl Teller {
             .map(|choice| story::tell(*choice, n, &setting).1);
         told.unwrap_or_default()
             .into_iter()
-            .map(|told| told.payload.fields(shape))
+            .map(|told| told.cdr.fields())
             .collect()
     }
 
@@ -243,9 +243,7 @@ impl Teller {
         let told = choices
             .first()
             .map(|choice| story::tell(*choice, n, &self.setting).1.remove(0));
-        let mut fields = told
-            .map(|told| told.payload.fields(Shape::Docs))
-            .unwrap_or_default();
+        let mut fields = told.map(|told| told.cdr.fields()).unwrap_or_default();
         let own = self.good(n);
         for name in ["call_id", "cmiuuid", "request_id"] {
             fields.insert(name.to_owned(), own[name].clone());
