@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value};
 use telecmi_cdr::cdr::account::{Account, AccountOptions};
 use telecmi_cdr::cdr::judge::{Judgement, judge_json, judge_pairs};
-use telecmi_cdr::cdr::story::{CallIds, Setting, choices};
+use telecmi_cdr::cdr::scenarios::{CallIds, GenerateOptions, choices};
 use telecmi_cdr::cdr::{Fields, Shape};
 use telecmi_cdr::clock::Timestamp;
 use telecmi_cdr::exchange::{Answer, Exchange};
@@ -113,7 +113,7 @@ fn moment() -> Timestamp {
 fn mixture(methods: Methods) -> Plan {
     let seed = Seed(1);
     let account = Account::new(&AccountOptions::default(), seed);
-    let setting = Setting {
+    let setting = GenerateOptions {
         account,
         shape: Shape::Docs,
         call_ids: CallIds::default(),

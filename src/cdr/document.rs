@@ -6,8 +6,8 @@
 use serde_json::{Map, Value, json};
 
 use super::judge::{Generation, Kind, place};
+use super::scenarios::documented;
 use super::schema::{FIELDS, Field, Presence, Shape};
-use super::story::documented;
 use super::{Cdr, Grade, HangupReason, Leg};
 
 /// One kind of CDR, as the documents name it.

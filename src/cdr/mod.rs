@@ -3,7 +3,7 @@
 //! The types of an outgoing CDR, in the documented order of fields. [`schema`] holds the documented fields as one table,
 //! [`judge`] names what arrived, [`meaning`] says it in words, [`values`] and [`remark`] say what
 //! is odd about it.
-//! [`catalogue`] lists the scenarios and [`story`] tells them, [`account`] says who calls whom, [`ids`] makes
+//! [`scenarios`] lists and generates the scenarios, [`account`] says who calls whom, [`ids`] makes
 //! identifiers, [`edit`] changes payloads on purpose, [`document`] writes the
 //! table for other programs.
 //!
@@ -11,15 +11,14 @@
 //! \[inferred\], \[unknown\].
 
 pub mod account;
-pub mod catalogue;
 pub mod document;
 pub mod edit;
 pub mod ids;
 pub mod judge;
 pub mod meaning;
 pub mod remark;
+pub mod scenarios;
 pub mod schema;
-pub mod story;
 pub mod values;
 
 use std::borrow::Cow;

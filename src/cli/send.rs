@@ -17,7 +17,7 @@ use super::{Invocation, help};
 use crate::cdr::Shape;
 use crate::cdr::account::AccountOptions;
 use crate::cdr::edit::Edit;
-use crate::cdr::story::{self, CATALOGUE, CallIds, GROUPS};
+use crate::cdr::scenarios::{self, CATALOGUE, CallIds, GROUPS};
 use crate::clock::Timestamp;
 use crate::seed::Seed;
 use crate::send::deliver::RetryPolicy;
@@ -377,7 +377,7 @@ impl SendArgs {
             (false, true) => vec!["agent-no-answer"],
             (false, false) => self.scenario.iter().map(String::as_str).collect(),
         };
-        Source::Stories(names.into_iter().flat_map(story::choices).collect())
+        Source::Stories(names.into_iter().flat_map(scenarios::choices).collect())
     }
 
     /// The demo and the suite use both methods unless one was asked for.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::signals::Signals;
 use super::{after_output, could_not_start, end, output, print, stop};
 use crate::cdr::account::{Account, AccountOptions};
-use crate::cdr::story::Setting;
+use crate::cdr::scenarios::GenerateOptions;
 use crate::cli::send::{SendOptions, Source};
 use crate::cli::values::{self, HeaderSource};
 use crate::clock::{Clock, Timestamp};
@@ -93,7 +93,7 @@ pub fn prepare(
                 show.remark("--to changes nothing here: these scenarios never ring the customer (customer-no-answer does)");
             }
             let account = Account::new(&options.account, seed);
-            let setting = Setting {
+            let setting = GenerateOptions {
                 account,
                 shape: options.shape,
                 call_ids: options.call_ids,

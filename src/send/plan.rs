@@ -9,7 +9,7 @@ use super::expect::Expectation;
 use super::input::InputLocation;
 use super::schedule::ScheduleOptions;
 use super::template::RequestTemplate;
-use crate::cdr::story::{Choice, Setting};
+use crate::cdr::scenarios::{GenerateOptions, ScenarioChoice};
 use crate::clock::Timestamp;
 use crate::exchange::CapturedRequest;
 
@@ -44,7 +44,7 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// These scenarios, one call after another.
-    Scenarios(Vec<Choice>, Setting),
+    Scenarios(Vec<ScenarioChoice>, GenerateOptions),
     /// The items of a file.
     File(Vec<Item>),
 }
@@ -96,7 +96,7 @@ impl Plan {
     #[must_use]
     pub fn planned(&self) -> Option<u64> {
         let mixed = match &self.content {
-            Content::Scenarios(choices, _) => choices.contains(&Choice::Mixture),
+            Content::Scenarios(choices, _) => choices.contains(&ScenarioChoice::Mixture),
             Content::File(_) => false,
         };
         let known = !mixed && self.schedule.drop == 0.0 && self.duration.is_none();

@@ -12,7 +12,7 @@ use super::plan::{Content, Item, Origin, Plan};
 use super::replay::Timeline;
 use super::template::{CdrSource, PreparedCdr};
 use crate::cdr::Fields;
-use crate::cdr::story::{self, Told};
+use crate::cdr::scenarios::{self, GeneratedCdr};
 use crate::seed::{Purpose, Seed};
 use crate::wire::Request;
 
@@ -155,8 +155,10 @@ impl<'a> Call<'a> {
         let methods = plan.template.methods.each().len();
         Some(match &plan.content {
             Content::Scenarios(choices, setting) => {
-                let (story, told) = story::tell(choices[place(choices.len())?], n, setting);
-                let source = |told: Told<'a>| (told.gap, CdrSource::Generated(told.cdr));
+                let (story, told) = scenarios::generate(choices[place(choices.len())?], n, setting);
+                let source = |generated: GeneratedCdr<'a>| {
+                    (generated.gap, CdrSource::Generated(generated.cdr))
+                };
                 Self {
                     scenario: story.name,
                     methods,
@@ -457,14 +459,16 @@ mod tests {
             let options = ScheduleOptions { speed, ..plain() };
             schedule(1, options).next().unwrap()[1].slot.gap
         };
-        let told = story::tell(story::choices("customer-no-answer")[0], 0, &setting()).1[1].gap;
+        let told = scenarios::generate(scenarios::choices("customer-no-answer")[0], 0, &setting())
+            .1[1]
+            .gap;
         assert!(told > Duration::from_millis(300));
         assert_eq!(gap(None), Duration::ZERO);
         assert_eq!(gap(Some(1.0)), told);
         assert_eq!(gap(Some(10.0)), told / 10);
     }
 
-    fn setting() -> story::Setting {
+    fn setting() -> scenarios::GenerateOptions {
         match plan("mix", 1).content {
             Content::Scenarios(_, setting) => setting,
             Content::File(_) => panic!("a file"),

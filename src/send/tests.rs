@@ -14,7 +14,7 @@ use super::template::RequestTemplate;
 use super::*;
 use crate::cdr::Shape;
 use crate::cdr::account::{Account, AccountOptions};
-use crate::cdr::story::{self, CallIds, Setting};
+use crate::cdr::scenarios::{self, CallIds, GenerateOptions};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Exit, Stop};
 use crate::exchange::CapturedRequest;
@@ -97,8 +97,8 @@ pub(super) fn plan(scenario: &str, rounds: u64) -> Plan {
     let seed = Seed(7);
     Plan {
         content: Content::Scenarios(
-            story::choices(scenario),
-            Setting {
+            scenarios::choices(scenario),
+            GenerateOptions {
                 account: Account::new(&AccountOptions::default(), seed),
                 shape: Shape::Docs,
                 call_ids: CallIds::Shared,

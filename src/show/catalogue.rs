@@ -6,14 +6,16 @@ use serde::Serialize;
 
 use super::theme::{Role, Theme};
 use crate::cdr::Grade;
-use crate::cdr::story::{CATALOGUE, GROUPS, Plan, Ring, Story};
+use crate::cdr::scenarios::{CATALOGUE, GROUPS, LegEvent, Plan, Scenario};
 use crate::ndjson;
 use crate::send::suite::{Family, cases};
 
 /// The CDRs of a story, in words.
-fn cdrs(story: &Story) -> Vec<String> {
+fn cdrs(story: &Scenario) -> Vec<String> {
     match story.plan {
-        Plan::Click2call(rings) | Plan::Softphone(rings) => rings.iter().map(Ring::words).collect(),
+        Plan::Click2call(rings) | Plan::Softphone(rings) => {
+            rings.iter().map(LegEvent::words).collect()
+        }
         Plan::Documented(leg) => vec![format!(
             "{} missed, byte for byte the same each time",
             leg.word()

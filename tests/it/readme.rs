@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use telecmi_cdr::cdr::scenarios::CATALOGUE;
 use telecmi_cdr::cdr::schema::FIELDS;
-use telecmi_cdr::cdr::story::CATALOGUE;
 
 use super::program::{listener, program};
 

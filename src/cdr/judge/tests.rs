@@ -3,14 +3,14 @@
 use super::*;
 use crate::cdr::account::{Account, AccountOptions};
 use crate::cdr::edit::Edit;
-use crate::cdr::story::{CATALOGUE, CallIds, Choice, Setting, tell};
+use crate::cdr::scenarios::{CATALOGUE, CallIds, GenerateOptions, ScenarioChoice, generate};
 use crate::cdr::{Cdr, Shape as Typing, Status};
 use crate::clock::Timestamp;
 use crate::seed::Seed;
 use proptest::prelude::*;
 
-fn setting(seed: u64, shape: Typing, call_ids: CallIds) -> Setting {
-    Setting {
+fn setting(seed: u64, shape: Typing, call_ids: CallIds) -> GenerateOptions {
+    GenerateOptions {
         account: Account::new(&AccountOptions::default(), Seed(seed)),
         shape,
         call_ids,
@@ -159,7 +159,7 @@ proptest! {
     #[test]
     fn every_generated_cdr_conforms_as_json_and_as_pairs(seed in any::<u64>(), n in 0_u64..2_000_000, which in 0..CATALOGUE.len()) {
         let setting = setting(seed, Typing::Docs, if n % 2 == 0 { CallIds::Shared } else { CallIds::PerLeg });
-        for told in tell(Choice::Story(&CATALOGUE[which]), n, &setting).1 {
+        for told in generate(ScenarioChoice::Scenario(&CATALOGUE[which]), n, &setting).1 {
             let judged = judge_json(&told.cdr.json());
             prop_assert_eq!(&judged.verdict.remarks, &vec![]);
             let fields = told.cdr.fields();
@@ -178,7 +178,7 @@ proptest! {
     #[test]
     fn live_typing_is_recognised(seed in any::<u64>(), n in any::<u32>()) {
         let setting = setting(seed, Typing::Live, CallIds::Shared);
-        let told = tell(Choice::Mixture, n.into(), &setting).1;
+        let told = generate(ScenarioChoice::Mixture, n.into(), &setting).1;
         let judged = judge_json(&told[0].cdr.json()).verdict;
         prop_assert_eq!(judged.generation, Some(Generation::Live));
         prop_assert!(judged.remarks.iter().all(|remark| remark.code == Code::Retyped));
@@ -187,7 +187,7 @@ proptest! {
     #[test]
     fn an_edit_is_reported_as_exactly_that_edit(seed in any::<u64>(), which in 0..13_usize, how in 0..3) {
         let setting = setting(seed, Typing::Docs, CallIds::Shared);
-        let told = tell(Choice::Story(&CATALOGUE[0]), 0, &setting).1;
+        let told = generate(ScenarioChoice::Scenario(&CATALOGUE[0]), 0, &setting).1;
         let mut fields = told[0].cdr.fields();
         let name = FIELDS[which].name;
         let (edit, code) = match how {

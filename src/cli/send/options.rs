@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use crate::cdr::Shape;
 use crate::cdr::account::AccountOptions;
 use crate::cdr::edit::Edit;
-use crate::cdr::story::{CallIds, Choice};
+use crate::cdr::scenarios::{CallIds, ScenarioChoice};
 use crate::cli::suite::SuiteArgs;
 use crate::cli::values::HeaderSource;
 use crate::clock::Timestamp;
@@ -39,7 +39,7 @@ pub enum Print {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// These stories.
-    Stories(Vec<Choice>),
+    Stories(Vec<ScenarioChoice>),
     /// What this file holds; `-` is standard input.
     File(PathBuf),
 }

@@ -131,7 +131,7 @@ pub enum Payload {
 }
 
 /// Whether the legs of a call carry one `call_id` or two.
-pub use crate::cdr::story::CallIds;
+pub use crate::cdr::scenarios::CallIds;
 
 /// One change of a CDR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use rand::Rng as _;
 use serde_json::{Value, json};
 
 use super::{Body, CallIds, Case, Change, Delivery, Kind, Method, Payload, SuiteOptions, Writing};
-use crate::cdr::story::{self, Setting};
+use crate::cdr::scenarios::{self, GenerateOptions};
 use crate::cdr::{Fields, Shape, edit::Edit};
 use crate::seed::{Purpose, Seed};
 use crate::wire::{Header, Request, query};
@@ -23,7 +23,7 @@ const FIRST_LIVENESS_CALL: u64 = 1_000;
 #[derive(Debug, Clone)]
 pub struct Teller {
     /// What the calls follow from; shape and call ids are those of each story.
-    setting: Setting,
+    setting: GenerateOptions,
     /// How CDRs become requests.
     envelope: RequestTemplate,
     /// `Host` with the other name of this machine, if the handler is on it.
@@ -60,7 +60,7 @@ impl Teller {
         let seed = Seed(options.seed.chance(Purpose::Case, number).next_u64());
         let at = options.at.before(Duration::from_millis(number % SPREAD_MS));
         Self {
-            setting: Setting {
+            setting: GenerateOptions {
                 account: options.account.clone(),
                 shape: Shape::Docs,
                 call_ids: CallIds::Shared,
@@ -215,15 +215,15 @@ impl Teller {
         if name.starts_with("docs-") {
             return vec![self.documented(name, n)];
         }
-        let setting = Setting {
+        let setting = GenerateOptions {
             shape,
             call_ids,
             ..self.setting.clone()
         };
-        let choices = story::choices(name);
+        let choices = scenarios::choices(name);
         let told = choices
             .first()
-            .map(|choice| story::tell(*choice, n, &setting).1);
+            .map(|choice| scenarios::generate(*choice, n, &setting).1);
         told.unwrap_or_default()
             .into_iter()
             .map(|told| told.cdr.fields())
@@ -239,10 +239,10 @@ impl Teller {
 
     /// A documented sample with the identifiers of call `n`: with its own it would be a duplicate of every earlier one.
     fn documented(&self, name: &str, n: u64) -> Fields {
-        let choices = story::choices(name);
+        let choices = scenarios::choices(name);
         let told = choices
             .first()
-            .map(|choice| story::tell(*choice, n, &self.setting).1.remove(0));
+            .map(|choice| scenarios::generate(*choice, n, &self.setting).1.remove(0));
         let mut fields = told.map(|told| told.cdr.fields()).unwrap_or_default();
         let own = self.good(n);
         for name in ["call_id", "cmiuuid", "request_id"] {

@@ -7,7 +7,7 @@ mod survives;
 mod tolerant;
 
 use super::{Case, Delivery, Family, Method, Payload};
-use crate::cdr::story::CallIds;
+use crate::cdr::scenarios::CallIds;
 use crate::cdr::{Grade, Shape};
 
 /// The case that asks whether POST works at all.
@@ -60,7 +60,7 @@ mod tests {
     use super::super::verdict::Expects;
     use super::super::{Change, Kind};
     use super::*;
-    use crate::cdr::story::CATALOGUE;
+    use crate::cdr::scenarios::CATALOGUE;
     use std::collections::HashSet;
 
     #[test]
@@ -110,7 +110,8 @@ mod tests {
             }
             let typed = matches!(
                 story.plan,
-                crate::cdr::story::Plan::Click2call(_) | crate::cdr::story::Plan::Softphone(_)
+                crate::cdr::scenarios::Plan::Click2call(_)
+                    | crate::cdr::scenarios::Plan::Softphone(_)
             );
             let live = Payload::Story(story.name, Shape::Live, CallIds::Shared);
             assert!(

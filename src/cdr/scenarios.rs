@@ -1,11 +1,9 @@
-//! Stories: what happened on the phone, and which CDRs tell of it, in which order.
+//! Scenarios: what happened on the phone, and the CDRs that it makes, in the order of delivery.
 
 use std::time::Duration;
 
 use rand::RngExt as _;
 use uuid::Uuid;
-
-pub use super::catalogue::{CATALOGUE, GROUPS};
 
 use super::account::{
     Account, DOCUMENTED_APP_ID, DOCUMENTED_CUSTOM, DOCUMENTED_EXTRA_PARAMS, LIVE_CUSTOM,
@@ -20,7 +18,7 @@ use crate::seed::{Chance, Purpose, Seed};
 
 /// A scenario: a name, what happened, and the CDRs it makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Story {
+pub struct Scenario {
     /// The name people type.
     pub name: &'static str,
     /// What happened, in one clause.
@@ -39,9 +37,9 @@ pub struct Story {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plan {
     /// The legs of a call placed through click2call.
-    Click2call(&'static [Ring]),
+    Click2call(&'static [LegEvent]),
     /// The legs of a call dialled on a softphone: no `request_id`, no `extra_params`. \[doc\]
-    Softphone(&'static [Ring]),
+    Softphone(&'static [LegEvent]),
     /// One of the documented samples, as it stands.
     Documented(Leg),
     /// The nine-field body.
@@ -50,18 +48,18 @@ pub enum Plan {
 
 /// One leg that rang.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ring {
+pub struct LegEvent {
     /// Whose phone.
     pub leg: Leg,
     /// How it ended.
-    pub end: End,
+    pub end: LegOutcome,
     /// When its CDR follows the one before.
-    pub follows: Follows,
+    pub follows: Gap,
 }
 
 /// How a leg ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum LegOutcome {
     /// Nobody answered.
     RangOut,
     /// It was declined, or busy.
@@ -72,7 +70,7 @@ pub enum End {
 
 /// When a CDR follows the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Follows {
+pub enum Gap {
     /// Nothing comes before it.
     First,
     /// Within a second or two: both legs end together.
@@ -81,8 +79,8 @@ pub enum Follows {
     NextRing,
 }
 
-impl Ring {
-    pub(super) const fn new(leg: Leg, end: End, follows: Follows) -> Self {
+impl LegEvent {
+    pub(super) const fn new(leg: Leg, end: LegOutcome, follows: Gap) -> Self {
         Self { leg, end, follows }
     }
 
@@ -98,7 +96,7 @@ impl Ring {
     }
 }
 
-impl End {
+impl LegOutcome {
     fn words(self) -> (Status, HangupReason) {
         match self {
             Self::RangOut => (Status::Missed, HangupReason::RecvCancel),
@@ -108,16 +106,88 @@ impl End {
     }
 }
 
+/// Every scenario `send` can generate.
+#[rustfmt::skip]
+pub const CATALOGUE: [Scenario; 10] = {
+    use LegOutcome::{Answered, Declined, RangOut};
+    use Gap::{AtOnce, First, NextRing};
+    use Leg::{A, B};
+    use Plan::{Click2call, Documented, Legacy, Softphone};
+    const SOFTPHONE_LEG: &str = "nobody says which leg such a CDR names: b, the customer's, is our guess";
+    [
+        story("agent-no-answer", 35, Grade::Seen, Click2call(&[LegEvent::new(A, RangOut, First)]),
+            "the agent never picks up; the customer is never dialled"),
+        story("agent-rejected", 10, Grade::Inferred, Click2call(&[LegEvent::new(A, Declined, First)]),
+            "the agent declines, or is busy"),
+        story("customer-no-answer", 25, Grade::Seen,
+            Click2call(&[LegEvent::new(B, RangOut, First), LegEvent::new(A, Answered, AtOnce)]),
+            "the agent picks up, the customer does not"),
+        story("customer-rejected", 12, Grade::Seen,
+            Click2call(&[LegEvent::new(B, Declined, First), LegEvent::new(A, Answered, AtOnce)]),
+            "the agent picks up, the customer declines"),
+        story("followme-ghost", 3, Grade::Seen,
+            Click2call(&[LegEvent::new(A, RangOut, First), LegEvent::new(A, RangOut, NextRing)]),
+            "with follow-me a short ghost ring is told first, then the real one"),
+        story("softphone-no-answer", 10, Grade::Doc, Softphone(&[LegEvent::new(B, RangOut, First)]),
+            "dialled on a softphone, nobody answers: no request_id, no extra_params")
+            .with_caveat(SOFTPHONE_LEG),
+        story("softphone-rejected", 5, Grade::Doc, Softphone(&[LegEvent::new(B, Declined, First)]),
+            "dialled on a softphone, and declined")
+            .with_caveat(SOFTPHONE_LEG),
+        story("docs-leg-a", 0, Grade::Doc, Documented(A),
+            "the documented sample of leg a, value for value"),
+        story("docs-leg-b", 0, Grade::Doc, Documented(B),
+            "the documented sample of leg b, value for value"),
+        story("legacy", 0, Grade::Doc, Legacy, "the older nine-field body with click_to_call"),
+    ]
+};
+
+const fn story(
+    name: &'static str,
+    weight: u32,
+    grade: Grade,
+    plan: Plan,
+    summary: &'static str,
+) -> Scenario {
+    Scenario {
+        name,
+        summary,
+        plan,
+        grade,
+        caveat: None,
+        weight,
+    }
+}
+
+/// The names that stand for several scenarios, and what they stand for.
+pub const GROUPS: [(&str, &str); 4] = [
+    ("all", "every scenario, one after another"),
+    (
+        "click2call",
+        "the scenarios of calls placed through click2call",
+    ),
+    ("softphone", "the scenarios of calls dialled on a softphone"),
+    (
+        "mix",
+        "for each call one scenario, weighted as calls really end",
+    ),
+];
+
 /// What call n tells: one story, or one drawn from the mixture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Choice {
+pub enum ScenarioChoice {
     /// This one.
-    Story(&'static Story),
+    Scenario(&'static Scenario),
     /// One drawn for each call.
     Mixture,
 }
 
-impl Story {
+impl Scenario {
+    const fn with_caveat(mut self, caveat: &'static str) -> Self {
+        self.caveat = Some(caveat);
+        self
+    }
+
     /// How many CDRs a call of it makes.
     #[must_use]
     pub fn cdrs(&self) -> usize {
@@ -128,12 +198,12 @@ impl Story {
     }
 }
 
-impl Choice {
+impl ScenarioChoice {
     /// The story of call `n`.
     #[must_use]
-    pub fn story(self, n: u64, seed: Seed) -> &'static Story {
+    pub fn story(self, n: u64, seed: Seed) -> &'static Scenario {
         match self {
-            Self::Story(story) => story,
+            Self::Scenario(story) => story,
             Self::Mixture => drawn(seed, n),
         }
     }
@@ -142,7 +212,7 @@ impl Choice {
     #[must_use]
     pub fn most_cdrs(self) -> u64 {
         match self {
-            Self::Story(story) => story.cdrs() as u64,
+            Self::Scenario(story) => story.cdrs() as u64,
             Self::Mixture => CATALOGUE
                 .iter()
                 .map(|story| story.cdrs() as u64)
@@ -156,7 +226,7 @@ impl Choice {
     pub fn rings_customer(self) -> bool {
         match self {
             Self::Mixture => true,
-            Self::Story(story) => match story.plan {
+            Self::Scenario(story) => match story.plan {
                 Plan::Click2call(rings) | Plan::Softphone(rings) => {
                     rings.iter().any(|ring| ring.leg == Leg::B)
                 }
@@ -169,20 +239,20 @@ impl Choice {
 
 /// The choices that a scenario's or group's name stands for; none if there is no such name.
 #[must_use]
-pub fn choices(name: &str) -> Vec<Choice> {
-    let belongs = |story: &Story| match name {
+pub fn choices(name: &str) -> Vec<ScenarioChoice> {
+    let belongs = |story: &Scenario| match name {
         "all" => true,
         "click2call" => matches!(story.plan, Plan::Click2call(_)),
         "softphone" => matches!(story.plan, Plan::Softphone(_)),
         _ => story.name == name,
     };
     if name == "mix" {
-        return vec![Choice::Mixture];
+        return vec![ScenarioChoice::Mixture];
     }
     CATALOGUE
         .iter()
         .filter(|story| belongs(story))
-        .map(Choice::Story)
+        .map(ScenarioChoice::Scenario)
         .collect()
 }
 
@@ -198,7 +268,7 @@ pub enum CallIds {
 
 /// Everything but chance that the payloads follow from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setting {
+pub struct GenerateOptions {
     /// Who calls.
     pub account: Account,
     /// How the fields are typed.
@@ -213,7 +283,7 @@ pub struct Setting {
 
 /// One CDR of a story, and how long after the one before it is told.
 #[derive(Debug, Clone)]
-pub struct Told<'a> {
+pub struct GeneratedCdr<'a> {
     /// What is delivered.
     pub cdr: Cdr<'a>,
     /// The story's own gap before it.
@@ -222,25 +292,29 @@ pub struct Told<'a> {
 
 /// Tells call `n`: which story it was, and its CDRs in order. The same setting and `n` give the same bytes.
 #[must_use]
-pub fn tell(choice: Choice, n: u64, setting: &Setting) -> (&'static Story, Vec<Told<'_>>) {
+pub fn generate(
+    choice: ScenarioChoice,
+    n: u64,
+    setting: &GenerateOptions,
+) -> (&'static Scenario, Vec<GeneratedCdr<'_>>) {
     let story = choice.story(n, setting.seed);
     let told = match story.plan {
-        Plan::Click2call(rings) => Call::new(n, setting).tell(rings, true),
-        Plan::Softphone(rings) => Call::new(n, setting).tell(rings, false),
+        Plan::Click2call(rings) => Call::new(n, setting).generate(rings, true),
+        Plan::Softphone(rings) => Call::new(n, setting).generate(rings, false),
         Plan::Documented(leg) => alone(Cdr::Outgoing(documented(leg))),
         Plan::Legacy => alone(Cdr::Legacy(Call::new(n, setting).legacy())),
     };
     (story, told)
 }
 
-fn alone(cdr: Cdr<'_>) -> Vec<Told<'_>> {
-    vec![Told {
+fn alone(cdr: Cdr<'_>) -> Vec<GeneratedCdr<'_>> {
+    vec![GeneratedCdr {
         cdr,
         gap: Duration::ZERO,
     }]
 }
 
-fn drawn(seed: Seed, n: u64) -> &'static Story {
+fn drawn(seed: Seed, n: u64) -> &'static Scenario {
     let total: u32 = CATALOGUE.iter().map(|story| story.weight).sum();
     let mut ticket = seed.chance(Purpose::Mixture, n).random_range(0..total);
     CATALOGUE
@@ -296,7 +370,7 @@ pub fn documented(leg: Leg) -> OutgoingCdr<'static> {
 
 /// One call as it is told: what all of its legs share.
 struct Call<'a> {
-    setting: &'a Setting,
+    setting: &'a GenerateOptions,
     chance: Chance,
     serial: u64,
     customer: u64,
@@ -306,7 +380,7 @@ struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    fn new(n: u64, setting: &'a Setting) -> Self {
+    fn new(n: u64, setting: &'a GenerateOptions) -> Self {
         let mut chance = setting.seed.chance(Purpose::Call, n);
         let customer = setting.account.customer(&mut chance);
         let request_id = ids::request_id(&mut chance);
@@ -321,28 +395,28 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn tell(&mut self, rings: &[Ring], click2call: bool) -> Vec<Told<'a>> {
+    fn generate(&mut self, rings: &[LegEvent], click2call: bool) -> Vec<GeneratedCdr<'a>> {
         (0_u64..)
             .zip(rings)
-            .map(|(leg, ring)| self.tell_ring(leg, *ring, click2call))
+            .map(|(leg, ring)| self.generate_leg(leg, *ring, click2call))
             .collect()
     }
 
-    fn tell_ring(&mut self, index: u64, ring: Ring, click2call: bool) -> Told<'a> {
+    fn generate_leg(&mut self, index: u64, ring: LegEvent, click2call: bool) -> GeneratedCdr<'a> {
         let gap = match ring.follows {
-            Follows::First => Duration::ZERO,
-            Follows::AtOnce => Duration::from_millis(self.chance.random_range(400..2_000)),
-            Follows::NextRing => Duration::from_millis(self.chance.random_range(10_000..40_000)),
+            Gap::First => Duration::ZERO,
+            Gap::AtOnce => Duration::from_millis(self.chance.random_range(400..2_000)),
+            Gap::NextRing => Duration::from_millis(self.chance.random_range(10_000..40_000)),
         };
         // Legs of one call start together \[seen\]; only a second ring of the same phone starts later.
         let time = match ring.follows {
-            Follows::NextRing => self.setting.at.after(Duration::from_millis(
+            Gap::NextRing => self.setting.at.after(Duration::from_millis(
                 self.chance.random_range(2_000..5_000),
             )),
-            Follows::First | Follows::AtOnce => self.setting.at,
+            Gap::First | Gap::AtOnce => self.setting.at,
         };
         let (status, hangup_reason) = ring.end.words();
-        let Setting { account, shape, .. } = self.setting;
+        let GenerateOptions { account, shape, .. } = self.setting;
         let cdr = Cdr::Outgoing(OutgoingCdr {
             virtual_number: VirtualNumber::new(account.virtual_number, *shape),
             call_id: self.call_id(index),
@@ -366,7 +440,7 @@ impl<'a> Call<'a> {
             request_id: click2call.then(|| self.request_id.clone()),
             extra_params: click2call.then(|| ExtraParams::new(&account.extra_params, *shape)),
         });
-        Told { cdr, gap }
+        GeneratedCdr { cdr, gap }
     }
 
     fn call_id(&self, leg: u64) -> Uuid {

@@ -1,12 +1,12 @@
-//! What the stories tell, to the byte.
+//! What the stories generate, to the byte.
 
 use super::*;
 use crate::cdr::account::AccountOptions;
 use crate::cdr::{Fields, Shape};
 use std::collections::HashSet;
 
-fn setting(shape: Shape, call_ids: CallIds) -> Setting {
-    Setting {
+fn setting(shape: Shape, call_ids: CallIds) -> GenerateOptions {
+    GenerateOptions {
         account: Account::new(&AccountOptions::default(), Seed(7)),
         shape,
         call_ids,
@@ -15,8 +15,8 @@ fn setting(shape: Shape, call_ids: CallIds) -> Setting {
     }
 }
 
-fn fields(name: &str, setting: &Setting) -> Vec<Fields> {
-    let (_, told) = tell(choices(name)[0], 0, setting);
+fn fields(name: &str, setting: &GenerateOptions) -> Vec<Fields> {
+    let (_, told) = generate(choices(name)[0], 0, setting);
     told.iter().map(|told| told.cdr.fields()).collect()
 }
 
@@ -24,7 +24,7 @@ fn fields(name: &str, setting: &Setting) -> Vec<Fields> {
 #[test]
 fn the_same_seed_and_time_are_the_same_bytes() {
     let setting = setting(Shape::Docs, CallIds::Shared);
-    let (_, told) = tell(choices("customer-no-answer")[0], 3, &setting);
+    let (_, told) = generate(choices("customer-no-answer")[0], 3, &setting);
     let lines: Vec<_> = told
         .iter()
         .map(|t| String::from_utf8(t.cdr.json()).unwrap())
@@ -83,12 +83,12 @@ fn a_payload_is_written_as_its_fields_would_be() {
     };
     for shape in [Shape::Docs, Shape::Live] {
         let account = Account::new(&options, Seed(7));
-        let setting = Setting {
+        let setting = GenerateOptions {
             account,
             ..setting(shape, CallIds::Shared)
         };
         for choice in choices("all") {
-            let (_, told) = tell(choice, 5, &setting);
+            let (_, told) = generate(choice, 5, &setting);
             for cdr in told.into_iter().map(|told| told.cdr) {
                 let json = String::from_utf8(cdr.json()).unwrap();
                 assert_eq!(json, serde_json::to_string(&cdr.fields()).unwrap());
@@ -102,7 +102,7 @@ fn groups_hold_what_they_say() {
     assert_eq!(choices("all").len(), CATALOGUE.len());
     assert_eq!(choices("click2call").len(), 5);
     assert_eq!(choices("softphone").len(), 2);
-    assert_eq!(choices("mix"), [Choice::Mixture]);
+    assert_eq!(choices("mix"), [ScenarioChoice::Mixture]);
     assert_eq!(choices("agent"), []);
     assert_eq!(CATALOGUE.iter().map(|story| story.weight).sum::<u32>(), 100);
 }
@@ -112,7 +112,7 @@ fn a_mixture_holds_every_weighted_story_and_no_identifier_twice() {
     let setting = setting(Shape::Docs, CallIds::PerLeg);
     let (mut names, mut ids, mut cdrs) = (HashSet::new(), HashSet::new(), 0);
     for n in 0..2_000 {
-        let (story, told) = tell(Choice::Mixture, n, &setting);
+        let (story, told) = generate(ScenarioChoice::Mixture, n, &setting);
         names.insert(story.name);
         for told in told {
             let fields = told.cdr.fields();
