@@ -71,7 +71,7 @@
 //! written by a thread of its own behind a bounded queue: a terminal that is not read costs display lines, never requests.
 //!
 //! Programs beside a listener (a tunnel, a command) are started by `run::beside` once the port is bound, each at the head
-//! of a [`process::Family`] of its own, and ended after the summary, with all that they have started.
+//! of a [`process::ProcessGroup`] of its own, and ended after the summary, with all that they have started.
 //!
 //! # Words
 //!

@@ -2,7 +2,7 @@
 //!
 //! In: a command. Out: how it ended. On Unix each program leads a process group of its own, which is told to end and, if
 //! it does not, made to. On Linux what left that group (daemons, `setsid`) is found too, because orphans come to
-//! us. Elsewhere only the program itself is ended. A family that reads the terminal is lent it.
+//! us. Elsewhere only the program itself is ended. A group that reads the terminal is lent it.
 
 mod orphans;
 mod terminal;
@@ -17,7 +17,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 use orphans::Orphans;
-use terminal::Loan;
+use terminal::Handoff;
 
 /// How long programs may take to end by themselves once they are told to.
 pub const GRACE: Duration = Duration::from_secs(1);
@@ -26,7 +26,7 @@ pub const GRACE: Duration = Duration::from_secs(1);
 const KILLED: Duration = Duration::from_secs(1);
 
 /// How often we look whether a group is empty: nothing tells us.
-const LOOK: Duration = Duration::from_millis(10);
+const POLL: Duration = Duration::from_millis(10);
 
 /// What a program is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,49 +110,49 @@ impl From<ExitStatus> for Ended {
 }
 
 /// Everything that this process has started. When it is dropped, what is left of that is killed.
-pub struct Household {
+pub struct Supervisor {
     orphans: Orphans,
 }
 
-impl Household {
+impl Supervisor {
     /// Takes in orphans from now on, where the system allows it. Needs a runtime.
     #[must_use]
     pub fn new() -> Self {
         Self {
-            orphans: Orphans::take_in(),
+            orphans: Orphans::adopt(),
         }
     }
 
-    /// Starts a program at the head of a family of its own.
-    pub fn start(&self, command: &mut Command) -> io::Result<Family> {
+    /// Starts a program at the head of a group of its own.
+    pub fn start(&self, command: &mut Command) -> io::Result<ProcessGroup> {
         #[cfg(unix)]
         command.process_group(0);
-        let child = orphans::known(
+        let child = orphans::start_leader(
             || command.spawn(),
             |child| child.as_ref().ok().and_then(Child::id),
         )?;
-        Ok(Family {
-            group: Group::of(&child),
+        Ok(ProcessGroup {
+            members: Members::of(&child),
             pid: child.id(),
             child,
             ended: None,
-            loan: Loan::default(),
+            handoff: Handoff::default(),
         })
     }
 
-    /// Ends what left its family. That takes at most twice the grace.
+    /// Ends what left its group. That takes at most twice the grace.
     pub async fn end(self) {
         self.orphans.end().await;
     }
 }
 
-impl Default for Household {
+impl Default for Supervisor {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Drop for Household {
+impl Drop for Supervisor {
     fn drop(&mut self) {
         self.orphans.kill();
     }
@@ -160,15 +160,15 @@ impl Drop for Household {
 
 /// A program, and what it has started. When it is dropped, what is left of it is killed.
 #[derive(Debug)]
-pub struct Family {
+pub struct ProcessGroup {
     child: Child,
     pid: Option<u32>,
-    group: Group,
+    members: Members,
     ended: Option<Ended>,
-    loan: Loan,
+    handoff: Handoff,
 }
 
-impl Family {
+impl ProcessGroup {
     /// The program's standard output and standard error, where they are pipes. They can be taken once.
     pub fn streams(
         &mut self,
@@ -188,35 +188,35 @@ impl Family {
         let ended = tokio::select! {
             biased;
             ended = self.child.wait() => ended.map(Ended::from).unwrap_or_default(),
-            never = self.loan.look_after(self.pid) => match never {},
+            never = self.handoff.look_after(self.pid) => match never {},
         };
-        self.loan.end();
+        self.handoff.end();
         self.ended = Some(ended);
         // From now on its number may be given to another, unless the group still holds it.
-        self.group.is_empty();
+        self.members.is_empty();
         ended
     }
 
-    /// Takes the terminal back, if the family has asked for it and needs it no more. It may ask again.
+    /// Takes the terminal back, if the group has asked for it and needs it no more. It may ask again.
     pub fn take_terminal_back(&mut self) {
-        self.loan.end();
+        self.handoff.end();
     }
 
-    /// Tells the whole family something.
-    pub fn tell(&mut self, signal: Signal) {
-        self.group.tell(signal, &mut self.child);
+    /// Tells the whole group something.
+    pub fn signal(&mut self, signal: Signal) {
+        self.members.signal(signal, &mut self.child);
     }
 
-    /// Ends the family: tells it, and kills what is still there after the grace.
+    /// Ends the group: tells it, and kills what is still there after the grace.
     pub async fn end(&mut self, grace: Duration) -> Ended {
-        self.tell(Signal::Terminate);
+        self.signal(Signal::Terminate);
         self.end_within(grace).await
     }
 
-    /// The same for a family that has been told already.
+    /// The same for a group that has been told already.
     pub async fn end_within(&mut self, grace: Duration) -> Ended {
         if timeout(grace, self.gone()).await.is_err() {
-            self.tell(Signal::Kill);
+            self.signal(Signal::Kill);
             let _ = timeout(KILLED, self.gone()).await;
         }
         self.ended.unwrap_or_default()
@@ -225,35 +225,35 @@ impl Family {
     /// Waits until nobody is left.
     async fn gone(&mut self) {
         self.wait().await;
-        while !self.group.is_empty() {
-            sleep(LOOK).await;
+        while !self.members.is_empty() {
+            sleep(POLL).await;
         }
     }
 }
 
-impl Drop for Family {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
-        if self.ended.is_none() || !self.group.is_empty() {
-            self.tell(Signal::Kill);
+        if self.ended.is_none() || !self.members.is_empty() {
+            self.signal(Signal::Kill);
         }
-        self.loan.end();
+        self.handoff.end();
         orphans::forget(self.pid);
     }
 }
 
-/// The process group of a family, as long as there may be somebody in it.
+/// The process group of a group, as long as there may be somebody in it.
 #[cfg(unix)]
 #[derive(Debug)]
-struct Group(Option<rustix::process::Pid>);
+struct Members(Option<rustix::process::Pid>);
 
 #[cfg(unix)]
-impl Group {
+impl Members {
     fn of(child: &Child) -> Self {
         let pid = child.id().and_then(|id| i32::try_from(id).ok());
         Self(pid.and_then(rustix::process::Pid::from_raw))
     }
 
-    fn tell(&self, signal: Signal, _: &mut Child) {
+    fn signal(&self, signal: Signal, _: &mut Child) {
         use rustix::process::Signal as Number;
         let number = match signal {
             Signal::Interrupt => Number::INT,
@@ -282,19 +282,19 @@ impl Group {
     }
 }
 
-/// Without process groups a family is the program alone.
+/// Without process groups a group is the program alone.
 #[cfg(not(unix))]
 #[derive(Debug)]
-struct Group;
+struct Members;
 
 #[cfg(not(unix))]
-impl Group {
+impl Members {
     fn of(_: &Child) -> Self {
         Self
     }
 
     #[expect(clippy::unused_self, reason = "where there are groups, this is one")]
-    fn tell(&self, _: Signal, child: &mut Child) {
+    fn signal(&self, _: Signal, child: &mut Child) {
         let _ = child.start_kill();
     }
 

@@ -3,10 +3,10 @@
 //! In: which program, and the port. Out: the public URL, and later that the program has ended, with its last words. Its
 //! output is read line by line and never shown as it is.
 
-pub mod console;
-pub mod heard;
+pub mod api;
 pub mod kind;
-pub mod words;
+pub mod log;
+pub mod parse;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,14 +19,14 @@ use tokio::process::Command;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::process::{Ended, Family, GRACE, Household};
-use heard::News;
+use crate::process::{Ended, GRACE, ProcessGroup, Supervisor};
 pub use kind::Tunnel;
-use words::LastWords;
+use log::LogTail;
+use parse::Update;
 
 /// How long a tunnel may take until there is a public URL. Those that need to be asked for take some seconds; what takes
 /// longer than this waits for something that will not come.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const URL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long ssh may take to say where an alias leads: it reads its configuration and connects to nobody.
 const LOOK_UP: Duration = Duration::from_secs(2);
@@ -42,12 +42,12 @@ const LINES_WAITING: usize = 256;
 
 /// Why there is no tunnel.
 #[derive(Debug)]
-pub enum Trouble {
+pub enum OpenError {
     /// The program cannot be started.
     NotStarted(std::io::Error),
-    /// It ended before it told its public URL.
+    /// It ended before it parsed its public URL.
     Ended(End),
-    /// It told none in this time.
+    /// It parsed none in this time.
     Late(Duration, Vec<String>),
 }
 
@@ -76,12 +76,12 @@ impl fmt::Display for End {
 
 /// A tunnel program that runs.
 pub struct Open {
-    /// The URL it has told, without a path.
+    /// The URL it has parsed, without a path.
     pub public_url: Option<String>,
     tunnel: Tunnel,
-    family: Family,
+    group: ProcessGroup,
     lines: mpsc::Receiver<String>,
-    words: LastWords,
+    log: LogTail,
 }
 
 /// What is waited for before a tunnel counts as open.
@@ -95,58 +95,58 @@ pub enum Await {
 
 /// Starts a tunnel to a listener at `local`, and waits until it is open. `say` gets every line, fit to be shown.
 pub async fn open(
-    household: &Household,
+    supervisor: &Supervisor,
     tunnel: &Tunnel,
     local: SocketAddr,
     wait: Await,
     mut say: impl FnMut(&str),
-) -> Result<Open, Trouble> {
+) -> Result<Open, OpenError> {
     let console = free_port().unwrap_or(0);
-    let mut family =
-        start(household, &tunnel.words(local, console)).map_err(Trouble::NotStarted)?;
-    let lines = lines(&mut family);
+    let mut group =
+        start(supervisor, &tunnel.command_line(local, console)).map_err(OpenError::NotStarted)?;
+    let lines = lines(&mut group);
     let tunnel = tunnel.clone();
     let mut open = Open {
         public_url: None,
         tunnel,
-        family,
+        group,
         lines,
-        words: LastWords::default(),
+        log: LogTail::default(),
     };
     if let Await::Url(patience) = wait {
-        let host = open.host(household).await;
+        let host = open.host(supervisor).await;
         let opening = open.wait(local, console, &host, &mut say);
         match timeout(patience, opening).await {
             Ok(Ok(())) => {}
             Ok(Err(how)) => {
-                return Err(Trouble::Ended(End {
+                return Err(OpenError::Ended(End {
                     how,
-                    said: open.words.lines(),
+                    said: open.log.lines(),
                 }));
             }
             // A URL without the word that it works is still a URL.
             Err(_) if open.public_url.is_some() => {}
             Err(_) => {
                 open.close().await;
-                return Err(Trouble::Late(patience, open.words.lines()));
+                return Err(OpenError::Late(patience, open.log.lines()));
             }
         }
         // It may have asked for a password. From now on Ctrl-C is for us.
-        open.family.take_terminal_back();
+        open.group.take_terminal_back();
     }
     Ok(open)
 }
 
 impl Open {
     /// Where an ssh tunnel leads to: what the alias stands for, or the alias.
-    async fn host(&self, household: &Household) -> String {
+    async fn host(&self, supervisor: &Supervisor) -> String {
         let Tunnel::Ssh { host, .. } = &self.tunnel else {
             return String::new();
         };
         let words = ["ssh", "-G", "--", host].map(str::to_owned);
         let found = timeout(LOOK_UP, async {
-            let mut family = start(household, &words).ok()?;
-            let mut lines = lines(&mut family);
+            let mut group = start(supervisor, &words).ok()?;
+            let mut lines = lines(&mut group);
             while let Some(line) = lines.recv().await {
                 if let Some(name) = line.strip_prefix("hostname ") {
                     return Some(name.to_owned());
@@ -178,25 +178,25 @@ impl Open {
         let mut connected = !is_cloudflared;
         let mut asking = ask(is_cloudflared.then_some(console), agent, local, false);
         while self.public_url.is_none() || !connected {
-            let news = tokio::select! {
+            let update = tokio::select! {
                 biased;
                 Some(line) = self.lines.recv() => {
-                    self.hear(&line, say);
-                    heard::news(&self.tunnel, &line, local, host)
+                    self.log_line(&line, say);
+                    parse::update(&self.tunnel, &line, local, host)
                 }
-                news = &mut asking => Some(news),
-                how = self.family.wait() => {
+                update = &mut asking => Some(update),
+                how = self.group.wait() => {
                     self.rest(say).await;
                     return Err(how);
                 }
             };
-            match news {
+            match update {
                 None => continue,
-                Some(News::Url(url)) => {
+                Some(Update::Url(url)) => {
                     self.public_url.get_or_insert(url);
                 }
-                Some(News::Connected) => connected = true,
-                Some(News::Console(place)) => agent = Some(place),
+                Some(Update::Connected) => connected = true,
+                Some(Update::Api(place)) => agent = Some(place),
             }
             asking = ask(
                 is_cloudflared.then_some(console),
@@ -213,14 +213,14 @@ impl Open {
         let how = loop {
             tokio::select! {
                 biased;
-                Some(line) = self.lines.recv() => self.hear(&line, &mut say),
-                how = self.family.wait() => break how,
+                Some(line) = self.lines.recv() => self.log_line(&line, &mut say),
+                how = self.group.wait() => break how,
             }
         };
         self.rest(&mut say).await;
         End {
             how,
-            said: self.words.lines(),
+            said: self.log.lines(),
         }
     }
 
@@ -228,11 +228,11 @@ impl Open {
     pub async fn close(&mut self) {
         // Nobody reads what it says now, and it must not wait for that.
         self.lines.close();
-        self.family.end(GRACE).await;
+        self.group.end(GRACE).await;
     }
 
-    fn hear(&mut self, line: &str, say: &mut impl FnMut(&str)) {
-        if let Some(line) = self.words.hear(&self.tunnel, line) {
+    fn log_line(&mut self, line: &str, say: &mut impl FnMut(&str)) {
+        if let Some(line) = self.log.push(&self.tunnel, line) {
             say(&line);
         }
     }
@@ -241,7 +241,7 @@ impl Open {
     async fn rest(&mut self, say: &mut impl FnMut(&str)) {
         let hearing = async {
             while let Some(line) = self.lines.recv().await {
-                self.hear(&line, say);
+                self.log_line(&line, say);
             }
         };
         // What holds it open any longer is not the program.
@@ -255,13 +255,13 @@ fn ask(
     agent: Option<SocketAddr>,
     local: SocketAddr,
     url_is_known: bool,
-) -> Pin<Box<dyn Future<Output = News>>> {
+) -> Pin<Box<dyn Future<Output = Update>>> {
     match (metrics, agent) {
-        (Some(port), _) if port > 0 => Box::pin(console::cloudflared(
+        (Some(port), _) if port > 0 => Box::pin(api::cloudflared(
             SocketAddr::from(([127, 0, 0, 1], port)),
             url_is_known,
         )),
-        (_, Some(agent)) => Box::pin(console::ngrok(agent, local)),
+        (_, Some(agent)) => Box::pin(api::ngrok(agent, local)),
         _ => Box::pin(std::future::pending()),
     }
 }
@@ -272,7 +272,7 @@ fn free_port() -> Option<u16> {
     Some(socket.local_addr().ok()?.port())
 }
 
-fn start(household: &Household, words: &[String]) -> std::io::Result<Family> {
+fn start(supervisor: &Supervisor, words: &[String]) -> std::io::Result<ProcessGroup> {
     let (program, arguments) = words.split_first().ok_or(std::io::ErrorKind::NotFound)?;
     let mut command = Command::new(program);
     command
@@ -282,13 +282,13 @@ fn start(household: &Household, words: &[String]) -> std::io::Result<Family> {
         .stderr(Stdio::piped());
     // bore tells its port in a line of its log, so that must be on; colours would only be in the way.
     command.env("NO_COLOR", "1").env("RUST_LOG", "info");
-    household.start(&mut command)
+    supervisor.start(&mut command)
 }
 
 /// Everything a program prints, line by line, whichever stream it is on.
-fn lines(family: &mut Family) -> mpsc::Receiver<String> {
+fn lines(group: &mut ProcessGroup) -> mpsc::Receiver<String> {
     let (sender, lines) = mpsc::channel(LINES_WAITING);
-    let (stdout, stderr) = family.streams();
+    let (stdout, stderr) = group.streams();
     if let Some(stdout) = stdout {
         tokio::spawn(read(stdout, sender.clone()));
     }

@@ -1,12 +1,12 @@
-//! What left its family: on Linux the orphans of our programs come to us, and are ended like the rest.
+//! What left its group: on Linux the orphans of our programs come to us, and are ended like the rest.
 //!
-//! A process that has been told to take them in must also wait for them when they end, or scripts that stop a daemon and
+//! A process that has been signalled to take them in must also wait for them when they end, or scripts that stop a daemon and
 //! wait for its number to vanish wait for ever.
 
 #[cfg(target_os = "linux")]
-pub use here::{Orphans, forget, known};
+pub use here::{Orphans, forget, start_leader};
 #[cfg(not(target_os = "linux"))]
-pub use nowhere::{Orphans, forget, known};
+pub use nowhere::{Orphans, forget, start_leader};
 
 #[cfg(target_os = "linux")]
 mod here {
@@ -20,77 +20,80 @@ mod here {
     use tokio::task::JoinHandle;
     use tokio::time::{sleep, timeout};
 
-    use super::super::{GRACE, KILLED, LOOK};
+    use super::super::{GRACE, KILLED, POLL};
 
-    /// The programs at the head of families, whoever started them: children belong to the whole process.
-    static HEADS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+    /// The programs at the head of groups, whoever started them: children belong to the whole process.
+    static LEADERS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
-    fn heads() -> MutexGuard<'static, BTreeSet<i32>> {
-        HEADS.lock().unwrap_or_else(PoisonError::into_inner)
+    fn leaders() -> MutexGuard<'static, BTreeSet<i32>> {
+        LEADERS.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Starts a program so that it is never taken for an orphan, not even for a moment.
-    pub fn known<T>(start: impl FnOnce() -> T, number: impl FnOnce(&T) -> Option<u32>) -> T {
-        let mut heads = heads();
+    pub fn start_leader<T>(start: impl FnOnce() -> T, number: impl FnOnce(&T) -> Option<u32>) -> T {
+        let mut leaders = leaders();
         let started = start();
-        heads.extend(number(&started).and_then(|number| i32::try_from(number).ok()));
+        leaders.extend(number(&started).and_then(|number| i32::try_from(number).ok()));
         started
     }
 
     /// Forgets a program that has ended, or that nobody will wait for any more.
     pub fn forget(number: Option<u32>) {
         if let Some(number) = number.and_then(|number| i32::try_from(number).ok()) {
-            heads().remove(&number);
+            leaders().remove(&number);
         }
     }
 
     /// See the module.
     pub struct Orphans {
         /// Children that were there before: a shell that became us may have had some.
-        strangers: BTreeSet<i32>,
+        preexisting: BTreeSet<i32>,
         reaping: Option<JoinHandle<()>>,
     }
 
     impl Orphans {
         /// Takes in orphans from now on.
-        pub fn take_in() -> Self {
+        pub fn adopt() -> Self {
             let us = getpid().as_raw_nonzero().get();
-            let strangers: BTreeSet<i32> = processes()
+            let preexisting: BTreeSet<i32> = processes()
                 .into_iter()
                 .filter(|process| process.parent == us)
                 .map(|process| process.pid)
                 .collect();
             let taken_in = set_child_subreaper(Some(getpid())).is_ok();
             let mut ended = signal(SignalKind::child()).ok().filter(|_| taken_in);
-            let known = strangers.clone();
+            let start_leader = preexisting.clone();
             let reaping = ended.take().map(|mut ended| {
                 tokio::spawn(async move {
                     while ended.recv().await.is_some() {
-                        reap(&known);
+                        reap(&start_leader);
                     }
                 })
             });
-            Self { strangers, reaping }
+            Self {
+                preexisting,
+                reaping,
+            }
         }
 
         /// Ends them all: tells them, and kills those that are still there after the grace.
         pub async fn end(&self) {
-            for (number, patience) in [(Signal::TERM, GRACE), (Signal::KILL, KILLED)] {
-                let mut told = BTreeSet::new();
-                let telling = async {
+            for (number, grace) in [(Signal::TERM, GRACE), (Signal::KILL, KILLED)] {
+                let mut signalled = BTreeSet::new();
+                let signalling = async {
                     loop {
-                        reap(&self.strangers);
-                        let left = left(&self.strangers);
+                        reap(&self.preexisting);
+                        let left = left(&self.preexisting);
                         if left.is_empty() {
                             return;
                         }
-                        for pid in left.into_iter().filter(|pid| told.insert(*pid)) {
+                        for pid in left.into_iter().filter(|pid| signalled.insert(*pid)) {
                             tell(pid, number);
                         }
-                        sleep(LOOK).await;
+                        sleep(POLL).await;
                     }
                 };
-                if timeout(patience, telling).await.is_ok() {
+                if timeout(grace, signalling).await.is_ok() {
                     return;
                 }
             }
@@ -103,7 +106,7 @@ mod here {
             }
             // Whoever is just starting another one may be a step ahead, but not for ever.
             for _ in 0..3 {
-                for pid in left(&self.strangers) {
+                for pid in left(&self.preexisting) {
                     tell(pid, Signal::KILL);
                 }
             }
@@ -155,16 +158,16 @@ mod here {
         })
     }
 
-    /// Waits for the orphans that have ended. The heads of families are tokio's to wait for.
-    fn reap(strangers: &BTreeSet<i32>) {
+    /// Waits for the orphans that have ended. The leaders of groups are tokio's to wait for.
+    fn reap(preexisting: &BTreeSet<i32>) {
         let us = getpid().as_raw_nonzero().get();
         // Held until the end, so that no program is started meanwhile that would be taken for an orphan.
-        let heads = heads();
+        let leaders = leaders();
         for process in processes() {
             let ours = process.parent == us && process.has_ended;
             if ours
-                && !heads.contains(&process.pid)
-                && !strangers.contains(&process.pid)
+                && !leaders.contains(&process.pid)
+                && !preexisting.contains(&process.pid)
                 && let Some(pid) = Pid::from_raw(process.pid)
             {
                 let _ = waitpid(Some(pid), WaitOptions::NOHANG);
@@ -172,9 +175,9 @@ mod here {
         }
     }
 
-    /// Everything below us that is alive, but for families and strangers.
-    fn left(strangers: &BTreeSet<i32>) -> Vec<i32> {
-        let heads = heads();
+    /// Everything below us that is alive, but for groups and preexisting.
+    fn left(preexisting: &BTreeSet<i32>) -> Vec<i32> {
+        let leaders = leaders();
         let mut children: BTreeMap<i32, Vec<Process>> = BTreeMap::new();
         for process in processes() {
             children.entry(process.parent).or_default().push(process);
@@ -183,7 +186,7 @@ mod here {
         let mut parents = vec![getpid().as_raw_nonzero().get()];
         while let Some(parent) = parents.pop() {
             for process in children.remove(&parent).into_iter().flatten() {
-                if heads.contains(&process.pid) || strangers.contains(&process.pid) {
+                if leaders.contains(&process.pid) || preexisting.contains(&process.pid) {
                     continue;
                 }
                 parents.push(process.pid);
@@ -225,7 +228,7 @@ mod nowhere {
     pub struct Orphans;
 
     impl Orphans {
-        pub fn take_in() -> Self {
+        pub fn adopt() -> Self {
             Self
         }
 
@@ -237,7 +240,7 @@ mod nowhere {
     }
 
     /// Starts a program.
-    pub fn known<T>(start: impl FnOnce() -> T, _: impl FnOnce(&T) -> Option<u32>) -> T {
+    pub fn start_leader<T>(start: impl FnOnce() -> T, _: impl FnOnce(&T) -> Option<u32>) -> T {
         start()
     }
 

@@ -1,13 +1,13 @@
 //! The terminal, lent to a program that asks for it: a password, an editor, a shell.
 //!
-//! A family is a group in the background, and the system stops it when it reads the terminal. If the terminal is ours
-//! then, it is lent to the family, which goes on, and whose the keys are until the program ends: Ctrl-C reaches it and
-//! not us, and Ctrl-Z stops both. If it is somebody else's, the family waits until it is ours.
+//! A group is a group in the background, and the system stops it when it reads the terminal. If the terminal is ours
+//! then, it is lent to the group, which goes on, and whose the keys are until the program ends: Ctrl-C reaches it and
+//! not us, and Ctrl-Z stops both. If it is somebody else's, the group waits until it is ours.
 
 #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd"))]
-pub use here::Loan;
+pub use here::Handoff;
 #[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "freebsd")))]
-pub use nowhere::Loan;
+pub use nowhere::Handoff;
 
 #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd"))]
 mod here {
@@ -25,39 +25,39 @@ mod here {
     use tokio::signal::unix::{SignalKind, signal};
     use tokio::time::sleep;
 
-    /// How often a family that waits for the terminal looks whether it is ours: nothing tells us.
-    const LOOK: Duration = Duration::from_millis(100);
+    /// How often a group that waits for the terminal looks whether it is ours: nothing tells us.
+    const POLL: Duration = Duration::from_millis(100);
 
-    /// Whether a family has the terminal from us.
+    /// Whether a group has the terminal from us.
     #[derive(Debug, Default)]
-    pub struct Loan {
+    pub struct Handoff {
         to: Option<Pid>,
     }
 
-    impl Loan {
+    impl Handoff {
         /// Looks after a program for as long as it runs. Looking may be given up and taken up again.
         pub async fn look_after(&mut self, head: Option<u32>) -> Infallible {
-            let family = head
+            let group = head
                 .and_then(|number| i32::try_from(number).ok())
                 .and_then(Pid::from_raw);
-            let (Some(family), Ok(mut changes)) = (family, signal(SignalKind::child())) else {
+            let (Some(group), Ok(mut changes)) = (group, signal(SignalKind::child())) else {
                 return pending().await;
             };
             loop {
-                match why_stopped(family) {
+                match why_stopped(group) {
                     Some(Signal::TTIN | Signal::TTOU) => {
-                        if self.lend(family) {
-                            go_on(family);
+                        if self.lend(group) {
+                            go_on(group);
                         } else {
-                            sleep(LOOK).await;
+                            sleep(POLL).await;
                         }
                     }
                     Some(Signal::TSTP) if self.to.is_some() => {
                         self.end();
                         // As Ctrl-Z would if the terminal were not lent. We go on from here.
                         let _ = kill_process_group(getpgrp(), Signal::TSTP);
-                        self.lend(family);
-                        go_on(family);
+                        self.lend(group);
+                        go_on(group);
                     }
                     _ => {
                         if changes.recv().await.is_none() {
@@ -68,14 +68,14 @@ mod here {
             }
         }
 
-        /// Lends the terminal to a family; false if it is not ours.
-        fn lend(&mut self, family: Pid) -> bool {
+        /// Lends the terminal to a group; false if it is not ours.
+        fn lend(&mut self, group: Pid) -> bool {
             let Ok(terminal) = File::open("/dev/tty") else {
                 return false;
             };
-            if tcgetpgrp(&terminal).is_ok_and(|whose| whose == getpgrp()) && give(&terminal, family)
+            if tcgetpgrp(&terminal).is_ok_and(|whose| whose == getpgrp()) && give(&terminal, group)
             {
-                self.to = Some(family);
+                self.to = Some(group);
                 return true;
             }
             false
@@ -83,10 +83,10 @@ mod here {
 
         /// Takes the terminal back, unless somebody else has it by now.
         pub fn end(&mut self) {
-            if let Some(family) = self.to.take()
+            if let Some(group) = self.to.take()
                 && let Ok(terminal) = File::open("/dev/tty")
                 && let Ok(whose) = tcgetpgrp(&terminal)
-                && (whose == family || test_kill_process_group(whose).is_err())
+                && (whose == group || test_kill_process_group(whose).is_err())
             {
                 give(&terminal, getpgrp());
             }
@@ -111,8 +111,8 @@ mod here {
         Signal::from_named_raw(status.stopping_signal()?)
     }
 
-    fn go_on(family: Pid) {
-        let _ = kill_process_group(family, Signal::CONT);
+    fn go_on(group: Pid) {
+        let _ = kill_process_group(group, Signal::CONT);
     }
 }
 
@@ -122,9 +122,9 @@ mod nowhere {
 
     /// Here no terminal is lent.
     #[derive(Debug, Default)]
-    pub struct Loan;
+    pub struct Handoff;
 
-    impl Loan {
+    impl Handoff {
         pub async fn look_after(&mut self, _: Option<u32>) -> Infallible {
             std::future::pending().await
         }

@@ -4,17 +4,17 @@ use std::process::Stdio;
 
 use super::*;
 
-fn shell(household: &Household, script: &str) -> Family {
+fn shell(supervisor: &Supervisor, script: &str) -> ProcessGroup {
     let mut command = Command::new("sh");
-    household
+    supervisor
         .start(command.args(["-c", script]).stdin(Stdio::null()))
         .unwrap()
 }
 
 #[tokio::test]
 async fn its_own_code_or_the_signal_is_told() {
-    let household = Household::new();
-    let ended = shell(&household, "exit 7").wait().await;
+    let supervisor = Supervisor::new();
+    let ended = shell(&supervisor, "exit 7").wait().await;
     assert_eq!(
         (ended, ended.shell_code(), ended.words()),
         (
@@ -26,7 +26,7 @@ async fn its_own_code_or_the_signal_is_told() {
             "with 7".into()
         )
     );
-    let ended = shell(&household, "kill -KILL $$").wait().await;
+    let ended = shell(&supervisor, "kill -KILL $$").wait().await;
     assert_eq!(
         (ended.code, ended.signal, ended.shell_code()),
         (None, Some(9), 137)
@@ -35,13 +35,13 @@ async fn its_own_code_or_the_signal_is_told() {
 
 #[tokio::test]
 async fn a_family_that_does_not_listen_is_killed() {
-    let household = Household::new();
-    let mut family = shell(&household, "trap '' TERM; while :; do sleep 100; done");
-    let ended = family.end(Duration::from_millis(20)).await;
+    let supervisor = Supervisor::new();
+    let mut group = shell(&supervisor, "trap '' TERM; while :; do sleep 100; done");
+    let ended = group.end(Duration::from_millis(20)).await;
     assert_eq!(
         ended.signal.map(|signal| signal == 9 || signal == 15),
         Some(true),
         "{ended:?}"
     );
-    assert!(family.group.is_empty());
+    assert!(group.members.is_empty());
 }

@@ -3,14 +3,13 @@
 //! Each mode gets its options, a way to say that it must stop, and a queue for its events. What comes back is an
 //! [`Exit`].
 
-mod beside;
-mod command;
+mod children;
 mod demo;
-mod inspection;
+mod inspector;
 mod print;
-mod ready;
+mod ready_file;
 mod receive;
-mod report;
+mod report_file;
 mod signals;
 mod suite;
 mod transmit;

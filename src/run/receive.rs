@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use super::beside::{Beside, Companions, Halt};
-use super::command::{self, Patience};
-use super::inspection::{self, Inspection};
-use super::ready::ReadyFile;
-use super::report::ReportFile;
+use super::children::{ChildResults, Children, run_command};
+use super::inspector::{self, BoundPage};
+use super::ready_file::ReadyFile;
+use super::report_file::ReportFile;
 use super::signals::{Hangup, Signals};
 use super::{after_output, could_not_start, end, stop};
 use crate::cli::listen::ListenOptions;
@@ -23,7 +22,7 @@ use crate::listen::forward::Forward;
 use crate::listen::history::History;
 use crate::listen::tunnel::Open;
 use crate::listen::{self, Options};
-use crate::process::{self, Household};
+use crate::process;
 use crate::show::Show;
 use crate::show::queue::{self, OutputQueue};
 use crate::show::retries::{self, Run};
@@ -36,7 +35,7 @@ struct Prepared {
     listener: TcpListener,
     address: SocketAddr,
     /// The page that shows what comes, if there is to be one.
-    inspection: Option<Inspection>,
+    inspector: Option<BoundPage>,
     report: Option<ReportFile>,
     ready: Option<ReadyFile>,
 }
@@ -48,40 +47,26 @@ pub async fn run(options: ListenOptions) -> Exit {
         Ok(prepared) => prepared,
         Err(error) => return could_not_start(&mut show, &error),
     };
-    advise(&prepared, &mut show);
-    let alone = prepared.options.tunnel.is_none() && prepared.options.command.is_empty();
+    startup_notes(&prepared, &mut show);
     let mut signals = Signals::taking(Hangup::Terminates);
-    // Dropped last: what is left of its families by then is killed.
-    let household = (!alone).then(Household::new);
-    let mut beside = Beside::default();
-    if let Some(household) = &household {
-        let address = prepared.address;
-        match Beside::start(
-            household,
-            &mut prepared.options,
-            address,
-            &mut show,
-            signals.clone(),
-        )
-        .await
-        {
-            Ok(started) => beside = started,
-            Err(Halt::Trouble(error)) => return could_not_start(&mut show, &error),
-            Err(Halt::Stopped(stop)) => return stop.exit(),
-        }
-    }
+    let starting = Children::start(&mut prepared.options, prepared.address, &mut show);
+    let started = tokio::select! {
+        started = starting => started,
+        stop = signals.first() => return stop.exit(),
+    };
+    let mut children = match started {
+        Ok(children) => children,
+        Err(error) => return could_not_start(&mut show, &error),
+    };
+    // A connection made from now on is served, if a moment later.
     if let Some(ready) = prepared.ready.take()
-        // Whoever connects from now on is served, if a moment later.
         && let Err(error) = ready.announce(&format!("http://{}", prepared.address))
     {
         return could_not_start(&mut show, &error);
     }
-    let exit = attend(prepared, show, signals.clone(), beside).await;
-    let Some(household) = household else {
-        return exit;
-    };
+    let exit = listen_until_stopped(prepared, show, signals.clone(), &mut children).await;
     tokio::select! {
-        () = household.end() => exit,
+        () = children.end_orphans() => exit,
         at_once = signals.second() => at_once.exit(),
     }
 }
@@ -98,15 +83,15 @@ async fn prepare(mut options: ListenOptions, show: &mut Show) -> Result<Prepared
     let ready = options.ready_file.take().map(ReadyFile::take).transpose()?;
     let listener = bind(&options.host, options.port, "--port").await?;
     let address = listener.local_addr().map_err(Error::Start)?;
-    let inspection = match options.inspect {
-        Some(port) => Some(Inspection::prepare(port).await?),
+    let inspector = match options.inspect {
+        Some(port) => Some(BoundPage::bind(port).await?),
         None => None,
     };
     let forward = |destination| Forward::new(destination, address, &ClientOptions::default());
     options.options.forward = options.forward_to.take().map(forward).transpose()?;
     // Passing on takes a connection of our own, and a page those of browsers.
     let each =
-        1 + usize::from(options.options.forward.is_some()) + usize::from(inspection.is_some());
+        1 + usize::from(options.options.forward.is_some()) + usize::from(inspector.is_some());
     options.options.limits = options.options.limits.within(process::descriptors(), each);
     if let Some((path, redact)) = options.save.take() {
         let (capture, warnings) = Capture::open(&path, redact)?;
@@ -122,7 +107,7 @@ async fn prepare(mut options: ListenOptions, show: &mut Show) -> Result<Prepared
         options,
         listener,
         address,
-        inspection,
+        inspector,
         report,
         ready,
     })
@@ -164,8 +149,8 @@ fn distinct(paths: &[&PathBuf]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Says what a person should know before anything comes.
-fn advise(prepared: &Prepared, show: &mut Show) {
+/// Prints warnings and notes before the first request.
+fn startup_notes(prepared: &Prepared, show: &mut Show) {
     let expected = &prepared.options.options.expected.fields;
     for expected in expected
         .iter()
@@ -193,66 +178,58 @@ fn advise(prepared: &Prepared, show: &mut Show) {
     }
 }
 
-/// Listens until it is time to stop, and ends what runs beside.
-async fn attend(prepared: Prepared, show: Show, mut signals: Signals, mut beside: Beside) -> Exit {
-    let Prepared {
-        options,
-        listener,
-        address,
-        inspection,
-        report,
-        ready: _,
-    } = prepared;
+/// Listens until it is time to stop, and ends the tunnel and the command.
+async fn listen_until_stopped(
+    prepared: Prepared,
+    show: Show,
+    mut signals: Signals,
+    children: &mut Children,
+) -> Exit {
     let state = show.state();
     let (output, thread) = queue::start(show);
-    let companions = Arc::new(Companions::default());
-    let verbose = options.output_options.verbose;
-    let mut options = options.options;
+    let results = Arc::new(ChildResults::default());
+    let verbose = prepared.options.output_options.verbose;
+    let mut options = prepared.options.options;
     let clock = Clock::start();
-    let account = account_of(&options, address, clock);
-    let page = inspection.map(|inspection| inspection.open(&mut options, address, clock));
-    // With a command it is the command that time runs out for.
-    let timeout = if beside.command.is_some() {
-        options.timeout.take()
-    } else {
-        None
-    };
-    let patience = Patience {
-        timeout,
-        settle: options.expected.settle,
-    };
+    let report_text = report_writer(&options, prepared.address, clock);
+    let inspector = prepared.inspector;
+    let page = inspector.map(|page| page.open(&mut options, prepared.address, clock));
+    // --timeout counts for the command, where there is one.
+    let has_command = children.command.is_some();
+    let timeout = options.timeout.take_if(|_| has_command);
+    let settle = options.expected.settle;
     let stopping = async {
-        match &mut beside.command {
-            Some(family) => {
-                let course = command::course(family, signals.clone(), state.clone(), patience);
-                let (ending, ended) = course.await;
-                companions.command_ended(ended);
-                ending
-            }
-            None => Ending::from(stop(signals.clone(), state.clone()).await),
-        }
+        let Some(group) = &mut children.command else {
+            return Ending::from(stop(signals.clone(), state.clone()).await);
+        };
+        let (ending, ended) =
+            run_command(group, signals.clone(), state.clone(), timeout, settle).await;
+        results.command_ended(ended);
+        ending
     };
     let history = page.as_ref().map(|page| Arc::clone(&page.history));
-    let tell = teller(output.clone(), Arc::clone(&companions), history);
+    let tell = event_sink(output.clone(), Arc::clone(&results), history);
     let run = async {
-        let summary = listen::run(options, listener, clock, stopping, tell).await;
-        companions.amend(summary)
+        let summary = listen::run(options, prepared.listener, clock, stopping, tell).await;
+        results.add_to(summary)
     };
     let mut hurry = signals.clone();
     let summary = tokio::select! {
         summary = run => summary,
         // It never resolves.
-        () = watch(beside.tunnel.as_mut(), &output, verbose, &companions) => return Exit::Failed,
+        () = watch(children.tunnel.as_mut(), &output, verbose, &results) => return Exit::Failed,
         at_once = hurry.second() => return at_once.exit(),
     };
     // The thread ends when all queues are gone.
     drop(output);
-    let rest = async { tokio::join!(beside.end(), close(page)) };
+    let rest = async { tokio::join!(children.end(), close(page)) };
     tokio::select! {
         _ = rest => {}
         at_once = signals.second() => return at_once.exit(),
     }
-    let written = report.map_or(Ok(()), |report| report.write(&account(&summary)));
+    let written = prepared
+        .report
+        .map_or(Ok(()), |report| report.write(&report_text(&summary)));
     let exit = if written.is_err() && summary.exit == Exit::Success {
         Exit::Failed
     } else {
@@ -268,9 +245,9 @@ async fn attend(prepared: Prepared, show: Show, mut signals: Signals, mut beside
 }
 
 /// What shows a listener's events, and tells the page; false if the output had no room.
-fn teller(
+fn event_sink(
     output: OutputQueue,
-    companions: Arc<Companions>,
+    results: Arc<ChildResults>,
     history: Option<Arc<History>>,
 ) -> impl Fn(Event) -> bool + Send + Sync + 'static {
     move |event| {
@@ -278,21 +255,21 @@ fn teller(
             history.push(&event);
         }
         output.received(match event {
-            Event::Finished(summary) => Event::Finished(companions.amend(summary)),
+            Event::Finished(summary) => Event::Finished(results.add_to(summary)),
             event => event,
         })
     }
 }
 
 /// Closes the page, if there is one.
-async fn close(page: Option<inspection::Open>) {
+async fn close(page: Option<inspector::OpenPage>) {
     if let Some(page) = page {
         page.close().await;
     }
 }
 
 /// What writes the report on a run that begins now.
-fn account_of(
+fn report_writer(
     options: &Options,
     address: SocketAddr,
     clock: Clock,
@@ -319,7 +296,7 @@ async fn watch(
     tunnel: Option<&mut Open>,
     output: &OutputQueue,
     verbose: bool,
-    companions: &Companions,
+    results: &ChildResults,
 ) {
     if let Some(open) = tunnel {
         let said = |line: &str| {
@@ -328,7 +305,7 @@ async fn watch(
             }
         };
         let end = open.ended(said).await;
-        companions.tunnel_ended();
+        results.tunnel_ended();
         let _ = output.received(Event::TunnelEnded(end));
     }
     std::future::pending::<()>().await;

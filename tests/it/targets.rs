@@ -16,7 +16,7 @@ use telecmi_cdr::listen::redact::Redactor;
 use telecmi_cdr::listen::respond::ResponsePolicy;
 use telecmi_cdr::listen::server::IncomingRequest;
 use telecmi_cdr::listen::tunnel::Tunnel;
-use telecmi_cdr::listen::tunnel::heard::{self, News};
+use telecmi_cdr::listen::tunnel::parse::{self, Update};
 use telecmi_cdr::ndjson;
 use telecmi_cdr::send::edit_text;
 use telecmi_cdr::send::input;
@@ -386,9 +386,9 @@ pub fn heard(bytes: &[u8]) {
             .parse()
             .unwrap_or_else(|_| Tunnel::Command(tunnel.to_owned()));
         for line in text.lines() {
-            if let Some(News::Url(url)) = heard::news(&tunnel, line, local, "h.example") {
+            if let Some(Update::Url(url)) = parse::update(&tunnel, line, local, "h.example") {
                 assert!(Destination::parse(&url).is_ok(), "{url:?}");
-                assert_eq!(heard::origin(&url).as_deref(), Some(&*url));
+                assert_eq!(parse::origin(&url).as_deref(), Some(&*url));
                 assert!(!url.chars().any(disturbs), "{url:?}");
             }
         }

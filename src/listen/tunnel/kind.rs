@@ -115,7 +115,7 @@ impl Tunnel {
     /// The program and its arguments, for a listener at `local`. A `console` is a free port on which cloudflared tells
     /// how it is doing.
     #[must_use]
-    pub fn words(&self, local: SocketAddr, console: u16) -> Vec<String> {
+    pub fn command_line(&self, local: SocketAddr, console: u16) -> Vec<String> {
         let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
         let (ip, port) = (local.ip().to_string(), local.port().to_string());
         match self {
@@ -294,7 +294,13 @@ mod tests {
     #[test]
     fn each_is_started_as_its_documentation_says() {
         let local = "127.0.0.1:8237".parse().unwrap();
-        let line = |tunnel: &str| tunnel.parse::<Tunnel>().unwrap().words(local, 9).join(" ");
+        let line = |tunnel: &str| {
+            tunnel
+                .parse::<Tunnel>()
+                .unwrap()
+                .command_line(local, 9)
+                .join(" ")
+        };
         assert_eq!(
             line("cloudflared"),
             format!(
@@ -315,7 +321,7 @@ mod tests {
             line("ssh:me@h")
         );
         assert!(line("ssh:h:80").contains(" -R *:80:127.0.0.1:8237 "));
-        let own = Tunnel::Command("x {port} {url} {port}".into()).words(local, 9);
+        let own = Tunnel::Command("x {port} {url} {port}".into()).command_line(local, 9);
         assert_eq!(own[2], "x 8237 http://127.0.0.1:8237 8237");
     }
 }

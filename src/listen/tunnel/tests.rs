@@ -6,13 +6,13 @@ use super::*;
 /// Nothing here takes this long, unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-async fn opened(line: &str, wait: Await) -> Result<Open, Trouble> {
-    let household = Household::new();
+async fn opened(line: &str, wait: Await) -> Result<Open, OpenError> {
+    let supervisor = Supervisor::new();
     let local = "127.0.0.1:8237".parse().unwrap();
     timeout(
         DEADLINE,
         open(
-            &household,
+            &supervisor,
             &Tunnel::Command(line.to_owned()),
             local,
             wait,
@@ -44,15 +44,15 @@ async fn a_url_on_either_stream_opens_it_and_its_end_is_told() {
 
 #[tokio::test]
 async fn an_end_before_the_url_is_told_with_the_last_words() {
-    let trouble = opened(
+    let error = opened(
         "echo first; printf 'no newline' >&2; exit 7",
         Await::Url(DEADLINE),
     )
     .await
     .err()
     .unwrap();
-    let Trouble::Ended(end) = trouble else {
-        panic!("{trouble:?}")
+    let OpenError::Ended(end) = error else {
+        panic!("{error:?}")
     };
     assert_eq!((end.how.code, end.said.len()), (Some(7), 2));
     assert!(end.said.contains(&"no newline".to_owned()), "{end:?}");
@@ -65,14 +65,14 @@ async fn a_program_that_tells_no_url_is_ended() {
     let line = format!("echo $$ >{place}.new; mv {place}.new {place}; exec sleep 1000");
     let tunnel = Tunnel::Command(line);
     // While it is open, what was started is ended by nobody else.
-    let household = Household::new();
+    let supervisor = Supervisor::new();
     let local = "127.0.0.1:8237".parse().unwrap();
     let mut short = Duration::from_millis(50);
     let number = loop {
-        let opening = open(&household, &tunnel, local, Await::Url(short), |_| {});
-        let trouble = timeout(DEADLINE, opening).await.unwrap().err().unwrap();
-        let Trouble::Late(patience, _) = trouble else {
-            panic!("{trouble:?}")
+        let opening = open(&supervisor, &tunnel, local, Await::Url(short), |_| {});
+        let error = timeout(DEADLINE, opening).await.unwrap().err().unwrap();
+        let OpenError::Late(patience, _) = error else {
+            panic!("{error:?}")
         };
         assert_eq!(patience, short);
         // Where the machine is slow it was ended before it could say who it is.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use super::heard::{News, origin, public};
+use super::parse::{Update, origin, public};
 use crate::wire::Request;
 use crate::wire::client::{Client, ClientOptions, Destination};
 
@@ -19,28 +19,28 @@ const EVERY: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks cloudflared until it tells its host name; or, once that is known, until it is connected.
-pub async fn cloudflared(console: SocketAddr, url_is_known: bool) -> News {
+pub async fn cloudflared(console: SocketAddr, url_is_known: bool) -> Update {
     loop {
         if url_is_known {
             if matches!(ask(console, "/ready").await, Some((200, _))) {
-                return News::Connected;
+                return Update::Connected;
             }
         } else if let Some((200, body)) = ask(console, "/quicktunnel").await
             && let Some(url) = quick_tunnel(&body)
         {
-            return News::Url(url);
+            return Update::Url(url);
         }
         sleep(EVERY).await;
     }
 }
 
 /// Asks ngrok until it has a tunnel to our port.
-pub async fn ngrok(console: SocketAddr, local: SocketAddr) -> News {
+pub async fn ngrok(console: SocketAddr, local: SocketAddr) -> Update {
     loop {
         if let Some((200, body)) = ask(console, "/api/tunnels").await
             && let Some(url) = agent_tunnel(&body, local)
         {
-            return News::Url(url);
+            return Update::Url(url);
         }
         sleep(EVERY).await;
     }

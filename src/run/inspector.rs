@@ -1,4 +1,4 @@
-//! The page beside a listener: its port and token first, so that its address can be told, then what it shows, and its end.
+//! The inspector beside a listener: its port and token come first, because its URL is in the ready line.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::command;
+use super::children;
 use super::receive::bind;
 use crate::clock::Clock;
 use crate::error::Error;
@@ -18,25 +18,25 @@ use crate::listen::inspector::access::Token;
 use crate::listen::inspector::{self, About};
 use crate::process;
 
-/// A page that nobody has been shown yet.
-pub struct Inspection {
+/// A bound port that does not answer yet.
+pub struct BoundPage {
     listener: TcpListener,
     token: Token,
     /// Where it is, token included.
     url: String,
 }
 
-/// A page that is open to those who know where.
-pub struct Open {
-    /// What it shows.
+/// The inspector, serving.
+pub struct OpenPage {
+    /// The exchanges shown.
     pub history: Arc<History>,
     close: CancellationToken,
     serving: JoinHandle<()>,
 }
 
-impl Inspection {
+impl BoundPage {
     /// Takes the port. Only this machine reaches it.
-    pub async fn prepare(port: u16) -> Result<Self, Error> {
+    pub async fn bind(port: u16) -> Result<Self, Error> {
         let listener = bind("127.0.0.1", port, "--inspect").await?;
         let address = listener.local_addr().map_err(Error::Start)?;
         let token = Token::fresh().map_err(Error::Start)?;
@@ -48,18 +48,18 @@ impl Inspection {
         })
     }
 
-    /// Opens the page on what a listener at this address will receive, and has that tell where the page is.
-    pub fn open(self, options: &mut Options, address: SocketAddr, clock: Clock) -> Open {
+    /// Serves the exchanges of a listener at this address, and notes the URL for its ready line.
+    pub fn open(self, options: &mut Options, address: SocketAddr, clock: Clock) -> OpenPage {
         options.inspect = Some(self.url);
         let about = About {
-            url: format!("http://{}", command::local(address)),
+            url: format!("http://{}", children::local(address)),
             public_url: options.public_url.clone(),
             forward: options.forward.clone(),
         };
         let redactor = options.capture.as_ref().and_then(Capture::redactor);
         let history = Arc::new(History::new(HistoryLimits::default(), redactor));
         let close = CancellationToken::new();
-        // The receiver itself comes first.
+        // The receiver takes most of the file descriptors.
         let limits = inspector::limits().within(process::descriptors(), 4);
         let serving = inspector::serve(
             self.listener,
@@ -70,7 +70,7 @@ impl Inspection {
             clock,
             close.clone(),
         );
-        Open {
+        OpenPage {
             history,
             close,
             serving: tokio::spawn(serving),
@@ -78,8 +78,8 @@ impl Inspection {
     }
 }
 
-impl Open {
-    /// Closes the page, once its streams have had a moment for their last words.
+impl OpenPage {
+    /// Stops once the streams have sent their last event.
     pub async fn close(self) {
         self.close.cancel();
         // It ends by itself only if it panicked.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde_json::Value;
 
 use super::Tunnel;
-use super::heard::is_ssh_chatter;
+use super::parse::is_ssh_chatter;
 use crate::untrusted::clean;
 use crate::wire::secret::{MASK, is_secret_name, masked_url};
 
@@ -17,11 +17,11 @@ const CHARACTERS: usize = 300;
 
 /// The last lines of a program's output.
 #[derive(Debug, Clone, Default)]
-pub struct LastWords(VecDeque<String>);
+pub struct LogTail(VecDeque<String>);
 
-impl LastWords {
-    /// Hears a line; gives it as it may be shown, if it says anything.
-    pub fn hear(&mut self, tunnel: &Tunnel, line: &str) -> Option<String> {
+impl LogTail {
+    /// Adds a line; gives it as it may be shown, if it says anything.
+    pub fn push(&mut self, tunnel: &Tunnel, line: &str) -> Option<String> {
         let line = fit(tunnel, line)?;
         if self.0.len() == LINES {
             self.0.pop_front();
@@ -121,9 +121,9 @@ mod tests {
     use super::*;
 
     fn said(tunnel: &Tunnel, lines: &[&str]) -> Vec<String> {
-        let mut words = LastWords::default();
+        let mut words = LogTail::default();
         for line in lines {
-            words.hear(tunnel, line);
+            words.push(tunnel, line);
         }
         words.lines()
     }

@@ -11,23 +11,23 @@ use crate::wire::client::Destination;
 
 /// What a line, or a console, tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum News {
+pub enum Update {
     /// The public URL, without a path.
     Url(String),
     /// The tunnel carries.
     Connected,
     /// Where the program answers questions on this machine.
-    Console(SocketAddr),
+    Api(SocketAddr),
 }
 
 /// What a line tells of a tunnel to `local`. `host` is where an ssh tunnel leads to.
 #[must_use]
-pub fn news(tunnel: &Tunnel, line: &str, local: SocketAddr, host: &str) -> Option<News> {
+pub fn update(tunnel: &Tunnel, line: &str, local: SocketAddr, host: &str) -> Option<Update> {
     match tunnel {
         Tunnel::Cloudflared if line.contains("Registered tunnel connection") => {
-            Some(News::Connected)
+            Some(Update::Connected)
         }
-        Tunnel::Cloudflared => urls(line).find_map(|url| quick(&url)).map(News::Url),
+        Tunnel::Cloudflared => urls(line).find_map(|url| quick(&url)).map(Update::Url),
         Tunnel::Ngrok => ngrok(&serde_json::from_str(line).ok()?),
         Tunnel::Bore { .. } => {
             let place = line.split_once("listening at ")?.1;
@@ -35,12 +35,12 @@ pub fn news(tunnel: &Tunnel, line: &str, local: SocketAddr, host: &str) -> Optio
                 .split(|c: char| c.is_whitespace() || c.is_control())
                 .next()?;
             place.rsplit_once(':')?.1.parse::<u16>().ok()?;
-            public(&format!("http://{place}"), local).map(News::Url)
+            public(&format!("http://{place}"), local).map(Update::Url)
         }
-        Tunnel::Ssh { remote_port, .. } => ssh(line, local, *remote_port, host).map(News::Url),
+        Tunnel::Ssh { remote_port, .. } => ssh(line, local, *remote_port, host).map(Update::Url),
         Tunnel::Command(_) => urls(line)
             .find_map(|url| public(&url, local))
-            .map(News::Url),
+            .map(Update::Url),
     }
 }
 
@@ -53,11 +53,11 @@ fn quick(url: &str) -> Option<String> {
 }
 
 /// A record of ngrok's log.
-fn ngrok(record: &Value) -> Option<News> {
+fn ngrok(record: &Value) -> Option<Update> {
     let text = |name: &str| record.get(name).and_then(Value::as_str);
     match text("msg")? {
-        "started tunnel" => text("url").and_then(origin).map(News::Url),
-        "starting web service" => text("addr")?.parse().ok().map(News::Console),
+        "started tunnel" => text("url").and_then(origin).map(Update::Url),
+        "starting web service" => text("addr")?.parse().ok().map(Update::Api),
         _ => None,
     }
 }
@@ -82,7 +82,7 @@ fn ssh(line: &str, local: SocketAddr, remote_port: Option<u16>, host: &str) -> O
     }
 }
 
-/// What `ssh -v` says of itself, which is neither news nor last words.
+/// What `ssh -v` says of itself, which is neither update nor last words.
 #[must_use]
 pub fn is_ssh_chatter(line: &str) -> bool {
     [
@@ -107,6 +107,10 @@ pub fn public(url: &str, local: SocketAddr) -> Option<String> {
 /// Scheme, host and port, if it is a URL at all.
 #[must_use]
 pub fn origin(url: &str) -> Option<String> {
+    // `https:///x` has no host, though the URL standard reads it as `https://x/`.
+    if url.split_once("://")?.1.starts_with(['/', '\\']) {
+        return None;
+    }
     let destination = Destination::parse(url).ok()?;
     let scheme = if destination.is_tls() {
         "https"
@@ -136,12 +140,12 @@ fn urls(line: &str) -> impl Iterator<Item = String> + '_ {
 mod tests {
     use super::*;
 
-    fn told(tunnel: &str, line: &str) -> Option<News> {
+    fn parsed(tunnel: &str, line: &str) -> Option<Update> {
         let tunnel = match tunnel.parse() {
             Ok(tunnel) => tunnel,
             Err(_) => Tunnel::Command(tunnel.to_owned()),
         };
-        news(
+        update(
             &tunnel,
             line,
             "127.0.0.1:8237".parse().unwrap(),
@@ -149,20 +153,20 @@ mod tests {
         )
     }
 
-    fn url(text: &str) -> News {
-        News::Url(text.to_owned())
+    fn url(text: &str) -> Update {
+        Update::Url(text.to_owned())
     }
 
     #[test]
     fn cloudflared_draws_a_box_around_its_url() {
-        let told = |line| told("cloudflared", line);
+        let parsed = |line| parsed("cloudflared", line);
         assert_eq!(
-            told("2026-01-16T08:32:58Z INF |  https://oak-pine-elm.trycloudflare.com      |"),
+            parsed("2026-01-16T08:32:58Z INF |  https://oak-pine-elm.trycloudflare.com      |"),
             Some(url("https://oak-pine-elm.trycloudflare.com"))
         );
         assert_eq!(
-            told("2026-08-05T04:27:02Z INF Registered tunnel connection connIndex=0 event=0"),
-            Some(News::Connected)
+            parsed("2026-08-05T04:27:02Z INF Registered tunnel connection connIndex=0 event=0"),
+            Some(Update::Connected)
         );
         for line in [
             "INF Requesting new quick Tunnel on trycloudflare.com...",
@@ -171,20 +175,20 @@ mod tests {
             "INF Settings: map[no-autoupdate:true url:http://127.0.0.1:8237]",
             "https://.trycloudflare.com http://x.trycloudflare.com https://x.trycloudflare.com.evil.example",
         ] {
-            assert_eq!(told(line), None, "{line}");
+            assert_eq!(parsed(line), None, "{line}");
         }
     }
 
     #[test]
     fn ngrok_logs_records() {
-        let told = |line| told("ngrok", line);
+        let parsed = |line| parsed("ngrok", line);
         let started = r#"{"addr":"http://127.0.0.1:8237","lvl":"info","msg":"started tunnel","url":"https://ab12.example"}"#;
-        assert_eq!(told(started), Some(url("https://ab12.example")));
+        assert_eq!(parsed(started), Some(url("https://ab12.example")));
         let web =
             r#"{"addr":"127.0.0.1:4040","lvl":"info","msg":"starting web service","obj":"web"}"#;
         assert_eq!(
-            told(web),
-            Some(News::Console("127.0.0.1:4040".parse().unwrap()))
+            parsed(web),
+            Some(Update::Api("127.0.0.1:4040".parse().unwrap()))
         );
         for line in [
             r#"{"msg":"started tunnel","url":"tcp://0.tcp.example:1"}"#,
@@ -192,36 +196,36 @@ mod tests {
             "https://ab12.example",
             r#"{"msg":7}"#,
         ] {
-            assert_eq!(told(line), None, "{line}");
+            assert_eq!(parsed(line), None, "{line}");
         }
     }
 
     #[test]
     fn bore_listens_at_a_port_of_its_server() {
-        let told = |line| told("bore", line);
+        let parsed = |line| parsed("bore", line);
         assert_eq!(
-            told("2026-07-17T12:00:00Z  INFO bore_cli::client: listening at bore.pub:35429"),
+            parsed("2026-07-17T12:00:00Z  INFO bore_cli::client: listening at bore.pub:35429"),
             Some(url("http://bore.pub:35429"))
         );
         assert_eq!(
-            told("\u{1b}[2mbore_cli::client\u{1b}[0m: listening at b.example:1\u{1b}[0m"),
+            parsed("\u{1b}[2mbore_cli::client\u{1b}[0m: listening at b.example:1\u{1b}[0m"),
             Some(url("http://b.example:1"))
         );
-        assert_eq!(told("listening at bore.pub:many"), None);
-        assert_eq!(told("listening at 127.0.0.1:8237"), None, "our own");
+        assert_eq!(parsed("listening at bore.pub:many"), None);
+        assert_eq!(parsed("listening at 127.0.0.1:8237"), None, "our own");
     }
 
     #[test]
     fn ssh_tells_the_port_or_what_the_server_says() {
         assert_eq!(
-            told(
+            parsed(
                 "ssh:h",
                 "Allocated port 40123 for remote forward to 127.0.0.1:8237"
             ),
             Some(url("http://h.example:40123"))
         );
         assert_eq!(
-            told(
+            parsed(
                 "ssh:h",
                 "Allocated port 99999 for remote forward to 127.0.0.1:8237"
             ),
@@ -229,42 +233,43 @@ mod tests {
         );
         let success = "debug1: remote forward success for: listen :8080, connect 127.0.0.1:8237";
         assert_eq!(
-            (told("ssh:h", success), told("ssh:h:8080", success)),
+            (parsed("ssh:h", success), parsed("ssh:h:8080", success)),
             (None, Some(url("http://h.example:8080")))
         );
-        assert_eq!(told("ssh:h:80", success), Some(url("http://h.example")));
+        assert_eq!(parsed("ssh:h:80", success), Some(url("http://h.example")));
         assert_eq!(
-            told("ssh:h", "abc.example tunneled, https://abc.example"),
+            parsed("ssh:h", "abc.example tunneled, https://abc.example"),
             Some(url("https://abc.example"))
         );
         assert_eq!(
-            told("ssh:h", "debug1: see https://www.openssh.example/"),
+            parsed("ssh:h", "debug1: see https://www.openssh.example/"),
             None
         );
     }
 
     #[test]
     fn any_other_program_prints_its_url_first() {
-        let told = |line| told("prog {port}", line);
+        let parsed = |line| parsed("prog {port}", line);
         assert_eq!(
-            told("your url is: https://abc.example."),
+            parsed("your url is: https://abc.example."),
             Some(url("https://abc.example"))
         );
         assert_eq!(
-            told("http://127.0.0.1:8237 -> \"https://abc.example/x?y\","),
+            parsed("http://127.0.0.1:8237 -> \"https://abc.example/x?y\","),
             Some(url("https://abc.example"))
         );
         assert_eq!(
-            told("forwarding http://localhost:8237, http://0.0.0.0:8237 and xhttp://[::1]:8237"),
+            parsed("forwarding http://localhost:8237, http://0.0.0.0:8237 and xhttp://[::1]:8237"),
             None
         );
         assert_eq!(
-            told("(http://127.0.0.1:9)"),
+            parsed("(http://127.0.0.1:9)"),
             Some(url("http://127.0.0.1:9"))
         );
         assert_eq!(
-            told("http://  https:// :// http://\u{1b}[31m ftp://h.example"),
+            parsed("http://  https:// :// http://\u{1b}[31m ftp://h.example"),
             None
         );
+        assert_eq!(parsed("at https:///x, https:////x or http://\\x"), None);
     }
 }
