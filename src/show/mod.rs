@@ -296,7 +296,8 @@ impl Show {
                 self.talk(&listening::listening(listening, self.err_theme));
                 self.talk(&listening::public_url(listening, self.err_theme));
                 self.talk(&listening::inspect(listening, self.err_theme));
-                if self.renderer.out_is_terminal {
+                // The demo's receiver ends with the demo.
+                if self.renderer.out_is_terminal && self.command.is_none() {
                     self.talk(&listening::listening_hint(listening, self.err_theme));
                 }
             }

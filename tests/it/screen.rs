@@ -400,6 +400,15 @@ fn a_tunnel_cannot_touch_the_terminal_of_a_listener() {
 }
 
 #[test]
+fn the_demo_recommends_no_receiver_that_is_gone() {
+    let text = Terminal::new(96, &["send", "--demo"]).end().text();
+    assert!(
+        text.contains("listening on") && !text.contains("try: "),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_narrow_terminal_is_enough() {
     let (terminal, url) = Terminal::listener(37, &["-v", "--count", "2"]);
     write_everywhere(&url);
