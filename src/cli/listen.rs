@@ -71,7 +71,7 @@ pub(super) struct ListenArgs {
     /// Hold answers back: 500ms, or by chance: 100ms..2s
     #[arg(long, value_name = "D|A..B", help_heading = "Answer")]
     delay: Option<Delay>,
-    /// What chance follows from, in --delay and --fault-rate
+    /// Seed for --delay and --fault-rate
     #[arg(long, value_name = "N", value_parser = values::seed, help_heading = "Answer")]
     seed: Option<Seed>,
 

@@ -190,7 +190,7 @@ pub(super) struct SendArgs {
     /// Wait before the first, doubled each time; Retry-After is obeyed
     #[arg(long, value_name = "D", default_value = "1s", value_parser = crate::clock::read_duration, help_heading = "Delivery")]
     retry_interval: Duration,
-    /// Really send above 100/s or 10 000 to another machine
+    /// Allow more than 100/s or 10 000 deliveries to another machine
     #[arg(long, help_heading = "Delivery")]
     yes: bool,
 

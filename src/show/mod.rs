@@ -56,7 +56,7 @@ pub struct OutputOptions {
         hide_possible_values = true
     )]
     pub color: Color,
-    /// No talk on stderr but warnings and errors
+    /// Print only warnings and errors on stderr
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Headers and whole replies too

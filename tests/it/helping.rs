@@ -152,7 +152,8 @@ fn the_help_of_send() {
                                 [default: 0]
           --retry-interval <D>  Wait before the first, doubled each time;
                                 Retry-After is obeyed [default: 1s]
-          --yes                 Really send above 100/s or 10 000 to another machine
+          --yes                 Allow more than 100/s or 10 000 deliveries to
+                                another machine
 
     Checks:
           --expect-status <LIST>  Statuses that count as delivered: 2xx, 200,204,
@@ -170,7 +171,7 @@ fn the_help_of_send() {
                              [default: pretty]
           --color <WHEN>     auto (the terminal and NO_COLOR decide), always or
                              never [default: auto]
-      -q, --quiet            No talk on stderr but warnings and errors
+      -q, --quiet            Print only warnings and errors on stderr
       -v, --verbose          Headers and whole replies too
       -h, --help             Print help
 
@@ -238,7 +239,7 @@ fn the_help_of_listen() {
           --body <TEXT>      Body of a good answer [default: "got it"]
       -H, --header <HEADER>  Header of a good answer, 'Name: value'; repeatable
           --delay <D|A..B>   Hold answers back: 500ms, or by chance: 100ms..2s
-          --seed <N>         What chance follows from, in --delay and --fault-rate
+          --seed <N>         Seed for --delay and --fault-rate
 
     Failing on purpose:
           --fail-first <N>  Let the first N requests fail
@@ -270,7 +271,7 @@ fn the_help_of_listen() {
                              [default: pretty]
           --color <WHEN>     auto (the terminal and NO_COLOR decide), always or
                              never [default: auto]
-      -q, --quiet            No talk on stderr but warnings and errors
+      -q, --quiet            Print only warnings and errors on stderr
       -v, --verbose          Headers and whole replies too
       -h, --help             Print help
 
