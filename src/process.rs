@@ -1,7 +1,7 @@
 //! Programs that we start, and everything they start in turn: none of it outlives us.
 //!
-//! In: a command. Out: how it ended. On Unix each program leads a process group of its own, which is told to end and, if
-//! it does not, made to. On Linux what left that group (daemons, `setsid`) is found too, because orphans come to
+//! In: a command. Out: how it ended. On Unix each program leads a process group of its own, which gets SIGTERM and, if
+//! it does not end, SIGKILL. On Linux what left that group (daemons, `setsid`) is found too, because orphans come to
 //! us. Elsewhere only the program itself is ended. A group that reads the terminal is lent it.
 
 mod orphans;
@@ -19,16 +19,16 @@ use tokio::time::{sleep, timeout};
 use orphans::Orphans;
 use terminal::Handoff;
 
-/// How long programs may take to end by themselves once they are told to.
+/// How long programs may take to end after SIGTERM.
 pub const GRACE: Duration = Duration::from_secs(1);
 
 /// How long the system may take to end what is killed. It is a matter of milliseconds, unless a disk hangs.
 const KILLED: Duration = Duration::from_secs(1);
 
-/// How often we look whether a group is empty: nothing tells us.
+/// How often a group is checked for members: there is no event for it.
 const POLL: Duration = Duration::from_millis(10);
 
-/// What a program is told.
+/// What a group is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
     /// What Ctrl-C sends.
@@ -39,27 +39,27 @@ pub enum Signal {
     Kill,
 }
 
-/// How many files this process may have open, if that is limited and the system tells.
+/// The limit of open files of this process, if there is one.
 #[cfg(unix)]
 #[must_use]
 pub fn descriptors() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).current
 }
 
-/// How many files this process may have open: here nobody tells.
+/// The limit of open files of this process, unknown here.
 #[cfg(not(unix))]
 #[must_use]
 pub fn descriptors() -> Option<u64> {
     None
 }
 
-/// How many processors this process may use, as far as the system tells. To ask takes a dozen system calls.
+/// How many processors this process may use. A dozen system calls.
 #[must_use]
 pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-/// The signal for a file that has become longer than the user allows. Whoever takes it gets an error instead of an end.
+/// The signal for a file that has become longer than the user allows. Once it is caught, the write fails instead.
 #[cfg(unix)]
 pub const FILE_TOO_LONG: i32 = rustix::process::Signal::XFSZ.as_raw();
 
@@ -184,7 +184,7 @@ impl ProcessGroup {
         if let Some(ended) = self.ended {
             return ended;
         }
-        // Waiting for one's own child fails only if somebody else has done so.
+        // Fails only if the child has been waited for elsewhere.
         let ended = tokio::select! {
             biased;
             ended = self.child.wait() => ended.map(Ended::from).unwrap_or_default(),
@@ -202,18 +202,18 @@ impl ProcessGroup {
         self.handoff.end();
     }
 
-    /// Tells the whole group something.
+    /// Sends a signal to the whole group.
     pub fn signal(&mut self, signal: Signal) {
         self.members.signal(signal, &mut self.child);
     }
 
-    /// Ends the group: tells it, and kills what is still there after the grace.
+    /// Ends the group: SIGTERM, and SIGKILL for what is still there after the grace.
     pub async fn end(&mut self, grace: Duration) -> Ended {
         self.signal(Signal::Terminate);
         self.end_within(grace).await
     }
 
-    /// The same for a group that has been told already.
+    /// The same for a group that has had its signal.
     pub async fn end_within(&mut self, grace: Duration) -> Ended {
         if timeout(grace, self.gone()).await.is_err() {
             self.signal(Signal::Kill);
@@ -222,7 +222,7 @@ impl ProcessGroup {
         self.ended.unwrap_or_default()
     }
 
-    /// Waits until nobody is left.
+    /// Waits until the group has no members.
     async fn gone(&mut self) {
         self.wait().await;
         while !self.members.is_empty() {
@@ -241,7 +241,7 @@ impl Drop for ProcessGroup {
     }
 }
 
-/// The process group of a group, as long as there may be somebody in it.
+/// The group's id, as long as it may have members.
 #[cfg(unix)]
 #[derive(Debug)]
 struct Members(Option<rustix::process::Pid>);
@@ -261,14 +261,14 @@ impl Members {
             Signal::Kill => Number::KILL,
         };
         if let Some(group) = self.0 {
-            // That nobody is there any more is as good.
+            // Fails if the group is gone, which is as good.
             let _ = rustix::process::kill_process_group(group, number);
-            // Whoever is stopped hears nothing.
+            // A stopped process handles no signal.
             let _ = rustix::process::kill_process_group(group, Number::CONT);
         }
     }
 
-    /// Whether nobody is left. Only for when the leader has been waited for: its end is tokio's to know first.
+    /// Whether the group is gone. Only after the leader has been waited for, which tokio does.
     fn is_empty(&mut self) -> bool {
         use rustix::process::{WaitOptions, test_kill_process_group, waitpgid};
         let Some(group) = self.0 else { return true };

@@ -103,7 +103,7 @@ pub(super) struct SendArgs {
     #[arg(short, long, value_name = "PATH", help_heading = "Content")]
     file: Option<PathBuf>,
     /// The account's app id
-    #[arg(long, value_name = "N", value_parser = values::app_id, help_heading = "Content")]
+    #[arg(long, value_name = "N", value_parser = values::whole::<u64, 1, 999_999_999_999>, help_heading = "Content")]
     app_id: Option<u64>,
     /// The agent's extension; `user` becomes EXT_APPID
     #[arg(long, value_name = "EXT", value_parser = values::extension, help_heading = "Content")]
@@ -164,16 +164,16 @@ pub(super) struct SendArgs {
     #[arg(long, value_name = "N/s", value_parser = values::rate, help_heading = "Delivery")]
     rate: Option<f64>,
     /// Calls under way at once
-    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = values::concurrency, help_heading = "Delivery")]
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = values::whole::<usize, 1, 10_000>, help_heading = "Delivery")]
     concurrency: usize,
     /// Gaps of a call or capture: 1 is real time, 10 is ten times as fast, max has none
     #[arg(long, value_name = "X", default_value = "max", value_parser = values::speed, help_heading = "Delivery")]
     speed: Speed,
     /// Send each CDR N more times
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = values::duplicates, help_heading = "Delivery")]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = values::whole::<u32, 0, 1_000>, help_heading = "Delivery")]
     duplicate: u32,
     /// Release N copies together, a connection each
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = values::racers, help_heading = "Delivery")]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = values::whole::<u32, 1, 200>, help_heading = "Delivery")]
     race: u32,
     /// Deliver in random order
     #[arg(long, help_heading = "Delivery")]
@@ -185,7 +185,7 @@ pub(super) struct SendArgs {
     #[arg(long, value_name = "P", default_value = "0", value_parser = values::share, help_heading = "Delivery")]
     drop: f64,
     /// Further attempts after no answer, 408, 425, 429, 5xx
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = values::retries, help_heading = "Delivery")]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = values::whole::<u32, 0, 100>, help_heading = "Delivery")]
     retry: u32,
     /// Wait before the first, doubled each time; Retry-After is obeyed
     #[arg(long, value_name = "D", default_value = "1s", value_parser = crate::clock::read_duration, help_heading = "Delivery")]

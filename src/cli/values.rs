@@ -81,7 +81,7 @@ pub fn rate(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "a rate is more than nothing".to_owned())
 }
 
-/// The slowest a story may be told: a call of a minute takes most of a day.
+/// The lowest speed: a call of a minute takes most of a day.
 const SLOWEST: f64 = 0.001;
 
 /// Reads a speed: a positive number, or `max` for no gaps at all.
@@ -97,7 +97,7 @@ pub fn speed(text: &str) -> Result<Speed, String> {
     }
 }
 
-/// How fast a story's own gaps pass; none is no gap at all.
+/// Factor on a call's own gaps; none is no gap at all.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Speed(pub Option<f64>);
 
@@ -148,58 +148,30 @@ pub fn object(text: &str) -> Result<String, String> {
 }
 
 /// Reads a whole number between two bounds.
-fn whole<T: TryFrom<u64>>(text: &str, least: u64, most: u64) -> Result<T, String> {
-    let number = text
-        .parse::<u64>()
-        .ok()
-        .filter(|number| (least..=most).contains(number));
-    let wanted = || match most {
-        u64::MAX => format!("expected a whole number, {least} or more"),
-        most => format!("expected a whole number from {least} to {most}"),
-    };
+pub fn whole<T: TryFrom<u64>, const LEAST: u64, const MOST: u64>(text: &str) -> Result<T, String> {
+    let number = text.parse::<u64>().ok();
     number
+        .filter(|number| (LEAST..=MOST).contains(number))
         .and_then(|number| T::try_from(number).ok())
-        .ok_or_else(wanted)
+        .ok_or_else(|| match MOST {
+            u64::MAX => format!("expected a whole number, {LEAST} or more"),
+            most => format!("expected a whole number from {LEAST} to {most}"),
+        })
 }
 
-/// Reads how many of something there shall be.
+/// Reads a number of at least one.
 pub fn count(text: &str) -> Result<u64, String> {
-    whole(text, 1, u64::MAX)
+    whole::<_, 1, { u64::MAX }>(text)
 }
 
 /// Reads a port, or 0 for any free one.
 pub fn port(text: &str) -> Result<u16, String> {
-    whole(text, 0, 65_535)
+    whole::<_, 0, 65_535>(text)
 }
 
 /// Reads a seed.
 pub fn seed(text: &str) -> Result<Seed, String> {
-    whole(text, 0, u64::MAX).map(Seed)
-}
-
-/// Reads an app id.
-pub fn app_id(text: &str) -> Result<u64, String> {
-    whole(text, 1, 999_999_999_999)
-}
-
-/// Reads how many calls are under way at once.
-pub fn concurrency(text: &str) -> Result<usize, String> {
-    whole(text, 1, 10_000)
-}
-
-/// Reads how many more times a CDR is sent.
-pub fn duplicates(text: &str) -> Result<u32, String> {
-    whole(text, 0, 1_000)
-}
-
-/// Reads how many copies race.
-pub fn racers(text: &str) -> Result<u32, String> {
-    whole(text, 1, 200)
-}
-
-/// Reads how many further attempts there are.
-pub fn retries(text: &str) -> Result<u32, String> {
-    whole(text, 0, 100)
+    whole::<_, 0, { u64::MAX }>(text).map(Seed)
 }
 
 /// Reads the status of an answer.

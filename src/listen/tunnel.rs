@@ -28,7 +28,7 @@ use parse::Update;
 /// longer than this waits for something that will not come.
 pub const URL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long ssh may take to say where an alias leads: it reads its configuration and connects to nobody.
+/// How long ssh may take to say where an alias leads: `ssh -G` only reads the configuration.
 const LOOK_UP: Duration = Duration::from_secs(2);
 
 /// How long the output of a program that has ended may take to be read. What it has started may hold it open.
@@ -101,9 +101,9 @@ pub async fn open(
     wait: Await,
     mut say: impl FnMut(&str),
 ) -> Result<Open, OpenError> {
-    let console = free_port().unwrap_or(0);
-    let mut group =
-        start(supervisor, &tunnel.command_line(local, console)).map_err(OpenError::NotStarted)?;
+    let metrics_port = free_port().unwrap_or(0);
+    let mut group = start(supervisor, &tunnel.command_line(local, metrics_port))
+        .map_err(OpenError::NotStarted)?;
     let lines = lines(&mut group);
     let tunnel = tunnel.clone();
     let mut open = Open {
@@ -115,7 +115,7 @@ pub async fn open(
     };
     if let Await::Url(patience) = wait {
         let host = open.host(supervisor).await;
-        let opening = open.wait(local, console, &host, &mut say);
+        let opening = open.wait(local, metrics_port, &host, &mut say);
         match timeout(patience, opening).await {
             Ok(Ok(())) => {}
             Ok(Err(how)) => {
@@ -168,7 +168,7 @@ impl Open {
     async fn wait(
         &mut self,
         local: SocketAddr,
-        console: u16,
+        metrics_port: u16,
         host: &str,
         say: &mut impl FnMut(&str),
     ) -> Result<(), Ended> {
@@ -176,7 +176,7 @@ impl Open {
         let mut agent = None;
         // Only cloudflared has a URL before it works.
         let mut connected = !is_cloudflared;
-        let mut asking = ask(is_cloudflared.then_some(console), agent, local, false);
+        let mut asking = ask(is_cloudflared.then_some(metrics_port), agent, local, false);
         while self.public_url.is_none() || !connected {
             let update = tokio::select! {
                 biased;
@@ -199,7 +199,7 @@ impl Open {
                 Some(Update::Api(place)) => agent = Some(place),
             }
             asking = ask(
-                is_cloudflared.then_some(console),
+                is_cloudflared.then_some(metrics_port),
                 agent,
                 local,
                 self.public_url.is_some(),
@@ -226,7 +226,7 @@ impl Open {
 
     /// Ends the program and all it has started.
     pub async fn close(&mut self) {
-        // Nobody reads what it says now, and it must not wait for that.
+        // The program must not wait for its output to be read.
         self.lines.close();
         self.group.end(GRACE).await;
     }
@@ -237,7 +237,7 @@ impl Open {
         }
     }
 
-    /// Hears what is left of the output of a program that has ended.
+    /// Reads the rest of the output of a program that has ended.
     async fn rest(&mut self, say: &mut impl FnMut(&str)) {
         let hearing = async {
             while let Some(line) = self.lines.recv().await {
@@ -249,7 +249,7 @@ impl Open {
     }
 }
 
-/// Asks whatever console there is for what is still to be known.
+/// Asks the program's API, if it has one, for the URL or the connection.
 fn ask(
     metrics: Option<u16>,
     agent: Option<SocketAddr>,
@@ -298,7 +298,7 @@ fn lines(group: &mut ProcessGroup) -> mpsc::Receiver<String> {
     lines
 }
 
-/// Reads a stream to its end, even if nobody wants its lines any more: a program must not be held up by us.
+/// Reads a stream to its end, also when its lines are not wanted any more: the program must not be held up.
 async fn read(mut stream: impl AsyncRead + Unpin, lines: mpsc::Sender<String>) {
     let mut chunk = [0; 4096];
     let mut line = Vec::new();
@@ -324,7 +324,7 @@ async fn send(line: &mut Vec<u8>, lines: &mpsc::Sender<String>) {
     if !line.is_empty() {
         let text = String::from_utf8_lossy(line).into_owned();
         line.clear();
-        // Nobody wants it any more when the tunnel is being closed.
+        // The channel is closed with the tunnel.
         let _ = lines.send(text).await;
     }
 }

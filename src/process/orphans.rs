@@ -22,7 +22,7 @@ mod here {
 
     use super::super::{GRACE, KILLED, POLL};
 
-    /// The programs at the head of groups, whoever started them: children belong to the whole process.
+    /// The leaders of groups. Static: children belong to the whole process.
     static LEADERS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
     fn leaders() -> MutexGuard<'static, BTreeSet<i32>> {
@@ -37,7 +37,7 @@ mod here {
         started
     }
 
-    /// Forgets a program that has ended, or that nobody will wait for any more.
+    /// Forgets a program that has ended, or that will not be waited for any more.
     pub fn forget(number: Option<u32>) {
         if let Some(number) = number.and_then(|number| i32::try_from(number).ok()) {
             leaders().remove(&number);
@@ -76,7 +76,7 @@ mod here {
             }
         }
 
-        /// Ends them all: tells them, and kills those that are still there after the grace.
+        /// Ends them all: SIGTERM, and SIGKILL for those that are still there after the grace.
         pub async fn end(&self) {
             for (number, grace) in [(Signal::TERM, GRACE), (Signal::KILL, KILLED)] {
                 let mut signalled = BTreeSet::new();
@@ -104,7 +104,7 @@ mod here {
             if let Some(reaping) = &self.reaping {
                 reaping.abort();
             }
-            // Whoever is just starting another one may be a step ahead, but not for ever.
+            // A process may be starting another one just now.
             for _ in 0..3 {
                 for pid in left(&self.preexisting) {
                     tell(pid, Signal::KILL);
@@ -124,7 +124,7 @@ mod here {
     struct Process {
         pid: i32,
         parent: i32,
-        /// It has ended, and nobody has asked how.
+        /// A zombie.
         has_ended: bool,
     }
 
@@ -224,7 +224,7 @@ mod here {
 
 #[cfg(not(target_os = "linux"))]
 mod nowhere {
-    /// Elsewhere orphans go to the system's first process, and nobody can tell whose they were.
+    /// Elsewhere orphans go to the system's first process, and their origin is lost.
     pub struct Orphans;
 
     impl Orphans {

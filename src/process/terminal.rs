@@ -2,7 +2,7 @@
 //!
 //! A group is a group in the background, and the system stops it when it reads the terminal. If the terminal is ours
 //! then, it is lent to the group, which goes on, and whose the keys are until the program ends: Ctrl-C reaches it and
-//! not us, and Ctrl-Z stops both. If it is somebody else's, the group waits until it is ours.
+//! not us, and Ctrl-Z stops both. If another group has it, the program waits until it is ours.
 
 #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd"))]
 pub use here::Handoff;
@@ -25,7 +25,7 @@ mod here {
     use tokio::signal::unix::{SignalKind, signal};
     use tokio::time::sleep;
 
-    /// How often a group that waits for the terminal looks whether it is ours: nothing tells us.
+    /// How often a group that waits for the terminal is checked: there is no event for it.
     const POLL: Duration = Duration::from_millis(100);
 
     /// Whether a group has the terminal from us.
@@ -81,7 +81,7 @@ mod here {
             false
         }
 
-        /// Takes the terminal back, unless somebody else has it by now.
+        /// Takes the terminal back, unless a third group has it by now.
         pub fn end(&mut self) {
             if let Some(group) = self.to.take()
                 && let Ok(terminal) = File::open("/dev/tty")
@@ -93,7 +93,7 @@ mod here {
         }
     }
 
-    /// Gives the terminal to a group, also from the background, where whoever does so is stopped unless SIGTTOU is blocked.
+    /// Gives the terminal to a group, also from the background, which stops the caller unless SIGTTOU is blocked.
     fn give(terminal: &File, group: Pid) -> bool {
         let Ok(before) = SigSet::from(Blocked::SIGTTOU).thread_swap_mask(SigmaskHow::SIG_BLOCK)
         else {

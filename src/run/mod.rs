@@ -111,14 +111,14 @@ async fn gone(state: &mut watch::Receiver<StreamState>) {
     }
 }
 
-/// How long the last lines may take to be read once somebody wants the program to end.
+/// How long the last lines may take to be read once the run is to end.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// How long it may take to say that they were not.
 const LAST_WORD: Duration = Duration::from_millis(100);
 
 /// Ends a run whose events may not all have been shown: waits for that, as any program waits for its reader, but not
-/// longer than somebody who has asked for the end will. `last` says the very last words.
+/// longer than `LAST_LINES` after a signal. `last` prints the last lines.
 async fn end(
     exit: Exit,
     thread: OutputThread,
@@ -146,7 +146,7 @@ async fn admit_loss() {
         let what = "the last of the output was not read in time, and is lost";
         Show::new(OutputOptions::default(), None, None).warn(what);
     });
-    // Whoever does not read that is not waited for again.
+    // Standard error may not be read either.
     let _ = tokio::time::timeout(LAST_WORD, said).await;
 }
 

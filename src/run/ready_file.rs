@@ -18,14 +18,14 @@ pub struct ReadyFile {
 
 /// Where the word is written.
 enum Draft {
-    /// Beside its place, so that whoever sees it there sees all of it.
+    /// A file beside the path, renamed to it when complete.
     Beside(PathBuf, File),
     /// In its place, which is a pipe or a device.
     There(File),
 }
 
 impl ReadyFile {
-    /// Takes the place. A file that does not look like a ready file is somebody's, and stays.
+    /// Takes the place. A file that does not look like a ready file is not removed.
     pub fn take(path: PathBuf) -> Result<Self, Error> {
         match draft(&path) {
             Ok(draft) => Ok(Self { path, draft }),

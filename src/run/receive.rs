@@ -79,7 +79,7 @@ async fn prepare(mut options: ListenOptions, show: &mut Show) -> Result<Prepared
         &options.save.as_ref().map(|(path, _)| path.clone()),
     ];
     distinct(&named.into_iter().flatten().collect::<Vec<_>>())?;
-    // What an earlier run has left goes first, so that nobody takes its word for ours, whatever happens next.
+    // First of all: a ready file of an earlier run must not be taken for this one's.
     let ready = options.ready_file.take().map(ReadyFile::take).transpose()?;
     let listener = bind(&options.host, options.port, "--port").await?;
     let address = listener.local_addr().map_err(Error::Start)?;
@@ -115,7 +115,7 @@ async fn prepare(mut options: ListenOptions, show: &mut Show) -> Result<Prepared
 
 /// Refuses the same file for two purposes: each would destroy what the other has written.
 fn distinct(paths: &[&PathBuf]) -> Result<(), Error> {
-    // One that is not there yet is told by its folder; devices take everything.
+    // A new file is identified by its folder; devices may be named twice.
     let place = |path: &PathBuf| {
         let folder = path
             .parent()
@@ -244,7 +244,7 @@ async fn listen_until_stopped(
     .await
 }
 
-/// What shows a listener's events, and tells the page; false if the output had no room.
+/// Sends a listener's events to the inspector and the output; false if the output had no room.
 fn event_sink(
     output: OutputQueue,
     results: Arc<ChildResults>,
@@ -291,7 +291,7 @@ fn report_writer(
     }
 }
 
-/// Tells when the tunnel ends, and never resolves: the listener goes on without it.
+/// Reports the end of the tunnel, and never resolves: the listener goes on without it.
 async fn watch(
     tunnel: Option<&mut Open>,
     output: &OutputQueue,

@@ -1,5 +1,5 @@
 //! Ctrl-C, SIGTERM, and SIGHUP where there is something to be ended well. tokio keeps a handler for the life of the process, so the
-//! second one is handled here too, and SIGXFSZ ends nobody.
+//! second one is handled here too. SIGXFSZ is caught, so that a write beyond the limit fails instead.
 
 use tokio::sync::watch;
 
@@ -23,7 +23,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Takes signals from now on: whoever has read that we are ready may send one at once. Needs a runtime.
+    /// Takes signals from now on: one may come right after the ready line. Needs a runtime.
     #[must_use]
     pub fn new() -> Self {
         Self::taking(Hangup::Left)
@@ -102,7 +102,7 @@ impl Taken {
     }
 }
 
-/// Whether SIGHUP is ignored, as it is under `nohup`; where nobody can tell, it is left alone.
+/// Whether SIGHUP is ignored, as it is under `nohup`; where that is unknown, it is left alone.
 #[cfg(unix)]
 fn is_hangup_ignored() -> bool {
     std::fs::read_to_string("/proc/self/status").map_or(true, |status| ignores_hangup(&status))

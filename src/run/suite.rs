@@ -42,7 +42,7 @@ pub async fn run(options: SendOptions, destination: Destination, cases: SuiteArg
     let state = show.state();
     let (output, thread) = queue::start(show);
     let stopping = stop(signals.clone(), state.clone());
-    // A case is asked only when the one before was told, and there are few of them: there is always room.
+    // Cases run one after another, and are few: there is always room.
     let tell = move |event| output.push(0, move |show| show.suite(&event));
     let run = suite::run(
         &suite_options,

@@ -26,7 +26,7 @@ pub fn inspect(listening: &Listening, theme: Theme) -> String {
     listening.inspect.as_ref().map(line).unwrap_or_default()
 }
 
-/// Where TeleCMI can send to, and how to tell it so; nothing where there is no such place.
+/// The public URL, if there is one, and where to enter it in TeleCMI's dashboard.
 #[must_use]
 pub fn public_url(listening: &Listening, theme: Theme) -> String {
     // Fits sixty columns.

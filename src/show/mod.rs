@@ -23,6 +23,7 @@ use std::io::{IsTerminal as _, Write};
 
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
+use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::error::Error;
@@ -188,7 +189,7 @@ impl Show {
         }
     }
 
-    /// Hands data on to whoever reads it.
+    /// Empties the buffer of data.
     pub fn flush(&mut self) {
         self.streams.flush();
     }
@@ -274,24 +275,9 @@ impl Show {
     /// Shows an event of `listen`.
     pub fn received(&mut self, event: &listen::event::Event) {
         use listen::event::Event;
-        if self.renderer.options.ndjson() {
-            let line = match event {
-                Event::Listening(listening) => ndjson::line("listening", listening),
-                Event::Exchange(exchange, line) => {
-                    let text = self.renderer.exchange(exchange, line.clone());
-                    return self.block(&text);
-                }
-                Event::Finished(summary) => ndjson::line("summary", summary),
-                Event::ConnectionErrors(_)
-                | Event::Warning(_)
-                | Event::TunnelSaid(_)
-                | Event::TunnelEnded(_) => {
-                    return self.aside(event);
-                }
-            };
-            return self.streams.out(&line);
-        }
+        let ndjson = self.renderer.options.ndjson();
         match event {
+            Event::Listening(listening) if ndjson => self.record("listening", listening),
             Event::Listening(listening) => {
                 self.talk(&listening::listening(listening, self.err_theme));
                 self.talk(&listening::public_url(listening, self.err_theme));
@@ -305,25 +291,29 @@ impl Show {
                 let text = self.renderer.exchange(exchange, line.clone());
                 self.block(&text);
             }
-            Event::ConnectionErrors(_)
-            | Event::Warning(_)
-            | Event::TunnelSaid(_)
-            | Event::TunnelEnded(_) => {
-                self.aside(event);
+            Event::ConnectionErrors(_) if self.renderer.options.quiet => {}
+            Event::ConnectionErrors(errors) => {
+                self.say(&listening::connection_errors(errors, self.err_theme));
             }
+            Event::Warning(warning) => self.warn(warning),
+            Event::TunnelSaid(line) => self.tunnel_said(line),
+            Event::TunnelEnded(end) => self.warn(&end.to_string()),
+            Event::Finished(summary) if ndjson => self.record("summary", summary),
             Event::Finished(summary) => {
-                if let Some(report) = &summary.retries {
-                    let text = self
-                        .renderer
-                        .fitted(retries::section(report, self.renderer.theme));
-                    self.data(&text);
-                }
-                let text = self
-                    .renderer
-                    .fitted(listening::summary(summary, self.renderer.theme));
+                let theme = self.renderer.theme;
+                let retries = summary.retries.as_ref();
+                let text = retries
+                    .map_or_else(String::new, |report| retries::section(report, theme))
+                    + &listening::summary(summary, theme);
+                let text = self.renderer.fitted(text);
                 self.data(&text);
             }
         }
+    }
+
+    /// Writes a record.
+    fn record(&mut self, kind: &str, fields: &impl Serialize) {
+        self.streams.out(&ndjson::line(kind, fields));
     }
 
     /// Writes an exchange.
@@ -332,21 +322,6 @@ impl Show {
             self.data("\n");
         }
         self.streams.out(text);
-    }
-
-    /// Shows what is talk in either format.
-    fn aside(&mut self, event: &listen::event::Event) {
-        use listen::event::Event;
-        match event {
-            Event::ConnectionErrors(_) if self.renderer.options.quiet => {}
-            Event::ConnectionErrors(errors) => {
-                self.say(&listening::connection_errors(errors, self.err_theme));
-            }
-            Event::Warning(warning) => self.warn(warning),
-            Event::TunnelSaid(line) => self.tunnel_said(line),
-            Event::TunnelEnded(end) => self.warn(&end.to_string()),
-            Event::Listening(_) | Event::Exchange(..) | Event::Finished(_) => {}
-        }
     }
 
     /// Shows an event of `send`.
@@ -375,16 +350,11 @@ impl Show {
     /// Shows an event of `send --suite`.
     pub fn suite(&mut self, event: &send::suite::event::Event) {
         use send::suite::event::Event;
-        if self.renderer.options.ndjson() {
-            let line = match event {
-                Event::Started(started) => ndjson::line("started", started),
-                Event::Case(record) => ndjson::line("case", record.as_ref()),
-                Event::Finished(summary) => ndjson::line("summary", summary.as_ref()),
-                Event::Note(note) => return self.remark(note),
-            };
-            return self.streams.out(&line);
-        }
+        let ndjson = self.renderer.options.ndjson();
         let text = match event {
+            Event::Started(started) if ndjson => return self.record("started", started),
+            Event::Case(record) if ndjson => return self.record("case", record),
+            Event::Finished(summary) if ndjson => return self.record("summary", summary),
             Event::Started(started) => {
                 let cases = plural(started.cases as u64, "case");
                 return self.remark(&format!(
@@ -393,9 +363,8 @@ impl Show {
                 ));
             }
             Event::Case(record) => {
-                let text =
-                    self.suite
-                        .case(record, self.renderer.theme, self.renderer.options.verbose);
+                let (theme, verbose) = (self.renderer.theme, self.renderer.options.verbose);
+                let text = self.suite.case(record, theme, verbose);
                 self.renderer.fitted(text)
             }
             Event::Finished(summary) => {
@@ -408,7 +377,7 @@ impl Show {
 
     fn started(&mut self, started: &Started) {
         if self.renderer.options.ndjson() {
-            self.streams.out(&ndjson::line("started", started));
+            self.record("started", started);
         } else {
             let count = started.planned.map_or("deliveries".to_owned(), |n| {
                 count(n, "delivery", "deliveries")
@@ -430,7 +399,7 @@ impl Show {
             self.causes.note(delivery);
         }
         if self.renderer.options.ndjson() {
-            return self.streams.out(&ndjson::line("delivery", delivery));
+            return self.record("delivery", delivery);
         }
         let is_long = self.started.as_ref().is_some_and(Started::is_long);
         if delivery.ok && is_long && self.renderer.out_is_terminal && !self.renderer.options.verbose
@@ -448,14 +417,14 @@ impl Show {
         self.progress.finish();
         let sums_up = summary.deliveries != 1 || summary.exit.code() > 1;
         if self.renderer.options.ndjson() {
-            self.streams.out(&ndjson::line("summary", summary));
+            self.record("summary", summary);
         } else if sums_up {
             let text = sent::summary(summary, self.renderer.theme);
             self.data(&text);
         }
         self.flush();
         if !self.streams.is_open() {
-            // Whoever stopped reading wants no advice either.
+            // No hints to a reader that is gone.
             return;
         }
         for hint in sent::hints(&self.causes) {

@@ -32,7 +32,7 @@ impl Progress {
         }
     }
 
-    /// Starts the bar, or a counter if nobody knows how much there is to do.
+    /// Starts the bar, or a counter where the number of deliveries is unknown.
     pub fn start(&mut self, planned: Option<u64>) {
         if !self.wanted {
             return;

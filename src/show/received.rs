@@ -114,7 +114,7 @@ fn sender(exchange: &Exchange) -> String {
     }
 }
 
-/// What `--verbose` adds: the peer, the headers, and what the `call_id` tells.
+/// What `--verbose` adds: the peer, the headers, and what the `call_id` encodes.
 fn details(exchange: &Exchange, theme: Theme) -> Vec<String> {
     let request = &exchange.request;
     let mut lines = vec![format!(

@@ -17,8 +17,7 @@ const NAMES: usize = 32;
 /// What came back is put on a line of its own if it is longer than this.
 const SHORT: usize = 24;
 
-/// Tells cases as they happen: remembers the family under way, and how many cases were skipped for one reason, which
-/// is told once for all of them.
+/// The lines of cases as they are done. Cases skipped for the same reason share one line.
 #[derive(Debug, Clone, Default)]
 pub struct CaseLines {
     family: Option<Family>,

@@ -19,13 +19,13 @@ const EVERY: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks cloudflared until it tells its host name; or, once that is known, until it is connected.
-pub async fn cloudflared(console: SocketAddr, url_is_known: bool) -> Update {
+pub async fn cloudflared(api: SocketAddr, url_is_known: bool) -> Update {
     loop {
         if url_is_known {
-            if matches!(ask(console, "/ready").await, Some((200, _))) {
+            if matches!(ask(api, "/ready").await, Some((200, _))) {
                 return Update::Connected;
             }
-        } else if let Some((200, body)) = ask(console, "/quicktunnel").await
+        } else if let Some((200, body)) = ask(api, "/quicktunnel").await
             && let Some(url) = quick_tunnel(&body)
         {
             return Update::Url(url);
@@ -35,9 +35,9 @@ pub async fn cloudflared(console: SocketAddr, url_is_known: bool) -> Update {
 }
 
 /// Asks ngrok until it has a tunnel to our port.
-pub async fn ngrok(console: SocketAddr, local: SocketAddr) -> Update {
+pub async fn ngrok(api: SocketAddr, local: SocketAddr) -> Update {
     loop {
-        if let Some((200, body)) = ask(console, "/api/tunnels").await
+        if let Some((200, body)) = ask(api, "/api/tunnels").await
             && let Some(url) = agent_tunnel(&body, local)
         {
             return Update::Url(url);
@@ -71,8 +71,8 @@ fn agent_tunnel(body: &Value, local: SocketAddr) -> Option<String> {
 }
 
 /// One question; none of the ways it may fail matters.
-async fn ask(console: SocketAddr, target: &str) -> Option<(u16, Value)> {
-    let destination = Destination::parse(&format!("http://{console}/"))
+async fn ask(api: SocketAddr, target: &str) -> Option<(u16, Value)> {
+    let destination = Destination::parse(&format!("http://{api}/"))
         .ok()
         .filter(Destination::is_loopback)?;
     let options = ClientOptions {

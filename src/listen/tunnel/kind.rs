@@ -112,10 +112,9 @@ impl fmt::Display for Tunnel {
 }
 
 impl Tunnel {
-    /// The program and its arguments, for a listener at `local`. A `console` is a free port on which cloudflared tells
-    /// how it is doing.
+    /// The program and its arguments, for a listener at `local`. `metrics_port` is a free port for cloudflared's API.
     #[must_use]
-    pub fn command_line(&self, local: SocketAddr, console: u16) -> Vec<String> {
+    pub fn command_line(&self, local: SocketAddr, metrics_port: u16) -> Vec<String> {
         let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
         let (ip, port) = (local.ip().to_string(), local.port().to_string());
         match self {
@@ -126,7 +125,7 @@ impl Tunnel {
                 EMPTY_FILE,
                 "--no-autoupdate",
                 "--metrics",
-                &format!("127.0.0.1:{console}"),
+                &format!("127.0.0.1:{metrics_port}"),
                 "--url",
                 &format!("http://{local}"),
             ]),

@@ -1,4 +1,4 @@
-//! What a tunnel program's output tells: its public URL, that it is connected, where its console is. Pure.
+//! Reads a tunnel program's output: its public URL, that it is connected, the address of its API. Pure.
 //!
 //! Each program has its own words for it, and prints other URLs too: only what is meant is taken.
 
@@ -9,18 +9,18 @@ use serde_json::Value;
 use super::Tunnel;
 use crate::wire::client::Destination;
 
-/// What a line, or a console, tells.
+/// News of a tunnel, from a line or the program's API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Update {
     /// The public URL, without a path.
     Url(String),
     /// The tunnel carries.
     Connected,
-    /// Where the program answers questions on this machine.
+    /// The address of the program's API on this machine.
     Api(SocketAddr),
 }
 
-/// What a line tells of a tunnel to `local`. `host` is where an ssh tunnel leads to.
+/// Reads a line of a tunnel to `local`. `host` is where an ssh tunnel leads to.
 #[must_use]
 pub fn update(tunnel: &Tunnel, line: &str, local: SocketAddr, host: &str) -> Option<Update> {
     match tunnel {
