@@ -24,6 +24,7 @@ RUN = VERSION + [
     (r"(?<!answered for) *(?:(?<![\w.])|(?<=\[\dm)|(?<=\[\d\dm))\d[\d.]* (µs|ms|s)(?!\w)", " T"),
     (r"(?<![\w.])\d+\.\d+/s\b", "N/s"),
     (r"(?m)^(from|to) +[\d-]{10} [\d:]{8} UTC", r"\1 TIME"),
+    (r" \(and \d+ more like it\)", ""),
     (r"(?m)^ +T +█* *\d+\n", ""),  # the bars of a histogram
 ]
 
@@ -73,8 +74,7 @@ class Listener:
                 raise RuntimeError(f"not ready: {flags}: {text_of(bytes(self.err))}")
             time.sleep(0.005)
         self.port = int(found[1])
-        time.sleep(0.02)
-        self.news(0)
+        self.news(2 if "ndjson" in flags else 0)  # the record `listening`
 
     @staticmethod
     def follow(stream, into):

@@ -235,7 +235,11 @@ def listen(program, flags, group):
         except ConnectionRefusedError:
             break
         texts[f"{name} · {title}"] = mask(f"{back}\n--- stdout\n{listener.news(0.5)}")
-    texts[f"{name} · the end"] = mask(streams(*listener.end()))
+    code, out, err = listener.end()
+    # How many messages on bad connections are put together depends on their times.
+    lines = mask(err).split("\n")
+    bad = sorted({line for line in lines if line.startswith(("! 127.", "\\x1b[33m!"))})
+    texts[f"{name} · the end"] = streams(code, mask(out), "\n".join([line for line in lines if line not in bad] + bad))
     for file in ("saved.ndjson", "report.txt"):
         if os.path.exists(os.path.join(folder, file)):
             texts[f"{name} · {file}"] = mask(text_of(read(folder, file)))
@@ -259,7 +263,8 @@ def suite(program, *flags):
     peer = Peer(answer)
     url = f"http://127.0.0.1:{peer.port}/cdr"
     code, out, err = run(program, ["send", *FIXED, "--url", url, "--suite", *flags], workplace())
-    received = sorted(mask(text) for text in peer.received())
+    # Connections made at once come in any order: by what they carry without their headers.
+    received = sorted((mask(text) for text in peer.received()), key=lambda text: (re.sub(r"(?m)^[\w-]+: .*\n", "", text), text))
     peer.close()
     return mask(streams(code, out, err)) + "\n--- connection\n" + "\n--- connection\n".join(received)
 
