@@ -16,7 +16,7 @@ use crate::exchange::Forwarded;
 use crate::untrusted::{Untrusted, beginning};
 use crate::wire::client::{ClientOptions, Destination};
 use crate::wire::hop::end_to_end;
-use crate::wire::raw::{RawClient, RawOutcome, RawRequest};
+use crate::wire::raw::{MOST_PASSED_ON, RawClient, RawOutcome, RawRequest};
 use crate::wire::secret::masked_url;
 use crate::wire::{Failure, FailureKind, Header, Phase, Request, Response, header, query};
 
@@ -126,11 +126,29 @@ impl Forward {
                 );
                 Err((502, failure(FailureKind::NotHttp, &text)))
             }
+            RawOutcome::Answered(response)
+                if response.body.len() >= MOST_PASSED_ON && !response.complete =>
+            {
+                let text = format!(
+                    "the handler's answer is over the limit of {} MiB",
+                    MOST_PASSED_ON / (1024 * 1024)
+                );
+                Err((502, failure(FailureKind::Other, &text)))
+            }
             // A redirect is an answer like any other here: it is the sender's to follow.
-            RawOutcome::Answered(response) => Ok(Response {
-                headers: end_to_end(&response.headers),
-                ..response
-            }),
+            RawOutcome::Answered(response) => {
+                let mut headers = end_to_end(&response.headers);
+                // An answer to HEAD has no body whose length could be stated anew (RFC 9110, 9.3.2).
+                if request.method == "HEAD"
+                    && let Some(length) = header(&response.headers, "content-length")
+                {
+                    headers.push(Header::new("Content-Length", length));
+                }
+                Ok(Response {
+                    headers,
+                    ..response
+                })
+            }
             other => other.into_result().map_err(|failure| {
                 let status = if failure.kind == FailureKind::Timeout {
                     504

@@ -28,8 +28,8 @@ use play::{Played, play};
 pub use exact::{check, is_chunked};
 pub use script::head;
 
-/// As much of a response's body as is passed on: more than any page of a framework that explains an error.
-pub const MOST_PASSED_ON: usize = 1024 * 1024;
+/// Bytes of a response that are passed on at most: it is held in memory meanwhile.
+pub const MOST_PASSED_ON: usize = 64 * 1024 * 1024;
 
 /// One step of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]

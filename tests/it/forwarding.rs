@@ -125,7 +125,7 @@ fn a_handler_that_is_not_well_is_survived_and_named() {
         );
         assert_eq!(
             exchange["answer"]["forwarded"]["complete"],
-            status == 302,
+            said.is_empty(),
             "{exchange}"
         );
         // What is wrong with the handler is for whoever runs it.
@@ -148,6 +148,38 @@ fn a_page_that_explains_an_error_goes_back_whole() {
         listener.running.record()["answer"]["forwarded"]["complete"],
         true
     );
+}
+
+#[test]
+fn a_large_answer_goes_back_whole() {
+    let page = "x".repeat(50_000_000);
+    let mut listener = passing_to(&stub(answer("200 OK", "", &page)), &[]);
+    let back = post_json(&listener.url, fixture("docs-leg-a.json"));
+    assert!(back.starts_with("HTTP/1.1 200 ") && back.ends_with(&page));
+    let exchange = listener.running.record();
+    assert_eq!(exchange["answer"]["forwarded"]["complete"], true);
+    assert!(exchange.to_string().len() < 1_000_000);
+}
+
+#[test]
+fn an_answer_to_head_keeps_its_length() {
+    let handler = stub("HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n");
+    let listener = passing_to(&handler, &[]);
+    let request = "HEAD / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    let back = say(&listener.url, request).to_ascii_lowercase();
+    assert!(back.contains("\r\ncontent-length: 1234\r\n"), "{back}");
+    assert!(back.ends_with("\r\n\r\n"), "{back}");
+}
+
+#[test]
+fn an_answer_in_bad_chunks_is_no_answer() {
+    let handler =
+        stub("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n");
+    let mut listener = passing_to(&handler, &[]);
+    let back = post_json(&listener.url, fixture("docs-leg-a.json"));
+    assert!(back.starts_with("HTTP/1.1 502 "), "{back}");
+    let forwarded = &listener.running.record()["answer"]["forwarded"];
+    assert!(forwarded["failure"]["text"].is_string(), "{forwarded}");
 }
 
 #[test]
