@@ -64,8 +64,7 @@
 //! With `--inspect` the events go to `listen::history` too, which keeps the last exchanges; `listen::inspector` shows them in
 //! a browser, on a loopback port of its own: the receiver's port is tunnelled to the world, and the page must not be.
 //!
-//! Each connection is served on one thread: the first, which accepts them all, or one of the few that are called in when
-//! several are there at the same time. Requests that are delayed or forwarded wait on the first one.
+//! All connections are served on one thread.
 //!
 //! The recorder takes one short step for an exchange, under one lock, so that there is one order everywhere. The output is
 //! written by a thread of its own behind a bounded queue: a terminal that is not read costs display lines, never requests.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -24,12 +23,9 @@ pub struct Pipeline {
     requests: AtomicU64,
     /// Requests that are delayed or forwarded.
     waiting: TaskTracker,
-    /// The runtime of the listener, which outlives the threads of the server.
-    runtime: Handle,
 }
 
 impl Pipeline {
-    /// Needs a runtime.
     #[must_use]
     pub fn new(
         recorder: Arc<Recorder>,
@@ -46,7 +42,6 @@ impl Pipeline {
             stop,
             requests: AtomicU64::new(0),
             waiting: TaskTracker::new(),
-            runtime: Handle::current(),
         }
     }
 
@@ -92,7 +87,7 @@ impl Pipeline {
                 .unwrap_or_else(|| pipeline.policy.decide(&incoming));
             pipeline.finish(incoming, decision, fault, passed, began)
         };
-        match self.waiting.spawn_on(task, &self.runtime).await {
+        match self.waiting.spawn(task).await {
             Ok(reply) => reply,
             // The server counts it as any panic.
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
