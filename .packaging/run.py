@@ -35,7 +35,7 @@ from checks import Skipped, run_checks  # noqa: E402
 
 PATIENCE = 150  # seconds for any one tool
 DEADLINE = 20  # seconds for anything the program does
-SHIPPED = {"src", "tests", "benches", "fixtures", "README.md", "CHANGELOG.md", "LICENSE", "Cargo.toml", "Cargo.lock",
+SHIPPED = {"src", "tests", "benches", "docs", "fixtures", "README.md", "CHANGELOG.md", "LICENSE", "Cargo.toml", "Cargo.lock",
            "Cargo.toml.orig", ".cargo_vcs_info.json"}
 
 
