@@ -8,7 +8,7 @@ use crate::clock::format_duration;
 use crate::error::Exit;
 use crate::send::suite::event::{CaseRecord, SuiteSummary};
 use crate::send::suite::verdict::Cause;
-use crate::send::suite::{Case, Family, Method, cases};
+use crate::send::suite::{Case, CaseMethod, Family, cases};
 use crate::untrusted::clean;
 
 /// The longest name of a case, and a little.
@@ -248,10 +248,10 @@ pub fn list(theme: Theme) -> String {
 
 fn listed(case: &Case, theme: Theme) -> String {
     let method = match case.method {
-        Method::Post => "POST",
-        Method::Get => "GET",
-        Method::Both => "POST, GET",
-        Method::Other => "other",
+        CaseMethod::Post => "POST",
+        CaseMethod::Get => "GET",
+        CaseMethod::Both => "POST, GET",
+        CaseMethod::Other => "other",
     };
     let about = theme.paint(Role::Faint, &format!("{method} [{}]", case.grade.word()));
     let mut out = format!("  {} {about}\n", theme.paint(Role::Name, case.name));

@@ -5,7 +5,7 @@ use wildmatch::WildMatch;
 
 use super::super::plan::Methods;
 use super::cases::table;
-use super::{Case, Family, Method};
+use super::{Case, CaseMethod, Family};
 
 /// The cases that the patterns choose and that the methods allow, in the order of the table.
 ///
@@ -32,12 +32,12 @@ pub fn select(
 }
 
 /// Whether a case can be asked by these methods alone.
-fn allowed(method: Method, methods: Methods) -> bool {
+fn allowed(method: CaseMethod, methods: Methods) -> bool {
     match method {
-        Method::Post => methods != Methods::Get,
-        Method::Get => methods != Methods::Post,
-        Method::Both => methods == Methods::Both,
-        Method::Other => true,
+        CaseMethod::Post => methods != Methods::Get,
+        CaseMethod::Get => methods != Methods::Post,
+        CaseMethod::Both => methods == Methods::Both,
+        CaseMethod::Other => true,
     }
 }
 

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use super::teller::Teller;
+use super::requests::CaseRequests;
 use super::verdict::Observed;
-use super::{Case, Delivery, Script};
+use super::{Case, CaseDelivery, Script};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::wire::client::{Client, ClientOptions, Destination};
@@ -72,24 +72,24 @@ impl<'a> SuiteClient<'a> {
     }
 
     /// Sends the requests of a case; one observation for each, none if the connection was reset by the script.
-    pub async fn deliver(&self, case: &Case, teller: &Teller) -> Vec<Observed> {
-        let requests = teller.requests(case);
+    pub async fn deliver(&self, case: &Case, source: &CaseRequests) -> Vec<Observed> {
+        let requests = source.requests(case);
         match (case.delivery, requests.as_slice()) {
-            (Delivery::AtOnce | Delivery::Concurrent(_), _) => {
+            (CaseDelivery::AtOnce | CaseDelivery::Concurrent(_), _) => {
                 join_all(requests.iter().map(|request| self.send(request))).await
             }
-            (Delivery::Race(copies), [request, ..]) => self.race(request, copies).await,
-            (Delivery::WithIdleConnections(idle), [request, ..]) => {
+            (CaseDelivery::Race(copies), [request, ..]) => self.race(request, copies).await,
+            (CaseDelivery::WithIdleConnections(idle), [request, ..]) => {
                 self.with_idle_connections(request, idle).await
             }
-            (Delivery::Raw(script), [request, ..]) if script.holds_connection() => {
-                let good = teller.liveness_check(0, case.method);
+            (CaseDelivery::Raw(script), [request, ..]) if script.holds_connection() => {
+                let good = source.liveness_check(0, case.method);
                 vec![
                     self.while_held(&script.steps(request, self.destination), &good)
                         .await,
                 ]
             }
-            (Delivery::Raw(script), [request, ..]) => {
+            (CaseDelivery::Raw(script), [request, ..]) => {
                 let began = self.clock.elapsed();
                 let writer = if script.takes_time() {
                     &self.long_writer

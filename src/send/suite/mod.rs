@@ -1,17 +1,16 @@
 //! `send --suite`: a test suite for a webhook handler.
 //!
-//! In: [`SuiteOptions`], a destination, a clock. Out: one [`event::CaseRecord`] a case, told as it happens, and a
-//! [`event::SuiteSummary`]. [`cases`] is the table of what is sent, as values; [`teller`] makes their bytes, from the
-//! seed and the case's name alone, so that no case depends on another; [`deliver`] brings them to the handler,
-//! [`verdict`] judges what came back, [`run`](run()) is the loop around them, which also finds out whether the handler
-//! survived.
+//! [`cases`] is the table of cases; [`requests`] makes their bytes, from the seed and the case's name alone, so that no
+//! case depends on another; [`deliver`] sends them, [`verdict`] judges the answers, and [`run`](run()) runs the cases and
+//! checks after each that the handler is alive. Each case gives an [`event::CaseRecord`], the run a
+//! [`event::SuiteSummary`].
 
 pub mod cases;
 pub mod choose;
 pub mod deliver;
 pub mod event;
+pub mod requests;
 mod run;
-pub mod teller;
 pub mod verdict;
 
 use std::time::Duration;
@@ -28,22 +27,22 @@ use crate::wire::Header;
 pub use choose::select;
 pub use run::run;
 
-/// One case: what is sent, and which real fact it stands for. What must come back follows, see [`Case::expects`].
+/// A case: what is sent, and the fact behind it. The expected answer follows from these: see [`Case::expects`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Case {
-    /// The name people type, in kebab case.
+    /// In kebab case.
     pub name: &'static str,
-    /// Which question it belongs to.
+    /// The question that the case belongs to.
     pub family: Family,
-    /// How well it is known that this happens.
+    /// How well it is known that TeleCMI sends this.
     pub grade: Grade,
-    /// Which way of delivering must work for it to mean anything.
-    pub method: Method,
-    /// What is sent.
-    pub payload: Payload,
-    /// How it is sent.
-    pub delivery: Delivery,
-    /// For the handler's author: the fact it stands for, and what usually goes wrong.
+    /// The method that the handler must support for this case.
+    pub method: CaseMethod,
+    /// The bodies or query.
+    pub payload: CasePayload,
+    /// The order, the method and the connection.
+    pub delivery: CaseDelivery,
+    /// For the handler's author: the fact behind the case, and the usual mistake.
     pub why: &'static str,
 }
 
@@ -51,20 +50,20 @@ pub struct Case {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
-    /// Does it take what TeleCMI sends?
+    /// Does the handler accept what TeleCMI sends?
     Accepts,
-    /// Does it take the same twice?
+    /// Does the handler accept the same CDR twice?
     Idempotent,
-    /// Does it take what is a little different?
+    /// Does the handler accept a CDR that is a little different?
     Tolerant,
-    /// Does it live on after nonsense?
+    /// Does the handler survive invalid requests?
     Survives,
-    /// Is it quick enough?
+    /// Does the handler answer in time?
     Prompt,
 }
 
 impl Family {
-    /// All five, in the order they are asked.
+    /// In the order in which they run.
     pub const ALL: [Self; 5] = [
         Self::Accepts,
         Self::Idempotent,
@@ -73,7 +72,7 @@ impl Family {
         Self::Prompt,
     ];
 
-    /// Its name.
+    /// The name in records and on the command line.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -85,7 +84,7 @@ impl Family {
         }
     }
 
-    /// What it asks.
+    /// The heading of the family.
     #[must_use]
     pub fn question(self) -> &'static str {
         match self {
@@ -98,61 +97,60 @@ impl Family {
     }
 }
 
-/// How the deliveries of a case travel.
+/// The method of a case's requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
+pub enum CaseMethod {
     /// By POST.
     Post,
     /// By GET.
     Get,
     /// By POST, then by GET.
     Both,
-    /// By some other method, or by none: it can be asked of any handler.
+    /// Another method or none: the case applies to every handler.
     Other,
 }
 
-/// What is sent.
+/// The bodies or query of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Payload {
-    /// The CDRs of a story of the catalogue, with one `call_id` or one for each leg.
-    Story(&'static str, Shape, CallIds),
+pub enum CasePayload {
+    /// The CDRs of a scenario, with one `call_id` or one for each leg.
+    Scenario(&'static str, Shape, CallIds),
     /// The good CDR with changes.
     Changed(&'static [Change]),
     /// Both documented samples, which share their `call_id` on the page.
     DocumentedPair,
-    /// Something else that comes to the same URL, or that people take for it.
-    Other(Kind),
-    /// The good CDR, written down in another way.
-    Written(Writing),
-    /// A body that is no CDR.
-    Body(Body),
-    /// A query string, as it stands.
+    /// Another kind of object that is sent to the same URL.
+    Other(OtherKind),
+    /// The good CDR in another encoding.
+    Encoded(BodyEncoding),
+    /// A body that is not a CDR.
+    RawBody(RawBody),
+    /// A query string, unchanged.
     Query(&'static str),
 }
 
-/// Whether the legs of a call carry one `call_id` or two.
 pub use crate::cdr::scenarios::CallIds;
 
 /// One change of a CDR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// This field is this JSON.
+    /// Sets the field to this JSON.
     Put(&'static str, &'static str),
-    /// This field is JSON text that holds this text, repeated to so many characters.
+    /// Sets the field to JSON text that holds this text, repeated to this many characters.
     Fill(&'static str, &'static str, usize),
-    /// The number in this field is text.
+    /// Turns the number in the field into text.
     AsText(&'static str),
-    /// The time counts seconds.
+    /// Gives the time in seconds.
     InSeconds,
-    /// This field has a plus sign before its digits.
+    /// Adds a plus sign before the digits of the field.
     Plus(&'static str),
-    /// This field is not there.
+    /// Removes the field.
     Without(&'static str),
 }
 
-/// Relatives of the missed CDR.
+/// Other objects that TeleCMI sends or returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum OtherKind {
     /// A live event of an outgoing call.
     Event,
     /// A live event of an incoming call, whose leg b says `outbound`.
@@ -167,9 +165,9 @@ pub enum Kind {
     Rest,
 }
 
-/// Ways of writing the same JSON down.
+/// Encodings of the same CDR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Writing {
+pub enum BodyEncoding {
     /// Over several lines, indented.
     Indented,
     /// With blank lines around it.
@@ -184,7 +182,7 @@ pub enum Writing {
     Utf16,
     /// With a field twice.
     Repeated,
-    /// As the JavaScript literal of TeleCMI's page.
+    /// As a JavaScript literal, as on TeleCMI's page.
     JavaScript,
     /// As a form.
     Form,
@@ -208,18 +206,18 @@ pub enum Writing {
     Deep(usize),
 }
 
-/// Bodies that are no CDR.
+/// Bodies that are not a CDR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Body {
+pub enum RawBody {
     /// This text.
     Text(&'static str),
-    /// Arrays so deep.
+    /// Arrays nested this deep.
     Arrays(usize),
 }
 
-/// How it is sent.
+/// How the requests of a case are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
+pub enum CaseDelivery {
     /// One after another.
     InOrder,
     /// One after another, the last first.
@@ -232,60 +230,60 @@ pub enum Delivery {
     Brackets,
     /// With spaces as plus signs.
     Pluses,
-    /// And once more.
+    /// Twice.
     Again,
-    /// And once more after so many other CDRs.
+    /// Twice, with this many other CDRs between.
     LateAgain(usize),
-    /// So many copies released together on open connections.
+    /// This many copies released together on open connections.
     Race(usize),
-    /// And once more with another outcome.
+    /// Twice, the second with another outcome.
     AgainChanged,
-    /// By POST, and once more by GET.
+    /// By POST, then by GET.
     AgainByGet,
     /// With this content type, or none.
     ContentType(Option<&'static str>),
-    /// With the other name of this machine in `Host`.
+    /// With the other loopback name in `Host`.
     OtherHost,
     /// By this method.
     By(&'static str),
-    /// By a script that no proper client would follow.
+    /// By a raw script.
     Raw(Script),
-    /// So many other calls at once.
+    /// This many calls at once.
     Concurrent(usize),
-    /// While so many connections are open that say nothing.
+    /// While this many idle connections are open.
     WithIdleConnections(usize),
 }
 
-/// What a broken network or a stranger does to a request.
+/// Requests that an HTTP client cannot send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Script {
-    /// Half of the body, and then our side is closed.
+    /// Half of the body, then the connection is half-closed.
     CutShort,
-    /// Half of the body, and then nothing.
+    /// Half of the body, then nothing.
     Stalled,
-    /// Half of a head, and then nothing.
+    /// Half of a head, then nothing.
     HalfHead,
-    /// A connection, and not a word.
+    /// A connection without a request.
     Silent,
-    /// More body than was announced.
+    /// More body than Content-Length says.
     TooLong,
-    /// A byte a millisecond.
+    /// One byte each millisecond.
     Dripped,
-    /// Half of the body, and then a reset.
+    /// Half of the body, then a reset.
     Reset,
-    /// The whole request, and then our side is closed.
+    /// The whole request, then the connection is half-closed.
     HalfClosed,
     /// The body in chunks.
     Chunked,
-    /// The head, and the body when the handler wants it.
+    /// The head, and the body after `100 Continue`.
     ExpectContinue,
     /// As HTTP/1.0.
     Http10,
-    /// Two requests in one piece.
+    /// Two requests in one write.
     Pipelined,
-    /// This as the length of the body.
+    /// This Content-Length.
     Length(&'static str),
-    /// Both a length and chunks.
+    /// Both Content-Length and chunks.
     LengthAndChunks,
     /// The first bytes of a TLS connection.
     TlsHello,
@@ -294,27 +292,26 @@ pub enum Script {
 }
 
 impl Script {
-    /// Whether it leaves a connection open at which the handler may wait in its right.
+    /// Whether the connection stays open and the handler may rightly wait for more.
     #[must_use]
     pub fn holds_connection(self) -> bool {
         matches!(self, Self::Stalled | Self::HalfHead | Self::Silent)
     }
 
-    /// Whether our side takes its time.
+    /// Whether the script itself is slow.
     #[must_use]
     pub fn takes_time(self) -> bool {
         matches!(self, Self::Dripped | Self::ExpectContinue)
     }
 
-    /// Whether it is good HTTP that deserves an answer, and not only a close.
+    /// Whether the request is valid HTTP, so that a close is not enough of an answer.
     #[must_use]
     pub fn is_good_http(self) -> bool {
         matches!(self, Self::Chunked | Self::ExpectContinue | Self::Http10)
     }
 }
 
-/// When the calls of the suite happened unless somebody says otherwise: a fixed time, so that the same seed sends the
-/// same bytes on any day.
+/// The default time of the suite's calls: fixed, so that the same seed sends the same bytes on any day.
 #[must_use]
 pub fn usual_time() -> Timestamp {
     // A constant of the year 2026.
@@ -322,16 +319,15 @@ pub fn usual_time() -> Timestamp {
         .unwrap_or_else(|| unreachable!("2026 is a valid year"))
 }
 
-/// How long an answer may take unless somebody says otherwise.
+/// The default of `--max-latency`.
 pub const USUAL_MAX_LATENCY: Duration = Duration::from_secs(5);
 
-/// What the suite waits for, besides answers.
+/// Waits other than for responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pauses {
-    /// How long a handler is given to notice what happened to a connection: to begin reading, to crash, to free a
-    /// worker. A process that dies of what it does after its answer is gone by then.
+    /// The time in which a handler notices a change of a connection: begins to read, crashes, frees a worker.
     pub settle_delay: Duration,
-    /// How long a handler that is gone may take to come back, as a supervisor restarts it.
+    /// The time in which a supervisor restarts a handler.
     pub recovery_timeout: Duration,
 }
 
@@ -344,28 +340,21 @@ impl Default for Pauses {
     }
 }
 
-/// Everything a run of the suite follows from, but where it goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SuiteOptions {
-    /// Only these cases: names, families, globs. None means all.
+    /// Names, families and globs of the cases to run; empty means all.
     pub only: Vec<String>,
-    /// Not these.
+    /// Names, families and globs of the cases to leave out.
     pub skip: Vec<String>,
-    /// Which methods the handler is to be asked by.
     pub methods: Methods,
-    /// How long an answer may take.
     pub max_latency: Duration,
-    /// What the bytes follow from, with the cases' names.
     pub seed: Seed,
-    /// About when the calls happened.
+    /// The time of the calls, or up to an hour before.
     pub at: Timestamp,
-    /// Who calls.
     pub account: Account,
-    /// The user's own headers.
     pub headers: Vec<Header>,
-    /// What is waited for.
     pub pauses: Pauses,
-    /// The command as it was given, without what chose the cases and the seed: what repeats a case begins with it.
+    /// The command line without `--only`, `--skip` and `--seed`, for the lines that repeat a case.
     pub command: String,
 }
 

@@ -7,9 +7,9 @@ use tokio::time::{sleep, timeout};
 use super::cases::{GET_PROBE, POST_PROBE};
 use super::deliver::SuiteClient;
 use super::event::{CaseRecord, Event, Started, SuiteSummary};
-use super::teller::Teller;
+use super::requests::CaseRequests;
 use super::verdict::{Cause, Observed, judge};
-use super::{Case, Delivery, Family, Method, SuiteOptions, select};
+use super::{Case, CaseDelivery, CaseMethod, Family, SuiteOptions, select};
 use crate::clock::{Clock, format_duration};
 use crate::error::{Error, Stop};
 use crate::send::plan::Methods;
@@ -178,11 +178,11 @@ impl<'a> Suite<'a> {
         };
         let mut probes = Vec::with_capacity(wanted.len());
         for case in wanted {
-            let request = self.teller(case).requests(case).remove(0);
+            let request = self.requests(case).requests(case).remove(0);
             let observed = self.ordinary.send(&request).await;
             let gone = observed.unreached();
             match case.method {
-                Method::Get => self.works.get = observed.accepted(),
+                CaseMethod::Get => self.works.get = observed.accepted(),
                 _ => self.works.post = observed.accepted(),
             }
             probes.push((*case, observed));
@@ -230,7 +230,7 @@ impl<'a> Suite<'a> {
         if !self.works.post && !self.works.get {
             return Some("no good CDR is taken at all".to_owned());
         }
-        if case.delivery == Delivery::OtherHost && !self.teller(case).knows_another_host() {
+        if case.delivery == CaseDelivery::OtherHost && !self.requests(case).knows_another_host() {
             return Some("only a handler on this machine has two names".to_owned());
         }
         None
@@ -238,15 +238,15 @@ impl<'a> Suite<'a> {
 
     /// Runs one case and checks that the handler is still alive.
     async fn ask(&mut self, case: &'static Case, on_event: &mut impl FnMut(Event)) -> CaseRecord {
-        let teller = self.teller(case);
+        let requests = self.requests(case);
         let network = match (case.family, case.delivery) {
             (Family::Survives, _) => &self.quick,
-            (_, Delivery::Concurrent(_)) => &self.unhurried,
+            (_, CaseDelivery::Concurrent(_)) => &self.unhurried,
             _ => &self.ordinary,
         };
-        let observed = network.deliver(case, &teller).await;
+        let observed = network.deliver(case, &requests).await;
         let mut record = self.record(case, &observed);
-        let (words, back) = match self.liveness(&teller, on_event).await {
+        let (words, back) = match self.liveness(&requests, on_event).await {
             Liveness::Alive => return record,
             Liveness::Recovered(words, after) => (words, Some(after)),
             Liveness::Gone(words) => (words, None),
@@ -274,14 +274,18 @@ impl<'a> Suite<'a> {
     }
 
     /// Sends a good CDR, and again until it is accepted or the recovery timeout has passed.
-    async fn liveness(&self, teller: &Teller, on_event: &mut impl FnMut(Event)) -> Liveness {
+    async fn liveness(
+        &self,
+        requests: &CaseRequests,
+        on_event: &mut impl FnMut(Event),
+    ) -> Liveness {
         sleep(self.options.pauses.settle_delay).await;
         let method = if self.works.post {
-            Method::Post
+            CaseMethod::Post
         } else {
-            Method::Get
+            CaseMethod::Get
         };
-        let first = self.quick.send(&teller.liveness_check(1, method)).await;
+        let first = self.quick.send(&requests.liveness_check(1, method)).await;
         if first.accepted() {
             return Liveness::Alive;
         }
@@ -295,7 +299,7 @@ impl<'a> Suite<'a> {
                 sleep(wait).await;
                 if self
                     .quick
-                    .send(&teller.liveness_check(n, method))
+                    .send(&requests.liveness_check(n, method))
                     .await
                     .accepted()
                 {
@@ -312,8 +316,8 @@ impl<'a> Suite<'a> {
         }
     }
 
-    fn teller(&self, case: &Case) -> Teller {
-        Teller::new(
+    fn requests(&self, case: &Case) -> CaseRequests {
+        CaseRequests::new(
             case,
             self.options,
             self.destination.target(),
@@ -359,6 +363,6 @@ impl<'a> Suite<'a> {
 }
 
 /// Whether a case that is sent by `method` needs the probe of this method to be accepted.
-fn needs(method: Method, probe: Method) -> bool {
-    method == probe || method == Method::Both
+fn needs(method: CaseMethod, probe: CaseMethod) -> bool {
+    method == probe || method == CaseMethod::Both
 }

@@ -476,22 +476,22 @@ fn bytes(seed: Seed, at: Timestamp) -> Vec<(&'static str, String)> {
     };
     let destination = Destination::parse("http://127.0.0.1:5000/webhook/cdr").unwrap();
     let case = |case: &'static Case| {
-        let teller = teller::Teller::new(
+        let source = requests::CaseRequests::new(
             case,
             &options,
             destination.target(),
             destination.authority(),
         );
-        let requests = teller.requests(case);
+        let requests = source.requests(case);
         let script = match case.delivery {
-            Delivery::Raw(script) => Some(script.steps(&requests[0], &destination)),
+            CaseDelivery::Raw(script) => Some(script.steps(&requests[0], &destination)),
             _ => None,
         };
         (
             case.name,
             format!(
                 "{requests:?} {script:?} {:?}",
-                teller.liveness_check(1, Method::Post)
+                source.liveness_check(1, CaseMethod::Post)
             ),
         )
     };
@@ -515,9 +515,9 @@ fn no_two_cases_share_an_identifier() {
     let options = options(&[]);
     let mut owners = std::collections::HashMap::new();
     for case in cases::table() {
-        let teller = teller::Teller::new(case, &options, "/webhook/cdr", "127.0.0.1:5000");
-        let mut requests = teller.requests(case);
-        requests.extend((0..12).map(|n| teller.liveness_check(n, Method::Post)));
+        let source = requests::CaseRequests::new(case, &options, "/webhook/cdr", "127.0.0.1:5000");
+        let mut requests = source.requests(case);
+        requests.extend((0..12).map(|n| source.liveness_check(n, CaseMethod::Post)));
         for request in &requests {
             let Ok(fields) = serde_json::from_slice::<crate::cdr::Fields>(&request.body.0) else {
                 continue;

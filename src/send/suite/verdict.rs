@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Case, Delivery, Family};
+use super::{Case, CaseDelivery, Family};
 use crate::cdr::Grade;
 use crate::clock::format_duration;
 use crate::send::expect::status_words;
@@ -60,10 +60,10 @@ impl Case {
                 Grade::Doc | Grade::Seen | Grade::Calc => Expects::Accepted,
                 Grade::Inferred | Grade::Unknown | Grade::Hostile => Expects::Answered,
             },
-            (Family::Survives, Delivery::Raw(script)) if script.holds_connection() => {
+            (Family::Survives, CaseDelivery::Raw(script)) if script.holds_connection() => {
                 Expects::AcceptedMeanwhile
             }
-            (Family::Survives, Delivery::Raw(script)) if !script.is_good_http() => {
+            (Family::Survives, CaseDelivery::Raw(script)) if !script.is_good_http() => {
                 Expects::AnsweredOrClosed
             }
             (Family::Survives, _) => Expects::Answered,
@@ -238,14 +238,14 @@ impl Cause {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct CaseVerdict {
     /// The answers in words.
     pub got: String,
     pub cause: Option<Cause>,
 }
 
 #[must_use]
-pub fn judge(case: &Case, observed: &[Observed], max_latency: Duration) -> Verdict {
+pub fn judge(case: &Case, observed: &[Observed], max_latency: Duration) -> CaseVerdict {
     let expects = case.expects();
     let causes = observed
         .iter()
@@ -277,12 +277,12 @@ pub fn judge(case: &Case, observed: &[Observed], max_latency: Duration) -> Verdi
         _ => {}
     }
     // One request alone is not slow: the idle connections delay it.
-    if matches!(case.delivery, Delivery::WithIdleConnections(_))
+    if matches!(case.delivery, CaseDelivery::WithIdleConnections(_))
         && matches!(cause, Some(Cause::Slow | Cause::Unanswered))
     {
         cause = Some(Cause::Blocked);
     }
-    Verdict { got, cause }
+    CaseVerdict { got, cause }
 }
 
 /// The cause if this answer, the `n`th of its case, is not the expected one.

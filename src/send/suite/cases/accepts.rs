@@ -1,27 +1,27 @@
 //! What TeleCMI sends: every story, by POST and GET, in both shapes, in every order.
 
-use super::super::{CallIds, Case, Change, Delivery, Family, Method, Payload};
+use super::super::{CallIds, Case, CaseDelivery, CaseMethod, CasePayload, Change, Family};
 use super::GOOD;
 use crate::cdr::Grade::{self, Doc, Inferred, Seen};
 use crate::cdr::Shape::{self, Docs, Live};
 use CallIds::{PerLeg, Shared};
-use Delivery::{AtOnce, Brackets, ExtraQuery, InOrder, Reversed};
-use Method::{Get, Post};
+use CaseDelivery::{AtOnce, Brackets, ExtraQuery, InOrder, Reversed};
+use CaseMethod::{Get, Post};
 
 const fn accepts(
     name: &'static str,
     grade: Grade,
-    method: Method,
-    payload: Payload,
-    delivery: Delivery,
+    method: CaseMethod,
+    payload: CasePayload,
+    delivery: CaseDelivery,
     why: &'static str,
 ) -> Case {
     super::case(Family::Accepts, name, grade, method, payload, delivery, why)
 }
 
 /// A story with one `call_id`.
-const fn story(name: &'static str, shape: Shape) -> Payload {
-    Payload::Story(name, shape, Shared)
+const fn scenario(name: &'static str, shape: Shape) -> CasePayload {
+    CasePayload::Scenario(name, shape, Shared)
 }
 
 const NO_ANSWER: &str = "The agent never picks up: one CDR of leg a, and no leg b ever; handlers that wait for both legs keep \
@@ -57,51 +57,51 @@ pub const CASES: &[Case] = &[
     accepts("get-is-accepted", Doc, Get, GOOD, InOrder,
         "The dashboard offers GET beside POST, and the CDR is then in the query; most handlers \
          route POST alone and answer 404 or 405, so if your dashboard says GET every CDR is lost."),
-    accepts("post-agent-no-answer", Seen, Post, story("agent-no-answer", Docs), InOrder, NO_ANSWER),
-    accepts("post-agent-rejected", Inferred, Post, story("agent-rejected", Docs), InOrder,
+    accepts("post-agent-no-answer", Seen, Post, scenario("agent-no-answer", Docs), InOrder, NO_ANSWER),
+    accepts("post-agent-rejected", Inferred, Post, scenario("agent-rejected", Docs), InOrder,
         REJECTED),
-    accepts("post-customer-no-answer", Seen, Post, story("customer-no-answer", Docs), InOrder,
+    accepts("post-customer-no-answer", Seen, Post, scenario("customer-no-answer", Docs), InOrder,
         CUSTOMER),
-    accepts("post-customer-rejected", Seen, Post, story("customer-rejected", Docs), InOrder,
+    accepts("post-customer-rejected", Seen, Post, scenario("customer-rejected", Docs), InOrder,
         CUSTOMER_DECLINED),
-    accepts("post-followme-ghost", Seen, Post, story("followme-ghost", Docs), InOrder, GHOST),
-    accepts("post-softphone-no-answer", Doc, Post, story("softphone-no-answer", Docs), InOrder,
+    accepts("post-followme-ghost", Seen, Post, scenario("followme-ghost", Docs), InOrder, GHOST),
+    accepts("post-softphone-no-answer", Doc, Post, scenario("softphone-no-answer", Docs), InOrder,
         SOFTPHONE),
-    accepts("post-softphone-rejected", Doc, Post, story("softphone-rejected", Docs), InOrder,
+    accepts("post-softphone-rejected", Doc, Post, scenario("softphone-rejected", Docs), InOrder,
         SOFTPHONE_DECLINED),
-    accepts("post-docs-leg-a", Doc, Post, story("docs-leg-a", Docs), InOrder, SAMPLE_A),
-    accepts("post-docs-leg-b", Doc, Post, story("docs-leg-b", Docs), InOrder, SAMPLE_B),
-    accepts("post-legacy", Doc, Post, story("legacy", Docs), InOrder, LEGACY),
-    accepts("get-agent-no-answer", Inferred, Get, story("agent-no-answer", Docs), InOrder,
+    accepts("post-docs-leg-a", Doc, Post, scenario("docs-leg-a", Docs), InOrder, SAMPLE_A),
+    accepts("post-docs-leg-b", Doc, Post, scenario("docs-leg-b", Docs), InOrder, SAMPLE_B),
+    accepts("post-legacy", Doc, Post, scenario("legacy", Docs), InOrder, LEGACY),
+    accepts("get-agent-no-answer", Inferred, Get, scenario("agent-no-answer", Docs), InOrder,
         NO_ANSWER),
-    accepts("get-agent-rejected", Inferred, Get, story("agent-rejected", Docs), InOrder, REJECTED),
-    accepts("get-customer-no-answer", Inferred, Get, story("customer-no-answer", Docs), InOrder,
+    accepts("get-agent-rejected", Inferred, Get, scenario("agent-rejected", Docs), InOrder, REJECTED),
+    accepts("get-customer-no-answer", Inferred, Get, scenario("customer-no-answer", Docs), InOrder,
         CUSTOMER),
-    accepts("get-customer-rejected", Inferred, Get, story("customer-rejected", Docs), InOrder,
+    accepts("get-customer-rejected", Inferred, Get, scenario("customer-rejected", Docs), InOrder,
         CUSTOMER_DECLINED),
-    accepts("get-followme-ghost", Inferred, Get, story("followme-ghost", Docs), InOrder, GHOST),
-    accepts("get-softphone-no-answer", Inferred, Get, story("softphone-no-answer", Docs), InOrder,
+    accepts("get-followme-ghost", Inferred, Get, scenario("followme-ghost", Docs), InOrder, GHOST),
+    accepts("get-softphone-no-answer", Inferred, Get, scenario("softphone-no-answer", Docs), InOrder,
         SOFTPHONE),
-    accepts("get-softphone-rejected", Inferred, Get, story("softphone-rejected", Docs), InOrder,
+    accepts("get-softphone-rejected", Inferred, Get, scenario("softphone-rejected", Docs), InOrder,
         SOFTPHONE_DECLINED),
-    accepts("get-docs-leg-a", Inferred, Get, story("docs-leg-a", Docs), InOrder, SAMPLE_A),
-    accepts("get-docs-leg-b", Inferred, Get, story("docs-leg-b", Docs), InOrder, SAMPLE_B),
-    accepts("get-legacy", Inferred, Get, story("legacy", Docs), InOrder, LEGACY),
-    accepts("live-agent-no-answer", Seen, Post, story("agent-no-answer", Live), InOrder, LIVE),
-    accepts("live-agent-rejected", Inferred, Post, story("agent-rejected", Live), InOrder, LIVE),
-    accepts("live-customer-no-answer", Seen, Post, story("customer-no-answer", Live), InOrder,
+    accepts("get-docs-leg-a", Inferred, Get, scenario("docs-leg-a", Docs), InOrder, SAMPLE_A),
+    accepts("get-docs-leg-b", Inferred, Get, scenario("docs-leg-b", Docs), InOrder, SAMPLE_B),
+    accepts("get-legacy", Inferred, Get, scenario("legacy", Docs), InOrder, LEGACY),
+    accepts("live-agent-no-answer", Seen, Post, scenario("agent-no-answer", Live), InOrder, LIVE),
+    accepts("live-agent-rejected", Inferred, Post, scenario("agent-rejected", Live), InOrder, LIVE),
+    accepts("live-customer-no-answer", Seen, Post, scenario("customer-no-answer", Live), InOrder,
         LIVE),
-    accepts("live-customer-rejected", Seen, Post, story("customer-rejected", Live), InOrder, LIVE),
-    accepts("live-followme-ghost", Seen, Post, story("followme-ghost", Live), InOrder, LIVE),
-    accepts("live-softphone-no-answer", Seen, Post, story("softphone-no-answer", Live), InOrder,
+    accepts("live-customer-rejected", Seen, Post, scenario("customer-rejected", Live), InOrder, LIVE),
+    accepts("live-followme-ghost", Seen, Post, scenario("followme-ghost", Live), InOrder, LIVE),
+    accepts("live-softphone-no-answer", Seen, Post, scenario("softphone-no-answer", Live), InOrder,
         LIVE),
-    accepts("live-softphone-rejected", Inferred, Post, story("softphone-rejected", Live), InOrder,
+    accepts("live-softphone-rejected", Inferred, Post, scenario("softphone-rejected", Live), InOrder,
         LIVE),
-    accepts("get-live", Inferred, Get, story("customer-no-answer", Live), InOrder,
+    accepts("get-live", Inferred, Get, scenario("customer-no-answer", Live), InOrder,
         "A live object in a flat query is its JSON text; handlers that parse custom, which then \
          says false, as an object fail."),
     accepts("get-brackets", Inferred, Get,
-        Payload::Changed(&[Change::Put("extra_params", "{\"click2call\":\"true\",\"campaign\":7}")]),
+        CasePayload::Changed(&[Change::Put("extra_params", "{\"click2call\":\"true\",\"campaign\":7}")]),
         Brackets,
         "Written as Node's qs writes objects, extra_params comes as \
          extra_params[click2call]=true; Express hands on an object where JSON.parse expects text, \
@@ -112,40 +112,40 @@ pub const CASES: &[Case] = &[
     accepts("get-url-with-query", Inferred, Get, GOOD, ExtraQuery("source=telecmi&check=1"),
         "A query that the URL has already is kept, and the CDR's parameters come after it; \
          handlers that take the query for the CDR alone fail on the foreign names."),
-    accepts("post-legs-reversed", Seen, Post, story("customer-no-answer", Docs), Reversed,
+    accepts("post-legs-reversed", Seen, Post, scenario("customer-no-answer", Docs), Reversed,
         "Deliveries overtake one another, so the answered leg a can come before the missed leg \
          b; handlers that expect missed first fail, or throw the late one away."),
-    accepts("get-legs-reversed", Inferred, Get, story("customer-no-answer", Docs), Reversed,
+    accepts("get-legs-reversed", Inferred, Get, scenario("customer-no-answer", Docs), Reversed,
         "By GET, too, the answered leg a can come before the missed leg b; handlers that update \
          the row of leg b find none yet."),
-    accepts("post-legs-at-once", Seen, Post, story("customer-rejected", Docs), AtOnce,
+    accepts("post-legs-at-once", Seen, Post, scenario("customer-rejected", Docs), AtOnce,
         "Both legs end together and can arrive at the same moment; two handlers that look and \
          then insert collide on the shared request_id or call_id."),
-    accepts("get-legs-at-once", Inferred, Get, story("customer-rejected", Docs), AtOnce,
+    accepts("get-legs-at-once", Inferred, Get, scenario("customer-rejected", Docs), AtOnce,
         "Both legs at the same moment by GET: the same race as by POST, often in code that was \
          copied and lost its transaction."),
     accepts("post-legs-two-call-ids", Seen, Post,
-        Payload::Story("customer-no-answer", Docs, PerLeg), InOrder,
+        CasePayload::Scenario("customer-no-answer", Docs, PerLeg), InOrder,
         "Whether legs share their call_id is disputed, and live reports differ; handlers that \
          join legs by call_id miss the partner, only request_id ties them."),
     accepts("get-legs-two-call-ids", Inferred, Get,
-        Payload::Story("customer-no-answer", Docs, PerLeg), InOrder,
+        CasePayload::Scenario("customer-no-answer", Docs, PerLeg), InOrder,
         "By GET with a call_id for each leg: handlers that join legs by call_id miss the \
          partner, only request_id ties them."),
-    accepts("live-legs-reversed", Seen, Post, story("customer-rejected", Live), Reversed,
+    accepts("live-legs-reversed", Seen, Post, scenario("customer-rejected", Live), Reversed,
         "The answered leg a first and in live types, with answeredsec and an object in \
          extra_params: what a live account really sends on a bad day."),
-    accepts("live-legs-two-call-ids", Seen, Post, Payload::Story("customer-rejected", Live, PerLeg),
+    accepts("live-legs-two-call-ids", Seen, Post, CasePayload::Scenario("customer-rejected", Live, PerLeg),
         InOrder,
         "Live types and a call_id for each leg: handlers that take call_id for the call's key \
          end up with two calls of one leg each."),
-    accepts("documented-pair", Doc, Post, Payload::DocumentedPair, InOrder,
+    accepts("documented-pair", Doc, Post, CasePayload::DocumentedPair, InOrder,
         "The two samples on TeleCMI's page share their call_id but are two calls a minute apart; \
          handlers that make call_id unique refuse the second."),
-    accepts("get-documented-pair", Inferred, Get, Payload::DocumentedPair, InOrder,
+    accepts("get-documented-pair", Inferred, Get, CasePayload::DocumentedPair, InOrder,
         "The page's two samples by GET, with the call_id that they share; handlers that make \
          call_id unique refuse the second."),
-    accepts("post-other-host-name", Seen, Post, GOOD, Delivery::OtherHost,
+    accepts("post-other-host-name", Seen, Post, GOOD, CaseDelivery::OtherHost,
         "127.0.0.1 and localhost are this machine both, and a tunnel may send either as Host; \
          servers bound to one name answer 400 or 404 to the other, TeleCMI's .NET example among \
          them."),

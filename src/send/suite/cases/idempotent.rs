@@ -1,18 +1,18 @@
 //! The same CDR again: TeleCMI's guarantees are unknown, and handlers written against live traffic expect repeats.
 
-use super::super::{CallIds, Case, Delivery, Family, Method, Payload};
+use super::super::{CallIds, Case, CaseDelivery, CaseMethod, CasePayload, Family};
 use super::GOOD;
 use crate::cdr::Grade::{self, Inferred, Seen};
 use crate::cdr::Shape::{Docs, Live};
-use Delivery::{Again, AgainByGet, AgainChanged, LateAgain, Race};
-use Method::{Both, Get, Post};
+use CaseDelivery::{Again, AgainByGet, AgainChanged, LateAgain, Race};
+use CaseMethod::{Both, Get, Post};
 
 const fn again(
     name: &'static str,
     grade: Grade,
-    method: Method,
-    payload: Payload,
-    delivery: Delivery,
+    method: CaseMethod,
+    payload: CasePayload,
+    delivery: CaseDelivery,
     why: &'static str,
 ) -> Case {
     super::case(
@@ -35,19 +35,19 @@ pub const CASES: &[Case] = &[
     again("get-duplicate", Inferred, Get, GOOD, Again,
         "The same GET can arrive twice, and proxies repeat GETs on their own; what protects POST \
          is often missing in the GET route."),
-    again("live-duplicate", Seen, Post, Payload::Story("agent-no-answer", Live, CallIds::Shared),
+    again("live-duplicate", Seen, Post, CasePayload::Scenario("agent-no-answer", Live, CallIds::Shared),
         Again,
         "A duplicate in live types: comparing extra_params as text works on the page's string, \
          and fails on the live object."),
     again("answered-duplicate", Seen, Post,
-        Payload::Story("customer-no-answer", Docs, CallIds::Shared), Again,
+        CasePayload::Scenario("customer-no-answer", Docs, CallIds::Shared), Again,
         "Both legs of one call, and both again: the second leg b meets a call that leg a has \
          closed already."),
     again("softphone-duplicate", Seen, Post,
-        Payload::Story("softphone-no-answer", Docs, CallIds::Shared), Again,
+        CasePayload::Scenario("softphone-no-answer", Docs, CallIds::Shared), Again,
         "A duplicate without request_id: handlers that recognise repeats by request_id see two \
          calls with none, or fail on null."),
-    again("legacy-duplicate", Inferred, Post, Payload::Story("legacy", Docs, CallIds::Shared),
+    again("legacy-duplicate", Inferred, Post, CasePayload::Scenario("legacy", Docs, CallIds::Shared),
         Again,
         "A duplicate of the nine-field CDR has neither call_id nor request_id; cmiuuid is all \
          there is to recognise it by."),

@@ -6,7 +6,7 @@ mod prompt;
 mod survives;
 mod tolerant;
 
-use super::{Case, Delivery, Family, Method, Payload};
+use super::{Case, CaseDelivery, CaseMethod, CasePayload, Family};
 use crate::cdr::scenarios::CallIds;
 use crate::cdr::{Grade, Shape};
 
@@ -32,16 +32,16 @@ pub fn table() -> impl Iterator<Item = &'static Case> {
 }
 
 /// The plainest CDR there is: the agent did not answer. What is said to be *good* is this.
-const GOOD: Payload = Payload::Story("agent-no-answer", Shape::Docs, CallIds::Shared);
+const GOOD: CasePayload = CasePayload::Scenario("agent-no-answer", Shape::Docs, CallIds::Shared);
 
 /// A case of a family.
 const fn case(
     family: Family,
     name: &'static str,
     grade: Grade,
-    method: Method,
-    payload: Payload,
-    delivery: Delivery,
+    method: CaseMethod,
+    payload: CasePayload,
+    delivery: CaseDelivery,
     why: &'static str,
 ) -> Case {
     Case {
@@ -58,7 +58,7 @@ const fn case(
 #[cfg(test)]
 mod tests {
     use super::super::verdict::Expects;
-    use super::super::{Change, Kind};
+    use super::super::{Change, OtherKind};
     use super::*;
     use crate::cdr::scenarios::CATALOGUE;
     use std::collections::HashSet;
@@ -100,11 +100,12 @@ mod tests {
     #[test]
     fn every_story_is_told_by_post_and_by_get() {
         for story in CATALOGUE {
-            for method in [Method::Post, Method::Get] {
+            for method in [CaseMethod::Post, CaseMethod::Get] {
                 let told = table().any(|case| {
                     case.family == Family::Accepts
                         && case.method == method
-                        && case.payload == Payload::Story(story.name, Shape::Docs, CallIds::Shared)
+                        && case.payload
+                            == CasePayload::Scenario(story.name, Shape::Docs, CallIds::Shared)
                 });
                 assert!(told, "{} is not told by {method:?}", story.name);
             }
@@ -113,7 +114,7 @@ mod tests {
                 crate::cdr::scenarios::Plan::Click2call(_)
                     | crate::cdr::scenarios::Plan::Softphone(_)
             );
-            let live = Payload::Story(story.name, Shape::Live, CallIds::Shared);
+            let live = CasePayload::Scenario(story.name, Shape::Live, CallIds::Shared);
             assert!(
                 !typed || table().any(|case| case.payload == live),
                 "{} is not told live",
@@ -143,7 +144,7 @@ mod tests {
     #[test]
     fn changes_are_json_and_relatives_are_there() {
         for case in table() {
-            let Payload::Changed(changes) = case.payload else {
+            let CasePayload::Changed(changes) = case.payload else {
                 continue;
             };
             for change in changes {
@@ -157,15 +158,15 @@ mod tests {
             }
         }
         for kind in [
-            Kind::Event,
-            Kind::IncomingEvent,
-            Kind::IncomingMissed,
-            Kind::IncomingAnswered,
-            Kind::Recorded,
-            Kind::Rest,
+            OtherKind::Event,
+            OtherKind::IncomingEvent,
+            OtherKind::IncomingMissed,
+            OtherKind::IncomingAnswered,
+            OtherKind::Recorded,
+            OtherKind::Rest,
         ] {
             assert!(
-                table().any(|case| case.payload == Payload::Other(kind)),
+                table().any(|case| case.payload == CasePayload::Other(kind)),
                 "{kind:?}"
             );
         }

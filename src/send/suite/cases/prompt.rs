@@ -1,16 +1,16 @@
 //! Answers in time: a sender's patience is unknown, so it is better not tried.
 
-use super::super::{Case, Delivery, Family, Method};
+use super::super::{Case, CaseDelivery, CaseMethod, Family};
 use super::GOOD;
 use crate::cdr::Grade::{self, Hostile, Inferred};
-use Delivery::{Concurrent, WithIdleConnections};
-use Method::{Get, Post};
+use CaseDelivery::{Concurrent, WithIdleConnections};
+use CaseMethod::{Get, Post};
 
 const fn prompt(
     name: &'static str,
     grade: Grade,
-    method: Method,
-    delivery: Delivery,
+    method: CaseMethod,
+    delivery: CaseDelivery,
     why: &'static str,
 ) -> Case {
     super::case(Family::Prompt, name, grade, method, GOOD, delivery, why)

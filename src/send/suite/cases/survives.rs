@@ -4,19 +4,21 @@
 
 pub mod protocol;
 
-use super::super::{Body, Case, Change, Delivery, Family, Method, Payload, Writing};
+use super::super::{
+    BodyEncoding, Case, CaseDelivery, CaseMethod, CasePayload, Change, Family, RawBody,
+};
 use super::GOOD;
 use crate::cdr::Grade::{self, Doc, Hostile, Inferred};
-use Delivery::{ContentType, InOrder};
-use Method::{Get, Post};
-use Payload::{Query, Written};
+use CaseDelivery::{ContentType, InOrder};
+use CaseMethod::{Get, Post};
+use CasePayload::{Encoded, Query};
 
 const fn survives(
     name: &'static str,
     grade: Grade,
-    method: Method,
-    payload: Payload,
-    delivery: Delivery,
+    method: CaseMethod,
+    payload: CasePayload,
+    delivery: CaseDelivery,
     why: &'static str,
 ) -> Case {
     super::case(
@@ -36,15 +38,15 @@ const fn body(name: &'static str, text: &'static str, why: &'static str) -> Case
         name,
         Hostile,
         Post,
-        Payload::Body(Body::Text(text)),
+        CasePayload::RawBody(RawBody::Text(text)),
         InOrder,
         why,
     )
 }
 
 /// The good CDR, written in a way that is no good JSON.
-const fn written(name: &'static str, writing: Writing, why: &'static str) -> Case {
-    survives(name, Hostile, Post, Written(writing), InOrder, why)
+const fn written(name: &'static str, writing: BodyEncoding, why: &'static str) -> Case {
+    survives(name, Hostile, Post, Encoded(writing), InOrder, why)
 }
 
 /// The good CDR with another content type.
@@ -60,48 +62,48 @@ const fn query(name: &'static str, text: &'static str, why: &'static str) -> Cas
 /// Bodies, content types and queries.
 #[rustfmt::skip]
 pub const CASES: &[Case] = &[
-    written("cut-off-json", Writing::CutOff,
+    written("cut-off-json", BodyEncoding::CutOff,
         "A body can end in the middle although its length is right, behind a bad proxy; \
          JSON.parse without a try ends the process or the loop."),
-    written("trailing-comma", Writing::TrailingComma,
+    written("trailing-comma", BodyEncoding::TrailingComma,
         "Pasted and hand-made JSON has trailing commas, as TeleCMI's own sample of leg b; a \
          parser's exception must become a 400."),
-    survives("javascript-literal", Doc, Post, Written(Writing::JavaScript), InOrder,
+    survives("javascript-literal", Doc, Post, Encoded(BodyEncoding::JavaScript), InOrder,
         "TeleCMI's page prints CDRs as JavaScript, and people post them as printed; eval and \
          literal_eval as a way out fail on the bare names."),
-    written("two-objects", Writing::Twice,
+    written("two-objects", BodyEncoding::Twice,
         "Two objects one after the other are no JSON; a parser says \"extra data\", and that \
          must become a 400."),
-    written("array-of-cdrs", Writing::InArray,
+    written("array-of-cdrs", BodyEncoding::InArray,
         "Senders that batch post arrays; record[\"appid\"] on a list is a TypeError, and \
          undefined fields in JavaScript."),
-    written("cdr-in-a-string", Writing::InString,
+    written("cdr-in-a-string", BodyEncoding::InString,
         "JSON encoded twice is one string; looking for fields in it fails."),
-    written("byte-order-mark", Writing::ByteOrderMark,
+    written("byte-order-mark", BodyEncoding::ByteOrderMark,
         "Files from Windows begin with a byte order mark; parsers refuse it, and that must \
          become a 400."),
-    written("utf-16", Writing::Utf16,
+    written("utf-16", BodyEncoding::Utf16,
         "A body in UTF-16 is full of NUL bytes; decoding it as UTF-8 throws, often outside the \
          try."),
-    written("not-utf-8", Writing::NotUtf8,
+    written("not-utf-8", BodyEncoding::NotUtf8,
         "Bytes that are no UTF-8 come from old systems; body.decode() throws before the try that \
          was made for JSON."),
-    written("nul-byte", Writing::Nul,
+    written("nul-byte", BodyEncoding::Nul,
         "A raw NUL in a string is no JSON; C code cuts the text there, and PostgreSQL refuses \
          it."),
-    written("repeated-field", Writing::Repeated,
+    written("repeated-field", BodyEncoding::Repeated,
         "A field twice: parsers keep the first, the last, or refuse; what checks one and stores \
          the other can be fooled."),
-    written("number-of-400-digits", Writing::Digits(400),
+    written("number-of-400-digits", BodyEncoding::Digits(400),
         "A number beyond a double becomes Infinity in JavaScript, and an error in an integer \
          column."),
-    written("number-of-5000-digits", Writing::Digits(5_000),
+    written("number-of-5000-digits", BodyEncoding::Digits(5_000),
         "Python refuses integers of more than 4300 digits with a ValueError that is no \
          JSONDecodeError."),
-    written("deep-nesting", Writing::Deep(10_000),
+    written("deep-nesting", BodyEncoding::Deep(10_000),
         "Ten thousand levels are a RecursionError in Python, which except ValueError does not \
          catch, and a dead process where the stack is native."),
-    survives("deeper-nesting", Hostile, Post, Payload::Body(Body::Arrays(50_000)), InOrder,
+    survives("deeper-nesting", Hostile, Post, CasePayload::RawBody(RawBody::Arrays(50_000)), InOrder,
         "Fifty thousand levels in 100 KB: recursive parsers without a limit of their own \
          overflow the stack, and no catch helps."),
     body("nul-escape",
@@ -145,7 +147,7 @@ pub const CASES: &[Case] = &[
     body("html", "<!doctype html><title>502</title>",
         "A proxy's error page can end up as a body; a parser's exception must become a 400."),
     survives("body-of-256-kib", Hostile, Post,
-        Payload::Changed(&[Change::Fill("custom", "x", 256 * 1024)]), InOrder,
+        CasePayload::Changed(&[Change::Fill("custom", "x", 256 * 1024)]), InOrder,
         "Far more than any CDR has; a limit must answer 413, and its exception is often handled \
          by nobody."),
     typed("no-content-type", None,
@@ -165,7 +167,7 @@ pub const CASES: &[Case] = &[
     typed("charset-unknown", Some("application/json; charset=martian"),
         "A charset that nobody knows is a LookupError in Python, and an \
          UnsupportedCharsetException in Java."),
-    survives("form-encoded", Inferred, Post, Written(Writing::Form),
+    survives("form-encoded", Inferred, Post, Encoded(BodyEncoding::Form),
         ContentType(Some("application/x-www-form-urlencoded")),
         "Many providers post forms, and relays make forms of JSON; a handler for JSON must \
          refuse it without failing."),

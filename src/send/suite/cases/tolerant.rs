@@ -6,12 +6,12 @@
 pub mod forms;
 pub mod typed;
 
-use super::super::{Case, Change, Delivery, Family, Method, Payload};
+use super::super::{Case, CaseDelivery, CaseMethod, CasePayload, Change, Family};
 use crate::cdr::Grade::{self, Doc, Hostile, Inferred, Seen};
+use CaseDelivery::InOrder;
+use CaseMethod::{Get, Post};
+use CasePayload::Changed;
 use Change::{Put, Without};
-use Delivery::InOrder;
-use Method::{Get, Post};
-use Payload::Changed;
 
 /// A good CDR with changes, by POST.
 const fn changed(
@@ -36,9 +36,9 @@ const fn got(
 const fn tolerant(
     name: &'static str,
     grade: Grade,
-    method: Method,
-    payload: Payload,
-    delivery: Delivery,
+    method: CaseMethod,
+    payload: CasePayload,
+    delivery: CaseDelivery,
     why: &'static str,
 ) -> Case {
     super::case(

@@ -1,11 +1,11 @@
 //! Other methods, and the odder ends of HTTP: half requests, wrong lengths, silence.
 
-use super::super::super::{Case, Delivery, Method, Script};
+use super::super::super::{Case, CaseDelivery, CaseMethod, Script};
 use super::super::GOOD;
 use super::survives;
 use crate::cdr::Grade::{self, Hostile, Inferred};
-use Delivery::{By, Raw};
-use Method::{Other, Post};
+use CaseDelivery::{By, Raw};
+use CaseMethod::{Other, Post};
 
 /// The good CDR by a script.
 const fn raw(name: &'static str, grade: Grade, script: Script, why: &'static str) -> Case {

@@ -1,12 +1,12 @@
 //! The documented fields with other types, other values and other text.
 
-use super::super::super::{Case, Change, Delivery, Method, Payload};
+use super::super::super::{Case, CaseDelivery, CaseMethod, CasePayload, Change};
 use super::{changed, got, tolerant};
 use crate::cdr::Grade::{Doc, Hostile, Inferred, Seen};
+use CaseDelivery::Pluses;
+use CaseMethod::Get;
+use CasePayload::Changed;
 use Change::{AsText, Fill, InSeconds, Plus, Put};
-use Delivery::Pluses;
-use Method::Get;
-use Payload::Changed;
 
 /// Types, values and text.
 #[rustfmt::skip]

@@ -1,48 +1,34 @@
-//! From a case to the requests it makes. Pure: the same seed, time and name are the same bytes, whatever ran before.
+//! The requests of a case. Pure: the same seed, time and name give the same bytes, whatever was sent before.
 
 use std::time::Duration;
 
 use rand::Rng as _;
 use serde_json::{Value, json};
 
-use super::{Body, CallIds, Case, Change, Delivery, Kind, Method, Payload, SuiteOptions, Writing};
+use super::{
+    BodyEncoding, CallIds, Case, CaseDelivery, CaseMethod, CasePayload, Change, OtherKind, RawBody,
+    SuiteOptions,
+};
 use crate::cdr::scenarios::{self, GenerateOptions};
-use crate::cdr::{Fields, Shape, edit::Edit};
+use crate::cdr::{Fields, Payload, Shape, edit::Edit};
 use crate::seed::{Purpose, Seed};
 use crate::wire::{Header, Request, query};
 
 use super::super::template::RequestTemplate;
 
-/// The calls of one case begin within this span before the suite's time.
+/// The calls of a case begin within this span before the suite's time.
 const SPREAD_MS: u64 = 3_600_000;
 
-/// Calls from this number on are those that ask whether the handler is still there.
+/// The number of the first call of the liveness checks.
 const FIRST_LIVENESS_CALL: u64 = 1_000;
 
-/// Tells the calls of one case, and makes requests of them.
 #[derive(Debug, Clone)]
-pub struct Teller {
-    /// What the calls follow from; shape and call ids are those of each story.
-    setting: GenerateOptions,
-    /// How CDRs become requests.
-    envelope: RequestTemplate,
+pub struct CaseRequests {
+    /// Shape and call ids are replaced by those of each payload.
+    options: GenerateOptions,
+    template: RequestTemplate,
     /// `Host` with the other name of this machine, if the handler is on it.
     other_host: Option<String>,
-}
-
-/// A payload: its bytes, and its fields if it has any.
-struct Told {
-    body: Vec<u8>,
-    fields: Option<Fields>,
-}
-
-impl From<Fields> for Told {
-    fn from(fields: Fields) -> Self {
-        Self {
-            body: bytes(&fields),
-            fields: Some(fields),
-        }
-    }
 }
 
 /// A stable number for a name: FNV-1a, written out because the standard library's hashes may change.
@@ -52,22 +38,22 @@ fn number_of(name: &str) -> u64 {
     })
 }
 
-impl Teller {
-    /// The teller of one case, to a handler at this target (path and query) and authority (host and port).
+impl CaseRequests {
+    /// `target` is the path and query of the handler's URL, `authority` its host and port.
     #[must_use]
     pub fn new(case: &Case, options: &SuiteOptions, target: &str, authority: &str) -> Self {
         let number = number_of(case.name);
         let seed = Seed(options.seed.chance(Purpose::Case, number).next_u64());
         let at = options.at.before(Duration::from_millis(number % SPREAD_MS));
         Self {
-            setting: GenerateOptions {
+            options: GenerateOptions {
                 account: options.account.clone(),
                 shape: Shape::Docs,
                 call_ids: CallIds::Shared,
                 at,
                 seed,
             },
-            envelope: RequestTemplate {
+            template: RequestTemplate {
                 target: target.to_owned(),
                 headers: options.headers.clone(),
                 ..RequestTemplate::default()
@@ -76,88 +62,90 @@ impl Teller {
         }
     }
 
-    /// Whether there is another name for the machine that the handler runs on.
     #[must_use]
     pub fn knows_another_host(&self) -> bool {
         self.other_host.is_some()
     }
 
-    /// The requests of a case in the order in which they leave. Copies of a race and raw requests are there once.
+    /// The requests of a case in the order of sending; the copies of a race are one request.
     #[must_use]
     pub fn requests(&self, case: &Case) -> Vec<Request> {
-        if let Payload::Query(text) = case.payload {
-            return vec![self.envelope_with(text).get(None)];
+        if let CasePayload::Query(text) = case.payload {
+            return vec![self.template_with(text).get(None)];
         }
-        let mut told = self.payloads(case.payload);
+        let mut payloads = self.payloads(case.payload);
         match case.delivery {
-            Delivery::Reversed => told.reverse(),
-            Delivery::Again => {
-                let again: Vec<Told> = self.payloads(case.payload);
-                told.extend(again);
+            CaseDelivery::Reversed => payloads.reverse(),
+            CaseDelivery::LateAgain(others) => {
+                payloads.extend((1..).take(others).map(|n| self.good(n).into()));
+                payloads.extend(self.payloads(case.payload));
             }
-            Delivery::LateAgain(others) => {
-                told.extend((1..).take(others).map(|n| self.good(n).into()));
-                told.extend(self.payloads(case.payload));
+            CaseDelivery::AgainChanged => payloads.push(self.corrected().into()),
+            CaseDelivery::Again | CaseDelivery::AgainByGet => {
+                payloads.extend(self.payloads(case.payload));
             }
-            Delivery::AgainChanged => told.push(self.corrected().into()),
-            Delivery::AgainByGet => told.extend(self.payloads(case.payload)),
-            Delivery::Concurrent(calls) => {
-                told.extend((1..).take(calls - 1).map(|n| self.good(n).into()));
+            CaseDelivery::Concurrent(calls) => {
+                payloads.extend((1..).take(calls - 1).map(|n| self.good(n).into()));
             }
             _ => {}
         }
         let method = |n: usize| {
-            if case.method == Method::Get || (case.method == Method::Both && n > 0) {
+            if case.method == CaseMethod::Get || (case.method == CaseMethod::Both && n > 0) {
                 "GET"
             } else {
                 "POST"
             }
         };
-        told.into_iter()
+        payloads
+            .into_iter()
             .enumerate()
-            .map(|(n, told)| self.request(case.delivery, method(n), told))
+            .map(|(n, payload)| self.request(case.delivery, method(n), payload))
             .collect()
     }
 
-    /// A good CDR to ask whether the handler is still there; each `n` is another call.
+    /// A good CDR to check that the handler is alive; each `n` is another call.
     #[must_use]
-    pub fn liveness_check(&self, n: u64, method: Method) -> Request {
-        let told: Told = self.good(FIRST_LIVENESS_CALL + n).into();
+    pub fn liveness_check(&self, n: u64, method: CaseMethod) -> Request {
+        let payload = self.good(FIRST_LIVENESS_CALL + n).into();
         self.request(
-            Delivery::InOrder,
-            if method == Method::Get { "GET" } else { "POST" },
-            told,
+            CaseDelivery::InOrder,
+            if method == CaseMethod::Get {
+                "GET"
+            } else {
+                "POST"
+            },
+            payload,
         )
     }
 
-    fn envelope_with(&self, query: &str) -> RequestTemplate {
+    fn template_with(&self, query: &str) -> RequestTemplate {
         RequestTemplate {
-            target: query::merge(&self.envelope.target, query),
-            ..self.envelope.clone()
+            target: query::merge(&self.template.target, query),
+            ..self.template.clone()
         }
     }
 
-    fn request(&self, delivery: Delivery, method: &str, told: Told) -> Request {
-        let mut envelope = self.envelope.clone();
+    fn request(&self, delivery: CaseDelivery, method: &str, payload: Payload) -> Request {
+        let mut template = self.template.clone();
         match delivery {
-            Delivery::ExtraQuery(text) => envelope = self.envelope_with(text),
-            Delivery::Brackets => envelope.encoding = query::Encoding::Brackets,
+            CaseDelivery::ExtraQuery(text) => template = self.template_with(text),
+            CaseDelivery::Brackets => template.encoding = query::Encoding::Brackets,
             _ => {}
         }
         let mut request = if method == "GET" {
-            envelope.get(told.fields.as_ref())
+            template.get(payload.fields.as_ref())
         } else {
-            envelope.post(told.body)
+            template.post(payload.body)
         };
         match delivery {
-            Delivery::Pluses => request.target = request.target.replace("%20", "+"),
-            Delivery::ContentType(content_type) => {
+            CaseDelivery::Pluses => request.target = request.target.replace("%20", "+"),
+            CaseDelivery::ContentType(content_type) => {
                 request.headers.retain(|header| !header.is("content-type"));
                 request
                     .headers
                     .extend(content_type.map(|text| Header::new("Content-Type", text)));
             }
-            Delivery::OtherHost => {
+            CaseDelivery::OtherHost => {
                 request.headers.retain(|header| !header.is("host"));
                 request.headers.extend(
                     self.other_host
@@ -165,85 +153,79 @@ impl Teller {
                         .map(|host| Header::new("host", host)),
                 );
             }
-            Delivery::By("PUT") => request.method = "PUT".into(),
-            Delivery::By(method) => {
-                request = Request::new(method, envelope.target, envelope.headers, Vec::new());
+            CaseDelivery::By("PUT") => request.method = "PUT".into(),
+            CaseDelivery::By(method) => {
+                request = Request::new(method, template.target, template.headers, Vec::new());
             }
             _ => {}
         }
         request
     }
 
-    fn payloads(&self, payload: Payload) -> Vec<Told> {
+    fn payloads(&self, payload: CasePayload) -> Vec<Payload> {
         match payload {
-            Payload::Story(name, shape, call_ids) => self
-                .story(name, 0, shape, call_ids)
+            CasePayload::Scenario(name, shape, call_ids) => self
+                .scenario(name, 0, shape, call_ids)
                 .into_iter()
-                .map(Told::from)
+                .map(Payload::from)
                 .collect(),
-            Payload::Changed(changes) => {
+            CasePayload::Changed(changes) => {
                 let mut fields = self.good(0);
                 for change in changes {
                     change.apply(&mut fields);
                 }
                 vec![fields.into()]
             }
-            Payload::DocumentedPair => {
+            CasePayload::DocumentedPair => {
                 let first = self.documented("docs-leg-a", 0);
                 let mut second = self.documented("docs-leg-b", 1);
                 second.insert("call_id".to_owned(), first["call_id"].clone());
                 vec![first.into(), second.into()]
             }
-            Payload::Other(kind) => vec![self.other(kind).into()],
-            Payload::Written(writing) => vec![self.written(writing)],
-            Payload::Body(Body::Text(text)) => vec![Told {
-                body: text.into(),
-                fields: None,
-            }],
-            Payload::Body(Body::Arrays(depth)) => {
-                vec![Told {
-                    body: ["[".repeat(depth), "]".repeat(depth)].concat().into(),
-                    fields: None,
-                }]
+            CasePayload::Other(kind) => vec![self.other(kind).into()],
+            CasePayload::Encoded(encoding) => vec![self.encoded(encoding)],
+            CasePayload::RawBody(RawBody::Text(text)) => vec![raw(text.into(), None)],
+            CasePayload::RawBody(RawBody::Arrays(depth)) => {
+                vec![raw(
+                    ["[".repeat(depth), "]".repeat(depth)].concat().into(),
+                    None,
+                )]
             }
-            Payload::Query(_) => Vec::new(),
+            CasePayload::Query(_) => Vec::new(),
         }
     }
 
-    /// The CDRs of call `n` of this case, if it is that story.
-    fn story(&self, name: &str, n: u64, shape: Shape, call_ids: CallIds) -> Vec<Fields> {
+    /// The CDRs of call `n` of this case, for a scenario.
+    fn scenario(&self, name: &str, n: u64, shape: Shape, call_ids: CallIds) -> Vec<Fields> {
         if name.starts_with("docs-") {
             return vec![self.documented(name, n)];
         }
-        let setting = GenerateOptions {
+        let options = GenerateOptions {
             shape,
             call_ids,
-            ..self.setting.clone()
+            ..self.options.clone()
         };
         let choices = scenarios::choices(name);
-        let told = choices
-            .first()
-            .map(|choice| scenarios::generate(*choice, n, &setting).1);
-        told.unwrap_or_default()
-            .into_iter()
-            .map(|told| told.cdr.fields())
-            .collect()
+        let choice = choices.first();
+        let cdrs = choice.map(|choice| scenarios::generate(*choice, n, &options).1);
+        let cdrs = cdrs.unwrap_or_default().into_iter();
+        cdrs.map(|generated| generated.cdr.fields()).collect()
     }
 
-    /// The plainest CDR of call `n`.
+    /// The good CDR of call `n`: the agent did not answer.
     fn good(&self, n: u64) -> Fields {
-        self.story("agent-no-answer", n, Shape::Docs, CallIds::Shared)
+        self.scenario("agent-no-answer", n, Shape::Docs, CallIds::Shared)
             .pop()
             .unwrap_or_default()
     }
 
-    /// A documented sample with the identifiers of call `n`: with its own it would be a duplicate of every earlier one.
+    /// A documented sample with the identifiers of call `n`: its own identifiers would make it a duplicate.
     fn documented(&self, name: &str, n: u64) -> Fields {
         let choices = scenarios::choices(name);
-        let told = choices
-            .first()
-            .map(|choice| scenarios::generate(*choice, n, &self.setting).1.remove(0));
-        let mut fields = told.map(|told| told.cdr.fields()).unwrap_or_default();
+        let choice = choices.first();
+        let sample =
+            choice.map(|choice| scenarios::generate(*choice, n, &self.options).1.remove(0));
+        let mut fields = sample.map(|sample| sample.cdr.fields()).unwrap_or_default();
         let own = self.good(n);
         for name in ["call_id", "cmiuuid", "request_id"] {
             fields.insert(name.to_owned(), own[name].clone());
@@ -259,7 +241,7 @@ impl Teller {
         fields
     }
 
-    fn other(&self, kind: Kind) -> Fields {
+    fn other(&self, kind: OtherKind) -> Fields {
         let good = self.good(0);
         let field = |name: &str| good[name].clone();
         let text = |name: &str| match &good[name] {
@@ -269,31 +251,31 @@ impl Teller {
         let file = format!("{}_{}.mp3", good["time"], good["appid"]);
         let team = format!("sales_{}", good["appid"]);
         let value = match kind {
-            Kind::Event => json!({
+            OtherKind::Event => json!({
                 "type": "event", "direction": "outbound", "status": "started", "app_id": field("appid"),
                 "callerid": text("virtual_number"), "to": text("to"), "time": field("time"),
                 "cmiuuid": field("cmiuuid"), "conversation_uuid": field("call_id"), "user": field("user"),
                 "leg": "a", "request_id": field("request_id"),
             }),
-            Kind::IncomingEvent => json!({
+            OtherKind::IncomingEvent => json!({
                 "type": "event", "direction": "outbound", "status": "answered", "app_id": field("appid"),
                 "from": text("to"), "to": text("virtual_number"), "time": field("time"),
                 "cmiuuid": field("cmiuuid"), "conversation_uuid": field("call_id"), "user": field("user"),
                 "leg": "b",
             }),
-            Kind::IncomingMissed => json!({
+            OtherKind::IncomingMissed => json!({
                 "type": "cdr", "appid": field("appid"), "from": field("to"),
                 "to": text("virtual_number").parse::<u64>().unwrap_or_default(), "cmiuuid": field("cmiuuid"),
                 "status": "missed", "time": field("time"), "direction": "inbound", "waitedsec": 21,
                 "team": team, "voicemail": false,
             }),
-            Kind::IncomingAnswered => json!({
+            OtherKind::IncomingAnswered => json!({
                 "type": "cdr", "appid": field("appid"), "from": field("to"),
                 "to": text("virtual_number").parse::<u64>().unwrap_or_default(), "cmiuuid": field("cmiuuid"),
                 "user": field("user"), "status": "answered", "time": field("time"), "direction": "inbound",
                 "answeredsec": 34, "record": true, "filename": file, "team": team,
             }),
-            Kind::Recorded => {
+            OtherKind::Recorded => {
                 let mut fields = good.clone();
                 for (name, value) in [
                     ("leg", json!("b")),
@@ -307,7 +289,7 @@ impl Teller {
                 }
                 Value::Object(fields)
             }
-            Kind::Rest => json!({
+            OtherKind::Rest => json!({
                 "cmiuid": field("cmiuuid"), "agent": field("user"), "duration": 34, "billedsec": 0,
                 "to": field("to"), "time": field("time"),
             }),
@@ -318,24 +300,26 @@ impl Teller {
         }
     }
 
-    fn written(&self, writing: Writing) -> Told {
+    fn encoded(&self, encoding: BodyEncoding) -> Payload {
         let fields = self.good(0);
-        let body = writing.write(&fields);
-        Told {
-            body,
-            fields: Some(fields),
-        }
+        raw(encoding.encode(&fields), Some(fields))
+    }
+}
+
+fn raw(body: Vec<u8>, fields: Option<Fields>) -> Payload {
+    Payload {
+        body: body.into(),
+        fields,
     }
 }
 
 impl Change {
-    /// Makes the change.
     fn apply(self, fields: &mut Fields) {
         let put = |fields: &mut Fields, name: &str, value: Value| {
             Edit::Put(name.to_owned(), value).apply(fields);
         };
         match self {
-            // The table holds valid JSON, which a test makes sure of.
+            // A test holds the table to valid JSON.
             Self::Put(name, text) => {
                 put(fields, name, serde_json::from_str(text).unwrap_or_default());
             }
@@ -369,11 +353,9 @@ impl Change {
     }
 }
 
-impl Writing {
-    /// Writes the fields down in this way.
-    fn write(self, fields: &Fields) -> Vec<u8> {
+impl BodyEncoding {
+    fn encode(self, fields: &Fields) -> Vec<u8> {
         let plain = || String::from_utf8(bytes(fields)).unwrap_or_default();
-        // Every good CDR holds its own custom, so that there is something to replace.
         let custom = fields
             .get("custom")
             .map(Value::to_string)
@@ -425,19 +407,17 @@ impl Writing {
     }
 }
 
-/// Fields as compact JSON.
 fn bytes(fields: &Fields) -> Vec<u8> {
     // A map with string keys always serialises.
     serde_json::to_vec(fields).unwrap_or_default()
 }
 
-/// A text with one part of it replaced by bytes.
 fn spliced(text: &str, part: &str, bytes: &[u8]) -> Vec<u8> {
     let (before, after) = text.split_once(part).unwrap_or((text, ""));
     [before.as_bytes(), bytes, after.as_bytes()].concat()
 }
 
-/// The fields with every letter of their text escaped.
+/// JSON in which every character of a text is a `\u` escape.
 fn escaped(fields: &Fields) -> String {
     let escape = |text: &str| {
         let letters = text.encode_utf16().map(|unit| format!("\\u{unit:04x}"));
@@ -459,7 +439,7 @@ fn javascript(fields: &Fields) -> String {
     format!("{{\n{}}}\n", lines.collect::<String>())
 }
 
-/// `localhost:80` for `127.0.0.1:80`, and the other way round; other machines have no second name that we know of.
+/// `localhost:80` for `127.0.0.1:80`, and the reverse; no other host has a second name.
 fn other_name(authority: &str) -> Option<String> {
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) => (host, format!(":{port}")),
