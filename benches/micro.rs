@@ -18,6 +18,8 @@ use telecmi_cdr::clock::Timestamp;
 use telecmi_cdr::exchange::{Answer, Exchange};
 use telecmi_cdr::listen::relate::Relations;
 use telecmi_cdr::ndjson;
+use telecmi_cdr::output::received;
+use telecmi_cdr::output::theme::Theme;
 use telecmi_cdr::seed::Seed;
 use telecmi_cdr::send::Plan;
 use telecmi_cdr::send::deliver::RetryPolicy;
@@ -26,11 +28,9 @@ use telecmi_cdr::send::expect::Expectation;
 use telecmi_cdr::send::plan::{Content, Methods};
 use telecmi_cdr::send::schedule::{Job, Schedule, ScheduleOptions};
 use telecmi_cdr::send::template::RequestTemplate;
-use telecmi_cdr::show::received;
-use telecmi_cdr::show::theme::Theme;
 use telecmi_cdr::untrusted::clean;
 
-use telecmi_cdr::wire::{Header, Request, query};
+use telecmi_cdr::net::{Header, Request, query};
 
 /// As TeleCMI documents it.
 const DOCUMENTED: &str = include_str!("../fixtures/docs-leg-a.json");

@@ -10,8 +10,8 @@ use crate::cdr::Fields;
 use crate::cdr::judge::Verdict;
 use crate::clock::Timestamp;
 use crate::ndjson::{VERSION, as_ms};
+use crate::net::{Failure, Request};
 use crate::untrusted::Untrusted;
-use crate::wire::{Failure, Request};
 
 /// The record `exchange`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
     use crate::cdr::judge::judge_json;
     use crate::ndjson;
-    use crate::wire::Header;
+    use crate::net::Header;
 
     #[test]
     fn a_captured_request_is_read_back() {

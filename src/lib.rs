@@ -1,97 +1,69 @@
 //! Send and receive TeleCMI's outgoing-missed call detail records (CDRs) while you build a webhook handler.
 //!
-//! The README says what the program is for. This is the floor plan, for those who want to change it; `tests/it/architecture.rs`
-//! holds the sources to it.
+//! The README says what the program is for; this page is for those who change it.
 //!
-//! # Floors
-//!
-//! ```text
-//!                      run                    introduces a mode to the terminal
-//!                       │
-//!                      cli                    the words a user may say, turned into plain options  (clap, clap_complete, clap_mangen)
-//!                       │
-//!                      show                   what people and programs see (colored, indicatif, terminal_size, unicode-width)
-//!                       │
-//!            send ──────┴────── listen        the two modes: neighbours who never call each other
-//!              │                │
-//!              └─── exchange ───┘              what was received and answered: written by listen, read by send
-//!              │                │
-//!             cdr              wire           what TeleCMI says · what crosses the network (fake · reqwest, hyper, warp)
-//!              │                │
-//!              └──── ndjson ────┘              the records' frame, safe for a terminal           (serde_json)
-//!                       │
-//!        clock, seed, error, untrusted, json, process  the ground floor                    (jiff, rand, rustix)
-//! ```
-//!
-//! Imports go down, floors may be skipped, nothing goes up or sideways. Each foreign crate has one door, but for the
-//! plain vocabulary (bytes, serde, rand's traits, tokio).
-//!
-//! # A run of `send`
+//! # Layers
 //!
 //! ```text
-//! argv ─ cli ─> SendOptions
-//!                   │ run::transmit reads the files that were named
-//!                   v
-//! send::Plan ─> Schedule ─> Job ─> Transport::send ─> Delivery ─┬─> Stats ─> Summary
-//!               due times           client, raw writer           └─> Event ─> show::board
+//! app                      signals, child processes, ready file, exit codes
+//! cli                      flags -> options
+//! output                   events -> text, lines, NDJSON, JUnit
+//! suite                    cases, requests, verdicts, report
+//! send   listen            the two modes; neither imports the other
+//! input                    files -> CDRs, captured requests, HAR entries
+//! exchange                 a received request and its answer: written by listen, read by input and send
+//! net    cdr               HTTP client, raw requests, export formats; payloads, scenarios, schema, judge
+//! ndjson                   the frame of a record, and escaping for terminals
+//! process clock error seed untrusted json
 //! ```
 //!
-//! As many tasks as the concurrency take jobs from the one schedule. Payload n is a pure function of the seed, the time and
-//! n, so concurrency changes no bytes. The transport is a parameter ([`send::deliver::Transport`]): tests pass their own and
-//! pause tokio's clock.
+//! Imports go down; `tests/it/architecture.rs` holds the sources to that.
 //!
-//! With `--print` nothing is sent: `run::print` walks through the same jobs, and `wire::export` writes each request for
-//! another tool.
-//!
-//! # A run of `send --suite`
+//! # A CDR that is sent
 //!
 //! ```text
-//! suite::cases (one table) ─ choose ─> Case ─ teller ─> bytes ─ deliver ─> Observed ─ verdict ─> CaseRecord ─> show::suite, junit
-//!                                       ^    seed, name          client, raw writer      │
-//!                                       └──────── is a good CDR still accepted? <────────┘
+//! arguments -> cli -> send::Plan -> Schedule -> Job -> Transport::send -> Response or Failure
+//!                                                         net::client         |
+//!                                    Stats, Event -> output::queue <- Delivery +
 //! ```
 //!
-//! No case depends on the one before: its bytes follow from the seed and its own name.
+//! All deliveries are tasks of one `current_thread` runtime: as many workers as `--concurrency`, which take jobs from one
+//! schedule. Payload n is a pure function of the seed, the time and n, so concurrency changes no bytes. `--print` walks
+//! through the same jobs without sending them.
 //!
-//! # A run of `listen`
+//! # A CDR that is received
 //!
 //! ```text
-//! TcpListener ─ listen::server ─> IncomingRequest ─ listen::pipeline ─> listen::recorder: number, relate, save, report, count ─> show
-//!               limits, hyper,     ^       respond: Decision           │                        │
-//!               warp               └───────────── Reply ───────────────┘               reached? ┴─> Ending
+//! accept -> listen::server -> IncomingRequest -> pipeline: judge, delay, fault, forward
+//!           limits, raw head                        |
+//!                           answer <- Recorder::record: number, relate, save, count -> Event -> output::queue, history
 //! ```
 //!
-//! With `--inspect` the events go to `listen::history` too, which keeps the last exchanges; `listen::inspector` shows them in
-//! a browser, on a loopback port of its own: the receiver's port is tunnelled to the world, and the page must not be.
+//! `Recorder::record` is one synchronous step under one lock: the numbers, the capture file, the output and the inspector
+//! have the same order, and the line is on file before the answer is sent. One thread owns the output; its queue is
+//! bounded, and display lines that do not fit are dropped and counted.
 //!
-//! All connections are served on one thread.
+//! # A suite
 //!
-//! The recorder takes one short step for an exchange, under one lock, so that there is one order everywhere. The output is
-//! written by a thread of its own behind a bounded queue: a terminal that is not read costs display lines, never requests.
-//!
-//! Programs beside a listener (a tunnel, a command) are started by `run::beside` once the port is bound, each at the head
-//! of a [`process::ProcessGroup`] of its own, and ended after the summary, with all that they have started.
-//!
-//! # Words
-//!
-//! A *story* (or scenario) is what happened on the phone; a *CDR* is what is told of one leg; a *parcel* is one delivery to
-//! make, an *attempt* one try at it, a *delivery* what came of it; an *exchange* is one request received and its answer; a
-//! *verdict* says what arrived, with *remarks*; an *ending* is why a run is over.
+//! `suite::cases` is one table. `suite::requests` makes the bytes of a case from the seed and the case's name, so that no
+//! case depends on another; `suite::verdict` judges the answers.
 
+mod app;
 pub mod cdr;
 pub mod cli;
 pub mod clock;
 pub mod error;
 pub mod exchange;
+pub mod input;
 pub mod json;
 pub mod listen;
 pub mod ndjson;
+pub mod net;
+pub mod output;
 pub mod process;
-mod run;
 pub mod seed;
 pub mod send;
-pub mod show;
+pub mod suite;
 pub mod untrusted;
-pub mod wire;
 
-pub use run::run;
+pub use app::run;

@@ -18,9 +18,9 @@ use crate::listen::respond::{Delay, ResponsePolicy};
 use crate::listen::server::Limits;
 use crate::listen::tunnel::Tunnel;
 use crate::listen::{Options, Until};
+use crate::net::client::Destination;
+use crate::output::OutputOptions;
 use crate::seed::Seed;
-use crate::show::OutputOptions;
-use crate::wire::client::Destination;
 
 /// The flags of `listen`.
 #[derive(Debug, Args)]

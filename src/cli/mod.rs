@@ -22,7 +22,7 @@ use clap::{
 };
 
 use crate::error::Exit;
-use crate::show::OutputOptions;
+use crate::output::OutputOptions;
 use crate::untrusted::{clean, disturbs};
 use generate::Generate;
 

@@ -19,15 +19,15 @@ use crate::cdr::account::AccountOptions;
 use crate::cdr::edit::Edit;
 use crate::cdr::scenarios::{self, CATALOGUE, CallIds, GROUPS};
 use crate::clock::Timestamp;
+use crate::net::client::{ClientOptions, Destination};
+use crate::net::query::Encoding;
+use crate::output::OutputOptions;
 use crate::seed::Seed;
 use crate::send::deliver::RetryPolicy;
 use crate::send::expect::{Expectation, Statuses};
 use crate::send::plan::Methods;
 use crate::send::schedule::ScheduleOptions;
-use crate::send::suite;
-use crate::show::OutputOptions;
-use crate::wire::client::{ClientOptions, Destination};
-use crate::wire::query::Encoding;
+use crate::suite;
 pub use options::{Print, SendOptions, Source};
 
 /// Where scripts of people with two terminals expect the receiver.

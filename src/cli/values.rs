@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::clock::read_duration;
+use crate::net::Header;
 use crate::seed::Seed;
-use crate::wire::Header;
 
 /// What `--header` takes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use super::redact::Redactor;
 use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::ndjson;
-use crate::wire::{Header, Response};
+use crate::net::{Header, Response};
 pub use file::open_pipe;
 use file::{CaptureFile, is_removed};
 

@@ -8,8 +8,8 @@ use rand::RngExt as _;
 use super::respond::Outcome;
 use super::server::Reply;
 use crate::exchange::Answer;
+use crate::net::Response;
 use crate::seed::{Purpose, Seed};
-use crate::wire::Response;
 
 /// A failure that is put in the place of an answer, or makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,12 +13,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::exchange::Forwarded;
+use crate::net::client::{ClientOptions, Destination};
+use crate::net::hop::end_to_end;
+use crate::net::raw::{MOST_PASSED_ON, RawClient, RawOutcome, RawRequest};
+use crate::net::secret::masked_url;
+use crate::net::{Failure, FailureKind, Header, Phase, Request, Response, header, query};
 use crate::untrusted::{Untrusted, beginning};
-use crate::wire::client::{ClientOptions, Destination};
-use crate::wire::hop::end_to_end;
-use crate::wire::raw::{MOST_PASSED_ON, RawClient, RawOutcome, RawRequest};
-use crate::wire::secret::masked_url;
-use crate::wire::{Failure, FailureKind, Header, Phase, Request, Response, header, query};
 
 /// How long a handler may still take when the listener has to stop: well within the grace of the door.
 const LAST_MOMENT: Duration = Duration::from_secs(1);

@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::wire::{Header, header};
+use crate::net::{Header, header};
 
 /// An address, with a port if the header has one.
 #[must_use]

@@ -14,8 +14,8 @@ use crate::cdr::Fields;
 use crate::cdr::meaning::meaning;
 use crate::exchange::Exchange;
 use crate::ndjson;
-use crate::wire::Request;
-use crate::wire::secret::{masked_headers, masked_url};
+use crate::net::Request;
+use crate::net::secret::{masked_headers, masked_url};
 
 /// Upper limits; the oldest exchanges go first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

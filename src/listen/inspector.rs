@@ -27,9 +27,9 @@ use super::server::{self, Limits};
 use crate::clock::Clock;
 use crate::exchange::CapturedRequest;
 use crate::ndjson;
-use crate::wire::export::curl_to;
-use crate::wire::hop::end_to_end;
-use crate::wire::{Header, Request, Response};
+use crate::net::export::curl_to;
+use crate::net::hop::end_to_end;
+use crate::net::{Header, Request, Response};
 
 /// Event streams at once.
 const MAX_STREAMS: usize = 32;

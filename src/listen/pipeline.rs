@@ -149,7 +149,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::listen::event::Ending;
     use crate::listen::expect::ExpectedCdrs;
-    use crate::wire::Request;
+    use crate::net::Request;
 
     /// A pipeline with a delay of an hour, and its reply to a request within a second.
     struct Handled {

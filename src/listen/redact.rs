@@ -18,8 +18,8 @@ use regex_lite::Regex;
 use serde_json::{Map, Value};
 
 use crate::exchange::Exchange;
-use crate::wire::secret::{self, is_secret_name, masked_headers, masked_url};
-use crate::wire::{Body, Header, Request, header};
+use crate::net::secret::{self, is_secret_name, masked_headers, masked_url};
+use crate::net::{Body, Header, Request, header};
 use decode::{Decoded, Form, PLUS_OR_SPACE};
 use known::{Known, SHORTEST_KNOWN};
 use pseudonyms::{NUMBER, Pseudonyms};

@@ -12,7 +12,7 @@ use crate::cdr::remark::{Code, Remark};
 use crate::cdr::{self, Fields};
 use crate::clock::{Timestamp, format_duration};
 use crate::exchange::Relation;
-use crate::wire::Request;
+use crate::net::Request;
 
 /// How many CDRs are remembered, at about 300 bytes each.
 const REMEMBERED: usize = 10_000;

@@ -13,9 +13,9 @@ use crate::cdr::remark::{self, Code, Remark};
 use crate::cdr::schema;
 use crate::clock::read_duration;
 use crate::exchange::Answer;
+use crate::net::{Header, Request, Response, header, query};
 use crate::seed::{Purpose, Seed};
 use crate::untrusted::beginning;
-use crate::wire::{Header, Request, Response, header, query};
 
 /// The methods that are answered; the first two carry CDRs.
 const ALLOWED: &str = "GET, POST, HEAD, OPTIONS";

@@ -13,7 +13,7 @@ use crate::cdr::remark::Code;
 use crate::clock::{Timestamp, format_duration};
 use crate::exchange::{Answer, Exchange, Relation};
 use crate::ndjson::{self, as_ms, as_optional_ms};
-use crate::wire::secret;
+use crate::net::secret;
 
 /// How many failed CDRs are remembered.
 const MAX_CDRS: usize = 10_000;

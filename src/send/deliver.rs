@@ -9,9 +9,9 @@ use super::plan::Origin;
 use super::run::Run;
 use super::schedule::Job;
 use crate::clock::Timestamp;
+use crate::net::secret::masked_headers;
+use crate::net::{self, Failure, FailureKind, Request, Response};
 use crate::seed::{Purpose, Seed};
-use crate::wire::secret::masked_headers;
-use crate::wire::{self, Failure, FailureKind, Request, Response};
 
 /// What sends requests: the HTTP client, or a test's own.
 pub trait Transport: Send + Sync + 'static {
@@ -153,6 +153,6 @@ fn is_temporary(result: &Result<Response, Failure>) -> bool {
 /// The seconds of `Retry-After`; its date form is not read.
 fn retry_after(result: &Result<Response, Failure>) -> Option<Duration> {
     let response = result.as_ref().ok()?;
-    let seconds = wire::header(&response.headers, "retry-after")?;
+    let seconds = net::header(&response.headers, "retry-after")?;
     Some(Duration::from_secs(seconds.trim().parse().ok()?))
 }

@@ -4,7 +4,7 @@ use crate::cdr::Fields;
 use crate::cdr::edit::Edit;
 use crate::cdr::schema;
 use crate::json::{self, Kind};
-use crate::wire::query::{self, Encoding};
+use crate::net::query::{self, Encoding};
 
 /// A piece of text that states one field.
 struct Piece<'a> {

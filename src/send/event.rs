@@ -10,8 +10,8 @@ use crate::cdr::Fields;
 use crate::clock::Timestamp;
 use crate::error::Exit;
 use crate::ndjson::{self, as_ms, as_optional_ms};
+use crate::net::{Body, Failure, FailureKind, Header};
 use crate::seed::Seed;
-use crate::wire::{Body, Failure, FailureKind, Header};
 
 /// An event of a run.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::clock::format_duration;
-use crate::wire::{Failure, Response};
+use crate::net::{Failure, Response};
 
 /// A list of status codes: `2xx`, `200,204`, `200-299`.
 #[derive(Debug, Clone, PartialEq, Eq)]

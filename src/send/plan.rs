@@ -2,16 +2,13 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::deliver::RetryPolicy;
 use super::expect::Expectation;
-use super::input::InputLocation;
 use super::schedule::ScheduleOptions;
 use super::template::RequestTemplate;
 use crate::cdr::scenarios::{GenerateOptions, ScenarioChoice};
 use crate::clock::Timestamp;
-use crate::exchange::CapturedRequest;
+use crate::input::Item;
 
 /// Everything a run follows from.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,15 +44,6 @@ pub enum Content {
     Scenarios(Vec<ScenarioChoice>, GenerateOptions),
     /// The items of a file.
     File(Vec<Item>),
-}
-
-/// One item of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Item {
-    /// The bytes of one JSON object.
-    Body(Bytes),
-    /// A captured request, to be sent as it was.
-    Captured(InputLocation, Box<CapturedRequest>),
 }
 
 /// Where a request comes from, which decides how it is written.

@@ -11,7 +11,7 @@ use crate::cdr::judge::{judge_json, judge_pairs};
 use crate::cdr::schema;
 use crate::clock::Timestamp;
 use crate::json::{self, Document};
-use crate::wire::{Header, Request, header, hop, query, raw};
+use crate::net::{Header, Request, header, hop, query, raw};
 
 /// Capture times as times of a run: counted from the first, never running backwards, each round after the one before.
 #[derive(Debug, Clone, Copy, Default)]

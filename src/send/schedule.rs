@@ -8,13 +8,14 @@ use std::time::Duration;
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 
-use super::plan::{Content, Item, Origin, Plan};
+use super::plan::{Content, Origin, Plan};
 use super::replay::Timeline;
 use super::template::{CdrSource, PreparedCdr};
 use crate::cdr::Fields;
 use crate::cdr::scenarios::{self, GeneratedCdr};
+use crate::input::Item;
+use crate::net::Request;
 use crate::seed::{Purpose, Seed};
-use crate::wire::Request;
 
 /// One request to send, or the copies of it that race each other.
 #[derive(Debug, Clone, PartialEq)]

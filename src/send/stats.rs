@@ -7,8 +7,8 @@ use hdrhistogram::Histogram;
 
 use super::event::{Bucket, Delivery, LatencySummary, Summary};
 use crate::error::Exit;
+use crate::net::FailureKind;
 use crate::seed::Seed;
-use crate::wire::FailureKind;
 
 /// How many equal buckets the latency histogram has, besides one for longer times.
 const BUCKETS: usize = 10;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::edit_text;
-use super::plan::{Item, Methods, Origin};
+use super::plan::{Methods, Origin};
 use crate::cdr::edit::Edit;
 use crate::cdr::{Cdr, Fields, Payload};
-use crate::wire::{Header, Request, query};
+use crate::input::Item;
+use crate::net::{Header, Request, query};
 
 /// What all requests of a run have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -7,8 +7,7 @@ use std::time::Duration;
 use super::deliver::{RetryPolicy, Transport};
 use super::event::{Delivery, Event, EventSink, Summary};
 use super::expect::Expectation;
-use super::input::InputLocation;
-use super::plan::{Content, Item, Methods, Origin};
+use super::plan::{Content, Methods, Origin};
 use super::schedule::{Job, Schedule, ScheduleOptions, Slot};
 use super::template::RequestTemplate;
 use super::*;
@@ -18,8 +17,10 @@ use crate::cdr::scenarios::{self, CallIds, GenerateOptions};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Exit, Stop};
 use crate::exchange::CapturedRequest;
+use crate::input::InputLocation;
+use crate::input::Item;
+use crate::net::{Failure, FailureKind, Header, Phase, Request, Response};
 use crate::seed::Seed;
-use crate::wire::{Failure, FailureKind, Header, Phase, Request, Response};
 
 /// A transport that answers from a list (the last answer for ever) after a fixed time, and notes what was sent.
 struct Handler {

@@ -3,16 +3,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The floors from the ground up. A room may import from the floors below its own, never from its own or above.
-const FLOORS: [&[&str]; 8] = [
+/// The layers from the bottom up. A module imports from the layers below its own.
+const LAYERS: [&[&str]; 10] = [
     &["clock", "seed", "error", "untrusted", "json", "process"],
     &["ndjson"],
-    &["cdr", "wire"],
+    &["cdr", "net"],
     &["exchange"],
+    &["input"],
     &["send", "listen"],
-    &["show"],
+    &["suite"],
+    &["output"],
     &["cli"],
-    &["run"],
+    &["app"],
 ];
 
 /// A file of the sources: its path below `src`, and its text without tests.
@@ -72,20 +74,20 @@ fn code(source: &Source) -> String {
         .join("\n")
 }
 
-fn room(path: &str) -> &str {
+fn module(path: &str) -> &str {
     path.split('/')
         .next()
         .unwrap_or_default()
         .trim_end_matches(".rs")
 }
 
-fn floor(room: &str) -> Option<usize> {
-    FLOORS.iter().position(|rooms| rooms.contains(&room))
+fn layer(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|modules| modules.contains(&module))
 }
 
-/// The rooms that a text imports from: `crate::wire::…` and `crate::{listen, send}`.
+/// The modules that a text imports from: `crate::net::…` and `crate::{listen, send}`.
 fn imported(text: &str) -> Vec<String> {
-    let mut rooms = Vec::new();
+    let mut modules = Vec::new();
     for rest in text.split("crate::").skip(1) {
         let names = match rest.strip_prefix('{') {
             Some(list) => list.split('}').next().unwrap_or_default(),
@@ -94,7 +96,7 @@ fn imported(text: &str) -> Vec<String> {
                 .next()
                 .unwrap_or_default(),
         };
-        rooms.extend(names.split(',').map(|name| {
+        modules.extend(names.split(',').map(|name| {
             name.trim()
                 .split("::")
                 .next()
@@ -102,17 +104,17 @@ fn imported(text: &str) -> Vec<String> {
                 .to_owned()
         }));
     }
-    rooms.retain(|room| floor(room).is_some());
-    rooms
+    modules.retain(|module| layer(module).is_some());
+    modules
 }
 
 #[test]
-fn every_room_has_a_floor() {
+fn every_module_has_a_layer() {
     for source in sources() {
-        let room = room(&source.path);
+        let module = module(&source.path);
         assert!(
-            matches!(room, "main" | "lib") || floor(room).is_some(),
-            "{} stands on no floor",
+            matches!(module, "main" | "lib") || layer(module).is_some(),
+            "{} is in no layer",
             source.path
         );
     }
@@ -121,14 +123,14 @@ fn every_room_has_a_floor() {
 #[test]
 fn imports_go_down_only() {
     for source in sources() {
-        let from = room(&source.path);
-        let Some(from_floor) = floor(from) else {
+        let from = module(&source.path);
+        let Some(from_layer) = layer(from) else {
             continue;
         };
         for to in imported(&code(&source)).iter().filter(|to| *to != from) {
-            let to_floor = floor(to).expect("a room");
+            let to_layer = layer(to).expect("a module");
             assert!(
-                to_floor < from_floor,
+                to_layer < from_layer,
                 "{} imports from {to}, which is not below it",
                 source.path
             );

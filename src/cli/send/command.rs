@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use crate::wire::secret;
+use crate::net::secret;
 
 /// Flags that the line of a run adds with the values they had.
 pub const OF_A_RUN: [&str; 2] = ["--seed", "--at"];

@@ -12,13 +12,13 @@ use crate::cdr::scenarios::{CallIds, ScenarioChoice};
 use crate::cli::suite::SuiteArgs;
 use crate::cli::values::HeaderSource;
 use crate::clock::Timestamp;
+use crate::net::client::{ClientOptions, Destination};
+use crate::net::query::Encoding;
+use crate::output::OutputOptions;
 use crate::send::deliver::RetryPolicy;
 use crate::send::expect::Expectation;
 use crate::send::plan::Methods;
 use crate::send::schedule::ScheduleOptions;
-use crate::show::OutputOptions;
-use crate::wire::client::{ClientOptions, Destination};
-use crate::wire::query::Encoding;
 
 /// How `--print` writes what would go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

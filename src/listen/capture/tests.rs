@@ -9,7 +9,7 @@ use crate::cdr::judge::{Kind, Verdict};
 use crate::clock::Timestamp;
 use crate::exchange::{Answer, CapturedRequest};
 use crate::ndjson;
-use crate::wire::Request;
+use crate::net::Request;
 
 const START: Duration = Duration::ZERO;
 

@@ -11,8 +11,8 @@ use crate::clock::Timestamp;
 use crate::exchange::Answer;
 use crate::listen::event::{Ending, Summary};
 use crate::ndjson;
+use crate::net::Header;
 use crate::untrusted::disturbs;
-use crate::wire::Header;
 
 /// Nothing in these tests takes this long, unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(20);

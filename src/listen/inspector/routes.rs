@@ -15,7 +15,7 @@ use warp::{Filter, path};
 
 use super::access::only;
 use super::{Inspector, assets, file, respond};
-use crate::wire;
+use crate::net;
 
 /// Longest `wait` of a stream.
 const MAX_WAIT: Duration = Duration::from_secs(60);
@@ -186,13 +186,13 @@ fn refused(rejection: &Rejection) -> Response {
         .find::<InvalidHeader>()
         .map(|_| &Refusal::BadRequest("Last-Event-ID takes the number of an exchange"));
     respond(match rejection.find().or(bad_header) {
-        Some(Refusal::Forbidden) => wire::Response::new(403, Vec::new(), ""),
+        Some(Refusal::Forbidden) => net::Response::new(403, Vec::new(), ""),
         Some(Refusal::Method(method)) => {
-            let allow = wire::Header::new(ALLOW.as_str(), method.as_str());
-            wire::Response::new(405, vec![allow], "")
+            let allow = net::Header::new(ALLOW.as_str(), method.as_str());
+            net::Response::new(405, vec![allow], "")
         }
-        Some(Refusal::BadRequest(why)) => wire::Response::plain(400, format!("{why}\n")),
-        Some(Refusal::TooLarge) => wire::Response::plain(413, "the request takes no body\n"),
+        Some(Refusal::BadRequest(why)) => net::Response::plain(400, format!("{why}\n")),
+        Some(Refusal::TooLarge) => net::Response::plain(413, "the request takes no body\n"),
         None => super::not_found(),
     })
 }

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::listen::history::HistoryLimits;
 use crate::listen::history::tests::{exchange, finished, small};
-use crate::wire::client::{ClientOptions, Destination};
+use crate::net::client::{ClientOptions, Destination};
 
 /// Nothing in these tests takes this long, unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(20);

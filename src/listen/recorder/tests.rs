@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::listen::respond::ResponsePolicy;
-use crate::wire::Request;
+use crate::net::Request;
 
 const CDR: &str = include_str!("../../../fixtures/docs-leg-a.json");
 

@@ -9,7 +9,7 @@ use crate::cdr::judge::{judge_json, judge_pairs};
 use crate::clock::Timestamp;
 use crate::exchange::{Answer, CapturedRequest};
 use crate::ndjson;
-use crate::wire::query;
+use crate::net::query;
 
 /// An exchange as the desk makes it, as far as it matters here.
 fn exchange(request: Request) -> Exchange {

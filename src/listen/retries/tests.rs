@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::cdr::judge::{Judgement, judge_json};
 use crate::cdr::remark::Remark;
-use crate::wire::Request;
+use crate::net::Request;
 
 /// Retries, and the number of the last exchange.
 #[derive(Default)]

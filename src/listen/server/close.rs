@@ -15,7 +15,7 @@ use super::connection::{Connection, Phase, TrackedStream};
 use super::head::Head;
 use super::service::to_http;
 use super::{ConnectionError, IncomingRequest, Reply, RequestError, Shared};
-use crate::wire::Response;
+use crate::net::Response;
 
 /// Pause between two pieces of a slow answer: at ten bytes a second a short answer outlasts the timeout of most senders.
 const SLOW_PAUSE: Duration = Duration::from_millis(100);

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::body::PartialBody;
 use super::{MAX_HEAD, RequestError};
-use crate::wire::{Body, Header, Request};
+use crate::net::{Body, Header, Request};
 
 /// Request line and header fields, as they came.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -22,7 +22,7 @@ use super::connection::{Connection, Phase, TrackedStream};
 use super::head::Head;
 use super::{ConnectionError, IncomingRequest, MAX_HEAD, Reply, RequestError, Shared};
 use crate::clock::Timestamp;
-use crate::wire::Response;
+use crate::net::Response;
 
 /// hyper's read buffer: a head and what comes with it.
 const READ_BUFFER: usize = 64 * 1024;

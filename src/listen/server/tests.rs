@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::wire::{Header, Response, header};
+use crate::net::{Header, Response, header};
 
 mod on_purpose;
 
@@ -190,7 +190,7 @@ async fn a_request_is_seen_as_it_came() {
     let headers: Vec<_> = fields
         .map(|(name, value)| Header::new(name, value))
         .collect();
-    let expected = crate::wire::Request::new("POST", "/a?b=%ff#c", headers, "hello");
+    let expected = crate::net::Request::new("POST", "/a?b=%ff#c", headers, "hello");
     assert_eq!(incoming.request, expected);
     assert_eq!(
         (incoming.peer, incoming.error),

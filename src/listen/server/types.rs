@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use crate::clock::Timestamp;
-use crate::wire::{Request, Response};
+use crate::net::{Request, Response};
 
 /// One request whose head could be read.
 #[derive(Debug, Clone, PartialEq, Eq)]

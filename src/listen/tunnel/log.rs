@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::Tunnel;
 use super::parse::is_ssh_chatter;
+use crate::net::secret::{MASK, is_secret_name, masked_url};
 use crate::untrusted::clean;
-use crate::wire::secret::{MASK, is_secret_name, masked_url};
 
 /// As many lines are kept: what went wrong is said at the end, and help texts are long.
 const LINES: usize = 12;

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use serde_json::Value;
 
 use super::Tunnel;
-use crate::wire::client::Destination;
+use crate::net::client::Destination;
 
 /// News of a tunnel, from a line or the program's API.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,10 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cdr::edit::Edit;
+use crate::input;
+use crate::input::Item;
 use crate::ndjson;
-use crate::send::input;
-use crate::send::plan::Item;
-use crate::wire::query::Encoding;
+use crate::net::query::Encoding;
 
 fn captured(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Request {
     let headers: Vec<_> = headers

@@ -1,0 +1,239 @@
+//! The programs beside a listener: a tunnel, started first because its URL is passed on, and the command behind `--`.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::sync::watch;
+
+use super::gone;
+use super::signals::Signals;
+use crate::cli::listen::ListenOptions;
+use crate::error::{Error, Exit, Stop};
+use crate::listen::event::{Ending, Summary};
+use crate::listen::tunnel::{self, Await, Open, OpenError, Tunnel, URL_TIMEOUT};
+use crate::output::Show;
+use crate::output::streams::StreamState;
+use crate::process::{Ended, GRACE, ProcessGroup, Signal, Supervisor};
+
+/// How long the command may take to end after a signal was passed on: as long as the listener itself.
+const AFTER_A_SIGNAL: Duration = Duration::from_secs(3);
+
+/// Variables of the command: the listener's URL, and the public one.
+const URL: &str = "TELECMI_CDR_URL";
+const PUBLIC_URL: &str = "TELECMI_CDR_PUBLIC_URL";
+
+/// The programs beside a listener.
+#[derive(Default)]
+pub struct Children {
+    /// The tunnel, even if it has ended.
+    pub tunnel: Option<Open>,
+    /// The command.
+    pub command: Option<ProcessGroup>,
+    /// Dropped last: kills whatever is left.
+    supervisor: Option<Supervisor>,
+}
+
+impl Children {
+    /// Opens the tunnel to a listener at this address, notes its URL, and starts the command, as far as they are wanted.
+    pub async fn start(
+        options: &mut ListenOptions,
+        address: SocketAddr,
+        show: &mut Show,
+    ) -> Result<Self, Error> {
+        let mut children = Self::default();
+        if options.tunnel.is_none() && options.command.is_empty() {
+            return Ok(children);
+        }
+        let supervisor = children.supervisor.insert(Supervisor::new());
+        let local = local(address);
+        if let Some(kind) = &options.tunnel {
+            let wait = if options.public_url.is_some() {
+                Await::Nothing
+            } else {
+                Await::Url(URL_TIMEOUT)
+            };
+            let verbose = options.output_options.verbose;
+            let say = |line: &str| {
+                if verbose {
+                    show.tunnel_said(line);
+                }
+            };
+            let open = tunnel::open(supervisor, kind, local, wait, say)
+                .await
+                .map_err(|error| explained(kind, local, error))?;
+            if let Some(url) = &open.public_url {
+                options.options.public_url = Some(url.clone());
+            }
+            children.tunnel = Some(open);
+        }
+        if let Some((program, arguments)) = options.command.split_first() {
+            let mut command = Command::new(program);
+            command.args(arguments).env(URL, format!("http://{local}"));
+            match options
+                .public_url
+                .as_ref()
+                .or(options.options.public_url.as_ref())
+            {
+                Some(url) => command.env(PUBLIC_URL, url),
+                None => command.env_remove(PUBLIC_URL),
+            };
+            if options.output_options.ndjson() {
+                // Standard output holds records alone.
+                command.stdout(std::io::stderr());
+            }
+            let started = supervisor.start(&mut command);
+            children.command = Some(started.map_err(|source| cannot_run(program, source))?);
+        }
+        Ok(children)
+    }
+
+    /// Ends the tunnel and the command, with everything they have started in their groups.
+    pub async fn end(&mut self) {
+        let command = async {
+            if let Some(group) = &mut self.command {
+                group.end(GRACE).await;
+            }
+        };
+        let tunnel = async {
+            if let Some(open) = &mut self.tunnel {
+                open.close().await;
+            }
+        };
+        tokio::join!(command, tunnel);
+    }
+
+    /// Ends what has left its group.
+    pub async fn end_orphans(self) {
+        if let Some(supervisor) = self.supervisor {
+            supervisor.end().await;
+        }
+    }
+}
+
+fn cannot_run(program: &OsString, source: std::io::Error) -> Error {
+    Error::Run {
+        program: program.to_string_lossy().into_owned(),
+        source,
+    }
+}
+
+fn explained(kind: &Tunnel, local: SocketAddr, error: OpenError) -> Error {
+    let (what, said, hint) = match error {
+        OpenError::NotStarted(source) => (
+            format!("cannot run {kind}: {source}"),
+            Vec::new(),
+            kind.hint_if_missing(local),
+        ),
+        OpenError::Ended(end) => (
+            format!(
+                "{kind} ended {} before it told its public URL",
+                end.how.words()
+            ),
+            end.said,
+            kind.hint(local),
+        ),
+        OpenError::Late(timeout, said) => (
+            format!("{kind} has told no public URL in {} s", timeout.as_secs()),
+            said,
+            kind.hint(local),
+        ),
+    };
+    Error::Tunnel { what, said, hint }
+}
+
+/// The address under which this machine reaches a listener: an unspecified address includes loopback.
+pub fn local(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// Waits for the end of the command, and then for `settle`; or ends it at a signal, when the output is gone, or after
+/// `timeout`.
+pub async fn run_command(
+    group: &mut ProcessGroup,
+    mut signals: Signals,
+    mut state: watch::Receiver<StreamState>,
+    timeout: Option<Duration>,
+    settle: Duration,
+) -> (Ending, Ended) {
+    let done = async {
+        group.wait().await;
+        tokio::time::sleep(settle).await;
+    };
+    let ending = tokio::select! {
+        () = done => Ending::CommandEnded,
+        stop = signals.first() => stop.into(),
+        () = gone(&mut state) => Ending::Interrupted,
+        () = crate::listen::deadline(timeout) => Ending::TimedOut,
+    };
+    let ended = match ending {
+        // The rest of its group may still be sending, and is ended with everything else.
+        Ending::CommandEnded => group.wait().await,
+        Ending::Interrupted if *state.borrow() == StreamState::Open => {
+            group.signal(Signal::Interrupt);
+            group.end_within(AFTER_A_SIGNAL).await
+        }
+        Ending::Terminated => group.end(AFTER_A_SIGNAL).await,
+        _ => group.end(GRACE).await,
+    };
+    (ending, ended)
+}
+
+/// How the programs beside a listener ended.
+#[derive(Debug, Default)]
+pub struct ChildResults {
+    command: OnceLock<Ended>,
+    tunnel_ended: AtomicBool,
+}
+
+impl ChildResults {
+    /// Notes how the command ended. It ends once.
+    pub fn command_ended(&self, ended: Ended) {
+        let _ = self.command.set(ended);
+    }
+
+    /// Notes that the tunnel ended before the listener.
+    pub fn tunnel_ended(&self) {
+        self.tunnel_ended.store(true, Ordering::Relaxed);
+    }
+
+    /// Adds them to the listener's summary. The command's own failure comes before the listener's.
+    pub fn add_to(&self, mut summary: Summary) -> Summary {
+        summary.tunnel_ended = self.tunnel_ended.load(Ordering::Relaxed);
+        if let Some(ended) = self.command.get() {
+            summary.command = Some(*ended);
+            summary.exit = match (summary.ending, ended.shell_code()) {
+                (Ending::TimedOut, _) => Exit::TimedOut,
+                (Ending::Interrupted, _) => Stop::Interrupt.exit(),
+                (Ending::Terminated, _) => Stop::Terminate.exit(),
+                (_, 0) => summary.exit,
+                (_, code) => Exit::Command(code),
+            };
+        }
+        summary
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_everywhere_is_reached_here() {
+        for (address, here) in [
+            ("0.0.0.0:8237", "127.0.0.1:8237"),
+            ("[::]:1", "[::1]:1"),
+            ("192.0.2.1:80", "192.0.2.1:80"),
+        ] {
+            assert_eq!(local(address.parse().unwrap()).to_string(), here);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! `send --print`: what would go, written in the way that was asked for, each piece as soon as it is made.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::after_output;
+use crate::cdr;
+use crate::cli::send::{Print, SendOptions};
+use crate::clock::Timestamp;
+use crate::error::Exit;
+use crate::ndjson;
+use crate::net::client::Destination;
+use crate::net::export::{self, Reason, har, http, vegeta};
+use crate::output::Show;
+use crate::output::streams::StreamState;
+use crate::send::plan::Origin;
+use crate::send::schedule::{Job, Schedule};
+use crate::send::{Plan, replay};
+
+/// Prints what would go. What a format cannot hold is left out, which is a failure.
+pub fn run(
+    plan: &Arc<Plan>,
+    destination: &Destination,
+    options: &SendOptions,
+    print: Print,
+    mut show: Show,
+) -> Exit {
+    let state = show.state();
+    let printer = Printer::new(print, options, destination);
+    let mut left_out = LeftOut::default();
+    let mut first = true;
+    let mut piece = String::new();
+    if print == Print::Har {
+        show.data(&har::head());
+    }
+    'run: for jobs in Schedule::new(Arc::clone(plan)) {
+        let mut since = Duration::ZERO;
+        for job in jobs {
+            since = job.slot.due.unwrap_or(since.saturating_add(job.slot.gap));
+            for job in job.each_copy() {
+                piece.clear();
+                match printer.piece(&job, plan.at.after(since), &mut piece) {
+                    Ok(()) => {
+                        if print == Print::Har && !std::mem::take(&mut first) {
+                            show.data(har::BETWEEN);
+                        }
+                        show.data(&piece);
+                    }
+                    Err(reason) => left_out.count(job.n, reason),
+                }
+                if *state.borrow() != StreamState::Open {
+                    break 'run;
+                }
+            }
+        }
+    }
+    if print == Print::Har {
+        show.data(har::TAIL);
+    }
+    show.flush();
+    let exit = left_out.tell(&mut show);
+    after_output(exit, &state, &mut show)
+}
+
+/// What a format could not hold.
+#[derive(Default)]
+struct LeftOut {
+    count: u64,
+    first: Option<(u64, Reason)>,
+}
+
+impl LeftOut {
+    fn count(&mut self, n: u64, reason: Reason) {
+        self.count += 1;
+        self.first.get_or_insert((n, reason));
+    }
+
+    /// Says what is not there, if anything is not.
+    fn tell(&self, show: &mut Show) -> Exit {
+        let Some((n, reason)) = self.first else {
+            return Exit::Success;
+        };
+        let what = match self.count {
+            1 => format!("request {n} is left out: {reason}"),
+            count => {
+                format!("{count} requests are left out, the first of them is number {n}: {reason}")
+            }
+        };
+        show.warn(&format!("{what}; --print curl can write it"));
+        Exit::Failed
+    }
+}
+
+/// Writes requests in one format.
+struct Printer {
+    print: Print,
+    /// Scheme, authority and userinfo of the destination, secrets masked.
+    origin: String,
+    /// What curl must be told of the connection.
+    flags: Vec<String>,
+}
+
+impl Printer {
+    fn new(print: Print, options: &SendOptions, destination: &Destination) -> Self {
+        let url = destination.masked();
+        let authority = url.find("://").map_or(0, |at| at + 3);
+        let end = url[authority..]
+            .find(['/', '?'])
+            .map_or(url.len(), |at| authority + at);
+        let mut flags = Vec::new();
+        if options.client.insecure {
+            flags.push("-k".to_owned());
+        }
+        if let Some(path) = &options.cacert {
+            flags.extend(["--cacert".to_owned(), path.display().to_string()]);
+        }
+        Self {
+            print,
+            origin: url[..end].to_owned(),
+            flags,
+        }
+    }
+
+    /// Adds a request that would leave at that time.
+    fn piece(&self, job: &Job, at: Timestamp, out: &mut String) -> Result<(), Reason> {
+        let stripped = match job.origin {
+            Origin::Capture => Some(replay::strip_hop_by_hop(&job.request)),
+            Origin::Template => None,
+        };
+        // The tools make by themselves what belongs to a connection.
+        let request = stripped.as_ref().unwrap_or(&job.request);
+        match self.print {
+            Print::Json => match &job.cdr {
+                Some(cdr) if job.request.body.is_empty() => {
+                    out.push_str(&ndjson::safe_json(cdr));
+                }
+                _ => out.push_str(&ndjson::one_line(&job.request.body.0)),
+            },
+            Print::Curl => out.push_str(&curl(job, &self.origin, &self.flags)),
+            Print::Http => out.push_str(&http::request(request, &self.origin, &title(job))?),
+            Print::Har => out.push_str(&har::entry(&job.request, &self.origin, at, &title(job))?),
+            Print::Vegeta => out.push_str(&vegeta::target(request, &self.origin)?),
+        }
+        if matches!(self.print, Print::Json | Print::Curl | Print::Vegeta) {
+            out.push('\n');
+        }
+        Ok(())
+    }
+}
+
+/// The title of a request, for a person who looks through many.
+fn title(job: &Job) -> String {
+    let leg = job.cdr.as_ref().and_then(|fields| cdr::word(fields, "leg"));
+    let leg = match leg {
+        Some(leg @ ("a" | "b")) => format!(", leg {leg}"),
+        _ => String::new(),
+    };
+    let copy = if job.slot.copy == 0 {
+        String::new()
+    } else {
+        format!(", copy {}", job.slot.copy)
+    };
+    format!(
+        "{}. {}: call {}{leg}{copy}",
+        job.n,
+        job.scenario,
+        job.slot.call + 1
+    )
+}
+
+/// The command for curl that sends a request to an origin, with curl's own habits turned off where they would show.
+fn curl(job: &Job, origin: &str, flags: &[String]) -> String {
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    export::curl_to(&job.request, origin, &flags, job.origin == Origin::Capture)
+}

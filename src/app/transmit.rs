@@ -1,0 +1,370 @@
+//! `send`: options to a plan, which is sent or printed.
+
+mod transport;
+
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::signals::Signals;
+use super::{after_output, could_not_start, end, output, print, stop};
+use crate::cdr::account::{Account, AccountOptions};
+use crate::cdr::scenarios::GenerateOptions;
+use crate::cli::send::{SendOptions, Source};
+use crate::cli::values::{self, HeaderSource};
+use crate::clock::{Clock, Timestamp};
+use crate::error::{Error, Exit};
+use crate::input::{self, Item};
+use crate::net::Header;
+use crate::net::client::{Client, ClientOptions, Destination, proxy_in_use};
+use crate::net::raw::RawClient;
+use crate::output::{Show, queue};
+use crate::seed::{Purpose, Seed};
+use crate::send::plan::Content;
+use crate::send::template::RequestTemplate;
+use crate::send::{self, Plan, replay};
+use rand::RngExt as _;
+pub use transport::HttpTransport;
+
+/// Limits for another machine, which --yes lifts.
+const MAX_PER_SECOND: f64 = 100.0;
+const MAX_DELIVERIES: f64 = 10_000.0;
+
+/// Limit of an input file, in bytes.
+const MAX_FILE: u64 = 64 * 1024 * 1024;
+
+/// Sends, or prints what would be sent.
+pub async fn run(options: SendOptions, destination: Destination) -> Exit {
+    let out = match options.output.as_deref().map(output).transpose() {
+        Ok(out) => out,
+        Err(error) => {
+            return could_not_start(&mut Show::new(options.output_options, None, None), &error);
+        }
+    };
+    let mut show = Show::new(options.output_options, out, Some(options.command.clone()));
+    let clock = Clock::start();
+    let prepared = prepare(&options, &destination, clock, &mut show).and_then(|mut plan| {
+        allow(&mut plan, &options, &destination, &mut show)?;
+        Ok(Arc::new(plan))
+    });
+    let plan = match prepared {
+        Ok(plan) => plan,
+        Err(error) => return could_not_start(&mut show, &error),
+    };
+    match options.print {
+        Some(print) => print::run(&plan, &destination, &options, print, show),
+        None => match transport(&options, &destination, &mut show) {
+            Ok(transport) => deliver(&plan, transport, clock, show).await,
+            Err(error) => could_not_start(&mut show, &error),
+        },
+    }
+}
+
+async fn deliver(plan: &Arc<Plan>, transport: HttpTransport, clock: Clock, show: Show) -> Exit {
+    let mut signals = Signals::new();
+    let state = show.state();
+    let (output, thread) = queue::start(show);
+    let stopping = stop(signals.clone(), state.clone());
+    let run = send::run(plan, transport, clock, stopping, output);
+    let summary = tokio::select! {
+        summary = run => summary,
+        at_once = signals.second() => return at_once.exit(),
+    };
+    end(summary.exit, thread, signals, |show| {
+        after_output(summary.exit, &state, show)
+    })
+    .await
+}
+
+/// Makes the plan: reads the input file and fixes when the calls start.
+pub fn prepare(
+    options: &SendOptions,
+    destination: &Destination,
+    clock: Clock,
+    show: &mut Show,
+) -> Result<Plan, Error> {
+    let seed = options.rules.seed;
+    let at = options.at.unwrap_or_else(|| rang_until(clock.now(), seed));
+    let content = match &options.source {
+        Source::Stories(choices) => {
+            if options.account.customer.is_some()
+                && !choices.iter().any(|choice| choice.rings_customer())
+            {
+                show.remark("--to changes nothing here: these scenarios never ring the customer (customer-no-answer does)");
+            }
+            let account = Account::new(&options.account, seed);
+            let setting = GenerateOptions {
+                account,
+                shape: options.shape,
+                call_ids: options.call_ids,
+                at,
+                seed,
+            };
+            Content::Scenarios(choices.clone(), setting)
+        }
+        Source::File(path) => {
+            if options.account != AccountOptions::default() {
+                show.remark("--to, --agent and the like change nothing in a file: --set to=… does");
+            }
+            let name = name(path);
+            let input = input::read(&read(path)?, &name)?;
+            input.warnings.iter().for_each(|warning| show.warn(warning));
+            announce_replay(&input.items, &name, options, destination, show)?;
+            Content::File(input.items)
+        }
+    };
+    let template = RequestTemplate {
+        target: destination.target().to_owned(),
+        methods: options.methods,
+        encoding: options.encoding,
+        headers: headers(&options.headers)?,
+        edits: options.edits.clone(),
+        host: (!destination.is_loopback()).then(|| destination.authority().to_owned()),
+        authorization: destination.authorization(),
+    };
+    if let (Content::File(items), Source::File(path)) = (&content, &options.source) {
+        for (n, item) in (1..).zip(items) {
+            template.check(item).map_err(|what| Error::Input {
+                place: format!("{}: object {n}", name(path)),
+                what,
+            })?;
+        }
+    }
+    Ok(Plan {
+        content,
+        template,
+        rounds: options.rounds,
+        duration: options.duration,
+        schedule: options.rules,
+        concurrency: options.concurrency,
+        retry: options.patience,
+        expectation: options.expectation.clone(),
+        compare: options.compare,
+        shown_url: destination.masked().to_owned(),
+        at,
+    })
+}
+
+/// Says which flags change nothing in a capture, and how a proxy changes it.
+fn announce_replay(
+    items: &[Item],
+    name: &str,
+    options: &SendOptions,
+    destination: &Destination,
+    show: &mut Show,
+) -> Result<(), Error> {
+    let captured = || {
+        items.iter().filter_map(|item| match item {
+            Item::Captured(location, captured) => Some((location, captured)),
+            Item::Body(_) => None,
+        })
+    };
+    if captured().next().is_none() {
+        return Ok(());
+    }
+    if options.compare {
+        let what = "--compare holds the replies to POST and GET of one CDR against each other, and a capture's requests \
+                    go as they came: leave it out";
+        return Err(Error::Usage(what.to_owned()));
+    }
+    if options.method_was_said {
+        show.remark("--method changes nothing in a capture: its requests keep their own");
+    }
+    if !options.edits.is_empty() {
+        let mut rest = captured().filter(|(_, captured)| !replay::is_editable(&captured.request));
+        if let Some((location, _)) = rest.next() {
+            let place = location.of(name);
+            let count = 1 + rest.count();
+            let these = if count == 1 {
+                "this request as it was".to_owned()
+            } else {
+                format!("{count} requests as they were")
+            };
+            show.warn(&format!(
+                "{place}: no CDR to change: --set, --set-json and --unset leave {these}"
+            ));
+        }
+    }
+    if options.print.is_none()
+        && let Some(proxy) = proxy_in_use(destination)
+    {
+        show.remark(&format!(
+            "through the proxy {proxy} the names of captured headers go in lower case, and what belongs to a \
+             connection is made anew; NO_PROXY={} sends everything exactly",
+            destination.host()
+        ));
+    }
+    Ok(())
+}
+
+/// The start of calls that have just rung out: 10 to 60 seconds ago. \[seen: `time` is now less the ring time\]
+fn rang_until(now: Timestamp, seed: Seed) -> Timestamp {
+    let ring = seed
+        .chance(Purpose::Account, 1)
+        .random_range(10_000..60_000);
+    now.before(Duration::from_millis(ring))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    let failed = |source| Error::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        std::io::stdin()
+            .lock()
+            .take(MAX_FILE + 1)
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
+    } else {
+        let file = std::fs::File::open(path).map_err(failed)?;
+        file.take(MAX_FILE + 1)
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
+    }
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(Error::Input {
+            place: name(path),
+            what: "larger than 64 MiB".to_owned(),
+        });
+    }
+    Ok(bytes)
+}
+
+/// The name of an input file in messages.
+fn name(path: &Path) -> String {
+    if path == Path::new("-") {
+        "standard input".to_owned()
+    } else {
+        path.display().to_string()
+    }
+}
+
+/// The headers to add, those in files included.
+pub fn headers(sources: &[HeaderSource]) -> Result<Vec<Header>, Error> {
+    let mut headers = Vec::new();
+    for source in sources {
+        match source {
+            HeaderSource::One(header) => headers.push(header.clone()),
+            HeaderSource::File(path) => {
+                let text = String::from_utf8_lossy(&read(path)?).into_owned();
+                for (index, line) in text
+                    .lines()
+                    .enumerate()
+                    .filter(|(_, line)| !line.trim().is_empty())
+                {
+                    let place = format!("{}:{}", path.display(), index + 1);
+                    headers.push(
+                        values::header(line)
+                            .map_err(|what| Error::Usage(format!("{place}: {what}")))?,
+                    );
+                }
+            }
+        }
+    }
+    Ok(headers)
+}
+
+/// Refuses to print a run without end, and large runs to another machine without --yes; paces those that could become too
+/// fast.
+fn allow(
+    plan: &mut Plan,
+    options: &SendOptions,
+    destination: &Destination,
+    show: &mut Show,
+) -> Result<(), Error> {
+    if options.print.is_some() {
+        let endless = plan.rounds.is_none();
+        let what = "what goes in a --duration depends on how fast it goes: to print it, say --count instead";
+        return if endless {
+            Err(Error::Usage(what.to_owned()))
+        } else {
+            Ok(())
+        };
+    }
+    if destination.is_loopback() || options.yes {
+        return Ok(());
+    }
+    let rate = plan.schedule.rate.unwrap_or(MAX_PER_SECOND);
+    let in_time = |span: Duration| rate * span.as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "a comparison with ten thousand")]
+    let counted = plan.most_deliveries().map(|n| n as f64);
+    let most = match (counted, plan.duration.map(in_time)) {
+        (Some(counted), Some(in_time)) => counted.min(in_time),
+        (counted, in_time) => counted.or(in_time).unwrap_or(f64::INFINITY),
+    };
+    if rate > MAX_PER_SECOND || most > MAX_DELIVERIES {
+        return Err(Error::Usage(format!(
+            "{} is not this machine, and this is more than 100/s or 10 000 deliveries: --yes says that it is meant",
+            destination.place()
+        )));
+    }
+    if plan.schedule.rate.is_none() && most > MAX_PER_SECOND {
+        show.remark("at most 100/s, since this goes to another machine; --yes lifts that");
+        plan.schedule.rate = Some(MAX_PER_SECOND);
+    }
+    Ok(())
+}
+
+/// The client options with the certificates of a file.
+pub fn with_cacert(client: &ClientOptions, cacert: Option<&Path>) -> Result<ClientOptions, Error> {
+    Ok(ClientOptions {
+        cacert_pem: cacert.map(read).transpose()?,
+        ..client.clone()
+    })
+}
+
+/// Says for a suite which proxy is used by which cases, and that certificates are not checked.
+pub fn announce(client: &ClientOptions, destination: &Destination, show: &mut Show) {
+    announce_with(
+        "; races and broken requests go to the handler directly",
+        client,
+        destination,
+        show,
+    );
+}
+
+/// Says which proxy is used, and that certificates are not checked.
+fn announce_with(
+    addition: &str,
+    client: &ClientOptions,
+    destination: &Destination,
+    show: &mut Show,
+) {
+    if let Some(proxy) = proxy_in_use(destination) {
+        show.talk(&format!(
+            "through the proxy {proxy}, as the environment says{addition}\n"
+        ));
+    }
+    if client.insecure && destination.is_tls() {
+        show.warn("--insecure: any certificate is accepted");
+    }
+}
+
+/// The transport to one destination; says which proxy is used, and that certificates are not checked.
+pub fn transport(
+    options: &SendOptions,
+    destination: &Destination,
+    show: &mut Show,
+) -> Result<HttpTransport, Error> {
+    let proxy = proxy_in_use(destination);
+    if options.rules.race > 1
+        && let Some(proxy) = &proxy
+    {
+        let what = format!(
+            "--race connects to {} directly, and the environment wants the proxy {proxy} used: \
+             name the host in NO_PROXY, or leave out --race",
+            destination.place()
+        );
+        return Err(Error::Usage(what));
+    }
+    let client_options = with_cacert(&options.client, options.cacert.as_deref())?;
+    announce_with("", &client_options, destination, show);
+    Ok(HttpTransport {
+        client: Client::new(destination, &client_options)?,
+        raw: RawClient::new(destination, &client_options)?,
+        proxied: proxy.is_some(),
+    })
+}

@@ -1,0 +1,306 @@
+//! Sends requests to one destination and hides nothing.
+//!
+//! What clients do unasked is turned off: no redirect is followed, no written request is sent again, no environment proxy
+//! stands between a machine and itself, and no connection is used again unless asked.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use http_body_util::Full;
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{Method, Uri};
+use hyper_util::client::proxy::matcher::Matcher;
+use tokio::time::{Instant, timeout_at};
+
+use super::connect::Connector;
+use super::failure::{self, explain, too_slow, unless_redirect};
+use super::headers::{self, Framing};
+use super::http1::{self, Connection, Limits, Outgoing};
+use super::proxied::Proxied;
+use super::secret::masked_url;
+use super::{Failure, FailureKind, Header, Phase, Request, Response, header};
+use crate::error::Error;
+
+pub use super::destination::Destination;
+
+/// As much of a response's body as is read: enough for any webhook's answer, harmless if there is no end to it.
+pub const MOST_OF_A_RESPONSE: usize = 64 * 1024;
+
+/// What the client reads of a response.
+const LIMITS: Limits = Limits {
+    body: MOST_OF_A_RESPONSE,
+    redirects: false,
+};
+
+/// How requests are sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientOptions {
+    /// How long everything together may take, from resolving the host to the response's last byte.
+    pub timeout: Duration,
+    /// How long it may take until there is a connection, TLS included.
+    pub connect_timeout: Duration,
+    /// Whether to accept every certificate.
+    pub insecure: bool,
+    /// Certificates in PEM form to trust beside the system's.
+    pub cacert_pem: Option<Vec<u8>>,
+    /// Whether to use connections again.
+    pub keep_alive: bool,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(15),
+            connect_timeout: Duration::from_secs(5),
+            insecure: false,
+            cacert_pem: None,
+            keep_alive: false,
+        }
+    }
+}
+
+/// Sends requests to one destination. Clones share their connections.
+#[derive(Clone)]
+pub struct Client {
+    connector: Connector,
+    /// Instead of the connector, if the environment names a proxy.
+    proxied: Option<Arc<Proxied>>,
+    timeout: Duration,
+    keep_alive: bool,
+    pool: Arc<Mutex<Pool>>,
+}
+
+/// Connections that can be used again.
+#[derive(Default)]
+struct Pool {
+    idle: Vec<Connection>,
+    /// A peer that closes after a response without saying so gets a connection for each request from then on.
+    peer_closes: bool,
+}
+
+impl Client {
+    /// A client for one destination. Certificates are only read for https.
+    pub fn new(destination: &Destination, options: &ClientOptions) -> Result<Self, Error> {
+        let proxied = match proxy_in_use(destination) {
+            Some(proxy) => Some(Arc::new(Proxied::new(destination, options, proxy)?)),
+            None => None,
+        };
+        Ok(Self {
+            connector: Connector::new(destination, options)?,
+            proxied,
+            timeout: options.timeout,
+            keep_alive: options.keep_alive,
+            pool: Arc::default(),
+        })
+    }
+
+    /// Sends a request once and reads its response.
+    ///
+    /// The target goes as typed. Headers that are missing are added, and `Content-Length` always says the truth. A request
+    /// that was not written because its kept connection had ended goes on a new one.
+    pub async fn send(&self, request: &Request) -> Result<Response, Failure> {
+        let response = match &self.proxied {
+            Some(proxied) => Box::pin(proxied.send(request)).await?,
+            None => self.send_directly(request).await?,
+        };
+        unless_redirect(response)
+    }
+
+    async fn send_directly(&self, request: &Request) -> Result<Response, Failure> {
+        let deadline = Instant::now() + self.timeout;
+        let mut outgoing = self.outgoing(request)?;
+        let kept = self.pool().idle.pop();
+        if let Some(mut connection) = kept {
+            let is_first_reuse = connection.responses == 1;
+            if connection.is_open().await {
+                match self.exchange(&mut connection, outgoing, deadline).await {
+                    Ok(response) => return Ok(self.keep(connection, response)),
+                    Err(http1::Error::NotSent(back)) => outgoing = *back,
+                    Err(http1::Error::Failed(failure)) => return Err(on_kept(failure)),
+                }
+            }
+            if is_first_reuse {
+                self.pool().peer_closes = true;
+            }
+        }
+        let mut connection = self.open().await?;
+        let sent = self.exchange(&mut connection, outgoing, deadline).await;
+        match sent {
+            Ok(response) => Ok(self.keep(connection, response)),
+            Err(http1::Error::Failed(failure)) => Err(failure),
+            Err(http1::Error::NotSent(_)) => Err(failure::hung_up(Phase::Send, "closed")),
+        }
+    }
+
+    /// Opens a connection for each copy of a request, and sends when all are open. Brings how long each took from then.
+    /// Races go past proxies.
+    pub async fn race(
+        &self,
+        request: &Request,
+        copies: usize,
+    ) -> Vec<(Result<Response, Failure>, Duration)> {
+        let outgoing = match self.outgoing(request) {
+            Ok(outgoing) => outgoing,
+            Err(failure) => return vec![(Err(failure), Duration::ZERO); copies],
+        };
+        let open = join_all((0..copies).map(|_| self.open())).await;
+        let released = Instant::now();
+        let racing = open.into_iter().map(async |open| {
+            let result = match open {
+                Ok(mut connection) => {
+                    let deadline = released + self.timeout;
+                    let sent = self.exchange(&mut connection, outgoing.clone(), deadline);
+                    match sent.await {
+                        Ok(response) => unless_redirect(response),
+                        Err(http1::Error::Failed(failure)) => Err(failure),
+                        Err(http1::Error::NotSent(_)) => {
+                            Err(failure::hung_up(Phase::Send, "closed"))
+                        }
+                    }
+                }
+                Err(failure) => Err(failure),
+            };
+            (result, released.elapsed())
+        });
+        join_all(racing).await
+    }
+
+    async fn open(&self) -> Result<Connection, Failure> {
+        let stream = self.connector.connect().await?;
+        let connection = Connection::new(stream).await;
+        connection.map_err(|error| explain(&error, Phase::Connect, &self.connector.destination))
+    }
+
+    async fn exchange(
+        &self,
+        connection: &mut Connection,
+        request: Outgoing,
+        deadline: Instant,
+    ) -> Result<Response, http1::Error<Failure>> {
+        let sent = timeout_at(deadline, connection.send(request, LIMITS, |_| {})).await;
+        let destination = &self.connector.destination;
+        match sent {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(http1::Error::NotSent(request))) => Err(http1::Error::NotSent(request)),
+            Ok(Err(http1::Error::Failed(error))) => Err(http1::Error::Failed(
+                connection.explain(&error, destination),
+            )),
+            Err(_) => Err(http1::Error::Failed(too_slow(
+                connection.phase(),
+                self.timeout,
+                destination,
+            ))),
+        }
+    }
+
+    /// Keeps a connection for the next request if that was asked for and the peer agrees.
+    fn keep(&self, connection: Connection, response: Response) -> Response {
+        let says_close = header(&response.headers, "connection")
+            .is_some_and(|value| value.to_ascii_lowercase().contains("close"));
+        if self.keep_alive && response.complete && !says_close {
+            let mut pool = self.pool();
+            if !pool.peer_closes {
+                pool.idle.push(connection);
+            }
+        }
+        response
+    }
+
+    /// The request in hyper's terms, or the failure that it cannot be sent as it is.
+    fn outgoing(&self, request: &Request) -> Result<Outgoing, Failure> {
+        let destination = &self.connector.destination;
+        outgoing(request, destination, self.keep_alive).map_err(|text| cannot_be_sent(&text))
+    }
+
+    fn pool(&self) -> MutexGuard<'_, Pool> {
+        // Each change is one step, so a panic elsewhere leaves nothing half done.
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn outgoing(
+    request: &Request,
+    destination: &Destination,
+    keep_alive: bool,
+) -> Result<Outgoing, String> {
+    let method = method(request)?;
+    let target: Option<Uri> = request.target.parse().ok();
+    let is_exact = |target: &Uri| {
+        target
+            .path_and_query()
+            .is_some_and(|typed| *typed == *request.target)
+    };
+    let target = target
+        .filter(|target| request.target.starts_with('/') && is_exact(target))
+        .ok_or("the target is no path, or holds what no request line can hold")?;
+    let mut outgoing = Outgoing::new(Full::new(request.body.0.clone()));
+    *outgoing.method_mut() = method;
+    *outgoing.uri_mut() = target;
+    let all = headers::with_defaults(request, destination, Framing::of(request), keep_alive);
+    for header in &all {
+        let (name, value) = field(header)?;
+        outgoing.headers_mut().append(name, value);
+    }
+    Ok(outgoing)
+}
+
+/// The method of a request, unless it is none or opens a tunnel.
+pub(super) fn method(request: &Request) -> Result<Method, String> {
+    match Method::from_bytes(request.method.as_bytes()) {
+        Ok(Method::CONNECT) => {
+            Err("CONNECT opens a tunnel, it cannot be sent as a request".to_owned())
+        }
+        Ok(method) => Ok(method),
+        Err(_) => Err("the method is no valid one".to_owned()),
+    }
+}
+
+/// One header in hyper's terms, or what is wrong with it.
+pub(super) fn field(header: &Header) -> Result<(HeaderName, HeaderValue), String> {
+    let shown = crate::untrusted::clean(&header.name);
+    let name = HeaderName::from_bytes(header.name.as_bytes())
+        .map_err(|_| format!("the header name {shown:?} is no valid one"))?;
+    let value = HeaderValue::from_maybe_shared(header.value.clone())
+        .map_err(|_| format!("the value of the header {shown} cannot be sent"))?;
+    Ok((name, value))
+}
+
+/// A failure on a kept connection: whether the peer got the request cannot be known, so it is not sent again.
+fn on_kept(failure: Failure) -> Failure {
+    if failure.kind != FailureKind::Closed {
+        return failure;
+    }
+    Failure {
+        kind: FailureKind::KeptConnectionClosed,
+        text: format!("{} (a connection kept alive)", failure.text),
+        ..failure
+    }
+}
+
+/// The failure of a request that cannot be sent as it is.
+pub(super) fn cannot_be_sent(text: &str) -> Failure {
+    failure::failure(Phase::Send, FailureKind::Other, text)
+}
+
+/// The proxy from the environment through which a destination is reached, with its secrets masked.
+///
+/// It follows `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`. Loopback is never reached through one.
+#[must_use]
+pub fn proxy_in_use(destination: &Destination) -> Option<String> {
+    proxy_among(&Matcher::from_env(), destination)
+}
+
+/// The proxy that an environment names for a destination.
+fn proxy_among(environment: &Matcher, destination: &Destination) -> Option<String> {
+    if destination.is_loopback() {
+        return None;
+    }
+    let proxy = environment.intercept(&destination.url().as_str().parse().ok()?)?;
+    Some(masked_url(proxy.uri().to_string().trim_end_matches('/')))
+}
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(in crate::net) mod tls_tests;

@@ -1,0 +1,447 @@
+//! What people and programs see. The only room that knows what a terminal is.
+//!
+//! In: the events of both modes. Out: lines on two streams; standard output is data, standard error is talk. A
+//! [`Show`] turns events into lines; while a mode runs it belongs to the thread behind a [`queue::OutputQueue`]. Printers
+//! are pure functions from a value and a [`Theme`] to text.
+
+pub mod body;
+pub(crate) mod catalogue;
+pub(crate) mod junit;
+pub(crate) mod listening;
+pub(crate) mod progress;
+pub(crate) mod queue;
+pub mod received;
+pub(crate) mod retries;
+pub(crate) mod sent;
+pub(crate) mod streams;
+pub(crate) mod suite;
+pub mod theme;
+pub(crate) mod wrap;
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write};
+
+use bytes::Bytes;
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::error::Error;
+use crate::exchange::Exchange;
+use crate::ndjson;
+use crate::send::event::Started;
+use crate::untrusted::clean;
+use crate::{listen, send};
+use progress::Progress;
+use streams::{StreamState, Streams};
+use theme::{Color, Role, Surroundings, Theme};
+use wrap::{count, plural};
+
+/// How the user wants things shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputOptions {
+    /// pretty for people, or ndjson: one JSON record a line
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "pretty",
+        hide_possible_values = true
+    )]
+    pub format: Format,
+    /// auto (the terminal and NO_COLOR decide), always or never
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
+    pub color: Color,
+    /// Print only warnings and errors on stderr
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Headers and whole replies too
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// The form of data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// Text for people
+    #[default]
+    Pretty,
+    /// JSON records, one a line
+    Ndjson,
+}
+
+impl OutputOptions {
+    /// Whether data are records.
+    #[must_use]
+    pub fn ndjson(self) -> bool {
+        self.format == Format::Ndjson
+    }
+}
+
+/// How data is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Renderer {
+    options: OutputOptions,
+    /// Colours of standard output.
+    pub theme: Theme,
+    out_is_terminal: bool,
+}
+
+impl Renderer {
+    /// The text of an exchange, whose record may have been written already.
+    #[must_use]
+    pub fn exchange(self, exchange: &Exchange, line: Option<Bytes>) -> Bytes {
+        match line {
+            Some(line) if self.options.ndjson() => line,
+            None if self.options.ndjson() => ndjson::line("exchange", exchange).into(),
+            _ => self
+                .fitted(received::exchange(
+                    exchange,
+                    self.theme,
+                    self.options.verbose,
+                ))
+                .into(),
+        }
+    }
+
+    /// Text for a person, in lines that fit: received text in it never starts one.
+    fn fitted(self, text: String) -> String {
+        match wrap::width_of(&std::io::stdout()) {
+            Some(width) if self.out_is_terminal => wrap::wrapped(&text, width).into_owned(),
+            _ => text,
+        }
+    }
+}
+
+/// Turns events into lines.
+pub(crate) struct Show {
+    /// How data is written.
+    pub renderer: Renderer,
+    streams: Streams,
+    err_theme: Theme,
+    progress: Progress,
+    /// The command that repeats the run, but for the seed.
+    command: Option<String>,
+    /// Where a sender's `started` record was: what the run follows from.
+    started: Option<Started>,
+    /// Whether the last thing shown was a sender's line, which a receiver's block keeps its distance from.
+    after_a_line: bool,
+    causes: sent::Causes,
+    suite: suite::CaseLines,
+}
+
+impl Show {
+    /// A show on the process's own streams; `file` takes the place of standard output.
+    #[must_use]
+    pub fn new(
+        options: OutputOptions,
+        file: Option<Box<dyn Write + Send>>,
+        command: Option<String>,
+    ) -> Self {
+        let around = Surroundings::read();
+        let err_is_terminal = std::io::stderr().is_terminal();
+        let out_is_terminal = file.is_none() && std::io::stdout().is_terminal();
+        let out = file.unwrap_or_else(|| {
+            Box::new(std::io::BufWriter::with_capacity(
+                64 * 1024,
+                std::io::stdout(),
+            ))
+        });
+        let out_is_coloured = theme::decide(options.color, &around, out_is_terminal);
+        Self {
+            renderer: Renderer {
+                options,
+                theme: Theme::new(out_is_coloured),
+                out_is_terminal,
+            },
+            streams: Streams::new(out, Box::new(std::io::stderr())),
+            err_theme: Theme::new(theme::decide(options.color, &around, err_is_terminal)),
+            progress: Progress::new(err_is_terminal && !options.quiet && !options.ndjson()),
+            command,
+            started: None,
+            after_a_line: false,
+            causes: sent::Causes::default(),
+            suite: suite::CaseLines::default(),
+        }
+    }
+
+    /// Follows the state of standard output.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<StreamState> {
+        self.streams.state()
+    }
+
+    /// Writes data.
+    pub fn data(&mut self, text: &str) {
+        self.streams.out(text.as_bytes());
+    }
+
+    /// Writes a message with received text in it.
+    fn say(&mut self, text: &str) {
+        match wrap::width_of(&std::io::stderr()) {
+            Some(width) => self.streams.err(wrap::wrapped(text, width).as_bytes()),
+            None => self.streams.err(text.as_bytes()),
+        }
+    }
+
+    /// Empties the buffer of data.
+    pub fn flush(&mut self) {
+        self.streams.flush();
+    }
+
+    /// Says something to a person, unless quiet was asked for.
+    pub fn talk(&mut self, text: &str) {
+        if !self.renderer.options.quiet {
+            self.streams.err(text.as_bytes());
+        }
+    }
+
+    /// Says something of ours that may be passed over. It is never broken, because much of it is there to be copied.
+    pub fn remark(&mut self, text: &str) {
+        let text = format!("{}\n", self.err_theme.paint(Role::Faint, &clean(text)));
+        self.talk(&text);
+    }
+
+    /// Says what a tunnel's program says, unless quiet was asked for.
+    pub fn tunnel_said(&mut self, line: &str) {
+        if !self.renderer.options.quiet {
+            let line = self
+                .err_theme
+                .paint(Role::Faint, &format!("tunnel: {}", clean(line)));
+            self.say(&format!("{line}\n"));
+        }
+    }
+
+    /// The same for a person who watches: who reads the output by a program has set it up so.
+    pub fn remark_to_a_person(&mut self, text: &str) {
+        if self.renderer.out_is_terminal {
+            self.remark(text);
+        }
+    }
+
+    /// Warns, quiet or not.
+    pub fn warn(&mut self, text: &str) {
+        let label = self.err_theme.paint(Role::Odd, "warning:");
+        self.say(&format!("{label} {}\n", clean(text)));
+    }
+
+    /// Says what stopped the run: what, why, and what to do.
+    pub fn error(&mut self, error: &Error) {
+        // The message may quote what a file holds; the line breaks in it are ours only where it is about usage.
+        let message = match error {
+            Error::Usage(message) => message
+                .split('\n')
+                .map(clean)
+                .collect::<Vec<_>>()
+                .join("\n"),
+            other => clean(&other.to_string()),
+        };
+        let mut text = format!("{} {message}\n", self.err_theme.paint(Role::Bad, "error:"));
+        let mut cause = std::error::Error::source(error);
+        while let Some(source) = cause {
+            let source_text = clean(&source.to_string());
+            let _ = writeln!(
+                text,
+                "  {} {source_text}",
+                self.err_theme.paint(Role::Bad, "caused by:")
+            );
+            cause = source.source();
+        }
+        if let Error::Tunnel { said, .. } = error {
+            for line in said {
+                let _ = writeln!(
+                    text,
+                    "  {} {}",
+                    self.err_theme.paint(Role::Faint, "it said:"),
+                    clean(line)
+                );
+            }
+        }
+        if let Some(hint) = error.hint() {
+            let _ = writeln!(
+                text,
+                "  {} {hint}",
+                self.err_theme.paint(Role::Name, "hint:")
+            );
+        }
+        self.say(&text);
+    }
+
+    /// Shows an event of `listen`.
+    pub fn received(&mut self, event: &listen::event::Event) {
+        use listen::event::Event;
+        let ndjson = self.renderer.options.ndjson();
+        match event {
+            Event::Listening(listening) if ndjson => self.record("listening", listening),
+            Event::Listening(listening) => {
+                self.talk(&listening::listening(listening, self.err_theme));
+                self.talk(&listening::public_url(listening, self.err_theme));
+                self.talk(&listening::inspect(listening, self.err_theme));
+                // The demo's receiver ends with the demo.
+                if self.renderer.out_is_terminal && self.command.is_none() {
+                    self.talk(&listening::listening_hint(listening, self.err_theme));
+                }
+            }
+            Event::Exchange(exchange, line) => {
+                let text = self.renderer.exchange(exchange, line.clone());
+                self.block(&text);
+            }
+            Event::ConnectionErrors(_) if self.renderer.options.quiet => {}
+            Event::ConnectionErrors(errors) => {
+                self.say(&listening::connection_errors(errors, self.err_theme));
+            }
+            Event::Warning(warning) => self.warn(warning),
+            Event::TunnelSaid(line) => self.tunnel_said(line),
+            Event::TunnelEnded(end) => self.warn(&end.to_string()),
+            Event::Finished(summary) if ndjson => self.record("summary", summary),
+            Event::Finished(summary) => {
+                let theme = self.renderer.theme;
+                let retries = summary.retries.as_ref();
+                let text = retries
+                    .map_or_else(String::new, |report| retries::section(report, theme))
+                    + &listening::summary(summary, theme);
+                let text = self.renderer.fitted(text);
+                self.data(&text);
+            }
+        }
+    }
+
+    /// Writes a record.
+    fn record(&mut self, kind: &str, fields: &impl Serialize) {
+        self.streams.out(&ndjson::line(kind, fields));
+    }
+
+    /// Writes an exchange.
+    fn block(&mut self, text: &[u8]) {
+        if std::mem::take(&mut self.after_a_line) {
+            self.data("\n");
+        }
+        self.streams.out(text);
+    }
+
+    /// Shows an event of `send`.
+    pub fn sent(&mut self, event: &send::event::Event) {
+        use send::event::Event;
+        match event {
+            Event::Started(started) => self.started(started),
+            Event::Delivery(delivery) => self.delivered(delivery),
+            // The run stops because the output is gone.
+            Event::Stopping(_) if !self.streams.is_open() => {}
+            Event::Stopping(under_way) => {
+                let under_way = plural(*under_way as u64, "call");
+                let text = format!(
+                    "stopping: {under_way} under way will be finished; Ctrl-C again ends at once"
+                );
+                let text = format!("{}\n", self.err_theme.paint(Role::Faint, &text));
+                if !self.renderer.options.quiet {
+                    self.progress
+                        .above(&mut self.streams, |streams| streams.err(text.as_bytes()));
+                }
+            }
+            Event::Finished(summary) => self.finished(summary),
+        }
+    }
+
+    /// Shows an event of `send --suite`.
+    pub fn suite(&mut self, event: &crate::suite::event::Event) {
+        use crate::suite::event::Event;
+        let ndjson = self.renderer.options.ndjson();
+        let text = match event {
+            Event::Started(started) if ndjson => return self.record("started", started),
+            Event::Case(record) if ndjson => return self.record("case", record),
+            Event::Finished(summary) if ndjson => return self.record("summary", summary),
+            Event::Started(started) => {
+                let cases = plural(started.cases as u64, "case");
+                return self.remark(&format!(
+                    "{cases} for {} · seed {}",
+                    started.url, started.seed
+                ));
+            }
+            Event::Case(record) => {
+                let (theme, verbose) = (self.renderer.theme, self.renderer.options.verbose);
+                let text = self.suite.case(record, theme, verbose);
+                self.renderer.fitted(text)
+            }
+            Event::Finished(summary) => {
+                self.suite.rest(self.renderer.theme) + &suite::summary(summary, self.renderer.theme)
+            }
+            Event::Note(note) => return self.remark(note),
+        };
+        self.data(&text);
+    }
+
+    fn started(&mut self, started: &Started) {
+        if self.renderer.options.ndjson() {
+            self.record("started", started);
+        } else {
+            let count = started.planned.map_or("deliveries".to_owned(), |n| {
+                count(n, "delivery", "deliveries")
+            });
+            self.remark(&format!(
+                "sending {count} to {} · seed {}",
+                started.url, started.seed
+            ));
+        }
+        if started.is_long() {
+            self.progress.start(started.planned);
+        }
+        self.started = Some(started.clone());
+    }
+
+    fn delivered(&mut self, delivery: &send::event::Delivery) {
+        self.progress.step(delivery.ok);
+        if !delivery.ok {
+            self.causes.note(delivery);
+        }
+        if self.renderer.options.ndjson() {
+            return self.record("delivery", delivery);
+        }
+        let is_long = self.started.as_ref().is_some_and(Started::is_long);
+        if delivery.ok && is_long && self.renderer.out_is_terminal && !self.renderer.options.verbose
+        {
+            return;
+        }
+        self.after_a_line = true;
+        let text = sent::delivery(delivery, self.renderer.theme, self.renderer.options.verbose);
+        let text = self.renderer.fitted(text);
+        self.progress
+            .above(&mut self.streams, |streams| streams.out(text.as_bytes()));
+    }
+
+    fn finished(&mut self, summary: &send::event::Summary) {
+        self.progress.finish();
+        let sums_up = summary.deliveries != 1 || summary.exit.code() > 1;
+        if self.renderer.options.ndjson() {
+            self.record("summary", summary);
+        } else if sums_up {
+            let text = sent::summary(summary, self.renderer.theme);
+            self.data(&text);
+        }
+        self.flush();
+        if !self.streams.is_open() {
+            // No hints to a reader that is gone.
+            return;
+        }
+        for hint in sent::hints(&self.causes) {
+            if !self.renderer.options.quiet {
+                let text = format!("{} {hint}\n", self.err_theme.paint(Role::Name, "hint:"));
+                self.say(&text);
+            }
+        }
+        if let (Some(command), Some(started)) = (&self.command, &self.started)
+            && !self.renderer.options.ndjson()
+            && (sums_up || summary.failed > 0)
+        {
+            let text = format!(
+                "repeat: {command} --seed {} --at {}",
+                started.seed, started.at
+            );
+            self.remark(&text);
+        }
+    }
+}

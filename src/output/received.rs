@@ -1,0 +1,266 @@
+//! What the receiver shows a person: one block a request. Pure: value and theme in, text out.
+
+use std::time::Duration;
+
+use super::body;
+use super::theme::{Role, Theme};
+use super::wrap::indented;
+use crate::cdr::Fields;
+use crate::cdr::ids;
+use crate::cdr::judge::Generation;
+use crate::cdr::meaning::{self, word};
+use crate::cdr::remark::Remark;
+use crate::clock::{Timestamp, format_duration};
+use crate::exchange::{Answer, Exchange, Forwarded};
+use crate::net::{query, secret};
+use crate::untrusted::{beginning, clean};
+
+/// The block of one exchange. `verbose` adds headers and where it came from.
+#[must_use]
+pub fn exchange(exchange: &Exchange, theme: Theme, verbose: bool) -> String {
+    let mut first = Vec::new();
+    if let Some(forwarded) = &exchange.answer.forwarded {
+        first.extend(passed_on(forwarded, theme));
+    }
+    first.extend(meaning(exchange, theme));
+    if verbose {
+        first.extend(details(exchange, theme));
+    } else if exchange.claimed.is_some() {
+        first.push(sender(exchange));
+    }
+    let sections = [first, content(exchange, theme), remarks(exchange, theme)];
+    let sections = sections.iter().filter(|lines| !lines.is_empty());
+    let sections = sections.map(|lines| indented(lines, "  "));
+    let sections = sections.collect::<Vec<_>>().join("\n");
+    format!("{}\n{sections}\n", head(exchange, theme))
+}
+
+/// `09:12:31.402  #1  POST /webhook/cdr  200 · 1.2 ms`
+fn head(exchange: &Exchange, theme: Theme) -> String {
+    let request = &exchange.request;
+    let took = format_duration(Duration::from_secs_f64(exchange.took_ms.max(0.0) / 1e3));
+    format!(
+        "{}  {}  {} {}  {} {}",
+        theme.paint(Role::Faint, &exchange.received_at.time_of_day()),
+        theme.paint(Role::Strong, &format!("#{}", exchange.n)),
+        theme.paint(Role::Strong, &clean(&beginning(&request.method, 20))),
+        clean(&beginning(&secret::masked_url(path_of(exchange)), 200)),
+        answer(&exchange.answer, theme),
+        theme.paint(Role::Faint, &format!("· {took}")),
+    )
+}
+
+/// `→ http://localhost:5000/cdr  200 · 1.1 ms`, and what we would have answered if that means something else.
+fn passed_on(forwarded: &Forwarded, theme: Theme) -> Vec<String> {
+    let took = format_duration(forwarded.latency);
+    let answer = match (forwarded.status, &forwarded.failure) {
+        (Some(status), _) => theme.paint(status_role(status), &status.to_string()),
+        (None, Some(failure)) => theme.paint(Role::Bad, &clean(&failure.text)),
+        (None, None) => String::new(),
+    };
+    let mut line = format!(
+        "→ {}  {answer} {}",
+        clean(&forwarded.url),
+        theme.paint(Role::Faint, &format!("· {took}"))
+    );
+    if let (Some(status), Some(instead_of)) = (forwarded.status, forwarded.instead_of)
+        && status / 100 != instead_of / 100
+    {
+        let own = format!(" · our own answer would have been {instead_of}");
+        line.push_str(&theme.paint(Role::Faint, &own));
+    }
+    if forwarded.status.is_some() && !forwarded.complete {
+        line.push_str(&theme.paint(Role::Odd, " · its body was cut"));
+    }
+    let said = forwarded.said.as_ref();
+    [line]
+        .into_iter()
+        .chain(said.map(|said| format!("  {}", said.cleaned())))
+        .collect()
+}
+
+/// A status' colour.
+fn status_role(status: u16) -> Role {
+    if status < 400 { Role::Good } else { Role::Bad }
+}
+
+/// `200`, or how it failed: `503 on purpose`, `✗ reset (on purpose)`.
+fn answer(answer: &Answer, theme: Theme) -> String {
+    let (role, text) = match (answer.status, answer.fault.as_deref()) {
+        (Some(status), None) => (status_role(status), status.to_string()),
+        (Some(status), Some("status")) => (Role::Bad, format!("{status} on purpose")),
+        (Some(status), Some(fault)) => (Role::Odd, format!("{status}, {fault} on purpose")),
+        (None, Some(fault)) => (Role::Bad, format!("✗ {fault} (on purpose)")),
+        (None, None) => (Role::Bad, "no answer".to_owned()),
+    };
+    theme.paint(role, &text)
+}
+
+/// The path; the whole target where the query is not shown below.
+fn path_of(exchange: &Exchange) -> &str {
+    if exchange.request.method == "GET" {
+        exchange.request.path()
+    } else {
+        &exchange.request.target
+    }
+}
+
+/// Who sent it, and who that claims to have sent it: side by side, since only the first is known.
+fn sender(exchange: &Exchange) -> String {
+    let peer = clean(&exchange.peer);
+    match &exchange.claimed {
+        Some(claimed) => format!("from {peer}, claimed {}", clean(claimed)),
+        None => format!("from {peer}"),
+    }
+}
+
+/// What `--verbose` adds: the peer, the headers, and what the `call_id` encodes.
+fn details(exchange: &Exchange, theme: Theme) -> Vec<String> {
+    let request = &exchange.request;
+    let mut lines = vec![format!(
+        "{} · {} · {} bytes",
+        sender(exchange),
+        clean(&request.version),
+        request.size
+    )];
+    let call_id = exchange.cdr.as_ref().and_then(|cdr| word(cdr, "call_id"));
+    if let Some(id) = call_id.and_then(|id| ids::CallId::decode(&id)) {
+        lines.push(format!(
+            "call_id made {} by server {}",
+            id.time.to_second(),
+            ids::mac_text(id.server.mac)
+        ));
+    }
+    for header in secret::masked_headers(&request.headers) {
+        lines.push(format!(
+            "{}: {}",
+            theme.paint(Role::Name, &clean(&header.name)),
+            clean(&header.text())
+        ));
+    }
+    lines
+}
+
+/// The query's parameters, and the body as it came.
+fn content(exchange: &Exchange, theme: Theme) -> Vec<String> {
+    let request = &exchange.request;
+    let mut lines = Vec::new();
+    if let Some(query) = request.query().filter(|_| request.method == "GET") {
+        let mut pairs = query::decode(query).pairs;
+        for (name, value) in &mut pairs {
+            if secret::is_secret_name(name) {
+                secret::MASK.clone_into(value);
+            }
+        }
+        lines = body::pairs(&pairs, theme);
+    }
+    let kept = request.body.len() as u64;
+    if kept > 0 {
+        lines.extend(body::lines(&request.body.0, theme));
+    }
+    if request.size > kept {
+        let text = format!("… {kept} of {} bytes were kept", request.size);
+        lines.push(theme.paint(Role::Faint, &text));
+    }
+    lines
+}
+
+/// What there is to remark on.
+fn remarks(exchange: &Exchange, theme: Theme) -> Vec<String> {
+    let verdict = &exchange.verdict;
+    let mut lines = Vec::new();
+    let departs = verdict.remarks.iter().any(|remark| remark.code.departs());
+    if verdict.generation.is_some() && !departs {
+        let by_query = if exchange.request.method == "GET" {
+            "; a query has no types"
+        } else {
+            ""
+        };
+        let text = format!("✓ conforms to the documented CDR{by_query}");
+        lines.push(theme.paint(Role::Good, &text));
+    }
+    let remarks = verdict.remarks.iter();
+    lines.extend(remarks.map(|remark| remark_line(remark, theme)));
+    if let Some(why) = &exchange.answer.unsaved {
+        lines.push(theme.paint(Role::Bad, &format!("✗ not saved: {}", clean(why))));
+    }
+    let relations = exchange
+        .related
+        .iter()
+        .filter(|relation| !matches!(relation.how.as_str(), "duplicate" | "conflict"));
+    lines.extend(
+        relations
+            .map(|relation| theme.paint(Role::Number, &format!("→ {}", clean(&relation.text)))),
+    );
+    if let Some(why) = &exchange.uncounted {
+        lines.push(theme.paint(Role::Odd, &format!("does not count: {}", why.cleaned())));
+    }
+    lines
+}
+
+fn remark_line(remark: &Remark, theme: Theme) -> String {
+    let mark = theme.paint(Role::Odd, "!");
+    match &remark.field {
+        Some(field) => {
+            format!(
+                "{mark} {}: {}",
+                theme.paint(Role::Name, &clean(&beginning(field.as_it_came(), 60))),
+                remark.text.cleaned()
+            )
+        }
+        None => format!("{mark} {}", remark.text.cleaned()),
+    }
+}
+
+/// What happened, to whom, in which call.
+fn meaning(exchange: &Exchange, theme: Theme) -> Vec<String> {
+    let empty = Fields::new();
+    let cdr = exchange.cdr.as_ref().unwrap_or(&empty);
+    let verdict = &exchange.verdict;
+    let mut kind = theme.paint(Role::Strong, meaning::kind(verdict));
+    meaning::push_more(&mut kind, verdict, cdr);
+    if !verdict.kind.is_cdr() {
+        return vec![kind];
+    }
+    let field = |name| word(cdr, name).map(|text| clean(&text));
+    let user = field("user").map(|user| match user.split_once('_') {
+        Some((extension, app_id)) => format!("agent {extension} of app {app_id}"),
+        None => format!("user {user}"),
+    });
+    let click2call = cdr.contains_key("request_id") || cdr.contains_key("click_to_call");
+    let time = cdr.get("time").and_then(serde_json::Value::as_i64);
+    let time = time.and_then(Timestamp::from_epoch_ms);
+    let generation = verdict.generation.map(|generation| match generation {
+        Generation::Docs => "docs payload",
+        Generation::Live => "live payload",
+        Generation::Legacy => "legacy payload",
+    });
+    let lines = [
+        vec![
+            user,
+            field("virtual_number").map(|number| format!("caller ID {number}")),
+        ],
+        vec![
+            field("to").map(|to| format!("rang {to}")),
+            field("answeredsec").map(|seconds| format!("answered for {seconds} s")),
+            Some(
+                if click2call {
+                    "by click2call"
+                } else {
+                    "not by click2call"
+                }
+                .to_owned(),
+            ),
+        ],
+        vec![
+            time.map(|time| format!("call of {}", time.to_second())),
+            generation.map(str::to_owned),
+        ],
+    ];
+    let lines = lines.map(|parts| {
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        parts.join(meaning::BETWEEN)
+    });
+    let lines = lines.into_iter().filter(|line| !line.is_empty());
+    [kind].into_iter().chain(lines).collect()
+}

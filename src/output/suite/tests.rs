@@ -1,0 +1,124 @@
+//! Snapshots without colour: what people see must say everything without it.
+
+use std::time::Duration;
+
+use super::*;
+use crate::seed::Seed;
+use crate::suite::cases::table;
+
+fn record(name: &str, got: &str, cause: Option<Cause>) -> CaseRecord {
+    let case = table().find(|case| case.name == name).expect("a case");
+    CaseRecord {
+        ok: cause.is_none(),
+        got: got.to_owned(),
+        took: Duration::from_micros(1_400),
+        skipped: None,
+        cause,
+        why: Some(case.why),
+        advice: cause.map(|cause| cause.advice_for(name)),
+        repeat: cause.map(|_| {
+            format!("telecmi-cdr send --url 'http://localhost:5000/cdr?a=1' --suite --only {name} --seed 7")
+        }),
+        ..CaseRecord::skipped(case, "")
+    }
+}
+
+fn skipped(name: &str) -> CaseRecord {
+    let case = table().find(|case| case.name == name).expect("a case");
+    CaseRecord::skipped(case, "no good CDR is taken by GET, see get-is-accepted")
+}
+
+fn records() -> Vec<CaseRecord> {
+    vec![
+        record("post-is-accepted", "200 OK", None),
+        record(
+            "get-is-accepted",
+            "405 Method Not Allowed",
+            Some(Cause::Refused),
+        ),
+        record(
+            "live-agent-no-answer",
+            "500 Internal Server Error",
+            Some(Cause::ServerError),
+        ),
+        record(
+            "live-customer-no-answer",
+            "500 Internal Server Error ×2",
+            Some(Cause::ServerError),
+        ),
+        skipped("get-legacy"),
+        skipped("get-live"),
+        skipped("get-duplicate"),
+        record(
+            "duplicate",
+            "200 OK, then 409 Conflict",
+            Some(Cause::Differs),
+        ),
+        record(
+            "stalled-body",
+            "no \u{1b}[2J answer within 2 s meanwhile; the next good CDR: 200 OK",
+            Some(Cause::Blocked),
+        ),
+    ]
+}
+
+#[test]
+fn cases_are_told_as_they_happen() {
+    let mut cases = CaseLines::default();
+    let theme = Theme::plain();
+    let mut text: String = records()
+        .iter()
+        .map(|record| cases.case(record, theme, false))
+        .collect();
+    text.push_str(&cases.rest(theme));
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn findings_come_worst_first_and_the_verdict_last() {
+    let summary = SuiteSummary::of(records(), Duration::from_millis(4_200), Seed(7), None);
+    insta::assert_snapshot!(super::summary(&summary, Theme::plain()));
+}
+
+#[test]
+fn a_green_suite_says_so_and_what_it_could_not_see() {
+    let records = vec![record("post-is-accepted", "200 OK", None)];
+    let summary = SuiteSummary::of(records, Duration::from_millis(900), Seed(7), None);
+    insta::assert_snapshot!(super::summary(&summary, Theme::plain()));
+}
+
+#[test]
+fn nothing_is_wider_than_a_narrow_terminal_but_what_is_copied() {
+    let mut cases = CaseLines::default();
+    let theme = Theme::plain();
+    let mut text: String = records()
+        .iter()
+        .map(|record| cases.case(record, theme, false))
+        .collect();
+    text.push_str(&super::summary(
+        &SuiteSummary::of(records(), Duration::ZERO, Seed(7), None),
+        theme,
+    ));
+    text.push_str(&list(theme));
+    for line in text
+        .lines()
+        .filter(|line| !line.contains("telecmi-cdr send"))
+    {
+        assert!(line.chars().count() <= 72, "{line}");
+    }
+}
+
+#[test]
+fn verbose_names_every_skipped_case() {
+    let mut cases = CaseLines::default();
+    let text = cases.case(&skipped("get-legacy"), Theme::plain(), true);
+    assert!(text.contains("– get-legacy") && text.contains("see get-is-accepted"));
+}
+
+#[test]
+fn the_list_has_every_case_with_what_it_stands_for() {
+    let text = list(Theme::plain());
+    for case in table() {
+        assert!(text.contains(&format!("  {} ", case.name)), "{}", case.name);
+    }
+}

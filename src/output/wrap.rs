@@ -1,0 +1,150 @@
+//! Lines broken to a terminal's width: a terminal itself goes on in column 0, where only our own words may stand.
+
+use std::borrow::Cow;
+
+use terminal_size::{Width, terminal_size_of};
+use textwrap::core::{Word, display_width};
+use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm, fill};
+
+/// Columns of our prose, so that it reads well in narrow terminals too.
+pub const PROSE: usize = 60;
+
+/// Columns of a word that is broken anywhere instead of beginning a new line.
+const LONG_WORD: usize = 24;
+
+/// How much deeper a broken line goes on: more than the parts of a block are indented.
+const DEEPER: usize = 4;
+
+/// The width of a stream, if it is a terminal that knows.
+#[cfg(unix)]
+pub fn width_of(stream: &impl std::os::fd::AsFd) -> Option<usize> {
+    terminal_size_of(stream).map(|(Width(width), _)| usize::from(width))
+}
+
+/// The width of a stream, if it is a terminal that knows.
+#[cfg(windows)]
+pub fn width_of(stream: &impl std::os::windows::io::AsHandle) -> Option<usize> {
+    terminal_size_of(stream.as_handle()).map(|(Width(width), _)| usize::from(width))
+}
+
+/// Breaks at spaces, with every line after the first one behind `indent`. Colours take no room.
+fn options(width: usize, indent: &str) -> Options<'_> {
+    Options::new(width)
+        .subsequent_indent(indent)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation)
+        .wrap_algorithm(WrapAlgorithm::FirstFit)
+}
+
+fn words(line: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
+    let words = WordSeparator::AsciiSpace.find_words(line);
+    Box::new(words.flat_map(|word| {
+        if display_width(word.word) > LONG_WORD {
+            word.break_apart(1).collect()
+        } else {
+            vec![word]
+        }
+    }))
+}
+
+/// Text in lines of at most so many columns, within words where it must be; an indented line goes on deeper.
+#[must_use]
+pub fn wrapped(text: &str, width: usize) -> Cow<'_, str> {
+    if text.lines().all(|line| display_width(line) <= width) {
+        return text.into();
+    }
+    let line = |line: &str| {
+        let spaces = line.len() - line.trim_start_matches(' ').len();
+        let indent = " ".repeat((spaces + DEEPER).min(width / 2));
+        let options = options(width, &indent).word_separator(WordSeparator::Custom(words));
+        fill(line, options)
+    };
+    text.split('\n')
+        .map(line)
+        .collect::<Vec<_>>()
+        .join("\n")
+        .into()
+}
+
+/// Our own prose behind an indentation, in lines of at most so many columns; a word that is longer stays whole.
+#[must_use]
+pub fn prose(text: &str, indent: &str, width: usize) -> String {
+    if text.is_empty() {
+        return String::new();
+    }
+    let options = options(width, indent)
+        .initial_indent(indent)
+        .break_words(false);
+    fill(text, options) + "\n"
+}
+
+/// Lines behind an indentation.
+#[must_use]
+pub fn indented(lines: &[String], indent: &str) -> String {
+    lines.iter().flat_map(|line| [indent, line, "\n"]).collect()
+}
+
+/// `1 request`, `2 requests`.
+#[must_use]
+pub fn plural(n: u64, noun: &str) -> String {
+    count(n, noun, &format!("{noun}s"))
+}
+
+/// `1 was`, `2 were`.
+#[must_use]
+pub fn count(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::theme::{Role, Theme};
+    use proptest::prelude::*;
+
+    #[test]
+    fn long_lines_go_on_deeper_than_they_began() {
+        insta::assert_snapshot!(wrapped("  value = one two three\nshort\n  abcdefghijklmnopqrstuvwxyz", 16), @r"
+          value = one
+              two three
+        short
+          abcdefghijklmn
+              opqrstuvwx
+              yz
+        ");
+    }
+
+    #[test]
+    fn what_fits_is_left_alone() {
+        for text in ["", "\n", "a\n\n  b\n", "0123456789\n0123456789"] {
+            assert_eq!(wrapped(text, 10), text);
+        }
+    }
+
+    #[test]
+    fn colours_take_no_room_and_wide_letters_take_two() {
+        let painted = Theme::new(true).paint(Role::Bad, "0123456789");
+        assert_eq!(wrapped(&painted, 10), painted);
+        assert_eq!(wrapped("北京北京北", 8), "北京北京\n    北");
+        // A mark stays with its letter.
+        assert_eq!(wrapped("0123456789e\u{301}", 11), "0123456789e\u{301}");
+    }
+
+    proptest! {
+        #[test]
+        fn every_line_fits_and_nothing_is_dropped(
+            lines in prop::collection::vec(("[ ]{0,9}", "[a-zé北प्र ]{0,60}"), 0..5),
+            width in 8_usize..50,
+        ) {
+            let text: Vec<String> = lines.iter().map(|(indent, line)| format!("{indent}{line}\n")).collect();
+            let text = text.concat();
+            let wrapped = wrapped(&text, width);
+            prop_assert!(wrapped.lines().all(|line| display_width(line) <= width), "{wrapped}");
+            let bare = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
+            prop_assert_eq!(bare(&wrapped), bare(&text));
+            // Whatever starts in column 0 did so before.
+            let starts = |text: &str| text.lines().filter(|line| !line.starts_with(' ') && !line.is_empty()).count();
+            prop_assert!(starts(&wrapped) == starts(&text), "{wrapped}");
+        }
+    }
+}

@@ -1,0 +1,451 @@
+//! The expected answer of a case, and the cause and advice for another one. Pure.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Case, CaseDelivery, Family};
+use crate::cdr::Grade;
+use crate::clock::format_duration;
+use crate::net::{Failure, FailureKind, Phase, Response};
+use crate::send::expect::status_words;
+
+/// The expected answer. It follows from the family, and in *tolerant* from the grade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expects {
+    /// 2xx to every request: TeleCMI sends this.
+    Accepted,
+    /// 2xx, and the same status class for every copy.
+    SameAgain,
+    /// Any status below 500: TeleCMI is not known to send this, but it must do no harm.
+    Answered,
+    /// Any status below 500, or a close: the request is not valid HTTP.
+    AnsweredOrClosed,
+    /// 2xx to a good CDR while the bad connection stays open.
+    AcceptedMeanwhile,
+    /// 2xx to every request within the maximum latency.
+    Prompt,
+}
+
+impl Expects {
+    #[must_use]
+    pub fn words(self, case: &Case) -> String {
+        let words = match self {
+            Self::Accepted => "2xx",
+            Self::SameAgain => "2xx, and the same status class for the copy",
+            Self::Answered if case.family == Family::Tolerant => {
+                "any answer below 500, since it is not known to happen"
+            }
+            Self::Answered => "any answer below 500",
+            Self::AnsweredOrClosed => "any answer below 500, or a close",
+            Self::AcceptedMeanwhile => "2xx to a good CDR meanwhile",
+            Self::Prompt => "2xx to all in time",
+        };
+        let after = if case.family == Family::Survives {
+            "; then 2xx to a good CDR"
+        } else {
+            ""
+        };
+        format!("{words}{after}")
+    }
+}
+
+impl Case {
+    #[must_use]
+    pub fn expects(&self) -> Expects {
+        match (self.family, self.delivery) {
+            (Family::Accepts, _) => Expects::Accepted,
+            (Family::Idempotent, _) => Expects::SameAgain,
+            (Family::Tolerant, _) => match self.grade {
+                Grade::Doc | Grade::Seen | Grade::Calc => Expects::Accepted,
+                Grade::Inferred | Grade::Unknown | Grade::Hostile => Expects::Answered,
+            },
+            (Family::Survives, CaseDelivery::Raw(script)) if script.holds_connection() => {
+                Expects::AcceptedMeanwhile
+            }
+            (Family::Survives, CaseDelivery::Raw(script)) if !script.is_good_http() => {
+                Expects::AnsweredOrClosed
+            }
+            (Family::Survives, _) => Expects::Answered,
+            (Family::Prompt, _) => Expects::Prompt,
+        }
+    }
+}
+
+/// The answer to one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    pub answer: Result<u16, Failure>,
+    pub latency: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Accepted,
+    Refused,
+    /// 501 and 505: an honest no to a method, a coding or a version.
+    NotImplemented,
+    Failed,
+    Closed,
+    Silent,
+    Unreached,
+}
+
+impl Observed {
+    #[must_use]
+    pub fn new(result: Result<Response, Failure>, latency: Duration) -> Self {
+        Self {
+            answer: result.map(|response| response.status),
+            latency,
+        }
+    }
+
+    #[must_use]
+    pub fn accepted(&self) -> bool {
+        self.class() == Class::Accepted
+    }
+
+    /// Whether no connection could be made.
+    #[must_use]
+    pub fn unreached(&self) -> bool {
+        self.class() == Class::Unreached
+    }
+
+    fn class(&self) -> Class {
+        match &self.answer {
+            Ok(200..=299) => Class::Accepted,
+            Ok(501 | 505) => Class::NotImplemented,
+            Ok(500..) => Class::Failed,
+            Ok(_) => Class::Refused,
+            Err(failure) => match (failure.kind, failure.phase) {
+                (FailureKind::Redirect, _) => Class::Refused,
+                (_, Phase::Dns | Phase::Connect | Phase::Tls) => Class::Unreached,
+                (FailureKind::Timeout, _) => Class::Silent,
+                _ => Class::Closed,
+            },
+        }
+    }
+
+    #[must_use]
+    pub fn words(&self) -> String {
+        match &self.answer {
+            Ok(status) => status_words(*status).into_owned(),
+            Err(failure) => failure.text.clone(),
+        }
+    }
+}
+
+/// Why a case failed, worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// No connection could be made.
+    Unreachable,
+    /// A good CDR was not accepted after the case.
+    Stopped,
+    /// A good CDR was not accepted while another connection was open.
+    Blocked,
+    /// A close or a timeout where a response was expected.
+    Unanswered,
+    ServerError,
+    /// TeleCMI sends this, and the handler refused it.
+    Refused,
+    /// A copy was answered with another status class than its original.
+    Differs,
+    Slow,
+}
+
+impl Cause {
+    pub const WORST_FIRST: [Self; 8] = [
+        Self::Unreachable,
+        Self::Stopped,
+        Self::Blocked,
+        Self::Unanswered,
+        Self::ServerError,
+        Self::Refused,
+        Self::Differs,
+        Self::Slow,
+    ];
+
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Unreachable => "nobody is there",
+            Self::Stopped => "the handler crashed or hung",
+            Self::Blocked => "one silent connection blocks everybody",
+            Self::Unanswered => "no answer where one was due",
+            Self::ServerError => "the handler failed (5xx)",
+            Self::Refused => "what really happens is refused",
+            Self::Differs => "a copy is answered differently",
+            Self::Slow => "too slow",
+        }
+    }
+
+    /// The name in JUnit.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Stopped => "stopped",
+            Self::Blocked => "blocked",
+            Self::Unanswered => "unanswered",
+            Self::ServerError => "server_error",
+            Self::Refused => "refused",
+            Self::Differs => "differs",
+            Self::Slow => "slow",
+        }
+    }
+
+    #[must_use]
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Unreachable => "is the handler running, and are host and port right?",
+            Self::Stopped => {
+                "look at the end of its log for the exception that ended the process, or its loop"
+            }
+            Self::Blocked => {
+                "serve connections beside one another (threads, workers, async), and give silent ones a timeout"
+            }
+            Self::Unanswered => {
+                "an exception in a bare server closes the connection: catch it, and answer 400"
+            }
+            Self::ServerError => {
+                "its own log has the traceback: catch what the input can cause, and answer 2xx or 4xx"
+            }
+            Self::Refused => "find the check that says no, and let this form pass",
+            Self::Differs => {
+                "make the write an upsert by cmiuuid, and answer a repeat as the first time"
+            }
+            Self::Slow => "answer first and work afterwards, or let more than one worker serve",
+        }
+    }
+}
+
+impl Cause {
+    /// The advice for one case: a method that is refused as a whole has its own.
+    #[must_use]
+    pub fn advice_for(self, name: &str) -> &'static str {
+        match (self, name) {
+            (Self::Refused | Self::ServerError, "get-is-accepted") => {
+                "route GET to the handler and read the query; or choose POST in the dashboard, and test with -X post"
+            }
+            (Self::Refused, "post-is-accepted") => {
+                "is the path right (TeleCMI's examples use /webhook/cdr), and is POST routed there?"
+            }
+            _ => self.advice(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaseVerdict {
+    /// The answers in words.
+    pub got: String,
+    pub cause: Option<Cause>,
+}
+
+#[must_use]
+pub fn judge(case: &Case, observed: &[Observed], max_latency: Duration) -> CaseVerdict {
+    let expects = case.expects();
+    let causes = observed
+        .iter()
+        .enumerate()
+        .filter_map(|(n, observed)| cause_of(expects, n, observed));
+    let slowest = observed
+        .iter()
+        .map(|observed| observed.latency)
+        .max()
+        .unwrap_or_default();
+    let mut cause = causes.min();
+    let mut got = summed(observed);
+    match expects {
+        Expects::Prompt if slowest > max_latency => {
+            // The client's timeout ends a request that is too slow.
+            if cause.is_none_or(|cause| cause == Cause::Unanswered) {
+                cause = Some(Cause::Slow);
+            }
+            if observed.iter().any(Observed::accepted) {
+                let (slowest, most) = (format_duration(slowest), format_duration(max_latency));
+                got = format!("{got}; the slowest took {slowest}, allowed are {most}");
+            }
+        }
+        Expects::AcceptedMeanwhile => {
+            got = format!("{got} meanwhile");
+            // Only the open connection can be the reason: the same CDR was accepted before.
+            cause = cause.map(|_| Cause::Blocked);
+        }
+        _ => {}
+    }
+    // One request alone is not slow: the idle connections delay it.
+    if matches!(case.delivery, CaseDelivery::WithIdleConnections(_))
+        && matches!(cause, Some(Cause::Slow | Cause::Unanswered))
+    {
+        cause = Some(Cause::Blocked);
+    }
+    CaseVerdict { got, cause }
+}
+
+/// The cause if this answer, the `n`th of its case, is not the expected one.
+fn cause_of(expects: Expects, n: usize, observed: &Observed) -> Option<Cause> {
+    let lenient = matches!(expects, Expects::Answered | Expects::AnsweredOrClosed);
+    match observed.class() {
+        Class::Accepted => None,
+        Class::Refused if lenient => None,
+        Class::Refused if expects == Expects::SameAgain && n > 0 => Some(Cause::Differs),
+        Class::Refused => Some(Cause::Refused),
+        Class::NotImplemented if lenient => None,
+        Class::NotImplemented | Class::Failed => Some(Cause::ServerError),
+        Class::Closed if expects == Expects::AnsweredOrClosed => None,
+        Class::Closed | Class::Silent | Class::Unreached => Some(Cause::Unanswered),
+    }
+}
+
+/// The answers in words, equal ones in a row counted.
+fn summed(observed: &[Observed]) -> String {
+    if observed.is_empty() {
+        return "reset on purpose".to_owned();
+    }
+    let mut runs: Vec<(String, usize)> = Vec::new();
+    for words in observed.iter().map(Observed::words) {
+        match runs.last_mut() {
+            Some((last, count)) if *last == words => *count += 1,
+            _ => runs.push((words, 1)),
+        }
+    }
+    let runs = runs.into_iter().map(|(words, count)| {
+        if count == 1 {
+            words
+        } else {
+            format!("{words} ×{count}")
+        }
+    });
+    runs.collect::<Vec<_>>().join(", then ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cases::table;
+    use super::*;
+
+    const MOST: Duration = Duration::from_secs(5);
+
+    fn case(name: &str) -> &'static Case {
+        table().find(|case| case.name == name).expect("a case")
+    }
+
+    fn status(status: u16) -> Observed {
+        Observed {
+            answer: Ok(status),
+            latency: Duration::from_millis(3),
+        }
+    }
+
+    fn failed(kind: FailureKind, phase: Phase) -> Observed {
+        let failure = Failure {
+            phase,
+            kind,
+            text: "no good".to_owned(),
+        };
+        Observed {
+            answer: Err(failure),
+            latency: Duration::from_millis(3),
+        }
+    }
+
+    fn cause(name: &str, observed: &[Observed]) -> Option<Cause> {
+        judge(case(name), observed, MOST).cause
+    }
+
+    #[test]
+    fn what_happens_must_be_accepted_and_oddities_only_answered() {
+        assert_eq!(cause("custom-none", &[status(204)]), None);
+        assert_eq!(cause("custom-none", &[status(400)]), Some(Cause::Refused));
+        assert_eq!(cause("time-in-seconds", &[status(422)]), None);
+        assert_eq!(
+            cause("time-in-seconds", &[status(500)]),
+            Some(Cause::ServerError)
+        );
+        assert_eq!(
+            cause(
+                "post-is-accepted",
+                &[failed(FailureKind::Redirect, Phase::Read)]
+            ),
+            Some(Cause::Refused)
+        );
+        assert_eq!(
+            cause("html", &[failed(FailureKind::Redirect, Phase::Read)]),
+            None
+        );
+    }
+
+    #[test]
+    fn a_close_is_an_answer_only_to_what_is_no_http() {
+        let closed = failed(FailureKind::Closed, Phase::Wait);
+        let silent = failed(FailureKind::Timeout, Phase::Wait);
+        assert_eq!(
+            cause("null", std::slice::from_ref(&closed)),
+            Some(Cause::Unanswered)
+        );
+        assert_eq!(
+            cause("chunked", std::slice::from_ref(&closed)),
+            Some(Cause::Unanswered)
+        );
+        assert_eq!(cause("cut-short", &[closed]), None);
+        assert_eq!(cause("cut-short", &[silent]), Some(Cause::Unanswered));
+        assert_eq!(cause("cut-short", &[status(500)]), Some(Cause::ServerError));
+        assert_eq!(cause("options", &[status(501)]), None);
+        assert_eq!(
+            cause("get-is-accepted", &[status(501)]),
+            Some(Cause::ServerError)
+        );
+        assert_eq!(cause("reset-mid-body", &[]), None);
+    }
+
+    #[test]
+    fn a_copy_is_held_against_its_original() {
+        assert_eq!(cause("duplicate", &[status(200), status(204)]), None);
+        assert_eq!(
+            cause("duplicate", &[status(200), status(409)]),
+            Some(Cause::Differs)
+        );
+        assert_eq!(
+            cause("duplicate", &[status(200), status(500)]),
+            Some(Cause::ServerError)
+        );
+        assert_eq!(
+            cause("duplicate", &[status(400), status(400)]),
+            Some(Cause::Refused)
+        );
+    }
+
+    #[test]
+    fn slowness_is_not_taken_for_death() {
+        let slow = Observed {
+            latency: Duration::from_secs(6),
+            ..status(200)
+        };
+        let verdict = judge(case("twenty-at-once"), &[status(200), slow.clone()], MOST);
+        assert_eq!(verdict.cause, Some(Cause::Slow));
+        assert_eq!(
+            verdict.got,
+            "200 OK ×2; the slowest took 6.00 s, allowed are 5.00 s"
+        );
+        assert_eq!(
+            cause("beside-an-idle-connection", &[slow]),
+            Some(Cause::Blocked)
+        );
+        assert_eq!(
+            cause("stalled-body", &[failed(FailureKind::Timeout, Phase::Wait)]),
+            Some(Cause::Blocked)
+        );
+    }
+
+    #[test]
+    fn answers_are_summed_up() {
+        let observed = [status(200), status(200), status(500)];
+        assert_eq!(
+            summed(&observed),
+            "200 OK ×2, then 500 Internal Server Error"
+        );
+    }
+}
