@@ -1,5 +1,5 @@
 //! JSON text as it came. serde_json alone decides what is JSON; [`document`] reads an object's members in order, with
-//! repeated names and the digits of numbers as written, and [`tokens`] splits text that has been accepted.
+//! repeated names and the digits of numbers as written, and `tokens` splits text that has been accepted.
 
 use std::borrow::Cow;
 use std::fmt;

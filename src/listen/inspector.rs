@@ -1,7 +1,7 @@
 //! The inspector: a page on its own loopback port that shows what arrives.
 //!
 //! In: a bound listener and a [`History`]. Out: the page, the stream of exchanges that it shows, downloads, and the handler's
-//! answer to an exchange that is sent again. [`access`] decides who is answered, [`routes`] what. No request touches the disk.
+//! answer to an exchange that is sent again. [`access`] decides who is answered, `routes` what. No request touches the disk.
 
 pub mod access;
 mod assets;

@@ -1,7 +1,7 @@
 //! What people and programs see. The only room that knows what a terminal is.
 //!
 //! In: the events of both modes. Out: lines on two streams; standard output is data, standard error is talk. A
-//! [`Show`] turns events into lines; while a mode runs it belongs to the thread behind a [`queue::OutputQueue`]. Printers
+//! `Show` turns events into lines; while a mode runs it belongs to the thread behind a `queue::OutputQueue`. Printers
 //! are pure functions from a value and a [`Theme`] to text.
 
 pub mod body;
