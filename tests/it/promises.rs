@@ -382,6 +382,20 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
+        "S13",
+        "the same bytes from a peer get the same verdict by every way",
+        &["every_way_comes_to_the_same_verdict"],
+    ),
+    (
+        "S14",
+        "an edit that was asked for is made, or the run is refused",
+        &[
+            "an_edit_is_made_even_where_a_value_cannot_be_read",
+            "values_that_cannot_be_read_are_edited_as_text_and_never_left_out_of_a_query",
+            "what_is_no_edit_is_refused",
+        ],
+    ),
+    (
         "I1",
         "the page has a port of its own, on this machine alone, if it was asked for",
         &[
