@@ -5,6 +5,8 @@ usage: run.py OLD NEW [--only send|listen|suite|replies] [--match TEXT] [--lines
        run.py recorded NEW …      compares with what is recorded of 0.1.0
        run.py record OLD          records it anew
        run.py show PROGRAM …      prints the outputs
+       cargo test -- --list | run.py tests
+                                  checks that tests-changed.txt accounts for every test of 0.1.0
 
 Ends with 0 if every difference is an expected one (expected.diff), else with 1.
 """
@@ -51,7 +53,7 @@ class Rule:
 
     Parts are separated by empty lines: `# reason`, `=== scenario` (with * and ?), then either the lines of the hunk, where
     -~ and +~ begin a regular expression and `...` stands for any lines, or `s/regular expression/text/` (any delimiter),
-    made in both outputs before they are compared.
+    made in both outputs before they are compared, or `old s/…/…/`, made in the old one alone.
     """
 
     def __init__(self, part):
@@ -60,7 +62,8 @@ class Rule:
         self.scenes = [line[4:] for line in lines if line.startswith("=== ")]
         body = [line for line in lines if not line.startswith(("# ", "=== "))]
         self.substitutions = [line[2:-1].split(line[1]) for line in body if line.startswith("s")]
-        self.lines = [line for line in body if not line.startswith("s")]
+        self.old_only = [line[6:-1].split(line[5]) for line in body if line.startswith("old s")]
+        self.lines = [line for line in body if not line.startswith(("s", "old s"))]
         self.used = False
         if not self.reason or not self.scenes or not body:
             raise SystemExit(f"expected.diff: a part lacks its reason, scenario or lines:\n{part}")
@@ -68,10 +71,12 @@ class Rule:
     def concerns(self, scene):
         return any(fnmatch.fnmatchcase(scene, glob.replace("[", "[[]")) for glob in self.scenes)
 
-    def substitute(self, text):
+    def substitute(self, old, new):
+        for pattern, instead in self.old_only:
+            old = re.sub(pattern, instead, old)
         for pattern, instead in self.substitutions:
-            text = re.sub(pattern, instead, text)
-        return text
+            old, new = re.sub(pattern, instead, old), re.sub(pattern, instead, new)
+        return old, new
 
     def allows(self, hunk):
         pattern = ""
@@ -100,8 +105,8 @@ def compare(old, new, rules):
             continue
         here = [rule for rule in rules if rule.concerns(scene)]
         for rule in here:
-            pair = rule.substitute(before), rule.substitute(after)
-            rule.used |= bool(rule.substitutions) and pair != (before, after)
+            pair = rule.substitute(before, after)
+            rule.used |= pair != (before, after)
             before, after = pair
         for hunk in hunks(before, after):
             allowed = [rule for rule in here if rule.allows(hunk)]
@@ -142,7 +147,29 @@ def report(unexpected, known, rules, chosen):
     return 1 if unexpected else 0
 
 
+def tests_accounted(listing):
+    """Checks tests-changed.txt against the names that `cargo test -- --list` prints."""
+    names = set(re.findall(r"(?m)^(\S+): test$", listing))
+    with open(os.path.join(scenarios.HERE, "tests-changed.txt"), encoding="utf-8") as file:
+        lines = [line.strip().split(" = ", 1) for line in file if line.strip() and not line.startswith("#")]
+    rules = [(old[:-1], new[:-1]) for old, new in lines if old.endswith("::*")]
+    became = {old: new for old, new in lines if not old.endswith("::*")}
+    with open(os.path.join(scenarios.HERE, "tests-0.1.0.txt"), encoding="utf-8") as file:
+        recorded = file.read().split()
+    wrong = [f"{name}: no such test in 0.1.0" for name in became if name not in recorded]
+    for name in recorded:
+        moved = {new + name[len(old):] for old, new in rules if name.startswith(old)}
+        change, _, target = became.get(name, "").replace(" by ", " to ", 1).partition(" to ")
+        deleted = became.get(name, "").startswith("machinery deleted: ")
+        if not ({name, *moved} & names or deleted or (change in ("renamed", "covered") and target in names)):
+            wrong.append(f"{name}: {became.get(name, 'no line')}")
+    print("\n".join([*wrong, f"golden: {len(names)} tests, {len(wrong)} of {len(recorded)} tests of 0.1.0 unaccounted for"]))
+    return 1 if wrong or not names else 0
+
+
 def main():
+    if sys.argv[1:] == ["tests"]:
+        return tests_accounted(sys.stdin.read())
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("old")
     parser.add_argument("new", nargs="?")
