@@ -8,7 +8,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use jiff::fmt::friendly::SpanParser;
 use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
@@ -199,16 +198,34 @@ const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 ///
 /// A bare number is refused, because it could mean seconds or milliseconds; `0` is the exception.
 pub(crate) fn read_duration(text: &str) -> Result<Duration, String> {
+    const EXPECTED: &str = "expected a number with a unit, like 500ms, 2s or 1m30s";
     if text == "0" {
         return Ok(Duration::ZERO);
     }
-    let span = SpanParser::new()
-        .parse_unsigned_duration(text.trim())
-        .map_err(|_| "expected a number with a unit, like 500ms, 2s or 1m30s")?;
-    if span > MAX_DURATION {
+    let is_number = |c: char| c.is_ascii_digit() || c == '.';
+    let mut seconds = 0.0;
+    let mut rest = text.trim();
+    loop {
+        let (number, behind) = rest.split_at(rest.find(|c| !is_number(c)).unwrap_or(rest.len()));
+        let (unit, next) = behind.split_at(behind.find(is_number).unwrap_or(behind.len()));
+        let factor = match unit {
+            "h" => 3_600.0,
+            "m" | "min" => 60.0,
+            "s" => 1.0,
+            "ms" => 1e-3,
+            "us" | "µs" => 1e-6,
+            _ => return Err(EXPECTED.to_owned()),
+        };
+        seconds += factor * number.parse::<f64>().map_err(|_| EXPECTED)?;
+        if next.is_empty() {
+            break;
+        }
+        rest = next;
+    }
+    if seconds > MAX_DURATION.as_secs_f64() {
         return Err("longer than a year, which is 8760h".to_owned());
     }
-    Ok(span)
+    Ok(Duration::from_secs_f64(seconds))
 }
 
 #[cfg(test)]
@@ -219,8 +236,14 @@ mod tests {
     fn durations_need_units() {
         assert_eq!(read_duration("1m30s"), Ok(Duration::from_secs(90)));
         assert_eq!(read_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(read_duration("1.5h30m"), Ok(Duration::from_secs(7_200)));
+        assert_eq!(read_duration(".5s"), Ok(Duration::from_millis(500)));
+        assert_eq!(read_duration("250us"), Ok(Duration::from_micros(250)));
         assert_eq!(read_duration("0"), Ok(Duration::ZERO));
-        for wrong in ["5", "", "s", "5x", "-1s", "1s2", "..s"] {
+        for wrong in [
+            "5", "", "s", "5x", "-1s", "1s2", "..s", "1.2.3s", "1ns", "1d", "1 hour", "1 s",
+            "1h 30m", "1h,30m", "2s ago", "+1s", "1e3s", "1S", "00:00:05", "PT5S",
+        ] {
             assert!(read_duration(wrong).is_err(), "{wrong:?} was read");
         }
     }
