@@ -50,19 +50,90 @@ impl fmt::Display for Error {
     }
 }
 
-impl From<serde_json::Error> for Error {
-    fn from(error: serde_json::Error) -> Self {
-        let (line, column) = (error.line(), error.column());
-        let text = error.to_string();
-        let place = format!(" at line {line} column {column}");
+/// Parts of serde_json's and json-five's messages, and plain words for them.
+const PLAIN_WORDS: [(&str, &str); 15] = [
+    (
+        "EOF while parsing a string",
+        "a string without its closing quote",
+    ),
+    (
+        "EOF while parsing",
+        "the text ends in the middle of a value",
+    ),
+    ("control character", "a control character inside a string"),
+    (
+        "expected `,` or `]`",
+        "expected a comma or the closing bracket",
+    ),
+    (
+        "expected `,` or `}`",
+        "expected a comma or the closing brace",
+    ),
+    ("expected `:`", "expected a colon after the name"),
+    ("expected ident", "expected true, false or null"),
+    ("expected value", "expected a value"),
+    ("invalid escape", "an escape that JSON does not have"),
+    ("invalid number", "a number that JSON does not allow"),
+    ("key must be a string", "expected a name in double quotes"),
+    ("max depth", "nested too deeply"),
+    ("number out of range", "a number too large to be held"),
+    ("recursion limit exceeded", "nested deeper than 127 levels"),
+    (
+        "trailing characters",
+        "more text after the end of the value",
+    ),
+];
+
+/// A library's message without the library's own terms.
+pub(crate) fn plain_words(message: &str) -> &str {
+    PLAIN_WORDS
+        .iter()
+        .find(|(part, _)| message.contains(part))
+        .map_or(message, |(_, words)| words)
+}
+
+/// Names a frequent mistake by the text before and at the place of an error.
+fn frequent_mistake(before: &str, rest: &str, message: &str) -> Option<&'static str> {
+    let is_name = message == "key must be a string";
+    let is_behind_comma = before.trim_ascii_end().ends_with(',');
+    match rest.chars().next()? {
+        '}' if is_behind_comma => Some("a comma before the closing brace"),
+        ']' if is_behind_comma => Some("a comma before the closing bracket"),
+        '\'' if is_name => Some("a name in single quotes"),
+        '\'' if message == "expected value" => Some("a string in single quotes"),
+        '\u{feff}' if before.is_empty() => {
+            Some("the text starts with a byte order mark, which JSON forbids")
+        }
+        _ => None,
+    }
+}
+
+impl Error {
+    /// Says in plain words what serde_json found in a text.
+    pub(crate) fn new(text: &str, error: &serde_json::Error) -> Self {
+        let line = error.line();
+        // serde_json has 0 for a line break and the end of an empty text.
+        let column = error.column().max(1);
+        let long = error.to_string();
+        let place = format!(" at line {line} column {}", error.column());
+        let message = long.strip_suffix(&place).unwrap_or(&long);
+        let lines = text.split_inclusive('\n').take(line.saturating_sub(1));
+        let offset = lines.map(str::len).sum::<usize>() + column - 1;
+        let mistake = text
+            .split_at_checked(offset)
+            .and_then(|(before, rest)| frequent_mistake(before, rest, message));
         Self {
             line,
-            // serde_json has 0 for a line break and the end of an empty text.
-            column: column.max(1),
-            message: text.strip_suffix(&place).unwrap_or(&text).to_owned(),
+            column,
+            message: mistake.unwrap_or_else(|| plain_words(message)).to_owned(),
             is_cut_off: error.is_eof(),
         }
     }
+}
+
+/// Reads a value from JSON text.
+pub(crate) fn value(text: &str) -> Result<Value, Error> {
+    serde_json::from_str(text).map_err(|error| Error::new(text, &error))
 }
 
 /// The text, if it is JSON: all that RFC 8259 allows, up to [`MAX_DEPTH`]. `1e400` and `"\ud800"` are JSON too, though
@@ -75,7 +146,7 @@ pub fn check(bytes: &[u8]) -> Result<&str, Error> {
             "the text is not UTF-8".to_owned(),
         )
     })?;
-    serde_json::from_str::<IgnoredAny>(text)?;
+    serde_json::from_str::<IgnoredAny>(text).map_err(|error| Error::new(text, &error))?;
     let mut depth = 0;
     for token in tokens(text) {
         match token.kind {
@@ -137,7 +208,10 @@ pub fn document(bytes: &[u8]) -> Result<Document<'_>, Error> {
     let text = check(bytes)?;
     let first = text.trim_ascii_start().as_bytes().first();
     Ok(match first {
-        Some(b'{') => Document::Object(serde_json::from_str::<Members<'_>>(text)?.0),
+        Some(b'{') => {
+            let members = serde_json::from_str::<Members<'_>>(text);
+            Document::Object(members.map_err(|error| Error::new(text, &error))?.0)
+        }
         Some(b'[') => Document::Other("array"),
         Some(b'"') => Document::Other("string"),
         Some(b't') => Document::Other("true"),
@@ -333,6 +407,57 @@ mod tests {
                 .all(|read| read.as_ref().is_err_and(|error| error.is_cut_off))
         );
         assert!(!check(b"{]").unwrap_err().is_cut_off);
+    }
+
+    #[test]
+    fn errors_are_named_in_plain_words() {
+        for (text, expected) in [
+            ("{\"a\":1,}", "a comma before the closing brace"),
+            ("{\"a\":1,\n}", "a comma before the closing brace"),
+            ("[1, ]", "a comma before the closing bracket"),
+            ("{'a':1}", "a name in single quotes"),
+            ("{\"a\":'b'}", "a string in single quotes"),
+            ("{a:1}", "expected a name in double quotes"),
+            ("{\"a\":}", "expected a value"),
+            ("{\"a\" 1}", "expected a colon after the name"),
+            ("{\"a\":1 2}", "expected a comma or the closing brace"),
+            ("[1 2]", "expected a comma or the closing bracket"),
+            ("{} x", "more text after the end of the value"),
+            ("nil", "expected true, false or null"),
+            ("01", "a number that JSON does not allow"),
+            ("\"a\nb\"", "a control character inside a string"),
+            ("\"\\x\"", "an escape that JSON does not have"),
+            ("\"a", "a string without its closing quote"),
+            ("{\"é\":[", "the text ends in the middle of a value"),
+            (
+                "\u{feff}{}",
+                "the text starts with a byte order mark, which JSON forbids",
+            ),
+        ] {
+            assert_eq!(
+                check(text.as_bytes()).unwrap_err().message,
+                expected,
+                "{text:?}"
+            );
+        }
+        let deep = "[".repeat(MAX_DEPTH + 1);
+        assert_eq!(
+            value(&deep).unwrap_err().message,
+            "nested deeper than 127 levels"
+        );
+        assert_eq!(
+            value("1e400").unwrap_err().message,
+            "a number too large to be held"
+        );
+        // With `Value`, serde_json names a trailing comma itself.
+        assert_eq!(
+            value("[1,]").unwrap_err().message,
+            "a comma before the closing bracket"
+        );
+        assert_eq!(
+            value("{\"a\":1,}").unwrap_err().message,
+            "a comma before the closing brace"
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Fields;
 use super::schema::{self, Shape};
+use crate::json;
 
 /// One change, applied after everything else.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +36,7 @@ impl Edit {
     /// `FIELD=JSON`, of any type.
     pub fn set_json(text: &str) -> Result<Self, String> {
         let (name, value) = split(text)?;
-        match serde_json::from_str(value) {
+        match json::value(value) {
             Ok(value) => Ok(Self::Put(name.to_owned(), value)),
             Err(error) => Err(format!(
                 "the value is not JSON: {error}; text needs double quotes, or --set"

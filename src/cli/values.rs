@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::clock::read_duration;
+use crate::json;
 use crate::net::Header;
 use crate::seed::Seed;
 
@@ -138,7 +139,7 @@ pub fn extension(text: &str) -> Result<String, String> {
 
 /// Reads a JSON object and keeps its text.
 pub fn object(text: &str) -> Result<String, String> {
-    match serde_json::from_str::<serde_json::Value>(text) {
+    match json::value(text) {
         Ok(serde_json::Value::Object(_)) => Ok(text.to_owned()),
         Ok(_) => {
             Err("expected a JSON object; --set-json extra_params=… sends anything else".to_owned())

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::json;
+
 /// The longest literal read: a sample has under a thousand bytes.
 const LONGEST_LITERAL: usize = 1024 * 1024;
 
@@ -19,9 +21,11 @@ pub(super) fn read(text: &str) -> Result<Vec<Vec<u8>>, (usize, String)> {
             return Err((line, "an object of more than 1 MiB".to_owned()));
         }
         let value: Value = json_five::from_str(&candidate[..length]).map_err(|error| {
+            let error = error.to_string();
+            let what = json::plain_words(&error);
             (
                 line,
-                format!("neither JSON nor a JavaScript literal: {error}"),
+                format!("neither JSON nor a JavaScript literal: {what}"),
             )
         })?;
         literals.push(serde_json::to_vec(&value).unwrap_or_default());

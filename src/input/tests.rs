@@ -170,6 +170,15 @@ fn what_cannot_be_sent_is_refused_with_its_place() {
     insta::assert_snapshot!(refused("{\"type\":\"summary\",\"v\":1}"), @"x: holds nothing to send");
 }
 
+#[test]
+fn literals_nested_too_deeply_are_refused_in_plain_words() {
+    let text = format!("{}1{}", "{a:".repeat(3_000), "}".repeat(3_000));
+    assert_eq!(
+        refused(&text),
+        "x:1: neither JSON nor a JavaScript literal: nested too deeply"
+    );
+}
+
 /// A captured line with this method, target, header value and time.
 fn exchange(method: &str, target: &str, value: &str, received_at: &str) -> String {
     let request = serde_json::json!({
