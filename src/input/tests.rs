@@ -164,8 +164,8 @@ fn what_cannot_be_sent_is_refused_with_its_place() {
     insta::assert_snapshot!(refused("7"), @"x: expected an object, found number");
     insta::assert_snapshot!(refused("[{\"a\":1}, 7]"), @"x: element 2: expected an object, found number");
     insta::assert_snapshot!(refused("[[]]"), @"x: element 1: expected an object, found array");
-    insta::assert_snapshot!(refused("hello"), @"x:1: expected value in column 1");
-    insta::assert_snapshot!(refused("{\"a\":1}\n{bad\n{\"b\":2}"), @"x:2: key must be a string in column 2");
+    insta::assert_snapshot!(refused("hello"), @"x:1: expected a value in column 1");
+    insta::assert_snapshot!(refused("{\"a\":1}\n{bad\n{\"b\":2}"), @"x:2: expected a name in double quotes in column 2");
     insta::assert_snapshot!(refused("\n\n{ a: 'b' "), @"x:3: an object that is not closed");
     insta::assert_snapshot!(refused("{\"type\":\"summary\",\"v\":1}"), @"x: holds nothing to send");
 }
@@ -210,8 +210,8 @@ fn what_is_broken_in_a_capture_is_skipped_with_a_warning() {
     let input = read(lines.join("\n").as_bytes(), "calls.ndjson").unwrap();
     assert_eq!(input.items.len(), 3);
     insta::assert_snapshot!(input.warnings.join("\n"), @r#"
-    calls.ndjson:1: this line was skipped: expected value in column 1
-    calls.ndjson:4: this line was skipped: EOF while parsing a string in column 98
+    calls.ndjson:1: this line was skipped: expected a value in column 1
+    calls.ndjson:4: this line was skipped: a string without its closing quote in column 98
     calls.ndjson:6: this line was skipped: a record of version 2, and this program reads 1
     calls.ndjson:7: this line was skipped: its request: missing field `target`
     calls.ndjson:8: this line was skipped: an exchange without its request
@@ -240,7 +240,7 @@ fn what_is_broken_in_a_capture_is_skipped_with_a_warning() {
 #[test]
 fn a_file_that_is_no_capture_has_to_be_right() {
     let good = exchange("POST", "/", "b", "");
-    insta::assert_snapshot!(refused(&format!("{good}\n{{\"leg\":\"a\"}}\n{{bad\n{good}")), @"x:3: key must be a string in column 2");
+    insta::assert_snapshot!(refused(&format!("{good}\n{{\"leg\":\"a\"}}\n{{bad\n{good}")), @"x:3: expected a name in double quotes in column 2");
     insta::assert_snapshot!(refused("{\"type\":\"exchange\",\"v\":9}\n{"), @"x: holds nothing to send: x:1: this line was skipped: a record of version 9, and this program reads 1");
 }
 

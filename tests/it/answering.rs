@@ -144,10 +144,10 @@ fn what_cannot_be_read_is_answered_400_with_the_place() {
         .map(|answer| format!("{}: {}", status(answer), body(answer)))
         .collect();
     insta::assert_snapshot!(said.concat(), @"
-    400 Bad Request: not JSON: key must be a string at line 4 column 1
-    400 Bad Request: a JavaScript literal, not JSON: key must be a string at line 2 column 1
+    400 Bad Request: not JSON: a comma before the closing brace at line 4 column 1
+    400 Bad Request: a JavaScript literal, not JSON: expected a name in double quotes at line 2 column 1
     400 Bad Request: an empty body
-    400 Bad Request: not JSON: EOF while parsing a value at line 1 column 3
+    400 Bad Request: not JSON: the text ends in the middle of a value at line 1 column 3
     ");
 }
 

@@ -138,7 +138,7 @@ fn a_javascript_literal() {
       leg: 'a',
       }
 
-      ! a JavaScript literal, not JSON: key must be a string at line 2 column 1
+      ! a JavaScript literal, not JSON: expected a name in double quotes at line 2 column 1
     ");
 }
 

@@ -365,7 +365,7 @@ fn files_that_hold_nothing_to_send_are_refused_by_line() {
     .concat();
     insta::assert_snapshot!(said, @r#"
     "{\"a\":1}\n{\"a\":}\n{\"a\":3}\n"
-      error: standard input:2: expected value in column 6
+      error: standard input:2: expected a value in column 6
     "{\"a\":1}\n[1]\n{}"
       error: standard input:2: expected an object, found array
     ""
@@ -377,7 +377,7 @@ fn files_that_hold_nothing_to_send_are_refused_by_line() {
     "{a: 1\n"
       error: standard input:1: an object that is not closed
     "hello"
-      error: standard input:1: expected value in column 1
+      error: standard input:1: expected a value in column 1
     "{\"log\":{}}"
       error: standard input: looks like a HAR, but missing field `entries` at line 1 column 9
     "#);

@@ -401,8 +401,8 @@ fn what_is_broken_in_a_capture_is_named_and_the_rest_is_sent() {
         .filter(|line| line.starts_with("warning: "))
         .collect();
     insta::assert_snapshot!(warnings.join("\n"), @"
-    warning: calls.ndjson:1: this line was skipped: EOF while parsing a string in column 102
-    warning: calls.ndjson:3: this line was skipped: EOF while parsing a string in column 102
+    warning: calls.ndjson:1: this line was skipped: a string without its closing quote in column 102
+    warning: calls.ndjson:3: this line was skipped: a string without its closing quote in column 102
     warning: calls.ndjson:5: the last line is cut off and was skipped
     ");
 }

@@ -72,15 +72,15 @@ fn what_cannot_be_read_is_named_too() {
     ");
     insta::assert_snapshot!(said("{\n virtual_number: '44'}"), @"
     Unreadable None None
-    JsLiteral -: a JavaScript literal, not JSON: key must be a string at line 2 column 2
+    JsLiteral -: a JavaScript literal, not JSON: expected a name in double quotes at line 2 column 2
     ");
     insta::assert_snapshot!(said("{'leg': 'a'}"), @"
     Unreadable None None
-    JsLiteral -: a JavaScript literal, not JSON: key must be a string at line 1 column 2
+    JsLiteral -: a JavaScript literal, not JSON: a name in single quotes at line 1 column 2
     ");
     insta::assert_snapshot!(said("{\"leg\": a}"), @"
     Unreadable None None
-    NotJson -: not JSON: expected value at line 1 column 9
+    NotJson -: not JSON: expected a value at line 1 column 9
     ");
 }
 
