@@ -25,7 +25,7 @@ pub fn report(summary: &SuiteSummary) -> String {
         let _ = writeln!(
             out,
             "  <testsuite name=\"{}\"{}>",
-            family.word(),
+            family.name(),
             counts(&records)
         );
         for record in records {
@@ -56,7 +56,7 @@ fn case(record: &CaseRecord) -> String {
     let mut out = format!(
         "    <testcase name=\"{}\" classname=\"telecmi-cdr.{}\" time=\"{}\"",
         escaped(record.name),
-        record.family.word(),
+        record.family.name(),
         seconds(record.took)
     );
     if let Some(reason) = &record.skipped {

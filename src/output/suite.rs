@@ -67,8 +67,8 @@ impl CaseLines {
 fn heading(family: Family, theme: Theme) -> String {
     format!(
         "\n{} · {}\n",
-        theme.paint(Role::Strong, family.word()),
-        family.question()
+        theme.paint(Role::Strong, family.name()),
+        family.heading()
     )
 }
 
@@ -228,12 +228,12 @@ pub fn list(theme: Theme) -> String {
         let cases: Vec<_> = cases::table()
             .filter(|case| case.family == family)
             .collect();
-        let title = format!("{} ({})", family.word(), cases.len());
+        let title = format!("{} ({})", family.name(), cases.len());
         let _ = writeln!(
             out,
             "{} · {}\n",
             theme.paint(Role::Strong, &title),
-            family.question()
+            family.heading()
         );
         for case in cases {
             out.push_str(&listed(case, theme));

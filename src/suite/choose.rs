@@ -44,14 +44,14 @@ fn allowed(method: CaseMethod, methods: Methods) -> bool {
 /// Whether a pattern matches the name of a case or of its family.
 fn fits(pattern: &str, case: &Case) -> bool {
     let pattern = WildMatch::new(pattern);
-    pattern.matches(case.name) || pattern.matches(case.family.word())
+    pattern.matches(case.name) || pattern.matches(case.family.name())
 }
 
 /// The error for a pattern that matches no case.
 fn unknown(pattern: &str) -> String {
     let names = table()
         .map(|case| case.name)
-        .chain(Family::ALL.map(Family::word));
+        .chain(Family::ALL.map(Family::name));
     let nearest = names.min_by_key(|name| levenshtein(pattern, name));
     let shown = crate::untrusted::clean(pattern);
     match nearest {

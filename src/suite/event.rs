@@ -1,5 +1,6 @@
-//! What a run of the suite tells: the records, as values.
+//! The events of a run of the suite, and its records.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -13,70 +14,56 @@ use crate::ndjson::as_ms;
 use crate::seed::Seed;
 use crate::send::event::seed_number;
 
-/// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// The suite begins.
     Started(Started),
-    /// A case is done, one way or the other.
+    /// The case is done: passed, failed or skipped.
     Case(Box<CaseRecord>),
-    /// Something to say besides: that the handler is waited for, or back again.
+    /// A change of the handler: down, waited for.
     Note(String),
-    /// The suite is over.
     Finished(Box<SuiteSummary>),
 }
 
 /// The record `started`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Started {
-    /// What the bytes follow from.
     #[serde(serialize_with = "seed_number")]
     pub seed: Seed,
-    /// Where they go, secrets masked.
+    /// Secrets masked.
     pub url: String,
-    /// About when its calls happened.
+    /// The calls are in the hour before.
     pub at: Timestamp,
-    /// How many cases there will be.
     pub cases: usize,
 }
 
 /// The record `case`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CaseRecord {
-    /// The case's name.
     pub name: &'static str,
-    /// Its family.
     pub family: Family,
-    /// How well it is known that this happens.
     pub grade: Grade,
-    /// Whether it held. A case that was skipped did not, and did not fail either: see `skipped`.
+    /// False for skipped cases too.
     pub ok: bool,
-    /// What had to come back.
     pub expected: String,
-    /// What came back.
     pub got: String,
-    /// How long the handler took for its longest answer.
+    /// The longest latency.
     #[serde(rename = "took_ms", serialize_with = "as_ms")]
     pub took: Duration,
-    /// Why it was not asked.
+    /// Why the case was skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
-    /// What kind of failure it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
-    /// The real fact behind the case, and what usually goes wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<&'static str>,
-    /// What to look at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<&'static str>,
-    /// The command that repeats it.
+    /// The command that repeats the case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repeat: Option<String>,
 }
 
 impl CaseRecord {
-    /// The record of a case that was not asked.
     #[must_use]
     pub fn skipped(case: &Case, reason: &str) -> Self {
         Self {
@@ -95,7 +82,6 @@ impl CaseRecord {
         }
     }
 
-    /// Whether it was asked and did not hold.
     #[must_use]
     pub fn failed(&self) -> bool {
         !self.ok && self.skipped.is_none()
@@ -105,40 +91,31 @@ impl CaseRecord {
 /// The record `summary` of a suite.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SuiteSummary {
-    /// How many cases were told.
     pub cases: usize,
-    /// How many held.
     pub ok: usize,
-    /// How many did not.
     pub failed: usize,
-    /// How many were not asked.
     pub skipped: usize,
-    /// The cases that did not hold, worst first.
+    /// Worst first.
     pub findings: Vec<Finding>,
-    /// How long it all took.
     #[serde(rename = "elapsed_ms", serialize_with = "as_ms")]
     pub elapsed: Duration,
-    /// The exit code.
     pub exit: Exit,
-    /// The seed, for the line that repeats the suite.
+    /// For the command that repeats the suite.
     #[serde(skip)]
     pub seed: Seed,
-    /// Every record, in the order in which they were told: for reports at the end.
+    /// For reports at the end.
     #[serde(skip)]
     pub records: Vec<CaseRecord>,
 }
 
-/// Failures of one cause.
+/// The failures of one cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// The cause.
     pub cause: Cause,
-    /// The cases.
     pub cases: Vec<&'static str>,
 }
 
 impl SuiteSummary {
-    /// Counts the records.
     #[must_use]
     pub fn of(
         records: Vec<CaseRecord>,
@@ -147,20 +124,16 @@ impl SuiteSummary {
         stopped: Option<Exit>,
     ) -> Self {
         let failed = records.iter().filter(|record| record.failed()).count();
-        let findings = Cause::WORST_FIRST
-            .into_iter()
-            .map(|cause| Finding {
-                cause,
-                cases: records
-                    .iter()
-                    .filter(|r| r.cause == Some(cause))
-                    .map(|r| r.name)
-                    .collect(),
-            })
-            .filter(|finding| !finding.cases.is_empty())
-            .collect();
+        let mut by_cause: BTreeMap<Cause, Vec<&'static str>> = BTreeMap::new();
+        for record in &records {
+            if let Some(cause) = record.cause {
+                by_cause.entry(cause).or_default().push(record.name);
+            }
+        }
+        let findings = by_cause.into_iter();
+        let findings = findings.map(|(cause, cases)| Finding { cause, cases });
         let ok = records.iter().filter(|record| record.ok).count();
-        // Nothing asked is nothing shown.
+        // A suite without an accepted case shows nothing.
         let exit = stopped.unwrap_or(if failed == 0 && ok > 0 {
             Exit::Success
         } else {
@@ -174,7 +147,7 @@ impl SuiteSummary {
                 .iter()
                 .filter(|record| record.skipped.is_some())
                 .count(),
-            findings,
+            findings: findings.collect(),
             elapsed,
             exit,
             seed,

@@ -15,7 +15,7 @@ pub mod verdict;
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::cdr::account::Account;
 use crate::cdr::{Grade, Shape};
@@ -46,9 +46,8 @@ pub struct Case {
     pub why: &'static str,
 }
 
-/// The five questions of the suite.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
+/// The questions of the suite, in the order in which they are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     /// Does the handler accept what TeleCMI sends?
     Accepts,
@@ -63,7 +62,6 @@ pub enum Family {
 }
 
 impl Family {
-    /// In the order in which they run.
     pub const ALL: [Self; 5] = [
         Self::Accepts,
         Self::Idempotent,
@@ -72,39 +70,39 @@ impl Family {
         Self::Prompt,
     ];
 
-    /// The name in records and on the command line.
-    #[must_use]
-    pub fn word(self) -> &'static str {
+    fn name_and_heading(self) -> (&'static str, &'static str) {
         match self {
-            Self::Accepts => "accepts",
-            Self::Idempotent => "idempotent",
-            Self::Tolerant => "tolerant",
-            Self::Survives => "survives",
-            Self::Prompt => "prompt",
+            Self::Accepts => ("accepts", "what TeleCMI sends is taken"),
+            Self::Idempotent => ("idempotent", "the same again is answered the same"),
+            Self::Tolerant => ("tolerant", "what differs a little is taken too"),
+            Self::Survives => ("survives", "nonsense is refused, and the next CDR is taken"),
+            Self::Prompt => ("prompt", "answers come in time"),
         }
     }
 
-    /// The heading of the family.
+    /// The name in records and on the command line.
     #[must_use]
-    pub fn question(self) -> &'static str {
-        match self {
-            Self::Accepts => "what TeleCMI sends is taken",
-            Self::Idempotent => "the same again is answered the same",
-            Self::Tolerant => "what differs a little is taken too",
-            Self::Survives => "nonsense is refused, and the next CDR is taken",
-            Self::Prompt => "answers come in time",
-        }
+    pub fn name(self) -> &'static str {
+        self.name_and_heading().0
+    }
+
+    #[must_use]
+    pub fn heading(self) -> &'static str {
+        self.name_and_heading().1
+    }
+}
+
+impl Serialize for Family {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 
 /// The method of a case's requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CaseMethod {
-    /// By POST.
     Post,
-    /// By GET.
     Get,
-    /// By POST, then by GET.
     Both,
     /// Another method or none: the case applies to every handler.
     Other,
@@ -144,7 +142,6 @@ pub enum Change {
     InSeconds,
     /// Adds a plus sign before the digits of the field.
     Plus(&'static str),
-    /// Removes the field.
     Without(&'static str),
 }
 
@@ -168,23 +165,18 @@ pub enum OtherKind {
 /// Encodings of the same CDR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyEncoding {
-    /// Over several lines, indented.
     Indented,
-    /// With blank lines around it.
     Surrounded,
     /// With the fields in reverse order.
     Reordered,
     /// With every letter of its values escaped, as `\u0061`.
     Escaped,
-    /// After a byte order mark.
     ByteOrderMark,
-    /// In UTF-16.
     Utf16,
     /// With a field twice.
     Repeated,
     /// As a JavaScript literal, as on TeleCMI's page.
     JavaScript,
-    /// As a form.
     Form,
     /// Cut off in the middle.
     CutOff,
@@ -192,7 +184,6 @@ pub enum BodyEncoding {
     TrailingComma,
     /// Twice, one after the other.
     Twice,
-    /// In an array.
     InArray,
     /// As text in quotes.
     InString,
@@ -209,7 +200,6 @@ pub enum BodyEncoding {
 /// Bodies that are not a CDR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RawBody {
-    /// This text.
     Text(&'static str),
     /// Arrays nested this deep.
     Arrays(usize),
@@ -218,7 +208,6 @@ pub enum RawBody {
 /// How the requests of a case are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CaseDelivery {
-    /// One after another.
     InOrder,
     /// One after another, the last first.
     Reversed,
@@ -230,7 +219,6 @@ pub enum CaseDelivery {
     Brackets,
     /// With spaces as plus signs.
     Pluses,
-    /// Twice.
     Again,
     /// Twice, with this many other CDRs between.
     LateAgain(usize),
@@ -238,7 +226,6 @@ pub enum CaseDelivery {
     Race(usize),
     /// Twice, the second with another outcome.
     AgainChanged,
-    /// By POST, then by GET.
     AgainByGet,
     /// With this content type, or none.
     ContentType(Option<&'static str>),
@@ -277,7 +264,6 @@ pub enum Script {
     Chunked,
     /// The head, and the body after `100 Continue`.
     ExpectContinue,
-    /// As HTTP/1.0.
     Http10,
     /// Two requests in one write.
     Pipelined,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{Case, CaseDelivery, Family};
 use crate::cdr::Grade;
@@ -136,8 +136,7 @@ impl Observed {
 }
 
 /// Why a case failed, worst first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
     /// No connection could be made.
     Unreachable,
@@ -156,72 +155,68 @@ pub enum Cause {
 }
 
 impl Cause {
-    pub const WORST_FIRST: [Self; 8] = [
-        Self::Unreachable,
-        Self::Stopped,
-        Self::Blocked,
-        Self::Unanswered,
-        Self::ServerError,
-        Self::Refused,
-        Self::Differs,
-        Self::Slow,
-    ];
-
-    #[must_use]
-    pub fn words(self) -> &'static str {
+    /// The code, the words and the advice.
+    fn texts(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Self::Unreachable => "nobody is there",
-            Self::Stopped => "the handler crashed or hung",
-            Self::Blocked => "one silent connection blocks everybody",
-            Self::Unanswered => "no answer where one was due",
-            Self::ServerError => "the handler failed (5xx)",
-            Self::Refused => "what really happens is refused",
-            Self::Differs => "a copy is answered differently",
-            Self::Slow => "too slow",
+            Self::Unreachable => (
+                "unreachable",
+                "nobody is there",
+                "is the handler running, and are host and port right?",
+            ),
+            Self::Stopped => (
+                "stopped",
+                "the handler crashed or hung",
+                "look at the end of its log for the exception that ended the process, or its loop",
+            ),
+            Self::Blocked => (
+                "blocked",
+                "one silent connection blocks everybody",
+                "serve connections beside one another (threads, workers, async), and give silent ones a timeout",
+            ),
+            Self::Unanswered => (
+                "unanswered",
+                "no answer where one was due",
+                "an exception in a bare server closes the connection: catch it, and answer 400",
+            ),
+            Self::ServerError => (
+                "server_error",
+                "the handler failed (5xx)",
+                "its own log has the traceback: catch what the input can cause, and answer 2xx or 4xx",
+            ),
+            Self::Refused => (
+                "refused",
+                "what really happens is refused",
+                "find the check that says no, and let this form pass",
+            ),
+            Self::Differs => (
+                "differs",
+                "a copy is answered differently",
+                "make the write an upsert by cmiuuid, and answer a repeat as the first time",
+            ),
+            Self::Slow => (
+                "slow",
+                "too slow",
+                "answer first and work afterwards, or let more than one worker serve",
+            ),
         }
     }
 
-    /// The name in JUnit.
+    /// The name in records and in JUnit.
     #[must_use]
     pub fn code(self) -> &'static str {
-        match self {
-            Self::Unreachable => "unreachable",
-            Self::Stopped => "stopped",
-            Self::Blocked => "blocked",
-            Self::Unanswered => "unanswered",
-            Self::ServerError => "server_error",
-            Self::Refused => "refused",
-            Self::Differs => "differs",
-            Self::Slow => "slow",
-        }
+        self.texts().0
+    }
+
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        self.texts().1
     }
 
     #[must_use]
     pub fn advice(self) -> &'static str {
-        match self {
-            Self::Unreachable => "is the handler running, and are host and port right?",
-            Self::Stopped => {
-                "look at the end of its log for the exception that ended the process, or its loop"
-            }
-            Self::Blocked => {
-                "serve connections beside one another (threads, workers, async), and give silent ones a timeout"
-            }
-            Self::Unanswered => {
-                "an exception in a bare server closes the connection: catch it, and answer 400"
-            }
-            Self::ServerError => {
-                "its own log has the traceback: catch what the input can cause, and answer 2xx or 4xx"
-            }
-            Self::Refused => "find the check that says no, and let this form pass",
-            Self::Differs => {
-                "make the write an upsert by cmiuuid, and answer a repeat as the first time"
-            }
-            Self::Slow => "answer first and work afterwards, or let more than one worker serve",
-        }
+        self.texts().2
     }
-}
 
-impl Cause {
     /// The advice for one case: a method that is refused as a whole has its own.
     #[must_use]
     pub fn advice_for(self, name: &str) -> &'static str {
@@ -234,6 +229,12 @@ impl Cause {
             }
             _ => self.advice(),
         }
+    }
+}
+
+impl Serialize for Cause {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
     }
 }
 

@@ -71,7 +71,7 @@ mod tests {
             let kebab = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
             assert!(case.name.chars().all(kebab), "{}", case.name);
             assert!(
-                Family::ALL.iter().all(|family| family.word() != case.name),
+                Family::ALL.iter().all(|family| family.name() != case.name),
                 "{}",
                 case.name
             );
