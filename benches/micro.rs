@@ -194,7 +194,7 @@ fn delivery() -> Delivery {
         scenario: "agent-no-answer",
         copy: 0,
         method: "POST".into(),
-        cdr: serde_json::from_str(DOCUMENTED).ok(),
+        cdr: serde_json::from_str(DOCUMENTED).ok().map(Arc::new),
         due: None,
         late: None,
         attempts: vec![attempt],
@@ -284,7 +284,7 @@ fn relate(bencher: &Bencher) {
         ("the_same", &known[DIFFERENT - 1..]),
     ] {
         let mut relations = Relations::default();
-        let mut relate = |n, (request, cdr): &(Arc<Request>, Fields)| {
+        let mut relate = |n, (request, cdr): &(Arc<Request>, Arc<Fields>)| {
             relations.relate(n, moment(), request, cdr)
         };
         for pair in &known {

@@ -130,7 +130,7 @@ impl Printer {
         // The tools make by themselves what belongs to a connection.
         let request = stripped.as_ref().unwrap_or(&job.request);
         match self.print {
-            Print::Json => match &job.cdr {
+            Print::Json => match job.cdr.as_deref() {
                 Some(cdr) if job.request.body.is_empty() => {
                     out.push_str(&ndjson::safe_json(cdr));
                 }

@@ -81,7 +81,7 @@ fn what(delivery: &Delivery, theme: Theme) -> String {
         clean(&delivery.method),
         delivery.scenario
     );
-    let fields = delivery.cdr.as_ref();
+    let fields = delivery.cdr.as_deref();
     let words = ["leg", "status"].map(|name| fields.and_then(|fields| cdr::word(fields, name)));
     for word in words.into_iter().flatten() {
         let _ = write!(text, " {}", clean(word));

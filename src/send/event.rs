@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::cdr::Fields;
 use crate::clock::Timestamp;
@@ -13,16 +14,12 @@ use crate::ndjson::{self, as_ms, as_optional_ms};
 use crate::net::{Body, Failure, FailureKind, Header};
 use crate::seed::Seed;
 
-/// An event of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// The run begins.
     Started(Started),
-    /// A delivery was made, or failed.
     Delivery(Box<Delivery>),
-    /// The run is to stop: nothing new leaves, and so many calls are still under way.
+    /// Nothing new leaves; so many workers are still busy.
     Stopping(usize),
-    /// The run is over.
     Finished(Box<Summary>),
 }
 
@@ -44,21 +41,18 @@ pub trait EventSink: Send + Sync + 'static {
     /// Resolves when there is room for another event.
     fn ready(&self) -> impl Future<Output = ()> + Send;
 
-    /// Takes an event.
     fn send(&self, event: Event);
 }
 
 /// The record `started`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Started {
-    /// The seed of the run.
     #[serde(serialize_with = "seed_number")]
     pub seed: Seed,
     /// When the calls start. All bytes follow from this and the seed.
     pub at: Timestamp,
-    /// The URL, secrets masked.
+    /// Secrets masked.
     pub url: String,
-    /// How many deliveries there will be, if that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub planned: Option<u64>,
 }
@@ -75,45 +69,52 @@ impl Started {
 }
 
 /// Serialises a seed as its number.
-pub fn seed_number<S: serde::Serializer>(seed: &Seed, serializer: S) -> Result<S::Ok, S::Error> {
+pub fn seed_number<S: Serializer>(seed: &Seed, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(seed.0)
+}
+
+#[expect(clippy::ref_option, reason = "serde passes fields by reference")]
+fn shared_fields<S: Serializer>(
+    fields: &Option<Arc<Fields>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    fields.as_deref().serialize(serializer)
 }
 
 /// The record `delivery`: one request and its attempts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Delivery {
-    /// Its number, from one, in the order of leaving.
+    /// From one, in the order of leaving.
     pub n: u64,
-    /// The number of its call, from one.
+    /// From one.
     pub call: u64,
-    /// The scenario's name, or `file`.
+    /// Or `file`.
     pub scenario: &'static str,
     /// Zero for the first delivery of a CDR, then counting its copies.
     pub copy: u32,
-    /// `POST` or `GET`.
     pub method: Cow<'static, str>,
-    /// The CDR, if it is an object.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cdr: Option<Fields>,
-    /// When it should have left, since the start of the run, if there was a schedule.
+    /// If the payload is an object.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "shared_fields"
+    )]
+    pub cdr: Option<Arc<Fields>>,
+    /// Since the start of the run, if there was a schedule.
     #[serde(
         rename = "due_ms",
         skip_serializing_if = "Option::is_none",
         serialize_with = "as_optional_ms"
     )]
     pub due: Option<Duration>,
-    /// How much later than that it left.
     #[serde(
         rename = "late_ms",
         skip_serializing_if = "Option::is_none",
         serialize_with = "as_optional_ms"
     )]
     pub late: Option<Duration>,
-    /// Every attempt, in order.
     pub attempts: Vec<Attempt>,
-    /// Whether it met what was expected.
+    /// Whether the answer met the expectation.
     pub ok: bool,
-    /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
@@ -126,73 +127,60 @@ impl Delivery {
     }
 }
 
-/// What came back for one attempt, as a record tells it.
+/// One attempt and its answer or failure.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Attempt {
-    /// When it left.
     pub at: Timestamp,
-    /// How long it took, in milliseconds.
     #[serde(rename = "latency_ms", serialize_with = "as_ms")]
     pub latency: Duration,
-    /// The answer's status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// Why there was no answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// The rest of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response: Option<ResponseRecord>,
 }
 
-/// An answer's headers and body.
+/// The headers and the body of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ResponseRecord {
-    /// The header fields in order; the values of secret ones are masked.
+    /// Secret values masked.
     pub headers: Vec<Header>,
-    /// The body, as much as was read.
     pub body: Body,
-    /// How many bytes were read.
+    /// Bytes of the body that were read.
     pub size: u64,
-    /// Whether that is all of it.
+    /// Whether the body was read to its end.
     pub complete: bool,
 }
 
 /// The record `summary`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
-    /// How many deliveries were made.
     pub deliveries: u64,
-    /// How many were planned, if that was known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub planned: Option<u64>,
-    /// How many met what was expected.
     pub ok: u64,
-    /// How many did not.
     pub failed: u64,
-    /// How many were left out on purpose.
+    /// Left out by `--drop`.
     #[serde(skip_serializing_if = "ndjson::is_zero")]
     pub dropped: u64,
     /// Deliveries by the status of their last answer.
     pub by_status: BTreeMap<u16, u64>,
-    /// Deliveries without an answer, by what went wrong.
+    /// Deliveries without an answer.
     pub by_failure: BTreeMap<FailureKind, u64>,
-    /// Deliveries a second, over the whole run.
     pub requests_per_s: f64,
-    /// How long answers took; null if there were none.
+    /// Null if there were no answers.
     pub latency_ms: Option<LatencySummary>,
-    /// How late deliveries left, if there was a schedule.
+    /// If there was a schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lateness_ms: Option<LatencySummary>,
-    /// How long the run took.
     #[serde(rename = "elapsed_ms", serialize_with = "as_ms")]
     pub elapsed: Duration,
-    /// The exit code.
     pub exit: Exit,
-    /// The latency histogram, for people.
+    /// The latency histogram, for the screen.
     #[serde(skip)]
     pub buckets: Vec<Bucket>,
-    /// The seed, for the line that repeats the run.
+    /// For the command that repeats the run.
     #[serde(skip)]
     pub seed: Seed,
 }
@@ -200,25 +188,17 @@ pub struct Summary {
 /// The distribution of a measured time, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct LatencySummary {
-    /// The shortest.
     pub min: f64,
-    /// The average.
     pub mean: f64,
-    /// The median.
     pub p50: f64,
-    /// The 90th percentile.
     pub p90: f64,
-    /// The 99th percentile.
     pub p99: f64,
-    /// The longest.
     pub max: f64,
 }
 
 /// One bucket of the histogram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bucket {
-    /// The longest time in it.
     pub up_to: Duration,
-    /// How many answers took so long.
     pub count: u64,
 }

@@ -118,7 +118,7 @@ impl RequestTemplate {
         self.set_headers(&mut request.headers);
         set_length(&mut request);
         PreparedCdr {
-            cdr: fields(&request),
+            cdr: fields(&request).map(Arc::new),
             requests: vec![Arc::new(request)],
             origin: Origin::Capture,
         }

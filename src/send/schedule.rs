@@ -27,7 +27,7 @@ pub struct Job {
     /// The scenario's name, or `file`.
     pub scenario: &'static str,
     /// The CDR, if the payload is an object.
-    pub cdr: Option<Fields>,
+    pub cdr: Option<Arc<Fields>>,
     /// What is sent.
     pub request: Arc<Request>,
     /// Where that comes from.

@@ -43,7 +43,7 @@ pub enum CdrSource<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreparedCdr {
     /// The CDR, if the payload is an object.
-    pub cdr: Option<Fields>,
+    pub cdr: Option<Arc<Fields>>,
     /// A request for each method.
     pub requests: Vec<Arc<Request>>,
     /// Where they come from.
@@ -93,7 +93,7 @@ impl RequestTemplate {
         };
         PreparedCdr {
             requests: self.methods.each().iter().map(request).collect(),
-            cdr: payload.fields,
+            cdr: payload.fields.map(Arc::new),
             origin: Origin::Template,
         }
     }

@@ -65,20 +65,30 @@ pub struct CaseRecord {
 
 impl CaseRecord {
     #[must_use]
-    pub fn skipped(case: &Case, reason: &str) -> Self {
+    pub fn passed(case: &Case, got: String, took: Duration) -> Self {
         Self {
             name: case.name,
             family: case.family,
             grade: case.grade,
-            ok: false,
+            ok: true,
             expected: case.expects().words(case),
-            got: "not asked".to_owned(),
-            took: Duration::ZERO,
-            skipped: Some(reason.to_owned()),
+            got,
+            took,
+            skipped: None,
             cause: None,
-            why: None,
+            why: Some(case.why),
             advice: None,
             repeat: None,
+        }
+    }
+
+    #[must_use]
+    pub fn skipped(case: &Case, reason: &str) -> Self {
+        Self {
+            ok: false,
+            skipped: Some(reason.to_owned()),
+            why: None,
+            ..Self::passed(case, "not asked".to_owned(), Duration::ZERO)
         }
     }
 

@@ -327,24 +327,8 @@ impl<'a> Suite<'a> {
 
     fn record(&self, case: &Case, observed: &[Observed]) -> CaseRecord {
         let verdict = judge(case, observed, self.options.max_latency);
-        let mut record = CaseRecord {
-            name: case.name,
-            family: case.family,
-            grade: case.grade,
-            ok: true,
-            expected: case.expects().words(case),
-            got: verdict.got,
-            took: observed
-                .iter()
-                .map(|observed| observed.latency)
-                .max()
-                .unwrap_or_default(),
-            skipped: None,
-            cause: None,
-            why: Some(case.why),
-            advice: None,
-            repeat: None,
-        };
+        let took = observed.iter().map(|observed| observed.latency).max();
+        let mut record = CaseRecord::passed(case, verdict.got, took.unwrap_or_default());
         if let Some(cause) = verdict.cause {
             self.mark_failed(&mut record, cause);
         }
