@@ -7,7 +7,7 @@ use tokio::sync::{Notify, oneshot};
 use super::receive::bind;
 use super::signals::Signals;
 use super::transmit::{HttpTransport, prepare, transport};
-use super::{after_output, could_not_start, end, output, stop};
+use super::{after_output, could_not_start, end, send_output, stop};
 use crate::cli::send::SendOptions;
 use crate::clock::Clock;
 use crate::error::{Error, Exit, Stop};
@@ -16,15 +16,12 @@ use crate::output::{Show, queue};
 use crate::{listen, send};
 
 /// Runs both modes against each other.
-pub async fn run(options: SendOptions) -> Exit {
-    let out = match options.output.as_deref().map(output).transpose() {
-        Ok(out) => out,
-        Err(error) => {
-            return could_not_start(&mut Show::new(options.output_options, None, None), &error);
-        }
+pub async fn run(options: &SendOptions) -> Exit {
+    let mut show = match send_output(options, Some(options.command.clone())) {
+        Ok(show) => show,
+        Err(exit) => return exit,
     };
-    let mut show = Show::new(options.output_options, out, Some(options.command.clone()));
-    match both(&options, &mut show).await {
+    match both(options, &mut show).await {
         Ok(prepared) => meet(prepared, show, options.output_options.ndjson()).await,
         Err(error) => could_not_start(&mut show, &error),
     }

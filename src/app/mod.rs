@@ -16,8 +16,10 @@ mod transmit;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
+use crate::cli::send::SendOptions;
 use crate::cli::{self, Invocation, generate};
 use crate::error::{Error, Exit, Stop};
 use crate::output::queue::OutputThread;
@@ -45,11 +47,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     };
     let exit = runtime.block_on(async {
         match invocation {
-            Invocation::Send(options) => match (options.destination.clone(), options.suite.clone())
-            {
-                (Some(destination), Some(cases)) => suite::run(*options, destination, cases).await,
-                (Some(destination), None) => transmit::run(*options, destination).await,
-                (None, _) => Box::pin(demo::run(*options)).await,
+            Invocation::Send(options) => match &options.destination {
+                Some(destination) if options.suite.suite => suite::run(&options, destination).await,
+                Some(destination) => transmit::run(&options, destination).await,
+                None => Box::pin(demo::run(&options)).await,
             },
             Invocation::Listen(options) => Box::pin(receive::run(*options)).await,
             Invocation::Generate(what) => tell(OutputOptions::default(), |_| generate::text(what)),
@@ -165,13 +166,23 @@ fn after_output(exit: Exit, state: &watch::Receiver<StreamState>, show: &mut Sho
     }
 }
 
-/// Opens the file that takes the place of standard output.
-fn output(path: &std::path::Path) -> Result<Box<dyn Write + Send>, Error> {
+/// Creates a file for the output or a report.
+fn create(path: &Path) -> Result<Box<dyn Write + Send>, Error> {
     let file = std::fs::File::create(path).map_err(|source| Error::Write {
         path: path.to_owned(),
         source,
     })?;
     Ok(Box::new(std::io::BufWriter::new(file)))
+}
+
+/// The output of `send`, which `--output` may write to a file; a path that cannot be written is told at once.
+fn send_output(options: &SendOptions, command: Option<String>) -> Result<Show, Exit> {
+    let file = options.output.as_deref().map(create).transpose();
+    file.map(|file| Show::new(options.output_options, file, command))
+        .map_err(|error| {
+            let mut show = Show::new(options.output_options, None, None);
+            could_not_start(&mut show, &error)
+        })
 }
 
 #[cfg(test)]

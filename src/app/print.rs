@@ -108,7 +108,7 @@ impl Printer {
             .find(['/', '?'])
             .map_or(url.len(), |at| authority + at);
         let mut flags = Vec::new();
-        if options.client.insecure {
+        if options.insecure {
             flags.push("-k".to_owned());
         }
         if let Some(path) = &options.cacert {

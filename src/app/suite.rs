@@ -1,14 +1,13 @@
 //! `send --suite`: reads what was named, runs the suite, and writes its report.
 
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::Path;
 
 use super::signals::Signals;
-use super::transmit::{announce, headers, with_cacert};
-use super::{after_output, could_not_start, end, output, stop};
+use super::transmit::{announce, client_options, headers};
+use super::{after_output, could_not_start, create, end, send_output, stop};
 use crate::cdr::account::Account;
 use crate::cli::send::SendOptions;
-use crate::cli::suite::SuiteArgs;
 use crate::clock::Clock;
 use crate::error::{Error, Exit};
 use crate::net::client::{ClientOptions, Destination};
@@ -17,24 +16,18 @@ use crate::suite::event::SuiteSummary;
 use crate::suite::{self, Pauses, SuiteOptions};
 
 /// Runs the suite.
-pub async fn run(options: SendOptions, destination: Destination, cases: SuiteArgs) -> Exit {
-    let opened = options
-        .output
-        .as_deref()
-        .map(output)
-        .transpose()
-        .and_then(|out| {
-            // Opened beforehand: a report that cannot be written is better known before the suite than after it.
-            Ok((out, cases.junit.as_deref().map(output).transpose()?))
-        });
-    let (out, report) = match opened {
-        Ok(opened) => opened,
-        Err(error) => {
-            return could_not_start(&mut Show::new(options.output_options, None, None), &error);
-        }
+pub async fn run(options: &SendOptions, destination: &Destination) -> Exit {
+    let mut show = match send_output(options, None) {
+        Ok(show) => show,
+        Err(exit) => return exit,
     };
-    let mut show = Show::new(options.output_options, out, None);
-    let (suite_options, client) = match prepare(&options, &destination, &cases, &mut show) {
+    // Opened before the suite runs, so that a path that cannot be written costs no run.
+    let junit = options.suite.junit.as_deref();
+    let report = match junit.map(create).transpose() {
+        Ok(report) => report,
+        Err(error) => return could_not_start(&mut show, &error),
+    };
+    let (suite_options, client) = match prepare(options, destination, &mut show) {
         Ok(prepared) => prepared,
         Err(error) => return could_not_start(&mut show, &error),
     };
@@ -46,7 +39,7 @@ pub async fn run(options: SendOptions, destination: Destination, cases: SuiteArg
     let tell = move |event| output.push(0, move |show| show.suite(&event));
     let run = suite::run(
         &suite_options,
-        &destination,
+        destination,
         &client,
         Clock::start(),
         stopping,
@@ -59,7 +52,7 @@ pub async fn run(options: SendOptions, destination: Destination, cases: SuiteArg
     let exit = done.as_ref().map_or(Exit::Usage, |summary| summary.exit);
     let written = done
         .as_ref()
-        .map_or(Ok(()), |summary| write(cases.junit, report, summary));
+        .map_or(Ok(()), |summary| write(junit, report, summary));
     end(exit, thread, signals, |show| match (&done, written) {
         (Err(error), _) => could_not_start(show, error),
         (Ok(_), Err(error)) => {
@@ -75,27 +68,26 @@ pub async fn run(options: SendOptions, destination: Destination, cases: SuiteArg
 fn prepare(
     options: &SendOptions,
     destination: &Destination,
-    cases: &SuiteArgs,
     show: &mut Show,
 ) -> Result<(SuiteOptions, ClientOptions), Error> {
-    let client = with_cacert(&options.client, options.cacert.as_deref())?;
-    announce(&client, destination, show);
+    let client = client_options(options)?;
+    let addition = "; races and broken requests go to the handler directly";
+    announce(addition, &client, destination, show);
     if !destination.is_loopback() {
         show.warn(&format!(
             "{} is not this machine, and the suite sends broken and hostile requests: ask only a handler of your own",
             destination.place()
         ));
     }
-    let seed = options.rules.seed;
-    let max_latency = options.expectation.max_latency;
+    let seed = options.seed();
     let options = SuiteOptions {
-        only: cases.only.clone(),
-        skip: cases.skip.clone(),
-        methods: options.methods,
-        max_latency: max_latency.unwrap_or(suite::USUAL_MAX_LATENCY),
+        only: options.suite.only.clone(),
+        skip: options.suite.skip.clone(),
+        methods: options.method,
+        max_latency: options.max_latency.unwrap_or(suite::USUAL_MAX_LATENCY),
         seed,
         at: options.at.unwrap_or_else(suite::usual_time),
-        account: Account::new(&options.account, seed),
+        account: Account::new(&options.account(), seed),
         headers: headers(&options.headers)?,
         pauses: Pauses::default(),
         command: options.command.clone(),
@@ -105,8 +97,8 @@ fn prepare(
 
 /// Writes the report, if one was wanted.
 fn write(
-    path: Option<PathBuf>,
-    report: Option<Box<dyn std::io::Write + Send>>,
+    path: Option<&Path>,
+    report: Option<Box<dyn Write + Send>>,
     summary: &SuiteSummary,
 ) -> Result<(), Error> {
     let (Some(path), Some(mut report)) = (path, report) else {
@@ -115,5 +107,8 @@ fn write(
     let written = report
         .write_all(junit::report(summary).as_bytes())
         .and_then(|()| report.flush());
-    written.map_err(|source| Error::Write { path, source })
+    written.map_err(|source| Error::Write {
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::signals::Signals;
-use super::{after_output, could_not_start, end, output, print, stop};
+use super::{after_output, could_not_start, end, print, send_output, stop};
 use crate::cdr::account::{Account, AccountOptions};
 use crate::cdr::scenarios::GenerateOptions;
 use crate::cli::send::{SendOptions, Source};
@@ -35,17 +35,14 @@ const MAX_DELIVERIES: f64 = 10_000.0;
 const MAX_FILE: u64 = 64 * 1024 * 1024;
 
 /// Sends, or prints what would be sent.
-pub async fn run(options: SendOptions, destination: Destination) -> Exit {
-    let out = match options.output.as_deref().map(output).transpose() {
-        Ok(out) => out,
-        Err(error) => {
-            return could_not_start(&mut Show::new(options.output_options, None, None), &error);
-        }
+pub async fn run(options: &SendOptions, destination: &Destination) -> Exit {
+    let mut show = match send_output(options, Some(options.command.clone())) {
+        Ok(show) => show,
+        Err(exit) => return exit,
     };
-    let mut show = Show::new(options.output_options, out, Some(options.command.clone()));
     let clock = Clock::start();
-    let prepared = prepare(&options, &destination, clock, &mut show).and_then(|mut plan| {
-        allow(&mut plan, &options, &destination, &mut show)?;
+    let prepared = prepare(options, destination, clock, &mut show).and_then(|mut plan| {
+        allow(&mut plan, options, destination, &mut show)?;
         Ok(Arc::new(plan))
     });
     let plan = match prepared {
@@ -53,8 +50,8 @@ pub async fn run(options: SendOptions, destination: Destination) -> Exit {
         Err(error) => return could_not_start(&mut show, &error),
     };
     match options.print {
-        Some(print) => print::run(&plan, &destination, &options, print, show),
-        None => match transport(&options, &destination, &mut show) {
+        Some(print) => print::run(&plan, destination, options, print, show),
+        None => match transport(options, destination, &mut show) {
             Ok(transport) => deliver(&plan, transport, clock, show).await,
             Err(error) => could_not_start(&mut show, &error),
         },
@@ -84,27 +81,26 @@ pub fn prepare(
     clock: Clock,
     show: &mut Show,
 ) -> Result<Plan, Error> {
-    let seed = options.rules.seed;
+    let seed = options.seed();
     let at = options.at.unwrap_or_else(|| rang_until(clock.now(), seed));
-    let content = match &options.source {
-        Source::Stories(choices) => {
-            if options.account.customer.is_some()
-                && !choices.iter().any(|choice| choice.rings_customer())
-            {
+    let (source, account) = (options.source(), options.account());
+    let content = match &source {
+        Source::Scenarios(choices) => {
+            if account.customer.is_some() && !choices.iter().any(|choice| choice.rings_customer()) {
                 show.remark("--to changes nothing here: these scenarios never ring the customer (customer-no-answer does)");
             }
-            let account = Account::new(&options.account, seed);
+            let account = Account::new(&account, seed);
             let setting = GenerateOptions {
                 account,
                 shape: options.shape,
-                call_ids: options.call_ids,
+                call_ids: options.call_id,
                 at,
                 seed,
             };
             Content::Scenarios(choices.clone(), setting)
         }
         Source::File(path) => {
-            if options.account != AccountOptions::default() {
+            if account != AccountOptions::default() {
                 show.remark("--to, --agent and the like change nothing in a file: --set to=… does");
             }
             let name = name(path);
@@ -116,14 +112,14 @@ pub fn prepare(
     };
     let template = RequestTemplate {
         target: destination.target().to_owned(),
-        methods: options.methods,
-        encoding: options.encoding,
+        methods: options.method,
+        encoding: options.get_encoding,
         headers: headers(&options.headers)?,
         edits: options.edits.clone(),
         host: (!destination.is_loopback()).then(|| destination.authority().to_owned()),
         authorization: destination.authorization(),
     };
-    if let (Content::File(items), Source::File(path)) = (&content, &options.source) {
+    if let (Content::File(items), Source::File(path)) = (&content, &source) {
         for (n, item) in (1..).zip(items) {
             template.check(item).map_err(|what| Error::Input {
                 place: format!("{}: object {n}", name(path)),
@@ -134,12 +130,12 @@ pub fn prepare(
     Ok(Plan {
         content,
         template,
-        rounds: options.rounds,
+        rounds: options.rounds(),
         duration: options.duration,
-        schedule: options.rules,
+        schedule: options.schedule_options(),
         concurrency: options.concurrency,
-        retry: options.patience,
-        expectation: options.expectation.clone(),
+        retry: options.retry_policy(),
+        expectation: options.expectation(),
         compare: options.compare,
         shown_url: destination.masked().to_owned(),
         at,
@@ -308,26 +304,16 @@ fn allow(
     Ok(())
 }
 
-/// The client options with the certificates of a file.
-pub fn with_cacert(client: &ClientOptions, cacert: Option<&Path>) -> Result<ClientOptions, Error> {
+/// The client options with the certificates of `--cacert`.
+pub fn client_options(options: &SendOptions) -> Result<ClientOptions, Error> {
     Ok(ClientOptions {
-        cacert_pem: cacert.map(read).transpose()?,
-        ..client.clone()
+        cacert_pem: options.cacert.as_deref().map(read).transpose()?,
+        ..options.client()
     })
 }
 
-/// Says for a suite which proxy is used by which cases, and that certificates are not checked.
-pub fn announce(client: &ClientOptions, destination: &Destination, show: &mut Show) {
-    announce_with(
-        "; races and broken requests go to the handler directly",
-        client,
-        destination,
-        show,
-    );
-}
-
-/// Says which proxy is used, and that certificates are not checked.
-fn announce_with(
+/// Says which proxy is used, with an addition, and that certificates are not checked.
+pub fn announce(
     addition: &str,
     client: &ClientOptions,
     destination: &Destination,
@@ -350,7 +336,7 @@ pub fn transport(
     show: &mut Show,
 ) -> Result<HttpTransport, Error> {
     let proxy = proxy_in_use(destination);
-    if options.rules.race > 1
+    if options.race > 1
         && let Some(proxy) = &proxy
     {
         let what = format!(
@@ -360,8 +346,8 @@ pub fn transport(
         );
         return Err(Error::Usage(what));
     }
-    let client_options = with_cacert(&options.client, options.cacert.as_deref())?;
-    announce_with("", &client_options, destination, show);
+    let client_options = client_options(options)?;
+    announce("", &client_options, destination, show);
     Ok(HttpTransport {
         client: Client::new(destination, &client_options)?,
         raw: RawClient::new(destination, &client_options)?,

@@ -58,7 +58,7 @@ const PREFIX: &str = "TELECMI_CDR_";
 enum Mode {
     /// Fire sample CDRs at a webhook handler, over POST or GET
     #[command(help_template = help::TEMPLATE, disable_help_flag = true, args_override_self = true, arg = help::flag())]
-    Send(Box<send::SendArgs>),
+    Send(Box<send::SendOptions>),
     /// Receive CDRs, show what arrived and what is wrong with it
     #[command(help_template = help::TEMPLATE, disable_help_flag = true, args_override_self = true, arg = help::flag())]
     Listen(Box<listen::ListenArgs>),
@@ -96,7 +96,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         return Ok(Invocation::Generate(what));
     }
     let options = match (cli.mode, matches.subcommand()) {
-        (Some(Mode::Send(send)), Some((_, matches))) => send.options(matches, &arguments),
+        (Some(Mode::Send(send)), Some((_, matches))) => send.invocation(matches, &arguments),
         (Some(Mode::Listen(listen)), _) => listen
             .options()
             .map(|options| Invocation::Listen(Box::new(options))),

@@ -1,7 +1,6 @@
 //! The flags of `send`.
 
 mod command;
-mod options;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,7 +8,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args};
+use clap::{ArgMatches, Args, ValueEnum};
 
 use super::suite::SuiteArgs;
 use super::values::{self, HeaderSource, Speed};
@@ -17,7 +16,7 @@ use super::{Invocation, help};
 use crate::cdr::Shape;
 use crate::cdr::account::AccountOptions;
 use crate::cdr::edit::Edit;
-use crate::cdr::scenarios::{self, CATALOGUE, CallIds, GROUPS};
+use crate::cdr::scenarios::{self, CATALOGUE, CallIds, GROUPS, ScenarioChoice};
 use crate::clock::Timestamp;
 use crate::net::client::{ClientOptions, Destination};
 use crate::net::query::Encoding;
@@ -28,7 +27,29 @@ use crate::send::expect::{Expectation, Statuses};
 use crate::send::plan::Methods;
 use crate::send::schedule::ScheduleOptions;
 use crate::suite;
-pub use options::{Print, SendOptions, Source};
+
+/// How `--print` writes what would go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Print {
+    /// One CDR a line
+    Json,
+    /// One curl command a line
+    Curl,
+    /// A .http file for editors and their REST clients
+    Http,
+    /// A HAR 1.2 document
+    Har,
+    /// Targets for Vegeta, one JSON object a line
+    Vegeta,
+}
+
+/// What there is to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    Scenarios(Vec<ScenarioChoice>),
+    /// What this file holds; `-` is standard input.
+    File(PathBuf),
+}
 
 /// Where scripts of people with two terminals expect the receiver.
 const LISTENER: &str = "http://127.0.0.1:8237/webhook/cdr";
@@ -40,7 +61,7 @@ const LISTENER: &str = "http://127.0.0.1:8237/webhook/cdr";
 )]
 #[derive(Debug, Args)]
 #[command(before_help = help::SEND.examples(), after_help = help::SEND.end())]
-pub(super) struct SendArgs {
+pub struct SendOptions {
     /// The handler's address; its own query is kept
     #[arg(long, value_name = "URL", help_heading = "Target")]
     url: Option<String>,
@@ -57,7 +78,7 @@ pub(super) struct SendArgs {
         hide_possible_values = true,
         help_heading = "Target"
     )]
-    method: Methods,
+    pub method: Methods,
     /// Objects in a GET query: flat, as JSON text, or in brackets, as Node's qs has it
     #[arg(
         long,
@@ -66,16 +87,16 @@ pub(super) struct SendArgs {
         hide_possible_values = true,
         help_heading = "Target"
     )]
-    get_encoding: Encoding,
+    pub get_encoding: Encoding,
     /// Header to add, 'Name: value', or @FILE with one a line; repeatable
     #[arg(short = 'H', long, value_name = "HEADER", help_heading = "Target")]
     header: Vec<String>,
     /// Accept any TLS certificate
     #[arg(short = 'k', long, help_heading = "Target")]
-    insecure: bool,
+    pub insecure: bool,
     /// PEM file with certificates to trust, too
     #[arg(long, value_name = "FILE", help_heading = "Target")]
-    cacert: Option<PathBuf>,
+    pub cacert: Option<PathBuf>,
     /// How long a delivery may take
     #[arg(long, value_name = "D", default_value = "15s", value_parser = values::some_time, help_heading = "Target")]
     timeout: Duration,
@@ -87,7 +108,7 @@ pub(super) struct SendArgs {
     keep_alive: bool,
 
     #[command(flatten)]
-    suite: SuiteArgs,
+    pub suite: SuiteArgs,
 
     /// What happened on the phone; repeatable, or a,b,c
     #[arg(short, long, value_name = "NAME", value_delimiter = ',', value_parser = scenarios(), hide_possible_values = true,
@@ -128,7 +149,7 @@ pub(super) struct SendArgs {
         hide_possible_values = true,
         help_heading = "Content"
     )]
-    shape: Shape,
+    pub shape: Shape,
     /// The legs of a call have a shared call_id, or one per-leg
     #[arg(
         long,
@@ -137,7 +158,7 @@ pub(super) struct SendArgs {
         hide_possible_values = true,
         help_heading = "Content"
     )]
-    call_id: CallIds,
+    pub call_id: CallIds,
     /// Change a field, typed as documented; repeatable
     #[arg(long, value_name = "FIELD=VALUE", value_parser = Edit::set, help_heading = "Content")]
     set: Vec<Edit>,
@@ -152,20 +173,20 @@ pub(super) struct SendArgs {
     seed: Option<Seed>,
     /// When calls start: RFC 3339 or epoch milliseconds
     #[arg(long, value_name = "TIME", help_heading = "Content")]
-    at: Option<Timestamp>,
+    pub at: Option<Timestamp>,
 
     /// Calls of each scenario
     #[arg(short = 'n', long, value_name = "N", value_parser = values::count, help_heading = "Delivery")]
     count: Option<u64>,
     /// Send for so long, again and again
     #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = "Delivery")]
-    duration: Option<Duration>,
+    pub duration: Option<Duration>,
     /// Deliveries per second, on an absolute schedule: 50/s
     #[arg(long, value_name = "N/s", value_parser = values::rate, help_heading = "Delivery")]
     rate: Option<f64>,
     /// Calls under way at once
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = values::whole::<usize, 1, 10_000>, help_heading = "Delivery")]
-    concurrency: usize,
+    pub concurrency: usize,
     /// Gaps of a call or capture: 1 is real time, 10 is ten times as fast, max has none
     #[arg(long, value_name = "X", default_value = "max", value_parser = values::speed, help_heading = "Delivery")]
     speed: Speed,
@@ -174,7 +195,7 @@ pub(super) struct SendArgs {
     duplicate: u32,
     /// Release N copies together, a connection each
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = values::whole::<u32, 1, 200>, help_heading = "Delivery")]
-    race: u32,
+    pub race: u32,
     /// Deliver in random order
     #[arg(long, help_heading = "Delivery")]
     shuffle: bool,
@@ -192,7 +213,7 @@ pub(super) struct SendArgs {
     retry_interval: Duration,
     /// Allow more than 100/s or 10 000 deliveries to another machine
     #[arg(long, help_heading = "Delivery")]
-    yes: bool,
+    pub yes: bool,
 
     /// Statuses that count as delivered: 2xx, 200,204, 200-299
     #[arg(
@@ -207,10 +228,10 @@ pub(super) struct SendArgs {
     expect_body: Option<String>,
     /// Longest time a reply may take
     #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = "Checks")]
-    max_latency: Option<Duration>,
+    pub max_latency: Option<Duration>,
     /// With --method both: the two replies must agree
     #[arg(long, help_heading = "Checks", conflicts_with_all = ["shuffle", "late"])]
-    compare: bool,
+    pub compare: bool,
 
     /// Deliver nothing; print what would go
     #[arg(long, help_heading = "Output", conflicts_with = "demo")]
@@ -223,99 +244,93 @@ pub(super) struct SendArgs {
         help_heading = "Output",
         conflicts_with = "demo"
     )]
-    print: Option<Print>,
+    pub print: Option<Print>,
     /// Write to a file instead of standard output
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
-    output: Option<PathBuf>,
+    pub output: Option<PathBuf>,
 
     #[command(flatten)]
-    output_options: OutputOptions,
+    pub output_options: OutputOptions,
+
+    /// The URL or its default; none is the demo's own receiver.
+    #[arg(skip)]
+    pub destination: Option<Destination>,
+    /// The values of `--header`.
+    #[arg(skip)]
+    pub headers: Vec<HeaderSource>,
+    /// `--set`, `--set-json` and `--unset` in the order in which they were given.
+    #[arg(skip)]
+    pub edits: Vec<Edit>,
+    /// Whether `--method` or its environment variable was given.
+    #[arg(skip)]
+    pub method_was_said: bool,
+    /// The command as it was given, secrets masked, without the flags that its repetition adds.
+    #[arg(skip)]
+    pub command: String,
+    /// The seed where none was given.
+    #[arg(skip = Seed::fresh())]
+    fresh_seed: Seed,
 }
 
 fn scenarios() -> impl clap::builder::TypedValueParser<Value = String> {
     let names = CATALOGUE
         .iter()
-        .map(|story| story.name)
+        .map(|scenario| scenario.name)
         .chain(GROUPS.iter().map(|(name, _)| *name));
     PossibleValuesParser::new(names.map(PossibleValue::new)).map(|name| name)
 }
 
-impl SendArgs {
-    pub(super) fn options(
+impl SendOptions {
+    /// Reads what clap cannot, and refuses what contradicts itself.
+    pub(super) fn invocation(
         mut self: Box<Self>,
         matches: &ArgMatches,
         arguments: &[OsString],
     ) -> Result<Invocation, String> {
-        let on_the_command_line =
-            |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-        let url_was_said = on_the_command_line("url");
-        // The flag wins over the environment, whichever of the two it contradicts.
-        self.demo &= on_the_command_line("demo") || !url_was_said;
-        let edits = self.edits(matches);
         if self.list_scenarios {
             return Ok(Invocation::ListScenarios(self.output_options));
         }
         if self.suite.list_cases {
             return Ok(Invocation::ListCases(self.output_options));
         }
+        let on_the_command_line =
+            |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let url_was_said = on_the_command_line("url");
+        // The flag wins over the environment, whichever of the two it contradicts.
+        self.demo &= on_the_command_line("demo") || !url_was_said;
         // By the environment as well as on the command line.
-        let method_was_said = matches.value_source("method") != Some(ValueSource::DefaultValue);
+        self.method_was_said = matches.value_source("method") != Some(ValueSource::DefaultValue);
         if self.race > 1 && self.retry > 0 {
             return Err(
                 "--race releases copies together, which cannot be tried again together: leave out --retry"
                     .to_owned(),
             );
         }
-        let print = self.print.or(self.dry_run.then_some(Print::Json));
-        let seed = self.seed.unwrap_or_else(Seed::fresh);
-        let methods = self.methods(method_was_said)?;
-        let (suite, left_out) = if self.suite.suite {
-            suite::select(&self.suite.only, &self.suite.skip, methods)?;
-            (Some(self.suite.clone()), &command::OF_THE_SUITE[..])
+        self.print = self.print.or(self.dry_run.then_some(Print::Json));
+        // The demo and the suite use both methods unless one was asked for.
+        if (self.demo || self.suite.suite) && !self.method_was_said {
+            self.method = Methods::Both;
+        }
+        if self.compare && self.method != Methods::Both {
+            return Err(
+                "--compare holds the replies to POST and GET against each other: add --method both"
+                    .to_owned(),
+            );
+        }
+        let left_out = if self.suite.suite {
+            suite::select(&self.suite.only, &self.suite.skip, self.method)?;
+            &command::OF_THE_SUITE[..]
         } else {
-            (None, &command::OF_A_RUN[..])
+            &command::OF_A_RUN[..]
         };
-        let options = SendOptions {
-            suite,
-            headers: self.headers()?,
-            destination: self.destination(url_was_said, print.is_some())?,
-            source: self.source(),
-            methods,
-            method_was_said,
-            encoding: self.get_encoding,
-            client: self.client(),
-            account: self.account(),
-            shape: self.shape,
-            call_ids: self.call_id,
-            rounds: self.count.or(if self.duration.is_some() {
-                None
-            } else {
-                Some(1)
-            }),
-            rules: self.rules(seed),
-            patience: RetryPolicy {
-                retries: self.retry,
-                interval: self.retry_interval,
-                seed,
-            },
-            print,
-            command: command::as_given(arguments, left_out),
-            output_options: self.output_options,
-            edits,
-            expectation: Expectation {
-                statuses: self.expect_status,
-                body: self.expect_body,
-                max_latency: self.max_latency,
-            },
-            cacert: self.cacert,
-            at: self.at,
-            duration: self.duration,
-            concurrency: self.concurrency,
-            compare: self.compare,
-            yes: self.yes,
-            output: self.output,
-        };
-        Ok(Invocation::Send(Box::new(options)))
+        // Read here and not by clap, which would quote a value that it refuses, secret or not.
+        let header =
+            |text: &String| values::header_source(text).map_err(|what| format!("--header: {what}"));
+        self.headers = self.header.iter().map(header).collect::<Result<_, _>>()?;
+        self.destination = self.destination(url_was_said)?;
+        self.edits = self.edits(matches);
+        self.command = command::as_given(arguments, left_out);
+        Ok(Invocation::Send(self))
     }
 
     /// The edits in the order in which they were given.
@@ -332,11 +347,7 @@ impl SendArgs {
         edits.into_iter().map(|(_, edit)| edit.clone()).collect()
     }
 
-    fn destination(
-        &self,
-        url_was_said: bool,
-        printing: bool,
-    ) -> Result<Option<Destination>, String> {
+    fn destination(&self, url_was_said: bool) -> Result<Option<Destination>, String> {
         if self.demo {
             if url_was_said {
                 return Err(
@@ -346,7 +357,7 @@ impl SendArgs {
             }
             return Ok(None);
         }
-        match (&self.url, printing) {
+        match (&self.url, self.print.is_some()) {
             (Some(url), _) => Destination::parse(url)
                 .map(Some)
                 .map_err(|what| format!("--url: {what}")),
@@ -361,14 +372,33 @@ impl SendArgs {
         }
     }
 
-    /// Read here and not by clap, which would quote a value that it refuses, secret or not.
-    fn headers(&self) -> Result<Vec<HeaderSource>, String> {
-        let read =
-            |text: &String| values::header_source(text).map_err(|what| format!("--header: {what}"));
-        self.header.iter().map(read).collect()
+    /// The seed of everything random.
+    pub fn seed(&self) -> Seed {
+        self.seed.unwrap_or(self.fresh_seed)
     }
 
-    fn source(&self) -> Source {
+    /// How many times through the scenarios or the file; none is without end.
+    pub fn rounds(&self) -> Option<u64> {
+        self.count.or(self.duration.is_none().then_some(1))
+    }
+
+    pub fn retry_policy(&self) -> RetryPolicy {
+        RetryPolicy {
+            retries: self.retry,
+            interval: self.retry_interval,
+            seed: self.seed(),
+        }
+    }
+
+    pub fn expectation(&self) -> Expectation {
+        Expectation {
+            statuses: self.expect_status.clone(),
+            body: self.expect_body.clone(),
+            max_latency: self.max_latency,
+        }
+    }
+
+    pub fn source(&self) -> Source {
         if let Some(path) = &self.file {
             return Source::File(path.clone());
         }
@@ -377,26 +407,11 @@ impl SendArgs {
             (false, true) => vec!["agent-no-answer"],
             (false, false) => self.scenario.iter().map(String::as_str).collect(),
         };
-        Source::Stories(names.into_iter().flat_map(scenarios::choices).collect())
+        Source::Scenarios(names.into_iter().flat_map(scenarios::choices).collect())
     }
 
-    /// The demo and the suite use both methods unless one was asked for.
-    fn methods(&self, method_was_said: bool) -> Result<Methods, String> {
-        let methods = if (self.demo || self.suite.suite) && !method_was_said {
-            Methods::Both
-        } else {
-            self.method
-        };
-        if self.compare && methods != Methods::Both {
-            return Err(
-                "--compare holds the replies to POST and GET against each other: add --method both"
-                    .to_owned(),
-            );
-        }
-        Ok(methods)
-    }
-
-    fn client(&self) -> ClientOptions {
+    /// The client options without the certificates of `--cacert`.
+    pub fn client(&self) -> ClientOptions {
         ClientOptions {
             timeout: self.timeout,
             connect_timeout: self.connect_timeout.min(self.timeout),
@@ -406,7 +421,7 @@ impl SendArgs {
         }
     }
 
-    fn account(&self) -> AccountOptions {
+    pub fn account(&self) -> AccountOptions {
         AccountOptions {
             app_id: self.app_id,
             agent: self.agent.clone(),
@@ -417,7 +432,7 @@ impl SendArgs {
         }
     }
 
-    fn rules(&self, seed: Seed) -> ScheduleOptions {
+    pub fn schedule_options(&self) -> ScheduleOptions {
         ScheduleOptions {
             rate: self.rate,
             speed: self.speed.0,
@@ -426,7 +441,7 @@ impl SendArgs {
             shuffle: self.shuffle,
             late: self.late,
             drop: self.drop,
-            seed,
+            seed: self.seed(),
         }
     }
 }

@@ -162,6 +162,8 @@ fn content(exchange: &Exchange, theme: Theme) -> Vec<String> {
         let text = format!("… {kept} of {} bytes were kept", request.size);
         lines.push(theme.paint(Role::Faint, &text));
     }
+    // The empty line between sections follows.
+    lines.pop_if(|last| last.is_empty());
     lines
 }
 

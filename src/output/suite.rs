@@ -240,8 +240,8 @@ pub fn list(theme: Theme) -> String {
         }
         out.push('\n');
     }
-    let legend = "[doc] documented  [seen] reported from live accounts  [calc] computed from the samples  \
-                  [inferred] fits all samples  [hostile] from strangers and broken networks";
+    let legend = "[doc] documented [seen] reported from live accounts [calc] computed from the samples \
+                  [inferred] fits all samples [hostile] from strangers and broken networks";
     out.push_str(&lines(legend, ""));
     out
 }
