@@ -13,6 +13,7 @@ use super::gone;
 use super::signals::Signals;
 use crate::cli::listen::ListenOptions;
 use crate::error::{Error, Exit, Stop};
+use crate::listen::Options;
 use crate::listen::event::{Ending, Summary};
 use crate::listen::tunnel::{self, Await, Open, OpenError, Tunnel, URL_TIMEOUT};
 use crate::output::Show;
@@ -40,23 +41,25 @@ pub struct Children {
 impl Children {
     /// Opens the tunnel to a listener at this address, notes its URL, and starts the command, as far as they are wanted.
     pub async fn start(
-        options: &mut ListenOptions,
+        given: &ListenOptions,
+        options: &mut Options,
         address: SocketAddr,
         show: &mut Show,
     ) -> Result<Self, Error> {
         let mut children = Self::default();
-        if options.tunnel.is_none() && options.command.is_empty() {
+        let kind = given.tunnel.kind();
+        if kind.is_none() && given.command.is_empty() {
             return Ok(children);
         }
         let supervisor = children.supervisor.insert(Supervisor::new());
         let local = local(address);
-        if let Some(kind) = &options.tunnel {
-            let wait = if options.public_url.is_some() {
+        if let Some(kind) = &kind {
+            let wait = if given.tunnel.public_url.is_some() {
                 Await::Nothing
             } else {
                 Await::Url(URL_TIMEOUT)
             };
-            let verbose = options.output_options.verbose;
+            let verbose = given.output_options.verbose;
             let say = |line: &str| {
                 if verbose {
                     show.tunnel_said(line);
@@ -66,22 +69,23 @@ impl Children {
                 .await
                 .map_err(|error| explained(kind, local, error))?;
             if let Some(url) = &open.public_url {
-                options.options.public_url = Some(url.clone());
+                options.public_url = Some(url.clone());
             }
             children.tunnel = Some(open);
         }
-        if let Some((program, arguments)) = options.command.split_first() {
+        if let Some((program, arguments)) = given.command.split_first() {
             let mut command = Command::new(program);
             command.args(arguments).env(URL, format!("http://{local}"));
-            match options
+            match given
+                .tunnel
                 .public_url
                 .as_ref()
-                .or(options.options.public_url.as_ref())
+                .or(options.public_url.as_ref())
             {
                 Some(url) => command.env(PUBLIC_URL, url),
                 None => command.env_remove(PUBLIC_URL),
             };
-            if options.output_options.ndjson() {
+            if given.output_options.ndjson() {
                 // Standard output holds records alone.
                 command.stdout(std::io::stderr());
             }

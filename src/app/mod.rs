@@ -52,7 +52,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
                 Some(destination) => transmit::run(&options, destination).await,
                 None => Box::pin(demo::run(&options)).await,
             },
-            Invocation::Listen(options) => Box::pin(receive::run(*options)).await,
+            Invocation::Listen(options) => Box::pin(receive::run(&options)).await,
             Invocation::Generate(what) => tell(OutputOptions::default(), |_| generate::text(what)),
             Invocation::ListScenarios(options) => {
                 list(options, catalogue::scenarios, catalogue::scenario_records)

@@ -31,7 +31,7 @@ use crate::process;
 
 /// A listener whose port and files are there.
 struct Prepared {
-    options: ListenOptions,
+    options: Options,
     listener: TcpListener,
     address: SocketAddr,
     /// The page that shows what comes, if there is to be one.
@@ -41,15 +41,15 @@ struct Prepared {
 }
 
 /// Runs a listener.
-pub async fn run(options: ListenOptions) -> Exit {
+pub async fn run(options: &ListenOptions) -> Exit {
     let mut show = Show::new(options.output_options, None, None);
     let mut prepared = match prepare(options, &mut show).await {
         Ok(prepared) => prepared,
         Err(error) => return could_not_start(&mut show, &error),
     };
-    startup_notes(&prepared, &mut show);
+    startup_notes(options, &prepared, &mut show);
     let mut signals = Signals::taking(Hangup::Terminates);
-    let starting = Children::start(&mut prepared.options, prepared.address, &mut show);
+    let starting = Children::start(options, &mut prepared.options, prepared.address, &mut show);
     let started = tokio::select! {
         started = starting => started,
         stop = signals.first() => return stop.exit(),
@@ -64,7 +64,8 @@ pub async fn run(options: ListenOptions) -> Exit {
     {
         return could_not_start(&mut show, &error);
     }
-    let exit = listen_until_stopped(prepared, show, signals.clone(), &mut children).await;
+    let verbose = options.output_options.verbose;
+    let exit = listen_until_stopped(prepared, show, verbose, signals.clone(), &mut children).await;
     tokio::select! {
         () = children.end_orphans() => exit,
         at_once = signals.second() => at_once.exit(),
@@ -72,37 +73,33 @@ pub async fn run(options: ListenOptions) -> Exit {
 }
 
 /// Takes the port, opens the files, gets ready to pass requests on.
-async fn prepare(mut options: ListenOptions, show: &mut Show) -> Result<Prepared, Error> {
-    let named = [
-        &options.ready_file,
-        &options.report,
-        &options.save.as_ref().map(|(path, _)| path.clone()),
-    ];
+async fn prepare(given: &ListenOptions, show: &mut Show) -> Result<Prepared, Error> {
+    let named = [&given.ready_file, &given.failing.report, &given.save];
     distinct(&named.into_iter().flatten().collect::<Vec<_>>())?;
     // First of all: a ready file of an earlier run must not be taken for this one's.
-    let ready = options.ready_file.take().map(ReadyFile::take).transpose()?;
-    let listener = bind(&options.host, options.port, "--port").await?;
+    let ready = given.ready_file.clone().map(ReadyFile::take).transpose()?;
+    let listener = bind(&given.host, given.port, "--port").await?;
     let address = listener.local_addr().map_err(Error::Start)?;
-    let inspector = match options.inspect {
+    let inspector = match given.inspect {
         Some(port) => Some(BoundPage::bind(port).await?),
         None => None,
     };
+    let mut options = given.listener();
     let forward = |destination| Forward::new(destination, address, &ClientOptions::default());
-    options.options.forward = options.forward_to.take().map(forward).transpose()?;
-    // Passing on takes a connection of our own, and a page those of browsers.
-    let each =
-        1 + usize::from(options.options.forward.is_some()) + usize::from(inspector.is_some());
-    options.options.limits = options.options.limits.within(process::descriptors(), each);
-    if let Some((path, redact)) = options.save.take() {
-        let (capture, warnings) = Capture::open(&path, redact)?;
+    options.forward = given.destination.clone().map(forward).transpose()?;
+    // Each request may hold a connection to the handler too, and the inspector those of browsers.
+    let each = 1 + usize::from(options.forward.is_some()) + usize::from(inspector.is_some());
+    options.limits = options.limits.within(process::descriptors(), each);
+    if let Some(path) = &given.save {
+        let (capture, warnings) = Capture::open(path, given.redact)?;
         for warning in &warnings {
             show.warn(warning);
         }
-        options.options.capture = Some(capture);
+        options.capture = Some(capture);
     }
-    let report = options.report.take().map(ReportFile::open).transpose()?;
-    // It is shown without its secrets, like everything.
-    options.options.public_url = options.public_url.as_deref().map(masked_url);
+    let report = given.failing.report.clone();
+    let report = report.map(ReportFile::open).transpose()?;
+    options.public_url = given.tunnel.public_url.as_deref().map(masked_url);
     Ok(Prepared {
         options,
         listener,
@@ -150,8 +147,8 @@ fn distinct(paths: &[&PathBuf]) -> Result<(), Error> {
 }
 
 /// Prints warnings and notes before the first request.
-fn startup_notes(prepared: &Prepared, show: &mut Show) {
-    let expected = &prepared.options.options.expected.fields;
+fn startup_notes(given: &ListenOptions, prepared: &Prepared, show: &mut Show) {
+    let expected = &prepared.options.expected.fields;
     for expected in expected
         .iter()
         .filter(|expected| expected.is_undocumented())
@@ -163,7 +160,7 @@ fn startup_notes(prepared: &Prepared, show: &mut Show) {
     if !prepared.address.ip().is_loopback() {
         show.warn("anybody who reaches this address can send here and see what it answers");
     }
-    let options = &prepared.options.options;
+    let options = &prepared.options;
     if let Some(forward) = &options.forward {
         show.remark_to_a_person(&format!("passing on to {}", forward.url()));
     }
@@ -173,7 +170,7 @@ fn startup_notes(prepared: &Prepared, show: &mut Show) {
     if !options.faults.are_off() {
         show.remark_to_a_person(&format!("failing on purpose: {}", options.faults));
     }
-    if let Some(seed) = prepared.options.chosen_seed {
+    if let Some(seed) = given.chosen_seed() {
         show.remark(&format!("seed {seed}: the same again with --seed {seed}"));
     }
 }
@@ -182,14 +179,14 @@ fn startup_notes(prepared: &Prepared, show: &mut Show) {
 async fn listen_until_stopped(
     prepared: Prepared,
     show: Show,
+    verbose: bool,
     mut signals: Signals,
     children: &mut Children,
 ) -> Exit {
     let state = show.state();
     let (output, thread) = queue::start(show);
     let results = Arc::new(ChildResults::default());
-    let verbose = prepared.options.output_options.verbose;
-    let mut options = prepared.options.options;
+    let mut options = prepared.options;
     let clock = Clock::start();
     let report_text = report_writer(&options, prepared.address, clock);
     let inspector = prepared.inspector;

@@ -61,7 +61,7 @@ enum Mode {
     Send(Box<send::SendOptions>),
     /// Receive CDRs, show what arrived and what is wrong with it
     #[command(help_template = help::TEMPLATE, disable_help_flag = true, args_override_self = true, arg = help::flag())]
-    Listen(Box<listen::ListenArgs>),
+    Listen(Box<listen::ListenOptions>),
 }
 
 /// What the user wants done.
@@ -97,9 +97,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     }
     let options = match (cli.mode, matches.subcommand()) {
         (Some(Mode::Send(send)), Some((_, matches))) => send.invocation(matches, &arguments),
-        (Some(Mode::Listen(listen)), _) => listen
-            .options()
-            .map(|options| Invocation::Listen(Box::new(options))),
+        (Some(Mode::Listen(listen)), _) => listen.checked().map(Invocation::Listen),
         (Some(Mode::Send(_)) | None, _) => Err("which mode? send or listen".to_owned()),
     };
     options.map_err(|text| {

@@ -10,7 +10,7 @@ use crate::listen::fault::{Fault, Faults};
 /// The flags that make a listener fail on purpose.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Failing on purpose")]
-pub(super) struct FailingArgs {
+pub struct FailingArgs {
     /// Let the first N requests fail
     #[arg(long, value_name = "N", value_parser = values::count)]
     fail_first: Option<u64>,

@@ -12,7 +12,7 @@ const TUNNEL: &str = "Start a tunnel, show its public URL: cloudflared, ngrok, b
 /// The flags about tunnels.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Behind a tunnel")]
-pub(super) struct TunnelArgs {
+pub struct TunnelArgs {
     /// The tunnel program; its help has brackets that are no links.
     #[arg(long, value_name = "TUNNEL", help = TUNNEL, conflicts_with_all = ["tunnel_cmd", "public_url"])]
     tunnel: Option<Tunnel>,
@@ -21,28 +21,25 @@ pub(super) struct TunnelArgs {
     tunnel_cmd: Option<String>,
     /// Show this as the public URL
     #[arg(long, value_name = "URL")]
-    public_url: Option<String>,
+    pub public_url: Option<String>,
     /// Show whom X-Forwarded-For and the like name, too
     #[arg(long)]
-    trust_proxy: bool,
+    pub trust_proxy: bool,
 }
 
 impl TunnelArgs {
-    pub(super) fn tunnel(&self) -> Option<Tunnel> {
+    /// The tunnel program or command.
+    pub fn kind(&self) -> Option<Tunnel> {
         let other = || self.tunnel_cmd.clone().map(Tunnel::Command);
         self.tunnel.clone().or_else(other)
     }
 
     /// Read here and not by clap, which would quote a value that it refuses, secret or not.
-    pub(super) fn public_url(&self) -> Result<Option<String>, String> {
-        let read = |url: &String| match Destination::parse(url) {
-            Ok(_) => Ok(url.trim().to_owned()),
-            Err(what) => Err(format!("--public-url: {what}")),
-        };
-        self.public_url.as_ref().map(read).transpose()
-    }
-
-    pub(super) fn trusts_proxy(&self) -> bool {
-        self.trust_proxy
+    pub(super) fn check(&mut self) -> Result<(), String> {
+        if let Some(url) = &mut self.public_url {
+            Destination::parse(url).map_err(|what| format!("--public-url: {what}"))?;
+            *url = url.trim().to_owned();
+        }
+        Ok(())
     }
 }
