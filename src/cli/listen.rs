@@ -154,7 +154,7 @@ impl ListenOptions {
     }
 
     /// The options of the listener, but for what needs a port or a file.
-    pub fn listener(&self) -> Options {
+    pub(crate) fn listener(&self) -> Options {
         Options {
             policy: ResponsePolicy {
                 status: self.status,
@@ -188,7 +188,7 @@ impl ListenOptions {
     }
 
     /// The fresh seed, if a delay or a fault depends on it.
-    pub fn chosen_seed(&self) -> Option<Seed> {
+    pub(crate) fn chosen_seed(&self) -> Option<Seed> {
         let by_chance =
             self.delay.unwrap_or_default().is_by_chance() || self.failing.faults().is_by_chance();
         (self.seed.is_none() && by_chance).then_some(self.fresh_seed)

@@ -373,16 +373,16 @@ impl SendOptions {
     }
 
     /// The seed of everything random.
-    pub fn seed(&self) -> Seed {
+    pub(crate) fn seed(&self) -> Seed {
         self.seed.unwrap_or(self.fresh_seed)
     }
 
     /// How many times through the scenarios or the file; none is without end.
-    pub fn rounds(&self) -> Option<u64> {
+    pub(crate) fn rounds(&self) -> Option<u64> {
         self.count.or(self.duration.is_none().then_some(1))
     }
 
-    pub fn retry_policy(&self) -> RetryPolicy {
+    pub(crate) fn retry_policy(&self) -> RetryPolicy {
         RetryPolicy {
             retries: self.retry,
             interval: self.retry_interval,
@@ -390,7 +390,7 @@ impl SendOptions {
         }
     }
 
-    pub fn expectation(&self) -> Expectation {
+    pub(crate) fn expectation(&self) -> Expectation {
         Expectation {
             statuses: self.expect_status.clone(),
             body: self.expect_body.clone(),
@@ -398,7 +398,7 @@ impl SendOptions {
         }
     }
 
-    pub fn source(&self) -> Source {
+    pub(crate) fn source(&self) -> Source {
         if let Some(path) = &self.file {
             return Source::File(path.clone());
         }
@@ -411,7 +411,7 @@ impl SendOptions {
     }
 
     /// The client options without the certificates of `--cacert`.
-    pub fn client(&self) -> ClientOptions {
+    pub(crate) fn client(&self) -> ClientOptions {
         ClientOptions {
             timeout: self.timeout,
             connect_timeout: self.connect_timeout.min(self.timeout),
@@ -421,7 +421,7 @@ impl SendOptions {
         }
     }
 
-    pub fn account(&self) -> AccountOptions {
+    pub(crate) fn account(&self) -> AccountOptions {
         AccountOptions {
             app_id: self.app_id,
             agent: self.agent.clone(),
@@ -432,7 +432,7 @@ impl SendOptions {
         }
     }
 
-    pub fn schedule_options(&self) -> ScheduleOptions {
+    pub(crate) fn schedule_options(&self) -> ScheduleOptions {
         ScheduleOptions {
             rate: self.rate,
             speed: self.speed.0,

@@ -27,7 +27,7 @@ pub struct FailingArgs {
 
 impl FailingArgs {
     /// Which requests fail, and how.
-    pub fn faults(&self) -> Faults {
+    pub(crate) fn faults(&self) -> Faults {
         let all = self.fault.is_some() && self.fail_first.is_none();
         Faults {
             fault: self.fault.unwrap_or_default(),

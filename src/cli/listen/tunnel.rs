@@ -29,7 +29,7 @@ pub struct TunnelArgs {
 
 impl TunnelArgs {
     /// The tunnel program or command.
-    pub fn kind(&self) -> Option<Tunnel> {
+    pub(crate) fn kind(&self) -> Option<Tunnel> {
         let other = || self.tunnel_cmd.clone().map(Tunnel::Command);
         self.tunnel.clone().or_else(other)
     }
