@@ -1,8 +1,7 @@
-//! Chance: (seed, purpose, n) -> random numbers.
+//! Random numbers by seed, stream and item.
 //!
-//! Item n is a pure function of the seed and n, whatever ran before or beside it. That is why the same seed sends the
-//! same bytes at any concurrency. `ChaCha8` is named outright, since a generator that may change between versions
-//! would break every seed that somebody wrote down.
+//! The numbers of item n depend on the seed and n alone, so the same seed sends the same bytes at any concurrency.
+//! `ChaCha8` is named because `rand`'s default generator may change between versions, and with it the meaning of a seed.
 
 use std::fmt;
 use std::io;
@@ -10,9 +9,9 @@ use std::io;
 use rand::rngs::{ChaCha8Rng, SysRng};
 use rand::{SeedableRng, TryRng};
 
-/// What random numbers are wanted for. Each purpose has numbers of its own, so that a new one disturbs no old one.
+/// An independent sequence of random numbers. The discriminants are part of what a seed means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
+pub enum Stream {
     /// The values that hold for a whole run: the agent, the media server.
     Account = 1,
     /// The values of call n.
@@ -35,30 +34,30 @@ pub enum Purpose {
     Fault = 10,
 }
 
-/// The number a whole run follows from. Short, so that it can be read aloud and typed again.
+/// Decides all generated values of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seed(pub u64);
 
 impl Seed {
-    /// A new seed below one million, from the operating system; zero in the unheard-of case that it has none to give.
+    /// From the operating system, below one million so that a seed is easily typed again. Zero if there is no entropy.
     #[must_use]
     pub fn fresh() -> Self {
         Self(u64::from(SysRng.try_next_u32().unwrap_or(0)) % 1_000_000)
     }
 
-    /// The numbers for item `n` of one purpose.
+    /// The generator for item `n`.
     #[must_use]
-    pub fn chance(self, purpose: Purpose, n: u64) -> Chance {
+    pub fn rng(self, stream: Stream, n: u64) -> Rng {
         let mut key = [0_u8; 32];
         key[..8].copy_from_slice(&self.0.to_le_bytes());
-        key[8] = purpose as u8;
-        let mut chance = ChaCha8Rng::from_seed(key);
-        chance.set_stream(n);
-        chance
+        key[8] = stream as u8;
+        let mut rng = ChaCha8Rng::from_seed(key);
+        rng.set_stream(n);
+        rng
     }
 }
 
-/// A number that nobody can guess: 128 bits from the operating system, whatever the seed.
+/// 128 unguessable bits from the operating system, independent of the seed.
 pub fn secret() -> io::Result<u128> {
     let mut bytes = [0; 16];
     SysRng
@@ -67,8 +66,7 @@ pub fn secret() -> io::Result<u128> {
     Ok(u128::from_be_bytes(bytes))
 }
 
-/// The generator behind every random value of the program.
-pub type Chance = ChaCha8Rng;
+pub type Rng = ChaCha8Rng;
 
 impl fmt::Display for Seed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,15 +77,15 @@ impl fmt::Display for Seed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::Rng;
+    use rand::Rng as _;
 
     /// Pinned: if these numbers ever change, every seed that users wrote down means something else.
     #[test]
     fn the_same_seed_gives_the_same_numbers_for_ever() {
-        let first = |seed, purpose, n| Seed(seed).chance(purpose, n).next_u64();
-        insta::assert_snapshot!(first(7, Purpose::Call, 0), @"16771593830305434091");
-        insta::assert_snapshot!(first(7, Purpose::Call, 1), @"18244532872246945398");
-        insta::assert_snapshot!(first(7, Purpose::Account, 0), @"16046041343225761205");
-        insta::assert_snapshot!(first(8, Purpose::Call, 0), @"432573570206693711");
+        let first = |seed, stream, n| Seed(seed).rng(stream, n).next_u64();
+        insta::assert_snapshot!(first(7, Stream::Call, 0), @"16771593830305434091");
+        insta::assert_snapshot!(first(7, Stream::Call, 1), @"18244532872246945398");
+        insta::assert_snapshot!(first(7, Stream::Account, 0), @"16046041343225761205");
+        insta::assert_snapshot!(first(8, Stream::Call, 0), @"432573570206693711");
     }
 }

@@ -20,7 +20,7 @@ use crate::net::Header;
 use crate::net::client::{Client, ClientOptions, Destination, proxy_in_use};
 use crate::net::raw::RawClient;
 use crate::output::{Show, queue};
-use crate::seed::{Purpose, Seed};
+use crate::seed::{Seed, Stream};
 use crate::send::plan::Content;
 use crate::send::template::RequestTemplate;
 use crate::send::{self, Plan, replay};
@@ -196,9 +196,7 @@ fn announce_replay(
 
 /// The start of calls that have just rung out: 10 to 60 seconds ago. \[seen: `time` is now less the ring time\]
 fn rang_until(now: Timestamp, seed: Seed) -> Timestamp {
-    let ring = seed
-        .chance(Purpose::Account, 1)
-        .random_range(10_000..60_000);
+    let ring = seed.rng(Stream::Account, 1).random_range(10_000..60_000);
     now.before(Duration::from_millis(ring))
 }
 

@@ -1,11 +1,10 @@
 //! Who calls whom: the account, its agent, and numbers that ring nobody. The only file that knows `fake`.
 
 use fake::Fake as _;
-use rand::Rng;
-use rand::RngExt as _;
+use rand::{Rng as _, RngExt as _};
 
 use super::ids::MediaServer;
-use crate::seed::{Chance, Purpose, Seed};
+use crate::seed::{Rng, Seed, Stream};
 
 /// The placeholder account of TeleCMI's own sample. No random app id is ever made: it could be somebody's.
 pub const DOCUMENTED_APP_ID: u64 = 2_222_223;
@@ -74,13 +73,13 @@ impl Account {
     /// The account that follows from the seed, with what the user said of it.
     #[must_use]
     pub fn new(options: &AccountOptions, seed: Seed) -> Self {
-        let mut chance = seed.chance(Purpose::Account, 0);
-        let extension = chance.random_range(101..=109_u32);
-        let virtual_number = number(&mut chance);
-        let device = number_but(&[virtual_number], &mut chance);
+        let mut rng = seed.rng(Stream::Account, 0);
+        let extension = rng.random_range(101..=109_u32);
+        let virtual_number = number(&mut rng);
+        let device = number_but(&[virtual_number], &mut rng);
         let mut mac = [0x56, 0, 0, 0, 0, 0];
-        chance.fill_bytes(&mut mac[2..]);
-        let clock_sequence = chance.random_range(0..0x4000);
+        rng.fill_bytes(&mut mac[2..]);
+        let clock_sequence = rng.random_range(0..0x4000);
         let app_id = options.app_id.unwrap_or(DOCUMENTED_APP_ID);
         let agent = options
             .agent
@@ -106,16 +105,16 @@ impl Account {
 
     /// The customer of one call: the one the user named, or one who does not exist.
     #[must_use]
-    pub fn customer(&self, chance: &mut Chance) -> u64 {
-        let made_up = number_but(&[self.virtual_number, self.device], chance);
+    pub fn customer(&self, rng: &mut Rng) -> u64 {
+        let made_up = number_but(&[self.virtual_number, self.device], rng);
         self.customer.unwrap_or(made_up)
     }
 }
 
 /// A number that rings nobody and is none of these: one phone is not at both ends of a call.
-fn number_but(taken: &[u64], chance: &mut Chance) -> u64 {
+fn number_but(taken: &[u64], rng: &mut Rng) -> u64 {
     loop {
-        let made_up = number(chance);
+        let made_up = number(rng);
         if !taken.contains(&made_up) {
             return made_up;
         }
@@ -123,10 +122,10 @@ fn number_but(taken: &[u64], chance: &mut Chance) -> u64 {
 }
 
 /// An E.164 number without its plus sign that rings nobody.
-fn number(chance: &mut Chance) -> u64 {
-    let pattern = RING_NOBODY[chance.random_range(0..RING_NOBODY.len())];
+fn number(rng: &mut Rng) -> u64 {
+    let pattern = RING_NOBODY[rng.random_range(0..RING_NOBODY.len())];
     let mut digit = |mark: u8| match mark {
-        b'#' => (0..10).fake_with_rng::<u32, _>(chance),
+        b'#' => (0..10).fake_with_rng::<u32, _>(rng),
         digit => u32::from(digit - b'0'),
     };
     pattern
@@ -140,9 +139,9 @@ mod tests {
 
     #[test]
     fn numbers_ring_nobody() {
-        let mut chance = Seed(3).chance(Purpose::Call, 0);
+        let mut rng = Seed(3).rng(Stream::Call, 0);
         for _ in 0..500 {
-            let number = number(&mut chance).to_string();
+            let number = number(&mut rng).to_string();
             let reserved = RING_NOBODY.iter().any(|pattern| {
                 pattern.len() == number.len()
                     && pattern

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::judge::{Generation, Kind, place};
 use super::scenarios::documented;
-use super::schema::{FIELDS, Field, Presence, Shape};
+use super::schema::{FIELDS, Field, FieldType, Presence};
 use super::{Cdr, Grade, HangupReason, Leg};
 
 /// One kind of CDR, as the documents name it.
@@ -100,7 +100,7 @@ pub fn openapi() -> Value {
                         }},
                     },
                     "responses": delivered,
-                    "x-grade": Grade::Doc.word(),
+                    "x-grade": Grade::Doc,
                 },
                 "get": {
                     "operationId": "outgoingCdrByGet",
@@ -108,7 +108,7 @@ pub fn openapi() -> Value {
                     "description": "The dashboard offers GET, and nobody says what it looks like: a query with the same names.",
                     "parameters": FIELDS.iter().map(parameter).collect::<Vec<_>>(),
                     "responses": delivered,
-                    "x-grade": Grade::Unknown.word(),
+                    "x-grade": Grade::Unknown,
                 },
             },
         },
@@ -168,7 +168,7 @@ impl Variant {
             .and_then(Value::as_str)
             .filter(|_| field.name == "status")
         {
-            property["description"] = format!("`{word}` [{}]", field.grade.word()).into();
+            property["description"] = format!("`{word}` [{}]", field.grade).into();
         }
         property
     }
@@ -176,31 +176,30 @@ impl Variant {
 
 /// What a field may be, of whatever CDR.
 fn value(field: &Field) -> Value {
-    let reasons = HangupReason::ALL.map(HangupReason::word);
-    match (field.name, field.shape) {
+    match (field.name, field.field_type) {
         ("type", _) => json!({"const": "cdr"}),
         ("direction", _) => json!({"const": "outbound"}),
         ("click_to_call", _) => json!({"const": "true"}),
-        ("leg", _) => json!({"enum": [Leg::A.word(), Leg::B.word()]}),
-        ("hangup_reason", _) => json!({"enum": reasons}),
+        ("leg", _) => json!({"enum": [Leg::A, Leg::B]}),
+        ("hangup_reason", _) => json!({"enum": HangupReason::ALL}),
         ("user", _) => json!({"type": "string", "pattern": "^[0-9]+_[0-9]+$"}),
         ("virtual_number", _) => json!({"type": ["string", "integer"]}),
         ("extra_params", _) => json!({"type": ["string", "object"]}),
-        (_, Shape::String) => json!({"type": "string"}),
-        (_, Shape::Number) => json!({"type": "integer", "format": "int64"}),
-        (_, Shape::Boolean) => json!({"type": "boolean"}),
+        (_, FieldType::String) => json!({"type": "string"}),
+        (_, FieldType::Number) => json!({"type": "integer", "format": "int64"}),
+        (_, FieldType::Boolean) => json!({"type": "boolean"}),
     }
 }
 
 /// A field as a parameter of a query, in which everything is text.
 fn parameter(field: &Field) -> Value {
-    let mut schema = match (field.name, field.shape) {
+    let mut schema = match (field.name, field.field_type) {
         ("virtual_number" | "extra_params", _) => json!({"type": "string"}),
         ("status", _) => json!({"enum": ["missed", "answered"]}),
         _ => value(field),
     };
     if let Some(schema) = schema.as_object_mut() {
-        schema.insert("x-grade".to_owned(), field.grade.word().into());
+        schema.insert("x-grade".to_owned(), field.grade.to_string().into());
     }
     json!({
         "name": field.name, "in": "query", "required": field.presence == Presence::Always,
@@ -214,12 +213,12 @@ fn annotate(property: &mut Map<String, Value>, field: &Field) {
         property.insert("type".to_owned(), "string".into());
     }
     property.insert("description".to_owned(), description(field).into());
-    property.insert("x-grade".to_owned(), field.grade.word().into());
+    property.insert("x-grade".to_owned(), field.grade.to_string().into());
     property.insert("x-presence".to_owned(), field.presence.words().into());
 }
 
 fn description(field: &Field) -> String {
-    format!("{} [{}]", field.meaning, field.grade.word())
+    format!("{} [{}]", field.meaning, field.grade)
 }
 
 #[cfg(test)]
@@ -253,7 +252,7 @@ mod tests {
         for definition in schema["$defs"].as_object().unwrap().values() {
             for (name, property) in definition["properties"].as_object().unwrap() {
                 let field = FIELDS.iter().find(|field| field.name == name).unwrap();
-                assert_eq!(property["x-grade"], field.grade.word(), "{name}");
+                assert_eq!(property["x-grade"], field.grade.to_string(), "{name}");
                 // What `status` says depends on what it tells of.
                 let says = property["description"].as_str().unwrap();
                 assert!(

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use serde_json::Value;
 
 use super::Fields;
-use super::schema::{self, Shape};
+use super::schema::{self, FieldType};
 use crate::json;
 
 /// One change, applied after everything else.
@@ -22,10 +22,10 @@ impl Edit {
     /// undocumented field, is a string.
     pub fn set(text: &str) -> Result<Self, String> {
         let (name, value) = split(text)?;
-        let typed = match schema::documented(name).map(|field| field.shape) {
-            Some(Shape::Number) => serde_json::Number::from_str(value).ok().map(Value::Number),
-            Some(Shape::Boolean) => value.parse().ok().map(Value::Bool),
-            Some(Shape::String) | None => None,
+        let typed = match schema::documented(name).map(|field| field.field_type) {
+            Some(FieldType::Number) => serde_json::Number::from_str(value).ok().map(Value::Number),
+            Some(FieldType::Boolean) => value.parse().ok().map(Value::Bool),
+            Some(FieldType::String) | None => None,
         };
         Ok(Self::Put(
             name.to_owned(),

@@ -146,7 +146,7 @@ pub fn request_id<R: Rng>(rng: &mut R) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seed::{Purpose, Seed};
+    use crate::seed::{Seed, Stream};
     use proptest::prelude::*;
 
     #[test]
@@ -198,14 +198,14 @@ mod tests {
 
     #[test]
     fn other_ids_look_like_the_documented_ones() {
-        let mut chance = Seed(1).chance(Purpose::Call, 0);
-        let uuid = cmiuuid(&mut chance);
+        let mut rng = Seed(1).rng(Stream::Call, 0);
+        let uuid = cmiuuid(&mut rng);
         assert_eq!(
             (uuid.get_version_num(), uuid.get_variant()),
             (4, uuid::Variant::RFC4122)
         );
         assert!(
-            request_id(&mut chance)
+            request_id(&mut rng)
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric())
         );

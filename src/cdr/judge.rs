@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::remark::{Code, Remark};
-use super::schema::{FIELDS, FIELDS_OF_OTHERS, Presence, Shape, documented};
+use super::schema::{FIELDS, FIELDS_OF_OTHERS, FieldType, Presence, documented};
 use super::values;
 use super::{Fields, Leg, word};
 use crate::json::{self, Document};
@@ -203,10 +203,10 @@ fn restored(name: &str, text: &str) -> Value {
         let written = value.to_string();
         (written == text).then_some(value)
     };
-    match documented(name).map(|field| field.shape) {
-        Some(Shape::Number) => text.parse::<u64>().ok().map(Value::from).and_then(same),
-        Some(Shape::Boolean) => text.parse::<bool>().ok().map(Value::from),
-        Some(Shape::String) | None => None,
+    match documented(name).map(|field| field.field_type) {
+        Some(FieldType::Number) => text.parse::<u64>().ok().map(Value::from).and_then(same),
+        Some(FieldType::Boolean) => text.parse::<bool>().ok().map(Value::from),
+        Some(FieldType::String) | None => None,
     }
     .unwrap_or_else(|| text.into())
 }

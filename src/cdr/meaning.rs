@@ -1,6 +1,7 @@
 //! What a CDR means, in words for people. Pure: verdict and fields in, harmless text out.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use serde_json::Value;
 
@@ -28,7 +29,7 @@ pub const BETWEEN: &str = " · ";
 /// Adds what there is to say besides the kind: of which leg it is, and why that ended, as far as is known.
 pub fn push_more(out: &mut String, verdict: &Verdict, cdr: &Fields) {
     if let Some(leg) = verdict.leg {
-        out.extend([BETWEEN, "leg ", leg.word(), " (", leg.who(), ")"]);
+        let _ = write!(out, "{BETWEEN}leg {leg} ({})", leg.who());
     }
     if let Some(reason) = word(cdr, "hangup_reason") {
         out.push_str(BETWEEN);

@@ -22,8 +22,10 @@ pub mod schema;
 pub mod values;
 
 use std::borrow::Cow;
+use std::fmt;
 
 use bytes::Bytes;
+use serde::de::value::{self, StrDeserializer};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -65,18 +67,9 @@ pub enum Grade {
     Hostile,
 }
 
-impl Grade {
-    /// The word in brackets: `doc`, `seen` …
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Doc => "doc",
-            Self::Seen => "seen",
-            Self::Calc => "calc",
-            Self::Inferred => "inferred",
-            Self::Unknown => "unknown",
-            Self::Hostile => "hostile",
-        }
+impl fmt::Display for Grade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }
 
@@ -91,15 +84,6 @@ pub enum Leg {
 }
 
 impl Leg {
-    /// The documented value: `a` or `b`.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::A => "a",
-            Self::B => "b",
-        }
-    }
-
     /// Who is at the end of this leg.
     #[must_use]
     pub fn who(self) -> &'static str {
@@ -110,8 +94,14 @@ impl Leg {
     }
 }
 
+impl fmt::Display for Leg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
 /// Why a leg ended. \[doc\]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HangupReason {
     /// This endpoint hung up an answered call.
@@ -133,17 +123,6 @@ impl HangupReason {
         Self::SentReject,
     ];
 
-    /// The documented value.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::SentBye => "sent_bye",
-            Self::RecvBye => "recv_bye",
-            Self::RecvCancel => "recv_cancel",
-            Self::SentReject => "sent_reject",
-        }
-    }
-
     /// What happened, in two words.
     #[must_use]
     pub fn meaning(self) -> &'static str {
@@ -164,7 +143,13 @@ impl HangupReason {
     /// Reads the documented value.
     #[must_use]
     pub fn read(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.word() == word)
+        Self::deserialize(StrDeserializer::<value::Error>::new(word)).ok()
+    }
+}
+
+impl fmt::Display for HangupReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }
 
@@ -176,6 +161,12 @@ pub enum Status {
     Missed,
     /// Leg `a` of a call whose customer did not answer. \[seen\]
     Answered,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 /// The CDR of one leg of an outgoing call, in the documented order of fields.

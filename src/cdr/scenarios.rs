@@ -14,7 +14,7 @@ use super::{
     VirtualNumber,
 };
 use crate::clock::Timestamp;
-use crate::seed::{Chance, Purpose, Seed};
+use crate::seed::{Rng, Seed, Stream};
 
 /// A scenario: a name, what happened, and the CDRs it makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,11 +88,7 @@ impl LegEvent {
     #[must_use]
     pub fn words(&self) -> String {
         let (status, reason) = self.end.words();
-        let status = match status {
-            Status::Missed => "missed",
-            Status::Answered => "answered",
-        };
-        format!("{} {status} {}", self.leg.word(), reason.word())
+        format!("{} {status} {reason}", self.leg)
     }
 }
 
@@ -266,7 +262,7 @@ pub enum CallIds {
     PerLeg,
 }
 
-/// Everything but chance that the payloads follow from.
+/// Everything but rng that the payloads follow from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GenerateOptions {
     /// Who calls.
@@ -316,7 +312,7 @@ fn alone(cdr: Cdr<'_>) -> Vec<GeneratedCdr<'_>> {
 
 fn drawn(seed: Seed, n: u64) -> &'static Scenario {
     let total: u32 = CATALOGUE.iter().map(|story| story.weight).sum();
-    let mut ticket = seed.chance(Purpose::Mixture, n).random_range(0..total);
+    let mut ticket = seed.rng(Stream::Mixture, n).random_range(0..total);
     CATALOGUE
         .iter()
         .find(|story| {
@@ -371,7 +367,7 @@ pub fn documented(leg: Leg) -> OutgoingCdr<'static> {
 /// One call as it is told: what all of its legs share.
 struct Call<'a> {
     setting: &'a GenerateOptions,
-    chance: Chance,
+    rng: Rng,
     serial: u64,
     customer: u64,
     request_id: String,
@@ -381,13 +377,13 @@ struct Call<'a> {
 
 impl<'a> Call<'a> {
     fn new(n: u64, setting: &'a GenerateOptions) -> Self {
-        let mut chance = setting.seed.chance(Purpose::Call, n);
-        let customer = setting.account.customer(&mut chance);
-        let request_id = ids::request_id(&mut chance);
-        let ring = Duration::from_millis(chance.random_range(10_000..60_000));
+        let mut rng = setting.seed.rng(Stream::Call, n);
+        let customer = setting.account.customer(&mut rng);
+        let request_id = ids::request_id(&mut rng);
+        let ring = Duration::from_millis(rng.random_range(10_000..60_000));
         Self {
             setting,
-            chance,
+            rng,
             serial: n,
             customer,
             request_id,
@@ -405,14 +401,15 @@ impl<'a> Call<'a> {
     fn generate_leg(&mut self, index: u64, ring: LegEvent, click2call: bool) -> GeneratedCdr<'a> {
         let gap = match ring.follows {
             Gap::First => Duration::ZERO,
-            Gap::AtOnce => Duration::from_millis(self.chance.random_range(400..2_000)),
-            Gap::NextRing => Duration::from_millis(self.chance.random_range(10_000..40_000)),
+            Gap::AtOnce => Duration::from_millis(self.rng.random_range(400..2_000)),
+            Gap::NextRing => Duration::from_millis(self.rng.random_range(10_000..40_000)),
         };
         // Legs of one call start together \[seen\]; only a second ring of the same phone starts later.
         let time = match ring.follows {
-            Gap::NextRing => self.setting.at.after(Duration::from_millis(
-                self.chance.random_range(2_000..5_000),
-            )),
+            Gap::NextRing => self
+                .setting
+                .at
+                .after(Duration::from_millis(self.rng.random_range(2_000..5_000))),
             Gap::First | Gap::AtOnce => self.setting.at,
         };
         let (status, hangup_reason) = ring.end.words();
@@ -429,7 +426,7 @@ impl<'a> Call<'a> {
             } else {
                 self.customer
             },
-            cmiuuid: ids::cmiuuid(&mut self.chance),
+            cmiuuid: ids::cmiuuid(&mut self.rng),
             status,
             user: &account.user,
             time,
@@ -470,7 +467,7 @@ impl<'a> Call<'a> {
             r#type: "cdr",
             app_id: self.setting.account.app_id,
             to: self.customer,
-            cmiuuid: ids::cmiuuid(&mut self.chance),
+            cmiuuid: ids::cmiuuid(&mut self.rng),
             status: Status::Missed,
             user: &self.setting.account.user,
             time: self.setting.at,

@@ -4,7 +4,7 @@ use super::Grade;
 
 /// The JSON type of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+pub enum FieldType {
     /// Text in quotes.
     String,
     /// A JSON number; all of TeleCMI's are whole, and `to` and `time` do not fit 32 bits.
@@ -13,10 +13,9 @@ pub enum Shape {
     Boolean,
 }
 
-impl Shape {
-    /// The type's name in JSON's words.
+impl FieldType {
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::String => "string",
             Self::Number => "number",
@@ -63,7 +62,7 @@ pub struct Field {
     /// Its name.
     pub name: &'static str,
     /// Its documented type.
-    pub shape: Shape,
+    pub field_type: FieldType,
     /// When it is there.
     pub presence: Presence,
     /// What it means.
@@ -74,14 +73,14 @@ pub struct Field {
 
 const fn field(
     name: &'static str,
-    shape: Shape,
+    field_type: FieldType,
     presence: Presence,
     grade: Grade,
     meaning: &'static str,
 ) -> Field {
     Field {
         name,
-        shape,
+        field_type,
         presence,
         meaning,
         grade,
@@ -90,9 +89,9 @@ const fn field(
 
 /// The fields of an outgoing CDR: the fifteen of the documented missed CDR in its order, then those of its relatives.
 pub const FIELDS: [Field; 19] = {
+    use FieldType::{Boolean, Number, String};
     use Grade::{Doc, Inferred, Seen};
     use Presence::{Always, Answered, Click2call, Legacy, NotLegacy, Recorded};
-    use Shape::{Boolean, Number, String};
     [
         field(
             "virtual_number",

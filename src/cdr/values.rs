@@ -3,25 +3,25 @@
 use serde_json::Value;
 
 use super::remark::{Code, Remark};
-use super::schema::{Field, Shape};
+use super::schema::{Field, FieldType};
 use super::{Fields, HangupReason, ids, word};
 use crate::json;
 
 /// The remark that one documented field's value deserves, if any.
 #[must_use]
 pub fn remark(field: &Field, value: &Value, fields: &Fields) -> Option<Remark> {
-    let odd = match (field.shape, value) {
-        (Shape::String, Value::String(text)) if text.is_empty() => Some("empty".to_owned()),
-        (Shape::String, Value::String(text)) => odd_text(field.name, text, fields),
-        (Shape::Number, Value::Number(number)) => {
+    let odd = match (field.field_type, value) {
+        (FieldType::String, Value::String(text)) if text.is_empty() => Some("empty".to_owned()),
+        (FieldType::String, Value::String(text)) => odd_text(field.name, text, fields),
+        (FieldType::Number, Value::Number(number)) => {
             odd_number(field.name, number.as_f64().unwrap_or(f64::NAN))
         }
-        (Shape::Boolean, Value::Bool(_)) => None,
+        (FieldType::Boolean, Value::Bool(_)) => None,
         _ => {
             let text = format!(
                 "{}; documented as a {}{}",
                 article(value),
-                field.shape.word(),
+                field.field_type.name(),
                 seen_live(field, value)
             );
             return Some(Remark::on(field.name, Code::Retyped, text));

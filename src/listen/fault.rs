@@ -9,7 +9,7 @@ use super::respond::Outcome;
 use super::server::Reply;
 use crate::exchange::Answer;
 use crate::net::Response;
-use crate::seed::{Purpose, Seed};
+use crate::seed::{Seed, Stream};
 
 /// A failure that is put in the place of an answer, or makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +128,7 @@ impl Faults {
     /// The fault that the nth request meets, counted from one in the order of arrival.
     #[must_use]
     pub fn strike(&self, n: u64, seed: Seed) -> Option<Fault> {
-        let by_chance = || seed.chance(Purpose::Fault, n).random_range(0.0..1.0) < self.rate;
+        let by_chance = || seed.rng(Stream::Fault, n).random_range(0.0..1.0) < self.rate;
         (n <= self.first || (self.rate > 0.0 && by_chance())).then_some(self.fault)
     }
 

@@ -14,7 +14,7 @@ use crate::cdr::schema;
 use crate::clock::read_duration;
 use crate::exchange::Answer;
 use crate::net::{Header, Request, Response, header, query};
-use crate::seed::{Purpose, Seed};
+use crate::seed::{Seed, Stream};
 use crate::untrusted::beginning;
 
 /// The methods that are answered; the first two carry CDRs.
@@ -77,7 +77,7 @@ impl Delay {
         if !self.is_by_chance() {
             return self.least;
         }
-        let share = seed.chance(Purpose::Delay, n).random_range(0.0..=1.0);
+        let share = seed.rng(Stream::Delay, n).random_range(0.0..=1.0);
         self.least + self.most.saturating_sub(self.least).mul_f64(share)
     }
 }

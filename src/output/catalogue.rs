@@ -16,10 +16,7 @@ fn cdrs(story: &Scenario) -> Vec<String> {
         Plan::Click2call(rings) | Plan::Softphone(rings) => {
             rings.iter().map(LegEvent::words).collect()
         }
-        Plan::Documented(leg) => vec![format!(
-            "{} missed, byte for byte the same each time",
-            leg.word()
-        )],
+        Plan::Documented(leg) => vec![format!("{} missed, byte for byte the same each time", leg)],
         Plan::Legacy => vec!["missed, without leg and call_id".to_owned()],
     }
 }
@@ -30,7 +27,7 @@ pub fn scenarios(theme: Theme) -> String {
     let mut out = String::new();
     for story in &CATALOGUE {
         let cdrs = cdrs(story).join(", then ");
-        let grade = format!("[{}]", story.grade.word());
+        let grade = format!("[{}]", story.grade);
         let _ = writeln!(
             out,
             "{} {}",

@@ -94,7 +94,7 @@ fn name(history: &RetryHistory) -> String {
     };
     history
         .leg
-        .map_or(name.clone(), |leg| format!("{name} leg {}", leg.word()))
+        .map_or(name.clone(), |leg| format!("{name} leg {leg}"))
 }
 
 fn shortened(text: &str, most: usize) -> String {
@@ -301,7 +301,7 @@ fn listed(history: &RetryHistory) -> String {
     let method = clean(&history.method);
     let leg = history
         .leg
-        .map_or_else(String::new, |leg| format!(", leg {}", leg.word()));
+        .map_or_else(String::new, |leg| format!(", leg {leg}"));
     let mut out = match (&history.path, &history.cmiuuid) {
         (Some(path), _) => format!("  {method} {}\n", clean(path)),
         (None, Some(id)) => format!("  {}{leg}, by {method}\n", clean(id)),

@@ -146,7 +146,7 @@ fn finding_of(cause: Cause, summary: &SuiteSummary, theme: Theme) -> String {
             .filter(|other| other.why == record.why)
             .map(|other| other.name);
         let names = names.collect::<Vec<_>>().join(", ");
-        let grade = theme.paint(Role::Faint, &format!("[{}]", record.grade.word()));
+        let grade = theme.paint(Role::Faint, &format!("[{}]", record.grade));
         out.push('\n');
         out.push_str(&lines(&names, "  "));
         out.pop();
@@ -253,7 +253,7 @@ fn listed(case: &Case, theme: Theme) -> String {
         CaseMethod::Both => "POST, GET",
         CaseMethod::Other => "other",
     };
-    let about = theme.paint(Role::Faint, &format!("{method} [{}]", case.grade.word()));
+    let about = theme.paint(Role::Faint, &format!("{method} [{}]", case.grade));
     let mut out = format!("  {} {about}\n", theme.paint(Role::Name, case.name));
     out.push_str(&lines(case.why, "    "));
     out.push_str(&lines(

@@ -11,7 +11,7 @@ use super::schedule::Job;
 use crate::clock::Timestamp;
 use crate::net::secret::masked_headers;
 use crate::net::{self, Failure, FailureKind, Request, Response};
-use crate::seed::{Purpose, Seed};
+use crate::seed::{Seed, Stream};
 
 /// What sends requests: the HTTP client, or a test's own.
 pub trait Transport: Send + Sync + 'static {
@@ -53,7 +53,7 @@ impl RetryPolicy {
         let factor = 1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX);
         let doubled = self.interval.saturating_mul(factor);
         let stream = n * 64 + u64::from(attempt.min(63));
-        let mut rng = self.seed.chance(Purpose::Retry, stream);
+        let mut rng = self.seed.rng(Stream::Retry, stream);
         doubled.min(MAX_WAIT).mul_f64(rng.random_range(0.5..=1.0))
     }
 }

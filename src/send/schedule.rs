@@ -15,7 +15,7 @@ use crate::cdr::Fields;
 use crate::cdr::scenarios::{self, GeneratedCdr};
 use crate::input::Item;
 use crate::net::Request;
-use crate::seed::{Purpose, Seed};
+use crate::seed::{Seed, Stream};
 
 /// One request to send, or the copies of it that race each other.
 #[derive(Debug, Clone, PartialEq)]
@@ -220,7 +220,7 @@ impl Schedule {
             Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
         };
         let recorded = self.recorded(plan, n).and_then(at_speed);
-        let mut rng = (options.drop > 0.0).then(|| options.seed.chance(Purpose::Drop, n));
+        let mut rng = (options.drop > 0.0).then(|| options.seed.rng(Stream::Drop, n));
         let duplicates = (0..options.duplicate).map(|copy| (options.race + copy, 1));
         let first = std::iter::once((0, options.race));
         let copies: Vec<_> = first.chain(duplicates).collect();
@@ -289,7 +289,7 @@ impl Schedule {
         }
         if options.shuffle {
             let dues: Vec<_> = window.iter().map(|slot| slot.due).collect();
-            window.shuffle(&mut options.seed.chance(Purpose::Shuffle, self.windows));
+            window.shuffle(&mut options.seed.rng(Stream::Shuffle, self.windows));
             // The order is shuffled, the due times stay in order.
             window
                 .iter_mut()
@@ -297,7 +297,7 @@ impl Schedule {
                 .for_each(|(slot, due)| slot.due = due);
         }
         if let Some(most) = options.late {
-            let mut rng = options.seed.chance(Purpose::Late, self.windows);
+            let mut rng = options.seed.rng(Stream::Late, self.windows);
             for slot in &mut window {
                 let held = most.mul_f64(rng.random_range(0.0..=1.0));
                 slot.due = slot.due.map(|due| due.saturating_add(held));

@@ -12,7 +12,7 @@ use super::{
 use crate::cdr::scenarios::{self, GenerateOptions};
 use crate::cdr::{Fields, Payload, Shape, edit::Edit};
 use crate::net::{Header, Request, query};
-use crate::seed::{Purpose, Seed};
+use crate::seed::{Seed, Stream};
 
 use crate::send::template::RequestTemplate;
 
@@ -43,7 +43,7 @@ impl CaseRequests {
     #[must_use]
     pub fn new(case: &Case, options: &SuiteOptions, target: &str, authority: &str) -> Self {
         let number = number_of(case.name);
-        let seed = Seed(options.seed.chance(Purpose::Case, number).next_u64());
+        let seed = Seed(options.seed.rng(Stream::Case, number).next_u64());
         let at = options.at.before(Duration::from_millis(number % SPREAD_MS));
         Self {
             options: GenerateOptions {

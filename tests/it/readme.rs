@@ -152,10 +152,10 @@ fn the_field_table_is_the_schema() {
         let row = format!(
             "| `{}` | {} | {} | {} | {} |",
             field.name,
-            field.shape.word(),
+            field.field_type.name(),
             field.presence.words(),
             field.meaning,
-            field.grade.word()
+            field.grade
         );
         assert!(readme.contains(&row), "the README lacks\n{row}");
     }
