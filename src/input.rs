@@ -32,9 +32,7 @@ pub enum Item {
 pub enum InputLocation {
     /// The whole file.
     Whole,
-    /// A line.
     Line(usize),
-    /// An element of an array.
     Element(usize),
     /// An entry of a HAR.
     Entry(usize),
@@ -60,12 +58,10 @@ impl fmt::Display for InputLocation {
     }
 }
 
-/// The content of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Input {
-    /// What to send, in order.
     pub items: Vec<Item>,
-    /// What was skipped or is incomplete, a sentence each.
+    /// Skipped and incomplete items, a sentence each.
     pub warnings: Vec<String>,
     /// How many more warnings there were.
     more_warnings: usize,

@@ -8,7 +8,6 @@ use super::{Input, InputLocation, RECORDS, read_object, refused};
 use crate::error::Error;
 use crate::json::{self, Document, Member};
 
-/// The lines of a file, sorted out.
 #[derive(Default)]
 struct Lines {
     /// The objects to send: the line, and the type of a record if it is unknown.

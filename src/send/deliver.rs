@@ -13,7 +13,7 @@ use crate::net::secret::masked_headers;
 use crate::net::{self, Failure, FailureKind, Request, Response};
 use crate::seed::{Seed, Stream};
 
-/// What sends requests: the HTTP client, or a test's own.
+/// Sends requests: the HTTP client, or a transport of a test.
 pub trait Transport: Send + Sync + 'static {
     /// Sends one request and reads its answer.
     fn send(

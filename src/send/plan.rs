@@ -13,21 +13,16 @@ use crate::input::Item;
 /// Everything a run follows from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// What to send.
     pub content: Content,
-    /// How CDRs become requests.
     pub template: RequestTemplate,
     /// How many times through the content; none is without end.
     pub rounds: Option<u64>,
     /// After how long nothing new leaves.
     pub duration: Option<Duration>,
-    /// When each delivery leaves and how often.
     pub schedule: ScheduleOptions,
-    /// How many calls are under way at once.
+    /// Calls under way at once.
     pub concurrency: usize,
-    /// How often a delivery is tried again.
     pub retry: RetryPolicy,
-    /// What counts as delivered.
     pub expectation: Expectation,
     /// Whether the answers to POST and GET must agree.
     pub compare: bool,

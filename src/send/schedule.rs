@@ -22,15 +22,12 @@ use crate::seed::{Seed, Stream};
 pub struct Job {
     /// The number of the first delivery, from one, in the order of leaving.
     pub n: u64,
-    /// Its place in the schedule.
     pub slot: Slot,
-    /// The scenario's name, or `file`.
+    /// Or `file`.
     pub scenario: &'static str,
-    /// The CDR, if the payload is an object.
+    /// If the payload is an object.
     pub cdr: Option<Arc<Fields>>,
-    /// What is sent.
     pub request: Arc<Request>,
-    /// Where that comes from.
     pub origin: Origin,
 }
 
@@ -62,7 +59,7 @@ pub struct Slot {
     pub copy: u32,
     /// How many copies leave together.
     pub copies: u32,
-    /// When it should leave, since the start of the run, if there is a schedule.
+    /// Since the start of the run, if there is a schedule.
     pub due: Option<Duration>,
     /// The least time after the job before it.
     pub gap: Duration,
@@ -85,7 +82,6 @@ pub struct ScheduleOptions {
     pub late: Option<Duration>,
     /// The probability that a delivery is left out, 0 to 1.
     pub drop: f64,
-    /// The seed of everything random.
     pub seed: Seed,
 }
 
@@ -180,7 +176,6 @@ impl<'a> Call<'a> {
 }
 
 impl Schedule {
-    /// The schedule of a plan.
     #[must_use]
     pub fn new(plan: Arc<Plan>) -> Self {
         Self {
@@ -198,7 +193,7 @@ impl Schedule {
         }
     }
 
-    /// How many deliveries have been left out on purpose so far.
+    /// Deliveries left out by `--drop` so far.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped

@@ -20,9 +20,7 @@ pub struct RequestTemplate {
     pub methods: Methods,
     /// How objects are written in a query.
     pub encoding: query::Encoding,
-    /// The user's own headers.
     pub headers: Vec<Header>,
-    /// The deliberate changes.
     pub edits: Vec<Edit>,
     /// The `Host` that a captured request gets in place of its own, where its own would be refused.
     pub host: Option<String>,
@@ -42,16 +40,14 @@ pub enum CdrSource<'a> {
 /// A CDR and the requests that carry it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreparedCdr {
-    /// The CDR, if the payload is an object.
+    /// If the payload is an object.
     pub cdr: Option<Arc<Fields>>,
     /// A request for each method.
     pub requests: Vec<Arc<Request>>,
-    /// Where they come from.
     pub origin: Origin,
 }
 
 impl RequestTemplate {
-    /// Prepares a CDR.
     #[must_use]
     pub fn prepare(&self, source: &CdrSource<'_>) -> PreparedCdr {
         match source {
