@@ -1,7 +1,7 @@
 //! What can stop a run, and the ways a run may end.
 //!
-//! A refused delivery, a payload that departs from the schema, a failed forward are *outcomes*: data, told and
-//! counted, never an `Error`. An `Error` is what keeps a mode from doing its work at all.
+//! A refused delivery, a payload that departs from the schema, a failed forward are *outcomes*: reported and counted,
+//! never an `Error`. An `Error` keeps a mode from working at all.
 
 use std::path::PathBuf;
 
@@ -175,7 +175,7 @@ impl From<Exit> for std::process::ExitCode {
     }
 }
 
-/// Why somebody outside wants the run to stop.
+/// The signal that stops a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
     /// Ctrl-C.

@@ -22,20 +22,20 @@ use terminal::Handoff;
 /// How long programs may take to end after SIGTERM.
 pub const GRACE: Duration = Duration::from_secs(1);
 
-/// How long the system may take to end what is killed. It is a matter of milliseconds, unless a disk hangs.
+/// How long the system may take to end a killed process: milliseconds, unless a disk hangs.
 const KILLED: Duration = Duration::from_secs(1);
 
 /// How often a group is checked for members: there is no event for it.
 const POLL: Duration = Duration::from_millis(10);
 
-/// What a group is sent.
+/// A signal for a process group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// What Ctrl-C sends.
+    /// SIGINT.
     Interrupt,
-    /// To end, in its own way.
+    /// SIGTERM.
     Terminate,
-    /// To end at once; it is not asked.
+    /// SIGKILL.
     Kill,
 }
 
@@ -109,7 +109,7 @@ impl From<ExitStatus> for Ended {
     }
 }
 
-/// Everything that this process has started. When it is dropped, what is left of that is killed.
+/// All programs this process has started. Dropping kills those still running.
 pub struct Supervisor {
     orphans: Orphans,
 }
@@ -158,7 +158,7 @@ impl Drop for Supervisor {
     }
 }
 
-/// A program, and what it has started. When it is dropped, what is left of it is killed.
+/// A program and its descendants. Dropping kills those still running.
 #[derive(Debug)]
 pub struct ProcessGroup {
     child: Child,
@@ -179,7 +179,7 @@ impl ProcessGroup {
         (self.child.stdout.take(), self.child.stderr.take())
     }
 
-    /// Waits until the program itself has ended; what it started may go on. Waiting may be given up and taken up again.
+    /// Waits until the program itself has ended; its descendants may go on. Cancel-safe.
     pub async fn wait(&mut self) -> Ended {
         if let Some(ended) = self.ended {
             return ended;
@@ -192,7 +192,7 @@ impl ProcessGroup {
         };
         self.handoff.end();
         self.ended = Some(ended);
-        // From now on its number may be given to another, unless the group still holds it.
+        // From now on the system may reuse the process id, unless the group still has members.
         self.members.is_empty();
         ended
     }

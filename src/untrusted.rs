@@ -1,8 +1,7 @@
 //! Text that came from outside, and the one way to make it harmless.
 //!
-//! Requests, files and answers carry text chosen by strangers. [`Untrusted`] has no `Display`, so the compiler sends
-//! everybody who wants to show it through [`Untrusted::cleaned`]. The text itself stays as it came: where it is
-//! saved, forwarded or written as JSON it must be exact.
+//! Requests, files and answers carry text chosen by others. [`Untrusted`] has no `Display`, so that showing the text
+//! takes [`Untrusted::cleaned`]. The stored text is exact, for saving, forwarding and JSON.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -15,7 +14,6 @@ use serde::Serialize;
 pub struct Untrusted(String);
 
 impl Untrusted {
-    /// Takes text from outside into custody.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
@@ -84,7 +82,7 @@ pub fn is_plain(text: &str) -> bool {
     }
 }
 
-/// The first so many characters of a text, and a sign if there are more: strangers choose how long it is.
+/// The first `most` characters of a text, with `…` if there are more.
 #[must_use]
 pub fn beginning(text: &str, most: usize) -> Cow<'_, str> {
     // A character is at least a byte.

@@ -48,7 +48,7 @@ pub enum Code {
     Duplicate,
     /// The identifiers of something that arrived before, with another body.
     Conflict,
-    /// There was more to remark on than anybody would read.
+    /// More remarks than are kept.
     More,
 }
 
@@ -61,14 +61,14 @@ impl Code {
     }
 }
 
-/// As many remarks are made on one thing that arrived; whoever sends more than that wants to be a nuisance.
+/// The most remarks kept of one request.
 pub const MOST: usize = 100;
 
 /// The first [`MOST`] remarks, and one that says how many more there were.
 pub fn bound(remarks: &mut Vec<Remark>) {
     if let Some(more) = remarks.len().checked_sub(MOST).filter(|more| *more > 0) {
         remarks.truncate(MOST);
-        // What was there for all the others would be kept as long as the rest.
+        // A capacity for thousands would stay allocated as long as the record.
         remarks.shrink_to_fit();
         remarks.push(Remark::new(Code::More, format!("and {more} remarks more")));
     }

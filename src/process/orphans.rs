@@ -1,6 +1,6 @@
 //! What left its group: on Linux the orphans of our programs come to us, and are ended like the rest.
 //!
-//! A process that has been signalled to take them in must also wait for them when they end, or scripts that stop a daemon and
+//! A subreaper must also wait for its orphans when they end, or scripts that stop a daemon and
 //! wait for its number to vanish wait for ever.
 
 #[cfg(target_os = "linux")]
@@ -115,7 +115,7 @@ mod here {
 
     fn tell(pid: i32, number: Signal) {
         if let Some(pid) = Pid::from_raw(pid) {
-            // That it is gone is as good.
+            // Fails if the process is gone.
             let _ = kill_process(pid, number);
         }
     }
