@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use hyper::http::uri::Authority;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use reqwest::Url;
 
@@ -59,6 +60,9 @@ impl Destination {
                 "what follows # never reaches a server: leave it out, or write %23 if it belongs to the query"
                     .to_owned(),
             );
+        }
+        if url.authority().parse::<Authority>().is_err() {
+            return Err(mistake("invalid host"));
         }
         if url.port() == Some(0) {
             return Err("nothing can listen on port 0".to_owned());
@@ -310,6 +314,7 @@ mod tests {
             ("http://cdr.test/x#y", "write %23"),
             ("http://a b/", "this is no URL"),
             ("http://u:S3CR3T@a b/", "this is no URL"),
+            ("http://{{host}}/x", "this is no URL (invalid host)"),
         ] {
             let error = Destination::parse(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");
