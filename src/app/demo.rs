@@ -11,7 +11,7 @@ use super::{after_output, could_not_start, end, send_output, stop};
 use crate::cli::send::SendOptions;
 use crate::clock::Clock;
 use crate::error::{Error, Exit, Stop};
-use crate::net::client::Destination;
+use crate::net::Destination;
 use crate::output::{Show, queue};
 use crate::{listen, send};
 

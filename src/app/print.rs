@@ -9,7 +9,7 @@ use crate::cli::send::{Print, SendOptions};
 use crate::clock::Timestamp;
 use crate::error::Exit;
 use crate::ndjson;
-use crate::net::client::Destination;
+use crate::net::Destination;
 use crate::net::export::{self, Reason, har, http, vegeta};
 use crate::output::Show;
 use crate::output::streams::StreamState;

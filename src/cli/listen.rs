@@ -17,8 +17,8 @@ use crate::listen::expect::{ExpectedCdrs, ExpectedField};
 use crate::listen::respond::{Delay, ResponsePolicy};
 use crate::listen::server::Limits;
 use crate::listen::{Options, Until};
+use crate::net::Destination;
 use crate::net::Header;
-use crate::net::client::Destination;
 use crate::output::OutputOptions;
 use crate::seed::Seed;
 

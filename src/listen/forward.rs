@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::exchange::Forwarded;
-use crate::net::client::{ClientOptions, Destination};
+use crate::net::Destination;
+use crate::net::client::ClientOptions;
 use crate::net::hop::end_to_end;
 use crate::net::raw::{MOST_PASSED_ON, RawClient, RawOutcome, RawRequest};
 use crate::net::secret::masked_url;

@@ -14,6 +14,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use tokio::time::{Instant, timeout_at};
 
 use super::connect::Connector;
+use super::destination::Destination;
 use super::failure::{self, explain, too_slow, unless_redirect};
 use super::headers::{self, Framing};
 use super::http1::{self, Connection, Limits, Outgoing};
@@ -21,8 +22,6 @@ use super::proxied::Proxied;
 use super::secret::masked_url;
 use super::{Failure, FailureKind, Header, Phase, Request, Response, header};
 use crate::error::Error;
-
-pub use super::destination::Destination;
 
 /// As much of a response's body as is read: enough for any webhook's answer, harmless if there is no end to it.
 pub const MOST_OF_A_RESPONSE: usize = 64 * 1024;
@@ -266,9 +265,9 @@ pub(super) fn field(header: &Header) -> Result<(HeaderName, HeaderValue), String
     Ok((name, value))
 }
 
-/// A failure on a kept connection: whether the peer got the request cannot be known, so it is not sent again.
+/// A failure on a kept connection. Without any byte of a response, the peer may have closed before the request came.
 fn on_kept(failure: Failure) -> Failure {
-    if failure.kind != FailureKind::Closed {
+    if failure.kind != FailureKind::Closed || failure.phase == Phase::Read {
         return failure;
     }
     Failure {

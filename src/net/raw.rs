@@ -17,16 +17,16 @@ use tokio::io::{join, sink, split};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use super::client::{ClientOptions, Destination, MOST_OF_A_RESPONSE};
+use super::client::{ClientOptions, MOST_OF_A_RESPONSE};
 use super::connect::{Connector, Stream};
 use super::failure::{explain, failure, hung_up, too_slow, unless_redirect};
 use super::http1::{self, Connection, Limits, Outgoing};
-use super::{Failure, FailureKind, Phase, Response};
+use super::{Destination, Failure, FailureKind, Phase, Response};
 use crate::error::Error;
 use play::{Played, play};
 
 pub use exact::{check, is_chunked};
-pub use script::head;
+pub use script::{Script, head};
 
 /// Bytes of a response that are passed on at most: it is held in memory meanwhile.
 pub const MOST_PASSED_ON: usize = 64 * 1024 * 1024;
@@ -83,18 +83,6 @@ impl RawRequest {
             },
             redirects: self.passed_on,
         }
-    }
-}
-
-impl<const N: usize> From<[Step; N]> for RawRequest {
-    fn from(steps: [Step; N]) -> Self {
-        Self::new("POST", steps)
-    }
-}
-
-impl From<Vec<Step>> for RawRequest {
-    fn from(steps: Vec<Step>) -> Self {
-        Self::new("POST", steps)
     }
 }
 

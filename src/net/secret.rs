@@ -164,12 +164,6 @@ fn mask_parameter(piece: &str, separators: &[char], masked: &mut String) {
     masked.push_str(piece);
 }
 
-/// Whether a header's value is to be hidden.
-#[must_use]
-pub fn is_secret_header(name: &str) -> bool {
-    is_secret_name(name)
-}
-
 /// Headers as they may be shown: secret values masked, and secrets inside URLs too.
 #[must_use]
 pub fn masked_headers(headers: &[Header]) -> Vec<Header> {
@@ -178,7 +172,7 @@ pub fn masked_headers(headers: &[Header]) -> Vec<Header> {
         if USUAL_HEADERS.iter().any(|name| header.is(name)) {
             continue;
         }
-        if is_secret_header(&header.name) {
+        if is_secret_name(&header.name) {
             header.value = MASK.into();
         } else if URL_HEADERS.iter().any(|name| header.is(name)) {
             header.value = masked_url(&header.text()).into();
@@ -323,7 +317,7 @@ mod tests {
             "x-auth-token",
             "X-Credentials",
         ] {
-            assert!(is_secret_header(name), "{name}");
+            assert!(is_secret_name(name), "{name}");
         }
         for name in [
             "Content-Type",
@@ -333,7 +327,7 @@ mod tests {
             "Author",
             "X-Status-Code",
         ] {
-            assert!(!is_secret_header(name), "{name}");
+            assert!(!is_secret_name(name), "{name}");
         }
     }
 

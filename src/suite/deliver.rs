@@ -4,30 +4,20 @@ use std::future::pending;
 use std::pin::pin;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use super::requests::CaseRequests;
 use super::verdict::Observed;
-use super::{Case, CaseDelivery, Script};
+use super::{Case, CaseDelivery};
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::net::client::{Client, ClientOptions, Destination};
-use crate::net::raw::{RawClient, RawOutcome, RawRequest, Step};
-use crate::net::{Header, Request};
+use crate::net::client::{Client, ClientOptions};
+use crate::net::raw::{RawClient, RawOutcome, RawRequest};
+use crate::net::{Destination, Request};
 
 /// The longest time of a raw script by itself, on a slow machine.
 const SCRIPT: Duration = Duration::from_secs(8);
-
-/// Between two bytes of [`Script::Dripped`].
-const DRIP: Duration = Duration::from_millis(1);
-
-/// How long a body waits for `100 Continue`.
-const CONTINUE: Duration = Duration::from_millis(500);
-
-/// Bytes of a head that is cut off: the request line and `Host` are longer than this.
-const HALF_A_HEAD: usize = 24;
 
 /// Sends to one handler, with one timeout for a response.
 pub struct SuiteClient<'a> {
@@ -148,84 +138,4 @@ impl<'a> SuiteClient<'a> {
             never = &mut holding => never,
         }
     }
-}
-
-impl Script {
-    /// The steps of the script for a request.
-    #[must_use]
-    pub fn steps(self, request: &Request, destination: &Destination) -> RawRequest {
-        match self {
-            Self::CutShort => RawRequest::cut_short(request, destination),
-            Self::Stalled => RawRequest::stalled(request, destination),
-            Self::HalfHead => {
-                let bytes = whole(request, destination);
-                RawRequest::from([Step::Send(bytes.slice(..bytes.len().min(HALF_A_HEAD)))])
-            }
-            Self::Silent => RawRequest::silent(),
-            Self::TooLong => RawRequest::too_long(request, destination),
-            Self::Dripped => RawRequest::dripped(request, destination, DRIP),
-            Self::Reset => RawRequest::reset_mid_body(request, destination),
-            Self::HalfClosed => RawRequest::half_closed(request, destination),
-            Self::Chunked => RawRequest::chunked(request, destination, 64),
-            Self::ExpectContinue => RawRequest::expecting_continue(request, destination, CONTINUE),
-            Self::Http10 => RawRequest::http_1_0(request, destination),
-            Self::Pipelined => RawRequest::pipelined(request, destination, 2),
-            Self::Length(length) => mismeasured(request, destination, length),
-            Self::LengthAndChunks => {
-                let mut script = RawRequest::chunked(request, destination, 64);
-                if let Some(Step::Send(head)) = script.steps.first_mut() {
-                    *head = replaced(
-                        head,
-                        "Transfer-Encoding:",
-                        "Content-Length: 7\r\nTransfer-Encoding:",
-                    );
-                }
-                script
-            }
-            Self::TlsHello => {
-                // A record header of 512 bytes, a client hello, version 1.2, and then the end.
-                let hello =
-                    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x00\x01\x02\x03\x04\x05\x06\x07\r\n\r\n";
-                RawRequest::from([Step::Send(Bytes::from_static(hello)), Step::HalfClose])
-            }
-            Self::HugeHeader => {
-                let mut request = request.clone();
-                request
-                    .headers
-                    .push(Header::new("X-Padding", "x".repeat(100 * 1024)));
-                RawRequest::verbatim(&request, destination)
-            }
-        }
-    }
-}
-
-/// A request with a wrong Content-Length. If the length is a number, the connection is half-closed after the body, so
-/// that the handler does not wait for the missing bytes.
-fn mismeasured(request: &Request, destination: &Destination, length: &str) -> RawRequest {
-    let own = format!("Content-Length: {}\r\n", request.body.len());
-    let bytes = replaced(
-        &whole(request, destination),
-        &own,
-        &format!("Content-Length: {length}\r\n"),
-    );
-    let mut steps = vec![Step::Send(bytes)];
-    if length.parse::<u64>().is_ok() {
-        steps.push(Step::HalfClose);
-    }
-    RawRequest::from(steps)
-}
-
-/// The bytes of a whole request.
-fn whole(request: &Request, destination: &Destination) -> Bytes {
-    match RawRequest::verbatim(request, destination).steps.pop() {
-        Some(Step::Send(bytes)) => bytes,
-        _ => Bytes::new(),
-    }
-}
-
-/// Replaces the first occurrence of a text.
-fn replaced(bytes: &Bytes, text: &str, other: &str) -> Bytes {
-    String::from_utf8_lossy(bytes)
-        .replacen(text, other, 1)
-        .into()
 }

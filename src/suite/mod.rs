@@ -128,6 +128,7 @@ pub enum CasePayload {
 }
 
 pub use crate::cdr::scenarios::CallIds;
+pub use crate::net::raw::Script;
 
 /// One change of a CDR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -239,62 +240,6 @@ pub enum CaseDelivery {
     Concurrent(usize),
     /// While this many idle connections are open.
     WithIdleConnections(usize),
-}
-
-/// Requests that an HTTP client cannot send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Script {
-    /// Half of the body, then the connection is half-closed.
-    CutShort,
-    /// Half of the body, then nothing.
-    Stalled,
-    /// Half of a head, then nothing.
-    HalfHead,
-    /// A connection without a request.
-    Silent,
-    /// More body than Content-Length says.
-    TooLong,
-    /// One byte each millisecond.
-    Dripped,
-    /// Half of the body, then a reset.
-    Reset,
-    /// The whole request, then the connection is half-closed.
-    HalfClosed,
-    /// The body in chunks.
-    Chunked,
-    /// The head, and the body after `100 Continue`.
-    ExpectContinue,
-    Http10,
-    /// Two requests in one write.
-    Pipelined,
-    /// This Content-Length.
-    Length(&'static str),
-    /// Both Content-Length and chunks.
-    LengthAndChunks,
-    /// The first bytes of a TLS connection.
-    TlsHello,
-    /// A header of 100 KiB.
-    HugeHeader,
-}
-
-impl Script {
-    /// Whether the connection stays open and the handler may rightly wait for more.
-    #[must_use]
-    pub fn holds_connection(self) -> bool {
-        matches!(self, Self::Stalled | Self::HalfHead | Self::Silent)
-    }
-
-    /// Whether the script itself is slow.
-    #[must_use]
-    pub fn takes_time(self) -> bool {
-        matches!(self, Self::Dripped | Self::ExpectContinue)
-    }
-
-    /// Whether the request is valid HTTP, so that a close is not enough of an answer.
-    #[must_use]
-    pub fn is_good_http(self) -> bool {
-        matches!(self, Self::Chunked | Self::ExpectContinue | Self::Http10)
-    }
 }
 
 /// The default time of the suite's calls: fixed, so that the same seed sends the same bytes on any day.

@@ -12,7 +12,8 @@ use super::verdict::{Cause, Observed, judge};
 use super::{Case, CaseDelivery, CaseMethod, Family, SuiteOptions, select};
 use crate::clock::{Clock, format_duration};
 use crate::error::{Error, Stop};
-use crate::net::client::{ClientOptions, Destination};
+use crate::net::Destination;
+use crate::net::client::ClientOptions;
 use crate::send::plan::Methods;
 
 /// The least timeout of a case of *survives*, for a busy machine.

@@ -15,7 +15,8 @@ use super::*;
 use crate::cdr::account::AccountOptions;
 use crate::clock::Clock;
 use crate::error::{Exit, Stop};
-use crate::net::client::{ClientOptions, Destination};
+use crate::net::Destination;
+use crate::net::client::ClientOptions;
 
 /// What a stub does wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

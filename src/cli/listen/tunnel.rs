@@ -4,7 +4,7 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
 use crate::listen::tunnel::Tunnel;
-use crate::net::client::Destination;
+use crate::net::Destination;
 
 /// The help of `--tunnel`.
 const TUNNEL: &str = "Start a tunnel, show its public URL: cloudflared, ngrok, bore[:SERVER], ssh:[USER@]HOST[:PORT]";

@@ -67,7 +67,7 @@ fn masked(word: &str) -> String {
     }
     match word.split_once(':') {
         Some((name, _))
-            if secret::is_secret_header(
+            if secret::is_secret_name(
                 name.trim_start_matches("-H")
                     .trim_start_matches("--header="),
             ) =>

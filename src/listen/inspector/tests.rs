@@ -8,7 +8,8 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::listen::history::HistoryLimits;
 use crate::listen::history::tests::{exchange, finished, small};
-use crate::net::client::{ClientOptions, Destination};
+use crate::net::Destination;
+use crate::net::client::ClientOptions;
 
 /// Nothing in these tests takes this long, unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(20);

@@ -9,8 +9,9 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use super::parse::{Update, origin, public};
+use crate::net::Destination;
 use crate::net::Request;
-use crate::net::client::{Client, ClientOptions, Destination};
+use crate::net::client::{Client, ClientOptions};
 
 /// How often it is asked.
 const EVERY: Duration = Duration::from_millis(200);

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use serde_json::Value;
 
 use super::Tunnel;
-use crate::net::client::Destination;
+use crate::net::Destination;
 
 /// News of a tunnel, from a line or the program's API.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -565,6 +565,27 @@ async fn a_kept_connection_that_ends_is_not_tried_again() {
 }
 
 #[tokio::test]
+async fn a_response_cut_on_a_kept_connection_is_an_ordinary_close() {
+    let peer = Peer::new(|mut stream| async move {
+        for length in [0, 9] {
+            read_request(&mut stream).await;
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+            let _ = stream.write_all(head.as_bytes()).await;
+        }
+    })
+    .await;
+    let client = peer.client(&ClientOptions {
+        keep_alive: true,
+        ..ClientOptions::default()
+    });
+    client.send(&post("/")).await.unwrap();
+    let failure = client.send(&post("/")).await.unwrap_err();
+    let text = "the peer closed the connection in the middle of its answer";
+    assert_eq!(tell(&failure), (Phase::Read, FailureKind::Closed, text));
+    assert_eq!(peer.connections(), 1);
+}
+
+#[tokio::test]
 async fn what_cannot_be_sent_exactly_is_not_sent() {
     let client = client("http://127.0.0.1:9", &ClientOptions::default());
     let with =

@@ -53,47 +53,50 @@ fn scripts_send_what_they_promise() {
             length(7) + "{\"a\":1}",
         ),
         (
-            RawRequest::cut_short(&request(), &there),
+            Script::CutShort.steps(&request(), &there),
             length(7) + "{\"a<half-close>",
         ),
-        (RawRequest::stalled(&request(), &there), length(7) + "{\"a"),
         (
-            RawRequest::reset_mid_body(&request(), &there),
+            Script::Stalled.steps(&request(), &there),
+            length(7) + "{\"a",
+        ),
+        (
+            Script::Reset.steps(&request(), &there),
             length(7) + "{\"a<pause><reset>",
         ),
         (
-            RawRequest::too_long(&request(), &there),
+            Script::TooLong.steps(&request(), &there),
             length(3) + "{\"a\":1}",
         ),
         (
-            RawRequest::dripped(&request(), &there, SOON),
+            Script::Dripped(SOON).steps(&request(), &there),
             format!("<drip>{}{{\"a\":1}}", length(7)),
         ),
         (
-            RawRequest::half_closed(&request(), &there),
+            Script::HalfClosed.steps(&request(), &there),
             length(7) + "{\"a\":1}<half-close>",
         ),
-        (RawRequest::silent(), String::new()),
+        (RawRequest::new("POST", []), String::new()),
         (
-            RawRequest::chunked(&request(), &there, 4),
+            Script::Chunked(4).steps(&request(), &there),
             format!(
                 "{head}Transfer-Encoding: chunked\nConnection: close\n\n4\n{{\"a\"\n3\n:1}}\n0\n\n"
             ),
         ),
         (
-            RawRequest::expecting_continue(&request(), &there, SOON),
+            Script::ExpectContinue(SOON).steps(&request(), &there),
             format!(
                 "{head}Expect: 100-continue\nContent-Length: 7\nConnection: close\n\n<continue?>{{\"a\":1}}"
             ),
         ),
         (
-            RawRequest::http_1_0(&request(), &there),
+            Script::Http10.steps(&request(), &there),
             (length(7) + "{\"a\":1}")
                 .replace("HTTP/1.1", "HTTP/1.0")
                 .replace("Host: cdr.test\n", ""),
         ),
         (
-            RawRequest::pipelined(&request(), &there, 2),
+            Script::Pipelined.steps(&request(), &there),
             (length(7).replace("Connection: close\n", "") + "{\"a\":1}").repeat(2),
         ),
     ] {
@@ -177,7 +180,7 @@ async fn a_half_closed_request_is_still_answered() {
         received
     })
     .await;
-    let outcome = perform(&there, &RawRequest::half_closed(&request(), &there)).await;
+    let outcome = perform(&there, &Script::HalfClosed.steps(&request(), &there)).await;
     let RawOutcome::Answered(answer) = outcome else {
         panic!("{outcome:?}");
     };
@@ -204,7 +207,7 @@ async fn endings_without_an_answer_are_told_apart() {
     assert_eq!(outcome, RawOutcome::Failed(hung_up(Phase::Wait, "reset")));
 
     let (there, _seen) = peer(|mut stream| async move { stream.read_u8().await }).await;
-    let outcome = writer(&there, SOON).run(&RawRequest::silent()).await;
+    let outcome = writer(&there, SOON).run(&RawRequest::new("POST", [])).await;
     assert!(matches!(&outcome, RawOutcome::Failed(failure) if failure.phase == Phase::Wait));
     assert_eq!(
         outcome.into_result().unwrap_err().text,
@@ -213,7 +216,7 @@ async fn endings_without_an_answer_are_told_apart() {
 
     let (there, _seen) =
         peer(|mut stream| async move { stream.write_all(b"SSH-2.0-x\r\n").await }).await;
-    let outcome = perform(&there, &RawRequest::silent()).await;
+    let outcome = perform(&there, &RawRequest::new("POST", [])).await;
     assert_eq!(
         outcome.into_result().unwrap_err().kind,
         FailureKind::NotHttp
@@ -221,7 +224,7 @@ async fn endings_without_an_answer_are_told_apart() {
 
     let (there, _seen) =
         peer(|mut stream| async move { stream.write_all(b"HTTP/1.1 20").await }).await;
-    let outcome = perform(&there, &RawRequest::silent()).await;
+    let outcome = perform(&there, &RawRequest::new("POST", [])).await;
     let text = "the peer closed the connection in the middle of its answer";
     assert_eq!(outcome.into_result().unwrap_err().text, text);
 }
@@ -251,7 +254,7 @@ async fn half_an_answer_is_none() {
             stream.read_u8().await
         })
         .await;
-        let outcome = writer(&there, SOON).run(&RawRequest::silent()).await;
+        let outcome = writer(&there, SOON).run(&RawRequest::new("POST", [])).await;
         let failure = outcome.into_result().unwrap_err();
         assert_eq!(
             (failure.phase, failure.kind),
@@ -288,7 +291,7 @@ async fn a_reset_reaches_the_peer_as_one() {
         (received, error.kind())
     })
     .await;
-    let outcome = perform(&there, &RawRequest::reset_mid_body(&request(), &there)).await;
+    let outcome = perform(&there, &Script::Reset.steps(&request(), &there)).await;
     assert_eq!(outcome, RawOutcome::ResetByUs);
     let (received, kind) = seen.await.unwrap();
     assert!(received.ends_with(b"\r\n\r\n{\"a"));
@@ -308,7 +311,7 @@ async fn the_body_waits_for_continue() {
         (head, body)
     })
     .await;
-    let raw = RawRequest::expecting_continue(&request(), &there, NEVER);
+    let raw = Script::ExpectContinue(NEVER).steps(&request(), &there);
     assert_eq!(status(&perform(&there, &raw).await), Some(200));
     let (head, body) = seen.await.unwrap();
     assert!(head.ends_with(b"\r\n\r\n"));
@@ -322,7 +325,7 @@ async fn the_body_comes_unasked_in_the_end_and_not_after_a_refusal() {
         stream.write_all(OK).await
     })
     .await;
-    let raw = RawRequest::expecting_continue(&request(), &there, Duration::from_millis(1));
+    let raw = Script::ExpectContinue(Duration::from_millis(1)).steps(&request(), &there);
     assert_eq!(status(&perform(&there, &raw).await), Some(200));
 
     let (there, seen) = peer(|mut stream| async move {
@@ -334,7 +337,7 @@ async fn the_body_comes_unasked_in_the_end_and_not_after_a_refusal() {
         read_until(&mut stream, b"}").await
     })
     .await;
-    let raw = RawRequest::expecting_continue(&request(), &there, NEVER);
+    let raw = Script::ExpectContinue(NEVER).steps(&request(), &there);
     assert_eq!(status(&perform(&there, &raw).await), Some(417));
     assert_eq!(seen.await.unwrap(), b"");
 }
@@ -347,7 +350,7 @@ async fn a_drip_arrives_whole_and_an_early_answer_ends_it() {
         received
     })
     .await;
-    let raw = RawRequest::dripped(&request(), &there, Duration::ZERO);
+    let raw = Script::Dripped(Duration::ZERO).steps(&request(), &there);
     assert_eq!(status(&perform(&there, &raw).await), Some(200));
     assert_eq!(
         script(&raw).replace('\n', "\r\n").into_bytes(),
@@ -361,7 +364,7 @@ async fn a_drip_arrives_whole_and_an_early_answer_ends_it() {
             .await
     })
     .await;
-    let raw = RawRequest::dripped(&request(), &there, NEVER);
+    let raw = Script::Dripped(NEVER).steps(&request(), &there);
     assert_eq!(status(&perform(&there, &raw).await), Some(408));
 }
 
@@ -470,7 +473,7 @@ async fn redirects_are_failures_here_too() {
             .await
     })
     .await;
-    let failure = perform(&there, &RawRequest::silent())
+    let failure = perform(&there, &RawRequest::new("POST", []))
         .await
         .into_result()
         .unwrap_err();

@@ -1,5 +1,7 @@
 //! Other methods, and the odder ends of HTTP: half requests, wrong lengths, silence.
 
+use std::time::Duration;
+
 use super::super::super::{Case, CaseDelivery, CaseMethod, Script};
 use super::super::GOOD;
 use super::survives;
@@ -39,16 +41,16 @@ pub const CASES: &[Case] = &[
     raw("longer-than-announced", Hostile, Script::TooLong,
         "More bytes than announced look like a second, broken request; the first must still be \
          answered or dropped in peace."),
-    raw("byte-by-byte", Hostile, Script::Dripped,
+    raw("byte-by-byte", Hostile, Script::Dripped(Duration::from_millis(1)),
         "A slow line brings a byte at a time; code that calls read once takes the first byte for \
          all."),
     raw("half-closed", Inferred, Script::HalfClosed,
         "Some scripts close their side after sending; that is allowed, and an answer is still \
          wanted."),
-    raw("chunked", Inferred, Script::Chunked,
+    raw("chunked", Inferred, Script::Chunked(64),
         "Tunnels and proxies may pass a body on in chunks, without a Content-Length; int(None) \
          is the usual end of it."),
-    raw("expect-continue", Inferred, Script::ExpectContinue,
+    raw("expect-continue", Inferred, Script::ExpectContinue(Duration::from_millis(500)),
         "curl and .NET ask with Expect: 100-continue before a body; a server that knows nothing \
          of it keeps both waiting."),
     raw("http-1-0", Inferred, Script::Http10,
