@@ -16,7 +16,7 @@ use crate::exchange::Forwarded;
 use crate::net::Destination;
 use crate::net::client::ClientOptions;
 use crate::net::hop::end_to_end;
-use crate::net::raw::{MOST_PASSED_ON, RawClient, RawOutcome, RawRequest};
+use crate::net::raw::{MAX_FORWARDED_BODY, RawClient, RawOutcome, RawRequest};
 use crate::net::secret::masked_url;
 use crate::net::{Failure, FailureKind, Header, Phase, Request, Response, header, query};
 use crate::untrusted::{Untrusted, beginning};
@@ -128,11 +128,11 @@ impl Forward {
                 Err((502, failure(FailureKind::NotHttp, &text)))
             }
             RawOutcome::Answered(response)
-                if response.body.len() >= MOST_PASSED_ON && !response.complete =>
+                if response.body.len() >= MAX_FORWARDED_BODY && !response.complete =>
             {
                 let text = format!(
                     "the handler's answer is over the limit of {} MiB",
-                    MOST_PASSED_ON / (1024 * 1024)
+                    MAX_FORWARDED_BODY / (1024 * 1024)
                 );
                 Err((502, failure(FailureKind::Other, &text)))
             }

@@ -1,7 +1,7 @@
 //! Sends requests to one destination and hides nothing.
 //!
-//! What clients do unasked is turned off: no redirect is followed, no written request is sent again, no environment proxy
-//! stands between a machine and itself, and no connection is used again unless asked.
+//! No redirect is followed, no written request is sent again, no proxy of the environment is used for loopback, and no
+//! connection is used again unless asked.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::connect::Connector;
 use super::destination::Destination;
-use super::failure::{self, explain, too_slow, unless_redirect};
+use super::failure::{self, explain, timed_out, unless_redirect};
 use super::headers::{self, Framing};
 use super::http1::{self, Connection, Limits, Outgoing};
 use super::proxied::Proxied;
@@ -23,27 +23,24 @@ use super::secret::masked_url;
 use super::{Failure, FailureKind, Header, Phase, Request, Response, header};
 use crate::error::Error;
 
-/// As much of a response's body as is read: enough for any webhook's answer, harmless if there is no end to it.
-pub const MOST_OF_A_RESPONSE: usize = 64 * 1024;
+/// Bytes of a response's body that are read at most.
+pub const MAX_RESPONSE_BODY: usize = 64 * 1024;
 
-/// What the client reads of a response.
-const LIMITS: Limits = Limits {
-    body: MOST_OF_A_RESPONSE,
+pub(super) const LIMITS: Limits = Limits {
+    body: MAX_RESPONSE_BODY,
     redirects: false,
 };
 
 /// How requests are sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientOptions {
-    /// How long everything together may take, from resolving the host to the response's last byte.
+    /// From resolving the host to the response's last byte.
     pub timeout: Duration,
-    /// How long it may take until there is a connection, TLS included.
+    /// From resolving the host to the end of the TLS handshake.
     pub connect_timeout: Duration,
-    /// Whether to accept every certificate.
     pub insecure: bool,
     /// Certificates in PEM form to trust beside the system's.
     pub cacert_pem: Option<Vec<u8>>,
-    /// Whether to use connections again.
     pub keep_alive: bool,
 }
 
@@ -96,8 +93,8 @@ impl Client {
 
     /// Sends a request once and reads its response.
     ///
-    /// The target goes as typed. Headers that are missing are added, and `Content-Length` always says the truth. A request
-    /// that was not written because its kept connection had ended goes on a new one.
+    /// The target is sent as typed. Missing headers are added, and `Content-Length` is always true. A request that was not
+    /// written because its kept connection had ended is sent on a new one.
     pub async fn send(&self, request: &Request) -> Result<Response, Failure> {
         let response = match &self.proxied {
             Some(proxied) => Box::pin(proxied.send(request)).await?,
@@ -127,13 +124,12 @@ impl Client {
         let sent = self.exchange(&mut connection, outgoing, deadline).await;
         match sent {
             Ok(response) => Ok(self.keep(connection, response)),
-            Err(http1::Error::Failed(failure)) => Err(failure),
-            Err(http1::Error::NotSent(_)) => Err(failure::hung_up(Phase::Send, "closed")),
+            Err(error) => Err(error.into_failure(Phase::Send)),
         }
     }
 
-    /// Opens a connection for each copy of a request, and sends when all are open. Brings how long each took from then.
-    /// Races go past proxies.
+    /// Opens a connection for each copy of a request, and sends when all are open. Each duration is counted from then.
+    /// No proxy is used.
     pub async fn race(
         &self,
         request: &Request,
@@ -152,10 +148,7 @@ impl Client {
                     let sent = self.exchange(&mut connection, outgoing.clone(), deadline);
                     match sent.await {
                         Ok(response) => unless_redirect(response),
-                        Err(http1::Error::Failed(failure)) => Err(failure),
-                        Err(http1::Error::NotSent(_)) => {
-                            Err(failure::hung_up(Phase::Send, "closed"))
-                        }
+                        Err(error) => Err(error.into_failure(Phase::Send)),
                     }
                 }
                 Err(failure) => Err(failure),
@@ -176,16 +169,12 @@ impl Client {
         connection: &mut Connection,
         request: Outgoing,
         deadline: Instant,
-    ) -> Result<Response, http1::Error<Failure>> {
-        let sent = timeout_at(deadline, connection.send(request, LIMITS, |_| {})).await;
+    ) -> Result<Response, http1::Error> {
         let destination = &self.connector.destination;
-        match sent {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(http1::Error::NotSent(request))) => Err(http1::Error::NotSent(request)),
-            Ok(Err(http1::Error::Failed(error))) => Err(http1::Error::Failed(
-                connection.explain(&error, destination),
-            )),
-            Err(_) => Err(http1::Error::Failed(too_slow(
+        let sent = connection.send(request, destination, LIMITS, |_| {});
+        match timeout_at(deadline, sent).await {
+            Ok(sent) => sent,
+            Err(_) => Err(http1::Error::Failed(timed_out(
                 connection.phase(),
                 self.timeout,
                 destination,
@@ -193,7 +182,7 @@ impl Client {
         }
     }
 
-    /// Keeps a connection for the next request if that was asked for and the peer agrees.
+    /// Keeps a connection for the next request if the options and the response allow it.
     fn keep(&self, connection: Connection, response: Response) -> Response {
         let says_close = header(&response.headers, "connection")
             .is_some_and(|value| value.to_ascii_lowercase().contains("close"));
@@ -206,7 +195,6 @@ impl Client {
         response
     }
 
-    /// The request in hyper's terms, or the failure that it cannot be sent as it is.
     fn outgoing(&self, request: &Request) -> Result<Outgoing, Failure> {
         let destination = &self.connector.destination;
         outgoing(request, destination, self.keep_alive).map_err(|text| cannot_be_sent(&text))
@@ -244,7 +232,6 @@ fn outgoing(
     Ok(outgoing)
 }
 
-/// The method of a request, unless it is none or opens a tunnel.
 pub(super) fn method(request: &Request) -> Result<Method, String> {
     match Method::from_bytes(request.method.as_bytes()) {
         Ok(Method::CONNECT) => {
@@ -255,7 +242,6 @@ pub(super) fn method(request: &Request) -> Result<Method, String> {
     }
 }
 
-/// One header in hyper's terms, or what is wrong with it.
 pub(super) fn field(header: &Header) -> Result<(HeaderName, HeaderValue), String> {
     let shown = crate::untrusted::clean(&header.name);
     let name = HeaderName::from_bytes(header.name.as_bytes())
@@ -277,20 +263,17 @@ fn on_kept(failure: Failure) -> Failure {
     }
 }
 
-/// The failure of a request that cannot be sent as it is.
 pub(super) fn cannot_be_sent(text: &str) -> Failure {
     failure::failure(Phase::Send, FailureKind::Other, text)
 }
 
-/// The proxy from the environment through which a destination is reached, with its secrets masked.
-///
-/// It follows `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`. Loopback is never reached through one.
+/// The proxy for a destination from `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, with its secrets masked.
+/// Loopback never has one.
 #[must_use]
 pub fn proxy_in_use(destination: &Destination) -> Option<String> {
     proxy_among(&Matcher::from_env(), destination)
 }
 
-/// The proxy that an environment names for a destination.
 fn proxy_among(environment: &Matcher, destination: &Destination) -> Option<String> {
     if destination.is_loopback() {
         return None;

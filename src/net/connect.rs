@@ -15,7 +15,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::client::ClientOptions;
 use super::destination::{Destination, is_localhost};
-use super::failure::{explain, too_slow};
+use super::failure::{explain, timed_out};
 use super::{Failure, Phase, tls};
 use crate::error::Error;
 
@@ -94,7 +94,7 @@ impl Connector {
         match timeout_at(deadline, step).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => Err(explain(&error, phase, &self.destination)),
-            Err(_) => Err(too_slow(phase, self.timeout, &self.destination)),
+            Err(_) => Err(timed_out(phase, self.timeout, &self.destination)),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::untrusted::{beginning, clean};
 
 /// The failure that an error in a phase means for the request to this destination.
 ///
-/// The innermost error that is understood decides; what is not understood is quoted.
+/// The outermost known error decides; the text of an unknown one is quoted.
 pub(super) fn explain(
     error: &(dyn Error + 'static),
     phase: Phase,
@@ -23,7 +23,7 @@ pub(super) fn explain(
     explain_at(error, phase, &destination.place(), destination)
 }
 
-/// The same with a name for the machine at the other end of the connection, which may be a proxy.
+/// The same with the name of the peer, which may be a proxy.
 pub(super) fn explain_at(
     error: &(dyn Error + 'static),
     phase: Phase,
@@ -57,7 +57,7 @@ pub(super) fn explain_at(
 }
 
 /// The failure of a phase that took longer than allowed.
-pub(super) fn too_slow(phase: Phase, limit: Duration, destination: &Destination) -> Failure {
+pub(super) fn timed_out(phase: Phase, limit: Duration, destination: &Destination) -> Failure {
     let place = destination.place();
     let allowed = allowance(limit);
     let text = match phase {
@@ -65,24 +65,17 @@ pub(super) fn too_slow(phase: Phase, limit: Duration, destination: &Destination)
         Phase::Connect => format!("no connection to {place} within {allowed}"),
         Phase::Tls => format!("no TLS handshake with {place} within {allowed}"),
         Phase::Send => format!("{place} did not take the whole request within {allowed}"),
-        Phase::Wait => return no_answer(limit),
+        Phase::Wait => format!("no answer within {allowed}"),
         Phase::Read => format!("the answer did not come to its end within {allowed}"),
     };
     failure(phase, FailureKind::Timeout, text)
 }
 
-/// The failure of a peer that says nothing.
-fn no_answer(limit: Duration) -> Failure {
-    let text = format!("no answer within {}", allowance(limit));
-    failure(Phase::Wait, FailureKind::Timeout, text)
-}
-
-/// Whether an answer sends us elsewhere.
 pub(super) fn redirects(response: &Response) -> bool {
     (300..400).contains(&response.status) && header(&response.headers, "location").is_some()
 }
 
-/// Passes an answer on unless it sends us elsewhere, where we do not go.
+/// A redirect is a failure.
 pub(super) fn unless_redirect(response: Response) -> Result<Response, Failure> {
     if !redirects(&response) {
         return Ok(response);
@@ -92,25 +85,6 @@ pub(super) fn unless_redirect(response: Response) -> Result<Response, Failure> {
     Err(failure(Phase::Read, FailureKind::Redirect, text))
 }
 
-/// The response cannot be read as HTTP.
-fn not_http() -> Failure {
-    failure(
-        Phase::Read,
-        FailureKind::NotHttp,
-        "what came back is not HTTP",
-    )
-}
-
-/// The framing of a response's body is wrong.
-fn damaged_body() -> Failure {
-    failure(
-        Phase::Read,
-        FailureKind::NotHttp,
-        "the body of the answer is damaged",
-    )
-}
-
-/// A failure put together.
 pub(super) fn failure(phase: Phase, kind: FailureKind, text: impl Into<String>) -> Failure {
     Failure {
         phase,
@@ -152,24 +126,19 @@ fn understood(
     }
 }
 
-/// What hyper has against an answer.
 fn http_failure(error: &hyper::Error, phase: Phase) -> Option<Failure> {
+    let not_http = |text: &str| Some(failure(Phase::Read, FailureKind::NotHttp, text));
     if error.is_parse_too_large() {
-        Some(failure(
-            Phase::Read,
-            FailureKind::NotHttp,
-            "the head of the answer is too large",
-        ))
+        not_http("the head of the answer is too large")
     } else if error.is_parse() {
-        Some(not_http())
+        not_http("what came back is not HTTP")
     } else if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
-        Some(hung_up(phase, "closed"))
+        Some(peer_closed(phase, "closed"))
     } else {
         None
     }
 }
 
-/// What the system says about a connection.
 fn connection_failure(kind: io::ErrorKind, phase: Phase, place: &str) -> Option<Failure> {
     use io::ErrorKind as Io;
     Some(match kind {
@@ -188,16 +157,20 @@ fn connection_failure(kind: io::ErrorKind, phase: Phase, place: &str) -> Option<
             FailureKind::Timeout,
             format!("the connection to {place} timed out"),
         ),
-        Io::ConnectionReset | Io::BrokenPipe | Io::ConnectionAborted => hung_up(phase, "reset"),
-        Io::UnexpectedEof => hung_up(phase, "closed"),
+        Io::ConnectionReset | Io::BrokenPipe | Io::ConnectionAborted => peer_closed(phase, "reset"),
+        Io::UnexpectedEof => peer_closed(phase, "closed"),
         // Bad chunks come as these, not as a parse error.
-        Io::InvalidData | Io::InvalidInput if phase == Phase::Read => damaged_body(),
+        Io::InvalidData | Io::InvalidInput if phase == Phase::Read => failure(
+            phase,
+            FailureKind::NotHttp,
+            "the body of the answer is damaged",
+        ),
         _ => return None,
     })
 }
 
-/// The peer ended the connection, and when.
-pub(super) fn hung_up(phase: Phase, how: &str) -> Failure {
+/// The peer closed or reset the connection.
+pub(super) fn peer_closed(phase: Phase, how: &str) -> Failure {
     let moment = match phase {
         Phase::Dns | Phase::Connect => "at once",
         Phase::Tls => "during the TLS handshake",
@@ -211,7 +184,6 @@ pub(super) fn hung_up(phase: Phase, how: &str) -> Failure {
     )
 }
 
-/// Why there is no TLS connection.
 fn tls_failure(error: &rustls::Error, destination: &Destination) -> String {
     let place = destination.place();
     match error {
@@ -238,7 +210,6 @@ pub(super) fn is_its_own_authority(error: &CertificateError) -> bool {
         && format!("{error:?}").contains("CaUsedAsEndEntity")
 }
 
-/// What is wrong with a certificate, in the words that people know.
 fn distrust(error: &CertificateError) -> String {
     match error {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "expired".to_owned(),
@@ -270,7 +241,7 @@ fn quoted(text: &str) -> String {
     beginning(&clean(&masked_url(text)), LIMIT).into_owned()
 }
 
-/// A limit as somebody set it: `15 s`, not `15.00 s`.
+/// Whole seconds without decimals: `15 s`, not `15.00 s`.
 fn allowance(limit: Duration) -> String {
     if limit.subsec_nanos() == 0 && limit.as_secs() < 60 {
         format!("{} s", limit.as_secs())

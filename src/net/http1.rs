@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep_until};
 
 use super::destination::Destination;
-use super::failure::{explain, redirects};
+use super::failure::{explain, peer_closed, redirects};
 use super::{Failure, FailureKind, Header, Phase, Response};
 
 /// A request in hyper's terms.
@@ -37,11 +37,21 @@ pub(super) struct Limits {
 }
 
 /// Why there is no response.
-pub(super) enum Error<E> {
+pub(super) enum Error {
     /// The request was never written, and can go on another connection.
     NotSent(Box<Outgoing>),
     /// The request may have arrived.
-    Failed(E),
+    Failed(Failure),
+}
+
+impl Error {
+    /// The failure of a request that goes on no other connection. The phase is that of a request never written.
+    pub fn into_failure(self, phase: Phase) -> Failure {
+        match self {
+            Self::NotSent(_) => peer_closed(phase, "closed"),
+            Self::Failed(failure) => failure,
+        }
+    }
 }
 
 /// An open connection. Its end is seen by a task of its own.
@@ -93,9 +103,10 @@ impl Connection {
     pub async fn send(
         &mut self,
         mut request: Outgoing,
+        destination: &Destination,
         limits: Limits,
         on_interim: impl Fn(StatusCode) + Send + Sync + 'static,
-    ) -> Result<Response, Error<hyper::Error>> {
+    ) -> Result<Response, Error> {
         self.progress.reach(Phase::Send);
         let progress = Arc::clone(&self.progress);
         hyper::ext::on_informational(&mut request, move |interim| {
@@ -103,28 +114,12 @@ impl Connection {
             on_interim(interim.status());
         });
         let sent = self.sender.try_send_request(request).await;
-        let (head, body) = match sent {
-            Ok(response) => response.into_parts(),
-            Err(mut error) => {
-                return Err(match error.take_message() {
-                    Some(request) => Error::NotSent(Box::new(request)),
-                    None => Error::Failed(error.into_error()),
-                });
-            }
-        };
-        let mut response = Response {
-            status: head.status.as_u16(),
-            headers: headers_of(&head.headers),
-            body: super::Body::default(),
-            size: 0,
-            complete: true,
-        };
-        if limits.redirects || !redirects(&response) {
-            let read = read_body(body, limits.body, &mut response).await;
-            read.map_err(Error::Failed)?;
-        } else {
-            response.complete = false;
-        }
+        let failed = |error| Error::Failed(self.explain(&error, destination));
+        let incoming = sent.map_err(|mut error| match error.take_message() {
+            Some(request) => Error::NotSent(Box::new(request)),
+            None => failed(error.into_error()),
+        })?;
+        let response = read(incoming, limits).await.map_err(failed)?;
         self.responses += 1;
         self.idle_since = Instant::now();
         Ok(response)
@@ -135,8 +130,7 @@ impl Connection {
         self.progress.phase()
     }
 
-    /// The failure that an error means.
-    pub fn explain(&self, error: &hyper::Error, destination: &Destination) -> Failure {
+    fn explain(&self, error: &hyper::Error, destination: &Destination) -> Failure {
         let failure = explain(error, self.phase(), destination);
         // How an alert or a handshake message begins (RFC 8446, section 5.1).
         let speaks_tls = matches!(
@@ -152,8 +146,7 @@ impl Connection {
     }
 }
 
-/// Headers in our own terms.
-pub(super) fn headers_of(map: &HeaderMap) -> Vec<Header> {
+fn headers_of(map: &HeaderMap) -> Vec<Header> {
     map.iter()
         .map(|(name, value)| Header {
             name: name.as_str().to_owned(),
@@ -162,7 +155,24 @@ pub(super) fn headers_of(map: &HeaderMap) -> Vec<Header> {
         .collect()
 }
 
-async fn read_body(mut body: Incoming, limit: usize, response: &mut Response) -> hyper::Result<()> {
+/// Reads a response within limits.
+pub(super) async fn read<B: Body<Data = Bytes> + Unpin>(
+    incoming: hyper::Response<B>,
+    limits: Limits,
+) -> Result<Response, B::Error> {
+    let (head, mut body) = incoming.into_parts();
+    let mut response = Response {
+        status: head.status.as_u16(),
+        headers: headers_of(&head.headers),
+        body: super::Body::default(),
+        size: 0,
+        complete: true,
+    };
+    if !limits.redirects && redirects(&response) {
+        response.complete = false;
+        return Ok(response);
+    }
+    let limit = limits.body;
     let announced = body.size_hint().exact();
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
@@ -178,7 +188,7 @@ async fn read_body(mut body: Incoming, limit: usize, response: &mut Response) ->
     }
     response.size = bytes.len() as u64;
     response.body = bytes.into();
-    Ok(())
+    Ok(response)
 }
 
 /// What the stream has seen of a request, as numbers: read by the request, written by the connection's task.

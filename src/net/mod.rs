@@ -224,7 +224,7 @@ pub struct Response {
     pub status: u16,
     /// The header fields in order.
     pub headers: Vec<Header>,
-    /// The body's bytes, at most [`client::MOST_OF_A_RESPONSE`] of them.
+    /// The body's bytes, at most [`client::MAX_RESPONSE_BODY`] of them.
     pub body: Body,
     /// How many bytes of body were read.
     pub size: u64,

@@ -1,16 +1,16 @@
-//! Sends through the proxy that the environment names, with everything that reqwest does unasked turned off.
+//! Sends through the environment's proxy by reqwest, without redirects, retries and `Referer`.
 
 use std::time::Duration;
 
 use hyper::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use tokio::time::{Instant, timeout_at};
 
-use super::client::{ClientOptions, MOST_OF_A_RESPONSE, cannot_be_sent, field, method};
+use super::client::{ClientOptions, LIMITS, cannot_be_sent, field, method};
 use super::destination::Destination;
-use super::failure::{explain, explain_at, redirects, too_slow};
+use super::failure::{explain, explain_at, timed_out};
 use super::headers::{self, Framing};
-use super::http1::headers_of;
-use super::{Body, Failure, Phase, Request, Response, tls};
+use super::http1::read;
+use super::{Failure, Phase, Request, Response, tls};
 use crate::error::Error;
 
 /// A client for one destination behind a proxy.
@@ -64,7 +64,7 @@ impl Proxied {
         let deadline = Instant::now() + self.timeout;
         let sent = self.client.execute(outgoing);
         let incoming = self.phase(Phase::Wait, deadline, sent).await?;
-        let response = read(incoming);
+        let response = read(incoming.into(), LIMITS);
         self.phase(Phase::Read, deadline, response).await
     }
 
@@ -77,7 +77,7 @@ impl Proxied {
         match timeout_at(deadline, step).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => Err(self.explain(error, phase)),
-            Err(_) => Err(too_slow(phase, self.timeout, &self.destination)),
+            Err(_) => Err(timed_out(phase, self.timeout, &self.destination)),
         }
     }
 
@@ -103,11 +103,11 @@ impl Proxied {
         Ok(outgoing)
     }
 
-    /// What an error of reqwest's means. Until there is a connection it is the proxy's.
+    /// Errors until there is a connection concern the proxy.
     fn explain(&self, error: reqwest::Error, phase: Phase) -> Failure {
         let error = error.without_url();
         if error.is_connect() && error.is_timeout() {
-            return too_slow(Phase::Connect, self.connect_timeout, &self.destination);
+            return timed_out(Phase::Connect, self.connect_timeout, &self.destination);
         }
         if error.is_connect() {
             return explain_at(
@@ -119,29 +119,4 @@ impl Proxied {
         }
         explain(&error, phase, &self.destination)
     }
-}
-
-async fn read(mut incoming: reqwest::Response) -> reqwest::Result<Response> {
-    let mut response = Response {
-        status: incoming.status().as_u16(),
-        headers: headers_of(incoming.headers()),
-        body: Body::default(),
-        size: 0,
-        complete: true,
-    };
-    if redirects(&response) {
-        return Ok(response);
-    }
-    let announced = incoming.content_length();
-    let mut body = Vec::new();
-    while let Some(chunk) = incoming.chunk().await? {
-        body.extend_from_slice(&chunk[..chunk.len().min(MOST_OF_A_RESPONSE - body.len())]);
-        if body.len() == MOST_OF_A_RESPONSE {
-            response.complete = announced == Some(MOST_OF_A_RESPONSE as u64);
-            break;
-        }
-    }
-    response.size = body.len() as u64;
-    response.body = body.into();
-    Ok(response)
 }

@@ -1,6 +1,6 @@
-//! An HTTP/1.1 writer for what a proper client refuses to send: half requests, resets, drips and silence.
+//! An HTTP/1.1 writer for requests that an HTTP client refuses to send: half requests, resets, drips and silence.
 //!
-//! A [`RawRequest`] is a script of [`Step`]s, so that misbehaviour is data. No proxy stands in between.
+//! A [`RawRequest`] is a list of [`Step`]s. No proxy is used.
 
 mod exact;
 mod play;
@@ -17,10 +17,10 @@ use tokio::io::{join, sink, split};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use super::client::{ClientOptions, MOST_OF_A_RESPONSE};
+use super::client::{ClientOptions, MAX_RESPONSE_BODY};
 use super::connect::{Connector, Stream};
-use super::failure::{explain, failure, hung_up, too_slow, unless_redirect};
-use super::http1::{self, Connection, Limits, Outgoing};
+use super::failure::{explain, failure, timed_out, unless_redirect};
+use super::http1::{Connection, Limits, Outgoing};
 use super::{Destination, Failure, FailureKind, Phase, Response};
 use crate::error::Error;
 use play::{Played, play};
@@ -28,8 +28,8 @@ use play::{Played, play};
 pub use exact::{check, is_chunked};
 pub use script::{Script, head};
 
-/// Bytes of a response that are passed on at most: it is held in memory meanwhile.
-pub const MOST_PASSED_ON: usize = 64 * 1024 * 1024;
+/// Bytes of a forwarded response's body that are held in memory at most.
+pub const MAX_FORWARDED_BODY: usize = 64 * 1024 * 1024;
 
 /// One step of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,14 +38,11 @@ pub enum Step {
     Send(Bytes),
     /// Writes bytes one at a time.
     Drip {
-        /// What is written.
         bytes: Bytes,
-        /// The time between two bytes.
         every: Duration,
     },
-    /// Does nothing for a while.
     Pause(Duration),
-    /// Waits for `100 Continue`, but no longer than this.
+    /// Waits for `100 Continue`, but no longer than this, and goes on without it (RFC 9110, section 10.1.1).
     AwaitContinue(Duration),
     /// Closes our side of the connection. The peer's answer is still read.
     HalfClose,
@@ -57,11 +54,10 @@ pub enum Step {
 /// up. A peer's answer ends the script early.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawRequest {
-    /// The steps in order.
     pub steps: Vec<Step>,
-    /// The method in them, which decides where the response ends.
+    /// The method in the steps, which decides where the response ends.
     pub method: String,
-    /// Whether the response is to be passed on: then up to [`MOST_PASSED_ON`] of its body is read, a redirect's too.
+    /// Whether the response is forwarded: then up to [`MAX_FORWARDED_BODY`] bytes of its body are read, a redirect's too.
     pub passed_on: bool,
 }
 
@@ -77,19 +73,18 @@ impl RawRequest {
     fn limits(&self) -> Limits {
         Limits {
             body: if self.passed_on {
-                MOST_PASSED_ON
+                MAX_FORWARDED_BODY
             } else {
-                MOST_OF_A_RESPONSE
+                MAX_RESPONSE_BODY
             },
             redirects: self.passed_on,
         }
     }
 }
 
-/// What a peer made of a script.
+/// How a script ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RawOutcome {
-    /// It answered. `complete` says whether all of the body was kept: what is longer than anyone needs is cut.
     Answered(Response),
     /// The script reset the connection before there was an answer.
     ResetByUs,
@@ -98,7 +93,7 @@ pub enum RawOutcome {
 }
 
 impl RawOutcome {
-    /// The outcome as [`super::client::Client::send`] would tell it.
+    /// The outcome as [`super::client::Client::send`] returns it.
     pub fn into_result(self) -> Result<Response, Failure> {
         match self {
             Self::Answered(response) => unless_redirect(response),
@@ -136,7 +131,7 @@ impl RawClient {
         }
     }
 
-    /// The same as a proper client would tell it. Everything together must fit into the time that is allowed.
+    /// The same with the result of [`super::client::Client::send`]. The timeout includes the connect.
     pub async fn send(&self, request: &RawRequest) -> Result<Response, Failure> {
         let began = Instant::now();
         let mut connection = self.open().await?;
@@ -144,7 +139,7 @@ impl RawClient {
         connection.run(request).await.into_result()
     }
 
-    /// Opens so many connections, and runs a script on each when all are open. Brings how long each took from then.
+    /// Opens a connection for each copy, and runs the script on each when all are open. Each duration is counted from then.
     pub async fn race(
         &self,
         request: &RawRequest,
@@ -182,12 +177,12 @@ pub struct RawConnection {
 }
 
 impl RawConnection {
-    /// Runs a script and waits for the first response, both within the time allowed for everything.
+    /// Runs a script and waits for the first response, both within the timeout.
     ///
-    /// The response is read as the client reads it: by hyper, whose own request goes nowhere.
+    /// hyper reads the response; the request that hyper writes for it goes to a sink.
     pub async fn run(self, request: &RawRequest) -> RawOutcome {
         if request.steps.contains(&Step::Reset) {
-            // Closing is a reset from now on. Without the option it is an ordinary close, the next best thing.
+            // With a linger time of zero a close is a reset. Where the option fails, an ordinary close has to do.
             let _ = self.stream.tcp().set_zero_linger();
         }
         let (reader, mut writer) = split(self.stream);
@@ -197,40 +192,39 @@ impl RawConnection {
                 return RawOutcome::Failed(explain(&error, Phase::Connect, &self.destination));
             }
         };
-        let told_to_continue = Arc::new(Notify::new());
+        let continued = Arc::new(Notify::new());
         let on_interim = {
-            let told_to_continue = Arc::clone(&told_to_continue);
+            let continued = Arc::clone(&continued);
             move |status| {
                 if status == StatusCode::CONTINUE {
-                    told_to_continue.notify_one();
+                    continued.notify_one();
                 }
             }
         };
         let sending = AtomicBool::new(false);
         let ended = {
-            let reading = connection.send(stand_in(&request.method), request.limits(), on_interim);
+            let unsent = unsent(&request.method);
+            let limits = request.limits();
+            let reading = connection.send(unsent, &self.destination, limits, on_interim);
             let mut reading = std::pin::pin!(timeout(self.timeout_left, reading));
             tokio::select! {
                 biased;
                 ended = &mut reading => ended,
-                played = play(&mut writer, &request.steps, &told_to_continue, &sending) => match played {
-                    Played::Out => reading.await,
+                played = play(&mut writer, &request.steps, &continued, &sending) => match played {
+                    Played::Finished => reading.await,
                     Played::Reset => return RawOutcome::ResetByUs,
                 },
             }
         };
         match ended {
             Ok(Ok(response)) => RawOutcome::Answered(response),
-            Ok(Err(http1::Error::Failed(error))) => {
-                RawOutcome::Failed(connection.explain(&error, &self.destination))
-            }
-            Ok(Err(http1::Error::NotSent(_))) => RawOutcome::Failed(hung_up(Phase::Wait, "closed")),
+            Ok(Err(error)) => RawOutcome::Failed(error.into_failure(Phase::Wait)),
             Err(_) => {
                 let phase = match connection.phase() {
                     Phase::Wait if sending.load(Ordering::Relaxed) => Phase::Send,
                     phase => phase,
                 };
-                RawOutcome::Failed(too_slow(phase, self.timeout, &self.destination))
+                RawOutcome::Failed(timed_out(phase, self.timeout, &self.destination))
             }
         }
     }
@@ -245,15 +239,12 @@ pub async fn read_response(method: &str, bytes: Vec<u8>) -> Result<Response, Fai
     let connection = Connection::new(stream).await;
     let mut connection =
         connection.map_err(|error| explain(&error, Phase::Connect, &destination))?;
-    match connection.send(stand_in(method), limits, |_| {}).await {
-        Ok(response) => Ok(response),
-        Err(http1::Error::Failed(error)) => Err(connection.explain(&error, &destination)),
-        Err(http1::Error::NotSent(_)) => Err(hung_up(Phase::Wait, "closed")),
-    }
+    let sent = connection.send(unsent(method), &destination, limits, |_| {});
+    sent.await.map_err(|error| error.into_failure(Phase::Wait))
 }
 
-/// What hyper believes to have sent.
-fn stand_in(method: &str) -> Outgoing {
+/// The request for hyper's response parser. Its bytes are written to a sink.
+fn unsent(method: &str) -> Outgoing {
     let mut request = Outgoing::default();
     *request.method_mut() = Method::from_bytes(method.as_bytes()).unwrap_or_default();
     request

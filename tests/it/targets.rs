@@ -21,7 +21,7 @@ use telecmi_cdr::listen::tunnel::Tunnel;
 use telecmi_cdr::listen::tunnel::parse::{self, Update};
 use telecmi_cdr::ndjson;
 use telecmi_cdr::net::Destination;
-use telecmi_cdr::net::client::MOST_OF_A_RESPONSE;
+use telecmi_cdr::net::client::MAX_RESPONSE_BODY;
 use telecmi_cdr::net::query::{self, Encoding};
 use telecmi_cdr::net::raw::read_response;
 use telecmi_cdr::net::{Header, Request, header, secret};
@@ -286,7 +286,7 @@ pub fn response(bytes: &[u8]) {
     let whole = read(bytes);
     if let Ok(response) = &whole {
         assert!((100..1000).contains(&response.status));
-        assert!(response.body.len() <= MOST_OF_A_RESPONSE.min(bytes.len()));
+        assert!(response.body.len() <= MAX_RESPONSE_BODY.min(bytes.len()));
     }
     for part in 1..8 {
         if let Ok(earlier) = read(&bytes[..bytes.len() * part / 8])

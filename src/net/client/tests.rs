@@ -409,16 +409,16 @@ async fn endless_answers_are_cut_and_full_ones_are_not() {
     let answer = endless.post("/").await.unwrap();
     assert_eq!(
         (answer.body.len(), answer.complete),
-        (MOST_OF_A_RESPONSE, false)
+        (MAX_RESPONSE_BODY, false)
     );
 
     let mut full =
-        format!("HTTP/1.1 200 OK\r\nContent-Length: {MOST_OF_A_RESPONSE}\r\n\r\n").into_bytes();
-    full.resize(full.len() + MOST_OF_A_RESPONSE, b'a');
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {MAX_RESPONSE_BODY}\r\n\r\n").into_bytes();
+    full.resize(full.len() + MAX_RESPONSE_BODY, b'a');
     let answer = Peer::answering(full).await.post("/").await.unwrap();
     assert_eq!(
         (answer.body.len(), answer.complete),
-        (MOST_OF_A_RESPONSE, true)
+        (MAX_RESPONSE_BODY, true)
     );
 }
 

@@ -12,18 +12,18 @@ use super::{Step, Stream};
 
 /// How a script came to its end.
 pub(super) enum Played {
-    /// All steps are done, or the peer takes no more.
-    Out,
+    /// All steps are done, or writing failed.
+    Finished,
     /// The connection is to be reset.
     Reset,
 }
 
-/// Plays a script to its end, or until the peer takes no more. While bytes are being sent that the peer should take at
-/// once, `sending` says so.
+/// Plays a script to its end, or until writing fails. `sending` is true during a [`Step::Send`], whose bytes the peer
+/// should take at once.
 pub(super) async fn play(
     writer: &mut WriteHalf<Box<dyn Stream>>,
     steps: &[Step],
-    told_to_continue: &Notify,
+    continued: &Notify,
     sending: &AtomicBool,
 ) -> Played {
     for step in steps {
@@ -35,30 +35,27 @@ pub(super) async fn play(
                 tokio::time::sleep(*span).await;
                 Ok(())
             }
-            Step::AwaitContinue(patience) => {
-                // Whoever is not told to continue does so unasked in the end, as HTTP wants it.
-                let _ = timeout(*patience, told_to_continue.notified()).await;
+            Step::AwaitContinue(limit) => {
+                let _ = timeout(*limit, continued.notified()).await;
                 Ok(())
             }
             Step::HalfClose => writer.shutdown().await,
             Step::Reset => return Played::Reset,
         };
         if written.is_err() {
-            // The peer is gone. Why, and whether it answered before, is seen by reading.
+            // The reader finds out why, and whether a response came before.
             break;
         }
     }
     sending.store(false, Ordering::Relaxed);
-    Played::Out
+    Played::Finished
 }
 
-/// Writes bytes, and sees to it that they leave.
 async fn send(writer: &mut WriteHalf<Box<dyn Stream>>, bytes: &[u8]) -> io::Result<()> {
     writer.write_all(bytes).await?;
     writer.flush().await
 }
 
-/// Writes bytes one at a time.
 async fn drip(
     writer: &mut WriteHalf<Box<dyn Stream>>,
     bytes: &[u8],

@@ -1,6 +1,7 @@
 //! Scripts as bytes, and scripts against peers.
 
 use super::super::client::tls_tests::Authority;
+use super::super::failure::peer_closed;
 use super::super::{Header, Request};
 use super::*;
 use std::io;
@@ -196,7 +197,10 @@ async fn endings_without_an_answer_are_told_apart() {
     let (there, _seen) =
         peer(|mut stream| async move { read_until(&mut stream, b"}").await }).await;
     let outcome = perform(&there, &RawRequest::verbatim(&request(), &there)).await;
-    assert_eq!(outcome, RawOutcome::Failed(hung_up(Phase::Wait, "closed")));
+    assert_eq!(
+        outcome,
+        RawOutcome::Failed(peer_closed(Phase::Wait, "closed"))
+    );
 
     let (there, _seen) = peer(|mut stream| async move {
         read_until(&mut stream, b"}").await;
@@ -204,7 +208,10 @@ async fn endings_without_an_answer_are_told_apart() {
     })
     .await;
     let outcome = perform(&there, &RawRequest::verbatim(&request(), &there)).await;
-    assert_eq!(outcome, RawOutcome::Failed(hung_up(Phase::Wait, "reset")));
+    assert_eq!(
+        outcome,
+        RawOutcome::Failed(peer_closed(Phase::Wait, "reset"))
+    );
 
     let (there, _seen) = peer(|mut stream| async move { stream.read_u8().await }).await;
     let outcome = writer(&there, SOON).run(&RawRequest::new("POST", [])).await;
