@@ -1,4 +1,4 @@
-//! Sends requests to one destination and hides nothing.
+//! Sends requests to one destination.
 //!
 //! No redirect is followed, no written request is sent again, no proxy of the environment is used for loopback, and no
 //! connection is used again unless asked.

@@ -215,7 +215,8 @@ impl Progress {
     }
 }
 
-/// A stream that notes the phase: hyper flushes when a request is written whole, and the first byte read ends the wait.
+/// A stream that notes the phase: hyper flushes when a request is written whole, and the first byte of a response ends the
+/// wait.
 struct Watched<S> {
     stream: S,
     progress: Arc<Progress>,
@@ -234,7 +235,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
             Err(error) => return Poll::Ready(Err(error)),
         }
-        if let Some(first) = buffer.filled().get(before) {
+        // Line breaks before a status line are ignored, so they begin no response (RFC 9112, section 2.2).
+        let read = &buffer.filled()[before..];
+        if let Some(first) = read.iter().find(|byte| !b"\r\n".contains(byte)) {
             self.progress.reach(Phase::Read);
             let seen = &self.progress.first_byte;
             let _ = seen.compare_exchange(0, *first, Ordering::Relaxed, Ordering::Relaxed);

@@ -548,6 +548,7 @@ async fn a_kept_connection_that_ends_is_not_tried_again() {
             .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             .await;
         read_request(&mut stream).await;
+        let _ = stream.write_all(b"\r\n\r\n").await;
     })
     .await;
     let client = peer.client(&ClientOptions {
