@@ -99,7 +99,7 @@ impl Connector {
     }
 }
 
-/// The addresses of a host. A name that means this machine (RFC 6761) is never asked of the network.
+/// The addresses of a host. A name that means this machine (RFC 6761) is never looked up.
 async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let addresses: Vec<SocketAddr> = if is_localhost(host) {
         vec![

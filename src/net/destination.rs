@@ -1,4 +1,4 @@
-//! Where requests go: what was given as `--url`, checked once and taken apart.
+//! The URL that requests are sent to, checked and split.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use reqwest::Url;
 use super::Header;
 use super::secret::masked_url;
 
-/// What no request line can hold, besides text beyond ASCII, and is percent-encoded in a URL as typed.
+/// Percent-encoded in a URL as typed, like all text beyond ASCII: a request line cannot hold these.
 const UNSENDABLE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`');
 
 /// The one place a client talks to: an http or https URL without userinfo, which has become a header.
@@ -26,7 +26,7 @@ pub struct Destination {
     host: String,
     /// Path and query as typed.
     target: String,
-    /// The value of the header that the userinfo has become.
+    /// The `Authorization` value made from the userinfo.
     authorization: Option<String>,
     /// The URL as given, fit to be shown.
     masked: String,
@@ -82,7 +82,6 @@ impl Destination {
         })
     }
 
-    /// Whether it is https.
     #[must_use]
     pub fn is_tls(&self) -> bool {
         self.url.scheme() == "https"
@@ -110,7 +109,7 @@ impl Destination {
         )
     }
 
-    /// What belongs into a `Host` header: the port only where it is not the scheme's own.
+    /// The value of `Host`: the port only where it is not the scheme's own.
     #[must_use]
     pub fn authority(&self) -> &str {
         self.url.authority()
@@ -122,10 +121,8 @@ impl Destination {
         &self.target
     }
 
-    /// Whether this is the machine itself, so that no proxy and no caution is needed.
-    ///
-    /// That is `localhost` and the names below it, 127.0.0.0/8 and `::1`, and also the unspecified address (`0.0.0.0`),
-    /// which people copy from what servers print and which connects to the machine itself.
+    /// Whether the host is this machine: `localhost` and the names below it, 127.0.0.0/8, `::1`, and the unspecified
+    /// address (`0.0.0.0`), which servers print and which connects to this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         match self.host.parse::<IpAddr>().map(|host| host.to_canonical()) {
@@ -134,7 +131,7 @@ impl Destination {
         }
     }
 
-    /// The header that the URL's user and password have become.
+    /// The header for the URL's user and password.
     #[must_use]
     pub fn authorization(&self) -> Option<Header> {
         self.authorization
@@ -142,13 +139,13 @@ impl Destination {
             .map(|value| Header::new("Authorization", value.clone()))
     }
 
-    /// The URL as it was given, with its secrets masked.
+    /// The URL as given, with its secrets masked.
     #[must_use]
     pub fn masked(&self) -> &str {
         &self.masked
     }
 
-    /// The whole URL of a target here, or why reqwest would not send it byte for byte.
+    /// The URL of a target at this destination, or why reqwest would not send the target byte for byte.
     pub(super) fn url_of(&self, target: &str) -> Result<Url, String> {
         if !target.starts_with('/') {
             return Err("the target is no path, which no proxy can be asked for".to_owned());
@@ -207,7 +204,7 @@ fn basic(user: &str, password: Option<&str>) -> Option<String> {
     Some(format!("Basic {}", BASE64.encode(credentials)))
 }
 
-/// A URL parser's complaint with what to do about it.
+/// A URL parser's error, with a correction.
 fn mistake(complaint: &str) -> String {
     match complaint {
         "empty host" => {

@@ -1,8 +1,7 @@
-//! A request as other tools write it: a `curl` command, a `.http` file for editors, HAR, targets for Vegeta.
+//! A request in the formats of other tools: a `curl` command, a `.http` file for editors, HAR, targets for Vegeta.
 //!
-//! In: requests, and where they go. Out: text, a piece for each request, so that nothing is held back however many there
-//! are. Secrets are masked in all of it, and none of it disturbs a terminal. What a format cannot hold is left out, and
-//! the reason says why: no piece ever says something else than what would be sent.
+//! Each request becomes a piece of text of its own, so that memory does not grow with their number. Secrets are masked,
+//! and control characters escaped. A request that a format cannot hold exactly is left out with a reason.
 
 mod curl;
 pub mod har;

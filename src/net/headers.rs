@@ -1,4 +1,4 @@
-//! The headers that a request goes out with, for the client and the raw writer alike.
+//! The headers of an outgoing request, for the client and the raw writer.
 
 use super::destination::Destination;
 use super::{Header, Request};
@@ -28,7 +28,7 @@ impl Framing {
     }
 }
 
-/// The request's own headers as they are but for the framing, with those it lacks, in curl's order.
+/// The missing default headers in curl's order, then the request's own headers, then the framing.
 ///
 /// `Connection: close` (RFC 9112, 9.6) makes the peer close first, so that a burst does not run out of ports.
 pub(super) fn with_defaults(

@@ -1,9 +1,9 @@
-//! The headers that concern one connection and end with it, and those that go on to the next.
+//! Hop-by-hop and end-to-end headers.
 
 use super::Header;
 
-/// Headers of one connection (RFC 9110, 7.6.1), and those that the next one gets anew.
-const OF_THE_CONNECTION: [&str; 11] = [
+/// Hop-by-hop headers (RFC 9110, 7.6.1), and those that are made anew for the next connection.
+const HOP_BY_HOP: [&str; 11] = [
     "connection",
     "content-length",
     "expect",
@@ -17,7 +17,7 @@ const OF_THE_CONNECTION: [&str; 11] = [
     "upgrade",
 ];
 
-/// The headers that go on, in order: without those of the connection, and those that `Connection` names as such.
+/// The headers without the hop-by-hop ones and those that `Connection` names, in order.
 #[must_use]
 pub fn end_to_end(headers: &[Header]) -> Vec<Header> {
     let named: Vec<String> = headers
@@ -32,8 +32,7 @@ pub fn end_to_end(headers: &[Header]) -> Vec<Header> {
         })
         .collect();
     let stays = |header: &&Header| {
-        !OF_THE_CONNECTION.iter().any(|name| header.is(name))
-            && !named.iter().any(|name| header.is(name))
+        !HOP_BY_HOP.iter().any(|name| header.is(name)) && !named.iter().any(|name| header.is(name))
     };
     headers.iter().filter(stays).cloned().collect()
 }

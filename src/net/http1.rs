@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection as hyper speaks it: the phase of the request on it, and the response within our limits.
+//! One HTTP/1.1 connection of hyper, with the phase of its request, and limits on the response.
 
 use std::io;
 use std::pin::Pin;
@@ -58,7 +58,6 @@ impl Error {
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     progress: Arc<Progress>,
-    /// How many responses have come on it.
     pub responses: u32,
     idle_since: Instant,
 }
@@ -181,7 +180,7 @@ pub(super) async fn read<B: Body<Data = Bytes> + Unpin>(
         };
         bytes.extend_from_slice(&data[..data.len().min(limit - bytes.len())]);
         if bytes.len() == limit {
-            // Waiting for one more byte could take for ever; only the announced length tells without waiting.
+            // The next byte may never come, so completeness is known from the announced length alone.
             response.complete = announced == Some(limit as u64);
             break;
         }
@@ -191,11 +190,11 @@ pub(super) async fn read<B: Body<Data = Bytes> + Unpin>(
     Ok(response)
 }
 
-/// What the stream has seen of a request, as numbers: read by the request, written by the connection's task.
+/// The progress of a request as numbers: read by the request, written by the connection's task.
 #[derive(Default)]
 struct Progress {
     phase: AtomicU8,
-    /// The first byte that came, or 0.
+    /// The first byte received, or 0.
     first_byte: AtomicU8,
 }
 
@@ -231,7 +230,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buffer.filled().len();
         match ready!(Pin::new(&mut self.stream).poll_read(context, buffer)) {
             Ok(()) => {}
-            // TLS without a close notice. A body that needs more bytes is still seen to be cut short.
+            // TLS without a close notice. hyper still reports a body that is cut short.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
             Err(error) => return Poll::Ready(Err(error)),
         }

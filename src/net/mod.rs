@@ -1,8 +1,8 @@
-//! What crosses the network. Bytes are bytes: this room knows no CDR.
+//! HTTP requests and responses, and the clients that send them. CDRs are unknown here.
 //!
-//! [`Request`], [`Response`] and [`Failure`] are owned values and lossless when serialised, so that what was
-//! captured can be sent again byte for byte. [`client`] carries a request properly, [`raw`] improperly,
-//! [`query`] writes fields as a query string and back, [`export`] writes a request for other tools.
+//! [`Request`], [`Response`] and [`Failure`] are owned values and lossless when serialised, so that a
+//! captured request can be sent again byte for byte. [`client`] sends valid requests, [`raw`] invalid ones too; [`query`]
+//! encodes and decodes query strings, [`export`] writes a request for other tools.
 
 pub mod client;
 mod connect;
@@ -33,13 +33,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Body(pub Bytes);
 
 impl Body {
-    /// How many bytes there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -91,14 +89,11 @@ impl<'de> Deserialize<'de> for Body {
 /// that is not UTF-8 becomes `{"base64": …}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// The name, as it was written.
     pub name: String,
-    /// The value's bytes.
     pub value: Bytes,
 }
 
 impl Header {
-    /// A header from text.
     #[must_use]
     pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
         Self {
@@ -107,7 +102,7 @@ impl Header {
         }
     }
 
-    /// Whether this is the header of that name, whatever its case.
+    /// Whether the name is this one in any case.
     #[must_use]
     pub fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
@@ -161,19 +156,17 @@ pub fn header<'a>(headers: &'a [Header], name: &str) -> Option<Cow<'a, str>> {
 /// One HTTP request, received or to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
-    /// `GET`, `POST` or whatever it said.
     pub method: Cow<'static, str>,
-    /// Path and query as written on the request line, not normalised; outside GET and POST it may be another form.
+    /// Path and query as written on the request line, not normalised; may be `*`, an authority or a URL.
     pub target: String,
     /// `HTTP/1.1` or `HTTP/1.0`.
     pub version: Cow<'static, str>,
-    /// The header fields in order.
     pub headers: Vec<Header>,
-    /// The body's bytes, as many as were kept.
+    /// As many bytes as were kept.
     pub body: Body,
-    /// How many bytes of body there were, even where fewer were kept.
+    /// Bytes of the whole body, even where fewer were kept.
     pub size: u64,
-    /// Whether the body came to its announced end and was kept whole.
+    /// Whether the whole body was received and kept.
     pub complete: bool,
 }
 
@@ -202,7 +195,6 @@ impl Request {
         }
     }
 
-    /// The path, without the query.
     #[must_use]
     pub fn path(&self) -> &str {
         self.target
@@ -210,7 +202,7 @@ impl Request {
             .map_or(&self.target, |(path, _)| path)
     }
 
-    /// The query without its question mark, if there is one.
+    /// Without the question mark.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         self.target.split_once('?').map(|(_, query)| query)
@@ -220,15 +212,13 @@ impl Request {
 /// One HTTP response, received or to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Response {
-    /// The status code.
     pub status: u16,
-    /// The header fields in order.
     pub headers: Vec<Header>,
-    /// The body's bytes, at most [`client::MAX_RESPONSE_BODY`] of them.
+    /// At most [`client::MAX_RESPONSE_BODY`] bytes, of a forwarded response [`raw::MAX_FORWARDED_BODY`].
     pub body: Body,
-    /// How many bytes of body were read.
+    /// Bytes of the body that were read.
     pub size: u64,
-    /// Whether the body came to its end within that bound.
+    /// Whether the whole body was read.
     pub complete: bool,
 }
 
@@ -246,7 +236,6 @@ impl Response {
         }
     }
 
-    /// A response that is plain text.
     #[must_use]
     pub fn plain(status: u16, text: impl Into<Bytes>) -> Self {
         Self::new(
@@ -257,21 +246,16 @@ impl Response {
     }
 }
 
-/// How far a request had got when it failed.
+/// The phase in which a request failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// Looking up the host's address.
     Dns,
-    /// Opening the TCP connection.
     Connect,
-    /// The TLS handshake.
     Tls,
-    /// Writing the request.
     Send,
-    /// Waiting for the first byte of the answer.
+    /// Until the first byte of the response.
     Wait,
-    /// Reading the answer.
     Read,
 }
 
@@ -288,27 +272,23 @@ impl fmt::Display for Phase {
     }
 }
 
-/// Why a request got no usable answer, in the words that `by_failure` counts.
+/// Why a request got no usable response; the serialised names are the keys of `by_failure`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
-    /// Nothing listens there.
     Refused,
-    /// A phase took longer than allowed.
     Timeout,
-    /// The host has no address.
     Dns,
-    /// No TLS connection, or no trust in it.
+    /// A failed handshake or an untrusted certificate.
     Tls,
-    /// The peer reset or closed the connection without an answer.
+    /// The peer closed or reset the connection before the end of its response.
     Closed,
-    /// The same on a kept connection, where the peer may have closed before the request came.
+    /// The peer closed a kept connection without a response, maybe before the request came.
     KeptConnectionClosed,
-    /// What came back is no HTTP/1.1 answer.
+    /// No valid HTTP/1.1 response.
     NotHttp,
-    /// The answer was a redirect, which is never followed.
+    /// Redirects are never followed.
     Redirect,
-    /// Anything else.
     Other,
 }
 
@@ -328,14 +308,12 @@ impl fmt::Display for FailureKind {
     }
 }
 
-/// A request that got no usable answer: how far it came, what kind of trouble it was, and the details.
+/// Why a request got no usable response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
-    /// How far it came.
     pub phase: Phase,
-    /// What kind of trouble it was.
     pub kind: FailureKind,
-    /// One sentence for a person. Holds no secret: addresses in it are masked.
+    /// One sentence without secrets: URLs in it are masked.
     pub text: String,
 }
 

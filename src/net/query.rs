@@ -1,5 +1,5 @@
-//! Fields as a query string and back. GET is offered in TeleCMI's dashboard and specified nowhere \[unknown\]: a flat
-//! query with the same names is the sane reading \[inferred\], brackets are what Node's `qs` would make of objects.
+//! Query strings. TeleCMI's dashboard offers GET, and no document specifies the query \[unknown\]: a flat one with the
+//! same names is likely \[inferred\]; brackets are the output of Node's `qs` for objects.
 
 use std::collections::HashSet;
 
@@ -18,8 +18,7 @@ pub enum Encoding {
     Brackets,
 }
 
-/// What stays as it is: RFC 3986's unreserved characters. Everything else is escaped, and a space becomes `%20`, which
-/// every reader understands; `+` only form readers do.
+/// All but RFC 3986's unreserved characters. A space becomes `%20`, since `+` is a space in forms only.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -69,11 +68,11 @@ pub fn merge(target: &str, query: &str) -> String {
     format!("{target}{joint}{query}")
 }
 
-/// The target under which a request that came for `captured` is sent on to the URL whose path and query are `base`.
+/// The target of a forwarded request: `captured` at the URL whose path and query are `base`.
 ///
 /// Where the URL has no path of its own, or just `/`, the captured one stays; otherwise the URL's takes its place. The
-/// URL's own query comes first, and what it names it decides: a token that is given anew, or a key that no stranger may
-/// choose. The rest of the captured query stays byte for byte.
+/// URL's own query comes first and replaces captured parameters of the same names, such as a token. The rest of the
+/// captured query stays byte for byte.
 #[must_use]
 pub fn onto(base: &str, captured: &str) -> String {
     let (base_path, base_query) = base.split_once('?').unwrap_or((base, ""));
@@ -105,16 +104,15 @@ pub fn onto(base: &str, captured: &str) -> String {
     format!("{path}?{}", parts.join("&"))
 }
 
-/// A query string taken apart: its pairs in order, and what is wrong with its encoding.
+/// The pairs of a query string in order, and the faults of its encoding.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Decoded {
     /// Names and values, repeats kept.
     pub pairs: Vec<(String, String)>,
-    /// What was wrong, a sentence for each kind of fault, however often it was found.
+    /// A sentence for each kind of fault found.
     pub faults: Vec<String>,
 }
 
-/// What can be wrong with a query's encoding.
 const FAULTS: [&str; 4] = [
     "a parameter without a name",
     "a percent sign without two hexadecimal digits",
@@ -122,7 +120,7 @@ const FAULTS: [&str; 4] = [
     "a NUL character",
 ];
 
-/// How often each of [`FAULTS`] was found. A stranger may write half a million of them into one request.
+/// How often each of [`FAULTS`] was found: one request can hold half a million of them.
 #[derive(Default)]
 struct Found([usize; FAULTS.len()]);
 

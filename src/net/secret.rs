@@ -1,4 +1,4 @@
-//! Passwords and tokens in URLs and headers, replaced by [`MASK`] on their way to a person.
+//! Passwords and tokens in URLs and headers, replaced by [`MASK`] in output.
 //!
 //! The text need not be a valid URL. Userinfo and the values of parameters and headers with secret names go, the rest
 //! stays byte for byte. Only the *names* decide, so a CDR's
@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 
 use super::Header;
 
-/// What stands in the place of a secret. Says nothing about its length.
+/// Replaces a secret of any length.
 pub const MASK: &str = "***";
 
 /// Words that make a name secret wherever they are one of its parts, as in `x-api-key` or `accessToken`.
@@ -55,10 +55,10 @@ const SECRET_ENDINGS: &[&str] = &[
 /// Names that are secret only as a whole: a `code` is a login code, a `country_code` is not.
 const SECRET_NAMES: &[&str] = &["code"];
 
-/// Names that merely sound secret, and that a reader needs to see.
+/// Exceptions: names with a secret part whose values are not secret.
 const HARMLESS_NAMES: &[&str] = &["idempotency-key", "sec-websocket-key"];
 
-/// Headers of nearly every message, which need not be looked at closely.
+/// Headers of nearly every message that hold no secret: skipped first, to save time.
 const USUAL_HEADERS: &[&str] = &[
     "accept",
     "connection",
@@ -86,7 +86,7 @@ const URL_HEADERS: &[&str] = &[
 
 /// A URL or request target with its userinfo and secret-looking parameters masked.
 ///
-/// Text that is no valid URL is masked all the same, since an error message about it must not leak it either. Where
+/// Text that is no valid URL is masked too, since an error message must not leak a secret. Where
 /// such text is ambiguous, too much is masked rather than too little.
 #[must_use]
 pub fn masked_url(text: &str) -> String {
@@ -122,10 +122,10 @@ fn authority_start(text: &str) -> Option<usize> {
     }
 }
 
-/// Where the userinfo ends, that is, the place of its `@`.
+/// The index of the `@` that ends the userinfo.
 ///
-/// A password with an unescaped `/`, `?` or `#` ends the authority too early. That is noticed by what then stands
-/// where a port should be, and everything up to the last `@` is taken for userinfo.
+/// A password with an unescaped `/`, `?` or `#` ends the authority too early. Then the text in the
+/// place of a port is no number, and everything up to the last `@` is taken for userinfo.
 fn userinfo_end(rest: &str) -> Option<usize> {
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
     if let Some(at_sign) = authority.rfind('@') {

@@ -9,7 +9,7 @@ use crate::net::{Header, Request, secret};
 #[must_use]
 pub fn curl(request: &Request, url: &str, flags: &[&str]) -> String {
     let body = &request.body.0;
-    // What no argument can hold goes through a pipe, whatever the shell.
+    // A body that no argument can hold goes through a pipe.
     let plain_body = request
         .body
         .text()
@@ -47,11 +47,11 @@ pub fn curl(request: &Request, url: &str, flags: &[&str]) -> String {
             .iter()
             .any(|header| header.is("content-type"))
         {
-            // Without this, curl would call any body a form.
+            // By default curl calls every body a form.
             command.push_str(" -H 'Content-Type:'");
         }
         match plain_body {
-            // Where it may be the name of a file, that is, after an `@`, only this takes it for text.
+            // After an `@`, `--data-binary` would read a file.
             Some(text) if text.starts_with('@') => {
                 command.push_str(" --data-raw ");
                 command.push_str(&quoted(text));
@@ -63,7 +63,7 @@ pub fn curl(request: &Request, url: &str, flags: &[&str]) -> String {
         }
     }
     if url.contains(['[', ']', '{', '}']) {
-        // Without this, curl would take them for a pattern of several addresses.
+        // By default curl expands these as a pattern of several URLs.
         command.push_str(" -g");
     }
     command.push(' ');
@@ -71,7 +71,7 @@ pub fn curl(request: &Request, url: &str, flags: &[&str]) -> String {
     command
 }
 
-/// The same for a request to an origin. Of one that was captured, curl adds nothing to what stands in it.
+/// The same for a request to an origin. curl adds no headers to a captured request.
 #[must_use]
 pub fn curl_to(request: &Request, origin: &str, flags: &[&str], captured: bool) -> String {
     let target = secret::masked_url(&request.target);
@@ -113,7 +113,7 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// Bytes as a format that `printf` makes them from again, between single quotes.
+/// The format from which `printf` makes these bytes, between single quotes.
 fn escaped(bytes: &[u8]) -> String {
     let mut format = String::new();
     for chunk in bytes.utf8_chunks() {
@@ -122,7 +122,7 @@ fn escaped(bytes: &[u8]) -> String {
                 '%' => format.push_str("%%"),
                 '\\' => format.push_str(r"\\"),
                 '\'' => format.push_str(r"'\''"),
-                // It would begin an option.
+                // A leading dash would begin an option.
                 '-' if place == 0 && format.is_empty() => octal("-".as_bytes(), &mut format),
                 c if crate::untrusted::disturbs(c) => {
                     octal(c.encode_utf8(&mut [0; 4]).as_bytes(), &mut format);

@@ -1,7 +1,7 @@
 //! Requests as a HAR 1.2 document, written piece by piece: [`head`], an [`entry`] for each, [`TAIL`].
 //!
-//! HAR records what happened, and these requests have not been sent: their responses have status 0, which is how others
-//! write a request without an answer, and no time has passed.
+//! The requests have not been sent, so their responses have status 0, as in other tools' HAR of unanswered requests, and
+//! their times are 0.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -12,20 +12,18 @@ use crate::clock::Timestamp;
 use crate::ndjson;
 use crate::net::{Request, header, query};
 
-/// What goes before the first entry.
+/// The text before the first entry.
 #[must_use]
 pub fn head() -> String {
     let creator = json!({"name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION")});
     format!("{{\"log\":{{\"version\":\"1.2\",\"creator\":{creator},\"entries\":[\n")
 }
 
-/// What goes between two entries.
 pub const BETWEEN: &str = ",\n";
 
-/// What goes after the last entry.
 pub const TAIL: &str = "\n]}}\n";
 
-/// A request at an origin as one entry: when it would leave, and what it is.
+/// A request at an origin as one entry, with the time at which it would be sent.
 pub fn entry(
     request: &Request,
     origin: &str,
@@ -62,14 +60,14 @@ pub fn entry(
             "redirectURL": "", "headersSize": -1, "bodySize": -1,
         },
         "cache": {},
-        // The first four may say that they do not apply, the others may not.
+        // HAR 1.2 allows -1 for the first four alone.
         "timings": {"blocked": -1, "dns": -1, "connect": -1, "ssl": -1, "send": 0, "wait": 0, "receive": 0},
         "comment": comment,
     });
     Ok(ndjson::safe_json(&entry))
 }
 
-/// A body as it is posted. HAR has text alone, so bytes that are none are base64, and a field of our own says so.
+/// `postData`. HAR holds text only, so other bytes are base64, as `_encoding` states.
 fn body(request: &Request) -> Value {
     let kind = header(&request.headers, "content-type").unwrap_or_default();
     match request.body.text() {

@@ -1,7 +1,7 @@
 //! Requests as a `.http` file, which editors and their REST clients send one by one.
 //!
-//! The format has no escapes, and each client has marks of its own: what any of the common ones would take for something
-//! else is left out. JSON can be written otherwise without a change of meaning, and is, where it must be.
+//! The format has no escapes, and each client has a syntax of its own: a request that a common client would misread is
+//! left out. JSON is rewritten with escapes where necessary.
 
 use std::fmt::Write as _;
 
@@ -11,10 +11,9 @@ use crate::ndjson;
 use crate::net::Request;
 use crate::untrusted::disturbs;
 
-/// The methods that every client knows.
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 
-/// A request at an origin with the line before it that separates it from others; `title` is for that line.
+/// A request at an origin, after a separator line with a title.
 pub fn request(request: &Request, origin: &str, title: &str) -> Result<String, Reason> {
     if !METHODS.contains(&&*request.method) {
         return Err("its method is not one that editors know");
@@ -44,7 +43,7 @@ pub fn request(request: &Request, origin: &str, title: &str) -> Result<String, R
     Ok(text)
 }
 
-/// Whether no client would take a line for anything but what it says.
+/// Whether every client reads the line as plain text.
 fn is_plain(line: &str) -> bool {
     !line.chars().any(disturbs) && !line.contains("{{")
 }
@@ -56,7 +55,7 @@ fn body(bytes: &[u8]) -> Result<String, Reason> {
         return Ok(ndjson::one_line(bytes).replace("{{", r"{\u007b"));
     }
     match std::str::from_utf8(bytes) {
-        // What begins so may be a file's name, a script, a comment or the next request.
+        // Other characters may begin a file's name, a script, a comment or the next request.
         Ok(text)
             if is_plain(text) && text.starts_with(|c: char| c.is_alphanumeric() || c == '%') =>
         {

@@ -9,7 +9,7 @@ use super::Reason;
 use crate::ndjson;
 use crate::net::Request;
 
-/// A target as Vegeta reads it: the body in base64, each header with all of its values.
+/// A target of Vegeta: the body in base64, each header with all of its values.
 #[derive(Serialize)]
 struct Target<'a> {
     method: &'a str,
@@ -40,7 +40,7 @@ pub fn target(request: &Request, origin: &str) -> Result<String, Reason> {
     Ok(ndjson::safe_json(&target))
 }
 
-/// A header's name as Go writes it: Vegeta tells its own headers from others by that.
+/// A header's name in Go's canonical form, by which Vegeta knows its own headers.
 fn canonical(name: &str) -> String {
     let mut begins = true;
     let letter = |c: char| {

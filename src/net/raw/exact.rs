@@ -1,4 +1,4 @@
-//! A captured request, written down again exactly as it was.
+//! A captured request, written again byte for byte.
 
 use hyper::Method;
 use hyper::header::{HeaderName, HeaderValue};
@@ -8,10 +8,9 @@ use super::{RawRequest, Step, head};
 use crate::untrusted::{beginning, clean};
 
 impl RawRequest {
-    /// The request as it stands: its version, its target, its headers in their order and case, and nothing beside them.
+    /// The request with its version, its target and its headers in their order and case, without any default.
     ///
-    /// Its headers also say how the body is framed, and whoever made them has seen to it that they are right. What may
-    /// not stand in a head is an error, as [`check`] words it.
+    /// The headers frame the body, and the caller has made them true. Errors are those of [`check`].
     pub fn exact(request: &Request) -> Result<Self, String> {
         check(request)?;
         let mut bytes = head(
@@ -35,7 +34,7 @@ impl RawRequest {
     }
 }
 
-/// Whether the headers say that the body comes in chunks. HTTP/1.0 knows none.
+/// Whether the body is chunked by its headers; HTTP/1.0 has no chunks.
 #[must_use]
 pub fn is_chunked(request: &Request) -> bool {
     let last = request
@@ -52,10 +51,10 @@ pub fn is_chunked(request: &Request) -> bool {
     request.version == "HTTP/1.1" && last.is_some_and(coding)
 }
 
-/// Whether a request can be written down without becoming another one; if not, what stands in the way.
+/// Whether a request can be written without becoming another one; the error says why not.
 ///
 /// A method and a name are tokens, a target has neither spaces nor control characters, a value no control character but
-/// the tab, so that no line can be smuggled in. What is odd but harmless, like a target in another form, passes.
+/// the tab, so that no line can be smuggled in. Unusual but harmless requests pass.
 pub fn check(request: &Request) -> Result<(), String> {
     if Method::from_bytes(request.method.as_bytes()).is_err() {
         return Err(format!("\"{}\" is no method", shown(&request.method)));
