@@ -15,7 +15,7 @@ use crate::cli::listen::ListenOptions;
 use crate::error::{Error, Exit, Stop};
 use crate::listen::Options;
 use crate::listen::event::{Ending, Summary};
-use crate::listen::tunnel::{self, Await, Open, OpenError, Tunnel, URL_TIMEOUT};
+use crate::listen::tunnel::{self, Open, OpenError, Tunnel, URL_TIMEOUT};
 use crate::output::Show;
 use crate::output::streams::StreamState;
 use crate::process::{Ended, GRACE, ProcessGroup, Signal, Supervisor};
@@ -54,18 +54,14 @@ impl Children {
         let supervisor = children.supervisor.insert(Supervisor::new());
         let local = local(address);
         if let Some(kind) = &kind {
-            let wait = if given.tunnel.public_url.is_some() {
-                Await::Nothing
-            } else {
-                Await::Url(URL_TIMEOUT)
-            };
+            let url_timeout = given.tunnel.public_url.is_none().then_some(URL_TIMEOUT);
             let verbose = given.output_options.verbose;
             let say = |line: &str| {
                 if verbose {
                     show.tunnel_said(line);
                 }
             };
-            let open = tunnel::open(supervisor, kind, local, wait, say)
+            let open = tunnel::open(supervisor, kind, local, url_timeout, say)
                 .await
                 .map_err(|error| explained(kind, local, error))?;
             if let Some(url) = &open.public_url {
@@ -140,7 +136,7 @@ fn explained(kind: &Tunnel, local: SocketAddr, error: OpenError) -> Error {
             end.said,
             kind.hint(local),
         ),
-        OpenError::Late(timeout, said) => (
+        OpenError::TimedOut(timeout, said) => (
             format!("{kind} has told no public URL in {} s", timeout.as_secs()),
             said,
             kind.hint(local),

@@ -272,7 +272,7 @@ fn report_writer(
     clock: Clock,
 ) -> impl Fn(&Summary) -> String + use<> {
     let (began, faults) = (clock.now(), options.faults);
-    let seed = faults.is_by_chance().then_some(options.policy.seed);
+    let seed = faults.is_random().then_some(options.policy.seed);
     move |summary| {
         let url = format!("http://{address}");
         retries::report(

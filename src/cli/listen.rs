@@ -190,7 +190,7 @@ impl ListenOptions {
     /// The fresh seed, if a delay or a fault depends on it.
     pub(crate) fn chosen_seed(&self) -> Option<Seed> {
         let by_chance =
-            self.delay.unwrap_or_default().is_by_chance() || self.failing.faults().is_by_chance();
+            self.delay.unwrap_or_default().is_random() || self.failing.faults().is_random();
         (self.seed.is_none() && by_chance).then_some(self.fresh_seed)
     }
 }

@@ -1,4 +1,4 @@
-//! Failing on purpose: which requests meet which failure, (seed, n) -> `Option<Fault>`, and what that is. Pure.
+//! `--fault`: injected failures, and which requests get one: (seed, n) -> `Option<Fault>`. Pure.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,24 +11,24 @@ use crate::exchange::Answer;
 use crate::net::Response;
 use crate::seed::{Seed, Stream};
 
-/// A failure that is put in the place of an answer, or makes one.
+/// An injected failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// An answer with this status.
     Status(u16),
-    /// The connection is reset.
+    /// A TCP reset.
     Reset,
     /// The connection is closed without a byte.
     Empty,
-    /// Nothing, for as long as the sender waits.
+    /// No answer, for as long as the sender waits.
     Hang,
-    /// The answer that would have been given, but slowly.
+    /// The regular answer, slowly.
     Slow,
-    /// Bytes that are no HTTP.
+    /// Bytes that are not HTTP.
     Garbage,
 }
 
-/// What handlers answer while they are being restarted.
+/// The answer of most proxies while a handler restarts.
 impl Default for Fault {
     fn default() -> Self {
         Self::Status(503)
@@ -36,7 +36,7 @@ impl Default for Fault {
 }
 
 impl Fault {
-    /// The word of the flag and of the records.
+    /// The name in the flag and in records.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -49,7 +49,7 @@ impl Fault {
         }
     }
 
-    /// What a request meets with for which this answer had been decided.
+    /// Replaces or delays the regular answer.
     #[must_use]
     pub fn apply(self, decided: &Response) -> Outcome {
         let (reply, status) = match self {
@@ -76,33 +76,24 @@ impl FromStr for Fault {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        const KINDS: [Fault; 5] = [
-            Fault::Reset,
-            Fault::Empty,
-            Fault::Hang,
-            Fault::Slow,
-            Fault::Garbage,
-        ];
-        if text == "status" {
-            return Ok(Self::default());
-        }
+        use Fault::{Empty, Garbage, Hang, Reset, Slow};
         if let Some(status) = text.strip_prefix("status:") {
-            let status = status
-                .parse()
-                .ok()
-                .filter(|status| (300..=599).contains(status));
+            let status = status.parse().ok();
+            let status = status.filter(|status| (300..=599).contains(status));
             return status
                 .map(Self::Status)
                 .ok_or_else(|| "expected a status from 300 to 599".to_owned());
         }
-        let kind = KINDS.into_iter().find(|kind| kind.word() == text);
-        kind.ok_or_else(|| {
-            "expected status, status:NNN, reset, empty, hang, slow or garbage".to_owned()
-        })
+        [Self::default(), Reset, Empty, Hang, Slow, Garbage]
+            .into_iter()
+            .find(|kind| kind.word() == text)
+            .ok_or_else(|| {
+                "expected status, status:NNN, reset, empty, hang, slow or garbage".to_owned()
+            })
     }
 }
 
-/// In words: `status 503`, `reset`.
+/// `status 503`, `reset`.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -112,35 +103,31 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Which requests fail on purpose, and how. All methods alike, health checks too: who puts a fault in wants to see it.
-/// Requests that are no sound HTTP fail by themselves; they have a number, too.
+/// Which requests get the fault, whatever their method. A malformed request is counted, and gets none.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Faults {
-    /// How they fail.
     pub fault: Fault,
-    /// So many requests fail in any case, those that come first.
+    /// The number of requests at the beginning that all get the fault.
     pub first: u64,
-    /// The share of the later ones that fail by chance.
+    /// The share of later requests that get the fault at random.
     pub rate: f64,
 }
 
 impl Faults {
-    /// The fault that the nth request meets, counted from one in the order of arrival.
+    /// The fault for the nth request, from 1 in the order of arrival.
     #[must_use]
-    pub fn strike(&self, n: u64, seed: Seed) -> Option<Fault> {
+    pub fn for_request(&self, n: u64, seed: Seed) -> Option<Fault> {
         let by_chance = || seed.rng(Stream::Fault, n).random_range(0.0..1.0) < self.rate;
         (n <= self.first || (self.rate > 0.0 && by_chance())).then_some(self.fault)
     }
 
-    /// Whether no request fails.
     #[must_use]
     pub fn are_off(&self) -> bool {
         self.first == 0 && self.rate <= 0.0
     }
 
-    /// Whether chance decides about some requests.
     #[must_use]
-    pub fn is_by_chance(&self) -> bool {
+    pub fn is_random(&self) -> bool {
         self.rate > 0.0 && self.rate < 1.0
     }
 }
@@ -174,7 +161,7 @@ mod tests {
     fn pattern(faults: Faults, seed: u64) -> String {
         (1..=20)
             .map(|n| {
-                if faults.strike(n, Seed(seed)).is_some() {
+                if faults.for_request(n, Seed(seed)).is_some() {
                     '✗'
                 } else {
                     '·'
@@ -197,7 +184,7 @@ mod tests {
         insta::assert_snapshot!(pattern(faults(0, 0.5), 7), @"✗✗✗✗·✗·✗·✗✗··✗✗✗·✗✗·");
         insta::assert_snapshot!(pattern(faults(4, 0.5), 8), @"✗✗✗✗✗✗✗·✗···✗···✗·✗✗");
         assert_ne!(pattern(faults(0, 0.5), 7), pattern(faults(0, 0.5), 8));
-        assert_eq!(Faults::default().strike(1, Seed(1)), None);
+        assert_eq!(Faults::default().for_request(1, Seed(1)), None);
     }
 
     #[test]
@@ -207,7 +194,7 @@ mod tests {
             ..Faults::default()
         };
         let struck = (1..=10_000)
-            .filter(|n| faults.strike(*n, Seed(3)).is_some())
+            .filter(|n| faults.for_request(*n, Seed(3)).is_some())
             .count();
         assert!((900..1_100).contains(&struck), "{struck}");
     }

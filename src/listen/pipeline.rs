@@ -57,7 +57,7 @@ impl Pipeline {
         } else {
             self.policy.delay.of(n, seed)
         };
-        let fault = self.faults.strike(n, seed);
+        let fault = self.faults.for_request(n, seed);
         let fault = fault.filter(|_| incoming.error.is_none());
         let forwards = fault.is_none() && self.forward.is_some() && is_forwardable(&incoming);
         if delay.is_zero() && !forwards {

@@ -1,10 +1,9 @@
-//! What a request is answered: judge it, then decide. Pure.
+//! Judges a request and decides the answer. Pure.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use bytes::Bytes;
 use rand::RngExt as _;
 
 use super::server::{IncomingRequest, Reply, RequestError};
@@ -17,29 +16,25 @@ use crate::net::{Header, Request, Response, header, query};
 use crate::seed::{Seed, Stream};
 use crate::untrusted::beginning;
 
-/// The methods that are answered; the first two carry CDRs.
 const ALLOWED: &str = "GET, POST, HEAD, OPTIONS";
 
-/// The content type of what TeleCMI sends.
 const JSON: &str = "application/json";
 
-/// As much of a stranger's words as stands in a sentence of ours.
-const QUOTED: usize = 60;
+/// Upper length of received text in a sentence, in characters.
+const MAX_QUOTED: usize = 60;
 
 /// How requests are answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResponsePolicy {
-    /// The status of a good answer.
+    /// The status of an accepted request.
     pub status: u16,
-    /// Its body.
     pub body: String,
-    /// Its headers, besides those HTTP needs.
+    /// Besides those of HTTP itself.
     pub headers: Vec<Header>,
-    /// How long an answer is held back.
     pub delay: Delay,
     /// Whether departures from the documented schema are refused.
     pub strict: bool,
-    /// Where chance comes from.
+    /// For delays and faults.
     pub seed: Seed,
 }
 
@@ -57,7 +52,7 @@ impl Default for ResponsePolicy {
     }
 }
 
-/// How long an answer is held back: always the same, or between two bounds by chance.
+/// The time before an answer: fixed, or random between two bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Delay {
     least: Duration,
@@ -65,16 +60,15 @@ pub struct Delay {
 }
 
 impl Delay {
-    /// Whether the delay differs from answer to answer.
     #[must_use]
-    pub fn is_by_chance(self) -> bool {
+    pub fn is_random(self) -> bool {
         self.least != self.most
     }
 
     /// The delay of the nth answer.
     #[must_use]
     pub fn of(self, n: u64, seed: Seed) -> Duration {
-        if !self.is_by_chance() {
+        if !self.is_random() {
             return self.least;
         }
         let share = seed.rng(Stream::Delay, n).random_range(0.0..=1.0);
@@ -101,28 +95,25 @@ impl fmt::Display for Delay {
     }
 }
 
-/// What was decided about one request.
+/// The judgement on a request and its regular answer, without fault and handler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// What arrived.
     pub judgement: Judgement,
-    /// What is answered.
     pub response: Response,
-    /// Whether it was refused because it departs from the schema.
+    /// Whether `--strict` refuses the request.
     pub refused: bool,
 }
 
-/// What one request met with.
+/// The reply to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// What goes back to the sender.
     pub reply: Reply,
-    /// The same as the record tells it.
+    /// For the record.
     pub answer: Answer,
 }
 
 impl Outcome {
-    /// The answer that was decided, and nothing else.
+    /// The regular answer.
     #[must_use]
     pub fn decided(decision: &Decision) -> Self {
         let response = decision.response.clone();
@@ -151,15 +142,11 @@ impl ResponsePolicy {
         if let Some(error) = &incoming.error {
             remarks.insert(0, Remark::new(Code::BadRequest, error.to_string()));
         }
-        remark::bound(&mut judgement.verdict.remarks);
-        let departs = judgement
-            .verdict
-            .remarks
-            .iter()
-            .any(|remark| remark.code.departs());
+        remark::bound(remarks);
+        let departs = remarks.iter().any(|remark| remark.code.departs());
         let response = match &incoming.error {
             Some(error) => refusal(error.status(), &error.to_string()),
-            None => self.response(request, &judgement.verdict.remarks),
+            None => self.response(request, remarks),
         };
         Decision {
             judgement,
@@ -170,34 +157,25 @@ impl ResponsePolicy {
 
     fn response(&self, request: &Request, remarks: &[Remark]) -> Response {
         match &*request.method {
-            "HEAD" => return self.good(""),
+            "HEAD" => return self.accepted(""),
             "OPTIONS" => return Response::new(204, vec![Header::new("allow", ALLOWED)], ""),
             "GET" | "POST" if request.target.starts_with('/') => {}
             "GET" | "POST" => return not_allowed("this is no proxy: ask for a path"),
             other => {
-                return not_allowed(&format!(
-                    "{} is not a method TeleCMI uses",
-                    beginning(other, QUOTED)
-                ));
+                let method = beginning(other, MAX_QUOTED);
+                return not_allowed(&format!("{method} is not a method TeleCMI uses"));
             }
         }
         if let Some(remark) = remarks.iter().find(|remark| is_unreadable(remark.code)) {
             return refusal(400, &sentence(remark));
         }
-        let departures: Vec<_> = remarks
-            .iter()
-            .filter(|remark| remark.code.departs())
-            .collect();
+        let departures = remarks.iter().filter(|remark| remark.code.departs());
+        let departures: Vec<_> = departures.collect();
         if self.strict && !departures.is_empty() {
-            let status = if departures
-                .iter()
-                .any(|remark| remark.code == Code::AmbiguousFraming)
-            {
+            let mut codes = departures.iter().map(|remark| remark.code);
+            let status = if codes.clone().any(|code| code == Code::AmbiguousFraming) {
                 400
-            } else if departures
-                .iter()
-                .all(|remark| remark.code == Code::ContentType)
-            {
+            } else if codes.all(|code| code == Code::ContentType) {
                 415
             } else {
                 422
@@ -205,23 +183,18 @@ impl ResponsePolicy {
             let sentences: Vec<_> = departures.into_iter().map(sentence).collect();
             return refusal(status, &sentences.join("\n"));
         }
-        self.good(&self.body)
+        self.accepted(&self.body)
     }
 
-    fn good(&self, body: &str) -> Response {
+    fn accepted(&self, body: &str) -> Response {
         let mut headers = self.headers.clone();
         if !body.is_empty() && header(&headers, "content-type").is_none() {
-            let value = Bytes::from_static(b"text/plain; charset=utf-8");
-            headers.push(Header {
-                name: "content-type".to_owned(),
-                value,
-            });
+            headers.push(Header::new("content-type", "text/plain; charset=utf-8"));
         }
         Response::new(self.status, headers, body.to_owned())
     }
 }
 
-/// Whether the remark says that a body cannot be read as what it claims to be.
 fn is_unreadable(code: Code) -> bool {
     matches!(
         code,
@@ -229,14 +202,12 @@ fn is_unreadable(code: Code) -> bool {
     )
 }
 
-/// The answer to what is not done here, with what is.
 fn not_allowed(why: &str) -> Response {
     let mut response = refusal(405, why);
     response.headers.push(Header::new("allow", ALLOWED));
     response
 }
 
-/// An answer that says in a line what was wrong.
 fn refusal(status: u16, why: &str) -> Response {
     Response::plain(status, format!("{}\n", why.trim_end()))
 }
@@ -248,23 +219,25 @@ fn sentence(remark: &Remark) -> String {
     }
 }
 
-/// Judges a request, whatever its method.
 fn judge(request: &Request, error: Option<&RequestError>) -> Judgement {
     match &*request.method {
-        // A body that did not come whole is judged by nobody; why it did not is the remark.
+        // An incomplete body is not judged; the caller adds the error as a remark.
         _ if error.is_some() => Judgement::unreadable(Vec::new()),
         "POST" => judge_body(request),
         "GET" => judge_query(request),
-        "HEAD" | "OPTIONS" => nothing(Vec::new()),
+        "HEAD" | "OPTIONS" => no_cdr(Vec::new()),
         other => {
-            let text = format!("{}: TeleCMI sends POST or GET", beginning(other, QUOTED));
-            nothing(vec![Remark::new(Code::BadRequest, text)])
+            let text = format!(
+                "{}: TeleCMI sends POST or GET",
+                beginning(other, MAX_QUOTED)
+            );
+            no_cdr(vec![Remark::new(Code::BadRequest, text)])
         }
     }
 }
 
-/// The judgement on a request that carries no CDR and need not.
-fn nothing(remarks: Vec<Remark>) -> Judgement {
+/// The judgement on a request from which no CDR is expected.
+fn no_cdr(remarks: Vec<Remark>) -> Judgement {
     let mut judgement = Judgement::unreadable(remarks);
     judgement.verdict.kind = Kind::Unknown;
     judgement
@@ -277,7 +250,7 @@ fn judge_body(request: &Request) -> Judgement {
     {
         let text = format!(
             "compressed ({}): kept as it came, not unpacked",
-            beginning(&coding, QUOTED)
+            beginning(&coding, MAX_QUOTED)
         );
         return Judgement::unreadable(vec![Remark::new(Code::Encoded, text)]);
     }
@@ -285,7 +258,7 @@ fn judge_body(request: &Request) -> Judgement {
         .headers
         .iter()
         .find(|header| header.is("content-type"));
-    // Nearly always it says so in these very bytes.
+    // The usual spelling needs no parsing.
     if content_type.is_some_and(|header| header.value == JSON) {
         return judge_as_json(request, None);
     }
@@ -306,33 +279,26 @@ fn judge_body(request: &Request) -> Judgement {
         "application/x-www-form-urlencoded" if !looks_like_json => return judge_form(body),
         other => Some(format!(
             "content type {}; {JSON} is expected",
-            beginning(other, QUOTED)
+            beginning(other, MAX_QUOTED)
         )),
     };
     judge_as_json(request, remark)
 }
 
-/// Judges a body that should be JSON, whatever there is to say of its content type.
-fn judge_as_json(request: &Request, of_its_type: Option<String>) -> Judgement {
+/// `content_type` is the text of a remark about the content type.
+fn judge_as_json(request: &Request, content_type: Option<String>) -> Judgement {
     let body = &request.body.0;
-    if body.is_empty()
-        && request.query().is_some_and(|query| {
-            judge_pairs(&query::decode(query).pairs)
-                .verdict
-                .kind
-                .is_cdr()
-        })
-    {
+    let has_cdr = |query| {
+        let judgement = judge_pairs(&query::decode(query).pairs);
+        judgement.verdict.kind.is_cdr()
+    };
+    if body.is_empty() && request.query().is_some_and(has_cdr) {
         let text = "an empty body; there is a CDR in the query, where only a GET has one";
         return Judgement::unreadable(vec![Remark::new(Code::Empty, text)]);
     }
     let mut judgement = judge_json(body);
-    if let Some(text) = of_its_type {
-        judgement
-            .verdict
-            .remarks
-            .insert(0, Remark::new(Code::ContentType, text));
-    }
+    let remark = content_type.map(|text| Remark::new(Code::ContentType, text));
+    judgement.verdict.remarks.splice(..0, remark);
     judgement
 }
 
@@ -340,63 +306,51 @@ fn judge_form(body: &[u8]) -> Judgement {
     let decoded = query::decode(&String::from_utf8_lossy(body));
     let mut judgement = judge_pairs(&decoded.pairs);
     let text = "form-encoded; TeleCMI sends JSON";
-    judgement
-        .verdict
-        .remarks
-        .insert(0, Remark::new(Code::ContentType, text));
-    let faults = decoded
-        .faults
-        .into_iter()
-        .map(|fault| Remark::new(Code::BadQuery, fault));
-    judgement.verdict.remarks.extend(faults);
+    let remarks = &mut judgement.verdict.remarks;
+    remarks.insert(0, Remark::new(Code::ContentType, text));
+    remarks.extend(bad_query(decoded.faults));
     judgement
 }
 
-/// The names of a multipart body's parts, as far as they can be told without unpacking it.
+/// The names of a multipart body's parts, found without parsing the body.
 fn parts(body: &str) -> String {
-    /// More parts than this are not listed.
-    const MOST: usize = 20;
+    const MAX_LISTED: usize = 20;
     let names = body
         .split("; name=\"")
         .skip(1)
         .filter_map(|rest| rest.split_once('"'))
         .map(|(name, _)| name);
-    let listed: Vec<_> = names.take(MOST).collect();
+    let listed: Vec<_> = names.take(MAX_LISTED).collect();
     if listed.is_empty() {
         "no parts".to_owned()
     } else {
-        format!("parts {}", beginning(&listed.join(", "), 4 * QUOTED))
+        format!("parts {}", beginning(&listed.join(", "), 4 * MAX_QUOTED))
     }
+}
+
+fn bad_query(faults: Vec<String>) -> impl Iterator<Item = Remark> {
+    let faults = faults.into_iter();
+    faults.map(|fault| Remark::new(Code::BadQuery, fault))
 }
 
 fn judge_query(request: &Request) -> Judgement {
     let decoded = query::decode(request.query().unwrap_or_default());
     let Some(first) = schema::first_documented(&decoded.pairs) else {
-        return nothing(vec![if judge_json(&request.body.0).verdict.kind.is_cdr() {
-            Remark::new(
-                Code::BadRequest,
-                "no CDR in the query, but one in the body, where only a POST has one",
-            )
+        let (code, text) = if judge_json(&request.body.0).verdict.kind.is_cdr() {
+            let text = "no CDR in the query, but one in the body, where only a POST has one";
+            (Code::BadRequest, text)
         } else {
-            Remark::new(
-                Code::NoCdr,
-                "no CDR in the query: a health check, or a person's browser?",
-            )
-        }]);
+            let text = "no CDR in the query: a health check, or a person's browser?";
+            (Code::NoCdr, text)
+        };
+        return no_cdr(vec![Remark::new(code, text)]);
     };
     let mut judgement = judge_pairs(&decoded.pairs[first..]);
     let remarks = &mut judgement.verdict.remarks;
-    remarks.extend(
-        decoded
-            .faults
-            .into_iter()
-            .map(|fault| Remark::new(Code::BadQuery, fault)),
-    );
+    remarks.extend(bad_query(decoded.faults));
     if !request.body.is_empty() {
-        remarks.push(Remark::new(
-            Code::BadRequest,
-            "a GET with a body, which is not read",
-        ));
+        let text = "a GET with a body, which is not read";
+        remarks.push(Remark::new(Code::BadRequest, text));
     }
     judgement
 }

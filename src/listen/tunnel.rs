@@ -1,7 +1,7 @@
-//! A tunnel: the user's own program, which lets the rest of the world reach a port of this machine.
+//! A tunnel: a program of the user's that gives a port of this machine a public URL.
 //!
-//! In: which program, and the port. Out: the public URL, and later that the program has ended, with its last words. Its
-//! output is read line by line and never shown as it is.
+//! In: the program and the port. Out: the public URL, and later how the program ended, with its last lines. The output of
+//! the program is read line by line, and shown with secrets masked.
 
 pub mod api;
 pub mod kind;
@@ -24,59 +24,52 @@ pub use kind::Tunnel;
 use log::LogTail;
 use parse::Update;
 
-/// How long a tunnel may take until there is a public URL. Those that need to be asked for take some seconds; what takes
-/// longer than this waits for something that will not come.
+/// Time for a program to print its public URL. Quick tunnels of Cloudflare's take some seconds.
 pub const URL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long ssh may take to say where an alias leads: `ssh -G` only reads the configuration.
-const LOOK_UP: Duration = Duration::from_secs(2);
+/// Time for `ssh -G`, which only reads the configuration.
+const SSH_CONFIG_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long the output of a program that has ended may take to be read. What it has started may hold it open.
-const LAST_LINES: Duration = Duration::from_millis(200);
+/// Time to read the rest of the output of a program that has ended. A child of the program may hold the pipe open.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// A line is cut here: no program writes such a long one for us.
-const LONGEST_LINE: usize = 16 * 1024;
+/// Longer lines are cut, in bytes.
+const MAX_LINE: usize = 16 * 1024;
 
-/// How many lines may wait to be read before the program does.
-const LINES_WAITING: usize = 256;
+/// Lines in the channel; when the channel is full, the program blocks on its output.
+const CHANNEL_CAPACITY: usize = 256;
 
 /// Why there is no tunnel.
 #[derive(Debug)]
 pub enum OpenError {
-    /// The program cannot be started.
     NotStarted(std::io::Error),
-    /// It ended before it parsed its public URL.
+    /// The program ended before it printed a public URL.
     Ended(End),
-    /// It parsed none in this time.
-    Late(Duration, Vec<String>),
+    /// The program printed no public URL in this time. With its last lines.
+    TimedOut(Duration, Vec<String>),
 }
 
-/// How a tunnel program ended, and what it said last.
+/// How a tunnel program ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
-    /// How it ended.
     pub how: Ended,
-    /// Its last lines, fit to be shown.
+    /// The last lines, safe for a terminal.
     pub said: Vec<String>,
 }
 
 impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// Of a program that ends in the middle the very last lines are the reason.
-        const LINES: usize = 3;
-        write!(f, "the tunnel ended {}", self.how.words())?;
-        let last = &self.said[self.said.len().saturating_sub(LINES)..];
-        if last.is_empty() {
-            Ok(())
-        } else {
-            write!(f, ": {}", last.join(" / "))
-        }
+        const MAX_LINES: usize = 3;
+        let last = &self.said[self.said.len().saturating_sub(MAX_LINES)..];
+        let separator = if last.is_empty() { "" } else { ": " };
+        let how = self.how.words();
+        write!(f, "the tunnel ended {how}{separator}{}", last.join(" / "))
     }
 }
 
-/// A tunnel program that runs.
+/// A running tunnel program.
 pub struct Open {
-    /// The URL it has parsed, without a path.
+    /// Without a path.
     pub public_url: Option<String>,
     tunnel: Tunnel,
     group: ProcessGroup,
@@ -84,24 +77,19 @@ pub struct Open {
     log: LogTail,
 }
 
-/// What is waited for before a tunnel counts as open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Await {
-    /// Its public URL, for so long.
-    Url(Duration),
-    /// Nothing: the URL is known.
-    Nothing,
-}
-
-/// Starts a tunnel to a listener at `local`, and waits until it is open. `say` gets every line, fit to be shown.
+/// Starts a tunnel to a listener at `local`, and waits for its public URL for `url_timeout`; not at all without one. `say`
+/// gets every line, safe for a terminal.
 pub async fn open(
     supervisor: &Supervisor,
     tunnel: &Tunnel,
     local: SocketAddr,
-    wait: Await,
+    url_timeout: Option<Duration>,
     mut say: impl FnMut(&str),
 ) -> Result<Open, OpenError> {
-    let metrics_port = free_port().unwrap_or(0);
+    // For cloudflared, which would choose an unknown port.
+    let metrics_port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .map_or(0, |address| address.port());
     let mut group = start(supervisor, &tunnel.command_line(local, metrics_port))
         .map_err(OpenError::NotStarted)?;
     let lines = lines(&mut group);
@@ -113,10 +101,10 @@ pub async fn open(
         lines,
         log: LogTail::default(),
     };
-    if let Await::Url(patience) = wait {
+    if let Some(limit) = url_timeout {
         let host = open.host(supervisor).await;
         let opening = open.wait(local, metrics_port, &host, &mut say);
-        match timeout(patience, opening).await {
+        match timeout(limit, opening).await {
             Ok(Ok(())) => {}
             Ok(Err(how)) => {
                 return Err(OpenError::Ended(End {
@@ -124,27 +112,27 @@ pub async fn open(
                     said: open.log.lines(),
                 }));
             }
-            // A URL without the word that it works is still a URL.
+            // The URL is known, though the program has not said that the tunnel is connected.
             Err(_) if open.public_url.is_some() => {}
             Err(_) => {
                 open.close().await;
-                return Err(OpenError::Late(patience, open.log.lines()));
+                return Err(OpenError::TimedOut(limit, open.log.lines()));
             }
         }
-        // It may have asked for a password. From now on Ctrl-C is for us.
+        // The program had the terminal to ask for a password; from now on Ctrl-C is for this process.
         open.group.take_terminal_back();
     }
     Ok(open)
 }
 
 impl Open {
-    /// Where an ssh tunnel leads to: what the alias stands for, or the alias.
+    /// The host of an ssh tunnel, with an alias of the configuration resolved.
     async fn host(&self, supervisor: &Supervisor) -> String {
         let Tunnel::Ssh { host, .. } = &self.tunnel else {
             return String::new();
         };
         let words = ["ssh", "-G", "--", host].map(str::to_owned);
-        let found = timeout(LOOK_UP, async {
+        let found = timeout(SSH_CONFIG_TIMEOUT, async {
             let mut group = start(supervisor, &words).ok()?;
             let mut lines = lines(&mut group);
             while let Some(line) = lines.recv().await {
@@ -164,7 +152,7 @@ impl Open {
             .unwrap_or_else(|| name.to_owned())
     }
 
-    /// Waits until there is a public URL and it works, or until the program ends.
+    /// Waits until the tunnel has a public URL and is connected, or until the program ends.
     async fn wait(
         &mut self,
         local: SocketAddr,
@@ -174,7 +162,7 @@ impl Open {
     ) -> Result<(), Ended> {
         let is_cloudflared = self.tunnel == Tunnel::Cloudflared;
         let mut agent = None;
-        // Only cloudflared has a URL before it works.
+        // Only cloudflared prints the URL before it is connected.
         let mut connected = !is_cloudflared;
         let mut asking = ask(is_cloudflared.then_some(metrics_port), agent, local, false);
         while self.public_url.is_none() || !connected {
@@ -208,7 +196,7 @@ impl Open {
         Ok(())
     }
 
-    /// Waits for the end of the program. Waiting may be given up and taken up again.
+    /// Waits for the end of the program. Cancel-safe.
     pub async fn ended(&mut self, mut say: impl FnMut(&str)) -> End {
         let how = loop {
             tokio::select! {
@@ -224,9 +212,9 @@ impl Open {
         }
     }
 
-    /// Ends the program and all it has started.
+    /// Ends the program and its children.
     pub async fn close(&mut self) {
-        // The program must not wait for its output to be read.
+        // A program that blocks on its output could not end.
         self.lines.close();
         self.group.end(GRACE).await;
     }
@@ -239,17 +227,16 @@ impl Open {
 
     /// Reads the rest of the output of a program that has ended.
     async fn rest(&mut self, say: &mut impl FnMut(&str)) {
-        let hearing = async {
+        let reading = async {
             while let Some(line) = self.lines.recv().await {
                 self.log_line(&line, say);
             }
         };
-        // What holds it open any longer is not the program.
-        let _ = timeout(LAST_LINES, hearing).await;
+        let _ = timeout(DRAIN_TIMEOUT, reading).await;
     }
 }
 
-/// Asks the program's API, if it has one, for the URL or the connection.
+/// Polls the program's API, if there is one, for the URL or the connection.
 fn ask(
     metrics: Option<u16>,
     agent: Option<SocketAddr>,
@@ -266,12 +253,6 @@ fn ask(
     }
 }
 
-/// A port that is free now, for a program that would otherwise choose one we do not know.
-fn free_port() -> Option<u16> {
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").ok()?;
-    Some(socket.local_addr().ok()?.port())
-}
-
 fn start(supervisor: &Supervisor, words: &[String]) -> std::io::Result<ProcessGroup> {
     let (program, arguments) = words.split_first().ok_or(std::io::ErrorKind::NotFound)?;
     let mut command = Command::new(program);
@@ -280,14 +261,14 @@ fn start(supervisor: &Supervisor, words: &[String]) -> std::io::Result<ProcessGr
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    // bore tells its port in a line of its log, so that must be on; colours would only be in the way.
+    // bore prints its port in a line of its log, which is off by default.
     command.env("NO_COLOR", "1").env("RUST_LOG", "info");
     supervisor.start(&mut command)
 }
 
-/// Everything a program prints, line by line, whichever stream it is on.
+/// The lines of both output streams.
 fn lines(group: &mut ProcessGroup) -> mpsc::Receiver<String> {
-    let (sender, lines) = mpsc::channel(LINES_WAITING);
+    let (sender, lines) = mpsc::channel(CHANNEL_CAPACITY);
     let (stdout, stderr) = group.streams();
     if let Some(stdout) = stdout {
         tokio::spawn(read(stdout, sender.clone()));
@@ -298,7 +279,7 @@ fn lines(group: &mut ProcessGroup) -> mpsc::Receiver<String> {
     lines
 }
 
-/// Reads a stream to its end, also when its lines are not wanted any more: the program must not be held up.
+/// Reads a stream to its end, even when the channel is closed: otherwise the program would block.
 async fn read(mut stream: impl AsyncRead + Unpin, lines: mpsc::Sender<String>) {
     let mut chunk = [0; 4096];
     let mut line = Vec::new();
@@ -306,7 +287,7 @@ async fn read(mut stream: impl AsyncRead + Unpin, lines: mpsc::Sender<String>) {
         let n = stream.read(&mut chunk).await.unwrap_or(0);
         for &byte in &chunk[..n] {
             let ends = matches!(byte, b'\n' | b'\r');
-            if !ends && line.len() < LONGEST_LINE {
+            if !ends && line.len() < MAX_LINE {
                 line.push(byte);
             }
             if ends {
@@ -324,7 +305,7 @@ async fn send(line: &mut Vec<u8>, lines: &mpsc::Sender<String>) {
     if !line.is_empty() {
         let text = String::from_utf8_lossy(line).into_owned();
         line.clear();
-        // The channel is closed with the tunnel.
+        // An error means that the tunnel is closed.
         let _ = lines.send(text).await;
     }
 }

@@ -1,6 +1,6 @@
-//! Tunnel programs that answer questions on this machine: cloudflared's metrics, ngrok's agent API.
+//! The local APIs of tunnel programs: cloudflared's metrics and ngrok's agent API.
 //!
-//! Their answers do not depend on what a version calls things in its log. Whichever tells first is believed.
+//! The APIs are polled beside the logs, whose wording changes between versions. The first answer counts.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,41 +13,39 @@ use crate::net::Destination;
 use crate::net::Request;
 use crate::net::client::{Client, ClientOptions};
 
-/// How often it is asked.
-const EVERY: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Asks cloudflared until it tells its host name; or, once that is known, until it is connected.
+/// Polls cloudflared for its host name; or, once the URL is known, for its connection.
 pub async fn cloudflared(api: SocketAddr, url_is_known: bool) -> Update {
     loop {
         if url_is_known {
-            if matches!(ask(api, "/ready").await, Some((200, _))) {
+            if matches!(get(api, "/ready").await, Some((200, _))) {
                 return Update::Connected;
             }
-        } else if let Some((200, body)) = ask(api, "/quicktunnel").await
+        } else if let Some((200, body)) = get(api, "/quicktunnel").await
             && let Some(url) = quick_tunnel(&body)
         {
             return Update::Url(url);
         }
-        sleep(EVERY).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Asks ngrok until it has a tunnel to our port.
+/// Polls ngrok for a tunnel to the listener's port.
 pub async fn ngrok(api: SocketAddr, local: SocketAddr) -> Update {
     loop {
-        if let Some((200, body)) = ask(api, "/api/tunnels").await
+        if let Some((200, body)) = get(api, "/api/tunnels").await
             && let Some(url) = agent_tunnel(&body, local)
         {
             return Update::Url(url);
         }
-        sleep(EVERY).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
-/// `{"hostname":"…"}`, in which the name is empty at first.
+/// Parses `{"hostname":"…"}`; the name is empty at first.
 fn quick_tunnel(body: &Value) -> Option<String> {
     let hostname = body
         .get("hostname")?
@@ -56,7 +54,7 @@ fn quick_tunnel(body: &Value) -> Option<String> {
     origin(&format!("https://{hostname}"))
 }
 
-/// `{"tunnels":[{"public_url":"…","config":{"addr":"…"}}]}`: an agent may have others too.
+/// Parses `{"tunnels":[{"public_url":"…","config":{"addr":"…"}}]}`. An agent may have tunnels to other ports.
 fn agent_tunnel(body: &Value, local: SocketAddr) -> Option<String> {
     let port = format!(":{}", local.port());
     let ours = |tunnel: &&Value| {
@@ -67,17 +65,17 @@ fn agent_tunnel(body: &Value, local: SocketAddr) -> Option<String> {
     };
     let urls = body.get("tunnels")?.as_array()?.iter().filter(ours);
     let urls = urls.filter_map(|tunnel| public(tunnel.get("public_url")?.as_str()?, local));
-    // An old agent has one of each; https is the one to register.
+    // Old agents open one tunnel for each scheme.
     urls.max_by_key(|url| url.starts_with("https:"))
 }
 
-/// One question; none of the ways it may fail matters.
-async fn ask(api: SocketAddr, target: &str) -> Option<(u16, Value)> {
+/// Status and JSON body of a GET. The next poll follows any failure.
+async fn get(api: SocketAddr, target: &str) -> Option<(u16, Value)> {
     let destination = Destination::parse(&format!("http://{api}/"))
         .ok()
         .filter(Destination::is_loopback)?;
     let options = ClientOptions {
-        timeout: PATIENCE,
+        timeout: TIMEOUT,
         ..ClientOptions::default()
     };
     let client = Client::new(&destination, &options).ok()?;

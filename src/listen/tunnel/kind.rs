@@ -1,37 +1,33 @@
-//! Which tunnels there are, how each is started, and what to do when one does not work. Pure.
-//!
-//! The user's own program does the tunnelling; what is written here is what its documentation says of its arguments.
+//! The supported tunnel programs: names, command lines as documented by each program, and hints. Pure.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-/// A file without a word in it: cloudflared's own configuration would answer for us, with 404 to everything.
+/// Replaces the user's cloudflared configuration, whose ingress rules would answer 404 to everything.
 const EMPTY_FILE: &str = if cfg!(windows) { "NUL" } else { "/dev/null" };
 
-/// bore's public server, which its documentation names.
+/// bore's public server, as documented.
 const BORE_SERVER: &str = "bore.pub";
 
-/// A tunnel program, and what it needs to know.
+/// A tunnel program and its options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tunnel {
     /// A quick tunnel of Cloudflare's, which needs no account.
     Cloudflared,
-    /// An ngrok agent.
     Ngrok,
-    /// A bore client, to this server or the one it knows itself.
     Bore {
-        /// The server's name.
+        /// Without one: `BORE_SERVER`, or the public server.
         server: Option<String>,
     },
     /// A remote forward of OpenSSH's.
     Ssh {
-        /// Where to log in: a name, an address or an alias, with a user where one is needed.
+        /// A name, an address or an alias of the configuration, with or without `USER@`.
         host: String,
-        /// The port to take there; without one the server chooses.
+        /// The port on that host; without one the server chooses.
         remote_port: Option<u16>,
     },
-    /// Any other program, as a line for the shell, in which `{port}` and `{url}` stand for ours.
+    /// A command line for the shell, in which `{port}` and `{url}` stand for the listener's.
     Command(String),
 }
 
@@ -56,7 +52,7 @@ impl FromStr for Tunnel {
     }
 }
 
-/// Reads what follows `ssh:`. The port is the one to take there, not the one to log in at.
+/// Parses what follows `ssh:`. The port is the forwarded one, not that of the ssh server.
 fn ssh(place: &str) -> Result<Tunnel, String> {
     let (user, place) = match place.rsplit_once('@') {
         Some((user, place)) => (Some(user), place),
@@ -87,7 +83,7 @@ fn ssh(place: &str) -> Result<Tunnel, String> {
     Ok(Tunnel::Ssh { host, remote_port })
 }
 
-/// A name that no program can take for an option.
+/// Checks a host name, so that no program can take it for an option.
 fn host(name: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._:%+".contains(c);
     match name {
@@ -140,7 +136,7 @@ impl Tunnel {
             ]),
             Self::Bore { server } => {
                 let mut line: Vec<String> = words(&["bore", "local", &port, "--local-host", &ip]);
-                // bore reads its variable itself, but only if there is no flag.
+                // bore reads the variable only without `--to`.
                 let known = std::env::var_os("BORE_SERVER").is_some();
                 let server = server
                     .clone()
@@ -154,7 +150,7 @@ impl Tunnel {
             }
             Self::Ssh { host, remote_port } => {
                 let mut line: Vec<String> = words(&["ssh", "-N", "-T", "-v"]);
-                // No questions, no silence, and no connection shared with others: it would outlive us.
+                // No prompts, keepalives, and no shared master connection, which would outlive this process.
                 for option in [
                     "BatchMode=yes",
                     "ExitOnForwardFailure=yes",
@@ -164,7 +160,7 @@ impl Tunnel {
                 ] {
                     line.extend(["-o".to_owned(), option.to_owned()]);
                 }
-                // The star asks for more than the server's own loopback, which is the server's to grant.
+                // `*` asks for a public port; the server's GatewayPorts decides.
                 line.extend([
                     "-R".to_owned(),
                     format!("*:{}:{local}", remote_port.unwrap_or(0)),
@@ -185,7 +181,7 @@ impl Tunnel {
         }
     }
 
-    /// What to do if the program is not there.
+    /// The hint for a program that cannot be started.
     #[must_use]
     pub fn hint_if_missing(&self, local: SocketAddr) -> String {
         format!(
@@ -193,7 +189,7 @@ impl Tunnel {
         )
     }
 
-    /// What to do if it does not work.
+    /// The hint for a tunnel that ended or printed no URL.
     #[must_use]
     pub fn hint(&self, local: SocketAddr) -> String {
         match self {

@@ -1,46 +1,45 @@
-//! The last words of a tunnel program: what it said before it ended, fit to be shown. Pure.
+//! The last lines of a tunnel program, with secrets masked and safe for a terminal. Pure.
 
 use std::collections::VecDeque;
 
 use serde_json::Value;
 
 use super::Tunnel;
-use super::parse::is_ssh_chatter;
+use super::parse::is_ssh_debug;
 use crate::net::secret::{MASK, is_secret_name, masked_url};
-use crate::untrusted::clean;
+use crate::untrusted::{beginning, clean};
 
-/// As many lines are kept: what went wrong is said at the end, and help texts are long.
-const LINES: usize = 12;
+/// Lines that are kept.
+const MAX_LINES: usize = 12;
 
-/// As much of a line is shown.
-const CHARACTERS: usize = 300;
+/// Characters that are shown of a line.
+const MAX_CHARS: usize = 300;
 
 /// The last lines of a program's output.
 #[derive(Debug, Clone, Default)]
 pub struct LogTail(VecDeque<String>);
 
 impl LogTail {
-    /// Adds a line; gives it as it may be shown, if it says anything.
+    /// Adds a line, and returns the shown form if there is one.
     pub fn push(&mut self, tunnel: &Tunnel, line: &str) -> Option<String> {
-        let line = fit(tunnel, line)?;
-        if self.0.len() == LINES {
+        let line = shown(tunnel, line)?;
+        if self.0.len() == MAX_LINES {
             self.0.pop_front();
         }
         self.0.push_back(line.clone());
         Some(line)
     }
 
-    /// All of them.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         self.0.iter().cloned().collect()
     }
 }
 
-/// A line as it may be shown: no noise, no secrets, no tricks. None if nothing is left.
-fn fit(tunnel: &Tunnel, line: &str) -> Option<String> {
+/// The shown form of a line: without noise and secrets, and safe for a terminal. `None` if nothing is left.
+fn shown(tunnel: &Tunnel, line: &str) -> Option<String> {
     let line = match tunnel {
-        Tunnel::Ssh { .. } if is_ssh_chatter(line) => return None,
+        Tunnel::Ssh { .. } if is_ssh_debug(line) => return None,
         Tunnel::Cloudflared
             if line.contains("Configuration file") && line.contains("was empty") =>
         {
@@ -50,14 +49,10 @@ fn fit(tunnel: &Tunnel, line: &str) -> Option<String> {
         _ => line.to_owned(),
     };
     let line = masked(line.trim());
-    let shown = match line.char_indices().nth(CHARACTERS) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    };
-    (!shown.is_empty()).then(|| clean(&shown))
+    (!line.is_empty()).then(|| clean(&beginning(&line, MAX_CHARS)))
 }
 
-/// What a record of ngrok's log says; anything else as it is.
+/// The message and error of a record in ngrok's log; any other line as it is.
 fn from_record(line: &str) -> String {
     let Ok(Value::Object(record)) = serde_json::from_str::<Value>(line) else {
         return line.to_owned();
@@ -72,14 +67,14 @@ fn from_record(line: &str) -> String {
         .into_iter()
         .flatten()
         .collect();
-    // Its errors are paragraphs.
+    // ngrok's errors have line breaks.
     said.join(": ")
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ")
 }
 
-/// A line without the secrets that can be recognised: in URLs, after `name=`, and after `name:`.
+/// Masks secrets in URLs, after `name=` and after `name:`.
 fn masked(line: &str) -> String {
     let mut masked = String::with_capacity(line.len());
     let mut secret_follows = false;
@@ -111,7 +106,7 @@ fn masked(line: &str) -> String {
     masked
 }
 
-/// Whether a word after `token:` may be the token: a sentence that goes on has no digits, and no words as long.
+/// Whether a word after `token:` may be a token: the words of a sentence are shorter, and have no digits.
 fn could_be_secret(word: &str) -> bool {
     word.len() >= 20 || word.contains(|c: char| c.is_ascii_digit())
 }
@@ -149,7 +144,7 @@ mod tests {
             (words.len(), words[0].as_str()),
             (2, "\\u{1b}[2Jgone\\u{7}")
         );
-        assert_eq!(words[1].chars().count(), CHARACTERS + 1);
+        assert_eq!(words[1].chars().count(), MAX_CHARS + 1);
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Reads a tunnel program's output: its public URL, that it is connected, the address of its API. Pure.
+//! Parses a tunnel program's output for its public URL, its connection and the address of its API. Pure.
 //!
-//! Each program has its own words for it, and prints other URLs too: only what is meant is taken.
+//! Programs print other URLs too, so that each has patterns of its own.
 
 use std::net::SocketAddr;
 
@@ -9,25 +9,26 @@ use serde_json::Value;
 use super::Tunnel;
 use crate::net::Destination;
 
-/// News of a tunnel, from a line or the program's API.
+/// A change of a tunnel, from a line of output or the program's API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Update {
     /// The public URL, without a path.
     Url(String),
-    /// The tunnel carries.
     Connected,
     /// The address of the program's API on this machine.
     Api(SocketAddr),
 }
 
-/// Reads a line of a tunnel to `local`. `host` is where an ssh tunnel leads to.
+/// Parses a line of a tunnel to `local`. `host` is the host of an ssh tunnel.
 #[must_use]
 pub fn update(tunnel: &Tunnel, line: &str, local: SocketAddr, host: &str) -> Option<Update> {
     match tunnel {
         Tunnel::Cloudflared if line.contains("Registered tunnel connection") => {
             Some(Update::Connected)
         }
-        Tunnel::Cloudflared => urls(line).find_map(|url| quick(&url)).map(Update::Url),
+        Tunnel::Cloudflared => urls(line)
+            .find_map(|url| quick_tunnel(&url))
+            .map(Update::Url),
         Tunnel::Ngrok => ngrok(&serde_json::from_str(line).ok()?),
         Tunnel::Bore { .. } => {
             let place = line.split_once("listening at ")?.1;
@@ -44,8 +45,8 @@ pub fn update(tunnel: &Tunnel, line: &str, local: SocketAddr, host: &str) -> Opt
     }
 }
 
-/// An address of a quick tunnel, and not that of the service which gives them out.
-fn quick(url: &str) -> Option<String> {
+/// The URL of a quick tunnel; not that of the service which creates them.
+fn quick_tunnel(url: &str) -> Option<String> {
     let destination = Destination::parse(url).ok()?;
     let host = destination.host();
     let name = host.strip_suffix(".trycloudflare.com")?;
@@ -75,16 +76,16 @@ fn ssh(line: &str, local: SocketAddr, remote_port: Option<u16>, host: &str) -> O
     if line.starts_with("debug1: remote forward success for: listen ") {
         return at(remote_port?);
     }
-    if is_ssh_chatter(line) {
+    if is_ssh_debug(line) {
         None
     } else {
         urls(line).find_map(|url| public(&url, local))
     }
 }
 
-/// What `ssh -v` says of itself, which is neither update nor last words.
+/// Whether a line is debug output of `ssh -v`.
 #[must_use]
-pub fn is_ssh_chatter(line: &str) -> bool {
+pub fn is_ssh_debug(line: &str) -> bool {
     [
         "debug1: ",
         "OpenSSH_",
@@ -96,7 +97,7 @@ pub fn is_ssh_chatter(line: &str) -> bool {
     .any(|beginning| line.starts_with(beginning))
 }
 
-/// Whether a URL is not just our own again; without its path.
+/// The origin of a URL, unless the URL is the listener's own.
 #[must_use]
 pub fn public(url: &str, local: SocketAddr) -> Option<String> {
     let destination = Destination::parse(url).ok()?;
@@ -104,7 +105,7 @@ pub fn public(url: &str, local: SocketAddr) -> Option<String> {
     if ours { None } else { origin(url) }
 }
 
-/// Scheme, host and port, if it is a URL at all.
+/// Scheme, host and port of a URL.
 #[must_use]
 pub fn origin(url: &str) -> Option<String> {
     // `https:///x` has no host, though the URL standard reads it as `https://x/`.
@@ -120,7 +121,7 @@ pub fn origin(url: &str) -> Option<String> {
     Some(format!("{scheme}://{}", destination.authority()))
 }
 
-/// The http and https URLs in a line, without the punctuation around them.
+/// The http and https URLs in a line, without surrounding punctuation.
 fn urls(line: &str) -> impl Iterator<Item = String> + '_ {
     let starts = line.match_indices("://").filter_map(|(at, _)| {
         let before = &line[..at];

@@ -6,7 +6,7 @@ use super::*;
 /// Nothing here takes this long, unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-async fn opened(line: &str, wait: Await) -> Result<Open, OpenError> {
+async fn opened(line: &str, wait: Option<Duration>) -> Result<Open, OpenError> {
     let supervisor = Supervisor::new();
     let local = "127.0.0.1:8237".parse().unwrap();
     timeout(
@@ -32,7 +32,7 @@ async fn a_url_on_either_stream_opens_it_and_its_end_is_told() {
              while [ -e {} ]; do sleep 0.01; done; exit 3",
             held.path().display()
         );
-        let mut open = opened(&line, Await::Url(DEADLINE)).await.ok().unwrap();
+        let mut open = opened(&line, Some(DEADLINE)).await.ok().unwrap();
         assert_eq!(open.public_url.as_deref(), Some("https://abc.example"));
         drop(held);
         let end = timeout(DEADLINE, open.ended(|_| {})).await.unwrap();
@@ -46,7 +46,7 @@ async fn a_url_on_either_stream_opens_it_and_its_end_is_told() {
 async fn an_end_before_the_url_is_told_with_the_last_words() {
     let error = opened(
         "echo first; printf 'no newline' >&2; exit 7",
-        Await::Url(DEADLINE),
+        Some(DEADLINE),
     )
     .await
     .err()
@@ -69,9 +69,9 @@ async fn a_program_that_tells_no_url_is_ended() {
     let local = "127.0.0.1:8237".parse().unwrap();
     let mut short = Duration::from_millis(50);
     let number = loop {
-        let opening = open(&supervisor, &tunnel, local, Await::Url(short), |_| {});
+        let opening = open(&supervisor, &tunnel, local, Some(short), |_| {});
         let error = timeout(DEADLINE, opening).await.unwrap().err().unwrap();
-        let OpenError::Late(patience, _) = error else {
+        let OpenError::TimedOut(patience, _) = error else {
             panic!("{error:?}")
         };
         assert_eq!(patience, short);
@@ -91,7 +91,7 @@ async fn a_program_that_tells_no_url_is_ended() {
 
 #[tokio::test]
 async fn a_known_url_is_not_waited_for() {
-    let mut open = opened("sleep 1000", Await::Nothing).await.ok().unwrap();
+    let mut open = opened("sleep 1000", None).await.ok().unwrap();
     assert_eq!(open.public_url, None);
     timeout(DEADLINE, open.close()).await.unwrap();
 }
@@ -100,7 +100,7 @@ async fn a_known_url_is_not_waited_for() {
 async fn much_output_holds_nobody_up() {
     let line = "i=0; while [ $i -lt 3000 ]; do echo $i; i=$((i+1)); done; head -c 100000 /dev/zero; echo; \
                 echo https://abc.example; sleep 1000";
-    let mut open = opened(line, Await::Url(DEADLINE)).await.ok().unwrap();
+    let mut open = opened(line, Some(DEADLINE)).await.ok().unwrap();
     assert_eq!(open.public_url.as_deref(), Some("https://abc.example"));
     timeout(DEADLINE, open.close()).await.unwrap();
 }

@@ -171,7 +171,7 @@ fn run(faults: Faults, retries: Option<Report>) -> String {
         began: moment(0),
         ended: moment(1_212),
         faults,
-        seed: faults.is_by_chance().then_some(Seed(7)),
+        seed: faults.is_random().then_some(Seed(7)),
     };
     let text = report(&run, &summary);
     text.replace(env!("CARGO_PKG_VERSION"), "VERSION")
