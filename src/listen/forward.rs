@@ -1,7 +1,5 @@
-//! Passing on: the request as it came goes to a handler, and what the handler says goes back to the sender.
-//!
-//! In: a request. Out: the answer for its sender, and what the record tells of it. The body and the query are never
-//! touched; the headers that belong to a connection are exchanged for our own, as every proxy does.
+//! `--forward-to`: a reverse proxy to a handler. Body, query and end-to-end headers are forwarded unchanged; hop-by-hop
+//! headers are replaced.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -21,16 +19,16 @@ use crate::net::secret::masked_url;
 use crate::net::{Failure, FailureKind, Header, Phase, Request, Response, header, query};
 use crate::untrusted::{Untrusted, beginning};
 
-/// How long a handler may still take when the listener has to stop: well within the grace of the door.
-const LAST_MOMENT: Duration = Duration::from_secs(1);
+/// Time for the handler's answer once the listener stops; shorter than the grace of the server.
+const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A handler to which requests are passed on. Clones share it.
+/// The handler of `--forward-to`. A clone shares the client.
 #[derive(Clone)]
 pub struct Forward {
     destination: Destination,
     client: Arc<RawClient>,
-    /// How this listener signs what it has passed on, so that it knows it again.
-    signature: String,
+    /// The listener's element of `Via`, to detect loops.
+    via: String,
 }
 
 impl fmt::Debug for Forward {
@@ -39,17 +37,17 @@ impl fmt::Debug for Forward {
     }
 }
 
-/// What came of passing a request on.
+/// The result of forwarding a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Passed {
-    /// What goes back to the sender.
+pub struct ForwardResult {
+    /// For the sender: the handler's answer, or a gateway error.
     pub response: Response,
-    /// What the record tells.
+    /// For the record.
     pub forwarded: Forwarded,
 }
 
 impl Forward {
-    /// A handler for a listener at this address, which it must not be itself.
+    /// `listening` is the listener's own address, which is refused as a destination.
     pub fn new(
         destination: Destination,
         listening: SocketAddr,
@@ -61,7 +59,7 @@ impl Forward {
             return Err(Error::Usage(text));
         }
         let client = Arc::new(RawClient::new(&destination, options)?);
-        let signature = format!(
+        let via = format!(
             "1.1 telecmi-cdr-{}-{}",
             std::process::id(),
             listening.port()
@@ -69,7 +67,7 @@ impl Forward {
         Ok(Self {
             destination,
             client,
-            signature,
+            via,
         })
     }
 
@@ -79,22 +77,21 @@ impl Forward {
         self.destination.masked()
     }
 
-    /// Passes a request on, and waits no longer than a moment once the listener has to stop. Leaves
-    /// `instead_of` to the caller.
-    pub async fn pass(&self, request: &Request, closed: &CancellationToken) -> Passed {
+    /// Forwards a request, and waits for the answer at most [`STOP_TIMEOUT`] after `stop`. Leaves `instead_of` to the
+    /// caller.
+    pub async fn send(&self, request: &Request, stop: &CancellationToken) -> ForwardResult {
         let began = Instant::now();
-        let answer = if self.has_passed(request) {
-            Err((
-                508,
-                failure(
-                    FailureKind::Other,
-                    "this request came through here before: it goes in a circle",
-                ),
-            ))
+        let stopped = async {
+            stop.cancelled().await;
+            tokio::time::sleep(STOP_TIMEOUT).await;
+        };
+        let answer = if self.is_loop(request) {
+            let text = "this request came through here before: it goes in a circle";
+            Err((508, failure(FailureKind::Other, text)))
         } else {
             tokio::select! {
                 answer = self.answer(request) => answer,
-                () = last_moment(closed) => {
+                () = stopped => {
                     let text = "the listener had to stop before the handler answered";
                     Err((504, failure(FailureKind::Timeout, text)))
                 }
@@ -109,14 +106,16 @@ impl Forward {
             instead_of: None,
             failure: answer.as_ref().err().map(|(_, failure)| failure.clone()),
         };
-        let response = answer.unwrap_or_else(|(status, _)| sorry(status));
-        Passed {
+        // The cause of a failure is not for the sender.
+        let response = answer
+            .unwrap_or_else(|(status, _)| Response::plain(status, "the handler did not answer\n"));
+        ForwardResult {
             response,
             forwarded,
         }
     }
 
-    /// The handler's answer, or a gateway's status and why there is none.
+    /// The handler's answer, or the status and cause of a gateway error.
     async fn answer(&self, request: &Request) -> Result<Response, (u16, Failure)> {
         let outgoing = RawRequest::passed_on(&self.addressed(request), &self.destination);
         match self.client.run(&outgoing).await {
@@ -136,10 +135,10 @@ impl Forward {
                 );
                 Err((502, failure(FailureKind::Other, &text)))
             }
-            // A redirect is an answer like any other here: it is the sender's to follow.
+            // A redirect goes back to the sender too.
             RawOutcome::Answered(response) => {
                 let mut headers = end_to_end(&response.headers);
-                // An answer to HEAD has no body whose length could be stated anew (RFC 9110, 9.3.2).
+                // An answer to HEAD has no body to compute the length from (RFC 9110, 9.3.2).
                 if request.method == "HEAD"
                     && let Some(length) = header(&response.headers, "content-length")
                 {
@@ -161,7 +160,7 @@ impl Forward {
         }
     }
 
-    /// Where a request goes, secrets masked.
+    /// The handler's URL for a request, secrets masked.
     fn url_of(&self, request: &Request) -> String {
         let scheme = if self.destination.is_tls() {
             "https"
@@ -175,53 +174,39 @@ impl Forward {
         ))
     }
 
-    /// Whether this listener has passed the request on before.
-    fn has_passed(&self, request: &Request) -> bool {
-        let of_via = request.headers.iter().filter(|header| header.is("via"));
-        of_via
-            .flat_map(|via| {
-                via.text()
-                    .split(',')
-                    .map(|by| by.trim().to_owned())
-                    .collect::<Vec<_>>()
-            })
-            .any(|by| by == self.signature)
+    /// Whether this listener has forwarded the request before.
+    fn is_loop(&self, request: &Request) -> bool {
+        let mut via = request.headers.iter().filter(|header| header.is("via"));
+        via.any(|via| via.text().split(',').any(|by| by.trim() == self.via))
     }
 
-    /// The request as the handler gets it.
+    /// The request that the handler gets.
     fn addressed(&self, request: &Request) -> Request {
-        let mut addressed = request.clone();
-        addressed.target = query::onto(self.destination.target(), &request.target);
-        addressed.headers = end_to_end(&request.headers);
-        if header(&addressed.headers, "x-forwarded-host").is_none()
+        let mut headers = end_to_end(&request.headers);
+        if header(&headers, "x-forwarded-host").is_none()
             && let Some(host) = header(&request.headers, "host")
         {
-            addressed
-                .headers
-                .push(Header::new("X-Forwarded-Host", host));
+            headers.push(Header::new("X-Forwarded-Host", host));
         }
-        addressed
-            .headers
-            .push(Header::new("Via", self.signature.clone()));
-        addressed.headers.push(Header::new("Connection", "close"));
-        addressed
+        headers.push(Header::new("Via", self.via.clone()));
+        headers.push(Header::new("Connection", "close"));
+        Request {
+            target: query::onto(self.destination.target(), &request.target),
+            headers,
+            ..request.clone()
+        }
     }
 }
 
-/// What the sender is answered when there is no answer of the handler. Why there is none is not for strangers.
-fn sorry(status: u16) -> Response {
-    Response::plain(status, "the handler did not answer\n")
-}
-
-/// What a handler that is not content has to say: the first line of it.
+/// The first line of the body of an answer of 400 or more.
 fn first_line(response: &Response) -> Option<Untrusted> {
-    const ENOUGH: usize = 200;
+    const MAX_CHARS: usize = 200;
     if response.status < 400 {
         return None;
     }
     let text = String::from_utf8_lossy(&response.body.0);
     let line = text.lines().find(|line| !line.trim().is_empty())?;
-    Some(beginning(line.trim(), ENOUGH).into_owned().into())
+    Some(beginning(line.trim(), MAX_CHARS).into_owned().into())
 }
 
 fn failure(kind: FailureKind, text: &str) -> Failure {
@@ -230,12 +215,6 @@ fn failure(kind: FailureKind, text: &str) -> Failure {
         kind,
         text: text.to_owned(),
     }
-}
-
-/// Resolves a moment after the listener has been told to stop.
-async fn last_moment(closed: &CancellationToken) {
-    closed.cancelled().await;
-    tokio::time::sleep(LAST_MOMENT).await;
 }
 
 #[cfg(test)]
@@ -306,11 +285,11 @@ mod tests {
             "Connection: close",
         ];
         assert_eq!(lines, expected);
-        assert!(!forward.has_passed(&request));
+        assert!(!forward.is_loop(&request));
         let again = Request {
             headers: vec![Header::new("via", format!("1.1 x, {}", &via[5..]))],
             ..request
         };
-        assert!(forward.has_passed(&again));
+        assert!(forward.is_loop(&again));
     }
 }

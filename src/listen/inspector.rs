@@ -209,7 +209,7 @@ impl Inspector {
         let Ok(_permit) = self.resends.try_acquire() else {
             return busy(format!("{MAX_RESENDS} are under way already: try again\n"));
         };
-        let passed = forward.pass(request, &self.closed).await;
+        let passed = forward.send(request, &self.closed).await;
         file("application/json", ndjson::safe_json(&passed.forwarded))
     }
 }

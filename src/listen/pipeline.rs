@@ -1,4 +1,4 @@
-//! One request from its arrival to its reply: delayed, judged, forwarded or failed on purpose, recorded.
+//! Handles one request: delay, judgement, forwarding or fault, record, reply.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::fault::{Fault, Faults};
-use super::forward::{Forward, Passed};
+use super::forward::{Forward, ForwardResult};
 use super::recorder::Recorder;
 use super::respond::{Decision, Outcome, ResponsePolicy};
-use super::server::{IncomingRequest, Reply, RequestError};
+use super::server::{IncomingRequest, Reply};
 use crate::exchange::{Answer, Forwarded};
 
 pub struct Pipeline {
@@ -50,9 +50,7 @@ impl Pipeline {
         let began = self.recorder.clock.elapsed();
         let n = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let seed = self.policy.seed;
-        // hyper has answered a malformed request already.
-        let is_answered = matches!(incoming.error, Some(RequestError::Malformed(_)));
-        let delay = if is_answered {
+        let delay = if incoming.is_answered() {
             Duration::ZERO
         } else {
             self.policy.delay.of(n, seed)
@@ -71,25 +69,23 @@ impl Pipeline {
                 () = tokio::time::sleep(delay) => {}
                 () = pipeline.stop.cancelled() => {}
             }
-            // Parsed fields take many times the memory of a body, and a handler may be slow: a request is judged after its
-            // forwarding. With --strict a refused request is not forwarded, so that it is judged before.
+            // A request is judged after its forwarding: parsed fields take many times the memory of a body, and a handler
+            // may be slow. With --strict the judgement comes first, as a refused request is not forwarded.
             let strict = pipeline.policy.strict;
-            let mut decision = strict.then(|| pipeline.policy.decide(&incoming));
+            let decision = strict.then(|| pipeline.policy.decide(&incoming));
             let is_refused = decision.as_ref().is_some_and(|decision| decision.refused);
             let passed = match &pipeline.forward {
                 Some(forward) if forwards && !is_refused => {
-                    Some(forward.pass(&incoming.request, &pipeline.stop).await)
+                    Some(forward.send(&incoming.request, &pipeline.stop).await)
                 }
                 _ => None,
             };
-            let decision = decision
-                .take()
-                .unwrap_or_else(|| pipeline.policy.decide(&incoming));
+            let decision = decision.unwrap_or_else(|| pipeline.policy.decide(&incoming));
             pipeline.finish(incoming, decision, fault, passed, began)
         };
         match self.waiting.spawn(task).await {
             Ok(reply) => reply,
-            // The server counts it as any panic.
+            // The connection's task panics in turn, which the server counts.
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => Reply::Close,
         }
@@ -106,7 +102,7 @@ impl Pipeline {
         incoming: IncomingRequest,
         decision: Decision,
         fault: Option<Fault>,
-        passed: Option<Passed>,
+        passed: Option<ForwardResult>,
         began: Duration,
     ) -> Reply {
         let outcome = match (fault, passed) {
@@ -127,7 +123,7 @@ fn is_forwardable(incoming: &IncomingRequest) -> bool {
 }
 
 /// The handler's answer; `own_status` is the status of the answer without `--forward-to`.
-fn forwarded(passed: Passed, own_status: u16) -> Outcome {
+fn forwarded(passed: ForwardResult, own_status: u16) -> Outcome {
     let forwarded = Forwarded {
         instead_of: Some(own_status),
         ..passed.forwarded
@@ -149,6 +145,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::listen::event::Ending;
     use crate::listen::expect::ExpectedCdrs;
+    use crate::listen::server::RequestError;
     use crate::net::Request;
 
     /// A pipeline with a delay of an hour, and its reply to a request within a second.

@@ -19,7 +19,7 @@ use super::forwarded_for::claimed;
 use super::relate::Relations;
 use super::respond::{Decision, Outcome};
 use super::retries::Retries;
-use super::server::{ConnectionError, IncomingRequest, Reply, RequestError};
+use super::server::{ConnectionError, IncomingRequest, Reply};
 use crate::clock::Clock;
 use crate::error::Exit;
 use crate::exchange::Exchange;
@@ -32,7 +32,6 @@ const ERROR_INTERVAL: Duration = Duration::from_secs(1);
 /// Takes events; false if an event could not be shown.
 pub type Tell = Box<dyn Fn(Event) -> bool + Send + Sync>;
 
-/// See the module.
 pub struct Recorder {
     pub clock: Clock,
     expected: ExpectedCdrs,
@@ -119,8 +118,7 @@ impl Recorder {
         let cdr = judgement.fields.filter(|_| verdict.kind.is_cdr());
         let mismatch = cdr.as_ref().and_then(|cdr| self.expected.mismatch(cdr));
         let counts = cdr.is_some() && mismatch.is_none();
-        // hyper has answered a malformed request already.
-        let is_answered = matches!(incoming.error, Some(RequestError::Malformed(_)));
+        let is_answered = incoming.is_answered();
         let mut reply = outcome.reply;
         let mut exchange = Exchange {
             n: 0,
@@ -317,7 +315,7 @@ impl State {
     }
 }
 
-/// Whether an ended connection is no sign of a fault: browsers open connections in advance, and idle ones are closed.
+/// Whether a connection error is expected: browsers open connections in advance, and idle connections are closed.
 fn is_harmless(error: &ConnectionError) -> bool {
     matches!(
         error,

@@ -22,55 +22,38 @@ const MAX_ID_BYTES: usize = 128;
 
 pub(super) type Fingerprint = u64;
 
-/// What a fingerprint is made of.
-#[derive(Hash)]
-enum Key<'a> {
-    Leg(&'a str),
-    Cmiuuid(&'a str),
-    RequestId(&'a str),
-    CallId(&'a str),
-    /// All fields and values, in order of the names.
-    Content(&'a [(&'a str, Cow<'a, str>)]),
-    /// The same with the method.
-    Copy(&'a str, &'a [(&'a str, Cow<'a, str>)]),
-    /// Target and body.
-    Bytes(&'a str, &'a [u8]),
-    /// Method, target and body.
-    Request(&'a str, &'a str, &'a [u8]),
-}
-
-/// Makes fingerprints.
 #[derive(Debug, Clone, Default)]
 pub struct Fingerprinter(RandomState);
 
 impl Fingerprinter {
-    fn of(&self, key: &Key<'_>) -> Fingerprint {
-        self.0.hash_one(key)
+    /// `kind` keeps equal values of different fields apart.
+    fn hash(&self, kind: &str, value: impl Hash) -> Fingerprint {
+        self.0.hash_one((kind, value))
     }
 
     /// The same for a request and its copies: a CDR with a `cmiuuid` is identified by its fields, any other request by its
     /// target and body; both by the method.
     pub(super) fn identity(&self, request: &Request, cdr: Option<&Fields>) -> Fingerprint {
         if let Some(cdr) = cdr.filter(|cdr| id(cdr, "cmiuuid").is_some()) {
-            return self.of(&Key::Copy(&request.method, &content(cdr)));
+            return self.hash("copy", (&request.method, content(cdr)));
         }
-        let body = &request.body.0;
-        self.of(&Key::Request(&request.method, &request.target, body))
+        let (method, target, body) = (&request.method, &request.target, &request.body.0);
+        self.hash("request", (method, target, body))
     }
 
     fn fingerprints(&self, request: &Request, cdr: &Fields) -> Fingerprints {
         let content = content(cdr);
-        let cmiuuid = id(cdr, "cmiuuid").map(|id| self.of(&Key::Cmiuuid(id)));
+        let of = |name| id(cdr, name).map(|id| self.hash(name, id));
+        let cmiuuid = of("cmiuuid");
         // A CDR without a `cmiuuid` has no copies: TeleCMI's all have one.
-        let of_content = |key| cmiuuid.map(|_| self.of(&key));
         Fingerprints {
-            leg: id(cdr, "leg").map(|id| self.of(&Key::Leg(id))),
-            bytes: self.of(&Key::Bytes(&request.target, &request.body.0)),
-            copy: of_content(Key::Copy(&request.method, &content)),
-            content: of_content(Key::Content(&content)),
+            leg: of("leg"),
+            bytes: self.hash("bytes", (&request.target, &request.body.0)),
+            copy: cmiuuid.map(|_| self.hash("copy", (&request.method, &content))),
+            content: cmiuuid.map(|_| self.hash("content", &content)),
             cmiuuid,
-            request_id: id(cdr, "request_id").map(|id| self.of(&Key::RequestId(id))),
-            call_id: id(cdr, "call_id").map(|id| self.of(&Key::CallId(id))),
+            request_id: of("request_id"),
+            call_id: of("call_id"),
         }
     }
 }
@@ -146,15 +129,8 @@ impl Relations {
             let leg = id(cdr, "leg");
             let (how, text, code) = relation(earlier, &new, &request.method, leg);
             let remark = code.map(|code| Remark::new(code, text.clone()));
-            let how = how.to_owned();
-            (
-                Relation {
-                    n: earlier.n,
-                    how,
-                    text,
-                },
-                remark,
-            )
+            let (n, how) = (earlier.n, how.to_owned());
+            (Relation { n, how, text }, remark)
         });
         self.remember(new);
         related
@@ -379,7 +355,7 @@ mod tests {
         );
         let long = cdr(&"x".repeat(1_000_000), &"y".repeat(129), "c", "a");
         relate(&mut relations, 1, at, &post, &long);
-        let call = relations.fingerprinter.of(&Key::CallId("c"));
+        let call = relations.fingerprinter.hash("call_id", "c");
         assert_eq!(relations.first.keys().collect::<Vec<_>>(), [&call]);
     }
 }

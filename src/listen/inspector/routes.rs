@@ -62,24 +62,19 @@ impl FromStr for Number {
 }
 
 pub(super) fn routes(inspector: &Arc<Inspector>) -> BoxedFilter<(Response,)> {
-    let local = check(
-        inspector,
-        || Refusal::Forbidden,
-        |inspector, headers| inspector.access.is_local(headers),
-    );
-    let token = check(
-        inspector,
-        || Refusal::Forbidden,
-        |inspector, headers| inspector.access.has_token(headers),
-    );
+    let forbidden = || Refusal::Forbidden;
+    let check = |refusal, accepts| check(inspector, refusal, accepts);
+    let local = check(forbidden, |inspector, headers| {
+        inspector.access.is_local(headers)
+    });
+    let token = check(forbidden, |inspector, headers| {
+        inspector.access.has_token(headers)
+    });
     // Every browser sends the origin with a POST.
-    let origin = check(
-        inspector,
-        || Refusal::Forbidden,
-        |_, headers| only(headers, ORIGIN.as_str()).is_some(),
-    );
+    let origin = check(forbidden, |_, headers| {
+        only(headers, ORIGIN.as_str()).is_some()
+    });
     let no_body = check(
-        inspector,
         || Refusal::TooLarge,
         |_, headers| {
             let length = only(headers, CONTENT_LENGTH.as_str());
@@ -92,7 +87,7 @@ pub(super) fn routes(inspector: &Arc<Inspector>) -> BoxedFilter<(Response,)> {
     let asset = path::tail()
         .and_then(|tail: path::Tail| ready(assets::find(tail.as_str()).ok_or_else(not_found)))
         .and(method(Method::GET))
-        .map(|asset: &assets::Asset| respond(file(asset.content_type, asset.text)));
+        .map(|(_, content_type, text)| respond(file(content_type, text)));
     let events = path!("api" / "events")
         .and(method(Method::GET))
         .and(inspector.clone())

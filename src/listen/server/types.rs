@@ -9,7 +9,7 @@ use crate::net::{Request, Response};
 /// One request whose head could be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IncomingRequest {
-    /// Address of the connection's other end. Behind a tunnel that is the tunnel's program.
+    /// Behind a tunnel: the address of the tunnel program.
     pub peer: SocketAddr,
     /// When the head was complete.
     pub at: Timestamp,
@@ -21,24 +21,28 @@ pub struct IncomingRequest {
     pub ambiguous_framing: bool,
 }
 
+impl IncomingRequest {
+    /// hyper answers a malformed request itself.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        matches!(self.error, Some(RequestError::Malformed(_)))
+    }
+}
+
 /// What is wrong with a request as HTTP, whatever it carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RequestError {
-    /// HTTP/1.1 without a `Host`.
     NoHost,
-    /// More than one `Host`.
     SeveralHosts,
     /// The target is longer than [`RequestError::MAX_TARGET`].
     TargetTooLong,
     /// The head breaks the rules, or leaves open where the body ends. hyper has answered 400 already; the handler's reply is
     /// not used.
     Malformed(String),
-    /// The body is over the limit.
+    /// The body is over the limit, in bytes.
     TooLarge {
-        /// The limit in bytes.
         limit: u64,
     },
-    /// The body did not end in time.
     BodyTimeout,
     /// The body broke off, or its chunks are invalid.
     BodyBroken(String),
@@ -50,7 +54,6 @@ impl RequestError {
     /// Longest target in bytes: the limit of common servers and tunnels.
     pub const MAX_TARGET: usize = 8 * 1024;
 
-    /// The status to answer.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
@@ -108,7 +111,6 @@ pub enum ConnectionError {
     Garbage(String),
     /// The head was too long, or had too many fields. hyper has answered 431.
     HeadTooLarge,
-    /// The head did not end in time.
     HeadTimeout,
     /// The connection ended in the middle of a head.
     HeadCut,
@@ -116,9 +118,8 @@ pub enum ConnectionError {
     Silent,
     /// The answer was not read in time.
     NotRead,
-    /// The answer could not be written.
     AnswerLost(String),
-    /// Idle for longest when the table was full.
+    /// Evicted while idle.
     MadeRoom,
     /// Still open when the grace was over.
     Stopped,
