@@ -24,29 +24,28 @@ use decode::{Decoded, Form, PLUS_OR_SPACE};
 use known::{Known, SHORTEST_KNOWN};
 use pseudonyms::{NUMBER, Pseudonyms};
 
-/// The most digits of a telephone number, by E.164.
+/// Upper number of digits in a telephone number (E.164).
 const LONGEST_NUMBER: usize = 15;
-/// The fewest digits that are taken for a number without any other sign of one.
+/// Lower number of digits in a number without a plus sign, a field's name or a known number.
 const SHORTEST_ALONE: usize = 8;
-/// The fewest digits that are taken for a number between letters.
+/// The same between letters.
 const SHORTEST_BETWEEN_LETTERS: usize = 9;
-/// The most digits whose pseudonym is remembered.
+/// Upper number of digits whose pseudonym is remembered.
 const LONGEST_REMEMBERED: usize = 32;
 
-/// Members of a record that this program has written, and that hold no number of a person.
-const OURS: [&str; 5] = ["n", "received_at", "peer", "request", "took_ms"];
+/// Members of a record that hold no text of the sender, or, for `request`, are redacted apart.
+const NOT_REDACTED: [&str; 5] = ["n", "received_at", "peer", "request", "took_ms"];
 
-static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Za-z]+")
-        .expect("a valid pattern")
-});
-/// What people write between the digits of a number; a plus sign only where it may mean a space.
-static SEPARATOR: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new("^(?:[ \\t().:/_\x03-]{1,3}|,)").expect("a valid pattern"));
-static ENCODED_PART: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)content-transfer-encoding:\s*(?:base64|quoted-printable)")
-        .expect("a valid pattern")
-});
+fn pattern(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("a valid pattern")
+}
+
+static TOKEN: LazyLock<Regex> =
+    LazyLock::new(|| pattern("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Za-z]+"));
+/// Separators between the digits of a number; a plus sign only where it may mean a space.
+static SEPARATOR: LazyLock<Regex> = LazyLock::new(|| pattern("^(?:[ \\t().:/_\x03-]{1,3}|,)"));
+static ENCODED_PART: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"(?i)content-transfer-encoding:\s*(?:base64|quoted-printable)"));
 
 /// Replaces numbers by pseudonyms and remembers them. A clone gives the same pseudonyms to the same exchanges.
 #[derive(Debug, Clone, Default)]
@@ -75,7 +74,7 @@ impl Redactor {
             record["request"]["omitted"] = "the body is not plain text".into();
         }
         for (name, value) in record.as_object_mut().into_iter().flatten() {
-            if !OURS.contains(&name.as_str()) {
+            if !NOT_REDACTED.contains(&name.as_str()) {
                 self.value(value, &known);
             }
             // The parameters of a GET are the members of `cdr`, secrets included.
@@ -141,7 +140,7 @@ impl Redactor {
         redacted
     }
 
-    /// Redacts a value and all that is in it; numbers stay numbers.
+    /// Redacts a value recursively; numbers stay numbers.
     fn value(&mut self, value: &mut Value, known: &Known) {
         match value {
             Value::String(text) => *text = self.text(text, Form::Text, known),
@@ -222,7 +221,7 @@ impl Redactor {
         (self.alone(decoded, at, word, known), end)
     }
 
-    /// The pseudonym of digits that stand together.
+    /// The pseudonym of digits without separators.
     fn alone(
         &mut self,
         decoded: &Decoded<'_>,
@@ -250,16 +249,16 @@ impl Redactor {
                 return None;
             }
         }
-        let looks_like_one =
+        let looks_like_number =
             digits.len() >= SHORTEST_BETWEEN_LETTERS || (is_long && !is_between_letters);
-        let is_number = (looks_like_one && !word.is_request_id && !is_time(digits))
+        let is_number = (looks_like_number && !word.is_request_id && !is_time(digits))
             || is_cut
             || known.is_within(digits);
         is_number.then(|| self.pseudonyms.number(digits))
     }
 }
 
-/// Hides the values of fields whose names say that they are secret.
+/// Masks the values of fields with secret names.
 pub(super) fn hide_secrets(fields: &mut Map<String, Value>) {
     for (name, value) in fields {
         if is_secret_name(name) {
@@ -270,7 +269,7 @@ pub(super) fn hide_secrets(fields: &mut Map<String, Value>) {
     }
 }
 
-/// Letters and digits that stand together, or a UUID.
+/// A run of letters and digits, or a UUID.
 struct Word {
     start: usize,
     end: usize,
@@ -283,7 +282,7 @@ impl Decoded<'_> {
     fn word(&self, token: std::ops::Range<usize>, searched_from: usize) -> Word {
         let is_alphanumeric =
             |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
-        // A search that began within a word finds the rest of it.
+        // A search that began within a word finds the rest of the word.
         let is_whole =
             token.start > searched_from || !is_alphanumeric(self.byte_before(token.start));
         let is_uuid = self.text[token.clone()].contains('-')
@@ -307,10 +306,10 @@ impl Decoded<'_> {
 /// The digits from here on, then with each further piece of what may be one number, and where they end.
 fn pieces(decoded: &Decoded<'_>, at: usize) -> impl Iterator<Item = (String, usize)> {
     /// `+33 1 99 00 00 00` has six.
-    const MOST: usize = 7;
+    const MAX_PIECES: usize = 7;
     let mut end = decoded.digits_end(at);
     let mut next = Some((decoded.text[at..end].to_owned(), end));
-    (0..MOST).map_while(move |_| {
+    (0..MAX_PIECES).map_while(move |_| {
         let (digits, _) = next.take()?;
         let this = (digits.clone(), end);
         if let Some(separator) = SEPARATOR.find(&decoded.text[end..]) {
@@ -334,7 +333,7 @@ fn written_in_pieces(
     has_plus: bool,
     known: &Known,
 ) -> Option<(String, usize)> {
-    /// The fewest digits after a plus sign.
+    /// Lower number of digits after a plus sign.
     const SHORTEST: usize = 7;
     let mut all = pieces(decoded, at);
     let first = all.next()?;
@@ -392,7 +391,7 @@ fn body_text(request: &Request) -> Option<&str> {
         })
     };
     let body = &request.body.0;
-    // A body that was cut off may end within a character.
+    // A shortened body may end within a character.
     let text = match std::str::from_utf8(body) {
         Ok(text) => text,
         Err(error) if error.error_len().is_none() && is_cut(request) => {

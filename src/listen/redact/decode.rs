@@ -1,4 +1,4 @@
-//! A text as its reader would see it: escapes decoded, digits of all scripts as ASCII, one byte for each character.
+//! Decodes text for the search: escapes resolved, digits of all scripts as ASCII, one byte for each character.
 //!
 //! JSON, JavaScript, query strings, forms and their mixtures are decoded by the same rules, however deeply an escape is
 //! nested, so that `%22919…`, `\n919…` and `\\u0039` all show their digits.
@@ -7,11 +7,11 @@ use std::ops::Range;
 
 use super::pseudonyms::NUMBER;
 
-/// Stands in [`Decoded::text`] for a character that no pattern asks for, and for an escaped letter: an escape ends a word.
+/// In [`Decoded::text`]: any character that no pattern matches, and an escaped letter, since an escape ends a word.
 const OTHER: u8 = 1;
-/// Stands for `…`, which follows a value that was cut off.
+/// `…`, which follows a shortened value.
 const ELLIPSIS: u8 = 2;
-/// Stands for `+` in a URL or form, where it may mean a space.
+/// `+` in a URL or form, where a plus sign may mean a space.
 pub(super) const PLUS_OR_SPACE: u8 = 3;
 
 /// The zeros of the scripts whose digits are decimal (Unicode category Nd); each is followed by one to nine.

@@ -7,32 +7,26 @@ use regex_lite::Regex;
 
 use super::decode::Decoded;
 use super::pseudonyms::NUMBER;
-use super::{LONGEST_NUMBER, LONGEST_REMEMBERED, SHORTEST_ALONE, is_time, pieces};
+use super::{LONGEST_NUMBER, LONGEST_REMEMBERED, SHORTEST_ALONE, is_time, pattern, pieces};
 
-/// The fewest digits of a number that is known by the name of its field.
+/// Lower number of digits in a number that is known by the name of its field.
 pub(super) const SHORTEST_KNOWN: usize = 5;
 
 /// Names of fields whose value is a telephone number, in lower case.
 const NUMBER_NAMES: &str = "ani|called|callee|caller|cid|cli|contact|destination|did|dnis|from|source|tel|to|whatsapp\
     |whatsapp_no|[a-z0-9_-]*(?:caller[_-]?id|mobile|msisdn|number|phone|telephone|phone_?no|mobile_?no|contact_?no|_to|_from)";
 
-static NAME: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new("[A-Za-z0-9_-]+").expect("a valid pattern"));
+static NAME: LazyLock<Regex> = LazyLock::new(|| pattern("[A-Za-z0-9_-]+"));
 static NUMBER_NAME: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(&format!("^(?i)(?:{NUMBER_NAMES})$")).expect("a valid pattern"));
-static APP_NAME: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new("^(?i)app[_-]?id$").expect("a valid pattern"));
-/// `user` is `<extension>_<appid>`, and `filename` of a recording ends so.
-static USER_NAME: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new("^(?i)(?:user|filename)$").expect("a valid pattern"));
-/// What stands between a name and the digits of its value: `":"`, `=`, `%22%3A%22`, `>`, `: +(`.
-static BEFORE_VALUE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new("^[^A-Za-z0-9]{0,15}[:=>\n][^A-Za-z0-9]{0,15}").expect("a valid pattern")
-});
-static USER: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new("^[^:=>,&;}\n]*[:=>][^,&;}\n]*").expect("a valid pattern"));
-static APP_OF_USER: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new("_([0-9]+)").expect("a valid pattern"));
+    LazyLock::new(|| pattern(&format!("^(?i)(?:{NUMBER_NAMES})$")));
+static APP_NAME: LazyLock<Regex> = LazyLock::new(|| pattern("^(?i)app[_-]?id$"));
+/// `user` is `<extension>_<appid>`, and the `filename` of a recording has the same ending.
+static USER_NAME: LazyLock<Regex> = LazyLock::new(|| pattern("^(?i)(?:user|filename)$"));
+/// The text between a name and the digits of the value: `":"`, `=`, `%22%3A%22`, `>`, `: +(`.
+static BEFORE_VALUE: LazyLock<Regex> =
+    LazyLock::new(|| pattern("^[^A-Za-z0-9]{0,15}[:=>\n][^A-Za-z0-9]{0,15}"));
+static USER: LazyLock<Regex> = LazyLock::new(|| pattern("^[^:=>,&;}\n]*[:=>][^,&;}\n]*"));
+static APP_OF_USER: LazyLock<Regex> = LazyLock::new(|| pattern("_([0-9]+)"));
 
 #[derive(Debug, Default)]
 pub(super) struct Known {
@@ -71,7 +65,7 @@ impl Known {
             })
     }
 
-    /// Adds the values of fields with telling names, and the pseudonyms that stand in the text.
+    /// Adds the values of fields with the names above, and the pseudonyms in the text.
     pub(super) fn learn(&mut self, decoded: &Decoded<'_>) {
         for name in NAME.find_iter(&decoded.text) {
             self.learn_pseudonyms(name.as_str());
@@ -123,9 +117,12 @@ impl Known {
     }
 
     fn learn_app(&mut self, decoded: &Decoded<'_>, after: usize) {
-        let Some(at) = value(decoded, after) else {
-            return;
-        };
+        if let Some(at) = value(decoded, after) {
+            self.add_app(decoded, at);
+        }
+    }
+
+    fn add_app(&mut self, decoded: &Decoded<'_>, at: usize) {
         let digits = &decoded.text[at..decoded.digits_end(at)];
         if digits.len() >= SHORTEST_KNOWN {
             self.apps.insert(digits.to_owned());
@@ -141,10 +138,7 @@ impl Known {
             for found in APP_OF_USER.captures_iter(&value.as_str()[separator..]) {
                 // The digits may go on behind the limit.
                 let start = after + separator + found.get(1).map_or(0, |digits| digits.start());
-                let digits = &decoded.text[start..decoded.digits_end(start)];
-                if digits.len() >= SHORTEST_KNOWN {
-                    self.apps.insert(digits.to_owned());
-                }
+                self.add_app(decoded, start);
             }
         }
     }

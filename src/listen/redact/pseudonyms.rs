@@ -23,7 +23,7 @@ const APP: Shape = Shape {
     most: 5,
 };
 
-/// The most numbers that are remembered. A further one gets another pseudonym each time.
+/// How many numbers are remembered. Any further number gets another pseudonym each time.
 const REMEMBERED: usize = 500_000;
 
 /// Bytes; a longer line of a capture file is read in pieces.
@@ -33,7 +33,7 @@ const LONGEST_LINE: u64 = 64 * 1024 * 1024;
 #[derive(Debug, Clone)]
 pub(super) struct Shape {
     pub(super) prefix: &'static str,
-    /// The fewest digits of the count, with zeros before it.
+    /// Lower number of digits in the count, padded with zeros.
     least: usize,
     most: usize,
 }
