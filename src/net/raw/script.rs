@@ -62,6 +62,8 @@ impl Script {
         let body = &request.body.0;
         let length = Framing::Length(body.len());
         let headers = |framing| with_defaults(request, destination, framing, false);
+        // `Connection: close` would end the connection before the bytes after the first message are looked at.
+        let kept_alive = |framing| with_defaults(request, destination, framing, true);
         let write = |headers: &[Header], body: &[u8]| {
             Step::Send(message(request, "HTTP/1.1", headers, body))
         };
@@ -82,7 +84,7 @@ impl Script {
                 vec![Step::Send(bytes)]
             }
             Self::Silent => vec![],
-            Self::TooLong => vec![write(&headers(Framing::Length(body.len() / 2)), body)],
+            Self::TooLong => vec![write(&kept_alive(Framing::Length(body.len() / 2)), body)],
             Self::Dripped(every) => vec![Step::Drip {
                 bytes: whole(),
                 every,
@@ -90,7 +92,7 @@ impl Script {
             Self::HalfClosed => vec![Step::Send(whole()), Step::HalfClose],
             Self::Chunked(size) => chunked(write(&headers(Framing::Chunked), b""), body, size),
             Self::LengthAndChunks => {
-                let mut headers = headers(Framing::Chunked);
+                let mut headers = kept_alive(Framing::Chunked);
                 let framing = headers.iter().position(|h| h.is("Transfer-Encoding"));
                 headers.insert(framing.unwrap_or(0), Header::new("Content-Length", "7"));
                 chunked(write(&headers, b""), body, 64)
@@ -111,9 +113,7 @@ impl Script {
                 vec![Step::Send(message(request, "HTTP/1.0", &headers, body))]
             }
             Self::Pipelined => {
-                // A `Connection: close` in the first one would end the connection before the second.
-                let headers = with_defaults(request, destination, length, true);
-                let one = message(request, "HTTP/1.1", &headers, body);
+                let one = message(request, "HTTP/1.1", &kept_alive(length), body);
                 vec![Step::Send(one.repeat(2).into())]
             }
             Self::Length(text) => {
