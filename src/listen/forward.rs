@@ -77,7 +77,7 @@ impl Forward {
         self.destination.masked()
     }
 
-    /// Forwards a request, and waits for the answer at most [`STOP_TIMEOUT`] after `stop`. Leaves `instead_of` to the
+    /// Forwards a request, and waits for the answer at most `STOP_TIMEOUT` after `stop`. Leaves `instead_of` to the
     /// caller.
     pub async fn send(&self, request: &Request, stop: &CancellationToken) -> ForwardResult {
         let began = Instant::now();
