@@ -260,7 +260,7 @@ mod tests {
         }
     }
 
-    /// Whatever the difference of the machine's clocks is: it is never kept beyond the reading that showed it.
+    /// The difference between the two clocks is read anew for each timestamp and never stored.
     #[test]
     fn suspend_is_added_and_leaves_nothing_behind() {
         let clock = Clock::start();

@@ -60,7 +60,7 @@ pub struct LegEvent {
 /// How a leg ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LegOutcome {
-    /// Nobody answered.
+    /// The call was not answered.
     RangOut,
     /// It was declined, or busy.
     Declined,
@@ -280,7 +280,7 @@ pub struct GenerateOptions {
 /// One CDR of a story, and how long after the one before it is told.
 #[derive(Debug, Clone)]
 pub struct GeneratedCdr<'a> {
-    /// What is delivered.
+    /// The CDR to deliver.
     pub cdr: Cdr<'a>,
     /// The story's own gap before it.
     pub gap: Duration,

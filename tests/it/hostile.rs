@@ -137,7 +137,7 @@ fn visit(address: SocketAddr, stranger: &Stranger) -> String {
         Leaving::Never => {}
     }
     let mut answer = Vec::new();
-    // It may end in a reset: an end all the same.
+    // A reset ends the connection too.
     let _ = stream.read_to_end(&mut answer);
     // A head, a body, an answer, each with its time, and some for a machine that has other work.
     assert!(

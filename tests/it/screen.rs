@@ -250,7 +250,7 @@ impl Seen {
                 || row.starts_with("  ")
                 || is_head(row)
                 || ours.iter().any(|beginning| row.starts_with(beginning))
-                // What is there to be copied is broken by the terminal.
+                // Lines to be copied are wrapped by the terminal, not by the program.
                 || copied;
             copied =
                 row.starts_with("repeat: ") || (copied && !row.is_empty() && !row.starts_with(' '));

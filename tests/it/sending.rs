@@ -396,7 +396,7 @@ fn what_has_no_end_is_not_printed() {
     );
 }
 
-/// Nobody reads the output, so it cannot all be shown; Ctrl-C ends the run all the same.
+/// Ctrl-C ends a run whose output is not read.
 #[cfg(unix)]
 #[test]
 fn output_that_nobody_reads_does_not_keep_a_sender_alive() {

@@ -330,7 +330,7 @@ fn one_that_ends_before_its_url_has_the_last_word() {
 
 #[test]
 fn a_person_need_not_wait_for_the_url() {
-    // It has a child, and neither listens.
+    // The program has a child process; neither listens on a port.
     let script = "trap '' TERM INT; note \"$@\"; while :; do sleep 1000; done";
     let stand_in = StandIn::new("bore", script);
     for (signal, code) in [("-INT", 130), ("-TERM", 143)] {

@@ -226,7 +226,7 @@ fn a_copy_that_was_on_its_way_before_the_failure_is_no_retry() {
     let mut recorded = Recorded::default();
     recorded.note(0, cdr("x"), status(503));
     assert_eq!(recorded.said(9, cdr("x"), status(200)), "duplicate");
-    // Whoever met the failure may still come back.
+    // The sender of a failed request may still retry.
     assert_eq!(
         recorded.said(30, cdr("x"), status(200)),
         "came back 20.0 ms after the 503 of #1 (attempt 2)"

@@ -15,7 +15,7 @@ pub struct IncomingRequest {
     pub at: Timestamp,
     /// The request, with the kept part of its body.
     pub request: Request,
-    /// What is wrong with the request as HTTP. It is the last one on its connection then.
+    /// The HTTP error of the request; the connection is closed after such a request.
     pub error: Option<RequestError>,
     /// Whether the length was stated by `Content-Length` and by `Transfer-Encoding`, which counts then.
     pub ambiguous_framing: bool,
@@ -29,7 +29,7 @@ impl IncomingRequest {
     }
 }
 
-/// What is wrong with a request as HTTP, whatever it carries.
+/// An HTTP error of a request, independent of its payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RequestError {
     NoHost,
