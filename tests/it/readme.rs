@@ -1,59 +1,70 @@
-//! The README keeps its word: its commands run, its output is the program's, its table is the schema's.
+//! README.md and docs/: every block runs, its output is the program's, the tables are those of the code, links lead somewhere.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use telecmi_cdr::cdr::scenarios::CATALOGUE;
 use telecmi_cdr::cdr::schema::FIELDS;
 
-use super::program::{listener, program};
+use super::program::listener;
 
-fn readme() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    fs::read_to_string(path)
-        .expect("a README")
-        .replace("\r\n", "\n")
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A command of a `console` block, and the output shown below it.
-struct Shown {
-    command: String,
-    output: String,
+/// The documents, each with its path below the root.
+fn documents() -> Vec<(PathBuf, String)> {
+    let mut paths = vec![
+        PathBuf::from("README.md"),
+        ".github/CONTRIBUTING.md".into(),
+        ".github/SECURITY.md".into(),
+    ];
+    for entry in fs::read_dir(root().join("docs")).expect("a folder") {
+        paths.push(Path::new("docs").join(entry.expect("an entry").file_name()));
+    }
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(root().join(&path)).expect("a document");
+        (path, text.replace("\r\n", "\n"))
+    };
+    paths.into_iter().map(read).collect()
 }
 
-fn shown(readme: &str) -> Vec<Shown> {
-    let mut all: Vec<Shown> = Vec::new();
-    for block in readme.split("```console\n").skip(1) {
-        let block = block.split("```").next().unwrap_or_default();
-        let mut in_this_block = false;
-        for line in block.lines() {
-            match line.strip_prefix("$ ") {
-                Some(command) => {
-                    let command = command
-                        .split("  #")
-                        .next()
-                        .unwrap_or_default()
-                        .trim()
-                        .to_owned();
-                    all.push(Shown {
-                        command,
-                        output: String::new(),
-                    });
-                    in_this_block = true;
+/// A block of commands for a shell.
+struct Block {
+    document: PathBuf,
+    script: String,
+    /// The output that follows the block, if any.
+    output: Option<String>,
+    not_run: bool,
+}
+
+fn blocks() -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    for (document, text) in documents() {
+        let mut parts = text.split("```");
+        let mut before = parts.next().expect("a beginning");
+        while let Some(block) = parts.next() {
+            let (language, content) = block.split_once('\n').expect("a line");
+            match language {
+                "sh" => blocks.push(Block {
+                    document: document.clone(),
+                    script: content.to_owned(),
+                    output: None,
+                    not_run: before.trim_end().ends_with("-->")
+                        && before.contains("<!-- not run: "),
+                }),
+                "text" if before.trim().is_empty() => {
+                    blocks.last_mut().expect("a block").output = Some(content.to_owned());
                 }
-                None if in_this_block => {
-                    let last = all.last_mut().expect("a command");
-                    last.output.push_str(line);
-                    last.output.push('\n');
-                }
-                None => panic!("output without a command: {line}"),
+                _ => {}
             }
+            before = parts.next().expect("a block that ends");
         }
     }
-    all
+    blocks
 }
 
-/// The words of a command as a shell would split them, as far as the README needs it.
+/// The words of a command as a shell would split them, as far as the documents need it.
 fn words(command: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = None::<String>;
@@ -72,82 +83,45 @@ fn words(command: &str) -> Vec<String> {
     words
 }
 
-/// Text whose numbers and units of time do not matter, nor the width of the columns they stand in.
-fn without_numbers(text: &str) -> String {
-    let mut out = String::new();
-    for line in text.trim_end().lines() {
-        let mut digits = false;
-        for c in line.trim_end().chars() {
-            let repeats = if c.is_ascii_digit() {
-                digits
-            } else {
-                c == ' ' && out.ends_with(' ')
-            };
-            if !repeats {
-                out.push(if c.is_ascii_digit() { '0' } else { c });
-            }
-            digits = c.is_ascii_digit();
-        }
-        out.push('\n');
-    }
-    out.replace("0.0", "0").replace("µs", "ms")
-}
-
 #[test]
-fn every_send_command_runs_and_prints_what_is_shown() {
-    let readme = readme();
-    let handler = listener(&["--timeout", "2m"]);
-    let mut run = 0;
-    for Shown { command, output } in shown(&readme) {
-        let words = words(&command);
-        if words[..2] != ["telecmi-cdr", "send"]
-            || words.iter().any(|word| word == "|" || word == "<")
-        {
-            continue;
+fn the_readme_is_short_and_few_of_its_blocks_are_not_run() {
+    let (_, readme) = &documents()[0];
+    assert!(readme.len() <= 13_000, "{} bytes", readme.len());
+    assert!(readme.matches("<!-- not run: ").count() <= 6);
+    for Block { script, .. } in blocks() {
+        for line in script.lines() {
+            assert!(!line.starts_with("$ ") && !line.contains(" # "), "{line}");
         }
-        let own = words[1..].iter().map(|word| {
-            word.replace("http://localhost:5000", &handler.url)
-                .replace("http://127.0.0.1:8237", &handler.url)
-        });
-        let ended = program(own.collect::<Vec<_>>()).run();
-        assert_eq!(ended.code, Some(0), "{command}\n{}", ended.whole());
-        if !output.is_empty() {
-            assert_eq!(
-                without_numbers(&ended.stdout),
-                without_numbers(&output),
-                "{command}"
-            );
-        }
-        run += 1;
     }
-    assert!(run >= 10, "only {run} commands were found");
 }
 
 #[test]
 fn every_listen_command_is_understood() {
     let mut understood = 0;
-    for Shown { command, .. } in shown(&readme()) {
-        let words = words(&command);
-        if words[..2] == ["telecmi-cdr", "listen"] {
-            let upto = words
-                .iter()
-                .position(|word| ["|", ">", "&"].contains(&word.as_str()))
-                .unwrap_or(words.len());
-            let parsed = telecmi_cdr::cli::parse(words[..upto].iter().map(Into::into));
-            assert!(
-                parsed.is_ok(),
-                "{command}: {}",
-                parsed.expect_err("an error")
-            );
-            understood += 1;
+    for Block { script, .. } in blocks() {
+        for command in script.lines() {
+            let words = words(command);
+            if words[0] == "telecmi-cdr" {
+                let upto = words
+                    .iter()
+                    .position(|word| ["|", ">", "&"].contains(&word.as_str()))
+                    .unwrap_or(words.len());
+                let parsed = telecmi_cdr::cli::parse(words[..upto].iter().map(Into::into));
+                assert!(
+                    parsed.is_ok(),
+                    "{command}: {}",
+                    parsed.expect_err("an error")
+                );
+                understood += 1;
+            }
         }
     }
-    assert!(understood >= 3, "only {understood} commands were found");
+    assert!(understood >= 30, "only {understood} commands were found");
 }
 
 #[test]
 fn the_field_table_is_the_schema() {
-    let readme = readme();
+    let payload = fs::read_to_string(root().join("docs/payload.md")).expect("a document");
     for field in &FIELDS {
         let row = format!(
             "| `{}` | {} | {} | {} | {} |",
@@ -157,75 +131,236 @@ fn the_field_table_is_the_schema() {
             field.meaning,
             field.grade
         );
-        assert!(readme.contains(&row), "the README lacks\n{row}");
+        assert!(payload.contains(&row), "docs/payload.md lacks\n{row}");
     }
 }
 
 #[test]
 fn every_scenario_is_named() {
-    let readme = readme();
-    for story in &CATALOGUE {
+    let (_, readme) = &documents()[0];
+    for scenario in &CATALOGUE {
         assert!(
-            readme.contains(&format!("`{}`", story.name)),
+            readme.contains(&format!("`{}`", scenario.name)),
             "the README lacks {}",
-            story.name
+            scenario.name
         );
     }
 }
 
-/// The script for CI runs in a folder of its own, with another command in the place of the one that makes a call.
-#[cfg(unix)]
 #[test]
-fn the_script_for_ci_fails_exactly_when_a_cdr_does_not_come_or_comes_wrong_or_twice() {
-    use std::os::unix::fs::PermissionsExt as _;
+fn every_link_leads_to_a_file_and_a_heading() {
+    let anchor = |heading: &str| {
+        let kept = |c: &char| c.is_alphanumeric() || [' ', '-', '_'].contains(c);
+        let kept: String = heading.to_lowercase().chars().filter(kept).collect();
+        kept.replace(' ', "-")
+    };
+    let mut checked = 0;
+    for (path, text) in documents() {
+        for link in text.split("](").skip(1) {
+            let link = link.split(')').next().unwrap_or_default();
+            if link.starts_with("http") {
+                continue;
+            }
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => root().join(&path),
+                file => root().join(&path).parent().expect("a folder").join(file),
+            };
+            assert!(target.exists(), "{}: {link}", path.display());
+            if !heading.is_empty() {
+                let text = fs::read_to_string(&target).expect("a document");
+                let mut headings = text.lines().filter(|line| line.starts_with('#'));
+                assert!(
+                    headings.any(|line| anchor(line.trim_start_matches('#').trim()) == heading),
+                    "{}: {link}",
+                    path.display()
+                );
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 20, "only {checked} links were found");
+}
 
-    let readme = readme();
-    let script = readme
-        .split("```sh\n")
-        .find(|block| block.contains("--ready-file"))
-        .expect("a script");
-    let script = script.split("```").next().unwrap_or_default();
-    assert_eq!(script.lines().count(), 6, "{script}");
-    for (call, code) in [
-        ("telecmi-cdr send --url \"$1\"", Some(0)),
-        ("telecmi-cdr send --url \"$1\" --method get", Some(0)),
-        ("true", Some(124)),
-        ("telecmi-cdr send --url \"$1\" --set leg=b", Some(124)),
-        (
-            "telecmi-cdr send --url \"$1\" --unset status || true",
-            Some(1),
-        ),
-        ("telecmi-cdr send --url \"$1\" --duplicate 1", Some(1)),
-    ] {
-        let folder = tempfile::tempdir().expect("a folder");
-        let place = folder.path().join("make-a-call");
-        std::fs::write(
-            &place,
-            format!("#!/bin/sh\n{call} --seed 7 >/dev/null 2>&1\n"),
-        )
-        .expect("written");
-        std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o755))
-            .expect("executable");
-        std::os::unix::fs::symlink(super::program::binary(), folder.path().join("telecmi-cdr"))
-            .expect("a link");
-        let path = format!("{}:{}", folder.path().display(), env!("PATH"));
+#[cfg(unix)]
+mod shells {
+    use std::io::Write as _;
+    use std::net::TcpListener;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::process::{Command, Output, Stdio};
+    use std::thread;
+
+    use super::super::peers::{answer, read_request};
+    use super::{Block, blocks, fs, listener, root};
+
+    /// A folder with the program on its search path, and with what the documents' commands need.
+    struct Place {
+        folder: tempfile::TempDir,
+    }
+
+    impl Place {
+        fn new(make_a_call: &str) -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            let script = folder.path().join("make-a-call");
+            fs::write(&script, format!("#!/bin/sh\n{make_a_call}\n")).expect("written");
+            fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("executable");
+            let program = super::super::program::binary();
+            symlink(program, folder.path().join("telecmi-cdr")).expect("a link");
+            symlink(root().join("fixtures"), folder.path().join("fixtures")).expect("a link");
+            Self { folder }
+        }
+
+        /// Runs a script that a shell reads from its standard input, as if it were pasted.
+        fn run(&self, shell: &[&str], script: &str) -> Output {
+            let path = format!("{}:{}", self.folder.path().display(), env!("PATH"));
+            let mut child = Command::new(shell[0])
+                .args(&shell[1..])
+                .current_dir(&self.folder)
+                .env_clear()
+                .env("PATH", path)
+                // An open-ended receiver stops after this time; its port must be free.
+                .env("TELECMI_CDR_TIMEOUT", "3s")
+                .env("TELECMI_CDR_PORT", "0")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("a shell");
+            let mut stdin = child.stdin.take().expect("standard input");
+            stdin.write_all(script.as_bytes()).expect("a reader");
+            drop(stdin);
+            child.wait_with_output().expect("an end")
+        }
+    }
+
+    /// A handler that fails when `custom` is the text none.
+    fn failing_handler() -> String {
+        let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", socket.local_addr().expect("an address"));
+        thread::spawn(move || {
+            for mut stream in socket.incoming().flatten() {
+                let request = read_request(&mut stream);
+                let fails = String::from_utf8_lossy(&request).contains(r#""custom":"none""#);
+                let reply = if fails {
+                    answer("500 Internal Server Error", "", "")
+                } else {
+                    answer("200 OK", "", "got it")
+                };
+                // The sender may have closed the connection.
+                let _ = stream.write_all(reply.as_bytes());
+            }
+        });
+        url
+    }
+
+    /// Text whose numbers and units of time do not matter, nor the width of the columns they stand in.
+    fn without_numbers(text: &str) -> String {
+        let mut out = String::new();
+        for line in text.trim_end().lines() {
+            let mut digits = false;
+            for c in line.trim_end().chars() {
+                let repeats = if c.is_ascii_digit() {
+                    digits
+                } else {
+                    c == ' ' && out.ends_with(' ')
+                };
+                if !repeats {
+                    out.push(if c.is_ascii_digit() { '0' } else { c });
+                }
+                digits = c.is_ascii_digit();
+            }
+            out.push('\n');
+        }
+        out.replace("0.0", "0").replace("µs", "ms")
+    }
+
+    fn run_in(shell: &[&str], block: &Block, handler: &str) {
+        let output = block.output.as_deref().unwrap_or_default();
+        let fails = output.contains('✗');
+        let handler = if fails { &failing_handler() } else { handler };
+        let script = block
+            .script
+            .replace("http://localhost:5000", handler)
+            .replace("http://127.0.0.1:8237", handler)
+            .replace("--port 8237", "--port 0");
+        let place = Place::new("telecmi-cdr send --url \"$1\"");
+        let ended = place.run(shell, &format!("{script}exit $?\n"));
+        let stdout =
+            String::from_utf8_lossy(&ended.stdout).replace(handler, "http://localhost:5000");
+        let stderr = String::from_utf8_lossy(&ended.stderr);
+        let document = block.document.display();
+        let whole = format!("{document}: {shell:?}\n{script}\n{stdout}\n{stderr}");
+        assert_eq!(ended.status.code(), Some(i32::from(fails)), "{whole}");
+        for complaint in ["not found", "no matches", "parse error", "error:"] {
+            assert!(!stderr.contains(complaint), "{whole}");
+        }
+        if !output.is_empty() {
+            assert!(
+                without_numbers(&stdout).contains(&without_numbers(output)),
+                "{whole}"
+            );
+        }
+    }
+
+    /// zsh is tried where it is installed.
+    #[test]
+    fn every_block_runs_in_bash_and_zsh_and_prints_what_is_shown() {
+        let handler = listener(&["--timeout", "2m"]);
+        let has_zsh = Command::new("zsh").arg("--version").output().is_ok();
+        let blocks: Vec<_> = blocks()
+            .into_iter()
+            .filter(|block| !block.not_run)
+            .collect();
+        assert!(blocks.len() >= 15, "only {} blocks", blocks.len());
+        thread::scope(|scope| {
+            for block in &blocks {
+                scope.spawn(|| run_in(&["bash", "-e"], block, &handler.url));
+                if has_zsh {
+                    scope.spawn(|| run_in(&["zsh", "-f", "-i"], block, &handler.url));
+                }
+            }
+        });
+    }
+
+    /// The script for CI runs with other commands in the place of the one that makes a call.
+    #[test]
+    fn the_script_for_ci_fails_exactly_when_a_cdr_does_not_come_or_comes_wrong_or_twice() {
+        let blocks = blocks();
+        let script = blocks
+            .iter()
+            .find(|block| block.script.contains("--ready-file"))
+            .map(|block| block.script.clone())
+            .expect("a script");
+        assert_eq!(script.lines().count(), 6, "{script}");
         // Waiting is waiting: it need not be long here.
         let quick = script
             .replace("30s", "1s")
             .replace("--settle 1s", "--settle 100ms");
-        let ended = std::process::Command::new("sh")
-            .args(["-e", "-c", &quick])
-            .current_dir(&folder)
-            .env_clear()
-            .env("PATH", path)
-            .output()
-            .expect("a shell");
-        let said = String::from_utf8_lossy(&ended.stderr);
-        assert_eq!(
-            ended.status.code(),
-            code,
-            "{call}\n{}{said}",
-            String::from_utf8_lossy(&ended.stdout)
-        );
+        for (call, code) in [
+            ("telecmi-cdr send --url \"$1\"", Some(0)),
+            ("telecmi-cdr send --url \"$1\" --method get", Some(0)),
+            ("true", Some(124)),
+            ("telecmi-cdr send --url \"$1\" --set leg=b", Some(124)),
+            (
+                "telecmi-cdr send --url \"$1\" --unset status || true",
+                Some(1),
+            ),
+            ("telecmi-cdr send --url \"$1\" --duplicate 1", Some(1)),
+        ] {
+            let place = Place::new(&format!("{call} --seed 7 >/dev/null 2>&1"));
+            let ended = place.run(&["sh", "-e"], &quick);
+            assert_eq!(
+                ended.status.code(),
+                code,
+                "{call}\n{}{}",
+                String::from_utf8_lossy(&ended.stdout),
+                String::from_utf8_lossy(&ended.stderr)
+            );
+        }
+        // A receiver that does not start ends the wait.
+        let place = Place::new("true");
+        let cannot_start = quick.replace("--port 0", "--port 0 --host 192.0.2.1");
+        let ended = place.run(&["sh", "-e"], &cannot_start);
+        assert_ne!(ended.status.code(), Some(0));
     }
 }
