@@ -3,151 +3,125 @@
 //! A refused delivery, a payload that departs from the schema, a failed forward are *outcomes*: reported and counted,
 //! never an `Error`. An `Error` keeps a mode from working at all.
 
+use std::io;
 use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
-/// What stops a run. Each variant names the address, path or line; `hint` says what to do next.
+/// What stops a run. Each variant names the address, path or line.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// The options contradict one another in a way that only shows when they are put together.
+    /// Options that contradict one another, as only shows when they are put together.
     #[error("{0}")]
     Usage(String),
-    /// A port or address cannot be bound.
     #[error("cannot listen on {address}")]
     Bind {
         /// `host:port`, as asked for.
         address: String,
-        /// Which flag chooses the port.
+        /// The flag that chooses the port.
         flag: &'static str,
-        /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
-    /// A file that was named cannot be read.
     #[error("cannot read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A file that was named cannot be written.
+    Read { path: PathBuf, source: io::Error },
     #[error("cannot write {}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Another listener saves to the file that was named.
+    Write { path: PathBuf, source: io::Error },
+    /// Another listener has locked the capture file.
     #[error("another listener saves to {}", path.display())]
-    Taken {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Standard output, or the file in its place, takes no more.
+    Taken { path: PathBuf },
+    /// Writing to standard output, or to the file in its place, fails.
     #[error("cannot write the output: {0}")]
     Output(String),
-    /// A file was read but holds nothing that can be sent.
+    /// A file that was read holds nothing that can be sent.
     #[error("{place}: {what}")]
     Input {
         /// The file, with a line where there is one.
         place: String,
-        /// What is wrong with it.
         what: String,
     },
-    /// A program that was named cannot be started.
     #[error("cannot run {program}")]
-    Run {
-        /// The program, as it was named.
-        program: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// There is no tunnel.
+    Run { program: String, source: io::Error },
     #[error("{what}")]
     Tunnel {
-        /// Which program did what instead.
         what: String,
-        /// What it said last.
+        /// The last lines of the tunnel program.
         said: Vec<String>,
-        /// What to do about it.
         hint: String,
     },
-    /// The HTTP client could not be built, which means certificates.
     #[error("cannot set up TLS: {0}")]
     Tls(String),
     /// The runtime could not be started.
     #[error("cannot start")]
-    Start(#[source] std::io::Error),
+    Start(#[source] io::Error),
 }
 
 impl Error {
-    /// What the reader of the message can do about it.
+    /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Bind { flag, source, .. } => Some(match source.kind() {
-                std::io::ErrorKind::AddrInUse => {
-                    format!("another program has this port: choose one with {flag} N, or {flag} 0 for any free one")
+        use io::ErrorKind::{
+            AddrInUse, AddrNotAvailable, IsADirectory, NotFound, PermissionDenied,
+        };
+        let hint: &str = match self {
+            Self::Bind { flag, source, .. } => match source.kind() {
+                AddrInUse => &format!(
+                    "another program has this port: choose one with {flag} N, or {flag} 0 for any free one"
+                ),
+                PermissionDenied => {
+                    &format!("ports below 1024 need privileges: choose a higher one with {flag} N")
                 }
-                std::io::ErrorKind::PermissionDenied => {
-                    format!("ports below 1024 need privileges: choose a higher one with {flag} N")
+                AddrNotAvailable => {
+                    "this machine has no such address: --host takes one of its own, 127.0.0.1 for itself"
                 }
-                std::io::ErrorKind::AddrNotAvailable => {
-                    "this machine has no such address: --host takes one of its own, 127.0.0.1 for itself".to_owned()
-                }
-                _ => "choose another address with --host and --port".to_owned(),
-            }),
-            Self::Read { .. } => Some("is the path right, and may the file be read?".to_owned()),
-            Self::Input { .. } => Some(
-                "--file takes a CDR, an array of them, one a line, a capture, or a sample pasted from TeleCMI's page".to_owned(),
-            ),
+                _ => "choose another address with --host and --port",
+            },
+            Self::Read { .. } => "is the path right, and may the file be read?",
+            Self::Input { .. } => {
+                "--file takes a CDR, an array of them, one a line, a capture, or a sample pasted from TeleCMI's page"
+            }
             Self::Run { source, .. } => match source.kind() {
-                std::io::ErrorKind::NotFound => {
-                    Some("is it installed, and is its folder in PATH?".to_owned())
-                }
-                std::io::ErrorKind::PermissionDenied => Some("may it be executed? chmod +x allows it".to_owned()),
-                _ => None,
+                NotFound => "is it installed, and is its folder in PATH?",
+                PermissionDenied => "may it be executed? chmod +x allows it",
+                _ => return None,
             },
-            Self::Tunnel { hint, .. } => Some(hint.clone()),
-            Self::Tls(_) => Some("--cacert names a PEM file to trust; http:// needs no certificates".to_owned()),
+            Self::Tunnel { hint, .. } => hint,
+            Self::Tls(_) => "--cacert names a PEM file to trust; http:// needs no certificates",
             Self::Write { source, .. } => match source.kind() {
-                std::io::ErrorKind::NotFound => Some("is the folder there?".to_owned()),
-                std::io::ErrorKind::IsADirectory => Some("that is a folder: name a file in it".to_owned()),
-                std::io::ErrorKind::PermissionDenied => {
-                    Some("choose a file that you may write, in a folder that is yours".to_owned())
-                }
-                _ => None,
+                NotFound => "is the folder there?",
+                IsADirectory => "that is a folder: name a file in it",
+                PermissionDenied => "choose a file that you may write, in a folder that is yours",
+                _ => return None,
             },
-            Self::Taken { .. } => Some("each listener needs a file of its own: choose another with --save".to_owned()),
-            Self::Usage(_) | Self::Output(_) | Self::Start(_) => None,
-        }
+            Self::Taken { .. } => {
+                "each listener needs a file of its own: choose another with --save"
+            }
+            Self::Usage(_) | Self::Output(_) | Self::Start(_) => return None,
+        };
+        Some(hint.to_owned())
     }
 }
 
 /// The ways a run may end, and their exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// Everything met its expectation (0).
+    /// Everything met its expectation.
     Success,
-    /// At least one delivery or check failed (1).
+    /// At least one delivery or check failed.
     Failed,
-    /// Wrong usage, or the run could not start (2).
+    /// Wrong usage, or the run could not start.
     Usage,
-    /// A listener's time ran out before the wanted number came (124).
+    /// A listener's time ran out before the wanted number came.
     TimedOut,
-    /// Ctrl-C before the end (130).
+    /// Ctrl-C before the end.
     Interrupted,
-    /// SIGTERM before the end (143).
+    /// SIGTERM before the end.
     Terminated,
-    /// The failure of the command that was run, passed on: its own code.
+    /// The exit code of the command that was run.
     Command(u8),
 }
 
 impl Exit {
-    /// The number the shell sees.
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
@@ -162,7 +136,6 @@ impl Exit {
     }
 }
 
-/// As the number the shell sees.
 impl Serialize for Exit {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u8(self.code())
@@ -185,7 +158,7 @@ pub enum Stop {
 }
 
 impl Stop {
-    /// The exit that a run cut short by this has.
+    /// The exit of a run that is cut short by this signal.
     #[must_use]
     pub fn exit(self) -> Exit {
         match self {

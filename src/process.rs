@@ -1,22 +1,25 @@
-//! Programs that we start, and everything they start in turn: none of it outlives us.
+//! Child programs and everything that they start: no process outlives this one.
 //!
-//! In: a command. Out: how it ended. On Unix each program leads a process group of its own, which gets SIGTERM and, if
-//! it does not end, SIGKILL. On Linux what left that group (daemons, `setsid`) is found too, because orphans come to
-//! us. Elsewhere only the program itself is ended. A group that reads the terminal is lent it.
+//! On Unix each program leads a process group, which gets SIGTERM and, if it does not end, SIGKILL. On Linux processes that
+//! left their group (daemons, `setsid`) are ended too. Elsewhere only the program itself is ended. A group that reads the
+//! terminal is lent it.
 
+#[cfg(target_os = "linux")]
 mod orphans;
 mod terminal;
 
 use std::io;
-use std::num::NonZero;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+#[cfg(unix)]
+pub use rustix::process::Signal;
+#[cfg(unix)]
+use rustix::process::{Pid, WaitOptions, kill_process_group, test_kill_process_group, waitpgid};
 use serde::Serialize;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::{sleep, timeout};
 
-use orphans::Orphans;
 use terminal::Handoff;
 
 /// How long programs may take to end after SIGTERM.
@@ -28,64 +31,45 @@ const KILLED: Duration = Duration::from_secs(1);
 /// How often a group is checked for members: there is no event for it.
 const POLL: Duration = Duration::from_millis(10);
 
-/// A signal for a process group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Any of them ends the program.
+#[cfg(not(unix))]
+#[derive(Debug, Clone, Copy)]
 pub enum Signal {
-    /// SIGINT.
-    Interrupt,
-    /// SIGTERM.
-    Terminate,
-    /// SIGKILL.
-    Kill,
+    INT,
+    TERM,
+    KILL,
 }
+
+#[cfg(not(unix))]
+type Pid = u32;
 
 /// The limit of open files of this process, if there is one.
-#[cfg(unix)]
 #[must_use]
 pub fn descriptors() -> Option<u64> {
-    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
-}
-
-/// The limit of open files of this process, unknown here.
-#[cfg(not(unix))]
-#[must_use]
-pub fn descriptors() -> Option<u64> {
+    #[cfg(unix)]
+    return rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    #[cfg(not(unix))]
     None
 }
-
-/// How many processors this process may use. A dozen system calls.
-#[must_use]
-pub fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get)
-}
-
-/// The signal for a file that has become longer than the user allows. Once it is caught, the write fails instead.
-#[cfg(unix)]
-pub const FILE_TOO_LONG: i32 = rustix::process::Signal::XFSZ.as_raw();
 
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Ended {
-    /// Its own exit code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<i32>,
-    /// The signal that ended it instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
 }
 
 impl Ended {
-    /// The code that a shell would give for this: a signal counts from 128. What fits no exit code is 1.
+    /// A shell's exit code: a signal counts from 128. 1 if the number does not fit.
     #[must_use]
     pub fn shell_code(self) -> u8 {
-        let code = self
-            .code
-            .or(self.signal.map(|signal| 128 + signal))
-            .unwrap_or(1);
-        u8::try_from(code).unwrap_or(1)
+        let code = self.code.or(self.signal.map(|signal| 128 + signal));
+        code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
     }
 
-    /// In words that follow "it ended": `with 3`, `by signal 9`.
+    /// Follows "the command ended": `with 3`, `by signal 9`.
     #[must_use]
     pub fn words(self) -> String {
         match (self.code, self.signal) {
@@ -109,52 +93,45 @@ impl From<ExitStatus> for Ended {
     }
 }
 
-/// All programs this process has started. Dropping kills those still running.
-pub struct Supervisor {
-    orphans: Orphans,
-}
+/// Starts programs, and takes in their orphans. Dropping kills the orphans that still run.
+pub struct Supervisor(());
 
 impl Supervisor {
     /// Takes in orphans from now on, where the system allows it. Needs a runtime.
     #[must_use]
-    pub fn new() -> Self {
-        Self {
-            orphans: Orphans::adopt(),
-        }
+    pub fn install() -> Self {
+        #[cfg(target_os = "linux")]
+        orphans::adopt();
+        Self(())
     }
 
-    /// Starts a program at the head of a group of its own.
+    /// Starts a program as the leader of a new group.
     pub fn start(&self, command: &mut Command) -> io::Result<ProcessGroup> {
         #[cfg(unix)]
         command.process_group(0);
-        let child = orphans::start_leader(
-            || command.spawn(),
-            |child| child.as_ref().ok().and_then(Child::id),
-        )?;
+        #[cfg(target_os = "linux")]
+        let child = orphans::spawn(command)?;
+        #[cfg(not(target_os = "linux"))]
+        let child = command.spawn()?;
         Ok(ProcessGroup {
-            members: Members::of(&child),
-            pid: child.id(),
+            id: pid_of(&child),
             child,
             ended: None,
             handoff: Handoff::default(),
         })
     }
 
-    /// Ends what left its group. That takes at most twice the grace.
+    /// Ends the orphans, within twice the grace.
     pub async fn end(self) {
-        self.orphans.end().await;
-    }
-}
-
-impl Default for Supervisor {
-    fn default() -> Self {
-        Self::new()
+        #[cfg(target_os = "linux")]
+        orphans::end().await;
     }
 }
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        self.orphans.kill();
+        #[cfg(target_os = "linux")]
+        orphans::kill();
     }
 }
 
@@ -162,20 +139,15 @@ impl Drop for Supervisor {
 #[derive(Debug)]
 pub struct ProcessGroup {
     child: Child,
-    pid: Option<u32>,
-    members: Members,
+    /// The leader's process id, as long as the group may have members.
+    id: Option<Pid>,
     ended: Option<Ended>,
     handoff: Handoff,
 }
 
 impl ProcessGroup {
     /// The program's standard output and standard error, where they are pipes. They can be taken once.
-    pub fn streams(
-        &mut self,
-    ) -> (
-        Option<tokio::process::ChildStdout>,
-        Option<tokio::process::ChildStderr>,
-    ) {
+    pub fn streams(&mut self) -> (Option<ChildStdout>, Option<ChildStderr>) {
         (self.child.stdout.take(), self.child.stderr.take())
     }
 
@@ -188,35 +160,43 @@ impl ProcessGroup {
         let ended = tokio::select! {
             biased;
             ended = self.child.wait() => ended.map(Ended::from).unwrap_or_default(),
-            never = self.handoff.look_after(self.pid) => match never {},
+            never = self.handoff.look_after(self.id) => match never {},
         };
         self.handoff.end();
         self.ended = Some(ended);
         // From now on the system may reuse the process id, unless the group still has members.
-        self.members.is_empty();
+        self.is_gone();
         ended
     }
 
-    /// Takes the terminal back, if the group has asked for it and needs it no more. It may ask again.
+    /// Takes the terminal back, if the group has it. The group may ask again.
     pub fn take_terminal_back(&mut self) {
         self.handoff.end();
     }
 
     /// Sends a signal to the whole group.
     pub fn signal(&mut self, signal: Signal) {
-        self.members.signal(signal, &mut self.child);
+        #[cfg(unix)]
+        if let Some(group) = self.id {
+            // Fails if the group is gone.
+            let _ = kill_process_group(group, signal);
+            // A stopped process handles no signal.
+            let _ = kill_process_group(group, Signal::CONT);
+        }
+        #[cfg(not(unix))]
+        let _ = (signal, self.child.start_kill());
     }
 
-    /// Ends the group: SIGTERM, and SIGKILL for what is still there after the grace.
+    /// Ends the group: SIGTERM, and SIGKILL for members that are still there after the grace.
     pub async fn end(&mut self, grace: Duration) -> Ended {
-        self.signal(Signal::Terminate);
+        self.signal(Signal::TERM);
         self.end_within(grace).await
     }
 
     /// The same for a group that has had its signal.
     pub async fn end_within(&mut self, grace: Duration) -> Ended {
         if timeout(grace, self.gone()).await.is_err() {
-            self.signal(Signal::Kill);
+            self.signal(Signal::KILL);
             let _ = timeout(KILLED, self.gone()).await;
         }
         self.ended.unwrap_or_default()
@@ -225,83 +205,49 @@ impl ProcessGroup {
     /// Waits until the group has no members.
     async fn gone(&mut self) {
         self.wait().await;
-        while !self.members.is_empty() {
+        while !self.is_gone() {
             sleep(POLL).await;
         }
+    }
+
+    /// Whether the group has no members. Only after the leader has been waited for.
+    fn is_gone(&mut self) -> bool {
+        #[cfg(unix)]
+        if let Some(group) = self.id {
+            // Orphans that have ended count as members until they are waited for.
+            while let Ok(Some(_)) = waitpgid(group, WaitOptions::NOHANG) {}
+            if test_kill_process_group(group).is_ok() {
+                return false;
+            }
+        }
+        self.forget();
+        true
+    }
+
+    fn forget(&mut self) {
+        #[cfg(target_os = "linux")]
+        if let Some(leader) = self.id {
+            orphans::forget(leader);
+        }
+        self.id = None;
     }
 }
 
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
-        if self.ended.is_none() || !self.members.is_empty() {
-            self.signal(Signal::Kill);
+        if self.ended.is_none() || !self.is_gone() {
+            self.signal(Signal::KILL);
         }
         self.handoff.end();
-        orphans::forget(self.pid);
+        self.forget();
     }
 }
 
-/// The group's id, as long as it may have members.
-#[cfg(unix)]
-#[derive(Debug)]
-struct Members(Option<rustix::process::Pid>);
-
-#[cfg(unix)]
-impl Members {
-    fn of(child: &Child) -> Self {
-        let pid = child.id().and_then(|id| i32::try_from(id).ok());
-        Self(pid.and_then(rustix::process::Pid::from_raw))
-    }
-
-    fn signal(&self, signal: Signal, _: &mut Child) {
-        use rustix::process::Signal as Number;
-        let number = match signal {
-            Signal::Interrupt => Number::INT,
-            Signal::Terminate => Number::TERM,
-            Signal::Kill => Number::KILL,
-        };
-        if let Some(group) = self.0 {
-            // Fails if the group is gone, which is as good.
-            let _ = rustix::process::kill_process_group(group, number);
-            // A stopped process handles no signal.
-            let _ = rustix::process::kill_process_group(group, Number::CONT);
-        }
-    }
-
-    /// Whether the group is gone. Only after the leader has been waited for, which tokio does.
-    fn is_empty(&mut self) -> bool {
-        use rustix::process::{WaitOptions, test_kill_process_group, waitpgid};
-        let Some(group) = self.0 else { return true };
-        // Orphans of ours that have ended still count as members until they are waited for.
-        while let Ok(Some(_)) = waitpgid(group, WaitOptions::NOHANG) {}
-        let empty = test_kill_process_group(group).is_err();
-        if empty {
-            self.0 = None;
-        }
-        empty
-    }
-}
-
-/// Without process groups a group is the program alone.
-#[cfg(not(unix))]
-#[derive(Debug)]
-struct Members;
-
-#[cfg(not(unix))]
-impl Members {
-    fn of(_: &Child) -> Self {
-        Self
-    }
-
-    #[expect(clippy::unused_self, reason = "where there are groups, this is one")]
-    fn signal(&self, _: Signal, child: &mut Child) {
-        let _ = child.start_kill();
-    }
-
-    #[expect(clippy::unused_self, reason = "where there are groups, this is one")]
-    fn is_empty(&mut self) -> bool {
-        true
-    }
+fn pid_of(child: &Child) -> Option<Pid> {
+    #[cfg(unix)]
+    return Pid::from_raw(i32::try_from(child.id()?).ok()?);
+    #[cfg(not(unix))]
+    child.id()
 }
 
 #[cfg(unix)]

@@ -15,7 +15,7 @@ use crate::cli::listen::ListenOptions;
 use crate::error::{Error, Exit, Stop};
 use crate::listen::Options;
 use crate::listen::event::{Ending, Summary};
-use crate::listen::tunnel::{self, Open, OpenError, Tunnel, URL_TIMEOUT};
+use crate::listen::tunnel::{self, Open, URL_TIMEOUT};
 use crate::output::Show;
 use crate::output::streams::StreamState;
 use crate::process::{Ended, GRACE, ProcessGroup, Signal, Supervisor};
@@ -51,7 +51,7 @@ impl Children {
         if kind.is_none() && given.command.is_empty() {
             return Ok(children);
         }
-        let supervisor = children.supervisor.insert(Supervisor::new());
+        let supervisor = children.supervisor.insert(Supervisor::install());
         let local = local(address);
         if let Some(kind) = &kind {
             let url_timeout = given.tunnel.public_url.is_none().then_some(URL_TIMEOUT);
@@ -61,9 +61,7 @@ impl Children {
                     show.tunnel_said(line);
                 }
             };
-            let open = tunnel::open(supervisor, kind, local, url_timeout, say)
-                .await
-                .map_err(|error| explained(kind, local, error))?;
+            let open = tunnel::open(supervisor, kind, local, url_timeout, say).await?;
             if let Some(url) = &open.public_url {
                 options.public_url = Some(url.clone());
             }
@@ -121,30 +119,6 @@ fn cannot_run(program: &OsString, source: std::io::Error) -> Error {
     }
 }
 
-fn explained(kind: &Tunnel, local: SocketAddr, error: OpenError) -> Error {
-    let (what, said, hint) = match error {
-        OpenError::NotStarted(source) => (
-            format!("cannot run {kind}: {source}"),
-            Vec::new(),
-            kind.hint_if_missing(local),
-        ),
-        OpenError::Ended(end) => (
-            format!(
-                "{kind} ended {} before it told its public URL",
-                end.how.words()
-            ),
-            end.said,
-            kind.hint(local),
-        ),
-        OpenError::TimedOut(timeout, said) => (
-            format!("{kind} has told no public URL in {} s", timeout.as_secs()),
-            said,
-            kind.hint(local),
-        ),
-    };
-    Error::Tunnel { what, said, hint }
-}
-
 /// The address under which this machine reaches a listener: an unspecified address includes loopback.
 pub fn local(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
@@ -178,7 +152,7 @@ pub async fn run_command(
         // The rest of its group may still be sending, and is ended with everything else.
         Ending::CommandEnded => group.wait().await,
         Ending::Interrupted if *state.borrow() == StreamState::Open => {
-            group.signal(Signal::Interrupt);
+            group.signal(Signal::INT);
             group.end_within(AFTER_A_SIGNAL).await
         }
         Ending::Terminated => group.end(AFTER_A_SIGNAL).await,

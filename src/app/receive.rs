@@ -303,7 +303,7 @@ async fn watch(
         };
         let end = open.ended(said).await;
         results.tunnel_ended();
-        let _ = output.received(Event::TunnelEnded(end));
+        let _ = output.received(Event::Warning(end));
     }
     std::future::pending::<()>().await;
 }

@@ -4,8 +4,6 @@
 use tokio::sync::watch;
 
 use crate::error::Stop;
-#[cfg(unix)]
-use crate::process::FILE_TOO_LONG;
 
 /// What a terminal that goes away means, which is SIGHUP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +72,9 @@ struct Taken {
 impl Taken {
     fn new(hangup: Hangup) -> Self {
         use tokio::signal::unix::{SignalKind, signal};
-        // Its handler stays, and writing fails from now on, as on a full disk, where it would have ended us.
-        let _ = signal(SignalKind::from_raw(FILE_TOO_LONG));
+        // A write beyond the file size limit fails from now on, as on a full disk. SIGXFSZ would end this process.
+        let file_too_long = rustix::process::Signal::XFSZ.as_raw();
+        let _ = signal(SignalKind::from_raw(file_too_long));
         // To take a signal that is ignored would undo `nohup`.
         let takes_hangup = hangup == Hangup::Terminates && !is_hangup_ignored();
         Self {

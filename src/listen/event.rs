@@ -6,7 +6,6 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::retries;
-use super::tunnel;
 use crate::error::{Exit, Stop};
 use crate::exchange::Exchange;
 use crate::ndjson;
@@ -24,8 +23,6 @@ pub enum Event {
     Warning(String),
     /// A line of the tunnel program.
     TunnelSaid(String),
-    /// The tunnel program ended, and the run goes on.
-    TunnelEnded(tunnel::End),
     Finished(Summary),
 }
 

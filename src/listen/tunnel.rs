@@ -1,28 +1,29 @@
 //! A tunnel: a program of the user's that gives a port of this machine a public URL.
 //!
-//! In: the program and the port. Out: the public URL, and later how the program ended, with its last lines. The output of
-//! the program is read line by line, and shown with secrets masked.
+//! The output of the program is read line by line, and shown with secrets masked. The program's local API is polled beside
+//! the output, whose wording changes between versions.
 
-pub mod api;
-pub mod kind;
-pub mod log;
-pub mod parse;
+pub mod output;
+mod program;
 
-use std::fmt;
-use std::net::SocketAddr;
-use std::pin::Pin;
+use std::collections::VecDeque;
+use std::net::{SocketAddr, TcpListener};
 use std::process::Stdio;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
+use crate::error::Error;
+use crate::net::client::{Client, ClientOptions};
+use crate::net::{Destination, Request};
 use crate::process::{Ended, GRACE, ProcessGroup, Supervisor};
-pub use kind::Tunnel;
-use log::LogTail;
-use parse::Update;
+use output::Update;
+pub use program::Tunnel;
 
 /// Time for a program to print its public URL. Quick tunnels of Cloudflare's take some seconds.
 pub const URL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -33,39 +34,21 @@ const SSH_CONFIG_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time to read the rest of the output of a program that has ended. A child of the program may hold the pipe open.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 
+/// Between two requests to a program's API.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// For one request to a program's API.
+const API_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Longer lines are cut, in bytes.
 const MAX_LINE: usize = 16 * 1024;
 
 /// Lines in the channel; when the channel is full, the program blocks on its output.
 const CHANNEL_CAPACITY: usize = 256;
 
-/// Why there is no tunnel.
-#[derive(Debug)]
-pub enum OpenError {
-    NotStarted(std::io::Error),
-    /// The program ended before it printed a public URL.
-    Ended(End),
-    /// The program printed no public URL in this time. With its last lines.
-    TimedOut(Duration, Vec<String>),
-}
-
-/// How a tunnel program ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct End {
-    pub how: Ended,
-    /// The last lines, safe for a terminal.
-    pub said: Vec<String>,
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const MAX_LINES: usize = 3;
-        let last = &self.said[self.said.len().saturating_sub(MAX_LINES)..];
-        let separator = if last.is_empty() { "" } else { ": " };
-        let how = self.how.words();
-        write!(f, "the tunnel ended {how}{separator}{}", last.join(" / "))
-    }
-}
+/// How many lines are kept for an error message, and how many for a warning.
+const LINES_IN_ERROR: usize = 12;
+const LINES_IN_WARNING: usize = 3;
 
 /// A running tunnel program.
 pub struct Open {
@@ -74,7 +57,8 @@ pub struct Open {
     tunnel: Tunnel,
     group: ProcessGroup,
     lines: mpsc::Receiver<String>,
-    log: LogTail,
+    /// The last lines, as shown.
+    said: VecDeque<String>,
 }
 
 /// Starts a tunnel to a listener at `local`, and waits for its public URL for `url_timeout`; not at all without one. `say`
@@ -85,73 +69,54 @@ pub async fn open(
     local: SocketAddr,
     url_timeout: Option<Duration>,
     mut say: impl FnMut(&str),
-) -> Result<Open, OpenError> {
+) -> Result<Open, Error> {
     // For cloudflared, which would choose an unknown port.
-    let metrics_port = std::net::TcpListener::bind("127.0.0.1:0")
+    let metrics_port = TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .map_or(0, |address| address.port());
-    let mut group = start(supervisor, &tunnel.command_line(local, metrics_port))
-        .map_err(OpenError::NotStarted)?;
-    let lines = lines(&mut group);
-    let tunnel = tunnel.clone();
+    let mut group =
+        start(supervisor, &tunnel.command_line(local, metrics_port)).map_err(|error| {
+            Error::Tunnel {
+                what: format!("cannot run {tunnel}: {error}"),
+                said: Vec::new(),
+                hint: tunnel.hint_if_missing(local),
+            }
+        })?;
     let mut open = Open {
         public_url: None,
-        tunnel,
+        tunnel: tunnel.clone(),
+        lines: lines(&mut group),
         group,
-        lines,
-        log: LogTail::default(),
+        said: VecDeque::new(),
     };
-    if let Some(limit) = url_timeout {
-        let host = open.host(supervisor).await;
-        let opening = open.wait(local, metrics_port, &host, &mut say);
-        match timeout(limit, opening).await {
-            Ok(Ok(())) => {}
-            Ok(Err(how)) => {
-                return Err(OpenError::Ended(End {
-                    how,
-                    said: open.log.lines(),
-                }));
-            }
-            // The URL is known, though the program has not said that the tunnel is connected.
-            Err(_) if open.public_url.is_some() => {}
-            Err(_) => {
-                open.close().await;
-                return Err(OpenError::TimedOut(limit, open.log.lines()));
-            }
+    let Some(limit) = url_timeout else {
+        return Ok(open);
+    };
+    let host = ssh_host(supervisor, tunnel).await;
+    let what = match timeout(limit, open.wait(local, metrics_port, &host, &mut say)).await {
+        Ok(Err(how)) => format!(
+            "{tunnel} ended {} before it told its public URL",
+            how.words()
+        ),
+        Err(_) if open.public_url.is_none() => {
+            open.close().await;
+            format!("{tunnel} has told no public URL in {} s", limit.as_secs())
         }
-        // The program had the terminal to ask for a password; from now on Ctrl-C is for this process.
-        open.group.take_terminal_back();
-    }
-    Ok(open)
+        // At a timeout the URL may be known, though the program has not said that the tunnel is connected.
+        Ok(Ok(())) | Err(_) => {
+            // The program had the terminal to ask for a password; from now on Ctrl-C is for this process.
+            open.group.take_terminal_back();
+            return Ok(open);
+        }
+    };
+    Err(Error::Tunnel {
+        what,
+        said: open.said.into(),
+        hint: tunnel.hint(local),
+    })
 }
 
 impl Open {
-    /// The host of an ssh tunnel, with an alias of the configuration resolved.
-    async fn host(&self, supervisor: &Supervisor) -> String {
-        let Tunnel::Ssh { host, .. } = &self.tunnel else {
-            return String::new();
-        };
-        let words = ["ssh", "-G", "--", host].map(str::to_owned);
-        let found = timeout(SSH_CONFIG_TIMEOUT, async {
-            let mut group = start(supervisor, &words).ok()?;
-            let mut lines = lines(&mut group);
-            while let Some(line) = lines.recv().await {
-                if let Some(name) = line.strip_prefix("hostname ") {
-                    return Some(name.to_owned());
-                }
-            }
-            None
-        });
-        let name = host
-            .rsplit_once('@')
-            .map_or(host.as_str(), |(_, name)| name);
-        found
-            .await
-            .ok()
-            .flatten()
-            .unwrap_or_else(|| name.to_owned())
-    }
-
     /// Waits until the tunnel has a public URL and is connected, or until the program ends.
     async fn wait(
         &mut self,
@@ -160,56 +125,76 @@ impl Open {
         host: &str,
         say: &mut impl FnMut(&str),
     ) -> Result<(), Ended> {
-        let is_cloudflared = self.tunnel == Tunnel::Cloudflared;
-        let mut agent = None;
+        let mut polls = JoinSet::new();
         // Only cloudflared prints the URL before it is connected.
-        let mut connected = !is_cloudflared;
-        let mut asking = ask(is_cloudflared.then_some(metrics_port), agent, local, false);
-        while self.public_url.is_none() || !connected {
+        let mut is_connected = self.tunnel != Tunnel::Cloudflared;
+        if !is_connected {
+            let api = SocketAddr::from(([127, 0, 0, 1], metrics_port));
+            polls.spawn(poll(api, "/quicktunnel", output::cloudflared_api));
+            polls.spawn(poll(api, "/ready", |_: &Value| Some(Update::Connected)));
+        }
+        while self.public_url.is_none() || !is_connected {
             let update = tokio::select! {
                 biased;
-                Some(line) = self.lines.recv() => {
-                    self.log_line(&line, say);
-                    parse::update(&self.tunnel, &line, local, host)
-                }
-                update = &mut asking => Some(update),
-                how = self.group.wait() => {
-                    self.rest(say).await;
-                    return Err(how);
-                }
+                line = self.next_line(say) => output::update(&self.tunnel, &line?, local, host),
+                Some(update) = polls.join_next() => update.ok(),
             };
             match update {
-                None => continue,
+                None => {}
                 Some(Update::Url(url)) => {
                     self.public_url.get_or_insert(url);
                 }
-                Some(Update::Connected) => connected = true,
-                Some(Update::Api(place)) => agent = Some(place),
+                Some(Update::Connected) => is_connected = true,
+                Some(Update::Api(agent)) => {
+                    let read = move |body: &Value| output::ngrok_api(body, local);
+                    polls.spawn(poll(agent, "/api/tunnels", read));
+                }
             }
-            asking = ask(
-                is_cloudflared.then_some(metrics_port),
-                agent,
-                local,
-                self.public_url.is_some(),
-            );
         }
         Ok(())
     }
 
-    /// Waits for the end of the program. Cancel-safe.
-    pub async fn ended(&mut self, mut say: impl FnMut(&str)) -> End {
+    /// The next line of output; or how the program ended, after the rest of its output has been read. Cancel-safe.
+    async fn next_line(&mut self, say: &mut impl FnMut(&str)) -> Result<String, Ended> {
+        tokio::select! {
+            biased;
+            Some(line) = self.lines.recv() => {
+                self.log_line(&line, say);
+                Ok(line)
+            }
+            how = self.group.wait() => {
+                let reading = async {
+                    while let Some(line) = self.lines.recv().await {
+                        self.log_line(&line, say);
+                    }
+                };
+                let _ = timeout(DRAIN_TIMEOUT, reading).await;
+                Err(how)
+            }
+        }
+    }
+
+    fn log_line(&mut self, line: &str, say: &mut impl FnMut(&str)) {
+        if let Some(line) = output::shown(&self.tunnel, line) {
+            say(&line);
+            if self.said.len() == LINES_IN_ERROR {
+                self.said.pop_front();
+            }
+            self.said.push_back(line);
+        }
+    }
+
+    /// Waits for the end of the program, and says how it ended, with its last lines. Cancel-safe.
+    pub async fn ended(&mut self, mut say: impl FnMut(&str)) -> String {
         let how = loop {
-            tokio::select! {
-                biased;
-                Some(line) = self.lines.recv() => self.log_line(&line, &mut say),
-                how = self.group.wait() => break how,
+            if let Err(how) = self.next_line(&mut say).await {
+                break how.words();
             }
         };
-        self.rest(&mut say).await;
-        End {
-            how,
-            said: self.log.lines(),
-        }
+        let said = self.said.make_contiguous();
+        let last = &said[said.len().saturating_sub(LINES_IN_WARNING)..];
+        let separator = if last.is_empty() { "" } else { ": " };
+        format!("the tunnel ended {how}{separator}{}", last.join(" / "))
     }
 
     /// Ends the program and its children.
@@ -218,46 +203,61 @@ impl Open {
         self.lines.close();
         self.group.end(GRACE).await;
     }
+}
 
-    fn log_line(&mut self, line: &str, say: &mut impl FnMut(&str)) {
-        if let Some(line) = self.log.push(&self.tunnel, line) {
-            say(&line);
-        }
-    }
-
-    /// Reads the rest of the output of a program that has ended.
-    async fn rest(&mut self, say: &mut impl FnMut(&str)) {
-        let reading = async {
-            while let Some(line) = self.lines.recv().await {
-                self.log_line(&line, say);
+/// The host of an ssh tunnel, with an alias of the configuration resolved.
+async fn ssh_host(supervisor: &Supervisor, tunnel: &Tunnel) -> String {
+    let Tunnel::Ssh { host, .. } = tunnel else {
+        return String::new();
+    };
+    let resolving = async {
+        let words = ["ssh", "-G", "--", host].map(str::to_owned);
+        let mut group = start(supervisor, &words).ok()?;
+        let mut lines = lines(&mut group);
+        while let Some(line) = lines.recv().await {
+            if let Some(name) = line.strip_prefix("hostname ") {
+                return Some(name.to_owned());
             }
-        };
-        let _ = timeout(DRAIN_TIMEOUT, reading).await;
+        }
+        None
+    };
+    let resolved = timeout(SSH_CONFIG_TIMEOUT, resolving).await.ok().flatten();
+    resolved.unwrap_or_else(|| host.rsplit('@').next().unwrap_or_default().to_owned())
+}
+
+/// Asks an API of a tunnel program on this machine until the answer has what is wanted. Failures are passed over.
+async fn poll(
+    api: SocketAddr,
+    target: &'static str,
+    read: impl Fn(&Value) -> Option<Update>,
+) -> Update {
+    loop {
+        if let Some(update) = get(api, target).await.as_ref().and_then(&read) {
+            return update;
+        }
+        sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Polls the program's API, if there is one, for the URL or the connection.
-fn ask(
-    metrics: Option<u16>,
-    agent: Option<SocketAddr>,
-    local: SocketAddr,
-    url_is_known: bool,
-) -> Pin<Box<dyn Future<Output = Update>>> {
-    match (metrics, agent) {
-        (Some(port), _) if port > 0 => Box::pin(api::cloudflared(
-            SocketAddr::from(([127, 0, 0, 1], port)),
-            url_is_known,
-        )),
-        (_, Some(agent)) => Box::pin(api::ngrok(agent, local)),
-        _ => Box::pin(std::future::pending()),
-    }
+/// The JSON body of a response with status 200.
+async fn get(api: SocketAddr, target: &str) -> Option<Value> {
+    let destination = Destination::parse(&format!("http://{api}/"))
+        .ok()
+        .filter(Destination::is_loopback)?;
+    let options = ClientOptions {
+        timeout: API_TIMEOUT,
+        ..ClientOptions::default()
+    };
+    let client = Client::new(&destination, &options).ok()?;
+    let request = Request::new("GET", target, Vec::new(), "");
+    let response = client.send(&request).await.ok()?;
+    (response.status == 200).then(|| serde_json::from_slice(&response.body.0).unwrap_or_default())
 }
 
 fn start(supervisor: &Supervisor, words: &[String]) -> std::io::Result<ProcessGroup> {
-    let (program, arguments) = words.split_first().ok_or(std::io::ErrorKind::NotFound)?;
-    let mut command = Command::new(program);
+    let mut command = Command::new(&words[0]);
     command
-        .args(arguments)
+        .args(&words[1..])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
@@ -285,28 +285,23 @@ async fn read(mut stream: impl AsyncRead + Unpin, lines: mpsc::Sender<String>) {
     let mut line = Vec::new();
     loop {
         let n = stream.read(&mut chunk).await.unwrap_or(0);
-        for &byte in &chunk[..n] {
-            let ends = matches!(byte, b'\n' | b'\r');
-            if !ends && line.len() < MAX_LINE {
-                line.push(byte);
-            }
-            if ends {
-                send(&mut line, &lines).await;
+        // The end of the stream ends the last line.
+        for &byte in if n == 0 { b"\n" } else { &chunk[..n] } {
+            if !matches!(byte, b'\n' | b'\r') {
+                if line.len() < MAX_LINE {
+                    line.push(byte);
+                }
+            } else if !line.is_empty() {
+                // An error means that the tunnel is closed.
+                let _ = lines
+                    .send(String::from_utf8_lossy(&line).into_owned())
+                    .await;
+                line.clear();
             }
         }
         if n == 0 {
-            return send(&mut line, &lines).await;
+            return;
         }
-    }
-}
-
-/// Sends a line that is not empty.
-async fn send(line: &mut Vec<u8>, lines: &mpsc::Sender<String>) {
-    if !line.is_empty() {
-        let text = String::from_utf8_lossy(line).into_owned();
-        line.clear();
-        // An error means that the tunnel is closed.
-        let _ = lines.send(text).await;
     }
 }
 

@@ -297,7 +297,6 @@ impl Show {
             }
             Event::Warning(warning) => self.warn(warning),
             Event::TunnelSaid(line) => self.tunnel_said(line),
-            Event::TunnelEnded(end) => self.warn(&end.to_string()),
             Event::Finished(summary) if ndjson => self.record("summary", summary),
             Event::Finished(summary) => {
                 let theme = self.renderer.theme;

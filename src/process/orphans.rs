@@ -1,249 +1,168 @@
-//! What left its group: on Linux the orphans of our programs come to us, and are ended like the rest.
+//! Processes that have left the groups of this process's children: on Linux they become children of this process when
+//! their parents end, and are ended like the rest.
 //!
-//! A subreaper must also wait for its orphans when they end, or scripts that stop a daemon and
-//! wait for its number to vanish wait for ever.
+//! A subreaper must also wait for its orphans when they end: a script that stops a daemon waits for the daemon's number to
+//! vanish.
 
-#[cfg(target_os = "linux")]
-pub use here::{Orphans, forget, start_leader};
-#[cfg(not(target_os = "linux"))]
-pub use nowhere::{Orphans, forget, start_leader};
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-#[cfg(target_os = "linux")]
-mod here {
-    use std::collections::{BTreeMap, BTreeSet};
-    use std::sync::{Mutex, MutexGuard, PoisonError};
+use rustix::process::{
+    Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, waitpid,
+};
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{sleep, timeout};
 
-    use rustix::process::{
-        Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, waitpid,
-    };
-    use tokio::signal::unix::{SignalKind, signal};
-    use tokio::task::JoinHandle;
-    use tokio::time::{sleep, timeout};
+use super::{GRACE, KILLED, POLL, pid_of};
 
-    use super::super::{GRACE, KILLED, POLL};
+/// Children that are no orphans: leaders of groups, and the children of a shell that executed this program. Static:
+/// children belong to the whole process.
+static NO_ORPHANS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
-    /// The leaders of groups. Static: children belong to the whole process.
-    static LEADERS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+fn no_orphans() -> MutexGuard<'static, Vec<Pid>> {
+    NO_ORPHANS.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
-    fn leaders() -> MutexGuard<'static, BTreeSet<i32>> {
-        LEADERS.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Starts the leader of a group, which is at no time taken for an orphan.
+pub fn spawn(command: &mut Command) -> io::Result<Child> {
+    let mut no_orphans = no_orphans();
+    let child = command.spawn()?;
+    no_orphans.extend(pid_of(&child));
+    Ok(child)
+}
 
-    /// Starts a program so that it is never taken for an orphan, not even for a moment.
-    pub fn start_leader<T>(start: impl FnOnce() -> T, number: impl FnOnce(&T) -> Option<u32>) -> T {
-        let mut leaders = leaders();
-        let started = start();
-        leaders.extend(number(&started).and_then(|number| i32::try_from(number).ok()));
-        started
-    }
+/// Forgets a leader that has ended, or that is not waited for any more.
+pub fn forget(leader: Pid) {
+    no_orphans().retain(|pid| *pid != leader);
+}
 
-    /// Forgets a program that has ended, or that will not be waited for any more.
-    pub fn forget(number: Option<u32>) {
-        if let Some(number) = number.and_then(|number| i32::try_from(number).ok()) {
-            leaders().remove(&number);
-        }
-    }
-
-    /// See the module.
-    pub struct Orphans {
-        /// Children that were there before: a shell that became us may have had some.
-        preexisting: BTreeSet<i32>,
-        reaping: Option<JoinHandle<()>>,
-    }
-
-    impl Orphans {
-        /// Takes in orphans from now on.
-        pub fn adopt() -> Self {
-            let us = getpid().as_raw_nonzero().get();
-            let preexisting: BTreeSet<i32> = processes()
-                .into_iter()
-                .filter(|process| process.parent == us)
-                .map(|process| process.pid)
-                .collect();
-            let taken_in = set_child_subreaper(Some(getpid())).is_ok();
-            let mut ended = signal(SignalKind::child()).ok().filter(|_| taken_in);
-            let start_leader = preexisting.clone();
-            let reaping = ended.take().map(|mut ended| {
-                tokio::spawn(async move {
-                    while ended.recv().await.is_some() {
-                        reap(&start_leader);
-                    }
-                })
-            });
-            Self {
-                preexisting,
-                reaping,
+/// Takes in orphans from now on, and waits for those that end. Needs a runtime.
+pub fn adopt() {
+    let children = processes().filter(|process| process.parent == Some(getpid()));
+    no_orphans().extend(children.map(|child| child.pid));
+    if set_child_subreaper(Some(getpid())).is_ok()
+        && let Ok(mut ended) = signal(SignalKind::child())
+    {
+        tokio::spawn(async move {
+            while ended.recv().await.is_some() {
+                reap();
             }
-        }
+        });
+    }
+}
 
-        /// Ends them all: SIGTERM, and SIGKILL for those that are still there after the grace.
-        pub async fn end(&self) {
-            for (number, grace) in [(Signal::TERM, GRACE), (Signal::KILL, KILLED)] {
-                let mut signalled = BTreeSet::new();
-                let signalling = async {
-                    loop {
-                        reap(&self.preexisting);
-                        let left = left(&self.preexisting);
-                        if left.is_empty() {
-                            return;
-                        }
-                        for pid in left.into_iter().filter(|pid| signalled.insert(*pid)) {
-                            tell(pid, number);
-                        }
-                        sleep(POLL).await;
-                    }
-                };
-                if timeout(grace, signalling).await.is_ok() {
+/// Ends all orphans: SIGTERM, and SIGKILL for those that are still there after the grace.
+pub async fn end() {
+    for (signal, time) in [(Signal::TERM, GRACE), (Signal::KILL, KILLED)] {
+        let mut signalled = Vec::new();
+        let ending = async {
+            loop {
+                reap();
+                let running = running();
+                if running.is_empty() {
                     return;
                 }
-            }
-        }
-
-        /// Kills them all at once.
-        pub fn kill(&self) {
-            if let Some(reaping) = &self.reaping {
-                reaping.abort();
-            }
-            // A process may be starting another one just now.
-            for _ in 0..3 {
-                for pid in left(&self.preexisting) {
-                    tell(pid, Signal::KILL);
+                for pid in running {
+                    if !signalled.contains(&pid) {
+                        signalled.push(pid);
+                        // Fails if the process is gone.
+                        let _ = kill_process(pid, signal);
+                    }
                 }
+                sleep(POLL).await;
             }
-        }
-    }
-
-    fn tell(pid: i32, number: Signal) {
-        if let Some(pid) = Pid::from_raw(pid) {
-            // Fails if the process is gone.
-            let _ = kill_process(pid, number);
-        }
-    }
-
-    /// A process as the system describes it.
-    struct Process {
-        pid: i32,
-        parent: i32,
-        /// A zombie.
-        has_ended: bool,
-    }
-
-    /// All processes that can be seen.
-    fn processes() -> Vec<Process> {
-        let Ok(entries) = std::fs::read_dir("/proc") else {
-            return Vec::new();
         };
-        let numbers = entries
-            .flatten()
-            .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-        numbers
-            .filter_map(|pid| {
-                process(
-                    pid,
-                    &std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?,
-                )
-            })
-            .collect()
-    }
-
-    /// Reads `/proc/N/stat`: number, name in brackets, state, parent. The name may hold anything, brackets too.
-    fn process(pid: i32, stat: &str) -> Option<Process> {
-        let (_, behind_name) = stat.rsplit_once(')')?;
-        let mut fields = behind_name.split_ascii_whitespace();
-        let state = fields.next()?;
-        Some(Process {
-            pid,
-            parent: fields.next()?.parse().ok()?,
-            has_ended: matches!(state, "Z" | "X"),
-        })
-    }
-
-    /// Waits for the orphans that have ended. The leaders of groups are tokio's to wait for.
-    fn reap(preexisting: &BTreeSet<i32>) {
-        let us = getpid().as_raw_nonzero().get();
-        // Held until the end, so that no program is started meanwhile that would be taken for an orphan.
-        let leaders = leaders();
-        for process in processes() {
-            let ours = process.parent == us && process.has_ended;
-            if ours
-                && !leaders.contains(&process.pid)
-                && !preexisting.contains(&process.pid)
-                && let Some(pid) = Pid::from_raw(process.pid)
-            {
-                let _ = waitpid(Some(pid), WaitOptions::NOHANG);
-            }
-        }
-    }
-
-    /// Everything below us that is alive, but for groups and preexisting.
-    fn left(preexisting: &BTreeSet<i32>) -> Vec<i32> {
-        let leaders = leaders();
-        let mut children: BTreeMap<i32, Vec<Process>> = BTreeMap::new();
-        for process in processes() {
-            children.entry(process.parent).or_default().push(process);
-        }
-        let mut left = Vec::new();
-        let mut parents = vec![getpid().as_raw_nonzero().get()];
-        while let Some(parent) = parents.pop() {
-            for process in children.remove(&parent).into_iter().flatten() {
-                if leaders.contains(&process.pid) || preexisting.contains(&process.pid) {
-                    continue;
-                }
-                parents.push(process.pid);
-                if !process.has_ended {
-                    left.push(process.pid);
-                }
-            }
-        }
-        left
-    }
-
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-
-        #[test]
-        fn the_system_s_description_is_read_whatever_the_name() {
-            let read = |stat| process(7, stat).map(|process| (process.parent, process.has_ended));
-            assert_eq!(read("7 (sleep) S 3 7 7 0"), Some((3, false)));
-            assert_eq!(read("7 (a) Z 1 (b) Z 4 7"), Some((4, true)));
-            assert_eq!(read("7 sleep"), None);
-        }
-
-        #[test]
-        fn we_are_among_all_processes() {
-            let us = getpid().as_raw_nonzero().get();
-            assert!(
-                processes()
-                    .iter()
-                    .any(|process| process.pid == us && !process.has_ended)
-            );
+        if timeout(time, ending).await.is_ok() {
+            return;
         }
     }
 }
 
-#[cfg(not(target_os = "linux"))]
-mod nowhere {
-    /// Elsewhere orphans go to the system's first process, and their origin is lost.
-    pub struct Orphans;
-
-    impl Orphans {
-        pub fn adopt() -> Self {
-            Self
+/// Kills all orphans at once.
+pub fn kill() {
+    // A process may be starting another one meanwhile.
+    for _ in 0..3 {
+        for pid in running() {
+            let _ = kill_process(pid, Signal::KILL);
         }
+    }
+}
 
-        #[expect(clippy::unused_async, reason = "as where there is something to do")]
-        pub async fn end(&self) {}
+struct Process {
+    pid: Pid,
+    parent: Option<Pid>,
+    /// A zombie.
+    has_ended: bool,
+}
 
-        #[expect(clippy::unused_self, reason = "as where there is something to do")]
-        pub fn kill(&self) {}
+/// All visible processes.
+fn processes() -> impl Iterator<Item = Process> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| {
+        let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
+        process(
+            pid,
+            &std::fs::read_to_string(entry.path().join("stat")).ok()?,
+        )
+    })
+}
+
+/// Parses `/proc/N/stat`: number, name in brackets, state, parent. The name may hold anything, brackets too.
+fn process(pid: Pid, stat: &str) -> Option<Process> {
+    let (_, behind_name) = stat.rsplit_once(')')?;
+    let mut fields = behind_name.split_ascii_whitespace();
+    let state = fields.next()?;
+    Some(Process {
+        pid,
+        parent: Pid::from_raw(fields.next()?.parse().ok()?),
+        has_ended: matches!(state, "Z" | "X"),
+    })
+}
+
+/// Waits for the orphans that have ended. tokio waits for the leaders of groups.
+fn reap() {
+    // Locked until the end: a leader that is started meanwhile would be taken for an orphan.
+    let no_orphans = no_orphans();
+    for Process { pid, parent, .. } in processes().filter(|process| process.has_ended) {
+        if parent == Some(getpid()) && !no_orphans.contains(&pid) {
+            let _ = waitpid(Some(pid), WaitOptions::NOHANG);
+        }
+    }
+}
+
+/// The orphans that run, and their descendants.
+fn running() -> Vec<Pid> {
+    let no_orphans = no_orphans();
+    let mut processes: Vec<_> = processes().collect();
+    let mut running = Vec::new();
+    let mut parents = vec![getpid()];
+    while let Some(parent) = parents.pop() {
+        for child in processes.extract_if(.., |process| process.parent == Some(parent)) {
+            if !no_orphans.contains(&child.pid) {
+                parents.push(child.pid);
+                running.extend((!child.has_ended).then_some(child.pid));
+            }
+        }
+    }
+    running
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_s_description_is_read_whatever_the_name() {
+        let read =
+            |stat| process(getpid(), stat).map(|process| (process.parent, process.has_ended));
+        assert_eq!(read("7 (sleep) S 3 7 7 0"), Some((Pid::from_raw(3), false)));
+        assert_eq!(read("7 (a) Z 1 (b) Z 4 7"), Some((Pid::from_raw(4), true)));
+        assert_eq!(read("7 sleep"), None);
     }
 
-    /// Starts a program.
-    pub fn start_leader<T>(start: impl FnOnce() -> T, _: impl FnOnce(&T) -> Option<u32>) -> T {
-        start()
+    #[test]
+    fn we_are_among_all_processes() {
+        assert!(processes().any(|process| process.pid == getpid() && !process.has_ended));
     }
-
-    /// There is nothing to forget.
-    pub fn forget(_: Option<u32>) {}
 }

@@ -1,8 +1,8 @@
 //! The terminal, lent to a program that asks for it: a password, an editor, a shell.
 //!
-//! A group is a group in the background, and the system stops it when it reads the terminal. If the terminal is ours
-//! then, it is lent to the group, which goes on, and whose the keys are until the program ends: Ctrl-C reaches it and
-//! not us, and Ctrl-Z stops both. If another group has it, the program waits until it is ours.
+//! The system stops a background group that reads the terminal. If this process has the terminal then, the group gets it
+//! and goes on, and the keys are the group's until the program ends: Ctrl-C reaches the group alone, and Ctrl-Z stops both.
+//! If another group has the terminal, the program waits until this process has it.
 
 #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd"))]
 pub use here::Handoff;
@@ -28,36 +28,36 @@ mod here {
     /// How often a group that waits for the terminal is checked: there is no event for it.
     const POLL: Duration = Duration::from_millis(100);
 
-    /// Whether a group has the terminal from us.
     #[derive(Debug, Default)]
     pub struct Handoff {
+        /// The group that has the terminal from this process.
         to: Option<Pid>,
     }
 
     impl Handoff {
-        /// Looks after a program for as long as it runs. Looking may be given up and taken up again.
-        pub async fn look_after(&mut self, head: Option<u32>) -> Infallible {
-            let group = head
-                .and_then(|number| i32::try_from(number).ok())
-                .and_then(Pid::from_raw);
+        /// Lends the terminal to a group as often as the group needs it. Cancel-safe.
+        pub async fn look_after(&mut self, group: Option<Pid>) -> Infallible {
             let (Some(group), Ok(mut changes)) = (group, signal(SignalKind::child())) else {
                 return pending().await;
+            };
+            let go_on = || {
+                let _ = kill_process_group(group, Signal::CONT);
             };
             loop {
                 match why_stopped(group) {
                     Some(Signal::TTIN | Signal::TTOU) => {
                         if self.lend(group) {
-                            go_on(group);
+                            go_on();
                         } else {
                             sleep(POLL).await;
                         }
                     }
                     Some(Signal::TSTP) if self.to.is_some() => {
                         self.end();
-                        // As Ctrl-Z would if the terminal were not lent. We go on from here.
+                        // As Ctrl-Z would if the terminal were not lent. This process goes on from here.
                         let _ = kill_process_group(getpgrp(), Signal::TSTP);
                         self.lend(group);
-                        go_on(group);
+                        go_on();
                     }
                     _ => {
                         if changes.recv().await.is_none() {
@@ -68,25 +68,23 @@ mod here {
             }
         }
 
-        /// Lends the terminal to a group; false if it is not ours.
+        /// Lends the terminal to a group; false if this process does not have it.
         fn lend(&mut self, group: Pid) -> bool {
-            let Ok(terminal) = File::open("/dev/tty") else {
-                return false;
-            };
-            if tcgetpgrp(&terminal).is_ok_and(|whose| whose == getpgrp()) && give(&terminal, group)
-            {
+            let lent = File::open("/dev/tty").is_ok_and(|terminal| {
+                tcgetpgrp(&terminal) == Ok(getpgrp()) && give(&terminal, group)
+            });
+            if lent {
                 self.to = Some(group);
-                return true;
             }
-            false
+            lent
         }
 
         /// Takes the terminal back, unless a third group has it by now.
         pub fn end(&mut self) {
             if let Some(group) = self.to.take()
                 && let Ok(terminal) = File::open("/dev/tty")
-                && let Ok(whose) = tcgetpgrp(&terminal)
-                && (whose == group || test_kill_process_group(whose).is_err())
+                && let Ok(owner) = tcgetpgrp(&terminal)
+                && (owner == group || test_kill_process_group(owner).is_err())
             {
                 give(&terminal, getpgrp());
             }
@@ -104,32 +102,28 @@ mod here {
         given
     }
 
-    /// The signal that has stopped a program, if it is stopped. Its end is not asked for: that is tokio's to know.
-    fn why_stopped(head: Pid) -> Option<Signal> {
+    /// The signal that has stopped a program, if it is stopped. tokio waits for its end.
+    fn why_stopped(leader: Pid) -> Option<Signal> {
         let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        let status = waitid(WaitId::Pid(head), options).ok()??;
+        let status = waitid(WaitId::Pid(leader), options).ok()??;
         Signal::from_named_raw(status.stopping_signal()?)
-    }
-
-    fn go_on(group: Pid) {
-        let _ = kill_process_group(group, Signal::CONT);
     }
 }
 
+/// No terminal is lent on other systems.
 #[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "freebsd")))]
 mod nowhere {
-    use std::convert::Infallible;
+    use crate::process::Pid;
 
-    /// Here no terminal is lent.
     #[derive(Debug, Default)]
     pub struct Handoff;
 
     impl Handoff {
-        pub async fn look_after(&mut self, _: Option<u32>) -> Infallible {
+        pub async fn look_after(&mut self, _: Option<Pid>) -> std::convert::Infallible {
             std::future::pending().await
         }
 
-        #[expect(clippy::unused_self, reason = "as where there is something to do")]
+        #[expect(clippy::unused_self, reason = "as where a terminal is lent")]
         pub fn end(&mut self) {}
     }
 }

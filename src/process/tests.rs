@@ -13,7 +13,7 @@ fn shell(supervisor: &Supervisor, script: &str) -> ProcessGroup {
 
 #[tokio::test]
 async fn its_own_code_or_the_signal_is_told() {
-    let supervisor = Supervisor::new();
+    let supervisor = Supervisor::install();
     let ended = shell(&supervisor, "exit 7").wait().await;
     assert_eq!(
         (ended, ended.shell_code(), ended.words()),
@@ -35,7 +35,7 @@ async fn its_own_code_or_the_signal_is_told() {
 
 #[tokio::test]
 async fn a_family_that_does_not_listen_is_killed() {
-    let supervisor = Supervisor::new();
+    let supervisor = Supervisor::install();
     let mut group = shell(&supervisor, "trap '' TERM; while :; do sleep 100; done");
     let ended = group.end(Duration::from_millis(20)).await;
     assert_eq!(
@@ -43,5 +43,5 @@ async fn a_family_that_does_not_listen_is_killed() {
         Some(true),
         "{ended:?}"
     );
-    assert!(group.members.is_empty());
+    assert!(group.is_gone());
 }

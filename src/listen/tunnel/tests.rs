@@ -6,8 +6,8 @@ use super::*;
 /// Nothing here takes this long, unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-async fn opened(line: &str, wait: Option<Duration>) -> Result<Open, OpenError> {
-    let supervisor = Supervisor::new();
+async fn opened(line: &str, wait: Option<Duration>) -> Result<Open, Error> {
+    let supervisor = Supervisor::install();
     let local = "127.0.0.1:8237".parse().unwrap();
     timeout(
         DEADLINE,
@@ -23,6 +23,14 @@ async fn opened(line: &str, wait: Option<Duration>) -> Result<Open, OpenError> {
     .unwrap()
 }
 
+/// The message and the last lines of a program that ends before its URL.
+async fn failed(line: &str) -> (String, Vec<String>) {
+    match opened(line, Some(DEADLINE)).await.err().unwrap() {
+        Error::Tunnel { what, said, .. } => (what, said),
+        error => panic!("{error:?}"),
+    }
+}
+
 #[tokio::test]
 async fn a_url_on_either_stream_opens_it_and_its_end_is_told() {
     for stream in [1, 2] {
@@ -36,26 +44,29 @@ async fn a_url_on_either_stream_opens_it_and_its_end_is_told() {
         assert_eq!(open.public_url.as_deref(), Some("https://abc.example"));
         drop(held);
         let end = timeout(DEADLINE, open.ended(|_| {})).await.unwrap();
-        assert_eq!(end.how.code, Some(3));
         let words = "the tunnel ended with 3: to http://127.0.0.1:8237 / at https://abc.example";
-        assert_eq!(end.to_string(), words);
+        assert_eq!(end, words);
     }
 }
 
 #[tokio::test]
 async fn an_end_before_the_url_is_told_with_the_last_words() {
-    let error = opened(
-        "echo first; printf 'no newline' >&2; exit 7",
-        Some(DEADLINE),
-    )
-    .await
-    .err()
-    .unwrap();
-    let OpenError::Ended(end) = error else {
-        panic!("{error:?}")
-    };
-    assert_eq!((end.how.code, end.said.len()), (Some(7), 2));
-    assert!(end.said.contains(&"no newline".to_owned()), "{end:?}");
+    let (what, said) = failed("echo first; printf 'no newline' >&2; exit 7").await;
+    assert_eq!(
+        what,
+        "the program of --tunnel-cmd ended with 7 before it told its public URL"
+    );
+    assert_eq!(said.len(), 2);
+    assert!(said.contains(&"no newline".to_owned()), "{said:?}");
+}
+
+#[tokio::test]
+async fn only_the_last_lines_are_kept() {
+    let (_, said) = failed("i=0; while [ $i -lt 100 ]; do echo $i; i=$((i+1)); done; exit 7").await;
+    assert_eq!(
+        (said.len(), said[0].as_str(), said[11].as_str()),
+        (12, "88", "99")
+    );
 }
 
 #[tokio::test]
@@ -65,16 +76,17 @@ async fn a_program_that_tells_no_url_is_ended() {
     let line = format!("echo $$ >{place}.new; mv {place}.new {place}; exec sleep 1000");
     let tunnel = Tunnel::Command(line);
     // While it is open, what was started is ended by nobody else.
-    let supervisor = Supervisor::new();
+    let supervisor = Supervisor::install();
     let local = "127.0.0.1:8237".parse().unwrap();
     let mut short = Duration::from_millis(50);
     let number = loop {
         let opening = open(&supervisor, &tunnel, local, Some(short), |_| {});
         let error = timeout(DEADLINE, opening).await.unwrap().err().unwrap();
-        let OpenError::TimedOut(patience, _) = error else {
-            panic!("{error:?}")
-        };
-        assert_eq!(patience, short);
+        let expected = format!(
+            "the program of --tunnel-cmd has told no public URL in {} s",
+            short.as_secs()
+        );
+        assert_eq!(error.to_string(), expected);
         // Where the machine is slow it was ended before it could say who it is.
         match std::fs::read_to_string(&place) {
             Ok(number) => break number,

@@ -1,7 +1,8 @@
-//! The supported tunnel programs: names, command lines as documented by each program, and hints. Pure.
+//! The supported tunnel programs: names, command lines as documented by each program, and hints.
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::str::FromStr;
 
 /// Replaces the user's cloudflared configuration, whose ingress rules would answer 404 to everything.
@@ -9,6 +10,10 @@ const EMPTY_FILE: &str = if cfg!(windows) { "NUL" } else { "/dev/null" };
 
 /// bore's public server, as documented.
 const BORE_SERVER: &str = "bore.pub";
+
+/// No prompts, keepalives, and no shared master connection, which would outlive this process.
+const SSH: &str = "ssh -N -T -v -o BatchMode=yes -o ExitOnForwardFailure=yes -o ServerAliveInterval=15 \
+    -o ControlMaster=no -o ControlPath=none";
 
 /// A tunnel program and its options.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +50,7 @@ impl FromStr for Tunnel {
             Some(("ssh", place)) => ssh(place),
             _ => Err(
                 "expected cloudflared, ngrok, bore, bore:SERVER, ssh:HOST or ssh:USER@HOST:PORT; \
-                      --tunnel-cmd starts any other"
+                 --tunnel-cmd starts any other"
                     .to_owned(),
             ),
         }
@@ -58,23 +63,19 @@ fn ssh(place: &str) -> Result<Tunnel, String> {
         Some((user, place)) => (Some(user), place),
         None => (None, place),
     };
-    let (name, port) = match place
+    let bracketed = place
         .strip_prefix('[')
-        .and_then(|rest| rest.split_once(']'))
-    {
-        Some((address, "")) => (address, None),
-        Some((address, rest)) => (address, rest.strip_prefix(':')),
-        None => place
-            .split_once(':')
-            .map_or((place, None), |(name, port)| (name, Some(port))),
+        .and_then(|rest| rest.split_once(']'));
+    let (name, port) = match bracketed.or(place.split_once(':')) {
+        Some((address, rest)) if bracketed.is_some() => (address, rest.strip_prefix(':')),
+        Some((name, port)) => (name, Some(port)),
+        None => (place, None),
     };
-    let number = |port: &str| port.parse().ok().filter(|port| *port > 0);
-    let remote_port = match port {
-        Some(port) => {
-            Some(number(port).ok_or("the port to take there is a number from 1 to 65535")?)
-        }
-        None => None,
-    };
+    let remote_port = port
+        .map(str::parse::<NonZero<u16>>)
+        .transpose()
+        .map_err(|_| "the port to take there is a number from 1 to 65535")?
+        .map(NonZero::get);
     let name = host(name)?;
     let host = match user {
         Some(user) => format!("{}@{name}", host(user)?),
@@ -86,12 +87,12 @@ fn ssh(place: &str) -> Result<Tunnel, String> {
 /// Checks a host name, so that no program can take it for an option.
 fn host(name: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._:%+".contains(c);
-    match name {
-        "" => Err("there is no host".to_owned()),
-        name if name.starts_with('-') || !name.chars().all(plain) => {
-            Err("this is no host's name".to_owned())
-        }
-        name => Ok(name.to_owned()),
+    if name.is_empty() {
+        Err("there is no host".to_owned())
+    } else if name.starts_with('-') || !name.chars().all(plain) {
+        Err("this is no host's name".to_owned())
+    } else {
+        Ok(name.to_owned())
     }
 }
 
@@ -111,74 +112,39 @@ impl Tunnel {
     /// The program and its arguments, for a listener at `local`. `metrics_port` is a free port for cloudflared's API.
     #[must_use]
     pub fn command_line(&self, local: SocketAddr, metrics_port: u16) -> Vec<String> {
-        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
-        let (ip, port) = (local.ip().to_string(), local.port().to_string());
-        match self {
-            Self::Cloudflared => words(&[
-                "cloudflared",
-                "tunnel",
-                "--config",
-                EMPTY_FILE,
-                "--no-autoupdate",
-                "--metrics",
-                &format!("127.0.0.1:{metrics_port}"),
-                "--url",
-                &format!("http://{local}"),
-            ]),
-            Self::Ngrok => words(&[
-                "ngrok",
-                "http",
-                &local.to_string(),
-                "--log",
-                "stdout",
-                "--log-format",
-                "json",
-            ]),
+        let (ip, port) = (local.ip(), local.port());
+        // No host has a space in its name.
+        let line = match self {
+            Self::Cloudflared => format!(
+                "cloudflared tunnel --config {EMPTY_FILE} --no-autoupdate --metrics 127.0.0.1:{metrics_port} \
+                 --url http://{local}"
+            ),
+            Self::Ngrok => format!("ngrok http {local} --log stdout --log-format json"),
             Self::Bore { server } => {
-                let mut line: Vec<String> = words(&["bore", "local", &port, "--local-host", &ip]);
                 // bore reads the variable only without `--to`.
-                let known = std::env::var_os("BORE_SERVER").is_some();
-                let server = server
-                    .clone()
-                    .or_else(|| (!known).then(|| BORE_SERVER.to_owned()));
-                line.extend(
-                    server
-                        .into_iter()
-                        .flat_map(|server| ["--to".to_owned(), server]),
-                );
-                line
+                let has_default = std::env::var_os("BORE_SERVER").is_some();
+                let server = server.as_deref().or((!has_default).then_some(BORE_SERVER));
+                let to = server.map_or(String::new(), |server| format!(" --to {server}"));
+                format!("bore local {port} --local-host {ip}{to}")
             }
+            // `*` asks for a public port; the server's GatewayPorts decides.
             Self::Ssh { host, remote_port } => {
-                let mut line: Vec<String> = words(&["ssh", "-N", "-T", "-v"]);
-                // No prompts, keepalives, and no shared master connection, which would outlive this process.
-                for option in [
-                    "BatchMode=yes",
-                    "ExitOnForwardFailure=yes",
-                    "ServerAliveInterval=15",
-                    "ControlMaster=no",
-                    "ControlPath=none",
-                ] {
-                    line.extend(["-o".to_owned(), option.to_owned()]);
-                }
-                // `*` asks for a public port; the server's GatewayPorts decides.
-                line.extend([
-                    "-R".to_owned(),
-                    format!("*:{}:{local}", remote_port.unwrap_or(0)),
-                ]);
-                line.extend(["--".to_owned(), host.clone()]);
-                line
+                let remote_port = remote_port.unwrap_or(0);
+                format!("{SSH} -R *:{remote_port}:{local} -- {host}")
             }
             Self::Command(line) => {
-                let line = line
-                    .replace("{port}", &port)
-                    .replace("{url}", &format!("http://{local}"));
-                if cfg!(windows) {
-                    words(&["cmd", "/C", &line])
+                let [shell, flag] = if cfg!(windows) {
+                    ["cmd", "/C"]
                 } else {
-                    words(&["sh", "-c", &line])
-                }
+                    ["sh", "-c"]
+                };
+                let line = line
+                    .replace("{port}", &port.to_string())
+                    .replace("{url}", &format!("http://{local}"));
+                return vec![shell.to_owned(), flag.to_owned(), line];
             }
-        }
+        };
+        line.split(' ').map(str::to_owned).collect()
     }
 
     /// The hint for a program that cannot be started.
