@@ -4,6 +4,7 @@
 
 It checks the handlers, before the suite is judged by them. Standard library only, loopback only, every wait is bounded.
 """
+import concurrent.futures
 import functools
 import json
 import os
