@@ -8,7 +8,6 @@ use super::transmit::{announce, client_options, headers};
 use super::{after_output, could_not_start, create, end, send_output, stop};
 use crate::cdr::account::Account;
 use crate::cli::send::SendOptions;
-use crate::clock::Clock;
 use crate::error::{Error, Exit};
 use crate::net::Destination;
 use crate::net::client::ClientOptions;
@@ -38,14 +37,7 @@ pub async fn run(options: &SendOptions, destination: &Destination) -> Exit {
     let stopping = stop(signals.clone(), state.clone());
     // Cases run one after another, and are few: there is always room.
     let tell = move |event| output.push(0, move |show| show.suite(&event));
-    let run = suite::run(
-        &suite_options,
-        destination,
-        &client,
-        Clock::start(),
-        stopping,
-        tell,
-    );
+    let run = suite::run(&suite_options, destination, &client, stopping, tell);
     let done = tokio::select! {
         done = run => done,
         at_once = signals.second() => return at_once.exit(),

@@ -67,7 +67,7 @@ impl CaseLines {
 fn heading(family: Family, theme: Theme) -> String {
     format!(
         "\n{} · {}\n",
-        theme.paint(Role::Strong, family.name()),
+        theme.paint(Role::Strong, &family.to_string()),
         family.heading()
     )
 }
@@ -228,7 +228,7 @@ pub fn list(theme: Theme) -> String {
         let cases: Vec<_> = cases::table()
             .filter(|case| case.family == family)
             .collect();
-        let title = format!("{} ({})", family.name(), cases.len());
+        let title = format!("{family} ({})", cases.len());
         let _ = writeln!(
             out,
             "{} · {}\n",
@@ -251,7 +251,7 @@ fn listed(case: &Case, theme: Theme) -> String {
         CaseMethod::Post => "POST",
         CaseMethod::Get => "GET",
         CaseMethod::Both => "POST, GET",
-        CaseMethod::Other => "other",
+        CaseMethod::Other(_) => "other",
     };
     let about = theme.paint(Role::Faint, &format!("{method} [{}]", case.grade));
     let mut out = format!("  {} {about}\n", theme.paint(Role::Name, case.name));

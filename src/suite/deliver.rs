@@ -5,15 +5,14 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::requests::CaseRequests;
 use super::verdict::Observed;
 use super::{Case, CaseDelivery};
-use crate::clock::Clock;
 use crate::error::Error;
 use crate::net::client::{Client, ClientOptions};
-use crate::net::raw::{RawClient, RawOutcome, RawRequest};
+use crate::net::raw::{RawClient, RawOutcome, RawRequest, Script};
 use crate::net::{Destination, Request};
 
 /// The longest time of a raw script by itself, on a slow machine.
@@ -27,7 +26,6 @@ pub struct SuiteClient<'a> {
     /// For connections that outlive a request, and for scripts that take time themselves.
     long_writer: RawClient,
     settle_delay: Duration,
-    clock: Clock,
 }
 
 impl<'a> SuiteClient<'a> {
@@ -37,7 +35,6 @@ impl<'a> SuiteClient<'a> {
         options: &ClientOptions,
         timeout: Duration,
         settle_delay: Duration,
-        clock: Clock,
     ) -> Result<Self, Error> {
         let with_timeout = |timeout| ClientOptions {
             timeout,
@@ -51,14 +48,14 @@ impl<'a> SuiteClient<'a> {
             writer: RawClient::new(destination, &with_timeout(timeout))?,
             long_writer: RawClient::new(destination, &with_timeout(timeout * 2 + SCRIPT))?,
             settle_delay,
-            clock,
         })
     }
 
     pub async fn send(&self, request: &Request) -> Observed {
-        let began = self.clock.elapsed();
-        let result = self.client.send(request).await;
-        Observed::new(result, self.clock.elapsed().saturating_sub(began))
+        let began = Instant::now();
+        let answer = self.client.send(request).await;
+        let latency = began.elapsed();
+        Observed { answer, latency }
     }
 
     /// Sends the requests of a case; one observation for each, none if the connection was reset by the script.
@@ -68,31 +65,25 @@ impl<'a> SuiteClient<'a> {
             (CaseDelivery::AtOnce | CaseDelivery::Concurrent(_), _) => {
                 join_all(requests.iter().map(|request| self.send(request))).await
             }
-            (CaseDelivery::Race(copies), [request, ..]) => self.race(request, copies).await,
+            (CaseDelivery::Race(copies), [request, ..]) => {
+                let raced = self.client.race(request, copies).await.into_iter();
+                raced
+                    .map(|(answer, latency)| Observed { answer, latency })
+                    .collect()
+            }
             (CaseDelivery::WithIdleConnections(idle), [request, ..]) => {
-                self.with_idle_connections(request, idle).await
+                let _idle = join_all((0..idle).map(|_| self.long_writer.open())).await;
+                sleep(self.settle_delay).await;
+                vec![self.send(request).await]
             }
             (CaseDelivery::Raw(script), [request, ..]) if script.holds_connection() => {
                 let good = source.liveness_check(0, case.method);
-                vec![
-                    self.while_held(&script.steps(request, self.destination), &good)
-                        .await,
-                ]
+                let script = script.steps(request, self.destination);
+                vec![self.send_while_held(&script, &good).await]
             }
             (CaseDelivery::Raw(script), [request, ..]) => {
-                let began = self.clock.elapsed();
-                let writer = if script.takes_time() {
-                    &self.long_writer
-                } else {
-                    &self.writer
-                };
-                let outcome = writer.run(&script.steps(request, self.destination)).await;
-                let latency = self.clock.elapsed().saturating_sub(began);
-                if outcome == RawOutcome::ResetByUs {
-                    // No response is possible: only the liveness check after the case is judged.
-                    return Vec::new();
-                }
-                vec![Observed::new(outcome.into_result(), latency)]
+                let observed = self.run_script(script, request).await;
+                observed.into_iter().collect()
             }
             _ => {
                 let mut observed = Vec::with_capacity(requests.len());
@@ -104,26 +95,24 @@ impl<'a> SuiteClient<'a> {
         }
     }
 
-    /// Sends copies at the same moment, on connections opened before.
-    async fn race(&self, request: &Request, copies: usize) -> Vec<Observed> {
-        let raced = self.client.race(request, copies).await;
-        raced
-            .into_iter()
-            .map(|(result, latency)| Observed::new(result, latency))
-            .collect()
-    }
-
-    /// Sends a request while idle connections are open.
-    async fn with_idle_connections(&self, request: &Request, idle: usize) -> Vec<Observed> {
-        let opened = join_all((0..idle).map(|_| self.long_writer.open())).await;
-        tokio::time::sleep(self.settle_delay).await;
-        let observed = self.send(request).await;
-        drop(opened);
-        vec![observed]
+    /// None if the script reset the connection: then only the liveness check after the case is judged.
+    async fn run_script(&self, script: Script, request: &Request) -> Option<Observed> {
+        let writer = if script.takes_time() {
+            &self.long_writer
+        } else {
+            &self.writer
+        };
+        let began = Instant::now();
+        let outcome = writer.run(&script.steps(request, self.destination)).await;
+        let latency = began.elapsed();
+        (outcome != RawOutcome::ResetByUs).then(|| Observed {
+            answer: outcome.into_result(),
+            latency,
+        })
     }
 
     /// Sends a good request while a script holds a connection, which is closed afterwards.
-    async fn while_held(&self, script: &RawRequest, good: &Request) -> Observed {
+    async fn send_while_held(&self, script: &RawRequest, good: &Request) -> Observed {
         let holding = async {
             if let Ok(connection) = self.long_writer.open().await {
                 connection.run(script).await;

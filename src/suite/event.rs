@@ -110,9 +110,6 @@ pub struct SuiteSummary {
     #[serde(rename = "elapsed_ms", serialize_with = "as_ms")]
     pub elapsed: Duration,
     pub exit: Exit,
-    /// For the command that repeats the suite.
-    #[serde(skip)]
-    pub seed: Seed,
     /// For reports at the end.
     #[serde(skip)]
     pub records: Vec<CaseRecord>,
@@ -127,13 +124,9 @@ pub struct Finding {
 
 impl SuiteSummary {
     #[must_use]
-    pub fn of(
-        records: Vec<CaseRecord>,
-        elapsed: Duration,
-        seed: Seed,
-        stopped: Option<Exit>,
-    ) -> Self {
-        let failed = records.iter().filter(|record| record.failed()).count();
+    pub fn of(records: Vec<CaseRecord>, elapsed: Duration, stopped: Option<Exit>) -> Self {
+        let count = |holds: fn(&CaseRecord) -> bool| records.iter().filter(|r| holds(r)).count();
+        let (ok, failed) = (count(|record| record.ok), count(CaseRecord::failed));
         let mut by_cause: BTreeMap<Cause, Vec<&'static str>> = BTreeMap::new();
         for record in &records {
             if let Some(cause) = record.cause {
@@ -142,7 +135,6 @@ impl SuiteSummary {
         }
         let findings = by_cause.into_iter();
         let findings = findings.map(|(cause, cases)| Finding { cause, cases });
-        let ok = records.iter().filter(|record| record.ok).count();
         // A suite without an accepted case shows nothing.
         let exit = stopped.unwrap_or(if failed == 0 && ok > 0 {
             Exit::Success
@@ -153,14 +145,10 @@ impl SuiteSummary {
             cases: records.len(),
             ok,
             failed,
-            skipped: records
-                .iter()
-                .filter(|record| record.skipped.is_some())
-                .count(),
+            skipped: records.len() - ok - failed,
             findings: findings.collect(),
             elapsed,
             exit,
-            seed,
             records,
         }
     }

@@ -6,48 +6,48 @@
 //! [`event::SuiteSummary`].
 
 pub mod cases;
-pub mod choose;
-pub mod deliver;
+mod deliver;
 pub mod event;
-pub mod requests;
+mod requests;
 mod run;
 pub mod verdict;
 
+use std::fmt;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::cdr::account::Account;
-use crate::cdr::{Grade, Shape};
+use crate::cdr::scenarios::CallIds;
+use crate::cdr::{Fields, Grade, Shape};
 use crate::clock::Timestamp;
 use crate::net::Header;
+use crate::net::raw::Script;
 use crate::seed::Seed;
 use crate::send::plan::Methods;
 
-pub use choose::select;
+pub use cases::select;
 pub use run::run;
 
 /// A case: what is sent, and the fact behind it. The expected answer follows from these: see [`Case::expects`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Case {
     /// In kebab case.
     pub name: &'static str,
-    /// The question that the case belongs to.
     pub family: Family,
     /// How well it is known that TeleCMI sends this.
     pub grade: Grade,
-    /// The method that the handler must support for this case.
     pub method: CaseMethod,
-    /// The bodies or query.
     pub payload: CasePayload,
-    /// The order, the method and the connection.
     pub delivery: CaseDelivery,
     /// For the handler's author: the fact behind the case, and the usual mistake.
     pub why: &'static str,
 }
 
 /// The questions of the suite, in the order in which they are asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Family {
     /// Does the handler accept what TeleCMI sends?
     Accepts,
@@ -70,46 +70,55 @@ impl Family {
         Self::Prompt,
     ];
 
-    fn name_and_heading(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Accepts => ("accepts", "what TeleCMI sends is taken"),
-            Self::Idempotent => ("idempotent", "the same again is answered the same"),
-            Self::Tolerant => ("tolerant", "what differs a little is taken too"),
-            Self::Survives => ("survives", "nonsense is refused, and the next CDR is taken"),
-            Self::Prompt => ("prompt", "answers come in time"),
-        }
-    }
-
-    /// The name in records and on the command line.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        self.name_and_heading().0
-    }
-
     #[must_use]
     pub fn heading(self) -> &'static str {
-        self.name_and_heading().1
+        match self {
+            Self::Accepts => "what TeleCMI sends is taken",
+            Self::Idempotent => "the same again is answered the same",
+            Self::Tolerant => "what differs a little is taken too",
+            Self::Survives => "nonsense is refused, and the next CDR is taken",
+            Self::Prompt => "answers come in time",
+        }
     }
 }
 
-impl Serialize for Family {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
+/// The name in records and on the command line.
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }
 
-/// The method of a case's requests.
+/// The method of a case's requests. A handler that does not support POST or GET is not asked the cases that need it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CaseMethod {
     Post,
     Get,
+    /// POST, then GET.
     Both,
-    /// Another method or none: the case applies to every handler.
-    Other,
+    /// Another method: the case applies to every handler.
+    Other(&'static str),
 }
 
-/// The bodies or query of a case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+impl CaseMethod {
+    /// The method of the `n`th request of a case.
+    fn name(self, n: usize) -> &'static str {
+        match self {
+            Self::Other(method) => method,
+            Self::Get => "GET",
+            Self::Both if n > 0 => "GET",
+            Self::Post | Self::Both => "POST",
+        }
+    }
+
+    /// Whether a case with this method needs a handler that accepts POST, or GET.
+    fn needs(self, method: Self) -> bool {
+        self == method || self == Self::Both
+    }
+}
+
+/// The CDRs of a case, or what is sent in their place.
+#[derive(Debug, Clone, Copy)]
 pub enum CasePayload {
     /// The CDRs of a scenario, with one `call_id` or one for each leg.
     Scenario(&'static str, Shape, CallIds),
@@ -117,93 +126,24 @@ pub enum CasePayload {
     Changed(&'static [Change]),
     /// Both documented samples, which share their `call_id` on the page.
     DocumentedPair,
-    /// Another kind of object that is sent to the same URL.
-    Other(OtherKind),
-    /// The good CDR in another encoding.
-    Encoded(BodyEncoding),
-    /// A body that is not a CDR.
-    RawBody(RawBody),
-    /// A query string, unchanged.
-    Query(&'static str),
-}
-
-pub use crate::cdr::scenarios::CallIds;
-pub use crate::net::raw::Script;
-
-/// One change of a CDR.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// Sets the field to this JSON.
-    Put(&'static str, &'static str),
-    /// Sets the field to JSON text that holds this text, repeated to this many characters.
-    Fill(&'static str, &'static str, usize),
-    /// Turns the number in the field into text.
-    AsText(&'static str),
-    /// Gives the time in seconds.
-    InSeconds,
-    /// Adds a plus sign before the digits of the field.
-    Plus(&'static str),
-    Without(&'static str),
-}
-
-/// Other objects that TeleCMI sends or returns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OtherKind {
-    /// A live event of an outgoing call.
-    Event,
-    /// A live event of an incoming call, whose leg b says `outbound`.
-    IncomingEvent,
-    /// The CDR of an incoming call that was missed.
-    IncomingMissed,
-    /// The CDR of an incoming call that was answered.
-    IncomingAnswered,
-    /// The CDR of an outgoing call that was answered, with its recording.
-    Recorded,
-    /// A record of the REST interface.
-    Rest,
-}
-
-/// Encodings of the same CDR.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyEncoding {
-    Indented,
-    Surrounded,
-    /// With the fields in reverse order.
-    Reordered,
-    /// With every letter of its values escaped, as `\u0061`.
-    Escaped,
-    ByteOrderMark,
-    Utf16,
-    /// With a field twice.
-    Repeated,
-    /// As a JavaScript literal, as on TeleCMI's page.
-    JavaScript,
-    Form,
-    /// Cut off in the middle.
-    CutOff,
-    /// With a comma before the closing brace.
-    TrailingComma,
-    /// Twice, one after the other.
-    Twice,
-    InArray,
-    /// As text in quotes.
-    InString,
-    /// With its `custom` in bytes that are not UTF-8.
-    NotUtf8,
-    /// With a NUL byte in its `custom`.
-    Nul,
-    /// With an integer of so many digits in `to`.
-    Digits(usize),
-    /// With objects so deep in its `extra_params`.
-    Deep(usize),
-}
-
-/// Bodies that are not a CDR.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RawBody {
+    /// Another object, made from the fields of the good CDR.
+    Object(fn(&Fields) -> Value),
+    /// A body made from the good CDR.
+    Body(fn(&Fields) -> Vec<u8>),
+    /// This body.
     Text(&'static str),
-    /// Arrays nested this deep.
-    Arrays(usize),
+}
+
+/// One change of the good CDR.
+#[derive(Debug, Clone, Copy)]
+pub enum Change {
+    /// Sets the field to this text.
+    Text(&'static str, &'static str),
+    /// Sets the field to this JSON.
+    Json(&'static str, &'static str),
+    /// Sets the field to a value made from the CDR.
+    Computed(&'static str, fn(&Fields) -> Value),
+    Without(&'static str),
 }
 
 /// How the requests of a case are sent.
@@ -227,13 +167,10 @@ pub enum CaseDelivery {
     Race(usize),
     /// Twice, the second with another outcome.
     AgainChanged,
-    AgainByGet,
     /// With this content type, or none.
     ContentType(Option<&'static str>),
     /// With the other loopback name in `Host`.
     OtherHost,
-    /// By this method.
-    By(&'static str),
     /// By a raw script.
     Raw(Script),
     /// This many calls at once.

@@ -1,20 +1,20 @@
 //! Runs the cases one after another, and checks after each that the handler still accepts a good CDR.
 
+use std::slice;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::cases::{GET_PROBE, POST_PROBE};
+use super::cases::{PROBES, allowed, matches, select};
 use super::deliver::SuiteClient;
 use super::event::{CaseRecord, Event, Started, SuiteSummary};
-use super::requests::CaseRequests;
+use super::requests::{CaseRequests, other_host};
 use super::verdict::{Cause, Observed, judge};
-use super::{Case, CaseDelivery, CaseMethod, Family, SuiteOptions, select};
-use crate::clock::{Clock, format_duration};
+use super::{Case, CaseDelivery, CaseMethod, Family, SuiteOptions};
+use crate::clock::format_duration;
 use crate::error::{Error, Stop};
 use crate::net::Destination;
 use crate::net::client::ClientOptions;
-use crate::send::plan::Methods;
 
 /// The least timeout of a case of *survives*, for a busy machine.
 const SHORTEST_TIMEOUT: Duration = Duration::from_secs(3);
@@ -31,28 +31,21 @@ pub async fn run(
     options: &SuiteOptions,
     destination: &Destination,
     client_options: &ClientOptions,
-    clock: Clock,
     stop: impl Future<Output = Stop>,
-    mut on_event: impl FnMut(Event),
+    on_event: impl FnMut(Event),
 ) -> Result<SuiteSummary, Error> {
     let cases = select(&options.only, &options.skip, options.methods).map_err(Error::Usage)?;
-    let mut suite = Suite::new(options, destination, client_options, clock)?;
-    let began = clock.elapsed();
-    on_event(Event::Started(Started {
+    let mut suite = Suite::new(options, destination, client_options, on_event)?;
+    let began = Instant::now();
+    (suite.on_event)(Event::Started(Started {
         seed: options.seed,
         url: destination.masked().to_owned(),
         at: options.at,
         cases: cases.len(),
     }));
-    let mut records = Vec::with_capacity(cases.len());
     let stopped = {
         // Boxed: the future is large.
-        let asking = Box::pin(suite.ask_all(&cases, |event| {
-            if let Event::Case(record) = &event {
-                records.push(record.as_ref().clone());
-            }
-            on_event(event);
-        }));
+        let asking = Box::pin(suite.ask_all(&cases));
         tokio::select! {
             biased;
             why = stop => Some(why.exit()),
@@ -62,151 +55,127 @@ pub async fn run(
             }
         }
     };
-    let elapsed = clock.elapsed().saturating_sub(began);
-    let summary = SuiteSummary::of(records, elapsed, options.seed, stopped);
-    on_event(Event::Finished(Box::new(summary.clone())));
+    let summary = SuiteSummary::of(suite.records, began.elapsed(), stopped);
+    (suite.on_event)(Event::Finished(Box::new(summary.clone())));
     Ok(summary)
 }
 
-/// The methods by which the handler accepts a good CDR.
-#[derive(Debug, Clone, Copy)]
-struct Works {
-    post: bool,
-    get: bool,
-}
-
-struct Suite<'a> {
+struct Suite<'a, F> {
     options: &'a SuiteOptions,
     destination: &'a Destination,
     client_options: &'a ClientOptions,
-    clock: Clock,
+    on_event: F,
+    /// The timeout of a good CDR.
+    limit: Duration,
     ordinary: SuiteClient<'a>,
     /// With a short timeout, for *survives* and liveness checks.
     quick: SuiteClient<'a>,
     /// With the client's own timeout, for many requests at once, whose latency is judged.
     unhurried: SuiteClient<'a>,
-    works: Works,
+    /// The methods by which the handler accepts a good CDR.
+    accepted: Vec<CaseMethod>,
     /// The case after which the handler did not recover.
     down_since: Option<&'static str>,
+    /// Of the cases that are done.
+    records: Vec<CaseRecord>,
 }
 
-/// Whether the handler accepts a good CDR after a case.
-enum Liveness {
-    Alive,
-    /// The answer to the first check, and the time until a good CDR was accepted.
-    Recovered(String, Duration),
-    Gone(String),
+/// A handler that did not accept a good CDR after a case.
+struct Outage {
+    /// The answer to the first check.
+    answer: String,
+    /// The time until a good CDR was accepted, if one was.
+    recovered_after: Option<Duration>,
 }
 
-impl<'a> Suite<'a> {
+impl<'a, F: FnMut(Event)> Suite<'a, F> {
     fn new(
         options: &'a SuiteOptions,
         destination: &'a Destination,
         client_options: &'a ClientOptions,
-        clock: Clock,
+        on_event: F,
     ) -> Result<Self, Error> {
-        let limit = options.max_latency.min(client_options.timeout);
-        let network = |timeout| {
-            SuiteClient::new(
-                destination,
-                client_options,
-                timeout,
-                options.pauses.settle_delay,
-                clock,
-            )
+        let client = |timeout| {
+            let settle_delay = options.pauses.settle_delay;
+            SuiteClient::new(destination, client_options, timeout, settle_delay)
         };
+        let limit = options.max_latency.min(client_options.timeout);
         Ok(Self {
             options,
             destination,
             client_options,
-            clock,
-            ordinary: network(limit)?,
-            quick: network(limit)?,
-            unhurried: network(client_options.timeout)?,
-            works: Works {
-                post: false,
-                get: false,
-            },
+            on_event,
+            limit,
+            ordinary: client(limit)?,
+            quick: client(limit)?,
+            unhurried: client(client_options.timeout)?,
+            accepted: Vec::new(),
             down_since: None,
+            records: Vec::new(),
         })
     }
 
     /// Runs all cases, the probes first.
-    async fn ask_all(
-        &mut self,
-        cases: &[&'static Case],
-        mut on_event: impl FnMut(Event),
-    ) -> Result<(), Error> {
+    async fn ask_all(&mut self, cases: &[&'static Case]) -> Result<(), Error> {
         let probes = self.probe().await?;
         if let Some((case, observed)) = probes.iter().find(|(_, observed)| observed.unreached()) {
-            let mut record = self.record(case, std::slice::from_ref(observed));
-            record.cause = Some(Cause::Unreachable);
-            record.advice = Some(Cause::Unreachable.advice());
+            let mut record = self.record(case, slice::from_ref(observed));
+            self.mark_failed(&mut record, Cause::Unreachable);
             record.why = None;
-            on_event(Event::Case(Box::new(record)));
+            self.report(record);
             return Ok(());
         }
         // A failed probe that was not chosen is reported all the same: cases are skipped because of it.
         for (probe, observed) in &probes {
-            let missed = cases.iter().any(|case| needs(case.method, probe.method));
-            let unwanted = cases.contains(probe)
-                || select(&[probe.name.to_owned()], &self.options.skip, Methods::Both).is_err();
-            if !observed.accepted() && missed && !unwanted {
-                on_event(Event::Case(Box::new(
-                    self.record(probe, std::slice::from_ref(observed)),
-                )));
+            let chosen = cases.iter().any(|case| case.name == probe.name);
+            let needed = cases.iter().any(|case| case.method.needs(probe.method));
+            let left_out = self
+                .options
+                .skip
+                .iter()
+                .any(|pattern| matches(pattern, probe));
+            if !observed.accepted() && needed && !chosen && !left_out {
+                self.report(self.record(probe, slice::from_ref(observed)));
             }
         }
         for case in cases {
-            let record = match probes.iter().find(|(probe, _)| probe == case) {
-                Some((_, observed)) => self.record(case, std::slice::from_ref(observed)),
-                None => match self.reason_to_skip(case) {
-                    Some(reason) => CaseRecord::skipped(case, &reason),
-                    None => self.ask(case, &mut on_event).await,
-                },
+            let probe = probes.iter().find(|(probe, _)| probe.name == case.name);
+            let record = match (probe, self.reason_to_skip(case)) {
+                (Some((_, observed)), _) => self.record(case, slice::from_ref(observed)),
+                (None, Some(reason)) => CaseRecord::skipped(case, &reason),
+                (None, None) => self.ask(case).await,
             };
-            on_event(Event::Case(Box::new(record)));
+            self.report(record);
         }
         Ok(())
     }
 
-    /// Finds out by which methods the handler accepts a good CDR, and sets the short timeout by its latency.
+    /// Sends a good CDR by each method, and sets the short timeout by the latency.
     async fn probe(&mut self) -> Result<Vec<(&'static Case, Observed)>, Error> {
-        let wanted: &[&'static Case] = match self.options.methods {
-            Methods::Post => &[POST_PROBE],
-            Methods::Get => &[GET_PROBE],
-            Methods::Both => &[POST_PROBE, GET_PROBE],
-        };
-        let mut probes = Vec::with_capacity(wanted.len());
-        for case in wanted {
+        let mut probes = Vec::with_capacity(PROBES.len());
+        let mut slowest = None;
+        for case in PROBES {
+            if !allowed(case.method, self.options.methods) {
+                continue;
+            }
             let request = self.requests(case).requests(case).remove(0);
             let observed = self.ordinary.send(&request).await;
-            let gone = observed.unreached();
-            match case.method {
-                CaseMethod::Get => self.works.get = observed.accepted(),
-                _ => self.works.post = observed.accepted(),
+            if observed.accepted() {
+                self.accepted.push(case.method);
+                slowest = slowest.max(Some(observed.latency));
             }
-            probes.push((*case, observed));
-            if gone {
+            let unreached = observed.unreached();
+            probes.push((case, observed));
+            if unreached {
                 break;
             }
         }
-        let slowest = probes
-            .iter()
-            .filter(|(_, o)| o.accepted())
-            .map(|(_, o)| o.latency)
-            .max();
         if let Some(latency) = slowest {
-            let limit = self.options.max_latency.min(self.client_options.timeout);
-            let timeout = SHORTEST_TIMEOUT.max(latency * GOOD_LATENCIES).min(limit);
+            let timeout = SHORTEST_TIMEOUT.max(latency * GOOD_LATENCIES);
+            let timeout = timeout.min(self.limit);
             let settle_delay = self.options.pauses.settle_delay;
-            self.quick = SuiteClient::new(
-                self.destination,
-                self.client_options,
-                timeout,
-                settle_delay,
-                self.clock,
-            )?;
+            self.quick =
+                SuiteClient::new(self.destination, self.client_options, timeout, settle_delay)?;
         }
         Ok(probes)
     }
@@ -216,57 +185,53 @@ impl<'a> Suite<'a> {
         if let Some(name) = self.down_since {
             return Some(format!("the handler is down since {name}"));
         }
-        let lacks = |probe: &Case, works: bool| {
-            (!works && needs(case.method, probe.method)).then_some(probe.name)
-        };
-        if let Some(probe) = lacks(POST_PROBE, self.works.post).or(lacks(GET_PROBE, self.works.get))
-        {
-            let method = if probe == POST_PROBE.name {
-                "POST"
-            } else {
-                "GET"
-            };
-            return Some(format!("no good CDR is taken by {method}, see {probe}"));
+        let lacking = PROBES.iter().find(|probe| {
+            case.method.needs(probe.method) && !self.accepted.contains(&probe.method)
+        });
+        if let Some(probe) = lacking {
+            let (method, name) = (probe.method.name(0), probe.name);
+            return Some(format!("no good CDR is taken by {method}, see {name}"));
         }
-        if !self.works.post && !self.works.get {
+        if self.accepted.is_empty() {
             return Some("no good CDR is taken at all".to_owned());
         }
-        if case.delivery == CaseDelivery::OtherHost && !self.requests(case).knows_another_host() {
-            return Some("only a handler on this machine has two names".to_owned());
-        }
-        None
+        let authority = self.destination.authority();
+        (case.delivery == CaseDelivery::OtherHost && other_host(authority).is_none())
+            .then(|| "only a handler on this machine has two names".to_owned())
     }
 
     /// Runs one case and checks that the handler is still alive.
-    async fn ask(&mut self, case: &'static Case, on_event: &mut impl FnMut(Event)) -> CaseRecord {
+    async fn ask(&mut self, case: &'static Case) -> CaseRecord {
         let requests = self.requests(case);
-        let network = match (case.family, case.delivery) {
+        let client = match (case.family, case.delivery) {
             (Family::Survives, _) => &self.quick,
             (_, CaseDelivery::Concurrent(_)) => &self.unhurried,
             _ => &self.ordinary,
         };
-        let observed = network.deliver(case, &requests).await;
+        let observed = client.deliver(case, &requests).await;
         let mut record = self.record(case, &observed);
-        let (words, back) = match self.liveness(&requests, on_event).await {
-            Liveness::Alive => return record,
-            Liveness::Recovered(words, after) => (words, Some(after)),
-            Liveness::Gone(words) => (words, None),
+        let Some(outage) = self.outage(&requests).await else {
+            return record;
         };
-        let after = match back {
+        let after = match outage.recovered_after {
             Some(after) => format!("it was back {} later", format_duration(after)),
             None => format!(
                 "it did not come back within {}",
                 format_duration(self.options.pauses.recovery_timeout)
             ),
         };
-        record.got = format!("{}; the next good CDR: {words}; {after}", record.got);
+        let recovered = outage.recovered_after.is_some();
+        record.got = format!(
+            "{}; the next good CDR: {}; {after}",
+            record.got, outage.answer
+        );
         // The handler may still be busy with the requests of *prompt*: a slow handler is not a crashed one.
-        if !(case.family == Family::Prompt && record.cause.is_some() && back.is_some()) {
+        if !(case.family == Family::Prompt && record.cause.is_some() && recovered) {
             self.mark_failed(&mut record, Cause::Stopped);
         }
-        if back.is_none() {
+        if !recovered {
             self.down_since = Some(case.name);
-            on_event(Event::Note(format!(
+            (self.on_event)(Event::Note(format!(
                 "the handler is down since {}: the rest is skipped",
                 case.name
             )));
@@ -274,47 +239,35 @@ impl<'a> Suite<'a> {
         record
     }
 
-    /// Sends a good CDR, and again until it is accepted or the recovery timeout has passed.
-    async fn liveness(
-        &self,
-        requests: &CaseRequests,
-        on_event: &mut impl FnMut(Event),
-    ) -> Liveness {
+    /// Sends a good CDR; if the handler does not accept it, again until it does or the recovery timeout has passed.
+    async fn outage(&mut self, requests: &CaseRequests) -> Option<Outage> {
         sleep(self.options.pauses.settle_delay).await;
-        let method = if self.works.post {
-            CaseMethod::Post
-        } else {
-            CaseMethod::Get
-        };
-        let first = self.quick.send(&requests.liveness_check(1, method)).await;
+        let method = *self.accepted.first()?;
+        let check = async |n| self.quick.send(&requests.liveness_check(n, method)).await;
+        let first = check(1).await;
         if first.accepted() {
-            return Liveness::Alive;
+            return None;
         }
-        on_event(Event::Note(
+        (self.on_event)(Event::Note(
             "the handler has stopped taking good CDRs: waiting for it to come back".to_owned(),
         ));
-        let began = self.clock.elapsed();
+        let began = Instant::now();
         let recovery = async {
             let mut wait = FIRST_RECOVERY_WAIT;
             for n in 2.. {
                 sleep(wait).await;
-                if self
-                    .quick
-                    .send(&requests.liveness_check(n, method))
-                    .await
-                    .accepted()
-                {
+                if check(n).await.accepted() {
                     break;
                 }
                 wait *= 2;
             }
+            began.elapsed()
         };
-        match timeout(self.options.pauses.recovery_timeout, recovery).await {
-            Ok(()) => {
-                Liveness::Recovered(first.words(), self.clock.elapsed().saturating_sub(began))
-            }
-            Err(_) => Liveness::Gone(first.words()),
-        }
+        let recovered = timeout(self.options.pauses.recovery_timeout, recovery).await;
+        Some(Outage {
+            answer: first.words(),
+            recovered_after: recovered.ok(),
+        })
     }
 
     fn requests(&self, case: &Case) -> CaseRequests {
@@ -345,9 +298,9 @@ impl<'a> Suite<'a> {
             self.options.command, record.name, self.options.seed
         ));
     }
-}
 
-/// Whether a case that is sent by `method` needs the probe of this method to be accepted.
-fn needs(method: CaseMethod, probe: CaseMethod) -> bool {
-    method == probe || method == CaseMethod::Both
+    fn report(&mut self, record: CaseRecord) {
+        self.records.push(record.clone());
+        (self.on_event)(Event::Case(Box::new(record)));
+    }
 }

@@ -13,7 +13,6 @@ use super::event::{CaseRecord, Event, SuiteSummary};
 use super::verdict::Cause;
 use super::*;
 use crate::cdr::account::AccountOptions;
-use crate::clock::Clock;
 use crate::error::{Exit, Stop};
 use crate::net::Destination;
 use crate::net::client::ClientOptions;
@@ -213,12 +212,11 @@ async fn suite_until(
         timeout: Duration::from_secs(10),
         ..ClientOptions::default()
     };
-    let clock = Clock::start();
     let local = tokio::task::LocalSet::new();
     let running = local.run_until(Box::pin(async {
         let _ = rustls::crypto::ring::default_provider().install_default();
         tokio::select! {
-            summary = run(options, &destination, &client, clock, stop, tell) => summary.unwrap(),
+            summary = run(options, &destination, &client, stop, tell) => summary.unwrap(),
             () = serve(listener, bug) => unreachable!("a stub never ends"),
         }
     }));
@@ -392,16 +390,9 @@ async fn nobody_there_is_one_finding() {
         Destination::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
     drop(listener);
     let (options, client) = (options(&[]), ClientOptions::default());
-    let summary = run(
-        &options,
-        &destination,
-        &client,
-        Clock::start(),
-        pending(),
-        |_| {},
-    )
-    .await
-    .unwrap();
+    let summary = run(&options, &destination, &client, pending(), |_| {})
+        .await
+        .unwrap();
     assert_eq!(
         (red(&summary), summary.cases, summary.exit),
         (vec!["post-is-accepted"], 1, Exit::Failed)

@@ -1,8 +1,9 @@
-//! The expected answer of a case, and the cause and advice for another one. Pure.
+//! Judges the answers to a case: the expected answer, and the cause and the advice if another one came. Pure.
 
+use std::fmt;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::{Case, CaseDelivery, Family};
 use crate::cdr::Grade;
@@ -75,68 +76,34 @@ impl Case {
 /// The answer to one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
-    pub answer: Result<u16, Failure>,
+    pub answer: Result<Response, Failure>,
     pub latency: Duration,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Accepted,
-    Refused,
-    /// 501 and 505: an honest no to a method, a coding or a version.
-    NotImplemented,
-    Failed,
-    Closed,
-    Silent,
-    Unreached,
 }
 
 impl Observed {
     #[must_use]
-    pub fn new(result: Result<Response, Failure>, latency: Duration) -> Self {
-        Self {
-            answer: result.map(|response| response.status),
-            latency,
-        }
-    }
-
-    #[must_use]
     pub fn accepted(&self) -> bool {
-        self.class() == Class::Accepted
+        matches!(&self.answer, Ok(response) if (200..300).contains(&response.status))
     }
 
     /// Whether no connection could be made.
     #[must_use]
     pub fn unreached(&self) -> bool {
-        self.class() == Class::Unreached
-    }
-
-    fn class(&self) -> Class {
-        match &self.answer {
-            Ok(200..=299) => Class::Accepted,
-            Ok(501 | 505) => Class::NotImplemented,
-            Ok(500..) => Class::Failed,
-            Ok(_) => Class::Refused,
-            Err(failure) => match (failure.kind, failure.phase) {
-                (FailureKind::Redirect, _) => Class::Refused,
-                (_, Phase::Dns | Phase::Connect | Phase::Tls) => Class::Unreached,
-                (FailureKind::Timeout, _) => Class::Silent,
-                _ => Class::Closed,
-            },
-        }
+        matches!(&self.answer, Err(failure) if failure.phase <= Phase::Tls)
     }
 
     #[must_use]
     pub fn words(&self) -> String {
         match &self.answer {
-            Ok(status) => status_words(*status).into_owned(),
+            Ok(response) => status_words(response.status).into_owned(),
             Err(failure) => failure.text.clone(),
         }
     }
 }
 
 /// Why a case failed, worst first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// No connection could be made.
     Unreachable,
@@ -155,72 +122,42 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// The code, the words and the advice.
-    fn texts(self) -> (&'static str, &'static str, &'static str) {
-        match self {
-            Self::Unreachable => (
-                "unreachable",
-                "nobody is there",
-                "is the handler running, and are host and port right?",
-            ),
-            Self::Stopped => (
-                "stopped",
-                "the handler crashed or hung",
-                "look at the end of its log for the exception that ended the process, or its loop",
-            ),
-            Self::Blocked => (
-                "blocked",
-                "one silent connection blocks everybody",
-                "serve connections beside one another (threads, workers, async), and give silent ones a timeout",
-            ),
-            Self::Unanswered => (
-                "unanswered",
-                "no answer where one was due",
-                "an exception in a bare server closes the connection: catch it, and answer 400",
-            ),
-            Self::ServerError => (
-                "server_error",
-                "the handler failed (5xx)",
-                "its own log has the traceback: catch what the input can cause, and answer 2xx or 4xx",
-            ),
-            Self::Refused => (
-                "refused",
-                "what really happens is refused",
-                "find the check that says no, and let this form pass",
-            ),
-            Self::Differs => (
-                "differs",
-                "a copy is answered differently",
-                "make the write an upsert by cmiuuid, and answer a repeat as the first time",
-            ),
-            Self::Slow => (
-                "slow",
-                "too slow",
-                "answer first and work afterwards, or let more than one worker serve",
-            ),
-        }
-    }
-
-    /// The name in records and in JUnit.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        self.texts().0
-    }
-
     #[must_use]
     pub fn words(self) -> &'static str {
-        self.texts().1
+        self.words_and_advice().0
     }
 
     #[must_use]
     pub fn advice(self) -> &'static str {
-        self.texts().2
+        self.words_and_advice().1
     }
 
-    /// The advice for one case: a method that is refused as a whole has its own.
+    #[rustfmt::skip]
+    fn words_and_advice(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Unreachable => ("nobody is there",
+                "is the handler running, and are host and port right?"),
+            Self::Stopped => ("the handler crashed or hung",
+                "look at the end of its log for the exception that ended the process, or its loop"),
+            Self::Blocked => ("one silent connection blocks everybody",
+                "serve connections beside one another (threads, workers, async), and give silent ones a timeout"),
+            Self::Unanswered => ("no answer where one was due",
+                "an exception in a bare server closes the connection: catch it, and answer 400"),
+            Self::ServerError => ("the handler failed (5xx)",
+                "its own log has the traceback: catch what the input can cause, and answer 2xx or 4xx"),
+            Self::Refused => ("what really happens is refused",
+                "find the check that says no, and let this form pass"),
+            Self::Differs => ("a copy is answered differently",
+                "make the write an upsert by cmiuuid, and answer a repeat as the first time"),
+            Self::Slow => ("too slow",
+                "answer first and work afterwards, or let more than one worker serve"),
+        }
+    }
+
+    /// The advice for one case. The probes have their own: the handler refuses the whole method.
     #[must_use]
-    pub fn advice_for(self, name: &str) -> &'static str {
-        match (self, name) {
+    pub fn advice_for(self, case: &str) -> &'static str {
+        match (self, case) {
             (Self::Refused | Self::ServerError, "get-is-accepted") => {
                 "route GET to the handler and read the query; or choose POST in the dashboard, and test with -X post"
             }
@@ -232,9 +169,10 @@ impl Cause {
     }
 }
 
-impl Serialize for Cause {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.code())
+/// The name in records and in JUnit.
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }
 
@@ -248,16 +186,11 @@ pub struct CaseVerdict {
 #[must_use]
 pub fn judge(case: &Case, observed: &[Observed], max_latency: Duration) -> CaseVerdict {
     let expects = case.expects();
-    let causes = observed
-        .iter()
-        .enumerate()
-        .filter_map(|(n, observed)| cause_of(expects, n, observed));
-    let slowest = observed
-        .iter()
-        .map(|observed| observed.latency)
-        .max()
-        .unwrap_or_default();
+    let answers = observed.iter().enumerate();
+    let causes = answers.filter_map(|(n, observed)| cause_of(expects, n, observed));
     let mut cause = causes.min();
+    let slowest = observed.iter().map(|observed| observed.latency).max();
+    let slowest = slowest.unwrap_or_default();
     let mut got = summed(observed);
     match expects {
         Expects::Prompt if slowest > max_latency => {
@@ -289,15 +222,25 @@ pub fn judge(case: &Case, observed: &[Observed], max_latency: Duration) -> CaseV
 /// The cause if this answer, the `n`th of its case, is not the expected one.
 fn cause_of(expects: Expects, n: usize, observed: &Observed) -> Option<Cause> {
     let lenient = matches!(expects, Expects::Answered | Expects::AnsweredOrClosed);
-    match observed.class() {
-        Class::Accepted => None,
-        Class::Refused if lenient => None,
-        Class::Refused if expects == Expects::SameAgain && n > 0 => Some(Cause::Differs),
-        Class::Refused => Some(Cause::Refused),
-        Class::NotImplemented if lenient => None,
-        Class::NotImplemented | Class::Failed => Some(Cause::ServerError),
-        Class::Closed if expects == Expects::AnsweredOrClosed => None,
-        Class::Closed | Class::Silent | Class::Unreached => Some(Cause::Unanswered),
+    let refused = match expects {
+        _ if lenient => None,
+        Expects::SameAgain if n > 0 => Some(Cause::Differs),
+        _ => Some(Cause::Refused),
+    };
+    match &observed.answer {
+        Ok(response) => match response.status {
+            200..300 => None,
+            // A method, a transfer coding or a version that the handler does not support.
+            501 | 505 if lenient => None,
+            500.. => Some(Cause::ServerError),
+            _ => refused,
+        },
+        Err(failure) => match failure.kind {
+            FailureKind::Redirect => refused,
+            FailureKind::Timeout => Some(Cause::Unanswered),
+            _ if expects == Expects::AnsweredOrClosed && !observed.unreached() => None,
+            _ => Some(Cause::Unanswered),
+        },
     }
 }
 
@@ -306,19 +249,11 @@ fn summed(observed: &[Observed]) -> String {
     if observed.is_empty() {
         return "reset on purpose".to_owned();
     }
-    let mut runs: Vec<(String, usize)> = Vec::new();
-    for words in observed.iter().map(Observed::words) {
-        match runs.last_mut() {
-            Some((last, count)) if *last == words => *count += 1,
-            _ => runs.push((words, 1)),
-        }
-    }
-    let runs = runs.into_iter().map(|(words, count)| {
-        if count == 1 {
-            words
-        } else {
-            format!("{words} ×{count}")
-        }
+    let words: Vec<_> = observed.iter().map(Observed::words).collect();
+    let runs = words.chunk_by(|one, next| one == next);
+    let runs = runs.map(|run| match run.len() {
+        1 => run[0].clone(),
+        count => format!("{} ×{count}", run[0]),
     });
     runs.collect::<Vec<_>>().join(", then ")
 }
@@ -336,7 +271,7 @@ mod tests {
 
     fn status(status: u16) -> Observed {
         Observed {
-            answer: Ok(status),
+            answer: Ok(Response::new(status, Vec::new(), "")),
             latency: Duration::from_millis(3),
         }
     }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::*;
-use crate::seed::Seed;
 use crate::suite::cases::table;
 
 fn record(name: &str, got: &str, cause: Option<Cause>) -> CaseRecord {
@@ -76,14 +75,14 @@ fn cases_are_told_as_they_happen() {
 
 #[test]
 fn findings_come_worst_first_and_the_verdict_last() {
-    let summary = SuiteSummary::of(records(), Duration::from_millis(4_200), Seed(7), None);
+    let summary = SuiteSummary::of(records(), Duration::from_millis(4_200), None);
     insta::assert_snapshot!(super::summary(&summary, Theme::plain()));
 }
 
 #[test]
 fn a_green_suite_says_so_and_what_it_could_not_see() {
     let records = vec![record("post-is-accepted", "200 OK", None)];
-    let summary = SuiteSummary::of(records, Duration::from_millis(900), Seed(7), None);
+    let summary = SuiteSummary::of(records, Duration::from_millis(900), None);
     insta::assert_snapshot!(super::summary(&summary, Theme::plain()));
 }
 
@@ -96,7 +95,7 @@ fn nothing_is_wider_than_a_narrow_terminal_but_what_is_copied() {
         .map(|record| cases.case(record, theme, false))
         .collect();
     text.push_str(&super::summary(
-        &SuiteSummary::of(records(), Duration::ZERO, Seed(7), None),
+        &SuiteSummary::of(records(), Duration::ZERO, None),
         theme,
     ));
     text.push_str(&list(theme));

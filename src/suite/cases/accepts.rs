@@ -1,28 +1,15 @@
-//! What TeleCMI sends: every story, by POST and GET, in both shapes, in every order.
+//! Does the handler accept what TeleCMI sends: every scenario, by POST and GET, in both shapes, in every order?
 
-use super::super::{CallIds, Case, CaseDelivery, CaseMethod, CasePayload, Change, Family};
-use super::GOOD;
-use crate::cdr::Grade::{self, Doc, Inferred, Seen};
-use crate::cdr::Shape::{self, Docs, Live};
-use CallIds::{PerLeg, Shared};
-use CaseDelivery::{AtOnce, Brackets, ExtraQuery, InOrder, Reversed};
+use super::super::{Case, CaseDelivery, CaseMethod, CasePayload, Change, Family};
+use super::{GOOD, docs, live};
+use crate::cdr::Grade::{Doc, Inferred, Seen};
+use crate::cdr::Shape::{Docs, Live};
+use crate::cdr::scenarios::CallIds::PerLeg;
+use CaseDelivery::{AtOnce, Brackets, ExtraQuery, OtherHost, Reversed};
 use CaseMethod::{Get, Post};
-
-const fn accepts(
-    name: &'static str,
-    grade: Grade,
-    method: CaseMethod,
-    payload: CasePayload,
-    delivery: CaseDelivery,
-    why: &'static str,
-) -> Case {
-    super::case(Family::Accepts, name, grade, method, payload, delivery, why)
-}
-
-/// A story with one `call_id`.
-const fn scenario(name: &'static str, shape: Shape) -> CasePayload {
-    CasePayload::Scenario(name, shape, Shared)
-}
+use CasePayload::{Changed, DocumentedPair, Scenario};
+use Change::Json;
+use Family::Accepts;
 
 const NO_ANSWER: &str = "The agent never picks up: one CDR of leg a, and no leg b ever; handlers that wait for both legs keep \
      such calls open for ever, or fail.";
@@ -47,105 +34,88 @@ const LEGACY: &str = "The older generation has nine fields, among them click_to_
 const LIVE: &str = "Live accounts send virtual_number as a number, extra_params as an object and custom as \"false\"; \
      handlers built from the page call text functions on them.";
 
-/// The cases.
 #[rustfmt::skip]
 pub const CASES: &[Case] = &[
-    accepts("post-is-accepted", Doc, Post, GOOD, InOrder,
+    Accepts.post("post-is-accepted", Doc, GOOD,
         "TeleCMI delivers CDRs by POST of one JSON object, most often that of an agent who did \
          not answer: leg a, missed, and no leg b ever; while this one is not taken, nothing else \
          can be told apart."),
-    accepts("get-is-accepted", Doc, Get, GOOD, InOrder,
+    Accepts.get("get-is-accepted", Doc, GOOD,
         "The dashboard offers GET beside POST, and the CDR is then in the query; most handlers \
          route POST alone and answer 404 or 405, so if your dashboard says GET every CDR is lost."),
-    accepts("post-agent-no-answer", Seen, Post, scenario("agent-no-answer", Docs), InOrder, NO_ANSWER),
-    accepts("post-agent-rejected", Inferred, Post, scenario("agent-rejected", Docs), InOrder,
-        REJECTED),
-    accepts("post-customer-no-answer", Seen, Post, scenario("customer-no-answer", Docs), InOrder,
-        CUSTOMER),
-    accepts("post-customer-rejected", Seen, Post, scenario("customer-rejected", Docs), InOrder,
-        CUSTOMER_DECLINED),
-    accepts("post-followme-ghost", Seen, Post, scenario("followme-ghost", Docs), InOrder, GHOST),
-    accepts("post-softphone-no-answer", Doc, Post, scenario("softphone-no-answer", Docs), InOrder,
-        SOFTPHONE),
-    accepts("post-softphone-rejected", Doc, Post, scenario("softphone-rejected", Docs), InOrder,
+    Accepts.post("post-agent-no-answer", Seen, docs("agent-no-answer"), NO_ANSWER),
+    Accepts.post("post-agent-rejected", Inferred, docs("agent-rejected"), REJECTED),
+    Accepts.post("post-customer-no-answer", Seen, docs("customer-no-answer"), CUSTOMER),
+    Accepts.post("post-customer-rejected", Seen, docs("customer-rejected"), CUSTOMER_DECLINED),
+    Accepts.post("post-followme-ghost", Seen, docs("followme-ghost"), GHOST),
+    Accepts.post("post-softphone-no-answer", Doc, docs("softphone-no-answer"), SOFTPHONE),
+    Accepts.post("post-softphone-rejected", Doc, docs("softphone-rejected"), SOFTPHONE_DECLINED),
+    Accepts.post("post-docs-leg-a", Doc, docs("docs-leg-a"), SAMPLE_A),
+    Accepts.post("post-docs-leg-b", Doc, docs("docs-leg-b"), SAMPLE_B),
+    Accepts.post("post-legacy", Doc, docs("legacy"), LEGACY),
+    Accepts.get("get-agent-no-answer", Inferred, docs("agent-no-answer"), NO_ANSWER),
+    Accepts.get("get-agent-rejected", Inferred, docs("agent-rejected"), REJECTED),
+    Accepts.get("get-customer-no-answer", Inferred, docs("customer-no-answer"), CUSTOMER),
+    Accepts.get("get-customer-rejected", Inferred, docs("customer-rejected"), CUSTOMER_DECLINED),
+    Accepts.get("get-followme-ghost", Inferred, docs("followme-ghost"), GHOST),
+    Accepts.get("get-softphone-no-answer", Inferred, docs("softphone-no-answer"), SOFTPHONE),
+    Accepts.get("get-softphone-rejected", Inferred, docs("softphone-rejected"),
         SOFTPHONE_DECLINED),
-    accepts("post-docs-leg-a", Doc, Post, scenario("docs-leg-a", Docs), InOrder, SAMPLE_A),
-    accepts("post-docs-leg-b", Doc, Post, scenario("docs-leg-b", Docs), InOrder, SAMPLE_B),
-    accepts("post-legacy", Doc, Post, scenario("legacy", Docs), InOrder, LEGACY),
-    accepts("get-agent-no-answer", Inferred, Get, scenario("agent-no-answer", Docs), InOrder,
-        NO_ANSWER),
-    accepts("get-agent-rejected", Inferred, Get, scenario("agent-rejected", Docs), InOrder, REJECTED),
-    accepts("get-customer-no-answer", Inferred, Get, scenario("customer-no-answer", Docs), InOrder,
-        CUSTOMER),
-    accepts("get-customer-rejected", Inferred, Get, scenario("customer-rejected", Docs), InOrder,
-        CUSTOMER_DECLINED),
-    accepts("get-followme-ghost", Inferred, Get, scenario("followme-ghost", Docs), InOrder, GHOST),
-    accepts("get-softphone-no-answer", Inferred, Get, scenario("softphone-no-answer", Docs), InOrder,
-        SOFTPHONE),
-    accepts("get-softphone-rejected", Inferred, Get, scenario("softphone-rejected", Docs), InOrder,
-        SOFTPHONE_DECLINED),
-    accepts("get-docs-leg-a", Inferred, Get, scenario("docs-leg-a", Docs), InOrder, SAMPLE_A),
-    accepts("get-docs-leg-b", Inferred, Get, scenario("docs-leg-b", Docs), InOrder, SAMPLE_B),
-    accepts("get-legacy", Inferred, Get, scenario("legacy", Docs), InOrder, LEGACY),
-    accepts("live-agent-no-answer", Seen, Post, scenario("agent-no-answer", Live), InOrder, LIVE),
-    accepts("live-agent-rejected", Inferred, Post, scenario("agent-rejected", Live), InOrder, LIVE),
-    accepts("live-customer-no-answer", Seen, Post, scenario("customer-no-answer", Live), InOrder,
-        LIVE),
-    accepts("live-customer-rejected", Seen, Post, scenario("customer-rejected", Live), InOrder, LIVE),
-    accepts("live-followme-ghost", Seen, Post, scenario("followme-ghost", Live), InOrder, LIVE),
-    accepts("live-softphone-no-answer", Seen, Post, scenario("softphone-no-answer", Live), InOrder,
-        LIVE),
-    accepts("live-softphone-rejected", Inferred, Post, scenario("softphone-rejected", Live), InOrder,
-        LIVE),
-    accepts("get-live", Inferred, Get, scenario("customer-no-answer", Live), InOrder,
+    Accepts.get("get-docs-leg-a", Inferred, docs("docs-leg-a"), SAMPLE_A),
+    Accepts.get("get-docs-leg-b", Inferred, docs("docs-leg-b"), SAMPLE_B),
+    Accepts.get("get-legacy", Inferred, docs("legacy"), LEGACY),
+    Accepts.post("live-agent-no-answer", Seen, live("agent-no-answer"), LIVE),
+    Accepts.post("live-agent-rejected", Inferred, live("agent-rejected"), LIVE),
+    Accepts.post("live-customer-no-answer", Seen, live("customer-no-answer"), LIVE),
+    Accepts.post("live-customer-rejected", Seen, live("customer-rejected"), LIVE),
+    Accepts.post("live-followme-ghost", Seen, live("followme-ghost"), LIVE),
+    Accepts.post("live-softphone-no-answer", Seen, live("softphone-no-answer"), LIVE),
+    Accepts.post("live-softphone-rejected", Inferred, live("softphone-rejected"), LIVE),
+    Accepts.get("get-live", Inferred, live("customer-no-answer"),
         "A live object in a flat query is its JSON text; handlers that parse custom, which then \
          says false, as an object fail."),
-    accepts("get-brackets", Inferred, Get,
-        CasePayload::Changed(&[Change::Put("extra_params", "{\"click2call\":\"true\",\"campaign\":7}")]),
-        Brackets,
+    Accepts.case("get-brackets", Inferred, Get,
+        Changed(&[Json("extra_params", r#"{"click2call":"true","campaign":7}"#)]), Brackets,
         "Written as Node's qs writes objects, extra_params comes as \
          extra_params[click2call]=true; Express hands on an object where JSON.parse expects text, \
          other frameworks a field of that odd name."),
-    accepts("post-url-with-query", Inferred, Post, GOOD, ExtraQuery("source=telecmi&check=1"),
+    Accepts.case("post-url-with-query", Inferred, Post, GOOD, ExtraQuery("source=telecmi&check=1"),
         "A token or tag in the URL's query is the only secret TeleCMI allows, so such URLs are \
          common; routers that compare the raw path, query and all, answer 404."),
-    accepts("get-url-with-query", Inferred, Get, GOOD, ExtraQuery("source=telecmi&check=1"),
+    Accepts.case("get-url-with-query", Inferred, Get, GOOD, ExtraQuery("source=telecmi&check=1"),
         "A query that the URL has already is kept, and the CDR's parameters come after it; \
          handlers that take the query for the CDR alone fail on the foreign names."),
-    accepts("post-legs-reversed", Seen, Post, scenario("customer-no-answer", Docs), Reversed,
+    Accepts.case("post-legs-reversed", Seen, Post, docs("customer-no-answer"), Reversed,
         "Deliveries overtake one another, so the answered leg a can come before the missed leg \
          b; handlers that expect missed first fail, or throw the late one away."),
-    accepts("get-legs-reversed", Inferred, Get, scenario("customer-no-answer", Docs), Reversed,
+    Accepts.case("get-legs-reversed", Inferred, Get, docs("customer-no-answer"), Reversed,
         "By GET, too, the answered leg a can come before the missed leg b; handlers that update \
          the row of leg b find none yet."),
-    accepts("post-legs-at-once", Seen, Post, scenario("customer-rejected", Docs), AtOnce,
+    Accepts.case("post-legs-at-once", Seen, Post, docs("customer-rejected"), AtOnce,
         "Both legs end together and can arrive at the same moment; two handlers that look and \
          then insert collide on the shared request_id or call_id."),
-    accepts("get-legs-at-once", Inferred, Get, scenario("customer-rejected", Docs), AtOnce,
+    Accepts.case("get-legs-at-once", Inferred, Get, docs("customer-rejected"), AtOnce,
         "Both legs at the same moment by GET: the same race as by POST, often in code that was \
          copied and lost its transaction."),
-    accepts("post-legs-two-call-ids", Seen, Post,
-        CasePayload::Scenario("customer-no-answer", Docs, PerLeg), InOrder,
+    Accepts.post("post-legs-two-call-ids", Seen, Scenario("customer-no-answer", Docs, PerLeg),
         "Whether legs share their call_id is disputed, and live reports differ; handlers that \
          join legs by call_id miss the partner, only request_id ties them."),
-    accepts("get-legs-two-call-ids", Inferred, Get,
-        CasePayload::Scenario("customer-no-answer", Docs, PerLeg), InOrder,
+    Accepts.get("get-legs-two-call-ids", Inferred, Scenario("customer-no-answer", Docs, PerLeg),
         "By GET with a call_id for each leg: handlers that join legs by call_id miss the \
          partner, only request_id ties them."),
-    accepts("live-legs-reversed", Seen, Post, scenario("customer-rejected", Live), Reversed,
+    Accepts.case("live-legs-reversed", Seen, Post, live("customer-rejected"), Reversed,
         "The answered leg a first and in live types, with answeredsec and an object in \
          extra_params: what a live account really sends on a bad day."),
-    accepts("live-legs-two-call-ids", Seen, Post, CasePayload::Scenario("customer-rejected", Live, PerLeg),
-        InOrder,
+    Accepts.post("live-legs-two-call-ids", Seen, Scenario("customer-rejected", Live, PerLeg),
         "Live types and a call_id for each leg: handlers that take call_id for the call's key \
          end up with two calls of one leg each."),
-    accepts("documented-pair", Doc, Post, CasePayload::DocumentedPair, InOrder,
+    Accepts.post("documented-pair", Doc, DocumentedPair,
         "The two samples on TeleCMI's page share their call_id but are two calls a minute apart; \
          handlers that make call_id unique refuse the second."),
-    accepts("get-documented-pair", Inferred, Get, CasePayload::DocumentedPair, InOrder,
+    Accepts.get("get-documented-pair", Inferred, DocumentedPair,
         "The page's two samples by GET, with the call_id that they share; handlers that make \
          call_id unique refuse the second."),
-    accepts("post-other-host-name", Seen, Post, GOOD, CaseDelivery::OtherHost,
+    Accepts.case("post-other-host-name", Seen, Post, GOOD, OtherHost,
         "127.0.0.1 and localhost are this machine both, and a tunnel may send either as Host; \
          servers bound to one name answer 400 or 404 to the other, TeleCMI's .NET example among \
          them."),

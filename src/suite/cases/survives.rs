@@ -1,192 +1,246 @@
-//! Nonsense: from strangers, scanners and broken networks. After each of these a good CDR must still be taken.
-//!
-//! Here is what a proper client can send; [`protocol`] holds what it refuses to.
+//! Does the handler survive invalid requests, as strangers, scanners and broken networks send them?
 
-pub mod protocol;
+use std::time::Duration;
 
-use super::super::{
-    BodyEncoding, Case, CaseDelivery, CaseMethod, CasePayload, Change, Family, RawBody,
-};
-use super::GOOD;
-use crate::cdr::Grade::{self, Doc, Hostile, Inferred};
-use CaseDelivery::{ContentType, InOrder};
-use CaseMethod::{Get, Post};
-use CasePayload::{Encoded, Query};
+use serde_json::{Value, json};
 
-const fn survives(
-    name: &'static str,
-    grade: Grade,
-    method: CaseMethod,
-    payload: CasePayload,
-    delivery: CaseDelivery,
-    why: &'static str,
-) -> Case {
-    super::case(
-        Family::Survives,
-        name,
-        grade,
-        method,
-        payload,
-        delivery,
-        why,
-    )
-}
+use super::super::{Case, CaseDelivery, CaseMethod, CasePayload, Change, Family};
+use super::{GOOD, compact, note};
+use crate::cdr::Fields;
+use crate::cdr::Grade::{Doc, Hostile, Inferred};
+use crate::net::query::{self, Encoding::Flat};
+use crate::net::raw::Script;
+use CaseDelivery::{ContentType, ExtraQuery, InOrder, Raw};
+use CaseMethod::{Get, Other, Post};
+use CasePayload::{Body, Changed, Text};
+use Change::Computed;
+use Family::Survives;
 
-/// A body that is no good CDR.
-const fn body(name: &'static str, text: &'static str, why: &'static str) -> Case {
-    survives(
-        name,
-        Hostile,
-        Post,
-        CasePayload::RawBody(RawBody::Text(text)),
-        InOrder,
-        why,
-    )
-}
-
-/// The good CDR, written in a way that is no good JSON.
-const fn written(name: &'static str, writing: BodyEncoding, why: &'static str) -> Case {
-    survives(name, Hostile, Post, Encoded(writing), InOrder, why)
-}
-
-/// The good CDR with another content type.
-const fn typed(name: &'static str, content_type: Option<&'static str>, why: &'static str) -> Case {
-    survives(name, Hostile, Post, GOOD, ContentType(content_type), why)
-}
-
-/// This query by GET.
-const fn query(name: &'static str, text: &'static str, why: &'static str) -> Case {
-    survives(name, Hostile, Get, Query(text), InOrder, why)
-}
-
-/// Bodies, content types and queries.
 #[rustfmt::skip]
 pub const CASES: &[Case] = &[
-    written("cut-off-json", BodyEncoding::CutOff,
+    Survives.post("cut-off-json", Hostile,
+        Body(|cdr| { let body = compact(cdr); body.as_bytes()[..body.len() / 2].into() }),
         "A body can end in the middle although its length is right, behind a bad proxy; \
          JSON.parse without a try ends the process or the loop."),
-    written("trailing-comma", BodyEncoding::TrailingComma,
+    Survives.post("trailing-comma", Hostile,
+        Body(|cdr| format!("{},}}", compact(cdr).strip_suffix('}').unwrap_or_default()).into()),
         "Pasted and hand-made JSON has trailing commas, as TeleCMI's own sample of leg b; a \
          parser's exception must become a 400."),
-    survives("javascript-literal", Doc, Post, Encoded(BodyEncoding::JavaScript), InOrder,
+    Survives.post("javascript-literal", Doc, Body(javascript),
         "TeleCMI's page prints CDRs as JavaScript, and people post them as printed; eval and \
          literal_eval as a way out fail on the bare names."),
-    written("two-objects", BodyEncoding::Twice,
+    Survives.post("two-objects", Hostile, Body(|cdr| format!("{0}\n{0}", compact(cdr)).into()),
         "Two objects one after the other are no JSON; a parser says \"extra data\", and that \
          must become a 400."),
-    written("array-of-cdrs", BodyEncoding::InArray,
+    Survives.post("array-of-cdrs", Hostile, Body(|cdr| json!([cdr, cdr]).to_string().into()),
         "Senders that batch post arrays; record[\"appid\"] on a list is a TypeError, and \
          undefined fields in JavaScript."),
-    written("cdr-in-a-string", BodyEncoding::InString,
+    Survives.post("cdr-in-a-string", Hostile, Body(|cdr| json!(compact(cdr)).to_string().into()),
         "JSON encoded twice is one string; looking for fields in it fails."),
-    written("byte-order-mark", BodyEncoding::ByteOrderMark,
+    Survives.post("byte-order-mark", Hostile,
+        Body(|cdr| format!("\u{feff}{}", compact(cdr)).into()),
         "Files from Windows begin with a byte order mark; parsers refuse it, and that must \
          become a 400."),
-    written("utf-16", BodyEncoding::Utf16,
+    Survives.post("utf-16", Hostile,
+        Body(|cdr| compact(cdr).encode_utf16().flat_map(u16::to_le_bytes).collect()),
         "A body in UTF-16 is full of NUL bytes; decoding it as UTF-8 throws, often outside the \
          try."),
-    written("not-utf-8", BodyEncoding::NotUtf8,
+    Survives.post("not-utf-8", Hostile, Body(|cdr| spliced(cdr, "custom", b"\"\xff\xfe\xe9\"")),
         "Bytes that are no UTF-8 come from old systems; body.decode() throws before the try that \
          was made for JSON."),
-    written("nul-byte", BodyEncoding::Nul,
+    Survives.post("nul-byte", Hostile, Body(|cdr| spliced(cdr, "custom", b"\"a\0b\"")),
         "A raw NUL in a string is no JSON; C code cuts the text there, and PostgreSQL refuses \
          it."),
-    written("repeated-field", BodyEncoding::Repeated,
+    Survives.post("repeated-field", Hostile,
+        Body(|cdr| compact(cdr).replacen('{', r#"{"appid":1,"status":"answered","#, 1).into()),
         "A field twice: parsers keep the first, the last, or refuse; what checks one and stores \
          the other can be fooled."),
-    written("number-of-400-digits", BodyEncoding::Digits(400),
+    Survives.post("number-of-400-digits", Hostile, Body(|cdr| spliced(cdr, "to", &[b'9'; 400])),
         "A number beyond a double becomes Infinity in JavaScript, and an error in an integer \
          column."),
-    written("number-of-5000-digits", BodyEncoding::Digits(5_000),
+    Survives.post("number-of-5000-digits", Hostile, Body(|cdr| spliced(cdr, "to", &[b'9'; 5_000])),
         "Python refuses integers of more than 4300 digits with a ValueError that is no \
          JSONDecodeError."),
-    written("deep-nesting", BodyEncoding::Deep(10_000),
+    Survives.post("deep-nesting", Hostile, Body(deep),
         "Ten thousand levels are a RecursionError in Python, which except ValueError does not \
          catch, and a dead process where the stack is native."),
-    survives("deeper-nesting", Hostile, Post, CasePayload::RawBody(RawBody::Arrays(50_000)), InOrder,
+    Survives.post("deeper-nesting", Hostile,
+        Body(|_| ["[".repeat(50_000), "]".repeat(50_000)].concat().into()),
         "Fifty thousand levels in 100 KB: recursive parsers without a limit of their own \
          overflow the stack, and no catch helps."),
-    body("nul-escape",
-        "{\"type\":\"cdr\",\"appid\":2222223,\"custom\":\"a\\u0000b\",\"status\":\"missed\"}",
+    Survives.post("nul-escape", Hostile,
+        Text(r#"{"type":"cdr","appid":2222223,"custom":"a\u0000b","status":"missed"}"#),
         "\\u0000 is good JSON; PostgreSQL refuses it in text and jsonb, and the INSERT fails."),
-    body("lone-surrogate",
-        "{\"type\":\"cdr\",\"appid\":2222223,\"custom\":\"\\ud800\",\"status\":\"missed\"}",
+    Survives.post("lone-surrogate", Hostile,
+        Text(r#"{"type":"cdr","appid":2222223,"custom":"\ud800","status":"missed"}"#),
         "Half a surrogate pair is read by lenient parsers, and then fails where the text is \
          encoded: in the log or the database."),
-    body("not-a-number", "{\"type\":\"cdr\",\"appid\":NaN,\"to\":Infinity,\"status\":\"missed\"}",
+    Survives.post("not-a-number", Hostile,
+        Text(r#"{"type":"cdr","appid":NaN,"to":Infinity,"status":"missed"}"#),
         "NaN and Infinity are no JSON, but Python reads them; int(NaN) throws."),
-    body("number-too-big",
-        "{\"type\":\"cdr\",\"appid\":2222223,\"to\":1e400,\"time\":1e400,\"status\":\"missed\"}",
+    Survives.post("number-too-big", Hostile,
+        Text(r#"{"type":"cdr","appid":2222223,"to":1e400,"time":1e400,"status":"missed"}"#),
         "1e400 is good JSON and Infinity to most; a date made of it throws."),
-    body("negative-numbers",
-        "{\"type\":\"cdr\",\"appid\":-1,\"to\":-442000000000,\"time\":-1,\"status\":\"missed\"}",
+    Survives.post("negative-numbers", Hostile,
+        Text(r#"{"type":"cdr","appid":-1,"to":-442000000000,"time":-1,"status":"missed"}"#),
         "Numbers below zero pass every check of the type; an unsigned column and a date before \
          1970 do not take them."),
-    body("wrong-types-everywhere",
-        "{\"type\":[],\"appid\":{},\"to\":true,\"cmiuuid\":7,\"status\":null,\"user\":[1],\"time\":\"soon\",\"direction\":0,\"leg\":{}}",
+    Survives.post("wrong-types-everywhere", Hostile,
+        Text(r#"{"type":[],"appid":{},"to":true,"cmiuuid":7,"status":null,"user":[1],"time":"soon","direction":0,"leg":{}}"#),
         "Every field of another type: whatever is called on a field without a look at its type \
          throws here."),
-    body("empty-object", "{}",
+    Survives.post("empty-object", Hostile, Text("{}"),
         "An object without fields is good JSON; the first record[\"…\"] fails."),
-    body("empty-body", "",
+    Survives.post("empty-body", Hostile, Text(""),
         "A POST without a body comes from health checks and bad clients; JSON.parse(\"\") \
          throws, and null has no fields."),
-    body("blank-body", " \r\n ",
+    Survives.post("blank-body", Hostile, Text(" \r\n "),
         "White space alone is no JSON, but it is no empty body either; checks for length let it \
          through."),
-    body("null", "null",
+    Survives.post("null", Hostile, Text("null"),
         "null is good JSON; null.appid throws, None[\"appid\"] too."),
-    body("empty-array", "[]",
+    Survives.post("empty-array", Hostile, Text("[]"),
         "An empty list is good JSON; its first element is not there."),
-    body("number", "42",
+    Survives.post("number", Hostile, Text("42"),
         "A bare number is good JSON; looking for fields in it fails, or finds nothing."),
-    body("text", "\"missed\"",
+    Survives.post("text", Hostile, Text(r#""missed""#),
         "A bare string is good JSON; looking for fields in it finds characters."),
-    body("boolean", "true",
+    Survives.post("boolean", Hostile, Text("true"),
         "A bare true is good JSON; looking for fields in it fails, or finds nothing."),
-    body("html", "<!doctype html><title>502</title>",
+    Survives.post("html", Hostile, Text("<!doctype html><title>502</title>"),
         "A proxy's error page can end up as a body; a parser's exception must become a 400."),
-    survives("body-of-256-kib", Hostile, Post,
-        CasePayload::Changed(&[Change::Fill("custom", "x", 256 * 1024)]), InOrder,
+    Survives.post("body-of-256-kib", Hostile,
+        Changed(&[Computed("custom", |_| note(&"x".repeat(256 * 1024)))]),
         "Far more than any CDR has; a limit must answer 413, and its exception is often handled \
          by nobody."),
-    typed("no-content-type", None,
+    Survives.case("no-content-type", Hostile, Post, GOOD, ContentType(None),
         "Nobody documents the content type; express.json() then leaves req.body undefined, and \
          reading a field of it throws."),
-    typed("content-type-text", Some("text/plain"),
+    Survives.case("content-type-text", Hostile, Post, GOOD, ContentType(Some("text/plain")),
         "JSON as text/plain comes from scripts and proxies; the framework hands on no body, and \
          the handler reads fields of nothing."),
-    typed("content-type-form", Some("application/x-www-form-urlencoded"),
+    Survives.case("content-type-form", Hostile, Post, GOOD,
+        ContentType(Some("application/x-www-form-urlencoded")),
         "curl -d says form unless told otherwise, so most hand-made tests do; the JSON then is \
          the name of one field."),
-    typed("content-type-multipart", Some("multipart/form-data"),
+    Survives.case("content-type-multipart", Hostile, Post, GOOD,
+        ContentType(Some("multipart/form-data")),
         "multipart without a boundary cannot be read; the parser's exception comes before the \
          handler's try."),
-    typed("content-type-nonsense", Some(";;=/"),
+    Survives.case("content-type-nonsense", Hostile, Post, GOOD, ContentType(Some(";;=/")),
         "A content type that is none: libraries that parse the header throw."),
-    typed("charset-unknown", Some("application/json; charset=martian"),
+    Survives.case("charset-unknown", Hostile, Post, GOOD,
+        ContentType(Some("application/json; charset=martian")),
         "A charset that nobody knows is a LookupError in Python, and an \
          UnsupportedCharsetException in Java."),
-    survives("form-encoded", Inferred, Post, Encoded(BodyEncoding::Form),
+    Survives.case("form-encoded", Inferred, Post, Body(|cdr| query::encode(cdr, Flat).into()),
         ContentType(Some("application/x-www-form-urlencoded")),
         "Many providers post forms, and relays make forms of JSON; a handler for JSON must \
          refuse it without failing."),
-    query("get-without-parameters", "",
+    Survives.get("get-without-parameters", Hostile, Text(""),
         "Browsers, health checks and link previews GET the URL alone; a handler that reads CDR \
          fields at once fails on none."),
-    query("get-not-utf-8", "custom=%ff%fe&status=missed&type=cdr",
+    Survives.case("get-not-utf-8", Hostile, Get, Text(""),
+        ExtraQuery("custom=%ff%fe&status=missed&type=cdr"),
         "%ff is no UTF-8; strict decoders throw where nobody expects it."),
-    query("get-nul", "custom=a%00b&status=missed&type=cdr",
+    Survives.case("get-nul", Hostile, Get, Text(""),
+        ExtraQuery("custom=a%00b&status=missed&type=cdr"),
         "%00 decodes to NUL; PostgreSQL and file names refuse it."),
-    query("get-repeated-parameters", "type=cdr&appid=1&appid=2&status=missed&status=answered",
+    Survives.case("get-repeated-parameters", Hostile, Get, Text(""),
+        ExtraQuery("type=cdr&appid=1&appid=2&status=missed&status=answered"),
         "A parameter twice is an array in Express and PHP-like parsers; text functions on it \
          throw."),
-    query("get-broken-percent", "custom=100%&user=%zz&status=missed",
+    Survives.case("get-broken-percent", Hostile, Get, Text(""),
+        ExtraQuery("custom=100%&user=%zz&status=missed"),
         "A percent sign alone is no escape; decodeURIComponent throws a URIError."),
-    query("get-odd-brackets",
-        "extra_params[a][b][]=1&extra_params[a]=2&extra_params[__proto__][x]=1&custom[]=&type[x]=cdr",
+    Survives.case("get-odd-brackets", Hostile, Get, Text(""),
+        ExtraQuery("extra_params[a][b][]=1&extra_params[a]=2&extra_params[__proto__][x]=1&custom[]=&type[x]=cdr"),
         "Brackets that contradict one another: qs makes objects where text was expected, some \
          parsers throw."),
-    query("get-only-separators", "&&=&=x&;&a",
+    Survives.case("get-only-separators", Hostile, Get, Text(""), ExtraQuery("&&=&=x&;&a"),
         "Empty names and missing values; splitting at = by hand takes the second of one."),
+    Survives.case("head", Inferred, Other("HEAD"), Text(""), InOrder,
+        "Uptime checks and link previews send HEAD; frameworks route it to the GET handler, \
+         which fails without parameters."),
+    Survives.case("options", Inferred, Other("OPTIONS"), Text(""), InOrder,
+        "Browsers ask by OPTIONS before they post, and so do scanners; a 501 or 405 is fine, a \
+         failure is not."),
+    Survives.case("cut-short", Hostile, Post, GOOD, Raw(Script::CutShort),
+        "A sender can die half-way through the body; whoever parses the half without a look at \
+         its length fails, or waits for ever."),
+    Survives.case("stalled-body", Hostile, Post, GOOD, Raw(Script::Stalled),
+        "A sender can fall silent half-way through; a server that reads one request at a time \
+         serves nobody until it speaks again."),
+    Survives.case("stalled-head", Hostile, Post, GOOD, Raw(Script::HalfHead),
+        "Half a head and then nothing is the oldest attack on web servers; one thread for \
+         everybody waits with it."),
+    Survives.case("nothing-but-a-connection", Hostile, Post, GOOD, Raw(Script::Silent),
+        "Port scanners and load balancers connect and say nothing; one thread for everybody \
+         waits with them."),
+    Survives.case("reset-mid-body", Hostile, Post, GOOD, Raw(Script::Reset),
+        "A mobile network or a crashed sender resets the connection; the read throws outside of \
+         every try, and the loop ends."),
+    Survives.case("longer-than-announced", Hostile, Post, GOOD, Raw(Script::TooLong),
+        "More bytes than announced look like a second, broken request; the first must still be \
+         answered or dropped in peace."),
+    Survives.case("byte-by-byte", Hostile, Post, GOOD,
+        Raw(Script::Dripped(Duration::from_millis(1))),
+        "A slow line brings a byte at a time; code that calls read once takes the first byte for \
+         all."),
+    Survives.case("half-closed", Inferred, Post, GOOD, Raw(Script::HalfClosed),
+        "Some scripts close their side after sending; that is allowed, and an answer is still \
+         wanted."),
+    Survives.case("chunked", Inferred, Post, GOOD, Raw(Script::Chunked(64)),
+        "Tunnels and proxies may pass a body on in chunks, without a Content-Length; int(None) \
+         is the usual end of it."),
+    Survives.case("expect-continue", Inferred, Post, GOOD,
+        Raw(Script::ExpectContinue(Duration::from_millis(500))),
+        "curl and .NET ask with Expect: 100-continue before a body; a server that knows nothing \
+         of it keeps both waiting."),
+    Survives.case("http-1-0", Inferred, Post, GOOD, Raw(Script::Http10),
+        "Old proxies and health checks speak HTTP/1.0, without a Host; code that takes Host for \
+         granted fails."),
+    Survives.case("pipelined", Hostile, Post, GOOD, Raw(Script::Pipelined),
+        "Two requests in one piece: what reads all there is takes both for one body."),
+    Survives.case("length-beyond-memory", Hostile, Post, GOOD, Raw(Script::Length("1099511627776")),
+        "A length of a terabyte costs nothing to announce; a server that makes room for it first \
+         ends there."),
+    Survives.case("length-negative", Hostile, Post, GOOD, Raw(Script::Length("-1")),
+        "A negative length is no length; read(-1) means everything, and waits for ever."),
+    Survives.case("length-no-number", Hostile, Post, GOOD, Raw(Script::Length("many")),
+        "A length in words: int() throws before the handler's try begins."),
+    Survives.case("length-and-chunks", Hostile, Post, GOOD, Raw(Script::LengthAndChunks),
+        "A length and chunks at once is how requests are smuggled past proxies; refusing it is \
+         right, failing is not."),
+    Survives.case("tls-to-http", Hostile, Post, GOOD, Raw(Script::TlsHello),
+        "Scanners and https:// typed for http:// bring a TLS hello; it is no HTTP, and must end \
+         that one connection only."),
+    Survives.case("huge-header", Hostile, Post, GOOD, Raw(Script::HugeHeader),
+        "A header of 100 KiB is beyond every limit; the answer is 431 or a close, not the end."),
+    Survives.case("put", Hostile, Other("PUT"), GOOD, InOrder,
+        "Scanners try every method; a 405 or 404 is fine, a failure is not."),
 ];
+
+/// As on TeleCMI's page: bare names, single quotes, a comma at the end.
+fn javascript(cdr: &Fields) -> Vec<u8> {
+    let lines = cdr.iter().map(|(name, value)| match value {
+        Value::String(text) => format!("{name}: '{text}',\n"),
+        other => format!("{name}: {other},\n"),
+    });
+    format!("{{\n{}}}\n", lines.collect::<String>()).into()
+}
+
+/// The CDR with these bytes as the value of a field.
+fn spliced(cdr: &Fields, name: &str, bytes: &[u8]) -> Vec<u8> {
+    let body = compact(cdr);
+    let (before, after) = body
+        .split_once(&cdr[name].to_string())
+        .unwrap_or((&body, ""));
+    [before.as_bytes(), bytes, after.as_bytes()].concat()
+}
+
+/// The CDR with ten thousand objects inside one another in its `extra_params`.
+fn deep(cdr: &Fields) -> Vec<u8> {
+    let objects = [&*r#"{"a":"#.repeat(10_000), "1", &*"}".repeat(10_000)].concat();
+    spliced(cdr, "extra_params", objects.as_bytes())
+}
