@@ -1,8 +1,8 @@
 //! `send --suite`: a test suite for a webhook handler.
 //!
-//! [`cases`] is the table of cases; [`requests`] makes their bytes, from the seed and the case's name alone, so that no
-//! case depends on another; [`deliver`] sends them, [`verdict`] judges the answers, and [`run`](run()) runs the cases and
-//! checks after each that the handler is alive. Each case gives an [`event::CaseRecord`], the run a
+//! [`cases`] is the table of cases. `requests` makes the bytes of a case from the seed and the case's name alone, so that
+//! no case depends on another. `deliver` sends them, [`verdict`] judges the answers. [`run`](run()) runs the cases, and
+//! checks after each that the handler is alive. Each case gives an [`event::CaseRecord`], the run an
 //! [`event::SuiteSummary`].
 
 pub mod cases;
