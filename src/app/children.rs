@@ -47,14 +47,14 @@ impl Children {
         show: &mut Show,
     ) -> Result<Self, Error> {
         let mut children = Self::default();
-        let kind = given.tunnel.kind();
+        let kind = given.tunnel();
         if kind.is_none() && given.command.is_empty() {
             return Ok(children);
         }
         let supervisor = children.supervisor.insert(Supervisor::install());
         let local = local(address);
         if let Some(kind) = &kind {
-            let url_timeout = given.tunnel.public_url.is_none().then_some(URL_TIMEOUT);
+            let url_timeout = given.public_url.is_none().then_some(URL_TIMEOUT);
             let verbose = given.output_options.verbose;
             let say = |line: &str| {
                 if verbose {
@@ -70,12 +70,7 @@ impl Children {
         if let Some((program, arguments)) = given.command.split_first() {
             let mut command = Command::new(program);
             command.args(arguments).env(URL, format!("http://{local}"));
-            match given
-                .tunnel
-                .public_url
-                .as_ref()
-                .or(options.public_url.as_ref())
-            {
+            match given.public_url.as_ref().or(options.public_url.as_ref()) {
                 Some(url) => command.env(PUBLIC_URL, url),
                 None => command.env_remove(PUBLIC_URL),
             };

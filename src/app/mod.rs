@@ -47,19 +47,23 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     };
     let exit = runtime.block_on(async {
         match invocation {
+            Invocation::Send(options) if options.list_scenarios => list(
+                options.output_options,
+                catalogue::scenarios,
+                catalogue::scenario_records,
+            ),
+            Invocation::Send(options) if options.list_cases => list(
+                options.output_options,
+                output::suite::list,
+                catalogue::case_records,
+            ),
             Invocation::Send(options) => match &options.destination {
-                Some(destination) if options.suite.suite => suite::run(&options, destination).await,
+                Some(destination) if options.suite => suite::run(&options, destination).await,
                 Some(destination) => transmit::run(&options, destination).await,
                 None => Box::pin(demo::run(&options)).await,
             },
             Invocation::Listen(options) => Box::pin(receive::run(&options)).await,
             Invocation::Generate(what) => tell(OutputOptions::default(), |_| generate::text(what)),
-            Invocation::ListScenarios(options) => {
-                list(options, catalogue::scenarios, catalogue::scenario_records)
-            }
-            Invocation::ListCases(options) => {
-                list(options, output::suite::list, catalogue::case_records)
-            }
         }
     });
     // A name that is still being looked up must not hold up the end.

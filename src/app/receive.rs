@@ -74,7 +74,7 @@ pub async fn run(options: &ListenOptions) -> Exit {
 
 /// Takes the port, opens the files, gets ready to pass requests on.
 async fn prepare(given: &ListenOptions, show: &mut Show) -> Result<Prepared, Error> {
-    let named = [&given.ready_file, &given.failing.report, &given.save];
+    let named = [&given.ready_file, &given.report, &given.save];
     distinct(&named.into_iter().flatten().collect::<Vec<_>>())?;
     // First of all: a ready file of an earlier run must not be taken for this one's.
     let ready = given.ready_file.clone().map(ReadyFile::take).transpose()?;
@@ -97,9 +97,9 @@ async fn prepare(given: &ListenOptions, show: &mut Show) -> Result<Prepared, Err
         }
         options.capture = Some(capture);
     }
-    let report = given.failing.report.clone();
+    let report = given.report.clone();
     let report = report.map(ReportFile::open).transpose()?;
-    options.public_url = given.tunnel.public_url.as_deref().map(masked_url);
+    options.public_url = given.public_url.as_deref().map(masked_url);
     Ok(Prepared {
         options,
         listener,
@@ -170,7 +170,7 @@ fn startup_notes(given: &ListenOptions, prepared: &Prepared, show: &mut Show) {
     if !options.faults.are_off() {
         show.remark_to_a_person(&format!("failing on purpose: {}", options.faults));
     }
-    if let Some(seed) = given.chosen_seed() {
+    if let Some(seed) = given.drawn_seed {
         show.remark(&format!("seed {seed}: the same again with --seed {seed}"));
     }
 }

@@ -22,7 +22,7 @@ pub async fn run(options: &SendOptions, destination: &Destination) -> Exit {
         Err(exit) => return exit,
     };
     // Opened before the suite runs, so that a path that cannot be written costs no run.
-    let junit = options.suite.junit.as_deref();
+    let junit = options.junit.as_deref();
     let report = match junit.map(create).transpose() {
         Ok(report) => report,
         Err(error) => return could_not_start(&mut show, &error),
@@ -72,10 +72,10 @@ fn prepare(
             destination.place()
         ));
     }
-    let seed = options.seed();
+    let seed = options.seed;
     let options = SuiteOptions {
-        only: options.suite.only.clone(),
-        skip: options.suite.skip.clone(),
+        only: options.only.clone(),
+        skip: options.skip.clone(),
         methods: options.method,
         max_latency: options.max_latency.unwrap_or(suite::USUAL_MAX_LATENCY),
         seed,

@@ -82,7 +82,7 @@ pub fn prepare(
     clock: Clock,
     show: &mut Show,
 ) -> Result<Plan, Error> {
-    let seed = options.seed();
+    let seed = options.seed;
     let at = options.at.unwrap_or_else(|| rang_until(clock.now(), seed));
     let (source, account) = (options.source(), options.account());
     let content = match &source {

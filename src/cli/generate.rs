@@ -1,16 +1,14 @@
-//! What the program can say of itself, and of what TeleCMI delivers, for other programs: completions, a manual page, a
-//! schema. Made only when it is asked for.
+//! `--generate`: completions, the manual page, and the schema of what TeleCMI delivers.
 
-use clap::ValueEnum;
+use clap::{Command, ValueEnum};
 use clap_complete::Shell;
 use clap_mangen::Man;
-use clap_mangen::roff::{Roff, bold, roman};
-use serde_json::Value;
+use clap_mangen::roff::{Inline, Roff, bold, roman};
 
 use super::help;
 use crate::cdr::document;
 
-/// What `--generate` offers.
+/// The values of `--generate`; completions show the comments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Generate {
     /// Completions for bash
@@ -31,71 +29,56 @@ pub enum Generate {
     Openapi,
 }
 
-/// The text of it.
 #[must_use]
 pub fn text(what: Generate) -> String {
-    let bytes = match what {
-        Generate::Bash => for_bash(&completions(Shell::Bash)),
+    match what {
+        // The generator for bash takes the hyphen in the program's name for the step down to a mode.
+        Generate::Bash => completions(Shell::Bash).replace("telecmi__subcmd__cdr", "telecmi__cdr"),
         Generate::Zsh => completions(Shell::Zsh),
         Generate::Fish => completions(Shell::Fish),
         Generate::Powershell => completions(Shell::PowerShell),
         Generate::Elvish => completions(Shell::Elvish),
         Generate::Man => manual(),
-        Generate::JsonSchema => pretty(&document::json_schema()),
-        Generate::Openapi => pretty(&document::openapi()),
-    };
-    String::from_utf8_lossy(&bytes).into_owned()
+        Generate::JsonSchema => format!("{:#}\n", document::json_schema()),
+        Generate::Openapi => format!("{:#}\n", document::openapi()),
+    }
 }
 
-fn completions(shell: Shell) -> Vec<u8> {
+fn completions(shell: Shell) -> String {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut super::command(), "telecmi-cdr", &mut script);
-    script
-}
-
-/// The script for bash with the names mended under which it looks for the modes: its generator takes the hyphen in the
-/// program's name for a step down to a mode.
-fn for_bash(script: &[u8]) -> Vec<u8> {
-    String::from_utf8_lossy(script)
-        .replace("telecmi__subcmd__cdr", "telecmi__cdr")
-        .into_bytes()
-}
-
-fn pretty(document: &Value) -> Vec<u8> {
-    // A value has string keys alone, and always serialises.
-    let mut text = serde_json::to_vec_pretty(document).unwrap_or_default();
-    text.push(b'\n');
-    text
+    String::from_utf8_lossy(&script).into_owned()
 }
 
 /// One page for the program and both modes.
-fn manual() -> Vec<u8> {
+fn manual() -> String {
     let mut command = super::command();
     command.build();
     let man = Man::new(command.clone());
+    let version = concat!("telecmi-cdr ", env!("CARGO_PKG_VERSION"));
+    let title = ["TELECMI-CDR", "1", "\"\"", version, "User Commands"];
     let mut page = Vec::new();
     // Writing to memory cannot fail.
-    let _ = title().to_writer(&mut page);
+    let _ = Roff::new().control("TH", title).to_writer(&mut page);
     let _ = man.render_name_section(&mut page);
     let _ = synopsis(&command).to_writer(&mut page);
     let _ = man.render_description_section(&mut page);
     let _ = man.render_options_section(&mut page);
     for mode in command.get_subcommands() {
-        let _ = about(mode).to_writer(&mut page);
+        let about = mode.get_about().map(ToString::to_string);
+        let about = roman(about.unwrap_or_default());
+        let _ = section(&mode.get_name().to_uppercase(), about).to_writer(&mut page);
         let mut options = Vec::new();
         let _ = Man::new(mode.clone()).render_options_section(&mut options);
-        page.extend(
-            String::from_utf8_lossy(&options)
-                .replace(".SH ", ".SS ")
-                .bytes(),
-        );
-        let _ = examples(mode).to_writer(&mut page);
+        let options = String::from_utf8_lossy(&options).replace(".SH ", ".SS ");
+        page.extend(options.into_bytes());
+        let _ = in_short(mode).to_writer(&mut page);
     }
-    let _ = environment().to_writer(&mut page);
-    plain(&String::from_utf8_lossy(&page)).into_bytes()
+    let _ = section("ENVIRONMENT", roman(help::ENVIRONMENT)).to_writer(&mut page);
+    plain(&String::from_utf8_lossy(&page))
 }
 
-/// The page without the line breaks that stand beside an empty line, which strict readers complain of.
+/// The page without the line breaks beside an empty line, which strict readers complain of.
 fn plain(page: &str) -> String {
     let lines: Vec<&str> = page.lines().collect();
     let is_space =
@@ -111,57 +94,37 @@ fn plain(page: &str) -> String {
     text
 }
 
-fn title() -> Roff {
+fn section(title: &str, text: Inline) -> Roff {
     let mut roff = Roff::new();
-    let version = concat!("telecmi-cdr ", env!("CARGO_PKG_VERSION"));
-    roff.control("TH", ["TELECMI-CDR", "1", "\"\"", version, "User Commands"]);
+    roff.control("SH", [title]).text([text]);
     roff
 }
 
-fn synopsis(command: &clap::Command) -> Roff {
+fn synopsis(command: &Command) -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["SYNOPSIS"]);
     for mode in command.get_subcommands() {
-        roff.text([
-            bold(format!("telecmi-cdr {}", mode.get_name())),
-            roman(" [OPTIONS]"),
-        ]);
-        roff.control("br", []);
+        let mode = bold(format!("telecmi-cdr {}", mode.get_name()));
+        roff.text([mode, roman(" [OPTIONS]")]).control("br", []);
     }
     roff.text([bold("telecmi-cdr --generate"), roman(" WHAT")]);
     roff
 }
 
-fn about(mode: &clap::Command) -> Roff {
+/// The text around the flags in the help of a mode, line by line; the environment has a section of its own.
+fn in_short(mode: &Command) -> Roff {
+    let around = [mode.get_before_help(), mode.get_after_help()];
+    let around = around.map(|text| text.map(ToString::to_string).unwrap_or_default());
     let mut roff = Roff::new();
-    roff.control("SH", [mode.get_name().to_uppercase().as_str()]);
-    roff.text([roman(
-        mode.get_about()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
-    )]);
-    roff
-}
-
-/// What stands around the flags in the help of a mode, line by line as it stands there.
-fn examples(mode: &clap::Command) -> Roff {
-    let mut roff = Roff::new();
-    roff.control("SS", ["In short"]);
-    roff.control("nf", []);
-    let around =
-        [mode.get_before_help(), mode.get_after_help()].map(|text| text.map(ToString::to_string));
-    let text = around.map(Option::unwrap_or_default).join("\n\n");
-    // What holds for both modes has a section of its own.
-    for line in text.replace(help::TWINS, "").trim_end().lines() {
+    roff.control("SS", ["In short"]).control("nf", []);
+    for line in around
+        .join("\n\n")
+        .replace(help::ENVIRONMENT, "")
+        .trim_end()
+        .lines()
+    {
         roff.text([roman(line)]);
     }
     roff.control("fi", []);
-    roff
-}
-
-fn environment() -> Roff {
-    let mut roff = Roff::new();
-    roff.control("SH", ["ENVIRONMENT"]);
-    roff.text([roman(help::TWINS)]);
     roff
 }

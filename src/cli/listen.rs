@@ -1,41 +1,45 @@
 //! The flags of `listen`.
 
-mod failing;
-mod tunnel;
-
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
 
-use self::failing::FailingArgs;
-use self::tunnel::TunnelArgs;
 use super::{help, values};
 use crate::clock::read_duration;
 use crate::listen::expect::{ExpectedCdrs, ExpectedField};
+use crate::listen::fault::{Fault, Faults};
 use crate::listen::respond::{Delay, ResponsePolicy};
 use crate::listen::server::Limits;
+use crate::listen::tunnel::Tunnel;
 use crate::listen::{Options, Until};
-use crate::net::Destination;
-use crate::net::Header;
+use crate::net::{Destination, Header};
 use crate::output::OutputOptions;
 use crate::seed::Seed;
 
-/// The flags of `listen`.
+/// The headings of the flags in the help.
+const WHERE: &str = "Where";
+const BESIDE: &str = "Show, keep, pass on";
+const TUNNEL: &str = "Behind a tunnel";
+const ANSWER: &str = "Answer";
+const FAILING: &str = "Failing on purpose";
+const SCRIPTS: &str = "For scripts";
+const LIMITS: &str = "Limits";
+
+/// Not a doc comment: rustdoc would take the brackets for links.
+const TUNNEL_HELP: &str = "Start a tunnel, show its public URL: cloudflared, ngrok, bore[:SERVER], ssh:[USER@]HOST[:PORT]";
+
 #[derive(Debug, Args)]
 #[command(before_help = help::LISTEN.examples(), after_help = help::LISTEN.end())]
 pub struct ListenOptions {
     /// Port to listen on; 0 takes any free one
-    #[arg(short, long, value_name = "N", default_value_t = 8237, value_parser = values::port, help_heading = "Where")]
+    #[arg(short, long, value_name = "N", default_value_t = 8237, value_parser = values::port, help_heading = WHERE)]
     pub port: u16,
     /// Address to listen on; any other is open to the network
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        default_value = "127.0.0.1",
-        help_heading = "Where"
-    )]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", help_heading = WHERE)]
     pub host: String,
 
     /// Show it in a browser too, on PORT or any free one, for this machine alone
@@ -51,63 +55,77 @@ pub struct ListenOptions {
     #[arg(long, value_name = "URL", help_heading = BESIDE)]
     forward_to: Option<String>,
 
-    #[command(flatten)]
-    pub tunnel: TunnelArgs,
+    #[arg(long, help = TUNNEL_HELP, conflicts_with_all = ["tunnel_cmd", "public_url"], help_heading = TUNNEL)]
+    tunnel: Option<Tunnel>,
+    /// Start any other: a shell line with {port} or {url}; its first URL is the public one
+    #[arg(long, value_name = "COMMAND", value_parser = NonEmptyStringValueParser::new(), help_heading = TUNNEL)]
+    tunnel_cmd: Option<String>,
+    /// Show this as the public URL
+    #[arg(long, value_name = "URL", help_heading = TUNNEL)]
+    pub public_url: Option<String>,
+    /// Show whom X-Forwarded-For and the like name, too
+    #[arg(long, help_heading = TUNNEL)]
+    trust_proxy: bool,
 
     /// Status of a good answer
-    #[arg(long, value_name = "STATUS", default_value = "200", value_parser = values::status, help_heading = "Answer")]
+    #[arg(long, default_value = "200", value_parser = values::status, help_heading = ANSWER)]
     status: u16,
     /// Body of a good answer
-    #[arg(
-        long,
-        value_name = "TEXT",
-        default_value = "got it",
-        help_heading = "Answer"
-    )]
+    #[arg(long, value_name = "TEXT", default_value = "got it", help_heading = ANSWER)]
     body: String,
     /// Header of a good answer, 'Name: value'; repeatable
-    #[arg(short = 'H', long, value_name = "HEADER", help_heading = "Answer")]
+    #[arg(short = 'H', long, help_heading = ANSWER)]
     header: Vec<String>,
     /// Hold answers back: 500ms, or by chance: 100ms..2s
-    #[arg(long, value_name = "D|A..B", help_heading = "Answer")]
+    #[arg(long, value_name = "D|A..B", help_heading = ANSWER)]
     delay: Option<Delay>,
     /// Seed for --delay and --fault-rate
-    #[arg(long, value_name = "N", value_parser = values::seed, help_heading = "Answer")]
-    seed: Option<Seed>,
+    #[arg(long, value_name = "N", default_value_t = Seed::fresh(), hide_default_value = true, value_parser = values::seed, help_heading = ANSWER)]
+    pub seed: Seed,
 
-    #[command(flatten)]
-    pub failing: FailingArgs,
+    /// Let the first N requests fail
+    #[arg(long, value_name = "N", value_parser = values::count, help_heading = FAILING)]
+    fail_first: Option<u64>,
+    /// How: status (503), status:NNN, reset, empty, hang, slow or garbage; alone, all requests fail
+    #[arg(long, value_name = "KIND", help_heading = FAILING)]
+    fault: Option<Fault>,
+    /// Let this share of them fail, by chance: 0.1 or 10%
+    #[arg(long, value_name = "P", value_parser = values::share, help_heading = FAILING)]
+    fault_rate: Option<f64>,
+    /// Write, at the end, what came back after which failure
+    #[arg(long, value_name = "FILE", help_heading = FAILING)]
+    pub report: Option<PathBuf>,
 
     /// Refuse what departs from the schema with 422, and exit 1 at the end
-    #[arg(long, help_heading = "For scripts")]
+    #[arg(long, help_heading = SCRIPTS)]
     strict: bool,
     /// Stop after this many CDRs
-    #[arg(short = 'n', long, value_name = "N", value_parser = values::count, help_heading = "For scripts")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = values::count, help_heading = SCRIPTS)]
     count: Option<u64>,
     /// Count only CDRs that have it: leg=a; repeatable
-    #[arg(long, value_name = "FIELD=VALUE", help_heading = "For scripts")]
+    #[arg(long, value_name = "FIELD=VALUE", help_heading = SCRIPTS)]
     expect: Vec<ExpectedField>,
     /// Listen so much longer at the end; a CDR more than --count then fails the run
-    #[arg(long, value_name = "D", value_parser = read_duration, help_heading = "For scripts")]
+    #[arg(long, value_name = "D", value_parser = read_duration, help_heading = SCRIPTS)]
     settle: Option<Duration>,
     /// Stop after this time; exit 124 if short of --count
-    #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = "For scripts")]
+    #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = SCRIPTS)]
     timeout: Option<Duration>,
     /// Write the URL to this file once requests are taken
-    #[arg(long, value_name = "FILE", help_heading = "For scripts")]
+    #[arg(long, value_name = "FILE", help_heading = SCRIPTS)]
     pub ready_file: Option<PathBuf>,
     /// After --: run this with TELECMI_CDR_URL set, and stop when it ends
-    #[arg(last = true, value_name = "CMD", help_heading = "For scripts")]
+    #[arg(last = true, value_name = "CMD", help_heading = SCRIPTS)]
     pub command: Vec<OsString>,
 
     /// Largest body, answered 413 above it
-    #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = values::size, help_heading = "Limits")]
+    #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = values::size, help_heading = LIMITS)]
     max_body: u64,
     /// How long a request's head may take
-    #[arg(long, value_name = "D", default_value = "15s", value_parser = values::some_time, help_heading = "Limits")]
+    #[arg(long, value_name = "D", default_value = "15s", value_parser = values::some_time, help_heading = LIMITS)]
     header_timeout: Duration,
     /// How long its body may take, answered 408 after it
-    #[arg(long, value_name = "D", default_value = "15s", value_parser = values::some_time, help_heading = "Limits")]
+    #[arg(long, value_name = "D", default_value = "15s", value_parser = values::some_time, help_heading = LIMITS)]
     body_timeout: Duration,
 
     #[command(flatten)]
@@ -116,44 +134,43 @@ pub struct ListenOptions {
     /// The values of `--header`.
     #[arg(skip)]
     headers: Vec<Header>,
-    /// The handler of `--forward-to`.
+    /// The value of `--forward-to`.
     #[arg(skip)]
     pub destination: Option<Destination>,
-    /// The seed where none was given.
-    #[arg(skip = Seed::fresh())]
-    fresh_seed: Seed,
+    /// The seed, if it was not given and delays or faults depend on it.
+    #[arg(skip)]
+    pub drawn_seed: Option<Seed>,
 }
 
-/// The heading of what a listener does beside answering.
-const BESIDE: &str = "Show, keep, pass on";
-
 impl ListenOptions {
-    /// Reads what clap would quote when it refuses a value, secret or not, and refuses `-` as a file.
-    pub(super) fn checked(mut self: Box<Self>) -> Result<Box<Self>, String> {
-        let header =
-            |text: &String| values::header(text).map_err(|what| format!("--header: {what}"));
+    /// Reads the values that clap would quote in an error though they may hold secrets, and refuses `-` as a file.
+    pub(super) fn check(&mut self, matches: &ArgMatches) -> Result<(), String> {
+        let header = |text: &String| values::of_flag("--header", text, values::header);
         self.headers = self.header.iter().map(header).collect::<Result<_, _>>()?;
-        let destination =
-            |url: &String| Destination::parse(url).map_err(|what| format!("--forward-to: {what}"));
-        self.destination = self.forward_to.as_ref().map(destination).transpose()?;
-        self.tunnel.check()?;
+        let forward_to = |url: &String| values::of_flag("--forward-to", url, Destination::parse);
+        self.destination = self.forward_to.as_ref().map(forward_to).transpose()?;
+        if let Some(url) = &mut self.public_url {
+            values::of_flag("--public-url", url, Destination::parse)?;
+            *url = url.trim().to_owned();
+        }
         let is_stdout =
             |path: &Option<PathBuf>| path.as_ref().is_some_and(|path| path.as_os_str() == "-");
         if is_stdout(&self.save) {
-            return Err(
-                "--save takes a file; --format ndjson writes the same records to standard output"
-                    .to_owned(),
-            );
+            let what =
+                "--save takes a file; --format ndjson writes the same records to standard output";
+            return Err(what.to_owned());
         }
-        if is_stdout(&self.ready_file) || is_stdout(&self.failing.report) {
-            return Err(
-                "--ready-file and --report take files; both are shown without them, too".to_owned(),
-            );
+        if is_stdout(&self.ready_file) || is_stdout(&self.report) {
+            let what = "--ready-file and --report take files; both are shown without them, too";
+            return Err(what.to_owned());
         }
-        Ok(self)
+        let is_random = self.delay.unwrap_or_default().is_random() || self.faults().is_random();
+        let is_drawn = matches.value_source("seed") == Some(ValueSource::DefaultValue);
+        self.drawn_seed = (is_random && is_drawn).then_some(self.seed);
+        Ok(())
     }
 
-    /// The options of the listener, but for what needs a port or a file.
+    /// The options of the listener, without those that need a port or a file.
     pub(crate) fn listener(&self) -> Options {
         Options {
             policy: ResponsePolicy {
@@ -162,9 +179,9 @@ impl ListenOptions {
                 headers: self.headers.clone(),
                 delay: self.delay.unwrap_or_default(),
                 strict: self.strict,
-                seed: self.seed.unwrap_or(self.fresh_seed),
+                seed: self.seed,
             },
-            faults: self.failing.faults(),
+            faults: self.faults(),
             expected: ExpectedCdrs {
                 count: self.count,
                 fields: self.expect.clone(),
@@ -176,7 +193,7 @@ impl ListenOptions {
                 Until::Stopped
             },
             timeout: self.timeout,
-            trust_proxy: self.tunnel.trust_proxy,
+            trust_proxy: self.trust_proxy,
             limits: Limits {
                 max_body: self.max_body,
                 header_timeout: self.header_timeout,
@@ -187,10 +204,18 @@ impl ListenOptions {
         }
     }
 
-    /// The fresh seed, if a delay or a fault depends on it.
-    pub(crate) fn chosen_seed(&self) -> Option<Seed> {
-        let by_chance =
-            self.delay.unwrap_or_default().is_random() || self.failing.faults().is_random();
-        (self.seed.is_none() && by_chance).then_some(self.fresh_seed)
+    fn faults(&self) -> Faults {
+        let all = self.fault.is_some() && self.fail_first.is_none();
+        Faults {
+            fault: self.fault.unwrap_or_default(),
+            first: self.fail_first.unwrap_or(0),
+            rate: self.fault_rate.unwrap_or(if all { 1.0 } else { 0.0 }),
+        }
+    }
+
+    /// The tunnel program or command.
+    pub(crate) fn tunnel(&self) -> Option<Tunnel> {
+        let command = || self.tunnel_cmd.clone().map(Tunnel::Command);
+        self.tunnel.clone().or_else(command)
     }
 }

@@ -6,18 +6,17 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
 
-use super::suite::SuiteArgs;
+use super::help;
 use super::values::{self, HeaderSource, Speed};
-use super::{Invocation, help};
 use crate::cdr::Shape;
 use crate::cdr::account::AccountOptions;
 use crate::cdr::edit::Edit;
 use crate::cdr::scenarios::{self, CATALOGUE, CallIds, GROUPS, ScenarioChoice};
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, read_duration};
 use crate::net::Destination;
 use crate::net::client::ClientOptions;
 use crate::net::query::Encoding;
@@ -29,7 +28,7 @@ use crate::send::plan::Methods;
 use crate::send::schedule::ScheduleOptions;
 use crate::suite;
 
-/// How `--print` writes what would go.
+/// The formats of `--print`; completions show the comments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Print {
     /// One CDR a line
@@ -44,18 +43,25 @@ pub enum Print {
     Vegeta,
 }
 
-/// What there is to send.
+/// What is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     Scenarios(Vec<ScenarioChoice>),
-    /// What this file holds; `-` is standard input.
+    /// `-` is standard input.
     File(PathBuf),
 }
 
-/// Where scripts of people with two terminals expect the receiver.
+/// The address of a listener with its usual port.
 const LISTENER: &str = "http://127.0.0.1:8237/webhook/cdr";
 
-/// The flags of `send`.
+/// The headings of the flags in the help.
+const TARGET: &str = "Target";
+const SUITE: &str = "Suite";
+const CONTENT: &str = "Content";
+const DELIVERY: &str = "Delivery";
+const CHECKS: &str = "Checks";
+const OUTPUT: &str = "Output";
+
 #[expect(
     clippy::struct_excessive_bools,
     reason = "a flag without a value is a boolean"
@@ -64,196 +70,173 @@ const LISTENER: &str = "http://127.0.0.1:8237/webhook/cdr";
 #[command(before_help = help::SEND.examples(), after_help = help::SEND.end())]
 pub struct SendOptions {
     /// The handler's address; its own query is kept
-    #[arg(long, value_name = "URL", help_heading = "Target")]
+    #[arg(long, value_name = "URL", help_heading = TARGET)]
     url: Option<String>,
     /// Send to a receiver of our own; show both sides
-    #[arg(long, help_heading = "Target")]
+    #[arg(long, help_heading = TARGET)]
     demo: bool,
     /// post, get, or both: each CDR by POST, then by GET
-    #[arg(
-        short = 'X',
-        long,
-        value_name = "METHOD",
-        default_value = "post",
-        ignore_case = true,
-        hide_possible_values = true,
-        help_heading = "Target"
-    )]
+    #[arg(short = 'X', long, value_name = "METHOD", default_value = "post", ignore_case = true, help_heading = TARGET)]
     pub method: Methods,
     /// Objects in a GET query: flat, as JSON text, or in brackets, as Node's qs has it
-    #[arg(
-        long,
-        value_name = "HOW",
-        default_value = "flat",
-        hide_possible_values = true,
-        help_heading = "Target"
-    )]
+    #[arg(long, value_name = "HOW", default_value = "flat", help_heading = TARGET)]
     pub get_encoding: Encoding,
     /// Header to add, 'Name: value', or @FILE with one a line; repeatable
-    #[arg(short = 'H', long, value_name = "HEADER", help_heading = "Target")]
+    #[arg(short = 'H', long, value_name = "HEADER", help_heading = TARGET)]
     header: Vec<String>,
     /// Accept any TLS certificate
-    #[arg(short = 'k', long, help_heading = "Target")]
+    #[arg(short = 'k', long, help_heading = TARGET)]
     pub insecure: bool,
     /// PEM file with certificates to trust, too
-    #[arg(long, value_name = "FILE", help_heading = "Target")]
+    #[arg(long, value_name = "FILE", help_heading = TARGET)]
     pub cacert: Option<PathBuf>,
     /// How long a delivery may take
-    #[arg(long, value_name = "D", default_value = "15s", value_parser = values::some_time, help_heading = "Target")]
+    #[arg(long, value_name = "D", default_value = "15s", value_parser = values::some_time, help_heading = TARGET)]
     timeout: Duration,
     /// How long connecting may take, TLS included
-    #[arg(long, value_name = "D", default_value = "5s", value_parser = values::some_time, help_heading = "Target")]
+    #[arg(long, value_name = "D", default_value = "5s", value_parser = values::some_time, help_heading = TARGET)]
     connect_timeout: Duration,
     /// Use connections again, not one for each delivery
-    #[arg(long, help_heading = "Target")]
+    #[arg(long, help_heading = TARGET)]
     keep_alive: bool,
 
-    #[command(flatten)]
-    pub suite: SuiteArgs,
+    /// Test the handler by named cases, and tell what broke
+    #[arg(long, help_heading = SUITE, conflicts_with_all = ["demo", "file", "scenario", "click2call", "shape", "call_id", "set",
+          "set_json", "unset", "get_encoding", "count", "duration", "rate", "concurrency", "speed", "duplicate", "race", "shuffle",
+          "late", "drop", "retry", "keep_alive", "expect_status", "expect_body", "compare", "dry_run", "print"])]
+    pub suite: bool,
+    /// Only these cases: names, globs, or families: accepts, idempotent, tolerant, survives, prompt; repeatable
+    #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "suite", help_heading = SUITE)]
+    pub only: Vec<String>,
+    /// Not these cases; repeatable
+    #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "suite", help_heading = SUITE)]
+    pub skip: Vec<String>,
+    /// Write the result as JUnit XML, too
+    #[arg(long, value_name = "FILE", requires = "suite", help_heading = SUITE)]
+    pub junit: Option<PathBuf>,
+    /// List the cases with what each stands for
+    #[arg(long, help_heading = SUITE)]
+    pub list_cases: bool,
 
     /// What happened on the phone; repeatable, or a,b,c
-    #[arg(short, long, value_name = "NAME", value_delimiter = ',', value_parser = scenarios(), hide_possible_values = true,
-          help_heading = "Content", conflicts_with = "file")]
+    #[arg(short, long, value_name = "NAME", value_delimiter = ',', value_parser = scenario_names(), help_heading = CONTENT, conflicts_with = "file")]
     scenario: Vec<String>,
     /// Short for --scenario click2call
-    #[arg(long, help_heading = "Content", conflicts_with_all = ["scenario", "file"])]
+    #[arg(long, help_heading = CONTENT, conflicts_with_all = ["scenario", "file"])]
     click2call: bool,
     /// List the scenarios with their CDRs
-    #[arg(long, help_heading = "Content")]
-    list_scenarios: bool,
+    #[arg(long, help_heading = CONTENT)]
+    pub list_scenarios: bool,
     /// Send what a file holds (- is standard input): CDRs as JSON, or a capture or HAR, whose requests go as they came
-    #[arg(short, long, value_name = "PATH", help_heading = "Content")]
+    #[arg(short, long, value_name = "PATH", help_heading = CONTENT)]
     file: Option<PathBuf>,
     /// The account's app id
-    #[arg(long, value_name = "N", value_parser = values::whole::<u64, 1, 999_999_999_999>, help_heading = "Content")]
+    #[arg(long, value_name = "N", value_parser = values::whole::<u64, 1, 999_999_999_999>, help_heading = CONTENT)]
     app_id: Option<u64>,
     /// The agent's extension; `user` becomes EXT_APPID
-    #[arg(long, value_name = "EXT", value_parser = values::extension, help_heading = "Content")]
+    #[arg(long, value_name = "EXT", value_parser = values::extension, help_heading = CONTENT)]
     agent: Option<String>,
     /// The caller ID
-    #[arg(long, value_name = "N", value_parser = values::number, help_heading = "Content")]
+    #[arg(long, value_name = "N", value_parser = values::number, help_heading = CONTENT)]
     virtual_number: Option<u64>,
     /// The customer's number, `to` of leg b
-    #[arg(long, value_name = "N", value_parser = values::number, help_heading = "Content")]
+    #[arg(long, value_name = "N", value_parser = values::number, help_heading = CONTENT)]
     to: Option<u64>,
     /// Your dashboard parameters, echoed in `custom`
-    #[arg(long, value_name = "TEXT", help_heading = "Content")]
+    #[arg(long, value_name = "TEXT", help_heading = CONTENT)]
     custom: Option<String>,
     /// Your click2call parameters
-    #[arg(long, value_name = "JSON", value_parser = values::object, help_heading = "Content")]
+    #[arg(long, value_name = "JSON", value_parser = values::object, help_heading = CONTENT)]
     extra_params: Option<String>,
     /// Types as documented (docs), or as seen live (live)
-    #[arg(
-        long,
-        value_name = "SHAPE",
-        default_value = "docs",
-        hide_possible_values = true,
-        help_heading = "Content"
-    )]
+    #[arg(long, value_name = "SHAPE", default_value = "docs", help_heading = CONTENT)]
     pub shape: Shape,
     /// The legs of a call have a shared call_id, or one per-leg
-    #[arg(
-        long,
-        value_name = "HOW",
-        default_value = "shared",
-        hide_possible_values = true,
-        help_heading = "Content"
-    )]
+    #[arg(long, value_name = "HOW", default_value = "shared", help_heading = CONTENT)]
     pub call_id: CallIds,
     /// Change a field, typed as documented; repeatable
-    #[arg(long, value_name = "FIELD=VALUE", value_parser = Edit::set, help_heading = "Content")]
+    #[arg(long, value_name = "FIELD=VALUE", value_parser = Edit::set, help_heading = CONTENT)]
     set: Vec<Edit>,
     /// Change a field to any JSON; repeatable
-    #[arg(long, value_name = "FIELD=JSON", value_parser = Edit::set_json, help_heading = "Content")]
+    #[arg(long, value_name = "FIELD=JSON", value_parser = Edit::set_json, help_heading = CONTENT)]
     set_json: Vec<Edit>,
     /// Leave a field out; repeatable
-    #[arg(long, value_name = "FIELD", value_parser = Edit::unset, help_heading = "Content")]
+    #[arg(long, value_name = "FIELD", value_parser = Edit::unset, help_heading = CONTENT)]
     unset: Vec<Edit>,
     /// Same seed and --at, same bytes
-    #[arg(long, value_name = "N", value_parser = values::seed, help_heading = "Content")]
-    seed: Option<Seed>,
+    #[arg(long, value_name = "N", default_value_t = Seed::fresh(), hide_default_value = true, value_parser = values::seed, help_heading = CONTENT)]
+    pub seed: Seed,
     /// When calls start: RFC 3339 or epoch milliseconds
-    #[arg(long, value_name = "TIME", help_heading = "Content")]
+    #[arg(long, value_name = "TIME", help_heading = CONTENT)]
     pub at: Option<Timestamp>,
 
     /// Calls of each scenario
-    #[arg(short = 'n', long, value_name = "N", value_parser = values::count, help_heading = "Delivery")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = values::count, help_heading = DELIVERY)]
     count: Option<u64>,
     /// Send for so long, again and again
-    #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = "Delivery")]
+    #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = DELIVERY)]
     pub duration: Option<Duration>,
     /// Deliveries per second, on an absolute schedule: 50/s
-    #[arg(long, value_name = "N/s", value_parser = values::rate, help_heading = "Delivery")]
+    #[arg(long, value_name = "N/s", value_parser = values::rate, help_heading = DELIVERY)]
     rate: Option<f64>,
     /// Calls under way at once
-    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = values::whole::<usize, 1, 10_000>, help_heading = "Delivery")]
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = values::whole::<usize, 1, 10_000>, help_heading = DELIVERY)]
     pub concurrency: usize,
     /// Gaps of a call or capture: 1 is real time, 10 is ten times as fast, max has none
-    #[arg(long, value_name = "X", default_value = "max", value_parser = values::speed, help_heading = "Delivery")]
+    #[arg(long, value_name = "X", default_value = "max", value_parser = values::speed, help_heading = DELIVERY)]
     speed: Speed,
     /// Send each CDR N more times
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = values::whole::<u32, 0, 1_000>, help_heading = "Delivery")]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = values::whole::<u32, 0, 1_000>, help_heading = DELIVERY)]
     duplicate: u32,
     /// Release N copies together, a connection each
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = values::whole::<u32, 1, 200>, help_heading = "Delivery")]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = values::whole::<u32, 1, 200>, help_heading = DELIVERY)]
     pub race: u32,
     /// Deliver in random order
-    #[arg(long, help_heading = "Delivery")]
+    #[arg(long, help_heading = DELIVERY)]
     shuffle: bool,
     /// Hold each back by up to D: they overtake one another
-    #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = "Delivery")]
+    #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = DELIVERY)]
     late: Option<Duration>,
     /// Leave out this share of deliveries: 0.1 or 10%
-    #[arg(long, value_name = "P", default_value = "0", value_parser = values::share, help_heading = "Delivery")]
+    #[arg(long, value_name = "P", default_value = "0", value_parser = values::share, help_heading = DELIVERY)]
     drop: f64,
     /// Further attempts after no answer, 408, 425, 429, 5xx
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = values::whole::<u32, 0, 100>, help_heading = "Delivery")]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = values::whole::<u32, 0, 100>, help_heading = DELIVERY)]
     retry: u32,
     /// Wait before the first, doubled each time; Retry-After is obeyed
-    #[arg(long, value_name = "D", default_value = "1s", value_parser = crate::clock::read_duration, help_heading = "Delivery")]
+    #[arg(long, value_name = "D", default_value = "1s", value_parser = read_duration, help_heading = DELIVERY)]
     retry_interval: Duration,
     /// Allow more than 100/s or 10 000 deliveries to another machine
-    #[arg(long, help_heading = "Delivery")]
+    #[arg(long, help_heading = DELIVERY)]
     pub yes: bool,
 
     /// Statuses that count as delivered: 2xx, 200,204, 200-299
-    #[arg(
-        long,
-        value_name = "LIST",
-        default_value = "2xx",
-        help_heading = "Checks"
-    )]
+    #[arg(long, value_name = "LIST", default_value = "2xx", help_heading = CHECKS)]
     expect_status: Statuses,
     /// Text the reply must contain
-    #[arg(long, value_name = "TEXT", help_heading = "Checks")]
+    #[arg(long, value_name = "TEXT", help_heading = CHECKS)]
     expect_body: Option<String>,
     /// Longest time a reply may take
-    #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = "Checks")]
+    #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = CHECKS)]
     pub max_latency: Option<Duration>,
     /// With --method both: the two replies must agree
-    #[arg(long, help_heading = "Checks", conflicts_with_all = ["shuffle", "late"])]
+    #[arg(long, help_heading = CHECKS, conflicts_with_all = ["shuffle", "late"])]
     pub compare: bool,
 
     /// Deliver nothing; print what would go
-    #[arg(long, help_heading = "Output", conflicts_with = "demo")]
+    #[arg(long, help_heading = OUTPUT, conflicts_with = "demo")]
     dry_run: bool,
     /// How to print it: json (one CDR a line), curl, http, har or vegeta; implies --dry-run
-    #[arg(
-        long,
-        value_name = "HOW",
-        hide_possible_values = true,
-        help_heading = "Output",
-        conflicts_with = "demo"
-    )]
+    #[arg(long, value_name = "HOW", help_heading = OUTPUT, conflicts_with = "demo")]
     pub print: Option<Print>,
     /// Write to a file instead of standard output
-    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    #[arg(short, long, value_name = "FILE", help_heading = OUTPUT)]
     pub output: Option<PathBuf>,
 
     #[command(flatten)]
     pub output_options: OutputOptions,
 
-    /// The URL or its default; none is the demo's own receiver.
+    /// `--url` or its default; none for `--demo`.
     #[arg(skip)]
     pub destination: Option<Destination>,
     /// The values of `--header`.
@@ -265,120 +248,92 @@ pub struct SendOptions {
     /// Whether `--method` or its environment variable was given.
     #[arg(skip)]
     pub method_was_said: bool,
-    /// The command as it was given, secrets masked, without the flags that its repetition adds.
+    /// The command as it was given, secrets masked, without the flags that the `repeat:` line adds.
     #[arg(skip)]
     pub command: String,
-    /// The seed where none was given.
-    #[arg(skip = Seed::fresh())]
-    fresh_seed: Seed,
 }
 
-fn scenarios() -> impl clap::builder::TypedValueParser<Value = String> {
-    let names = CATALOGUE
-        .iter()
-        .map(|scenario| scenario.name)
-        .chain(GROUPS.iter().map(|(name, _)| *name));
-    PossibleValuesParser::new(names.map(PossibleValue::new)).map(|name| name)
+fn scenario_names() -> impl TypedValueParser<Value = String> {
+    let scenarios = CATALOGUE.iter().map(|scenario| scenario.name);
+    let groups = GROUPS.iter().map(|(name, _)| *name);
+    PossibleValuesParser::new(scenarios.chain(groups))
 }
 
 impl SendOptions {
-    /// Reads what clap cannot, and refuses what contradicts itself.
-    pub(super) fn invocation(
-        mut self: Box<Self>,
+    /// Reads the values that clap would quote in an error though they may hold secrets, and refuses contradictions.
+    pub(super) fn check(
+        &mut self,
         matches: &ArgMatches,
         arguments: &[OsString],
-    ) -> Result<Invocation, String> {
-        if self.list_scenarios {
-            return Ok(Invocation::ListScenarios(self.output_options));
+    ) -> Result<(), String> {
+        if self.list_scenarios || self.list_cases {
+            return Ok(());
         }
-        if self.suite.list_cases {
-            return Ok(Invocation::ListCases(self.output_options));
-        }
-        let on_the_command_line =
-            |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-        let url_was_said = on_the_command_line("url");
+        let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
         // The flag wins over the environment, whichever of the two it contradicts.
-        self.demo &= on_the_command_line("demo") || !url_was_said;
-        // By the environment as well as on the command line.
+        self.demo &= is_given("demo") || !is_given("url");
         self.method_was_said = matches.value_source("method") != Some(ValueSource::DefaultValue);
         if self.race > 1 && self.retry > 0 {
-            return Err(
-                "--race releases copies together, which cannot be tried again together: leave out --retry"
-                    .to_owned(),
-            );
+            let what = "--race releases copies together, which cannot be tried again together: leave out --retry";
+            return Err(what.to_owned());
         }
         self.print = self.print.or(self.dry_run.then_some(Print::Json));
-        // The demo and the suite use both methods unless one was asked for.
-        if (self.demo || self.suite.suite) && !self.method_was_said {
+        if (self.demo || self.suite) && !self.method_was_said {
             self.method = Methods::Both;
         }
         if self.compare && self.method != Methods::Both {
-            return Err(
-                "--compare holds the replies to POST and GET against each other: add --method both"
-                    .to_owned(),
-            );
+            let what =
+                "--compare holds the replies to POST and GET against each other: add --method both";
+            return Err(what.to_owned());
         }
-        let left_out = if self.suite.suite {
-            suite::select(&self.suite.only, &self.suite.skip, self.method)?;
-            &command::OF_THE_SUITE[..]
-        } else {
-            &command::OF_A_RUN[..]
-        };
-        // Read here and not by clap, which would quote a value that it refuses, secret or not.
-        let header =
-            |text: &String| values::header_source(text).map_err(|what| format!("--header: {what}"));
+        if self.suite {
+            suite::select(&self.only, &self.skip, self.method)?;
+        }
+        let header = |text: &String| values::of_flag("--header", text, values::header_source);
         self.headers = self.header.iter().map(header).collect::<Result<_, _>>()?;
-        self.destination = self.destination(url_was_said)?;
+        self.destination = self.destination(is_given("url"))?;
         self.edits = self.edits(matches);
-        self.command = command::as_given(arguments, left_out);
-        Ok(Invocation::Send(self))
+        self.command = command::as_given(arguments, self.suite);
+        Ok(())
     }
 
     /// The edits in the order in which they were given.
     fn edits(&self, matches: &ArgMatches) -> Vec<Edit> {
-        let mut edits: Vec<(usize, &Edit)> = Vec::new();
-        for (id, given) in [
+        let flags = [
             ("set", &self.set),
             ("set_json", &self.set_json),
             ("unset", &self.unset),
-        ] {
-            edits.extend(matches.indices_of(id).into_iter().flatten().zip(given));
-        }
+        ];
+        let places =
+            flags.map(|(id, edits)| matches.indices_of(id).into_iter().flatten().zip(edits));
+        let mut edits: Vec<(usize, &Edit)> = places.into_iter().flatten().collect();
         edits.sort_by_key(|(place, _)| *place);
         edits.into_iter().map(|(_, edit)| edit.clone()).collect()
     }
 
-    fn destination(&self, url_was_said: bool) -> Result<Option<Destination>, String> {
-        if self.demo {
-            if url_was_said {
-                return Err(
-                    "--demo has a receiver of its own: leave out --url, or leave out --demo"
-                        .to_owned(),
-                );
+    fn destination(&self, url_is_given: bool) -> Result<Option<Destination>, String> {
+        let url = match &self.url {
+            _ if self.demo && url_is_given => {
+                let what = "--demo has a receiver of its own: leave out --url, or leave out --demo";
+                return Err(what.to_owned());
             }
-            return Ok(None);
-        }
-        match (&self.url, self.print.is_some()) {
-            (Some(url), _) => Destination::parse(url)
-                .map(Some)
-                .map_err(|what| format!("--url: {what}")),
-            (None, true) => Destination::parse(LISTENER).map(Some),
-            (None, false) if self.suite.suite => {
-                Err("--suite needs the handler's address: --url".to_owned())
+            _ if self.demo => return Ok(None),
+            Some(url) => url,
+            None if self.print.is_some() => LISTENER,
+            None if self.suite => {
+                return Err("--suite needs the handler's address: --url".to_owned());
             }
-            (None, false) => Err(format!(
-                "where to? --url takes the handler's address, like http://localhost:5000/webhook/cdr;\n\
-                 `telecmi-cdr listen` answers at {LISTENER}, and --demo needs no address"
-            )),
-        }
+            None => {
+                return Err(format!(
+                    "where to? --url takes the handler's address, like http://localhost:5000/webhook/cdr;\n\
+                     `telecmi-cdr listen` answers at {LISTENER}, and --demo needs no address"
+                ));
+            }
+        };
+        values::of_flag("--url", url, Destination::parse).map(Some)
     }
 
-    /// The seed of everything random.
-    pub(crate) fn seed(&self) -> Seed {
-        self.seed.unwrap_or(self.fresh_seed)
-    }
-
-    /// How many times through the scenarios or the file; none is without end.
+    /// How many times the scenarios or the file are sent; none is without end.
     pub(crate) fn rounds(&self) -> Option<u64> {
         self.count.or(self.duration.is_none().then_some(1))
     }
@@ -387,7 +342,7 @@ impl SendOptions {
         RetryPolicy {
             retries: self.retry,
             interval: self.retry_interval,
-            seed: self.seed(),
+            seed: self.seed,
         }
     }
 
@@ -442,7 +397,7 @@ impl SendOptions {
             shuffle: self.shuffle,
             late: self.late,
             drop: self.drop,
-            seed: self.seed(),
+            seed: self.seed,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Readers for the values of flags: each says what it expected.
+//! Readers for the values of flags. Their errors say what was expected.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,13 +8,21 @@ use crate::json;
 use crate::net::Header;
 use crate::seed::Seed;
 
-/// What `--header` takes.
+/// A value of `send --header`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeaderSource {
-    /// `Name: value`.
     One(Header),
-    /// `@FILE` with one a line.
+    /// `@FILE` with one header a line.
     File(PathBuf),
+}
+
+/// Reads a value; an error names the flag.
+pub fn of_flag<T>(
+    flag: &str,
+    text: &str,
+    read: fn(&str) -> Result<T, String>,
+) -> Result<T, String> {
+    read(text).map_err(|what| format!("{flag}: {what}"))
 }
 
 /// Reads `Name: value` or `@FILE`.
@@ -35,9 +43,8 @@ pub fn header(text: &str) -> Result<Header, String> {
     }
     let value = value.trim_matches([' ', '\t']);
     if value.chars().any(|c| c.is_control() && c != '\t') {
-        return Err(
-            "a header's value cannot hold line breaks or other control characters".to_owned(),
-        );
+        let what = "a header's value cannot hold line breaks or other control characters";
+        return Err(what.to_owned());
     }
     Ok(Header::new(name, value))
 }
@@ -45,10 +52,8 @@ pub fn header(text: &str) -> Result<Header, String> {
 /// Reads a size: `64KiB`, `1MiB`, `500kB`, or plain bytes.
 pub fn size(text: &str) -> Result<u64, String> {
     const WANTED: &str = "expected a size like 64KiB, 1MiB or a number of bytes";
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
+    let digits = text.find(|c: char| !c.is_ascii_digit());
+    let (number, unit) = text.split_at(digits.unwrap_or(text.len()));
     let number: u64 = number.parse().map_err(|_| WANTED)?;
     let factor = match unit.trim().to_ascii_lowercase().as_str() {
         "" | "b" => 1,
@@ -60,9 +65,8 @@ pub fn size(text: &str) -> Result<u64, String> {
         "gib" | "g" => 1 << 30,
         _ => return Err(WANTED.to_owned()),
     };
-    number
-        .checked_mul(factor)
-        .ok_or_else(|| "too large".to_owned())
+    let size = number.checked_mul(factor);
+    size.ok_or_else(|| "too large".to_owned())
 }
 
 /// Reads a rate: `50/s`, `3000/m`.
@@ -76,31 +80,26 @@ pub fn rate(text: &str) -> Result<f64, String> {
         "h" => 3600.0,
         _ => return Err(WANTED.to_owned()),
     };
-    let rate = number / seconds;
-    (rate.is_finite() && rate > 1e-6)
-        .then_some(rate)
-        .ok_or_else(|| "a rate is more than nothing".to_owned())
+    let rate = Some(number / seconds).filter(|rate| rate.is_finite() && *rate > 1e-6);
+    rate.ok_or_else(|| "a rate is more than nothing".to_owned())
 }
 
 /// The lowest speed: a call of a minute takes most of a day.
 const SLOWEST: f64 = 0.001;
 
-/// Reads a speed: a positive number, or `max` for no gaps at all.
-pub fn speed(text: &str) -> Result<Speed, String> {
-    if text == "max" {
-        return Ok(Speed(None));
-    }
-    match text.parse::<f64>() {
-        Ok(speed) if speed.is_finite() && speed >= SLOWEST => Ok(Speed(Some(speed))),
-        _ => Err(
-            "expected a positive number (1 is real time) or max; 0.001 is the slowest".to_owned(),
-        ),
-    }
-}
-
-/// Factor on a call's own gaps; none is no gap at all.
+/// How much faster than in the call the gaps pass; none is without gaps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Speed(pub Option<f64>);
+
+/// Reads a speed: a positive number, or `max`.
+pub fn speed(text: &str) -> Result<Speed, String> {
+    let what = "expected a positive number (1 is real time) or max; 0.001 is the slowest";
+    match text.parse::<f64>() {
+        _ if text == "max" => Ok(Speed(None)),
+        Ok(speed) if speed.is_finite() && speed >= SLOWEST => Ok(Speed(Some(speed))),
+        _ => Err(what.to_owned()),
+    }
+}
 
 /// Reads a share: `0.1` or `10%`.
 pub fn share(text: &str) -> Result<f64, String> {
@@ -114,7 +113,7 @@ pub fn share(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Reads a duration that is more than nothing.
+/// Reads a duration above zero.
 pub fn some_time(text: &str) -> Result<Duration, String> {
     match read_duration(text)? {
         Duration::ZERO => Err("expected more than no time at all".to_owned()),
@@ -122,7 +121,7 @@ pub fn some_time(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Reads a telephone number: E.164 digits; a leading plus sign is left out, as TeleCMI leaves it out.
+/// Reads a telephone number: E.164 digits, without the leading plus sign, as TeleCMI writes them.
 pub fn number(text: &str) -> Result<u64, String> {
     let digits = text.strip_prefix('+').unwrap_or(text);
     let fits = (5..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
@@ -160,27 +159,22 @@ pub fn whole<T: TryFrom<u64>, const LEAST: u64, const MOST: u64>(text: &str) -> 
         })
 }
 
-/// Reads a number of at least one.
 pub fn count(text: &str) -> Result<u64, String> {
     whole::<_, 1, { u64::MAX }>(text)
 }
 
-/// Reads a port, or 0 for any free one.
 pub fn port(text: &str) -> Result<u16, String> {
     whole::<_, 0, 65_535>(text)
 }
 
-/// Reads a seed.
 pub fn seed(text: &str) -> Result<Seed, String> {
     whole::<_, 0, { u64::MAX }>(text).map(Seed)
 }
 
 /// Reads the status of an answer.
 pub fn status(text: &str) -> Result<u16, String> {
-    let status = text
-        .parse()
-        .ok()
-        .filter(|status| (200..=599).contains(status));
+    let status = text.parse().ok();
+    let status = status.filter(|status| (200..=599).contains(status));
     status.ok_or_else(|| "expected a status from 200 to 599".to_owned())
 }
 

@@ -37,25 +37,14 @@ use streams::{StreamState, Streams};
 use theme::{Color, Role, Surroundings, Theme};
 use wrap::{count, plural};
 
-/// How the user wants things shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputOptions {
     /// pretty for people, or ndjson: one JSON record a line
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        default_value = "pretty",
-        hide_possible_values = true
-    )]
+    #[arg(long, default_value = "pretty")]
     pub format: Format,
     /// auto (the terminal and NO_COLOR decide), always or never
-    #[arg(
-        long,
-        value_name = "WHEN",
-        default_value = "auto",
-        hide_possible_values = true
-    )]
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
     /// Print only warnings and errors on stderr
     #[arg(short, long, conflicts_with = "verbose")]
@@ -65,7 +54,7 @@ pub struct OutputOptions {
     pub verbose: bool,
 }
 
-/// The form of data.
+/// The values of `--format`; completions show the comments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Format {
     /// Text for people
@@ -76,7 +65,6 @@ pub enum Format {
 }
 
 impl OutputOptions {
-    /// Whether data are records.
     #[must_use]
     pub fn ndjson(self) -> bool {
         self.format == Format::Ndjson

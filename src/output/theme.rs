@@ -65,7 +65,7 @@ impl Theme {
     }
 }
 
-/// What a user may say about colour.
+/// The values of `--color`; completions show the comments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Color {
     /// As the environment and the stream suggest

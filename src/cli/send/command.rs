@@ -1,43 +1,30 @@
-//! The command as it was given, for the line that repeats it.
+//! The command as it was given, for the `repeat:` line.
 
 use std::ffi::OsString;
 
 use crate::net::secret;
 
 /// Flags that the line of a run adds with the values they had.
-pub const OF_A_RUN: [&str; 2] = ["--seed", "--at"];
+const OF_A_RUN: &[&str] = &["--seed", "--at"];
 
 /// Flags that the line of a case adds, or that would overwrite the first report.
-pub const OF_THE_SUITE: [&str; 6] = ["--seed", "--only", "--skip", "--junit", "--output", "-o"];
+const OF_THE_SUITE: &[&str] = &["--seed", "--only", "--skip", "--junit", "--output", "-o"];
 
-/// The command: quoted for a shell, secrets masked, without these flags and their values.
+/// The command: quoted for a shell, secrets masked, without the flags that the line adds.
 #[must_use]
-pub fn as_given(arguments: &[OsString], without: &[&str]) -> String {
+pub fn as_given(arguments: &[OsString], is_suite: bool) -> String {
+    let without = if is_suite { OF_THE_SUITE } else { OF_A_RUN };
     let mut words = vec!["telecmi-cdr".to_owned()];
-    let mut rest = arguments
-        .iter()
-        .skip(1)
-        .map(|argument| argument.to_string_lossy());
+    let mut rest = arguments.iter().skip(1).map(|word| word.to_string_lossy());
     while let Some(word) = rest.next() {
-        if let Some((kept, value)) = cut(&word, without) {
-            words.extend(kept);
-            if value.is_empty() {
-                rest.next();
+        match flag_with_value(&word).filter(|(_, flag, _)| without.contains(&flag.as_str())) {
+            None => words.push(quoted(&masked(&word))),
+            Some((before, _, value)) => {
+                words.extend((!before.is_empty()).then(|| format!("-{before}")));
+                if value.is_empty() {
+                    rest.next();
+                }
             }
-            continue;
-        }
-        match word.as_ref() {
-            word if without.contains(&word) => {
-                rest.next();
-            }
-            word if word
-                .split_once('=')
-                .is_some_and(|(flag, _)| without.contains(&flag)) => {}
-            "--url" | "--header" | "-H" => {
-                words.push(word.into_owned());
-                words.extend(rest.next().map(|value| quoted(&masked(&value))));
-            }
-            word => words.push(quoted(&masked(word))),
         }
     }
     words.join(" ")
@@ -46,18 +33,16 @@ pub fn as_given(arguments: &[OsString], without: &[&str]) -> String {
 /// Short flags that take no value, after which another flag may stand in the same word.
 const WITHOUT_A_VALUE: &str = "kqv";
 
-/// A word of short flags, one of which is to go: what is left of it, and the value attached to the one that goes.
-fn cut<'a>(word: &'a str, without: &[&str]) -> Option<(Option<String>, &'a str)> {
-    let flags = word
-        .strip_prefix('-')
-        .filter(|flags| !flags.starts_with('-'))?;
-    let at = flags.find(|c| !WITHOUT_A_VALUE.contains(c))?;
-    let (before, last) = flags.split_at(at);
+/// The flag in a word that can have a value, behind the short flags before it; and its value, if that is in the word.
+fn flag_with_value(word: &str) -> Option<(&str, String, &str)> {
+    if word.starts_with("--") {
+        let (flag, value) = word.split_at(word.find('=').unwrap_or(word.len()));
+        return Some(("", flag.to_owned(), value));
+    }
+    let flags = word.strip_prefix('-')?;
+    let (before, last) = flags.split_at(flags.find(|c| !WITHOUT_A_VALUE.contains(c))?);
     let (flag, value) = last.split_at(last.chars().next()?.len_utf8());
-    let kept = (!before.is_empty()).then(|| format!("-{before}"));
-    without
-        .contains(&format!("-{flag}").as_str())
-        .then_some((kept, value))
+    Some((before, format!("-{flag}"), value))
 }
 
 /// A word with what looks like a secret in it masked: a URL's parameters, a header's value.
@@ -65,16 +50,14 @@ fn masked(word: &str) -> String {
     if word.contains("://") {
         return secret::masked_url(word);
     }
-    match word.split_once(':') {
-        Some((name, _))
-            if secret::is_secret_name(
-                name.trim_start_matches("-H")
-                    .trim_start_matches("--header="),
-            ) =>
-        {
-            format!("{name}: {}", secret::MASK)
-        }
-        _ => word.to_owned(),
+    let name = word.split_once(':').map_or("", |(name, _)| name);
+    let header = name
+        .trim_start_matches("-H")
+        .trim_start_matches("--header=");
+    if secret::is_secret_name(header) {
+        format!("{name}: {}", secret::MASK)
+    } else {
+        word.to_owned()
     }
 }
 
@@ -93,7 +76,7 @@ mod tests {
 
     fn repeated(arguments: &str) -> String {
         let arguments: Vec<OsString> = arguments.split(' ').map(OsString::from).collect();
-        as_given(&arguments, &OF_THE_SUITE)
+        as_given(&arguments, true)
     }
 
     #[test]
