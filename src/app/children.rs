@@ -1,19 +1,15 @@
-//! The programs beside a listener: a tunnel, started first because its URL is passed on, and the command behind `--`.
+//! The child processes of a listener: a tunnel, started first because its URL is passed on, and the command behind `--`.
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::process::Command;
 use tokio::sync::watch;
 
-use super::gone;
-use super::signals::Signals;
 use crate::cli::listen::ListenOptions;
 use crate::error::{Error, Exit, Stop};
-use crate::listen::Options;
+use crate::listen;
 use crate::listen::event::{Ending, Summary};
 use crate::listen::tunnel::{self, Open, URL_TIMEOUT};
 use crate::output::Show;
@@ -27,22 +23,20 @@ const AFTER_A_SIGNAL: Duration = Duration::from_secs(3);
 const URL: &str = "TELECMI_CDR_URL";
 const PUBLIC_URL: &str = "TELECMI_CDR_PUBLIC_URL";
 
-/// The programs beside a listener.
 #[derive(Default)]
 pub struct Children {
     /// The tunnel, even if it has ended.
     pub tunnel: Option<Open>,
-    /// The command.
     pub command: Option<ProcessGroup>,
-    /// Dropped last: kills whatever is left.
+    /// Dropped last: kills the processes that are left.
     supervisor: Option<Supervisor>,
 }
 
 impl Children {
-    /// Opens the tunnel to a listener at this address, notes its URL, and starts the command, as far as they are wanted.
+    /// Opens the tunnel to a listener at this address, notes its URL, and starts the command.
     pub async fn start(
         given: &ListenOptions,
-        options: &mut Options,
+        options: &mut listen::Options,
         address: SocketAddr,
         show: &mut Show,
     ) -> Result<Self, Error> {
@@ -55,9 +49,8 @@ impl Children {
         let local = local(address);
         if let Some(kind) = &kind {
             let url_timeout = given.public_url.is_none().then_some(URL_TIMEOUT);
-            let verbose = given.output_options.verbose;
             let say = |line: &str| {
-                if verbose {
+                if given.output_options.verbose {
                     show.tunnel_said(line);
                 }
             };
@@ -70,6 +63,7 @@ impl Children {
         if let Some((program, arguments)) = given.command.split_first() {
             let mut command = Command::new(program);
             command.args(arguments).env(URL, format!("http://{local}"));
+            // As given: the other one has its secrets masked.
             match given.public_url.as_ref().or(options.public_url.as_ref()) {
                 Some(url) => command.env(PUBLIC_URL, url),
                 None => command.env_remove(PUBLIC_URL),
@@ -84,7 +78,7 @@ impl Children {
         Ok(children)
     }
 
-    /// Ends the tunnel and the command, with everything they have started in their groups.
+    /// Ends the tunnel and the command, with the process groups of both.
     pub async fn end(&mut self) {
         let command = async {
             if let Some(group) = &mut self.command {
@@ -99,7 +93,7 @@ impl Children {
         tokio::join!(command, tunnel);
     }
 
-    /// Ends what has left its group.
+    /// Ends the processes that have left their group.
     pub async fn end_orphans(self) {
         if let Some(supervisor) = self.supervisor {
             supervisor.end().await;
@@ -124,12 +118,11 @@ pub fn local(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// Waits for the end of the command, and then for `settle`; or ends it at a signal, when the output is gone, or after
-/// `timeout`.
+/// Waits for the end of the command, and then for `settle`; or ends the command at `stop` or after `timeout`.
 pub async fn run_command(
     group: &mut ProcessGroup,
-    mut signals: Signals,
-    mut state: watch::Receiver<StreamState>,
+    stop: impl Future<Output = Stop>,
+    state: watch::Receiver<StreamState>,
     timeout: Option<Duration>,
     settle: Duration,
 ) -> (Ending, Ended) {
@@ -139,13 +132,13 @@ pub async fn run_command(
     };
     let ending = tokio::select! {
         () = done => Ending::CommandEnded,
-        stop = signals.first() => stop.into(),
-        () = gone(&mut state) => Ending::Interrupted,
-        () = crate::listen::deadline(timeout) => Ending::TimedOut,
+        stop = stop => stop.into(),
+        () = listen::deadline(timeout) => Ending::TimedOut,
     };
     let ended = match ending {
-        // The rest of its group may still be sending, and is ended with everything else.
+        // The rest of its group may still be sending, and is ended later.
         Ending::CommandEnded => group.wait().await,
+        // By Ctrl-C, not because standard output has gone away.
         Ending::Interrupted if *state.borrow() == StreamState::Open => {
             group.signal(Signal::INT);
             group.end_within(AFTER_A_SIGNAL).await
@@ -156,39 +149,16 @@ pub async fn run_command(
     (ending, ended)
 }
 
-/// How the programs beside a listener ended.
-#[derive(Debug, Default)]
-pub struct ChildResults {
-    command: OnceLock<Ended>,
-    tunnel_ended: AtomicBool,
-}
-
-impl ChildResults {
-    /// Notes how the command ended. It ends once.
-    pub fn command_ended(&self, ended: Ended) {
-        let _ = self.command.set(ended);
-    }
-
-    /// Notes that the tunnel ended before the listener.
-    pub fn tunnel_ended(&self) {
-        self.tunnel_ended.store(true, Ordering::Relaxed);
-    }
-
-    /// Adds them to the listener's summary. The command's own failure comes before the listener's.
-    pub fn add_to(&self, mut summary: Summary) -> Summary {
-        summary.tunnel_ended = self.tunnel_ended.load(Ordering::Relaxed);
-        if let Some(ended) = self.command.get() {
-            summary.command = Some(*ended);
-            summary.exit = match (summary.ending, ended.shell_code()) {
-                (Ending::TimedOut, _) => Exit::TimedOut,
-                (Ending::Interrupted, _) => Stop::Interrupt.exit(),
-                (Ending::Terminated, _) => Stop::Terminate.exit(),
-                (_, 0) => summary.exit,
-                (_, code) => Exit::Command(code),
-            };
-        }
-        summary
-    }
+/// Adds how the command ended to the summary. The command's own failure comes before the listener's.
+pub fn add_command(summary: &mut Summary, ended: Ended) {
+    summary.command = Some(ended);
+    summary.exit = match (summary.ending, ended.shell_code()) {
+        (Ending::TimedOut, _) => Exit::TimedOut,
+        (Ending::Interrupted, _) => Exit::Interrupted,
+        (Ending::Terminated, _) => Exit::Terminated,
+        (_, 0) => summary.exit,
+        (_, code) => Exit::Command(code),
+    };
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `send --demo`: a receiver on a free loopback port and a sender to it, in one output, so that both sides are seen.
+//! `send --demo`: a receiver on a free loopback port and a sender to it, both in one output.
 
 use std::sync::Arc;
 
@@ -6,96 +6,64 @@ use tokio::sync::{Notify, oneshot};
 
 use super::receive::bind;
 use super::signals::Signals;
-use super::transmit::{HttpTransport, prepare, transport};
-use super::{after_output, could_not_start, end, send_output, stop};
+use super::transmit::{prepare, transport};
+use super::{Session, send_output};
 use crate::cli::send::SendOptions;
 use crate::clock::Clock;
 use crate::error::{Error, Exit, Stop};
+use crate::listen::event::Event;
 use crate::net::Destination;
-use crate::output::{Show, queue};
 use crate::{listen, send};
 
-/// Runs both modes against each other.
-pub async fn run(options: &SendOptions) -> Exit {
-    let mut show = match send_output(options, Some(options.command.clone())) {
-        Ok(show) => show,
-        Err(exit) => return exit,
-    };
-    match both(options, &mut show).await {
-        Ok(prepared) => meet(prepared, show, options.output_options.ndjson()).await,
-        Err(error) => could_not_start(&mut show, &error),
-    }
-}
-
-type Both = (tokio::net::TcpListener, send::Plan, HttpTransport, Clock);
-
-/// Prepares both sides.
-async fn both(options: &SendOptions, show: &mut Show) -> Result<Both, Error> {
+pub async fn run(options: &SendOptions) -> Result<Exit, Error> {
+    let mut show = send_output(options, Some(options.command.clone()))?;
     let clock = Clock::start();
     let listener = bind("127.0.0.1", 0, "--port").await?;
     let address = listener.local_addr().map_err(Error::Start)?;
     let destination =
         Destination::parse(&format!("http://{address}/webhook/cdr")).map_err(Error::Usage)?;
-    let plan = prepare(options, &destination, clock, show)?;
-    let transport = transport(options, &destination, show)?;
-    Ok((listener, plan, transport, clock))
-}
+    let plan = Arc::new(prepare(options, &destination, clock, &mut show)?);
+    let transport = transport(options, &destination, &mut show)?;
 
-/// Lets both sides run until the sender is done.
-async fn meet((listener, plan, transport, clock): Both, show: Show, records: bool) -> Exit {
-    let mut signals = Signals::new();
-    let state = show.state();
-    let (output, thread) = queue::start(show);
+    let (output, session) = Session::start(show, Signals::new(false));
     let (done, sender_is_done) = oneshot::channel::<()>();
     let ready = Arc::new(Notify::new());
-    let receiver = {
+    let tell = {
         let (output, ready) = (output.clone(), Arc::clone(&ready));
-        // The sender's summary says it all; only programs get both.
-        let tell = move |event| {
-            if matches!(event, listen::event::Event::Listening(_)) {
-                ready.notify_one();
+        let records = options.output_options.ndjson();
+        move |event| match event {
+            // The summary of the sender is enough for people.
+            Event::Finished(_) if !records => true,
+            event => {
+                if matches!(event, Event::Listening(_)) {
+                    ready.notify_one();
+                }
+                output.received(event)
             }
-            let superfluous = !records && matches!(event, listen::event::Event::Finished(_));
-            superfluous || output.received(event)
-        };
-        let stop = async {
-            // Either way the sender needs no receiver any more.
-            let _ = sender_is_done.await;
-            Stop::Interrupt
-        };
-        tokio::spawn(listen::run(
-            listen::Options::default(),
-            listener,
-            clock,
-            stop,
-            tell,
-        ))
-    };
-    let stopping = stop(signals.clone(), state.clone());
-    let run = async {
-        // In this order a reader understands it.
-        ready.notified().await;
-        let plan = Arc::new(plan);
-        let summary = send::run(&plan, transport, clock, stopping, output).await;
-        drop(done);
-        let well_received = receiver
-            .await
-            .is_ok_and(|summary| summary.exit == Exit::Success);
-        if well_received {
-            summary.exit
-        } else {
-            Exit::Failed
         }
     };
-    let exit = tokio::select! {
-        exit = run => exit,
-        at_once = signals.second() => return at_once.exit(),
+    let stop_receiver = async {
+        // An error means that the sender panicked, which stops the receiver too.
+        let _ = sender_is_done.await;
+        Stop::Interrupt
     };
-    end(exit, thread, signals, |show| {
-        show.remark(
-            "next, your own handler: telecmi-cdr send --url http://localhost:5000/webhook/cdr",
-        );
-        after_output(exit, &state, show)
-    })
-    .await
+    let options = listen::Options::default();
+    let receiver = tokio::spawn(listen::run(options, listener, clock, stop_receiver, tell));
+    let stop = session.stop();
+    let run = async move {
+        ready.notified().await;
+        let summary = send::run(&plan, transport, clock, stop, output.clone()).await;
+        drop(done);
+        let received = receiver.await;
+        output.push(0, |show| {
+            let next =
+                "next, your own handler: telecmi-cdr send --url http://localhost:5000/webhook/cdr";
+            show.remark(next);
+        });
+        match received {
+            Ok(received) if received.exit == Exit::Success => summary.exit,
+            _ => Exit::Failed,
+        }
+    };
+    Ok(session.finish(run).await)
 }

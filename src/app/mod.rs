@@ -1,33 +1,28 @@
-//! Where a mode and the terminal are introduced to each other: the only room that knows all others.
-//!
-//! Each mode gets its options, a way to say that it must stop, and a queue for its events. What comes back is an
-//! [`Exit`].
+//! Runs a mode: reads its options and files, starts its child processes, and hands its events to the output.
 
 mod children;
 mod demo;
-mod inspector;
+mod files;
 mod print;
-mod ready_file;
 mod receive;
-mod report_file;
 mod signals;
 mod suite;
 mod transmit;
 
 use std::ffi::OsString;
-use std::io::Write;
-use std::path::Path;
+use std::io::{BufWriter, Write};
 use std::time::Duration;
+
+use tokio::sync::watch;
 
 use crate::cli::send::SendOptions;
 use crate::cli::{self, Invocation, generate};
 use crate::error::{Error, Exit, Stop};
-use crate::output::queue::OutputThread;
+use crate::output::queue::{self, OutputQueue, OutputThread};
 use crate::output::streams::StreamState;
 use crate::output::theme::Theme;
 use crate::output::{self, OutputOptions, Show, catalogue};
 use signals::Signals;
-use tokio::sync::watch;
 
 /// Does what the arguments say; the program's name comes first. Never panics and never ends the process.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
@@ -35,134 +30,145 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(invocation) => invocation,
         Err(error) => return cli::refuse(&error),
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            Show::new(OutputOptions::default(), None, None).error(&Error::Start(error));
-            return Exit::Usage;
-        }
+    let options = match &invocation {
+        Invocation::Send(options) => options.output_options,
+        Invocation::Listen(options) => options.output_options,
+        Invocation::Generate(_) => OutputOptions::default(),
     };
-    let exit = runtime.block_on(async {
-        match invocation {
-            Invocation::Send(options) if options.list_scenarios => list(
-                options.output_options,
-                catalogue::scenarios,
-                catalogue::scenario_records,
-            ),
-            Invocation::Send(options) if options.list_cases => list(
-                options.output_options,
-                output::suite::list,
-                catalogue::case_records,
-            ),
-            Invocation::Send(options) => match &options.destination {
-                Some(destination) if options.suite => suite::run(&options, destination).await,
-                Some(destination) => transmit::run(&options, destination).await,
-                None => Box::pin(demo::run(&options)).await,
-            },
-            Invocation::Listen(options) => Box::pin(receive::run(&options)).await,
-            Invocation::Generate(what) => tell(OutputOptions::default(), |_| generate::text(what)),
-        }
-    });
-    // A name that is still being looked up must not hold up the end.
-    runtime.shutdown_background();
-    exit
+    let ended = start(&invocation);
+    ended.unwrap_or_else(|error| {
+        Show::new(options, None, None).error(&error);
+        Exit::Usage
+    })
 }
 
-/// Prints what there is to choose from.
-fn list(options: OutputOptions, text: fn(Theme) -> String, records: fn() -> String) -> Exit {
-    tell(options, |theme| {
-        if options.ndjson() {
-            records()
-        } else {
-            text(theme)
+/// Runs a mode to its end. An error is one that kept the mode from starting.
+fn start(invocation: &Invocation) -> Result<Exit, Error> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().build().map_err(Error::Start)?;
+    let ended = runtime.block_on(async {
+        match invocation {
+            Invocation::Send(options) => match &options.destination {
+                _ if options.list_scenarios || options.list_cases => Ok(list(options)),
+                Some(destination) if options.suite => suite::run(options, destination).await,
+                Some(destination) => transmit::run(options, destination).await,
+                None => Box::pin(demo::run(options)).await,
+            },
+            Invocation::Listen(options) => Box::pin(receive::run(options)).await,
+            Invocation::Generate(what) => {
+                Ok(write(OutputOptions::default(), |_| generate::text(*what)))
+            }
+        }
+    });
+    // A DNS lookup in progress must not delay the end.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Prints the scenarios or the cases of the suite.
+fn list(options: &SendOptions) -> Exit {
+    let of_scenarios = options.list_scenarios;
+    write(options.output_options, |theme| {
+        match options.output_options.ndjson() {
+            true if of_scenarios => catalogue::scenario_records(),
+            true => catalogue::case_records(),
+            false if of_scenarios => catalogue::scenarios(theme),
+            false => output::suite::list(theme),
         }
     })
 }
 
-/// Prints one text.
-fn tell(options: OutputOptions, text: impl FnOnce(Theme) -> String) -> Exit {
+fn write(options: OutputOptions, text: impl FnOnce(Theme) -> String) -> Exit {
     let mut show = Show::new(options, None, None);
-    let state = show.state();
     let text = text(show.renderer.theme);
     show.data(&text);
     show.flush();
-    after_output(Exit::Success, &state, &mut show)
+    after_output(Exit::Success, &mut show)
 }
 
-/// Ends a run that could not start.
-fn could_not_start(show: &mut Show, error: &Error) -> Exit {
-    show.error(error);
-    Exit::Usage
-}
-
-/// Stops a run when a signal comes or standard output has gone away.
-async fn stop(mut signals: Signals, mut state: watch::Receiver<StreamState>) -> Stop {
-    tokio::select! {
-        stop = signals.first() => stop,
-        () = gone(&mut state) => Stop::Interrupt,
-    }
-}
-
-async fn gone(state: &mut watch::Receiver<StreamState>) {
-    if state
-        .wait_for(|state| *state != StreamState::Open)
-        .await
-        .is_err()
-    {
-        std::future::pending::<()>().await;
-    }
-}
-
-/// How long the last lines may take to be read once the run is to end.
+/// How long the last lines may take to be read after a signal.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// How long it may take to say that they were not.
-const LAST_WORD: Duration = Duration::from_millis(100);
+/// How long the warning that they were not may take.
+const LAST_WARNING: Duration = Duration::from_millis(100);
 
-/// Ends a run whose events may not all have been shown: waits for that, as any program waits for its reader, but not
-/// longer than `LAST_LINES` after a signal. `last` prints the last lines.
-async fn end(
-    exit: Exit,
+/// A run whose output has a thread of its own.
+struct Session {
+    signals: Signals,
+    /// Of standard output.
+    state: watch::Receiver<StreamState>,
     thread: OutputThread,
-    mut signals: Signals,
-    last: impl FnOnce(&mut Show) -> Exit,
-) -> Exit {
-    let mut asked = signals.clone();
-    let out_of_patience = async {
-        asked.first().await;
-        tokio::time::sleep(LAST_LINES).await;
-    };
-    tokio::select! {
-        show = thread.join() => show.map_or(Exit::Failed, |mut show| last(&mut show)),
-        at_once = signals.second() => at_once.exit(),
-        () = out_of_patience => {
-            admit_loss().await;
-            exit
+}
+
+impl Session {
+    fn start(show: Show, signals: Signals) -> (OutputQueue, Self) {
+        let state = show.state();
+        let (output, thread) = queue::start(show);
+        let session = Self {
+            signals,
+            state,
+            thread,
+        };
+        (output, session)
+    }
+
+    /// Resolves with the first signal, or when standard output has gone away.
+    fn stop(&self) -> impl Future<Output = Stop> + use<> {
+        let (mut signals, mut state) = (self.signals.clone(), self.state.clone());
+        async move {
+            let gone = state.wait_for(|state| *state != StreamState::Open);
+            tokio::select! {
+                stop = signals.first() => stop,
+                Ok(_) = gone => Stop::Interrupt,
+            }
+        }
+    }
+
+    /// Runs to the end, and until all output is read, but no longer than `LAST_LINES` after a signal. The second signal
+    /// ends the run at once.
+    async fn finish(mut self, run: impl Future<Output = Exit>) -> Exit {
+        let mut hurry = self.signals.clone();
+        let finished = async {
+            let exit = run.await;
+            let out_of_time = async {
+                self.signals.first().await;
+                tokio::time::sleep(LAST_LINES).await;
+            };
+            tokio::select! {
+                show = self.thread.join() => match show {
+                    Some(mut show) => after_output(exit, &mut show),
+                    // The thread panicked.
+                    None => Exit::Failed,
+                },
+                () = out_of_time => {
+                    warn_of_loss().await;
+                    exit
+                }
+            }
+        };
+        tokio::select! {
+            exit = finished => exit,
+            at_once = hurry.second() => at_once.exit(),
         }
     }
 }
 
-/// Says that not everything was shown, unless standard error is not read either.
-async fn admit_loss() {
-    let said = tokio::task::spawn_blocking(|| {
+async fn warn_of_loss() {
+    let warned = tokio::task::spawn_blocking(|| {
         let what = "the last of the output was not read in time, and is lost";
         Show::new(OutputOptions::default(), None, None).warn(what);
     });
     // Standard error may not be read either.
-    let _ = tokio::time::timeout(LAST_WORD, said).await;
+    let _ = tokio::time::timeout(LAST_WARNING, warned).await;
 }
 
-/// The exit of a run whose output may have gone away. A reader that left has ended the run, which is a quiet success,
-/// but what had failed by then has failed; a full disk is a failure.
-fn after_output(exit: Exit, state: &watch::Receiver<StreamState>, show: &mut Show) -> Exit {
-    let state = state.borrow().clone();
+/// The exit of a run whose output may have gone away: a closed pipe makes an interruption a success, a write that failed is
+/// a failure.
+fn after_output(exit: Exit, show: &mut Show) -> Exit {
+    let state = show.state().borrow().clone();
     match state {
-        StreamState::Open => exit,
         StreamState::Closed if exit == Exit::Interrupted => Exit::Success,
-        StreamState::Closed => exit,
+        StreamState::Open | StreamState::Closed => exit,
         StreamState::Failed(what) => {
             show.error(&Error::Output(what));
             Exit::Failed
@@ -170,30 +176,18 @@ fn after_output(exit: Exit, state: &watch::Receiver<StreamState>, show: &mut Sho
     }
 }
 
-/// Creates a file for the output or a report.
-fn create(path: &Path) -> Result<Box<dyn Write + Send>, Error> {
-    let file = std::fs::File::create(path).map_err(|source| Error::Write {
-        path: path.to_owned(),
-        source,
-    })?;
-    Ok(Box::new(std::io::BufWriter::new(file)))
-}
-
-/// The output of `send`, which `--output` may write to a file; a path that cannot be written is told at once.
-fn send_output(options: &SendOptions, command: Option<String>) -> Result<Show, Exit> {
-    let file = options.output.as_deref().map(create).transpose();
-    file.map(|file| Show::new(options.output_options, file, command))
-        .map_err(|error| {
-            let mut show = Show::new(options.output_options, None, None);
-            could_not_start(&mut show, &error)
-        })
+/// The output of `send`, which `--output` may write to a file.
+fn send_output(options: &SendOptions, command: Option<String>) -> Result<Show, Error> {
+    let file = options.output.as_deref().map(files::create).transpose()?;
+    let file = file.map(|file| Box::new(BufWriter::new(file)) as Box<dyn Write + Send>);
+    Ok(Show::new(options.output_options, file, command))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::listen::event::{Event, Listening};
-    use crate::output::{Format, queue};
+    use crate::output::Format;
     use std::sync::mpsc;
 
     /// Standard output whose reader takes its time.
@@ -224,7 +218,8 @@ mod tests {
             format: Format::Ndjson,
             ..OutputOptions::default()
         };
-        let (output, thread) = queue::start(Show::new(options, Some(slow), None));
+        let show = Show::new(options, Some(slow), None);
+        let (output, session) = Session::start(show, Signals::new(false));
         let ready = Listening {
             url: String::new(),
             public_url: None,
@@ -234,10 +229,8 @@ mod tests {
         };
         output.push(0, |show| show.received(&Event::Listening(ready)));
         drop(output);
-        let mut ending = std::pin::pin!(end(Exit::Success, thread, Signals::new(), |_| {
-            Exit::Success
-        }));
-        // An hour passes, and nobody reads anything.
+        let mut ending = std::pin::pin!(session.finish(async { Exit::Success }));
+        // For an hour nothing is read.
         tokio::time::timeout(Duration::from_secs(3600), &mut ending)
             .await
             .unwrap_err();

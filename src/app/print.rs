@@ -59,7 +59,7 @@ pub fn run(
     }
     show.flush();
     let exit = left_out.tell(&mut show);
-    after_output(exit, &state, &mut show)
+    after_output(exit, &mut show)
 }
 
 /// What a format could not hold.

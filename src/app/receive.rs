@@ -1,90 +1,87 @@
-//! `listen`: takes the port and the files that were named, starts the programs that belong to it, shows what it
-//! receives, and waits for its end.
+//! `listen`: takes the port, opens the files, starts the child processes, and shows what is received until the end.
 
+use std::convert::Infallible;
+use std::fs::File;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use super::children::{ChildResults, Children, run_command};
-use super::inspector::{self, BoundPage};
-use super::ready_file::ReadyFile;
-use super::report_file::ReportFile;
-use super::signals::{Hangup, Signals};
-use super::{after_output, could_not_start, end, stop};
+use super::Session;
+use super::children::{self, Children, run_command};
+use super::files::{self, ReadyFile};
+use super::signals::Signals;
 use crate::cli::listen::ListenOptions;
 use crate::clock::Clock;
-use crate::error::{Error, Exit};
+use crate::error::{Error, Exit, Stop};
 use crate::listen::capture::Capture;
-use crate::listen::event::{Ending, Event, Summary};
+use crate::listen::event::{Ending, Event};
 use crate::listen::forward::Forward;
-use crate::listen::history::History;
+use crate::listen::history::{History, HistoryLimits};
+use crate::listen::inspector::access::Token;
+use crate::listen::inspector::{self, About};
 use crate::listen::tunnel::Open;
 use crate::listen::{self, Options};
 use crate::net::client::ClientOptions;
 use crate::net::secret::masked_url;
 use crate::output::Show;
-use crate::output::queue::{self, OutputQueue};
+use crate::output::queue::OutputQueue;
 use crate::output::retries::{self, Run};
+use crate::output::streams::StreamState;
 use crate::process;
 
-/// A listener whose port and files are there.
+/// A listener whose port and files are open.
 struct Prepared {
     options: Options,
     listener: TcpListener,
     address: SocketAddr,
-    /// The page that shows what comes, if there is to be one.
-    inspector: Option<BoundPage>,
-    report: Option<ReportFile>,
+    /// The port and the token of the inspector, which does not answer yet.
+    inspector: Option<(TcpListener, Token)>,
+    report: Option<File>,
     ready: Option<ReadyFile>,
 }
 
-/// Runs a listener.
-pub async fn run(options: &ListenOptions) -> Exit {
-    let mut show = Show::new(options.output_options, None, None);
-    let mut prepared = match prepare(options, &mut show).await {
-        Ok(prepared) => prepared,
-        Err(error) => return could_not_start(&mut show, &error),
-    };
-    startup_notes(options, &prepared, &mut show);
-    let mut signals = Signals::taking(Hangup::Terminates);
-    let starting = Children::start(options, &mut prepared.options, prepared.address, &mut show);
-    let started = tokio::select! {
-        started = starting => started,
-        stop = signals.first() => return stop.exit(),
-    };
-    let mut children = match started {
-        Ok(children) => children,
-        Err(error) => return could_not_start(&mut show, &error),
+pub async fn run(given: &ListenOptions) -> Result<Exit, Error> {
+    let mut show = Show::new(given.output_options, None, None);
+    let mut prepared = prepare(given, &mut show).await?;
+    startup_notes(given, &prepared, &mut show);
+    // SIGHUP too: there may be a report to write and processes to end.
+    let mut signals = Signals::new(true);
+    let starting = Children::start(given, &mut prepared.options, prepared.address, &mut show);
+    let children = tokio::select! {
+        children = starting => children?,
+        stop = signals.first() => return Ok(stop.exit()),
     };
     // A connection made from now on is served, if a moment later.
-    if let Some(ready) = prepared.ready.take()
-        && let Err(error) = ready.announce(&format!("http://{}", prepared.address))
-    {
-        return could_not_start(&mut show, &error);
+    if let Some(ready) = prepared.ready.take() {
+        ready.announce(&format!("http://{}", prepared.address))?;
     }
-    let verbose = options.output_options.verbose;
-    let exit = listen_until_stopped(prepared, show, verbose, signals.clone(), &mut children).await;
-    tokio::select! {
-        () = children.end_orphans() => exit,
-        at_once = signals.second() => at_once.exit(),
-    }
+    let (output, session) = Session::start(show, signals);
+    let (stop, state) = (session.stop(), session.state.clone());
+    let run = listen_until_stopped(given, prepared, children, output, stop, state);
+    Ok(Box::pin(session.finish(run)).await)
 }
 
-/// Takes the port, opens the files, gets ready to pass requests on.
 async fn prepare(given: &ListenOptions, show: &mut Show) -> Result<Prepared, Error> {
     let named = [&given.ready_file, &given.report, &given.save];
-    distinct(&named.into_iter().flatten().collect::<Vec<_>>())?;
+    let named: Vec<&Path> = named.into_iter().flatten().map(AsRef::as_ref).collect();
+    files::distinct(&named)?;
     // First of all: a ready file of an earlier run must not be taken for this one's.
     let ready = given.ready_file.clone().map(ReadyFile::take).transpose()?;
     let listener = bind(&given.host, given.port, "--port").await?;
     let address = listener.local_addr().map_err(Error::Start)?;
-    let inspector = match given.inspect {
-        Some(port) => Some(BoundPage::bind(port).await?),
-        None => None,
-    };
     let mut options = given.listener();
+    let mut inspector = None;
+    if let Some(port) = given.inspect {
+        let listener = bind("127.0.0.1", port, "--inspect").await?;
+        let address = listener.local_addr().map_err(Error::Start)?;
+        let token = Token::fresh().map_err(Error::Start)?;
+        options.inspect = Some(inspector::url(address, &token));
+        inspector = Some((listener, token));
+    }
     let forward = |destination| Forward::new(destination, address, &ClientOptions::default());
     options.forward = given.destination.clone().map(forward).transpose()?;
     // Each request may hold a connection to the handler too, and the inspector those of browsers.
@@ -97,8 +94,11 @@ async fn prepare(given: &ListenOptions, show: &mut Show) -> Result<Prepared, Err
         }
         options.capture = Some(capture);
     }
-    let report = given.report.clone();
-    let report = report.map(ReportFile::open).transpose()?;
+    let report = given
+        .report
+        .as_deref()
+        .map(files::open_report)
+        .transpose()?;
     options.public_url = given.public_url.as_deref().map(masked_url);
     Ok(Prepared {
         options,
@@ -108,42 +108,6 @@ async fn prepare(given: &ListenOptions, show: &mut Show) -> Result<Prepared, Err
         report,
         ready,
     })
-}
-
-/// Refuses the same file for two purposes: each would destroy what the other has written.
-fn distinct(paths: &[&PathBuf]) -> Result<(), Error> {
-    // A new file is identified by its folder; devices may be named twice.
-    let place = |path: &PathBuf| {
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        let beside = || {
-            Some(
-                folder
-                    .unwrap_or(Path::new("."))
-                    .canonicalize()
-                    .ok()?
-                    .join(path.file_name()?),
-            )
-        };
-        path.canonicalize()
-            .ok()
-            .or_else(beside)
-            .filter(|place| !place.exists() || place.is_file())
-    };
-    for (n, path) in paths.iter().enumerate() {
-        if paths[..n]
-            .iter()
-            .any(|other| place(path).is_some_and(|place_of| Some(place_of) == place(other)))
-        {
-            let what = "of --save, --report and --ready-file each needs a file of its own";
-            return Err(Error::Usage(format!(
-                "{} is named twice: {what}",
-                path.display()
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// Prints warnings and notes before the first request.
@@ -175,137 +139,133 @@ fn startup_notes(given: &ListenOptions, prepared: &Prepared, show: &mut Show) {
     }
 }
 
-/// Listens until it is time to stop, and ends the tunnel and the command.
+/// Listens until it is time to stop, then ends the child processes and writes the report.
 async fn listen_until_stopped(
+    given: &ListenOptions,
     prepared: Prepared,
-    show: Show,
-    verbose: bool,
-    mut signals: Signals,
-    children: &mut Children,
+    mut children: Children,
+    output: OutputQueue,
+    stop: impl Future<Output = Stop>,
+    state: watch::Receiver<StreamState>,
 ) -> Exit {
-    let state = show.state();
-    let (output, thread) = queue::start(show);
-    let results = Arc::new(ChildResults::default());
-    let mut options = prepared.options;
     let clock = Clock::start();
-    let report_text = report_writer(&options, prepared.address, clock);
-    let inspector = prepared.inspector;
-    let page = inspector.map(|page| page.open(&mut options, prepared.address, clock));
-    // --timeout counts for the command, where there is one.
+    let Prepared {
+        mut options,
+        listener,
+        address,
+        inspector,
+        report,
+        ..
+    } = prepared;
+    let faults = options.faults;
+    let seed = faults.is_random().then_some(options.policy.seed);
+    let began = clock.now();
+    let closing = CancellationToken::new();
+    let page =
+        inspector.map(|inspector| serve_page(inspector, &options, address, clock, closing.clone()));
+    // --timeout and --settle count for the command, if there is one.
     let has_command = children.command.is_some();
     let timeout = options.timeout.take_if(|_| has_command);
     let settle = options.expected.settle;
+    let (mut command_ended, mut tunnel_ended) = (None, false);
     let stopping = async {
         let Some(group) = &mut children.command else {
-            return Ending::from(stop(signals.clone(), state.clone()).await);
+            return Ending::from(stop.await);
         };
-        let (ending, ended) =
-            run_command(group, signals.clone(), state.clone(), timeout, settle).await;
-        results.command_ended(ended);
+        let (ending, ended) = run_command(group, stop, state, timeout, settle).await;
+        command_ended = Some(ended);
         ending
     };
-    let history = page.as_ref().map(|page| Arc::clone(&page.history));
-    let tell = event_sink(output.clone(), Arc::clone(&results), history);
-    let run = async {
-        let summary = listen::run(options, prepared.listener, clock, stopping, tell).await;
-        results.add_to(summary)
-    };
-    let mut hurry = signals.clone();
-    let summary = tokio::select! {
-        summary = run => summary,
-        // It never resolves.
-        () = watch(children.tunnel.as_mut(), &output, verbose, &results) => return Exit::Failed,
-        at_once = hurry.second() => return at_once.exit(),
-    };
-    // The thread ends when all queues are gone.
-    drop(output);
-    let rest = async { tokio::join!(children.end(), close(page)) };
-    tokio::select! {
-        _ = rest => {}
-        at_once = signals.second() => return at_once.exit(),
-    }
-    let written = prepared
-        .report
-        .map_or(Ok(()), |report| report.write(&report_text(&summary)));
-    let exit = if written.is_err() && summary.exit == Exit::Success {
-        Exit::Failed
-    } else {
-        summary.exit
-    };
-    end(exit, thread, signals, |show| {
-        if let Err(error) = &written {
-            show.error(error);
+    let tell = {
+        let (output, history) = (
+            output.clone(),
+            page.as_ref().map(|(history, _)| history.clone()),
+        );
+        move |event| {
+            if let Some(history) = &history {
+                history.push(&event);
+            }
+            // Shown below, with the ends of the child processes.
+            matches!(event, Event::Finished(_)) || output.received(event)
         }
-        after_output(exit, &state, show)
-    })
-    .await
-}
-
-/// Sends a listener's events to the inspector and the output; false if the output had no room.
-fn event_sink(
-    output: OutputQueue,
-    results: Arc<ChildResults>,
-    history: Option<Arc<History>>,
-) -> impl Fn(Event) -> bool + Send + Sync + 'static {
-    move |event| {
-        if let Some(history) = &history {
-            history.push(&event);
+    };
+    let mut summary = tokio::select! {
+        summary = listen::run(options, listener, clock, stopping, tell) => summary,
+        never = watch_tunnel(children.tunnel.as_mut(), &output, given, &mut tunnel_ended) => match never {},
+    };
+    summary.tunnel_ended = tunnel_ended;
+    if let Some(ended) = command_ended {
+        children::add_command(&mut summary, ended);
+    }
+    let _ = output.received(Event::Finished(summary.clone()));
+    closing.cancel();
+    let page_closed = async {
+        if let Some((_, page)) = page {
+            // An error means that it panicked.
+            let _ = page.await;
         }
-        output.received(match event {
-            Event::Finished(summary) => Event::Finished(results.add_to(summary)),
-            event => event,
-        })
+    };
+    tokio::join!(children.end(), page_closed);
+    let mut exit = summary.exit;
+    if let Some((path, file)) = given.report.as_deref().zip(report) {
+        let run = Run {
+            url: format!("http://{address}"),
+            began,
+            ended: clock.now(),
+            faults,
+            seed,
+        };
+        if let Err(error) = files::write_report(path, file, &retries::report(&run, &summary)) {
+            if exit == Exit::Success {
+                exit = Exit::Failed;
+            }
+            output.push(0, move |show| show.error(&error));
+        }
     }
+    children.end_orphans().await;
+    exit
 }
 
-/// Closes the page, if there is one.
-async fn close(page: Option<inspector::OpenPage>) {
-    if let Some(page) = page {
-        page.close().await;
-    }
-}
-
-/// What writes the report on a run that begins now.
-fn report_writer(
+/// Serves the inspector of a listener at this address.
+fn serve_page(
+    (listener, token): (TcpListener, Token),
     options: &Options,
     address: SocketAddr,
     clock: Clock,
-) -> impl Fn(&Summary) -> String + use<> {
-    let (began, faults) = (clock.now(), options.faults);
-    let seed = faults.is_random().then_some(options.policy.seed);
-    move |summary| {
-        let url = format!("http://{address}");
-        retries::report(
-            &Run {
-                url,
-                began,
-                ended: clock.now(),
-                faults,
-                seed,
-            },
-            summary,
-        )
-    }
+    closing: CancellationToken,
+) -> (Arc<History>, tokio::task::JoinHandle<()>) {
+    let about = About {
+        url: format!("http://{}", children::local(address)),
+        public_url: options.public_url.clone(),
+        forward: options.forward.clone(),
+    };
+    let redactor = options.capture.as_ref().and_then(Capture::redactor);
+    let history = Arc::new(History::new(HistoryLimits::default(), redactor));
+    // The receiver takes most of the file descriptors.
+    let limits = inspector::limits().within(process::descriptors(), 4);
+    let shown = Arc::clone(&history);
+    let serving = inspector::serve(listener, token, about, shown, limits, clock, closing);
+    (history, tokio::spawn(serving))
 }
 
 /// Reports the end of the tunnel, and never resolves: the listener goes on without it.
-async fn watch(
+async fn watch_tunnel(
     tunnel: Option<&mut Open>,
     output: &OutputQueue,
-    verbose: bool,
-    results: &ChildResults,
-) {
+    given: &ListenOptions,
+    ended: &mut bool,
+) -> Infallible {
     if let Some(open) = tunnel {
         let said = |line: &str| {
-            if verbose {
+            if given.output_options.verbose {
                 let _ = output.received(Event::TunnelSaid(line.to_owned()));
             }
         };
         let end = open.ended(said).await;
-        results.tunnel_ended();
+        *ended = true;
         let _ = output.received(Event::Warning(end));
     }
-    std::future::pending::<()>().await;
+    std::future::pending().await
 }
 
 /// Binds the address; the error names it, and the flag that chooses the port.

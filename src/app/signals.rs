@@ -1,43 +1,22 @@
-//! Ctrl-C, SIGTERM, and SIGHUP where there is something to be ended well. tokio keeps a handler for the life of the process, so the
-//! second one is handled here too. SIGXFSZ is caught, so that a write beyond the limit fails instead.
+//! Ctrl-C and SIGTERM, and for some runs SIGHUP. tokio keeps a handler for the life of the process, so a second signal must
+//! be handled here too. SIGXFSZ is caught, so that a write beyond the limit fails instead of ending the process.
 
 use tokio::sync::watch;
 
 use crate::error::Stop;
 
-/// What a terminal that goes away means, which is SIGHUP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hangup {
-    /// What the system makes of it.
-    Left,
-    /// The same as SIGTERM, because there is a report to be written, or programs to be ended; but not under `nohup`.
-    Terminates,
-}
-
-/// The signals that have come: none, one, or more.
+/// The signals that have come.
 #[derive(Debug, Clone)]
 pub struct Signals {
     come: watch::Receiver<Vec<Stop>>,
 }
 
 impl Signals {
-    /// Takes signals from now on: one may come right after the ready line. Needs a runtime.
+    /// Takes signals from now on. Needs a runtime. With `hangup`, SIGHUP counts as SIGTERM, but not under `nohup`.
     #[must_use]
-    pub fn new() -> Self {
-        Self::taking(Hangup::Left)
-    }
-
-    /// The same, with SIGHUP as well.
-    #[must_use]
-    pub fn taking(hangup: Hangup) -> Self {
+    pub fn new(hangup: bool) -> Self {
         let (sender, come) = watch::channel(Vec::new());
-        let mut taken = Taken::new(hangup);
-        tokio::spawn(async move {
-            loop {
-                let stop = taken.next().await;
-                sender.send_modify(|come| come.push(stop));
-            }
-        });
+        take(&sender, hangup);
         Self { come }
     }
 
@@ -46,7 +25,7 @@ impl Signals {
         self.nth(1).await
     }
 
-    /// Resolves with the second signal, which means: at once.
+    /// Resolves with the second signal, which ends the run at once.
     pub async fn second(&mut self) -> Stop {
         self.nth(2).await
     }
@@ -54,54 +33,52 @@ impl Signals {
     async fn nth(&mut self, n: usize) -> Stop {
         match self.come.wait_for(|come| come.len() >= n).await {
             Ok(come) => come[0],
-            // The sender lives as long as the runtime.
+            // No signal could be taken.
             Err(_) => std::future::pending().await,
         }
     }
 }
 
-/// The system's side. What cannot be taken never comes.
 #[cfg(unix)]
-struct Taken {
-    interrupt: Option<tokio::signal::unix::Signal>,
-    terminate: Option<tokio::signal::unix::Signal>,
-    hangup: Option<tokio::signal::unix::Signal>,
-}
-
-#[cfg(unix)]
-impl Taken {
-    fn new(hangup: Hangup) -> Self {
-        use tokio::signal::unix::{SignalKind, signal};
-        // A write beyond the file size limit fails from now on, as on a full disk. SIGXFSZ would end this process.
-        let file_too_long = rustix::process::Signal::XFSZ.as_raw();
-        let _ = signal(SignalKind::from_raw(file_too_long));
-        // To take a signal that is ignored would undo `nohup`.
-        let takes_hangup = hangup == Hangup::Terminates && !is_hangup_ignored();
-        Self {
-            interrupt: signal(SignalKind::interrupt()).ok(),
-            terminate: signal(SignalKind::terminate()).ok(),
-            hangup: takes_hangup
-                .then(|| signal(SignalKind::hangup()).ok())
-                .flatten(),
-        }
+fn take(sender: &watch::Sender<Vec<Stop>>, hangup: bool) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let file_too_long = rustix::process::Signal::XFSZ.as_raw();
+    let _ = signal(SignalKind::from_raw(file_too_long));
+    let mut kinds = vec![
+        (SignalKind::interrupt(), Stop::Interrupt),
+        (SignalKind::terminate(), Stop::Terminate),
+    ];
+    // Taking a signal that is ignored would undo `nohup`.
+    if hangup && !is_hangup_ignored() {
+        kinds.push((SignalKind::hangup(), Stop::Terminate));
     }
-
-    async fn next(&mut self) -> Stop {
-        let come = async |signal: &mut Option<tokio::signal::unix::Signal>| match signal {
-            Some(signal) => {
-                signal.recv().await;
-            }
-            None => std::future::pending().await,
+    for (kind, stop) in kinds {
+        let Ok(mut signal) = signal(kind) else {
+            continue;
         };
-        tokio::select! {
-            () = come(&mut self.interrupt) => Stop::Interrupt,
-            () = come(&mut self.terminate) => Stop::Terminate,
-            () = come(&mut self.hangup) => Stop::Terminate,
-        }
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            while signal.recv().await.is_some() {
+                sender.send_modify(|come| come.push(stop));
+            }
+        });
     }
 }
 
-/// Whether SIGHUP is ignored, as it is under `nohup`; where that is unknown, it is left alone.
+#[cfg(windows)]
+fn take(sender: &watch::Sender<Vec<Stop>>, _hangup: bool) {
+    let Ok(mut interrupt) = tokio::signal::windows::ctrl_c() else {
+        return;
+    };
+    let sender = sender.clone();
+    tokio::spawn(async move {
+        while interrupt.recv().await.is_some() {
+            sender.send_modify(|come| come.push(Stop::Interrupt));
+        }
+    });
+}
+
+/// Whether SIGHUP is ignored, as under `nohup`; true where that is unknown.
 #[cfg(unix)]
 fn is_hangup_ignored() -> bool {
     std::fs::read_to_string("/proc/self/status").map_or(true, |status| ignores_hangup(&status))
@@ -115,33 +92,7 @@ fn ignores_hangup(status: &str) -> bool {
         .is_none_or(|mask| mask & 1 == 1)
 }
 
-/// The system's side. What cannot be taken never comes.
-#[cfg(windows)]
-struct Taken {
-    interrupt: Option<tokio::signal::windows::CtrlC>,
-}
-
-#[cfg(windows)]
-impl Taken {
-    fn new(_: Hangup) -> Self {
-        Self {
-            interrupt: tokio::signal::windows::ctrl_c().ok(),
-        }
-    }
-
-    async fn next(&mut self) -> Stop {
-        match &mut self.interrupt {
-            Some(interrupt) => {
-                interrupt.recv().await;
-            }
-            None => std::future::pending().await,
-        }
-        Stop::Interrupt
-    }
-}
-
-#[cfg(unix)]
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 

@@ -1,63 +1,46 @@
 //! `send --suite`: reads what was named, runs the suite, and writes its report.
 
-use std::io::Write;
-use std::path::Path;
-
 use super::signals::Signals;
 use super::transmit::{announce, client_options, headers};
-use super::{after_output, could_not_start, create, end, send_output, stop};
+use super::{Session, files, send_output};
 use crate::cdr::account::Account;
 use crate::cli::send::SendOptions;
 use crate::error::{Error, Exit};
 use crate::net::Destination;
 use crate::net::client::ClientOptions;
-use crate::output::{Show, junit, queue};
-use crate::suite::event::SuiteSummary;
+use crate::output::{Show, junit};
 use crate::suite::{self, Pauses, SuiteOptions};
 
-/// Runs the suite.
-pub async fn run(options: &SendOptions, destination: &Destination) -> Exit {
-    let mut show = match send_output(options, None) {
-        Ok(show) => show,
-        Err(exit) => return exit,
-    };
-    // Opened before the suite runs, so that a path that cannot be written costs no run.
+pub async fn run(options: &SendOptions, destination: &Destination) -> Result<Exit, Error> {
+    let mut show = send_output(options, None)?;
     let junit = options.junit.as_deref();
-    let report = match junit.map(create).transpose() {
-        Ok(report) => report,
-        Err(error) => return could_not_start(&mut show, &error),
+    let report = junit.map(files::create).transpose()?;
+    let (suite_options, client) = prepare(options, destination, &mut show)?;
+    let (output, session) = Session::start(show, Signals::new(false));
+    let stop = session.stop();
+    let run = async move {
+        // Cases run one after another, and are few: the queue always has room.
+        let tell = |event| output.push(0, move |show| show.suite(&event));
+        let run = suite::run(&suite_options, destination, &client, stop, tell);
+        let (exit, error) = match run.await {
+            Err(error) => (Exit::Usage, error),
+            Ok(summary) => {
+                let Some((path, report)) = junit.zip(report) else {
+                    return summary.exit;
+                };
+                match files::write_report(path, report, &junit::report(&summary)) {
+                    Ok(()) => return summary.exit,
+                    Err(error) => (Exit::Failed, error),
+                }
+            }
+        };
+        output.push(0, move |show| show.error(&error));
+        exit
     };
-    let (suite_options, client) = match prepare(options, destination, &mut show) {
-        Ok(prepared) => prepared,
-        Err(error) => return could_not_start(&mut show, &error),
-    };
-    let mut signals = Signals::new();
-    let state = show.state();
-    let (output, thread) = queue::start(show);
-    let stopping = stop(signals.clone(), state.clone());
-    // Cases run one after another, and are few: there is always room.
-    let tell = move |event| output.push(0, move |show| show.suite(&event));
-    let run = suite::run(&suite_options, destination, &client, stopping, tell);
-    let done = tokio::select! {
-        done = run => done,
-        at_once = signals.second() => return at_once.exit(),
-    };
-    let exit = done.as_ref().map_or(Exit::Usage, |summary| summary.exit);
-    let written = done
-        .as_ref()
-        .map_or(Ok(()), |summary| write(junit, report, summary));
-    end(exit, thread, signals, |show| match (&done, written) {
-        (Err(error), _) => could_not_start(show, error),
-        (Ok(_), Err(error)) => {
-            show.error(&error);
-            Exit::Failed
-        }
-        (Ok(_), Ok(())) => after_output(exit, &state, show),
-    })
-    .await
+    Ok(session.finish(run).await)
 }
 
-/// The options of the suite, and how requests are carried.
+/// The options of the suite and of its client.
 fn prepare(
     options: &SendOptions,
     destination: &Destination,
@@ -86,22 +69,4 @@ fn prepare(
         command: options.command.clone(),
     };
     Ok((options, client))
-}
-
-/// Writes the report, if one was wanted.
-fn write(
-    path: Option<&Path>,
-    report: Option<Box<dyn Write + Send>>,
-    summary: &SuiteSummary,
-) -> Result<(), Error> {
-    let (Some(path), Some(mut report)) = (path, report) else {
-        return Ok(());
-    };
-    let written = report
-        .write_all(junit::report(summary).as_bytes())
-        .and_then(|()| report.flush());
-    written.map_err(|source| Error::Write {
-        path: path.to_owned(),
-        source,
-    })
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::signals::Signals;
-use super::{after_output, could_not_start, end, print, send_output, stop};
+use super::{Session, print, send_output};
 use crate::cdr::account::{Account, AccountOptions};
 use crate::cdr::scenarios::GenerateOptions;
 use crate::cli::send::{SendOptions, Source};
@@ -20,7 +20,7 @@ use crate::net::Destination;
 use crate::net::Header;
 use crate::net::client::{Client, ClientOptions, proxy_in_use};
 use crate::net::raw::RawClient;
-use crate::output::{Show, queue};
+use crate::output::Show;
 use crate::seed::{Seed, Stream};
 use crate::send::plan::Content;
 use crate::send::template::RequestTemplate;
@@ -36,43 +36,19 @@ const MAX_DELIVERIES: f64 = 10_000.0;
 const MAX_FILE: u64 = 64 * 1024 * 1024;
 
 /// Sends, or prints what would be sent.
-pub async fn run(options: &SendOptions, destination: &Destination) -> Exit {
-    let mut show = match send_output(options, Some(options.command.clone())) {
-        Ok(show) => show,
-        Err(exit) => return exit,
-    };
+pub async fn run(options: &SendOptions, destination: &Destination) -> Result<Exit, Error> {
+    let mut show = send_output(options, Some(options.command.clone()))?;
     let clock = Clock::start();
-    let prepared = prepare(options, destination, clock, &mut show).and_then(|mut plan| {
-        allow(&mut plan, options, destination, &mut show)?;
-        Ok(Arc::new(plan))
-    });
-    let plan = match prepared {
-        Ok(plan) => plan,
-        Err(error) => return could_not_start(&mut show, &error),
-    };
-    match options.print {
-        Some(print) => print::run(&plan, destination, options, print, show),
-        None => match transport(options, destination, &mut show) {
-            Ok(transport) => deliver(&plan, transport, clock, show).await,
-            Err(error) => could_not_start(&mut show, &error),
-        },
+    let mut plan = prepare(options, destination, clock, &mut show)?;
+    allow(&mut plan, options, destination, &mut show)?;
+    let plan = Arc::new(plan);
+    if let Some(print) = options.print {
+        return Ok(print::run(&plan, destination, options, print, show));
     }
-}
-
-async fn deliver(plan: &Arc<Plan>, transport: HttpTransport, clock: Clock, show: Show) -> Exit {
-    let mut signals = Signals::new();
-    let state = show.state();
-    let (output, thread) = queue::start(show);
-    let stopping = stop(signals.clone(), state.clone());
-    let run = send::run(plan, transport, clock, stopping, output);
-    let summary = tokio::select! {
-        summary = run => summary,
-        at_once = signals.second() => return at_once.exit(),
-    };
-    end(summary.exit, thread, signals, |show| {
-        after_output(summary.exit, &state, show)
-    })
-    .await
+    let transport = transport(options, destination, &mut show)?;
+    let (output, session) = Session::start(show, Signals::new(false));
+    let run = send::run(&plan, transport, clock, session.stop(), output);
+    Ok(session.finish(async { run.await.exit }).await)
 }
 
 /// Makes the plan: reads the input file and fixes when the calls start.
