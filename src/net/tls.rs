@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, verify_server_name};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
@@ -19,21 +21,22 @@ use crate::error::Error;
 pub(super) fn config(options: &ClientOptions) -> Result<ClientConfig, Error> {
     let failed = |error: rustls::Error| Error::Tls(error.to_string());
     let provider = Arc::new(ring::default_provider());
-    let verifier: Arc<dyn ServerCertVerifier> = if options.insecure {
-        Arc::new(Unverified(Arc::clone(&provider)))
+    let algorithms = provider.signature_verification_algorithms;
+    let trusted = if options.insecure {
+        None
     } else {
         let named = named_certificates(options.cacert_pem.as_deref())?;
         let system = Verifier::new_with_extra_roots(named.clone(), Arc::clone(&provider));
-        Arc::new(SystemOrNamed {
-            system: system.map_err(failed)?,
-            named,
-        })
+        Some((system.map_err(failed)?, named))
     };
     let mut tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(failed)?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
+        .with_custom_certificate_verifier(Arc::new(CertificateVerifier {
+            trusted,
+            algorithms,
+        }))
         .with_no_client_auth();
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     // Every connection makes a whole handshake, which is also what an instrument should measure.
@@ -67,17 +70,15 @@ fn named_certificates(pem: Option<&[u8]>) -> Result<Vec<CertificateDer<'static>>
     Ok(certificates)
 }
 
-/// The system's verifier, which also accepts a named certificate that is the server's own.
-///
-/// rustls refuses a certificate authority as the server's certificate, which is what `openssl req -x509` makes. It checks
-/// the dates before that.
+/// Verifies a server's certificate. Signatures are verified even where every certificate is accepted.
 #[derive(Debug)]
-struct SystemOrNamed {
-    system: Verifier,
-    named: Vec<CertificateDer<'static>>,
+struct CertificateVerifier {
+    /// The system's verifier and the certificates named beside it; `None` for `--insecure`, which accepts every certificate.
+    trusted: Option<(Verifier, Vec<CertificateDer<'static>>)>,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ServerCertVerifier for SystemOrNamed {
+impl ServerCertVerifier for CertificateVerifier {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -86,12 +87,14 @@ impl ServerCertVerifier for SystemOrNamed {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let verified = self
-            .system
-            .verify_server_cert(certificate, intermediates, host, ocsp, now);
-        match verified {
+        let Some((system, named)) = &self.trusted else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        match system.verify_server_cert(certificate, intermediates, host, ocsp, now) {
+            // rustls refuses a certificate authority as the server's certificate, which is what `openssl req -x509`
+            // makes, but checks the dates before that.
             Err(rustls::Error::InvalidCertificate(error))
-                if is_its_own_authority(&error) && self.named.contains(certificate) =>
+                if is_its_own_authority(&error) && named.contains(certificate) =>
             {
                 verify_server_name(&ParsedCertificate::try_from(certificate)?, host)?;
                 Ok(ServerCertVerified::assertion())
@@ -106,8 +109,7 @@ impl ServerCertVerifier for SystemOrNamed {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.system
-            .verify_tls12_signature(message, certificate, signed)
+        verify_tls12_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -116,53 +118,10 @@ impl ServerCertVerifier for SystemOrNamed {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.system
-            .verify_tls13_signature(message, certificate, signed)
+        verify_tls13_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.system.supported_verify_schemes()
-    }
-}
-
-/// A verifier that accepts every certificate, for `--insecure`. Signatures are still checked, since only the
-/// certificate's trust is waived, not its use.
-#[derive(Debug)]
-struct Unverified(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signed, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }
