@@ -22,12 +22,10 @@ const UNSENDABLE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').
 pub struct Destination {
     /// The URL without userinfo.
     url: Url,
-    /// A name, or an address without brackets.
-    host: String,
     /// Path and query as typed.
     target: String,
-    /// The `Authorization` value made from the userinfo.
-    authorization: Option<String>,
+    /// Made from the userinfo.
+    authorization: Option<Header>,
     /// The URL as given, fit to be shown.
     masked: String,
 }
@@ -38,11 +36,9 @@ impl Destination {
         let text = text.trim();
         let masked = masked_url(text);
         let Some((scheme, rest)) = text.split_once("://") else {
-            let rest = masked.trim_start_matches('/');
-            return Err(if rest.is_empty() {
-                "there is no URL: expected one like http://localhost:5000/webhook".to_owned()
-            } else {
-                format!("there is no scheme: did you mean http://{rest}?")
+            return Err(match masked.trim_start_matches('/') {
+                "" => "there is no URL: expected one like http://localhost:5000/webhook".to_owned(),
+                rest => format!("there is no scheme: did you mean http://{rest}?"),
             });
         };
         if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
@@ -56,10 +52,8 @@ impl Destination {
         }
         let mut url = Url::parse(text).map_err(|error| mistake(&error.to_string()))?;
         if url.fragment().is_some() {
-            return Err(
-                "what follows # never reaches a server: leave it out, or write %23 if it belongs to the query"
-                    .to_owned(),
-            );
+            let advice = "leave it out, or write %23 if it belongs to the query";
+            return Err(format!("what follows # never reaches a server: {advice}"));
         }
         if url.authority().parse::<Authority>().is_err() {
             return Err(mistake("invalid host"));
@@ -67,14 +61,11 @@ impl Destination {
         if url.port() == Some(0) {
             return Err("nothing can listen on port 0".to_owned());
         }
-        let authorization = basic(url.username(), url.password());
+        let authorization = authorization(&url);
         // Both fail only for URLs without a host, which http and https do not have.
         let _ = url.set_username("");
         let _ = url.set_password(None);
-        let host = url.host_str().unwrap_or_default();
-        let host = host.trim_start_matches('[').trim_end_matches(']');
         Ok(Self {
-            host: host.to_owned(),
             target: typed_target(rest),
             url,
             authorization,
@@ -82,66 +73,57 @@ impl Destination {
         })
     }
 
-    #[must_use]
-    pub fn is_tls(&self) -> bool {
+    pub(crate) fn is_tls(&self) -> bool {
         self.url.scheme() == "https"
     }
 
-    /// The host alone: a name, or an address without brackets.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        &self.host
+    /// A name, or an address without brackets.
+    pub(crate) fn host(&self) -> &str {
+        let host = self.url.host_str().unwrap_or_default();
+        host.trim_matches(['[', ']'])
     }
 
     /// The port, given or the scheme's own.
-    #[must_use]
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.url.port_or_known_default().unwrap_or(80)
     }
 
     /// `host:port`, always with the port, for messages.
-    #[must_use]
-    pub fn place(&self) -> String {
-        format!(
-            "{}:{}",
-            self.url.host_str().unwrap_or_default(),
-            self.port()
-        )
+    pub(crate) fn place(&self) -> String {
+        let host = self.url.host_str().unwrap_or_default();
+        format!("{host}:{}", self.port())
     }
 
     /// The value of `Host`: the port only where it is not the scheme's own.
-    #[must_use]
-    pub fn authority(&self) -> &str {
+    pub(crate) fn authority(&self) -> &str {
         self.url.authority()
     }
 
     /// Path and query as they go onto the request line.
-    #[must_use]
-    pub fn target(&self) -> &str {
+    pub(crate) fn target(&self) -> &str {
         &self.target
     }
 
     /// Whether the host is this machine: `localhost` and the names below it, 127.0.0.0/8, `::1`, and the unspecified
     /// address (`0.0.0.0`), which servers print and which connects to this machine.
-    #[must_use]
-    pub fn is_loopback(&self) -> bool {
-        match self.host.parse::<IpAddr>().map(|host| host.to_canonical()) {
+    pub(crate) fn is_loopback(&self) -> bool {
+        match self
+            .host()
+            .parse::<IpAddr>()
+            .map(|host| host.to_canonical())
+        {
             Ok(address) => address.is_loopback() || address.is_unspecified(),
-            Err(_) => is_localhost(&self.host),
+            Err(_) => is_localhost(self.host()),
         }
     }
 
     /// The header for the URL's user and password.
-    #[must_use]
-    pub fn authorization(&self) -> Option<Header> {
-        self.authorization
-            .as_ref()
-            .map(|value| Header::new("Authorization", value.clone()))
+    pub(crate) fn authorization(&self) -> Option<Header> {
+        self.authorization.clone()
     }
 
     /// The URL as given, with its secrets masked.
-    #[must_use]
-    pub fn masked(&self) -> &str {
+    pub(crate) fn masked(&self) -> &str {
         &self.masked
     }
 
@@ -150,16 +132,11 @@ impl Destination {
         if !target.starts_with('/') {
             return Err("the target is no path, which no proxy can be asked for".to_owned());
         }
-        let origin = format!("{}://{}", self.url.scheme(), self.url.authority());
-        match Url::parse(&format!("{origin}{target}")) {
-            Ok(url)
-                if url.as_str().strip_prefix(&origin) == Some(target)
-                    && url.fragment().is_none() =>
-            {
-                Ok(url)
-            }
-            _ => Err("the target would be rewritten on its way through the proxy".to_owned()),
-        }
+        let text = format!("{}://{}{target}", self.url.scheme(), self.authority());
+        Url::parse(&text)
+            .ok()
+            .filter(|url| url.as_str() == text && url.fragment().is_none())
+            .ok_or_else(|| "the target would be rewritten on its way through the proxy".to_owned())
     }
 
     /// The URL without userinfo.
@@ -176,7 +153,7 @@ impl fmt::Display for Destination {
 
 impl fmt::Debug for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Destination({})", self.masked)
+        write!(f, "Destination({self})")
     }
 }
 
@@ -193,27 +170,22 @@ fn typed_target(text: &str) -> String {
     format!("{slash}{}", utf8_percent_encode(target, UNSENDABLE))
 }
 
-/// The value of a Basic `Authorization` header, if there is a user or a password.
-fn basic(user: &str, password: Option<&str>) -> Option<String> {
-    if user.is_empty() && password.is_none() {
-        return None;
-    }
-    let mut credentials: Vec<u8> = percent_decode_str(user).collect();
-    credentials.push(b':');
-    credentials.extend(percent_decode_str(password.unwrap_or_default()));
-    Some(format!("Basic {}", BASE64.encode(credentials)))
+/// The header for a URL's user or password, if it has one of them.
+fn authorization(url: &Url) -> Option<Header> {
+    let (user, password) = (url.username(), url.password());
+    let credentials = format!("{user}:{}", password.unwrap_or_default());
+    let credentials: Vec<u8> = percent_decode_str(&credentials).collect();
+    let value = format!("Basic {}", BASE64.encode(credentials));
+    (!user.is_empty() || password.is_some()).then(|| Header::new("Authorization", value))
 }
 
 /// A URL parser's error, with a correction.
-fn mistake(complaint: &str) -> String {
-    match complaint {
-        "empty host" => {
-            "there is no host: expected a URL like http://localhost:5000/webhook".to_owned()
-        }
+fn mistake(error: &str) -> String {
+    let example = "http://localhost:5000/webhook";
+    match error {
+        "empty host" => format!("there is no host: expected a URL like {example}"),
         "invalid port number" => "the port is no number from 1 to 65535".to_owned(),
-        other => {
-            format!("this is no URL ({other}): expected one like http://localhost:5000/webhook")
-        }
+        other => format!("this is no URL ({other}): expected one like {example}"),
     }
 }
 

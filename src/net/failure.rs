@@ -8,7 +8,7 @@ use rustls::CertificateError;
 
 use super::destination::Destination;
 use super::secret::masked_url;
-use super::{Failure, FailureKind, Phase, Response, header};
+use super::{Failure, FailureKind as Kind, Phase, Response, header};
 use crate::clock::format_duration;
 use crate::untrusted::{beginning, clean};
 
@@ -30,30 +30,24 @@ pub(super) fn explain_at(
     place: &str,
     destination: &Destination,
 ) -> Failure {
-    let mut cause = Some(error);
-    let mut innermost = error;
-    while let Some(error) = cause {
-        if let Some(failure) = understood(error, phase, place, destination) {
-            return failure;
-        }
-        innermost = error;
-        cause = next_cause(error);
+    let causes = || std::iter::successors(Some(error), |error| next_cause(*error));
+    if let Some(failure) = causes().find_map(|error| understood(error, phase, place, destination)) {
+        return failure;
     }
-    failure(
-        phase,
-        match phase {
-            Phase::Dns => FailureKind::Dns,
-            Phase::Tls => FailureKind::Tls,
-            _ => FailureKind::Other,
-        },
-        match phase {
-            Phase::Dns => format!("cannot find the address of {}", destination.host()),
-            _ => format!(
-                "{phase} ({place}) failed: {}",
-                quoted(&innermost.to_string())
-            ),
-        },
-    )
+    let innermost = causes().last().unwrap_or(error).to_string();
+    let failed = format!("{phase} ({place}) failed: {}", quoted(&innermost));
+    match phase {
+        Phase::Dns => {
+            let host = destination.host();
+            failure(
+                phase,
+                Kind::Dns,
+                format!("cannot find the address of {host}"),
+            )
+        }
+        Phase::Tls => failure(phase, Kind::Tls, failed),
+        _ => failure(phase, Kind::Other, failed),
+    }
 }
 
 /// The failure of a phase that took longer than allowed.
@@ -68,7 +62,7 @@ pub(super) fn timed_out(phase: Phase, limit: Duration, destination: &Destination
         Phase::Wait => format!("no answer within {allowed}"),
         Phase::Read => format!("the answer did not come to its end within {allowed}"),
     };
-    failure(phase, FailureKind::Timeout, text)
+    failure(phase, Kind::Timeout, text)
 }
 
 pub(super) fn redirects(response: &Response) -> bool {
@@ -82,10 +76,10 @@ pub(super) fn unless_redirect(response: Response) -> Result<Response, Failure> {
     }
     let location = header(&response.headers, "location").unwrap_or_default();
     let text = format!("redirect to {} (not followed)", quoted(&location));
-    Err(failure(Phase::Read, FailureKind::Redirect, text))
+    Err(failure(Phase::Read, Kind::Redirect, text))
 }
 
-pub(super) fn failure(phase: Phase, kind: FailureKind, text: impl Into<String>) -> Failure {
+pub(super) fn failure(phase: Phase, kind: Kind, text: impl Into<String>) -> Failure {
     Failure {
         phase,
         kind,
@@ -112,22 +106,17 @@ fn understood(
     destination: &Destination,
 ) -> Option<Failure> {
     if let Some(error) = error.downcast_ref::<rustls::Error>() {
-        Some(failure(
-            Phase::Tls,
-            FailureKind::Tls,
-            tls_failure(error, destination),
-        ))
-    } else if let Some(error) = error.downcast_ref::<hyper::Error>() {
-        http_failure(error, phase)
-    } else if let Some(error) = error.downcast_ref::<io::Error>() {
-        connection_failure(error.kind(), phase, place)
-    } else {
-        None
+        let text = tls_failure(error, destination);
+        return Some(failure(Phase::Tls, Kind::Tls, text));
     }
+    if let Some(error) = error.downcast_ref::<hyper::Error>() {
+        return http_failure(error, phase);
+    }
+    connection_failure(error.downcast_ref::<io::Error>()?.kind(), phase, place)
 }
 
 fn http_failure(error: &hyper::Error, phase: Phase) -> Option<Failure> {
-    let not_http = |text: &str| Some(failure(Phase::Read, FailureKind::NotHttp, text));
+    let not_http = |text: &str| Some(failure(Phase::Read, Kind::NotHttp, text));
     if error.is_parse_too_large() {
         not_http("the head of the answer is too large")
     } else if error.is_parse() {
@@ -139,34 +128,29 @@ fn http_failure(error: &hyper::Error, phase: Phase) -> Option<Failure> {
     }
 }
 
-fn connection_failure(kind: io::ErrorKind, phase: Phase, place: &str) -> Option<Failure> {
+fn connection_failure(error: io::ErrorKind, phase: Phase, place: &str) -> Option<Failure> {
     use io::ErrorKind as Io;
-    Some(match kind {
-        Io::ConnectionRefused => failure(
-            phase,
-            FailureKind::Refused,
-            format!("connection refused by {place}"),
-        ),
-        Io::HostUnreachable | Io::NetworkUnreachable | Io::AddrNotAvailable => failure(
-            phase,
-            FailureKind::Other,
-            format!("no way to reach {place}"),
-        ),
-        Io::TimedOut => failure(
-            phase,
-            FailureKind::Timeout,
+    let (kind, text) = match error {
+        Io::ConnectionRefused => (Kind::Refused, format!("connection refused by {place}")),
+        Io::HostUnreachable | Io::NetworkUnreachable | Io::AddrNotAvailable => {
+            (Kind::Other, format!("no way to reach {place}"))
+        }
+        Io::TimedOut => (
+            Kind::Timeout,
             format!("the connection to {place} timed out"),
         ),
-        Io::ConnectionReset | Io::BrokenPipe | Io::ConnectionAborted => peer_closed(phase, "reset"),
-        Io::UnexpectedEof => peer_closed(phase, "closed"),
+        Io::ConnectionReset | Io::BrokenPipe | Io::ConnectionAborted => {
+            return Some(peer_closed(phase, "reset"));
+        }
+        Io::UnexpectedEof => return Some(peer_closed(phase, "closed")),
         // Bad chunks come as these, not as a parse error.
-        Io::InvalidData | Io::InvalidInput if phase == Phase::Read => failure(
-            phase,
-            FailureKind::NotHttp,
-            "the body of the answer is damaged",
+        Io::InvalidData | Io::InvalidInput if phase == Phase::Read => (
+            Kind::NotHttp,
+            "the body of the answer is damaged".to_owned(),
         ),
         _ => return None,
-    })
+    };
+    Some(failure(phase, kind, text))
 }
 
 /// The peer closed or reset the connection.
@@ -177,28 +161,18 @@ pub(super) fn peer_closed(phase: Phase, how: &str) -> Failure {
         Phase::Send | Phase::Wait => "without answering",
         Phase::Read => "in the middle of its answer",
     };
-    failure(
-        phase,
-        FailureKind::Closed,
-        format!("the peer {how} the connection {moment}"),
-    )
+    let text = format!("the peer {how} the connection {moment}");
+    failure(phase, Kind::Closed, text)
 }
 
 fn tls_failure(error: &rustls::Error, destination: &Destination) -> String {
-    let place = destination.place();
+    use rustls::Error as Tls;
+    let (host, place) = (destination.host(), destination.place());
     match error {
-        rustls::Error::InvalidCertificate(error) => {
-            format!("certificate of {}: {}", destination.host(), distrust(error))
-        }
-        rustls::Error::InvalidMessage(_) => {
-            format!("{place} does not speak TLS: is it http:// instead?")
-        }
-        rustls::Error::AlertReceived(alert) => {
-            format!("{place} refused the TLS handshake ({alert:?})")
-        }
-        rustls::Error::PeerIncompatible(_) => {
-            format!("no TLS version or cipher in common with {place}")
-        }
+        Tls::InvalidCertificate(error) => format!("certificate of {host}: {}", distrust(error)),
+        Tls::InvalidMessage(_) => format!("{place} does not speak TLS: is it http:// instead?"),
+        Tls::AlertReceived(alert) => format!("{place} refused the TLS handshake ({alert:?})"),
+        Tls::PeerIncompatible(_) => format!("no TLS version or cipher in common with {place}"),
         other => format!("TLS with {place} failed: {}", quoted(&other.to_string())),
     }
 }
@@ -211,25 +185,22 @@ pub(super) fn is_its_own_authority(error: &CertificateError) -> bool {
 }
 
 fn distrust(error: &CertificateError) -> String {
+    use CertificateError as Cause;
     match error {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "expired".to_owned(),
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "not valid yet".to_owned()
-        }
-        CertificateError::NotValidForName => "wrong host".to_owned(),
-        CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
+        Cause::Expired | Cause::ExpiredContext { .. } => "expired".to_owned(),
+        Cause::NotValidYet | Cause::NotValidYetContext { .. } => "not valid yet".to_owned(),
+        Cause::NotValidForName => "wrong host".to_owned(),
+        Cause::NotValidForNameContext { presented, .. } if presented.is_empty() => {
             "wrong host, it names none".to_owned()
         }
-        CertificateError::NotValidForNameContext { presented, .. } => {
+        Cause::NotValidForNameContext { presented, .. } => {
             // The names come as `DnsName("cdr.test")`.
-            let names: Vec<&str> = presented
-                .iter()
-                .map(|name| name.split('"').nth(1).unwrap_or(name))
-                .collect();
+            let name = |text: &String| text.split('"').nth(1).unwrap_or(text).to_owned();
+            let names: Vec<String> = presented.iter().map(name).collect();
             format!("wrong host, it is for {}", quoted(&names.join(", ")))
         }
-        CertificateError::UnknownIssuer => "unknown issuer".to_owned(),
-        CertificateError::Revoked => "revoked".to_owned(),
+        Cause::UnknownIssuer => "unknown issuer".to_owned(),
+        Cause::Revoked => "revoked".to_owned(),
         other if is_its_own_authority(other) => "unknown issuer, it is self-signed".to_owned(),
         other => quoted(&other.to_string()),
     }
