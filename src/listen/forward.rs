@@ -13,10 +13,12 @@ use crate::error::Error;
 use crate::exchange::Forwarded;
 use crate::net::Destination;
 use crate::net::client::ClientOptions;
-use crate::net::hop::end_to_end;
+
 use crate::net::raw::{MAX_FORWARDED_BODY, RawClient, RawOutcome, RawRequest};
 use crate::net::secret::masked_url;
-use crate::net::{Failure, FailureKind, Header, Phase, Request, Response, header, query};
+use crate::net::{
+    Failure, FailureKind, Header, Phase, Request, Response, end_to_end, header, query,
+};
 use crate::untrusted::{Untrusted, beginning};
 
 /// Time for the handler's answer once the listener stops; shorter than the grace of the server.

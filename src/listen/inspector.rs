@@ -28,8 +28,8 @@ use crate::clock::Clock;
 use crate::exchange::CapturedRequest;
 use crate::ndjson;
 use crate::net::export::curl_to;
-use crate::net::hop::end_to_end;
-use crate::net::{Header, Request, Response};
+
+use crate::net::{Header, Request, Response, end_to_end};
 
 /// Event streams at once.
 const MAX_STREAMS: usize = 32;

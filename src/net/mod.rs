@@ -10,7 +10,6 @@ mod destination;
 pub mod export;
 mod failure;
 mod headers;
-pub mod hop;
 mod http1;
 mod proxied;
 pub mod query;
@@ -153,6 +152,32 @@ pub fn header<'a>(headers: &'a [Header], name: &str) -> Option<Cow<'a, str>> {
     headers.iter().find(|h| h.is(name)).map(Header::text)
 }
 
+/// Hop-by-hop headers (RFC 9110, 7.6.1), and those that are made anew for the next connection.
+const HOP_BY_HOP: [&str; 11] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// The headers without the hop-by-hop ones and those that `Connection` names, in order.
+pub(crate) fn end_to_end(headers: &[Header]) -> Vec<Header> {
+    let connection = headers.iter().filter(|header| header.is("connection"));
+    let named = connection.map(Header::text).collect::<Vec<_>>().join(",");
+    let is_named = |header: &Header| named.split(',').any(|name| header.is(name.trim()));
+    let is_hop_by_hop = |header: &Header| HOP_BY_HOP.iter().any(|name| header.is(name));
+    let mut headers = headers.to_vec();
+    headers.retain(|header| !is_hop_by_hop(header) && !is_named(header));
+    headers
+}
+
 /// One HTTP request, received or to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
@@ -174,18 +199,14 @@ impl Request {
     /// A request to be sent, of version 1.1 and with its whole body.
     #[must_use]
     pub fn new(
-        method: &str,
+        method: impl Into<Cow<'static, str>>,
         target: impl Into<String>,
         headers: Vec<Header>,
         body: impl Into<Bytes>,
     ) -> Self {
         let body = body.into();
         Self {
-            method: match method {
-                "POST" => Cow::Borrowed("POST"),
-                "GET" => Cow::Borrowed("GET"),
-                other => Cow::Owned(other.to_owned()),
-            },
+            method: method.into(),
             target: target.into(),
             version: Cow::Borrowed("HTTP/1.1"),
             headers,
@@ -331,10 +352,28 @@ mod tests {
             body in proptest::collection::vec(any::<u8>(), 0..200),
         ) {
             let headers: Vec<Header> = names.into_iter().map(|(name, value)| Header { name, value: value.into() }).collect();
-            let request = Request::new(&method, target, headers, body);
+            let request = Request::new(method, target, headers, body);
             let line = serde_json::to_string(&request).unwrap();
             prop_assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);
         }
+    }
+
+    #[test]
+    fn what_a_connection_names_as_its_own_ends_with_it() {
+        let headers = [
+            ("X-A", "1"),
+            ("Connection", "close, X-Hop"),
+            ("x-hop", "2"),
+            ("Proxy-Authorization", "Basic x"),
+            ("Content-Type", "text/plain"),
+        ];
+        let left = end_to_end(&headers.map(|(name, value)| Header::new(name, value)));
+        assert_eq!(
+            left.iter()
+                .map(|header| header.name.as_str())
+                .collect::<Vec<_>>(),
+            ["X-A", "Content-Type"]
+        );
     }
 
     #[test]

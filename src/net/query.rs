@@ -36,7 +36,6 @@ pub fn encode(fields: &Map<String, Value>, encoding: Encoding) -> String {
 }
 
 fn push(pairs: &mut Vec<String>, name: &str, value: &Value, encoding: Encoding) {
-    let escape = |text: &str| utf8_percent_encode(text, ESCAPED).to_string();
     match (value, encoding) {
         (Value::Object(members), Encoding::Brackets) if !members.is_empty() => {
             for (key, value) in members {
@@ -48,23 +47,26 @@ fn push(pairs: &mut Vec<String>, name: &str, value: &Value, encoding: Encoding) 
                 push(pairs, &format!("{name}[{index}]"), value, encoding);
             }
         }
-        (Value::String(text), _) => pairs.push(format!("{}={}", escape(name), escape(text))),
-        (other, _) => pairs.push(format!("{}={}", escape(name), escape(&other.to_string()))),
+        (Value::String(text), _) => pairs.push(pair(name, text)),
+        (other, _) => pairs.push(pair(name, &other.to_string())),
     }
+}
+
+/// One parameter, escaped.
+pub(crate) fn pair(name: &str, value: &str) -> String {
+    let escape = |text| utf8_percent_encode(text, ESCAPED);
+    format!("{}={}", escape(name), escape(value))
 }
 
 /// Adds a query to a target that may have one already, which is kept and stays first.
 #[must_use]
 pub fn merge(target: &str, query: &str) -> String {
     let joint = match target.split_once('?') {
+        _ if query.is_empty() => "",
         None => "?",
-        Some((_, "")) => "",
-        Some((_, existing)) if existing.ends_with('&') => "",
+        Some((_, existing)) if existing.is_empty() || existing.ends_with('&') => "",
         Some(_) => "&",
     };
-    if query.is_empty() {
-        return target.to_owned();
-    }
     format!("{target}{joint}{query}")
 }
 
@@ -76,32 +78,29 @@ pub fn merge(target: &str, query: &str) -> String {
 #[must_use]
 pub fn onto(base: &str, captured: &str) -> String {
     let (base_path, base_query) = base.split_once('?').unwrap_or((base, ""));
-    let (path, query) = match captured.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (captured, None),
-    };
-    let path = if matches!(base_path, "" | "/") {
-        path
-    } else {
-        base_path
+    let query_start = captured.find('?').unwrap_or(captured.len());
+    let (captured_path, query) = captured.split_at(query_start);
+    let path = match base_path {
+        "" | "/" => captured_path,
+        own => own,
     };
     if base_query.is_empty() {
-        return query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+        return format!("{path}{query}");
     }
-    let names = |pairs: &str| {
-        decode(pairs)
-            .pairs
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect::<HashSet<_>>()
+    let names = |pairs: &str| -> HashSet<String> {
+        let pairs = decode(pairs).pairs.into_iter();
+        pairs.map(|(name, _)| name).collect()
     };
-    let decided = names(base_query);
-    let left = query
-        .unwrap_or_default()
-        .split('&')
-        .filter(|pair| !pair.is_empty() && names(pair).is_disjoint(&decided));
-    let parts: Vec<&str> = std::iter::once(base_query).chain(left).collect();
-    format!("{path}?{}", parts.join("&"))
+    let own_names = names(base_query);
+    let mut pairs = vec![base_query];
+    pairs.extend(
+        query
+            .strip_prefix('?')
+            .unwrap_or_default()
+            .split('&')
+            .filter(|pair| !pair.is_empty() && names(pair).is_disjoint(&own_names)),
+    );
+    format!("{path}?{}", pairs.join("&"))
 }
 
 /// The pairs of a query string in order, and the faults of its encoding.
@@ -113,61 +112,45 @@ pub struct Decoded {
     pub faults: Vec<String>,
 }
 
-const FAULTS: [&str; 4] = [
-    "a parameter without a name",
-    "a percent sign without two hexadecimal digits",
-    "escapes that are not UTF-8",
-    "a NUL character",
-];
-
-/// How often each of [`FAULTS`] was found: one request can hold half a million of them.
-#[derive(Default)]
-struct Found([usize; FAULTS.len()]);
-
-impl Found {
-    fn sentences(&self) -> Vec<String> {
-        let found = FAULTS.iter().zip(self.0).filter(|(_, times)| *times > 0);
-        found
-            .map(|(fault, times)| {
-                if times == 1 {
-                    (*fault).to_owned()
-                } else {
-                    format!("{fault}, {times} times")
-                }
-            })
-            .collect()
-    }
-}
-
 /// Reads a query string or a form. Nothing is refused: what cannot be decoded is kept as it stands and reported.
 #[must_use]
 pub fn decode(query: &str) -> Decoded {
-    let (mut pairs, mut found) = (Vec::new(), Found::default());
+    // Counted, as one request can hold half a million of each.
+    let (mut nameless, mut broken, mut not_utf8, mut nul) = (0, 0, 0, 0);
+    let mut part = |text: &str| {
+        let spaced = text.replace('+', " ");
+        let is_broken = |escape: &str| {
+            let digits = escape.bytes().take(2);
+            digits.filter(u8::is_ascii_hexdigit).count() < 2
+        };
+        broken += usize::from(spaced.split('%').skip(1).any(is_broken));
+        let decoded = percent_decode_str(&spaced);
+        not_utf8 += usize::from(decoded.clone().decode_utf8().is_err());
+        let text = decoded.decode_utf8_lossy().into_owned();
+        nul += usize::from(text.contains('\0'));
+        text
+    };
+    let mut pairs = Vec::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        found.0[0] += usize::from(name.is_empty());
-        pairs.push((part(name, &mut found), part(value, &mut found)));
+        nameless += usize::from(name.is_empty());
+        pairs.push((part(name), part(value)));
     }
+    let faults = [
+        (nameless, "a parameter without a name"),
+        (broken, "a percent sign without two hexadecimal digits"),
+        (not_utf8, "escapes that are not UTF-8"),
+        (nul, "a NUL character"),
+    ];
+    let sentence = |(times, fault): (usize, &str)| match times {
+        0 => None,
+        1 => Some(fault.to_owned()),
+        _ => Some(format!("{fault}, {times} times")),
+    };
     Decoded {
         pairs,
-        faults: found.sentences(),
+        faults: faults.into_iter().filter_map(sentence).collect(),
     }
-}
-
-fn part(text: &str, Found([_, percent, not_utf8, nul]): &mut Found) -> String {
-    let spaced = text.replace('+', " ");
-    let escapes = spaced.split('%').skip(1);
-    let broken = |escape: &str| {
-        !escape
-            .get(..2)
-            .is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
-    };
-    *percent += usize::from(escapes.clone().any(broken));
-    let decoded = percent_decode_str(&spaced);
-    *not_utf8 += usize::from(decoded.clone().decode_utf8().is_err());
-    let text = decoded.decode_utf8_lossy().into_owned();
-    *nul += usize::from(text.contains('\0'));
-    text
 }
 
 #[cfg(test)]

@@ -13,50 +13,15 @@ use super::Header;
 pub const MASK: &str = "***";
 
 /// Words that make a name secret wherever they are one of its parts, as in `x-api-key` or `accessToken`.
-const SECRET_PARTS: &[&str] = &[
-    "apikey",
-    "auth",
-    "authorization",
-    "bearer",
-    "cookie",
-    "cred",
-    "credential",
-    "hash",
-    "hmac",
-    "jwt",
-    "key",
-    "nonce",
-    "otp",
-    "pass",
-    "passphrase",
-    "passwd",
-    "password",
-    "pin",
-    "pwd",
-    "secret",
-    "session",
-    "sessionid",
-    "sid",
-    "sig",
-    "signature",
-    "token",
-];
+const SECRET_WORDS: &str = "apikey auth authorization bearer cookie cred credential hash hmac jwt \
+    key nonce otp pass passphrase passwd password pin pwd secret session sessionid sid sig \
+    signature token";
 
 /// Words that make a name secret when it ends in them with nothing between, as in `accesstoken`.
-const SECRET_ENDINGS: &[&str] = &[
-    "apikey",
-    "passwd",
-    "password",
-    "secret",
-    "signature",
-    "token",
-];
+const SECRET_ENDINGS: &str = "apikey passwd password secret signature token";
 
-/// Names that are secret only as a whole: a `code` is a login code, a `country_code` is not.
-const SECRET_NAMES: &[&str] = &["code"];
-
-/// Exceptions: names with a secret part whose values are not secret.
-const HARMLESS_NAMES: &[&str] = &["idempotency-key", "sec-websocket-key"];
+/// Exceptions: names with a secret word whose values are not secret.
+const HARMLESS_NAMES: [&str; 2] = ["idempotency-key", "sec-websocket-key"];
 
 /// Headers of nearly every message that hold no secret: skipped first, to save time.
 const USUAL_HEADERS: &[&str] = &[
@@ -147,21 +112,17 @@ fn userinfo_end(rest: &str) -> Option<usize> {
 /// after one of these hides the remainder of the piece.
 fn mask_parameter(piece: &str, separators: &[char], masked: &mut String) {
     let content = piece.trim_end_matches(separators);
-    let separator = &piece[content.len()..];
-    let mut start = 0;
     for part in content.split_inclusive([';', '?']) {
         if let Some((name, value)) = part.split_once('=')
             && !value.is_empty()
             && is_secret_name(&percent_decode_str(name).decode_utf8_lossy())
         {
-            masked.push_str(&content[..=start + name.len()]);
-            masked.push_str(MASK);
-            masked.push_str(separator);
-            return;
+            masked.extend([name, "=", MASK]);
+            break;
         }
-        start += part.len();
+        masked.push_str(part);
     }
-    masked.push_str(piece);
+    masked.push_str(&piece[content.len()..]);
 }
 
 /// Headers as they may be shown: secret values masked, and secrets inside URLs too.
@@ -181,23 +142,23 @@ pub fn masked_headers(headers: &[Header]) -> Vec<Header> {
     masked
 }
 
-/// Whether a parameter or header of this name holds a secret.
+/// Whether a parameter or header of this name holds a secret. A `code` is a login code, a `country_code` is not.
 #[must_use]
 pub fn is_secret_name(name: &str) -> bool {
     let whole = name.trim().to_lowercase();
     if HARMLESS_NAMES.contains(&whole.as_str()) {
         return false;
     }
-    SECRET_NAMES.contains(&whole.as_str())
-        || SECRET_ENDINGS
-            .iter()
-            .any(|ending| singular(&whole).ends_with(ending))
-        || parts(name)
-            .iter()
-            .any(|part| SECRET_PARTS.contains(&singular(part)))
-        || parts(&whole)
-            .iter()
-            .any(|part| SECRET_PARTS.contains(&singular(part)))
+    let mut endings = SECRET_ENDINGS.split(' ');
+    let has_secret_word = |name: &str| {
+        let name = words(name);
+        let mut words = name.split(' ').map(singular);
+        words.any(|word| SECRET_WORDS.split(' ').any(|secret| secret == word))
+    };
+    whole == "code"
+        || endings.any(|ending| singular(&whole).ends_with(ending))
+        || has_secret_word(name)
+        || has_secret_word(&whole)
 }
 
 /// A word without its plural `s`; `pass` is no plural.
@@ -208,29 +169,24 @@ fn singular(word: &str) -> &str {
     }
 }
 
-/// The words a name is made of, in lower case: split at everything but letters and digits, and before a capital that
-/// follows a small letter (`accessToken`) or begins a word after an abbreviation (`APIKey`).
-fn parts(name: &str) -> Vec<String> {
-    let mut parts = vec![String::new()];
-    let characters: Vec<char> = name.chars().collect();
-    for (n, &c) in characters.iter().enumerate() {
-        let previous = n.checked_sub(1).map(|n| characters[n]);
-        let next = characters.get(n + 1);
-        let begins_word = c.is_uppercase()
-            && previous.is_some_and(|previous| {
-                previous.is_lowercase()
-                    || (previous.is_uppercase() && next.is_some_and(|next| next.is_lowercase()))
-            });
-        if begins_word || !c.is_alphanumeric() {
-            parts.push(String::new());
+/// The words of a name in lower case, with spaces between: split at everything but letters and digits, and before a
+/// capital that follows a small letter (`accessToken`) or begins a word after an abbreviation (`APIKey`).
+fn words(name: &str) -> String {
+    let mut words = String::with_capacity(name.len() + 4);
+    let mut before = ' ';
+    let mut rest = name.chars();
+    while let Some(c) = rest.next() {
+        let is_first_small = || rest.clone().next().is_some_and(char::is_lowercase);
+        let begins_word = before.is_lowercase() || (before.is_uppercase() && is_first_small());
+        if !c.is_alphanumeric() || (c.is_uppercase() && begins_word) {
+            words.push(' ');
         }
-        if c.is_alphanumeric()
-            && let Some(part) = parts.last_mut()
-        {
-            part.extend(c.to_lowercase());
+        if c.is_alphanumeric() {
+            words.extend(c.to_lowercase());
         }
+        before = c;
     }
-    parts
+    words
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::cdr::judge::{judge_json, judge_pairs};
 use crate::cdr::schema;
 use crate::clock::Timestamp;
 use crate::json::{self, Document};
-use crate::net::{Header, Request, header, hop, query, raw};
+use crate::net::{self, Header, Request, header, query, raw};
 
 /// Capture times as times of a run: counted from the first, never running backwards, each round after the one before.
 #[derive(Debug, Clone, Copy, Default)]
@@ -102,7 +102,7 @@ fn fields(request: &Request) -> Option<Fields> {
 #[must_use]
 pub fn strip_hop_by_hop(request: &Request) -> Request {
     Request {
-        headers: hop::end_to_end(&request.headers),
+        headers: net::end_to_end(&request.headers),
         ..request.clone()
     }
 }
