@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::error::Exit;
 use crate::ndjson;
 use crate::net::Destination;
-use crate::net::export::{self, Reason, har, http, vegeta};
+use crate::net::export::{self, Reason};
 use crate::output::Show;
 use crate::output::streams::StreamState;
 use crate::send::plan::Origin;
@@ -31,7 +31,7 @@ pub fn run(
     let mut first = true;
     let mut piece = String::new();
     if print == Print::Har {
-        show.data(&har::head());
+        show.data(&export::har_head());
     }
     'run: for jobs in Schedule::new(Arc::clone(plan)) {
         let mut since = Duration::ZERO;
@@ -42,7 +42,7 @@ pub fn run(
                 match printer.piece(&job, plan.at.after(since), &mut piece) {
                     Ok(()) => {
                         if print == Print::Har && !std::mem::take(&mut first) {
-                            show.data(har::BETWEEN);
+                            show.data(export::HAR_SEPARATOR);
                         }
                         show.data(&piece);
                     }
@@ -55,7 +55,7 @@ pub fn run(
         }
     }
     if print == Print::Har {
-        show.data(har::TAIL);
+        show.data(export::HAR_TAIL);
     }
     show.flush();
     let exit = left_out.tell(&mut show);
@@ -137,9 +137,18 @@ impl Printer {
                 _ => out.push_str(&ndjson::one_line(&job.request.body.0)),
             },
             Print::Curl => out.push_str(&curl(job, &self.origin, &self.flags)),
-            Print::Http => out.push_str(&http::request(request, &self.origin, &title(job))?),
-            Print::Har => out.push_str(&har::entry(&job.request, &self.origin, at, &title(job))?),
-            Print::Vegeta => out.push_str(&vegeta::target(request, &self.origin)?),
+            Print::Http => out.push_str(&export::http_file_request(
+                request,
+                &self.origin,
+                &title(job),
+            )?),
+            Print::Har => out.push_str(&export::har_entry(
+                &job.request,
+                &self.origin,
+                at,
+                &title(job),
+            )?),
+            Print::Vegeta => out.push_str(&export::vegeta_target(request, &self.origin)?),
         }
         if matches!(self.print, Print::Json | Print::Curl | Print::Vegeta) {
             out.push('\n');
@@ -171,5 +180,5 @@ fn title(job: &Job) -> String {
 /// The command for curl that sends a request to an origin, with curl's own habits turned off where they would show.
 fn curl(job: &Job, origin: &str, flags: &[String]) -> String {
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    export::curl_to(&job.request, origin, &flags, job.origin == Origin::Capture)
+    export::curl(&job.request, origin, &flags, job.origin == Origin::Capture)
 }

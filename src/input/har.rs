@@ -112,7 +112,7 @@ fn captured(entry: Entry) -> Result<CapturedRequest, String> {
     };
     let at = entry.started_date_time.as_ref().and_then(Value::as_str);
     Ok(CapturedRequest {
-        request: Request::new(method, target, headers, body),
+        request: Request::new(&method, target, headers, body),
         at: at.and_then(|at| at.parse().ok()),
     })
 }

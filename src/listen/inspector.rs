@@ -27,7 +27,7 @@ use super::server::{self, Limits};
 use crate::clock::Clock;
 use crate::exchange::CapturedRequest;
 use crate::ndjson;
-use crate::net::export::curl_to;
+use crate::net::export;
 
 use crate::net::{Header, Request, Response, end_to_end};
 
@@ -184,7 +184,7 @@ impl Inspector {
             headers: end_to_end(&kept.request.headers),
             ..kept.request.clone()
         };
-        let command = curl_to(&request, &self.about.url, &["-i"], true);
+        let command = export::curl(&request, &self.about.url, &["-i"], true);
         Response::plain(200, command + "\n")
     }
 

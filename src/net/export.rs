@@ -4,15 +4,24 @@
 //! and control characters escaped. A request that a format cannot hold exactly is left out with a reason.
 
 mod curl;
-pub mod har;
-pub mod http;
-pub mod vegeta;
 
-use super::{Header, Request, secret};
-pub use curl::{curl, curl_to};
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::{Value, json};
+
+use super::{Header, Request, header, query, secret};
+use crate::clock::Timestamp;
+use crate::untrusted::disturbs;
+use crate::{json, ndjson};
+pub(crate) use curl::curl;
 
 /// Why a format cannot hold a request, in a clause that begins with `its`.
-pub type Reason = &'static str;
+pub(crate) type Reason = &'static str;
+
+/// The methods that editors know.
+const HTTP_FILE_METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 
 /// The whole address of a request at an origin, secrets masked.
 fn url(request: &Request, origin: &str) -> Result<String, Reason> {
@@ -31,8 +40,152 @@ fn headers(request: &Request) -> Result<Vec<(String, String)>, Reason> {
         Ok(value) => Ok((header.name, value.to_owned())),
         Err(_) => Err("its headers are not all text"),
     };
-    secret::masked_headers(&request.headers)
-        .into_iter()
-        .map(text)
-        .collect()
+    let masked = secret::masked_headers(&request.headers);
+    masked.into_iter().map(text).collect()
 }
+
+/// The text of a HAR 1.2 document before the first entry.
+pub(crate) fn har_head() -> String {
+    let creator = json!({"name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION")});
+    format!("{{\"log\":{{\"version\":\"1.2\",\"creator\":{creator},\"entries\":[\n")
+}
+
+pub(crate) const HAR_SEPARATOR: &str = ",\n";
+
+pub(crate) const HAR_TAIL: &str = "\n]}}\n";
+
+/// A request at an origin as one entry of a HAR, with the time at which it would be sent. It has not been sent, so its
+/// response has status 0, as in other tools' HAR of unanswered requests, and its times are 0.
+pub(crate) fn har_entry(
+    request: &Request,
+    origin: &str,
+    at: Timestamp,
+    comment: &str,
+) -> Result<String, Reason> {
+    let url = url(request, origin)?;
+    let list = |pairs: Vec<(String, String)>| -> Vec<Value> {
+        let named = |(name, value)| json!({"name": name, "value": value});
+        pairs.into_iter().map(named).collect()
+    };
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let mut written = json!({
+        "method": request.method,
+        "url": url,
+        "httpVersion": request.version,
+        "cookies": [],
+        "headers": list(headers(request)?),
+        "queryString": list(query::decode(query).pairs),
+        "headersSize": -1,
+        "bodySize": request.body.len(),
+    });
+    let content_type = header(&request.headers, "content-type").unwrap_or_default();
+    match request.body.text() {
+        Some("") => {}
+        Some(text) => written["postData"] = json!({"mimeType": content_type, "text": text}),
+        // HAR holds text only.
+        None => {
+            written["postData"] = json!({
+                "mimeType": content_type, "text": BASE64.encode(&request.body.0), "_encoding": "base64",
+                "comment": "text is the base64 of the body",
+            });
+        }
+    }
+    let entry = json!({
+        "startedDateTime": at,
+        "time": 0,
+        "request": written,
+        "response": {
+            "status": 0, "statusText": "", "httpVersion": "", "cookies": [], "headers": [],
+            "content": {"size": 0, "mimeType": "x-unknown"},
+            "redirectURL": "", "headersSize": -1, "bodySize": -1,
+        },
+        "cache": {},
+        // HAR 1.2 allows -1 for the first four alone.
+        "timings": {"blocked": -1, "dns": -1, "connect": -1, "ssl": -1, "send": 0, "wait": 0, "receive": 0},
+        "comment": comment,
+    });
+    Ok(ndjson::safe_json(&entry))
+}
+
+/// A request at an origin for a `.http` file, which editors and their REST clients send one by one, after a separator line
+/// with a title.
+///
+/// The format has no escapes, and each client has a syntax of its own: a request that a common client would misread is
+/// left out. JSON is rewritten with escapes where necessary.
+pub(crate) fn http_file_request(
+    request: &Request,
+    origin: &str,
+    title: &str,
+) -> Result<String, Reason> {
+    if !HTTP_FILE_METHODS.contains(&&*request.method) {
+        return Err("its method is not one that editors know");
+    }
+    let url = url(request, origin)?;
+    let mut path = request.path().split('/');
+    if path.any(|part| matches!(part, "." | "..")) {
+        return Err("its path would be shortened before it is sent");
+    }
+    if !is_plain(&url) || url.contains(' ') {
+        return Err("its target has characters that editors take for something else");
+    }
+    let mut text = format!("### {title}\n{} {url} HTTP/1.1\n", request.method);
+    for (name, value) in headers(request)? {
+        if !is_plain(&value) || value.trim().is_empty() {
+            return Err("its headers have characters that editors take for something else");
+        }
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{name}: {value}");
+    }
+    if !request.body.is_empty() {
+        let _ = writeln!(text, "\n{}", http_file_body(&request.body.0)?);
+    }
+    Ok(text + "\n")
+}
+
+/// Whether every client reads the line as plain text.
+fn is_plain(line: &str) -> bool {
+    !line.chars().any(disturbs) && !line.contains("{{")
+}
+
+/// The body on a line of its own.
+fn http_file_body(bytes: &[u8]) -> Result<String, Reason> {
+    if json::check(bytes).is_ok() {
+        // Two braces begin a variable. In JSON they stand only inside text, where one can be an escape.
+        return Ok(ndjson::one_line(bytes).replace("{{", r"{\u007b"));
+    }
+    // Other characters may begin a file's name, a script, a comment or the next request.
+    let begins_plainly = |text: &str| text.starts_with(|c: char| c.is_alphanumeric() || c == '%');
+    match std::str::from_utf8(bytes) {
+        Ok(text) if is_plain(text) && begins_plainly(text) => Ok(text.to_owned()),
+        _ => Err("its body is neither JSON nor one plain line of text"),
+    }
+}
+
+/// A request at an origin as one target for Vegeta in its JSON format, without the line's end: the body in base64, each
+/// header with all of its values.
+pub(crate) fn vegeta_target(request: &Request, origin: &str) -> Result<String, Reason> {
+    let headers = headers(request)?;
+    let mut target = json!({"method": request.method, "url": url(request, origin)?});
+    if !request.body.is_empty() {
+        target["body"] = BASE64.encode(&request.body.0).into();
+    }
+    for (name, value) in headers {
+        match &mut target["header"][canonical(&name)] {
+            Value::Array(values) => values.push(value.into()),
+            missing => *missing = json!([value]),
+        }
+    }
+    Ok(ndjson::safe_json(&target))
+}
+
+/// A header's name in Go's canonical form, by which Vegeta knows its own headers.
+fn canonical(name: &str) -> String {
+    let mut parts: Vec<String> = name.split('-').map(str::to_ascii_lowercase).collect();
+    for first in parts.iter_mut().filter_map(|part| part.get_mut(..1)) {
+        first.make_ascii_uppercase();
+    }
+    parts.join("-")
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,98 +3,75 @@
 use std::fmt::Write as _;
 
 use crate::net::{Header, Request, secret};
+use crate::untrusted::disturbs;
 
-/// The request as a `curl` command that sends the same bytes. `url` is the whole address, without secrets that must
-/// not be shown; a secret header's value is left to the reader. `flags` are curl's own, as they stand.
-#[must_use]
-pub fn curl(request: &Request, url: &str, flags: &[&str]) -> String {
-    let body = &request.body.0;
-    // A body that no argument can hold goes through a pipe.
-    let plain_body = request
-        .body
-        .text()
-        .filter(|text| !text.chars().any(crate::untrusted::disturbs));
-    let mut command = String::new();
+/// The `curl` command that sends the same bytes to an origin. A secret header's value is left to the reader. `flags` are
+/// curl's own, as they stand. curl adds no headers to a captured request.
+pub(crate) fn curl(request: &Request, origin: &str, flags: &[&str], captured: bool) -> String {
+    let is_given = |name: &str| request.headers.iter().any(|header| header.is(name));
+    let is_plain = |text: &&str| !text.chars().any(disturbs);
+    let plain_body = request.body.text().filter(is_plain);
+    let mut words = Vec::new();
+    let mut add = |word: &str| words.push(word.to_owned());
     if plain_body.is_none() {
-        let _ = write!(command, "printf '{}' | ", escaped(body));
+        // A body that no argument can hold goes through a pipe.
+        add(&format!("printf '{}' |", escaped(&request.body.0)));
     }
-    command.push_str("curl -sS");
+    add("curl -sS");
     for flag in flags {
-        let _ = write!(
-            command,
-            " {}",
-            if flag.starts_with('-') {
-                (*flag).to_owned()
-            } else {
-                quoted(flag)
-            }
-        );
-    }
-    match (&*request.method, request.body.is_empty()) {
-        ("GET", true) | ("POST", false) => {}
-        (method, _) => {
-            command.push_str(" -X ");
-            command.push_str(&quoted(method));
+        match flag.strip_prefix('-') {
+            Some(_) => add(flag),
+            None => add(&quoted(flag)),
         }
     }
+    if captured {
+        for name in ["Accept", "User-Agent"] {
+            if !is_given(name) {
+                add(&format!("-H '{name}:'"));
+            }
+        }
+        if request.version == "HTTP/1.0" {
+            add("--http1.0");
+        }
+        if request.method == "HEAD" {
+            add("--head");
+        }
+    }
+    let target = secret::masked_url(&request.target);
+    let is_rewritten = !target.starts_with('/') || target.contains("/.") || target.contains('#');
+    let url = if is_rewritten {
+        add(&format!("--request-target {}", quoted(&target)));
+        format!("{origin}/")
+    } else {
+        format!("{origin}{target}")
+    };
+    if !matches!(
+        (&*request.method, request.body.is_empty()),
+        ("GET", true) | ("POST", false)
+    ) {
+        add(&format!("-X {}", quoted(&request.method)));
+    }
     for header in secret::masked_headers(&request.headers) {
-        command.push_str(" -H ");
-        command.push_str(&quoted(&field(&header)));
+        add(&format!("-H {}", quoted(&field(&header))));
     }
     if !request.body.is_empty() {
-        if !request
-            .headers
-            .iter()
-            .any(|header| header.is("content-type"))
-        {
+        if !is_given("content-type") {
             // By default curl calls every body a form.
-            command.push_str(" -H 'Content-Type:'");
+            add("-H 'Content-Type:'");
         }
         match plain_body {
             // After an `@`, `--data-binary` would read a file.
-            Some(text) if text.starts_with('@') => {
-                command.push_str(" --data-raw ");
-                command.push_str(&quoted(text));
-            }
-            body => {
-                command.push_str(" --data-binary ");
-                command.push_str(&body.map_or_else(|| "@-".to_owned(), quoted));
-            }
+            Some(text) if text.starts_with('@') => add(&format!("--data-raw {}", quoted(text))),
+            Some(text) => add(&format!("--data-binary {}", quoted(text))),
+            None => add("--data-binary @-"),
         }
     }
     if url.contains(['[', ']', '{', '}']) {
         // By default curl expands these as a pattern of several URLs.
-        command.push_str(" -g");
+        add("-g");
     }
-    command.push(' ');
-    command.push_str(&quoted(url));
-    command
-}
-
-/// The same for a request to an origin. curl adds no headers to a captured request.
-#[must_use]
-pub fn curl_to(request: &Request, origin: &str, flags: &[&str], captured: bool) -> String {
-    let target = secret::masked_url(&request.target);
-    let mut flags = flags.to_vec();
-    if captured {
-        for (name, nothing) in [("Accept", "Accept:"), ("User-Agent", "User-Agent:")] {
-            if !request.headers.iter().any(|header| header.is(name)) {
-                flags.extend(["-H", nothing]);
-            }
-        }
-        if request.version == "HTTP/1.0" {
-            flags.push("--http1.0");
-        }
-        if request.method == "HEAD" {
-            flags.push("--head");
-        }
-    }
-    let rewritten = !target.starts_with('/') || target.contains("/.") || target.contains('#');
-    if rewritten {
-        flags.extend(["--request-target", &target]);
-        return curl(request, &format!("{origin}/"), &flags);
-    }
-    curl(request, &format!("{origin}{target}"), &flags)
+    add(&quoted(&url));
+    words.join(" ")
 }
 
 /// A header as curl takes it: a name with a colon and nothing behind it would leave the header out.
@@ -107,7 +84,7 @@ fn field(header: &Header) -> String {
 
 /// Quotes an argument for any POSIX shell; text that would disturb a terminal is written by `printf`.
 fn quoted(text: &str) -> String {
-    if text.chars().any(crate::untrusted::disturbs) {
+    if text.chars().any(disturbs) {
         return format!("\"$(printf '{}')\"", escaped(text.as_bytes()));
     }
     format!("'{}'", text.replace('\'', r"'\''"))
@@ -117,14 +94,13 @@ fn quoted(text: &str) -> String {
 fn escaped(bytes: &[u8]) -> String {
     let mut format = String::new();
     for chunk in bytes.utf8_chunks() {
-        for (place, c) in chunk.valid().char_indices() {
+        for c in chunk.valid().chars() {
             match c {
                 '%' => format.push_str("%%"),
                 '\\' => format.push_str(r"\\"),
                 '\'' => format.push_str(r"'\''"),
                 // A leading dash would begin an option.
-                '-' if place == 0 && format.is_empty() => octal("-".as_bytes(), &mut format),
-                c if crate::untrusted::disturbs(c) => {
+                c if disturbs(c) || (c == '-' && format.is_empty()) => {
                     octal(c.encode_utf8(&mut [0; 4]).as_bytes(), &mut format);
                 }
                 c => format.push(c),
@@ -139,44 +115,5 @@ fn octal(bytes: &[u8], format: &mut String) {
     for byte in bytes {
         // Writing to a String cannot fail.
         let _ = write!(format, "\\{byte:03o}");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_post_and_a_get() {
-        let headers = vec![
-            Header::new("content-type", "application/json"),
-            Header::new("authorization", "Bearer hush"),
-        ];
-        let post = Request::new("POST", "/cdr", headers, r#"{"a":"it's"}"#);
-        insta::assert_snapshot!(curl(&post, "http://127.0.0.1:5000/cdr", &[]), @r#"curl -sS -H 'content-type: application/json' -H 'authorization: ***' --data-binary '{"a":"it'\''s"}' 'http://127.0.0.1:5000/cdr'"#);
-        let get = Request::new("GET", "/cdr?a=1", vec![], "");
-        insta::assert_snapshot!(curl(&get, "http://127.0.0.1:5000/cdr?a=1", &[]), @"curl -sS 'http://127.0.0.1:5000/cdr?a=1'");
-    }
-
-    #[test]
-    fn what_curl_would_take_for_something_else_is_told_apart() {
-        let request = Request::new(
-            "POST",
-            "/",
-            vec![Header::new("x-empty", "")],
-            "@/etc/passwd",
-        );
-        insta::assert_snapshot!(curl(&request, "http://h/", &[]), @"curl -sS -H 'x-empty;' -H 'Content-Type:' --data-raw '@/etc/passwd' 'http://h/'");
-        let get = Request::new("GET", "/?a[b]={c}", vec![], "");
-        insta::assert_snapshot!(curl(&get, "http://h/?a[b]={c}", &[]), @"curl -sS -g 'http://h/?a[b]={c}'");
-    }
-
-    #[test]
-    fn control_characters_are_escaped_for_the_shell() {
-        let request = Request::new("POST", "/", vec![], "-a%\\\u{1b}'\n");
-        insta::assert_snapshot!(curl(&request, "http://h/", &[]), @r"printf '\055a%%\\\033'\''\012' | curl -sS -H 'Content-Type:' --data-binary @- 'http://h/'");
-        let headers = vec![Header::new("x-name", "a\u{202e}b")];
-        let request = Request::new("POST", "/", headers, b"\xff\0".as_slice());
-        insta::assert_snapshot!(curl(&request, "http://h/", &[]), @r#"printf '\377\000' | curl -sS -H "$(printf 'x-name: a\342\200\256b')" -H 'Content-Type:' --data-binary @- 'http://h/'"#);
     }
 }
