@@ -1,15 +1,58 @@
-//! `--fault`: injected failures, and which requests get one: (seed, n) -> `Option<Fault>`. Pure.
+//! `--fault` and `--delay`: which requests fail or wait, by seed and number. Pure.
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use rand::RngExt as _;
 
-use super::respond::Outcome;
 use super::server::Reply;
-use crate::exchange::Answer;
+use crate::clock::read_duration;
 use crate::net::Response;
 use crate::seed::{Seed, Stream};
+
+/// The time before an answer: fixed, or random between two bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Delay {
+    least: Duration,
+    most: Duration,
+}
+
+impl Delay {
+    #[must_use]
+    pub fn is_random(self) -> bool {
+        self.least != self.most
+    }
+
+    /// The delay of the nth answer.
+    #[must_use]
+    pub fn of(self, n: u64, seed: Seed) -> Duration {
+        if !self.is_random() {
+            return self.least;
+        }
+        let share = seed.rng(Stream::Delay, n).random_range(0.0..=1.0);
+        self.least + self.most.saturating_sub(self.least).mul_f64(share)
+    }
+}
+
+impl FromStr for Delay {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (least, most) = text.split_once("..").unwrap_or((text, text));
+        let (least, most) = (read_duration(least)?, read_duration(most)?);
+        if least > most {
+            return Err("the first duration is longer than the second".to_owned());
+        }
+        Ok(Self { least, most })
+    }
+}
+
+impl fmt::Display for Delay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}..{:?}", self.least, self.most)
+    }
+}
 
 /// An injected failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,26 +92,17 @@ impl Fault {
         }
     }
 
-    /// Replaces or delays the regular answer.
+    /// Replaces or slows the regular answer.
     #[must_use]
-    pub fn apply(self, decided: &Response) -> Outcome {
-        let (reply, status) = match self {
-            Self::Status(status) => (
-                Reply::Respond(Response::plain(status, "failing on purpose\n")),
-                Some(status),
-            ),
-            Self::Slow => (Reply::Slow(decided.clone()), Some(decided.status)),
-            Self::Reset => (Reply::Reset, None),
-            Self::Empty => (Reply::Close, None),
-            Self::Hang => (Reply::Hang, None),
-            Self::Garbage => (Reply::Garbage, None),
-        };
-        let answer = Answer {
-            status,
-            fault: Some(self.word().to_owned()),
-            ..Answer::default()
-        };
-        Outcome { reply, answer }
+    pub fn reply(self, regular: Response) -> Reply {
+        match self {
+            Self::Status(status) => Reply::Respond(Response::plain(status, "failing on purpose\n")),
+            Self::Slow => Reply::Slow(regular),
+            Self::Reset => Reply::Reset,
+            Self::Empty => Reply::Close,
+            Self::Hang => Reply::Hang,
+            Self::Garbage => Reply::Garbage,
+        }
     }
 }
 
@@ -240,12 +274,12 @@ mod tests {
     #[test]
     fn a_fault_is_told_with_the_status_that_the_sender_sees() {
         let decided = Response::new(200, vec![], "got it");
-        let answer = |fault: Fault| fault.apply(&decided).answer;
-        assert_eq!(answer(Fault::Status(429)).status, Some(429));
+        let status = |fault: Fault| fault.reply(decided.clone()).status();
+        assert_eq!(status(Fault::Status(429)), Some(429));
         assert_eq!(
-            (answer(Fault::Slow).status, answer(Fault::Hang).status),
+            (status(Fault::Slow), status(Fault::Hang)),
             (Some(200), None)
         );
-        assert_eq!(answer(Fault::Garbage).fault.as_deref(), Some("garbage"));
+        assert_eq!(Fault::Garbage.word(), "garbage");
     }
 }

@@ -39,15 +39,6 @@ impl fmt::Debug for Forward {
     }
 }
 
-/// The result of forwarding a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ForwardResult {
-    /// For the sender: the handler's answer, or a gateway error.
-    pub response: Response,
-    /// For the record.
-    pub forwarded: Forwarded,
-}
-
 impl Forward {
     /// `listening` is the listener's own address, which is refused as a destination.
     pub fn new(
@@ -61,15 +52,11 @@ impl Forward {
             return Err(Error::Usage(text));
         }
         let client = Arc::new(RawClient::new(&destination, options)?);
-        let via = format!(
-            "1.1 telecmi-cdr-{}-{}",
-            std::process::id(),
-            listening.port()
-        );
+        let (pid, port) = (std::process::id(), listening.port());
         Ok(Self {
             destination,
             client,
-            via,
+            via: format!("1.1 telecmi-cdr-{pid}-{port}"),
         })
     }
 
@@ -79,101 +66,92 @@ impl Forward {
         self.destination.masked()
     }
 
-    /// Forwards a request, and waits for the answer at most `STOP_TIMEOUT` after `stop`. Leaves `instead_of` to the
-    /// caller.
-    pub async fn send(&self, request: &Request, stop: &CancellationToken) -> ForwardResult {
+    /// Forwards a request, and waits for the answer at most `STOP_TIMEOUT` after `stop`: the response for the sender, and
+    /// the record, of which `instead_of` is left to the caller.
+    pub async fn send(&self, request: &Request, stop: &CancellationToken) -> (Response, Forwarded) {
         let began = Instant::now();
         let stopped = async {
             stop.cancelled().await;
             tokio::time::sleep(STOP_TIMEOUT).await;
         };
-        let answer = if self.is_loop(request) {
-            let text = "this request came through here before: it goes in a circle";
-            Err((508, failure(FailureKind::Other, text)))
-        } else {
-            tokio::select! {
-                answer = self.answer(request) => answer,
-                () = stopped => {
-                    let text = "the listener had to stop before the handler answered";
-                    Err((504, failure(FailureKind::Timeout, text)))
-                }
+        let answer = tokio::select! {
+            answer = self.answer(request) => answer,
+            () = stopped => {
+                let text = "the listener had to stop before the handler answered";
+                Err((504, failure(FailureKind::Timeout, text)))
             }
         };
-        let forwarded = Forwarded {
+        let mut forwarded = Forwarded {
             url: self.url_of(request),
-            said: answer.as_ref().ok().and_then(first_line),
-            status: answer.as_ref().ok().map(|response| response.status),
+            said: None,
+            status: None,
             latency: began.elapsed(),
-            complete: answer.as_ref().is_ok_and(|response| response.complete),
+            complete: false,
             instead_of: None,
-            failure: answer.as_ref().err().map(|(_, failure)| failure.clone()),
+            failure: None,
         };
-        // The cause of a failure is not for the sender.
-        let response = answer
-            .unwrap_or_else(|(status, _)| Response::plain(status, "the handler did not answer\n"));
-        ForwardResult {
-            response,
-            forwarded,
+        match answer {
+            Ok(response) => {
+                forwarded.said = first_line(&response);
+                forwarded.status = Some(response.status);
+                forwarded.complete = response.complete;
+                (response, forwarded)
+            }
+            Err((status, failure)) => {
+                forwarded.failure = Some(failure);
+                // The cause of a failure is not for the sender.
+                let response = Response::plain(status, "the handler did not answer\n");
+                (response, forwarded)
+            }
         }
     }
 
     /// The handler's answer, or the status and cause of a gateway error.
     async fn answer(&self, request: &Request) -> Result<Response, (u16, Failure)> {
-        let outgoing = RawRequest::passed_on(&self.addressed(request), &self.destination);
-        match self.client.run(&outgoing).await {
-            RawOutcome::Answered(response) if response.status < 200 => {
-                let text = format!(
-                    "the handler answered {}, which was not asked for",
-                    response.status
-                );
-                Err((502, failure(FailureKind::NotHttp, &text)))
-            }
-            RawOutcome::Answered(response)
-                if response.body.len() >= MAX_FORWARDED_BODY && !response.complete =>
-            {
-                let text = format!(
-                    "the handler's answer is over the limit of {} MiB",
-                    MAX_FORWARDED_BODY / (1024 * 1024)
-                );
-                Err((502, failure(FailureKind::Other, &text)))
-            }
-            // A redirect goes back to the sender too.
-            RawOutcome::Answered(response) => {
-                let mut headers = end_to_end(&response.headers);
-                // An answer to HEAD has no body to compute the length from (RFC 9110, 9.3.2).
-                if request.method == "HEAD"
-                    && let Some(length) = header(&response.headers, "content-length")
-                {
-                    headers.push(Header::new("Content-Length", length));
-                }
-                Ok(Response {
-                    headers,
-                    ..response
-                })
-            }
-            other => other.into_result().map_err(|failure| {
-                let status = if failure.kind == FailureKind::Timeout {
-                    504
-                } else {
-                    502
-                };
-                (status, failure)
-            }),
+        if self.is_loop(request) {
+            let text = "this request came through here before: it goes in a circle";
+            return Err((508, failure(FailureKind::Other, text)));
         }
+        let outgoing = RawRequest::passed_on(&self.addressed(request), &self.destination);
+        // A redirect goes back to the sender too.
+        let response = match self.client.run(&outgoing).await {
+            RawOutcome::Answered(response) => response,
+            other => {
+                return other.into_result().map_err(|failure| match failure.kind {
+                    FailureKind::Timeout => (504, failure),
+                    _ => (502, failure),
+                });
+            }
+        };
+        let status = response.status;
+        if status < 200 {
+            let text = format!("the handler answered {status}, which was not asked for");
+            return Err((502, failure(FailureKind::NotHttp, &text)));
+        }
+        if response.body.len() >= MAX_FORWARDED_BODY && !response.complete {
+            let limit = MAX_FORWARDED_BODY / (1024 * 1024);
+            let text = format!("the handler's answer is over the limit of {limit} MiB");
+            return Err((502, failure(FailureKind::Other, &text)));
+        }
+        let mut headers = end_to_end(&response.headers);
+        // An answer to HEAD has no body to compute the length from (RFC 9110, 9.3.2).
+        if request.method == "HEAD"
+            && let Some(length) = header(&response.headers, "content-length")
+        {
+            headers.push(Header::new("Content-Length", length));
+        }
+        Ok(Response {
+            headers,
+            ..response
+        })
     }
 
     /// The handler's URL for a request, secrets masked.
     fn url_of(&self, request: &Request) -> String {
-        let scheme = if self.destination.is_tls() {
-            "https"
-        } else {
-            "http"
-        };
+        let tls = if self.destination.is_tls() { "s" } else { "" };
+        let authority = self.destination.authority();
         let target = query::onto(self.destination.target(), &request.target);
-        masked_url(&format!(
-            "{scheme}://{}{target}",
-            self.destination.authority()
-        ))
+        masked_url(&format!("http{tls}://{authority}{target}"))
     }
 
     /// Whether this listener has forwarded the request before.

@@ -8,12 +8,13 @@ mod assets;
 mod routes;
 mod sse;
 
+use std::future::ready;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{FutureExt as _, stream};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -109,7 +110,9 @@ pub async fn serve(
         closed: closed.clone(),
     };
     let routes = routes::routes(&Arc::new(inspector));
-    server::serve_routes(listener, limits, clock, routes, closed).await;
+    let handler = Box::new(|_| ready(server::Reply::Close).boxed());
+    let on_error = Box::new(|_, _| ());
+    server::serve(listener, limits, clock, routes, handler, on_error, closed).await;
 }
 
 /// The inspector's limits. The stream of a client that has gone ends at once, so a half-closed connection is closed.
@@ -209,8 +212,8 @@ impl Inspector {
         let Ok(_permit) = self.resends.try_acquire() else {
             return busy(format!("{MAX_RESENDS} are under way already: try again\n"));
         };
-        let passed = forward.send(request, &self.closed).await;
-        file("application/json", ndjson::safe_json(&passed.forwarded))
+        let (_, forwarded) = forward.send(request, &self.closed).await;
+        file("application/json", ndjson::safe_json(&forwarded))
     }
 }
 

@@ -6,15 +6,13 @@
 //!    └────────────────────────────── Reply ────────────────────────────┘
 //! ```
 //!
-//! A [`tunnel`] gives the port a public URL. [`expect`] says when the run is complete, [`forwarded_for`] reads a proxy's
-//! headers, [`redact`] masks what is saved.
+//! A [`tunnel`] gives the port a public URL. [`expect`] says when the run is complete, [`redact`] masks what is saved.
 
 pub mod capture;
 pub mod event;
 pub mod expect;
 pub mod fault;
 pub mod forward;
-pub mod forwarded_for;
 pub mod history;
 pub mod inspector;
 pub mod pipeline;
@@ -27,10 +25,13 @@ pub mod server;
 pub mod tunnel;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use capture::Capture;
@@ -103,16 +104,18 @@ pub async fn run(
     }));
 
     let stopping = CancellationToken::new();
-    let pipeline = Arc::new(Pipeline::new(
-        Arc::clone(&recorder),
-        options.policy,
-        options.faults,
-        options.forward,
-        stopping.clone(),
-    ));
+    let pipeline = Arc::new(Pipeline {
+        recorder: Arc::clone(&recorder),
+        policy: options.policy,
+        faults: options.faults,
+        forward: options.forward,
+        stop: stopping.clone(),
+        requests: AtomicU64::new(0),
+        waiting: TaskTracker::new(),
+    });
     let handle = {
         let pipeline = Arc::clone(&pipeline);
-        move |incoming| Arc::clone(&pipeline).handle(incoming)
+        move |incoming| Arc::clone(&pipeline).handle(incoming).boxed()
     };
     let connection_error = {
         let recorder = Arc::clone(&recorder);
@@ -122,8 +125,9 @@ pub async fn run(
         listener,
         options.limits,
         clock,
-        handle,
-        connection_error,
+        server::receiver(),
+        Box::new(handle),
+        Box::new(connection_error),
         stopping.clone(),
     ));
 

@@ -2,87 +2,36 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::fault::{Fault, Faults};
-use super::forward::{Forward, ForwardResult};
+use super::fault::Faults;
+use super::forward::Forward;
 use super::recorder::Recorder;
-use super::respond::{Decision, Outcome, ResponsePolicy};
+use super::respond::ResponsePolicy;
 use super::server::{IncomingRequest, Reply};
 use crate::exchange::{Answer, Forwarded};
 
 pub struct Pipeline {
-    recorder: Arc<Recorder>,
-    policy: ResponsePolicy,
-    faults: Faults,
-    forward: Option<Forward>,
-    stop: CancellationToken,
-    requests: AtomicU64,
+    pub recorder: Arc<Recorder>,
+    pub policy: ResponsePolicy,
+    pub faults: Faults,
+    pub forward: Option<Forward>,
+    pub stop: CancellationToken,
+    /// Requests that have arrived.
+    pub requests: AtomicU64,
     /// Requests that are delayed or forwarded.
-    waiting: TaskTracker,
+    pub waiting: TaskTracker,
 }
 
 impl Pipeline {
-    #[must_use]
-    pub fn new(
-        recorder: Arc<Recorder>,
-        policy: ResponsePolicy,
-        faults: Faults,
-        forward: Option<Forward>,
-        stop: CancellationToken,
-    ) -> Self {
-        Self {
-            recorder,
-            policy,
-            faults,
-            forward,
-            stop,
-            requests: AtomicU64::new(0),
-            waiting: TaskTracker::new(),
-        }
-    }
-
     /// Handles one request. It is recorded even if its connection breaks meanwhile.
     pub async fn handle(self: Arc<Self>, incoming: IncomingRequest) -> Reply {
-        let began = self.recorder.clock.elapsed();
         let n = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
-        let seed = self.policy.seed;
-        let delay = if incoming.is_answered() {
-            Duration::ZERO
-        } else {
-            self.policy.delay.of(n, seed)
-        };
-        let fault = self.faults.for_request(n, seed);
-        let fault = fault.filter(|_| incoming.error.is_none());
-        let forwards = fault.is_none() && self.forward.is_some() && is_forwardable(&incoming);
-        if delay.is_zero() && !forwards {
-            let decision = self.policy.decide(&incoming);
-            return self.finish(incoming, decision, fault, None, began);
-        }
-        // A task of its own: hyper drops the future of a request whose connection breaks.
         let pipeline = Arc::clone(&self);
-        let task = async move {
-            tokio::select! {
-                () = tokio::time::sleep(delay) => {}
-                () = pipeline.stop.cancelled() => {}
-            }
-            // A request is judged after its forwarding: parsed fields take many times the memory of a body, and a handler
-            // may be slow. With --strict the judgement comes first, as a refused request is not forwarded.
-            let strict = pipeline.policy.strict;
-            let decision = strict.then(|| pipeline.policy.decide(&incoming));
-            let is_refused = decision.as_ref().is_some_and(|decision| decision.refused);
-            let passed = match &pipeline.forward {
-                Some(forward) if forwards && !is_refused => {
-                    Some(forward.send(&incoming.request, &pipeline.stop).await)
-                }
-                _ => None,
-            };
-            let decision = decision.unwrap_or_else(|| pipeline.policy.decide(&incoming));
-            pipeline.finish(incoming, decision, fault, passed, began)
-        };
+        // A task of its own: hyper drops the future of a request whose connection breaks.
+        let task = async move { pipeline.reply(incoming, n).await };
         match self.waiting.spawn(task).await {
             Ok(reply) => reply,
             // The connection's task panics in turn, which the server counts.
@@ -91,27 +40,59 @@ impl Pipeline {
         }
     }
 
+    /// Handles the nth request, from 1 in the order of arrival.
+    async fn reply(&self, incoming: IncomingRequest, n: u64) -> Reply {
+        let began = self.recorder.clock.elapsed();
+        let seed = self.policy.seed;
+        let delay = self.policy.delay.of(n, seed);
+        // A sleep of zero takes a tick of the timer.
+        if !delay.is_zero() && !incoming.is_answered() {
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+        let fault = self.faults.for_request(n, seed);
+        let fault = fault.filter(|_| incoming.error.is_none());
+        let forward = self.forward.as_ref();
+        let forward = forward.filter(|_| fault.is_none() && is_forwardable(&incoming));
+        // The judgement that is recorded comes after the forwarding: parsed fields take many times the memory of a body, and
+        // a handler may be slow.
+        let passed = match forward {
+            Some(forward) if !(self.policy.strict && self.policy.decide(&incoming).refused) => {
+                Some(forward.send(&incoming.request, &self.stop).await)
+            }
+            _ => None,
+        };
+        let decision = self.policy.decide(&incoming);
+        let regular = decision.response.clone();
+        let instead_of = Some(regular.status);
+        let (reply, forwarded) = match (fault, passed) {
+            (Some(fault), _) => (fault.reply(regular), None),
+            (None, None) => (Reply::Respond(regular), None),
+            (None, Some((response, forwarded))) => (
+                Reply::Respond(response),
+                Some(Forwarded {
+                    instead_of,
+                    ..forwarded
+                }),
+            ),
+        };
+        let answer = Answer {
+            status: reply.status(),
+            fault: fault.map(|fault| fault.word().to_owned()),
+            forwarded,
+            unsaved: None,
+        };
+        let took = self.recorder.clock.elapsed().saturating_sub(began);
+        self.recorder
+            .record(incoming, decision, reply, answer, took)
+    }
+
     /// Resolves when no request is delayed or forwarded any more.
     pub async fn idle(&self) {
         self.waiting.close();
         self.waiting.wait().await;
-    }
-
-    fn finish(
-        &self,
-        incoming: IncomingRequest,
-        decision: Decision,
-        fault: Option<Fault>,
-        passed: Option<ForwardResult>,
-        began: Duration,
-    ) -> Reply {
-        let outcome = match (fault, passed) {
-            (Some(fault), _) => fault.apply(&decision.response),
-            (None, Some(passed)) => forwarded(passed, decision.response.status),
-            (None, None) => Outcome::decided(&decision),
-        };
-        let took = self.recorder.clock.elapsed().saturating_sub(began);
-        self.recorder.record(incoming, decision, outcome, took)
     }
 }
 
@@ -122,25 +103,10 @@ fn is_forwardable(incoming: &IncomingRequest) -> bool {
     incoming.error.is_none() && request.target.starts_with('/') && request.method != "TRACE"
 }
 
-/// The handler's answer; `own_status` is the status of the answer without `--forward-to`.
-fn forwarded(passed: ForwardResult, own_status: u16) -> Outcome {
-    let forwarded = Forwarded {
-        instead_of: Some(own_status),
-        ..passed.forwarded
-    };
-    let answer = Answer {
-        status: Some(passed.response.status),
-        forwarded: Some(forwarded),
-        ..Answer::default()
-    };
-    Outcome {
-        reply: Reply::Respond(passed.response),
-        answer,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::clock::Clock;
     use crate::listen::event::Ending;
@@ -164,19 +130,20 @@ mod tests {
             delay: "1h".parse().unwrap(),
             ..ResponsePolicy::default()
         };
-        let pipeline = Arc::new(Pipeline::new(
-            Arc::clone(&recorder),
+        let pipeline = Arc::new(Pipeline {
+            recorder: Arc::clone(&recorder),
             policy,
-            Faults::default(),
-            None,
-            CancellationToken::new(),
-        ));
+            faults: Faults::default(),
+            forward: None,
+            stop: CancellationToken::new(),
+            requests: AtomicU64::new(0),
+            waiting: TaskTracker::new(),
+        });
         let incoming = IncomingRequest {
             peer: ([127, 0, 0, 1], 4000).into(),
             at: clock.now(),
             request: Request::new("GET", "/", vec![], ""),
             error,
-            ambiguous_framing: false,
         };
         let reply = Arc::clone(&pipeline).handle(incoming);
         let reply = tokio::time::timeout(Duration::from_secs(1), reply).await;

@@ -15,14 +15,13 @@ use tokio::time::Instant;
 use super::capture::{self, Capture};
 use super::event::{ConnectionErrors, Ending, Event, Summary};
 use super::expect::ExpectedCdrs;
-use super::forwarded_for::claimed;
 use super::relate::Relations;
-use super::respond::{Decision, Outcome};
+use super::respond::{Decision, claimed};
 use super::retries::Retries;
 use super::server::{ConnectionError, IncomingRequest, Reply};
 use crate::clock::Clock;
 use crate::error::Exit;
-use crate::exchange::Exchange;
+use crate::exchange::{Answer, Exchange};
 use crate::ndjson;
 use crate::untrusted::Untrusted;
 
@@ -108,7 +107,8 @@ impl Recorder {
         &self,
         incoming: IncomingRequest,
         decision: Decision,
-        outcome: Outcome,
+        mut reply: Reply,
+        answer: Answer,
         took: Duration,
     ) -> Reply {
         let Decision {
@@ -119,7 +119,6 @@ impl Recorder {
         let mismatch = cdr.as_ref().and_then(|cdr| self.expected.mismatch(cdr));
         let counts = cdr.is_some() && mismatch.is_none();
         let is_answered = incoming.is_answered();
-        let mut reply = outcome.reply;
         let mut exchange = Exchange {
             n: 0,
             received_at: incoming.at,
@@ -133,7 +132,7 @@ impl Recorder {
             cdr,
             related: Vec::new(),
             uncounted: mismatch.map(Untrusted::new),
-            answer: outcome.answer,
+            answer,
             took_ms: ndjson::ms(took),
         };
         let mut state = self.state();
@@ -164,7 +163,7 @@ impl Recorder {
             self.tell_in(state, Event::Warning(warning));
         }
         if let Some(failure) = appended.failure {
-            if matches!(reply, Reply::Respond(_) | Reply::Slow(_)) && !is_answered {
+            if reply.status().is_some() && !is_answered {
                 let response = capture::unsaved();
                 exchange.answer.status = Some(response.status);
                 exchange.answer.fault = None;

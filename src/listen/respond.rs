@@ -1,19 +1,14 @@
 //! Judges a request and decides the answer. Pure.
 
-use std::fmt;
-use std::str::FromStr;
-use std::time::Duration;
+use std::net::{IpAddr, SocketAddr};
 
-use rand::RngExt as _;
-
-use super::server::{IncomingRequest, Reply, RequestError};
+use super::fault::Delay;
+use super::server::{IncomingRequest, RequestError};
 use crate::cdr::judge::{Judgement, Kind, judge_json, judge_pairs};
 use crate::cdr::remark::{self, Code, Remark};
 use crate::cdr::schema;
-use crate::clock::read_duration;
-use crate::exchange::Answer;
 use crate::net::{Header, Request, Response, header, query};
-use crate::seed::{Seed, Stream};
+use crate::seed::Seed;
 use crate::untrusted::beginning;
 
 const ALLOWED: &str = "GET, POST, HEAD, OPTIONS";
@@ -52,49 +47,6 @@ impl Default for ResponsePolicy {
     }
 }
 
-/// The time before an answer: fixed, or random between two bounds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Delay {
-    least: Duration,
-    most: Duration,
-}
-
-impl Delay {
-    #[must_use]
-    pub fn is_random(self) -> bool {
-        self.least != self.most
-    }
-
-    /// The delay of the nth answer.
-    #[must_use]
-    pub fn of(self, n: u64, seed: Seed) -> Duration {
-        if !self.is_random() {
-            return self.least;
-        }
-        let share = seed.rng(Stream::Delay, n).random_range(0.0..=1.0);
-        self.least + self.most.saturating_sub(self.least).mul_f64(share)
-    }
-}
-
-impl FromStr for Delay {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (least, most) = text.split_once("..").unwrap_or((text, text));
-        let (least, most) = (read_duration(least)?, read_duration(most)?);
-        if least > most {
-            return Err("the first duration is longer than the second".to_owned());
-        }
-        Ok(Self { least, most })
-    }
-}
-
-impl fmt::Display for Delay {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}..{:?}", self.least, self.most)
-    }
-}
-
 /// The judgement on a request and its regular answer, without fault and handler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
@@ -104,30 +56,6 @@ pub struct Decision {
     pub refused: bool,
 }
 
-/// The reply to a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
-    pub reply: Reply,
-    /// For the record.
-    pub answer: Answer,
-}
-
-impl Outcome {
-    /// The regular answer.
-    #[must_use]
-    pub fn decided(decision: &Decision) -> Self {
-        let response = decision.response.clone();
-        let answer = Answer {
-            status: Some(response.status),
-            ..Answer::default()
-        };
-        Self {
-            reply: Reply::Respond(response),
-            answer,
-        }
-    }
-}
-
 impl ResponsePolicy {
     /// Judges a request and decides its answer.
     #[must_use]
@@ -135,7 +63,7 @@ impl ResponsePolicy {
         let request = &incoming.request;
         let mut judgement = judge(request, incoming.error.as_ref());
         let remarks = &mut judgement.verdict.remarks;
-        if incoming.ambiguous_framing {
+        if incoming.is_ambiguous() {
             let text = "ambiguous framing: Transfer-Encoding and Content-Length together";
             remarks.push(Remark::new(Code::AmbiguousFraming, text));
         }
@@ -353,4 +281,118 @@ fn judge_query(request: &Request) -> Judgement {
         remarks.push(Remark::new(Code::BadRequest, text));
     }
     judgement
+}
+
+/// An address, with a port if the header has one.
+#[must_use]
+pub fn claimed(headers: &[Header]) -> Option<String> {
+    let first_of = |name| {
+        header(headers, name).map(|value| value.split(',').next().unwrap_or_default().to_owned())
+    };
+    first_of("X-Forwarded-For")
+        .and_then(|first| address(&first))
+        .or_else(|| first_of("Forwarded").and_then(|first| address(forwarded_for(&first)?)))
+        .or_else(|| header(headers, "X-Real-IP").and_then(|value| address(&value)))
+        .or_else(|| header(headers, "CF-Connecting-IP").and_then(|value| address(&value)))
+}
+
+/// The value of `for=` in an element of `Forwarded`.
+fn forwarded_for(element: &str) -> Option<&str> {
+    element.split(';').find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        name.trim()
+            .eq_ignore_ascii_case("for")
+            .then(|| value.trim().trim_matches('"'))
+    })
+}
+
+/// Parses and formats an address, so that no other text gets through.
+fn address(text: &str) -> Option<String> {
+    let text = text.trim();
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(text);
+    match bare.parse::<IpAddr>() {
+        Ok(ip) => Some(ip.to_string()),
+        Err(_) => text
+            .parse::<SocketAddr>()
+            .ok()
+            .map(|address| address.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(headers: &[(&str, &str)]) -> Option<String> {
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| Header::new(*name, *value))
+            .collect();
+        claimed(&headers)
+    }
+
+    #[test]
+    fn addresses_are_read_in_all_their_spellings() {
+        for (name, value, claimed) in [
+            ("x-forwarded-for", "203.0.113.9", "203.0.113.9"),
+            ("X-Forwarded-For", " 203.0.113.9 , 10.0.0.1", "203.0.113.9"),
+            ("X-Forwarded-For", "203.0.113.9:4711", "203.0.113.9:4711"),
+            ("X-Forwarded-For", "2001:db8::1", "2001:db8::1"),
+            ("X-Forwarded-For", "[2001:DB8:0::1]", "2001:db8::1"),
+            (
+                "Forwarded",
+                "proto=https;FOR=\"[2001:db8::1]:80\", for=10.0.0.1",
+                "[2001:db8::1]:80",
+            ),
+            (
+                "Forwarded",
+                "for=192.0.2.60;proto=http;by=203.0.113.43",
+                "192.0.2.60",
+            ),
+            ("X-Real-IP", "203.0.113.9", "203.0.113.9"),
+            ("CF-Connecting-IP", "203.0.113.9", "203.0.113.9"),
+        ] {
+            assert_eq!(
+                of(&[(name, value)]).as_deref(),
+                Some(claimed),
+                "{name}: {value}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_claims_nothing() {
+        for (name, value) in [
+            ("X-Forwarded-For", ""),
+            ("X-Forwarded-For", "unknown"),
+            ("X-Forwarded-For", "203.0.113.9\u{1b}[2J"),
+            ("X-Forwarded-For", "localhost"),
+            ("X-Forwarded-For", "203.0.113.9:99999"),
+            ("Forwarded", "for=_hidden"),
+            ("Forwarded", "by=203.0.113.9"),
+            ("X-Client-IP", "203.0.113.9"),
+        ] {
+            assert_eq!(of(&[(name, value)]), None, "{name}: {value}");
+        }
+        assert_eq!(of(&[]), None);
+    }
+
+    #[test]
+    fn the_first_that_names_an_address_counts() {
+        let all = [
+            ("CF-Connecting-IP", "192.0.2.4"),
+            ("X-Real-IP", "192.0.2.3"),
+            ("Forwarded", "for=192.0.2.2"),
+            ("X-Forwarded-For", "192.0.2.1"),
+        ];
+        assert_eq!(of(&all).as_deref(), Some("192.0.2.1"));
+        assert_eq!(of(&all[..3]).as_deref(), Some("192.0.2.2"));
+        assert_eq!(
+            of(&[("X-Forwarded-For", "unknown"), all[1]]).as_deref(),
+            Some("192.0.2.3")
+        );
+    }
 }

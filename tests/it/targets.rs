@@ -256,7 +256,6 @@ pub fn answer(bytes: &[u8]) {
         at: Timestamp::from_epoch_ms(0).expect("a moment"),
         request: Request::new(method, target, headers, body.to_vec()),
         error: None,
-        ambiguous_framing: false,
     };
     for strict in [false, true] {
         let decision = ResponsePolicy {

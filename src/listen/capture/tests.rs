@@ -196,7 +196,7 @@ mod unix {
             event::Event,
             expect::ExpectedCdrs,
             recorder::Recorder,
-            respond::{Outcome, ResponsePolicy},
+            respond::ResponsePolicy,
             server::{IncomingRequest, Reply},
         },
     };
@@ -320,15 +320,11 @@ mod unix {
                 include_str!("../../../fixtures/docs-leg-a.json"),
             ),
             error: None,
-            ambiguous_framing: false,
         };
         let decision = ResponsePolicy::default().decide(&incoming);
-        let answered = Outcome {
-            reply: Reply::Respond(decision.response.clone()),
-            answer: Answer {
-                status: Some(200),
-                ..Answer::default()
-            },
+        let answered = Answer {
+            status: Some(200),
+            ..Answer::default()
         };
         let fault = Answer {
             fault: Some("reset".to_owned()),
@@ -339,15 +335,13 @@ mod unix {
         let tell = Box::new(move |event| tell.send(event).is_ok());
         let expected = ExpectedCdrs::default();
         let recorder = Recorder::new(expected, false, Some(capture), Clock::start(), tell);
-        for outcome in [
-            answered,
-            Outcome {
-                reply: Reply::Close,
-                answer: fault.clone(),
-            },
+        for (reply, answer) in [
+            (Reply::Respond(decision.response.clone()), answered),
+            (Reply::Close, fault.clone()),
         ] {
-            let hung_up = outcome.reply == Reply::Close;
-            let reply = recorder.record(incoming.clone(), decision.clone(), outcome, START);
+            let hung_up = reply == Reply::Close;
+            let (incoming, decision) = (incoming.clone(), decision.clone());
+            let reply = recorder.record(incoming, decision, reply, answer, START);
             let why = "No space left on device (os error 28)";
             assert_eq!(
                 reply,

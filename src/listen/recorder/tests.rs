@@ -73,11 +73,14 @@ fn record(recorder: &Recorder, body: &str) -> Reply {
         at: recorder.clock.now(),
         request: Request::new("POST", "/cdr", vec![], body.to_owned()),
         error: None,
-        ambiguous_framing: false,
     };
     let decision = ResponsePolicy::default().decide(&incoming);
-    let outcome = Outcome::decided(&decision);
-    recorder.record(incoming, decision, outcome, Duration::ZERO)
+    let reply = Reply::Respond(decision.response.clone());
+    let answer = Answer {
+        status: reply.status(),
+        ..Answer::default()
+    };
+    recorder.record(incoming, decision, reply, answer, Duration::ZERO)
 }
 
 fn is_good(reply: &Reply) -> bool {

@@ -13,28 +13,23 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::body::PartialBody;
-use super::head::{Head, MessageReader};
-use super::types::ConnectionError;
+use super::message::{MessageReader, PartialBody};
+use super::{ConnectionError, Reply, Shared};
+use crate::net::Request;
 
 /// First byte of every TLS connection: a handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;
 
 /// Bytes that count as progress. With the stalling limit of two seconds: 1 KiB a second.
 const PROGRESS: usize = 2 * 1024;
-
-/// Time for the client to close after the last answer. Closing a socket with unread bytes resets it, and the reset may
-/// overtake the answer.
-const LINGER: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -46,9 +41,9 @@ pub(super) enum Phase {
     Evicted,
 }
 
-#[derive(Debug)]
 pub(super) struct Connection {
     pub peer: SocketAddr,
+    pub shared: Arc<Shared>,
     state: Mutex<State>,
     evict: Notify,
     /// Cancelled when the rest of the body is not waited for, because others need the slot.
@@ -56,7 +51,6 @@ pub(super) struct Connection {
 }
 
 /// The part that changes, locked for a moment at a time.
-#[derive(Debug)]
 pub(super) struct State {
     pub phase: Phase,
     /// When the phase began, or last brought [`PROGRESS`] bytes.
@@ -64,19 +58,20 @@ pub(super) struct State {
     /// Bytes of this phase since then.
     bytes: usize,
     pub reader: MessageReader,
-    /// Whether any byte has arrived.
-    pub received: bool,
     /// Whether any request has arrived.
     pub requested: bool,
     /// Whether the connection ends with this answer, and the client may still be sending.
     pub last: bool,
+    /// A reply that is not HTTP, and ends the connection.
+    pub non_http: Option<Reply>,
     pub error: Option<ConnectionError>,
 }
 
 impl Connection {
-    pub fn new(peer: SocketAddr) -> Self {
+    pub fn new(peer: SocketAddr, shared: Arc<Shared>) -> Self {
         Self {
             peer,
+            shared,
             evict: Notify::new(),
             body_given_up: CancellationToken::new(),
             state: Mutex::new(State {
@@ -84,9 +79,9 @@ impl Connection {
                 since: Instant::now(),
                 bytes: 0,
                 reader: MessageReader::default(),
-                received: false,
                 requested: false,
                 last: false,
+                non_http: None,
                 error: None,
             }),
         }
@@ -97,12 +92,12 @@ impl Connection {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn enter(&self, phase: Phase) {
-        self.state().enter(phase);
+    pub fn report(&self, error: ConnectionError) {
+        (self.shared.on_error)(Some(self.peer), error);
     }
 
     /// hyper has parsed a head. Returns that head as it came.
-    pub fn start_request(&self) -> Option<Head> {
+    pub fn start_request(&self) -> Option<Request> {
         let mut state = self.state();
         state.enter(Phase::Body);
         state.requested = true;
@@ -117,28 +112,21 @@ impl Connection {
         state.reader.next_message();
     }
 
-    pub fn idle_since(&self) -> Option<Instant> {
+    /// Since when the client has been idle, or has made no progress with its request or with reading the answer: (false,
+    /// idle since) or (true, stalled since).
+    pub fn waits_for_client(&self) -> Option<(bool, Instant)> {
         let state = self.state();
-        (state.phase == Phase::Idle).then_some(state.since)
-    }
-
-    /// Since when the client has made no progress with its request, or with reading the answer.
-    pub fn stalled_since(&self) -> Option<Instant> {
-        let state = self.state();
-        let waits_for_client = match state.phase {
-            Phase::Head | Phase::Answering => true,
+        let waits = match state.phase {
+            Phase::Idle | Phase::Head | Phase::Answering => true,
             Phase::Body => !self.body_given_up.is_cancelled(),
-            Phase::Idle | Phase::Handling | Phase::Evicted => false,
+            Phase::Handling | Phase::Evicted => false,
         };
-        waits_for_client.then_some(state.since)
+        waits.then_some((state.phase != Phase::Idle, state.since))
     }
 
-    /// Closes the connection, or answers its unfinished request with 408, unless it has made progress after `since`.
-    pub fn evict(&self, since: Instant) {
+    /// Closes the connection, or has its unfinished request answered with 408.
+    pub fn evict(&self) {
         let mut state = self.state();
-        if state.since != since {
-            return;
-        }
         match state.phase {
             Phase::Body => return self.body_given_up.cancel(),
             Phase::Handling | Phase::Evicted => return,
@@ -167,12 +155,11 @@ impl Connection {
     /// Takes note of bytes that have arrived; returns how many of them may be read now.
     fn on_read(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut state = self.state();
-        if !state.received && bytes.first() == Some(&TLS_HANDSHAKE) {
+        let is_first = !state.requested && state.reader.head().is_empty();
+        if is_first && bytes.first() == Some(&TLS_HANDSHAKE) {
             state.error = Some(ConnectionError::LooksLikeTls);
-            state.received = true;
             return Err(io::ErrorKind::InvalidData.into());
         }
-        state.received |= !bytes.is_empty();
         let length = state.reader.advance(bytes);
         match state.phase {
             Phase::Idle if !state.reader.head().is_empty() => state.enter(Phase::Head),
@@ -194,7 +181,7 @@ impl Connection {
 }
 
 impl State {
-    fn enter(&mut self, phase: Phase) {
+    pub fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.since = Instant::now();
         self.bytes = 0;
@@ -203,92 +190,38 @@ impl State {
     fn progress(&mut self, bytes: usize) {
         self.bytes += bytes;
         if self.bytes >= PROGRESS {
-            self.since = Instant::now();
-            self.bytes = 0;
+            self.enter(self.phase);
         }
     }
 }
 
 /// The socket as hyper reads and writes it. Hands out one request at a time, so that the head of each is known exactly.
 pub(super) struct TrackedStream {
-    stream: TcpStream,
+    pub stream: TcpStream,
     connection: Arc<Connection>,
     /// Bytes of later requests, and of the rest of this one.
     unread: Bytes,
-    write_timeout: Duration,
     /// When a blocked write is given up.
     write_deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl TrackedStream {
-    pub fn new(stream: TcpStream, connection: Arc<Connection>, write_timeout: Duration) -> Self {
+    pub fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
         Self {
             stream,
             connection,
             unread: Bytes::new(),
-            write_timeout,
             write_deadline: None,
         }
     }
 
-    /// Discards input until the client closes.
-    pub async fn discard(mut self) {
-        let mut bytes = vec![0; 16 * 1024];
-        while let Ok(1..) = self.stream.read(&mut bytes).await {}
-    }
-
-    /// Closes with a TCP reset.
-    pub fn reset(self) {
-        // Failing to set the option leaves an ordinary close, the next best thing.
-        let _ = self.stream.set_zero_linger();
-    }
-
-    /// Lingering close: closes our side, then reads on for a while into `rest`.
-    pub async fn linger(mut self, rest: &mut PartialBody) {
+    /// Reads until the client closes, past hyper.
+    pub async fn read_rest(&mut self, rest: &mut PartialBody) {
         rest.push(std::mem::take(&mut self.unread), 0);
         let mut bytes = vec![0; 16 * 1024];
-        let reading = async {
-            let _ = self.stream.shutdown().await;
-            while let Ok(length @ 1..) = self.stream.read(&mut bytes).await {
-                rest.push(&bytes[..length], 0);
-            }
-        };
-        let _ = timeout(LINGER, reading).await;
-    }
-
-    fn after_write(
-        &mut self,
-        context: &mut Context<'_>,
-        written: Poll<io::Result<usize>>,
-        offered: usize,
-    ) -> Poll<io::Result<usize>> {
-        let mut state = self.connection.state();
-        let error = match written {
-            Poll::Ready(Ok(length)) => {
-                // What the kernel takes at once is no progress of the client.
-                if self.write_deadline.is_some() && state.phase == Phase::Answering {
-                    state.progress(length);
-                }
-                return Poll::Ready(Ok(length));
-            }
-            Poll::Ready(Err(error)) => error,
-            Poll::Pending => {
-                let deadline = self
-                    .write_deadline
-                    .get_or_insert_with(|| Box::pin(sleep(self.write_timeout)));
-                ready!(deadline.as_mut().poll(context));
-                io::ErrorKind::TimedOut.into()
-            }
-        };
-        // Only a `100 Continue` is written in these phases. hyper drops the request on a write error, so a failed one is
-        // reported as written; reading the body or writing the answer fails later.
-        if matches!(state.phase, Phase::Body | Phase::Handling) {
-            return Poll::Ready(Ok(offered));
+        while let Ok(length @ 1..) = self.stream.read(&mut bytes).await {
+            rest.push(&bytes[..length], 0);
         }
-        if error.kind() == io::ErrorKind::TimedOut {
-            state.error = Some(ConnectionError::NotRead);
-        }
-        Poll::Ready(Err(error))
     }
 }
 
@@ -321,22 +254,36 @@ impl AsyncWrite for TrackedStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.after_write(context, written, bytes.len())
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        let offered = slices.iter().map(|slice| slice.len()).sum();
-        self.after_write(context, written, offered)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        let this = &mut *self;
+        let written = Pin::new(&mut this.stream).poll_write(context, bytes);
+        let mut state = this.connection.state();
+        let error = match written {
+            Poll::Ready(Ok(length)) => {
+                // What the kernel takes at once is no progress of the client.
+                if this.write_deadline.is_some() && state.phase == Phase::Answering {
+                    state.progress(length);
+                }
+                return Poll::Ready(Ok(length));
+            }
+            Poll::Ready(Err(error)) => error,
+            Poll::Pending => {
+                let timeout = this.connection.shared.limits.write_timeout;
+                let deadline = this
+                    .write_deadline
+                    .get_or_insert_with(|| Box::pin(sleep(timeout)));
+                ready!(deadline.as_mut().poll(context));
+                io::ErrorKind::TimedOut.into()
+            }
+        };
+        // Only a `100 Continue` is written in these phases. hyper drops the request on a write error, so a failed one is
+        // reported as written; reading the body or writing the answer fails later.
+        if matches!(state.phase, Phase::Body | Phase::Handling) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        if error.kind() == io::ErrorKind::TimedOut {
+            state.error = Some(ConnectionError::NotRead);
+        }
+        Poll::Ready(Err(error))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

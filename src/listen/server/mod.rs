@@ -1,50 +1,42 @@
-//! HTTP/1 server with limits: one port that anybody may find.
+//! HTTP/1 server with limits, for a port that anybody may find.
 //!
 //! In: a bound listener. Out: an [`IncomingRequest`] for every request whose head can be read, exactly once, and a
 //! [`ConnectionError`] for every connection that fails before that. The accept loop is ours, because `warp::serve` has no
 //! timeouts; hyper speaks HTTP, warp routes.
 //!
 //! ```text
-//! accept ─> table ─> service::serve_connection ─> TrackedStream ─> hyper ─> warp ─> service::receive ─ IncomingRequest ─> handler
-//!             │             └── ConnectionError                        └──────────<────────── Reply ──────────┘
-//!             └─ full: evict one
+//! accept ─> service::serve_connection ─> TrackedStream ─> hyper ─> warp ─> service::receive ─ IncomingRequest ─> handler
+//!   │          └── ConnectionError                           └──────────<────────── Reply ──────────┘
+//!   └─ full: evict one
 //! ```
 
-mod body;
-mod close;
+mod accept;
 mod connection;
-mod head;
+mod message;
 mod service;
-mod table;
-mod types;
 
 #[cfg(test)]
 mod tests;
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use warp::filters::BoxedFilter;
 
-use self::connection::Connection;
-pub(crate) use self::service::to_http;
-use self::table::ConnectionTable;
-pub use self::types::{ConnectionError, IncomingRequest, Reply, RequestError};
-use crate::clock::Clock;
+use self::accept::ConnectionTable;
+pub(crate) use self::service::{receiver, to_http};
+use crate::clock::{Clock, Timestamp};
+use crate::net::{Request, Response, header};
 
 /// Longest request head in bytes. hyper allows 100 fields besides.
 const MAX_HEAD: usize = 32 * 1024;
-
-/// Pause after a failed accept, so that the loop does not spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// File descriptors kept free for everything but connections.
 const OTHER_DESCRIPTORS: usize = 32;
@@ -107,7 +99,145 @@ impl Limits {
     }
 }
 
-type Handler = Box<dyn Fn(IncomingRequest) -> BoxFuture<'static, Reply> + Send + Sync>;
+/// One request whose head could be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncomingRequest {
+    /// Behind a tunnel: the address of the tunnel program.
+    pub peer: SocketAddr,
+    /// When the head was complete.
+    pub at: Timestamp,
+    /// The request, with the kept part of its body.
+    pub request: Request,
+    /// The HTTP error of the request; the connection is closed after such a request.
+    pub error: Option<RequestError>,
+}
+
+impl IncomingRequest {
+    /// hyper answers a malformed request itself.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        matches!(self.error, Some(RequestError::Malformed(_)))
+    }
+
+    /// Whether the length is stated by `Transfer-Encoding` and `Content-Length`. The former counts (RFC 9112, 6.3).
+    #[must_use]
+    pub fn is_ambiguous(&self) -> bool {
+        ["transfer-encoding", "content-length"]
+            .iter()
+            .all(|name| header(&self.request.headers, name).is_some())
+    }
+}
+
+/// An HTTP error of a request, independent of its payload.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RequestError {
+    #[error("HTTP/1.1 without a Host header")]
+    NoHost,
+    #[error("more than one Host header")]
+    SeveralHosts,
+    #[error("the target is longer than {} bytes", Self::MAX_TARGET)]
+    TargetTooLong,
+    /// The head breaks the rules, or leaves open where the body ends. hyper has answered 400 already; the handler's reply is
+    /// not used.
+    #[error("malformed: {0}")]
+    Malformed(String),
+    #[error("the body is over the limit of {limit} bytes")]
+    TooLarge { limit: u64 },
+    #[error("the body did not come to its end in time")]
+    BodyTimeout,
+    /// The body broke off, or its chunks are invalid.
+    #[error("the body is broken: {0}")]
+    BodyBroken(String),
+    #[error("the listener stopped before the body was there")]
+    Stopping,
+}
+
+impl RequestError {
+    /// Longest target in bytes: the limit of common servers and tunnels.
+    pub const MAX_TARGET: usize = 8 * 1024;
+
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::NoHost | Self::SeveralHosts | Self::Malformed(_) | Self::BodyBroken(_) => 400,
+            Self::BodyTimeout => 408,
+            Self::TooLarge { .. } => 413,
+            Self::TargetTooLong => 414,
+            Self::Stopping => 503,
+        }
+    }
+}
+
+/// How a request is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// This answer. The server states its length, whatever its headers say, but in an answer to HEAD without a body.
+    Respond(Response),
+    /// This answer a few bytes at a time, then the end of the connection.
+    Slow(Response),
+    /// No answer: the connection is closed.
+    Close,
+    /// No answer: the connection is reset.
+    Reset,
+    /// No answer, until the client closes, the connection is evicted or the server stops.
+    Hang,
+    /// Bytes that are not HTTP, then the end of the connection.
+    Garbage,
+}
+
+impl Reply {
+    /// The status that the client gets, if it gets an HTTP answer.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Respond(response) | Self::Slow(response) => Some(response.status),
+            Self::Close | Self::Reset | Self::Hang | Self::Garbage => None,
+        }
+    }
+}
+
+/// A connection that failed without a request to show for it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ConnectionError {
+    #[error("looks like TLS: use http://")]
+    LooksLikeTls,
+    #[error("looks like HTTP/2: use HTTP/1.1")]
+    LooksLikeHttp2,
+    /// HTTP/0.9 is none either.
+    #[error("not an HTTP/1 request: {0}")]
+    Garbage(String),
+    /// hyper has answered 431, for too many fields too.
+    #[error("the head of the request is too large")]
+    HeadTooLarge,
+    #[error("no complete request head in time")]
+    HeadTimeout,
+    #[error("closed in the middle of a request head")]
+    HeadCut,
+    #[error("closed without sending anything")]
+    Silent,
+    #[error("did not read our answer in time")]
+    NotRead,
+    #[error("closed before our answer was written: {0}")]
+    AnswerLost(String),
+    #[error("idle, closed to make room for others")]
+    MadeRoom,
+    /// The connection outlasted the grace.
+    #[error("still open when the listener stopped")]
+    Stopped,
+    /// Reported without an address.
+    #[error("cannot accept connections: {0}")]
+    NotAccepted(String),
+    /// The task that served the connection panicked.
+    #[error("failed inside the listener, which is a bug")]
+    Panicked,
+}
+
+/// Called once for every request whose head could be read. Its answer to one with a [`RequestError`] should have the error's
+/// status.
+pub type Handler = Box<dyn Fn(IncomingRequest) -> BoxFuture<'static, Reply> + Send + Sync>;
+
+/// Called for every connection that failed otherwise, with its peer.
+pub type OnError = Box<dyn Fn(Option<SocketAddr>, ConnectionError) + Send + Sync>;
 
 /// State of the server that all connections use.
 struct Shared {
@@ -115,25 +245,13 @@ struct Shared {
     clock: Clock,
     routes: BoxedFilter<(warp::reply::Response,)>,
     handler: Handler,
-    on_error: Box<dyn Fn(Option<SocketAddr>, ConnectionError) + Send + Sync>,
+    on_error: OnError,
     stop: CancellationToken,
     /// Whether a client waits for a free connection. Connections are not kept alive meanwhile.
-    full: AtomicBool,
+    is_full: AtomicBool,
 }
 
 impl Shared {
-    fn report(&self, connection: &Connection, error: ConnectionError) {
-        (self.on_error)(Some(connection.peer), error);
-    }
-
-    fn is_full(&self) -> bool {
-        self.full.load(Ordering::Relaxed)
-    }
-
-    fn set_full(&self, full: bool) {
-        self.full.store(full, Ordering::Relaxed);
-    }
-
     /// Resolves when connections whose answer has been given must close: early within the grace.
     async fn closing(&self) {
         self.stop.cancelled().await;
@@ -141,103 +259,31 @@ impl Shared {
     }
 }
 
-/// Serves until `stop` is cancelled and requests in flight have ended, or the grace is over.
-///
-/// `handler` is called once for every request whose head could be read; its answer to one with a [`RequestError`] should
-/// have the error's status. `on_error` is called for every connection that failed otherwise.
-pub async fn serve<H, F, E>(
-    listener: TcpListener,
-    limits: Limits,
-    clock: Clock,
-    handler: H,
-    on_error: E,
-    stop: CancellationToken,
-) where
-    H: Fn(IncomingRequest) -> F + Send + Sync + 'static,
-    F: Future<Output = Reply> + Send + 'static,
-    E: Fn(Option<SocketAddr>, ConnectionError) + Send + Sync + 'static,
-{
-    let shared = Shared {
-        limits,
-        clock,
-        routes: service::receiver(),
-        handler: Box::new(move |incoming| handler(incoming).boxed()),
-        on_error: Box::new(on_error),
-        stop,
-        full: AtomicBool::new(false),
-    };
-    accept(listener, Arc::new(shared)).await;
-}
-
-/// Serves warp routes, within the same limits. Malformed requests and failed connections are dropped.
-pub async fn serve_routes(
+/// Serves routes until `stop` is cancelled and requests in flight have ended, or the grace is over. The [`receiver`]'s route
+/// calls the handler; others answer themselves.
+pub async fn serve(
     listener: TcpListener,
     limits: Limits,
     clock: Clock,
     routes: BoxedFilter<(warp::reply::Response,)>,
+    handler: Handler,
+    on_error: OnError,
     stop: CancellationToken,
 ) {
-    let shared = Shared {
+    let mut table = ConnectionTable::new(Arc::new(Shared {
         limits,
         clock,
         routes,
-        handler: Box::new(|_| std::future::ready(Reply::Close).boxed()),
-        on_error: Box::new(|_, _| ()),
-        stop,
-        full: AtomicBool::new(false),
-    };
-    accept(listener, Arc::new(shared)).await;
-}
-
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    let mut table = ConnectionTable::new(Arc::clone(&shared));
-    let mut paused_until = None;
-    loop {
-        let accepted = async {
-            if let Some(until) = paused_until {
-                sleep_until(until).await;
-            }
-            listener.accept().await
-        };
-        let accepted = tokio::select! {
-            biased;
-            () = shared.stop.cancelled() => break,
-            () = table.one_ended() => {
-                paused_until = None;
-                continue;
-            }
-            accepted = accepted => accepted,
-        };
-        paused_until = None;
-        match accepted {
-            Ok((stream, peer)) => tokio::select! {
-                biased;
-                () = shared.stop.cancelled() => {
-                    (shared.on_error)(Some(peer), ConnectionError::Stopped);
-                    break;
-                }
-                () = table.make_room() => table.insert(stream, peer),
-            },
-            Err(error) if concerns_one_connection(&error) => {}
-            Err(error) => {
-                // Most likely out of file descriptors: one connection less frees one.
-                (shared.on_error)(None, ConnectionError::NotAccepted(error.to_string()));
-                shared.set_full(!table.evict_one());
-                paused_until = Some(Instant::now() + ACCEPT_PAUSE);
-            }
-        }
+        handler,
+        on_error,
+        stop: stop.clone(),
+        is_full: AtomicBool::new(false),
+    }));
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => {}
+        never = table.accept(&listener) => match never {},
     }
     drop(listener);
     table.drain().await;
-}
-
-/// Whether accepting failed only for a connection that is gone already.
-fn concerns_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::Interrupted
-    )
 }

@@ -1,7 +1,11 @@
 //! Serves one connection: hyper reads requests, warp routes them, and the one route of the receiver hands each to the
-//! handler.
+//! handler. Then the end of the connection: replies that are not HTTP, the report of what failed, and the lingering close.
 
+use std::error::Error;
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures_util::Stream;
@@ -9,51 +13,76 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
 use tower::Service as _;
 use warp::Filter as _;
 use warp::filters::BoxedFilter;
 use warp::http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use warp::http::{HeaderName, HeaderValue, StatusCode, Uri};
 
-use super::body::{self, PartialBody};
-use super::close::{NonHttpReply, conclude};
-use super::connection::{Connection, Phase, TrackedStream};
-use super::head::Head;
-use super::{ConnectionError, IncomingRequest, MAX_HEAD, Reply, RequestError, Shared};
+use super::connection::{Connection, Phase, State, TrackedStream};
+use super::message::{PartialBody, framing, head_error, read_head};
+use super::{ConnectionError, IncomingRequest, MAX_HEAD, Reply, RequestError};
 use crate::clock::Timestamp;
-use crate::net::Response;
+use crate::net::{Request, Response};
 
 /// hyper's read buffer: a head and what comes with it.
 const READ_BUFFER: usize = 64 * 1024;
 
+/// Time for the client to close after the last answer. Closing a socket with unread bytes resets it, and the reset may
+/// overtake the answer.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Pause between two pieces of a slow answer: at ten bytes a second a short answer outlasts the timeout of most senders.
+const SLOW_PAUSE: Duration = Duration::from_millis(100);
+
+/// Pieces of a slow answer at most: a long one takes half a minute.
+const MAX_SLOW_PIECES: usize = 300;
+
+/// Not HTTP for any client, not even 0.9, which had text without a head.
+const GARBAGE: &[u8] = b"\x00\xff\xfe this is no HTTP, and that is on purpose \x00\r\n\r\n";
+
 /// What warp does not know of a request: an extension of the request.
 struct Received {
     connection: Arc<Connection>,
-    shared: Arc<Shared>,
     at: Timestamp,
-    head: Head,
+    head: Request,
+}
+
+impl Received {
+    /// Hands the request to the handler.
+    async fn handle(&self, body: PartialBody) -> Reply {
+        let incoming = IncomingRequest {
+            peer: self.connection.peer,
+            at: self.at,
+            error: body.error.clone().or_else(|| head_error(&self.head)),
+            request: body.onto(self.head.clone()),
+        };
+        self.connection.state().last |= incoming.error.is_some();
+        (self.connection.shared.handler)(incoming).await
+    }
 }
 
 /// Serves a connection from its first byte to its last.
-pub(super) async fn serve_connection(
-    stream: TcpStream,
-    connection: Arc<Connection>,
-    shared: Arc<Shared>,
-) {
+pub(super) async fn serve_connection(stream: TcpStream, connection: Arc<Connection>) {
     // Failing to set the option means that the connection is gone, which shows later.
     let _ = stream.set_nodelay(true);
-    let stream = TrackedStream::new(stream, Arc::clone(&connection), shared.limits.write_timeout);
-    let service = service_fn(|request| route(request, &connection, &shared));
+    let stream = TrackedStream::new(stream, Arc::clone(&connection));
+    let (limits, stop) = (&connection.shared.limits, &connection.shared.stop);
     let mut serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(shared.limits.header_timeout)
+        .header_read_timeout(limits.header_timeout)
         .max_header_size(MAX_HEAD)
         .max_buf_size(READ_BUFFER)
         // A client that ends its side behind a request still gets the answer, and one that breaks off keeps its slot until
         // the answer has been decided, so that the number of requests being handled is bounded.
-        .half_close(shared.limits.half_close)
-        .serve_connection(TokioIo::new(stream), service);
+        .half_close(limits.half_close)
+        .serve_connection(
+            TokioIo::new(stream),
+            service_fn(|request| route(request, &connection)),
+        );
 
     let mut stopping = false;
     let ended = loop {
@@ -61,33 +90,37 @@ pub(super) async fn serve_connection(
             biased;
             ended = &mut serving => break ended,
             () = connection.evicted() => {
-                let error = connection.closing_error(ConnectionError::MadeRoom);
-                return shared.report(&connection, error);
+                return connection.report(connection.closing_error(ConnectionError::MadeRoom));
             }
-            () = shared.stop.cancelled(), if !stopping => {
+            () = stop.cancelled(), if !stopping => {
                 stopping = true;
                 std::pin::Pin::new(&mut serving).graceful_shutdown();
             }
         }
     };
     let stream = serving.into_parts().io.into_inner();
-    conclude(ended, stream, &connection, &shared).await;
+    let non_http = connection.state().non_http.take();
+    match non_http {
+        Some(reply) => write_non_http(reply, stream, &connection).await,
+        None => conclude(ended, stream, &connection).await,
+    }
 }
 
-/// Has warp answer one request.
+/// Has warp answer one request. hyper stops at an error without writing a byte.
 async fn route(
     mut request: hyper::Request<Incoming>,
     connection: &Arc<Connection>,
-    shared: &Arc<Shared>,
-) -> Result<warp::reply::Response, NonHttpReply> {
+) -> Result<warp::reply::Response, io::Error> {
+    let shared = &connection.shared;
+    let no_answer = || Err(io::ErrorKind::ConnectionAborted.into());
     // Every head that hyper has parsed has passed through the stream; without it the request is unknown.
     let Some(head) = connection.start_request() else {
-        shared.report(connection, ConnectionError::Panicked);
-        return Err(NonHttpReply(Reply::Close));
+        connection.report(ConnectionError::Panicked);
+        connection.state().non_http = Some(Reply::Close);
+        return no_answer();
     };
     request.extensions_mut().insert(Arc::new(Received {
         connection: Arc::clone(connection),
-        shared: Arc::clone(shared),
         at: shared.clock.now(),
         head,
     }));
@@ -96,15 +129,15 @@ async fn route(
         *request.uri_mut() = Uri::from_static("/*");
     }
     let Ok(mut response) = warp::service(shared.routes.clone()).call(request).await;
-    if let Some(reply) = response.extensions_mut().remove::<NonHttpReply>() {
-        // Until the connection ends it may be evicted as if idle.
-        connection.enter(Phase::Idle);
-        return Err(reply);
-    }
-    connection.enter(Phase::Answering);
     let mut state = connection.state();
+    if state.non_http.is_some() {
+        // Until the connection ends it may be evicted as if idle.
+        state.enter(Phase::Idle);
+        return no_answer();
+    }
+    state.enter(Phase::Answering);
     // A client that always has one more request would keep its slot from those that wait.
-    state.last |= shared.is_full() || shared.stop.is_cancelled();
+    state.last |= shared.is_full.load(Ordering::Relaxed) || shared.stop.is_cancelled();
     if state.last {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
@@ -113,7 +146,7 @@ async fn route(
 }
 
 /// The receiver's route: every request, whatever its method and path.
-pub(super) fn receiver() -> BoxedFilter<(warp::reply::Response,)> {
+pub(crate) fn receiver() -> BoxedFilter<(warp::reply::Response,)> {
     warp::ext::get::<Arc<Received>>()
         .and(warp::body::stream())
         .then(receive)
@@ -124,36 +157,14 @@ async fn receive(
     received: Arc<Received>,
     body: impl Stream<Item = Result<impl Buf, warp::Error>>,
 ) -> warp::reply::Response {
-    let (head, limits) = (&received.head, &received.shared.limits);
-    let limit = limits.max_body;
-    let announced = head.announced();
-    let body = if head.expects_continue() && announced.is_some_and(|length| length > limit) {
-        // Reading would make hyper ask for the body with `100 Continue`.
-        drop(body);
-        PartialBody {
-            error: Some(RequestError::TooLarge { limit }),
-            ..PartialBody::default()
-        }
-    } else {
-        let given_up = &received.connection.body_given_up;
-        body::read(body, announced, limits, &received.shared.stop, given_up).await
-    };
-    received.connection.end_body();
-    let error = body.error.clone().or_else(|| head.error());
-    received.connection.state().last |= error.is_some();
-    let incoming = IncomingRequest {
-        peer: received.connection.peer,
-        at: received.at,
-        error,
-        ambiguous_framing: head.is_ambiguous(),
-        request: head.clone().with_body(body),
-    };
-    match (received.shared.handler)(incoming).await {
-        Reply::Respond(answer) => to_http(answer, head.method == "HEAD").map(Into::into),
+    let connection = &received.connection;
+    let body = PartialBody::read(body, &received.head, connection).await;
+    connection.end_body();
+    match received.handle(body).await {
+        Reply::Respond(answer) => to_http(answer, received.head.method == "HEAD").map(Into::into),
         other => {
-            let mut response = warp::reply::Response::default();
-            response.extensions_mut().insert(NonHttpReply(other));
-            response
+            connection.state().non_http = Some(other);
+            warp::reply::Response::default()
         }
     }
 }
@@ -180,4 +191,152 @@ pub(crate) fn to_http(answer: Response, is_to_head: bool) -> warp::http::Respons
         }
     }
     response
+}
+
+/// Writes a reply that hyper cannot write, and closes the connection.
+async fn write_non_http(reply: Reply, mut stream: TrackedStream, connection: &Connection) {
+    let mut rest = PartialBody::default();
+    match reply {
+        // A close with a linger time of zero is a reset. Failing to set it leaves an ordinary close, the next best thing.
+        Reply::Reset => return drop(stream.stream.set_zero_linger()),
+        Reply::Hang => {
+            return tokio::select! {
+                () = stream.read_rest(&mut rest) => {}
+                () = connection.evicted() => {}
+                () = connection.shared.stop.cancelled() => {}
+            };
+        }
+        Reply::Close => {}
+        Reply::Garbage => write_slowly(GARBAGE, GARBAGE.len(), &mut stream, connection).await,
+        Reply::Respond(answer) | Reply::Slow(answer) => {
+            let bytes = serialized(answer);
+            let piece = bytes.len().div_ceil(MAX_SLOW_PIECES);
+            write_slowly(&bytes, piece, &mut stream, connection).await;
+        }
+    }
+    linger(stream, &mut rest, connection).await;
+}
+
+/// Writes a piece at a time; the rest at once when the connection is evicted or the server stops.
+async fn write_slowly(
+    mut rest: &[u8],
+    piece: usize,
+    stream: &mut TrackedStream,
+    connection: &Connection,
+) {
+    let writing = async {
+        while let Ok(written) = stream.write(&rest[..piece.min(rest.len())]).await {
+            rest = &rest[written..];
+            if rest.is_empty() {
+                break;
+            }
+            sleep(SLOW_PAUSE).await;
+        }
+    };
+    unless_interrupted(connection, writing).await;
+    let grace = connection.shared.limits.grace;
+    let _ = timeout(grace / 4, stream.write_all(rest)).await;
+}
+
+/// An answer as bytes; the last on its connection.
+fn serialized(answer: Response) -> Vec<u8> {
+    let response = to_http(answer, false);
+    let status = response.status();
+    let reason = status.canonical_reason().unwrap_or_default();
+    let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
+    for (name, value) in response.headers() {
+        bytes.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    let body = response.body();
+    if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        bytes.extend(format!("content-length: {}\r\n", body.len()).into_bytes());
+    }
+    bytes.extend_from_slice(b"connection: close\r\n\r\n");
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// Ends a connection on which hyper has stopped.
+async fn conclude(ended: hyper::Result<()>, stream: TrackedStream, connection: &Arc<Connection>) {
+    let at = connection.shared.clock.now();
+    let is_parse = ended.as_ref().is_err_and(hyper::Error::is_parse);
+    let (error, head, last) = {
+        let state = connection.state();
+        let head = Bytes::copy_from_slice(state.reader.head());
+        (failure(ended, &state), head, state.last)
+    };
+    let mut malformed = None;
+    match error {
+        Some(ConnectionError::Garbage(why)) => match read_head(&head) {
+            Some(head) => malformed = Some((head, why)),
+            None => connection.report(ConnectionError::Garbage(why)),
+        },
+        Some(error) => connection.report(error),
+        None => {}
+    }
+    let mut rest = PartialBody::default();
+    if (last || is_parse) && !connection.body_given_up.is_cancelled() {
+        linger(stream, &mut rest, connection).await;
+    }
+    if let Some((head, why)) = malformed {
+        let why = framing(&head).err().map_or(why, str::to_owned);
+        rest.error = Some(RequestError::Malformed(why));
+        let connection = Arc::clone(connection);
+        // hyper has answered 400 already.
+        let _ = Received {
+            connection,
+            at,
+            head,
+        }
+        .handle(rest)
+        .await;
+    }
+}
+
+/// The error to report, if no request shows it.
+fn failure(ended: hyper::Result<()>, state: &State) -> Option<ConnectionError> {
+    if let Some(error) = &state.error {
+        return Some(error.clone());
+    }
+    let Err(error) = ended else {
+        return (!state.requested).then_some(ConnectionError::Silent);
+    };
+    let head = state.reader.head();
+    if error.is_parse_too_large() {
+        Some(ConnectionError::HeadTooLarge)
+    } else if error.is_parse_version_h2() || head.starts_with(b"PRI * HTTP/2") {
+        Some(ConnectionError::LooksLikeHttp2)
+    } else if error.is_parse() {
+        Some(ConnectionError::Garbage(error.to_string()))
+    } else if state.phase == Phase::Answering {
+        let cause = error.source().map(ToString::to_string);
+        let cause = cause.unwrap_or_else(|| error.to_string());
+        Some(ConnectionError::AnswerLost(cause))
+    } else if head.is_empty() && state.requested {
+        // Kept alive, and not used again.
+        None
+    } else if error.is_timeout() {
+        Some(ConnectionError::HeadTimeout)
+    } else {
+        Some(ConnectionError::HeadCut)
+    }
+}
+
+/// Lingering close: closes our side, then reads on for a while.
+async fn linger(mut stream: TrackedStream, rest: &mut PartialBody, connection: &Connection) {
+    let lingering = async {
+        let _ = stream.shutdown().await;
+        stream.read_rest(rest).await;
+    };
+    let lingering = async { drop(timeout(LINGER, lingering).await) };
+    unless_interrupted(connection, lingering).await;
+}
+
+/// Drops a future when the connection is evicted or the server stops.
+async fn unless_interrupted(connection: &Connection, future: impl Future<Output = ()>) {
+    tokio::select! {
+        () = future => {}
+        () = connection.evicted() => {}
+        () = connection.shared.closing() => {}
+    }
 }

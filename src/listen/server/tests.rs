@@ -1,11 +1,14 @@
 //! Each promise of the door, tried with a peer that writes bytes and shares no code with it.
 
+use std::io;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::*;
 use crate::net::{Header, Response, header};
@@ -50,15 +53,16 @@ impl Stand {
         let guard = Arc::clone(&gate);
         let answer = move |incoming: IncomingRequest| {
             let _ = arrived.send(incoming.clone());
-            answer(incoming, Arc::clone(&guard))
+            answer(incoming, Arc::clone(&guard)).boxed()
         };
         let error = move |_, error| drop(failed.send(error));
         let served = tokio::spawn(serve(
             listener,
             limits,
             Clock::start(),
-            answer,
-            error,
+            receiver(),
+            Box::new(answer),
+            Box::new(error),
             stop.clone(),
         ));
         Self {
@@ -411,14 +415,14 @@ async fn w6_a_length_stated_twice_is_noticed() {
         let plain = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
         let mut peer = stand.send(plain).await;
         peer.until("got it").await;
-        assert!(!stand.incoming().await.ambiguous_framing);
+        assert!(!stand.incoming().await.is_ambiguous());
         peer.write(format!(
             "\r\nPOST / HTTP/1.1\r\nHost: x\r\n{fields}\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
         ))
         .await;
         assert_eq!(status(&peer.rest().await), "200");
         let incoming = stand.incoming().await;
-        assert!(incoming.ambiguous_framing);
+        assert!(incoming.is_ambiguous());
         assert_eq!(
             header(&incoming.request.headers, "content-length").unwrap(),
             "9"
@@ -447,7 +451,7 @@ async fn w6_nothing_is_smuggled_behind_a_length_that_does_not_count() {
             .rest()
             .await;
         assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{answers}");
-        assert!(stand.incoming().await.ambiguous_framing);
+        assert!(stand.incoming().await.is_ambiguous());
     }
     stand.close().await;
 }
@@ -768,7 +772,7 @@ fn w11_only_the_systems_refusals_make_the_loop_pause() {
     // EMFILE and ENFILE have no stable kind.
     for (code, own) in [(24, false), (23, false), (103, true), (104, true)] {
         let error = io::Error::from_raw_os_error(code);
-        assert_eq!(concerns_one_connection(&error), own, "{error}");
+        assert_eq!(accept::concerns_one_connection(&error), own, "{error}");
     }
 }
 
@@ -795,7 +799,7 @@ async fn w12_a_large_body_is_refused_so_that_the_sender_hears_it() {
             incoming.error,
             Some(RequestError::TooLarge { limit: 100_000 })
         );
-        assert_eq!(incoming.request.body.len(), body::KEPT);
+        assert_eq!(incoming.request.body.len(), message::KEPT);
         assert!(incoming.request.size > 100_000 && !incoming.request.complete);
     }
     stand.close().await;

@@ -1,0 +1,147 @@
+//! Accepts connections: one task for each, and eviction when the table is full.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::timeout;
+
+use super::connection::{Connection, Phase};
+use super::service::serve_connection;
+use super::{ConnectionError, Shared};
+
+/// Pause after a failed accept, so that the loop does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Shortest idle time before eviction. Without it a burst of clients would evict one another before their requests arrive.
+const MIN_IDLE: Duration = Duration::from_millis(200);
+
+/// How often a full table is searched again for a connection to evict.
+const RETRY_EVICTION: Duration = Duration::from_millis(50);
+
+/// Evicted connections that may still be closing while others are accepted. Each holds a file descriptor.
+const MAX_CLOSING: usize = 8;
+
+pub(super) struct ConnectionTable {
+    shared: Arc<Shared>,
+    tasks: JoinSet<()>,
+    connections: HashMap<Id, Arc<Connection>>,
+}
+
+impl ConnectionTable {
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            tasks: JoinSet::new(),
+            connections: HashMap::new(),
+        }
+    }
+
+    pub async fn accept(&mut self, listener: &TcpListener) -> Infallible {
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = self.one_ended() => continue,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    self.make_room().await;
+                    let connection = Arc::new(Connection::new(peer, Arc::clone(&self.shared)));
+                    let serving = serve_connection(stream, Arc::clone(&connection));
+                    let id = self.tasks.spawn(serving).id();
+                    self.connections.insert(id, connection);
+                }
+                Err(error) if concerns_one_connection(&error) => {}
+                Err(error) => {
+                    // Most likely out of file descriptors: one connection less frees one.
+                    let error = ConnectionError::NotAccepted(error.to_string());
+                    (self.shared.on_error)(None, error);
+                    let is_full = !self.evict_one();
+                    self.shared.is_full.store(is_full, Ordering::Relaxed);
+                    let _ = timeout(ACCEPT_PAUSE, self.one_ended()).await;
+                }
+            }
+        }
+    }
+
+    /// Waits until a connection has ended; for ever, if there is none.
+    async fn one_ended(&mut self) {
+        let Some(ended) = self.tasks.join_next_with_id().await else {
+            return std::future::pending().await;
+        };
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
+        if let (Some(connection), Err(error)) = (self.connections.remove(&id), ended) {
+            connection.report(if error.is_panic() {
+                ConnectionError::Panicked
+            } else {
+                connection.closing_error(ConnectionError::Stopped)
+            });
+        }
+    }
+
+    /// Returns when one more connection may be accepted.
+    async fn make_room(&mut self) {
+        let limit = self.shared.limits.connections;
+        loop {
+            let open = self.connections.values();
+            let open = open.filter(|connection| connection.state().phase != Phase::Evicted);
+            let full = open.count() >= limit;
+            if full && self.evict_one() {
+                continue;
+            }
+            self.shared.is_full.store(full, Ordering::Relaxed);
+            if !full && self.connections.len() < limit + MAX_CLOSING {
+                return;
+            }
+            let _ = timeout(RETRY_EVICTION, self.one_ended()).await;
+        }
+    }
+
+    /// Closes the longest-idle connection, else evicts the one without progress for longest. True if a slot is free now;
+    /// an unfinished request frees its slot when it has been answered.
+    fn evict_one(&self) -> bool {
+        let stalling = self.shared.limits.stalling;
+        let waiting = self.connections.values().filter_map(|connection| {
+            let (is_stalled, since) = connection.waits_for_client()?;
+            let least = if is_stalled { stalling } else { MIN_IDLE };
+            (since.elapsed() >= least).then_some((is_stalled, since, connection))
+        });
+        let longest = waiting.min_by_key(|(is_stalled, since, _)| (*is_stalled, *since));
+        longest.is_some_and(|(is_stalled, _, connection)| {
+            connection.evict();
+            !is_stalled
+        })
+    }
+
+    /// Waits until all connections have ended; aborts those that outlast the grace.
+    pub async fn drain(mut self) {
+        let grace = self.shared.limits.grace;
+        if timeout(grace, self.all_ended()).await.is_err() {
+            self.tasks.abort_all();
+            self.all_ended().await;
+        }
+    }
+
+    async fn all_ended(&mut self) {
+        while !self.tasks.is_empty() {
+            self.one_ended().await;
+        }
+    }
+}
+
+/// Whether accepting failed only for a connection that is gone already.
+pub(super) fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
