@@ -19,17 +19,12 @@ pub struct Delay {
 }
 
 impl Delay {
-    #[must_use]
-    pub fn is_random(self) -> bool {
+    pub(crate) fn is_random(self) -> bool {
         self.least != self.most
     }
 
     /// The delay of the nth answer.
-    #[must_use]
-    pub fn of(self, n: u64, seed: Seed) -> Duration {
-        if !self.is_random() {
-            return self.least;
-        }
+    pub(crate) fn of(self, n: u64, seed: Seed) -> Duration {
         let share = seed.rng(Stream::Delay, n).random_range(0.0..=1.0);
         self.least + self.most.saturating_sub(self.least).mul_f64(share)
     }
@@ -45,12 +40,6 @@ impl FromStr for Delay {
             return Err("the first duration is longer than the second".to_owned());
         }
         Ok(Self { least, most })
-    }
-}
-
-impl fmt::Display for Delay {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}..{:?}", self.least, self.most)
     }
 }
 
@@ -80,8 +69,7 @@ impl Default for Fault {
 
 impl Fault {
     /// The name in the flag and in records.
-    #[must_use]
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Status(_) => "status",
             Self::Reset => "reset",
@@ -93,8 +81,7 @@ impl Fault {
     }
 
     /// Replaces or slows the regular answer.
-    #[must_use]
-    pub fn reply(self, regular: Response) -> Reply {
+    pub(crate) fn reply(self, regular: Response) -> Reply {
         match self {
             Self::Status(status) => Reply::Respond(Response::plain(status, "failing on purpose\n")),
             Self::Slow => Reply::Slow(regular),
@@ -114,26 +101,13 @@ impl FromStr for Fault {
         if let Some(status) = text.strip_prefix("status:") {
             let status = status.parse().ok();
             let status = status.filter(|status| (300..=599).contains(status));
-            return status
-                .map(Self::Status)
-                .ok_or_else(|| "expected a status from 300 to 599".to_owned());
+            return Ok(Self::Status(
+                status.ok_or("expected a status from 300 to 599")?,
+            ));
         }
-        [Self::default(), Reset, Empty, Hang, Slow, Garbage]
-            .into_iter()
-            .find(|kind| kind.word() == text)
-            .ok_or_else(|| {
-                "expected status, status:NNN, reset, empty, hang, slow or garbage".to_owned()
-            })
-    }
-}
-
-/// `status 503`, `reset`.
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Status(status) => write!(f, "status {status}"),
-            other => f.write_str(other.word()),
-        }
+        let mut kinds = [Self::default(), Reset, Empty, Hang, Slow, Garbage].into_iter();
+        let kind = kinds.find(|kind| kind.word() == text);
+        Ok(kind.ok_or("expected status, status:NNN, reset, empty, hang, slow or garbage")?)
     }
 }
 
@@ -149,19 +123,16 @@ pub struct Faults {
 
 impl Faults {
     /// The fault for the nth request, from 1 in the order of arrival.
-    #[must_use]
-    pub fn for_request(&self, n: u64, seed: Seed) -> Option<Fault> {
+    pub(crate) fn for_request(&self, n: u64, seed: Seed) -> Option<Fault> {
         let by_chance = || seed.rng(Stream::Fault, n).random_range(0.0..1.0) < self.rate;
         (n <= self.first || (self.rate > 0.0 && by_chance())).then_some(self.fault)
     }
 
-    #[must_use]
-    pub fn are_off(&self) -> bool {
+    pub(crate) fn are_off(&self) -> bool {
         self.first == 0 && self.rate <= 0.0
     }
 
-    #[must_use]
-    pub fn is_random(&self) -> bool {
+    pub(crate) fn is_random(&self) -> bool {
         self.rate > 0.0 && self.rate < 1.0
     }
 }
@@ -174,15 +145,18 @@ impl fmt::Display for Faults {
             n => format!("the first {n} requests"),
         };
         let percent = (self.rate * 1e6).round() / 1e4;
+        let fault = match self.fault {
+            Fault::Status(status) => format!("status {status}"),
+            other => other.word().to_owned(),
+        };
         match (self.first, self.rate) {
-            (_, 1.0..) => write!(f, "every request: {}", self.fault),
+            (_, 1.0..) => write!(f, "every request: {fault}"),
             (0, 0.0) => f.write_str("none"),
-            (0, _) => write!(f, "{percent} % of the requests, by chance: {}", self.fault),
-            (_, 0.0) => write!(f, "{first}: {}", self.fault),
+            (0, _) => write!(f, "{percent} % of the requests, by chance: {fault}"),
+            (_, 0.0) => write!(f, "{first}: {fault}"),
             _ => write!(
                 f,
-                "{first}, and {percent} % of the others by chance: {}",
-                self.fault
+                "{first}, and {percent} % of the others by chance: {fault}"
             ),
         }
     }

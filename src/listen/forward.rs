@@ -1,7 +1,6 @@
 //! `--forward-to`: a reverse proxy to a handler. Body, query and end-to-end headers are forwarded unchanged; hop-by-hop
 //! headers are replaced.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,12 +32,6 @@ pub struct Forward {
     via: String,
 }
 
-impl fmt::Debug for Forward {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Forward({})", self.destination.masked())
-    }
-}
-
 impl Forward {
     /// `listening` is the listener's own address, which is refused as a destination.
     pub fn new(
@@ -61,14 +54,23 @@ impl Forward {
     }
 
     /// The handler's address, secrets masked.
-    #[must_use]
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         self.destination.masked()
+    }
+
+    /// Whether a handler can be sent the request: it is for a path. The answer to TRACE would show the sender what this
+    /// listener has added.
+    pub(crate) fn accepts(request: &Request) -> bool {
+        request.target.starts_with('/') && request.method != "TRACE"
     }
 
     /// Forwards a request, and waits for the answer at most `STOP_TIMEOUT` after `stop`: the response for the sender, and
     /// the record, of which `instead_of` is left to the caller.
-    pub async fn send(&self, request: &Request, stop: &CancellationToken) -> (Response, Forwarded) {
+    pub(crate) async fn send(
+        &self,
+        request: &Request,
+        stop: &CancellationToken,
+    ) -> (Response, Forwarded) {
         let began = Instant::now();
         let stopped = async {
             stop.cancelled().await;
@@ -81,29 +83,25 @@ impl Forward {
                 Err((504, failure(FailureKind::Timeout, text)))
             }
         };
-        let mut forwarded = Forwarded {
-            url: self.url_of(request),
-            said: None,
-            status: None,
-            latency: began.elapsed(),
-            complete: false,
-            instead_of: None,
-            failure: None,
-        };
-        match answer {
-            Ok(response) => {
-                forwarded.said = first_line(&response);
-                forwarded.status = Some(response.status);
-                forwarded.complete = response.complete;
-                (response, forwarded)
-            }
+        let (response, failure) = match answer {
+            Ok(response) => (response, None),
+            // The cause of a failure is not for the sender.
             Err((status, failure)) => {
-                forwarded.failure = Some(failure);
-                // The cause of a failure is not for the sender.
                 let response = Response::plain(status, "the handler did not answer\n");
-                (response, forwarded)
+                (response, Some(failure))
             }
-        }
+        };
+        let answer = failure.is_none().then_some(&response);
+        let forwarded = Forwarded {
+            url: self.url_of(request),
+            said: answer.and_then(first_line),
+            status: answer.map(|answer| answer.status),
+            latency: began.elapsed(),
+            complete: answer.is_some_and(|answer| answer.complete),
+            instead_of: None,
+            failure,
+        };
+        (response, forwarded)
     }
 
     /// The handler's answer, or the status and cause of a gateway error.
@@ -114,7 +112,7 @@ impl Forward {
         }
         let outgoing = RawRequest::passed_on(&self.addressed(request), &self.destination);
         // A redirect goes back to the sender too.
-        let response = match self.client.run(&outgoing).await {
+        let mut response = match self.client.run(&outgoing).await {
             RawOutcome::Answered(response) => response,
             other => {
                 return other.into_result().map_err(|failure| match failure.kind {
@@ -126,12 +124,12 @@ impl Forward {
         let status = response.status;
         if status < 200 {
             let text = format!("the handler answered {status}, which was not asked for");
-            return Err((502, failure(FailureKind::NotHttp, &text)));
+            return Err((502, failure(FailureKind::NotHttp, text)));
         }
         if response.body.len() >= MAX_FORWARDED_BODY && !response.complete {
             let limit = MAX_FORWARDED_BODY / (1024 * 1024);
             let text = format!("the handler's answer is over the limit of {limit} MiB");
-            return Err((502, failure(FailureKind::Other, &text)));
+            return Err((502, failure(FailureKind::Other, text)));
         }
         let mut headers = end_to_end(&response.headers);
         // An answer to HEAD has no body to compute the length from (RFC 9110, 9.3.2).
@@ -140,10 +138,8 @@ impl Forward {
         {
             headers.push(Header::new("Content-Length", length));
         }
-        Ok(Response {
-            headers,
-            ..response
-        })
+        response.headers = headers;
+        Ok(response)
     }
 
     /// The handler's URL for a request, secrets masked.
@@ -189,12 +185,9 @@ fn first_line(response: &Response) -> Option<Untrusted> {
     Some(beginning(line.trim(), MAX_CHARS).into_owned().into())
 }
 
-fn failure(kind: FailureKind, text: &str) -> Failure {
-    Failure {
-        phase: Phase::Wait,
-        kind,
-        text: text.to_owned(),
-    }
+fn failure(kind: FailureKind, text: impl Into<String>) -> Failure {
+    let (phase, text) = (Phase::Wait, text.into());
+    Failure { phase, kind, text }
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ const MAX_CONNECTIONS: usize = 128;
 const GRACE: Duration = Duration::from_millis(500);
 
 /// What the page is about.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct About {
     /// Where the listener listens.
     pub url: String,
@@ -206,7 +206,7 @@ impl Inspector {
         if !request.complete {
             return incomplete();
         }
-        if !request.target.starts_with('/') || request.method == "TRACE" {
+        if !Forward::accepts(request) {
             return Response::plain(409, "such a request is not passed on\n");
         }
         let Ok(_permit) = self.resends.try_acquire() else {

@@ -45,7 +45,7 @@ use respond::ResponsePolicy;
 use server::Limits;
 
 /// The options of a listener, but for its address.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Options {
     pub policy: ResponsePolicy,
     pub faults: Faults,

@@ -11,7 +11,7 @@ use super::forward::Forward;
 use super::recorder::Recorder;
 use super::respond::ResponsePolicy;
 use super::server::{IncomingRequest, Reply};
-use crate::exchange::{Answer, Forwarded};
+use crate::exchange::Answer;
 
 pub struct Pipeline {
     pub recorder: Arc<Recorder>,
@@ -32,12 +32,9 @@ impl Pipeline {
         let pipeline = Arc::clone(&self);
         // A task of its own: hyper drops the future of a request whose connection breaks.
         let task = async move { pipeline.reply(incoming, n).await };
-        match self.waiting.spawn(task).await {
-            Ok(reply) => reply,
-            // The connection's task panics in turn, which the server counts.
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => Reply::Close,
-        }
+        let handled = self.waiting.spawn(task).await;
+        // The connection's task panics in turn, which the server counts.
+        handled.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     }
 
     /// Handles the nth request, from 1 in the order of arrival.
@@ -52,31 +49,27 @@ impl Pipeline {
                 () = self.stop.cancelled() => {}
             }
         }
-        let fault = self.faults.for_request(n, seed);
-        let fault = fault.filter(|_| incoming.error.is_none());
-        let forward = self.forward.as_ref();
-        let forward = forward.filter(|_| fault.is_none() && is_forwardable(&incoming));
+        let is_complete = incoming.error.is_none();
+        let fault = self.faults.for_request(n, seed).filter(|_| is_complete);
+        let forwards = is_complete && fault.is_none() && Forward::accepts(&incoming.request);
         // The judgement that is recorded comes after the forwarding: parsed fields take many times the memory of a body, and
         // a handler may be slow.
-        let passed = match forward {
-            Some(forward) if !(self.policy.strict && self.policy.decide(&incoming).refused) => {
+        let is_refused = || self.policy.strict && self.policy.decide(&incoming).refused;
+        let passed = match &self.forward {
+            Some(forward) if forwards && !is_refused() => {
                 Some(forward.send(&incoming.request, &self.stop).await)
             }
             _ => None,
         };
         let decision = self.policy.decide(&incoming);
         let regular = decision.response.clone();
-        let instead_of = Some(regular.status);
         let (reply, forwarded) = match (fault, passed) {
             (Some(fault), _) => (fault.reply(regular), None),
             (None, None) => (Reply::Respond(regular), None),
-            (None, Some((response, forwarded))) => (
-                Reply::Respond(response),
-                Some(Forwarded {
-                    instead_of,
-                    ..forwarded
-                }),
-            ),
+            (None, Some((response, mut forwarded))) => {
+                forwarded.instead_of = Some(regular.status);
+                (Reply::Respond(response), Some(forwarded))
+            }
         };
         let answer = Answer {
             status: reply.status(),
@@ -94,13 +87,6 @@ impl Pipeline {
         self.waiting.close();
         self.waiting.wait().await;
     }
-}
-
-/// Whether a handler can be sent the request: complete and for a path. The answer to TRACE would show the sender what this
-/// listener has added.
-fn is_forwardable(incoming: &IncomingRequest) -> bool {
-    let request = &incoming.request;
-    incoming.error.is_none() && request.target.starts_with('/') && request.method != "TRACE"
 }
 
 #[cfg(test)]

@@ -3,17 +3,21 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::fault::Delay;
-use super::server::{IncomingRequest, RequestError};
+use super::server::IncomingRequest;
 use crate::cdr::judge::{Judgement, Kind, judge_json, judge_pairs};
 use crate::cdr::remark::{self, Code, Remark};
 use crate::cdr::schema;
-use crate::net::{Header, Request, Response, header, query};
+use crate::net::query::{self, Decoded};
+use crate::net::{Header, Request, Response, header};
 use crate::seed::Seed;
 use crate::untrusted::beginning;
 
 const ALLOWED: &str = "GET, POST, HEAD, OPTIONS";
 
 const JSON: &str = "application/json";
+
+/// What a body without a CDR is answered 400 for.
+const UNREADABLE: [Code; 4] = [Code::Encoded, Code::NotJson, Code::JsLiteral, Code::Empty];
 
 /// Upper length of received text in a sentence, in characters.
 const MAX_QUOTED: usize = 60;
@@ -61,57 +65,65 @@ impl ResponsePolicy {
     #[must_use]
     pub fn decide(&self, incoming: &IncomingRequest) -> Decision {
         let request = &incoming.request;
-        let mut judgement = judge(request, incoming.error.as_ref());
+        let (mut judgement, response) = match (&incoming.error, &*request.method) {
+            // An incomplete body is not judged.
+            (Some(error), _) => {
+                let text = error.to_string();
+                let response = refusal(error.status(), &text);
+                (unreadable(Code::BadRequest, text), Some(response))
+            }
+            (None, "GET" | "POST") => {
+                let is_path = request.target.starts_with('/');
+                let refused = (!is_path).then(|| not_allowed("this is no proxy: ask for a path"));
+                (judge(request), refused)
+            }
+            (None, "HEAD") => (no_cdr(None), Some(self.accepted(""))),
+            (None, "OPTIONS") => {
+                let allow = vec![Header::new("allow", ALLOWED)];
+                (no_cdr(None), Some(Response::new(204, allow, "")))
+            }
+            (None, other) => {
+                let method = beginning(other, MAX_QUOTED);
+                let text = format!("{method}: TeleCMI sends POST or GET");
+                let refused = not_allowed(&format!("{method} is not a method TeleCMI uses"));
+                (no_cdr(Some((Code::BadRequest, &text))), Some(refused))
+            }
+        };
         let remarks = &mut judgement.verdict.remarks;
         if incoming.is_ambiguous() {
             let text = "ambiguous framing: Transfer-Encoding and Content-Length together";
             remarks.push(Remark::new(Code::AmbiguousFraming, text));
         }
-        if let Some(error) = &incoming.error {
-            remarks.insert(0, Remark::new(Code::BadRequest, error.to_string()));
-        }
         remark::bound(remarks);
         let departs = remarks.iter().any(|remark| remark.code.departs());
-        let response = match &incoming.error {
-            Some(error) => refusal(error.status(), &error.to_string()),
-            None => self.response(request, remarks),
-        };
         Decision {
-            judgement,
-            response,
+            response: response.unwrap_or_else(|| self.response(remarks)),
             refused: self.strict && departs,
+            judgement,
         }
     }
 
-    fn response(&self, request: &Request, remarks: &[Remark]) -> Response {
-        match &*request.method {
-            "HEAD" => return self.accepted(""),
-            "OPTIONS" => return Response::new(204, vec![Header::new("allow", ALLOWED)], ""),
-            "GET" | "POST" if request.target.starts_with('/') => {}
-            "GET" | "POST" => return not_allowed("this is no proxy: ask for a path"),
-            other => {
-                let method = beginning(other, MAX_QUOTED);
-                return not_allowed(&format!("{method} is not a method TeleCMI uses"));
-            }
-        }
-        if let Some(remark) = remarks.iter().find(|remark| is_unreadable(remark.code)) {
+    /// The answer to a GET or a POST.
+    fn response(&self, remarks: &[Remark]) -> Response {
+        let is_unreadable = |remark: &&Remark| UNREADABLE.contains(&remark.code);
+        if let Some(remark) = remarks.iter().find(is_unreadable) {
             return refusal(400, &sentence(remark));
         }
         let departures = remarks.iter().filter(|remark| remark.code.departs());
         let departures: Vec<_> = departures.collect();
-        if self.strict && !departures.is_empty() {
-            let mut codes = departures.iter().map(|remark| remark.code);
-            let status = if codes.clone().any(|code| code == Code::AmbiguousFraming) {
-                400
-            } else if codes.all(|code| code == Code::ContentType) {
-                415
-            } else {
-                422
-            };
-            let sentences: Vec<_> = departures.into_iter().map(sentence).collect();
-            return refusal(status, &sentences.join("\n"));
+        if !self.strict || departures.is_empty() {
+            return self.accepted(&self.body);
         }
-        self.accepted(&self.body)
+        let is = |code| move |remark: &&Remark| remark.code == code;
+        let status = if departures.iter().any(is(Code::AmbiguousFraming)) {
+            400
+        } else if departures.iter().all(is(Code::ContentType)) {
+            415
+        } else {
+            422
+        };
+        let sentences: Vec<_> = departures.into_iter().map(sentence).collect();
+        refusal(status, &sentences.join("\n"))
     }
 
     fn accepted(&self, body: &str) -> Response {
@@ -121,13 +133,6 @@ impl ResponsePolicy {
         }
         Response::new(self.status, headers, body.to_owned())
     }
-}
-
-fn is_unreadable(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Encoded | Code::NotJson | Code::JsLiteral | Code::Empty
-    )
 }
 
 fn not_allowed(why: &str) -> Response {
@@ -147,53 +152,31 @@ fn sentence(remark: &Remark) -> String {
     }
 }
 
-fn judge(request: &Request, error: Option<&RequestError>) -> Judgement {
-    match &*request.method {
-        // An incomplete body is not judged; the caller adds the error as a remark.
-        _ if error.is_some() => Judgement::unreadable(Vec::new()),
-        "POST" => judge_body(request),
-        "GET" => judge_query(request),
-        "HEAD" | "OPTIONS" => no_cdr(Vec::new()),
-        other => {
-            let text = format!(
-                "{}: TeleCMI sends POST or GET",
-                beginning(other, MAX_QUOTED)
-            );
-            no_cdr(vec![Remark::new(Code::BadRequest, text)])
-        }
-    }
+fn unreadable(code: Code, text: impl Into<String>) -> Judgement {
+    Judgement::unreadable(vec![Remark::new(code, text)])
 }
 
 /// The judgement on a request from which no CDR is expected.
-fn no_cdr(remarks: Vec<Remark>) -> Judgement {
-    let mut judgement = Judgement::unreadable(remarks);
+fn no_cdr(remark: Option<(Code, &str)>) -> Judgement {
+    let remark = remark.map(|(code, text)| Remark::new(code, text));
+    let mut judgement = Judgement::unreadable(Vec::from_iter(remark));
     judgement.verdict.kind = Kind::Unknown;
     judgement
 }
 
-fn judge_body(request: &Request) -> Judgement {
+fn judge(request: &Request) -> Judgement {
+    if request.method == "GET" {
+        return judge_query(request);
+    }
     let body = &request.body.0;
-    if let Some(coding) =
-        header(&request.headers, "content-encoding").filter(|coding| coding != "identity")
-    {
-        let text = format!(
-            "compressed ({}): kept as it came, not unpacked",
-            beginning(&coding, MAX_QUOTED)
-        );
-        return Judgement::unreadable(vec![Remark::new(Code::Encoded, text)]);
+    let coding = header(&request.headers, "content-encoding");
+    if let Some(coding) = coding.filter(|coding| coding != "identity") {
+        let coding = beginning(&coding, MAX_QUOTED);
+        let text = format!("compressed ({coding}): kept as it came, not unpacked");
+        return unreadable(Code::Encoded, text);
     }
-    let content_type = request
-        .headers
-        .iter()
-        .find(|header| header.is("content-type"));
-    // The usual spelling needs no parsing.
-    if content_type.is_some_and(|header| header.value == JSON) {
-        return judge_as_json(request, None);
-    }
-    let content_type = content_type
-        .map(Header::text)
-        .unwrap_or_default()
-        .to_ascii_lowercase();
+    let content_type = header(&request.headers, "content-type").unwrap_or_default();
+    let content_type = content_type.to_ascii_lowercase();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     let looks_like_json = body.trim_ascii_start().starts_with(b"{");
     let remark = match essence {
@@ -201,53 +184,39 @@ fn judge_body(request: &Request) -> Judgement {
         _ if essence.ends_with("+json") => None,
         "" => Some(format!("no content type; {JSON} is expected")),
         "multipart/form-data" => {
-            let text = format!("multipart: {}", parts(&String::from_utf8_lossy(body)));
-            return Judgement::unreadable(vec![Remark::new(Code::Encoded, text)]);
+            let parts = parts(&String::from_utf8_lossy(body));
+            return unreadable(Code::Encoded, format!("multipart: {parts}"));
         }
-        "application/x-www-form-urlencoded" if !looks_like_json => return judge_form(body),
-        other => Some(format!(
-            "content type {}; {JSON} is expected",
-            beginning(other, MAX_QUOTED)
-        )),
+        "application/x-www-form-urlencoded" if !looks_like_json => {
+            let mut judgement = judge_decoded(query::decode(&String::from_utf8_lossy(body)), 0);
+            let remark = Remark::new(Code::ContentType, "form-encoded; TeleCMI sends JSON");
+            judgement.verdict.remarks.insert(0, remark);
+            return judgement;
+        }
+        other => {
+            let other = beginning(other, MAX_QUOTED);
+            Some(format!("content type {other}; {JSON} is expected"))
+        }
     };
-    judge_as_json(request, remark)
-}
-
-/// `content_type` is the text of a remark about the content type.
-fn judge_as_json(request: &Request, content_type: Option<String>) -> Judgement {
-    let body = &request.body.0;
     let has_cdr = |query| {
         let judgement = judge_pairs(&query::decode(query).pairs);
         judgement.verdict.kind.is_cdr()
     };
     if body.is_empty() && request.query().is_some_and(has_cdr) {
         let text = "an empty body; there is a CDR in the query, where only a GET has one";
-        return Judgement::unreadable(vec![Remark::new(Code::Empty, text)]);
+        return unreadable(Code::Empty, text);
     }
     let mut judgement = judge_json(body);
-    let remark = content_type.map(|text| Remark::new(Code::ContentType, text));
+    let remark = remark.map(|text| Remark::new(Code::ContentType, text));
     judgement.verdict.remarks.splice(..0, remark);
-    judgement
-}
-
-fn judge_form(body: &[u8]) -> Judgement {
-    let decoded = query::decode(&String::from_utf8_lossy(body));
-    let mut judgement = judge_pairs(&decoded.pairs);
-    let text = "form-encoded; TeleCMI sends JSON";
-    let remarks = &mut judgement.verdict.remarks;
-    remarks.insert(0, Remark::new(Code::ContentType, text));
-    remarks.extend(bad_query(decoded.faults));
     judgement
 }
 
 /// The names of a multipart body's parts, found without parsing the body.
 fn parts(body: &str) -> String {
     const MAX_LISTED: usize = 20;
-    let names = body
-        .split("; name=\"")
-        .skip(1)
-        .filter_map(|rest| rest.split_once('"'))
-        .map(|(name, _)| name);
+    let names = body.split("; name=\"").skip(1);
+    let names = names.filter_map(|rest| Some(rest.split_once('"')?.0));
     let listed: Vec<_> = names.take(MAX_LISTED).collect();
     if listed.is_empty() {
         "no parts".to_owned()
@@ -256,70 +225,74 @@ fn parts(body: &str) -> String {
     }
 }
 
-fn bad_query(faults: Vec<String>) -> impl Iterator<Item = Remark> {
-    let faults = faults.into_iter();
-    faults.map(|fault| Remark::new(Code::BadQuery, fault))
+/// Judges the pairs from the first one that counts.
+fn judge_decoded(decoded: Decoded, first: usize) -> Judgement {
+    let mut judgement = judge_pairs(&decoded.pairs[first..]);
+    let faults = decoded.faults.into_iter();
+    let faults = faults.map(|fault| Remark::new(Code::BadQuery, fault));
+    judgement.verdict.remarks.extend(faults);
+    judgement
 }
 
 fn judge_query(request: &Request) -> Judgement {
     let decoded = query::decode(request.query().unwrap_or_default());
     let Some(first) = schema::first_documented(&decoded.pairs) else {
-        let (code, text) = if judge_json(&request.body.0).verdict.kind.is_cdr() {
+        return no_cdr(Some(if judge_json(&request.body.0).verdict.kind.is_cdr() {
             let text = "no CDR in the query, but one in the body, where only a POST has one";
             (Code::BadRequest, text)
         } else {
             let text = "no CDR in the query: a health check, or a person's browser?";
             (Code::NoCdr, text)
-        };
-        return no_cdr(vec![Remark::new(code, text)]);
+        }));
     };
-    let mut judgement = judge_pairs(&decoded.pairs[first..]);
-    let remarks = &mut judgement.verdict.remarks;
-    remarks.extend(bad_query(decoded.faults));
+    let mut judgement = judge_decoded(decoded, first);
     if !request.body.is_empty() {
-        let text = "a GET with a body, which is not read";
-        remarks.push(Remark::new(Code::BadRequest, text));
+        let remark = Remark::new(Code::BadRequest, "a GET with a body, which is not read");
+        judgement.verdict.remarks.push(remark);
     }
     judgement
 }
 
-/// An address, with a port if the header has one.
-#[must_use]
-pub fn claimed(headers: &[Header]) -> Option<String> {
-    let first_of = |name| {
-        header(headers, name).map(|value| value.split(',').next().unwrap_or_default().to_owned())
-    };
-    first_of("X-Forwarded-For")
-        .and_then(|first| address(&first))
-        .or_else(|| first_of("Forwarded").and_then(|first| address(forwarded_for(&first)?)))
-        .or_else(|| header(headers, "X-Real-IP").and_then(|value| address(&value)))
-        .or_else(|| header(headers, "CF-Connecting-IP").and_then(|value| address(&value)))
+/// The sender's address according to the headers of a proxy or tunnel (`--trust-proxy`), with a port if the header has one.
+///
+/// Any sender can write these headers, so the address is shown as a claim beside the peer's. The first header that names an
+/// address counts, and of several addresses in it the first.
+pub(crate) fn claimed(headers: &[Header]) -> Option<String> {
+    const NAMES: [&str; 4] = [
+        "X-Forwarded-For",
+        "Forwarded",
+        "X-Real-IP",
+        "CF-Connecting-IP",
+    ];
+    NAMES.into_iter().find_map(|name| {
+        let value = header(headers, name)?;
+        let first = value.split(',').next()?;
+        address(match name {
+            "Forwarded" => forwarded_for(first)?,
+            _ => first,
+        })
+    })
 }
 
-/// The value of `for=` in an element of `Forwarded`.
+/// The value of `for=` in an element of `Forwarded` (RFC 7239).
 fn forwarded_for(element: &str) -> Option<&str> {
     element.split(';').find_map(|pair| {
         let (name, value) = pair.split_once('=')?;
-        name.trim()
-            .eq_ignore_ascii_case("for")
-            .then(|| value.trim().trim_matches('"'))
+        let is_for = name.trim().eq_ignore_ascii_case("for");
+        is_for.then(|| value.trim().trim_matches('"'))
     })
 }
 
 /// Parses and formats an address, so that no other text gets through.
 fn address(text: &str) -> Option<String> {
     let text = text.trim();
-    let bare = text
+    let bracketed = text
         .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(text);
-    match bare.parse::<IpAddr>() {
-        Ok(ip) => Some(ip.to_string()),
-        Err(_) => text
-            .parse::<SocketAddr>()
-            .ok()
-            .map(|address| address.to_string()),
-    }
+        .and_then(|text| text.strip_suffix(']'));
+    let ip = bracketed.unwrap_or(text).parse();
+    let ip = ip.map(|ip: IpAddr| ip.to_string());
+    let with_port = || text.parse().map(|address: SocketAddr| address.to_string());
+    ip.or_else(|_| with_port()).ok()
 }
 
 #[cfg(test)]

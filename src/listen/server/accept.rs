@@ -27,22 +27,34 @@ const RETRY_EVICTION: Duration = Duration::from_millis(50);
 /// Evicted connections that may still be closing while others are accepted. Each holds a file descriptor.
 const MAX_CLOSING: usize = 8;
 
-pub(super) struct ConnectionTable {
+/// Accepts connections until the server stops, then waits until all have ended; aborts those that outlast the grace.
+pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>) {
+    let (stop, grace) = (shared.stop.clone(), shared.limits.grace);
+    let mut table = ConnectionTable {
+        shared,
+        tasks: JoinSet::new(),
+        connections: HashMap::new(),
+    };
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => {}
+        never = table.accept(&listener) => match never {},
+    }
+    drop(listener);
+    if timeout(grace, table.all_ended()).await.is_err() {
+        table.tasks.abort_all();
+        table.all_ended().await;
+    }
+}
+
+struct ConnectionTable {
     shared: Arc<Shared>,
     tasks: JoinSet<()>,
     connections: HashMap<Id, Arc<Connection>>,
 }
 
 impl ConnectionTable {
-    pub fn new(shared: Arc<Shared>) -> Self {
-        Self {
-            shared,
-            tasks: JoinSet::new(),
-            connections: HashMap::new(),
-        }
-    }
-
-    pub async fn accept(&mut self, listener: &TcpListener) -> Infallible {
+    async fn accept(&mut self, listener: &TcpListener) -> Infallible {
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -117,15 +129,6 @@ impl ConnectionTable {
             connection.evict();
             !is_stalled
         })
-    }
-
-    /// Waits until all connections have ended; aborts those that outlast the grace.
-    pub async fn drain(mut self) {
-        let grace = self.shared.limits.grace;
-        if timeout(grace, self.all_ended()).await.is_err() {
-            self.tasks.abort_all();
-            self.all_ended().await;
-        }
     }
 
     async fn all_ended(&mut self) {

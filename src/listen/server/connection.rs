@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::message::{MessageReader, PartialBody};
+use super::message::{Framing, MessageReader, PartialBody, read_head};
 use super::{ConnectionError, Reply, Shared};
 use crate::net::Request;
 
@@ -60,6 +60,8 @@ pub(super) struct State {
     pub reader: MessageReader,
     /// Whether any request has arrived.
     pub requested: bool,
+    /// The head of a request that the handler has not been given.
+    pub request: Option<Request>,
     /// Whether the connection ends with this answer, and the client may still be sending.
     pub last: bool,
     /// A reply that is not HTTP, and ends the connection.
@@ -80,6 +82,7 @@ impl Connection {
                 bytes: 0,
                 reader: MessageReader::default(),
                 requested: false,
+                request: None,
                 last: false,
                 non_http: None,
                 error: None,
@@ -96,20 +99,20 @@ impl Connection {
         (self.shared.on_error)(Some(self.peer), error);
     }
 
-    /// hyper has parsed a head. Returns that head as it came.
-    pub fn start_request(&self) -> Option<Request> {
+    /// hyper has parsed a head.
+    pub fn start_request(&self) {
         let mut state = self.state();
         state.enter(Phase::Body);
         state.requested = true;
-        state.last |= state.reader.is_uncertain();
-        state.reader.take_head()
+        state.last |= state.reader.body == Some(Framing::Unknown);
+        state.request = read_head(&std::mem::take(&mut state.reader.head).into());
     }
 
     /// The body has come as far as it will.
     pub fn end_body(&self) {
         let mut state = self.state();
         state.enter(Phase::Handling);
-        state.reader.next_message();
+        state.reader.body = None;
     }
 
     /// Since when the client has been idle, or has made no progress with its request or with reading the answer: (false,
@@ -148,21 +151,21 @@ impl Connection {
     /// The error to report for a connection closed by the server.
     pub fn closing_error(&self, otherwise: ConnectionError) -> ConnectionError {
         let state = self.state();
-        let cut = (!state.reader.head().is_empty()).then_some(ConnectionError::HeadCut);
+        let cut = (!state.reader.head.is_empty()).then_some(ConnectionError::HeadCut);
         state.error.clone().or(cut).unwrap_or(otherwise)
     }
 
     /// Takes note of bytes that have arrived; returns how many of them may be read now.
     fn on_read(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut state = self.state();
-        let is_first = !state.requested && state.reader.head().is_empty();
+        let is_first = !state.requested && state.reader.head.is_empty();
         if is_first && bytes.first() == Some(&TLS_HANDSHAKE) {
             state.error = Some(ConnectionError::LooksLikeTls);
             return Err(io::ErrorKind::InvalidData.into());
         }
         let length = state.reader.advance(bytes);
         match state.phase {
-            Phase::Idle if !state.reader.head().is_empty() => state.enter(Phase::Head),
+            Phase::Idle if !state.reader.head.is_empty() => state.enter(Phase::Head),
             Phase::Head | Phase::Body => state.progress(length),
             Phase::Idle | Phase::Handling | Phase::Answering | Phase::Evicted => {}
         }
@@ -173,7 +176,7 @@ impl Connection {
     fn on_flushed(&self) {
         let mut state = self.state();
         if state.phase == Phase::Answering {
-            let begun = !state.reader.head().is_empty();
+            let begun = !state.reader.head.is_empty();
             // `since` stays: the client is idle since it took the last of the answer.
             state.phase = if begun { Phase::Head } else { Phase::Idle };
         }
@@ -198,23 +201,14 @@ impl State {
 /// The socket as hyper reads and writes it. Hands out one request at a time, so that the head of each is known exactly.
 pub(super) struct TrackedStream {
     pub stream: TcpStream,
-    connection: Arc<Connection>,
+    pub connection: Arc<Connection>,
     /// Bytes of later requests, and of the rest of this one.
-    unread: Bytes,
+    pub unread: Bytes,
     /// When a blocked write is given up.
-    write_deadline: Option<Pin<Box<Sleep>>>,
+    pub write_deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl TrackedStream {
-    pub fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
-        Self {
-            stream,
-            connection,
-            unread: Bytes::new(),
-            write_deadline: None,
-        }
-    }
-
     /// Reads until the client closes, past hyper.
     pub async fn read_rest(&mut self, rest: &mut PartialBody) {
         rest.push(std::mem::take(&mut self.unread), 0);

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::connection::Connection;
 use super::{MAX_HEAD, RequestError};
-use crate::net::{Body, Header, Request};
+use crate::net::{Header, Request};
 
 /// Bytes kept of a body over the limit.
 pub(super) const KEPT: usize = 64 * 1024;
@@ -60,37 +60,33 @@ fn values<'a>(request: &'a Request, name: &'a str) -> impl Iterator<Item = &'a H
 
 /// What is wrong with a head, though it could be read.
 pub(super) fn head_error(request: &Request) -> Option<RequestError> {
-    let hosts = values(request, "host").count();
-    if request.target.len() > RequestError::MAX_TARGET {
-        Some(RequestError::TargetTooLong)
-    } else if hosts > 1 {
-        Some(RequestError::SeveralHosts)
-    } else if hosts == 0 && request.version == "HTTP/1.1" {
-        Some(RequestError::NoHost)
-    } else {
-        None
+    match values(request, "host").count() {
+        _ if request.target.len() > RequestError::MAX_TARGET => Some(RequestError::TargetTooLong),
+        0 if request.version == "HTTP/1.1" => Some(RequestError::NoHost),
+        0 | 1 => None,
+        _ => Some(RequestError::SeveralHosts),
     }
 }
 
 /// How the end of a body is known; the error says why it cannot be known.
-pub(super) fn framing(request: &Request) -> Result<Part, &'static str> {
+pub(super) fn framing(request: &Request) -> Result<Framing, &'static str> {
     if let Some(codings) = values(request, "transfer-encoding").last() {
         let codings = codings.text();
         let last = codings.rsplit(',').next().unwrap_or_default().trim();
         return if request.version == "HTTP/1.0" {
             Err("HTTP/1.0 knows no Transfer-Encoding")
         } else if last.eq_ignore_ascii_case("chunked") {
-            Ok(Part::Chunks)
+            Ok(Framing::Chunks)
         } else {
             Err("the Transfer-Encoding does not end in chunked")
         };
     }
     let lengths: Vec<_> = values(request, "content-length").map(length).collect();
     match lengths[..] {
-        [] => Ok(Part::Length(0)),
+        [] => Ok(Framing::Length(0)),
         [None, ..] => Err("the Content-Length is no number"),
         [Some(first), ref others @ ..] if others.iter().all(|other| *other == Some(first)) => {
-            Ok(Part::Length(first))
+            Ok(Framing::Length(first))
         }
         _ => Err("the Content-Length is stated twice, differently"),
     }
@@ -103,50 +99,41 @@ fn length(header: &Header) -> Option<u64> {
     digits.then(|| text.parse().ok())?
 }
 
-/// What the next byte of a connection belongs to.
+/// How a body ends.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    /// A body with so many bytes left; then comes a head.
+pub(super) enum Framing {
+    /// After so many bytes.
     Length(u64),
-    /// A chunked body. It ends with an empty line, and hyper reads no further than the next one.
+    /// With an empty line behind the chunks. hyper reads no further than the next empty line.
     Chunks,
-    /// Bytes behind a head that hyper refuses.
+    /// Not known: hyper refuses the head.
     Unknown,
 }
 
 /// Cuts a connection's bytes so that hyper never reads beyond the end of a head or a body, and keeps each head.
-#[derive(Debug)]
+#[derive(Default)]
 pub(super) struct MessageReader {
-    part: Part,
+    /// The body that is arriving; a head follows it.
+    pub body: Option<Framing>,
     /// Whether the line that is arriving is empty so far.
     is_line_empty: bool,
     /// The head that is arriving, or has arrived and has not been taken.
-    head: Vec<u8>,
-}
-
-impl Default for MessageReader {
-    fn default() -> Self {
-        Self {
-            part: Part::Length(0),
-            is_line_empty: false,
-            head: Vec::new(),
-        }
-    }
+    pub head: Vec<u8>,
 }
 
 impl MessageReader {
     /// How many of these bytes may be read before the next look.
     pub fn advance(&mut self, bytes: &[u8]) -> usize {
-        match &mut self.part {
-            Part::Length(0) => self.advance_head(bytes),
-            Part::Length(left) => {
+        match &mut self.body {
+            None | Some(Framing::Length(0)) => self.advance_head(bytes),
+            Some(Framing::Length(left)) => {
                 let length =
                     usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
                 *left -= length as u64;
                 length
             }
-            Part::Chunks => self.end_of_empty_line(bytes).unwrap_or(bytes.len()),
-            Part::Unknown => bytes.len(),
+            Some(Framing::Chunks) => self.end_of_empty_line(bytes).unwrap_or(bytes.len()),
+            Some(Framing::Unknown) => bytes.len(),
         }
     }
 
@@ -160,9 +147,9 @@ impl MessageReader {
         if end.is_some() {
             let head = read_head(&Bytes::copy_from_slice(&self.head));
             let framing = head.and_then(|head| framing(&head).ok());
-            self.part = framing.unwrap_or(Part::Unknown);
+            self.body = Some(framing.unwrap_or(Framing::Unknown));
         } else if self.head.len() > MAX_HEAD {
-            self.part = Part::Unknown;
+            self.body = Some(Framing::Unknown);
             self.head = Vec::new();
         }
         length
@@ -176,33 +163,14 @@ impl MessageReader {
         };
         bytes.iter().position(is_end).map(|at| at + 1)
     }
-
-    /// What has come of a head since the last one was taken.
-    pub fn head(&self) -> &[u8] {
-        &self.head
-    }
-
-    /// Whether the end of this request is not known for certain, so that no other may follow it.
-    pub fn is_uncertain(&self) -> bool {
-        self.part == Part::Unknown
-    }
-
-    pub fn take_head(&mut self) -> Option<Request> {
-        read_head(&std::mem::take(&mut self.head).into())
-    }
-
-    /// The body has ended: the next byte belongs to a head.
-    pub fn next_message(&mut self) {
-        self.part = Part::Length(0);
-    }
 }
 
 /// As much of a body as has come.
 #[derive(Debug, Default)]
 pub(super) struct PartialBody {
-    kept: Vec<u8>,
+    pub kept: Vec<u8>,
     /// Bytes that came, kept or not.
-    size: u64,
+    pub size: u64,
     /// Why the body is not complete, if it is not.
     pub error: Option<RequestError>,
 }
@@ -213,25 +181,11 @@ impl PartialBody {
         let mut room = chunk.remaining();
         self.size += room as u64;
         if self.size > limit {
-            self.shorten();
+            self.kept.truncate(KEPT);
+            self.kept.shrink_to_fit();
             room = room.min(KEPT - self.kept.len());
         }
         self.kept.extend_from_slice(&chunk.copy_to_bytes(room));
-    }
-
-    fn shorten(&mut self) {
-        self.kept.truncate(KEPT);
-        self.kept.shrink_to_fit();
-    }
-
-    /// The request with this body.
-    pub fn onto(self, head: Request) -> Request {
-        Request {
-            size: self.size,
-            complete: self.error.is_none(),
-            body: Body::from(self.kept),
-            ..head
-        }
     }
 
     /// Reads a body to its end, or as far as the limits allow, or until it is given up.
@@ -242,9 +196,11 @@ impl PartialBody {
     ) -> Self {
         let (limits, stop) = (&connection.shared.limits, &connection.shared.stop);
         let limit = limits.max_body;
-        let is_announced = matches!(framing(head), Ok(Part::Length(length)) if length > limit);
+        let is_announced = matches!(framing(head), Ok(Framing::Length(length)) if length > limit);
         let mut partial = Self::default();
-        if is_announced && expects_continue(head) {
+        let mut expects = values(head, "expect");
+        let is_continue = |header: &Header| header.value.eq_ignore_ascii_case(b"100-continue");
+        if is_announced && head.version == "HTTP/1.1" && expects.any(is_continue) {
             // Reading would make hyper ask for the body with `100 Continue`.
             partial.error = Some(RequestError::TooLarge { limit });
             return partial;
@@ -262,11 +218,11 @@ impl PartialBody {
                 while partial.size <= limit.saturating_add(DRAINED)
                     && let Some(Ok(chunk)) = body.next().await
                 {
-                    partial.push(chunk, limit);
+                    partial.push(chunk, 0);
                 }
             };
             let _ = timeout(DRAIN_TIME, draining).await;
-            Some(RequestError::TooLarge { limit })
+            None
         };
         let stopping = async {
             stop.cancelled().await;
@@ -280,21 +236,11 @@ impl PartialBody {
             () = stopping => Some(RequestError::Stopping),
             error = reading => error,
         };
-        if is_announced || partial.size > limit {
-            partial.shorten();
-            partial.error = Some(RequestError::TooLarge { limit });
-        } else {
-            partial.error = error;
-        }
+        let is_too_large = is_announced || partial.size > limit;
+        let too_large = is_too_large.then_some(RequestError::TooLarge { limit });
+        partial.error = too_large.or(error);
         partial
     }
-}
-
-/// Whether the client waits for `100 Continue` before it sends the body.
-fn expects_continue(request: &Request) -> bool {
-    let mut expects = values(request, "expect");
-    request.version == "HTTP/1.1"
-        && expects.any(|header| header.value.eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// The innermost cause: the outer ones only say that a body was being read.
@@ -357,8 +303,8 @@ mod tests {
     #[test]
     fn a_length_beside_chunks_does_not_count() {
         let both = head("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n");
-        assert_eq!(framing(&both), Ok(Part::Chunks));
+        assert_eq!(framing(&both), Ok(Framing::Chunks));
         let length = head("Content-Length: 5\r\n");
-        assert_eq!(framing(&length), Ok(Part::Length(5)));
+        assert_eq!(framing(&length), Ok(Framing::Length(5)));
     }
 }

@@ -30,7 +30,6 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use warp::filters::BoxedFilter;
 
-use self::accept::ConnectionTable;
 pub(crate) use self::service::{receiver, to_http};
 use crate::clock::{Clock, Timestamp};
 use crate::net::{Request, Response, header};
@@ -85,8 +84,7 @@ impl Default for Limits {
 
 impl Limits {
     /// The same with fewer connections where file descriptors are few. `each` is how many one connection needs.
-    #[must_use]
-    pub fn within(mut self, descriptors: Option<u64>, each: usize) -> Self {
+    pub(crate) fn within(mut self, descriptors: Option<u64>, each: usize) -> Self {
         if let Some(descriptors) = descriptors.and_then(|number| usize::try_from(number).ok()) {
             let room = descriptors.saturating_sub(OTHER_DESCRIPTORS) / each.max(1);
             self.connections = self.connections.min(room.max(MIN_CONNECTIONS));
@@ -114,14 +112,12 @@ pub struct IncomingRequest {
 
 impl IncomingRequest {
     /// hyper answers a malformed request itself.
-    #[must_use]
-    pub fn is_answered(&self) -> bool {
+    pub(crate) fn is_answered(&self) -> bool {
         matches!(self.error, Some(RequestError::Malformed(_)))
     }
 
     /// Whether the length is stated by `Transfer-Encoding` and `Content-Length`. The former counts (RFC 9112, 6.3).
-    #[must_use]
-    pub fn is_ambiguous(&self) -> bool {
+    pub(crate) fn is_ambiguous(&self) -> bool {
         ["transfer-encoding", "content-length"]
             .iter()
             .all(|name| header(&self.request.headers, name).is_some())
@@ -156,8 +152,7 @@ impl RequestError {
     /// Longest target in bytes: the limit of common servers and tunnels.
     pub const MAX_TARGET: usize = 8 * 1024;
 
-    #[must_use]
-    pub fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         match self {
             Self::NoHost | Self::SeveralHosts | Self::Malformed(_) | Self::BodyBroken(_) => 400,
             Self::BodyTimeout => 408,
@@ -187,8 +182,7 @@ pub enum Reply {
 
 impl Reply {
     /// The status that the client gets, if it gets an HTTP answer.
-    #[must_use]
-    pub fn status(&self) -> Option<u16> {
+    pub(crate) fn status(&self) -> Option<u16> {
         match self {
             Self::Respond(response) | Self::Slow(response) => Some(response.status),
             Self::Close | Self::Reset | Self::Hang | Self::Garbage => None,
@@ -270,20 +264,14 @@ pub async fn serve(
     on_error: OnError,
     stop: CancellationToken,
 ) {
-    let mut table = ConnectionTable::new(Arc::new(Shared {
+    let shared = Shared {
         limits,
         clock,
         routes,
         handler,
         on_error,
-        stop: stop.clone(),
+        stop,
         is_full: AtomicBool::new(false),
-    }));
-    tokio::select! {
-        biased;
-        () = stop.cancelled() => {}
-        never = table.accept(&listener) => match never {},
-    }
-    drop(listener);
-    table.drain().await;
+    };
+    accept::run(listener, Arc::new(shared)).await;
 }

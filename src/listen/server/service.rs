@@ -44,32 +44,16 @@ const MAX_SLOW_PIECES: usize = 300;
 /// Not HTTP for any client, not even 0.9, which had text without a head.
 const GARBAGE: &[u8] = b"\x00\xff\xfe this is no HTTP, and that is on purpose \x00\r\n\r\n";
 
-/// What warp does not know of a request: an extension of the request.
-struct Received {
-    connection: Arc<Connection>,
-    at: Timestamp,
-    head: Request,
-}
-
-impl Received {
-    /// Hands the request to the handler.
-    async fn handle(&self, body: PartialBody) -> Reply {
-        let incoming = IncomingRequest {
-            peer: self.connection.peer,
-            at: self.at,
-            error: body.error.clone().or_else(|| head_error(&self.head)),
-            request: body.onto(self.head.clone()),
-        };
-        self.connection.state().last |= incoming.error.is_some();
-        (self.connection.shared.handler)(incoming).await
-    }
-}
-
 /// Serves a connection from its first byte to its last.
 pub(super) async fn serve_connection(stream: TcpStream, connection: Arc<Connection>) {
     // Failing to set the option means that the connection is gone, which shows later.
     let _ = stream.set_nodelay(true);
-    let stream = TrackedStream::new(stream, Arc::clone(&connection));
+    let stream = TrackedStream {
+        stream,
+        connection: Arc::clone(&connection),
+        unread: Bytes::new(),
+        write_deadline: None,
+    };
     let (limits, stop) = (&connection.shared.limits, &connection.shared.stop);
     let mut serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -112,18 +96,8 @@ async fn route(
     connection: &Arc<Connection>,
 ) -> Result<warp::reply::Response, io::Error> {
     let shared = &connection.shared;
-    let no_answer = || Err(io::ErrorKind::ConnectionAborted.into());
-    // Every head that hyper has parsed has passed through the stream; without it the request is unknown.
-    let Some(head) = connection.start_request() else {
-        connection.report(ConnectionError::Panicked);
-        connection.state().non_http = Some(Reply::Close);
-        return no_answer();
-    };
-    request.extensions_mut().insert(Arc::new(Received {
-        connection: Arc::clone(connection),
-        at: shared.clock.now(),
-        head,
-    }));
+    connection.start_request();
+    request.extensions_mut().insert(Arc::clone(connection));
     if !request.uri().path().starts_with('/') || request.uri().authority().is_some() {
         // warp panics on a target without a path, as CONNECT has it, and this is no proxy: only a path is routed.
         *request.uri_mut() = Uri::from_static("/*");
@@ -133,7 +107,7 @@ async fn route(
     if state.non_http.is_some() {
         // Until the connection ends it may be evicted as if idle.
         state.enter(Phase::Idle);
-        return no_answer();
+        return Err(io::ErrorKind::ConnectionAborted.into());
     }
     state.enter(Phase::Answering);
     // A client that always has one more request would keep its slot from those that wait.
@@ -147,26 +121,47 @@ async fn route(
 
 /// The receiver's route: every request, whatever its method and path.
 pub(crate) fn receiver() -> BoxedFilter<(warp::reply::Response,)> {
-    warp::ext::get::<Arc<Received>>()
+    warp::ext::get::<Arc<Connection>>()
         .and(warp::body::stream())
         .then(receive)
         .boxed()
 }
 
 async fn receive(
-    received: Arc<Received>,
+    connection: Arc<Connection>,
     body: impl Stream<Item = Result<impl Buf, warp::Error>>,
 ) -> warp::reply::Response {
-    let connection = &received.connection;
-    let body = PartialBody::read(body, &received.head, connection).await;
+    let at = connection.shared.clock.now();
+    let head = connection.state().request.take();
+    let head = head.expect("each head that hyper parses has passed through the stream");
+    let is_to_head = head.method == "HEAD";
+    let body = PartialBody::read(body, &head, &connection).await;
     connection.end_body();
-    match received.handle(body).await {
-        Reply::Respond(answer) => to_http(answer, received.head.method == "HEAD").map(Into::into),
+    match handle(&connection, at, head, body).await {
+        Reply::Respond(answer) => to_http(answer, is_to_head).map(Into::into),
         other => {
             connection.state().non_http = Some(other);
             warp::reply::Response::default()
         }
     }
+}
+
+/// Hands a request to the handler.
+async fn handle(connection: &Connection, at: Timestamp, head: Request, body: PartialBody) -> Reply {
+    let error = body.error.clone().or_else(|| head_error(&head));
+    connection.state().last |= error.is_some();
+    let incoming = IncomingRequest {
+        peer: connection.peer,
+        at,
+        request: Request {
+            size: body.size,
+            complete: body.error.is_none(),
+            body: body.kept.into(),
+            ..head
+        },
+        error,
+    };
+    (connection.shared.handler)(incoming).await
 }
 
 /// An answer as far as HTTP allows it.
@@ -175,10 +170,9 @@ pub(crate) fn to_http(answer: Response, is_to_head: bool) -> warp::http::Respons
     let keeps_length = is_to_head && answer.body.is_empty();
     let mut response = warp::http::Response::new(answer.body.0);
     // hyper would close the connection over a status that is no final one.
-    *response.status_mut() = StatusCode::from_u16(answer.status)
-        .ok()
-        .filter(|status| !status.is_informational())
-        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = StatusCode::from_u16(answer.status).ok();
+    let status = status.filter(|status| !status.is_informational());
+    *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for header in &answer.headers {
         // A forwarded answer may carry what HTTP does not allow; the record still shows it.
         if let (Ok(name), Ok(value)) = (
@@ -257,22 +251,20 @@ fn serialized(answer: Response) -> Vec<u8> {
 }
 
 /// Ends a connection on which hyper has stopped.
-async fn conclude(ended: hyper::Result<()>, stream: TrackedStream, connection: &Arc<Connection>) {
+async fn conclude(ended: hyper::Result<()>, stream: TrackedStream, connection: &Connection) {
     let at = connection.shared.clock.now();
     let is_parse = ended.as_ref().is_err_and(hyper::Error::is_parse);
     let (error, head, last) = {
         let state = connection.state();
-        let head = Bytes::copy_from_slice(state.reader.head());
+        let head = Bytes::copy_from_slice(&state.reader.head);
         (failure(ended, &state), head, state.last)
     };
-    let mut malformed = None;
-    match error {
-        Some(ConnectionError::Garbage(why)) => match read_head(&head) {
-            Some(head) => malformed = Some((head, why)),
-            None => connection.report(ConnectionError::Garbage(why)),
-        },
-        Some(error) => connection.report(error),
-        None => {}
+    let malformed = match &error {
+        Some(ConnectionError::Garbage(why)) => read_head(&head).zip(Some(why.clone())),
+        _ => None,
+    };
+    if let (None, Some(error)) = (&malformed, error) {
+        connection.report(error);
     }
     let mut rest = PartialBody::default();
     if (last || is_parse) && !connection.body_given_up.is_cancelled() {
@@ -281,27 +273,19 @@ async fn conclude(ended: hyper::Result<()>, stream: TrackedStream, connection: &
     if let Some((head, why)) = malformed {
         let why = framing(&head).err().map_or(why, str::to_owned);
         rest.error = Some(RequestError::Malformed(why));
-        let connection = Arc::clone(connection);
         // hyper has answered 400 already.
-        let _ = Received {
-            connection,
-            at,
-            head,
-        }
-        .handle(rest)
-        .await;
+        let _ = handle(connection, at, head, rest).await;
     }
 }
 
 /// The error to report, if no request shows it.
 fn failure(ended: hyper::Result<()>, state: &State) -> Option<ConnectionError> {
-    if let Some(error) = &state.error {
-        return Some(error.clone());
-    }
-    let Err(error) = ended else {
-        return (!state.requested).then_some(ConnectionError::Silent);
+    let error = match ended {
+        _ if state.error.is_some() => return state.error.clone(),
+        Ok(()) => return (!state.requested).then_some(ConnectionError::Silent),
+        Err(error) => error,
     };
-    let head = state.reader.head();
+    let head = &state.reader.head;
     if error.is_parse_too_large() {
         Some(ConnectionError::HeadTooLarge)
     } else if error.is_parse_version_h2() || head.starts_with(b"PRI * HTTP/2") {
@@ -309,8 +293,9 @@ fn failure(ended: hyper::Result<()>, state: &State) -> Option<ConnectionError> {
     } else if error.is_parse() {
         Some(ConnectionError::Garbage(error.to_string()))
     } else if state.phase == Phase::Answering {
-        let cause = error.source().map(ToString::to_string);
-        let cause = cause.unwrap_or_else(|| error.to_string());
+        let cause = error
+            .source()
+            .map_or_else(|| error.to_string(), ToString::to_string);
         Some(ConnectionError::AnswerLost(cause))
     } else if head.is_empty() && state.requested {
         // Kept alive, and not used again.
@@ -324,18 +309,17 @@ fn failure(ended: hyper::Result<()>, state: &State) -> Option<ConnectionError> {
 
 /// Lingering close: closes our side, then reads on for a while.
 async fn linger(mut stream: TrackedStream, rest: &mut PartialBody, connection: &Connection) {
-    let lingering = async {
+    let lingering = timeout(LINGER, async {
         let _ = stream.shutdown().await;
         stream.read_rest(rest).await;
-    };
-    let lingering = async { drop(timeout(LINGER, lingering).await) };
+    });
     unless_interrupted(connection, lingering).await;
 }
 
 /// Drops a future when the connection is evicted or the server stops.
-async fn unless_interrupted(connection: &Connection, future: impl Future<Output = ()>) {
+async fn unless_interrupted(connection: &Connection, future: impl Future) {
     tokio::select! {
-        () = future => {}
+        _ = future => {}
         () = connection.evicted() => {}
         () = connection.shared.closing() => {}
     }
