@@ -253,7 +253,7 @@ impl Shared {
     }
 }
 
-/// Serves routes until `stop` is cancelled and requests in flight have ended, or the grace is over. The [`receiver`]'s route
+/// Serves routes until `stop` is cancelled and requests in flight have ended, or the grace is over. The route of `receiver`
 /// calls the handler; others answer themselves.
 pub async fn serve(
     listener: TcpListener,
