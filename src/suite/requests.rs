@@ -8,7 +8,7 @@ use rand::Rng as _;
 use super::{Case, CaseDelivery, CaseMethod, CasePayload, Change, SuiteOptions};
 use crate::cdr::scenarios::{self, CallIds, GenerateOptions};
 use crate::cdr::{Fields, Payload, Shape};
-use crate::net::{Header, Request, query};
+use crate::net::{Destination, Header, Request, query};
 use crate::seed::{Seed, Stream};
 use crate::send::template::RequestTemplate;
 
@@ -29,14 +29,13 @@ pub struct CaseRequests {
     /// Shape and call ids are replaced by those of each payload.
     options: GenerateOptions,
     template: RequestTemplate,
-    /// `Host` with the other name of this machine, if the handler is on it.
+    /// The `Host` of [`CaseDelivery::OtherHost`], if the handler is on this machine.
     other_host: Option<String>,
 }
 
 impl CaseRequests {
-    /// `target` is the path and query of the handler's URL, `authority` its host and port.
     #[must_use]
-    pub fn new(case: &Case, options: &SuiteOptions, target: &str, authority: &str) -> Self {
+    pub fn new(case: &Case, options: &SuiteOptions, destination: &Destination) -> Self {
         let number = number_of(case.name);
         Self {
             options: GenerateOptions {
@@ -47,15 +46,15 @@ impl CaseRequests {
                 seed: Seed(options.seed.rng(Stream::Case, number).next_u64()),
             },
             template: RequestTemplate {
-                target: target.to_owned(),
+                target: destination.target().to_owned(),
                 headers: options.headers.clone(),
                 ..RequestTemplate::default()
             },
-            other_host: other_host(authority),
+            other_host: other_host(destination),
         }
     }
 
-    /// The requests of a case in the order of sending; the copies of a race are one request.
+    /// In the order of sending. The copies of a race are one request.
     #[must_use]
     pub fn requests(&self, case: &Case) -> Vec<Request> {
         let mut payloads = self.payloads(case.payload);
@@ -141,7 +140,7 @@ impl CaseRequests {
         let choices = scenarios::choices(name).into_iter();
         let cdrs = choices.flat_map(|choice| scenarios::generate(choice, n, &options).1);
         let mut cdrs: Vec<Fields> = cdrs.map(|generated| generated.cdr.fields()).collect();
-        // The documented samples have fixed identifiers, which would make a second delivery a duplicate.
+        // The identifiers of the documented samples are fixed, so that a second delivery would be a duplicate.
         if name.starts_with("docs-") {
             let good = self.good(n);
             for id in ["call_id", "cmiuuid", "request_id"] {
@@ -181,7 +180,7 @@ impl CaseRequests {
     }
 }
 
-/// A stable number for a name: FNV-1a, written out because the standard library's hashes may change.
+/// FNV-1a of a name: the hashes of the standard library may change.
 fn number_of(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -196,8 +195,9 @@ fn set_header(request: &mut Request, name: &str, value: Option<&str>) {
         .extend(value.map(|value| Header::new(name, value)));
 }
 
-/// `localhost:80` for `127.0.0.1:80`, and the reverse; no other host has a second name.
-pub(super) fn other_host(authority: &str) -> Option<String> {
+/// `localhost` for `127.0.0.1` and the reverse, with the port; other hosts have one name.
+pub(super) fn other_host(destination: &Destination) -> Option<String> {
+    let authority = destination.authority();
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) => (host, format!(":{port}")),
         None => (authority, String::new()),

@@ -65,18 +65,18 @@ struct Suite<'a, F> {
     destination: &'a Destination,
     client_options: &'a ClientOptions,
     on_event: F,
-    /// The timeout of a good CDR.
+    /// The timeout for a good CDR.
     limit: Duration,
     ordinary: SuiteClient<'a>,
-    /// With a short timeout, for *survives* and liveness checks.
+    /// With a short timeout: for *survives* and liveness checks.
     quick: SuiteClient<'a>,
-    /// With the client's own timeout, for many requests at once, whose latency is judged.
+    /// With the timeout of the options: for many requests at once, whose latency is judged.
     unhurried: SuiteClient<'a>,
     /// The methods by which the handler accepts a good CDR.
     accepted: Vec<CaseMethod>,
     /// The case after which the handler did not recover.
     down_since: Option<&'static str>,
-    /// Of the cases that are done.
+    /// The cases that are done.
     records: Vec<CaseRecord>,
 }
 
@@ -195,8 +195,7 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
         if self.accepted.is_empty() {
             return Some("no good CDR is taken at all".to_owned());
         }
-        let authority = self.destination.authority();
-        (case.delivery == CaseDelivery::OtherHost && other_host(authority).is_none())
+        (case.delivery == CaseDelivery::OtherHost && other_host(self.destination).is_none())
             .then(|| "only a handler on this machine has two names".to_owned())
     }
 
@@ -271,12 +270,7 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
     }
 
     fn requests(&self, case: &Case) -> CaseRequests {
-        CaseRequests::new(
-            case,
-            self.options,
-            self.destination.target(),
-            self.destination.authority(),
-        )
+        CaseRequests::new(case, self.options, self.destination)
     }
 
     fn record(&self, case: &Case, observed: &[Observed]) -> CaseRecord {

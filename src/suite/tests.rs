@@ -1,4 +1,4 @@
-//! The suite against small handlers of its own, over loopback: they share no code with what they test.
+//! Runs the suite over loopback against stub handlers, which share no code with it.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -33,13 +33,13 @@ enum Bug {
     FailsAlways,
 }
 
-/// A handler, and what it has seen.
+/// A handler, and the identifiers of the CDRs that it has accepted.
 struct Stub {
     bug: Bug,
     seen: RefCell<HashSet<String>>,
 }
 
-/// One request as a stub reads it: the first word of its head, and what followed it. None if it never came whole.
+/// The method, the target and the body of a request, the first two in lower case. None if it ends early.
 async fn read(stream: &mut TcpStream) -> Option<(String, String, Vec<u8>)> {
     let mut bytes = Vec::new();
     let end = loop {
@@ -87,7 +87,7 @@ async fn read(stream: &mut TcpStream) -> Option<(String, String, Vec<u8>)> {
 }
 
 impl Stub {
-    /// What a request is answered; nothing if the handler dies of it.
+    /// The status for a request. None if the handler crashes.
     fn answer(&self, method: &str, target: &str, body: &[u8]) -> Option<u16> {
         let id = match method {
             "get" if self.bug == Bug::NoGet => return Some(405),
@@ -116,7 +116,7 @@ impl Stub {
         })
     }
 
-    /// Serves one connection; false if the handler dies.
+    /// Serves one connection. False if the handler crashes.
     async fn serve(self: Rc<Self>, mut stream: TcpStream) -> bool {
         let Some((method, target, body)) = read(&mut stream).await else {
             return true;
@@ -131,14 +131,14 @@ impl Stub {
             format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         let _ = stream.write_all(answer.as_bytes()).await;
         let _ = stream.shutdown().await;
-        // What is still on its way must not turn the answer into a reset.
+        // A close with unread bytes would reset the connection.
         let mut rest = vec![0; 64 * 1024];
         while stream.read(&mut rest).await.is_ok_and(|n| n > 0) {}
         true
     }
 }
 
-/// Serves for ever, if the handler does not die.
+/// Never returns. A handler that crashes for good closes its listener.
 async fn serve(listener: TcpListener, bug: Bug) {
     let stub = Rc::new(Stub {
         bug,
@@ -186,7 +186,7 @@ fn options(only: &[&str]) -> SuiteOptions {
     }
 }
 
-/// With little patience, for handlers that do not answer in time.
+/// With a low maximum latency, for handlers that answer late or not at all.
 fn hasty(only: &[&str]) -> SuiteOptions {
     SuiteOptions {
         max_latency: Duration::from_millis(500),
@@ -194,7 +194,7 @@ fn hasty(only: &[&str]) -> SuiteOptions {
     }
 }
 
-/// Runs the suite against a stub; a test that takes too long fails.
+/// Runs the suite against a stub, for 30 seconds at most.
 async fn suite(options: &SuiteOptions, bug: Bug) -> SuiteSummary {
     suite_until(options, bug, pending(), |_| {}).await
 }
@@ -203,7 +203,7 @@ async fn suite_until(
     options: &SuiteOptions,
     bug: Bug,
     stop: impl Future<Output = Stop>,
-    tell: impl FnMut(Event),
+    on_event: impl FnMut(Event),
 ) -> SuiteSummary {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -216,7 +216,7 @@ async fn suite_until(
     let running = local.run_until(Box::pin(async {
         let _ = rustls::crypto::ring::default_provider().install_default();
         tokio::select! {
-            summary = run(options, &destination, &client, stop, tell) => summary.unwrap(),
+            summary = run(options, &destination, &client, stop, on_event) => summary.unwrap(),
             () = serve(listener, bug) => unreachable!("a stub never ends"),
         }
     }));
@@ -422,7 +422,7 @@ async fn any_order_gives_the_same_verdicts() {
     let mut runs = Vec::new();
     for _ in 0..2 {
         let mut run = Vec::new();
-        // One by one, so that the order is ours; each against what the ones before have left.
+        // One run for each case: a run has an order of its own.
         for name in &names {
             run.extend(verdicts(
                 suite(&options(&[name]), Bug::FailsOnDuplicates).await,
@@ -443,23 +443,23 @@ async fn any_order_gives_the_same_verdicts() {
 async fn a_stop_ends_it_and_the_summary_is_told() {
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let mut stop = Some(stop);
-    let told = RefCell::new(Vec::new());
-    let tell = |event: Event| {
+    let events = RefCell::new(Vec::new());
+    let on_event = |event: Event| {
         if let Event::Case(_) = &event
             && let Some(stop) = stop.take()
         {
             let _ = stop.send(Stop::Interrupt);
         }
-        told.borrow_mut().push(event);
+        events.borrow_mut().push(event);
     };
     let stopped = async { stopped.await.unwrap_or(Stop::Terminate) };
-    let summary = suite_until(&options(&["accepts"]), Bug::None, stopped, tell).await;
+    let summary = suite_until(&options(&["accepts"]), Bug::None, stopped, on_event).await;
     assert_eq!(summary.exit, Exit::Interrupted);
     assert!(summary.cases < 5);
-    assert!(matches!(told.borrow().last(), Some(Event::Finished(_))));
+    assert!(matches!(events.borrow().last(), Some(Event::Finished(_))));
 }
 
-/// Every byte of every case.
+/// The bytes of every case, by name.
 fn bytes(seed: Seed, at: Timestamp) -> Vec<(&'static str, String)> {
     let options = SuiteOptions {
         seed,
@@ -468,12 +468,7 @@ fn bytes(seed: Seed, at: Timestamp) -> Vec<(&'static str, String)> {
     };
     let destination = Destination::parse("http://127.0.0.1:5000/webhook/cdr").unwrap();
     let case = |case: &'static Case| {
-        let source = requests::CaseRequests::new(
-            case,
-            &options,
-            destination.target(),
-            destination.authority(),
-        );
+        let source = requests::CaseRequests::new(case, &options, &destination);
         let requests = source.requests(case);
         let script = match case.delivery {
             CaseDelivery::Raw(script) => Some(script.steps(&requests[0], &destination)),
@@ -501,13 +496,14 @@ fn the_same_seed_and_time_are_the_same_bytes() {
     );
 }
 
-/// What would make one case depend on another: an identifier that both use.
+/// A shared identifier would make one case depend on another.
 #[test]
 fn no_two_cases_share_an_identifier() {
     let options = options(&[]);
+    let destination = Destination::parse("http://127.0.0.1:5000/webhook/cdr").unwrap();
     let mut owners = std::collections::HashMap::new();
     for case in cases::table() {
-        let source = requests::CaseRequests::new(case, &options, "/webhook/cdr", "127.0.0.1:5000");
+        let source = requests::CaseRequests::new(case, &options, &destination);
         let mut requests = source.requests(case);
         requests.extend((0..12).map(|n| source.liveness_check(n, CaseMethod::Post)));
         for request in &requests {
