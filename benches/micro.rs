@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use telecmi_cdr::cdr::account::{Account, AccountOptions};
 use telecmi_cdr::cdr::judge::{Judgement, judge_json, judge_pairs};
 use telecmi_cdr::cdr::scenarios::{CallIds, GenerateOptions, choices};
-use telecmi_cdr::cdr::{Fields, Shape};
+use telecmi_cdr::cdr::{CdrText, Fields, Shape};
 use telecmi_cdr::clock::Timestamp;
 use telecmi_cdr::exchange::{Answer, Exchange};
 use telecmi_cdr::listen::relate::Relations;
@@ -194,7 +194,10 @@ fn delivery() -> Delivery {
         scenario: "agent-no-answer",
         copy: 0,
         method: "POST".into(),
-        cdr: serde_json::from_str(DOCUMENTED).ok().map(Arc::new),
+        cdr: serde_json::from_str(DOCUMENTED)
+            .ok()
+            .as_ref()
+            .map(CdrText::from),
         due: None,
         late: None,
         attempts: vec![attempt],
@@ -277,14 +280,16 @@ fn relate(bencher: &Bencher) {
     let jobs = Schedule::new(Arc::new(plan))
         .flatten()
         .flat_map(Job::each_copy);
-    let known = jobs.filter_map(|job| Some((job.request, job.cdr?)));
+    let fields =
+        |cdr: CdrText| serde_json::from_slice::<Fields>(cdr.as_bytes()).expect("an object");
+    let known = jobs.filter_map(|job| Some((job.request, fields(job.cdr?))));
     let known: Vec<_> = known.take(DIFFERENT).collect();
     for (name, repeated) in [
         ("others", known.as_slice()),
         ("the_same", &known[DIFFERENT - 1..]),
     ] {
         let mut relations = Relations::default();
-        let mut relate = |n, (request, cdr): &(Arc<Request>, Arc<Fields>)| {
+        let mut relate = |n, (request, cdr): &(Arc<Request>, Fields)| {
             relations.relate(n, moment(), request, cdr)
         };
         for pair in &known {

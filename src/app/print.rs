@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::after_output;
-use crate::cdr;
+use crate::cdr::CdrText;
 use crate::cli::send::{Print, SendOptions};
 use crate::clock::Timestamp;
 use crate::error::Exit;
@@ -130,12 +132,11 @@ impl Printer {
         // The tools make by themselves what belongs to a connection.
         let request = stripped.as_ref().unwrap_or(&job.request);
         match self.print {
-            Print::Json => match job.cdr.as_deref() {
-                Some(cdr) if job.request.body.is_empty() => {
-                    out.push_str(&ndjson::safe_json(cdr));
-                }
-                _ => out.push_str(&ndjson::one_line(&job.request.body.0)),
-            },
+            Print::Json => {
+                let body = &job.request.body;
+                let cdr = job.cdr.as_ref().filter(|_| body.is_empty());
+                out.push_str(&ndjson::one_line(cdr.map_or(&body.0, CdrText::as_bytes)));
+            }
             Print::Curl => out.push_str(&curl(job, &self.origin, &self.flags)),
             Print::Http => out.push_str(&export::http_file_request(
                 request,
@@ -159,8 +160,8 @@ impl Printer {
 
 /// The title of a request, for a person who looks through many.
 fn title(job: &Job) -> String {
-    let leg = job.cdr.as_ref().and_then(|fields| cdr::word(fields, "leg"));
-    let leg = match leg {
+    let leg = job.cdr.as_ref().map(|cdr| cdr.leg_and_status().leg);
+    let leg = match leg.as_ref().and_then(Value::as_str) {
         Some(leg @ ("a" | "b")) => format!(", leg {leg}"),
         _ => String::new(),
     };

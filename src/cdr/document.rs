@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::judge::{Generation, Kind, place};
 use super::scenarios::documented;
 use super::schema::{FIELDS, Field, FieldType, Presence};
-use super::{Cdr, Grade, HangupReason, Leg};
+use super::{Grade, HangupReason, Leg};
 
 /// One kind of CDR, as the documents name it.
 struct Variant {
@@ -125,7 +125,7 @@ fn references(below: &str) -> Vec<Value> {
 
 /// The documented sample of a leg.
 fn sample(leg: Leg) -> Value {
-    Value::Object(Cdr::Outgoing(documented(leg)).fields())
+    Value::Object(documented(leg).fields())
 }
 
 impl Variant {

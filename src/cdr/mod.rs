@@ -26,6 +26,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use serde::de::value::{self, StrDeserializer};
+use serde::ser::Error as _;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -134,10 +135,13 @@ impl HangupReason {
         }
     }
 
-    /// Whether it can end a leg that nobody answered. \[inferred, strong\]
+    /// The status of a leg that ends so. \[inferred, strong\]
     #[must_use]
-    pub fn fits_missed(self) -> bool {
-        matches!(self, Self::RecvCancel | Self::SentReject)
+    pub fn status(self) -> Status {
+        match self {
+            Self::RecvCancel | Self::SentReject => Status::Missed,
+            Self::SentBye | Self::RecvBye => Status::Answered,
+        }
     }
 
     /// Reads the documented value.
@@ -169,17 +173,22 @@ impl fmt::Display for Status {
     }
 }
 
-/// The CDR of one leg of an outgoing call, in the documented order of fields.
-///
-/// It is always valid: payloads that are not come from [`edit`], from files or from suite cases.
+/// A generated CDR: one leg of an outgoing call, in the documented order of fields. Fields that are `None` in the older
+/// CDR of nine fields are so marked. Invalid payloads come from [`edit`], from files or from suite cases.
 #[derive(Debug, Clone, Serialize)]
-pub struct OutgoingCdr<'a> {
-    /// The caller ID of the call.
-    pub virtual_number: VirtualNumber,
-    pub call_id: Uuid,
-    /// The account's own parameters, echoed from the dashboard.
-    pub custom: &'a str,
-    pub leg: Leg,
+pub struct Cdr<'a> {
+    /// The caller ID of the call: text, or a number by [`Shape`]. Not in the older CDR.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub virtual_number: Option<Value>,
+    /// Not in the older CDR.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<Uuid>,
+    /// The account's own parameters, echoed from the dashboard. Not in the older CDR.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom: Option<&'a str>,
+    /// Not in the older CDR.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leg: Option<Leg>,
     /// `cdr`.
     pub r#type: &'static str,
     #[serde(rename = "appid")]
@@ -198,21 +207,18 @@ pub struct OutgoingCdr<'a> {
     pub direction: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answeredsec: Option<u64>,
-    pub hangup_reason: HangupReason,
+    /// Not in the older CDR.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hangup_reason: Option<HangupReason>,
     /// Ties the legs of a click2call call together; the click2call API answered with it. \[seen\]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
     /// The parameters of a click2call call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extra_params: Option<ExtraParams<'a>>,
-}
-
-/// `virtual_number`, by [`Shape`].
-#[derive(Debug, Clone, Serialize)]
-#[serde(untagged)]
-pub enum VirtualNumber {
-    Text(String),
-    Number(u64),
+    /// `true`, as a string. Only in the older CDR.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub click_to_call: Option<&'static str>,
 }
 
 /// `extra_params`, by [`Shape`].
@@ -223,64 +229,12 @@ pub enum ExtraParams<'a> {
     Json(&'a RawValue),
 }
 
-impl<'a> ExtraParams<'a> {
-    /// Text that is no JSON stays text in either shape.
-    pub(crate) fn new(text: &'a str, shape: Shape) -> Self {
-        match shape {
-            Shape::Docs => Self::Text(text),
-            Shape::Live => serde_json::from_str(text).map_or(Self::Text(text), Self::Json),
-        }
-    }
-}
-
-impl VirtualNumber {
-    pub(crate) fn new(number: u64, shape: Shape) -> Self {
-        match shape {
-            Shape::Docs => Self::Text(number.to_string()),
-            Shape::Live => Self::Number(number),
-        }
-    }
-}
-
-/// The nine-field body of an older generation, without leg and `call_id`. \[doc\]
-#[derive(Debug, Clone, Serialize)]
-pub struct LegacyCdr<'a> {
-    /// `cdr`.
-    pub r#type: &'static str,
-    #[serde(rename = "appid")]
-    pub app_id: u64,
-    /// The number that was rung.
-    pub to: u64,
-    /// The call's identifier.
-    pub cmiuuid: Uuid,
-    pub status: Status,
-    /// `<extension>_<appid>`.
-    pub user: &'a str,
-    /// The start of the call.
-    #[serde(serialize_with = "as_epoch_ms")]
-    pub time: Timestamp,
-    /// `outbound`.
-    pub direction: &'static str,
-    /// `true`, as a string.
-    pub click_to_call: &'static str,
-}
-
 #[expect(
     clippy::trivially_copy_pass_by_ref,
     reason = "serde passes fields by reference"
 )]
 fn as_epoch_ms<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_i64(time.epoch_ms())
-}
-
-/// A generated CDR. What it has of the account is borrowed.
-#[derive(Debug, Clone, Serialize)]
-#[serde(untagged)]
-pub enum Cdr<'a> {
-    /// The documented one.
-    Outgoing(OutgoingCdr<'a>),
-    /// The older nine-field one.
-    Legacy(LegacyCdr<'a>),
 }
 
 /// How the fields are typed.
@@ -310,35 +264,45 @@ impl Cdr<'_> {
     }
 }
 
-/// The body of a delivery, and its fields if it is an object that serde_json's values can hold.
+/// A CDR as compact JSON, which goes into records as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Payload {
-    /// The body's bytes.
-    pub body: Bytes,
-    /// The body's fields.
-    pub fields: Option<Fields>,
+pub struct CdrText(Bytes);
+
+/// The fields of a CDR that a line about its delivery shows.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct LegAndStatus {
+    pub leg: Value,
+    pub status: Value,
 }
 
-impl From<Bytes> for Payload {
-    fn from(body: Bytes) -> Self {
-        let fields = serde_json::from_slice(&body).ok();
-        Self { body, fields }
+impl CdrText {
+    /// `json` is the compact JSON of an object.
+    pub(crate) fn new(json: Bytes) -> Self {
+        Self(json)
+    }
+
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    #[must_use]
+    pub(crate) fn leg_and_status(&self) -> LegAndStatus {
+        serde_json::from_slice(&self.0).unwrap_or_default()
     }
 }
 
-impl From<Fields> for Payload {
-    fn from(fields: Fields) -> Self {
+impl From<&Fields> for CdrText {
+    fn from(fields: &Fields) -> Self {
         // A map with string keys always serialises.
-        let body = serde_json::to_vec(&fields).unwrap_or_default().into();
-        Self {
-            body,
-            fields: Some(fields),
-        }
+        Self(serde_json::to_vec(fields).unwrap_or_default().into())
     }
 }
 
-impl From<&Cdr<'_>> for Payload {
-    fn from(cdr: &Cdr<'_>) -> Self {
-        Bytes::from(cdr.json()).into()
+impl Serialize for CdrText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let json: &RawValue = serde_json::from_slice(&self.0).map_err(S::Error::custom)?;
+        json.serialize(serializer)
     }
 }

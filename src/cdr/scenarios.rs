@@ -1,144 +1,83 @@
-//! Scenarios: what happened on the phone, and the CDRs that it makes, in the order of delivery.
+//! Scenarios: what happened on the phone, and the CDRs of it in the order of delivery.
 
 use std::time::Duration;
 
 use rand::RngExt as _;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::account::{
     Account, DOCUMENTED_APP_ID, DOCUMENTED_CUSTOM, DOCUMENTED_EXTRA_PARAMS, LIVE_CUSTOM,
 };
 use super::ids::{self, CallId};
-use super::{
-    Cdr, ExtraParams, Grade, HangupReason, Leg, LegacyCdr, OutgoingCdr, Shape, Status,
-    VirtualNumber,
-};
+use super::{Cdr, ExtraParams, Grade, HangupReason, Leg, Shape, Status};
 use crate::clock::Timestamp;
 use crate::seed::{Rng, Seed, Stream};
 
-/// A scenario: a name, what happened, and the CDRs it makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scenario {
-    /// The name people type.
+    /// As typed on the command line.
     pub name: &'static str,
     /// What happened, in one clause.
     pub summary: &'static str,
-    /// The CDRs, in the order they are delivered.
     pub plan: Plan,
     /// How well it is known that TeleCMI behaves like this.
     pub grade: Grade,
-    /// What is not known, where something is not.
+    /// What is not known about the scenario.
     pub caveat: Option<&'static str>,
-    /// How often it happens among a hundred calls of the mixture.
+    /// Its share of the mixture in per cent.
     pub weight: u32,
 }
 
-/// What a story delivers.
+/// The CDRs of a scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plan {
-    /// The legs of a call placed through click2call.
-    Click2call(&'static [LegEvent]),
+    /// The legs of a call placed through click2call, in the order of delivery.
+    Click2call(&'static [LegEnd]),
     /// The legs of a call dialled on a softphone: no `request_id`, no `extra_params`. \[doc\]
-    Softphone(&'static [LegEvent]),
-    /// One of the documented samples, as it stands.
+    Softphone(&'static [LegEnd]),
+    /// One of the documented samples, value for value.
     Documented(Leg),
-    /// The nine-field body.
+    /// The older CDR of nine fields.
     Legacy,
 }
 
-/// One leg that rang.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LegEvent {
-    /// Whose phone.
-    pub leg: Leg,
-    /// How it ended.
-    pub end: LegOutcome,
-    /// When its CDR follows the one before.
-    pub follows: Gap,
-}
-
-/// How a leg ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LegOutcome {
-    /// The call was not answered.
-    RangOut,
-    /// It was declined, or busy.
-    Declined,
-    /// It was answered, and ended when the other leg failed.
-    Answered,
-}
-
-/// When a CDR follows the one before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gap {
-    /// Nothing comes before it.
-    First,
-    /// Within a second or two: both legs end together.
-    AtOnce,
-    /// After ringing again for 10 to 40 seconds.
-    NextRing,
-}
-
-impl LegEvent {
-    pub(super) const fn new(leg: Leg, end: LegOutcome, follows: Gap) -> Self {
-        Self { leg, end, follows }
-    }
-
-    /// `a missed recv_cancel`, as the catalogue lists it.
-    #[must_use]
-    pub fn words(&self) -> String {
-        let (status, reason) = self.end.words();
-        format!("{} {status} {reason}", self.leg)
-    }
-}
-
-impl LegOutcome {
-    fn words(self) -> (Status, HangupReason) {
-        match self {
-            Self::RangOut => (Status::Missed, HangupReason::RecvCancel),
-            Self::Declined => (Status::Missed, HangupReason::SentReject),
-            Self::Answered => (Status::Answered, HangupReason::RecvBye),
-        }
-    }
-}
+/// A leg that rang, and how it ended.
+pub type LegEnd = (Leg, HangupReason);
 
 /// Every scenario `send` can generate.
 #[rustfmt::skip]
 pub const CATALOGUE: [Scenario; 10] = {
-    use LegOutcome::{Answered, Declined, RangOut};
-    use Gap::{AtOnce, First, NextRing};
+    use HangupReason::{RecvBye, RecvCancel, SentReject};
     use Leg::{A, B};
     use Plan::{Click2call, Documented, Legacy, Softphone};
     const SOFTPHONE_LEG: &str = "nobody says which leg such a CDR names: b, the customer's, is our guess";
     [
-        story("agent-no-answer", 35, Grade::Seen, Click2call(&[LegEvent::new(A, RangOut, First)]),
+        scenario("agent-no-answer", 35, Grade::Seen, Click2call(&[(A, RecvCancel)]),
             "the agent never picks up; the customer is never dialled"),
-        story("agent-rejected", 10, Grade::Inferred, Click2call(&[LegEvent::new(A, Declined, First)]),
+        scenario("agent-rejected", 10, Grade::Inferred, Click2call(&[(A, SentReject)]),
             "the agent declines, or is busy"),
-        story("customer-no-answer", 25, Grade::Seen,
-            Click2call(&[LegEvent::new(B, RangOut, First), LegEvent::new(A, Answered, AtOnce)]),
+        scenario("customer-no-answer", 25, Grade::Seen, Click2call(&[(B, RecvCancel), (A, RecvBye)]),
             "the agent picks up, the customer does not"),
-        story("customer-rejected", 12, Grade::Seen,
-            Click2call(&[LegEvent::new(B, Declined, First), LegEvent::new(A, Answered, AtOnce)]),
+        scenario("customer-rejected", 12, Grade::Seen, Click2call(&[(B, SentReject), (A, RecvBye)]),
             "the agent picks up, the customer declines"),
-        story("followme-ghost", 3, Grade::Seen,
-            Click2call(&[LegEvent::new(A, RangOut, First), LegEvent::new(A, RangOut, NextRing)]),
+        scenario("followme-ghost", 3, Grade::Seen, Click2call(&[(A, RecvCancel), (A, RecvCancel)]),
             "with follow-me a short ghost ring is told first, then the real one"),
-        story("softphone-no-answer", 10, Grade::Doc, Softphone(&[LegEvent::new(B, RangOut, First)]),
+        scenario("softphone-no-answer", 10, Grade::Doc, Softphone(&[(B, RecvCancel)]),
             "dialled on a softphone, nobody answers: no request_id, no extra_params")
             .with_caveat(SOFTPHONE_LEG),
-        story("softphone-rejected", 5, Grade::Doc, Softphone(&[LegEvent::new(B, Declined, First)]),
+        scenario("softphone-rejected", 5, Grade::Doc, Softphone(&[(B, SentReject)]),
             "dialled on a softphone, and declined")
             .with_caveat(SOFTPHONE_LEG),
-        story("docs-leg-a", 0, Grade::Doc, Documented(A),
+        scenario("docs-leg-a", 0, Grade::Doc, Documented(A),
             "the documented sample of leg a, value for value"),
-        story("docs-leg-b", 0, Grade::Doc, Documented(B),
+        scenario("docs-leg-b", 0, Grade::Doc, Documented(B),
             "the documented sample of leg b, value for value"),
-        story("legacy", 0, Grade::Doc, Legacy, "the older nine-field body with click_to_call"),
+        scenario("legacy", 0, Grade::Doc, Legacy, "the older nine-field body with click_to_call"),
     ]
 };
 
-const fn story(
+const fn scenario(
     name: &'static str,
     weight: u32,
     grade: Grade,
@@ -155,7 +94,7 @@ const fn story(
     }
 }
 
-/// The names that stand for several scenarios, and what they stand for.
+/// The names that stand for several scenarios, and their meanings.
 pub const GROUPS: [(&str, &str); 4] = [
     ("all", "every scenario, one after another"),
     (
@@ -169,87 +108,92 @@ pub const GROUPS: [(&str, &str); 4] = [
     ),
 ];
 
-/// What call n tells: one story, or one drawn from the mixture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ScenarioChoice {
-    /// This one.
-    Scenario(&'static Scenario),
-    /// One drawn for each call.
-    Mixture,
-}
-
 impl Scenario {
     const fn with_caveat(mut self, caveat: &'static str) -> Self {
         self.caveat = Some(caveat);
         self
     }
 
-    /// How many CDRs a call of it makes.
+    /// The legs of a generated call; none where the CDR is not made leg by leg.
+    fn legs(&self) -> &'static [LegEnd] {
+        match self.plan {
+            Plan::Click2call(legs) | Plan::Softphone(legs) => legs,
+            Plan::Documented(_) | Plan::Legacy => &[],
+        }
+    }
+
+    /// CDRs of one call.
     #[must_use]
     pub fn cdrs(&self) -> usize {
-        match self.plan {
-            Plan::Click2call(rings) | Plan::Softphone(rings) => rings.len(),
-            Plan::Documented(_) | Plan::Legacy => 1,
-        }
+        self.legs().len().max(1)
     }
 }
 
+/// The scenario of a call: always the same, or one drawn for each call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScenarioChoice {
+    Scenario(&'static Scenario),
+    Mixture,
+}
+
 impl ScenarioChoice {
-    /// The story of call `n`.
-    #[must_use]
-    pub fn story(self, n: u64, seed: Seed) -> &'static Scenario {
+    /// The scenario of call `n`.
+    fn scenario(self, n: u64, seed: Seed) -> &'static Scenario {
         match self {
-            Self::Scenario(story) => story,
+            Self::Scenario(scenario) => scenario,
             Self::Mixture => drawn(seed, n),
         }
     }
 
-    /// How many CDRs a call of it makes, at the most.
-    #[must_use]
-    pub fn most_cdrs(self) -> u64 {
-        match self {
-            Self::Scenario(story) => story.cdrs() as u64,
-            Self::Mixture => CATALOGUE
-                .iter()
-                .map(|story| story.cdrs() as u64)
-                .max()
-                .unwrap_or(0),
-        }
-    }
-
-    /// Whether it may ring the customer, so that the customer's number matters.
+    /// Whether calls may ring the customer, so that the customer's number matters.
     #[must_use]
     pub fn rings_customer(self) -> bool {
         match self {
             Self::Mixture => true,
-            Self::Scenario(story) => match story.plan {
-                Plan::Click2call(rings) | Plan::Softphone(rings) => {
-                    rings.iter().any(|ring| ring.leg == Leg::B)
-                }
-                Plan::Documented(_) => false,
-                Plan::Legacy => true,
-            },
+            Self::Scenario(scenario) => {
+                scenario.plan == Plan::Legacy
+                    || scenario.legs().iter().any(|(leg, _)| *leg == Leg::B)
+            }
         }
+    }
+
+    /// The most CDRs of one call.
+    #[must_use]
+    pub fn most_cdrs(self) -> u64 {
+        let most = match self {
+            Self::Scenario(scenario) => Some(scenario.cdrs()),
+            Self::Mixture => CATALOGUE.iter().map(Scenario::cdrs).max(),
+        };
+        most.unwrap_or_default() as u64
     }
 }
 
 /// The choices that a scenario's or group's name stands for; none if there is no such name.
 #[must_use]
 pub fn choices(name: &str) -> Vec<ScenarioChoice> {
-    let belongs = |story: &Scenario| match name {
-        "all" => true,
-        "click2call" => matches!(story.plan, Plan::Click2call(_)),
-        "softphone" => matches!(story.plan, Plan::Softphone(_)),
-        _ => story.name == name,
-    };
     if name == "mix" {
         return vec![ScenarioChoice::Mixture];
     }
-    CATALOGUE
-        .iter()
-        .filter(|story| belongs(story))
-        .map(ScenarioChoice::Scenario)
-        .collect()
+    let belongs = |scenario: &&Scenario| match name {
+        "all" => true,
+        "click2call" => matches!(scenario.plan, Plan::Click2call(_)),
+        "softphone" => matches!(scenario.plan, Plan::Softphone(_)),
+        _ => scenario.name == name,
+    };
+    let chosen = CATALOGUE.iter().filter(belongs);
+    chosen.map(ScenarioChoice::Scenario).collect()
+}
+
+/// A scenario of the mixture, by weight.
+fn drawn(seed: Seed, n: u64) -> &'static Scenario {
+    let total: u32 = CATALOGUE.iter().map(|scenario| scenario.weight).sum();
+    let mut left = seed.rng(Stream::Mixture, n).random_range(0..total);
+    let chosen = CATALOGUE.iter().find(|scenario| {
+        let is_chosen = left < scenario.weight;
+        left = left.saturating_sub(scenario.weight);
+        is_chosen
+    });
+    chosen.unwrap_or(&CATALOGUE[0])
 }
 
 /// Whether the legs of a call carry one `call_id` or two. Which is true is disputed, see the README.
@@ -262,70 +206,47 @@ pub enum CallIds {
     PerLeg,
 }
 
-/// Everything but rng that the payloads follow from.
+/// Everything that generated CDRs follow from, beside the number of their call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GenerateOptions {
-    /// Who calls.
     pub account: Account,
     /// How the fields are typed.
     pub shape: Shape,
-    /// How many `call_id`s a call has.
     pub call_ids: CallIds,
-    /// When every call of the run starts, which is the `time` of its CDRs.
+    /// The start of every call of the run, which is the `time` of its CDRs.
     pub at: Timestamp,
-    /// The seed.
     pub seed: Seed,
 }
 
-/// One CDR of a story, and how long after the one before it is told.
+/// A CDR of a call.
 #[derive(Debug, Clone)]
 pub struct GeneratedCdr<'a> {
-    /// The CDR to deliver.
     pub cdr: Cdr<'a>,
-    /// The story's own gap before it.
+    /// The time since the call's CDR before it.
     pub gap: Duration,
 }
 
-/// Tells call `n`: which story it was, and its CDRs in order. The same setting and `n` give the same bytes.
+/// Generates call `n`: its scenario, and its CDRs in the order of delivery. The same options and `n` give the same bytes.
 #[must_use]
 pub fn generate(
     choice: ScenarioChoice,
     n: u64,
-    setting: &GenerateOptions,
+    options: &GenerateOptions,
 ) -> (&'static Scenario, Vec<GeneratedCdr<'_>>) {
-    let story = choice.story(n, setting.seed);
-    let told = match story.plan {
-        Plan::Click2call(rings) => Call::new(n, setting).generate(rings, true),
-        Plan::Softphone(rings) => Call::new(n, setting).generate(rings, false),
-        Plan::Documented(leg) => alone(Cdr::Outgoing(documented(leg))),
-        Plan::Legacy => alone(Cdr::Legacy(Call::new(n, setting).legacy())),
+    let scenario = choice.scenario(n, options.seed);
+    let cdr = match scenario.plan {
+        Plan::Click2call(legs) => return (scenario, Call::new(n, options).cdrs(legs, true)),
+        Plan::Softphone(legs) => return (scenario, Call::new(n, options).cdrs(legs, false)),
+        Plan::Documented(leg) => documented(leg),
+        Plan::Legacy => Call::new(n, options).legacy(),
     };
-    (story, told)
-}
-
-fn alone(cdr: Cdr<'_>) -> Vec<GeneratedCdr<'_>> {
-    vec![GeneratedCdr {
-        cdr,
-        gap: Duration::ZERO,
-    }]
-}
-
-fn drawn(seed: Seed, n: u64) -> &'static Scenario {
-    let total: u32 = CATALOGUE.iter().map(|story| story.weight).sum();
-    let mut ticket = seed.rng(Stream::Mixture, n).random_range(0..total);
-    CATALOGUE
-        .iter()
-        .find(|story| {
-            let hit = ticket < story.weight;
-            ticket = ticket.saturating_sub(story.weight);
-            hit
-        })
-        .unwrap_or(&CATALOGUE[0])
+    let gap = Duration::ZERO;
+    (scenario, vec![GeneratedCdr { cdr, gap }])
 }
 
 /// One of the two samples on TeleCMI's page, value for value. They are two calls, not the legs of one. \[calc\]
 #[must_use]
-pub fn documented(leg: Leg) -> OutgoingCdr<'static> {
+pub fn documented(leg: Leg) -> Cdr<'static> {
     let (to, cmiuuid, time, hangup_reason, request_id) = match leg {
         Leg::A => (
             442_000_000_000,
@@ -342,11 +263,11 @@ pub fn documented(leg: Leg) -> OutgoingCdr<'static> {
             "bsGsOLY9QBUc6URW5olXiGmO58cDH6X3VetRFjZjfKS",
         ),
     };
-    OutgoingCdr {
-        virtual_number: VirtualNumber::new(440_000_000_000, Shape::Docs),
-        call_id: Uuid::from_u128(0xc4504776_d91e_123b_29a7_56000429abc3),
-        custom: DOCUMENTED_CUSTOM,
-        leg,
+    Cdr {
+        virtual_number: Some("440000000000".into()),
+        call_id: Some(Uuid::from_u128(0xc4504776_d91e_123b_29a7_56000429abc3)),
+        custom: Some(DOCUMENTED_CUSTOM),
+        leg: Some(leg),
         r#type: "cdr",
         app_id: DOCUMENTED_APP_ID,
         to,
@@ -358,17 +279,18 @@ pub fn documented(leg: Leg) -> OutgoingCdr<'static> {
             .unwrap_or_else(|| unreachable!("2022 is a valid year")),
         direction: "outbound",
         answeredsec: None,
-        hangup_reason,
+        hangup_reason: Some(hangup_reason),
         request_id: Some(request_id.to_owned()),
-        extra_params: Some(ExtraParams::new(DOCUMENTED_EXTRA_PARAMS, Shape::Docs)),
+        extra_params: Some(ExtraParams::Text(DOCUMENTED_EXTRA_PARAMS)),
+        click_to_call: None,
     }
 }
 
-/// One call as it is told: what all of its legs share.
+/// The values that the legs of one call share.
 struct Call<'a> {
-    setting: &'a GenerateOptions,
+    options: &'a GenerateOptions,
     rng: Rng,
-    serial: u64,
+    n: u64,
     customer: u64,
     request_id: String,
     /// How long the leg rang that ended the call.
@@ -376,103 +298,115 @@ struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    fn new(n: u64, setting: &'a GenerateOptions) -> Self {
-        let mut rng = setting.seed.rng(Stream::Call, n);
-        let customer = setting.account.customer(&mut rng);
-        let request_id = ids::request_id(&mut rng);
-        let ring = Duration::from_millis(rng.random_range(10_000..60_000));
+    fn new(n: u64, options: &'a GenerateOptions) -> Self {
+        let mut rng = options.seed.rng(Stream::Call, n);
         Self {
-            setting,
+            options,
+            n,
+            customer: options.account.customer(&mut rng),
+            request_id: ids::request_id(&mut rng),
+            ring: Duration::from_millis(rng.random_range(10_000..60_000)),
             rng,
-            serial: n,
-            customer,
-            request_id,
-            ring,
         }
     }
 
-    fn generate(&mut self, rings: &[LegEvent], click2call: bool) -> Vec<GeneratedCdr<'a>> {
-        (0_u64..)
-            .zip(rings)
-            .map(|(leg, ring)| self.generate_leg(leg, *ring, click2call))
-            .collect()
+    fn cdrs(&mut self, legs: &[LegEnd], is_click2call: bool) -> Vec<GeneratedCdr<'a>> {
+        let mut cdrs = Vec::with_capacity(legs.len());
+        let mut before = None;
+        for (index, (leg, reason)) in (0..).zip(legs) {
+            let mut time = self.options.at;
+            let gap = match before {
+                None => 0,
+                // The same phone rings again, 10 to 40 seconds later.
+                Some(before) if before == leg => self.rng.random_range(10_000..40_000),
+                // Both legs end together.
+                Some(_) => self.rng.random_range(400..2_000),
+            };
+            // Legs of one call start together \[seen\]; only a second ring of the same phone starts later.
+            if before == Some(leg) {
+                time = time.after(Duration::from_millis(self.rng.random_range(2_000..5_000)));
+            }
+            before = Some(leg);
+            cdrs.push(GeneratedCdr {
+                cdr: self.cdr(index, *leg, *reason, time, is_click2call),
+                gap: Duration::from_millis(gap),
+            });
+        }
+        cdrs
     }
 
-    fn generate_leg(&mut self, index: u64, ring: LegEvent, click2call: bool) -> GeneratedCdr<'a> {
-        let gap = match ring.follows {
-            Gap::First => Duration::ZERO,
-            Gap::AtOnce => Duration::from_millis(self.rng.random_range(400..2_000)),
-            Gap::NextRing => Duration::from_millis(self.rng.random_range(10_000..40_000)),
+    fn cdr(
+        &mut self,
+        index: u64,
+        leg: Leg,
+        hangup_reason: HangupReason,
+        time: Timestamp,
+        is_click2call: bool,
+    ) -> Cdr<'a> {
+        let GenerateOptions { account, shape, .. } = self.options;
+        let (virtual_number, unset_custom) = match shape {
+            Shape::Docs => (account.virtual_number.to_string().into(), DOCUMENTED_CUSTOM),
+            Shape::Live => (Value::from(account.virtual_number), LIVE_CUSTOM),
         };
-        // Legs of one call start together \[seen\]; only a second ring of the same phone starts later.
-        let time = match ring.follows {
-            Gap::NextRing => self
-                .setting
-                .at
-                .after(Duration::from_millis(self.rng.random_range(2_000..5_000))),
-            Gap::First | Gap::AtOnce => self.setting.at,
+        let extra_params = || match shape {
+            Shape::Docs => ExtraParams::Text(&account.extra_params),
+            // Text that is no JSON stays text.
+            Shape::Live => serde_json::from_str(&account.extra_params)
+                .map_or(ExtraParams::Text(&account.extra_params), ExtraParams::Json),
         };
-        let (status, hangup_reason) = ring.end.words();
-        let GenerateOptions { account, shape, .. } = self.setting;
-        let cdr = Cdr::Outgoing(OutgoingCdr {
-            virtual_number: VirtualNumber::new(account.virtual_number, *shape),
-            call_id: self.call_id(index),
-            custom: self.custom(),
-            leg: ring.leg,
-            r#type: "cdr",
-            app_id: account.app_id,
-            to: if ring.leg == Leg::A {
-                account.device
-            } else {
-                self.customer
+        let status = hangup_reason.status();
+        Cdr {
+            virtual_number: Some(virtual_number),
+            call_id: Some(self.call_id(index)),
+            custom: Some(account.custom.as_deref().unwrap_or(unset_custom)),
+            leg: Some(leg),
+            to: match leg {
+                Leg::A => account.device,
+                Leg::B => self.customer,
             },
-            cmiuuid: ids::cmiuuid(&mut self.rng),
             status,
-            user: &account.user,
             time,
-            direction: "outbound",
             // The agent listens while the customer's phone rings.
             answeredsec: (status == Status::Answered).then_some(self.ring.as_secs()),
-            hangup_reason,
-            request_id: click2call.then(|| self.request_id.clone()),
-            extra_params: click2call.then(|| ExtraParams::new(&account.extra_params, *shape)),
-        });
-        GeneratedCdr { cdr, gap }
+            hangup_reason: Some(hangup_reason),
+            request_id: is_click2call.then(|| self.request_id.clone()),
+            extra_params: is_click2call.then(extra_params),
+            click_to_call: None,
+            ..self.legacy()
+        }
     }
 
     fn call_id(&self, leg: u64) -> Uuid {
+        let GenerateOptions { account, at, .. } = self.options;
         // Four serial numbers a call, so that no leg's identifier is another call's.
-        let own = match self.setting.call_ids {
-            CallIds::Shared => 0,
-            CallIds::PerLeg => leg,
+        let serial = match self.options.call_ids {
+            CallIds::Shared => self.n * 4,
+            CallIds::PerLeg => self.n * 4 + leg,
         };
-        CallId::new(
-            self.setting.at,
-            self.serial * 4 + own,
-            self.setting.account.server,
-        )
-        .uuid()
+        CallId::new(*at, serial, account.server).uuid()
     }
 
-    fn custom(&self) -> &'a str {
-        let unset = match self.setting.shape {
-            Shape::Docs => DOCUMENTED_CUSTOM,
-            Shape::Live => LIVE_CUSTOM,
-        };
-        self.setting.account.custom.as_deref().unwrap_or(unset)
-    }
-
-    fn legacy(&mut self) -> LegacyCdr<'a> {
-        LegacyCdr {
+    /// The older CDR, whose fields the others have too.
+    fn legacy(&mut self) -> Cdr<'a> {
+        let account = &self.options.account;
+        Cdr {
+            virtual_number: None,
+            call_id: None,
+            custom: None,
+            leg: None,
             r#type: "cdr",
-            app_id: self.setting.account.app_id,
+            app_id: account.app_id,
             to: self.customer,
             cmiuuid: ids::cmiuuid(&mut self.rng),
             status: Status::Missed,
-            user: &self.setting.account.user,
-            time: self.setting.at,
+            user: &account.user,
+            time: self.options.at,
             direction: "outbound",
-            click_to_call: "true",
+            answeredsec: None,
+            hangup_reason: None,
+            request_id: None,
+            extra_params: None,
+            click_to_call: Some("true"),
         }
     }
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::remark::{Code, Remark};
 use super::schema::{Field, FieldType};
-use super::{Fields, HangupReason, ids, word};
+use super::{Fields, HangupReason, Status, ids, word};
 use crate::json;
 
 /// The remark that one documented field's value deserves, if any.
@@ -84,7 +84,7 @@ fn odd_hangup_reason(text: &str, fields: &Fields) -> Option<String> {
             "{}; documented are sent_bye, recv_bye, recv_cancel, sent_reject",
             quoted(text)
         )),
-        Some(reason) if missed && !reason.fits_missed() => Some(format!(
+        Some(reason) if missed && reason.status() == Status::Answered => Some(format!(
             "`{text}` needs an answered call; a missed leg ends in recv_cancel or sent_reject"
         )),
         Some(_) => None,

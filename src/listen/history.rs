@@ -267,7 +267,7 @@ fn masked(exchange: &Exchange) -> Option<Exchange> {
         hide_secrets(cdr);
     }
     let target = masked_url(&request.target);
-    let headers = masked_headers(&request.headers);
+    let headers = masked_headers(request.headers.clone());
     if target == request.target && headers == request.headers && cdr == exchange.cdr {
         return None;
     }

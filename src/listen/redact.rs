@@ -122,7 +122,7 @@ impl Redactor {
             redacted.body = Body::default();
             redacted.complete = false;
         }
-        redacted.headers = masked_headers(&request.headers);
+        redacted.headers = masked_headers(redacted.headers);
         for header in &mut redacted.headers {
             if header.is("content-length") {
                 if header.text().trim().parse() == Ok(request.size) {
@@ -130,7 +130,7 @@ impl Redactor {
                 }
                 continue;
             }
-            header.name = self.text(&header.name, Form::Text, known);
+            header.name = self.text(&header.name, Form::Text, known).into();
             let value = String::from_utf8_lossy(&header.value);
             let masked = self.text(&value, Form::Text, known);
             if masked != value {

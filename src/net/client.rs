@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use http_body_util::Full;
-use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Method, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
 use tokio::time::{Instant, timeout_at};
@@ -16,11 +15,11 @@ use tokio::time::{Instant, timeout_at};
 use super::connect::Connector;
 use super::destination::Destination;
 use super::failure::{self, explain, timed_out, unless_redirect};
-use super::headers::{self, Framing};
+use super::headers;
 use super::http1::{self, Connection, Limits, Outgoing};
 use super::proxied::Proxied;
 use super::secret::masked_url;
-use super::{Failure, FailureKind, Header, Phase, Request, Response, header};
+use super::{Failure, FailureKind, Phase, Request, Response, header};
 use crate::error::Error;
 
 /// Bytes of a response's body that are read at most.
@@ -171,7 +170,7 @@ impl Client {
         deadline: Instant,
     ) -> Result<Response, http1::Error> {
         let destination = &self.connector.destination;
-        let sent = connection.send(request, destination, LIMITS, |_| {});
+        let sent = connection.send(request, destination, LIMITS);
         match timeout_at(deadline, sent).await {
             Ok(sent) => sent,
             Err(_) => Err(http1::Error::Failed(timed_out(
@@ -224,11 +223,7 @@ fn outgoing(
     let mut outgoing = Outgoing::new(Full::new(request.body.0.clone()));
     *outgoing.method_mut() = method;
     *outgoing.uri_mut() = target;
-    let all = headers::with_defaults(request, destination, Framing::of(request), keep_alive);
-    for header in &all {
-        let (name, value) = field(header)?;
-        outgoing.headers_mut().append(name, value);
-    }
+    *outgoing.headers_mut() = headers::fields(request, destination, keep_alive)?;
     Ok(outgoing)
 }
 
@@ -240,15 +235,6 @@ pub(super) fn method(request: &Request) -> Result<Method, String> {
         Ok(method) => Ok(method),
         Err(_) => Err("the method is no valid one".to_owned()),
     }
-}
-
-pub(super) fn field(header: &Header) -> Result<(HeaderName, HeaderValue), String> {
-    let shown = crate::untrusted::clean(&header.name);
-    let name = HeaderName::from_bytes(header.name.as_bytes())
-        .map_err(|_| format!("the header name {shown:?} is no valid one"))?;
-    let value = HeaderValue::from_maybe_shared(header.value.clone())
-        .map_err(|_| format!("the value of the header {shown} cannot be sent"))?;
-    Ok((name, value))
 }
 
 /// A failure on a kept connection. Without any byte of a response, the peer may have closed before the request came.

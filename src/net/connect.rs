@@ -1,7 +1,7 @@
 //! Connecting to one destination: resolve, TCP and TLS in a row, each a phase of its own.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +44,8 @@ impl Stream for TlsStream<TcpStream> {
 #[derive(Clone)]
 pub(super) struct Connector {
     pub destination: Destination,
+    /// The addresses of a host that need not be looked up.
+    known: Vec<SocketAddr>,
     tls: Option<TlsConnector>,
     /// From resolving the host to the end of the TLS handshake.
     timeout: Duration,
@@ -59,6 +61,7 @@ impl Connector {
         };
         Ok(Self {
             destination: destination.clone(),
+            known: known(destination.host(), destination.port()),
             tls,
             timeout: options.connect_timeout.min(options.timeout),
         })
@@ -67,10 +70,16 @@ impl Connector {
     /// Opens a connection, TLS included.
     pub async fn connect(&self) -> Result<Box<dyn Stream>, Failure> {
         let deadline = Instant::now() + self.timeout;
-        let addresses = resolve(self.destination.host(), self.destination.port());
-        let addresses = self.phase(Phase::Dns, deadline, addresses).await?;
+        let looked_up;
+        let addresses = if self.known.is_empty() {
+            let addresses = look_up(self.destination.host(), self.destination.port());
+            looked_up = self.phase(Phase::Dns, deadline, addresses).await?;
+            &looked_up
+        } else {
+            &self.known
+        };
         let tcp = async {
-            let tcp = dial(&addresses).await?;
+            let tcp = dial(addresses).await?;
             tcp.set_nodelay(true)?;
             Ok(tcp)
         };
@@ -99,16 +108,22 @@ impl Connector {
     }
 }
 
-/// The addresses of a host. A name that means this machine (RFC 6761) is never looked up.
-async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let addresses: Vec<SocketAddr> = if is_localhost(host) {
-        vec![
-            (Ipv4Addr::LOCALHOST, port).into(),
-            (Ipv6Addr::LOCALHOST, port).into(),
-        ]
+/// The addresses of a host that is an address, or a name that means this machine, which is never looked up (RFC 6761).
+fn known(host: &str, port: u16) -> Vec<SocketAddr> {
+    let localhost = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    let addresses = if is_localhost(host) {
+        localhost.to_vec()
     } else {
-        tokio::net::lookup_host((host, port)).await?.collect()
+        host.parse::<IpAddr>().into_iter().collect()
     };
+    addresses
+        .into_iter()
+        .map(|address| (address, port).into())
+        .collect()
+}
+
+async fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
     if addresses.is_empty() {
         return Err(io::Error::other("the name has no address"));
     }
@@ -119,12 +134,15 @@ async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 /// as soon as the first one fails.
 async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     let first_is_v4 = addresses.first().is_some_and(SocketAddr::is_ipv4);
+    if addresses
+        .iter()
+        .all(|address| address.is_ipv4() == first_is_v4)
+    {
+        return TcpStream::connect(addresses).await;
+    }
     let (first, second): (Vec<_>, Vec<_>) = addresses
         .iter()
         .partition::<Vec<SocketAddr>, _>(|address| address.is_ipv4() == first_is_v4);
-    if second.is_empty() {
-        return TcpStream::connect(&first[..]).await;
-    }
     let mut preferred = Box::pin(TcpStream::connect(&first[..]));
     let error = tokio::select! {
         biased;

@@ -37,10 +37,10 @@ fn url(request: &Request, origin: &str) -> Result<String, Reason> {
 /// The names and values of a request's headers, secrets masked.
 fn headers(request: &Request) -> Result<Vec<(String, String)>, Reason> {
     let text = |header: Header| match std::str::from_utf8(&header.value) {
-        Ok(value) => Ok((header.name, value.to_owned())),
+        Ok(value) => Ok((header.name.into_owned(), value.to_owned())),
         Err(_) => Err("its headers are not all text"),
     };
-    let masked = secret::masked_headers(&request.headers);
+    let masked = secret::masked_headers(request.headers.clone());
     masked.into_iter().map(text).collect()
 }
 

@@ -1,7 +1,12 @@
 //! The headers of an outgoing request, for the client and the raw writer.
 
+use bytes::Bytes;
+use hyper::HeaderMap;
+use hyper::header::{HeaderName, HeaderValue};
+
 use super::destination::Destination;
 use super::{Header, Request};
+use crate::untrusted::clean;
 
 /// How the client announces itself.
 pub const USER_AGENT: &str = concat!("telecmi-cdr/", env!("CARGO_PKG_VERSION"));
@@ -38,16 +43,20 @@ pub(super) fn with_defaults(
     keep_alive: bool,
 ) -> Vec<Header> {
     let has = |name: &str| request.headers.iter().any(|header| header.is(name));
+    let header = |name: &'static str, value: Bytes| Header {
+        name: name.into(),
+        value,
+    };
     let mut headers = Vec::with_capacity(request.headers.len() + 6);
-    let defaults = [
-        ("Host", destination.authority()),
-        ("User-Agent", USER_AGENT),
-        ("Accept", "*/*"),
-    ];
-    for (name, value) in defaults {
-        if !has(name) {
-            headers.push(Header::new(name, value));
-        }
+    if !has("Host") {
+        let host = Bytes::copy_from_slice(destination.authority().as_bytes());
+        headers.push(header("Host", host));
+    }
+    if !has("User-Agent") {
+        headers.push(Header::from_static("User-Agent", USER_AGENT));
+    }
+    if !has("Accept") {
+        headers.push(Header::from_static("Accept", "*/*"));
     }
     if !has("Authorization") {
         headers.extend(destination.authorization());
@@ -60,14 +69,34 @@ pub(super) fn with_defaults(
     headers.extend(own.cloned());
     match framing {
         Framing::Length(0) if !states_empty_body(request) => {}
-        Framing::Length(length) => headers.push(Header::new("Content-Length", length.to_string())),
-        Framing::Chunked => headers.push(Header::new("Transfer-Encoding", "chunked")),
+        Framing::Length(length) => {
+            headers.push(header("Content-Length", length.to_string().into()));
+        }
+        Framing::Chunked => headers.push(Header::from_static("Transfer-Encoding", "chunked")),
         Framing::Own => {}
     }
     if !keep_alive && !has("Connection") {
-        headers.push(Header::new("Connection", "close"));
+        headers.push(Header::from_static("Connection", "close"));
     }
     headers
+}
+
+/// All headers of a request in hyper's terms, or why they cannot be sent.
+pub(super) fn fields(
+    request: &Request,
+    destination: &Destination,
+    keep_alive: bool,
+) -> Result<HeaderMap, String> {
+    let all = with_defaults(request, destination, Framing::of(request), keep_alive);
+    let mut fields = HeaderMap::with_capacity(all.len());
+    for Header { name, value } in all {
+        let field = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| format!("the header name {:?} is no valid one", clean(&name)))?;
+        let value = HeaderValue::from_maybe_shared(value)
+            .map_err(|_| format!("the value of the header {} cannot be sent", clean(&name)))?;
+        fields.append(field, value);
+    }
+    Ok(fields)
 }
 
 /// Whether a length of 0 is stated: where the method leads one to expect a body (RFC 9110, 8.6), or the user stated one.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Body;
 use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper::{HeaderMap, Request, StatusCode};
+use hyper::{HeaderMap, Request};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep_until};
@@ -92,32 +92,27 @@ impl Connection {
         }
         if self.responses == 1 {
             sleep_until(self.idle_since + FIRST_REUSE_DELAY).await;
+            // The runtime looks at the sockets before this task goes on, and hyper then sees an end that has come.
+            tokio::task::yield_now().await;
         }
-        // The runtime looks at the sockets before this task goes on, and hyper then sees an end that has come.
-        tokio::task::yield_now().await;
         !self.sender.is_closed()
     }
 
-    /// Sends a request and reads its response. Interim responses are passed to a function and otherwise ignored.
+    /// Sends a request and reads its response.
     pub async fn send(
         &mut self,
-        mut request: Outgoing,
+        request: Outgoing,
         destination: &Destination,
         limits: Limits,
-        on_interim: impl Fn(StatusCode) + Send + Sync + 'static,
     ) -> Result<Response, Error> {
         self.progress.reach(Phase::Send);
-        let progress = Arc::clone(&self.progress);
-        hyper::ext::on_informational(&mut request, move |interim| {
-            progress.reach(Phase::Wait);
-            on_interim(interim.status());
-        });
         let sent = self.sender.try_send_request(request).await;
         let failed = |error| Error::Failed(self.explain(&error, destination));
         let incoming = sent.map_err(|mut error| match error.take_message() {
             Some(request) => Error::NotSent(Box::new(request)),
             None => failed(error.into_error()),
         })?;
+        self.progress.reach(Phase::Read);
         let response = read(incoming, limits).await.map_err(failed)?;
         self.responses += 1;
         self.idle_since = Instant::now();
@@ -148,7 +143,7 @@ impl Connection {
 fn headers_of(map: &HeaderMap) -> Vec<Header> {
     map.iter()
         .map(|(name, value)| Header {
-            name: name.as_str().to_owned(),
+            name: name.as_str().to_owned().into(),
             value: Bytes::copy_from_slice(value.as_bytes()),
         })
         .collect()
@@ -214,8 +209,8 @@ impl Progress {
     }
 }
 
-/// A stream that notes the phase: hyper flushes when a request is written whole, and the first byte of a response ends the
-/// wait.
+/// A stream that notes the phase: hyper flushes when a request is written whole, and the first byte of a response that is
+/// no interim one ends the wait.
 struct Watched<S> {
     stream: S,
     progress: Arc<Progress>,
@@ -237,7 +232,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         // Line breaks before a status line are ignored, so they begin no response (RFC 9112, section 2.2).
         let read = &buffer.filled()[before..];
         if let Some(first) = read.iter().find(|byte| !b"\r\n".contains(byte)) {
-            self.progress.reach(Phase::Read);
+            if !read.starts_with(b"HTTP/1.1 1") {
+                self.progress.reach(Phase::Read);
+            }
             let seen = &self.progress.first_byte;
             let _ = seen.compare_exchange(0, *first, Ordering::Relaxed, Ordering::Relaxed);
         }

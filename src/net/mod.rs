@@ -88,7 +88,7 @@ impl<'de> Deserialize<'de> for Body {
 /// that is not UTF-8 becomes `{"base64": …}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    pub name: String,
+    pub name: Cow<'static, str>,
     pub value: Bytes,
 }
 
@@ -96,8 +96,16 @@ impl Header {
     #[must_use]
     pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
         Self {
-            name: name.into(),
+            name: Cow::Owned(name.into()),
             value: Bytes::from(value.into()),
+        }
+    }
+
+    #[must_use]
+    pub(crate) const fn from_static(name: &'static str, value: &'static str) -> Self {
+        Self {
+            name: Cow::Borrowed(name),
+            value: Bytes::from_static(value.as_bytes()),
         }
     }
 
@@ -135,7 +143,8 @@ impl Serialize for Header {
 
 impl<'de> Deserialize<'de> for Header {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (name, value) = <(String, HeaderValueRecord<'_>)>::deserialize(deserializer)?;
+        let (name, value) =
+            <(Cow<'static, str>, HeaderValueRecord<'_>)>::deserialize(deserializer)?;
         let value = match value {
             HeaderValueRecord::Text(text) => Bytes::from(text.into_owned()),
             HeaderValueRecord::Base64 { base64 } => {
@@ -355,7 +364,7 @@ mod tests {
             names in proptest::collection::vec(("[a-z-]{1,12}", proptest::collection::vec(any::<u8>(), 0..20)), 0..5),
             body in proptest::collection::vec(any::<u8>(), 0..200),
         ) {
-            let headers: Vec<Header> = names.into_iter().map(|(name, value)| Header { name, value: value.into() }).collect();
+            let headers: Vec<Header> = names.into_iter().map(|(name, value)| Header { name: name.into(), value: value.into() }).collect();
             let request = Request::new(&method, target, headers, body);
             let line = serde_json::to_string(&request).unwrap();
             prop_assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);
@@ -373,9 +382,7 @@ mod tests {
         ];
         let left = end_to_end(&headers.map(|(name, value)| Header::new(name, value)));
         assert_eq!(
-            left.iter()
-                .map(|header| header.name.as_str())
-                .collect::<Vec<_>>(),
+            left.iter().map(|header| &*header.name).collect::<Vec<_>>(),
             ["X-A", "Content-Type"]
         );
     }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use hyper::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use tokio::time::{Instant, timeout_at};
 
-use super::client::{ClientOptions, LIMITS, cannot_be_sent, field, method};
+use super::client::{ClientOptions, LIMITS, cannot_be_sent, method};
 use super::destination::Destination;
 use super::failure::{explain, explain_at, timed_out};
-use super::headers::{self, Framing};
+use super::headers;
 use super::http1::read;
 use super::{Failure, Phase, Request, Response, tls};
 use crate::error::Error;
@@ -84,16 +84,7 @@ impl Proxied {
     fn outgoing(&self, request: &Request) -> Result<reqwest::Request, String> {
         let url = self.destination.url_of(&request.target)?;
         let mut outgoing = reqwest::Request::new(method(request)?, url);
-        let all = headers::with_defaults(
-            request,
-            &self.destination,
-            Framing::of(request),
-            self.keep_alive,
-        );
-        for header in &all {
-            let (name, value) = field(header)?;
-            outgoing.headers_mut().append(name, value);
-        }
+        *outgoing.headers_mut() = headers::fields(request, &self.destination, self.keep_alive)?;
         if outgoing.headers().contains_key(TRANSFER_ENCODING) {
             outgoing.headers_mut().remove(CONTENT_LENGTH);
         }

@@ -193,19 +193,18 @@ impl RawConnection {
             }
         };
         let continued = Arc::new(Notify::new());
-        let on_interim = {
+        let mut unsent = unsent(&request.method);
+        {
             let continued = Arc::clone(&continued);
-            move |status| {
-                if status == StatusCode::CONTINUE {
+            hyper::ext::on_informational(&mut unsent, move |interim| {
+                if interim.status() == StatusCode::CONTINUE {
                     continued.notify_one();
                 }
-            }
-        };
+            });
+        }
         let sending = AtomicBool::new(false);
         let ended = {
-            let unsent = unsent(&request.method);
-            let limits = request.limits();
-            let reading = connection.send(unsent, &self.destination, limits, on_interim);
+            let reading = connection.send(unsent, &self.destination, request.limits());
             let mut reading = std::pin::pin!(timeout(self.timeout_left, reading));
             tokio::select! {
                 biased;
@@ -239,7 +238,7 @@ pub async fn read_response(method: &str, bytes: Vec<u8>) -> Result<Response, Fai
     let connection = Connection::new(stream).await;
     let mut connection =
         connection.map_err(|error| explain(&error, Phase::Connect, &destination))?;
-    let sent = connection.send(unsent(method), &destination, limits, |_| {});
+    let sent = connection.send(unsent(method), &destination, limits);
     sent.await.map_err(|error| error.into_failure(Phase::Wait))
 }
 

@@ -127,9 +127,8 @@ fn mask_parameter(piece: &str, separators: &[char], masked: &mut String) {
 
 /// Headers as they may be shown: secret values masked, and secrets inside URLs too.
 #[must_use]
-pub fn masked_headers(headers: &[Header]) -> Vec<Header> {
-    let mut masked = headers.to_vec();
-    for header in &mut masked {
+pub fn masked_headers(mut headers: Vec<Header>) -> Vec<Header> {
+    for header in &mut headers {
         if USUAL_HEADERS.iter().any(|name| header.is(name)) {
             continue;
         }
@@ -139,7 +138,7 @@ pub fn masked_headers(headers: &[Header]) -> Vec<Header> {
             header.value = masked_url(&header.text()).into();
         }
     }
-    masked
+    headers
 }
 
 /// Whether a parameter or header of this name holds a secret. A `code` is a login code, a `country_code` is not.
@@ -289,7 +288,7 @@ mod tests {
 
     #[test]
     fn headers_are_masked() {
-        let shown = masked_headers(&[
+        let shown = masked_headers(vec![
             Header::new("Authorization", "Basic abc"),
             Header::new("Location", "/x?token=abc"),
             Header::new("Content-Type", "text/plain"),

@@ -6,16 +6,17 @@ use serde::Serialize;
 
 use super::theme::{Role, Theme};
 use crate::cdr::Grade;
-use crate::cdr::scenarios::{CATALOGUE, GROUPS, LegEvent, Plan, Scenario};
+use crate::cdr::scenarios::{CATALOGUE, GROUPS, Plan, Scenario};
 use crate::ndjson;
 use crate::suite::{Family, cases};
 
 /// The CDRs of a story, in words.
 fn cdrs(story: &Scenario) -> Vec<String> {
     match story.plan {
-        Plan::Click2call(rings) | Plan::Softphone(rings) => {
-            rings.iter().map(LegEvent::words).collect()
-        }
+        Plan::Click2call(legs) | Plan::Softphone(legs) => legs
+            .iter()
+            .map(|(leg, reason)| format!("{leg} {} {reason}", reason.status()))
+            .collect(),
         Plan::Documented(leg) => vec![format!("{} missed, byte for byte the same each time", leg)],
         Plan::Legacy => vec!["missed, without leg and call_id".to_owned()],
     }

@@ -97,11 +97,24 @@ impl Renderer {
         }
     }
 
+    /// The text of a delivery.
+    #[must_use]
+    pub fn delivery(self, delivery: &send::event::Delivery) -> Vec<u8> {
+        if self.options.ndjson() {
+            return ndjson::line("delivery", delivery);
+        }
+        let text = sent::delivery(delivery, self.theme, self.options.verbose);
+        self.fitted(text).into_bytes()
+    }
+
     /// Text for a person, in lines that fit: received text in it never starts one.
     fn fitted(self, text: String) -> String {
+        if !self.out_is_terminal {
+            return text;
+        }
         match wrap::width_of(&std::io::stdout()) {
-            Some(width) if self.out_is_terminal => wrap::wrapped(&text, width).into_owned(),
-            _ => text,
+            Some(width) => wrap::wrapped(&text, width).into_owned(),
+            None => text,
         }
     }
 }
@@ -316,7 +329,6 @@ impl Show {
         use send::event::Event;
         match event {
             Event::Started(started) => self.started(started),
-            Event::Delivery(delivery) => self.delivered(delivery),
             // The run stops because the output is gone.
             Event::Stopping(_) if !self.streams.is_open() => {}
             Event::Stopping(under_way) => {
@@ -380,24 +392,21 @@ impl Show {
         self.started = Some(started.clone());
     }
 
-    fn delivered(&mut self, delivery: &send::event::Delivery) {
-        self.progress.step(delivery.ok);
-        if !delivery.ok {
+    /// Shows the text of a delivery, which is passed too if it failed.
+    pub fn delivered(&mut self, text: &[u8], failed: Option<&send::event::Delivery>) {
+        self.progress.step(failed.is_none());
+        if let Some(delivery) = failed {
             self.causes.note(delivery);
         }
-        if self.renderer.options.ndjson() {
-            return self.record("delivery", delivery);
-        }
+        let options = self.renderer.options;
         let is_long = self.started.as_ref().is_some_and(Started::is_long);
-        if delivery.ok && is_long && self.renderer.out_is_terminal && !self.renderer.options.verbose
-        {
+        let is_for_a_person = !options.ndjson() && self.renderer.out_is_terminal;
+        if failed.is_none() && is_long && is_for_a_person && !options.verbose {
             return;
         }
-        self.after_a_line = true;
-        let text = sent::delivery(delivery, self.renderer.theme, self.renderer.options.verbose);
-        let text = self.renderer.fitted(text);
+        self.after_a_line = !options.ndjson();
         self.progress
-            .above(&mut self.streams, |streams| streams.out(text.as_bytes()));
+            .above(&mut self.streams, |streams| streams.out(text));
     }
 
     fn finished(&mut self, summary: &send::event::Summary) {

@@ -9,7 +9,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::{Renderer, Show};
 use crate::listen::event::Event;
-use crate::send::{self, event::EventSink};
+use crate::send::{
+    self,
+    event::{Delivery, EventSink},
+};
 
 /// How much may wait to be shown, in bytes, before exchanges are dropped.
 const CAPACITY: u32 = 16 * 1024 * 1024;
@@ -108,7 +111,16 @@ impl EventSink for OutputQueue {
     }
 
     fn send(&self, event: send::event::Event) {
-        self.push(event.size(), move |show| show.sent(&event));
+        self.push(0, move |show| show.sent(&event));
+    }
+
+    fn delivered(&self, delivery: Delivery) {
+        // Written here: the text takes less memory, and the delivery's is freed by the thread that took it.
+        let text = self.renderer.delivery(&delivery);
+        let failed = (!delivery.ok).then(|| Box::new(delivery));
+        self.push(text.len(), move |show| {
+            show.delivered(&text, failed.as_deref());
+        });
     }
 }
 

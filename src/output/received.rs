@@ -131,7 +131,7 @@ fn details(exchange: &Exchange, theme: Theme) -> Vec<String> {
             ids::mac_text(id.server.mac)
         ));
     }
-    for header in secret::masked_headers(&request.headers) {
+    for header in secret::masked_headers(request.headers.clone()) {
         lines.push(format!(
             "{}: {}",
             theme.paint(Role::Name, &clean(&header.name)),

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::body;
 use super::theme::{Role, Theme};
 use super::wrap::{indented, plural};
-use crate::cdr;
 use crate::clock::format_duration;
 use crate::error::Exit;
 use crate::net::{FailureKind, Phase, header};
@@ -81,10 +82,14 @@ fn what(delivery: &Delivery, theme: Theme) -> String {
         clean(&delivery.method),
         delivery.scenario
     );
-    let fields = delivery.cdr.as_deref();
-    let words = ["leg", "status"].map(|name| fields.and_then(|fields| cdr::word(fields, name)));
-    for word in words.into_iter().flatten() {
-        let _ = write!(text, " {}", clean(word));
+    if let Some(cdr) = &delivery.cdr {
+        let shown = cdr.leg_and_status();
+        for word in [&shown.leg, &shown.status]
+            .into_iter()
+            .filter_map(Value::as_str)
+        {
+            let _ = write!(text, " {}", clean(word));
+        }
     }
     if delivery.copy > 0 {
         let _ = write!(text, " copy {}", delivery.copy);

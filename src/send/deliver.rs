@@ -124,7 +124,7 @@ fn attempt(at: Timestamp, latency: Duration, result: Result<Response, Failure>) 
     let (status, response, failure) = match result {
         Ok(response) => {
             let record = ResponseRecord {
-                headers: masked_headers(&response.headers),
+                headers: masked_headers(response.headers),
                 body: response.body,
                 size: response.size,
                 complete: response.complete,

@@ -2,12 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use crate::cdr::Fields;
+use crate::cdr::CdrText;
 use crate::clock::Timestamp;
 use crate::error::Exit;
 use crate::ndjson::{self, as_ms, as_optional_ms};
@@ -17,23 +16,9 @@ use crate::seed::Seed;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     Started(Started),
-    Delivery(Box<Delivery>),
     /// Nothing new leaves; so many workers are still busy.
     Stopping(usize),
     Finished(Box<Summary>),
-}
-
-impl Event {
-    /// About how many bytes its text takes.
-    #[must_use]
-    pub fn size(&self) -> usize {
-        let Self::Delivery(delivery) = self else {
-            return 0;
-        };
-        let attempts = delivery.attempts.iter();
-        let responses = attempts.filter_map(|attempt| attempt.response.as_ref());
-        1024 + responses.map(|response| response.body.len()).sum::<usize>()
-    }
 }
 
 /// Where the events of a run go.
@@ -42,6 +27,8 @@ pub trait EventSink: Send + Sync + 'static {
     fn ready(&self) -> impl Future<Output = ()> + Send;
 
     fn send(&self, event: Event);
+
+    fn delivered(&self, delivery: Delivery);
 }
 
 /// The record `started`.
@@ -73,14 +60,6 @@ pub fn seed_number<S: Serializer>(seed: &Seed, serializer: S) -> Result<S::Ok, S
     serializer.serialize_u64(seed.0)
 }
 
-#[expect(clippy::ref_option, reason = "serde passes fields by reference")]
-fn shared_fields<S: Serializer>(
-    fields: &Option<Arc<Fields>>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    fields.as_deref().serialize(serializer)
-}
-
 /// The record `delivery`: one request and its attempts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Delivery {
@@ -94,11 +73,8 @@ pub struct Delivery {
     pub copy: u32,
     pub method: Cow<'static, str>,
     /// If the payload is an object.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "shared_fields"
-    )]
-    pub cdr: Option<Arc<Fields>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cdr: Option<CdrText>,
     /// Since the start of the run, if there was a schedule.
     #[serde(
         rename = "due_ms",

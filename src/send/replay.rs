@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::edit_text;
 use super::plan::Origin;
 use super::template::{PreparedCdr, RequestTemplate};
-use crate::cdr::Fields;
 use crate::cdr::judge::{judge_json, judge_pairs};
 use crate::cdr::schema;
+use crate::cdr::{CdrText, Fields};
 use crate::clock::Timestamp;
 use crate::json::{self, Document};
 use crate::net::{self, Header, Request, header, query, raw};
@@ -118,7 +118,7 @@ impl RequestTemplate {
         self.set_headers(&mut request.headers);
         set_length(&mut request);
         PreparedCdr {
-            cdr: fields(&request).map(Arc::new),
+            cdr: fields(&request).as_ref().map(CdrText::from),
             requests: vec![Arc::new(request)],
             origin: Origin::Capture,
         }

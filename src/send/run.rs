@@ -126,7 +126,7 @@ impl<T: Transport, E: EventSink> Run<T, E> {
                     posts.compare(cdr_index, &mut delivery);
                 }
                 lock(&self.stats).count(&delivery);
-                self.events.send(Event::Delivery(Box::new(delivery)));
+                self.events.delivered(delivery);
             }
         }
     }

@@ -11,7 +11,7 @@ use rand::seq::SliceRandom as _;
 use super::plan::{Content, Origin, Plan};
 use super::replay::Timeline;
 use super::template::{CdrSource, PreparedCdr};
-use crate::cdr::Fields;
+use crate::cdr::CdrText;
 use crate::cdr::scenarios::{self, GeneratedCdr};
 use crate::input::Item;
 use crate::net::Request;
@@ -26,7 +26,7 @@ pub struct Job {
     /// Or `file`.
     pub scenario: &'static str,
     /// If the payload is an object.
-    pub cdr: Option<Arc<Fields>>,
+    pub cdr: Option<CdrText>,
     pub request: Arc<Request>,
     pub origin: Origin,
 }

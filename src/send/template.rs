@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::edit_text;
 use super::plan::{Methods, Origin};
 use crate::cdr::edit::Edit;
-use crate::cdr::{Cdr, Fields, Payload};
+use crate::cdr::{Cdr, CdrText, Fields};
 use crate::input::Item;
 use crate::net::{Header, Request, query};
 
@@ -41,7 +41,7 @@ pub enum CdrSource<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreparedCdr {
     /// If the payload is an object.
-    pub cdr: Option<Arc<Fields>>,
+    pub cdr: Option<CdrText>,
     /// A request for each method.
     pub requests: Vec<Arc<Request>>,
     pub origin: Origin,
@@ -51,8 +51,13 @@ impl RequestTemplate {
     #[must_use]
     pub fn prepare(&self, source: &CdrSource<'_>) -> PreparedCdr {
         match source {
-            CdrSource::Generated(cdr) => self.prepare_payload(cdr.into()),
-            CdrSource::Item(Item::Body(body)) => self.prepare_payload(body.clone().into()),
+            // To read a CDR again takes longer than to generate it.
+            CdrSource::Generated(cdr) if self.methods == Methods::Post && self.edits.is_empty() => {
+                let body = Bytes::from(cdr.json());
+                self.prepared(&body, None, Some(CdrText::new(body.clone())))
+            }
+            CdrSource::Generated(cdr) => self.prepare_body(cdr.json().into()),
+            CdrSource::Item(Item::Body(body)) => self.prepare_body(body.clone()),
             CdrSource::Item(Item::Captured(_, captured)) => self.prepare_capture(&captured.request),
         }
     }
@@ -71,25 +76,33 @@ impl RequestTemplate {
         })
     }
 
-    fn prepare_payload(&self, mut payload: Payload) -> PreparedCdr {
+    fn prepare_body(&self, mut body: Bytes) -> PreparedCdr {
+        let read = |body: &[u8]| serde_json::from_slice::<Fields>(body).ok();
+        let mut fields = read(&body);
         if !self.edits.is_empty() {
-            payload = if let Some(mut fields) = payload.fields {
-                self.edits.iter().for_each(|edit| edit.apply(&mut fields));
-                fields.into()
+            body = if let Some(fields) = &mut fields {
+                self.edits.iter().for_each(|edit| edit.apply(fields));
+                serde_json::to_vec(fields).unwrap_or_default().into()
             } else {
                 // serde_json's values hold neither 1e400 nor half a surrogate pair: the text is edited.
-                Bytes::from(edit_text::object(&payload.body, &self.edits)).into()
+                Bytes::from(edit_text::object(&body, &self.edits))
             };
+            fields = fields.or_else(|| read(&body));
         }
+        let cdr = fields.as_ref().map(CdrText::from);
+        self.prepared(&body, fields.as_ref(), cdr)
+    }
+
+    fn prepared(&self, body: &Bytes, fields: Option<&Fields>, cdr: Option<CdrText>) -> PreparedCdr {
         let request = |method: &&str| {
             Arc::new(match *method {
-                "GET" => self.get(payload.fields.as_ref()),
-                _ => self.post(payload.body.clone()),
+                "GET" => self.get(fields),
+                _ => self.post(body.clone()),
             })
         };
         PreparedCdr {
             requests: self.methods.each().iter().map(request).collect(),
-            cdr: payload.fields.map(Arc::new),
+            cdr,
             origin: Origin::Template,
         }
     }
@@ -99,7 +112,7 @@ impl RequestTemplate {
     pub fn post(&self, body: impl Into<Bytes>) -> Request {
         let mut headers = Vec::with_capacity(self.headers.len() + 1);
         if !self.headers.iter().any(|own| own.is("content-type")) {
-            headers.push(Header::new("Content-Type", "application/json"));
+            headers.push(Header::from_static("Content-Type", "application/json"));
         }
         headers.extend(self.headers.iter().cloned());
         Request::new("POST", self.target.clone(), headers, body)

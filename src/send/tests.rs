@@ -134,10 +134,10 @@ struct Deliveries(Arc<Mutex<Vec<Delivery>>>);
 impl EventSink for Deliveries {
     async fn ready(&self) {}
 
-    fn send(&self, event: Event) {
-        if let Event::Delivery(delivery) = event {
-            self.0.lock().unwrap().push(*delivery);
-        }
+    fn send(&self, _: Event) {}
+
+    fn delivered(&self, delivery: Delivery) {
+        self.0.lock().unwrap().push(delivery);
     }
 }
 

@@ -7,10 +7,34 @@ use rand::Rng as _;
 
 use super::{Case, CaseDelivery, CaseMethod, CasePayload, Change, SuiteOptions};
 use crate::cdr::scenarios::{self, CallIds, GenerateOptions};
-use crate::cdr::{Fields, Payload, Shape};
+use crate::cdr::{Fields, Shape};
 use crate::net::{Destination, Header, Request, query};
 use crate::seed::{Seed, Stream};
 use crate::send::template::RequestTemplate;
+
+/// The body of a POST, and the fields of a GET.
+#[derive(Clone)]
+struct Payload {
+    body: Bytes,
+    fields: Option<Fields>,
+}
+
+impl From<Bytes> for Payload {
+    fn from(body: Bytes) -> Self {
+        let fields = serde_json::from_slice(&body).ok();
+        Self { body, fields }
+    }
+}
+
+impl From<Fields> for Payload {
+    fn from(fields: Fields) -> Self {
+        Self {
+            // A map with string keys always serialises.
+            body: serde_json::to_vec(&fields).unwrap_or_default().into(),
+            fields: Some(fields),
+        }
+    }
+}
 
 /// The calls of a case begin within this span before the suite's time.
 const SPREAD_MS: u64 = 3_600_000;

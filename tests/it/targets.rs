@@ -340,7 +340,7 @@ pub fn redactor(bytes: &[u8]) {
             "GET",
             target,
             vec![Header {
-                name: "x".to_owned(),
+                name: "x".into(),
                 value: bytes.to_vec().into(),
             }],
             "",

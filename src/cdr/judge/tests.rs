@@ -4,7 +4,7 @@ use super::*;
 use crate::cdr::account::{Account, AccountOptions};
 use crate::cdr::edit::Edit;
 use crate::cdr::scenarios::{CATALOGUE, CallIds, GenerateOptions, ScenarioChoice, generate};
-use crate::cdr::{Cdr, Shape as Typing, Status};
+use crate::cdr::{Shape as Typing, Status};
 use crate::clock::Timestamp;
 use crate::seed::Seed;
 use proptest::prelude::*;
@@ -167,9 +167,9 @@ proptest! {
                 (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))
             }).collect();
             prop_assert_eq!(judge_pairs(&pairs), Judgement { fields: Some(fields.clone()), ..judged.clone() });
-            let kind = match &told.cdr {
-                Cdr::Outgoing(cdr) if cdr.status == Status::Answered => Kind::OutgoingAnswered,
-                _ => Kind::OutgoingMissed,
+            let kind = match told.cdr.status {
+                Status::Answered => Kind::OutgoingAnswered,
+                Status::Missed => Kind::OutgoingMissed,
             };
             prop_assert_eq!(judged.verdict.kind, kind);
         }

@@ -69,7 +69,7 @@ fn the_documented_samples_are_the_fixtures() {
         (Leg::A, include_str!("../../../fixtures/docs-leg-a.json")),
         (Leg::B, include_str!("../../../fixtures/docs-leg-b.json")),
     ] {
-        let json = Cdr::Outgoing(documented(leg)).json();
+        let json = documented(leg).json();
         assert_eq!(String::from_utf8(json).unwrap(), fixture.trim_end());
     }
 }

@@ -290,7 +290,7 @@ proptest! {
         value in any::<Vec<u8>>(),
         body in any::<Vec<u8>>(),
     ) {
-        let header = Header { name, value: value.into() };
+        let header = Header { name: name.into(), value: value.into() };
         let history = History::new(HistoryLimits::default(), None);
         history.push(&exchange(1, Request::new(&method, target, vec![header], body)));
         let kept = history.get(1).unwrap();

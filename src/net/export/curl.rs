@@ -51,7 +51,7 @@ pub(crate) fn curl(request: &Request, origin: &str, flags: &[&str], captured: bo
     ) {
         add(&format!("-X {}", quoted(&request.method)));
     }
-    for header in secret::masked_headers(&request.headers) {
+    for header in secret::masked_headers(request.headers.clone()) {
         add(&format!("-H {}", quoted(&field(&header))));
     }
     if !request.body.is_empty() {

@@ -187,7 +187,7 @@ mod tests {
             ),
             body in "[a\r\n]{0,8}",
         ) {
-            let fields = headers.into_iter().map(|(name, value)| Header { name, value: value.into() });
+            let fields = headers.into_iter().map(|(name, value)| Header { name: name.into(), value: value.into() });
             let request = Request::new(&method, target, fields.collect::<Vec<_>>(), body.clone());
             if let Ok(raw) = RawRequest::exact(&request) {
                 let [Step::Send(bytes)] = raw.steps.as_slice() else { panic!("{raw:?}") };

@@ -108,7 +108,7 @@ fn scripts_send_what_they_promise() {
 #[test]
 fn a_head_is_written_as_it_is_told() {
     let odd = Header {
-        name: "a b".to_owned(),
+        name: "a b".into(),
         value: Bytes::from_static(b"\xff\x00"),
     };
     assert_eq!(
