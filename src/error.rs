@@ -103,9 +103,10 @@ impl Error {
 }
 
 /// The ways a run may end, and their exit codes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Exit {
     /// Everything met its expectation.
+    #[default]
     Success,
     /// At least one delivery or check failed.
     Failed,

@@ -110,13 +110,12 @@ struct CapturedLine<'a> {
 impl CapturedRequest {
     /// Reads a line of a capture. `None` for a record of another type; the error says why the line is no record.
     pub fn read(line: &str) -> Result<Option<Self>, String> {
-        let record: CapturedLine<'_> =
-            serde_json::from_str(line).map_err(|error| error.to_string())?;
-        if record.v != u64::from(VERSION) {
-            return Err(format!(
-                "a record of version {}, and this program reads {VERSION}",
-                record.v
-            ));
+        let record = serde_json::from_str(line);
+        let record: CapturedLine<'_> = record.map_err(|error| error.to_string())?;
+        let v = record.v;
+        if v != u64::from(VERSION) {
+            let text = format!("a record of version {v}, and this program reads {VERSION}");
+            return Err(text);
         }
         if record.r#type != "exchange" {
             return Ok(None);

@@ -3,7 +3,6 @@
 //! Control, bidirectional, zero-width and other disturbing characters are written as `\u` escapes. A JSON parser reads them
 //! back as the same characters.
 
-use std::borrow::Cow;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -54,14 +53,10 @@ fn safe<T: Serialize>(value: &T) -> Vec<u8> {
 /// JSON text on one line and safe for a terminal, its numbers and spaces as written. Text that is not JSON is cleaned as
 /// [`clean`] does.
 #[must_use]
-pub fn one_line(bytes: &[u8]) -> Cow<'_, str> {
-    let text = String::from_utf8_lossy(bytes);
-    if is_plain(&text) && text.trim().len() == text.len() {
-        return text;
-    }
+pub fn one_line(bytes: &[u8]) -> String {
     match serde_json::from_slice::<&RawValue>(bytes) {
-        Ok(json) => safe_json(&json).into(),
-        Err(_) => clean(&text).into(),
+        Ok(json) => safe_json(&json),
+        Err(_) => clean(&String::from_utf8_lossy(bytes)),
     }
 }
 
@@ -108,8 +103,7 @@ fn write_escaped<W: ?Sized + Write>(writer: &mut W, text: &str, is_raw: bool) ->
 }
 
 /// Milliseconds with three decimals: the form of every duration in a record.
-#[must_use]
-pub fn ms(duration: Duration) -> f64 {
+pub(crate) fn ms(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 

@@ -133,7 +133,7 @@ pub async fn run_command(
     let ending = tokio::select! {
         () = done => Ending::CommandEnded,
         stop = stop => stop.into(),
-        () = listen::deadline(timeout) => Ending::TimedOut,
+        () = tokio::time::sleep(timeout.unwrap_or(Duration::MAX)) => Ending::TimedOut,
     };
     let ended = match ending {
         // The rest of its group may still be sending, and is ended later.

@@ -14,13 +14,14 @@ use super::Session;
 use super::children::{self, Children, run_command};
 use super::files::{self, ReadyFile};
 use super::signals::Signals;
+use crate::cdr::schema;
 use crate::cli::listen::ListenOptions;
 use crate::clock::Clock;
 use crate::error::{Error, Exit, Stop};
 use crate::listen::capture::Capture;
 use crate::listen::event::{Ending, Event};
 use crate::listen::forward::Forward;
-use crate::listen::history::{History, HistoryLimits};
+use crate::listen::history::History;
 use crate::listen::inspector::access::Token;
 use crate::listen::inspector::{self, About};
 use crate::listen::tunnel::Open;
@@ -115,10 +116,11 @@ fn startup_notes(given: &ListenOptions, prepared: &Prepared, show: &mut Show) {
     let expected = &prepared.options.expected.fields;
     for expected in expected
         .iter()
-        .filter(|expected| expected.is_undocumented())
+        .filter(|expected| schema::documented(&expected.field).is_none())
     {
         show.warn(&format!(
-            "--expect {expected}: no documented CDR has such a field"
+            "--expect {}={}: no documented CDR has such a field",
+            expected.field, expected.value
         ));
     }
     if !prepared.address.ip().is_loopback() {
@@ -240,7 +242,7 @@ fn serve_page(
         forward: options.forward.clone(),
     };
     let redactor = options.capture.as_ref().and_then(Capture::redactor);
-    let history = Arc::new(History::new(HistoryLimits::default(), redactor));
+    let history = Arc::new(History::new(redactor));
     // The receiver takes most of the file descriptors.
     let limits = inspector::limits().within(process::descriptors(), 4);
     let shown = Arc::clone(&history);

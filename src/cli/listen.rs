@@ -10,12 +10,11 @@ use clap::{ArgMatches, Args};
 
 use super::{help, values};
 use crate::clock::read_duration;
-use crate::listen::expect::{ExpectedCdrs, ExpectedField};
 use crate::listen::fault::{Delay, Fault, Faults};
 use crate::listen::respond::ResponsePolicy;
 use crate::listen::server::Limits;
 use crate::listen::tunnel::Tunnel;
-use crate::listen::{Options, Until};
+use crate::listen::{ExpectedCdrs, ExpectedField, Options};
 use crate::net::{Destination, Header};
 use crate::output::OutputOptions;
 use crate::seed::Seed;
@@ -187,11 +186,7 @@ impl ListenOptions {
                 fields: self.expect.clone(),
                 settle: self.settle.unwrap_or_default(),
             },
-            until: if self.command.is_empty() {
-                Until::Reached
-            } else {
-                Until::Stopped
-            },
+            until_stopped: !self.command.is_empty(),
             timeout: self.timeout,
             trust_proxy: self.trust_proxy,
             limits: Limits {

@@ -1,29 +1,21 @@
 //! The file of `--save`: one line for each exchange, appended before its sender is answered.
 //!
-//! An appended line is with the kernel: it outlives this process, not a power cut. The file is locked while the listener
-//! runs. A renamed file is written on under its new name; a removed one is begun anew.
+//! An appended line is with the kernel: it outlives this process, not a power cut. Lines are appended whole or not at all.
+//! The file is locked while the listener runs. A renamed file is written on under its new name; a removed one is begun anew.
 
-mod file;
-
-use std::io::{self, Seek as _};
+use std::borrow::Cow;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::event::RateLimit;
 use super::redact::Redactor;
 use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::ndjson;
 use crate::net::{Header, Response};
-pub use file::open_pipe;
-use file::{CaptureFile, is_removed};
-
-/// Upper rate of warnings about failed writes.
-const ALARM_INTERVAL: Duration = Duration::from_secs(1);
-
-/// `Retry-After` of the 503 for an exchange that could not be saved, in seconds.
-const RETRY_AFTER: &str = "5";
 
 #[derive(Debug)]
 pub struct Capture {
@@ -31,35 +23,23 @@ pub struct Capture {
     file: CaptureFile,
     /// With `--redact`.
     redactor: Option<Box<Redactor>>,
-    alarm: Alarm,
+    pub(super) alarm: Alarm,
     /// How many exchanges are on file.
     pub saved: u64,
-}
-
-/// The result of saving one exchange.
-#[derive(Debug, PartialEq, Eq, Default)]
-pub struct Appended {
-    /// Why the exchange is not on file.
-    pub failure: Option<String>,
-    pub warnings: Vec<String>,
-    /// The line as it is on file; absent with `--redact`.
-    pub line: Option<Bytes>,
 }
 
 impl Capture {
     /// Opens or creates the file, and gives warnings about it.
     pub fn open(path: &Path, redact: bool) -> Result<(Self, Vec<String>), Error> {
-        let (mut file, warnings) = CaptureFile::open(path)?;
+        let cannot = |source| cannot_write(path, source);
+        let (mut file, warnings) = CaptureFile::open(path).map_err(cannot)?;
         let mut redactor = redact.then(Box::<Redactor>::default);
         if let Some(redactor) = &mut redactor
             && file.is_regular
         {
             let rewound = file.file.rewind();
             let resumed = rewound.and_then(|()| redactor.resume(&file.file));
-            resumed.map_err(|source| Error::Write {
-                path: path.to_owned(),
-                source,
-            })?;
+            resumed.map_err(cannot)?;
         }
         let capture = Self {
             path: path.to_owned(),
@@ -71,74 +51,55 @@ impl Capture {
         Ok((capture, warnings))
     }
 
-    /// Appends an exchange with one write. `now` is the time since the start.
-    pub fn append(&mut self, exchange: &Exchange, now: Duration) -> Appended {
-        let line = match &mut self.redactor {
-            None => ndjson::line("exchange", exchange),
-            Some(redactor) => ndjson::line("exchange", &redactor.redacted(exchange)),
+    /// Appends an exchange with one write. Returns the line as it is on file, which is absent with `--redact`, or why the
+    /// exchange is not on file.
+    pub fn append(
+        &mut self,
+        exchange: &Exchange,
+        mut warn: impl FnMut(String),
+    ) -> Result<Option<Bytes>, String> {
+        let line: Bytes = match &mut self.redactor {
+            None => ndjson::line("exchange", exchange).into(),
+            Some(redactor) => ndjson::line("exchange", &redactor.redacted(exchange)).into(),
         };
-        let mut warnings = Vec::new();
         let appended = self
-            .reopen_if_removed(&mut warnings)
-            .and_then(|length| self.file.append(&line, length));
-        let failure = appended.err().map(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => "nobody reads the pipe, and it is full".to_owned(),
-            _ => error.to_string(),
-        });
-        self.saved += u64::from(failure.is_none());
-        let alarm = self.alarm.note(failure.as_deref(), now);
-        warnings.extend(alarm.map(|text| self.about(&text)));
-        let is_shareable = failure.is_none() && self.redactor.is_none();
-        Appended {
-            failure,
-            warnings,
-            line: is_shareable.then(|| line.into()),
+            .reopen_if_removed(&mut warn)
+            .and_then(|()| self.file.append(&line))
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::WouldBlock => "nobody reads the pipe, and it is full".to_owned(),
+                _ => error.to_string(),
+            });
+        self.saved += u64::from(appended.is_ok());
+        if let Some(text) = self.alarm.note(appended.as_ref().err()) {
+            warn(self.about(&text));
         }
+        appended.map(|()| self.redactor.is_none().then_some(line))
     }
 
     /// For the startup notes.
-    #[must_use]
     pub fn purpose(&self) -> String {
-        let masked = if self.redactor.is_some() {
-            ", masked"
-        } else {
-            ""
-        };
+        let masked = self.redactor.as_ref().map_or("", |_| ", masked");
         format!("saving to {}{masked}", self.path.display())
     }
 
     /// A copy of the redactor, which gives the same masks to the same exchanges.
-    #[must_use]
     pub fn redactor(&self) -> Option<Redactor> {
         self.redactor.as_deref().cloned()
     }
 
-    /// How many exchanges could not be saved.
-    #[must_use]
-    pub fn lost(&self) -> u64 {
-        self.alarm.lost
-    }
-
-    /// The last warning, if failures were held back by the rate limit.
+    /// The last warning, if the rate limit held failures back.
     pub fn finish(&mut self) -> Option<String> {
-        let text = self.alarm.held_back()?;
-        Some(self.about(&text))
+        self.alarm.held_back().map(|text| self.about(&text))
     }
 
-    /// Returns the length of the file; `None` for pipes and devices.
-    fn reopen_if_removed(&mut self, warnings: &mut Vec<String>) -> io::Result<Option<u64>> {
-        let metadata = self.file.metadata()?;
-        if !metadata.as_ref().is_some_and(is_removed) {
-            return Ok(metadata.map(|metadata| metadata.len()));
+    fn reopen_if_removed(&mut self, warn: &mut impl FnMut(String)) -> io::Result<()> {
+        if self.file.is_regular && is_removed(&self.file.file.metadata()?) {
+            let (file, more) = CaptureFile::open(&self.path)?;
+            self.file = file;
+            warn(self.about("removed while it was written to, and begun anew"));
+            more.into_iter().for_each(warn);
         }
-        let (file, more) = CaptureFile::open(&self.path).map_err(|error| match error {
-            Error::Write { source, .. } => source,
-            other => io::Error::other(other.to_string()),
-        })?;
-        self.file = file;
-        warnings.push(self.about("removed while it was written to, and begun anew"));
-        warnings.extend(more);
-        Ok(self.file.metadata()?.map(|metadata| metadata.len()))
+        Ok(())
     }
 
     fn about(&self, text: &str) -> String {
@@ -147,59 +108,213 @@ impl Capture {
 }
 
 /// The answer to a request that could not be saved. The cause is not for the sender.
-#[must_use]
 pub fn unsaved() -> Response {
     let mut response = Response::plain(503, "could not be saved\n");
-    response
-        .headers
-        .push(Header::new("retry-after", RETRY_AFTER));
+    response.headers.push(Header::new("retry-after", "5"));
     response
 }
 
-/// Rate limit of the warnings about failed writes: the first at once, then counts, then that writing works again.
+/// The warnings about failed writes: the first at once, then counts, then that writing works again.
 #[derive(Debug, Default)]
-struct Alarm {
-    lost: u64,
+pub(super) struct Alarm {
+    /// How many exchanges could not be saved.
+    pub lost: u64,
     /// The latest cause, until a warning names it.
     cause: Option<String>,
-    warned: Option<Duration>,
+    rate: RateLimit,
     /// Whether the last warning said that writing fails.
     is_raised: bool,
 }
 
 impl Alarm {
     /// Notes the result of a write, and gives the warning that is due.
-    fn note(&mut self, failure: Option<&str>, now: Duration) -> Option<String> {
-        let Some(cause) = failure else {
-            if !std::mem::take(&mut self.is_raised) {
-                return None;
-            }
-            let works = "saving works again";
-            return Some(
-                self.held_back()
-                    .map_or(works.to_owned(), |failed| format!("{failed}; {works}")),
-            );
-        };
-        self.lost += 1;
-        self.cause = Some(cause.to_owned());
-        if self
-            .warned
-            .is_some_and(|warned| now.saturating_sub(warned) < ALARM_INTERVAL)
-        {
-            return None;
+    fn note(&mut self, failure: Option<&String>) -> Option<String> {
+        if let Some(cause) = failure {
+            self.lost += 1;
+            self.cause = Some(cause.clone());
+            let is_due = self.rate.admits();
+            self.is_raised |= is_due;
+            return if is_due { self.held_back() } else { None };
         }
-        self.warned = Some(now);
-        self.is_raised = true;
-        self.held_back()
+        let works = "saving works again";
+        let was_raised = std::mem::take(&mut self.is_raised);
+        was_raised.then(|| match self.held_back() {
+            Some(failed) => format!("{failed}; {works}"),
+            None => works.to_owned(),
+        })
     }
 
     fn held_back(&mut self) -> Option<String> {
-        let cause = self.cause.take()?;
-        Some(format!(
-            "cannot be written: {cause}; {} lost so far, answered 503",
-            self.lost
-        ))
+        let (cause, lost) = (self.cause.take()?, self.lost);
+        let text = format!("cannot be written: {cause}; {lost} lost so far, answered 503");
+        Some(text)
     }
+}
+
+#[derive(Debug)]
+struct CaptureFile {
+    file: File,
+    /// False for devices and pipes, which have neither length nor last line.
+    is_regular: bool,
+    /// Whether the last line has no newline, so that the next append must begin with one.
+    is_torn: bool,
+}
+
+impl CaptureFile {
+    /// Opens or creates the file, and gives warnings about it.
+    fn open(path: &Path) -> io::Result<(Self, Vec<String>)> {
+        let mut file = match open_pipe(path)? {
+            Some(pipe) => pipe,
+            None => options().open(path)?,
+        };
+        let metadata = file.metadata()?;
+        let (is_regular, mut is_torn) = (metadata.is_file(), false);
+        let mut warnings = Vec::new();
+        if is_regular {
+            warnings.extend(lock(path, &file)?);
+            #[cfg(unix)]
+            warnings.extend(exposure(path, &metadata));
+            is_torn = has_torn_line(&mut file)?;
+        }
+        if is_torn {
+            let text = "the last line is cut off; what comes now begins a new line";
+            warnings.push(format!("{}: {text}", path.display()));
+        }
+        let file = Self {
+            file,
+            is_regular,
+            is_torn,
+        };
+        Ok((file, warnings))
+    }
+
+    /// Appends a line. A part of a line is cut off again.
+    fn append(&mut self, line: &[u8]) -> io::Result<()> {
+        let length = self.length()?;
+        let line = if self.is_torn && length != Some(0) {
+            Cow::Owned([b"\n", line].concat())
+        } else {
+            Cow::Borrowed(line)
+        };
+        write_whole(&mut self.file, &line).map_err(|(written, error)| {
+            self.roll_back(length, written);
+            error
+        })?;
+        self.is_torn = false;
+        Ok(())
+    }
+
+    /// Cuts off the `written` bytes of a line that did not go in whole, unless another process has appended meanwhile.
+    fn roll_back(&mut self, length: Option<u64>, written: usize) {
+        let now = self.length().ok().flatten();
+        let is_cut = length
+            .filter(|length| now == Some(length + written as u64))
+            .is_some_and(|length| self.file.set_len(length).is_ok());
+        self.is_torn |= written > 0 && !is_cut;
+    }
+
+    /// `None` for devices and pipes.
+    fn length(&self) -> io::Result<Option<u64>> {
+        let length = || Ok(self.file.metadata()?.len());
+        self.is_regular.then(length).transpose()
+    }
+}
+
+/// Read access is for the last line.
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    // FILE_SHARE_READ keeps other writers out; a lock would keep readers out too.
+    #[cfg(windows)]
+    std::os::windows::fs::OpenOptionsExt::share_mode(&mut options, 0x1);
+    options
+}
+
+fn cannot_write(path: &Path, source: io::Error) -> Error {
+    const ERROR_SHARING_VIOLATION: i32 = 32;
+    let path = path.to_owned();
+    let is_shared = cfg!(windows) && source.raw_os_error() == Some(ERROR_SHARING_VIOLATION);
+    if is_shared || source.kind() == io::ErrorKind::ResourceBusy {
+        Error::Taken { path }
+    } else {
+        Error::Write { path, source }
+    }
+}
+
+/// Whether the file has no name any more.
+#[cfg(unix)]
+fn is_removed(metadata: &fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::nlink(metadata) == 0
+}
+
+/// Windows does not remove an open file.
+#[cfg(not(unix))]
+fn is_removed(_: &fs::Metadata) -> bool {
+    false
+}
+
+/// Opens the path if it is a FIFO, without blocking: a FIFO without a reader, and later a full one, is an error.
+#[cfg_attr(not(unix), allow(unused_variables, clippy::unnecessary_wraps))]
+pub fn open_pipe(path: &Path) -> io::Result<Option<File>> {
+    #[cfg(unix)]
+    if fs::metadata(path).is_ok_and(|it| std::os::unix::fs::FileTypeExt::is_fifo(&it.file_type())) {
+        let sender = tokio::net::unix::pipe::OpenOptions::new().open_sender(path)?;
+        return Ok(Some(sender.into_nonblocking_fd()?.into()));
+    }
+    Ok(None)
+}
+
+/// Locks the file; gives a warning where the file system has no locks. On Windows the share mode does it.
+fn lock(path: &Path, file: &File) -> io::Result<Option<String>> {
+    if cfg!(windows) {
+        return Ok(None);
+    }
+    let path = path.display();
+    match file.try_lock() {
+        Ok(()) => Ok(None),
+        Err(fs::TryLockError::WouldBlock) => {
+            let text = format!("another listener saves to {path}");
+            Err(io::Error::new(io::ErrorKind::ResourceBusy, text))
+        }
+        Err(fs::TryLockError::Error(error)) => Ok(Some(format!(
+            "{path}: cannot be locked ({error}): see to it that no other listener saves there"
+        ))),
+    }
+}
+
+/// A warning if other users may read or write the file.
+#[cfg(unix)]
+fn exposure(path: &Path, metadata: &fs::Metadata) -> Option<String> {
+    let mode = std::os::unix::fs::MetadataExt::mode(metadata) & 0o777;
+    let path = path.display();
+    let text = format!("{path}: open to others on this machine (mode {mode:o}): chmod 600 {path}");
+    (mode & 0o066 != 0).then_some(text)
+}
+
+/// Whether the last line has no newline.
+fn has_torn_line(file: &mut File) -> io::Result<bool> {
+    let mut last = *b"\n";
+    if file.metadata()?.len() > 0 {
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+    }
+    Ok(last != *b"\n")
+}
+
+/// Writes all bytes, with one write(2) if the system takes them at once. An error comes with the number written before.
+fn write_whole(file: &mut impl Write, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match file.write(&bytes[written..]) {
+            Ok(0) => return Err((written, io::ErrorKind::WriteZero.into())),
+            Ok(more) => written += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err((written, error)),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

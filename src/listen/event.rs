@@ -1,9 +1,11 @@
 //! The events of `listen` and their records.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::retries;
 use crate::error::{Exit, Stop};
@@ -15,7 +17,7 @@ use crate::process;
 pub enum Event {
     /// The port is bound.
     Listening(Listening),
-    /// A request was received and answered. With its record as a line, if that has been written to a capture.
+    /// A request and its answer, and the line of its record if a capture file has that line.
     Exchange(Arc<Exchange>, Option<Bytes>),
     /// Rate-limited.
     ConnectionErrors(ConnectionErrors),
@@ -52,7 +54,7 @@ pub struct ConnectionErrors {
 }
 
 /// The record `summary`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Summary {
     pub exchanges: u64,
     /// Exchanges with a CDR.
@@ -86,10 +88,11 @@ pub struct Summary {
 }
 
 /// Why a listener stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
     /// The expected number of CDRs came.
+    #[default]
     Counted,
     TimedOut,
     /// SIGINT.
@@ -98,6 +101,25 @@ pub enum Ending {
     Terminated,
     /// The command beside the listener ended.
     CommandEnded,
+}
+
+/// Admits one message a second.
+#[derive(Debug, Default)]
+pub(super) struct RateLimit {
+    last: Option<Instant>,
+}
+
+impl RateLimit {
+    pub const INTERVAL: Duration = Duration::from_secs(1);
+
+    pub fn admits(&mut self) -> bool {
+        let now = Instant::now();
+        let admits = self.last.is_none_or(|last| now - last >= Self::INTERVAL);
+        if admits {
+            self.last = Some(now);
+        }
+        admits
+    }
 }
 
 impl From<Stop> for Ending {

@@ -1,9 +1,10 @@
-//! The last exchanges, for the inspector: a bounded ring, and subscriptions that see each exchange once and in order.
+//! The last exchanges, for the inspector: a ring that is bounded in exchanges and bytes.
 //!
-//! A subscription holds no exchanges of its own. A slow subscriber misses the oldest, is told so, and delays nothing.
+//! A subscription holds no exchanges of its own. A slow subscriber misses the oldest, gets an update that says so, and
+//! delays nothing.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -17,33 +18,17 @@ use crate::ndjson;
 use crate::net::Request;
 use crate::net::secret::{masked_headers, masked_url};
 
-/// Upper limits; the oldest exchanges go first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HistoryLimits {
-    pub exchanges: usize,
-    /// Of records and bodies.
-    pub bytes: usize,
-}
-
-impl Default for HistoryLimits {
-    fn default() -> Self {
-        Self {
-            exchanges: 1000,
-            bytes: 64 * 1024 * 1024,
-        }
-    }
-}
-
 #[derive(Debug)]
 pub struct History {
-    limits: HistoryLimits,
-    ring: Mutex<Ring>,
-    /// Wakes the subscribers.
-    changes: watch::Sender<()>,
+    pub max_exchanges: usize,
+    /// Upper limit of records and bodies.
+    pub max_bytes: usize,
+    /// Every change wakes the subscriptions.
+    pub(super) ring: watch::Sender<Ring>,
 }
 
 #[derive(Debug, Default)]
-struct Ring {
+pub(super) struct Ring {
     /// In ascending order of their numbers, which may have gaps.
     entries: VecDeque<Arc<Entry>>,
     bytes: usize,
@@ -71,151 +56,125 @@ pub struct Entry {
 pub struct Extent {
     /// The newest exchange, or 0.
     pub newest: u64,
-    /// The oldest exchange that is kept, else the next one to come.
+    /// The oldest exchange in the ring, else the next one to come.
     pub oldest_kept: u64,
 }
 
 #[derive(Debug)]
 pub enum Update {
     Exchange(Arc<Entry>),
-    /// Earlier exchanges are not kept any more.
-    Forgotten {
-        oldest_kept: u64,
-    },
+    /// Earlier exchanges have left the ring.
+    Forgotten(Extent),
     /// The listener has finished.
     Finished,
 }
 
 pub struct Subscription {
-    history: Arc<History>,
-    /// The last exchange that was seen.
+    ring: watch::Receiver<Ring>,
+    /// The last exchange that `poll` has returned.
     seen: u64,
-    /// As last seen.
-    oldest_kept: u64,
-    changes: watch::Receiver<()>,
+    /// At the last poll that found exchanges forgotten.
+    pub extent: Extent,
 }
 
 impl History {
-    #[must_use]
-    pub fn new(limits: HistoryLimits, redactor: Option<Redactor>) -> Self {
-        let ring = Ring {
-            redactor,
-            ..Ring::default()
-        };
+    pub fn new(redactor: Option<Redactor>) -> Self {
         Self {
-            limits,
-            ring: Mutex::new(ring),
-            changes: watch::Sender::new(()),
+            max_exchanges: 1000,
+            max_bytes: 64 * 1024 * 1024,
+            ring: watch::Sender::new(Ring {
+                redactor,
+                ..Ring::default()
+            }),
         }
     }
 
     pub fn push(&self, event: &Event) {
-        match event {
-            Event::Exchange(exchange, line) => {
-                self.ring().push(exchange, line.as_ref(), self.limits);
+        self.ring.send_if_modified(|ring| {
+            match event {
+                Event::Exchange(exchange, line) => ring.push(exchange, line.as_ref()),
+                Event::Finished(_) => ring.is_finished = true,
+                _ => return false,
             }
-            Event::Finished(_) => self.ring().is_finished = true,
-            _ => return,
-        }
-        self.changes.send_replace(());
+            ring.shrink(self.max_exchanges, self.max_bytes);
+            true
+        });
     }
 
-    #[must_use]
-    pub fn limits(&self) -> HistoryLimits {
-        self.limits
-    }
-
-    #[must_use]
-    pub fn extent(&self) -> Extent {
-        let ring = self.ring();
-        Extent {
-            newest: ring.newest,
-            oldest_kept: ring.oldest_kept(),
-        }
-    }
-
-    #[must_use]
     pub fn get(&self, n: u64) -> Option<Arc<Entry>> {
-        let ring = self.ring();
+        let ring = self.ring.borrow();
         let place = ring.entries.binary_search_by_key(&n, |entry| entry.n);
-        ring.entries.get(place.ok()?).map(Arc::clone)
+        ring.entries.get(place.ok()?).cloned()
     }
 
     /// The oldest first.
-    #[must_use]
     pub fn all(&self) -> Vec<Arc<Entry>> {
-        self.ring().entries.iter().map(Arc::clone).collect()
+        self.ring.borrow().entries.iter().cloned().collect()
     }
 
     /// Subscribes to the exchanges after number `seen`.
-    #[must_use]
-    pub fn subscribe(self: &Arc<Self>, seen: u64) -> (Subscription, Extent) {
-        let extent = self.extent();
-        let subscription = Subscription {
-            history: Arc::clone(self),
-            seen,
-            oldest_kept: extent.oldest_kept,
-            changes: self.changes.subscribe(),
-        };
-        (subscription, extent)
-    }
-
-    fn ring(&self) -> MutexGuard<'_, Ring> {
-        // A panic leaves the ring valid after every step.
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn subscribe(&self, seen: u64) -> Subscription {
+        let ring = self.ring.subscribe();
+        let extent = ring.borrow().extent();
+        Subscription { ring, seen, extent }
     }
 }
 
 impl Ring {
-    fn push(&mut self, exchange: &Exchange, line: Option<&Bytes>, limits: HistoryLimits) {
-        let line = line
-            .cloned()
-            .unwrap_or_else(|| ndjson::line("exchange", exchange).into());
-        let masked = masked(exchange).map(|masked| ndjson::line("exchange", &masked).into());
+    fn push(&mut self, exchange: &Exchange, line: Option<&Bytes>) {
+        let line = match line {
+            Some(line) => line.clone(),
+            None => ndjson::line("exchange", exchange).into(),
+        };
+        let masked = masked(exchange);
+        let shown = if masked == *exchange {
+            line.clone()
+        } else {
+            ndjson::line("exchange", &masked).into()
+        };
+        let fields = exchange.cdr.as_ref();
         let entry = Entry {
             n: exchange.n,
             request: exchange.request.clone(),
-            shown: masked.unwrap_or_else(|| line.clone()),
             record: match &mut self.redactor {
                 None => line,
                 Some(redactor) => ndjson::line("exchange", &redactor.redacted(exchange)).into(),
             },
-            meaning: meaning(
-                &exchange.verdict,
-                exchange.cdr.as_ref().unwrap_or(&Fields::new()),
-            ),
+            shown,
+            meaning: meaning(&exchange.verdict, fields.unwrap_or(&Fields::new())),
         };
         self.bytes += entry.bytes();
         self.newest = entry.n;
         self.entries.push_back(Arc::new(entry));
-        while self.entries.len() > limits.exchanges || self.bytes > limits.bytes {
-            let Some(oldest) = self.entries.pop_front() else {
-                break;
-            };
+    }
+
+    /// Forgets the oldest exchanges.
+    fn shrink(&mut self, max_exchanges: usize, max_bytes: usize) {
+        while (self.entries.len() > max_exchanges || self.bytes > max_bytes)
+            && let Some(oldest) = self.entries.pop_front()
+        {
             self.bytes -= oldest.bytes();
         }
     }
 
-    fn oldest_kept(&self) -> u64 {
-        self.entries
-            .front()
-            .map_or(self.newest + 1, |oldest| oldest.n)
+    fn extent(&self) -> Extent {
+        let oldest = self.entries.front();
+        Extent {
+            newest: self.newest,
+            oldest_kept: oldest.map_or(self.newest + 1, |oldest| oldest.n),
+        }
     }
 }
 
 impl Entry {
     /// The masked record and its meaning, as one line of JSON.
-    #[must_use]
-    pub fn shown(&self) -> Vec<u8> {
+    pub fn shown(&self) -> String {
+        let exchange = String::from_utf8_lossy(&self.shown);
         let meaning = ndjson::safe_json(&self.meaning);
-        [
-            b"{\"exchange\":",
-            self.shown.trim_ascii_end(),
-            b",\"meaning\":",
-            meaning.as_bytes(),
-            b"}",
-        ]
-        .concat()
+        format!(
+            "{{\"exchange\":{},\"meaning\":{meaning}}}",
+            exchange.trim_ascii_end()
+        )
     }
 
     fn bytes(&self) -> usize {
@@ -228,11 +187,12 @@ impl Entry {
 impl Subscription {
     /// The next update, if there is one by now.
     pub fn poll(&mut self) -> Option<Update> {
-        let ring = self.history.ring();
-        let oldest_kept = ring.oldest_kept();
-        if oldest_kept > self.oldest_kept {
-            self.oldest_kept = oldest_kept;
-            return Some(Update::Forgotten { oldest_kept });
+        // A change after this wakes `next`.
+        let ring = self.ring.borrow_and_update();
+        let extent = ring.extent();
+        if extent.oldest_kept > self.extent.oldest_kept {
+            self.extent = extent;
+            return Some(Update::Forgotten(extent));
         }
         let next = ring.entries.partition_point(|entry| entry.n <= self.seen);
         if let Some(entry) = ring.entries.get(next) {
@@ -245,42 +205,28 @@ impl Subscription {
     /// Waits for the next update. `Finished` repeats.
     pub async fn next(&mut self) -> Update {
         loop {
-            // Before the poll, so that a later change wakes this task again.
-            self.changes.mark_unchanged();
             if let Some(update) = self.poll() {
                 return update;
             }
-            // No error: `history` holds the sender.
-            let _ = self.changes.changed().await;
+            if self.ring.changed().await.is_err() {
+                return Update::Finished;
+            }
         }
     }
 }
 
-/// The exchange with secrets masked as on the screen; `None` if there are none.
-fn masked(exchange: &Exchange) -> Option<Exchange> {
-    let request = &exchange.request;
-    let mut cdr = exchange.cdr.clone();
+/// The exchange with secrets masked as on the screen.
+fn masked(exchange: &Exchange) -> Exchange {
+    let mut masked = exchange.clone();
+    masked.request.target = masked_url(&exchange.request.target);
+    masked.request.headers = masked_headers(masked.request.headers);
     // The fields of a GET repeat the query.
-    if request.method == "GET"
-        && let Some(cdr) = &mut cdr
+    if exchange.request.method == "GET"
+        && let Some(cdr) = &mut masked.cdr
     {
         hide_secrets(cdr);
     }
-    let target = masked_url(&request.target);
-    let headers = masked_headers(request.headers.clone());
-    if target == request.target && headers == request.headers && cdr == exchange.cdr {
-        return None;
-    }
-    let request = Request {
-        target,
-        headers,
-        ..request.clone()
-    };
-    Some(Exchange {
-        request,
-        cdr,
-        ..exchange.clone()
-    })
+    masked
 }
 
 #[cfg(test)]

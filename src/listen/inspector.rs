@@ -1,35 +1,39 @@
-//! The inspector: a page on its own loopback port that shows what arrives.
+//! The inspector: a page on its own loopback port that shows the exchanges of a listener.
 //!
-//! In: a bound listener and a [`History`]. Out: the page, the stream of exchanges that it shows, downloads, and the handler's
-//! answer to an exchange that is sent again. [`access`] decides who is answered, `routes` what. No request touches the disk.
+//! In: a bound listener and a [`History`]. Out: the page, its stream of exchanges, downloads, and the handler's answer to an
+//! exchange that is sent again. [`access`] decides who is answered, `routes` by which handler. No request touches the disk.
 
 pub mod access;
-mod assets;
 mod routes;
-mod sse;
 
+use std::collections::HashMap;
+use std::convert::Infallible;
 use std::future::ready;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{FutureExt as _, stream};
+use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
-use warp::Reply as _;
+use warp::Reply;
+use warp::http::HeaderMap;
+use warp::http::header::{CONTENT_LENGTH, ORIGIN, TRANSFER_ENCODING};
+use warp::reply::with_header;
+use warp::sse::Event;
 
-use self::access::{Access, Token};
+use self::access::{Access, Token, only};
+use self::routes::Number;
 use super::forward::Forward;
-use super::history::History;
+use super::history::{Entry, Extent, History, Subscription, Update};
 use super::server::{self, Limits};
 use crate::clock::Clock;
 use crate::exchange::CapturedRequest;
 use crate::ndjson;
 use crate::net::export;
-
 use crate::net::{Header, Request, Response, end_to_end};
 
 /// Event streams at once.
@@ -38,20 +42,12 @@ const MAX_STREAMS: usize = 32;
 /// Exchanges being sent to the handler again at once.
 const MAX_RESENDS: usize = 8;
 
-/// Connections held at once.
-const MAX_CONNECTIONS: usize = 128;
-
-/// Time for the last event of a stream.
-const GRACE: Duration = Duration::from_millis(500);
-
-/// What the page is about.
+/// The listener whose exchanges are shown.
 #[derive(Clone)]
 pub struct About {
-    /// Where the listener listens.
     pub url: String,
-    /// Where the rest of the world can send to.
     pub public_url: Option<String>,
-    /// The handler that requests are forwarded to.
+    /// The handler of `--forward-to`.
     pub forward: Option<Forward>,
 }
 
@@ -85,12 +81,11 @@ struct Hello<'a> {
 }
 
 /// The page's address, the token included.
-#[must_use]
 pub fn url(address: SocketAddr, token: &Token) -> String {
     format!("http://{address}/#{}", token.reveal())
 }
 
-/// Serves the page until `closed` is cancelled, and for a moment more to clients that still read.
+/// Serves the page until `closed` is cancelled, and for the grace more to clients that still read.
 pub async fn serve(
     listener: TcpListener,
     token: Token,
@@ -116,121 +111,164 @@ pub async fn serve(
 }
 
 /// The inspector's limits. The stream of a client that has gone ends at once, so a half-closed connection is closed.
-#[must_use]
 pub fn limits() -> Limits {
     Limits {
         half_close: false,
-        connections: MAX_CONNECTIONS,
-        grace: GRACE,
+        connections: 128,
+        // For the last event of a stream.
+        grace: Duration::from_millis(500),
         ..Limits::default()
     }
 }
 
+/// The handlers of the routes.
 impl Inspector {
-    /// The exchanges after `seen`, as they come.
-    fn events(&self, seen: u64, wait: Option<Duration>) -> warp::reply::Response {
-        let Ok(permit) = Arc::clone(&self.streams).try_acquire_owned() else {
-            return respond(busy(format!(
-                "{MAX_STREAMS} streams are open already: close a page and try again\n"
-            )));
+    /// The event stream: `hello`, then the exchanges after `seen`. With `wait=0` in the query the stream ends with the
+    /// newest exchange.
+    fn events(
+        self: Arc<Self>,
+        seen: Option<Number>,
+        mut query: HashMap<String, String>,
+    ) -> Result<impl Reply, Response> {
+        let follow = match query.remove("wait").as_deref() {
+            None => true,
+            Some("0") => false,
+            Some(_) => return Err(Response::plain(400, "wait takes 0\n")),
         };
-        let (subscription, extent) = self.history.subscribe(seen);
-        let most = self.history.limits();
+        let permit = Arc::clone(&self.streams).try_acquire_owned();
+        let text = format!("{MAX_STREAMS} streams are open already: close a page and try again\n");
+        let permit = permit.map_err(|_| busy(text))?;
+        let subscription = self.history.subscribe(seen.map_or(0, |Number(n)| n));
         let hello = ndjson::safe_json(&Hello {
             v: ndjson::VERSION,
             version: env!("CARGO_PKG_VERSION"),
             url: &self.about.url,
             public_url: self.about.public_url.as_deref(),
             forward: self.about.forward.as_ref().map(Forward::url),
-            newest: extent.newest,
-            oldest_kept: extent.oldest_kept,
-            most_exchanges: most.exchanges,
-            most_bytes: most.bytes,
+            newest: subscription.extent.newest,
+            oldest_kept: subscription.extent.oldest_kept,
+            most_exchanges: self.history.max_exchanges,
+            most_bytes: self.history.max_bytes,
         });
-        sse::events(&hello, subscription, wait, permit).into_response()
+        let events = updates(subscription, follow, permit);
+        let events = stream::iter([event("hello", &hello)]).chain(events);
+        // Every 15 seconds.
+        let kept_alive = warp::sse::keep_alive().text(" still there");
+        let events = kept_alive.stream(events.map(Ok::<_, Infallible>));
+        Ok(warp::sse::reply(events))
     }
 
     /// All records that are kept, as they are saved.
-    fn capture(&self) -> warp::reply::Response {
-        let records: Vec<Result<Bytes, std::convert::Infallible>> = (self.history.all().iter())
-            .map(|kept| Ok(kept.record.clone()))
-            .collect();
-        let head = download("application/x-ndjson", "capture.ndjson", Bytes::new());
-        let (head, _) = respond(head).into_parts();
-        let body = warp::reply::stream(stream::iter(records)).into_response();
-        warp::reply::Response::from_parts(head, body.into_body())
+    fn capture(self: Arc<Self>) -> impl Reply {
+        let records = self.history.all().into_iter();
+        let records = records.map(|kept| Ok::<_, Infallible>(kept.record.clone()));
+        let reply = warp::reply::stream(stream::iter(records));
+        let reply = with_header(reply, "content-type", "application/x-ndjson");
+        attached(reply, "capture.ndjson")
     }
 
     /// The body of an exchange's request, as it is saved.
-    fn body(&self, n: u64) -> Response {
-        let Some(kept) = self.history.get(n) else {
-            return not_found();
-        };
-        let saved = std::str::from_utf8(&kept.record)
-            .ok()
-            .and_then(|line| CapturedRequest::read(line).ok().flatten());
-        let bytes = saved.map(|saved| saved.request.body.0).unwrap_or_default();
-        let name = format!("exchange-{n}.bin");
-        download("application/octet-stream", &name, bytes)
+    fn body(self: Arc<Self>, Number(n): Number) -> Result<impl Reply, Response> {
+        let kept = self.kept(n)?;
+        let line = str::from_utf8(&kept.record).unwrap_or_default();
+        let saved = CapturedRequest::read(line).ok().flatten();
+        let body = saved.map(|saved| saved.request.body.0).unwrap_or_default();
+        let reply = file("application/octet-stream", body);
+        Ok(attached(reply, &format!("exchange-{n}.bin")))
     }
 
     /// The command that sends a request to the listener again.
-    fn curl(&self, n: u64) -> Response {
-        let Some(kept) = self.history.get(n) else {
-            return not_found();
-        };
-        if !kept.request.complete {
-            return incomplete();
-        }
+    fn curl(self: Arc<Self>, Number(n): Number) -> Result<Response, Response> {
+        let kept = self.kept(n)?;
+        whole(&kept.request)?;
         // curl writes the headers of the connection itself.
         let request = Request {
             headers: end_to_end(&kept.request.headers),
             ..kept.request.clone()
         };
         let command = export::curl(&request, &self.about.url, &["-i"], true);
-        Response::plain(200, command + "\n")
+        Ok(Response::plain(200, command + "\n"))
     }
 
     /// Sends a request to the handler again, and shows its answer.
-    async fn resend(&self, n: u64) -> Response {
-        let Some(kept) = self.history.get(n) else {
-            return not_found();
-        };
+    async fn resend(
+        self: Arc<Self>,
+        Number(n): Number,
+        headers: HeaderMap,
+    ) -> Result<Response, Response> {
+        // Every browser sends the origin with a POST.
+        only(&headers, ORIGIN.as_str()).ok_or_else(routes::forbidden)?;
+        let length = only(&headers, CONTENT_LENGTH.as_str());
+        if headers.contains_key(TRANSFER_ENCODING) || length.is_some_and(|length| length != "0") {
+            return Err(Response::plain(413, "the request takes no body\n"));
+        }
+        let kept = self.kept(n)?;
         let request = &kept.request;
-        let Some(forward) = &self.about.forward else {
-            return Response::plain(
-                409,
-                "there is no handler to send it to: start with --forward-to URL\n",
-            );
-        };
-        if !request.complete {
-            return incomplete();
-        }
+        let text = "there is no handler to send it to: start with --forward-to URL\n";
+        let forward = self.about.forward.as_ref();
+        let forward = forward.ok_or_else(|| Response::plain(409, text))?;
+        whole(request)?;
         if !Forward::accepts(request) {
-            return Response::plain(409, "such a request is not passed on\n");
+            return Err(Response::plain(409, "such a request is not passed on\n"));
         }
-        let Ok(_permit) = self.resends.try_acquire() else {
-            return busy(format!("{MAX_RESENDS} are under way already: try again\n"));
-        };
+        let text = format!("{MAX_RESENDS} are under way already: try again\n");
+        let _permit = self.resends.try_acquire().map_err(|_| busy(text))?;
         let (_, forwarded) = forward.send(request, &self.closed).await;
-        file("application/json", ndjson::safe_json(&forwarded))
+        Ok(file("application/json", ndjson::safe_json(&forwarded)))
+    }
+
+    fn kept(&self, n: u64) -> Result<Arc<Entry>, Response> {
+        self.history.get(n).ok_or_else(not_found)
     }
 }
 
-fn respond(response: Response) -> warp::reply::Response {
-    server::to_http(response, false).map(Into::into)
+/// The updates of a subscription as events, until the listener finishes; without `follow` only those that are there already.
+/// The permit lets another stream begin when this one ends.
+fn updates(
+    subscription: Subscription,
+    follow: bool,
+    permit: OwnedSemaphorePermit,
+) -> impl Stream<Item = Event> {
+    stream::unfold(Some((subscription, permit)), move |state| async move {
+        let (mut subscription, permit) = state?;
+        let update = if follow {
+            subscription.next().await
+        } else {
+            subscription.poll()?
+        };
+        let event = match update {
+            Update::Finished => return Some((event("end", "{}"), None)),
+            Update::Exchange(kept) => event("exchange", &kept.shown()).id(format!(" {}", kept.n)),
+            Update::Forgotten(Extent { oldest_kept, .. }) => {
+                event("forgotten", &format!("{{\"oldest_kept\":{oldest_kept}}}"))
+            }
+        };
+        Some((event, Some((subscription, permit))))
+    })
+}
+
+/// An event whose fields have a space behind the colon, as most servers write them. `data` is one line of JSON in which line
+/// breaks are escapes, so that received text cannot begin an event of its own.
+fn event(name: &str, data: &str) -> Event {
+    let event = Event::default().event(format!(" {name}"));
+    event.data(format!(" {data}"))
+}
+
+impl Reply for Response {
+    fn into_response(self) -> warp::reply::Response {
+        server::to_http(self, false).map(Into::into)
+    }
 }
 
 fn not_found() -> Response {
     Response::plain(404, "not found: it never was, or is kept no longer\n")
 }
 
-/// The answer for a request of which only the beginning is kept: sent again it would be another.
-fn incomplete() -> Response {
-    Response::plain(
-        409,
-        "its body did not come whole, or was too large to keep\n",
-    )
+/// Refuses a request of which only the beginning is kept: sent again it would be another.
+fn whole(request: &Request) -> Result<(), Response> {
+    let text = "its body did not come whole, or was too large to keep\n";
+    let refusal = || Response::plain(409, text);
+    request.complete.then_some(()).ok_or_else(refusal)
 }
 
 fn busy(text: String) -> Response {
@@ -239,13 +277,9 @@ fn busy(text: String) -> Response {
     response
 }
 
-fn download(content_type: &str, name: &str, bytes: Bytes) -> Response {
-    let mut response = file(content_type, bytes);
+fn attached<T: Reply>(reply: T, name: &str) -> impl Reply + use<T> {
     let disposition = format!("attachment; filename=\"{name}\"");
-    response
-        .headers
-        .push(Header::new("content-disposition", disposition));
-    response
+    with_header(reply, "content-disposition", disposition)
 }
 
 fn file(content_type: &str, bytes: impl Into<Bytes>) -> Response {

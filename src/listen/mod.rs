@@ -6,17 +6,16 @@
 //!    └────────────────────────────── Reply ────────────────────────────┘
 //! ```
 //!
-//! A [`tunnel`] gives the port a public URL. [`expect`] says when the run is complete, [`redact`] masks what is saved.
+//! A [`tunnel`] gives the port a public URL, [`redact`] masks what is saved.
 
-pub mod capture;
+pub(crate) mod capture;
 pub mod event;
-pub mod expect;
 pub mod fault;
 pub mod forward;
-pub mod history;
-pub mod inspector;
-pub mod pipeline;
-pub mod recorder;
+pub(crate) mod history;
+pub(crate) mod inspector;
+pub(crate) mod pipeline;
+pub(crate) mod recorder;
 pub mod redact;
 pub mod relate;
 pub mod respond;
@@ -24,19 +23,22 @@ pub mod retries;
 pub mod server;
 pub mod tunnel;
 
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::cdr::{self, Fields};
 use crate::clock::Clock;
+use crate::error::Exit;
 use capture::Capture;
 use event::{Ending, Event, Listening, Summary};
-use expect::ExpectedCdrs;
 use fault::Faults;
 use forward::Forward;
 use pipeline::Pipeline;
@@ -50,7 +52,8 @@ pub struct Options {
     pub policy: ResponsePolicy,
     pub faults: Faults,
     pub expected: ExpectedCdrs,
-    pub until: Until,
+    /// Whether the listener goes on when the expected number of CDRs has come.
+    pub until_stopped: bool,
     pub timeout: Option<Duration>,
     /// The handler of `--forward-to`.
     pub forward: Option<Forward>,
@@ -62,16 +65,6 @@ pub struct Options {
     pub trust_proxy: bool,
     pub limits: Limits,
     pub capture: Option<Capture>,
-}
-
-/// When a listener with an expected number of CDRs stops.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Until {
-    /// When the number is reached.
-    #[default]
-    Reached,
-    /// When `stop` resolves; the number must be exact then.
-    Stopped,
 }
 
 /// Listens until the expected number of CDRs has come, the timeout is over, or `stop` resolves; then finishes the requests
@@ -88,20 +81,17 @@ pub async fn run(
     let url = listener
         .local_addr()
         .map_or_else(|_| String::new(), |address| format!("http://{address}"));
-    let recorder = Arc::new(Recorder::new(
-        options.expected,
-        options.trust_proxy,
-        options.capture,
-        clock,
-        Box::new(tell),
-    ));
-    recorder.tell(Event::Listening(Listening {
+    tell(Event::Listening(Listening {
         url,
         public_url: options.public_url,
         inspect: options.inspect,
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION"),
     }));
+    let mut recorder = Recorder::new(options.capture, clock, Box::new(tell));
+    recorder.expected = options.expected;
+    recorder.trust_proxy = options.trust_proxy;
+    let recorder = Arc::new(recorder);
 
     let stopping = CancellationToken::new();
     let pipeline = Arc::new(Pipeline {
@@ -113,28 +103,22 @@ pub async fn run(
         requests: AtomicU64::new(0),
         waiting: TaskTracker::new(),
     });
-    let handle = {
-        let pipeline = Arc::clone(&pipeline);
-        move |incoming| Arc::clone(&pipeline).handle(incoming).boxed()
-    };
-    let connection_error = {
-        let recorder = Arc::clone(&recorder);
-        move |peer, error| recorder.connection_error(peer, &error)
-    };
+    let (handler, errors) = (Arc::clone(&pipeline), Arc::clone(&recorder));
     let server = tokio::spawn(server::serve(
         listener,
         options.limits,
         clock,
         server::receiver(),
-        Box::new(handle),
-        Box::new(connection_error),
+        Box::new(move |incoming| Arc::clone(&handler).handle(incoming).boxed()),
+        Box::new(move |peer, error| errors.connection_error(peer, &error)),
         stopping.clone(),
     ));
 
+    let timeout = options.timeout.unwrap_or(Duration::MAX);
     let ending = tokio::select! {
         stop = stop => stop.into(),
-        () = recorder.settled(), if options.until == Until::Reached => Ending::Counted,
-        () = deadline(options.timeout) => Ending::TimedOut,
+        () = recorder.settled(), if !options.until_stopped => Ending::Counted,
+        () = tokio::time::sleep(timeout) => Ending::TimedOut,
         never = recorder.report_held_back() => match never {},
     };
     stopping.cancel();
@@ -144,12 +128,70 @@ pub async fn run(
     recorder.finish(ending)
 }
 
-/// Resolves after the timeout; never without one.
-pub async fn deadline(timeout: Option<Duration>) {
-    match timeout {
-        Some(timeout) => tokio::time::sleep(timeout).await,
-        None => std::future::pending().await,
+/// `--count`, `--expect` and `--settle`: which CDRs count, how many are expected, and how long to wait for one too many.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ExpectedCdrs {
+    pub count: Option<u64>,
+    /// A CDR counts if all of these match.
+    pub fields: Vec<ExpectedField>,
+    /// How long to wait for one too many; if not zero, the number must be exact.
+    pub settle: Duration,
+}
+
+/// An `--expect FIELD=VALUE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpectedField {
+    pub field: String,
+    /// A string without its quotes, anything else as JSON.
+    pub value: String,
+}
+
+impl FromStr for ExpectedField {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('=').filter(|(field, _)| !field.is_empty());
+        let (field, value) = parts.ok_or("expected FIELD=VALUE, like leg=a")?;
+        Ok(Self {
+            field: field.to_owned(),
+            value: value.to_owned(),
+        })
     }
+}
+
+impl ExpectedCdrs {
+    /// Why a CDR does not count.
+    fn mismatch(&self, cdr: &Fields) -> Option<String> {
+        let mismatch = |ExpectedField { field, value }: &_| match cdr.get(field) {
+            None => Some(format!("there is no {field}, and {value} is expected")),
+            Some(found) if is(found, value) => None,
+            Some(found) => Some(format!("{field} is {}, not {value}", cdr::text(found))),
+        };
+        self.fields.iter().find_map(mismatch)
+    }
+
+    /// Whether so many are enough. Without `--count`, one is expected if there is any `--expect`.
+    fn is_reached(&self, counted: u64) -> bool {
+        counted >= self.count.unwrap_or(u64::from(!self.fields.is_empty()))
+    }
+
+    /// The exit code if so many have counted; with `exact`, more than the expected number is a failure.
+    fn judge(&self, counted: u64, exact: bool) -> Exit {
+        let too_many =
+            self.count.is_some_and(|count| counted > count) && (exact || !self.settle.is_zero());
+        if self.is_reached(counted) && !too_many {
+            Exit::Success
+        } else {
+            Exit::Failed
+        }
+    }
+}
+
+/// Whether a value has this text, or is the same JSON in another spelling.
+fn is(found: &Value, value: &str) -> bool {
+    cdr::text(found) == value
+        || !found.is_string()
+            && serde_json::from_str::<Value>(value).is_ok_and(|value| value == *found)
 }
 
 #[cfg(test)]

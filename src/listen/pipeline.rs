@@ -96,7 +96,6 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::listen::event::Ending;
-    use crate::listen::expect::ExpectedCdrs;
     use crate::listen::server::RequestError;
     use crate::net::Request;
 
@@ -110,7 +109,7 @@ mod tests {
     async fn handled(error: Option<RequestError>) -> Handled {
         let clock = Clock::start();
         let tell = Box::new(|_| true);
-        let recorder = Recorder::new(ExpectedCdrs::default(), false, None, clock, tell);
+        let recorder = Recorder::new(None, clock, tell);
         let recorder = Arc::new(recorder);
         let policy = ResponsePolicy {
             delay: "1h".parse().unwrap(),

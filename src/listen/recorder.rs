@@ -8,33 +8,29 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
+use super::ExpectedCdrs;
 use super::capture::{self, Capture};
-use super::event::{ConnectionErrors, Ending, Event, Summary};
-use super::expect::ExpectedCdrs;
-use super::relate::Relations;
+use super::event::{ConnectionErrors, Ending, Event, RateLimit, Summary};
+use super::relate::{Fingerprint, Relations};
 use super::respond::{Decision, claimed};
 use super::retries::Retries;
 use super::server::{ConnectionError, IncomingRequest, Reply};
+use crate::cdr::judge::Judgement;
 use crate::clock::Clock;
 use crate::error::Exit;
 use crate::exchange::{Answer, Exchange};
 use crate::ndjson;
 use crate::untrusted::Untrusted;
 
-/// Upper rate of the events about each kind of connection error.
-const ERROR_INTERVAL: Duration = Duration::from_secs(1);
-
 /// Takes events; false if an event could not be shown.
 pub type Tell = Box<dyn Fn(Event) -> bool + Send + Sync>;
 
 pub struct Recorder {
     pub clock: Clock,
-    expected: ExpectedCdrs,
-    trust_proxy: bool,
+    pub(super) expected: ExpectedCdrs,
+    pub(super) trust_proxy: bool,
     state: Mutex<State>,
     /// An expected CDR came, and the expected number is reached.
     reached: Notify,
@@ -48,54 +44,31 @@ struct State {
     relations: Relations,
     retries: Retries,
     capture: Option<Capture>,
-    exchanges: u64,
-    cdrs: u64,
-    counted: u64,
-    remarks: u64,
+    /// The counts so far.
+    summary: Summary,
+    /// Exchanges that `--strict` refused.
     refused: u64,
-    dropped: u64,
-    malformed: u64,
-    errors: HashMap<Discriminant<ConnectionError>, ErrorRate>,
+    errors: HashMap<Discriminant<ConnectionError>, HeldBack>,
 }
 
-/// The rate limit of one kind of connection error.
+/// The connection errors of one kind since the last event about them.
 #[derive(Default)]
-struct ErrorRate {
-    /// Errors since the last event.
-    held_back: ConnectionErrors,
-    last_event: Option<Instant>,
-}
-
-impl ErrorRate {
-    fn is_due(&self) -> bool {
-        self.last_event
-            .is_none_or(|last| last.elapsed() >= ERROR_INTERVAL)
-    }
-
-    fn take(&mut self) -> Event {
-        self.last_event = Some(Instant::now());
-        Event::ConnectionErrors(std::mem::take(&mut self.held_back))
-    }
+struct HeldBack {
+    errors: ConnectionErrors,
+    rate: RateLimit,
 }
 
 impl Recorder {
-    #[must_use]
-    pub fn new(
-        expected: ExpectedCdrs,
-        trust_proxy: bool,
-        capture: Option<Capture>,
-        clock: Clock,
-        tell: Tell,
-    ) -> Self {
-        let state = State {
-            capture,
-            ..State::default()
-        };
+    /// A recorder that expects no CDRs and trusts no proxy.
+    pub fn new(capture: Option<Capture>, clock: Clock, tell: Tell) -> Self {
         Self {
             clock,
-            expected,
-            trust_proxy,
-            state: Mutex::new(state),
+            expected: ExpectedCdrs::default(),
+            trust_proxy: false,
+            state: Mutex::new(State {
+                capture,
+                ..State::default()
+            }),
             reached: Notify::new(),
             held_back: Notify::new(),
             tell,
@@ -111,22 +84,20 @@ impl Recorder {
         answer: Answer,
         took: Duration,
     ) -> Reply {
-        let Decision {
-            judgement, refused, ..
-        } = decision;
-        let verdict = judgement.verdict;
-        let cdr = judgement.fields.filter(|_| verdict.kind.is_cdr());
+        let Judgement { verdict, fields } = decision.judgement;
+        let cdr = fields.filter(|_| verdict.kind.is_cdr());
         let mismatch = cdr.as_ref().and_then(|cdr| self.expected.mismatch(cdr));
         let counts = cdr.is_some() && mismatch.is_none();
         let is_answered = incoming.is_answered();
+        let headers = &incoming.request.headers;
+        let claimed = self.trust_proxy.then(|| claimed(headers)).flatten();
+        let mut state = self.state();
+        state.summary.exchanges += 1;
         let mut exchange = Exchange {
-            n: 0,
+            n: state.summary.exchanges,
             received_at: incoming.at,
             peer: incoming.peer.to_string(),
-            claimed: self
-                .trust_proxy
-                .then(|| claimed(&incoming.request.headers))
-                .flatten(),
+            claimed,
             request: incoming.request,
             verdict,
             cdr,
@@ -135,55 +106,38 @@ impl Recorder {
             answer,
             took_ms: ndjson::ms(took),
         };
-        let mut state = self.state();
-        state.enter(&mut exchange);
-        state.counted += u64::from(counts);
-        state.refused += u64::from(refused);
-        let line = self.save(&mut state, &mut exchange, &mut reply, is_answered);
-        state.retries.note(&exchange, self.clock.now());
-        self.tell_in(&mut state, Event::Exchange(Arc::new(exchange), line));
+        let identity = state.relate(&mut exchange);
+        state.summary.cdrs += u64::from(exchange.cdr.is_some());
+        state.summary.counted += u64::from(counts);
+        state.summary.remarks += exchange.verdict.remarks.len() as u64;
+        state.refused += u64::from(decision.refused);
+        let mut line = None;
+        if let Some(capture) = &mut state.capture {
+            let warn = |warning| {
+                (self.tell)(Event::Warning(warning));
+            };
+            match capture.append(&exchange, warn) {
+                Ok(appended) => line = appended,
+                Err(failure) => {
+                    if reply.status().is_some() && !is_answered {
+                        let response = capture::unsaved();
+                        exchange.answer.status = Some(response.status);
+                        exchange.answer.fault = None;
+                        reply = Reply::Respond(response);
+                    }
+                    exchange.answer.unsaved = Some(failure);
+                }
+            }
+        }
+        state.retries.note(identity, &exchange, self.clock.now());
+        if !(self.tell)(Event::Exchange(Arc::new(exchange), line)) {
+            state.summary.dropped += 1;
+        }
         let expected = self.expected.count;
-        if counts && expected.is_some_and(|count| state.counted >= count) {
+        if counts && expected.is_some_and(|count| state.summary.counted >= count) {
             self.reached.notify_one();
         }
         reply
-    }
-
-    /// Returns the line as it is on file.
-    fn save(
-        &self,
-        state: &mut State,
-        exchange: &mut Exchange,
-        reply: &mut Reply,
-        is_answered: bool,
-    ) -> Option<Bytes> {
-        let capture = state.capture.as_mut()?;
-        let appended = capture.append(exchange, self.clock.elapsed());
-        for warning in appended.warnings {
-            self.tell_in(state, Event::Warning(warning));
-        }
-        if let Some(failure) = appended.failure {
-            if reply.status().is_some() && !is_answered {
-                let response = capture::unsaved();
-                exchange.answer.status = Some(response.status);
-                exchange.answer.fault = None;
-                *reply = Reply::Respond(response);
-            }
-            exchange.answer.unsaved = Some(failure);
-        }
-        appended.line
-    }
-
-    /// Passes an event on, in order with the exchanges.
-    pub fn tell(&self, event: Event) {
-        self.tell_in(&mut self.state(), event);
-    }
-
-    fn tell_in(&self, state: &mut State, event: Event) {
-        let is_exchange = matches!(event, Event::Exchange(..));
-        if !(self.tell)(event) && is_exchange {
-            state.dropped += 1;
-        }
     }
 
     /// Resolves when the expected number of CDRs has come and `--settle` is over, or when one CDR more has come.
@@ -191,76 +145,63 @@ impl Recorder {
         self.reached.notified().await;
         let one_too_many = async {
             let count = self.expected.count.unwrap_or_default();
-            while self.state().counted <= count {
+            while self.state().summary.counted <= count {
                 self.reached.notified().await;
             }
         };
         let _ = tokio::time::timeout(self.expected.settle, one_too_many).await;
     }
 
-    /// Counts a connection that failed before a request could be read.
+    /// Counts a connection that failed before a request could be read. Expected failures are ignored: browsers open
+    /// connections in advance, and idle connections are closed.
     pub fn connection_error(&self, peer: Option<SocketAddr>, error: &ConnectionError) {
-        if is_harmless(error) {
+        use ConnectionError::{MadeRoom, NotAccepted, Silent, Stopped};
+        if matches!(error, Silent | MadeRoom | Stopped) {
             return;
         }
         let mut state = self.state();
         // A connection that could not be accepted is no malformed message.
-        state.malformed += u64::from(!matches!(error, ConnectionError::NotAccepted(_)));
-        let rate = state
-            .errors
-            .entry(std::mem::discriminant(error))
-            .or_default();
-        rate.held_back.count += 1;
-        rate.held_back.text = match peer {
+        state.summary.malformed += u64::from(!matches!(error, NotAccepted(_)));
+        let kind = std::mem::discriminant(error);
+        let errors = &mut state.errors.entry(kind).or_default().errors;
+        errors.count += 1;
+        errors.text = match peer {
             Some(peer) => format!("{peer}: {error}"),
             None => error.to_string(),
         };
-        if rate.is_due() {
-            let event = rate.take();
-            self.tell_in(&mut state, event);
-        } else {
-            self.held_back.notify_one();
-        }
+        self.report_errors(&mut state, false);
     }
 
-    /// Reports connection errors that the rate limit holds back, as soon as it allows.
+    /// Reports connection errors that the rate limit holds back, as soon as it admits them.
     pub async fn report_held_back(&self) -> Infallible {
         loop {
             self.held_back.notified().await;
-            tokio::time::sleep(ERROR_INTERVAL).await;
-            let mut state = self.state();
-            if !self.report_errors(&mut state, ErrorRate::is_due) {
+            tokio::time::sleep(RateLimit::INTERVAL).await;
+            self.report_errors(&mut self.state(), false);
+        }
+    }
+
+    fn report_errors(&self, state: &mut State, all: bool) {
+        let kinds = state.errors.values_mut();
+        for HeldBack { errors, rate } in kinds.filter(|kind| kind.errors.count > 0) {
+            if all || rate.admits() {
+                (self.tell)(Event::ConnectionErrors(std::mem::take(errors)));
+            } else {
                 self.held_back.notify_one();
             }
         }
     }
 
-    /// False if some errors are still held back.
-    fn report_errors(&self, state: &mut State, is_due: fn(&ErrorRate) -> bool) -> bool {
-        let held_back = |rate: &&mut ErrorRate| rate.held_back.count > 0;
-        let (due, later): (Vec<_>, Vec<_>) = state
-            .errors
-            .values_mut()
-            .filter(held_back)
-            .partition(|rate| is_due(rate));
-        let is_all = later.is_empty();
-        let events: Vec<_> = due.into_iter().map(ErrorRate::take).collect();
-        for event in events {
-            self.tell_in(state, event);
-        }
-        is_all
-    }
-
-    /// Reports what is held back, and the summary.
-    #[must_use]
+    /// Reports the connection errors and warnings that are held back, and the summary.
     pub fn finish(&self, ending: Ending) -> Summary {
         let mut state = self.state();
-        self.report_errors(&mut state, |_| true);
+        self.report_errors(&mut state, true);
         if let Some(warning) = state.capture.as_mut().and_then(Capture::finish) {
-            self.tell_in(&mut state, Event::Warning(warning));
+            (self.tell)(Event::Warning(warning));
         }
-        let lost = state.capture.as_ref().map_or(0, Capture::lost);
-        let counted = state.counted;
+        let capture = state.capture.as_ref();
+        let lost = capture.map_or(0, |capture| capture.alarm.lost);
+        let counted = state.summary.counted;
         let is_reached = self.expected.is_reached(counted);
         let exit = match ending {
             Ending::TimedOut if !is_reached => Exit::TimedOut,
@@ -270,22 +211,15 @@ impl Recorder {
             _ => self.expected.judge(counted, ending == Ending::CommandEnded),
         };
         let summary = Summary {
-            exchanges: state.exchanges,
-            cdrs: state.cdrs,
-            counted,
             wanted: self.expected.count,
-            remarks: state.remarks,
-            dropped: state.dropped,
-            malformed: state.malformed,
-            command: None,
-            tunnel_ended: false,
-            saved: state.capture.as_ref().map(|capture| capture.saved),
+            saved: capture.map(|capture| capture.saved),
             lost,
             retries: state.retries.report(self.clock.now()),
             ending,
             exit,
+            ..state.summary.clone()
         };
-        self.tell_in(&mut state, Event::Finished(summary.clone()));
+        (self.tell)(Event::Finished(summary.clone()));
         summary
     }
 
@@ -296,12 +230,11 @@ impl Recorder {
 }
 
 impl State {
-    /// Gives an exchange its number and its relations.
-    fn enter(&mut self, exchange: &mut Exchange) {
-        self.exchanges += 1;
-        exchange.n = self.exchanges;
+    /// Relates an exchange to earlier ones, and returns its identity.
+    fn relate(&mut self, exchange: &mut Exchange) -> Fingerprint {
+        let cdr = exchange.cdr.as_ref();
+        let identity = self.relations.identity(&exchange.request, cdr);
         if let Some(cdr) = &exchange.cdr {
-            self.cdrs += 1;
             let (n, at) = (exchange.n, exchange.received_at);
             let related = self.relations.relate(n, at, &exchange.request, cdr);
             if let Some((relation, remark)) = related {
@@ -309,17 +242,9 @@ impl State {
                 exchange.verdict.remarks.extend(remark);
             }
         }
-        self.retries.recognise(exchange);
-        self.remarks += exchange.verdict.remarks.len() as u64;
+        self.retries.recognise(identity, exchange);
+        identity
     }
-}
-
-/// Whether a connection error is expected: browsers open connections in advance, and idle connections are closed.
-fn is_harmless(error: &ConnectionError) -> bool {
-    matches!(
-        error,
-        ConnectionError::Silent | ConnectionError::MadeRoom | ConnectionError::Stopped
-    )
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher as _, Hash};
+use std::hash::BuildHasher as _;
+use std::sync::Arc;
 
 use crate::cdr::remark::{Code, Remark};
 use crate::cdr::{self, Fields};
@@ -22,42 +23,6 @@ const MAX_ID_BYTES: usize = 128;
 
 pub(super) type Fingerprint = u64;
 
-#[derive(Debug, Clone, Default)]
-pub struct Fingerprinter(RandomState);
-
-impl Fingerprinter {
-    /// `kind` keeps equal values of different fields apart.
-    fn hash(&self, kind: &str, value: impl Hash) -> Fingerprint {
-        self.0.hash_one((kind, value))
-    }
-
-    /// The same for a request and its copies: a CDR with a `cmiuuid` is identified by its fields, any other request by its
-    /// target and body; both by the method.
-    pub(super) fn identity(&self, request: &Request, cdr: Option<&Fields>) -> Fingerprint {
-        if let Some(cdr) = cdr.filter(|cdr| id(cdr, "cmiuuid").is_some()) {
-            return self.hash("copy", (&request.method, content(cdr)));
-        }
-        let (method, target, body) = (&request.method, &request.target, &request.body.0);
-        self.hash("request", (method, target, body))
-    }
-
-    fn fingerprints(&self, request: &Request, cdr: &Fields) -> Fingerprints {
-        let content = content(cdr);
-        let of = |name| id(cdr, name).map(|id| self.hash(name, id));
-        let cmiuuid = of("cmiuuid");
-        // A CDR without a `cmiuuid` has no copies: TeleCMI's all have one.
-        Fingerprints {
-            leg: of("leg"),
-            bytes: self.hash("bytes", (&request.target, &request.body.0)),
-            copy: cmiuuid.map(|_| self.hash("copy", (&request.method, &content))),
-            content: cmiuuid.map(|_| self.hash("content", &content)),
-            cmiuuid,
-            request_id: of("request_id"),
-            call_id: of("call_id"),
-        }
-    }
-}
-
 /// An identifier, unless empty or too long.
 fn id<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
     cdr::word(fields, name).filter(|id| (1..=MAX_ID_BYTES).contains(&id.len()))
@@ -71,10 +36,14 @@ fn content(fields: &Fields) -> Vec<(&str, Cow<'_, str>)> {
     content
 }
 
-#[derive(Debug, Clone)]
-struct Fingerprints {
+/// The fingerprints of a CDR.
+#[derive(Debug)]
+struct Seen {
+    n: u64,
+    at: Timestamp,
     leg: Option<Fingerprint>,
     bytes: Fingerprint,
+    /// Of method and content.
     copy: Option<Fingerprint>,
     content: Option<Fingerprint>,
     cmiuuid: Option<Fingerprint>,
@@ -82,39 +51,36 @@ struct Fingerprints {
     call_id: Option<Fingerprint>,
 }
 
-impl Fingerprints {
+impl Seen {
     /// Those by which an earlier CDR is found, the closest relation first.
-    fn keys(&self) -> impl Iterator<Item = Fingerprint> {
-        [
-            self.copy,
-            self.content,
-            self.cmiuuid,
-            self.request_id,
-            self.call_id,
-        ]
-        .into_iter()
-        .flatten()
+    fn keys(&self) -> impl Iterator<Item = Fingerprint> + use<> {
+        let ids = [self.cmiuuid, self.request_id, self.call_id];
+        [self.copy, self.content].into_iter().chain(ids).flatten()
     }
-}
-
-#[derive(Debug)]
-struct Seen {
-    n: u64,
-    at: Timestamp,
-    prints: Fingerprints,
 }
 
 /// The CDRs received so far.
 #[derive(Debug, Default)]
 pub struct Relations {
-    fingerprinter: Fingerprinter,
-    seen: VecDeque<Seen>,
-    /// The number of the first exchange with that fingerprint.
-    first: HashMap<Fingerprint, u64>,
+    hasher: RandomState,
+    seen: VecDeque<Arc<Seen>>,
+    /// The first CDR with that fingerprint.
+    first: HashMap<Fingerprint, Arc<Seen>>,
 }
 
 impl Relations {
-    /// Relates a CDR to an earlier one, with a remark if that is odd, and remembers it. `n` must increase.
+    /// The same for a request and its copies: a CDR with a `cmiuuid` is identified by its fields, any other request by its
+    /// target and body; both by the method. In every hash a name keeps equal values of different origin apart.
+    pub(super) fn identity(&self, request: &Request, cdr: Option<&Fields>) -> Fingerprint {
+        let method = &request.method;
+        if let Some(cdr) = cdr.filter(|cdr| id(cdr, "cmiuuid").is_some()) {
+            return self.hasher.hash_one(("copy", method, content(cdr)));
+        }
+        let request = ("request", method, &request.target, &request.body.0);
+        self.hasher.hash_one(request)
+    }
+
+    /// Relates a CDR to an earlier one, with a remark if that is odd, and remembers it.
     pub fn relate(
         &mut self,
         n: u64,
@@ -122,82 +88,90 @@ impl Relations {
         request: &Request,
         cdr: &Fields,
     ) -> Option<(Relation, Option<Remark>)> {
-        let prints = self.fingerprinter.fingerprints(request, cdr);
-        let new = Seen { n, at, prints };
-        let earlier = new.prints.keys().find_map(|print| self.find(print));
+        let hasher = &self.hasher;
+        let of = |name| id(cdr, name).map(|id| hasher.hash_one((name, id)));
+        let (cmiuuid, content) = (of("cmiuuid"), content(cdr));
+        // A CDR without a `cmiuuid` has no copies: TeleCMI's all have one.
+        let new = Seen {
+            n,
+            at,
+            leg: of("leg"),
+            bytes: hasher.hash_one(("bytes", &request.target, &request.body.0)),
+            copy: cmiuuid.map(|_| hasher.hash_one(("copy", &request.method, &content))),
+            content: cmiuuid.map(|_| hasher.hash_one(("content", &content))),
+            cmiuuid,
+            request_id: of("request_id"),
+            call_id: of("call_id"),
+        };
+        let earlier = new.keys().find_map(|key| self.first.get(&key));
         let related = earlier.map(|earlier| {
-            let leg = id(cdr, "leg");
-            let (how, text, code) = relation(earlier, &new, &request.method, leg);
+            let (how, text) = relation(earlier, &new, &request.method, id(cdr, "leg"));
+            let code = match how {
+                "conflict" => Some(Code::Conflict),
+                "duplicate" => Some(Code::Duplicate),
+                _ => None,
+            };
             let remark = code.map(|code| Remark::new(code, text.clone()));
             let (n, how) = (earlier.n, how.to_owned());
             (Relation { n, how, text }, remark)
         });
-        self.remember(new);
+        self.remember(Arc::new(new));
         related
     }
 
-    fn find(&self, print: Fingerprint) -> Option<&Seen> {
-        let n = self.first.get(&print)?;
-        let place = self.seen.binary_search_by_key(n, |seen| seen.n).ok()?;
-        self.seen.get(place)
-    }
-
-    fn remember(&mut self, new: Seen) {
+    fn remember(&mut self, new: Arc<Seen>) {
         if self.seen.len() == REMEMBERED
             && let Some(oldest) = self.seen.pop_front()
         {
-            for print in oldest.prints.keys() {
-                if self.first.get(&print) == Some(&oldest.n) {
-                    self.first.remove(&print);
+            for key in oldest.keys() {
+                if self
+                    .first
+                    .get(&key)
+                    .is_some_and(|first| first.n == oldest.n)
+                {
+                    self.first.remove(&key);
                 }
             }
         }
-        for print in new.prints.keys() {
-            self.first.entry(print).or_insert(new.n);
+        for key in new.keys() {
+            self.first.entry(key).or_insert_with(|| Arc::clone(&new));
         }
         self.seen.push_back(new);
     }
 }
 
-/// The name of a relation, its text, and the code of a remark. `leg` is the new one's.
-fn relation(
-    earlier: &Seen,
-    new: &Seen,
-    method: &str,
-    leg: Option<&str>,
-) -> (&'static str, String, Option<Code>) {
+/// The name of a relation, and its text. `leg` is the new one's.
+fn relation(earlier: &Seen, new: &Seen, method: &str, leg: Option<&str>) -> (&'static str, String) {
     let n = earlier.n;
-    let (before, now) = (&earlier.prints, &new.prints);
-    let after = || format_duration(new.at.since(earlier.at));
-    if now.cmiuuid.is_some() && before.cmiuuid == now.cmiuuid {
-        if before.content != now.content {
-            let text = format!("same ids as #{n}, different body");
-            return ("conflict", text, Some(Code::Conflict));
+    let after = format_duration(new.at.since(earlier.at));
+    if new.cmiuuid.is_some() && earlier.cmiuuid == new.cmiuuid {
+        if earlier.content != new.content {
+            return ("conflict", format!("same ids as #{n}, different body"));
         }
-        if before.copy != now.copy {
-            let text = format!("the CDR of #{n} again, by {method} after {}", after());
-            return ("other_method", text, None);
+        if earlier.copy != new.copy {
+            let text = format!("the CDR of #{n} again, by {method} after {after}");
+            return ("other_method", text);
         }
-        let copy = if before.bytes == now.bytes {
+        let copy = if earlier.bytes == new.bytes {
             "identical"
         } else {
             "the same fields, written differently"
         };
-        let text = format!("duplicate of #{n}, {} later, {copy}", after());
-        return ("duplicate", text, Some(Code::Duplicate));
+        let text = format!("duplicate of #{n}, {after} later, {copy}");
+        return ("duplicate", text);
     }
-    if before.request_id != now.request_id {
+    if earlier.request_id != new.request_id {
         let text = format!("same call_id as #{n}, but another request_id: another call");
-        return ("shared_call_id", text, None);
+        return ("shared_call_id", text);
     }
     let text = match leg {
-        Some(leg) if before.leg == now.leg => {
+        Some(leg) if earlier.leg == new.leg => {
             format!("another ring of leg {leg} of the call of #{n}")
         }
-        Some(leg) if before.leg.is_some() => format!("leg {leg} of the call of #{n}"),
+        Some(leg) if earlier.leg.is_some() => format!("leg {leg} of the call of #{n}"),
         _ => format!("of the call of #{n}"),
     };
-    ("same_call", text, None)
+    ("same_call", text)
 }
 
 #[cfg(test)]
@@ -355,7 +329,7 @@ mod tests {
         );
         let long = cdr(&"x".repeat(1_000_000), &"y".repeat(129), "c", "a");
         relate(&mut relations, 1, at, &post, &long);
-        let call = relations.fingerprinter.hash("call_id", "c");
+        let call = relations.hasher.hash_one(("call_id", "c"));
         assert_eq!(relations.first.keys().collect::<Vec<_>>(), [&call]);
     }
 }

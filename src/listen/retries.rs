@@ -1,4 +1,5 @@
-//! Retries: a request again after an answer that was not 2xx, or after none, and the report on their intervals.
+//! Retries, and the report on their intervals. A retry is the same request once more after an answer that was not 2xx, or
+//! after none.
 //!
 //! The same request after a 2xx is a duplicate, and so is a copy that was sent before its original was answered.
 
@@ -7,9 +8,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::relate::{Fingerprint, Fingerprinter};
-use crate::cdr::Leg;
+use super::relate::Fingerprint;
 use crate::cdr::remark::Code;
+use crate::cdr::{self, Leg};
 use crate::clock::{Timestamp, format_duration};
 use crate::exchange::{Answer, Exchange, Relation};
 use crate::ndjson::{self, as_ms, as_optional_ms};
@@ -18,7 +19,7 @@ use crate::net::secret;
 /// How many failed CDRs are remembered.
 const MAX_CDRS: usize = 10_000;
 
-/// How many other failed requests are remembered. A limit of their own, so that they displace no CDR.
+/// How many other failed requests are remembered. The limits are apart, so that other requests displace no CDR.
 const MAX_OTHERS: usize = 1_000;
 
 /// How many attempts at one request are remembered: the first ones and the last.
@@ -33,7 +34,6 @@ const MAX_NAME: usize = 128;
 /// The requests that failed, and their retries.
 #[derive(Debug, Default)]
 pub struct Retries {
-    fingerprinter: Fingerprinter,
     histories: HashMap<Fingerprint, RetryHistory>,
     /// In the order of their first failures.
     cdrs: VecDeque<Fingerprint>,
@@ -64,11 +64,8 @@ pub struct RetryHistory {
     /// Whether the last attempt was answered with 2xx.
     pub answered: bool,
     /// Time since the last failure, without a retry.
-    #[serde(
-        rename = "silent_ms",
-        serialize_with = "as_optional_ms",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "silent_ms", serialize_with = "as_optional_ms")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub unanswered_for: Option<Duration>,
 }
 
@@ -81,11 +78,8 @@ pub struct Attempt {
     pub attempt: u64,
     pub at: Timestamp,
     /// Time since the failure before: since its answer, or since it was given up.
-    #[serde(
-        rename = "after_ms",
-        serialize_with = "as_optional_ms",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "after_ms", serialize_with = "as_optional_ms")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Duration>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
@@ -130,45 +124,35 @@ pub struct Interval {
 
 impl Retries {
     /// Relates a retry to the failure before; it is no duplicate then.
-    pub fn recognise(&self, exchange: &mut Exchange) {
-        if self.histories.is_empty() {
-            return;
-        }
-        let history = self.histories.get(&self.identity(exchange));
+    pub(super) fn recognise(&self, identity: Fingerprint, exchange: &mut Exchange) {
+        let history = self.histories.get(&identity);
         if let Some(relation) = history.and_then(|history| history.relation(exchange)) {
-            exchange
-                .related
-                .retain(|relation| relation.how != "duplicate");
-            exchange
-                .verdict
-                .remarks
-                .retain(|remark| remark.code != Code::Duplicate);
-            exchange.related.insert(0, relation);
+            let (related, verdict) = (&mut exchange.related, &mut exchange.verdict);
+            related.retain(|relation| relation.how != "duplicate");
+            related.insert(0, relation);
+            let remarks = &mut verdict.remarks;
+            remarks.retain(|remark| remark.code != Code::Duplicate);
         }
     }
 
     /// Notes the answer to an exchange, given at `answered`.
-    pub fn note(&mut self, exchange: &Exchange, answered: Timestamp) {
+    pub(super) fn note(&mut self, identity: Fingerprint, exchange: &Exchange, answered: Timestamp) {
         let has_failed = is_failure(&exchange.answer);
-        if !has_failed && self.histories.is_empty() {
-            return;
-        }
-        let key = self.identity(exchange);
-        if let Some(history) = self.histories.get_mut(&key) {
+        if let Some(history) = self.histories.get_mut(&identity) {
             history.note(exchange, answered, has_failed);
         } else if has_failed {
-            self.remember(key, RetryHistory::new(exchange, answered));
+            self.remember(identity, RetryHistory::new(exchange, answered));
         }
     }
 
-    fn remember(&mut self, key: Fingerprint, history: RetryHistory) {
+    fn remember(&mut self, identity: Fingerprint, history: RetryHistory) {
         let (order, most) = if history.is_cdr() {
             (&mut self.cdrs, MAX_CDRS)
         } else {
             (&mut self.others, MAX_OTHERS)
         };
-        self.histories.insert(key, history);
-        order.push_back(key);
+        self.histories.insert(identity, history);
+        order.push_back(identity);
         if order.len() > most
             && let Some(oldest) = order.pop_front()
             && let Some(forgotten) = self.histories.remove(&oldest)
@@ -177,38 +161,30 @@ impl Retries {
         }
     }
 
-    fn identity(&self, exchange: &Exchange) -> Fingerprint {
-        let (request, cdr) = (&exchange.request, exchange.cdr.as_ref());
-        self.fingerprinter.identity(request, cdr)
-    }
-
     /// `None` if no request failed that a report lists.
-    #[must_use]
-    pub fn report(&self, now: Timestamp) -> Option<Report> {
-        let mut histories: Vec<_> = self
-            .histories
-            .values()
-            .filter(|history| history.is_reported())
-            .collect();
-        histories.sort_unstable_by_key(|history| history.attempts.first().map(|first| first.n));
+    pub(super) fn report(&self, now: Timestamp) -> Option<Report> {
+        let reported = self.histories.values().filter(|it| it.is_reported());
+        let mut histories: Vec<_> = reported.collect();
         if histories.is_empty() {
             return None;
         }
+        histories.sort_unstable_by_key(|history| history.attempts[0].n);
         let count = |what: fn(&RetryHistory) -> bool| {
             histories.iter().filter(|history| what(history)).count() as u64
         };
-        let named = histories.iter().take(MAX_LISTED).map(|history| {
-            let mut history = RetryHistory::clone(history);
-            let last = history.attempts.last().filter(|_| !history.answered);
-            history.unanswered_for = last.map(|last| now.since(last.answered));
-            history
+        let listed = histories.iter().take(MAX_LISTED).map(|history| {
+            let unanswered = history.attempts.last().filter(|_| !history.answered);
+            RetryHistory {
+                unanswered_for: unanswered.map(|last| now.since(last.answered)),
+                ..RetryHistory::clone(history)
+            }
         });
         Some(Report {
             failed: histories.len() as u64,
             came_back: count(RetryHistory::came_back),
             answered: count(|history| history.answered),
             intervals: intervals(&histories),
-            requests: named.collect(),
+            requests: listed.collect(),
             left_out: self.forgotten + histories.len().saturating_sub(MAX_LISTED) as u64,
         })
     }
@@ -216,18 +192,14 @@ impl Retries {
 
 impl RetryHistory {
     fn new(exchange: &Exchange, answered: Timestamp) -> Self {
-        let cdr = exchange.cdr.as_ref();
-        let id = cdr
-            .and_then(|cdr| cdr.get("cmiuuid")?.as_str())
-            .filter(|id| !id.is_empty());
-        let path = cdr
-            .is_none()
-            .then(|| secret::masked_url(exchange.request.path()));
+        let (request, cdr) = (&exchange.request, exchange.cdr.as_ref());
+        let id = cdr.and_then(|cdr| cdr::word(cdr, "cmiuuid"));
+        let path = || secret::masked_url(request.path());
         let beginning = |text: &str| text.chars().take(MAX_NAME).collect();
         Self {
-            method: beginning(&exchange.request.method),
-            path: path.as_deref().map(beginning),
-            cmiuuid: id.map(beginning),
+            method: beginning(&request.method),
+            path: cdr.is_none().then(|| beginning(&path())),
+            cmiuuid: id.filter(|id| !id.is_empty()).map(beginning),
             leg: exchange.verdict.leg,
             attempts: vec![Attempt::new(exchange, answered, None)],
             left_out: 0,
@@ -263,16 +235,12 @@ impl RetryHistory {
         self.duplicates += u64::from(!is_retry);
         if is_retry || (self.answered && has_failed) {
             self.answered = !has_failed;
-            self.add(attempt);
+            if self.attempts.len() == MAX_ATTEMPTS {
+                self.attempts.pop();
+                self.left_out += 1;
+            }
+            self.attempts.push(attempt);
         }
-    }
-
-    fn add(&mut self, attempt: Attempt) {
-        if self.attempts.len() == MAX_ATTEMPTS {
-            self.attempts.pop();
-            self.left_out += 1;
-        }
-        self.attempts.push(attempt);
     }
 
     fn is_cdr(&self) -> bool {
@@ -303,8 +271,7 @@ impl Attempt {
     }
 
     /// The answer in a word or two.
-    #[must_use]
-    pub fn outcome(&self) -> String {
+    pub(crate) fn outcome(&self) -> String {
         match (self.status, self.fault.as_deref()) {
             (Some(status), None | Some("status")) => status.to_string(),
             (Some(status), Some(fault)) => format!("{fault} {status}"),
@@ -317,31 +284,26 @@ impl Attempt {
 
 /// Whether a sender would retry. A slow answer counts as failed: the sender may have given up before its end.
 fn is_failure(answer: &Answer) -> bool {
-    answer.fault.is_some()
-        || !answer
-            .status
-            .is_some_and(|status| (200..300).contains(&status))
+    answer.fault.is_some() || !matches!(answer.status, Some(200..300))
 }
 
 fn intervals(histories: &[&RetryHistory]) -> Vec<Interval> {
     let mut before: BTreeMap<u64, Vec<Duration>> = BTreeMap::new();
     for attempt in histories.iter().flat_map(|history| &history.attempts) {
         // Of the attempts beyond `MAX_ATTEMPTS` only the last one is remembered, which is no sample.
-        if let Some(after) = attempt
-            .after
-            .filter(|_| attempt.attempt <= MAX_ATTEMPTS as u64)
+        if let Some(after) = attempt.after
+            && attempt.attempt <= MAX_ATTEMPTS as u64
         {
             before.entry(attempt.attempt - 1).or_default().push(after);
         }
     }
     let interval = |(retry, mut spans): (u64, Vec<Duration>)| {
         spans.sort();
-        let median = spans[(spans.len() - 1) / 2];
         Interval {
             retry,
             times: spans.len() as u64,
             least: spans[0],
-            median,
+            median: spans[(spans.len() - 1) / 2],
             most: spans[spans.len() - 1],
         }
     };
@@ -349,8 +311,7 @@ fn intervals(histories: &[&RetryHistory]) -> Vec<Interval> {
 }
 
 /// Formats an interval with tenths of a second up to two minutes: `60.1 s`, `5 m 00 s`, `2 h 05 m`.
-#[must_use]
-pub fn interval(span: Duration) -> String {
+pub(crate) fn interval(span: Duration) -> String {
     let seconds = span.as_secs();
     match seconds {
         10..120 => format!("{:.1} s", span.as_secs_f64()),

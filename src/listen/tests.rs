@@ -8,6 +8,8 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use serde_json::json;
+
 use super::*;
 use crate::error::{Exit, Stop};
 use crate::exchange::Exchange;
@@ -232,5 +234,58 @@ async fn a_nuisance_gets_a_bounded_number_of_remarks() {
     assert_eq!(
         (remarks.len(), remarks[100].text.as_it_came()),
         (101, "and 4900 remarks more")
+    );
+}
+
+fn expected(count: Option<u64>, fields: &[&str]) -> ExpectedCdrs {
+    let fields = fields.iter().map(|text| text.parse().unwrap()).collect();
+    ExpectedCdrs {
+        count,
+        fields,
+        ..ExpectedCdrs::default()
+    }
+}
+
+#[test]
+fn a_cdr_counts_if_every_field_is_as_expected() {
+    let cdr = json!({"leg": "a", "to": 442_079_460_000_u64, "custom": {"crm": [1, 2]}});
+    let cdr = cdr.as_object().unwrap().clone();
+    let mismatch = |fields: &[&str]| expected(None, fields).mismatch(&cdr);
+    assert_eq!(mismatch(&[]), None);
+    assert_eq!(
+        mismatch(&["leg=a", "to=442079460000", "custom={ \"crm\": [1,2] }"]),
+        None
+    );
+    assert_eq!(
+        mismatch(&["leg=a", "to=1"]).as_deref(),
+        Some("to is 442079460000, not 1")
+    );
+    assert_eq!(
+        mismatch(&["user=x"]).as_deref(),
+        Some("there is no user, and x is expected")
+    );
+    assert!("leg".parse::<ExpectedField>().is_err() && "=a".parse::<ExpectedField>().is_err());
+    assert_eq!("custom=a=b".parse::<ExpectedField>().unwrap().value, "a=b");
+}
+
+#[test]
+fn too_few_fail_and_too_many_where_the_number_is_exact() {
+    let two = expected(Some(2), &[]);
+    let exits = |exact| [1, 2, 3].map(|counted| two.judge(counted, exact).code());
+    assert_eq!((exits(false), exits(true)), ([1, 0, 0], [1, 0, 1]));
+    let settling = ExpectedCdrs {
+        settle: Duration::from_secs(1),
+        ..two
+    };
+    assert_eq!(settling.judge(3, false), Exit::Failed);
+}
+
+#[test]
+fn what_was_expected_must_come_even_if_nobody_said_how_often() {
+    assert!(expected(None, &[]).is_reached(0));
+    let some = expected(None, &["leg=a"]);
+    assert_eq!(
+        (some.judge(0, false), some.judge(5, true)),
+        (Exit::Failed, Exit::Success)
     );
 }

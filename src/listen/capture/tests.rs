@@ -1,17 +1,13 @@
 //! The capture file, without a listener around it.
 
-use std::fs;
-use std::io::Write;
+use std::time::Duration;
 
-use super::file::write_whole;
 use super::*;
 use crate::cdr::judge::{Kind, Verdict};
 use crate::clock::Timestamp;
 use crate::exchange::{Answer, CapturedRequest};
 use crate::ndjson;
 use crate::net::Request;
-
-const START: Duration = Duration::ZERO;
 
 fn exchange(n: u64) -> Exchange {
     Exchange {
@@ -53,18 +49,22 @@ fn bodies(path: &Path) -> Vec<String> {
     text.lines().map(body).collect()
 }
 
+struct Appended {
+    warnings: Vec<String>,
+    line: Result<Option<Bytes>, String>,
+}
+
 fn append_nth(capture: &mut Capture, n: u64) -> Appended {
-    capture.append(&exchange(n), START)
+    let mut warnings = Vec::new();
+    let line = capture.append(&exchange(n), |warning| warnings.push(warning));
+    Appended { warnings, line }
 }
 
 /// Appends the nth exchange, and gives the warnings.
 fn append(capture: &mut Capture, n: u64) -> Vec<String> {
     let appended = append_nth(capture, n);
-    assert_eq!(appended.failure, None);
-    assert_eq!(
-        appended.line.as_deref(),
-        Some(&*ndjson::line("exchange", &exchange(n)))
-    );
+    let line = ndjson::line("exchange", &exchange(n));
+    assert_eq!(appended.line, Ok(Some(line.into())));
     appended.warnings
 }
 
@@ -149,25 +149,26 @@ fn interruptions_are_no_errors_and_errors_tell_what_went_in() {
     );
 }
 
-#[test]
-fn an_alarm_is_raised_at_once_and_then_once_a_second() {
+#[tokio::test(start_paused = true)]
+async fn an_alarm_is_raised_at_once_and_then_once_a_second() {
     let mut alarm = Alarm::default();
-    let at = Duration::from_millis;
     let mut said = Vec::new();
-    for (cause, ms) in [
+    for (cause, after) in [
         (None, 0),
         (Some("full"), 1),
+        (Some("full"), 1),
+        (Some("broken"), 997),
         (Some("full"), 2),
-        (Some("broken"), 999),
-        (Some("full"), 1_001),
+        (None, 99),
+        (None, 1),
+        // Failing and working in turn is not told more often either.
+        (Some("full"), 1),
+        (None, 1),
     ] {
-        said.push(alarm.note(cause, at(ms)).unwrap_or_default());
+        tokio::time::advance(Duration::from_millis(after)).await;
+        let cause = cause.map(str::to_owned);
+        said.push(alarm.note(cause.as_ref()).unwrap_or_default());
     }
-    said.push(alarm.note(None, at(1_100)).unwrap_or_default());
-    said.push(alarm.note(None, at(1_101)).unwrap_or_default());
-    // Failing and working in turn is not told more often either.
-    said.push(alarm.note(Some("full"), at(1_102)).unwrap_or_default());
-    said.push(alarm.note(None, at(1_103)).unwrap_or_default());
     said.push(alarm.held_back().unwrap_or_default());
     insta::assert_snapshot!(said.join("\n"), @"
 
@@ -194,7 +195,6 @@ mod unix {
         clock::Clock,
         listen::{
             event::Event,
-            expect::ExpectedCdrs,
             recorder::Recorder,
             respond::ResponsePolicy,
             server::{IncomingRequest, Reply},
@@ -260,8 +260,8 @@ mod unix {
         let appended = append_nth(&mut capture, 1);
         assert!(
             appended
-                .failure
-                .unwrap()
+                .line
+                .unwrap_err()
                 .contains("No such file or directory")
         );
         assert!(
@@ -271,14 +271,14 @@ mod unix {
         );
         fs::create_dir(&inner).unwrap();
         let appended = append_nth(&mut capture, 2);
-        assert_eq!(appended.failure, None);
+        assert!(appended.line.is_ok());
         assert!(
             appended.warnings[1].ends_with(": saving works again"),
             "{:?}",
             appended.warnings
         );
         assert_eq!(
-            (bodies(&path), capture.saved, capture.lost()),
+            (bodies(&path), capture.saved, capture.alarm.lost),
             (vec!["body 2".to_owned()], 1, 1)
         );
     }
@@ -288,11 +288,7 @@ mod unix {
         let folder = tempfile::tempdir().unwrap();
         let (mut capture, path) = capture(&folder);
         append_nth(&mut capture, 1);
-        let before = capture
-            .file
-            .metadata()
-            .unwrap()
-            .map(|metadata| metadata.len());
+        let before = capture.file.length().unwrap();
         capture.file.file.write_all(b"{\"half").unwrap();
         capture.file.roll_back(before, 6);
         assert_eq!(
@@ -333,15 +329,14 @@ mod unix {
         let capture = Capture::open(Path::new("/dev/full"), false).unwrap().0;
         let (tell, told) = std::sync::mpsc::channel();
         let tell = Box::new(move |event| tell.send(event).is_ok());
-        let expected = ExpectedCdrs::default();
-        let recorder = Recorder::new(expected, false, Some(capture), Clock::start(), tell);
+        let recorder = Recorder::new(Some(capture), Clock::start(), tell);
         for (reply, answer) in [
             (Reply::Respond(decision.response.clone()), answered),
             (Reply::Close, fault.clone()),
         ] {
             let hung_up = reply == Reply::Close;
             let (incoming, decision) = (incoming.clone(), decision.clone());
-            let reply = recorder.record(incoming, decision, reply, answer, START);
+            let reply = recorder.record(incoming, decision, reply, answer, Duration::ZERO);
             let why = "No space left on device (os error 28)";
             assert_eq!(
                 reply,
@@ -389,7 +384,7 @@ mod unix {
             (warnings, append(&mut capture, 0)),
             (Vec::new(), Vec::new())
         );
-        let failures = (1..1_000).find_map(|n| append_nth(&mut capture, n).failure);
+        let failures = (1..1_000).find_map(|n| append_nth(&mut capture, n).line.err());
         assert_eq!(
             failures.as_deref(),
             Some("nobody reads the pipe, and it is full")
@@ -397,8 +392,8 @@ mod unix {
         drop(reader);
         assert!(
             append_nth(&mut capture, 0)
-                .failure
-                .unwrap()
+                .line
+                .unwrap_err()
                 .contains("Broken pipe")
         );
     }
@@ -422,16 +417,15 @@ mod unix {
         // Longer than any pipe takes.
         let mut long = exchange(1);
         long.request = Request::new("POST", "/cdr", vec![], vec![b'x'; 2 << 20]);
-        let appended = capture.append(&long, START);
-        assert!(appended.failure.is_some() && appended.line.is_none());
+        assert!(capture.append(&long, drop).is_err());
         let mut read = vec![0; 4 << 20];
         let mut reader = std::fs::File::from(reader.into_nonblocking_fd().unwrap());
         let length = reader.read(&mut read).unwrap();
         assert!(length > 0 && !read[..length].contains(&b'\n'));
-        assert_eq!((capture.saved, capture.lost()), (0, 1));
+        assert_eq!((capture.saved, capture.alarm.lost), (0, 1));
         assert!(capture.file.is_torn);
         capture.file.is_regular = false;
-        assert_eq!(append_nth(&mut capture, 2).failure, None);
+        assert!(append_nth(&mut capture, 2).line.is_ok());
         let length = reader.read(&mut read).unwrap();
         assert_eq!(
             read[..length],

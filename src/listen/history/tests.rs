@@ -9,7 +9,7 @@ use super::*;
 use crate::cdr::judge::judge_json;
 use crate::clock::Timestamp;
 use crate::exchange::Answer;
-use crate::listen::event::{Ending, Summary};
+use crate::listen::event::Summary;
 use crate::ndjson;
 use crate::net::Header;
 use crate::untrusted::disturbs;
@@ -43,7 +43,7 @@ pub fn exchange(n: u64, request: Request) -> Event {
 
 #[test]
 fn a_record_that_has_been_written_is_not_written_again() {
-    let history = History::new(HistoryLimits::default(), None);
+    let history = History::new(None);
     let Event::Exchange(exchange, _) = small(1) else {
         unreachable!()
     };
@@ -59,22 +59,7 @@ pub fn small(n: u64) -> Event {
 
 /// The end of a listener.
 pub fn finished() -> Event {
-    Event::Finished(Summary {
-        exchanges: 0,
-        cdrs: 0,
-        counted: 0,
-        wanted: None,
-        remarks: 0,
-        dropped: 0,
-        malformed: 0,
-        command: None,
-        tunnel_ended: false,
-        saved: None,
-        lost: 0,
-        retries: None,
-        ending: Ending::Interrupted,
-        exit: crate::error::Exit::Success,
-    })
+    Event::Finished(Summary::default())
 }
 
 /// Everything that a watcher is told until the end: numbers of exchanges, and below zero what was forgotten.
@@ -86,7 +71,7 @@ async fn until_over(mut subscription: Subscription) -> Vec<i64> {
             .expect("it hangs")
         {
             Update::Exchange(kept) => told.push(i64::try_from(kept.n).unwrap()),
-            Update::Forgotten { oldest_kept } => told.push(-i64::try_from(oldest_kept).unwrap()),
+            Update::Forgotten(extent) => told.push(-i64::try_from(extent.oldest_kept).unwrap()),
             Update::Finished => return told,
         }
     }
@@ -95,14 +80,11 @@ async fn until_over(mut subscription: Subscription) -> Vec<i64> {
 #[tokio::test]
 async fn every_subscriber_sees_every_exchange_once_and_in_order() {
     const MANY: u64 = 3000;
-    let history = Arc::new(History::new(
-        HistoryLimits {
-            exchanges: 10_000,
-            ..HistoryLimits::default()
-        },
-        None,
-    ));
-    let early = tokio::spawn(until_over(history.subscribe(0).0));
+    let history = Arc::new(History {
+        max_exchanges: 10_000,
+        ..History::new(None)
+    });
+    let early = tokio::spawn(until_over(history.subscribe(0)));
     let feeding = Arc::clone(&history);
     let load = std::thread::spawn(move || {
         (1..=MANY).for_each(|n| feeding.push(&small(n)));
@@ -112,14 +94,14 @@ async fn every_subscriber_sees_every_exchange_once_and_in_order() {
     let reconnecting = async {
         let mut seen = Vec::new();
         loop {
-            let (mut subscription, _) = history.subscribe(seen.last().copied().unwrap_or(0));
+            let mut subscription = history.subscribe(seen.last().copied().unwrap_or(0));
             for _ in 0..7 {
                 match tokio::time::timeout(DEADLINE, subscription.next())
                     .await
                     .expect("it hangs")
                 {
                     Update::Exchange(kept) => seen.push(kept.n),
-                    Update::Forgotten { oldest_kept } => panic!("{oldest_kept}"),
+                    Update::Forgotten(extent) => panic!("{extent:?}"),
                     Update::Finished => return seen,
                 }
             }
@@ -130,31 +112,28 @@ async fn every_subscriber_sees_every_exchange_once_and_in_order() {
     assert_eq!(seen, (1..=MANY).collect::<Vec<_>>());
     let all: Vec<_> = (1..=MANY.cast_signed()).collect();
     assert_eq!(early.await.unwrap(), all);
-    assert_eq!(until_over(history.subscribe(0).0).await, all, "a late one");
+    assert_eq!(until_over(history.subscribe(0)).await, all, "a late one");
     assert_eq!(
-        until_over(history.subscribe(MANY - 1).0).await,
+        until_over(history.subscribe(MANY - 1)).await,
         [MANY.cast_signed()]
     );
 }
 
 #[tokio::test]
 async fn the_oldest_go_first_and_subscribers_are_told() {
-    let history = Arc::new(History::new(
-        HistoryLimits {
-            exchanges: 3,
-            ..HistoryLimits::default()
-        },
-        None,
-    ));
+    let history = Arc::new(History {
+        max_exchanges: 3,
+        ..History::new(None)
+    });
     assert_eq!(
-        history.extent(),
+        history.subscribe(0).extent,
         Extent {
             newest: 0,
             oldest_kept: 1
         }
     );
-    let (slow, _) = history.subscribe(0);
-    let (mut prompt, _) = history.subscribe(0);
+    let slow = history.subscribe(0);
+    let mut prompt = history.subscribe(0);
     for n in 1..=3 {
         history.push(&small(n));
         assert!(matches!(prompt.poll(), Some(Update::Exchange(kept)) if kept.n == n));
@@ -162,14 +141,14 @@ async fn the_oldest_go_first_and_subscribers_are_told() {
     history.push(&small(4));
     assert!(matches!(
         prompt.poll(),
-        Some(Update::Forgotten { oldest_kept: 2 })
+        Some(Update::Forgotten(Extent { oldest_kept: 2, .. }))
     ));
     assert!(matches!(prompt.poll(), Some(Update::Exchange(kept)) if kept.n == 4));
     assert!(prompt.poll().is_none());
     history.push(&small(5));
     history.push(&finished());
     assert_eq!(
-        history.extent(),
+        history.subscribe(0).extent,
         Extent {
             newest: 5,
             oldest_kept: 3
@@ -183,8 +162,8 @@ async fn the_oldest_go_first_and_subscribers_are_told() {
 /// A panic between two exchanges costs a number.
 #[test]
 fn numbers_may_have_gaps() {
-    let history = Arc::new(History::new(HistoryLimits::default(), None));
-    let (mut subscription, _) = history.subscribe(0);
+    let history = Arc::new(History::new(None));
+    let mut subscription = history.subscribe(0);
     for n in [1, 2, 4, 7] {
         history.push(&small(n));
     }
@@ -200,11 +179,10 @@ fn numbers_may_have_gaps() {
 
 #[test]
 fn what_is_kept_is_bounded_in_bytes() {
-    let most = HistoryLimits {
-        exchanges: 1000,
-        bytes: 100_000,
+    let history = History {
+        max_bytes: 100_000,
+        ..History::new(None)
     };
-    let history = Arc::new(History::new(most, None));
     let of_size = |n, size| {
         history.push(&exchange(
             n,
@@ -213,8 +191,8 @@ fn what_is_kept_is_bounded_in_bytes() {
     };
     for n in 1..=50 {
         of_size(n, 5000);
-        let ring = history.ring();
-        assert!(ring.bytes <= most.bytes, "{}", ring.bytes);
+        let ring = history.ring.borrow();
+        assert!(ring.bytes <= history.max_bytes, "{}", ring.bytes);
         assert_eq!(
             ring.bytes,
             ring.entries
@@ -223,11 +201,11 @@ fn what_is_kept_is_bounded_in_bytes() {
                 .sum::<usize>()
         );
     }
-    assert!(history.all().len() >= 3 && history.extent().newest == 50);
+    assert!(history.all().len() >= 3 && history.subscribe(0).extent.newest == 50);
     // One that is larger than everything leaves nothing, and the next is kept again.
     of_size(51, 100_000);
     assert_eq!(
-        history.extent(),
+        history.subscribe(0).extent,
         Extent {
             newest: 51,
             oldest_kept: 52
@@ -235,7 +213,7 @@ fn what_is_kept_is_bounded_in_bytes() {
     );
     of_size(52, 10);
     assert_eq!(
-        history.extent(),
+        history.subscribe(0).extent,
         Extent {
             newest: 52,
             oldest_kept: 52
@@ -258,11 +236,11 @@ fn secrets_are_masked_where_they_are_shown_and_kept_where_they_are_saved() {
         cdr: cdr.as_object().cloned(),
         ..exchange.as_ref().clone()
     };
-    let history = History::new(HistoryLimits::default(), None);
+    let history = History::new(None);
     history.push(&Event::Exchange(Arc::new(exchange.clone()), None));
     let kept = history.get(1).unwrap();
     assert_eq!(kept.record, ndjson::line("exchange", &exchange));
-    let shown = String::from_utf8(kept.shown()).unwrap();
+    let shown = kept.shown();
     assert!(!shown.contains("S3CR3T"), "{shown}");
     assert!(
         shown.contains("X-Plain") && shown.contains("seen"),
@@ -273,7 +251,7 @@ fn secrets_are_masked_where_they_are_shown_and_kept_where_they_are_saved() {
 #[test]
 fn what_is_taken_away_is_masked_if_what_is_saved_is() {
     let body = r#"{"type":"cdr","to":919876543210,"leg":"a"}"#;
-    let history = History::new(HistoryLimits::default(), Some(Redactor::default()));
+    let history = History::new(Some(Redactor::default()));
     history.push(&exchange(1, Request::new("POST", "/", vec![], body)));
     let kept = history.get(1).unwrap();
     assert!(!String::from_utf8_lossy(&kept.record).contains("9876543210"));
@@ -291,10 +269,10 @@ proptest! {
         body in any::<Vec<u8>>(),
     ) {
         let header = Header { name: name.into(), value: value.into() };
-        let history = History::new(HistoryLimits::default(), None);
+        let history = History::new(None);
         history.push(&exchange(1, Request::new(&method, target, vec![header], body)));
         let kept = history.get(1).unwrap();
-        let shown = String::from_utf8(kept.shown()).unwrap();
+        let shown = kept.shown();
         prop_assert!(!shown.chars().any(disturbs), "{}", shown);
         let read: Value = serde_json::from_str(&shown).unwrap();
         prop_assert_eq!(&read["exchange"]["n"], 1);

@@ -1,9 +1,8 @@
 //! Access control of the inspector. Pure: headers in, a decision out.
 //!
-//! The page is for the user of this machine: not for clients that reach the port through a tunnel, not for other sites in
-//! the same browser, whatever name they give this machine, and not for other programs and users here, who lack the token.
+//! Refused are clients that reach the port through a tunnel, other sites in the same browser, by whatever name they call
+//! this machine, and other programs and users of this machine, which lack the token.
 
-use std::fmt;
 use std::io;
 
 use warp::http::{HeaderMap, HeaderValue};
@@ -30,17 +29,15 @@ const FORWARDED: [&str; 9] = [
 ];
 
 /// Secret of one start of the listener.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Token(String);
 
 impl Token {
-    /// A new one.
     pub fn fresh() -> io::Result<Self> {
         seed::secret().map(|secret| Self(format!("{secret:032x}")))
     }
 
-    /// The token itself, for the page's URL.
-    #[must_use]
+    /// For the page's URL.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -53,18 +50,9 @@ impl Token {
     }
 }
 
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token")
-    }
-}
-
-/// What access is decided by.
-#[derive(Debug)]
 pub struct Access {
     /// The inspector's own port.
     pub port: u16,
-    /// The token of this start.
     pub token: Token,
 }
 
@@ -88,13 +76,12 @@ impl Access {
             })
     }
 
-    /// Whether a request carries the token.
     pub(super) fn has_token(&self, headers: &HeaderMap) -> bool {
         only(headers, TOKEN).is_some_and(|token| self.token.is(token.as_bytes()))
     }
 }
 
-/// The value of a header that is there once.
+/// The value of a header; `None` if the header is repeated.
 pub(super) fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;

@@ -1,23 +1,23 @@
-// The calls that exchanges belong to: which leg of whose call, what became of it in words. Pure; knows no page.
+// Groups exchanges into calls, and describes calls in words. Pure: no DOM.
 import { beginning, bodyText, maskedTarget } from "./text.js";
 
-/** How an exchange belongs to an earlier one, where both are of one call. */
+/** The relations (`how`) between exchanges of one call. */
 const OF_ONE_CALL = new Set(["same_call", "duplicate", "retry", "conflict", "other_method"]);
 
-/** Words for what came again; the sign stands in the ladder. */
+/** Words for the relations that repeat an earlier exchange. */
 export const AGAIN = { duplicate: "duplicate of", retry: "retry of", conflict: "conflicts with", other_method: "again" };
 
 const CDRS = new Set(["outgoing_missed", "outgoing_answered", "incoming"]);
 
 export const isCdr = ({ record }) => CDRS.has(record.verdict.kind);
 
-/** A CDR's field as text; of a long one the beginning. */
+/** A CDR's field as text, or "". */
 export function field({ record }, name) {
   const value = record.cdr?.[name];
   return typeof value === "string" ? value : typeof value === "number" ? String(value) : "";
 }
 
-/** What stands for a call: the identifiers its CDRs share. */
+/** Keys of the call that a CDR belongs to. */
 export function identifiers(exchange) {
   const [request, call, leg] = ["request_id", "call_id", "cmiuuid"].map((name) => field(exchange, name));
   const keys = [];
@@ -30,17 +30,17 @@ export function identifiers(exchange) {
 /** The numbers of earlier exchanges of the same call. */
 export const fellows = ({ record }) => (record.related ?? []).filter(({ how }) => OF_ONE_CALL.has(how)).map(({ n }) => n);
 
-/** How it repeats an earlier exchange, if it does. */
+/** The relation by which an exchange repeats an earlier one, if any. */
 export const repeats = ({ record }) => (record.related ?? []).find(({ how }) => how in AGAIN);
 
-/** How a leg ended: `answered`, `declined`, `missed`; nothing for what is no CDR. */
+/** How a leg ended: `answered`, `declined` or `missed`; "" for requests that are no CDRs. */
 export function ending(exchange) {
   if (!isCdr(exchange)) return "";
   if (exchange.record.verdict.kind === "outgoing_answered" || field(exchange, "status") === "answered") return "answered";
   return field(exchange, "hangup_reason") === "sent_reject" ? "declined" : "missed";
 }
 
-/** How a leg of a call ended, all told: answered wins, since a leg may ring more than once. */
+/** How a leg of a call ended. A leg may ring more than once: `answered` wins. */
 function endingOf(exchanges, leg) {
   const endings = exchanges.filter(({ record }) => record.verdict.leg === leg).map(ending);
   return ["answered", "declined", "missed"].find((one) => endings.includes(one));
@@ -49,7 +49,7 @@ function endingOf(exchanges, leg) {
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 const DID = { missed: "did not answer", declined: "declined or was busy", answered: "answered" };
 
-/** What became of a call, in a few words. */
+/** The outcome of a call in a few words. */
 export function outcome(exchanges) {
   const cdrs = exchanges.filter(isCdr);
   if (cdrs.length === 0) return capital(exchanges[0].meaning.split(" · ")[0]);
@@ -61,7 +61,7 @@ export function outcome(exchanges) {
   return `Customer ${DID[customer]}`;
 }
 
-/** Who called whom, as far as the CDRs tell. Leg a rings the agent, leg b the customer. */
+/** The agent, the customer and their talking times, as far as the CDRs have them. Leg a rings the agent, leg b the customer. */
 export function parties(exchanges) {
   const cdrs = exchanges.filter(isCdr);
   if (cdrs.length === 0) return [];
@@ -83,7 +83,7 @@ export const byClick2call = ({ record }) => "request_id" in (record.cdr ?? {}) |
 export const requestLine = ({ record: { request } }, most) =>
   `${beginning(request.method, 20)} ${beginning(maskedTarget(request.target), most)}`;
 
-/** What one row says: how the leg ended, or what came instead. */
+/** The words of a row: how the leg ended, or the request line. */
 export function words(exchange) {
   if (!isCdr(exchange)) return requestLine(exchange, 120);
   const reason = exchange.meaning.split(": ").at(-1);
@@ -91,14 +91,14 @@ export function words(exchange) {
   return exchange.meaning.includes(": ") ? `${status} · ${reason}` : status;
 }
 
-/** Our answer in a word, and whether it was a good one. */
+/** The listener's answer in a word, and whether it was below 400 and no fault. */
 export function answerOf({ record: { answer } }) {
   const good = answer.status < 400 && !answer.fault;
   if (answer.status === undefined) return { good: false, text: answer.fault ?? "no answer" };
   return { good, text: answer.fault && answer.fault !== "status" ? `${answer.status} ${answer.fault}` : String(answer.status) };
 }
 
-/** Which exchanges a choice lets through. */
+/** The choices of the filter, by their values in page.html. */
 export const FILTERS = {
   all: () => true,
   missed: (exchange) => ["missed", "declined"].includes(ending(exchange)),
@@ -109,7 +109,7 @@ export const FILTERS = {
   other: (exchange) => !isCdr(exchange),
 };
 
-/** Whether all words of a search occur in an exchange, wherever. */
+/** Whether an exchange contains all words of a search. */
 export function holds(exchange, wanted) {
   if (wanted.length === 0) return true;
   const { n, record: { request, verdict, peer, answer } } = exchange;

@@ -3,10 +3,10 @@ import { AGAIN, answerOf, byClick2call, capital, field, isCdr, requestLine } fro
 import { alongside, apart, beginning, bodyLines, bodyText, clean, counted, humane, isSecret, MASK, maskedTarget, members, queryPairs, shownHeader }
   from "./text.js";
 
-/** As many parameters are shown. */
+/** Upper number of parameters that are shown. */
 const MOST_PAIRS = 400;
 
-/** An element with its properties, data and children; nothing becomes markup, text is text. */
+/** An element with properties, data and children. Strings become text nodes, never markup. */
 export function element(tag, { data = {}, ...properties } = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
   Object.assign(made.dataset, data);
@@ -14,16 +14,16 @@ export function element(tag, { data = {}, ...properties } = {}, ...children) {
   return made;
 }
 
-/** Received text: harmless, and set apart from what stands around it, whichever way it is written. */
+/** Received text, cleaned, in a `bdi` element: its writing direction does not affect the text around it. */
 export const received = (text, className = "") => element("bdi", { className }, clean(text));
 
-/** Something to press; `what` is found again where clicks are handled. */
+/** A button; `what` is its key in `DEEDS` of page.js. */
 export const button = (what, text, key = "") =>
   element("button", { type: "button", data: { do: what } }, text, key && " ", key && element("kbd", {}, key));
 
 const section = (title, ...content) => element("section", {}, element("h3", {}, title), ...content);
 
-/** Names and values in two columns; a value is received text, or elements. */
+/** Names and values in two columns. Values are received text or elements. */
 function facts(pairs) {
   const shown = pairs.filter(([, value]) => value !== "" && value !== null && value !== undefined);
   return element("dl", { className: "facts" }, shown.map(([name, value]) => element("div", {},
@@ -31,11 +31,11 @@ function facts(pairs) {
     element("dd", {}, typeof value === "string" ? received(value) : value))));
 }
 
-/** A link to another exchange, as far as it is still there. */
+/** A link to another exchange, or its number if the page has forgotten the exchange. */
 const reference = (n, known) =>
   (known(n) ? element("button", { type: "button", className: "link", data: { do: "go", n } }, `#${n}`) : `#${n}`);
 
-/** Everything about one exchange. `page` knows the others, what is marked, and where requests are passed on to. */
+/** All parts of one exchange. `page` is {known, marked, forward}. */
 export function detail(exchange, page) {
   const { n, meaning, record } = exchange;
   const [kind, ...rest] = meaning.split(" · ");
@@ -62,7 +62,7 @@ function buttons({ n, record }, { forward, marked }) {
   ];
 }
 
-/** Who called whom, as the CDR tells it, and who sent that. */
+/** The call's parties and times, and the request's sender. */
 function aboutTheCall(exchange) {
   const { record } = exchange;
   const { peer, claimed, received_at: at } = record;
@@ -84,12 +84,12 @@ function aboutTheCall(exchange) {
   ]);
 }
 
-/** What is odd about it, and which others it belongs to. */
+/** The remarks on an exchange and its relations. */
 function remarks({ record }, { known }) {
   const { remarks: odd, generation } = record.verdict;
   const related = record.related ?? [];
   const own = new Set(["duplicate", "conflict", "no_cdr"]);
-  // That it came before is said once, with the way to the first.
+  // A duplicate is named once: by its relation, which has a link.
   const told = (code) => related.some(({ how }) => how === code);
   const lines = odd.filter(({ code }) => !told(code)).map(({ field: name, text }) =>
     line("odd", "!", name ? [received(beginning(name, 60), "name"), ": "] : [], received(text)));
@@ -109,7 +109,7 @@ function remarks({ record }, { known }) {
 const line = (role, sign, ...content) =>
   element("li", { className: role }, element("span", { className: "sign", ariaHidden: "true" }, sign), element("span", {}, ...content));
 
-/** The request's first line and headers. The query of a GET stands below, in full. */
+/** The request line and headers. The query of a GET has a section of its own. */
 function request({ request: { method, target, version, headers } }) {
   const path = method === "GET" ? target.replace(/\?.*/s, "") : maskedTarget(target);
   const shown = headers.map((header) => [received(header[0], "name"), received(shownHeader(header))]);
@@ -120,7 +120,7 @@ function request({ request: { method, target, version, headers } }) {
   ];
 }
 
-/** The query of a GET, and the body of whatever has one. */
+/** The query of a GET, and the body. */
 function contentOf({ record: { request } }) {
   const parts = [];
   if (request.method === "GET" && request.target.includes("?")) {
@@ -159,7 +159,7 @@ function answer(exchange) {
   ];
 }
 
-/** What a handler said. */
+/** A handler's answer. */
 function passedOn(how, { url, status: code, latency_ms, complete, said, failure, instead_of }) {
   const good = code !== undefined && code < 400;
   const other = instead_of !== undefined && code !== undefined && Math.floor(code / 100) !== Math.floor(instead_of / 100);
@@ -173,7 +173,7 @@ function passedOn(how, { url, status: code, latency_ms, complete, said, failure,
 /** A status in words and colour. */
 export const status = (good, text) => element("span", { className: `status ${good ? "good" : "bad"}` }, good ? "" : "✗ ", received(text));
 
-/** Two exchanges side by side, row by row, with what differs. */
+/** Two exchanges side by side, with their differences marked. */
 export function comparison(first, second) {
   const tables = [
     ["Request", byName(aspects(first), aspects(second))],
@@ -205,13 +205,13 @@ const answers = (exchange) => {
   return [["answer", answerOf(exchange).text], ["handler", String(forwarded?.status ?? forwarded?.failure?.text ?? "")]];
 };
 
-/** What both carry: parameters and fields where both have such, lines otherwise. */
+/** The rows of both contents: parameters and fields if both bodies are JSON objects or empty, lines otherwise. */
 function contents(first, second) {
   const bodies = [first, second].map(({ record: { request } }) => (request.size > 0 ? members(bodyText(request.body)) : []));
   if (bodies.some((found) => found === null)) {
     return ["Body", alongside(lines(first), lines(second)).map(([a, b], at) => [String(at + 1), a && [a], b && [b]])];
   }
-  // A query has no types: against one, only what the values say is held.
+  // A query has no types: beside one, strings are compared without their quotes.
   const untyped = (bodies[0].length === 0) !== (bodies[1].length === 0);
   const value = (raw) => (untyped && raw.startsWith('"') ? JSON.parse(raw) : raw);
   const [left, right] = [first, second].map(({ record: { request } }, side) => [
@@ -223,7 +223,7 @@ function contents(first, second) {
 
 const lines = ({ record }) => bodyLines(bodyText(record.request.body), false).map((pieces) => pieces.map(([, text]) => text).join(""));
 
-/** Pairs of [name, exact, shown] side by side, a name that occurs again under its own number. */
+/** Pairs of [name, exact, shown] side by side. A repeated name gets a number. */
 function byName(left, right) {
   const numbered = (pairs) => {
     const times = new Map();
@@ -253,7 +253,7 @@ function table(title, rows, first, second) {
 
 const when = ({ n, record }) => `#${n} at ${record.received_at.slice(11, 23)}`;
 
-/** Both values of a row, with what differs in them marked. */
+/** Both values of a row, with the differing parts marked. */
 function sides(left, right) {
   const [a, b] = [left, right].map((side) => side && clean(beginning(side[1] ?? side[0], 4096)));
   if (a === b) return [received(a), received(b)];

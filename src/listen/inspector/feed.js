@@ -1,31 +1,31 @@
-// What the listener tells, once for each tab. A browser grants a host few connections, for all tabs together: one tab
-// at a time, the one that holds the lock, streams, and passes on to the others what it hears.
+// The listener's events in every tab. A browser opens few connections to one host, for all tabs together: only the tab that
+// holds a lock has the stream, and sends the events on to the other tabs.
 
-/** How long to wait before asking again, in milliseconds: from the first, doubled up to the last. */
+/** The pauses between attempts in milliseconds: the first one, doubled up to the last. */
 const PAUSES = { first: 250, last: 5000 };
 
-/** The events of the listener, each exchange exactly once and in order, whoever of the tabs heard it. */
+/** The listener's events, each exchange exactly once and in order. */
 export class Feed {
   #token;
   #tell;
   #channel;
   #newest = 0;
   #over = false;
-  /** Messages of the leading tab that came while this one was catching up. */
+  /** Events of the leading tab that came while this tab was catching up. */
   #waiting = null;
 
-  /** `tell(events)` is called with lists of {kind, value}: the listener's events, and `state` with a word. */
+  /** `tell(events)` gets lists of {kind, value}: the listener's events, and `state` with a key of `STATES` in page.js. */
   constructor(token, tell) {
     this.#token = token;
     this.#tell = tell;
   }
 
-  /** Asks for something else than the stream: an answer, whatever its status, or an error without an answer. */
+  /** A fetch with the token. */
   ask(path, options = {}) {
     return fetch(path, { ...options, headers: { ...options.headers, "X-Inspector-Token": this.#token } });
   }
 
-  /** Catches up with what is there, then follows, and leads when it is this tab's turn. */
+  /** Catches up, then takes the leading tab's events, and leads once this tab gets the lock. */
   async start() {
     const name = `inspector ${this.#token}`;
     this.#channel = new BroadcastChannel(name);
@@ -34,7 +34,7 @@ export class Feed {
     await navigator.locks.request(name, () => this.#lead());
   }
 
-  /** What the leading tab heard. */
+  /** Takes events of the leading tab. A gap in the numbers means that this tab has to catch up. */
   async #overhear(events) {
     if (this.#waiting) {
       this.#waiting.push(...events);
@@ -49,7 +49,7 @@ export class Feed {
     }
   }
 
-  /** Fetches what this tab does not know yet, and then what was overheard meanwhile. */
+  /** Fetches the exchanges that this tab lacks, then takes the events that came meanwhile. */
   async #catchUp() {
     this.#waiting ??= [];
     const take = (events) => this.#take(events);
@@ -71,7 +71,7 @@ export class Feed {
     }, take);
   }
 
-  /** Tells what is new to this tab. */
+  /** Passes on the events that are new to this tab. */
   #take(events) {
     const fresh = events.filter(({ kind, id }) => {
       if (kind === "end") this.#over = true;
@@ -83,7 +83,7 @@ export class Feed {
     if (fresh.length > 0) this.#tell(fresh);
   }
 
-  /** Does something again and again until it succeeds, or it is of no use any more. */
+  /** Repeats an attempt until it succeeds or the stream is over. */
   async #persist(attempt, take) {
     let pause = PAUSES.first;
     while (!this.#over) {
@@ -101,7 +101,7 @@ export class Feed {
     }
   }
 
-  /** Reads one answer of events to its end. */
+  /** Reads one event stream to its end. */
   async #read(path, take) {
     const answer = await this.ask(path, { headers: { "Last-Event-ID": String(this.#newest) } });
     if (answer.status === 403) {
@@ -122,7 +122,7 @@ export class Feed {
   }
 }
 
-/** One block of the stream; nothing for a comment, which only says that somebody is there. */
+/** One block of the stream; null for a comment, which keeps the connection alive. */
 function parsed(block) {
   const field = (name) => block.split("\n").find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2);
   const kind = field("event");

@@ -1,13 +1,13 @@
-// The list of calls: headings and ladders, and what stands in their place while there are none.
+// The list of calls: headings, ladders, and the instructions shown while the list is empty.
 import { AGAIN, answerOf, ending, isCdr, outcome, parties, repeats, words } from "./calls.js";
 import { button, element, received, status } from "./detail.js";
 import { counted, humane } from "./text.js";
 
-/** A pause shorter than this, in milliseconds, is not worth a line in a ladder. */
+/** Shortest pause in milliseconds that gets a line in a ladder. */
 const GAP = 1000;
 const SIGNS = { missed: "✕", declined: "⊘", answered: "✓" };
 
-/** What became of a call, who was in it, and whose the lifelines are. */
+/** A call's outcome and parties, and the names of the lifelines. */
 export function heading(exchanges) {
   const known = parties(exchanges);
   const lanes = ["agent", "TeleCMI", "customer"].map((who) => element("span", {}, who));
@@ -44,7 +44,7 @@ const sameAs = ({ how, n }, { request }) => (how === "other_method" ? `↻ #${n}
 const ladder = (sign) => element("span", { className: "ladder", ariaHidden: "true" },
   element("span", { className: "arrow" }), element("span", { className: "end" }, sign));
 
-/** The pause between two steps, if it is worth a word. */
+/** The line for the pause between two steps, if the pause is long enough. */
 export function gap(before, after) {
   const ms = Date.parse(after.record.received_at) - Date.parse(before.record.received_at);
   if (!(ms >= GAP)) return null;
@@ -52,7 +52,7 @@ export function gap(before, after) {
     element("span", {}, `${humane(ms)} later`));
 }
 
-/** What to do while nothing has come; there is no more to be had from a listener that has gone. */
+/** What to do while no exchange has come; without `hello` the listener is gone. */
 export function invitation(hello) {
   if (!hello) {
     return [element("h2", {}, "Nothing came"), element("p", {}, "The listener is gone. Start it again, and open the link that it prints.")];
@@ -73,7 +73,7 @@ export function invitation(hello) {
 /** An address with the path of TeleCMI's own examples, unless it has one. */
 const target = (url) => (/^[^/]*\/\/[^/?#]*\/?$/.test(url) ? `${url.replace(/\/$/, "")}/webhook/cdr` : url);
 
-/** What to do without the key. */
+/** What to do if the listener refuses the key. */
 export function refusal() {
   return [
     element("h2", {}, "Open the link that the listener printed"),

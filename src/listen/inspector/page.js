@@ -1,4 +1,4 @@
-// The page of `listen --inspect`: the list of calls, what is chosen in it, and what can be done with it.
+// The page of `listen --inspect`: state, selection, buttons and keys.
 import { FILTERS, fellows, holds, identifiers, isCdr, outcome } from "./calls.js";
 import { body, comparison, detail, element } from "./detail.js";
 import { Feed } from "./feed.js";
@@ -7,13 +7,13 @@ import { counted, humane } from "./text.js";
 
 const $ = (id) => document.getElementById(id);
 
-/** Everything that the page knows. */
+/** The state of the page. */
 const page = {
   /** Number -> {n, record, meaning, call, row}, the oldest first. */
   exchanges: new Map(),
-  /** Identifier -> the call it stands for, and how many exchanges carry it. */
+  /** Identifier -> its call, and how many exchanges have it. */
   calls: new Map(),
-  /** Calls to which something came, or of which something went. */
+  /** Calls that have gained or lost an exchange since they were drawn. */
   touched: new Set(),
   most: 1000,
   hello: null,
@@ -21,14 +21,14 @@ const page = {
   current: null,
   marked: null,
   compared: null,
-  /** What the right side shows, once it is drawn. */
+  /** The number or numbers of the exchanges on the right side. */
   shown: null,
   following: true,
   unannounced: 0,
 };
 
 
-// ---- what the listener tells
+// ---- events of the listener
 
 const HANDLERS = {
   hello: greet,
@@ -46,7 +46,7 @@ function take(events) {
   const came = events.filter(({ kind }) => kind === "exchange");
   if (came.length > 0) {
     announce(came.length);
-    // A few are seen to arrive; of many nobody could.
+    // An animation for a few exchanges; it would be noise for many.
     if (came.length <= 3) for (const { id } of came) page.exchanges.get(id)?.row.classList.add("fresh");
     if (page.following) choose(came.at(-1).id);
   }
@@ -77,7 +77,7 @@ function enter(state) {
   $("state").dataset.state = state;
 }
 
-/** Puts a new exchange into its call, and the call on top. */
+/** Adds an exchange to its call, and moves the call to the top. */
 function add({ exchange: record, meaning }) {
   const exchange = { n: record.n, record, meaning };
   const call = callOf(exchange);
@@ -100,7 +100,7 @@ function add({ exchange: record, meaning }) {
   }
 }
 
-/** The call an exchange belongs to: that of its fellow, or of its identifiers, or a new one. */
+/** The call of an exchange: by a relation, by its identifiers, or a new one. */
 function callOf(exchange) {
   for (const n of fellows(exchange)) {
     const fellow = page.exchanges.get(n);
@@ -116,7 +116,7 @@ function callOf(exchange) {
   return call;
 }
 
-/** Lets go of what the listener does not keep either, or what is more than it keeps. */
+/** Forgets exchanges that the listener has forgotten. */
 function forgetBefore(oldest) {
   let last = 0;
   for (const exchange of page.exchanges.values()) {
@@ -146,7 +146,7 @@ function forget(exchange) {
   if (focused) rows()[0]?.focus();
 }
 
-/** Tells anew what became of a call. */
+/** Draws the heading of a call. */
 function retell(call) {
   if (call.exchanges.length === 0) {
     call.card.remove();
@@ -162,7 +162,7 @@ function retell(call) {
 const wanted = () => $("search").value.toLowerCase().split(/\s+/).filter(Boolean);
 const sifting = () => $("filter").value !== "all" || wanted().length > 0;
 
-/** Shows a call if one of its exchanges is looked for; the ladder stays whole, and those found are marked. */
+/** Shows a call if one of its exchanges is found. The ladder stays whole, with the found ones marked. */
 function sift(call, words = wanted(), passes = FILTERS[$("filter").value], active = sifting()) {
   let found = !active && !call.card.classList.contains("sifted");
   call.card.classList.toggle("sifted", active);
@@ -180,7 +180,7 @@ function siftAll() {
   count();
 }
 
-/** How much there is, and what to do if there is nothing. */
+/** Draws the counts, and the instructions if the list is empty. */
 function count() {
   const all = $("list").children.length;
   const shown = sifting() ? $("list").querySelectorAll(".call:not([hidden])").length : all;
@@ -194,7 +194,7 @@ function count() {
   document.title = empty ? "telecmi-cdr listen" : `${exchanges} · telecmi-cdr listen`;
 }
 
-/** What to do, where there is nothing to show. */
+/** Shows the instructions that fit the state. */
 function advise(empty, refused) {
   const gone = page.state === "ended" || page.state === "lost" && !page.hello;
   const needed = refused || empty && (gone || page.hello !== null);
@@ -205,7 +205,7 @@ function advise(empty, refused) {
   if (needed) $("notice").replaceChildren(...(refused ? refusal() : invitation(gone ? null : page.hello)));
 }
 
-/** Tells those who cannot see it what came, but not more than once in a few seconds. */
+/** Announces new exchanges to screen readers, at most once in three seconds. */
 function announce(count) {
   if (page.unannounced === 0) {
     setTimeout(() => {
@@ -235,12 +235,12 @@ function choose(n) {
   draw();
 }
 
-/** Draws the right side before the next frame, however often it is asked to. */
+/** Draws the right side once before the next frame. */
 function draw() {
   if (!page.drawing) page.drawing = requestAnimationFrame(drawNow);
 }
 
-/** What a detail needs to know of everything else. */
+/** The page's state as `detail` needs it. */
 const about = () => ({ known: (n) => page.exchanges.has(n), marked: page.marked, forward: page.hello?.forward });
 
 function drawNow() {
@@ -250,7 +250,7 @@ function drawNow() {
   if (!current && !page.compared) return;
   const focused = place !== document.activeElement && place.contains(document.activeElement) ? document.activeElement : null;
   place.replaceChildren(...(page.compared ? comparison(...page.compared) : detail(current, about())));
-  // What was pressed is still there to be pressed again.
+  // The focus stays on the button that was pressed.
   if (focused) (place.querySelector(`[data-do="${focused.dataset.do}"]`) ?? place).focus({ preventScroll: true });
   const shown = page.compared ? page.compared.map(({ n }) => n).join(" and ") : page.current;
   if (shown === page.shown) return;
@@ -265,7 +265,7 @@ function follow(following) {
   if (following) choose([...page.exchanges.keys()].at(-1));
 }
 
-/** Chooses, shows and goes to an exchange. */
+/** Chooses an exchange, and moves the focus to its detail. */
 function open(n) {
   follow(false);
   choose(n);
@@ -273,7 +273,7 @@ function open(n) {
   $("detail").focus({ preventScroll: true });
 }
 
-/** Where there is no room for both, shows the list or the detail. */
+/** On a narrow screen, shows the list or the detail. */
 const show = (view) => { document.body.dataset.view = view; };
 
 function move(by) {
@@ -318,9 +318,9 @@ function mark(n) {
   draw();
 }
 
-// ---- doing
+// ---- actions
 
-/** Says something for a while. */
+/** Shows a message for six seconds. */
 function say(text) {
   $("toast").textContent = text;
   clearTimeout(page.saying);
@@ -336,7 +336,7 @@ async function copy(text, done) {
   }
 }
 
-/** Asks the listener, and says what is wrong if it does not give it. */
+/** The listener's answer, or null after a message about the failure. */
 async function ask(path, options) {
   try {
     const answer = await feed.ask(path, options);
@@ -356,7 +356,7 @@ async function copyCurl(n) {
 async function download(path, name) {
   const answer = await ask(path);
   if (!answer) return;
-  // Whatever was received, the browser only stores it.
+  // With this type the browser stores the file, whatever was received, and never opens it.
   const url = URL.createObjectURL(new Blob([await answer.arrayBuffer()], { type: "application/octet-stream" }));
   element("a", { href: url, download: name }).click();
   URL.revokeObjectURL(url);
@@ -373,7 +373,7 @@ async function resend(n) {
   if (page.current === n) draw();
 }
 
-/** What the buttons do. */
+/** The actions of the buttons, by `data-do`. */
 const DEEDS = {
   curl: () => copyCurl(page.current),
   mark: () => compare(page.current),
@@ -394,7 +394,7 @@ const DEEDS = {
   },
 };
 
-/** What the keys do. */
+/** The actions of the keys. */
 const KEYS = {
   "/": () => { show("list"); $("search").focus(); },
   j: () => move(1),
@@ -425,7 +425,7 @@ function pressed(event) {
   KEYS[key]();
 }
 
-/** The key that the link carried; kept for this tab, since a reload may come without it. */
+/** The token from the link, stored for this tab: a reload may come without it. */
 function token() {
   try {
     if (location.hash.length > 1) sessionStorage.setItem("token", location.hash.slice(1));
@@ -451,7 +451,7 @@ $("follow").addEventListener("click", () => follow(!page.following));
 $("capture").addEventListener("click", () => download("/api/capture", "capture.ndjson"));
 $("help").addEventListener("click", () => $("keys").showModal());
 $("keys-close").addEventListener("click", () => $("keys").close());
-// The link of a new listener, opened in an old tab, changes nothing but the part after the #.
+// Opening the link of a new listener in an old tab changes the fragment only, which does not reload the page.
 window.addEventListener("hashchange", () => location.reload());
 
 const key = token();

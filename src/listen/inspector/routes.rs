@@ -1,24 +1,36 @@
-//! The inspector's routes: who asks is checked first, then what for.
+//! The inspector's routes: who asks is checked first, then path and method.
 
 use std::convert::Infallible;
 use std::future::ready;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use warp::filters::BoxedFilter;
-use warp::http::header::{ALLOW, CONTENT_LENGTH, ORIGIN, TRANSFER_ENCODING};
+use warp::http::header::ALLOW;
 use warp::http::{HeaderMap, HeaderName, HeaderValue, Method};
-use warp::reject::{InvalidHeader, Reject, Rejection, custom, not_found};
-use warp::reply::Response;
+use warp::reject::{InvalidHeader, Reject, Rejection, custom};
 use warp::{Filter, path};
 
-use super::access::only;
-use super::{Inspector, assets, file, respond};
-use crate::net;
+use super::access::Access;
+use super::{Inspector, file, not_found};
+use crate::net::{Header, Response};
 
-/// Longest `wait` of a stream.
-const MAX_WAIT: Duration = Duration::from_secs(60);
+/// A file of the page: path without the first slash, content type, text.
+type Asset = (&'static str, &'static str, &'static str);
+
+const ASSETS: [Asset; 8] = [
+    ("", HTML, include_str!("page.html")),
+    ("page.css", CSS, include_str!("page.css")),
+    ("page.js", JS, include_str!("page.js")),
+    ("list.js", JS, include_str!("list.js")),
+    ("detail.js", JS, include_str!("detail.js")),
+    ("calls.js", JS, include_str!("calls.js")),
+    ("feed.js", JS, include_str!("feed.js")),
+    ("text.js", JS, include_str!("text.js")),
+];
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
 
 /// Headers of every answer. Scripts and styles are files of ours; nothing else is loaded, framed, sent or shared.
 pub(super) const SAFETY: [(&str, &str); 6] = [
@@ -34,22 +46,8 @@ pub(super) const SAFETY: [(&str, &str); 6] = [
     ("cross-origin-opener-policy", "same-origin"),
 ];
 
-/// Why a request is refused.
-#[derive(Debug)]
-enum Refusal {
-    /// No access. The answer says no more.
-    Forbidden,
-    /// Another method is allowed.
-    Method(Method),
-    BadRequest(&'static str),
-    /// A body, where none is read.
-    TooLarge,
-}
-
-impl Reject for Refusal {}
-
 /// A number in digits, without a sign.
-struct Number(u64);
+pub(super) struct Number(pub u64);
 
 impl FromStr for Number {
     type Err = ();
@@ -61,145 +59,103 @@ impl FromStr for Number {
     }
 }
 
-pub(super) fn routes(inspector: &Arc<Inspector>) -> BoxedFilter<(Response,)> {
-    let forbidden = || Refusal::Forbidden;
-    let check = |refusal, accepts| check(inspector, refusal, accepts);
-    let local = check(forbidden, |inspector, headers| {
-        inspector.access.is_local(headers)
-    });
-    let token = check(forbidden, |inspector, headers| {
-        inspector.access.has_token(headers)
-    });
-    // Every browser sends the origin with a POST.
-    let origin = check(forbidden, |_, headers| {
-        only(headers, ORIGIN.as_str()).is_some()
-    });
-    let no_body = check(
-        || Refusal::TooLarge,
-        |_, headers| {
-            let length = only(headers, CONTENT_LENGTH.as_str());
-            length.is_none_or(|length| length == "0") && !headers.contains_key(TRANSFER_ENCODING)
-        },
-    );
+pub(super) fn routes(inspector: &Arc<Inspector>) -> BoxedFilter<(warp::reply::Response,)> {
+    let local = check(inspector, Access::is_local);
+    let token = check(inspector, Access::has_token);
+    let inspector = Arc::clone(inspector);
+    let inspector = warp::any().map(move || Arc::clone(&inspector));
+    let get = || method(Method::GET);
 
-    let shared = Arc::clone(inspector);
-    let inspector = warp::any().map(move || Arc::clone(&shared));
-    let asset = path::tail()
-        .and_then(|tail: path::Tail| ready(assets::find(tail.as_str()).ok_or_else(not_found)))
-        .and(method(Method::GET))
-        .map(|(_, content_type, text)| respond(file(content_type, text)));
-    let events = path!("api" / "events")
-        .and(method(Method::GET))
-        .and(inspector.clone())
-        .and(warp::sse::last_event_id::<Number>())
-        .and(wait())
-        .map(
-            |inspector: Arc<Inspector>, seen: Option<Number>, wait: Option<Duration>| {
-                inspector.events(seen.map_or(0, |Number(n)| n), wait)
-            },
-        );
-    let capture = path!("api" / "capture")
-        .and(method(Method::GET))
-        .and(inspector.clone())
-        .map(|inspector: Arc<Inspector>| inspector.capture());
-    let body = path!("api" / "exchanges" / Number / "body")
-        .and(method(Method::GET))
-        .and(inspector.clone())
-        .map(|Number(n), inspector: Arc<Inspector>| respond(inspector.body(n)));
-    let curl = path!("api" / "exchanges" / Number / "curl")
-        .and(method(Method::GET))
-        .and(inspector.clone())
-        .map(|Number(n), inspector: Arc<Inspector>| respond(inspector.curl(n)));
-    let resend =
-        path!("api" / "exchanges" / Number / "resend")
-            .and(method(Method::POST))
-            .and(origin)
-            .and(no_body)
-            .and(inspector)
-            .then(|Number(n), inspector: Arc<Inspector>| async move {
-                respond(inspector.resend(n).await)
-            });
+    let asset = path::tail().and_then(|tail: path::Tail| {
+        let asset = ASSETS.into_iter().find(|(name, ..)| *name == tail.as_str());
+        ready(asset.ok_or_else(warp::reject::not_found))
+    });
+    let asset = asset.and(get());
+    let asset = asset.map(|(_, content_type, text): Asset| file(content_type, text));
+    let events = inspector
+        .clone()
+        .and(path!("api" / "events"))
+        .and(get())
+        .and(warp::sse::last_event_id())
+        .and(warp::query())
+        .map(Inspector::events);
+    let capture = inspector
+        .clone()
+        .and(path!("api" / "capture"))
+        .and(get())
+        .map(Inspector::capture);
+    let body = inspector
+        .clone()
+        .and(path!("api" / "exchanges" / Number / "body"))
+        .and(get())
+        .map(Inspector::body);
+    let curl = inspector
+        .clone()
+        .and(path!("api" / "exchanges" / Number / "curl"))
+        .and(get())
+        .map(Inspector::curl);
+    let resend = inspector
+        .and(path!("api" / "exchanges" / Number / "resend"))
+        .and(method(Method::POST))
+        .and(warp::header::headers_cloned())
+        .then(Inspector::resend);
 
-    let api = events.or(capture).unify().or(body).unify();
-    let api = api.or(curl).unify().or(resend).unify();
+    let api = events.or(capture).or(body).or(curl).or(resend);
+    let safety = SAFETY.map(|(name, value)| {
+        let value = HeaderValue::from_static(value);
+        (HeaderName::from_static(name), value)
+    });
     local
-        .and(asset.or(token.and(api)).unify())
-        .recover(|rejection: Rejection| ready(Ok::<_, Infallible>(refused(&rejection))))
-        .unify()
-        .map(with_safety)
+        .and(asset.or(token.and(api)))
+        .recover(|rejection| ready(Ok::<_, Infallible>(refusal(&rejection))))
+        .with(warp::reply::with::headers(HeaderMap::from_iter(safety)))
+        .map(warp::Reply::into_response)
         .boxed()
 }
 
-/// Passes requests whose headers are accepted.
+/// The answer to a request that a filter refuses.
+#[derive(Debug)]
+struct Refusal(Response);
+
+impl Reject for Refusal {}
+
+/// Passes requests that have access. The answer to others says no more than that.
 fn check(
     inspector: &Arc<Inspector>,
-    refusal: fn() -> Refusal,
-    accepts: fn(&Inspector, &HeaderMap) -> bool,
+    accepts: fn(&Access, &HeaderMap) -> bool,
 ) -> impl Filter<Extract = (), Error = Rejection> + Clone + use<> {
     let inspector = Arc::clone(inspector);
     warp::header::headers_cloned()
-        .and_then(move |headers: HeaderMap| {
-            let accepted = accepts(&inspector, &headers);
-            ready(accepted.then_some(()).ok_or_else(|| custom(refusal())))
+        .and_then(move |headers| {
+            let accepted = accepts(&inspector.access, &headers).then_some(());
+            ready(accepted.ok_or_else(|| custom(Refusal(forbidden()))))
         })
         .untuple_one()
+}
+
+pub(super) fn forbidden() -> Response {
+    Response::new(403, Vec::new(), "")
 }
 
 /// Passes requests of this method. Comes behind the path: the refusal names the allowed method.
 fn method(allowed: Method) -> impl Filter<Extract = (), Error = Rejection> + Clone {
     warp::method()
         .and_then(move |method: Method| {
-            let refusal = Refusal::Method(allowed.clone());
-            ready(
-                (method == allowed)
-                    .then_some(())
-                    .ok_or_else(|| custom(refusal)),
-            )
+            let allow = vec![Header::new(ALLOW.as_str(), allowed.as_str())];
+            let accepted = (method == allowed).then_some(());
+            ready(accepted.ok_or_else(|| custom(Refusal(Response::new(405, allow, "")))))
         })
         .untuple_one()
 }
 
-/// The last `wait` of the query, in milliseconds.
-fn wait() -> impl Filter<Extract = (Option<Duration>,), Error = Rejection> + Clone {
-    warp::query::raw()
-        .or(warp::any().map(String::new))
-        .unify()
-        .and_then(|query: String| {
-            let mut values = query
-                .split('&')
-                .filter_map(|pair| pair.strip_prefix("wait="));
-            let wait = values.next_back().map(str::parse).transpose();
-            let wait =
-                wait.map(|wait| wait.map(|Number(ms)| Duration::from_millis(ms).min(MAX_WAIT)));
-            let refusal = Refusal::BadRequest("wait takes a number of milliseconds");
-            ready(wait.map_err(|()| custom(refusal)))
-        })
-}
-
-fn refused(rejection: &Rejection) -> Response {
-    let bad_header = rejection
-        .find::<InvalidHeader>()
-        .map(|_| &Refusal::BadRequest("Last-Event-ID takes the number of an exchange"));
-    respond(match rejection.find().or(bad_header) {
-        Some(Refusal::Forbidden) => net::Response::new(403, Vec::new(), ""),
-        Some(Refusal::Method(method)) => {
-            let allow = net::Header::new(ALLOW.as_str(), method.as_str());
-            net::Response::new(405, vec![allow], "")
-        }
-        Some(Refusal::BadRequest(why)) => net::Response::plain(400, format!("{why}\n")),
-        Some(Refusal::TooLarge) => net::Response::plain(413, "the request takes no body\n"),
-        None => super::not_found(),
-    })
-}
-
-fn with_safety(mut response: Response) -> Response {
-    for (name, value) in SAFETY {
-        let value = HeaderValue::from_static(value);
-        response
-            .headers_mut()
-            .insert(HeaderName::from_static(name), value);
+fn refusal(rejection: &Rejection) -> Response {
+    if let Some(Refusal(response)) = rejection.find() {
+        response.clone()
+    } else if rejection.find::<InvalidHeader>().is_some() {
+        Response::plain(400, "Last-Event-ID takes the number of an exchange\n")
+    } else {
+        not_found()
     }
-    response
 }
 
 #[cfg(test)]

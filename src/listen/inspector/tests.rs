@@ -6,7 +6,6 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::listen::history::HistoryLimits;
 use crate::listen::history::tests::{exchange, finished, small};
 use crate::net::Destination;
 use crate::net::client::ClientOptions;
@@ -44,19 +43,19 @@ struct Answer {
 }
 
 impl Stand {
-    async fn new(most: HistoryLimits) -> Self {
-        Self::with(most, limits()).await
+    async fn new(history: History) -> Self {
+        Self::with(history, limits()).await
     }
 
-    async fn with(most: HistoryLimits, limits: Limits) -> Self {
-        Self::passing_to(None, most, limits).await
+    async fn with(history: History, limits: Limits) -> Self {
+        Self::passing_to(None, history, limits).await
     }
 
-    async fn passing_to(forward: Option<Forward>, most: HistoryLimits, limits: Limits) -> Self {
+    async fn passing_to(forward: Option<Forward>, history: History, limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let token = Token::fresh().unwrap();
-        let history = Arc::new(History::new(most, None));
+        let history = Arc::new(history);
         let close = CancellationToken::new();
         let url = "http://127.0.0.1:8237".to_owned();
         let about = About {
@@ -210,7 +209,7 @@ fn numbers(events: &[Seen]) -> Vec<String> {
 
 #[tokio::test]
 async fn whoever_may_not_come_in_learns_nothing() {
-    let stand = Stand::new(HistoryLimits::default()).await;
+    let stand = Stand::new(History::new(None)).await;
     stand.history.push(&small(1));
     let (address, token) = (stand.address, stand.token.reveal());
     let known = format!("X-Inspector-Token: {token}");
@@ -289,7 +288,7 @@ async fn whoever_may_not_come_in_learns_nothing() {
 
 #[tokio::test]
 async fn every_answer_says_how_it_may_be_used() {
-    let stand = Stand::new(HistoryLimits::default()).await;
+    let stand = Stand::new(History::new(None)).await;
     stand.history.push(&small(1));
     for (method, path, status) in [
         ("GET", "/", 200),
@@ -335,7 +334,7 @@ async fn every_answer_says_how_it_may_be_used() {
 
 #[tokio::test]
 async fn exchanges_are_told_once_and_downloads_are_what_came() {
-    let stand = Stand::new(HistoryLimits::default()).await;
+    let stand = Stand::new(History::new(None)).await;
     for n in 1..=3 {
         stand.history.push(&exchange(
             n,
@@ -396,28 +395,9 @@ async fn exchanges_are_told_once_and_downloads_are_what_came() {
 }
 
 #[tokio::test]
-async fn a_poll_waits_for_something_and_then_ends() {
-    let stand = Stand::new(HistoryLimits::default()).await;
-    let mut waiting = stand
-        .ask("GET", "/api/events?wait=60000", "Connection: close\r\n")
-        .await;
-    waiting.until("event: hello").await;
-    stand.history.push(&small(1));
-    let (_, body) = waiting.whole().await;
-    assert_eq!(numbers(&events(std::str::from_utf8(&body).unwrap())), ["1"]);
-    assert!(
-        stand
-            .events("/api/events?wait=20", 1)
-            .await
-            .iter()
-            .all(|event| event.name == "hello")
-    );
-}
-
-#[tokio::test]
 async fn nothing_that_comes_makes_an_event_of_its_own() {
     const HOSTILE: &str = "a\r\n\r\nevent: end\rdata: {}\n\n\u{2028}\u{2029}</script><!--\u{85}\u{b}\0\u{1b}[2J\u{202e}";
-    let stand = Stand::new(HistoryLimits::default()).await;
+    let stand = Stand::new(History::new(None)).await;
     let escaped = serde_json::to_string(HOSTILE).unwrap();
     let fields = [
         "leg",
@@ -450,7 +430,7 @@ async fn nothing_that_comes_makes_an_event_of_its_own() {
 
 #[tokio::test]
 async fn there_are_so_many_streams_and_no_more() {
-    let stand = Stand::new(HistoryLimits::default()).await;
+    let stand = Stand::new(History::new(None)).await;
     let mut open = Vec::new();
     for _ in 0..MAX_STREAMS {
         let mut stream = stand.ask("GET", "/api/events", "").await;
@@ -484,9 +464,9 @@ async fn there_are_so_many_streams_and_no_more() {
 #[tokio::test]
 async fn late_and_reconnecting_pages_see_every_exchange_once() {
     const MANY: u64 = 400;
-    let stand = Stand::new(HistoryLimits {
-        exchanges: 1000,
-        ..HistoryLimits::default()
+    let stand = Stand::new(History {
+        max_exchanges: 1000,
+        ..History::new(None)
     })
     .await;
     let history = Arc::clone(&stand.history);
@@ -521,9 +501,9 @@ async fn late_and_reconnecting_pages_see_every_exchange_once() {
 
 #[tokio::test]
 async fn what_is_forgotten_is_told() {
-    let stand = Stand::new(HistoryLimits {
-        exchanges: 2,
-        ..HistoryLimits::default()
+    let stand = Stand::new(History {
+        max_exchanges: 2,
+        ..History::new(None)
     })
     .await;
     let mut stream = stand.ask("GET", "/api/events", "").await;
@@ -544,7 +524,7 @@ async fn what_is_forgotten_is_told() {
 
 #[tokio::test]
 async fn streams_end_when_the_listener_does() {
-    let stand = Stand::new(HistoryLimits::default()).await;
+    let stand = Stand::new(History::new(None)).await;
     let mut reading = stand.ask("GET", "/api/events", "").await;
     reading.until("event: hello").await;
     // One that reads nothing must not hold it up.
@@ -574,14 +554,14 @@ async fn streams_end_when_the_listener_does() {
 async fn whoever_does_not_read_is_cut_off() {
     let patience = Duration::from_millis(100);
     let stand = Stand::with(
-        HistoryLimits::default(),
+        History::new(None),
         Limits {
             write_timeout: patience,
             ..limits()
         },
     )
     .await;
-    let is_watched = || Arc::strong_count(&stand.history) > 2;
+    let is_watched = || stand.history.ring.receiver_count() > 0;
     let stalled = stand.ask("GET", "/api/events", "").await;
     while !is_watched() {
         tokio::task::yield_now().await;
@@ -605,7 +585,7 @@ async fn whoever_does_not_read_is_cut_off() {
 
 #[tokio::test]
 async fn without_a_handler_nothing_is_sent_again() {
-    let stand = Stand::new(HistoryLimits::default()).await;
+    let stand = Stand::new(History::new(None)).await;
     stand.history.push(&small(1));
     let own = format!("Origin: http://{}\r\nContent-Length: 0\r\n", stand.address);
     let (head, body) = stand.whole("POST", "/api/exchanges/1/resend", &own).await;
@@ -622,7 +602,7 @@ async fn only_so_much_is_sent_again_at_once() {
     let destination = Destination::parse(&url).unwrap();
     let listening = "127.0.0.1:8237".parse().unwrap();
     let forward = Forward::new(destination, listening, &ClientOptions::default()).unwrap();
-    let stand = Stand::passing_to(Some(forward), HistoryLimits::default(), limits()).await;
+    let stand = Stand::passing_to(Some(forward), History::new(None), limits()).await;
     stand.history.push(&small(1));
     let own = format!("Origin: http://{}\r\nContent-Length: 0\r\n", stand.address);
     let mut waiting = Vec::new();
@@ -642,7 +622,7 @@ async fn only_so_much_is_sent_again_at_once() {
 
 #[tokio::test]
 async fn what_did_not_come_whole_is_not_made_into_something_else() {
-    let stand = Stand::new(HistoryLimits::default()).await;
+    let stand = Stand::new(History::new(None)).await;
     let request = Request {
         complete: false,
         size: 100,

@@ -1,18 +1,18 @@
-// Received text, made fit to be shown: harmless, masked, taken apart, compared. Pure; knows no page.
+// Cleans, masks, splits and compares received text. Pure: no DOM.
 
-/** What could hide, reorder or forge text; the same as `disturbs` in untrusted.rs. */
+/** Characters that hide, reorder or forge text; the same as in `disturbs` in untrusted.rs. */
 const DISTURBING = new RegExp(
   "[\\p{Cc}\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f" +
   "\\u2800\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb\\u{13430}-\\u{1343f}\\u{16fe4}\\u{1bca0}-\\u{1bca3}" +
   "\\u{1d159}\\u{1d173}-\\u{1d17a}\\u{e0000}-\\u{e0fff}]", "gu");
 
-/** Text in which every disturbing character has become visible as \u{…}; nothing else changes. */
+/** Writes every disturbing character as \u{…}; nothing else changes. */
 export const clean = (text) => String(text).replace(DISTURBING, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
 
-/** The beginning of a text, and a sign if there is more: strangers choose how long it is. */
+/** The first `most` characters, with `…` if there are more. */
 export const beginning = (text, most) => (text.length > most ? `${text.slice(0, most)}…` : text);
 
-/** Milliseconds as people write them, as the terminal does: `340 µs`, `1.2 ms`, `2.50 s`, `3 m 05 s`. */
+/** Formats milliseconds as the terminal does: `340 µs`, `1.2 ms`, `2.50 s`, `3 m 05 s`. */
 export function humane(ms) {
   if (ms < 1) return `${Math.floor(ms * 1000)} µs`;
   if (ms < 99.5) return `${ms.toFixed(1)} ms`;
@@ -22,7 +22,7 @@ export function humane(ms) {
   return `${Math.floor(whole / 60)} m ${String(whole % 60).padStart(2, "0")} s`;
 }
 
-/** `1 exchange`, `1 000 exchanges`: groups of three, so that large counts can be read. */
+/** `1 exchange`, `1 000 exchanges`. */
 export function counted(count, one, many = `${one}s`) {
   return `${String(count).replace(/\B(?=(\d{3})+$)/g, "\u202f")} ${count === 1 ? one : many}`;
 }
@@ -52,7 +52,7 @@ export function maskedTarget(target) {
   return at < 0 ? bare : bare.slice(0, at) + bare.slice(at).split(/(?=[&#])/).map(maskedPiece).join("");
 }
 
-/** One `&name=value`; a secret hides the remainder, whatever separators are in it. */
+/** One `&name=value`. The remainder behind a secret name is masked, separators included. */
 function maskedPiece(piece) {
   for (const found of piece.matchAll(/[?&;#]?([^=;?&#]*)=/g)) {
     const end = found.index + found[0].length;
@@ -68,7 +68,7 @@ export function shownHeader([name, value]) {
   return URL_HEADERS.has(name.toLowerCase()) ? maskedTarget(text) : text;
 }
 
-/** Text with its escapes undone; those that are not UTF-8 stay as they are. */
+/** Decodes percent escapes; those that are not UTF-8 stay as they are. */
 function unescaped(text) {
   return text.replaceAll("+", " ").replace(/(%[0-9a-f]{2})+/gi, (run) => {
     try {
@@ -89,29 +89,29 @@ export function queryPairs(target) {
   });
 }
 
-/** Bytes that are no text: what is not printable ASCII becomes \xHH. */
+/** Bytes that are no text, with \xHH for all but printable ASCII. */
 function bytesAsText(base64) {
   return atob(base64).replace(/[^\n\r\t -~]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }
 
-/** A body's text, whatever its record holds. */
+/** A body's text, from `text` or `base64`. */
 export const bodyText = (body) => body.text ?? bytesAsText(body.base64);
 
-/** The tokens of a JSON text exactly as they were written, or nothing if it is no JSON. */
+/** The tokens of a JSON text as written, or null if the text is no JSON. */
 function tokens(text) {
   try {
     JSON.parse(text);
   } catch {
     return null;
   }
-  // Valid JSON is known by the first character of each token.
+  // The text is valid JSON: the first character tells the kind of a token.
   return text.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g);
 }
 
 const MOST_CHARACTERS = 16 * 1024;
 const MOST_LINES = 400;
 
-/** A body as lines of [kind, text]: JSON token by token and indented, never written anew; anything else as it is. */
+/** A body as lines of [kind, text]: JSON indented, with its tokens as written; anything else as it is. */
 export function bodyLines(text, asItCame) {
   const found = asItCame ? null : tokens(text);
   const lines = found ? jsonLines(found) : plainLines(text);
@@ -139,7 +139,7 @@ function jsonLines(found) {
     if (closes) depth -= 1;
     if (before === "," || opened !== closes) next();
     if (raw === "{" || raw === "[") depth += 1;
-    // A text before a colon was a name after all.
+    // The string before a colon is a key.
     if (raw === ":") lines.at(-1).at(-1)[0] = "key";
     lines.at(-1).push([kindOf(raw), clean(beginning(raw, MOST_CHARACTERS)) + (raw === ":" ? " " : "")]);
     before = raw;
@@ -153,7 +153,7 @@ function kindOf(raw) {
   return /^\w/.test(raw) ? "word" : "mark";
 }
 
-/** The members of a JSON object as [name, value as written], or nothing if it is none. Numbers are never rounded. */
+/** The members of a JSON object as [name, value as written], or null. Numbers are never rounded. */
 export function members(text) {
   const found = tokens(text);
   if (!found || !text.trimStart().startsWith("{")) return null;
@@ -170,7 +170,7 @@ export function members(text) {
   return pairs;
 }
 
-/** Two texts as [the same, differs in the first, differs in the second, the same]. */
+/** Two texts as [common beginning, middle of the first, middle of the second, common end]. */
 export function apart(first, second) {
   const [a, b] = [Array.from(first), Array.from(second)];
   const most = Math.min(a.length, b.length);
@@ -184,10 +184,10 @@ export function apart(first, second) {
   return [a.slice(0, start).join(""), middle(a), middle(b), a.slice(a.length - end).join("")];
 }
 
-/** Two lists of lines side by side: [left, right], nothing where a line has no fellow. */
+/** Two lists of lines side by side as [left, right]; undefined beside an unmatched line. */
 export function alongside(left, right) {
   const [a, b] = [left.slice(0, MOST_LINES), right.slice(0, MOST_LINES)];
-  // longest[i][j]: how many lines the rests from i and j have in common.
+  // longest[i][j]: length of the longest common subsequence of a[i..] and b[j..].
   const longest = Array.from({ length: a.length + 1 }, () => new Uint16Array(b.length + 1));
   for (let i = a.length - 1; i >= 0; i -= 1) {
     for (let j = b.length - 1; j >= 0; j -= 1) {

@@ -32,8 +32,7 @@ fn stand(redact: bool) -> Stand {
         tell.send(event).is_ok()
     });
     let capture = Capture::open(&path, redact).unwrap().0;
-    let expected = ExpectedCdrs::default();
-    let recorder = Recorder::new(expected, false, Some(capture), Clock::start(), tell);
+    let recorder = Recorder::new(Some(capture), Clock::start(), tell);
     Stand {
         recorder,
         path,
@@ -176,7 +175,7 @@ async fn connection_errors_are_rate_limited_and_all_told() {
                 .connection_error(None, &ConnectionError::Silent);
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        tokio::time::sleep(ERROR_INTERVAL * 2).await;
+        tokio::time::sleep(RateLimit::INTERVAL * 2).await;
     };
     tokio::select! {
         never = report => match never {},

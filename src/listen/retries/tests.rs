@@ -6,11 +6,13 @@ use serde_json::{Value, json};
 use super::*;
 use crate::cdr::judge::{Judgement, judge_json};
 use crate::cdr::remark::Remark;
+use crate::listen::relate::Relations;
 use crate::net::Request;
 
 /// Retries, and the number of the last exchange.
 #[derive(Default)]
 struct Recorded {
+    relations: Relations,
     retries: Retries,
     n: u64,
 }
@@ -75,8 +77,10 @@ impl Recorded {
             answer,
             took_ms: 10.0,
         };
-        self.retries.recognise(&mut exchange);
-        self.retries.note(&exchange, moment(ms + 10));
+        let cdr = exchange.cdr.as_ref();
+        let identity = self.relations.identity(&exchange.request, cdr);
+        self.retries.recognise(identity, &mut exchange);
+        self.retries.note(identity, &exchange, moment(ms + 10));
         exchange
     }
 
