@@ -1,4 +1,4 @@
-//! Sends the requests of a case in the way that the case asks for.
+//! Sends the requests of a case as its [`CaseDelivery`] says.
 
 use std::future::pending;
 use std::pin::pin;
@@ -15,21 +15,19 @@ use crate::net::client::{Client, ClientOptions};
 use crate::net::raw::{RawClient, RawOutcome, RawRequest, Script};
 use crate::net::{Destination, Request};
 
-/// The longest time of a raw script by itself, on a slow machine.
+/// The most time that a script with pauses takes by itself, on a slow machine.
 const SCRIPT: Duration = Duration::from_secs(8);
 
-/// Sends to one handler, with one timeout for a response.
 pub struct SuiteClient<'a> {
     destination: &'a Destination,
     client: Client,
     writer: RawClient,
-    /// For connections that outlive a request, and for scripts that take time themselves.
+    /// Has a longer timeout: for connections that are held open, and for scripts with pauses.
     long_writer: RawClient,
     settle_delay: Duration,
 }
 
 impl<'a> SuiteClient<'a> {
-    /// `settle_delay` is the time in which the handler notices a connection.
     pub fn new(
         destination: &'a Destination,
         options: &ClientOptions,
@@ -58,7 +56,7 @@ impl<'a> SuiteClient<'a> {
         Observed { answer, latency }
     }
 
-    /// Sends the requests of a case; one observation for each, none if the connection was reset by the script.
+    /// Returns an observation for each request to judge; none if the script itself reset the connection.
     pub async fn deliver(&self, case: &Case, source: &CaseRequests) -> Vec<Observed> {
         let requests = source.requests(case);
         match (case.delivery, requests.as_slice()) {
@@ -95,7 +93,7 @@ impl<'a> SuiteClient<'a> {
         }
     }
 
-    /// None if the script reset the connection: then only the liveness check after the case is judged.
+    /// `None` if the script itself reset the connection: the verdict then rests on the liveness check alone.
     async fn run_script(&self, script: Script, request: &Request) -> Option<Observed> {
         let writer = if script.takes_time() {
             &self.long_writer
@@ -111,7 +109,7 @@ impl<'a> SuiteClient<'a> {
         })
     }
 
-    /// Sends a good request while a script holds a connection, which is closed afterwards.
+    /// Sends `good` while `script` holds another connection open.
     async fn send_while_held(&self, script: &RawRequest, good: &Request) -> Observed {
         let holding = async {
             if let Ok(connection) = self.long_writer.open().await {

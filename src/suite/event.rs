@@ -1,4 +1,4 @@
-//! The events of a run of the suite, and its records.
+//! The progress events of a suite run, and its NDJSON records `started`, `case` and `summary`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,39 +17,35 @@ use crate::send::event::seed_number;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     Started(Started),
-    /// The case is done: passed, failed or skipped.
     Case(Box<CaseRecord>),
-    /// A change of the handler: down, waited for.
+    /// A message that the handler is down, or that the suite waits for its recovery.
     Note(String),
     Finished(Box<SuiteSummary>),
 }
 
-/// The record `started`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Started {
     #[serde(serialize_with = "seed_number")]
     pub seed: Seed,
-    /// Secrets masked.
+    /// The destination, with secrets masked.
     pub url: String,
-    /// The calls are in the hour before.
     pub at: Timestamp,
     pub cases: usize,
 }
 
-/// The record `case`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CaseRecord {
     pub name: &'static str,
     pub family: Family,
     pub grade: Grade,
-    /// False for skipped cases too.
+    /// `false` for skipped cases too.
     pub ok: bool,
     pub expected: String,
     pub got: String,
-    /// The longest latency.
+    /// The longest latency among the case's requests.
     #[serde(rename = "took_ms", serialize_with = "as_ms")]
     pub took: Duration,
-    /// Why the case was skipped.
+    /// The reason, if the case was skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,7 +54,7 @@ pub struct CaseRecord {
     pub why: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<&'static str>,
-    /// The command that repeats the case.
+    /// The command line that repeats a failed case with the same seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repeat: Option<String>,
 }
@@ -98,24 +94,22 @@ impl CaseRecord {
     }
 }
 
-/// The record `summary` of a suite.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SuiteSummary {
     pub cases: usize,
     pub ok: usize,
     pub failed: usize,
     pub skipped: usize,
-    /// Worst first.
+    /// Sorted by cause, worst first.
     pub findings: Vec<Finding>,
     #[serde(rename = "elapsed_ms", serialize_with = "as_ms")]
     pub elapsed: Duration,
     pub exit: Exit,
-    /// For reports at the end.
+    /// All case records, for the JUnit report and the terminal summary.
     #[serde(skip)]
     pub records: Vec<CaseRecord>,
 }
 
-/// The failures of one cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     pub cause: Cause,
@@ -135,7 +129,7 @@ impl SuiteSummary {
         }
         let findings = by_cause.into_iter();
         let findings = findings.map(|(cause, cases)| Finding { cause, cases });
-        // A suite without an accepted case shows nothing.
+        // A run in which no case passed fails, even if all cases were skipped.
         let exit = stopped.unwrap_or(if failed == 0 && ok > 0 {
             Exit::Success
         } else {

@@ -1,9 +1,8 @@
 //! `send --suite`: a test suite for a webhook handler.
 //!
-//! [`cases`] is the table of cases. `requests` makes the bytes of a case from the seed and the case's name alone, so that
-//! no case depends on another. `deliver` sends them, [`verdict`] judges the answers. [`run`](run()) runs the cases, and
-//! checks after each that the handler is alive. Each case gives an [`event::CaseRecord`], the run an
-//! [`event::SuiteSummary`].
+//! [`cases`] is the table of cases. `requests` builds the requests of a case from the options and the case's name, so
+//! that cases are independent. `deliver` sends the requests, [`verdict`] judges the answers. [`run`](run()) runs the
+//! cases with a liveness check after each, and reports [`event::CaseRecord`]s and an [`event::SuiteSummary`].
 
 pub mod cases;
 mod deliver;
@@ -30,34 +29,33 @@ use crate::send::plan::Methods;
 pub use cases::select;
 pub use run::run;
 
-/// A case: what is sent, and the fact behind it. The expected answer follows from these: see [`Case::expects`].
+/// One test of the suite. [`Case::expects`] derives the expected answer from the fields.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
-    /// In kebab case.
+    /// Kebab case; at most 32 characters fit the column of the report.
     pub name: &'static str,
     pub family: Family,
-    /// How well it is known that TeleCMI sends this.
     pub grade: Grade,
     pub method: CaseMethod,
     pub payload: CasePayload,
     pub delivery: CaseDelivery,
-    /// For the handler's author: the fact behind the case, and the usual mistake.
+    /// An explanation for the handler's author: the fact behind the case, and the usual bug.
     pub why: &'static str,
 }
 
-/// The questions of the suite, in the order in which they are asked.
+/// A group of cases; the groups run in the order of the variants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
-    /// Does the handler accept what TeleCMI sends?
+    /// Does the handler accept every kind of CDR that TeleCMI sends?
     Accepts,
     /// Does the handler accept the same CDR twice?
     Idempotent,
-    /// Does the handler accept a CDR that is a little different?
+    /// Does the handler accept CDRs with missing, unknown or differently typed fields?
     Tolerant,
     /// Does the handler survive invalid requests?
     Survives,
-    /// Does the handler answer in time?
+    /// Does the handler answer within `--max-latency`?
     Prompt,
 }
 
@@ -82,26 +80,24 @@ impl Family {
     }
 }
 
-/// The name in records and on the command line.
 impl fmt::Display for Family {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
     }
 }
 
-/// The method of a case's requests. A handler that does not support POST or GET is not asked the cases that need it.
+/// The HTTP method of a case's requests. Cases whose method the handler does not accept are skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CaseMethod {
     Post,
     Get,
-    /// POST, then GET.
+    /// POST for the first request, GET for the others.
     Both,
-    /// Another method: the case applies to every handler.
+    /// Another method; the case runs whichever of POST and GET the handler accepts.
     Other(&'static str),
 }
 
 impl CaseMethod {
-    /// The method of the `n`th request of a case.
     fn name(self, n: usize) -> &'static str {
         match self {
             Self::Other(method) => method,
@@ -111,91 +107,78 @@ impl CaseMethod {
         }
     }
 
-    /// Whether a case with this method needs a handler that accepts POST, or GET.
+    /// Whether a case with this method is skipped if the handler does not accept `method`.
     fn needs(self, method: Self) -> bool {
         self == method || self == Self::Both
     }
 }
 
-/// The CDRs of a case, or what is sent in their place.
+/// The payloads of a case. The *good CDR* is a plain one, of the scenario `agent-no-answer`.
 #[derive(Debug, Clone, Copy)]
 pub enum CasePayload {
     /// The CDRs of a scenario, with one `call_id` or one for each leg.
     Scenario(&'static str, Shape, CallIds),
-    /// The good CDR with changes.
     Changed(&'static [Change]),
-    /// Both documented samples, which share their `call_id` on the page.
+    /// TeleCMI's two documented samples, which share a `call_id`. \[doc\]
     DocumentedPair,
-    /// Another object, made from the fields of the good CDR.
+    /// Another JSON object made from the good CDR, such as a live event.
     Object(fn(&Fields) -> Value),
-    /// A body made from the good CDR.
     Body(fn(&Fields) -> Vec<u8>),
-    /// This body.
     Text(&'static str),
 }
 
-/// One change of the good CDR.
+/// A change to one field of the good CDR, by the field's name.
 #[derive(Debug, Clone, Copy)]
 pub enum Change {
-    /// Sets the field to this text.
     Text(&'static str, &'static str),
-    /// Sets the field to this JSON.
+    /// The new value as JSON source.
     Json(&'static str, &'static str),
-    /// Sets the field to a value made from the CDR.
     Computed(&'static str, fn(&Fields) -> Value),
     Without(&'static str),
 }
 
-/// How the requests of a case are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CaseDelivery {
     InOrder,
-    /// One after another, the last first.
     Reversed,
-    /// All at once.
     AtOnce,
-    /// To the URL with this in its query.
+    /// Merges these parameters into the URL's query.
     ExtraQuery(&'static str),
-    /// With objects as bracketed parameters.
+    /// Encodes objects in the query as `name[key]=value`.
     Brackets,
-    /// With spaces as plus signs.
+    /// Encodes spaces in the query as `+` instead of `%20`.
     Pluses,
     Again,
-    /// Twice, with this many other CDRs between.
+    /// Sends the CDRs twice, with this number of other CDRs in between.
     LateAgain(usize),
-    /// This many copies released together on open connections.
+    /// The number of copies, which are sent when a connection is open for each.
     Race(usize),
-    /// Twice, the second with another outcome.
+    /// Sends the good CDR, then a copy with the same identifiers and another outcome.
     AgainChanged,
-    /// With this content type, or none.
+    /// The `Content-Type` header; `None` removes it.
     ContentType(Option<&'static str>),
-    /// With the other loopback name in `Host`.
+    /// Sends `Host: localhost` to `127.0.0.1`, and the reverse.
     OtherHost,
-    /// By a raw script.
     Raw(Script),
-    /// This many calls at once.
     Concurrent(usize),
-    /// While this many idle connections are open.
     WithIdleConnections(usize),
 }
 
-/// The default time of the suite's calls: fixed, so that the same seed sends the same bytes on any day.
+/// The default of `--at`: fixed, so that a seed gives the same bytes on any day.
 #[must_use]
 pub fn usual_time() -> Timestamp {
-    // A constant of the year 2026.
+    // 2026-11-22T09:00:00Z
     Timestamp::from_epoch_ms(1_795_338_000_000)
         .unwrap_or_else(|| unreachable!("2026 is a valid year"))
 }
 
-/// The default of `--max-latency`.
 pub const USUAL_MAX_LATENCY: Duration = Duration::from_secs(5);
 
-/// Waits other than for responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pauses {
-    /// The time in which a handler notices a change of a connection: begins to read, crashes, frees a worker.
+    /// The wait after a change of a connection, in which the handler begins to read, crashes or frees a worker.
     pub settle_delay: Duration,
-    /// The time in which a supervisor restarts a handler.
+    /// How long the suite waits for a supervisor to restart a crashed handler.
     pub recovery_timeout: Duration,
 }
 
@@ -210,19 +193,18 @@ impl Default for Pauses {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SuiteOptions {
-    /// Names, families and globs of the cases to run; empty means all.
+    /// Case names, families and globs; empty selects all cases.
     pub only: Vec<String>,
-    /// Names, families and globs of the cases to leave out.
     pub skip: Vec<String>,
     pub methods: Methods,
     pub max_latency: Duration,
     pub seed: Seed,
-    /// The time of the calls, or up to an hour before.
+    /// The calls begin within the hour before this time.
     pub at: Timestamp,
     pub account: Account,
     pub headers: Vec<Header>,
     pub pauses: Pauses,
-    /// The command line without `--only`, `--skip` and `--seed`, for the lines that repeat a case.
+    /// The command line without `--only`, `--skip` and `--seed`: the start of [`event::CaseRecord::repeat`].
     pub command: String,
 }
 

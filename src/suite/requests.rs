@@ -1,4 +1,4 @@
-//! The requests of a case. Pure: the same seed, time and name give the same bytes, whatever was sent before.
+//! Builds the requests of a case. The bytes depend on the options and the case's name only, not on earlier cases.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::net::{Destination, Header, Request, query};
 use crate::seed::{Seed, Stream};
 use crate::send::template::RequestTemplate;
 
-/// The body of a POST, and the fields of a GET.
+/// The body of a POST, and the fields for the query of a GET; `fields` is `None` if the body is no JSON object.
 #[derive(Clone)]
 struct Payload {
     body: Bytes,
@@ -36,13 +36,13 @@ impl From<Fields> for Payload {
     }
 }
 
-/// The calls of a case begin within this span before the suite's time.
+/// The calls of a case begin up to one hour before [`SuiteOptions::at`].
 const SPREAD_MS: u64 = 3_600_000;
 
-/// The number of the first call of the liveness checks.
+/// Liveness checks number their calls from here, above the numbers of the cases' own calls.
 const FIRST_LIVENESS_CALL: u64 = 1_000;
 
-/// The changes of a CDR that is sent again with another outcome.
+/// The changes of the second CDR of [`CaseDelivery::AgainChanged`].
 const CORRECTION: &[Change] = &[
     Change::Text("hangup_reason", "sent_reject"),
     Change::Text("custom", r#"{"crm":"corrected"}"#),
@@ -50,10 +50,9 @@ const CORRECTION: &[Change] = &[
 
 #[derive(Debug, Clone)]
 pub struct CaseRequests {
-    /// Shape and call ids are replaced by those of each payload.
+    /// Each payload replaces `shape` and `call_ids`.
     options: GenerateOptions,
     template: RequestTemplate,
-    /// The `Host` of [`CaseDelivery::OtherHost`], if the handler is on this machine.
     other_host: Option<String>,
 }
 
@@ -78,7 +77,7 @@ impl CaseRequests {
         }
     }
 
-    /// In the order of sending. The copies of a race are one request.
+    /// The requests in sending order. A race is one request, of which the client sends copies.
     #[must_use]
     pub fn requests(&self, case: &Case) -> Vec<Request> {
         let mut payloads = self.payloads(case.payload);
@@ -99,7 +98,7 @@ impl CaseRequests {
             .collect()
     }
 
-    /// A good CDR to check that the handler is alive; each `n` is another call.
+    /// A request with a good CDR; each `n` is another call.
     #[must_use]
     pub fn liveness_check(&self, n: u64, method: CaseMethod) -> Request {
         let good = self.good(FIRST_LIVENESS_CALL + n);
@@ -154,7 +153,7 @@ impl CaseRequests {
         }
     }
 
-    /// The CDRs of call `n` of this case.
+    /// The CDRs of the case's `n`th call, in the scenario `name`.
     fn scenario(&self, name: &str, n: u64, shape: Shape, call_ids: CallIds) -> Vec<Fields> {
         let options = GenerateOptions {
             shape,
@@ -164,7 +163,7 @@ impl CaseRequests {
         let choices = scenarios::choices(name).into_iter();
         let cdrs = choices.flat_map(|choice| scenarios::generate(choice, n, &options).1);
         let mut cdrs: Vec<Fields> = cdrs.map(|generated| generated.cdr.fields()).collect();
-        // The identifiers of the documented samples are fixed, so that a second delivery would be a duplicate.
+        // The documented samples have fixed identifiers, which would be duplicates in the next case or run.
         if name.starts_with("docs-") {
             let good = self.good(n);
             for id in ["call_id", "cmiuuid", "request_id"] {
@@ -174,13 +173,11 @@ impl CaseRequests {
         cdrs
     }
 
-    /// The first CDR of call `n`, in the documented shape.
     fn documented(&self, scenario: &str, n: u64) -> Fields {
         let cdrs = self.scenario(scenario, n, Shape::Docs, CallIds::Shared);
         cdrs.into_iter().next().unwrap_or_default()
     }
 
-    /// The good CDR of call `n`: the agent did not answer.
     fn good(&self, n: u64) -> Fields {
         self.documented("agent-no-answer", n)
     }
@@ -190,7 +187,7 @@ impl CaseRequests {
         for change in changes {
             let (name, value) = match *change {
                 Change::Text(name, text) => (name, text.into()),
-                // A test holds the table to valid JSON.
+                // A unit test parses every `Change::Json` of the table.
                 Change::Json(name, json) => (name, serde_json::from_str(json).unwrap_or_default()),
                 Change::Computed(name, value) => (name, value(&cdr)),
                 Change::Without(name) => {
@@ -204,14 +201,13 @@ impl CaseRequests {
     }
 }
 
-/// FNV-1a of a name: the hashes of the standard library may change.
+/// The FNV-1a hash of `name`. Unlike `DefaultHasher`, FNV-1a is the same in every Rust release.
 fn number_of(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 
-/// Replaces a header, or removes it.
 fn set_header(request: &mut Request, name: &str, value: Option<&str>) {
     request.headers.retain(|header| !header.is(name));
     request
@@ -219,7 +215,7 @@ fn set_header(request: &mut Request, name: &str, value: Option<&str>) {
         .extend(value.map(|value| Header::new(name, value)));
 }
 
-/// `localhost` for `127.0.0.1` and the reverse, with the port; other hosts have one name.
+/// Swaps `127.0.0.1` and `localhost` in the authority; `None` for other hosts.
 pub(super) fn other_host(destination: &Destination) -> Option<String> {
     let authority = destination.authority();
     let (host, port) = match authority.rsplit_once(':') {

@@ -16,17 +16,17 @@ use crate::error::{Error, Stop};
 use crate::net::Destination;
 use crate::net::client::ClientOptions;
 
-/// The least timeout of a case of *survives*, for a busy machine.
+/// The lower bound of the timeout of *survives* cases, for busy machines; `--max-latency` and `--timeout` may lower it.
 const SHORTEST_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The timeout of a case of *survives*, in latencies of a good CDR.
+/// The timeout of *survives* cases, as a multiple of the latency of a good CDR.
 const GOOD_LATENCIES: u32 = 20;
 
-/// The wait before the first check of a recovery; doubled for each further check.
+/// The delay before the first recovery check; the delay doubles with each further check.
 const FIRST_RECOVERY_WAIT: Duration = Duration::from_millis(100);
 
-/// Runs the chosen cases against a handler and reports each by `on_event`. After `stop` nothing more is sent, and the
-/// summary counts the cases done until then.
+/// Runs the selected cases against a handler and reports each to `on_event`. When `stop` resolves, the run ends and the
+/// summary counts the cases that are complete.
 pub async fn run(
     options: &SuiteOptions,
     destination: &Destination,
@@ -65,26 +65,24 @@ struct Suite<'a, F> {
     destination: &'a Destination,
     client_options: &'a ClientOptions,
     on_event: F,
-    /// The timeout for a good CDR.
+    /// The response timeout for good CDRs: the shorter of `--max-latency` and `--timeout`.
     limit: Duration,
     ordinary: SuiteClient<'a>,
-    /// With a short timeout: for *survives* and liveness checks.
+    /// Has a short timeout: for *survives* cases and liveness checks.
     quick: SuiteClient<'a>,
-    /// With the timeout of the options: for many requests at once, whose latency is judged.
+    /// Has the full `--timeout`: for concurrent requests, whose latency is judged afterwards.
     unhurried: SuiteClient<'a>,
-    /// The methods by which the handler accepts a good CDR.
+    /// The methods by which the handler accepted a good CDR.
     accepted: Vec<CaseMethod>,
     /// The case after which the handler did not recover.
     down_since: Option<&'static str>,
-    /// The cases that are done.
     records: Vec<CaseRecord>,
 }
 
-/// A handler that did not accept a good CDR after a case.
+/// A failed liveness check after a case.
 struct Outage {
-    /// The answer to the first check.
     answer: String,
-    /// The time until a good CDR was accepted, if one was.
+    /// The time until the handler accepted a good CDR again; `None` after the recovery timeout.
     recovered_after: Option<Duration>,
 }
 
@@ -115,7 +113,6 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
         })
     }
 
-    /// Runs all cases, the probes first.
     async fn ask_all(&mut self, cases: &[&'static Case]) -> Result<(), Error> {
         let probes = self.probe().await?;
         if let Some((case, observed)) = probes.iter().find(|(_, observed)| observed.unreached()) {
@@ -125,7 +122,7 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
             self.report(record);
             return Ok(());
         }
-        // A failed probe that was not chosen is reported all the same: cases are skipped because of it.
+        // Reports a failed probe even if `--only` does not name the probe, because cases are skipped for this failure.
         for (probe, observed) in &probes {
             let chosen = cases.iter().any(|case| case.name == probe.name);
             let needed = cases.iter().any(|case| case.method.needs(probe.method));
@@ -150,7 +147,7 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
         Ok(())
     }
 
-    /// Sends a good CDR by each method, and sets the short timeout by the latency.
+    /// Sends a good CDR by each method that `-X` allows, and derives the timeout of `quick` from the latency.
     async fn probe(&mut self) -> Result<Vec<(&'static Case, Observed)>, Error> {
         let mut probes = Vec::with_capacity(PROBES.len());
         let mut slowest = None;
@@ -180,7 +177,6 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
         Ok(probes)
     }
 
-    /// Why a case cannot be judged with this handler.
     fn reason_to_skip(&self, case: &Case) -> Option<String> {
         if let Some(name) = self.down_since {
             return Some(format!("the handler is down since {name}"));
@@ -199,7 +195,7 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
             .then(|| "only a handler on this machine has two names".to_owned())
     }
 
-    /// Runs one case and checks that the handler is still alive.
+    /// Runs one case, then a liveness check.
     async fn ask(&mut self, case: &'static Case) -> CaseRecord {
         let requests = self.requests(case);
         let client = match (case.family, case.delivery) {
@@ -224,7 +220,7 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
             "{}; the next good CDR: {}; {after}",
             record.got, outage.answer
         );
-        // The handler may still be busy with the requests of *prompt*: a slow handler is not a crashed one.
+        // A *prompt* case keeps its own cause if the handler recovered: the handler was busy, not down.
         if !(case.family == Family::Prompt && record.cause.is_some() && recovered) {
             self.mark_failed(&mut record, Cause::Stopped);
         }
@@ -238,7 +234,7 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
         record
     }
 
-    /// Sends a good CDR; if the handler does not accept it, again until it does or the recovery timeout has passed.
+    /// Sends good CDRs until one is accepted or the recovery timeout ends; `None` if the first one is accepted.
     async fn outage(&mut self, requests: &CaseRequests) -> Option<Outage> {
         sleep(self.options.pauses.settle_delay).await;
         let method = *self.accepted.first()?;

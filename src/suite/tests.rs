@@ -1,4 +1,4 @@
-//! Runs the suite over loopback against stub handlers, which share no code with it.
+//! Runs the suite over loopback against stub handlers, which share no code with the suite.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -17,29 +17,27 @@ use crate::error::{Exit, Stop};
 use crate::net::Destination;
 use crate::net::client::ClientOptions;
 
-/// What a stub does wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Bug {
     None,
     NoGet,
     NoPost,
     FailsOnDuplicates,
-    /// On malformed JSON, for good.
+    /// Closes the listener on malformed JSON.
     Dies,
-    /// On malformed JSON, and the next connection is dropped.
+    /// Drops the connection on malformed JSON, and the next connection too.
     Restarts,
     OneAtATime,
     Slow,
     FailsAlways,
 }
 
-/// A handler, and the identifiers of the CDRs that it has accepted.
 struct Stub {
     bug: Bug,
     seen: RefCell<HashSet<String>>,
 }
 
-/// The method, the target and the body of a request, the first two in lower case. None if it ends early.
+/// Reads method and target in lower case, and the body; `None` if the request ends early.
 async fn read(stream: &mut TcpStream) -> Option<(String, String, Vec<u8>)> {
     let mut bytes = Vec::new();
     let end = loop {
@@ -87,7 +85,7 @@ async fn read(stream: &mut TcpStream) -> Option<(String, String, Vec<u8>)> {
 }
 
 impl Stub {
-    /// The status for a request. None if the handler crashes.
+    /// The status code; `None` if the stub crashes.
     fn answer(&self, method: &str, target: &str, body: &[u8]) -> Option<u16> {
         let id = match method {
             "get" if self.bug == Bug::NoGet => return Some(405),
@@ -116,7 +114,7 @@ impl Stub {
         })
     }
 
-    /// Serves one connection. False if the handler crashes.
+    /// Serves one connection; `false` if the stub crashes.
     async fn serve(self: Rc<Self>, mut stream: TcpStream) -> bool {
         let Some((method, target, body)) = read(&mut stream).await else {
             return true;
@@ -131,14 +129,14 @@ impl Stub {
             format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         let _ = stream.write_all(answer.as_bytes()).await;
         let _ = stream.shutdown().await;
-        // A close with unread bytes would reset the connection.
+        // Closing a socket with unread bytes would reset the connection.
         let mut rest = vec![0; 64 * 1024];
         while stream.read(&mut rest).await.is_ok_and(|n| n > 0) {}
         true
     }
 }
 
-/// Never returns. A handler that crashes for good closes its listener.
+/// Never returns, even after the stub has closed its listener.
 async fn serve(listener: TcpListener, bug: Bug) {
     let stub = Rc::new(Stub {
         bug,
@@ -186,7 +184,6 @@ fn options(only: &[&str]) -> SuiteOptions {
     }
 }
 
-/// With a low maximum latency, for handlers that answer late or not at all.
 fn hasty(only: &[&str]) -> SuiteOptions {
     SuiteOptions {
         max_latency: Duration::from_millis(500),
@@ -194,7 +191,6 @@ fn hasty(only: &[&str]) -> SuiteOptions {
     }
 }
 
-/// Runs the suite against a stub, for 30 seconds at most.
 async fn suite(options: &SuiteOptions, bug: Bug) -> SuiteSummary {
     suite_until(options, bug, pending(), |_| {}).await
 }
@@ -422,7 +418,7 @@ async fn any_order_gives_the_same_verdicts() {
     let mut runs = Vec::new();
     for _ in 0..2 {
         let mut run = Vec::new();
-        // One run for each case: a run has an order of its own.
+        // Each case is a run of its own, since the table fixes the order within a run.
         for name in &names {
             run.extend(verdicts(
                 suite(&options(&[name]), Bug::FailsOnDuplicates).await,
@@ -459,7 +455,6 @@ async fn a_stop_ends_it_and_the_summary_is_told() {
     assert!(matches!(events.borrow().last(), Some(Event::Finished(_))));
 }
 
-/// The bytes of every case, by name.
 fn bytes(seed: Seed, at: Timestamp) -> Vec<(&'static str, String)> {
     let options = SuiteOptions {
         seed,
@@ -496,7 +491,7 @@ fn the_same_seed_and_time_are_the_same_bytes() {
     );
 }
 
-/// A shared identifier would make one case depend on another.
+/// With a shared identifier, the verdict on one case could depend on another case.
 #[test]
 fn no_two_cases_share_an_identifier() {
     let options = options(&[]);

@@ -1,4 +1,4 @@
-//! Judges the answers to a case: the expected answer, and the cause and the advice if another one came. Pure.
+//! Judges the answers to a case, without I/O: the expected answer, and the cause and the advice of a failure.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,20 +11,19 @@ use crate::clock::format_duration;
 use crate::net::{Failure, FailureKind, Phase, Response};
 use crate::send::expect::status_words;
 
-/// The expected answer. It follows from the family, and in *tolerant* from the grade.
+/// The expected answer to a case. [`Case::expects`] derives it from family, grade and delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expects {
-    /// 2xx to every request: TeleCMI sends this.
     Accepted,
-    /// 2xx, and the same status class for every copy.
+    /// 2xx to the original and to every copy.
     SameAgain,
-    /// Any status below 500: TeleCMI is not known to send this, but it must do no harm.
+    /// Any status below 500, or 501 or 505, because TeleCMI is not known to send such requests.
     Answered,
-    /// Any status below 500, or a close: the request is not valid HTTP.
+    /// As [`Self::Answered`], or a closed connection, because the request is not valid HTTP.
     AnsweredOrClosed,
-    /// 2xx to a good CDR while the bad connection stays open.
+    /// 2xx to a good CDR while a script holds another connection open.
     AcceptedMeanwhile,
-    /// 2xx to every request within the maximum latency.
+    /// 2xx to every request within `--max-latency`.
     Prompt,
 }
 
@@ -73,7 +72,6 @@ impl Case {
     }
 }
 
-/// The answer to one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
     pub answer: Result<Response, Failure>,
@@ -86,7 +84,7 @@ impl Observed {
         matches!(&self.answer, Ok(response) if (200..300).contains(&response.status))
     }
 
-    /// Whether no connection could be made.
+    /// Whether the request failed before the connection was established, TLS included.
     #[must_use]
     pub fn unreached(&self) -> bool {
         matches!(&self.answer, Err(failure) if failure.phase <= Phase::Tls)
@@ -101,22 +99,21 @@ impl Observed {
     }
 }
 
-/// Why a case failed, worst first.
+/// Why a case failed. The order of the variants is the ranking, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// No connection could be made.
     Unreachable,
-    /// A good CDR was not accepted after the case.
+    /// The handler did not accept a good CDR after the case.
     Stopped,
-    /// A good CDR was not accepted while another connection was open.
+    /// The handler did not accept a good CDR while another connection was open.
     Blocked,
-    /// A close or a timeout where a response was expected.
+    /// The handler closed the connection or timed out instead of responding.
     Unanswered,
     ServerError,
-    /// TeleCMI sends this, and the handler refused it.
+    /// The handler refused a CDR that it should accept.
     Refused,
-    /// A copy was answered with another status class than its original.
+    /// The handler accepted the original and refused a copy.
     Differs,
     Slow,
 }
@@ -154,7 +151,7 @@ impl Cause {
         }
     }
 
-    /// The advice for one case. The probes have their own: the handler refuses the whole method.
+    /// The advice for one case. A failed probe has specific advice, because the handler refuses the whole method.
     #[must_use]
     pub fn advice_for(self, case: &str) -> &'static str {
         match (self, case) {
@@ -169,7 +166,6 @@ impl Cause {
     }
 }
 
-/// The name in records and in JUnit.
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
@@ -178,7 +174,6 @@ impl fmt::Display for Cause {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaseVerdict {
-    /// The answers in words.
     pub got: String,
     pub cause: Option<Cause>,
 }
@@ -194,7 +189,7 @@ pub fn judge(case: &Case, observed: &[Observed], max_latency: Duration) -> CaseV
     let mut got = summed(observed);
     match expects {
         Expects::Prompt if slowest > max_latency => {
-            // The client's timeout ends a request that is too slow.
+            // `Unanswered` may be a timeout, by which the client ended a slow request.
             if cause.is_none_or(|cause| cause == Cause::Unanswered) {
                 cause = Some(Cause::Slow);
             }
@@ -205,12 +200,12 @@ pub fn judge(case: &Case, observed: &[Observed], max_latency: Duration) -> CaseV
         }
         Expects::AcceptedMeanwhile => {
             got = format!("{got} meanwhile");
-            // Only the open connection can be the reason: the same CDR was accepted before.
+            // The probes have shown that the handler accepts good CDRs: only the held connection can be the reason.
             cause = cause.map(|_| Cause::Blocked);
         }
         _ => {}
     }
-    // One request alone is not slow: the idle connections delay it.
+    // The idle connections are the only load that can delay this single request.
     if matches!(case.delivery, CaseDelivery::WithIdleConnections(_))
         && matches!(cause, Some(Cause::Slow | Cause::Unanswered))
     {
@@ -219,7 +214,7 @@ pub fn judge(case: &Case, observed: &[Observed], max_latency: Duration) -> CaseV
     CaseVerdict { got, cause }
 }
 
-/// The cause if this answer, the `n`th of its case, is not the expected one.
+/// `None` if the answer is an expected one. `n` is the index of the request within the case.
 fn cause_of(expects: Expects, n: usize, observed: &Observed) -> Option<Cause> {
     let lenient = matches!(expects, Expects::Answered | Expects::AnsweredOrClosed);
     let refused = match expects {
@@ -230,7 +225,7 @@ fn cause_of(expects: Expects, n: usize, observed: &Observed) -> Option<Cause> {
     match &observed.answer {
         Ok(response) => match response.status {
             200..300 => None,
-            // A method, a transfer coding or a version that the handler does not support.
+            // The handler does not support the method, the transfer coding or the HTTP version (RFC 9110, 15.6).
             501 | 505 if lenient => None,
             500.. => Some(Cause::ServerError),
             _ => refused,
@@ -244,7 +239,7 @@ fn cause_of(expects: Expects, n: usize, observed: &Observed) -> Option<Cause> {
     }
 }
 
-/// The answers in words, equal ones in a row counted.
+/// Joins the answers in words, with a count for equal consecutive ones: `200 OK ×2`.
 fn summed(observed: &[Observed]) -> String {
     if observed.is_empty() {
         return "reset on purpose".to_owned();

@@ -1,4 +1,4 @@
-//! Does the handler accept what TeleCMI sends: every scenario, by POST and GET, in both shapes, in every order?
+//! The cases of *accepts*: every scenario by POST and GET and in both shapes, with legs in order, reversed and at once.
 
 use super::super::{Case, CaseDelivery, CaseMethod, CasePayload, Change, Family};
 use super::{GOOD, docs, live};

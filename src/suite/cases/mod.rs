@@ -1,4 +1,4 @@
-//! The table of cases, family by family, and the choice among them.
+//! The table of cases, a module per family, and the selection by `--only` and `--skip`.
 
 mod accepts;
 mod repeated;
@@ -14,10 +14,10 @@ use crate::cdr::scenarios::CallIds;
 use crate::cdr::{Fields, Grade, Shape};
 use crate::send::plan::Methods;
 
-/// The cases that find out whether the handler supports POST and GET at all.
+/// The cases that run first, to find out whether the handler accepts a good CDR by POST and by GET.
 pub const PROBES: [&Case; 2] = [&accepts::CASES[0], &accepts::CASES[1]];
 
-/// All cases, in the order they are run.
+/// All cases, in execution order.
 pub fn table() -> impl Iterator<Item = &'static Case> {
     let families = [
         accepts::CASES,
@@ -29,7 +29,7 @@ pub fn table() -> impl Iterator<Item = &'static Case> {
     families.into_iter().flatten()
 }
 
-/// The good CDR: the plainest one, of an agent who did not answer.
+/// The good CDR: a call whose agent did not answer, in the documented shape.
 const GOOD: CasePayload = docs("agent-no-answer");
 
 const fn docs(scenario: &'static str) -> CasePayload {
@@ -84,17 +84,15 @@ impl Family {
     }
 }
 
-/// The CDR as JSON without spaces.
 fn compact(cdr: &Fields) -> String {
     json!(cdr).to_string()
 }
 
-/// A `custom` that holds this text.
 fn note(text: &str) -> Value {
     json!({"note": text}).to_string().into()
 }
 
-/// The cases that the patterns choose and that the methods allow, in the order of the table. A pattern that matches no
+/// The cases that match `only` and not `skip` and that `methods` allow, in execution order. A pattern that matches no
 /// case is an error.
 pub fn select(
     only: &[String],
@@ -117,7 +115,6 @@ pub fn select(
     Ok(chosen)
 }
 
-/// Whether a case can be asked by these methods alone.
 pub(super) fn allowed(method: CaseMethod, methods: Methods) -> bool {
     match method {
         CaseMethod::Post => methods != Methods::Get,
@@ -127,13 +124,11 @@ pub(super) fn allowed(method: CaseMethod, methods: Methods) -> bool {
     }
 }
 
-/// Whether a pattern matches the name of a case or of its family.
 pub(super) fn matches(pattern: &str, case: &Case) -> bool {
     let pattern = WildMatch::new(pattern);
     pattern.matches(case.name) || pattern.matches(&case.family.to_string())
 }
 
-/// The error for a pattern that matches no case.
 fn unknown(pattern: &str) -> String {
     let families = Family::ALL.map(|family| family.to_string());
     let names = table().map(|case| case.name);

@@ -1,5 +1,5 @@
-//! Does the handler accept the same CDR twice, and does it answer many CDRs in time? TeleCMI documents neither how often
-//! it delivers nor how long it waits.
+//! The cases of *idempotent*, which send a CDR more than once, and of *prompt*, which send many CDRs at once. TeleCMI
+//! documents neither repeated deliveries nor a response timeout. \[unknown\]
 
 use super::super::{Case, CaseDelivery, CaseMethod, Family};
 use super::{GOOD, docs, live};

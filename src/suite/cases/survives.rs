@@ -1,4 +1,4 @@
-//! Does the handler survive invalid requests, as strangers, scanners and broken networks send them?
+//! The cases of *survives*: invalid requests, as scanners, unknown clients and broken networks send them.
 
 use std::time::Duration;
 
@@ -221,7 +221,7 @@ pub const CASES: &[Case] = &[
         "Scanners try every method; a 405 or 404 is fine, a failure is not."),
 ];
 
-/// As on TeleCMI's page: bare names, single quotes, a comma at the end.
+/// A JavaScript literal as on TeleCMI's page, with bare names, single quotes and a trailing comma. \[doc\]
 fn javascript(cdr: &Fields) -> Vec<u8> {
     let lines = cdr.iter().map(|(name, value)| match value {
         Value::String(text) => format!("{name}: '{text}',\n"),
@@ -230,7 +230,7 @@ fn javascript(cdr: &Fields) -> Vec<u8> {
     format!("{{\n{}}}\n", lines.collect::<String>()).into()
 }
 
-/// The CDR with these bytes as the value of a field.
+/// The CDR as JSON, with `bytes` as the value of the field `name`.
 fn spliced(cdr: &Fields, name: &str, bytes: &[u8]) -> Vec<u8> {
     let body = compact(cdr);
     let (before, after) = body
@@ -239,7 +239,6 @@ fn spliced(cdr: &Fields, name: &str, bytes: &[u8]) -> Vec<u8> {
     [before.as_bytes(), bytes, after.as_bytes()].concat()
 }
 
-/// The CDR with ten thousand objects inside one another in its `extra_params`.
 fn deep(cdr: &Fields) -> Vec<u8> {
     let objects = [&*r#"{"a":"#.repeat(10_000), "1", &*"}".repeat(10_000)].concat();
     spliced(cdr, "extra_params", objects.as_bytes())

@@ -40,7 +40,6 @@ fn every_why_says_something() {
     }
 }
 
-/// Whether the case sends this scenario, with one `call_id`.
 fn sends(case: &Case, name: &str, shape: Shape) -> bool {
     matches!(case.payload, CasePayload::Scenario(scenario, its, CallIds::Shared) if scenario == name && its == shape)
 }
