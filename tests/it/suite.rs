@@ -1,4 +1,4 @@
-//! `send --suite` from outside: our own receiver must pass it, and its reports must be what scripts read.
+//! Runs the binary with `send --suite`: `listen` must pass, and the reports must keep their form.
 
 use super::peers::nobody;
 use super::program::{listener, program};

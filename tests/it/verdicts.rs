@@ -1,4 +1,5 @@
-//! The same bytes from a handler get the same verdict by every way that a request takes.
+//! The same response bytes must give the same verdict in `send`, with `--race`, `--keep-alive` and `--file`, and in
+//! `listen --forward-to`.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -16,7 +17,7 @@ const DAMAGED: &str = "the body of the answer is damaged";
 const UNANSWERED: &str = "the peer closed the connection without answering";
 const CUT_SHORT: &str = "the peer closed the connection in the middle of its answer";
 
-/// What a handler answers before it closes, and the status or the failure that this is.
+/// Response bytes before a close, with the expected status or the end of the failure text.
 const ANSWERS: [(&str, &str); 30] = [
     ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "200"),
     ("HTTP/1.0 200 OK\r\n\r\nok", "200"),
@@ -83,7 +84,6 @@ const ANSWERS: [(&str, &str); 30] = [
     ),
 ];
 
-/// A handler that serves every connection in the same way, and its port.
 fn handler(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
     let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = socket.local_addr().expect("an address").port();
@@ -97,13 +97,12 @@ fn handler(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
     port
 }
 
-/// `send` with these flags, and its records.
 fn send(url: &str, flags: &[&str], input: &str) -> Ended {
     let fixed = ["send", "--url", url, "--seed", "1", "--format", "ndjson"];
     program(fixed.iter().chain(flags)).input(input).run()
 }
 
-/// The status or the failure of the first attempt of the first delivery.
+/// The status or the failure text of the first attempt of the first delivery.
 fn verdict(ended: &Ended) -> String {
     let attempt = &ended.records_of("delivery")[0]["attempts"][0];
     of(&attempt["status"], &attempt["failure"])
@@ -233,7 +232,7 @@ fn a_peer_that_reads_and_resets_sees_one_request_and_one_fails() {
     let seen = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&seen);
     let port = handler(move |mut stream| {
-        // What is left unread makes the close a reset.
+        // Closing a socket with unread bytes resets the connection.
         if stream.read(&mut [0; 16]).is_ok_and(|n| n > 0) {
             count.fetch_add(1, Ordering::SeqCst);
         }
@@ -289,7 +288,7 @@ fn an_address_that_swallows_everything_does_not_stop_the_other_family() {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
         }
     });
-    // A listener whose queue is full drops what knocks.
+    // Linux drops SYN packets to a listener whose accept queue is full.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
