@@ -11,7 +11,7 @@ from .report import Group, Row
 
 ALL = 1_000_000
 PATIENCE = 600  # seconds for all of them
-MEMORY = {"send": 12}  # MB
+MEMORY = {"send": 12, "listen": 16}  # MB
 
 
 class Pair:
