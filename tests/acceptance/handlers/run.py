@@ -1,4 +1,5 @@
-"""Runs the suite against every handler of expected.json: exactly the cases named there may be red.
+"""Runs the suite against every handler of expected.json: exactly the cases named there may be red. Then against the
+handlers of docs/testing-a-handler.md, which must be green.
 
     tests/acceptance/run handlers PROGRAM [--jobs N] [--show] [NAME ...]
 
@@ -15,6 +16,8 @@ from pathlib import Path
 
 from check import HERE, PATH, Running, missing
 from checks import Skipped, run_checks
+
+import documented
 
 PATIENCE = 300  # seconds for a whole suite; a handler that is silent to everything takes a minute
 SEED = "7"
@@ -74,7 +77,11 @@ def main():
             raise RuntimeError("\n    ".join([text, *wrong]))
         return text
 
-    return run_checks([(handler["name"], functools.partial(check, handler)) for handler in chosen], arguments.jobs)
+    checks = [(handler["name"], functools.partial(check, handler)) for handler in chosen]
+    for heading in documented.HANDLERS:
+        if not arguments.names or heading in arguments.names:
+            checks.append((f"documented: {heading}", functools.partial(documented.check, arguments.program, heading)))
+    return run_checks(checks, arguments.jobs)
 
 
 if __name__ == "__main__":
