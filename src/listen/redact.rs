@@ -8,21 +8,21 @@
 //! tokens in the path, extensions and the sender's address. A body that is not plain text is left out.
 
 mod decode;
-mod known;
 mod pseudonyms;
 
-use std::io::{self, Read};
+use std::collections::{BTreeSet, HashSet};
+use std::io::{self, BufRead as _, BufReader, Read};
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex_lite::Regex;
 use serde_json::{Map, Value};
 
-use crate::exchange::Exchange;
+use crate::exchange::{CapturedRequest, Exchange};
 use crate::net::secret::{self, is_secret_name, masked_headers, masked_url};
-use crate::net::{Body, Header, Request, header};
+use crate::net::{Body, Request, header};
 use decode::{Decoded, Form, PLUS_OR_SPACE};
-use known::{Known, SHORTEST_KNOWN};
-use pseudonyms::{NUMBER, Pseudonyms};
+use pseudonyms::{APP, LONGEST_REMEMBERED, NUMBER, Pseudonyms};
 
 /// Upper number of digits in a telephone number (E.164).
 const LONGEST_NUMBER: usize = 15;
@@ -30,43 +30,123 @@ const LONGEST_NUMBER: usize = 15;
 const SHORTEST_ALONE: usize = 8;
 /// The same between letters.
 const SHORTEST_BETWEEN_LETTERS: usize = 9;
-/// Upper number of digits whose pseudonym is remembered.
-const LONGEST_REMEMBERED: usize = 32;
+/// Lower number of digits after a plus sign.
+const SHORTEST_AFTER_PLUS: usize = 7;
+/// Lower number of digits in a number that is known by the name of its field.
+const SHORTEST_KNOWN: usize = 5;
+/// Lower number of digits where the rest of a number may have been cut off.
+const SHORTEST_CUT: usize = 4;
+/// `+33 1 99 00 00 00` has six.
+const MAX_PIECES: usize = 7;
+/// Letters and digits in a `request_id`.
+const REQUEST_ID: usize = 43;
+
+/// Bytes; a longer line of a capture file is read in pieces.
+const LONGEST_LINE: u64 = 64 * 1024 * 1024;
 
 /// Members of a record that hold no text of the sender, or, for `request`, are redacted apart.
 const NOT_REDACTED: [&str; 5] = ["n", "received_at", "peer", "request", "took_ms"];
+
+/// Names of fields whose value is a telephone number.
+static NUMBER_NAME: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        "(?i)^(?:ani|called|callee|caller|cid|cli|contact|destination|did|dnis|from|source|tel|to|whatsapp|whatsapp_no\
+         |.*(?:caller[_-]?id|mobile|msisdn|number|phone|telephone|phone_?no|mobile_?no|contact_?no|_to|_from))$",
+    )
+});
+static APP_NAME: LazyLock<Regex> = LazyLock::new(|| pattern("(?i)^app[_-]?id$"));
+/// `user` is `<extension>_<appid>`, and the `filename` of a recording has the same ending.
+static USER_NAME: LazyLock<Regex> = LazyLock::new(|| pattern("(?i)^(?:user|filename)$"));
+static APP_ID: LazyLock<Regex> = LazyLock::new(|| pattern("^[0-9]{5,}"));
+static USER: LazyLock<Regex> = LazyLock::new(|| pattern("^[^,&;}\n]{0,80}[0-9]*"));
+static APP_OF_USER: LazyLock<Regex> = LazyLock::new(|| pattern("_([0-9]{5,})"));
+
+static UUID: LazyLock<Regex> = LazyLock::new(|| {
+    pattern("^[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?:[^0-9A-Za-z]|$)")
+});
+/// A further piece of a number, with its separator; a plus sign only where it may mean a space.
+static PIECE: LazyLock<Regex> =
+    LazyLock::new(|| pattern("^(?:[ \\t().:/_\x03-]{1,3}|,)([0-9]{1,16})"));
+
+/// Seconds or milliseconds since 1970, a date, a date and a time.
+static TIME: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        "^(?:1[0-9]{9}|1[0-9]{12}\
+         |(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])(?:(?:[01][0-9]|2[0-3])(?:[0-5][0-9]){2})?)$",
+    )
+});
+
+static PLAIN_CODINGS: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"(?i)^(?:[\s,]|identity|chunked)*$"));
+static ENCODED_PART: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"(?i)content-transfer-encoding:\s*(?:base64|quoted-printable)"));
 
 fn pattern(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a valid pattern")
 }
 
-static TOKEN: LazyLock<Regex> =
-    LazyLock::new(|| pattern("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Za-z]+"));
-/// Separators between the digits of a number; a plus sign only where it may mean a space.
-static SEPARATOR: LazyLock<Regex> = LazyLock::new(|| pattern("^(?:[ \\t().:/_\x03-]{1,3}|,)"));
-static ENCODED_PART: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"(?i)content-transfer-encoding:\s*(?:base64|quoted-printable)"));
-
 /// Replaces numbers by pseudonyms and remembers them. A clone gives the same pseudonyms to the same exchanges.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Redactor {
-    pseudonyms: Pseudonyms,
+    numbers: Pseudonyms,
+    apps: Pseudonyms,
+}
+
+impl Default for Redactor {
+    fn default() -> Self {
+        Self {
+            numbers: Pseudonyms::new(NUMBER),
+            apps: Pseudonyms::new(APP),
+        }
+    }
 }
 
 impl Redactor {
-    /// Continues after the pseudonyms that a capture file holds.
+    /// Reserves the pseudonyms in a capture file.
     pub fn resume(&mut self, file: impl Read) -> io::Result<()> {
-        self.pseudonyms.resume(file)
+        let mut file = BufReader::new(file);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let mut limited = file.by_ref().take(LONGEST_LINE);
+            if limited.read_until(b'\n', &mut line)? == 0 {
+                return Ok(());
+            }
+            self.reserve_all(&line);
+            let text = str::from_utf8(&line).unwrap_or_default();
+            if text.contains("base64")
+                && let Ok(Some(CapturedRequest { request, .. })) = CapturedRequest::read(text)
+            {
+                self.reserve_all(&request.body.0);
+                for header in &request.headers {
+                    self.reserve_all(&header.value);
+                }
+            }
+        }
+    }
+
+    /// Reserves all digits that may be a pseudonym.
+    fn reserve_all(&mut self, written: &[u8]) {
+        /// The lengths of pseudonyms.
+        const LENGTHS: Range<usize> = 7..16;
+        for run in written.split(|byte| !byte.is_ascii_digit()) {
+            let run = str::from_utf8(run).unwrap_or_default();
+            // The digits of an escape may stand before a pseudonym, as in `%22`.
+            for length in LENGTHS.filter(|length| *length <= run.len()) {
+                let end = &run[run.len() - length..];
+                let _ = self.numbers.reserve(end) || self.apps.reserve(end);
+            }
+        }
     }
 
     /// The record of an exchange, redacted.
     #[must_use]
     pub fn redacted(&mut self, exchange: &Exchange) -> Value {
         let request = &exchange.request;
-        let body = body_text(request);
-        let known = self.known(request, body);
+        let body = body(request);
+        let known = self.known(request, body.as_ref());
         let exchange = Exchange {
-            request: self.request(request, body, &known),
+            request: self.request(request, body.as_ref(), &known),
             ..exchange.clone()
         };
         let mut record = serde_json::to_value(exchange).unwrap_or_default();
@@ -74,9 +154,10 @@ impl Redactor {
             record["request"]["omitted"] = "the body is not plain text".into();
         }
         for (name, value) in record.as_object_mut().into_iter().flatten() {
-            if !NOT_REDACTED.contains(&name.as_str()) {
-                self.value(value, &known);
+            if NOT_REDACTED.contains(&name.as_str()) {
+                continue;
             }
+            self.value(value, &known);
             // The parameters of a GET are the members of `cdr`, secrets included.
             if name == "cdr"
                 && request.method == "GET"
@@ -88,34 +169,31 @@ impl Redactor {
         record
     }
 
-    fn known(&mut self, request: &Request, body: Option<&str>) -> Known {
+    /// Collects the numbers and app ids of an exchange. Reserves the pseudonyms in it before any is given.
+    fn known(&mut self, request: &Request, body: Option<&Decoded<'_>>) -> Known {
+        let headers = request.headers.iter();
+        let headers = headers.map(|header| format!("{}: {}", header.name, header.text()));
+        let headers = headers.collect::<Vec<_>>().join("\n");
+        let target = Decoded::new(&request.target, Form::Url);
+        let headers = Decoded::new(&headers, Form::Text);
         let mut known = Known::default();
-        known.learn(&Decoded::new(&request.target, Form::Url));
-        for Header { name, value } in &request.headers {
-            let line = format!("{name}: {}", String::from_utf8_lossy(value));
-            known.learn(&Decoded::new(&line, Form::Text));
+        for decoded in [&target, &headers].into_iter().chain(body) {
+            for digits in decoded.text.split(|c: char| !c.is_ascii_digit()) {
+                self.numbers.reserve(digits);
+            }
+            known.learn(decoded);
         }
-        if let Some(body) = body {
-            known.learn(&Decoded::new(body, body_form(request)).cut(is_cut(request)));
-        }
-        for pseudonym in &known.number_pseudonyms {
-            self.pseudonyms.reserve_number(pseudonym);
-        }
-        let apps = std::mem::take(&mut known.apps);
-        (known.app_pseudonyms, known.apps) = apps
-            .into_iter()
-            .partition(|app| self.pseudonyms.is_app_pseudonym(app));
-        self.pseudonyms.add_apps(&known.apps);
+        known.apps.retain(|app| !self.apps.is_pseudonym(app));
+        self.apps.add_apps(&known.apps);
         known
     }
 
-    fn request(&mut self, request: &Request, body: Option<&str>, known: &Known) -> Request {
+    fn request(&mut self, request: &Request, body: Option<&Decoded<'_>>, known: &Known) -> Request {
         let mut redacted = request.clone();
         redacted.method = self.text(&request.method, Form::Text, known).into();
         redacted.target = self.text(&masked_url(&request.target), Form::Url, known);
         if let Some(body) = body {
-            let decoded = Decoded::new(body, body_form(request)).cut(is_cut(request));
-            redacted.body = self.decoded(&decoded, known).into_bytes().into();
+            redacted.body = self.decoded(body, known).into_bytes().into();
             redacted.size =
                 request.size.saturating_sub(request.body.len() as u64) + redacted.body.len() as u64;
         } else {
@@ -140,17 +218,8 @@ impl Redactor {
         redacted
     }
 
-    /// Redacts a value recursively; numbers stay numbers.
     fn value(&mut self, value: &mut Value, known: &Known) {
         match value {
-            Value::String(text) => *text = self.text(text, Form::Text, known),
-            Value::Number(number) => {
-                let text = number.to_string();
-                let redacted = self.text(&text, Form::Text, known);
-                if redacted != text {
-                    *value = serde_json::from_str(&redacted).unwrap_or(Value::String(redacted));
-                }
-            }
             Value::Array(items) => items.iter_mut().for_each(|item| self.value(item, known)),
             Value::Object(members) => {
                 for (name, mut value) in std::mem::take(members) {
@@ -158,7 +227,14 @@ impl Redactor {
                     members.insert(self.text(&name, Form::Text, known), value);
                 }
             }
-            Value::Null | Value::Bool(_) => {}
+            _ => {
+                let text = value.to_string();
+                let redacted = self.text(&text, Form::Text, known);
+                // A number stays one, unless it has become too large.
+                if redacted != text {
+                    *value = serde_json::from_str(&redacted).unwrap_or(Value::String(redacted));
+                }
+            }
         }
     }
 
@@ -167,94 +243,61 @@ impl Redactor {
     }
 
     fn decoded(&mut self, decoded: &Decoded<'_>, known: &Known) -> String {
-        let mut out = String::with_capacity(decoded.source.len() + 16);
-        let mut copied = 0;
-        while let Some(token) = TOKEN.find_at(&decoded.text, copied) {
-            let word = decoded.word(token.range(), copied);
-            let mut at = word.start;
-            if !word.is_uuid {
-                while let Some(digits) =
-                    decoded.text[at..word.end].find(|c: char| c.is_ascii_digit())
-                {
-                    at += digits;
-                    let (pseudonym, end) = self.digits(decoded, at, &word, known);
-                    if let Some(pseudonym) = pseudonym {
-                        out.push_str(decoded.original(copied..at));
-                        out.push_str(&pseudonym);
-                        copied = end;
-                    }
-                    at = end;
-                    if at >= word.end {
-                        break;
-                    }
-                }
+        let mut out = String::new();
+        let (mut at, mut copied) = (0, 0);
+        while let Some(digit) = decoded.text[at..].find(is_digit) {
+            let start = at + digit;
+            let (pseudonym, end) = self.number(decoded, start, known);
+            if let Some(pseudonym) = pseudonym {
+                out.push_str(decoded.original(copied..start));
+                out.push_str(&pseudonym);
+                copied = end;
             }
-            let end = at.max(word.end);
-            out.push_str(decoded.original(copied..end));
-            copied = end;
+            at = end;
         }
-        out.push_str(decoded.original(copied..decoded.text.len()));
-        out
+        out + decoded.original(copied..decoded.text.len())
     }
 
-    /// The pseudonym of the number that begins with the digits here, and the end of the number or of the digits.
-    fn digits(
+    /// The pseudonym of the number that begins here, if it is one, and the end of the number, UUID or digits.
+    fn number(
         &mut self,
         decoded: &Decoded<'_>,
-        at: usize,
-        word: &Word,
+        start: usize,
         known: &Known,
     ) -> (Option<String>, usize) {
-        let end = decoded.digits_end(at);
-        let digits = &decoded.text[at..end];
-        if self.pseudonyms.reserve_number(digits) {
+        let digits = digits(&decoded.text[start..]);
+        let end = start + digits.len();
+        let word = word(&decoded.text, start);
+        if let Some(uuid) = UUID.find(&decoded.text[word.start..]) {
+            return (None, word.start + uuid.end());
+        }
+        if self.numbers.reserve(digits) {
             return (None, end);
         }
-        if !known.is_number(digits) {
-            let has_plus = matches!(decoded.byte_before(at), Some(b'+' | PLUS_OR_SPACE));
-            if (has_plus || !known.is_empty())
-                && let Some((digits, end)) = written_in_pieces(decoded, at, has_plus, known)
-            {
-                return (Some(self.pseudonyms.number(&digits)), end);
-            }
-        }
-        (self.alone(decoded, at, word, known), end)
-    }
-
-    /// The pseudonym of digits without separators.
-    fn alone(
-        &mut self,
-        decoded: &Decoded<'_>,
-        at: usize,
-        word: &Word,
-        known: &Known,
-    ) -> Option<String> {
-        let end = decoded.digits_end(at);
-        let digits = &decoded.text[at..end];
-        let is_cut = decoded.is_cut_at(end) && digits.len() >= 4;
-        if digits.len() < SHORTEST_KNOWN && !is_cut {
-            return None;
+        if let Some((digits, end)) = known.in_pieces(decoded, start) {
+            return (Some(self.numbers.of(&digits)), end);
         }
         let is_letter = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphabetic());
-        let is_between_letters = is_letter(decoded.byte_before(at)) || is_letter(decoded.byte(end));
+        let is_between_letters =
+            is_letter(decoded.byte_before(start)) || is_letter(decoded.byte(end));
         let is_long = digits.len() >= SHORTEST_ALONE;
-        if known.is_number(digits) && (is_long || !word.is_request_id) {
-            return Some(self.pseudonyms.number(digits));
-        }
-        if !is_between_letters {
-            if self.pseudonyms.is_app(digits) || known.apps.contains(digits) {
-                return Some(self.pseudonyms.app(digits));
+        let is_in_request_id = word.len() == REQUEST_ID;
+        let is_known = known.numbers.contains(digits) && (is_long || !is_in_request_id);
+        if !is_known && !is_between_letters {
+            if self.apps.is_pseudonym(digits) {
+                return (None, end);
             }
-            if known.app_pseudonyms.contains(digits) {
-                return None;
+            if self.apps.has(digits) || known.apps.contains(digits) {
+                return (Some(self.apps.of(digits)), end);
             }
         }
         let looks_like_number =
             digits.len() >= SHORTEST_BETWEEN_LETTERS || (is_long && !is_between_letters);
-        let is_number = (looks_like_number && !word.is_request_id && !is_time(digits))
-            || is_cut
+        let is_number = is_known
+            || (looks_like_number && !is_in_request_id && !TIME.is_match(digits))
+            || (digits.len() >= SHORTEST_CUT && decoded.is_cut_at(end))
             || known.is_within(digits);
-        is_number.then(|| self.pseudonyms.number(digits))
+        (is_number.then(|| self.numbers.of(digits)), end)
     }
 }
 
@@ -269,157 +312,172 @@ pub(super) fn hide_secrets(fields: &mut Map<String, Value>) {
     }
 }
 
-/// A run of letters and digits, or a UUID.
-struct Word {
-    start: usize,
-    end: usize,
-    is_uuid: bool,
-    /// Whether the word is as long as a `request_id`.
-    is_request_id: bool,
+fn is_digit(c: char) -> bool {
+    c.is_ascii_digit()
 }
 
-impl Decoded<'_> {
-    fn word(&self, token: std::ops::Range<usize>, searched_from: usize) -> Word {
-        let is_alphanumeric =
-            |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
-        // A search that began within a word finds the rest of the word.
-        let is_whole =
-            token.start > searched_from || !is_alphanumeric(self.byte_before(token.start));
-        let is_uuid = self.text[token.clone()].contains('-')
-            && is_whole
-            && !is_alphanumeric(self.byte(token.end));
-        let end = if is_uuid {
-            token.end
-        } else {
-            let rest = self.text.as_bytes()[token.start..].iter();
-            token.start + rest.take_while(|byte| byte.is_ascii_alphanumeric()).count()
-        };
-        Word {
-            start: token.start,
-            end,
-            is_uuid,
-            is_request_id: is_whole && end - token.start == 43,
+/// The digits at the beginning of a text.
+fn digits(text: &str) -> &str {
+    &text[..text.find(|c| !is_digit(c)).unwrap_or(text.len())]
+}
+
+/// The run of letters and digits here; of a run that is longer than a `request_id`, a part that is longer too.
+fn word(text: &str, at: usize) -> Range<usize> {
+    let (before, after) = text.as_bytes().split_at(at);
+    let is_in_word = |byte: &&u8| byte.is_ascii_alphanumeric();
+    let before = before.iter().rev().take(REQUEST_ID).take_while(is_in_word);
+    let after = after.iter().take(REQUEST_ID + 1).take_while(is_in_word);
+    at - before.count()..at + after.count()
+}
+
+/// The telephone numbers and app ids of one exchange that are known by the names of their fields.
+#[derive(Debug, Default)]
+struct Known {
+    /// Also without their first digits, as far as eight or more are left: a number is written without its country code too.
+    numbers: HashSet<String>,
+    apps: BTreeSet<String>,
+}
+
+impl Known {
+    /// Adds the values of fields with the names above.
+    fn learn(&mut self, decoded: &Decoded<'_>) {
+        for (name, at) in fields(&decoded.text) {
+            let value = &decoded.text[at..];
+            let is_other = |byte: &u8| !byte.is_ascii_alphanumeric();
+            let start = at + value.bytes().take(16).take_while(is_other).count();
+            if NUMBER_NAME.is_match(name) {
+                self.learn_number(decoded, start);
+            } else if APP_NAME.is_match(name) {
+                let app = APP_ID.find(&decoded.text[start..]);
+                self.apps.extend(app.map(|app| app.as_str().to_owned()));
+            } else if USER_NAME.is_match(name) {
+                let user = USER.find(value).map_or("", |user| user.as_str());
+                let apps = APP_OF_USER.captures_iter(user);
+                self.apps.extend(apps.map(|app| app[1].to_owned()));
+            }
         }
+    }
+
+    fn learn_number(&mut self, decoded: &Decoded<'_>, start: usize) {
+        let mut digits = digits(&decoded.text[start..]).to_owned();
+        if digits.len() < SHORTEST_ALONE
+            && let Some((joined, _)) = pieces(decoded, start).pop()
+        {
+            // `2026-11-22` in a field `from` is a date.
+            if digits.len() == 4 && TIME.is_match(&joined) {
+                return;
+            }
+            digits = joined;
+        }
+        if !(SHORTEST_KNOWN..=LONGEST_REMEMBERED).contains(&digits.len())
+            || NUMBER.count(&digits).is_some()
+        {
+            return;
+        }
+        let longest_end = digits.len().min(LONGEST_NUMBER);
+        let ends = (SHORTEST_ALONE..=longest_end).map(|length| &digits[digits.len() - length..]);
+        self.numbers.extend(ends.map(str::to_owned));
+        self.numbers.insert(digits);
+    }
+
+    /// The digits and the end of a number that is written in pieces and known, or with a plus sign.
+    fn in_pieces(&self, decoded: &Decoded<'_>, start: usize) -> Option<(String, usize)> {
+        let has_plus = matches!(decoded.byte_before(start), Some(b'+' | PLUS_OR_SPACE));
+        let first = digits(&decoded.text[start..]);
+        if self.numbers.contains(first) || (self.numbers.is_empty() && !has_plus) {
+            return None;
+        }
+        let is_long = first.len() >= SHORTEST_ALONE;
+        let pieces = pieces(decoded, start);
+        let mut further = pieces.iter().skip(1);
+        let known = further.find(|(digits, _)| self.numbers.contains(digits));
+        let is_long_enough = |(digits, end): &&(String, usize)| {
+            let is_cut = decoded.is_cut_at(*end) && digits.len() >= SHORTEST_CUT;
+            is_cut || digits.len() >= SHORTEST_AFTER_PLUS
+        };
+        let after_plus = if is_long {
+            pieces.first()
+        } else {
+            pieces.last()
+        };
+        let after_plus = after_plus.filter(|_| has_plus).filter(is_long_enough);
+        known.or(after_plus).cloned()
+    }
+
+    /// Whether a known number of eight or more digits stands within these digits.
+    fn is_within(&self, digits: &str) -> bool {
+        (SHORTEST_ALONE..=LONGEST_NUMBER).any(|length| {
+            let mut starts = 0..(digits.len() + 1).saturating_sub(length);
+            starts.any(|start| self.numbers.contains(&digits[start..start + length]))
+        })
     }
 }
 
-/// The digits from here on, then with each further piece of what may be one number, and where they end.
-fn pieces(decoded: &Decoded<'_>, at: usize) -> impl Iterator<Item = (String, usize)> {
-    /// `+33 1 99 00 00 00` has six.
-    const MAX_PIECES: usize = 7;
-    let mut end = decoded.digits_end(at);
-    let mut next = Some((decoded.text[at..end].to_owned(), end));
-    (0..MAX_PIECES).map_while(move |_| {
-        let (digits, _) = next.take()?;
-        let this = (digits.clone(), end);
-        if let Some(separator) = SEPARATOR.find(&decoded.text[end..]) {
-            let start = end + separator.end();
-            let piece_end = decoded.digits_end(start);
-            let piece = &decoded.text[start..piece_end];
-            let length = digits.len() + piece.len();
-            if !piece.is_empty() && length <= LONGEST_NUMBER && NUMBER.count(piece).is_none() {
-                end = piece_end;
-                next = Some((digits + piece, end));
-            }
-        }
-        Some(this)
+/// The names of fields, each with the place after a separator that follows.
+fn fields(text: &str) -> impl Iterator<Item = (&str, usize)> {
+    /// Characters in a name and up to the separator: `":"`, `=`, `%22%3A%22`, `>`, `: +(`.
+    const LONGEST: usize = 100;
+    let is_in_name = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+    let separators = text.match_indices([':', '=', '>', '\n']);
+    separators.filter_map(move |(at, _)| {
+        let before = &text[at.saturating_sub(LONGEST)..at];
+        let before = before.trim_end_matches(|c| !is_in_name(c));
+        Some((before.rsplit(|c| !is_in_name(c)).next()?, at + 1))
     })
 }
 
-/// The digits and the end of a number that is written with a plus sign, or in pieces and known.
-fn written_in_pieces(
-    decoded: &Decoded<'_>,
-    at: usize,
-    has_plus: bool,
-    known: &Known,
-) -> Option<(String, usize)> {
-    /// Lower number of digits after a plus sign.
-    const SHORTEST: usize = 7;
-    let mut all = pieces(decoded, at);
-    let first = all.next()?;
-    let mut last = first.clone();
-    for piece in all {
-        if known.is_number_or_its_end(&piece.0) {
-            return Some(piece);
-        }
-        last = piece;
+/// The digits here, then with each further piece of what may be one number, and where they end.
+fn pieces(decoded: &Decoded<'_>, start: usize) -> Vec<(String, usize)> {
+    let mut digits = digits(&decoded.text[start..]).to_owned();
+    let mut end = start + digits.len();
+    let mut pieces = vec![(digits.clone(), end)];
+    while pieces.len() < MAX_PIECES
+        && let Some(piece) = PIECE.captures(&decoded.text[end..])
+        && digits.len() + piece[1].len() <= LONGEST_NUMBER
+        && NUMBER.count(&piece[1]).is_none()
+    {
+        digits += &piece[1];
+        end += piece[0].len();
+        pieces.push((digits.clone(), end));
     }
-    if !has_plus {
-        return None;
-    }
-    if first.0.len() >= SHORTEST_ALONE {
-        return Some(first);
-    }
-    let least = if decoded.is_cut_at(last.1) {
-        4
-    } else {
-        SHORTEST
-    };
-    (last.0.len() >= least).then_some(last)
-}
-
-/// Whether digits are a time: seconds or milliseconds since 1970, a date, a date and a time.
-fn is_time(digits: &str) -> bool {
-    match digits.len() {
-        13 | 10 => digits.starts_with('1'),
-        8 => is_date(digits),
-        14 => {
-            is_date(&digits[..8])
-                && &digits[8..10] < "24"
-                && &digits[10..12] < "60"
-                && &digits[12..] < "60"
-        }
-        _ => false,
-    }
-}
-
-fn is_date(digits: &str) -> bool {
-    let (month, day) = (&digits[4..6], &digits[6..]);
-    matches!(&digits[..2], "19" | "20")
-        && ("01"..="12").contains(&month)
-        && ("01"..="31").contains(&day)
+    pieces
 }
 
 /// The body, unless numbers in it may be unreadable: compressed, binary, UTF-16, or a part in base64.
-fn body_text(request: &Request) -> Option<&str> {
+fn body(request: &Request) -> Option<Decoded<'_>> {
+    let is_cut = !request.complete || request.size > request.body.len() as u64;
     let is_encoded = |name| {
-        header(&request.headers, name).is_some_and(|codings| {
-            codings.split(',').any(|coding| {
-                let coding = coding.trim().to_ascii_lowercase();
-                !matches!(coding.as_str(), "" | "identity" | "chunked")
-            })
-        })
+        let codings = header(&request.headers, name);
+        codings.is_some_and(|codings| !PLAIN_CODINGS.is_match(&codings))
     };
     let body = &request.body.0;
     // A shortened body may end within a character.
-    let text = match std::str::from_utf8(body) {
+    let text = match str::from_utf8(body) {
         Ok(text) => text,
-        Err(error) if error.error_len().is_none() && is_cut(request) => {
-            std::str::from_utf8(&body[..error.valid_up_to()]).unwrap_or_default()
+        Err(error) if error.error_len().is_none() && is_cut => {
+            str::from_utf8(&body[..error.valid_up_to()]).ok()?
         }
         Err(_) => return None,
     };
-    let is_plain = !is_encoded("content-encoding")
-        && !is_encoded("transfer-encoding")
-        && !text.contains('\0')
-        && !ENCODED_PART.is_match(text);
-    is_plain.then_some(text)
-}
-
-fn body_form(request: &Request) -> Form {
+    if is_encoded("content-encoding")
+        || is_encoded("transfer-encoding")
+        || text.contains('\0')
+        || ENCODED_PART.is_match(text)
+    {
+        return None;
+    }
     let content_type = header(&request.headers, "content-type").unwrap_or_default();
     let is_form = content_type
         .to_ascii_lowercase()
         .starts_with("application/x-www-form-urlencoded");
-    if is_form && !request.body.0.trim_ascii_start().starts_with(b"{") {
+    let form = if is_form && !text.trim_ascii_start().starts_with('{') {
         Form::Url
     } else {
         Form::Text
-    }
-}
-
-fn is_cut(request: &Request) -> bool {
-    !request.complete || request.size > request.body.len() as u64
+    };
+    let mut decoded = Decoded::new(text, form);
+    decoded.is_cut = is_cut;
+    Some(decoded)
 }
 
 #[cfg(test)]

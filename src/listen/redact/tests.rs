@@ -9,7 +9,7 @@ use crate::cdr::judge::{judge_json, judge_pairs};
 use crate::clock::Timestamp;
 use crate::exchange::{Answer, CapturedRequest};
 use crate::ndjson;
-use crate::net::query;
+use crate::net::{Header, query};
 
 /// An exchange as the desk makes it, as far as it matters here.
 fn exchange(request: Request) -> Exchange {
@@ -469,7 +469,8 @@ fn an_app_id_that_only_looks_like_a_mask_is_masked() {
 fn when_no_mask_is_left_the_last_one_says_so_and_stays_short() {
     let mut redactor = Redactor::default();
     redactor.resume(&b"910000000001"[..]).unwrap();
-    redactor.pseudonyms.skip_to_the_last();
+    redactor.numbers.skip_to_the_last();
+    redactor.apps.skip_to_the_last();
     let text = r#"{"appid":7000001,"to":98765431} {"appid":7000002,"to":98765432} {"appid":7000003,"to":98765433}"#;
     assert_eq!(
         body(&mut redactor, text),
@@ -484,7 +485,7 @@ fn memory_is_bounded() {
         &mut redactor,
         &format!("{{\"to\":\"{}\"}}", "7".repeat(100_000)),
     );
-    assert_eq!(redactor.pseudonyms.remembered(), 0);
+    assert_eq!(redactor.numbers.remembered(), 0);
 }
 
 #[test]
@@ -600,7 +601,7 @@ fn planted(place: &str, number: &str) -> Exchange {
 
 /// Numbers as subscribers have them: no masks, no times.
 fn number() -> impl Strategy<Value = String> {
-    "[2-8][0-9]{7,14}".prop_filter("a date", |digits| !is_time(digits))
+    "[2-8][0-9]{7,14}".prop_filter("a date", |digits| !TIME.is_match(digits))
 }
 
 proptest! {
