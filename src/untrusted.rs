@@ -4,7 +4,6 @@
 //! takes [`Untrusted::cleaned`]. The stored text is exact, for saving, forwarding and JSON.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use serde::Serialize;
 
@@ -14,8 +13,7 @@ use serde::Serialize;
 pub struct Untrusted(String);
 
 impl Untrusted {
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
@@ -32,63 +30,27 @@ impl Untrusted {
     }
 }
 
-impl From<String> for Untrusted {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl From<&str> for Untrusted {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
 /// Makes text harmless: every disturbing character becomes visible, nothing is dropped, nothing else changes.
 #[must_use]
 pub fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    push_clean(&mut out, text);
-    out
-}
-
-/// The same, at the end of a text.
-pub fn push_clean(out: &mut String, text: &str) {
-    if is_plain(text) {
-        out.push_str(text);
-        return;
-    }
     for c in text.chars() {
         if disturbs(c) {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+            out.extend(c.escape_unicode());
         } else {
             out.push(c);
         }
     }
+    out
 }
 
-/// Whether all of it is printable ASCII, as nearly everything is that comes: then none of it disturbs.
-#[must_use]
-pub fn is_plain(text: &str) -> bool {
-    let plain = |byte: &u8| matches!(byte, b' '..=b'~');
-    // Nothing is decided within a group, so that a group is a few comparisons, each of many bytes.
-    let all_plain = |group: &[u8; 32]| group.iter().fold(true, |all, byte| all & plain(byte));
-    let bytes = text.as_bytes();
-    match bytes.last_chunk() {
-        // The last group overlaps the one before it, and nothing is left over.
-        Some(last) => bytes.as_chunks().0.iter().all(all_plain) && all_plain(last),
-        None => bytes.iter().all(plain),
-    }
+/// Whether all of a text is printable ASCII, none of which disturbs.
+pub(crate) fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// The first `most` characters of a text, with `…` if there are more.
-#[must_use]
-pub fn beginning(text: &str, most: usize) -> Cow<'_, str> {
-    // A character is at least a byte.
-    if text.len() <= most {
-        return text.into();
-    }
+pub(crate) fn beginning(text: &str, most: usize) -> Cow<'_, str> {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]).into(),
         None => text.into(),

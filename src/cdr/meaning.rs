@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::judge::{Kind, Verdict};
 use super::{Fields, HangupReason};
-use crate::untrusted::{beginning, push_clean};
+use crate::untrusted::{beginning, clean};
 
 /// What came, in a word or two.
 #[must_use]
@@ -33,7 +33,7 @@ pub fn push_more(out: &mut String, verdict: &Verdict, cdr: &Fields) {
     }
     if let Some(reason) = word(cdr, "hangup_reason") {
         out.push_str(BETWEEN);
-        push_clean(out, &reason);
+        out.push_str(&clean(&reason));
         if let Some(known) = HangupReason::read(&reason) {
             out.extend([": ", known.meaning()]);
         }

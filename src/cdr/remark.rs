@@ -102,7 +102,7 @@ impl Remark {
     pub fn on(field: &str, code: Code, text: impl Into<String>) -> Self {
         Self {
             code,
-            field: Some(field.into()),
+            field: Some(Untrusted::new(field)),
             text: Untrusted::new(text),
         }
     }

@@ -182,7 +182,7 @@ fn first_line(response: &Response) -> Option<Untrusted> {
     }
     let text = String::from_utf8_lossy(&response.body.0);
     let line = text.lines().find(|line| !line.trim().is_empty())?;
-    Some(beginning(line.trim(), MAX_CHARS).into_owned().into())
+    Some(Untrusted::new(beginning(line.trim(), MAX_CHARS)))
 }
 
 fn failure(kind: FailureKind, text: impl Into<String>) -> Failure {
