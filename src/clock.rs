@@ -22,36 +22,30 @@ impl Timestamp {
         (0..=253_402_300_799_999).contains(&ms).then_some(Self(ms))
     }
 
-    #[must_use]
     pub(crate) fn epoch_ms(self) -> i64 {
         self.0
     }
 
     /// Saturates at the epoch.
-    #[must_use]
     pub(crate) fn before(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(millis(span)).max(0))
     }
 
-    #[must_use]
     pub(crate) fn after(self, span: Duration) -> Self {
         Self(self.0.saturating_add(millis(span)))
     }
 
     /// Zero if `earlier` is the later one.
-    #[must_use]
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
     }
 
     /// In UTC: `09:12:31.402`.
-    #[must_use]
     pub(crate) fn time_of_day(self) -> String {
         self.jiff().strftime("%H:%M:%S%.3f").to_string()
     }
 
     /// `2022-11-07 09:09:46 UTC`.
-    #[must_use]
     pub(crate) fn to_second(self) -> String {
         self.jiff().strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
     }
@@ -125,7 +119,6 @@ impl Clock {
     }
 
     /// A clock that reads `wall` now, for tests whose time stands still.
-    #[must_use]
     pub(crate) fn at(wall: Timestamp) -> Self {
         Self {
             wall,
@@ -134,7 +127,6 @@ impl Clock {
         }
     }
 
-    #[must_use]
     pub(crate) fn now(&self) -> Timestamp {
         let now = self.wall.after(self.elapsed());
         let Some(before) = self.suspended_ms else {
@@ -172,7 +164,6 @@ fn suspended_ms() -> i64 {
 }
 
 /// `340 µs`, `1.2 ms`, `340 ms`, `2.50 s`, `3 m 05 s`.
-#[must_use]
 pub(crate) fn format_duration(span: Duration) -> String {
     let nanos = span.as_nanos();
     let seconds = span.as_secs_f64();

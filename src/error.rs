@@ -58,8 +58,7 @@ pub enum Error {
 
 impl Error {
     /// What the user can do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         use io::ErrorKind::{
             AddrInUse, AddrNotAvailable, IsADirectory, NotFound, PermissionDenied,
         };

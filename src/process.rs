@@ -44,8 +44,7 @@ pub enum Signal {
 type Pid = u32;
 
 /// The limit of open files of this process, if there is one.
-#[must_use]
-pub fn descriptors() -> Option<u64> {
+pub(crate) fn descriptors() -> Option<u64> {
     #[cfg(unix)]
     return rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     #[cfg(not(unix))]
@@ -63,15 +62,13 @@ pub struct Ended {
 
 impl Ended {
     /// A shell's exit code: a signal counts from 128. 1 if the number does not fit.
-    #[must_use]
-    pub fn shell_code(self) -> u8 {
+    pub(crate) fn shell_code(self) -> u8 {
         let code = self.code.or(self.signal.map(|signal| 128 + signal));
         code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
     }
 
     /// Follows "the command ended": `with 3`, `by signal 9`.
-    #[must_use]
-    pub fn words(self) -> String {
+    pub(crate) fn words(self) -> String {
         match (self.code, self.signal) {
             (Some(code), _) => format!("with {code}"),
             (None, Some(signal)) => format!("by signal {signal}"),
@@ -98,8 +95,7 @@ pub struct Supervisor(());
 
 impl Supervisor {
     /// Takes in orphans from now on, where the system allows it. Needs a runtime.
-    #[must_use]
-    pub fn install() -> Self {
+    pub(crate) fn install() -> Self {
         #[cfg(target_os = "linux")]
         orphans::adopt();
         Self(())
@@ -122,7 +118,7 @@ impl Supervisor {
     }
 
     /// Ends the orphans, within twice the grace.
-    pub async fn end(self) {
+    pub(crate) async fn end(self) {
         #[cfg(target_os = "linux")]
         orphans::end().await;
     }
@@ -147,12 +143,12 @@ pub struct ProcessGroup {
 
 impl ProcessGroup {
     /// The program's standard output and standard error, where they are pipes. They can be taken once.
-    pub fn streams(&mut self) -> (Option<ChildStdout>, Option<ChildStderr>) {
+    pub(crate) fn streams(&mut self) -> (Option<ChildStdout>, Option<ChildStderr>) {
         (self.child.stdout.take(), self.child.stderr.take())
     }
 
     /// Waits until the program itself has ended; its descendants may go on. Cancel-safe.
-    pub async fn wait(&mut self) -> Ended {
+    pub(crate) async fn wait(&mut self) -> Ended {
         if let Some(ended) = self.ended {
             return ended;
         }
@@ -170,12 +166,12 @@ impl ProcessGroup {
     }
 
     /// Takes the terminal back, if the group has it. The group may ask again.
-    pub fn take_terminal_back(&mut self) {
+    pub(crate) fn take_terminal_back(&mut self) {
         self.handoff.end();
     }
 
     /// Sends a signal to the whole group.
-    pub fn signal(&mut self, signal: Signal) {
+    pub(crate) fn signal(&mut self, signal: Signal) {
         #[cfg(unix)]
         if let Some(group) = self.id {
             // Fails if the group is gone.
@@ -188,13 +184,13 @@ impl ProcessGroup {
     }
 
     /// Ends the group: SIGTERM, and SIGKILL for members that are still there after the grace.
-    pub async fn end(&mut self, grace: Duration) -> Ended {
+    pub(crate) async fn end(&mut self, grace: Duration) -> Ended {
         self.signal(Signal::TERM);
         self.end_within(grace).await
     }
 
     /// The same for a group that has had its signal.
-    pub async fn end_within(&mut self, grace: Duration) -> Ended {
+    pub(crate) async fn end_within(&mut self, grace: Duration) -> Ended {
         if timeout(grace, self.gone()).await.is_err() {
             self.signal(Signal::KILL);
             let _ = timeout(KILLED, self.gone()).await;

@@ -40,14 +40,12 @@ pub struct Seed(pub u64);
 
 impl Seed {
     /// From the operating system, below one million so that a seed is easily typed again. Zero if there is no entropy.
-    #[must_use]
-    pub fn fresh() -> Self {
+    pub(crate) fn fresh() -> Self {
         Self(u64::from(SysRng.try_next_u32().unwrap_or(0)) % 1_000_000)
     }
 
     /// The generator for item `n`.
-    #[must_use]
-    pub fn rng(self, stream: Stream, n: u64) -> Rng {
+    pub(crate) fn rng(self, stream: Stream, n: u64) -> Rng {
         let mut key = [0_u8; 32];
         key[..8].copy_from_slice(&self.0.to_le_bytes());
         key[8] = stream as u8;

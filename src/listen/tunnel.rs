@@ -3,8 +3,7 @@
 //! The output of the program is read line by line, and shown with secrets masked. The program's local API is polled beside
 //! the output, whose wording changes between versions.
 
-pub mod output;
-mod program;
+pub mod program;
 
 use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpListener};
@@ -22,8 +21,8 @@ use crate::error::Error;
 use crate::net::client::{Client, ClientOptions};
 use crate::net::{Destination, Request};
 use crate::process::{Ended, GRACE, ProcessGroup, Supervisor};
-use output::Update;
 pub use program::Tunnel;
+use program::Update;
 
 /// Time for a program to print its public URL. Quick tunnels of Cloudflare's take some seconds.
 pub const URL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -130,13 +129,13 @@ impl Open {
         let mut is_connected = self.tunnel != Tunnel::Cloudflared;
         if !is_connected {
             let api = SocketAddr::from(([127, 0, 0, 1], metrics_port));
-            polls.spawn(poll(api, "/quicktunnel", output::cloudflared_api));
+            polls.spawn(poll(api, "/quicktunnel", program::cloudflared_api));
             polls.spawn(poll(api, "/ready", |_: &Value| Some(Update::Connected)));
         }
         while self.public_url.is_none() || !is_connected {
             let update = tokio::select! {
                 biased;
-                line = self.next_line(say) => output::update(&self.tunnel, &line?, local, host),
+                line = self.next_line(say) => program::update(&self.tunnel, &line?, local, host),
                 Some(update) = polls.join_next() => update.ok(),
             };
             match update {
@@ -146,7 +145,7 @@ impl Open {
                 }
                 Some(Update::Connected) => is_connected = true,
                 Some(Update::Api(agent)) => {
-                    let read = move |body: &Value| output::ngrok_api(body, local);
+                    let read = move |body: &Value| program::ngrok_api(body, local);
                     polls.spawn(poll(agent, "/api/tunnels", read));
                 }
             }
@@ -175,7 +174,7 @@ impl Open {
     }
 
     fn log_line(&mut self, line: &str, say: &mut impl FnMut(&str)) {
-        if let Some(line) = output::shown(&self.tunnel, line) {
+        if let Some(line) = program::shown(&self.tunnel, line) {
             say(&line);
             if self.said.len() == LINES_IN_ERROR {
                 self.said.pop_front();

@@ -18,7 +18,7 @@ use telecmi_cdr::listen::redact::Redactor;
 use telecmi_cdr::listen::respond::ResponsePolicy;
 use telecmi_cdr::listen::server::IncomingRequest;
 use telecmi_cdr::listen::tunnel::Tunnel;
-use telecmi_cdr::listen::tunnel::output::{self, Update};
+use telecmi_cdr::listen::tunnel::program::{self, Update};
 use telecmi_cdr::ndjson;
 use telecmi_cdr::net::Destination;
 use telecmi_cdr::net::client::MAX_RESPONSE_BODY;
@@ -386,9 +386,9 @@ pub fn heard(bytes: &[u8]) {
             .parse()
             .unwrap_or_else(|_| Tunnel::Command(tunnel.to_owned()));
         for line in text.lines() {
-            if let Some(Update::Url(url)) = output::update(&tunnel, line, local, "h.example") {
+            if let Some(Update::Url(url)) = program::update(&tunnel, line, local, "h.example") {
                 assert!(Destination::parse(&url).is_ok(), "{url:?}");
-                assert_eq!(output::origin(&url).as_deref(), Some(&*url));
+                assert_eq!(program::origin(&url).as_deref(), Some(&*url));
                 assert!(!url.chars().any(disturbs), "{url:?}");
             }
         }
