@@ -1,4 +1,4 @@
-//! Each promise of the door, tried with a peer that writes bytes and shares no code with it.
+//! The server's promises, each tried with a client that writes bytes and shares no code with the server.
 
 use std::io;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::net::{Header, Response, header};
 
 mod on_purpose;
 
-/// Nothing in these tests takes this long, unless it hangs.
+/// Longer than any step of these tests takes, unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(150);
 
@@ -25,12 +25,12 @@ async fn soon<F: Future>(what: F) -> F::Output {
         .expect("it hangs")
 }
 
-/// A door that answers `got it` to everything, or what the path asks for.
+/// A server that answers `got it`, or as the path says.
 struct Stand {
     address: SocketAddr,
-    arrivals: mpsc::UnboundedReceiver<IncomingRequest>,
-    mishaps: mpsc::UnboundedReceiver<ConnectionError>,
-    /// One permit lets one request for `/wait` go.
+    requests: mpsc::UnboundedReceiver<IncomingRequest>,
+    errors: mpsc::UnboundedReceiver<ConnectionError>,
+    /// A permit for each request for `/wait` that may be answered.
     gate: Arc<tokio::sync::Semaphore>,
     stop: CancellationToken,
     served: JoinHandle<()>,
@@ -46,8 +46,8 @@ impl Stand {
         change(&mut limits);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (arrived, arrivals) = mpsc::unbounded_channel();
-        let (failed, mishaps) = mpsc::unbounded_channel();
+        let (arrived, requests) = mpsc::unbounded_channel();
+        let (failed, errors) = mpsc::unbounded_channel();
         let stop = CancellationToken::new();
         let gate = Arc::new(tokio::sync::Semaphore::new(0));
         let guard = Arc::clone(&gate);
@@ -67,8 +67,8 @@ impl Stand {
         ));
         Self {
             address,
-            arrivals,
-            mishaps,
+            requests,
+            errors,
             gate,
             stop,
             served,
@@ -87,7 +87,7 @@ impl Stand {
     }
 
     async fn incoming(&mut self) -> IncomingRequest {
-        soon(self.arrivals.recv()).await.unwrap()
+        soon(self.requests.recv()).await.unwrap()
     }
 
     async fn error(&mut self) -> RequestError {
@@ -95,15 +95,15 @@ impl Stand {
     }
 
     async fn connection_error(&mut self) -> ConnectionError {
-        soon(self.mishaps.recv()).await.unwrap()
+        soon(self.errors.recv()).await.unwrap()
     }
 
-    /// Stops the door, and shows that nothing was told beyond what was asked for.
+    /// Stops the server. No request and no error may be left that the test has not taken.
     async fn close(mut self) {
         self.stop.cancel();
         soon(&mut self.served).await.unwrap();
-        assert_eq!(self.arrivals.recv().await, None);
-        assert_eq!(self.mishaps.recv().await, None);
+        assert_eq!(self.requests.recv().await, None);
+        assert_eq!(self.errors.recv().await, None);
     }
 }
 
@@ -470,9 +470,9 @@ async fn r0_wherever_a_connection_dies_that_is_told() {
             drop(peer);
             let arrived = loop {
                 tokio::select! {
-                    _ = stand.arrivals.recv() => break true,
-                    // That an answer was lost is told besides.
-                    error = stand.mishaps.recv() => match error.unwrap() {
+                    _ = stand.requests.recv() => break true,
+                    // The lost answer is reported too.
+                    error = stand.errors.recv() => match error.unwrap() {
                         ConnectionError::AnswerLost(_) => {}
                         _ => break false,
                     },
@@ -583,7 +583,7 @@ async fn an_offer_to_upgrade_is_ignored() {
     let mut stand = Stand::new().await;
     let mut peer = stand.connect().await;
     for _ in 0..2 {
-        // What Java's client sends with its first request.
+        // Java's HttpClient sends these headers with its first request.
         peer.write("POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\nhi")
             .await;
         assert_eq!(status(&peer.until("got it").await), "200");
@@ -600,7 +600,7 @@ async fn w10_a_head_has_its_time() {
         assert_eq!(stand.connection_error().await, ConnectionError::HeadTimeout);
         peer.ends_silently().await;
     }
-    // A connection that was used and is idle now ends without being told.
+    // The end of a connection that is idle after a request is no error.
     let mut used = stand.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
     used.until("got it").await;
     used.ends_silently().await;
@@ -693,7 +693,7 @@ async fn w11_whoever_stalls_makes_room_too() {
         .send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")
         .await;
     stand.send(good).await.until("got it").await;
-    // Its request is answered as far as it came.
+    // The unfinished request is answered.
     assert_eq!(status(&slow.rest().await), "408");
     let incoming = stand.incoming().await;
     assert_eq!(
@@ -740,9 +740,9 @@ async fn w11_a_place_is_taken_until_its_request_has_been_decided() {
     stand.incoming().await;
     peer.0.set_zero_linger().unwrap();
     drop(peer);
-    // Else a stranger could have us wait with any number of them.
+    // Otherwise one client could have any number of requests handled at once.
     let mut next = stand.send("GET /next HTTP/1.1\r\nHost: x\r\n\r\n").await;
-    tokio::time::timeout(SHORT, stand.arrivals.recv())
+    tokio::time::timeout(SHORT, stand.requests.recv())
         .await
         .unwrap_err();
     stand.gate.add_permits(1);
@@ -790,7 +790,7 @@ async fn w12_a_large_body_is_refused_so_that_the_sender_hears_it() {
         let mut peer = stand
             .send(format!("POST / HTTP/1.1\r\nHost: x\r\n{framing}"))
             .await;
-        // A sender that reads nothing before everything is written.
+        // The client writes the whole body before it reads.
         peer.write(&body).await;
         assert_eq!(status(&peer.until("got it").await), "413");
         drop(peer);
@@ -855,7 +855,7 @@ async fn w13_nothing_keeps_the_door_open() {
     slow.until("100 Continue\r\n\r\n").await;
     let stopped = Instant::now();
     stand.stop.cancel();
-    // The grace is not for bodies alone: there is time to answer.
+    // Half of the grace is for the answer.
     assert_eq!(status(&slow.until("got it").await), "503");
     assert_eq!(stand.error().await, RequestError::Stopping);
     let told = [

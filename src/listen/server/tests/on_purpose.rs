@@ -1,4 +1,4 @@
-//! What is done to a connection in the place of an answer, as the other side sees it.
+//! Replies that are not HTTP, as the client sees them.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn ask(path: &str) -> String {
     format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")
 }
 
-/// What comes until the end, and the kind of error that is the end, if it is not an orderly one.
+/// The bytes until the end of the connection, and the kind of error if the end is one.
 async fn end_of(peer: &mut Peer) -> (Vec<u8>, Option<io::ErrorKind>) {
     let mut bytes = Vec::new();
     let end = soon(peer.0.read_to_end(&mut bytes)).await;
@@ -72,14 +72,14 @@ async fn what_drips_is_the_whole_answer_in_many_pieces() {
     let mut stand = Stand::new().await;
     let began = Instant::now();
     let mut peer = stand.send(ask("/drip")).await;
-    // It is on its way; that it is slow is what the pause between two drops says.
+    // There are pauses between the pieces.
     peer.until("HTTP").await;
     assert!(
         began.elapsed() >= Duration::from_millis(250),
         "{:?}",
         began.elapsed()
     );
-    // The end of the listener spares us the rest.
+    // A server that stops writes the rest at once.
     stand.stop.cancel();
     let rest = peer.rest().await;
     assert_eq!(
@@ -96,7 +96,7 @@ async fn who_is_ignored_hears_nothing_and_may_leave_when_it_likes() {
     for _ in 0..3 {
         let mut peer = stand.send(ask("/ignore")).await;
         stand.incoming().await;
-        // More is taken and not heeded.
+        // Further requests are read and not answered.
         peer.write(ask("/")).await;
     }
     stand
@@ -124,7 +124,7 @@ async fn w11_those_who_are_ignored_or_served_slowly_make_room() {
     }
     stand.send(ask("/")).await.until("got it").await;
     stand.incoming().await;
-    // The first two had to go: the one with nothing, the other with its whole answer.
+    // The first two were evicted: one without an answer, the other with its whole answer.
     assert_eq!(end_of(&mut ignored[0]).await, (vec![], None));
     assert!(ignored[1].rest().await.ends_with("\r\n\r\ngot it"));
     stand.close().await;
@@ -146,7 +146,7 @@ async fn w13_nothing_of_this_keeps_the_door_open() {
         stand.incoming().await;
     }
     let stopped = Instant::now();
-    // And nothing of it is a error.
+    // None of these replies is an error.
     stand.close().await;
     assert!(
         stopped.elapsed() < Duration::from_millis(3_500),
