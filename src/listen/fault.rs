@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 
-use super::server::Reply;
 use crate::clock::read_duration;
-use crate::net::Response;
 use crate::seed::{Seed, Stream};
 
 /// The time before an answer: fixed, or random between two bounds.
@@ -43,18 +41,18 @@ impl FromStr for Delay {
     }
 }
 
-/// An injected failure.
+/// An injected failure. All but `Status` end the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// An answer with this status.
+    /// An answer with this status instead of the regular one.
     Status(u16),
-    /// A TCP reset.
+    /// No answer: the connection is reset.
     Reset,
-    /// The connection is closed without a byte.
+    /// No answer: the connection is closed.
     Empty,
-    /// No answer, for as long as the sender waits.
+    /// No answer, until the client closes, the connection is evicted or the server stops.
     Hang,
-    /// The regular answer, slowly.
+    /// The regular answer, a few bytes at a time.
     Slow,
     /// Bytes that are not HTTP.
     Garbage,
@@ -77,18 +75,6 @@ impl Fault {
             Self::Hang => "hang",
             Self::Slow => "slow",
             Self::Garbage => "garbage",
-        }
-    }
-
-    /// Replaces or slows the regular answer.
-    pub(crate) fn reply(self, regular: Response) -> Reply {
-        match self {
-            Self::Status(status) => Reply::Respond(Response::plain(status, "failing on purpose\n")),
-            Self::Slow => Reply::Slow(regular),
-            Self::Reset => Reply::Reset,
-            Self::Empty => Reply::Close,
-            Self::Hang => Reply::Hang,
-            Self::Garbage => Reply::Garbage,
         }
     }
 }
@@ -165,6 +151,8 @@ impl fmt::Display for Faults {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::listen::server::Reply;
+    use crate::net::Response;
 
     fn pattern(faults: Faults, seed: u64) -> String {
         (1..=20)
@@ -248,7 +236,7 @@ mod tests {
     #[test]
     fn a_fault_is_told_with_the_status_that_the_sender_sees() {
         let decided = Response::new(200, vec![], "got it");
-        let status = |fault: Fault| fault.reply(decided.clone()).status();
+        let status = |fault: Fault| Reply::new(decided.clone(), Some(fault)).status();
         assert_eq!(status(Fault::Status(429)), Some(429));
         assert_eq!(
             (status(Fault::Slow), status(Fault::Hang)),

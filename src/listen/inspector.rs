@@ -105,7 +105,8 @@ pub async fn serve(
         closed: closed.clone(),
     };
     let routes = routes::routes(&Arc::new(inspector));
-    let handler = Box::new(|_| ready(server::Reply::Close).boxed());
+    let reply = server::Reply::new(not_found(), None);
+    let handler = Box::new(move |_| ready(reply.clone()).boxed());
     let on_error = Box::new(|_, _| ());
     server::serve(listener, limits, clock, routes, handler, on_error, closed).await;
 }

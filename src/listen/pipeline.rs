@@ -11,7 +11,6 @@ use super::forward::Forward;
 use super::recorder::Recorder;
 use super::respond::ResponsePolicy;
 use super::server::{IncomingRequest, Reply};
-use crate::exchange::Answer;
 
 pub struct Pipeline {
     pub recorder: Arc<Recorder>,
@@ -61,25 +60,15 @@ impl Pipeline {
             }
             _ => None,
         };
-        let decision = self.policy.decide(&incoming);
-        let regular = decision.response.clone();
-        let (reply, forwarded) = match (fault, passed) {
-            (Some(fault), _) => (fault.reply(regular), None),
-            (None, None) => (Reply::Respond(regular), None),
-            (None, Some((response, mut forwarded))) => {
-                forwarded.instead_of = Some(regular.status);
-                (Reply::Respond(response), Some(forwarded))
-            }
-        };
-        let answer = Answer {
-            status: reply.status(),
-            fault: fault.map(|fault| fault.word().to_owned()),
-            forwarded,
-            unsaved: None,
-        };
+        let mut decision = self.policy.decide(&incoming);
+        let forwarded = passed.map(|(response, mut forwarded)| {
+            forwarded.instead_of = decision.reply.status();
+            decision.reply.response = response;
+            forwarded
+        });
+        decision.reply = Reply::new(decision.reply.response, fault);
         let took = self.recorder.clock.elapsed().saturating_sub(began);
-        self.recorder
-            .record(incoming, decision, reply, answer, took)
+        self.recorder.record(incoming, decision, forwarded, took)
     }
 
     /// Resolves when no request is delayed or forwarded any more.

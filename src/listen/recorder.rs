@@ -20,7 +20,7 @@ use super::server::{ConnectionError, IncomingRequest, Reply};
 use crate::cdr::judge::Judgement;
 use crate::clock::Clock;
 use crate::error::Exit;
-use crate::exchange::{Answer, Exchange};
+use crate::exchange::{Answer, Exchange, Forwarded};
 use crate::ndjson;
 use crate::untrusted::Untrusted;
 
@@ -80,12 +80,12 @@ impl Recorder {
         &self,
         incoming: IncomingRequest,
         decision: Decision,
-        mut reply: Reply,
-        answer: Answer,
+        forwarded: Option<Forwarded>,
         took: Duration,
     ) -> Reply {
         let Judgement { verdict, fields } = decision.judgement;
         let cdr = fields.filter(|_| verdict.kind.is_cdr());
+        let mut reply = decision.reply;
         let mismatch = cdr.as_ref().and_then(|cdr| self.expected.mismatch(cdr));
         let counts = cdr.is_some() && mismatch.is_none();
         let is_answered = incoming.is_answered();
@@ -103,7 +103,12 @@ impl Recorder {
             cdr,
             related: Vec::new(),
             uncounted: mismatch.map(Untrusted::new),
-            answer,
+            answer: Answer {
+                status: reply.status(),
+                fault: reply.fault.map(|fault| fault.word().to_owned()),
+                forwarded,
+                unsaved: None,
+            },
             took_ms: ndjson::ms(took),
         };
         let identity = state.relate(&mut exchange);
@@ -120,10 +125,9 @@ impl Recorder {
                 Ok(appended) => line = appended,
                 Err(failure) => {
                     if reply.status().is_some() && !is_answered {
-                        let response = capture::unsaved();
-                        exchange.answer.status = Some(response.status);
+                        reply = Reply::new(capture::unsaved(), None);
+                        exchange.answer.status = reply.status();
                         exchange.answer.fault = None;
-                        reply = Reply::Respond(response);
                     }
                     exchange.answer.unsaved = Some(failure);
                 }

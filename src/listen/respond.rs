@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::fault::Delay;
-use super::server::IncomingRequest;
+use super::server::{IncomingRequest, Reply};
 use crate::cdr::judge::{Judgement, Kind, judge_json, judge_pairs};
 use crate::cdr::remark::{self, Code, Remark};
 use crate::cdr::schema;
@@ -55,7 +55,7 @@ impl Default for ResponsePolicy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     pub judgement: Judgement,
-    pub response: Response,
+    pub reply: Reply,
     /// Whether `--strict` refuses the request.
     pub refused: bool,
 }
@@ -96,8 +96,9 @@ impl ResponsePolicy {
         }
         remark::bound(remarks);
         let departs = remarks.iter().any(|remark| remark.code.departs());
+        let response = response.unwrap_or_else(|| self.response(remarks));
         Decision {
-            response: response.unwrap_or_else(|| self.response(remarks)),
+            reply: Reply::new(response, None),
             refused: self.strict && departs,
             judgement,
         }

@@ -195,6 +195,7 @@ mod unix {
         clock::Clock,
         listen::{
             event::Event,
+            fault::Fault,
             recorder::Recorder,
             respond::ResponsePolicy,
             server::{IncomingRequest, Reply},
@@ -318,48 +319,29 @@ mod unix {
             error: None,
         };
         let decision = ResponsePolicy::default().decide(&incoming);
-        let answered = Answer {
-            status: Some(200),
-            ..Answer::default()
-        };
-        let fault = Answer {
-            fault: Some("reset".to_owned()),
-            ..Answer::default()
-        };
         let capture = Capture::open(Path::new("/dev/full"), false).unwrap().0;
         let (tell, told) = std::sync::mpsc::channel();
         let tell = Box::new(move |event| tell.send(event).is_ok());
         let recorder = Recorder::new(Some(capture), Clock::start(), tell);
-        for (reply, answer) in [
-            (Reply::Respond(decision.response.clone()), answered),
-            (Reply::Close, fault.clone()),
-        ] {
-            let hung_up = reply == Reply::Close;
-            let (incoming, decision) = (incoming.clone(), decision.clone());
-            let reply = recorder.record(incoming, decision, reply, answer, Duration::ZERO);
+        for fault in [None, Some(Fault::Reset)] {
+            let mut decision = decision.clone();
+            decision.reply.fault = fault;
+            let failing = decision.reply.clone();
+            let reply = recorder.record(incoming.clone(), decision, None, Duration::ZERO);
             let why = "No space left on device (os error 28)";
-            assert_eq!(
-                reply,
-                if hung_up {
-                    Reply::Close
-                } else {
-                    Reply::Respond(unsaved())
-                }
-            );
+            let answered = Reply::new(unsaved(), None);
+            assert_eq!(reply, if fault.is_some() { failing } else { answered });
             let told = told.try_iter().find_map(|event| match event {
                 Event::Exchange(exchange, _) => Some(exchange.answer.clone()),
                 _ => None,
             });
-            let unsaved = Some(why.to_owned());
-            let answer = if hung_up {
-                fault.clone()
-            } else {
-                Answer {
-                    status: Some(503),
-                    ..Answer::default()
-                }
+            let answer = Answer {
+                status: fault.is_none().then_some(503),
+                fault: fault.map(|_| "reset".to_owned()),
+                unsaved: Some(why.to_owned()),
+                forwarded: None,
             };
-            assert_eq!(told, Some(Answer { unsaved, ..answer }));
+            assert_eq!(told, Some(answer));
         }
     }
 

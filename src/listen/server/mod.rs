@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use warp::filters::BoxedFilter;
 
 pub(crate) use self::service::{receiver, to_http};
+use super::fault::Fault;
 use crate::clock::{Clock, Timestamp};
 use crate::net::{Request, Response, header};
 
@@ -165,28 +166,26 @@ impl RequestError {
 
 /// How a request is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reply {
-    /// This answer. The server states its length, whatever its headers say, but in an answer to HEAD without a body.
-    Respond(Response),
-    /// This answer a few bytes at a time, then the end of the connection.
-    Slow(Response),
-    /// No answer: the connection is closed.
-    Close,
-    /// No answer: the connection is reset.
-    Reset,
-    /// No answer, until the client closes, the connection is evicted or the server stops.
-    Hang,
-    /// Bytes that are not HTTP, then the end of the connection.
-    Garbage,
+pub struct Reply {
+    /// The server states the length, whatever the headers say, but in an answer to HEAD without a body.
+    pub response: Response,
+    pub fault: Option<Fault>,
 }
 
 impl Reply {
+    /// The regular response, or the one of the fault.
+    pub(crate) fn new(regular: Response, fault: Option<Fault>) -> Self {
+        let response = match fault {
+            Some(Fault::Status(status)) => Response::plain(status, "failing on purpose\n"),
+            _ => regular,
+        };
+        Self { response, fault }
+    }
+
     /// The status that the client gets, if it gets an HTTP answer.
     pub(crate) fn status(&self) -> Option<u16> {
-        match self {
-            Self::Respond(response) | Self::Slow(response) => Some(response.status),
-            Self::Close | Self::Reset | Self::Hang | Self::Garbage => None,
-        }
+        let is_http = matches!(self.fault, None | Some(Fault::Status(_) | Fault::Slow));
+        is_http.then_some(self.response.status)
     }
 }
 

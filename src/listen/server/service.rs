@@ -26,6 +26,7 @@ use super::connection::{Connection, Phase, State, TrackedStream};
 use super::message::{PartialBody, framing, head_error, read_head};
 use super::{ConnectionError, IncomingRequest, MAX_HEAD, Reply, RequestError};
 use crate::clock::Timestamp;
+use crate::listen::fault::Fault;
 use crate::net::{Request, Response};
 
 /// hyper's read buffer: a head and what comes with it.
@@ -137,13 +138,12 @@ async fn receive(
     let is_to_head = head.method == "HEAD";
     let body = PartialBody::read(body, &head, &connection).await;
     connection.end_body();
-    match handle(&connection, at, head, body).await {
-        Reply::Respond(answer) => to_http(answer, is_to_head).map(Into::into),
-        other => {
-            connection.state().non_http = Some(other);
-            warp::reply::Response::default()
-        }
+    let reply = handle(&connection, at, head, body).await;
+    if let None | Some(Fault::Status(_)) = reply.fault {
+        return to_http(reply.response, is_to_head).map(Into::into);
     }
+    connection.state().non_http = Some(reply);
+    warp::reply::Response::default()
 }
 
 /// Hands a request to the handler.
@@ -190,20 +190,22 @@ pub(crate) fn to_http(answer: Response, is_to_head: bool) -> warp::http::Respons
 /// Writes a reply that hyper cannot write, and closes the connection.
 async fn write_non_http(reply: Reply, mut stream: TrackedStream, connection: &Connection) {
     let mut rest = PartialBody::default();
-    match reply {
+    match reply.fault {
+        None | Some(Fault::Status(_) | Fault::Empty) => {}
         // A close with a linger time of zero is a reset. Failing to set it leaves an ordinary close, the next best thing.
-        Reply::Reset => return drop(stream.stream.set_zero_linger()),
-        Reply::Hang => {
+        Some(Fault::Reset) => return drop(stream.stream.set_zero_linger()),
+        Some(Fault::Hang) => {
             return tokio::select! {
                 () = stream.read_rest(&mut rest) => {}
                 () = connection.evicted() => {}
                 () = connection.shared.stop.cancelled() => {}
             };
         }
-        Reply::Close => {}
-        Reply::Garbage => write_slowly(GARBAGE, GARBAGE.len(), &mut stream, connection).await,
-        Reply::Respond(answer) | Reply::Slow(answer) => {
-            let bytes = serialized(answer);
+        Some(Fault::Garbage) => {
+            write_slowly(GARBAGE, GARBAGE.len(), &mut stream, connection).await;
+        }
+        Some(Fault::Slow) => {
+            let bytes = serialized(reply.response);
             let piece = bytes.len().div_ceil(MAX_SLOW_PIECES);
             write_slowly(&bytes, piece, &mut stream, connection).await;
         }

@@ -112,26 +112,29 @@ async fn answer(incoming: IncomingRequest, gate: Arc<tokio::sync::Semaphore>) ->
     if path == "/wait" {
         gate.acquire().await.unwrap().forget();
     }
-    let body = match path {
-        "/hang-up" => return Reply::Close,
-        "/reset" => return Reply::Reset,
-        "/ignore" => return Reply::Hang,
-        "/babble" => return Reply::Garbage,
-        "/drip" => return Reply::Slow(Response::new(200, vec![Header::new("x-a", "1")], "got it")),
-        "/drip-much" => {
-            return Reply::Slow(Response::new(200, vec![], vec![b'x'; 64 * 1024 * 1024]));
-        }
+    let fault = match path {
+        "/hang-up" => Some(Fault::Empty),
+        "/reset" => Some(Fault::Reset),
+        "/ignore" => Some(Fault::Hang),
+        "/babble" => Some(Fault::Garbage),
+        "/drip" | "/drip-much" => Some(Fault::Slow),
         "/panic" => panic!("asked for"),
-        "/much" => vec![b'x'; 64 * 1024 * 1024],
+        _ => None,
+    };
+    let body = match path {
+        "/much" | "/drip-much" => vec![b'x'; 64 * 1024 * 1024],
         _ => b"got it".to_vec(),
     };
     let status = incoming.error.as_ref().map_or(200, RequestError::status);
-    let headers = vec![
-        Header::new("X-Path", path),
-        Header::new("Content-Length", "999"),
-        Header::new("bad name", "left out"),
-    ];
-    Reply::Respond(Response::new(status, headers, body))
+    let headers = match path {
+        "/drip" => vec![Header::new("x-a", "1")],
+        _ => vec![
+            Header::new("X-Path", path),
+            Header::new("Content-Length", "999"),
+            Header::new("bad name", "left out"),
+        ],
+    };
+    Reply::new(Response::new(status, headers, body), fault)
 }
 
 struct Peer(TcpStream);
