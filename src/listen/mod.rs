@@ -101,7 +101,7 @@ pub async fn run(
         forward: options.forward,
         stop: stopping.clone(),
         requests: AtomicU64::new(0),
-        waiting: TaskTracker::new(),
+        tasks: TaskTracker::new(),
     });
     let (handler, errors) = (Arc::clone(&pipeline), Arc::clone(&recorder));
     let server = tokio::spawn(server::serve(

@@ -20,8 +20,8 @@ pub struct Pipeline {
     pub stop: CancellationToken,
     /// Requests that have arrived.
     pub requests: AtomicU64,
-    /// Requests that are delayed or forwarded.
-    pub waiting: TaskTracker,
+    /// The tasks of the requests.
+    pub tasks: TaskTracker,
 }
 
 impl Pipeline {
@@ -31,7 +31,7 @@ impl Pipeline {
         let pipeline = Arc::clone(&self);
         // A task of its own: hyper drops the future of a request whose connection breaks.
         let task = async move { pipeline.reply(incoming, n).await };
-        let handled = self.waiting.spawn(task).await;
+        let handled = self.tasks.spawn(task).await;
         // The connection's task panics in turn, which the server counts.
         handled.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     }
@@ -71,10 +71,10 @@ impl Pipeline {
         self.recorder.record(incoming, decision, forwarded, took)
     }
 
-    /// Resolves when no request is delayed or forwarded any more.
+    /// Resolves when all requests have been handled.
     pub async fn idle(&self) {
-        self.waiting.close();
-        self.waiting.wait().await;
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 }
 
@@ -111,7 +111,7 @@ mod tests {
             forward: None,
             stop: CancellationToken::new(),
             requests: AtomicU64::new(0),
-            waiting: TaskTracker::new(),
+            tasks: TaskTracker::new(),
         });
         let incoming = IncomingRequest {
             peer: ([127, 0, 0, 1], 4000).into(),
