@@ -124,11 +124,8 @@ impl Relations {
             && let Some(oldest) = self.seen.pop_front()
         {
             for key in oldest.keys() {
-                if self
-                    .first
-                    .get(&key)
-                    .is_some_and(|first| first.n == oldest.n)
-                {
+                let first = self.first.get(&key);
+                if first.is_some_and(|first| first.n == oldest.n) {
                     self.first.remove(&key);
                 }
             }

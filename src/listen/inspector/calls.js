@@ -1,5 +1,5 @@
 // Groups exchanges into calls, and describes calls in words. Pure: no DOM.
-import { beginning, bodyText, maskedTarget } from "./text.js";
+import { beginning, bodyText } from "./text.js";
 
 /** The relations (`how`) between exchanges of one call. */
 const OF_ONE_CALL = new Set(["same_call", "duplicate", "retry", "conflict", "other_method"]);
@@ -79,9 +79,9 @@ export function parties(exchanges) {
 
 export const byClick2call = ({ record }) => "request_id" in (record.cdr ?? {}) || "click_to_call" in (record.cdr ?? {});
 
-/** `POST /webhook/cdr`, its secrets masked. */
+/** `POST /webhook/cdr`. */
 export const requestLine = ({ record: { request } }, most) =>
-  `${beginning(request.method, 20)} ${beginning(maskedTarget(request.target), most)}`;
+  `${beginning(request.method, 20)} ${beginning(request.target, most)}`;
 
 /** The words of a row: how the leg ended, or the request line. */
 export function words(exchange) {

@@ -1,7 +1,6 @@
 // One exchange in full, and two side by side.
 import { AGAIN, answerOf, byClick2call, capital, field, isCdr, requestLine } from "./calls.js";
-import { alongside, apart, beginning, bodyLines, bodyText, clean, counted, humane, isSecret, MASK, maskedTarget, members, queryPairs, shownHeader }
-  from "./text.js";
+import { alongside, apart, beginning, bodyLines, bodyText, clean, counted, headerText, humane, members, queryPairs } from "./text.js";
 
 /** Upper number of parameters that are shown. */
 const MOST_PAIRS = 400;
@@ -111,8 +110,8 @@ const line = (role, sign, ...content) =>
 
 /** The request line and headers. The query of a GET has a section of its own. */
 function request({ request: { method, target, version, headers } }) {
-  const path = method === "GET" ? target.replace(/\?.*/s, "") : maskedTarget(target);
-  const shown = headers.map((header) => [received(header[0], "name"), received(shownHeader(header))]);
+  const path = method === "GET" ? target.replace(/\?.*/s, "") : target;
+  const shown = headers.map(([name, value]) => [received(name, "name"), received(headerText(value))]);
   return [
     element("p", { className: "line" },
       received(`${beginning(method, 20)} ${beginning(path, 2000)}`, "strong"), " ", received(version, "faint")),
@@ -124,9 +123,9 @@ function request({ request: { method, target, version, headers } }) {
 function contentOf({ record: { request } }) {
   const parts = [];
   if (request.method === "GET" && request.target.includes("?")) {
-    const raw = maskedTarget(request.target).replace(/^[^?]*/s, "");
+    const raw = request.target.replace(/^[^?]*/s, "");
     const pairs = queryPairs(request.target).map(([name, value]) =>
-      [received(beginning(name, 200), "name"), received(isSecret(name) ? MASK : beginning(value, 4096), "string")]);
+      [received(beginning(name, 200), "name"), received(beginning(value, 4096), "string")]);
     parts.push(section("Query", element("div", { className: "query" }, facts(pairs.slice(0, MOST_PAIRS))),
       pairs.length > MOST_PAIRS ? element("p", { className: "faint" }, `… ${pairs.length - MOST_PAIRS} parameters more`) : "",
       element("details", {}, element("summary", {}, "as it came"), element("pre", { className: "body" }, received(beginning(raw, 16384))))));
@@ -198,7 +197,7 @@ const aspects = ({ meaning, record: { request } }) => [
 ];
 
 const headerPairs = ({ record }) =>
-  record.request.headers.map(([name, value]) => [name.toLowerCase(), JSON.stringify(value), shownHeader([name, value])]);
+  record.request.headers.map(([name, value]) => [name.toLowerCase(), JSON.stringify(value), headerText(value)]);
 
 const answers = (exchange) => {
   const { forwarded } = exchange.record.answer;
@@ -215,7 +214,7 @@ function contents(first, second) {
   const untyped = (bodies[0].length === 0) !== (bodies[1].length === 0);
   const value = (raw) => (untyped && raw.startsWith('"') ? JSON.parse(raw) : raw);
   const [left, right] = [first, second].map(({ record: { request } }, side) => [
-    ...queryPairs(request.target).map(([name, text]) => [name, text, isSecret(name) ? MASK : text]),
+    ...queryPairs(request.target),
     ...bodies[side].map(([name, raw]) => [name, value(raw)]),
   ]);
   return [untyped ? "Fields, without their types" : "Fields", byName(left, right)];

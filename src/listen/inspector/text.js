@@ -1,4 +1,4 @@
-// Cleans, masks, splits and compares received text. Pure: no DOM.
+// Cleans, splits and compares received text, whose secrets the listener has masked. Pure: no DOM.
 
 /** Characters that hide, reorder or forge text; the same as in `disturbs` in untrusted.rs. */
 const DISTURBING = new RegExp(
@@ -27,47 +27,6 @@ export function counted(count, one, many = `${one}s`) {
   return `${String(count).replace(/\B(?=(\d{3})+$)/g, "\u202f")} ${count === 1 ? one : many}`;
 }
 
-export const MASK = "***";
-const TELLING_PARTS = new Set(("apikey auth authorization bearer cookie credential jwt key otp pas pass passphrase passwd " +
-  "password pwd secret session sessionid sig signature token").split(" "));
-const TELLING_ENDING = /(apikey|passwd|password|secret|signature|token)s?$/;
-const HARMLESS = new Set(["idempotency-key", "sec-websocket-key"]);
-const URL_HEADERS = new Set(("content-location location origin referer x-forwarded-uri x-original-uri x-original-url " +
-  "x-rewrite-url").split(" "));
-
-/** Whether a parameter or header of this name holds a secret; the same rule as in secret.rs. */
-export function isSecret(name) {
-  const whole = name.trim().toLowerCase();
-  if (HARMLESS.has(whole)) return false;
-  const apart = name.replace(/(\p{Ll})(\p{Lu})/gu, "$1 $2").replace(/(\p{Lu})(\p{Lu}\p{Ll})/gu, "$1 $2");
-  const parts = `${apart} ${name}`.toLowerCase().split(/[^\p{L}\p{N}]+/u);
-  return whole === "code" || TELLING_ENDING.test(whole) ||
-    parts.some((part) => TELLING_PARTS.has(part) || TELLING_PARTS.has(part.replace(/s$/, "")));
-}
-
-/** A URL or target with its userinfo and the values of secret parameters masked. */
-export function maskedTarget(target) {
-  const bare = target.replace(/\/\/[^/?#]*@/, `//${MASK}@`);
-  const at = bare.search(/[?#]/);
-  return at < 0 ? bare : bare.slice(0, at) + bare.slice(at).split(/(?=[&#])/).map(maskedPiece).join("");
-}
-
-/** One `&name=value`. The remainder behind a secret name is masked, separators included. */
-function maskedPiece(piece) {
-  for (const found of piece.matchAll(/[?&;#]?([^=;?&#]*)=/g)) {
-    const end = found.index + found[0].length;
-    if (end < piece.length && isSecret(unescaped(found[1]))) return piece.slice(0, end) + MASK;
-  }
-  return piece;
-}
-
-/** A header's value as it may be shown. */
-export function shownHeader([name, value]) {
-  if (isSecret(name)) return MASK;
-  const text = typeof value === "string" ? value : bytesAsText(value.base64);
-  return URL_HEADERS.has(name.toLowerCase()) ? maskedTarget(text) : text;
-}
-
 /** Decodes percent escapes; those that are not UTF-8 stay as they are. */
 function unescaped(text) {
   return text.replaceAll("+", " ").replace(/(%[0-9a-f]{2})+/gi, (run) => {
@@ -93,6 +52,9 @@ export function queryPairs(target) {
 function bytesAsText(base64) {
   return atob(base64).replace(/[^\n\r\t -~]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }
+
+/** A header's value as text. */
+export const headerText = (value) => (typeof value === "string" ? value : bytesAsText(value.base64));
 
 /** A body's text, from `text` or `base64`. */
 export const bodyText = (body) => body.text ?? bytesAsText(body.base64);
