@@ -22,7 +22,7 @@ pub struct Capture {
     path: PathBuf,
     file: CaptureFile,
     /// With `--redact`.
-    redactor: Option<Box<Redactor>>,
+    redactor: Option<Redactor>,
     pub(super) alarm: Alarm,
     /// How many exchanges are on file.
     pub saved: u64,
@@ -33,13 +33,12 @@ impl Capture {
     pub fn open(path: &Path, redact: bool) -> Result<(Self, Vec<String>), Error> {
         let cannot = |source| cannot_write(path, source);
         let (mut file, warnings) = CaptureFile::open(path).map_err(cannot)?;
-        let mut redactor = redact.then(Box::<Redactor>::default);
+        let mut redactor = redact.then(Redactor::default);
         if let Some(redactor) = &mut redactor
             && file.is_regular
         {
-            let rewound = file.file.rewind();
-            let resumed = rewound.and_then(|()| redactor.resume(&file.file));
-            resumed.map_err(cannot)?;
+            file.file.rewind().map_err(cannot)?;
+            redactor.resume(&file.file).map_err(cannot)?;
         }
         let capture = Self {
             path: path.to_owned(),
@@ -84,7 +83,7 @@ impl Capture {
 
     /// A copy of the redactor, which gives the same masks to the same exchanges.
     pub fn redactor(&self) -> Option<Redactor> {
-        self.redactor.as_deref().cloned()
+        self.redactor.clone()
     }
 
     /// The last warning, if the rate limit held failures back.

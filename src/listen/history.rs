@@ -47,9 +47,8 @@ pub struct Entry {
     pub request: Request,
     /// The record as in a capture: a line.
     pub record: Bytes,
-    /// The record with secrets masked: a line, shared with `record` where nothing is masked.
-    shown: Bytes,
-    meaning: String,
+    /// The record with secrets masked, and the meaning of the CDR: one line of JSON.
+    pub shown: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,26 +121,24 @@ impl History {
 
 impl Ring {
     fn push(&mut self, exchange: &Exchange, line: Option<&Bytes>) {
-        let line = match line {
-            Some(line) => line.clone(),
-            None => ndjson::line("exchange", exchange).into(),
+        let record = match (&mut self.redactor, line) {
+            (Some(redactor), _) => ndjson::line("exchange", &redactor.redacted(exchange)).into(),
+            (None, Some(line)) => line.clone(),
+            (None, None) => ndjson::line("exchange", exchange).into(),
         };
-        let masked = masked(exchange);
-        let shown = if masked == *exchange {
-            line.clone()
-        } else {
-            ndjson::line("exchange", &masked).into()
-        };
+        let masked = ndjson::line("exchange", &masked(exchange));
+        let masked = String::from_utf8_lossy(&masked);
         let fields = exchange.cdr.as_ref();
+        let meaning = meaning(&exchange.verdict, fields.unwrap_or(&Fields::new()));
+        let meaning = ndjson::safe_json(&meaning);
         let entry = Entry {
             n: exchange.n,
             request: exchange.request.clone(),
-            record: match &mut self.redactor {
-                None => line,
-                Some(redactor) => ndjson::line("exchange", &redactor.redacted(exchange)).into(),
-            },
-            shown,
-            meaning: meaning(&exchange.verdict, fields.unwrap_or(&Fields::new())),
+            record,
+            shown: format!(
+                "{{\"exchange\":{},\"meaning\":{meaning}}}",
+                masked.trim_end()
+            ),
         };
         self.bytes += entry.bytes();
         self.newest = entry.n;
@@ -167,20 +164,8 @@ impl Ring {
 }
 
 impl Entry {
-    /// The masked record and its meaning, as one line of JSON.
-    pub fn shown(&self) -> String {
-        let exchange = String::from_utf8_lossy(&self.shown);
-        let meaning = ndjson::safe_json(&self.meaning);
-        format!(
-            "{{\"exchange\":{},\"meaning\":{meaning}}}",
-            exchange.trim_ascii_end()
-        )
-    }
-
     fn bytes(&self) -> usize {
-        let is_shared = self.shown.as_ptr() == self.record.as_ptr();
-        let shown = if is_shared { 0 } else { self.shown.len() };
-        self.record.len() + self.request.body.len() + shown
+        self.record.len() + self.request.body.len() + self.shown.len()
     }
 }
 

@@ -239,7 +239,7 @@ fn updates(
         };
         let event = match update {
             Update::Finished => return Some((event("end", "{}"), None)),
-            Update::Exchange(kept) => event("exchange", &kept.shown()).id(format!(" {}", kept.n)),
+            Update::Exchange(kept) => event("exchange", &kept.shown).id(format!(" {}", kept.n)),
             Update::Forgotten(Extent { oldest_kept, .. }) => {
                 event("forgotten", &format!("{{\"oldest_kept\":{oldest_kept}}}"))
             }
