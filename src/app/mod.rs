@@ -21,7 +21,7 @@ use crate::error::{Error, Exit, Stop};
 use crate::output::queue::{self, OutputQueue, OutputThread};
 use crate::output::streams::StreamState;
 use crate::output::theme::Theme;
-use crate::output::{self, OutputOptions, Show, catalogue};
+use crate::output::{OutputOptions, Show, catalogue};
 use signals::Signals;
 
 /// Does what the arguments say; the program's name comes first. Never panics and never ends the process.
@@ -73,7 +73,7 @@ fn list(options: &SendOptions) -> Exit {
             true if of_scenarios => catalogue::scenario_records(),
             true => catalogue::case_records(),
             false if of_scenarios => catalogue::scenarios(theme),
-            false => output::suite::list(theme),
+            false => catalogue::cases(theme),
         }
     })
 }

@@ -151,20 +151,17 @@ async fn listen_until_stopped(
     state: watch::Receiver<StreamState>,
 ) -> Exit {
     let clock = Clock::start();
-    let Prepared {
-        mut options,
-        listener,
-        address,
-        inspector,
-        report,
-        ..
-    } = prepared;
-    let faults = options.faults;
-    let seed = faults.is_random().then_some(options.policy.seed);
-    let began = clock.now();
+    let (mut options, address) = (prepared.options, prepared.address);
+    let mut run = Run {
+        url: format!("http://{address}"),
+        began: clock.now(),
+        ended: clock.now(),
+        faults: options.faults,
+        seed: options.faults.is_random().then_some(options.policy.seed),
+    };
     let closing = CancellationToken::new();
-    let page =
-        inspector.map(|inspector| serve_page(inspector, &options, address, clock, closing.clone()));
+    let open = |inspector| serve_page(inspector, &options, address, clock, closing.clone());
+    let page = prepared.inspector.map(open);
     // --timeout and --settle count for the command, if there is one.
     let has_command = children.command.is_some();
     let timeout = options.timeout.take_if(|_| has_command);
@@ -192,7 +189,7 @@ async fn listen_until_stopped(
         }
     };
     let mut summary = tokio::select! {
-        summary = listen::run(options, listener, clock, stopping, tell) => summary,
+        summary = listen::run(options, prepared.listener, clock, stopping, tell) => summary,
         never = watch_tunnel(children.tunnel.as_mut(), &output, given, &mut tunnel_ended) => match never {},
     };
     summary.tunnel_ended = tunnel_ended;
@@ -208,24 +205,22 @@ async fn listen_until_stopped(
         }
     };
     tokio::join!(children.end(), page_closed);
-    let mut exit = summary.exit;
-    if let Some((path, file)) = given.report.as_deref().zip(report) {
-        let run = Run {
-            url: format!("http://{address}"),
-            began,
-            ended: clock.now(),
-            faults,
-            seed,
-        };
-        if let Err(error) = files::write_report(path, file, &retries::report(&run, &summary)) {
-            if exit == Exit::Success {
-                exit = Exit::Failed;
-            }
+    run.ended = clock.now();
+    let report = given.report.as_deref().zip(prepared.report);
+    let written = report.map_or(Ok(()), |(path, file)| {
+        files::write_report(path, file, &retries::report(&run, &summary))
+    });
+    children.end_orphans().await;
+    match written {
+        Ok(()) => summary.exit,
+        Err(error) => {
             output.push(0, move |show| show.error(&error));
+            match summary.exit {
+                Exit::Success => Exit::Failed,
+                exit => exit,
+            }
         }
     }
-    children.end_orphans().await;
-    exit
 }
 
 /// Serves the inspector of a listener at this address.

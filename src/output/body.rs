@@ -1,18 +1,17 @@
-//! A body as it came: JSON token by token over the raw bytes, coloured and indented but never re-serialised; anything
-//! else line by line. Bounded, and harmless whatever it holds.
+//! A body as lines: JSON token by token, coloured and indented but never serialised again; other bodies line by line. The
+//! length is bounded, and disturbing characters are visible.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::theme::{Role, Theme};
-use crate::json::{self, Kind, Token};
+use crate::json::{self, Kind};
 use crate::untrusted::{clean, is_plain};
 
-/// As much of a body as is shown, in bytes and in lines; the rest is counted.
-const MOST_BYTES: usize = 4 * 1024;
-const MOST_LINES: usize = 100;
+/// How much of a body is shown, in bytes and in lines; the rest is counted.
+const MAX_BYTES: usize = 4 * 1024;
+const MAX_LINES: usize = 100;
 
-/// A body's lines.
 #[must_use]
 pub fn lines(body: &[u8], theme: Theme) -> Vec<String> {
     json_lines(body, theme).unwrap_or_else(|| text_lines(body))
@@ -22,88 +21,51 @@ fn more(bytes: usize) -> String {
     format!("… {bytes} bytes more")
 }
 
-/// The lines of a body that is JSON.
+/// None for a body that is not JSON.
 fn json_lines(body: &[u8], theme: Theme) -> Option<Vec<String>> {
     let text = json::check(body).ok()?;
-    let mut lines = JsonLines {
-        lines: vec![String::new()],
-        text,
-        theme,
-        depth: 0,
-        opened: false,
-        cut: false,
-    };
+    let mut lines = vec![String::new()];
+    let mut depth = 0_usize;
+    let mut after_open = false;
     for token in json::tokens(text) {
-        lines.add(token);
-    }
-    Some(lines.lines)
-}
-
-/// The lines of JSON, as far as its tokens have been read.
-struct JsonLines<'a> {
-    lines: Vec<String>,
-    text: &'a str,
-    theme: Theme,
-    depth: usize,
-    /// Whether the last token was an opening bracket: the next one tells whether there is anything within.
-    opened: bool,
-    /// Whether there was more than is shown.
-    cut: bool,
-}
-
-impl JsonLines<'_> {
-    /// Adds the next token.
-    fn add(&mut self, token: Token<'_>) {
-        if self.cut {
-            return;
-        }
         let is_close = token.kind == Kind::Close;
-        let is_within = std::mem::take(&mut self.opened);
-        if is_within && !is_close {
-            self.depth += 1;
-            self.break_line();
+        if after_open && !is_close {
+            depth += 1;
+            lines.push("  ".repeat(depth));
         }
-        if token.start > MOST_BYTES || self.lines.len() >= MOST_LINES {
-            self.cut = true;
-            let rest = more(self.text.len() - token.start);
-            self.lines.push(self.theme.paint(Role::Faint, &rest));
-            return;
+        if token.start > MAX_BYTES || lines.len() >= MAX_LINES {
+            lines.push(theme.paint(Role::Faint, &more(text.len() - token.start)));
+            break;
         }
-        if is_close && !is_within {
-            self.depth = self.depth.saturating_sub(1);
-            self.break_line();
+        if is_close && !after_open {
+            depth = depth.saturating_sub(1);
+            lines.push("  ".repeat(depth));
         }
         let raw = bounded(token.text);
         let painted = match token.kind {
-            Kind::Key => self.theme.paint(Role::Name, &raw),
-            Kind::String => self.theme.paint(Role::Text, &raw),
-            Kind::Number => self.theme.paint(Role::Number, &raw),
-            Kind::Word => self.theme.paint(Role::Word, &raw),
+            Kind::Key => theme.paint(Role::Name, &raw),
+            Kind::String => theme.paint(Role::Text, &raw),
+            Kind::Number => theme.paint(Role::Number, &raw),
+            Kind::Word => theme.paint(Role::Word, &raw),
             Kind::Colon => ": ".to_owned(),
             Kind::Comma | Kind::Open | Kind::Close => raw.into_owned(),
         };
-        if let Some(line) = self.lines.last_mut() {
+        if let Some(line) = lines.last_mut() {
             line.push_str(&painted);
         }
-        match token.kind {
-            Kind::Open => self.opened = true,
-            Kind::Comma => self.break_line(),
-            _ => {}
+        after_open = token.kind == Kind::Open;
+        if token.kind == Kind::Comma {
+            lines.push("  ".repeat(depth));
         }
     }
-
-    fn break_line(&mut self) {
-        self.lines.push("  ".repeat(self.depth));
-    }
+    Some(lines)
 }
 
-/// One value, cut off where it is too long to be shown.
+/// A value, cleaned and cut.
 fn bounded(raw: &str) -> Cow<'_, str> {
-    if raw.len() > MOST_BYTES {
-        let end = (0..=MOST_BYTES)
-            .rev()
-            .find(|at| raw.is_char_boundary(*at))
-            .unwrap_or(0);
+    if raw.len() > MAX_BYTES {
+        let is_boundary = |at: &usize| raw.is_char_boundary(*at);
+        let end = (0..=MAX_BYTES).rev().find(is_boundary).unwrap_or(0);
         return format!("{}{}", clean(&raw[..end]), more(raw.len() - end)).into();
     }
     if is_plain(raw) {
@@ -113,9 +75,9 @@ fn bounded(raw: &str) -> Cow<'_, str> {
     }
 }
 
-/// Text that is not JSON; bytes that are not text become visible too.
+/// The lines of a body that is not JSON. Bytes that are not UTF-8 become visible.
 fn text_lines(body: &[u8]) -> Vec<String> {
-    let shown = &body[..body.len().min(MOST_BYTES)];
+    let shown = &body[..body.len().min(MAX_BYTES)];
     let mut text = String::new();
     for chunk in shown.utf8_chunks() {
         text.push_str(chunk.valid());
@@ -132,7 +94,7 @@ fn text_lines(body: &[u8]) -> Vec<String> {
         lines.pop();
     }
     let cut: usize = lines
-        .drain(MOST_LINES.min(lines.len())..)
+        .drain(MAX_LINES.min(lines.len())..)
         .map(|line| line.len() + 1)
         .sum();
     let unseen = cut + body.len() - shown.len();
@@ -142,25 +104,22 @@ fn text_lines(body: &[u8]) -> Vec<String> {
     lines
 }
 
-/// The pairs of a query, one a line, names in a column.
+/// The parameters of a query, one a line, names in a column.
 #[must_use]
 pub fn pairs(pairs: &[(String, String)], theme: Theme) -> Vec<String> {
-    /// Wider than the longest documented name; longer ones stand out.
-    const WIDEST: usize = 24;
-    let width = pairs
-        .iter()
-        .map(|(name, _)| clean(name).chars().count())
-        .filter(|n| *n <= WIDEST)
+    /// Wider than the longest documented name; longer names stick out.
+    const MAX_WIDTH: usize = 24;
+    let widths = pairs.iter().map(|(name, _)| clean(name).chars().count());
+    let width = widths
+        .filter(|width| *width <= MAX_WIDTH)
         .max()
         .unwrap_or(0);
     let mut shown = 0;
     let mut lines = Vec::new();
     for (place, (name, value)) in pairs.iter().enumerate() {
-        if lines.len() >= MOST_LINES || shown > MOST_BYTES {
-            lines.push(theme.paint(
-                Role::Faint,
-                &format!("… {} parameters more", pairs.len() - place),
-            ));
+        if lines.len() >= MAX_LINES || shown > MAX_BYTES {
+            let more = format!("… {} parameters more", pairs.len() - place);
+            lines.push(theme.paint(Role::Faint, &more));
             break;
         }
         shown += name.len() + value.len();
@@ -218,12 +177,12 @@ mod tests {
         let long = format!("{{\"a\":\"{}\",\"b\":1}}", "x".repeat(10_000));
         let text = shown(long.as_bytes());
         assert!(
-            text.len() < MOST_BYTES + 200 && text.contains("bytes more"),
+            text.len() < MAX_BYTES + 200 && text.contains("bytes more"),
             "{}",
             text.len()
         );
         let many = format!("[{}1]", "1,".repeat(500));
-        assert_eq!(shown(many.as_bytes()).lines().count(), MOST_LINES + 1);
+        assert_eq!(shown(many.as_bytes()).lines().count(), MAX_LINES + 1);
         assert_eq!(
             shown("x\n".repeat(200).as_bytes()).lines().last().unwrap(),
             "… 200 bytes more"

@@ -1,16 +1,15 @@
-//! What there is to choose from: the scenarios, and the cases of the suite, for people and as records.
+//! The lists of scenarios and of the suite's cases, for people and as records.
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::theme::{Role, Theme};
-use crate::cdr::Grade;
+use super::wrap::{PROSE, prose};
 use crate::cdr::scenarios::{CATALOGUE, GROUPS, Plan, Scenario};
 use crate::ndjson;
-use crate::suite::{Family, cases};
+use crate::suite::{Case, CaseMethod, Family, cases};
 
-/// The CDRs of a story, in words.
 fn cdrs(story: &Scenario) -> Vec<String> {
     match story.plan {
         Plan::Click2call(legs) | Plan::Softphone(legs) => legs
@@ -22,84 +21,92 @@ fn cdrs(story: &Scenario) -> Vec<String> {
     }
 }
 
-/// The scenarios, as `--list-scenarios` prints them.
 #[must_use]
 pub fn scenarios(theme: Theme) -> String {
     let mut out = String::new();
     for story in &CATALOGUE {
         let cdrs = cdrs(story).join(", then ");
-        let grade = format!("[{}]", story.grade);
-        let _ = writeln!(
-            out,
-            "{} {}",
-            theme.paint(Role::Strong, story.name),
-            theme.paint(Role::Faint, &grade)
-        );
-        let _ = writeln!(out, "  {}\n  CDRs: {cdrs}", story.summary);
+        let name = theme.paint(Role::Strong, story.name);
+        let grade = theme.paint(Role::Faint, &format!("[{}]", story.grade));
+        let _ = writeln!(out, "{name} {grade}\n  {}\n  CDRs: {cdrs}", story.summary);
         if let Some(caveat) = story.caveat {
             let _ = writeln!(out, "  {}", theme.paint(Role::Faint, caveat));
         }
     }
-    let _ = writeln!(out, "\nGroups");
+    out += "\nGroups\n";
     for (name, meaning) in GROUPS {
-        let _ = writeln!(
-            out,
-            "  {} {meaning}",
-            theme.paint(Role::Strong, &format!("{name:<11}"))
-        );
+        let name = theme.paint(Role::Strong, &format!("{name:<11}"));
+        let _ = writeln!(out, "  {name} {meaning}");
     }
-    let _ = writeln!(
-        out,
-        "\n[doc] documented  [seen] reported from live accounts  [inferred] fits all samples"
-    );
+    out += "\n[doc] documented  [seen] reported from live accounts  [inferred] fits all samples\n";
     out
 }
 
-/// The scenarios as records, one a line.
 #[must_use]
 pub fn scenario_records() -> String {
-    #[derive(Serialize)]
-    struct Scenario {
-        name: &'static str,
-        summary: &'static str,
-        cdrs: Vec<String>,
-        grade: Grade,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        caveat: Option<&'static str>,
-    }
-    let records = CATALOGUE.iter().map(|story| Scenario {
-        name: story.name,
-        summary: story.summary,
-        cdrs: cdrs(story),
-        grade: story.grade,
-        caveat: story.caveat,
+    let records = CATALOGUE.iter().map(|scenario| {
+        let mut record = json!({
+            "name": scenario.name,
+            "summary": scenario.summary,
+            "cdrs": cdrs(scenario),
+            "grade": scenario.grade,
+        });
+        if let Some(caveat) = scenario.caveat {
+            record["caveat"] = caveat.into();
+        }
+        record
     });
     lines("scenario", records)
 }
 
-/// The cases of the suite as records, one a line.
+#[must_use]
+pub fn cases(theme: Theme) -> String {
+    let mut out = String::new();
+    for family in Family::ALL {
+        let cases: Vec<_> = cases::table()
+            .filter(|case| case.family == family)
+            .collect();
+        let title = theme.paint(Role::Strong, &format!("{family} ({})", cases.len()));
+        let _ = writeln!(out, "{title} · {}\n", family.heading());
+        out.extend(cases.into_iter().map(|case| listed(case, theme)));
+        out.push('\n');
+    }
+    let legend = "[doc] documented [seen] reported from live accounts [calc] computed from the samples \
+                  [inferred] fits all samples [hostile] from strangers and broken networks";
+    out + &prose(legend, "", PROSE)
+}
+
+fn listed(case: &Case, theme: Theme) -> String {
+    let method = match case.method {
+        CaseMethod::Post => "POST",
+        CaseMethod::Get => "GET",
+        CaseMethod::Both => "POST, GET",
+        CaseMethod::Other(_) => "other",
+    };
+    let name = theme.paint(Role::Name, case.name);
+    let about = theme.paint(Role::Faint, &format!("{method} [{}]", case.grade));
+    let wanted = format!("Wanted: {}.", case.expects().words(case));
+    let lines = prose(case.why, "    ", PROSE) + &prose(&wanted, "    ", PROSE);
+    format!("  {name} {about}\n{lines}")
+}
+
 #[must_use]
 pub fn case_records() -> String {
-    #[derive(Serialize)]
-    struct Listed {
-        name: &'static str,
-        family: Family,
-        grade: Grade,
-        expected: String,
-        why: &'static str,
-    }
-    let records = cases::table().map(|case| Listed {
-        name: case.name,
-        family: case.family,
-        grade: case.grade,
-        expected: case.expects().words(case),
-        why: case.why,
+    let records = cases::table().map(|case| {
+        json!({
+            "name": case.name,
+            "family": case.family,
+            "grade": case.grade,
+            "expected": case.expects().words(case),
+            "why": case.why,
+        })
     });
     lines("case", records)
 }
 
-fn lines<T: Serialize>(kind: &str, records: impl Iterator<Item = T>) -> String {
-    records
-        .map(|record| String::from_utf8_lossy(&ndjson::line(kind, &record)).into_owned())
+fn lines(kind: &str, records: impl Iterator<Item = Value>) -> String {
+    let lines = records.map(|record| ndjson::line(kind, &record));
+    lines
+        .map(|line| String::from_utf8_lossy(&line).into_owned())
         .collect()
 }

@@ -1,4 +1,4 @@
-//! A finished suite as JUnit XML, which CI systems read. Pure: summary in, text out.
+//! A finished suite as JUnit XML.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -7,18 +7,15 @@ use crate::suite::Family;
 use crate::suite::event::{CaseRecord, SuiteSummary};
 use crate::untrusted::clean;
 
-/// The report: one test suite a family, one test case a case.
+/// One `testsuite` for each family, one `testcase` for each case.
 #[must_use]
 pub fn report(summary: &SuiteSummary) -> String {
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let all: Vec<&CaseRecord> = summary.records.iter().collect();
     let _ = writeln!(out, "<testsuites name=\"telecmi-cdr\"{}>", counts(&all));
     for family in Family::ALL {
-        let records: Vec<_> = all
-            .iter()
-            .copied()
-            .filter(|record| record.family == family)
-            .collect();
+        let mut records = all.clone();
+        records.retain(|record| record.family == family);
         if records.is_empty() {
             continue;
         }
@@ -32,21 +29,18 @@ pub fn report(summary: &SuiteSummary) -> String {
     out
 }
 
-/// The attributes that count cases.
+/// The attributes of a `testsuite`.
 fn counts(records: &[&CaseRecord]) -> String {
+    let tests = records.len();
+    let failures = records.iter().filter(|record| record.failed()).count();
+    let skipped = records.iter().filter(|record| record.skipped.is_some());
+    let skipped = skipped.count();
+    let time = seconds(records.iter().map(|record| record.took).sum());
     format!(
-        " tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"{}\" time=\"{}\"",
-        records.len(),
-        records.iter().filter(|record| record.failed()).count(),
-        records
-            .iter()
-            .filter(|record| record.skipped.is_some())
-            .count(),
-        seconds(records.iter().map(|record| record.took).sum()),
+        " tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\" time=\"{time}\""
     )
 }
 
-/// One case.
 fn case(record: &CaseRecord) -> String {
     let mut out = format!(
         "    <testcase name=\"{}\" classname=\"telecmi-cdr.{}\" time=\"{}\"",
@@ -55,26 +49,26 @@ fn case(record: &CaseRecord) -> String {
         seconds(record.took)
     );
     if let Some(reason) = &record.skipped {
+        let reason = escaped(reason);
         let _ = writeln!(
             out,
-            ">\n      <skipped message=\"{}\"/>\n    </testcase>",
-            escaped(reason)
+            ">\n      <skipped message=\"{reason}\"/>\n    </testcase>"
         );
     } else if let Some(cause) = record.cause {
         let message = format!("{}: {}", cause.words(), record.got);
-        let mut lines = vec![
-            format!("expected: {}", record.expected),
-            format!("got: {}", record.got),
+        let lines = [
+            ("expected", Some(record.expected.as_str())),
+            ("got", Some(&record.got)),
+            ("why", record.why),
+            ("look at", record.advice),
+            ("repeat", record.repeat.as_deref()),
         ];
-        lines.extend(record.why.map(|why| format!("why: {why}")));
-        lines.extend(record.advice.map(|advice| format!("look at: {advice}")));
-        lines.extend(
-            record
-                .repeat
-                .as_ref()
-                .map(|repeat| format!("repeat: {repeat}")),
-        );
-        let lines: Vec<_> = lines.iter().map(|line| escaped(line)).collect();
+        let lines = lines
+            .into_iter()
+            .filter_map(|(name, text)| Some((name, text?)));
+        let lines: Vec<_> = lines
+            .map(|(name, text)| format!("{name}: {}", escaped(text)))
+            .collect();
         let _ = writeln!(
             out,
             ">\n      <failure message=\"{}\" type=\"{}\">{}</failure>\n    </testcase>",
@@ -92,21 +86,15 @@ fn seconds(span: Duration) -> String {
     format!("{:.3}", span.as_secs_f64())
 }
 
-/// Text for an element or an attribute. What XML cannot hold at all is written visibly, by cleaning first.
+/// Text for an element or an attribute. Cleaning makes most characters visible that XML cannot hold.
 fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in clean(text).chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&apos;"),
-            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
+    clean(text)
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&apos;")
+        .replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }
 
 #[cfg(test)]

@@ -1,6 +1,4 @@
-//! What a listener says of itself: where it listens, connections without a request, and its summary.
-
-use std::fmt::Write as _;
+//! The ready line of a listener, its connection errors, and its summary.
 
 use super::theme::{Role, Theme};
 use super::wrap::plural;
@@ -9,43 +7,36 @@ use crate::listen::event::{ConnectionErrors, Ending, Listening, Summary};
 use crate::process::Ended;
 use crate::untrusted::clean;
 
-/// The line that says where we listen. It is the ready line: scripts wait for it.
-#[must_use]
-pub fn listening(listening: &Listening, theme: Theme) -> String {
-    format!(
-        "{} {}\n",
-        theme.paint(Role::Strong, "listening on"),
-        listening.url
-    )
-}
+/// Where TeleCMI's dashboard takes the public URL, in lines of at most sixty columns.
+const DASHBOARD: [&str; 3] = [
+    "in TeleCMI's dashboard: business number → SETTINGS →",
+    "  WEBHOOKS → type \"call report\" → method (POST or GET) →",
+    "  paste the URL",
+];
 
-/// Where a browser can see what comes, if it can.
+/// The ready line, which scripts wait for, the public URL and the inspector's. With `hint`, a command to try.
 #[must_use]
-pub fn inspect(listening: &Listening, theme: Theme) -> String {
-    let line = |url: &String| format!("{}     {url}\n", theme.paint(Role::Strong, "inspect"));
-    listening.inspect.as_ref().map(line).unwrap_or_default()
-}
-
-/// The public URL, if there is one, and where to enter it in TeleCMI's dashboard.
-#[must_use]
-pub fn public_url(listening: &Listening, theme: Theme) -> String {
-    // Fits sixty columns.
-    const CLICKS: [&str; 2] = [
-        "in TeleCMI's dashboard: business number → SETTINGS →",
-        "  WEBHOOKS → type \"call report\" → method (POST or GET) →",
-    ];
-    let Some(url) = &listening.public_url else {
-        return String::new();
+pub fn ready(listening: &Listening, hint: bool, theme: Theme) -> String {
+    let row = |label: &str, url: &str| {
+        let label = theme.paint(Role::Strong, label)
+            + &" ".repeat(12_usize.saturating_sub(label.len()).max(1));
+        format!("{label}{url}\n")
     };
-    let mut text = format!(
-        "{}  {}\n",
-        theme.paint(Role::Strong, "public URL"),
-        to_register(url)
-    );
-    for line in CLICKS {
-        let _ = writeln!(text, "{}", theme.paint(Role::Faint, line));
+    let faint = |line: &str| theme.paint(Role::Faint, line) + "\n";
+    let mut text = row("listening on", &listening.url);
+    if let Some(url) = &listening.public_url {
+        text += &row("public URL", &to_register(url));
+        text.extend(DASHBOARD.map(faint));
     }
-    let _ = writeln!(text, "{}", theme.paint(Role::Faint, "  paste the URL"));
+    if let Some(url) = &listening.inspect {
+        text += &row("inspect", url);
+    }
+    if hint {
+        text += &faint(&format!(
+            "try: telecmi-cdr send --url {}/webhook/cdr   (Ctrl-C stops)",
+            listening.url
+        ));
+    }
     text
 }
 
@@ -62,23 +53,12 @@ fn to_register(url: &str) -> String {
     }
 }
 
-/// What to do next, for a person who has just started a listener.
-#[must_use]
-pub fn listening_hint(listening: &Listening, theme: Theme) -> String {
-    let text = format!(
-        "try: telecmi-cdr send --url {}/webhook/cdr   (Ctrl-C stops)",
-        listening.url
-    );
-    format!("{}\n", theme.paint(Role::Faint, &text))
-}
-
-/// The line about connections that failed before a request could be read.
+/// Connections that failed before a request could be read.
 #[must_use]
 pub fn connection_errors(errors: &ConnectionErrors, theme: Theme) -> String {
-    let more = if errors.count > 1 {
-        format!(" (and {} more like it)", errors.count - 1)
-    } else {
-        String::new()
+    let more = match errors.count {
+        0 | 1 => String::new(),
+        count => format!(" (and {} more like it)", count - 1),
     };
     format!(
         "{} {}{more}\n",
@@ -87,54 +67,46 @@ pub fn connection_errors(errors: &ConnectionErrors, theme: Theme) -> String {
     )
 }
 
-/// The listener's last lines.
 #[must_use]
 pub fn summary(summary: &Summary, theme: Theme) -> String {
-    let too_many = summary.exit != Exit::Success
-        && summary
-            .wanted
-            .is_some_and(|wanted| summary.counted > wanted);
-    let failed = summary
-        .command
-        .filter(|ended| ended.shell_code() != 0)
-        .map(Ended::words);
+    let too_many = summary
+        .wanted
+        .is_some_and(|wanted| summary.counted > wanted);
+    let failed = summary.command.filter(|ended| ended.shell_code() != 0);
+    let failed = failed.map(Ended::words);
     let ending = match (summary.ending, &failed) {
-        (Ending::Counted, _) if too_many => "more CDRs came than wanted".to_owned(),
+        (Ending::Counted, _) if too_many && summary.exit != Exit::Success => {
+            "more CDRs came than wanted".to_owned()
+        }
         (Ending::CommandEnded, Some(how)) => format!("the command ended {how}"),
         (ending, _) => self::ending(ending).to_owned(),
     };
-    let mut parts = vec![plural(summary.exchanges, "request")];
-    parts.push(match summary.wanted {
+    let cdrs = plural(summary.cdrs, "CDR");
+    let counted = match summary.wanted {
         Some(wanted) => format!("{} of {wanted} CDRs", summary.counted),
         None if summary.counted < summary.cdrs => {
-            format!(
-                "{}, {} of them as expected",
-                plural(summary.cdrs, "CDR"),
-                summary.counted
-            )
+            format!("{cdrs}, {} of them as expected", summary.counted)
         }
-        None => plural(summary.cdrs, "CDR"),
-    });
-    parts.push(plural(summary.remarks, "remark"));
-    if summary.malformed > 0 {
-        parts.push(format!("{} malformed", summary.malformed));
-    }
-    parts.extend(summary.saved.map(|saved| format!("{saved} saved")));
-    if summary.lost > 0 {
-        parts.push(format!("{} lost (could not be saved)", summary.lost));
-    }
-    if summary.dropped > 0 {
-        parts.push(format!(
-            "{} not shown (the output was not read fast enough)",
-            summary.dropped
-        ));
-    }
-    if summary.ending != Ending::CommandEnded {
-        parts.extend(failed.map(|how| format!("command ended {how}")));
-    }
-    if summary.tunnel_ended {
-        parts.push("the tunnel ended early".to_owned());
-    }
+        None => cdrs,
+    };
+    let if_any = |n: u64, what: &str| (n > 0).then(|| format!("{n} {what}"));
+    let not_shown = "not shown (the output was not read fast enough)";
+    let parts = [
+        Some(plural(summary.exchanges, "request")),
+        Some(counted),
+        Some(plural(summary.remarks, "remark")),
+        if_any(summary.malformed, "malformed"),
+        summary.saved.map(|saved| format!("{saved} saved")),
+        if_any(summary.lost, "lost (could not be saved)"),
+        if_any(summary.dropped, not_shown),
+        failed
+            .filter(|_| summary.ending != Ending::CommandEnded)
+            .map(|how| format!("command ended {how}")),
+        summary
+            .tunnel_ended
+            .then(|| "the tunnel ended early".to_owned()),
+    ];
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
     let role = if summary.exit.code() == 0 {
         Role::Good
     } else {
@@ -143,7 +115,6 @@ pub fn summary(summary: &Summary, theme: Theme) -> String {
     format!("{} · {}\n", theme.paint(role, &ending), parts.join(" · "))
 }
 
-/// Why a listener ended, in words.
 #[must_use]
 pub fn ending(ending: Ending) -> &'static str {
     match ending {

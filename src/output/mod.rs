@@ -1,8 +1,7 @@
-//! What people and programs see. The only room that knows what a terminal is.
+//! Events as lines: data on standard output, or in the file in its place; messages on standard error.
 //!
-//! In: the events of both modes. Out: lines on two streams; standard output is data, standard error is talk. A
-//! `Show` turns events into lines; while a mode runs it belongs to the thread behind a `queue::OutputQueue`. Printers
-//! are pure functions from a value and a [`Theme`] to text.
+//! A `Show` turns events into lines; while a mode runs, it belongs to the thread behind a `queue::OutputQueue`. The other
+//! modules are pure functions from a value and a `Theme` to text.
 
 pub mod body;
 pub(crate) mod catalogue;
@@ -18,8 +17,10 @@ pub(crate) mod suite;
 pub mod theme;
 pub(crate) mod wrap;
 
+use std::error::Error as _;
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write};
+use std::io::{BufWriter, IsTerminal as _, Write};
+use std::iter::successors;
 
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
@@ -34,7 +35,7 @@ use crate::untrusted::clean;
 use crate::{listen, send};
 use progress::Progress;
 use streams::{StreamState, Streams};
-use theme::{Color, Role, Surroundings, Theme};
+use theme::{Color, Role, Theme};
 use wrap::{count, plural};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Args)]
@@ -75,7 +76,7 @@ impl OutputOptions {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Renderer {
     options: OutputOptions,
-    /// Colours of standard output.
+    /// Of standard output.
     pub theme: Theme,
     out_is_terminal: bool,
 }
@@ -98,7 +99,6 @@ impl Renderer {
     }
 
     /// The text of a delivery.
-    #[must_use]
     pub fn delivery(self, delivery: &send::event::Delivery) -> Vec<u8> {
         if self.options.ndjson() {
             return ndjson::line("delivery", delivery);
@@ -107,7 +107,7 @@ impl Renderer {
         self.fitted(text).into_bytes()
     }
 
-    /// Text for a person, in lines that fit: received text in it never starts one.
+    /// Wraps text for people: the terminal would continue a long line in column 0, where received text must not start.
     fn fitted(self, text: String) -> String {
         if !self.out_is_terminal {
             return text;
@@ -119,49 +119,45 @@ impl Renderer {
     }
 }
 
-/// Turns events into lines.
 pub(crate) struct Show {
-    /// How data is written.
     pub renderer: Renderer,
     streams: Streams,
     err_theme: Theme,
     progress: Progress,
-    /// The command that repeats the run, but for the seed.
+    /// The command that repeats the run, without the seed.
     command: Option<String>,
-    /// Where a sender's `started` record was: what the run follows from.
+    /// The record `started` of a sender.
     started: Option<Started>,
-    /// Whether the last thing shown was a sender's line, which a receiver's block keeps its distance from.
+    /// Whether the last line was a sender's: an empty line separates it from a receiver's block.
     after_a_line: bool,
     causes: sent::Causes,
     suite: suite::CaseLines,
 }
 
 impl Show {
-    /// A show on the process's own streams; `file` takes the place of standard output.
+    /// On the streams of the process; `file` takes the place of standard output.
     #[must_use]
     pub fn new(
         options: OutputOptions,
         file: Option<Box<dyn Write + Send>>,
         command: Option<String>,
     ) -> Self {
-        let around = Surroundings::read();
         let err_is_terminal = std::io::stderr().is_terminal();
         let out_is_terminal = file.is_none() && std::io::stdout().is_terminal();
-        let out = file.unwrap_or_else(|| {
-            Box::new(std::io::BufWriter::with_capacity(
-                64 * 1024,
-                std::io::stdout(),
-            ))
-        });
-        let out_is_coloured = theme::decide(options.color, &around, out_is_terminal);
+        let stdout = || BufWriter::with_capacity(64 * 1024, std::io::stdout());
+        let out = file.unwrap_or_else(|| Box::new(stdout()));
+        let theme = |is_terminal| {
+            let variable = |name: &str| std::env::var(name).ok();
+            Theme::new(theme::is_coloured(options.color, variable, is_terminal))
+        };
         Self {
             renderer: Renderer {
                 options,
-                theme: Theme::new(out_is_coloured),
+                theme: theme(out_is_terminal),
                 out_is_terminal,
             },
             streams: Streams::new(out, Box::new(std::io::stderr())),
-            err_theme: Theme::new(theme::decide(options.color, &around, err_is_terminal)),
+            err_theme: theme(err_is_terminal),
             progress: Progress::new(err_is_terminal && !options.quiet && !options.ndjson()),
             command,
             started: None,
@@ -177,12 +173,15 @@ impl Show {
         self.streams.state()
     }
 
-    /// Writes data.
     pub fn data(&mut self, text: &str) {
         self.streams.out(text.as_bytes());
     }
 
-    /// Writes a message with received text in it.
+    pub fn flush(&mut self) {
+        self.streams.flush();
+    }
+
+    /// Writes a message that may quote received text.
     fn say(&mut self, text: &str) {
         match wrap::width_of(&std::io::stderr()) {
             Some(width) => self.streams.err(wrap::wrapped(text, width).as_bytes()),
@@ -190,50 +189,43 @@ impl Show {
         }
     }
 
-    /// Empties the buffer of data.
-    pub fn flush(&mut self) {
-        self.streams.flush();
-    }
-
-    /// Says something to a person, unless quiet was asked for.
+    /// Writes a message that --quiet leaves out. Never wrapped: much of it is there to be copied.
     pub fn talk(&mut self, text: &str) {
         if !self.renderer.options.quiet {
-            self.streams.err(text.as_bytes());
+            self.progress
+                .above(&mut self.streams, |streams| streams.err(text.as_bytes()));
         }
     }
 
-    /// Says something of ours that may be passed over. It is never broken, because much of it is there to be copied.
+    /// Writes a faint message of one line, unless --quiet.
     pub fn remark(&mut self, text: &str) {
-        let text = format!("{}\n", self.err_theme.paint(Role::Faint, &clean(text)));
-        self.talk(&text);
+        let text = self.err_theme.paint(Role::Faint, &clean(text));
+        self.talk(&format!("{text}\n"));
     }
 
-    /// Says what a tunnel's program says, unless quiet was asked for.
-    pub fn tunnel_said(&mut self, line: &str) {
-        if !self.renderer.options.quiet {
-            let line = self
-                .err_theme
-                .paint(Role::Faint, &format!("tunnel: {}", clean(line)));
-            self.say(&format!("{line}\n"));
-        }
-    }
-
-    /// The same for a person who watches: who reads the output by a program has set it up so.
+    /// The same, if standard output is a terminal: scripts know how they have set up the run.
     pub fn remark_to_a_person(&mut self, text: &str) {
         if self.renderer.out_is_terminal {
             self.remark(text);
         }
     }
 
-    /// Warns, quiet or not.
+    /// Writes a line of a tunnel program, unless --quiet.
+    pub fn tunnel_said(&mut self, line: &str) {
+        if !self.renderer.options.quiet {
+            let line = format!("tunnel: {}", clean(line));
+            self.say(&format!("{}\n", self.err_theme.paint(Role::Faint, &line)));
+        }
+    }
+
     pub fn warn(&mut self, text: &str) {
         let label = self.err_theme.paint(Role::Odd, "warning:");
         self.say(&format!("{label} {}\n", clean(text)));
     }
 
-    /// Says what stopped the run: what, why, and what to do.
+    /// Writes what stopped the run, why, and what to do.
     pub fn error(&mut self, error: &Error) {
-        // The message may quote what a file holds; the line breaks in it are ours only where it is about usage.
+        // The message may quote a file. Its line breaks are the program's own only where it is about usage.
         let message = match error {
             Error::Usage(message) => message
                 .split('\n')
@@ -242,33 +234,19 @@ impl Show {
                 .join("\n"),
             other => clean(&other.to_string()),
         };
+        let causes = successors(error.source(), |&cause| cause.source());
+        let causes = causes.map(|cause| (Role::Bad, "caused by:", clean(&cause.to_string())));
+        let said = match error {
+            Error::Tunnel { said, .. } => said.as_slice(),
+            _ => &[],
+        };
+        let said = said
+            .iter()
+            .map(|line| (Role::Faint, "it said:", clean(line)));
+        let hint = error.hint().map(|hint| (Role::Name, "hint:", hint));
         let mut text = format!("{} {message}\n", self.err_theme.paint(Role::Bad, "error:"));
-        let mut cause = std::error::Error::source(error);
-        while let Some(source) = cause {
-            let source_text = clean(&source.to_string());
-            let _ = writeln!(
-                text,
-                "  {} {source_text}",
-                self.err_theme.paint(Role::Bad, "caused by:")
-            );
-            cause = source.source();
-        }
-        if let Error::Tunnel { said, .. } = error {
-            for line in said {
-                let _ = writeln!(
-                    text,
-                    "  {} {}",
-                    self.err_theme.paint(Role::Faint, "it said:"),
-                    clean(line)
-                );
-            }
-        }
-        if let Some(hint) = error.hint() {
-            let _ = writeln!(
-                text,
-                "  {} {hint}",
-                self.err_theme.paint(Role::Name, "hint:")
-            );
+        for (role, label, line) in causes.chain(said).chain(hint) {
+            let _ = writeln!(text, "  {} {line}", self.err_theme.paint(role, label));
         }
         self.say(&text);
     }
@@ -280,13 +258,9 @@ impl Show {
         match event {
             Event::Listening(listening) if ndjson => self.record("listening", listening),
             Event::Listening(listening) => {
-                self.talk(&listening::listening(listening, self.err_theme));
-                self.talk(&listening::public_url(listening, self.err_theme));
-                self.talk(&listening::inspect(listening, self.err_theme));
-                // The demo's receiver ends with the demo.
-                if self.renderer.out_is_terminal && self.command.is_none() {
-                    self.talk(&listening::listening_hint(listening, self.err_theme));
-                }
+                // The demo, which has a command, ends its receiver by itself.
+                let hint = self.renderer.out_is_terminal && self.command.is_none();
+                self.talk(&listening::ready(listening, hint, self.err_theme));
             }
             Event::Exchange(exchange, line) => {
                 let text = self.renderer.exchange(exchange, line.clone());
@@ -302,21 +276,18 @@ impl Show {
             Event::Finished(summary) => {
                 let theme = self.renderer.theme;
                 let retries = summary.retries.as_ref();
-                let text = retries
-                    .map_or_else(String::new, |report| retries::section(report, theme))
-                    + &listening::summary(summary, theme);
+                let retries = retries.map(|report| retries::section(report, theme));
+                let text = retries.unwrap_or_default() + &listening::summary(summary, theme);
                 let text = self.renderer.fitted(text);
                 self.data(&text);
             }
         }
     }
 
-    /// Writes a record.
     fn record(&mut self, kind: &str, fields: &impl Serialize) {
         self.streams.out(&ndjson::line(kind, fields));
     }
 
-    /// Writes an exchange.
     fn block(&mut self, text: &[u8]) {
         if std::mem::take(&mut self.after_a_line) {
             self.data("\n");
@@ -333,14 +304,9 @@ impl Show {
             Event::Stopping(_) if !self.streams.is_open() => {}
             Event::Stopping(under_way) => {
                 let under_way = plural(*under_way as u64, "call");
-                let text = format!(
+                self.remark(&format!(
                     "stopping: {under_way} under way will be finished; Ctrl-C again ends at once"
-                );
-                let text = format!("{}\n", self.err_theme.paint(Role::Faint, &text));
-                if !self.renderer.options.quiet {
-                    self.progress
-                        .above(&mut self.streams, |streams| streams.err(text.as_bytes()));
-                }
+                ));
             }
             Event::Finished(summary) => self.finished(summary),
         }
@@ -423,21 +389,17 @@ impl Show {
             // No hints to a reader that is gone.
             return;
         }
-        for hint in sent::hints(&self.causes) {
-            if !self.renderer.options.quiet {
-                let text = format!("{} {hint}\n", self.err_theme.paint(Role::Name, "hint:"));
-                self.say(&text);
-            }
+        let is_quiet = self.renderer.options.quiet;
+        for hint in self.causes.hints().into_iter().filter(|_| !is_quiet) {
+            let label = self.err_theme.paint(Role::Name, "hint:");
+            self.say(&format!("{label} {hint}\n"));
         }
         if let (Some(command), Some(started)) = (&self.command, &self.started)
             && !self.renderer.options.ndjson()
             && (sums_up || summary.failed > 0)
         {
-            let text = format!(
-                "repeat: {command} --seed {} --at {}",
-                started.seed, started.at
-            );
-            self.remark(&text);
+            let (seed, at) = (started.seed, started.at);
+            self.remark(&format!("repeat: {command} --seed {seed} --at {at}"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A progress bar on standard error, for long runs that a person watches.
+//! The progress bar on standard error, for long runs at a terminal.
 
 use std::io::{self, Write as _};
 
@@ -7,52 +7,48 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use super::streams::Streams;
 use super::wrap;
 
-/// How often the bar is drawn anew, a second.
-const REDRAWN: u8 = 10;
+const REDRAWS_PER_SECOND: u8 = 10;
 
 /// The columns of a terminal that does not say how many it has.
 const USUAL_WIDTH: u16 = 80;
 
-/// A bar that may not be there.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Progress {
-    wanted: bool,
+    is_wanted: bool,
+    /// After `start`, if the bar is wanted.
     bar: Option<ProgressBar>,
     failed: u64,
 }
 
 impl Progress {
-    /// A bar that will be drawn only if it is wanted.
     #[must_use]
-    pub fn new(wanted: bool) -> Self {
+    pub fn new(is_wanted: bool) -> Self {
         Self {
-            wanted,
-            bar: None,
-            failed: 0,
+            is_wanted,
+            ..Self::default()
         }
     }
 
     /// Starts the bar, or a counter where the number of deliveries is unknown.
     pub fn start(&mut self, planned: Option<u64>) {
-        if !self.wanted {
+        if !self.is_wanted {
             return;
         }
         let template = match planned {
             Some(_) => "{bar:24} {pos}/{len} · {per_sec} · {eta} left{msg}",
             None => "{spinner} {pos} · {per_sec} · {elapsed}{msg}",
         };
-        let bar = ProgressBar::with_draw_target(
-            planned,
-            ProgressDrawTarget::term_like_with_hz(Box::new(Terminal), REDRAWN),
-        );
-        // The templates are ours and valid; the default style does as well.
-        bar.set_style(
-            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
-        );
+        let terminal = Box::new(Terminal);
+        let target = ProgressDrawTarget::term_like_with_hz(terminal, REDRAWS_PER_SECOND);
+        let bar = ProgressBar::with_draw_target(planned, target);
+        // Both templates are valid.
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
         self.bar = Some(bar);
     }
 
-    /// Counts one delivery.
+    /// Counts a delivery.
     pub fn step(&mut self, ok: bool) {
         let Some(bar) = &self.bar else { return };
         if !ok {
@@ -62,7 +58,7 @@ impl Progress {
         bar.inc(1);
     }
 
-    /// Writes something above the bar.
+    /// Writes above the bar.
     pub fn above(&self, streams: &mut Streams, write: impl FnOnce(&mut Streams)) {
         match &self.bar {
             Some(bar) => bar.suspend(|| {
@@ -73,7 +69,7 @@ impl Progress {
         }
     }
 
-    /// Takes the bar away for good.
+    /// Removes the bar.
     pub fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
@@ -90,12 +86,11 @@ impl Terminal {
         io::stderr().write_all(text.as_bytes())
     }
 
-    /// A control sequence that moves the cursor; nothing for no step at all, which terminals take for one.
+    /// Moves the cursor. Zero steps are not written: terminals take them for one.
     fn step(steps: usize, code: char) -> io::Result<()> {
-        if steps == 0 {
-            Ok(())
-        } else {
-            Self::write(&format!("\u{1b}[{steps}{code}"))
+        match steps {
+            0 => Ok(()),
+            _ => Self::write(&format!("\u{1b}[{steps}{code}")),
         }
     }
 }
@@ -127,7 +122,7 @@ impl TermLike for Terminal {
     }
 
     fn write_str(&self, text: &str) -> io::Result<()> {
-        // A line filled up to its last column would push what a terminal echoes, like `^C`, into the next one.
+        // Without the padding to the last column, the `^C` that a terminal echoes stays in the line.
         Self::write(text.trim_end_matches(' '))
     }
 

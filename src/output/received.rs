@@ -1,4 +1,4 @@
-//! What the receiver shows a person: one block a request. Pure: value and theme in, text out.
+//! The output of `listen` for people: a block for each request.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::exchange::{Answer, Exchange, Forwarded};
 use crate::net::{query, secret};
 use crate::untrusted::{beginning, clean};
 
-/// The block of one exchange. `verbose` adds headers and where it came from.
+/// The block of one exchange. `verbose` adds the sender and the headers.
 #[must_use]
 pub fn exchange(exchange: &Exchange, theme: Theme, verbose: bool) -> String {
     let mut first = Vec::new();
@@ -28,11 +28,11 @@ pub fn exchange(exchange: &Exchange, theme: Theme, verbose: bool) -> String {
     } else if exchange.claimed.is_some() {
         first.push(sender(exchange));
     }
-    let sections = [first, content(exchange, theme), remarks(exchange, theme)];
-    let sections = sections.iter().filter(|lines| !lines.is_empty());
-    let sections = sections.map(|lines| indented(lines, "  "));
-    let sections = sections.collect::<Vec<_>>().join("\n");
-    format!("{}\n{sections}\n", head(exchange, theme))
+    let mut sections = vec![first, content(exchange, theme), remarks(exchange, theme)];
+    sections.retain(|lines| !lines.is_empty());
+    let sections = sections.iter().map(|lines| indented(lines, "  "));
+    let sections: Vec<_> = sections.collect();
+    format!("{}\n{}\n", head(exchange, theme), sections.join("\n"))
 }
 
 /// `09:12:31.402  #1  POST /webhook/cdr  200 · 1.2 ms`
@@ -50,7 +50,7 @@ fn head(exchange: &Exchange, theme: Theme) -> String {
     )
 }
 
-/// `→ http://localhost:5000/cdr  200 · 1.1 ms`, and what we would have answered if that means something else.
+/// `→ http://localhost:5000/cdr  200 · 1.1 ms`, and the own answer if that means something else.
 fn passed_on(forwarded: &Forwarded, theme: Theme) -> Vec<String> {
     let took = format_duration(forwarded.latency);
     let answer = match (forwarded.status, &forwarded.failure) {
@@ -58,11 +58,8 @@ fn passed_on(forwarded: &Forwarded, theme: Theme) -> Vec<String> {
         (None, Some(failure)) => theme.paint(Role::Bad, &clean(&failure.text)),
         (None, None) => String::new(),
     };
-    let mut line = format!(
-        "→ {}  {answer} {}",
-        clean(&forwarded.url),
-        theme.paint(Role::Faint, &format!("· {took}"))
-    );
+    let took = theme.paint(Role::Faint, &format!("· {took}"));
+    let mut line = format!("→ {}  {answer} {took}", clean(&forwarded.url));
     if let (Some(status), Some(instead_of)) = (forwarded.status, forwarded.instead_of)
         && status / 100 != instead_of / 100
     {
@@ -73,18 +70,15 @@ fn passed_on(forwarded: &Forwarded, theme: Theme) -> Vec<String> {
         line.push_str(&theme.paint(Role::Odd, " · its body was cut"));
     }
     let said = forwarded.said.as_ref();
-    [line]
-        .into_iter()
-        .chain(said.map(|said| format!("  {}", said.cleaned())))
-        .collect()
+    let said = said.map(|said| format!("  {}", said.cleaned()));
+    [line].into_iter().chain(said).collect()
 }
 
-/// A status' colour.
 fn status_role(status: u16) -> Role {
     if status < 400 { Role::Good } else { Role::Bad }
 }
 
-/// `200`, or how it failed: `503 on purpose`, `✗ reset (on purpose)`.
+/// `200`, `503 on purpose`, `✗ reset (on purpose)`.
 fn answer(answer: &Answer, theme: Theme) -> String {
     let (role, text) = match (answer.status, answer.fault.as_deref()) {
         (Some(status), None) => (status_role(status), status.to_string()),
@@ -96,7 +90,7 @@ fn answer(answer: &Answer, theme: Theme) -> String {
     theme.paint(role, &text)
 }
 
-/// The path; the whole target where the query is not shown below.
+/// The path, which for GET is followed by the query further down; else the whole target.
 fn path_of(exchange: &Exchange) -> &str {
     if exchange.request.method == "GET" {
         exchange.request.path()
@@ -105,16 +99,18 @@ fn path_of(exchange: &Exchange) -> &str {
     }
 }
 
-/// Who sent it, and who that claims to have sent it: side by side, since only the first is known.
+/// The peer, and the address that a proxy's headers claim.
 fn sender(exchange: &Exchange) -> String {
-    let peer = clean(&exchange.peer);
-    match &exchange.claimed {
-        Some(claimed) => format!("from {peer}, claimed {}", clean(claimed)),
-        None => format!("from {peer}"),
-    }
+    let claimed = exchange.claimed.as_ref();
+    let claimed = claimed.map(|claimed| format!(", claimed {}", clean(claimed)));
+    format!(
+        "from {}{}",
+        clean(&exchange.peer),
+        claimed.unwrap_or_default()
+    )
 }
 
-/// What `--verbose` adds: the peer, the headers, and what the `call_id` encodes.
+/// The lines of `--verbose`: the sender, the headers, and the time and server in the `call_id`.
 fn details(exchange: &Exchange, theme: Theme) -> Vec<String> {
     let request = &exchange.request;
     let mut lines = vec![format!(
@@ -132,16 +128,13 @@ fn details(exchange: &Exchange, theme: Theme) -> Vec<String> {
         ));
     }
     for header in secret::masked_headers(request.headers.clone()) {
-        lines.push(format!(
-            "{}: {}",
-            theme.paint(Role::Name, &clean(&header.name)),
-            clean(&header.text())
-        ));
+        let name = theme.paint(Role::Name, &clean(&header.name));
+        lines.push(format!("{name}: {}", clean(&header.text())));
     }
     lines
 }
 
-/// The query's parameters, and the body as it came.
+/// The parameters of a GET query, and the body.
 fn content(exchange: &Exchange, theme: Theme) -> Vec<String> {
     let request = &exchange.request;
     let mut lines = Vec::new();
@@ -167,16 +160,14 @@ fn content(exchange: &Exchange, theme: Theme) -> Vec<String> {
     lines
 }
 
-/// What there is to remark on.
 fn remarks(exchange: &Exchange, theme: Theme) -> Vec<String> {
     let verdict = &exchange.verdict;
     let mut lines = Vec::new();
     let departs = verdict.remarks.iter().any(|remark| remark.code.departs());
     if verdict.generation.is_some() && !departs {
-        let by_query = if exchange.request.method == "GET" {
-            "; a query has no types"
-        } else {
-            ""
+        let by_query = match &*exchange.request.method {
+            "GET" => "; a query has no types",
+            _ => "",
         };
         let text = format!("✓ conforms to the documented CDR{by_query}");
         lines.push(theme.paint(Role::Good, &text));
@@ -186,14 +177,13 @@ fn remarks(exchange: &Exchange, theme: Theme) -> Vec<String> {
     if let Some(why) = &exchange.answer.unsaved {
         lines.push(theme.paint(Role::Bad, &format!("✗ not saved: {}", clean(why))));
     }
-    let relations = exchange
-        .related
-        .iter()
-        .filter(|relation| !matches!(relation.how.as_str(), "duplicate" | "conflict"));
-    lines.extend(
-        relations
-            .map(|relation| theme.paint(Role::Number, &format!("→ {}", clean(&relation.text)))),
-    );
+    for relation in &exchange.related {
+        // These two are remarks already.
+        if !matches!(relation.how.as_str(), "duplicate" | "conflict") {
+            let text = format!("→ {}", clean(&relation.text));
+            lines.push(theme.paint(Role::Number, &text));
+        }
+    }
     if let Some(why) = &exchange.uncounted {
         lines.push(theme.paint(Role::Odd, &format!("does not count: {}", why.cleaned())));
     }
@@ -202,19 +192,15 @@ fn remarks(exchange: &Exchange, theme: Theme) -> Vec<String> {
 
 fn remark_line(remark: &Remark, theme: Theme) -> String {
     let mark = theme.paint(Role::Odd, "!");
-    match &remark.field {
-        Some(field) => {
-            format!(
-                "{mark} {}: {}",
-                theme.paint(Role::Name, &clean(&beginning(field.as_it_came(), 60))),
-                remark.text.cleaned()
-            )
-        }
-        None => format!("{mark} {}", remark.text.cleaned()),
-    }
+    let text = remark.text.cleaned();
+    let Some(field) = &remark.field else {
+        return format!("{mark} {text}");
+    };
+    let field = clean(&beginning(field.as_it_came(), 60));
+    format!("{mark} {}: {text}", theme.paint(Role::Name, &field))
 }
 
-/// What happened, to whom, in which call.
+/// The meaning of a CDR: the leg and its end, the agent, the numbers, the call.
 fn meaning(exchange: &Exchange, theme: Theme) -> Vec<String> {
     let empty = Fields::new();
     let cdr = exchange.cdr.as_ref().unwrap_or(&empty);
@@ -229,7 +215,8 @@ fn meaning(exchange: &Exchange, theme: Theme) -> Vec<String> {
         Some((extension, app_id)) => format!("agent {extension} of app {app_id}"),
         None => format!("user {user}"),
     });
-    let click2call = cdr.contains_key("request_id") || cdr.contains_key("click_to_call");
+    let is_click2call = cdr.contains_key("request_id") || cdr.contains_key("click_to_call");
+    let not = if is_click2call { "" } else { "not " };
     let time = cdr.get("time").and_then(serde_json::Value::as_i64);
     let time = time.and_then(Timestamp::from_epoch_ms);
     let generation = verdict.generation.map(|generation| match generation {
@@ -245,14 +232,7 @@ fn meaning(exchange: &Exchange, theme: Theme) -> Vec<String> {
         vec![
             field("to").map(|to| format!("rang {to}")),
             field("answeredsec").map(|seconds| format!("answered for {seconds} s")),
-            Some(
-                if click2call {
-                    "by click2call"
-                } else {
-                    "not by click2call"
-                }
-                .to_owned(),
-            ),
+            Some(format!("{not}by click2call")),
         ],
         vec![
             time.map(|time| format!("call of {}", time.to_second())),

@@ -1,4 +1,4 @@
-//! What the sender shows a person: a line a delivery, and a summary. Pure: value and theme in, text out.
+//! The output of `send` for people: a line for each delivery, a summary, and hints.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -16,16 +16,16 @@ use crate::send::event::{Attempt, Delivery, LatencySummary, Summary};
 use crate::send::expect::status_words;
 use crate::untrusted::clean;
 
-/// The methods that CDRs come by are no longer than this.
-const WIDEST_METHOD: usize = 4;
+/// Columns of the method: POST, GET.
+const METHOD: usize = 4;
 
-/// A reply of so many characters stands in the delivery's own line.
+/// A reply of at most so many characters stands in the delivery's line.
 const SHORT_REPLY: usize = 24;
 
-/// As many lines of a reply are shown under a failed delivery.
-const LINES_OF_A_REPLY: usize = 6;
+/// How many lines of a reply are shown without `verbose`.
+const REPLY_LINES: usize = 6;
 
-/// One delivery: a line, with the handler's reply; more lines where it failed or `verbose` asks for them.
+/// One delivery: a line, and below it a longer reply, the reason of a failure, and with `verbose` the headers.
 #[must_use]
 pub fn delivery(delivery: &Delivery, theme: Theme, verbose: bool) -> String {
     let first = what(delivery, theme);
@@ -33,28 +33,23 @@ pub fn delivery(delivery: &Delivery, theme: Theme, verbose: bool) -> String {
         return first + "\n";
     };
     let first = format!("{first}  {}", result(delivery, last, theme));
-    let most = if verbose {
-        usize::MAX
-    } else {
-        LINES_OF_A_REPLY
-    };
-    let reply = reply(last, theme, most);
+    let reply = reply(last, theme, verbose);
     if let [reply] = reply.as_slice()
         && delivery.ok
         && !verbose
         && reply.chars().count() <= SHORT_REPLY
     {
-        return format!(
-            "{first} {}\n",
-            theme.paint(Role::Faint, &format!("· {reply}"))
-        );
+        let reply = theme.paint(Role::Faint, &format!("· {reply}"));
+        return format!("{first} {reply}\n");
     }
     let mut lines = Vec::new();
+    // The reason is in the line already if it is the failure or the status.
+    let by_status = last
+        .status
+        .map(|status| format!("answered {}", status_words(status)));
     if let Some(why) = &delivery.why
         && last.failure.is_none()
-        && last
-            .status
-            .is_none_or(|status| *why != said_already(status))
+        && by_status.as_ref() != Some(why)
     {
         lines.push(theme.paint(Role::Bad, &clean(why)));
     }
@@ -68,7 +63,7 @@ pub fn delivery(delivery: &Delivery, theme: Theme, verbose: bool) -> String {
     format!("{first}\n{}", indented(&lines, "    "))
 }
 
-/// `✓ #3 POST customer-no-answer b missed`, and which copy it is.
+/// `✓ #3 POST customer-no-answer b missed copy 1`.
 fn what(delivery: &Delivery, theme: Theme) -> String {
     let (role, mark) = if delivery.ok {
         (Role::Good, "✓")
@@ -76,7 +71,7 @@ fn what(delivery: &Delivery, theme: Theme) -> String {
         (Role::Bad, "✗")
     };
     let mut text = format!(
-        "{} {} {:<WIDEST_METHOD$} {}",
+        "{} {} {:<METHOD$} {}",
         theme.paint(role, mark),
         theme.paint(Role::Strong, &format!("#{}", delivery.n)),
         clean(&delivery.method),
@@ -97,12 +92,7 @@ fn what(delivery: &Delivery, theme: Theme) -> String {
     text
 }
 
-/// The reason that the line of a delivery gives by itself.
-fn said_already(status: u16) -> String {
-    format!("answered {}", status_words(status))
-}
-
-/// `200 OK · 1.4 ms`, or what went wrong, after how many attempts.
+/// `200 OK · 1.4 ms · attempt 2`, or the failure in the place of the status.
 fn result(delivery: &Delivery, last: &Attempt, theme: Theme) -> String {
     let role = if delivery.ok { Role::Good } else { Role::Bad };
     let result = match (&last.failure, last.status) {
@@ -114,48 +104,35 @@ fn result(delivery: &Delivery, last: &Attempt, theme: Theme) -> String {
     if delivery.attempts.len() > 1 {
         let _ = write!(took, " · attempt {}", delivery.attempts.len());
     }
-    format!(
-        "{} {}",
-        theme.paint(role, &result),
-        theme.paint(Role::Faint, &took)
-    )
+    theme.paint(role, &result) + " " + &theme.paint(Role::Faint, &took)
 }
 
-/// The reply's body, a few lines of it. A page of HTML says nothing on a terminal: its title does.
-fn reply(last: &Attempt, theme: Theme, most: usize) -> Vec<String> {
-    let Some(response) = last
-        .response
-        .as_ref()
-        .filter(|response| !response.body.is_empty())
-    else {
+/// The lines of the reply's body; the title of a page of HTML, unless `verbose`.
+fn reply(last: &Attempt, theme: Theme, verbose: bool) -> Vec<String> {
+    let response = last.response.as_ref();
+    let Some(response) = response.filter(|response| !response.body.is_empty()) else {
         return Vec::new();
     };
-    let is_html = header(&response.headers, "content-type")
-        .is_some_and(|content_type| content_type.contains("html"));
-    if let Some(title) = is_html
-        .then(|| title(&response.body.0))
-        .flatten()
-        .filter(|_| most != usize::MAX)
+    let content_type = header(&response.headers, "content-type");
+    let is_html = content_type.is_some_and(|content_type| content_type.contains("html"));
+    if is_html
+        && !verbose
+        && let Some(title) = title(&response.body.0)
     {
         return vec![format!("a page: {}", clean(title.trim()))];
     }
+    let faint = |text: String| theme.paint(Role::Faint, &text);
     let mut lines = body::lines(&response.body.0, theme);
     if !response.complete {
-        lines.push(theme.paint(
-            Role::Faint,
-            &format!(
-                "… and more, of which only {} bytes were read",
-                response.size
-            ),
-        ));
+        let size = response.size;
+        lines.push(faint(format!(
+            "… and more, of which only {size} bytes were read"
+        )));
     }
-    if lines.len() > most {
-        let unseen = lines.len() - most;
-        lines.truncate(most);
-        lines.push(theme.paint(
-            Role::Faint,
-            &format!("… {} more (-v shows them)", plural(unseen as u64, "line")),
-        ));
+    if lines.len() > REPLY_LINES && !verbose {
+        let more = plural((lines.len() - REPLY_LINES) as u64, "line");
+        lines.truncate(REPLY_LINES);
+        lines.push(faint(format!("… {more} more (-v shows them)")));
     }
     lines
 }
@@ -163,124 +140,84 @@ fn reply(last: &Attempt, theme: Theme, most: usize) -> Vec<String> {
 fn title(body: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(body);
     let (_, rest) = text.split_once("<title>")?;
-    rest.split_once("</title>")
-        .map(|(title, _)| title.chars().take(100).collect())
+    let (title, _) = rest.split_once("</title>")?;
+    Some(title.chars().take(100).collect())
 }
 
-/// The last lines of a run: what came of it, how long answers took.
+/// The last lines of a run: the outcome, the statuses and failures, the latencies.
 #[must_use]
 pub fn summary(summary: &Summary, theme: Theme) -> String {
     let mut out = String::from(if summary.deliveries == 0 { "" } else { "\n" });
-    let outcome = match (summary.exit, summary.failed) {
-        (Exit::Interrupted | Exit::Terminated, _) => theme.paint(Role::Bad, &interrupted(summary)),
-        (_, 0) => theme.paint(Role::Good, &format!("{} delivered", summary.ok)),
-        (_, failed) => theme.paint(
-            Role::Bad,
-            &format!("{failed} of {} failed", summary.deliveries),
-        ),
+    let deliveries = summary.deliveries;
+    let (role, outcome) = match (summary.exit, summary.failed) {
+        (Exit::Interrupted | Exit::Terminated, _) => {
+            let of = summary.planned.map(|planned| format!(" of {planned}"));
+            let of = of.unwrap_or_default();
+            (Role::Bad, format!("interrupted after {deliveries}{of}"))
+        }
+        (_, 0) => (Role::Good, format!("{} delivered", summary.ok)),
+        (_, failed) => (Role::Bad, format!("{failed} of {deliveries} failed")),
     };
-    let mut first = vec![outcome];
+    out += &theme.paint(role, &outcome);
     if summary.dropped > 0 {
-        first.push(format!("{} dropped on purpose", summary.dropped));
+        let _ = write!(out, " · {} dropped on purpose", summary.dropped);
     }
-    first.push(format_duration(summary.elapsed));
-    first.push(format!("{:.1}/s", summary.requests_per_s));
-    let _ = writeln!(out, "{}", first.join(" · "));
-    let statuses = summary
-        .by_status
-        .iter()
-        .map(|(status, count)| (*count, status_words(*status)));
-    let failures = summary
-        .by_failure
-        .iter()
-        .map(|(kind, count)| (*count, kind.to_string().into()));
+    let elapsed = format_duration(summary.elapsed);
+    let _ = writeln!(out, " · {elapsed} · {:.1}/s", summary.requests_per_s);
+    let statuses = summary.by_status.iter();
+    let statuses = statuses.map(|(status, count)| (count, status_words(*status)));
+    let failures = summary.by_failure.iter();
+    let failures = failures.map(|(kind, count)| (count, kind.to_string().into()));
     for (count, what) in statuses.chain(failures) {
         let _ = writeln!(out, "  {count:>7}  {what}");
     }
     if let Some(latency) = &summary.latency_ms {
-        out.push_str(&spread(
-            "latency",
-            latency,
-            summary.lateness_ms.as_ref(),
-            theme,
-        ));
+        out += &times(latency, summary.lateness_ms.as_ref(), theme);
     }
-    out.push_str(&histogram(summary, theme));
-    out
+    out + &histogram(summary, theme)
 }
 
-fn interrupted(summary: &Summary) -> String {
-    match summary.planned {
-        Some(planned) => format!("interrupted after {} of {planned}", summary.deliveries),
-        None => format!("interrupted after {}", summary.deliveries),
-    }
-}
-
-/// A table of two lines, or three where there was a schedule to be late for.
-fn spread(
-    name: &str,
-    latency: &LatencySummary,
-    lateness: Option<&LatencySummary>,
-    theme: Theme,
-) -> String {
-    let mut out = format!("\n{:<9}", "");
-    for column in ["min", "mean", "p50", "p90", "p99", "max"] {
-        let _ = write!(out, "{}", theme.paint(Role::Faint, &format!("{column:>8}")));
-    }
-    out.push('\n');
-    for (name, spread) in [(name, Some(latency)), ("lateness", lateness)] {
-        let Some(spread) = spread else { continue };
-        let _ = write!(out, "{name:<9}");
-        for ms in [
-            spread.min,
-            spread.mean,
-            spread.p50,
-            spread.p90,
-            spread.p99,
-            spread.max,
-        ] {
-            let _ = write!(
-                out,
-                "{:>8}",
-                format_duration(Duration::from_secs_f64(ms / 1e3))
-            );
-        }
-        out.push('\n');
+/// A table of the latencies, and of the lateness if there was a schedule.
+fn times(latency: &LatencySummary, lateness: Option<&LatencySummary>, theme: Theme) -> String {
+    let columns = ["min", "mean", "p50", "p90", "p99", "max"];
+    let columns = columns.map(|column| theme.paint(Role::Faint, &format!("{column:>8}")));
+    let mut out = format!("\n{:<9}{}\n", "", columns.concat());
+    for (name, times) in [("latency", Some(latency)), ("lateness", lateness)] {
+        let Some(of) = times else { continue };
+        let times = [of.min, of.mean, of.p50, of.p90, of.p99, of.max];
+        let times = times.map(|ms| format_duration(Duration::from_secs_f64(ms / 1e3)));
+        let times = times.map(|time| format!("{time:>8}"));
+        let _ = writeln!(out, "{name:<9}{}", times.concat());
     }
     out
 }
 
-/// Fewer answers than this are not worth a picture.
-const WORTH_A_HISTOGRAM: u64 = 20;
+/// A histogram needs so many answers.
+const MIN_ANSWERS: u64 = 20;
+
+/// Columns of the longest bar.
+const BAR: u64 = 36;
 
 fn histogram(summary: &Summary, theme: Theme) -> String {
-    const WIDEST: u64 = 36;
-    let total: u64 = summary.buckets.iter().map(|bar| bar.count).sum();
-    let most = summary
-        .buckets
-        .iter()
-        .map(|bar| bar.count)
-        .max()
-        .unwrap_or(0);
-    if total < WORTH_A_HISTOGRAM {
+    let counts = || summary.buckets.iter().map(|bucket| bucket.count);
+    let most = counts().max().unwrap_or(0).max(1);
+    if counts().sum::<u64>() < MIN_ANSWERS {
         return String::new();
     }
     let mut out = String::from("\n");
-    for bar in &summary.buckets {
-        let length = usize::try_from((bar.count * WIDEST).div_ceil(most.max(1))).unwrap_or(0);
-        let drawn = format!("{:<36}", "█".repeat(length));
-        let _ = writeln!(
-            out,
-            "{:>9} {} {}",
-            format_duration(bar.up_to),
-            theme.paint(Role::Number, &drawn),
-            bar.count
+    for bucket in &summary.buckets {
+        let length = usize::try_from((bucket.count * BAR).div_ceil(most)).unwrap_or(0);
+        let bar = format!("{:<36}", "█".repeat(length));
+        let (up_to, bar) = (
+            format_duration(bucket.up_to),
+            theme.paint(Role::Number, &bar),
         );
+        let _ = writeln!(out, "{up_to:>9} {bar} {}", bucket.count);
     }
     out
 }
 
-/// What went wrong in a run, each cause once.
+/// The causes of the failures of a run, for the hints.
 #[derive(Debug, Default)]
 pub struct Causes {
     statuses: BTreeSet<u16>,
@@ -293,38 +230,41 @@ impl Causes {
     pub fn note(&mut self, delivery: &Delivery) {
         if let Some(last) = delivery.last() {
             self.statuses.extend(last.status);
-            self.failures.extend(
-                last.failure
-                    .as_ref()
-                    .map(|failure| (failure.kind, failure.phase)),
-            );
+            let failure = last.failure.as_ref();
+            self.failures
+                .extend(failure.map(|failure| (failure.kind, failure.phase)));
             self.by_get |= delivery.method == "GET";
         }
     }
+
+    /// What people can do about the failures, each cause once.
+    #[must_use]
+    pub fn hints(&self) -> Vec<&'static str> {
+        let failures = self.failures.iter();
+        let failures = failures.filter_map(|(kind, phase)| failure_hint(*kind, *phase));
+        let statuses = self.statuses.iter();
+        let statuses = statuses.filter_map(|status| status_hint(*status, self.by_get));
+        let mut hints: Vec<_> = failures.chain(statuses).collect();
+        hints.dedup();
+        hints
+    }
 }
 
-/// What people can do about the failures of a run, each cause once.
-#[must_use]
-pub fn hints(causes: &Causes) -> Vec<&'static str> {
-    let mut hints: Vec<_> = causes
-        .failures
-        .iter()
-        .filter_map(|(kind, phase)| failure_hint(*kind, *phase))
-        .collect();
-    for status in &causes.statuses {
-        hints.extend(match status {
-            404 => Some("404: is the path right? TeleCMI's own examples use /webhook/cdr"),
-            405 if causes.by_get => Some("405: the handler does not take GET; if your dashboard says GET, it must"),
-            405 => Some("405: the handler does not take POST at this path"),
-            400 | 422 => Some("the handler refused the payload: its reply above says why, if it says anything"),
-            401 | 403 => Some("the handler wants credentials, which TeleCMI does not send: put a token into the URL's path or query"),
-            415 => Some("415: the handler does not take application/json"),
-            500..=599 => Some("the handler failed: its own log says more than its answer"),
-            _ => None,
-        });
-    }
-    hints.dedup();
-    hints
+fn status_hint(status: u16, by_get: bool) -> Option<&'static str> {
+    Some(match status {
+        404 => "404: is the path right? TeleCMI's own examples use /webhook/cdr",
+        405 if by_get => "405: the handler does not take GET; if your dashboard says GET, it must",
+        405 => "405: the handler does not take POST at this path",
+        400 | 422 => {
+            "the handler refused the payload: its reply above says why, if it says anything"
+        }
+        401 | 403 => {
+            "the handler wants credentials, which TeleCMI does not send: put a token into the URL's path or query"
+        }
+        415 => "415: the handler does not take application/json",
+        500..=599 => "the handler failed: its own log says more than its answer",
+        _ => return None,
+    })
 }
 
 fn failure_hint(kind: FailureKind, phase: Phase) -> Option<&'static str> {

@@ -1,4 +1,4 @@
-//! What the handler suite shows a person: a line a case, the findings, a verdict. Pure: values and theme in, text out.
+//! The output of the suite for people: a line for each case, the findings, and a verdict.
 
 use std::fmt::Write as _;
 
@@ -6,18 +6,18 @@ use super::theme::{Role, Theme};
 use super::wrap::{PROSE, plural, prose, wrapped};
 use crate::clock::format_duration;
 use crate::error::Exit;
+use crate::suite::Family;
 use crate::suite::event::{CaseRecord, SuiteSummary};
 use crate::suite::verdict::Cause;
-use crate::suite::{Case, CaseMethod, Family, cases};
 use crate::untrusted::clean;
 
-/// The longest name of a case, and a little.
+/// Columns of the names of cases.
 const NAMES: usize = 32;
 
-/// What came back is put on a line of its own if it is longer than this.
+/// Longer results stand on a line of their own.
 const SHORT: usize = 24;
 
-/// The lines of cases as they are done. Cases skipped for the same reason share one line.
+/// The lines of cases as they are done. Cases that are skipped for the same reason share one line.
 #[derive(Debug, Clone, Default)]
 pub struct CaseLines {
     family: Option<Family>,
@@ -25,7 +25,7 @@ pub struct CaseLines {
 }
 
 impl CaseLines {
-    /// The text of one case; nothing yet for one that was skipped, unless `verbose` wants each.
+    /// The text of one case; nothing yet for a skipped one, unless `verbose`.
     pub fn case(&mut self, record: &CaseRecord, theme: Theme, verbose: bool) -> String {
         let mut out = String::new();
         let same = |earlier: &CaseRecord| {
@@ -48,17 +48,17 @@ impl CaseLines {
         out
     }
 
-    /// The text of the cases skipped last.
+    /// The line of the cases that were skipped last.
     pub fn rest(&mut self, theme: Theme) -> String {
         let skipped = std::mem::take(&mut self.skipped);
         let Some(reason) = skipped.first().and_then(|record| record.skipped.as_deref()) else {
             return String::new();
         };
         let what = match skipped.as_slice() {
-            [one] => format!("{} skipped", one.name),
-            many => format!("{} skipped", plural(many.len() as u64, "case")),
+            [one] => one.name.to_owned(),
+            many => plural(many.len() as u64, "case"),
         };
-        let text = lines(&format!("– {what}: {}", clean(reason)), "  ");
+        let text = lines(&format!("– {what} skipped: {}", clean(reason)), "  ");
         theme.paint(Role::Faint, text.trim_start())
     }
 }
@@ -72,27 +72,25 @@ fn heading(family: Family, theme: Theme) -> String {
     )
 }
 
-/// One case: a line if it held, and what to look at if it did not.
+/// One case: a line if it passed, and what to look at if it failed.
 fn line(record: &CaseRecord, theme: Theme) -> String {
-    let mut out = String::new();
-    let role = if record.ok { Role::Good } else { Role::Bad };
-    let mark = theme.paint(role, if record.ok { "✓" } else { "✗" });
-    let (got, took) = (
-        clean(&record.got),
-        theme.paint(Role::Faint, &format!("· {}", format_duration(record.took))),
-    );
+    let got = clean(&record.got);
+    let took = theme.paint(Role::Faint, &format!("· {}", format_duration(record.took)));
     let name = format!("{:<NAMES$}", record.name);
-    let name = if record.ok {
-        name
+    let (role, mark, name) = if record.ok {
+        (Role::Good, "✓", name)
     } else {
-        theme.paint(Role::Strong, &name)
+        (Role::Bad, "✗", theme.paint(Role::Strong, &name))
     };
-    if got.chars().count() <= SHORT {
-        let _ = writeln!(out, "{mark} {name} {} {took}", theme.paint(role, &got));
+    let mark = theme.paint(role, mark);
+    let mut out = if got.chars().count() <= SHORT {
+        format!("{mark} {name} {} {took}\n", theme.paint(role, &got))
     } else {
-        let _ = writeln!(out, "{mark} {name} {took}");
-        out.push_str(&wrapped(&lines(&got, "    "), PROSE));
-    }
+        format!(
+            "{mark} {name} {took}\n{}",
+            wrapped(&lines(&got, "    "), PROSE)
+        )
+    };
     if let Some(advice) = record.advice {
         let text = format!("wanted {}. {}", record.expected, sentence(advice));
         out.push_str(&lines(&text, "    "));
@@ -100,16 +98,13 @@ fn line(record: &CaseRecord, theme: Theme) -> String {
     out
 }
 
-/// The end of a suite: what was found, the verdict, and what could not be seen.
+/// The findings, the verdict, and what no suite can see.
 #[must_use]
 pub fn summary(summary: &SuiteSummary, theme: Theme) -> String {
     let mut out = String::new();
     if !summary.findings.is_empty() {
-        let _ = write!(
-            out,
-            "\n{}, worst first\n",
-            theme.paint(Role::Strong, "Findings")
-        );
+        let heading = theme.paint(Role::Strong, "Findings");
+        let _ = write!(out, "\n{heading}, worst first\n");
     }
     for finding in &summary.findings {
         out.push_str(&finding_of(finding.cause, summary, theme));
@@ -122,88 +117,78 @@ pub fn summary(summary: &SuiteSummary, theme: Theme) -> String {
     out
 }
 
-/// All failures of one cause, those of the same fact together.
+/// All failures of one cause; those of cases with the same reason stand together.
 fn finding_of(cause: Cause, summary: &SuiteSummary, theme: Theme) -> String {
-    let mut out = format!(
-        "\n{} {}\n",
+    let (mark, cause_words) = (
         theme.paint(Role::Bad, "✗"),
-        theme.paint(Role::Strong, cause.words())
+        theme.paint(Role::Strong, cause.words()),
     );
-    out.push_str(&lines(&sentence(cause.advice()), "  "));
-    let records: Vec<_> = summary
-        .records
-        .iter()
-        .filter(|record| record.cause == Some(cause))
-        .collect();
-    let mut told = Vec::new();
-    for record in &records {
-        if told.contains(&record.why) {
+    let mut out = format!(
+        "\n{mark} {cause_words}\n{}",
+        lines(&sentence(cause.advice()), "  ")
+    );
+    let of_cause = |record: &&CaseRecord| record.cause == Some(cause);
+    let records: Vec<_> = summary.records.iter().filter(of_cause).collect();
+    for (place, record) in records.iter().enumerate() {
+        if records[..place]
+            .iter()
+            .any(|earlier| earlier.why == record.why)
+        {
             continue;
         }
-        told.push(record.why);
-        let names = records
-            .iter()
-            .filter(|other| other.why == record.why)
-            .map(|other| other.name);
-        let names = names.collect::<Vec<_>>().join(", ");
+        let same = records.iter().filter(|other| other.why == record.why);
+        let names = same.map(|other| other.name).collect::<Vec<_>>().join(", ");
         let grade = theme.paint(Role::Faint, &format!("[{}]", record.grade));
-        out.push('\n');
-        out.push_str(&lines(&names, "  "));
-        out.pop();
-        let _ = writeln!(out, " {grade}");
-        out.push_str(&lines(record.why.unwrap_or_default(), "    "));
-        out.push_str(&wrapped(
-            &lines(&format!("It got: {}.", clean(&record.got)), "    "),
-            PROSE,
-        ));
+        let _ = writeln!(
+            out,
+            "\n{} {grade}",
+            lines(&names, "  ").trim_end_matches('\n')
+        );
+        out += &lines(record.why.unwrap_or_default(), "    ");
+        let got = lines(&format!("It got: {}.", clean(&record.got)), "    ");
+        out += &wrapped(&got, PROSE);
         if let Some(advice) = record.advice.filter(|advice| *advice != cause.advice()) {
-            out.push_str(&lines(&sentence(advice), "    "));
+            out += &lines(&sentence(advice), "    ");
         }
         if let Some(repeat) = &record.repeat {
-            // Never broken, so that it can be copied whole.
+            // Never wrapped, so that the command can be copied.
             let _ = writeln!(out, "    {}", theme.paint(Role::Name, &clean(repeat)));
         }
     }
     out
 }
 
-/// The last word: how many held.
 fn verdict(summary: &SuiteSummary, theme: Theme) -> String {
     let skipped = match summary.skipped {
         0 => String::new(),
         n => format!(", {n} skipped"),
     };
     let took = format_duration(summary.elapsed);
-    match (summary.exit, summary.failed) {
+    let (ok, asked) = (summary.ok as u64, summary.ok + summary.failed);
+    let (role, painted, rest) = match (summary.exit, summary.failed) {
         (Exit::Interrupted | Exit::Terminated, failed) => {
-            let done = plural((summary.ok + failed) as u64, "case");
-            theme.paint(
-                Role::Bad,
-                &format!("✗ interrupted after {done}, {failed} failed · {took}"),
-            )
+            let done = plural(asked as u64, "case");
+            let text = format!("✗ interrupted after {done}, {failed} failed · {took}");
+            (Role::Bad, text, String::new())
         }
-        (_, 0) if summary.ok == 0 => theme.paint(
-            Role::Bad,
-            &format!("✗ no case could be asked{skipped} · {took}"),
+        (_, 0) if ok == 0 => {
+            let text = format!("✗ no case could be asked{skipped} · {took}");
+            (Role::Bad, text, String::new())
+        }
+        (_, 0) => (
+            Role::Good,
+            format!("✓ {}", plural(ok, "case")),
+            format!(" held{skipped} · {took}"),
         ),
-        (_, 0) => {
-            let held = plural(summary.ok as u64, "case");
-            format!(
-                "{} held{skipped} · {took}",
-                theme.paint(Role::Good, &format!("✓ {held}"))
-            )
-        }
-        (_, failed) => {
-            let asked = summary.ok + failed;
-            format!(
-                "{} of {asked} failed{skipped} · {took}",
-                theme.paint(Role::Bad, &format!("✗ {failed}"))
-            )
-        }
-    }
+        (_, failed) => (
+            Role::Bad,
+            format!("✗ {failed}"),
+            format!(" of {asked} failed{skipped} · {took}"),
+        ),
+    };
+    theme.paint(role, &painted) + &rest
 }
 
-/// What no sender can see, and how to look.
 fn blind_spots(theme: Theme) -> String {
     let mut out = format!(
         "{}\n",
@@ -214,52 +199,8 @@ fn blind_spots(theme: Theme) -> String {
         "whether leg b overwrote leg a: run --only post-customer-no-answer, and look for two records of one request_id.",
         "whether a 200 meant anything: run --only get-is-accepted, and look for the CDR.",
     ] {
-        let text = lines(text, "  ");
-        let _ = write!(out, "- {}", text.trim_start());
+        let _ = write!(out, "- {}", lines(text, "  ").trim_start());
     }
-    out
-}
-
-/// All cases, as `--list-cases` prints them.
-#[must_use]
-pub fn list(theme: Theme) -> String {
-    let mut out = String::new();
-    for family in Family::ALL {
-        let cases: Vec<_> = cases::table()
-            .filter(|case| case.family == family)
-            .collect();
-        let title = format!("{family} ({})", cases.len());
-        let _ = writeln!(
-            out,
-            "{} · {}\n",
-            theme.paint(Role::Strong, &title),
-            family.heading()
-        );
-        for case in cases {
-            out.push_str(&listed(case, theme));
-        }
-        out.push('\n');
-    }
-    let legend = "[doc] documented [seen] reported from live accounts [calc] computed from the samples \
-                  [inferred] fits all samples [hostile] from strangers and broken networks";
-    out.push_str(&lines(legend, ""));
-    out
-}
-
-fn listed(case: &Case, theme: Theme) -> String {
-    let method = match case.method {
-        CaseMethod::Post => "POST",
-        CaseMethod::Get => "GET",
-        CaseMethod::Both => "POST, GET",
-        CaseMethod::Other(_) => "other",
-    };
-    let about = theme.paint(Role::Faint, &format!("{method} [{}]", case.grade));
-    let mut out = format!("  {} {about}\n", theme.paint(Role::Name, case.name));
-    out.push_str(&lines(case.why, "    "));
-    out.push_str(&lines(
-        &format!("Wanted: {}.", case.expects().words(case)),
-        "    ",
-    ));
     out
 }
 

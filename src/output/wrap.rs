@@ -1,4 +1,4 @@
-//! Lines broken to a terminal's width: a terminal itself goes on in column 0, where only our own words may stand.
+//! Lines wrapped to a terminal's width: the terminal itself would go on in column 0, where received text must not start.
 
 use std::borrow::Cow;
 
@@ -6,28 +6,27 @@ use terminal_size::{Width, terminal_size_of};
 use textwrap::core::{Word, display_width};
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm, fill};
 
-/// Columns of our prose, so that it reads well in narrow terminals too.
+/// Columns of the program's own prose.
 pub const PROSE: usize = 60;
 
-/// Columns of a word that is broken anywhere instead of beginning a new line.
+/// Longer words are broken where the line ends instead of starting a new line.
 const LONG_WORD: usize = 24;
 
-/// How much deeper a broken line goes on: more than the parts of a block are indented.
+/// How much deeper a wrapped line goes on: more than the parts of a block are indented.
 const DEEPER: usize = 4;
 
-/// The width of a stream, if it is a terminal that knows.
+/// The width of a stream, if it is a terminal with a known width.
 #[cfg(unix)]
 pub fn width_of(stream: &impl std::os::fd::AsFd) -> Option<usize> {
     terminal_size_of(stream).map(|(Width(width), _)| usize::from(width))
 }
 
-/// The width of a stream, if it is a terminal that knows.
 #[cfg(windows)]
 pub fn width_of(stream: &impl std::os::windows::io::AsHandle) -> Option<usize> {
     terminal_size_of(stream.as_handle()).map(|(Width(width), _)| usize::from(width))
 }
 
-/// Breaks at spaces, with every line after the first one behind `indent`. Colours take no room.
+/// Breaks at spaces; all lines but the first one are indented. Colours take no columns.
 fn options(width: usize, indent: &str) -> Options<'_> {
     Options::new(width)
         .subsequent_indent(indent)
@@ -38,16 +37,13 @@ fn options(width: usize, indent: &str) -> Options<'_> {
 
 fn words(line: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
     let words = WordSeparator::AsciiSpace.find_words(line);
-    Box::new(words.flat_map(|word| {
-        if display_width(word.word) > LONG_WORD {
-            word.break_apart(1).collect()
-        } else {
-            vec![word]
-        }
+    Box::new(words.flat_map(|word| match display_width(word.word) {
+        ..=LONG_WORD => vec![word],
+        _ => word.break_apart(1).collect(),
     }))
 }
 
-/// Text in lines of at most so many columns, within words where it must be; an indented line goes on deeper.
+/// Text in lines of at most so many columns. Long words are broken; a wrapped line goes on deeper than it began.
 #[must_use]
 pub fn wrapped(text: &str, width: usize) -> Cow<'_, str> {
     if text.lines().all(|line| display_width(line) <= width) {
@@ -59,14 +55,11 @@ pub fn wrapped(text: &str, width: usize) -> Cow<'_, str> {
         let options = options(width, &indent).word_separator(WordSeparator::Custom(words));
         fill(line, options)
     };
-    text.split('\n')
-        .map(line)
-        .collect::<Vec<_>>()
-        .join("\n")
-        .into()
+    let lines: Vec<_> = text.split('\n').map(line).collect();
+    lines.join("\n").into()
 }
 
-/// Our own prose behind an indentation, in lines of at most so many columns; a word that is longer stays whole.
+/// The program's own prose, indented, in lines of at most so many columns. A longer word stays whole.
 #[must_use]
 pub fn prose(text: &str, indent: &str, width: usize) -> String {
     if text.is_empty() {
@@ -78,7 +71,6 @@ pub fn prose(text: &str, indent: &str, width: usize) -> String {
     fill(text, options) + "\n"
 }
 
-/// Lines behind an indentation.
 #[must_use]
 pub fn indented(lines: &[String], indent: &str) -> String {
     lines.iter().flat_map(|line| [indent, line, "\n"]).collect()

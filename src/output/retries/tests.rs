@@ -7,7 +7,7 @@ use crate::cdr::Leg;
 use crate::error::Exit;
 use crate::listen::event::Ending;
 use crate::listen::fault::Fault;
-use crate::listen::retries::Interval;
+use crate::listen::retries::{Attempt, Interval};
 
 fn moment(seconds: i64) -> Timestamp {
     Timestamp::from_epoch_ms(1_800_000_000_000 + seconds * 1_000).unwrap()

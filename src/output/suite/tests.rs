@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::output::catalogue;
 use crate::suite::cases::table;
 
 fn record(name: &str, got: &str, cause: Option<Cause>) -> CaseRecord {
@@ -98,7 +99,7 @@ fn nothing_is_wider_than_a_narrow_terminal_but_what_is_copied() {
         &SuiteSummary::of(records(), Duration::ZERO, None),
         theme,
     ));
-    text.push_str(&list(theme));
+    text.push_str(&catalogue::cases(theme));
     for line in text
         .lines()
         .filter(|line| !line.contains("telecmi-cdr send"))
@@ -116,7 +117,7 @@ fn verbose_names_every_skipped_case() {
 
 #[test]
 fn the_list_has_every_case_with_what_it_stands_for() {
-    let text = list(Theme::plain());
+    let text = catalogue::cases(Theme::plain());
     for case in table() {
         assert!(text.contains(&format!("  {} ", case.name)), "{}", case.name);
     }
