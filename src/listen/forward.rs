@@ -13,7 +13,7 @@ use crate::exchange::Forwarded;
 use crate::net::Destination;
 use crate::net::client::ClientOptions;
 
-use crate::net::raw::{MAX_FORWARDED_BODY, RawClient, RawOutcome, RawRequest};
+use crate::net::raw::{MAX_FORWARDED_BODY, RawClient, RawRequest};
 use crate::net::secret::masked_url;
 use crate::net::{
     Failure, FailureKind, Header, Phase, Request, Response, end_to_end, header, query,
@@ -110,17 +110,13 @@ impl Forward {
             let text = "this request came through here before: it goes in a circle";
             return Err((508, failure(FailureKind::Other, text)));
         }
-        let outgoing = RawRequest::passed_on(&self.addressed(request), &self.destination);
+        let outgoing = RawRequest::forwarded(&self.addressed(request), &self.destination);
         // A redirect goes back to the sender too.
-        let mut response = match self.client.run(&outgoing).await {
-            RawOutcome::Answered(response) => response,
-            other => {
-                return other.into_result().map_err(|failure| match failure.kind {
-                    FailureKind::Timeout => (504, failure),
-                    _ => (502, failure),
-                });
-            }
-        };
+        let answer = self.client.send(&outgoing).await;
+        let mut response = answer.map_err(|failure| match failure.kind {
+            FailureKind::Timeout => (504, failure),
+            _ => (502, failure),
+        })?;
         let status = response.status;
         if status < 200 {
             let text = format!("the handler answered {status}, which was not asked for");

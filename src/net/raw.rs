@@ -2,10 +2,9 @@
 //!
 //! A [`RawRequest`] is a list of [`Step`]s. No proxy is used.
 
-mod exact;
-mod play;
 mod script;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,23 +12,24 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use hyper::{Method, StatusCode};
-use tokio::io::{join, sink, split};
+use tokio::io::{AsyncWrite, AsyncWriteExt as _, join, sink, split};
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::client::{ClientOptions, MAX_RESPONSE_BODY};
+use super::client::{ClientOptions, LIMITS};
 use super::connect::{Connector, Stream};
 use super::failure::{explain, failure, timed_out, unless_redirect};
 use super::http1::{Connection, Limits, Outgoing};
 use super::{Destination, Failure, FailureKind, Phase, Response};
 use crate::error::Error;
-use play::{Played, play};
 
-pub use exact::{check, is_chunked};
-pub use script::{Script, head};
+pub(crate) use script::{Script, check, is_chunked};
 
 /// Bytes of a forwarded response's body that are held in memory at most.
 pub const MAX_FORWARDED_BODY: usize = 64 * 1024 * 1024;
+
+/// How long a connection that is about to be reset stays open, so that the peer has begun to read when it happens.
+const DELAY_BEFORE_RESET: Duration = Duration::from_millis(100);
 
 /// One step of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,16 +37,12 @@ pub enum Step {
     /// Writes bytes at once.
     Send(Bytes),
     /// Writes bytes one at a time.
-    Drip {
-        bytes: Bytes,
-        every: Duration,
-    },
-    Pause(Duration),
+    Drip { bytes: Bytes, every: Duration },
     /// Waits for `100 Continue`, but no longer than this, and goes on without it (RFC 9110, section 10.1.1).
     AwaitContinue(Duration),
     /// Closes our side of the connection. The peer's answer is still read.
     HalfClose,
-    /// Resets the connection. This ends the script.
+    /// Resets the connection after a short delay. This ends the script.
     Reset,
 }
 
@@ -54,11 +50,10 @@ pub enum Step {
 /// up. A peer's answer ends the script early.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawRequest {
-    pub steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
     /// The method in the steps, which decides where the response ends.
-    pub method: String,
-    /// Whether the response is forwarded: then up to [`MAX_FORWARDED_BODY`] bytes of its body are read, a redirect's too.
-    pub passed_on: bool,
+    method: String,
+    limits: Limits,
 }
 
 impl RawRequest {
@@ -66,44 +61,47 @@ impl RawRequest {
         Self {
             steps: steps.into(),
             method: method.to_owned(),
-            passed_on: false,
+            limits: LIMITS,
         }
     }
 
-    fn limits(&self) -> Limits {
-        Limits {
-            body: if self.passed_on {
-                MAX_FORWARDED_BODY
-            } else {
-                MAX_RESPONSE_BODY
-            },
-            redirects: self.passed_on,
-        }
+    /// The request for hyper's response parser. Its bytes are written to a sink.
+    fn unsent(&self) -> Outgoing {
+        let mut request = Outgoing::default();
+        *request.method_mut() = Method::from_bytes(self.method.as_bytes()).unwrap_or_default();
+        request
     }
-}
 
-/// How a script ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RawOutcome {
-    Answered(Response),
-    /// The script reset the connection before there was an answer.
-    ResetByUs,
-    /// There was no connection, or no whole answer.
-    Failed(Failure),
-}
-
-impl RawOutcome {
-    /// The outcome as [`super::client::Client::send`] returns it.
-    pub fn into_result(self) -> Result<Response, Failure> {
-        match self {
-            Self::Answered(response) => unless_redirect(response),
-            Self::ResetByUs => Err(failure(
-                Phase::Send,
-                FailureKind::Closed,
-                "the connection was reset on purpose",
-            )),
-            Self::Failed(failure) => Err(failure),
+    /// Writes the steps, or as many of them as the peer lets through. `is_sending` is true during a [`Step::Send`], whose
+    /// bytes the peer should take at once.
+    async fn write(
+        &self,
+        mut stream: impl AsyncWrite + Unpin,
+        continued: &Notify,
+        is_sending: &AtomicBool,
+    ) -> io::Result<()> {
+        for step in &self.steps {
+            is_sending.store(matches!(step, Step::Send(_)), Ordering::Relaxed);
+            match step {
+                Step::Send(bytes) => {
+                    stream.write_all(bytes).await?;
+                    stream.flush().await?;
+                }
+                Step::Drip { bytes, every } => {
+                    for byte in bytes.chunks(1) {
+                        stream.write_all(byte).await?;
+                        stream.flush().await?;
+                        sleep(*every).await;
+                    }
+                }
+                Step::AwaitContinue(limit) => {
+                    let _ = timeout(*limit, continued.notified()).await;
+                }
+                Step::HalfClose => stream.shutdown().await?,
+                Step::Reset => sleep(DELAY_BEFORE_RESET).await,
+            }
         }
+        Ok(())
     }
 }
 
@@ -123,20 +121,17 @@ impl RawClient {
         })
     }
 
-    /// Opens a connection and runs a script on it.
-    pub async fn run(&self, request: &RawRequest) -> RawOutcome {
-        match self.open().await {
-            Ok(connection) => connection.run(request).await,
-            Err(failure) => RawOutcome::Failed(failure),
-        }
+    /// Opens a connection and runs a script on it. The time for connecting does not count.
+    pub async fn run(&self, request: &RawRequest) -> Result<Option<Response>, Failure> {
+        self.open().await?.run(request).await
     }
 
-    /// The same with the result of [`super::client::Client::send`]. The timeout includes the connect.
+    /// Sends a request once and reads its response, with the result of [`super::client::Client::send`].
     pub async fn send(&self, request: &RawRequest) -> Result<Response, Failure> {
         let began = Instant::now();
         let mut connection = self.open().await?;
         connection.timeout_left = self.timeout.saturating_sub(began.elapsed());
-        connection.run(request).await.into_result()
+        connection.send(request).await
     }
 
     /// Opens a connection for each copy, and runs the script on each when all are open. Each duration is counted from then.
@@ -149,7 +144,7 @@ impl RawClient {
         let released = Instant::now();
         let running = open.into_iter().map(async |open| {
             let result = match open {
-                Ok(connection) => connection.run(request).await.into_result(),
+                Ok(connection) => connection.send(request).await,
                 Err(failure) => Err(failure),
             };
             (result, released.elapsed())
@@ -161,8 +156,7 @@ impl RawClient {
     pub async fn open(&self) -> Result<RawConnection, Failure> {
         Ok(RawConnection {
             stream: self.connector.connect().await?,
-            destination: self.connector.destination.clone(),
-            timeout: self.timeout,
+            client: self.clone(),
             timeout_left: self.timeout,
         })
     }
@@ -171,59 +165,67 @@ impl RawClient {
 /// A connection that is ready.
 pub struct RawConnection {
     stream: Box<dyn Stream>,
-    destination: Destination,
-    timeout: Duration,
+    client: RawClient,
     timeout_left: Duration,
 }
 
 impl RawConnection {
-    /// Runs a script and waits for the first response, both within the timeout.
+    async fn send(self, request: &RawRequest) -> Result<Response, Failure> {
+        let reset = "the connection was reset on purpose";
+        let response = self.run(request).await?;
+        response.ok_or_else(|| failure(Phase::Send, FailureKind::Closed, reset))
+    }
+
+    /// Runs a script and waits for the first response, both within the timeout. `None` if the script has reset the
+    /// connection before there was a response.
     ///
     /// hyper reads the response; the request that hyper writes for it goes to a sink.
-    pub async fn run(self, request: &RawRequest) -> RawOutcome {
-        if request.steps.contains(&Step::Reset) {
+    pub async fn run(self, request: &RawRequest) -> Result<Option<Response>, Failure> {
+        let resets = request.steps.contains(&Step::Reset);
+        if resets {
             // With a linger time of zero a close is a reset. Where the option fails, an ordinary close has to do.
             let _ = self.stream.tcp().set_zero_linger();
         }
-        let (reader, mut writer) = split(self.stream);
-        let mut connection = match Connection::new(join(reader, sink())).await {
-            Ok(connection) => connection,
-            Err(error) => {
-                return RawOutcome::Failed(explain(&error, Phase::Connect, &self.destination));
-            }
-        };
+        let destination = &self.client.connector.destination;
+        let (reader, writer) = split(self.stream);
+        let connection = Connection::new(join(reader, sink())).await;
+        let mut connection =
+            connection.map_err(|error| explain(&error, Phase::Connect, destination))?;
         let continued = Arc::new(Notify::new());
-        let mut unsent = unsent(&request.method);
-        {
-            let continued = Arc::clone(&continued);
-            hyper::ext::on_informational(&mut unsent, move |interim| {
-                if interim.status() == StatusCode::CONTINUE {
-                    continued.notify_one();
-                }
-            });
-        }
-        let sending = AtomicBool::new(false);
+        let on_continue = Arc::clone(&continued);
+        let mut unsent = request.unsent();
+        hyper::ext::on_informational(&mut unsent, move |interim| {
+            if interim.status() == StatusCode::CONTINUE {
+                on_continue.notify_one();
+            }
+        });
+        let is_sending = AtomicBool::new(false);
         let ended = {
-            let reading = connection.send(unsent, &self.destination, request.limits());
+            let reading = connection.send(unsent, destination, request.limits);
             let mut reading = std::pin::pin!(timeout(self.timeout_left, reading));
             tokio::select! {
                 biased;
                 ended = &mut reading => ended,
-                played = play(&mut writer, &request.steps, &continued, &sending) => match played {
-                    Played::Finished => reading.await,
-                    Played::Reset => return RawOutcome::ResetByUs,
-                },
+                written = request.write(writer, &continued, &is_sending) => {
+                    if resets && written.is_ok() {
+                        return Ok(None);
+                    }
+                    // Why writing failed, and whether a response came before, is read.
+                    is_sending.store(false, Ordering::Relaxed);
+                    reading.await
+                }
             }
         };
         match ended {
-            Ok(Ok(response)) => RawOutcome::Answered(response),
-            Ok(Err(error)) => RawOutcome::Failed(error.into_failure(Phase::Wait)),
+            Ok(Ok(response)) if request.limits.redirects => Ok(Some(response)),
+            Ok(Ok(response)) => unless_redirect(response).map(Some),
+            Ok(Err(error)) => Err(error.into_failure(Phase::Wait)),
             Err(_) => {
                 let phase = match connection.phase() {
-                    Phase::Wait if sending.load(Ordering::Relaxed) => Phase::Send,
+                    Phase::Wait if is_sending.load(Ordering::Relaxed) => Phase::Send,
                     phase => phase,
                 };
-                RawOutcome::Failed(timed_out(phase, self.timeout, &self.destination))
+                Err(timed_out(phase, self.client.timeout, destination))
             }
         }
     }
@@ -232,21 +234,14 @@ impl RawConnection {
 /// Reads the response to a request of this method from bytes that end; for the fuzz targets.
 #[doc(hidden)]
 pub async fn read_response(method: &str, bytes: Vec<u8>) -> Result<Response, Failure> {
-    let limits = RawRequest::new(method, []).limits();
     let destination = Destination::parse("http://localhost").unwrap_or_else(|_| unreachable!());
-    let stream = join(std::io::Cursor::new(bytes), sink());
+    let stream = join(io::Cursor::new(bytes), sink());
     let connection = Connection::new(stream).await;
     let mut connection =
         connection.map_err(|error| explain(&error, Phase::Connect, &destination))?;
-    let sent = connection.send(unsent(method), &destination, limits);
+    let unsent = RawRequest::new(method, []).unsent();
+    let sent = connection.send(unsent, &destination, LIMITS);
     sent.await.map_err(|error| error.into_failure(Phase::Wait))
-}
-
-/// The request for hyper's response parser. Its bytes are written to a sink.
-fn unsent(method: &str) -> Outgoing {
-    let mut request = Outgoing::default();
-    *request.method_mut() = Method::from_bytes(method.as_bytes()).unwrap_or_default();
-    request
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::verdict::Observed;
 use super::{Case, CaseDelivery};
 use crate::error::Error;
 use crate::net::client::{Client, ClientOptions};
-use crate::net::raw::{RawClient, RawOutcome, RawRequest, Script};
+use crate::net::raw::{RawClient, RawRequest, Script};
 use crate::net::{Destination, Request};
 
 /// The most time that a script with pauses takes by itself, on a slow machine.
@@ -101,19 +101,17 @@ impl<'a> SuiteClient<'a> {
             &self.writer
         };
         let began = Instant::now();
-        let outcome = writer.run(&script.steps(request, self.destination)).await;
+        let result = writer.run(&script.steps(request, self.destination)).await;
         let latency = began.elapsed();
-        (outcome != RawOutcome::ResetByUs).then(|| Observed {
-            answer: outcome.into_result(),
-            latency,
-        })
+        let answer = result.transpose()?;
+        Some(Observed { answer, latency })
     }
 
     /// Sends `good` while `script` holds another connection open.
     async fn send_while_held(&self, script: &RawRequest, good: &Request) -> Observed {
         let holding = async {
             if let Ok(connection) = self.long_writer.open().await {
-                connection.run(script).await;
+                let _ = connection.run(script).await;
             }
             pending::<Observed>().await
         };

@@ -3,9 +3,10 @@
 use super::super::client::tls_tests::Authority;
 use super::super::failure::peer_closed;
 use super::super::{Header, Request};
+use super::script::message;
 use super::*;
-use std::io;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use proptest::prelude::*;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
@@ -29,13 +30,19 @@ fn request() -> Request {
     Request::new("POST", "/webhook?token=abc", headers, "{\"a\":1}")
 }
 
+/// The request in one piece.
+fn whole(request: &Request, there: &Destination) -> RawRequest {
+    let mut raw = Script::HalfClosed.steps(request, there);
+    raw.steps.truncate(1);
+    raw
+}
+
 /// Everything a script sends, its other steps in angle brackets.
 fn script(request: &RawRequest) -> String {
     let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).replace("\r\n", "\n");
     let step = |step: &Step| match step {
         Step::Send(bytes) => text(bytes),
         Step::Drip { bytes, .. } => format!("<drip>{}", text(bytes)),
-        Step::Pause(_) => "<pause>".to_owned(),
         Step::AwaitContinue(_) => "<continue?>".to_owned(),
         Step::HalfClose => "<half-close>".to_owned(),
         Step::Reset => "<reset>".to_owned(),
@@ -49,10 +56,7 @@ fn scripts_send_what_they_promise() {
     let head = "POST /webhook?token=abc HTTP/1.1\nHost: cdr.test\nAccept: */*\nUser-Agent: t\nContent-Type: application/json\n";
     let length = |n: usize| format!("{head}Content-Length: {n}\nConnection: close\n\n");
     for (raw, expected) in [
-        (
-            RawRequest::verbatim(&request(), &there),
-            length(7) + "{\"a\":1}",
-        ),
+        (whole(&request(), &there), length(7) + "{\"a\":1}"),
         (
             Script::CutShort.steps(&request(), &there),
             length(7) + "{\"a<half-close>",
@@ -63,7 +67,7 @@ fn scripts_send_what_they_promise() {
         ),
         (
             Script::Reset.steps(&request(), &there),
-            length(7) + "{\"a<pause><reset>",
+            length(7) + "{\"a<reset>",
         ),
         (
             Script::TooLong.steps(&request(), &there),
@@ -111,14 +115,15 @@ fn a_head_is_written_as_it_is_told() {
         name: "a b".into(),
         value: Bytes::from_static(b"\xff\x00"),
     };
+    let request = Request::new("G@T", "/a b?'", vec![], "");
     assert_eq!(
-        head("G@T", "/a b?'", "HTTP/9", &[odd])[..],
+        message(&request, "HTTP/9", &[odd], b"")[..],
         b"G@T /a b?' HTTP/9\r\na b: \xff\0\r\n\r\n"[..]
     );
     let there = Destination::parse("http://u:p@[::1]:81/").unwrap();
     let get = Request::new("GET", "/x", vec![Header::new("content-length", "5")], "");
     assert_eq!(
-        script(&RawRequest::verbatim(&get, &there)),
+        script(&whole(&get, &there)),
         format!(
             "GET /x HTTP/1.1\nHost: [::1]:81\nUser-Agent: {}\nAccept: */*\nAuthorization: Basic dTpw\nConnection: close\n\n",
             super::super::headers::USER_AGENT
@@ -161,15 +166,12 @@ fn writer(there: &Destination, timeout: Duration) -> RawClient {
     RawClient::new(there, &options).unwrap()
 }
 
-async fn perform(there: &Destination, raw: &RawRequest) -> RawOutcome {
+async fn perform(there: &Destination, raw: &RawRequest) -> Result<Option<Response>, Failure> {
     writer(there, Duration::from_secs(15)).run(raw).await
 }
 
-fn status(outcome: &RawOutcome) -> Option<u16> {
-    match outcome {
-        RawOutcome::Answered(response) => Some(response.status),
-        _ => None,
-    }
+fn status(outcome: &Result<Option<Response>, Failure>) -> Option<u16> {
+    Some(outcome.as_ref().ok()?.as_ref()?.status)
 }
 
 #[tokio::test]
@@ -182,9 +184,7 @@ async fn a_half_closed_request_is_still_answered() {
     })
     .await;
     let outcome = perform(&there, &Script::HalfClosed.steps(&request(), &there)).await;
-    let RawOutcome::Answered(answer) = outcome else {
-        panic!("{outcome:?}");
-    };
+    let answer = outcome.unwrap().unwrap();
     assert_eq!(
         (answer.status, answer.body.text(), answer.complete),
         (200, Some("got it"), true)
@@ -196,44 +196,32 @@ async fn a_half_closed_request_is_still_answered() {
 async fn endings_without_an_answer_are_told_apart() {
     let (there, _seen) =
         peer(|mut stream| async move { read_until(&mut stream, b"}").await }).await;
-    let outcome = perform(&there, &RawRequest::verbatim(&request(), &there)).await;
-    assert_eq!(
-        outcome,
-        RawOutcome::Failed(peer_closed(Phase::Wait, "closed"))
-    );
+    let outcome = perform(&there, &whole(&request(), &there)).await;
+    assert_eq!(outcome, Err(peer_closed(Phase::Wait, "closed")));
 
     let (there, _seen) = peer(|mut stream| async move {
         read_until(&mut stream, b"}").await;
         stream.set_zero_linger().unwrap();
     })
     .await;
-    let outcome = perform(&there, &RawRequest::verbatim(&request(), &there)).await;
-    assert_eq!(
-        outcome,
-        RawOutcome::Failed(peer_closed(Phase::Wait, "reset"))
-    );
+    let outcome = perform(&there, &whole(&request(), &there)).await;
+    assert_eq!(outcome, Err(peer_closed(Phase::Wait, "reset")));
 
     let (there, _seen) = peer(|mut stream| async move { stream.read_u8().await }).await;
     let outcome = writer(&there, SOON).run(&RawRequest::new("POST", [])).await;
-    assert!(matches!(&outcome, RawOutcome::Failed(failure) if failure.phase == Phase::Wait));
-    assert_eq!(
-        outcome.into_result().unwrap_err().text,
-        "no answer within 300 ms"
-    );
+    assert!(matches!(&outcome, Err(failure) if failure.phase == Phase::Wait));
+    assert_eq!(outcome.unwrap_err().text, "no answer within 300 ms");
 
     let (there, _seen) =
         peer(|mut stream| async move { stream.write_all(b"SSH-2.0-x\r\n").await }).await;
     let outcome = perform(&there, &RawRequest::new("POST", [])).await;
-    assert_eq!(
-        outcome.into_result().unwrap_err().kind,
-        FailureKind::NotHttp
-    );
+    assert_eq!(outcome.unwrap_err().kind, FailureKind::NotHttp);
 
     let (there, _seen) =
         peer(|mut stream| async move { stream.write_all(b"HTTP/1.1 20").await }).await;
     let outcome = perform(&there, &RawRequest::new("POST", [])).await;
     let text = "the peer closed the connection in the middle of its answer";
-    assert_eq!(outcome.into_result().unwrap_err().text, text);
+    assert_eq!(outcome.unwrap_err().text, text);
 }
 
 #[tokio::test]
@@ -244,8 +232,8 @@ async fn half_an_answer_is_none() {
         stream.write_all(torn).await
     })
     .await;
-    let outcome = perform(&there, &RawRequest::verbatim(&request(), &there)).await;
-    let failure = outcome.into_result().unwrap_err();
+    let outcome = perform(&there, &whole(&request(), &there)).await;
+    let failure = outcome.unwrap_err();
     assert_eq!(
         (failure.phase, failure.kind),
         (Phase::Read, FailureKind::Closed)
@@ -262,7 +250,7 @@ async fn half_an_answer_is_none() {
         })
         .await;
         let outcome = writer(&there, SOON).run(&RawRequest::new("POST", [])).await;
-        let failure = outcome.into_result().unwrap_err();
+        let failure = outcome.unwrap_err();
         assert_eq!(
             (failure.phase, failure.kind),
             (Phase::Read, FailureKind::Timeout)
@@ -299,7 +287,7 @@ async fn a_reset_reaches_the_peer_as_one() {
     })
     .await;
     let outcome = perform(&there, &Script::Reset.steps(&request(), &there)).await;
-    assert_eq!(outcome, RawOutcome::ResetByUs);
+    assert_eq!(outcome, Ok(None));
     let (received, kind) = seen.await.unwrap();
     assert!(received.ends_with(b"\r\n\r\n{\"a"));
     assert_eq!(kind, io::ErrorKind::ConnectionReset);
@@ -387,7 +375,7 @@ async fn an_answer_is_found_although_the_peer_stopped_reading() {
     .await;
     let mut large = request();
     large.body = vec![b'a'; 8 << 20].into();
-    let outcome = perform(&there, &RawRequest::verbatim(&large, &there)).await;
+    let outcome = perform(&there, &whole(&large, &there)).await;
     assert_eq!(status(&outcome), Some(413));
 }
 
@@ -427,10 +415,7 @@ async fn the_answer_to_head_ends_with_its_head() {
     })
     .await;
     let head = Request::new("HEAD", "/", vec![], "");
-    for raw in [
-        RawRequest::exact(&head).unwrap(),
-        RawRequest::verbatim(&head, &there),
-    ] {
+    for raw in [RawRequest::exact(&head).unwrap(), whole(&head, &there)] {
         assert_eq!(raw.method, "HEAD");
     }
     let answer = writer(&there, NEVER)
@@ -456,7 +441,7 @@ async fn open_connections_are_released_together() {
         let nothing = stream.try_read(&mut [0]).unwrap_err();
         assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
     }
-    let raw = RawRequest::verbatim(&request(), &there);
+    let raw = whole(&request(), &there);
     let performing = mine.into_iter().map(|open| open.run(&raw));
     let answering = theirs.into_iter().map(|mut stream| async move {
         read_until(&mut stream, b"}").await;
@@ -482,7 +467,6 @@ async fn redirects_are_failures_here_too() {
     .await;
     let failure = perform(&there, &RawRequest::new("POST", []))
         .await
-        .into_result()
         .unwrap_err();
     assert_eq!(failure.text, "redirect to /x?token=*** (not followed)");
 }
@@ -503,17 +487,122 @@ async fn scripts_are_played_over_tls() {
     ] {
         let port = authority.peer(host, 2999).await.port();
         let there = Destination::parse(&format!("https://localhost:{port}/")).unwrap();
-        let raw = RawRequest::verbatim(&request(), &there);
-        let result = RawClient::new(&there, &options)
-            .unwrap()
-            .run(&raw)
-            .await
-            .into_result();
+        let raw = whole(&request(), &there);
+        let result = RawClient::new(&there, &options).unwrap().send(&raw).await;
         assert_eq!(
             result
                 .map(|answer| answer.status)
                 .map_err(|failure| failure.text),
             expected
         );
+    }
+}
+
+fn written(request: &Request) -> String {
+    let raw = RawRequest::exact(request).unwrap();
+    let [Step::Send(bytes)] = raw.steps.as_slice() else {
+        panic!("{raw:?}")
+    };
+    String::from_utf8_lossy(bytes).replace("\r\n", "\n")
+}
+
+#[test]
+fn a_request_is_written_as_it_stands() {
+    let headers = vec![
+        Header::new("X-b", "2"),
+        Header::new("host", "cdr.test"),
+        Header::new("x-B", ""),
+        Header::new("Content-LENGTH", "2"),
+    ];
+    let mut request = Request::new("PuT", "http://h/a//../b?'=#c", headers, "{}");
+    let head =
+        "PuT http://h/a//../b?'=#c HTTP/1.1\nX-b: 2\nhost: cdr.test\nx-B: \nContent-LENGTH: 2\n\n";
+    assert_eq!(written(&request), format!("{head}{{}}"));
+    request.version = "HTTP/1.0".into();
+    assert_eq!(
+        written(&request),
+        format!("{head}{{}}").replace("HTTP/1.1", "HTTP/1.0")
+    );
+}
+
+#[test]
+fn chunks_stay_chunks() {
+    for (coding, body, expected) in [
+        ("chunked", "0123456789abcdef", "10\n0123456789abcdef\n0\n\n"),
+        ("gzip, Chunked", "", "0\n\n"),
+        ("chunked, gzip", "ab", "ab"),
+    ] {
+        let request = Request::new(
+            "POST",
+            "/",
+            vec![Header::new("transfer-encoding", coding)],
+            body.to_owned(),
+        );
+        let head = format!("POST / HTTP/1.1\ntransfer-encoding: {coding}\n\n");
+        assert_eq!(written(&request), head + expected);
+    }
+}
+
+#[test]
+fn what_would_become_another_request_is_refused() {
+    let request = |method: &str, target: &str, name: &str, value: &str| {
+        Request::new(method, target, vec![Header::new(name, value)], "")
+    };
+    for (method, target, name, value) in [
+        ("", "/", "a", "b"),
+        ("P OST", "/", "a", "b"),
+        ("POST\r\n", "/", "a", "b"),
+        ("GET", "", "a", "b"),
+        ("GET", "/ HTTP/1.1", "a", "b"),
+        ("GET", "/\n", "a", "b"),
+        ("GET", "/\0", "a", "b"),
+        ("GET", "/", "", "b"),
+        ("GET", "/", "a:", "b"),
+        ("GET", "/", " a", "b"),
+        ("GET", "/", "é", "b"),
+        ("GET", "/", "a", "b\r\nEvil: 1"),
+        ("GET", "/", "a", "b\rc"),
+        ("GET", "/", "a", "\0"),
+    ] {
+        let request = request(method, target, name, value);
+        assert!(RawRequest::exact(&request).is_err(), "{request:?}");
+    }
+    let mut newer = request("GET", "/", "a", "b");
+    assert_eq!(check(&newer), Ok(()));
+    newer.version = "HTTP/1.1\r\nEvil: 1".into();
+    assert!(check(&newer).is_err());
+    assert_eq!(
+        check(&request("GET", "*", "x-ü'".trim_end_matches("ü'"), "ü\t\"")),
+        Ok(())
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_line_is_smuggled_in(
+        method in "[A-Z]{0,4}[ \r\n]{0,1}",
+        target in "/[ -~\r\n\u{85}é]{0,12}",
+        headers in proptest::collection::vec(
+            ("[a-zA-Z:-]{0,5}[ \r\n]{0,1}", proptest::collection::vec(
+                prop_oneof![Just(b'\r'), Just(b'\n'), Just(b':'), 0x20_u8..=0xff], 0..8)),
+            0..4,
+        ),
+        body in "[a\r\n]{0,8}",
+    ) {
+        let fields = headers.into_iter().map(|(name, value)| Header { name: name.into(), value: value.into() });
+        let request = Request::new(&method, target, fields.collect::<Vec<_>>(), body.clone());
+        if let Ok(raw) = RawRequest::exact(&request) {
+            let [Step::Send(bytes)] = raw.steps.as_slice() else { panic!("{raw:?}") };
+            let head = bytes.strip_suffix(body.as_bytes()).unwrap();
+            let mut lines: Vec<_> = head.split(|byte| *byte == b'\n').collect();
+            prop_assert_eq!(lines.split_off(lines.len() - 2), [&b"\r"[..], b""]);
+            prop_assert_eq!(lines.len(), 1 + request.headers.len());
+            for (line, header) in lines[1..].iter().zip(&request.headers) {
+                let expected = [header.name.as_bytes(), b": ", &header.value, b"\r"].concat();
+                prop_assert_eq!(*line, expected);
+            }
+            prop_assert_eq!(lines[0].iter().filter(|byte| **byte == b' ').count(), 2);
+            prop_assert!(!bytes[..head.len() - 4].windows(2).any(|pair| pair == b"\n\n"));
+        }
     }
 }
