@@ -4,18 +4,16 @@
 //! one is an error, whatever else the file holds.
 
 mod har;
-mod lines;
-mod literals;
+mod text;
 
-use std::fmt;
+use std::borrow::Cow;
 
 use bytes::Bytes;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::error::Error;
 use crate::exchange::CapturedRequest;
-use crate::json::{self, Document};
+use crate::json::{self, Document, Member};
 use crate::net::raw;
 
 /// One item of a file.
@@ -23,39 +21,8 @@ use crate::net::raw;
 pub enum Item {
     /// The bytes of one JSON object.
     Body(Bytes),
-    /// A captured request, to be sent as it was.
-    Captured(InputLocation, Box<CapturedRequest>),
-}
-
-/// A place in a file; counted from one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InputLocation {
-    /// The whole file.
-    Whole,
-    Line(usize),
-    Element(usize),
-    /// An entry of a HAR.
-    Entry(usize),
-}
-
-impl InputLocation {
-    /// The location with the name of its file, for messages.
-    #[must_use]
-    pub fn of(self, name: &str) -> String {
-        format!("{name}{self}")
-    }
-}
-
-/// The part behind the name of the file.
-impl fmt::Display for InputLocation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Whole => Ok(()),
-            Self::Line(n) => write!(f, ":{n}"),
-            Self::Element(n) => write!(f, ": element {n}"),
-            Self::Entry(n) => write!(f, ": entry {n}"),
-        }
-    }
+    /// A captured request, to be sent as it was, and its place in the file.
+    Captured(String, Box<CapturedRequest>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -63,57 +30,6 @@ pub struct Input {
     pub items: Vec<Item>,
     /// Skipped and incomplete items, a sentence each.
     pub warnings: Vec<String>,
-    /// How many more warnings there were.
-    more_warnings: usize,
-}
-
-impl Input {
-    const MAX_WARNINGS: usize = 10;
-
-    /// Adds an item. An incomplete request is sent as it stands, with a warning.
-    fn add(&mut self, item: Item, location: InputLocation, name: &str) -> Result<(), Error> {
-        if let Item::Captured(_, captured) = &item {
-            raw::check(&captured.request).map_err(|what| refused(location.of(name), what))?;
-            if !captured.request.complete {
-                let what = "the body of this request was not captured whole: only a part is sent";
-                self.warn(format!("{}: {what}", location.of(name)));
-            }
-        }
-        self.items.push(item);
-        Ok(())
-    }
-
-    /// Adds a warning, or counts it where there are many.
-    fn warn(&mut self, warning: String) {
-        if self.warnings.len() < Self::MAX_WARNINGS {
-            self.warnings.push(warning);
-        } else {
-            self.more_warnings += 1;
-        }
-    }
-
-    /// The whole input, unless there is nothing to send.
-    fn finish(mut self, name: &str) -> Result<Self, Error> {
-        if self.items.is_empty() {
-            let why = self.warnings.first();
-            let why = why
-                .map(|warning| format!(": {warning}"))
-                .unwrap_or_default();
-            return Err(refused(
-                name.to_owned(),
-                format!("holds nothing to send{why}"),
-            ));
-        }
-        if self.more_warnings > 0 {
-            let more = format!("{name}: and {} more like these", self.more_warnings);
-            self.warnings.push(more);
-        }
-        Ok(self)
-    }
-}
-
-fn refused(place: String, what: String) -> Error {
-    Error::Input { place, what }
 }
 
 /// Reads a file's bytes; `name` stands in errors.
@@ -122,79 +38,108 @@ pub fn read(bytes: &[u8], name: &str) -> Result<Input, Error> {
         .strip_prefix("\u{feff}".as_bytes())
         .unwrap_or(bytes)
         .trim_ascii_end();
-    if bytes.is_empty() {
-        return Err(refused(name.to_owned(), "empty".to_owned()));
-    }
-    let fault = match json::document(bytes) {
-        Ok(document) => {
-            // Valid JSON is UTF-8.
-            let text = std::str::from_utf8(bytes).unwrap_or_default();
-            return read_document(text, &document, name);
-        }
-        Err(fault) => fault,
+    let mut reader = Reader {
+        name,
+        input: Input::default(),
+        more_warnings: 0,
     };
-    if let Some(input) = lines::read(bytes, name)? {
-        return input.finish(name);
+    match json::document(bytes) {
+        _ if bytes.is_empty() => return Err(error(name, "empty")),
+        // Valid JSON is UTF-8.
+        Ok(document) => reader.document(&String::from_utf8_lossy(bytes), &document)?,
+        Err(_) if reader.lines(bytes)? => {}
+        Err(fault) => reader.literals(bytes, &fault)?,
     }
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| refused(name.to_owned(), "not UTF-8 text".to_owned()))?;
-    let literals = literals::read(text)
-        .map_err(|(line, what)| refused(InputLocation::Line(line).of(name), what))?;
-    if literals.is_empty() {
-        let what = format!("{} in column {}", fault.message, fault.column);
-        return Err(refused(InputLocation::Line(fault.line).of(name), what));
-    }
-    let bodies = literals.into_iter().map(Bytes::from);
-    let input = Input {
-        items: bodies.map(Item::Body).collect(),
-        ..Input::default()
-    };
-    input.finish(name)
+    reader.finish()
 }
 
-/// Reads one JSON text: an object, an array of objects, or a HAR.
-fn read_document(text: &str, document: &Document<'_>, name: &str) -> Result<Input, Error> {
-    let whole = |what: String| refused(name.to_owned(), what);
-    let mut input = Input::default();
-    match document {
-        Document::Object(members) => {
-            if let Some(requests) = har::read(text, members).map_err(whole)? {
-                for (n, captured) in (1..).zip(requests) {
-                    let location = InputLocation::Entry(n);
-                    let Some(captured) = captured else {
-                        let what = "this entry was skipped: no HTTP request";
-                        input.warn(format!("{}: {what}", location.of(name)));
-                        continue;
-                    };
-                    input.add(Item::Captured(location, Box::new(captured)), location, name)?;
-                }
-            } else if let Some(item) = read_object(text, InputLocation::Whole).map_err(whole)? {
-                input.add(item, InputLocation::Whole, name)?;
-            }
-        }
-        Document::Other("array") => {
-            let elements: Vec<&RawValue> =
-                serde_json::from_str(text).map_err(|error| whole(error.to_string()))?;
-            for (index, element) in elements.iter().enumerate() {
-                let location = InputLocation::Element(index + 1);
-                let item = read_element(element.get(), location)
-                    .map_err(|what| refused(location.of(name), what))?;
-                if let Some(item) = item {
-                    input.add(item, location, name)?;
-                }
-            }
-        }
-        Document::Other(what) => return Err(whole(format!("expected an object, found {what}"))),
-    }
-    input.finish(name)
+const MAX_WARNINGS: usize = 10;
+
+/// Collects what a file holds.
+struct Reader<'a> {
+    /// The name of the file.
+    name: &'a str,
+    input: Input,
+    more_warnings: usize,
 }
 
-/// Reads one element of an array, which must be an object.
-fn read_element(text: &str, location: InputLocation) -> Result<Option<Item>, String> {
-    match json::document(text.as_bytes()) {
-        Ok(Document::Object(_)) => read_object(text, location),
-        Ok(Document::Other(what)) => Err(format!("expected an object, found {what}")),
-        Err(fault) => Err(fault.message),
+/// What is wrong at a place of a file.
+fn error(place: &str, what: impl Into<String>) -> Error {
+    Error::Input {
+        place: place.to_owned(),
+        what: what.into(),
+    }
+}
+
+impl Reader<'_> {
+    /// Adds a warning, or counts it where there are many.
+    fn warn(&mut self, place: &str, what: &str) {
+        match self.input.warnings.len() {
+            0..MAX_WARNINGS => self.input.warnings.push(format!("{place}: {what}")),
+            _ => self.more_warnings += 1,
+        }
+    }
+
+    /// Adds an item. An incomplete request is sent as it stands, with a warning.
+    fn add(&mut self, item: Item) -> Result<(), Error> {
+        if let Item::Captured(place, captured) = &item {
+            raw::check(&captured.request).map_err(|what| error(place, what))?;
+            if !captured.request.complete {
+                let what = "the body of this request was not captured whole: only a part is sent";
+                self.warn(place, what);
+            }
+        }
+        self.input.items.push(item);
+        Ok(())
+    }
+
+    /// The whole input, unless there is nothing to send.
+    fn finish(mut self) -> Result<Input, Error> {
+        if self.input.items.is_empty() {
+            let why = self.input.warnings.first();
+            let why = why.map(|warning| format!(": {warning}"));
+            let what = format!("holds nothing to send{}", why.unwrap_or_default());
+            return Err(error(self.name, what));
+        }
+        if self.more_warnings > 0 {
+            let more = format!("{}: and {} more like these", self.name, self.more_warnings);
+            self.input.warnings.push(more);
+        }
+        Ok(self.input)
+    }
+
+    /// Reads one JSON text: an object, an array of objects, or a HAR.
+    fn document(&mut self, text: &str, document: &Document<'_>) -> Result<(), Error> {
+        let name = self.name;
+        let requests = har::read(text, document).map_err(|what| error(name, what))?;
+        if let Some(requests) = requests {
+            for (n, captured) in (1..).zip(requests) {
+                let place = format!("{name}: entry {n}");
+                match captured {
+                    Some(captured) => self.add(Item::Captured(place, Box::new(captured)))?,
+                    None => self.warn(&place, "this entry was skipped: no HTTP request"),
+                }
+            }
+            return Ok(());
+        }
+        let mut objects = vec![(name.to_owned(), text)];
+        if *document == Document::Other("array") {
+            let elements = serde_json::from_str::<Vec<&RawValue>>(text);
+            let elements = elements.map_err(|fault| error(name, fault.to_string()))?;
+            let places = (1..).map(|n| format!("{name}: element {n}"));
+            objects = places
+                .zip(elements.into_iter().map(RawValue::get))
+                .collect();
+        }
+        for (place, text) in objects {
+            let document = json::document(text.as_bytes());
+            let document = document.map_err(|fault| error(&place, fault.message))?;
+            let item = read_object(text, &document, &place);
+            if let Some(item) = item.map_err(|what| error(&place, what))? {
+                self.add(item)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -208,31 +153,36 @@ const RECORDS: [&str; 6] = [
     "summary",
 ];
 
-/// Reads one object: a CDR as it stands, the request of an exchange, the CDR of a delivery. Other records are no items.
-fn read_object(text: &str, location: InputLocation) -> Result<Option<Item>, String> {
-    #[derive(Deserialize)]
-    struct Record<'a> {
-        r#type: Option<String>,
-        #[serde(borrow)]
-        cdr: Option<&'a RawValue>,
-        #[serde(borrow)]
-        v: Option<&'a RawValue>,
+/// The type of a record, which also has the number of a version. An object without them is a payload, however odd.
+fn record_type<'a>(document: &'a Document<'_>) -> Option<Cow<'a, str>> {
+    member(document, "v").filter(|member| member.is_number())?;
+    let kind = member(document, "type").filter(|member| member.is_string())?;
+    Some(json::unquoted(kind.raw))
+}
+
+fn member<'a>(document: &'a Document<'a>, name: &str) -> Option<&'a Member<'a>> {
+    match document {
+        Document::Object(members) => members.iter().find(|member| member.name == name),
+        Document::Other(_) => None,
     }
-    // An object without a type and a version is a payload, however odd.
-    let record = serde_json::from_str::<Record<'_>>(text).ok();
-    let record = record.filter(|record| record.v.is_some());
-    let kind = record.as_ref().and_then(|record| record.r#type.as_deref());
-    let body = |text: &str| Item::Body(Bytes::copy_from_slice(text.as_bytes()));
-    Ok(match kind {
+}
+
+/// Reads one object: a CDR as it stands, the request of an exchange, the CDR of a delivery. Other records are no items.
+fn read_object(text: &str, document: &Document<'_>, place: &str) -> Result<Option<Item>, String> {
+    if let Document::Other(what) = document {
+        return Err(format!("expected an object, found {what}"));
+    }
+    let body = |text: &str| Some(Item::Body(Bytes::copy_from_slice(text.as_bytes())));
+    Ok(match record_type(document).as_deref() {
         Some("exchange") => CapturedRequest::read(text)?
-            .map(|captured| Item::Captured(location, Box::new(captured))),
-        Some("delivery") => match record.and_then(|record| record.cdr).map(RawValue::get) {
-            Some(cdr) if cdr.starts_with('{') => Some(body(cdr)),
+            .map(|captured| Item::Captured(place.to_owned(), Box::new(captured))),
+        Some("delivery") => match member(document, "cdr").map(|cdr| cdr.raw) {
+            None | Some("null") => None,
+            Some(cdr) if cdr.starts_with('{') => body(cdr),
             Some(_) => return Err("a delivery whose CDR is no object".to_owned()),
-            None => None,
         },
         Some(other) if RECORDS.contains(&other) => None,
-        _ => Some(body(text.trim())),
+        _ => body(text.trim()),
     })
 }
 

@@ -83,7 +83,7 @@ pub fn prepare(
             let name = name(path);
             let input = input::read(&read(path)?, &name)?;
             input.warnings.iter().for_each(|warning| show.warn(warning));
-            announce_replay(&input.items, &name, options, destination, show)?;
+            announce_replay(&input.items, options, destination, show)?;
             Content::File(input.items)
         }
     };
@@ -122,14 +122,13 @@ pub fn prepare(
 /// Says which flags change nothing in a capture, and how a proxy changes it.
 fn announce_replay(
     items: &[Item],
-    name: &str,
     options: &SendOptions,
     destination: &Destination,
     show: &mut Show,
 ) -> Result<(), Error> {
     let captured = || {
         items.iter().filter_map(|item| match item {
-            Item::Captured(location, captured) => Some((location, captured)),
+            Item::Captured(place, captured) => Some((place, captured)),
             Item::Body(_) => None,
         })
     };
@@ -146,8 +145,7 @@ fn announce_replay(
     }
     if !options.edits.is_empty() {
         let mut rest = captured().filter(|(_, captured)| !replay::is_editable(&captured.request));
-        if let Some((location, _)) = rest.next() {
-            let place = location.of(name);
+        if let Some((place, _)) = rest.next() {
             let count = 1 + rest.count();
             let these = if count == 1 {
                 "this request as it was".to_owned()

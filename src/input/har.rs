@@ -3,13 +3,12 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use crate::exchange::CapturedRequest;
-use crate::json::Member;
-use crate::net::query::{self, Encoding};
-use crate::net::{Header, Request};
+use crate::json::Document;
+use crate::net::{Header, Request, query};
 
 #[derive(Deserialize)]
 struct Har<'a> {
@@ -47,12 +46,11 @@ struct Pair {
     value: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
+#[serde(default)]
 struct PostData {
-    #[serde(default)]
     text: String,
     /// A form, where there is no text.
-    #[serde(default)]
     params: Vec<Pair>,
     /// HAR defines it for responses only; the exporter writes `_encoding`.
     #[serde(alias = "_encoding")]
@@ -63,9 +61,12 @@ struct PostData {
 /// `log.entries`, but other members than `log`.
 pub(super) fn read(
     text: &str,
-    members: &[Member<'_>],
+    document: &Document<'_>,
 ) -> Result<Option<Vec<Option<CapturedRequest>>>, String> {
-    let is_har = matches!(members, [only] if only.name == "log");
+    let Document::Object(members) = document else {
+        return Ok(None);
+    };
+    let is_har = matches!(&members[..], [only] if only.name == "log");
     let broken = |error| format!("looks like a HAR, but {error}");
     let har: Har<'_> = match serde_json::from_str(text) {
         Ok(har) => har,
@@ -73,65 +74,50 @@ pub(super) fn read(
         Err(_) => return Ok(None),
     };
     let entries: Vec<Entry> = serde_json::from_str(har.log.entries.get()).map_err(broken)?;
-    // Browsers list `data:` and `blob:` URLs too.
-    let is_http = |entry: &Entry| {
-        let url = entry.request.url.to_ascii_lowercase();
-        url.starts_with("http://") || url.starts_with("https://")
-    };
-    let request = |entry| Some(entry).filter(is_http).map(captured).transpose();
-    let requests = entries.into_iter().map(request);
+    let requests = entries.into_iter().map(captured);
     requests.collect::<Result<_, _>>().map(Some)
 }
 
-/// The request of an entry.
-fn captured(entry: Entry) -> Result<CapturedRequest, String> {
-    let HarRequest {
-        method,
-        url,
-        headers,
-        post_data,
-    } = entry.request;
-    let (authority, target) = split_url(&url);
+/// The request of an entry. Browsers list `data:` and `blob:` URLs too, which are none.
+fn captured(entry: Entry) -> Result<Option<CapturedRequest>, String> {
+    let request = entry.request;
+    let Some((authority, target)) = split_url(&request.url) else {
+        return Ok(None);
+    };
+    let header = |Pair { name, value }| Header::new(name, value);
+    let mut headers: Vec<_> = request.headers.into_iter().map(header).collect();
     // Names like `:authority` are HTTP/2's own.
-    let headers = headers
-        .into_iter()
-        .filter(|header| !header.name.starts_with(':'));
-    let mut headers: Vec<_> = headers
-        .map(|header| Header::new(header.name, header.value))
-        .collect();
+    headers.retain(|header| !header.name.starts_with(':'));
     if !headers.iter().any(|header| header.is("Host")) {
         headers.insert(0, Header::new("Host", authority));
     }
-    let body = match post_data {
-        Some(data) if data.encoding.as_deref() == Some("base64") => BASE64
-            .decode(data.text)
-            .map_err(|error| format!("a body is no base64: {error}"))?,
-        Some(data) if data.text.is_empty() => form(data.params).into_bytes(),
-        Some(data) => data.text.into_bytes(),
-        None => Vec::new(),
+    let data = request.post_data.unwrap_or_default();
+    let body = if data.encoding.as_deref() == Some("base64") {
+        let bytes = BASE64.decode(data.text);
+        bytes.map_err(|error| format!("a body is no base64: {error}"))?
+    } else if data.text.is_empty() {
+        let pair = |pair: &Pair| query::pair(&pair.name, &pair.value);
+        let pairs: Vec<_> = data.params.iter().map(pair).collect();
+        pairs.join("&").into_bytes()
+    } else {
+        data.text.into_bytes()
     };
-    let at = entry.started_date_time.as_ref().and_then(Value::as_str);
-    Ok(CapturedRequest {
-        request: Request::new(&method, target, headers, body),
-        at: at.and_then(|at| at.parse().ok()),
-    })
+    let at = entry.started_date_time;
+    Ok(Some(CapturedRequest {
+        request: Request::new(&request.method, target, headers, body),
+        at: at.and_then(|at| at.as_str()?.parse().ok()),
+    }))
 }
 
-fn form(params: Vec<Pair>) -> String {
-    let encode = |pair: Pair| {
-        let field = Map::from_iter([(pair.name, pair.value.into())]);
-        query::encode(&field, Encoding::Flat)
-    };
-    let pairs: Vec<_> = params.into_iter().map(encode).collect();
-    pairs.join("&")
-}
-
-/// The authority of a URL without its userinfo, and the request target.
-fn split_url(url: &str) -> (&str, String) {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+/// The authority of an http or https URL without its userinfo, and the request target.
+fn split_url(url: &str) -> Option<(&str, String)> {
+    let (scheme, rest) = url.split_once("://")?;
+    if !matches!(scheme.to_ascii_lowercase().as_str(), "http" | "https") {
+        return None;
+    }
     let rest = rest.split('#').next().unwrap_or_default();
     let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     let host = authority.rsplit('@').next().unwrap_or_default();
     let slash = if target.starts_with('/') { "" } else { "/" };
-    (host, format!("{slash}{target}"))
+    Some((host, format!("{slash}{target}")))
 }

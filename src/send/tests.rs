@@ -17,7 +17,6 @@ use crate::cdr::scenarios::{self, CallIds, GenerateOptions};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Exit, Stop};
 use crate::exchange::CapturedRequest;
-use crate::input::InputLocation;
 use crate::input::Item;
 use crate::net::{Failure, FailureKind, Header, Phase, Request, Response};
 use crate::seed::Seed;
@@ -315,10 +314,7 @@ fn capture(times: &[i64], rounds: u64) -> Plan {
     let item = |ms: &i64| {
         let at = Timestamp::from_epoch_ms(1_650_628_175_336 + ms);
         let request = Request::new("POST", format!("/{ms}"), vec![], "");
-        Item::Captured(
-            InputLocation::Whole,
-            Box::new(CapturedRequest { request, at }),
-        )
+        Item::Captured(String::new(), Box::new(CapturedRequest { request, at }))
     };
     let content = Content::File(times.iter().map(item).collect());
     let template = RequestTemplate {
