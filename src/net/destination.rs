@@ -61,12 +61,14 @@ impl Destination {
         if url.port() == Some(0) {
             return Err("nothing can listen on port 0".to_owned());
         }
+        let target = &rest[rest.find(['/', '?', '\\']).unwrap_or(rest.len())..];
+        let slash = if target.starts_with('/') { "" } else { "/" };
         let authorization = authorization(&url);
         // Both fail only for URLs without a host, which http and https do not have.
         let _ = url.set_username("");
         let _ = url.set_password(None);
         Ok(Self {
-            target: typed_target(rest),
+            target: format!("{slash}{}", utf8_percent_encode(target, UNSENDABLE)),
             url,
             authorization,
             masked,
@@ -161,13 +163,6 @@ impl fmt::Debug for Destination {
 pub(super) fn is_localhost(name: &str) -> bool {
     let name = name.trim_end_matches('.').to_ascii_lowercase();
     name == "localhost" || name.ends_with(".localhost")
-}
-
-/// Path and query as typed, of a URL's text behind the scheme.
-fn typed_target(text: &str) -> String {
-    let target = &text[text.find(['/', '?', '\\']).unwrap_or(text.len())..];
-    let slash = if target.starts_with('/') { "" } else { "/" };
-    format!("{slash}{}", utf8_percent_encode(target, UNSENDABLE))
 }
 
 /// The header for a URL's user or password, if it has one of them.

@@ -12,39 +12,41 @@ use super::{Failure, FailureKind as Kind, Phase, Response, header};
 use crate::clock::format_duration;
 use crate::untrusted::{beginning, clean};
 
+type Cause<'a> = &'a (dyn Error + 'static);
+
 /// The failure that an error in a phase means for the request to this destination.
 ///
 /// The outermost known error decides; the text of an unknown one is quoted.
-pub(super) fn explain(
-    error: &(dyn Error + 'static),
-    phase: Phase,
-    destination: &Destination,
-) -> Failure {
+pub(super) fn explain(error: Cause<'_>, phase: Phase, destination: &Destination) -> Failure {
     explain_at(error, phase, &destination.place(), destination)
 }
 
 /// The same with the name of the peer, which may be a proxy.
 pub(super) fn explain_at(
-    error: &(dyn Error + 'static),
+    error: Cause<'_>,
     phase: Phase,
     place: &str,
     destination: &Destination,
 ) -> Failure {
+    let known = |cause: Cause<'_>| {
+        if let Some(error) = cause.downcast_ref::<rustls::Error>() {
+            let text = tls_failure(error, destination);
+            Some(failure(Phase::Tls, Kind::Tls, text))
+        } else if let Some(error) = cause.downcast_ref::<hyper::Error>() {
+            http_failure(error, phase)
+        } else {
+            connection_failure(cause.downcast_ref()?, phase, place)
+        }
+    };
     let causes = || std::iter::successors(Some(error), |error| next_cause(*error));
-    if let Some(failure) = causes().find_map(|error| understood(error, phase, place, destination)) {
+    if let Some(failure) = causes().find_map(known) {
         return failure;
     }
     let innermost = causes().last().unwrap_or(error).to_string();
     let failed = format!("{phase} ({place}) failed: {}", quoted(&innermost));
+    let unknown_host = format!("cannot find the address of {}", destination.host());
     match phase {
-        Phase::Dns => {
-            let host = destination.host();
-            failure(
-                phase,
-                Kind::Dns,
-                format!("cannot find the address of {host}"),
-            )
-        }
+        Phase::Dns => failure(phase, Kind::Dns, unknown_host),
         Phase::Tls => failure(phase, Kind::Tls, failed),
         _ => failure(phase, Kind::Other, failed),
     }
@@ -80,39 +82,17 @@ pub(super) fn unless_redirect(response: Response) -> Result<Response, Failure> {
 }
 
 pub(super) fn failure(phase: Phase, kind: Kind, text: impl Into<String>) -> Failure {
-    Failure {
-        phase,
-        kind,
-        text: text.into(),
-    }
+    let text = text.into();
+    Failure { phase, kind, text }
 }
 
 /// The error below this one. An `io::Error` hides what it wraps from `source`.
-fn next_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    match error
-        .downcast_ref::<io::Error>()
-        .and_then(io::Error::get_ref)
-    {
+fn next_cause(error: Cause<'_>) -> Option<Cause<'_>> {
+    let io_error = error.downcast_ref::<io::Error>();
+    match io_error.and_then(io::Error::get_ref) {
         Some(wrapped) => Some(wrapped),
         None => error.source(),
     }
-}
-
-/// The failure that one error of the chain means, if it is one of those known here.
-fn understood(
-    error: &(dyn Error + 'static),
-    phase: Phase,
-    place: &str,
-    destination: &Destination,
-) -> Option<Failure> {
-    if let Some(error) = error.downcast_ref::<rustls::Error>() {
-        let text = tls_failure(error, destination);
-        return Some(failure(Phase::Tls, Kind::Tls, text));
-    }
-    if let Some(error) = error.downcast_ref::<hyper::Error>() {
-        return http_failure(error, phase);
-    }
-    connection_failure(error.downcast_ref::<io::Error>()?.kind(), phase, place)
 }
 
 fn http_failure(error: &hyper::Error, phase: Phase) -> Option<Failure> {
@@ -128,26 +108,26 @@ fn http_failure(error: &hyper::Error, phase: Phase) -> Option<Failure> {
     }
 }
 
-fn connection_failure(error: io::ErrorKind, phase: Phase, place: &str) -> Option<Failure> {
+fn connection_failure(error: &io::Error, phase: Phase, place: &str) -> Option<Failure> {
     use io::ErrorKind as Io;
-    let (kind, text) = match error {
+    let (kind, text) = match error.kind() {
         Io::ConnectionRefused => (Kind::Refused, format!("connection refused by {place}")),
         Io::HostUnreachable | Io::NetworkUnreachable | Io::AddrNotAvailable => {
             (Kind::Other, format!("no way to reach {place}"))
         }
-        Io::TimedOut => (
-            Kind::Timeout,
-            format!("the connection to {place} timed out"),
-        ),
+        Io::TimedOut => {
+            let text = format!("the connection to {place} timed out");
+            (Kind::Timeout, text)
+        }
         Io::ConnectionReset | Io::BrokenPipe | Io::ConnectionAborted => {
             return Some(peer_closed(phase, "reset"));
         }
         Io::UnexpectedEof => return Some(peer_closed(phase, "closed")),
         // Bad chunks come as these, not as a parse error.
-        Io::InvalidData | Io::InvalidInput if phase == Phase::Read => (
-            Kind::NotHttp,
-            "the body of the answer is damaged".to_owned(),
-        ),
+        Io::InvalidData | Io::InvalidInput if phase == Phase::Read => {
+            let text = "the body of the answer is damaged".to_owned();
+            (Kind::NotHttp, text)
+        }
         _ => return None,
     };
     Some(failure(phase, kind, text))

@@ -32,19 +32,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Body(pub Bytes);
 
 impl Body {
-    #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The bytes as text, if they are UTF-8.
-    #[must_use]
-    pub fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
     }
 }
@@ -110,14 +107,12 @@ impl Header {
     }
 
     /// Whether the name is this one in any case.
-    #[must_use]
-    pub fn is(&self, name: &str) -> bool {
+    pub(crate) fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
     }
 
     /// The value as text; bytes that are not UTF-8 become replacement characters.
-    #[must_use]
-    pub fn text(&self) -> Cow<'_, str> {
+    pub(crate) fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.value)
     }
 }
@@ -162,28 +157,21 @@ pub fn header<'a>(headers: &'a [Header], name: &str) -> Option<Cow<'a, str>> {
 }
 
 /// Hop-by-hop headers (RFC 9110, 7.6.1), and those that are made anew for the next connection.
-const HOP_BY_HOP: [&str; 11] = [
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-];
+const HOP_BY_HOP: &str = "connection content-length expect host keep-alive proxy-authenticate \
+    proxy-authorization proxy-connection te transfer-encoding upgrade";
+
+/// Whether a word is one of a list with spaces between, in any case.
+fn is_one_of(word: &str, list: &str) -> bool {
+    list.split(' ').any(|one| one.eq_ignore_ascii_case(word))
+}
 
 /// The headers without the hop-by-hop ones and those that `Connection` names, in order.
 pub(crate) fn end_to_end(headers: &[Header]) -> Vec<Header> {
     let connection = headers.iter().filter(|header| header.is("connection"));
     let named = connection.map(Header::text).collect::<Vec<_>>().join(",");
     let is_named = |header: &Header| named.split(',').any(|name| header.is(name.trim()));
-    let is_hop_by_hop = |header: &Header| HOP_BY_HOP.iter().any(|name| header.is(name));
     let mut headers = headers.to_vec();
-    headers.retain(|header| !is_hop_by_hop(header) && !is_named(header));
+    headers.retain(|header| !is_one_of(&header.name, HOP_BY_HOP) && !is_named(header));
     headers
 }
 
@@ -229,16 +217,12 @@ impl Request {
         }
     }
 
-    #[must_use]
-    pub fn path(&self) -> &str {
-        self.target
-            .split_once('?')
-            .map_or(&self.target, |(path, _)| path)
+    pub(crate) fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
     }
 
     /// Without the question mark.
-    #[must_use]
-    pub fn query(&self) -> Option<&str> {
+    pub(crate) fn query(&self) -> Option<&str> {
         self.target.split_once('?').map(|(_, query)| query)
     }
 }
@@ -258,8 +242,7 @@ pub struct Response {
 
 impl Response {
     /// A response to be sent, with its whole body.
-    #[must_use]
-    pub fn new(status: u16, headers: Vec<Header>, body: impl Into<Bytes>) -> Self {
+    pub(crate) fn new(status: u16, headers: Vec<Header>, body: impl Into<Bytes>) -> Self {
         let body = body.into();
         Self {
             status,
@@ -270,8 +253,7 @@ impl Response {
         }
     }
 
-    #[must_use]
-    pub fn plain(status: u16, text: impl Into<Bytes>) -> Self {
+    pub(crate) fn plain(status: u16, text: impl Into<Bytes>) -> Self {
         Self::new(
             status,
             vec![Header::new("content-type", "text/plain; charset=utf-8")],

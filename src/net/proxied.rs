@@ -1,8 +1,5 @@
 //! Sends through the environment's proxy by reqwest, without redirects, retries and `Referer`.
 
-use std::time::Duration;
-
-use hyper::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use tokio::time::{Instant, timeout_at};
 
 use super::client::{ClientOptions, LIMITS, cannot_be_sent, method};
@@ -19,9 +16,7 @@ pub(super) struct Proxied {
     destination: Destination,
     /// The proxy, secrets masked.
     proxy: String,
-    timeout: Duration,
-    connect_timeout: Duration,
-    keep_alive: bool,
+    options: ClientOptions,
 }
 
 impl Proxied {
@@ -50,9 +45,7 @@ impl Proxied {
             client,
             destination: destination.clone(),
             proxy,
-            timeout: options.timeout,
-            connect_timeout: options.connect_timeout,
-            keep_alive: options.keep_alive,
+            options: options.clone(),
         })
     }
 
@@ -61,7 +54,7 @@ impl Proxied {
         let outgoing = self
             .outgoing(request)
             .map_err(|text| cannot_be_sent(&text))?;
-        let deadline = Instant::now() + self.timeout;
+        let deadline = Instant::now() + self.options.timeout;
         let sent = self.client.execute(outgoing);
         let incoming = self.phase(Phase::Wait, deadline, sent).await?;
         let response = read(incoming.into(), LIMITS);
@@ -77,17 +70,15 @@ impl Proxied {
         match timeout_at(deadline, step).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => Err(self.explain(error, phase)),
-            Err(_) => Err(timed_out(phase, self.timeout, &self.destination)),
+            Err(_) => Err(timed_out(phase, self.options.timeout, &self.destination)),
         }
     }
 
     fn outgoing(&self, request: &Request) -> Result<reqwest::Request, String> {
         let url = self.destination.url_of(&request.target)?;
         let mut outgoing = reqwest::Request::new(method(request)?, url);
-        *outgoing.headers_mut() = headers::fields(request, &self.destination, self.keep_alive)?;
-        if outgoing.headers().contains_key(TRANSFER_ENCODING) {
-            outgoing.headers_mut().remove(CONTENT_LENGTH);
-        }
+        let keep_alive = self.options.keep_alive;
+        *outgoing.headers_mut() = headers::fields(request, &self.destination, keep_alive)?;
         if !request.body.is_empty() {
             *outgoing.body_mut() = Some(request.body.0.clone().into());
         }
@@ -97,17 +88,12 @@ impl Proxied {
     /// Errors until there is a connection concern the proxy.
     fn explain(&self, error: reqwest::Error, phase: Phase) -> Failure {
         let error = error.without_url();
-        if error.is_connect() && error.is_timeout() {
-            return timed_out(Phase::Connect, self.connect_timeout, &self.destination);
+        let limit = self.options.connect_timeout;
+        let proxy = format!("the proxy {}", self.proxy);
+        match (error.is_connect(), error.is_timeout()) {
+            (true, true) => timed_out(Phase::Connect, limit, &self.destination),
+            (true, false) => explain_at(&error, Phase::Connect, &proxy, &self.destination),
+            (false, _) => explain(&error, phase, &self.destination),
         }
-        if error.is_connect() {
-            return explain_at(
-                &error,
-                Phase::Connect,
-                &format!("the proxy {}", self.proxy),
-                &self.destination,
-            );
-        }
-        explain(&error, phase, &self.destination)
     }
 }

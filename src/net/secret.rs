@@ -5,9 +5,11 @@
 //! own fields always stay readable. Masking is for showing: what is saved or sent stays as it was, unless it is
 //! to be redacted.
 
+use std::ops::Range;
+
 use percent_encoding::percent_decode_str;
 
-use super::Header;
+use super::{Header, is_one_of};
 
 /// Replaces a secret of any length.
 pub const MASK: &str = "***";
@@ -21,33 +23,15 @@ const SECRET_WORDS: &str = "apikey auth authorization bearer cookie cred credent
 const SECRET_ENDINGS: &str = "apikey passwd password secret signature token";
 
 /// Exceptions: names with a secret word whose values are not secret.
-const HARMLESS_NAMES: [&str; 2] = ["idempotency-key", "sec-websocket-key"];
+const HARMLESS_NAMES: &str = "idempotency-key sec-websocket-key";
 
 /// Headers of nearly every message that hold no secret: skipped first, to save time.
-const USUAL_HEADERS: &[&str] = &[
-    "accept",
-    "connection",
-    "content-length",
-    "content-type",
-    "date",
-    "host",
-    "keep-alive",
-    "server",
-    "transfer-encoding",
-    "user-agent",
-];
+const USUAL_HEADERS: &str = "accept connection content-length content-type date host keep-alive \
+    server transfer-encoding user-agent";
 
 /// Headers whose value is a URL, which may hold secrets of its own.
-const URL_HEADERS: &[&str] = &[
-    "content-location",
-    "location",
-    "origin",
-    "referer",
-    "x-forwarded-uri",
-    "x-original-uri",
-    "x-original-url",
-    "x-rewrite-url",
-];
+const URL_HEADERS: &str = "content-location location origin referer x-forwarded-uri \
+    x-original-uri x-original-url x-rewrite-url";
 
 /// A URL or request target with its userinfo and secret-looking parameters masked.
 ///
@@ -55,17 +39,12 @@ const URL_HEADERS: &[&str] = &[
 /// such text is ambiguous, too much is masked rather than too little.
 #[must_use]
 pub fn masked_url(text: &str) -> String {
-    let authority_at = authority_start(text);
-    let (before, rest) = text.split_at(authority_at.unwrap_or(0));
     let mut masked = String::with_capacity(text.len());
-    masked.push_str(before);
-    let rest = match authority_at.and_then(|_| userinfo_end(rest)) {
-        Some(at_sign) => {
-            masked.push_str(MASK);
-            &rest[at_sign..]
-        }
-        None => rest,
-    };
+    let mut rest = text;
+    if let Some(userinfo) = userinfo(text) {
+        masked.extend([&text[..userinfo.start], MASK]);
+        rest = &text[userinfo.end..];
+    }
     let parameters = rest.find(['?', '#']).map_or(rest.len(), |mark| mark + 1);
     let (place, parameters) = rest.split_at(parameters);
     for segment in place.split_inclusive('/') {
@@ -77,33 +56,28 @@ pub fn masked_url(text: &str) -> String {
     masked
 }
 
-/// Where the authority begins: after `//`, or at once in text without a scheme. A bare target has none.
-fn authority_start(text: &str) -> Option<usize> {
-    let beginning = text.find(['?', '#']).unwrap_or(text.len());
-    match text[..beginning].find("//") {
-        Some(slashes) if slashes == 0 || text[..slashes].ends_with(':') => Some(slashes + 2),
-        _ if text.starts_with(['/', '?', '#']) => None,
-        _ => Some(0),
-    }
-}
-
-/// The index of the `@` that ends the userinfo.
+/// Where the userinfo stands: after `//`, or at once in text without a scheme, and up to an `@`. A bare target has none.
 ///
 /// A password with an unescaped `/`, `?` or `#` ends the authority too early. Then the text in the
 /// place of a port is no number, and everything up to the last `@` is taken for userinfo.
-fn userinfo_end(rest: &str) -> Option<usize> {
-    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
-    if let Some(at_sign) = authority.rfind('@') {
-        return Some(at_sign);
-    }
-    // The colons inside `[::1]` are no port's.
-    let after_brackets = match authority.find(']') {
-        Some(end) if authority.starts_with('[') => &authority[end..],
-        _ => authority,
+fn userinfo(text: &str) -> Option<Range<usize>> {
+    let beginning = text.find(['?', '#']).unwrap_or(text.len());
+    let start = match text[..beginning].find("//") {
+        Some(slashes) if slashes == 0 || text[..slashes].ends_with(':') => slashes + 2,
+        _ if text.starts_with(['/', '?', '#']) => return None,
+        _ => 0,
     };
-    let (_, port) = after_brackets.split_once(':')?;
-    let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    if is_port { None } else { rest.rfind('@') }
+    let rest = &text[start..];
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    let at_sign = authority.rfind('@').or_else(|| {
+        // The colons inside `[::1]` are no port's.
+        let in_brackets = authority.starts_with('[').then(|| authority.find(']'));
+        let after_brackets = &authority[in_brackets.flatten().unwrap_or(0)..];
+        let (_, port) = after_brackets.split_once(':')?;
+        let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+        rest.rfind('@').filter(|_| !is_port)
+    })?;
+    Some(start..start + at_sign)
 }
 
 /// Appends one piece, its separators included, with the value of a secret `name=value` masked.
@@ -126,38 +100,34 @@ fn mask_parameter(piece: &str, separators: &[char], masked: &mut String) {
 }
 
 /// Headers as they may be shown: secret values masked, and secrets inside URLs too.
-#[must_use]
-pub fn masked_headers(mut headers: Vec<Header>) -> Vec<Header> {
-    for header in &mut headers {
-        if USUAL_HEADERS.iter().any(|name| header.is(name)) {
+pub(crate) fn masked_headers(mut headers: Vec<Header>) -> Vec<Header> {
+    for Header { name, value } in &mut headers {
+        if is_one_of(name, USUAL_HEADERS) {
             continue;
         }
-        if is_secret_name(&header.name) {
-            header.value = MASK.into();
-        } else if URL_HEADERS.iter().any(|name| header.is(name)) {
-            header.value = masked_url(&header.text()).into();
+        if is_secret_name(name) {
+            *value = MASK.into();
+        } else if is_one_of(name, URL_HEADERS) {
+            *value = masked_url(&String::from_utf8_lossy(value)).into();
         }
     }
     headers
 }
 
 /// Whether a parameter or header of this name holds a secret. A `code` is a login code, a `country_code` is not.
-#[must_use]
-pub fn is_secret_name(name: &str) -> bool {
+pub(crate) fn is_secret_name(name: &str) -> bool {
     let whole = name.trim().to_lowercase();
-    if HARMLESS_NAMES.contains(&whole.as_str()) {
-        return false;
-    }
     let mut endings = SECRET_ENDINGS.split(' ');
     let has_secret_word = |name: &str| {
-        let name = words(name);
-        let mut words = name.split(' ').map(singular);
-        words.any(|word| SECRET_WORDS.split(' ').any(|secret| secret == word))
+        let words = words(name);
+        let mut words = words.split(' ').map(singular);
+        words.any(|word| is_one_of(word, SECRET_WORDS))
     };
-    whole == "code"
+    let is_secret = whole == "code"
         || endings.any(|ending| singular(&whole).ends_with(ending))
         || has_secret_word(name)
-        || has_secret_word(&whole)
+        || has_secret_word(&whole);
+    is_secret && !is_one_of(&whole, HARMLESS_NAMES)
 }
 
 /// A word without its plural `s`; `pass` is no plural.

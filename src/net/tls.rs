@@ -29,14 +29,15 @@ pub(super) fn config(options: &ClientOptions) -> Result<ClientConfig, Error> {
         let system = Verifier::new_with_extra_roots(named.clone(), Arc::clone(&provider));
         Some((system.map_err(failed)?, named))
     };
+    let verifier = CertificateVerifier {
+        trusted,
+        algorithms,
+    };
     let mut tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(failed)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(CertificateVerifier {
-            trusted,
-            algorithms,
-        }))
+        .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     // Every connection makes a whole handshake, which is also what an instrument should measure.
