@@ -126,13 +126,18 @@ impl Retries {
     /// Relates a retry to the failure before; it is no duplicate then.
     pub(super) fn recognise(&self, identity: Fingerprint, exchange: &mut Exchange) {
         let history = self.histories.get(&identity);
-        if let Some(relation) = history.and_then(|history| history.relation(exchange)) {
-            let (related, verdict) = (&mut exchange.related, &mut exchange.verdict);
-            related.retain(|relation| relation.how != "duplicate");
-            related.insert(0, relation);
-            let remarks = &mut verdict.remarks;
-            remarks.retain(|remark| remark.code != Code::Duplicate);
-        }
+        let Some(last) = history.and_then(|history| history.failure_before(exchange)) else {
+            return;
+        };
+        let after = interval(exchange.received_at.since(last.answered));
+        let (outcome, n, attempt) = (last.outcome(), last.n, last.attempt + 1);
+        let text = format!("came back {after} after the {outcome} of #{n} (attempt {attempt})");
+        let how = "retry".to_owned();
+        let related = &mut exchange.related;
+        related.retain(|relation| relation.how != "duplicate");
+        related.insert(0, Relation { n, how, text });
+        let remarks = &mut exchange.verdict.remarks;
+        remarks.retain(|remark| remark.code != Code::Duplicate);
     }
 
     /// Notes the answer to an exchange, given at `answered`.
@@ -213,19 +218,6 @@ impl RetryHistory {
     fn failure_before(&self, exchange: &Exchange) -> Option<&Attempt> {
         let last = self.attempts.last().filter(|_| !self.answered);
         last.filter(|last| exchange.received_at >= last.answered)
-    }
-
-    /// `None` if the exchange is no retry.
-    fn relation(&self, exchange: &Exchange) -> Option<Relation> {
-        let last = self.failure_before(exchange)?;
-        let after = interval(exchange.received_at.since(last.answered));
-        let (outcome, n, attempt) = (last.outcome(), last.n, last.attempt + 1);
-        let text = format!("came back {after} after the {outcome} of #{n} (attempt {attempt})");
-        Some(Relation {
-            n,
-            how: "retry".to_owned(),
-            text,
-        })
     }
 
     fn note(&mut self, exchange: &Exchange, answered: Timestamp, has_failed: bool) {

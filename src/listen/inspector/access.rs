@@ -63,16 +63,14 @@ impl Access {
             return false;
         };
         let origin = [b"http://", host.as_bytes()].concat();
-        HOSTS
-            .iter()
-            .any(|name| *host == format!("{name}:{}", self.port))
+        let is_own = |name: &&str| *host == format!("{name}:{}", self.port);
+        let is_forwarded = |name: &str| FORWARDED.iter().any(|start| name.starts_with(start));
+        HOSTS.iter().any(is_own)
             && headers.iter().all(|(name, value)| match name.as_str() {
                 "origin" => *value == *origin,
                 // `none`: the user typed the address.
                 "sec-fetch-site" => matches!(value.as_bytes(), b"same-origin" | b"none"),
-                name => !FORWARDED
-                    .iter()
-                    .any(|forwarded| name.starts_with(forwarded)),
+                name => !is_forwarded(name),
             })
     }
 

@@ -62,8 +62,10 @@ impl FromStr for Number {
 pub(super) fn routes(inspector: &Arc<Inspector>) -> BoxedFilter<(warp::reply::Response,)> {
     let local = check(inspector, Access::is_local);
     let token = check(inspector, Access::has_token);
-    let inspector = Arc::clone(inspector);
-    let inspector = warp::any().map(move || Arc::clone(&inspector));
+    let shared = || {
+        let inspector = Arc::clone(inspector);
+        warp::any().map(move || Arc::clone(&inspector))
+    };
     let get = || method(Method::GET);
 
     let asset = path::tail().and_then(|tail: path::Tail| {
@@ -72,33 +74,19 @@ pub(super) fn routes(inspector: &Arc<Inspector>) -> BoxedFilter<(warp::reply::Re
     });
     let asset = asset.and(get());
     let asset = asset.map(|(_, content_type, text): Asset| file(content_type, text));
-    let events = inspector
-        .clone()
-        .and(path!("api" / "events"))
-        .and(get())
-        .and(warp::sse::last_event_id())
-        .and(warp::query())
-        .map(Inspector::events);
-    let capture = inspector
-        .clone()
-        .and(path!("api" / "capture"))
-        .and(get())
-        .map(Inspector::capture);
-    let body = inspector
-        .clone()
-        .and(path!("api" / "exchanges" / Number / "body"))
-        .and(get())
-        .map(Inspector::body);
-    let curl = inspector
-        .clone()
-        .and(path!("api" / "exchanges" / Number / "curl"))
-        .and(get())
-        .map(Inspector::curl);
-    let resend = inspector
-        .and(path!("api" / "exchanges" / Number / "resend"))
-        .and(method(Method::POST))
-        .and(warp::header::headers_cloned())
-        .then(Inspector::resend);
+    let events = shared().and(path!("api" / "events")).and(get());
+    let events = events.and(warp::sse::last_event_id()).and(warp::query());
+    let events = events.map(Inspector::events);
+    let capture = shared().and(path!("api" / "capture")).and(get());
+    let capture = capture.map(Inspector::capture);
+    let body = shared().and(path!("api" / "exchanges" / Number / "body"));
+    let body = body.and(get()).map(Inspector::body);
+    let curl = shared().and(path!("api" / "exchanges" / Number / "curl"));
+    let curl = curl.and(get()).map(Inspector::curl);
+    let resend = shared().and(path!("api" / "exchanges" / Number / "resend"));
+    let resend = resend.and(method(Method::POST));
+    let resend = resend.and(warp::header::headers_cloned());
+    let resend = resend.then(Inspector::resend);
 
     let api = events.or(capture).or(body).or(curl).or(resend);
     let safety = SAFETY.map(|(name, value)| {
