@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(safe_json(&raw), "{\"a\":1.50, \"b\":\"\\u202eé\"}");
     }
 
-    /// Everything that serde knows and records may hold.
+    /// All kinds of values that a record may contain.
     #[derive(Serialize)]
     enum Anything {
         Nothing,
@@ -207,7 +207,7 @@ mod tests {
         );
     }
 
-    /// What `serde_json` writes, with escapes for what disturbs.
+    /// The text as `serde_json` writes it, with escapes for disturbing characters.
     fn written_slowly(text: &str) -> String {
         let mut written = String::new();
         for c in serde_json::to_string(text).unwrap().chars() {

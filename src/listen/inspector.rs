@@ -33,8 +33,7 @@ use super::server::{self, Limits};
 use crate::clock::Clock;
 use crate::exchange::CapturedRequest;
 use crate::ndjson;
-use crate::net::export;
-use crate::net::{Header, Request, Response, end_to_end};
+use crate::net::{Header, Request, Response, end_to_end, export};
 
 /// Event streams at once.
 const MAX_STREAMS: usize = 32;
@@ -43,7 +42,6 @@ const MAX_STREAMS: usize = 32;
 const MAX_RESENDS: usize = 8;
 
 /// The listener whose exchanges are shown.
-#[derive(Clone)]
 pub struct About {
     pub url: String,
     pub public_url: Option<String>,

@@ -192,7 +192,7 @@ mod tests {
         relations.relate(n, at, request, fields)
     }
 
-    /// The texts said of each CDR in turn; they come 1.2 s apart.
+    /// The texts of each CDR's relation; the CDRs come 1.2 s apart.
     fn told(cdrs: &[(&str, Fields)]) -> Vec<String> {
         let mut relations = Relations::default();
         let told = |(n, (method, fields)): (u64, &(&str, Fields))| {

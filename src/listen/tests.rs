@@ -1,4 +1,4 @@
-//! The listener as a whole, in process: a port of its own, events on a channel, a stop that the test decides.
+//! The whole listener in process: on a port, with a channel of events, and stopped by the test.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::*;
 use crate::error::{Exit, Stop};
 use crate::exchange::Exchange;
 
-/// Nothing in these tests takes this long, unless it hangs.
+/// A test that takes longer hangs.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A listener under test.
@@ -71,7 +71,7 @@ impl Stand {
             CDR.len()
         );
         stream.write_all(head.as_bytes()).await.unwrap();
-        // The 100 says that the request is being read.
+        // With the 100 the server has begun to read the request.
         let mut leave = [0; 25];
         stream.read_exact(&mut leave).await.unwrap();
         stream

@@ -39,7 +39,7 @@ fn capture(folder: &tempfile::TempDir) -> (Capture, PathBuf) {
     (Capture::open(&path, false).unwrap().0, path)
 }
 
-/// The bodies in a file, and the lines that hold none.
+/// The bodies of the exchanges in a file; lines without an exchange as they are.
 fn bodies(path: &Path) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap();
     let body = |line: &str| match CapturedRequest::read(line) {
@@ -161,7 +161,7 @@ async fn an_alarm_is_raised_at_once_and_then_once_a_second() {
         (Some("full"), 2),
         (None, 99),
         (None, 1),
-        // Failing and working in turn is not told more often either.
+        // The rate limit also holds where failures and successes alternate.
         (Some("full"), 1),
         (None, 1),
     ] {
@@ -296,14 +296,14 @@ mod unix {
             (bodies(&path), capture.file.is_torn),
             (vec!["body 1".to_owned()], false)
         );
-        // Where somebody else has written on, it stays, and the next line keeps its distance.
+        // Behind the bytes of another process nothing is cut off, and the next line begins with a newline.
         capture.file.file.write_all(b"{\"half and more").unwrap();
         capture.file.roll_back(before, 6);
         append_nth(&mut capture, 2);
         assert_eq!(bodies(&path), ["body 1", "{\"half and more", "body 2"]);
     }
 
-    /// A failure in the place of an answer is not made an answer, and an answer is none any more.
+    /// An unsaved exchange is answered 503, but an injected reset stays a reset.
     #[test]
     #[cfg(target_os = "linux")]
     fn nothing_good_is_said_of_what_was_not_saved() {
@@ -380,7 +380,7 @@ mod unix {
         );
     }
 
-    /// A pipe in the place of a file: it takes a part of a long line, and nothing can be cut off again.
+    /// A pipe treated as a file: it takes a part of a long line, which cannot be cut off again.
     #[tokio::test]
     async fn after_a_part_of_a_line_a_new_one_is_begun() {
         use std::io::Read as _;
@@ -396,7 +396,7 @@ mod unix {
             .unwrap();
         let mut capture = Capture::open(&path, false).unwrap().0;
         capture.file.is_regular = true;
-        // Longer than any pipe takes.
+        // Longer than a pipe's buffer.
         let mut long = exchange(1);
         long.request = Request::new("POST", "/cdr", vec![], vec![b'x'; 2 << 20]);
         assert!(capture.append(&long, drop).is_err());
@@ -420,7 +420,7 @@ mod unix {
     fn devices_are_written_as_far_as_they_can_be() {
         let mut null = Capture::open(Path::new("/dev/null"), false).unwrap().0;
         assert!(append(&mut null, 1).is_empty());
-        // Nobody else is appended from it.
+        // A device is not locked.
         assert!(Capture::open(Path::new("/dev/null"), false).is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! What subscribers see, however late they come and however often, and what is kept for them.
+//! The history's limits, and subscriptions that begin late or again.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::ndjson;
 use crate::net::Header;
 use crate::untrusted::disturbs;
 
-/// Nothing in these tests takes this long, unless it hangs.
+/// A test that takes longer hangs.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// An exchange of a request.
@@ -62,7 +62,7 @@ pub fn finished() -> Event {
     Event::Finished(Summary::default())
 }
 
-/// Everything that a watcher is told until the end: numbers of exchanges, and below zero what was forgotten.
+/// A subscription's updates until the end: the numbers of exchanges, and the oldest kept ones as negative numbers.
 async fn until_over(mut subscription: Subscription) -> Vec<i64> {
     let mut told = Vec::new();
     loop {
@@ -90,7 +90,7 @@ async fn every_subscriber_sees_every_exchange_once_and_in_order() {
         (1..=MANY).for_each(|n| feeding.push(&small(n)));
         feeding.push(&finished());
     });
-    // One comes again after every few, and goes on where it was.
+    // This one subscribes again after every seven updates.
     let reconnecting = async {
         let mut seen = Vec::new();
         loop {
@@ -159,7 +159,7 @@ async fn the_oldest_go_first_and_subscribers_are_told() {
     assert_eq!(until_over(slow).await, [-3, 3, 4, 5]);
 }
 
-/// A panic between two exchanges costs a number.
+/// A panic between two exchanges leaves a gap.
 #[test]
 fn numbers_may_have_gaps() {
     let history = Arc::new(History::new(None));
@@ -202,7 +202,7 @@ fn what_is_kept_is_bounded_in_bytes() {
         );
     }
     assert!(history.all().len() >= 3 && history.subscribe(0).extent.newest == 50);
-    // One that is larger than everything leaves nothing, and the next is kept again.
+    // An exchange above the limit empties the ring; the next one is kept again.
     of_size(51, 100_000);
     assert_eq!(
         history.subscribe(0).extent,
@@ -255,7 +255,7 @@ fn what_is_taken_away_is_masked_if_what_is_saved_is() {
     history.push(&exchange(1, Request::new("POST", "/", vec![], body)));
     let kept = history.get(1).unwrap();
     assert!(!String::from_utf8_lossy(&kept.record).contains("9876543210"));
-    // What is sent to the handler again is what came.
+    // A resend sends the request as received.
     assert_eq!(kept.request.body.0, body);
 }
 

@@ -1,4 +1,4 @@
-//! The inspector over its port, tried with a peer that writes bytes and reads events as a browser does.
+//! The inspector over its port, with a client that writes bytes and reads events as a browser does.
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -10,7 +10,7 @@ use crate::listen::history::tests::{exchange, finished, small};
 use crate::net::Destination;
 use crate::net::client::ClientOptions;
 
-/// Nothing in these tests takes this long, unless it hangs.
+/// A test that takes longer hangs.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 async fn soon<F: Future>(what: F) -> F::Output {
@@ -28,7 +28,7 @@ struct Stand {
     serving: JoinHandle<()>,
 }
 
-/// An event as a browser would see it.
+/// An event as a browser parses it.
 #[derive(Debug, PartialEq)]
 struct Seen {
     name: String,
@@ -36,7 +36,7 @@ struct Seen {
     data: Value,
 }
 
-/// A connection on which an answer comes.
+/// A connection, and the answer's bytes so far.
 struct Answer {
     stream: TcpStream,
     text: Vec<u8>,
@@ -81,7 +81,7 @@ impl Stand {
         }
     }
 
-    /// Asks for something with the token, and further header lines.
+    /// Sends a request with the token and these header lines.
     async fn ask(&self, method: &str, target: &str, headers: &str) -> Answer {
         let headers = format!("X-Inspector-Token: {}\r\n{headers}", self.token.reveal());
         self.ask_with(method, target, &headers).await
@@ -100,7 +100,7 @@ impl Stand {
         }
     }
 
-    /// The whole answer to a question, head and body.
+    /// Head and body of the whole answer to a request.
     async fn whole(&self, method: &str, target: &str, headers: &str) -> (String, Vec<u8>) {
         self.ask(method, target, &format!("Connection: close\r\n{headers}"))
             .await
@@ -108,7 +108,7 @@ impl Stand {
             .await
     }
 
-    /// All events after one until the answer ends.
+    /// All events after number `seen`, until the answer ends.
     async fn events(&self, target: &str, seen: u64) -> Vec<Seen> {
         let (head, body) = self
             .whole("GET", target, &format!("Last-Event-ID: {seen}\r\n"))
@@ -122,7 +122,7 @@ impl Stand {
 }
 
 impl Answer {
-    /// Reads on until this has been said.
+    /// Reads until the answer contains this text.
     async fn until(&mut self, said: &str) -> String {
         let mut bytes = vec![0; 64 * 1024];
         let mut searched = 0;
@@ -270,7 +270,7 @@ async fn whoever_may_not_come_in_learns_nothing() {
     }
     assert_eq!(answers.len(), 1, "{answers:?}");
 
-    // Another name for this machine, with everything else right.
+    // A request that is valid but for its host name.
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!(
         "GET / HTTP/1.1\r\nHost: evil.example:{}\r\n{known}\r\nConnection: close\r\n\r\n",
@@ -448,7 +448,7 @@ async fn there_are_so_many_streams_and_no_more() {
     for stream in &mut open {
         stream.until("id: 1\n").await;
     }
-    // The place of whoever goes is free at once, and not when it would have been spoken to next.
+    // A closed connection frees its stream at once, not at the next event.
     drop(open.pop());
     let free = async {
         while stand
@@ -477,7 +477,7 @@ async fn late_and_reconnecting_pages_see_every_exchange_once() {
         }
     });
     let all: Vec<_> = (1..=MANY).map(|n| n.to_string()).collect();
-    // One breaks off in the middle of whatever is being said, and goes on behind the last event that came whole.
+    // The client breaks off within an event, and resumes after the last whole event.
     let mut seen: Vec<String> = Vec::new();
     while seen.len() < all.len() {
         let last = seen.last().cloned().unwrap_or_else(|| "0".to_owned());
@@ -488,7 +488,7 @@ async fn late_and_reconnecting_pages_see_every_exchange_once() {
         let text = stream.until(&next).await;
         let text = &text[text.find("event: hello").unwrap()..];
         let whole = text.rfind("\n\n").map_or("", |end| &text[..end]);
-        // What stands between events is chunks' own lengths.
+        // Between events stand the lengths of chunks.
         let told = whole
             .split("\n\n")
             .filter_map(|event| event.split("\nid: ").nth(1));
@@ -527,7 +527,7 @@ async fn streams_end_when_the_listener_does() {
     let stand = Stand::new(History::new(None)).await;
     let mut reading = stand.ask("GET", "/api/events", "").await;
     reading.until("event: hello").await;
-    // One that reads nothing must not hold it up.
+    // A client that reads nothing must not delay the end.
     let body = "x".repeat(1024 * 1024);
     let stalled = stand.ask("GET", "/api/events", "").await;
     for n in 1..=8 {
@@ -608,7 +608,7 @@ async fn only_so_much_is_sent_again_at_once() {
     let mut waiting = Vec::new();
     for _ in 0..MAX_RESENDS {
         let asked = stand.ask("POST", "/api/exchanges/1/resend", &own).await;
-        // Each is under way when the handler has it, who never answers.
+        // The handler has accepted the request, and never answers.
         waiting.push((asked, soon(handler.accept()).await.unwrap()));
     }
     let (head, body) = stand.whole("POST", "/api/exchanges/1/resend", &own).await;

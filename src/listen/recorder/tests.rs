@@ -152,7 +152,7 @@ fn threads_have_one_order() {
     assert_eq!(saved, Some(total));
 }
 
-/// Each kind at most once a second, and nothing for ever held back.
+/// Each kind at most once a second, and none held back for ever.
 #[tokio::test(start_paused = true)]
 async fn connection_errors_are_rate_limited_and_all_told() {
     let stand = stand(false);

@@ -44,7 +44,7 @@ fn cdr(cmiuuid: &str) -> Value {
 }
 
 impl Recorded {
-    /// Notes that something came, and was answered 10 ms later; gives what the exchange then says of itself.
+    /// Notes a request that was answered after 10 ms, and returns its exchange.
     fn note(&mut self, ms: i64, cdr: impl Into<Value>, answer: Answer) -> Exchange {
         self.n += 1;
         let request = match cdr.into() {
@@ -55,7 +55,7 @@ impl Recorded {
             mut verdict,
             fields,
         } = judge_json(&request.body.0);
-        // As relations say of a copy.
+        // As `Relations` relates a copy.
         verdict
             .remarks
             .push(Remark::new(Code::Duplicate, "duplicate"));
@@ -84,7 +84,7 @@ impl Recorded {
         exchange
     }
 
-    /// The same, in the words of its first relation.
+    /// The same, but returns the text of the first relation.
     fn said(&mut self, ms: i64, cdr: impl Into<Value>, answer: Answer) -> String {
         let exchange = self.note(ms, cdr, answer);
         let duplicate = exchange
@@ -363,7 +363,7 @@ fn other_requests_are_neither_counted_nor_displace_a_cdr() {
         (report.failed, report.requests.len(), report.left_out),
         (1, 1, 0)
     );
-    // One that came back is told, and counts when it is forgotten.
+    // A retried request is reported, and counted when it is forgotten.
     recorded.note(50, json!([MAX_CDRS]), status(422));
     assert_eq!(
         (recorded.report(100).failed, recorded.report(100).left_out),
@@ -401,7 +401,7 @@ fn intervals_keep_their_tenths_where_policies_have_them() {
 }
 
 proptest! {
-    /// Whatever comes in whatever order: what is counted adds up, and all is answered that was answered well last.
+    /// For requests in any order, the counts add up, and a request counts as answered if its last answer was 2xx.
     #[test]
     fn what_is_counted_adds_up(arrivals in prop::collection::vec((0..4_u8, any::<bool>(), 0..100_i64), 0..60)) {
         let mut recorded = Recorded::default();
