@@ -257,7 +257,7 @@ fn judge_query(request: &Request) -> Judgement {
 /// The sender's address according to the headers of a proxy or tunnel (`--trust-proxy`), with a port if the header has one.
 ///
 /// Any sender can write these headers, so the address is shown as a claim beside the peer's. The first header that names an
-/// address counts, and of several addresses in it the first.
+/// address counts.
 pub(crate) fn claimed(headers: &[Header]) -> Option<String> {
     const NAMES: [&str; 4] = [
         "X-Forwarded-For",
@@ -270,7 +270,8 @@ pub(crate) fn claimed(headers: &[Header]) -> Option<String> {
         let first = value.split(',').next()?;
         address(match name {
             "Forwarded" => forwarded_for(first)?,
-            _ => first,
+            "X-Forwarded-For" => first,
+            _ => &value,
         })
     })
 }
