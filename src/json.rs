@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 /// How many levels of arrays and objects are read: serde_json's own limit, which it does not apply to a `RawValue`.
@@ -50,46 +49,27 @@ impl fmt::Display for Error {
     }
 }
 
-/// Parts of serde_json's and json-five's messages, and plain words for them.
-const PLAIN_WORDS: [(&str, &str); 15] = [
-    (
-        "EOF while parsing a string",
-        "a string without its closing quote",
-    ),
-    (
-        "EOF while parsing",
-        "the text ends in the middle of a value",
-    ),
-    ("control character", "a control character inside a string"),
-    (
-        "expected `,` or `]`",
-        "expected a comma or the closing bracket",
-    ),
-    (
-        "expected `,` or `}`",
-        "expected a comma or the closing brace",
-    ),
-    ("expected `:`", "expected a colon after the name"),
-    ("expected ident", "expected true, false or null"),
-    ("expected value", "expected a value"),
-    ("invalid escape", "an escape that JSON does not have"),
-    ("invalid number", "a number that JSON does not allow"),
-    ("key must be a string", "expected a name in double quotes"),
-    ("max depth", "nested too deeply"),
-    ("number out of range", "a number too large to be held"),
-    ("recursion limit exceeded", "nested deeper than 127 levels"),
-    (
-        "trailing characters",
-        "more text after the end of the value",
-    ),
-];
-
-/// A library's message without the library's own terms.
+/// A message of serde_json or json-five without the library's own terms.
 pub(crate) fn plain_words(message: &str) -> &str {
-    PLAIN_WORDS
-        .iter()
-        .find(|(part, _)| message.contains(part))
-        .map_or(message, |(_, words)| words)
+    let says = |part| message.contains(part);
+    match message {
+        _ if says("EOF while parsing a string") => "a string without its closing quote",
+        _ if says("EOF while parsing") => "the text ends in the middle of a value",
+        _ if says("control character") => "a control character inside a string",
+        _ if says("expected `,` or `]`") => "expected a comma or the closing bracket",
+        _ if says("expected `,` or `}`") => "expected a comma or the closing brace",
+        _ if says("expected `:`") => "expected a colon after the name",
+        _ if says("expected ident") => "expected true, false or null",
+        _ if says("expected value") => "expected a value",
+        _ if says("invalid escape") => "an escape that JSON does not have",
+        _ if says("invalid number") => "a number that JSON does not allow",
+        _ if says("key must be a string") => "expected a name in double quotes",
+        _ if says("max depth") => "nested too deeply",
+        _ if says("number out of range") => "a number too large to be held",
+        _ if says("recursion limit exceeded") => "nested deeper than 127 levels",
+        _ if says("trailing characters") => "more text after the end of the value",
+        _ => message,
+    }
 }
 
 /// Names a frequent mistake by the text before and at the place of an error.
@@ -178,6 +158,10 @@ pub struct Member<'a> {
     pub name: Cow<'a, str>,
     /// The value exactly as written.
     pub raw: &'a str,
+    /// Name and value as written.
+    pub(crate) text: &'a str,
+    /// Where in the object's text the name begins.
+    pub(crate) start: usize,
 }
 
 impl Member<'_> {
@@ -206,12 +190,8 @@ impl Member<'_> {
 /// Reads a JSON text's outermost level.
 pub fn document(bytes: &[u8]) -> Result<Document<'_>, Error> {
     let text = check(bytes)?;
-    let first = text.trim_ascii_start().as_bytes().first();
-    Ok(match first {
-        Some(b'{') => {
-            let members = serde_json::from_str::<Members<'_>>(text);
-            Document::Object(members.map_err(|error| Error::new(text, &error))?.0)
-        }
+    Ok(match text.trim_ascii_start().as_bytes().first() {
+        Some(b'{') => Document::Object(members(text)),
         Some(b'[') => Document::Other("array"),
         Some(b'"') => Document::Other("string"),
         Some(b't') => Document::Other("true"),
@@ -221,33 +201,32 @@ pub fn document(bytes: &[u8]) -> Result<Document<'_>, Error> {
     })
 }
 
-struct Members<'a>(Vec<Member<'a>>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(MembersVisitor)
-    }
-}
-
-struct MembersVisitor;
-
-impl<'de> Visitor<'de> for MembersVisitor {
-    type Value = Members<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Vec::new();
-        while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
-            members.push(Member {
-                name: unquoted(name.get()),
-                raw: value.get(),
-            });
+/// The members of an object that [`check`] has accepted.
+fn members(text: &str) -> Vec<Member<'_>> {
+    let mut members = Vec::new();
+    let (mut depth, mut key, mut value) = (0, None, None);
+    for token in tokens(text) {
+        match token.kind {
+            Kind::Key if depth == 1 => key = Some(token),
+            Kind::Open => depth += 1,
+            Kind::Close => depth -= 1,
+            _ => {}
         }
-        Ok(Members(members))
+        let is_key = matches!(token.kind, Kind::Key | Kind::Colon | Kind::Comma);
+        if let Some(name) = key.filter(|_| !is_key) {
+            let start = *value.get_or_insert(token.start);
+            if depth == 1 {
+                members.push(Member {
+                    name: unquoted(name.text),
+                    raw: &text[start..token.end()],
+                    text: &text[name.start..token.end()],
+                    start: name.start,
+                });
+                (key, value) = (None, None);
+            }
+        }
     }
+    members
 }
 
 /// What a JSON string stands for. Half a surrogate pair, which JSON's grammar allows, becomes U+FFFD.
@@ -348,6 +327,7 @@ fn string_length(text: &str) -> usize {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::value::RawValue;
 
     #[test]
     fn members_keep_order_repeats_and_digits() {

@@ -1,11 +1,11 @@
 //! `send`: options to a plan, which is sent or printed.
 
-mod transport;
-
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+
+use rand::RngExt as _;
 
 use super::signals::Signals;
 use super::{Session, print, send_output};
@@ -16,17 +16,15 @@ use crate::cli::values::{self, HeaderSource};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Exit};
 use crate::input::{self, Item};
-use crate::net::Destination;
-use crate::net::Header;
 use crate::net::client::{Client, ClientOptions, proxy_in_use};
-use crate::net::raw::RawClient;
+use crate::net::raw::{RawClient, RawRequest};
+use crate::net::{Destination, Failure, FailureKind, Header, Phase, Request, Response};
 use crate::output::Show;
 use crate::seed::{Seed, Stream};
-use crate::send::plan::Content;
+use crate::send::deliver::Transport;
+use crate::send::plan::{Content, Origin};
 use crate::send::template::RequestTemplate;
 use crate::send::{self, Plan, replay};
-use rand::RngExt as _;
-pub use transport::HttpTransport;
 
 /// Limits for another machine, which --yes lifts.
 const MAX_PER_SECOND: f64 = 100.0;
@@ -325,5 +323,51 @@ pub fn transport(
         client: Client::new(destination, &client_options)?,
         raw: RawClient::new(destination, &client_options)?,
         proxied: proxy.is_some(),
+    })
+}
+
+/// Sends requests to one destination.
+pub struct HttpTransport {
+    client: Client,
+    raw: RawClient,
+    /// Whether a proxy is in use, through which captured requests cannot go byte for byte.
+    proxied: bool,
+}
+
+impl Transport for HttpTransport {
+    async fn send(&self, request: &Request, origin: Origin) -> Result<Response, Failure> {
+        match origin {
+            Origin::Template => self.client.send(request).await,
+            Origin::Capture if self.proxied => {
+                let request = replay::strip_hop_by_hop(request);
+                self.client.send(&request).await
+            }
+            // Boxed: the future is large.
+            Origin::Capture => Box::pin(self.raw.send(&exact(request)?)).await,
+        }
+    }
+
+    async fn race(
+        &self,
+        request: &Request,
+        origin: Origin,
+        copies: usize,
+    ) -> Vec<(Result<Response, Failure>, Duration)> {
+        match origin {
+            Origin::Template => self.client.race(request, copies).await,
+            Origin::Capture => match exact(request) {
+                Ok(raw) => self.raw.race(&raw, copies).await,
+                Err(failure) => vec![(Err(failure), Duration::ZERO); copies],
+            },
+        }
+    }
+}
+
+/// The captured request as it stands, or the failure that it cannot be sent.
+fn exact(request: &Request) -> Result<RawRequest, Failure> {
+    RawRequest::exact(request).map_err(|text| Failure {
+        phase: Phase::Send,
+        kind: FailureKind::Other,
+        text,
     })
 }

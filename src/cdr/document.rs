@@ -1,78 +1,62 @@
-//! What the webhook delivers, as documents for other programs: JSON Schema 2020-12, and OpenAPI 3.1 `webhooks`.
+//! The CDRs of the webhook, described for other programs: JSON Schema 2020-12, and OpenAPI 3.1 `webhooks`.
 //!
-//! In: the one table of fields. Out: JSON. What is documented and what is seen live are both valid; fields that nobody
-//! documents are, too, because TeleCMI adds some without a word. How well a field is known stands beside it.
+//! Both are made from the table of fields. Documented and live types are both valid, and so are undocumented fields, because
+//! TeleCMI adds some without a notice. Each field has its grade.
 
 use serde_json::{Map, Value, json};
 
 use super::judge::{Generation, Kind, place};
 use super::scenarios::documented;
 use super::schema::{FIELDS, Field, FieldType, Presence};
-use super::{Grade, HangupReason, Leg};
+use super::{Grade, HangupReason, Leg, Status};
 
-/// One kind of CDR, as the documents name it.
-struct Variant {
-    name: &'static str,
-    kind: Kind,
-    generation: Generation,
-    meaning: &'static str,
-}
-
-/// What may come. Documented and live CDRs have the same fields, so they differ by types alone.
-const VARIANTS: [Variant; 3] = [
-    Variant {
-        name: "OutgoingMissed",
-        kind: Kind::OutgoingMissed,
-        generation: Generation::Docs,
-        meaning: "The CDR of a leg that nobody answered, typed as documented or as seen live.",
-    },
-    Variant {
-        name: "OutgoingAnswered",
-        kind: Kind::OutgoingAnswered,
-        generation: Generation::Docs,
-        meaning: "Its companion: the CDR of the leg that was answered.",
-    },
-    Variant {
-        name: "LegacyMissed",
-        kind: Kind::OutgoingMissed,
-        generation: Generation::Legacy,
-        meaning: "The nine-field CDR of an older generation.",
-    },
+/// The kinds of CDR by name. Documented and live CDRs have the same fields, so they differ by types alone.
+const VARIANTS: [(&str, Kind, Generation, &str); 3] = [
+    (
+        "OutgoingMissed",
+        Kind::OutgoingMissed,
+        Generation::Docs,
+        "The CDR of a leg that nobody answered, typed as documented or as seen live.",
+    ),
+    (
+        "OutgoingAnswered",
+        Kind::OutgoingAnswered,
+        Generation::Docs,
+        "Its companion: the CDR of the leg that was answered.",
+    ),
+    (
+        "LegacyMissed",
+        Kind::OutgoingMissed,
+        Generation::Legacy,
+        "The nine-field CDR of an older generation.",
+    ),
 ];
 
-/// What all of them are together.
+/// The name of any of them.
 const WHOLE: &str = "OutgoingCdr";
 
-/// What that is, in a sentence.
 const MEANING: &str = "What TeleCMI's webhook delivers of an outgoing call: one CDR for each leg.";
 
-/// What the grades are, for those who have only the document.
+/// Explains the grades in the document itself.
 const GRADES: &str = "x-grade says how well a fact is known: doc (TeleCMI's documentation), seen (reported from live \
                       accounts), calc (computed from the samples), inferred (fits every sample), unknown (nobody says).";
 
 /// The body of a delivery as JSON Schema 2020-12.
 #[must_use]
 pub fn json_schema() -> Value {
-    let definitions: Map<String, Value> = VARIANTS
-        .iter()
-        .map(|variant| (variant.name.to_owned(), variant.schema()))
-        .collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": WHOLE,
         "description": format!("{MEANING} {GRADES}"),
         "anyOf": references("#/$defs/"),
-        "$defs": definitions,
+        "$defs": schemas(),
     })
 }
 
 /// The webhook as OpenAPI 3.1.
 #[must_use]
 pub fn openapi() -> Value {
-    let mut schemas: Map<String, Value> = VARIANTS
-        .iter()
-        .map(|variant| (variant.name.to_owned(), variant.schema()))
-        .collect();
+    let mut schemas = schemas();
     let whole = json!({"description": MEANING, "anyOf": references("#/components/schemas/")});
     schemas.insert(WHOLE.to_owned(), whole);
     let delivered =
@@ -117,9 +101,9 @@ pub fn openapi() -> Value {
 }
 
 fn references(below: &str) -> Vec<Value> {
-    VARIANTS
-        .iter()
-        .map(|variant| json!({"$ref": format!("{below}{}", variant.name)}))
+    let names = VARIANTS.iter().map(|(name, ..)| name);
+    names
+        .map(|name| json!({"$ref": format!("{below}{name}")}))
         .collect()
 }
 
@@ -128,53 +112,56 @@ fn sample(leg: Leg) -> Value {
     Value::Object(documented(leg).fields())
 }
 
-impl Variant {
-    fn schema(&self) -> Value {
+/// The schema of each variant by name.
+fn schemas() -> Map<String, Value> {
+    let schemas = VARIANTS.map(|(name, kind, generation, meaning)| {
         let mut properties = Map::new();
         let mut required = Vec::new();
         for field in &FIELDS {
-            let (must, may) = place(field.presence, self.generation, self.kind, None);
+            let (must, may) = place(field.presence, generation, kind, None);
             if may {
-                properties.insert(field.name.to_owned(), self.property(field));
+                properties.insert(field.name.to_owned(), property(field, kind));
             }
             if must {
                 required.push(field.name);
             }
         }
         let mut schema = json!({
-            "title": self.name, "description": self.meaning, "type": "object",
+            "title": name, "description": meaning, "type": "object",
             "properties": properties, "required": required, "additionalProperties": true,
         });
-        if self.generation != Generation::Legacy {
+        if generation != Generation::Legacy {
             // click2call sends both.
             schema["dependentRequired"] =
                 json!({"request_id": ["extra_params"], "extra_params": ["request_id"]});
         }
-        schema
-    }
-
-    /// What a field of this kind of CDR may be.
-    fn property(&self, field: &Field) -> Value {
-        let mut property = match (field.name, self.kind) {
-            ("status", Kind::OutgoingAnswered) => json!({"const": "answered"}),
-            ("status", _) => json!({"const": "missed"}),
-            _ => value(field),
-        };
-        if let Some(property) = property.as_object_mut() {
-            annotate(property, field);
-        }
-        if let Some(word) = property
-            .get("const")
-            .and_then(Value::as_str)
-            .filter(|_| field.name == "status")
-        {
-            property["description"] = format!("`{word}` [{}]", field.grade).into();
-        }
-        property
-    }
+        (name.to_owned(), schema)
+    });
+    schemas.into_iter().collect()
 }
 
-/// What a field may be, of whatever CDR.
+/// The schema of a field in this kind of CDR.
+fn property(field: &Field, kind: Kind) -> Value {
+    let mut description = description(field);
+    let mut property = value(field);
+    if field.name == "status" {
+        let status = match kind {
+            Kind::OutgoingAnswered => Status::Answered,
+            _ => Status::Missed,
+        };
+        property = json!({"const": status});
+        description = format!("`{status}` [{}]", field.grade);
+    }
+    if property.get("const").or(property.get("enum")).is_some() {
+        property["type"] = "string".into();
+    }
+    property["description"] = description.into();
+    property["x-grade"] = json!(field.grade);
+    property["x-presence"] = field.presence.words().into();
+    property
+}
+
+/// The schema of a field in any CDR.
 fn value(field: &Field) -> Value {
     match (field.name, field.field_type) {
         ("type", _) => json!({"const": "cdr"}),
@@ -193,28 +180,16 @@ fn value(field: &Field) -> Value {
 
 /// A field as a parameter of a query, in which everything is text.
 fn parameter(field: &Field) -> Value {
-    let mut schema = match (field.name, field.field_type) {
-        ("virtual_number" | "extra_params", _) => json!({"type": "string"}),
-        ("status", _) => json!({"enum": ["missed", "answered"]}),
+    let mut schema = match field.name {
+        "virtual_number" | "extra_params" => json!({"type": "string"}),
+        "status" => json!({"enum": [Status::Missed, Status::Answered]}),
         _ => value(field),
     };
-    if let Some(schema) = schema.as_object_mut() {
-        schema.insert("x-grade".to_owned(), field.grade.to_string().into());
-    }
+    schema["x-grade"] = json!(field.grade);
     json!({
         "name": field.name, "in": "query", "required": field.presence == Presence::Always,
         "description": description(field), "schema": schema,
     })
-}
-
-/// Says what a field means, and how well that is known.
-fn annotate(property: &mut Map<String, Value>, field: &Field) {
-    if property.contains_key("const") || property.contains_key("enum") {
-        property.insert("type".to_owned(), "string".into());
-    }
-    property.insert("description".to_owned(), description(field).into());
-    property.insert("x-grade".to_owned(), field.grade.to_string().into());
-    property.insert("x-presence".to_owned(), field.presence.words().into());
 }
 
 fn description(field: &Field) -> String {

@@ -62,37 +62,19 @@ impl CallId {
     pub fn decode(text: &str) -> Option<Self> {
         // Only the hyphenated form has this length.
         let uuid = Uuid::try_parse(text).ok().filter(|_| text.len() == 36)?;
-        let [
-            low @ ..,
-            mid_a,
-            mid_b,
-            high_a,
-            high_b,
-            low_sequence,
-            high_sequence,
-        ] = *uuid.as_bytes().first_chunk::<10>()?;
+        let (low, mid, high, [low_sequence, high_sequence, mac @ ..]) = uuid.as_fields();
         // Version 1 in the third group; the variant stands in the second byte of the fourth, not in the first.
-        if high_a >> 4 != 1 || high_sequence & 0xc0 != 0x80 {
+        if high >> 12 != 1 || high_sequence & 0xc0 != 0x80 {
             return None;
         }
-        let [low_a, low_b, low_c, low_d] = low;
-        let ticks = u64::from_be_bytes([
-            high_a & 0x0f,
-            high_b,
-            mid_a,
-            mid_b,
-            low_a,
-            low_b,
-            low_c,
-            low_d,
-        ]);
+        let ticks = (u64::from(high & 0xfff) << 48) | (u64::from(mid) << 32) | u64::from(low);
         let epoch_ms = (ticks / TICKS_PER_MS).checked_sub(ZERO_TO_EPOCH_MS)?;
         Some(Self {
             time: Timestamp::from_epoch_ms(i64::try_from(epoch_ms).ok()?)?,
             tick: u16::try_from(ticks % TICKS_PER_MS).ok()?,
             server: MediaServer {
-                mac: *uuid.as_bytes().last_chunk()?,
-                clock_sequence: u16::from_be_bytes([high_sequence & 0x3f, low_sequence]),
+                mac: *mac,
+                clock_sequence: u16::from_be_bytes([high_sequence & 0x3f, *low_sequence]),
             },
         })
     }
@@ -102,15 +84,16 @@ impl CallId {
     pub fn uuid(self) -> Uuid {
         let epoch_ms = u64::try_from(self.time.epoch_ms()).unwrap_or(0);
         let ticks = (epoch_ms + ZERO_TO_EPOCH_MS) * TICKS_PER_MS + u64::from(self.tick);
-        let [high_a, high_b, mid_a, mid_b, low @ ..] = ticks.to_be_bytes();
         let [sequence_a, sequence_b] = self.server.clock_sequence.to_be_bytes();
-        let mut bytes = [0; 16];
-        bytes[..4].copy_from_slice(&low);
-        bytes[4..6].copy_from_slice(&[mid_a, mid_b]);
-        bytes[6..8].copy_from_slice(&[high_a & 0x0f | 0x10, high_b]);
-        bytes[8..10].copy_from_slice(&[sequence_b, sequence_a | 0x80]);
-        bytes[10..].copy_from_slice(&self.server.mac);
-        Uuid::from_bytes(bytes)
+        let mut rest = [sequence_b, sequence_a | 0x80, 0, 0, 0, 0, 0, 0];
+        rest[2..].copy_from_slice(&self.server.mac);
+        let [high_a, high_b, mid_a, mid_b, low @ ..] = ticks.to_be_bytes();
+        Uuid::from_fields(
+            u32::from_be_bytes(low),
+            u16::from_be_bytes([mid_a, mid_b]),
+            u16::from_be_bytes([high_a, high_b]) & 0xfff | 0x1000,
+            &rest,
+        )
     }
 }
 

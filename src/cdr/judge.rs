@@ -3,16 +3,18 @@
 //! In: the bytes of a JSON body, or the pairs of a query string. Out: a [`Judgement`]. The judge reads JSON as it was
 //! written, so a repeated name and the digits of a number are seen as they came.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
+use std::fmt::Write as _;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use super::remark::{Code, Remark};
+use super::remark::{self, Code, Remark};
 use super::schema::{FIELDS, FIELDS_OF_OTHERS, FieldType, Presence, documented};
-use super::values;
-use super::{Fields, Leg, word};
+use super::{Fields, HangupReason, Leg, word};
 use crate::json::{self, Document};
+use crate::untrusted::{beginning, clean};
 
 /// What arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -35,6 +37,20 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// For people.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::OutgoingMissed => "outgoing missed",
+            Self::OutgoingAnswered => "outgoing answered",
+            Self::Incoming => "incoming call",
+            Self::LiveEvent => "live event",
+            Self::RestRecord => "REST record",
+            Self::Unknown => "no CDR",
+            Self::Unreadable => "unreadable",
+        }
+    }
+
     /// Whether it is a call detail record, of whatever call.
     #[must_use]
     pub fn is_cdr(self) -> bool {
@@ -75,6 +91,44 @@ pub struct Verdict {
     pub leg: Option<Leg>,
     /// Every remark, in the order of the fields.
     pub remarks: Vec<Remark>,
+}
+
+/// Separates the parts of a text about a CDR.
+pub const SEPARATOR: &str = " · ";
+
+impl Verdict {
+    /// What happened, for people: the kind, the leg, and why that ended.
+    #[must_use]
+    pub fn meaning(&self, fields: &Fields) -> String {
+        format!("{}{}", self.kind.words(), self.leg_and_reason(fields))
+    }
+
+    /// The leg and why that ended, as far as both are known, each after a separator.
+    #[must_use]
+    pub fn leg_and_reason(&self, fields: &Fields) -> String {
+        let mut text = String::new();
+        if let Some(leg) = self.leg {
+            let _ = write!(text, "{SEPARATOR}leg {leg} ({})", leg.who());
+        }
+        if let Some(reason) = shown(fields, "hangup_reason") {
+            text += SEPARATOR;
+            text += &clean(&reason);
+            if let Some(known) = HangupReason::read(&reason) {
+                text.extend([": ", known.meaning()]);
+            }
+        }
+        text
+    }
+}
+
+/// A text or number to be shown, of a long text the beginning.
+#[must_use]
+pub fn shown<'a>(fields: &'a Fields, name: &str) -> Option<Cow<'a, str>> {
+    match fields.get(name)? {
+        Value::String(text) => Some(beginning(text, 60)),
+        Value::Number(number) => Some(number.to_string().into()),
+        _ => None,
+    }
 }
 
 /// A verdict, and the fields it was reached from.
@@ -119,7 +173,7 @@ pub fn judge_json(bytes: &[u8]) -> Judgement {
     let mut fields = Fields::new();
     for member in members {
         if member.is_number()
-            && let Some(text) = values::inexact(member.raw)
+            && let Some(text) = remark::inexact(member.raw)
         {
             remarks.push(Remark::on(&member.name, Code::InexactNumber, text));
         }
@@ -156,19 +210,15 @@ pub fn judge_pairs(pairs: &[(String, String)]) -> Judgement {
     judge_fields(fields, remarks)
 }
 
-/// The names that were found to be repeated: each is remarked on once, or a stranger could have us make half a million
-/// remarks on one.
+/// The repeated names, each of which gets one remark, however often it is repeated.
 #[derive(Default)]
 struct Repeats(HashSet<String>);
 
 impl Repeats {
     fn remark(&mut self, name: &str) -> Option<Remark> {
-        if self.0.contains(name) {
-            return None;
-        }
-        self.0.insert(name.to_owned());
         let text = "stands there more than once; most readers keep the last one";
-        Some(Remark::on(name, Code::DuplicateKey, text))
+        let is_new = self.0.insert(name.to_owned());
+        is_new.then(|| Remark::on(name, Code::DuplicateKey, text))
     }
 }
 
@@ -225,21 +275,13 @@ fn not_json(bytes: &[u8], error: &json::Error) -> Remark {
 /// Whether an object starts with a bare or single-quoted name and a colon, as the samples on TeleCMI's page do.
 fn looks_like_javascript(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(512)]);
-    let Some(inner) = text.trim_start().strip_prefix('{') else {
-        return false;
-    };
-    let Some((name, _)) = inner.split_once(':') else {
-        return false;
-    };
-    let name = name.trim();
-    let bare = name
-        .strip_prefix('\'')
-        .and_then(|n| n.strip_suffix('\''))
-        .unwrap_or(name);
-    !bare.is_empty()
-        && bare
-            .chars()
-            .all(|c| c.is_alphanumeric() || c == '_' || c == '$')
+    let inner = text.trim_start().strip_prefix('{');
+    let name = inner.and_then(|inner| Some(inner.split_once(':')?.0.trim()));
+    let quoted = name.and_then(|name| name.strip_prefix('\'')?.strip_suffix('\''));
+    let is_bare = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+    quoted
+        .or(name)
+        .is_some_and(|name| !name.is_empty() && name.chars().all(is_bare))
 }
 
 fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {
@@ -250,31 +292,21 @@ fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {
         _ => None,
     };
     let mut generation = None;
-    match kind {
-        Kind::LiveEvent => remarks.push(Remark::new(Code::OtherKind, "a live event, not a CDR")),
-        Kind::RestRecord => {
-            remarks.push(Remark::new(
-                Code::OtherKind,
-                "a record of the REST API, not a webhook",
-            ));
-        }
-        Kind::Incoming => {
-            remarks.push(Remark::new(
-                Code::OtherKind,
-                "the CDR of an incoming call, which has a webhook of its own",
-            ));
-        }
+    let other = match kind {
+        Kind::LiveEvent => Some("a live event, not a CDR"),
+        Kind::RestRecord => Some("a record of the REST API, not a webhook"),
+        Kind::Incoming => Some("the CDR of an incoming call, which has a webhook of its own"),
         Kind::Unknown if documented_count(&fields) < RESEMBLES => {
-            remarks.push(Remark::new(
-                Code::OtherKind,
-                "no notification of TeleCMI's that we know",
-            ));
+            Some("no notification of TeleCMI's that we know")
         }
-        _ => {
-            let found = generation_of(&fields);
-            generation = kind.is_outgoing().then_some(found);
-            remark_on_fields(&mut remarks, &fields, found, kind, leg);
-        }
+        _ => None,
+    };
+    if let Some(other) = other {
+        remarks.push(Remark::new(Code::OtherKind, other));
+    } else {
+        let found = generation_of(&fields);
+        generation = kind.is_outgoing().then_some(found);
+        remark_on_fields(&mut remarks, &fields, found, kind, leg);
     }
     Judgement {
         verdict: Verdict {
@@ -380,7 +412,7 @@ fn remark_on_fields(
                 remarks.push(Remark::on(field.name, Code::Unexpected, text));
             }
             Some(value) => {
-                if let Some(remark) = values::remark(field, value, fields) {
+                if let Some(remark) = remark::on_value(field, value, fields) {
                     remarks.push(remark);
                 }
             }

@@ -1,25 +1,19 @@
 //! What TeleCMI says. Pure: no input or output, no async, no terminal.
 //!
 //! The types of an outgoing CDR, in the documented order of fields. [`schema`] holds the documented fields as one table,
-//! [`judge`] names what arrived, [`meaning`] says it in words, [`values`] and [`remark`] say what
-//! is odd about it.
-//! [`scenarios`] lists and generates the scenarios, [`account`] says who calls whom, [`ids`] makes
-//! identifiers, [`edit`] changes payloads on purpose, [`document`] writes the
-//! table for other programs.
+//! [`judge`] names what arrived, [`remark`] says what is odd about it. [`scenarios`] lists and generates the scenarios,
+//! [`account`] says who calls whom, [`ids`] makes identifiers, [`document`] writes the table for other programs.
 //!
 //! Facts about TeleCMI carry a [`Grade`], written in brackets in doc comments: \[doc\], \[seen\], \[calc\],
 //! \[inferred\], \[unknown\].
 
 pub mod account;
 pub mod document;
-pub mod edit;
 pub mod ids;
 pub mod judge;
-pub mod meaning;
 pub mod remark;
 pub mod scenarios;
 pub mod schema;
-pub mod values;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -174,7 +168,7 @@ impl fmt::Display for Status {
 }
 
 /// A generated CDR: one leg of an outgoing call, in the documented order of fields. Fields that are `None` in the older
-/// CDR of nine fields are so marked. Invalid payloads come from [`edit`], from files or from suite cases.
+/// CDR of nine fields are so marked. Invalid payloads come from edits, from files or from suite cases.
 #[derive(Debug, Clone, Serialize)]
 pub struct Cdr<'a> {
     /// The caller ID of the call: text, or a number by [`Shape`]. Not in the older CDR.

@@ -12,7 +12,6 @@ use tokio::sync::watch;
 use super::event::Event;
 use super::redact::{Redactor, hide_secrets};
 use crate::cdr::Fields;
-use crate::cdr::meaning::meaning;
 use crate::exchange::Exchange;
 use crate::ndjson;
 use crate::net::Request;
@@ -129,7 +128,7 @@ impl Ring {
         let masked = ndjson::line("exchange", &masked(exchange));
         let masked = String::from_utf8_lossy(&masked);
         let fields = exchange.cdr.as_ref();
-        let meaning = meaning(&exchange.verdict, fields.unwrap_or(&Fields::new()));
+        let meaning = exchange.verdict.meaning(fields.unwrap_or(&Fields::new()));
         let meaning = ndjson::safe_json(&meaning);
         let entry = Entry {
             n: exchange.n,

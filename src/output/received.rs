@@ -8,7 +8,7 @@ use super::wrap::indented;
 use crate::cdr::Fields;
 use crate::cdr::ids;
 use crate::cdr::judge::Generation;
-use crate::cdr::meaning::{self, word};
+use crate::cdr::judge::{SEPARATOR, shown};
 use crate::cdr::remark::Remark;
 use crate::clock::{Timestamp, format_duration};
 use crate::exchange::{Answer, Exchange, Forwarded};
@@ -119,7 +119,7 @@ fn details(exchange: &Exchange, theme: Theme) -> Vec<String> {
         clean(&request.version),
         request.size
     )];
-    let call_id = exchange.cdr.as_ref().and_then(|cdr| word(cdr, "call_id"));
+    let call_id = exchange.cdr.as_ref().and_then(|cdr| shown(cdr, "call_id"));
     if let Some(id) = call_id.and_then(|id| ids::CallId::decode(&id)) {
         lines.push(format!(
             "call_id made {} by server {}",
@@ -205,12 +205,12 @@ fn meaning(exchange: &Exchange, theme: Theme) -> Vec<String> {
     let empty = Fields::new();
     let cdr = exchange.cdr.as_ref().unwrap_or(&empty);
     let verdict = &exchange.verdict;
-    let mut kind = theme.paint(Role::Strong, meaning::kind(verdict));
-    meaning::push_more(&mut kind, verdict, cdr);
+    let mut kind = theme.paint(Role::Strong, verdict.kind.words());
+    kind += &verdict.leg_and_reason(cdr);
     if !verdict.kind.is_cdr() {
         return vec![kind];
     }
-    let field = |name| word(cdr, name).map(|text| clean(&text));
+    let field = |name| shown(cdr, name).map(|text| clean(&text));
     let user = field("user").map(|user| match user.split_once('_') {
         Some((extension, app_id)) => format!("agent {extension} of app {app_id}"),
         None => format!("user {user}"),
@@ -241,7 +241,7 @@ fn meaning(exchange: &Exchange, theme: Theme) -> Vec<String> {
     ];
     let lines = lines.map(|parts| {
         let parts: Vec<_> = parts.into_iter().flatten().collect();
-        parts.join(meaning::BETWEEN)
+        parts.join(SEPARATOR)
     });
     let lines = lines.into_iter().filter(|line| !line.is_empty());
     [kind].into_iter().chain(lines).collect()

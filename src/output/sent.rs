@@ -97,7 +97,7 @@ fn result(delivery: &Delivery, last: &Attempt, theme: Theme) -> String {
     let role = if delivery.ok { Role::Good } else { Role::Bad };
     let result = match (&last.failure, last.status) {
         (Some(failure), _) => clean(&failure.text),
-        (None, Some(status)) => status_words(status).to_string(),
+        (None, Some(status)) => status_words(status),
         (None, None) => "no answer".to_owned(),
     };
     let mut took = format!("· {}", format_duration(last.latency));
@@ -167,7 +167,7 @@ pub fn summary(summary: &Summary, theme: Theme) -> String {
     let statuses = summary.by_status.iter();
     let statuses = statuses.map(|(status, count)| (count, status_words(*status)));
     let failures = summary.by_failure.iter();
-    let failures = failures.map(|(kind, count)| (count, kind.to_string().into()));
+    let failures = failures.map(|(kind, count)| (count, kind.to_string()));
     for (count, what) in statuses.chain(failures) {
         let _ = writeln!(out, "  {count:>7}  {what}");
     }

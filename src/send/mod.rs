@@ -4,12 +4,12 @@
 //! Plan ─> Schedule ─> Job ─> Transport::send ─> Delivery ─> Stats, Event
 //! ```
 //!
-//! [`plan`] says what to send; `input` reads it from files, [`replay`] and [`edit_text`] send captures again. [`schedule`]
+//! [`plan`] says what to send; `input` reads it from files, [`replay`] and [`edit`] send captures again. [`schedule`]
 //! yields jobs with due times, whose requests [`template`] makes. [`mod@run`] has the workers, [`deliver`] their attempts,
 //! [`expect`] what counts as delivered, [`stats`] the counts and [`event`] the records.
 
 pub mod deliver;
-pub mod edit_text;
+pub mod edit;
 pub mod event;
 pub mod expect;
 pub mod plan;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::edit_text;
+use super::edit;
 use super::plan::Origin;
 use super::template::{PreparedCdr, RequestTemplate};
 use crate::cdr::judge::{judge_json, judge_pairs};
@@ -128,14 +128,14 @@ impl RequestTemplate {
     fn edit(&self, request: &mut Request) {
         match cdr_place(request) {
             CdrPlace::Json => {
-                request.body = edit_text::object(&request.body.0, &self.edits).into();
+                request.body = edit::edit_object(&request.body.0, &self.edits).into();
             }
             CdrPlace::Form => {
                 let form = request.body.text().unwrap_or_default();
-                request.body = edit_text::pairs(form, &self.edits, self.encoding).into();
+                request.body = edit::edit_pairs(form, &self.edits, self.encoding).into();
             }
             CdrPlace::Query => {
-                let query = edit_text::pairs(
+                let query = edit::edit_pairs(
                     request.query().unwrap_or_default(),
                     &self.edits,
                     self.encoding,

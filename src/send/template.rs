@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::edit_text;
+use super::edit::{self, Edit};
 use super::plan::{Methods, Origin};
-use crate::cdr::edit::Edit;
 use crate::cdr::{Cdr, CdrText, Fields};
 use crate::input::Item;
 use crate::net::{Header, Request, query};
@@ -85,7 +84,7 @@ impl RequestTemplate {
                 serde_json::to_vec(fields).unwrap_or_default().into()
             } else {
                 // serde_json's values hold neither 1e400 nor half a surrogate pair: the text is edited.
-                Bytes::from(edit_text::object(&body, &self.edits))
+                Bytes::from(edit::edit_object(&body, &self.edits))
             };
             fields = fields.or_else(|| read(&body));
         }

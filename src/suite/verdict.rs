@@ -93,7 +93,7 @@ impl Observed {
     #[must_use]
     pub fn words(&self) -> String {
         match &self.answer {
-            Ok(response) => status_words(response.status).into_owned(),
+            Ok(response) => status_words(response.status),
             Err(failure) => failure.text.clone(),
         }
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use telecmi_cdr::cdr::edit::Edit;
+
 use telecmi_cdr::cdr::judge::{Kind, judge_json, judge_pairs};
 use telecmi_cdr::clock::Timestamp;
 use telecmi_cdr::exchange::{Answer, CapturedRequest, Exchange};
@@ -27,7 +27,7 @@ use telecmi_cdr::net::raw::read_response;
 use telecmi_cdr::net::{Header, Request, header, secret};
 use telecmi_cdr::output::body;
 use telecmi_cdr::output::theme::Theme;
-use telecmi_cdr::send::edit_text;
+use telecmi_cdr::send::edit::{Edit, edit_object, edit_pairs};
 use telecmi_cdr::untrusted::{clean, disturbs};
 
 /// Takes any bytes, and panics if something is not as promised.
@@ -399,7 +399,7 @@ pub fn amended(bytes: &[u8]) {
         Edit::set("status=answered").expect("an edit"),
         Edit::unset("leg").expect("an edit"),
     ];
-    let after = edit_text::object(bytes, &edits);
+    let after = edit_object(bytes, &edits);
     match (json::document(bytes), json::document(&after)) {
         (Ok(Document::Object(before)), Ok(Document::Object(after))) => {
             let status = after
@@ -423,7 +423,7 @@ pub fn amended(bytes: &[u8]) {
         _ => assert_eq!(after, bytes),
     }
     let text = String::from_utf8_lossy(bytes);
-    let after = edit_text::pairs(&text, &edits, Encoding::Flat);
+    let after = edit_pairs(&text, &edits, Encoding::Flat);
     assert!(
         query::decode(&after)
             .pairs

@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::cdr::account::{Account, AccountOptions};
-use crate::cdr::edit::Edit;
 use crate::cdr::scenarios::{CATALOGUE, CallIds, GenerateOptions, ScenarioChoice, generate};
 use crate::cdr::{Shape as Typing, Status};
 use crate::clock::Timestamp;
 use crate::seed::Seed;
+use crate::send::edit::Edit;
 use proptest::prelude::*;
 
 fn setting(seed: u64, shape: Typing, call_ids: CallIds) -> GenerateOptions {

@@ -3,11 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::cdr::edit::Edit;
 use crate::input;
 use crate::input::Item;
 use crate::ndjson;
 use crate::net::query::Encoding;
+use crate::send::edit::Edit;
 
 fn captured(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Request {
     let headers: Vec<_> = headers

@@ -1,10 +1,79 @@
-//! Deliberate changes to what was captured, made in its text: whatever is not changed stays byte for byte.
+//! `--set`, `--set-json` and `--unset`: deliberate changes to a payload, valid or not. In the text of what was captured
+//! everything that is not changed stays byte for byte.
+
+use std::str::FromStr;
+
+use serde_json::Value;
 
 use crate::cdr::Fields;
-use crate::cdr::edit::Edit;
-use crate::cdr::schema;
-use crate::json::{self, Kind};
+use crate::cdr::schema::{self, FieldType};
+use crate::json::{self, Document};
 use crate::net::query::{self, Encoding};
+
+/// One change, applied after everything else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Edit {
+    /// Give a field this value, in place if it is there, last if not.
+    Put(String, Value),
+    /// Take a field away.
+    Remove(String),
+}
+
+impl Edit {
+    /// `FIELD=VALUE`, typed by the field's documented type. A value that the type cannot hold, and the value of an
+    /// undocumented field, is a string.
+    pub fn set(text: &str) -> Result<Self, String> {
+        let (name, value) = split(text)?;
+        let typed = match schema::documented(name).map(|field| field.field_type) {
+            Some(FieldType::Number) => serde_json::Number::from_str(value).ok().map(Value::Number),
+            Some(FieldType::Boolean) => value.parse().ok().map(Value::Bool),
+            Some(FieldType::String) | None => None,
+        };
+        Ok(Self::Put(
+            name.to_owned(),
+            typed.unwrap_or_else(|| value.into()),
+        ))
+    }
+
+    /// `FIELD=JSON`, of any type.
+    pub fn set_json(text: &str) -> Result<Self, String> {
+        let (name, value) = split(text)?;
+        match json::value(value) {
+            Ok(value) => Ok(Self::Put(name.to_owned(), value)),
+            Err(error) => Err(format!(
+                "the value is not JSON: {error}; text needs double quotes, or --set"
+            )),
+        }
+    }
+
+    /// The name of a field to take away.
+    pub fn unset(name: &str) -> Result<Self, String> {
+        if name.is_empty() || name.contains('=') {
+            return Err("expected the name of a field".to_owned());
+        }
+        Ok(Self::Remove(name.to_owned()))
+    }
+
+    /// Makes the change.
+    pub fn apply(&self, fields: &mut Fields) {
+        match self {
+            Self::Put(name, value) => {
+                fields.insert(name.clone(), value.clone());
+            }
+            // The order of the others is part of the payload.
+            Self::Remove(name) => {
+                fields.shift_remove(name);
+            }
+        }
+    }
+}
+
+fn split(text: &str) -> Result<(&str, &str), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name, value)),
+        _ => Err("expected FIELD=VALUE".to_owned()),
+    }
+}
 
 /// A piece of text that states one field.
 struct Piece<'a> {
@@ -18,10 +87,24 @@ struct Piece<'a> {
 
 /// The text of a JSON object after the edits. Text that is none stays as it is.
 #[must_use]
-pub fn object(body: &[u8], edits: &[Edit]) -> Vec<u8> {
-    let Some((start, mut pieces, end)) = members(body) else {
+pub fn edit_object(body: &[u8], edits: &[Edit]) -> Vec<u8> {
+    let (Ok(Document::Object(members)), Ok(text)) =
+        (json::document(body), std::str::from_utf8(body))
+    else {
         return body.to_vec();
     };
+    let brace = text.find('{').map_or(0, |at| at + 1);
+    let start = members.first().map_or(brace, |first| first.start);
+    let mut end = brace;
+    let mut pieces = Vec::with_capacity(members.len());
+    for member in members {
+        pieces.push(Piece {
+            name: member.name.into_owned(),
+            lead: &text[end..member.start],
+            text: member.text.to_owned(),
+        });
+        end = member.start + member.text.len();
+    }
     let lead = pieces.get(1).map_or(",", |second| second.lead);
     for edit in edits {
         apply(edit, &mut pieces, lead, str::eq, |name, value, old| {
@@ -29,50 +112,16 @@ pub fn object(body: &[u8], edits: &[Edit]) -> Vec<u8> {
                 // Up to the value, so that the name stays as it was written, and the space around the colon too.
                 Some(old[..json::tokens(old).nth(2)?.start].to_owned())
             });
-            let key = key.unwrap_or_else(|| format!("{}:", serde_json::Value::from(name)));
+            let key = key.unwrap_or_else(|| format!("{}:", Value::from(name)));
             format!("{key}{value}")
         });
     }
-    format!("{start}{}{end}", joined(&pieces)).into_bytes()
-}
-
-/// An object taken apart: what stands before its members, the members, and what stands behind them.
-fn members(body: &[u8]) -> Option<(&str, Vec<Piece<'_>>, &str)> {
-    let text = json::check(body).ok()?;
-    let start = json::tokens(text)
-        .next()
-        .filter(|token| token.text == "{")?
-        .end();
-    let (mut depth, mut key, mut ends) = (0_usize, None, start);
-    let mut pieces: Vec<Piece<'_>> = Vec::new();
-    let mut first = start;
-    for token in json::tokens(text) {
-        match token.kind {
-            Kind::Key if depth == 1 => key = Some(token),
-            Kind::Open => depth += 1,
-            Kind::Close => depth -= 1,
-            _ => {}
-        }
-        let is_value = !matches!(token.kind, Kind::Key | Kind::Colon | Kind::Comma);
-        if let Some(name) = key.filter(|_| is_value && depth == 1) {
-            if pieces.is_empty() {
-                first = name.start;
-            }
-            pieces.push(Piece {
-                name: json::unquoted(name.text).into_owned(),
-                lead: &text[ends..name.start],
-                text: text[name.start..token.end()].to_owned(),
-            });
-            ends = token.end();
-            key = None;
-        }
-    }
-    Some((&text[..first], pieces, &text[ends..]))
+    format!("{}{}{}", &text[..start], joined(&pieces), &text[end..]).into_bytes()
 }
 
 /// The text of a query or a form after the edits. Objects are written as those that are there, or else as `encoding` says.
 #[must_use]
-pub fn pairs(text: &str, edits: &[Edit], encoding: Encoding) -> String {
+pub fn edit_pairs(text: &str, edits: &[Edit], encoding: Encoding) -> String {
     let encoding = encoding_of(text).unwrap_or(encoding);
     let piece = |pair: &str| {
         let name = query::decode(pair)
@@ -124,7 +173,7 @@ fn apply<'a>(
     pieces: &mut Vec<Piece<'a>>,
     lead: &'a str,
     belongs: impl Fn(&str, &str) -> bool,
-    write: impl Fn(&str, &serde_json::Value, Option<&str>) -> String,
+    write: impl Fn(&str, &Value, Option<&str>) -> String,
 ) {
     let (Edit::Put(name, _) | Edit::Remove(name)) = edit;
     let place = pieces.iter().position(|piece| belongs(&piece.name, name));
@@ -162,6 +211,49 @@ fn joined(pieces: &[Piece<'_>]) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::json;
+
+    fn edited_fields(edits: &[Edit]) -> Value {
+        let mut fields = json!({"to": 1, "leg": "a", "status": "missed"})
+            .as_object()
+            .cloned()
+            .unwrap();
+        for edit in edits {
+            edit.apply(&mut fields);
+        }
+        Value::Object(fields)
+    }
+
+    #[test]
+    fn values_take_the_documented_type() {
+        let edits = [
+            "to=442079460001",
+            "virtual_number=44",
+            "record=true",
+            "appid=many",
+            "note=7",
+        ];
+        let edits = edits.map(|text| Edit::set(text).unwrap());
+        insta::assert_snapshot!(edited_fields(&edits), @r#"{"to":442079460001,"leg":"a","status":"missed","virtual_number":"44","record":true,"appid":"many","note":"7"}"#);
+    }
+
+    #[test]
+    fn any_json_can_be_put_and_any_field_removed() {
+        let edits = [
+            Edit::set_json(r#"extra_params={"{}":null}"#).unwrap(),
+            Edit::set_json("to=null").unwrap(),
+            Edit::unset("leg").unwrap(),
+        ];
+        insta::assert_snapshot!(edited_fields(&edits), @r#"{"to":null,"status":"missed","extra_params":{"{}":null}}"#);
+    }
+
+    #[test]
+    fn what_is_no_edit_is_refused() {
+        assert!(Edit::set("status").is_err());
+        assert!(Edit::set("=x").is_err());
+        assert!(Edit::set_json("custom=none").unwrap_err().contains("--set"));
+        assert!(Edit::unset("a=b").is_err());
+    }
 
     fn edits() -> Vec<Edit> {
         vec![
@@ -173,7 +265,7 @@ mod tests {
     }
 
     fn amended(text: &str) -> String {
-        String::from_utf8(object(text.as_bytes(), &edits())).unwrap()
+        String::from_utf8(edit_object(text.as_bytes(), &edits())).unwrap()
     }
 
     #[test]
@@ -198,24 +290,25 @@ mod tests {
 
     #[test]
     fn a_query_keeps_its_encoding() {
-        let edited = |text: &str| pairs(text, &edits(), Encoding::Flat);
+        let edited = |text: &str| edit_pairs(text, &edits(), Encoding::Flat);
         insta::assert_snapshot!(edited("token=%2f&leg=a&&x=+&status=missed"), @"token=%2f&&x=+&status=answered&note=n&extra_params=%7B%22k%22%3A1%7D");
         insta::assert_snapshot!(edited("extra_params[a]=1&leg=b&extra_params%5Bb%5D=2&to=1"), @"extra_params%5Bk%5D=1&to=1&status=answered&note=n");
         insta::assert_snapshot!(edited("extra_params=%7B%7D"), @"extra_params=%7B%22k%22%3A1%7D&status=answered&note=n");
-        insta::assert_snapshot!(pairs("", &edits(), Encoding::Brackets), @"status=answered&note=n&extra_params%5Bk%5D=1");
+        insta::assert_snapshot!(edit_pairs("", &edits(), Encoding::Brackets), @"status=answered&note=n&extra_params%5Bk%5D=1");
     }
 
     proptest! {
         #[test]
         fn no_text_makes_it_panic_and_an_edit_is_what_it_says(text in r#"[{}\[\]"\\:,1ab &=%\n]{0,40}"#) {
-            let _ = pairs(&text, &edits(), Encoding::Brackets);
-            let edited = object(text.as_bytes(), &edits());
+            let _ = edit_pairs(&text, &edits(), Encoding::Brackets);
+            let edited = edit_object(text.as_bytes(), &edits());
             if let Ok(json::Document::Object(before)) = json::document(text.as_bytes()) {
                 let Ok(json::Document::Object(after)) = json::document(&edited) else { panic!("{text}") };
                 let status = after.iter().find(|member| member.name == "status").unwrap();
                 prop_assert_eq!(status.raw, "\"answered\"");
                 for member in before.iter().filter(|member| member.name.len() < 3) {
-                    prop_assert!(after.contains(member), "{}", text);
+                    let stays = |after: &json::Member<'_>| (&after.name, after.raw) == (&member.name, member.raw);
+                    prop_assert!(after.iter().any(stays), "{}", text);
                 }
             } else {
                 prop_assert_eq!(edited, text.into_bytes());
