@@ -129,7 +129,16 @@ fn mixture(methods: Methods) -> Plan {
         },
         rounds: None,
         duration: None,
-        schedule: ScheduleOptions::plain(seed),
+        schedule: ScheduleOptions {
+            rate: None,
+            speed: None,
+            duplicate: 0,
+            race: 1,
+            shuffle: false,
+            late: None,
+            drop: 0.0,
+            seed,
+        },
         concurrency: 1,
         retry: RetryPolicy {
             retries: 0,

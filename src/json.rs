@@ -2,7 +2,6 @@
 //! repeated names and the digits of numbers as written, and `tokens` splits text that has been accepted.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use bytes::Bytes;
 use serde::de::IgnoredAny;
@@ -12,7 +11,8 @@ use serde_json::{Map, Value};
 pub const MAX_DEPTH: usize = 127;
 
 /// Why a text is not JSON, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message} at line {line} column {column}")]
 pub struct Error {
     /// From one.
     pub line: usize,
@@ -34,18 +34,6 @@ impl Error {
             message,
             is_cut_off: false,
         }
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            line,
-            column,
-            message,
-            ..
-        } = self;
-        write!(f, "{message} at line {line} column {column}")
     }
 }
 

@@ -1,6 +1,6 @@
 //! `send`: options to a plan, which is sent or printed.
 
-use std::io::Read as _;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -178,19 +178,14 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
         path: path.to_owned(),
         source,
     };
-    let mut bytes = Vec::new();
-    if path == Path::new("-") {
-        std::io::stdin()
-            .lock()
-            .take(MAX_FILE + 1)
-            .read_to_end(&mut bytes)
-            .map_err(failed)?;
+    let source: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(std::io::stdin())
     } else {
-        let file = std::fs::File::open(path).map_err(failed)?;
-        file.take(MAX_FILE + 1)
-            .read_to_end(&mut bytes)
-            .map_err(failed)?;
-    }
+        Box::new(std::fs::File::open(path).map_err(failed)?)
+    };
+    let mut bytes = Vec::new();
+    let mut source = source.take(MAX_FILE + 1);
+    source.read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(Error::Input {
             place: name(path),
@@ -217,16 +212,11 @@ pub fn headers(sources: &[HeaderSource]) -> Result<Vec<Header>, Error> {
             HeaderSource::One(header) => headers.push(header.clone()),
             HeaderSource::File(path) => {
                 let text = String::from_utf8_lossy(&read(path)?).into_owned();
-                for (index, line) in text
-                    .lines()
-                    .enumerate()
-                    .filter(|(_, line)| !line.trim().is_empty())
-                {
-                    let place = format!("{}:{}", path.display(), index + 1);
-                    headers.push(
-                        values::header(line)
-                            .map_err(|what| Error::Usage(format!("{place}: {what}")))?,
-                    );
+                let lines = (1..).zip(text.lines());
+                for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
+                    let place = format!("{}:{number}", path.display());
+                    let header = values::header(line);
+                    headers.push(header.map_err(|what| Error::Usage(format!("{place}: {what}")))?);
                 }
             }
         }
@@ -242,26 +232,19 @@ fn allow(
     destination: &Destination,
     show: &mut Show,
 ) -> Result<(), Error> {
-    if options.print.is_some() {
-        let endless = plan.rounds.is_none();
+    if options.print.is_some() && plan.rounds.is_none() {
         let what = "what goes in a --duration depends on how fast it goes: to print it, say --count instead";
-        return if endless {
-            Err(Error::Usage(what.to_owned()))
-        } else {
-            Ok(())
-        };
+        return Err(Error::Usage(what.to_owned()));
     }
-    if destination.is_loopback() || options.yes {
+    if options.print.is_some() || destination.is_loopback() || options.yes {
         return Ok(());
     }
     let rate = plan.schedule.rate.unwrap_or(MAX_PER_SECOND);
-    let in_time = |span: Duration| rate * span.as_secs_f64();
+    let in_time = plan.duration.map(|span| rate * span.as_secs_f64());
     #[expect(clippy::cast_precision_loss, reason = "a comparison with ten thousand")]
     let counted = plan.most_deliveries().map(|n| n as f64);
-    let most = match (counted, plan.duration.map(in_time)) {
-        (Some(counted), Some(in_time)) => counted.min(in_time),
-        (counted, in_time) => counted.or(in_time).unwrap_or(f64::INFINITY),
-    };
+    let limits = counted.into_iter().chain(in_time);
+    let most = limits.fold(f64::INFINITY, f64::min);
     if rate > MAX_PER_SECOND || most > MAX_DELIVERIES {
         return Err(Error::Usage(format!(
             "{} is not this machine, and this is more than 100/s or 10 000 deliveries: --yes says that it is meant",

@@ -195,17 +195,15 @@ struct Progress {
 
 impl Progress {
     fn phase(&self) -> Phase {
-        const PHASES: [Phase; 3] = [Phase::Send, Phase::Wait, Phase::Read];
-        PHASES[usize::from(self.phase.load(Ordering::Relaxed)) % PHASES.len()]
+        match self.phase.load(Ordering::Relaxed) {
+            phase if phase == Phase::Read as u8 => Phase::Read,
+            phase if phase == Phase::Wait as u8 => Phase::Wait,
+            _ => Phase::Send,
+        }
     }
 
     fn reach(&self, phase: Phase) {
-        let number = match phase {
-            Phase::Wait => 1,
-            Phase::Read => 2,
-            _ => 0,
-        };
-        self.phase.store(number, Ordering::Relaxed);
+        self.phase.store(phase as u8, Ordering::Relaxed);
     }
 }
 

@@ -230,6 +230,8 @@ impl Request {
 /// One HTTP response, received or to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Response {
+    /// In a record the status stands beside its response.
+    #[serde(skip)]
     pub status: u16,
     pub headers: Vec<Header>,
     /// At most [`client::MAX_RESPONSE_BODY`] bytes, of a forwarded response [`raw::MAX_FORWARDED_BODY`].

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 
-use super::event::{Attempt, Delivery, EventSink, ResponseRecord};
+use super::event::{Attempt, Delivery, EventSink};
 use super::plan::Origin;
 use super::run::Run;
 use super::schedule::Job;
@@ -122,14 +122,9 @@ fn delivery(
 
 fn attempt(at: Timestamp, latency: Duration, result: Result<Response, Failure>) -> Attempt {
     let (status, response, failure) = match result {
-        Ok(response) => {
-            let record = ResponseRecord {
-                headers: masked_headers(response.headers),
-                body: response.body,
-                size: response.size,
-                complete: response.complete,
-            };
-            (Some(response.status), Some(record), None)
+        Ok(mut response) => {
+            response.headers = masked_headers(response.headers);
+            (Some(response.status), Some(response), None)
         }
         Err(failure) => (None, None, Some(failure)),
     };

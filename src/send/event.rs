@@ -10,7 +10,7 @@ use crate::cdr::CdrText;
 use crate::clock::Timestamp;
 use crate::error::Exit;
 use crate::ndjson::{self, as_ms, as_optional_ms};
-use crate::net::{Body, Failure, FailureKind, Header};
+use crate::net::{Failure, FailureKind, Response};
 use crate::seed::Seed;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -113,20 +113,9 @@ pub struct Attempt {
     pub status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// Secret values of headers are masked.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub response: Option<ResponseRecord>,
-}
-
-/// The headers and the body of an answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ResponseRecord {
-    /// Secret values masked.
-    pub headers: Vec<Header>,
-    pub body: Body,
-    /// Bytes of the body that were read.
-    pub size: u64,
-    /// Whether the body was read to its end.
-    pub complete: bool,
+    pub response: Option<Response>,
 }
 
 /// The record `summary`.

@@ -123,7 +123,7 @@ impl<T: Transport, E: EventSink> Run<T, E> {
             let cdr_index = job.slot.cdr;
             for mut delivery in self.deliver(job, late).await {
                 if self.plan.compare {
-                    posts.compare(cdr_index, &mut delivery);
+                    compare(&mut posts, cdr_index, &mut delivery);
                 }
                 lock(&self.stats).count(&delivery);
                 self.events.delivered(delivery);
@@ -173,38 +173,34 @@ impl<T: Transport, E: EventSink> Run<T, E> {
 type Answer = (Option<u16>, u64);
 
 /// The answers to the POSTs of one call by CDR and copy. Bodies are hashed, so that many copies cost little memory.
-#[derive(Default)]
-struct Posts(HashMap<(usize, u32), Answer>);
+type Posts = HashMap<(usize, u32), Answer>;
 
-impl Posts {
-    /// Notes the answer to a POST; fails a GET that was answered otherwise than the same copy's POST.
-    fn compare(&mut self, cdr_index: usize, delivery: &mut Delivery) {
-        let last = delivery.last();
-        let mut hasher = DefaultHasher::new();
-        last.and_then(|last| last.response.as_ref())
-            .map(|response| &response.body.0)
-            .hash(&mut hasher);
-        let answer = (last.and_then(|last| last.status), hasher.finish());
-        let key = (cdr_index, delivery.copy);
-        if delivery.method == "POST" {
-            self.0.insert(key, answer);
-        }
-        let Some(post) = self.0.get(&key).filter(|post| **post != answer) else {
-            return;
-        };
-        let status = |status: Option<u16>| {
-            status.map_or("no answer".to_owned(), |status| status.to_string())
-        };
-        let why = if post.0 == answer.0 {
-            "the answers to POST and GET differ in their bodies".to_owned()
-        } else {
-            format!(
-                "POST was answered {}, GET {}",
-                status(post.0),
-                status(answer.0)
-            )
-        };
-        delivery.ok = false;
-        delivery.why.get_or_insert(why);
+/// Notes the answer to a POST; fails a GET that was answered otherwise than the same copy's POST.
+fn compare(posts: &mut Posts, cdr_index: usize, delivery: &mut Delivery) {
+    let last = delivery.last();
+    let mut hasher = DefaultHasher::new();
+    last.and_then(|last| last.response.as_ref())
+        .map(|response| &response.body.0)
+        .hash(&mut hasher);
+    let answer = (last.and_then(|last| last.status), hasher.finish());
+    let key = (cdr_index, delivery.copy);
+    if delivery.method == "POST" {
+        posts.insert(key, answer);
     }
+    let Some(post) = posts.get(&key).filter(|post| **post != answer) else {
+        return;
+    };
+    let status =
+        |status: Option<u16>| status.map_or("no answer".to_owned(), |status| status.to_string());
+    let why = if post.0 == answer.0 {
+        "the answers to POST and GET differ in their bodies".to_owned()
+    } else {
+        format!(
+            "POST was answered {}, GET {}",
+            status(post.0),
+            status(answer.0)
+        )
+    };
+    delivery.ok = false;
+    delivery.why.get_or_insert(why);
 }

@@ -86,21 +86,6 @@ pub struct ScheduleOptions {
 }
 
 impl ScheduleOptions {
-    /// Each CDR once, in order, as fast as the handler answers.
-    #[must_use]
-    pub fn plain(seed: Seed) -> Self {
-        Self {
-            rate: None,
-            speed: None,
-            duplicate: 0,
-            race: 1,
-            shuffle: false,
-            late: None,
-            drop: 0.0,
-            seed,
-        }
-    }
-
     /// Whether deliveries leave in another order than their calls.
     fn reorders(&self) -> bool {
         self.shuffle || self.late.is_some()
@@ -144,33 +129,33 @@ struct Call<'a> {
 impl<'a> Call<'a> {
     /// Call `n` of a plan, from zero, if its rounds have so many.
     fn of(plan: &'a Plan, n: u64) -> Option<Self> {
-        let place = |length: usize| {
-            let length = Some(length as u64).filter(|length| *length > 0)?;
-            let ended = plan.rounds.is_some_and(|rounds| n / length >= rounds);
-            usize::try_from(n % length).ok().filter(|_| !ended)
-        };
+        let length = match &plan.content {
+            Content::Scenarios(choices, _) => choices.len(),
+            Content::File(items) => items.len(),
+        } as u64;
+        let place = usize::try_from(n.checked_rem(length)?).ok()?;
+        if plan.rounds.is_some_and(|rounds| n / length >= rounds) {
+            return None;
+        }
         let methods = plan.template.methods.each().len();
         Some(match &plan.content {
-            Content::Scenarios(choices, setting) => {
-                let (story, told) = scenarios::generate(choices[place(choices.len())?], n, setting);
-                let source = |generated: GeneratedCdr<'a>| {
-                    (generated.gap, CdrSource::Generated(generated.cdr))
-                };
+            Content::Scenarios(choices, options) => {
+                let (scenario, cdrs) = scenarios::generate(choices[place], n, options);
+                let source = |made: GeneratedCdr<'a>| (made.gap, CdrSource::Generated(made.cdr));
                 Self {
-                    scenario: story.name,
+                    scenario: scenario.name,
                     methods,
-                    cdrs: told.into_iter().map(source).collect(),
+                    cdrs: cdrs.into_iter().map(source).collect(),
                 }
             }
-            Content::File(items) => {
-                let item = &items[place(items.len())?];
-                let is_captured = matches!(item, Item::Captured(..));
-                Self {
-                    scenario: "file",
-                    methods: if is_captured { 1 } else { methods },
-                    cdrs: vec![(Duration::ZERO, CdrSource::Item(item))],
-                }
-            }
+            Content::File(items) => Self {
+                scenario: "file",
+                methods: match &items[place] {
+                    Item::Captured(..) => 1,
+                    Item::Body(_) => methods,
+                },
+                cdrs: vec![(Duration::ZERO, CdrSource::Item(&items[place]))],
+            },
         })
     }
 }
@@ -389,7 +374,7 @@ mod tests {
     use crate::send::tests::plan;
 
     fn plain() -> ScheduleOptions {
-        ScheduleOptions::plain(Seed(7))
+        plan("mix", 1).schedule
     }
 
     /// Calls of two CDRs each.

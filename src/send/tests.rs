@@ -112,7 +112,16 @@ pub(super) fn plan(scenario: &str, rounds: u64) -> Plan {
         },
         rounds: Some(rounds),
         duration: None,
-        schedule: ScheduleOptions::plain(seed),
+        schedule: ScheduleOptions {
+            rate: None,
+            speed: None,
+            duplicate: 0,
+            race: 1,
+            shuffle: false,
+            late: None,
+            drop: 0.0,
+            seed,
+        },
         concurrency: 1,
         retry: RetryPolicy {
             retries: 0,
