@@ -1,4 +1,4 @@
-//! `send --print`: what would go, written in the way that was asked for, each piece as soon as it is made.
+//! `send --print`: prints the requests of a plan in one of the formats, without sending them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::send::plan::Origin;
 use crate::send::schedule::{Job, Schedule};
 use crate::send::{Plan, replay};
 
-/// Prints what would go. What a format cannot hold is left out, which is a failure.
+/// Prints the requests. One that the format cannot hold is left out, which is a failure.
 pub fn run(
     plan: &Arc<Plan>,
     destination: &Destination,
@@ -64,7 +64,7 @@ pub fn run(
     after_output(exit, &mut show)
 }
 
-/// What a format could not hold.
+/// Requests that a format cannot hold.
 #[derive(Default)]
 struct LeftOut {
     count: u64,
@@ -77,7 +77,7 @@ impl LeftOut {
         self.first.get_or_insert((n, reason));
     }
 
-    /// Says what is not there, if anything is not.
+    /// Warns of the requests left out, if there are any.
     fn tell(&self, show: &mut Show) -> Exit {
         let Some((n, reason)) = self.first else {
             return Exit::Success;
@@ -98,7 +98,7 @@ struct Printer {
     print: Print,
     /// Scheme, authority and userinfo of the destination, secrets masked.
     origin: String,
-    /// What curl must be told of the connection.
+    /// curl's flags for TLS.
     flags: Vec<String>,
 }
 

@@ -346,7 +346,7 @@ impl Transport for HttpTransport {
     }
 }
 
-/// The captured request as it stands, or the failure that it cannot be sent.
+/// A captured request byte for byte.
 fn exact(request: &Request) -> Result<RawRequest, Failure> {
     RawRequest::exact(request).map_err(|text| Failure {
         phase: Phase::Send,

@@ -1,4 +1,4 @@
-//! Who calls whom: the account, its agent, and numbers that ring nobody. The only file that knows `fake`.
+//! The account, its agent, and telephone numbers that are not in use.
 
 use fake::Fake as _;
 use rand::{Rng as _, RngExt as _};
@@ -6,7 +6,7 @@ use rand::{Rng as _, RngExt as _};
 use super::ids::MediaServer;
 use crate::seed::{Rng, Seed, Stream};
 
-/// The placeholder account of TeleCMI's own sample. No random app id is ever made: it could be somebody's.
+/// The placeholder account of TeleCMI's own sample. App ids are not made at random: one could be a real account's.
 pub const DOCUMENTED_APP_ID: u64 = 2_222_223;
 
 /// The documented `custom`, echoed from the dashboard. \[doc\]
@@ -18,11 +18,11 @@ pub(crate) const LIVE_CUSTOM: &str = "false";
 /// The documented `extra_params`. \[doc\]
 pub(crate) const DOCUMENTED_EXTRA_PARAMS: &str = r#"{"click2call":"true"}"#;
 
-/// Patterns of numbers that ring nobody; `#` is any digit.
+/// Patterns of numbers that are not in use; `#` is any digit.
 ///
 /// London, reserved for drama by Ofcom; New York and San Francisco, 555-01xx, reserved by NANP; Australian mobiles,
-/// reserved by ACMA. India reserves no block that we know of, so that pattern is no number there at all: none begins
-/// with a zero behind the country code.
+/// reserved by ACMA. India is not known to reserve a block, so that pattern is no valid number: none there begins with a
+/// zero behind the country code.
 const RING_NOBODY: [&str; 6] = [
     "442079460###",
     "121255501##",
@@ -32,7 +32,7 @@ const RING_NOBODY: [&str; 6] = [
     "9100000000##",
 ];
 
-/// What a user may say of the account; everything else is made up from the seed.
+/// Values of the account from the command line; the others follow from the seed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AccountOptions {
     /// The app id.
@@ -70,7 +70,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// The account that follows from the seed, with what the user said of it.
+    /// The account of a seed, with the values of the options.
     #[must_use]
     pub fn new(options: &AccountOptions, seed: Seed) -> Self {
         let mut rng = seed.rng(Stream::Account, 0);
@@ -111,7 +111,7 @@ impl Account {
     }
 }
 
-/// A number that rings nobody and is none of these: one phone is not at both ends of a call.
+/// A number other than these, so that one phone is not at both ends of a call.
 fn number_but(taken: &[u64], rng: &mut Rng) -> u64 {
     loop {
         let made_up = number(rng);
@@ -121,7 +121,7 @@ fn number_but(taken: &[u64], rng: &mut Rng) -> u64 {
     }
 }
 
-/// An E.164 number without its plus sign that rings nobody.
+/// An E.164 number without its plus sign.
 fn number(rng: &mut Rng) -> u64 {
     let pattern = RING_NOBODY[rng.random_range(0..RING_NOBODY.len())];
     let mut digit = |mark: u8| match mark {

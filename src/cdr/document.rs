@@ -228,7 +228,7 @@ mod tests {
             for (name, property) in definition["properties"].as_object().unwrap() {
                 let field = FIELDS.iter().find(|field| field.name == name).unwrap();
                 assert_eq!(property["x-grade"], field.grade.to_string(), "{name}");
-                // What `status` says depends on what it tells of.
+                // The description of `status` depends on the kind of CDR.
                 let says = property["description"].as_str().unwrap();
                 assert!(
                     says.contains(field.meaning) || name == "status",

@@ -27,7 +27,7 @@ pub struct MediaServer {
     pub clock_sequence: u16,
 }
 
-/// A call's identifier, taken apart: when it was made, and by which server.
+/// The parts of a `call_id`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallId {
     /// When the identifier was made, which is when the call started.
@@ -57,7 +57,7 @@ impl CallId {
         }
     }
 
-    /// Takes an identifier apart, or gives nothing if it is not built this way.
+    /// The parts of an identifier that is built this way.
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
         // Only the hyphenated form has this length.
@@ -79,7 +79,6 @@ impl CallId {
         })
     }
 
-    /// The identifier as it is sent.
     #[must_use]
     pub fn uuid(self) -> Uuid {
         let epoch_ms = u64::try_from(self.time.epoch_ms()).unwrap_or(0);

@@ -1,7 +1,5 @@
-//! The judge: what arrived, and everything worth remarking on, never just the first thing.
-//!
-//! In: the bytes of a JSON body, or the pairs of a query string. Out: a [`Judgement`]. The judge reads JSON as it was
-//! written, so a repeated name and the digits of a number are seen as they came.
+//! Judges received payloads: the bytes of a JSON body or the pairs of a query string become a [`Judgement`] with every
+//! remark. JSON is read as it was written, with its repeated names and the digits of its numbers.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -16,13 +14,13 @@ use super::{Fields, HangupReason, Leg, word};
 use crate::json::{self, Document};
 use crate::untrusted::{beginning, clean};
 
-/// What arrived.
+/// The kind of a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// The CDR this program exists for.
+    /// A leg that was not answered.
     OutgoingMissed,
-    /// Its companion: the leg that was answered.
+    /// A leg that was answered.
     OutgoingAnswered,
     /// The CDR of a call that came in, missed or answered.
     Incoming,
@@ -51,7 +49,7 @@ impl Kind {
         }
     }
 
-    /// Whether it is a call detail record, of whatever call.
+    /// Whether the payload is a CDR of any call.
     #[must_use]
     pub fn is_cdr(self) -> bool {
         matches!(
@@ -60,7 +58,7 @@ impl Kind {
         )
     }
 
-    /// Whether the documented fields of an outgoing CDR apply to it.
+    /// Whether the documented fields of an outgoing CDR apply.
     fn is_outgoing(self) -> bool {
         matches!(self, Self::OutgoingMissed | Self::OutgoingAnswered)
     }
@@ -78,18 +76,17 @@ pub enum Generation {
     Legacy,
 }
 
-/// What arrived and what there is to say about it.
+/// The kind of a payload, and the remarks on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
-    /// What it is.
     pub kind: Kind,
-    /// Which generation, for an outgoing CDR.
+    /// Of an outgoing CDR.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation: Option<Generation>,
-    /// Which leg, if it says so.
+    /// If `leg` is a documented value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leg: Option<Leg>,
-    /// Every remark, in the order of the fields.
+    /// In the order of the fields.
     pub remarks: Vec<Remark>,
 }
 
@@ -131,10 +128,9 @@ pub fn shown<'a>(fields: &'a Fields, name: &str) -> Option<Cow<'a, str>> {
     }
 }
 
-/// A verdict, and the fields it was reached from.
+/// A verdict and the fields of the payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
-    /// The verdict.
     pub verdict: Verdict,
     /// The fields, if there was an object. From JSON they are typed as they came, from a query string as documented,
     /// where the text allows it; of a repeated name the last one counts.
@@ -142,7 +138,7 @@ pub struct Judgement {
 }
 
 impl Judgement {
-    /// The judgement on something that holds no object.
+    /// The judgement on a payload that is no object.
     #[must_use]
     pub fn unreadable(remarks: Vec<Remark>) -> Self {
         Self {
@@ -222,15 +218,15 @@ impl Repeats {
     }
 }
 
-/// `extra_params[crm][id]` taken apart, if what stands before the first bracket is a documented field.
+/// `extra_params[crm][id]` split at the brackets, if `extra_params` is a documented field.
 fn bracketed(name: &str) -> Option<(&str, Vec<&str>)> {
-    /// As deep as common readers go by default; what is deeper is one key.
+    /// The default depth of Node's `qs`; deeper brackets are part of the last key.
     const DEEPEST: usize = 5;
     let (base, keys) = name.strip_suffix(']')?.split_once('[')?;
     documented(base).map(|_| (base, keys.splitn(DEEPEST, "][").collect()))
 }
 
-/// Puts a text into an object, objects below it made as they are needed; false if its place is taken.
+/// Sets a text in nested objects, which are made as needed; false if the key is taken.
 fn put(object: &mut Value, keys: &[&str], text: &str) -> bool {
     let (Some(object), Some((key, below))) = (object.as_object_mut(), keys.split_first()) else {
         return false;
@@ -247,7 +243,7 @@ fn put(object: &mut Value, keys: &[&str], text: &str) -> bool {
     )
 }
 
-/// The text of a query parameter with its documented type given back, if it is written as that type would be.
+/// A query parameter in its documented type, if its text is how that type is written.
 fn restored(name: &str, text: &str) -> Value {
     let same = |value: Value| {
         let written = value.to_string();
@@ -319,7 +315,7 @@ fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {
     }
 }
 
-/// How many fields of the documented CDR an object must have to be measured against it.
+/// The least documented fields of an object that is compared with the documented CDR.
 const RESEMBLES: usize = 4;
 
 fn documented_count(fields: &Fields) -> usize {
@@ -329,8 +325,8 @@ fn documented_count(fields: &Fields) -> usize {
         .count()
 }
 
-/// Names what arrived. A field that is missing or mistyped is given the benefit of the doubt, so that it gets its own
-/// remark; a field with another word in it is not.
+/// The kind of a payload. A missing or mistyped field fits any kind and gets a remark of its own; a field with another
+/// value does not.
 fn kind_of(fields: &Fields) -> Kind {
     let may_be = |word: Option<&str>, expected: &str| word.is_none_or(|found| found == expected);
     let (sort, direction) = (word(fields, "type"), word(fields, "direction"));

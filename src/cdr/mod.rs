@@ -1,4 +1,4 @@
-//! What TeleCMI says. Pure: no input or output, no async, no terminal.
+//! TeleCMI's call detail records (CDRs), without input and output.
 //!
 //! The types of an outgoing CDR, in the documented order of fields. [`schema`] holds the documented fields as one table,
 //! [`judge`] names what arrived, [`remark`] says what is odd about it. [`scenarios`] lists and generates the scenarios,
@@ -50,15 +50,15 @@ pub(crate) fn text(value: &Value) -> Cow<'_, str> {
 pub enum Grade {
     /// TeleCMI's own documentation or example servers.
     Doc,
-    /// Third parties report it from a live account.
+    /// Reported by third parties from a live account.
     Seen,
     /// Computed from the documented samples.
     Calc,
-    /// Fits every sample, but nobody states it.
+    /// Fits every sample, but is stated nowhere.
     Inferred,
-    /// Nobody public says.
+    /// Not stated in public.
     Unknown,
-    /// Not TeleCMI's doing: what a stranger or a broken network sends.
+    /// Not from TeleCMI: sent by an attacker or a broken network.
     Hostile,
 }
 
@@ -68,7 +68,7 @@ impl fmt::Display for Grade {
     }
 }
 
-/// Which side of the call a CDR tells of. \[doc\]
+/// A side of the call. \[doc\]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Leg {
@@ -79,7 +79,6 @@ pub enum Leg {
 }
 
 impl Leg {
-    /// Who is at the end of this leg.
     #[must_use]
     pub fn who(self) -> &'static str {
         match self {
@@ -103,7 +102,7 @@ pub enum HangupReason {
     SentBye,
     /// The other side hung up an answered call.
     RecvBye,
-    /// The platform stopped the ringing: nobody answered.
+    /// The platform stopped the ringing without an answer.
     RecvCancel,
     /// The endpoint declined: busy, rejected or off.
     SentReject,
@@ -118,7 +117,6 @@ impl HangupReason {
         Self::SentReject,
     ];
 
-    /// What happened, in two words.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {
@@ -155,7 +153,7 @@ impl fmt::Display for HangupReason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Nobody answered. \[doc\]
+    /// Not answered. \[doc\]
     Missed,
     /// Leg `a` of a call whose customer did not answer. \[seen\]
     Answered,
@@ -258,7 +256,7 @@ impl Cdr<'_> {
     }
 }
 
-/// A CDR as compact JSON, which goes into records as it stands.
+/// A CDR as compact JSON, written into records without being read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CdrText(Bytes);
 

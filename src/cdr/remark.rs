@@ -1,4 +1,4 @@
-//! Remarks: what is worth saying about something that arrived, and about the value of a documented field.
+//! Remarks on received payloads and on the values of documented fields.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use super::{Fields, HangupReason, Status, ids, word};
 use crate::json;
 use crate::untrusted::Untrusted;
 
-/// What a remark is about. The words are those of the records and do not change.
+/// The subject of a remark. The serialised names are part of the records and do not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
@@ -22,7 +22,7 @@ pub enum Code {
     Retyped,
     /// A value that is documented not to occur, or odd for its field.
     OddValue,
-    /// A name that stands there more than once.
+    /// A name that is repeated.
     DuplicateKey,
     /// A number that common JSON readers would round or write differently.
     InexactNumber,
@@ -34,9 +34,9 @@ pub enum Code {
     NotJson,
     /// A JavaScript literal, as on TeleCMI's page, where JSON was wanted.
     JsLiteral,
-    /// Nothing where a CDR was wanted.
+    /// An empty body in place of a CDR.
     Empty,
-    /// No CDR where none is needed: a health check, or a person's browser.
+    /// A request that needs no CDR: a health check, or a browser.
     NoCdr,
     /// No content type, or one that does not fit the body.
     ContentType,
@@ -44,21 +44,20 @@ pub enum Code {
     Encoded,
     /// A query string that is not properly encoded.
     BadQuery,
-    /// The message was not what HTTP wants: too large, cut off, without a host …
+    /// Invalid HTTP: too large, cut off, without a host …
     BadRequest,
     /// Transfer-Encoding and Content-Length together, which proxies read in different ways.
     AmbiguousFraming,
-    /// Something that arrived before: the same fields, and the text says whether also the same bytes.
+    /// The fields of an earlier CDR; the text says whether the bytes are the same too.
     Duplicate,
-    /// The identifiers of something that arrived before, with another body.
+    /// The identifiers of an earlier CDR, with another body.
     Conflict,
     /// More remarks than are kept.
     More,
 }
 
 impl Code {
-    /// Whether it is a departure from the documented schema or from HTTP, which `--strict` refuses. A
-    /// duplicate is neither.
+    /// Whether `--strict` refuses the request: for departures from the documented schema or from HTTP.
     #[must_use]
     pub fn departs(self) -> bool {
         !matches!(self, Self::Duplicate | Self::Conflict | Self::NoCdr)
@@ -78,20 +77,19 @@ pub fn bound(remarks: &mut Vec<Remark>) {
     }
 }
 
-/// One remark. Its text may quote what came from outside.
+/// One remark. The text may quote received text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Remark {
-    /// What it is about.
     pub code: Code,
-    /// The field it is about, if it is about one.
+    /// Absent in a remark about the whole payload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<Untrusted>,
-    /// The remark in words. Where there is a field the words leave its name out.
+    /// Without the name of the field.
     pub text: Untrusted,
 }
 
 impl Remark {
-    /// A remark about the whole.
+    /// A remark about the whole payload.
     #[must_use]
     pub fn new(code: Code, text: impl Into<String>) -> Self {
         Self {
@@ -112,7 +110,7 @@ impl Remark {
     }
 }
 
-/// The remark that one documented field's value deserves, if any.
+/// The remark on the value of a documented field, if the value is odd.
 #[must_use]
 pub fn on_value(field: &Field, value: &Value, fields: &Fields) -> Option<Remark> {
     let odd = match (field.field_type, value) {
@@ -228,7 +226,7 @@ fn odd_user(text: &str, fields: &Fields) -> Option<String> {
 const LONGEST_NUMBER: f64 = 1e15;
 
 fn odd_number(name: &str, number: f64) -> Option<String> {
-    /// Milliseconds since the epoch in 2001 and in 2100: what lies outside was not meant as milliseconds.
+    /// Milliseconds since the epoch in 2001 and in 2100; a number outside is no time in milliseconds.
     const YEARS: std::ops::Range<f64> = 1e12..4_102_444_800_000.0;
     match name {
         "time" if (1e9..1e11).contains(&number) => {
@@ -245,7 +243,7 @@ fn odd_number(name: &str, number: f64) -> Option<String> {
     }
 }
 
-/// What common readers would make of a number other than what is written, in words; nothing if they keep it.
+/// How common readers would change a number; `None` if they keep it.
 #[must_use]
 pub fn inexact(raw: &str) -> Option<String> {
     const LONGEST: usize = 60;

@@ -1,4 +1,4 @@
-//! Scenarios: what happened on the phone, and the CDRs of it in the order of delivery.
+//! Scenarios of calls, and their CDRs in the order of delivery.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub enum Plan {
     Legacy,
 }
 
-/// A leg that rang, and how it ended.
+/// A leg that rang, and why it ended.
 pub type LegEnd = (Leg, HangupReason);
 
 /// Every scenario `send` can generate.

@@ -24,7 +24,7 @@ impl FieldType {
     }
 }
 
-/// In which outgoing CDRs a field stands.
+/// The outgoing CDRs that have a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
     /// In every CDR of every generation.
@@ -42,7 +42,6 @@ pub enum Presence {
 }
 
 impl Presence {
-    /// When the field stands there, in words.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
@@ -59,15 +58,12 @@ impl Presence {
 /// One documented field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field {
-    /// Its name.
     pub name: &'static str,
-    /// Its documented type.
+    /// As documented.
     pub field_type: FieldType,
-    /// When it is there.
     pub presence: Presence,
-    /// What it means.
     pub meaning: &'static str,
-    /// How well that is known.
+    /// Of the meaning.
     pub grade: Grade,
 }
 
@@ -121,7 +117,7 @@ pub const FIELDS: [Field; 19] = {
     ]
 };
 
-/// Fields of a missed CDR's relatives, which people expect in it in vain. \[doc\]
+/// Fields of TeleCMI's other notifications, which a missed CDR does not have. \[doc\]
 pub const FIELDS_OF_OTHERS: [&str; 12] = [
     "from",
     "team",
@@ -143,8 +139,8 @@ pub fn documented(name: &str) -> Option<&'static Field> {
     FIELDS.iter().find(|field| field.name == name)
 }
 
-/// Where the CDR begins among the parameters of a query or a form, if there is one: at the first documented name, in either
-/// encoding. What stands before it is the URL's own, like a token: it was there first.
+/// The index of the first documented name, in either encoding, among the parameters of a query or a form. Parameters before
+/// it belong to the URL, such as a token.
 #[must_use]
 pub fn first_documented(pairs: &[(String, String)]) -> Option<usize> {
     let is_documented =

@@ -1,5 +1,5 @@
-//! `--set`, `--set-json` and `--unset`: deliberate changes to a payload, valid or not. In the text of what was captured
-//! everything that is not changed stays byte for byte.
+//! `--set`, `--set-json` and `--unset`: changes to a payload, valid or not. In the text of a captured request the other
+//! fields stay byte for byte.
 
 use std::str::FromStr;
 
@@ -13,9 +13,9 @@ use crate::net::query::{self, Encoding};
 /// One change, applied after everything else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Edit {
-    /// Give a field this value, in place if it is there, last if not.
+    /// Set a field, in its place or as the last one.
     Put(String, Value),
-    /// Take a field away.
+    /// Remove a field.
     Remove(String),
 }
 
@@ -79,13 +79,13 @@ fn split(text: &str) -> Result<(&str, &str), String> {
 struct Piece<'a> {
     /// The field's name.
     name: String,
-    /// What stands between it and the piece before it.
+    /// The text between the piece before and this one.
     lead: &'a str,
     /// The piece itself.
     text: String,
 }
 
-/// The text of a JSON object after the edits. Text that is none stays as it is.
+/// The text of a JSON object after the edits. Other text stays the same.
 #[must_use]
 pub fn edit_object(body: &[u8], edits: &[Edit]) -> Vec<u8> {
     let (Ok(Document::Object(members)), Ok(text)) =
@@ -109,7 +109,7 @@ pub fn edit_object(body: &[u8], edits: &[Edit]) -> Vec<u8> {
     for edit in edits {
         apply(edit, &mut pieces, lead, str::eq, |name, value, old| {
             let key = old.and_then(|old| {
-                // Up to the value, so that the name stays as it was written, and the space around the colon too.
+                // Up to the value: the name and the spaces around the colon stay as written.
                 Some(old[..json::tokens(old).nth(2)?.start].to_owned())
             });
             let key = key.unwrap_or_else(|| format!("{}:", Value::from(name)));
@@ -167,7 +167,7 @@ fn encoding_of(text: &str) -> Option<Encoding> {
         })
 }
 
-/// Makes one change: in place of the first piece that belongs to the field, others of it dropped, or last.
+/// Makes one change: in place of the first piece of the field, whose other pieces are dropped, or as the last piece.
 fn apply<'a>(
     edit: &Edit,
     pieces: &mut Vec<Piece<'a>>,
@@ -193,7 +193,7 @@ fn apply<'a>(
     pieces.splice(place..place, put);
 }
 
-/// The pieces with what stands between them.
+/// The pieces and the text between them.
 fn joined(pieces: &[Piece<'_>]) -> String {
     let rest = pieces
         .iter()
