@@ -97,8 +97,8 @@ impl Serialize for Timestamp {
 pub struct Clock {
     wall: Timestamp,
     started: Instant,
-    /// [`suspended_ms`] at the start; `None` in a clock that follows a test's time alone.
-    suspended_ms: Option<i64>,
+    /// [`suspended_ms`] at the start.
+    suspended_ms: i64,
 }
 
 impl Clock {
@@ -113,27 +113,25 @@ impl Clock {
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap_or_default();
         Self {
-            suspended_ms: Some(suspended_ms()),
-            ..Self::at(Timestamp(millis(since_epoch)))
+            wall: Timestamp(millis(since_epoch)),
+            started: Instant::now(),
+            suspended_ms: suspended_ms(),
         }
     }
 
-    /// A clock that reads `wall` now, for tests whose time stands still.
+    /// A clock that reads `wall` now, for tests that pause tokio's time.
+    #[cfg(test)]
     pub(crate) fn at(wall: Timestamp) -> Self {
         Self {
             wall,
-            started: Instant::now(),
-            suspended_ms: None,
+            ..Self::start()
         }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
         let now = self.wall.after(self.elapsed());
-        let Some(before) = self.suspended_ms else {
-            return now;
-        };
         // Less than a second can also come from reading one clock after the other.
-        match suspended_ms() - before {
+        match suspended_ms() - self.suspended_ms {
             ..1_000 => now,
             suspended => Timestamp(now.0.saturating_add(suspended)),
         }
@@ -256,7 +254,7 @@ mod tests {
     fn suspend_is_added_and_leaves_nothing_behind() {
         let clock = Clock::start();
         let after = |suspended: i64| {
-            let suspended_ms = clock.suspended_ms.map(|before| before - suspended);
+            let suspended_ms = clock.suspended_ms - suspended;
             Clock {
                 suspended_ms,
                 ..clock

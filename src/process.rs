@@ -118,7 +118,7 @@ impl Supervisor {
     }
 
     /// Ends the orphans, within twice the grace.
-    pub(crate) async fn end(self) {
+    pub async fn end(self) {
         #[cfg(target_os = "linux")]
         orphans::end().await;
     }

@@ -22,7 +22,7 @@ use crate::exchange::{CapturedRequest, Exchange};
 use crate::net::secret::{self, is_secret_name, masked_headers, masked_url};
 use crate::net::{Body, Request, header};
 use decode::{Decoded, Form, PLUS_OR_SPACE};
-use pseudonyms::{APP, LONGEST_REMEMBERED, NUMBER, Pseudonyms};
+use pseudonyms::{APP, NUMBER, Pseudonyms};
 
 /// Upper number of digits in a telephone number (E.164).
 const LONGEST_NUMBER: usize = 15;
@@ -369,13 +369,11 @@ impl Known {
             }
             digits = joined;
         }
-        if !(SHORTEST_KNOWN..=LONGEST_REMEMBERED).contains(&digits.len())
-            || NUMBER.count(&digits).is_some()
-        {
+        if digits.len() < SHORTEST_KNOWN || NUMBER.count(&digits).is_some() {
             return;
         }
-        let longest_end = digits.len().min(LONGEST_NUMBER);
-        let ends = (SHORTEST_ALONE..=longest_end).map(|length| &digits[digits.len() - length..]);
+        let lengths = SHORTEST_ALONE..=digits.len().min(LONGEST_NUMBER);
+        let ends = lengths.map(|length| &digits[digits.len() - length..]);
         self.numbers.extend(ends.map(str::to_owned));
         self.numbers.insert(digits);
     }

@@ -1,4 +1,4 @@
-//! Families under test are shells. Whether anybody is left behind is tested from outside, in `tests/it/command.rs`.
+//! The programs under test are shells. `tests/it/command.rs` tests that no process is left behind.
 
 use std::process::Stdio;
 

@@ -113,7 +113,10 @@ fn resolve(
     let mut copied = 0;
     for (start, _) in text.match_indices(char::from(first)) {
         let rest = &text[start..];
-        let Some(groups) = escape.captures(rest).filter(|_| start >= copied) else {
+        if start < copied {
+            continue;
+        }
+        let Some(groups) = escape.captures(rest) else {
             continue;
         };
         let digits = groups.get(1);

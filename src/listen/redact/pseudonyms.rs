@@ -23,7 +23,7 @@ pub(super) const APP: Shape = Shape {
 const REMEMBERED: usize = 500_000;
 
 /// Upper number of digits whose pseudonym is remembered.
-pub(super) const LONGEST_REMEMBERED: usize = 32;
+const LONGEST_REMEMBERED: usize = 32;
 
 /// The form of one kind of pseudonyms: a prefix and a count.
 #[derive(Debug, Clone, Copy)]

@@ -1,4 +1,4 @@
-//! Numbers planted everywhere, and none of them found again.
+//! Numbers are planted in requests; no redacted record holds them.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -11,7 +11,7 @@ use crate::exchange::{Answer, CapturedRequest};
 use crate::ndjson;
 use crate::net::{Header, query};
 
-/// An exchange as the desk makes it, as far as it matters here.
+/// An exchange with the members that are redacted.
 fn exchange(request: Request) -> Exchange {
     let judgement = if request.method == "GET" {
         judge_pairs(&query::decode(request.query().unwrap_or_default()).pairs)
@@ -55,7 +55,7 @@ fn replayed(line: &str) -> Request {
     CapturedRequest::read(line).unwrap().unwrap().request
 }
 
-/// What becomes of a body.
+/// A body, redacted.
 fn body(redactor: &mut Redactor, text: &str) -> String {
     replayed(&line(redactor, &post(text)))
         .body
@@ -64,7 +64,7 @@ fn body(redactor: &mut Redactor, text: &str) -> String {
         .to_owned()
 }
 
-/// What becomes of a text in a field that says nothing.
+/// A text in a field that is not named for a number, redacted.
 fn said(text: &str) -> String {
     let body = body(
         &mut Redactor::default(),
@@ -386,7 +386,7 @@ fn masks_go_on_where_a_file_ends() {
         body(&mut redactor, r#"{"to":98765432,"appid":2222223}"#),
         r#"{"to":910000000003,"appid":1000002}"#
     );
-    // A mask that comes in from outside is not given to anybody else either, not even before it is reached.
+    // A pseudonym in a request is reserved before any number of that request gets one.
     assert_eq!(
         body(
             &mut redactor,
@@ -486,6 +486,14 @@ fn memory_is_bounded() {
         &format!("{{\"to\":\"{}\"}}", "7".repeat(100_000)),
     );
     assert_eq!(redactor.numbers.remembered(), 0);
+}
+
+/// Takes minutes if the time is quadratic in the length.
+#[test]
+fn a_long_run_of_escapes_is_decoded_once() {
+    for escape in ["\\", "%25", "%5C"] {
+        line(&mut Redactor::default(), &post(escape.repeat(20_000)));
+    }
 }
 
 #[test]

@@ -75,7 +75,7 @@ async fn a_program_that_tells_no_url_is_ended() {
     let place = folder.path().join("number").display().to_string();
     let line = format!("echo $$ >{place}.new; mv {place}.new {place}; exec sleep 1000");
     let tunnel = Tunnel::Command(line);
-    // While it is open, what was started is ended by nobody else.
+    // Kept until the end, so that only `open` can have ended the program.
     let supervisor = Supervisor::install();
     let local = "127.0.0.1:8237".parse().unwrap();
     let mut short = Duration::from_millis(50);
