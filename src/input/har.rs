@@ -78,7 +78,7 @@ pub(super) fn read(
     requests.collect::<Result<_, _>>().map(Some)
 }
 
-/// The request of an entry. Browsers list `data:` and `blob:` URLs too, which are none.
+/// The request of an entry. `None` for a `data:` or `blob:` URL, which browsers list too.
 fn captured(entry: Entry) -> Result<Option<CapturedRequest>, String> {
     let request = entry.request;
     let Some((authority, target)) = split_url(&request.url) else {

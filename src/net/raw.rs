@@ -26,14 +26,14 @@ use crate::error::Error;
 pub(crate) use script::{Script, check, is_chunked};
 
 /// Bytes of a forwarded response's body that are held in memory at most.
-pub const MAX_FORWARDED_BODY: usize = 64 * 1024 * 1024;
+pub(crate) const MAX_FORWARDED_BODY: usize = 64 * 1024 * 1024;
 
 /// How long a connection that is about to be reset stays open, so that the peer has begun to read when it happens.
 const DELAY_BEFORE_RESET: Duration = Duration::from_millis(100);
 
 /// One step of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// Writes bytes at once.
     Send(Bytes),
     /// Writes bytes one at a time.
@@ -49,7 +49,7 @@ pub enum Step {
 /// A request as a script. After the last step the connection stays open until the peer has answered or the time is
 /// up. A peer's answer ends the script early.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RawRequest {
+pub(crate) struct RawRequest {
     pub(crate) steps: Vec<Step>,
     /// The method in the steps, which decides where the response ends.
     method: String,
@@ -107,14 +107,14 @@ impl RawRequest {
 
 /// Opens connections to one destination and runs scripts on them.
 #[derive(Clone)]
-pub struct RawClient {
+pub(crate) struct RawClient {
     connector: Connector,
     timeout: Duration,
 }
 
 impl RawClient {
     /// A client for one destination. Certificates are only read for https.
-    pub fn new(destination: &Destination, options: &ClientOptions) -> Result<Self, Error> {
+    pub(crate) fn new(destination: &Destination, options: &ClientOptions) -> Result<Self, Error> {
         Ok(Self {
             connector: Connector::new(destination, options)?,
             timeout: options.timeout,
@@ -122,12 +122,12 @@ impl RawClient {
     }
 
     /// Opens a connection and runs a script on it. The time for connecting does not count.
-    pub async fn run(&self, request: &RawRequest) -> Result<Option<Response>, Failure> {
+    pub(crate) async fn run(&self, request: &RawRequest) -> Result<Option<Response>, Failure> {
         self.open().await?.run(request).await
     }
 
     /// Sends a request once and reads its response, with the result of [`super::client::Client::send`].
-    pub async fn send(&self, request: &RawRequest) -> Result<Response, Failure> {
+    pub(crate) async fn send(&self, request: &RawRequest) -> Result<Response, Failure> {
         let began = Instant::now();
         let mut connection = self.open().await?;
         connection.timeout_left = self.timeout.saturating_sub(began.elapsed());
@@ -135,7 +135,7 @@ impl RawClient {
     }
 
     /// Opens a connection for each copy, and runs the script on each when all are open. Each duration is counted from then.
-    pub async fn race(
+    pub(crate) async fn race(
         &self,
         request: &RawRequest,
         copies: usize,
@@ -153,7 +153,7 @@ impl RawClient {
     }
 
     /// Opens a connection, TLS included, on which a script can be run later.
-    pub async fn open(&self) -> Result<RawConnection, Failure> {
+    pub(crate) async fn open(&self) -> Result<RawConnection, Failure> {
         Ok(RawConnection {
             stream: self.connector.connect().await?,
             client: self.clone(),
@@ -163,7 +163,7 @@ impl RawClient {
 }
 
 /// A connection that is ready.
-pub struct RawConnection {
+pub(crate) struct RawConnection {
     stream: Box<dyn Stream>,
     client: RawClient,
     timeout_left: Duration,
@@ -180,7 +180,7 @@ impl RawConnection {
     /// connection before there was a response.
     ///
     /// hyper reads the response; the request that hyper writes for it goes to a sink.
-    pub async fn run(self, request: &RawRequest) -> Result<Option<Response>, Failure> {
+    pub(crate) async fn run(self, request: &RawRequest) -> Result<Option<Response>, Failure> {
         let resets = request.steps.contains(&Step::Reset);
         if resets {
             // With a linger time of zero a close is a reset. Where the option fails, an ordinary close has to do.
@@ -210,7 +210,7 @@ impl RawConnection {
                     if resets && written.is_ok() {
                         return Ok(None);
                     }
-                    // Why writing failed, and whether a response came before, is read.
+                    // The reader finds out why writing failed, and whether a response came before.
                     is_sending.store(false, Ordering::Relaxed);
                     reading.await
                 }
