@@ -1,6 +1,6 @@
 //! An HTTP/1.1 writer for requests that an HTTP client refuses to send: half requests, resets, drips and silence.
 //!
-//! A [`RawRequest`] is a list of [`Step`]s. No proxy is used.
+//! A `RawRequest` is a list of `Step`s. No proxy is used.
 
 mod script;
 
@@ -26,7 +26,7 @@ use crate::error::Error;
 pub(crate) use script::{Script, check, is_chunked};
 
 /// Bytes of a forwarded response's body that are held in memory at most.
-pub(crate) const MAX_FORWARDED_BODY: usize = 64 * 1024 * 1024;
+pub const MAX_FORWARDED_BODY: usize = 64 * 1024 * 1024;
 
 /// How long a connection that is about to be reset stays open, so that the peer has begun to read when it happens.
 const DELAY_BEFORE_RESET: Duration = Duration::from_millis(100);
