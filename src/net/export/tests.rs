@@ -28,6 +28,12 @@ fn what_curl_would_take_for_something_else_is_told_apart() {
 }
 
 #[test]
+fn a_captured_target_is_always_quoted() {
+    let request = Request::new("GET", "-o$(id)", vec![], "");
+    insta::assert_snapshot!(curl(&request, "http://h", &[], true), @"curl -sS -H 'Accept:' -H 'User-Agent:' --request-target '-o$(id)' 'http://h/'");
+}
+
+#[test]
 fn control_characters_are_escaped_for_the_shell() {
     let request = Request::new("POST", "/", vec![], "-a%\\\u{1b}'\n");
     insta::assert_snapshot!(curl(&request, "http://h", &[], false), @r"printf '\055a%%\\\033'\''\012' | curl -sS -H 'Content-Type:' --data-binary @- 'http://h/'");
