@@ -10,27 +10,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
-use telecmi_cdr::cdr::account::{Account, AccountOptions};
-use telecmi_cdr::cdr::judge::{Judgement, judge_json, judge_pairs};
-use telecmi_cdr::cdr::scenarios::{CallIds, GenerateOptions, choices};
-use telecmi_cdr::cdr::{CdrText, Fields, Shape};
-use telecmi_cdr::clock::Timestamp;
-use telecmi_cdr::exchange::{Answer, Exchange};
-use telecmi_cdr::listen::relate::Relations;
-use telecmi_cdr::ndjson;
-use telecmi_cdr::output::received;
-use telecmi_cdr::output::theme::Theme;
-use telecmi_cdr::seed::Seed;
-use telecmi_cdr::send::Plan;
-use telecmi_cdr::send::deliver::RetryPolicy;
-use telecmi_cdr::send::event::{Attempt, Delivery};
-use telecmi_cdr::send::expect::Expectation;
-use telecmi_cdr::send::plan::{Content, Methods};
-use telecmi_cdr::send::schedule::{Job, Schedule, ScheduleOptions};
-use telecmi_cdr::send::template::RequestTemplate;
-use telecmi_cdr::untrusted::clean;
-
-use telecmi_cdr::net::{Header, Request, query};
+use telecmi_cdr::internals::{
+    Account, AccountOptions, Answer, Attempt, CallIds, CdrText, Content, Delivery, Exchange,
+    Expectation, Fields, GenerateOptions, Header, Job, Judgement, Methods, Plan, Relations,
+    Request, RequestTemplate, RetryPolicy, Schedule, ScheduleOptions, Seed, Shape, Theme,
+    Timestamp, choices, clean, judge_json, judge_pairs, ndjson, query, received,
+};
 
 /// As TeleCMI documents it.
 const DOCUMENTED: &str = include_str!("../fixtures/docs-leg-a.json");

@@ -49,21 +49,72 @@
 //! case depends on another; `suite::verdict` judges the answers.
 
 mod app;
-pub mod cdr;
-pub mod cli;
-pub mod clock;
-pub mod error;
-pub mod exchange;
-pub mod input;
-pub mod json;
-pub mod listen;
-pub mod ndjson;
-pub mod net;
-pub mod output;
-pub mod process;
-pub mod seed;
-pub mod send;
-pub mod suite;
-pub mod untrusted;
+mod cdr;
+mod cli;
+mod clock;
+mod error;
+mod exchange;
+mod input;
+mod json;
+mod listen;
+mod ndjson;
+mod net;
+mod output;
+mod process;
+mod seed;
+mod send;
+mod suite;
+mod untrusted;
 
 pub use app::run;
+
+/// For the benches, the fuzz targets and `tests/it` alone: no public interface.
+#[doc(hidden)]
+pub mod internals {
+    pub mod cli {
+        pub use crate::cli::{command, parse};
+    }
+    pub mod input {
+        pub use crate::input::{Item, read};
+    }
+    pub mod json {
+        pub use crate::json::{Document, Member, check, document};
+    }
+    pub mod listen {
+        pub use crate::listen::event::{Event, Summary};
+        pub use crate::listen::server::Limits;
+        pub use crate::listen::{Options, run};
+    }
+    pub mod ndjson {
+        pub use crate::ndjson::{line, one_line, safe_json};
+    }
+    pub use crate::cdr::account::{Account, AccountOptions};
+    pub use crate::cdr::judge::{Generation, Judgement, Kind, judge_json, judge_pairs};
+    pub use crate::cdr::remark::Code;
+    pub use crate::cdr::scenarios::{CATALOGUE, CallIds, GenerateOptions, choices};
+    pub use crate::cdr::schema::FIELDS;
+    pub use crate::cdr::{CdrText, Fields, Shape};
+    pub use crate::clock::{Clock, Timestamp};
+    pub use crate::error::Stop;
+    pub use crate::exchange::{Answer, CapturedRequest, Exchange};
+    pub use crate::listen::redact::Redactor;
+    pub use crate::listen::relate::Relations;
+    pub use crate::listen::respond::ResponsePolicy;
+    pub use crate::listen::server::IncomingRequest;
+    pub use crate::listen::tunnel::Tunnel;
+    pub use crate::listen::tunnel::program::{self, Update};
+    pub use crate::net::client::MAX_RESPONSE_BODY;
+    pub use crate::net::raw::read_response;
+    pub use crate::net::{Destination, Header, Request, header, query, secret};
+    pub use crate::output::theme::Theme;
+    pub use crate::output::{body, received};
+    pub use crate::seed::Seed;
+    pub use crate::send::deliver::RetryPolicy;
+    pub use crate::send::edit::{Edit, edit_object, edit_pairs};
+    pub use crate::send::event::{Attempt, Delivery};
+    pub use crate::send::expect::Expectation;
+    pub use crate::send::plan::{Content, Methods, Plan};
+    pub use crate::send::schedule::{Job, Schedule, ScheduleOptions};
+    pub use crate::send::template::RequestTemplate;
+    pub use crate::untrusted::{clean, disturbs};
+}

@@ -102,6 +102,7 @@ impl Supervisor {
     }
 
     /// Starts a program as the leader of a new group.
+    #[expect(clippy::unused_self, reason = "programs need a supervisor")]
     pub fn start(&self, command: &mut Command) -> io::Result<ProcessGroup> {
         #[cfg(unix)]
         command.process_group(0);

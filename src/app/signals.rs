@@ -13,7 +13,6 @@ pub struct Signals {
 
 impl Signals {
     /// Takes signals from now on. Needs a runtime. With `hangup`, SIGHUP counts as SIGTERM, but not under `nohup`.
-    #[must_use]
     pub fn new(hangup: bool) -> Self {
         let (sender, come) = watch::channel(Vec::new());
         take(&sender, hangup);

@@ -221,10 +221,6 @@ pub enum ExtraParams<'a> {
     Json(&'a RawValue),
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes fields by reference"
-)]
 fn as_epoch_ms<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_i64(time.epoch_ms())
 }

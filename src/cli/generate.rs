@@ -29,7 +29,6 @@ pub enum Generate {
     Openapi,
 }
 
-#[must_use]
 pub fn text(what: Generate) -> String {
     match what {
         // The generator for bash takes the hyphen in the program's name for the step down to a mode.

@@ -60,7 +60,6 @@ pub enum Invocation {
 }
 
 /// The whole command line, for completions, the manual page and tests.
-#[must_use]
 pub fn command() -> Command {
     with_environment(Cli::command(), &BTreeSet::new())
 }
@@ -87,7 +86,6 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
 
 /// Prints clap's message: help goes to standard output, usage errors to standard error. A closed pipe is no failure. A
 /// message that quotes disturbing characters is printed cleaned, without colours.
-#[must_use]
 pub fn refuse(error: &clap::Error) -> Exit {
     let message = error.render().to_string();
     if message.chars().any(|c| c != '\n' && disturbs(c)) {

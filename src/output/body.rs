@@ -12,7 +12,6 @@ use crate::untrusted::{clean, is_plain};
 const MAX_BYTES: usize = 4 * 1024;
 const MAX_LINES: usize = 100;
 
-#[must_use]
 pub fn lines(body: &[u8], theme: Theme) -> Vec<String> {
     json_lines(body, theme).unwrap_or_else(|| text_lines(body))
 }
@@ -105,7 +104,6 @@ fn text_lines(body: &[u8]) -> Vec<String> {
 }
 
 /// The parameters of a query, one a line, names in a column.
-#[must_use]
 pub fn pairs(pairs: &[(String, String)], theme: Theme) -> Vec<String> {
     /// Wider than the longest documented name; longer names stick out.
     const MAX_WIDTH: usize = 24;

@@ -21,7 +21,6 @@ fn cdrs(story: &Scenario) -> Vec<String> {
     }
 }
 
-#[must_use]
 pub fn scenarios(theme: Theme) -> String {
     let mut out = String::new();
     for story in &CATALOGUE {
@@ -42,7 +41,6 @@ pub fn scenarios(theme: Theme) -> String {
     out
 }
 
-#[must_use]
 pub fn scenario_records() -> String {
     let records = CATALOGUE.iter().map(|scenario| {
         let mut record = json!({
@@ -59,7 +57,6 @@ pub fn scenario_records() -> String {
     lines("scenario", records)
 }
 
-#[must_use]
 pub fn cases(theme: Theme) -> String {
     let mut out = String::new();
     for family in Family::ALL {
@@ -90,7 +87,6 @@ fn listed(case: &Case, theme: Theme) -> String {
     format!("  {name} {about}\n{lines}")
 }
 
-#[must_use]
 pub fn case_records() -> String {
     let records = cases::table().map(|case| {
         json!({

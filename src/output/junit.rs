@@ -8,7 +8,6 @@ use crate::suite::event::{CaseRecord, SuiteSummary};
 use crate::untrusted::clean;
 
 /// One `testsuite` for each family, one `testcase` for each case.
-#[must_use]
 pub fn report(summary: &SuiteSummary) -> String {
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let all: Vec<&CaseRecord> = summary.records.iter().collect();

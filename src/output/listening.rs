@@ -15,7 +15,6 @@ const DASHBOARD: [&str; 3] = [
 ];
 
 /// The ready line, which scripts wait for, the public URL and the inspector's. With `hint`, a command to try.
-#[must_use]
 pub fn ready(listening: &Listening, hint: bool, theme: Theme) -> String {
     let row = |label: &str, url: &str| {
         let label = theme.paint(Role::Strong, label)
@@ -54,7 +53,6 @@ fn to_register(url: &str) -> String {
 }
 
 /// Connections that failed before a request could be read.
-#[must_use]
 pub fn connection_errors(errors: &ConnectionErrors, theme: Theme) -> String {
     let more = match errors.count {
         0 | 1 => String::new(),
@@ -67,7 +65,6 @@ pub fn connection_errors(errors: &ConnectionErrors, theme: Theme) -> String {
     )
 }
 
-#[must_use]
 pub fn summary(summary: &Summary, theme: Theme) -> String {
     let too_many = summary
         .wanted
@@ -115,7 +112,6 @@ pub fn summary(summary: &Summary, theme: Theme) -> String {
     format!("{} · {}\n", theme.paint(role, &ending), parts.join(" · "))
 }
 
-#[must_use]
 pub fn ending(ending: Ending) -> &'static str {
     match ending {
         Ending::Counted => "all wanted CDRs came",

@@ -66,7 +66,6 @@ pub enum Format {
 }
 
 impl OutputOptions {
-    #[must_use]
     pub fn ndjson(self) -> bool {
         self.format == Format::Ndjson
     }
@@ -83,7 +82,6 @@ pub(crate) struct Renderer {
 
 impl Renderer {
     /// The text of an exchange, whose record may have been written already.
-    #[must_use]
     pub fn exchange(self, exchange: &Exchange, line: Option<Bytes>) -> Bytes {
         match line {
             Some(line) if self.options.ndjson() => line,
@@ -136,7 +134,6 @@ pub(crate) struct Show {
 
 impl Show {
     /// On the streams of the process; `file` takes the place of standard output.
-    #[must_use]
     pub fn new(
         options: OutputOptions,
         file: Option<Box<dyn Write + Send>>,
@@ -168,7 +165,6 @@ impl Show {
     }
 
     /// Follows the state of standard output.
-    #[must_use]
     pub fn state(&self) -> watch::Receiver<StreamState> {
         self.streams.state()
     }

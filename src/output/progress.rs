@@ -21,7 +21,6 @@ pub struct Progress {
 }
 
 impl Progress {
-    #[must_use]
     pub fn new(is_wanted: bool) -> Self {
         Self {
             is_wanted,

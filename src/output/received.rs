@@ -16,7 +16,6 @@ use crate::net::{query, secret};
 use crate::untrusted::{beginning, clean};
 
 /// The block of one exchange. `verbose` adds the sender and the headers.
-#[must_use]
 pub fn exchange(exchange: &Exchange, theme: Theme, verbose: bool) -> String {
     let mut first = Vec::new();
     if let Some(forwarded) = &exchange.answer.forwarded {

@@ -43,7 +43,6 @@ fn laid_out(label: &str, role: Role, pieces: &[String], theme: Theme) -> String 
 }
 
 /// The section before a listener's summary: the requests with their attempts, and the median intervals.
-#[must_use]
 pub fn section(report: &Report, theme: Theme) -> String {
     let mut out = format!("{}\n", theme.paint(Role::Strong, "retries"));
     let listed = &report.requests[..report.requests.len().min(MAX_LISTED)];
@@ -177,7 +176,6 @@ const NOT_SHOWN: &str = "Whether what did not come back would have come later, w
     listener remarks on it as a conflict.";
 
 /// The text of `--report`.
-#[must_use]
 pub fn report(run: &Run, summary: &Summary) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let mut out = format!("telecmi-cdr {version}: what came back, and when\n\n");

@@ -26,7 +26,6 @@ const SHORT_REPLY: usize = 24;
 const REPLY_LINES: usize = 6;
 
 /// One delivery: a line, and below it a longer reply, the reason of a failure, and with `verbose` the headers.
-#[must_use]
 pub fn delivery(delivery: &Delivery, theme: Theme, verbose: bool) -> String {
     let first = what(delivery, theme);
     let Some(last) = delivery.last() else {
@@ -145,7 +144,6 @@ fn title(body: &[u8]) -> Option<String> {
 }
 
 /// The last lines of a run: the outcome, the statuses and failures, the latencies.
-#[must_use]
 pub fn summary(summary: &Summary, theme: Theme) -> String {
     let mut out = String::from(if summary.deliveries == 0 { "" } else { "\n" });
     let deliveries = summary.deliveries;
@@ -238,7 +236,6 @@ impl Causes {
     }
 
     /// What people can do about the failures, each cause once.
-    #[must_use]
     pub fn hints(&self) -> Vec<&'static str> {
         let failures = self.failures.iter();
         let failures = failures.filter_map(|(kind, phase)| failure_hint(*kind, *phase));

@@ -99,7 +99,6 @@ fn line(record: &CaseRecord, theme: Theme) -> String {
 }
 
 /// The findings, the verdict, and what no suite can see.
-#[must_use]
 pub fn summary(summary: &SuiteSummary, theme: Theme) -> String {
     let mut out = String::new();
     if !summary.findings.is_empty() {

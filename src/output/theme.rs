@@ -28,19 +28,16 @@ pub enum Role {
 pub struct Theme(bool);
 
 impl Theme {
-    #[must_use]
     pub fn new(coloured: bool) -> Self {
         colored::control::set_override(true);
         Self(coloured)
     }
 
-    #[must_use]
     pub fn plain() -> Self {
         Self(false)
     }
 
     /// Received text must be cleaned first.
-    #[must_use]
     pub fn paint(self, role: Role, text: &str) -> String {
         if !self.0 {
             return text.to_owned();
@@ -73,7 +70,6 @@ pub enum Color {
 
 /// Whether a stream gets colours: the flag decides, then the variables `NO_COLOR`, `CLICOLOR_FORCE`, `CLICOLOR` and `TERM`,
 /// then whether this stream is a terminal.
-#[must_use]
 pub fn is_coloured(
     wish: Color,
     variable: impl Fn(&str) -> Option<String>,

@@ -44,7 +44,6 @@ fn words(line: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
 }
 
 /// Text in lines of at most so many columns. Long words are broken; a wrapped line goes on deeper than it began.
-#[must_use]
 pub fn wrapped(text: &str, width: usize) -> Cow<'_, str> {
     if text.lines().all(|line| display_width(line) <= width) {
         return text.into();
@@ -60,7 +59,6 @@ pub fn wrapped(text: &str, width: usize) -> Cow<'_, str> {
 }
 
 /// The program's own prose, indented, in lines of at most so many columns. A longer word stays whole.
-#[must_use]
 pub fn prose(text: &str, indent: &str, width: usize) -> String {
     if text.is_empty() {
         return String::new();
@@ -71,19 +69,16 @@ pub fn prose(text: &str, indent: &str, width: usize) -> String {
     fill(text, options) + "\n"
 }
 
-#[must_use]
 pub fn indented(lines: &[String], indent: &str) -> String {
     lines.iter().flat_map(|line| [indent, line, "\n"]).collect()
 }
 
 /// `1 request`, `2 requests`.
-#[must_use]
 pub fn plural(n: u64, noun: &str) -> String {
     count(n, noun, &format!("{noun}s"))
 }
 
 /// `1 was`, `2 were`.
-#[must_use]
 pub fn count(n: u64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }

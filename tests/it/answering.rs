@@ -348,7 +348,7 @@ fn records_are_safe_to_print() {
         !line
             .trim_end()
             .chars()
-            .any(telecmi_cdr::untrusted::disturbs),
+            .any(telecmi_cdr::internals::disturbs),
         "{line:?}"
     );
 }

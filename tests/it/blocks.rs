@@ -150,7 +150,7 @@ fn hostile_text_is_made_harmless_and_lines_cannot_be_forged() {
     assert!(
         !shown
             .chars()
-            .any(|c| c != '\n' && telecmi_cdr::untrusted::disturbs(c)),
+            .any(|c| c != '\n' && telecmi_cdr::internals::disturbs(c)),
         "{shown:?}"
     );
     assert!(

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use telecmi_cdr::clock::Clock;
+use telecmi_cdr::internals::Clock;
 
 use super::program::{DEADLINE, Ended, Program, binary, expect_gone_soon, lives, program};
 

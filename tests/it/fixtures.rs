@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use telecmi_cdr::cdr::judge::{Generation, Judgement, Kind, judge_json};
-use telecmi_cdr::cdr::remark::Code;
+use telecmi_cdr::internals::{Code, Generation, Judgement, Kind, judge_json};
 
 use super::program::{listener, program};
 

@@ -330,14 +330,17 @@ fn examples_come_first_and_are_understood() {
             assert!(what.starts_with("      "), "{what}");
             let words = command.replace(" URL", " http://127.0.0.1:5000/");
             let words = words.split_whitespace().map(std::ffi::OsString::from);
-            assert!(telecmi_cdr::cli::parse(words).is_ok(), "{command}");
+            assert!(
+                telecmi_cdr::internals::cli::parse(words).is_ok(),
+                "{command}"
+            );
         }
     }
 }
 
 #[test]
 fn every_flag_and_every_choice_is_in_it() {
-    for mode in telecmi_cdr::cli::command().get_subcommands() {
+    for mode in telecmi_cdr::internals::cli::command().get_subcommands() {
         let text = help(&[mode.get_name()], "--help", "80");
         let words: BTreeSet<&str> = text
             .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))

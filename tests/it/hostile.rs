@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use telecmi_cdr::clock::Clock;
-use telecmi_cdr::error::Stop;
-use telecmi_cdr::listen::event::{Event, Summary};
-use telecmi_cdr::listen::server::Limits;
-use telecmi_cdr::listen::{self, Options};
+use telecmi_cdr::internals::{
+    Clock, Stop,
+    listen::{self, Event, Limits, Options, Summary},
+};
 
 use super::program::{DEADLINE, fixture};
 

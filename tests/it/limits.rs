@@ -11,7 +11,7 @@ use std::{
 };
 
 #[cfg(target_os = "linux")]
-use telecmi_cdr::clock::Clock;
+use telecmi_cdr::internals::Clock;
 
 use super::peers::{post_json, read_request, say};
 use super::program::{DEADLINE, binary, fixture, listener, program};
@@ -538,7 +538,7 @@ fn c7_a_hostile_capture_smuggles_nothing() {
             assert!(
                 !shown
                     .chars()
-                    .any(|c| c != '\n' && telecmi_cdr::untrusted::disturbs(c)),
+                    .any(|c| c != '\n' && telecmi_cdr::internals::disturbs(c)),
                 "{shown:?}"
             );
             for request in requests.try_iter() {
@@ -605,7 +605,7 @@ fn s8_a_second_interruption_ends_a_sender_at_once() {
     requests.recv_timeout(DEADLINE).expect("a request");
     running.signal("-INT");
     while !running.talk().starts_with("stopping: ") {}
-    let clock = telecmi_cdr::clock::Clock::start();
+    let clock = telecmi_cdr::internals::Clock::start();
     running.signal("-INT");
     let ended = running.end().expect(130);
     assert!(

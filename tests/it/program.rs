@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
-use telecmi_cdr::clock::Clock;
+use telecmi_cdr::internals::Clock;
 
 /// Nothing in these tests takes this long, unless it hangs.
 pub const DEADLINE: Duration = Duration::from_secs(30);

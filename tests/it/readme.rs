@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use telecmi_cdr::cdr::scenarios::CATALOGUE;
-use telecmi_cdr::cdr::schema::FIELDS;
+use telecmi_cdr::internals::{CATALOGUE, FIELDS};
 
 use super::program::listener;
 
@@ -106,7 +105,8 @@ fn every_listen_command_is_understood() {
                     .iter()
                     .position(|word| ["|", ">", "&"].contains(&word.as_str()))
                     .unwrap_or(words.len());
-                let parsed = telecmi_cdr::cli::parse(words[..upto].iter().map(Into::into));
+                let parsed =
+                    telecmi_cdr::internals::cli::parse(words[..upto].iter().map(Into::into));
                 assert!(
                     parsed.is_ok(),
                     "{command}: {}",

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use telecmi_cdr::clock::Clock;
+use telecmi_cdr::internals::Clock;
 
 use super::peers::{keeping_stub, post_json, say, silent_stub};
 use super::program::{DEADLINE, Listener, fixture, listener, program};

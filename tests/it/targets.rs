@@ -7,28 +7,17 @@ use std::collections::BTreeMap;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-
-use telecmi_cdr::cdr::judge::{Kind, judge_json, judge_pairs};
-use telecmi_cdr::clock::Timestamp;
-use telecmi_cdr::exchange::{Answer, CapturedRequest, Exchange};
-use telecmi_cdr::input;
-use telecmi_cdr::input::Item;
-use telecmi_cdr::json::{self, Document, Member};
-use telecmi_cdr::listen::redact::Redactor;
-use telecmi_cdr::listen::respond::ResponsePolicy;
-use telecmi_cdr::listen::server::IncomingRequest;
-use telecmi_cdr::listen::tunnel::Tunnel;
-use telecmi_cdr::listen::tunnel::program::{self, Update};
-use telecmi_cdr::ndjson;
-use telecmi_cdr::net::Destination;
-use telecmi_cdr::net::client::MAX_RESPONSE_BODY;
-use telecmi_cdr::net::query::{self, Encoding};
-use telecmi_cdr::net::raw::read_response;
-use telecmi_cdr::net::{Header, Request, header, secret};
-use telecmi_cdr::output::body;
-use telecmi_cdr::output::theme::Theme;
-use telecmi_cdr::send::edit::{Edit, edit_object, edit_pairs};
-use telecmi_cdr::untrusted::{clean, disturbs};
+use telecmi_cdr::internals::{
+    Answer, CapturedRequest, Destination, Edit, Exchange, Header, IncomingRequest, Kind,
+    MAX_RESPONSE_BODY, Redactor, Request, ResponsePolicy, Theme, Timestamp, Tunnel, body, clean,
+    disturbs, edit_object, edit_pairs, header,
+    input::{self, Item},
+    json::{self, Document, Member},
+    judge_json, judge_pairs, ndjson,
+    program::{self, Update},
+    query::{self, Encoding},
+    read_response, secret,
+};
 
 /// Takes any bytes, and panics if something is not as promised.
 pub type Target = fn(&[u8]);

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::thread;
 
-use telecmi_cdr::clock::Clock;
+use telecmi_cdr::internals::Clock;
 
 use super::peers::{answer, post, post_json};
 use super::program::{DEADLINE, Program, expect_gone_soon, fixture, lives, program};

@@ -470,7 +470,7 @@ struct Flag {
 /// Every flag of both modes, but for help.
 fn flags() -> Vec<Flag> {
     let mut flags = Vec::new();
-    for mode in telecmi_cdr::cli::command().get_subcommands() {
+    for mode in telecmi_cdr::internals::cli::command().get_subcommands() {
         for argument in mode.get_arguments() {
             let Some(name) = argument.get_long().filter(|name| *name != "help") else {
                 continue;
@@ -490,7 +490,7 @@ fn flags() -> Vec<Flag> {
 
 #[test]
 fn every_flag_has_a_help_text_and_a_twin() {
-    telecmi_cdr::cli::command().debug_assert();
+    telecmi_cdr::internals::cli::command().debug_assert();
     let flags = flags();
     assert!(flags.len() > 50, "{}", flags.len());
     for flag in flags {
@@ -620,7 +620,7 @@ fn what_usage_errors_quote_is_harmless() {
     assert!(
         !said
             .chars()
-            .any(|c| c != '\n' && telecmi_cdr::untrusted::disturbs(c)),
+            .any(|c| c != '\n' && telecmi_cdr::internals::disturbs(c)),
         "{said:?}"
     );
 }

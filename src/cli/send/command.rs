@@ -11,7 +11,6 @@ const OF_A_RUN: &[&str] = &["--seed", "--at"];
 const OF_THE_SUITE: &[&str] = &["--seed", "--only", "--skip", "--junit", "--output", "-o"];
 
 /// The command: quoted for a shell, secrets masked, without the flags that the line adds.
-#[must_use]
 pub fn as_given(arguments: &[OsString], is_suite: bool) -> String {
     let without = if is_suite { OF_THE_SUITE } else { OF_A_RUN };
     let mut words = vec!["telecmi-cdr".to_owned()];
