@@ -104,7 +104,7 @@ pub(crate) fn value(text: &str) -> Result<Value, Error> {
     serde_json::from_str(text).map_err(|error| Error::new(text, &error))
 }
 
-/// The text, if it is JSON: all that RFC 8259 allows, up to [`MAX_DEPTH`]. `1e400` and `"\ud800"` are JSON too, though
+/// The text, if it is JSON: all that RFC 8259 allows, up to `MAX_DEPTH`. `1e400` and `"\ud800"` are JSON too, though
 /// no [`Value`] can hold them.
 pub fn check(bytes: &[u8]) -> Result<&str, Error> {
     let text = std::str::from_utf8(bytes).map_err(|error| {

@@ -13,7 +13,7 @@ use crate::listen;
 use crate::listen::event::{Ending, Summary};
 use crate::listen::tunnel::{self, Open, URL_TIMEOUT};
 use crate::output::Show;
-use crate::output::streams::StreamState;
+use crate::output::queue::StreamState;
 use crate::process::{Ended, GRACE, ProcessGroup, Signal, Supervisor};
 
 /// How long the command may take to end after a signal was passed on: as long as the listener itself.

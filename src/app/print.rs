@@ -14,7 +14,7 @@ use crate::ndjson;
 use crate::net::Destination;
 use crate::net::export::{self, Reason};
 use crate::output::Show;
-use crate::output::streams::StreamState;
+use crate::output::queue::StreamState;
 use crate::send::plan::Origin;
 use crate::send::schedule::{Job, Schedule};
 use crate::send::{Plan, replay};

@@ -29,9 +29,8 @@ use crate::listen::{self, Options};
 use crate::net::client::ClientOptions;
 use crate::net::secret::masked_url;
 use crate::output::Show;
-use crate::output::queue::OutputQueue;
+use crate::output::queue::{OutputQueue, StreamState};
 use crate::output::retries::{self, Run};
-use crate::output::streams::StreamState;
 use crate::process;
 
 /// A listener whose port and files are open.

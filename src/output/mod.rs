@@ -12,7 +12,6 @@ pub(crate) mod queue;
 pub mod received;
 pub(crate) mod retries;
 pub(crate) mod sent;
-pub(crate) mod streams;
 pub(crate) mod suite;
 pub mod theme;
 pub(crate) mod wrap;
@@ -34,7 +33,7 @@ use crate::send::event::Started;
 use crate::untrusted::clean;
 use crate::{listen, send};
 use progress::Progress;
-use streams::{StreamState, Streams};
+use queue::{StreamState, Streams};
 use theme::{Color, Role, Theme};
 use wrap::{count, plural};
 

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
-use super::streams::Streams;
+use super::queue::Streams;
 use super::wrap;
 
 const REDRAWS_PER_SECOND: u8 = 10;
