@@ -17,7 +17,6 @@ pub struct Timestamp(i64);
 
 impl Timestamp {
     /// `None` outside the years 1970 to 9999.
-    #[must_use]
     pub fn from_epoch_ms(ms: i64) -> Option<Self> {
         (0..=253_402_300_799_999).contains(&ms).then_some(Self(ms))
     }
@@ -103,7 +102,6 @@ pub struct Clock {
 
 impl Clock {
     /// Needs no runtime.
-    #[must_use]
     #[expect(
         clippy::disallowed_methods,
         reason = "the one place that reads the wall clock"
@@ -138,7 +136,6 @@ impl Clock {
     }
 
     /// Time since the clock was started, by the monotonic clock.
-    #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }

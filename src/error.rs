@@ -122,7 +122,6 @@ pub enum Exit {
 }
 
 impl Exit {
-    #[must_use]
     pub fn code(self) -> u8 {
         match self {
             Self::Success => 0,
@@ -159,7 +158,6 @@ pub enum Stop {
 
 impl Stop {
     /// The exit of a run that is cut short by this signal.
-    #[must_use]
     pub fn exit(self) -> Exit {
         match self {
             Self::Interrupt => Exit::Interrupted,

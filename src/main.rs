@@ -1,4 +1,4 @@
-//! The front door: arguments in, exit code out. Everything else is the library's.
+//! The program. Its parts are in the library.
 
 use std::process::ExitCode;
 

@@ -24,7 +24,6 @@ struct Record<'a, T> {
 }
 
 /// A record as one line, newline included. `fields` must serialise as an object; otherwise the line is empty.
-#[must_use]
 pub fn line<T: Serialize>(kind: &str, fields: &T) -> Vec<u8> {
     let mut line = safe(&Record {
         r#type: kind,
@@ -36,7 +35,6 @@ pub fn line<T: Serialize>(kind: &str, fields: &T) -> Vec<u8> {
 }
 
 /// Compact JSON that is safe for a terminal.
-#[must_use]
 pub fn safe_json<T: Serialize>(value: &T) -> String {
     String::from_utf8(safe(value)).unwrap_or_default()
 }
@@ -52,7 +50,6 @@ fn safe<T: Serialize>(value: &T) -> Vec<u8> {
 
 /// JSON text on one line and safe for a terminal, its numbers and spaces as written. Text that is not JSON is cleaned as
 /// [`clean`] does.
-#[must_use]
 pub fn one_line(bytes: &[u8]) -> String {
     match serde_json::from_slice::<&RawValue>(bytes) {
         Ok(json) => safe_json(&json),
@@ -121,7 +118,6 @@ pub fn as_optional_ms<S: Serializer>(
 }
 
 /// For `#[serde(skip_serializing_if)]`.
-#[must_use]
 pub fn is_zero(count: &u64) -> bool {
     *count == 0
 }

@@ -18,20 +18,17 @@ impl Untrusted {
     }
 
     /// The text as it came. For comparing, saving and forwarding; never for a terminal.
-    #[must_use]
     pub fn as_it_came(&self) -> &str {
         &self.0
     }
 
     /// The text with everything that could disturb a terminal made visible as `\u{…}`.
-    #[must_use]
     pub fn cleaned(&self) -> String {
         clean(&self.0)
     }
 }
 
 /// Makes text harmless: every disturbing character becomes visible, nothing is dropped, nothing else changes.
-#[must_use]
 pub fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -62,7 +59,6 @@ pub(crate) fn beginning(text: &str, most: usize) -> Cow<'_, str> {
 ///
 /// Combining marks and the joiners U+200C and U+200D inside words would be needed for Hindi and Tamil names; the
 /// marks stay, but the joiners are invisible and are shown.
-#[must_use]
 pub fn disturbs(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_control();

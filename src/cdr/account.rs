@@ -71,7 +71,6 @@ pub struct Account {
 
 impl Account {
     /// The account of a seed, with the values of the options.
-    #[must_use]
     pub fn new(options: &AccountOptions, seed: Seed) -> Self {
         let mut rng = seed.rng(Stream::Account, 0);
         let extension = rng.random_range(101..=109_u32);
@@ -104,7 +103,6 @@ impl Account {
     }
 
     /// The customer of one call: the one the user named, or one who does not exist.
-    #[must_use]
     pub fn customer(&self, rng: &mut Rng) -> u64 {
         let made_up = number_but(&[self.virtual_number, self.device], rng);
         self.customer.unwrap_or(made_up)

@@ -42,7 +42,6 @@ const GRADES: &str = "x-grade says how well a fact is known: doc (TeleCMI's docu
                       accounts), calc (computed from the samples), inferred (fits every sample), unknown (nobody says).";
 
 /// The body of a delivery as JSON Schema 2020-12.
-#[must_use]
 pub fn json_schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -54,7 +53,6 @@ pub fn json_schema() -> Value {
 }
 
 /// The webhook as OpenAPI 3.1.
-#[must_use]
 pub fn openapi() -> Value {
     let mut schemas = schemas();
     let whole = json!({"description": MEANING, "anyOf": references("#/components/schemas/")});

@@ -43,7 +43,6 @@ impl CallId {
     ///
     /// Serial numbers are told apart by the tick; when a millisecond's ticks are used up the clock sequence goes up,
     /// as a server does whose clock stands still.
-    #[must_use]
     pub fn new(time: Timestamp, serial: u64, server: MediaServer) -> Self {
         let ticks = u16::try_from(serial % TICKS_PER_MS).unwrap_or(0);
         let turns = u16::try_from((serial / TICKS_PER_MS) & 0x3fff).unwrap_or(0);
@@ -58,7 +57,6 @@ impl CallId {
     }
 
     /// The parts of an identifier that is built this way.
-    #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
         // Only the hyphenated form has this length.
         let uuid = Uuid::try_parse(text).ok().filter(|_| text.len() == 36)?;
@@ -79,7 +77,6 @@ impl CallId {
         })
     }
 
-    #[must_use]
     pub fn uuid(self) -> Uuid {
         let epoch_ms = u64::try_from(self.time.epoch_ms()).unwrap_or(0);
         let ticks = (epoch_ms + ZERO_TO_EPOCH_MS) * TICKS_PER_MS + u64::from(self.tick);
@@ -97,13 +94,11 @@ impl CallId {
 }
 
 /// A server's MAC address, `56:00:04:29:ab:c3`.
-#[must_use]
 pub fn mac_text(mac: [u8; 6]) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
 }
 
 /// A `cmiuuid`: a UUID v4. \[calc\]
-#[must_use]
 pub fn cmiuuid<R: Rng>(rng: &mut R) -> Uuid {
     let mut bytes = [0; 16];
     rng.fill_bytes(&mut bytes);
@@ -111,13 +106,11 @@ pub fn cmiuuid<R: Rng>(rng: &mut R) -> Uuid {
 }
 
 /// Whether a text has the form of a UUID, of whatever version.
-#[must_use]
 pub fn is_uuid(text: &str) -> bool {
     Uuid::try_parse(text).is_ok()
 }
 
 /// A `request_id`: 43 characters of `[0-9A-Za-z]`, the length of a 256-bit token in base 62. \[calc\]
-#[must_use]
 pub fn request_id<R: Rng>(rng: &mut R) -> String {
     rng.sample_iter(Alphanumeric)
         .take(43)

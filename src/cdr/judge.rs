@@ -36,7 +36,6 @@ pub enum Kind {
 
 impl Kind {
     /// For people.
-    #[must_use]
     pub fn words(self) -> &'static str {
         match self {
             Self::OutgoingMissed => "outgoing missed",
@@ -50,7 +49,6 @@ impl Kind {
     }
 
     /// Whether the payload is a CDR of any call.
-    #[must_use]
     pub fn is_cdr(self) -> bool {
         matches!(
             self,
@@ -95,13 +93,11 @@ pub const SEPARATOR: &str = " · ";
 
 impl Verdict {
     /// What happened, for people: the kind, the leg, and why that ended.
-    #[must_use]
     pub fn meaning(&self, fields: &Fields) -> String {
         format!("{}{}", self.kind.words(), self.leg_and_reason(fields))
     }
 
     /// The leg and why that ended, as far as both are known, each after a separator.
-    #[must_use]
     pub fn leg_and_reason(&self, fields: &Fields) -> String {
         let mut text = String::new();
         if let Some(leg) = self.leg {
@@ -119,7 +115,6 @@ impl Verdict {
 }
 
 /// A text or number to be shown, of a long text the beginning.
-#[must_use]
 pub fn shown<'a>(fields: &'a Fields, name: &str) -> Option<Cow<'a, str>> {
     match fields.get(name)? {
         Value::String(text) => Some(beginning(text, 60)),
@@ -139,7 +134,6 @@ pub struct Judgement {
 
 impl Judgement {
     /// The judgement on a payload that is no object.
-    #[must_use]
     pub fn unreadable(remarks: Vec<Remark>) -> Self {
         Self {
             verdict: Verdict {
@@ -154,7 +148,6 @@ impl Judgement {
 }
 
 /// Judges a body that should be JSON.
-#[must_use]
 pub fn judge_json(bytes: &[u8]) -> Judgement {
     let mut remarks = Vec::new();
     let mut repeats = Repeats::default();
@@ -184,7 +177,6 @@ pub fn judge_json(bytes: &[u8]) -> Judgement {
 
 /// Judges the pairs of a query string or a form, decoded, in order. `name[key]=value` is read as an object, the way
 /// Node's `qs` writes one. \[unknown: GET is specified nowhere\]
-#[must_use]
 pub fn judge_pairs(pairs: &[(String, String)]) -> Judgement {
     let mut remarks = Vec::new();
     let mut fields = Fields::new();

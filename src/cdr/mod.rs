@@ -79,7 +79,6 @@ pub enum Leg {
 }
 
 impl Leg {
-    #[must_use]
     pub fn who(self) -> &'static str {
         match self {
             Self::A => "agent",
@@ -117,7 +116,6 @@ impl HangupReason {
         Self::SentReject,
     ];
 
-    #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {
             Self::SentBye => "hung up here",
@@ -128,7 +126,6 @@ impl HangupReason {
     }
 
     /// The status of a leg that ends so. \[inferred, strong\]
-    #[must_use]
     pub fn status(self) -> Status {
         match self {
             Self::RecvCancel | Self::SentReject => Status::Missed,
@@ -137,7 +134,6 @@ impl HangupReason {
     }
 
     /// Reads the documented value.
-    #[must_use]
     pub fn read(word: &str) -> Option<Self> {
         Self::deserialize(StrDeserializer::<value::Error>::new(word)).ok()
     }
@@ -239,14 +235,12 @@ pub enum Shape {
 
 impl Cdr<'_> {
     /// Compact JSON in the documented order of fields.
-    #[must_use]
     pub fn json(&self) -> Vec<u8> {
         // Structs of strings and numbers always serialise.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
     /// For a query string or for edits.
-    #[must_use]
     pub fn fields(&self) -> Fields {
         serde_json::from_slice(&self.json()).unwrap_or_default()
     }
@@ -270,12 +264,10 @@ impl CdrText {
         Self(json)
     }
 
-    #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    #[must_use]
     pub(crate) fn leg_and_status(&self) -> LegAndStatus {
         serde_json::from_slice(&self.0).unwrap_or_default()
     }

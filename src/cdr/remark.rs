@@ -58,7 +58,6 @@ pub enum Code {
 
 impl Code {
     /// Whether `--strict` refuses the request: for departures from the documented schema or from HTTP.
-    #[must_use]
     pub fn departs(self) -> bool {
         !matches!(self, Self::Duplicate | Self::Conflict | Self::NoCdr)
     }
@@ -90,7 +89,6 @@ pub struct Remark {
 
 impl Remark {
     /// A remark about the whole payload.
-    #[must_use]
     pub fn new(code: Code, text: impl Into<String>) -> Self {
         Self {
             code,
@@ -100,7 +98,6 @@ impl Remark {
     }
 
     /// A remark about one field.
-    #[must_use]
     pub fn on(field: &str, code: Code, text: impl Into<String>) -> Self {
         Self {
             code,
@@ -111,7 +108,6 @@ impl Remark {
 }
 
 /// The remark on the value of a documented field, if the value is odd.
-#[must_use]
 pub fn on_value(field: &Field, value: &Value, fields: &Fields) -> Option<Remark> {
     let odd = match (field.field_type, value) {
         (FieldType::String, Value::String(text)) if text.is_empty() => Some("empty".to_owned()),
@@ -244,7 +240,6 @@ fn odd_number(name: &str, number: f64) -> Option<String> {
 }
 
 /// How common readers would change a number; `None` if they keep it.
-#[must_use]
 pub fn inexact(raw: &str) -> Option<String> {
     const LONGEST: usize = 60;
     // Fewer than sixteen digits are less than 2^53, as they nearly always are.

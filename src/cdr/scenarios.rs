@@ -123,7 +123,6 @@ impl Scenario {
     }
 
     /// CDRs of one call.
-    #[must_use]
     pub fn cdrs(&self) -> usize {
         self.legs().len().max(1)
     }
@@ -146,7 +145,6 @@ impl ScenarioChoice {
     }
 
     /// Whether calls may ring the customer, so that the customer's number matters.
-    #[must_use]
     pub fn rings_customer(self) -> bool {
         match self {
             Self::Mixture => true,
@@ -158,7 +156,6 @@ impl ScenarioChoice {
     }
 
     /// The most CDRs of one call.
-    #[must_use]
     pub fn most_cdrs(self) -> u64 {
         let most = match self {
             Self::Scenario(scenario) => Some(scenario.cdrs()),
@@ -169,7 +166,6 @@ impl ScenarioChoice {
 }
 
 /// The choices that a scenario's or group's name stands for; none if there is no such name.
-#[must_use]
 pub fn choices(name: &str) -> Vec<ScenarioChoice> {
     if name == "mix" {
         return vec![ScenarioChoice::Mixture];
@@ -227,7 +223,6 @@ pub struct GeneratedCdr<'a> {
 }
 
 /// Generates call `n`: its scenario, and its CDRs in the order of delivery. The same options and `n` give the same bytes.
-#[must_use]
 pub fn generate(
     choice: ScenarioChoice,
     n: u64,
@@ -245,7 +240,6 @@ pub fn generate(
 }
 
 /// One of the two samples on TeleCMI's page, value for value. They are two calls, not the legs of one. \[calc\]
-#[must_use]
 pub fn documented(leg: Leg) -> Cdr<'static> {
     let (to, cmiuuid, time, hangup_reason, request_id) = match leg {
         Leg::A => (

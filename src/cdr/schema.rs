@@ -14,7 +14,6 @@ pub enum FieldType {
 }
 
 impl FieldType {
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::String => "string",
@@ -42,7 +41,6 @@ pub enum Presence {
 }
 
 impl Presence {
-    #[must_use]
     pub fn words(self) -> &'static str {
         match self {
             Self::Always => "always",
@@ -134,14 +132,12 @@ pub const FIELDS_OF_OTHERS: [&str; 12] = [
 ];
 
 /// The documented field of that name.
-#[must_use]
 pub fn documented(name: &str) -> Option<&'static Field> {
     FIELDS.iter().find(|field| field.name == name)
 }
 
 /// The index of the first documented name, in either encoding, among the parameters of a query or a form. Parameters before
 /// it belong to the URL, such as a token.
-#[must_use]
 pub fn first_documented(pairs: &[(String, String)]) -> Option<usize> {
     let is_documented =
         |name: &str| documented(name.split_once('[').map_or(name, |(base, _)| base)).is_some();

@@ -140,7 +140,6 @@ impl Redactor {
     }
 
     /// The record of an exchange, redacted.
-    #[must_use]
     pub fn redacted(&mut self, exchange: &Exchange) -> Value {
         let request = &exchange.request;
         let body = body(request);

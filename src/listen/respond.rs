@@ -62,7 +62,6 @@ pub struct Decision {
 
 impl ResponsePolicy {
     /// Judges a request and decides its answer.
-    #[must_use]
     pub fn decide(&self, incoming: &IncomingRequest) -> Decision {
         let request = &incoming.request;
         let (mut judgement, response) = match (&incoming.error, &*request.method) {

@@ -255,7 +255,6 @@ pub(super) fn cannot_be_sent(text: &str) -> Failure {
 
 /// The proxy for a destination from `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, with its secrets masked.
 /// Loopback never has one.
-#[must_use]
 pub fn proxy_in_use(destination: &Destination) -> Option<String> {
     proxy_among(&Matcher::from_env(), destination)
 }

@@ -90,7 +90,6 @@ pub struct Header {
 }
 
 impl Header {
-    #[must_use]
     pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
         Self {
             name: Cow::Owned(name.into()),
@@ -98,7 +97,6 @@ impl Header {
         }
     }
 
-    #[must_use]
     pub(crate) const fn from_static(name: &'static str, value: &'static str) -> Self {
         Self {
             name: Cow::Borrowed(name),
@@ -151,7 +149,6 @@ impl<'de> Deserialize<'de> for Header {
 }
 
 /// The first value of a header, as text.
-#[must_use]
 pub fn header<'a>(headers: &'a [Header], name: &str) -> Option<Cow<'a, str>> {
     headers.iter().find(|h| h.is(name)).map(Header::text)
 }
@@ -194,7 +191,6 @@ pub struct Request {
 
 impl Request {
     /// A request to be sent, of version 1.1 and with its whole body.
-    #[must_use]
     pub fn new(
         method: &str,
         target: impl Into<String>,

@@ -26,7 +26,6 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 /// Writes fields as a query string, in order. Strings lose their quotes; everything else is its JSON text.
-#[must_use]
 pub fn encode(fields: &Map<String, Value>, encoding: Encoding) -> String {
     let mut pairs = Vec::with_capacity(fields.len());
     for (name, value) in fields {
@@ -59,7 +58,6 @@ pub(crate) fn pair(name: &str, value: &str) -> String {
 }
 
 /// Adds a query to a target that may have one already, which is kept and stays first.
-#[must_use]
 pub fn merge(target: &str, query: &str) -> String {
     let joint = match target.split_once('?') {
         _ if query.is_empty() => "",
@@ -75,7 +73,6 @@ pub fn merge(target: &str, query: &str) -> String {
 /// Where the URL has no path of its own, or just `/`, the captured one stays; otherwise the URL's takes its place. The
 /// URL's own query comes first and replaces captured parameters of the same names, such as a token. The rest of the
 /// captured query stays byte for byte.
-#[must_use]
 pub fn onto(base: &str, captured: &str) -> String {
     let (base_path, base_query) = base.split_once('?').unwrap_or((base, ""));
     let query_start = captured.find('?').unwrap_or(captured.len());
@@ -113,7 +110,6 @@ pub struct Decoded {
 }
 
 /// Reads a query string or a form. Nothing is refused: what cannot be decoded is kept as it stands and reported.
-#[must_use]
 pub fn decode(query: &str) -> Decoded {
     // Counted, as one request can hold half a million of each.
     let (mut nameless, mut broken, mut not_utf8, mut nul) = (0, 0, 0, 0);

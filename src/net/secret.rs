@@ -37,7 +37,6 @@ const URL_HEADERS: &str = "content-location location origin referer x-forwarded-
 ///
 /// Text that is no valid URL is masked too, since an error message must not leak a secret. Where
 /// such text is ambiguous, too much is masked rather than too little.
-#[must_use]
 pub fn masked_url(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;

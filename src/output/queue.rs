@@ -104,7 +104,6 @@ pub struct OutputQueue {
 
 pub struct OutputThread(oneshot::Receiver<Show>);
 
-#[must_use]
 #[expect(clippy::disallowed_methods, reason = "the thread may sleep")]
 pub fn start(mut show: Show) -> (OutputQueue, OutputThread) {
     let (jobs, mut waiting) = mpsc::unbounded_channel::<(Job, Option<OwnedSemaphorePermit>)>();

@@ -86,7 +86,6 @@ struct Piece<'a> {
 }
 
 /// The text of a JSON object after the edits. Other text stays the same.
-#[must_use]
 pub fn edit_object(body: &[u8], edits: &[Edit]) -> Vec<u8> {
     let (Ok(Document::Object(members)), Ok(text)) =
         (json::document(body), std::str::from_utf8(body))
@@ -120,7 +119,6 @@ pub fn edit_object(body: &[u8], edits: &[Edit]) -> Vec<u8> {
 }
 
 /// The text of a query or a form after the edits. Objects are written as those that are there, or else as `encoding` says.
-#[must_use]
 pub fn edit_pairs(text: &str, edits: &[Edit], encoding: Encoding) -> String {
     let encoding = encoding_of(text).unwrap_or(encoding);
     let piece = |pair: &str| {

@@ -49,7 +49,6 @@ const MANY: u64 = 50;
 
 impl Started {
     /// Whether there are too many deliveries for a person to see each.
-    #[must_use]
     pub fn is_long(&self) -> bool {
         self.planned.is_none_or(|planned| planned > MANY)
     }
@@ -97,7 +96,6 @@ pub struct Delivery {
 
 impl Delivery {
     /// The attempt that decided the outcome.
-    #[must_use]
     pub fn last(&self) -> Option<&Attempt> {
         self.attempts.last()
     }

@@ -16,7 +16,6 @@ pub struct Statuses(Vec<RangeInclusive<u16>>);
 
 impl Statuses {
     /// Whether the list has a status.
-    #[must_use]
     pub fn include(&self, status: u16) -> bool {
         self.0.iter().any(|range| range.contains(&status))
     }
@@ -84,7 +83,6 @@ pub struct Expectation {
 
 impl Expectation {
     /// Why a result does not count as delivered, if it does not.
-    #[must_use]
     pub fn check(&self, result: &Result<Response, Failure>, latency: Duration) -> Option<String> {
         let response = match result {
             Ok(response) => response,
@@ -122,7 +120,6 @@ const NAMED: [u16; 23] = [
 ];
 
 /// A status with its name.
-#[must_use]
 pub fn status_words(status: u16) -> String {
     let known = StatusCode::from_u16(status).ok();
     let name = match status {

@@ -64,7 +64,6 @@ pub enum Methods {
 
 impl Methods {
     /// The methods, in order.
-    #[must_use]
     pub fn each(self) -> &'static [&'static str] {
         match self {
             Self::Post => &["POST"],
@@ -76,7 +75,6 @@ impl Methods {
 
 impl Plan {
     /// How many deliveries there will be, if that is known beforehand.
-    #[must_use]
     pub fn planned(&self) -> Option<u64> {
         let mixed = match &self.content {
             Content::Scenarios(choices, _) => choices.contains(&ScenarioChoice::Mixture),
@@ -87,7 +85,6 @@ impl Plan {
     }
 
     /// An upper limit of the number of deliveries, if there is one.
-    #[must_use]
     pub fn most_deliveries(&self) -> Option<u64> {
         let methods = self.template.methods.each().len() as u64;
         let requests: u64 = match &self.content {

@@ -78,7 +78,6 @@ fn is_cdr(pairs: &str) -> bool {
 }
 
 /// Whether a request holds a CDR that edits can change.
-#[must_use]
 pub fn is_editable(request: &Request) -> bool {
     cdr_place(request) != CdrPlace::Nowhere
 }
@@ -99,7 +98,6 @@ fn fields(request: &Request) -> Option<Fields> {
 }
 
 /// A captured request without its hop-by-hop headers, for a client that makes its own.
-#[must_use]
 pub fn strip_hop_by_hop(request: &Request) -> Request {
     Request {
         headers: net::end_to_end(&request.headers),

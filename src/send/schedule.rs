@@ -92,7 +92,6 @@ impl ScheduleOptions {
     }
 
     /// How many deliveries one request of a call makes.
-    #[must_use]
     pub fn copies(&self) -> u64 {
         u64::from(self.race) + u64::from(self.duplicate)
     }
@@ -161,7 +160,6 @@ impl<'a> Call<'a> {
 }
 
 impl Schedule {
-    #[must_use]
     pub fn new(plan: Arc<Plan>) -> Self {
         Self {
             pacer: Pacer {
@@ -179,7 +177,6 @@ impl Schedule {
     }
 
     /// Deliveries left out by `--drop` so far.
-    #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped
     }

@@ -62,7 +62,6 @@ impl Stats {
     }
 
     /// Whether every delivery met what was expected.
-    #[must_use]
     pub fn exit(&self) -> Exit {
         if self.failed == 0 {
             Exit::Success
@@ -72,7 +71,6 @@ impl Stats {
     }
 
     /// The summary of a run that took so long.
-    #[must_use]
     pub fn summary(
         self,
         elapsed: Duration,

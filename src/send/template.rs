@@ -47,7 +47,6 @@ pub struct PreparedCdr {
 }
 
 impl RequestTemplate {
-    #[must_use]
     pub fn prepare(&self, source: &CdrSource<'_>) -> PreparedCdr {
         match source {
             // To read a CDR again takes longer than to generate it.
@@ -107,7 +106,6 @@ impl RequestTemplate {
     }
 
     /// A POST of this JSON body.
-    #[must_use]
     pub fn post(&self, body: impl Into<Bytes>) -> Request {
         let mut headers = Vec::with_capacity(self.headers.len() + 1);
         if !self.headers.iter().any(|own| own.is("content-type")) {
@@ -118,7 +116,6 @@ impl RequestTemplate {
     }
 
     /// A GET with these fields in its query.
-    #[must_use]
     pub fn get(&self, fields: Option<&Fields>) -> Request {
         let query = fields
             .map(|fields| query::encode(fields, self.encoding))

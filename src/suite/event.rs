@@ -60,7 +60,6 @@ pub struct CaseRecord {
 }
 
 impl CaseRecord {
-    #[must_use]
     pub fn passed(case: &Case, got: String, took: Duration) -> Self {
         Self {
             name: case.name,
@@ -78,7 +77,6 @@ impl CaseRecord {
         }
     }
 
-    #[must_use]
     pub fn skipped(case: &Case, reason: &str) -> Self {
         Self {
             ok: false,
@@ -88,7 +86,6 @@ impl CaseRecord {
         }
     }
 
-    #[must_use]
     pub fn failed(&self) -> bool {
         !self.ok && self.skipped.is_none()
     }
@@ -117,7 +114,6 @@ pub struct Finding {
 }
 
 impl SuiteSummary {
-    #[must_use]
     pub fn of(records: Vec<CaseRecord>, elapsed: Duration, stopped: Option<Exit>) -> Self {
         let count = |holds: fn(&CaseRecord) -> bool| records.iter().filter(|r| holds(r)).count();
         let (ok, failed) = (count(|record| record.ok), count(CaseRecord::failed));

@@ -68,7 +68,6 @@ impl Family {
         Self::Prompt,
     ];
 
-    #[must_use]
     pub fn heading(self) -> &'static str {
         match self {
             Self::Accepts => "what TeleCMI sends is taken",
@@ -165,7 +164,6 @@ pub enum CaseDelivery {
 }
 
 /// The default of `--at`: fixed, so that a seed gives the same bytes on any day.
-#[must_use]
 pub fn usual_time() -> Timestamp {
     // 2026-11-22T09:00:00Z
     Timestamp::from_epoch_ms(1_795_338_000_000)

@@ -57,7 +57,6 @@ pub struct CaseRequests {
 }
 
 impl CaseRequests {
-    #[must_use]
     pub fn new(case: &Case, options: &SuiteOptions, destination: &Destination) -> Self {
         let number = number_of(case.name);
         Self {
@@ -78,7 +77,6 @@ impl CaseRequests {
     }
 
     /// The requests in sending order. A race is one request, of which the client sends copies.
-    #[must_use]
     pub fn requests(&self, case: &Case) -> Vec<Request> {
         let mut payloads = self.payloads(case.payload);
         let again = payloads.clone();
@@ -99,7 +97,6 @@ impl CaseRequests {
     }
 
     /// A request with a good CDR; each `n` is another call.
-    #[must_use]
     pub fn liveness_check(&self, n: u64, method: CaseMethod) -> Request {
         let good = self.good(FIRST_LIVENESS_CALL + n);
         self.request(CaseDelivery::InOrder, method.name(0), good.into())

@@ -28,7 +28,6 @@ pub enum Expects {
 }
 
 impl Expects {
-    #[must_use]
     pub fn words(self, case: &Case) -> String {
         let words = match self {
             Self::Accepted => "2xx",
@@ -51,7 +50,6 @@ impl Expects {
 }
 
 impl Case {
-    #[must_use]
     pub fn expects(&self) -> Expects {
         match (self.family, self.delivery) {
             (Family::Accepts, _) => Expects::Accepted,
@@ -79,18 +77,15 @@ pub struct Observed {
 }
 
 impl Observed {
-    #[must_use]
     pub fn accepted(&self) -> bool {
         matches!(&self.answer, Ok(response) if (200..300).contains(&response.status))
     }
 
     /// Whether the request failed before the connection was established, TLS included.
-    #[must_use]
     pub fn unreached(&self) -> bool {
         matches!(&self.answer, Err(failure) if failure.phase <= Phase::Tls)
     }
 
-    #[must_use]
     pub fn words(&self) -> String {
         match &self.answer {
             Ok(response) => status_words(response.status),
@@ -119,12 +114,10 @@ pub enum Cause {
 }
 
 impl Cause {
-    #[must_use]
     pub fn words(self) -> &'static str {
         self.words_and_advice().0
     }
 
-    #[must_use]
     pub fn advice(self) -> &'static str {
         self.words_and_advice().1
     }
@@ -152,7 +145,6 @@ impl Cause {
     }
 
     /// The advice for one case. A failed probe has specific advice, because the handler refuses the whole method.
-    #[must_use]
     pub fn advice_for(self, case: &str) -> &'static str {
         match (self, case) {
             (Self::Refused | Self::ServerError, "get-is-accepted") => {
@@ -178,7 +170,6 @@ pub struct CaseVerdict {
     pub cause: Option<Cause>,
 }
 
-#[must_use]
 pub fn judge(case: &Case, observed: &[Observed], max_latency: Duration) -> CaseVerdict {
     let expects = case.expects();
     let answers = observed.iter().enumerate();

@@ -209,7 +209,6 @@ pub enum Update {
 }
 
 /// Parses a line of a tunnel to `local`. `host` is the host of an ssh tunnel.
-#[must_use]
 pub fn update(tunnel: &Tunnel, line: &str, local: SocketAddr, host: &str) -> Option<Update> {
     let first_public = || urls(line).find_map(|url| public(url, local));
     let url = match tunnel {
@@ -306,7 +305,6 @@ fn public(url: &str, local: SocketAddr) -> Option<String> {
 }
 
 /// Scheme, host and port of a URL.
-#[must_use]
 pub fn origin(url: &str) -> Option<String> {
     let destination = Destination::parse(url).ok()?;
     let scheme = if destination.is_tls() {
