@@ -1,4 +1,4 @@
-//! Accepts connections: one task for each, and eviction when the table is full.
+//! Accepts connections, spawns a task for each, and evicts connections when the table is full.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -15,19 +15,18 @@ use super::connection::{Connection, Phase};
 use super::service::serve_connection;
 use super::{ConnectionError, Shared};
 
-/// Pause after a failed accept, so that the loop does not spin.
+/// Pause after a failed `accept`, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Shortest idle time before eviction. Without it a burst of clients would evict one another before their requests arrive.
+/// Shortest idle time before eviction, so that the connections of a burst are not evicted before their requests arrive.
 const MIN_IDLE: Duration = Duration::from_millis(200);
 
-/// How often a full table is searched again for a connection to evict.
 const RETRY_EVICTION: Duration = Duration::from_millis(50);
 
-/// Evicted connections that may still be closing while others are accepted. Each holds a file descriptor.
+/// Evicted connections that may still be closing, besides the open ones. Each holds a file descriptor.
 const MAX_CLOSING: usize = 8;
 
-/// Accepts connections until the server stops, then waits until all have ended; aborts those that outlast the grace.
+/// Accepts connections until the server stops, then waits for their tasks, and aborts the rest after the grace.
 pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>) {
     let (stop, grace) = (shared.stop.clone(), shared.limits.grace);
     let mut table = ConnectionTable {
@@ -71,7 +70,7 @@ impl ConnectionTable {
                 }
                 Err(error) if concerns_one_connection(&error) => {}
                 Err(error) => {
-                    // Most likely out of file descriptors: one connection less frees one.
+                    // The usual cause is a lack of file descriptors: evicting a connection frees one.
                     let error = ConnectionError::NotAccepted(error.to_string());
                     (self.shared.on_error)(None, error);
                     let is_full = !self.evict_one();
@@ -82,7 +81,7 @@ impl ConnectionTable {
         }
     }
 
-    /// Waits until a connection has ended; for ever, if there is none.
+    /// Waits for a task to end and reports its panic or abortion; never resolves if the table is empty.
     async fn one_ended(&mut self) {
         let Some(ended) = self.tasks.join_next_with_id().await else {
             return std::future::pending().await;
@@ -97,7 +96,6 @@ impl ConnectionTable {
         }
     }
 
-    /// Returns when one more connection may be accepted.
     async fn make_room(&mut self) {
         let limit = self.shared.limits.connections;
         loop {
@@ -115,8 +113,8 @@ impl ConnectionTable {
         }
     }
 
-    /// Closes the longest-idle connection, else evicts the one without progress for longest. True if a slot is free now;
-    /// an unfinished request frees its slot when it has been answered.
+    /// Evicts the connection that has been idle for longest, else the one that has stalled for longest. Returns whether an
+    /// idle one was evicted, whose slot is free at once; an unfinished request is answered first.
     fn evict_one(&self) -> bool {
         let stalling = self.shared.limits.stalling;
         let waiting = self.connections.values().filter_map(|connection| {
@@ -138,7 +136,7 @@ impl ConnectionTable {
     }
 }
 
-/// Whether accepting failed only for a connection that is gone already.
+/// Whether `accept` failed for one connection only, so that the loop need not pause.
 pub(super) fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),

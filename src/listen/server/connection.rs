@@ -1,4 +1,4 @@
-//! One connection: its state, and the stream that keeps the state up to date, since hyper reports no progress.
+//! State machine of a connection, updated by the stream that hyper reads and writes, since hyper reports no progress.
 //!
 //! ```text
 //! Idle ── first byte ──> Head ── head complete ──> Body ── body read, or given up ──> Handling
@@ -25,10 +25,10 @@ use super::message::{Framing, MessageReader, PartialBody, read_head};
 use super::{ConnectionError, Reply, Shared};
 use crate::net::Request;
 
-/// First byte of every TLS connection: a handshake record.
+/// First byte of a TLS connection: the type of a handshake record (RFC 8446, 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// Bytes that count as progress. With the stalling limit of two seconds: 1 KiB a second.
+/// Bytes that count as progress: 1 KiB a second at the default `stalling` of two seconds.
 const PROGRESS: usize = 2 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,25 +46,23 @@ pub(super) struct Connection {
     pub shared: Arc<Shared>,
     state: Mutex<State>,
     evict: Notify,
-    /// Cancelled when the rest of the body is not waited for, because others need the slot.
+    /// Cancelled if the connection is evicted while a body arrives; the request is then answered with 408.
     pub body_given_up: CancellationToken,
 }
 
-/// The part that changes, locked for a moment at a time.
 pub(super) struct State {
     pub phase: Phase,
-    /// When the phase began, or last brought [`PROGRESS`] bytes.
+    /// Start of the phase, or time of its latest [`PROGRESS`] bytes.
     since: Instant,
-    /// Bytes of this phase since then.
+    /// Bytes of this phase after `since`.
     bytes: usize,
     pub reader: MessageReader,
-    /// Whether any request has arrived.
     pub requested: bool,
-    /// The head of a request that the handler has not been given.
+    /// The parsed head, until `receive` takes it.
     pub request: Option<Request>,
-    /// Whether the connection ends with this answer, and the client may still be sending.
+    /// Whether the connection closes after this answer, with a lingering close because the client may still be sending.
     pub last: bool,
-    /// A reply that is not HTTP, and ends the connection.
+    /// A reply that hyper cannot write; the connection closes after it.
     pub non_http: Option<Reply>,
     pub error: Option<ConnectionError>,
 }
@@ -91,7 +89,7 @@ impl Connection {
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
-        // The state is consistent after every step, so a panic elsewhere does not spoil it.
+        // A panic cannot leave the state inconsistent, so poisoning is ignored.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -99,7 +97,6 @@ impl Connection {
         (self.shared.on_error)(Some(self.peer), error);
     }
 
-    /// hyper has parsed a head.
     pub fn start_request(&self) {
         let mut state = self.state();
         state.enter(Phase::Body);
@@ -108,15 +105,14 @@ impl Connection {
         state.request = read_head(&std::mem::take(&mut state.reader.head).into());
     }
 
-    /// The body has come as far as it will.
     pub fn end_body(&self) {
         let mut state = self.state();
         state.enter(Phase::Handling);
         state.reader.body = None;
     }
 
-    /// Since when the client has been idle, or has made no progress with its request or with reading the answer: (false,
-    /// idle since) or (true, stalled since).
+    /// Whether the client has stalled within a request or an answer instead of being idle, and since when. `None` if the
+    /// server is not waiting for the client.
     pub fn waits_for_client(&self) -> Option<(bool, Instant)> {
         let state = self.state();
         let waits = match state.phase {
@@ -127,7 +123,7 @@ impl Connection {
         waits.then_some((state.phase != Phase::Idle, state.since))
     }
 
-    /// Closes the connection, or has its unfinished request answered with 408.
+    /// Closes the connection; a request with an unfinished body is answered with 408 first.
     pub fn evict(&self) {
         let mut state = self.state();
         match state.phase {
@@ -141,21 +137,21 @@ impl Connection {
         self.evict.notify_one();
     }
 
-    /// Resolves when the connection has been evicted, and no request has arrived in that moment.
+    /// Resolves when the connection is evicted, unless a request arrives at the same time.
     pub async fn evicted(&self) {
         while self.state().phase != Phase::Evicted {
             self.evict.notified().await;
         }
     }
 
-    /// The error to report for a connection closed by the server.
+    /// The error to report when the server closes the connection, by default `otherwise`.
     pub fn closing_error(&self, otherwise: ConnectionError) -> ConnectionError {
         let state = self.state();
         let cut = (!state.reader.head.is_empty()).then_some(ConnectionError::HeadCut);
         state.error.clone().or(cut).unwrap_or(otherwise)
     }
 
-    /// Takes note of bytes that have arrived; returns how many of them may be read now.
+    /// Updates the state for received bytes; returns how many of them hyper may read now.
     fn on_read(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut state = self.state();
         let is_first = !state.requested && state.reader.head.is_empty();
@@ -172,12 +168,12 @@ impl Connection {
         Ok(length)
     }
 
-    /// Everything written so far is with the kernel.
+    /// Called when the kernel has taken the whole answer.
     fn on_flushed(&self) {
         let mut state = self.state();
         if state.phase == Phase::Answering {
             let begun = !state.reader.head.is_empty();
-            // `since` stays: the client is idle since it took the last of the answer.
+            // `since` is kept: idle time counts from the last progress of the answer.
             state.phase = if begun { Phase::Head } else { Phase::Idle };
         }
     }
@@ -198,18 +194,18 @@ impl State {
     }
 }
 
-/// The socket as hyper reads and writes it. Hands out one request at a time, so that the head of each is known exactly.
+/// The socket for hyper. A read never goes beyond the end of a head or a body, so that each head is captured exactly.
 pub(super) struct TrackedStream {
     pub stream: TcpStream,
     pub connection: Arc<Connection>,
-    /// Bytes of later requests, and of the rest of this one.
+    /// Bytes read from the socket and not yet by hyper.
     pub unread: Bytes,
-    /// When a blocked write is given up.
+    /// Set by the first blocked write of an answer.
     pub write_deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl TrackedStream {
-    /// Reads until the client closes, past hyper.
+    /// Reads the socket without hyper until the client closes.
     pub async fn read_rest(&mut self, rest: &mut PartialBody) {
         rest.push(std::mem::take(&mut self.unread), 0);
         let mut bytes = vec![0; 16 * 1024];
@@ -253,7 +249,7 @@ impl AsyncWrite for TrackedStream {
         let mut state = this.connection.state();
         let error = match written {
             Poll::Ready(Ok(length)) => {
-                // What the kernel takes at once is no progress of the client.
+                // The kernel's send buffer takes writes before the first blocked one without progress of the client.
                 if this.write_deadline.is_some() && state.phase == Phase::Answering {
                     state.progress(length);
                 }
@@ -269,8 +265,8 @@ impl AsyncWrite for TrackedStream {
                 io::ErrorKind::TimedOut.into()
             }
         };
-        // Only a `100 Continue` is written in these phases. hyper drops the request on a write error, so a failed one is
-        // reported as written; reading the body or writing the answer fails later.
+        // Only `100 Continue` is written in these phases. hyper would drop the request on a write error, so the error is
+        // hidden; reading the body or writing the answer fails later.
         if matches!(state.phase, Phase::Body | Phase::Handling) {
             return Poll::Ready(Ok(bytes.len()));
         }
@@ -281,7 +277,7 @@ impl AsyncWrite for TrackedStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // hyper flushes when it has nothing more to write, not after every piece.
+        // hyper flushes when its write buffer is empty, not after every write.
         self.write_deadline = None;
         self.connection.on_flushed();
         Pin::new(&mut self.stream).poll_flush(context)

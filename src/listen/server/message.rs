@@ -1,8 +1,8 @@
-//! The head of each request as it came, where one request ends and the next begins, and its body within limits.
+//! Captures request heads byte for byte, finds the ends of messages, and reads bodies within limits.
 //!
-//! hyper lower-cases names, drops the fragment, and removes the `Content-Length` beside a `Transfer-Encoding`. So the bytes
-//! are read once more here, by their place on the connection. httparse refuses a malformed head as a whole, where the
-//! record is to show it; so [`read_head`] is lenient, and hyper judges.
+//! hyper lower-cases header names, drops the target's fragment, and removes `Content-Length` beside `Transfer-Encoding`, so
+//! heads are parsed a second time for the record. [`read_head`] is lenient because malformed requests are recorded too;
+//! hyper refuses them.
 
 use std::error::Error;
 use std::time::Duration;
@@ -15,15 +15,15 @@ use super::connection::Connection;
 use super::{MAX_HEAD, RequestError};
 use crate::net::{Header, Request};
 
-/// Bytes kept of a body over the limit.
+/// Bytes kept of a body over `Limits::max_body`.
 pub(super) const KEPT: usize = 64 * 1024;
 
-/// Bytes read beyond the limit, so that a sender that writes before it reads comes to read the 413.
+/// Bytes read beyond `Limits::max_body`, so that a client that writes its whole body before it reads gets the 413.
 const DRAINED: u64 = 16 * 1024 * 1024;
 
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
-/// Reads a complete head into a request without a body; values share its bytes.
+/// Parses a complete head into a request without a body. Header values share `bytes`.
 pub(super) fn read_head(bytes: &Bytes) -> Option<Request> {
     let mut lines = bytes
         .split_inclusive(|byte| *byte == b'\n')
@@ -58,7 +58,7 @@ fn values<'a>(request: &'a Request, name: &'a str) -> impl Iterator<Item = &'a H
     request.headers.iter().filter(move |header| header.is(name))
 }
 
-/// What is wrong with a head, though it could be read.
+/// Errors that hyper does not check: the length of the target and the number of `Host` fields (RFC 9112, 3.2).
 pub(super) fn head_error(request: &Request) -> Option<RequestError> {
     match values(request, "host").count() {
         _ if request.target.len() > RequestError::MAX_TARGET => Some(RequestError::TargetTooLong),
@@ -68,7 +68,7 @@ pub(super) fn head_error(request: &Request) -> Option<RequestError> {
     }
 }
 
-/// How the end of a body is known; the error says why it cannot be known.
+/// The framing of the body (RFC 9112, 6.3), or why the request is malformed.
 pub(super) fn framing(request: &Request) -> Result<Framing, &'static str> {
     if let Some(codings) = values(request, "transfer-encoding").last() {
         let codings = codings.text();
@@ -92,37 +92,35 @@ pub(super) fn framing(request: &Request) -> Result<Framing, &'static str> {
     }
 }
 
-/// Digits only: a sign, a list or a decimal point is no length.
+/// `Content-Length` has digits only (RFC 9110, 8.6); Rust's parser would accept a sign.
 fn length(header: &Header) -> Option<u64> {
     let text = std::str::from_utf8(&header.value).ok()?;
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok())?
 }
 
-/// How a body ends.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// After so many bytes.
+    /// Bytes of the body that have not been read yet.
     Length(u64),
-    /// With an empty line behind the chunks. hyper reads no further than the next empty line.
+    /// Chunked. A read ends at every empty line, since only hyper knows which of them ends the body.
     Chunks,
-    /// Not known: hyper refuses the head.
+    /// hyper refuses the head.
     Unknown,
 }
 
-/// Cuts a connection's bytes so that hyper never reads beyond the end of a head or a body, and keeps each head.
+/// Splits the bytes of a connection at the ends of heads and bodies, and keeps each head.
 #[derive(Default)]
 pub(super) struct MessageReader {
-    /// The body that is arriving; a head follows it.
+    /// `None` or `Length(0)` while a head is expected.
     pub body: Option<Framing>,
-    /// Whether the line that is arriving is empty so far.
     is_line_empty: bool,
-    /// The head that is arriving, or has arrived and has not been taken.
+    /// Bytes of the current head, until `start_request` takes them.
     pub head: Vec<u8>,
 }
 
 impl MessageReader {
-    /// How many of these bytes may be read before the next look.
+    /// Returns how many of `bytes` one read of hyper may return.
     pub fn advance(&mut self, bytes: &[u8]) -> usize {
         match &mut self.body {
             None | Some(Framing::Length(0)) => self.advance_head(bytes),
@@ -165,18 +163,16 @@ impl MessageReader {
     }
 }
 
-/// As much of a body as has come.
 #[derive(Debug, Default)]
 pub(super) struct PartialBody {
     pub kept: Vec<u8>,
-    /// Bytes that came, kept or not.
+    /// Bytes received, kept or not.
     pub size: u64,
-    /// Why the body is not complete, if it is not.
     pub error: Option<RequestError>,
 }
 
 impl PartialBody {
-    /// Adds a chunk. Of a body over the limit only the beginning is kept.
+    /// Adds a chunk. Only the first [`KEPT`] bytes are kept of a body over `limit`.
     pub fn push(&mut self, mut chunk: impl Buf, limit: u64) {
         let mut room = chunk.remaining();
         self.size += room as u64;
@@ -188,7 +184,7 @@ impl PartialBody {
         self.kept.extend_from_slice(&chunk.copy_to_bytes(room));
     }
 
-    /// Reads a body to its end, or as far as the limits allow, or until it is given up.
+    /// Reads a body until its end, a limit, eviction or the end of the server.
     pub async fn read<B: Buf, E: Error>(
         body: impl Stream<Item = Result<B, E>>,
         head: &Request,
@@ -201,7 +197,7 @@ impl PartialBody {
         let mut expects = values(head, "expect");
         let is_continue = |header: &Header| header.value.eq_ignore_ascii_case(b"100-continue");
         if is_announced && head.version == "HTTP/1.1" && expects.any(is_continue) {
-            // Reading would make hyper ask for the body with `100 Continue`.
+            // Polling the body would make hyper send `100 Continue`.
             partial.error = Some(RequestError::TooLarge { limit });
             return partial;
         }
@@ -226,7 +222,7 @@ impl PartialBody {
         };
         let stopping = async {
             stop.cancelled().await;
-            // The other half of the grace is for the answer.
+            // Half of the grace is left for the answer.
             sleep(limits.grace / 2).await;
         };
         let error = tokio::select! {
@@ -243,7 +239,7 @@ impl PartialBody {
     }
 }
 
-/// The innermost cause: the outer ones only say that a body was being read.
+/// The innermost error: warp's and hyper's outer errors only say that reading a body failed.
 fn root_cause(mut error: &dyn Error) -> String {
     while let Some(cause) = error.source() {
         error = cause;

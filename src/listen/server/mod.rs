@@ -1,8 +1,8 @@
-//! HTTP/1 server with limits, for a port that anybody may find.
+//! HTTP/1 server with limits on size, time and connections, for a port open to the internet.
 //!
-//! In: a bound listener. Out: an [`IncomingRequest`] for every request whose head can be read, exactly once, and a
-//! [`ConnectionError`] for every connection that fails before that. The accept loop is ours, because `warp::serve` has no
-//! timeouts; hyper speaks HTTP, warp routes.
+//! Calls the handler exactly once for every request whose head can be read; other failures of a connection are reported
+//! as [`ConnectionError`]s. hyper parses HTTP and warp routes requests; the accept loop is separate, because `warp::serve`
+//! has no timeouts.
 //!
 //! ```text
 //! accept ─> service::serve_connection ─> TrackedStream ─> hyper ─> warp ─> service::receive ─ IncomingRequest ─> handler
@@ -35,36 +35,33 @@ use super::fault::Fault;
 use crate::clock::{Clock, Timestamp};
 use crate::net::{Request, Response, header};
 
-/// Longest request head in bytes. hyper allows 100 fields besides.
+/// In bytes. hyper also limits a head to 100 fields.
 const MAX_HEAD: usize = 32 * 1024;
 
-/// File descriptors kept free for everything but connections.
+/// File descriptors reserved for uses other than connections.
 const OTHER_DESCRIPTORS: usize = 32;
 
-/// Connections that are accepted however few descriptors there are.
+/// Lower bound of [`Limits::connections`], whatever the limit on file descriptors.
 const MIN_CONNECTIONS: usize = 4;
 
-/// Connections that wait to be accepted under attack: tokio's backlog.
+/// Backlog of unaccepted connections, as set by tokio's `TcpListener::bind`.
 const BACKLOG: u32 = 1024;
 
-/// What one client may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Largest body in bytes.
+    /// In bytes.
     pub max_body: u64,
-    /// Time for a head, and for an idle connection.
+    /// For a request head, and for an idle connection between requests.
     pub header_timeout: Duration,
-    /// Time for a body.
     pub body_timeout: Duration,
-    /// Time that a blocked write may take.
+    /// From the first blocked write of an answer until the kernel has taken the last byte.
     pub write_timeout: Duration,
-    /// Whether a client that has closed its side still gets its answer.
+    /// Whether a client that has shut down its sending side still gets its answer.
     pub half_close: bool,
-    /// Connections held at once.
     pub connections: usize,
-    /// Time without progress after which a connection may be evicted for another.
+    /// Time without progress after which a connection may be evicted in favour of a new one.
     pub stalling: Duration,
-    /// Time for requests in flight when the server stops.
+    /// Time for requests in flight after the server is told to stop.
     pub grace: Duration,
 }
 
@@ -84,12 +81,12 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The same with fewer connections where file descriptors are few. `each` is how many one connection needs.
+    /// Lowers `connections` to fit the limit on file descriptors, of which each connection needs `each`.
     pub(crate) fn within(mut self, descriptors: Option<u64>, each: usize) -> Self {
         if let Some(descriptors) = descriptors.and_then(|number| usize::try_from(number).ok()) {
             let room = descriptors.saturating_sub(OTHER_DESCRIPTORS) / each.max(1);
             self.connections = self.connections.min(room.max(MIN_CONNECTIONS));
-            // A full backlog of stalled requests has to pass through the connections well within one timeout.
+            // Accepting and evicting a full backlog of stalled requests must take at most half of `body_timeout`.
             let slots = u32::try_from(self.connections).unwrap_or(u32::MAX);
             let share = self.body_timeout.saturating_mul(slots) / (2 * BACKLOG);
             self.stalling = self.stalling.min(share);
@@ -98,26 +95,25 @@ impl Limits {
     }
 }
 
-/// One request whose head could be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IncomingRequest {
-    /// Behind a tunnel: the address of the tunnel program.
+    /// The address of the tunnel program if the request came through a tunnel.
     pub peer: SocketAddr,
-    /// When the head was complete.
+    /// Time at which the head was complete.
     pub at: Timestamp,
-    /// The request, with the kept part of its body.
+    /// Holds the received part of an incomplete body, and the beginning of a body over [`Limits::max_body`].
     pub request: Request,
-    /// The HTTP error of the request; the connection is closed after such a request.
+    /// The connection is closed after a request with an error.
     pub error: Option<RequestError>,
 }
 
 impl IncomingRequest {
-    /// hyper answers a malformed request itself.
+    /// Whether hyper has answered the request itself, with 400.
     pub(crate) fn is_answered(&self) -> bool {
         matches!(self.error, Some(RequestError::Malformed(_)))
     }
 
-    /// Whether the length is stated by `Transfer-Encoding` and `Content-Length`. The former counts (RFC 9112, 6.3).
+    /// Whether the request has both `Transfer-Encoding` and `Content-Length`; the former takes precedence (RFC 9112, 6.3).
     pub(crate) fn is_ambiguous(&self) -> bool {
         ["transfer-encoding", "content-length"]
             .iter()
@@ -125,7 +121,6 @@ impl IncomingRequest {
     }
 }
 
-/// An HTTP error of a request, independent of its payload.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RequestError {
     #[error("HTTP/1.1 without a Host header")]
@@ -134,15 +129,14 @@ pub enum RequestError {
     SeveralHosts,
     #[error("the target is longer than {} bytes", Self::MAX_TARGET)]
     TargetTooLong,
-    /// The head breaks the rules, or leaves open where the body ends. hyper has answered 400 already; the handler's reply is
-    /// not used.
+    /// The head is invalid or gives no length of the body. hyper has answered 400; the handler's reply is dropped.
     #[error("malformed: {0}")]
     Malformed(String),
     #[error("the body is over the limit of {limit} bytes")]
     TooLarge { limit: u64 },
     #[error("the body did not come to its end in time")]
     BodyTimeout,
-    /// The body broke off, or its chunks are invalid.
+    /// The connection ended within the body, or a chunk is invalid.
     #[error("the body is broken: {0}")]
     BodyBroken(String),
     #[error("the listener stopped before the body was there")]
@@ -150,7 +144,7 @@ pub enum RequestError {
 }
 
 impl RequestError {
-    /// Longest target in bytes: the limit of common servers and tunnels.
+    /// In bytes: the limit of common servers and tunnels.
     pub const MAX_TARGET: usize = 8 * 1024;
 
     pub(crate) fn status(&self) -> u16 {
@@ -164,16 +158,15 @@ impl RequestError {
     }
 }
 
-/// How a request is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// The server states the length, whatever the headers say, but in an answer to HEAD without a body.
+    /// The server sets `Content-Length` from the body, except in an answer to HEAD without a body.
     pub response: Response,
     pub fault: Option<Fault>,
 }
 
 impl Reply {
-    /// The regular response, or the one of the fault.
+    /// Replaces the regular response if the fault is a status.
     pub(crate) fn new(regular: Response, fault: Option<Fault>) -> Self {
         let response = match fault {
             Some(Fault::Status(status)) => Response::plain(status, "failing on purpose\n"),
@@ -182,24 +175,24 @@ impl Reply {
         Self { response, fault }
     }
 
-    /// The status that the client gets, if it gets an HTTP answer.
+    /// The status that the client receives, `None` if the fault leaves no HTTP answer.
     pub(crate) fn status(&self) -> Option<u16> {
         let is_http = matches!(self.fault, None | Some(Fault::Status(_) | Fault::Slow));
         is_http.then_some(self.response.status)
     }
 }
 
-/// A connection that failed without a request to show for it.
+/// Failure of a connection, as opposed to an error of one request.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ConnectionError {
     #[error("looks like TLS: use http://")]
     LooksLikeTls,
     #[error("looks like HTTP/2: use HTTP/1.1")]
     LooksLikeHttp2,
-    /// HTTP/0.9 is none either.
+    /// Includes HTTP/0.9.
     #[error("not an HTTP/1 request: {0}")]
     Garbage(String),
-    /// hyper has answered 431, for too many fields too.
+    /// Too many bytes or header fields; hyper has answered 431.
     #[error("the head of the request is too large")]
     HeadTooLarge,
     #[error("no complete request head in time")]
@@ -214,10 +207,10 @@ pub enum ConnectionError {
     AnswerLost(String),
     #[error("idle, closed to make room for others")]
     MadeRoom,
-    /// The connection outlasted the grace.
+    /// The connection was open after [`Limits::grace`].
     #[error("still open when the listener stopped")]
     Stopped,
-    /// Reported without an address.
+    /// `accept` failed, so the peer is unknown.
     #[error("cannot accept connections: {0}")]
     NotAccepted(String),
     /// The task that served the connection panicked.
@@ -225,14 +218,13 @@ pub enum ConnectionError {
     Panicked,
 }
 
-/// Called once for every request whose head could be read. Its answer to one with a [`RequestError`] should have the error's
-/// status.
+/// Called once for every request whose head could be read. The reply to a request with a [`RequestError`] should have the
+/// error's status.
 pub type Handler = Box<dyn Fn(IncomingRequest) -> BoxFuture<'static, Reply> + Send + Sync>;
 
-/// Called for every connection that failed otherwise, with its peer.
+/// Called for every [`ConnectionError`], with the peer if known.
 pub type OnError = Box<dyn Fn(Option<SocketAddr>, ConnectionError) + Send + Sync>;
 
-/// State of the server that all connections use.
 struct Shared {
     limits: Limits,
     clock: Clock,
@@ -240,20 +232,20 @@ struct Shared {
     handler: Handler,
     on_error: OnError,
     stop: CancellationToken,
-    /// Whether a client waits for a free connection. Connections are not kept alive meanwhile.
+    /// Whether a new connection waits for a slot. Keep-alive is off meanwhile.
     is_full: AtomicBool,
 }
 
 impl Shared {
-    /// Resolves when connections whose answer has been given must close: early within the grace.
+    /// Resolves a quarter of the grace after `stop`, when slow answers and lingering closes must end.
     async fn closing(&self) {
         self.stop.cancelled().await;
         sleep(self.limits.grace / 4).await;
     }
 }
 
-/// Serves routes until `stop` is cancelled and requests in flight have ended, or the grace is over. The route of `receiver`
-/// calls the handler; others answer themselves.
+/// Serves `routes` until `stop` is cancelled, then until all connections have ended or the grace is over. Only the route
+/// of `receiver` calls the handler.
 pub async fn serve(
     listener: TcpListener,
     limits: Limits,

@@ -1,5 +1,5 @@
-//! Serves one connection: hyper reads requests, warp routes them, and the one route of the receiver hands each to the
-//! handler. Then the end of the connection: replies that are not HTTP, the report of what failed, and the lingering close.
+//! Serves one connection: hyper reads requests, warp routes them, and the route of [`receiver`] calls the handler. When
+//! hyper has stopped, writes replies that are not HTTP, reports errors and closes the connection.
 
 use std::error::Error;
 use std::io;
@@ -29,25 +29,24 @@ use crate::clock::Timestamp;
 use crate::listen::fault::Fault;
 use crate::net::{Request, Response};
 
-/// hyper's read buffer: a head and what comes with it.
+/// Limit of hyper's read buffer, which holds a head and the bytes read with it.
 const READ_BUFFER: usize = 64 * 1024;
 
-/// Time for the client to close after the last answer. Closing a socket with unread bytes resets it, and the reset may
-/// overtake the answer.
+/// Time for the client to close after the last answer. Closing a socket with unread bytes sends a reset, which may
+/// overtake the answer (RFC 9112, 9.6).
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Pause between two pieces of a slow answer: at ten bytes a second a short answer outlasts the timeout of most senders.
+/// Pause between the pieces of a slow answer. At one byte a piece, a short answer outlasts the timeout of most senders.
 const SLOW_PAUSE: Duration = Duration::from_millis(100);
 
-/// Pieces of a slow answer at most: a long one takes half a minute.
+/// Limits a slow answer to half a minute.
 const MAX_SLOW_PIECES: usize = 300;
 
-/// Not HTTP for any client, not even 0.9, which had text without a head.
+/// Not HTTP in any version: plain text would be a valid answer in HTTP/0.9.
 const GARBAGE: &[u8] = b"\x00\xff\xfe this is no HTTP, and that is on purpose \x00\r\n\r\n";
 
-/// Serves a connection from its first byte to its last.
 pub(super) async fn serve_connection(stream: TcpStream, connection: Arc<Connection>) {
-    // Failing to set the option means that the connection is gone, which shows later.
+    // `set_nodelay` fails only on a closed connection, which the next read reports.
     let _ = stream.set_nodelay(true);
     let stream = TrackedStream {
         stream,
@@ -61,8 +60,8 @@ pub(super) async fn serve_connection(stream: TcpStream, connection: Arc<Connecti
         .header_read_timeout(limits.header_timeout)
         .max_header_size(MAX_HEAD)
         .max_buf_size(READ_BUFFER)
-        // A client that ends its side behind a request still gets the answer, and one that breaks off keeps its slot until
-        // the answer has been decided, so that the number of requests being handled is bounded.
+        // With half-close a broken connection keeps its slot until its request has been handled, which bounds the number of
+        // requests in the handler.
         .half_close(limits.half_close)
         .serve_connection(
             TokioIo::new(stream),
@@ -91,7 +90,7 @@ pub(super) async fn serve_connection(stream: TcpStream, connection: Arc<Connecti
     }
 }
 
-/// Has warp answer one request. hyper stops at an error without writing a byte.
+/// Answers one request through the warp routes. An error makes hyper stop without writing a byte.
 async fn route(
     mut request: hyper::Request<Incoming>,
     connection: &Arc<Connection>,
@@ -100,18 +99,18 @@ async fn route(
     connection.start_request();
     request.extensions_mut().insert(Arc::clone(connection));
     if !request.uri().path().starts_with('/') || request.uri().authority().is_some() {
-        // warp panics on a target without a path, as CONNECT has it, and this is no proxy: only a path is routed.
+        // warp panics on a target without a path, such as that of CONNECT, so `/*` is routed instead.
         *request.uri_mut() = Uri::from_static("/*");
     }
     let Ok(mut response) = warp::service(shared.routes.clone()).call(request).await;
     let mut state = connection.state();
     if state.non_http.is_some() {
-        // Until the connection ends it may be evicted as if idle.
+        // `Idle` allows eviction while the reply is written.
         state.enter(Phase::Idle);
         return Err(io::ErrorKind::ConnectionAborted.into());
     }
     state.enter(Phase::Answering);
-    // A client that always has one more request would keep its slot from those that wait.
+    // Keep-alive would let a client that keeps sending requests hold its slot while others wait.
     state.last |= shared.is_full.load(Ordering::Relaxed) || shared.stop.is_cancelled();
     if state.last {
         let close = HeaderValue::from_static("close");
@@ -120,7 +119,7 @@ async fn route(
     Ok(response)
 }
 
-/// The receiver's route: every request, whatever its method and path.
+/// The route that calls the handler, for every method and path.
 pub(crate) fn receiver() -> BoxedFilter<(warp::reply::Response,)> {
     warp::ext::get::<Arc<Connection>>()
         .and(warp::body::stream())
@@ -146,7 +145,6 @@ async fn receive(
     warp::reply::Response::default()
 }
 
-/// Hands a request to the handler.
 async fn handle(connection: &Connection, at: Timestamp, head: Request, body: PartialBody) -> Reply {
     let error = body.error.clone().or_else(|| head_error(&head));
     connection.state().last |= error.is_some();
@@ -164,17 +162,17 @@ async fn handle(connection: &Connection, at: Timestamp, head: Request, body: Par
     (connection.shared.handler)(incoming).await
 }
 
-/// An answer as far as HTTP allows it.
+/// Converts an answer for hyper: invalid headers are left out, and an invalid or informational status becomes 500.
 pub(crate) fn to_http(answer: Response, is_to_head: bool) -> warp::http::Response<Bytes> {
-    // hyper states the length of a body, and fails on a header that states another. An answer to HEAD has none.
+    // hyper sets `Content-Length` and fails on a different one, but cannot know the length in a bodiless answer to HEAD.
     let keeps_length = is_to_head && answer.body.is_empty();
     let mut response = warp::http::Response::new(answer.body.0);
-    // hyper would close the connection over a status that is no final one.
+    // hyper would close the connection at an informational status.
     let status = StatusCode::from_u16(answer.status).ok();
     let status = status.filter(|status| !status.is_informational());
     *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for header in &answer.headers {
-        // A forwarded answer may carry what HTTP does not allow; the record still shows it.
+        // A forwarded answer may have headers that HTTP does not allow; the record keeps them.
         if let (Ok(name), Ok(value)) = (
             HeaderName::from_bytes(header.name.as_bytes()),
             HeaderValue::from_maybe_shared(header.value.clone()),
@@ -187,12 +185,11 @@ pub(crate) fn to_http(answer: Response, is_to_head: bool) -> warp::http::Respons
     response
 }
 
-/// Writes a reply that hyper cannot write, and closes the connection.
 async fn write_non_http(reply: Reply, mut stream: TrackedStream, connection: &Connection) {
     let mut rest = PartialBody::default();
     match reply.fault {
         None | Some(Fault::Status(_) | Fault::Empty) => {}
-        // A close with a linger time of zero is a reset. Failing to set it leaves an ordinary close, the next best thing.
+        // Closing with a linger time of zero sends a reset. If setting the option fails, the close is an ordinary one.
         Some(Fault::Reset) => return drop(stream.stream.set_zero_linger()),
         Some(Fault::Hang) => {
             return tokio::select! {
@@ -213,7 +210,7 @@ async fn write_non_http(reply: Reply, mut stream: TrackedStream, connection: &Co
     linger(stream, &mut rest, connection).await;
 }
 
-/// Writes a piece at a time; the rest at once when the connection is evicted or the server stops.
+/// Writes `piece` bytes at a time, and the rest at once when the connection is evicted or the server stops.
 async fn write_slowly(
     mut rest: &[u8],
     piece: usize,
@@ -234,7 +231,7 @@ async fn write_slowly(
     let _ = timeout(grace / 4, stream.write_all(rest)).await;
 }
 
-/// An answer as bytes; the last on its connection.
+/// Serializes an answer with `Connection: close`.
 fn serialized(answer: Response) -> Vec<u8> {
     let response = to_http(answer, false);
     let status = response.status();
@@ -252,7 +249,7 @@ fn serialized(answer: Response) -> Vec<u8> {
     bytes
 }
 
-/// Ends a connection on which hyper has stopped.
+/// Closes a connection on which hyper has stopped, and reports its error or its malformed request.
 async fn conclude(ended: hyper::Result<()>, stream: TrackedStream, connection: &Connection) {
     let at = connection.shared.clock.now();
     let is_parse = ended.as_ref().is_err_and(hyper::Error::is_parse);
@@ -275,12 +272,12 @@ async fn conclude(ended: hyper::Result<()>, stream: TrackedStream, connection: &
     if let Some((head, why)) = malformed {
         let why = framing(&head).err().map_or(why, str::to_owned);
         rest.error = Some(RequestError::Malformed(why));
-        // hyper has answered 400 already.
+        // hyper has answered 400, so the handler's reply is dropped.
         let _ = handle(connection, at, head, rest).await;
     }
 }
 
-/// The error to report, if no request shows it.
+/// The error to report, `None` if the connection ended regularly after a request.
 fn failure(ended: hyper::Result<()>, state: &State) -> Option<ConnectionError> {
     let error = match ended {
         _ if state.error.is_some() => return state.error.clone(),
@@ -300,7 +297,7 @@ fn failure(ended: hyper::Result<()>, state: &State) -> Option<ConnectionError> {
             .map_or_else(|| error.to_string(), ToString::to_string);
         Some(ConnectionError::AnswerLost(cause))
     } else if head.is_empty() && state.requested {
-        // Kept alive, and not used again.
+        // A keep-alive connection may end between requests.
         None
     } else if error.is_timeout() {
         Some(ConnectionError::HeadTimeout)
@@ -309,7 +306,7 @@ fn failure(ended: hyper::Result<()>, state: &State) -> Option<ConnectionError> {
     }
 }
 
-/// Lingering close: closes our side, then reads on for a while.
+/// Lingering close: shuts down the sending side, then reads for at most [`LINGER`].
 async fn linger(mut stream: TrackedStream, rest: &mut PartialBody, connection: &Connection) {
     let lingering = timeout(LINGER, async {
         let _ = stream.shutdown().await;
@@ -318,7 +315,7 @@ async fn linger(mut stream: TrackedStream, rest: &mut PartialBody, connection: &
     unless_interrupted(connection, lingering).await;
 }
 
-/// Drops a future when the connection is evicted or the server stops.
+/// Drops `future` when the connection is evicted or the server stops.
 async fn unless_interrupted(connection: &Connection, future: impl Future) {
     tokio::select! {
         _ = future => {}

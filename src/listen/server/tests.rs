@@ -1,4 +1,4 @@
-//! The server's promises, each tried with a client that writes bytes and shares no code with the server.
+//! Tests the server by a client that writes raw bytes and shares no code with the server.
 
 use std::io;
 use std::time::Duration;
@@ -15,7 +15,6 @@ use crate::net::{Header, Response, header};
 
 mod on_purpose;
 
-/// Longer than any step of these tests takes, unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(150);
 
@@ -25,12 +24,11 @@ async fn soon<F: Future>(what: F) -> F::Output {
         .expect("it hangs")
 }
 
-/// A server that answers `got it`, or as the path says.
 struct Stand {
     address: SocketAddr,
     requests: mpsc::UnboundedReceiver<IncomingRequest>,
     errors: mpsc::UnboundedReceiver<ConnectionError>,
-    /// A permit for each request for `/wait` that may be answered.
+    /// One permit lets one request for `/wait` be answered.
     gate: Arc<tokio::sync::Semaphore>,
     stop: CancellationToken,
     served: JoinHandle<()>,
@@ -79,7 +77,6 @@ impl Stand {
         Peer(soon(TcpStream::connect(self.address)).await.unwrap())
     }
 
-    /// Sends bytes on a connection of their own.
     async fn send(&self, bytes: impl AsRef<[u8]>) -> Peer {
         let mut peer = self.connect().await;
         peer.write(bytes).await;
@@ -98,7 +95,7 @@ impl Stand {
         soon(self.errors.recv()).await.unwrap()
     }
 
-    /// Stops the server. No request and no error may be left that the test has not taken.
+    /// Stops the server, and asserts that the test has taken all requests and errors.
     async fn close(mut self) {
         self.stop.cancel();
         soon(&mut self.served).await.unwrap();
@@ -144,14 +141,12 @@ impl Peer {
         soon(self.0.write_all(bytes.as_ref())).await.unwrap();
     }
 
-    /// Reads until the connection ends.
     async fn rest(&mut self) -> String {
         let mut bytes = Vec::new();
         soon(self.0.read_to_end(&mut bytes)).await.unwrap();
         String::from_utf8(bytes).unwrap()
     }
 
-    /// Reads as far as this text.
     async fn until(&mut self, text: &str) -> String {
         let mut bytes = Vec::new();
         while !bytes.ends_with(text.as_bytes()) {
@@ -163,7 +158,6 @@ impl Peer {
         String::from_utf8(bytes).unwrap()
     }
 
-    /// Waits for the end of the connection, orderly or not, and for nothing before it.
     async fn ends_silently(&mut self) {
         let mut byte = [0];
         let read = soon(self.0.read(&mut byte)).await;
@@ -383,7 +377,6 @@ async fn w5_a_sender_that_vanishes_is_still_an_arrival() {
     for expect in ["", "Expect: 100-continue\r\n"] {
         let head = format!("POST / HTTP/1.1\r\nHost: x\r\n{expect}Content-Length: 9\r\n\r\n");
         let peer = stand.send(head).await;
-        // Without waiting for the rest: the connection is reset.
         peer.0.set_zero_linger().unwrap();
         drop(peer);
         let incoming = stand.incoming().await;
@@ -474,7 +467,6 @@ async fn r0_wherever_a_connection_dies_that_is_told() {
             let arrived = loop {
                 tokio::select! {
                     _ = stand.requests.recv() => break true,
-                    // The lost answer is reported too.
                     error = stand.errors.recv() => match error.unwrap() {
                         ConnectionError::AnswerLost(_) => {}
                         _ => break false,
@@ -482,7 +474,7 @@ async fn r0_wherever_a_connection_dies_that_is_told() {
                     () = sleep(DEADLINE) => panic!("nothing was told of {:?}", &request[..cut]),
                 }
             };
-            // A reset may overtake what came before it.
+            // The server may see a reset before bytes that were sent earlier.
             assert!(
                 arrived == (cut >= head.len()) || (!arrived && abrupt),
                 "{:?}",
@@ -603,7 +595,7 @@ async fn w10_a_head_has_its_time() {
         assert_eq!(stand.connection_error().await, ConnectionError::HeadTimeout);
         peer.ends_silently().await;
     }
-    // The end of a connection that is idle after a request is no error.
+    // The timeout of an idle connection after a request is no error.
     let mut used = stand.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
     used.until("got it").await;
     used.ends_silently().await;
@@ -696,7 +688,6 @@ async fn w11_whoever_stalls_makes_room_too() {
         .send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")
         .await;
     stand.send(good).await.until("got it").await;
-    // The unfinished request is answered.
     assert_eq!(status(&slow.rest().await), "408");
     let incoming = stand.incoming().await;
     assert_eq!(
@@ -743,7 +734,7 @@ async fn w11_a_place_is_taken_until_its_request_has_been_decided() {
     stand.incoming().await;
     peer.0.set_zero_linger().unwrap();
     drop(peer);
-    // Otherwise one client could have any number of requests handled at once.
+    // The broken connection keeps the only slot until its request has been handled.
     let mut next = stand.send("GET /next HTTP/1.1\r\nHost: x\r\n\r\n").await;
     tokio::time::timeout(SHORT, stand.requests.recv())
         .await
@@ -772,7 +763,7 @@ fn w11_there_are_no_more_connections_than_descriptors() {
 
 #[test]
 fn w11_only_the_systems_refusals_make_the_loop_pause() {
-    // EMFILE and ENFILE have no stable kind.
+    // EMFILE (24) and ENFILE (23) have no stable `ErrorKind`.
     for (code, own) in [(24, false), (23, false), (103, true), (104, true)] {
         let error = io::Error::from_raw_os_error(code);
         assert_eq!(accept::concerns_one_connection(&error), own, "{error}");
@@ -782,7 +773,7 @@ fn w11_only_the_systems_refusals_make_the_loop_pause() {
 #[tokio::test]
 async fn w12_a_large_body_is_refused_so_that_the_sender_hears_it() {
     let mut stand = Stand::with(|limits| limits.max_body = 100_000).await;
-    // Larger than what is drained before the answer: lingering takes the rest.
+    // Larger than `DRAINED`: the lingering close reads the rest.
     let body = vec![b'x'; 24 * 1024 * 1024];
     for chunked in [false, true] {
         let framing = if chunked {
@@ -793,7 +784,6 @@ async fn w12_a_large_body_is_refused_so_that_the_sender_hears_it() {
         let mut peer = stand
             .send(format!("POST / HTTP/1.1\r\nHost: x\r\n{framing}"))
             .await;
-        // The client writes the whole body before it reads.
         peer.write(&body).await;
         assert_eq!(status(&peer.until("got it").await), "413");
         drop(peer);
@@ -858,7 +848,7 @@ async fn w13_nothing_keeps_the_door_open() {
     slow.until("100 Continue\r\n\r\n").await;
     let stopped = Instant::now();
     stand.stop.cancel();
-    // Half of the grace is for the answer.
+    // The body is given up after half of the grace, which leaves time for the answer.
     assert_eq!(status(&slow.until("got it").await), "503");
     assert_eq!(stand.error().await, RequestError::Stopping);
     let told = [

@@ -1,4 +1,4 @@
-//! Replies that are not HTTP, as the client sees them.
+//! Faults other than `Status`, seen by a client.
 
 use super::*;
 
@@ -6,7 +6,6 @@ fn ask(path: &str) -> String {
     format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")
 }
 
-/// The bytes until the end of the connection, and the kind of error if the end is one.
 async fn end_of(peer: &mut Peer) -> (Vec<u8>, Option<io::ErrorKind>) {
     let mut bytes = Vec::new();
     let end = soon(peer.0.read_to_end(&mut bytes)).await;
@@ -72,7 +71,6 @@ async fn what_drips_is_the_whole_answer_in_many_pieces() {
     let mut stand = Stand::new().await;
     let began = Instant::now();
     let mut peer = stand.send(ask("/drip")).await;
-    // There are pauses between the pieces.
     peer.until("HTTP").await;
     assert!(
         began.elapsed() >= Duration::from_millis(250),
@@ -146,7 +144,7 @@ async fn w13_nothing_of_this_keeps_the_door_open() {
         stand.incoming().await;
     }
     let stopped = Instant::now();
-    // None of these replies is an error.
+    // `close` asserts that no connection error is reported.
     stand.close().await;
     assert!(
         stopped.elapsed() < Duration::from_millis(3_500),
