@@ -1,4 +1,4 @@
-//! `--fault` and `--delay`: which requests fail or wait, by seed and number. Pure.
+//! `--fault` and `--delay`: chooses by seed and request number which requests fail and how long answers are delayed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use rand::RngExt as _;
 use crate::clock::read_duration;
 use crate::seed::{Seed, Stream};
 
-/// The time before an answer: fixed, or random between two bounds.
+/// Fixed if both bounds are equal, else random between them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Delay {
     least: Duration,
@@ -21,7 +21,7 @@ impl Delay {
         self.least != self.most
     }
 
-    /// The delay of the nth answer.
+    /// `n` counts requests from 1 in the order of arrival.
     pub(crate) fn of(self, n: u64, seed: Seed) -> Duration {
         let share = seed.rng(Stream::Delay, n).random_range(0.0..=1.0);
         self.least + self.most.saturating_sub(self.least).mul_f64(share)
@@ -41,24 +41,22 @@ impl FromStr for Delay {
     }
 }
 
-/// An injected failure. All but `Status` end the connection.
+/// All faults but `Status` end the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// An answer with this status instead of the regular one.
+    /// Replaces the regular answer.
     Status(u16),
-    /// No answer: the connection is reset.
     Reset,
-    /// No answer: the connection is closed.
+    /// No answer: the connection is closed in order.
     Empty,
-    /// No answer, until the client closes, the connection is evicted or the server stops.
+    /// No answer: the connection stays open until the client closes, eviction or the stop of the server.
     Hang,
-    /// The regular answer, a few bytes at a time.
+    /// The regular answer in small pieces, with pauses.
     Slow,
-    /// Bytes that are not HTTP.
     Garbage,
 }
 
-/// The answer of most proxies while a handler restarts.
+/// 503 is the answer of most proxies while a handler restarts.
 impl Default for Fault {
     fn default() -> Self {
         Self::Status(503)
@@ -66,7 +64,7 @@ impl Default for Fault {
 }
 
 impl Fault {
-    /// The name in the flag and in records.
+    /// Notation in `--fault` and in records.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Status(_) => "status",
@@ -97,18 +95,18 @@ impl FromStr for Fault {
     }
 }
 
-/// Which requests get the fault, whatever their method. A malformed request is counted, and gets none.
+/// Selects requests for a fault by number and chance. Requests with an HTTP error are counted but get no fault.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Faults {
     pub fault: Fault,
-    /// The number of requests at the beginning that all get the fault.
+    /// Number of requests from the first on that all get the fault.
     pub first: u64,
-    /// The share of later requests that get the fault at random.
+    /// Probability of the fault for each later request.
     pub rate: f64,
 }
 
 impl Faults {
-    /// The fault for the nth request, from 1 in the order of arrival.
+    /// `n` counts requests from 1 in the order of arrival.
     pub(crate) fn for_request(&self, n: u64, seed: Seed) -> Option<Fault> {
         let by_chance = || seed.rng(Stream::Fault, n).random_range(0.0..1.0) < self.rate;
         (n <= self.first || (self.rate > 0.0 && by_chance())).then_some(self.fault)
@@ -123,7 +121,7 @@ impl Faults {
     }
 }
 
-/// `the first 2 requests: status 503`, `every request: hang`, `the first 2 requests and 10 % of the others: reset`.
+/// For example `the first 2 requests, and 10 % of the others by chance: reset`.
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let first = match self.first {
@@ -176,7 +174,7 @@ mod tests {
         assert_eq!(pattern(faults(3, 0.0), 1), "✗✗✗·················");
         assert_eq!(pattern(faults(0, 1.0), 1), "✗✗✗✗✗✗✗✗✗✗✗✗✗✗✗✗✗✗✗✗");
         assert_eq!(pattern(Faults::default(), 1), "····················");
-        // Pinned: a seed that somebody wrote down means this for ever.
+        // Pinned: a seed must give the same faults in later versions.
         insta::assert_snapshot!(pattern(faults(0, 0.5), 7), @"✗✗✗✗·✗·✗·✗✗··✗✗✗·✗✗·");
         insta::assert_snapshot!(pattern(faults(4, 0.5), 8), @"✗✗✗✗✗✗✗·✗···✗···✗·✗✗");
         assert_ne!(pattern(faults(0, 0.5), 7), pattern(faults(0, 0.5), 8));

@@ -1,5 +1,5 @@
-//! `--forward-to`: a reverse proxy to a handler. Body, query and end-to-end headers are forwarded unchanged; hop-by-hop
-//! headers are replaced.
+//! `--forward-to`: a reverse proxy to a handler. Body and end-to-end headers are forwarded unchanged, hop-by-hop headers
+//! are replaced, and the destination's own path and parameters take precedence over the request's.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,20 +20,19 @@ use crate::net::{
 };
 use crate::untrusted::{Untrusted, beginning};
 
-/// Time for the handler's answer once the listener stops; shorter than the grace of the server.
+/// Time for the handler's answer after the listener is told to stop. Must be shorter than the server's grace.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The handler of `--forward-to`. A clone shares the client.
 #[derive(Clone)]
 pub struct Forward {
     destination: Destination,
     client: Arc<RawClient>,
-    /// The listener's element of `Via`, to detect loops.
+    /// The listener's element of `Via`, by which loops are detected.
     via: String,
 }
 
 impl Forward {
-    /// `listening` is the listener's own address, which is refused as a destination.
+    /// Refuses a destination at `listening`, the listener's own address.
     pub fn new(
         destination: Destination,
         listening: SocketAddr,
@@ -53,19 +52,18 @@ impl Forward {
         })
     }
 
-    /// The handler's address, secrets masked.
+    /// With secrets masked.
     pub(crate) fn url(&self) -> &str {
         self.destination.masked()
     }
 
-    /// Whether a handler can be sent the request: it is for a path. The answer to TRACE would show the sender what this
-    /// listener has added.
+    /// Whether the target is a path and the method is not TRACE, whose answer would show the sender the headers added here.
     pub(crate) fn accepts(request: &Request) -> bool {
         request.target.starts_with('/') && request.method != "TRACE"
     }
 
-    /// Forwards a request, and waits for the answer at most `STOP_TIMEOUT` after `stop`: the response for the sender, and
-    /// the record, of which `instead_of` is left to the caller.
+    /// Forwards a request, waiting for the answer at most `STOP_TIMEOUT` after `stop`. Returns the response for the sender
+    /// and the record, in which the caller sets `instead_of`.
     pub(crate) async fn send(
         &self,
         request: &Request,
@@ -85,7 +83,7 @@ impl Forward {
         };
         let (response, failure) = match answer {
             Ok(response) => (response, None),
-            // The cause of a failure is not for the sender.
+            // The cause of a failure is recorded and not sent to the sender.
             Err((status, failure)) => {
                 let response = Response::plain(status, "the handler did not answer\n");
                 (response, Some(failure))
@@ -104,14 +102,14 @@ impl Forward {
         (response, forwarded)
     }
 
-    /// The handler's answer, or the status and cause of a gateway error.
+    /// Returns the handler's answer, or the status and cause of a gateway error.
     async fn answer(&self, request: &Request) -> Result<Response, (u16, Failure)> {
         if self.is_loop(request) {
             let text = "this request came through here before: it goes in a circle";
             return Err((508, failure(FailureKind::Other, text)));
         }
         let outgoing = RawRequest::forwarded(&self.addressed(request), &self.destination);
-        // A redirect goes back to the sender too.
+        // Redirects are returned to the sender, not followed.
         let answer = self.client.send(&outgoing).await;
         let mut response = answer.map_err(|failure| match failure.kind {
             FailureKind::Timeout => (504, failure),
@@ -138,7 +136,7 @@ impl Forward {
         Ok(response)
     }
 
-    /// The handler's URL for a request, secrets masked.
+    /// With secrets masked.
     fn url_of(&self, request: &Request) -> String {
         let tls = if self.destination.is_tls() { "s" } else { "" };
         let authority = self.destination.authority();
@@ -146,13 +144,11 @@ impl Forward {
         masked_url(&format!("http{tls}://{authority}{target}"))
     }
 
-    /// Whether this listener has forwarded the request before.
     fn is_loop(&self, request: &Request) -> bool {
         let mut via = request.headers.iter().filter(|header| header.is("via"));
         via.any(|via| via.text().split(',').any(|by| by.trim() == self.via))
     }
 
-    /// The request that the handler gets.
     fn addressed(&self, request: &Request) -> Request {
         let mut headers = end_to_end(&request.headers);
         if header(&headers, "x-forwarded-host").is_none()
@@ -170,7 +166,7 @@ impl Forward {
     }
 }
 
-/// The first line of the body of an answer of 400 or more.
+/// The first line of the body that is not blank, if the status is 400 or more.
 fn first_line(response: &Response) -> Option<Untrusted> {
     const MAX_CHARS: usize = 200;
     if response.status < 400 {

@@ -18,30 +18,28 @@ pub struct Pipeline {
     pub faults: Faults,
     pub forward: Option<Forward>,
     pub stop: CancellationToken,
-    /// Requests that have arrived.
     pub requests: AtomicU64,
-    /// The tasks of the requests.
     pub tasks: TaskTracker,
 }
 
 impl Pipeline {
-    /// Handles one request. It is recorded even if its connection breaks meanwhile.
+    /// Handles a request in its own task: hyper drops the future of a request whose connection breaks, which would lose
+    /// the record.
     pub async fn handle(self: Arc<Self>, incoming: IncomingRequest) -> Reply {
         let n = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let pipeline = Arc::clone(&self);
-        // A task of its own: hyper drops the future of a request whose connection breaks.
         let task = async move { pipeline.reply(incoming, n).await };
         let handled = self.tasks.spawn(task).await;
-        // The connection's task panics in turn, which the server counts.
+        // A panic is passed on to the connection's task, and the server reports it.
         handled.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     }
 
-    /// Handles the nth request, from 1 in the order of arrival.
+    /// `n` counts requests from 1 in the order of arrival.
     async fn reply(&self, incoming: IncomingRequest, n: u64) -> Reply {
         let began = self.recorder.clock.elapsed();
         let seed = self.policy.seed;
         let delay = self.policy.delay.of(n, seed);
-        // A sleep of zero takes a tick of the timer.
+        // A sleep of zero takes up to a tick of tokio's timer, 1 ms.
         if !delay.is_zero() && !incoming.is_answered() {
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}
@@ -51,8 +49,8 @@ impl Pipeline {
         let is_complete = incoming.error.is_none();
         let fault = self.faults.for_request(n, seed).filter(|_| is_complete);
         let forwards = is_complete && fault.is_none() && Forward::accepts(&incoming.request);
-        // The judgement that is recorded comes after the forwarding: parsed fields take many times the memory of a body, and
-        // a handler may be slow.
+        // The recorded judgement is made after forwarding, since parsed fields, which take many times the memory of a body,
+        // would be held while the handler answers.
         let is_refused = || self.policy.strict && self.policy.decide(&incoming).refused;
         let passed = match &self.forward {
             Some(forward) if forwards && !is_refused() => {
@@ -71,7 +69,6 @@ impl Pipeline {
         self.recorder.record(incoming, decision, forwarded, took)
     }
 
-    /// Resolves when all requests have been handled.
     pub async fn idle(&self) {
         self.tasks.close();
         self.tasks.wait().await;
@@ -88,7 +85,7 @@ mod tests {
     use crate::listen::server::RequestError;
     use crate::net::Request;
 
-    /// A pipeline with a delay of an hour, and its reply to a request within a second.
+    /// A pipeline that delays answers by an hour, and its reply if there was one within a second.
     struct Handled {
         reply: Option<Reply>,
         pipeline: Arc<Pipeline>,

@@ -1,4 +1,4 @@
-//! Judges a request and decides the answer. Pure.
+//! Judges a request and decides the answer, without I/O.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -16,28 +16,26 @@ const ALLOWED: &str = "GET, POST, HEAD, OPTIONS";
 
 const JSON: &str = "application/json";
 
-/// What a body without a CDR is answered 400 for.
+/// Remarks on a body that are answered with 400.
 const UNREADABLE: [Code; 4] = [Code::Encoded, Code::NotJson, Code::JsLiteral, Code::Empty];
 
-/// Upper length of received text in a sentence, in characters.
+/// Longest quotation of received text in a remark or answer, in characters.
 const MAX_QUOTED: usize = 60;
 
-/// How requests are answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResponsePolicy {
-    /// The status of an accepted request.
+    /// For accepted requests.
     pub status: u16,
     pub body: String,
-    /// Besides those of HTTP itself.
+    /// Sent in addition to the headers that the server sets.
     pub headers: Vec<Header>,
     pub delay: Delay,
     /// Whether departures from the documented schema are refused.
     pub strict: bool,
-    /// For delays and faults.
     pub seed: Seed,
 }
 
-/// `200 got it`, at once, as TeleCMI's own example handlers answer. \[doc by example\]
+/// TeleCMI's own example handlers answer `200 got it` at once. \[doc by example\]
 impl Default for ResponsePolicy {
     fn default() -> Self {
         Self {
@@ -51,7 +49,7 @@ impl Default for ResponsePolicy {
     }
 }
 
-/// The judgement on a request and its regular answer, without fault and handler.
+/// The judgement and regular answer of a request, before faults and forwarding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     pub judgement: Judgement,
@@ -61,11 +59,10 @@ pub struct Decision {
 }
 
 impl ResponsePolicy {
-    /// Judges a request and decides its answer.
     pub fn decide(&self, incoming: &IncomingRequest) -> Decision {
         let request = &incoming.request;
         let (mut judgement, response) = match (&incoming.error, &*request.method) {
-            // An incomplete body is not judged.
+            // The body of a request with an HTTP error may be incomplete, and is not judged.
             (Some(error), _) => {
                 let text = error.to_string();
                 let response = refusal(error.status(), &text);
@@ -156,7 +153,7 @@ fn unreadable(code: Code, text: impl Into<String>) -> Judgement {
     Judgement::unreadable(vec![Remark::new(code, text)])
 }
 
-/// The judgement on a request from which no CDR is expected.
+/// A judgement of [`Kind::Unknown`], for a request without a CDR.
 fn no_cdr(remark: Option<(Code, &str)>) -> Judgement {
     let remark = remark.map(|(code, text)| Remark::new(code, text));
     let mut judgement = Judgement::unreadable(Vec::from_iter(remark));
@@ -212,7 +209,7 @@ fn judge(request: &Request) -> Judgement {
     judgement
 }
 
-/// The names of a multipart body's parts, found without parsing the body.
+/// Lists the names of multipart parts by a text search, without parsing the body.
 fn parts(body: &str) -> String {
     const MAX_LISTED: usize = 20;
     let names = body.split("; name=\"").skip(1);
@@ -225,7 +222,7 @@ fn parts(body: &str) -> String {
     }
 }
 
-/// Judges the pairs from the first one that counts.
+/// Judges the pairs from index `first` on; earlier ones belong to the URL, such as a token.
 fn judge_decoded(decoded: Decoded, first: usize) -> Judgement {
     let mut judgement = judge_pairs(&decoded.pairs[first..]);
     let faults = decoded.faults.into_iter();
@@ -253,10 +250,9 @@ fn judge_query(request: &Request) -> Judgement {
     judgement
 }
 
-/// The sender's address according to the headers of a proxy or tunnel (`--trust-proxy`), with a port if the header has one.
+/// The sender's address in the first header of a proxy or tunnel that has a valid one (`--trust-proxy`).
 ///
-/// Any sender can write these headers, so the address is shown as a claim beside the peer's. The first header that names an
-/// address counts.
+/// Any sender can forge these headers, so records show the address beside the peer's.
 pub(crate) fn claimed(headers: &[Header]) -> Option<String> {
     const NAMES: [&str; 4] = [
         "X-Forwarded-For",
@@ -284,7 +280,7 @@ fn forwarded_for(element: &str) -> Option<&str> {
     })
 }
 
-/// Parses and formats an address, so that no other text gets through.
+/// Parses and formats an IP address with or without a port; `None` for any other text.
 fn address(text: &str) -> Option<String> {
     let text = text.trim();
     let bracketed = text
