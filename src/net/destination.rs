@@ -1,4 +1,4 @@
-//! The URL that requests are sent to, checked and split.
+//! Parses and checks the URL that requests are sent to.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,26 +12,26 @@ use reqwest::Url;
 use super::Header;
 use super::secret::masked_url;
 
-/// Percent-encoded in a URL as typed, like all text beyond ASCII: a request line cannot hold these.
+/// Characters that a request line cannot hold, percent-encoded in a typed URL. `utf8_percent_encode` also encodes all
+/// non-ASCII text.
 const UNSENDABLE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`');
 
-/// The one place a client talks to: an http or https URL without userinfo, which has become a header.
+/// An http or https URL to send requests to. The userinfo becomes an `Authorization` header.
 ///
-/// Neither `Display` nor `Debug` shows a secret.
+/// `Display` and `Debug` mask secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Destination {
     /// The URL without userinfo.
     url: Url,
-    /// Path and query as typed.
+    /// Path and query as typed, not normalised.
     target: String,
-    /// Made from the userinfo.
+    /// Basic credentials from the userinfo.
     authorization: Option<Header>,
-    /// The URL as given, fit to be shown.
     masked: String,
 }
 
 impl Destination {
-    /// Reads an http or https URL. The error says what is wrong with it and what to write instead.
+    /// Parses an http or https URL. The error names the mistake and a correction.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let masked = masked_url(text);
@@ -64,7 +64,7 @@ impl Destination {
         let target = &rest[rest.find(['/', '?', '\\']).unwrap_or(rest.len())..];
         let slash = if target.starts_with('/') { "" } else { "/" };
         let authorization = authorization(&url);
-        // Both fail only for URLs without a host, which http and https do not have.
+        // `set_username` and `set_password` fail only for URLs without a host; http and https URLs have one.
         let _ = url.set_username("");
         let _ = url.set_password(None);
         Ok(Self {
@@ -79,13 +79,13 @@ impl Destination {
         self.url.scheme() == "https"
     }
 
-    /// A name, or an address without brackets.
+    /// The host name, or an IP address without brackets.
     pub(crate) fn host(&self) -> &str {
         let host = self.url.host_str().unwrap_or_default();
         host.trim_matches(['[', ']'])
     }
 
-    /// The port, given or the scheme's own.
+    /// The port in the URL, or the scheme's default.
     pub(crate) fn port(&self) -> u16 {
         self.url.port_or_known_default().unwrap_or(80)
     }
@@ -96,18 +96,17 @@ impl Destination {
         format!("{host}:{}", self.port())
     }
 
-    /// The value of `Host`: the port only where it is not the scheme's own.
+    /// The value of `Host`: without the port if it is the scheme's default.
     pub(crate) fn authority(&self) -> &str {
         self.url.authority()
     }
 
-    /// Path and query as they go onto the request line.
     pub(crate) fn target(&self) -> &str {
         &self.target
     }
 
-    /// Whether the host is this machine: `localhost` and the names below it, 127.0.0.0/8, `::1`, and the unspecified
-    /// address (`0.0.0.0`), which servers print and which connects to this machine.
+    /// Whether the host is this machine: `localhost` and names below it, 127.0.0.0/8, `::1`, and the unspecified
+    /// address (`0.0.0.0`), which servers print as their own and which connects to this machine.
     pub(crate) fn is_loopback(&self) -> bool {
         match self
             .host()
@@ -119,7 +118,6 @@ impl Destination {
         }
     }
 
-    /// The header for the URL's user and password.
     pub(crate) fn authorization(&self) -> Option<Header> {
         self.authorization.clone()
     }
@@ -129,7 +127,7 @@ impl Destination {
         &self.masked
     }
 
-    /// The URL of a target at this destination, or why reqwest would not send the target byte for byte.
+    /// The URL of `target` at this destination. The error says why reqwest would not send the target byte for byte.
     pub(super) fn url_of(&self, target: &str) -> Result<Url, String> {
         if !target.starts_with('/') {
             return Err("the target is no path, which no proxy can be asked for".to_owned());
@@ -141,7 +139,6 @@ impl Destination {
             .ok_or_else(|| "the target would be rewritten on its way through the proxy".to_owned())
     }
 
-    /// The URL without userinfo.
     pub(super) fn url(&self) -> &Url {
         &self.url
     }
@@ -159,13 +156,13 @@ impl fmt::Debug for Destination {
     }
 }
 
-/// Whether a name always means this machine (RFC 6761, section 6.3).
+/// Whether a name is `localhost` or below it, which is always loopback (RFC 6761, section 6.3).
 pub(super) fn is_localhost(name: &str) -> bool {
     let name = name.trim_end_matches('.').to_ascii_lowercase();
     name == "localhost" || name.ends_with(".localhost")
 }
 
-/// The header for a URL's user or password, if it has one of them.
+/// Basic credentials from the URL's user or password.
 fn authorization(url: &Url) -> Option<Header> {
     let (user, password) = (url.username(), url.password());
     let credentials = format!("{user}:{}", password.unwrap_or_default());
@@ -174,7 +171,7 @@ fn authorization(url: &Url) -> Option<Header> {
     (!user.is_empty() || password.is_some()).then(|| Header::new("Authorization", value))
 }
 
-/// A URL parser's error, with a correction.
+/// The message for a URL parser's error, with a correction.
 fn mistake(error: &str) -> String {
     let example = "http://localhost:5000/webhook";
     match error {

@@ -1,7 +1,8 @@
-//! A request in the formats of other tools: a `curl` command, a `.http` file for editors, HAR, targets for Vegeta.
+//! Writes requests in the formats of other tools: a `curl` command, a `.http` file for editors, HAR, targets for
+//! Vegeta.
 //!
-//! Each request becomes a piece of text of its own, so that memory does not grow with their number. Secrets are masked,
-//! and control characters escaped. A request that a format cannot hold exactly is left out with a reason.
+//! Requests are written one by one, so that memory does not grow with their number. Secrets are masked, and control
+//! characters escaped. A request that a format cannot hold exactly is refused with a reason.
 
 mod curl;
 
@@ -20,10 +21,10 @@ pub(crate) use curl::curl;
 /// Why a format cannot hold a request, in a clause that begins with `its`.
 pub(crate) type Reason = &'static str;
 
-/// The methods that editors know.
+/// The methods that the `.http` clients of editors support.
 const HTTP_FILE_METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 
-/// The whole address of a request at an origin, secrets masked.
+/// The URL of a request to `origin`, secrets masked.
 fn url(request: &Request, origin: &str) -> Result<String, Reason> {
     if !request.target.starts_with('/') {
         return Err("its target is no path");
@@ -34,7 +35,7 @@ fn url(request: &Request, origin: &str) -> Result<String, Reason> {
     Ok(format!("{origin}{}", secret::masked_url(&request.target)))
 }
 
-/// The names and values of a request's headers, secrets masked.
+/// Header names and values as text, secrets masked.
 fn headers(request: &Request) -> Result<Vec<(String, String)>, Reason> {
     let text = |header: Header| match std::str::from_utf8(&header.value) {
         Ok(value) => Ok((header.name.into_owned(), value.to_owned())),
@@ -44,7 +45,7 @@ fn headers(request: &Request) -> Result<Vec<(String, String)>, Reason> {
     masked.into_iter().map(text).collect()
 }
 
-/// The text of a HAR 1.2 document before the first entry.
+/// The beginning of a HAR 1.2 document, up to the first entry.
 pub(crate) fn har_head() -> String {
     let creator = json!({"name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION")});
     format!("{{\"log\":{{\"version\":\"1.2\",\"creator\":{creator},\"entries\":[\n")
@@ -54,8 +55,10 @@ pub(crate) const HAR_SEPARATOR: &str = ",\n";
 
 pub(crate) const HAR_TAIL: &str = "\n]}}\n";
 
-/// A request at an origin as one entry of a HAR, with the time at which it would be sent. It has not been sent, so its
-/// response has status 0, as in other tools' HAR of unanswered requests, and its times are 0.
+/// One HAR entry for a request to `origin`. `at` is the time at which it would be sent.
+///
+/// The request has not been sent: the response has status 0, as in other tools' HAR of unanswered requests, and the
+/// times are 0.
 pub(crate) fn har_entry(
     request: &Request,
     origin: &str,
@@ -82,7 +85,7 @@ pub(crate) fn har_entry(
     match request.body.text() {
         Some("") => {}
         Some(text) => written["postData"] = json!({"mimeType": content_type, "text": text}),
-        // HAR holds text only.
+        // `postData.text` of HAR 1.2 cannot hold bytes that are not text.
         None => {
             written["postData"] = json!({
                 "mimeType": content_type, "text": BASE64.encode(&request.body.0), "_encoding": "base64",
@@ -100,18 +103,17 @@ pub(crate) fn har_entry(
             "redirectURL": "", "headersSize": -1, "bodySize": -1,
         },
         "cache": {},
-        // HAR 1.2 allows -1 for the first four alone.
+        // HAR 1.2 allows -1 only for `blocked`, `dns`, `connect` and `ssl`.
         "timings": {"blocked": -1, "dns": -1, "connect": -1, "ssl": -1, "send": 0, "wait": 0, "receive": 0},
         "comment": comment,
     });
     Ok(ndjson::safe_json(&entry))
 }
 
-/// A request at an origin for a `.http` file, which editors and their REST clients send one by one, after a separator line
-/// with a title.
+/// A request to `origin` for a `.http` file, after a separator line with `title`.
 ///
-/// The format has no escapes, and each client has a syntax of its own: a request that a common client would misread is
-/// left out. JSON is rewritten with escapes where necessary.
+/// The format has no escapes, and clients differ in syntax: a request that a common client would misread is refused.
+/// JSON is rewritten on one line, with escapes where necessary.
 pub(crate) fn http_file_request(
     request: &Request,
     origin: &str,
@@ -142,18 +144,18 @@ pub(crate) fn http_file_request(
     Ok(text + "\n")
 }
 
-/// Whether every client reads the line as plain text.
+/// Whether every `.http` client reads the line as plain text; `{{` begins a variable.
 fn is_plain(line: &str) -> bool {
     !line.chars().any(disturbs) && !line.contains("{{")
 }
 
-/// The body on a line of its own.
+/// The body as one line.
 fn http_file_body(bytes: &[u8]) -> Result<String, Reason> {
     if json::check(bytes).is_ok() {
-        // Two braces begin a variable. In JSON they stand only inside text, where one can be an escape.
+        // `{{` begins a variable. In JSON it occurs only within strings, where an escape can replace a brace.
         return Ok(ndjson::one_line(bytes).replace("{{", r"{\u007b"));
     }
-    // Other characters may begin a file's name, a script, a comment or the next request.
+    // Clients read `<`, `>`, `#` or `/` at the beginning as a file's name, a script, the next request or a comment.
     let begins_plainly = |text: &str| text.starts_with(|c: char| c.is_alphanumeric() || c == '%');
     match std::str::from_utf8(bytes) {
         Ok(text) if is_plain(text) && begins_plainly(text) => Ok(text.to_owned()),
@@ -161,8 +163,8 @@ fn http_file_body(bytes: &[u8]) -> Result<String, Reason> {
     }
 }
 
-/// A request at an origin as one target for Vegeta in its JSON format, without the line's end: the body in base64, each
-/// header with all of its values.
+/// A request to `origin` as one target in Vegeta's JSON format, without the line's end: the body is base64, each header
+/// has a list of values.
 pub(crate) fn vegeta_target(request: &Request, origin: &str) -> Result<String, Reason> {
     let headers = headers(request)?;
     let mut target = json!({"method": request.method, "url": url(request, origin)?});
@@ -178,7 +180,7 @@ pub(crate) fn vegeta_target(request: &Request, origin: &str) -> Result<String, R
     Ok(ndjson::safe_json(&target))
 }
 
-/// A header's name in Go's canonical form, by which Vegeta knows its own headers.
+/// A header's name in Go's canonical form, in which Vegeta looks up headers.
 fn canonical(name: &str) -> String {
     let mut parts: Vec<String> = name.split('-').map(str::to_ascii_lowercase).collect();
     for first in parts.iter_mut().filter_map(|part| part.get_mut(..1)) {

@@ -1,4 +1,4 @@
-//! From a chain of library errors to a [`Failure`], in one sentence.
+//! Turns the error chains of rustls, hyper, reqwest and the operating system into a [`Failure`].
 
 use std::error::Error;
 use std::io;
@@ -14,14 +14,13 @@ use crate::untrusted::{beginning, clean};
 
 type Cause<'a> = &'a (dyn Error + 'static);
 
-/// The failure that an error in a phase means for the request to this destination.
-///
-/// The outermost known error decides; the text of an unknown one is quoted.
+/// Explains an error of a request to `destination`. The outermost known error of the chain decides; if none is known,
+/// the innermost one is quoted.
 pub(super) fn explain(error: Cause<'_>, phase: Phase, destination: &Destination) -> Failure {
     explain_at(error, phase, &destination.place(), destination)
 }
 
-/// The same with the name of the peer, which may be a proxy.
+/// [`explain`] with the peer's name in messages: the destination's or a proxy's.
 pub(super) fn explain_at(
     error: Cause<'_>,
     phase: Phase,
@@ -52,7 +51,6 @@ pub(super) fn explain_at(
     }
 }
 
-/// The failure of a phase that took longer than allowed.
 pub(super) fn timed_out(phase: Phase, limit: Duration, destination: &Destination) -> Failure {
     let place = destination.place();
     let allowed = allowance(limit);
@@ -71,7 +69,7 @@ pub(super) fn redirects(response: &Response) -> bool {
     (300..400).contains(&response.status) && header(&response.headers, "location").is_some()
 }
 
-/// A redirect is a failure.
+/// Fails for a status of 3xx with `Location`, since redirects are never followed.
 pub(super) fn unless_redirect(response: Response) -> Result<Response, Failure> {
     if !redirects(&response) {
         return Ok(response);
@@ -86,7 +84,7 @@ pub(super) fn failure(phase: Phase, kind: Kind, text: impl Into<String>) -> Fail
     Failure { phase, kind, text }
 }
 
-/// The error below this one. An `io::Error` hides what it wraps from `source`.
+/// The next error of the chain. `io::Error::source` skips the error that the `io::Error` wraps.
 fn next_cause(error: Cause<'_>) -> Option<Cause<'_>> {
     let io_error = error.downcast_ref::<io::Error>();
     match io_error.and_then(io::Error::get_ref) {
@@ -123,7 +121,7 @@ fn connection_failure(error: &io::Error, phase: Phase, place: &str) -> Option<Fa
             return Some(peer_closed(phase, "reset"));
         }
         Io::UnexpectedEof => return Some(peer_closed(phase, "closed")),
-        // Bad chunks come as these, not as a parse error.
+        // hyper reports a malformed chunk as one of these, not as a parse error.
         Io::InvalidData | Io::InvalidInput if phase == Phase::Read => {
             let text = "the body of the answer is damaged".to_owned();
             (Kind::NotHttp, text)
@@ -133,7 +131,6 @@ fn connection_failure(error: &io::Error, phase: Phase, place: &str) -> Option<Fa
     Some(failure(phase, kind, text))
 }
 
-/// The peer closed or reset the connection.
 pub(super) fn peer_closed(phase: Phase, how: &str) -> Failure {
     let moment = match phase {
         Phase::Dns | Phase::Connect => "at once",
@@ -157,8 +154,8 @@ fn tls_failure(error: &rustls::Error, destination: &Destination) -> String {
     }
 }
 
-/// Whether a certificate was refused because it is a self-signed authority, as `openssl req -x509` makes it. The verifier
-/// checks that after the dates and before the issuer, and only the text of its error tells.
+/// Whether a certificate was refused because it is a self-signed CA, as `openssl req -x509` makes. The verifier checks
+/// this after the dates and before the issuer, and only the error's text identifies the case.
 pub(super) fn is_its_own_authority(error: &CertificateError) -> bool {
     matches!(error, CertificateError::Other(_))
         && format!("{error:?}").contains("CaUsedAsEndEntity")
@@ -174,7 +171,7 @@ fn distrust(error: &CertificateError) -> String {
             "wrong host, it names none".to_owned()
         }
         Cause::NotValidForNameContext { presented, .. } => {
-            // The names come as `DnsName("cdr.test")`.
+            // Each presented name has the form `DnsName("cdr.test")`.
             let name = |text: &String| text.split('"').nth(1).unwrap_or(text).to_owned();
             let names: Vec<String> = presented.iter().map(name).collect();
             format!("wrong host, it is for {}", quoted(&names.join(", ")))
@@ -186,13 +183,13 @@ fn distrust(error: &CertificateError) -> String {
     }
 }
 
-/// Text from outside as part of a sentence: short, harmless, without secrets.
+/// A library's or a peer's text for a message: shortened, control characters escaped, secrets in URLs masked.
 fn quoted(text: &str) -> String {
     const LIMIT: usize = 200;
     beginning(&clean(&masked_url(text)), LIMIT).into_owned()
 }
 
-/// Whole seconds without decimals: `15 s`, not `15.00 s`.
+/// Whole seconds below a minute have no decimals: `15 s`, not `15.00 s`.
 fn allowance(limit: Duration) -> String {
     if limit.subsec_nanos() == 0 && limit.as_secs() < 60 {
         format!("{} s", limit.as_secs())

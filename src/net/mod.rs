@@ -1,8 +1,8 @@
-//! HTTP requests and responses, and the clients that send them. CDRs are unknown here.
+//! HTTP requests and responses, and the clients that send them, independent of CDRs.
 //!
-//! [`Request`], [`Response`] and [`Failure`] are owned values and lossless when serialised, so that a
-//! captured request can be sent again byte for byte. [`client`] sends valid requests, [`raw`] invalid ones too; [`query`]
-//! encodes and decodes query strings, [`export`] writes a request for other tools.
+//! [`Request`], [`Response`] and [`Failure`] are owned values. A request is serialised without loss, so that a captured
+//! one can be sent again byte for byte. [`client`] sends valid requests, [`raw`] invalid ones too; [`query`] encodes
+//! and decodes query strings; [`export`] writes requests for other tools.
 
 pub mod client;
 mod connect;
@@ -40,7 +40,6 @@ impl Body {
         self.0.is_empty()
     }
 
-    /// The bytes as text, if they are UTF-8.
     pub(crate) fn text(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
     }
@@ -81,8 +80,8 @@ impl<'de> Deserialize<'de> for Body {
     }
 }
 
-/// One header field as it came: order, repeats and odd bytes are kept. Serialised as `[name, value]`, where a value
-/// that is not UTF-8 becomes `{"base64": …}`.
+/// One header field; the name's case and the value's bytes are kept. Serialised as `[name, value]`, where a value that
+/// is not UTF-8 becomes `{"base64": …}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     pub name: Cow<'static, str>,
@@ -104,7 +103,7 @@ impl Header {
         }
     }
 
-    /// Whether the name is this one in any case.
+    /// Compares the name without regard to case.
     pub(crate) fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
     }
@@ -153,16 +152,17 @@ pub fn header<'a>(headers: &'a [Header], name: &str) -> Option<Cow<'a, str>> {
     headers.iter().find(|h| h.is(name)).map(Header::text)
 }
 
-/// Hop-by-hop headers (RFC 9110, 7.6.1), and those that are made anew for the next connection.
+/// Headers that are not forwarded: hop-by-hop ones (RFC 9110, section 7.6.1), and those that a client sets for each
+/// connection, such as `Host`.
 const HOP_BY_HOP: &str = "connection content-length expect host keep-alive proxy-authenticate \
     proxy-authorization proxy-connection te transfer-encoding upgrade";
 
-/// Whether a word is one of a list with spaces between, in any case.
+/// Whether `list`, separated by spaces, holds `word`, in any case.
 fn is_one_of(word: &str, list: &str) -> bool {
     list.split(' ').any(|one| one.eq_ignore_ascii_case(word))
 }
 
-/// The headers without the hop-by-hop ones and those that `Connection` names, in order.
+/// The headers to forward: neither hop-by-hop nor named by `Connection`.
 pub(crate) fn end_to_end(headers: &[Header]) -> Vec<Header> {
     let connection = headers.iter().filter(|header| header.is("connection"));
     let named = connection.map(Header::text).collect::<Vec<_>>().join(",");
@@ -181,16 +181,16 @@ pub struct Request {
     /// `HTTP/1.1` or `HTTP/1.0`.
     pub version: Cow<'static, str>,
     pub headers: Vec<Header>,
-    /// As many bytes as were kept.
+    /// The kept bytes, possibly fewer than `size`.
     pub body: Body,
-    /// Bytes of the whole body, even where fewer were kept.
+    /// Length of the whole body, even if fewer bytes are kept in `body`.
     pub size: u64,
     /// Whether the whole body was received and kept.
     pub complete: bool,
 }
 
 impl Request {
-    /// A request to be sent, of version 1.1 and with its whole body.
+    /// A complete HTTP/1.1 request.
     pub fn new(
         method: &str,
         target: impl Into<String>,
@@ -217,7 +217,7 @@ impl Request {
         self.target.split('?').next().unwrap_or_default()
     }
 
-    /// Without the question mark.
+    /// The query string, without its question mark.
     pub(crate) fn query(&self) -> Option<&str> {
         self.target.split_once('?').map(|(_, query)| query)
     }
@@ -226,11 +226,11 @@ impl Request {
 /// One HTTP response, received or to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Response {
-    /// In a record the status stands beside its response.
+    /// Not serialised, since records hold the status beside the response.
     #[serde(skip)]
     pub status: u16,
     pub headers: Vec<Header>,
-    /// At most [`client::MAX_RESPONSE_BODY`] bytes, of a forwarded response [`raw::MAX_FORWARDED_BODY`].
+    /// At most [`client::MAX_RESPONSE_BODY`] bytes, or [`raw::MAX_FORWARDED_BODY`] of a forwarded response.
     pub body: Body,
     /// Bytes of the body that were read.
     pub size: u64,
@@ -239,7 +239,6 @@ pub struct Response {
 }
 
 impl Response {
-    /// A response to be sent, with its whole body.
     pub(crate) fn new(status: u16, headers: Vec<Header>, body: impl Into<Bytes>) -> Self {
         let body = body.into();
         Self {
@@ -260,7 +259,7 @@ impl Response {
     }
 }
 
-/// The phase in which a request failed.
+/// The phases of a request, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
@@ -297,7 +296,7 @@ pub enum FailureKind {
     Tls,
     /// The peer closed or reset the connection before the end of its response.
     Closed,
-    /// The peer closed a kept connection without a response, maybe before the request came.
+    /// The peer closed a keep-alive connection without a response, possibly before the request arrived.
     KeptConnectionClosed,
     /// No valid HTTP/1.1 response.
     NotHttp,
@@ -322,7 +321,6 @@ impl fmt::Display for FailureKind {
     }
 }
 
-/// Why a request got no usable response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
     pub phase: Phase,

@@ -1,4 +1,4 @@
-//! Sends through the environment's proxy by reqwest, without redirects, retries and `Referer`.
+//! Sends requests with reqwest through the environment's proxy, without redirects, retries or `Referer`.
 
 use tokio::time::{Instant, timeout_at};
 
@@ -10,11 +10,10 @@ use super::http1::read;
 use super::{Failure, Phase, Request, Response, tls};
 use crate::error::Error;
 
-/// A client for one destination behind a proxy.
 pub(super) struct Proxied {
     client: reqwest::Client,
     destination: Destination,
-    /// The proxy, secrets masked.
+    /// The proxy's URL, secrets masked.
     proxy: String,
     options: ClientOptions,
 }
@@ -49,7 +48,7 @@ impl Proxied {
         })
     }
 
-    /// Sends a request once and reads its response. A target that the URL standard would rewrite fails instead.
+    /// Sends a request once and reads its response. Fails for a target that the URL standard would rewrite.
     pub async fn send(&self, request: &Request) -> Result<Response, Failure> {
         let outgoing = self
             .outgoing(request)
@@ -85,7 +84,7 @@ impl Proxied {
         Ok(outgoing)
     }
 
-    /// Errors until there is a connection concern the proxy.
+    /// Attributes connection errors other than timeouts to the proxy, and all others to the destination.
     fn explain(&self, error: reqwest::Error, phase: Phase) -> Failure {
         let error = error.without_url();
         let limit = self.options.connect_timeout;

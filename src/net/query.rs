@@ -1,5 +1,7 @@
-//! Query strings. TeleCMI's dashboard offers GET, and no document specifies the query \[unknown\]: a flat one with the
-//! same names is likely \[inferred\]; brackets are the output of Node's `qs` for objects.
+//! Encodes, merges and decodes query strings.
+//!
+//! TeleCMI's dashboard offers GET, and no document specifies the query \[unknown\]. A flat query with the names of the
+//! JSON fields is likely \[inferred\]; brackets are how Node's `qs` writes objects.
 
 use std::collections::HashSet;
 
@@ -25,7 +27,7 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// Writes fields as a query string, in order. Strings lose their quotes; everything else is its JSON text.
+/// Writes fields as a query string, in order. Strings are written without quotes, other values as JSON text.
 pub fn encode(fields: &Map<String, Value>, encoding: Encoding) -> String {
     let mut pairs = Vec::with_capacity(fields.len());
     for (name, value) in fields {
@@ -51,13 +53,13 @@ fn push(pairs: &mut Vec<String>, name: &str, value: &Value, encoding: Encoding) 
     }
 }
 
-/// One parameter, escaped.
+/// Writes `name=value`, percent-encoded.
 pub(crate) fn pair(name: &str, value: &str) -> String {
     let escape = |text| utf8_percent_encode(text, ESCAPED);
     format!("{}={}", escape(name), escape(value))
 }
 
-/// Adds a query to a target that may have one already, which is kept and stays first.
+/// Appends `query` to a target, after the query that the target has already.
 pub fn merge(target: &str, query: &str) -> String {
     let joint = match target.split_once('?') {
         _ if query.is_empty() => "",
@@ -68,11 +70,10 @@ pub fn merge(target: &str, query: &str) -> String {
     format!("{target}{joint}{query}")
 }
 
-/// The target of a forwarded request: `captured` at the URL whose path and query are `base`.
+/// The target of a captured request that is sent to a URL whose path and query are `base`.
 ///
-/// Where the URL has no path of its own, or just `/`, the captured one stays; otherwise the URL's takes its place. The
-/// URL's own query comes first and replaces captured parameters of the same names, such as a token. The rest of the
-/// captured query stays byte for byte.
+/// The URL's path replaces the captured one unless it is empty or `/`. The URL's query comes first and replaces
+/// captured parameters of the same names, such as a token. The other captured parameters stay byte for byte.
 pub fn onto(base: &str, captured: &str) -> String {
     let (base_path, base_query) = base.split_once('?').unwrap_or((base, ""));
     let query_start = captured.find('?').unwrap_or(captured.len());
@@ -100,18 +101,19 @@ pub fn onto(base: &str, captured: &str) -> String {
     format!("{path}?{}", pairs.join("&"))
 }
 
-/// The pairs of a query string in order, and the faults of its encoding.
+/// The result of [`decode`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Decoded {
-    /// Names and values, repeats kept.
+    /// Names and values in order, repeats kept.
     pub pairs: Vec<(String, String)>,
-    /// A sentence for each kind of fault found.
+    /// A phrase for each kind of fault in the encoding.
     pub faults: Vec<String>,
 }
 
-/// Reads a query string or a form. Nothing is refused: what cannot be decoded is kept as it stands and reported.
+/// Decodes a query string or a form. Decoding never fails: a broken escape is kept as text, and all faults are
+/// reported.
 pub fn decode(query: &str) -> Decoded {
-    // Counted, as one request can hold half a million of each.
+    // Faults are counted, not listed, since one request can hold half a million of each.
     let (mut nameless, mut broken, mut not_utf8, mut nul) = (0, 0, 0, 0);
     let mut part = |text: &str| {
         let spaced = text.replace('+', " ");

@@ -1,6 +1,6 @@
-//! An HTTP/1.1 writer for requests that an HTTP client refuses to send: half requests, resets, drips and silence.
+//! Sends HTTP/1.1 requests that HTTP clients refuse to send: incomplete, malformed, byte by byte, or with a reset.
 //!
-//! A `RawRequest` is a list of `Step`s. No proxy is used.
+//! A `RawRequest` is a list of `Step`s for one connection. No proxy is used.
 
 mod script;
 
@@ -25,33 +25,32 @@ use crate::error::Error;
 
 pub(crate) use script::{Script, check, is_chunked};
 
-/// Bytes of a forwarded response's body that are held in memory at most.
+/// Limit of a forwarded response's body in bytes, which is held in memory.
 pub const MAX_FORWARDED_BODY: usize = 64 * 1024 * 1024;
 
-/// How long a connection that is about to be reset stays open, so that the peer has begun to read when it happens.
+/// Delay before a reset, so that the peer has begun to read the request.
 const DELAY_BEFORE_RESET: Duration = Duration::from_millis(100);
 
-/// One step of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Writes bytes at once.
+    /// Writes all bytes at once.
     Send(Bytes),
-    /// Writes bytes one at a time.
+    /// Writes one byte, then waits for `every`, and so on.
     Drip { bytes: Bytes, every: Duration },
-    /// Waits for `100 Continue`, but no longer than this, and goes on without it (RFC 9110, section 10.1.1).
+    /// Waits for `100 Continue`, up to this duration, then continues without it (RFC 9110, section 10.1.1).
     AwaitContinue(Duration),
-    /// Closes our side of the connection. The peer's answer is still read.
+    /// Shuts down the writing side of the connection. The response is still read.
     HalfClose,
-    /// Resets the connection after a short delay. This ends the script.
+    /// Resets the connection after [`DELAY_BEFORE_RESET`]. Must be the last step.
     Reset,
 }
 
-/// A request as a script. After the last step the connection stays open until the peer has answered or the time is
-/// up. A peer's answer ends the script early.
+/// A request as steps. After the last step the connection stays open until the response or the timeout. A response ends
+/// the steps early.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RawRequest {
     pub(crate) steps: Vec<Step>,
-    /// The method in the steps, which decides where the response ends.
+    /// The request's method, which decides where the response ends.
     method: String,
     limits: Limits,
 }
@@ -65,15 +64,15 @@ impl RawRequest {
         }
     }
 
-    /// The request for hyper's response parser. Its bytes are written to a sink.
+    /// A request that makes hyper parse the response. Its bytes are written to a sink.
     fn unsent(&self) -> Outgoing {
         let mut request = Outgoing::default();
         *request.method_mut() = Method::from_bytes(self.method.as_bytes()).unwrap_or_default();
         request
     }
 
-    /// Writes the steps, or as many of them as the peer lets through. `is_sending` is true during a [`Step::Send`], whose
-    /// bytes the peer should take at once.
+    /// Runs the steps up to the first write error. `is_sending` is true during a [`Step::Send`], in which a timeout
+    /// counts as [`Phase::Send`].
     async fn write(
         &self,
         mut stream: impl AsyncWrite + Unpin,
@@ -113,7 +112,7 @@ pub(crate) struct RawClient {
 }
 
 impl RawClient {
-    /// A client for one destination. Certificates are only read for https.
+    /// Certificates are read only for https.
     pub(crate) fn new(destination: &Destination, options: &ClientOptions) -> Result<Self, Error> {
         Ok(Self {
             connector: Connector::new(destination, options)?,
@@ -121,12 +120,13 @@ impl RawClient {
         })
     }
 
-    /// Opens a connection and runs a script on it. The time for connecting does not count.
+    /// Opens a connection and runs a request on it. The timeout excludes connecting.
     pub(crate) async fn run(&self, request: &RawRequest) -> Result<Option<Response>, Failure> {
         self.open().await?.run(request).await
     }
 
-    /// Sends a request once and reads its response, with the result of [`super::client::Client::send`].
+    /// Sends a request once and reads its response. The timeout includes connecting, and a reset by the steps is a
+    /// failure.
     pub(crate) async fn send(&self, request: &RawRequest) -> Result<Response, Failure> {
         let began = Instant::now();
         let mut connection = self.open().await?;
@@ -134,7 +134,8 @@ impl RawClient {
         connection.send(request).await
     }
 
-    /// Opens a connection for each copy, and runs the script on each when all are open. Each duration is counted from then.
+    /// Opens `copies` connections, then sends the request on all at once. Durations begin when all connections are
+    /// open.
     pub(crate) async fn race(
         &self,
         request: &RawRequest,
@@ -152,7 +153,7 @@ impl RawClient {
         join_all(running).await
     }
 
-    /// Opens a connection, TLS included, on which a script can be run later.
+    /// Opens a connection, including the TLS handshake.
     pub(crate) async fn open(&self) -> Result<RawConnection, Failure> {
         Ok(RawConnection {
             stream: self.connector.connect().await?,
@@ -162,7 +163,7 @@ impl RawClient {
     }
 }
 
-/// A connection that is ready.
+/// An open connection for one request.
 pub(crate) struct RawConnection {
     stream: Box<dyn Stream>,
     client: RawClient,
@@ -176,14 +177,15 @@ impl RawConnection {
         response.ok_or_else(|| failure(Phase::Send, FailureKind::Closed, reset))
     }
 
-    /// Runs a script and waits for the first response, both within the timeout. `None` if the script has reset the
-    /// connection before there was a response.
+    /// Runs the steps and reads the first response, both within the timeout. `None` if the steps reset the connection
+    /// before a response.
     ///
-    /// hyper reads the response; the request that hyper writes for it goes to a sink.
+    /// hyper reads the response; the request that hyper writes goes to a sink.
     pub(crate) async fn run(self, request: &RawRequest) -> Result<Option<Response>, Failure> {
         let resets = request.steps.contains(&Step::Reset);
         if resets {
-            // With a linger time of zero a close is a reset. Where the option fails, an ordinary close has to do.
+            // With a linger time of zero, closing the socket resets the connection. If the option fails, the connection
+            // is closed normally.
             let _ = self.stream.tcp().set_zero_linger();
         }
         let destination = &self.client.connector.destination;
@@ -210,7 +212,7 @@ impl RawConnection {
                     if resets && written.is_ok() {
                         return Ok(None);
                     }
-                    // The reader finds out why writing failed, and whether a response came before.
+                    // The reading half finds the cause of a write error, or the response before it.
                     is_sending.store(false, Ordering::Relaxed);
                     reading.await
                 }
@@ -231,7 +233,7 @@ impl RawConnection {
     }
 }
 
-/// Reads the response to a request of this method from bytes that end; for the fuzz targets.
+/// Parses the response to a request of this method; for the fuzz targets.
 #[doc(hidden)]
 pub async fn read_response(method: &str, bytes: Vec<u8>) -> Result<Response, Failure> {
     let destination = Destination::parse("http://localhost").unwrap_or_else(|_| unreachable!());

@@ -1,9 +1,8 @@
-//! Passwords and tokens in URLs and headers, replaced by [`MASK`] in output.
+//! Masks passwords and tokens in URLs and headers with [`MASK`].
 //!
-//! The text need not be a valid URL. Userinfo and the values of parameters and headers with secret names go, the rest
-//! stays byte for byte. Only the *names* decide, so a CDR's
-//! own fields always stay readable. Masking is for showing: what is saved or sent stays as it was, unless it is
-//! to be redacted.
+//! The text need not be a valid URL. Userinfo and the values of parameters and headers with secret names are masked;
+//! the rest stays byte for byte. Only *names* decide, so that the fields of a CDR stay readable. Masking is for
+//! display: saved and sent requests keep their secrets unless redaction is on.
 
 use std::ops::Range;
 
@@ -11,32 +10,32 @@ use percent_encoding::percent_decode_str;
 
 use super::{Header, is_one_of};
 
-/// Replaces a secret of any length.
+/// The replacement of a secret of any length.
 pub const MASK: &str = "***";
 
-/// Words that make a name secret wherever they are one of its parts, as in `x-api-key` or `accessToken`.
+/// Words that make a name secret if they are one of its parts, as in `x-api-key` or `accessToken`.
 const SECRET_WORDS: &str = "apikey auth authorization bearer cookie cred credential hash hmac jwt \
     key nonce otp pass passphrase passwd password pin pwd secret session sessionid sid sig \
     signature token";
 
-/// Words that make a name secret when it ends in them with nothing between, as in `accesstoken`.
+/// Words that make a name secret at its end even without a separator, as in `accesstoken`.
 const SECRET_ENDINGS: &str = "apikey passwd password secret signature token";
 
 /// Exceptions: names with a secret word whose values are not secret.
 const HARMLESS_NAMES: &str = "idempotency-key sec-websocket-key";
 
-/// Headers of nearly every message that hold no secret: skipped first, to save time.
+/// Common headers without secrets, skipped first to save time.
 const USUAL_HEADERS: &str = "accept connection content-length content-type date host keep-alive \
     server transfer-encoding user-agent";
 
-/// Headers whose value is a URL, which may hold secrets of its own.
+/// Headers whose value is a URL, masked by [`masked_url`].
 const URL_HEADERS: &str = "content-location location origin referer x-forwarded-uri \
     x-original-uri x-original-url x-rewrite-url";
 
-/// A URL or request target with its userinfo and secret-looking parameters masked.
+/// Masks the userinfo and the secret parameters of a URL or request target.
 ///
-/// Text that is no valid URL is masked too, since an error message must not leak a secret. Where
-/// such text is ambiguous, too much is masked rather than too little.
+/// Invalid URLs are masked too, since an error message must not leak a secret. Where they are ambiguous, too much is
+/// masked rather than too little.
 pub fn masked_url(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;
@@ -55,10 +54,11 @@ pub fn masked_url(text: &str) -> String {
     masked
 }
 
-/// Where the userinfo stands: after `//`, or at once in text without a scheme, and up to an `@`. A bare target has none.
+/// The byte range of the userinfo: after `//`, or from the beginning of text without a scheme, up to an `@`. A request
+/// target has none.
 ///
-/// A password with an unescaped `/`, `?` or `#` ends the authority too early. Then the text in the
-/// place of a port is no number, and everything up to the last `@` is taken for userinfo.
+/// A password with an unescaped `/`, `?` or `#` ends the authority too early. The text in the place of a port is then
+/// no number, and the userinfo is taken to end at the last `@`.
 fn userinfo(text: &str) -> Option<Range<usize>> {
     let beginning = text.find(['?', '#']).unwrap_or(text.len());
     let start = match text[..beginning].find("//") {
@@ -69,7 +69,7 @@ fn userinfo(text: &str) -> Option<Range<usize>> {
     let rest = &text[start..];
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
     let at_sign = authority.rfind('@').or_else(|| {
-        // The colons inside `[::1]` are no port's.
+        // Colons within the brackets of an IPv6 address do not begin a port.
         let in_brackets = authority.starts_with('[').then(|| authority.find(']'));
         let after_brackets = &authority[in_brackets.flatten().unwrap_or(0)..];
         let (_, port) = after_brackets.split_once(':')?;
@@ -81,8 +81,8 @@ fn userinfo(text: &str) -> Option<Range<usize>> {
 
 /// Appends one piece, its separators included, with the value of a secret `name=value` masked.
 ///
-/// Some servers also separate by `;`, and an address may be nested in a value after another `?`. A secret that begins
-/// after one of these hides the remainder of the piece.
+/// Some servers also separate parameters by `;`, and a value may hold a URL with a query of its own. A secret name
+/// masks the remainder of the piece, beyond these separators too.
 fn mask_parameter(piece: &str, separators: &[char], masked: &mut String) {
     let content = piece.trim_end_matches(separators);
     for part in content.split_inclusive([';', '?']) {
@@ -98,7 +98,7 @@ fn mask_parameter(piece: &str, separators: &[char], masked: &mut String) {
     masked.push_str(&piece[content.len()..]);
 }
 
-/// Headers as they may be shown: secret values masked, and secrets inside URLs too.
+/// Masks the values of secret headers, and secrets in headers that hold a URL.
 pub(crate) fn masked_headers(mut headers: Vec<Header>) -> Vec<Header> {
     for Header { name, value } in &mut headers {
         if is_one_of(name, USUAL_HEADERS) {
@@ -113,7 +113,8 @@ pub(crate) fn masked_headers(mut headers: Vec<Header>) -> Vec<Header> {
     headers
 }
 
-/// Whether a parameter or header of this name holds a secret. A `code` is a login code, a `country_code` is not.
+/// Whether a parameter or header of this name holds a secret. `code` is the name of login codes, `country_code` is
+/// harmless.
 pub(crate) fn is_secret_name(name: &str) -> bool {
     let whole = name.trim().to_lowercase();
     let mut endings = SECRET_ENDINGS.split(' ');
@@ -129,7 +130,7 @@ pub(crate) fn is_secret_name(name: &str) -> bool {
     is_secret && !is_one_of(&whole, HARMLESS_NAMES)
 }
 
-/// A word without its plural `s`; `pass` is no plural.
+/// Strips a plural `s`, but not from a double `s` as in `pass`.
 fn singular(word: &str) -> &str {
     match word.strip_suffix('s') {
         Some(single) if !single.ends_with('s') => single,
@@ -137,8 +138,8 @@ fn singular(word: &str) -> &str {
     }
 }
 
-/// The words of a name in lower case, with spaces between: split at everything but letters and digits, and before a
-/// capital that follows a small letter (`accessToken`) or begins a word after an abbreviation (`APIKey`).
+/// Splits a name into lower-case words, separated by spaces: at everything but letters and digits, and before a capital
+/// that follows a small letter (`accessToken`) or begins a word after an abbreviation (`APIKey`).
 fn words(name: &str) -> String {
     let mut words = String::with_capacity(name.len() + 4);
     let mut before = ' ';

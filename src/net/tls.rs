@@ -1,4 +1,4 @@
-//! The TLS configuration of every connection.
+//! TLS configuration and certificate verification of outgoing connections.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::client::ClientOptions;
 use super::failure::is_its_own_authority;
 use crate::error::Error;
 
-/// TLS as the options ask for it: the system's certificates and those named, or no verification at all.
+/// Trusts the system's root certificates and those of `cacert_pem`; with `insecure`, any certificate.
 pub(super) fn config(options: &ClientOptions) -> Result<ClientConfig, Error> {
     let failed = |error: rustls::Error| Error::Tls(error.to_string());
     let provider = Arc::new(ring::default_provider());
@@ -40,12 +40,12 @@ pub(super) fn config(options: &ClientOptions) -> Result<ClientConfig, Error> {
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // Every connection makes a whole handshake, which is also what an instrument should measure.
+    // Session resumption is off, so that every connection makes, and every measurement includes, a full handshake.
     tls.resumption = Resumption::disabled();
     Ok(tls)
 }
 
-/// TLS where none is spoken, which spares reading the system's certificates. It trusts no certificate.
+/// A configuration for connections without TLS. It trusts no certificate and spares reading the system's.
 pub(super) fn unused() -> Result<ClientConfig, Error> {
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -55,7 +55,7 @@ pub(super) fn unused() -> Result<ClientConfig, Error> {
         .with_no_client_auth())
 }
 
-/// The certificates of the file that was named, if one was.
+/// The certificates of a PEM file.
 fn named_certificates(pem: Option<&[u8]>) -> Result<Vec<CertificateDer<'static>>, Error> {
     let Some(pem) = pem else {
         return Ok(Vec::new());
@@ -71,10 +71,11 @@ fn named_certificates(pem: Option<&[u8]>) -> Result<Vec<CertificateDer<'static>>
     Ok(certificates)
 }
 
-/// Verifies a server's certificate. Signatures are verified even where every certificate is accepted.
+/// Verifies a server's certificate. Handshake signatures are verified even with `insecure`.
 #[derive(Debug)]
 struct CertificateVerifier {
-    /// The system's verifier and the certificates named beside it; `None` for `--insecure`, which accepts every certificate.
+    /// The system's verifier and the certificates of `cacert_pem`; `None` with `insecure`, which accepts every
+    /// certificate.
     trusted: Option<(Verifier, Vec<CertificateDer<'static>>)>,
     algorithms: WebPkiSupportedAlgorithms,
 }
@@ -92,8 +93,8 @@ impl ServerCertVerifier for CertificateVerifier {
             return Ok(ServerCertVerified::assertion());
         };
         match system.verify_server_cert(certificate, intermediates, host, ocsp, now) {
-            // rustls refuses a certificate authority as the server's certificate, which is what `openssl req -x509`
-            // makes, but checks the dates before that.
+            // rustls refuses a CA as a server's certificate, which `openssl req -x509` makes, but checks the dates
+            // before that.
             Err(rustls::Error::InvalidCertificate(error))
                 if is_its_own_authority(&error) && named.contains(certificate) =>
             {

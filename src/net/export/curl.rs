@@ -1,12 +1,13 @@
-//! A request as a `curl` command.
+//! Writes a request as a `curl` command.
 
 use std::fmt::Write as _;
 
 use crate::net::{Header, Request, secret};
 use crate::untrusted::disturbs;
 
-/// The `curl` command that sends the same bytes to an origin. A secret header's value is left to the reader. `flags` are
-/// curl's own, as they stand. curl adds no headers to a captured request.
+/// The `curl` command that sends `request` to `origin`, secrets masked. `flags` are curl's options and their values.
+///
+/// For a captured request, curl's default headers are switched off.
 pub(crate) fn curl(request: &Request, origin: &str, flags: &[&str], captured: bool) -> String {
     let is_given = |name: &str| request.headers.iter().any(|header| header.is(name));
     let is_plain = |text: &&str| !text.chars().any(disturbs);
@@ -14,7 +15,7 @@ pub(crate) fn curl(request: &Request, origin: &str, flags: &[&str], captured: bo
     let mut words = Vec::new();
     let mut add = |word: &str| words.push(word.to_owned());
     if plain_body.is_none() {
-        // A body that no argument can hold goes through a pipe.
+        // A body that is not plain text is piped from `printf`.
         add(&format!("printf '{}' |", escaped(&request.body.0)));
     }
     add("curl -sS");
@@ -56,25 +57,25 @@ pub(crate) fn curl(request: &Request, origin: &str, flags: &[&str], captured: bo
     }
     if !request.body.is_empty() {
         if !is_given("content-type") {
-            // By default curl calls every body a form.
+            // curl's default `Content-Type` for a body is that of a form.
             add("-H 'Content-Type:'");
         }
         match plain_body {
-            // After an `@`, `--data-binary` would read a file.
+            // `--data-binary @name` would read a file.
             Some(text) if text.starts_with('@') => add(&format!("--data-raw {}", quoted(text))),
             Some(text) => add(&format!("--data-binary {}", quoted(text))),
             None => add("--data-binary @-"),
         }
     }
     if url.contains(['[', ']', '{', '}']) {
-        // By default curl expands these as a pattern of several URLs.
+        // Without `-g`, curl expands brackets and braces to several URLs.
         add("-g");
     }
     add(&quoted(&url));
     words.join(" ")
 }
 
-/// A header as curl takes it: a name with a colon and nothing behind it would leave the header out.
+/// A header in the notation of `curl -H`, where `Name;` sends an empty value and `Name:` removes the header.
 fn field(header: &Header) -> String {
     match header.text() {
         value if value.trim().is_empty() => format!("{};", header.name),
@@ -82,7 +83,7 @@ fn field(header: &Header) -> String {
     }
 }
 
-/// Quotes an argument for any POSIX shell; text that would disturb a terminal is written by `printf`.
+/// Quotes an argument for a POSIX shell. Text with control or other disturbing characters is written by `printf`.
 fn quoted(text: &str) -> String {
     if text.chars().any(disturbs) {
         return format!("\"$(printf '{}')\"", escaped(text.as_bytes()));
@@ -90,7 +91,7 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// The format from which `printf` makes these bytes, between single quotes.
+/// A format string, to stand between single quotes, from which `printf` writes `bytes`.
 fn escaped(bytes: &[u8]) -> String {
     let mut format = String::new();
     for chunk in bytes.utf8_chunks() {
@@ -99,7 +100,7 @@ fn escaped(bytes: &[u8]) -> String {
                 '%' => format.push_str("%%"),
                 '\\' => format.push_str(r"\\"),
                 '\'' => format.push_str(r"'\''"),
-                // A leading dash would begin an option.
+                // `printf` would take a leading dash for an option.
                 c if disturbs(c) || (c == '-' && format.is_empty()) => {
                     octal(c.encode_utf8(&mut [0; 4]).as_bytes(), &mut format);
                 }

@@ -1,5 +1,3 @@
-//! Requests as other tools read them.
-
 use super::*;
 
 #[test]

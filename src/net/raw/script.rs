@@ -1,4 +1,4 @@
-//! The bytes of a [`RawRequest`]: a captured request as it was, a request to forward, and the scripts of the suite.
+//! Builds the steps of a [`RawRequest`]: for a captured request, for a forwarded one, and for the suite's unusual ones.
 
 use std::time::Duration;
 
@@ -12,52 +12,53 @@ use super::super::{Destination, Header, Request};
 use super::{MAX_FORWARDED_BODY, RawRequest, Step};
 use crate::untrusted::{beginning, clean};
 
-/// Bytes of a head that is cut off: the request line and `Host` are longer than this.
+/// Bytes that [`Script::HalfHead`] sends: less than a request line and `Host`.
 const HALF_HEAD: usize = 24;
 
-/// A record header of 512 bytes, a client hello, version 1.2, and then the end.
+/// The beginning of a TLS client hello: a record header that announces 512 bytes, version 1.2 and a part of the random.
+/// The empty line at the end ends the head for an HTTP parser.
 const TLS_HELLO: &[u8] =
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x00\x01\x02\x03\x04\x05\x06\x07\r\n\r\n";
 
-/// Requests that an HTTP client cannot send.
+/// Requests that ordinary HTTP clients do not send, most of them malformed or incomplete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Script {
     /// Half of the body, then the connection is half-closed.
     CutShort,
-    /// Half of the body, then nothing.
+    /// Half of the body; the connection stays open.
     Stalled,
-    /// Half of a head, then nothing.
+    /// Half of a head; the connection stays open.
     HalfHead,
-    /// A connection without a request.
+    /// An open connection without a request.
     Silent,
-    /// More body than Content-Length says, as if a second, invalid request followed.
+    /// Twice as much body as `Content-Length` states: the rest reads as a second, invalid request.
     TooLong,
-    /// One byte each time this long has passed.
+    /// The whole request, one byte per duration.
     Dripped(Duration),
     /// Half of the body, then a reset.
     Reset,
     /// The whole request, then the connection is half-closed.
     HalfClosed,
-    /// The body in chunks of this many bytes, each in a write of its own.
+    /// The body in chunks of this size, one write per chunk.
     Chunked(usize),
-    /// The head, and the body after `100 Continue` or after this long.
+    /// `Expect: 100-continue`, and the body after `100 Continue` or this duration.
     ExpectContinue(Duration),
-    /// As HTTP/1.0, which needs no `Host`.
+    /// An HTTP/1.0 request without `Host`.
     Http10,
     /// Two requests in one write.
     Pipelined,
-    /// This Content-Length. After a number the connection is half-closed, so that no peer waits for missing bytes.
+    /// This text as `Content-Length`. After a number the connection is half-closed, so that no peer waits for missing
+    /// bytes.
     Length(&'static str),
-    /// Both Content-Length and chunks.
+    /// Both `Content-Length` and `Transfer-Encoding: chunked`.
     LengthAndChunks,
-    /// The first bytes of a TLS connection.
+    /// The first bytes of a TLS handshake, without HTTP.
     TlsHello,
     /// A header of 100 KiB.
     HugeHeader,
 }
 
 impl Script {
-    /// The steps of the script for a request.
     pub(crate) fn steps(self, request: &Request, destination: &Destination) -> RawRequest {
         let body = &request.body.0;
         let extra_header = match self {
@@ -68,7 +69,7 @@ impl Script {
         let mut request = request.clone();
         request.headers.extend(extra_header);
         let headers = |framing| with_defaults(&request, destination, framing, false);
-        // `Connection: close` would end the connection before the bytes after the first message are looked at.
+        // After `Connection: close` a server would ignore the bytes behind the first message.
         let kept_alive = |framing| with_defaults(&request, destination, framing, true);
         let message =
             |headers: &[Header], body: &[u8]| message(&request, "HTTP/1.1", headers, body);
@@ -137,17 +138,17 @@ impl Script {
         RawRequest::new(&request.method, steps)
     }
 
-    /// Whether the connection stays open and the handler may rightly wait for more.
+    /// Whether an incomplete request is left open, for which a handler may rightly wait.
     pub(crate) fn holds_connection(self) -> bool {
         matches!(self, Self::Stalled | Self::HalfHead | Self::Silent)
     }
 
-    /// Whether the script itself is slow.
+    /// Whether the script pauses between its bytes.
     pub(crate) fn takes_time(self) -> bool {
         matches!(self, Self::Dripped(_) | Self::ExpectContinue(_))
     }
 
-    /// Whether the request is valid HTTP, so that a close is not enough of an answer.
+    /// Whether the request is valid HTTP, so that a handler must respond and not only close the connection.
     pub(crate) fn is_good_http(self) -> bool {
         matches!(
             self,
@@ -157,9 +158,9 @@ impl Script {
 }
 
 impl RawRequest {
-    /// The request with its version, its target and its headers in their order and case, without any default.
+    /// Writes the request unchanged: version, target, and headers in their order and case, none added.
     ///
-    /// The headers frame the body, and the caller has made them true. Errors are those of [`check`].
+    /// The caller must have made the framing headers fit the body. Errors are those of [`check`].
     pub(crate) fn exact(request: &Request) -> Result<Self, String> {
         check(request)?;
         let body = &request.body.0;
@@ -172,7 +173,7 @@ impl RawRequest {
         Ok(Self::new(&request.method, [Step::Send(bytes)]))
     }
 
-    /// A request that is forwarded for its sender. `Accept` is not added.
+    /// A request to forward. Missing default headers are added, except `Accept`.
     pub(crate) fn forwarded(request: &Request, destination: &Destination) -> Self {
         let mut headers = with_defaults(request, destination, Framing::of(request), false);
         headers.retain(|header| !header.is("Accept") || request.headers.contains(header));
@@ -187,7 +188,7 @@ impl RawRequest {
     }
 }
 
-/// The bytes of a request with these headers and this body: nothing is checked, added or put in order.
+/// The bytes of a request with exactly these headers and this body, unchecked.
 pub(super) fn message(request: &Request, version: &str, headers: &[Header], body: &[u8]) -> Bytes {
     let line = format!("{} {} {version}\r\n", request.method, request.target);
     let mut message = line.into_bytes();
@@ -199,7 +200,7 @@ pub(super) fn message(request: &Request, version: &str, headers: &[Header], body
     message.into()
 }
 
-/// A body in chunks of this many bytes, and the last chunk.
+/// Encodes a body in chunks of `size` bytes, with the last chunk (RFC 9112, section 7.1).
 fn chunks(body: &[u8], size: usize) -> Vec<Vec<u8>> {
     let chunk = |bytes: &[u8]| {
         let size = format!("{:x}\r\n", bytes.len());
@@ -209,7 +210,7 @@ fn chunks(body: &[u8], size: usize) -> Vec<Vec<u8>> {
     body.chunks(size).map(chunk).chain([last]).collect()
 }
 
-/// Whether the body is chunked by its headers; HTTP/1.0 has no chunks.
+/// Whether the last transfer coding is `chunked` (RFC 9112, section 6.1). HTTP/1.0 has no chunks.
 pub(crate) fn is_chunked(request: &Request) -> bool {
     let mut headers = request.headers.iter();
     let last = headers.rfind(|header| header.is("Transfer-Encoding"));
@@ -218,10 +219,10 @@ pub(crate) fn is_chunked(request: &Request) -> bool {
     request.version == "HTTP/1.1" && last.trim().eq_ignore_ascii_case("chunked")
 }
 
-/// Whether a request can be written without becoming another one; the error says why not.
+/// Whether a request can be written without becoming a different one; the error says why not.
 ///
-/// A method and a name are tokens, a target has neither spaces nor control characters, a value no control character but
-/// the tab, so that no line can be smuggled in. Unusual but harmless requests pass.
+/// A method and a header name must be tokens. A target may hold no space or control character, a value no control
+/// character but the tab, so that no header can be injected.
 pub(crate) fn check(request: &Request) -> Result<(), String> {
     let shown = |text| clean(&beginning(text, 60));
     if Method::from_bytes(request.method.as_bytes()).is_err() {

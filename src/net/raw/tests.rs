@@ -1,5 +1,3 @@
-//! Scripts as bytes, and scripts against peers.
-
 use super::super::client::tls_tests::Authority;
 use super::super::failure::peer_closed;
 use super::super::{Header, Request};
@@ -12,10 +10,10 @@ use tokio::sync::oneshot;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\ngot it";
 
-/// A time that passes only where nothing ever happens.
+/// A timeout that the test expects to pass.
 const SOON: Duration = Duration::from_millis(300);
 
-/// A time that must not pass.
+/// A timeout that must not pass.
 const NEVER: Duration = Duration::from_secs(3600);
 
 fn destination(place: impl std::fmt::Display) -> Destination {
@@ -30,14 +28,14 @@ fn request() -> Request {
     Request::new("POST", "/webhook?token=abc", headers, "{\"a\":1}")
 }
 
-/// The request in one piece.
+/// The request as a single step.
 fn whole(request: &Request, there: &Destination) -> RawRequest {
     let mut raw = Script::HalfClosed.steps(request, there);
     raw.steps.truncate(1);
     raw
 }
 
-/// Everything a script sends, its other steps in angle brackets.
+/// The bytes of all steps as text, other steps in angle brackets.
 fn script(request: &RawRequest) -> String {
     let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).replace("\r\n", "\n");
     let step = |step: &Step| match step {
@@ -131,7 +129,7 @@ fn a_head_is_written_as_it_is_told() {
     );
 }
 
-/// A peer for one connection. What it returns can be awaited.
+/// Accepts one connection. The receiver gets the result of `serve`.
 async fn peer<F, Fut, T>(serve: F) -> (Destination, oneshot::Receiver<T>)
 where
     F: FnOnce(TcpStream) -> Fut + Send + 'static,
