@@ -1,5 +1,5 @@
-//! One received request and its answer: the `exchange` record. `listen` writes it; replay reads the request back from a
-//! capture.
+//! The `exchange` record: one received request and its answer. `listen` writes the record; replay reads the request
+//! from a capture.
 
 use std::time::Duration;
 
@@ -13,21 +13,20 @@ use crate::ndjson::{VERSION, as_ms};
 use crate::net::{Failure, Request};
 use crate::untrusted::Untrusted;
 
-/// The record `exchange`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Exchange {
-    /// From 1, in the order in which exchanges are recorded.
+    /// The exchange's number: from 1, in the order of recording.
     pub n: u64,
-    /// When the head had been read.
+    /// The time at which the request's head had been read.
     pub received_at: Timestamp,
     /// Address and port of the sender.
     pub peer: String,
-    /// The sender's address according to a proxy's headers, where those are trusted.
+    /// The sender's address in a proxy's headers, if those are trusted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claimed: Option<String>,
     pub request: Request,
     pub verdict: Verdict,
-    /// The fields of a CDR. From a query string they are typed as documented, where their text allows it.
+    /// The fields of a CDR. Those of a query string get their documented types where their text allows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cdr: Option<Fields>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -47,14 +46,13 @@ pub struct Relation {
     pub n: u64,
     /// `retry`, `duplicate`, `conflict`, `other_method`, `same_call` or `shared_call_id`.
     pub how: String,
-    /// The same in words.
+    /// The relation in words.
     pub text: String,
 }
 
-/// What a request was answered.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Answer {
-    /// Absent where the sender got no HTTP answer.
+    /// Absent if the sender got no HTTP response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// The injected fault: `status`, `reset`, `empty`, `hang`, `slow` or `garbage`.
@@ -70,22 +68,22 @@ pub struct Answer {
 /// A request that was forwarded to a handler, and the handler's answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Forwarded {
-    /// Path and query included, secrets masked.
+    /// The handler's URL with path and query, secrets masked.
     pub url: String,
     /// The status of the handler's answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     #[serde(rename = "latency_ms", serialize_with = "as_ms")]
     pub latency: Duration,
-    /// Whether all of the handler's answer went back to the sender.
+    /// Whether the handler's whole response was passed on to the sender.
     pub complete: bool,
-    /// The first line of the body of an answer of 400 or more.
+    /// The first line of the handler's body, for a status of 400 or more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub said: Option<Untrusted>,
-    /// The status of the answer without `--forward-to`; absent for a resend, which has no sender.
+    /// The status that `listen` would have sent without `--forward-to`; absent for a resend, which has no sender.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instead_of: Option<u16>,
-    /// Why there was no answer.
+    /// Why there was no response from the handler.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
 }

@@ -1,7 +1,8 @@
-//! Reads a file to send: a CDR, an array of CDRs, one a line, a capture, a HAR, or a sample pasted from TeleCMI's page.
+//! Reads a file to send: a CDR, an array of CDRs, a CDR per line, a capture, a HAR, or a sample pasted from TeleCMI's
+//! page.
 //!
-//! The file may be hostile. JSON is kept byte for byte. A captured request that cannot be written without becoming another
-//! one is an error, whatever else the file holds.
+//! The file may be hostile. CDRs in JSON are kept byte for byte. A captured request that cannot be written without
+//! becoming a different one is an error for the whole file.
 
 mod har;
 mod text;
@@ -16,23 +17,22 @@ use crate::exchange::CapturedRequest;
 use crate::json::{self, Document, Member};
 use crate::net::raw;
 
-/// One item of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
     /// The bytes of one JSON object.
     Body(Bytes),
-    /// A captured request, to be sent as it was, and its place in the file.
+    /// The place in the file, and the captured request to be sent unchanged.
     Captured(String, Box<CapturedRequest>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Input {
     pub items: Vec<Item>,
-    /// Skipped and incomplete items, a sentence each.
+    /// One sentence for each skipped or incomplete item, at most `MAX_WARNINGS`, and the number of further ones.
     pub warnings: Vec<String>,
 }
 
-/// Reads a file's bytes; `name` stands in errors.
+/// Reads a file's bytes. Errors name the file `name`.
 pub fn read(bytes: &[u8], name: &str) -> Result<Input, Error> {
     let bytes = bytes
         .strip_prefix("\u{feff}".as_bytes())
@@ -55,15 +55,12 @@ pub fn read(bytes: &[u8], name: &str) -> Result<Input, Error> {
 
 const MAX_WARNINGS: usize = 10;
 
-/// Collects what a file holds.
 struct Reader<'a> {
-    /// The name of the file.
     name: &'a str,
     input: Input,
     more_warnings: usize,
 }
 
-/// What is wrong at a place of a file.
 fn error(place: &str, what: impl Into<String>) -> Error {
     Error::Input {
         place: place.to_owned(),
@@ -72,7 +69,7 @@ fn error(place: &str, what: impl Into<String>) -> Error {
 }
 
 impl Reader<'_> {
-    /// Adds a warning, or counts it where there are many.
+    /// Adds a warning, or counts it after the first [`MAX_WARNINGS`].
     fn warn(&mut self, place: &str, what: &str) {
         match self.input.warnings.len() {
             0..MAX_WARNINGS => self.input.warnings.push(format!("{place}: {what}")),
@@ -80,7 +77,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Adds an item. An incomplete request is sent as it stands, with a warning.
+    /// Adds an item. A captured request with an incomplete body gets a warning.
     fn add(&mut self, item: Item) -> Result<(), Error> {
         if let Item::Captured(place, captured) = &item {
             raw::check(&captured.request).map_err(|what| error(place, what))?;
@@ -93,7 +90,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The whole input, unless there is nothing to send.
+    /// Fails if there is nothing to send.
     fn finish(mut self) -> Result<Input, Error> {
         if self.input.items.is_empty() {
             let why = self.input.warnings.first();
@@ -143,7 +140,7 @@ impl Reader<'_> {
     }
 }
 
-/// The record types of this program.
+/// The types of this program's NDJSON records.
 const RECORDS: [&str; 6] = [
     "exchange",
     "delivery",
@@ -153,7 +150,7 @@ const RECORDS: [&str; 6] = [
     "summary",
 ];
 
-/// The type of a record, which also has the number of a version. An object without them is a payload, however odd.
+/// The `type` of a record, which has a version number in `v`. `None` for any other object, which is a payload.
 fn record_type<'a>(document: &'a Document<'_>) -> Option<Cow<'a, str>> {
     member(document, "v").filter(|member| member.is_number())?;
     let kind = member(document, "type").filter(|member| member.is_string())?;
@@ -167,7 +164,7 @@ fn member<'a>(document: &'a Document<'a>, name: &str) -> Option<&'a Member<'a>> 
     }
 }
 
-/// Reads one object: a CDR as it stands, the request of an exchange, the CDR of a delivery. Other records are no items.
+/// Reads one object: a CDR, the request of an `exchange` record, or the CDR of a `delivery`. `None` for other records.
 fn read_object(text: &str, document: &Document<'_>, place: &str) -> Result<Option<Item>, String> {
     if let Document::Other(what) = document {
         return Err(format!("expected an object, found {what}"));

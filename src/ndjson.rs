@@ -1,7 +1,7 @@
-//! NDJSON records: one object a line, `{"type": …, "v": 1, …}`, safe for `cat`.
+//! Writes NDJSON records: one object per line, `{"type": …, "v": 1, …}`, safe to print on a terminal.
 //!
-//! Control, bidirectional, zero-width and other disturbing characters are written as `\u` escapes. A JSON parser reads them
-//! back as the same characters.
+//! Control, bidirectional, zero-width and other disturbing characters are written as `\u` escapes. A JSON parser reads
+//! them back as the same characters.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -78,8 +78,8 @@ impl Formatter for TerminalSafe {
     }
 }
 
-/// In raw JSON a line break or tab stands only between tokens, so that a space can replace it; every other disturbing
-/// character stands within a string.
+/// Writes `\u` escapes for disturbing characters. In raw JSON a line break or tab occurs only between tokens, so that a
+/// space can replace it.
 fn write_escaped<W: ?Sized + Write>(writer: &mut W, text: &str, is_raw: bool) -> io::Result<()> {
     if is_plain(text) {
         return writer.write_all(text.as_bytes());
@@ -99,7 +99,7 @@ fn write_escaped<W: ?Sized + Write>(writer: &mut W, text: &str, is_raw: bool) ->
     writer.write_all(&text.as_bytes()[written..])
 }
 
-/// Milliseconds with three decimals: the form of every duration in a record.
+/// Milliseconds with three decimals, as all durations in records.
 pub(crate) fn ms(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
@@ -164,7 +164,6 @@ mod tests {
         assert_eq!(safe_json(&raw), "{\"a\":1.50, \"b\":\"\\u202eé\"}");
     }
 
-    /// All kinds of values that a record may contain.
     #[derive(Serialize)]
     enum Anything {
         Nothing,
@@ -203,7 +202,7 @@ mod tests {
         );
     }
 
-    /// The text as `serde_json` writes it, with escapes for disturbing characters.
+    /// A reference implementation of [`safe_json`] for text.
     fn written_slowly(text: &str) -> String {
         let mut written = String::new();
         for c in serde_json::to_string(text).unwrap().chars() {

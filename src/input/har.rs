@@ -1,4 +1,4 @@
-//! A HAR file, as browsers and proxies write it.
+//! Reads the requests of a HAR file, as browsers and proxies write it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -50,15 +50,15 @@ struct Pair {
 #[serde(default)]
 struct PostData {
     text: String,
-    /// A form, where there is no text.
+    /// The parameters of a form, used if `text` is empty.
     params: Vec<Pair>,
-    /// HAR defines it for responses only; the exporter writes `_encoding`.
+    /// HAR 1.2 defines `encoding` for responses only; `net::export` writes `_encoding`.
     #[serde(alias = "_encoding")]
     encoding: Option<String>,
 }
 
-/// The requests of a HAR, entry by entry, or none for an entry that is no HTTP request. None at all if the object has no
-/// `log.entries`, but other members than `log`.
+/// The request of each entry, or `None` for an entry without an HTTP request. The result is `None` if the object has no
+/// `log.entries` and is not just a `log`.
 pub(super) fn read(
     text: &str,
     document: &Document<'_>,
@@ -78,7 +78,7 @@ pub(super) fn read(
     requests.collect::<Result<_, _>>().map(Some)
 }
 
-/// The request of an entry. `None` for a `data:` or `blob:` URL, which browsers list too.
+/// The request of an entry. `None` for a `data:` or `blob:` URL, which browsers record too.
 fn captured(entry: Entry) -> Result<Option<CapturedRequest>, String> {
     let request = entry.request;
     let Some((authority, target)) = split_url(&request.url) else {
@@ -86,7 +86,7 @@ fn captured(entry: Entry) -> Result<Option<CapturedRequest>, String> {
     };
     let header = |Pair { name, value }| Header::new(name, value);
     let mut headers: Vec<_> = request.headers.into_iter().map(header).collect();
-    // Names like `:authority` are HTTP/2's own.
+    // Names like `:authority` are pseudo-headers of HTTP/2 (RFC 9113, section 8.3).
     headers.retain(|header| !header.name.starts_with(':'));
     if !headers.iter().any(|header| header.is("Host")) {
         headers.insert(0, Header::new("Host", authority));
@@ -109,7 +109,7 @@ fn captured(entry: Entry) -> Result<Option<CapturedRequest>, String> {
     }))
 }
 
-/// The authority of an http or https URL without its userinfo, and the request target.
+/// Splits an http or https URL into its authority, without userinfo, and the request target.
 fn split_url(url: &str) -> Option<(&str, String)> {
     let (scheme, rest) = url.split_once("://")?;
     if !matches!(scheme.to_ascii_lowercase().as_str(), "http" | "https") {

@@ -1,5 +1,3 @@
-//! Files of every kind, and what they hold.
-
 use super::*;
 use proptest::prelude::*;
 
@@ -179,7 +177,7 @@ fn literals_nested_too_deeply_are_refused_in_plain_words() {
     );
 }
 
-/// A captured line with this method, target, header value and time.
+/// One `exchange` record, as a line.
 fn exchange(method: &str, target: &str, value: &str, received_at: &str) -> String {
     let request = serde_json::json!({
         "method": method, "target": target, "version": "HTTP/1.1", "headers": [["X-A", value]],
@@ -219,7 +217,7 @@ fn what_is_broken_in_a_capture_is_skipped_with_a_warning() {
     calls.ndjson:12: the last line is cut off and was skipped
     "#);
 
-    // Not even UTF-8, or zeros where a disk was full.
+    // Bytes that are not UTF-8, and the zeros that a full disk leaves.
     for broken in [&b"\xff\xfe{"[..], b"\0\0\0\0"] {
         let bytes = [good.as_bytes(), b"\n", broken, b"\n", good.as_bytes()].concat();
         let input = read(&bytes, "x").unwrap();

@@ -1,4 +1,4 @@
-//! Files that are no JSON text as a whole: one object a line, or JavaScript object literals.
+//! Reads files that are not one JSON text: one object per line, or JavaScript object literals.
 
 use std::borrow::Cow;
 
@@ -8,14 +8,14 @@ use super::{Item, MAX_WARNINGS, RECORDS, Reader, error, read_object, record_type
 use crate::error::Error;
 use crate::json::{self, Document};
 
-/// The longest literal read: a sample has under a thousand bytes.
+/// Limit of one literal in bytes. A sample of TeleCMI's page has under a thousand.
 const LONGEST_LITERAL: usize = 1024 * 1024;
 
 impl Reader<'_> {
-    /// Reads one object a line: bodies written by hand, or a capture. `false` if this is no file of lines.
+    /// Reads one object per line: CDRs or a capture. `false` if the file has another format.
     ///
-    /// A program that writes a capture may be killed in the middle of a line: unreadable lines of a capture are skipped
-    /// with a warning. A file written by hand must be valid; only its last line may be cut off.
+    /// The program that writes a capture may be killed within a line: unreadable lines of a capture are skipped with a
+    /// warning. Other files must be valid, except that the last line may be cut off.
     pub(super) fn lines(&mut self, bytes: &[u8]) -> Result<bool, Error> {
         let numbered = (1..).zip(bytes.split(|byte| *byte == b'\n'));
         let is_filled = |(_, line): &(usize, &[u8])| !line.trim_ascii().is_empty();
@@ -24,7 +24,7 @@ impl Reader<'_> {
         let place = |line: usize| format!("{name}:{line}");
         let (mut has_records, mut has_payloads, mut first_is_object) = (false, false, None);
         let (mut items, mut cut_off) = (Vec::new(), None);
-        // A hostile file may have millions of bad lines: only the first ones are kept.
+        // A hostile file may have millions of bad lines: only the first [`MAX_WARNINGS`] are kept.
         let (mut bad, mut more_bad) = (Vec::new(), 0);
         let mut note = |line: usize, what: String| match bad.len() {
             0..MAX_WARNINGS => bad.push((line, what)),
@@ -85,8 +85,8 @@ impl Reader<'_> {
         Ok(true)
     }
 
-    /// Reads JavaScript object literals, as TeleCMI's page has them. The text between them is passed over, so that a whole
-    /// page can be pasted. `fault` is why the file is no JSON.
+    /// Reads JavaScript object literals, as on TeleCMI's page, and skips the text between them, so that a whole page
+    /// can be pasted. `fault` is the JSON error to report if there is no literal.
     pub(super) fn literals(&mut self, bytes: &[u8], fault: &json::Error) -> Result<(), Error> {
         let name = self.name;
         let text = std::str::from_utf8(bytes);
@@ -120,7 +120,7 @@ impl Reader<'_> {
     }
 }
 
-/// Whether a line that is no JSON ends too early, maybe in the middle of a character.
+/// Whether a line is truncated JSON, possibly within a UTF-8 character.
 fn is_cut_off(fault: &json::Error, line: &[u8]) -> bool {
     let is_half_character = |error: std::str::Utf8Error| error.error_len().is_none();
     fault.is_cut_off || std::str::from_utf8(line).is_err_and(is_half_character)
@@ -130,7 +130,7 @@ fn with_column(fault: &json::Error) -> String {
     format!("{} in column {}", fault.message, fault.column)
 }
 
-/// The length of the braced text that `text` starts with, strings in it respected.
+/// The length of the braced text at the start of `text`. Braces within strings do not count.
 fn braced(text: &str) -> Option<usize> {
     let (mut depth, mut quote, mut escaped) = (0_usize, None, false);
     for (at, c) in text.char_indices() {
