@@ -82,17 +82,11 @@ pub(crate) struct Renderer {
 impl Renderer {
     /// The text of an exchange, whose record may have been written already.
     pub fn exchange(self, exchange: &Exchange, line: Option<Bytes>) -> Bytes {
-        match line {
-            Some(line) if self.options.ndjson() => line,
-            None if self.options.ndjson() => ndjson::line("exchange", exchange).into(),
-            _ => self
-                .fitted(received::exchange(
-                    exchange,
-                    self.theme,
-                    self.options.verbose,
-                ))
-                .into(),
+        if self.options.ndjson() {
+            return line.unwrap_or_else(|| ndjson::line("exchange", exchange).into());
         }
+        let text = received::exchange(exchange, self.theme, self.options.verbose);
+        self.fitted(text).into()
     }
 
     /// The text of a delivery.
