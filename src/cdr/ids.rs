@@ -105,11 +105,6 @@ pub fn cmiuuid<R: Rng>(rng: &mut R) -> Uuid {
     uuid::Builder::from_random_bytes(bytes).into_uuid()
 }
 
-/// Whether a text has the form of a UUID, of whatever version.
-pub fn is_uuid(text: &str) -> bool {
-    Uuid::try_parse(text).is_ok()
-}
-
 /// A `request_id`: 43 characters of `[0-9A-Za-z]`, the length of a 256-bit token in base 62. \[calc\]
 pub fn request_id<R: Rng>(rng: &mut R) -> String {
     rng.sample_iter(Alphanumeric)

@@ -150,7 +150,7 @@ impl Judgement {
 /// Judges a body that should be JSON.
 pub fn judge_json(bytes: &[u8]) -> Judgement {
     let mut remarks = Vec::new();
-    let mut repeats = Repeats::default();
+    let mut repeats = HashSet::new();
     let members = match json::document(bytes) {
         Ok(Document::Object(members)) => members,
         Ok(Document::Other(what)) => {
@@ -168,7 +168,7 @@ pub fn judge_json(bytes: &[u8]) -> Judgement {
         }
         let value = member.value();
         if fields.contains_key(&*member.name) {
-            remarks.extend(repeats.remark(&member.name));
+            remarks.extend(repeated(&mut repeats, &member.name));
         }
         fields.insert(member.name.into_owned(), value);
     }
@@ -180,34 +180,29 @@ pub fn judge_json(bytes: &[u8]) -> Judgement {
 pub fn judge_pairs(pairs: &[(String, String)]) -> Judgement {
     let mut remarks = Vec::new();
     let mut fields = Fields::new();
-    let mut repeats = Repeats::default();
+    let mut repeats = HashSet::new();
     for (name, text) in pairs {
         if let Some((base, keys)) = bracketed(name) {
             let object = fields
                 .entry(base)
                 .or_insert_with(|| Value::Object(Fields::new()));
             if !put(object, &keys, text) {
-                remarks.extend(repeats.remark(name));
+                remarks.extend(repeated(&mut repeats, name));
             }
             continue;
         }
         if fields.insert(name.clone(), restored(name, text)).is_some() {
-            remarks.extend(repeats.remark(name));
+            remarks.extend(repeated(&mut repeats, name));
         }
     }
     judge_fields(fields, remarks)
 }
 
-/// The repeated names, each of which gets one remark, however often it is repeated.
-#[derive(Default)]
-struct Repeats(HashSet<String>);
-
-impl Repeats {
-    fn remark(&mut self, name: &str) -> Option<Remark> {
-        let text = "stands there more than once; most readers keep the last one";
-        let is_new = self.0.insert(name.to_owned());
-        is_new.then(|| Remark::on(name, Code::DuplicateKey, text))
-    }
+/// The remark on a repeated name: one, however often the name is repeated.
+fn repeated(known: &mut HashSet<String>, name: &str) -> Option<Remark> {
+    let text = "stands there more than once; most readers keep the last one";
+    let is_new = known.insert(name.to_owned());
+    is_new.then(|| Remark::on(name, Code::DuplicateKey, text))
 }
 
 /// `extra_params[crm][id]` split at the brackets, if `extra_params` is a documented field.

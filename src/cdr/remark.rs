@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::schema::{Field, FieldType};
-use super::{Fields, HangupReason, Status, ids, word};
+use super::{Fields, HangupReason, Status, word};
 use crate::json;
 use crate::untrusted::Untrusted;
 
@@ -160,7 +161,7 @@ fn odd_text(name: &str, text: &str, fields: &Fields) -> Option<String> {
         "hangup_reason" => odd_hangup_reason(text, fields),
         "virtual_number" => odd_digits(text),
         "user" => odd_user(text, fields),
-        "cmiuuid" if !ids::is_uuid(text) => expected("documented is a UUID"),
+        "cmiuuid" if Uuid::try_parse(text).is_err() => expected("documented is a UUID"),
         "extra_params" if json::check(text.as_bytes()).is_err() => Some("not JSON text".to_owned()),
         "click_to_call" if text != "true" => expected("documented is `true`"),
         _ => None,
@@ -191,12 +192,11 @@ fn odd_hangup_reason(text: &str, fields: &Fields) -> Option<String> {
 }
 
 fn odd_digits(text: &str) -> Option<String> {
-    if let Some(rest) = text.strip_prefix('+')
-        && rest.chars().all(|c| c.is_ascii_digit())
-    {
+    let is_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if text.strip_prefix('+').is_some_and(is_digits) {
         return Some("with a plus sign; TeleCMI sends bare digits".to_owned());
     }
-    let number = (1..=15).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    let number = (1..=15).contains(&text.len()) && is_digits(text);
     (!number).then(|| "not a telephone number".to_owned())
 }
 

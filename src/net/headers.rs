@@ -48,19 +48,14 @@ pub(super) fn with_defaults(
         value,
     };
     let mut headers = Vec::with_capacity(request.headers.len() + 6);
-    if !has("Host") {
-        let host = Bytes::copy_from_slice(destination.authority().as_bytes());
-        headers.push(header("Host", host));
-    }
-    if !has("User-Agent") {
-        headers.push(Header::from_static("User-Agent", USER_AGENT));
-    }
-    if !has("Accept") {
-        headers.push(Header::from_static("Accept", "*/*"));
-    }
-    if !has("Authorization") {
-        headers.extend(destination.authorization());
-    }
+    let host = Bytes::copy_from_slice(destination.authority().as_bytes());
+    headers.extend([
+        header("Host", host),
+        Header::from_static("User-Agent", USER_AGENT),
+        Header::from_static("Accept", "*/*"),
+    ]);
+    headers.extend(destination.authorization());
+    headers.retain(|default| !has(&default.name));
     let frames = |header: &Header| {
         header.is("Content-Length")
             || (header.is("Transfer-Encoding") && !matches!(framing, Framing::Own))

@@ -76,10 +76,7 @@ impl Methods {
 impl Plan {
     /// How many deliveries there will be, if that is known beforehand.
     pub fn planned(&self) -> Option<u64> {
-        let mixed = match &self.content {
-            Content::Scenarios(choices, _) => choices.contains(&ScenarioChoice::Mixture),
-            Content::File(_) => false,
-        };
+        let mixed = matches!(&self.content, Content::Scenarios(choices, _) if choices.contains(&ScenarioChoice::Mixture));
         let known = !mixed && self.schedule.drop == 0.0 && self.duration.is_none();
         self.most_deliveries().filter(|_| known)
     }
