@@ -19,7 +19,6 @@ use crate::net::raw;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
-    /// The bytes of one JSON object.
     Body(Bytes),
     /// The place in the file, and the captured request to be sent unchanged.
     Captured(String, Box<CapturedRequest>),
@@ -140,7 +139,6 @@ impl Reader<'_> {
     }
 }
 
-/// The types of this program's NDJSON records.
 const RECORDS: [&str; 6] = [
     "exchange",
     "delivery",

@@ -177,7 +177,6 @@ fn literals_nested_too_deeply_are_refused_in_plain_words() {
     );
 }
 
-/// One `exchange` record, as a line.
 fn exchange(method: &str, target: &str, value: &str, received_at: &str) -> String {
     let request = serde_json::json!({
         "method": method, "target": target, "version": "HTTP/1.1", "headers": [["X-A", value]],

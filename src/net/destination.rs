@@ -21,11 +21,9 @@ const UNSENDABLE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').
 /// `Display` and `Debug` mask secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Destination {
-    /// The URL without userinfo.
     url: Url,
     /// Path and query as typed, not normalised.
     target: String,
-    /// Basic credentials from the userinfo.
     authorization: Option<Header>,
     masked: String,
 }
@@ -171,7 +169,6 @@ fn authorization(url: &Url) -> Option<Header> {
     (!user.is_empty() || password.is_some()).then(|| Header::new("Authorization", value))
 }
 
-/// The message for a URL parser's error, with a correction.
 fn mistake(error: &str) -> String {
     let example = "http://localhost:5000/webhook";
     match error {

@@ -35,7 +35,6 @@ fn url(request: &Request, origin: &str) -> Result<String, Reason> {
     Ok(format!("{origin}{}", secret::masked_url(&request.target)))
 }
 
-/// Header names and values as text, secrets masked.
 fn headers(request: &Request) -> Result<Vec<(String, String)>, Reason> {
     let text = |header: Header| match std::str::from_utf8(&header.value) {
         Ok(value) => Ok((header.name.into_owned(), value.to_owned())),
@@ -45,7 +44,6 @@ fn headers(request: &Request) -> Result<Vec<(String, String)>, Reason> {
     masked.into_iter().map(text).collect()
 }
 
-/// The beginning of a HAR 1.2 document, up to the first entry.
 pub(crate) fn har_head() -> String {
     let creator = json!({"name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION")});
     format!("{{\"log\":{{\"version\":\"1.2\",\"creator\":{creator},\"entries\":[\n")
@@ -149,7 +147,6 @@ fn is_plain(line: &str) -> bool {
     !line.chars().any(disturbs) && !line.contains("{{")
 }
 
-/// The body as one line.
 fn http_file_body(bytes: &[u8]) -> Result<String, Reason> {
     if json::check(bytes).is_ok() {
         // `{{` begins a variable. In JSON it occurs only within strings, where an escape can replace a brace.

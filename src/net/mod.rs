@@ -172,7 +172,6 @@ pub(crate) fn end_to_end(headers: &[Header]) -> Vec<Header> {
     headers
 }
 
-/// One HTTP request, received or to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     pub method: Cow<'static, str>,
@@ -185,12 +184,10 @@ pub struct Request {
     pub body: Body,
     /// Length of the whole body, even if fewer bytes are kept in `body`.
     pub size: u64,
-    /// Whether the whole body was received and kept.
     pub complete: bool,
 }
 
 impl Request {
-    /// A complete HTTP/1.1 request.
     pub fn new(
         method: &str,
         target: impl Into<String>,
@@ -223,7 +220,6 @@ impl Request {
     }
 }
 
-/// One HTTP response, received or to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Response {
     /// Not serialised, since records hold the status beside the response.
@@ -232,9 +228,7 @@ pub struct Response {
     pub headers: Vec<Header>,
     /// At most [`client::MAX_RESPONSE_BODY`] bytes, or [`raw::MAX_FORWARDED_BODY`] of a forwarded response.
     pub body: Body,
-    /// Bytes of the body that were read.
     pub size: u64,
-    /// Whether the whole body was read.
     pub complete: bool,
 }
 
@@ -300,7 +294,6 @@ pub enum FailureKind {
     KeptConnectionClosed,
     /// No valid HTTP/1.1 response.
     NotHttp,
-    /// Redirects are never followed.
     Redirect,
     Other,
 }

@@ -101,7 +101,6 @@ pub fn onto(base: &str, captured: &str) -> String {
     format!("{path}?{}", pairs.join("&"))
 }
 
-/// The result of [`decode`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Decoded {
     /// Names and values in order, repeats kept.

@@ -104,7 +104,6 @@ impl RawRequest {
     }
 }
 
-/// Opens connections to one destination and runs scripts on them.
 #[derive(Clone)]
 pub(crate) struct RawClient {
     connector: Connector,
@@ -153,7 +152,6 @@ impl RawClient {
         join_all(running).await
     }
 
-    /// Opens a connection, including the TLS handshake.
     pub(crate) async fn open(&self) -> Result<RawConnection, Failure> {
         Ok(RawConnection {
             stream: self.connector.connect().await?,
@@ -163,7 +161,6 @@ impl RawClient {
     }
 }
 
-/// An open connection for one request.
 pub(crate) struct RawConnection {
     stream: Box<dyn Stream>,
     client: RawClient,

@@ -10,7 +10,6 @@ use percent_encoding::percent_decode_str;
 
 use super::{Header, is_one_of};
 
-/// The replacement of a secret of any length.
 pub const MASK: &str = "***";
 
 /// Words that make a name secret if they are one of its parts, as in `x-api-key` or `accessToken`.

@@ -35,7 +35,6 @@ pub enum Script {
     TooLong,
     /// The whole request, one byte per duration.
     Dripped(Duration),
-    /// Half of the body, then a reset.
     Reset,
     /// The whole request, then the connection is half-closed.
     HalfClosed,
@@ -45,7 +44,6 @@ pub enum Script {
     ExpectContinue(Duration),
     /// An HTTP/1.0 request without `Host`.
     Http10,
-    /// Two requests in one write.
     Pipelined,
     /// This text as `Content-Length`. After a number the connection is half-closed, so that no peer waits for missing
     /// bytes.
@@ -54,7 +52,6 @@ pub enum Script {
     LengthAndChunks,
     /// The first bytes of a TLS handshake, without HTTP.
     TlsHello,
-    /// A header of 100 KiB.
     HugeHeader,
 }
 

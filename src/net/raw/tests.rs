@@ -13,7 +13,6 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\ngot it";
 /// A timeout that the test expects to pass.
 const SOON: Duration = Duration::from_millis(300);
 
-/// A timeout that must not pass.
 const NEVER: Duration = Duration::from_secs(3600);
 
 fn destination(place: impl std::fmt::Display) -> Destination {
@@ -28,7 +27,6 @@ fn request() -> Request {
     Request::new("POST", "/webhook?token=abc", headers, "{\"a\":1}")
 }
 
-/// The request as a single step.
 fn whole(request: &Request, there: &Destination) -> RawRequest {
     let mut raw = Script::HalfClosed.steps(request, there);
     raw.steps.truncate(1);
