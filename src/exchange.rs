@@ -19,7 +19,6 @@ pub struct Exchange {
     pub n: u64,
     /// The time at which the request's head had been read.
     pub received_at: Timestamp,
-    /// Address and port of the sender.
     pub peer: String,
     /// The sender's address in a proxy's headers, if those are trusted.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,14 +38,12 @@ pub struct Exchange {
     pub took_ms: f64,
 }
 
-/// How an exchange relates to an earlier one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Relation {
     /// The earlier exchange's number.
     pub n: u64,
     /// `retry`, `duplicate`, `conflict`, `other_method`, `same_call` or `shared_call_id`.
     pub how: String,
-    /// The relation in words.
     pub text: String,
 }
 
@@ -60,17 +57,14 @@ pub struct Answer {
     pub fault: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forwarded: Option<Forwarded>,
-    /// Why the exchange could not be saved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unsaved: Option<String>,
 }
 
-/// A request that was forwarded to a handler, and the handler's answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Forwarded {
     /// The handler's URL with path and query, secrets masked.
     pub url: String,
-    /// The status of the handler's answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     #[serde(rename = "latency_ms", serialize_with = "as_ms")]
@@ -83,12 +77,10 @@ pub struct Forwarded {
     /// The status that `listen` would have sent without `--forward-to`; absent for a resend, which has no sender.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instead_of: Option<u16>,
-    /// Why there was no response from the handler.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
 }
 
-/// A request read from a capture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CapturedRequest {
     pub request: Request,

@@ -34,7 +34,6 @@ pub fn line<T: Serialize>(kind: &str, fields: &T) -> Vec<u8> {
     line
 }
 
-/// Compact JSON that is safe for a terminal.
 pub fn safe_json<T: Serialize>(value: &T) -> String {
     String::from_utf8(safe(value)).unwrap_or_default()
 }

@@ -1,7 +1,7 @@
-//! The inspector: a page on its own loopback port that shows the exchanges of a listener.
+//! The inspector: an HTTP server on its own loopback port, with a page that shows the exchanges of a listener.
 //!
-//! In: a bound listener and a [`History`]. Out: the page, its stream of exchanges, downloads, and the handler's answer to an
-//! exchange that is sent again. [`access`] decides who is answered, `routes` by which handler. No request touches the disk.
+//! Serves the page, an event stream of exchanges, downloads, and the handler's response to an exchange that is sent
+//! again. [`access`] checks the client, `routes` picks the handler. No request reads or writes a file.
 
 pub mod access;
 mod routes;
@@ -35,17 +35,13 @@ use crate::exchange::CapturedRequest;
 use crate::ndjson;
 use crate::net::{Header, Request, Response, end_to_end, export};
 
-/// Event streams at once.
 const MAX_STREAMS: usize = 32;
 
-/// Exchanges being sent to the handler again at once.
 const MAX_RESENDS: usize = 8;
 
-/// The listener whose exchanges are shown.
 pub struct About {
     pub url: String,
     pub public_url: Option<String>,
-    /// The handler of `--forward-to`.
     pub forward: Option<Forward>,
 }
 
@@ -53,15 +49,13 @@ struct Inspector {
     access: Access,
     about: About,
     history: Arc<History>,
-    /// A permit for every stream.
     streams: Arc<Semaphore>,
-    /// A permit for every exchange being sent again.
     resends: Semaphore,
     /// Cancelled when the listener has to stop.
     closed: CancellationToken,
 }
 
-/// The first event of a stream.
+/// The data of `hello`, the first event of a stream.
 #[derive(Serialize)]
 struct Hello<'a> {
     v: u8,
@@ -69,7 +63,7 @@ struct Hello<'a> {
     url: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     public_url: Option<&'a str>,
-    /// The handler's address, secrets masked.
+    /// The handler's URL, secrets masked.
     #[serde(skip_serializing_if = "Option::is_none")]
     forward: Option<&'a str>,
     newest: u64,
@@ -78,12 +72,12 @@ struct Hello<'a> {
     most_bytes: usize,
 }
 
-/// The page's address, the token included.
+/// The page's URL, with the token in the fragment.
 pub fn url(address: SocketAddr, token: &Token) -> String {
     format!("http://{address}/#{}", token.reveal())
 }
 
-/// Serves the page until `closed` is cancelled, and for the grace more to clients that still read.
+/// Serves the page until `closed` is cancelled, then finishes open responses within the grace of `limits`.
 pub async fn serve(
     listener: TcpListener,
     token: Token,
@@ -109,18 +103,18 @@ pub async fn serve(
     server::serve(listener, limits, clock, routes, handler, on_error, closed).await;
 }
 
-/// The inspector's limits. The stream of a client that has gone ends at once, so a half-closed connection is closed.
+/// The inspector's limits. Half-closed connections are closed, so that the stream of a disconnected client ends at
+/// once.
 pub fn limits() -> Limits {
     Limits {
         half_close: false,
         connections: 128,
-        // For the last event of a stream.
+        // Time to send the last event of a stream.
         grace: Duration::from_millis(500),
         ..Limits::default()
     }
 }
 
-/// The handlers of the routes.
 impl Inspector {
     /// The event stream: `hello`, then the exchanges after `seen`. With `wait=0` in the query the stream ends with the
     /// newest exchange.
@@ -151,13 +145,13 @@ impl Inspector {
         });
         let events = updates(subscription, follow, permit);
         let events = stream::iter([event("hello", &hello)]).chain(events);
-        // Every 15 seconds.
+        // warp sends this comment every 15 seconds.
         let kept_alive = warp::sse::keep_alive().text(" still there");
         let events = kept_alive.stream(events.map(Ok::<_, Infallible>));
         Ok(warp::sse::reply(events))
     }
 
-    /// All records that are kept, as they are saved.
+    /// Downloads the kept records, as in a capture.
     fn capture(self: Arc<Self>) -> impl Reply {
         let records = self.history.all().into_iter();
         let records = records.map(|kept| Ok::<_, Infallible>(kept.record.clone()));
@@ -166,7 +160,7 @@ impl Inspector {
         attached(reply, "capture.ndjson")
     }
 
-    /// The body of an exchange's request, as it is saved.
+    /// Downloads the body of a kept request, as in a capture.
     fn body(self: Arc<Self>, Number(n): Number) -> Result<impl Reply, Response> {
         let kept = self.kept(n)?;
         let line = str::from_utf8(&kept.record).unwrap_or_default();
@@ -176,11 +170,10 @@ impl Inspector {
         Ok(attached(reply, &format!("exchange-{n}.bin")))
     }
 
-    /// The command that sends a request to the listener again.
     fn curl(self: Arc<Self>, Number(n): Number) -> Result<Response, Response> {
         let kept = self.kept(n)?;
         whole(&kept.request)?;
-        // curl writes the headers of the connection itself.
+        // curl writes hop-by-hop headers itself.
         let request = Request {
             headers: end_to_end(&kept.request.headers),
             ..kept.request.clone()
@@ -189,13 +182,13 @@ impl Inspector {
         Ok(Response::plain(200, command + "\n"))
     }
 
-    /// Sends a request to the handler again, and shows its answer.
+    /// Sends a kept request to the handler again, and responds with the result as JSON.
     async fn resend(
         self: Arc<Self>,
         Number(n): Number,
         headers: HeaderMap,
     ) -> Result<Response, Response> {
-        // Every browser sends the origin with a POST.
+        // Browsers send `Origin` with every POST.
         only(&headers, ORIGIN.as_str()).ok_or_else(routes::forbidden)?;
         let length = only(&headers, CONTENT_LENGTH.as_str());
         if headers.contains_key(TRANSFER_ENCODING) || length.is_some_and(|length| length != "0") {
@@ -221,8 +214,8 @@ impl Inspector {
     }
 }
 
-/// The updates of a subscription as events, until the listener finishes; without `follow` only those that are there already.
-/// The permit lets another stream begin when this one ends.
+/// The updates of a subscription as events, until the listener finishes; without `follow`, until no update is ready.
+/// The permit is released when the stream ends.
 fn updates(
     subscription: Subscription,
     follow: bool,
@@ -246,8 +239,8 @@ fn updates(
     })
 }
 
-/// An event whose fields have a space behind the colon, as most servers write them. `data` is one line of JSON in which line
-/// breaks are escapes, so that received text cannot begin an event of its own.
+/// An event with a space after each colon, as most servers write it. `data` must be one line of JSON in which line
+/// breaks are escaped, so that received text cannot inject an event.
 fn event(name: &str, data: &str) -> Event {
     let event = Event::default().event(format!(" {name}"));
     event.data(format!(" {data}"))
@@ -263,7 +256,7 @@ fn not_found() -> Response {
     Response::plain(404, "not found: it never was, or is kept no longer\n")
 }
 
-/// Refuses a request of which only the beginning is kept: sent again it would be another.
+/// Refuses a request whose body is incomplete, since a resend would differ from the original.
 fn whole(request: &Request) -> Result<(), Response> {
     let text = "its body did not come whole, or was too large to keep\n";
     let refusal = || Response::plain(409, text);

@@ -1,7 +1,7 @@
-//! Access control of the inspector. Pure: headers in, a decision out.
+//! Decides from a request's headers whether the inspector answers.
 //!
-//! Refused are clients that reach the port through a tunnel, other sites in the same browser, by whatever name they call
-//! this machine, and other programs and users of this machine, which lack the token.
+//! Refused are requests through a tunnel, requests of other sites in the same browser under any host name (DNS
+//! rebinding), and requests of other programs and users of this machine, which lack the token.
 
 use std::io;
 
@@ -9,13 +9,12 @@ use warp::http::{HeaderMap, HeaderValue};
 
 use crate::seed;
 
-/// The header that carries the token. A browser cannot send it with a navigation.
+/// The header of the token. Browsers send no such header with a navigation.
 const TOKEN: &str = "x-inspector-token";
 
-/// The names of this machine for itself.
 const HOSTS: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 
-/// Headers that only proxies and tunnels add, by the beginnings of their names.
+/// Name prefixes of headers that only proxies and tunnels add.
 const FORWARDED: [&str; 9] = [
     "cf-",
     "fastly-",
@@ -28,7 +27,7 @@ const FORWARDED: [&str; 9] = [
     "x-real-ip",
 ];
 
-/// Secret of one start of the listener.
+/// A secret, new at each start of the listener.
 #[derive(Clone)]
 pub struct Token(String);
 
@@ -37,7 +36,6 @@ impl Token {
         seed::secret().map(|secret| Self(format!("{secret:032x}")))
     }
 
-    /// For the page's URL.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -51,13 +49,12 @@ impl Token {
 }
 
 pub struct Access {
-    /// The inspector's own port.
     pub port: u16,
     pub token: Token,
 }
 
 impl Access {
-    /// Whether a request was made on this machine, and by the inspector's own page if a page made it.
+    /// Whether a request was made on this machine and, if made by a web page, by the inspector's own page.
     pub(super) fn is_local(&self, headers: &HeaderMap) -> bool {
         let Some(host) = only(headers, "host") else {
             return false;
@@ -68,7 +65,7 @@ impl Access {
         HOSTS.iter().any(is_own)
             && headers.iter().all(|(name, value)| match name.as_str() {
                 "origin" => *value == *origin,
-                // `none`: the user typed the address.
+                // `none`: the user opened the URL directly.
                 "sec-fetch-site" => matches!(value.as_bytes(), b"same-origin" | b"none"),
                 name => !is_forwarded(name),
             })
@@ -79,7 +76,7 @@ impl Access {
     }
 }
 
-/// The value of a header; `None` if the header is repeated.
+/// The value of a header; `None` if the header is absent or repeated.
 pub(super) fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;

@@ -1,5 +1,5 @@
-// The listener's events in every tab. A browser opens few connections to one host, for all tabs together: only the tab that
-// holds a lock has the stream, and sends the events on to the other tabs.
+// Shares one event stream among all tabs, since browsers limit the connections to one host: the tab that holds a lock
+// reads the stream, and sends the events to the other tabs.
 
 /** The pauses between attempts in milliseconds: the first one, doubled up to the last. */
 const PAUSES = { first: 250, last: 5000 };

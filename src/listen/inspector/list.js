@@ -52,7 +52,7 @@ export function gap(before, after) {
     element("span", {}, `${humane(ms)} later`));
 }
 
-/** What to do while no exchange has come; without `hello` the listener is gone. */
+/** Instructions before the first exchange; without `hello` the listener has stopped. */
 export function invitation(hello) {
   if (!hello) {
     return [element("h2", {}, "Nothing came"), element("p", {}, "The listener is gone. Start it again, and open the link that it prints.")];
@@ -73,7 +73,7 @@ export function invitation(hello) {
 /** An address with the path of TeleCMI's own examples, unless it has one. */
 const target = (url) => (/^[^/]*\/\/[^/?#]*\/?$/.test(url) ? `${url.replace(/\/$/, "")}/webhook/cdr` : url);
 
-/** What to do if the listener refuses the key. */
+/** Instructions if the listener refuses the token. */
 export function refusal() {
   return [
     element("h2", {}, "Open the link that the listener printed"),

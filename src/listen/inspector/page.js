@@ -46,7 +46,7 @@ function take(events) {
   const came = events.filter(({ kind }) => kind === "exchange");
   if (came.length > 0) {
     announce(came.length);
-    // An animation for a few exchanges; it would be noise for many.
+    // New rows are animated only if at most three came together.
     if (came.length <= 3) for (const { id } of came) page.exchanges.get(id)?.row.classList.add("fresh");
     if (page.following) choose(came.at(-1).id);
   }
@@ -418,7 +418,7 @@ function pressed(event) {
     return;
   }
   if (target.matches("input, select") || key === "Enter" && target.closest("button, summary")) return;
-  // In the detail the arrows scroll.
+  // In the detail the arrow keys scroll.
   if (key.startsWith("Arrow") && $("detail").contains(target)) return;
   if (page.current === null && key !== "?" && key !== "/") return;
   event.preventDefault();

@@ -1,4 +1,4 @@
-//! The inspector's routes: who asks is checked first, then path and method.
+//! The inspector's routes. Access is checked first, then path and method.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -32,7 +32,8 @@ const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
-/// Headers of every answer. Scripts and styles are files of ours; nothing else is loaded, framed, sent or shared.
+/// Headers of every response: scripts, styles and requests of the inspector's origin only; no framing, caching or
+/// sharing with other origins.
 pub(super) const SAFETY: [(&str, &str); 6] = [
     (
         "content-security-policy",
@@ -101,13 +102,12 @@ pub(super) fn routes(inspector: &Arc<Inspector>) -> BoxedFilter<(warp::reply::Re
         .boxed()
 }
 
-/// The answer to a request that a filter refuses.
 #[derive(Debug)]
 struct Refusal(Response);
 
 impl Reject for Refusal {}
 
-/// Passes requests that have access. The answer to others says no more than that.
+/// Passes requests that `accepts` allows, and refuses others with an empty 403.
 fn check(
     inspector: &Arc<Inspector>,
     accepts: fn(&Access, &HeaderMap) -> bool,
@@ -125,7 +125,8 @@ pub(super) fn forbidden() -> Response {
     Response::new(403, Vec::new(), "")
 }
 
-/// Passes requests of this method. Comes behind the path: the refusal names the allowed method.
+/// Passes requests with the method `allowed`, and refuses others with 405. Must follow the path filter, since `Allow`
+/// depends on the path.
 fn method(allowed: Method) -> impl Filter<Extract = (), Error = Rejection> + Clone {
     warp::method()
         .and_then(move |method: Method| {

@@ -1,5 +1,3 @@
-//! The inspector over its port, with a client that writes bytes and reads events as a browser does.
-
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -10,7 +8,6 @@ use crate::listen::history::tests::{exchange, finished, small};
 use crate::net::Destination;
 use crate::net::client::ClientOptions;
 
-/// A test that takes longer hangs.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 async fn soon<F: Future>(what: F) -> F::Output {
@@ -19,7 +16,6 @@ async fn soon<F: Future>(what: F) -> F::Output {
         .expect("it hangs")
 }
 
-/// An inspector under test.
 struct Stand {
     address: SocketAddr,
     token: Token,
@@ -36,7 +32,6 @@ struct Seen {
     data: Value,
 }
 
-/// A connection, and the answer's bytes so far.
 struct Answer {
     stream: TcpStream,
     text: Vec<u8>,
@@ -100,7 +95,6 @@ impl Stand {
         }
     }
 
-    /// Head and body of the whole answer to a request.
     async fn whole(&self, method: &str, target: &str, headers: &str) -> (String, Vec<u8>) {
         self.ask(method, target, &format!("Connection: close\r\n{headers}"))
             .await
@@ -108,7 +102,7 @@ impl Stand {
             .await
     }
 
-    /// All events after number `seen`, until the answer ends.
+    /// Reads the events after number `seen` until the stream ends.
     async fn events(&self, target: &str, seen: u64) -> Vec<Seen> {
         let (head, body) = self
             .whole("GET", target, &format!("Last-Event-ID: {seen}\r\n"))
@@ -122,7 +116,6 @@ impl Stand {
 }
 
 impl Answer {
-    /// Reads until the answer contains this text.
     async fn until(&mut self, said: &str) -> String {
         let mut bytes = vec![0; 64 * 1024];
         let mut searched = 0;
@@ -138,7 +131,7 @@ impl Answer {
         String::from_utf8_lossy(&self.text).into_owned()
     }
 
-    /// Head and body, to the end of the connection.
+    /// Reads to the end of the connection, and returns head and body.
     async fn whole(mut self) -> (String, Vec<u8>) {
         soon(self.stream.read_to_end(&mut self.text)).await.unwrap();
         let end = self
@@ -175,7 +168,7 @@ fn unchunked(mut bytes: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Events as the standard has them: CR, LF and both together end a line, an empty one ends an event.
+/// Parses events as the HTML standard says: CR, LF or CRLF ends a line, an empty line ends an event.
 fn events(text: &str) -> Vec<Seen> {
     let lines = text.replace("\r\n", "\n").replace('\r', "\n");
     let mut seen = Vec::new();
@@ -488,7 +481,7 @@ async fn late_and_reconnecting_pages_see_every_exchange_once() {
         let text = stream.until(&next).await;
         let text = &text[text.find("event: hello").unwrap()..];
         let whole = text.rfind("\n\n").map_or("", |end| &text[..end]);
-        // Between events stand the lengths of chunks.
+        // Chunk sizes stand between the events.
         let told = whole
             .split("\n\n")
             .filter_map(|event| event.split("\nid: ").nth(1));

@@ -1,5 +1,3 @@
-//! The routes without a connection: method, target and headers in, status out.
-
 use proptest::prelude::*;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +12,6 @@ use crate::listen::history::tests::small;
 const HOST: (&str, &str) = ("Host", "127.0.0.1:8238");
 const OWN: (&str, &str) = ("Origin", "http://127.0.0.1:8238");
 
-/// The routes of an inspector that keeps the exchange 12, and its token.
 fn inspected() -> (BoxedFilter<(warp::reply::Response,)>, Token) {
     let token = Token::fresh().unwrap();
     let history = History::new(None);
@@ -100,7 +97,6 @@ fn what_is_wanted_is_said_by_path_and_method() {
     }
     assert_eq!(with_token("GET", "/api/exchanges/11/body"), status(404));
     let resend = "/api/exchanges/12/resend";
-    // There is no handler to send it to.
     assert_eq!(asked("POST", resend, &[HOST, OWN], true), status(409));
     assert_eq!(with_token("POST", resend), status(403));
     assert_eq!(asked("GET", resend, &[HOST, OWN], true), allowed("POST"));
