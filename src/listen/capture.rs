@@ -1,7 +1,8 @@
-//! The file of `--save`: one line for each exchange, appended before its sender is answered.
+//! Writes the file of `--save`: one line for each exchange, appended before the response is sent.
 //!
-//! An appended line is with the kernel: it outlives this process, not a power cut. Lines are appended whole or not at all.
-//! The file is locked while the listener runs. A renamed file is written on under its new name; a removed one is begun anew.
+//! Lines are written without fsync: they survive a crash of this process, but not a power failure. A partly written
+//! line is truncated. The file is locked while the listener runs. A renamed file receives further lines under its new
+//! name; a removed file is created again.
 
 use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions};
@@ -24,7 +25,7 @@ pub struct Capture {
     /// With `--redact`.
     redactor: Option<Redactor>,
     pub(super) alarm: Alarm,
-    /// How many exchanges are on file.
+    /// Exchanges saved by this run.
     pub saved: u64,
 }
 
@@ -50,8 +51,8 @@ impl Capture {
         Ok((capture, warnings))
     }
 
-    /// Appends an exchange with one write. Returns the line as it is on file, which is absent with `--redact`, or why the
-    /// exchange is not on file.
+    /// Appends an exchange with one write. Returns the written line, or `None` with `--redact`; the error says why the
+    /// exchange was not saved.
     pub fn append(
         &mut self,
         exchange: &Exchange,
@@ -75,18 +76,18 @@ impl Capture {
         appended.map(|()| self.redactor.is_none().then_some(line))
     }
 
-    /// For the startup notes.
+    /// A phrase for the startup notes.
     pub fn purpose(&self) -> String {
         let masked = self.redactor.as_ref().map_or("", |_| ", masked");
         format!("saving to {}{masked}", self.path.display())
     }
 
-    /// A copy of the redactor, which gives the same masks to the same exchanges.
+    /// A copy of the redactor, which masks equal exchanges equally.
     pub fn redactor(&self) -> Option<Redactor> {
         self.redactor.clone()
     }
 
-    /// The last warning, if the rate limit held failures back.
+    /// A warning about failures that the rate limit withheld.
     pub fn finish(&mut self) -> Option<String> {
         self.alarm.held_back().map(|text| self.about(&text))
     }
@@ -106,17 +107,17 @@ impl Capture {
     }
 }
 
-/// The answer to a request that could not be saved. The cause is not for the sender.
+/// The response to a request that could not be saved. The cause is not revealed to the sender.
 pub fn unsaved() -> Response {
     let mut response = Response::plain(503, "could not be saved\n");
     response.headers.push(Header::new("retry-after", "5"));
     response
 }
 
-/// The warnings about failed writes: the first at once, then counts, then that writing works again.
+/// Warns about failed writes: of the first one at once, then of their number, then that writing works again.
 #[derive(Debug, Default)]
 pub(super) struct Alarm {
-    /// How many exchanges could not be saved.
+    /// Exchanges that could not be saved.
     pub lost: u64,
     /// The latest cause, until a warning names it.
     cause: Option<String>,
@@ -126,7 +127,7 @@ pub(super) struct Alarm {
 }
 
 impl Alarm {
-    /// Notes the result of a write, and gives the warning that is due.
+    /// Records the result of a write, and returns the warning that is due.
     fn note(&mut self, failure: Option<&String>) -> Option<String> {
         if let Some(cause) = failure {
             self.lost += 1;
@@ -187,7 +188,7 @@ impl CaptureFile {
         Ok((file, warnings))
     }
 
-    /// Appends a line. A part of a line is cut off again.
+    /// Appends a line; truncates the file if only a part of the line was written.
     fn append(&mut self, line: &[u8]) -> io::Result<()> {
         let length = self.length()?;
         let line = if self.is_torn && length != Some(0) {
@@ -203,7 +204,7 @@ impl CaptureFile {
         Ok(())
     }
 
-    /// Cuts off the `written` bytes of a line that did not go in whole, unless another process has appended meanwhile.
+    /// Truncates the `written` bytes of an incomplete line, unless another process has appended meanwhile.
     fn roll_back(&mut self, length: Option<u64>, written: usize) {
         let now = self.length().ok().flatten();
         let is_cut = length
@@ -219,7 +220,7 @@ impl CaptureFile {
     }
 }
 
-/// Read access is for the last line.
+/// Read access is needed by [`has_torn_line`] and the redactor.
 fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true);
@@ -242,13 +243,13 @@ fn cannot_write(path: &Path, source: io::Error) -> Error {
     }
 }
 
-/// Whether the file has no name any more.
+/// Whether the file has been unlinked.
 #[cfg(unix)]
 fn is_removed(metadata: &fs::Metadata) -> bool {
     std::os::unix::fs::MetadataExt::nlink(metadata) == 0
 }
 
-/// Windows does not remove an open file.
+/// On Windows an open file cannot be removed.
 #[cfg(not(unix))]
 fn is_removed(_: &fs::Metadata) -> bool {
     false
@@ -265,7 +266,8 @@ pub fn open_pipe(path: &Path) -> io::Result<Option<File>> {
     Ok(None)
 }
 
-/// Locks the file; gives a warning where the file system has no locks. On Windows the share mode does it.
+/// Locks the file; returns a warning if the file system has no locks. On Windows the share mode in [`options`] takes
+/// the place of a lock.
 fn lock(path: &Path, file: &File) -> io::Result<Option<String>> {
     if cfg!(windows) {
         return Ok(None);
@@ -302,7 +304,8 @@ fn has_torn_line(file: &mut File) -> io::Result<bool> {
     Ok(last != *b"\n")
 }
 
-/// Writes all bytes, with one write(2) if the system takes them at once. An error comes with the number written before.
+/// Writes all bytes, with one write(2) if the system takes them at once. An error carries the number of bytes written
+/// before.
 fn write_whole(file: &mut impl Write, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
     let mut written = 0;
     while written < bytes.len() {

@@ -15,45 +15,40 @@ use crate::process;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// The port is bound.
     Listening(Listening),
-    /// A request and its answer, and the line of its record if a capture file has that line.
+    /// An exchange, and its line in the capture file if there is one without redaction.
     Exchange(Arc<Exchange>, Option<Bytes>),
     /// Rate-limited.
     ConnectionErrors(ConnectionErrors),
     /// A sentence. Rate-limited.
     Warning(String),
-    /// A line of the tunnel program.
+    /// A line of the tunnel program's output.
     TunnelSaid(String),
     Finished(Summary),
 }
 
-/// The record `listening`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Listening {
-    /// Without a path.
+    /// The listener's URL, without a path.
     pub url: String,
     /// The URL of a tunnel, without a path, or of `--public-url`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
-    /// The URL of the inspector, token included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inspect: Option<String>,
     pub pid: u32,
-    /// This program's version.
     pub version: &'static str,
 }
 
 /// Connections that failed in the same way before a request could be read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ConnectionErrors {
-    /// Since the last such event.
+    /// Failures since the previous event of this kind.
     pub count: u64,
-    /// The latest one: its peer, the cause, and a hint.
+    /// The peer, the cause and a hint, for the latest failure.
     pub text: String,
 }
 
-/// The record `summary`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Summary {
     pub exchanges: u64,
@@ -61,7 +56,7 @@ pub struct Summary {
     pub cdrs: u64,
     /// CDRs that match `--expect`.
     pub counted: u64,
-    /// `--count`.
+    /// The value of `--count`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wanted: Option<u64>,
     pub remarks: u64,
@@ -69,13 +64,13 @@ pub struct Summary {
     pub dropped: u64,
     /// Connections that failed before a request could be read.
     pub malformed: u64,
-    /// The end of the command beside the listener.
+    /// How the command beside the listener ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<process::Ended>,
     /// Whether the tunnel ended before the listener.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub tunnel_ended: bool,
-    /// Exchanges on file, with `--save`.
+    /// Saved exchanges, with `--save`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saved: Option<u64>,
     /// Exchanges that could not be saved.
@@ -95,9 +90,7 @@ pub enum Ending {
     #[default]
     Counted,
     TimedOut,
-    /// SIGINT.
     Interrupted,
-    /// SIGTERM.
     Terminated,
     /// The command beside the listener ended.
     CommandEnded,

@@ -1,7 +1,7 @@
-//! The last exchanges, for the inspector: a ring that is bounded in exchanges and bytes.
+//! Keeps the latest exchanges for the inspector, in a ring buffer that is bounded in exchanges and bytes.
 //!
-//! A subscription holds no exchanges of its own. A slow subscriber misses the oldest, gets an update that says so, and
-//! delays nothing.
+//! A subscription reads from the ring and buffers nothing. A slow subscriber misses the oldest exchanges, gets
+//! [`Update::Forgotten`], and delays neither the listener nor other subscribers.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::net::secret::{masked_headers, masked_url};
 #[derive(Debug)]
 pub struct History {
     pub max_exchanges: usize,
-    /// Upper limit of records and bodies.
+    /// Limit of records and bodies together.
     pub max_bytes: usize,
     /// Every change wakes the subscriptions.
     pub(super) ring: watch::Sender<Ring>,
@@ -28,14 +28,13 @@ pub struct History {
 
 #[derive(Debug, Default)]
 pub(super) struct Ring {
-    /// In ascending order of their numbers, which may have gaps.
+    /// Sorted by number; there may be gaps.
     entries: VecDeque<Arc<Entry>>,
     bytes: usize,
     /// The number of the newest exchange, or 0.
     newest: u64,
-    /// Whether the listener has finished.
     is_finished: bool,
-    /// For downloads, with `--redact`.
+    /// Masks downloads, with `--redact`.
     redactor: Option<Redactor>,
 }
 
@@ -44,17 +43,17 @@ pub(super) struct Ring {
 pub struct Entry {
     pub n: u64,
     pub request: Request,
-    /// The record as in a capture: a line.
+    /// The line of the record, as in a capture.
     pub record: Bytes,
-    /// The record with secrets masked, and the meaning of the CDR: one line of JSON.
+    /// One line of JSON for the page: the record with secrets masked, and the meaning of the CDR.
     pub shown: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
-    /// The newest exchange, or 0.
+    /// The number of the newest exchange, or 0.
     pub newest: u64,
-    /// The oldest exchange in the ring, else the next one to come.
+    /// The number of the oldest exchange in the ring, or of the next one if the ring is empty.
     pub oldest_kept: u64,
 }
 
@@ -63,15 +62,14 @@ pub enum Update {
     Exchange(Arc<Entry>),
     /// Earlier exchanges have left the ring.
     Forgotten(Extent),
-    /// The listener has finished.
     Finished,
 }
 
 pub struct Subscription {
     ring: watch::Receiver<Ring>,
-    /// The last exchange that `poll` has returned.
+    /// The number of the last exchange that `poll` returned.
     seen: u64,
-    /// At the last poll that found exchanges forgotten.
+    /// The extent at the last [`Update::Forgotten`], or at the beginning.
     pub extent: Extent,
 }
 
@@ -105,7 +103,7 @@ impl History {
         ring.entries.get(place.ok()?).cloned()
     }
 
-    /// The oldest first.
+    /// All kept exchanges, the oldest first.
     pub fn all(&self) -> Vec<Arc<Entry>> {
         self.ring.borrow().entries.iter().cloned().collect()
     }
@@ -144,7 +142,7 @@ impl Ring {
         self.entries.push_back(Arc::new(entry));
     }
 
-    /// Forgets the oldest exchanges.
+    /// Drops the oldest exchanges until both limits hold.
     fn shrink(&mut self, max_exchanges: usize, max_bytes: usize) {
         while (self.entries.len() > max_exchanges || self.bytes > max_bytes)
             && let Some(oldest) = self.entries.pop_front()
@@ -169,9 +167,9 @@ impl Entry {
 }
 
 impl Subscription {
-    /// The next update, if there is one by now.
+    /// The next update, if one is ready.
     pub fn poll(&mut self) -> Option<Update> {
-        // A change after this wakes `next`.
+        // `borrow_and_update` marks this version as seen: only a later change wakes `next`.
         let ring = self.ring.borrow_and_update();
         let extent = ring.extent();
         if extent.oldest_kept > self.extent.oldest_kept {
@@ -186,7 +184,7 @@ impl Subscription {
         ring.is_finished.then_some(Update::Finished)
     }
 
-    /// Waits for the next update. `Finished` repeats.
+    /// Waits for the next update. After the end, each call returns `Finished`.
     pub async fn next(&mut self) -> Update {
         loop {
             if let Some(update) = self.poll() {
@@ -199,12 +197,12 @@ impl Subscription {
     }
 }
 
-/// The exchange with secrets masked as on the screen.
+/// Masks secrets in the target, the headers and, for a GET, the fields.
 fn masked(exchange: &Exchange) -> Exchange {
     let mut masked = exchange.clone();
     masked.request.target = masked_url(&exchange.request.target);
     masked.request.headers = masked_headers(masked.request.headers);
-    // The fields of a GET repeat the query.
+    // The fields of a GET are the parameters of its query.
     if exchange.request.method == "GET"
         && let Some(cdr) = &mut masked.cdr
     {

@@ -46,31 +46,30 @@ use recorder::Recorder;
 use respond::ResponsePolicy;
 use server::Limits;
 
-/// The options of a listener, but for its address.
 #[derive(Default)]
 pub struct Options {
     pub policy: ResponsePolicy,
     pub faults: Faults,
     pub expected: ExpectedCdrs,
-    /// Whether the listener goes on when the expected number of CDRs has come.
+    /// Whether the listener continues after the expected number of CDRs.
     pub until_stopped: bool,
     pub timeout: Option<Duration>,
-    /// The handler of `--forward-to`.
     pub forward: Option<Forward>,
     /// The URL of a tunnel or of `--public-url`.
     pub public_url: Option<String>,
     /// The URL of the inspector, token included.
     pub inspect: Option<String>,
-    /// Whether records show the sender's address according to a proxy's headers.
+    /// Whether records show the sender's address from a proxy's headers.
     pub trust_proxy: bool,
     pub limits: Limits,
     pub capture: Option<Capture>,
 }
 
-/// Listens until the expected number of CDRs has come, the timeout is over, or `stop` resolves; then finishes the requests
-/// in flight within the limits' grace.
+/// Listens until the expected number of CDRs has been counted, the timeout is over, or `stop` resolves; then finishes
+/// the requests in flight within the limits' grace.
 ///
-/// `tell` must not block; false means that an event could not be shown, and is counted for exchanges.
+/// `tell` must not block. A result of false means that the event could not be shown; such exchanges are counted as
+/// dropped.
 pub async fn run(
     options: Options,
     listener: TcpListener,
@@ -122,23 +121,23 @@ pub async fn run(
         never = recorder.report_held_back() => match never {},
     };
     stopping.cancel();
-    // An error means that the server panicked, which leaves nothing to wait for.
+    // A join error means that the server panicked: nothing is left to await then.
     let _ = server.await;
     pipeline.idle().await;
     recorder.finish(ending)
 }
 
-/// `--count`, `--expect` and `--settle`: which CDRs count, how many are expected, and how long to wait for one too many.
+/// `--count`, `--expect` and `--settle`: which CDRs count, how many are expected, and how long to wait for a surplus
+/// CDR.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ExpectedCdrs {
     pub count: Option<u64>,
     /// A CDR counts if all of these match.
     pub fields: Vec<ExpectedField>,
-    /// How long to wait for one too many; if not zero, the number must be exact.
+    /// How long to wait for a surplus CDR; if not zero, the number must be exact.
     pub settle: Duration,
 }
 
-/// An `--expect FIELD=VALUE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpectedField {
     pub field: String,
@@ -160,7 +159,6 @@ impl FromStr for ExpectedField {
 }
 
 impl ExpectedCdrs {
-    /// Why a CDR does not count.
     fn mismatch(&self, cdr: &Fields) -> Option<String> {
         let mismatch = |ExpectedField { field, value }: &_| match cdr.get(field) {
             None => Some(format!("there is no {field}, and {value} is expected")),
@@ -170,12 +168,12 @@ impl ExpectedCdrs {
         self.fields.iter().find_map(mismatch)
     }
 
-    /// Whether so many are enough. Without `--count`, one is expected if there is any `--expect`.
+    /// Whether `counted` CDRs are enough. Without `--count`, one is expected if there is an `--expect`.
     fn is_reached(&self, counted: u64) -> bool {
         counted >= self.count.unwrap_or(u64::from(!self.fields.is_empty()))
     }
 
-    /// The exit code if so many have counted; with `exact`, more than the expected number is a failure.
+    /// The exit code for `counted` CDRs; with `exact`, a surplus is a failure.
     fn judge(&self, counted: u64, exact: bool) -> Exit {
         let too_many =
             self.count.is_some_and(|count| counted > count) && (exact || !self.settle.is_zero());
@@ -187,7 +185,7 @@ impl ExpectedCdrs {
     }
 }
 
-/// Whether a value has this text, or is the same JSON in another spelling.
+/// Whether `value` is the text of `found`, or equal JSON in another notation.
 fn is(found: &Value, value: &str) -> bool {
     cdr::text(found) == value
         || !found.is_string()

@@ -1,5 +1,5 @@
-//! Records exchanges, one at a time under one lock: number, relate, save, report, count. The order is the same on screen, on
-//! file and in the history, and an exchange is on file before its answer leaves.
+//! Records exchanges, one at a time under one lock: each is numbered, related, saved, reported and counted. Terminal,
+//! capture and history have the same order, and an exchange is saved before its response is sent.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -24,7 +24,7 @@ use crate::exchange::{Answer, Exchange, Forwarded};
 use crate::ndjson;
 use crate::untrusted::Untrusted;
 
-/// Takes events; false if an event could not be shown.
+/// Consumes an event; returns false if the event could not be shown.
 pub type Tell = Box<dyn Fn(Event) -> bool + Send + Sync>;
 
 pub struct Recorder {
@@ -32,9 +32,9 @@ pub struct Recorder {
     pub(super) expected: ExpectedCdrs,
     pub(super) trust_proxy: bool,
     state: Mutex<State>,
-    /// An expected CDR came, and the expected number is reached.
+    /// Notified by each counted CDR from the expected number on.
     reached: Notify,
-    /// The rate limit holds a connection error back.
+    /// Notified when the rate limit withholds a connection error.
     held_back: Notify,
     tell: Tell,
 }
@@ -44,7 +44,6 @@ struct State {
     relations: Relations,
     retries: Retries,
     capture: Option<Capture>,
-    /// The counts so far.
     summary: Summary,
     /// Exchanges that `--strict` refused.
     refused: u64,
@@ -75,7 +74,7 @@ impl Recorder {
         }
     }
 
-    /// Records an exchange, and gives the reply: 503 instead of an answer if the exchange could not be saved.
+    /// Records an exchange and returns the reply to send: 503 if the exchange could not be saved.
     pub fn record(
         &self,
         incoming: IncomingRequest,
@@ -144,7 +143,8 @@ impl Recorder {
         reply
     }
 
-    /// Resolves when the expected number of CDRs has come and `--settle` is over, or when one CDR more has come.
+    /// Resolves when the expected number of CDRs has been counted and `--settle` is over, or with the first CDR beyond
+    /// that number.
     pub async fn settled(&self) {
         self.reached.notified().await;
         let one_too_many = async {
@@ -164,7 +164,7 @@ impl Recorder {
             return;
         }
         let mut state = self.state();
-        // A connection that could not be accepted is no malformed message.
+        // `malformed` excludes connections that could not be accepted.
         state.summary.malformed += u64::from(!matches!(error, NotAccepted(_)));
         let kind = std::mem::discriminant(error);
         let errors = &mut state.errors.entry(kind).or_default().errors;
@@ -176,7 +176,7 @@ impl Recorder {
         self.report_errors(&mut state, false);
     }
 
-    /// Reports connection errors that the rate limit holds back, as soon as it admits them.
+    /// Reports withheld connection errors as soon as the rate limit admits them.
     pub async fn report_held_back(&self) -> Infallible {
         loop {
             self.held_back.notified().await;
@@ -196,7 +196,6 @@ impl Recorder {
         }
     }
 
-    /// Reports the connection errors and warnings that are held back, and the summary.
     pub fn finish(&self, ending: Ending) -> Summary {
         let mut state = self.state();
         self.report_errors(&mut state, true);
@@ -228,7 +227,7 @@ impl Recorder {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A panic during an exchange concerns that exchange alone: the counters and the file stay valid.
+        // A panic poisons the lock, but leaves the counters and the file valid.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,7 +1,8 @@
-//! Relates a CDR to an earlier exchange: another leg of the same call, a copy, or the same identifiers with another body.
+//! Relates a CDR to an earlier exchange: another leg of the same call, a copy, or the same identifiers with another
+//! body.
 //!
-//! Only fingerprints are remembered, 64-bit hashes with a key of this run: a collision among all of them has a probability
-//! below 10^-10, and no sender can bring one about. The oldest CDR is forgotten first.
+//! Only fingerprints are kept, 64-bit hashes with a key of this run: the probability of any collision is below 10^-10,
+//! and no sender can provoke one. The oldest CDR is dropped first.
 
 use std::borrow::Cow;
 use std::collections::hash_map::RandomState;
@@ -15,20 +16,20 @@ use crate::clock::{Timestamp, format_duration};
 use crate::exchange::Relation;
 use crate::net::Request;
 
-/// How many CDRs are remembered, at about 300 bytes each.
+/// Limit of kept CDRs, at about 300 bytes each.
 const REMEMBERED: usize = 10_000;
 
-/// Longer identifiers are ignored. TeleCMI's have a third of that.
+/// Limit of an identifier in bytes; longer ones are ignored. TeleCMI's identifiers have a third of that.
 const MAX_ID_BYTES: usize = 128;
 
 pub(super) type Fingerprint = u64;
 
-/// An identifier, unless empty or too long.
+/// The identifier in a field, unless empty or too long.
 fn id<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
     cdr::word(fields, name).filter(|id| (1..=MAX_ID_BYTES).contains(&id.len()))
 }
 
-/// Values as text, since a query string types them differently from JSON.
+/// The fields sorted, with values as text, since a query string types values differently from JSON.
 fn content(fields: &Fields) -> Vec<(&str, Cow<'_, str>)> {
     let text = |(name, value)| (String::as_str(name), cdr::text(value));
     let mut content: Vec<_> = fields.iter().map(text).collect();
@@ -36,14 +37,12 @@ fn content(fields: &Fields) -> Vec<(&str, Cow<'_, str>)> {
     content
 }
 
-/// The fingerprints of a CDR.
 #[derive(Debug)]
 struct Seen {
     n: u64,
     at: Timestamp,
     leg: Option<Fingerprint>,
     bytes: Fingerprint,
-    /// Of method and content.
     copy: Option<Fingerprint>,
     content: Option<Fingerprint>,
     cmiuuid: Option<Fingerprint>,
@@ -52,25 +51,23 @@ struct Seen {
 }
 
 impl Seen {
-    /// Those by which an earlier CDR is found, the closest relation first.
+    /// The fingerprints by which an earlier CDR is found, the closest relation first.
     fn keys(&self) -> impl Iterator<Item = Fingerprint> + use<> {
         let ids = [self.cmiuuid, self.request_id, self.call_id];
         [self.copy, self.content].into_iter().chain(ids).flatten()
     }
 }
 
-/// The CDRs received so far.
 #[derive(Debug, Default)]
 pub struct Relations {
     hasher: RandomState,
     seen: VecDeque<Arc<Seen>>,
-    /// The first CDR with that fingerprint.
     first: HashMap<Fingerprint, Arc<Seen>>,
 }
 
 impl Relations {
-    /// The same for a request and its copies: a CDR with a `cmiuuid` is identified by its fields, any other request by its
-    /// target and body; both by the method. In every hash a name keeps equal values of different origin apart.
+    /// A fingerprint shared by a request and its copies: of method and fields for a CDR with a `cmiuuid`, of method,
+    /// target and body for any other request. The name in each hash keeps equal values of different kinds apart.
     pub(super) fn identity(&self, request: &Request, cdr: Option<&Fields>) -> Fingerprint {
         let method = &request.method;
         if let Some(cdr) = cdr.filter(|cdr| id(cdr, "cmiuuid").is_some()) {
@@ -80,7 +77,7 @@ impl Relations {
         self.hasher.hash_one(request)
     }
 
-    /// Relates a CDR to an earlier one, with a remark if that is odd, and remembers it.
+    /// Relates a CDR to an earlier one, and keeps its fingerprints. A duplicate or conflict gets a remark.
     pub fn relate(
         &mut self,
         n: u64,
@@ -91,7 +88,7 @@ impl Relations {
         let hasher = &self.hasher;
         let of = |name| id(cdr, name).map(|id| hasher.hash_one((name, id)));
         let (cmiuuid, content) = (of("cmiuuid"), content(cdr));
-        // A CDR without a `cmiuuid` has no copies: TeleCMI's all have one.
+        // Duplicates are recognised only among CDRs with a `cmiuuid`, which all of TeleCMI's have.
         let new = Seen {
             n,
             at,
@@ -137,7 +134,7 @@ impl Relations {
     }
 }
 
-/// The name of a relation, and its text. `leg` is the new one's.
+/// The name of the relation, and its text. `leg` is the new CDR's.
 fn relation(earlier: &Seen, new: &Seen, method: &str, leg: Option<&str>) -> (&'static str, String) {
     let n = earlier.n;
     let after = format_duration(new.at.since(earlier.at));
@@ -192,7 +189,7 @@ mod tests {
         relations.relate(n, at, request, fields)
     }
 
-    /// The texts of each CDR's relation; the CDRs come 1.2 s apart.
+    /// Each CDR's relation as text; CDRs arrive 1.2 s apart.
     fn told(cdrs: &[(&str, Fields)]) -> Vec<String> {
         let mut relations = Relations::default();
         let told = |(n, (method, fields)): (u64, &(&str, Fields))| {

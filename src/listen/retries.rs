@@ -1,7 +1,7 @@
-//! Retries, and the report on their intervals. A retry is the same request once more after an answer that was not 2xx, or
-//! after none.
+//! Recognises retries, and reports on their intervals. A retry is a copy of a request after a response other than 2xx,
+//! an injected fault, or no response.
 //!
-//! The same request after a 2xx is a duplicate, and so is a copy that was sent before its original was answered.
+//! A copy after a 2xx is a duplicate, and so is a copy that was sent before the original was answered.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -16,50 +16,46 @@ use crate::exchange::{Answer, Exchange, Relation};
 use crate::ndjson::{self, as_ms, as_optional_ms};
 use crate::net::secret;
 
-/// How many failed CDRs are remembered.
 const MAX_CDRS: usize = 10_000;
 
-/// How many other failed requests are remembered. The limits are apart, so that other requests displace no CDR.
+/// Limit of other kept failed requests. The limits are separate, so that other requests displace no CDR.
 const MAX_OTHERS: usize = 1_000;
 
-/// How many attempts at one request are remembered: the first ones and the last.
+/// Limit of kept attempts at one request: the first ones and the last.
 const MAX_ATTEMPTS: usize = 32;
 
-/// How many requests a report lists.
 const MAX_LISTED: usize = 1_000;
 
-/// Upper length of a method, path or identifier that is kept, in characters.
+/// Limit of a kept method, path or identifier in characters.
 const MAX_NAME: usize = 128;
 
-/// The requests that failed, and their retries.
 #[derive(Debug, Default)]
 pub struct Retries {
     histories: HashMap<Fingerprint, RetryHistory>,
-    /// In the order of their first failures.
+    /// CDRs in the order of their first failures.
     cdrs: VecDeque<Fingerprint>,
-    /// Requests that are no CDRs, in the same order.
+    /// Other requests in the order of their first failures.
     others: VecDeque<Fingerprint>,
-    /// How many histories were forgotten that a report would list.
+    /// Dropped histories that a report would have listed.
     forgotten: u64,
 }
 
-/// A request that failed, and its retries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RetryHistory {
     pub method: String,
-    /// For a request that is no CDR; secrets masked.
+    /// Only for a request that is no CDR; secrets masked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cmiuuid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leg: Option<Leg>,
-    /// The first failure, the retries, and a duplicate that failed itself.
+    /// The first failure, its retries, and duplicates that failed after a 2xx.
     pub attempts: Vec<Attempt>,
-    /// How many attempts are left out before the last one.
+    /// Number of attempts left out before the last one.
     #[serde(skip_serializing_if = "ndjson::is_zero")]
     pub left_out: u64,
-    /// How many copies came that are no retries.
+    /// Number of copies that are no retries.
     pub duplicates: u64,
     /// Whether the last attempt was answered with 2xx.
     pub answered: bool,
@@ -69,15 +65,13 @@ pub struct RetryHistory {
     pub unanswered_for: Option<Duration>,
 }
 
-/// An attempt at a request, and its answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Attempt {
-    /// The number of the exchange.
     pub n: u64,
-    /// From 1, which is no retry.
+    /// The number of the attempt; 1 is no retry.
     pub attempt: u64,
     pub at: Timestamp,
-    /// Time since the failure before: since its answer, or since it was given up.
+    /// Time since the end of the previous, failed attempt.
     #[serde(rename = "after_ms", serialize_with = "as_optional_ms")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Duration>,
@@ -85,37 +79,33 @@ pub struct Attempt {
     pub status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
-    /// When it was answered.
     #[serde(skip)]
     pub answered: Timestamp,
 }
 
-/// The part of a summary about retries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// How many requests failed: CDRs, and other requests that were retried.
+    /// Failed requests: CDRs, and other requests that were retried.
     pub failed: u64,
-    /// How many of them were retried.
+    /// Failed requests that were retried.
     pub came_back: u64,
-    /// How many were answered with 2xx in the end.
+    /// Failed requests whose last attempt was answered with 2xx.
     pub answered: u64,
-    /// Before the first retry, the second, and so on.
+    /// Statistics for the first retry, the second, and so on.
     pub intervals: Vec<Interval>,
-    /// In the order of their first failures.
     pub requests: Vec<RetryHistory>,
-    /// How many requests are not listed.
     pub left_out: u64,
 }
 
-/// The intervals before all first retries, or all second ones.
+/// Statistics of the intervals before the nth retries of all requests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Interval {
-    /// From 1.
+    /// The number n of the retry, from 1.
     pub retry: u64,
     pub times: u64,
     #[serde(rename = "min_ms", serialize_with = "as_ms")]
     pub least: Duration,
-    /// The lower one of an even number.
+    /// The lower median of an even number of intervals.
     #[serde(rename = "median_ms", serialize_with = "as_ms")]
     pub median: Duration,
     #[serde(rename = "max_ms", serialize_with = "as_ms")]
@@ -123,7 +113,7 @@ pub struct Interval {
 }
 
 impl Retries {
-    /// Relates a retry to the failure before; it is no duplicate then.
+    /// Relates a retry to the previous failure, in place of the relation and remark of a duplicate.
     pub(super) fn recognise(&self, identity: Fingerprint, exchange: &mut Exchange) {
         let history = self.histories.get(&identity);
         let Some(last) = history.and_then(|history| history.failure_before(exchange)) else {
@@ -166,7 +156,7 @@ impl Retries {
         }
     }
 
-    /// `None` if no request failed that a report lists.
+    /// `None` if there is no failed request to list.
     pub(super) fn report(&self, now: Timestamp) -> Option<Report> {
         let reported = self.histories.values().filter(|it| it.is_reported());
         let mut histories: Vec<_> = reported.collect();
@@ -239,7 +229,7 @@ impl RetryHistory {
         self.path.is_none()
     }
 
-    /// A browser's request for another path is expected to have no retry.
+    /// Other requests than CDRs are reported only if retried: browsers request further paths, and do not retry them.
     fn is_reported(&self) -> bool {
         self.is_cdr() || self.came_back()
     }
@@ -262,7 +252,7 @@ impl Attempt {
         }
     }
 
-    /// The answer in a word or two.
+    /// The status or fault in words, such as `503`, `slow 200` or `silence`.
     pub(crate) fn outcome(&self) -> String {
         match (self.status, self.fault.as_deref()) {
             (Some(status), None | Some("status")) => status.to_string(),
@@ -282,7 +272,7 @@ fn is_failure(answer: &Answer) -> bool {
 fn intervals(histories: &[&RetryHistory]) -> Vec<Interval> {
     let mut before: BTreeMap<u64, Vec<Duration>> = BTreeMap::new();
     for attempt in histories.iter().flat_map(|history| &history.attempts) {
-        // Of the attempts beyond `MAX_ATTEMPTS` only the last one is remembered, which is no sample.
+        // Attempts beyond `MAX_ATTEMPTS` are no samples, since only the last of them is kept.
         if let Some(after) = attempt.after
             && attempt.attempt <= MAX_ATTEMPTS as u64
         {

@@ -1,5 +1,3 @@
-//! The whole listener in process: on a port, with a channel of events, and stopped by the test.
-
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -14,10 +12,8 @@ use super::*;
 use crate::error::{Exit, Stop};
 use crate::exchange::Exchange;
 
-/// A test that takes longer hangs.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A listener under test.
 struct Stand {
     address: String,
     events: mpsc::Receiver<Event>,
@@ -47,7 +43,6 @@ async fn stand(options: Options) -> Stand {
 }
 
 impl Stand {
-    /// Posts a body and gives the whole answer.
     async fn post(&self, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).await.unwrap();
         let head = format!(
@@ -63,7 +58,7 @@ impl Stand {
         answer
     }
 
-    /// Begins a request whose body is waited for, so that its connection has certainly been accepted.
+    /// Sends a head and reads `100 Continue`, which proves that the connection was accepted.
     async fn begin(&self) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).await.unwrap();
         let head = format!(
@@ -71,7 +66,6 @@ impl Stand {
             CDR.len()
         );
         stream.write_all(head.as_bytes()).await.unwrap();
-        // With the 100 the server has begun to read the request.
         let mut leave = [0; 25];
         stream.read_exact(&mut leave).await.unwrap();
         stream
@@ -181,7 +175,7 @@ async fn what_is_held_back_is_written_down_once_before_the_last_word() {
     for stream in &mut streams {
         stream.write_all(CDR.as_bytes()).await.unwrap();
     }
-    // Half of them break off, and their connections are forgotten.
+    // Three clients reset their connections.
     for stream in streams.drain(3..) {
         stream.set_zero_linger().unwrap();
     }

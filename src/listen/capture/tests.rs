@@ -1,5 +1,3 @@
-//! The capture file, without a listener around it.
-
 use std::time::Duration;
 
 use super::*;
@@ -33,7 +31,6 @@ fn exchange(n: u64) -> Exchange {
     }
 }
 
-/// A capture file in a folder.
 fn capture(folder: &tempfile::TempDir) -> (Capture, PathBuf) {
     let path = folder.path().join("calls.ndjson");
     (Capture::open(&path, false).unwrap().0, path)
@@ -60,7 +57,7 @@ fn append_nth(capture: &mut Capture, n: u64) -> Appended {
     Appended { warnings, line }
 }
 
-/// Appends the nth exchange, and gives the warnings.
+/// Appends the nth exchange, and returns the warnings.
 fn append(capture: &mut Capture, n: u64) -> Vec<String> {
     let appended = append_nth(capture, n);
     let line = ndjson::line("exchange", &exchange(n));
@@ -110,7 +107,7 @@ fn after_a_torn_line_a_new_one_is_begun() {
     assert_eq!(bodies(&path), ["{\"type\":\"exch", "body 1", "body 2"]);
 }
 
-/// Takes five bytes after an interruption, and no more.
+/// A writer that takes five bytes after one interruption, then none.
 struct Narrow {
     interrupted: bool,
     taken: Vec<u8>,
@@ -296,7 +293,7 @@ mod unix {
             (bodies(&path), capture.file.is_torn),
             (vec!["body 1".to_owned()], false)
         );
-        // Behind the bytes of another process nothing is cut off, and the next line begins with a newline.
+        // Bytes of another process are not truncated; the next line begins with a newline.
         capture.file.file.write_all(b"{\"half and more").unwrap();
         capture.file.roll_back(before, 6);
         append_nth(&mut capture, 2);
@@ -380,7 +377,7 @@ mod unix {
         );
     }
 
-    /// A pipe treated as a file: it takes a part of a long line, which cannot be cut off again.
+    /// A pipe treated as a file takes a part of a long line, and cannot be truncated.
     #[tokio::test]
     async fn after_a_part_of_a_line_a_new_one_is_begun() {
         use std::io::Read as _;

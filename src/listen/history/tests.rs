@@ -1,5 +1,3 @@
-//! The history's limits, and subscriptions that begin late or again.
-
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -14,10 +12,8 @@ use crate::ndjson;
 use crate::net::Header;
 use crate::untrusted::disturbs;
 
-/// A test that takes longer hangs.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// An exchange of a request.
 pub fn exchange(n: u64, request: Request) -> Event {
     let judgement = judge_json(&request.body.0);
     Event::Exchange(
@@ -52,17 +48,16 @@ fn a_record_that_has_been_written_is_not_written_again() {
     assert_eq!(history.get(1).unwrap().record.as_ptr(), line.as_ptr());
 }
 
-/// An exchange of a small request.
 pub fn small(n: u64) -> Event {
     exchange(n, Request::new("POST", "/cdr", vec![], "{\"leg\":\"a\"}"))
 }
 
-/// The end of a listener.
 pub fn finished() -> Event {
     Event::Finished(Summary::default())
 }
 
-/// A subscription's updates until the end: the numbers of exchanges, and the oldest kept ones as negative numbers.
+/// Collects a subscription's updates until the end: the numbers of exchanges, and the oldest kept numbers as negative
+/// ones.
 async fn until_over(mut subscription: Subscription) -> Vec<i64> {
     let mut told = Vec::new();
     loop {
@@ -90,7 +85,7 @@ async fn every_subscriber_sees_every_exchange_once_and_in_order() {
         (1..=MANY).for_each(|n| feeding.push(&small(n)));
         feeding.push(&finished());
     });
-    // This one subscribes again after every seven updates.
+    // A subscriber that subscribes again after every seven updates.
     let reconnecting = async {
         let mut seen = Vec::new();
         loop {

@@ -1,5 +1,3 @@
-//! The recorder on real files, without a listener around it.
-
 use std::fs;
 use std::path::PathBuf;
 use std::sync::mpsc;
@@ -13,7 +11,7 @@ use crate::net::Request;
 
 const CDR: &str = include_str!("../../../fixtures/docs-leg-a.json");
 
-/// A recorder with a capture file in a folder of its own, and the events.
+/// A recorder with a capture file in a temporary folder, and the reported events.
 struct Stand {
     recorder: Recorder,
     path: PathBuf,
@@ -42,7 +40,7 @@ fn stand(redact: bool) -> Stand {
 }
 
 impl Stand {
-    /// The numbers and bodies on file.
+    /// Number and body of each exchange in the capture file.
     fn on_file(&self) -> Vec<(u64, String)> {
         let record = |line: &str| {
             let record: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -53,7 +51,7 @@ impl Stand {
         text.lines().map(record).collect()
     }
 
-    /// The numbers and bodies of the exchanges told so far.
+    /// Number and body of each exchange reported so far.
     fn told(&self) -> Vec<(u64, String)> {
         let exchange = |event| match event {
             Event::Exchange(exchange, _) => {
@@ -65,7 +63,6 @@ impl Stand {
     }
 }
 
-/// Records a request with such a body.
 fn record(recorder: &Recorder, body: &str) -> Reply {
     let incoming = IncomingRequest {
         peer: ([127, 0, 0, 1], 4000).into(),
@@ -115,7 +112,7 @@ fn copies_know_each_other() {
         assert_eq!(second["related"][0]["how"], "duplicate");
         let remarks = second["verdict"]["remarks"].as_array().unwrap();
         assert_eq!(remarks.last().unwrap()["code"], "duplicate", "{remarks:?}");
-        // The line of the event is the line on file, unless that is masked.
+        // The event carries the line of the capture file, unless that is redacted.
         let Some(Event::Exchange(exchange, line)) = stand.events.try_iter().last() else {
             unreachable!()
         };
@@ -152,7 +149,7 @@ fn threads_have_one_order() {
     assert_eq!(saved, Some(total));
 }
 
-/// Each kind at most once a second, and none held back for ever.
+/// Each kind is reported at most once a second, and no error is withheld for ever.
 #[tokio::test(start_paused = true)]
 async fn connection_errors_are_rate_limited_and_all_told() {
     let stand = stand(false);

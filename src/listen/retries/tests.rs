@@ -1,5 +1,3 @@
-//! Retries at made-up times.
-
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -9,7 +7,6 @@ use crate::cdr::remark::Remark;
 use crate::listen::relate::Relations;
 use crate::net::Request;
 
-/// Retries, and the number of the last exchange.
 #[derive(Default)]
 struct Recorded {
     relations: Relations,
@@ -35,7 +32,6 @@ fn fault(fault: &str) -> Answer {
     }
 }
 
-/// A CDR with this identifier, as its fields.
 fn cdr(cmiuuid: &str) -> Value {
     let text = include_str!("../../../fixtures/docs-leg-a.json");
     let mut cdr: Value = serde_json::from_str(text).unwrap();
@@ -44,7 +40,7 @@ fn cdr(cmiuuid: &str) -> Value {
 }
 
 impl Recorded {
-    /// Notes a request that was answered after 10 ms, and returns its exchange.
+    /// Records a request that is answered after 10 ms, and returns its exchange.
     fn note(&mut self, ms: i64, cdr: impl Into<Value>, answer: Answer) -> Exchange {
         self.n += 1;
         let request = match cdr.into() {
@@ -55,7 +51,7 @@ impl Recorded {
             mut verdict,
             fields,
         } = judge_json(&request.body.0);
-        // As `Relations` relates a copy.
+        // `Relations` marks a copy like this.
         verdict
             .remarks
             .push(Remark::new(Code::Duplicate, "duplicate"));
@@ -84,7 +80,7 @@ impl Recorded {
         exchange
     }
 
-    /// The same, but returns the text of the first relation.
+    /// Records a request like `note`, and returns the text of the first relation.
     fn said(&mut self, ms: i64, cdr: impl Into<Value>, answer: Answer) -> String {
         let exchange = self.note(ms, cdr, answer);
         let duplicate = exchange
