@@ -102,7 +102,7 @@ pub mod internals {
     pub use crate::listen::respond::ResponsePolicy;
     pub use crate::listen::server::IncomingRequest;
     pub use crate::listen::tunnel::Tunnel;
-    pub use crate::listen::tunnel::program::{self, Update};
+    pub use crate::listen::tunnel::updates::{self, Update};
     pub use crate::net::client::MAX_RESPONSE_BODY;
     pub use crate::net::raw::read_response;
     pub use crate::net::{Destination, Header, Request, header, query, secret};

@@ -14,9 +14,9 @@ use telecmi_cdr::internals::{
     input::{self, Item},
     json::{self, Document, Member},
     judge_json, judge_pairs, ndjson,
-    program::{self, Update},
     query::{self, Encoding},
     read_response, secret,
+    updates::{self, Update},
 };
 
 /// Takes any bytes, and panics if something is not as promised.
@@ -373,9 +373,9 @@ pub fn heard(bytes: &[u8]) {
             .parse()
             .unwrap_or_else(|_| Tunnel::Command(tunnel.to_owned()));
         for line in text.lines() {
-            if let Some(Update::Url(url)) = program::update(&tunnel, line, local, "h.example") {
+            if let Some(Update::Url(url)) = updates::update(&tunnel, line, local, "h.example") {
                 assert!(Destination::parse(&url).is_ok(), "{url:?}");
-                assert_eq!(program::origin(&url).as_deref(), Some(&*url));
+                assert_eq!(updates::origin(&url).as_deref(), Some(&*url));
                 assert!(!url.chars().any(disturbs), "{url:?}");
             }
         }
