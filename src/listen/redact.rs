@@ -1,11 +1,12 @@
-//! `--redact`: an exchange with every telephone number and app id replaced by a pseudonym.
+//! `--redact`: replaces telephone numbers and app ids in the record of an exchange by pseudonyms.
 //!
-//! The same number has the same pseudonym in the whole capture file, two numbers never share one, and a pseudonym is
-//! never replaced again. A number with and without its country code counts as two numbers.
+//! A number has one pseudonym in the whole capture file, two numbers never share one, and a pseudonym is never replaced
+//! again. A number with its country code and the same number without it count as two.
 //!
-//! Replaced are: numbers in fields that are named for them, and these numbers elsewhere; digits that look like a number by
-//! themselves; app ids; secrets in the target and the headers. Kept are identifiers and times, names, words in `custom`,
-//! tokens in the path, extensions and the sender's address. A body that is not plain text is left out.
+//! Replaced: numbers in fields named for them (`to`, `caller_id`) and their other occurrences in the exchange, digit
+//! runs that look like a number by themselves, app ids, secrets in the target and the headers.
+//! Kept: identifiers, times, names, words in `custom`, tokens in the path, extensions, the sender's address.
+//! A compressed, binary or partly encoded body is left out.
 
 mod decode;
 mod known;
@@ -25,25 +26,25 @@ use decode::{Decoded, Form};
 use known::Known;
 use pseudonyms::{APP, NUMBER, Pseudonyms};
 
-/// Lower number of digits in a number without a plus sign, a field's name or a known number.
+/// Fewest digits that count as a number without a plus sign or a field name.
 const SHORTEST_ALONE: usize = 8;
-/// The same between letters.
+/// Fewest digits that count as a number directly before or after a letter.
 const SHORTEST_BETWEEN_LETTERS: usize = 9;
-/// Lower number of digits where the rest of a number may have been cut off.
+/// Fewest digits that count as a number at the end of a shortened value.
 const SHORTEST_CUT: usize = 4;
-/// Letters and digits in a `request_id`.
+/// Length of a `request_id`, which consists of letters and digits.
 const REQUEST_ID: usize = 43;
 
-/// Bytes; a longer line of a capture file is read in pieces.
+/// Bytes of a capture file that are read at once: an endless line must not fill the memory.
 const LONGEST_LINE: u64 = 64 * 1024 * 1024;
 
-/// Members of a record that hold no text of the sender, or, for `request`, are redacted apart.
+/// Members of a record that are copied: `request` is redacted before, the others hold no text of the sender.
 const NOT_REDACTED: [&str; 5] = ["n", "received_at", "peer", "request", "took_ms"];
 
 static UUID: LazyLock<Regex> = LazyLock::new(|| {
     pattern("^[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?:[^0-9A-Za-z]|$)")
 });
-/// Seconds or milliseconds since 1970, a date, a date and a time.
+/// Digits that are a time: seconds or milliseconds since 1970, `YYYYMMDD` or `YYYYMMDDhhmmss`.
 static TIME: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         "^(?:1[0-9]{9}|1[0-9]{12}\
@@ -60,7 +61,7 @@ fn pattern(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a valid pattern")
 }
 
-/// Replaces numbers by pseudonyms and remembers them. A clone gives the same pseudonyms to the same exchanges.
+/// The pseudonyms of one capture file. A clone that redacts the same exchanges gives the same pseudonyms.
 #[derive(Debug, Clone)]
 pub struct Redactor {
     numbers: Pseudonyms,
@@ -77,7 +78,7 @@ impl Default for Redactor {
 }
 
 impl Redactor {
-    /// Reserves the pseudonyms in a capture file.
+    /// Reserves the pseudonyms in an existing capture file, so that no other number gets them.
     pub fn resume(&mut self, file: impl Read) -> io::Result<()> {
         let mut file = BufReader::new(file);
         let mut line = Vec::new();
@@ -100,13 +101,13 @@ impl Redactor {
         }
     }
 
-    /// Reserves all digits that may be a pseudonym.
+    /// Reserves each end of a digit run that has the form of a pseudonym.
     fn reserve_all(&mut self, written: &[u8]) {
-        /// The lengths of pseudonyms.
+        /// App ids have 7 to 9 digits, numbers 12 to 15.
         const LENGTHS: Range<usize> = 7..16;
         for run in written.split(|byte| !byte.is_ascii_digit()) {
             let run = str::from_utf8(run).unwrap_or_default();
-            // The digits of an escape may stand before a pseudonym, as in `%22`.
+            // An escape such as `%22` may add digits before a pseudonym.
             for length in LENGTHS.filter(|length| *length <= run.len()) {
                 let end = &run[run.len() - length..];
                 let _ = self.numbers.reserve(end) || self.apps.reserve(end);
@@ -114,7 +115,6 @@ impl Redactor {
         }
     }
 
-    /// The record of an exchange, redacted.
     pub fn redacted(&mut self, exchange: &Exchange) -> Value {
         let request = &exchange.request;
         let body = body(request);
@@ -132,7 +132,7 @@ impl Redactor {
                 continue;
             }
             self.value(value, &known);
-            // The parameters of a GET are the members of `cdr`, secrets included.
+            // In the record of a GET, `cdr` holds all query parameters, also those with secret names.
             if name == "cdr"
                 && request.method == "GET"
                 && let Value::Object(fields) = value
@@ -143,7 +143,7 @@ impl Redactor {
         record
     }
 
-    /// Collects the numbers and app ids of an exchange. Reserves the pseudonyms in it before any is given.
+    /// Collects the numbers and app ids of a request, and reserves the pseudonyms in it before new ones are given.
     fn known(&mut self, request: &Request, body: Option<&Decoded<'_>>) -> Known {
         let headers = request.headers.iter();
         let headers = headers.map(|header| format!("{}: {}", header.name, header.text()));
@@ -204,7 +204,7 @@ impl Redactor {
             _ => {
                 let text = value.to_string();
                 let redacted = self.text(&text, Form::Text, known);
-                // A number stays one, unless it has become too large.
+                // A JSON number becomes a string if its redacted text is no number, or one that is too large.
                 if redacted != text {
                     *value = serde_json::from_str(&redacted).unwrap_or(Value::String(redacted));
                 }
@@ -232,7 +232,7 @@ impl Redactor {
         out + decoded.original(copied..decoded.text.len())
     }
 
-    /// The pseudonym of the number that begins here, if it is one, and the end of the number, UUID or digits.
+    /// The pseudonym of the number at `start`, or `None` if there is none, and the end of the number, UUID or digits.
     fn number(
         &mut self,
         decoded: &Decoded<'_>,
@@ -275,7 +275,6 @@ impl Redactor {
     }
 }
 
-/// Masks the values of fields with secret names.
 pub(super) fn hide_secrets(fields: &mut Map<String, Value>) {
     for (name, value) in fields {
         if is_secret_name(name) {
@@ -290,12 +289,11 @@ fn is_digit(c: char) -> bool {
     c.is_ascii_digit()
 }
 
-/// The digits at the beginning of a text.
 fn digits(text: &str) -> &str {
     &text[..text.find(|c| !is_digit(c)).unwrap_or(text.len())]
 }
 
-/// The run of letters and digits here; of a run that is longer than a `request_id`, a part that is longer too.
+/// The run of letters and digits around `at`. A run longer than a `request_id` is shortened to a part that is longer too.
 fn word(text: &str, at: usize) -> Range<usize> {
     let (before, after) = text.as_bytes().split_at(at);
     let is_in_word = |byte: &&u8| byte.is_ascii_alphanumeric();
@@ -304,7 +302,7 @@ fn word(text: &str, at: usize) -> Range<usize> {
     at - before.count()..at + after.count()
 }
 
-/// The body, unless numbers in it may be unreadable: compressed, binary, UTF-16, or a part in base64.
+/// Decodes the body; `None` if it is compressed, binary, UTF-16 or partly in base64, where numbers cannot be found.
 fn body(request: &Request) -> Option<Decoded<'_>> {
     let is_cut = !request.complete || request.size > request.body.len() as u64;
     let is_encoded = |name| {

@@ -1,7 +1,8 @@
-//! Decodes text for the search: escapes resolved, digits of all scripts as ASCII, one byte for each character.
+//! Decodes text in which numbers are searched: resolves escapes, maps digits of other scripts to ASCII, and keeps one byte
+//! per character.
 //!
-//! JSON, JavaScript, query strings, forms and their mixtures are decoded by the same rules, however deeply an escape is
-//! nested, so that `%22919…`, `\n919…` and `\\u0039` all show their digits.
+//! JSON, JavaScript, query strings, forms and their mixtures are decoded by the same rules, with escapes nested at any
+//! depth, so that digits are found in `%22919…`, `\n919…` and `\\u0039`.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -11,20 +12,20 @@ use regex_lite::Regex;
 use super::pattern;
 use super::pseudonyms::NUMBER;
 
-/// In [`Decoded::text`]: any character that no pattern matches, and an escaped letter, since an escape ends a word.
+/// A character without ASCII equivalent in [`Decoded::text`], or an escaped letter, since an escape ends a word.
 const OTHER: u8 = 1;
 /// `…`, which follows a shortened value.
 const ELLIPSIS: u8 = 2;
-/// `+` in a URL or form, where a plus sign may mean a space.
+/// `+` in a URL or form, where it may mean a space.
 pub(super) const PLUS_OR_SPACE: u8 = 3;
 
-/// The zeros of the scripts whose digits are decimal (Unicode category Nd), in ascending order; each is followed by one to nine.
+/// The zeros of 24 sets of decimal digits (Unicode category Nd), ascending; one to nine follow each zero.
 const ZEROS: &str = "\u{660}\u{6f0}\u{7c0}\u{966}\u{9e6}\u{a66}\u{ae6}\u{b66}\u{be6}\u{c66}\u{ce6}\u{d66}\
     \u{e50}\u{ed0}\u{f20}\u{1040}\u{17e0}\u{1810}\u{ff10}\u{1d7ce}\u{1d7d8}\u{1d7e2}\u{1d7ec}\u{1d7f6}";
 
-/// A percent escape, whose percent sign may be escaped itself.
+/// A percent escape; its percent sign may be escaped too, as in `%2522`.
 static PERCENT: LazyLock<Regex> = LazyLock::new(|| pattern("^%(?:25)*([0-9A-Fa-f]{2})"));
-/// Any number of backslashes, and the character that they escape.
+/// One or more backslashes, and the letter or `u` code that they escape.
 static BACKSLASHES: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^\\+(?:[bfnrt]|u([0-9A-Fa-f]{4}))?"));
 
@@ -32,7 +33,7 @@ static BACKSLASHES: LazyLock<Regex> =
 pub(super) enum Form {
     /// `%` begins an escape, `+` may be a space.
     Url,
-    /// `%` may begin an escape, in a URL that is quoted.
+    /// `%` may begin an escape, since text may quote a URL.
     Text,
 }
 
@@ -40,9 +41,9 @@ pub(super) struct Decoded<'a> {
     source: &'a str,
     /// ASCII, one byte for each character or escape of `source`.
     pub(super) text: String,
-    /// The place in `source` of each byte of `text`, and the end of `source`.
+    /// The index in `source` of each byte of `text`, then the length of `source`.
     places: Vec<usize>,
-    /// Whether digits at the end may be the beginning of a longer number.
+    /// Whether `source` was shortened, so that digits at its end may belong to a longer number.
     pub(super) is_cut: bool,
 }
 
@@ -81,7 +82,7 @@ impl<'a> Decoded<'a> {
         }
     }
 
-    /// The part of the source that was decoded to this part of the text.
+    /// The part of `source` that was decoded to this range of `text`.
     pub(super) fn original(&self, range: Range<usize>) -> &'a str {
         &self.source[self.places[range.start]..self.places[range.end]]
     }
@@ -94,14 +95,14 @@ impl<'a> Decoded<'a> {
         at.checked_sub(1).and_then(|before| self.byte(before))
     }
 
-    /// Whether the value that ends here was shortened, so that more digits may have followed.
+    /// Whether a shortened value ends at `at`, so that further digits may be missing.
     pub(super) fn is_cut_at(&self, at: usize) -> bool {
         (self.is_cut && at == self.text.len()) || self.byte(at) == Some(ELLIPSIS)
     }
 }
 
-/// Replaces each escape by the byte that it means. `meaning` gets the text from the escape on, the escape, and the code in
-/// its hexadecimal digits. `places` has the place in the source of each byte, and the end of the source.
+/// Replaces each escape by the byte that `meaning` returns. `meaning` gets the text from the escape on, the escape, and the
+/// code in its hexadecimal digits. `places` is as in [`Decoded`].
 fn resolve(
     text: &str,
     places: &[usize],
@@ -124,7 +125,7 @@ fn resolve(
         let Some(byte) = meaning(rest, &groups[0], code) else {
             continue;
         };
-        // `%` before a pseudonym must not become an escape.
+        // In `%9100000…` the digits belong to a pseudonym, not to an escape.
         let is_pseudonym = |at: usize| rest[at..].starts_with(NUMBER.prefix);
         let (byte, length) = match digits {
             Some(digits) if digits.range().any(is_pseudonym) => (first, digits.start()),
@@ -144,7 +145,7 @@ fn resolve(
     (bytes, byte_places)
 }
 
-/// One ASCII character for each character, and for each byte that belongs to none.
+/// Maps each character, and each byte that is not UTF-8, to one ASCII character.
 fn simplified_characters(bytes: &[u8], places: &[usize]) -> (String, Vec<usize>) {
     let (mut text, mut text_places) = (String::new(), Vec::new());
     let mut at = 0;
@@ -161,7 +162,7 @@ fn simplified_characters(bytes: &[u8], places: &[usize]) -> (String, Vec<usize>)
     (text, text_places)
 }
 
-/// The ASCII character that means the same in a telephone number.
+/// The ASCII equivalent of a character in a telephone number.
 fn simplified(c: char) -> u8 {
     match c {
         '…' => ELLIPSIS,

@@ -9,16 +9,15 @@ use super::decode::{Decoded, PLUS_OR_SPACE};
 use super::pseudonyms::NUMBER;
 use super::{SHORTEST_ALONE, SHORTEST_CUT, TIME, digits, pattern};
 
-/// Upper number of digits in a telephone number (E.164).
+/// Most digits of a telephone number (E.164).
 const LONGEST_NUMBER: usize = 15;
-/// Lower number of digits after a plus sign.
+/// Fewest digits of a number after a plus sign.
 const SHORTEST_AFTER_PLUS: usize = 7;
-/// Lower number of digits in a number that is known by the name of its field.
+/// Fewest digits of a number in a field named for numbers.
 const SHORTEST_KNOWN: usize = 5;
-/// `+33 1 99 00 00 00` has six.
+/// Most groups of digits in a number; `+33 1 99 00 00 00` has six.
 const MAX_PIECES: usize = 7;
 
-/// Names of fields whose value is a telephone number.
 static NUMBER_NAME: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         "(?i)^(?:ani|called|callee|caller|cid|cli|contact|destination|did|dnis|from|source|tel|to|whatsapp|whatsapp_no\
@@ -26,26 +25,24 @@ static NUMBER_NAME: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 static APP_NAME: LazyLock<Regex> = LazyLock::new(|| pattern("(?i)^app[_-]?id$"));
-/// `user` is `<extension>_<appid>`, and the `filename` of a recording has the same ending.
+/// `user` is `<extension>_<appid>`; the `filename` of a recording holds `_<appid>` too.
 static USER_NAME: LazyLock<Regex> = LazyLock::new(|| pattern("(?i)^(?:user|filename)$"));
 static APP_ID: LazyLock<Regex> = LazyLock::new(|| pattern("^[0-9]{5,}"));
 static USER: LazyLock<Regex> = LazyLock::new(|| pattern("^[^,&;}\n]{0,80}[0-9]*"));
 static APP_OF_USER: LazyLock<Regex> = LazyLock::new(|| pattern("_([0-9]{5,})"));
 
-/// A further piece of a number, with its separator; a plus sign only where it may mean a space.
+/// A separator and a further group of digits; `\x03` is [`PLUS_OR_SPACE`].
 static PIECE: LazyLock<Regex> =
     LazyLock::new(|| pattern("^(?:[ \\t().:/_\x03-]{1,3}|,)([0-9]{1,16})"));
 
-/// The telephone numbers and app ids of one exchange that are known by the names of their fields.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// Also without their first digits, as far as eight or more are left: a number is written without its country code too.
+    /// Includes the last digits of each number, eight or more, since senders also omit the country code.
     pub(super) numbers: HashSet<String>,
     pub(super) apps: BTreeSet<String>,
 }
 
 impl Known {
-    /// Adds the values of fields with the names above.
     pub(super) fn learn(&mut self, decoded: &Decoded<'_>) {
         for (name, at) in fields(&decoded.text) {
             let value = &decoded.text[at..];
@@ -69,7 +66,7 @@ impl Known {
         if digits.len() < SHORTEST_ALONE
             && let Some((joined, _)) = pieces(decoded, start).pop()
         {
-            // `2026-11-22` in a field `from` is a date.
+            // A field `from` may hold a date such as `2026-11-22`.
             if digits.len() == 4 && TIME.is_match(&joined) {
                 return;
             }
@@ -84,7 +81,7 @@ impl Known {
         self.numbers.insert(digits);
     }
 
-    /// The digits and the end of a number that is written in pieces and known, or with a plus sign.
+    /// The digits and the end of a number with separators at `start`, if the number is known or follows a plus sign.
     pub(super) fn in_pieces(&self, decoded: &Decoded<'_>, start: usize) -> Option<(String, usize)> {
         let has_plus = matches!(decoded.byte_before(start), Some(b'+' | PLUS_OR_SPACE));
         let first = digits(&decoded.text[start..]);
@@ -108,7 +105,7 @@ impl Known {
         known.or(after_plus).cloned()
     }
 
-    /// Whether a known number of eight or more digits stands within these digits.
+    /// Whether `digits` contain a known number of eight digits or more.
     pub(super) fn is_within(&self, digits: &str) -> bool {
         (SHORTEST_ALONE..=LONGEST_NUMBER).any(|length| {
             let mut starts = 0..(digits.len() + 1).saturating_sub(length);
@@ -117,9 +114,9 @@ impl Known {
     }
 }
 
-/// The names of fields, each with the place after a separator that follows.
+/// The field names in a text, each with the index after its separator.
 fn fields(text: &str) -> impl Iterator<Item = (&str, usize)> {
-    /// Characters in a name and up to the separator: `":"`, `=`, `%22%3A%22`, `>`, `: +(`.
+    /// Most bytes from the beginning of a name to its separator.
     const LONGEST: usize = 100;
     let is_in_name = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
     let separators = text.match_indices([':', '=', '>', '\n']);
@@ -130,7 +127,7 @@ fn fields(text: &str) -> impl Iterator<Item = (&str, usize)> {
     })
 }
 
-/// The digits here, then with each further piece of what may be one number, and where they end.
+/// The digits at `start` alone, then joined with each further group that may belong to the number; each with its end.
 fn pieces(decoded: &Decoded<'_>, start: usize) -> Vec<(String, usize)> {
     let mut digits = digits(&decoded.text[start..]).to_owned();
     let mut end = start + digits.len();

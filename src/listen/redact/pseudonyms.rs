@@ -1,42 +1,39 @@
-//! Pseudonyms of telephone numbers and app ids.
+//! Pseudonyms of telephone numbers and app ids: a fixed prefix and a count.
 //!
-//! A pseudonym stands for one number. Digits that look like a pseudonym and were not given by this run are reserved: no
-//! number gets them.
+//! Digits in the input that have the form of a pseudonym are reserved: no number gets them as its pseudonym.
 
 use std::collections::{BTreeSet, HashMap};
 
-/// Pseudonyms of numbers: a country code and zeros, which no subscriber has.
+/// The country code 91 and zeros, with which no subscriber number begins.
 pub(super) const NUMBER: Shape = Shape {
     prefix: "9100000",
     least: 5,
     end: 100_000_000,
 };
 
-/// Pseudonyms of app ids.
 pub(super) const APP: Shape = Shape {
     prefix: "1000",
     least: 3,
     end: 100_000,
 };
 
-/// How many numbers are remembered. Any further number gets another pseudonym each time.
+/// Most entries of [`Pseudonyms::given`]. A number beyond them gets a new pseudonym at each occurrence.
 const REMEMBERED: usize = 500_000;
 
-/// Upper number of digits whose pseudonym is remembered.
+/// Most digits of a key in [`Pseudonyms::given`], which limits its memory.
 const LONGEST_REMEMBERED: usize = 32;
 
-/// The form of one kind of pseudonyms: a prefix and a count.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
     pub(super) prefix: &'static str,
-    /// Lower number of digits in the count, padded with zeros.
+    /// Digits to which the count is padded with zeros.
     least: usize,
-    /// One more than the largest count.
+    /// Exclusive upper bound of the count.
     end: usize,
 }
 
 impl Shape {
-    /// The count in a pseudonym, if the digits are one.
+    /// Parses the count of a pseudonym; `None` if `digits` do not have the form of one.
     pub(super) fn count(self, digits: &str) -> Option<usize> {
         let count = digits.strip_prefix(self.prefix)?;
         let is_padded = count.len() > self.least && count.starts_with('0');
@@ -47,14 +44,13 @@ impl Shape {
     }
 }
 
-/// The pseudonyms of one kind.
 #[derive(Debug, Clone)]
 pub(super) struct Pseudonyms {
     shape: Shape,
-    /// Digits and the count in their pseudonym.
+    /// Maps original digits to the count of their pseudonym.
     given: HashMap<String, usize>,
     last: usize,
-    /// The counts of all pseudonyms that were given or seen, one bit each: at most 12 MB, whatever is received.
+    /// Bit set of the counts that were given or seen in the input: at most 12.5 MB.
     reserved: Vec<u64>,
 }
 
@@ -68,7 +64,7 @@ impl Pseudonyms {
         }
     }
 
-    /// Reserves digits that have the form of a pseudonym. Whether they have.
+    /// Reserves `digits` if they have the form of a pseudonym, and returns whether they have.
     pub(super) fn reserve(&mut self, digits: &str) -> bool {
         let count = self.shape.count(digits);
         if let Some(count) = count {
@@ -89,18 +85,16 @@ impl Pseudonyms {
         bits.is_some_and(|bits| bits & (1 << (count % 64)) != 0)
     }
 
-    /// Whether the digits have a pseudonym.
     pub(super) fn has(&self, digits: &str) -> bool {
         self.given.contains_key(digits)
     }
 
-    /// Whether the digits are a pseudonym, of this run or an earlier one.
+    /// Whether `digits` are a given or reserved pseudonym, and not original digits that have a pseudonym.
     pub(super) fn is_pseudonym(&self, digits: &str) -> bool {
         let count = self.shape.count(digits);
         count.is_some_and(|count| self.is_reserved(count)) && !self.has(digits)
     }
 
-    /// The pseudonym of these digits.
     pub(super) fn of(&mut self, digits: &str) -> String {
         let count = match self.given.get(digits) {
             Some(count) => *count,
@@ -113,7 +107,7 @@ impl Pseudonyms {
         )
     }
 
-    /// When all counts are given, which takes a file of gigabytes, zero is for all further digits.
+    /// Gives the next free count. Without a free count, which takes gigabytes of input, all further digits get 0.
     fn next(&mut self, digits: &str) -> usize {
         let mut free = self.last + 1..self.shape.end;
         let Some(count) = free.find(|count| !self.is_reserved(*count)) else {
@@ -132,8 +126,8 @@ impl Pseudonyms {
         }
     }
 
-    /// Gives pseudonyms to app ids. One that looks like the next pseudonym keeps its digits; others that look like one
-    /// are reserved.
+    /// Gives pseudonyms to app ids. An id that equals the next pseudonym keeps its digits; other ids of that form are
+    /// reserved.
     pub(super) fn add_apps(&mut self, apps: &BTreeSet<String>) {
         let is_new = |app: &&String| self.shape.count(app).is_some() && !self.has(app);
         let alike: Vec<_> = apps.iter().filter(is_new).collect();
@@ -158,7 +152,6 @@ impl Pseudonyms {
         self.given.len()
     }
 
-    /// Leaves one pseudonym.
     pub(super) fn skip_to_the_last(&mut self) {
         self.last = self.shape.end - 2;
     }

@@ -1,4 +1,4 @@
-//! Numbers are planted in requests; no redacted record holds them.
+//! Plants numbers in requests, and checks that no redacted record holds them.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -11,7 +11,6 @@ use crate::exchange::{Answer, CapturedRequest};
 use crate::ndjson;
 use crate::net::{Header, query};
 
-/// An exchange with the members that are redacted.
 fn exchange(request: Request) -> Exchange {
     let judgement = if request.method == "GET" {
         judge_pairs(&query::decode(request.query().unwrap_or_default()).pairs)
@@ -45,17 +44,15 @@ fn post(body: impl Into<Vec<u8>>) -> Exchange {
     exchange(Request::new("POST", "/cdr", headers, body))
 }
 
-/// The line that is saved.
 fn line(redactor: &mut Redactor, exchange: &Exchange) -> String {
     String::from_utf8(ndjson::line("exchange", &redactor.redacted(exchange))).unwrap()
 }
 
-/// The request that can be sent again.
+/// Reads the request from a captured line.
 fn replayed(line: &str) -> Request {
     CapturedRequest::read(line).unwrap().unwrap().request
 }
 
-/// A body, redacted.
 fn body(redactor: &mut Redactor, text: &str) -> String {
     replayed(&line(redactor, &post(text)))
         .body
@@ -64,7 +61,7 @@ fn body(redactor: &mut Redactor, text: &str) -> String {
         .to_owned()
 }
 
-/// A text in a field that is not named for a number, redacted.
+/// Redacts a text in a field that is not named for numbers.
 fn said(text: &str) -> String {
     let body = body(
         &mut Redactor::default(),
@@ -175,7 +172,7 @@ fn a_number_in_its_field_is_known_everywhere() {
 
 #[test]
 fn a_known_number_within_more_digits_is_masked_with_them() {
-    // Alone it would pass for a time.
+    // Without the known number, `1919876543210` would count as milliseconds since 1970.
     let masked = body(
         &mut Redactor::default(),
         r#"{"to":919876543210,"note":"1919876543210 1919876543211"}"#,
@@ -184,7 +181,7 @@ fn a_known_number_within_more_digits_is_masked_with_them() {
         masked,
         r#"{"to":910000000001,"note":"910000000002 1919876543211"}"#
     );
-    // Without its country code it is another number.
+    // The number without its country code gets a pseudonym of its own.
     let masked = body(
         &mut Redactor::default(),
         r#"{"to":919876543210,"note":"98765 43210, 98765 43211"}"#,
@@ -200,7 +197,7 @@ fn app_ids_are_replaced_wherever_they_stand_alone() {
     let mut redactor = Redactor::default();
     let first = r#"{"appid":2222223,"user":"202_2222223","filename":"165_2222223.mp3","x":"a2222223 22222234 2222223"}"#;
     insta::assert_snapshot!(body(&mut redactor, first), @r#"{"appid":1000001,"user":"202_1000001","filename":"165_1000001.mp3","x":"a2222223 910000000001 1000001"}"#);
-    // Once known, it is known without its name; and another is another.
+    // A known app id is replaced outside its fields too; another app id gets another pseudonym.
     insta::assert_snapshot!(body(&mut redactor, r#"{"path":"/hook/2222223","user":"1001_33333334"}"#), @r#"{"path":"/hook/1000001","user":"1001_1000002"}"#);
 }
 
@@ -299,7 +296,7 @@ fn a_number_is_found_in_any_digits_and_spacing() {
             plain, r#"{"note":"910000000001","to":910000000001}"#,
             "{written}"
         );
-        // Without a field that names the number.
+        // No field is named for the number.
         let alone = said(written);
         assert_eq!(
             alone.trim_matches(['+', 'x', '\u{ff0b}']),
@@ -386,7 +383,7 @@ fn masks_go_on_where_a_file_ends() {
         body(&mut redactor, r#"{"to":98765432,"appid":2222223}"#),
         r#"{"to":910000000003,"appid":1000002}"#
     );
-    // A pseudonym in a request is reserved before any number of that request gets one.
+    // The pseudonyms in a request are reserved before the numbers of that request get theirs.
     assert_eq!(
         body(
             &mut redactor,
@@ -396,7 +393,6 @@ fn masks_go_on_where_a_file_ends() {
     );
 }
 
-/// A redactor that goes on after these lines.
 fn resumed(lines: &str) -> Redactor {
     let mut redactor = Redactor::default();
     redactor.resume(lines.as_bytes()).unwrap();
@@ -561,7 +557,7 @@ fn every_fixture_is_judged_as_before() {
     }
 }
 
-/// Where a number may be hidden: a POST's body or a GET's target, with `{}` in its place.
+/// Bodies of a POST and targets of a GET, in which `{}` stands for a number.
 const PLACES: [&str; 14] = [
     r#"{"to":{}}"#,
     r#"{"virtual_number":"{}","custom":"{\"a\":\"{}\"}"}"#,
@@ -579,7 +575,7 @@ const PLACES: [&str; 14] = [
     "not JSON ({}) at all; {}",
 ];
 
-/// The masks of numbers in what was written, readable or not.
+/// The pseudonyms of numbers in captured lines and in their decoded bodies.
 fn masks(lines: &str) -> std::collections::BTreeSet<String> {
     let mut masks = std::collections::BTreeSet::new();
     for line in lines.lines() {
@@ -607,7 +603,7 @@ fn planted(place: &str, number: &str) -> Exchange {
     }
 }
 
-/// Numbers as subscribers have them: no masks, no times.
+/// Subscriber numbers, which have the form of neither a pseudonym nor a time.
 fn number() -> impl Strategy<Value = String> {
     "[2-8][0-9]{7,14}".prop_filter("a date", |digits| !TIME.is_match(digits))
 }
@@ -621,11 +617,11 @@ proptest! {
         let once = planted(place, &number);
         let masked = line(&mut redactor, &once);
         prop_assert!(!masked.contains(&number), "{}", masked);
-        // One number, one mask; the same again; and the line can be sent again.
+        // The number gets one pseudonym, and keeps it in the next exchange.
         prop_assert!(masked.contains("910000000001") && !masked.contains("910000000002"), "{}", masked);
         prop_assert_eq!(&line(&mut redactor, &once), &masked);
         let again = exchange(replayed(&masked));
-        // Masked once more, it stays as it is.
+        // Redacting a redacted request changes nothing.
         prop_assert_eq!(replayed(&line(&mut redactor, &again)), again.request.clone());
         prop_assert_eq!(replayed(&line(&mut Redactor::default(), &again)), again.request);
     }
@@ -648,7 +644,7 @@ proptest! {
         let mut redactor = Redactor::default();
         let mut file = line(&mut redactor, &post(odd));
         file.extend(first.iter().map(|number| line(&mut redactor, &planted(place, number))));
-        // Whatever is no UTF-8 stands in the file as base64.
+        // A body that is not UTF-8 is left out of the file.
         file += &line(&mut redactor, &post(b"\xff 98765432109 \xff".to_vec()));
         let given = masks(&file);
         let mut redactor = resumed(&file);
