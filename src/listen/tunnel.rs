@@ -1,7 +1,7 @@
-//! A tunnel: a program of the user's that gives a port of this machine a public URL.
+//! Runs a tunnel program (cloudflared, ngrok, bore, ssh or any other), which gives the listener a public URL.
 //!
-//! The output of the program is read line by line, and shown with secrets masked. The program's local API is polled beside
-//! the output, whose wording changes between versions.
+//! The program's output is read line by line, and shown with secrets masked. The local API of cloudflared and ngrok is
+//! polled too, since the wording of their output changes between versions.
 
 pub mod program;
 pub mod updates;
@@ -34,35 +34,32 @@ const SSH_CONFIG_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time to read the rest of the output of a program that has ended. A child of the program may hold the pipe open.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Between two requests to a program's API.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// For one request to a program's API.
 const API_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Longer lines are cut, in bytes.
+/// Bytes of a line that are kept.
 const MAX_LINE: usize = 16 * 1024;
 
 /// Lines in the channel; when the channel is full, the program blocks on its output.
 const CHANNEL_CAPACITY: usize = 256;
 
-/// How many lines are kept for an error message, and how many for a warning.
+/// Last lines of output that an error message and a warning quote.
 const LINES_IN_ERROR: usize = 12;
 const LINES_IN_WARNING: usize = 3;
 
-/// A running tunnel program.
 pub struct Open {
-    /// Without a path.
+    /// The origin without a path; `None` if `open` did not wait for the URL.
     pub public_url: Option<String>,
     tunnel: Tunnel,
     group: ProcessGroup,
     lines: mpsc::Receiver<String>,
-    /// The last lines, as shown.
+    /// The last [`LINES_IN_ERROR`] lines, with secrets masked.
     said: VecDeque<String>,
 }
 
-/// Starts a tunnel to a listener at `local`, and waits for its public URL for `url_timeout`; not at all without one. `say`
-/// gets every line, safe for a terminal.
+/// Starts a tunnel to a listener at `local`, and waits up to `url_timeout` for the public URL; `None` does not wait. `say`
+/// gets each line of output, masked and safe for a terminal.
 pub async fn open(
     supervisor: &Supervisor,
     tunnel: &Tunnel,
@@ -70,7 +67,7 @@ pub async fn open(
     url_timeout: Option<Duration>,
     mut say: impl FnMut(&str),
 ) -> Result<Open, Error> {
-    // For cloudflared, which would choose an unknown port.
+    // cloudflared would serve its API on a port that this process does not know.
     let metrics_port = TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .map_or(0, |address| address.port());
@@ -104,7 +101,7 @@ pub async fn open(
         }
         // At a timeout the URL may be known, though the program has not said that the tunnel is connected.
         Ok(Ok(())) | Err(_) => {
-            // The program had the terminal to ask for a password; from now on Ctrl-C is for this process.
+            // A program that asked for a password has borrowed the terminal; from now on Ctrl-C must reach this process.
             open.group.take_terminal_back();
             return Ok(open);
         }
@@ -126,7 +123,7 @@ impl Open {
         say: &mut impl FnMut(&str),
     ) -> Result<(), Ended> {
         let mut polls = JoinSet::new();
-        // Only cloudflared prints the URL before it is connected.
+        // Only cloudflared prints the URL before the tunnel is connected.
         let mut is_connected = self.tunnel != Tunnel::Cloudflared;
         if !is_connected {
             let api = SocketAddr::from(([127, 0, 0, 1], metrics_port));
@@ -154,7 +151,7 @@ impl Open {
         Ok(())
     }
 
-    /// The next line of output; or how the program ended, after the rest of its output has been read. Cancel-safe.
+    /// Returns the next line of output, or, when all output has been read, how the program ended. Cancel-safe.
     async fn next_line(&mut self, say: &mut impl FnMut(&str)) -> Result<String, Ended> {
         tokio::select! {
             biased;
@@ -184,7 +181,7 @@ impl Open {
         }
     }
 
-    /// Waits for the end of the program, and says how it ended, with its last lines. Cancel-safe.
+    /// Waits until the program ends, and returns a message that quotes its last lines. Cancel-safe.
     pub async fn ended(&mut self, mut say: impl FnMut(&str)) -> String {
         let how = loop {
             if let Err(how) = self.next_line(&mut say).await {
@@ -197,15 +194,14 @@ impl Open {
         format!("the tunnel ended {how}{separator}{}", last.join(" / "))
     }
 
-    /// Ends the program and its children.
     pub async fn close(&mut self) {
-        // A program that blocks on its output could not end.
+        // From now on `read` discards the output: a program that blocks on a full pipe could not end.
         self.lines.close();
         self.group.end(GRACE).await;
     }
 }
 
-/// The host of an ssh tunnel, with an alias of the configuration resolved.
+/// The host of an ssh tunnel, with an alias in the ssh configuration resolved by `ssh -G`.
 async fn ssh_host(supervisor: &Supervisor, tunnel: &Tunnel) -> String {
     let Tunnel::Ssh { host, .. } = tunnel else {
         return String::new();
@@ -225,7 +221,7 @@ async fn ssh_host(supervisor: &Supervisor, tunnel: &Tunnel) -> String {
     resolved.unwrap_or_else(|| host.rsplit('@').next().unwrap_or_default().to_owned())
 }
 
-/// Asks an API of a tunnel program on this machine until the answer has what is wanted. Failures are passed over.
+/// Repeats a request to a program's local API until `read` finds an update in the response.
 async fn poll(
     api: SocketAddr,
     target: &'static str,
@@ -239,7 +235,6 @@ async fn poll(
     }
 }
 
-/// The JSON body of a response with status 200.
 async fn get(api: SocketAddr, target: &str) -> Option<Value> {
     let destination = Destination::parse(&format!("http://{api}/"))
         .ok()
@@ -266,7 +261,6 @@ fn start(supervisor: &Supervisor, words: &[String]) -> std::io::Result<ProcessGr
     supervisor.start(&mut command)
 }
 
-/// The lines of both output streams.
 fn lines(group: &mut ProcessGroup) -> mpsc::Receiver<String> {
     let (sender, lines) = mpsc::channel(CHANNEL_CAPACITY);
     let (stdout, stderr) = group.streams();
@@ -285,14 +279,14 @@ async fn read(mut stream: impl AsyncRead + Unpin, lines: mpsc::Sender<String>) {
     let mut line = Vec::new();
     loop {
         let n = stream.read(&mut chunk).await.unwrap_or(0);
-        // The end of the stream ends the last line.
+        // The end of the stream also ends a line that has no line break.
         for &byte in if n == 0 { b"\n" } else { &chunk[..n] } {
             if !matches!(byte, b'\n' | b'\r') {
                 if line.len() < MAX_LINE {
                     line.push(byte);
                 }
             } else if !line.is_empty() {
-                // An error means that the tunnel is closed.
+                // Fails if the channel is closed; the line is discarded.
                 let _ = lines
                     .send(String::from_utf8_lossy(&line).into_owned())
                     .await;

@@ -1,6 +1,4 @@
-//! The supported tunnel programs: command lines as documented by each program, hints, and the meaning of their output.
-//!
-//! Programs print other URLs beside the public one, so that each has patterns of its own.
+//! The supported tunnel programs: their documented command lines, hints, and which lines of their output are shown.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,17 +10,15 @@ use serde_json::Value;
 use crate::net::secret::{MASK, is_secret_name, masked_url};
 use crate::untrusted::{beginning, clean};
 
-/// Replaces the user's cloudflared configuration, whose ingress rules would answer 404 to everything.
+/// Replaces the user's cloudflared configuration, whose ingress rules would answer 404 to each request.
 const EMPTY_FILE: &str = if cfg!(windows) { "NUL" } else { "/dev/null" };
 
-/// bore's public server, as documented.
 const BORE_SERVER: &str = "bore.pub";
 
-/// No prompts, keepalives, and no shared master connection, which would outlive this process.
+/// Without prompts, with keepalives, and without a shared master connection, which would outlive this process.
 const SSH: &str = "ssh -N -T -v -o BatchMode=yes -o ExitOnForwardFailure=yes -o ServerAliveInterval=15 \
     -o ControlMaster=no -o ControlPath=none";
 
-/// Characters that are shown of a line.
 const MAX_CHARS: usize = 300;
 
 /// The beginnings of the lines that `ssh -v` adds.
@@ -34,24 +30,23 @@ const SSH_DEBUG: [&str; 5] = [
     "Bytes per second: ",
 ];
 
-/// A tunnel program and its options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tunnel {
-    /// A quick tunnel of Cloudflare's, which needs no account.
+    /// A Cloudflare quick tunnel, which needs no account.
     Cloudflared,
     Ngrok,
     Bore {
-        /// Without one: `BORE_SERVER`, or the public server.
+        /// `None` is the server in the variable `BORE_SERVER`, or bore's public server.
         server: Option<String>,
     },
-    /// A remote forward of OpenSSH's.
+    /// An OpenSSH remote forward (`ssh -R`).
     Ssh {
-        /// A name, an address or an alias of the configuration, with or without `USER@`.
+        /// A name, an address or an alias in the ssh configuration, with or without `USER@`.
         host: String,
-        /// The port on that host; without one the server chooses.
+        /// The port on that host; `None` lets the server choose.
         remote_port: Option<u16>,
     },
-    /// A command line for the shell, in which `{port}` and `{url}` stand for the listener's.
+    /// A shell command line, in which `{port}` and `{url}` are replaced by the listener's.
     Command(String),
 }
 
@@ -76,7 +71,7 @@ impl FromStr for Tunnel {
     }
 }
 
-/// Parses what follows `ssh:`. The port is the forwarded one, not that of the ssh server.
+/// Parses `[USER@]HOST[:PORT]`. The port is the forwarded one, not that of the ssh server.
 fn ssh(place: &str) -> Result<Tunnel, String> {
     let (user, place) = match place.rsplit_once('@') {
         Some((user, place)) => (Some(user), place),
@@ -103,7 +98,7 @@ fn ssh(place: &str) -> Result<Tunnel, String> {
     Ok(Tunnel::Ssh { host, remote_port })
 }
 
-/// Checks a host name, so that no program can take it for an option.
+/// Checks a host name: `ssh` or `bore` would take a leading dash for an option.
 fn host(name: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._:%+".contains(c);
     if name.is_empty() {
@@ -131,7 +126,7 @@ impl Tunnel {
     /// The program and its arguments, for a listener at `local`. `metrics_port` is a free port for cloudflared's API.
     pub(super) fn command_line(&self, local: SocketAddr, metrics_port: u16) -> Vec<String> {
         let (ip, port) = (local.ip(), local.port());
-        // No host has a space in its name.
+        // Hosts have no spaces, so that the line can be split at them.
         let line = match self {
             Self::Cloudflared => format!(
                 "cloudflared tunnel --config {EMPTY_FILE} --no-autoupdate --metrics 127.0.0.1:{metrics_port} \
@@ -139,13 +134,13 @@ impl Tunnel {
             ),
             Self::Ngrok => format!("ngrok http {local} --log stdout --log-format json"),
             Self::Bore { server } => {
-                // bore reads the variable only without `--to`.
+                // bore reads the variable only if `--to` is absent.
                 let has_default = std::env::var_os("BORE_SERVER").is_some();
                 let server = server.as_deref().or((!has_default).then_some(BORE_SERVER));
                 let to = server.map_or(String::new(), |server| format!(" --to {server}"));
                 format!("bore local {port} --local-host {ip}{to}")
             }
-            // `*` asks for a public port; the server's GatewayPorts decides.
+            // `*` asks for a port on all interfaces; the server's `GatewayPorts` decides.
             Self::Ssh { host, remote_port } => {
                 let remote_port = remote_port.unwrap_or(0);
                 format!("{SSH} -R *:{remote_port}:{local} -- {host}")
@@ -165,7 +160,6 @@ impl Tunnel {
         line.split(' ').map(str::to_owned).collect()
     }
 
-    /// The hint for a program that cannot be started.
     pub(super) fn hint_if_missing(&self, local: SocketAddr) -> String {
         format!(
             "install {self} and put it into PATH; or open a tunnel to {local} yourself, and add --public-url URL"
@@ -203,7 +197,7 @@ pub(super) fn is_ssh_debug(line: &str) -> bool {
         .any(|beginning| line.starts_with(beginning))
 }
 
-/// A line without noise and secrets, and safe for a terminal. `None` if nothing is left.
+/// The line as shown: secrets masked, escaped for the terminal, shortened. `None` for an empty line or debug output.
 pub(super) fn shown(tunnel: &Tunnel, line: &str) -> Option<String> {
     let is_noise = match tunnel {
         Tunnel::Ssh { .. } => is_ssh_debug(line),
@@ -229,7 +223,7 @@ fn ngrok_message(line: &str) -> String {
         .into_iter()
         .filter(|text| !matches!(*text, "" | "<nil>"))
         .collect();
-    // ngrok's errors have line breaks.
+    // Texts of ngrok's errors contain line breaks.
     said.join(": ")
         .split_whitespace()
         .collect::<Vec<_>>()
@@ -251,7 +245,7 @@ fn masked(line: &str) -> String {
         let is_secret = is_name && is_secret_name(bare_name);
         let ends_in_name = is_secret && value.is_empty() && word.len() > name.len();
         let follows_name = std::mem::replace(&mut secret_follows, ends_in_name);
-        // The words of a sentence are shorter than tokens, and have no digits.
+        // In `token: is missing` the next word is no token: tokens are longer or have digits.
         let may_be_token = word.len() >= 20 || word.contains(|c: char| c.is_ascii_digit());
         if follows_name && may_be_token {
             MASK.to_owned()

@@ -1,9 +1,7 @@
-//! Tunnels whose program is a line for the shell. What needs programs of certain names is tested from outside, in
-//! `tests/it/tunnel.rs`.
+//! Tests of `--tunnel-cmd`. `tests/it/tunnel.rs` tests the programs that are found by name.
 
 use super::*;
 
-/// Nothing here takes this long, unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 async fn opened(line: &str, wait: Option<Duration>) -> Result<Open, Error> {
@@ -23,7 +21,6 @@ async fn opened(line: &str, wait: Option<Duration>) -> Result<Open, Error> {
     .unwrap()
 }
 
-/// The message and the last lines of a program that ends before its URL.
 async fn failed(line: &str) -> (String, Vec<String>) {
     match opened(line, Some(DEADLINE)).await.err().unwrap() {
         Error::Tunnel { what, said, .. } => (what, said),
@@ -75,7 +72,7 @@ async fn a_program_that_tells_no_url_is_ended() {
     let place = folder.path().join("number").display().to_string();
     let line = format!("echo $$ >{place}.new; mv {place}.new {place}; exec sleep 1000");
     let tunnel = Tunnel::Command(line);
-    // Kept until the end, so that only `open` can have ended the program.
+    // Dropped after the check, since dropping a supervisor kills its programs too.
     let supervisor = Supervisor::install();
     let local = "127.0.0.1:8237".parse().unwrap();
     let mut short = Duration::from_millis(50);
@@ -87,7 +84,7 @@ async fn a_program_that_tells_no_url_is_ended() {
             short.as_secs()
         );
         assert_eq!(error.to_string(), expected);
-        // Where the machine is slow it was ended before it could say who it is.
+        // On a slow machine the program may be ended before it has written its process id.
         match std::fs::read_to_string(&place) {
             Ok(number) => break number,
             Err(_) => short *= 2,

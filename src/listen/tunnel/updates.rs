@@ -1,4 +1,6 @@
-//! Parses the lines that a tunnel program prints, and the answers of its local API.
+//! Parses the output of a tunnel program, and the responses of its local API.
+//!
+//! Programs print other URLs beside the public one, so that each program has patterns of its own.
 
 use std::net::SocketAddr;
 
@@ -17,7 +19,7 @@ pub enum Update {
     Api(SocketAddr),
 }
 
-/// Parses a line of a tunnel to `local`. `host` is the host of an ssh tunnel.
+/// Parses a line of output. `local` is the listener's address, `host` the host of an ssh tunnel.
 pub fn update(tunnel: &Tunnel, line: &str, local: SocketAddr, host: &str) -> Option<Update> {
     let first_public = || urls(line).find_map(|url| public(url, local));
     let url = match tunnel {
@@ -59,7 +61,7 @@ pub fn update(tunnel: &Tunnel, line: &str, local: SocketAddr, host: &str) -> Opt
     url.map(Update::Url)
 }
 
-/// The URL of a quick tunnel; not that of the service which creates them.
+/// The URL of a quick tunnel, `https://NAME.trycloudflare.com`; `api` is the service that creates quick tunnels.
 fn quick_tunnel(url: &str) -> Option<String> {
     let destination = Destination::parse(url).ok()?;
     let host = destination.host();
@@ -67,7 +69,7 @@ fn quick_tunnel(url: &str) -> Option<String> {
     (destination.is_tls() && !name.is_empty() && name != "api").then(|| format!("https://{host}"))
 }
 
-/// Parses a record of ngrok's log.
+/// Parses a JSON record of ngrok's log.
 fn ngrok(record: &Value) -> Option<Update> {
     let text = |name: &str| record.get(name).and_then(Value::as_str);
     match text("msg")? {
@@ -95,7 +97,7 @@ pub(super) fn ngrok_api(body: &Value, local: SocketAddr) -> Option<Update> {
             let url = tunnel.get("public_url")?.as_str()?;
             addr.ends_with(&port).then(|| public(url, local))?
         });
-    // Old agents open one tunnel for each scheme.
+    // Old agents open one tunnel for http and one for https.
     urls.max_by_key(|url| url.starts_with("https:"))
         .map(Update::Url)
 }
@@ -118,7 +120,7 @@ pub fn origin(url: &str) -> Option<String> {
     Some(format!("{scheme}://{}", destination.authority()))
 }
 
-/// The words of a line that may be http and https URLs, without surrounding punctuation.
+/// The parts of a line that may be http or https URLs, without surrounding punctuation.
 fn urls(line: &str) -> impl Iterator<Item = &str> {
     let ends = |c: char| c.is_whitespace() || c.is_control() || "\"'`<>|()[]{}\\".contains(c);
     line.match_indices("http").map(move |(start, _)| {
