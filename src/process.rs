@@ -1,8 +1,8 @@
-//! Child programs and everything that they start: no process outlives this one.
+//! Starts child programs, and ends them with all their descendants.
 //!
 //! On Unix each program leads a process group, which gets SIGTERM and, if it does not end, SIGKILL. On Linux processes that
-//! left their group (daemons, `setsid`) are ended too. Elsewhere only the program itself is ended. A group that reads the
-//! terminal is lent it.
+//! left their group (daemons, `setsid`) are ended too. On other systems only the program itself is ended. A group that
+//! reads the terminal becomes its foreground group.
 
 #[cfg(target_os = "linux")]
 mod orphans;
@@ -22,16 +22,16 @@ use tokio::time::{sleep, timeout};
 
 use terminal::Handoff;
 
-/// How long programs may take to end after SIGTERM.
+/// Time between SIGTERM and SIGKILL.
 pub const GRACE: Duration = Duration::from_secs(1);
 
-/// How long the system may take to end a killed process: milliseconds, unless a disk hangs.
+/// Limit of the wait after SIGKILL. The kernel takes milliseconds, unless a disk hangs.
 const KILLED: Duration = Duration::from_secs(1);
 
-/// How often a group is checked for members: there is no event for it.
+/// Interval at which a group is checked for members; the kernel has no event for it.
 const POLL: Duration = Duration::from_millis(10);
 
-/// Any of them ends the program.
+/// Without Unix signals, each of these kills the program.
 #[cfg(not(unix))]
 #[derive(Debug, Clone, Copy)]
 pub enum Signal {
@@ -43,7 +43,7 @@ pub enum Signal {
 #[cfg(not(unix))]
 type Pid = u32;
 
-/// The limit of open files of this process, if there is one.
+/// The soft limit of open files of this process, if there is one.
 pub(crate) fn descriptors() -> Option<u64> {
     #[cfg(unix)]
     return rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
@@ -51,7 +51,6 @@ pub(crate) fn descriptors() -> Option<u64> {
     None
 }
 
-/// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Ended {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,13 +60,13 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// A shell's exit code: a signal counts from 128. 1 if the number does not fit.
+    /// The exit code that a shell reports: 128 + N for signal N. 1 if the code does not fit into a byte.
     pub(crate) fn shell_code(self) -> u8 {
         let code = self.code.or(self.signal.map(|signal| 128 + signal));
         code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
     }
 
-    /// Follows "the command ended": `with 3`, `by signal 9`.
+    /// `with 3` or `by signal 9`, to follow "the command ended".
     pub(crate) fn words(self) -> String {
         match (self.code, self.signal) {
             (Some(code), _) => format!("with {code}"),
@@ -90,18 +89,17 @@ impl From<ExitStatus> for Ended {
     }
 }
 
-/// Starts programs, and takes in their orphans. Dropping kills the orphans that still run.
+/// Starts programs, and adopts their orphans on Linux. Dropping it kills the orphans that still run.
 pub struct Supervisor(());
 
 impl Supervisor {
-    /// Takes in orphans from now on, where the system allows it. Needs a runtime.
+    /// Adopts orphans from now on, on Linux. Must be called within a tokio runtime.
     pub(crate) fn install() -> Self {
         #[cfg(target_os = "linux")]
         orphans::adopt();
         Self(())
     }
 
-    /// Starts a program as the leader of a new group.
     #[expect(clippy::unused_self, reason = "programs need a supervisor")]
     pub fn start(&self, command: &mut Command) -> io::Result<ProcessGroup> {
         #[cfg(unix)]
@@ -118,7 +116,7 @@ impl Supervisor {
         })
     }
 
-    /// Ends the orphans, within twice the grace.
+    /// Ends the orphans: SIGTERM, and SIGKILL after `GRACE`.
     pub async fn end(self) {
         #[cfg(target_os = "linux")]
         orphans::end().await;
@@ -132,7 +130,7 @@ impl Drop for Supervisor {
     }
 }
 
-/// A program and its descendants. Dropping kills those still running.
+/// A program and the descendants in its process group. Dropping it kills those that still run.
 #[derive(Debug)]
 pub struct ProcessGroup {
     child: Child,
@@ -143,12 +141,11 @@ pub struct ProcessGroup {
 }
 
 impl ProcessGroup {
-    /// The program's standard output and standard error, where they are pipes. They can be taken once.
     pub(crate) fn streams(&mut self) -> (Option<ChildStdout>, Option<ChildStderr>) {
         (self.child.stdout.take(), self.child.stderr.take())
     }
 
-    /// Waits until the program itself has ended; its descendants may go on. Cancel-safe.
+    /// Waits until the program itself has ended; its descendants may still run. Cancel-safe.
     pub(crate) async fn wait(&mut self) -> Ended {
         if let Some(ended) = self.ended {
             return ended;
@@ -166,31 +163,30 @@ impl ProcessGroup {
         ended
     }
 
-    /// Takes the terminal back, if the group has it. The group may ask again.
+    /// Takes the terminal back, if it is lent to the group. It is lent again if the group reads it.
     pub(crate) fn take_terminal_back(&mut self) {
         self.handoff.end();
     }
 
-    /// Sends a signal to the whole group.
     pub(crate) fn signal(&mut self, signal: Signal) {
         #[cfg(unix)]
         if let Some(group) = self.id {
             // Fails if the group is gone.
             let _ = kill_process_group(group, signal);
-            // A stopped process handles no signal.
+            // A stopped process handles the signal only after SIGCONT.
             let _ = kill_process_group(group, Signal::CONT);
         }
         #[cfg(not(unix))]
         let _ = (signal, self.child.start_kill());
     }
 
-    /// Ends the group: SIGTERM, and SIGKILL for members that are still there after the grace.
+    /// Sends SIGTERM, waits up to `grace` for the group to exit, then kills it.
     pub(crate) async fn end(&mut self, grace: Duration) -> Ended {
         self.signal(Signal::TERM);
         self.end_within(grace).await
     }
 
-    /// The same for a group that has had its signal.
+    /// Waits up to `grace` for a signalled group to exit, then kills it.
     pub(crate) async fn end_within(&mut self, grace: Duration) -> Ended {
         if timeout(grace, self.gone()).await.is_err() {
             self.signal(Signal::KILL);
@@ -199,7 +195,6 @@ impl ProcessGroup {
         self.ended.unwrap_or_default()
     }
 
-    /// Waits until the group has no members.
     async fn gone(&mut self) {
         self.wait().await;
         while !self.is_gone() {
@@ -207,11 +202,11 @@ impl ProcessGroup {
         }
     }
 
-    /// Whether the group has no members. Only after the leader has been waited for.
+    /// Whether the group has no members. Must be called after the leader has been waited for.
     fn is_gone(&mut self) -> bool {
         #[cfg(unix)]
         if let Some(group) = self.id {
-            // Orphans that have ended count as members until they are waited for.
+            // Zombies count as members until they are waited for.
             while let Ok(Some(_)) = waitpgid(group, WaitOptions::NOHANG) {}
             if test_kill_process_group(group).is_ok() {
                 return false;

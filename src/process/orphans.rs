@@ -1,8 +1,8 @@
-//! Processes that have left the groups of this process's children: on Linux they become children of this process when
-//! their parents end, and are ended like the rest.
+//! Ends descendants that have left their process group. This process is their subreaper (`PR_SET_CHILD_SUBREAPER`): they
+//! become its children when their parents end.
 //!
-//! A subreaper must also wait for its orphans when they end: a script that stops a daemon waits for the daemon's number to
-//! vanish.
+//! A subreaper must also reap orphans that end by themselves: a script that stops a daemon waits until the daemon's process
+//! id is gone.
 
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,15 +16,15 @@ use tokio::time::{sleep, timeout};
 
 use super::{GRACE, KILLED, POLL, pid_of};
 
-/// Children that are no orphans: leaders of groups, and the children of a shell that executed this program. Static:
-/// children belong to the whole process.
+/// Children that are no orphans: group leaders, and children of a shell that replaced itself by this program (`exec`).
+/// Static, since children belong to the whole process.
 static NO_ORPHANS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
 fn no_orphans() -> MutexGuard<'static, Vec<Pid>> {
     NO_ORPHANS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Starts the leader of a group, which is at no time taken for an orphan.
+/// Starts a group leader. The lock is held meanwhile, so that the leader is never taken for an orphan.
 pub fn spawn(command: &mut Command) -> io::Result<Child> {
     let mut no_orphans = no_orphans();
     let child = command.spawn()?;
@@ -32,12 +32,11 @@ pub fn spawn(command: &mut Command) -> io::Result<Child> {
     Ok(child)
 }
 
-/// Forgets a leader that has ended, or that is not waited for any more.
 pub fn forget(leader: Pid) {
     no_orphans().retain(|pid| *pid != leader);
 }
 
-/// Takes in orphans from now on, and waits for those that end. Needs a runtime.
+/// Adopts orphans from now on, and reaps those that end. Must be called within a tokio runtime.
 pub fn adopt() {
     let children = processes().filter(|process| process.parent == Some(getpid()));
     no_orphans().extend(children.map(|child| child.pid));
@@ -52,7 +51,7 @@ pub fn adopt() {
     }
 }
 
-/// Ends all orphans: SIGTERM, and SIGKILL for those that are still there after the grace.
+/// Sends SIGTERM to all orphans, and SIGKILL to those that still run after `GRACE`.
 pub async fn end() {
     for (signal, time) in [(Signal::TERM, GRACE), (Signal::KILL, KILLED)] {
         let mut signalled = Vec::new();
@@ -79,9 +78,8 @@ pub async fn end() {
     }
 }
 
-/// Kills all orphans at once.
 pub fn kill() {
-    // A process may be starting another one meanwhile.
+    // Repeated, since an orphan may start another process meanwhile.
     for _ in 0..3 {
         for pid in running() {
             let _ = kill_process(pid, Signal::KILL);
@@ -92,11 +90,9 @@ pub fn kill() {
 struct Process {
     pid: Pid,
     parent: Option<Pid>,
-    /// A zombie.
     has_ended: bool,
 }
 
-/// All visible processes.
 fn processes() -> impl Iterator<Item = Process> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| {
@@ -108,7 +104,7 @@ fn processes() -> impl Iterator<Item = Process> {
     })
 }
 
-/// Parses `/proc/N/stat`: number, name in brackets, state, parent. The name may hold anything, brackets too.
+/// Parses `/proc/PID/stat`: id, name in parentheses, state, parent. The name may contain spaces and parentheses.
 fn process(pid: Pid, stat: &str) -> Option<Process> {
     let (_, behind_name) = stat.rsplit_once(')')?;
     let mut fields = behind_name.split_ascii_whitespace();
@@ -120,9 +116,9 @@ fn process(pid: Pid, stat: &str) -> Option<Process> {
     })
 }
 
-/// Waits for the orphans that have ended. tokio waits for the leaders of groups.
+/// Reaps the orphans that have ended. Group leaders are reaped by tokio.
 fn reap() {
-    // Locked until the end: a leader that is started meanwhile would be taken for an orphan.
+    // Locked to the end: a leader that is started meanwhile would be taken for an orphan.
     let no_orphans = no_orphans();
     for Process { pid, parent, .. } in processes().filter(|process| process.has_ended) {
         if parent == Some(getpid()) && !no_orphans.contains(&pid) {
@@ -131,7 +127,7 @@ fn reap() {
     }
 }
 
-/// The orphans that run, and their descendants.
+/// The running orphans and their descendants.
 fn running() -> Vec<Pid> {
     let no_orphans = no_orphans();
     let mut processes: Vec<_> = processes().collect();

@@ -1,8 +1,8 @@
-//! The terminal, lent to a program that asks for it: a password, an editor, a shell.
+//! Lends the terminal to a child's process group that reads it: a password prompt, an editor, a shell.
 //!
-//! The system stops a background group that reads the terminal. If this process has the terminal then, the group gets it
-//! and goes on, and the keys are the group's until the program ends: Ctrl-C reaches the group alone, and Ctrl-Z stops both.
-//! If another group has the terminal, the program waits until this process has it.
+//! The kernel stops a background group that reads the terminal. If this process is in the foreground, the child's group
+//! becomes the foreground group and is continued. Until the program ends, Ctrl-C reaches that group alone, and Ctrl-Z stops
+//! both. If another group is in the foreground, the program stays stopped until this process is.
 
 #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd"))]
 pub use here::Handoff;
@@ -25,17 +25,16 @@ mod here {
     use tokio::signal::unix::{SignalKind, signal};
     use tokio::time::sleep;
 
-    /// How often a group that waits for the terminal is checked: there is no event for it.
+    /// Interval at which a stopped group tries again to get the terminal; the kernel has no event for it.
     const POLL: Duration = Duration::from_millis(100);
 
     #[derive(Debug, Default)]
     pub struct Handoff {
-        /// The group that has the terminal from this process.
         to: Option<Pid>,
     }
 
     impl Handoff {
-        /// Lends the terminal to a group as often as the group needs it. Cancel-safe.
+        /// Lends the terminal each time the group is stopped for reading it. Cancel-safe.
         pub async fn look_after(&mut self, group: Option<Pid>) -> Infallible {
             let (Some(group), Ok(mut changes)) = (group, signal(SignalKind::child())) else {
                 return pending().await;
@@ -54,7 +53,7 @@ mod here {
                     }
                     Some(Signal::TSTP) if self.to.is_some() => {
                         self.end();
-                        // As Ctrl-Z would if the terminal were not lent. This process goes on from here.
+                        // Stops this process's group, as Ctrl-Z would if the terminal were not lent, until SIGCONT.
                         let _ = kill_process_group(getpgrp(), Signal::TSTP);
                         self.lend(group);
                         go_on();
@@ -68,7 +67,7 @@ mod here {
             }
         }
 
-        /// Lends the terminal to a group; false if this process does not have it.
+        /// Returns false if this process is not in the foreground.
         fn lend(&mut self, group: Pid) -> bool {
             let lent = File::open("/dev/tty").is_ok_and(|terminal| {
                 tcgetpgrp(&terminal) == Ok(getpgrp()) && give(&terminal, group)
@@ -79,7 +78,7 @@ mod here {
             lent
         }
 
-        /// Takes the terminal back, unless a third group has it by now.
+        /// Takes the terminal back, unless a third group is in the foreground by now.
         pub fn end(&mut self) {
             if let Some(group) = self.to.take()
                 && let Ok(terminal) = File::open("/dev/tty")
@@ -91,7 +90,7 @@ mod here {
         }
     }
 
-    /// Gives the terminal to a group, also from the background, which stops the caller unless SIGTTOU is blocked.
+    /// Makes a group the foreground group. In the background, the call would stop the caller unless SIGTTOU is blocked.
     fn give(terminal: &File, group: Pid) -> bool {
         let Ok(before) = SigSet::from(Blocked::SIGTTOU).thread_swap_mask(SigmaskHow::SIG_BLOCK)
         else {
@@ -102,7 +101,7 @@ mod here {
         given
     }
 
-    /// The signal that has stopped a program, if it is stopped. tokio waits for its end.
+    /// The signal that has stopped a program, if it is stopped. Its exit status is left to tokio.
     fn why_stopped(leader: Pid) -> Option<Signal> {
         let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         let status = waitid(WaitId::Pid(leader), options).ok()??;
@@ -110,7 +109,7 @@ mod here {
     }
 }
 
-/// No terminal is lent on other systems.
+/// Other systems lend no terminal.
 #[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "freebsd")))]
 mod nowhere {
     use crate::process::Pid;

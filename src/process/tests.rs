@@ -1,4 +1,4 @@
-//! The programs under test are shells. `tests/it/command.rs` tests that no process is left behind.
+//! `tests/it/command.rs` tests that no process is left behind.
 
 use std::process::Stdio;
 
