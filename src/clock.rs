@@ -1,8 +1,8 @@
 //! Timestamps and durations.
 //!
-//! [`Clock`] reads the wall clock once and then follows tokio's monotonic clock, so a test that pauses tokio's time pauses
-//! it too, and a step of the wall clock can neither make a latency negative nor reorder timestamps. Time that the machine
-//! spends suspended, which a monotonic clock leaves out, is added.
+//! [`Clock`] reads the wall clock once and then follows tokio's monotonic clock: a test can pause it with tokio's time, and
+//! a step of the wall clock can neither make a latency negative nor reorder timestamps. On Linux the time in which the
+//! machine is suspended, which the monotonic clock leaves out, is added.
 
 use std::fmt;
 use std::str::FromStr;
@@ -34,7 +34,7 @@ impl Timestamp {
         Self(self.0.saturating_add(millis(span)))
     }
 
-    /// Zero if `earlier` is the later one.
+    /// Zero if `earlier` is later than `self`.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
     }
@@ -49,7 +49,7 @@ impl Timestamp {
         self.jiff().strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
     }
 
-    /// jiff's calendar ends 26 hours before the year 9999 does: later times are printed as its last one.
+    /// jiff's last timestamp is 26 hours before the end of the year 9999; later times are printed as that timestamp.
     fn jiff(self) -> jiff::Timestamp {
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::MAX)
     }
@@ -101,7 +101,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Needs no runtime.
+    /// Works without a tokio runtime.
     #[expect(
         clippy::disallowed_methods,
         reason = "the one place that reads the wall clock"
@@ -128,20 +128,19 @@ impl Clock {
 
     pub(crate) fn now(&self) -> Timestamp {
         let now = self.wall.after(self.elapsed());
-        // Less than a second can also come from reading one clock after the other.
+        // The kernel's clocks are read one after the other, so that less than a second is no sign of a suspend.
         match suspended_ms() - self.suspended_ms {
             ..1_000 => now,
             suspended => Timestamp(now.0.saturating_add(suspended)),
         }
     }
 
-    /// Time since the clock was started, by the monotonic clock.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 }
 
-/// How long the machine has been suspended since it was booted, whatever the wall clock says.
+/// Milliseconds since boot in which the machine was suspended.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn suspended_ms() -> i64 {
     use rustix::time::{ClockId, clock_gettime};
@@ -152,7 +151,7 @@ fn suspended_ms() -> i64 {
     boot - awake
 }
 
-/// Unknown: Windows counts suspended time in its monotonic clock, other systems have no clock for it in rustix.
+/// Windows counts suspended time in its monotonic clock; for other systems rustix has no clock that counts it.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn suspended_ms() -> i64 {
     0
@@ -246,7 +245,6 @@ mod tests {
         }
     }
 
-    /// The difference between the two clocks is read anew for each timestamp and never stored.
     #[test]
     fn suspend_is_added_and_leaves_nothing_behind() {
         let clock = Clock::start();

@@ -1,7 +1,7 @@
-//! What can stop a run, and the ways a run may end.
+//! Errors that stop a run, and exit codes.
 //!
-//! A refused delivery, a payload that departs from the schema, a failed forward are *outcomes*: reported and counted,
-//! never an `Error`. An `Error` keeps a mode from working at all.
+//! A refused delivery, a payload that departs from the schema or a failed forward is an outcome: it is reported and
+//! counted, and never an `Error`.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,17 +9,15 @@ use std::path::PathBuf;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
-/// What stops a run. Each variant names the address, path or line.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// Options that contradict one another, as only shows when they are put together.
+    /// Options that contradict one another, in a way that clap does not check.
     #[error("{0}")]
     Usage(String),
     #[error("cannot listen on {address}")]
     Bind {
-        /// `host:port`, as asked for.
+        /// `host:port`, as given on the command line.
         address: String,
-        /// The flag that chooses the port.
         flag: &'static str,
         source: io::Error,
     },
@@ -30,13 +28,13 @@ pub enum Error {
     /// Another listener has locked the capture file.
     #[error("another listener saves to {}", path.display())]
     Taken { path: PathBuf },
-    /// Writing to standard output, or to the file in its place, fails.
+    /// Standard output, or the file in its place, cannot be written.
     #[error("cannot write the output: {0}")]
     Output(String),
-    /// A file that was read holds nothing that can be sent.
+    /// A readable file holds nothing that can be sent.
     #[error("{place}: {what}")]
     Input {
-        /// The file, with a line where there is one.
+        /// The file, and the line if it is known.
         place: String,
         what: String,
     },
@@ -51,13 +49,11 @@ pub enum Error {
     },
     #[error("cannot set up TLS: {0}")]
     Tls(String),
-    /// The runtime could not be started.
     #[error("cannot start")]
     Start(#[source] io::Error),
 }
 
 impl Error {
-    /// What the user can do about it.
     pub(crate) fn hint(&self) -> Option<String> {
         use io::ErrorKind::{
             AddrInUse, AddrNotAvailable, IsADirectory, NotFound, PermissionDenied,
@@ -101,23 +97,21 @@ impl Error {
     }
 }
 
-/// The ways a run may end, and their exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Exit {
-    /// Everything met its expectation.
+    /// All deliveries and checks met their expectations.
     #[default]
     Success,
     /// At least one delivery or check failed.
     Failed,
     /// Wrong usage, or the run could not start.
     Usage,
-    /// A listener's time ran out before the wanted number came.
+    /// The time limit passed before a listener received the expected number of CDRs.
     TimedOut,
     /// Ctrl-C before the end.
     Interrupted,
     /// SIGTERM before the end.
     Terminated,
-    /// The exit code of the command that was run.
     Command(u8),
 }
 
@@ -147,7 +141,6 @@ impl From<Exit> for std::process::ExitCode {
     }
 }
 
-/// The signal that stops a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
     /// Ctrl-C.
@@ -157,7 +150,6 @@ pub enum Stop {
 }
 
 impl Stop {
-    /// The exit of a run that is cut short by this signal.
     pub fn exit(self) -> Exit {
         match self {
             Self::Interrupt => Exit::Interrupted,

@@ -1,7 +1,7 @@
 //! Random numbers by seed, stream and item.
 //!
-//! The numbers of item n depend on the seed and n alone, so the same seed sends the same bytes at any concurrency.
-//! `ChaCha8` is named because `rand`'s default generator may change between versions, and with it the meaning of a seed.
+//! The numbers of item n depend on seed, stream and n alone, so that a seed sends the same bytes at any concurrency.
+//! `ChaCha8` is chosen because `rand`'s default generator may give other numbers for a seed in another version.
 
 use std::fmt;
 use std::io;
@@ -9,42 +9,40 @@ use std::io;
 use rand::rngs::{ChaCha8Rng, SysRng};
 use rand::{SeedableRng, TryRng};
 
-/// An independent sequence of random numbers. The discriminants are part of what a seed means.
+/// An independent sequence of random numbers. The discriminants are part of the generator's key, and must not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
-    /// The values that hold for a whole run: the agent, the media server.
+    /// The values of a whole run, such as the agent and the media server.
     Account = 1,
     /// The values of call n.
     Call = 2,
-    /// Which scenario of a mixture call n is.
+    /// The scenario of call n in a mixture.
     Mixture = 3,
-    /// The waiting time before a further attempt of delivery n.
+    /// The wait before a retry; n counts deliveries and their attempts.
     Retry = 4,
     /// The answer delay of request n.
     Delay = 5,
-    /// The order in which deliveries leave.
+    /// The order in which the deliveries of window n are sent.
     Shuffle = 6,
-    /// Whether delivery n is dropped.
+    /// Which deliveries of call n are dropped.
     Drop = 7,
-    /// Whether delivery n is late.
+    /// The delays of the deliveries of window n.
     Late = 8,
     /// The values of suite case n.
     Case = 9,
-    /// Whether request n meets a fault.
+    /// Whether request n is answered with a fault.
     Fault = 10,
 }
 
-/// Decides all generated values of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seed(pub u64);
 
 impl Seed {
-    /// From the operating system, below one million so that a seed is easily typed again. Zero if there is no entropy.
+    /// A random seed below one million, short enough to type again. Zero if the system has no entropy.
     pub(crate) fn fresh() -> Self {
         Self(u64::from(SysRng.try_next_u32().unwrap_or(0)) % 1_000_000)
     }
 
-    /// The generator for item `n`.
     pub(crate) fn rng(self, stream: Stream, n: u64) -> Rng {
         let mut key = [0_u8; 32];
         key[..8].copy_from_slice(&self.0.to_le_bytes());
@@ -77,7 +75,7 @@ mod tests {
     use super::*;
     use rand::Rng as _;
 
-    /// Pinned: if these numbers ever change, every seed that users wrote down means something else.
+    /// If these numbers change, the seeds that users wrote down give other CDRs.
     #[test]
     fn the_same_seed_gives_the_same_numbers_for_ever() {
         let first = |seed, stream, n| Seed(seed).rng(stream, n).next_u64();

@@ -1,13 +1,12 @@
-//! Text that came from outside, and the one way to make it harmless.
+//! Text from requests, responses and files, and its escaping for the terminal.
 //!
-//! Requests, files and answers carry text chosen by others. [`Untrusted`] has no `Display`, so that showing the text
-//! takes [`Untrusted::cleaned`]. The stored text is exact, for saving, forwarding and JSON.
+//! [`Untrusted`] has no `Display`, so that the text can only be shown through [`Untrusted::cleaned`]. The stored text is
+//! unchanged, for saving, forwarding and JSON.
 
 use std::borrow::Cow;
 
 use serde::Serialize;
 
-/// Text from outside. It can be compared and serialised, but shown only after cleaning.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Untrusted(String);
@@ -17,18 +16,17 @@ impl Untrusted {
         Self(text.into())
     }
 
-    /// The text as it came. For comparing, saving and forwarding; never for a terminal.
+    /// The unchanged text, for comparing, saving and forwarding; never for a terminal.
     pub fn as_it_came(&self) -> &str {
         &self.0
     }
 
-    /// The text with everything that could disturb a terminal made visible as `\u{…}`.
     pub fn cleaned(&self) -> String {
         clean(&self.0)
     }
 }
 
-/// Makes text harmless: every disturbing character becomes visible, nothing is dropped, nothing else changes.
+/// Escapes each character that could disturb a terminal as `\u{…}`; other characters do not change.
 pub fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -41,7 +39,7 @@ pub fn clean(text: &str) -> String {
     out
 }
 
-/// Whether all of a text is printable ASCII, none of which disturbs.
+/// Whether a text consists of printable ASCII, which needs no escaping.
 pub(crate) fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
@@ -57,8 +55,8 @@ pub(crate) fn beginning(text: &str, most: usize) -> Cow<'_, str> {
 /// Whether a character could move the cursor, hide, reorder or forge text: control characters (newline and tab too),
 /// line and paragraph separators, bidirectional and other format controls, zero-width characters and invisible fillers.
 ///
-/// Combining marks and the joiners U+200C and U+200D inside words would be needed for Hindi and Tamil names; the
-/// marks stay, but the joiners are invisible and are shown.
+/// Hindi and Tamil names need combining marks and the joiners U+200C and U+200D. Combining marks are not escaped; the
+/// joiners are, because they are invisible.
 pub fn disturbs(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_control();
@@ -96,7 +94,7 @@ mod tests {
             .collect();
         assert_eq!(plain, (' '..='~').collect::<Vec<_>>());
         assert!(!plain.into_iter().any(disturbs));
-        // Wherever it stands, in a text of whatever length.
+        // A control character at each position of texts of up to 99 characters.
         for length in 0..100 {
             let text = "~".repeat(length);
             assert!(is_plain(&text), "{length}");
@@ -116,9 +114,9 @@ mod tests {
         }
     }
 
-    /// What Unicode's own tables call so, copied from them and not from the list above: general categories Cc, Cf, Zl and
-    /// Zp, `Default_Ignorable_Code_Point`, and three letters and symbols that are blank by definition. Of Cf the prepended
-    /// marks, such as the Arabic number sign, are drawn, and are left out. In ascending order.
+    /// Ranges from Unicode's tables, not from `disturbs`, ascending: general categories Cc, Cf, Zl and Zp,
+    /// `Default_Ignorable_Code_Point`, and three letters and symbols that are blank by definition. Left out are the
+    /// prepended marks in Cf, such as the Arabic number sign, which are visible.
     const DISTURBING: [(u32, u32); 38] = [
         (0x00, 0x1f),
         (0x7f, 0x9f),
@@ -160,7 +158,7 @@ mod tests {
         (0xe0fff, 0xe0fff),
     ];
 
-    /// All 1 112 064 of them: the disturbing ones become visible, every other one stays as it is, combining marks too.
+    /// Disturbing characters are escaped; all others stay unchanged, combining marks too.
     #[test]
     fn every_scalar_value_is_harmless_afterwards() {
         let mut ranges = DISTURBING.iter().peekable();
