@@ -1,0 +1,79 @@
+//! The tokens of JSON text.
+
+/// What a token is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// `{` or `[`.
+    Open,
+    /// `}` or `]`.
+    Close,
+    Colon,
+    Comma,
+    /// A member's name, with its quotes.
+    Key,
+    /// A string value, with its quotes.
+    String,
+    Number,
+    /// `true`, `false` or `null`.
+    Word,
+}
+
+/// A piece of JSON text, as written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Token<'a> {
+    pub kind: Kind,
+    /// Where in the text it begins.
+    pub start: usize,
+    pub text: &'a str,
+}
+
+impl Token<'_> {
+    pub fn end(&self) -> usize {
+        self.start + self.text.len()
+    }
+}
+
+/// Splits a text that [`check`](super::check) has accepted.
+pub(crate) fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let rest = text[at..].trim_ascii_start();
+        let start = text.len() - rest.len();
+        let (kind, length) = match rest.as_bytes().first()? {
+            b'{' | b'[' => (Kind::Open, 1),
+            b'}' | b']' => (Kind::Close, 1),
+            b':' => (Kind::Colon, 1),
+            b',' => (Kind::Comma, 1),
+            b'"' => {
+                let length = string_length(rest);
+                let is_key = rest[length..].trim_ascii_start().starts_with(':');
+                (if is_key { Kind::Key } else { Kind::String }, length)
+            }
+            first => {
+                let end = |c: char| matches!(c, ',' | ']' | '}') || c.is_ascii_whitespace();
+                let kind = match first {
+                    b'-' | b'0'..=b'9' => Kind::Number,
+                    _ => Kind::Word,
+                };
+                (kind, rest.find(end).unwrap_or(rest.len()))
+            }
+        };
+        at = start + length;
+        Some(Token {
+            kind,
+            start,
+            text: &rest[..length],
+        })
+    })
+}
+
+/// The length of the string that a text begins with, quotes included.
+fn string_length(text: &str) -> usize {
+    let mut is_escaped = true;
+    let end = text.bytes().position(|byte| {
+        let is_end = byte == b'"' && !is_escaped;
+        is_escaped = byte == b'\\' && !is_escaped;
+        is_end
+    });
+    end.map_or(text.len(), |end| end + 1)
+}
