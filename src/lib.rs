@@ -89,7 +89,8 @@ pub mod internals {
         pub use crate::ndjson::{line, one_line, safe_json};
     }
     pub use crate::cdr::account::{Account, AccountOptions};
-    pub use crate::cdr::judge::{Generation, Judgement, Kind, judge_json, judge_pairs};
+    pub use crate::cdr::judge::{Judgement, judge_json, judge_pairs};
+    pub use crate::cdr::kind::{Generation, Kind};
     pub use crate::cdr::remark::Code;
     pub use crate::cdr::scenarios::{CATALOGUE, CallIds, GenerateOptions, choices};
     pub use crate::cdr::schema::FIELDS;

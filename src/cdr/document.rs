@@ -5,7 +5,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::judge::{Generation, Kind, place};
+use super::judge::place;
+use super::kind::{Generation, Kind};
 use super::scenarios::documented;
 use super::schema::{FIELDS, Field, FieldType, Presence};
 use super::{Grade, HangupReason, Leg, Status};

@@ -8,71 +8,12 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::kind::{Generation, Kind, resembles_cdr};
 use super::remark::{self, Code, Remark};
 use super::schema::{FIELDS, FIELDS_OF_OTHERS, FieldType, Presence, documented};
 use super::{Fields, HangupReason, Leg, word};
 use crate::json::{self, Document};
 use crate::untrusted::{beginning, clean};
-
-/// The kind of a payload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// A leg that was not answered.
-    OutgoingMissed,
-    /// A leg that was answered.
-    OutgoingAnswered,
-    /// The CDR of a call that came in, missed or answered.
-    Incoming,
-    /// A live event: `type` is `event`.
-    LiveEvent,
-    /// A record of the REST API, which is no webhook at all.
-    RestRecord,
-    /// An object, but none of these.
-    Unknown,
-    /// Nothing that could be read as an object.
-    Unreadable,
-}
-
-impl Kind {
-    /// For people.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::OutgoingMissed => "outgoing missed",
-            Self::OutgoingAnswered => "outgoing answered",
-            Self::Incoming => "incoming call",
-            Self::LiveEvent => "live event",
-            Self::RestRecord => "REST record",
-            Self::Unknown => "no CDR",
-            Self::Unreadable => "unreadable",
-        }
-    }
-
-    /// Whether the payload is a CDR of any call.
-    pub fn is_cdr(self) -> bool {
-        matches!(
-            self,
-            Self::OutgoingMissed | Self::OutgoingAnswered | Self::Incoming
-        )
-    }
-
-    /// Whether the documented fields of an outgoing CDR apply.
-    fn is_outgoing(self) -> bool {
-        matches!(self, Self::OutgoingMissed | Self::OutgoingAnswered)
-    }
-}
-
-/// Which generation of TeleCMI's payloads a CDR belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Generation {
-    /// As documented today. \[doc\]
-    Docs,
-    /// Typed as third parties see it live. \[seen\]
-    Live,
-    /// The nine-field form with `click_to_call`. \[doc\]
-    Legacy,
-}
 
 /// The kind of a payload, and the remarks on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -268,7 +209,7 @@ fn looks_like_javascript(bytes: &[u8]) -> bool {
 }
 
 fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {
-    let kind = kind_of(&fields);
+    let kind = Kind::of(&fields);
     let leg = match word(&fields, "leg") {
         Some("a") => Some(Leg::A),
         Some("b") => Some(Leg::B),
@@ -279,7 +220,7 @@ fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {
         Kind::LiveEvent => Some("a live event, not a CDR"),
         Kind::RestRecord => Some("a record of the REST API, not a webhook"),
         Kind::Incoming => Some("the CDR of an incoming call, which has a webhook of its own"),
-        Kind::Unknown if documented_count(&fields) < RESEMBLES => {
+        Kind::Unknown if !resembles_cdr(&fields) => {
             Some("no notification of TeleCMI's that we know")
         }
         _ => None,
@@ -287,7 +228,7 @@ fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {
     if let Some(other) = other {
         remarks.push(Remark::new(Code::OtherKind, other));
     } else {
-        let found = generation_of(&fields);
+        let found = Generation::of(&fields);
         generation = kind.is_outgoing().then_some(found);
         remark_on_fields(&mut remarks, &fields, found, kind, leg);
     }
@@ -299,60 +240,6 @@ fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {
             remarks,
         },
         fields: Some(fields),
-    }
-}
-
-/// The least documented fields of an object that is compared with the documented CDR.
-const RESEMBLES: usize = 4;
-
-fn documented_count(fields: &Fields) -> usize {
-    fields
-        .keys()
-        .filter(|name| documented(name).is_some())
-        .count()
-}
-
-/// The kind of a payload. A missing or mistyped field fits any kind and gets a remark of its own; a field with another
-/// value does not.
-fn kind_of(fields: &Fields) -> Kind {
-    let may_be = |word: Option<&str>, expected: &str| word.is_none_or(|found| found == expected);
-    let (sort, direction) = (word(fields, "type"), word(fields, "direction"));
-    if sort == Some("event") {
-        return Kind::LiveEvent;
-    }
-    if fields.contains_key("cmiuid")
-        || (fields.contains_key("billedsec") && !fields.contains_key("cmiuuid"))
-    {
-        return Kind::RestRecord;
-    }
-    if direction == Some("inbound") && may_be(sort, "cdr") {
-        return Kind::Incoming;
-    }
-    if documented_count(fields) < RESEMBLES
-        || !may_be(sort, "cdr")
-        || !may_be(direction, "outbound")
-    {
-        return Kind::Unknown;
-    }
-    match word(fields, "status") {
-        None | Some("missed") => Kind::OutgoingMissed,
-        Some("answered") => Kind::OutgoingAnswered,
-        Some(_) => Kind::Unknown,
-    }
-}
-
-fn generation_of(fields: &Fields) -> Generation {
-    let number = fields.get("virtual_number").is_some_and(Value::is_number);
-    let object = fields.get("extra_params").is_some_and(Value::is_object);
-    if !fields.contains_key("leg")
-        && !fields.contains_key("call_id")
-        && (fields.contains_key("click_to_call") || !fields.contains_key("virtual_number"))
-    {
-        Generation::Legacy
-    } else if number || object || matches!(word(fields, "custom"), Some("none" | "false")) {
-        Generation::Live
-    } else {
-        Generation::Docs
     }
 }
 

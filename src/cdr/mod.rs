@@ -1,8 +1,9 @@
 //! TeleCMI's call detail records (CDRs), without input and output.
 //!
-//! The types of an outgoing CDR, in the documented order of fields. [`schema`] holds the documented fields as one table,
-//! [`judge`] names what arrived, [`remark`] says what is odd about it. [`scenarios`] lists and generates the scenarios,
-//! [`account`] says who calls whom, [`ids`] makes identifiers, [`document`] writes the table for other programs.
+//! The types of an outgoing CDR, in the documented order of fields. [`schema`] holds the documented fields as one table.
+//! [`judge`] checks received payloads: [`kind`] classifies them, [`remark`] words the deviations. [`scenarios`] lists and
+//! generates the scenarios, [`account`] makes the account and its numbers, [`ids`] makes identifiers, [`document`] writes
+//! the table as JSON Schema and OpenAPI.
 //!
 //! Facts about TeleCMI carry a [`Grade`], written in brackets in doc comments: \[doc\], \[seen\], \[calc\],
 //! \[inferred\], \[unknown\].
@@ -11,6 +12,7 @@ pub mod account;
 pub mod document;
 pub mod ids;
 pub mod judge;
+pub mod kind;
 pub mod remark;
 pub mod scenarios;
 pub mod schema;

@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::fault::Delay;
 use super::server::{IncomingRequest, Reply};
-use crate::cdr::judge::{Judgement, Kind, judge_json, judge_pairs};
+use crate::cdr::judge::{Judgement, judge_json, judge_pairs};
+use crate::cdr::kind::Kind;
 use crate::cdr::remark::{self, Code, Remark};
 use crate::cdr::schema;
 use crate::net::query::{self, Decoded};

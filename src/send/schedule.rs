@@ -8,8 +8,8 @@ use std::time::Duration;
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 
+use super::pace::{Pacer, Slot};
 use super::plan::{Content, Origin, Plan};
-use super::replay::Timeline;
 use super::template::{CdrSource, PreparedCdr};
 use crate::cdr::CdrText;
 use crate::cdr::scenarios::{self, GeneratedCdr};
@@ -44,25 +44,6 @@ impl Job {
             ..self.clone()
         })
     }
-}
-
-/// The place of a job in the schedule.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Slot {
-    /// The number of its call, from zero.
-    pub call: u64,
-    /// Which CDR of the call it carries, from zero.
-    pub cdr: usize,
-    /// Which of the methods carries it, from zero.
-    pub method: usize,
-    /// Zero for the first delivery of a CDR, then counting its copies.
-    pub copy: u32,
-    /// How many copies leave together.
-    pub copies: u32,
-    /// Since the start of the run, if there is a schedule.
-    pub due: Option<Duration>,
-    /// The least time after the job before it.
-    pub gap: Duration,
 }
 
 /// How deliveries are spread over time and multiplied.
@@ -106,14 +87,12 @@ pub struct Schedule {
     plan: Arc<Plan>,
     /// Calls taken from the content so far.
     calls: u64,
-    timeline: Timeline,
     pacer: Pacer,
     /// What is left of the current window, if deliveries are reordered.
     window: VecDeque<Slot>,
     windows: u64,
     /// Deliveries numbered so far.
     numbered: u64,
-    dropped: u64,
 }
 
 /// One call of the content.
@@ -162,92 +141,27 @@ impl<'a> Call<'a> {
 impl Schedule {
     pub fn new(plan: Arc<Plan>) -> Self {
         Self {
-            pacer: Pacer {
-                rate: plan.schedule.rate,
-                ..Pacer::default()
-            },
             plan,
             calls: 0,
-            timeline: Timeline::default(),
+            pacer: Pacer::default(),
             window: VecDeque::new(),
             windows: 0,
             numbered: 0,
-            dropped: 0,
         }
     }
 
     /// Deliveries left out by `--drop` so far.
     pub fn dropped(&self) -> u64 {
-        self.dropped
+        self.pacer.dropped()
     }
 
     /// The slots of the next call, in order.
     fn next_call<'a>(&mut self, plan: &'a Plan) -> Option<(Call<'a>, Vec<Slot>)> {
         let call = Call::of(plan, self.calls)?;
-        let slots = self.slots(plan, self.calls, &call);
+        let gaps = call.cdrs.iter().map(|(gap, _)| *gap);
+        let slots = self.pacer.slots(plan, self.calls, call.methods, gaps);
         self.calls += 1;
         Some((call, slots))
-    }
-
-    /// For each CDR and method the first delivery, then its duplicates.
-    fn slots(&mut self, plan: &Plan, n: u64, call: &Call<'_>) -> Vec<Slot> {
-        let options = plan.schedule;
-        let at_speed = |span: Duration| {
-            let seconds = span.as_secs_f64() / options.speed?;
-            Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
-        };
-        let recorded = self.recorded(plan, n).and_then(at_speed);
-        let mut rng = (options.drop > 0.0).then(|| options.seed.rng(Stream::Drop, n));
-        let duplicates = (0..options.duplicate).map(|copy| (options.race + copy, 1));
-        let first = std::iter::once((0, options.race));
-        let copies: Vec<_> = first.chain(duplicates).collect();
-        let keeps_gaps = options.rate.is_none() && options.late.is_some();
-        let mut slots = Vec::new();
-        let mut since_first = Duration::ZERO;
-        for (cdr, (gap, _)) in call.cdrs.iter().enumerate() {
-            let mut gap = at_speed(*gap).unwrap_or_default();
-            since_first = since_first.saturating_add(gap);
-            let not_before = recorded.or(keeps_gaps.then_some(since_first));
-            let mut drops = vec![false; copies.len()];
-            for method in 0..call.methods {
-                for (&(copy, copies), drop) in copies.iter().zip(&mut drops) {
-                    let due = self.pacer.due(not_before, copies);
-                    // With --compare POST and GET are dropped together.
-                    if let Some(rng) = rng.as_mut().filter(|_| method == 0 || !plan.compare) {
-                        *drop = rng.random_bool(options.drop);
-                    }
-                    if *drop {
-                        self.dropped += u64::from(copies);
-                        continue;
-                    }
-                    slots.push(Slot {
-                        call: n,
-                        cdr,
-                        method,
-                        copy,
-                        copies,
-                        due,
-                        gap: std::mem::take(&mut gap),
-                    });
-                }
-            }
-        }
-        slots
-    }
-
-    /// When a call was captured, since the first of the capture.
-    fn recorded(&mut self, plan: &Plan, n: u64) -> Option<Duration> {
-        let Content::File(items) = &plan.content else {
-            return None;
-        };
-        let place = usize::try_from(n).ok()? % items.len();
-        if place == 0 {
-            self.timeline.next_round();
-        }
-        self.timeline.place(match &items[place] {
-            Item::Captured(_, captured) => captured.at,
-            Item::Body(_) => None,
-        })
     }
 
     /// Takes the calls of the next window and reorders their slots; false at the end of the content.
@@ -255,9 +169,9 @@ impl Schedule {
         let options = plan.schedule;
         let mut window = Vec::new();
         // Dropped deliveries count as well: where nearly all are dropped, a window must end all the same.
-        let end = self.pacer.scheduled + WINDOW;
+        let end = self.pacer.scheduled() + WINDOW;
         let before = self.calls;
-        while self.pacer.scheduled < end {
+        while self.pacer.scheduled() < end {
             let Some((_, slots)) = self.next_call(plan) else {
                 break;
             };
@@ -326,42 +240,6 @@ impl Iterator for Schedule {
         };
         let call = Call::of(&plan, slot.call)?;
         Some(self.jobs(&plan, &call, vec![slot]))
-    }
-}
-
-/// Due times by a rate.
-#[derive(Default)]
-struct Pacer {
-    rate: Option<f64>,
-    /// Deliveries scheduled so far, whether or not they were dropped or reordered.
-    scheduled: u64,
-    /// Since when the rate has been kept without a pause, and how many deliveries had been scheduled then.
-    since: (Duration, u64),
-}
-
-impl Pacer {
-    /// The time the next delivery is due, of which so many copies leave: by the rate, but not before the given time.
-    fn due(&mut self, not_before: Option<Duration>, copies: u32) -> Option<Duration> {
-        let before = self.scheduled;
-        self.scheduled += u64::from(copies);
-        let Some(rate) = self.rate else {
-            return not_before;
-        };
-        let (since, scheduled) = self.since;
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a run has fewer than 2^53 deliveries"
-        )]
-        let after = (before - scheduled) as f64 / rate;
-        let by_rate = since.saturating_add(Duration::from_secs_f64(after));
-        Some(match not_before {
-            // After a pause the rate starts anew: what it would have allowed meanwhile must not come all at once.
-            Some(not_before) if not_before > by_rate => {
-                self.since = (not_before, before);
-                not_before
-            }
-            _ => by_rate,
-        })
     }
 }
 

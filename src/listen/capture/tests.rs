@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::cdr::judge::{Kind, Verdict};
+use crate::cdr::judge::Verdict;
+use crate::cdr::kind::Kind;
 use crate::clock::Timestamp;
 use crate::exchange::{Answer, CapturedRequest};
 use crate::ndjson;

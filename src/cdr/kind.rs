@@ -1,0 +1,119 @@
+//! Names a payload by its fields: its kind, and for a CDR its generation.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::schema::documented;
+use super::{Fields, word};
+
+/// The kind of a payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A leg that was not answered.
+    OutgoingMissed,
+    /// A leg that was answered.
+    OutgoingAnswered,
+    /// The CDR of a call that came in, missed or answered.
+    Incoming,
+    /// A live event: `type` is `event`.
+    LiveEvent,
+    /// A record of the REST API, which is no webhook at all.
+    RestRecord,
+    /// An object, but none of these.
+    Unknown,
+    /// Nothing that could be read as an object.
+    Unreadable,
+}
+
+impl Kind {
+    /// For people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::OutgoingMissed => "outgoing missed",
+            Self::OutgoingAnswered => "outgoing answered",
+            Self::Incoming => "incoming call",
+            Self::LiveEvent => "live event",
+            Self::RestRecord => "REST record",
+            Self::Unknown => "no CDR",
+            Self::Unreadable => "unreadable",
+        }
+    }
+
+    /// Whether the payload is a CDR of any call.
+    pub fn is_cdr(self) -> bool {
+        matches!(
+            self,
+            Self::OutgoingMissed | Self::OutgoingAnswered | Self::Incoming
+        )
+    }
+
+    /// Whether the documented fields of an outgoing CDR apply.
+    pub(super) fn is_outgoing(self) -> bool {
+        matches!(self, Self::OutgoingMissed | Self::OutgoingAnswered)
+    }
+
+    /// The kind of a payload. A missing or mistyped field fits any kind and gets a remark of its own; a field with another
+    /// value does not.
+    pub(super) fn of(fields: &Fields) -> Self {
+        let may_be =
+            |word: Option<&str>, expected: &str| word.is_none_or(|found| found == expected);
+        let (sort, direction) = (word(fields, "type"), word(fields, "direction"));
+        if sort == Some("event") {
+            return Self::LiveEvent;
+        }
+        if fields.contains_key("cmiuid")
+            || (fields.contains_key("billedsec") && !fields.contains_key("cmiuuid"))
+        {
+            return Self::RestRecord;
+        }
+        if direction == Some("inbound") && may_be(sort, "cdr") {
+            return Self::Incoming;
+        }
+        if !resembles_cdr(fields) || !may_be(sort, "cdr") || !may_be(direction, "outbound") {
+            return Self::Unknown;
+        }
+        match word(fields, "status") {
+            None | Some("missed") => Self::OutgoingMissed,
+            Some("answered") => Self::OutgoingAnswered,
+            Some(_) => Self::Unknown,
+        }
+    }
+}
+
+/// Which generation of TeleCMI's payloads a CDR belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Generation {
+    /// As documented today. \[doc\]
+    Docs,
+    /// Typed as third parties see it live. \[seen\]
+    Live,
+    /// The nine-field form with `click_to_call`. \[doc\]
+    Legacy,
+}
+
+impl Generation {
+    pub(super) fn of(fields: &Fields) -> Self {
+        let number = fields.get("virtual_number").is_some_and(Value::is_number);
+        let object = fields.get("extra_params").is_some_and(Value::is_object);
+        if !fields.contains_key("leg")
+            && !fields.contains_key("call_id")
+            && (fields.contains_key("click_to_call") || !fields.contains_key("virtual_number"))
+        {
+            Self::Legacy
+        } else if number || object || matches!(word(fields, "custom"), Some("none" | "false")) {
+            Self::Live
+        } else {
+            Self::Docs
+        }
+    }
+}
+
+/// The least documented fields of an object that is compared with the documented CDR.
+const RESEMBLES: usize = 4;
+
+pub(super) fn resembles_cdr(fields: &Fields) -> bool {
+    let documented = fields.keys().filter(|name| documented(name).is_some());
+    documented.count() >= RESEMBLES
+}
