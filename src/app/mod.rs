@@ -186,7 +186,7 @@ fn send_output(options: &SendOptions, command: Option<String>) -> Result<Show, E
 mod tests {
     use super::*;
     use crate::listen::event::{Event, Listening};
-    use crate::output::Format;
+    use crate::output::options::Format;
     use std::sync::mpsc;
 
     /// Standard output whose reader takes its time.

@@ -1,9 +1,11 @@
 //! `listen`: takes the port, opens the files, starts the child processes, and shows what is received until the end.
 
+mod prepare;
+
+pub use prepare::bind;
+
 use std::convert::Infallible;
-use std::fs::File;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -12,37 +14,23 @@ use tokio_util::sync::CancellationToken;
 
 use super::Session;
 use super::children::{self, Children, run_command};
-use super::files::{self, ReadyFile};
+use super::files;
 use super::signals::Signals;
-use crate::cdr::schema;
 use crate::cli::listen::ListenOptions;
 use crate::clock::Clock;
 use crate::error::{Error, Exit, Stop};
 use crate::listen::capture::Capture;
 use crate::listen::event::{Ending, Event};
-use crate::listen::forward::Forward;
 use crate::listen::history::History;
 use crate::listen::inspector::access::Token;
 use crate::listen::inspector::{self, About};
 use crate::listen::tunnel::Open;
 use crate::listen::{self, Options};
-use crate::net::client::ClientOptions;
-use crate::net::secret::masked_url;
 use crate::output::Show;
 use crate::output::queue::{OutputQueue, StreamState};
 use crate::output::retries::{self, Run};
 use crate::process;
-
-/// A listener whose port and files are open.
-struct Prepared {
-    options: Options,
-    listener: TcpListener,
-    address: SocketAddr,
-    /// The port and the token of the inspector, which does not answer yet.
-    inspector: Option<(TcpListener, Token)>,
-    report: Option<File>,
-    ready: Option<ReadyFile>,
-}
+use prepare::{Prepared, prepare, startup_notes};
 
 pub async fn run(given: &ListenOptions) -> Result<Exit, Error> {
     let mut show = Show::new(given.output_options, None, None);
@@ -63,81 +51,6 @@ pub async fn run(given: &ListenOptions) -> Result<Exit, Error> {
     let (stop, state) = (session.stop(), session.state.clone());
     let run = listen_until_stopped(given, prepared, children, output, stop, state);
     Ok(Box::pin(session.finish(run)).await)
-}
-
-async fn prepare(given: &ListenOptions, show: &mut Show) -> Result<Prepared, Error> {
-    let named = [&given.ready_file, &given.report, &given.save];
-    let named: Vec<&Path> = named.into_iter().flatten().map(AsRef::as_ref).collect();
-    files::distinct(&named)?;
-    // First of all: a ready file of an earlier run must not be taken for this one's.
-    let ready = given.ready_file.clone().map(ReadyFile::take).transpose()?;
-    let listener = bind(&given.host, given.port, "--port").await?;
-    let address = listener.local_addr().map_err(Error::Start)?;
-    let mut options = given.listener();
-    let mut inspector = None;
-    if let Some(port) = given.inspect {
-        let listener = bind("127.0.0.1", port, "--inspect").await?;
-        let address = listener.local_addr().map_err(Error::Start)?;
-        let token = Token::fresh().map_err(Error::Start)?;
-        options.inspect = Some(inspector::url(address, &token));
-        inspector = Some((listener, token));
-    }
-    let forward = |destination| Forward::new(destination, address, &ClientOptions::default());
-    options.forward = given.destination.clone().map(forward).transpose()?;
-    // Each request may hold a connection to the handler too, and the inspector those of browsers.
-    let each = 1 + usize::from(options.forward.is_some()) + usize::from(inspector.is_some());
-    options.limits = options.limits.within(process::descriptors(), each);
-    if let Some(path) = &given.save {
-        let (capture, warnings) = Capture::open(path, given.redact)?;
-        for warning in &warnings {
-            show.warn(warning);
-        }
-        options.capture = Some(capture);
-    }
-    let report = given
-        .report
-        .as_deref()
-        .map(files::open_report)
-        .transpose()?;
-    options.public_url = given.public_url.as_deref().map(masked_url);
-    Ok(Prepared {
-        options,
-        listener,
-        address,
-        inspector,
-        report,
-        ready,
-    })
-}
-
-/// Prints warnings and notes before the first request.
-fn startup_notes(given: &ListenOptions, prepared: &Prepared, show: &mut Show) {
-    let expected = &prepared.options.expected.fields;
-    for expected in expected
-        .iter()
-        .filter(|expected| schema::documented(&expected.field).is_none())
-    {
-        show.warn(&format!(
-            "--expect {}={}: no documented CDR has such a field",
-            expected.field, expected.value
-        ));
-    }
-    if !prepared.address.ip().is_loopback() {
-        show.warn("anybody who reaches this address can send here and see what it answers");
-    }
-    let options = &prepared.options;
-    if let Some(forward) = &options.forward {
-        show.remark_to_a_person(&format!("passing on to {}", forward.url()));
-    }
-    if let Some(capture) = &options.capture {
-        show.remark_to_a_person(&capture.purpose());
-    }
-    if !options.faults.are_off() {
-        show.remark_to_a_person(&format!("failing on purpose: {}", options.faults));
-    }
-    if let Some(seed) = given.drawn_seed {
-        show.remark(&format!("seed {seed}: the same again with --seed {seed}"));
-    }
 }
 
 /// Listens until it is time to stop, then ends the child processes and writes the report.
@@ -262,21 +175,4 @@ async fn watch_tunnel(
         let _ = output.received(Event::Warning(end));
     }
     std::future::pending().await
-}
-
-/// Binds the address; the error names it, and the flag that chooses the port.
-pub async fn bind(host: &str, port: u16, flag: &'static str) -> Result<TcpListener, Error> {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let address = if bare.contains(':') {
-        format!("[{bare}]:{port}")
-    } else {
-        format!("{bare}:{port}")
-    };
-    TcpListener::bind((bare, port))
-        .await
-        .map_err(|source| Error::Bind {
-            address,
-            flag,
-            source,
-        })
 }

@@ -7,6 +7,7 @@ pub mod body;
 pub(crate) mod catalogue;
 pub(crate) mod junit;
 pub(crate) mod listening;
+pub(crate) mod options;
 pub(crate) mod progress;
 pub(crate) mod queue;
 pub mod received;
@@ -21,94 +22,20 @@ use std::fmt::Write as _;
 use std::io::{BufWriter, IsTerminal as _, Write};
 use std::iter::successors;
 
-use bytes::Bytes;
-use clap::{Args, ValueEnum};
 use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::error::Error;
-use crate::exchange::Exchange;
 use crate::ndjson;
 use crate::send::event::Started;
 use crate::untrusted::clean;
 use crate::{listen, send};
+pub use options::OutputOptions;
+use options::Renderer;
 use progress::Progress;
 use queue::{StreamState, Streams};
-use theme::{Color, Role, Theme};
+use theme::{Role, Theme};
 use wrap::{count, plural};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Args)]
-#[command(next_help_heading = "Output")]
-pub struct OutputOptions {
-    /// pretty for people, or ndjson: one JSON record a line
-    #[arg(long, default_value = "pretty")]
-    pub format: Format,
-    /// auto (the terminal and NO_COLOR decide), always or never
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub color: Color,
-    /// Print only warnings and errors on stderr
-    #[arg(short, long, conflicts_with = "verbose")]
-    pub quiet: bool,
-    /// Headers and whole replies too
-    #[arg(short, long)]
-    pub verbose: bool,
-}
-
-/// The values of `--format`; completions show the comments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Format {
-    /// Text for people
-    #[default]
-    Pretty,
-    /// JSON records, one a line
-    Ndjson,
-}
-
-impl OutputOptions {
-    pub fn ndjson(self) -> bool {
-        self.format == Format::Ndjson
-    }
-}
-
-/// How data is written.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Renderer {
-    options: OutputOptions,
-    /// Of standard output.
-    pub theme: Theme,
-    out_is_terminal: bool,
-}
-
-impl Renderer {
-    /// The text of an exchange, whose record may have been written already.
-    pub fn exchange(self, exchange: &Exchange, line: Option<Bytes>) -> Bytes {
-        if self.options.ndjson() {
-            return line.unwrap_or_else(|| ndjson::line("exchange", exchange).into());
-        }
-        let text = received::exchange(exchange, self.theme, self.options.verbose);
-        self.fitted(text).into()
-    }
-
-    /// The text of a delivery.
-    pub fn delivery(self, delivery: &send::event::Delivery) -> Vec<u8> {
-        if self.options.ndjson() {
-            return ndjson::line("delivery", delivery);
-        }
-        let text = sent::delivery(delivery, self.theme, self.options.verbose);
-        self.fitted(text).into_bytes()
-    }
-
-    /// Wraps text for people: the terminal would continue a long line in column 0, where received text must not start.
-    fn fitted(self, text: String) -> String {
-        if !self.out_is_terminal {
-            return text;
-        }
-        match wrap::width_of(&std::io::stdout()) {
-            Some(width) => wrap::wrapped(&text, width).into_owned(),
-            None => text,
-        }
-    }
-}
 
 pub(crate) struct Show {
     pub renderer: Renderer,

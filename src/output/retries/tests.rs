@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use super::report::REPORT_WIDTH;
 use super::*;
 use crate::cdr::Leg;
+use crate::clock::Timestamp;
 use crate::error::Exit;
-use crate::listen::event::Ending;
-use crate::listen::fault::Fault;
+use crate::listen::event::{Ending, Summary};
+use crate::listen::fault::{Fault, Faults};
 use crate::listen::retries::{Attempt, Interval};
+use crate::seed::Seed;
 
 fn moment(seconds: i64) -> Timestamp {
     Timestamp::from_epoch_ms(1_800_000_000_000 + seconds * 1_000).unwrap()

@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::*;
 use crate::output::catalogue;
 use crate::suite::cases::table;
+use crate::suite::event::SuiteSummary;
+use crate::suite::verdict::Cause;
 
 fn record(name: &str, got: &str, cause: Option<Cause>) -> CaseRecord {
     let case = table().find(|case| case.name == name).expect("a case");

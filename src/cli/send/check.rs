@@ -1,0 +1,91 @@
+//! Refuses contradictions between the flags of `send`, and computes the values that several flags decide.
+
+use std::ffi::OsString;
+
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+
+use super::{Print, SendOptions, command};
+use crate::cli::values;
+use crate::net::Destination;
+use crate::send::edit::Edit;
+use crate::send::plan::Methods;
+use crate::suite;
+
+/// The address of a listener with its usual port.
+const LISTENER: &str = "http://127.0.0.1:8237/webhook/cdr";
+
+impl SendOptions {
+    /// Reads the values that clap would quote in an error though they may hold secrets, and refuses contradictions.
+    pub(in crate::cli) fn check(
+        &mut self,
+        matches: &ArgMatches,
+        arguments: &[OsString],
+    ) -> Result<(), String> {
+        if self.list_scenarios || self.list_cases {
+            return Ok(());
+        }
+        let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        // The flag wins over the environment, whichever of the two it contradicts.
+        self.demo &= is_given("demo") || !is_given("url");
+        self.method_was_said = matches.value_source("method") != Some(ValueSource::DefaultValue);
+        if self.race > 1 && self.retry > 0 {
+            let what = "--race releases copies together, which cannot be tried again together: leave out --retry";
+            return Err(what.to_owned());
+        }
+        self.print = self.print.or(self.dry_run.then_some(Print::Json));
+        if (self.demo || self.suite) && !self.method_was_said {
+            self.method = Methods::Both;
+        }
+        if self.compare && self.method != Methods::Both {
+            let what =
+                "--compare holds the replies to POST and GET against each other: add --method both";
+            return Err(what.to_owned());
+        }
+        if self.suite {
+            suite::select(&self.only, &self.skip, self.method)?;
+        }
+        let header = |text: &String| values::of_flag("--header", text, values::header_source);
+        self.headers = self.header.iter().map(header).collect::<Result<_, _>>()?;
+        self.destination = self.destination(is_given("url"))?;
+        self.edits = self.edits(matches);
+        self.command = command::as_given(arguments, self.suite);
+        Ok(())
+    }
+
+    /// The edits in the order in which they were given.
+    fn edits(&self, matches: &ArgMatches) -> Vec<Edit> {
+        let flags = [
+            ("set", &self.set),
+            ("set_json", &self.set_json),
+            ("unset", &self.unset),
+        ];
+        let places =
+            flags.map(|(id, edits)| matches.indices_of(id).into_iter().flatten().zip(edits));
+        let mut edits: Vec<(usize, &Edit)> = places.into_iter().flatten().collect();
+        edits.sort_by_key(|(place, _)| *place);
+        edits.into_iter().map(|(_, edit)| edit.clone()).collect()
+    }
+
+    fn destination(&self, url_is_given: bool) -> Result<Option<Destination>, String> {
+        let url = match &self.url {
+            _ if self.demo && url_is_given => {
+                let what = "--demo has a receiver of its own: leave out --url, or leave out --demo";
+                return Err(what.to_owned());
+            }
+            _ if self.demo => return Ok(None),
+            Some(url) => url,
+            None if self.print.is_some() => LISTENER,
+            None if self.suite => {
+                return Err("--suite needs the handler's address: --url".to_owned());
+            }
+            None => {
+                return Err(format!(
+                    "where to? --url takes the handler's address, like http://localhost:5000/webhook/cdr;\n\
+                     `telecmi-cdr listen` answers at {LISTENER}, and --demo needs no address"
+                ));
+            }
+        };
+        values::of_flag("--url", url, Destination::parse).map(Some)
+    }
+}
