@@ -7,6 +7,7 @@ pub mod body;
 pub(crate) mod catalogue;
 pub(crate) mod junit;
 pub(crate) mod listening;
+mod messages;
 pub(crate) mod options;
 pub(crate) mod progress;
 pub(crate) mod queue;
@@ -17,18 +18,13 @@ pub(crate) mod suite;
 pub mod theme;
 pub(crate) mod wrap;
 
-use std::error::Error as _;
-use std::fmt::Write as _;
 use std::io::{BufWriter, IsTerminal as _, Write};
-use std::iter::successors;
 
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::error::Error;
 use crate::ndjson;
 use crate::send::event::Started;
-use crate::untrusted::clean;
 use crate::{listen, send};
 pub use options::OutputOptions;
 use options::Renderer;
@@ -95,76 +91,6 @@ impl Show {
 
     pub fn flush(&mut self) {
         self.streams.flush();
-    }
-
-    /// Writes a message that may quote received text.
-    fn say(&mut self, text: &str) {
-        match wrap::width_of(&std::io::stderr()) {
-            Some(width) => self.streams.err(wrap::wrapped(text, width).as_bytes()),
-            None => self.streams.err(text.as_bytes()),
-        }
-    }
-
-    /// Writes a message that --quiet leaves out. Never wrapped: much of it is there to be copied.
-    pub fn talk(&mut self, text: &str) {
-        if !self.renderer.options.quiet {
-            self.progress
-                .above(&mut self.streams, |streams| streams.err(text.as_bytes()));
-        }
-    }
-
-    /// Writes a faint message of one line, unless --quiet.
-    pub fn remark(&mut self, text: &str) {
-        let text = self.err_theme.paint(Role::Faint, &clean(text));
-        self.talk(&format!("{text}\n"));
-    }
-
-    /// The same, if standard output is a terminal: scripts know how they have set up the run.
-    pub fn remark_to_a_person(&mut self, text: &str) {
-        if self.renderer.out_is_terminal {
-            self.remark(text);
-        }
-    }
-
-    /// Writes a line of a tunnel program, unless --quiet.
-    pub fn tunnel_said(&mut self, line: &str) {
-        if !self.renderer.options.quiet {
-            let line = format!("tunnel: {}", clean(line));
-            self.say(&format!("{}\n", self.err_theme.paint(Role::Faint, &line)));
-        }
-    }
-
-    pub fn warn(&mut self, text: &str) {
-        let label = self.err_theme.paint(Role::Odd, "warning:");
-        self.say(&format!("{label} {}\n", clean(text)));
-    }
-
-    /// Writes what stopped the run, why, and what to do.
-    pub fn error(&mut self, error: &Error) {
-        // The message may quote a file. Its line breaks are the program's own only where it is about usage.
-        let message = match error {
-            Error::Usage(message) => message
-                .split('\n')
-                .map(clean)
-                .collect::<Vec<_>>()
-                .join("\n"),
-            other => clean(&other.to_string()),
-        };
-        let causes = successors(error.source(), |&cause| cause.source());
-        let causes = causes.map(|cause| (Role::Bad, "caused by:", clean(&cause.to_string())));
-        let said = match error {
-            Error::Tunnel { said, .. } => said.as_slice(),
-            _ => &[],
-        };
-        let said = said
-            .iter()
-            .map(|line| (Role::Faint, "it said:", clean(line)));
-        let hint = error.hint().map(|hint| (Role::Name, "hint:", hint));
-        let mut text = format!("{} {message}\n", self.err_theme.paint(Role::Bad, "error:"));
-        for (role, label, line) in causes.chain(said).chain(hint) {
-            let _ = writeln!(text, "  {} {line}", self.err_theme.paint(role, label));
-        }
-        self.say(&text);
     }
 
     /// Shows an event of `listen`.
