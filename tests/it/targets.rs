@@ -24,17 +24,17 @@ pub type Target = fn(&[u8]);
 
 /// The targets by name.
 pub const TARGETS: [(&str, Target); 11] = [
-    ("amend", amended),
     ("answer", answer),
     ("cleaner", cleaner),
+    ("edit", edit),
     ("file", a_file),
-    ("heard", heard),
     ("json", scanner),
     ("judge", judge),
     ("query", a_query),
     ("record", a_record),
     ("redact", redactor),
     ("response", response),
+    ("tunnel_output", tunnel_output),
 ];
 
 /// Whatever is shown of any bytes disturbs no terminal, and cleaning changes nothing else.
@@ -358,7 +358,7 @@ pub fn redactor(bytes: &[u8]) {
 }
 
 /// Any line of a tunnel program is read, and a public URL is one without a path.
-pub fn heard(bytes: &[u8]) {
+pub fn tunnel_output(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let local = ([127, 0, 0, 1], 8237).into();
     for tunnel in [
@@ -382,8 +382,8 @@ pub fn heard(bytes: &[u8]) {
     }
 }
 
-/// Any text is amended as asked for, and the other members of an object stay as they were.
-pub fn amended(bytes: &[u8]) {
+/// Any text is edited as asked for, and the other members of an object stay as they were.
+pub fn edit(bytes: &[u8]) {
     let edits = [
         Edit::set("status=answered").expect("an edit"),
         Edit::unset("leg").expect("an edit"),

@@ -4,4 +4,4 @@
 #[path = "../../tests/it/targets.rs"]
 mod targets;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::amended(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::edit(bytes));
