@@ -221,7 +221,7 @@ impl Redactor {
         let (mut at, mut copied) = (0, 0);
         while let Some(digit) = decoded.text[at..].find(is_digit) {
             let start = at + digit;
-            let (pseudonym, end) = self.number(decoded, start, known);
+            let (pseudonym, end) = self.number(decoded, start, copied, known);
             if let Some(pseudonym) = pseudonym {
                 out.push_str(decoded.original(copied..start));
                 out.push_str(&pseudonym);
@@ -233,10 +233,12 @@ impl Redactor {
     }
 
     /// The pseudonym of the number at `start`, or `None` if there is none, and the end of the number, UUID or digits.
+    /// `replaced` is the end of the number before it.
     fn number(
         &mut self,
         decoded: &Decoded<'_>,
         start: usize,
+        replaced: usize,
         known: &Known,
     ) -> (Option<String>, usize) {
         let digits = digits(&decoded.text[start..]);
@@ -255,7 +257,11 @@ impl Redactor {
         let is_between_letters =
             is_letter(decoded.byte_before(start)) || is_letter(decoded.byte(end));
         let is_long = digits.len() >= SHORTEST_ALONE;
-        let is_in_request_id = word.len() == REQUEST_ID;
+        // A word that a number is replaced in may have another length afterwards.
+        let is_in_request_id = word.len() == REQUEST_ID
+            && word.start >= replaced
+            && !decoded.is_cut_at(word.end)
+            && !known.is_within(&decoded.text[word]);
         let is_known = known.numbers.contains(digits) && (is_long || !is_in_request_id);
         if !is_known && !is_between_letters {
             if self.apps.is_pseudonym(digits) {

@@ -193,6 +193,20 @@ fn a_known_number_within_more_digits_is_masked_with_them() {
 }
 
 #[test]
+fn a_word_with_a_known_number_is_no_request_id() {
+    for word in [
+        "91987654321012xOneWordOfFortyThree123456789",
+        "123456789xOneWordOfFortyThree91987654321012",
+    ] {
+        let text = format!(r#"{{"to":91987654321012,"note":"{word}"}}"#);
+        let masked = body(&mut Redactor::default(), &text);
+        assert!(!masked.contains("123456789"), "{masked}");
+        // What is masked stays as it is.
+        assert_eq!(body(&mut Redactor::default(), &masked), masked);
+    }
+}
+
+#[test]
 fn app_ids_are_replaced_wherever_they_stand_alone() {
     let mut redactor = Redactor::default();
     let first = r#"{"appid":2222223,"user":"202_2222223","filename":"165_2222223.mp3","x":"a2222223 22222234 2222223"}"#;
