@@ -19,7 +19,7 @@ use crate::send::plan::Origin;
 use crate::send::schedule::{Job, Schedule};
 use crate::send::{Plan, replay};
 
-/// Prints the requests. One that the format cannot hold is left out, which is a failure.
+/// Prints the requests. Requests that the format cannot represent are left out, which makes the exit status a failure.
 pub fn run(
     plan: &Arc<Plan>,
     destination: &Destination,
@@ -64,7 +64,7 @@ pub fn run(
     after_output(exit, &mut show)
 }
 
-/// Requests that a format cannot hold.
+/// Counts the requests that the format cannot represent.
 #[derive(Default)]
 struct LeftOut {
     count: u64,
@@ -77,7 +77,7 @@ impl LeftOut {
         self.first.get_or_insert((n, reason));
     }
 
-    /// Warns of the requests left out, if there are any.
+    /// Warns about the requests left out, if any.
     fn tell(&self, show: &mut Show) -> Exit {
         let Some((n, reason)) = self.first else {
             return Exit::Success;
@@ -93,7 +93,6 @@ impl LeftOut {
     }
 }
 
-/// Writes requests in one format.
 struct Printer {
     print: Print,
     /// Scheme, authority and userinfo of the destination, secrets masked.
@@ -123,13 +122,13 @@ impl Printer {
         }
     }
 
-    /// Adds a request that would leave at that time.
+    /// Appends a request; `at` is the time at which it would be sent.
     fn piece(&self, job: &Job, at: Timestamp, out: &mut String) -> Result<(), Reason> {
         let stripped = match job.origin {
             Origin::Capture => Some(replay::strip_hop_by_hop(&job.request)),
             Origin::Template => None,
         };
-        // The tools make by themselves what belongs to a connection.
+        // Other tools add hop-by-hop headers by themselves.
         let request = stripped.as_ref().unwrap_or(&job.request);
         match self.print {
             Print::Json => {
@@ -158,7 +157,7 @@ impl Printer {
     }
 }
 
-/// The title of a request, for a person who looks through many.
+/// The name of a request in HTTP files and HAR entries.
 fn title(job: &Job) -> String {
     let leg = job.cdr.as_ref().map(|cdr| cdr.leg_and_status().leg);
     let leg = match leg.as_ref().and_then(Value::as_str) {
@@ -178,7 +177,7 @@ fn title(job: &Job) -> String {
     )
 }
 
-/// The command for curl that sends a request to an origin, with curl's own habits turned off where they would show.
+/// The curl command for a request, with flags that disable curl's defaults where they would change the request.
 fn curl(job: &Job, origin: &str, flags: &[String]) -> String {
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     export::curl(&job.request, origin, &flags, job.origin == Origin::Capture)

@@ -1,4 +1,4 @@
-//! `send`: options to a plan, which is sent or printed.
+//! `send`: makes a plan of the options, then sends or prints it.
 
 use std::io::Read;
 use std::path::Path;
@@ -26,14 +26,13 @@ use crate::send::plan::{Content, Origin};
 use crate::send::template::RequestTemplate;
 use crate::send::{self, Plan, replay};
 
-/// Limits for another machine, which --yes lifts.
+/// The limits for other machines than this one, which `--yes` lifts.
 const MAX_PER_SECOND: f64 = 100.0;
 const MAX_DELIVERIES: f64 = 10_000.0;
 
-/// Limit of an input file, in bytes.
+/// The maximum size of an input file, in bytes.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
 
-/// Sends, or prints what would be sent.
 pub async fn run(options: &SendOptions, destination: &Destination) -> Result<Exit, Error> {
     let mut show = send_output(options, Some(options.command.clone()))?;
     let clock = Clock::start();
@@ -49,7 +48,7 @@ pub async fn run(options: &SendOptions, destination: &Destination) -> Result<Exi
     Ok(session.finish(async { run.await.exit }).await)
 }
 
-/// Makes the plan: reads the input file and fixes when the calls start.
+/// Makes the plan: reads the input file and fixes the start of the calls.
 pub fn prepare(
     options: &SendOptions,
     destination: &Destination,
@@ -117,7 +116,7 @@ pub fn prepare(
     })
 }
 
-/// Says which flags change nothing in a capture, and how a proxy changes it.
+/// Refuses `--compare` with captured requests, and reports flags without effect on them and changes made by a proxy.
 fn announce_replay(
     items: &[Item],
     options: &SendOptions,
@@ -167,7 +166,7 @@ fn announce_replay(
     Ok(())
 }
 
-/// The start of calls that have just rung out: 10 to 60 seconds ago. \[seen: `time` is now less the ring time\]
+/// The start of calls that have just stopped ringing, 10 to 60 seconds ago. \[seen: `time` is now less the ring time\]
 fn rang_until(now: Timestamp, seed: Seed) -> Timestamp {
     let ring = seed.rng(Stream::Account, 1).random_range(10_000..60_000);
     now.before(Duration::from_millis(ring))
@@ -195,7 +194,6 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// The name of an input file in messages.
 fn name(path: &Path) -> String {
     if path == Path::new("-") {
         "standard input".to_owned()
@@ -204,7 +202,7 @@ fn name(path: &Path) -> String {
     }
 }
 
-/// The headers to add, those in files included.
+/// The user's headers, including those read from files.
 pub fn headers(sources: &[HeaderSource]) -> Result<Vec<Header>, Error> {
     let mut headers = Vec::new();
     for source in sources {
@@ -224,8 +222,8 @@ pub fn headers(sources: &[HeaderSource]) -> Result<Vec<Header>, Error> {
     Ok(headers)
 }
 
-/// Refuses to print a run without end, and large runs to another machine without --yes; paces those that could become too
-/// fast.
+/// Refuses to print endless runs, and large runs to another machine without `--yes`; limits the rate of unpaced runs to
+/// another machine.
 fn allow(
     plan: &mut Plan,
     options: &SendOptions,
@@ -266,7 +264,7 @@ pub fn client_options(options: &SendOptions) -> Result<ClientOptions, Error> {
     })
 }
 
-/// Says which proxy is used, with an addition, and that certificates are not checked.
+/// Reports the proxy in use, followed by `addition`, and disabled certificate checks.
 pub fn announce(
     addition: &str,
     client: &ClientOptions,
@@ -283,7 +281,7 @@ pub fn announce(
     }
 }
 
-/// The transport to one destination; says which proxy is used, and that certificates are not checked.
+/// Makes the transport; reports the proxy in use and disabled certificate checks. `--race` cannot use a proxy.
 pub fn transport(
     options: &SendOptions,
     destination: &Destination,
@@ -309,11 +307,10 @@ pub fn transport(
     })
 }
 
-/// Sends requests to one destination.
 pub struct HttpTransport {
     client: Client,
     raw: RawClient,
-    /// Whether a proxy is in use, through which captured requests cannot go byte for byte.
+    /// Set if a proxy is used, which cannot forward captured requests byte for byte.
     proxied: bool,
 }
 
@@ -346,7 +343,6 @@ impl Transport for HttpTransport {
     }
 }
 
-/// A captured request byte for byte.
 fn exact(request: &Request) -> Result<RawRequest, Failure> {
     RawRequest::exact(request).map_err(|text| Failure {
         phase: Phase::Send,

@@ -1,4 +1,4 @@
-//! The account, its agent, and telephone numbers that are not in use.
+//! The simulated TeleCMI account: app id, agent, caller ID, media server, and telephone numbers that are not in use.
 
 use fake::Fake as _;
 use rand::{Rng as _, RngExt as _};
@@ -6,13 +6,13 @@ use rand::{Rng as _, RngExt as _};
 use super::ids::MediaServer;
 use crate::seed::{Rng, Seed, Stream};
 
-/// The placeholder account of TeleCMI's own sample. App ids are not made at random: one could be a real account's.
+/// The app id of TeleCMI's documented sample. A random app id could belong to a real account. \[doc\]
 pub const DOCUMENTED_APP_ID: u64 = 2_222_223;
 
-/// The documented `custom`, echoed from the dashboard. \[doc\]
+/// The documented `custom`: the custom parameters of the dashboard. \[doc\]
 pub(crate) const DOCUMENTED_CUSTOM: &str = r#"{"crm":"true"}"#;
 
-/// What an unset `custom` is live. \[seen\]
+/// The `custom` of live accounts that set no custom parameters. \[seen\]
 pub(crate) const LIVE_CUSTOM: &str = "false";
 
 /// The documented `extra_params`. \[doc\]
@@ -20,9 +20,9 @@ pub(crate) const DOCUMENTED_EXTRA_PARAMS: &str = r#"{"click2call":"true"}"#;
 
 /// Patterns of numbers that are not in use; `#` is any digit.
 ///
-/// London, reserved for drama by Ofcom; New York and San Francisco, 555-01xx, reserved by NANP; Australian mobiles,
-/// reserved by ACMA. India is not known to reserve a block, so that pattern is no valid number: none there begins with a
-/// zero behind the country code.
+/// Ofcom reserves the London block for drama, NANP reserves 555-01xx (New York, San Francisco), ACMA the Australian
+/// mobiles. India is not known to reserve a block; its pattern is invalid, as no Indian number begins with a zero after
+/// the country code.
 const RING_NOBODY: [&str; 6] = [
     "442079460###",
     "121255501##",
@@ -32,45 +32,37 @@ const RING_NOBODY: [&str; 6] = [
     "9100000000##",
 ];
 
-/// Values of the account from the command line; the others follow from the seed.
+/// The flags that set values of the account. Unset values are the documented ones or are drawn from the seed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AccountOptions {
-    /// The app id.
     pub app_id: Option<u64>,
     /// The agent's extension, 3 to 6 digits.
     pub agent: Option<String>,
-    /// The caller ID.
     pub virtual_number: Option<u64>,
-    /// The customer's number.
     pub customer: Option<u64>,
-    /// The dashboard's custom parameters.
+    /// `custom`, the custom parameters of the dashboard.
     pub custom: Option<String>,
-    /// The click2call parameters, as JSON text.
+    /// `extra_params` of click2call calls, as JSON text.
     pub extra_params: Option<String>,
 }
 
-/// One account and its agent, the same for all calls of a run.
+/// The account and agent of all calls of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// The app id.
     pub app_id: u64,
     /// `<extension>_<appid>`.
     pub user: String,
-    /// The caller ID.
     pub virtual_number: u64,
-    /// The agent's own device, rung on leg `a`.
+    /// The telephone number of the agent's device, which leg `a` rings.
     pub device: u64,
-    /// The media server all calls go through.
     pub server: MediaServer,
-    /// The custom parameters, if the user said any.
+    /// If unset, the default depends on the [`Shape`](super::Shape).
     pub custom: Option<String>,
-    /// The click2call parameters.
     pub extra_params: String,
     customer: Option<u64>,
 }
 
 impl Account {
-    /// The account of a seed, with the values of the options.
     pub fn new(options: &AccountOptions, seed: Seed) -> Self {
         let mut rng = seed.rng(Stream::Account, 0);
         let extension = rng.random_range(101..=109_u32);
@@ -102,14 +94,14 @@ impl Account {
         }
     }
 
-    /// The customer of one call: the one the user named, or one who does not exist.
+    /// The customer's number for one call: the user's, or an unassigned number.
     pub fn customer(&self, rng: &mut Rng) -> u64 {
         let made_up = number_but(&[self.virtual_number, self.device], rng);
         self.customer.unwrap_or(made_up)
     }
 }
 
-/// A number other than these, so that one phone is not at both ends of a call.
+/// Draws a number not in `taken`, so that the two ends of a call have different numbers.
 fn number_but(taken: &[u64], rng: &mut Rng) -> u64 {
     loop {
         let made_up = number(rng);
@@ -119,7 +111,7 @@ fn number_but(taken: &[u64], rng: &mut Rng) -> u64 {
     }
 }
 
-/// An E.164 number without its plus sign.
+/// Draws an E.164 number, without the plus sign.
 fn number(rng: &mut Rng) -> u64 {
     let pattern = RING_NOBODY[rng.random_range(0..RING_NOBODY.len())];
     let mut digit = |mark: u8| match mark {

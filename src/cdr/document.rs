@@ -1,7 +1,7 @@
-//! The CDRs of the webhook, described for other programs: JSON Schema 2020-12, and OpenAPI 3.1 `webhooks`.
+//! Describes the CDRs of the webhook as JSON Schema 2020-12 and as OpenAPI 3.1 `webhooks`.
 //!
-//! Both are made from the table of fields. Documented and live types are both valid, and so are undocumented fields, because
-//! TeleCMI adds some without a notice. Each field has its grade.
+//! Both documents are generated from [`FIELDS`]. They accept documented and live types, and additional fields, since
+//! TeleCMI adds fields without notice. `x-grade` holds the [`Grade`] of a field.
 
 use serde_json::{Map, Value, json};
 
@@ -11,7 +11,7 @@ use super::scenarios::documented;
 use super::schema::{FIELDS, Field, FieldType, Presence};
 use super::{Grade, HangupReason, Leg, Status};
 
-/// The kinds of CDR by name. Documented and live CDRs have the same fields, so they differ by types alone.
+/// Name, kind, generation and description of each schema. Documented and live CDRs differ only in types and share one.
 const VARIANTS: [(&str, Kind, Generation, &str); 3] = [
     (
         "OutgoingMissed",
@@ -33,16 +33,14 @@ const VARIANTS: [(&str, Kind, Generation, &str); 3] = [
     ),
 ];
 
-/// The name of any of them.
+/// The name of the schema that accepts all variants.
 const WHOLE: &str = "OutgoingCdr";
 
 const MEANING: &str = "What TeleCMI's webhook delivers of an outgoing call: one CDR for each leg.";
 
-/// Explains the grades in the document itself.
 const GRADES: &str = "x-grade says how well a fact is known: doc (TeleCMI's documentation), seen (reported from live \
                       accounts), calc (computed from the samples), inferred (fits every sample), unknown (nobody says).";
 
-/// The body of a delivery as JSON Schema 2020-12.
 pub fn json_schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -53,7 +51,6 @@ pub fn json_schema() -> Value {
     })
 }
 
-/// The webhook as OpenAPI 3.1.
 pub fn openapi() -> Value {
     let mut schemas = schemas();
     let whole = json!({"description": MEANING, "anyOf": references("#/components/schemas/")});
@@ -106,12 +103,10 @@ fn references(below: &str) -> Vec<Value> {
         .collect()
 }
 
-/// The documented sample of a leg.
 fn sample(leg: Leg) -> Value {
     Value::Object(documented(leg).fields())
 }
 
-/// The schema of each variant by name.
 fn schemas() -> Map<String, Value> {
     let schemas = VARIANTS.map(|(name, kind, generation, meaning)| {
         let mut properties = Map::new();
@@ -130,7 +125,7 @@ fn schemas() -> Map<String, Value> {
             "properties": properties, "required": required, "additionalProperties": true,
         });
         if generation != Generation::Legacy {
-            // click2call sends both.
+            // click2call sends `request_id` and `extra_params` together.
             schema["dependentRequired"] =
                 json!({"request_id": ["extra_params"], "extra_params": ["request_id"]});
         }
@@ -139,7 +134,7 @@ fn schemas() -> Map<String, Value> {
     schemas.into_iter().collect()
 }
 
-/// The schema of a field in this kind of CDR.
+/// The schema of a field in one kind of CDR; `status` depends on the kind.
 fn property(field: &Field, kind: Kind) -> Value {
     let mut description = description(field);
     let mut property = value(field);
@@ -160,7 +155,7 @@ fn property(field: &Field, kind: Kind) -> Value {
     property
 }
 
-/// The schema of a field in any CDR.
+/// The schema of a field's value, independent of the kind of CDR.
 fn value(field: &Field) -> Value {
     match (field.name, field.field_type) {
         ("type", _) => json!({"const": "cdr"}),
@@ -177,7 +172,7 @@ fn value(field: &Field) -> Value {
     }
 }
 
-/// A field as a parameter of a query, in which everything is text.
+/// A field as a query parameter. `virtual_number` and `extra_params`, of two types in JSON, are strings in a query.
 fn parameter(field: &Field) -> Value {
     let mut schema = match field.name {
         "virtual_number" | "extra_params" => json!({"type": "string"}),

@@ -1,4 +1,4 @@
-//! Identifiers: `call_id` made and decoded, `cmiuuid`, `request_id`.
+//! Makes the identifiers of a CDR (`call_id`, `cmiuuid`, `request_id`) and decodes `call_id`.
 //!
 //! A `call_id` is built like FreeSWITCH's SIP stack (Sofia-SIP) builds a GUID: a version 1 UUID look-alike whose clock
 //! runs 70 years ahead and whose fourth group has its two bytes swapped. \[calc, checked against Sofia-SIP's source\]
@@ -18,31 +18,29 @@ const TICKS_PER_MS: u64 = 10_000;
 /// to 1970: that is the 70 years. \[calc\]
 const ZERO_TO_EPOCH_MS: u64 = (2_208_988_800 + 12_219_292_800) * 1_000;
 
-/// The media server that names calls: its network address and its clock sequence, both fixed for a run.
+/// The parts of a `call_id` that identify TeleCMI's media server; constant during a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MediaServer {
-    /// The MAC address in the last group. `56:00:…` is a locally administered one, as in the documented sample.
+    /// The MAC address, in the last group. `56:00:…`, as in the documented sample, is locally administered.
     pub mac: [u8; 6],
     /// Fourteen bits, chosen when the server starts.
     pub clock_sequence: u16,
 }
 
-/// The parts of a `call_id`.
+/// A decoded `call_id`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallId {
-    /// When the identifier was made, which is when the call started.
+    /// The time the identifier was made, which is the start of the call.
     pub time: Timestamp,
-    /// Which of the millisecond's ticks, 0 to 9 999.
+    /// The 100-nanosecond tick within the millisecond, 0 to 9 999.
     pub tick: u16,
-    /// The server.
     pub server: MediaServer,
 }
 
 impl CallId {
-    /// The identifier with this serial number of the calls that start at `time`.
+    /// Makes identifier number `serial` of the calls that start at `time`.
     ///
-    /// Serial numbers are told apart by the tick; when a millisecond's ticks are used up the clock sequence goes up,
-    /// as a server does whose clock stands still.
+    /// The serial number sets the tick; after the 10 000 ticks of a millisecond the clock sequence is incremented.
     pub fn new(time: Timestamp, serial: u64, server: MediaServer) -> Self {
         let ticks = u16::try_from(serial % TICKS_PER_MS).unwrap_or(0);
         let turns = u16::try_from((serial / TICKS_PER_MS) & 0x3fff).unwrap_or(0);
@@ -56,12 +54,12 @@ impl CallId {
         }
     }
 
-    /// The parts of an identifier that is built this way.
+    /// Decodes a `call_id`; `None` if the UUID has another layout.
     pub fn decode(text: &str) -> Option<Self> {
-        // Only the hyphenated form has this length.
+        // `Uuid` also parses forms without hyphens; only the hyphenated form has 36 characters.
         let uuid = Uuid::try_parse(text).ok().filter(|_| text.len() == 36)?;
         let (low, mid, high, [low_sequence, high_sequence, mac @ ..]) = uuid.as_fields();
-        // Version 1 in the third group; the variant stands in the second byte of the fourth, not in the first.
+        // The version (1) is in the third group; the variant is in the second byte of the fourth, not the first.
         if high >> 12 != 1 || high_sequence & 0xc0 != 0x80 {
             return None;
         }
@@ -93,7 +91,7 @@ impl CallId {
     }
 }
 
-/// A server's MAC address, `56:00:04:29:ab:c3`.
+/// A MAC address as `56:00:04:29:ab:c3`.
 pub fn mac_text(mac: [u8; 6]) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
 }

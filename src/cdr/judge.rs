@@ -1,5 +1,6 @@
-//! Judges received payloads: the bytes of a JSON body or the pairs of a query string become a [`Judgement`] with every
-//! remark. JSON is read as it was written, with its repeated names and the digits of its numbers.
+//! Checks a received payload, a JSON body or the pairs of a query string, against the documented CDR.
+//!
+//! [`json`] tokenises JSON bodies, since `serde_json::Value` keeps neither repeated names nor the digits of numbers.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -19,26 +20,26 @@ use crate::untrusted::{beginning, clean};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     pub kind: Kind,
-    /// Of an outgoing CDR.
+    /// Set for outgoing CDRs only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation: Option<Generation>,
-    /// If `leg` is a documented value.
+    /// Set if the payload's `leg` is `a` or `b`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leg: Option<Leg>,
-    /// In the order of the fields.
+    /// Remarks on the notation, then on documented fields in their order, then on undocumented fields.
     pub remarks: Vec<Remark>,
 }
 
-/// Separates the parts of a text about a CDR.
+/// Separates the parts of a displayed line about a CDR.
 pub const SEPARATOR: &str = " · ";
 
 impl Verdict {
-    /// What happened, for people: the kind, the leg, and why that ended.
+    /// Describes the CDR for display: kind, leg, hangup reason.
     pub fn meaning(&self, fields: &Fields) -> String {
         format!("{}{}", self.kind.words(), self.leg_and_reason(fields))
     }
 
-    /// The leg and why that ended, as far as both are known, each after a separator.
+    /// Leg and hangup reason, as far as known, each preceded by [`SEPARATOR`].
     pub fn leg_and_reason(&self, fields: &Fields) -> String {
         let mut text = String::new();
         if let Some(leg) = self.leg {
@@ -55,7 +56,7 @@ impl Verdict {
     }
 }
 
-/// A text or number to be shown, of a long text the beginning.
+/// A string or number for display; a string is truncated to 60 characters.
 pub fn shown<'a>(fields: &'a Fields, name: &str) -> Option<Cow<'a, str>> {
     match fields.get(name)? {
         Value::String(text) => Some(beginning(text, 60)),
@@ -64,17 +65,15 @@ pub fn shown<'a>(fields: &'a Fields, name: &str) -> Option<Cow<'a, str>> {
     }
 }
 
-/// A verdict and the fields of the payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
     pub verdict: Verdict,
-    /// The fields, if there was an object. From JSON they are typed as they came, from a query string as documented,
-    /// where the text allows it; of a repeated name the last one counts.
+    /// `None` if the payload is no object. Values of a query string get the documented type where their text allows it.
+    /// The last value of a repeated name counts.
     pub fields: Option<Fields>,
 }
 
 impl Judgement {
-    /// The judgement on a payload that is no object.
     pub fn unreadable(remarks: Vec<Remark>) -> Self {
         Self {
             verdict: Verdict {
@@ -88,7 +87,6 @@ impl Judgement {
     }
 }
 
-/// Judges a body that should be JSON.
 pub fn judge_json(bytes: &[u8]) -> Judgement {
     let mut remarks = Vec::new();
     let mut repeats = HashSet::new();
@@ -116,8 +114,8 @@ pub fn judge_json(bytes: &[u8]) -> Judgement {
     judge_fields(fields, remarks)
 }
 
-/// Judges the pairs of a query string or a form, decoded, in order. `name[key]=value` is read as an object, the way
-/// Node's `qs` writes one. \[unknown: GET is specified nowhere\]
+/// Judges the decoded pairs of a query string or form. `name[key]=value` is read as an object, as Node's `qs` writes
+/// objects. \[unknown: GET is specified nowhere\]
 pub fn judge_pairs(pairs: &[(String, String)]) -> Judgement {
     let mut remarks = Vec::new();
     let mut fields = Fields::new();
@@ -139,14 +137,14 @@ pub fn judge_pairs(pairs: &[(String, String)]) -> Judgement {
     judge_fields(fields, remarks)
 }
 
-/// The remark on a repeated name: one, however often the name is repeated.
+/// The remark on a repeated name, made at its first repetition only.
 fn repeated(known: &mut HashSet<String>, name: &str) -> Option<Remark> {
     let text = "stands there more than once; most readers keep the last one";
     let is_new = known.insert(name.to_owned());
     is_new.then(|| Remark::on(name, Code::DuplicateKey, text))
 }
 
-/// `extra_params[crm][id]` split at the brackets, if `extra_params` is a documented field.
+/// Splits `extra_params[crm][id]` at the brackets, if `extra_params` is a documented field.
 fn bracketed(name: &str) -> Option<(&str, Vec<&str>)> {
     /// The default depth of Node's `qs`; deeper brackets are part of the last key.
     const DEEPEST: usize = 5;
@@ -154,7 +152,7 @@ fn bracketed(name: &str) -> Option<(&str, Vec<&str>)> {
     documented(base).map(|_| (base, keys.splitn(DEEPEST, "][").collect()))
 }
 
-/// Sets a text in nested objects, which are made as needed; false if the key is taken.
+/// Sets a key in nested objects, creating them as needed; false if the key was set before or its parent is no object.
 fn put(object: &mut Value, keys: &[&str], text: &str) -> bool {
     let (Some(object), Some((key, below))) = (object.as_object_mut(), keys.split_first()) else {
         return false;
@@ -171,7 +169,7 @@ fn put(object: &mut Value, keys: &[&str], text: &str) -> bool {
     )
 }
 
-/// A query parameter in its documented type, if its text is how that type is written.
+/// A query parameter in its documented type, if the typed value is written with the same text.
 fn restored(name: &str, text: &str) -> Value {
     let same = |value: Value| {
         let written = value.to_string();
@@ -243,7 +241,7 @@ fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {
     }
 }
 
-/// Whether a field must stand, or may stand, in a CDR of this kind and generation.
+/// Whether a field is required, and whether it is allowed, in a CDR of this kind and generation.
 pub(super) fn place(
     presence: Presence,
     generation: Generation,

@@ -1,4 +1,4 @@
-//! Names a payload by its fields: its kind, and for a CDR its generation.
+//! Classifies a payload by its fields: the kind, and for a CDR the generation.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -6,28 +6,27 @@ use serde_json::Value;
 use super::schema::documented;
 use super::{Fields, word};
 
-/// The kind of a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// A leg that was not answered.
+    /// The CDR of an unanswered leg of an outgoing call.
     OutgoingMissed,
-    /// A leg that was answered.
+    /// The CDR of an answered leg of an outgoing call.
     OutgoingAnswered,
-    /// The CDR of a call that came in, missed or answered.
+    /// The CDR of an incoming call, missed or answered.
     Incoming,
     /// A live event: `type` is `event`.
     LiveEvent,
-    /// A record of the REST API, which is no webhook at all.
+    /// A record of TeleCMI's REST API, which no webhook sends.
     RestRecord,
-    /// An object, but none of these.
+    /// Any other object.
     Unknown,
-    /// Nothing that could be read as an object.
+    /// Not an object, or not JSON.
     Unreadable,
 }
 
 impl Kind {
-    /// For people.
+    /// The name shown to users.
     pub fn words(self) -> &'static str {
         match self {
             Self::OutgoingMissed => "outgoing missed",
@@ -40,7 +39,6 @@ impl Kind {
         }
     }
 
-    /// Whether the payload is a CDR of any call.
     pub fn is_cdr(self) -> bool {
         matches!(
             self,
@@ -48,13 +46,11 @@ impl Kind {
         )
     }
 
-    /// Whether the documented fields of an outgoing CDR apply.
     pub(super) fn is_outgoing(self) -> bool {
         matches!(self, Self::OutgoingMissed | Self::OutgoingAnswered)
     }
 
-    /// The kind of a payload. A missing or mistyped field fits any kind and gets a remark of its own; a field with another
-    /// value does not.
+    /// Classifies a payload. A missing or mistyped field rules out no kind, since it gets a remark of its own.
     pub(super) fn of(fields: &Fields) -> Self {
         let may_be =
             |word: Option<&str>, expected: &str| word.is_none_or(|found| found == expected);
@@ -81,13 +77,13 @@ impl Kind {
     }
 }
 
-/// Which generation of TeleCMI's payloads a CDR belongs to.
+/// The generations of TeleCMI's CDR format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Generation {
     /// As documented today. \[doc\]
     Docs,
-    /// Typed as third parties see it live. \[seen\]
+    /// Typed as third parties report from live accounts. \[seen\]
     Live,
     /// The nine-field form with `click_to_call`. \[doc\]
     Legacy,
@@ -110,7 +106,7 @@ impl Generation {
     }
 }
 
-/// The least documented fields of an object that is compared with the documented CDR.
+/// The minimum of documented fields: an object with fewer is not compared with the documented CDR.
 const RESEMBLES: usize = 4;
 
 pub(super) fn resembles_cdr(fields: &Fields) -> bool {

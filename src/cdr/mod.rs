@@ -1,4 +1,4 @@
-//! TeleCMI's call detail records (CDRs), without input and output.
+//! TeleCMI's call detail records (CDRs): types, checks and generation, without I/O.
 //!
 //! The types of an outgoing CDR, in the documented order of fields. [`schema`] holds the documented fields as one table.
 //! [`judge`] checks received payloads: [`kind`] classifies them, [`remark`] words the deviations. [`scenarios`] lists and
@@ -33,7 +33,7 @@ use crate::clock::Timestamp;
 /// A payload's fields by name, in order.
 pub type Fields = Map<String, Value>;
 
-/// The field of that name, if it is a string.
+/// A field's value, if it is a string.
 pub(crate) fn word<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
     fields.get(name).and_then(Value::as_str)
 }
@@ -110,7 +110,6 @@ pub enum HangupReason {
 }
 
 impl HangupReason {
-    /// All four documented reasons.
     pub const ALL: [Self; 4] = [
         Self::SentBye,
         Self::RecvBye,
@@ -127,7 +126,7 @@ impl HangupReason {
         }
     }
 
-    /// The status of a leg that ends so. \[inferred, strong\]
+    /// The status of a leg that ended for this reason. \[inferred, strong\]
     pub fn status(self) -> Status {
         match self {
             Self::RecvCancel | Self::SentReject => Status::Missed,
@@ -135,7 +134,6 @@ impl HangupReason {
         }
     }
 
-    /// Reads the documented value.
     pub fn read(word: &str) -> Option<Self> {
         Self::deserialize(StrDeserializer::<value::Error>::new(word)).ok()
     }
@@ -147,7 +145,6 @@ impl fmt::Display for HangupReason {
     }
 }
 
-/// How a leg came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
@@ -163,23 +160,23 @@ impl fmt::Display for Status {
     }
 }
 
-/// A generated CDR: one leg of an outgoing call, in the documented order of fields. Fields that are `None` in the older
-/// CDR of nine fields are so marked. Invalid payloads come from edits, from files or from suite cases.
+/// A generated CDR: one leg of an outgoing call, with the fields in the documented order. The legacy CDR has nine of
+/// them. Invalid payloads come from edits, files or suite cases, never from this type.
 #[derive(Debug, Clone, Serialize)]
 pub struct Cdr<'a> {
-    /// The caller ID of the call: text, or a number by [`Shape`]. Not in the older CDR.
+    /// The caller ID, a string or a number by [`Shape`]. Not in the legacy CDR.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub virtual_number: Option<Value>,
-    /// Not in the older CDR.
+    /// Not in the legacy CDR.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub call_id: Option<Uuid>,
-    /// The account's own parameters, echoed from the dashboard. Not in the older CDR.
+    /// The custom parameters of the account's dashboard. Not in the legacy CDR.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custom: Option<&'a str>,
-    /// Not in the older CDR.
+    /// Not in the legacy CDR.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leg: Option<Leg>,
-    /// `cdr`.
+    /// Always `cdr`.
     pub r#type: &'static str,
     #[serde(rename = "appid")]
     pub app_id: u64,
@@ -190,28 +187,28 @@ pub struct Cdr<'a> {
     pub status: Status,
     /// `<extension>_<appid>`. \[doc\]
     pub user: &'a str,
-    /// The start of the call, despite the page's "time the call was missed". \[seen, calc\]
+    /// The start of the call, although TeleCMI documents "time the call was missed". \[seen, calc\]
     #[serde(serialize_with = "as_epoch_ms")]
     pub time: Timestamp,
-    /// `outbound`.
+    /// Always `outbound`.
     pub direction: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answeredsec: Option<u64>,
-    /// Not in the older CDR.
+    /// Not in the legacy CDR.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hangup_reason: Option<HangupReason>,
-    /// Ties the legs of a click2call call together; the click2call API answered with it. \[seen\]
+    /// Common to the legs of a click2call call; returned by the click2call API. \[seen\]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
     /// The parameters of a click2call call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extra_params: Option<ExtraParams<'a>>,
-    /// `true`, as a string. Only in the older CDR.
+    /// The string `true`. Only in the legacy CDR.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub click_to_call: Option<&'static str>,
 }
 
-/// `extra_params`, by [`Shape`].
+/// `extra_params`: text or an object, by [`Shape`].
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 pub enum ExtraParams<'a> {
@@ -238,21 +235,21 @@ pub enum Shape {
 impl Cdr<'_> {
     /// Compact JSON in the documented order of fields.
     pub fn json(&self) -> Vec<u8> {
-        // Structs of strings and numbers always serialise.
+        // Serialising cannot fail: the struct holds only strings, numbers and JSON text.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// For a query string or for edits.
+    /// The fields as a map, for query strings and edits.
     pub fn fields(&self) -> Fields {
         serde_json::from_slice(&self.json()).unwrap_or_default()
     }
 }
 
-/// A CDR as compact JSON, written into records without being read.
+/// A CDR as compact JSON, embedded verbatim in records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CdrText(Bytes);
 
-/// The fields of a CDR that a line about its delivery shows.
+/// The fields of a CDR shown in the line about its delivery.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct LegAndStatus {
@@ -261,7 +258,7 @@ pub struct LegAndStatus {
 }
 
 impl CdrText {
-    /// `json` is the compact JSON of an object.
+    /// `json` must be the compact JSON of an object.
     pub(crate) fn new(json: Bytes) -> Self {
         Self(json)
     }
@@ -277,7 +274,7 @@ impl CdrText {
 
 impl From<&Fields> for CdrText {
     fn from(fields: &Fields) -> Self {
-        // A map with string keys always serialises.
+        // Serialising cannot fail: all keys are strings.
         Self(serde_json::to_vec(fields).unwrap_or_default().into())
     }
 }

@@ -9,11 +9,10 @@ use super::{Fields, HangupReason, Status, word};
 use crate::json;
 use crate::untrusted::Untrusted;
 
-/// The subject of a remark. The serialised names are part of the records and do not change.
+/// The subject of a remark. Serialised names appear in records and must not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
-    /// A documented field is not there.
     Missing,
     /// A field that no notification of TeleCMI's is known to have.
     Unknown,
@@ -21,27 +20,23 @@ pub enum Code {
     Unexpected,
     /// A value of another JSON type than documented.
     Retyped,
-    /// A value that is documented not to occur, or odd for its field.
+    /// A value that the documentation rules out, or an implausible one.
     OddValue,
-    /// A name that is repeated.
     DuplicateKey,
     /// A number that common JSON readers would round or write differently.
     InexactNumber,
-    /// Another notification than an outgoing CDR.
+    /// A notification or record other than an outgoing CDR.
     OtherKind,
-    /// JSON, but not an object.
     NotAnObject,
-    /// Not JSON at all.
     NotJson,
-    /// A JavaScript literal, as on TeleCMI's page, where JSON was wanted.
+    /// A JavaScript literal instead of JSON, like the samples on TeleCMI's page.
     JsLiteral,
-    /// An empty body in place of a CDR.
     Empty,
     /// A request that needs no CDR: a health check, or a browser.
     NoCdr,
     /// No content type, or one that does not fit the body.
     ContentType,
-    /// A body in a form that is named and kept, but not unpacked.
+    /// A compressed or multipart body, which is kept as received.
     Encoded,
     /// A query string that is not properly encoded.
     BadQuery,
@@ -49,11 +44,11 @@ pub enum Code {
     BadRequest,
     /// Transfer-Encoding and Content-Length together, which proxies read in different ways.
     AmbiguousFraming,
-    /// The fields of an earlier CDR; the text says whether the bytes are the same too.
+    /// The fields equal those of an earlier CDR; the text says whether the bytes are equal too.
     Duplicate,
-    /// The identifiers of an earlier CDR, with another body.
+    /// The identifiers equal those of an earlier CDR, but the body differs.
     Conflict,
-    /// More remarks than are kept.
+    /// More remarks than [`MOST`].
     More,
 }
 
@@ -67,24 +62,23 @@ impl Code {
 /// The most remarks kept of one request.
 pub const MOST: usize = 100;
 
-/// The first [`MOST`] remarks, and one that says how many more there were.
+/// Truncates to [`MOST`] remarks and adds one that states the number removed.
 pub fn bound(remarks: &mut Vec<Remark>) {
     if let Some(more) = remarks.len().checked_sub(MOST).filter(|more| *more > 0) {
         remarks.truncate(MOST);
-        // A capacity for thousands would stay allocated as long as the record.
+        // The record would keep the vector's capacity, which may be thousands, allocated.
         remarks.shrink_to_fit();
         remarks.push(Remark::new(Code::More, format!("and {more} remarks more")));
     }
 }
 
-/// One remark. The text may quote received text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Remark {
     pub code: Code,
     /// Absent in a remark about the whole payload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<Untrusted>,
-    /// Without the name of the field.
+    /// May quote the payload. The field's name is not repeated.
     pub text: Untrusted,
 }
 
@@ -108,7 +102,7 @@ impl Remark {
     }
 }
 
-/// The remark on the value of a documented field, if the value is odd.
+/// Checks type and value of a documented field.
 pub fn on_value(field: &Field, value: &Value, fields: &Fields) -> Option<Remark> {
     let odd = match (field.field_type, value) {
         (FieldType::String, Value::String(text)) if text.is_empty() => Some("empty".to_owned()),
@@ -168,7 +162,7 @@ fn odd_text(name: &str, text: &str, fields: &Fields) -> Option<String> {
     }
 }
 
-/// A value in backticks; of a long one the beginning, since the whole is shown with the body.
+/// A value in backticks, truncated to 60 characters.
 fn quoted(text: &str) -> String {
     const LONGEST: usize = 60;
     match text.char_indices().nth(LONGEST) {
@@ -218,11 +212,11 @@ fn odd_user(text: &str, fields: &Fields) -> Option<String> {
     }
 }
 
-/// The longest telephone number there is, E.164: fifteen digits.
+/// E.164 numbers have at most fifteen digits.
 const LONGEST_NUMBER: f64 = 1e15;
 
 fn odd_number(name: &str, number: f64) -> Option<String> {
-    /// Milliseconds since the epoch in 2001 and in 2100; a number outside is no time in milliseconds.
+    /// 2001 to 2100 in epoch milliseconds; times in other units fall outside.
     const YEARS: std::ops::Range<f64> = 1e12..4_102_444_800_000.0;
     match name {
         "time" if (1e9..1e11).contains(&number) => {
@@ -239,10 +233,10 @@ fn odd_number(name: &str, number: f64) -> Option<String> {
     }
 }
 
-/// How common readers would change a number; `None` if they keep it.
+/// Says how common JSON readers would change a number; `None` if they keep it.
 pub fn inexact(raw: &str) -> Option<String> {
     const LONGEST: usize = 60;
-    // Fewer than sixteen digits are less than 2^53, as they nearly always are.
+    // Fast path: integers of fewer than sixteen digits are below 2^53.
     if raw.len() < 16 && raw.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }

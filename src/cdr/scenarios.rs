@@ -1,4 +1,4 @@
-//! Scenarios of calls, and their CDRs in the order of delivery.
+//! The catalogue of call scenarios, and the generation of their CDRs in the order of delivery.
 
 use std::time::Duration;
 
@@ -16,20 +16,18 @@ use crate::seed::{Rng, Seed, Stream};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scenario {
-    /// As typed on the command line.
+    /// The name on the command line.
     pub name: &'static str,
-    /// What happened, in one clause.
     pub summary: &'static str,
     pub plan: Plan,
     /// How well it is known that TeleCMI behaves like this.
     pub grade: Grade,
-    /// What is not known about the scenario.
+    /// The part of the scenario that is a guess.
     pub caveat: Option<&'static str>,
-    /// Its share of the mixture in per cent.
+    /// The share of the mixture, in per cent.
     pub weight: u32,
 }
 
-/// The CDRs of a scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plan {
     /// The legs of a call placed through click2call, in the order of delivery.
@@ -38,14 +36,14 @@ pub enum Plan {
     Softphone(&'static [LegEnd]),
     /// One of the documented samples, value for value.
     Documented(Leg),
-    /// The older CDR of nine fields.
+    /// The legacy CDR of nine fields.
     Legacy,
 }
 
-/// A leg that rang, and why it ended.
+/// A leg and the reason it ended.
 pub type LegEnd = (Leg, HangupReason);
 
-/// Every scenario `send` can generate.
+/// The scenarios of `send`. The weights add up to 100.
 #[rustfmt::skip]
 pub const CATALOGUE: [Scenario; 10] = {
     use HangupReason::{RecvBye, RecvCancel, SentReject};
@@ -94,7 +92,7 @@ const fn scenario(
     }
 }
 
-/// The names that stand for several scenarios, and their meanings.
+/// Names of groups of scenarios, with their help texts.
 pub const GROUPS: [(&str, &str); 4] = [
     ("all", "every scenario, one after another"),
     (
@@ -114,7 +112,7 @@ impl Scenario {
         self
     }
 
-    /// The legs of a generated call; none where the CDR is not made leg by leg.
+    /// Empty for `Documented` and `Legacy`, which make a single CDR.
     fn legs(&self) -> &'static [LegEnd] {
         match self.plan {
             Plan::Click2call(legs) | Plan::Softphone(legs) => legs,
@@ -122,13 +120,13 @@ impl Scenario {
         }
     }
 
-    /// CDRs of one call.
+    /// The number of CDRs of one call.
     pub fn cdrs(&self) -> usize {
         self.legs().len().max(1)
     }
 }
 
-/// The scenario of a call: always the same, or one drawn for each call.
+/// Whether all calls have the same scenario, or each call draws one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScenarioChoice {
     Scenario(&'static Scenario),
@@ -136,7 +134,6 @@ pub enum ScenarioChoice {
 }
 
 impl ScenarioChoice {
-    /// The scenario of call `n`.
     fn scenario(self, n: u64, seed: Seed) -> &'static Scenario {
         match self {
             Self::Scenario(scenario) => scenario,
@@ -144,7 +141,7 @@ impl ScenarioChoice {
         }
     }
 
-    /// Whether calls may ring the customer, so that the customer's number matters.
+    /// Whether calls may ring the customer; if not, the customer's number has no effect.
     pub fn rings_customer(self) -> bool {
         match self {
             Self::Mixture => true,
@@ -155,7 +152,7 @@ impl ScenarioChoice {
         }
     }
 
-    /// The most CDRs of one call.
+    /// The maximum number of CDRs of one call.
     pub fn most_cdrs(self) -> u64 {
         let most = match self {
             Self::Scenario(scenario) => Some(scenario.cdrs()),
@@ -165,7 +162,7 @@ impl ScenarioChoice {
     }
 }
 
-/// The choices that a scenario's or group's name stands for; none if there is no such name.
+/// The scenarios of a scenario's or group's name; empty for an unknown name.
 pub fn choices(name: &str) -> Vec<ScenarioChoice> {
     if name == "mix" {
         return vec![ScenarioChoice::Mixture];
@@ -180,7 +177,7 @@ pub fn choices(name: &str) -> Vec<ScenarioChoice> {
     chosen.map(ScenarioChoice::Scenario).collect()
 }
 
-/// A scenario of the mixture, by weight.
+/// Draws a scenario of the mixture by weight.
 fn drawn(seed: Seed, n: u64) -> &'static Scenario {
     let total: u32 = CATALOGUE.iter().map(|scenario| scenario.weight).sum();
     let mut left = seed.rng(Stream::Mixture, n).random_range(0..total);
@@ -192,7 +189,7 @@ fn drawn(seed: Seed, n: u64) -> &'static Scenario {
     chosen.unwrap_or(&CATALOGUE[0])
 }
 
-/// Whether the legs of a call carry one `call_id` or two. Which is true is disputed, see the README.
+/// Whether the legs of a call share one `call_id`. Sources disagree, see the README.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum CallIds {
     /// One, as on the page
@@ -202,23 +199,21 @@ pub enum CallIds {
     PerLeg,
 }
 
-/// Everything that generated CDRs follow from, beside the number of their call.
+/// These options and the number of a call determine the bytes of its CDRs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GenerateOptions {
     pub account: Account,
-    /// How the fields are typed.
     pub shape: Shape,
     pub call_ids: CallIds,
-    /// The start of every call of the run, which is the `time` of its CDRs.
+    /// The start of all calls of the run, which is the `time` of their CDRs.
     pub at: Timestamp,
     pub seed: Seed,
 }
 
-/// A CDR of a call.
 #[derive(Debug, Clone)]
 pub struct GeneratedCdr<'a> {
     pub cdr: Cdr<'a>,
-    /// The time since the call's CDR before it.
+    /// The time since the previous CDR of the call.
     pub gap: Duration,
 }
 
@@ -239,7 +234,7 @@ pub fn generate(
     (scenario, vec![GeneratedCdr { cdr, gap }])
 }
 
-/// One of the two samples on TeleCMI's page, value for value. They are two calls, not the legs of one. \[calc\]
+/// One of the two samples on TeleCMI's page, value for value. The samples are two calls, not two legs of one. \[calc\]
 pub fn documented(leg: Leg) -> Cdr<'static> {
     let (to, cmiuuid, time, hangup_reason, request_id) = match leg {
         Leg::A => (
@@ -268,7 +263,6 @@ pub fn documented(leg: Leg) -> Cdr<'static> {
         cmiuuid: Uuid::from_u128(cmiuuid),
         status: Status::Missed,
         user: "202_2222223",
-        // A constant of the year 2022.
         time: Timestamp::from_epoch_ms(time)
             .unwrap_or_else(|| unreachable!("2022 is a valid year")),
         direction: "outbound",
@@ -287,7 +281,7 @@ struct Call<'a> {
     n: u64,
     customer: u64,
     request_id: String,
-    /// How long the leg rang that ended the call.
+    /// How long the customer's phone rings, during which the agent's leg is answered.
     ring: Duration,
 }
 
@@ -311,12 +305,12 @@ impl<'a> Call<'a> {
             let mut time = self.options.at;
             let gap = match before {
                 None => 0,
-                // The same phone rings again, 10 to 40 seconds later.
+                // The same phone rings a second time: its CDR follows 10 to 40 seconds later.
                 Some(before) if before == leg => self.rng.random_range(10_000..40_000),
-                // Both legs end together.
+                // Both legs end together: the second CDR follows within two seconds.
                 Some(_) => self.rng.random_range(400..2_000),
             };
-            // Legs of one call start together \[seen\]; only a second ring of the same phone starts later.
+            // The legs of a call have the same `time` [seen], except for a second ring of the same phone.
             if before == Some(leg) {
                 time = time.after(Duration::from_millis(self.rng.random_range(2_000..5_000)));
             }
@@ -360,7 +354,7 @@ impl<'a> Call<'a> {
             },
             status,
             time,
-            // The agent listens while the customer's phone rings.
+            // The agent's leg is answered while the customer's phone rings.
             answeredsec: (status == Status::Answered).then_some(self.ring.as_secs()),
             hangup_reason: Some(hangup_reason),
             request_id: is_click2call.then(|| self.request_id.clone()),
@@ -372,7 +366,7 @@ impl<'a> Call<'a> {
 
     fn call_id(&self, leg: u64) -> Uuid {
         let GenerateOptions { account, at, .. } = self.options;
-        // Four serial numbers a call, so that no leg's identifier is another call's.
+        // Each call has four serial numbers, so that legs of different calls never share an identifier.
         let serial = match self.options.call_ids {
             CallIds::Shared => self.n * 4,
             CallIds::PerLeg => self.n * 4 + leg,
@@ -380,7 +374,7 @@ impl<'a> Call<'a> {
         CallId::new(*at, serial, account.server).uuid()
     }
 
-    /// The older CDR, whose fields the others have too.
+    /// The legacy CDR, whose fields all CDRs have.
     fn legacy(&mut self) -> Cdr<'a> {
         let account = &self.options.account;
         Cdr {

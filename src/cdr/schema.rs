@@ -1,15 +1,12 @@
-//! The documented fields as one table, which the judge, `--set`, `--generate` and the README read.
+//! The table of documented fields, from which the judge, `--set`, the schemas of `--generate` and the README are made.
 
 use super::Grade;
 
-/// The JSON type of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldType {
-    /// Text in quotes.
     String,
-    /// A JSON number; all of TeleCMI's are whole, and `to` and `time` do not fit 32 bits.
+    /// TeleCMI's numbers are integers; `to` and `time` do not fit 32 bits.
     Number,
-    /// `true` or `false`.
     Boolean,
 }
 
@@ -53,15 +50,14 @@ impl Presence {
     }
 }
 
-/// One documented field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field {
     pub name: &'static str,
-    /// As documented.
+    /// The documented type; live payloads may differ.
     pub field_type: FieldType,
     pub presence: Presence,
     pub meaning: &'static str,
-    /// Of the meaning.
+    /// How well the meaning is known.
     pub grade: Grade,
 }
 
@@ -87,7 +83,8 @@ impl Field {
     }
 }
 
-/// The fields of an outgoing CDR: the fifteen of the documented missed CDR in its order, then those of its relatives.
+/// The fields of outgoing CDRs: the fifteen of the documented missed CDR, in order, then those of answered and legacy
+/// CDRs.
 pub const FIELDS: [Field; 19] = {
     use FieldType::{Boolean, Number, String};
     use Grade::{Doc, Inferred, Seen};
@@ -131,13 +128,12 @@ pub const FIELDS_OF_OTHERS: [&str; 12] = [
     "name",
 ];
 
-/// The documented field of that name.
 pub fn documented(name: &str) -> Option<&'static Field> {
     FIELDS.iter().find(|field| field.name == name)
 }
 
-/// The index of the first documented name, in either encoding, among the parameters of a query or a form. Parameters before
-/// it belong to the URL, such as a token.
+/// The index of the first parameter of a query or form that is a documented field, in either encoding of objects.
+/// Earlier parameters belong to the webhook's URL, such as a token.
 pub fn first_documented(pairs: &[(String, String)]) -> Option<usize> {
     let is_documented =
         |name: &str| documented(name.split_once('[').map_or(name, |(base, _)| base)).is_some();

@@ -1,7 +1,7 @@
-//! Sends requests to one destination.
+//! The HTTP client for one destination.
 //!
-//! No redirect is followed, no written request is sent again, no proxy of the environment is used for loopback, and no
-//! connection is used again unless asked.
+//! Redirects are not followed, a written request is never sent again, loopback bypasses the environment's proxies, and
+//! connections are reused only with `keep_alive`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,7 +22,7 @@ use super::secret::masked_url;
 use super::{Failure, FailureKind, Phase, Request, Response, header};
 use crate::error::Error;
 
-/// Bytes of a response's body that are read at most.
+/// The maximum of bytes read of a response's body.
 pub const MAX_RESPONSE_BODY: usize = 64 * 1024;
 
 pub(super) const LIMITS: Limits = Limits {
@@ -30,7 +30,6 @@ pub(super) const LIMITS: Limits = Limits {
     redirects: false,
 };
 
-/// How requests are sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientOptions {
     /// From resolving the host to the response's last byte.
@@ -38,7 +37,7 @@ pub struct ClientOptions {
     /// From resolving the host to the end of the TLS handshake.
     pub connect_timeout: Duration,
     pub insecure: bool,
-    /// Certificates in PEM form to trust beside the system's.
+    /// Certificates in PEM, trusted in addition to the system's.
     pub cacert_pem: Option<Vec<u8>>,
     pub keep_alive: bool,
 }
@@ -55,27 +54,27 @@ impl Default for ClientOptions {
     }
 }
 
-/// Sends requests to one destination. Clones share their connections.
+/// Clones share the pool of connections.
 #[derive(Clone)]
 pub struct Client {
     connector: Connector,
-    /// Instead of the connector, if the environment names a proxy.
+    /// Used instead of the connector if the environment names a proxy.
     proxied: Option<Arc<Proxied>>,
     timeout: Duration,
     keep_alive: bool,
     pool: Arc<Mutex<Pool>>,
 }
 
-/// Connections that can be used again.
+/// The connections kept for reuse.
 #[derive(Default)]
 struct Pool {
     idle: Vec<Connection>,
-    /// A peer that closes after a response without saying so gets a connection for each request from then on.
+    /// Set if the peer closes after a response without announcing it; no connection is kept from then on.
     peer_closes: bool,
 }
 
 impl Client {
-    /// A client for one destination. Certificates are only read for https.
+    /// Certificates are parsed only if the destination is https.
     pub fn new(destination: &Destination, options: &ClientOptions) -> Result<Self, Error> {
         let proxied = match proxy_in_use(destination) {
             Some(proxy) => Some(Arc::new(Proxied::new(destination, options, proxy)?)),
@@ -92,8 +91,8 @@ impl Client {
 
     /// Sends a request once and reads its response.
     ///
-    /// The target is sent as typed. Missing headers are added, and `Content-Length` is always true. A request that was not
-    /// written because its kept connection had ended is sent on a new one.
+    /// The target is sent as typed. Missing default headers and a correct `Content-Length` are added. If a reused
+    /// connection ends before the request is written, the request is sent on a new connection.
     pub async fn send(&self, request: &Request) -> Result<Response, Failure> {
         let response = match &self.proxied {
             Some(proxied) => Box::pin(proxied.send(request)).await?,
@@ -127,7 +126,7 @@ impl Client {
         }
     }
 
-    /// Opens a connection for each copy of a request, and sends when all are open. Each duration is counted from then.
+    /// Opens a connection for each copy of a request, then sends all copies at once. Durations count from that moment.
     /// No proxy is used.
     pub async fn race(
         &self,
@@ -181,7 +180,7 @@ impl Client {
         }
     }
 
-    /// Keeps a connection for the next request if the options and the response allow it.
+    /// Returns a connection to the pool if the options and the response allow its reuse.
     fn keep(&self, connection: Connection, response: Response) -> Response {
         let says_close = header(&response.headers, "connection")
             .is_some_and(|value| value.to_ascii_lowercase().contains("close"));
@@ -200,7 +199,7 @@ impl Client {
     }
 
     fn pool(&self) -> MutexGuard<'_, Pool> {
-        // Each change is one step, so a panic elsewhere leaves nothing half done.
+        // Every change of the pool is a single step, so a poisoned pool is still consistent.
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -237,7 +236,7 @@ pub(super) fn method(request: &Request) -> Result<Method, String> {
     }
 }
 
-/// A failure on a kept connection. Without any byte of a response, the peer may have closed before the request came.
+/// Relabels a failure on a reused connection: without any response byte, the peer may have closed before the request.
 fn on_kept(failure: Failure) -> Failure {
     if failure.kind != FailureKind::Closed || failure.phase == Phase::Read {
         return failure;
@@ -254,7 +253,7 @@ pub(super) fn cannot_be_sent(text: &str) -> Failure {
 }
 
 /// The proxy for a destination from `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, with its secrets masked.
-/// Loopback never has one.
+/// Loopback destinations have no proxy.
 pub fn proxy_in_use(destination: &Destination) -> Option<String> {
     proxy_among(&Matcher::from_env(), destination)
 }

@@ -1,4 +1,4 @@
-//! Connecting to one destination: resolve, TCP and TLS in a row, each a phase of its own.
+//! Opens connections to one destination in the phases DNS, TCP and TLS; failures name the phase.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -19,12 +19,11 @@ use super::failure::{explain, timed_out};
 use super::{Failure, Phase, tls};
 use crate::error::Error;
 
-/// How long the first address family is tried alone (RFC 8305, section 5).
+/// The delay before the second address family is tried (RFC 8305, section 5).
 const SECOND_FAMILY_DELAY: Duration = Duration::from_millis(250);
 
 /// A TCP connection, with TLS or without.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
-    /// The TCP connection itself.
     fn tcp(&self) -> &TcpStream;
 }
 
@@ -40,11 +39,10 @@ impl Stream for TlsStream<TcpStream> {
     }
 }
 
-/// Opens connections to one destination.
 #[derive(Clone)]
 pub(super) struct Connector {
     pub destination: Destination,
-    /// The addresses of a host that need not be looked up.
+    /// The addresses of a host without DNS lookup; empty for other hosts.
     known: Vec<SocketAddr>,
     tls: Option<TlsConnector>,
     /// From resolving the host to the end of the TLS handshake.
@@ -52,7 +50,7 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// Certificates are only read for https.
+    /// Certificates are parsed only if the destination is https.
     pub fn new(destination: &Destination, options: &ClientOptions) -> Result<Self, Error> {
         let tls = if destination.is_tls() {
             Some(TlsConnector::from(Arc::new(tls::config(options)?)))
@@ -67,7 +65,6 @@ impl Connector {
         })
     }
 
-    /// Opens a connection, TLS included.
     pub async fn connect(&self) -> Result<Box<dyn Stream>, Failure> {
         let deadline = Instant::now() + self.timeout;
         let looked_up;
@@ -108,7 +105,7 @@ impl Connector {
     }
 }
 
-/// The addresses of a host that is an address, or a name that means this machine, which is never looked up (RFC 6761).
+/// The addresses of an IP literal, or of a localhost name, which is never looked up (RFC 6761, section 6.3).
 fn known(host: &str, port: u16) -> Vec<SocketAddr> {
     let localhost = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
     let addresses = if is_localhost(host) {
@@ -130,8 +127,8 @@ async fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok(addresses)
 }
 
-/// Connects to the first address that accepts. The two families are tried side by side, the second one after a delay or
-/// as soon as the first one fails.
+/// Connects to the first address that accepts. IPv4 and IPv6 are tried side by side; the second family starts after a
+/// delay or as soon as the first one fails.
 async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     let first_is_v4 = addresses.first().is_some_and(SocketAddr::is_ipv4);
     if addresses
@@ -161,7 +158,7 @@ async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
             Either::Left((connected, _)) | Either::Right((connected, _)) => return connected,
         },
     };
-    // A refusal says more than a family without a route.
+    // A refused connection explains more than an unreachable address family.
     last.map_err(|last_error| match last_error.kind() {
         io::ErrorKind::ConnectionRefused => last_error,
         _ => first_error,
@@ -173,7 +170,7 @@ mod tests {
     use super::*;
     use tokio::net::TcpListener;
 
-    /// An address that no route leads to, or that swallows what is sent to it (RFC 6666).
+    /// An address of the IPv6 discard prefix (RFC 6666): unreachable, or packets are dropped.
     const BLACK_HOLE: &str = "[100::1]:9";
 
     #[tokio::test]

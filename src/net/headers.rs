@@ -8,22 +8,20 @@ use super::destination::Destination;
 use super::{Header, Request};
 use crate::untrusted::clean;
 
-/// How the client announces itself.
 pub const USER_AGENT: &str = concat!("telecmi-cdr/", env!("CARGO_PKG_VERSION"));
 
-/// How the end of a body is announced.
+/// How a request's body is delimited (RFC 9112, section 6).
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Framing {
-    /// By a length, true or not.
+    /// By `Content-Length`, whose value may be wrong on purpose.
     Length(usize),
-    /// By a last chunk.
     Chunked,
-    /// As the request's own `Transfer-Encoding` says.
+    /// By the request's own `Transfer-Encoding`.
     Own,
 }
 
 impl Framing {
-    /// The true framing of a request.
+    /// The correct framing of a request.
     pub fn of(request: &Request) -> Self {
         if request.headers.iter().any(|h| h.is("Transfer-Encoding")) {
             Self::Own
@@ -35,7 +33,8 @@ impl Framing {
 
 /// The missing default headers in curl's order, then the request's own headers, then the framing.
 ///
-/// `Connection: close` (RFC 9112, 9.6) makes the peer close first, so that a burst does not run out of ports.
+/// `Connection: close` (RFC 9112, section 9.6) makes the peer close first, so that sockets in TIME_WAIT do not use up
+/// the local ports.
 pub(super) fn with_defaults(
     request: &Request,
     destination: &Destination,
@@ -76,7 +75,7 @@ pub(super) fn with_defaults(
     headers
 }
 
-/// All headers of a request in hyper's terms, or why they cannot be sent.
+/// All headers of a request as a [`HeaderMap`], or the reason why they cannot be sent.
 pub(super) fn fields(
     request: &Request,
     destination: &Destination,
@@ -94,7 +93,8 @@ pub(super) fn fields(
     Ok(fields)
 }
 
-/// Whether a length of 0 is stated: where the method leads one to expect a body (RFC 9110, 8.6), or the user stated one.
+/// Whether an empty body gets `Content-Length: 0`: for methods that expect a body (RFC 9110, section 8.6), and for
+/// others, except GET and HEAD, if the user gave a length.
 fn states_empty_body(request: &Request) -> bool {
     match &*request.method {
         "POST" | "PUT" | "PATCH" => true,

@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection of hyper, with the phase of its request, and limits on the response.
+//! A client connection over hyper's HTTP/1.1 that tracks the phase of its request and limits the response.
 
 use std::io;
 use std::pin::Pin;
@@ -20,23 +20,20 @@ use super::destination::Destination;
 use super::failure::{explain, peer_closed, redirects};
 use super::{Failure, FailureKind, Header, Phase, Response};
 
-/// A request in hyper's terms.
 pub(super) type Outgoing = Request<Full<Bytes>>;
 
-/// The pause before the first reuse of a connection: a peer that closes after each response without saying so has closed
-/// by then.
+/// The pause before the first reuse of a connection: a peer that closes after each response without announcing it has
+/// closed by then.
 const FIRST_REUSE_DELAY: Duration = Duration::from_millis(1);
 
-/// How much of a response is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Limits {
-    /// At most so many bytes of the body.
+    /// The maximum of bytes read of a body.
     pub body: usize,
     /// Whether the body of a redirect is read too.
     pub redirects: bool,
 }
 
-/// Why there is no response.
 pub(super) enum Error {
     /// The request was never written, and can go on another connection.
     NotSent(Box<Outgoing>),
@@ -45,7 +42,7 @@ pub(super) enum Error {
 }
 
 impl Error {
-    /// The failure of a request that goes on no other connection. The phase is that of a request never written.
+    /// Converts the error where no other connection is tried. `phase` is used for a request that was never written.
     pub fn into_failure(self, phase: Phase) -> Failure {
         match self {
             Self::NotSent(_) => peer_closed(phase, "closed"),
@@ -54,7 +51,7 @@ impl Error {
     }
 }
 
-/// An open connection. Its end is seen by a task of its own.
+/// An open connection, driven by a spawned task.
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     progress: Arc<Progress>,
@@ -63,7 +60,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Speaks HTTP on a stream. Needs a runtime.
+    /// Spawns hyper's connection task, so a tokio runtime is needed.
     pub async fn new(
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     ) -> hyper::Result<Self> {
@@ -92,13 +89,12 @@ impl Connection {
         }
         if self.responses == 1 {
             sleep_until(self.idle_since + FIRST_REUSE_DELAY).await;
-            // The runtime looks at the sockets before this task goes on, and hyper then sees an end that has come.
+            // Yielding lets the runtime poll its sockets, so that hyper notices a close that has arrived.
             tokio::task::yield_now().await;
         }
         !self.sender.is_closed()
     }
 
-    /// Sends a request and reads its response.
     pub async fn send(
         &mut self,
         request: Outgoing,
@@ -119,14 +115,14 @@ impl Connection {
         Ok(response)
     }
 
-    /// How far the request sent last has come.
+    /// The phase of the latest request.
     pub fn phase(&self) -> Phase {
         self.progress.phase()
     }
 
     fn explain(&self, error: &hyper::Error, destination: &Destination) -> Failure {
         let failure = explain(error, self.phase(), destination);
-        // How an alert or a handshake message begins (RFC 8446, section 5.1).
+        // The content types of TLS alert and handshake records (RFC 8446, section 5.1).
         let speaks_tls = matches!(
             self.progress.first_byte.load(Ordering::Relaxed),
             0x15 | 0x16
@@ -149,7 +145,6 @@ fn headers_of(map: &HeaderMap) -> Vec<Header> {
         .collect()
 }
 
-/// Reads a response within limits.
 pub(super) async fn read<B: Body<Data = Bytes> + Unpin>(
     incoming: hyper::Response<B>,
     limits: Limits,
@@ -175,7 +170,7 @@ pub(super) async fn read<B: Body<Data = Bytes> + Unpin>(
         };
         bytes.extend_from_slice(&data[..data.len().min(limit - bytes.len())]);
         if bytes.len() == limit {
-            // The next byte may never come, so completeness is known from the announced length alone.
+            // Reading on may block, so only the announced length tells whether the body is complete.
             response.complete = announced == Some(limit as u64);
             break;
         }
@@ -185,7 +180,7 @@ pub(super) async fn read<B: Body<Data = Bytes> + Unpin>(
     Ok(response)
 }
 
-/// The progress of a request as numbers: read by the request, written by the connection's task.
+/// The progress of a request, in atomics because hyper's connection task shares it.
 #[derive(Default)]
 struct Progress {
     phase: AtomicU8,
@@ -207,8 +202,8 @@ impl Progress {
     }
 }
 
-/// A stream that notes the phase: hyper flushes when a request is written whole, and the first byte of a response that is
-/// no interim one ends the wait.
+/// A stream that tracks the phase: hyper flushes once a request is completely written, which begins the wait; the first
+/// byte of a final response ends it.
 struct Watched<S> {
     stream: S,
     progress: Arc<Progress>,
@@ -223,11 +218,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buffer.filled().len();
         match ready!(Pin::new(&mut self.stream).poll_read(context, buffer)) {
             Ok(()) => {}
-            // TLS without a close notice. hyper still reports a body that is cut short.
+            // rustls reports a missing `close_notify` so. hyper still reports a truncated body.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
             Err(error) => return Poll::Ready(Err(error)),
         }
-        // Line breaks before a status line are ignored, so they begin no response (RFC 9112, section 2.2).
+        // Empty lines before the status line do not begin a response; cf. RFC 9112, section 2.2, on requests.
         let read = &buffer.filled()[before..];
         if let Some(first) = read.iter().find(|byte| !b"\r\n".contains(byte)) {
             if !read.starts_with(b"HTTP/1.1 1") {

@@ -1,4 +1,4 @@
-//! One job, as many attempts as the retry policy allows, one delivery for each copy.
+//! Delivers a job: sends its request, retries it, and makes a [`Delivery`] of each copy.
 
 use std::time::Duration;
 
@@ -13,17 +13,15 @@ use crate::net::secret::masked_headers;
 use crate::net::{self, Failure, FailureKind, Request, Response};
 use crate::seed::{Seed, Stream};
 
-/// Sends requests: the HTTP client, or a transport of a test.
+/// The HTTP client, or a stub in tests.
 pub trait Transport: Send + Sync + 'static {
-    /// Sends one request and reads its answer.
     fn send(
         &self,
         request: &Request,
         origin: Origin,
     ) -> impl Future<Output = Result<Response, Failure>> + Send;
 
-    /// Sends copies of one request on connections that are open already, released together. Each answer comes with the
-    /// time from the release.
+    /// Sends copies of one request at the same moment, on connections opened before. Durations count from that moment.
     fn race(
         &self,
         request: &Request,
@@ -32,23 +30,22 @@ pub trait Transport: Send + Sync + 'static {
     ) -> impl Future<Output = Vec<(Result<Response, Failure>, Duration)>> + Send;
 }
 
-/// How often a delivery is tried again, and after what wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// Further attempts after the first.
     pub retries: u32,
-    /// The wait before the first of them; each further wait is twice as long.
+    /// The wait before the first retry; each further wait is twice as long.
     pub interval: Duration,
     /// The seed of the jitter.
     pub seed: Seed,
 }
 
-/// The longest wait between two attempts, a handler's `Retry-After` included.
+/// The maximum wait between two attempts, for `Retry-After` too.
 const MAX_WAIT: Duration = Duration::from_secs(300);
 
 impl RetryPolicy {
-    /// The wait before attempt `attempt` (1 is the first retry) of delivery `n`: between half and all of the doubled
-    /// interval, so that many senders do not return at once.
+    /// The wait before retry `attempt`, from one, of delivery `n`. A jitter of 50 to 100 % keeps many senders from
+    /// retrying at once.
     fn wait(&self, n: u64, attempt: u32) -> Duration {
         let factor = 1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX);
         let doubled = self.interval.saturating_mul(factor);
@@ -59,7 +56,7 @@ impl RetryPolicy {
 }
 
 impl<T: Transport, E: EventSink> Run<T, E> {
-    /// Delivers a job that is late by so much.
+    /// `late` is the job's delay behind the schedule.
     pub(super) async fn deliver(&self, job: Job, late: Option<Duration>) -> Vec<Delivery> {
         if job.slot.copies == 1 {
             let (attempts, why) = self.attempts(&job).await;
@@ -75,7 +72,7 @@ impl<T: Transport, E: EventSink> Run<T, E> {
         job.each_copy().zip(raced).map(deliver).collect()
     }
 
-    /// Sends a request until it is delivered, and says why it was not.
+    /// Sends a request until the expectation is met or no retry is left. The text says why the last attempt failed.
     async fn attempts(&self, job: &Job) -> (Vec<Attempt>, Option<String>) {
         let policy = self.plan.retry;
         let mut attempts = Vec::with_capacity(1);
@@ -137,7 +134,7 @@ fn attempt(at: Timestamp, latency: Duration, result: Result<Response, Failure>) 
     }
 }
 
-/// Whether another attempt makes sense: after no answer at all, or after one of the statuses that say "later".
+/// Whether a retry may help: after a temporary status, and after failures other than redirects and TLS errors.
 fn is_temporary(result: &Result<Response, Failure>) -> bool {
     match result {
         Ok(response) => matches!(response.status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
@@ -145,7 +142,7 @@ fn is_temporary(result: &Result<Response, Failure>) -> bool {
     }
 }
 
-/// The seconds of `Retry-After`; its date form is not read.
+/// `Retry-After` in seconds (RFC 9110, section 10.2.3). The date form is ignored.
 fn retry_after(result: &Result<Response, Failure>) -> Option<Duration> {
     let response = result.as_ref().ok()?;
     let seconds = net::header(&response.headers, "retry-after")?;

@@ -1,5 +1,5 @@
-//! `--set`, `--set-json` and `--unset`: changes to a payload, valid or not. In the text of a captured request the other
-//! fields stay byte for byte.
+//! `--set`, `--set-json` and `--unset`: edits of a payload, which may make it invalid. Edits of a captured request keep
+//! the bytes of all other fields.
 
 use std::str::FromStr;
 
@@ -10,18 +10,16 @@ use crate::cdr::schema::{self, FieldType};
 use crate::json::{self, Document};
 use crate::net::query::{self, Encoding};
 
-/// One change, applied after everything else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Edit {
-    /// Set a field, in its place or as the last one.
+    /// Replaces a field in its place, or appends it.
     Put(String, Value),
-    /// Remove a field.
     Remove(String),
 }
 
 impl Edit {
-    /// `FIELD=VALUE`, typed by the field's documented type. A value that the type cannot hold, and the value of an
-    /// undocumented field, is a string.
+    /// Parses `FIELD=VALUE`. The value gets the field's documented type; it is a string if the type cannot hold it or
+    /// the field is undocumented.
     pub fn set(text: &str) -> Result<Self, String> {
         let (name, value) = split(text)?;
         let typed = match schema::documented(name).map(|field| field.field_type) {
@@ -35,7 +33,7 @@ impl Edit {
         ))
     }
 
-    /// `FIELD=JSON`, of any type.
+    /// Parses `FIELD=JSON`.
     pub fn set_json(text: &str) -> Result<Self, String> {
         let (name, value) = split(text)?;
         match json::value(value) {
@@ -46,7 +44,6 @@ impl Edit {
         }
     }
 
-    /// The name of a field to take away.
     pub fn unset(name: &str) -> Result<Self, String> {
         if name.is_empty() || name.contains('=') {
             return Err("expected the name of a field".to_owned());
@@ -54,13 +51,12 @@ impl Edit {
         Ok(Self::Remove(name.to_owned()))
     }
 
-    /// Makes the change.
     pub fn apply(&self, fields: &mut Fields) {
         match self {
             Self::Put(name, value) => {
                 fields.insert(name.clone(), value.clone());
             }
-            // The order of the others is part of the payload.
+            // `swap_remove` would change the order of the other fields.
             Self::Remove(name) => {
                 fields.shift_remove(name);
             }
@@ -75,17 +71,15 @@ fn split(text: &str) -> Result<(&str, &str), String> {
     }
 }
 
-/// A piece of text that states one field.
+/// The text of one field: a JSON member, or a parameter of a query.
 struct Piece<'a> {
-    /// The field's name.
     name: String,
-    /// The text between the piece before and this one.
+    /// The separator: the text between the previous piece and this one.
     lead: &'a str,
-    /// The piece itself.
     text: String,
 }
 
-/// The text of a JSON object after the edits. Other text stays the same.
+/// Applies edits to the text of a JSON object. All other text, spaces included, and any other body stay unchanged.
 pub fn edit_object(body: &[u8], edits: &[Edit]) -> Vec<u8> {
     let (Ok(Document::Object(members)), Ok(text)) =
         (json::document(body), std::str::from_utf8(body))
@@ -108,7 +102,7 @@ pub fn edit_object(body: &[u8], edits: &[Edit]) -> Vec<u8> {
     for edit in edits {
         apply(edit, &mut pieces, lead, str::eq, |name, value, old| {
             let key = old.and_then(|old| {
-                // Up to the value: the name and the spaces around the colon stay as written.
+                // The old text up to the value keeps the name and the spaces around the colon.
                 Some(old[..json::tokens(old).nth(2)?.start].to_owned())
             });
             let key = key.unwrap_or_else(|| format!("{}:", Value::from(name)));
@@ -118,7 +112,7 @@ pub fn edit_object(body: &[u8], edits: &[Edit]) -> Vec<u8> {
     format!("{}{}{}", &text[..start], joined(&pieces), &text[end..]).into_bytes()
 }
 
-/// The text of a query or a form after the edits. Objects are written as those that are there, or else as `encoding` says.
+/// Applies edits to the text of a query or form. Objects are encoded like those in the text, or else by `encoding`.
 pub fn edit_pairs(text: &str, edits: &[Edit], encoding: Encoding) -> String {
     let encoding = encoding_of(text).unwrap_or(encoding);
     let piece = |pair: &str| {
@@ -152,7 +146,7 @@ pub fn edit_pairs(text: &str, edits: &[Edit], encoding: Encoding) -> String {
     joined(&pieces)
 }
 
-/// How the objects in a query are written, if there are any.
+/// The encoding of the objects in a query, if it holds any.
 fn encoding_of(text: &str) -> Option<Encoding> {
     let documented = |name: &str| schema::documented(name).is_some();
     query::decode(text)
@@ -165,7 +159,7 @@ fn encoding_of(text: &str) -> Option<Encoding> {
         })
 }
 
-/// Makes one change: in place of the first piece of the field, whose other pieces are dropped, or as the last piece.
+/// Applies one edit. The new text replaces the field's first piece or is appended; other pieces of the field are removed.
 fn apply<'a>(
     edit: &Edit,
     pieces: &mut Vec<Piece<'a>>,
@@ -191,7 +185,7 @@ fn apply<'a>(
     pieces.splice(place..place, put);
 }
 
-/// The pieces and the text between them.
+/// Joins pieces by their leads; the first piece's lead is left out.
 fn joined(pieces: &[Piece<'_>]) -> String {
     let rest = pieces
         .iter()

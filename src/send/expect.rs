@@ -1,4 +1,4 @@
-//! What counts as delivered.
+//! Decides whether an answer counts as delivered.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -15,7 +15,6 @@ use crate::net::{Failure, Response};
 pub struct Statuses(Vec<RangeInclusive<u16>>);
 
 impl Statuses {
-    /// Whether the list has a status.
     pub fn include(&self, status: u16) -> bool {
         self.0.iter().any(|range| range.contains(&status))
     }
@@ -52,7 +51,7 @@ impl FromStr for Statuses {
     }
 }
 
-/// As it may be written on the command line.
+/// The notation of the command line.
 impl fmt::Display for Statuses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, range) in self.0.iter().enumerate() {
@@ -70,19 +69,17 @@ impl fmt::Display for Statuses {
     }
 }
 
-/// What an answer must be like.
+/// The conditions under which an answer counts as delivered.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Expectation {
-    /// One of these statuses.
     pub statuses: Statuses,
-    /// A body that holds this text.
+    /// Text that the body must contain.
     pub body: Option<String>,
-    /// Within this time.
     pub max_latency: Option<Duration>,
 }
 
 impl Expectation {
-    /// Why a result does not count as delivered, if it does not.
+    /// The reason why a result does not count as delivered, or `None` if it does.
     pub fn check(&self, result: &Result<Response, Failure>, latency: Duration) -> Option<String> {
         let response = match result {
             Ok(response) => response,
@@ -113,17 +110,16 @@ impl Expectation {
     }
 }
 
-/// Statuses that are named. HTTP has more, which webhook handlers hardly answer.
+/// Statuses that are shown with their names: those that webhook handlers commonly answer.
 const NAMED: [u16; 23] = [
     200, 201, 202, 204, 400, 401, 403, 404, 405, 408, 409, 411, 413, 414, 415, 422, 429, 431, 500,
     501, 502, 503, 504,
 ];
 
-/// A status with its name.
 pub fn status_words(status: u16) -> String {
     let known = StatusCode::from_u16(status).ok();
     let name = match status {
-        // As RFC 9110 spells both; the library has older names.
+        // RFC 9110 renamed both; the `http` crate has the older names.
         413 => "Content Too Large",
         422 => "Unprocessable Content",
         _ => known

@@ -1,13 +1,13 @@
-//! Mode one: a plan in, deliveries and a summary out.
+//! Sends CDRs: executes a [`Plan`] and returns a summary.
 //!
 //! ```text
 //! Plan ─> Schedule ─> Job ─> Transport::send ─> Delivery ─> Stats, Event
 //! ```
 //!
-//! [`plan`] says what to send; `input` reads it from files, [`replay`] and [`edit`] send captures again. [`schedule`]
-//! yields jobs in their order, with
-//! the due times of [`pace`] and the requests of [`template`]. [`mod@run`] has the workers, [`deliver`] their attempts,
-//! [`expect`] what counts as delivered, [`stats`] the counts and [`event`] the records.
+//! [`plan`] holds what to send: scenarios, or the items that `input` reads from files. [`schedule`] yields jobs in
+//! sending order, with the due times of [`pace`] and the requests of [`template`]; [`replay`] and [`edit`] prepare
+//! captured requests. [`mod@run`] has the workers, [`deliver`] the attempts and retries, [`expect`] the conditions of success,
+//! [`stats`] the counts and [`event`] the records.
 
 pub mod deliver;
 pub mod edit;

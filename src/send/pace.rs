@@ -10,34 +10,34 @@ use super::replay::Timeline;
 use crate::input::Item;
 use crate::seed::Stream;
 
-/// The place of a job in the schedule.
+/// A job's place in the schedule: one request of one CDR, or several copies of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Slot {
-    /// The number of its call, from zero.
+    /// The call's number, from zero.
     pub call: u64,
-    /// Which CDR of the call it carries, from zero.
+    /// The index of the CDR within the call.
     pub cdr: usize,
-    /// Which of the methods carries it, from zero.
+    /// The index of the method among the template's methods.
     pub method: usize,
-    /// Zero for the first delivery of a CDR, then counting its copies.
+    /// 0 for the first delivery of a CDR; its duplicates and race copies count up.
     pub copy: u32,
-    /// How many copies leave together.
+    /// The number of copies sent at the same moment.
     pub copies: u32,
-    /// Since the start of the run, if there is a schedule.
+    /// The due time since the start of the run, if deliveries are scheduled.
     pub due: Option<Duration>,
-    /// The least time after the job before it.
+    /// The minimum delay after the previous job.
     pub gap: Duration,
 }
 
-/// Makes the slots of a run, call by call.
+/// Makes the slots of each call, in the order of calls.
 #[derive(Default)]
 pub(super) struct Pacer {
     timeline: Timeline,
-    /// Deliveries scheduled so far, whether or not they were dropped or reordered.
+    /// Deliveries scheduled so far, dropped ones included.
     scheduled: u64,
     /// Deliveries left out by `--drop`.
     dropped: u64,
-    /// Since when the rate has been kept without a pause, and how many deliveries had been scheduled then.
+    /// The rate counts from here: the due time after the last pause, and the deliveries scheduled before it.
     since: (Duration, u64),
 }
 
@@ -50,7 +50,7 @@ impl Pacer {
         self.dropped
     }
 
-    /// For each CDR and method the first delivery, then its duplicates.
+    /// The slots of call `n`: for each CDR and method the first delivery, then duplicates. Each CDR has one of `gaps`.
     pub(super) fn slots(
         &mut self,
         plan: &Plan,
@@ -102,7 +102,7 @@ impl Pacer {
         slots
     }
 
-    /// When a call was captured, since the first of the capture.
+    /// The capture time of call `n`, relative to the first request of the capture.
     fn recorded(&mut self, plan: &Plan, n: u64) -> Option<Duration> {
         let Content::File(items) = &plan.content else {
             return None;
@@ -117,7 +117,7 @@ impl Pacer {
         })
     }
 
-    /// The time the next delivery is due, of which so many copies leave: by the rate, but not before the given time.
+    /// Counts the next delivery and its copies; returns the due time by the rate, but no earlier than `not_before`.
     fn due(
         &mut self,
         rate: Option<f64>,
@@ -137,7 +137,7 @@ impl Pacer {
         let after = (before - scheduled) as f64 / rate;
         let by_rate = since.saturating_add(Duration::from_secs_f64(after));
         Some(match not_before {
-            // After a pause the rate starts anew: what it would have allowed meanwhile must not come all at once.
+            // The rate restarts after a pause, so that deliveries do not catch up in a burst.
             Some(not_before) if not_before > by_rate => {
                 self.since = (not_before, before);
                 not_before

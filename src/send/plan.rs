@@ -1,4 +1,4 @@
-//! What a run sends, and everything it follows from but the destination's connection.
+//! The plan of a run: content, request template, schedule, retries and expectation.
 
 use std::time::Duration;
 
@@ -10,38 +10,35 @@ use crate::cdr::scenarios::{GenerateOptions, ScenarioChoice};
 use crate::clock::Timestamp;
 use crate::input::Item;
 
-/// Everything a run follows from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     pub content: Content,
     pub template: RequestTemplate,
-    /// How many times through the content; none is without end.
+    /// Passes through the content; `None` is endless.
     pub rounds: Option<u64>,
-    /// After how long nothing new leaves.
+    /// The time after which no new delivery starts.
     pub duration: Option<Duration>,
     pub schedule: ScheduleOptions,
-    /// Calls under way at once.
+    /// The maximum of calls in flight.
     pub concurrency: usize,
     pub retry: RetryPolicy,
     pub expectation: Expectation,
     /// Whether the answers to POST and GET must agree.
     pub compare: bool,
-    /// When the calls start, for the record.
+    /// The start of the calls, for the record `started`.
     pub at: Timestamp,
-    /// The URL with secrets masked, for the record.
+    /// The URL with secrets masked, for the record `started`.
     pub shown_url: String,
 }
 
-/// What to send, before it is known how often and when.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
-    /// These scenarios, one call after another.
+    /// The choices in turn, one for each call.
     Scenarios(Vec<ScenarioChoice>, GenerateOptions),
-    /// The items of a file.
     File(Vec<Item>),
 }
 
-/// Where a request comes from, which decides how it is written.
+/// The origin of a request, which decides how it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// Made by the template; the HTTP client adds its default headers.
@@ -63,7 +60,6 @@ pub enum Methods {
 }
 
 impl Methods {
-    /// The methods, in order.
     pub fn each(self) -> &'static [&'static str] {
         match self {
             Self::Post => &["POST"],
@@ -74,14 +70,14 @@ impl Methods {
 }
 
 impl Plan {
-    /// How many deliveries there will be, if that is known beforehand.
+    /// The number of deliveries, if known beforehand.
     pub fn planned(&self) -> Option<u64> {
         let mixed = matches!(&self.content, Content::Scenarios(choices, _) if choices.contains(&ScenarioChoice::Mixture));
         let known = !mixed && self.schedule.drop == 0.0 && self.duration.is_none();
         self.most_deliveries().filter(|_| known)
     }
 
-    /// An upper limit of the number of deliveries, if there is one.
+    /// An upper limit of the number of deliveries; `None` for endless runs.
     pub fn most_deliveries(&self) -> Option<u64> {
         let methods = self.template.methods.each().len() as u64;
         let requests: u64 = match &self.content {

@@ -1,4 +1,5 @@
-//! Captured requests, and how they are sent again: byte for byte, but for the new place and the user's changes.
+//! Prepares captured requests for sending. Their bytes stay unchanged, except for the target, `Host`, `Authorization`,
+//! `Content-Length` and the user's edits and headers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,24 +14,24 @@ use crate::clock::Timestamp;
 use crate::json::{self, Document};
 use crate::net::{self, Header, Request, header, query, raw};
 
-/// Capture times as times of a run: counted from the first, never running backwards, each round after the one before.
+/// Converts capture times to due times: relative to the first request, never decreasing, one round after another.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Timeline {
     first: Option<Timestamp>,
-    /// The end of the rounds before this one.
+    /// The due time at which the current round begins.
     before: Duration,
-    /// The latest time in this round.
+    /// The latest time in the current round, relative to its begin.
     latest: Duration,
 }
 
 impl Timeline {
-    /// Begins a round where the one before ended.
+    /// Begins a round at the end of the previous one.
     pub fn next_round(&mut self) {
         self.before = self.before.saturating_add(self.latest);
         self.latest = Duration::ZERO;
     }
 
-    /// The time of the next request. One without a capture time follows the one before it, if that has any.
+    /// The due time of the next request. A request without a capture time is due with the previous one.
     pub fn place(&mut self, at: Option<Timestamp>) -> Option<Duration> {
         self.first = self.first.or(at);
         let since = at
@@ -41,20 +42,15 @@ impl Timeline {
     }
 }
 
-/// Where in a request its CDR is.
+/// The part of a request that holds the CDR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CdrPlace {
-    /// The body is a JSON object.
     Json,
-    /// The body is a form.
     Form,
-    /// In the query.
     Query,
-    /// The request holds no CDR.
     Nowhere,
 }
 
-/// Finds the CDR in a request.
 fn cdr_place(request: &Request) -> CdrPlace {
     let content_type = header(&request.headers, "content-type")
         .unwrap_or_default()
@@ -82,7 +78,6 @@ pub fn is_editable(request: &Request) -> bool {
     cdr_place(request) != CdrPlace::Nowhere
 }
 
-/// The fields of a request's CDR.
 fn fields(request: &Request) -> Option<Fields> {
     let of_pairs = |text: &str| {
         let pairs = query::decode(text).pairs;
@@ -97,7 +92,7 @@ fn fields(request: &Request) -> Option<Fields> {
     }
 }
 
-/// A captured request without its hop-by-hop headers, for a client that makes its own.
+/// A captured request without hop-by-hop headers (RFC 9110, section 7.6.1), for clients that make their own.
 pub fn strip_hop_by_hop(request: &Request) -> Request {
     Request {
         headers: net::end_to_end(&request.headers),
@@ -122,7 +117,6 @@ impl RequestTemplate {
         }
     }
 
-    /// Makes the user's edits where the CDR is.
     fn edit(&self, request: &mut Request) {
         match cdr_place(request) {
             CdrPlace::Json => {
@@ -145,7 +139,7 @@ impl RequestTemplate {
         request.size = request.body.len() as u64;
     }
 
-    /// Sets the headers for the new place: a `Host` it accepts, the URL's user, and the user's own headers.
+    /// Sets `Host` and `Authorization` for the new destination, then the user's headers.
     fn set_headers(&self, headers: &mut Vec<Header>) {
         if let Some(host) = &self.host {
             match headers.iter_mut().find(|header| header.is("Host")) {
@@ -170,7 +164,7 @@ impl RequestTemplate {
     }
 }
 
-/// Puts headers of one name in place of all that have it, where the first of these stood, or last.
+/// Replaces all headers of one name by `own`, at the position of the first of them, or else at the end.
 fn replace(headers: &mut Vec<Header>, own: &[Header]) {
     let Some(name) = own.first().map(|header| header.name.clone()) else {
         return;
@@ -181,7 +175,7 @@ fn replace(headers: &mut Vec<Header>, own: &[Header]) {
     headers.splice(place..place, own.iter().cloned());
 }
 
-/// Corrects each `Content-Length` in its place, and adds one to a body without.
+/// Corrects each `Content-Length` in its place, or adds one for a body without. Chunked requests stay unchanged.
 fn set_length(request: &mut Request) {
     if raw::is_chunked(request) {
         return;

@@ -1,4 +1,4 @@
-//! The engine of `send`: as many workers as the concurrency, one schedule, one set of counts.
+//! Runs a plan: workers, as many as the concurrency, take jobs from one shared schedule.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -18,10 +18,10 @@ use super::stats::Stats;
 use crate::clock::Clock;
 use crate::error::Stop;
 
-/// Runs a plan and gives its summary.
+/// Runs a plan and returns its summary.
 ///
-/// After `stop` resolves nothing new leaves, and what is under way is finished. Nothing leaves either while `events` has no
-/// room, so that output that is not read costs no memory.
+/// After `stop` resolves, no delivery starts, and those in flight are finished. Deliveries also wait until `events` has
+/// room, so that unread output does not pile up in memory.
 pub async fn run<T: Transport, E: EventSink>(
     plan: &Arc<Plan>,
     transport: T,
@@ -81,16 +81,16 @@ pub async fn run<T: Transport, E: EventSink>(
     summary
 }
 
-/// What the workers share.
+/// The state shared by the workers.
 pub(super) struct Run<T, E> {
     pub(super) plan: Arc<Plan>,
     pub(super) transport: T,
     pub(super) clock: Clock,
-    /// When the run began, on that clock.
+    /// The start of the run on `clock`.
     began: Duration,
     schedule: Mutex<Schedule>,
     stats: Mutex<Stats>,
-    /// Cancelled when nothing new may leave.
+    /// Cancelled when no new delivery may start.
     pub(super) stopped: CancellationToken,
     events: E,
 }
@@ -100,19 +100,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<T: Transport, E: EventSink> Run<T, E> {
-    /// Delivers one list of jobs after another, until there are no more or the run ends.
+    /// Delivers lists of jobs from the schedule until the schedule or the run ends.
     async fn work(&self) {
         while !self.stopped.is_cancelled() && self.left().is_none_or(|left| !left.is_zero()) {
             let Some(jobs) = lock(&self.schedule).next() else {
                 break;
             };
             self.deliver_all(jobs).await;
-            // An empty list, or a transport that is always ready, must not keep the others waiting.
+            // Empty lists and transports that are always ready never yield to the other tasks.
             coop::consume_budget().await;
         }
     }
 
-    /// Delivers jobs one after another.
     async fn deliver_all(&self, jobs: Vec<Job>) {
         let mut posts = Posts::default();
         for job in jobs {
@@ -131,7 +130,7 @@ impl<T: Transport, E: EventSink> Run<T, E> {
         }
     }
 
-    /// Waits until a job may leave; false if it never may, because the run was stopped or its duration is over.
+    /// Waits until a job is due; false if the run is stopped or its duration ends before.
     async fn wait_until_due(&self, job: &Job) -> bool {
         let ready = self.stopped.run_until_cancelled(self.events.ready());
         if ready.await.is_none() {
@@ -144,7 +143,7 @@ impl<T: Transport, E: EventSink> Run<T, E> {
         let wait = job.slot.gap.max(until_due);
         if let Some(left) = self.left().filter(|left| wait > *left || left.is_zero()) {
             if until_due > left {
-                // No later job is due sooner: taking those from the schedule at once would be busy waiting.
+                // No later job is due sooner, and skipping them all at once would be busy waiting.
                 self.pause(left).await;
             }
             return false;
@@ -152,30 +151,29 @@ impl<T: Transport, E: EventSink> Run<T, E> {
         wait.is_zero() || self.pause(wait).await
     }
 
-    /// Waits, or returns false as soon as the run is stopped.
+    /// Sleeps; false as soon as the run is stopped.
     pub(super) async fn pause(&self, span: Duration) -> bool {
         let pause = self.stopped.run_until_cancelled(sleep(span));
         pause.await.is_some()
     }
 
-    /// The time since the run began.
     fn elapsed(&self) -> Duration {
         self.clock.elapsed().saturating_sub(self.began)
     }
 
-    /// How long the run may still go on, if its duration is limited.
+    /// The rest of the run's duration, if limited.
     fn left(&self) -> Option<Duration> {
         Some(self.plan.duration?.saturating_sub(self.elapsed()))
     }
 }
 
-/// A status, if there was an answer, and a hash of the body.
+/// The status, if there was an answer, and a hash of the body.
 type Answer = (Option<u16>, u64);
 
-/// The answers to the POSTs of one call by CDR and copy. Bodies are hashed, so that many copies cost little memory.
+/// The answers to the POSTs of one call by CDR and copy. Bodies are hashed to save memory.
 type Posts = HashMap<(usize, u32), Answer>;
 
-/// Notes the answer to a POST; fails a GET that was answered otherwise than the same copy's POST.
+/// Stores the answer to a POST; fails a GET whose answer differs from that to the POST of the same CDR and copy.
 fn compare(posts: &mut Posts, cdr_index: usize, delivery: &mut Delivery) {
     let last = delivery.last();
     let mut hasher = DefaultHasher::new();

@@ -1,5 +1,4 @@
-//! When each request leaves and how often: rate, gaps, duplicates, races, reordering, losses. No waiting and no I/O: an
-//! iterator of jobs with due times.
+//! The schedule of a run: an iterator of jobs in sending order, with their due times. It neither waits nor does I/O.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,22 +16,22 @@ use crate::input::Item;
 use crate::net::Request;
 use crate::seed::{Seed, Stream};
 
-/// One request to send, or the copies of it that race each other.
+/// One request, or several copies of it that race each other.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
-    /// The number of the first delivery, from one, in the order of leaving.
+    /// The number of the job's first delivery, from one, in sending order.
     pub n: u64,
     pub slot: Slot,
-    /// Or `file`.
+    /// The scenario's name, or `file`.
     pub scenario: &'static str,
-    /// If the payload is an object.
+    /// Set if the payload is an object.
     pub cdr: Option<CdrText>,
     pub request: Arc<Request>,
     pub origin: Origin,
 }
 
 impl Job {
-    /// One job for each copy.
+    /// Splits a race into one job for each copy.
     pub fn each_copy(self) -> impl Iterator<Item = Self> {
         (0..self.slot.copies).map(move |more| Self {
             n: self.n + u64::from(more),
@@ -46,66 +45,63 @@ impl Job {
     }
 }
 
-/// How deliveries are spread over time and multiplied.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ScheduleOptions {
-    /// Deliveries a second, if they are paced.
+    /// Deliveries per second; `None` is unlimited.
     pub rate: Option<f64>,
-    /// How fast a scenario's own gaps pass, and a capture's: 1 is real time, none is no gap at all.
+    /// The divisor of the gaps of scenarios and captures: 1 is real time, `None` removes the gaps.
     pub speed: Option<f64>,
-    /// How many more times each CDR is sent.
+    /// The additional deliveries of each CDR.
     pub duplicate: u32,
-    /// How many copies of each CDR are released together; one is no race.
+    /// The copies of each CDR sent at the same moment; 1 is no race.
     pub race: u32,
-    /// Whether deliveries leave in random order.
     pub shuffle: bool,
-    /// How long a delivery may be held back.
+    /// The maximum of a delivery's random delay.
     pub late: Option<Duration>,
-    /// The probability that a delivery is left out, 0 to 1.
+    /// The probability that a delivery is dropped, 0 to 1.
     pub drop: f64,
     pub seed: Seed,
 }
 
 impl ScheduleOptions {
-    /// Whether deliveries leave in another order than their calls.
+    /// Whether deliveries are sent in another order than their calls.
     fn reorders(&self) -> bool {
         self.shuffle || self.late.is_some()
     }
 
-    /// How many deliveries one request of a call makes.
+    /// The deliveries of one request of a call.
     pub fn copies(&self) -> u64 {
         u64::from(self.race) + u64::from(self.duplicate)
     }
 }
 
-/// About how many deliveries are held at once to be reordered, however long the run is and however many copies it makes.
+/// Deliveries are reordered in windows of about this size, which bounds the memory of long runs.
 const WINDOW: u64 = 4_000;
 
-/// The jobs of a run, as lists whose jobs follow one another, each when the one before has been answered: usually all
-/// jobs of one call. The lists are independent of one another. One may be empty.
+/// Yields lists of jobs, usually one list per call. The jobs of a list are sent in order, each after the answer to the
+/// previous one. Lists are independent of each other and may be empty.
 pub struct Schedule {
     plan: Arc<Plan>,
     /// Calls taken from the content so far.
     calls: u64,
     pacer: Pacer,
-    /// What is left of the current window, if deliveries are reordered.
+    /// The rest of the current window, if deliveries are reordered.
     window: VecDeque<Slot>,
     windows: u64,
     /// Deliveries numbered so far.
     numbered: u64,
 }
 
-/// One call of the content.
 struct Call<'a> {
     scenario: &'static str,
-    /// How many requests carry each CDR.
+    /// The number of requests for each CDR.
     methods: usize,
-    /// The sources of its CDRs, each with the scenario's own gap before it.
+    /// The sources of the CDRs, each with the scenario's gap before it.
     cdrs: Vec<(Duration, CdrSource<'a>)>,
 }
 
 impl<'a> Call<'a> {
-    /// Call `n` of a plan, from zero, if its rounds have so many.
+    /// Call `n` of a plan, from zero; `None` after the last round.
     fn of(plan: &'a Plan, n: u64) -> Option<Self> {
         let length = match &plan.content {
             Content::Scenarios(choices, _) => choices.len(),
@@ -150,12 +146,10 @@ impl Schedule {
         }
     }
 
-    /// Deliveries left out by `--drop` so far.
     pub fn dropped(&self) -> u64 {
         self.pacer.dropped()
     }
 
-    /// The slots of the next call, in order.
     fn next_call<'a>(&mut self, plan: &'a Plan) -> Option<(Call<'a>, Vec<Slot>)> {
         let call = Call::of(plan, self.calls)?;
         let gaps = call.cdrs.iter().map(|(gap, _)| *gap);
@@ -168,7 +162,7 @@ impl Schedule {
     fn fill_window(&mut self, plan: &Plan) -> bool {
         let options = plan.schedule;
         let mut window = Vec::new();
-        // Dropped deliveries count as well: where nearly all are dropped, a window must end all the same.
+        // Dropped deliveries count too; otherwise a window would not end if nearly all are dropped.
         let end = self.pacer.scheduled() + WINDOW;
         let before = self.calls;
         while self.pacer.scheduled() < end {
@@ -181,7 +175,7 @@ impl Schedule {
         if options.shuffle {
             let dues: Vec<_> = window.iter().map(|slot| slot.due).collect();
             window.shuffle(&mut options.seed.rng(Stream::Shuffle, self.windows));
-            // The order is shuffled, the due times stay in order.
+            // Deliveries are shuffled, due times stay in order.
             window
                 .iter_mut()
                 .zip(dues)
@@ -200,7 +194,6 @@ impl Schedule {
         self.calls > before
     }
 
-    /// Makes the jobs of slots of one call.
     fn jobs(&mut self, plan: &Plan, call: &Call<'_>, slots: Vec<Slot>) -> Vec<Job> {
         let mut prepared: Option<(usize, PreparedCdr)> = None;
         let job = |slot: Slot| {
@@ -235,7 +228,7 @@ impl Iterator for Schedule {
             return None;
         }
         let Some(slot) = self.window.pop_front() else {
-            // All of the window was dropped, which is not the end of the run.
+            // A window whose deliveries were all dropped does not end the run.
             return Some(Vec::new());
         };
         let call = Call::of(&plan, slot.call)?;
@@ -261,7 +254,7 @@ mod tests {
         Schedule::new(Arc::new(plan))
     }
 
-    /// `call, leg ×deliveries @due` of every job, a list a word.
+    /// Writes each job as `<call><leg>x<copies>@<due>`, with commas between the jobs of a list, spaces between lists.
     fn drawn(calls: u64, options: ScheduleOptions) -> String {
         let drawn = |job: &Job| {
             let due = job

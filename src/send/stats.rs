@@ -1,4 +1,4 @@
-//! Counts deliveries and sums them up, in constant memory.
+//! Counts deliveries and makes the summary, in constant memory.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,10 +10,9 @@ use crate::error::Exit;
 use crate::net::FailureKind;
 use crate::seed::Seed;
 
-/// How many equal buckets the latency histogram has, besides one for longer times.
+/// The buckets of equal width in the displayed histogram; one more holds latencies beyond them.
 const BUCKETS: usize = 10;
 
-/// The counts of a run.
 #[derive(Debug)]
 pub struct Stats {
     ok: u64,
@@ -26,7 +25,7 @@ pub struct Stats {
 
 impl Default for Stats {
     fn default() -> Self {
-        // Microseconds, three digits exact; resizes itself.
+        // Values are microseconds, exact to three digits; the histogram resizes itself.
         let histogram =
             || Histogram::new(3).unwrap_or_else(|_| unreachable!("three digits are allowed"));
         Self {
@@ -41,7 +40,6 @@ impl Default for Stats {
 }
 
 impl Stats {
-    /// Counts one delivery.
     pub fn count(&mut self, delivery: &Delivery) {
         if delivery.ok {
             self.ok += 1;
@@ -61,7 +59,6 @@ impl Stats {
         }
     }
 
-    /// Whether every delivery met what was expected.
     pub fn exit(&self) -> Exit {
         if self.failed == 0 {
             Exit::Success
@@ -70,7 +67,6 @@ impl Stats {
         }
     }
 
-    /// The summary of a run that took so long.
     pub fn summary(
         self,
         elapsed: Duration,
@@ -104,7 +100,7 @@ impl Stats {
     }
 }
 
-/// Records a time in microseconds, at most an hour, which the histogram can always be resized to.
+/// Records a time in microseconds, capped at an hour to bound the histogram's size.
 fn record(histogram: &mut Histogram<u64>, span: Duration) {
     const MAX: u64 = 3_600_000_000;
     let micros = u64::try_from(span.as_micros()).unwrap_or(MAX).min(MAX);
@@ -124,7 +120,7 @@ fn latency_summary(histogram: &Histogram<u64>) -> Option<LatencySummary> {
     })
 }
 
-/// Equal steps from the shortest to the 99th percentile, and one bucket for what is longer.
+/// Buckets of equal width from the minimum to p99, and one for longer times.
 fn buckets(histogram: &Histogram<u64>) -> Vec<Bucket> {
     if histogram.is_empty() {
         return Vec::new();

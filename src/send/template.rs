@@ -1,4 +1,4 @@
-//! How CDRs become requests.
+//! Makes the requests that carry CDRs.
 
 use std::sync::Arc;
 
@@ -10,38 +10,34 @@ use crate::cdr::{Cdr, CdrText, Fields};
 use crate::input::Item;
 use crate::net::{Header, Request, query};
 
-/// What all requests of a run have in common.
+/// The settings shared by all requests of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RequestTemplate {
     /// Path and query of the URL.
     pub target: String,
-    /// Which methods carry each CDR.
     pub methods: Methods,
-    /// How objects are written in a query.
+    /// The encoding of objects in a query.
     pub encoding: query::Encoding,
     pub headers: Vec<Header>,
     pub edits: Vec<Edit>,
-    /// The `Host` that a captured request gets in place of its own, where its own would be refused.
+    /// Replaces the `Host` of captured requests that go to another machine.
     pub host: Option<String>,
-    /// The URL's user and password as a header, for captured requests; the client adds it to others.
+    /// The URL's userinfo as a header of captured requests; the client adds it to other requests.
     pub authorization: Option<Header>,
 }
 
-/// The source of a CDR.
 #[expect(clippy::large_enum_variant, reason = "a call has two of them at most")]
 pub enum CdrSource<'a> {
-    /// Generated for a call of a scenario.
     Generated(Cdr<'a>),
-    /// Read from a file.
     Item(&'a Item),
 }
 
 /// A CDR and the requests that carry it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreparedCdr {
-    /// If the payload is an object.
+    /// Set if the payload is an object.
     pub cdr: Option<CdrText>,
-    /// A request for each method.
+    /// One request per method.
     pub requests: Vec<Arc<Request>>,
     pub origin: Origin,
 }
@@ -49,7 +45,7 @@ pub struct PreparedCdr {
 impl RequestTemplate {
     pub fn prepare(&self, source: &CdrSource<'_>) -> PreparedCdr {
         match source {
-            // To read a CDR again takes longer than to generate it.
+            // Fast path: parsing a CDR takes longer than generating it.
             CdrSource::Generated(cdr) if self.methods == Methods::Post && self.edits.is_empty() => {
                 let body = Bytes::from(cdr.json());
                 self.prepared(&body, None, Some(CdrText::new(body.clone())))
@@ -60,7 +56,7 @@ impl RequestTemplate {
         }
     }
 
-    /// Why an item cannot be sent by the template's methods, if it cannot: a query needs readable fields.
+    /// Fails if an item cannot be sent by the template's methods, as GET needs fields for the query.
     pub fn check(&self, item: &Item) -> Result<(), String> {
         if self.methods == Methods::Post || self.prepare(&CdrSource::Item(item)).cdr.is_some() {
             return Ok(());
@@ -82,7 +78,7 @@ impl RequestTemplate {
                 self.edits.iter().for_each(|edit| edit.apply(fields));
                 serde_json::to_vec(fields).unwrap_or_default().into()
             } else {
-                // serde_json's values hold neither 1e400 nor half a surrogate pair: the text is edited.
+                // `serde_json::Value` holds neither 1e400 nor half a surrogate pair, so the text is edited.
                 Bytes::from(edit::edit_object(&body, &self.edits))
             };
             fields = fields.or_else(|| read(&body));
@@ -105,7 +101,6 @@ impl RequestTemplate {
         }
     }
 
-    /// A POST of this JSON body.
     pub fn post(&self, body: impl Into<Bytes>) -> Request {
         let mut headers = Vec::with_capacity(self.headers.len() + 1);
         if !self.headers.iter().any(|own| own.is("content-type")) {
@@ -115,7 +110,6 @@ impl RequestTemplate {
         Request::new("POST", self.target.clone(), headers, body)
     }
 
-    /// A GET with these fields in its query.
     pub fn get(&self, fields: Option<&Fields>) -> Request {
         let query = fields
             .map(|fields| query::encode(fields, self.encoding))
@@ -131,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_query_and_a_body_tell_the_same_number() {
-        // Read, written and read again it would be the next number that a computer has.
+        // Parsed and written twice, this number would become the neighbouring f64.
         let item = Item::Body("{\"big\":123456789012345678901234}".into());
         let template = RequestTemplate {
             methods: Methods::Both,

@@ -1,4 +1,4 @@
-//! The run as a whole, on paused time: five-second waits pass in a millisecond, and no socket is opened.
+//! Whole runs without sockets, nearly all on tokio's paused clock.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,7 +22,7 @@ use crate::input::Item;
 use crate::net::{Failure, FailureKind, Header, Phase, Request, Response};
 use crate::seed::Seed;
 
-/// A transport that answers from a list (the last answer for ever) after a fixed time, and notes what was sent.
+/// A transport that records requests and gives listed answers, at last only the last one, each after a fixed time.
 struct Handler {
     answers: Vec<Result<Response, Failure>>,
     takes: Duration,
@@ -136,7 +136,6 @@ pub(super) fn plan(scenario: &str, rounds: u64) -> Plan {
     }
 }
 
-/// The deliveries of a run.
 #[derive(Clone, Default)]
 struct Deliveries(Arc<Mutex<Vec<Delivery>>>);
 
@@ -319,7 +318,7 @@ async fn the_storys_gaps_pass_at_the_given_speed() {
     assert!(tenth < real.div_f64(9.0), "{tenth:?}");
 }
 
-/// Requests that came so many milliseconds after the first.
+/// A capture of requests received at these times, in milliseconds.
 fn capture(times: &[i64], rounds: u64) -> Plan {
     let item = |ms: &i64| {
         let at = Timestamp::from_epoch_ms(1_650_628_175_336 + ms);
@@ -338,7 +337,7 @@ fn capture(times: &[i64], rounds: u64) -> Plan {
     }
 }
 
-/// When each of its deliveries was due, and how late it left, in milliseconds.
+/// Due time and lateness of each delivery, in milliseconds.
 async fn schedule(plan: &Plan, handler: &Arc<Handler>) -> Vec<Option<(u128, u128)>> {
     let (deliveries, _) = deliver(plan, handler).await;
     let times = deliveries
@@ -584,7 +583,7 @@ async fn the_machines_time_is_kept_and_waits_for_it_end_when_stopped() {
         takes: Duration::ZERO,
         ..Handler::answering(vec![ok()])
     });
-    // The last of four leaves in an hour.
+    // The last of the four requests is due in an hour.
     let mut plan = capture(&[0, 2, 4, 3_600_000], 1);
     plan.schedule.speed = Some(1.0);
     plan.concurrency = 4;

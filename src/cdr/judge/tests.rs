@@ -1,5 +1,3 @@
-//! What is said of payloads, good and bad.
-
 use super::*;
 use crate::cdr::account::{Account, AccountOptions};
 use crate::cdr::scenarios::{CATALOGUE, CallIds, GenerateOptions, ScenarioChoice, generate};
@@ -19,7 +17,7 @@ fn setting(seed: u64, shape: Typing, call_ids: CallIds) -> GenerateOptions {
     }
 }
 
-/// The judgement on a text, a remark a line.
+/// The verdict on a JSON body, one remark per line.
 fn said(body: &str) -> String {
     let verdict = judge_json(body.as_bytes()).verdict;
     let mut lines = vec![format!(

@@ -1,5 +1,3 @@
-//! What the stories generate, to the byte.
-
 use super::*;
 use crate::cdr::account::AccountOptions;
 use crate::cdr::{Fields, Shape};
@@ -20,7 +18,7 @@ fn fields(name: &str, setting: &GenerateOptions) -> Vec<Fields> {
     told.iter().map(|told| told.cdr.fields()).collect()
 }
 
-/// Pinned: the same seed and time are the same bytes, on any machine and in every version.
+/// Seed and time determine the bytes, on any machine and in every version, so the snapshot must not change.
 #[test]
 fn the_same_seed_and_time_are_the_same_bytes() {
     let setting = setting(Shape::Docs, CallIds::Shared);

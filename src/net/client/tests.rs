@@ -1,4 +1,4 @@
-//! The client against peers that behave and misbehave, each a few lines over raw TCP.
+//! The client against scripted TCP servers, correct and faulty.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,10 +11,10 @@ use crate::net::Header;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\ngot it";
 
-/// A limit that only a peer who never does anything reaches, even where the machine is busy.
+/// A timeout that only silent servers reach, even on a busy machine.
 const SOON: Duration = Duration::from_secs(1);
 
-/// A peer that runs a function on every connection.
+/// A TCP server that runs a function on every connection.
 struct Peer {
     url: String,
     connections: Arc<AtomicUsize>,
@@ -39,7 +39,7 @@ impl Peer {
         Self { url, connections }
     }
 
-    /// A peer that reads one request, gives a fixed answer and closes.
+    /// Reads one request, sends a fixed answer and closes.
     async fn answering(answer: impl Into<Vec<u8>>) -> Self {
         let answer: Arc<[u8]> = answer.into().into();
         Self::new(move |mut stream| {
@@ -52,7 +52,7 @@ impl Peer {
         .await
     }
 
-    /// A peer that reads one request, says this much and then nothing, but stays.
+    /// Reads one request, sends the beginning of an answer and leaves the connection open.
     async fn stopping_after(beginning: &'static [u8]) -> Self {
         Self::new(move |mut stream| async move {
             read_request(&mut stream).await;
@@ -106,7 +106,7 @@ async fn read_request(stream: &mut TcpStream) -> Vec<u8> {
     }
 }
 
-/// What a client writes for a request.
+/// The bytes that a client writes for a request.
 async fn written(url_prefix: &str, request: &Request) -> String {
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     let peer = Peer::new(move |mut stream| {
@@ -245,7 +245,7 @@ async fn nobody_there_is_told_without_the_token() {
 
 #[tokio::test]
 async fn a_host_without_address_is_told() {
-    // Longer than a name may be, so that no resolver asks the network.
+    // A label of more than 63 octets (RFC 1035, section 2.3.4) fails in the resolver without a query.
     let host = format!("{}.test", "a".repeat(64));
     let client = client(
         &format!("http://{host}/?token=abc"),
@@ -463,7 +463,7 @@ async fn connections_are_used_again_only_on_request() {
 
 #[tokio::test]
 async fn no_request_leaves_anything_in_the_next() {
-    // Says back what it was told.
+    // Answers each request with its own bytes.
     let peer = Peer::new(|mut stream| async move {
         loop {
             let request = read_request(&mut stream).await;

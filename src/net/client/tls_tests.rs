@@ -1,4 +1,4 @@
-//! The client against TLS peers whose certificates are right, wrong, old or unknown.
+//! The client against TLS servers with valid, wrong, expired and untrusted certificates.
 
 use std::net::SocketAddr;
 
@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 
-/// An authority that only these tests know.
+/// A certificate authority that no system trusts.
 pub(in crate::net) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
@@ -37,13 +37,13 @@ impl Authority {
         pem(&self.certificate)
     }
 
-    /// A peer whose certificate is for this host and ends in that year.
+    /// A server whose certificate is for `host` and expires in `year`.
     pub(in crate::net) async fn peer(&self, host: &str, year: i32) -> SocketAddr {
         let (certificate, key) = self.signed(host, year);
         serve(certificate, &key).await
     }
 
-    /// A peer that answers so and closes the connection without telling TLS.
+    /// A server that answers once and closes TCP without a TLS `close_notify` alert.
     async fn peer_without_close_notice(&self, answer: String) -> SocketAddr {
         let (certificate, key) = self.signed("localhost", 2999);
         let acceptor = acceptor(certificate, &key);
@@ -75,7 +75,6 @@ fn pem(certificate: &CertificateDer<'_>) -> Vec<u8> {
     format!("-----BEGIN CERTIFICATE-----\n{encoded}\n-----END CERTIFICATE-----\n").into_bytes()
 }
 
-/// TLS with this certificate.
 fn acceptor(certificate: CertificateDer<'static>, key: &KeyPair) -> TlsAcceptor {
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -87,7 +86,7 @@ fn acceptor(certificate: CertificateDer<'static>, key: &KeyPair) -> TlsAcceptor 
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// A peer that shows a certificate and answers every request.
+/// A TLS server that answers one request on each connection.
 async fn serve(certificate: CertificateDer<'static>, key: &KeyPair) -> SocketAddr {
     let acceptor = acceptor(certificate, key);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -172,7 +171,7 @@ async fn a_self_signed_certificate_is_called_so() {
     );
 }
 
-/// A certificate as `openssl req -x509` makes it: self-signed, and an authority.
+/// A certificate as `openssl req -x509` makes it: self-signed, with the CA flag.
 fn self_signed(host: &str, year: i32) -> (CertificateDer<'static>, KeyPair) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();

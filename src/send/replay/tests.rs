@@ -1,5 +1,3 @@
-//! Captured requests at their new place.
-
 use proptest::prelude::*;
 
 use super::*;
@@ -17,13 +15,13 @@ fn captured(method: &str, target: &str, headers: &[(&str, &str)], body: &str) ->
     Request::new(method, target, headers, body.to_owned())
 }
 
-/// The request as it leaves.
+/// The request as it is sent.
 fn again(template: &RequestTemplate, request: &Request) -> Request {
     let prepared = template.prepare_capture(request);
     Request::clone(&prepared.requests[0])
 }
 
-/// The request as it leaves, in words.
+/// The request as it is sent, as text.
 fn sent(template: &RequestTemplate, request: &Request) -> String {
     let request = again(template, request);
     let headers = request
@@ -261,7 +259,7 @@ fn a_timeline_never_runs_backwards() {
     );
 }
 
-/// What a receiver keeps of a request, as far as replay reads it.
+/// The members of the record `exchange` that replay reads.
 #[derive(serde::Serialize)]
 struct Kept<'a> {
     received_at: Timestamp,
