@@ -1,5 +1,5 @@
-//! JSON text as it came. serde_json alone decides what is JSON; [`document`] reads an object's members in order, with
-//! repeated names and the digits of numbers as written, and `tokens` splits text that has been accepted.
+//! Reads JSON text and keeps repeated names and the digits of numbers. serde_json decides what is valid; [`document`]
+//! returns an object's members in order, and `tokens` splits valid text.
 
 mod error;
 mod tokens;
@@ -13,16 +13,15 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 pub(crate) use tokens::{Kind, tokens};
 
-/// How many levels of arrays and objects are read: serde_json's own limit, which it does not apply to a `RawValue`.
+/// The maximum depth of arrays and objects. serde_json has the same limit, but does not apply it to a `RawValue`.
 pub const MAX_DEPTH: usize = 127;
 
-/// Reads a value from JSON text.
 pub(crate) fn value(text: &str) -> Result<Value, Error> {
     serde_json::from_str(text).map_err(|error| Error::new(text, &error))
 }
 
-/// The text, if it is JSON: all that RFC 8259 allows, up to `MAX_DEPTH`. `1e400` and `"\ud800"` are JSON too, though
-/// no [`Value`] can hold them.
+/// The text, if it is JSON by RFC 8259, up to `MAX_DEPTH`. `1e400` and `"\ud800"` are JSON too, though no [`Value`] can
+/// hold them.
 pub fn check(bytes: &[u8]) -> Result<&str, Error> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         Error::at(
@@ -47,25 +46,23 @@ pub fn check(bytes: &[u8]) -> Result<&str, Error> {
     Ok(text)
 }
 
-/// What a JSON text holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Document<'a> {
-    /// An object's members in order; a repeated name appears as often as it was written.
+    /// The members in order, with every occurrence of a repeated name.
     Object(Vec<Member<'a>>),
     /// `array`, `string`, `number`, `true`, `false` or `null`.
     Other(&'static str),
 }
 
-/// One member of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member<'a> {
-    /// Without escapes.
+    /// The name with its escapes resolved.
     pub name: Cow<'a, str>,
     /// The value exactly as written.
     pub raw: &'a str,
     /// Name and value as written.
     pub(crate) text: &'a str,
-    /// Where in the object's text the name begins.
+    /// The byte offset of the name in the object's text.
     pub(crate) start: usize,
 }
 
@@ -79,8 +76,8 @@ impl Member<'_> {
         self.raw.starts_with('"')
     }
 
-    /// The value. In place of one that no [`Value`] can hold (`1e400`, half a surrogate pair) comes the nearest of its
-    /// type: the largest number, U+FFFD, an empty array or object.
+    /// The value. If no [`Value`] can hold it (`1e400`, half a surrogate pair), the nearest of its type: the largest
+    /// number, a string with U+FFFD, an empty array or object.
     pub(crate) fn value(&self) -> Value {
         serde_json::from_str(self.raw).unwrap_or_else(|_| match self.raw.as_bytes().first() {
             Some(b'"') => unquoted(self.raw).into(),
@@ -92,7 +89,7 @@ impl Member<'_> {
     }
 }
 
-/// Reads a JSON text's outermost level.
+/// Parses the outermost level of a JSON text.
 pub fn document(bytes: &[u8]) -> Result<Document<'_>, Error> {
     let text = check(bytes)?;
     Ok(match text.trim_ascii_start().as_bytes().first() {
@@ -106,7 +103,7 @@ pub fn document(bytes: &[u8]) -> Result<Document<'_>, Error> {
     })
 }
 
-/// The members of an object that [`check`] has accepted.
+/// The members of an object; [`check`] must have accepted the text.
 fn members(text: &str) -> Vec<Member<'_>> {
     let mut members = Vec::new();
     let (mut depth, mut key, mut value) = (0, None, None);
@@ -134,13 +131,13 @@ fn members(text: &str) -> Vec<Member<'_>> {
     members
 }
 
-/// What a JSON string stands for. Half a surrogate pair, which JSON's grammar allows, becomes U+FFFD.
+/// A JSON string without quotes and escapes. Half a surrogate pair, which JSON's grammar allows, becomes U+FFFD.
 pub(crate) fn unquoted(raw: &str) -> Cow<'_, str> {
     match raw.get(1..raw.len().saturating_sub(1)) {
         Some(inner) if !inner.contains('\\') => inner.into(),
         _ => serde_json::from_str(raw).map_or_else(
             |_| {
-                // As bytes serde_json reads it all the same: three invalid ones for each half of a pair.
+                // serde_json reads half a surrogate pair only into bytes, as three bytes of invalid UTF-8.
                 let bytes: Bytes = serde_json::from_str(raw).unwrap_or_default();
                 let text = String::from_utf8_lossy(&bytes);
                 text.replace("\u{fffd}\u{fffd}\u{fffd}", "\u{fffd}").into()
@@ -308,7 +305,7 @@ mod tests {
     }
 
     proptest! {
-        /// Between the tokens there is nothing but space, and each is what it is said to be.
+        /// The text between tokens is whitespace, and every token's text matches its kind.
         #[test]
         fn tokens_are_the_whole_text(text in r#"[\[\]{}:," \\\n0-9a1ertuflsn.+-]{0,24}"#) {
             let accepted = serde_json::from_str::<IgnoredAny>(&text).is_ok();

@@ -18,7 +18,7 @@ const TICKS_PER_MS: u64 = 10_000;
 /// to 1970: that is the 70 years. \[calc\]
 const ZERO_TO_EPOCH_MS: u64 = (2_208_988_800 + 12_219_292_800) * 1_000;
 
-/// The parts of a `call_id` that identify TeleCMI's media server; constant during a run.
+/// The parts of a `call_id` that identify TeleCMI's media server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MediaServer {
     /// The MAC address, in the last group. `56:00:…`, as in the documented sample, is locally administered.

@@ -1,16 +1,15 @@
-//! Errors of JSON text, in plain words and with their place.
+//! JSON errors in plain words, with line and column.
 
-/// Why a text is not JSON, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message} at line {line} column {column}")]
 pub struct Error {
-    /// From one.
+    /// Counts lines from one.
     pub line: usize,
-    /// In bytes, from one.
+    /// Counts bytes from one.
     pub column: usize,
-    /// Without the place.
+    /// Does not contain line and column.
     pub message: String,
-    /// Whether the text ends where more of it was needed.
+    /// Whether the text ends too early.
     pub is_cut_off: bool,
 }
 
@@ -67,10 +66,9 @@ fn frequent_mistake(before: &str, rest: &str, message: &str) -> Option<&'static 
 }
 
 impl Error {
-    /// Says in plain words what serde_json found in a text.
     pub(crate) fn new(text: &str, error: &serde_json::Error) -> Self {
         let line = error.line();
-        // serde_json has 0 for a line break and the end of an empty text.
+        // serde_json's column is 0 at a line break and at the end of an empty text.
         let column = error.column().max(1);
         let long = error.to_string();
         let place = format!(" at line {line} column {}", error.column());

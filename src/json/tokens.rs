@@ -1,6 +1,5 @@
-//! The tokens of JSON text.
+//! Splits valid JSON text into tokens.
 
-/// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// `{` or `[`.
@@ -18,11 +17,10 @@ pub(crate) enum Kind {
     Word,
 }
 
-/// A piece of JSON text, as written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Token<'a> {
     pub kind: Kind,
-    /// Where in the text it begins.
+    /// The byte offset in the text.
     pub start: usize,
     pub text: &'a str,
 }
@@ -33,7 +31,7 @@ impl Token<'_> {
     }
 }
 
-/// Splits a text that [`check`](super::check) has accepted.
+/// Splits a text; [`check`](super::check) must have accepted it.
 pub(crate) fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
     let mut at = 0;
     std::iter::from_fn(move || {

@@ -218,7 +218,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buffer.filled().len();
         match ready!(Pin::new(&mut self.stream).poll_read(context, buffer)) {
             Ok(()) => {}
-            // rustls reports a missing `close_notify` so. hyper still reports a truncated body.
+            // rustls reports a missing `close_notify` as this error; hyper still detects a truncated body.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
             Err(error) => return Poll::Ready(Err(error)),
         }

@@ -56,7 +56,7 @@ impl Edit {
             Self::Put(name, value) => {
                 fields.insert(name.clone(), value.clone());
             }
-            // `swap_remove` would change the order of the other fields.
+            // `Map::remove` would move the last field into the gap and so change the order.
             Self::Remove(name) => {
                 fields.shift_remove(name);
             }

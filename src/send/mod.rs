@@ -6,8 +6,8 @@
 //!
 //! [`plan`] holds what to send: scenarios, or the items that `input` reads from files. [`schedule`] yields jobs in
 //! sending order, with the due times of [`pace`] and the requests of [`template`]; [`replay`] and [`edit`] prepare
-//! captured requests. [`mod@run`] has the workers, [`deliver`] the attempts and retries, [`expect`] the conditions of success,
-//! [`stats`] the counts and [`event`] the records.
+//! captured requests. [`mod@run`] has the workers, [`deliver`] the attempts and retries, [`expect`] the conditions of
+//! success, [`stats`] the counts and [`event`] the records.
 
 pub mod deliver;
 pub mod edit;

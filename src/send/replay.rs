@@ -31,7 +31,7 @@ impl Timeline {
         self.latest = Duration::ZERO;
     }
 
-    /// The due time of the next request. A request without a capture time is due with the previous one.
+    /// The due time of the next request. A request without a capture time is due with the previous one, if any.
     pub fn place(&mut self, at: Option<Timestamp>) -> Option<Duration> {
         self.first = self.first.or(at);
         let since = at

@@ -107,7 +107,7 @@ impl<T: Transport, E: EventSink> Run<T, E> {
                 break;
             };
             self.deliver_all(jobs).await;
-            // Empty lists and transports that are always ready never yield to the other tasks.
+            // Without this, empty lists and transports that are always ready would never yield to other tasks.
             coop::consume_budget().await;
         }
     }

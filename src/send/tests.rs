@@ -22,7 +22,7 @@ use crate::input::Item;
 use crate::net::{Failure, FailureKind, Header, Phase, Request, Response};
 use crate::seed::Seed;
 
-/// A transport that records requests and gives listed answers, at last only the last one, each after a fixed time.
+/// A transport that records requests and answers from a list, whose last answer it repeats, each after a fixed time.
 struct Handler {
     answers: Vec<Result<Response, Failure>>,
     takes: Duration,
