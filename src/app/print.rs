@@ -64,7 +64,6 @@ pub fn run(
     after_output(exit, &mut show)
 }
 
-/// Counts the requests that the format cannot represent.
 #[derive(Default)]
 struct LeftOut {
     count: u64,
@@ -77,7 +76,6 @@ impl LeftOut {
         self.first.get_or_insert((n, reason));
     }
 
-    /// Warns about the requests left out, if any.
     fn tell(&self, show: &mut Show) -> Exit {
         let Some((n, reason)) = self.first else {
             return Exit::Success;

@@ -202,7 +202,6 @@ fn name(path: &Path) -> String {
     }
 }
 
-/// The user's headers, including those read from files.
 pub fn headers(sources: &[HeaderSource]) -> Result<Vec<Header>, Error> {
     let mut headers = Vec::new();
     for source in sources {
@@ -256,7 +255,6 @@ fn allow(
     Ok(())
 }
 
-/// The client options with the certificates of `--cacert`.
 pub fn client_options(options: &SendOptions) -> Result<ClientOptions, Error> {
     Ok(ClientOptions {
         cacert_pem: options.cacert.as_deref().map(read).transpose()?,

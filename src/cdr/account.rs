@@ -40,13 +40,10 @@ pub struct AccountOptions {
     pub agent: Option<String>,
     pub virtual_number: Option<u64>,
     pub customer: Option<u64>,
-    /// `custom`, the custom parameters of the dashboard.
     pub custom: Option<String>,
-    /// `extra_params` of click2call calls, as JSON text.
     pub extra_params: Option<String>,
 }
 
-/// The account and agent of all calls of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     pub app_id: u64,

@@ -27,7 +27,6 @@ pub struct MediaServer {
     pub clock_sequence: u16,
 }
 
-/// A decoded `call_id`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallId {
     /// The time the identifier was made, which is the start of the call.
@@ -91,7 +90,6 @@ impl CallId {
     }
 }
 
-/// A MAC address as `56:00:04:29:ab:c3`.
 pub fn mac_text(mac: [u8; 6]) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
 }

@@ -16,7 +16,6 @@ use super::{Fields, HangupReason, Leg, word};
 use crate::json::{self, Document};
 use crate::untrusted::{beginning, clean};
 
-/// The kind of a payload, and the remarks on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     pub kind: Kind,
@@ -30,11 +29,9 @@ pub struct Verdict {
     pub remarks: Vec<Remark>,
 }
 
-/// Separates the parts of a displayed line about a CDR.
 pub const SEPARATOR: &str = " · ";
 
 impl Verdict {
-    /// Describes the CDR for display: kind, leg, hangup reason.
     pub fn meaning(&self, fields: &Fields) -> String {
         format!("{}{}", self.kind.words(), self.leg_and_reason(fields))
     }

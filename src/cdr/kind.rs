@@ -26,7 +26,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The name shown to users.
     pub fn words(self) -> &'static str {
         match self {
             Self::OutgoingMissed => "outgoing missed",
@@ -77,7 +76,6 @@ impl Kind {
     }
 }
 
-/// The generations of TeleCMI's CDR format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Generation {

@@ -33,7 +33,6 @@ use crate::clock::Timestamp;
 /// A payload's fields by name, in order.
 pub type Fields = Map<String, Value>;
 
-/// A field's value, if it is a string.
 pub(crate) fn word<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
     fields.get(name).and_then(Value::as_str)
 }
@@ -176,7 +175,6 @@ pub struct Cdr<'a> {
     /// Not in the legacy CDR.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leg: Option<Leg>,
-    /// Always `cdr`.
     pub r#type: &'static str,
     #[serde(rename = "appid")]
     pub app_id: u64,
@@ -190,7 +188,6 @@ pub struct Cdr<'a> {
     /// The start of the call, although TeleCMI documents "time the call was missed". \[seen, calc\]
     #[serde(serialize_with = "as_epoch_ms")]
     pub time: Timestamp,
-    /// Always `outbound`.
     pub direction: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answeredsec: Option<u64>,
@@ -200,7 +197,6 @@ pub struct Cdr<'a> {
     /// Common to the legs of a click2call call; returned by the click2call API. \[seen\]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// The parameters of a click2call call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extra_params: Option<ExtraParams<'a>>,
     /// The string `true`. Only in the legacy CDR.
@@ -233,13 +229,11 @@ pub enum Shape {
 }
 
 impl Cdr<'_> {
-    /// Compact JSON in the documented order of fields.
     pub fn json(&self) -> Vec<u8> {
         // Serialising cannot fail: the struct holds only strings, numbers and JSON text.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// The fields as a map, for query strings and edits.
     pub fn fields(&self) -> Fields {
         serde_json::from_slice(&self.json()).unwrap_or_default()
     }
@@ -249,7 +243,6 @@ impl Cdr<'_> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CdrText(Bytes);
 
-/// The fields of a CDR shown in the line about its delivery.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct LegAndStatus {

@@ -34,11 +34,9 @@ pub enum Code {
     Empty,
     /// A request that needs no CDR: a health check, or a browser.
     NoCdr,
-    /// No content type, or one that does not fit the body.
     ContentType,
     /// A compressed or multipart body, which is kept as received.
     Encoded,
-    /// A query string that is not properly encoded.
     BadQuery,
     /// Invalid HTTP: too large, cut off, without a host …
     BadRequest,
@@ -48,7 +46,6 @@ pub enum Code {
     Duplicate,
     /// The identifiers equal those of an earlier CDR, but the body differs.
     Conflict,
-    /// More remarks than [`MOST`].
     More,
 }
 
@@ -83,7 +80,6 @@ pub struct Remark {
 }
 
 impl Remark {
-    /// A remark about the whole payload.
     pub fn new(code: Code, text: impl Into<String>) -> Self {
         Self {
             code,
@@ -92,7 +88,6 @@ impl Remark {
         }
     }
 
-    /// A remark about one field.
     pub fn on(field: &str, code: Code, text: impl Into<String>) -> Self {
         Self {
             code,
@@ -102,7 +97,6 @@ impl Remark {
     }
 }
 
-/// Checks type and value of a documented field.
 pub fn on_value(field: &Field, value: &Value, fields: &Fields) -> Option<Remark> {
     let odd = match (field.field_type, value) {
         (FieldType::String, Value::String(text)) if text.is_empty() => Some("empty".to_owned()),
@@ -162,7 +156,6 @@ fn odd_text(name: &str, text: &str, fields: &Fields) -> Option<String> {
     }
 }
 
-/// A value in backticks, truncated to 60 characters.
 fn quoted(text: &str) -> String {
     const LONGEST: usize = 60;
     match text.char_indices().nth(LONGEST) {

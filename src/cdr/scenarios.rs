@@ -16,13 +16,11 @@ use crate::seed::{Rng, Seed, Stream};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scenario {
-    /// The name on the command line.
     pub name: &'static str,
     pub summary: &'static str,
     pub plan: Plan,
     /// How well it is known that TeleCMI behaves like this.
     pub grade: Grade,
-    /// The part of the scenario that is a guess.
     pub caveat: Option<&'static str>,
     /// The share of the mixture, in per cent.
     pub weight: u32,
@@ -36,11 +34,9 @@ pub enum Plan {
     Softphone(&'static [LegEnd]),
     /// One of the documented samples, value for value.
     Documented(Leg),
-    /// The legacy CDR of nine fields.
     Legacy,
 }
 
-/// A leg and the reason it ended.
 pub type LegEnd = (Leg, HangupReason);
 
 /// The scenarios of `send`. The weights add up to 100.
@@ -92,7 +88,6 @@ const fn scenario(
     }
 }
 
-/// Names of groups of scenarios, with their help texts.
 pub const GROUPS: [(&str, &str); 4] = [
     ("all", "every scenario, one after another"),
     (
@@ -120,13 +115,11 @@ impl Scenario {
         }
     }
 
-    /// The number of CDRs of one call.
     pub fn cdrs(&self) -> usize {
         self.legs().len().max(1)
     }
 }
 
-/// Whether all calls have the same scenario, or each call draws one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScenarioChoice {
     Scenario(&'static Scenario),
@@ -152,7 +145,6 @@ impl ScenarioChoice {
         }
     }
 
-    /// The maximum number of CDRs of one call.
     pub fn most_cdrs(self) -> u64 {
         let most = match self {
             Self::Scenario(scenario) => Some(scenario.cdrs()),
@@ -177,7 +169,6 @@ pub fn choices(name: &str) -> Vec<ScenarioChoice> {
     chosen.map(ScenarioChoice::Scenario).collect()
 }
 
-/// Draws a scenario of the mixture by weight.
 fn drawn(seed: Seed, n: u64) -> &'static Scenario {
     let total: u32 = CATALOGUE.iter().map(|scenario| scenario.weight).sum();
     let mut left = seed.rng(Stream::Mixture, n).random_range(0..total);

@@ -23,17 +23,13 @@ impl FieldType {
 /// The outgoing CDRs that have a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
-    /// In every CDR of every generation.
     Always,
-    /// In every CDR but the nine-field legacy one.
     NotLegacy,
     /// Only in calls placed through click2call; absent otherwise, not null. \[doc\]
     Click2call,
-    /// Only in answered CDRs.
     Answered,
     /// Only in the answered CDR of leg `b`, and not always.
     Recorded,
-    /// Only in the nine-field legacy CDR.
     Legacy,
 }
 

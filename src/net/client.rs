@@ -65,7 +65,6 @@ pub struct Client {
     pool: Arc<Mutex<Pool>>,
 }
 
-/// The connections kept for reuse.
 #[derive(Default)]
 struct Pool {
     idle: Vec<Connection>,
@@ -180,7 +179,6 @@ impl Client {
         }
     }
 
-    /// Returns a connection to the pool if the options and the response allow its reuse.
     fn keep(&self, connection: Connection, response: Response) -> Response {
         let says_close = header(&response.headers, "connection")
             .is_some_and(|value| value.to_ascii_lowercase().contains("close"));

@@ -21,7 +21,6 @@ pub(super) enum Framing {
 }
 
 impl Framing {
-    /// The correct framing of a request.
     pub fn of(request: &Request) -> Self {
         if request.headers.iter().any(|h| h.is("Transfer-Encoding")) {
             Self::Own
@@ -75,7 +74,6 @@ pub(super) fn with_defaults(
     headers
 }
 
-/// All headers of a request as a [`HeaderMap`], or the reason why they cannot be sent.
 pub(super) fn fields(
     request: &Request,
     destination: &Destination,

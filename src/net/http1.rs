@@ -28,9 +28,7 @@ const FIRST_REUSE_DELAY: Duration = Duration::from_millis(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Limits {
-    /// The maximum of bytes read of a body.
     pub body: usize,
-    /// Whether the body of a redirect is read too.
     pub redirects: bool,
 }
 
@@ -82,7 +80,6 @@ impl Connection {
         })
     }
 
-    /// Whether another request can be sent.
     pub async fn is_open(&mut self) -> bool {
         if self.sender.ready().await.is_err() {
             return false;
@@ -115,7 +112,6 @@ impl Connection {
         Ok(response)
     }
 
-    /// The phase of the latest request.
     pub fn phase(&self) -> Phase {
         self.progress.phase()
     }

@@ -32,11 +32,9 @@ pub trait Transport: Send + Sync + 'static {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// Further attempts after the first.
     pub retries: u32,
     /// The wait before the first retry; each further wait is twice as long.
     pub interval: Duration,
-    /// The seed of the jitter.
     pub seed: Seed,
 }
 

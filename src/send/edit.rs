@@ -33,7 +33,6 @@ impl Edit {
         ))
     }
 
-    /// Parses `FIELD=JSON`.
     pub fn set_json(text: &str) -> Result<Self, String> {
         let (name, value) = split(text)?;
         match json::value(value) {
@@ -146,7 +145,6 @@ pub fn edit_pairs(text: &str, edits: &[Edit], encoding: Encoding) -> String {
     joined(&pieces)
 }
 
-/// The encoding of the objects in a query, if it holds any.
 fn encoding_of(text: &str) -> Option<Encoding> {
     let documented = |name: &str| schema::documented(name).is_some();
     query::decode(text)

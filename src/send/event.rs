@@ -63,12 +63,10 @@ pub struct Delivery {
     pub n: u64,
     /// Counts from one.
     pub call: u64,
-    /// The scenario's name, or `file`.
     pub scenario: &'static str,
     /// 0 for the first delivery of a CDR; its duplicates and race copies count up.
     pub copy: u32,
     pub method: Cow<'static, str>,
-    /// Set if the payload is an object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cdr: Option<CdrText>,
     /// The due time since the start of the run, if deliveries are scheduled.
@@ -85,14 +83,12 @@ pub struct Delivery {
     )]
     pub late: Option<Duration>,
     pub attempts: Vec<Attempt>,
-    /// Whether the answer met the expectation.
     pub ok: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
 
 impl Delivery {
-    /// The attempt that decided the outcome.
     pub fn last(&self) -> Option<&Attempt> {
         self.attempts.last()
     }
@@ -130,7 +126,6 @@ pub struct Summary {
     pub requests_per_s: f64,
     /// Null if there were no answers.
     pub latency_ms: Option<LatencySummary>,
-    /// Set if deliveries were scheduled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lateness_ms: Option<LatencySummary>,
     #[serde(rename = "elapsed_ms", serialize_with = "as_ms")]
@@ -144,7 +139,6 @@ pub struct Summary {
     pub seed: Seed,
 }
 
-/// All values are milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct LatencySummary {
     pub min: f64,

@@ -69,11 +69,9 @@ impl fmt::Display for Statuses {
     }
 }
 
-/// The conditions under which an answer counts as delivered.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Expectation {
     pub statuses: Statuses,
-    /// Text that the body must contain.
     pub body: Option<String>,
     pub max_latency: Option<Duration>,
 }

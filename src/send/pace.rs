@@ -35,7 +35,6 @@ pub(super) struct Pacer {
     timeline: Timeline,
     /// Deliveries scheduled so far, dropped ones included.
     scheduled: u64,
-    /// Deliveries left out by `--drop`.
     dropped: u64,
     /// The rate counts from here: the due time after the last pause, and the deliveries scheduled before it.
     since: (Duration, u64),

@@ -19,15 +19,12 @@ pub struct Plan {
     /// The time after which no new delivery starts.
     pub duration: Option<Duration>,
     pub schedule: ScheduleOptions,
-    /// The maximum of calls in flight.
     pub concurrency: usize,
     pub retry: RetryPolicy,
     pub expectation: Expectation,
-    /// Whether the answers to POST and GET must agree.
     pub compare: bool,
     /// The start of the calls, for the record `started`.
     pub at: Timestamp,
-    /// The URL with secrets masked, for the record `started`.
     pub shown_url: String,
 }
 

@@ -25,7 +25,6 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// Begins a round at the end of the previous one.
     pub fn next_round(&mut self) {
         self.before = self.before.saturating_add(self.latest);
         self.latest = Duration::ZERO;
@@ -42,7 +41,6 @@ impl Timeline {
     }
 }
 
-/// The part of a request that holds the CDR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CdrPlace {
     Json,
@@ -68,12 +66,10 @@ fn cdr_place(request: &Request) -> CdrPlace {
     }
 }
 
-/// Whether a query or a form has a documented field.
 fn is_cdr(pairs: &str) -> bool {
     schema::first_documented(&query::decode(pairs).pairs).is_some()
 }
 
-/// Whether a request holds a CDR that edits can change.
 pub fn is_editable(request: &Request) -> bool {
     cdr_place(request) != CdrPlace::Nowhere
 }

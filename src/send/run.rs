@@ -81,7 +81,6 @@ pub async fn run<T: Transport, E: EventSink>(
     summary
 }
 
-/// The state shared by the workers.
 pub(super) struct Run<T, E> {
     pub(super) plan: Arc<Plan>,
     pub(super) transport: T,

@@ -24,14 +24,12 @@ pub struct Job {
     pub slot: Slot,
     /// The scenario's name, or `file`.
     pub scenario: &'static str,
-    /// Set if the payload is an object.
     pub cdr: Option<CdrText>,
     pub request: Arc<Request>,
     pub origin: Origin,
 }
 
 impl Job {
-    /// Splits a race into one job for each copy.
     pub fn each_copy(self) -> impl Iterator<Item = Self> {
         (0..self.slot.copies).map(move |more| Self {
             n: self.n + u64::from(more),
@@ -51,7 +49,6 @@ pub struct ScheduleOptions {
     pub rate: Option<f64>,
     /// The divisor of the gaps of scenarios and captures: 1 is real time, `None` removes the gaps.
     pub speed: Option<f64>,
-    /// The additional deliveries of each CDR.
     pub duplicate: u32,
     /// The copies of each CDR sent at the same moment; 1 is no race.
     pub race: u32,
@@ -64,12 +61,10 @@ pub struct ScheduleOptions {
 }
 
 impl ScheduleOptions {
-    /// Whether deliveries are sent in another order than their calls.
     fn reorders(&self) -> bool {
         self.shuffle || self.late.is_some()
     }
 
-    /// The deliveries of one request of a call.
     pub fn copies(&self) -> u64 {
         u64::from(self.race) + u64::from(self.duplicate)
     }
@@ -82,13 +77,11 @@ const WINDOW: u64 = 4_000;
 /// previous one. Lists are independent of each other and may be empty.
 pub struct Schedule {
     plan: Arc<Plan>,
-    /// Calls taken from the content so far.
     calls: u64,
     pacer: Pacer,
     /// The rest of the current window, if deliveries are reordered.
     window: VecDeque<Slot>,
     windows: u64,
-    /// Deliveries numbered so far.
     numbered: u64,
 }
 

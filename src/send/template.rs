@@ -10,13 +10,11 @@ use crate::cdr::{Cdr, CdrText, Fields};
 use crate::input::Item;
 use crate::net::{Header, Request, query};
 
-/// The settings shared by all requests of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RequestTemplate {
     /// Path and query of the URL.
     pub target: String,
     pub methods: Methods,
-    /// The encoding of objects in a query.
     pub encoding: query::Encoding,
     pub headers: Vec<Header>,
     pub edits: Vec<Edit>,
@@ -32,7 +30,6 @@ pub enum CdrSource<'a> {
     Item(&'a Item),
 }
 
-/// A CDR and the requests that carry it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreparedCdr {
     /// Set if the payload is an object.

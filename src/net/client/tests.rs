@@ -14,7 +14,6 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\
 /// A timeout that only silent servers reach, even on a busy machine.
 const SOON: Duration = Duration::from_secs(1);
 
-/// A TCP server that runs a function on every connection.
 struct Peer {
     url: String,
     connections: Arc<AtomicUsize>,
@@ -39,7 +38,6 @@ impl Peer {
         Self { url, connections }
     }
 
-    /// Reads one request, sends a fixed answer and closes.
     async fn answering(answer: impl Into<Vec<u8>>) -> Self {
         let answer: Arc<[u8]> = answer.into().into();
         Self::new(move |mut stream| {
@@ -86,7 +84,6 @@ fn post(target: &str) -> Request {
     Request::new("POST", target, headers, "{\"a\":1}")
 }
 
-/// Reads a head and the body its `Content-Length` announces.
 async fn read_request(stream: &mut TcpStream) -> Vec<u8> {
     let mut received = Vec::new();
     loop {
@@ -106,7 +103,6 @@ async fn read_request(stream: &mut TcpStream) -> Vec<u8> {
     }
 }
 
-/// The bytes that a client writes for a request.
 async fn written(url_prefix: &str, request: &Request) -> String {
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     let peer = Peer::new(move |mut stream| {

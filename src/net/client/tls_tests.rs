@@ -37,7 +37,6 @@ impl Authority {
         pem(&self.certificate)
     }
 
-    /// A server whose certificate is for `host` and expires in `year`.
     pub(in crate::net) async fn peer(&self, host: &str, year: i32) -> SocketAddr {
         let (certificate, key) = self.signed(host, year);
         serve(certificate, &key).await
@@ -86,7 +85,6 @@ fn acceptor(certificate: CertificateDer<'static>, key: &KeyPair) -> TlsAcceptor 
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// A TLS server that answers one request on each connection.
 async fn serve(certificate: CertificateDer<'static>, key: &KeyPair) -> SocketAddr {
     let acceptor = acceptor(certificate, key);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

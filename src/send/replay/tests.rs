@@ -15,13 +15,11 @@ fn captured(method: &str, target: &str, headers: &[(&str, &str)], body: &str) ->
     Request::new(method, target, headers, body.to_owned())
 }
 
-/// The request as it is sent.
 fn again(template: &RequestTemplate, request: &Request) -> Request {
     let prepared = template.prepare_capture(request);
     Request::clone(&prepared.requests[0])
 }
 
-/// The request as it is sent, as text.
 fn sent(template: &RequestTemplate, request: &Request) -> String {
     let request = again(template, request);
     let headers = request
