@@ -1,5 +1,5 @@
-//! A body as lines: JSON token by token, coloured and indented but never serialised again; other bodies line by line. The
-//! length is bounded, and disturbing characters are visible.
+//! Renders a body as lines: JSON token by token, coloured and indented but not serialised again; other bodies line by line.
+//! The length is bounded, and control characters are escaped.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -8,7 +8,7 @@ use super::theme::{Role, Theme};
 use crate::json::{self, Kind};
 use crate::untrusted::{clean, is_plain};
 
-/// How much of a body is shown, in bytes and in lines; the rest is counted.
+/// Limits of what is shown of a body; the rest is counted.
 const MAX_BYTES: usize = 4 * 1024;
 const MAX_LINES: usize = 100;
 
@@ -20,7 +20,7 @@ fn more(bytes: usize) -> String {
     format!("… {bytes} bytes more")
 }
 
-/// None for a body that is not JSON.
+/// `None` if the body is not JSON.
 fn json_lines(body: &[u8], theme: Theme) -> Option<Vec<String>> {
     let text = json::check(body).ok()?;
     let mut lines = vec![String::new()];
@@ -60,7 +60,7 @@ fn json_lines(body: &[u8], theme: Theme) -> Option<Vec<String>> {
     Some(lines)
 }
 
-/// A value, cleaned and cut.
+/// Escapes a value and cuts it to `MAX_BYTES`.
 fn bounded(raw: &str) -> Cow<'_, str> {
     if raw.len() > MAX_BYTES {
         let is_boundary = |at: &usize| raw.is_char_boundary(*at);
@@ -74,7 +74,7 @@ fn bounded(raw: &str) -> Cow<'_, str> {
     }
 }
 
-/// The lines of a body that is not JSON. Bytes that are not UTF-8 become visible.
+/// The lines of a body that is not JSON; bytes that are not UTF-8 are shown as `\xff`.
 fn text_lines(body: &[u8]) -> Vec<String> {
     let shown = &body[..body.len().min(MAX_BYTES)];
     let mut text = String::new();
@@ -103,9 +103,9 @@ fn text_lines(body: &[u8]) -> Vec<String> {
     lines
 }
 
-/// The parameters of a query, one a line, names in a column.
+/// The parameters of a query, one per line, with aligned values.
 pub fn pairs(pairs: &[(String, String)], theme: Theme) -> Vec<String> {
-    /// Wider than the longest documented name; longer names stick out.
+    /// Above the length of the longest documented name; longer names do not widen the column.
     const MAX_WIDTH: usize = 24;
     let widths = pairs.iter().map(|(name, _)| clean(name).chars().count());
     let width = widths

@@ -1,4 +1,4 @@
-//! The lists of scenarios and of the suite's cases, for people and as records.
+//! Renders `--list-scenarios` and `--list-cases` as text and as NDJSON records.
 
 use std::fmt::Write as _;
 

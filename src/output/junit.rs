@@ -1,4 +1,4 @@
-//! A finished suite as JUnit XML.
+//! Renders the suite's report as JUnit XML.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub fn report(summary: &SuiteSummary) -> String {
     out
 }
 
-/// The attributes of a `testsuite`.
+/// The attributes of a `testsuite` or of `testsuites`.
 fn counts(records: &[&CaseRecord]) -> String {
     let tests = records.len();
     let failures = records.iter().filter(|record| record.failed()).count();
@@ -85,7 +85,7 @@ fn seconds(span: Duration) -> String {
     format!("{:.3}", span.as_secs_f64())
 }
 
-/// Text for an element or an attribute. Cleaning makes most characters visible that XML cannot hold.
+/// Escapes text for elements and attributes; of the characters that XML forbids, `clean` leaves only U+FFFE and U+FFFF.
 fn escaped(text: &str) -> String {
     clean(text)
         .replace('&', "&amp;")

@@ -1,4 +1,4 @@
-//! The ready line of a listener, its connection errors, and its summary.
+//! Renders the events of `listen` other than exchanges: the ready line, connection errors, the summary.
 
 use super::theme::{Role, Theme};
 use super::wrap::plural;
@@ -7,14 +7,14 @@ use crate::listen::event::{ConnectionErrors, Ending, Listening, Summary};
 use crate::process::Ended;
 use crate::untrusted::clean;
 
-/// Where TeleCMI's dashboard takes the public URL, in lines of at most sixty columns.
+/// The path through TeleCMI's dashboard to the webhook's settings, in lines of at most 60 columns.
 const DASHBOARD: [&str; 3] = [
     "in TeleCMI's dashboard: business number → SETTINGS →",
     "  WEBHOOKS → type \"call report\" → method (POST or GET) →",
     "  paste the URL",
 ];
 
-/// The ready line, which scripts wait for, the public URL and the inspector's. With `hint`, a command to try.
+/// The ready line, which scripts wait for, then the public URL and the inspector's; with `hint`, a command to try.
 pub fn ready(listening: &Listening, hint: bool, theme: Theme) -> String {
     let row = |label: &str, url: &str| {
         let label = theme.paint(Role::Strong, label)
@@ -39,7 +39,7 @@ pub fn ready(listening: &Listening, hint: bool, theme: Theme) -> String {
     text
 }
 
-/// The URL to register: with the path of TeleCMI's own examples, unless it has one.
+/// Appends the path of TeleCMI's own examples to a public URL without a path.
 fn to_register(url: &str) -> String {
     let beginning = url.find("://").map_or(0, |at| at + 3);
     let has_path = url[beginning..].contains(['?', '#'])

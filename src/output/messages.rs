@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::untrusted::clean;
 
 impl Show {
-    /// Writes a message that may quote received text.
+    /// Writes a message, wrapped to the terminal's width.
     pub(super) fn say(&mut self, text: &str) {
         match wrap::width_of(&std::io::stderr()) {
             Some(width) => self.streams.err(wrap::wrapped(text, width).as_bytes()),
@@ -18,7 +18,7 @@ impl Show {
         }
     }
 
-    /// Writes a message that --quiet leaves out. Never wrapped: much of it is there to be copied.
+    /// Writes a message unless `--quiet`. Not wrapped, so that URLs and commands can be copied.
     pub fn talk(&mut self, text: &str) {
         if !self.renderer.options.quiet {
             self.progress
@@ -26,20 +26,20 @@ impl Show {
         }
     }
 
-    /// Writes a faint message of one line, unless --quiet.
+    /// Writes a dimmed line unless `--quiet`.
     pub fn remark(&mut self, text: &str) {
         let text = self.err_theme.paint(Role::Faint, &clean(text));
         self.talk(&format!("{text}\n"));
     }
 
-    /// The same, if standard output is a terminal: scripts know how they have set up the run.
+    /// Writes a dimmed line if standard output is a terminal: a script knows its own flags.
     pub fn remark_to_a_person(&mut self, text: &str) {
         if self.renderer.out_is_terminal {
             self.remark(text);
         }
     }
 
-    /// Writes a line of a tunnel program, unless --quiet.
+    /// Writes an output line of the tunnel program unless `--quiet`.
     pub fn tunnel_said(&mut self, line: &str) {
         if !self.renderer.options.quiet {
             let line = format!("tunnel: {}", clean(line));
@@ -52,9 +52,9 @@ impl Show {
         self.say(&format!("{label} {}\n", clean(text)));
     }
 
-    /// Writes what stopped the run, why, and what to do.
+    /// Writes an error with its causes and a hint.
     pub fn error(&mut self, error: &Error) {
-        // The message may quote a file. Its line breaks are the program's own only where it is about usage.
+        // Messages may quote files; only the line breaks of usage messages are the program's own.
         let message = match error {
             Error::Usage(message) => message
                 .split('\n')

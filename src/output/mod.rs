@@ -1,7 +1,7 @@
-//! Events as lines: data on standard output, or in the file in its place; messages on standard error.
+//! Writes the events of a run: data on standard output or in the file of `--output`, messages on standard error.
 //!
-//! A `Show` turns events into lines; while a mode runs, it belongs to the thread behind a `queue::OutputQueue`. The other
-//! modules are pure functions from a value and a `Theme` to text.
+//! During a run, the thread behind a `queue::OutputQueue` owns the `Show`. The modules that render are pure functions from
+//! a value and a `Theme` to text.
 
 pub mod body;
 pub(crate) mod catalogue;
@@ -38,18 +38,18 @@ pub(crate) struct Show {
     streams: Streams,
     err_theme: Theme,
     progress: Progress,
-    /// The command that repeats the run, without the seed.
+    /// The command of the `repeat:` line, without `--seed` and `--at`.
     command: Option<String>,
-    /// The record `started` of a sender.
+    /// Set by the event `Started` of `send`.
     started: Option<Started>,
-    /// Whether the last line was a sender's: an empty line separates it from a receiver's block.
+    /// Whether the last output was a delivery's line: an empty line separates it from the block of an exchange.
     after_a_line: bool,
     causes: sent::Causes,
     suite: suite::CaseLines,
 }
 
 impl Show {
-    /// On the streams of the process; `file` takes the place of standard output.
+    /// Writes to the process's standard streams; a `file` replaces standard output.
     pub fn new(
         options: OutputOptions,
         file: Option<Box<dyn Write + Send>>,
@@ -80,7 +80,7 @@ impl Show {
         }
     }
 
-    /// Follows the state of standard output.
+    /// Watches the state of standard output.
     pub fn state(&self) -> watch::Receiver<StreamState> {
         self.streams.state()
     }
@@ -100,7 +100,7 @@ impl Show {
         match event {
             Event::Listening(listening) if ndjson => self.record("listening", listening),
             Event::Listening(listening) => {
-                // The demo, which has a command, ends its receiver by itself.
+                // With `--demo`, which sets `command`, the receiver stops without Ctrl-C.
                 let hint = self.renderer.out_is_terminal && self.command.is_none();
                 self.talk(&listening::ready(listening, hint, self.err_theme));
             }
@@ -142,7 +142,7 @@ impl Show {
         use send::event::Event;
         match event {
             Event::Started(started) => self.started(started),
-            // The run stops because the output is gone.
+            // The run stops because standard output was closed.
             Event::Stopping(_) if !self.streams.is_open() => {}
             Event::Stopping(under_way) => {
                 let under_way = plural(*under_way as u64, "call");
@@ -200,7 +200,7 @@ impl Show {
         self.started = Some(started.clone());
     }
 
-    /// Shows the text of a delivery, which is passed too if it failed.
+    /// Writes the text of a delivery; `failed` is the delivery itself if it failed, for the hints.
     pub fn delivered(&mut self, text: &[u8], failed: Option<&send::event::Delivery>) {
         self.progress.step(failed.is_none());
         if let Some(delivery) = failed {
@@ -228,7 +228,7 @@ impl Show {
         }
         self.flush();
         if !self.streams.is_open() {
-            // No hints to a reader that is gone.
+            // Hints are skipped if standard output was closed.
             return;
         }
         let is_quiet = self.renderer.options.quiet;

@@ -1,4 +1,4 @@
-//! The flags of the output, and the form of data that follows from them.
+//! The flags of the output, and the `Renderer` that turns data into text or NDJSON.
 
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
@@ -25,7 +25,7 @@ pub struct OutputOptions {
     pub verbose: bool,
 }
 
-/// The values of `--format`; completions show the comments.
+/// The values of `--format`; shell completions show the variants' doc comments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Format {
     /// Text for people
@@ -41,17 +41,17 @@ impl OutputOptions {
     }
 }
 
-/// How data is written.
+/// Renders data as text or NDJSON.
 #[derive(Debug, Clone, Copy)]
 pub struct Renderer {
     pub options: OutputOptions,
-    /// Of standard output.
+    /// Colours for standard output.
     pub theme: Theme,
     pub out_is_terminal: bool,
 }
 
 impl Renderer {
-    /// The text of an exchange, whose record may have been written already.
+    /// Renders an exchange; `line` is its NDJSON record, if that exists already.
     pub fn exchange(self, exchange: &Exchange, line: Option<Bytes>) -> Bytes {
         if self.options.ndjson() {
             return line.unwrap_or_else(|| ndjson::line("exchange", exchange).into());
@@ -60,7 +60,6 @@ impl Renderer {
         self.fitted(text).into()
     }
 
-    /// The text of a delivery.
     pub fn delivery(self, delivery: &send::event::Delivery) -> Vec<u8> {
         if self.options.ndjson() {
             return ndjson::line("delivery", delivery);
@@ -69,7 +68,7 @@ impl Renderer {
         self.fitted(text).into_bytes()
     }
 
-    /// Wraps text for people: the terminal would continue a long line in column 0, where received text must not start.
+    /// Wraps text to the terminal's width: a line wrapped by the terminal itself would put received text into column 0.
     pub fn fitted(self, text: String) -> String {
         if !self.out_is_terminal {
             return text;

@@ -9,13 +9,13 @@ use super::wrap;
 
 const REDRAWS_PER_SECOND: u8 = 10;
 
-/// The columns of a terminal that does not say how many it has.
+/// Width assumed for a terminal of unknown size.
 const USUAL_WIDTH: u16 = 80;
 
 #[derive(Debug, Default)]
 pub struct Progress {
     is_wanted: bool,
-    /// After `start`, if the bar is wanted.
+    /// Set by `start` if `is_wanted`.
     bar: Option<ProgressBar>,
     failed: u64,
 }
@@ -28,7 +28,7 @@ impl Progress {
         }
     }
 
-    /// Starts the bar, or a counter where the number of deliveries is unknown.
+    /// Draws a bar, or a counter if the number of deliveries is unknown.
     pub fn start(&mut self, planned: Option<u64>) {
         if !self.is_wanted {
             return;
@@ -40,14 +40,13 @@ impl Progress {
         let terminal = Box::new(Terminal);
         let target = ProgressDrawTarget::term_like_with_hz(terminal, REDRAWS_PER_SECOND);
         let bar = ProgressBar::with_draw_target(planned, target);
-        // Both templates are valid.
+        // `with_template` fails only for an invalid template.
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
         self.bar = Some(bar);
     }
 
-    /// Counts a delivery.
     pub fn step(&mut self, ok: bool) {
         let Some(bar) = &self.bar else { return };
         if !ok {
@@ -68,7 +67,6 @@ impl Progress {
         }
     }
 
-    /// Removes the bar.
     pub fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
@@ -76,7 +74,7 @@ impl Progress {
     }
 }
 
-/// Standard error as a terminal.
+/// Standard error as indicatif's terminal.
 #[derive(Debug)]
 struct Terminal;
 
@@ -85,7 +83,7 @@ impl Terminal {
         io::stderr().write_all(text.as_bytes())
     }
 
-    /// Moves the cursor. Zero steps are not written: terminals take them for one.
+    /// Moves the cursor. Zero steps write nothing: terminals treat a count of 0 as 1.
     fn step(steps: usize, code: char) -> io::Result<()> {
         match steps {
             0 => Ok(()),
@@ -121,7 +119,7 @@ impl TermLike for Terminal {
     }
 
     fn write_str(&self, text: &str) -> io::Result<()> {
-        // Without the padding to the last column, the `^C` that a terminal echoes stays in the line.
+        // indicatif pads to the last column; with the padding, an echoed `^C` would wrap into the next line.
         Self::write(text.trim_end_matches(' '))
     }
 

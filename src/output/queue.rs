@@ -1,5 +1,5 @@
-//! Where output goes: standard output, or the file in its place, and standard error; and the thread that owns the [`Show`]
-//! while a mode runs, behind a bounded queue: a terminal or pipe that is not read never holds up the mode.
+//! Writes to standard output, or the file in its place, and standard error. During a run, a thread owns the [`Show`] behind
+//! a bounded queue, so that a terminal or pipe that is not read never blocks the run.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -12,25 +12,25 @@ use super::{Renderer, Show};
 use crate::listen::event::Event;
 use crate::send::event::{self, Delivery, EventSink};
 
-/// Whether standard output still takes data.
+/// The state of standard output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamState {
     Open,
-    /// By its reader, as `| head` does.
+    /// The reader closed the pipe, as `| head` does.
     Closed,
-    /// With the error of a write.
+    /// A write failed with this error.
     Failed(String),
 }
 
 pub struct Streams {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
-    /// Of `out`: a failure of `err` has no effect.
+    /// The state of `out`; failures of `err` are ignored.
     state: watch::Sender<StreamState>,
 }
 
 impl Streams {
-    /// Data goes to `out`, which buffers it, and messages to `err`, which does not.
+    /// `out` takes data and is buffered; `err` takes messages and is not.
     pub fn new(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
         Self {
             out,
@@ -43,12 +43,11 @@ impl Streams {
         self.state.subscribe()
     }
 
-    /// Whether `out` still takes text.
     pub fn is_open(&self) -> bool {
         *self.state.borrow() == StreamState::Open
     }
 
-    /// Writes data; nothing after the first failure.
+    /// Writes data to `out`, until the first failure.
     pub fn out(&mut self, text: &[u8]) {
         if self.is_open() {
             let result = self.out.write_all(text);
@@ -56,13 +55,12 @@ impl Streams {
         }
     }
 
-    /// Writes a message, behind all data written so far: both streams may be one terminal.
+    /// Flushes `out`, then writes a message: both streams may be one terminal.
     pub fn err(&mut self, text: &[u8]) {
         self.flush();
         let _ = self.err.write_all(text);
     }
 
-    /// Empties the buffer of `out`.
     pub fn flush(&mut self) {
         if self.is_open() {
             let result = self.out.flush();
@@ -79,25 +77,25 @@ impl Streams {
     }
 }
 
-/// Bytes that may wait to be written before exchanges are dropped.
+/// Bytes in the queue above which exchanges are dropped.
 const CAPACITY: u32 = 16 * 1024 * 1024;
 
-/// Bytes that may wait to be written before a sender waits.
+/// Bytes in the queue above which a sender waits.
 const BACKLOG: u32 = 1024 * 1024;
 
-/// Jobs that are taken from the queue at once.
+/// Most jobs taken from the channel per wake-up.
 const BATCH: usize = 64;
 
-/// Pause after a flush: waking the thread for each record costs more than the record. Too short for a person to notice.
+/// Pause after a flush, in which records gather: waking the thread for each record costs more than writing it.
 const GATHERING: Duration = Duration::from_millis(1);
 
 type Job = Box<dyn FnOnce(&mut Show) + Send>;
 
-/// The thread ends when all clones are gone.
+/// Handle of the output thread, which ends when all clones are dropped.
 #[derive(Clone)]
 pub struct OutputQueue {
     jobs: mpsc::UnboundedSender<(Job, Option<OwnedSemaphorePermit>)>,
-    /// Free bytes.
+    /// One permit for each free byte of `CAPACITY`.
     room: Arc<Semaphore>,
     renderer: Renderer,
 }
@@ -121,7 +119,7 @@ pub fn start(mut show: Show) -> (OutputQueue, OutputThread) {
                 thread::sleep(GATHERING);
             }
         }
-        // The receiver is gone if the program ends at once.
+        // The receiver is dropped if a second signal ends the program at once.
         let _ = done.send(show);
     });
     let room = Arc::new(Semaphore::new(CAPACITY as usize));
@@ -134,11 +132,11 @@ pub fn start(mut show: Show) -> (OutputQueue, OutputThread) {
 }
 
 impl OutputQueue {
-    /// Shows an event of `listen`; false if an exchange is dropped for want of room.
+    /// Queues an event of `listen`; false if an exchange was dropped because the queue is full.
     #[must_use]
     pub fn received(&self, event: Event) -> bool {
         if let Event::Exchange(exchange, line) = event {
-            // Written here: the text is bounded by the request's length, the memory of its fields is not.
+            // Rendered before it is queued: the text's size is bounded by the request's, the memory of its fields is not.
             let text = self.renderer.exchange(&exchange, line);
             return self.try_push(text.len(), move |show| show.block(&text));
         }
@@ -146,15 +144,15 @@ impl OutputQueue {
         true
     }
 
-    /// Runs a job that writes about so many bytes; false if there is no room for them.
+    /// Queues a job that writes about `bytes` bytes; false if the queue is full.
     fn try_push(&self, bytes: usize, job: impl FnOnce(&mut Show) + Send + 'static) -> bool {
         let permit = self.permit(bytes);
         permit.is_some() && self.jobs.send((Box::new(job), permit)).is_ok()
     }
 
-    /// Runs a job without regard to the room. A caller that writes much waits for [`EventSink::ready`] first.
+    /// Queues a job even if the queue is full; callers with large jobs await [`EventSink::ready`] first.
     pub fn push(&self, bytes: usize, job: impl FnOnce(&mut Show) + Send + 'static) {
-        // The thread is gone only if it panicked; `OutputThread::join` says so.
+        // Sending fails only after a panic of the thread, which `OutputThread::join` reports.
         let _ = self.jobs.send((Box::new(job), self.permit(bytes)));
     }
 
@@ -174,7 +172,8 @@ impl EventSink for OutputQueue {
     }
 
     fn delivered(&self, delivery: Delivery) {
-        // Written here: the text takes less memory, and the delivery's is freed by the thread that took it.
+        // Rendered before it is queued: the text takes less memory, and the delivery is freed by the thread that allocated
+        // it.
         let text = self.renderer.delivery(&delivery);
         let failed = (!delivery.ok).then(|| Box::new(delivery));
         self.push(text.len(), move |show| {
@@ -184,7 +183,8 @@ impl EventSink for OutputQueue {
 }
 
 impl OutputThread {
-    /// Waits until all queues are gone and everything is written, which may be never. None if the thread panicked.
+    /// Waits until all clones of the `OutputQueue` are dropped and all jobs are done, without a time limit. `None` if the
+    /// thread panicked.
     pub async fn join(self) -> Option<Show> {
         self.0.await.ok()
     }
@@ -261,7 +261,7 @@ mod tests {
         ));
     }
 
-    /// A terminal that both streams write to.
+    /// A sink shared by both streams, as a terminal is.
     #[derive(Clone, Default)]
     struct Terminal(Arc<Mutex<Vec<u8>>>);
 

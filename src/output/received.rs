@@ -1,4 +1,4 @@
-//! The output of `listen` for people: a block for each request.
+//! Renders each request that `listen` received as a block of lines.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::exchange::{Answer, Exchange, Forwarded};
 use crate::net::{query, secret};
 use crate::untrusted::{beginning, clean};
 
-/// The block of one exchange. `verbose` adds the sender and the headers.
+/// Renders one exchange; `verbose` adds the sender and the headers.
 pub fn exchange(exchange: &Exchange, theme: Theme, verbose: bool) -> String {
     let mut first = Vec::new();
     if let Some(forwarded) = &exchange.answer.forwarded {
@@ -49,7 +49,7 @@ fn head(exchange: &Exchange, theme: Theme) -> String {
     )
 }
 
-/// `→ http://localhost:5000/cdr  200 · 1.1 ms`, and the own answer if that means something else.
+/// `→ http://localhost:5000/cdr  200 · 1.1 ms`, and the listener's own status if its class differs from the handler's.
 fn passed_on(forwarded: &Forwarded, theme: Theme) -> Vec<String> {
     let took = format_duration(forwarded.latency);
     let answer = match (forwarded.status, &forwarded.failure) {
@@ -89,7 +89,7 @@ fn answer(answer: &Answer, theme: Theme) -> String {
     theme.paint(role, &text)
 }
 
-/// The path, which for GET is followed by the query further down; else the whole target.
+/// The path of a GET, whose query is shown below; the whole target of any other request.
 fn path_of(exchange: &Exchange) -> &str {
     if exchange.request.method == "GET" {
         exchange.request.path()
@@ -154,7 +154,7 @@ fn content(exchange: &Exchange, theme: Theme) -> Vec<String> {
         let text = format!("… {kept} of {} bytes were kept", request.size);
         lines.push(theme.paint(Role::Faint, &text));
     }
-    // The empty line between sections follows.
+    // An empty line separates the sections anyway.
     lines.pop_if(|last| last.is_empty());
     lines
 }
@@ -177,7 +177,7 @@ fn remarks(exchange: &Exchange, theme: Theme) -> Vec<String> {
         lines.push(theme.paint(Role::Bad, &format!("✗ not saved: {}", clean(why))));
     }
     for relation in &exchange.related {
-        // These two are remarks already.
+        // Duplicates and conflicts are listed as remarks already.
         if !matches!(relation.how.as_str(), "duplicate" | "conflict") {
             let text = format!("→ {}", clean(&relation.text));
             lines.push(theme.paint(Role::Number, &text));
@@ -199,7 +199,7 @@ fn remark_line(remark: &Remark, theme: Theme) -> String {
     format!("{mark} {}: {text}", theme.paint(Role::Name, &field))
 }
 
-/// The meaning of a CDR: the leg and its end, the agent, the numbers, the call.
+/// The lines that interpret a CDR: the leg and how it ended, the agent, the numbers, the call.
 fn meaning(exchange: &Exchange, theme: Theme) -> Vec<String> {
     let empty = Fields::new();
     let cdr = exchange.cdr.as_ref().unwrap_or(&empty);

@@ -1,4 +1,4 @@
-//! The requests that came again after a failure: a section for a terminal, and the file of `--report`.
+//! Renders the requests that a sender retried: a section of the output of `listen`; the file of `--report` is in `report`.
 
 mod report;
 
@@ -11,19 +11,19 @@ use super::wrap::{PROSE, plural, prose};
 use crate::listen::retries::{Report, RetryHistory, interval};
 use crate::untrusted::{beginning, clean};
 
-/// The longest path in the section's first column.
+/// Longest method with path in the section's first column, in characters.
 const MAX_PATH: usize = 18;
 
-/// How many requests the section names.
+/// Requests listed in the section.
 const MAX_LISTED: usize = 20;
 
-/// How many retries of a request the section has intervals for.
+/// Retries whose median interval the section shows: the first to the fifth.
 const INTERVALS: usize = 5;
 
-/// Between words that stay on one line.
+/// Joins words that must stay on one line.
 const NO_BREAK: &str = "\u{a0}";
 
-/// Words that stay on one line.
+/// Paints words and joins them by `NO_BREAK`.
 fn piece(words: &[(Role, &str)], theme: Theme) -> String {
     let words = words
         .iter()
@@ -31,14 +31,14 @@ fn piece(words: &[(Role, &str)], theme: Theme) -> String {
     words.collect::<Vec<_>>().join(NO_BREAK)
 }
 
-/// Pieces behind a label, in lines that fit.
+/// Wraps pieces behind a label to `PROSE` columns.
 fn laid_out(label: &str, role: Role, pieces: &[String], theme: Theme) -> String {
     let indent = " ".repeat(label.chars().count());
     let lines = prose(&pieces.join(" "), &indent, PROSE).replace(NO_BREAK, " ");
     theme.paint(role, label) + lines.trim_start()
 }
 
-/// The section before a listener's summary: the requests with their attempts, and the median intervals.
+/// Renders the section before the summary of `listen`: the requests with their attempts, and the median intervals.
 pub fn section(report: &Report, theme: Theme) -> String {
     let mut out = format!("{}\n", theme.paint(Role::Strong, "retries"));
     let listed = &report.requests[..report.requests.len().min(MAX_LISTED)];
@@ -48,7 +48,7 @@ pub fn section(report: &Report, theme: Theme) -> String {
         let name = format!("  {:<width$}   ", name(history));
         out += &laid_out(&name, Role::Name, &attempts(history, theme), theme);
     }
-    // Requests that failed are in the report, left out of it, or forgotten.
+    // `left_out` counts the failed requests that `requests` does not hold, and those evicted before the report.
     let failed = report.failed.saturating_sub(report.requests.len() as u64);
     let more =
         report.failed.saturating_sub(MAX_LISTED as u64) + report.left_out.saturating_sub(failed);
@@ -75,7 +75,7 @@ pub fn section(report: &Report, theme: Theme) -> String {
     out + "\n"
 }
 
-/// `3a41f8a3… leg a`; the method and path of a request that is no CDR.
+/// `3a41f8a3… leg a` for a CDR; the method and path for any other request.
 fn name(history: &RetryHistory) -> String {
     let name = match (&history.path, &history.cmiuuid) {
         (Some(path), _) => shortened(&clean(&format!("{} {path}", history.method)), MAX_PATH),
@@ -88,7 +88,7 @@ fn name(history: &RetryHistory) -> String {
     }
 }
 
-/// At most so many characters, the ellipsis included.
+/// Cuts text to `max` characters, the ellipsis included.
 fn shortened(text: &str, max: usize) -> String {
     if text.chars().count() <= max {
         return text.to_owned();
@@ -105,7 +105,7 @@ fn attempts(history: &RetryHistory, theme: Theme) -> Vec<String> {
             let text = format!("… {} left out …", history.left_out);
             pieces.push(piece(&[(Role::Faint, &text)], theme));
         }
-        // None at a gap: attempts in the middle may be left out.
+        // `None` before a gap: attempts in the middle may be left out.
         let next = history.attempts.get(place + 1);
         let next = next.filter(|next| [attempt.attempt + 1, 1].contains(&next.attempt));
         let is_copied = next.is_some_and(|next| next.after.is_none());

@@ -1,4 +1,4 @@
-//! The output of `send` for people: a line for each delivery, a summary, and hints.
+//! Renders the deliveries of `send` as text; the summary and the hints are in submodules.
 
 mod hints;
 mod summary;
@@ -19,16 +19,16 @@ use crate::send::event::{Attempt, Delivery};
 use crate::send::expect::status_words;
 use crate::untrusted::clean;
 
-/// Columns of the method: POST, GET.
+/// Width of the method's column.
 const METHOD: usize = 4;
 
-/// A reply of at most so many characters stands in the delivery's line.
+/// Replies of up to this many characters are put on the delivery's line.
 const SHORT_REPLY: usize = 24;
 
-/// How many lines of a reply are shown without `verbose`.
+/// Lines of a reply shown without `--verbose`.
 const REPLY_LINES: usize = 6;
 
-/// One delivery: a line, and below it a longer reply, the reason of a failure, and with `verbose` the headers.
+/// Renders a delivery: one line, then indented the reason of a failure, the headers if `verbose`, and a long reply.
 pub fn delivery(delivery: &Delivery, theme: Theme, verbose: bool) -> String {
     let first = what(delivery, theme);
     let Some(last) = delivery.last() else {
@@ -45,7 +45,7 @@ pub fn delivery(delivery: &Delivery, theme: Theme, verbose: bool) -> String {
         return format!("{first} {reply}\n");
     }
     let mut lines = Vec::new();
-    // The reason is in the line already if it is the failure or the status.
+    // `why` repeats the line if it only names the failure or the status.
     let by_status = last
         .status
         .map(|status| format!("answered {}", status_words(status)));
@@ -94,7 +94,7 @@ fn what(delivery: &Delivery, theme: Theme) -> String {
     text
 }
 
-/// `200 OK · 1.4 ms · attempt 2`, or the failure in the place of the status.
+/// `200 OK · 1.4 ms · attempt 2`; a failure replaces the status.
 fn result(delivery: &Delivery, last: &Attempt, theme: Theme) -> String {
     let role = if delivery.ok { Role::Good } else { Role::Bad };
     let result = match (&last.failure, last.status) {
@@ -109,7 +109,7 @@ fn result(delivery: &Delivery, last: &Attempt, theme: Theme) -> String {
     theme.paint(role, &result) + " " + &theme.paint(Role::Faint, &took)
 }
 
-/// The lines of the reply's body; the title of a page of HTML, unless `verbose`.
+/// The lines of the reply's body; of an HTML page only the title, unless `verbose`.
 fn reply(last: &Attempt, theme: Theme, verbose: bool) -> Vec<String> {
     let response = last.response.as_ref();
     let Some(response) = response.filter(|response| !response.body.is_empty()) else {

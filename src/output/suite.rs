@@ -1,4 +1,4 @@
-//! The output of the suite for people: a line for each case, the findings, and a verdict.
+//! Renders the suite's cases as text, a line each; the findings and the verdict are in `summary`.
 
 mod summary;
 
@@ -13,13 +13,13 @@ use crate::suite::Family;
 use crate::suite::event::CaseRecord;
 use crate::untrusted::clean;
 
-/// Columns of the names of cases.
+/// Width of the column of case names.
 const NAMES: usize = 32;
 
-/// Longer results stand on a line of their own.
+/// Results longer than this many characters get a line of their own.
 const SHORT: usize = 24;
 
-/// The lines of cases as they are done. Cases that are skipped for the same reason share one line.
+/// Renders cases in the order of their results. Neighbours that were skipped for one reason share a line.
 #[derive(Debug, Clone, Default)]
 pub struct CaseLines {
     family: Option<Family>,
@@ -27,7 +27,7 @@ pub struct CaseLines {
 }
 
 impl CaseLines {
-    /// The text of one case; nothing yet for a skipped one, unless `verbose`.
+    /// The text of one case. A skipped case is kept for a shared line, unless `verbose`.
     pub fn case(&mut self, record: &CaseRecord, theme: Theme, verbose: bool) -> String {
         let mut out = String::new();
         let same = |earlier: &CaseRecord| {
@@ -50,7 +50,7 @@ impl CaseLines {
         out
     }
 
-    /// The line of the cases that were skipped last.
+    /// The shared line of the skipped cases kept so far.
     pub fn rest(&mut self, theme: Theme) -> String {
         let skipped = std::mem::take(&mut self.skipped);
         let Some(reason) = skipped.first().and_then(|record| record.skipped.as_deref()) else {
@@ -74,7 +74,7 @@ fn heading(family: Family, theme: Theme) -> String {
     )
 }
 
-/// One case: a line if it passed, and what to look at if it failed.
+/// One line for a case, and advice below it if it failed.
 fn line(record: &CaseRecord, theme: Theme) -> String {
     let got = clean(&record.got);
     let took = theme.paint(Role::Faint, &format!("· {}", format_duration(record.took)));
@@ -100,7 +100,7 @@ fn line(record: &CaseRecord, theme: Theme) -> String {
     out
 }
 
-/// With a capital first letter and a full stop.
+/// Capitalises the first letter and adds a full stop.
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters
@@ -111,7 +111,7 @@ fn sentence(text: &str) -> String {
     format!("{first}{}{stop}", letters.as_str())
 }
 
-/// Prose of usual width.
+/// Wraps prose to `PROSE` columns.
 fn lines(text: &str, indent: &str) -> String {
     prose(text, indent, PROSE)
 }

@@ -1,5 +1,5 @@
-//! Colours, decided for each stream: `colored` would decide globally, by standard output alone, and lets `CLICOLOR_FORCE`
-//! beat `NO_COLOR`.
+//! Colours, decided per stream: the crate `colored` decides globally, by standard output alone, and lets `CLICOLOR_FORCE`
+//! override `NO_COLOR`.
 
 use colored::Colorize as _;
 
@@ -8,22 +8,18 @@ use colored::Colorize as _;
 pub enum Role {
     Strong,
     Faint,
-    /// A success.
     Good,
-    /// A failure.
     Bad,
     /// A warning.
     Odd,
-    /// The name of a field.
     Name,
-    /// A string value.
     Text,
     Number,
     /// `true`, `false`, `null`.
     Word,
 }
 
-/// Paints, or leaves text as it is.
+/// Whether text is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Theme(bool);
 
@@ -37,7 +33,7 @@ impl Theme {
         Self(false)
     }
 
-    /// Received text must be cleaned first.
+    /// Colours text; received text must be escaped by `clean` first.
     pub fn paint(self, role: Role, text: &str) -> String {
         if !self.0 {
             return text.to_owned();
@@ -56,7 +52,7 @@ impl Theme {
     }
 }
 
-/// The values of `--color`; completions show the comments.
+/// The values of `--color`; shell completions show the variants' doc comments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Color {
     /// As the environment and the stream suggest
@@ -68,8 +64,8 @@ pub enum Color {
     Never,
 }
 
-/// Whether a stream gets colours: the flag decides, then the variables `NO_COLOR`, `CLICOLOR_FORCE`, `CLICOLOR` and `TERM`,
-/// then whether this stream is a terminal.
+/// Whether a stream gets colours. The order of precedence: the flag, `NO_COLOR`, `CLICOLOR_FORCE`, `CLICOLOR` and `TERM`,
+/// whether the stream is a terminal.
 pub fn is_coloured(
     wish: Color,
     variable: impl Fn(&str) -> Option<String>,

@@ -1,4 +1,4 @@
-//! Lines wrapped to a terminal's width: the terminal itself would go on in column 0, where received text must not start.
+//! Wraps lines to the terminal's width: a line wrapped by the terminal itself would put received text into column 0.
 
 use std::borrow::Cow;
 
@@ -6,13 +6,13 @@ use terminal_size::{Width, terminal_size_of};
 use textwrap::core::{Word, display_width};
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm, fill};
 
-/// Columns of the program's own prose.
+/// Line width of the program's own prose.
 pub const PROSE: usize = 60;
 
-/// Longer words are broken where the line ends instead of starting a new line.
+/// Words wider than this are broken at the end of a line instead of moved to the next line.
 const LONG_WORD: usize = 24;
 
-/// How much deeper a wrapped line goes on: more than the parts of a block are indented.
+/// Additional indent of continuation lines, in columns.
 const DEEPER: usize = 4;
 
 /// The width of a stream, if it is a terminal with a known width.
@@ -26,7 +26,7 @@ pub fn width_of(stream: &impl std::os::windows::io::AsHandle) -> Option<usize> {
     terminal_size_of(stream.as_handle()).map(|(Width(width), _)| usize::from(width))
 }
 
-/// Breaks at spaces; all lines but the first one are indented. Colours take no columns.
+/// Breaks at spaces, with a hanging indent. textwrap gives colour codes no width.
 fn options(width: usize, indent: &str) -> Options<'_> {
     Options::new(width)
         .subsequent_indent(indent)
@@ -43,7 +43,7 @@ fn words(line: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
     }))
 }
 
-/// Text in lines of at most so many columns. Long words are broken; a wrapped line goes on deeper than it began.
+/// Wraps lines to `width` columns. Long words are broken; continuation lines are indented by `DEEPER` more.
 pub fn wrapped(text: &str, width: usize) -> Cow<'_, str> {
     if text.lines().all(|line| display_width(line) <= width) {
         return text.into();
@@ -58,7 +58,7 @@ pub fn wrapped(text: &str, width: usize) -> Cow<'_, str> {
     lines.join("\n").into()
 }
 
-/// The program's own prose, indented, in lines of at most so many columns. A longer word stays whole.
+/// Wraps the program's own prose to `width` columns, indented. Long words stay whole.
 pub fn prose(text: &str, indent: &str, width: usize) -> String {
     if text.is_empty() {
         return String::new();
@@ -113,7 +113,7 @@ mod tests {
         let painted = Theme::new(true).paint(Role::Bad, "0123456789");
         assert_eq!(wrapped(&painted, 10), painted);
         assert_eq!(wrapped("北京北京北", 8), "北京北京\n    北");
-        // A mark stays with its letter.
+        // A combining mark is not separated from its letter.
         assert_eq!(wrapped("0123456789e\u{301}", 11), "0123456789e\u{301}");
     }
 
@@ -129,7 +129,7 @@ mod tests {
             prop_assert!(wrapped.lines().all(|line| display_width(line) <= width), "{wrapped}");
             let bare = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
             prop_assert_eq!(bare(&wrapped), bare(&text));
-            // Whatever starts in column 0 did so before.
+            // Wrapping starts no new line in column 0.
             let starts = |text: &str| text.lines().filter(|line| !line.starts_with(' ') && !line.is_empty()).count();
             prop_assert!(starts(&wrapped) == starts(&text), "{wrapped}");
         }

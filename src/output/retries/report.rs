@@ -1,4 +1,4 @@
-//! The text of `--report`.
+//! Renders the file of `--report`: the run, the intervals between retries, and each retried request.
 
 use std::fmt::Write as _;
 
@@ -12,18 +12,16 @@ use crate::output::wrap::{count, plural, prose};
 use crate::seed::Seed;
 use crate::untrusted::clean;
 
-/// Columns of the report, which is read in editors and mails.
+/// Line width of the report, which is read in editors and mails.
 pub(super) const REPORT_WIDTH: usize = 78;
 
-/// The run that a report is about.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// Of the listener.
     pub url: String,
     pub began: Timestamp,
     pub ended: Timestamp,
     pub faults: Faults,
-    /// Of faults by chance.
+    /// The seed of random faults.
     pub seed: Option<Seed>,
 }
 
@@ -35,7 +33,6 @@ const NOT_SHOWN: &str = "Whether what did not come back would have come later, w
     the sender would do on another day or after another failure. What came back with a field changed is no retry here: the \
     listener remarks on it as a conflict.";
 
-/// The text of `--report`.
 pub fn report(run: &Run, summary: &Summary) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let mut out = format!("telecmi-cdr {version}: what came back, and when\n\n");
@@ -108,7 +105,7 @@ fn findings(report: &Report) -> String {
     out
 }
 
-/// One request: its name, a line for each attempt, and the end of the story.
+/// One request: its name, a line for each attempt, and what followed the last attempt.
 fn listed(history: &RetryHistory) -> String {
     let method = clean(&history.method);
     let leg = history

@@ -1,4 +1,4 @@
-//! The section and the report, for made runs.
+//! Snapshots of the section and of the report.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn moment(seconds: i64) -> Timestamp {
     Timestamp::from_epoch_ms(1_800_000_000_000 + seconds * 1_000).unwrap()
 }
 
-/// An attempt: its number, which one it is, how long after the one before, and how it was answered.
+/// `n` counts the requests of the run, `attempt` those of one history; `met` is a status or the name of a fault.
 fn attempt(n: u64, attempt: u64, after: f64, met: &str) -> Attempt {
     let status = met.parse().ok();
     Attempt {
@@ -145,7 +145,7 @@ fn a_section_names_only_so_many() {
     (report.failed, report.left_out) = (33, 8);
     let text = section(&report, Theme::plain());
     assert_eq!(text.matches("#1 503").count(), MAX_LISTED);
-    // Three are not in the report because there were too many, five were forgotten.
+    // 33 failures less 20 listed, and 5 of the 8 left out that were evicted before the report.
     assert!(
         text.contains("… and 18 more; --report FILE names more of them\n"),
         "{text}"

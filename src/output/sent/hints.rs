@@ -1,11 +1,11 @@
-//! Hints after a run of `send`: what can be done about its failures.
+//! Hints about the failures of `send`, printed after the summary.
 
 use std::collections::BTreeSet;
 
 use crate::net::{FailureKind, Phase};
 use crate::send::event::Delivery;
 
-/// The causes of the failures of a run, for the hints.
+/// The distinct causes of a run's failures, from which hints are chosen.
 #[derive(Debug, Default)]
 pub struct Causes {
     statuses: BTreeSet<u16>,
@@ -14,7 +14,6 @@ pub struct Causes {
 }
 
 impl Causes {
-    /// Notes a delivery that failed.
     pub fn note(&mut self, delivery: &Delivery) {
         if let Some(last) = delivery.last() {
             self.statuses.extend(last.status);
@@ -25,7 +24,7 @@ impl Causes {
         }
     }
 
-    /// What people can do about the failures, each cause once.
+    /// The hints for all causes; equal neighbours are merged.
     pub fn hints(&self) -> Vec<&'static str> {
         let failures = self.failures.iter();
         let failures = failures.filter_map(|(kind, phase)| failure_hint(*kind, *phase));

@@ -1,4 +1,4 @@
-//! The summary of `send` for people: the outcome, the latencies, and their histogram.
+//! Renders the summary of `send`: the outcome, the latencies, and their histogram.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -9,7 +9,6 @@ use crate::output::theme::{Role, Theme};
 use crate::send::event::{LatencySummary, Summary};
 use crate::send::expect::status_words;
 
-/// The last lines of a run: the outcome, the statuses and failures, the latencies.
 pub fn summary(summary: &Summary, theme: Theme) -> String {
     let mut out = String::from(if summary.deliveries == 0 { "" } else { "\n" });
     let deliveries = summary.deliveries;
@@ -41,7 +40,7 @@ pub fn summary(summary: &Summary, theme: Theme) -> String {
     out + &histogram(summary, theme)
 }
 
-/// A table of the latencies, and of the lateness if there was a schedule.
+/// A table of the latencies, and of the delays behind the schedule if there was one.
 fn times(latency: &LatencySummary, lateness: Option<&LatencySummary>, theme: Theme) -> String {
     let columns = ["min", "mean", "p50", "p90", "p99", "max"];
     let columns = columns.map(|column| theme.paint(Role::Faint, &format!("{column:>8}")));
@@ -56,10 +55,10 @@ fn times(latency: &LatencySummary, lateness: Option<&LatencySummary>, theme: The
     out
 }
 
-/// A histogram needs so many answers.
+/// Fewest answers for which a histogram is drawn.
 const MIN_ANSWERS: u64 = 20;
 
-/// Columns of the longest bar.
+/// Width of the longest bar, in columns.
 const BAR: u64 = 36;
 
 fn histogram(summary: &Summary, theme: Theme) -> String {

@@ -1,4 +1,4 @@
-//! The end of a suite's output: the findings, the verdict, and what no suite can see.
+//! Renders the summary of the suite: the findings, the verdict, and manual checks of what the suite cannot observe.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,6 @@ use crate::suite::event::{CaseRecord, SuiteSummary};
 use crate::suite::verdict::Cause;
 use crate::untrusted::clean;
 
-/// The findings, the verdict, and what no suite can see.
 pub fn summary(summary: &SuiteSummary, theme: Theme) -> String {
     let mut out = String::new();
     if !summary.findings.is_empty() {
@@ -29,7 +28,7 @@ pub fn summary(summary: &SuiteSummary, theme: Theme) -> String {
     out
 }
 
-/// All failures of one cause; those of cases with the same reason stand together.
+/// All failures of one cause; cases with the same `why` share an entry.
 fn finding_of(cause: Cause, summary: &SuiteSummary, theme: Theme) -> String {
     let (mark, cause_words) = (
         theme.paint(Role::Bad, "✗"),
@@ -63,7 +62,7 @@ fn finding_of(cause: Cause, summary: &SuiteSummary, theme: Theme) -> String {
             out += &lines(&sentence(advice), "    ");
         }
         if let Some(repeat) = &record.repeat {
-            // Never wrapped, so that the command can be copied.
+            // Not wrapped, so that the command can be copied.
             let _ = writeln!(out, "    {}", theme.paint(Role::Name, &clean(repeat)));
         }
     }

@@ -1,4 +1,4 @@
-//! Snapshots without colour: what people see must say everything without it.
+//! Snapshots without colours: the text alone must carry all information.
 
 use std::time::Duration;
 
