@@ -1,4 +1,4 @@
-//! `--generate`: completions, the manual page, and the schema of what TeleCMI delivers.
+//! `--generate`: shell completions, the manual page, and the webhook's JSON Schema and OpenAPI document.
 
 use clap::{Command, ValueEnum};
 use clap_complete::Shell;
@@ -8,7 +8,7 @@ use clap_mangen::roff::{Inline, Roff, bold, roman};
 use super::help;
 use crate::cdr::document;
 
-/// The values of `--generate`; completions show the comments.
+/// The values of `--generate`; shell completions show the variants' doc comments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Generate {
     /// Completions for bash
@@ -31,7 +31,7 @@ pub enum Generate {
 
 pub fn text(what: Generate) -> String {
     match what {
-        // The generator for bash takes the hyphen in the program's name for the step down to a mode.
+        // clap_complete's bash generator takes the hyphen in the program's name for a subcommand separator.
         Generate::Bash => completions(Shell::Bash).replace("telecmi__subcmd__cdr", "telecmi__cdr"),
         Generate::Zsh => completions(Shell::Zsh),
         Generate::Fish => completions(Shell::Fish),
@@ -49,7 +49,7 @@ fn completions(shell: Shell) -> String {
     String::from_utf8_lossy(&script).into_owned()
 }
 
-/// One page for the program and both modes.
+/// One manual page for the program and both subcommands.
 fn manual() -> String {
     let mut command = super::command();
     command.build();
@@ -57,7 +57,7 @@ fn manual() -> String {
     let version = concat!("telecmi-cdr ", env!("CARGO_PKG_VERSION"));
     let title = ["TELECMI-CDR", "1", "\"\"", version, "User Commands"];
     let mut page = Vec::new();
-    // Writing to memory cannot fail.
+    // Writing to a `Vec` cannot fail.
     let _ = Roff::new().control("TH", title).to_writer(&mut page);
     let _ = man.render_name_section(&mut page);
     let _ = synopsis(&command).to_writer(&mut page);
@@ -77,7 +77,7 @@ fn manual() -> String {
     plain(&String::from_utf8_lossy(&page))
 }
 
-/// The page without the line breaks beside an empty line, which strict readers complain of.
+/// Removes `.br` next to an empty line or `.sp`, which strict man page parsers warn about.
 fn plain(page: &str) -> String {
     let lines: Vec<&str> = page.lines().collect();
     let is_space =
@@ -110,7 +110,7 @@ fn synopsis(command: &Command) -> Roff {
     roff
 }
 
-/// The text around the flags in the help of a mode, line by line; the environment has a section of its own.
+/// The help text before and after the flags of a mode, without the paragraph on the environment.
 fn in_short(mode: &Command) -> Roff {
     let around = [mode.get_before_help(), mode.get_after_help()];
     let around = around.map(|text| text.map(ToString::to_string).unwrap_or_default());

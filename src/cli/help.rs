@@ -6,18 +6,17 @@ use clap::builder::StyledStr;
 use clap::builder::styling::Style;
 use clap::{Arg, ArgAction};
 
-/// The order of the parts: examples come before flags.
+/// clap's help template, with the examples before the flags.
 pub const TEMPLATE: &str =
     "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}";
 
 pub struct Page {
-    /// Each command on a line, and below it an indented line about it.
+    /// Pairs of lines: a command, and its indented description.
     examples: &'static str,
-    /// A heading, and lines below it.
+    /// A heading line and its text.
     end: &'static str,
 }
 
-/// Of the program.
 pub const PROGRAM: Page = Page {
     examples: "
 telecmi-cdr send --demo
@@ -92,12 +91,12 @@ Exit codes:
   With -- CMD, its own failure comes first.",
 };
 
-/// The last lines of every help.
+/// Last paragraph of every help text.
 pub const ENVIRONMENT: &str = "\
 Every flag of a mode has an environment twin: --port is
 TELECMI_CDR_PORT. The flag wins.";
 
-/// The styles of headings and of commands: clap's own.
+/// clap's default styles of headings and commands.
 const HEADING: Style = Style::new().bold().underline();
 const LITERAL: Style = Style::new().bold();
 
@@ -117,7 +116,7 @@ impl Page {
     }
 }
 
-/// `--help` of a mode, last in the last group.
+/// The flag `--help` of a mode, listed last.
 pub fn flag() -> Arg {
     Arg::new("help")
         .short('h')

@@ -28,7 +28,7 @@ const FAILING: &str = "Failing on purpose";
 const SCRIPTS: &str = "For scripts";
 const LIMITS: &str = "Limits";
 
-/// Not a doc comment: rustdoc would take the brackets for links.
+/// The help of `--tunnel`. In a doc comment, rustdoc would read the brackets as links.
 const TUNNEL_HELP: &str = "Start a tunnel, show its public URL: cloudflared, ngrok, bore[:SERVER], ssh:[USER@]HOST[:PORT]";
 
 #[derive(Debug, Args)]
@@ -130,19 +130,19 @@ pub struct ListenOptions {
     #[command(flatten)]
     pub output_options: OutputOptions,
 
-    /// The values of `--header`.
+    /// The parsed values of `--header`.
     #[arg(skip)]
     headers: Vec<Header>,
-    /// The value of `--forward-to`.
+    /// The parsed value of `--forward-to`.
     #[arg(skip)]
     pub destination: Option<Destination>,
-    /// The seed, if it was not given and delays or faults depend on it.
+    /// The random seed, if `--seed` was not given and delays or faults use it.
     #[arg(skip)]
     pub drawn_seed: Option<Seed>,
 }
 
 impl ListenOptions {
-    /// Reads the values that clap would quote in an error though they may hold secrets, and refuses `-` as a file.
+    /// Parses values that may hold secrets, which clap would quote in errors, and refuses `-` as a file.
     pub(super) fn check(&mut self, matches: &ArgMatches) -> Result<(), String> {
         let header = |text: &String| values::of_flag("--header", text, values::header);
         self.headers = self.header.iter().map(header).collect::<Result<_, _>>()?;
@@ -169,7 +169,7 @@ impl ListenOptions {
         Ok(())
     }
 
-    /// The options of the listener, without those that need a port or a file.
+    /// The listener's options, except those that need an open port or file.
     pub(crate) fn listener(&self) -> Options {
         Options {
             policy: ResponsePolicy {
@@ -208,7 +208,7 @@ impl ListenOptions {
         }
     }
 
-    /// The tunnel program or command.
+    /// The tunnel of `--tunnel` or `--tunnel-cmd`.
     pub(crate) fn tunnel(&self) -> Option<Tunnel> {
         let command = || self.tunnel_cmd.clone().map(Tunnel::Command);
         self.tunnel.clone().or_else(command)

@@ -1,4 +1,4 @@
-//! Arguments and environment, read by clap into plain options. Nothing here reads a file or opens a socket.
+//! Parses arguments and environment variables with clap. Reads no files and opens no sockets.
 
 pub mod generate;
 mod help;
@@ -59,12 +59,12 @@ pub enum Invocation {
     Generate(Generate),
 }
 
-/// The whole command line, for completions, the manual page and tests.
+/// The clap command for completions, the manual page and tests.
 pub fn command() -> Command {
     with_environment(Cli::command(), &BTreeSet::new())
 }
 
-/// Reads arguments, the program's name first, and the environment.
+/// Parses the arguments, which start with the program's name, and the environment.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let command = Cli::command().color(color(&arguments));
@@ -84,8 +84,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     })
 }
 
-/// Prints clap's message: help goes to standard output, usage errors to standard error. A closed pipe is no failure. A
-/// message that quotes disturbing characters is printed cleaned, without colours.
+/// Prints clap's message: help to standard output, usage errors to standard error. A closed pipe is no failure. A message
+/// with control characters is printed escaped, without colours.
 pub fn refuse(error: &clap::Error) -> Exit {
     let message = error.render().to_string();
     if message.chars().any(|c| c != '\n' && disturbs(c)) {
@@ -104,9 +104,9 @@ pub fn refuse(error: &clap::Error) -> Exit {
     }
 }
 
-/// `--color` for the messages of clap, read by hand: it counts when clap cannot read the arguments.
+/// The value of `--color` for clap's own messages, read without clap: it applies even if parsing fails.
 fn color(arguments: &[OsString]) -> ColorChoice {
-    // The words behind `--` belong to another program.
+    // Words after `--` are another program's arguments.
     let words = arguments.iter().take_while(|word| *word != "--");
     let words: Vec<&str> = words
         .map(|word| word.to_str().unwrap_or_default())
@@ -126,7 +126,7 @@ fn color(arguments: &[OsString]) -> ColorChoice {
     }
 }
 
-/// The flags on the command line, valid or not.
+/// The ids of the flags on the command line, with valid values or not.
 fn given(arguments: &[OsString]) -> BTreeSet<Id> {
     let matches = Cli::command()
         .ignore_errors(true)
@@ -141,10 +141,10 @@ fn given(arguments: &[OsString]) -> BTreeSet<Id> {
     matches.ids().filter(is_given).cloned().collect()
 }
 
-/// Gives every flag of a mode an environment variable, except those that conflict with a flag on the command line: that
-/// wins. Flags without a value read `1`, `true`, `yes`, `0` and so on.
+/// Gives every flag of a mode an environment variable, except flags that conflict with one on the command line. Flags
+/// without a value read `1`, `true`, `yes`, `0` and so on.
 fn with_environment(mut command: Command, given: &BTreeSet<Id>) -> Command {
-    // Adds the flags that clap makes.
+    // `build` adds clap's own flags.
     command.build();
     command.mut_subcommands(|mode| {
         let overridden = overridden(&mode, given);
@@ -167,15 +167,15 @@ fn with_environment(mut command: Command, given: &BTreeSet<Id>) -> Command {
     })
 }
 
-/// Whether a variable is as good as unset: empty, as compose files leave it, or a switch that is off, which contradicts no
-/// other flag.
+/// Whether a variable counts as unset: it is empty, as Compose files leave it, or turns a switch off, so that it conflicts
+/// with no other flag.
 fn says_nothing(value: &OsStr, is_switch: bool) -> bool {
     let off = ["0", "false", "f", "no", "n", "off"];
     let value = value.to_string_lossy().to_lowercase();
     value.is_empty() || (is_switch && off.contains(&value.as_str()))
 }
 
-/// The flags of a mode that conflict with one on the command line, whichever of the two declares the conflict.
+/// The flags of a mode that conflict with a flag on the command line; either of the two may declare the conflict.
 fn overridden(mode: &Command, given: &BTreeSet<Id>) -> BTreeSet<Id> {
     let mut overridden = BTreeSet::new();
     for one in mode.get_arguments() {

@@ -26,7 +26,7 @@ use crate::send::expect::{Expectation, Statuses};
 use crate::send::plan::Methods;
 use crate::send::schedule::ScheduleOptions;
 
-/// The formats of `--print`; completions show the comments.
+/// The values of `--print`; shell completions show the variants' doc comments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Print {
     /// One CDR a line
@@ -41,7 +41,6 @@ pub enum Print {
     Vegeta,
 }
 
-/// What is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     Scenarios(Vec<ScenarioChoice>),
@@ -231,19 +230,19 @@ pub struct SendOptions {
     #[command(flatten)]
     pub output_options: OutputOptions,
 
-    /// `--url` or its default; none for `--demo`.
+    /// The URL of `--url` or its default; `None` for `--demo`.
     #[arg(skip)]
     pub destination: Option<Destination>,
-    /// The values of `--header`.
+    /// The parsed values of `--header`.
     #[arg(skip)]
     pub headers: Vec<HeaderSource>,
-    /// `--set`, `--set-json` and `--unset` in the order in which they were given.
+    /// The edits of `--set`, `--set-json` and `--unset` in the order of the command line.
     #[arg(skip)]
     pub edits: Vec<Edit>,
     /// Whether `--method` or its environment variable was given.
     #[arg(skip)]
     pub method_was_said: bool,
-    /// The command as it was given, secrets masked, without the flags that the `repeat:` line adds.
+    /// The command line with secrets masked, without the flags that the `repeat:` line adds.
     #[arg(skip)]
     pub command: String,
 }
@@ -255,7 +254,7 @@ fn scenario_names() -> impl TypedValueParser<Value = String> {
 }
 
 impl SendOptions {
-    /// How many times the scenarios or the file are sent; none is without end.
+    /// Rounds of the scenarios or the file; `None` is unlimited.
     pub(crate) fn rounds(&self) -> Option<u64> {
         self.count.or(self.duration.is_none().then_some(1))
     }

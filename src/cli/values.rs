@@ -1,4 +1,4 @@
-//! Readers for the values of flags. Their errors say what was expected.
+//! Parsers of flag values. Errors say what was expected.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::seed::Seed;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeaderSource {
     One(Header),
-    /// `@FILE` with one header a line.
+    /// `@FILE`: one header per line.
     File(PathBuf),
 }
 
-/// Reads a value; an error names the flag.
+/// Parses a value and prefixes errors with the flag.
 pub fn of_flag<T>(
     flag: &str,
     text: &str,
@@ -84,10 +84,10 @@ pub fn rate(text: &str) -> Result<f64, String> {
     rate.ok_or_else(|| "a rate is more than nothing".to_owned())
 }
 
-/// The lowest speed: a call of a minute takes most of a day.
+/// Lowest speed: a call of one minute takes 17 hours.
 const SLOWEST: f64 = 0.001;
 
-/// How much faster than in the call the gaps pass; none is without gaps.
+/// Factor by which the gaps between a call's deliveries are shortened; `None` leaves them out.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Speed(pub Option<f64>);
 
@@ -129,7 +129,6 @@ pub fn number(text: &str) -> Result<u64, String> {
     number.ok_or_else(|| "expected 5 to 15 digits, country code first".to_owned())
 }
 
-/// Reads an extension: 3 to 6 digits.
 pub fn extension(text: &str) -> Result<String, String> {
     let fits = (3..=6).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
     fits.then(|| text.to_owned())
@@ -147,7 +146,6 @@ pub fn object(text: &str) -> Result<String, String> {
     }
 }
 
-/// Reads a whole number between two bounds.
 pub fn whole<T: TryFrom<u64>, const LEAST: u64, const MOST: u64>(text: &str) -> Result<T, String> {
     let number = text.parse::<u64>().ok();
     number
@@ -171,7 +169,6 @@ pub fn seed(text: &str) -> Result<Seed, String> {
     whole::<_, 0, { u64::MAX }>(text).map(Seed)
 }
 
-/// Reads the status of an answer.
 pub fn status(text: &str) -> Result<u16, String> {
     let status = text.parse().ok();
     let status = status.filter(|status| (200..=599).contains(status));

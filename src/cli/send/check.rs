@@ -1,4 +1,4 @@
-//! Refuses contradictions between the flags of `send`, and computes the values that several flags decide.
+//! Refuses contradictory flags of `send`, and computes the values that depend on several flags.
 
 use std::ffi::OsString;
 
@@ -12,11 +12,11 @@ use crate::send::edit::Edit;
 use crate::send::plan::Methods;
 use crate::suite;
 
-/// The address of a listener with its usual port.
+/// The URL of `listen` on its default port.
 const LISTENER: &str = "http://127.0.0.1:8237/webhook/cdr";
 
 impl SendOptions {
-    /// Reads the values that clap would quote in an error though they may hold secrets, and refuses contradictions.
+    /// Parses values that may hold secrets, which clap would quote in errors, and refuses contradictions.
     pub(in crate::cli) fn check(
         &mut self,
         matches: &ArgMatches,
@@ -26,7 +26,7 @@ impl SendOptions {
             return Ok(());
         }
         let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-        // The flag wins over the environment, whichever of the two it contradicts.
+        // `--url` on the command line overrides `TELECMI_CDR_DEMO`.
         self.demo &= is_given("demo") || !is_given("url");
         self.method_was_said = matches.value_source("method") != Some(ValueSource::DefaultValue);
         if self.race > 1 && self.retry > 0 {
@@ -53,7 +53,7 @@ impl SendOptions {
         Ok(())
     }
 
-    /// The edits in the order in which they were given.
+    /// The edits in the order of the command line.
     fn edits(&self, matches: &ArgMatches) -> Vec<Edit> {
         let flags = [
             ("set", &self.set),

@@ -1,16 +1,16 @@
-//! The command as it was given, for the `repeat:` line.
+//! Rebuilds the command line for the `repeat:` line.
 
 use std::ffi::OsString;
 
 use crate::net::secret;
 
-/// Flags that the line of a run adds with the values they had.
+/// Flags that the `repeat:` line of a run adds itself.
 const OF_A_RUN: &[&str] = &["--seed", "--at"];
 
-/// Flags that the line of a case adds, or that would overwrite the first report.
+/// Flags that the `repeat:` line of a case adds itself, and those that would overwrite the first report.
 const OF_THE_SUITE: &[&str] = &["--seed", "--only", "--skip", "--junit", "--output", "-o"];
 
-/// The command: quoted for a shell, secrets masked, without the flags that the line adds.
+/// The command line: quoted for a shell, secrets masked, without the flags that the `repeat:` line adds.
 pub fn as_given(arguments: &[OsString], is_suite: bool) -> String {
     let without = if is_suite { OF_THE_SUITE } else { OF_A_RUN };
     let mut words = vec!["telecmi-cdr".to_owned()];
@@ -29,10 +29,10 @@ pub fn as_given(arguments: &[OsString], is_suite: bool) -> String {
     words.join(" ")
 }
 
-/// Short flags that take no value, after which another flag may stand in the same word.
+/// Short flags without a value, which can precede another flag in one word: `-ko FILE`.
 const WITHOUT_A_VALUE: &str = "kqv";
 
-/// The flag in a word that can have a value, behind the short flags before it; and its value, if that is in the word.
+/// Splits a word into leading short flags, a flag that may take a value, and its value (empty if in the next word).
 fn flag_with_value(word: &str) -> Option<(&str, String, &str)> {
     if word.starts_with("--") {
         let (flag, value) = word.split_at(word.find('=').unwrap_or(word.len()));
@@ -44,7 +44,7 @@ fn flag_with_value(word: &str) -> Option<(&str, String, &str)> {
     Some((before, format!("-{flag}"), value))
 }
 
-/// A word with what looks like a secret in it masked: a URL's parameters, a header's value.
+/// Masks the secrets in a URL and the value of a secret header.
 fn masked(word: &str) -> String {
     if word.contains("://") {
         return secret::masked_url(word);
