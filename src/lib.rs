@@ -1,6 +1,6 @@
 //! Send and receive TeleCMI's outgoing-missed call detail records (CDRs) while you build a webhook handler.
 //!
-//! The README says what the program is for; this page is for those who change it.
+//! The README is for users, this page for contributors.
 //!
 //! # Layers
 //!
@@ -17,7 +17,7 @@
 //! process clock error seed untrusted json
 //! ```
 //!
-//! Imports go down; `tests/it/architecture.rs` holds the sources to that.
+//! Modules import from lower layers only; `tests/it/architecture.rs` checks this.
 //!
 //! # A CDR that is sent
 //!
@@ -40,7 +40,7 @@
 //! ```
 //!
 //! `Recorder::record` is one synchronous step under one lock: the numbers, the capture file, the output and the inspector
-//! have the same order, and the line is on file before the answer is sent. One thread owns the output; its queue is
+//! have the same order, and the record is in the file before the answer is sent. One thread owns the output; its queue is
 //! bounded, and display lines that do not fit are dropped and counted.
 //!
 //! # A suite
@@ -68,7 +68,7 @@ mod untrusted;
 
 pub use app::run;
 
-/// For the benches, the fuzz targets and `tests/it` alone: no public interface.
+/// For the benches, the fuzz targets and `tests/it`; not a public interface.
 #[doc(hidden)]
 pub mod internals {
     pub mod cli {

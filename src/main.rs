@@ -1,4 +1,4 @@
-//! The program. Its parts are in the library.
+//! The binary `telecmi-cdr`; the code is in the library.
 
 use std::process::ExitCode;
 

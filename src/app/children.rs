@@ -1,4 +1,4 @@
-//! The child processes of a listener: a tunnel, started first because its URL is passed on, and the command behind `--`.
+//! The child processes of `listen`: the tunnel, and the command after `--`, which gets the tunnel's URL.
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -16,24 +16,24 @@ use crate::output::Show;
 use crate::output::queue::StreamState;
 use crate::process::{Ended, GRACE, ProcessGroup, Signal, Supervisor};
 
-/// How long the command may take to end after a signal was passed on: as long as the listener itself.
+/// Time for the command to exit after a signal, equal to the `grace` of the listener's limits.
 const AFTER_A_SIGNAL: Duration = Duration::from_secs(3);
 
-/// Variables of the command: the listener's URL, and the public one.
+/// Environment variables of the command: the listener's URL and the public URL.
 const URL: &str = "TELECMI_CDR_URL";
 const PUBLIC_URL: &str = "TELECMI_CDR_PUBLIC_URL";
 
 #[derive(Default)]
 pub struct Children {
-    /// The tunnel, even if it has ended.
+    /// Stays set after the tunnel has ended.
     pub tunnel: Option<Open>,
     pub command: Option<ProcessGroup>,
-    /// Dropped last: kills the processes that are left.
+    /// Declared last, so dropped last: kills the remaining processes.
     supervisor: Option<Supervisor>,
 }
 
 impl Children {
-    /// Opens the tunnel to a listener at this address, notes its URL, and starts the command.
+    /// Starts the tunnel to `address`, stores its URL in `options`, and starts the command.
     pub async fn start(
         given: &ListenOptions,
         options: &mut listen::Options,
@@ -63,13 +63,13 @@ impl Children {
         if let Some((program, arguments)) = given.command.split_first() {
             let mut command = Command::new(program);
             command.args(arguments).env(URL, format!("http://{local}"));
-            // As given: the other one has its secrets masked.
+            // `options.public_url` has its secrets masked, `given.public_url` has not.
             match given.public_url.as_ref().or(options.public_url.as_ref()) {
                 Some(url) => command.env(PUBLIC_URL, url),
                 None => command.env_remove(PUBLIC_URL),
             };
             if given.output_options.ndjson() {
-                // Standard output holds records alone.
+                // Standard output must hold NDJSON records only.
                 command.stdout(std::io::stderr());
             }
             let started = supervisor.start(&mut command);
@@ -78,7 +78,7 @@ impl Children {
         Ok(children)
     }
 
-    /// Ends the tunnel and the command, with the process groups of both.
+    /// Ends the process groups of the tunnel and the command.
     pub async fn end(&mut self) {
         let command = async {
             if let Some(group) = &mut self.command {
@@ -108,7 +108,7 @@ fn cannot_run(program: &OsString, source: std::io::Error) -> Error {
     }
 }
 
-/// The address under which this machine reaches a listener: an unspecified address includes loopback.
+/// The listener's address as seen from this machine: loopback in place of an unspecified address.
 pub fn local(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -118,7 +118,7 @@ pub fn local(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// Waits for the end of the command, and then for `settle`; or ends the command at `stop` or after `timeout`.
+/// Waits for the command to exit and then for `settle`; ends the command at `stop` or after `timeout`.
 pub async fn run_command(
     group: &mut ProcessGroup,
     stop: impl Future<Output = Stop>,
@@ -136,9 +136,9 @@ pub async fn run_command(
         () = tokio::time::sleep(timeout.unwrap_or(Duration::MAX)) => Ending::TimedOut,
     };
     let ended = match ending {
-        // The rest of its group may still be sending, and is ended later.
+        // Other processes of the group may still be sending; `Children::end` ends them.
         Ending::CommandEnded => group.wait().await,
-        // By Ctrl-C, not because standard output has gone away.
+        // Interrupted by Ctrl-C, not by a closed standard output.
         Ending::Interrupted if *state.borrow() == StreamState::Open => {
             group.signal(Signal::INT);
             group.end_within(AFTER_A_SIGNAL).await
@@ -149,7 +149,7 @@ pub async fn run_command(
     (ending, ended)
 }
 
-/// Adds how the command ended to the summary. The command's own failure comes before the listener's.
+/// Adds the command's exit to the summary; its failure takes precedence over the listener's.
 pub fn add_command(summary: &mut Summary, ended: Ended) {
     summary.command = Some(ended);
     summary.exit = match (summary.ending, ended.shell_code()) {

@@ -1,4 +1,4 @@
-//! `send --demo`: a receiver on a free loopback port and a sender to it, both in one output.
+//! `send --demo`: runs a listener on a free loopback port and a sender to it, with one output for both.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub async fn run(options: &SendOptions) -> Result<Exit, Error> {
         let (output, ready) = (output.clone(), Arc::clone(&ready));
         let records = options.output_options.ndjson();
         move |event| match event {
-            // The summary of the sender is enough for people.
+            // In text output only the sender's summary is shown.
             Event::Finished(_) if !records => true,
             event => {
                 if matches!(event, Event::Listening(_)) {
@@ -43,7 +43,7 @@ pub async fn run(options: &SendOptions) -> Result<Exit, Error> {
         }
     };
     let stop_receiver = async {
-        // An error means that the sender panicked, which stops the receiver too.
+        // Resolves when `done` is dropped: after the run, or by a panic of the sender.
         let _ = sender_is_done.await;
         Stop::Interrupt
     };

@@ -1,4 +1,4 @@
-//! The files that options name: created or opened before a run, so that one that cannot be written costs no run.
+//! Opens the files named by flags before a run, so that a file that cannot be written fails the start.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 use crate::listen::capture;
 
-/// The longest ready file of an earlier run, which holds one URL.
+/// Largest size of an earlier run's ready file, which holds one URL.
 const MAX_READY_FILE: u64 = 300;
 
 fn cannot_write(path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
@@ -20,8 +20,8 @@ pub fn create(path: &Path) -> Result<File, Error> {
     File::create(path).map_err(cannot_write(path))
 }
 
-/// Opens the file of `--report`, which keeps its content until the report is written. A new one is readable by its owner
-/// alone: the report names callers.
+/// Opens the file of `--report`, whose content stays until the report is written. A new file has mode 0600: the report
+/// names callers.
 pub fn open_report(path: &Path) -> Result<File, Error> {
     let mut options = File::options();
     options.write(true).create(true).truncate(false);
@@ -44,7 +44,7 @@ pub fn write_report(path: &Path, mut file: File, text: &str) -> Result<(), Error
     written.map_err(cannot_write(path))
 }
 
-/// Refuses the same file for two purposes: each would destroy what the other has written.
+/// Refuses one file for two flags: each would overwrite the other's data.
 pub fn distinct(paths: &[&Path]) -> Result<(), Error> {
     let places: Vec<_> = paths.iter().map(|path| place(path)).collect();
     for (n, place) in places.iter().enumerate() {
@@ -58,8 +58,8 @@ pub fn distinct(paths: &[&Path]) -> Result<(), Error> {
     Ok(())
 }
 
-/// What identifies a file: its canonical path, or that of its folder and its name while it does not exist. None for a
-/// device or a pipe, which may be named twice.
+/// The canonical path of a file; if the file does not exist, that of its folder plus its name. `None` for devices and
+/// pipes, which may be named twice.
 fn place(path: &Path) -> Option<PathBuf> {
     let new = || {
         let folder = path
@@ -72,16 +72,16 @@ fn place(path: &Path) -> Option<PathBuf> {
     place.filter(|place| !place.exists() || place.is_file())
 }
 
-/// The file of `--ready-file`. The one of an earlier run is gone, and the URL is not there yet.
+/// The file of `--ready-file` between the removal of an earlier run's file and `announce`.
 pub struct ReadyFile {
     path: PathBuf,
     file: File,
-    /// Where the file is until it is complete; none for a link, a pipe or a device, which are written in their place.
+    /// Temporary path, renamed by `announce`; `None` for links, pipes and devices, which are written in place.
     draft: Option<PathBuf>,
 }
 
 impl ReadyFile {
-    /// Removes the file of an earlier run. A file that does not look like one is refused.
+    /// Removes the ready file of an earlier run; any other existing file is an error.
     pub fn take(path: PathBuf) -> Result<Self, Error> {
         match open_ready(&path) {
             Ok((file, draft)) => Ok(Self { path, file, draft }),
@@ -95,7 +95,7 @@ impl ReadyFile {
         }
     }
 
-    /// Writes the URL, a line.
+    /// Writes the URL as one line and renames the draft.
     pub fn announce(mut self, url: &str) -> Result<(), Error> {
         let written = self.file.write_all(format!("{url}\n").as_bytes());
         let moved = written.and_then(|()| match &self.draft {
@@ -109,14 +109,14 @@ impl ReadyFile {
 impl Drop for ReadyFile {
     fn drop(&mut self) {
         if let Some(draft) = &self.draft {
-            // After `announce` there is no draft any more.
+            // Fails after `announce`, which has renamed the draft.
             let _ = fs::remove_file(draft);
         }
     }
 }
 
 fn open_ready(path: &Path) -> io::Result<(File, Option<PathBuf>)> {
-    // A link stays a link, and the files that the system's own, like /dev/stdout, lead to are not replaced.
+    // Symbolic links are kept, and the targets of links like /dev/stdout are not replaced.
     if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
         return Ok((File::options().append(true).open(path)?, None));
     }
@@ -134,7 +134,7 @@ fn open_ready(path: &Path) -> io::Result<(File, Option<PathBuf>)> {
     let mut draft = path.as_os_str().to_owned();
     draft.push(format!(".{}", std::process::id()));
     let draft = PathBuf::from(draft);
-    // A file of another program in this place, a link perhaps, is not followed.
+    // `create_new` does not follow a link that another program placed at this path.
     match File::options().write(true).create_new(true).open(&draft) {
         Ok(file) => Ok((file, Some(draft))),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(io::Error::other(
@@ -144,7 +144,7 @@ fn open_ready(path: &Path) -> io::Result<(File, Option<PathBuf>)> {
     }
 }
 
-/// Whether a file holds a URL and nothing else, or nothing.
+/// Whether a file is empty or holds one URL only.
 fn is_ready_file(path: &Path) -> io::Result<bool> {
     let mut text = String::new();
     let read = File::open(path)?

@@ -1,4 +1,4 @@
-//! Runs a mode: reads its options and files, starts its child processes, and hands its events to the output.
+//! Runs a mode: reads its options and files, starts its child processes, and sends its events to the output.
 
 mod children;
 mod demo;
@@ -23,7 +23,7 @@ use crate::output::theme::Theme;
 use crate::output::{OutputOptions, Show, catalogue};
 use signals::Signals;
 
-/// Does what the arguments say; the program's name comes first. Never panics and never ends the process.
+/// Runs the program; the first of the `arguments` is its name. Never panics and never exits the process.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let invocation = match cli::parse(arguments) {
         Ok(invocation) => invocation,
@@ -41,7 +41,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     })
 }
 
-/// Runs a mode to its end. An error is one that kept the mode from starting.
+/// Runs a mode. An error means that the mode could not start.
 fn start(invocation: &Invocation) -> Result<Exit, Error> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().build().map_err(Error::Start)?;
@@ -59,12 +59,11 @@ fn start(invocation: &Invocation) -> Result<Exit, Error> {
             }
         }
     });
-    // A DNS lookup in progress must not delay the end.
+    // Does not wait for a DNS lookup on a blocking thread.
     runtime.shutdown_background();
     ended
 }
 
-/// Prints the scenarios or the cases of the suite.
 fn list(options: &SendOptions) -> Exit {
     let of_scenarios = options.list_scenarios;
     write(options.output_options, |theme| {
@@ -85,16 +84,15 @@ fn write(options: OutputOptions, text: impl FnOnce(Theme) -> String) -> Exit {
     after_output(Exit::Success, &mut show)
 }
 
-/// How long the last lines may take to be read after a signal.
+/// Time after a signal for the reader of standard output to take the last lines.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// How long the warning that they were not may take.
+/// Time for writing the warning that output was lost.
 const LAST_WARNING: Duration = Duration::from_millis(100);
 
-/// A run whose output has a thread of its own.
+/// The signals and the output thread of a run.
 struct Session {
     signals: Signals,
-    /// Of standard output.
     state: watch::Receiver<StreamState>,
     thread: OutputThread,
 }
@@ -111,7 +109,7 @@ impl Session {
         (output, session)
     }
 
-    /// Resolves with the first signal, or when standard output has gone away.
+    /// Resolves at the first signal, or when standard output is closed or fails.
     fn stop(&self) -> impl Future<Output = Stop> + use<> {
         let (mut signals, mut state) = (self.signals.clone(), self.state.clone());
         async move {
@@ -123,8 +121,8 @@ impl Session {
         }
     }
 
-    /// Runs to the end, and until all output is read, but no longer than `LAST_LINES` after a signal. The second signal
-    /// ends the run at once.
+    /// Awaits `run` and then the output thread, the latter at most `LAST_LINES` after a signal. A second signal ends the
+    /// wait at once.
     async fn finish(mut self, run: impl Future<Output = Exit>) -> Exit {
         let mut hurry = self.signals.clone();
         let finished = async {
@@ -157,12 +155,12 @@ async fn warn_of_loss() {
         let what = "the last of the output was not read in time, and is lost";
         Show::new(OutputOptions::default(), None, None).warn(what);
     });
-    // Standard error may not be read either.
+    // Standard error may be blocked, too.
     let _ = tokio::time::timeout(LAST_WARNING, warned).await;
 }
 
-/// The exit of a run whose output may have gone away: a closed pipe makes an interruption a success, a write that failed is
-/// a failure.
+/// Adjusts the exit to the state of standard output: after a closed pipe, an interruption is a success; a failed write is a
+/// failure.
 fn after_output(exit: Exit, show: &mut Show) -> Exit {
     let state = show.state().borrow().clone();
     match state {
@@ -175,7 +173,7 @@ fn after_output(exit: Exit, show: &mut Show) -> Exit {
     }
 }
 
-/// The output of `send`, which `--output` may write to a file.
+/// Creates the output of `send`, on the file of `--output` if given.
 fn send_output(options: &SendOptions, command: Option<String>) -> Result<Show, Error> {
     let file = options.output.as_deref().map(files::create).transpose()?;
     let file = file.map(|file| Box::new(BufWriter::new(file)) as Box<dyn Write + Send>);
@@ -189,7 +187,7 @@ mod tests {
     use crate::output::options::Format;
     use std::sync::mpsc;
 
-    /// Standard output whose reader takes its time.
+    /// Standard output whose writes block until the test sends on `leave`.
     struct Slow {
         leave: mpsc::Receiver<()>,
         written: mpsc::Sender<Vec<u8>>,
@@ -229,7 +227,7 @@ mod tests {
         output.push(0, |show| show.received(&Event::Listening(ready)));
         drop(output);
         let mut ending = std::pin::pin!(session.finish(async { Exit::Success }));
-        // For an hour nothing is read.
+        // No write completes within an hour of paused time.
         tokio::time::timeout(Duration::from_secs(3600), &mut ending)
             .await
             .unwrap_err();

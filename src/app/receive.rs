@@ -1,4 +1,4 @@
-//! `listen`: takes the port, opens the files, starts the child processes, and shows what is received until the end.
+//! `listen`: prepares the ports and files, starts the child processes, and shows requests until it stops.
 
 mod prepare;
 
@@ -36,14 +36,14 @@ pub async fn run(given: &ListenOptions) -> Result<Exit, Error> {
     let mut show = Show::new(given.output_options, None, None);
     let mut prepared = prepare(given, &mut show).await?;
     startup_notes(given, &prepared, &mut show);
-    // SIGHUP too: there may be a report to write and processes to end.
+    // SIGHUP is handled too: the report must be written and the child processes ended.
     let mut signals = Signals::new(true);
     let starting = Children::start(given, &mut prepared.options, prepared.address, &mut show);
     let children = tokio::select! {
         children = starting => children?,
         stop = signals.first() => return Ok(stop.exit()),
     };
-    // A connection made from now on is served, if a moment later.
+    // The port is bound: a connection made from now on waits until it is accepted.
     if let Some(ready) = prepared.ready.take() {
         ready.announce(&format!("http://{}", prepared.address))?;
     }
@@ -53,7 +53,7 @@ pub async fn run(given: &ListenOptions) -> Result<Exit, Error> {
     Ok(Box::pin(session.finish(run)).await)
 }
 
-/// Listens until it is time to stop, then ends the child processes and writes the report.
+/// Runs the listener until it stops, then ends the child processes and writes the report.
 async fn listen_until_stopped(
     given: &ListenOptions,
     prepared: Prepared,
@@ -74,7 +74,7 @@ async fn listen_until_stopped(
     let closing = CancellationToken::new();
     let open = |inspector| serve_page(inspector, &options, address, clock, closing.clone());
     let page = prepared.inspector.map(open);
-    // --timeout and --settle count for the command, if there is one.
+    // With a command, `--timeout` and `--settle` apply to the command.
     let has_command = children.command.is_some();
     let timeout = options.timeout.take_if(|_| has_command);
     let settle = options.expected.settle;
@@ -96,7 +96,7 @@ async fn listen_until_stopped(
             if let Some(history) = &history {
                 history.push(&event);
             }
-            // Shown below, with the ends of the child processes.
+            // The summary is shown below, after the exits of the child processes are added.
             matches!(event, Event::Finished(_)) || output.received(event)
         }
     };
@@ -112,7 +112,7 @@ async fn listen_until_stopped(
     closing.cancel();
     let page_closed = async {
         if let Some((_, page)) = page {
-            // An error means that it panicked.
+            // An error means that the inspector's task panicked.
             let _ = page.await;
         }
     };
@@ -135,7 +135,7 @@ async fn listen_until_stopped(
     }
 }
 
-/// Serves the inspector of a listener at this address.
+/// Starts the inspector for the listener at `address`.
 fn serve_page(
     (listener, token): (TcpListener, Token),
     options: &Options,
@@ -150,14 +150,14 @@ fn serve_page(
     };
     let redactor = options.capture.as_ref().and_then(Capture::redactor);
     let history = Arc::new(History::new(redactor));
-    // The receiver takes most of the file descriptors.
+    // The listener takes most of the file descriptors.
     let limits = inspector::limits().within(process::descriptors(), 4);
     let shown = Arc::clone(&history);
     let serving = inspector::serve(listener, token, about, shown, limits, clock, closing);
     (history, tokio::spawn(serving))
 }
 
-/// Reports the end of the tunnel, and never resolves: the listener goes on without it.
+/// Reports the end of the tunnel. Never resolves: the listener runs on without a tunnel.
 async fn watch_tunnel(
     tunnel: Option<&mut Open>,
     output: &OutputQueue,

@@ -1,30 +1,29 @@
-//! Ctrl-C and SIGTERM, and for some runs SIGHUP. tokio keeps a handler for the life of the process, so a second signal must
-//! be handled here too. SIGXFSZ is caught, so that a write beyond the limit fails instead of ending the process.
+//! Receives Ctrl-C and SIGTERM, and SIGHUP for some runs. tokio never uninstalls its handlers, so the second signal is
+//! handled here, too. SIGXFSZ is caught, so that a write beyond the file size limit fails instead of killing the process.
 
 use tokio::sync::watch;
 
 use crate::error::Stop;
 
-/// The signals that have come.
+/// The signals received so far.
 #[derive(Debug, Clone)]
 pub struct Signals {
     come: watch::Receiver<Vec<Stop>>,
 }
 
 impl Signals {
-    /// Takes signals from now on. Needs a runtime. With `hangup`, SIGHUP counts as SIGTERM, but not under `nohup`.
+    /// Installs the handlers, which needs a tokio runtime. With `hangup`, SIGHUP counts as SIGTERM, except under `nohup`.
     pub fn new(hangup: bool) -> Self {
         let (sender, come) = watch::channel(Vec::new());
         take(&sender, hangup);
         Self { come }
     }
 
-    /// Resolves with the first signal.
     pub async fn first(&mut self) -> Stop {
         self.nth(1).await
     }
 
-    /// Resolves with the second signal, which ends the run at once.
+    /// Resolves at the second signal, with the value of the first.
     pub async fn second(&mut self) -> Stop {
         self.nth(2).await
     }
@@ -32,7 +31,7 @@ impl Signals {
     async fn nth(&mut self, n: usize) -> Stop {
         match self.come.wait_for(|come| come.len() >= n).await {
             Ok(come) => come[0],
-            // No signal could be taken.
+            // No handler could be installed.
             Err(_) => std::future::pending().await,
         }
     }
@@ -47,7 +46,7 @@ fn take(sender: &watch::Sender<Vec<Stop>>, hangup: bool) {
         (SignalKind::interrupt(), Stop::Interrupt),
         (SignalKind::terminate(), Stop::Terminate),
     ];
-    // Taking a signal that is ignored would undo `nohup`.
+    // Installing a handler would undo `nohup`.
     if hangup && !is_hangup_ignored() {
         kinds.push((SignalKind::hangup(), Stop::Terminate));
     }
@@ -83,7 +82,7 @@ fn is_hangup_ignored() -> bool {
     std::fs::read_to_string("/proc/self/status").map_or(true, |status| ignores_hangup(&status))
 }
 
-/// Reads the mask of ignored signals; SIGHUP is number 1, the lowest bit.
+/// Reads `SigIgn` of /proc/self/status, in which SIGHUP is the lowest bit.
 #[cfg(unix)]
 fn ignores_hangup(status: &str) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,4 +1,4 @@
-//! `send --suite`: reads what was named, runs the suite, and writes its report.
+//! `send --suite`: prepares the options, runs the suite, and writes the JUnit report.
 
 use super::signals::Signals;
 use super::transmit::{announce, client_options, headers};
@@ -19,7 +19,7 @@ pub async fn run(options: &SendOptions, destination: &Destination) -> Result<Exi
     let (output, session) = Session::start(show, Signals::new(false));
     let stop = session.stop();
     let run = async move {
-        // Cases run one after another, and are few: the queue always has room.
+        // Cases are few and run one after another, so the queue never fills.
         let tell = |event| output.push(0, move |show| show.suite(&event));
         let run = suite::run(&suite_options, destination, &client, stop, tell);
         let (exit, error) = match run.await {
@@ -40,7 +40,6 @@ pub async fn run(options: &SendOptions, destination: &Destination) -> Result<Exi
     Ok(session.finish(run).await)
 }
 
-/// The options of the suite and of its client.
 fn prepare(
     options: &SendOptions,
     destination: &Destination,

@@ -1,4 +1,4 @@
-//! What `listen` does before it serves: it takes the ports, opens the files, and warns.
+//! Prepares a run of `listen`: binds the ports, opens the files, and prints warnings.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -20,12 +20,12 @@ use crate::net::secret::masked_url;
 use crate::output::Show;
 use crate::process;
 
-/// A listener whose port and files are open.
+/// A listener with its bound ports and open files.
 pub struct Prepared {
     pub options: Options,
     pub listener: TcpListener,
     pub address: SocketAddr,
-    /// The port and the token of the inspector, which does not answer yet.
+    /// The inspector's bound port and its access token; not served yet.
     pub inspector: Option<(TcpListener, Token)>,
     pub report: Option<File>,
     pub ready: Option<ReadyFile>,
@@ -35,7 +35,7 @@ pub async fn prepare(given: &ListenOptions, show: &mut Show) -> Result<Prepared,
     let named = [&given.ready_file, &given.report, &given.save];
     let named: Vec<&Path> = named.into_iter().flatten().map(AsRef::as_ref).collect();
     files::distinct(&named)?;
-    // First of all: a ready file of an earlier run must not be taken for this one's.
+    // Before the port is bound: an earlier run's ready file must not be taken for this run's.
     let ready = given.ready_file.clone().map(ReadyFile::take).transpose()?;
     let listener = bind(&given.host, given.port, "--port").await?;
     let address = listener.local_addr().map_err(Error::Start)?;
@@ -50,7 +50,7 @@ pub async fn prepare(given: &ListenOptions, show: &mut Show) -> Result<Prepared,
     }
     let forward = |destination| Forward::new(destination, address, &ClientOptions::default());
     options.forward = given.destination.clone().map(forward).transpose()?;
-    // Each request may hold a connection to the handler too, and the inspector those of browsers.
+    // A request may hold a connection to the handler as well, and the inspector needs descriptors for browsers.
     let each = 1 + usize::from(options.forward.is_some()) + usize::from(inspector.is_some());
     options.limits = options.limits.within(process::descriptors(), each);
     if let Some(path) = &given.save {
@@ -106,7 +106,7 @@ pub fn startup_notes(given: &ListenOptions, prepared: &Prepared, show: &mut Show
     }
 }
 
-/// Binds the address; the error names it, and the flag that chooses the port.
+/// Binds the address; an error names the address and the flag of the port.
 pub async fn bind(host: &str, port: u16, flag: &'static str) -> Result<TcpListener, Error> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let address = if bare.contains(':') {
