@@ -20,17 +20,17 @@ pub struct Page {
 pub const PROGRAM: Page = Page {
     examples: "
 telecmi-cdr send --demo
-    see both sides at once, on this machine alone
+    send to a built-in receiver and show both sides
 telecmi-cdr send --url http://localhost:5000/cdr
     one outgoing-missed CDR to your handler
 telecmi-cdr send --url http://localhost:5000/cdr --suite
-    test the handler, and tell what broke
+    test the handler and report what failed
 telecmi-cdr listen
-    show whatever arrives on port 8237
+    show every request on port 8237
 telecmi-cdr listen --tunnel cloudflared --inspect
-    with a public URL for TeleCMI, and a page to look at
+    with a public URL for TeleCMI, and a web page
 telecmi-cdr listen --forward-to http://localhost:5000/cdr
-    look on, while your handler answers",
+    show requests while your handler answers them",
     end: "\
 More:
   telecmi-cdr send --help, telecmi-cdr listen --help
@@ -40,19 +40,19 @@ More:
 pub const SEND: Page = Page {
     examples: "
 telecmi-cdr send --demo
-    see both sides at once, on this machine alone
+    send to a built-in receiver and show both sides
 telecmi-cdr send --url http://localhost:5000/cdr
     one outgoing-missed CDR to your handler, by POST
 telecmi-cdr send --url URL --suite
-    test the handler, and tell what broke
+    test the handler and report what failed
 telecmi-cdr send --url URL -X both -s all
     every scenario, by POST and by GET
 telecmi-cdr send --url URL -s customer-no-answer --speed 1
-    both legs, with the gaps of a real call
+    both legs, with the pauses of a real call
 telecmi-cdr send --url URL -s mix -n 500 --rate 50/s
-    a realistic mixture, paced
+    a realistic mixture at a fixed rate
 telecmi-cdr send --url URL --file calls.ndjson
-    once more what `listen --save` has kept
+    replay what `listen --save` has saved
 telecmi-cdr send --print curl
     print the curl command that does the same",
     end: "\
@@ -66,34 +66,34 @@ Exit codes:
 pub const LISTEN: Page = Page {
     examples: "
 telecmi-cdr listen
-    show whatever arrives on port 8237
+    show every request on port 8237
 telecmi-cdr listen --inspect
-    in a browser, too
+    also in a browser
 telecmi-cdr listen --tunnel cloudflared
     with a public URL for TeleCMI's dashboard
 telecmi-cdr listen --forward-to http://localhost:5000/cdr
-    look on, while your handler answers
+    show requests while your handler answers them
 telecmi-cdr listen --save calls.ndjson
-    keep what comes, to send it again: send --file
+    save requests, to be replayed by send --file
 telecmi-cdr listen --strict --count 2 --timeout 1m
     for scripts: two good CDRs must come in a minute
 telecmi-cdr listen --port 0 --count 2 -- ./my-sender.sh
-    run it with TELECMI_CDR_URL set: it must send two
+    run a command that must send two CDRs
 telecmi-cdr listen --fail-first 2 --report retries.txt
-    see whether and when the sender comes back",
+    measure when the sender tries again",
     end: "\
 Exit codes:
   0    done
   1    a check failed
   2    usage, or could not start
-  124  time was up before --count
+  124  --timeout passed before --count was reached
   130  interrupted before --count; 143 if by SIGTERM
   With -- CMD, its own failure comes first.",
 };
 
 /// Last paragraph of every help text.
 pub const ENVIRONMENT: &str = "\
-Every flag of a mode has an environment twin: --port is
+Every flag of a mode can be set by a variable: --port by
 TELECMI_CDR_PORT. The flag wins.";
 
 /// clap's default styles of headings and commands.

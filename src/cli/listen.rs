@@ -21,7 +21,7 @@ use crate::seed::Seed;
 
 /// The headings of the flags in the help.
 const WHERE: &str = "Where";
-const BESIDE: &str = "Show, keep, pass on";
+const BESIDE: &str = "Inspecting and forwarding";
 const TUNNEL: &str = "Behind a tunnel";
 const ANSWER: &str = "Answer";
 const FAILING: &str = "Failing on purpose";
@@ -37,32 +37,32 @@ pub struct ListenOptions {
     /// Port to listen on; 0 takes any free one
     #[arg(short, long, value_name = "N", default_value_t = 8237, value_parser = values::port, help_heading = WHERE)]
     pub port: u16,
-    /// Address to listen on; any other is open to the network
+    /// Address to listen on; any but the default is open to the network
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", help_heading = WHERE)]
     pub host: String,
 
-    /// Show it in a browser too, on PORT or any free one, for this machine alone
+    /// Show requests in a browser on this machine, by PORT or any free port
     #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "0", value_parser = values::port, help_heading = BESIDE)]
     pub inspect: Option<u16>,
-    /// Append each exchange as it came, secrets too; replay it with send --file
+    /// Append each exchange to a file, secrets included; replay it with send --file
     #[arg(long, value_name = "FILE", help_heading = BESIDE)]
     pub save: Option<PathBuf>,
-    /// Mask telephone numbers, app ids and known secrets in it; names and other words stay
+    /// Mask telephone numbers, app ids and known secrets in the saved file; other text stays
     #[arg(long, requires = "save", help_heading = BESIDE)]
     pub redact: bool,
-    /// Pass requests on as they came, return the handler's answer; the URL's path counts, if any
+    /// Forward each request unchanged and return the handler's answer; the URL's path is used, if it has one
     #[arg(long, value_name = "URL", help_heading = BESIDE)]
     forward_to: Option<String>,
 
     #[arg(long, help = TUNNEL_HELP, conflicts_with_all = ["tunnel_cmd", "public_url"], help_heading = TUNNEL)]
     tunnel: Option<Tunnel>,
-    /// Start any other: a shell line with {port} or {url}; its first URL is the public one
+    /// Start any other tunnel by a shell command with {port} or {url}; the first URL it prints is the public one
     #[arg(long, value_name = "COMMAND", value_parser = NonEmptyStringValueParser::new(), help_heading = TUNNEL)]
     tunnel_cmd: Option<String>,
     /// Show this as the public URL
     #[arg(long, value_name = "URL", help_heading = TUNNEL)]
     pub public_url: Option<String>,
-    /// Show whom X-Forwarded-For and the like name, too
+    /// Show the client address of X-Forwarded-For and similar headers as well
     #[arg(long, help_heading = TUNNEL)]
     trust_proxy: bool,
 
@@ -75,55 +75,55 @@ pub struct ListenOptions {
     /// Header of a good answer, 'Name: value'; repeatable
     #[arg(short = 'H', long, help_heading = ANSWER)]
     header: Vec<String>,
-    /// Hold answers back: 500ms, or by chance: 100ms..2s
+    /// Delay answers: 500ms, or a random time: 100ms..2s
     #[arg(long, value_name = "D|A..B", help_heading = ANSWER)]
     delay: Option<Delay>,
     /// Seed for --delay and --fault-rate
     #[arg(long, value_name = "N", default_value_t = Seed::fresh(), hide_default_value = true, value_parser = values::seed, help_heading = ANSWER)]
     pub seed: Seed,
 
-    /// Let the first N requests fail
+    /// Fail the first N requests
     #[arg(long, value_name = "N", value_parser = values::count, help_heading = FAILING)]
     fail_first: Option<u64>,
-    /// How: status (503), status:NNN, reset, empty, hang, slow or garbage; alone, all requests fail
+    /// Kind of failure: status (503), status:NNN, reset, empty, hang, slow or garbage; alone, all requests fail
     #[arg(long, value_name = "KIND", help_heading = FAILING)]
     fault: Option<Fault>,
-    /// Let this share of them fail, by chance: 0.1 or 10%
+    /// Fail this share of the requests at random: 0.1 or 10%
     #[arg(long, value_name = "P", value_parser = values::share, help_heading = FAILING)]
     fault_rate: Option<f64>,
-    /// Write, at the end, what came back after which failure
+    /// Write to this file, at the end, which requests came back after a failure
     #[arg(long, value_name = "FILE", help_heading = FAILING)]
     pub report: Option<PathBuf>,
 
-    /// Refuse what departs from the schema with 422, and exit 1 at the end
+    /// Answer departures from the schema with 422, and exit with 1
     #[arg(long, help_heading = SCRIPTS)]
     strict: bool,
     /// Stop after this many CDRs
     #[arg(short = 'n', long, value_name = "N", value_parser = values::count, help_heading = SCRIPTS)]
     count: Option<u64>,
-    /// Count only CDRs that have it: leg=a; repeatable
+    /// Count only CDRs with this value: leg=a; repeatable
     #[arg(long, value_name = "FIELD=VALUE", help_heading = SCRIPTS)]
     expect: Vec<ExpectedField>,
-    /// Listen so much longer at the end; a CDR more than --count then fails the run
+    /// Keep listening this long at the end; a CDR beyond --count fails the run
     #[arg(long, value_name = "D", value_parser = read_duration, help_heading = SCRIPTS)]
     settle: Option<Duration>,
     /// Stop after this time; exit 124 if short of --count
     #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = SCRIPTS)]
     timeout: Option<Duration>,
-    /// Write the URL to this file once requests are taken
+    /// Write the URL to this file once the port is open
     #[arg(long, value_name = "FILE", help_heading = SCRIPTS)]
     pub ready_file: Option<PathBuf>,
-    /// After --: run this with TELECMI_CDR_URL set, and stop when it ends
+    /// After --: command to run with TELECMI_CDR_URL set; listening stops when it ends
     #[arg(last = true, value_name = "CMD", help_heading = SCRIPTS)]
     pub command: Vec<OsString>,
 
-    /// Largest body, answered 413 above it
+    /// Maximum size of a body; larger ones are answered 413
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = values::size, help_heading = LIMITS)]
     max_body: u64,
-    /// How long a request's head may take
+    /// Maximum time for a request's head
     #[arg(long, value_name = "D", default_value = "15s", value_parser = values::some_time, help_heading = LIMITS)]
     header_timeout: Duration,
-    /// How long its body may take, answered 408 after it
+    /// Maximum time for a body; slower ones are answered 408
     #[arg(long, value_name = "D", default_value = "15s", value_parser = values::some_time, help_heading = LIMITS)]
     body_timeout: Duration,
 

@@ -48,7 +48,7 @@ struct Cli {
 /// Of a flag given twice the last one counts, as in curl.
 #[derive(Debug, Subcommand)]
 pub enum Invocation {
-    /// Fire sample CDRs at a webhook handler, over POST or GET
+    /// Send sample CDRs to a webhook handler, by POST or GET
     #[command(help_template = help::TEMPLATE, disable_help_flag = true, args_override_self = true, arg = help::flag())]
     Send(Box<send::SendOptions>),
     /// Receive CDRs, show what arrived and what is wrong with it

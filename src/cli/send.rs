@@ -66,7 +66,7 @@ pub struct SendOptions {
     /// The handler's address; its own query is kept
     #[arg(long, value_name = "URL", help_heading = TARGET)]
     url: Option<String>,
-    /// Send to a receiver of our own; show both sides
+    /// Send to a built-in receiver and show both sides
     #[arg(long, help_heading = TARGET)]
     demo: bool,
     /// post, get, or both: each CDR by POST, then by GET
@@ -81,38 +81,38 @@ pub struct SendOptions {
     /// Accept any TLS certificate
     #[arg(short = 'k', long, help_heading = TARGET)]
     pub insecure: bool,
-    /// PEM file with certificates to trust, too
+    /// PEM file with additional certificates to trust
     #[arg(long, value_name = "FILE", help_heading = TARGET)]
     pub cacert: Option<PathBuf>,
-    /// How long a delivery may take
+    /// Maximum time for a delivery
     #[arg(long, value_name = "D", default_value = "15s", value_parser = values::some_time, help_heading = TARGET)]
     timeout: Duration,
-    /// How long connecting may take, TLS included
+    /// Maximum time for connecting, TLS included
     #[arg(long, value_name = "D", default_value = "5s", value_parser = values::some_time, help_heading = TARGET)]
     connect_timeout: Duration,
-    /// Use connections again, not one for each delivery
+    /// Reuse connections instead of opening one for each delivery
     #[arg(long, help_heading = TARGET)]
     keep_alive: bool,
 
-    /// Test the handler by named cases, and tell what broke
+    /// Run test cases against the handler and report what failed
     #[arg(long, help_heading = SUITE, conflicts_with_all = ["demo", "file", "scenario", "click2call", "shape", "call_id", "set",
           "set_json", "unset", "get_encoding", "count", "duration", "rate", "concurrency", "speed", "duplicate", "race", "shuffle",
           "late", "drop", "retry", "keep_alive", "expect_status", "expect_body", "compare", "dry_run", "print"])]
     pub suite: bool,
-    /// Only these cases: names, globs, or families: accepts, idempotent, tolerant, survives, prompt; repeatable
+    /// Run only these cases: names, globs, or families (accepts, idempotent, tolerant, survives, prompt); repeatable
     #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "suite", help_heading = SUITE)]
     pub only: Vec<String>,
-    /// Not these cases; repeatable
+    /// Leave out these cases; repeatable
     #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "suite", help_heading = SUITE)]
     pub skip: Vec<String>,
-    /// Write the result as JUnit XML, too
+    /// Write the result as JUnit XML to this file
     #[arg(long, value_name = "FILE", requires = "suite", help_heading = SUITE)]
     pub junit: Option<PathBuf>,
-    /// List the cases with what each stands for
+    /// List the cases with their descriptions
     #[arg(long, help_heading = SUITE)]
     pub list_cases: bool,
 
-    /// What happened on the phone; repeatable, or a,b,c
+    /// Scenarios of calls; repeatable, or a,b,c
     #[arg(short, long, value_name = "NAME", value_delimiter = ',', value_parser = scenario_names(), help_heading = CONTENT, conflicts_with = "file")]
     scenario: Vec<String>,
     /// Short for --scenario click2call
@@ -121,7 +121,7 @@ pub struct SendOptions {
     /// List the scenarios with their CDRs
     #[arg(long, help_heading = CONTENT)]
     pub list_scenarios: bool,
-    /// Send what a file holds (- is standard input): CDRs as JSON, or a capture or HAR, whose requests go as they came
+    /// Send the content of a file (- is standard input): CDRs as JSON, or the exact requests of a capture or HAR
     #[arg(short, long, value_name = "PATH", help_heading = CONTENT)]
     file: Option<PathBuf>,
     /// The account's app id
@@ -145,7 +145,7 @@ pub struct SendOptions {
     /// Types as documented (docs), or as seen live (live)
     #[arg(long, value_name = "SHAPE", default_value = "docs", help_heading = CONTENT)]
     pub shape: Shape,
-    /// The legs of a call have a shared call_id, or one per-leg
+    /// Whether the legs of a call share a call_id: shared or per-leg
     #[arg(long, value_name = "HOW", default_value = "shared", help_heading = CONTENT)]
     pub call_id: CallIds,
     /// Change a field, typed as documented; repeatable
@@ -157,47 +157,47 @@ pub struct SendOptions {
     /// Leave a field out; repeatable
     #[arg(long, value_name = "FIELD", value_parser = Edit::unset, help_heading = CONTENT)]
     unset: Vec<Edit>,
-    /// Same seed and --at, same bytes
+    /// Seed of generated values; the same seed and --at make the same bytes
     #[arg(long, value_name = "N", default_value_t = Seed::fresh(), hide_default_value = true, value_parser = values::seed, help_heading = CONTENT)]
     pub seed: Seed,
     /// When calls start: RFC 3339 or epoch milliseconds
     #[arg(long, value_name = "TIME", help_heading = CONTENT)]
     pub at: Option<Timestamp>,
 
-    /// Calls of each scenario
+    /// Number of calls of each scenario
     #[arg(short = 'n', long, value_name = "N", value_parser = values::count, help_heading = DELIVERY)]
     count: Option<u64>,
-    /// Send for so long, again and again
+    /// Repeat the scenarios or the file for this long
     #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = DELIVERY)]
     pub duration: Option<Duration>,
     /// Deliveries per second, on an absolute schedule: 50/s
     #[arg(long, value_name = "N/s", value_parser = values::rate, help_heading = DELIVERY)]
     rate: Option<f64>,
-    /// Calls under way at once
+    /// Number of calls in progress at once
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = values::whole::<usize, 1, 10_000>, help_heading = DELIVERY)]
     pub concurrency: usize,
-    /// Gaps of a call or capture: 1 is real time, 10 is ten times as fast, max has none
+    /// Speed of the pauses in a call or capture: 1 is real time, 10 is ten times as fast, max leaves them out
     #[arg(long, value_name = "X", default_value = "max", value_parser = values::speed, help_heading = DELIVERY)]
     speed: Speed,
     /// Send each CDR N more times
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = values::whole::<u32, 0, 1_000>, help_heading = DELIVERY)]
     duplicate: u32,
-    /// Release N copies together, a connection each
+    /// Send N copies at the same moment, each on its own connection
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = values::whole::<u32, 1, 200>, help_heading = DELIVERY)]
     pub race: u32,
     /// Deliver in random order
     #[arg(long, help_heading = DELIVERY)]
     shuffle: bool,
-    /// Hold each back by up to D: they overtake one another
+    /// Delay each delivery by up to D, so that some arrive out of order
     #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = DELIVERY)]
     late: Option<Duration>,
     /// Leave out this share of deliveries: 0.1 or 10%
     #[arg(long, value_name = "P", default_value = "0", value_parser = values::share, help_heading = DELIVERY)]
     drop: f64,
-    /// Further attempts after no answer, 408, 425, 429, 5xx
+    /// Retries after no response, 408, 425, 429 or 5xx
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = values::whole::<u32, 0, 100>, help_heading = DELIVERY)]
     retry: u32,
-    /// Wait before the first, doubled each time; Retry-After is obeyed
+    /// Wait before the first retry, doubled each time; jitter takes off up to half. Retry-After is obeyed
     #[arg(long, value_name = "D", default_value = "1s", value_parser = read_duration, help_heading = DELIVERY)]
     retry_interval: Duration,
     /// Allow more than 100/s or 10 000 deliveries to another machine
@@ -210,17 +210,17 @@ pub struct SendOptions {
     /// Text the reply must contain
     #[arg(long, value_name = "TEXT", help_heading = CHECKS)]
     expect_body: Option<String>,
-    /// Longest time a reply may take
+    /// Maximum time for a reply
     #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = CHECKS)]
     pub max_latency: Option<Duration>,
     /// With --method both: the two replies must agree
     #[arg(long, help_heading = CHECKS, conflicts_with_all = ["shuffle", "late"])]
     pub compare: bool,
 
-    /// Deliver nothing; print what would go
+    /// Deliver nothing; print the requests
     #[arg(long, help_heading = OUTPUT, conflicts_with = "demo")]
     dry_run: bool,
-    /// How to print it: json (one CDR a line), curl, http, har or vegeta; implies --dry-run
+    /// Print the requests as json (one CDR a line), curl, http, har or vegeta; implies --dry-run
     #[arg(long, value_name = "HOW", help_heading = OUTPUT, conflicts_with = "demo")]
     pub print: Option<Print>,
     /// Write to a file instead of standard output

@@ -20,7 +20,7 @@ pub struct OutputOptions {
     /// Print only warnings and errors on stderr
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Headers and whole replies too
+    /// Show headers and whole replies
     #[arg(short, long)]
     pub verbose: bool,
 }

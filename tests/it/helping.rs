@@ -29,20 +29,20 @@ fn the_help_of_the_program() {
 
     Examples:
       telecmi-cdr send --demo
-          see both sides at once, on this machine alone
+          send to a built-in receiver and show both sides
       telecmi-cdr send --url http://localhost:5000/cdr
           one outgoing-missed CDR to your handler
       telecmi-cdr send --url http://localhost:5000/cdr --suite
-          test the handler, and tell what broke
+          test the handler and report what failed
       telecmi-cdr listen
-          show whatever arrives on port 8237
+          show every request on port 8237
       telecmi-cdr listen --tunnel cloudflared --inspect
-          with a public URL for TeleCMI, and a page to look at
+          with a public URL for TeleCMI, and a web page
       telecmi-cdr listen --forward-to http://localhost:5000/cdr
-          look on, while your handler answers
+          show requests while your handler answers them
 
     Commands:
-      send    Fire sample CDRs at a webhook handler, over POST or GET
+      send    Send sample CDRs to a webhook handler, by POST or GET
       listen  Receive CDRs, show what arrived and what is wrong with it
 
     Options:
@@ -56,7 +56,7 @@ fn the_help_of_the_program() {
       telecmi-cdr send --help, telecmi-cdr listen --help
           flags, further examples, exit codes
 
-    Every flag of a mode has an environment twin: --port is
+    Every flag of a mode can be set by a variable: --port by
     TELECMI_CDR_PORT. The flag wins.
     ");
 }
@@ -65,31 +65,31 @@ fn the_help_of_the_program() {
 #[test]
 fn the_help_of_send() {
     insta::assert_snapshot!(help(&["send"], "--help", "80"), @"
-    Fire sample CDRs at a webhook handler, over POST or GET
+    Send sample CDRs to a webhook handler, by POST or GET
 
     Usage: telecmi-cdr send [OPTIONS]
 
     Examples:
       telecmi-cdr send --demo
-          see both sides at once, on this machine alone
+          send to a built-in receiver and show both sides
       telecmi-cdr send --url http://localhost:5000/cdr
           one outgoing-missed CDR to your handler, by POST
       telecmi-cdr send --url URL --suite
-          test the handler, and tell what broke
+          test the handler and report what failed
       telecmi-cdr send --url URL -X both -s all
           every scenario, by POST and by GET
       telecmi-cdr send --url URL -s customer-no-answer --speed 1
-          both legs, with the gaps of a real call
+          both legs, with the pauses of a real call
       telecmi-cdr send --url URL -s mix -n 500 --rate 50/s
-          a realistic mixture, paced
+          a realistic mixture at a fixed rate
       telecmi-cdr send --url URL --file calls.ndjson
-          once more what `listen --save` has kept
+          replay what `listen --save` has saved
       telecmi-cdr send --print curl
           print the curl command that does the same
 
     Target:
           --url <URL>            The handler's address; its own query is kept
-          --demo                 Send to a receiver of our own; show both sides
+          --demo                 Send to a built-in receiver and show both sides
       -X, --method <METHOD>      post, get, or both: each CDR by POST, then by GET
                                  [default: post]
           --get-encoding <HOW>   Objects in a GET query: flat, as JSON text, or in
@@ -97,27 +97,28 @@ fn the_help_of_send() {
       -H, --header <HEADER>      Header to add, 'Name: value', or @FILE with one a
                                  line; repeatable
       -k, --insecure             Accept any TLS certificate
-          --cacert <FILE>        PEM file with certificates to trust, too
-          --timeout <D>          How long a delivery may take [default: 15s]
-          --connect-timeout <D>  How long connecting may take, TLS included
-                                 [default: 5s]
-          --keep-alive           Use connections again, not one for each delivery
+          --cacert <FILE>        PEM file with additional certificates to trust
+          --timeout <D>          Maximum time for a delivery [default: 15s]
+          --connect-timeout <D>  Maximum time for connecting, TLS included [default:
+                                 5s]
+          --keep-alive           Reuse connections instead of opening one for each
+                                 delivery
 
     Suite:
-          --suite         Test the handler by named cases, and tell what broke
-          --only <NAME>   Only these cases: names, globs, or families: accepts,
-                          idempotent, tolerant, survives, prompt; repeatable
-          --skip <NAME>   Not these cases; repeatable
-          --junit <FILE>  Write the result as JUnit XML, too
-          --list-cases    List the cases with what each stands for
+          --suite         Run test cases against the handler and report what failed
+          --only <NAME>   Run only these cases: names, globs, or families (accepts,
+                          idempotent, tolerant, survives, prompt); repeatable
+          --skip <NAME>   Leave out these cases; repeatable
+          --junit <FILE>  Write the result as JUnit XML to this file
+          --list-cases    List the cases with their descriptions
 
     Content:
-      -s, --scenario <NAME>        What happened on the phone; repeatable, or a,b,c
+      -s, --scenario <NAME>        Scenarios of calls; repeatable, or a,b,c
           --click2call             Short for --scenario click2call
           --list-scenarios         List the scenarios with their CDRs
-      -f, --file <PATH>            Send what a file holds (- is standard input):
-                                   CDRs as JSON, or a capture or HAR, whose requests
-                                   go as they came
+      -f, --file <PATH>            Send the content of a file (- is standard input):
+                                   CDRs as JSON, or the exact requests of a capture
+                                   or HAR
           --app-id <N>             The account's app id
           --agent <EXT>            The agent's extension; `user` becomes EXT_APPID
           --virtual-number <N>     The caller ID
@@ -126,32 +127,36 @@ fn the_help_of_send() {
           --extra-params <JSON>    Your click2call parameters
           --shape <SHAPE>          Types as documented (docs), or as seen live
                                    (live) [default: docs]
-          --call-id <HOW>          The legs of a call have a shared call_id, or one
-                                   per-leg [default: shared]
+          --call-id <HOW>          Whether the legs of a call share a call_id:
+                                   shared or per-leg [default: shared]
           --set <FIELD=VALUE>      Change a field, typed as documented; repeatable
           --set-json <FIELD=JSON>  Change a field to any JSON; repeatable
           --unset <FIELD>          Leave a field out; repeatable
-          --seed <N>               Same seed and --at, same bytes
+          --seed <N>               Seed of generated values; the same seed and --at
+                                   make the same bytes
           --at <TIME>              When calls start: RFC 3339 or epoch milliseconds
 
     Delivery:
-      -n, --count <N>           Calls of each scenario
-          --duration <D>        Send for so long, again and again
+      -n, --count <N>           Number of calls of each scenario
+          --duration <D>        Repeat the scenarios or the file for this long
           --rate <N/s>          Deliveries per second, on an absolute schedule: 50/s
-      -c, --concurrency <N>     Calls under way at once [default: 1]
-          --speed <X>           Gaps of a call or capture: 1 is real time, 10 is ten
-                                times as fast, max has none [default: max]
+      -c, --concurrency <N>     Number of calls in progress at once [default: 1]
+          --speed <X>           Speed of the pauses in a call or capture: 1 is real
+                                time, 10 is ten times as fast, max leaves them out
+                                [default: max]
           --duplicate <N>       Send each CDR N more times [default: 0]
-          --race <N>            Release N copies together, a connection each
-                                [default: 1]
+          --race <N>            Send N copies at the same moment, each on its own
+                                connection [default: 1]
           --shuffle             Deliver in random order
-          --late <D>            Hold each back by up to D: they overtake one another
+          --late <D>            Delay each delivery by up to D, so that some arrive
+                                out of order
           --drop <P>            Leave out this share of deliveries: 0.1 or 10%
                                 [default: 0]
-          --retry <N>           Further attempts after no answer, 408, 425, 429, 5xx
+          --retry <N>           Retries after no response, 408, 425, 429 or 5xx
                                 [default: 0]
-          --retry-interval <D>  Wait before the first, doubled each time;
-                                Retry-After is obeyed [default: 1s]
+          --retry-interval <D>  Wait before the first retry, doubled each time;
+                                jitter takes off up to half. Retry-After is obeyed
+                                [default: 1s]
           --yes                 Allow more than 100/s or 10 000 deliveries to
                                 another machine
 
@@ -159,20 +164,20 @@ fn the_help_of_send() {
           --expect-status <LIST>  Statuses that count as delivered: 2xx, 200,204,
                                   200-299 [default: 2xx]
           --expect-body <TEXT>    Text the reply must contain
-          --max-latency <D>       Longest time a reply may take
+          --max-latency <D>       Maximum time for a reply
           --compare               With --method both: the two replies must agree
 
     Output:
-          --dry-run          Deliver nothing; print what would go
-          --print <HOW>      How to print it: json (one CDR a line), curl, http, har
-                             or vegeta; implies --dry-run
+          --dry-run          Deliver nothing; print the requests
+          --print <HOW>      Print the requests as json (one CDR a line), curl,
+                             http, har or vegeta; implies --dry-run
       -o, --output <FILE>    Write to a file instead of standard output
           --format <FORMAT>  pretty for people, or ndjson: one JSON record a line
                              [default: pretty]
           --color <WHEN>     auto (the terminal and NO_COLOR decide), always or
                              never [default: auto]
       -q, --quiet            Print only warnings and errors on stderr
-      -v, --verbose          Headers and whole replies too
+      -v, --verbose          Show headers and whole replies
       -h, --help             Print help
 
     Exit codes:
@@ -181,7 +186,7 @@ fn the_help_of_send() {
       2    usage, or could not start
       130  interrupted; 143 if it was by SIGTERM
 
-    Every flag of a mode has an environment twin: --port is
+    Every flag of a mode can be set by a variable: --port by
     TELECMI_CDR_PORT. The flag wins.
     ");
 }
@@ -195,76 +200,81 @@ fn the_help_of_listen() {
 
     Examples:
       telecmi-cdr listen
-          show whatever arrives on port 8237
+          show every request on port 8237
       telecmi-cdr listen --inspect
-          in a browser, too
+          also in a browser
       telecmi-cdr listen --tunnel cloudflared
           with a public URL for TeleCMI's dashboard
       telecmi-cdr listen --forward-to http://localhost:5000/cdr
-          look on, while your handler answers
+          show requests while your handler answers them
       telecmi-cdr listen --save calls.ndjson
-          keep what comes, to send it again: send --file
+          save requests, to be replayed by send --file
       telecmi-cdr listen --strict --count 2 --timeout 1m
           for scripts: two good CDRs must come in a minute
       telecmi-cdr listen --port 0 --count 2 -- ./my-sender.sh
-          run it with TELECMI_CDR_URL set: it must send two
+          run a command that must send two CDRs
       telecmi-cdr listen --fail-first 2 --report retries.txt
-          see whether and when the sender comes back
+          measure when the sender tries again
 
     Where:
       -p, --port <N>        Port to listen on; 0 takes any free one [default: 8237]
-          --host <ADDRESS>  Address to listen on; any other is open to the network
-                            [default: 127.0.0.1]
+          --host <ADDRESS>  Address to listen on; any but the default is open to the
+                            network [default: 127.0.0.1]
 
-    Show, keep, pass on:
-          --inspect [<PORT>]  Show it in a browser too, on PORT or any free one, for
-                              this machine alone
-          --save <FILE>       Append each exchange as it came, secrets too; replay
-                              it with send --file
+    Inspecting and forwarding:
+          --inspect [<PORT>]  Show requests in a browser on this machine, by PORT or
+                              any free port
+          --save <FILE>       Append each exchange to a file, secrets included;
+                              replay it with send --file
           --redact            Mask telephone numbers, app ids and known secrets in
-                              it; names and other words stay
-          --forward-to <URL>  Pass requests on as they came, return the handler's
-                              answer; the URL's path counts, if any
+                              the saved file; other text stays
+          --forward-to <URL>  Forward each request unchanged and return the
+                              handler's answer; the URL's path is used, if it has
+                              one
 
     Behind a tunnel:
           --tunnel <TUNNEL>       Start a tunnel, show its public URL: cloudflared,
                                   ngrok, bore[:SERVER], ssh:[USER@]HOST[:PORT]
-          --tunnel-cmd <COMMAND>  Start any other: a shell line with {port} or
-                                  {url}; its first URL is the public one
+          --tunnel-cmd <COMMAND>  Start any other tunnel by a shell command with
+                                  {port} or {url}; the first URL it prints is the
+                                  public one
           --public-url <URL>      Show this as the public URL
-          --trust-proxy           Show whom X-Forwarded-For and the like name, too
+          --trust-proxy           Show the client address of X-Forwarded-For and
+                                  similar headers as well
 
     Answer:
           --status <STATUS>  Status of a good answer [default: 200]
           --body <TEXT>      Body of a good answer [default: "got it"]
       -H, --header <HEADER>  Header of a good answer, 'Name: value'; repeatable
-          --delay <D|A..B>   Hold answers back: 500ms, or by chance: 100ms..2s
+          --delay <D|A..B>   Delay answers: 500ms, or a random time: 100ms..2s
           --seed <N>         Seed for --delay and --fault-rate
 
     Failing on purpose:
-          --fail-first <N>  Let the first N requests fail
-          --fault <KIND>    How: status (503), status:NNN, reset, empty, hang, slow
-                            or garbage; alone, all requests fail
-          --fault-rate <P>  Let this share of them fail, by chance: 0.1 or 10%
-          --report <FILE>   Write, at the end, what came back after which failure
+          --fail-first <N>  Fail the first N requests
+          --fault <KIND>    Kind of failure: status (503), status:NNN, reset, empty,
+                            hang, slow or garbage; alone, all requests fail
+          --fault-rate <P>  Fail this share of the requests at random: 0.1 or 10%
+          --report <FILE>   Write to this file, at the end, which requests came back
+                            after a failure
 
     For scripts:
-          --strict                Refuse what departs from the schema with 422, and
-                                  exit 1 at the end
+          --strict                Answer departures from the schema with 422, and
+                                  exit with 1
       -n, --count <N>             Stop after this many CDRs
-          --expect <FIELD=VALUE>  Count only CDRs that have it: leg=a; repeatable
-          --settle <D>            Listen so much longer at the end; a CDR more than
-                                  --count then fails the run
+          --expect <FIELD=VALUE>  Count only CDRs with this value: leg=a; repeatable
+          --settle <D>            Keep listening this long at the end; a CDR beyond
+                                  --count fails the run
           --timeout <D>           Stop after this time; exit 124 if short of --count
-          --ready-file <FILE>     Write the URL to this file once requests are taken
-      [CMD]...                    After --: run this with TELECMI_CDR_URL set, and
-                                  stop when it ends
+          --ready-file <FILE>     Write the URL to this file once the port is open
+      [CMD]...                    After --: command to run with TELECMI_CDR_URL set;
+                                  listening stops when it ends
 
     Limits:
-          --max-body <SIZE>     Largest body, answered 413 above it [default: 1MiB]
-          --header-timeout <D>  How long a request's head may take [default: 15s]
-          --body-timeout <D>    How long its body may take, answered 408 after it
-                                [default: 15s]
+          --max-body <SIZE>     Maximum size of a body; larger ones are answered 413
+                                [default: 1MiB]
+          --header-timeout <D>  Maximum time for a request's head [default: 15s]
+          --body-timeout <D>    Maximum time for a body; slower ones are answered
+                                408 [default: 15s]
 
     Output:
           --format <FORMAT>  pretty for people, or ndjson: one JSON record a line
@@ -272,18 +282,18 @@ fn the_help_of_listen() {
           --color <WHEN>     auto (the terminal and NO_COLOR decide), always or
                              never [default: auto]
       -q, --quiet            Print only warnings and errors on stderr
-      -v, --verbose          Headers and whole replies too
+      -v, --verbose          Show headers and whole replies
       -h, --help             Print help
 
     Exit codes:
       0    done
       1    a check failed
       2    usage, or could not start
-      124  time was up before --count
+      124  --timeout passed before --count was reached
       130  interrupted before --count; 143 if by SIGTERM
       With -- CMD, its own failure comes first.
 
-    Every flag of a mode has an environment twin: --port is
+    Every flag of a mode can be set by a variable: --port by
     TELECMI_CDR_PORT. The flag wins.
     "#);
 }
