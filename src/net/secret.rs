@@ -36,6 +36,16 @@ const URL_HEADERS: &str = "content-location location origin referer x-forwarded-
 /// Invalid URLs are masked too, since an error message must not leak a secret. Where they are ambiguous, too much is
 /// masked rather than too little.
 pub fn masked_url(text: &str) -> String {
+    let masked = masked_once(text);
+    // A mask can hide the colon before `//`. The userinfo is then found elsewhere.
+    if masked == text {
+        masked
+    } else {
+        masked_url(&masked)
+    }
+}
+
+fn masked_once(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;
     if let Some(userinfo) = userinfo(text) {
@@ -204,6 +214,7 @@ mod tests {
             ("u:p@localhost:5000/x", "***@localhost:5000/x"),
             ("http:/u:p@localhost/x", "***@localhost/x"),
             ("//u@h.test", "//***@h.test"),
+            ("a@token=b:c://h.test", "***@token=***//h.test"),
         ] {
             assert_eq!(masked_url(text), expected);
         }
