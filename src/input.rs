@@ -1,8 +1,8 @@
-//! Reads a file to send: a CDR, an array of CDRs, a CDR per line, a capture, a HAR, or a sample pasted from TeleCMI's
-//! page.
+//! Reads the files that `send` replays: a CDR, an array of CDRs, a CDR per line, a capture, a HAR, or a sample pasted
+//! from TeleCMI's page.
 //!
 //! The file may be hostile. CDRs in JSON are kept byte for byte. A captured request that cannot be written without
-//! becoming a different one is an error for the whole file.
+//! becoming a different request is an error for the whole file.
 
 mod har;
 mod text;
@@ -20,18 +20,16 @@ use crate::net::raw;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
     Body(Bytes),
-    /// The place in the file, and the captured request to be sent unchanged.
     Captured(String, Box<CapturedRequest>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Input {
     pub items: Vec<Item>,
-    /// One sentence for each skipped or incomplete item, at most `MAX_WARNINGS`, and the number of further ones.
+    /// The warnings on skipped or incomplete items, at most `MAX_WARNINGS`, then the number of further warnings.
     pub warnings: Vec<String>,
 }
 
-/// Reads a file's bytes. Errors name the file `name`.
 pub fn read(bytes: &[u8], name: &str) -> Result<Input, Error> {
     let bytes = bytes
         .strip_prefix("\u{feff}".as_bytes())
@@ -44,7 +42,7 @@ pub fn read(bytes: &[u8], name: &str) -> Result<Input, Error> {
     };
     match json::document(bytes) {
         _ if bytes.is_empty() => return Err(error(name, "empty")),
-        // Valid JSON is UTF-8.
+        // `from_utf8_lossy` replaces no byte here, since valid JSON is UTF-8.
         Ok(document) => reader.document(&String::from_utf8_lossy(bytes), &document)?,
         Err(_) if reader.lines(bytes)? => {}
         Err(fault) => reader.literals(bytes, &fault)?,
@@ -68,7 +66,6 @@ fn error(place: &str, what: impl Into<String>) -> Error {
 }
 
 impl Reader<'_> {
-    /// Adds a warning, or counts it after the first [`MAX_WARNINGS`].
     fn warn(&mut self, place: &str, what: &str) {
         match self.input.warnings.len() {
             0..MAX_WARNINGS => self.input.warnings.push(format!("{place}: {what}")),
@@ -76,7 +73,6 @@ impl Reader<'_> {
         }
     }
 
-    /// Adds an item. A captured request with an incomplete body gets a warning.
     fn add(&mut self, item: Item) -> Result<(), Error> {
         if let Item::Captured(place, captured) = &item {
             raw::check(&captured.request).map_err(|what| error(place, what))?;
@@ -89,7 +85,6 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Fails if there is nothing to send.
     fn finish(mut self) -> Result<Input, Error> {
         if self.input.items.is_empty() {
             let why = self.input.warnings.first();
@@ -104,7 +99,6 @@ impl Reader<'_> {
         Ok(self.input)
     }
 
-    /// Reads one JSON text: an object, an array of objects, or a HAR.
     fn document(&mut self, text: &str, document: &Document<'_>) -> Result<(), Error> {
         let name = self.name;
         let requests = har::read(text, document).map_err(|what| error(name, what))?;
@@ -148,7 +142,7 @@ const RECORDS: [&str; 6] = [
     "summary",
 ];
 
-/// The `type` of a record, which has a version number in `v`. `None` for any other object, which is a payload.
+/// The `type` of a record. A record has a version number in `v`; an object without `v` is a payload.
 fn record_type<'a>(document: &'a Document<'_>) -> Option<Cow<'a, str>> {
     member(document, "v").filter(|member| member.is_number())?;
     let kind = member(document, "type").filter(|member| member.is_string())?;
@@ -162,7 +156,8 @@ fn member<'a>(document: &'a Document<'a>, name: &str) -> Option<&'a Member<'a>> 
     }
 }
 
-/// Reads one object: a CDR, the request of an `exchange` record, or the CDR of a `delivery`. `None` for other records.
+/// Reads the item in an object: the object itself if it is a CDR, the request of an `exchange` record, or the CDR of a
+/// `delivery` record. Other records have no item.
 fn read_object(text: &str, document: &Document<'_>, place: &str) -> Result<Option<Item>, String> {
     if let Document::Other(what) = document {
         return Err(format!("expected an object, found {what}"));

@@ -1,5 +1,5 @@
-//! Reads JSON text and keeps repeated names and the digits of numbers. serde_json decides what is valid; [`document`]
-//! returns an object's members in order, and `tokens` splits valid text.
+//! Reads JSON text and keeps repeated names and the digits of numbers. serde_json decides whether a text is valid;
+//! [`document`] returns an object's members in order, and `tokens` splits valid text.
 
 mod error;
 mod tokens;
@@ -20,8 +20,8 @@ pub(crate) fn value(text: &str) -> Result<Value, Error> {
     serde_json::from_str(text).map_err(|error| Error::new(text, &error))
 }
 
-/// The text, if it is JSON by RFC 8259, up to `MAX_DEPTH`. `1e400` and `"\ud800"` are JSON too, though no [`Value`] can
-/// hold them.
+/// Validates JSON by RFC 8259, up to `MAX_DEPTH`, and returns the text. `1e400` and `"\ud800"` are accepted, though a
+/// [`Value`] cannot hold them.
 pub fn check(bytes: &[u8]) -> Result<&str, Error> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         Error::at(
@@ -48,21 +48,18 @@ pub fn check(bytes: &[u8]) -> Result<&str, Error> {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Document<'a> {
-    /// The members in order, with every occurrence of a repeated name.
+    /// The members of a JSON object in order, with every occurrence of a repeated name.
     Object(Vec<Member<'a>>),
-    /// `array`, `string`, `number`, `true`, `false` or `null`.
+    /// The type of a JSON text that is no object: `array`, `string`, `number`, `true`, `false` or `null`.
     Other(&'static str),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member<'a> {
-    /// The name with its escapes resolved.
+    /// The member's name with escapes resolved.
     pub name: Cow<'a, str>,
-    /// The value exactly as written.
     pub raw: &'a str,
-    /// Name and value as written.
     pub(crate) text: &'a str,
-    /// The byte offset of the name in the object's text.
     pub(crate) start: usize,
 }
 
@@ -76,8 +73,8 @@ impl Member<'_> {
         self.raw.starts_with('"')
     }
 
-    /// The value. If no [`Value`] can hold it (`1e400`, half a surrogate pair), the nearest of its type: the largest
-    /// number, a string with U+FFFD, an empty array or object.
+    /// The member's value as a [`Value`]. Where a `Value` cannot represent the text, the nearest value of the same
+    /// type: the largest number for `1e400`, U+FFFD for half a surrogate pair, an empty array or object.
     pub(crate) fn value(&self) -> Value {
         serde_json::from_str(self.raw).unwrap_or_else(|_| match self.raw.as_bytes().first() {
             Some(b'"') => unquoted(self.raw).into(),
@@ -89,7 +86,6 @@ impl Member<'_> {
     }
 }
 
-/// Parses the outermost level of a JSON text.
 pub fn document(bytes: &[u8]) -> Result<Document<'_>, Error> {
     let text = check(bytes)?;
     Ok(match text.trim_ascii_start().as_bytes().first() {
@@ -103,7 +99,7 @@ pub fn document(bytes: &[u8]) -> Result<Document<'_>, Error> {
     })
 }
 
-/// The members of an object; [`check`] must have accepted the text.
+/// Splits the text of an object, which [`check`] must have accepted, into members.
 fn members(text: &str) -> Vec<Member<'_>> {
     let mut members = Vec::new();
     let (mut depth, mut key, mut value) = (0, None, None);
@@ -131,13 +127,13 @@ fn members(text: &str) -> Vec<Member<'_>> {
     members
 }
 
-/// A JSON string without quotes and escapes. Half a surrogate pair, which JSON's grammar allows, becomes U+FFFD.
+/// Decodes a JSON string literal. Half a surrogate pair, which JSON's grammar allows, becomes U+FFFD.
 pub(crate) fn unquoted(raw: &str) -> Cow<'_, str> {
     match raw.get(1..raw.len().saturating_sub(1)) {
         Some(inner) if !inner.contains('\\') => inner.into(),
         _ => serde_json::from_str(raw).map_or_else(
             |_| {
-                // serde_json reads half a surrogate pair only into bytes, as three bytes of invalid UTF-8.
+                // serde_json decodes half a surrogate pair only into bytes, as three bytes of invalid UTF-8.
                 let bytes: Bytes = serde_json::from_str(raw).unwrap_or_default();
                 let text = String::from_utf8_lossy(&bytes);
                 text.replace("\u{fffd}\u{fffd}\u{fffd}", "\u{fffd}").into()
@@ -253,7 +249,7 @@ mod tests {
             value("1e400").unwrap_err().message,
             "a number too large to be held"
         );
-        // With `Value`, serde_json names a trailing comma itself.
+        // When deserialising a `Value`, serde_json itself reports a trailing comma.
         assert_eq!(
             value("[1,]").unwrap_err().message,
             "a comma before the closing bracket"

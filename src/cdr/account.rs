@@ -9,20 +9,18 @@ use crate::seed::{Rng, Seed, Stream};
 /// The app id of TeleCMI's documented sample. A random app id could belong to a real account. \[doc\]
 pub const DOCUMENTED_APP_ID: u64 = 2_222_223;
 
-/// The documented `custom`: the custom parameters of the dashboard. \[doc\]
 pub(crate) const DOCUMENTED_CUSTOM: &str = r#"{"crm":"true"}"#;
 
-/// The `custom` of live accounts that set no custom parameters. \[seen\]
+/// The `custom` field of CDRs from live accounts that set no custom parameters. \[seen\]
 pub(crate) const LIVE_CUSTOM: &str = "false";
 
-/// The documented `extra_params`. \[doc\]
 pub(crate) const DOCUMENTED_EXTRA_PARAMS: &str = r#"{"click2call":"true"}"#;
 
-/// Patterns of numbers that are not in use; `#` is any digit.
+/// Patterns of telephone numbers that are assigned to no subscriber; `#` is any digit.
 ///
 /// Ofcom reserves the London block for drama, NANP reserves 555-01xx (New York, San Francisco), ACMA the Australian
-/// mobiles. India is not known to reserve a block; its pattern is invalid, as no Indian number begins with a zero after
-/// the country code.
+/// mobiles. India is not known to reserve a block; the Indian pattern is invalid, as no Indian number begins with a
+/// zero after the country code.
 const RING_NOBODY: [&str; 6] = [
     "442079460###",
     "121255501##",
@@ -32,11 +30,12 @@ const RING_NOBODY: [&str; 6] = [
     "9100000000##",
 ];
 
-/// The flags that set values of the account. Unset values are the documented ones or are drawn from the seed.
+/// The flags that set values of the simulated account. Without a flag, the value is the documented one or is drawn from
+/// the seed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AccountOptions {
     pub app_id: Option<u64>,
-    /// The agent's extension, 3 to 6 digits.
+    /// The extension of the agent, 3 to 6 digits.
     pub agent: Option<String>,
     pub virtual_number: Option<u64>,
     pub customer: Option<u64>,
@@ -47,13 +46,13 @@ pub struct AccountOptions {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     pub app_id: u64,
-    /// `<extension>_<appid>`.
+    /// The `user` field of CDRs: `<extension>_<appid>`.
     pub user: String,
     pub virtual_number: u64,
     /// The telephone number of the agent's device, which leg `a` rings.
     pub device: u64,
     pub server: MediaServer,
-    /// If unset, the default depends on the [`Shape`](super::Shape).
+    /// The custom parameters; `None` selects the default of the [`Shape`](super::Shape).
     pub custom: Option<String>,
     pub extra_params: String,
     customer: Option<u64>,
@@ -91,14 +90,13 @@ impl Account {
         }
     }
 
-    /// The customer's number for one call: the user's, or an unassigned number.
     pub fn customer(&self, rng: &mut Rng) -> u64 {
         let made_up = number_but(&[self.virtual_number, self.device], rng);
         self.customer.unwrap_or(made_up)
     }
 }
 
-/// Draws a number not in `taken`, so that the two ends of a call have different numbers.
+/// Draws a telephone number not in `taken`, so that the two ends of a call have different numbers.
 fn number_but(taken: &[u64], rng: &mut Rng) -> u64 {
     loop {
         let made_up = number(rng);
@@ -108,7 +106,6 @@ fn number_but(taken: &[u64], rng: &mut Rng) -> u64 {
     }
 }
 
-/// Draws an E.164 number, without the plus sign.
 fn number(rng: &mut Rng) -> u64 {
     let pattern = RING_NOBODY[rng.random_range(0..RING_NOBODY.len())];
     let mut digit = |mark: u8| match mark {

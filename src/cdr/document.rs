@@ -11,7 +11,8 @@ use super::scenarios::documented;
 use super::schema::{FIELDS, Field, FieldType, Presence};
 use super::{Grade, HangupReason, Leg, Status};
 
-/// Name, kind, generation and description of each schema. Documented and live CDRs differ only in types and share one.
+/// Name, kind, generation and description of each JSON Schema. Documented and live CDRs differ only in types and share
+/// a schema.
 const VARIANTS: [(&str, Kind, Generation, &str); 3] = [
     (
         "OutgoingMissed",
@@ -33,7 +34,6 @@ const VARIANTS: [(&str, Kind, Generation, &str); 3] = [
     ),
 ];
 
-/// The name of the schema that accepts all variants.
 const WHOLE: &str = "OutgoingCdr";
 
 const MEANING: &str = "What TeleCMI's webhook delivers of an outgoing call: one CDR for each leg.";
@@ -134,7 +134,6 @@ fn schemas() -> Map<String, Value> {
     schemas.into_iter().collect()
 }
 
-/// The schema of a field in one kind of CDR; `status` depends on the kind.
 fn property(field: &Field, kind: Kind) -> Value {
     let mut description = description(field);
     let mut property = value(field);
@@ -155,7 +154,6 @@ fn property(field: &Field, kind: Kind) -> Value {
     property
 }
 
-/// The schema of a field's value, independent of the kind of CDR.
 fn value(field: &Field) -> Value {
     match (field.name, field.field_type) {
         ("type", _) => json!({"const": "cdr"}),
@@ -172,7 +170,8 @@ fn value(field: &Field) -> Value {
     }
 }
 
-/// A field as a query parameter. `virtual_number` and `extra_params`, of two types in JSON, are strings in a query.
+/// Describes a CDR field as an OpenAPI query parameter. `virtual_number` and `extra_params` have two types in JSON; in
+/// a query they are strings.
 fn parameter(field: &Field) -> Value {
     let mut schema = match field.name {
         "virtual_number" | "extra_params" => json!({"type": "string"}),
@@ -222,7 +221,6 @@ mod tests {
             for (name, property) in definition["properties"].as_object().unwrap() {
                 let field = FIELDS.iter().find(|field| field.name == name).unwrap();
                 assert_eq!(property["x-grade"], field.grade.to_string(), "{name}");
-                // The description of `status` depends on the kind of CDR.
                 let says = property["description"].as_str().unwrap();
                 assert!(
                     says.contains(field.meaning) || name == "status",

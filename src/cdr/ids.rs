@@ -9,35 +9,34 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 
-/// 100-nanosecond ticks in a millisecond.
 const TICKS_PER_MS: u64 = 10_000;
 
 /// Milliseconds between the zero of a `call_id`'s clock and the Unix epoch.
 ///
-/// Sofia-SIP adds the NTP offset (1900 to 1970) to the Gregorian one (1582 to 1970), though the latter already reaches
-/// to 1970: that is the 70 years. \[calc\]
+/// Sofia-SIP adds the NTP offset (1900 to 1970) to the Gregorian offset (1582 to 1970), although the Gregorian offset
+/// already reaches 1970. Hence the clock runs 70 years ahead. \[calc\]
 const ZERO_TO_EPOCH_MS: u64 = (2_208_988_800 + 12_219_292_800) * 1_000;
 
 /// The parts of a `call_id` that identify TeleCMI's media server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MediaServer {
-    /// The MAC address, in the last group. `56:00:…`, as in the documented sample, is locally administered.
+    /// The MAC address of the media server, the last group of a `call_id`. `56:00:…`, as in the documented sample, is
+    /// locally administered.
     pub mac: [u8; 6],
-    /// Fourteen bits, chosen when the server starts.
+    /// The 14-bit clock sequence of a `call_id`, chosen when the media server starts.
     pub clock_sequence: u16,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallId {
-    /// The time the identifier was made, which is the start of the call.
     pub time: Timestamp,
-    /// The 100-nanosecond tick within the millisecond, 0 to 9 999.
+    /// The 100-nanosecond tick of a `call_id` within its millisecond, 0 to 9 999.
     pub tick: u16,
     pub server: MediaServer,
 }
 
 impl CallId {
-    /// Makes identifier number `serial` of the calls that start at `time`.
+    /// Makes the `call_id` with the number `serial` among the calls that start at `time`.
     ///
     /// The serial number sets the tick; after the 10 000 ticks of a millisecond the clock sequence is incremented.
     pub fn new(time: Timestamp, serial: u64, server: MediaServer) -> Self {
@@ -53,12 +52,12 @@ impl CallId {
         }
     }
 
-    /// Decodes a `call_id`; `None` if the UUID has another layout.
     pub fn decode(text: &str) -> Option<Self> {
         // `Uuid` also parses forms without hyphens; only the hyphenated form has 36 characters.
         let uuid = Uuid::try_parse(text).ok().filter(|_| text.len() == 36)?;
         let (low, mid, high, [low_sequence, high_sequence, mac @ ..]) = uuid.as_fields();
-        // The version (1) is in the third group; the variant is in the second byte of the fourth, not the first.
+        // The UUID version (1) is in the third group; a `call_id` has the UUID variant in the second byte of the fourth
+        // group, not the first.
         if high >> 12 != 1 || high_sequence & 0xc0 != 0x80 {
             return None;
         }
@@ -94,14 +93,14 @@ pub fn mac_text(mac: [u8; 6]) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
 }
 
-/// A `cmiuuid`: a UUID v4. \[calc\]
+/// Makes a `cmiuuid`, a UUID v4. \[calc\]
 pub fn cmiuuid<R: Rng>(rng: &mut R) -> Uuid {
     let mut bytes = [0; 16];
     rng.fill_bytes(&mut bytes);
     uuid::Builder::from_random_bytes(bytes).into_uuid()
 }
 
-/// A `request_id`: 43 characters of `[0-9A-Za-z]`, the length of a 256-bit token in base 62. \[calc\]
+/// Makes a `request_id`: 43 characters of `[0-9A-Za-z]`, the length of a 256-bit token in base 62. \[calc\]
 pub fn request_id<R: Rng>(rng: &mut R) -> String {
     rng.sample_iter(Alphanumeric)
         .take(43)

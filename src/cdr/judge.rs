@@ -19,13 +19,11 @@ use crate::untrusted::{beginning, clean};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     pub kind: Kind,
-    /// Set for outgoing CDRs only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation: Option<Generation>,
-    /// Set if the payload's `leg` is `a` or `b`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leg: Option<Leg>,
-    /// Remarks on the notation, then on documented fields in their order, then on undocumented fields.
+    /// The remarks on the payload's notation, then on documented fields in their order, then on undocumented fields.
     pub remarks: Vec<Remark>,
 }
 
@@ -36,7 +34,6 @@ impl Verdict {
         format!("{}{}", self.kind.words(), self.leg_and_reason(fields))
     }
 
-    /// Leg and hangup reason, as far as known, each preceded by [`SEPARATOR`].
     pub fn leg_and_reason(&self, fields: &Fields) -> String {
         let mut text = String::new();
         if let Some(leg) = self.leg {
@@ -53,7 +50,7 @@ impl Verdict {
     }
 }
 
-/// A string or number for display; a string is truncated to 60 characters.
+/// The string or number in the field `name` for display. Strings are truncated to 60 characters.
 pub fn shown<'a>(fields: &'a Fields, name: &str) -> Option<Cow<'a, str>> {
     match fields.get(name)? {
         Value::String(text) => Some(beginning(text, 60)),
@@ -65,8 +62,8 @@ pub fn shown<'a>(fields: &'a Fields, name: &str) -> Option<Cow<'a, str>> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
     pub verdict: Verdict,
-    /// `None` if the payload is no object. Values of a query string get the documented type where their text allows it.
-    /// The last value of a repeated name counts.
+    /// The payload's fields; `None` if the payload is no object. Values of a query string get the documented type where
+    /// their text allows it. Of a repeated name, the last value is kept.
     pub fields: Option<Fields>,
 }
 
@@ -111,8 +108,8 @@ pub fn judge_json(bytes: &[u8]) -> Judgement {
     judge_fields(fields, remarks)
 }
 
-/// Judges the decoded pairs of a query string or form. `name[key]=value` is read as an object, as Node's `qs` writes
-/// objects. \[unknown: GET is specified nowhere\]
+/// Judges the decoded pairs of a query string or form. `name[key]=value` is read as an object, in the notation of
+/// Node's `qs`. \[unknown: GET is specified nowhere\]
 pub fn judge_pairs(pairs: &[(String, String)]) -> Judgement {
     let mut remarks = Vec::new();
     let mut fields = Fields::new();
@@ -134,22 +131,21 @@ pub fn judge_pairs(pairs: &[(String, String)]) -> Judgement {
     judge_fields(fields, remarks)
 }
 
-/// The remark on a repeated name, made at its first repetition only.
 fn repeated(known: &mut HashSet<String>, name: &str) -> Option<Remark> {
     let text = "stands there more than once; most readers keep the last one";
     let is_new = known.insert(name.to_owned());
     is_new.then(|| Remark::on(name, Code::DuplicateKey, text))
 }
 
-/// Splits `extra_params[crm][id]` at the brackets, if `extra_params` is a documented field.
 fn bracketed(name: &str) -> Option<(&str, Vec<&str>)> {
-    /// The default depth of Node's `qs`; deeper brackets are part of the last key.
+    /// The default depth limit of Node's `qs`; deeper brackets are part of the last key.
     const DEEPEST: usize = 5;
     let (base, keys) = name.strip_suffix(']')?.split_once('[')?;
     documented(base).map(|_| (base, keys.splitn(DEEPEST, "][").collect()))
 }
 
-/// Sets a key in nested objects, creating them as needed; false if the key was set before or its parent is no object.
+/// Sets a key in nested objects, which are created as needed. Returns false if the key was set before or its parent is
+/// no object.
 fn put(object: &mut Value, keys: &[&str], text: &str) -> bool {
     let (Some(object), Some((key, below))) = (object.as_object_mut(), keys.split_first()) else {
         return false;
@@ -166,7 +162,7 @@ fn put(object: &mut Value, keys: &[&str], text: &str) -> bool {
     )
 }
 
-/// A query parameter in its documented type, if the typed value is written with the same text.
+/// Converts a query parameter to its documented type, if the typed value is written with the same text.
 fn restored(name: &str, text: &str) -> Value {
     let same = |value: Value| {
         let written = value.to_string();
@@ -191,7 +187,7 @@ fn not_json(bytes: &[u8], error: &json::Error) -> Remark {
     Remark::new(Code::NotJson, format!("not JSON: {error}"))
 }
 
-/// Whether an object starts with a bare or single-quoted name and a colon, as the samples on TeleCMI's page do.
+/// Detects an object that starts with a bare or single-quoted name and a colon, as in the samples on TeleCMI's page.
 fn looks_like_javascript(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(512)]);
     let inner = text.trim_start().strip_prefix('{');
@@ -238,7 +234,6 @@ fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {
     }
 }
 
-/// Whether a field is required, and whether it is allowed, in a CDR of this kind and generation.
 pub(super) fn place(
     presence: Presence,
     generation: Generation,

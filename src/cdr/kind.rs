@@ -9,19 +9,14 @@ use super::{Fields, word};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// The CDR of an unanswered leg of an outgoing call.
     OutgoingMissed,
-    /// The CDR of an answered leg of an outgoing call.
     OutgoingAnswered,
-    /// The CDR of an incoming call, missed or answered.
     Incoming,
-    /// A live event: `type` is `event`.
+    /// A live event: the payload's `type` is `event`.
     LiveEvent,
     /// A record of TeleCMI's REST API, which no webhook sends.
     RestRecord,
-    /// Any other object.
     Unknown,
-    /// Not an object, or not JSON.
     Unreadable,
 }
 
@@ -49,7 +44,7 @@ impl Kind {
         matches!(self, Self::OutgoingMissed | Self::OutgoingAnswered)
     }
 
-    /// Classifies a payload. A missing or mistyped field rules out no kind, since it gets a remark of its own.
+    /// Classifies a payload by its fields. Missing and mistyped fields do not change the kind, since they get remarks.
     pub(super) fn of(fields: &Fields) -> Self {
         let may_be =
             |word: Option<&str>, expected: &str| word.is_none_or(|found| found == expected);
@@ -79,11 +74,11 @@ impl Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Generation {
-    /// As documented today. \[doc\]
+    /// The CDR as documented today. \[doc\]
     Docs,
-    /// Typed as third parties report from live accounts. \[seen\]
+    /// The CDR with the types that third parties report from live accounts. \[seen\]
     Live,
-    /// The nine-field form with `click_to_call`. \[doc\]
+    /// The CDR of nine fields, among them `click_to_call`. \[doc\]
     Legacy,
 }
 
@@ -104,7 +99,7 @@ impl Generation {
     }
 }
 
-/// The minimum of documented fields: an object with fewer is not compared with the documented CDR.
+/// The minimum number of documented fields: a payload with fewer is not compared with the documented CDR.
 const RESEMBLES: usize = 4;
 
 pub(super) fn resembles_cdr(fields: &Fields) -> bool {

@@ -1,6 +1,6 @@
 //! TeleCMI's call detail records (CDRs): types, checks and generation, without I/O.
 //!
-//! The types of an outgoing CDR, in the documented order of fields. [`schema`] holds the documented fields as one table.
+//! `Cdr` is an outgoing CDR, with the documented order of fields. [`schema`] holds the documented fields as one table.
 //! [`judge`] checks received payloads: [`kind`] classifies them, [`remark`] words the deviations. [`scenarios`] lists and
 //! generates the scenarios, [`account`] makes the account and its numbers, [`ids`] makes identifiers, [`document`] writes
 //! the table as JSON Schema and OpenAPI.
@@ -30,14 +30,13 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 
-/// A payload's fields by name, in order.
 pub type Fields = Map<String, Value>;
 
 pub(crate) fn word<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
     fields.get(name).and_then(Value::as_str)
 }
 
-/// A string without its quotes, anything else as compact JSON.
+/// Converts a JSON value to text for display: strings lose their quotes, other values become compact JSON.
 pub(crate) fn text(value: &Value) -> Cow<'_, str> {
     match value {
         Value::String(text) => text.into(),
@@ -45,21 +44,20 @@ pub(crate) fn text(value: &Value) -> Cow<'_, str> {
     }
 }
 
-/// How well a fact about TeleCMI is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Grade {
-    /// TeleCMI's own documentation or example servers.
+    /// The grade of facts from TeleCMI's own documentation or example servers.
     Doc,
-    /// Reported by third parties from a live account.
+    /// The grade of facts that third parties report from a live account.
     Seen,
-    /// Computed from the documented samples.
+    /// The grade of facts computed from the documented samples.
     Calc,
-    /// Fits every sample, but is stated nowhere.
+    /// The grade of facts that fit every sample but are stated nowhere.
     Inferred,
-    /// Not stated in public.
+    /// The grade of behaviour on which no public source has a statement.
     Unknown,
-    /// Not from TeleCMI: sent by an attacker or a broken network.
+    /// The grade of input that does not come from TeleCMI but from an attacker or a broken network.
     Hostile,
 }
 
@@ -69,13 +67,12 @@ impl fmt::Display for Grade {
     }
 }
 
-/// A side of the call. \[doc\]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Leg {
-    /// The agent (TeleCMI's "user"), rung first. \[seen\]
+    /// The agent's leg (TeleCMI calls the agent "user"), which rings first. \[seen\]
     A,
-    /// The customer, dialled once the agent has picked up. \[seen\]
+    /// The customer's leg, dialled once the agent has picked up. \[seen\]
     B,
 }
 
@@ -94,17 +91,16 @@ impl fmt::Display for Leg {
     }
 }
 
-/// Why a leg ended. \[doc\]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HangupReason {
-    /// This endpoint hung up an answered call.
+    /// The endpoint of the leg hung up an answered call.
     SentBye,
     /// The other side hung up an answered call.
     RecvBye,
-    /// The platform stopped the ringing without an answer.
+    /// The platform stopped the ringing of an unanswered leg.
     RecvCancel,
-    /// The endpoint declined: busy, rejected or off.
+    /// The endpoint of the leg declined the call: busy, rejected or switched off.
     SentReject,
 }
 
@@ -125,7 +121,7 @@ impl HangupReason {
         }
     }
 
-    /// The status of a leg that ended for this reason. \[inferred, strong\]
+    /// The `status` of a leg follows from its hangup reason. \[inferred, strong\]
     pub fn status(self) -> Status {
         match self {
             Self::RecvCancel | Self::SentReject => Status::Missed,
@@ -147,9 +143,8 @@ impl fmt::Display for HangupReason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Not answered. \[doc\]
     Missed,
-    /// Leg `a` of a call whose customer did not answer. \[seen\]
+    /// The `status` of leg `a` is `answered` even if the customer did not answer. \[seen\]
     Answered,
 }
 
@@ -160,51 +155,48 @@ impl fmt::Display for Status {
 }
 
 /// A generated CDR: one leg of an outgoing call, with the fields in the documented order. The legacy CDR has nine of
-/// them. Invalid payloads come from edits, files or suite cases, never from this type.
+/// the fields. Invalid payloads come from edits, files or suite cases, never from `Cdr`.
 #[derive(Debug, Clone, Serialize)]
 pub struct Cdr<'a> {
-    /// The caller ID, a string or a number by [`Shape`]. Not in the legacy CDR.
+    /// The caller ID, a string or a number depending on [`Shape`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub virtual_number: Option<Value>,
-    /// Not in the legacy CDR.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub call_id: Option<Uuid>,
-    /// The custom parameters of the account's dashboard. Not in the legacy CDR.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custom: Option<&'a str>,
-    /// Not in the legacy CDR.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leg: Option<Leg>,
     pub r#type: &'static str,
     #[serde(rename = "appid")]
     pub app_id: u64,
-    /// The number that was rung: the agent's device on leg `a`, the customer on leg `b`. \[inferred\]
+    /// The field `to` holds the number that was rung: the agent's device on leg `a`, the customer on leg `b`.
+    /// \[inferred\]
     pub to: u64,
-    /// The leg's identifier, a UUID v4. \[calc\]
+    /// The `cmiuuid` identifies the leg and is a UUID v4. \[calc\]
     pub cmiuuid: Uuid,
     pub status: Status,
-    /// `<extension>_<appid>`. \[doc\]
+    /// The field `user` has the form `<extension>_<appid>`. \[doc\]
     pub user: &'a str,
-    /// The start of the call, although TeleCMI documents "time the call was missed". \[seen, calc\]
+    /// The field `time` holds the start of the call, although TeleCMI documents "time the call was missed". \[seen,
+    /// calc\]
     #[serde(serialize_with = "as_epoch_ms")]
     pub time: Timestamp,
     pub direction: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answeredsec: Option<u64>,
-    /// Not in the legacy CDR.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hangup_reason: Option<HangupReason>,
-    /// Common to the legs of a click2call call; returned by the click2call API. \[seen\]
+    /// The `request_id` is common to the legs of a click2call call, and the click2call API returns it. \[seen\]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extra_params: Option<ExtraParams<'a>>,
-    /// The string `true`. Only in the legacy CDR.
+    /// The field `click_to_call` is the string `true` and occurs only in the legacy CDR.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub click_to_call: Option<&'static str>,
 }
 
-/// `extra_params`: text or an object, by [`Shape`].
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 pub enum ExtraParams<'a> {
@@ -216,7 +208,7 @@ fn as_epoch_ms<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, 
     serializer.serialize_i64(time.epoch_ms())
 }
 
-/// How the fields are typed.
+/// The JSON types of a CDR's fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Shape {
     // `virtual_number` and `extra_params` are strings. [doc]
@@ -230,7 +222,7 @@ pub enum Shape {
 
 impl Cdr<'_> {
     pub fn json(&self) -> Vec<u8> {
-        // Serialising cannot fail: the struct holds only strings, numbers and JSON text.
+        // Serialising a `Cdr` cannot fail: the struct holds only strings, numbers and JSON text.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
@@ -251,7 +243,7 @@ pub struct LegAndStatus {
 }
 
 impl CdrText {
-    /// `json` must be the compact JSON of an object.
+    /// Wraps the compact JSON of an object; the caller must ensure that `json` is one.
     pub(crate) fn new(json: Bytes) -> Self {
         Self(json)
     }
@@ -267,7 +259,7 @@ impl CdrText {
 
 impl From<&Fields> for CdrText {
     fn from(fields: &Fields) -> Self {
-        // Serialising cannot fail: all keys are strings.
+        // Serialising `Fields` cannot fail: all keys are strings.
         Self(serde_json::to_vec(fields).unwrap_or_default().into())
     }
 }

@@ -9,23 +9,21 @@ use super::{Fields, HangupReason, Status, word};
 use crate::json;
 use crate::untrusted::Untrusted;
 
-/// The subject of a remark. Serialised names appear in records and must not change.
+/// The subject of a remark. The serialised names of the variants appear in records and must not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
     Missing,
-    /// A field that no notification of TeleCMI's is known to have.
+    /// A field that occurs in no known notification of TeleCMI's.
     Unknown,
-    /// A known field that does not belong in this kind of CDR.
+    /// A known field that does not belong in the payload's kind of CDR.
     Unexpected,
-    /// A value of another JSON type than documented.
     Retyped,
-    /// A value that the documentation rules out, or an implausible one.
+    /// A field value that the documentation rules out, or an implausible one.
     OddValue,
     DuplicateKey,
     /// A number that common JSON readers would round or write differently.
     InexactNumber,
-    /// A notification or record other than an outgoing CDR.
     OtherKind,
     NotAnObject,
     NotJson,
@@ -35,35 +33,35 @@ pub enum Code {
     /// A request that needs no CDR: a health check, or a browser.
     NoCdr,
     ContentType,
-    /// A compressed or multipart body, which is kept as received.
+    /// A compressed or multipart request body, which is kept as received.
     Encoded,
     BadQuery,
-    /// Invalid HTTP: too large, cut off, without a host …
+    /// An invalid HTTP request: too large, cut off, without a host …
     BadRequest,
     /// Transfer-Encoding and Content-Length together, which proxies read in different ways.
     AmbiguousFraming,
-    /// The fields equal those of an earlier CDR; the text says whether the bytes are equal too.
+    /// A CDR whose fields equal those of an earlier CDR; the remark's text says whether the bytes are equal too.
     Duplicate,
-    /// The identifiers equal those of an earlier CDR, but the body differs.
+    /// A CDR whose identifiers equal those of an earlier CDR but whose body differs.
     Conflict,
     More,
 }
 
 impl Code {
-    /// Whether `--strict` refuses the request: for departures from the documented schema or from HTTP.
+    /// Returns whether `--strict` refuses a request with this remark, as a departure from the documented schema or from
+    /// HTTP.
     pub fn departs(self) -> bool {
         !matches!(self, Self::Duplicate | Self::Conflict | Self::NoCdr)
     }
 }
 
-/// The most remarks kept of one request.
 pub const MOST: usize = 100;
 
-/// Truncates to [`MOST`] remarks and adds one that states the number removed.
+/// Truncates a list to [`MOST`] remarks and appends a remark that states the number removed.
 pub fn bound(remarks: &mut Vec<Remark>) {
     if let Some(more) = remarks.len().checked_sub(MOST).filter(|more| *more > 0) {
         remarks.truncate(MOST);
-        // The record would keep the vector's capacity, which may be thousands, allocated.
+        // A record would keep the vector's capacity, which may be thousands of remarks, allocated.
         remarks.shrink_to_fit();
         remarks.push(Remark::new(Code::More, format!("and {more} remarks more")));
     }
@@ -72,10 +70,9 @@ pub fn bound(remarks: &mut Vec<Remark>) {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Remark {
     pub code: Code,
-    /// Absent in a remark about the whole payload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<Untrusted>,
-    /// May quote the payload. The field's name is not repeated.
+    /// The text of the remark, which may quote the payload. The field's name is not repeated in the text.
     pub text: Untrusted,
 }
 
@@ -209,7 +206,7 @@ fn odd_user(text: &str, fields: &Fields) -> Option<String> {
 const LONGEST_NUMBER: f64 = 1e15;
 
 fn odd_number(name: &str, number: f64) -> Option<String> {
-    /// 2001 to 2100 in epoch milliseconds; times in other units fall outside.
+    /// The plausible epoch milliseconds, 2001 to 2100; epoch seconds and microseconds fall outside.
     const YEARS: std::ops::Range<f64> = 1e12..4_102_444_800_000.0;
     match name {
         "time" if (1e9..1e11).contains(&number) => {
@@ -226,7 +223,6 @@ fn odd_number(name: &str, number: f64) -> Option<String> {
     }
 }
 
-/// Says how common JSON readers would change a number; `None` if they keep it.
 pub fn inexact(raw: &str) -> Option<String> {
     const LONGEST: usize = 60;
     // Fast path: integers of fewer than sixteen digits are below 2^53.

@@ -19,27 +19,24 @@ pub struct Scenario {
     pub name: &'static str,
     pub summary: &'static str,
     pub plan: Plan,
-    /// How well it is known that TeleCMI behaves like this.
     pub grade: Grade,
     pub caveat: Option<&'static str>,
-    /// The share of the mixture, in per cent.
+    /// The scenario's share of the mixture, in per cent.
     pub weight: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plan {
-    /// The legs of a call placed through click2call, in the order of delivery.
     Click2call(&'static [LegEnd]),
     /// The legs of a call dialled on a softphone: no `request_id`, no `extra_params`. \[doc\]
     Softphone(&'static [LegEnd]),
-    /// One of the documented samples, value for value.
     Documented(Leg),
     Legacy,
 }
 
 pub type LegEnd = (Leg, HangupReason);
 
-/// The scenarios of `send`. The weights add up to 100.
+/// The scenarios of `send`. Their weights add up to 100.
 #[rustfmt::skip]
 pub const CATALOGUE: [Scenario; 10] = {
     use HangupReason::{RecvBye, RecvCancel, SentReject};
@@ -107,7 +104,6 @@ impl Scenario {
         self
     }
 
-    /// Empty for `Documented` and `Legacy`, which make a single CDR.
     fn legs(&self) -> &'static [LegEnd] {
         match self.plan {
             Plan::Click2call(legs) | Plan::Softphone(legs) => legs,
@@ -134,7 +130,6 @@ impl ScenarioChoice {
         }
     }
 
-    /// Whether calls may ring the customer; if not, the customer's number has no effect.
     pub fn rings_customer(self) -> bool {
         match self {
             Self::Mixture => true,
@@ -154,7 +149,7 @@ impl ScenarioChoice {
     }
 }
 
-/// The scenarios of a scenario's or group's name; empty for an unknown name.
+/// The scenarios selected by the name of a scenario or group. An unknown name selects no scenario.
 pub fn choices(name: &str) -> Vec<ScenarioChoice> {
     if name == "mix" {
         return vec![ScenarioChoice::Mixture];
@@ -190,13 +185,13 @@ pub enum CallIds {
     PerLeg,
 }
 
-/// These options and the number of a call determine the bytes of its CDRs.
+/// Options of the generator. The options and the number of a call determine the bytes of the call's CDRs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GenerateOptions {
     pub account: Account,
     pub shape: Shape,
     pub call_ids: CallIds,
-    /// The start of all calls of the run, which is the `time` of their CDRs.
+    /// The start of all calls of the run, used as the `time` of their CDRs.
     pub at: Timestamp,
     pub seed: Seed,
 }
@@ -204,11 +199,10 @@ pub struct GenerateOptions {
 #[derive(Debug, Clone)]
 pub struct GeneratedCdr<'a> {
     pub cdr: Cdr<'a>,
-    /// The time since the previous CDR of the call.
     pub gap: Duration,
 }
 
-/// Generates call `n`: its scenario, and its CDRs in the order of delivery. The same options and `n` give the same bytes.
+/// Generates call `n`: the call's scenario, and its CDRs in the order of delivery.
 pub fn generate(
     choice: ScenarioChoice,
     n: u64,
@@ -225,7 +219,8 @@ pub fn generate(
     (scenario, vec![GeneratedCdr { cdr, gap }])
 }
 
-/// One of the two samples on TeleCMI's page, value for value. The samples are two calls, not two legs of one. \[calc\]
+/// Returns one of the two samples on TeleCMI's page, value for value. The samples are two calls, not two legs of one
+/// call. \[calc\]
 pub fn documented(leg: Leg) -> Cdr<'static> {
     let (to, cmiuuid, time, hangup_reason, request_id) = match leg {
         Leg::A => (
@@ -265,14 +260,13 @@ pub fn documented(leg: Leg) -> Cdr<'static> {
     }
 }
 
-/// The values that the legs of one call share.
 struct Call<'a> {
     options: &'a GenerateOptions,
     rng: Rng,
     n: u64,
     customer: u64,
     request_id: String,
-    /// How long the customer's phone rings, during which the agent's leg is answered.
+    /// The time for which the customer's phone rings, during which the agent's leg is answered.
     ring: Duration,
 }
 
@@ -296,9 +290,9 @@ impl<'a> Call<'a> {
             let mut time = self.options.at;
             let gap = match before {
                 None => 0,
-                // The same phone rings a second time: its CDR follows 10 to 40 seconds later.
+                // A second ring of the same phone: its CDR follows 10 to 40 seconds later.
                 Some(before) if before == leg => self.rng.random_range(10_000..40_000),
-                // Both legs end together: the second CDR follows within two seconds.
+                // Both legs of the call end together: the second CDR follows within two seconds.
                 Some(_) => self.rng.random_range(400..2_000),
             };
             // The legs of a call have the same `time` [seen], except for a second ring of the same phone.
@@ -329,7 +323,7 @@ impl<'a> Call<'a> {
         };
         let extra_params = || match shape {
             Shape::Docs => ExtraParams::Text(&account.extra_params),
-            // Text that is no JSON stays text.
+            // An `extra_params` value that is not JSON stays text.
             Shape::Live => serde_json::from_str(&account.extra_params)
                 .map_or(ExtraParams::Text(&account.extra_params), ExtraParams::Json),
         };
@@ -345,7 +339,7 @@ impl<'a> Call<'a> {
             },
             status,
             time,
-            // The agent's leg is answered while the customer's phone rings.
+            // The `answeredsec` of the agent's leg is the time for which the customer's phone rings.
             answeredsec: (status == Status::Answered).then_some(self.ring.as_secs()),
             hangup_reason: Some(hangup_reason),
             request_id: is_click2call.then(|| self.request_id.clone()),
@@ -357,7 +351,7 @@ impl<'a> Call<'a> {
 
     fn call_id(&self, leg: u64) -> Uuid {
         let GenerateOptions { account, at, .. } = self.options;
-        // Each call has four serial numbers, so that legs of different calls never share an identifier.
+        // Each call has four serial numbers, so that legs of different calls never share a `call_id`.
         let serial = match self.options.call_ids {
             CallIds::Shared => self.n * 4,
             CallIds::PerLeg => self.n * 4 + leg,
@@ -365,7 +359,6 @@ impl<'a> Call<'a> {
         CallId::new(*at, serial, account.server).uuid()
     }
 
-    /// The legacy CDR, whose fields all CDRs have.
     fn legacy(&mut self) -> Cdr<'a> {
         let account = &self.options.account;
         Cdr {

@@ -1,11 +1,12 @@
-//! The table of documented fields, from which the judge, `--set`, the schemas of `--generate` and the README are made.
+//! The table of documented CDR fields, from which the judge, `--set`, the schemas of `--generate` and the README are
+//! made.
 
 use super::Grade;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldType {
     String,
-    /// TeleCMI's numbers are integers; `to` and `time` do not fit 32 bits.
+    /// TeleCMI's numbers are integers; the fields `to` and `time` do not fit 32 bits.
     Number,
     Boolean,
 }
@@ -20,15 +21,15 @@ impl FieldType {
     }
 }
 
-/// The outgoing CDRs that have a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
     Always,
     NotLegacy,
-    /// Only in calls placed through click2call; absent otherwise, not null. \[doc\]
+    /// A field that occurs only in calls placed through click2call; in other calls the field is absent, not null.
+    /// \[doc\]
     Click2call,
     Answered,
-    /// Only in the answered CDR of leg `b`, and not always.
+    /// A field that occurs only in answered CDRs of leg `b`, and not in all of these.
     Recorded,
     Legacy,
 }
@@ -49,11 +50,9 @@ impl Presence {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field {
     pub name: &'static str,
-    /// The documented type; live payloads may differ.
     pub field_type: FieldType,
     pub presence: Presence,
     pub meaning: &'static str,
-    /// How well the meaning is known.
     pub grade: Grade,
 }
 
@@ -108,7 +107,7 @@ pub const FIELDS: [Field; 19] = {
     ]
 };
 
-/// Fields of TeleCMI's other notifications, which a missed CDR does not have. \[doc\]
+/// The fields of TeleCMI's other notifications, which a missed CDR does not have. \[doc\]
 pub const FIELDS_OF_OTHERS: [&str; 12] = [
     "from",
     "team",
@@ -128,8 +127,8 @@ pub fn documented(name: &str) -> Option<&'static Field> {
     FIELDS.iter().find(|field| field.name == name)
 }
 
-/// The index of the first parameter of a query or form that is a documented field, in either encoding of objects.
-/// Earlier parameters belong to the webhook's URL, such as a token.
+/// The index of the first parameter of a query or form that is a documented field. Earlier parameters, such as a token,
+/// belong to the webhook's URL.
 pub fn first_documented(pairs: &[(String, String)]) -> Option<usize> {
     let is_documented =
         |name: &str| documented(name.split_once('[').map_or(name, |(base, _)| base)).is_some();

@@ -1,4 +1,4 @@
-//! Reads the requests of a HAR file, as browsers and proxies write it.
+//! Reads the requests of a HAR file, the format in which browsers and proxies export traffic.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -50,15 +50,15 @@ struct Pair {
 #[serde(default)]
 struct PostData {
     text: String,
-    /// The parameters of a form, used if `text` is empty.
+    /// The `params` of a form in HAR's `postData` are used only if `postData.text` is empty.
     params: Vec<Pair>,
     /// HAR 1.2 defines `encoding` for responses only; `net::export` writes `_encoding`.
     #[serde(alias = "_encoding")]
     encoding: Option<String>,
 }
 
-/// The request of each entry, or `None` for an entry without an HTTP request. The result is `None` if the object has no
-/// `log.entries` and is not just a `log`.
+/// Reads the request of each HAR entry; an entry without an HTTP request gives `None`. The whole result is `None` if
+/// the object has no `log.entries` and other members than `log`.
 pub(super) fn read(
     text: &str,
     document: &Document<'_>,
@@ -78,7 +78,7 @@ pub(super) fn read(
     requests.collect::<Result<_, _>>().map(Some)
 }
 
-/// The request of an entry. `None` for a `data:` or `blob:` URL, which browsers record too.
+/// Reads the request of a HAR entry. Returns `None` for a `data:` or `blob:` URL, which browsers record too.
 fn captured(entry: Entry) -> Result<Option<CapturedRequest>, String> {
     let request = entry.request;
     let Some((authority, target)) = split_url(&request.url) else {

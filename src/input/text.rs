@@ -8,14 +8,14 @@ use super::{Item, MAX_WARNINGS, RECORDS, Reader, error, read_object, record_type
 use crate::error::Error;
 use crate::json::{self, Document};
 
-/// Limit of one literal in bytes. A sample of TeleCMI's page has under a thousand.
+/// Limit of one JavaScript literal in bytes. The samples on TeleCMI's page have under a thousand.
 const LONGEST_LITERAL: usize = 1024 * 1024;
 
 impl Reader<'_> {
-    /// Reads one object per line: CDRs or a capture. `false` if the file has another format.
+    /// Reads a file of one object per line: CDRs or a capture. Returns `false` if the file has another format.
     ///
-    /// The program that writes a capture may be killed within a line: unreadable lines of a capture are skipped with a
-    /// warning. Other files must be valid, except that the last line may be cut off.
+    /// The program that writes a capture may be killed within a line, so unreadable lines of a capture are skipped with
+    /// a warning. In other files only the last line may be cut off; every other line must be valid.
     pub(super) fn lines(&mut self, bytes: &[u8]) -> Result<bool, Error> {
         let numbered = (1..).zip(bytes.split(|byte| *byte == b'\n'));
         let is_filled = |(_, line): &(usize, &[u8])| !line.trim_ascii().is_empty();
@@ -24,7 +24,7 @@ impl Reader<'_> {
         let place = |line: usize| format!("{name}:{line}");
         let (mut has_records, mut has_payloads, mut first_is_object) = (false, false, None);
         let (mut items, mut cut_off) = (Vec::new(), None);
-        // A hostile file may have millions of bad lines: only the first [`MAX_WARNINGS`] are kept.
+        // A hostile file may have millions of bad lines, so that only the first [`MAX_WARNINGS`] are kept.
         let (mut bad, mut more_bad) = (Vec::new(), 0);
         let mut note = |line: usize, what: String| match bad.len() {
             0..MAX_WARNINGS => bad.push((line, what)),
@@ -48,7 +48,6 @@ impl Reader<'_> {
             let is_known = kind.as_deref().is_some_and(|kind| RECORDS.contains(&kind));
             has_records |= is_known;
             has_payloads |= kind.is_none();
-            // Valid JSON is UTF-8.
             let text = std::str::from_utf8(bytes).unwrap_or_default();
             match read_object(text, &document, &place(line)) {
                 Ok(Some(item)) => {
@@ -85,8 +84,8 @@ impl Reader<'_> {
         Ok(true)
     }
 
-    /// Reads JavaScript object literals, as on TeleCMI's page, and skips the text between them, so that a whole page
-    /// can be pasted. `fault` is the JSON error to report if there is no literal.
+    /// Reads JavaScript object literals, as on TeleCMI's page, and skips the text between literals, so that a whole
+    /// page can be pasted. Without any literal, the JSON error `fault` is reported.
     pub(super) fn literals(&mut self, bytes: &[u8], fault: &json::Error) -> Result<(), Error> {
         let name = self.name;
         let text = std::str::from_utf8(bytes);
@@ -120,7 +119,6 @@ impl Reader<'_> {
     }
 }
 
-/// Whether a line is truncated JSON, possibly within a UTF-8 character.
 fn is_cut_off(fault: &json::Error, line: &[u8]) -> bool {
     let is_half_character = |error: std::str::Utf8Error| error.error_len().is_none();
     fault.is_cut_off || std::str::from_utf8(line).is_err_and(is_half_character)

@@ -1,15 +1,12 @@
-//! JSON errors in plain words, with line and column.
+//! JSON syntax errors with line and column, in plain words.
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message} at line {line} column {column}")]
 pub struct Error {
-    /// Counts lines from one.
     pub line: usize,
-    /// Counts bytes from one.
+    /// The column of the error in bytes, from one.
     pub column: usize,
-    /// Does not contain line and column.
     pub message: String,
-    /// Whether the text ends too early.
     pub is_cut_off: bool,
 }
 
@@ -26,7 +23,6 @@ impl Error {
     }
 }
 
-/// A message of serde_json or json-five without the library's own terms.
 pub(crate) fn plain_words(message: &str) -> &str {
     let says = |part| message.contains(part);
     match message {
@@ -49,7 +45,6 @@ pub(crate) fn plain_words(message: &str) -> &str {
     }
 }
 
-/// Names a frequent mistake by the text before and at the place of an error.
 fn frequent_mistake(before: &str, rest: &str, message: &str) -> Option<&'static str> {
     let is_name = message == "key must be a string";
     let is_behind_comma = before.trim_ascii_end().ends_with(',');

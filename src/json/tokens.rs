@@ -2,25 +2,19 @@
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// `{` or `[`.
     Open,
-    /// `}` or `]`.
     Close,
     Colon,
     Comma,
-    /// A member's name, with its quotes.
     Key,
-    /// A string value, with its quotes.
     String,
     Number,
-    /// `true`, `false` or `null`.
     Word,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Token<'a> {
     pub kind: Kind,
-    /// The byte offset in the text.
     pub start: usize,
     pub text: &'a str,
 }
@@ -31,7 +25,7 @@ impl Token<'_> {
     }
 }
 
-/// Splits a text; [`check`](super::check) must have accepted it.
+/// Splits a JSON text, which [`check`](super::check) must have accepted, into tokens.
 pub(crate) fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -65,7 +59,6 @@ pub(crate) fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
     })
 }
 
-/// The length of the string that a text begins with, quotes included.
 fn string_length(text: &str) -> usize {
     let mut is_escaped = true;
     let end = text.bytes().position(|byte| {

@@ -22,7 +22,7 @@ use super::secret::masked_url;
 use super::{Failure, FailureKind, Phase, Request, Response, header};
 use crate::error::Error;
 
-/// The maximum of bytes read of a response's body.
+/// Limit of a response's body in bytes; the client does not read further.
 pub const MAX_RESPONSE_BODY: usize = 64 * 1024;
 
 pub(super) const LIMITS: Limits = Limits {
@@ -32,12 +32,11 @@ pub(super) const LIMITS: Limits = Limits {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientOptions {
-    /// From resolving the host to the response's last byte.
+    /// The time limit of a request, from resolving the host to the response's last byte.
     pub timeout: Duration,
-    /// From resolving the host to the end of the TLS handshake.
+    /// The time limit of a connection attempt, from resolving the host to the end of the TLS handshake.
     pub connect_timeout: Duration,
     pub insecure: bool,
-    /// Certificates in PEM, trusted in addition to the system's.
     pub cacert_pem: Option<Vec<u8>>,
     pub keep_alive: bool,
 }
@@ -54,11 +53,10 @@ impl Default for ClientOptions {
     }
 }
 
-/// Clones share the pool of connections.
 #[derive(Clone)]
 pub struct Client {
     connector: Connector,
-    /// Used instead of the connector if the environment names a proxy.
+    /// The reqwest client that replaces the connector if the environment names a proxy.
     proxied: Option<Arc<Proxied>>,
     timeout: Duration,
     keep_alive: bool,
@@ -68,12 +66,12 @@ pub struct Client {
 #[derive(Default)]
 struct Pool {
     idle: Vec<Connection>,
-    /// Set if the peer closes after a response without announcing it; no connection is kept from then on.
+    /// Set if the peer closes after a response without `Connection: close`; from then on no connection is kept.
     peer_closes: bool,
 }
 
 impl Client {
-    /// Certificates are parsed only if the destination is https.
+    /// Makes a client for one destination. Certificates are parsed only if the destination is https.
     pub fn new(destination: &Destination, options: &ClientOptions) -> Result<Self, Error> {
         let proxied = match proxy_in_use(destination) {
             Some(proxy) => Some(Arc::new(Proxied::new(destination, options, proxy)?)),
@@ -90,8 +88,8 @@ impl Client {
 
     /// Sends a request once and reads its response.
     ///
-    /// The target is sent as typed. Missing default headers and a correct `Content-Length` are added. If a reused
-    /// connection ends before the request is written, the request is sent on a new connection.
+    /// The request target is sent as typed. Missing default headers and a correct `Content-Length` are added. If a
+    /// reused connection ends before the request is written, the request is sent on a new connection.
     pub async fn send(&self, request: &Request) -> Result<Response, Failure> {
         let response = match &self.proxied {
             Some(proxied) => Box::pin(proxied.send(request)).await?,
@@ -125,8 +123,8 @@ impl Client {
         }
     }
 
-    /// Opens a connection for each copy of a request, then sends all copies at once. Durations count from that moment.
-    /// No proxy is used.
+    /// Opens a connection for each copy of a request, without a proxy, then sends all copies at once. The returned
+    /// durations count from the moment of sending.
     pub async fn race(
         &self,
         request: &Request,
@@ -197,7 +195,7 @@ impl Client {
     }
 
     fn pool(&self) -> MutexGuard<'_, Pool> {
-        // Every change of the pool is a single step, so a poisoned pool is still consistent.
+        // Every change of the connection pool is a single step, so a poisoned pool is still consistent.
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -234,7 +232,8 @@ pub(super) fn method(request: &Request) -> Result<Method, String> {
     }
 }
 
-/// Relabels a failure on a reused connection: without any response byte, the peer may have closed before the request.
+/// Changes the kind of a failure on a reused connection: without any response byte, the peer may have closed the
+/// connection before the request arrived.
 fn on_kept(failure: Failure) -> Failure {
     if failure.kind != FailureKind::Closed || failure.phase == Phase::Read {
         return failure;

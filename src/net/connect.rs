@@ -41,15 +41,12 @@ impl Stream for TlsStream<TcpStream> {
 #[derive(Clone)]
 pub(super) struct Connector {
     pub destination: Destination,
-    /// The addresses of a host without DNS lookup; empty for other hosts.
     known: Vec<SocketAddr>,
     tls: Option<TlsConnector>,
-    /// From resolving the host to the end of the TLS handshake.
     timeout: Duration,
 }
 
 impl Connector {
-    /// Certificates are parsed only if the destination is https.
     pub fn new(destination: &Destination, options: &ClientOptions) -> Result<Self, Error> {
         let tls = if destination.is_tls() {
             Some(TlsConnector::from(Arc::new(tls::config(options)?)))
@@ -104,7 +101,7 @@ impl Connector {
     }
 }
 
-/// The addresses of an IP literal, or of a localhost name, which is never looked up (RFC 6761, section 6.3).
+/// The addresses of an IP literal, or of a localhost name, which must not be looked up (RFC 6761, section 6.3).
 fn known(host: &str, port: u16) -> Vec<SocketAddr> {
     let localhost = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
     let addresses = if is_localhost(host) {
@@ -126,8 +123,8 @@ async fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok(addresses)
 }
 
-/// Connects to the first address that accepts. IPv4 and IPv6 are tried side by side; the second family starts after a
-/// delay or as soon as the first one fails.
+/// Connects to the first address that accepts. IPv4 and IPv6 are tried side by side; the second address family starts
+/// after a delay, or as soon as the first fails.
 async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     let first_is_v4 = addresses.first().is_some_and(SocketAddr::is_ipv4);
     if addresses
@@ -157,7 +154,7 @@ async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
             Either::Left((connected, _)) | Either::Right((connected, _)) => return connected,
         },
     };
-    // A refused connection explains more than an unreachable address family.
+    // If addresses failed in different ways, a refused connection explains more than an unreachable address family.
     last.map_err(|last_error| match last_error.kind() {
         io::ErrorKind::ConnectionRefused => last_error,
         _ => first_error,

@@ -12,24 +12,23 @@ use reqwest::Url;
 use super::Header;
 use super::secret::masked_url;
 
-/// Characters that a request line cannot hold, percent-encoded in a typed URL. `utf8_percent_encode` also encodes all
-/// non-ASCII text.
+/// The characters of a typed URL that a request line cannot hold and that are percent-encoded. `utf8_percent_encode`
+/// also encodes all non-ASCII text.
 const UNSENDABLE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`');
 
-/// An http or https URL to send requests to. The userinfo becomes an `Authorization` header.
+/// The http or https URL that requests are sent to. The URL's userinfo becomes an `Authorization` header.
 ///
 /// `Display` and `Debug` mask secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Destination {
     url: Url,
-    /// Path and query as typed, not normalised.
+    /// The URL's path and query as typed, not normalised.
     target: String,
     authorization: Option<Header>,
     masked: String,
 }
 
 impl Destination {
-    /// Parses an http or https URL. The error names the mistake and a correction.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let masked = masked_url(text);
@@ -77,24 +76,22 @@ impl Destination {
         self.url.scheme() == "https"
     }
 
-    /// The host name, or an IP address without brackets.
+    /// The URL's host name, or its IP address without brackets.
     pub(crate) fn host(&self) -> &str {
         let host = self.url.host_str().unwrap_or_default();
         host.trim_matches(['[', ']'])
     }
 
-    /// The port in the URL, or the scheme's default.
     pub(crate) fn port(&self) -> u16 {
         self.url.port_or_known_default().unwrap_or(80)
     }
 
-    /// `host:port`, always with the port, for messages.
     pub(crate) fn place(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         format!("{host}:{}", self.port())
     }
 
-    /// The value of `Host`: without the port if it is the scheme's default.
+    /// The value of the `Host` header: without the port if the port is the scheme's default.
     pub(crate) fn authority(&self) -> &str {
         self.url.authority()
     }
@@ -103,8 +100,8 @@ impl Destination {
         &self.target
     }
 
-    /// Whether the host is this machine: `localhost` and names below it, 127.0.0.0/8, `::1`, and the unspecified
-    /// address (`0.0.0.0`), which servers print as their own and which connects to this machine.
+    /// Returns whether the URL's host is this machine: `localhost` and names below it, 127.0.0.0/8, `::1`, and the
+    /// unspecified address (`0.0.0.0`), which servers print as their own address and which connects to this machine.
     pub(crate) fn is_loopback(&self) -> bool {
         match self
             .host()
@@ -120,12 +117,12 @@ impl Destination {
         self.authorization.clone()
     }
 
-    /// The URL as given, with its secrets masked.
     pub(crate) fn masked(&self) -> &str {
         &self.masked
     }
 
-    /// The URL of `target` at this destination. The error says why reqwest would not send the target byte for byte.
+    /// Joins a request target to the destination's URL. The error says why reqwest would not send the target byte for
+    /// byte.
     pub(super) fn url_of(&self, target: &str) -> Result<Url, String> {
         if !target.starts_with('/') {
             return Err("the target is no path, which no proxy can be asked for".to_owned());
@@ -154,13 +151,12 @@ impl fmt::Debug for Destination {
     }
 }
 
-/// Whether a name is `localhost` or below it, which is always loopback (RFC 6761, section 6.3).
+/// Returns whether a host name is `localhost` or below it; such names are always loopback (RFC 6761, section 6.3).
 pub(super) fn is_localhost(name: &str) -> bool {
     let name = name.trim_end_matches('.').to_ascii_lowercase();
     name == "localhost" || name.ends_with(".localhost")
 }
 
-/// Basic credentials from the URL's user or password.
 fn authorization(url: &Url) -> Option<Header> {
     let (user, password) = (url.username(), url.password());
     let credentials = format!("{user}:{}", password.unwrap_or_default());

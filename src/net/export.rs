@@ -18,13 +18,12 @@ use crate::untrusted::disturbs;
 use crate::{json, ndjson};
 pub(crate) use curl::curl;
 
-/// Why a format cannot hold a request, in a clause that begins with `its`.
+/// The reason why an export format cannot hold a request, a clause that begins with `its`.
 pub(crate) type Reason = &'static str;
 
 /// The methods that the `.http` clients of editors support.
 const HTTP_FILE_METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 
-/// The URL of a request to `origin`, secrets masked.
 fn url(request: &Request, origin: &str) -> Result<String, Reason> {
     if !request.target.starts_with('/') {
         return Err("its target is no path");
@@ -53,7 +52,7 @@ pub(crate) const HAR_SEPARATOR: &str = ",\n";
 
 pub(crate) const HAR_TAIL: &str = "\n]}}\n";
 
-/// One HAR entry for a request to `origin`. `at` is the time at which it would be sent.
+/// Makes the HAR entry of a request to `origin` that is planned for the time `at`.
 ///
 /// The request has not been sent: the response has status 0, as in other tools' HAR of unanswered requests, and the
 /// times are 0.
@@ -108,7 +107,7 @@ pub(crate) fn har_entry(
     Ok(ndjson::safe_json(&entry))
 }
 
-/// A request to `origin` for a `.http` file, after a separator line with `title`.
+/// Writes a request to `origin` for a `.http` file, after a separator line with `title`.
 ///
 /// The format has no escapes, and clients differ in syntax: a request that a common client would misread is refused.
 /// JSON is rewritten on one line, with escapes where necessary.
@@ -133,7 +132,6 @@ pub(crate) fn http_file_request(
         if !is_plain(&value) || value.trim().is_empty() {
             return Err("its headers have characters that editors take for something else");
         }
-        // Writing to a String cannot fail.
         let _ = writeln!(text, "{name}: {value}");
     }
     if !request.body.is_empty() {
@@ -142,17 +140,18 @@ pub(crate) fn http_file_request(
     Ok(text + "\n")
 }
 
-/// Whether every `.http` client reads the line as plain text; `{{` begins a variable.
 fn is_plain(line: &str) -> bool {
     !line.chars().any(disturbs) && !line.contains("{{")
 }
 
 fn http_file_body(bytes: &[u8]) -> Result<String, Reason> {
     if json::check(bytes).is_ok() {
-        // `{{` begins a variable. In JSON it occurs only within strings, where an escape can replace a brace.
+        // `{{` begins a variable in a `.http` file. In JSON `{{` occurs only within strings, where an escape can
+        // replace a brace.
         return Ok(ndjson::one_line(bytes).replace("{{", r"{\u007b"));
     }
-    // Clients read `<`, `>`, `#` or `/` at the beginning as a file's name, a script, the next request or a comment.
+    // At the beginning of a body, `.http` clients read `<`, `>`, `#` or `/` as a file's name, a script, the next
+    // request or a comment.
     let begins_plainly = |text: &str| text.starts_with(|c: char| c.is_alphanumeric() || c == '%');
     match std::str::from_utf8(bytes) {
         Ok(text) if is_plain(text) && begins_plainly(text) => Ok(text.to_owned()),
@@ -160,8 +159,8 @@ fn http_file_body(bytes: &[u8]) -> Result<String, Reason> {
     }
 }
 
-/// A request to `origin` as one target in Vegeta's JSON format, without the line's end: the body is base64, each header
-/// has a list of values.
+/// Writes a request to `origin` as a target in Vegeta's JSON format, without the line's end: the body is base64, each
+/// header has a list of values.
 pub(crate) fn vegeta_target(request: &Request, origin: &str) -> Result<String, Reason> {
     let headers = headers(request)?;
     let mut target = json!({"method": request.method, "url": url(request, origin)?});
@@ -177,7 +176,7 @@ pub(crate) fn vegeta_target(request: &Request, origin: &str) -> Result<String, R
     Ok(ndjson::safe_json(&target))
 }
 
-/// A header's name in Go's canonical form, in which Vegeta looks up headers.
+/// Converts a header name to Go's canonical form, in which Vegeta looks up headers.
 fn canonical(name: &str) -> String {
     let mut parts: Vec<String> = name.split('-').map(str::to_ascii_lowercase).collect();
     for first in parts.iter_mut().filter_map(|part| part.get_mut(..1)) {

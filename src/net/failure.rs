@@ -14,13 +14,12 @@ use crate::untrusted::{beginning, clean};
 
 type Cause<'a> = &'a (dyn Error + 'static);
 
-/// Explains an error of a request to `destination`. The outermost known error of the chain decides; if none is known,
-/// the innermost one is quoted.
+/// Explains an error of a request to `destination`, by the outermost known error of the error chain. If the chain has
+/// no known error, the innermost error is quoted.
 pub(super) fn explain(error: Cause<'_>, phase: Phase, destination: &Destination) -> Failure {
     explain_at(error, phase, &destination.place(), destination)
 }
 
-/// [`explain`] with the peer's name in messages: the destination's or a proxy's.
 pub(super) fn explain_at(
     error: Cause<'_>,
     phase: Phase,
@@ -69,7 +68,7 @@ pub(super) fn redirects(response: &Response) -> bool {
     (300..400).contains(&response.status) && header(&response.headers, "location").is_some()
 }
 
-/// Fails for a status of 3xx with `Location`, since redirects are never followed.
+/// Turns a 3xx response with `Location` into a failure, since redirects are never followed.
 pub(super) fn unless_redirect(response: Response) -> Result<Response, Failure> {
     if !redirects(&response) {
         return Ok(response);
@@ -84,7 +83,7 @@ pub(super) fn failure(phase: Phase, kind: Kind, text: impl Into<String>) -> Fail
     Failure { phase, kind, text }
 }
 
-/// The next error of the chain. `io::Error::source` skips the error that the `io::Error` wraps.
+/// The next error of an error chain. `io::Error::source` skips the error that the `io::Error` wraps.
 fn next_cause(error: Cause<'_>) -> Option<Cause<'_>> {
     let io_error = error.downcast_ref::<io::Error>();
     match io_error.and_then(io::Error::get_ref) {
@@ -121,7 +120,7 @@ fn connection_failure(error: &io::Error, phase: Phase, place: &str) -> Option<Fa
             return Some(peer_closed(phase, "reset"));
         }
         Io::UnexpectedEof => return Some(peer_closed(phase, "closed")),
-        // hyper reports a malformed chunk as one of these, not as a parse error.
+        // hyper reports a malformed chunk as `InvalidData` or `InvalidInput`, not as a parse error.
         Io::InvalidData | Io::InvalidInput if phase == Phase::Read => {
             let text = "the body of the answer is damaged".to_owned();
             (Kind::NotHttp, text)
@@ -154,8 +153,8 @@ fn tls_failure(error: &rustls::Error, destination: &Destination) -> String {
     }
 }
 
-/// Whether a certificate was refused because it is a self-signed CA, as `openssl req -x509` makes. The verifier checks
-/// this after the dates and before the issuer, and only the error's text identifies the case.
+/// Returns whether a certificate was refused as a self-signed CA, the kind that `openssl req -x509` makes. The verifier
+/// checks this after the dates and before the issuer, and only the error's text identifies the case.
 pub(super) fn is_its_own_authority(error: &CertificateError) -> bool {
     matches!(error, CertificateError::Other(_))
         && format!("{error:?}").contains("CaUsedAsEndEntity")
@@ -171,7 +170,7 @@ fn distrust(error: &CertificateError) -> String {
             "wrong host, it names none".to_owned()
         }
         Cause::NotValidForNameContext { presented, .. } => {
-            // Each presented name has the form `DnsName("cdr.test")`.
+            // Each presented name in rustls's error has the form `DnsName("cdr.test")`.
             let name = |text: &String| text.split('"').nth(1).unwrap_or(text).to_owned();
             let names: Vec<String> = presented.iter().map(name).collect();
             format!("wrong host, it is for {}", quoted(&names.join(", ")))
@@ -183,13 +182,12 @@ fn distrust(error: &CertificateError) -> String {
     }
 }
 
-/// A library's or a peer's text for a message: shortened, control characters escaped, secrets in URLs masked.
 fn quoted(text: &str) -> String {
     const LIMIT: usize = 200;
     beginning(&clean(&masked_url(text)), LIMIT).into_owned()
 }
 
-/// Whole seconds below a minute have no decimals: `15 s`, not `15.00 s`.
+/// Formats a time limit. Whole seconds below a minute have no decimals: `15 s`, not `15.00 s`.
 fn allowance(limit: Duration) -> String {
     if limit.subsec_nanos() == 0 && limit.as_secs() < 60 {
         format!("{} s", limit.as_secs())

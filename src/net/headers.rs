@@ -1,4 +1,4 @@
-//! The headers of an outgoing request, for the client and the raw writer.
+//! The headers of an outgoing request, common to the HTTP client and the raw writer.
 
 use bytes::Bytes;
 use hyper::HeaderMap;
@@ -13,10 +13,10 @@ pub const USER_AGENT: &str = concat!("telecmi-cdr/", env!("CARGO_PKG_VERSION"));
 /// How a request's body is delimited (RFC 9112, section 6).
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Framing {
-    /// By `Content-Length`, whose value may be wrong on purpose.
+    /// A body delimited by `Content-Length`, whose value may be wrong on purpose.
     Length(usize),
     Chunked,
-    /// By the request's own `Transfer-Encoding`.
+    /// A body delimited by the request's own `Transfer-Encoding`.
     Own,
 }
 
@@ -30,7 +30,7 @@ impl Framing {
     }
 }
 
-/// The missing default headers in curl's order, then the request's own headers, then the framing.
+/// Returns the missing default headers in curl's order, then the request's own headers, then the framing headers.
 ///
 /// `Connection: close` (RFC 9112, section 9.6) makes the peer close first, so that sockets in TIME_WAIT do not use up
 /// the local ports.
@@ -91,8 +91,8 @@ pub(super) fn fields(
     Ok(fields)
 }
 
-/// Whether an empty body gets `Content-Length: 0`: for methods that expect a body (RFC 9110, section 8.6), and for
-/// others, except GET and HEAD, if the user gave a length.
+/// Returns whether a request with an empty body gets `Content-Length: 0`: for methods that expect a body (RFC 9110,
+/// section 8.6), and for others, except GET and HEAD, if the user gave a length.
 fn states_empty_body(request: &Request) -> bool {
     match &*request.method {
         "POST" | "PUT" | "PATCH" => true,

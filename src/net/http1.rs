@@ -22,8 +22,8 @@ use super::{Failure, FailureKind, Header, Phase, Response};
 
 pub(super) type Outgoing = Request<Full<Bytes>>;
 
-/// The pause before the first reuse of a connection: a peer that closes after each response without announcing it has
-/// closed by then.
+/// The delay before the first reuse of a connection: a peer that closes after each response without `Connection: close`
+/// has closed by then.
 const FIRST_REUSE_DELAY: Duration = Duration::from_millis(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,14 +33,14 @@ pub(super) struct Limits {
 }
 
 pub(super) enum Error {
-    /// The request was never written, and can go on another connection.
+    /// The request was never written, so another connection can carry it.
     NotSent(Box<Outgoing>),
-    /// The request may have arrived.
     Failed(Failure),
 }
 
 impl Error {
-    /// Converts the error where no other connection is tried. `phase` is used for a request that was never written.
+    /// Converts the error to a `Failure` where no other connection is tried. A request that was never written fails in
+    /// `phase`.
     pub fn into_failure(self, phase: Phase) -> Failure {
         match self {
             Self::NotSent(_) => peer_closed(phase, "closed"),
@@ -49,7 +49,6 @@ impl Error {
     }
 }
 
-/// An open connection, driven by a spawned task.
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     progress: Arc<Progress>,
@@ -58,7 +57,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Spawns hyper's connection task, so a tokio runtime is needed.
+    /// Opens an HTTP/1.1 connection over a stream. hyper's connection task is spawned, so a tokio runtime is needed.
     pub async fn new(
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     ) -> hyper::Result<Self> {
@@ -118,7 +117,8 @@ impl Connection {
 
     fn explain(&self, error: &hyper::Error, destination: &Destination) -> Failure {
         let failure = explain(error, self.phase(), destination);
-        // The content types of TLS alert and handshake records (RFC 8446, section 5.1).
+        // A TLS server replies to plain HTTP with an alert or handshake record, recognised by its content type (RFC
+        // 8446, section 5.1).
         let speaks_tls = matches!(
             self.progress.first_byte.load(Ordering::Relaxed),
             0x15 | 0x16
@@ -166,7 +166,7 @@ pub(super) async fn read<B: Body<Data = Bytes> + Unpin>(
         };
         bytes.extend_from_slice(&data[..data.len().min(limit - bytes.len())]);
         if bytes.len() == limit {
-            // Reading on may block, so only the announced length tells whether the body is complete.
+            // Reading beyond the limit may block, so only the announced length tells whether the body is complete.
             response.complete = announced == Some(limit as u64);
             break;
         }
@@ -176,11 +176,11 @@ pub(super) async fn read<B: Body<Data = Bytes> + Unpin>(
     Ok(response)
 }
 
-/// The progress of a request, in atomics because hyper's connection task shares it.
+/// The progress of a request, stored in atomics because hyper's connection task shares it.
 #[derive(Default)]
 struct Progress {
     phase: AtomicU8,
-    /// The first byte received, or 0.
+    /// The first byte of the response, or 0.
     first_byte: AtomicU8,
 }
 
@@ -198,8 +198,8 @@ impl Progress {
     }
 }
 
-/// A stream that tracks the phase: hyper flushes once a request is completely written, which begins the wait; the first
-/// byte of a final response ends it.
+/// A stream that tracks the phase of a request: hyper's flush of the complete request begins `Phase::Wait`, and the
+/// first byte of a final response ends that phase.
 struct Watched<S> {
     stream: S,
     progress: Arc<Progress>,
@@ -214,11 +214,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buffer.filled().len();
         match ready!(Pin::new(&mut self.stream).poll_read(context, buffer)) {
             Ok(()) => {}
-            // rustls reports a missing `close_notify` as this error; hyper still detects a truncated body.
+            // rustls reports a missing `close_notify` as `UnexpectedEof`; hyper still detects a truncated body.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
             Err(error) => return Poll::Ready(Err(error)),
         }
-        // Empty lines before the status line do not begin a response; cf. RFC 9112, section 2.2, on requests.
+        // Empty lines before the status line do not begin a response; RFC 9112, section 2.2, has the same rule for
+        // requests.
         let read = &buffer.filled()[before..];
         if let Some(first) = read.iter().find(|byte| !b"\r\n".contains(byte)) {
             if !read.starts_with(b"HTTP/1.1 1") {

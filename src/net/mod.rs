@@ -27,7 +27,7 @@ pub use destination::Destination;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Bytes that are usually text. Serialised as `{"text": …}`, or `{"base64": …}` where they are not UTF-8.
+/// The bytes of a message body, usually text. Serialised as `{"text": …}`, or as `{"base64": …}` if they are not UTF-8.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Body(pub Bytes);
 
@@ -80,8 +80,8 @@ impl<'de> Deserialize<'de> for Body {
     }
 }
 
-/// One header field; the name's case and the value's bytes are kept. Serialised as `[name, value]`, where a value that
-/// is not UTF-8 becomes `{"base64": …}`.
+/// An HTTP header field; the case of the name and the bytes of the value are kept. Serialised as `[name, value]`, where
+/// a value that is not UTF-8 becomes `{"base64": …}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     pub name: Cow<'static, str>,
@@ -103,12 +103,11 @@ impl Header {
         }
     }
 
-    /// Compares the name without regard to case.
     pub(crate) fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
     }
 
-    /// The value as text; bytes that are not UTF-8 become replacement characters.
+    /// The header's value as text; bytes that are not UTF-8 become replacement characters.
     pub(crate) fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.value)
     }
@@ -147,22 +146,20 @@ impl<'de> Deserialize<'de> for Header {
     }
 }
 
-/// The first value of a header, as text.
 pub fn header<'a>(headers: &'a [Header], name: &str) -> Option<Cow<'a, str>> {
     headers.iter().find(|h| h.is(name)).map(Header::text)
 }
 
-/// Headers that are not forwarded: hop-by-hop ones (RFC 9110, section 7.6.1), and those that a client sets for each
-/// connection, such as `Host`.
+/// The names of headers that are not forwarded: hop-by-hop headers (RFC 9110, section 7.6.1), and headers that a client
+/// sets for each connection, such as `Host`.
 const HOP_BY_HOP: &str = "connection content-length expect host keep-alive proxy-authenticate \
     proxy-authorization proxy-connection te transfer-encoding upgrade";
 
-/// Whether `list`, separated by spaces, holds `word`, in any case.
 fn is_one_of(word: &str, list: &str) -> bool {
     list.split(' ').any(|one| one.eq_ignore_ascii_case(word))
 }
 
-/// The headers to forward: neither hop-by-hop nor named by `Connection`.
+/// Filters the headers to forward: those that are neither hop-by-hop nor named by `Connection`.
 pub(crate) fn end_to_end(headers: &[Header]) -> Vec<Header> {
     let connection = headers.iter().filter(|header| header.is("connection"));
     let named = connection.map(Header::text).collect::<Vec<_>>().join(",");
@@ -175,14 +172,13 @@ pub(crate) fn end_to_end(headers: &[Header]) -> Vec<Header> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     pub method: Cow<'static, str>,
-    /// Path and query as written on the request line, not normalised; may be `*`, an authority or a URL.
+    /// The request target as written on the request line, not normalised; usually path and query, but `*`, an authority
+    /// or a URL is possible.
     pub target: String,
-    /// `HTTP/1.1` or `HTTP/1.0`.
     pub version: Cow<'static, str>,
     pub headers: Vec<Header>,
-    /// The kept bytes, possibly fewer than `size`.
+    /// The kept bytes of the request body, possibly fewer than `size`.
     pub body: Body,
-    /// Length of the whole body, even if fewer bytes are kept in `body`.
     pub size: u64,
     pub complete: bool,
 }
@@ -214,7 +210,6 @@ impl Request {
         self.target.split('?').next().unwrap_or_default()
     }
 
-    /// The query string, without its question mark.
     pub(crate) fn query(&self) -> Option<&str> {
         self.target.split_once('?').map(|(_, query)| query)
     }
@@ -222,11 +217,12 @@ impl Request {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Response {
-    /// Not serialised, since records hold the status beside the response.
+    /// The response status. The field is not serialised, since records hold the status beside the response.
     #[serde(skip)]
     pub status: u16,
     pub headers: Vec<Header>,
-    /// At most [`client::MAX_RESPONSE_BODY`] bytes, or [`raw::MAX_FORWARDED_BODY`] of a forwarded response.
+    /// The response body: at most [`client::MAX_RESPONSE_BODY`] bytes, or [`raw::MAX_FORWARDED_BODY`] of a forwarded
+    /// response.
     pub body: Body,
     pub size: u64,
     pub complete: bool,
@@ -253,7 +249,6 @@ impl Response {
     }
 }
 
-/// The phases of a request, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
@@ -261,7 +256,7 @@ pub enum Phase {
     Connect,
     Tls,
     Send,
-    /// Until the first byte of the response.
+    /// The phase from the complete request to the first byte of the response.
     Wait,
     Read,
 }
@@ -279,20 +274,17 @@ impl fmt::Display for Phase {
     }
 }
 
-/// Why a request got no usable response; the serialised names are the keys of `by_failure`.
+/// The reason why a request got no usable response; the serialised names are the keys of `by_failure`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
     Refused,
     Timeout,
     Dns,
-    /// A failed handshake or an untrusted certificate.
     Tls,
-    /// The peer closed or reset the connection before the end of its response.
     Closed,
     /// The peer closed a keep-alive connection without a response, possibly before the request arrived.
     KeptConnectionClosed,
-    /// No valid HTTP/1.1 response.
     NotHttp,
     Redirect,
     Other,
@@ -318,7 +310,7 @@ impl fmt::Display for FailureKind {
 pub struct Failure {
     pub phase: Phase,
     pub kind: FailureKind,
-    /// One sentence without secrets: URLs in it are masked.
+    /// One sentence that explains the failure, with the secrets in URLs masked.
     pub text: String,
 }
 

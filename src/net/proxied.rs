@@ -13,7 +13,6 @@ use crate::error::Error;
 pub(super) struct Proxied {
     client: reqwest::Client,
     destination: Destination,
-    /// The proxy's URL, secrets masked.
     proxy: String,
     options: ClientOptions,
 }
@@ -48,7 +47,8 @@ impl Proxied {
         })
     }
 
-    /// Sends a request once and reads its response. Fails for a target that the URL standard would rewrite.
+    /// Sends a request once through the proxy and reads its response. A request target that the URL standard would
+    /// rewrite is an error.
     pub async fn send(&self, request: &Request) -> Result<Response, Failure> {
         let outgoing = self
             .outgoing(request)
@@ -84,7 +84,6 @@ impl Proxied {
         Ok(outgoing)
     }
 
-    /// Attributes connection errors other than timeouts to the proxy, and all others to the destination.
     fn explain(&self, error: reqwest::Error, phase: Phase) -> Failure {
         let error = error.without_url();
         let limit = self.options.connect_timeout;

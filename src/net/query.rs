@@ -8,7 +8,6 @@ use std::collections::HashSet;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value};
 
-/// How objects among the fields are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Encoding {
     // extra_params={"crm":"true"}
@@ -20,14 +19,15 @@ pub enum Encoding {
     Brackets,
 }
 
-/// All but RFC 3986's unreserved characters. A space becomes `%20`, since `+` is a space in forms only.
+/// The percent-encoded characters of a query: all but RFC 3986's unreserved ones. A space becomes `%20`, since `+` is a
+/// space in forms only.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// Writes fields as a query string, in order. Strings are written without quotes, other values as JSON text.
+/// Encodes CDR fields as a query string, in order. Strings are written without quotes, other values as JSON text.
 pub fn encode(fields: &Map<String, Value>, encoding: Encoding) -> String {
     let mut pairs = Vec::with_capacity(fields.len());
     for (name, value) in fields {
@@ -53,13 +53,12 @@ fn push(pairs: &mut Vec<String>, name: &str, value: &Value, encoding: Encoding) 
     }
 }
 
-/// Writes `name=value`, percent-encoded.
 pub(crate) fn pair(name: &str, value: &str) -> String {
     let escape = |text| utf8_percent_encode(text, ESCAPED);
     format!("{}={}", escape(name), escape(value))
 }
 
-/// Appends `query` to a target, after the query that the target has already.
+/// Appends `query` to the query of a request target.
 pub fn merge(target: &str, query: &str) -> String {
     let joint = match target.split_once('?') {
         _ if query.is_empty() => "",
@@ -70,7 +69,7 @@ pub fn merge(target: &str, query: &str) -> String {
     format!("{target}{joint}{query}")
 }
 
-/// The target of a captured request that is sent to a URL whose path and query are `base`.
+/// Rebases the target of a captured request to a URL whose path and query are `base`.
 ///
 /// The URL's path replaces the captured one unless it is empty or `/`. The URL's query comes first and replaces
 /// captured parameters of the same names, such as a token. The other captured parameters stay byte for byte.
@@ -103,16 +102,14 @@ pub fn onto(base: &str, captured: &str) -> String {
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Decoded {
-    /// Names and values in order, repeats kept.
     pub pairs: Vec<(String, String)>,
-    /// A phrase for each kind of fault in the encoding.
     pub faults: Vec<String>,
 }
 
-/// Decodes a query string or a form. Decoding never fails: a broken escape is kept as text, and all faults are
-/// reported.
+/// Decodes a query string or a form. Decoding never fails: a broken percent-escape is kept as text, and reported as a
+/// fault.
 pub fn decode(query: &str) -> Decoded {
-    // Faults are counted, not listed, since one request can hold half a million of each.
+    // Faults are counted, not listed, since a query can hold half a million of each kind.
     let (mut nameless, mut broken, mut not_utf8, mut nul) = (0, 0, 0, 0);
     let mut part = |text: &str| {
         let spaced = text.replace('+', " ");

@@ -33,24 +33,24 @@ const DELAY_BEFORE_RESET: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Writes all bytes at once.
+    /// The step writes all bytes at once.
     Send(Bytes),
-    /// Writes one byte, then waits for `every`, and so on.
+    /// The step writes one byte at a time, with the delay `every` between bytes.
     Drip { bytes: Bytes, every: Duration },
-    /// Waits for `100 Continue`, up to this duration, then continues without it (RFC 9110, section 10.1.1).
+    /// The step waits for `100 Continue`, up to this duration, then continues without it (RFC 9110, section 10.1.1).
     AwaitContinue(Duration),
-    /// Shuts down the writing side of the connection. The response is still read.
+    /// The step shuts down the writing side of the connection. The response is still read.
     HalfClose,
-    /// Resets the connection after [`DELAY_BEFORE_RESET`]. Must be the last step.
+    /// The step resets the connection after [`DELAY_BEFORE_RESET`], and must be the last step.
     Reset,
 }
 
-/// A request as steps. After the last step the connection stays open until the response or the timeout. A response ends
-/// the steps early.
+/// A request as a list of steps. After the last step the connection stays open until the response or the timeout. A
+/// response ends the steps early.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RawRequest {
     pub(crate) steps: Vec<Step>,
-    /// The request's method, which decides where the response ends.
+    /// The request's method decides where the response ends: a response to `HEAD` has no body.
     method: String,
     limits: Limits,
 }
@@ -64,15 +64,16 @@ impl RawRequest {
         }
     }
 
-    /// A request that makes hyper parse the response. Its bytes are written to a sink.
+    /// Makes a request with which hyper parses the response. The bytes that hyper writes for this request are
+    /// discarded.
     fn unsent(&self) -> Outgoing {
         let mut request = Outgoing::default();
         *request.method_mut() = Method::from_bytes(self.method.as_bytes()).unwrap_or_default();
         request
     }
 
-    /// Runs the steps up to the first write error. `is_sending` is true during a [`Step::Send`], in which a timeout
-    /// counts as [`Phase::Send`].
+    /// Runs the steps of a request up to the first write error. `is_sending` is true during a [`Step::Send`], in which
+    /// a timeout counts as [`Phase::Send`].
     async fn write(
         &self,
         mut stream: impl AsyncWrite + Unpin,
@@ -111,7 +112,6 @@ pub(crate) struct RawClient {
 }
 
 impl RawClient {
-    /// Certificates are read only for https.
     pub(crate) fn new(destination: &Destination, options: &ClientOptions) -> Result<Self, Error> {
         Ok(Self {
             connector: Connector::new(destination, options)?,
@@ -119,13 +119,12 @@ impl RawClient {
         })
     }
 
-    /// Opens a connection and runs a request on it. The timeout excludes connecting.
+    /// Opens a connection and runs the steps of a request. The timeout does not include connecting.
     pub(crate) async fn run(&self, request: &RawRequest) -> Result<Option<Response>, Failure> {
         self.open().await?.run(request).await
     }
 
-    /// Sends a request once and reads its response. The timeout includes connecting, and a reset by the steps is a
-    /// failure.
+    /// Sends a request once and reads its response. The timeout includes connecting, and `Step::Reset` is a failure.
     pub(crate) async fn send(&self, request: &RawRequest) -> Result<Response, Failure> {
         let began = Instant::now();
         let mut connection = self.open().await?;
@@ -133,8 +132,8 @@ impl RawClient {
         connection.send(request).await
     }
 
-    /// Opens `copies` connections, then sends the request on all at once. Durations begin when all connections are
-    /// open.
+    /// Opens `copies` connections, then sends the request on all connections at once. The returned durations begin when
+    /// all connections are open.
     pub(crate) async fn race(
         &self,
         request: &RawRequest,
@@ -174,15 +173,15 @@ impl RawConnection {
         response.ok_or_else(|| failure(Phase::Send, FailureKind::Closed, reset))
     }
 
-    /// Runs the steps and reads the first response, both within the timeout. `None` if the steps reset the connection
-    /// before a response.
+    /// Runs the steps of a request and reads the first response, both within the timeout. Returns `None` if the steps
+    /// reset the connection before a response.
     ///
-    /// hyper reads the response; the request that hyper writes goes to a sink.
+    /// hyper parses the response; the bytes of the request that hyper writes are discarded.
     pub(crate) async fn run(self, request: &RawRequest) -> Result<Option<Response>, Failure> {
         let resets = request.steps.contains(&Step::Reset);
         if resets {
-            // With a linger time of zero, closing the socket resets the connection. If the option fails, the connection
-            // is closed normally.
+            // With a linger time of zero, closing the socket resets the connection. If setting the option fails, the
+            // connection is closed normally.
             let _ = self.stream.tcp().set_zero_linger();
         }
         let destination = &self.client.connector.destination;
@@ -209,7 +208,7 @@ impl RawConnection {
                     if resets && written.is_ok() {
                         return Ok(None);
                     }
-                    // The reading half finds the cause of a write error, or the response before it.
+                    // The reading half reports the cause of a write error, or a response that came before the error.
                     is_sending.store(false, Ordering::Relaxed);
                     reading.await
                 }
@@ -230,7 +229,7 @@ impl RawConnection {
     }
 }
 
-/// Parses the response to a request of this method; for the fuzz targets.
+/// Parses the response to a request of the given method. The fuzz targets call this function.
 #[doc(hidden)]
 pub async fn read_response(method: &str, bytes: Vec<u8>) -> Result<Response, Failure> {
     let destination = Destination::parse("http://localhost").unwrap_or_else(|_| unreachable!());

@@ -1,8 +1,8 @@
 //! Masks passwords and tokens in URLs and headers with [`MASK`].
 //!
 //! The text need not be a valid URL. Userinfo and the values of parameters and headers with secret names are masked;
-//! the rest stays byte for byte. Only *names* decide, so that the fields of a CDR stay readable. Masking is for
-//! display: saved and sent requests keep their secrets unless redaction is on.
+//! the rest stays byte for byte. Only *names* decide, so that the fields of a CDR stay readable. Only displayed text is
+//! masked: saved and sent requests keep their secrets unless redaction is on.
 
 use std::ops::Range;
 
@@ -12,15 +12,16 @@ use super::{Header, is_one_of};
 
 pub const MASK: &str = "***";
 
-/// Words that make a name secret if they are one of its parts, as in `x-api-key` or `accessToken`.
+/// Words that make a parameter or header name secret if they are a part of the name, as in `x-api-key` or
+/// `accessToken`.
 const SECRET_WORDS: &str = "apikey auth authorization bearer cookie cred credential hash hmac jwt \
     key nonce otp pass passphrase passwd password pin pwd secret session sessionid sid sig \
     signature token";
 
-/// Words that make a name secret at its end even without a separator, as in `accesstoken`.
+/// Words that make a parameter or header name secret at its end even without a separator, as in `accesstoken`.
 const SECRET_ENDINGS: &str = "apikey passwd password secret signature token";
 
-/// Exceptions: names with a secret word whose values are not secret.
+/// Parameter and header names that contain a secret word but whose values are not secret.
 const HARMLESS_NAMES: &str = "idempotency-key sec-websocket-key";
 
 /// Common headers without secrets, skipped first to save time.
@@ -33,11 +34,11 @@ const URL_HEADERS: &str = "content-location location origin referer x-forwarded-
 
 /// Masks the userinfo and the secret parameters of a URL or request target.
 ///
-/// Invalid URLs are masked too, since an error message must not leak a secret. Where they are ambiguous, too much is
-/// masked rather than too little.
+/// Invalid URLs are masked too, since an error message must not leak a secret. Ambiguous text is masked rather than
+/// shown.
 pub fn masked_url(text: &str) -> String {
     let masked = masked_once(text);
-    // A mask can hide the colon before `//`. The userinfo is then found elsewhere.
+    // A mask can hide the colon before `//`, in which case the userinfo is found in another place on the second pass.
     if masked == text {
         masked
     } else {
@@ -63,8 +64,8 @@ fn masked_once(text: &str) -> String {
     masked
 }
 
-/// The byte range of the userinfo: after `//`, or from the beginning of text without a scheme, up to an `@`. A request
-/// target has none.
+/// The byte range of a URL's userinfo: after `//`, or from the beginning of text without a scheme, up to an `@`. A
+/// request target has no userinfo.
 ///
 /// A password with an unescaped `/`, `?` or `#` ends the authority too early. The text in the place of a port is then
 /// no number, and the userinfo is taken to end at the last `@`.
@@ -88,10 +89,10 @@ fn userinfo(text: &str) -> Option<Range<usize>> {
     Some(start..start + at_sign)
 }
 
-/// Appends one piece, its separators included, with the value of a secret `name=value` masked.
+/// Appends one parameter of a URL with its separators; the value of a secret `name=value` is masked.
 ///
 /// Some servers also separate parameters by `;`, and a value may hold a URL with a query of its own. A secret name
-/// masks the remainder of the piece, beyond these separators too.
+/// masks the remainder of the parameter, beyond these separators too.
 fn mask_parameter(piece: &str, separators: &[char], masked: &mut String) {
     let content = piece.trim_end_matches(separators);
     for part in content.split_inclusive([';', '?']) {
@@ -107,7 +108,6 @@ fn mask_parameter(piece: &str, separators: &[char], masked: &mut String) {
     masked.push_str(&piece[content.len()..]);
 }
 
-/// Masks the values of secret headers, and secrets in headers that hold a URL.
 pub(crate) fn masked_headers(mut headers: Vec<Header>) -> Vec<Header> {
     for Header { name, value } in &mut headers {
         if is_one_of(name, USUAL_HEADERS) {
@@ -122,8 +122,7 @@ pub(crate) fn masked_headers(mut headers: Vec<Header>) -> Vec<Header> {
     headers
 }
 
-/// Whether a parameter or header of this name holds a secret. `code` is the name of login codes, `country_code` is
-/// harmless.
+/// Returns whether a parameter or header name is secret. `code` is the name of login codes, `country_code` is harmless.
 pub(crate) fn is_secret_name(name: &str) -> bool {
     let whole = name.trim().to_lowercase();
     let mut endings = SECRET_ENDINGS.split(' ');
@@ -139,7 +138,6 @@ pub(crate) fn is_secret_name(name: &str) -> bool {
     is_secret && !is_one_of(&whole, HARMLESS_NAMES)
 }
 
-/// Strips a plural `s`, but not from a double `s` as in `pass`.
 fn singular(word: &str) -> &str {
     match word.strip_suffix('s') {
         Some(single) if !single.ends_with('s') => single,
@@ -147,8 +145,9 @@ fn singular(word: &str) -> &str {
     }
 }
 
-/// Splits a name into lower-case words, separated by spaces: at everything but letters and digits, and before a capital
-/// that follows a small letter (`accessToken`) or begins a word after an abbreviation (`APIKey`).
+/// Splits a parameter or header name into lower-case words, separated by spaces. A word ends at any character but
+/// letters and digits, and before a capital that follows a small letter (`accessToken`) or begins a word after an
+/// abbreviation (`APIKey`).
 fn words(name: &str) -> String {
     let mut words = String::with_capacity(name.len() + 4);
     let mut before = ' ';

@@ -17,7 +17,8 @@ use super::client::ClientOptions;
 use super::failure::is_its_own_authority;
 use crate::error::Error;
 
-/// Trusts the system's root certificates and those of `cacert_pem`; with `insecure`, any certificate.
+/// Makes a TLS configuration that trusts the system's root certificates and those of `cacert_pem`; with `insecure`, any
+/// certificate.
 pub(super) fn config(options: &ClientOptions) -> Result<ClientConfig, Error> {
     let failed = |error: rustls::Error| Error::Tls(error.to_string());
     let provider = Arc::new(ring::default_provider());
@@ -40,12 +41,12 @@ pub(super) fn config(options: &ClientOptions) -> Result<ClientConfig, Error> {
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // Session resumption is off, so that every connection makes, and every measurement includes, a full handshake.
+    // TLS session resumption is off, so that every connection makes, and every measurement includes, a full handshake.
     tls.resumption = Resumption::disabled();
     Ok(tls)
 }
 
-/// A configuration for connections without TLS. It trusts no certificate and spares reading the system's.
+/// Makes a TLS configuration for plain HTTP. It trusts no certificate, which spares reading the system's certificates.
 pub(super) fn unused() -> Result<ClientConfig, Error> {
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -55,7 +56,6 @@ pub(super) fn unused() -> Result<ClientConfig, Error> {
         .with_no_client_auth())
 }
 
-/// The certificates of a PEM file.
 fn named_certificates(pem: Option<&[u8]>) -> Result<Vec<CertificateDer<'static>>, Error> {
     let Some(pem) = pem else {
         return Ok(Vec::new());
@@ -74,8 +74,8 @@ fn named_certificates(pem: Option<&[u8]>) -> Result<Vec<CertificateDer<'static>>
 /// Verifies a server's certificate. Handshake signatures are verified even with `insecure`.
 #[derive(Debug)]
 struct CertificateVerifier {
-    /// The system's verifier and the certificates of `cacert_pem`; `None` with `insecure`, which accepts every
-    /// certificate.
+    /// The system's verifier and the certificates of `cacert_pem`. With `insecure` the field is `None`, and every
+    /// certificate is accepted.
     trusted: Option<(Verifier, Vec<CertificateDer<'static>>)>,
     algorithms: WebPkiSupportedAlgorithms,
 }
@@ -93,8 +93,8 @@ impl ServerCertVerifier for CertificateVerifier {
             return Ok(ServerCertVerified::assertion());
         };
         match system.verify_server_cert(certificate, intermediates, host, ocsp, now) {
-            // rustls refuses a CA as a server's certificate, which `openssl req -x509` makes, but checks the dates
-            // before that.
+            // `openssl req -x509` makes a CA, which rustls refuses as a server's certificate, but only after checking
+            // the dates.
             Err(rustls::Error::InvalidCertificate(error))
                 if is_its_own_authority(&error) && named.contains(certificate) =>
             {

@@ -13,7 +13,6 @@ use crate::net::secret::masked_headers;
 use crate::net::{self, Failure, FailureKind, Request, Response};
 use crate::seed::{Seed, Stream};
 
-/// The HTTP client, or a stub in tests.
 pub trait Transport: Send + Sync + 'static {
     fn send(
         &self,
@@ -21,7 +20,8 @@ pub trait Transport: Send + Sync + 'static {
         origin: Origin,
     ) -> impl Future<Output = Result<Response, Failure>> + Send;
 
-    /// Sends copies of one request at the same moment, on connections opened before. Durations count from that moment.
+    /// Sends copies of a request at the same moment, on connections opened before. The returned durations count from
+    /// the moment of sending.
     fn race(
         &self,
         request: &Request,
@@ -33,17 +33,17 @@ pub trait Transport: Send + Sync + 'static {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
     pub retries: u32,
-    /// The wait before the first retry; each further wait is twice as long.
+    /// The wait before the first retry; each further wait is twice as long as the previous one.
     pub interval: Duration,
     pub seed: Seed,
 }
 
-/// The maximum wait between two attempts, for `Retry-After` too.
+/// The maximum wait between two attempts of a delivery, which also limits `Retry-After`.
 const MAX_WAIT: Duration = Duration::from_secs(300);
 
 impl RetryPolicy {
-    /// The wait before retry `attempt`, from one, of delivery `n`. A jitter of 50 to 100 % keeps many senders from
-    /// retrying at once.
+    /// The wait before retry `attempt`, counted from one, of delivery `n`. A jitter of 50 to 100 % keeps many senders
+    /// from retrying at once.
     fn wait(&self, n: u64, attempt: u32) -> Duration {
         let factor = 1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX);
         let doubled = self.interval.saturating_mul(factor);
@@ -54,7 +54,6 @@ impl RetryPolicy {
 }
 
 impl<T: Transport, E: EventSink> Run<T, E> {
-    /// `late` is the job's delay behind the schedule.
     pub(super) async fn deliver(&self, job: Job, late: Option<Duration>) -> Vec<Delivery> {
         if job.slot.copies == 1 {
             let (attempts, why) = self.attempts(&job).await;
@@ -70,7 +69,8 @@ impl<T: Transport, E: EventSink> Run<T, E> {
         job.each_copy().zip(raced).map(deliver).collect()
     }
 
-    /// Sends a request until the expectation is met or no retry is left. The text says why the last attempt failed.
+    /// Sends a job's request until the expectation is met or no retry is left. The returned text says why the last
+    /// attempt failed.
     async fn attempts(&self, job: &Job) -> (Vec<Attempt>, Option<String>) {
         let policy = self.plan.retry;
         let mut attempts = Vec::with_capacity(1);
@@ -132,7 +132,7 @@ fn attempt(at: Timestamp, latency: Duration, result: Result<Response, Failure>) 
     }
 }
 
-/// Whether a retry may help: after a temporary status, and after failures other than redirects and TLS errors.
+/// Returns whether a retry may help: after a temporary status, and after failures other than redirects and TLS errors.
 fn is_temporary(result: &Result<Response, Failure>) -> bool {
     match result {
         Ok(response) => matches!(response.status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
@@ -140,7 +140,7 @@ fn is_temporary(result: &Result<Response, Failure>) -> bool {
     }
 }
 
-/// `Retry-After` in seconds (RFC 9110, section 10.2.3). The date form is ignored.
+/// The wait that `Retry-After` states in seconds (RFC 9110, section 10.2.3). The date form of the header is ignored.
 fn retry_after(result: &Result<Response, Failure>) -> Option<Duration> {
     let response = result.as_ref().ok()?;
     let seconds = net::header(&response.headers, "retry-after")?;

@@ -1,5 +1,5 @@
-//! `--set`, `--set-json` and `--unset`: edits of a payload, which may make it invalid. Edits of a captured request keep
-//! the bytes of all other fields.
+//! `--set`, `--set-json` and `--unset`: edits of a payload, which may make the payload invalid. Edits of a captured
+//! request keep the bytes of all other fields.
 
 use std::str::FromStr;
 
@@ -12,14 +12,14 @@ use crate::net::query::{self, Encoding};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Edit {
-    /// Replaces a field in its place, or appends it.
+    /// The edit replaces a field in its place, or appends the field.
     Put(String, Value),
     Remove(String),
 }
 
 impl Edit {
-    /// Parses `FIELD=VALUE`. The value gets the field's documented type; it is a string if the type cannot hold it or
-    /// the field is undocumented.
+    /// Parses the `FIELD=VALUE` of `--set`. The value gets the field's documented type; the value is a string if the
+    /// type cannot hold it or the field is undocumented.
     pub fn set(text: &str) -> Result<Self, String> {
         let (name, value) = split(text)?;
         let typed = match schema::documented(name).map(|field| field.field_type) {
@@ -70,15 +70,16 @@ fn split(text: &str) -> Result<(&str, &str), String> {
     }
 }
 
-/// The text of one field: a JSON member, or a parameter of a query.
+/// The text of one payload field: a member of a JSON object, or a parameter of a query.
 struct Piece<'a> {
     name: String,
-    /// The separator: the text between the previous piece and this one.
+    /// The separator: the text between the previous field and this one.
     lead: &'a str,
     text: String,
 }
 
-/// Applies edits to the text of a JSON object. All other text, spaces included, and any other body stay unchanged.
+/// Applies edits to the text of a JSON object. All other text, spaces included, stays unchanged, and so does a body
+/// that is no JSON object.
 pub fn edit_object(body: &[u8], edits: &[Edit]) -> Vec<u8> {
     let (Ok(Document::Object(members)), Ok(text)) =
         (json::document(body), std::str::from_utf8(body))
@@ -101,7 +102,7 @@ pub fn edit_object(body: &[u8], edits: &[Edit]) -> Vec<u8> {
     for edit in edits {
         apply(edit, &mut pieces, lead, str::eq, |name, value, old| {
             let key = old.and_then(|old| {
-                // The old text up to the value keeps the name and the spaces around the colon.
+                // The old text of the member up to its value holds the name and the spaces around the colon.
                 Some(old[..json::tokens(old).nth(2)?.start].to_owned())
             });
             let key = key.unwrap_or_else(|| format!("{}:", Value::from(name)));
@@ -111,7 +112,8 @@ pub fn edit_object(body: &[u8], edits: &[Edit]) -> Vec<u8> {
     format!("{}{}{}", &text[..start], joined(&pieces), &text[end..]).into_bytes()
 }
 
-/// Applies edits to the text of a query or form. Objects are encoded like those in the text, or else by `encoding`.
+/// Applies edits to the text of a query or form. Objects are encoded like the objects in the text, or by `encoding` if
+/// the text has no object.
 pub fn edit_pairs(text: &str, edits: &[Edit], encoding: Encoding) -> String {
     let encoding = encoding_of(text).unwrap_or(encoding);
     let piece = |pair: &str| {
@@ -157,7 +159,8 @@ fn encoding_of(text: &str) -> Option<Encoding> {
         })
 }
 
-/// Applies one edit. The new text replaces the field's first piece or is appended; other pieces of the field are removed.
+/// Applies one edit. The new text replaces the first occurrence of the field or is appended; further occurrences are
+/// removed.
 fn apply<'a>(
     edit: &Edit,
     pieces: &mut Vec<Piece<'a>>,
@@ -183,7 +186,6 @@ fn apply<'a>(
     pieces.splice(place..place, put);
 }
 
-/// Joins pieces by their leads; the first piece's lead is left out.
 fn joined(pieces: &[Piece<'_>]) -> String {
     let rest = pieces
         .iter()

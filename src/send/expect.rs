@@ -1,4 +1,4 @@
-//! Decides whether an answer counts as delivered.
+//! Decides by status, latency and body whether the answer to a delivery counts as success.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -10,7 +10,7 @@ use hyper::StatusCode;
 use crate::clock::format_duration;
 use crate::net::{Failure, Response};
 
-/// A list of status codes: `2xx`, `200,204`, `200-299`.
+/// A list of HTTP status codes: `2xx`, `200,204`, `200-299`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statuses(Vec<RangeInclusive<u16>>);
 
@@ -20,7 +20,7 @@ impl Statuses {
     }
 }
 
-/// Any 2xx: TeleCMI's own examples answer 200 and 204. \[doc by example\]
+/// The default of `--expect-status` is any 2xx: TeleCMI's own examples answer 200 and 204. \[doc by example\]
 impl Default for Statuses {
     fn default() -> Self {
         Self(vec![200..=299])
@@ -51,7 +51,6 @@ impl FromStr for Statuses {
     }
 }
 
-/// The notation of the command line.
 impl fmt::Display for Statuses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, range) in self.0.iter().enumerate() {
@@ -77,7 +76,6 @@ pub struct Expectation {
 }
 
 impl Expectation {
-    /// The reason why a result does not count as delivered, or `None` if it does.
     pub fn check(&self, result: &Result<Response, Failure>, latency: Duration) -> Option<String> {
         let response = match result {
             Ok(response) => response,
@@ -108,7 +106,7 @@ impl Expectation {
     }
 }
 
-/// Statuses that are shown with their names: those that webhook handlers commonly answer.
+/// The status codes that are shown with their names: those that webhook handlers commonly answer.
 const NAMED: [u16; 23] = [
     200, 201, 202, 204, 400, 401, 403, 404, 405, 408, 409, 411, 413, 414, 415, 422, 429, 431, 500,
     501, 502, 503, 504,
@@ -117,7 +115,7 @@ const NAMED: [u16; 23] = [
 pub fn status_words(status: u16) -> String {
     let known = StatusCode::from_u16(status).ok();
     let name = match status {
-        // RFC 9110 renamed both; the `http` crate has the older names.
+        // RFC 9110 renamed statuses 413 and 422; the `http` crate has the older names.
         413 => "Content Too Large",
         422 => "Unprocessable Content",
         _ => known

@@ -1,5 +1,5 @@
-//! The slots of each call, with their due times: rate, the gaps of scenarios and captures, duplicates, races and drops.
-//! [`schedule`](super::schedule) reorders them.
+//! Computes the slots of each call with their due times, from the rate, the gaps of scenarios and captures, duplicates,
+//! races and drops. [`schedule`](super::schedule) reorders the slots.
 
 use std::time::Duration;
 
@@ -10,33 +10,29 @@ use super::replay::Timeline;
 use crate::input::Item;
 use crate::seed::Stream;
 
-/// A job's place in the schedule: one request of one CDR, or several copies of it.
+/// A job's place in the schedule: a request that carries a CDR, or several copies of the request.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Slot {
-    /// The call's number, from zero.
     pub call: u64,
-    /// The index of the CDR within the call.
     pub cdr: usize,
-    /// The index of the method among the template's methods.
     pub method: usize,
-    /// 0 for the first delivery of a CDR; its duplicates and race copies count up.
+    /// The copy number of a delivery: 0 for the first delivery of a CDR, then one more for each duplicate or race copy.
     pub copy: u32,
-    /// The number of copies sent at the same moment.
     pub copies: u32,
-    /// The due time since the start of the run, if deliveries are scheduled.
+    /// The due time of a scheduled job since the start of the run.
     pub due: Option<Duration>,
-    /// The minimum delay after the previous job.
+    /// The minimum delay between the previous job of the call and this job.
     pub gap: Duration,
 }
 
-/// Makes the slots of each call, in the order of calls.
 #[derive(Default)]
 pub(super) struct Pacer {
     timeline: Timeline,
-    /// Deliveries scheduled so far, dropped ones included.
+    /// The number of deliveries scheduled so far, dropped deliveries included.
     scheduled: u64,
     dropped: u64,
-    /// The rate counts from here: the due time after the last pause, and the deliveries scheduled before it.
+    /// The origin from which due times by rate count: the due time after the last pause, and the number of deliveries
+    /// scheduled before that pause.
     since: (Duration, u64),
 }
 
@@ -49,7 +45,8 @@ impl Pacer {
         self.dropped
     }
 
-    /// The slots of call `n`: for each CDR and method the first delivery, then duplicates. Each CDR has one of `gaps`.
+    /// The slots of call `n`: for each CDR and method the first delivery, then duplicates. `gaps` holds one gap per
+    /// CDR.
     pub(super) fn slots(
         &mut self,
         plan: &Plan,
@@ -78,7 +75,7 @@ impl Pacer {
             for method in 0..methods {
                 for (&(copy, copies), drop) in copies.iter().zip(&mut drops) {
                     let due = self.due(options.rate, not_before, copies);
-                    // With --compare POST and GET are dropped together.
+                    // With `--compare`, the POST and the GET of a CDR are dropped together.
                     if let Some(rng) = rng.as_mut().filter(|_| method == 0 || !plan.compare) {
                         *drop = rng.random_bool(options.drop);
                     }
@@ -101,7 +98,6 @@ impl Pacer {
         slots
     }
 
-    /// The capture time of call `n`, relative to the first request of the capture.
     fn recorded(&mut self, plan: &Plan, n: u64) -> Option<Duration> {
         let Content::File(items) = &plan.content else {
             return None;
@@ -116,7 +112,8 @@ impl Pacer {
         })
     }
 
-    /// Counts the next delivery and its copies; returns the due time by the rate, but no earlier than `not_before`.
+    /// Counts the next delivery and its copies, and returns the delivery's due time by the rate, but no earlier than
+    /// `not_before`.
     fn due(
         &mut self,
         rate: Option<f64>,
@@ -136,7 +133,7 @@ impl Pacer {
         let after = (before - scheduled) as f64 / rate;
         let by_rate = since.saturating_add(Duration::from_secs_f64(after));
         Some(match not_before {
-            // The rate restarts after a pause, so that deliveries do not catch up in a burst.
+            // The rate restarts after a pause in the capture, so that deliveries do not catch up in a burst.
             Some(not_before) if not_before > by_rate => {
                 self.since = (not_before, before);
                 not_before

@@ -1,4 +1,4 @@
-//! The plan of a run: content, request template, schedule, retries and expectation.
+//! The plan of a `send` run: content, request template, schedule, retries and expectation.
 
 use std::time::Duration;
 
@@ -14,37 +14,32 @@ use crate::input::Item;
 pub struct Plan {
     pub content: Content,
     pub template: RequestTemplate,
-    /// Passes through the content; `None` is endless.
+    /// The number of passes through the content; `None` for an endless run.
     pub rounds: Option<u64>,
-    /// The time after which no new delivery starts.
+    /// The time since the start of the run after which no new delivery starts.
     pub duration: Option<Duration>,
     pub schedule: ScheduleOptions,
     pub concurrency: usize,
     pub retry: RetryPolicy,
     pub expectation: Expectation,
     pub compare: bool,
-    /// The start of the calls, for the record `started`.
     pub at: Timestamp,
     pub shown_url: String,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
-    /// The choices in turn, one for each call.
     Scenarios(Vec<ScenarioChoice>, GenerateOptions),
     File(Vec<Item>),
 }
 
-/// The origin of a request, which decides how it is written.
+/// The origin of a request, which decides whether default headers are added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// Made by the template; the HTTP client adds its default headers.
     Template,
-    /// Captured; sent byte for byte.
     Capture,
 }
 
-/// Which methods carry a CDR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Methods {
     /// POST alone
@@ -67,14 +62,13 @@ impl Methods {
 }
 
 impl Plan {
-    /// The number of deliveries, if known beforehand.
     pub fn planned(&self) -> Option<u64> {
         let mixed = matches!(&self.content, Content::Scenarios(choices, _) if choices.contains(&ScenarioChoice::Mixture));
         let known = !mixed && self.schedule.drop == 0.0 && self.duration.is_none();
         self.most_deliveries().filter(|_| known)
     }
 
-    /// An upper limit of the number of deliveries; `None` for endless runs.
+    /// An upper limit of the number of deliveries in the run; `None` for endless runs.
     pub fn most_deliveries(&self) -> Option<u64> {
         let methods = self.template.methods.each().len() as u64;
         let requests: u64 = match &self.content {

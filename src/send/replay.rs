@@ -1,5 +1,5 @@
-//! Prepares captured requests for sending. Their bytes stay unchanged, except for the target, `Host`, `Authorization`,
-//! `Content-Length` and the user's edits and headers.
+//! Prepares captured requests for sending. The bytes of a request stay unchanged, except for the target, `Host`,
+//! `Authorization`, `Content-Length` and the user's edits and headers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use crate::clock::Timestamp;
 use crate::json::{self, Document};
 use crate::net::{self, Header, Request, header, query, raw};
 
-/// Converts capture times to due times: relative to the first request, never decreasing, one round after another.
+/// Converts the capture times of requests to due times. Due times are relative to the first request and never decrease;
+/// each round follows the previous one.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Timeline {
     first: Option<Timestamp>,
-    /// The due time at which the current round begins.
     before: Duration,
-    /// The latest time in the current round, relative to its begin.
+    /// The latest capture time in the current round, relative to the first request.
     latest: Duration,
 }
 
@@ -30,7 +30,7 @@ impl Timeline {
         self.latest = Duration::ZERO;
     }
 
-    /// The due time of the next request. A request without a capture time is due with the previous one, if any.
+    /// Returns the due time of the next request. A request without a capture time is due with the previous request.
     pub fn place(&mut self, at: Option<Timestamp>) -> Option<Duration> {
         self.first = self.first.or(at);
         let since = at
@@ -88,7 +88,7 @@ fn fields(request: &Request) -> Option<Fields> {
     }
 }
 
-/// A captured request without hop-by-hop headers (RFC 9110, section 7.6.1), for clients that make their own.
+/// Removes the hop-by-hop headers (RFC 9110, section 7.6.1) of a captured request, for clients that add their own.
 pub fn strip_hop_by_hop(request: &Request) -> Request {
     Request {
         headers: net::end_to_end(&request.headers),
@@ -97,7 +97,6 @@ pub fn strip_hop_by_hop(request: &Request) -> Request {
 }
 
 impl RequestTemplate {
-    /// Prepares a captured request: rebased to the URL, with the user's edits and headers.
     pub(super) fn prepare_capture(&self, captured: &Request) -> PreparedCdr {
         let mut request = captured.clone();
         if !self.edits.is_empty() {
@@ -135,7 +134,7 @@ impl RequestTemplate {
         request.size = request.body.len() as u64;
     }
 
-    /// Sets `Host` and `Authorization` for the new destination, then the user's headers.
+    /// Sets `Host` and `Authorization` of a captured request for the new destination, then the user's headers.
     fn set_headers(&self, headers: &mut Vec<Header>) {
         if let Some(host) = &self.host {
             match headers.iter_mut().find(|header| header.is("Host")) {
@@ -160,7 +159,7 @@ impl RequestTemplate {
     }
 }
 
-/// Replaces all headers of one name by `own`, at the position of the first of them, or else at the end.
+/// Replaces all headers of one name by the headers `own`, at the position of the first or else at the end.
 fn replace(headers: &mut Vec<Header>, own: &[Header]) {
     let Some(name) = own.first().map(|header| header.name.clone()) else {
         return;
@@ -171,7 +170,8 @@ fn replace(headers: &mut Vec<Header>, own: &[Header]) {
     headers.splice(place..place, own.iter().cloned());
 }
 
-/// Corrects each `Content-Length` in its place, or adds one for a body without. Chunked requests stay unchanged.
+/// Corrects each `Content-Length` of a request in its place, or adds the header if the request has a body. Chunked
+/// requests stay unchanged.
 fn set_length(request: &mut Request) {
     if raw::is_chunked(request) {
         return;

@@ -1,4 +1,4 @@
-//! Runs a plan: workers, as many as the concurrency, take jobs from one shared schedule.
+//! Runs a plan: workers, as many as `--concurrency`, take jobs from one shared schedule.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -20,8 +20,8 @@ use crate::error::Stop;
 
 /// Runs a plan and returns its summary.
 ///
-/// After `stop` resolves, no delivery starts, and those in flight are finished. Deliveries also wait until `events` has
-/// room, so that unread output does not pile up in memory.
+/// After `stop` resolves, no delivery starts, and deliveries in flight are finished. Deliveries also wait until
+/// `events` has room, so that unread output does not pile up in memory.
 pub async fn run<T: Transport, E: EventSink>(
     plan: &Arc<Plan>,
     transport: T,
@@ -85,11 +85,9 @@ pub(super) struct Run<T, E> {
     pub(super) plan: Arc<Plan>,
     pub(super) transport: T,
     pub(super) clock: Clock,
-    /// The start of the run on `clock`.
     began: Duration,
     schedule: Mutex<Schedule>,
     stats: Mutex<Stats>,
-    /// Cancelled when no new delivery may start.
     pub(super) stopped: CancellationToken,
     events: E,
 }
@@ -99,14 +97,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<T: Transport, E: EventSink> Run<T, E> {
-    /// Delivers lists of jobs from the schedule until the schedule or the run ends.
     async fn work(&self) {
         while !self.stopped.is_cancelled() && self.left().is_none_or(|left| !left.is_zero()) {
             let Some(jobs) = lock(&self.schedule).next() else {
                 break;
             };
             self.deliver_all(jobs).await;
-            // Without this, empty lists and transports that are always ready would never yield to other tasks.
+            // Without `consume_budget`, empty lists of jobs and transports that are always ready would never yield to
+            // other tasks.
             coop::consume_budget().await;
         }
     }
@@ -129,7 +127,7 @@ impl<T: Transport, E: EventSink> Run<T, E> {
         }
     }
 
-    /// Waits until a job is due; false if the run is stopped or its duration ends before.
+    /// Waits until a job is due. Returns false if the run is stopped or its duration ends before.
     async fn wait_until_due(&self, job: &Job) -> bool {
         let ready = self.stopped.run_until_cancelled(self.events.ready());
         if ready.await.is_none() {
@@ -142,7 +140,8 @@ impl<T: Transport, E: EventSink> Run<T, E> {
         let wait = job.slot.gap.max(until_due);
         if let Some(left) = self.left().filter(|left| wait > *left || left.is_zero()) {
             if until_due > left {
-                // No later job is due sooner, and skipping them all at once would be busy waiting.
+                // No later job is due sooner, so the worker sleeps to the end of the run; skipping the jobs at once
+                // would be busy waiting.
                 self.pause(left).await;
             }
             return false;
@@ -150,7 +149,7 @@ impl<T: Transport, E: EventSink> Run<T, E> {
         wait.is_zero() || self.pause(wait).await
     }
 
-    /// Sleeps; false as soon as the run is stopped.
+    /// Sleeps for `span`. Returns false as soon as the run is stopped.
     pub(super) async fn pause(&self, span: Duration) -> bool {
         let pause = self.stopped.run_until_cancelled(sleep(span));
         pause.await.is_some()
@@ -160,19 +159,17 @@ impl<T: Transport, E: EventSink> Run<T, E> {
         self.clock.elapsed().saturating_sub(self.began)
     }
 
-    /// The rest of the run's duration, if limited.
     fn left(&self) -> Option<Duration> {
         Some(self.plan.duration?.saturating_sub(self.elapsed()))
     }
 }
 
-/// The status, if there was an answer, and a hash of the body.
 type Answer = (Option<u16>, u64);
 
-/// The answers to the POSTs of one call by CDR and copy. Bodies are hashed to save memory.
+/// The answers to the POSTs of one call by CDR and copy. Response bodies are hashed to save memory.
 type Posts = HashMap<(usize, u32), Answer>;
 
-/// Stores the answer to a POST; fails a GET whose answer differs from that to the POST of the same CDR and copy.
+/// Stores the answer to a POST. A GET whose answer differs from that to the POST of the same CDR and copy fails.
 fn compare(posts: &mut Posts, cdr_index: usize, delivery: &mut Delivery) {
     let last = delivery.last();
     let mut hasher = DefaultHasher::new();

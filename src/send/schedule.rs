@@ -1,4 +1,5 @@
-//! The schedule of a run: an iterator of jobs in sending order, with their due times. It neither waits nor does I/O.
+//! The schedule of a `send` run: an iterator of jobs in sending order, with their due times. The iterator neither waits
+//! nor does I/O.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,13 +17,12 @@ use crate::input::Item;
 use crate::net::Request;
 use crate::seed::{Seed, Stream};
 
-/// One request, or several copies of it that race each other.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
-    /// The number of the job's first delivery, from one, in sending order.
+    /// The number of the job's first delivery in sending order, from one.
     pub n: u64,
     pub slot: Slot,
-    /// The scenario's name, or `file`.
+    /// The name of the job's scenario, or `file`.
     pub scenario: &'static str,
     pub cdr: Option<CdrText>,
     pub request: Arc<Request>,
@@ -45,17 +45,13 @@ impl Job {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ScheduleOptions {
-    /// Deliveries per second; `None` is unlimited.
     pub rate: Option<f64>,
     /// The divisor of the gaps of scenarios and captures: 1 is real time, `None` removes the gaps.
     pub speed: Option<f64>,
     pub duplicate: u32,
-    /// The copies of each CDR sent at the same moment; 1 is no race.
     pub race: u32,
     pub shuffle: bool,
-    /// The maximum of a delivery's random delay.
     pub late: Option<Duration>,
-    /// The probability that a delivery is dropped, 0 to 1.
     pub drop: f64,
     pub seed: Seed,
 }
@@ -74,12 +70,11 @@ impl ScheduleOptions {
 const WINDOW: u64 = 4_000;
 
 /// Yields lists of jobs, usually one list per call. The jobs of a list are sent in order, each after the answer to the
-/// previous one. Lists are independent of each other and may be empty.
+/// previous job. Lists are independent of each other and may be empty.
 pub struct Schedule {
     plan: Arc<Plan>,
     calls: u64,
     pacer: Pacer,
-    /// The rest of the current window, if deliveries are reordered.
     window: VecDeque<Slot>,
     windows: u64,
     numbered: u64,
@@ -87,14 +82,11 @@ pub struct Schedule {
 
 struct Call<'a> {
     scenario: &'static str,
-    /// The number of requests for each CDR.
     methods: usize,
-    /// The sources of the CDRs, each with the scenario's gap before it.
     cdrs: Vec<(Duration, CdrSource<'a>)>,
 }
 
 impl<'a> Call<'a> {
-    /// Call `n` of a plan, from zero; `None` after the last round.
     fn of(plan: &'a Plan, n: u64) -> Option<Self> {
         let length = match &plan.content {
             Content::Scenarios(choices, _) => choices.len(),
@@ -151,11 +143,13 @@ impl Schedule {
         Some((call, slots))
     }
 
-    /// Takes the calls of the next window and reorders their slots; false at the end of the content.
+    /// Fills the window with the slots of the next calls and reorders the slots. Returns false at the end of the
+    /// content.
     fn fill_window(&mut self, plan: &Plan) -> bool {
         let options = plan.schedule;
         let mut window = Vec::new();
-        // Dropped deliveries count too; otherwise a window would not end if nearly all are dropped.
+        // Dropped deliveries count for the size of a window; otherwise a window would not end if nearly all deliveries
+        // are dropped.
         let end = self.pacer.scheduled() + WINDOW;
         let before = self.calls;
         while self.pacer.scheduled() < end {
@@ -168,7 +162,7 @@ impl Schedule {
         if options.shuffle {
             let dues: Vec<_> = window.iter().map(|slot| slot.due).collect();
             window.shuffle(&mut options.seed.rng(Stream::Shuffle, self.windows));
-            // Deliveries are shuffled, due times stay in order.
+            // Within a window the deliveries are shuffled, and the due times stay in order.
             window
                 .iter_mut()
                 .zip(dues)
@@ -221,7 +215,7 @@ impl Iterator for Schedule {
             return None;
         }
         let Some(slot) = self.window.pop_front() else {
-            // A window whose deliveries were all dropped does not end the run.
+            // A window whose deliveries were all dropped does not end the run, so an empty list is returned.
             return Some(Vec::new());
         };
         let call = Call::of(&plan, slot.call)?;
@@ -238,7 +232,6 @@ mod tests {
         plan("mix", 1).schedule
     }
 
-    /// Calls of two CDRs each.
     fn schedule(calls: u64, options: ScheduleOptions) -> Schedule {
         let plan = Plan {
             schedule: options,

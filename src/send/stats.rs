@@ -1,4 +1,4 @@
-//! Counts deliveries and makes the summary, in constant memory.
+//! Counts deliveries and makes the summary of a run, in constant memory.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use crate::error::Exit;
 use crate::net::FailureKind;
 use crate::seed::Seed;
 
-/// The buckets of equal width in the displayed histogram; one more holds latencies beyond them.
+/// The number of buckets of equal width in the displayed latency histogram. One more bucket holds the latencies above
+/// p99.
 const BUCKETS: usize = 10;
 
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub struct Stats {
 
 impl Default for Stats {
     fn default() -> Self {
-        // Values are microseconds, exact to three digits; the histogram resizes itself.
+        // The values of the histogram are microseconds, exact to three digits; the histogram resizes itself.
         let histogram =
             || Histogram::new(3).unwrap_or_else(|_| unreachable!("three digits are allowed"));
         Self {
@@ -100,7 +101,7 @@ impl Stats {
     }
 }
 
-/// Records a time in microseconds, capped at an hour to bound the histogram's size.
+/// Records a duration in microseconds, capped at an hour to bound the histogram's size.
 fn record(histogram: &mut Histogram<u64>, span: Duration) {
     const MAX: u64 = 3_600_000_000;
     let micros = u64::try_from(span.as_micros()).unwrap_or(MAX).min(MAX);
@@ -120,7 +121,6 @@ fn latency_summary(histogram: &Histogram<u64>) -> Option<LatencySummary> {
     })
 }
 
-/// Buckets of equal width from the minimum to p99, and one for longer times.
 fn buckets(histogram: &Histogram<u64>) -> Vec<Bucket> {
     if histogram.is_empty() {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! Makes the requests that carry CDRs.
+//! Makes the HTTP requests that carry CDRs.
 
 use std::sync::Arc;
 
@@ -12,15 +12,15 @@ use crate::net::{Header, Request, query};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RequestTemplate {
-    /// Path and query of the URL.
     pub target: String,
     pub methods: Methods,
     pub encoding: query::Encoding,
     pub headers: Vec<Header>,
     pub edits: Vec<Edit>,
-    /// Replaces the `Host` of captured requests that go to another machine.
+    /// The `Host` header for captured requests that go to another machine.
     pub host: Option<String>,
-    /// The URL's userinfo as a header of captured requests; the client adds it to other requests.
+    /// The URL's userinfo as the `Authorization` header of captured requests. The HTTP client adds the header to other
+    /// requests.
     pub authorization: Option<Header>,
 }
 
@@ -32,9 +32,7 @@ pub enum CdrSource<'a> {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreparedCdr {
-    /// Set if the payload is an object.
     pub cdr: Option<CdrText>,
-    /// One request per method.
     pub requests: Vec<Arc<Request>>,
     pub origin: Origin,
 }
@@ -42,7 +40,7 @@ pub struct PreparedCdr {
 impl RequestTemplate {
     pub fn prepare(&self, source: &CdrSource<'_>) -> PreparedCdr {
         match source {
-            // Fast path: parsing a CDR takes longer than generating it.
+            // Fast path: a generated CDR without edits needs no parsing, which takes longer than generating.
             CdrSource::Generated(cdr) if self.methods == Methods::Post && self.edits.is_empty() => {
                 let body = Bytes::from(cdr.json());
                 self.prepared(&body, None, Some(CdrText::new(body.clone())))
@@ -53,7 +51,7 @@ impl RequestTemplate {
         }
     }
 
-    /// Fails if an item cannot be sent by the template's methods, as GET needs fields for the query.
+    /// Returns an error if an item cannot be sent by the template's methods: a GET needs fields for the query.
     pub fn check(&self, item: &Item) -> Result<(), String> {
         if self.methods == Methods::Post || self.prepare(&CdrSource::Item(item)).cdr.is_some() {
             return Ok(());
@@ -75,7 +73,8 @@ impl RequestTemplate {
                 self.edits.iter().for_each(|edit| edit.apply(fields));
                 serde_json::to_vec(fields).unwrap_or_default().into()
             } else {
-                // `serde_json::Value` holds neither 1e400 nor half a surrogate pair, so the text is edited.
+                // `serde_json::Value` holds neither 1e400 nor half a surrogate pair, so the JSON text of the payload is
+                // edited.
                 Bytes::from(edit::edit_object(&body, &self.edits))
             };
             fields = fields.or_else(|| read(&body));
@@ -122,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_query_and_a_body_tell_the_same_number() {
-        // Parsed and written twice, this number would become the neighbouring f64.
+        // If the JSON were parsed and written again, the number `big` would become the neighbouring f64.
         let item = Item::Body("{\"big\":123456789012345678901234}".into());
         let template = RequestTemplate {
             methods: Methods::Both,

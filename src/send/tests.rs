@@ -1,4 +1,4 @@
-//! Whole runs without sockets, nearly all on tokio's paused clock.
+//! Tests whole runs of `send` without sockets, nearly all on tokio's paused clock.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,7 +22,7 @@ use crate::input::Item;
 use crate::net::{Failure, FailureKind, Header, Phase, Request, Response};
 use crate::seed::Seed;
 
-/// A transport that records requests and answers from a list, whose last answer it repeats, each after a fixed time.
+/// A transport that records requests and answers each after a fixed time, from a list whose last answer is repeated.
 struct Handler {
     answers: Vec<Result<Response, Failure>>,
     takes: Duration,
@@ -318,7 +318,6 @@ async fn the_storys_gaps_pass_at_the_given_speed() {
     assert!(tenth < real.div_f64(9.0), "{tenth:?}");
 }
 
-/// A capture of requests received at these times, in milliseconds.
 fn capture(times: &[i64], rounds: u64) -> Plan {
     let item = |ms: &i64| {
         let at = Timestamp::from_epoch_ms(1_650_628_175_336 + ms);
@@ -337,7 +336,6 @@ fn capture(times: &[i64], rounds: u64) -> Plan {
     }
 }
 
-/// Due time and lateness of each delivery, in milliseconds.
 async fn schedule(plan: &Plan, handler: &Arc<Handler>) -> Vec<Option<(u128, u128)>> {
     let (deliveries, _) = deliver(plan, handler).await;
     let times = deliveries
@@ -583,7 +581,6 @@ async fn the_machines_time_is_kept_and_waits_for_it_end_when_stopped() {
         takes: Duration::ZERO,
         ..Handler::answering(vec![ok()])
     });
-    // The last of the four requests is due in an hour.
     let mut plan = capture(&[0, 2, 4, 3_600_000], 1);
     plan.schedule.speed = Some(1.0);
     plan.concurrency = 4;

@@ -17,7 +17,6 @@ fn setting(seed: u64, shape: Typing, call_ids: CallIds) -> GenerateOptions {
     }
 }
 
-/// The verdict on a JSON body, one remark per line.
 fn said(body: &str) -> String {
     let verdict = judge_json(body.as_bytes()).verdict;
     let mut lines = vec![format!(

@@ -1,4 +1,4 @@
-//! The client against scripted TCP servers, correct and faulty.
+//! Tests the HTTP client against scripted TCP servers, correct and faulty.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -50,7 +50,6 @@ impl Peer {
         .await
     }
 
-    /// Reads one request, sends the beginning of an answer and leaves the connection open.
     async fn stopping_after(beginning: &'static [u8]) -> Self {
         Self::new(move |mut stream| async move {
             read_request(&mut stream).await;
@@ -459,7 +458,6 @@ async fn connections_are_used_again_only_on_request() {
 
 #[tokio::test]
 async fn no_request_leaves_anything_in_the_next() {
-    // Answers each request with its own bytes.
     let peer = Peer::new(|mut stream| async move {
         loop {
             let request = read_request(&mut stream).await;

@@ -1,4 +1,4 @@
-//! The client against TLS servers with valid, wrong, expired and untrusted certificates.
+//! Tests the HTTP client against TLS servers with valid, wrong, expired and untrusted certificates.
 
 use std::net::SocketAddr;
 
@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 
-/// A certificate authority that no system trusts.
+/// A certificate authority in no system's trust store.
 pub(in crate::net) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
@@ -42,7 +42,6 @@ impl Authority {
         serve(certificate, &key).await
     }
 
-    /// A server that answers once and closes TCP without a TLS `close_notify` alert.
     async fn peer_without_close_notice(&self, answer: String) -> SocketAddr {
         let (certificate, key) = self.signed("localhost", 2999);
         let acceptor = acceptor(certificate, &key);

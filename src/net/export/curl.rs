@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use crate::net::{Header, Request, secret};
 use crate::untrusted::disturbs;
 
-/// The `curl` command that sends `request` to `origin`, secrets masked. `flags` are curl's options and their values.
+/// Writes the `curl` command that sends `request` to `origin`, with secrets masked. `flags` are curl's options and
+/// their values.
 ///
 /// For a captured request, curl's default headers are switched off.
 pub(crate) fn curl(request: &Request, origin: &str, flags: &[&str], captured: bool) -> String {
@@ -15,7 +16,7 @@ pub(crate) fn curl(request: &Request, origin: &str, flags: &[&str], captured: bo
     let mut words = Vec::new();
     let mut add = |word: &str| words.push(word.to_owned());
     if plain_body.is_none() {
-        // A body that is not plain text is piped from `printf`.
+        // A request body that is not plain text is piped from `printf`.
         add(&format!("printf '{}' |", escaped(&request.body.0)));
     }
     add("curl -sS");
@@ -57,7 +58,7 @@ pub(crate) fn curl(request: &Request, origin: &str, flags: &[&str], captured: bo
     }
     if !request.body.is_empty() {
         if !is_given("content-type") {
-            // curl's default `Content-Type` for a body is that of a form.
+            // curl's default `Content-Type` for a request with a body is that of a form.
             add("-H 'Content-Type:'");
         }
         match plain_body {
@@ -75,7 +76,7 @@ pub(crate) fn curl(request: &Request, origin: &str, flags: &[&str], captured: bo
     words.join(" ")
 }
 
-/// A header in the notation of `curl -H`, where `Name;` sends an empty value and `Name:` removes the header.
+/// Writes a header in the notation of `curl -H`, where `Name;` sends an empty value and `Name:` removes the header.
 fn field(header: &Header) -> String {
     match header.text() {
         value if value.trim().is_empty() => format!("{};", header.name),
@@ -83,7 +84,8 @@ fn field(header: &Header) -> String {
     }
 }
 
-/// Quotes an argument for a POSIX shell. Text with control or other disturbing characters is written by `printf`.
+/// Quotes an argument for a POSIX shell. Text with control characters or other characters that disturb a terminal is
+/// written by `printf`.
 fn quoted(text: &str) -> String {
     if text.chars().any(disturbs) {
         return format!("\"$(printf '{}')\"", escaped(text.as_bytes()));
@@ -91,7 +93,7 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// A format string, to stand between single quotes, from which `printf` writes `bytes`.
+/// Makes a `printf` format string that writes `bytes` and that must stand between single quotes.
 fn escaped(bytes: &[u8]) -> String {
     let mut format = String::new();
     for chunk in bytes.utf8_chunks() {
@@ -114,7 +116,6 @@ fn escaped(bytes: &[u8]) -> String {
 
 fn octal(bytes: &[u8], format: &mut String) {
     for byte in bytes {
-        // Writing to a String cannot fail.
         let _ = write!(format, "\\{byte:03o}");
     }
 }

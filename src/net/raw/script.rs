@@ -1,4 +1,5 @@
-//! Builds the steps of a [`RawRequest`]: for a captured request, for a forwarded one, and for the suite's unusual ones.
+//! Builds the steps of a [`RawRequest`] from a captured request, a forwarded request, or one of the suite's unusual
+//! requests.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::super::{Destination, Header, Request};
 use super::{MAX_FORWARDED_BODY, RawRequest, Step};
 use crate::untrusted::{beginning, clean};
 
-/// Bytes that [`Script::HalfHead`] sends: less than a request line and `Host`.
+/// The number of bytes that [`Script::HalfHead`] sends: less than a request line and `Host`.
 const HALF_HEAD: usize = 24;
 
 /// The beginning of a TLS client hello: a record header that announces 512 bytes, version 1.2 and a part of the random.
@@ -23,34 +24,27 @@ const TLS_HELLO: &[u8] =
 /// Requests that ordinary HTTP clients do not send, most of them malformed or incomplete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Script {
-    /// Half of the body, then the connection is half-closed.
+    /// Sends half of the body, then half-closes the connection.
     CutShort,
-    /// Half of the body; the connection stays open.
+    /// Sends half of the body and leaves the connection open.
     Stalled,
-    /// Half of a head; the connection stays open.
+    /// Sends half of the head and leaves the connection open.
     HalfHead,
-    /// An open connection without a request.
     Silent,
-    /// Twice as much body as `Content-Length` states: the rest reads as a second, invalid request.
+    /// Sends twice as much body as `Content-Length` states: the server reads the rest as a second, invalid request.
     TooLong,
-    /// The whole request, one byte per duration.
     Dripped(Duration),
     Reset,
-    /// The whole request, then the connection is half-closed.
     HalfClosed,
-    /// The body in chunks of this size, one write per chunk.
     Chunked(usize),
-    /// `Expect: 100-continue`, and the body after `100 Continue` or this duration.
+    /// Sends `Expect: 100-continue`, and the body after `100 Continue` or this duration.
     ExpectContinue(Duration),
-    /// An HTTP/1.0 request without `Host`.
     Http10,
     Pipelined,
-    /// This text as `Content-Length`. After a number the connection is half-closed, so that no peer waits for missing
-    /// bytes.
+    /// Sends this text as `Content-Length`. If the text is a number, the connection is half-closed, so that the peer
+    /// does not wait for missing bytes.
     Length(&'static str),
-    /// Both `Content-Length` and `Transfer-Encoding: chunked`.
     LengthAndChunks,
-    /// The first bytes of a TLS handshake, without HTTP.
     TlsHello,
     HugeHeader,
 }
@@ -66,7 +60,7 @@ impl Script {
         let mut request = request.clone();
         request.headers.extend(extra_header);
         let headers = |framing| with_defaults(&request, destination, framing, false);
-        // After `Connection: close` a server would ignore the bytes behind the first message.
+        // After `Connection: close`, a server would ignore the bytes that follow the first request.
         let kept_alive = |framing| with_defaults(&request, destination, framing, true);
         let message =
             |headers: &[Header], body: &[u8]| message(&request, "HTTP/1.1", headers, body);
@@ -135,17 +129,17 @@ impl Script {
         RawRequest::new(&request.method, steps)
     }
 
-    /// Whether an incomplete request is left open, for which a handler may rightly wait.
+    /// Returns whether the script leaves an incomplete request open, for which a handler may rightly wait.
     pub(crate) fn holds_connection(self) -> bool {
         matches!(self, Self::Stalled | Self::HalfHead | Self::Silent)
     }
 
-    /// Whether the script pauses between its bytes.
     pub(crate) fn takes_time(self) -> bool {
         matches!(self, Self::Dripped(_) | Self::ExpectContinue(_))
     }
 
-    /// Whether the request is valid HTTP, so that a handler must respond and not only close the connection.
+    /// Returns whether the script's request is valid HTTP, so that a handler must respond and not only close the
+    /// connection.
     pub(crate) fn is_good_http(self) -> bool {
         matches!(
             self,
@@ -155,7 +149,7 @@ impl Script {
 }
 
 impl RawRequest {
-    /// Writes the request unchanged: version, target, and headers in their order and case, none added.
+    /// Writes a request unchanged: version, target, and headers in their order and case, without added headers.
     ///
     /// The caller must have made the framing headers fit the body. Errors are those of [`check`].
     pub(crate) fn exact(request: &Request) -> Result<Self, String> {
@@ -170,7 +164,7 @@ impl RawRequest {
         Ok(Self::new(&request.method, [Step::Send(bytes)]))
     }
 
-    /// A request to forward. Missing default headers are added, except `Accept`.
+    /// Makes the steps of a forwarded request. Missing default headers are added, except `Accept`.
     pub(crate) fn forwarded(request: &Request, destination: &Destination) -> Self {
         let mut headers = with_defaults(request, destination, Framing::of(request), false);
         headers.retain(|header| !header.is("Accept") || request.headers.contains(header));
@@ -185,7 +179,6 @@ impl RawRequest {
     }
 }
 
-/// The bytes of a request with exactly these headers and this body, unchecked.
 pub(super) fn message(request: &Request, version: &str, headers: &[Header], body: &[u8]) -> Bytes {
     let line = format!("{} {} {version}\r\n", request.method, request.target);
     let mut message = line.into_bytes();
@@ -197,7 +190,6 @@ pub(super) fn message(request: &Request, version: &str, headers: &[Header], body
     message.into()
 }
 
-/// Encodes a body in chunks of `size` bytes, with the last chunk (RFC 9112, section 7.1).
 fn chunks(body: &[u8], size: usize) -> Vec<Vec<u8>> {
     let chunk = |bytes: &[u8]| {
         let size = format!("{:x}\r\n", bytes.len());
@@ -207,7 +199,7 @@ fn chunks(body: &[u8], size: usize) -> Vec<Vec<u8>> {
     body.chunks(size).map(chunk).chain([last]).collect()
 }
 
-/// Whether the last transfer coding is `chunked` (RFC 9112, section 6.1). HTTP/1.0 has no chunks.
+/// Returns whether a request's last transfer coding is `chunked` (RFC 9112, section 6.1). HTTP/1.0 has no chunks.
 pub(crate) fn is_chunked(request: &Request) -> bool {
     let mut headers = request.headers.iter();
     let last = headers.rfind(|header| header.is("Transfer-Encoding"));
@@ -216,10 +208,10 @@ pub(crate) fn is_chunked(request: &Request) -> bool {
     request.version == "HTTP/1.1" && last.trim().eq_ignore_ascii_case("chunked")
 }
 
-/// Whether a request can be written without becoming a different one; the error says why not.
+/// Returns an error if a captured request cannot be written without becoming a different request.
 ///
-/// A method and a header name must be tokens. A target may hold no space or control character, a value no control
-/// character but the tab, so that no header can be injected.
+/// A method and a header name must be tokens. A request target may hold no space or control character, a header value
+/// no control character but the tab, so that no header can be injected.
 pub(crate) fn check(request: &Request) -> Result<(), String> {
     let shown = |text| clean(&beginning(text, 60));
     if Method::from_bytes(request.method.as_bytes()).is_err() {

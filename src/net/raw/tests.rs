@@ -10,7 +10,6 @@ use tokio::sync::oneshot;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\ngot it";
 
-/// A timeout that the test expects to pass.
 const SOON: Duration = Duration::from_millis(300);
 
 const NEVER: Duration = Duration::from_secs(3600);
@@ -33,7 +32,7 @@ fn whole(request: &Request, there: &Destination) -> RawRequest {
     raw
 }
 
-/// The bytes of all steps as text, other steps in angle brackets.
+/// Formats the bytes of a request's steps as text, with steps that send no bytes in angle brackets.
 fn script(request: &RawRequest) -> String {
     let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).replace("\r\n", "\n");
     let step = |step: &Step| match step {
@@ -127,7 +126,6 @@ fn a_head_is_written_as_it_is_told() {
     );
 }
 
-/// Accepts one connection. The receiver gets the result of `serve`.
 async fn peer<F, Fut, T>(serve: F) -> (Destination, oneshot::Receiver<T>)
 where
     F: FnOnce(TcpStream) -> Fut + Send + 'static,

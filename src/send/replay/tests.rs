@@ -257,7 +257,6 @@ fn a_timeline_never_runs_backwards() {
     );
 }
 
-/// The members of the record `exchange` that replay reads.
 #[derive(serde::Serialize)]
 struct Kept<'a> {
     received_at: Timestamp,
