@@ -1,4 +1,4 @@
-//! The `exchange` record: one received request and its answer. `listen` writes the record; replay reads the request
+//! The `exchange` record has one received request and its answer. `listen` writes the record; replay reads the request
 //! from a capture.
 
 use std::time::Duration;
@@ -15,22 +15,20 @@ use crate::untrusted::Untrusted;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Exchange {
-    /// The exchange's number: from 1, in the order of recording.
+    /// Exchanges are numbered from 1, in the order of recording.
     pub n: u64,
-    /// The time at which the request's head had been read.
     pub received_at: Timestamp,
     pub peer: String,
-    /// The sender's address in a proxy's headers, if those are trusted.
+    /// With `--trust-proxy`, the sender's address from a proxy's headers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claimed: Option<String>,
     pub request: Request,
     pub verdict: Verdict,
-    /// The fields of a CDR. Those of a query string get their documented types where their text allows.
+    /// The fields of the CDR. Fields of a query string get their documented types where their text allows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cdr: Option<Fields>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub related: Vec<Relation>,
-    /// Why the CDR does not match `--expect`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uncounted: Option<Untrusted>,
     pub answer: Answer,
@@ -40,16 +38,16 @@ pub struct Exchange {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Relation {
-    /// The earlier exchange's number.
     pub n: u64,
-    /// `retry`, `duplicate`, `conflict`, `other_method`, `same_call` or `shared_call_id`.
+    /// The relation to the earlier exchange: `retry`, `duplicate`, `conflict`, `other_method`, `same_call` or
+    /// `shared_call_id`.
     pub how: String,
     pub text: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Answer {
-    /// Absent if the sender got no HTTP response.
+    /// The status is absent if the sender got no HTTP response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// The injected fault: `status`, `reset`, `empty`, `hang`, `slow` or `garbage`.
@@ -63,15 +61,13 @@ pub struct Answer {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Forwarded {
-    /// The handler's URL with path and query, secrets masked.
     pub url: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     #[serde(rename = "latency_ms", serialize_with = "as_ms")]
     pub latency: Duration,
-    /// Whether the handler's whole response was passed on to the sender.
     pub complete: bool,
-    /// The first line of the handler's body, for a status of 400 or more.
+    /// The first line of the handler's response body, for a status of 400 or more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub said: Option<Untrusted>,
     /// The status that `listen` would have sent without `--forward-to`; absent for a resend, which has no sender.
@@ -84,7 +80,7 @@ pub struct Forwarded {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CapturedRequest {
     pub request: Request,
-    /// Absent if the capture has no readable time.
+    /// The time of the request is absent if the capture has no readable time.
     pub at: Option<Timestamp>,
 }
 
@@ -98,7 +94,8 @@ struct CapturedLine<'a> {
 }
 
 impl CapturedRequest {
-    /// Reads a line of a capture. `None` for a record of another type; the error says why the line is no record.
+    /// Reads a line of a capture. Returns `None` for a record of another type; the error says why the line is no
+    /// record.
     pub fn read(line: &str) -> Result<Option<Self>, String> {
         let record = serde_json::from_str(line);
         let record: CapturedLine<'_> = record.map_err(|error| error.to_string())?;
@@ -112,7 +109,7 @@ impl CapturedRequest {
         }
         let request = record.request.ok_or("an exchange without its request")?;
         let request = serde_json::from_str(request.get()).map_err(|error| {
-            // serde_json counts lines and columns from the beginning of `request`, not of the line.
+            // serde_json counts lines and columns from the beginning of `request`, not of the capture's line.
             let error = error.to_string();
             let cause = error.split(" at line ").next().unwrap_or_default();
             format!("its request: {cause}")

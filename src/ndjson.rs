@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::untrusted::{clean, disturbs, is_plain};
 
-/// The version of the records. Fields may be added within a version, never renamed or retyped.
+/// The version of the NDJSON records. Fields may be added within a version, never renamed or retyped.
 pub const VERSION: u8 = 1;
 
 #[derive(Serialize)]
@@ -23,7 +23,7 @@ struct Record<'a, T> {
     fields: &'a T,
 }
 
-/// A record as one line, newline included. `fields` must serialise as an object; otherwise the line is empty.
+/// Returns a record as one line, newline included. `fields` must serialise as an object; otherwise the line is empty.
 pub fn line<T: Serialize>(kind: &str, fields: &T) -> Vec<u8> {
     let mut line = safe(&Record {
         r#type: kind,
@@ -47,8 +47,8 @@ fn safe<T: Serialize>(value: &T) -> Vec<u8> {
     json
 }
 
-/// JSON text on one line and safe for a terminal, its numbers and spaces as written. Text that is not JSON is cleaned as
-/// [`clean`] does.
+/// Returns JSON text on one line and safe for a terminal, its numbers and spaces as written. Text that is not JSON is
+/// cleaned as [`clean`] does.
 pub fn one_line(bytes: &[u8]) -> String {
     match serde_json::from_slice::<&RawValue>(bytes) {
         Ok(json) => safe_json(&json),
@@ -56,7 +56,7 @@ pub fn one_line(bytes: &[u8]) -> String {
     }
 }
 
-/// Compact JSON with `\u` escapes for everything that disturbs a terminal.
+/// `TerminalSafe` formats compact JSON with `\u` escapes for all characters that disturb a terminal.
 struct TerminalSafe;
 
 impl Formatter for TerminalSafe {
@@ -98,17 +98,15 @@ fn write_escaped<W: ?Sized + Write>(writer: &mut W, text: &str, is_raw: bool) ->
     writer.write_all(&text.as_bytes()[written..])
 }
 
-/// Milliseconds with three decimals, as all durations in records.
+/// Durations in records are milliseconds with three decimals.
 pub(crate) fn ms(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// For `#[serde(serialize_with)]`.
 pub fn as_ms<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(ms(*duration))
 }
 
-/// For `#[serde(serialize_with)]`.
 pub fn as_optional_ms<S: Serializer>(
     duration: &Option<Duration>,
     serializer: S,
@@ -116,7 +114,6 @@ pub fn as_optional_ms<S: Serializer>(
     duration.map(ms).serialize(serializer)
 }
 
-/// For `#[serde(skip_serializing_if)]`.
 pub fn is_zero(count: &u64) -> bool {
     *count == 0
 }
@@ -201,7 +198,6 @@ mod tests {
         );
     }
 
-    /// A reference implementation of [`safe_json`] for text.
     fn written_slowly(text: &str) -> String {
         let mut written = String::new();
         for c in serde_json::to_string(text).unwrap().chars() {

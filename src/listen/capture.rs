@@ -22,15 +22,14 @@ use crate::net::{Header, Response};
 pub struct Capture {
     path: PathBuf,
     file: CaptureFile,
-    /// With `--redact`.
     redactor: Option<Redactor>,
     pub(super) alarm: Alarm,
-    /// Exchanges saved by this run.
     pub saved: u64,
 }
 
 impl Capture {
-    /// Opens or creates the file, and gives warnings about it.
+    /// Opens or creates the capture file. The returned warnings say that the file cannot be locked, or that other users
+    /// may access the file.
     pub fn open(path: &Path, redact: bool) -> Result<(Self, Vec<String>), Error> {
         let cannot = |source| cannot_write(path, source);
         let (mut file, warnings) = CaptureFile::open(path).map_err(cannot)?;
@@ -51,8 +50,8 @@ impl Capture {
         Ok((capture, warnings))
     }
 
-    /// Appends an exchange with one write. Returns the written line, or `None` with `--redact`; the error says why the
-    /// exchange was not saved.
+    /// Appends the line of an exchange with one write(2), and returns that line, or `None` with `--redact`. An error is
+    /// the reason why the exchange was not saved.
     pub fn append(
         &mut self,
         exchange: &Exchange,
@@ -76,18 +75,16 @@ impl Capture {
         appended.map(|()| self.redactor.is_none().then_some(line))
     }
 
-    /// A phrase for the startup notes.
     pub fn purpose(&self) -> String {
         let masked = self.redactor.as_ref().map_or("", |_| ", masked");
         format!("saving to {}{masked}", self.path.display())
     }
 
-    /// A copy of the redactor, which masks equal exchanges equally.
+    /// The clone of the redactor gives the same pseudonyms to the same numbers.
     pub fn redactor(&self) -> Option<Redactor> {
         self.redactor.clone()
     }
 
-    /// A warning about failures that the rate limit withheld.
     pub fn finish(&mut self) -> Option<String> {
         self.alarm.held_back().map(|text| self.about(&text))
     }
@@ -107,27 +104,24 @@ impl Capture {
     }
 }
 
-/// The response to a request that could not be saved. The cause is not revealed to the sender.
+/// A request whose exchange could not be saved is answered with 503. The response body does not name the cause.
 pub fn unsaved() -> Response {
     let mut response = Response::plain(503, "could not be saved\n");
     response.headers.push(Header::new("retry-after", "5"));
     response
 }
 
-/// Warns about failed writes: of the first one at once, then of their number, then that writing works again.
+/// `Alarm` warns about failed writes to the capture file: of the first at once, then of their number, then that writes
+/// succeed again.
 #[derive(Debug, Default)]
 pub(super) struct Alarm {
-    /// Exchanges that could not be saved.
     pub lost: u64,
-    /// The latest cause, until a warning names it.
     cause: Option<String>,
     rate: RateLimit,
-    /// Whether the last warning said that writing fails.
     is_raised: bool,
 }
 
 impl Alarm {
-    /// Records the result of a write, and returns the warning that is due.
     fn note(&mut self, failure: Option<&String>) -> Option<String> {
         if let Some(cause) = failure {
             self.lost += 1;
@@ -154,14 +148,12 @@ impl Alarm {
 #[derive(Debug)]
 struct CaptureFile {
     file: File,
-    /// False for devices and pipes, which have neither length nor last line.
     is_regular: bool,
-    /// Whether the last line has no newline, so that the next append must begin with one.
+    /// If the last line of the capture file has no newline, the next append must begin with one.
     is_torn: bool,
 }
 
 impl CaptureFile {
-    /// Opens or creates the file, and gives warnings about it.
     fn open(path: &Path) -> io::Result<(Self, Vec<String>)> {
         let mut file = match open_pipe(path)? {
             Some(pipe) => pipe,
@@ -188,7 +180,7 @@ impl CaptureFile {
         Ok((file, warnings))
     }
 
-    /// Appends a line; truncates the file if only a part of the line was written.
+    /// Appends a line to the capture file; truncates the file if only a part of the line was written.
     fn append(&mut self, line: &[u8]) -> io::Result<()> {
         let length = self.length()?;
         let line = if self.is_torn && length != Some(0) {
@@ -204,7 +196,8 @@ impl CaptureFile {
         Ok(())
     }
 
-    /// Truncates the `written` bytes of an incomplete line, unless another process has appended meanwhile.
+    /// Truncates the `written` bytes of an incomplete line, unless another process has appended to the capture file
+    /// meanwhile.
     fn roll_back(&mut self, length: Option<u64>, written: usize) {
         let now = self.length().ok().flatten();
         let is_cut = length
@@ -213,20 +206,19 @@ impl CaptureFile {
         self.is_torn |= written > 0 && !is_cut;
     }
 
-    /// `None` for devices and pipes.
     fn length(&self) -> io::Result<Option<u64>> {
         let length = || Ok(self.file.metadata()?.len());
         self.is_regular.then(length).transpose()
     }
 }
 
-/// Read access is needed by [`has_torn_line`] and the redactor.
+/// The capture file is opened for reading too: [`has_torn_line`] and the redactor read the existing lines.
 fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    // FILE_SHARE_READ keeps other writers out; a lock would keep readers out too.
+    // On Windows, FILE_SHARE_READ keeps other writers out of the capture file; LockFileEx would keep readers out too.
     #[cfg(windows)]
     std::os::windows::fs::OpenOptionsExt::share_mode(&mut options, 0x1);
     options
@@ -243,7 +235,6 @@ fn cannot_write(path: &Path, source: io::Error) -> Error {
     }
 }
 
-/// Whether the file has been unlinked.
 #[cfg(unix)]
 fn is_removed(metadata: &fs::Metadata) -> bool {
     std::os::unix::fs::MetadataExt::nlink(metadata) == 0
@@ -255,7 +246,7 @@ fn is_removed(_: &fs::Metadata) -> bool {
     false
 }
 
-/// Opens the path if it is a FIFO, without blocking: a FIFO without a reader, and later a full one, is an error.
+/// Opens `path` without blocking if `path` is a FIFO. A FIFO without a reader gives an error, later also a full FIFO.
 #[cfg_attr(not(unix), allow(unused_variables, clippy::unnecessary_wraps))]
 pub fn open_pipe(path: &Path) -> io::Result<Option<File>> {
     #[cfg(unix)]
@@ -266,8 +257,8 @@ pub fn open_pipe(path: &Path) -> io::Result<Option<File>> {
     Ok(None)
 }
 
-/// Locks the file; returns a warning if the file system has no locks. On Windows the share mode in [`options`] takes
-/// the place of a lock.
+/// Locks the capture file; returns a warning if the file system has no locks. On Windows the share mode in [`options`]
+/// takes the place of a lock.
 fn lock(path: &Path, file: &File) -> io::Result<Option<String>> {
     if cfg!(windows) {
         return Ok(None);
@@ -285,7 +276,6 @@ fn lock(path: &Path, file: &File) -> io::Result<Option<String>> {
     }
 }
 
-/// A warning if other users may read or write the file.
 #[cfg(unix)]
 fn exposure(path: &Path, metadata: &fs::Metadata) -> Option<String> {
     let mode = std::os::unix::fs::MetadataExt::mode(metadata) & 0o777;
@@ -294,7 +284,6 @@ fn exposure(path: &Path, metadata: &fs::Metadata) -> Option<String> {
     (mode & 0o066 != 0).then_some(text)
 }
 
-/// Whether the last line has no newline.
 fn has_torn_line(file: &mut File) -> io::Result<bool> {
     let mut last = *b"\n";
     if file.metadata()?.len() > 0 {
@@ -304,7 +293,7 @@ fn has_torn_line(file: &mut File) -> io::Result<bool> {
     Ok(last != *b"\n")
 }
 
-/// Writes all bytes, with one write(2) if the system takes them at once. An error carries the number of bytes written
+/// Writes all bytes, with one write(2) if the kernel takes them at once. An error carries the number of bytes written
 /// before.
 fn write_whole(file: &mut impl Write, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
     let mut written = 0;

@@ -1,4 +1,5 @@
-//! `--fault` and `--delay`: chooses by seed and request number which requests fail and how long answers are delayed.
+//! Implements `--fault` and `--delay`: seed and request number decide which requests get a fault and how long each
+//! answer is delayed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +10,7 @@ use rand::RngExt as _;
 use crate::clock::read_duration;
 use crate::seed::{Seed, Stream};
 
-/// Fixed if both bounds are equal, else random between them.
+/// A delay is fixed if both bounds are equal, else uniformly random between the bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Delay {
     least: Duration,
@@ -21,7 +22,6 @@ impl Delay {
         self.least != self.most
     }
 
-    /// `n` counts requests from 1 in the order of arrival.
     pub(crate) fn of(self, n: u64, seed: Seed) -> Duration {
         let share = seed.rng(Stream::Delay, n).random_range(0.0..=1.0);
         self.least + self.most.saturating_sub(self.least).mul_f64(share)
@@ -44,19 +44,19 @@ impl FromStr for Delay {
 /// All faults but `Status` end the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Replaces the regular answer.
     Status(u16),
     Reset,
-    /// No answer: the connection is closed in order.
+    /// The server closes the connection without an answer (FIN).
     Empty,
-    /// No answer: the connection stays open until the client closes, eviction or the stop of the server.
+    /// The server sends no answer. The connection stays open until the client closes, the server needs the slot, or the
+    /// server stops.
     Hang,
-    /// The regular answer in small pieces, with pauses.
+    /// The server writes the regular answer in small pieces, with pauses between them.
     Slow,
     Garbage,
 }
 
-/// 503 is the answer of most proxies while a handler restarts.
+/// The default fault is 503, which most proxies answer while their upstream restarts.
 impl Default for Fault {
     fn default() -> Self {
         Self::Status(503)
@@ -64,7 +64,6 @@ impl Default for Fault {
 }
 
 impl Fault {
-    /// Notation in `--fault` and in records.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Status(_) => "status",
@@ -99,14 +98,13 @@ impl FromStr for Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Faults {
     pub fault: Fault,
-    /// Number of requests from the first on that all get the fault.
+    /// The first `first` requests all get the fault.
     pub first: u64,
-    /// Probability of the fault for each later request.
+    /// After the first `first` requests, each request gets the fault with the probability `rate`.
     pub rate: f64,
 }
 
 impl Faults {
-    /// `n` counts requests from 1 in the order of arrival.
     pub(crate) fn for_request(&self, n: u64, seed: Seed) -> Option<Fault> {
         let by_chance = || seed.rng(Stream::Fault, n).random_range(0.0..1.0) < self.rate;
         (n <= self.first || (self.rate > 0.0 && by_chance())).then_some(self.fault)
@@ -121,7 +119,7 @@ impl Faults {
     }
 }
 
-/// For example `the first 2 requests, and 10 % of the others by chance: reset`.
+/// The text of `--fault` in the startup notes, such as `the first 2 requests, and 10 % of the others by chance: reset`.
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let first = match self.first {
@@ -174,7 +172,7 @@ mod tests {
         assert_eq!(pattern(faults(3, 0.0), 1), "✗✗✗·················");
         assert_eq!(pattern(faults(0, 1.0), 1), "✗✗✗✗✗✗✗✗✗✗✗✗✗✗✗✗✗✗✗✗");
         assert_eq!(pattern(Faults::default(), 1), "····················");
-        // Pinned: a seed must give the same faults in later versions.
+        // These snapshots pin the random sequence: a seed must select the same requests in later versions.
         insta::assert_snapshot!(pattern(faults(0, 0.5), 7), @"✗✗✗✗·✗·✗·✗✗··✗✗✗·✗✗·");
         insta::assert_snapshot!(pattern(faults(4, 0.5), 8), @"✗✗✗✗✗✗✗·✗···✗···✗·✗✗");
         assert_ne!(pattern(faults(0, 0.5), 7), pattern(faults(0, 0.5), 8));

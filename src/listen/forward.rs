@@ -1,5 +1,6 @@
-//! `--forward-to`: a reverse proxy to a handler. Body and end-to-end headers are forwarded unchanged, hop-by-hop headers
-//! are replaced, and the destination's own path and parameters take precedence over the request's.
+//! Implements `--forward-to`, a reverse proxy to a handler. Body and end-to-end headers are forwarded unchanged,
+//! hop-by-hop headers are replaced, and path and parameters of the `--forward-to` URL take precedence over the
+//! request's.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,19 +21,19 @@ use crate::net::{
 };
 use crate::untrusted::{Untrusted, beginning};
 
-/// Time for the handler's answer after the listener is told to stop. Must be shorter than the server's grace.
+/// Time for the handler's answer after the listener is told to stop; must be shorter than the server's `Limits::grace`.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 pub struct Forward {
     destination: Destination,
     client: Arc<RawClient>,
-    /// The listener's element of `Via`, by which loops are detected.
+    /// The element of `Via` that the listener adds (RFC 9110, 7.6.3); a request that already has the element is a loop.
     via: String,
 }
 
 impl Forward {
-    /// Refuses a destination at `listening`, the listener's own address.
+    /// Returns an error if the destination is `listening`, the listener's own address.
     pub fn new(
         destination: Destination,
         listening: SocketAddr,
@@ -52,18 +53,18 @@ impl Forward {
         })
     }
 
-    /// With secrets masked.
     pub(crate) fn url(&self) -> &str {
         self.destination.masked()
     }
 
-    /// Whether the target is a path and the method is not TRACE, whose answer would show the sender the headers added here.
+    /// Only a request whose target is a path is forwarded. TRACE is not: a TRACE answer would show the sender the added
+    /// headers.
     pub(crate) fn accepts(request: &Request) -> bool {
         request.target.starts_with('/') && request.method != "TRACE"
     }
 
-    /// Forwards a request, waiting for the answer at most `STOP_TIMEOUT` after `stop`. Returns the response for the sender
-    /// and the record, in which the caller sets `instead_of`.
+    /// Forwards a request, and waits for the handler's answer at most `STOP_TIMEOUT` after `stop`. In the returned
+    /// record the caller sets `instead_of`.
     pub(crate) async fn send(
         &self,
         request: &Request,
@@ -83,7 +84,7 @@ impl Forward {
         };
         let (response, failure) = match answer {
             Ok(response) => (response, None),
-            // The cause of a failure is recorded and not sent to the sender.
+            // The cause of a failed forward goes into the record, not to the sender.
             Err((status, failure)) => {
                 let response = Response::plain(status, "the handler did not answer\n");
                 (response, Some(failure))
@@ -102,14 +103,13 @@ impl Forward {
         (response, forwarded)
     }
 
-    /// Returns the handler's answer, or the status and cause of a gateway error.
+    /// Returns the handler's answer, or the status and the cause of a gateway error.
     async fn answer(&self, request: &Request) -> Result<Response, (u16, Failure)> {
         if self.is_loop(request) {
             let text = "this request came through here before: it goes in a circle";
             return Err((508, failure(FailureKind::Other, text)));
         }
         let outgoing = RawRequest::forwarded(&self.addressed(request), &self.destination);
-        // Redirects are returned to the sender, not followed.
         let answer = self.client.send(&outgoing).await;
         let mut response = answer.map_err(|failure| match failure.kind {
             FailureKind::Timeout => (504, failure),
@@ -126,7 +126,8 @@ impl Forward {
             return Err((502, failure(FailureKind::Other, text)));
         }
         let mut headers = end_to_end(&response.headers);
-        // An answer to HEAD has no body to compute the length from (RFC 9110, 9.3.2).
+        // The answer to HEAD keeps the handler's `Content-Length`, since there is no body to compute a length from
+        // (RFC 9110, 9.3.2).
         if request.method == "HEAD"
             && let Some(length) = header(&response.headers, "content-length")
         {
@@ -136,7 +137,6 @@ impl Forward {
         Ok(response)
     }
 
-    /// With secrets masked.
     fn url_of(&self, request: &Request) -> String {
         let tls = if self.destination.is_tls() { "s" } else { "" };
         let authority = self.destination.authority();
@@ -166,7 +166,6 @@ impl Forward {
     }
 }
 
-/// The first line of the body that is not blank, if the status is 400 or more.
 fn first_line(response: &Response) -> Option<Untrusted> {
     const MAX_CHARS: usize = 200;
     if response.status < 400 {

@@ -1,4 +1,4 @@
-//! Keeps the latest exchanges for the inspector, in a ring buffer that is bounded in exchanges and bytes.
+//! Keeps the latest exchanges for the inspector, in a ring buffer with a limit of exchanges and a limit of bytes.
 //!
 //! A subscription reads from the ring and buffers nothing. A slow subscriber misses the oldest exchanges, gets
 //! [`Update::Forgotten`], and delays neither the listener nor other subscribers.
@@ -20,56 +20,51 @@ use crate::net::secret::{masked_headers, masked_url};
 #[derive(Debug)]
 pub struct History {
     pub max_exchanges: usize,
-    /// Limit of records and bodies together.
+    /// The limit counts the bytes of records and bodies together.
     pub max_bytes: usize,
-    /// Every change wakes the subscriptions.
     pub(super) ring: watch::Sender<Ring>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Ring {
-    /// Sorted by number; there may be gaps.
+    /// Entries are sorted by exchange number; there may be gaps.
     entries: VecDeque<Arc<Entry>>,
     bytes: usize,
-    /// The number of the newest exchange, or 0.
     newest: u64,
     is_finished: bool,
-    /// Masks downloads, with `--redact`.
+    /// With `--redact`, the redactor masks the captures that the inspector offers for download.
     redactor: Option<Redactor>,
 }
 
-/// An exchange without its parsed fields, which may take many times the memory of the body.
+/// An `Entry` has no parsed CDR fields, since these may take many times the memory of the body.
 #[derive(Debug)]
 pub struct Entry {
     pub n: u64,
     pub request: Request,
-    /// The line of the record, as in a capture.
     pub record: Bytes,
-    /// One line of JSON for the page: the record with secrets masked, and the meaning of the CDR.
+    /// One line of JSON for the inspector's page: the record with secrets masked, and the meaning of the CDR.
     pub shown: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
-    /// The number of the newest exchange, or 0.
+    /// The number of the newest exchange, or 0 if there is none yet.
     pub newest: u64,
-    /// The number of the oldest exchange in the ring, or of the next one if the ring is empty.
+    /// The number of the oldest exchange in the ring, or of the next exchange if the ring is empty.
     pub oldest_kept: u64,
 }
 
 #[derive(Debug)]
 pub enum Update {
     Exchange(Arc<Entry>),
-    /// Earlier exchanges have left the ring.
     Forgotten(Extent),
     Finished,
 }
 
 pub struct Subscription {
     ring: watch::Receiver<Ring>,
-    /// The number of the last exchange that `poll` returned.
     seen: u64,
-    /// The extent at the last [`Update::Forgotten`], or at the beginning.
+    /// The extent of the ring at the last [`Update::Forgotten`], or when the subscription began.
     pub extent: Extent,
 }
 
@@ -103,12 +98,10 @@ impl History {
         ring.entries.get(place.ok()?).cloned()
     }
 
-    /// All kept exchanges, the oldest first.
     pub fn all(&self) -> Vec<Arc<Entry>> {
         self.ring.borrow().entries.iter().cloned().collect()
     }
 
-    /// Subscribes to the exchanges after number `seen`.
     pub fn subscribe(&self, seen: u64) -> Subscription {
         let ring = self.ring.subscribe();
         let extent = ring.borrow().extent();
@@ -142,7 +135,6 @@ impl Ring {
         self.entries.push_back(Arc::new(entry));
     }
 
-    /// Drops the oldest exchanges until both limits hold.
     fn shrink(&mut self, max_exchanges: usize, max_bytes: usize) {
         while (self.entries.len() > max_exchanges || self.bytes > max_bytes)
             && let Some(oldest) = self.entries.pop_front()
@@ -167,9 +159,8 @@ impl Entry {
 }
 
 impl Subscription {
-    /// The next update, if one is ready.
     pub fn poll(&mut self) -> Option<Update> {
-        // `borrow_and_update` marks this version as seen: only a later change wakes `next`.
+        // `borrow_and_update` marks this version of the ring as seen: only a later change wakes `next`.
         let ring = self.ring.borrow_and_update();
         let extent = ring.extent();
         if extent.oldest_kept > self.extent.oldest_kept {
@@ -184,7 +175,7 @@ impl Subscription {
         ring.is_finished.then_some(Update::Finished)
     }
 
-    /// Waits for the next update. After the end, each call returns `Finished`.
+    /// Waits for the next update of the ring. After `Update::Finished`, each further call returns `Finished` again.
     pub async fn next(&mut self) -> Update {
         loop {
             if let Some(update) = self.poll() {
@@ -197,12 +188,12 @@ impl Subscription {
     }
 }
 
-/// Masks secrets in the target, the headers and, for a GET, the fields.
+/// Masks secrets in the target and headers of a request and, for a GET, in the fields of the CDR.
 fn masked(exchange: &Exchange) -> Exchange {
     let mut masked = exchange.clone();
     masked.request.target = masked_url(&exchange.request.target);
     masked.request.headers = masked_headers(masked.request.headers);
-    // The fields of a GET are the parameters of its query.
+    // The CDR fields of a GET are its query parameters, which may include a token.
     if exchange.request.method == "GET"
         && let Some(cdr) = &mut masked.cdr
     {

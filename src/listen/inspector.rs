@@ -51,11 +51,9 @@ struct Inspector {
     history: Arc<History>,
     streams: Arc<Semaphore>,
     resends: Semaphore,
-    /// Cancelled when the listener has to stop.
     closed: CancellationToken,
 }
 
-/// The data of `hello`, the first event of a stream.
 #[derive(Serialize)]
 struct Hello<'a> {
     v: u8,
@@ -63,7 +61,6 @@ struct Hello<'a> {
     url: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     public_url: Option<&'a str>,
-    /// The handler's URL, secrets masked.
     #[serde(skip_serializing_if = "Option::is_none")]
     forward: Option<&'a str>,
     newest: u64,
@@ -72,12 +69,10 @@ struct Hello<'a> {
     most_bytes: usize,
 }
 
-/// The page's URL, with the token in the fragment.
 pub fn url(address: SocketAddr, token: &Token) -> String {
     format!("http://{address}/#{}", token.reveal())
 }
 
-/// Serves the page until `closed` is cancelled, then finishes open responses within the grace of `limits`.
 pub async fn serve(
     listener: TcpListener,
     token: Token,
@@ -103,21 +98,19 @@ pub async fn serve(
     server::serve(listener, limits, clock, routes, handler, on_error, closed).await;
 }
 
-/// The inspector's limits. Half-closed connections are closed, so that the stream of a disconnected client ends at
-/// once.
+/// With `half_close` off, the event stream of a disconnected client ends at once.
 pub fn limits() -> Limits {
     Limits {
         half_close: false,
         connections: 128,
-        // Time to send the last event of a stream.
         grace: Duration::from_millis(500),
         ..Limits::default()
     }
 }
 
 impl Inspector {
-    /// The event stream: `hello`, then the exchanges after `seen`. With `wait=0` in the query the stream ends with the
-    /// newest exchange.
+    /// `/api/events` sends `hello`, then the exchanges with a number above `seen`. With `wait=0` in the query the event
+    /// stream ends after the newest exchange.
     fn events(
         self: Arc<Self>,
         seen: Option<Number>,
@@ -145,13 +138,11 @@ impl Inspector {
         });
         let events = updates(subscription, follow, permit);
         let events = stream::iter([event("hello", &hello)]).chain(events);
-        // warp sends this comment every 15 seconds.
         let kept_alive = warp::sse::keep_alive().text(" still there");
         let events = kept_alive.stream(events.map(Ok::<_, Infallible>));
         Ok(warp::sse::reply(events))
     }
 
-    /// Downloads the kept records, as in a capture.
     fn capture(self: Arc<Self>) -> impl Reply {
         let records = self.history.all().into_iter();
         let records = records.map(|kept| Ok::<_, Infallible>(kept.record.clone()));
@@ -160,7 +151,6 @@ impl Inspector {
         attached(reply, "capture.ndjson")
     }
 
-    /// Downloads the body of a kept request, as in a capture.
     fn body(self: Arc<Self>, Number(n): Number) -> Result<impl Reply, Response> {
         let kept = self.kept(n)?;
         let line = str::from_utf8(&kept.record).unwrap_or_default();
@@ -173,7 +163,7 @@ impl Inspector {
     fn curl(self: Arc<Self>, Number(n): Number) -> Result<Response, Response> {
         let kept = self.kept(n)?;
         whole(&kept.request)?;
-        // curl writes hop-by-hop headers itself.
+        // curl writes the hop-by-hop headers itself, so the generated command leaves them out.
         let request = Request {
             headers: end_to_end(&kept.request.headers),
             ..kept.request.clone()
@@ -188,7 +178,7 @@ impl Inspector {
         Number(n): Number,
         headers: HeaderMap,
     ) -> Result<Response, Response> {
-        // Browsers send `Origin` with every POST.
+        // A request without exactly one `Origin` header is refused: browsers send `Origin` with every POST.
         only(&headers, ORIGIN.as_str()).ok_or_else(routes::forbidden)?;
         let length = only(&headers, CONTENT_LENGTH.as_str());
         if headers.contains_key(TRANSFER_ENCODING) || length.is_some_and(|length| length != "0") {
@@ -214,8 +204,8 @@ impl Inspector {
     }
 }
 
-/// The updates of a subscription as events, until the listener finishes; without `follow`, until no update is ready.
-/// The permit is released when the stream ends.
+/// Turns updates of the ring into server-sent events until the listener finishes or, without `follow`, until no update
+/// is ready. The stream holds the permit of one open event stream.
 fn updates(
     subscription: Subscription,
     follow: bool,
@@ -239,8 +229,8 @@ fn updates(
     })
 }
 
-/// An event with a space after each colon, as most servers write it. `data` must be one line of JSON in which line
-/// breaks are escaped, so that received text cannot inject an event.
+/// Event lines get a space after each colon, as most servers write them. `data` must be one line of JSON with escaped
+/// line breaks, so that received text cannot inject an event.
 fn event(name: &str, data: &str) -> Event {
     let event = Event::default().event(format!(" {name}"));
     event.data(format!(" {data}"))
@@ -256,7 +246,7 @@ fn not_found() -> Response {
     Response::plain(404, "not found: it never was, or is kept no longer\n")
 }
 
-/// Refuses a request whose body is incomplete, since a resend would differ from the original.
+/// Refuses a kept request with an incomplete body, since a resend would differ from the original.
 fn whole(request: &Request) -> Result<(), Response> {
     let text = "its body did not come whole, or was too large to keep\n";
     let refusal = || Response::plain(409, text);

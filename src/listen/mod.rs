@@ -51,24 +51,20 @@ pub struct Options {
     pub policy: ResponsePolicy,
     pub faults: Faults,
     pub expected: ExpectedCdrs,
-    /// Whether the listener continues after the expected number of CDRs.
     pub until_stopped: bool,
     pub timeout: Option<Duration>,
     pub forward: Option<Forward>,
-    /// The URL of a tunnel or of `--public-url`.
     pub public_url: Option<String>,
-    /// The URL of the inspector, token included.
     pub inspect: Option<String>,
-    /// Whether records show the sender's address from a proxy's headers.
     pub trust_proxy: bool,
     pub limits: Limits,
     pub capture: Option<Capture>,
 }
 
 /// Listens until the expected number of CDRs has been counted, the timeout is over, or `stop` resolves; then finishes
-/// the requests in flight within the limits' grace.
+/// the requests in flight within `Limits::grace`.
 ///
-/// `tell` must not block. A result of false means that the event could not be shown; such exchanges are counted as
+/// `tell` must not block. If `tell` returns false for an exchange, the exchange could not be shown and is counted as
 /// dropped.
 pub async fn run(
     options: Options,
@@ -121,27 +117,26 @@ pub async fn run(
         never = recorder.report_held_back() => match never {},
     };
     stopping.cancel();
-    // A join error means that the server panicked: nothing is left to await then.
+    // A join error means that the server's task panicked.
     let _ = server.await;
     pipeline.idle().await;
     recorder.finish(ending)
 }
 
-/// `--count`, `--expect` and `--settle`: which CDRs count, how many are expected, and how long to wait for a surplus
-/// CDR.
+/// `ExpectedCdrs` holds `--count`, `--expect` and `--settle`: how many CDRs with which fields are expected, and how
+/// long to wait for a surplus CDR.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ExpectedCdrs {
     pub count: Option<u64>,
-    /// A CDR counts if all of these match.
     pub fields: Vec<ExpectedField>,
-    /// How long to wait for a surplus CDR; if not zero, the number must be exact.
+    /// With `--settle` above zero, `listen` waits that long for a surplus CDR, and the number of CDRs must be exact.
     pub settle: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpectedField {
     pub field: String,
-    /// A string without its quotes, anything else as JSON.
+    /// The expected value of a CDR field: a string without its quotes, any other type as JSON.
     pub value: String,
 }
 
@@ -168,12 +163,11 @@ impl ExpectedCdrs {
         self.fields.iter().find_map(mismatch)
     }
 
-    /// Whether `counted` CDRs are enough. Without `--count`, one is expected if there is an `--expect`.
+    /// Without `--count`, one CDR is enough if there is an `--expect`, and no CDR is needed otherwise.
     fn is_reached(&self, counted: u64) -> bool {
         counted >= self.count.unwrap_or(u64::from(!self.fields.is_empty()))
     }
 
-    /// The exit code for `counted` CDRs; with `exact`, a surplus is a failure.
     fn judge(&self, counted: u64, exact: bool) -> Exit {
         let too_many =
             self.count.is_some_and(|count| counted > count) && (exact || !self.settle.is_zero());
@@ -185,7 +179,7 @@ impl ExpectedCdrs {
     }
 }
 
-/// Whether `value` is the text of `found`, or equal JSON in another notation.
+/// A CDR field matches an expected value as text, or as equal JSON in another notation.
 fn is(found: &Value, value: &str) -> bool {
     cdr::text(found) == value
         || !found.is_string()

@@ -23,23 +23,21 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Handles a request in its own task: hyper drops the future of a request whose connection breaks, which would lose
-    /// the record.
+    /// Each request is handled in its own task: hyper drops the future of a request whose connection breaks, which
+    /// would lose the record.
     pub async fn handle(self: Arc<Self>, incoming: IncomingRequest) -> Reply {
         let n = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let pipeline = Arc::clone(&self);
         let task = async move { pipeline.reply(incoming, n).await };
         let handled = self.tasks.spawn(task).await;
-        // A panic is passed on to the connection's task, and the server reports it.
         handled.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     }
 
-    /// `n` counts requests from 1 in the order of arrival.
     async fn reply(&self, incoming: IncomingRequest, n: u64) -> Reply {
         let began = self.recorder.clock.elapsed();
         let seed = self.policy.seed;
         let delay = self.policy.delay.of(n, seed);
-        // A sleep of zero takes up to a tick of tokio's timer, 1 ms.
+        // A `tokio::time::sleep` of zero takes up to one tick of the timer, 1 ms.
         if !delay.is_zero() && !incoming.is_answered() {
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}
@@ -49,8 +47,8 @@ impl Pipeline {
         let is_complete = incoming.error.is_none();
         let fault = self.faults.for_request(n, seed).filter(|_| is_complete);
         let forwards = is_complete && fault.is_none() && Forward::accepts(&incoming.request);
-        // The recorded judgement is made after forwarding, since parsed fields, which take many times the memory of a body,
-        // would be held while the handler answers.
+        // The judgement for the record is made after forwarding: the parsed CDR fields, which take many times the
+        // memory of the body, are not held while the handler answers.
         let is_refused = || self.policy.strict && self.policy.decide(&incoming).refused;
         let passed = match &self.forward {
             Some(forward) if forwards && !is_refused() => {
@@ -85,7 +83,7 @@ mod tests {
     use crate::listen::server::RequestError;
     use crate::net::Request;
 
-    /// A pipeline that delays answers by an hour, and its reply if there was one within a second.
+    /// A pipeline that delays answers by an hour, and the reply if the pipeline returned one within a second.
     struct Handled {
         reply: Option<Reply>,
         pipeline: Arc<Pipeline>,

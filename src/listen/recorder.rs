@@ -1,5 +1,5 @@
-//! Records exchanges, one at a time under one lock: each is numbered, related, saved, reported and counted. Terminal,
-//! capture and history have the same order, and an exchange is saved before its response is sent.
+//! Records exchanges, one at a time under one lock: each exchange is numbered, related, saved, reported and counted.
+//! Terminal, capture and history have the same order, and an exchange is saved before its response is sent.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -24,7 +24,7 @@ use crate::exchange::{Answer, Exchange, Forwarded};
 use crate::ndjson;
 use crate::untrusted::Untrusted;
 
-/// Consumes an event; returns false if the event could not be shown.
+/// A `Tell` function consumes an event, and returns false if the event could not be shown.
 pub type Tell = Box<dyn Fn(Event) -> bool + Send + Sync>;
 
 pub struct Recorder {
@@ -32,9 +32,9 @@ pub struct Recorder {
     pub(super) expected: ExpectedCdrs,
     pub(super) trust_proxy: bool,
     state: Mutex<State>,
-    /// Notified by each counted CDR from the expected number on.
+    /// `record` notifies `reached` of each counted CDR once `--count` is reached.
     reached: Notify,
-    /// Notified when the rate limit withholds a connection error.
+    /// `connection_error` notifies `held_back` if the rate limit withholds a connection error.
     held_back: Notify,
     tell: Tell,
 }
@@ -45,12 +45,10 @@ struct State {
     retries: Retries,
     capture: Option<Capture>,
     summary: Summary,
-    /// Exchanges that `--strict` refused.
     refused: u64,
     errors: HashMap<Discriminant<ConnectionError>, HeldBack>,
 }
 
-/// The connection errors of one kind since the last event about them.
 #[derive(Default)]
 struct HeldBack {
     errors: ConnectionErrors,
@@ -58,7 +56,6 @@ struct HeldBack {
 }
 
 impl Recorder {
-    /// A recorder that expects no CDRs and trusts no proxy.
     pub fn new(capture: Option<Capture>, clock: Clock, tell: Tell) -> Self {
         Self {
             clock,
@@ -74,7 +71,6 @@ impl Recorder {
         }
     }
 
-    /// Records an exchange and returns the reply to send: 503 if the exchange could not be saved.
     pub fn record(
         &self,
         incoming: IncomingRequest,
@@ -143,7 +139,7 @@ impl Recorder {
         reply
     }
 
-    /// Resolves when the expected number of CDRs has been counted and `--settle` is over, or with the first CDR beyond
+    /// Resolves when the expected number of CDRs has been counted and `--settle` is over, or at the first CDR beyond
     /// that number.
     pub async fn settled(&self) {
         self.reached.notified().await;
@@ -156,15 +152,15 @@ impl Recorder {
         let _ = tokio::time::timeout(self.expected.settle, one_too_many).await;
     }
 
-    /// Counts a connection that failed before a request could be read. Expected failures are ignored: browsers open
-    /// connections in advance, and idle connections are closed.
+    /// Counts a connection that failed before a request could be read. `Silent`, `MadeRoom` and `Stopped` are no
+    /// failures: browsers open connections in advance, and idle connections are closed.
     pub fn connection_error(&self, peer: Option<SocketAddr>, error: &ConnectionError) {
         use ConnectionError::{MadeRoom, NotAccepted, Silent, Stopped};
         if matches!(error, Silent | MadeRoom | Stopped) {
             return;
         }
         let mut state = self.state();
-        // `malformed` excludes connections that could not be accepted.
+        // `malformed` does not count connections for which `accept` failed.
         state.summary.malformed += u64::from(!matches!(error, NotAccepted(_)));
         let kind = std::mem::discriminant(error);
         let errors = &mut state.errors.entry(kind).or_default().errors;
@@ -176,7 +172,6 @@ impl Recorder {
         self.report_errors(&mut state, false);
     }
 
-    /// Reports withheld connection errors as soon as the rate limit admits them.
     pub async fn report_held_back(&self) -> Infallible {
         loop {
             self.held_back.notified().await;
@@ -227,13 +222,12 @@ impl Recorder {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A panic poisons the lock, but leaves the counters and the file valid.
+        // Poisoning is ignored: a panic leaves the counters and the capture file valid.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// Relates an exchange to earlier ones, and returns its identity.
     fn relate(&mut self, exchange: &mut Exchange) -> Fingerprint {
         let cdr = exchange.cdr.as_ref();
         let identity = self.relations.identity(&exchange.request, cdr);

@@ -1,12 +1,12 @@
-//! `--redact`: replaces telephone numbers and app ids in the record of an exchange by pseudonyms.
+//! Implements `--redact`: replaces telephone numbers and app ids in the record of an exchange by pseudonyms.
 //!
 //! A number has one pseudonym in the whole capture file, two numbers never share one, and a pseudonym is never replaced
 //! again. A number with its country code and the same number without it count as two.
 //!
 //! Replaced: numbers in fields named for them (`to`, `caller_id`) and their other occurrences in the exchange, digit
-//! runs that look like a number by themselves, app ids, secrets in the target and the headers.
-//! Kept: identifiers, times, names, words in `custom`, tokens in the path, extensions, the sender's address.
-//! A compressed, binary or partly encoded body is left out.
+//! runs that look like a number by themselves, app ids, secrets in the target and the headers. Kept: identifiers,
+//! times, names, words in `custom`, tokens in the path, extensions, the sender's address. A compressed, binary or
+//! partly encoded body is left out.
 
 mod decode;
 mod known;
@@ -26,25 +26,24 @@ use decode::{Decoded, Form};
 use known::Known;
 use pseudonyms::{APP, NUMBER, Pseudonyms};
 
-/// Fewest digits that count as a number without a plus sign or a field name.
+/// Fewest digits of a telephone number without a plus sign or a field name before the digits.
 const SHORTEST_ALONE: usize = 8;
-/// Fewest digits that count as a number directly before or after a letter.
+/// Fewest digits of a telephone number directly before or after a letter.
 const SHORTEST_BETWEEN_LETTERS: usize = 9;
-/// Fewest digits that count as a number at the end of a shortened value.
+/// Fewest digits of a telephone number at the end of a shortened value.
 const SHORTEST_CUT: usize = 4;
-/// Length of a `request_id`, which consists of letters and digits.
+/// A `request_id` consists of 43 letters and digits.
 const REQUEST_ID: usize = 43;
 
-/// Bytes of a capture file that are read at once: an endless line must not fill the memory.
+/// The redactor reads at most 64 MiB of a capture's line at once, so that an endless line does not fill the memory.
 const LONGEST_LINE: u64 = 64 * 1024 * 1024;
 
-/// Members of a record that are copied: `request` is redacted before, the others hold no text of the sender.
+/// These members of a record are copied: `request` is redacted separately, the others hold no text of the sender.
 const NOT_REDACTED: [&str; 5] = ["n", "received_at", "peer", "request", "took_ms"];
 
 static UUID: LazyLock<Regex> = LazyLock::new(|| {
     pattern("^[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?:[^0-9A-Za-z]|$)")
 });
-/// Digits that are a time: seconds or milliseconds since 1970, `YYYYMMDD` or `YYYYMMDDhhmmss`.
 static TIME: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         "^(?:1[0-9]{9}|1[0-9]{12}\
@@ -61,7 +60,8 @@ fn pattern(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a valid pattern")
 }
 
-/// The pseudonyms of one capture file. A clone that redacts the same exchanges gives the same pseudonyms.
+/// A `Redactor` holds the pseudonyms of one capture file. A clone that redacts the same exchanges gives the same
+/// pseudonyms.
 #[derive(Debug, Clone)]
 pub struct Redactor {
     numbers: Pseudonyms,
@@ -78,7 +78,6 @@ impl Default for Redactor {
 }
 
 impl Redactor {
-    /// Reserves the pseudonyms in an existing capture file, so that no other number gets them.
     pub fn resume(&mut self, file: impl Read) -> io::Result<()> {
         let mut file = BufReader::new(file);
         let mut line = Vec::new();
@@ -101,13 +100,13 @@ impl Redactor {
         }
     }
 
-    /// Reserves each end of a digit run that has the form of a pseudonym.
+    /// Reserves each suffix of a digit run that has the form of a pseudonym.
     fn reserve_all(&mut self, written: &[u8]) {
-        /// App ids have 7 to 9 digits, numbers 12 to 15.
+        /// Pseudonyms of app ids have 7 to 9 digits, pseudonyms of telephone numbers 12 to 15.
         const LENGTHS: Range<usize> = 7..16;
         for run in written.split(|byte| !byte.is_ascii_digit()) {
             let run = str::from_utf8(run).unwrap_or_default();
-            // An escape such as `%22` may add digits before a pseudonym.
+            // An escape such as `%22` may put digits before a pseudonym.
             for length in LENGTHS.filter(|length| *length <= run.len()) {
                 let end = &run[run.len() - length..];
                 let _ = self.numbers.reserve(end) || self.apps.reserve(end);
@@ -132,7 +131,7 @@ impl Redactor {
                 continue;
             }
             self.value(value, &known);
-            // In the record of a GET, `cdr` holds all query parameters, also those with secret names.
+            // In the record of a GET, `cdr` holds all query parameters, including those with secret names.
             if name == "cdr"
                 && request.method == "GET"
                 && let Value::Object(fields) = value
@@ -143,7 +142,8 @@ impl Redactor {
         record
     }
 
-    /// Collects the numbers and app ids of a request, and reserves the pseudonyms in it before new ones are given.
+    /// Collects the numbers and app ids of a request, and reserves the pseudonyms in the request before new ones are
+    /// given.
     fn known(&mut self, request: &Request, body: Option<&Decoded<'_>>) -> Known {
         let headers = request.headers.iter();
         let headers = headers.map(|header| format!("{}: {}", header.name, header.text()));
@@ -204,7 +204,7 @@ impl Redactor {
             _ => {
                 let text = value.to_string();
                 let redacted = self.text(&text, Form::Text, known);
-                // A JSON number becomes a string if its redacted text is no number, or one that is too large.
+                // A JSON number becomes a string if its redacted text is not a valid JSON number or too large.
                 if redacted != text {
                     *value = serde_json::from_str(&redacted).unwrap_or(Value::String(redacted));
                 }
@@ -232,8 +232,8 @@ impl Redactor {
         out + decoded.original(copied..decoded.text.len())
     }
 
-    /// The pseudonym of the number at `start`, or `None` if there is none, and the end of the number, UUID or digits.
-    /// `replaced` is the end of the number before it.
+    /// Returns the pseudonym of the number at `start`, if there is a number, and the end of the digits, number or UUID.
+    /// `replaced` is the end of the previously replaced number.
     fn number(
         &mut self,
         decoded: &Decoded<'_>,
@@ -257,7 +257,8 @@ impl Redactor {
         let is_between_letters =
             is_letter(decoded.byte_before(start)) || is_letter(decoded.byte(end));
         let is_long = digits.len() >= SHORTEST_ALONE;
-        // A word that a number is replaced in may have another length afterwards.
+        // A word with a replaced number in it may have another length after redaction, so its length tells nothing
+        // about a `request_id`.
         let is_in_request_id = word.len() == REQUEST_ID
             && word.start >= replaced
             && !decoded.is_cut_at(word.end)
@@ -299,7 +300,8 @@ fn digits(text: &str) -> &str {
     &text[..text.find(|c| !is_digit(c)).unwrap_or(text.len())]
 }
 
-/// The run of letters and digits around `at`. A run longer than a `request_id` is shortened to a part that is longer too.
+/// Returns the run of letters and digits around `at`. A run longer than a `request_id` is shortened to a part that is
+/// longer too.
 fn word(text: &str, at: usize) -> Range<usize> {
     let (before, after) = text.as_bytes().split_at(at);
     let is_in_word = |byte: &&u8| byte.is_ascii_alphanumeric();
@@ -308,7 +310,8 @@ fn word(text: &str, at: usize) -> Range<usize> {
     at - before.count()..at + after.count()
 }
 
-/// Decodes the body; `None` if it is compressed, binary, UTF-16 or partly in base64, where numbers cannot be found.
+/// Decodes a request body. Returns `None` if the body is compressed, binary, UTF-16 or partly base64, where numbers
+/// cannot be found.
 fn body(request: &Request) -> Option<Decoded<'_>> {
     let is_cut = !request.complete || request.size > request.body.len() as u64;
     let is_encoded = |name| {
@@ -316,7 +319,6 @@ fn body(request: &Request) -> Option<Decoded<'_>> {
         codings.is_some_and(|codings| !PLAIN_CODINGS.is_match(&codings))
     };
     let body = &request.body.0;
-    // A shortened body may end within a character.
     let text = match str::from_utf8(body) {
         Ok(text) => text,
         Err(error) if error.error_len().is_none() && is_cut => {

@@ -16,20 +16,19 @@ use crate::clock::{Timestamp, format_duration};
 use crate::exchange::Relation;
 use crate::net::Request;
 
-/// Limit of kept CDRs, at about 300 bytes each.
+/// Limit of CDRs whose fingerprints are kept, at about 300 bytes each.
 const REMEMBERED: usize = 10_000;
 
-/// Limit of an identifier in bytes; longer ones are ignored. TeleCMI's identifiers have a third of that.
+/// Identifiers of more than 128 bytes are ignored. TeleCMI's identifiers have a third of that.
 const MAX_ID_BYTES: usize = 128;
 
 pub(super) type Fingerprint = u64;
 
-/// The identifier in a field, unless empty or too long.
 fn id<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
     cdr::word(fields, name).filter(|id| (1..=MAX_ID_BYTES).contains(&id.len()))
 }
 
-/// The fields sorted, with values as text, since a query string types values differently from JSON.
+/// Returns the sorted fields of a CDR with values as text, since a query string has other JSON types than a body.
 fn content(fields: &Fields) -> Vec<(&str, Cow<'_, str>)> {
     let text = |(name, value)| (String::as_str(name), cdr::text(value));
     let mut content: Vec<_> = fields.iter().map(text).collect();
@@ -51,7 +50,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// The fingerprints by which an earlier CDR is found, the closest relation first.
+    /// The fingerprints by which an earlier CDR is found are ordered by relation, the closest first.
     fn keys(&self) -> impl Iterator<Item = Fingerprint> + use<> {
         let ids = [self.cmiuuid, self.request_id, self.call_id];
         [self.copy, self.content].into_iter().chain(ids).flatten()
@@ -66,8 +65,9 @@ pub struct Relations {
 }
 
 impl Relations {
-    /// A fingerprint shared by a request and its copies: of method and fields for a CDR with a `cmiuuid`, of method,
-    /// target and body for any other request. The name in each hash keeps equal values of different kinds apart.
+    /// Returns a fingerprint shared by a request and its copies: a hash of method and fields for a CDR with a
+    /// `cmiuuid`, of method, target and body for any other request. The name in each hash keeps equal values of
+    /// different kinds apart.
     pub(super) fn identity(&self, request: &Request, cdr: Option<&Fields>) -> Fingerprint {
         let method = &request.method;
         if let Some(cdr) = cdr.filter(|cdr| id(cdr, "cmiuuid").is_some()) {
@@ -77,7 +77,7 @@ impl Relations {
         self.hasher.hash_one(request)
     }
 
-    /// Relates a CDR to an earlier one, and keeps its fingerprints. A duplicate or conflict gets a remark.
+    /// Relates a CDR to an earlier CDR, and keeps its fingerprints. A duplicate or conflict gets a remark.
     pub fn relate(
         &mut self,
         n: u64,
@@ -134,7 +134,6 @@ impl Relations {
     }
 }
 
-/// The name of the relation, and its text. `leg` is the new CDR's.
 fn relation(earlier: &Seen, new: &Seen, method: &str, leg: Option<&str>) -> (&'static str, String) {
     let n = earlier.n;
     let after = format_duration(new.at.since(earlier.at));
@@ -189,7 +188,6 @@ mod tests {
         relations.relate(n, at, request, fields)
     }
 
-    /// Each CDR's relation as text; CDRs arrive 1.2 s apart.
     fn told(cdrs: &[(&str, Fields)]) -> Vec<String> {
         let mut relations = Relations::default();
         let told = |(n, (method, fields)): (u64, &(&str, Fields))| {

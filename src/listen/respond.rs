@@ -17,7 +17,6 @@ const ALLOWED: &str = "GET, POST, HEAD, OPTIONS";
 
 const JSON: &str = "application/json";
 
-/// Remarks on a body that are answered with 400.
 const UNREADABLE: [Code; 4] = [Code::Encoded, Code::NotJson, Code::JsLiteral, Code::Empty];
 
 /// Longest quotation of received text in a remark or answer, in characters.
@@ -25,13 +24,11 @@ const MAX_QUOTED: usize = 60;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResponsePolicy {
-    /// For accepted requests.
     pub status: u16,
     pub body: String,
-    /// Sent in addition to the headers that the server sets.
+    /// These headers are sent in addition to those that the server sets.
     pub headers: Vec<Header>,
     pub delay: Delay,
-    /// Whether departures from the documented schema are refused.
     pub strict: bool,
     pub seed: Seed,
 }
@@ -50,12 +47,11 @@ impl Default for ResponsePolicy {
     }
 }
 
-/// The judgement and regular answer of a request, before faults and forwarding.
+/// A `Decision` is the judgement and regular answer of a request, before faults and forwarding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     pub judgement: Judgement,
     pub reply: Reply,
-    /// Whether `--strict` refuses the request.
     pub refused: bool,
 }
 
@@ -101,7 +97,6 @@ impl ResponsePolicy {
         }
     }
 
-    /// The answer to a GET or a POST.
     fn response(&self, remarks: &[Remark]) -> Response {
         let is_unreadable = |remark: &&Remark| UNREADABLE.contains(&remark.code);
         if let Some(remark) = remarks.iter().find(is_unreadable) {
@@ -154,7 +149,7 @@ fn unreadable(code: Code, text: impl Into<String>) -> Judgement {
     Judgement::unreadable(vec![Remark::new(code, text)])
 }
 
-/// A judgement of [`Kind::Unknown`], for a request without a CDR.
+/// Returns a judgement of [`Kind::Unknown`], for a request without a CDR.
 fn no_cdr(remark: Option<(Code, &str)>) -> Judgement {
     let remark = remark.map(|(code, text)| Remark::new(code, text));
     let mut judgement = Judgement::unreadable(Vec::from_iter(remark));
@@ -210,7 +205,7 @@ fn judge(request: &Request) -> Judgement {
     judgement
 }
 
-/// Lists the names of multipart parts by a text search, without parsing the body.
+/// Lists the names of the parts of a multipart body by a text search, without parsing the body.
 fn parts(body: &str) -> String {
     const MAX_LISTED: usize = 20;
     let names = body.split("; name=\"").skip(1);
@@ -223,7 +218,8 @@ fn parts(body: &str) -> String {
     }
 }
 
-/// Judges the pairs from index `first` on; earlier ones belong to the URL, such as a token.
+/// Judges the query parameters from index `first` on; earlier parameters, such as a token, belong to the configured
+/// URL.
 fn judge_decoded(decoded: Decoded, first: usize) -> Judgement {
     let mut judgement = judge_pairs(&decoded.pairs[first..]);
     let faults = decoded.faults.into_iter();
@@ -251,9 +247,9 @@ fn judge_query(request: &Request) -> Judgement {
     judgement
 }
 
-/// The sender's address in the first header of a proxy or tunnel that has a valid one (`--trust-proxy`).
+/// Implements `--trust-proxy`: returns the sender's address from the first proxy header with a valid address.
 ///
-/// Any sender can forge these headers, so records show the address beside the peer's.
+/// Any sender can forge these headers, so records show both this address and the peer's.
 pub(crate) fn claimed(headers: &[Header]) -> Option<String> {
     const NAMES: [&str; 4] = [
         "X-Forwarded-For",
@@ -272,7 +268,6 @@ pub(crate) fn claimed(headers: &[Header]) -> Option<String> {
     })
 }
 
-/// The value of `for=` in an element of `Forwarded` (RFC 7239).
 fn forwarded_for(element: &str) -> Option<&str> {
     element.split(';').find_map(|pair| {
         let (name, value) = pair.split_once('=')?;
@@ -281,7 +276,6 @@ fn forwarded_for(element: &str) -> Option<&str> {
     })
 }
 
-/// Parses and formats an IP address with or without a port; `None` for any other text.
 fn address(text: &str) -> Option<String> {
     let text = text.trim();
     let bracketed = text

@@ -18,48 +18,42 @@ use crate::net::secret;
 
 const MAX_CDRS: usize = 10_000;
 
-/// Limit of other kept failed requests. The limits are separate, so that other requests displace no CDR.
+/// Failed requests that are no CDRs have a limit of their own, so that they displace no CDR.
 const MAX_OTHERS: usize = 1_000;
 
-/// Limit of kept attempts at one request: the first ones and the last.
+/// At most 32 attempts at one request are kept: the first 31 and the last.
 const MAX_ATTEMPTS: usize = 32;
 
 const MAX_LISTED: usize = 1_000;
 
-/// Limit of a kept method, path or identifier in characters.
 const MAX_NAME: usize = 128;
 
 #[derive(Debug, Default)]
 pub struct Retries {
     histories: HashMap<Fingerprint, RetryHistory>,
-    /// CDRs in the order of their first failures.
     cdrs: VecDeque<Fingerprint>,
-    /// Other requests in the order of their first failures.
     others: VecDeque<Fingerprint>,
-    /// Dropped histories that a report would have listed.
+    /// Number of dropped histories that the report on retries would have listed.
     forgotten: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RetryHistory {
     pub method: String,
-    /// Only for a request that is no CDR; secrets masked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cmiuuid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leg: Option<Leg>,
-    /// The first failure, its retries, and duplicates that failed after a 2xx.
+    /// The attempts are the first failure, its retries, and duplicates that failed after a 2xx.
     pub attempts: Vec<Attempt>,
-    /// Number of attempts left out before the last one.
     #[serde(skip_serializing_if = "ndjson::is_zero")]
     pub left_out: u64,
-    /// Number of copies that are no retries.
+    /// Duplicates are copies of the request that are no retries.
     pub duplicates: u64,
-    /// Whether the last attempt was answered with 2xx.
     pub answered: bool,
-    /// Time since the last failure, without a retry.
+    /// Time since the last failed attempt, if no retry has followed.
     #[serde(rename = "silent_ms", serialize_with = "as_optional_ms")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unanswered_for: Option<Duration>,
@@ -68,7 +62,7 @@ pub struct RetryHistory {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Attempt {
     pub n: u64,
-    /// The number of the attempt; 1 is no retry.
+    /// The number of the attempt at one request; 1 is the original, 2 the first retry.
     pub attempt: u64,
     pub at: Timestamp,
     /// Time since the end of the previous, failed attempt.
@@ -85,27 +79,22 @@ pub struct Attempt {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Failed requests: CDRs, and other requests that were retried.
     pub failed: u64,
-    /// Failed requests that were retried.
     pub came_back: u64,
-    /// Failed requests whose last attempt was answered with 2xx.
     pub answered: u64,
-    /// Statistics for the first retry, the second, and so on.
+    /// Statistics of the intervals before the first retry, the second, and so on.
     pub intervals: Vec<Interval>,
     pub requests: Vec<RetryHistory>,
     pub left_out: u64,
 }
 
-/// Statistics of the intervals before the nth retries of all requests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Interval {
-    /// The number n of the retry, from 1.
     pub retry: u64,
     pub times: u64,
     #[serde(rename = "min_ms", serialize_with = "as_ms")]
     pub least: Duration,
-    /// The lower median of an even number of intervals.
+    /// The median is the lower one of an even number of intervals.
     #[serde(rename = "median_ms", serialize_with = "as_ms")]
     pub median: Duration,
     #[serde(rename = "max_ms", serialize_with = "as_ms")]
@@ -113,7 +102,7 @@ pub struct Interval {
 }
 
 impl Retries {
-    /// Relates a retry to the previous failure, in place of the relation and remark of a duplicate.
+    /// Relates a retry to the previous failure; the relation replaces the relation and remark of a duplicate.
     pub(super) fn recognise(&self, identity: Fingerprint, exchange: &mut Exchange) {
         let history = self.histories.get(&identity);
         let Some(last) = history.and_then(|history| history.failure_before(exchange)) else {
@@ -130,7 +119,6 @@ impl Retries {
         remarks.retain(|remark| remark.code != Code::Duplicate);
     }
 
-    /// Notes the answer to an exchange, given at `answered`.
     pub(super) fn note(&mut self, identity: Fingerprint, exchange: &Exchange, answered: Timestamp) {
         let has_failed = is_failure(&exchange.answer);
         if let Some(history) = self.histories.get_mut(&identity) {
@@ -156,7 +144,6 @@ impl Retries {
         }
     }
 
-    /// `None` if there is no failed request to list.
     pub(super) fn report(&self, now: Timestamp) -> Option<Report> {
         let reported = self.histories.values().filter(|it| it.is_reported());
         let mut histories: Vec<_> = reported.collect();
@@ -204,7 +191,7 @@ impl RetryHistory {
         }
     }
 
-    /// The failure that this exchange is a retry of.
+    /// Returns the failed attempt that `exchange` is a retry of.
     fn failure_before(&self, exchange: &Exchange) -> Option<&Attempt> {
         let last = self.attempts.last().filter(|_| !self.answered);
         last.filter(|last| exchange.received_at >= last.answered)
@@ -229,7 +216,7 @@ impl RetryHistory {
         self.path.is_none()
     }
 
-    /// Other requests than CDRs are reported only if retried: browsers request further paths, and do not retry them.
+    /// Requests that are no CDRs are reported only if retried: browsers request further paths, and do not retry them.
     fn is_reported(&self) -> bool {
         self.is_cdr() || self.came_back()
     }
@@ -252,7 +239,7 @@ impl Attempt {
         }
     }
 
-    /// The status or fault in words, such as `503`, `slow 200` or `silence`.
+    /// The outcome of an attempt is its status or fault in words, such as `503`, `slow 200` or `silence`.
     pub(crate) fn outcome(&self) -> String {
         match (self.status, self.fault.as_deref()) {
             (Some(status), None | Some("status")) => status.to_string(),
@@ -264,7 +251,8 @@ impl Attempt {
     }
 }
 
-/// Whether a sender would retry. A slow answer counts as failed: the sender may have given up before its end.
+/// Returns whether a sender would retry after this answer. A slow answer counts as failed: the sender may have given up
+/// before its end.
 fn is_failure(answer: &Answer) -> bool {
     answer.fault.is_some() || !matches!(answer.status, Some(200..300))
 }
@@ -272,7 +260,7 @@ fn is_failure(answer: &Answer) -> bool {
 fn intervals(histories: &[&RetryHistory]) -> Vec<Interval> {
     let mut before: BTreeMap<u64, Vec<Duration>> = BTreeMap::new();
     for attempt in histories.iter().flat_map(|history| &history.attempts) {
-        // Attempts beyond `MAX_ATTEMPTS` are no samples, since only the last of them is kept.
+        // Only the last of the attempts beyond `MAX_ATTEMPTS` is kept, so that its interval is no sample.
         if let Some(after) = attempt.after
             && attempt.attempt <= MAX_ATTEMPTS as u64
         {

@@ -175,7 +175,6 @@ async fn what_is_held_back_is_written_down_once_before_the_last_word() {
     for stream in &mut streams {
         stream.write_all(CDR.as_bytes()).await.unwrap();
     }
-    // Three clients reset their connections.
     for stream in streams.drain(3..) {
         stream.set_zero_linger().unwrap();
     }

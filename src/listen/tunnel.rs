@@ -25,41 +25,40 @@ use crate::process::{Ended, GRACE, ProcessGroup, Supervisor};
 pub use program::Tunnel;
 use updates::Update;
 
-/// Time for a program to print its public URL. Quick tunnels of Cloudflare's take some seconds.
+/// Time for a tunnel program to print its public URL. Quick tunnels of Cloudflare's take some seconds.
 pub const URL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Time for `ssh -G`, which only reads the configuration.
 const SSH_CONFIG_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Time to read the rest of the output of a program that has ended. A child of the program may hold the pipe open.
+/// Time to read the rest of the output of a tunnel program that has ended. A child of the program may hold the pipe
+/// open.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 const API_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Bytes of a line that are kept.
+/// Of a line of the tunnel program's output, 16 KiB are kept.
 const MAX_LINE: usize = 16 * 1024;
 
-/// Lines in the channel; when the channel is full, the program blocks on its output.
+/// Limit of output lines in the channel; when the channel is full, the tunnel program blocks on its output.
 const CHANNEL_CAPACITY: usize = 256;
 
-/// Last lines of output that an error message and a warning quote.
+/// An error message quotes the last `LINES_IN_ERROR` lines of the tunnel program's output, a warning the last
+/// `LINES_IN_WARNING`.
 const LINES_IN_ERROR: usize = 12;
 const LINES_IN_WARNING: usize = 3;
 
 pub struct Open {
-    /// The origin without a path; `None` if `open` did not wait for the URL.
     pub public_url: Option<String>,
     tunnel: Tunnel,
     group: ProcessGroup,
     lines: mpsc::Receiver<String>,
-    /// The last [`LINES_IN_ERROR`] lines, with secrets masked.
     said: VecDeque<String>,
 }
 
-/// Starts a tunnel to a listener at `local`, and waits up to `url_timeout` for the public URL; `None` does not wait. `say`
-/// gets each line of output, masked and safe for a terminal.
+/// Starts a tunnel to a listener at `local`, and waits up to `url_timeout` for the public URL; `None` does not wait.
+/// `say` gets each line of output, masked and safe for a terminal.
 pub async fn open(
     supervisor: &Supervisor,
     tunnel: &Tunnel,
@@ -67,7 +66,7 @@ pub async fn open(
     url_timeout: Option<Duration>,
     mut say: impl FnMut(&str),
 ) -> Result<Open, Error> {
-    // cloudflared would serve its API on a port that this process does not know.
+    // Without `--metrics`, cloudflared would serve its API on a port that this process does not know.
     let metrics_port = TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .map_or(0, |address| address.port());
@@ -99,9 +98,10 @@ pub async fn open(
             open.close().await;
             format!("{tunnel} has told no public URL in {} s", limit.as_secs())
         }
-        // At a timeout the URL may be known, though the program has not said that the tunnel is connected.
+        // At a timeout the URL may be known, though the tunnel program has not said that the tunnel is connected.
         Ok(Ok(())) | Err(_) => {
-            // A program that asked for a password has borrowed the terminal; from now on Ctrl-C must reach this process.
+            // A tunnel program that asks for a password becomes the foreground process group; from now on Ctrl-C must
+            // reach this process.
             open.group.take_terminal_back();
             return Ok(open);
         }
@@ -114,7 +114,6 @@ pub async fn open(
 }
 
 impl Open {
-    /// Waits until the tunnel has a public URL and is connected, or until the program ends.
     async fn wait(
         &mut self,
         local: SocketAddr,
@@ -151,7 +150,8 @@ impl Open {
         Ok(())
     }
 
-    /// Returns the next line of output, or, when all output has been read, how the program ended. Cancel-safe.
+    /// Returns the next line of the tunnel program's output, or, when all output has been read, how the program ended.
+    /// Cancel-safe.
     async fn next_line(&mut self, say: &mut impl FnMut(&str)) -> Result<String, Ended> {
         tokio::select! {
             biased;
@@ -181,7 +181,7 @@ impl Open {
         }
     }
 
-    /// Waits until the program ends, and returns a message that quotes its last lines. Cancel-safe.
+    /// Waits until the tunnel program ends, and returns a message that quotes its last lines. Cancel-safe.
     pub async fn ended(&mut self, mut say: impl FnMut(&str)) -> String {
         let how = loop {
             if let Err(how) = self.next_line(&mut say).await {
@@ -195,13 +195,12 @@ impl Open {
     }
 
     pub async fn close(&mut self) {
-        // From now on `read` discards the output: a program that blocks on a full pipe could not end.
+        // From now on `read` discards the output: a tunnel program that blocks on a full pipe could not end.
         self.lines.close();
         self.group.end(GRACE).await;
     }
 }
 
-/// The host of an ssh tunnel, with an alias in the ssh configuration resolved by `ssh -G`.
 async fn ssh_host(supervisor: &Supervisor, tunnel: &Tunnel) -> String {
     let Tunnel::Ssh { host, .. } = tunnel else {
         return String::new();
@@ -221,7 +220,7 @@ async fn ssh_host(supervisor: &Supervisor, tunnel: &Tunnel) -> String {
     resolved.unwrap_or_else(|| host.rsplit('@').next().unwrap_or_default().to_owned())
 }
 
-/// Repeats a request to a program's local API until `read` finds an update in the response.
+/// Repeats a request to the local API of a tunnel program until `read` finds an update in the response.
 async fn poll(
     api: SocketAddr,
     target: &'static str,
@@ -273,20 +272,20 @@ fn lines(group: &mut ProcessGroup) -> mpsc::Receiver<String> {
     lines
 }
 
-/// Reads a stream to its end, even when the channel is closed: otherwise the program would block.
+/// Reads an output stream to its end, even when the channel is closed: otherwise the tunnel program would block.
 async fn read(mut stream: impl AsyncRead + Unpin, lines: mpsc::Sender<String>) {
     let mut chunk = [0; 4096];
     let mut line = Vec::new();
     loop {
         let n = stream.read(&mut chunk).await.unwrap_or(0);
-        // The end of the stream also ends a line that has no line break.
+        // The end of the output stream also ends a line that has no line break.
         for &byte in if n == 0 { b"\n" } else { &chunk[..n] } {
             if !matches!(byte, b'\n' | b'\r') {
                 if line.len() < MAX_LINE {
                     line.push(byte);
                 }
             } else if !line.is_empty() {
-                // Fails if the channel is closed; the line is discarded.
+                // Sending to a closed channel fails, which discards the line.
                 let _ = lines
                     .send(String::from_utf8_lossy(&line).into_owned())
                     .await;

@@ -37,7 +37,6 @@ fn capture(folder: &tempfile::TempDir) -> (Capture, PathBuf) {
     (Capture::open(&path, false).unwrap().0, path)
 }
 
-/// The bodies of the exchanges in a file; lines without an exchange as they are.
 fn bodies(path: &Path) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap();
     let body = |line: &str| match CapturedRequest::read(line) {
@@ -58,7 +57,6 @@ fn append_nth(capture: &mut Capture, n: u64) -> Appended {
     Appended { warnings, line }
 }
 
-/// Appends the nth exchange, and returns the warnings.
 fn append(capture: &mut Capture, n: u64) -> Vec<String> {
     let appended = append_nth(capture, n);
     let line = ndjson::line("exchange", &exchange(n));
@@ -108,7 +106,6 @@ fn after_a_torn_line_a_new_one_is_begun() {
     assert_eq!(bodies(&path), ["{\"type\":\"exch", "body 1", "body 2"]);
 }
 
-/// A writer that takes five bytes after one interruption, then none.
 struct Narrow {
     interrupted: bool,
     taken: Vec<u8>,
@@ -159,7 +156,7 @@ async fn an_alarm_is_raised_at_once_and_then_once_a_second() {
         (Some("full"), 2),
         (None, 99),
         (None, 1),
-        // The rate limit also holds where failures and successes alternate.
+        // The rate limit of warnings also holds if failed and successful writes alternate.
         (Some("full"), 1),
         (None, 1),
     ] {
@@ -294,14 +291,14 @@ mod unix {
             (bodies(&path), capture.file.is_torn),
             (vec!["body 1".to_owned()], false)
         );
-        // Bytes of another process are not truncated; the next line begins with a newline.
+        // `roll_back` does not truncate bytes of another process; the next line begins with a newline.
         capture.file.file.write_all(b"{\"half and more").unwrap();
         capture.file.roll_back(before, 6);
         append_nth(&mut capture, 2);
         assert_eq!(bodies(&path), ["body 1", "{\"half and more", "body 2"]);
     }
 
-    /// An unsaved exchange is answered 503, but an injected reset stays a reset.
+    /// A request whose exchange is not saved is answered with 503, but an injected reset stays a reset.
     #[test]
     #[cfg(target_os = "linux")]
     fn nothing_good_is_said_of_what_was_not_saved() {
@@ -378,7 +375,7 @@ mod unix {
         );
     }
 
-    /// A pipe treated as a file takes a part of a long line, and cannot be truncated.
+    /// A pipe treated as a regular file takes only a part of a long line, and cannot be truncated.
     #[tokio::test]
     async fn after_a_part_of_a_line_a_new_one_is_begun() {
         use std::io::Read as _;
@@ -394,7 +391,6 @@ mod unix {
             .unwrap();
         let mut capture = Capture::open(&path, false).unwrap().0;
         capture.file.is_regular = true;
-        // Longer than a pipe's buffer.
         let mut long = exchange(1);
         long.request = Request::new("POST", "/cdr", vec![], vec![b'x'; 2 << 20]);
         assert!(capture.append(&long, drop).is_err());
@@ -418,7 +414,7 @@ mod unix {
     fn devices_are_written_as_far_as_they_can_be() {
         let mut null = Capture::open(Path::new("/dev/null"), false).unwrap().0;
         assert!(append(&mut null, 1).is_empty());
-        // A device is not locked.
+        // A device is not locked, so `/dev/null` can be opened twice.
         assert!(Capture::open(Path::new("/dev/null"), false).is_ok());
     }
 }

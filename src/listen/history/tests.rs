@@ -56,8 +56,6 @@ pub fn finished() -> Event {
     Event::Finished(Summary::default())
 }
 
-/// Collects a subscription's updates until the end: the numbers of exchanges, and the oldest kept numbers as negative
-/// ones.
 async fn until_over(mut subscription: Subscription) -> Vec<i64> {
     let mut told = Vec::new();
     loop {
@@ -85,7 +83,6 @@ async fn every_subscriber_sees_every_exchange_once_and_in_order() {
         (1..=MANY).for_each(|n| feeding.push(&small(n)));
         feeding.push(&finished());
     });
-    // A subscriber that subscribes again after every seven updates.
     let reconnecting = async {
         let mut seen = Vec::new();
         loop {
@@ -154,7 +151,7 @@ async fn the_oldest_go_first_and_subscribers_are_told() {
     assert_eq!(until_over(slow).await, [-3, 3, 4, 5]);
 }
 
-/// A panic between two exchanges leaves a gap.
+/// A panic between the records of two exchanges leaves a gap in the numbers.
 #[test]
 fn numbers_may_have_gaps() {
     let history = Arc::new(History::new(None));
@@ -197,7 +194,6 @@ fn what_is_kept_is_bounded_in_bytes() {
         );
     }
     assert!(history.all().len() >= 3 && history.subscribe(0).extent.newest == 50);
-    // An exchange above the limit empties the ring; the next one is kept again.
     of_size(51, 100_000);
     assert_eq!(
         history.subscribe(0).extent,
@@ -250,7 +246,6 @@ fn what_is_taken_away_is_masked_if_what_is_saved_is() {
     history.push(&exchange(1, Request::new("POST", "/", vec![], body)));
     let kept = history.get(1).unwrap();
     assert!(!String::from_utf8_lossy(&kept.record).contains("9876543210"));
-    // A resend sends the request as received.
     assert_eq!(kept.request.body.0, body);
 }
 

@@ -1,7 +1,7 @@
 //! Decides from a request's headers whether the inspector answers.
 //!
-//! Refused are requests through a tunnel, requests of other sites in the same browser under any host name (DNS
-//! rebinding), and requests of other programs and users of this machine, which lack the token.
+//! The inspector refuses requests through a tunnel, requests of other sites in the same browser under any host name
+//! (DNS rebinding), and requests of other programs and users of this machine, which lack the token.
 
 use std::io;
 
@@ -9,12 +9,12 @@ use warp::http::{HeaderMap, HeaderValue};
 
 use crate::seed;
 
-/// The header of the token. Browsers send no such header with a navigation.
+/// The token has a header of its own, since browsers add no custom header to a navigation or a form.
 const TOKEN: &str = "x-inspector-token";
 
 const HOSTS: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 
-/// Name prefixes of headers that only proxies and tunnels add.
+/// Only proxies and tunnels add headers with these name prefixes.
 const FORWARDED: [&str; 9] = [
     "cf-",
     "fastly-",
@@ -27,7 +27,6 @@ const FORWARDED: [&str; 9] = [
     "x-real-ip",
 ];
 
-/// A secret, new at each start of the listener.
 #[derive(Clone)]
 pub struct Token(String);
 
@@ -40,7 +39,7 @@ impl Token {
         &self.0
     }
 
-    /// Compares in constant time.
+    /// The token is compared in constant time.
     fn is(&self, bytes: &[u8]) -> bool {
         let pairs = self.0.bytes().zip(bytes);
         let differences = pairs.fold(0, |all, (ours, theirs)| all | (ours ^ theirs));
@@ -54,7 +53,8 @@ pub struct Access {
 }
 
 impl Access {
-    /// Whether a request was made on this machine and, if made by a web page, by the inspector's own page.
+    /// Returns whether a request was made on this machine and, if a web page made the request, whether that page is the
+    /// inspector's.
     pub(super) fn is_local(&self, headers: &HeaderMap) -> bool {
         let Some(host) = only(headers, "host") else {
             return false;
@@ -65,7 +65,7 @@ impl Access {
         HOSTS.iter().any(is_own)
             && headers.iter().all(|(name, value)| match name.as_str() {
                 "origin" => *value == *origin,
-                // `none`: the user opened the URL directly.
+                // `Sec-Fetch-Site: none` means that the user opened the URL directly.
                 "sec-fetch-site" => matches!(value.as_bytes(), b"same-origin" | b"none"),
                 name => !is_forwarded(name),
             })
@@ -76,7 +76,7 @@ impl Access {
     }
 }
 
-/// The value of a header; `None` if the header is absent or repeated.
+/// Returns the value of a header, or `None` if the header is absent or repeated.
 pub(super) fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;

@@ -1,4 +1,4 @@
-//! The inspector's routes. Access is checked first, then path and method.
+//! Routes of the inspector. Access is checked before path and method.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -15,7 +15,7 @@ use super::access::Access;
 use super::{Inspector, file, not_found};
 use crate::net::{Header, Response};
 
-/// A file of the page: path without the first slash, content type, text.
+/// An asset of the inspector's page: path without the first slash, content type, text.
 type Asset = (&'static str, &'static str, &'static str);
 
 const ASSETS: [Asset; 8] = [
@@ -32,8 +32,8 @@ const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
-/// Headers of every response: scripts, styles and requests of the inspector's origin only; no framing, caching or
-/// sharing with other origins.
+/// Every response of the inspector has these headers: scripts, styles and requests of its own origin only; no framing,
+/// no caching, no sharing with other origins.
 pub(super) const SAFETY: [(&str, &str); 6] = [
     (
         "content-security-policy",
@@ -47,7 +47,7 @@ pub(super) const SAFETY: [(&str, &str); 6] = [
     ("cross-origin-opener-policy", "same-origin"),
 ];
 
-/// A number in digits, without a sign.
+/// The number of an exchange in a path has digits only, no sign.
 pub(super) struct Number(pub u64);
 
 impl FromStr for Number {
@@ -107,7 +107,6 @@ struct Refusal(Response);
 
 impl Reject for Refusal {}
 
-/// Passes requests that `accepts` allows, and refuses others with an empty 403.
 fn check(
     inspector: &Arc<Inspector>,
     accepts: fn(&Access, &HeaderMap) -> bool,
@@ -125,8 +124,8 @@ pub(super) fn forbidden() -> Response {
     Response::new(403, Vec::new(), "")
 }
 
-/// Passes requests with the method `allowed`, and refuses others with 405. Must follow the path filter, since `Allow`
-/// depends on the path.
+/// Refuses any method but `allowed` with 405. The method filter must follow the path filter, since `Allow` depends on
+/// the path.
 fn method(allowed: Method) -> impl Filter<Extract = (), Error = Rejection> + Clone {
     warp::method()
         .and_then(move |method: Method| {

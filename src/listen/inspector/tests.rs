@@ -24,7 +24,6 @@ struct Stand {
     serving: JoinHandle<()>,
 }
 
-/// An event as a browser parses it.
 #[derive(Debug, PartialEq)]
 struct Seen {
     name: String,
@@ -76,7 +75,6 @@ impl Stand {
         }
     }
 
-    /// Sends a request with the token and these header lines.
     async fn ask(&self, method: &str, target: &str, headers: &str) -> Answer {
         let headers = format!("X-Inspector-Token: {}\r\n{headers}", self.token.reveal());
         self.ask_with(method, target, &headers).await
@@ -102,7 +100,6 @@ impl Stand {
             .await
     }
 
-    /// Reads the events after number `seen` until the stream ends.
     async fn events(&self, target: &str, seen: u64) -> Vec<Seen> {
         let (head, body) = self
             .whole("GET", target, &format!("Last-Event-ID: {seen}\r\n"))
@@ -131,7 +128,6 @@ impl Answer {
         String::from_utf8_lossy(&self.text).into_owned()
     }
 
-    /// Reads to the end of the connection, and returns head and body.
     async fn whole(mut self) -> (String, Vec<u8>) {
         soon(self.stream.read_to_end(&mut self.text)).await.unwrap();
         let end = self
@@ -168,7 +164,7 @@ fn unchunked(mut bytes: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Parses events as the HTML standard says: CR, LF or CRLF ends a line, an empty line ends an event.
+/// Parses server-sent events as the HTML standard says: CR, LF or CRLF ends a line, an empty line ends an event.
 fn events(text: &str) -> Vec<Seen> {
     let lines = text.replace("\r\n", "\n").replace('\r', "\n");
     let mut seen = Vec::new();
@@ -263,7 +259,6 @@ async fn whoever_may_not_come_in_learns_nothing() {
     }
     assert_eq!(answers.len(), 1, "{answers:?}");
 
-    // A request that is valid but for its host name.
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!(
         "GET / HTTP/1.1\r\nHost: evil.example:{}\r\n{known}\r\nConnection: close\r\n\r\n",
@@ -441,7 +436,7 @@ async fn there_are_so_many_streams_and_no_more() {
     for stream in &mut open {
         stream.until("id: 1\n").await;
     }
-    // A closed connection frees its stream at once, not at the next event.
+    // A closed connection frees its event stream at once, not at the next event.
     drop(open.pop());
     let free = async {
         while stand
@@ -470,7 +465,6 @@ async fn late_and_reconnecting_pages_see_every_exchange_once() {
         }
     });
     let all: Vec<_> = (1..=MANY).map(|n| n.to_string()).collect();
-    // The client breaks off within an event, and resumes after the last whole event.
     let mut seen: Vec<String> = Vec::new();
     while seen.len() < all.len() {
         let last = seen.last().cloned().unwrap_or_else(|| "0".to_owned());
@@ -481,7 +475,6 @@ async fn late_and_reconnecting_pages_see_every_exchange_once() {
         let text = stream.until(&next).await;
         let text = &text[text.find("event: hello").unwrap()..];
         let whole = text.rfind("\n\n").map_or("", |end| &text[..end]);
-        // Chunk sizes stand between the events.
         let told = whole
             .split("\n\n")
             .filter_map(|event| event.split("\nid: ").nth(1));
@@ -520,7 +513,7 @@ async fn streams_end_when_the_listener_does() {
     let stand = Stand::new(History::new(None)).await;
     let mut reading = stand.ask("GET", "/api/events", "").await;
     reading.until("event: hello").await;
-    // A client that reads nothing must not delay the end.
+    // A client that does not read its event stream must not delay the end of the inspector.
     let body = "x".repeat(1024 * 1024);
     let stalled = stand.ask("GET", "/api/events", "").await;
     for n in 1..=8 {
@@ -601,7 +594,6 @@ async fn only_so_much_is_sent_again_at_once() {
     let mut waiting = Vec::new();
     for _ in 0..MAX_RESENDS {
         let asked = stand.ask("POST", "/api/exchanges/1/resend", &own).await;
-        // The handler has accepted the request, and never answers.
         waiting.push((asked, soon(handler.accept()).await.unwrap()));
     }
     let (head, body) = stand.whole("POST", "/api/exchanges/1/resend", &own).await;

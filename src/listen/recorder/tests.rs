@@ -11,7 +11,6 @@ use crate::net::Request;
 
 const CDR: &str = include_str!("../../../fixtures/docs-leg-a.json");
 
-/// A recorder with a capture file in a temporary folder, and the reported events.
 struct Stand {
     recorder: Recorder,
     path: PathBuf,
@@ -40,7 +39,6 @@ fn stand(redact: bool) -> Stand {
 }
 
 impl Stand {
-    /// Number and body of each exchange in the capture file.
     fn on_file(&self) -> Vec<(u64, String)> {
         let record = |line: &str| {
             let record: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -51,7 +49,6 @@ impl Stand {
         text.lines().map(record).collect()
     }
 
-    /// Number and body of each exchange reported so far.
     fn told(&self) -> Vec<(u64, String)> {
         let exchange = |event| match event {
             Event::Exchange(exchange, _) => {
@@ -112,7 +109,7 @@ fn copies_know_each_other() {
         assert_eq!(second["related"][0]["how"], "duplicate");
         let remarks = second["verdict"]["remarks"].as_array().unwrap();
         assert_eq!(remarks.last().unwrap()["code"], "duplicate", "{remarks:?}");
-        // The event carries the line of the capture file, unless that is redacted.
+        // Without `--redact`, the event carries the line of the capture file.
         let Some(Event::Exchange(exchange, line)) = stand.events.try_iter().last() else {
             unreachable!()
         };
@@ -149,7 +146,7 @@ fn threads_have_one_order() {
     assert_eq!(saved, Some(total));
 }
 
-/// Each kind is reported at most once a second, and no error is withheld for ever.
+/// Each kind of connection error is reported at most once a second, and all errors are reported in the end.
 #[tokio::test(start_paused = true)]
 async fn connection_errors_are_rate_limited_and_all_told() {
     let stand = stand(false);

@@ -1,5 +1,5 @@
-//! Decodes text in which numbers are searched: resolves escapes, maps digits of other scripts to ASCII, and keeps one byte
-//! per character.
+//! Decodes text in which numbers are searched: resolves escapes, maps digits of other scripts to ASCII, and keeps one
+//! byte per character.
 //!
 //! JSON, JavaScript, query strings, forms and their mixtures are decoded by the same rules, with escapes nested at any
 //! depth, so that digits are found in `%22919…`, `\n919…` and `\\u0039`.
@@ -12,14 +12,16 @@ use regex_lite::Regex;
 use super::pattern;
 use super::pseudonyms::NUMBER;
 
-/// A character without ASCII equivalent in [`Decoded::text`], or an escaped letter, since an escape ends a word.
+/// `OTHER` stands in [`Decoded::text`] for a character without ASCII equivalent, and for an escaped letter, since an
+/// escape ends a word.
 const OTHER: u8 = 1;
-/// `…`, which follows a shortened value.
+/// `ELLIPSIS` stands in the decoded text for `…`, which follows a shortened value.
 const ELLIPSIS: u8 = 2;
-/// `+` in a URL or form, where it may mean a space.
+/// `PLUS_OR_SPACE` stands for `+` in a URL or form, where `+` may encode a space.
 pub(super) const PLUS_OR_SPACE: u8 = 3;
 
-/// The zeros of the sets of decimal digits (category Nd of Unicode 16), ascending; one to nine follow each zero.
+/// The zero of each set of decimal digits (category Nd of Unicode 16), ascending; the digits one to nine follow each
+/// zero.
 const ZEROS: &str = "\u{660}\u{6f0}\u{7c0}\u{966}\u{9e6}\u{a66}\u{ae6}\u{b66}\u{be6}\u{c66}\u{ce6}\u{d66}\u{de6}\
     \u{e50}\u{ed0}\u{f20}\u{1040}\u{1090}\u{17e0}\u{1810}\u{1946}\u{19d0}\u{1a80}\u{1a90}\
     \u{1b50}\u{1bb0}\u{1c40}\u{1c50}\u{a620}\u{a8d0}\u{a900}\u{a9d0}\u{a9f0}\u{aa50}\u{abf0}\
@@ -28,27 +30,26 @@ const ZEROS: &str = "\u{660}\u{6f0}\u{7c0}\u{966}\u{9e6}\u{a66}\u{ae6}\u{b66}\u{
     \u{11d50}\u{11da0}\u{11f50}\u{16a60}\u{16ac0}\u{16b50}\u{16d70}\u{1ccf0}\u{1d7ce}\u{1d7d8}\
     \u{1d7e2}\u{1d7ec}\u{1d7f6}\u{1e140}\u{1e2f0}\u{1e4f0}\u{1e5f1}\u{1e950}\u{1fbf0}";
 
-/// A percent escape; its percent sign may be escaped too, as in `%2522`.
+/// A percent escape, whose percent sign may be escaped too, as in `%2522`.
 static PERCENT: LazyLock<Regex> = LazyLock::new(|| pattern("^%(?:25)*([0-9A-Fa-f]{2})"));
-/// One or more backslashes, and the letter or `u` code that they escape.
+/// One or more backslashes, and the escaped letter or `uXXXX` code after them.
 static BACKSLASHES: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^\\+(?:[bfnrt]|u([0-9A-Fa-f]{4}))?"));
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    /// `%` begins an escape, `+` may be a space.
+    /// In a URL or form, `%` begins an escape, and `+` may encode a space.
     Url,
-    /// `%` may begin an escape, since text may quote a URL.
+    /// In other text, `%` may begin an escape, since the text may quote a URL.
     Text,
 }
 
 pub(super) struct Decoded<'a> {
     source: &'a str,
-    /// ASCII, one byte for each character or escape of `source`.
+    /// The decoded text is ASCII, one byte for each character or escape of `source`.
     pub(super) text: String,
-    /// The index in `source` of each byte of `text`, then the length of `source`.
+    /// `places` has the index in `source` of each byte of `text`, then the length of `source`.
     places: Vec<usize>,
-    /// Whether `source` was shortened, so that digits at its end may belong to a longer number.
     pub(super) is_cut: bool,
 }
 
@@ -87,7 +88,6 @@ impl<'a> Decoded<'a> {
         }
     }
 
-    /// The part of `source` that was decoded to this range of `text`.
     pub(super) fn original(&self, range: Range<usize>) -> &'a str {
         &self.source[self.places[range.start]..self.places[range.end]]
     }
@@ -100,14 +100,14 @@ impl<'a> Decoded<'a> {
         at.checked_sub(1).and_then(|before| self.byte(before))
     }
 
-    /// Whether a shortened value ends at `at`, so that further digits may be missing.
+    /// Returns whether a shortened value ends at index `at`, so that further digits may be missing.
     pub(super) fn is_cut_at(&self, at: usize) -> bool {
         (self.is_cut && at == self.text.len()) || self.byte(at) == Some(ELLIPSIS)
     }
 }
 
-/// Replaces each escape by the byte that `meaning` returns. `meaning` gets the text from the escape on, the escape, and the
-/// code in its hexadecimal digits. `places` is as in [`Decoded`].
+/// Replaces each escape by the byte that `meaning` returns. `meaning` gets the text from the escape on, the escape, and
+/// the code in its hexadecimal digits. `places` is as in [`Decoded`].
 fn resolve(
     text: &str,
     places: &[usize],
@@ -130,7 +130,7 @@ fn resolve(
         let Some(byte) = meaning(rest, &groups[0], code) else {
             continue;
         };
-        // In `%9100000…` the digits belong to a pseudonym, not to an escape.
+        // In `%9100000…` the digits belong to a pseudonym, not to a percent escape.
         let is_pseudonym = |at: usize| rest[at..].starts_with(NUMBER.prefix);
         let (byte, length) = match digits {
             Some(digits) if digits.range().any(is_pseudonym) => (first, digits.start()),
@@ -150,7 +150,6 @@ fn resolve(
     (bytes, byte_places)
 }
 
-/// Maps each character, and each byte that is not UTF-8, to one ASCII character.
 fn simplified_characters(bytes: &[u8], places: &[usize]) -> (String, Vec<usize>) {
     let (mut text, mut text_places) = (String::new(), Vec::new());
     let mut at = 0;
@@ -167,7 +166,6 @@ fn simplified_characters(bytes: &[u8], places: &[usize]) -> (String, Vec<usize>)
     (text, text_places)
 }
 
-/// The ASCII equivalent of a character in a telephone number.
 fn simplified(c: char) -> u8 {
     match c {
         '…' => ELLIPSIS,

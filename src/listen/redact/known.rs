@@ -1,4 +1,4 @@
-//! The telephone numbers and app ids of one exchange, found by the names of their fields.
+//! Finds the telephone numbers and app ids of one exchange by the names of their fields.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::LazyLock;
@@ -9,13 +9,11 @@ use super::decode::{Decoded, PLUS_OR_SPACE};
 use super::pseudonyms::NUMBER;
 use super::{SHORTEST_ALONE, SHORTEST_CUT, TIME, digits, pattern};
 
-/// Most digits of a telephone number (E.164).
+/// E.164 allows at most 15 digits in a telephone number.
 const LONGEST_NUMBER: usize = 15;
-/// Fewest digits of a number after a plus sign.
 const SHORTEST_AFTER_PLUS: usize = 7;
-/// Fewest digits of a number in a field named for numbers.
 const SHORTEST_KNOWN: usize = 5;
-/// Most groups of digits in a number; `+33 1 99 00 00 00` has six.
+/// Most groups of digits in a telephone number; `+33 1 99 00 00 00` has six.
 const MAX_PIECES: usize = 7;
 
 static NUMBER_NAME: LazyLock<Regex> = LazyLock::new(|| {
@@ -25,19 +23,19 @@ static NUMBER_NAME: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 static APP_NAME: LazyLock<Regex> = LazyLock::new(|| pattern("(?i)^app[_-]?id$"));
-/// `user` is `<extension>_<appid>`; the `filename` of a recording holds `_<appid>` too.
+/// The value of `user` is `<extension>_<appid>`; the `filename` of a recording contains `_<appid>` too.
 static USER_NAME: LazyLock<Regex> = LazyLock::new(|| pattern("(?i)^(?:user|filename)$"));
 static APP_ID: LazyLock<Regex> = LazyLock::new(|| pattern("^[0-9]{5,}"));
 static USER: LazyLock<Regex> = LazyLock::new(|| pattern("^[^,&;}\n]{0,80}[0-9]*"));
 static APP_OF_USER: LazyLock<Regex> = LazyLock::new(|| pattern("_([0-9]{5,})"));
 
-/// A separator and a further group of digits; `\x03` is [`PLUS_OR_SPACE`].
+/// Matches a separator and a further group of digits of a telephone number; `\x03` is [`PLUS_OR_SPACE`].
 static PIECE: LazyLock<Regex> =
     LazyLock::new(|| pattern("^(?:[ \\t().:/_\x03-]{1,3}|,)([0-9]{1,16})"));
 
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// Includes the last digits of each number, eight or more, since senders also omit the country code.
+    /// `numbers` includes the last eight or more digits of each number, since senders may omit the country code.
     pub(super) numbers: HashSet<String>,
     pub(super) apps: BTreeSet<String>,
 }
@@ -66,7 +64,7 @@ impl Known {
         if digits.len() < SHORTEST_ALONE
             && let Some((joined, _)) = pieces(decoded, start).pop()
         {
-            // A field `from` may hold a date such as `2026-11-22`.
+            // A field `from` may hold a date such as `2026-11-22` instead of a telephone number.
             if digits.len() == 4 && TIME.is_match(&joined) {
                 return;
             }
@@ -81,7 +79,8 @@ impl Known {
         self.numbers.insert(digits);
     }
 
-    /// The digits and the end of a number with separators at `start`, if the number is known or follows a plus sign.
+    /// Returns the digits and the end of a number with separators at `start`, if the number is known or follows a plus
+    /// sign.
     pub(super) fn in_pieces(&self, decoded: &Decoded<'_>, start: usize) -> Option<(String, usize)> {
         let has_plus = matches!(decoded.byte_before(start), Some(b'+' | PLUS_OR_SPACE));
         let first = digits(&decoded.text[start..]);
@@ -105,7 +104,6 @@ impl Known {
         known.or(after_plus).cloned()
     }
 
-    /// Whether `digits` contain a known number of eight digits or more.
     pub(super) fn is_within(&self, digits: &str) -> bool {
         (SHORTEST_ALONE..=LONGEST_NUMBER).any(|length| {
             let mut starts = 0..(digits.len() + 1).saturating_sub(length);
@@ -114,9 +112,9 @@ impl Known {
     }
 }
 
-/// The field names in a text, each with the index after its separator.
+/// Finds the field names in a text such as JSON, a form or multipart. Each index is the end of the separator after the
+/// name.
 fn fields(text: &str) -> impl Iterator<Item = (&str, usize)> {
-    /// Most bytes from the beginning of a name to its separator.
     const LONGEST: usize = 100;
     let is_in_name = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
     let separators = text.match_indices([':', '=', '>', '\n']);
@@ -127,7 +125,8 @@ fn fields(text: &str) -> impl Iterator<Item = (&str, usize)> {
     })
 }
 
-/// The digits at `start` alone, then joined with each further group that may belong to the number; each with its end.
+/// Returns the digits at `start` alone, then joined with each further group of the same number; each with its end in
+/// the text.
 fn pieces(decoded: &Decoded<'_>, start: usize) -> Vec<(String, usize)> {
     let mut digits = digits(&decoded.text[start..]).to_owned();
     let mut end = start + digits.len();

@@ -1,10 +1,10 @@
-//! Pseudonyms of telephone numbers and app ids: a fixed prefix and a count.
+//! Pseudonyms of telephone numbers and app ids consist of a fixed prefix and a count.
 //!
 //! Digits in the input that have the form of a pseudonym are reserved: no number gets them as its pseudonym.
 
 use std::collections::{BTreeSet, HashMap};
 
-/// The country code 91 and zeros, with which no subscriber number begins.
+/// Pseudonyms of telephone numbers begin with the country code 91 and zeros; no subscriber number begins with zeros.
 pub(super) const NUMBER: Shape = Shape {
     prefix: "9100000",
     least: 5,
@@ -17,23 +17,22 @@ pub(super) const APP: Shape = Shape {
     end: 100_000,
 };
 
-/// Most entries of [`Pseudonyms::given`]. A number beyond them gets a new pseudonym at each occurrence.
+/// Most entries of [`Pseudonyms::given`]. A number beyond the limit gets a new pseudonym at each occurrence.
 const REMEMBERED: usize = 500_000;
 
-/// Most digits of a key in [`Pseudonyms::given`], which limits its memory.
+/// Most digits of a key in [`Pseudonyms::given`]; the limit bounds the map's memory.
 const LONGEST_REMEMBERED: usize = 32;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
     pub(super) prefix: &'static str,
-    /// Digits to which the count is padded with zeros.
+    /// The count of a pseudonym is padded with zeros to `least` digits.
     least: usize,
-    /// Exclusive upper bound of the count.
     end: usize,
 }
 
 impl Shape {
-    /// Parses the count of a pseudonym; `None` if `digits` do not have the form of one.
+    /// Parses the count of a pseudonym; returns `None` if `digits` do not have the form of a pseudonym.
     pub(super) fn count(self, digits: &str) -> Option<usize> {
         let count = digits.strip_prefix(self.prefix)?;
         let is_padded = count.len() > self.least && count.starts_with('0');
@@ -47,10 +46,9 @@ impl Shape {
 #[derive(Debug, Clone)]
 pub(super) struct Pseudonyms {
     shape: Shape,
-    /// Maps original digits to the count of their pseudonym.
     given: HashMap<String, usize>,
     last: usize,
-    /// Bit set of the counts that were given or seen in the input: at most 12.5 MB.
+    /// A bit set of the counts that were given or seen in the input, of at most 12.5 MB.
     reserved: Vec<u64>,
 }
 
@@ -89,7 +87,7 @@ impl Pseudonyms {
         self.given.contains_key(digits)
     }
 
-    /// Whether `digits` are a given or reserved pseudonym, and not original digits that have a pseudonym.
+    /// Returns whether `digits` are a given or reserved pseudonym, and not original digits that have a pseudonym.
     pub(super) fn is_pseudonym(&self, digits: &str) -> bool {
         let count = self.shape.count(digits);
         count.is_some_and(|count| self.is_reserved(count)) && !self.has(digits)
@@ -107,7 +105,7 @@ impl Pseudonyms {
         )
     }
 
-    /// Gives the next free count. Without a free count, which takes gigabytes of input, all further digits get 0.
+    /// Gives the next free count. If none is free, which takes gigabytes of input, all further digits get the count 0.
     fn next(&mut self, digits: &str) -> usize {
         let mut free = self.last + 1..self.shape.end;
         let Some(count) = free.find(|count| !self.is_reserved(*count)) else {
@@ -126,8 +124,8 @@ impl Pseudonyms {
         }
     }
 
-    /// Gives pseudonyms to app ids. An id that equals the next pseudonym keeps its digits; other ids of that form are
-    /// reserved.
+    /// Gives pseudonyms to app ids. An app id that equals the next pseudonym keeps its digits; other app ids in the
+    /// form of a pseudonym are reserved.
     pub(super) fn add_apps(&mut self, apps: &BTreeSet<String>) {
         let is_new = |app: &&String| self.shape.count(app).is_some() && !self.has(app);
         let alike: Vec<_> = apps.iter().filter(is_new).collect();

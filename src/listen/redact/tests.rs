@@ -1,4 +1,4 @@
-//! Plants numbers in requests, and checks that no redacted record holds them.
+//! Plants telephone numbers in requests, and checks that no redacted record contains them.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -48,7 +48,6 @@ fn line(redactor: &mut Redactor, exchange: &Exchange) -> String {
     String::from_utf8(ndjson::line("exchange", &redactor.redacted(exchange))).unwrap()
 }
 
-/// Reads the request from a captured line.
 fn replayed(line: &str) -> Request {
     CapturedRequest::read(line).unwrap().unwrap().request
 }
@@ -61,7 +60,6 @@ fn body(redactor: &mut Redactor, text: &str) -> String {
         .to_owned()
 }
 
-/// Redacts a text in a field that is not named for numbers.
 fn said(text: &str) -> String {
     let body = body(
         &mut Redactor::default(),
@@ -181,7 +179,7 @@ fn a_known_number_within_more_digits_is_masked_with_them() {
         masked,
         r#"{"to":910000000001,"note":"910000000002 1919876543211"}"#
     );
-    // The number without its country code gets a pseudonym of its own.
+    // A number without its country code gets a pseudonym of its own.
     let masked = body(
         &mut Redactor::default(),
         r#"{"to":919876543210,"note":"98765 43210, 98765 43211"}"#,
@@ -201,7 +199,7 @@ fn a_word_with_a_known_number_is_no_request_id() {
         let text = format!(r#"{{"to":91987654321012,"note":"{word}"}}"#);
         let masked = body(&mut Redactor::default(), &text);
         assert!(!masked.contains("123456789"), "{masked}");
-        // What is masked stays as it is.
+        // A second redaction changes nothing.
         assert_eq!(body(&mut Redactor::default(), &masked), masked);
     }
 }
@@ -311,7 +309,6 @@ fn a_number_is_found_in_any_digits_and_spacing() {
             plain, r#"{"note":"910000000001","to":910000000001}"#,
             "{written}"
         );
-        // No field is named for the number.
         let alone = said(written);
         assert_eq!(
             alone.trim_matches(['+', 'x', '\u{ff0b}']),
@@ -499,7 +496,7 @@ fn memory_is_bounded() {
     assert_eq!(redactor.numbers.remembered(), 0);
 }
 
-/// Takes minutes if the time is quadratic in the length.
+/// This test takes minutes if the decoding time is quadratic in the length of the body.
 #[test]
 fn a_long_run_of_escapes_is_decoded_once() {
     for escape in ["\\", "%25", "%5C"] {
@@ -572,7 +569,6 @@ fn every_fixture_is_judged_as_before() {
     }
 }
 
-/// Bodies of a POST and targets of a GET, in which `{}` stands for a number.
 const PLACES: [&str; 14] = [
     r#"{"to":{}}"#,
     r#"{"virtual_number":"{}","custom":"{\"a\":\"{}\"}"}"#,
@@ -590,7 +586,6 @@ const PLACES: [&str; 14] = [
     "not JSON ({}) at all; {}",
 ];
 
-/// The pseudonyms of numbers in captured lines and in their decoded bodies.
 fn masks(lines: &str) -> std::collections::BTreeSet<String> {
     let mut masks = std::collections::BTreeSet::new();
     for line in lines.lines() {
@@ -618,7 +613,6 @@ fn planted(place: &str, number: &str) -> Exchange {
     }
 }
 
-/// Subscriber numbers, which have the form of neither a pseudonym nor a time.
 fn number() -> impl Strategy<Value = String> {
     "[2-8][0-9]{7,14}".prop_filter("a date", |digits| !TIME.is_match(digits))
 }
@@ -632,11 +626,10 @@ proptest! {
         let once = planted(place, &number);
         let masked = line(&mut redactor, &once);
         prop_assert!(!masked.contains(&number), "{}", masked);
-        // The number gets one pseudonym, and keeps it in the next exchange.
+        // A number keeps its pseudonym in the next exchange.
         prop_assert!(masked.contains("910000000001") && !masked.contains("910000000002"), "{}", masked);
         prop_assert_eq!(&line(&mut redactor, &once), &masked);
         let again = exchange(replayed(&masked));
-        // Redacting a redacted request changes nothing.
         prop_assert_eq!(replayed(&line(&mut redactor, &again)), again.request.clone());
         prop_assert_eq!(replayed(&line(&mut Redactor::default(), &again)), again.request);
     }
@@ -659,7 +652,6 @@ proptest! {
         let mut redactor = Redactor::default();
         let mut file = line(&mut redactor, &post(odd));
         file.extend(first.iter().map(|number| line(&mut redactor, &planted(place, number))));
-        // A body that is not UTF-8 is left out of the file.
         file += &line(&mut redactor, &post(b"\xff 98765432109 \xff".to_vec()));
         let given = masks(&file);
         let mut redactor = resumed(&file);

@@ -40,7 +40,6 @@ fn cdr(cmiuuid: &str) -> Value {
 }
 
 impl Recorded {
-    /// Records a request that is answered after 10 ms, and returns its exchange.
     fn note(&mut self, ms: i64, cdr: impl Into<Value>, answer: Answer) -> Exchange {
         self.n += 1;
         let request = match cdr.into() {
@@ -51,7 +50,6 @@ impl Recorded {
             mut verdict,
             fields,
         } = judge_json(&request.body.0);
-        // `Relations` marks a copy like this.
         verdict
             .remarks
             .push(Remark::new(Code::Duplicate, "duplicate"));
@@ -80,7 +78,6 @@ impl Recorded {
         exchange
     }
 
-    /// Records a request like `note`, and returns the text of the first relation.
     fn said(&mut self, ms: i64, cdr: impl Into<Value>, answer: Answer) -> String {
         let exchange = self.note(ms, cdr, answer);
         let duplicate = exchange
@@ -226,7 +223,7 @@ fn a_copy_that_was_on_its_way_before_the_failure_is_no_retry() {
     let mut recorded = Recorded::default();
     recorded.note(0, cdr("x"), status(503));
     assert_eq!(recorded.said(9, cdr("x"), status(200)), "duplicate");
-    // The sender of a failed request may still retry.
+    // The sender of a failed request may still retry, so the failed request is kept.
     assert_eq!(
         recorded.said(30, cdr("x"), status(200)),
         "came back 20.0 ms after the 503 of #1 (attempt 2)"
@@ -359,7 +356,7 @@ fn other_requests_are_neither_counted_nor_displace_a_cdr() {
         (report.failed, report.requests.len(), report.left_out),
         (1, 1, 0)
     );
-    // A retried request is reported, and counted when it is forgotten.
+    // A retried request is reported, and is counted in `forgotten` when dropped.
     recorded.note(50, json!([MAX_CDRS]), status(422));
     assert_eq!(
         (recorded.report(100).failed, recorded.report(100).left_out),
@@ -417,7 +414,6 @@ proptest! {
         let answered = failed.values().filter(|fails| fails.last() == Some(&false)).count();
         prop_assert_eq!(report.answered, answered as u64);
         let arrived: usize = failed.values().map(Vec::len).sum();
-        // A duplicate that failed is both counted and listed.
         let listed: u64 = report.requests.iter().map(|history| {
             let again = history.attempts.iter().skip(1).filter(|attempt| attempt.after.is_none()).count() as u64;
             history.attempts.len() as u64 + history.left_out + history.duplicates - again

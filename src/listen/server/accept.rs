@@ -15,18 +15,20 @@ use super::connection::{Connection, Phase};
 use super::service::serve_connection;
 use super::{ConnectionError, Shared};
 
-/// Pause after a failed `accept`, so that the loop does not spin.
+/// After a failed `accept` the loop pauses, so that a lack of file descriptors does not make it spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Shortest idle time before eviction, so that the connections of a burst are not evicted before their requests arrive.
+/// Connections that have been idle for less than 200 ms are not evicted: in a burst, their requests have not arrived
+/// yet.
 const MIN_IDLE: Duration = Duration::from_millis(200);
 
 const RETRY_EVICTION: Duration = Duration::from_millis(50);
 
-/// Evicted connections that may still be closing, besides the open ones. Each holds a file descriptor.
+/// Limit of evicted connections that are still closing, besides the open connections. Each holds a file descriptor.
 const MAX_CLOSING: usize = 8;
 
-/// Accepts connections until the server stops, then waits for their tasks, and aborts the rest after the grace.
+/// Accepts connections until the server stops, then waits for their tasks, and aborts the tasks that remain after
+/// `Limits::grace`.
 pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>) {
     let (stop, grace) = (shared.stop.clone(), shared.limits.grace);
     let mut table = ConnectionTable {
@@ -70,7 +72,8 @@ impl ConnectionTable {
                 }
                 Err(error) if concerns_one_connection(&error) => {}
                 Err(error) => {
-                    // The usual cause is a lack of file descriptors: evicting a connection frees one.
+                    // The usual cause of a failed `accept` is a lack of file descriptors, of which an eviction frees
+                    // one.
                     let error = ConnectionError::NotAccepted(error.to_string());
                     (self.shared.on_error)(None, error);
                     let is_full = !self.evict_one();
@@ -81,7 +84,8 @@ impl ConnectionTable {
         }
     }
 
-    /// Waits for a task to end and reports its panic or abortion; never resolves if the table is empty.
+    /// Waits for a connection's task to end and reports its panic or abortion; never resolves if the table of tasks is
+    /// empty.
     async fn one_ended(&mut self) {
         let Some(ended) = self.tasks.join_next_with_id().await else {
             return std::future::pending().await;
@@ -113,8 +117,8 @@ impl ConnectionTable {
         }
     }
 
-    /// Evicts the connection that has been idle for longest, else the one that has stalled for longest. Returns whether an
-    /// idle one was evicted, whose slot is free at once; an unfinished request is answered first.
+    /// Evicts the connection that has been idle for longest, else the connection that has stalled for longest. Returns
+    /// whether an idle connection was evicted, whose slot is free at once; an unfinished request is answered first.
     fn evict_one(&self) -> bool {
         let stalling = self.shared.limits.stalling;
         let waiting = self.connections.values().filter_map(|connection| {
@@ -136,7 +140,7 @@ impl ConnectionTable {
     }
 }
 
-/// Whether `accept` failed for one connection only, so that the loop need not pause.
+/// Returns whether `accept` failed for one connection only, so that the accept loop need not pause.
 pub(super) fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -25,10 +25,10 @@ use super::message::{Framing, MessageReader, PartialBody, read_head};
 use super::{ConnectionError, Reply, Shared};
 use crate::net::Request;
 
-/// First byte of a TLS connection: the type of a handshake record (RFC 8446, 5.1).
+/// The first byte of a TLS connection is the type of a handshake record (RFC 8446, 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// Bytes that count as progress: 1 KiB a second at the default `stalling` of two seconds.
+/// A client makes progress with 2 KiB within `Limits::stalling`, which is 1 KiB a second by default.
 const PROGRESS: usize = 2 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,23 +46,21 @@ pub(super) struct Connection {
     pub shared: Arc<Shared>,
     state: Mutex<State>,
     evict: Notify,
-    /// Cancelled if the connection is evicted while a body arrives; the request is then answered with 408.
+    /// The token is cancelled if the connection is evicted while a body arrives; the request is then answered with 408.
     pub body_given_up: CancellationToken,
 }
 
 pub(super) struct State {
     pub phase: Phase,
-    /// Start of the phase, or time of its latest [`PROGRESS`] bytes.
+    /// `since` is the start of the phase, or the time of its latest [`PROGRESS`] bytes.
     since: Instant,
-    /// Bytes of this phase after `since`.
     bytes: usize,
     pub reader: MessageReader,
     pub requested: bool,
-    /// The parsed head, until `receive` takes it.
     pub request: Option<Request>,
-    /// Whether the connection closes after this answer, with a lingering close because the client may still be sending.
+    /// After its last answer the connection closes with a lingering close, because the client may still be sending.
     pub last: bool,
-    /// A reply that hyper cannot write; the connection closes after it.
+    /// hyper cannot write a reply with a fault other than a status; the connection closes after such a reply.
     pub non_http: Option<Reply>,
     pub error: Option<ConnectionError>,
 }
@@ -89,7 +87,7 @@ impl Connection {
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
-        // A panic cannot leave the state inconsistent, so poisoning is ignored.
+        // Poisoning is ignored: a panic cannot leave the connection's state inconsistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -111,8 +109,8 @@ impl Connection {
         state.reader.body = None;
     }
 
-    /// Whether the client has stalled within a request or an answer instead of being idle, and since when. `None` if the
-    /// server is not waiting for the client.
+    /// Returns since when the client has been idle (`false`) or has stalled within a request or an answer (`true`);
+    /// `None` if the server is not waiting for the client.
     pub fn waits_for_client(&self) -> Option<(bool, Instant)> {
         let state = self.state();
         let waits = match state.phase {
@@ -144,14 +142,13 @@ impl Connection {
         }
     }
 
-    /// The error to report when the server closes the connection, by default `otherwise`.
+    /// Returns the error to report when the server closes the connection, by default `otherwise`.
     pub fn closing_error(&self, otherwise: ConnectionError) -> ConnectionError {
         let state = self.state();
         let cut = (!state.reader.head.is_empty()).then_some(ConnectionError::HeadCut);
         state.error.clone().or(cut).unwrap_or(otherwise)
     }
 
-    /// Updates the state for received bytes; returns how many of them hyper may read now.
     fn on_read(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut state = self.state();
         let is_first = !state.requested && state.reader.head.is_empty();
@@ -168,12 +165,12 @@ impl Connection {
         Ok(length)
     }
 
-    /// Called when the kernel has taken the whole answer.
+    /// `TrackedStream` calls `on_flushed` when the kernel has taken the whole answer.
     fn on_flushed(&self) {
         let mut state = self.state();
         if state.phase == Phase::Answering {
             let begun = !state.reader.head.is_empty();
-            // `since` is kept: idle time counts from the last progress of the answer.
+            // `since` is kept: the idle time of a connection counts from the last progress of its answer.
             state.phase = if begun { Phase::Head } else { Phase::Idle };
         }
     }
@@ -194,18 +191,16 @@ impl State {
     }
 }
 
-/// The socket for hyper. A read never goes beyond the end of a head or a body, so that each head is captured exactly.
+/// `TrackedStream` is the socket for hyper. A read never goes beyond the end of a head or a body, so that each head is
+/// captured exactly.
 pub(super) struct TrackedStream {
     pub stream: TcpStream,
     pub connection: Arc<Connection>,
-    /// Bytes read from the socket and not yet by hyper.
     pub unread: Bytes,
-    /// Set by the first blocked write of an answer.
     pub write_deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl TrackedStream {
-    /// Reads the socket without hyper until the client closes.
     pub async fn read_rest(&mut self, rest: &mut PartialBody) {
         rest.push(std::mem::take(&mut self.unread), 0);
         let mut bytes = vec![0; 16 * 1024];
@@ -249,7 +244,8 @@ impl AsyncWrite for TrackedStream {
         let mut state = this.connection.state();
         let error = match written {
             Poll::Ready(Ok(length)) => {
-                // The kernel's send buffer takes writes before the first blocked one without progress of the client.
+                // Before the first blocked write, the kernel's send buffer takes bytes without any progress of the
+                // client.
                 if this.write_deadline.is_some() && state.phase == Phase::Answering {
                     state.progress(length);
                 }
@@ -265,8 +261,8 @@ impl AsyncWrite for TrackedStream {
                 io::ErrorKind::TimedOut.into()
             }
         };
-        // Only `100 Continue` is written in these phases. hyper would drop the request on a write error, so the error is
-        // hidden; reading the body or writing the answer fails later.
+        // In these phases only `100 Continue` is written. hyper would drop the request on a write error, so the error
+        // is hidden; reading the body or writing the answer fails later.
         if matches!(state.phase, Phase::Body | Phase::Handling) {
             return Poll::Ready(Ok(bytes.len()));
         }

@@ -15,15 +15,16 @@ use super::connection::Connection;
 use super::{MAX_HEAD, RequestError};
 use crate::net::{Header, Request};
 
-/// Bytes kept of a body over `Limits::max_body`.
+/// Of a body over `Limits::max_body`, the first 64 KiB are kept.
 pub(super) const KEPT: usize = 64 * 1024;
 
-/// Bytes read beyond `Limits::max_body`, so that a client that writes its whole body before it reads gets the 413.
+/// The server reads up to 16 MiB beyond `Limits::max_body`, so that a client that writes its whole body before reading
+/// gets the 413.
 const DRAINED: u64 = 16 * 1024 * 1024;
 
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
-/// Parses a complete head into a request without a body. Header values share `bytes`.
+/// Parses a complete head into a request without a body. Header values share the memory of `bytes`.
 pub(super) fn read_head(bytes: &Bytes) -> Option<Request> {
     let mut lines = bytes
         .split_inclusive(|byte| *byte == b'\n')
@@ -58,7 +59,8 @@ fn values<'a>(request: &'a Request, name: &'a str) -> impl Iterator<Item = &'a H
     request.headers.iter().filter(move |header| header.is(name))
 }
 
-/// Errors that hyper does not check: the length of the target and the number of `Host` fields (RFC 9112, 3.2).
+/// Checks the parts of a head that hyper does not check: the length of the target and the number of `Host` fields
+/// (RFC 9112, 3.2).
 pub(super) fn head_error(request: &Request) -> Option<RequestError> {
     match values(request, "host").count() {
         _ if request.target.len() > RequestError::MAX_TARGET => Some(RequestError::TargetTooLong),
@@ -68,7 +70,7 @@ pub(super) fn head_error(request: &Request) -> Option<RequestError> {
     }
 }
 
-/// The framing of the body (RFC 9112, 6.3), or why the request is malformed.
+/// Returns the framing of a request body (RFC 9112, 6.3), or why the request is malformed.
 pub(super) fn framing(request: &Request) -> Result<Framing, &'static str> {
     if let Some(codings) = values(request, "transfer-encoding").last() {
         let codings = codings.text();
@@ -92,7 +94,7 @@ pub(super) fn framing(request: &Request) -> Result<Framing, &'static str> {
     }
 }
 
-/// `Content-Length` has digits only (RFC 9110, 8.6); Rust's parser would accept a sign.
+/// `Content-Length` has digits only (RFC 9110, 8.6); `u64::from_str` would accept a plus sign.
 fn length(header: &Header) -> Option<u64> {
     let text = std::str::from_utf8(&header.value).ok()?;
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
@@ -101,26 +103,25 @@ fn length(header: &Header) -> Option<u64> {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// Bytes of the body that have not been read yet.
+    /// The number of body bytes that have not been read yet.
     Length(u64),
-    /// Chunked. A read ends at every empty line, since only hyper knows which of them ends the body.
+    /// In a chunked body, a read ends at every empty line, since only hyper knows which empty line ends the body.
     Chunks,
-    /// hyper refuses the head.
+    /// The framing of the body is unknown if hyper refuses the head.
     Unknown,
 }
 
 /// Splits the bytes of a connection at the ends of heads and bodies, and keeps each head.
 #[derive(Default)]
 pub(super) struct MessageReader {
-    /// `None` or `Length(0)` while a head is expected.
+    /// `body` is `None` or `Length(0)` while a head is expected.
     pub body: Option<Framing>,
     is_line_empty: bool,
-    /// Bytes of the current head, until `start_request` takes them.
     pub head: Vec<u8>,
 }
 
 impl MessageReader {
-    /// Returns how many of `bytes` one read of hyper may return.
+    /// Returns how many of `bytes` hyper may get in one read.
     pub fn advance(&mut self, bytes: &[u8]) -> usize {
         match &mut self.body {
             None | Some(Framing::Length(0)) => self.advance_head(bytes),
@@ -166,13 +167,12 @@ impl MessageReader {
 #[derive(Debug, Default)]
 pub(super) struct PartialBody {
     pub kept: Vec<u8>,
-    /// Bytes received, kept or not.
     pub size: u64,
     pub error: Option<RequestError>,
 }
 
 impl PartialBody {
-    /// Adds a chunk. Only the first [`KEPT`] bytes are kept of a body over `limit`.
+    /// Adds a chunk to the body. Of a body over `limit`, only the first [`KEPT`] bytes are kept.
     pub fn push(&mut self, mut chunk: impl Buf, limit: u64) {
         let mut room = chunk.remaining();
         self.size += room as u64;
@@ -184,7 +184,7 @@ impl PartialBody {
         self.kept.extend_from_slice(&chunk.copy_to_bytes(room));
     }
 
-    /// Reads a body until its end, a limit, eviction or the end of the server.
+    /// Reads a body until its end, a limit, the eviction of the connection or the end of the server.
     pub async fn read<B: Buf, E: Error>(
         body: impl Stream<Item = Result<B, E>>,
         head: &Request,
@@ -197,7 +197,7 @@ impl PartialBody {
         let mut expects = values(head, "expect");
         let is_continue = |header: &Header| header.value.eq_ignore_ascii_case(b"100-continue");
         if is_announced && head.version == "HTTP/1.1" && expects.any(is_continue) {
-            // Polling the body would make hyper send `100 Continue`.
+            // Polling the body would make hyper send `100 Continue` before the 413.
             partial.error = Some(RequestError::TooLarge { limit });
             return partial;
         }
@@ -222,7 +222,7 @@ impl PartialBody {
         };
         let stopping = async {
             stop.cancelled().await;
-            // Half of the grace is left for the answer.
+            // After a stop, a body may take half of `Limits::grace`; the other half is left for writing the answer.
             sleep(limits.grace / 2).await;
         };
         let error = tokio::select! {
@@ -239,7 +239,6 @@ impl PartialBody {
     }
 }
 
-/// The innermost error: warp's and hyper's outer errors only say that reading a body failed.
 fn root_cause(mut error: &dyn Error) -> String {
     while let Some(cause) = error.source() {
         error = cause;

@@ -35,33 +35,32 @@ use super::fault::Fault;
 use crate::clock::{Clock, Timestamp};
 use crate::net::{Request, Response, header};
 
-/// In bytes. hyper also limits a head to 100 fields.
+/// A request head may have 32 KiB and, by hyper's default, 100 fields.
 const MAX_HEAD: usize = 32 * 1024;
 
-/// File descriptors reserved for uses other than connections.
 const OTHER_DESCRIPTORS: usize = 32;
 
-/// Lower bound of [`Limits::connections`], whatever the limit on file descriptors.
+/// Lower bound of [`Limits::connections`], even under a low limit on file descriptors.
 const MIN_CONNECTIONS: usize = 4;
 
-/// Backlog of unaccepted connections, as set by tokio's `TcpListener::bind`.
+/// tokio's `TcpListener::bind` sets this backlog of unaccepted connections.
 const BACKLOG: u32 = 1024;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// In bytes.
+    /// `max_body` is in bytes.
     pub max_body: u64,
-    /// For a request head, and for an idle connection between requests.
+    /// `header_timeout` limits the time for a request head, and the idle time between two requests.
     pub header_timeout: Duration,
     pub body_timeout: Duration,
-    /// From the first blocked write of an answer until the kernel has taken the last byte.
+    /// `write_timeout` runs from the first blocked write of an answer until the kernel has taken the last byte.
     pub write_timeout: Duration,
-    /// Whether a client that has shut down its sending side still gets its answer.
+    /// With `half_close`, a client that has shut down its sending side still gets its answer.
     pub half_close: bool,
     pub connections: usize,
-    /// Time without progress after which a connection may be evicted in favour of a new one.
+    /// After the time `stalling` without progress, a connection may be evicted in favour of a new connection.
     pub stalling: Duration,
-    /// Time for requests in flight after the server is told to stop.
+    /// `grace` is the time for requests in flight after the server is told to stop.
     pub grace: Duration,
 }
 
@@ -81,7 +80,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Lowers `connections` to fit the limit on file descriptors, of which each connection needs `each`.
+    /// Lowers `connections` to fit the limit on file descriptors; each connection needs `each` descriptors.
     pub(crate) fn within(mut self, descriptors: Option<u64>, each: usize) -> Self {
         if let Some(descriptors) = descriptors.and_then(|number| usize::try_from(number).ok()) {
             let room = descriptors.saturating_sub(OTHER_DESCRIPTORS) / each.max(1);
@@ -97,23 +96,22 @@ impl Limits {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IncomingRequest {
-    /// The address of the tunnel program if the request came through a tunnel.
     pub peer: SocketAddr,
-    /// Time at which the head was complete.
     pub at: Timestamp,
-    /// Holds the received part of an incomplete body, and the beginning of a body over [`Limits::max_body`].
+    /// The request has the received part of an incomplete body, or the beginning of a body over [`Limits::max_body`].
     pub request: Request,
-    /// The connection is closed after a request with an error.
+    /// After a request with an error the connection is closed.
     pub error: Option<RequestError>,
 }
 
 impl IncomingRequest {
-    /// Whether hyper has answered the request itself, with 400.
+    /// hyper answers a malformed request itself, with 400.
     pub(crate) fn is_answered(&self) -> bool {
         matches!(self.error, Some(RequestError::Malformed(_)))
     }
 
-    /// Whether the request has both `Transfer-Encoding` and `Content-Length`; the former takes precedence (RFC 9112, 6.3).
+    /// A request is ambiguous if it has both `Transfer-Encoding` and `Content-Length`; the former takes precedence
+    /// (RFC 9112, 6.3).
     pub(crate) fn is_ambiguous(&self) -> bool {
         ["transfer-encoding", "content-length"]
             .iter()
@@ -129,14 +127,12 @@ pub enum RequestError {
     SeveralHosts,
     #[error("the target is longer than {} bytes", Self::MAX_TARGET)]
     TargetTooLong,
-    /// The head is invalid or gives no length of the body. hyper has answered 400; the handler's reply is dropped.
     #[error("malformed: {0}")]
     Malformed(String),
     #[error("the body is over the limit of {limit} bytes")]
     TooLarge { limit: u64 },
     #[error("the body did not come to its end in time")]
     BodyTimeout,
-    /// The connection ended within the body, or a chunk is invalid.
     #[error("the body is broken: {0}")]
     BodyBroken(String),
     #[error("the listener stopped before the body was there")]
@@ -144,7 +140,7 @@ pub enum RequestError {
 }
 
 impl RequestError {
-    /// In bytes: the limit of common servers and tunnels.
+    /// Longest request target in bytes, as in common servers and tunnels.
     pub const MAX_TARGET: usize = 8 * 1024;
 
     pub(crate) fn status(&self) -> u16 {
@@ -160,13 +156,13 @@ impl RequestError {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// The server sets `Content-Length` from the body, except in an answer to HEAD without a body.
+    /// The server sets the response's `Content-Length` from its body, except in an answer to HEAD without a body.
     pub response: Response,
     pub fault: Option<Fault>,
 }
 
 impl Reply {
-    /// Replaces the regular response if the fault is a status.
+    /// A fault that is a status replaces the regular response.
     pub(crate) fn new(regular: Response, fault: Option<Fault>) -> Self {
         let response = match fault {
             Some(Fault::Status(status)) => Response::plain(status, "failing on purpose\n"),
@@ -175,24 +171,22 @@ impl Reply {
         Self { response, fault }
     }
 
-    /// The status that the client receives, `None` if the fault leaves no HTTP answer.
+    /// Returns the status that the client receives, or `None` if the fault leaves no HTTP answer.
     pub(crate) fn status(&self) -> Option<u16> {
         let is_http = matches!(self.fault, None | Some(Fault::Status(_) | Fault::Slow));
         is_http.then_some(self.response.status)
     }
 }
 
-/// Failure of a connection, as opposed to an error of one request.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ConnectionError {
     #[error("looks like TLS: use http://")]
     LooksLikeTls,
     #[error("looks like HTTP/2: use HTTP/1.1")]
     LooksLikeHttp2,
-    /// Includes HTTP/0.9.
+    /// A request in HTTP/0.9 counts as garbage.
     #[error("not an HTTP/1 request: {0}")]
     Garbage(String),
-    /// Too many bytes or header fields; hyper has answered 431.
     #[error("the head of the request is too large")]
     HeadTooLarge,
     #[error("no complete request head in time")]
@@ -207,22 +201,19 @@ pub enum ConnectionError {
     AnswerLost(String),
     #[error("idle, closed to make room for others")]
     MadeRoom,
-    /// The connection was open after [`Limits::grace`].
     #[error("still open when the listener stopped")]
     Stopped,
     /// `accept` failed, so the peer is unknown.
     #[error("cannot accept connections: {0}")]
     NotAccepted(String),
-    /// The task that served the connection panicked.
     #[error("failed inside the listener, which is a bug")]
     Panicked,
 }
 
-/// Called once for every request whose head could be read. The reply to a request with a [`RequestError`] should have the
-/// error's status.
+/// The server calls the handler once for every request whose head could be read. The reply to a request with a
+/// [`RequestError`] should have the error's status.
 pub type Handler = Box<dyn Fn(IncomingRequest) -> BoxFuture<'static, Reply> + Send + Sync>;
 
-/// Called for every [`ConnectionError`], with the peer if known.
 pub type OnError = Box<dyn Fn(Option<SocketAddr>, ConnectionError) + Send + Sync>;
 
 struct Shared {
@@ -232,20 +223,20 @@ struct Shared {
     handler: Handler,
     on_error: OnError,
     stop: CancellationToken,
-    /// Whether a new connection waits for a slot. Keep-alive is off meanwhile.
+    /// While a new connection waits for a slot, keep-alive is off.
     is_full: AtomicBool,
 }
 
 impl Shared {
-    /// Resolves a quarter of the grace after `stop`, when slow answers and lingering closes must end.
+    /// Resolves a quarter of `Limits::grace` after `stop`, when slow answers and lingering closes must end.
     async fn closing(&self) {
         self.stop.cancelled().await;
         sleep(self.limits.grace / 4).await;
     }
 }
 
-/// Serves `routes` until `stop` is cancelled, then until all connections have ended or the grace is over. Only the route
-/// of `receiver` calls the handler.
+/// Serves `routes` until `stop` is cancelled, then until all connections have ended or `Limits::grace` is over. Only
+/// the route of `receiver` calls the handler.
 pub async fn serve(
     listener: TcpListener,
     limits: Limits,

@@ -29,20 +29,20 @@ use crate::clock::Timestamp;
 use crate::listen::fault::Fault;
 use crate::net::{Request, Response};
 
-/// Limit of hyper's read buffer, which holds a head and the bytes read with it.
+/// Limit of hyper's read buffer, which holds a head and the bytes read with the head.
 const READ_BUFFER: usize = 64 * 1024;
 
-/// Time for the client to close after the last answer. Closing a socket with unread bytes sends a reset, which may
-/// overtake the answer (RFC 9112, 9.6).
+/// After its last answer the server gives the client two seconds to close. Closing a socket with unread bytes sends a
+/// reset, which may overtake the answer (RFC 9112, 9.6).
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Pause between the pieces of a slow answer. At one byte a piece, a short answer outlasts the timeout of most senders.
 const SLOW_PAUSE: Duration = Duration::from_millis(100);
 
-/// Limits a slow answer to half a minute.
+/// 300 pieces limit a slow answer to half a minute.
 const MAX_SLOW_PIECES: usize = 300;
 
-/// Not HTTP in any version: plain text would be a valid answer in HTTP/0.9.
+/// The garbage answer is not HTTP in any version: plain text would be a valid answer in HTTP/0.9.
 const GARBAGE: &[u8] = b"\x00\xff\xfe this is no HTTP, and that is on purpose \x00\r\n\r\n";
 
 pub(super) async fn serve_connection(stream: TcpStream, connection: Arc<Connection>) {
@@ -60,8 +60,8 @@ pub(super) async fn serve_connection(stream: TcpStream, connection: Arc<Connecti
         .header_read_timeout(limits.header_timeout)
         .max_header_size(MAX_HEAD)
         .max_buf_size(READ_BUFFER)
-        // With half-close a broken connection keeps its slot until its request has been handled, which bounds the number of
-        // requests in the handler.
+        // With half-close a broken connection keeps its slot until its request has been handled, which bounds the
+        // number of requests in the handler.
         .half_close(limits.half_close)
         .serve_connection(
             TokioIo::new(stream),
@@ -105,12 +105,12 @@ async fn route(
     let Ok(mut response) = warp::service(shared.routes.clone()).call(request).await;
     let mut state = connection.state();
     if state.non_http.is_some() {
-        // `Idle` allows eviction while the reply is written.
+        // The phase `Idle` allows the eviction of the connection while the reply is written.
         state.enter(Phase::Idle);
         return Err(io::ErrorKind::ConnectionAborted.into());
     }
     state.enter(Phase::Answering);
-    // Keep-alive would let a client that keeps sending requests hold its slot while others wait.
+    // With keep-alive, a client that keeps sending requests would hold its slot while other connections wait.
     state.last |= shared.is_full.load(Ordering::Relaxed) || shared.stop.is_cancelled();
     if state.last {
         let close = HeaderValue::from_static("close");
@@ -119,7 +119,6 @@ async fn route(
     Ok(response)
 }
 
-/// The route that calls the handler, for every method and path.
 pub(crate) fn receiver() -> BoxedFilter<(warp::reply::Response,)> {
     warp::ext::get::<Arc<Connection>>()
         .and(warp::body::stream())
@@ -164,10 +163,11 @@ async fn handle(connection: &Connection, at: Timestamp, head: Request, body: Par
 
 /// Converts an answer for hyper: invalid headers are left out, and an invalid or informational status becomes 500.
 pub(crate) fn to_http(answer: Response, is_to_head: bool) -> warp::http::Response<Bytes> {
-    // hyper sets `Content-Length` and fails on a different one, but cannot know the length in a bodiless answer to HEAD.
+    // hyper sets `Content-Length` and fails on a different one, but cannot know the length in a bodiless answer to
+    // HEAD.
     let keeps_length = is_to_head && answer.body.is_empty();
     let mut response = warp::http::Response::new(answer.body.0);
-    // hyper would close the connection at an informational status.
+    // hyper would close the connection at an informational status (1xx).
     let status = StatusCode::from_u16(answer.status).ok();
     let status = status.filter(|status| !status.is_informational());
     *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -189,7 +189,8 @@ async fn write_non_http(reply: Reply, mut stream: TrackedStream, connection: &Co
     let mut rest = PartialBody::default();
     match reply.fault {
         None | Some(Fault::Status(_) | Fault::Empty) => {}
-        // Closing with a linger time of zero sends a reset. If setting the option fails, the close is an ordinary one.
+        // Closing a socket with a linger time of zero sends a reset. If setting the option fails, the close is an
+        // ordinary one.
         Some(Fault::Reset) => return drop(stream.stream.set_zero_linger()),
         Some(Fault::Hang) => {
             return tokio::select! {
@@ -210,7 +211,8 @@ async fn write_non_http(reply: Reply, mut stream: TrackedStream, connection: &Co
     linger(stream, &mut rest, connection).await;
 }
 
-/// Writes `piece` bytes at a time, and the rest at once when the connection is evicted or the server stops.
+/// Writes a slow answer with `piece` bytes at a time, and the rest at once when the connection is evicted or the server
+/// stops.
 async fn write_slowly(
     mut rest: &[u8],
     piece: usize,
@@ -231,7 +233,6 @@ async fn write_slowly(
     let _ = timeout(grace / 4, stream.write_all(rest)).await;
 }
 
-/// Serializes an answer with `Connection: close`.
 fn serialized(answer: Response) -> Vec<u8> {
     let response = to_http(answer, false);
     let status = response.status();
@@ -272,12 +273,12 @@ async fn conclude(ended: hyper::Result<()>, stream: TrackedStream, connection: &
     if let Some((head, why)) = malformed {
         let why = framing(&head).err().map_or(why, str::to_owned);
         rest.error = Some(RequestError::Malformed(why));
-        // hyper has answered 400, so the handler's reply is dropped.
+        // hyper has answered the malformed request with 400, so the handler's reply is dropped.
         let _ = handle(connection, at, head, rest).await;
     }
 }
 
-/// The error to report, `None` if the connection ended regularly after a request.
+/// Returns the error to report, or `None` if the connection ended regularly after a request.
 fn failure(ended: hyper::Result<()>, state: &State) -> Option<ConnectionError> {
     let error = match ended {
         _ if state.error.is_some() => return state.error.clone(),
@@ -297,7 +298,7 @@ fn failure(ended: hyper::Result<()>, state: &State) -> Option<ConnectionError> {
             .map_or_else(|| error.to_string(), ToString::to_string);
         Some(ConnectionError::AnswerLost(cause))
     } else if head.is_empty() && state.requested {
-        // A keep-alive connection may end between requests.
+        // A keep-alive connection may end between two requests without an error.
         None
     } else if error.is_timeout() {
         Some(ConnectionError::HeadTimeout)
@@ -306,7 +307,7 @@ fn failure(ended: hyper::Result<()>, state: &State) -> Option<ConnectionError> {
     }
 }
 
-/// Lingering close: shuts down the sending side, then reads for at most [`LINGER`].
+/// Lingering close: shuts down the sending side of the connection, then reads for at most [`LINGER`].
 async fn linger(mut stream: TrackedStream, rest: &mut PartialBody, connection: &Connection) {
     let lingering = timeout(LINGER, async {
         let _ = stream.shutdown().await;

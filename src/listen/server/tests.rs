@@ -28,7 +28,7 @@ struct Stand {
     address: SocketAddr,
     requests: mpsc::UnboundedReceiver<IncomingRequest>,
     errors: mpsc::UnboundedReceiver<ConnectionError>,
-    /// One permit lets one request for `/wait` be answered.
+    /// Each permit of `gate` lets one request for `/wait` be answered.
     gate: Arc<tokio::sync::Semaphore>,
     stop: CancellationToken,
     served: JoinHandle<()>,
@@ -95,7 +95,6 @@ impl Stand {
         soon(self.errors.recv()).await.unwrap()
     }
 
-    /// Stops the server, and asserts that the test has taken all requests and errors.
     async fn close(mut self) {
         self.stop.cancel();
         soon(&mut self.served).await.unwrap();
@@ -474,7 +473,7 @@ async fn r0_wherever_a_connection_dies_that_is_told() {
                     () = sleep(DEADLINE) => panic!("nothing was told of {:?}", &request[..cut]),
                 }
             };
-            // The server may see a reset before bytes that were sent earlier.
+            // The server may see a reset before bytes that the client sent earlier.
             assert!(
                 arrived == (cut >= head.len()) || (!arrived && abrupt),
                 "{:?}",
@@ -595,7 +594,6 @@ async fn w10_a_head_has_its_time() {
         assert_eq!(stand.connection_error().await, ConnectionError::HeadTimeout);
         peer.ends_silently().await;
     }
-    // The timeout of an idle connection after a request is no error.
     let mut used = stand.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
     used.until("got it").await;
     used.ends_silently().await;
@@ -734,7 +732,6 @@ async fn w11_a_place_is_taken_until_its_request_has_been_decided() {
     stand.incoming().await;
     peer.0.set_zero_linger().unwrap();
     drop(peer);
-    // The broken connection keeps the only slot until its request has been handled.
     let mut next = stand.send("GET /next HTTP/1.1\r\nHost: x\r\n\r\n").await;
     tokio::time::timeout(SHORT, stand.requests.recv())
         .await
@@ -763,7 +760,7 @@ fn w11_there_are_no_more_connections_than_descriptors() {
 
 #[test]
 fn w11_only_the_systems_refusals_make_the_loop_pause() {
-    // EMFILE (24) and ENFILE (23) have no stable `ErrorKind`.
+    // The errors EMFILE (24) and ENFILE (23) have no stable `ErrorKind`.
     for (code, own) in [(24, false), (23, false), (103, true), (104, true)] {
         let error = io::Error::from_raw_os_error(code);
         assert_eq!(accept::concerns_one_connection(&error), own, "{error}");
@@ -773,7 +770,7 @@ fn w11_only_the_systems_refusals_make_the_loop_pause() {
 #[tokio::test]
 async fn w12_a_large_body_is_refused_so_that_the_sender_hears_it() {
     let mut stand = Stand::with(|limits| limits.max_body = 100_000).await;
-    // Larger than `DRAINED`: the lingering close reads the rest.
+    // The body is larger than `DRAINED`: the lingering close reads the rest.
     let body = vec![b'x'; 24 * 1024 * 1024];
     for chunked in [false, true] {
         let framing = if chunked {
@@ -848,7 +845,7 @@ async fn w13_nothing_keeps_the_door_open() {
     slow.until("100 Continue\r\n\r\n").await;
     let stopped = Instant::now();
     stand.stop.cancel();
-    // The body is given up after half of the grace, which leaves time for the answer.
+    // When the server stops, reading the body ends after half of `Limits::grace`, so that time is left for the answer.
     assert_eq!(status(&slow.until("got it").await), "503");
     assert_eq!(stand.error().await, RequestError::Stopping);
     let told = [

@@ -1,4 +1,5 @@
-//! The supported tunnel programs: their documented command lines, hints, and which lines of their output are shown.
+//! Lists the supported tunnel programs: their documented command lines, hints, and which lines of their output are
+//! shown.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -10,18 +11,18 @@ use serde_json::Value;
 use crate::net::secret::{MASK, is_secret_name, masked_url};
 use crate::untrusted::{beginning, clean};
 
-/// Replaces the user's cloudflared configuration, whose ingress rules would answer 404 to each request.
+/// An empty configuration replaces the user's cloudflared configuration, whose ingress rules would answer 404 to each
+/// request.
 const EMPTY_FILE: &str = if cfg!(windows) { "NUL" } else { "/dev/null" };
 
 const BORE_SERVER: &str = "bore.pub";
 
-/// Without prompts, with keepalives, and without a shared master connection, which would outlive this process.
+/// ssh runs without prompts, with keepalives, and without a shared master connection, which would outlive this process.
 const SSH: &str = "ssh -N -T -v -o BatchMode=yes -o ExitOnForwardFailure=yes -o ServerAliveInterval=15 \
     -o ControlMaster=no -o ControlPath=none";
 
 const MAX_CHARS: usize = 300;
 
-/// The beginnings of the lines that `ssh -v` adds.
 const SSH_DEBUG: [&str; 5] = [
     "debug1: ",
     "OpenSSH_",
@@ -32,21 +33,19 @@ const SSH_DEBUG: [&str; 5] = [
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tunnel {
-    /// A Cloudflare quick tunnel, which needs no account.
     Cloudflared,
     Ngrok,
     Bore {
-        /// `None` is the server in the variable `BORE_SERVER`, or bore's public server.
+        /// The bore server; `None` is the server in the variable `BORE_SERVER`, or bore's public server.
         server: Option<String>,
     },
-    /// An OpenSSH remote forward (`ssh -R`).
     Ssh {
-        /// A name, an address or an alias in the ssh configuration, with or without `USER@`.
+        /// The ssh host is a name, an address or an alias in the ssh configuration, with or without `USER@`.
         host: String,
-        /// The port on that host; `None` lets the server choose.
+        /// The forwarded port on the ssh host; `None` lets the ssh server choose.
         remote_port: Option<u16>,
     },
-    /// A shell command line, in which `{port}` and `{url}` are replaced by the listener's.
+    /// In the shell command line of `--tunnel-cmd`, `{port}` and `{url}` are replaced by the listener's.
     Command(String),
 }
 
@@ -71,7 +70,7 @@ impl FromStr for Tunnel {
     }
 }
 
-/// Parses `[USER@]HOST[:PORT]`. The port is the forwarded one, not that of the ssh server.
+/// Parses `[USER@]HOST[:PORT]`. The port is the forwarded port, not that of the ssh server.
 fn ssh(place: &str) -> Result<Tunnel, String> {
     let (user, place) = match place.rsplit_once('@') {
         Some((user, place)) => (Some(user), place),
@@ -98,7 +97,7 @@ fn ssh(place: &str) -> Result<Tunnel, String> {
     Ok(Tunnel::Ssh { host, remote_port })
 }
 
-/// Checks a host name: `ssh` or `bore` would take a leading dash for an option.
+/// Checks the host name of a tunnel server: `ssh` or `bore` would take a leading dash for an option.
 fn host(name: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._:%+".contains(c);
     if name.is_empty() {
@@ -123,10 +122,11 @@ impl fmt::Display for Tunnel {
 }
 
 impl Tunnel {
-    /// The program and its arguments, for a listener at `local`. `metrics_port` is a free port for cloudflared's API.
+    /// Returns the tunnel program and its arguments, for a listener at `local`. `metrics_port` is a free port for
+    /// cloudflared's API.
     pub(super) fn command_line(&self, local: SocketAddr, metrics_port: u16) -> Vec<String> {
         let (ip, port) = (local.ip(), local.port());
-        // Hosts have no spaces, so that the line can be split at them.
+        // Host names have no spaces, so that the command line can be split at spaces.
         let line = match self {
             Self::Cloudflared => format!(
                 "cloudflared tunnel --config {EMPTY_FILE} --no-autoupdate --metrics 127.0.0.1:{metrics_port} \
@@ -134,13 +134,13 @@ impl Tunnel {
             ),
             Self::Ngrok => format!("ngrok http {local} --log stdout --log-format json"),
             Self::Bore { server } => {
-                // bore reads the variable only if `--to` is absent.
+                // bore reads `BORE_SERVER` only if `--to` is absent.
                 let has_default = std::env::var_os("BORE_SERVER").is_some();
                 let server = server.as_deref().or((!has_default).then_some(BORE_SERVER));
                 let to = server.map_or(String::new(), |server| format!(" --to {server}"));
                 format!("bore local {port} --local-host {ip}{to}")
             }
-            // `*` asks for a port on all interfaces; the server's `GatewayPorts` decides.
+            // In `ssh -R`, the address `*` asks for a port on all interfaces; the server's `GatewayPorts` decides.
             Self::Ssh { host, remote_port } => {
                 let remote_port = remote_port.unwrap_or(0);
                 format!("{SSH} -R *:{remote_port}:{local} -- {host}")
@@ -166,7 +166,6 @@ impl Tunnel {
         )
     }
 
-    /// The hint for a tunnel that ended or printed no URL.
     pub(super) fn hint(&self, local: SocketAddr) -> String {
         match self {
             Self::Cloudflared => {
@@ -197,7 +196,8 @@ pub(super) fn is_ssh_debug(line: &str) -> bool {
         .any(|beginning| line.starts_with(beginning))
 }
 
-/// The line as shown: secrets masked, escaped for the terminal, shortened. `None` for an empty line or debug output.
+/// Returns a line of the tunnel program's output as shown: secrets masked, escaped for the terminal, shortened. Returns
+/// `None` for an empty line or debug output.
 pub(super) fn shown(tunnel: &Tunnel, line: &str) -> Option<String> {
     let is_noise = match tunnel {
         Tunnel::Ssh { .. } => is_ssh_debug(line),
@@ -212,7 +212,7 @@ pub(super) fn shown(tunnel: &Tunnel, line: &str) -> Option<String> {
     (!is_noise && !line.is_empty()).then(|| clean(&beginning(&line, MAX_CHARS)))
 }
 
-/// The message and error of a record in ngrok's log; any other line as it is.
+/// Returns the message and error of a record in ngrok's log, and any other line unchanged.
 fn ngrok_message(line: &str) -> String {
     let Ok(Value::Object(record)) = serde_json::from_str(line) else {
         return line.trim().to_owned();

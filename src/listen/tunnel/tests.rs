@@ -1,4 +1,4 @@
-//! Tests of `--tunnel-cmd`. `tests/it/tunnel.rs` tests the programs that are found by name.
+//! Tests of `--tunnel-cmd`. `tests/it/tunnel.rs` tests the tunnel programs that are found by name.
 
 use super::*;
 
@@ -72,7 +72,7 @@ async fn a_program_that_tells_no_url_is_ended() {
     let place = folder.path().join("number").display().to_string();
     let line = format!("echo $$ >{place}.new; mv {place}.new {place}; exec sleep 1000");
     let tunnel = Tunnel::Command(line);
-    // Dropped after the check, since dropping a supervisor kills its programs too.
+    // The supervisor is dropped after the check, since dropping a supervisor kills its programs too.
     let supervisor = Supervisor::install();
     let local = "127.0.0.1:8237".parse().unwrap();
     let mut short = Duration::from_millis(50);
@@ -84,7 +84,7 @@ async fn a_program_that_tells_no_url_is_ended() {
             short.as_secs()
         );
         assert_eq!(error.to_string(), expected);
-        // On a slow machine the program may be ended before it has written its process id.
+        // On a slow machine the tunnel program may be killed before its process id is written.
         match std::fs::read_to_string(&place) {
             Ok(number) => break number,
             Err(_) => short *= 2,

@@ -1,6 +1,6 @@
 //! Parses the output of a tunnel program, and the responses of its local API.
 //!
-//! Programs print other URLs beside the public one, so that each program has patterns of its own.
+//! Tunnel programs print other URLs beside the public one, so that each program has patterns of its own.
 
 use std::net::SocketAddr;
 
@@ -9,17 +9,14 @@ use serde_json::Value;
 use super::program::{Tunnel, is_ssh_debug};
 use crate::net::Destination;
 
-/// A change of a tunnel, from a line of output or the program's API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Update {
-    /// The public URL, without a path.
     Url(String),
     Connected,
-    /// The address of the program's API on this machine.
     Api(SocketAddr),
 }
 
-/// Parses a line of output. `local` is the listener's address, `host` the host of an ssh tunnel.
+/// Parses a line of a tunnel program's output. `local` is the listener's address, `host` the host of an ssh tunnel.
 pub fn update(tunnel: &Tunnel, line: &str, local: SocketAddr, host: &str) -> Option<Update> {
     let first_public = || urls(line).find_map(|url| public(url, local));
     let url = match tunnel {
@@ -61,7 +58,8 @@ pub fn update(tunnel: &Tunnel, line: &str, local: SocketAddr, host: &str) -> Opt
     url.map(Update::Url)
 }
 
-/// The URL of a quick tunnel, `https://NAME.trycloudflare.com`; `api` is the service that creates quick tunnels.
+/// The URL of a Cloudflare quick tunnel is `https://NAME.trycloudflare.com`; the name `api` belongs to the service that
+/// creates quick tunnels.
 fn quick_tunnel(url: &str) -> Option<String> {
     let destination = Destination::parse(url).ok()?;
     let host = destination.host();
@@ -69,7 +67,6 @@ fn quick_tunnel(url: &str) -> Option<String> {
     (destination.is_tls() && !name.is_empty() && name != "api").then(|| format!("https://{host}"))
 }
 
-/// Parses a JSON record of ngrok's log.
 fn ngrok(record: &Value) -> Option<Update> {
     let text = |name: &str| record.get(name).and_then(Value::as_str);
     match text("msg")? {
@@ -79,13 +76,14 @@ fn ngrok(record: &Value) -> Option<Update> {
     }
 }
 
-/// Parses cloudflared's `{"hostname":"…"}`; the name is empty at first.
+/// Parses `{"hostname":"…"}` of cloudflared's API; the host name is empty until the tunnel has one.
 pub(super) fn cloudflared_api(body: &Value) -> Option<Update> {
     let hostname = body.get("hostname")?.as_str()?;
     origin(&format!("https://{hostname}")).map(Update::Url)
 }
 
-/// Parses ngrok's `{"tunnels":[{"public_url":"…","config":{"addr":"…"}}]}`. An agent may have tunnels to other ports.
+/// Parses `{"tunnels":[{"public_url":"…","config":{"addr":"…"}}]}` of ngrok's API. An ngrok agent may have tunnels to
+/// other ports.
 pub(super) fn ngrok_api(body: &Value, local: SocketAddr) -> Option<Update> {
     let port = format!(":{}", local.port());
     let urls = body
@@ -97,19 +95,17 @@ pub(super) fn ngrok_api(body: &Value, local: SocketAddr) -> Option<Update> {
             let url = tunnel.get("public_url")?.as_str()?;
             addr.ends_with(&port).then(|| public(url, local))?
         });
-    // Old agents open one tunnel for http and one for https.
+    // Old ngrok agents open one tunnel for http and one for https.
     urls.max_by_key(|url| url.starts_with("https:"))
         .map(Update::Url)
 }
 
-/// The origin of a URL, unless the URL is the listener's own.
 fn public(url: &str, local: SocketAddr) -> Option<String> {
     let destination = Destination::parse(url).ok()?;
     let is_ours = destination.is_loopback() && destination.port() == local.port();
     if is_ours { None } else { origin(url) }
 }
 
-/// Scheme, host and port of a URL.
 pub fn origin(url: &str) -> Option<String> {
     let destination = Destination::parse(url).ok()?;
     let scheme = if destination.is_tls() {
@@ -120,7 +116,6 @@ pub fn origin(url: &str) -> Option<String> {
     Some(format!("{scheme}://{}", destination.authority()))
 }
 
-/// The parts of a line that may be http or https URLs, without surrounding punctuation.
 fn urls(line: &str) -> impl Iterator<Item = &str> {
     let ends = |c: char| c.is_whitespace() || c.is_control() || "\"'`<>|()[]{}\\".contains(c);
     line.match_indices("http").map(move |(start, _)| {

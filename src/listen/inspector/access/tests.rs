@@ -97,7 +97,7 @@ fn only_this_machine_and_its_own_page_are_let_in() {
 }
 
 proptest! {
-    /// A request to another host is refused, whatever its host and headers.
+    /// A request with another host name than the inspector's in `Host` is refused, even with the token.
     #[test]
     fn another_host_is_never_answered(host in "[ -~]{0,30}") {
         prop_assume!(!HOSTS.iter().any(|name| host == format!("{name}:8238")));

@@ -34,7 +34,6 @@ fn inspected() -> (BoxedFilter<(warp::reply::Response,)>, Token) {
     (routes(&Arc::new(inspector)), token)
 }
 
-/// The status, and the allowed method of a 405.
 fn asked(method: &str, target: &str, headers: &[(&str, &str)], with_token: bool) -> (u16, String) {
     let (routes, token) = inspected();
     let mut request = warp::http::Request::builder().method(method).uri(target);
@@ -141,7 +140,7 @@ fn a_stream_is_asked_for_in_numbers() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Without the token only the assets are served, whatever the method, path and headers.
+    /// Without the token the inspector serves only its assets, whatever the method, path and headers are.
     #[test]
     fn nothing_is_told_without_the_token(
         method in "[A-Z]{1,7}",

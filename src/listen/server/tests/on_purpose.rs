@@ -1,4 +1,4 @@
-//! Faults other than `Status`, seen by a client.
+//! Tests faults other than `Status` with a client.
 
 use super::*;
 
@@ -77,7 +77,6 @@ async fn what_drips_is_the_whole_answer_in_many_pieces() {
         "{:?}",
         began.elapsed()
     );
-    // A server that stops writes the rest at once.
     stand.stop.cancel();
     let rest = peer.rest().await;
     assert_eq!(
@@ -94,7 +93,7 @@ async fn who_is_ignored_hears_nothing_and_may_leave_when_it_likes() {
     for _ in 0..3 {
         let mut peer = stand.send(ask("/ignore")).await;
         stand.incoming().await;
-        // Further requests are read and not answered.
+        // On a connection with the fault `Hang`, further requests are read and not answered.
         peer.write(ask("/")).await;
     }
     stand
@@ -122,7 +121,6 @@ async fn w11_those_who_are_ignored_or_served_slowly_make_room() {
     }
     stand.send(ask("/")).await.until("got it").await;
     stand.incoming().await;
-    // The first two were evicted: one without an answer, the other with its whole answer.
     assert_eq!(end_of(&mut ignored[0]).await, (vec![], None));
     assert!(ignored[1].rest().await.ends_with("\r\n\r\ngot it"));
     stand.close().await;
@@ -144,7 +142,6 @@ async fn w13_nothing_of_this_keeps_the_door_open() {
         stand.incoming().await;
     }
     let stopped = Instant::now();
-    // `close` asserts that no connection error is reported.
     stand.close().await;
     assert!(
         stopped.elapsed() < Duration::from_millis(3_500),
