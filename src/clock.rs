@@ -11,12 +11,12 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
-/// Milliseconds since 1970-01-01T00:00:00Z, the unit of a CDR's `time` \[doc\].
+/// A `Timestamp` counts milliseconds since 1970-01-01T00:00:00Z, the unit of a CDR's `time` \[doc\].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// `None` outside the years 1970 to 9999.
+    /// A `Timestamp` lies in the years 1970 to 9999.
     pub fn from_epoch_ms(ms: i64) -> Option<Self> {
         (0..=253_402_300_799_999).contains(&ms).then_some(Self(ms))
     }
@@ -25,7 +25,7 @@ impl Timestamp {
         self.0
     }
 
-    /// Saturates at the epoch.
+    /// `Timestamp::before` saturates at the epoch.
     pub(crate) fn before(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(millis(span)).max(0))
     }
@@ -34,22 +34,19 @@ impl Timestamp {
         Self(self.0.saturating_add(millis(span)))
     }
 
-    /// Zero if `earlier` is later than `self`.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
     }
 
-    /// In UTC: `09:12:31.402`.
     pub(crate) fn time_of_day(self) -> String {
         self.jiff().strftime("%H:%M:%S%.3f").to_string()
     }
 
-    /// `2022-11-07 09:09:46 UTC`.
     pub(crate) fn to_second(self) -> String {
         self.jiff().strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
     }
 
-    /// jiff's last timestamp is 26 hours before the end of the year 9999; later times are printed as that timestamp.
+    /// A `Timestamp` after jiff's last one, 26 hours before the end of the year 9999, is printed as jiff's last one.
     fn jiff(self) -> jiff::Timestamp {
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::MAX)
     }
@@ -59,14 +56,14 @@ fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// RFC 3339 in UTC with milliseconds: `2026-11-22T09:12:31.402Z`.
+/// A `Timestamp` is displayed as RFC 3339 in UTC with milliseconds: `2026-11-22T09:12:31.402Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.3}", self.jiff())
     }
 }
 
-/// Reads RFC 3339 (`2026-11-22T09:00:00Z`, any offset) or milliseconds since the epoch.
+/// A `Timestamp` is read from RFC 3339 with any offset (`2026-11-22T09:00:00Z`) or from milliseconds since the epoch.
 impl FromStr for Timestamp {
     type Err = String;
 
@@ -91,17 +88,14 @@ impl Serialize for Timestamp {
     }
 }
 
-/// The wall clock, read when the program starts and carried forward by tokio's clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     wall: Timestamp,
     started: Instant,
-    /// [`suspended_ms`] at the start.
     suspended_ms: i64,
 }
 
 impl Clock {
-    /// Works without a tokio runtime.
     #[expect(
         clippy::disallowed_methods,
         reason = "the one place that reads the wall clock"
@@ -117,7 +111,6 @@ impl Clock {
         }
     }
 
-    /// A clock that reads `wall` now, for tests that pause tokio's time.
     #[cfg(test)]
     pub(crate) fn at(wall: Timestamp) -> Self {
         Self {
@@ -128,7 +121,7 @@ impl Clock {
 
     pub(crate) fn now(&self) -> Timestamp {
         let now = self.wall.after(self.elapsed());
-        // The kernel's clocks are read one after the other, so that less than a second is no sign of a suspend.
+        // The kernel's clocks are read one after the other, so a difference below one second is no sign of a suspend.
         match suspended_ms() - self.suspended_ms {
             ..1_000 => now,
             suspended => Timestamp(now.0.saturating_add(suspended)),
@@ -140,7 +133,7 @@ impl Clock {
     }
 }
 
-/// Milliseconds since boot in which the machine was suspended.
+/// The suspended milliseconds since boot are the difference of `CLOCK_BOOTTIME` and `CLOCK_MONOTONIC`.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn suspended_ms() -> i64 {
     use rustix::time::{ClockId, clock_gettime};
@@ -151,13 +144,13 @@ fn suspended_ms() -> i64 {
     boot - awake
 }
 
-/// Windows counts suspended time in its monotonic clock; for other systems rustix has no clock that counts it.
+/// Windows counts suspended time in its monotonic clock; for macOS and the BSDs, rustix has no suitable clock.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn suspended_ms() -> i64 {
     0
 }
 
-/// `340 µs`, `1.2 ms`, `340 ms`, `2.50 s`, `3 m 05 s`.
+/// Durations are formatted as `340 µs`, `1.2 ms`, `340 ms`, `2.50 s` or `3 m 05 s`.
 pub(crate) fn format_duration(span: Duration) -> String {
     let nanos = span.as_nanos();
     let seconds = span.as_secs_f64();
@@ -176,12 +169,11 @@ pub(crate) fn format_duration(span: Duration) -> String {
     }
 }
 
-/// Upper limit of a duration flag, so that adding it to an `Instant` cannot overflow.
+/// A duration flag is limited to one year, so that adding the duration to an `Instant` cannot overflow.
 const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Reads a duration with units: `500ms`, `2s`, `1m30s`, `1.5h`.
-///
-/// A bare number is refused, because it could mean seconds or milliseconds; `0` is the exception.
+/// A duration has units: `500ms`, `2s`, `1m30s`, `1.5h`. A bare number other than `0` is refused, because it could mean
+/// seconds or milliseconds.
 pub(crate) fn read_duration(text: &str) -> Result<Duration, String> {
     const EXPECTED: &str = "expected a number with a unit, like 500ms, 2s or 1m30s";
     if text == "0" {

@@ -11,12 +11,12 @@ use thiserror::Error;
 
 #[derive(Debug, Error)]
 pub enum Error {
-    /// Options that contradict one another, in a way that clap does not check.
+    /// `Error::Usage` is a contradiction of flags that clap does not check.
     #[error("{0}")]
     Usage(String),
     #[error("cannot listen on {address}")]
     Bind {
-        /// `host:port`, as given on the command line.
+        /// `address` is `host:port`, as given on the command line.
         address: String,
         flag: &'static str,
         source: io::Error,
@@ -25,16 +25,14 @@ pub enum Error {
     Read { path: PathBuf, source: io::Error },
     #[error("cannot write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
-    /// Another listener has locked the capture file.
     #[error("another listener saves to {}", path.display())]
     Taken { path: PathBuf },
-    /// Standard output, or the file in its place, cannot be written.
     #[error("cannot write the output: {0}")]
     Output(String),
-    /// A readable file holds nothing that can be sent.
+    /// `Error::Input` is a readable file that holds no CDR or request to send.
     #[error("{place}: {what}")]
     Input {
-        /// The file, and the line if it is known.
+        /// `place` is the file's name, followed by the line number if the line is known.
         place: String,
         what: String,
     },
@@ -43,7 +41,6 @@ pub enum Error {
     #[error("{what}")]
     Tunnel {
         what: String,
-        /// The last lines of the tunnel program.
         said: Vec<String>,
         hint: String,
     },
@@ -99,18 +96,13 @@ impl Error {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Exit {
-    /// All deliveries and checks met their expectations.
     #[default]
     Success,
-    /// At least one delivery or check failed.
     Failed,
-    /// Wrong usage, or the run could not start.
     Usage,
-    /// The time limit passed before a listener received the expected number of CDRs.
+    /// `Exit::TimedOut`: the time limit passed before `listen` received the expected number of CDRs.
     TimedOut,
-    /// Ctrl-C before the end.
     Interrupted,
-    /// SIGTERM before the end.
     Terminated,
     Command(u8),
 }
@@ -143,9 +135,7 @@ impl From<Exit> for std::process::ExitCode {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// Ctrl-C.
     Interrupt,
-    /// SIGTERM.
     Terminate,
 }
 

@@ -68,7 +68,7 @@ mod untrusted;
 
 pub use app::run;
 
-/// For the benches, the fuzz targets and `tests/it`; not a public interface.
+/// The module `internals` is for the benches, the fuzz targets and `tests/it`, and is no public interface.
 #[doc(hidden)]
 pub mod internals {
     pub mod cli {

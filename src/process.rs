@@ -22,16 +22,16 @@ use tokio::time::{sleep, timeout};
 
 use terminal::Handoff;
 
-/// Time between SIGTERM and SIGKILL.
+/// A process group gets SIGKILL one second after SIGTERM.
 pub const GRACE: Duration = Duration::from_secs(1);
 
-/// Limit of the wait after SIGKILL. The kernel takes milliseconds, unless a disk hangs.
+/// After SIGKILL, the wait for a group is limited to one second. The kernel takes milliseconds, unless a disk hangs.
 const KILLED: Duration = Duration::from_secs(1);
 
-/// Interval at which a group is checked for members; the kernel has no event for it.
+/// The members of a process group are checked every 10 ms, because the kernel has no event for the end of a group.
 const POLL: Duration = Duration::from_millis(10);
 
-/// Without Unix signals, each of these kills the program.
+/// On systems without Unix signals, each `Signal` kills the program.
 #[cfg(not(unix))]
 #[derive(Debug, Clone, Copy)]
 pub enum Signal {
@@ -43,7 +43,6 @@ pub enum Signal {
 #[cfg(not(unix))]
 type Pid = u32;
 
-/// The soft limit of open files of this process, if there is one.
 pub(crate) fn descriptors() -> Option<u64> {
     #[cfg(unix)]
     return rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
@@ -60,13 +59,13 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// The exit code that a shell reports: 128 + N for signal N. 1 if the code does not fit into a byte.
+    /// A shell reports 128 + N for a program ended by signal N. An exit code that does not fit into a byte becomes 1.
     pub(crate) fn shell_code(self) -> u8 {
         let code = self.code.or(self.signal.map(|signal| 128 + signal));
         code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
     }
 
-    /// `with 3` or `by signal 9`, to follow "the command ended".
+    /// `Ended::words` is `with 3` or `by signal 9`, to follow "the command ended".
     pub(crate) fn words(self) -> String {
         match (self.code, self.signal) {
             (Some(code), _) => format!("with {code}"),
@@ -89,11 +88,11 @@ impl From<ExitStatus> for Ended {
     }
 }
 
-/// Starts programs, and adopts their orphans on Linux. Dropping it kills the orphans that still run.
+/// A dropped `Supervisor` kills the orphans that still run.
 pub struct Supervisor(());
 
 impl Supervisor {
-    /// Adopts orphans from now on, on Linux. Must be called within a tokio runtime.
+    /// `Supervisor::install` must be called within a tokio runtime. On Linux, this process adopts orphans from then on.
     pub(crate) fn install() -> Self {
         #[cfg(target_os = "linux")]
         orphans::adopt();
@@ -116,7 +115,6 @@ impl Supervisor {
         })
     }
 
-    /// Ends the orphans: SIGTERM, and SIGKILL after `GRACE`.
     pub async fn end(self) {
         #[cfg(target_os = "linux")]
         orphans::end().await;
@@ -130,11 +128,12 @@ impl Drop for Supervisor {
     }
 }
 
-/// A program and the descendants in its process group. Dropping it kills those that still run.
+/// A `ProcessGroup` is a program and those of its descendants that stay in its group. A dropped `ProcessGroup` kills
+/// the members that still run.
 #[derive(Debug)]
 pub struct ProcessGroup {
     child: Child,
-    /// The leader's process id, as long as the group may have members.
+    /// `id` is the leader's process id, set as long as the group may have members.
     id: Option<Pid>,
     ended: Option<Ended>,
     handoff: Handoff,
@@ -145,12 +144,12 @@ impl ProcessGroup {
         (self.child.stdout.take(), self.child.stderr.take())
     }
 
-    /// Waits until the program itself has ended; its descendants may still run. Cancel-safe.
+    /// `ProcessGroup::wait` ends with the program itself; descendants may still run. The future is cancel-safe.
     pub(crate) async fn wait(&mut self) -> Ended {
         if let Some(ended) = self.ended {
             return ended;
         }
-        // Fails only if the child has been waited for elsewhere.
+        // `Child::wait` fails only if other code has reaped the child.
         let ended = tokio::select! {
             biased;
             ended = self.child.wait() => ended.map(Ended::from).unwrap_or_default(),
@@ -158,12 +157,12 @@ impl ProcessGroup {
         };
         self.handoff.end();
         self.ended = Some(ended);
-        // From now on the system may reuse the process id, unless the group still has members.
+        // After the leader is reaped, the system may reuse its process id, unless the group still has members.
         self.is_gone();
         ended
     }
 
-    /// Takes the terminal back, if it is lent to the group. It is lent again if the group reads it.
+    /// The terminal is lent to the group again if the group reads the terminal after `take_terminal_back`.
     pub(crate) fn take_terminal_back(&mut self) {
         self.handoff.end();
     }
@@ -171,22 +170,22 @@ impl ProcessGroup {
     pub(crate) fn signal(&mut self, signal: Signal) {
         #[cfg(unix)]
         if let Some(group) = self.id {
-            // Fails if the group is gone.
+            // Signalling fails if the group has no members left.
             let _ = kill_process_group(group, signal);
-            // A stopped process handles the signal only after SIGCONT.
+            // A stopped process handles a signal only after SIGCONT.
             let _ = kill_process_group(group, Signal::CONT);
         }
         #[cfg(not(unix))]
         let _ = (signal, self.child.start_kill());
     }
 
-    /// Sends SIGTERM, waits up to `grace` for the group to exit, then kills it.
+    /// Sends SIGTERM to the group, waits up to `grace` for the members to exit, then sends SIGKILL.
     pub(crate) async fn end(&mut self, grace: Duration) -> Ended {
         self.signal(Signal::TERM);
         self.end_within(grace).await
     }
 
-    /// Waits up to `grace` for a signalled group to exit, then kills it.
+    /// Waits up to `grace` for a signalled group to exit, then kills the group.
     pub(crate) async fn end_within(&mut self, grace: Duration) -> Ended {
         if timeout(grace, self.gone()).await.is_err() {
             self.signal(Signal::KILL);
@@ -202,11 +201,11 @@ impl ProcessGroup {
         }
     }
 
-    /// Whether the group has no members. Must be called after the leader has been waited for.
+    /// `is_gone` must be called after the leader has been reaped: `waitpgid` would take the leader's exit status.
     fn is_gone(&mut self) -> bool {
         #[cfg(unix)]
         if let Some(group) = self.id {
-            // Zombies count as members until they are waited for.
+            // Zombies count as members of a group until they are reaped.
             while let Ok(Some(_)) = waitpgid(group, WaitOptions::NOHANG) {}
             if test_kill_process_group(group).is_ok() {
                 return false;

@@ -1,4 +1,4 @@
-//! Random numbers by seed, stream and item.
+//! Random numbers that depend on a seed, a stream and an item.
 //!
 //! The numbers of item n depend on seed, stream and n alone, so that a seed sends the same bytes at any concurrency.
 //! `ChaCha8` is chosen because `rand`'s default generator may give other numbers for a seed in another version.
@@ -9,28 +9,22 @@ use std::io;
 use rand::rngs::{ChaCha8Rng, SysRng};
 use rand::{SeedableRng, TryRng};
 
-/// An independent sequence of random numbers. The discriminants are part of the generator's key, and must not change.
+/// A `Stream` is an independent sequence of random numbers. Its discriminant is part of the generator's key and must
+/// not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
-    /// The values of a whole run, such as the agent and the media server.
+    /// `Stream::Account` gives the values of a whole run, such as the agent and the media server.
     Account = 1,
-    /// The values of call n.
     Call = 2,
-    /// The scenario of call n in a mixture.
     Mixture = 3,
-    /// The wait before a retry; n counts deliveries and their attempts.
+    /// `Stream::Retry` gives the wait before a retry; its n counts deliveries and their attempts.
     Retry = 4,
-    /// The answer delay of request n.
     Delay = 5,
-    /// The order in which the deliveries of window n are sent.
+    /// `Stream::Shuffle` gives the order in which the deliveries of window n are sent.
     Shuffle = 6,
-    /// Which deliveries of call n are dropped.
     Drop = 7,
-    /// The delays of the deliveries of window n.
     Late = 8,
-    /// The values of suite case n.
     Case = 9,
-    /// Whether request n is answered with a fault.
     Fault = 10,
 }
 
@@ -38,7 +32,7 @@ pub enum Stream {
 pub struct Seed(pub u64);
 
 impl Seed {
-    /// A random seed below one million, short enough to type again. Zero if the system has no entropy.
+    /// A fresh seed is below one million, short enough to type again. The seed is zero if the system has no entropy.
     pub(crate) fn fresh() -> Self {
         Self(u64::from(SysRng.try_next_u32().unwrap_or(0)) % 1_000_000)
     }
@@ -53,7 +47,7 @@ impl Seed {
     }
 }
 
-/// 128 unguessable bits from the operating system, independent of the seed.
+/// `secret` returns 128 unguessable bits from the operating system, independent of the seed.
 pub fn secret() -> io::Result<u128> {
     let mut bytes = [0; 16];
     SysRng
@@ -75,7 +69,7 @@ mod tests {
     use super::*;
     use rand::Rng as _;
 
-    /// If these numbers change, the seeds that users wrote down give other CDRs.
+    /// If this test fails, the seeds that users wrote down give other CDRs.
     #[test]
     fn the_same_seed_gives_the_same_numbers_for_ever() {
         let first = |seed, stream, n| Seed(seed).rng(stream, n).next_u64();

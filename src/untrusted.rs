@@ -1,7 +1,7 @@
-//! Text from requests, responses and files, and its escaping for the terminal.
+//! Holds text from requests, responses and files, and escapes it for the terminal.
 //!
-//! [`Untrusted`] has no `Display`, so that the text can only be shown through [`Untrusted::cleaned`]. The stored text is
-//! unchanged, for saving, forwarding and JSON.
+//! [`Untrusted`] has no `Display`, so that received text can only be shown through [`Untrusted::cleaned`]. The stored
+//! text is unchanged, for saving, forwarding and JSON.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ impl Untrusted {
         Self(text.into())
     }
 
-    /// The unchanged text, for comparing, saving and forwarding; never for a terminal.
+    /// `as_it_came` returns the unchanged text, for comparing, saving and forwarding; never for a terminal.
     pub fn as_it_came(&self) -> &str {
         &self.0
     }
@@ -26,7 +26,7 @@ impl Untrusted {
     }
 }
 
-/// Escapes each character that could disturb a terminal as `\u{…}`; other characters do not change.
+/// `clean` escapes each character that could disturb a terminal as `\u{…}`; other characters do not change.
 pub fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -39,12 +39,12 @@ pub fn clean(text: &str) -> String {
     out
 }
 
-/// Whether a text consists of printable ASCII, which needs no escaping.
+/// Text is plain if it consists of printable ASCII, which needs no escaping.
 pub(crate) fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
-/// The first `most` characters of a text, with `…` if there are more.
+/// `beginning` returns the first `most` characters of a text, followed by `…` if there are more.
 pub(crate) fn beginning(text: &str, most: usize) -> Cow<'_, str> {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]).into(),
@@ -52,7 +52,7 @@ pub(crate) fn beginning(text: &str, most: usize) -> Cow<'_, str> {
     }
 }
 
-/// Whether a character could move the cursor, hide, reorder or forge text: control characters (newline and tab too),
+/// A disturbing character could move the cursor, hide, reorder or forge text: control characters (newline and tab too),
 /// line and paragraph separators, bidirectional and other format controls, zero-width characters and invisible fillers.
 ///
 /// Hindi and Tamil names need combining marks and the joiners U+200C and U+200D. Combining marks are not escaped; the
@@ -94,7 +94,6 @@ mod tests {
             .collect();
         assert_eq!(plain, (' '..='~').collect::<Vec<_>>());
         assert!(!plain.into_iter().any(disturbs));
-        // A control character at each position of texts of up to 99 characters.
         for length in 0..100 {
             let text = "~".repeat(length);
             assert!(is_plain(&text), "{length}");
@@ -114,9 +113,9 @@ mod tests {
         }
     }
 
-    /// Ranges from Unicode's tables, not from `disturbs`, ascending: general categories Cc, Cf, Zl and Zp,
-    /// `Default_Ignorable_Code_Point`, and three letters and symbols that are blank by definition. Left out are the
-    /// prepended marks in Cf, such as the Arabic number sign, which are visible.
+    /// The ranges in `DISTURBING` come from Unicode's tables, not from `disturbs`, in ascending order: general
+    /// categories Cc, Cf, Zl and Zp, `Default_Ignorable_Code_Point`, and three letters and symbols that are blank by
+    /// definition. The prepended marks in Cf, such as the Arabic number sign, are visible and left out.
     const DISTURBING: [(u32, u32); 38] = [
         (0x00, 0x1f),
         (0x7f, 0x9f),
@@ -158,7 +157,6 @@ mod tests {
         (0xe0fff, 0xe0fff),
     ];
 
-    /// Disturbing characters are escaped; all others stay unchanged, combining marks too.
     #[test]
     fn every_scalar_value_is_harmless_afterwards() {
         let mut ranges = DISTURBING.iter().peekable();
@@ -178,7 +176,6 @@ mod tests {
                 expected.push(c);
             }
         }
-        // Not `assert_eq!`, which would print millions of characters.
         let cleaned = clean(&all);
         let differs = cleaned
             .chars()

@@ -16,24 +16,22 @@ use crate::output::Show;
 use crate::output::queue::StreamState;
 use crate::process::{Ended, GRACE, ProcessGroup, Signal, Supervisor};
 
-/// Time for the command to exit after a signal, equal to the `grace` of the listener's limits.
+/// The command of `listen -- CMD` gets SIGKILL 3 seconds after SIGINT or SIGTERM; the listener's `grace` is equal.
 const AFTER_A_SIGNAL: Duration = Duration::from_secs(3);
 
-/// Environment variables of the command: the listener's URL and the public URL.
+/// `listen -- CMD` passes the listener's URL and the public URL to the command in these environment variables.
 const URL: &str = "TELECMI_CDR_URL";
 const PUBLIC_URL: &str = "TELECMI_CDR_PUBLIC_URL";
 
 #[derive(Default)]
 pub struct Children {
-    /// Stays set after the tunnel has ended.
     pub tunnel: Option<Open>,
     pub command: Option<ProcessGroup>,
-    /// Declared last, so dropped last: kills the remaining processes.
+    /// Dropping `supervisor` kills the remaining child processes, so the field is declared last and dropped last.
     supervisor: Option<Supervisor>,
 }
 
 impl Children {
-    /// Starts the tunnel to `address`, stores its URL in `options`, and starts the command.
     pub async fn start(
         given: &ListenOptions,
         options: &mut listen::Options,
@@ -63,13 +61,13 @@ impl Children {
         if let Some((program, arguments)) = given.command.split_first() {
             let mut command = Command::new(program);
             command.args(arguments).env(URL, format!("http://{local}"));
-            // `options.public_url` has its secrets masked, `given.public_url` has not.
+            // `options.public_url` has its secrets masked, but the command needs the unmasked `given.public_url`.
             match given.public_url.as_ref().or(options.public_url.as_ref()) {
                 Some(url) => command.env(PUBLIC_URL, url),
                 None => command.env_remove(PUBLIC_URL),
             };
             if given.output_options.ndjson() {
-                // Standard output must hold NDJSON records only.
+                // With `--format ndjson`, standard output holds records only: the command writes to standard error.
                 command.stdout(std::io::stderr());
             }
             let started = supervisor.start(&mut command);
@@ -78,7 +76,6 @@ impl Children {
         Ok(children)
     }
 
-    /// Ends the process groups of the tunnel and the command.
     pub async fn end(&mut self) {
         let command = async {
             if let Some(group) = &mut self.command {
@@ -93,7 +90,7 @@ impl Children {
         tokio::join!(command, tunnel);
     }
 
-    /// Ends the processes that have left their group.
+    /// `Children::end_orphans` ends daemons that the tunnel or the command started outside their process groups.
     pub async fn end_orphans(self) {
         if let Some(supervisor) = self.supervisor {
             supervisor.end().await;
@@ -108,7 +105,7 @@ fn cannot_run(program: &OsString, source: std::io::Error) -> Error {
     }
 }
 
-/// The listener's address as seen from this machine: loopback in place of an unspecified address.
+/// A listener on an unspecified address (`0.0.0.0`, `::`) is reached from this machine by the loopback address.
 pub fn local(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -118,7 +115,7 @@ pub fn local(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// Waits for the command to exit and then for `settle`; ends the command at `stop` or after `timeout`.
+/// Runs the command until its exit plus `settle`; the future `stop` or the `timeout` ends the command earlier.
 pub async fn run_command(
     group: &mut ProcessGroup,
     stop: impl Future<Output = Stop>,
@@ -136,9 +133,9 @@ pub async fn run_command(
         () = tokio::time::sleep(timeout.unwrap_or(Duration::MAX)) => Ending::TimedOut,
     };
     let ended = match ending {
-        // Other processes of the group may still be sending; `Children::end` ends them.
+        // Other processes of the command's group may still be sending CDRs; `Children::end` ends these processes.
         Ending::CommandEnded => group.wait().await,
-        // Interrupted by Ctrl-C, not by a closed standard output.
+        // Only Ctrl-C is forwarded to the command as SIGINT: a closed standard output is an `Ending::Interrupted` too.
         Ending::Interrupted if *state.borrow() == StreamState::Open => {
             group.signal(Signal::INT);
             group.end_within(AFTER_A_SIGNAL).await
@@ -149,7 +146,6 @@ pub async fn run_command(
     (ending, ended)
 }
 
-/// Adds the command's exit to the summary; its failure takes precedence over the listener's.
 pub fn add_command(summary: &mut Summary, ended: Ended) {
     summary.command = Some(ended);
     summary.exit = match (summary.ending, ended.shell_code()) {

@@ -32,7 +32,7 @@ pub async fn run(options: &SendOptions) -> Result<Exit, Error> {
         let (output, ready) = (output.clone(), Arc::clone(&ready));
         let records = options.output_options.ndjson();
         move |event| match event {
-            // In text output only the sender's summary is shown.
+            // Text output of `send --demo` shows the sender's summary only, NDJSON output also the listener's.
             Event::Finished(_) if !records => true,
             event => {
                 if matches!(event, Event::Listening(_)) {
@@ -43,7 +43,6 @@ pub async fn run(options: &SendOptions) -> Result<Exit, Error> {
         }
     };
     let stop_receiver = async {
-        // Resolves when `done` is dropped: after the run, or by a panic of the sender.
         let _ = sender_is_done.await;
         Stop::Interrupt
     };

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 use crate::listen::capture;
 
-/// Largest size of an earlier run's ready file, which holds one URL.
+/// A ready file holds one URL; `listen` does not replace a larger file, which is no ready file.
 const MAX_READY_FILE: u64 = 300;
 
 fn cannot_write(path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
@@ -15,12 +15,11 @@ fn cannot_write(path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
     |source| Error::Write { path, source }
 }
 
-/// Creates the file of `--output` or `--junit`.
 pub fn create(path: &Path) -> Result<File, Error> {
     File::create(path).map_err(cannot_write(path))
 }
 
-/// Opens the file of `--report`, whose content stays until the report is written. A new file has mode 0600: the report
+/// The file of `--report` is not truncated until the report is written. A new file has mode 0600, because the report
 /// names callers.
 pub fn open_report(path: &Path) -> Result<File, Error> {
     let mut options = File::options();
@@ -32,10 +31,9 @@ pub fn open_report(path: &Path) -> Result<File, Error> {
     file.map_err(cannot_write(path))
 }
 
-/// Replaces the content of an open file.
 pub fn write_report(path: &Path, mut file: File, text: &str) -> Result<(), Error> {
     let written = file.metadata().and_then(|metadata| {
-        // A pipe or a device has no length.
+        // Pipes and devices have no length, so that only regular files are truncated.
         if metadata.is_file() {
             file.set_len(0)?;
         }
@@ -44,7 +42,7 @@ pub fn write_report(path: &Path, mut file: File, text: &str) -> Result<(), Error
     written.map_err(cannot_write(path))
 }
 
-/// Refuses one file for two flags: each would overwrite the other's data.
+/// Two flags must not name one file, because each would overwrite the other's data.
 pub fn distinct(paths: &[&Path]) -> Result<(), Error> {
     let places: Vec<_> = paths.iter().map(|path| place(path)).collect();
     for (n, place) in places.iter().enumerate() {
@@ -58,8 +56,8 @@ pub fn distinct(paths: &[&Path]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The canonical path of a file; if the file does not exist, that of its folder plus its name. `None` for devices and
-/// pipes, which may be named twice.
+/// Two paths are compared in canonical form; of a file that does not exist yet, the folder is canonicalised. Devices
+/// and pipes give `None`, because two flags may share them.
 fn place(path: &Path) -> Option<PathBuf> {
     let new = || {
         let folder = path
@@ -72,16 +70,16 @@ fn place(path: &Path) -> Option<PathBuf> {
     place.filter(|place| !place.exists() || place.is_file())
 }
 
-/// The file of `--ready-file` between the removal of an earlier run's file and `announce`.
 pub struct ReadyFile {
     path: PathBuf,
     file: File,
-    /// Temporary path, renamed by `announce`; `None` for links, pipes and devices, which are written in place.
+    /// The URL is written to the `draft` file, which is then renamed to the ready file's path. Links, pipes and devices
+    /// are written in place, without a draft.
     draft: Option<PathBuf>,
 }
 
 impl ReadyFile {
-    /// Removes the ready file of an earlier run; any other existing file is an error.
+    /// `ReadyFile::take` removes the ready file of an earlier run, and refuses to remove any other existing file.
     pub fn take(path: PathBuf) -> Result<Self, Error> {
         match open_ready(&path) {
             Ok((file, draft)) => Ok(Self { path, file, draft }),
@@ -95,7 +93,6 @@ impl ReadyFile {
         }
     }
 
-    /// Writes the URL as one line and renames the draft.
     pub fn announce(mut self, url: &str) -> Result<(), Error> {
         let written = self.file.write_all(format!("{url}\n").as_bytes());
         let moved = written.and_then(|()| match &self.draft {
@@ -109,14 +106,14 @@ impl ReadyFile {
 impl Drop for ReadyFile {
     fn drop(&mut self) {
         if let Some(draft) = &self.draft {
-            // Fails after `announce`, which has renamed the draft.
+            // Removing the draft fails if `ReadyFile::announce` has renamed the draft.
             let _ = fs::remove_file(draft);
         }
     }
 }
 
 fn open_ready(path: &Path) -> io::Result<(File, Option<PathBuf>)> {
-    // Symbolic links are kept, and the targets of links like /dev/stdout are not replaced.
+    // A ready file that is a symbolic link, such as /dev/stdout, is written in place: the link and its target stay.
     if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
         return Ok((File::options().append(true).open(path)?, None));
     }
@@ -134,7 +131,7 @@ fn open_ready(path: &Path) -> io::Result<(File, Option<PathBuf>)> {
     let mut draft = path.as_os_str().to_owned();
     draft.push(format!(".{}", std::process::id()));
     let draft = PathBuf::from(draft);
-    // `create_new` does not follow a link that another program placed at this path.
+    // `create_new` does not follow a symbolic link that another program placed at the draft's path.
     match File::options().write(true).create_new(true).open(&draft) {
         Ok(file) => Ok((file, Some(draft))),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(io::Error::other(
@@ -144,7 +141,6 @@ fn open_ready(path: &Path) -> io::Result<(File, Option<PathBuf>)> {
     }
 }
 
-/// Whether a file is empty or holds one URL only.
 fn is_ready_file(path: &Path) -> io::Result<bool> {
     let mut text = String::new();
     let read = File::open(path)?

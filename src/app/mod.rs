@@ -23,7 +23,8 @@ use crate::output::theme::Theme;
 use crate::output::{OutputOptions, Show, catalogue};
 use signals::Signals;
 
-/// Runs the program; the first of the `arguments` is its name. Never panics and never exits the process.
+/// `app::run` is the whole program: errors become the returned exit code, and the process is not exited. The first
+/// argument is the program's name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let invocation = match cli::parse(arguments) {
         Ok(invocation) => invocation,
@@ -41,7 +42,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     })
 }
 
-/// Runs a mode. An error means that the mode could not start.
+/// An `Err` of `app::start` means that the mode could not start; a failed run is an `Ok` with a failing exit code.
 fn start(invocation: &Invocation) -> Result<Exit, Error> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().build().map_err(Error::Start)?;
@@ -59,7 +60,7 @@ fn start(invocation: &Invocation) -> Result<Exit, Error> {
             }
         }
     });
-    // Does not wait for a DNS lookup on a blocking thread.
+    // The runtime is shut down in the background, because a DNS lookup on a blocking thread can take many seconds.
     runtime.shutdown_background();
     ended
 }
@@ -84,13 +85,12 @@ fn write(options: OutputOptions, text: impl FnOnce(Theme) -> String) -> Exit {
     after_output(Exit::Success, &mut show)
 }
 
-/// Time after a signal for the reader of standard output to take the last lines.
+/// After Ctrl-C or SIGTERM, the reader of standard output gets 2 seconds to take the last lines.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// Time for writing the warning that output was lost.
+/// The warning about lost output is given up after 100 ms if standard error is blocked.
 const LAST_WARNING: Duration = Duration::from_millis(100);
 
-/// The signals and the output thread of a run.
 struct Session {
     signals: Signals,
     state: watch::Receiver<StreamState>,
@@ -109,7 +109,7 @@ impl Session {
         (output, session)
     }
 
-    /// Resolves at the first signal, or when standard output is closed or fails.
+    /// `Session::stop` resolves at the first signal, or when standard output is closed or fails.
     fn stop(&self) -> impl Future<Output = Stop> + use<> {
         let (mut signals, mut state) = (self.signals.clone(), self.state.clone());
         async move {
@@ -121,8 +121,8 @@ impl Session {
         }
     }
 
-    /// Awaits `run` and then the output thread, the latter at most `LAST_LINES` after a signal. A second signal ends the
-    /// wait at once.
+    /// Awaits `run` and then the output thread, the latter at most `LAST_LINES` after a signal. A second signal ends
+    /// both waits at once.
     async fn finish(mut self, run: impl Future<Output = Exit>) -> Exit {
         let mut hurry = self.signals.clone();
         let finished = async {
@@ -134,7 +134,6 @@ impl Session {
             tokio::select! {
                 show = self.thread.join() => match show {
                     Some(mut show) => after_output(exit, &mut show),
-                    // The thread panicked.
                     None => Exit::Failed,
                 },
                 () = out_of_time => {
@@ -155,12 +154,11 @@ async fn warn_of_loss() {
         let what = "the last of the output was not read in time, and is lost";
         Show::new(OutputOptions::default(), None, None).warn(what);
     });
-    // Standard error may be blocked, too.
+    // Standard error may be blocked like standard output, so writing the warning has a time limit.
     let _ = tokio::time::timeout(LAST_WARNING, warned).await;
 }
 
-/// Adjusts the exit to the state of standard output: after a closed pipe, an interruption is a success; a failed write is a
-/// failure.
+/// A closed standard output (`| head`) turns an interruption into a success; a failed write fails the run.
 fn after_output(exit: Exit, show: &mut Show) -> Exit {
     let state = show.state().borrow().clone();
     match state {
@@ -173,7 +171,6 @@ fn after_output(exit: Exit, show: &mut Show) -> Exit {
     }
 }
 
-/// Creates the output of `send`, on the file of `--output` if given.
 fn send_output(options: &SendOptions, command: Option<String>) -> Result<Show, Error> {
     let file = options.output.as_deref().map(files::create).transpose()?;
     let file = file.map(|file| Box::new(BufWriter::new(file)) as Box<dyn Write + Send>);
@@ -187,7 +184,7 @@ mod tests {
     use crate::output::options::Format;
     use std::sync::mpsc;
 
-    /// Standard output whose writes block until the test sends on `leave`.
+    /// Writes to `Slow` block until the test sends on `leave`.
     struct Slow {
         leave: mpsc::Receiver<()>,
         written: mpsc::Sender<Vec<u8>>,
@@ -227,7 +224,7 @@ mod tests {
         output.push(0, |show| show.received(&Event::Listening(ready)));
         drop(output);
         let mut ending = std::pin::pin!(session.finish(async { Exit::Success }));
-        // No write completes within an hour of paused time.
+        // No write to the blocked output completes within an hour of paused time.
         tokio::time::timeout(Duration::from_secs(3600), &mut ending)
             .await
             .unwrap_err();

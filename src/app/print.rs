@@ -19,7 +19,7 @@ use crate::send::plan::Origin;
 use crate::send::schedule::{Job, Schedule};
 use crate::send::{Plan, replay};
 
-/// Prints the requests. Requests that the format cannot represent are left out, which makes the exit status a failure.
+/// A request that the format of `--print` cannot represent is left out, and makes the exit status a failure.
 pub fn run(
     plan: &Arc<Plan>,
     destination: &Destination,
@@ -93,9 +93,8 @@ impl LeftOut {
 
 struct Printer {
     print: Print,
-    /// Scheme, authority and userinfo of the destination, secrets masked.
+    /// The `origin` is the scheme, userinfo and authority of the destination, with secrets masked.
     origin: String,
-    /// curl's flags for TLS.
     flags: Vec<String>,
 }
 
@@ -120,13 +119,13 @@ impl Printer {
         }
     }
 
-    /// Appends a request; `at` is the time at which it would be sent.
+    /// `at` is the time at which `send` would deliver the request, for the timestamps of HAR entries.
     fn piece(&self, job: &Job, at: Timestamp, out: &mut String) -> Result<(), Reason> {
         let stripped = match job.origin {
             Origin::Capture => Some(replay::strip_hop_by_hop(&job.request)),
             Origin::Template => None,
         };
-        // Other tools add hop-by-hop headers by themselves.
+        // Captured requests lose their hop-by-hop headers: the tool that sends the printed request adds its own.
         let request = stripped.as_ref().unwrap_or(&job.request);
         match self.print {
             Print::Json => {
@@ -155,7 +154,6 @@ impl Printer {
     }
 }
 
-/// The name of a request in HTTP files and HAR entries.
 fn title(job: &Job) -> String {
     let leg = job.cdr.as_ref().map(|cdr| cdr.leg_and_status().leg);
     let leg = match leg.as_ref().and_then(Value::as_str) {
@@ -175,7 +173,7 @@ fn title(job: &Job) -> String {
     )
 }
 
-/// The curl command for a request, with flags that disable curl's defaults where they would change the request.
+/// The printed curl command disables curl's defaults where these would change the request, such as added headers.
 fn curl(job: &Job, origin: &str, flags: &[String]) -> String {
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     export::curl(&job.request, origin, &flags, job.origin == Origin::Capture)

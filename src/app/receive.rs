@@ -36,14 +36,14 @@ pub async fn run(given: &ListenOptions) -> Result<Exit, Error> {
     let mut show = Show::new(given.output_options, None, None);
     let mut prepared = prepare(given, &mut show).await?;
     startup_notes(given, &prepared, &mut show);
-    // SIGHUP is handled too: the report must be written and the child processes ended.
+    // `listen` handles SIGHUP too, because the report must be written and the child processes ended.
     let mut signals = Signals::new(true);
     let starting = Children::start(given, &mut prepared.options, prepared.address, &mut show);
     let children = tokio::select! {
         children = starting => children?,
         stop = signals.first() => return Ok(stop.exit()),
     };
-    // The port is bound: a connection made from now on waits until it is accepted.
+    // The ready file is written once the port is bound: the kernel queues connections made from then on.
     if let Some(ready) = prepared.ready.take() {
         ready.announce(&format!("http://{}", prepared.address))?;
     }
@@ -53,7 +53,6 @@ pub async fn run(given: &ListenOptions) -> Result<Exit, Error> {
     Ok(Box::pin(session.finish(run)).await)
 }
 
-/// Runs the listener until it stops, then ends the child processes and writes the report.
 async fn listen_until_stopped(
     given: &ListenOptions,
     prepared: Prepared,
@@ -74,7 +73,7 @@ async fn listen_until_stopped(
     let closing = CancellationToken::new();
     let open = |inspector| serve_page(inspector, &options, address, clock, closing.clone());
     let page = prepared.inspector.map(open);
-    // With a command, `--timeout` and `--settle` apply to the command.
+    // With a command, `--timeout` and `--settle` apply to the command instead of the listener.
     let has_command = children.command.is_some();
     let timeout = options.timeout.take_if(|_| has_command);
     let settle = options.expected.settle;
@@ -96,7 +95,7 @@ async fn listen_until_stopped(
             if let Some(history) = &history {
                 history.push(&event);
             }
-            // The summary is shown below, after the exits of the child processes are added.
+            // `Event::Finished` is shown later, after the exits of the child processes are added to the summary.
             matches!(event, Event::Finished(_)) || output.received(event)
         }
     };
@@ -112,7 +111,6 @@ async fn listen_until_stopped(
     closing.cancel();
     let page_closed = async {
         if let Some((_, page)) = page {
-            // An error means that the inspector's task panicked.
             let _ = page.await;
         }
     };
@@ -135,7 +133,6 @@ async fn listen_until_stopped(
     }
 }
 
-/// Starts the inspector for the listener at `address`.
 fn serve_page(
     (listener, token): (TcpListener, Token),
     options: &Options,
@@ -150,14 +147,14 @@ fn serve_page(
     };
     let redactor = options.capture.as_ref().and_then(Capture::redactor);
     let history = Arc::new(History::new(redactor));
-    // The listener takes most of the file descriptors.
+    // The inspector is limited to about a quarter of the file descriptors, because the listener needs most of them.
     let limits = inspector::limits().within(process::descriptors(), 4);
     let shown = Arc::clone(&history);
     let serving = inspector::serve(listener, token, about, shown, limits, clock, closing);
     (history, tokio::spawn(serving))
 }
 
-/// Reports the end of the tunnel. Never resolves: the listener runs on without a tunnel.
+/// A tunnel that ends is reported, but does not stop the listener, so that `watch_tunnel` never resolves.
 async fn watch_tunnel(
     tunnel: Option<&mut Open>,
     output: &OutputQueue,

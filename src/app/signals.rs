@@ -5,14 +5,13 @@ use tokio::sync::watch;
 
 use crate::error::Stop;
 
-/// The signals received so far.
 #[derive(Debug, Clone)]
 pub struct Signals {
     come: watch::Receiver<Vec<Stop>>,
 }
 
 impl Signals {
-    /// Installs the handlers, which needs a tokio runtime. With `hangup`, SIGHUP counts as SIGTERM, except under `nohup`.
+    /// `Signals::new` needs a tokio runtime. With `hangup`, SIGHUP counts as SIGTERM, except under `nohup`.
     pub fn new(hangup: bool) -> Self {
         let (sender, come) = watch::channel(Vec::new());
         take(&sender, hangup);
@@ -23,7 +22,7 @@ impl Signals {
         self.nth(1).await
     }
 
-    /// Resolves at the second signal, with the value of the first.
+    /// `Signals::second` resolves at the second signal, but returns the first one, which decides the exit code.
     pub async fn second(&mut self) -> Stop {
         self.nth(2).await
     }
@@ -31,7 +30,6 @@ impl Signals {
     async fn nth(&mut self, n: usize) -> Stop {
         match self.come.wait_for(|come| come.len() >= n).await {
             Ok(come) => come[0],
-            // No handler could be installed.
             Err(_) => std::future::pending().await,
         }
     }
@@ -46,7 +44,7 @@ fn take(sender: &watch::Sender<Vec<Stop>>, hangup: bool) {
         (SignalKind::interrupt(), Stop::Interrupt),
         (SignalKind::terminate(), Stop::Terminate),
     ];
-    // Installing a handler would undo `nohup`.
+    // Under `nohup` no handler for SIGHUP is installed, because the handler would undo `nohup`.
     if hangup && !is_hangup_ignored() {
         kinds.push((SignalKind::hangup(), Stop::Terminate));
     }
@@ -76,13 +74,13 @@ fn take(sender: &watch::Sender<Vec<Stop>>, _hangup: bool) {
     });
 }
 
-/// Whether SIGHUP is ignored, as under `nohup`; true where that is unknown.
+/// Without `/proc`, SIGHUP counts as ignored, as under `nohup`.
 #[cfg(unix)]
 fn is_hangup_ignored() -> bool {
     std::fs::read_to_string("/proc/self/status").map_or(true, |status| ignores_hangup(&status))
 }
 
-/// Reads `SigIgn` of /proc/self/status, in which SIGHUP is the lowest bit.
+/// SIGHUP, signal 1, is the lowest bit of the mask `SigIgn` in /proc/self/status.
 #[cfg(unix)]
 fn ignores_hangup(status: &str) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -19,7 +19,7 @@ pub async fn run(options: &SendOptions, destination: &Destination) -> Result<Exi
     let (output, session) = Session::start(show, Signals::new(false));
     let stop = session.stop();
     let run = async move {
-        // Cases are few and run one after another, so the queue never fills.
+        // Suite cases are few and run one after another, so their events count as 0 bytes in the output queue.
         let tell = |event| output.push(0, move |show| show.suite(&event));
         let run = suite::run(&suite_options, destination, &client, stop, tell);
         let (exit, error) = match run.await {

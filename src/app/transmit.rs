@@ -1,4 +1,4 @@
-//! `send`: makes a plan of the options, then sends or prints it.
+//! `send`: makes a plan from the flags, then sends or prints the plan's requests.
 
 use std::io::Read;
 use std::path::Path;
@@ -26,11 +26,11 @@ use crate::send::plan::{Content, Origin};
 use crate::send::template::RequestTemplate;
 use crate::send::{self, Plan, replay};
 
-/// The limits for other machines than this one, which `--yes` lifts.
+/// Rates and numbers of deliveries to another machine are limited to these values, unless `--yes` is given.
 const MAX_PER_SECOND: f64 = 100.0;
 const MAX_DELIVERIES: f64 = 10_000.0;
 
-/// The maximum size of an input file, in bytes.
+/// The input file of `--file` may have up to 64 MiB.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
 
 pub async fn run(options: &SendOptions, destination: &Destination) -> Result<Exit, Error> {
@@ -48,7 +48,6 @@ pub async fn run(options: &SendOptions, destination: &Destination) -> Result<Exi
     Ok(session.finish(async { run.await.exit }).await)
 }
 
-/// Makes the plan: reads the input file and fixes the start of the calls.
 pub fn prepare(
     options: &SendOptions,
     destination: &Destination,
@@ -116,7 +115,7 @@ pub fn prepare(
     })
 }
 
-/// Refuses `--compare` with captured requests, and reports flags without effect on them and changes made by a proxy.
+/// Refuses `--compare` for captured requests, and reports flags without effect on them and changes made by a proxy.
 fn announce_replay(
     items: &[Item],
     options: &SendOptions,
@@ -166,7 +165,8 @@ fn announce_replay(
     Ok(())
 }
 
-/// The start of calls that have just stopped ringing, 10 to 60 seconds ago. \[seen: `time` is now less the ring time\]
+/// Generated calls start 10 to 60 seconds in the past, as if they had just stopped ringing. \[seen: `time` is now less
+/// the ring time\]
 fn rang_until(now: Timestamp, seed: Seed) -> Timestamp {
     let ring = seed.rng(Stream::Account, 1).random_range(10_000..60_000);
     now.before(Duration::from_millis(ring))
@@ -221,8 +221,8 @@ pub fn headers(sources: &[HeaderSource]) -> Result<Vec<Header>, Error> {
     Ok(headers)
 }
 
-/// Refuses to print endless runs, and large runs to another machine without `--yes`; limits the rate of unpaced runs to
-/// another machine.
+/// Endless runs cannot be printed, and large runs to another machine need `--yes`. Without `--rate` and `--yes`,
+/// deliveries to another machine are limited to `MAX_PER_SECOND`.
 fn allow(
     plan: &mut Plan,
     options: &SendOptions,
@@ -262,7 +262,6 @@ pub fn client_options(options: &SendOptions) -> Result<ClientOptions, Error> {
     })
 }
 
-/// Reports the proxy in use, followed by `addition`, and disabled certificate checks.
 pub fn announce(
     addition: &str,
     client: &ClientOptions,
@@ -279,7 +278,7 @@ pub fn announce(
     }
 }
 
-/// Makes the transport; reports the proxy in use and disabled certificate checks. `--race` cannot use a proxy.
+/// `--race` cannot use a proxy.
 pub fn transport(
     options: &SendOptions,
     destination: &Destination,
@@ -308,7 +307,7 @@ pub fn transport(
 pub struct HttpTransport {
     client: Client,
     raw: RawClient,
-    /// Set if a proxy is used, which cannot forward captured requests byte for byte.
+    /// A proxy cannot forward captured requests byte for byte: `proxied` replays use the ordinary HTTP client.
     proxied: bool,
 }
 
@@ -320,7 +319,7 @@ impl Transport for HttpTransport {
                 let request = replay::strip_hop_by_hop(request);
                 self.client.send(&request).await
             }
-            // Boxed: the future is large.
+            // The future of `RawClient::send` is boxed because it is large.
             Origin::Capture => Box::pin(self.raw.send(&exact(request)?)).await,
         }
     }

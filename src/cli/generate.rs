@@ -31,7 +31,7 @@ pub enum Generate {
 
 pub fn text(what: Generate) -> String {
     match what {
-        // clap_complete's bash generator takes the hyphen in the program's name for a subcommand separator.
+        // clap_complete's bash generator takes the hyphen in `telecmi-cdr` for a subcommand separator.
         Generate::Bash => completions(Shell::Bash).replace("telecmi__subcmd__cdr", "telecmi__cdr"),
         Generate::Zsh => completions(Shell::Zsh),
         Generate::Fish => completions(Shell::Fish),
@@ -49,7 +49,7 @@ fn completions(shell: Shell) -> String {
     String::from_utf8_lossy(&script).into_owned()
 }
 
-/// One manual page for the program and both subcommands.
+/// The manual page telecmi-cdr(1) covers both subcommands, instead of clap_mangen's page for each.
 fn manual() -> String {
     let mut command = super::command();
     command.build();
@@ -57,7 +57,6 @@ fn manual() -> String {
     let version = concat!("telecmi-cdr ", env!("CARGO_PKG_VERSION"));
     let title = ["TELECMI-CDR", "1", "\"\"", version, "User Commands"];
     let mut page = Vec::new();
-    // Writing to a `Vec` cannot fail.
     let _ = Roff::new().control("TH", title).to_writer(&mut page);
     let _ = man.render_name_section(&mut page);
     let _ = synopsis(&command).to_writer(&mut page);
@@ -77,7 +76,7 @@ fn manual() -> String {
     plain(&String::from_utf8_lossy(&page))
 }
 
-/// Removes `.br` next to an empty line or `.sp`, which strict man page parsers warn about.
+/// Strict man page parsers warn about a `.br` next to an empty line or `.sp`, as clap_mangen writes it.
 fn plain(page: &str) -> String {
     let lines: Vec<&str> = page.lines().collect();
     let is_space =
@@ -110,7 +109,6 @@ fn synopsis(command: &Command) -> Roff {
     roff
 }
 
-/// The help text before and after the flags of a mode, without the paragraph on the environment.
 fn in_short(mode: &Command) -> Roff {
     let around = [mode.get_before_help(), mode.get_after_help()];
     let around = around.map(|text| text.map(ToString::to_string).unwrap_or_default());

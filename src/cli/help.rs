@@ -1,19 +1,18 @@
 //! The parts of a help text around the flags: examples before them, exit codes and the environment after them.
 //!
-//! The lines fit 60 columns, so clap never breaks them.
+//! Help lines have at most 60 columns, so that clap never breaks them.
 
 use clap::builder::StyledStr;
 use clap::builder::styling::Style;
 use clap::{Arg, ArgAction};
 
-/// clap's help template, with the examples before the flags.
+/// clap's help template is changed to show the examples before the flags.
 pub const TEMPLATE: &str =
     "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}";
 
 pub struct Page {
-    /// Pairs of lines: a command, and its indented description.
+    /// `examples` holds pairs of lines: a command, and its indented description.
     examples: &'static str,
-    /// A heading line and its text.
     end: &'static str,
 }
 
@@ -91,12 +90,10 @@ Exit codes:
   With -- CMD, its own failure comes first.",
 };
 
-/// Last paragraph of every help text.
 pub const ENVIRONMENT: &str = "\
 Every flag of a mode can be set by a variable: --port by
 TELECMI_CDR_PORT. The flag wins.";
 
-/// clap's default styles of headings and commands.
 const HEADING: Style = Style::new().bold().underline();
 const LITERAL: Style = Style::new().bold();
 
@@ -116,7 +113,7 @@ impl Page {
     }
 }
 
-/// The flag `--help` of a mode, listed last.
+/// Each mode defines `--help` itself, so that the flag is listed last.
 pub fn flag() -> Arg {
     Arg::new("help")
         .short('h')

@@ -19,7 +19,6 @@ use crate::net::{Destination, Header};
 use crate::output::OutputOptions;
 use crate::seed::Seed;
 
-/// The headings of the flags in the help.
 const WHERE: &str = "Where";
 const BESIDE: &str = "Inspecting and forwarding";
 const TUNNEL: &str = "Behind a tunnel";
@@ -28,7 +27,7 @@ const FAILING: &str = "Failing on purpose";
 const SCRIPTS: &str = "For scripts";
 const LIMITS: &str = "Limits";
 
-/// The help of `--tunnel`. In a doc comment, rustdoc would read the brackets as links.
+/// The help of `--tunnel` is a constant, because rustdoc would read the brackets in a doc comment as links.
 const TUNNEL_HELP: &str = "Start a tunnel, show its public URL: cloudflared, ngrok, bore[:SERVER], ssh:[USER@]HOST[:PORT]";
 
 #[derive(Debug, Args)]
@@ -130,19 +129,17 @@ pub struct ListenOptions {
     #[command(flatten)]
     pub output_options: OutputOptions,
 
-    /// The parsed values of `--header`.
     #[arg(skip)]
     headers: Vec<Header>,
-    /// The parsed value of `--forward-to`.
     #[arg(skip)]
     pub destination: Option<Destination>,
-    /// The random seed, if `--seed` was not given and delays or faults use it.
+    /// `drawn_seed` is set if delays or faults use a random seed that was not given by `--seed`.
     #[arg(skip)]
     pub drawn_seed: Option<Seed>,
 }
 
 impl ListenOptions {
-    /// Parses values that may hold secrets, which clap would quote in errors, and refuses `-` as a file.
+    /// Flag values that may hold secrets are parsed here instead of by clap, whose errors would quote them.
     pub(super) fn check(&mut self, matches: &ArgMatches) -> Result<(), String> {
         let header = |text: &String| values::of_flag("--header", text, values::header);
         self.headers = self.header.iter().map(header).collect::<Result<_, _>>()?;
@@ -169,7 +166,6 @@ impl ListenOptions {
         Ok(())
     }
 
-    /// The listener's options, except those that need an open port or file.
     pub(crate) fn listener(&self) -> Options {
         Options {
             policy: ResponsePolicy {
@@ -208,7 +204,6 @@ impl ListenOptions {
         }
     }
 
-    /// The tunnel of `--tunnel` or `--tunnel-cmd`.
     pub(crate) fn tunnel(&self) -> Option<Tunnel> {
         let command = || self.tunnel_cmd.clone().map(Tunnel::Command);
         self.tunnel.clone().or_else(command)

@@ -54,17 +54,15 @@ pub enum Invocation {
     /// Receive CDRs, show what arrived and what is wrong with it
     #[command(help_template = help::TEMPLATE, disable_help_flag = true, args_override_self = true, arg = help::flag())]
     Listen(Box<listen::ListenOptions>),
-    /// `--generate`.
     #[command(skip)]
     Generate(Generate),
 }
 
-/// The clap command for completions, the manual page and tests.
 pub fn command() -> Command {
     with_environment(Cli::command(), &BTreeSet::new())
 }
 
-/// Parses the arguments, which start with the program's name, and the environment.
+/// The first of the `arguments` is the program's name; environment variables supply the flags that are not given.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let command = Cli::command().color(color(&arguments));
@@ -84,8 +82,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     })
 }
 
-/// Prints clap's message: help to standard output, usage errors to standard error. A closed pipe is no failure. A message
-/// with control characters is printed escaped, without colours.
+/// clap's help goes to standard output, usage errors to standard error. A closed pipe is no failure. A message with
+/// control characters is printed escaped, without colours.
 pub fn refuse(error: &clap::Error) -> Exit {
     let message = error.render().to_string();
     if message.chars().any(|c| c != '\n' && disturbs(c)) {
@@ -104,9 +102,9 @@ pub fn refuse(error: &clap::Error) -> Exit {
     }
 }
 
-/// The value of `--color` for clap's own messages, read without clap: it applies even if parsing fails.
+/// `--color` is read without clap for clap's own messages, because the flag applies even if parsing fails.
 fn color(arguments: &[OsString]) -> ColorChoice {
-    // Words after `--` are another program's arguments.
+    // Words after `--` are arguments of the command that `listen` runs.
     let words = arguments.iter().take_while(|word| *word != "--");
     let words: Vec<&str> = words
         .map(|word| word.to_str().unwrap_or_default())
@@ -126,7 +124,7 @@ fn color(arguments: &[OsString]) -> ColorChoice {
     }
 }
 
-/// The ids of the flags on the command line, with valid values or not.
+/// The flags that are on the command line, even if clap refuses their values.
 fn given(arguments: &[OsString]) -> BTreeSet<Id> {
     let matches = Cli::command()
         .ignore_errors(true)
@@ -141,10 +139,10 @@ fn given(arguments: &[OsString]) -> BTreeSet<Id> {
     matches.ids().filter(is_given).cloned().collect()
 }
 
-/// Gives every flag of a mode an environment variable, except flags that conflict with one on the command line. Flags
-/// without a value read `1`, `true`, `yes`, `0` and so on.
+/// Every flag of a mode gets an environment variable, unless the flag conflicts with one on the command line. The
+/// variable of a switch takes `1`, `true`, `yes`, `0` and so on.
 fn with_environment(mut command: Command, given: &BTreeSet<Id>) -> Command {
-    // `build` adds clap's own flags.
+    // clap's own flags exist only after `Command::build`.
     command.build();
     command.mut_subcommands(|mode| {
         let overridden = overridden(&mode, given);
@@ -167,15 +165,15 @@ fn with_environment(mut command: Command, given: &BTreeSet<Id>) -> Command {
     })
 }
 
-/// Whether a variable counts as unset: it is empty, as Compose files leave it, or turns a switch off, so that it conflicts
-/// with no other flag.
+/// An environment variable counts as unset if it is empty, as in Compose files, or turns a switch off. An unset
+/// variable conflicts with no flag.
 fn says_nothing(value: &OsStr, is_switch: bool) -> bool {
     let off = ["0", "false", "f", "no", "n", "off"];
     let value = value.to_string_lossy().to_lowercase();
     value.is_empty() || (is_switch && off.contains(&value.as_str()))
 }
 
-/// The flags of a mode that conflict with a flag on the command line; either of the two may declare the conflict.
+/// Either of two conflicting flags may declare the conflict in clap, so that both directions are checked.
 fn overridden(mode: &Command, given: &BTreeSet<Id>) -> BTreeSet<Id> {
     let mut overridden = BTreeSet::new();
     for one in mode.get_arguments() {

@@ -44,11 +44,10 @@ pub enum Print {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     Scenarios(Vec<ScenarioChoice>),
-    /// `-` is standard input.
+    /// The path `-` of `--file` is standard input.
     File(PathBuf),
 }
 
-/// The headings of the flags in the help.
 const TARGET: &str = "Target";
 const SUITE: &str = "Suite";
 const CONTENT: &str = "Content";
@@ -230,19 +229,18 @@ pub struct SendOptions {
     #[command(flatten)]
     pub output_options: OutputOptions,
 
-    /// The URL of `--url` or its default; `None` for `--demo`.
+    /// `send --demo` has no `destination`, because the built-in receiver's port is not known yet.
     #[arg(skip)]
     pub destination: Option<Destination>,
-    /// The parsed values of `--header`.
     #[arg(skip)]
     pub headers: Vec<HeaderSource>,
-    /// The edits of `--set`, `--set-json` and `--unset` in the order of the command line.
+    /// `edits` holds `--set`, `--set-json` and `--unset` in the order of the command line, in which they are applied.
     #[arg(skip)]
     pub edits: Vec<Edit>,
-    /// Whether `--method` or its environment variable was given.
+    /// `method_was_said` tells a given `--method` (flag or environment variable) from clap's default.
     #[arg(skip)]
     pub method_was_said: bool,
-    /// The command line with secrets masked, without the flags that the `repeat:` line adds.
+    /// `command` is the command line with secrets masked, without the flags that the `repeat:` line adds.
     #[arg(skip)]
     pub command: String,
 }
@@ -254,7 +252,6 @@ fn scenario_names() -> impl TypedValueParser<Value = String> {
 }
 
 impl SendOptions {
-    /// Rounds of the scenarios or the file; `None` is unlimited.
     pub(crate) fn rounds(&self) -> Option<u64> {
         self.count.or(self.duration.is_none().then_some(1))
     }
@@ -287,7 +284,7 @@ impl SendOptions {
         Source::Scenarios(names.into_iter().flat_map(scenarios::choices).collect())
     }
 
-    /// The client options without the certificates of `--cacert`.
+    /// `client` leaves out the certificates of `--cacert`, because the command line module reads no files.
     pub(crate) fn client(&self) -> ClientOptions {
         ClientOptions {
             timeout: self.timeout,

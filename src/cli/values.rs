@@ -1,4 +1,4 @@
-//! Parsers of flag values. Errors say what was expected.
+//! Parsers of flag values. A parser's error says which notation was expected.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,15 +8,13 @@ use crate::json;
 use crate::net::Header;
 use crate::seed::Seed;
 
-/// A value of `send --header`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeaderSource {
     One(Header),
-    /// `@FILE`: one header per line.
+    /// `--header @FILE` reads one header per line.
     File(PathBuf),
 }
 
-/// Parses a value and prefixes errors with the flag.
 pub fn of_flag<T>(
     flag: &str,
     text: &str,
@@ -25,7 +23,6 @@ pub fn of_flag<T>(
     read(text).map_err(|what| format!("{flag}: {what}"))
 }
 
-/// Reads `Name: value` or `@FILE`.
 pub fn header_source(text: &str) -> Result<HeaderSource, String> {
     match text.strip_prefix('@') {
         Some("") => Err("expected @FILE with the name of a file".to_owned()),
@@ -34,7 +31,6 @@ pub fn header_source(text: &str) -> Result<HeaderSource, String> {
     }
 }
 
-/// Reads `Name: value`.
 pub fn header(text: &str) -> Result<Header, String> {
     let (name, value) = text.split_once(':').ok_or("expected 'Name: value'")?;
     let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
@@ -49,7 +45,7 @@ pub fn header(text: &str) -> Result<Header, String> {
     Ok(Header::new(name, value))
 }
 
-/// Reads a size: `64KiB`, `1MiB`, `500kB`, or plain bytes.
+/// A size is a number with a unit (`64KiB`, `1MiB`, `500kB`), or plain bytes.
 pub fn size(text: &str) -> Result<u64, String> {
     const WANTED: &str = "expected a size like 64KiB, 1MiB or a number of bytes";
     let digits = text.find(|c: char| !c.is_ascii_digit());
@@ -69,7 +65,6 @@ pub fn size(text: &str) -> Result<u64, String> {
     size.ok_or_else(|| "too large".to_owned())
 }
 
-/// Reads a rate: `50/s`, `3000/m`.
 pub fn rate(text: &str) -> Result<f64, String> {
     const WANTED: &str = "expected a rate like 50/s or 300/m";
     let (number, unit) = text.split_once('/').ok_or(WANTED)?;
@@ -84,14 +79,13 @@ pub fn rate(text: &str) -> Result<f64, String> {
     rate.ok_or_else(|| "a rate is more than nothing".to_owned())
 }
 
-/// Lowest speed: a call of one minute takes 17 hours.
+/// `--speed 0.001` is the lowest speed, at which a call of one minute takes 17 hours.
 const SLOWEST: f64 = 0.001;
 
-/// Factor by which the gaps between a call's deliveries are shortened; `None` leaves them out.
+/// `Speed` is the factor by which the gaps between a call's deliveries are shortened; `None` leaves the gaps out.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Speed(pub Option<f64>);
 
-/// Reads a speed: a positive number, or `max`.
 pub fn speed(text: &str) -> Result<Speed, String> {
     let what = "expected a positive number (1 is real time) or max; 0.001 is the slowest";
     match text.parse::<f64>() {
@@ -101,7 +95,6 @@ pub fn speed(text: &str) -> Result<Speed, String> {
     }
 }
 
-/// Reads a share: `0.1` or `10%`.
 pub fn share(text: &str) -> Result<f64, String> {
     let share = match text.strip_suffix('%') {
         Some(percent) => percent.parse::<f64>().map(|percent| percent / 100.0),
@@ -113,7 +106,6 @@ pub fn share(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Reads a duration above zero.
 pub fn some_time(text: &str) -> Result<Duration, String> {
     match read_duration(text)? {
         Duration::ZERO => Err("expected more than no time at all".to_owned()),
@@ -121,7 +113,7 @@ pub fn some_time(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Reads a telephone number: E.164 digits, without the leading plus sign, as TeleCMI writes them.
+/// Telephone numbers are E.164 digits without the leading plus sign, as TeleCMI writes them.
 pub fn number(text: &str) -> Result<u64, String> {
     let digits = text.strip_prefix('+').unwrap_or(text);
     let fits = (5..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
@@ -135,7 +127,7 @@ pub fn extension(text: &str) -> Result<String, String> {
         .ok_or_else(|| "expected an extension of 3 to 6 digits".to_owned())
 }
 
-/// Reads a JSON object and keeps its text.
+/// The text of `--extra-params` must be a JSON object, and is kept as it is written.
 pub fn object(text: &str) -> Result<String, String> {
     match json::value(text) {
         Ok(serde_json::Value::Object(_)) => Ok(text.to_owned()),

@@ -8,7 +8,7 @@ use super::theme::{Role, Theme};
 use crate::json::{self, Kind};
 use crate::untrusted::{clean, is_plain};
 
-/// Limits of what is shown of a body; the rest is counted.
+/// At most this much of a body is shown; the lines or bytes beyond these limits are counted.
 const MAX_BYTES: usize = 4 * 1024;
 const MAX_LINES: usize = 100;
 
@@ -20,7 +20,7 @@ fn more(bytes: usize) -> String {
     format!("… {bytes} bytes more")
 }
 
-/// `None` if the body is not JSON.
+/// `json_lines` returns `None` for a body that is not JSON.
 fn json_lines(body: &[u8], theme: Theme) -> Option<Vec<String>> {
     let text = json::check(body).ok()?;
     let mut lines = vec![String::new()];
@@ -60,7 +60,6 @@ fn json_lines(body: &[u8], theme: Theme) -> Option<Vec<String>> {
     Some(lines)
 }
 
-/// Escapes a value and cuts it to `MAX_BYTES`.
 fn bounded(raw: &str) -> Cow<'_, str> {
     if raw.len() > MAX_BYTES {
         let is_boundary = |at: &usize| raw.is_char_boundary(*at);
@@ -74,14 +73,13 @@ fn bounded(raw: &str) -> Cow<'_, str> {
     }
 }
 
-/// The lines of a body that is not JSON; bytes that are not UTF-8 are shown as `\xff`.
+/// In a body that is not JSON, bytes that are not UTF-8 are shown as `\xff`.
 fn text_lines(body: &[u8]) -> Vec<String> {
     let shown = &body[..body.len().min(MAX_BYTES)];
     let mut text = String::new();
     for chunk in shown.utf8_chunks() {
         text.push_str(chunk.valid());
         for byte in chunk.invalid() {
-            // Writing to a String cannot fail.
             let _ = write!(text, "\\x{byte:02x}");
         }
     }
@@ -103,9 +101,8 @@ fn text_lines(body: &[u8]) -> Vec<String> {
     lines
 }
 
-/// The parameters of a query, one per line, with aligned values.
 pub fn pairs(pairs: &[(String, String)], theme: Theme) -> Vec<String> {
-    /// Above the length of the longest documented name; longer names do not widen the column.
+    /// `MAX_WIDTH` exceeds the longest documented field name of a CDR; longer names do not widen the column.
     const MAX_WIDTH: usize = 24;
     let widths = pairs.iter().map(|(name, _)| clean(name).chars().count());
     let width = widths

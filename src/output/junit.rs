@@ -7,7 +7,6 @@ use crate::suite::Family;
 use crate::suite::event::{CaseRecord, SuiteSummary};
 use crate::untrusted::clean;
 
-/// One `testsuite` for each family, one `testcase` for each case.
 pub fn report(summary: &SuiteSummary) -> String {
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let all: Vec<&CaseRecord> = summary.records.iter().collect();
@@ -28,7 +27,6 @@ pub fn report(summary: &SuiteSummary) -> String {
     out
 }
 
-/// The attributes of a `testsuite` or of `testsuites`.
 fn counts(records: &[&CaseRecord]) -> String {
     let tests = records.len();
     let failures = records.iter().filter(|record| record.failed()).count();
@@ -85,7 +83,7 @@ fn seconds(span: Duration) -> String {
     format!("{:.3}", span.as_secs_f64())
 }
 
-/// Escapes text for elements and attributes; of the characters that XML forbids, `clean` leaves only U+FFFE and U+FFFF.
+/// Text in XML is escaped after `clean`, which leaves only U+FFFE and U+FFFF of the characters that XML forbids.
 fn escaped(text: &str) -> String {
     clean(text)
         .replace('&', "&amp;")

@@ -7,14 +7,15 @@ use crate::listen::event::{ConnectionErrors, Ending, Listening, Summary};
 use crate::process::Ended;
 use crate::untrusted::clean;
 
-/// The path through TeleCMI's dashboard to the webhook's settings, in lines of at most 60 columns.
+/// The path through TeleCMI's dashboard to the webhook's settings is broken into lines of at most 60 columns.
 const DASHBOARD: [&str; 3] = [
     "in TeleCMI's dashboard: business number → SETTINGS →",
     "  WEBHOOKS → type \"call report\" → method (POST or GET) →",
     "  paste the URL",
 ];
 
-/// The ready line, which scripts wait for, then the public URL and the inspector's; with `hint`, a command to try.
+/// The ready line, for which scripts wait, comes first; then the public URL, the inspector's URL and, with `hint`, a
+/// `send` command to try.
 pub fn ready(listening: &Listening, hint: bool, theme: Theme) -> String {
     let row = |label: &str, url: &str| {
         let label = theme.paint(Role::Strong, label)
@@ -39,7 +40,6 @@ pub fn ready(listening: &Listening, hint: bool, theme: Theme) -> String {
     text
 }
 
-/// Appends the path of TeleCMI's own examples to a public URL without a path.
 fn to_register(url: &str) -> String {
     let beginning = url.find("://").map_or(0, |at| at + 3);
     let has_path = url[beginning..].contains(['?', '#'])
@@ -52,7 +52,6 @@ fn to_register(url: &str) -> String {
     }
 }
 
-/// Connections that failed before a request could be read.
 pub fn connection_errors(errors: &ConnectionErrors, theme: Theme) -> String {
     let more = match errors.count {
         0 | 1 => String::new(),

@@ -10,7 +10,6 @@ use crate::error::Error;
 use crate::untrusted::clean;
 
 impl Show {
-    /// Writes a message, wrapped to the terminal's width.
     pub(super) fn say(&mut self, text: &str) {
         match wrap::width_of(&std::io::stderr()) {
             Some(width) => self.streams.err(wrap::wrapped(text, width).as_bytes()),
@@ -18,7 +17,7 @@ impl Show {
         }
     }
 
-    /// Writes a message unless `--quiet`. Not wrapped, so that URLs and commands can be copied.
+    /// `Show::talk` does not wrap its text, so that URLs and commands can be copied.
     pub fn talk(&mut self, text: &str) {
         if !self.renderer.options.quiet {
             self.progress
@@ -26,20 +25,18 @@ impl Show {
         }
     }
 
-    /// Writes a dimmed line unless `--quiet`.
     pub fn remark(&mut self, text: &str) {
         let text = self.err_theme.paint(Role::Faint, &clean(text));
         self.talk(&format!("{text}\n"));
     }
 
-    /// Writes a dimmed line if standard output is a terminal: a script knows its own flags.
+    /// `remark_to_a_person` writes only if standard output is a terminal: scripts need no remarks about their flags.
     pub fn remark_to_a_person(&mut self, text: &str) {
         if self.renderer.out_is_terminal {
             self.remark(text);
         }
     }
 
-    /// Writes an output line of the tunnel program unless `--quiet`.
     pub fn tunnel_said(&mut self, line: &str) {
         if !self.renderer.options.quiet {
             let line = format!("tunnel: {}", clean(line));
@@ -52,9 +49,8 @@ impl Show {
         self.say(&format!("{label} {}\n", clean(text)));
     }
 
-    /// Writes an error with its causes and a hint.
     pub fn error(&mut self, error: &Error) {
-        // Messages may quote files; only the line breaks of usage messages are the program's own.
+        // Error messages may quote files and are escaped; only the line breaks of usage messages are the program's own.
         let message = match error {
             Error::Usage(message) => message
                 .split('\n')

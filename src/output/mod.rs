@@ -38,18 +38,16 @@ pub(crate) struct Show {
     streams: Streams,
     err_theme: Theme,
     progress: Progress,
-    /// The command of the `repeat:` line, without `--seed` and `--at`.
+    /// `command` is the command line of the `repeat:` line, without `--seed` and `--at`.
     command: Option<String>,
-    /// Set by the event `Started` of `send`.
     started: Option<Started>,
-    /// Whether the last output was a delivery's line: an empty line separates it from the block of an exchange.
+    /// `after_a_line` is set after a delivery's line, which an empty line separates from the block of an exchange.
     after_a_line: bool,
     causes: sent::Causes,
     suite: suite::CaseLines,
 }
 
 impl Show {
-    /// Writes to the process's standard streams; a `file` replaces standard output.
     pub fn new(
         options: OutputOptions,
         file: Option<Box<dyn Write + Send>>,
@@ -80,7 +78,6 @@ impl Show {
         }
     }
 
-    /// Watches the state of standard output.
     pub fn state(&self) -> watch::Receiver<StreamState> {
         self.streams.state()
     }
@@ -93,14 +90,13 @@ impl Show {
         self.streams.flush();
     }
 
-    /// Shows an event of `listen`.
     pub fn received(&mut self, event: &listen::event::Event) {
         use listen::event::Event;
         let ndjson = self.renderer.options.ndjson();
         match event {
             Event::Listening(listening) if ndjson => self.record("listening", listening),
             Event::Listening(listening) => {
-                // With `--demo`, which sets `command`, the receiver stops without Ctrl-C.
+                // With `--demo`, which sets `command`, the receiver stops without Ctrl-C and needs no hint.
                 let hint = self.renderer.out_is_terminal && self.command.is_none();
                 self.talk(&listening::ready(listening, hint, self.err_theme));
             }
@@ -137,12 +133,10 @@ impl Show {
         self.streams.out(text);
     }
 
-    /// Shows an event of `send`.
     pub fn sent(&mut self, event: &send::event::Event) {
         use send::event::Event;
         match event {
             Event::Started(started) => self.started(started),
-            // The run stops because standard output was closed.
             Event::Stopping(_) if !self.streams.is_open() => {}
             Event::Stopping(under_way) => {
                 let under_way = plural(*under_way as u64, "call");
@@ -154,7 +148,6 @@ impl Show {
         }
     }
 
-    /// Shows an event of `send --suite`.
     pub fn suite(&mut self, event: &crate::suite::event::Event) {
         use crate::suite::event::Event;
         let ndjson = self.renderer.options.ndjson();
@@ -200,7 +193,7 @@ impl Show {
         self.started = Some(started.clone());
     }
 
-    /// Writes the text of a delivery; `failed` is the delivery itself if it failed, for the hints.
+    /// `failed` is the delivery itself if it failed: the summary's hints are chosen by the causes of failures.
     pub fn delivered(&mut self, text: &[u8], failed: Option<&send::event::Delivery>) {
         self.progress.step(failed.is_none());
         if let Some(delivery) = failed {
@@ -228,7 +221,6 @@ impl Show {
         }
         self.flush();
         if !self.streams.is_open() {
-            // Hints are skipped if standard output was closed.
             return;
         }
         let is_quiet = self.renderer.options.quiet;

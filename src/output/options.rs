@@ -41,17 +41,15 @@ impl OutputOptions {
     }
 }
 
-/// Renders data as text or NDJSON.
 #[derive(Debug, Clone, Copy)]
 pub struct Renderer {
     pub options: OutputOptions,
-    /// Colours for standard output.
     pub theme: Theme,
     pub out_is_terminal: bool,
 }
 
 impl Renderer {
-    /// Renders an exchange; `line` is its NDJSON record, if that exists already.
+    /// `line` is the exchange's NDJSON record, which exists already if `--save` wrote it.
     pub fn exchange(self, exchange: &Exchange, line: Option<Bytes>) -> Bytes {
         if self.options.ndjson() {
             return line.unwrap_or_else(|| ndjson::line("exchange", exchange).into());
@@ -68,7 +66,6 @@ impl Renderer {
         self.fitted(text).into_bytes()
     }
 
-    /// Wraps text to the terminal's width: a line wrapped by the terminal itself would put received text into column 0.
     pub fn fitted(self, text: String) -> String {
         if !self.out_is_terminal {
             return text;

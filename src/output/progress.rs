@@ -9,13 +9,12 @@ use super::wrap;
 
 const REDRAWS_PER_SECOND: u8 = 10;
 
-/// Width assumed for a terminal of unknown size.
+/// The progress bar is 80 columns wide if the terminal's width is unknown.
 const USUAL_WIDTH: u16 = 80;
 
 #[derive(Debug, Default)]
 pub struct Progress {
     is_wanted: bool,
-    /// Set by `start` if `is_wanted`.
     bar: Option<ProgressBar>,
     failed: u64,
 }
@@ -28,7 +27,6 @@ impl Progress {
         }
     }
 
-    /// Draws a bar, or a counter if the number of deliveries is unknown.
     pub fn start(&mut self, planned: Option<u64>) {
         if !self.is_wanted {
             return;
@@ -40,7 +38,7 @@ impl Progress {
         let terminal = Box::new(Terminal);
         let target = ProgressDrawTarget::term_like_with_hz(terminal, REDRAWS_PER_SECOND);
         let bar = ProgressBar::with_draw_target(planned, target);
-        // `with_template` fails only for an invalid template.
+        // `ProgressStyle::with_template` fails only for an invalid template.
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
@@ -56,7 +54,7 @@ impl Progress {
         bar.inc(1);
     }
 
-    /// Writes above the bar.
+    /// The progress bar is cleared while a message is written, so that the message stands above the bar.
     pub fn above(&self, streams: &mut Streams, write: impl FnOnce(&mut Streams)) {
         match &self.bar {
             Some(bar) => bar.suspend(|| {
@@ -74,7 +72,6 @@ impl Progress {
     }
 }
 
-/// Standard error as indicatif's terminal.
 #[derive(Debug)]
 struct Terminal;
 
@@ -83,7 +80,7 @@ impl Terminal {
         io::stderr().write_all(text.as_bytes())
     }
 
-    /// Moves the cursor. Zero steps write nothing: terminals treat a count of 0 as 1.
+    /// A cursor movement by 0 steps writes nothing, because terminals treat a count of 0 as 1.
     fn step(steps: usize, code: char) -> io::Result<()> {
         match steps {
             0 => Ok(()),
@@ -119,7 +116,7 @@ impl TermLike for Terminal {
     }
 
     fn write_str(&self, text: &str) -> io::Result<()> {
-        // indicatif pads to the last column; with the padding, an echoed `^C` would wrap into the next line.
+        // indicatif pads the bar to the last column; with the padding, an echoed `^C` would wrap into the next line.
         Self::write(text.trim_end_matches(' '))
     }
 

@@ -12,25 +12,22 @@ use super::{Renderer, Show};
 use crate::listen::event::Event;
 use crate::send::event::{self, Delivery, EventSink};
 
-/// The state of standard output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamState {
     Open,
-    /// The reader closed the pipe, as `| head` does.
+    /// `StreamState::Closed`: the reader closed the pipe, as `| head` does.
     Closed,
-    /// A write failed with this error.
     Failed(String),
 }
 
 pub struct Streams {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
-    /// The state of `out`; failures of `err` are ignored.
+    /// `state` follows `out` only; failures of standard error are ignored.
     state: watch::Sender<StreamState>,
 }
 
 impl Streams {
-    /// `out` takes data and is buffered; `err` takes messages and is not.
     pub fn new(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
         Self {
             out,
@@ -47,7 +44,7 @@ impl Streams {
         *self.state.borrow() == StreamState::Open
     }
 
-    /// Writes data to `out`, until the first failure.
+    /// Data is discarded after the first failed write to `out`.
     pub fn out(&mut self, text: &[u8]) {
         if self.is_open() {
             let result = self.out.write_all(text);
@@ -55,7 +52,7 @@ impl Streams {
         }
     }
 
-    /// Flushes `out`, then writes a message: both streams may be one terminal.
+    /// `out` is flushed before a message is written, because both streams may be one terminal.
     pub fn err(&mut self, text: &[u8]) {
         self.flush();
         let _ = self.err.write_all(text);
@@ -77,25 +74,24 @@ impl Streams {
     }
 }
 
-/// Bytes in the queue above which exchanges are dropped.
+/// The output queue drops exchanges above 16 MiB.
 const CAPACITY: u32 = 16 * 1024 * 1024;
 
-/// Bytes in the queue above which a sender waits.
+/// A sender waits while the output queue holds more than 1 MiB.
 const BACKLOG: u32 = 1024 * 1024;
 
-/// Most jobs taken from the channel per wake-up.
 const BATCH: usize = 64;
 
-/// Pause after a flush, in which records gather: waking the thread for each record costs more than writing it.
+/// The output thread sleeps 1 ms after a flush: waking the thread for each record costs more than writing it.
 const GATHERING: Duration = Duration::from_millis(1);
 
 type Job = Box<dyn FnOnce(&mut Show) + Send>;
 
-/// Handle of the output thread, which ends when all clones are dropped.
+/// The output thread ends when all clones of its `OutputQueue` are dropped.
 #[derive(Clone)]
 pub struct OutputQueue {
     jobs: mpsc::UnboundedSender<(Job, Option<OwnedSemaphorePermit>)>,
-    /// One permit for each free byte of `CAPACITY`.
+    /// The semaphore `room` has a permit for each free byte of `CAPACITY`.
     room: Arc<Semaphore>,
     renderer: Renderer,
 }
@@ -119,7 +115,7 @@ pub fn start(mut show: Show) -> (OutputQueue, OutputThread) {
                 thread::sleep(GATHERING);
             }
         }
-        // The receiver is dropped if a second signal ends the program at once.
+        // The receiver of `done` is dropped if a second signal ends the program at once.
         let _ = done.send(show);
     });
     let room = Arc::new(Semaphore::new(CAPACITY as usize));
@@ -132,11 +128,12 @@ pub fn start(mut show: Show) -> (OutputQueue, OutputThread) {
 }
 
 impl OutputQueue {
-    /// Queues an event of `listen`; false if an exchange was dropped because the queue is full.
+    /// `OutputQueue::received` returns false if an exchange was dropped because the queue is full.
     #[must_use]
     pub fn received(&self, event: Event) -> bool {
         if let Event::Exchange(exchange, line) = event {
-            // Rendered before it is queued: the text's size is bounded by the request's, the memory of its fields is not.
+            // The exchange is rendered before it is queued: the text's size is bounded by the request's size, the
+            // memory of the fields is not.
             let text = self.renderer.exchange(&exchange, line);
             return self.try_push(text.len(), move |show| show.block(&text));
         }
@@ -144,15 +141,15 @@ impl OutputQueue {
         true
     }
 
-    /// Queues a job that writes about `bytes` bytes; false if the queue is full.
+    /// `try_push` returns false if the queue is full; `bytes` is about the size of the text that the job writes.
     fn try_push(&self, bytes: usize, job: impl FnOnce(&mut Show) + Send + 'static) -> bool {
         let permit = self.permit(bytes);
         permit.is_some() && self.jobs.send((Box::new(job), permit)).is_ok()
     }
 
-    /// Queues a job even if the queue is full; callers with large jobs await [`EventSink::ready`] first.
+    /// `push` queues a job even if the queue is full; callers with large jobs await [`EventSink::ready`] first.
     pub fn push(&self, bytes: usize, job: impl FnOnce(&mut Show) + Send + 'static) {
-        // Sending fails only after a panic of the thread, which `OutputThread::join` reports.
+        // Sending to the output thread fails only after a panic of the thread, which `OutputThread::join` reports.
         let _ = self.jobs.send((Box::new(job), self.permit(bytes)));
     }
 
@@ -172,8 +169,8 @@ impl EventSink for OutputQueue {
     }
 
     fn delivered(&self, delivery: Delivery) {
-        // Rendered before it is queued: the text takes less memory, and the delivery is freed by the thread that allocated
-        // it.
+        // The delivery is rendered before it is queued: the text takes less memory, and the thread that allocated the
+        // delivery also frees it.
         let text = self.renderer.delivery(&delivery);
         let failed = (!delivery.ok).then(|| Box::new(delivery));
         self.push(text.len(), move |show| {
@@ -183,8 +180,8 @@ impl EventSink for OutputQueue {
 }
 
 impl OutputThread {
-    /// Waits until all clones of the `OutputQueue` are dropped and all jobs are done, without a time limit. `None` if the
-    /// thread panicked.
+    /// `join` waits without a time limit until all clones of the `OutputQueue` are dropped and all jobs are done.
+    /// `None` means that the output thread panicked.
     pub async fn join(self) -> Option<Show> {
         self.0.await.ok()
     }
@@ -261,7 +258,6 @@ mod tests {
         ));
     }
 
-    /// A sink shared by both streams, as a terminal is.
     #[derive(Clone, Default)]
     struct Terminal(Arc<Mutex<Vec<u8>>>);
 

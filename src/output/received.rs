@@ -15,7 +15,6 @@ use crate::exchange::{Answer, Exchange, Forwarded};
 use crate::net::{query, secret};
 use crate::untrusted::{beginning, clean};
 
-/// Renders one exchange; `verbose` adds the sender and the headers.
 pub fn exchange(exchange: &Exchange, theme: Theme, verbose: bool) -> String {
     let mut first = Vec::new();
     if let Some(forwarded) = &exchange.answer.forwarded {
@@ -34,7 +33,7 @@ pub fn exchange(exchange: &Exchange, theme: Theme, verbose: bool) -> String {
     format!("{}\n{}\n", head(exchange, theme), sections.join("\n"))
 }
 
-/// `09:12:31.402  #1  POST /webhook/cdr  200 · 1.2 ms`
+/// An exchange's first line: `09:12:31.402  #1  POST /webhook/cdr  200 · 1.2 ms`.
 fn head(exchange: &Exchange, theme: Theme) -> String {
     let request = &exchange.request;
     let took = format_duration(Duration::from_secs_f64(exchange.took_ms.max(0.0) / 1e3));
@@ -49,7 +48,8 @@ fn head(exchange: &Exchange, theme: Theme) -> String {
     )
 }
 
-/// `→ http://localhost:5000/cdr  200 · 1.1 ms`, and the listener's own status if its class differs from the handler's.
+/// The line of a forwarded request: `→ http://localhost:5000/cdr  200 · 1.1 ms`. The listener's own status is added if
+/// its class differs from the handler's.
 fn passed_on(forwarded: &Forwarded, theme: Theme) -> Vec<String> {
     let took = format_duration(forwarded.latency);
     let answer = match (forwarded.status, &forwarded.failure) {
@@ -77,7 +77,6 @@ fn status_role(status: u16) -> Role {
     if status < 400 { Role::Good } else { Role::Bad }
 }
 
-/// `200`, `503 on purpose`, `✗ reset (on purpose)`.
 fn answer(answer: &Answer, theme: Theme) -> String {
     let (role, text) = match (answer.status, answer.fault.as_deref()) {
         (Some(status), None) => (status_role(status), status.to_string()),
@@ -89,7 +88,7 @@ fn answer(answer: &Answer, theme: Theme) -> String {
     theme.paint(role, &text)
 }
 
-/// The path of a GET, whose query is shown below; the whole target of any other request.
+/// A GET is shown with its path only, because its query's parameters are listed below the head.
 fn path_of(exchange: &Exchange) -> &str {
     if exchange.request.method == "GET" {
         exchange.request.path()
@@ -98,7 +97,6 @@ fn path_of(exchange: &Exchange) -> &str {
     }
 }
 
-/// The peer, and the address that a proxy's headers claim.
 fn sender(exchange: &Exchange) -> String {
     let claimed = exchange.claimed.as_ref();
     let claimed = claimed.map(|claimed| format!(", claimed {}", clean(claimed)));
@@ -109,7 +107,6 @@ fn sender(exchange: &Exchange) -> String {
     )
 }
 
-/// The lines of `--verbose`: the sender, the headers, and the time and server in the `call_id`.
 fn details(exchange: &Exchange, theme: Theme) -> Vec<String> {
     let request = &exchange.request;
     let mut lines = vec![format!(
@@ -133,7 +130,6 @@ fn details(exchange: &Exchange, theme: Theme) -> Vec<String> {
     lines
 }
 
-/// The parameters of a GET query, and the body.
 fn content(exchange: &Exchange, theme: Theme) -> Vec<String> {
     let request = &exchange.request;
     let mut lines = Vec::new();
@@ -154,7 +150,7 @@ fn content(exchange: &Exchange, theme: Theme) -> Vec<String> {
         let text = format!("… {kept} of {} bytes were kept", request.size);
         lines.push(theme.paint(Role::Faint, &text));
     }
-    // An empty line separates the sections anyway.
+    // The last empty line of a body is removed, because an empty line separates the sections anyway.
     lines.pop_if(|last| last.is_empty());
     lines
 }
@@ -177,7 +173,7 @@ fn remarks(exchange: &Exchange, theme: Theme) -> Vec<String> {
         lines.push(theme.paint(Role::Bad, &format!("✗ not saved: {}", clean(why))));
     }
     for relation in &exchange.related {
-        // Duplicates and conflicts are listed as remarks already.
+        // Duplicates and conflicts are listed as remarks of the exchange already.
         if !matches!(relation.how.as_str(), "duplicate" | "conflict") {
             let text = format!("→ {}", clean(&relation.text));
             lines.push(theme.paint(Role::Number, &text));
@@ -199,7 +195,6 @@ fn remark_line(remark: &Remark, theme: Theme) -> String {
     format!("{mark} {}: {text}", theme.paint(Role::Name, &field))
 }
 
-/// The lines that interpret a CDR: the leg and how it ended, the agent, the numbers, the call.
 fn meaning(exchange: &Exchange, theme: Theme) -> Vec<String> {
     let empty = Fields::new();
     let cdr = exchange.cdr.as_ref().unwrap_or(&empty);

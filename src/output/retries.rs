@@ -1,4 +1,4 @@
-//! Renders the requests that a sender retried: a section of the output of `listen`; the file of `--report` is in `report`.
+//! Renders the section of retried requests before the summary of `listen`; the file of `--report` is in `report`.
 
 mod report;
 
@@ -11,19 +11,16 @@ use super::wrap::{PROSE, plural, prose};
 use crate::listen::retries::{Report, RetryHistory, interval};
 use crate::untrusted::{beginning, clean};
 
-/// Longest method with path in the section's first column, in characters.
 const MAX_PATH: usize = 18;
 
-/// Requests listed in the section.
 const MAX_LISTED: usize = 20;
 
-/// Retries whose median interval the section shows: the first to the fifth.
+/// The retry section shows the median intervals of the first to the fifth retry.
 const INTERVALS: usize = 5;
 
-/// Joins words that must stay on one line.
+/// U+00A0 joins words that must stay on one line when the text is wrapped.
 const NO_BREAK: &str = "\u{a0}";
 
-/// Paints words and joins them by `NO_BREAK`.
 fn piece(words: &[(Role, &str)], theme: Theme) -> String {
     let words = words
         .iter()
@@ -31,14 +28,12 @@ fn piece(words: &[(Role, &str)], theme: Theme) -> String {
     words.collect::<Vec<_>>().join(NO_BREAK)
 }
 
-/// Wraps pieces behind a label to `PROSE` columns.
 fn laid_out(label: &str, role: Role, pieces: &[String], theme: Theme) -> String {
     let indent = " ".repeat(label.chars().count());
     let lines = prose(&pieces.join(" "), &indent, PROSE).replace(NO_BREAK, " ");
     theme.paint(role, label) + lines.trim_start()
 }
 
-/// Renders the section before the summary of `listen`: the requests with their attempts, and the median intervals.
 pub fn section(report: &Report, theme: Theme) -> String {
     let mut out = format!("{}\n", theme.paint(Role::Strong, "retries"));
     let listed = &report.requests[..report.requests.len().min(MAX_LISTED)];
@@ -48,7 +43,8 @@ pub fn section(report: &Report, theme: Theme) -> String {
         let name = format!("  {:<width$}   ", name(history));
         out += &laid_out(&name, Role::Name, &attempts(history, theme), theme);
     }
-    // `left_out` counts the failed requests that `requests` does not hold, and those evicted before the report.
+    // `report.left_out` counts the failed requests that `report.requests` does not hold, and those evicted from memory
+    // before the report.
     let failed = report.failed.saturating_sub(report.requests.len() as u64);
     let more =
         report.failed.saturating_sub(MAX_LISTED as u64) + report.left_out.saturating_sub(failed);
@@ -75,7 +71,7 @@ pub fn section(report: &Report, theme: Theme) -> String {
     out + "\n"
 }
 
-/// `3a41f8a3… leg a` for a CDR; the method and path for any other request.
+/// A retried CDR is named `3a41f8a3… leg a`; any other request is named by method and path.
 fn name(history: &RetryHistory) -> String {
     let name = match (&history.path, &history.cmiuuid) {
         (Some(path), _) => shortened(&clean(&format!("{} {path}", history.method)), MAX_PATH),
@@ -88,7 +84,6 @@ fn name(history: &RetryHistory) -> String {
     }
 }
 
-/// Cuts text to `max` characters, the ellipsis included.
 fn shortened(text: &str, max: usize) -> String {
     if text.chars().count() <= max {
         return text.to_owned();
@@ -96,7 +91,7 @@ fn shortened(text: &str, max: usize) -> String {
     beginning(text, max - 1).into_owned()
 }
 
-/// `#1 503 · 60.1 s →`, `#4 503 · 5 m 00 s →`, `#9 200`.
+/// The attempts of a request are shown as `#1 503 · 60.1 s →`, `#4 503 · 5 m 00 s →`, `#9 200`.
 fn attempts(history: &RetryHistory, theme: Theme) -> Vec<String> {
     let mut pieces = Vec::new();
     for (place, attempt) in history.attempts.iter().enumerate() {
@@ -105,7 +100,7 @@ fn attempts(history: &RetryHistory, theme: Theme) -> Vec<String> {
             let text = format!("… {} left out …", history.left_out);
             pieces.push(piece(&[(Role::Faint, &text)], theme));
         }
-        // `None` before a gap: attempts in the middle may be left out.
+        // `next` is `None` before a gap, because attempts in the middle of a long history are not stored.
         let next = history.attempts.get(place + 1);
         let next = next.filter(|next| [attempt.attempt + 1, 1].contains(&next.attempt));
         let is_copied = next.is_some_and(|next| next.after.is_none());
@@ -139,7 +134,6 @@ fn attempts(history: &RetryHistory, theme: Theme) -> Vec<String> {
     pieces
 }
 
-/// `1st`, `2nd`, `3rd`, `4th`.
 fn ordinal(n: u64) -> String {
     let ending = match (n % 10, n % 100) {
         (_, 11..=13) => "th",

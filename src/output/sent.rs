@@ -19,16 +19,14 @@ use crate::send::event::{Attempt, Delivery};
 use crate::send::expect::status_words;
 use crate::untrusted::clean;
 
-/// Width of the method's column.
 const METHOD: usize = 4;
 
-/// Replies of up to this many characters are put on the delivery's line.
 const SHORT_REPLY: usize = 24;
 
-/// Lines of a reply shown without `--verbose`.
+/// Without `--verbose`, up to 6 lines of a reply are shown.
 const REPLY_LINES: usize = 6;
 
-/// Renders a delivery: one line, then indented the reason of a failure, the headers if `verbose`, and a long reply.
+/// A delivery is one line, then indented the reason of a failure, the headers if `verbose`, and a long reply.
 pub fn delivery(delivery: &Delivery, theme: Theme, verbose: bool) -> String {
     let first = what(delivery, theme);
     let Some(last) = delivery.last() else {
@@ -45,7 +43,7 @@ pub fn delivery(delivery: &Delivery, theme: Theme, verbose: bool) -> String {
         return format!("{first} {reply}\n");
     }
     let mut lines = Vec::new();
-    // `why` repeats the line if it only names the failure or the status.
+    // `delivery.why` is not shown if it only names the failure or the status, which the delivery's line has already.
     let by_status = last
         .status
         .map(|status| format!("answered {}", status_words(status)));
@@ -65,7 +63,7 @@ pub fn delivery(delivery: &Delivery, theme: Theme, verbose: bool) -> String {
     format!("{first}\n{}", indented(&lines, "    "))
 }
 
-/// `✓ #3 POST customer-no-answer b missed copy 1`.
+/// A delivery's line begins with `✓ #3 POST customer-no-answer b missed copy 1`.
 fn what(delivery: &Delivery, theme: Theme) -> String {
     let (role, mark) = if delivery.ok {
         (Role::Good, "✓")
@@ -94,7 +92,6 @@ fn what(delivery: &Delivery, theme: Theme) -> String {
     text
 }
 
-/// `200 OK · 1.4 ms · attempt 2`; a failure replaces the status.
 fn result(delivery: &Delivery, last: &Attempt, theme: Theme) -> String {
     let role = if delivery.ok { Role::Good } else { Role::Bad };
     let result = match (&last.failure, last.status) {
@@ -109,7 +106,7 @@ fn result(delivery: &Delivery, last: &Attempt, theme: Theme) -> String {
     theme.paint(role, &result) + " " + &theme.paint(Role::Faint, &took)
 }
 
-/// The lines of the reply's body; of an HTML page only the title, unless `verbose`.
+/// Of a reply that is an HTML page, only the title is shown, unless `verbose`.
 fn reply(last: &Attempt, theme: Theme, verbose: bool) -> Vec<String> {
     let response = last.response.as_ref();
     let Some(response) = response.filter(|response| !response.body.is_empty()) else {

@@ -1,4 +1,4 @@
-//! Renders the suite's cases as text, a line each; the findings and the verdict are in `summary`.
+//! Renders the suite's cases as text, one line each; the findings and the verdict are in `summary`.
 
 mod summary;
 
@@ -13,13 +13,12 @@ use crate::suite::Family;
 use crate::suite::event::CaseRecord;
 use crate::untrusted::clean;
 
-/// Width of the column of case names.
 const NAMES: usize = 32;
 
-/// Results longer than this many characters get a line of their own.
+/// A case's result of more than 24 characters gets a line of its own.
 const SHORT: usize = 24;
 
-/// Renders cases in the order of their results. Neighbours that were skipped for one reason share a line.
+/// Neighbouring cases that were skipped for one reason share a line.
 #[derive(Debug, Clone, Default)]
 pub struct CaseLines {
     family: Option<Family>,
@@ -27,7 +26,7 @@ pub struct CaseLines {
 }
 
 impl CaseLines {
-    /// The text of one case. A skipped case is kept for a shared line, unless `verbose`.
+    /// A skipped case is kept for a shared line, unless `verbose`.
     pub fn case(&mut self, record: &CaseRecord, theme: Theme, verbose: bool) -> String {
         let mut out = String::new();
         let same = |earlier: &CaseRecord| {
@@ -50,7 +49,6 @@ impl CaseLines {
         out
     }
 
-    /// The shared line of the skipped cases kept so far.
     pub fn rest(&mut self, theme: Theme) -> String {
         let skipped = std::mem::take(&mut self.skipped);
         let Some(reason) = skipped.first().and_then(|record| record.skipped.as_deref()) else {
@@ -65,7 +63,7 @@ impl CaseLines {
     }
 }
 
-/// `accepts · what TeleCMI sends is taken`.
+/// A family's heading: `accepts · what TeleCMI sends is taken`.
 fn heading(family: Family, theme: Theme) -> String {
     format!(
         "\n{} · {}\n",
@@ -74,7 +72,6 @@ fn heading(family: Family, theme: Theme) -> String {
     )
 }
 
-/// One line for a case, and advice below it if it failed.
 fn line(record: &CaseRecord, theme: Theme) -> String {
     let got = clean(&record.got);
     let took = theme.paint(Role::Faint, &format!("· {}", format_duration(record.took)));
@@ -100,7 +97,6 @@ fn line(record: &CaseRecord, theme: Theme) -> String {
     out
 }
 
-/// Capitalises the first letter and adds a full stop.
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters
@@ -111,7 +107,6 @@ fn sentence(text: &str) -> String {
     format!("{first}{}{stop}", letters.as_str())
 }
 
-/// Wraps prose to `PROSE` columns.
 fn lines(text: &str, indent: &str) -> String {
     prose(text, indent, PROSE)
 }

@@ -3,23 +3,20 @@
 
 use colored::Colorize as _;
 
-/// The meaning of a piece of text, which decides its colour.
+/// A `Role` is the meaning of a piece of text, from which `Theme` derives the colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     Strong,
     Faint,
     Good,
     Bad,
-    /// A warning.
     Odd,
     Name,
     Text,
     Number,
-    /// `true`, `false`, `null`.
     Word,
 }
 
-/// Whether text is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Theme(bool);
 
@@ -33,7 +30,7 @@ impl Theme {
         Self(false)
     }
 
-    /// Colours text; received text must be escaped by `clean` first.
+    /// `Theme::paint` does not escape: received text must have passed through `clean`.
     pub fn paint(self, role: Role, text: &str) -> String {
         if !self.0 {
             return text.to_owned();
@@ -64,7 +61,7 @@ pub enum Color {
     Never,
 }
 
-/// Whether a stream gets colours. The order of precedence: the flag, `NO_COLOR`, `CLICOLOR_FORCE`, `CLICOLOR` and `TERM`,
+/// Colours of a stream are decided in this order: `--color`, `NO_COLOR`, `CLICOLOR_FORCE`, `CLICOLOR` and `TERM`,
 /// whether the stream is a terminal.
 pub fn is_coloured(
     wish: Color,

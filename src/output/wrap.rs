@@ -6,16 +6,15 @@ use terminal_size::{Width, terminal_size_of};
 use textwrap::core::{Word, display_width};
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm, fill};
 
-/// Line width of the program's own prose.
+/// The program's own prose is wrapped to 60 columns.
 pub const PROSE: usize = 60;
 
-/// Words wider than this are broken at the end of a line instead of moved to the next line.
+/// A word wider than 24 columns is broken at the end of a line; shorter words move to the next line.
 const LONG_WORD: usize = 24;
 
-/// Additional indent of continuation lines, in columns.
 const DEEPER: usize = 4;
 
-/// The width of a stream, if it is a terminal with a known width.
+/// `width_of` returns `None` if the stream is no terminal, or a terminal of unknown width.
 #[cfg(unix)]
 pub fn width_of(stream: &impl std::os::fd::AsFd) -> Option<usize> {
     terminal_size_of(stream).map(|(Width(width), _)| usize::from(width))
@@ -26,7 +25,7 @@ pub fn width_of(stream: &impl std::os::windows::io::AsHandle) -> Option<usize> {
     terminal_size_of(stream.as_handle()).map(|(Width(width), _)| usize::from(width))
 }
 
-/// Breaks at spaces, with a hanging indent. textwrap gives colour codes no width.
+/// Lines break at spaces and have a hanging indent; textwrap counts colour codes as zero columns.
 fn options(width: usize, indent: &str) -> Options<'_> {
     Options::new(width)
         .subsequent_indent(indent)
@@ -43,7 +42,7 @@ fn words(line: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
     }))
 }
 
-/// Wraps lines to `width` columns. Long words are broken; continuation lines are indented by `DEEPER` more.
+/// `wrapped` breaks long words, because received text must not reach column 0 of the next line.
 pub fn wrapped(text: &str, width: usize) -> Cow<'_, str> {
     if text.lines().all(|line| display_width(line) <= width) {
         return text.into();
@@ -58,7 +57,7 @@ pub fn wrapped(text: &str, width: usize) -> Cow<'_, str> {
     lines.join("\n").into()
 }
 
-/// Wraps the program's own prose to `width` columns, indented. Long words stay whole.
+/// `prose` keeps long words whole, so that URLs can be copied.
 pub fn prose(text: &str, indent: &str, width: usize) -> String {
     if text.is_empty() {
         return String::new();
@@ -73,12 +72,11 @@ pub fn indented(lines: &[String], indent: &str) -> String {
     lines.iter().flat_map(|line| [indent, line, "\n"]).collect()
 }
 
-/// `1 request`, `2 requests`.
 pub fn plural(n: u64, noun: &str) -> String {
     count(n, noun, &format!("{noun}s"))
 }
 
-/// `1 was`, `2 were`.
+/// `count` formats `1 was` and `2 were`.
 pub fn count(n: u64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
@@ -129,7 +127,6 @@ mod tests {
             prop_assert!(wrapped.lines().all(|line| display_width(line) <= width), "{wrapped}");
             let bare = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
             prop_assert_eq!(bare(&wrapped), bare(&text));
-            // Wrapping starts no new line in column 0.
             let starts = |text: &str| text.lines().filter(|line| !line.starts_with(' ') && !line.is_empty()).count();
             prop_assert!(starts(&wrapped) == starts(&text), "{wrapped}");
         }

@@ -1,5 +1,5 @@
-//! Ends descendants that have left their process group. This process is their subreaper (`PR_SET_CHILD_SUBREAPER`): they
-//! become its children when their parents end.
+//! Ends descendants that have left their process group. This process is a subreaper (`PR_SET_CHILD_SUBREAPER`): the
+//! kernel makes it the parent of descendants whose own parents end.
 //!
 //! A subreaper must also reap orphans that end by themselves: a script that stops a daemon waits until the daemon's process
 //! id is gone.
@@ -16,15 +16,15 @@ use tokio::time::{sleep, timeout};
 
 use super::{GRACE, KILLED, POLL, pid_of};
 
-/// Children that are no orphans: group leaders, and children of a shell that replaced itself by this program (`exec`).
-/// Static, since children belong to the whole process.
+/// `NO_ORPHANS` holds the children that are no orphans: group leaders, and children of a shell that replaced itself by
+/// this program (`exec`). The list is static, since children belong to the whole process.
 static NO_ORPHANS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
 fn no_orphans() -> MutexGuard<'static, Vec<Pid>> {
     NO_ORPHANS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Starts a group leader. The lock is held meanwhile, so that the leader is never taken for an orphan.
+/// The lock on `NO_ORPHANS` is held while a group leader starts, so that the leader is never taken for an orphan.
 pub fn spawn(command: &mut Command) -> io::Result<Child> {
     let mut no_orphans = no_orphans();
     let child = command.spawn()?;
@@ -36,7 +36,7 @@ pub fn forget(leader: Pid) {
     no_orphans().retain(|pid| *pid != leader);
 }
 
-/// Adopts orphans from now on, and reaps those that end. Must be called within a tokio runtime.
+/// `adopt` must be called within a tokio runtime, in which a task reaps the orphans that end.
 pub fn adopt() {
     let children = processes().filter(|process| process.parent == Some(getpid()));
     no_orphans().extend(children.map(|child| child.pid));
@@ -51,7 +51,6 @@ pub fn adopt() {
     }
 }
 
-/// Sends SIGTERM to all orphans, and SIGKILL to those that still run after `GRACE`.
 pub async fn end() {
     for (signal, time) in [(Signal::TERM, GRACE), (Signal::KILL, KILLED)] {
         let mut signalled = Vec::new();
@@ -65,7 +64,7 @@ pub async fn end() {
                 for pid in running {
                     if !signalled.contains(&pid) {
                         signalled.push(pid);
-                        // Fails if the process is gone.
+                        // Signalling fails if the process is gone.
                         let _ = kill_process(pid, signal);
                     }
                 }
@@ -79,7 +78,7 @@ pub async fn end() {
 }
 
 pub fn kill() {
-    // Repeated, since an orphan may start another process meanwhile.
+    // The orphans are killed three times, since an orphan may start another process meanwhile.
     for _ in 0..3 {
         for pid in running() {
             let _ = kill_process(pid, Signal::KILL);
@@ -104,7 +103,7 @@ fn processes() -> impl Iterator<Item = Process> {
     })
 }
 
-/// Parses `/proc/PID/stat`: id, name in parentheses, state, parent. The name may contain spaces and parentheses.
+/// `/proc/PID/stat` holds id, name in parentheses, state and parent. The name may contain spaces and parentheses.
 fn process(pid: Pid, stat: &str) -> Option<Process> {
     let (_, behind_name) = stat.rsplit_once(')')?;
     let mut fields = behind_name.split_ascii_whitespace();
@@ -116,9 +115,9 @@ fn process(pid: Pid, stat: &str) -> Option<Process> {
     })
 }
 
-/// Reaps the orphans that have ended. Group leaders are reaped by tokio.
+/// Orphans that have ended are reaped here; tokio reaps the group leaders.
 fn reap() {
-    // Locked to the end: a leader that is started meanwhile would be taken for an orphan.
+    // The lock is held to the end of `reap`: a leader started meanwhile would be taken for an orphan.
     let no_orphans = no_orphans();
     for Process { pid, parent, .. } in processes().filter(|process| process.has_ended) {
         if parent == Some(getpid()) && !no_orphans.contains(&pid) {
@@ -127,7 +126,6 @@ fn reap() {
     }
 }
 
-/// The running orphans and their descendants.
 fn running() -> Vec<Pid> {
     let no_orphans = no_orphans();
     let mut processes: Vec<_> = processes().collect();

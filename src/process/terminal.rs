@@ -25,7 +25,8 @@ mod here {
     use tokio::signal::unix::{SignalKind, signal};
     use tokio::time::sleep;
 
-    /// Interval at which a stopped group tries again to get the terminal; the kernel has no event for it.
+    /// A stopped group tries every 100 ms to get the terminal, because the kernel has no event for a change of the
+    /// foreground group.
     const POLL: Duration = Duration::from_millis(100);
 
     #[derive(Debug, Default)]
@@ -34,7 +35,7 @@ mod here {
     }
 
     impl Handoff {
-        /// Lends the terminal each time the group is stopped for reading it. Cancel-safe.
+        /// The terminal is lent each time the group is stopped for reading it. The future is cancel-safe.
         pub async fn look_after(&mut self, group: Option<Pid>) -> Infallible {
             let (Some(group), Ok(mut changes)) = (group, signal(SignalKind::child())) else {
                 return pending().await;
@@ -53,7 +54,7 @@ mod here {
                     }
                     Some(Signal::TSTP) if self.to.is_some() => {
                         self.end();
-                        // Stops this process's group, as Ctrl-Z would if the terminal were not lent, until SIGCONT.
+                        // SIGTSTP stops this process's own group until SIGCONT, as Ctrl-Z would if the terminal were not lent.
                         let _ = kill_process_group(getpgrp(), Signal::TSTP);
                         self.lend(group);
                         go_on();
@@ -67,7 +68,7 @@ mod here {
             }
         }
 
-        /// Returns false if this process is not in the foreground.
+        /// `lend` returns false if this process is not in the foreground.
         fn lend(&mut self, group: Pid) -> bool {
             let lent = File::open("/dev/tty").is_ok_and(|terminal| {
                 tcgetpgrp(&terminal) == Ok(getpgrp()) && give(&terminal, group)
@@ -78,7 +79,7 @@ mod here {
             lent
         }
 
-        /// Takes the terminal back, unless a third group is in the foreground by now.
+        /// The terminal is not taken back if a third group has become the foreground group.
         pub fn end(&mut self) {
             if let Some(group) = self.to.take()
                 && let Ok(terminal) = File::open("/dev/tty")
@@ -90,7 +91,7 @@ mod here {
         }
     }
 
-    /// Makes a group the foreground group. In the background, the call would stop the caller unless SIGTTOU is blocked.
+    /// A background process that calls `tcsetpgrp` is stopped by SIGTTOU, unless the signal is blocked.
     fn give(terminal: &File, group: Pid) -> bool {
         let Ok(before) = SigSet::from(Blocked::SIGTTOU).thread_swap_mask(SigmaskHow::SIG_BLOCK)
         else {
@@ -101,7 +102,7 @@ mod here {
         given
     }
 
-    /// The signal that has stopped a program, if it is stopped. Its exit status is left to tokio.
+    /// The stop signal is read without reaping the program, whose exit status tokio reads.
     fn why_stopped(leader: Pid) -> Option<Signal> {
         let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         let status = waitid(WaitId::Pid(leader), options).ok()??;
@@ -109,7 +110,7 @@ mod here {
     }
 }
 
-/// Other systems lend no terminal.
+/// Systems other than Linux, macOS and FreeBSD lend no terminal.
 #[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "freebsd")))]
 mod nowhere {
     use crate::process::Pid;

@@ -1,4 +1,4 @@
-//! `tests/it/command.rs` tests that no process is left behind.
+//! Tests of a child's exit; `tests/it/command.rs` tests that no process is left behind.
 
 use std::process::Stdio;
 

@@ -1,4 +1,4 @@
-//! Sends the requests of a case as its [`CaseDelivery`] says.
+//! Sends the requests of a case in the way that its [`CaseDelivery`] names.
 
 use std::future::pending;
 use std::pin::pin;
@@ -15,14 +15,14 @@ use crate::net::client::{Client, ClientOptions};
 use crate::net::raw::{RawClient, RawRequest, Script};
 use crate::net::{Destination, Request};
 
-/// The most time that a script with pauses takes by itself, on a slow machine.
+/// A script's own pauses take up to 8 seconds on a slow machine.
 const SCRIPT: Duration = Duration::from_secs(8);
 
 pub struct SuiteClient<'a> {
     destination: &'a Destination,
     client: Client,
     writer: RawClient,
-    /// Has a longer timeout: for connections that are held open, and for scripts with pauses.
+    /// `long_writer` has a longer timeout, for connections that are held open and for scripts with pauses.
     long_writer: RawClient,
     settle_delay: Duration,
 }
@@ -56,7 +56,7 @@ impl<'a> SuiteClient<'a> {
         Observed { answer, latency }
     }
 
-    /// Returns an observation for each request to judge; none if the script itself reset the connection.
+    /// `deliver` returns an observation for each request to judge, and none if the script itself reset the connection.
     pub async fn deliver(&self, case: &Case, source: &CaseRequests) -> Vec<Observed> {
         let requests = source.requests(case);
         match (case.delivery, requests.as_slice()) {
@@ -93,7 +93,7 @@ impl<'a> SuiteClient<'a> {
         }
     }
 
-    /// `None` if the script itself reset the connection: the verdict then rests on the liveness check alone.
+    /// `run_script` returns `None` if the script reset the connection: the liveness check alone is the verdict then.
     async fn run_script(&self, script: Script, request: &Request) -> Option<Observed> {
         let writer = if script.takes_time() {
             &self.long_writer
@@ -107,7 +107,7 @@ impl<'a> SuiteClient<'a> {
         Some(Observed { answer, latency })
     }
 
-    /// Sends `good` while `script` holds another connection open.
+    /// The request `good` is sent while `script` holds another connection open.
     async fn send_while_held(&self, script: &RawRequest, good: &Request) -> Observed {
         let holding = async {
             if let Ok(connection) = self.long_writer.open().await {

@@ -18,7 +18,7 @@ use crate::send::event::seed_number;
 pub enum Event {
     Started(Started),
     Case(Box<CaseRecord>),
-    /// A message that the handler is down, or that the suite waits for its recovery.
+    /// `Event::Note` says that the handler is down, or that the suite waits for its recovery.
     Note(String),
     Finished(Box<SuiteSummary>),
 }
@@ -27,7 +27,6 @@ pub enum Event {
 pub struct Started {
     #[serde(serialize_with = "seed_number")]
     pub seed: Seed,
-    /// The destination, with secrets masked.
     pub url: String,
     pub at: Timestamp,
     pub cases: usize,
@@ -38,14 +37,13 @@ pub struct CaseRecord {
     pub name: &'static str,
     pub family: Family,
     pub grade: Grade,
-    /// `false` for skipped cases too.
+    /// `ok` is `false` for skipped cases too.
     pub ok: bool,
     pub expected: String,
     pub got: String,
-    /// The longest latency among the case's requests.
+    /// `took` is the longest latency among the case's requests.
     #[serde(rename = "took_ms", serialize_with = "as_ms")]
     pub took: Duration,
-    /// The reason, if the case was skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,7 +52,7 @@ pub struct CaseRecord {
     pub why: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<&'static str>,
-    /// The command line that repeats a failed case with the same seed.
+    /// `repeat` is the command line that repeats a failed case with the same seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repeat: Option<String>,
 }
@@ -97,12 +95,12 @@ pub struct SuiteSummary {
     pub ok: usize,
     pub failed: usize,
     pub skipped: usize,
-    /// Sorted by cause, worst first.
+    /// `findings` is sorted by cause, worst first.
     pub findings: Vec<Finding>,
     #[serde(rename = "elapsed_ms", serialize_with = "as_ms")]
     pub elapsed: Duration,
     pub exit: Exit,
-    /// All case records, for the JUnit report and the terminal summary.
+    /// `records` is not serialised: the JUnit report and the terminal summary need all case records after the run.
     #[serde(skip)]
     pub records: Vec<CaseRecord>,
 }
@@ -125,7 +123,7 @@ impl SuiteSummary {
         }
         let findings = by_cause.into_iter();
         let findings = findings.map(|(cause, cases)| Finding { cause, cases });
-        // A run in which no case passed fails, even if all cases were skipped.
+        // A suite in which no case passed has failed, even if all cases were skipped.
         let exit = stopped.unwrap_or(if failed == 0 && ok > 0 {
             Exit::Success
         } else {

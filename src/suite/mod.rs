@@ -29,33 +29,31 @@ use crate::send::plan::Methods;
 pub use cases::select;
 pub use run::run;
 
-/// One test of the suite. [`Case::expects`] derives the expected answer from the fields.
+/// A `Case` does not hold its expected answer, which [`Case::expects`] derives from the other fields.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
-    /// Kebab case; at most 32 characters fit the column of the report.
+    /// `name` is in kebab case; at most 32 characters fit the column of the report.
     pub name: &'static str,
     pub family: Family,
     pub grade: Grade,
     pub method: CaseMethod,
     pub payload: CasePayload,
     pub delivery: CaseDelivery,
-    /// An explanation for the handler's author: the fact behind the case, and the usual bug.
+    /// `why` explains the case to the handler's author: the fact behind the case, and the usual bug.
     pub why: &'static str,
 }
 
-/// A group of cases; the groups run in the order of the variants.
+/// The cases of a `Family` run together, in the order of the variants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
-    /// Does the handler accept every kind of CDR that TeleCMI sends?
     Accepts,
-    /// Does the handler accept the same CDR twice?
     Idempotent,
-    /// Does the handler accept CDRs with missing, unknown or differently typed fields?
+    /// The family `tolerant` tests CDRs with missing, unknown or differently typed fields.
     Tolerant,
-    /// Does the handler survive invalid requests?
+    /// The family `survives` tests whether the handler still works after invalid requests.
     Survives,
-    /// Does the handler answer within `--max-latency`?
+    /// The family `prompt` tests whether the handler answers within `--max-latency` while many CDRs arrive.
     Prompt,
 }
 
@@ -85,14 +83,14 @@ impl fmt::Display for Family {
     }
 }
 
-/// The HTTP method of a case's requests. Cases whose method the handler does not accept are skipped.
+/// Cases whose HTTP method the handler does not accept are skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CaseMethod {
     Post,
     Get,
-    /// POST for the first request, GET for the others.
+    /// `CaseMethod::Both` uses POST for the first request of a case, and GET for the others.
     Both,
-    /// Another method; the case runs whichever of POST and GET the handler accepts.
+    /// `CaseMethod::Other` is neither POST nor GET; the case runs if the handler accepts good CDRs by either.
     Other(&'static str),
 }
 
@@ -106,31 +104,31 @@ impl CaseMethod {
         }
     }
 
-    /// Whether a case with this method is skipped if the handler does not accept `method`.
+    /// `needs` decides whether a case is skipped if the handler does not accept `method`.
     fn needs(self, method: Self) -> bool {
         self == method || self == Self::Both
     }
 }
 
-/// The payloads of a case. The *good CDR* is a plain one, of the scenario `agent-no-answer`.
+/// The *good CDR* of the suite is a plain one, of the scenario `agent-no-answer`.
 #[derive(Debug, Clone, Copy)]
 pub enum CasePayload {
-    /// The CDRs of a scenario, with one `call_id` or one for each leg.
+    /// `CasePayload::Scenario` sends the CDRs of a scenario, with one `call_id` or one for each leg.
     Scenario(&'static str, Shape, CallIds),
     Changed(&'static [Change]),
-    /// TeleCMI's two documented samples, which share a `call_id`. \[doc\]
+    /// TeleCMI's two documented samples share a `call_id`. \[doc\]
     DocumentedPair,
-    /// Another JSON object made from the good CDR, such as a live event.
+    /// `CasePayload::Object` computes another JSON object, such as a live event, from the good CDR.
     Object(fn(&Fields) -> Value),
     Body(fn(&Fields) -> Vec<u8>),
     Text(&'static str),
 }
 
-/// A change to one field of the good CDR, by the field's name.
+/// Each variant of `Change` names a field of the good CDR first.
 #[derive(Debug, Clone, Copy)]
 pub enum Change {
     Text(&'static str, &'static str),
-    /// The new value as JSON source.
+    /// `Change::Json` holds the new value as JSON source.
     Json(&'static str, &'static str),
     Computed(&'static str, fn(&Fields) -> Value),
     Without(&'static str),
@@ -141,31 +139,29 @@ pub enum CaseDelivery {
     InOrder,
     Reversed,
     AtOnce,
-    /// Merges these parameters into the URL's query.
+    /// `CaseDelivery::ExtraQuery` merges parameters into the URL's query.
     ExtraQuery(&'static str),
-    /// Encodes objects in the query as `name[key]=value`.
+    /// `CaseDelivery::Brackets` encodes objects in the query as `name[key]=value`.
     Brackets,
-    /// Encodes spaces in the query as `+` instead of `%20`.
+    /// `CaseDelivery::Pluses` encodes spaces in the query as `+` instead of `%20`.
     Pluses,
     Again,
-    /// Sends the CDRs twice, with this number of other CDRs in between.
+    /// `CaseDelivery::LateAgain` sends the CDRs twice, with this number of other CDRs in between.
     LateAgain(usize),
-    /// The number of copies, which are sent when a connection is open for each.
+    /// `CaseDelivery::Race` opens a connection for each copy of the CDR before the copies are sent.
     Race(usize),
-    /// Sends the good CDR, then a copy with the same identifiers and another outcome.
     AgainChanged,
-    /// The `Content-Type` header; `None` removes it.
+    /// `CaseDelivery::ContentType` replaces the `Content-Type` header; `None` removes the header.
     ContentType(Option<&'static str>),
-    /// Sends `Host: localhost` to `127.0.0.1`, and the reverse.
+    /// `CaseDelivery::OtherHost` sends `Host: localhost` to `127.0.0.1`, and the reverse.
     OtherHost,
     Raw(Script),
     Concurrent(usize),
     WithIdleConnections(usize),
 }
 
-/// The default of `--at`: fixed, so that a seed gives the same bytes on any day.
+/// The suite's default of `--at` is fixed, so that a seed gives the same bytes on any day.
 pub fn usual_time() -> Timestamp {
-    // 2026-11-22T09:00:00Z
     Timestamp::from_epoch_ms(1_795_338_000_000)
         .unwrap_or_else(|| unreachable!("2026 is a valid year"))
 }
@@ -174,9 +170,10 @@ pub const USUAL_MAX_LATENCY: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pauses {
-    /// The wait after a change of a connection, in which the handler begins to read, crashes or frees a worker.
+    /// `settle_delay` is the wait after a connection is opened or closed, in which the handler begins to read, crashes
+    /// or frees a worker.
     pub settle_delay: Duration,
-    /// How long the suite waits for a supervisor to restart a crashed handler.
+    /// `recovery_timeout` is how long the suite waits for a supervisor to restart a crashed handler.
     pub recovery_timeout: Duration,
 }
 
@@ -191,18 +188,19 @@ impl Default for Pauses {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SuiteOptions {
-    /// Case names, families and globs; empty selects all cases.
+    /// `only` holds case names, families and globs; an empty list selects all cases.
     pub only: Vec<String>,
     pub skip: Vec<String>,
     pub methods: Methods,
     pub max_latency: Duration,
     pub seed: Seed,
-    /// The calls begin within the hour before this time.
+    /// The calls of the suite begin within the hour before `at`.
     pub at: Timestamp,
     pub account: Account,
     pub headers: Vec<Header>,
     pub pauses: Pauses,
-    /// The command line without `--only`, `--skip` and `--seed`: the start of [`event::CaseRecord::repeat`].
+    /// `command` is the command line without `--only`, `--skip` and `--seed`, the start of
+    /// [`event::CaseRecord::repeat`].
     pub command: String,
 }
 

@@ -12,7 +12,7 @@ use crate::net::{Destination, Header, Request, query};
 use crate::seed::{Seed, Stream};
 use crate::send::template::RequestTemplate;
 
-/// The body of a POST, and the fields for the query of a GET; `fields` is `None` if the body is no JSON object.
+/// A `Payload` whose body is no JSON object has no `fields` for the query of a GET.
 #[derive(Clone)]
 struct Payload {
     body: Bytes,
@@ -29,7 +29,7 @@ impl From<Bytes> for Payload {
 impl From<Fields> for Payload {
     fn from(fields: Fields) -> Self {
         Self {
-            // A map with string keys always serialises.
+            // Serialising a map with string keys cannot fail.
             body: serde_json::to_vec(&fields).unwrap_or_default().into(),
             fields: Some(fields),
         }
@@ -39,10 +39,10 @@ impl From<Fields> for Payload {
 /// The calls of a case begin up to one hour before [`SuiteOptions::at`].
 const SPREAD_MS: u64 = 3_600_000;
 
-/// Liveness checks number their calls from here, above the numbers of the cases' own calls.
+/// The calls of liveness checks are numbered from 1000, above the numbers of the cases' own calls.
 const FIRST_LIVENESS_CALL: u64 = 1_000;
 
-/// The changes of the second CDR of [`CaseDelivery::AgainChanged`].
+/// [`CaseDelivery::AgainChanged`] makes these changes to its second CDR.
 const CORRECTION: &[Change] = &[
     Change::Text("hangup_reason", "sent_reject"),
     Change::Text("custom", r#"{"crm":"corrected"}"#),
@@ -50,7 +50,7 @@ const CORRECTION: &[Change] = &[
 
 #[derive(Debug, Clone)]
 pub struct CaseRequests {
-    /// Each payload replaces `shape` and `call_ids`.
+    /// `options.shape` and `options.call_ids` are replaced by those of each payload.
     options: GenerateOptions,
     template: RequestTemplate,
     other_host: Option<String>,
@@ -76,7 +76,6 @@ impl CaseRequests {
         }
     }
 
-    /// The requests in sending order. A race is one request, of which the client sends copies.
     pub fn requests(&self, case: &Case) -> Vec<Request> {
         let mut payloads = self.payloads(case.payload);
         let again = payloads.clone();
@@ -96,7 +95,6 @@ impl CaseRequests {
             .collect()
     }
 
-    /// A request with a good CDR; each `n` is another call.
     pub fn liveness_check(&self, n: u64, method: CaseMethod) -> Request {
         let good = self.good(FIRST_LIVENESS_CALL + n);
         self.request(CaseDelivery::InOrder, method.name(0), good.into())
@@ -150,7 +148,6 @@ impl CaseRequests {
         }
     }
 
-    /// The CDRs of the case's `n`th call, in the scenario `name`.
     fn scenario(&self, name: &str, n: u64, shape: Shape, call_ids: CallIds) -> Vec<Fields> {
         let options = GenerateOptions {
             shape,
@@ -184,7 +181,7 @@ impl CaseRequests {
         for change in changes {
             let (name, value) = match *change {
                 Change::Text(name, text) => (name, text.into()),
-                // A unit test parses every `Change::Json` of the table.
+                // A unit test parses every `Change::Json` of the table, so that `from_str` cannot fail here.
                 Change::Json(name, json) => (name, serde_json::from_str(json).unwrap_or_default()),
                 Change::Computed(name, value) => (name, value(&cdr)),
                 Change::Without(name) => {
@@ -198,7 +195,7 @@ impl CaseRequests {
     }
 }
 
-/// The FNV-1a hash of `name`. Unlike `DefaultHasher`, FNV-1a is the same in every Rust release.
+/// `number_of` hashes a case's name by FNV-1a, which unlike `DefaultHasher` is the same in every Rust release.
 fn number_of(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -212,7 +209,7 @@ fn set_header(request: &mut Request, name: &str, value: Option<&str>) {
         .extend(value.map(|value| Header::new(name, value)));
 }
 
-/// Swaps `127.0.0.1` and `localhost` in the authority; `None` for other hosts.
+/// `other_host` swaps `127.0.0.1` and `localhost` in the authority, and returns `None` for other hosts.
 pub(super) fn other_host(destination: &Destination) -> Option<String> {
     let authority = destination.authority();
     let (host, port) = match authority.rsplit_once(':') {

@@ -16,17 +16,17 @@ use crate::error::{Error, Stop};
 use crate::net::Destination;
 use crate::net::client::ClientOptions;
 
-/// The lower bound of the timeout of *survives* cases, for busy machines; `--max-latency` and `--timeout` may lower it.
+/// The timeout of *survives* cases is at least 3 seconds, unless `--max-latency` or `--timeout` is lower.
 const SHORTEST_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The timeout of *survives* cases, as a multiple of the latency of a good CDR.
+/// The timeout of *survives* cases is 20 times the latency of a good CDR.
 const GOOD_LATENCIES: u32 = 20;
 
-/// The delay before the first recovery check; the delay doubles with each further check.
+/// The first recovery check follows 100 ms after a failed liveness check; the delay doubles with each further check.
 const FIRST_RECOVERY_WAIT: Duration = Duration::from_millis(100);
 
 /// Runs the selected cases against a handler and reports each to `on_event`. When `stop` resolves, the run ends and the
-/// summary counts the cases that are complete.
+/// summary counts the completed cases.
 pub async fn run(
     options: &SuiteOptions,
     destination: &Destination,
@@ -44,7 +44,7 @@ pub async fn run(
         cases: cases.len(),
     }));
     let stopped = {
-        // Boxed: the future is large.
+        // The future of `ask_all` is boxed because it is large.
         let asking = Box::pin(suite.ask_all(&cases));
         tokio::select! {
             biased;
@@ -65,24 +65,24 @@ struct Suite<'a, F> {
     destination: &'a Destination,
     client_options: &'a ClientOptions,
     on_event: F,
-    /// The response timeout for good CDRs: the shorter of `--max-latency` and `--timeout`.
+    /// `limit` is the response timeout for good CDRs: the shorter of `--max-latency` and `--timeout`.
     limit: Duration,
     ordinary: SuiteClient<'a>,
-    /// Has a short timeout: for *survives* cases and liveness checks.
+    /// The client `quick` has a short timeout, for *survives* cases and liveness checks.
     quick: SuiteClient<'a>,
-    /// Has the full `--timeout`: for concurrent requests, whose latency is judged afterwards.
+    /// The client `unhurried` has the full `--timeout`, for concurrent requests, whose latency is judged afterwards.
     unhurried: SuiteClient<'a>,
-    /// The methods by which the handler accepted a good CDR.
+    /// `accepted` holds the methods by which the handler accepted a good CDR.
     accepted: Vec<CaseMethod>,
-    /// The case after which the handler did not recover.
+    /// `down_since` names the case after which the handler did not recover.
     down_since: Option<&'static str>,
     records: Vec<CaseRecord>,
 }
 
-/// A failed liveness check after a case.
+/// An `Outage` begins with a failed liveness check after a case.
 struct Outage {
     answer: String,
-    /// The time until the handler accepted a good CDR again; `None` after the recovery timeout.
+    /// `recovered_after` is the time until the handler accepted a good CDR again; `None` after the recovery timeout.
     recovered_after: Option<Duration>,
 }
 
@@ -122,7 +122,7 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
             self.report(record);
             return Ok(());
         }
-        // Reports a failed probe even if `--only` does not name the probe, because cases are skipped for this failure.
+        // Cases are skipped for a failed probe, so the probe is reported even if `--only` does not name it.
         for (probe, observed) in &probes {
             let chosen = cases.iter().any(|case| case.name == probe.name);
             let needed = cases.iter().any(|case| case.method.needs(probe.method));
@@ -147,7 +147,7 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
         Ok(())
     }
 
-    /// Sends a good CDR by each method that `-X` allows, and derives the timeout of `quick` from the latency.
+    /// `probe` sends a good CDR by each method that `-X` allows; the timeout of `quick` depends on the latency.
     async fn probe(&mut self) -> Result<Vec<(&'static Case, Observed)>, Error> {
         let mut probes = Vec::with_capacity(PROBES.len());
         let mut slowest = None;
@@ -195,7 +195,6 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
             .then(|| "only a handler on this machine has two names".to_owned())
     }
 
-    /// Runs one case, then a liveness check.
     async fn ask(&mut self, case: &'static Case) -> CaseRecord {
         let requests = self.requests(case);
         let client = match (case.family, case.delivery) {
@@ -234,7 +233,7 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
         record
     }
 
-    /// Sends good CDRs until one is accepted or the recovery timeout ends; `None` if the first one is accepted.
+    /// `outage` sends good CDRs until one is accepted or the recovery timeout passes; `None` if the first is accepted.
     async fn outage(&mut self, requests: &CaseRequests) -> Option<Outage> {
         sleep(self.options.pauses.settle_delay).await;
         let method = *self.accepted.first()?;

@@ -23,9 +23,7 @@ enum Bug {
     NoGet,
     NoPost,
     FailsOnDuplicates,
-    /// Closes the listener on malformed JSON.
     Dies,
-    /// Drops the connection on malformed JSON, and the next connection too.
     Restarts,
     OneAtATime,
     Slow,
@@ -37,7 +35,6 @@ struct Stub {
     seen: RefCell<HashSet<String>>,
 }
 
-/// Reads method and target in lower case, and the body; `None` if the request ends early.
 async fn read(stream: &mut TcpStream) -> Option<(String, String, Vec<u8>)> {
     let mut bytes = Vec::new();
     let end = loop {
@@ -85,7 +82,6 @@ async fn read(stream: &mut TcpStream) -> Option<(String, String, Vec<u8>)> {
 }
 
 impl Stub {
-    /// The status code; `None` if the stub crashes.
     fn answer(&self, method: &str, target: &str, body: &[u8]) -> Option<u16> {
         let id = match method {
             "get" if self.bug == Bug::NoGet => return Some(405),
@@ -114,7 +110,6 @@ impl Stub {
         })
     }
 
-    /// Serves one connection; `false` if the stub crashes.
     async fn serve(self: Rc<Self>, mut stream: TcpStream) -> bool {
         let Some((method, target, body)) = read(&mut stream).await else {
             return true;
@@ -129,14 +124,14 @@ impl Stub {
             format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         let _ = stream.write_all(answer.as_bytes()).await;
         let _ = stream.shutdown().await;
-        // Closing a socket with unread bytes would reset the connection.
+        // The stub reads the rest of the request: closing a socket with unread bytes would reset the connection.
         let mut rest = vec![0; 64 * 1024];
         while stream.read(&mut rest).await.is_ok_and(|n| n > 0) {}
         true
     }
 }
 
-/// Never returns, even after the stub has closed its listener.
+/// The stub's accept loop never returns, even after the stub has closed its listener.
 async fn serve(listener: TcpListener, bug: Bug) {
     let stub = Rc::new(Stub {
         bug,
@@ -418,7 +413,7 @@ async fn any_order_gives_the_same_verdicts() {
     let mut runs = Vec::new();
     for _ in 0..2 {
         let mut run = Vec::new();
-        // Each case is a run of its own, since the table fixes the order within a run.
+        // Each case is run alone, since the table fixes the order within a run.
         for name in &names {
             run.extend(verdicts(
                 suite(&options(&[name]), Bug::FailsOnDuplicates).await,
@@ -491,7 +486,7 @@ fn the_same_seed_and_time_are_the_same_bytes() {
     );
 }
 
-/// With a shared identifier, the verdict on one case could depend on another case.
+/// If two cases shared an identifier, the verdict on one case could depend on the other.
 #[test]
 fn no_two_cases_share_an_identifier() {
     let options = options(&[]);

@@ -11,19 +11,17 @@ use crate::clock::format_duration;
 use crate::net::{Failure, FailureKind, Phase, Response};
 use crate::send::expect::status_words;
 
-/// The expected answer to a case. [`Case::expects`] derives it from family, grade and delivery.
+/// [`Case::expects`] derives the expected answer from the family, the grade and the delivery of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expects {
     Accepted,
-    /// 2xx to the original and to every copy.
     SameAgain,
-    /// Any status below 500, or 501 or 505, because TeleCMI is not known to send such requests.
+    /// `Expects::Answered` is any status below 500, or 501 or 505, because TeleCMI is not known to send such requests.
     Answered,
-    /// As [`Self::Answered`], or a closed connection, because the request is not valid HTTP.
+    /// `Expects::AnsweredOrClosed` also allows a closed connection, because the request is not valid HTTP.
     AnsweredOrClosed,
-    /// 2xx to a good CDR while a script holds another connection open.
+    /// `Expects::AcceptedMeanwhile` is 2xx to a good CDR while a script holds another connection open.
     AcceptedMeanwhile,
-    /// 2xx to every request within `--max-latency`.
     Prompt,
 }
 
@@ -81,7 +79,7 @@ impl Observed {
         matches!(&self.answer, Ok(response) if (200..300).contains(&response.status))
     }
 
-    /// Whether the request failed before the connection was established, TLS included.
+    /// A request is `unreached` if it failed before the connection was established, TLS included.
     pub fn unreached(&self) -> bool {
         matches!(&self.answer, Err(failure) if failure.phase <= Phase::Tls)
     }
@@ -94,21 +92,20 @@ impl Observed {
     }
 }
 
-/// Why a case failed. The order of the variants is the ranking, worst first.
+/// The variants of `Cause` are ranked, the worst failure first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     Unreachable,
-    /// The handler did not accept a good CDR after the case.
+    /// `Cause::Stopped`: the handler did not accept a good CDR after the case.
     Stopped,
-    /// The handler did not accept a good CDR while another connection was open.
+    /// `Cause::Blocked`: the handler did not accept a good CDR while another connection was open.
     Blocked,
-    /// The handler closed the connection or timed out instead of responding.
+    /// `Cause::Unanswered`: the handler closed the connection or timed out instead of responding.
     Unanswered,
     ServerError,
-    /// The handler refused a CDR that it should accept.
     Refused,
-    /// The handler accepted the original and refused a copy.
+    /// `Cause::Differs`: the handler accepted the original and refused a copy.
     Differs,
     Slow,
 }
@@ -144,7 +141,7 @@ impl Cause {
         }
     }
 
-    /// The advice for one case. A failed probe has specific advice, because the handler refuses the whole method.
+    /// A failed probe has advice of its own, because the handler refuses the whole method.
     pub fn advice_for(self, case: &str) -> &'static str {
         match (self, case) {
             (Self::Refused | Self::ServerError, "get-is-accepted") => {
@@ -180,7 +177,7 @@ pub fn judge(case: &Case, observed: &[Observed], max_latency: Duration) -> CaseV
     let mut got = summed(observed);
     match expects {
         Expects::Prompt if slowest > max_latency => {
-            // `Unanswered` may be a timeout, by which the client ended a slow request.
+            // `Cause::Unanswered` may be a timeout, by which the client ended a slow request.
             if cause.is_none_or(|cause| cause == Cause::Unanswered) {
                 cause = Some(Cause::Slow);
             }
@@ -191,12 +188,12 @@ pub fn judge(case: &Case, observed: &[Observed], max_latency: Duration) -> CaseV
         }
         Expects::AcceptedMeanwhile => {
             got = format!("{got} meanwhile");
-            // The probes have shown that the handler accepts good CDRs: only the held connection can be the reason.
+            // The probes have shown that the handler accepts good CDRs: the held connection must be the reason.
             cause = cause.map(|_| Cause::Blocked);
         }
         _ => {}
     }
-    // The idle connections are the only load that can delay this single request.
+    // The idle connections are the only load that can delay the single request of `CaseDelivery::WithIdleConnections`.
     if matches!(case.delivery, CaseDelivery::WithIdleConnections(_))
         && matches!(cause, Some(Cause::Slow | Cause::Unanswered))
     {
@@ -205,7 +202,7 @@ pub fn judge(case: &Case, observed: &[Observed], max_latency: Duration) -> CaseV
     CaseVerdict { got, cause }
 }
 
-/// `None` if the answer is an expected one. `n` is the index of the request within the case.
+/// `cause_of` returns `None` for an expected answer; `n` is the index of the request within the case.
 fn cause_of(expects: Expects, n: usize, observed: &Observed) -> Option<Cause> {
     let lenient = matches!(expects, Expects::Answered | Expects::AnsweredOrClosed);
     let refused = match expects {
@@ -216,7 +213,8 @@ fn cause_of(expects: Expects, n: usize, observed: &Observed) -> Option<Cause> {
     match &observed.answer {
         Ok(response) => match response.status {
             200..300 => None,
-            // The handler does not support the method, the transfer coding or the HTTP version (RFC 9110, 15.6).
+            // By 501 or 505, the handler says that it does not support the method, the transfer coding or the HTTP
+            // version (RFC 9110, 15.6).
             501 | 505 if lenient => None,
             500.. => Some(Cause::ServerError),
             _ => refused,
@@ -230,7 +228,7 @@ fn cause_of(expects: Expects, n: usize, observed: &Observed) -> Option<Cause> {
     }
 }
 
-/// Joins the answers in words, with a count for equal consecutive ones: `200 OK ×2`.
+/// Equal consecutive answers are joined with a count: `200 OK ×2`.
 fn summed(observed: &[Observed]) -> String {
     if observed.is_empty() {
         return "reset on purpose".to_owned();

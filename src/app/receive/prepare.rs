@@ -1,4 +1,4 @@
-//! Prepares a run of `listen`: binds the ports, opens the files, and prints warnings.
+//! Binds the ports of `listen`, opens its files, and prints the warnings and notes before the first request.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -20,12 +20,11 @@ use crate::net::secret::masked_url;
 use crate::output::Show;
 use crate::process;
 
-/// A listener with its bound ports and open files.
 pub struct Prepared {
     pub options: Options,
     pub listener: TcpListener,
     pub address: SocketAddr,
-    /// The inspector's bound port and its access token; not served yet.
+    /// The inspector's port is bound by `prepare`, and served only when the listener runs.
     pub inspector: Option<(TcpListener, Token)>,
     pub report: Option<File>,
     pub ready: Option<ReadyFile>,
@@ -35,7 +34,7 @@ pub async fn prepare(given: &ListenOptions, show: &mut Show) -> Result<Prepared,
     let named = [&given.ready_file, &given.report, &given.save];
     let named: Vec<&Path> = named.into_iter().flatten().map(AsRef::as_ref).collect();
     files::distinct(&named)?;
-    // Before the port is bound: an earlier run's ready file must not be taken for this run's.
+    // An earlier run's ready file is removed before the port is bound: a script could take it for this run's.
     let ready = given.ready_file.clone().map(ReadyFile::take).transpose()?;
     let listener = bind(&given.host, given.port, "--port").await?;
     let address = listener.local_addr().map_err(Error::Start)?;
@@ -50,7 +49,7 @@ pub async fn prepare(given: &ListenOptions, show: &mut Show) -> Result<Prepared,
     }
     let forward = |destination| Forward::new(destination, address, &ClientOptions::default());
     options.forward = given.destination.clone().map(forward).transpose()?;
-    // A request may hold a connection to the handler as well, and the inspector needs descriptors for browsers.
+    // A forwarded request takes a second file descriptor, and the inspector's browsers need descriptors, too.
     let each = 1 + usize::from(options.forward.is_some()) + usize::from(inspector.is_some());
     options.limits = options.limits.within(process::descriptors(), each);
     if let Some(path) = &given.save {
@@ -76,7 +75,6 @@ pub async fn prepare(given: &ListenOptions, show: &mut Show) -> Result<Prepared,
     })
 }
 
-/// Prints warnings and notes before the first request.
 pub fn startup_notes(given: &ListenOptions, prepared: &Prepared, show: &mut Show) {
     let expected = &prepared.options.expected.fields;
     for expected in expected
@@ -106,7 +104,7 @@ pub fn startup_notes(given: &ListenOptions, prepared: &Prepared, show: &mut Show
     }
 }
 
-/// Binds the address; an error names the address and the flag of the port.
+/// An error of `bind` names the address and the flag of the port.
 pub async fn bind(host: &str, port: u16, flag: &'static str) -> Result<TcpListener, Error> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let address = if bare.contains(':') {

@@ -12,11 +12,11 @@ use crate::send::edit::Edit;
 use crate::send::plan::Methods;
 use crate::suite;
 
-/// The URL of `listen` on its default port.
+/// `send --print` without `--url` prints requests to a `listen` on its default port; errors name this URL too.
 const LISTENER: &str = "http://127.0.0.1:8237/webhook/cdr";
 
 impl SendOptions {
-    /// Parses values that may hold secrets, which clap would quote in errors, and refuses contradictions.
+    /// Flag values that may hold secrets are parsed here instead of by clap, whose errors would quote them.
     pub(in crate::cli) fn check(
         &mut self,
         matches: &ArgMatches,
@@ -26,7 +26,7 @@ impl SendOptions {
             return Ok(());
         }
         let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-        // `--url` on the command line overrides `TELECMI_CDR_DEMO`.
+        // `--url` on the command line overrides the environment variable `TELECMI_CDR_DEMO`.
         self.demo &= is_given("demo") || !is_given("url");
         self.method_was_said = matches.value_source("method") != Some(ValueSource::DefaultValue);
         if self.race > 1 && self.retry > 0 {
@@ -53,7 +53,7 @@ impl SendOptions {
         Ok(())
     }
 
-    /// The edits in the order of the command line.
+    /// clap groups values by flag: `--set`, `--set-json` and `--unset` are merged by their index on the command line.
     fn edits(&self, matches: &ArgMatches) -> Vec<Edit> {
         let flags = [
             ("set", &self.set),

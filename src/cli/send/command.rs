@@ -1,16 +1,17 @@
-//! Rebuilds the command line for the `repeat:` line.
+//! Rebuilds the command line for the `repeat:` line, which repeats a run or a suite case with the same seed.
 
 use std::ffi::OsString;
 
 use crate::net::secret;
 
-/// Flags that the `repeat:` line of a run adds itself.
+/// The `repeat:` line of a run leaves these flags out and adds its own values.
 const OF_A_RUN: &[&str] = &["--seed", "--at"];
 
-/// Flags that the `repeat:` line of a case adds itself, and those that would overwrite the first report.
+/// The `repeat:` line of a suite case leaves these flags out: it adds its own values of some, and the others would
+/// overwrite the first report.
 const OF_THE_SUITE: &[&str] = &["--seed", "--only", "--skip", "--junit", "--output", "-o"];
 
-/// The command line: quoted for a shell, secrets masked, without the flags that the `repeat:` line adds.
+/// The command line is quoted for a shell and has its secrets masked.
 pub fn as_given(arguments: &[OsString], is_suite: bool) -> String {
     let without = if is_suite { OF_THE_SUITE } else { OF_A_RUN };
     let mut words = vec!["telecmi-cdr".to_owned()];
@@ -29,10 +30,11 @@ pub fn as_given(arguments: &[OsString], is_suite: bool) -> String {
     words.join(" ")
 }
 
-/// Short flags without a value, which can precede another flag in one word: `-ko FILE`.
+/// Short flags without a value can precede another flag in one word, as in `-ko FILE`.
 const WITHOUT_A_VALUE: &str = "kqv";
 
-/// Splits a word into leading short flags, a flag that may take a value, and its value (empty if in the next word).
+/// A word such as `-ko FILE` or `--output=FILE` is split into leading short flags, a flag, and its value, which is
+/// empty if it is the next word.
 fn flag_with_value(word: &str) -> Option<(&str, String, &str)> {
     if word.starts_with("--") {
         let (flag, value) = word.split_at(word.find('=').unwrap_or(word.len()));
@@ -44,7 +46,6 @@ fn flag_with_value(word: &str) -> Option<(&str, String, &str)> {
     Some((before, format!("-{flag}"), value))
 }
 
-/// Masks the secrets in a URL and the value of a secret header.
 fn masked(word: &str) -> String {
     if word.contains("://") {
         return secret::masked_url(word);

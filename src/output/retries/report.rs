@@ -12,7 +12,7 @@ use crate::output::wrap::{count, plural, prose};
 use crate::seed::Seed;
 use crate::untrusted::clean;
 
-/// Line width of the report, which is read in editors and mails.
+/// The file of `--report` has lines of 78 columns, because it is read in editors and mails.
 pub(super) const REPORT_WIDTH: usize = 78;
 
 #[derive(Debug, Clone)]
@@ -21,7 +21,6 @@ pub struct Run {
     pub began: Timestamp,
     pub ended: Timestamp,
     pub faults: Faults,
-    /// The seed of random faults.
     pub seed: Option<Seed>,
 }
 
@@ -72,7 +71,6 @@ pub fn report(run: &Run, summary: &Summary) -> String {
     out
 }
 
-/// The intervals of all requests, then each request with its attempts.
 fn findings(report: &Report) -> String {
     let mut out = format!(
         "\n{} met a failure: {} came back, {} answered well in the end.\n",
@@ -105,7 +103,6 @@ fn findings(report: &Report) -> String {
     out
 }
 
-/// One request: its name, a line for each attempt, and what followed the last attempt.
 fn listed(history: &RetryHistory) -> String {
     let method = clean(&history.method);
     let leg = history

@@ -16,7 +16,8 @@ fn moment(seconds: i64) -> Timestamp {
     Timestamp::from_epoch_ms(1_800_000_000_000 + seconds * 1_000).unwrap()
 }
 
-/// `n` counts the requests of the run, `attempt` those of one history; `met` is a status or the name of a fault.
+/// `n` is the request's number in the run, `attempt` its number among the attempts of one request, and `met` a status
+/// or the name of a fault.
 fn attempt(n: u64, attempt: u64, after: f64, met: &str) -> Attempt {
     let status = met.parse().ok();
     Attempt {
@@ -145,7 +146,8 @@ fn a_section_names_only_so_many() {
     (report.failed, report.left_out) = (33, 8);
     let text = section(&report, Theme::plain());
     assert_eq!(text.matches("#1 503").count(), MAX_LISTED);
-    // 33 failures less 20 listed, and 5 of the 8 left out that were evicted before the report.
+    // 13 of the 33 failed requests are not among the 20 listed ones, and 5 of the 8 in `left_out` were evicted before
+    // the report.
     assert!(
         text.contains("… and 18 more; --report FILE names more of them\n"),
         "{text}"

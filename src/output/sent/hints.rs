@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::net::{FailureKind, Phase};
 use crate::send::event::Delivery;
 
-/// The distinct causes of a run's failures, from which hints are chosen.
+/// The hints after the summary of `send` are chosen by the distinct causes of the run's failures.
 #[derive(Debug, Default)]
 pub struct Causes {
     statuses: BTreeSet<u16>,
@@ -24,7 +24,6 @@ impl Causes {
         }
     }
 
-    /// The hints for all causes; equal neighbours are merged.
     pub fn hints(&self) -> Vec<&'static str> {
         let failures = self.failures.iter();
         let failures = failures.filter_map(|(kind, phase)| failure_hint(*kind, *phase));

@@ -40,7 +40,6 @@ pub fn summary(summary: &Summary, theme: Theme) -> String {
     out + &histogram(summary, theme)
 }
 
-/// A table of the latencies, and of the delays behind the schedule if there was one.
 fn times(latency: &LatencySummary, lateness: Option<&LatencySummary>, theme: Theme) -> String {
     let columns = ["min", "mean", "p50", "p90", "p99", "max"];
     let columns = columns.map(|column| theme.paint(Role::Faint, &format!("{column:>8}")));
@@ -55,10 +54,8 @@ fn times(latency: &LatencySummary, lateness: Option<&LatencySummary>, theme: The
     out
 }
 
-/// Fewest answers for which a histogram is drawn.
 const MIN_ANSWERS: u64 = 20;
 
-/// Width of the longest bar, in columns.
 const BAR: u64 = 36;
 
 fn histogram(summary: &Summary, theme: Theme) -> String {

@@ -28,7 +28,7 @@ pub fn summary(summary: &SuiteSummary, theme: Theme) -> String {
     out
 }
 
-/// All failures of one cause; cases with the same `why` share an entry.
+/// A finding lists all failures of one cause; cases with an equal `why` share an entry.
 fn finding_of(cause: Cause, summary: &SuiteSummary, theme: Theme) -> String {
     let (mark, cause_words) = (
         theme.paint(Role::Bad, "✗"),
@@ -62,7 +62,7 @@ fn finding_of(cause: Cause, summary: &SuiteSummary, theme: Theme) -> String {
             out += &lines(&sentence(advice), "    ");
         }
         if let Some(repeat) = &record.repeat {
-            // Not wrapped, so that the command can be copied.
+            // The `repeat` command is not wrapped, so that it can be copied.
             let _ = writeln!(out, "    {}", theme.paint(Role::Name, &clean(repeat)));
         }
     }

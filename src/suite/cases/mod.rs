@@ -14,10 +14,9 @@ use crate::cdr::scenarios::CallIds;
 use crate::cdr::{Fields, Grade, Shape};
 use crate::send::plan::Methods;
 
-/// The cases that run first, to find out whether the handler accepts a good CDR by POST and by GET.
+/// The two probes run first, and show whether the handler accepts a good CDR by POST and by GET.
 pub const PROBES: [&Case; 2] = [&accepts::CASES[0], &accepts::CASES[1]];
 
-/// All cases, in execution order.
 pub fn table() -> impl Iterator<Item = &'static Case> {
     let families = [
         accepts::CASES,
@@ -29,7 +28,7 @@ pub fn table() -> impl Iterator<Item = &'static Case> {
     families.into_iter().flatten()
 }
 
-/// The good CDR: a call whose agent did not answer, in the documented shape.
+/// The good CDR, on which most cases are based, is a call whose agent did not answer, in the documented shape.
 const GOOD: CasePayload = docs("agent-no-answer");
 
 const fn docs(scenario: &'static str) -> CasePayload {
@@ -92,8 +91,8 @@ fn note(text: &str) -> Value {
     json!({"note": text}).to_string().into()
 }
 
-/// The cases that match `only` and not `skip` and that `methods` allow, in execution order. A pattern that matches no
-/// case is an error.
+/// `select` returns the cases that match `only`, do not match `skip`, and use one of the `methods`, in execution order.
+/// A pattern that matches no case is an error.
 pub fn select(
     only: &[String],
     skip: &[String],

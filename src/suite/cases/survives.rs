@@ -221,7 +221,7 @@ pub const CASES: &[Case] = &[
         "Scanners try every method; a 405 or 404 is fine, a failure is not."),
 ];
 
-/// A JavaScript literal as on TeleCMI's page, with bare names, single quotes and a trailing comma. \[doc\]
+/// TeleCMI's page shows a CDR as a JavaScript literal with bare names, single quotes and a trailing comma. \[doc\]
 fn javascript(cdr: &Fields) -> Vec<u8> {
     let lines = cdr.iter().map(|(name, value)| match value {
         Value::String(text) => format!("{name}: '{text}',\n"),
@@ -230,7 +230,6 @@ fn javascript(cdr: &Fields) -> Vec<u8> {
     format!("{{\n{}}}\n", lines.collect::<String>()).into()
 }
 
-/// The CDR as JSON, with `bytes` as the value of the field `name`.
 fn spliced(cdr: &Fields, name: &str, bytes: &[u8]) -> Vec<u8> {
     let body = compact(cdr);
     let (before, after) = body

@@ -1,5 +1,5 @@
-//! The cases of *tolerant*: forms of CDRs seen live, other objects at the same URL, and oddities that a small change at
-//! TeleCMI would bring.
+//! The cases of *tolerant*: forms of CDRs seen live, other objects at the same URL, and deviations that a small change
+//! at TeleCMI could bring.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,6 @@ use Family::Tolerant;
 
 #[rustfmt::skip]
 pub const CASES: &[Case] = &[
-    // Absent, null and empty fields.
     Tolerant.post("without-request-id", Inferred, Changed(&[Without("request_id")]),
         "request_id comes with click2call calls only; record[\"request_id\"] fails on all \
          others."),
@@ -54,7 +53,6 @@ pub const CASES: &[Case] = &[
     Tolerant.post("empty-texts", Inferred,
         Changed(&[Text("custom", ""), Text("extra_params", ""), Text("request_id", "")]),
         "Empty text is neither absent nor JSON; JSON.parse(\"\") throws."),
-    // Unknown fields.
     Tolerant.post("unknown-text-field", Inferred, Changed(&[Text("campaign", "spring")]),
         "Fields get added without notice, as leg and call_id were; CDR(**record) and strict \
          schemas refuse the whole CDR."),
@@ -66,7 +64,6 @@ pub const CASES: &[Case] = &[
             Text("$where", "1"), Json("a.b", "1")]),
         "Names with a meaning in JavaScript or MongoDB can be posted by anyone; merging or \
          storing them as they come pollutes or fails."),
-    // Forms of `custom`.
     Tolerant.post("custom-none", Seen, Changed(&[Text("custom", "none")]),
         "An unset custom is the text none on live accounts; it is not JSON, and parsing it \
          throws."),
@@ -82,7 +79,6 @@ pub const CASES: &[Case] = &[
          fails."),
     Tolerant.get("get-custom-none", Inferred, Changed(&[Text("custom", "none")]),
         "By GET an unset custom is none as well; it is not JSON, and parsing it throws."),
-    // Forms of `extra_params`.
     Tolerant.post("extra-params-object", Seen,
         Changed(&[Json("extra_params", r#"{"callCode":"CODE1"}"#)]),
         "Live extra_params has come as an object; json.loads of an object is a TypeError, \
@@ -105,7 +101,6 @@ pub const CASES: &[Case] = &[
         Changed(&[Json("extra_params", "{}"), Text("custom", "")]),
         "By GET, empty values are custom= with nothing after it; some frameworks leave such \
          fields out, others give null."),
-    // Types and values of the other fields.
     Tolerant.post("virtual-number-as-number", Seen,
         Changed(&[Json("virtual_number", "910000000012")]),
         "Live virtual_number is a number; startsWith, strip and slices exist for text only."),
@@ -152,7 +147,6 @@ pub const CASES: &[Case] = &[
         Changed(&[Text("hangup_reason", "sent_bye")]),
         "sent_bye and recv_bye are documented for missed calls as well, odd as it is; a map of \
          two reasons fails."),
-    // Character sets and long values.
     Tolerant.post("not-ascii", Seen, Changed(&[Text("custom", r#"{"name":"अनुष्का, Zoë, Łódź"}"#)]),
         "Names in custom are in Hindi and Polish too; a log or column in ASCII or latin-1 fails."),
     Tolerant.post("emoji", Inferred, Changed(&[Text("custom", r#"{"name":"📞 चुनाव 👩🏽‍💻"}"#)]),
@@ -172,7 +166,6 @@ pub const CASES: &[Case] = &[
         Changed(&[Text("custom", r#"{"note":"campaign 7, Berlin + Bonn"}"#)]), Pluses,
         "Forms write a space as +, others as %20; a handler that decodes by hand keeps the plus \
          signs."),
-    // Equivalent encodings of the JSON, and its content type.
     Tolerant.post("fields-reordered", Calc, Body(reordered),
         "The order of JSON members means nothing and differs between samples; signatures and CSV \
          exports over the raw order break."),
@@ -188,7 +181,7 @@ pub const CASES: &[Case] = &[
         ContentType(Some("application/json; charset=utf-8")),
         "Most clients add a charset; comparing the whole header with application/json refuses \
          them."),
-    // Other objects that TeleCMI sends to the same URL.
+    // TeleCMI sends these other objects to the same URL as CDRs.
     Tolerant.post("live-event", Doc, Object(live_event),
         "One URL in both boxes of the dashboard brings live events too, with app_id for appid \
          and text for to; record[\"appid\"] fails."),
@@ -203,7 +196,7 @@ pub const CASES: &[Case] = &[
             Json("answeredsec", "34"), Json("record", "true"), Computed("filename", recording)]),
         "An answered outgoing call brings answeredsec, record and filename; a handler for missed \
          calls must let it pass with a 2xx."),
-    // Objects that TeleCMI sends to other URLs or returns by REST, and that people post by mistake.
+    // TeleCMI sends these objects to other URLs or returns them by REST, and users post them to the webhook by mistake.
     Tolerant.post("incoming-live-event", Inferred, Object(incoming_live_event),
         "Leg b of an incoming call's event says direction outbound; handlers that look at \
          direction alone file it as an outgoing CDR, and miss its fields."),
@@ -220,7 +213,7 @@ fn reordered(cdr: &Fields) -> Vec<u8> {
     compact(&cdr.clone().into_iter().rev().collect()).into()
 }
 
-/// JSON in which every character of names and strings is a `\u` escape.
+/// Every character of names and strings is written as a JSON `\u` escape.
 fn escaped(cdr: &Fields) -> Vec<u8> {
     let escape = |text: &str| {
         let letters = text.encode_utf16().map(|unit| format!("\\u{unit:04x}"));
