@@ -12,6 +12,7 @@ pub(crate) mod options;
 pub(crate) mod progress;
 pub(crate) mod queue;
 pub mod received;
+pub(crate) mod reply_summary;
 pub(crate) mod retries;
 pub(crate) mod sent;
 pub(crate) mod suite;

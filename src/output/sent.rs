@@ -11,10 +11,10 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::body;
+use super::reply_summary::{is_html, reply_line};
 use super::theme::{Role, Theme};
 use super::wrap::{indented, plural};
 use crate::clock::format_duration;
-use crate::net::header;
 use crate::send::event::{Attempt, Delivery};
 use crate::send::expect::status_words;
 use crate::untrusted::clean;
@@ -106,19 +106,17 @@ fn result(delivery: &Delivery, last: &Attempt, theme: Theme) -> String {
     theme.paint(role, &result) + " " + &theme.paint(Role::Faint, &took)
 }
 
-/// Of a reply that is an HTML page, only the title is shown, unless `verbose`.
+/// Of a reply that is an HTML page, only one line is shown, unless `verbose`.
 fn reply(last: &Attempt, theme: Theme, verbose: bool) -> Vec<String> {
     let response = last.response.as_ref();
     let Some(response) = response.filter(|response| !response.body.is_empty()) else {
         return Vec::new();
     };
-    let content_type = header(&response.headers, "content-type");
-    let is_html = content_type.is_some_and(|content_type| content_type.contains("html"));
-    if is_html
-        && !verbose
-        && let Some(title) = title(&response.body.0)
+    if !verbose
+        && is_html(response)
+        && let Some(line) = reply_line(response)
     {
-        return vec![format!("a page: {}", clean(title.trim()))];
+        return vec![format!("a page: {line}")];
     }
     let faint = |text: String| theme.paint(Role::Faint, &text);
     let mut lines = body::lines(&response.body.0, theme);
@@ -134,11 +132,4 @@ fn reply(last: &Attempt, theme: Theme, verbose: bool) -> Vec<String> {
         lines.push(faint(format!("… {more} more (-v shows them)")));
     }
     lines
-}
-
-fn title(body: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(body);
-    let (_, rest) = text.split_once("<title>")?;
-    let (title, _) = rest.split_once("</title>")?;
-    Some(title.chars().take(100).collect())
 }

@@ -1,0 +1,300 @@
+//! Shortens a response body to the one line that says what went wrong: the exception out of a framework's error page,
+//! the message of a JSON object, else the title or the first line.
+
+use std::sync::LazyLock;
+
+use regex_lite::{Captures, Regex};
+use serde_json::Value;
+
+use crate::net::Response;
+use crate::untrusted::{beginning, clean};
+
+/// At most this many characters of a line are shown.
+const MAX_CHARS: usize = 160;
+
+/// At most this many bytes of a body are searched.
+const MAX_BYTES: usize = 64 * 1024;
+
+/// At most this many validation errors of a JSON body are joined.
+const MAX_ERRORS: usize = 3;
+
+/// Members of a JSON object that hold a message, by priority.
+const MESSAGES: [&str; 8] = [
+    "exception",
+    "detail",
+    "details",
+    "message",
+    "msg",
+    "error",
+    "errors",
+    "reason",
+];
+
+fn regex(pattern: &str) -> Regex {
+    Regex::new(pattern).unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+/// An exception's name and message, as Python, JavaScript, PHP, Ruby and Java write them.
+static EXCEPTION: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r"^(?:PHP )?(?:(?:[\w.$:\\]*(?:Error|Exception|Invalid\w+|DoesNotExist|DisallowedHost))|Fatal error|Parse error): \S",
+    )
+});
+
+/// The heading of an error page that names an exception and a place; the next block is the message (Django, Sinatra,
+/// Rails).
+static HEADING: LazyLock<Regex> = LazyLock::new(|| regex(r"^([\w.:]+) (?:at /\S*|in [\w:]+#\w+)$"));
+
+static INVISIBLE: LazyLock<Regex> = LazyLock::new(|| {
+    regex(r"(?is)<!--.*?-->|<script\b.*?</script>|<style\b.*?</style>|<title\b.*?</title>")
+});
+static TITLE: LazyLock<Regex> = LazyLock::new(|| regex(r"(?is)<title[^>]*>(.*?)</title>"));
+static BLOCK_TAG: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r"(?i)</?(?:p|h[1-6]|div|pre|br|li|ul|tr|td|th|table|body|html|head|header|section|blockquote)\b[^>]*>",
+    )
+});
+static TAG: LazyLock<Regex> = LazyLock::new(|| regex(r"(?s)<[/a-zA-Z!][^>]*>"));
+static ENTITY: LazyLock<Regex> = LazyLock::new(|| regex(r"&(#[xX]?[0-9a-fA-F]+|[a-zA-Z]+);"));
+
+/// Returns the line of a response body that matters, safe for a terminal; `None` for a body without text.
+pub fn reply_line(response: &Response) -> Option<String> {
+    let body = &response.body.0;
+    let text = String::from_utf8_lossy(&body[..body.len().min(MAX_BYTES)]);
+    let line = match serde_json::from_str::<Value>(&text) {
+        Ok(json) => message(&json).unwrap_or_else(|| json.to_string()),
+        Err(_) if is_html(response) => page_line(&text)?,
+        Err(_) => text_line(text.lines().map(collapsed).collect())?,
+    };
+    let line = collapsed(&line);
+    (!line.is_empty()).then(|| clean(&beginning(&line, MAX_CHARS)))
+}
+
+/// Returns whether a response is an HTML page, by its content type or its first tag.
+pub fn is_html(response: &Response) -> bool {
+    let content_type = crate::net::header(&response.headers, "content-type");
+    let is_typed = content_type.is_some_and(|text| text.to_ascii_lowercase().contains("html"));
+    let start = response.body.0.trim_ascii_start();
+    let is_tag = |tag: &str| {
+        let start = start.get(..tag.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(tag.as_bytes()))
+    };
+    is_typed || is_tag("<!doctype html") || is_tag("<html")
+}
+
+/// The message of a JSON body. A list of validation errors (FastAPI, Laravel) becomes `field: message`.
+fn message(json: &Value) -> Option<String> {
+    match json {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(errors) => {
+            let errors: Vec<_> = errors.iter().take(MAX_ERRORS).filter_map(message).collect();
+            (!errors.is_empty()).then(|| errors.join("; "))
+        }
+        Value::Object(members) => {
+            let found = MESSAGES
+                .iter()
+                .find_map(|name| Some((name, members.get(*name)?)));
+            let Some((name, value)) = found else {
+                // Laravel and Django REST framework: {"field": ["message"]}.
+                let lists = members.iter().filter(|(_, value)| value.is_array());
+                let mut lines =
+                    lists.filter_map(|(name, list)| Some(format!("{name}: {}", message(list)?)));
+                return lines.next();
+            };
+            let text = message(value)?;
+            let field = members.get("loc").and_then(Value::as_array);
+            let field = field.and_then(|place| place.iter().rev().find_map(Value::as_str));
+            let exception = members.get("exception").and_then(Value::as_str);
+            let second = members.get("message").and_then(Value::as_str);
+            Some(match (field, exception, second) {
+                (Some(field), ..) => format!("{field}: {text}"),
+                (_, Some(exception), Some(second)) if *name == "exception" => {
+                    format!("{exception}: {second}")
+                }
+                _ => text,
+            })
+        }
+        _ => None,
+    }
+}
+
+/// The line of an HTML page: an exception in its title or text, else the title and the first paragraph.
+fn page_line(html: &str) -> Option<String> {
+    let title = TITLE.captures(html).map(|title| plain(&title[1]));
+    let title = title.filter(|title| !title.is_empty());
+    let body = INVISIBLE.replace_all(html, "\n");
+    let body = BLOCK_TAG.replace_all(&body, "\u{c}");
+    let blocks: Vec<_> = body.split('\u{c}').map(plain).collect();
+    let blocks: Vec<_> = blocks
+        .into_iter()
+        .filter(|block| !block.is_empty())
+        .collect();
+    if let Some(line) = exception(&blocks) {
+        return Some(line);
+    }
+    let message = blocks
+        .iter()
+        .find_map(|block| block.strip_prefix("Message: "));
+    let told = |block: &&String| block.contains(' ') && Some(*block) != title.as_ref();
+    let sentence = blocks
+        .iter()
+        .find(|block| told(block) && block.ends_with('.'));
+    match (title, message.or(sentence.map(String::as_str))) {
+        (Some(title), Some(sentence)) => Some(format!("{title}: {sentence}")),
+        (title, sentence) => title
+            .or(sentence.map(str::to_owned))
+            .or(blocks.first().cloned()),
+    }
+}
+
+fn text_line(lines: Vec<String>) -> Option<String> {
+    exception(&lines).or_else(|| lines.into_iter().find(|line| !line.is_empty()))
+}
+
+fn exception(blocks: &[String]) -> Option<String> {
+    let headed = blocks.iter().enumerate().find_map(|(at, block)| {
+        let name = &HEADING.captures(block)?[1];
+        let message = blocks[at + 1..].iter().find(|block| !block.is_empty())?;
+        Some(format!("{name}: {message}"))
+    });
+    headed.or_else(|| {
+        blocks
+            .iter()
+            .find(|block| EXCEPTION.is_match(block))
+            .cloned()
+    })
+}
+
+/// HTML as text in one line: without tags, entities decoded, white space collapsed.
+fn plain(html: &str) -> String {
+    let text = TAG.replace_all(html, "");
+    collapsed(&ENTITY.replace_all(&text, |entity: &Captures<'_>| decoded(&entity[1])))
+}
+
+fn decoded(entity: &str) -> String {
+    let number = entity.strip_prefix('#').and_then(|number| {
+        let code = match number.strip_prefix(['x', 'X']) {
+            Some(hex) => u32::from_str_radix(hex, 16),
+            None => number.parse(),
+        };
+        char::from_u32(code.ok()?)
+    });
+    let named = match entity {
+        "amp" => Some('&'),
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "quot" => Some('"'),
+        "apos" => Some('\''),
+        "nbsp" => Some(' '),
+        _ => number,
+    };
+    named.map_or_else(|| format!("&{entity};"), String::from)
+}
+
+fn collapsed(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::Header;
+    use proptest::prelude::*;
+
+    fn line(content_type: &str, body: &str) -> Option<String> {
+        let headers = vec![Header::new("Content-Type", content_type)];
+        reply_line(&Response::new(500, headers, body.to_owned()))
+    }
+
+    #[test]
+    fn an_exception_is_found_in_the_pages_of_frameworks() {
+        let werkzeug = "<!doctype html><title>KeyError: &#39;request_id&#39; // Werkzeug Debugger</title>\
+            <style>p{}</style><h1>KeyError</h1><div class=\"detail\"><p class=\"errormsg\">KeyError: &#39;request_id&#39;</p></div>";
+        let django = "<html><title>KeyError at /webhook/cdr</title><h1>KeyError <span>at /webhook/cdr</span></h1>\
+            <pre class=\"exception_value\">&#x27;appid&#x27;</pre>";
+        let express = "<title>Error</title><pre>TypeError: a &lt; b<br> &nbsp; &nbsp;at post (/srv/app.js:7:1)</pre>";
+        let sinatra = "<title>NoMethodError at /webhook/cdr</title><h1><strong>NoMethodError</strong> at <strong>/webhook/cdr\n\
+            </strong></h1><h2>undefined method `split&#39; for nil</h2>";
+        let php =
+            "<br />\n<b>Fatal error</b>:  Uncaught TypeError: custom has no crm in /srv/cdr.php:12";
+        for (page, shown) in [
+            (werkzeug, "KeyError: 'request_id'"),
+            (django, "KeyError: 'appid'"),
+            (express, "TypeError: a < b"),
+            (sinatra, "NoMethodError: undefined method `split' for nil"),
+            (
+                php,
+                "Fatal error: Uncaught TypeError: custom has no crm in /srv/cdr.php:12",
+            ),
+        ] {
+            assert_eq!(line("text/html", page).as_deref(), Some(shown));
+        }
+        let traceback = "Traceback (most recent call last):\n  File \"a.py\", line 1\n    x\nValueError: year 54000 is out of range\n";
+        assert_eq!(
+            line("text/plain", traceback).as_deref(),
+            Some("ValueError: year 54000 is out of range")
+        );
+    }
+
+    #[test]
+    fn a_page_without_an_exception_is_its_title_and_first_sentence() {
+        let csrf = "<title>403 Forbidden</title><h1>Forbidden <span>(403)</span></h1><p>CSRF verification failed. Request aborted.</p>";
+        assert_eq!(
+            line("text/html", csrf).as_deref(),
+            Some("403 Forbidden: CSRF verification failed. Request aborted.")
+        );
+        let stdlib = "<!DOCTYPE HTML><title>Error response</title><h1>Error response</h1><p>Error code: 501</p>\
+            <p>Message: Unsupported method ('GET').</p>";
+        assert_eq!(
+            line("text/html", stdlib).as_deref(),
+            Some("Error response: Unsupported method ('GET').")
+        );
+        assert_eq!(line("text/html", "<html></html>"), None);
+    }
+
+    #[test]
+    fn the_message_of_json_is_shown_with_its_field() {
+        let json = |body| line("application/json", body).unwrap();
+        assert_eq!(
+            json(
+                r#"{"detail":[{"type":"string_type","loc":["body","to"],"msg":"Input should be a valid string"}]}"#
+            ),
+            "to: Input should be a valid string"
+        );
+        assert_eq!(
+            json(
+                r#"{"statusCode":400,"error":"Bad Request","message":"body/status must be equal"}"#
+            ),
+            "body/status must be equal"
+        );
+        assert_eq!(
+            json(r#"{"message":"Undefined key","exception":"ErrorException","trace":[]}"#),
+            "ErrorException: Undefined key"
+        );
+        assert_eq!(
+            json(r#"{"to":["A valid integer is required."]}"#),
+            "to: A valid integer is required."
+        );
+        assert_eq!(json(r#"{"ok":false}"#), r#"{"ok":false}"#);
+    }
+
+    #[test]
+    fn other_text_is_its_first_line() {
+        assert_eq!(
+            line("text/plain", "\n got   it\nmore"),
+            Some("got it".to_owned())
+        );
+        assert_eq!(line("text/plain", ""), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_line_is_short_and_disturbs_no_terminal(body in "(?s)[<>&;#a-z \\PC]{0,200}", html: bool) {
+            let content_type = if html { "text/html" } else { "text/plain" };
+            if let Some(line) = line(content_type, &body) {
+                prop_assert!(!line.chars().any(crate::untrusted::disturbs));
+                prop_assert!(line.chars().count() <= 10 * (MAX_CHARS + 1));
+            }
+        }
+    }
+}
