@@ -13,6 +13,15 @@ use crate::ndjson::{VERSION, as_ms};
 use crate::net::{Failure, Request};
 use crate::untrusted::Untrusted;
 
+pub(crate) const RECORD_TYPES: [&str; 6] = [
+    "exchange",
+    "delivery",
+    "listening",
+    "started",
+    "case",
+    "summary",
+];
+
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Exchange {
     /// Exchanges are numbered from 1, in the order of recording.

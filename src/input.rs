@@ -4,18 +4,19 @@
 //! The file may be hostile. CDRs in JSON are kept byte for byte. A captured request that cannot be written without
 //! becoming a different request is an error for the whole file.
 
+pub(crate) mod decode;
 mod har;
+mod kind;
 mod text;
-
-use std::borrow::Cow;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use crate::error::Error;
-use crate::exchange::CapturedRequest;
+use crate::exchange::{CapturedRequest, RECORD_TYPES};
 use crate::json::{self, Document, Member};
 use crate::net::raw;
+use kind::ObjectKind;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
@@ -30,11 +31,23 @@ pub struct Input {
     pub warnings: Vec<String>,
 }
 
+/// A part of a file: an item to send, or a warning with its place.
+enum Part {
+    Item(Item),
+    Warning(String, String),
+}
+
+impl Part {
+    fn captured(place: &str, captured: CapturedRequest) -> Self {
+        Self::Item(Item::Captured(place.to_owned(), Box::new(captured)))
+    }
+}
+
 pub fn read(bytes: &[u8], name: &str) -> Result<Input, Error> {
-    let bytes = bytes
-        .strip_prefix("\u{feff}".as_bytes())
-        .unwrap_or(bytes)
-        .trim_ascii_end();
+    let text = decode::to_utf8(bytes);
+    let text = text.map_err(|(line, what)| error(&format!("{name}:{line}"), what))?;
+    let is_torn = !text.ends_with(b"\n");
+    let bytes = text.trim_ascii_end();
     let mut reader = Reader {
         name,
         input: Input::default(),
@@ -44,7 +57,7 @@ pub fn read(bytes: &[u8], name: &str) -> Result<Input, Error> {
         _ if bytes.is_empty() => return Err(error(name, "empty")),
         // `from_utf8_lossy` replaces no byte here, since valid JSON is UTF-8.
         Ok(document) => reader.document(&String::from_utf8_lossy(bytes), &document)?,
-        Err(_) if reader.lines(bytes)? => {}
+        Err(_) if reader.lines(bytes, is_torn)? || reader.values(bytes, is_torn)? => {}
         Err(fault) => reader.literals(bytes, &fault)?,
     }
     reader.finish()
@@ -73,15 +86,25 @@ impl Reader<'_> {
         }
     }
 
-    fn add(&mut self, item: Item) -> Result<(), Error> {
-        if let Item::Captured(place, captured) = &item {
-            raw::check(&captured.request).map_err(|what| error(place, what))?;
-            if !captured.request.complete {
-                let what = "the body of this request was not captured whole: only a part is sent";
-                self.warn(place, what);
+    fn add(&mut self, parts: Vec<Part>) -> Result<(), Error> {
+        for part in parts {
+            let item = match part {
+                Part::Item(item) => item,
+                Part::Warning(place, what) => {
+                    self.warn(&place, &what);
+                    continue;
+                }
+            };
+            if let Item::Captured(place, captured) = &item {
+                raw::check(&captured.request).map_err(|what| error(place, what))?;
+                if !captured.request.complete {
+                    let what =
+                        "the body of this request was not captured whole: only a part is sent";
+                    self.warn(place, what);
+                }
             }
+            self.input.items.push(item);
         }
-        self.input.items.push(item);
         Ok(())
     }
 
@@ -101,78 +124,64 @@ impl Reader<'_> {
 
     fn document(&mut self, text: &str, document: &Document<'_>) -> Result<(), Error> {
         let name = self.name;
-        let requests = har::read(text, document).map_err(|what| error(name, what))?;
-        if let Some(requests) = requests {
-            for (n, captured) in (1..).zip(requests) {
-                let place = format!("{name}: entry {n}");
-                match captured {
-                    Some(captured) => self.add(Item::Captured(place, Box::new(captured)))?,
-                    None => self.warn(&place, "this entry was skipped: no HTTP request"),
-                }
-            }
-            return Ok(());
+        if *document != Document::Other("array") {
+            let parts = read_object(text, document, name);
+            return self.add(parts.map_err(|what| error(name, what))?);
         }
-        let mut objects = vec![(name.to_owned(), text)];
-        if *document == Document::Other("array") {
-            let elements = serde_json::from_str::<Vec<&RawValue>>(text);
-            let elements = elements.map_err(|fault| error(name, fault.to_string()))?;
-            let places = (1..).map(|n| format!("{name}: element {n}"));
-            objects = places
-                .zip(elements.into_iter().map(RawValue::get))
-                .collect();
-        }
-        for (place, text) in objects {
-            let document = json::document(text.as_bytes());
-            let document = document.map_err(|fault| error(&place, fault.message))?;
-            let item = read_object(text, &document, &place);
-            if let Some(item) = item.map_err(|what| error(&place, what))? {
-                self.add(item)?;
-            }
+        let elements = serde_json::from_str::<Vec<&RawValue>>(text);
+        let elements = elements.map_err(|fault| error(name, fault.to_string()))?;
+        for (n, element) in (1..).zip(elements) {
+            self.object(element.get(), &format!("{name}: element {n}"))?;
         }
         Ok(())
     }
-}
 
-const RECORDS: [&str; 6] = [
-    "exchange",
-    "delivery",
-    "listening",
-    "started",
-    "case",
-    "summary",
-];
-
-/// The `type` of a record. A record has a version number in `v`; an object without `v` is a payload.
-fn record_type<'a>(document: &'a Document<'_>) -> Option<Cow<'a, str>> {
-    member(document, "v").filter(|member| member.is_number())?;
-    let kind = member(document, "type").filter(|member| member.is_string())?;
-    Some(json::unquoted(kind.raw))
-}
-
-fn member<'a>(document: &'a Document<'a>, name: &str) -> Option<&'a Member<'a>> {
-    match document {
-        Document::Object(members) => members.iter().find(|member| member.name == name),
-        Document::Other(_) => None,
+    fn object(&mut self, text: &str, place: &str) -> Result<(), Error> {
+        let document = json::document(text.as_bytes());
+        let document = document.map_err(|fault| error(place, fault.message))?;
+        let parts = read_object(text, &document, place);
+        self.add(parts.map_err(|what| error(place, what))?)
     }
 }
 
-/// Reads the item in an object: the object itself if it is a CDR, the request of an `exchange` record, or the CDR of a
-/// `delivery` record. Other records have no item.
-fn read_object(text: &str, document: &Document<'_>, place: &str) -> Result<Option<Item>, String> {
-    if let Document::Other(what) = document {
-        return Err(format!("expected an object, found {what}"));
-    }
-    let body = |text: &str| Some(Item::Body(Bytes::copy_from_slice(text.as_bytes())));
-    Ok(match record_type(document).as_deref() {
-        Some("exchange") => CapturedRequest::read(text)?
-            .map(|captured| Item::Captured(place.to_owned(), Box::new(captured))),
-        Some("delivery") => match member(document, "cdr").map(|cdr| cdr.raw) {
-            None | Some("null") => None,
-            Some(cdr) if cdr.starts_with('{') => body(cdr),
-            Some(_) => return Err("a delivery whose CDR is no object".to_owned()),
+/// Reads what an object has to send: the object itself if it is a payload, the request of an `exchange` record or of a
+/// HAR's entries, or the CDR of a `delivery` record. Other records have nothing to send.
+fn read_object(text: &str, document: &Document<'_>, place: &str) -> Result<Vec<Part>, String> {
+    let members = match document {
+        Document::Object(members) => members,
+        Document::Other(what) => return Err(format!("expected an object, found {what}")),
+    };
+    let body = |text: &str| Part::Item(Item::Body(Bytes::copy_from_slice(text.as_bytes())));
+    let warning = |what: String| Part::Warning(place.to_owned(), what);
+    Ok(match ObjectKind::of(members) {
+        ObjectKind::Record(kind) => match &*kind {
+            "exchange" => {
+                let captured = CapturedRequest::read(text)?;
+                let captured = captured.map(|captured| Part::captured(place, captured));
+                captured.into_iter().collect()
+            }
+            "delivery" => {
+                let cdr = members.iter().find(|member| member.name == "cdr");
+                match cdr.map(|cdr: &Member| cdr.raw) {
+                    None | Some("null") => Vec::new(),
+                    Some(cdr) if cdr.starts_with('{') => vec![body(cdr)],
+                    Some(_) => return Err("a delivery whose CDR is no object".to_owned()),
+                }
+            }
+            kind if RECORD_TYPES.contains(&kind) => Vec::new(),
+            kind => {
+                return Err(format!(
+                    "a record of a type that is not known here, {kind:?}"
+                ));
+            }
         },
-        Some(other) if RECORDS.contains(&other) => None,
-        _ => body(text.trim()),
+        ObjectKind::Har => har::read(text, place)?,
+        ObjectKind::HarEntry => vec![har::read_entry(text, place)?],
+        ObjectKind::Cdr => vec![body(text.trim())],
+        ObjectKind::Other(format) => {
+            let what = format.unwrap_or("an object without any field of a CDR");
+            vec![warning(format!("{what}: sent as it is")), body(text.trim())]
+        }
     })
 }
 

@@ -4,11 +4,68 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use rustls::pki_types::CertificateDer;
+
 use crate::error::Error;
+use crate::input::decode;
 use crate::listen::capture;
+use crate::net;
+
+/// The input file of `--file` may have up to 64 MiB.
+const MAX_FILE: u64 = 64 * 1024 * 1024;
 
 /// A ready file holds one URL; `listen` does not replace a larger file, which is no ready file.
 const MAX_READY_FILE: u64 = 300;
+
+/// The path `-` is standard input.
+pub fn name(path: &Path) -> String {
+    if path == Path::new("-") {
+        "standard input".to_owned()
+    } else {
+        path.display().to_string()
+    }
+}
+
+pub fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    let failed = |source| Error::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let source: Box<dyn io::Read> = if path == Path::new("-") {
+        Box::new(io::stdin())
+    } else {
+        Box::new(File::open(path).map_err(failed)?)
+    };
+    let mut bytes = Vec::new();
+    let mut source = source.take(MAX_FILE + 1);
+    source.read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(Error::Usage(format!("{}: larger than 64 MiB", name(path))));
+    }
+    Ok(bytes)
+}
+
+/// Reads a text file of any flag: UTF-8, or UTF-16 with or without a byte order mark.
+pub fn read_text(path: &Path) -> Result<String, Error> {
+    decode::to_text(&read(path)?).map_err(|(line, what)| in_line(path, line, what))
+}
+
+fn in_line(path: &Path, line: usize, what: &str) -> Error {
+    Error::Usage(format!("{}:{line}: {what}", name(path)))
+}
+
+pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    /// A DER certificate is a sequence, tag 0x30, whose length has two bytes, 0x82 (X.690, section 8.1.3).
+    const DER: &[u8] = b"\x30\x82";
+    if read(path)?.starts_with(DER) {
+        let file = path.display();
+        let what = format!(
+            "a certificate in DER form: openssl x509 -inform der -in {file} -out {file}.pem makes a PEM file"
+        );
+        return Err(in_line(path, 1, &what));
+    }
+    net::certificates(&read_text(path)?).map_err(|(line, what)| in_line(path, line, &what))
+}
 
 fn cannot_write(path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
     let path = path.to_owned();

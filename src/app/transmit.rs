@@ -1,14 +1,12 @@
 //! `send`: makes a plan from the flags, then sends or prints the plan's requests.
 
-use std::io::Read;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt as _;
 
 use super::signals::Signals;
-use super::{Session, print, send_output};
+use super::{Session, files, print, send_output};
 use crate::cdr::account::{Account, AccountOptions};
 use crate::cdr::scenarios::GenerateOptions;
 use crate::cli::send::{SendOptions, Source};
@@ -29,9 +27,6 @@ use crate::send::{self, Plan, replay};
 /// Rates and numbers of deliveries to another machine are limited to these values, unless `--yes` is given.
 const MAX_PER_SECOND: f64 = 100.0;
 const MAX_DELIVERIES: f64 = 10_000.0;
-
-/// The input file of `--file` may have up to 64 MiB.
-const MAX_FILE: u64 = 64 * 1024 * 1024;
 
 pub async fn run(options: &SendOptions, destination: &Destination) -> Result<Exit, Error> {
     let mut show = send_output(options, Some(options.command.clone()))?;
@@ -76,8 +71,7 @@ pub fn prepare(
             if account != AccountOptions::default() {
                 show.remark("--to, --agent and the like change nothing in a file: --set to=… does");
             }
-            let name = name(path);
-            let input = input::read(&read(path)?, &name)?;
+            let input = input::read(&files::read(path)?, &files::name(path))?;
             input.warnings.iter().for_each(|warning| show.warn(warning));
             announce_replay(&input.items, options, destination, show)?;
             Content::File(input.items)
@@ -95,7 +89,7 @@ pub fn prepare(
     if let (Content::File(items), Source::File(path)) = (&content, &source) {
         for (n, item) in (1..).zip(items) {
             template.check(item).map_err(|what| Error::Input {
-                place: format!("{}: object {n}", name(path)),
+                place: format!("{}: object {n}", files::name(path)),
                 what,
             })?;
         }
@@ -172,46 +166,16 @@ fn rang_until(now: Timestamp, seed: Seed) -> Timestamp {
     now.before(Duration::from_millis(ring))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    let failed = |source| Error::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let source: Box<dyn Read> = if path == Path::new("-") {
-        Box::new(std::io::stdin())
-    } else {
-        Box::new(std::fs::File::open(path).map_err(failed)?)
-    };
-    let mut bytes = Vec::new();
-    let mut source = source.take(MAX_FILE + 1);
-    source.read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(Error::Input {
-            place: name(path),
-            what: "larger than 64 MiB".to_owned(),
-        });
-    }
-    Ok(bytes)
-}
-
-fn name(path: &Path) -> String {
-    if path == Path::new("-") {
-        "standard input".to_owned()
-    } else {
-        path.display().to_string()
-    }
-}
-
 pub fn headers(sources: &[HeaderSource]) -> Result<Vec<Header>, Error> {
     let mut headers = Vec::new();
     for source in sources {
         match source {
             HeaderSource::One(header) => headers.push(header.clone()),
             HeaderSource::File(path) => {
-                let text = String::from_utf8_lossy(&read(path)?).into_owned();
+                let text = files::read_text(path)?;
                 let lines = (1..).zip(text.lines());
                 for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
-                    let place = format!("{}:{number}", path.display());
+                    let place = format!("{}:{number}", files::name(path));
                     let header = values::header(line);
                     headers.push(header.map_err(|what| Error::Usage(format!("{place}: {what}")))?);
                 }
@@ -256,10 +220,11 @@ fn allow(
 }
 
 pub fn client_options(options: &SendOptions) -> Result<ClientOptions, Error> {
-    Ok(ClientOptions {
-        cacert_pem: options.cacert.as_deref().map(read).transpose()?,
-        ..options.client()
-    })
+    let mut client = options.client();
+    if let Some(path) = &options.cacert {
+        client.certificates = files::read_certificates(path)?;
+    }
+    Ok(client)
 }
 
 pub fn announce(

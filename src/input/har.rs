@@ -3,12 +3,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::Part;
 use crate::exchange::CapturedRequest;
-use crate::json::Document;
-use crate::net::{Header, Request, query};
+use crate::json;
+use crate::net::{Header, Request, header, query};
 
 #[derive(Deserialize)]
 struct Har<'a> {
@@ -19,7 +21,7 @@ struct Har<'a> {
 #[derive(Deserialize)]
 struct Log<'a> {
     #[serde(borrow)]
-    entries: &'a RawValue,
+    entries: Vec<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -34,79 +36,135 @@ struct Entry {
 struct HarRequest {
     method: String,
     url: String,
-    #[serde(default)]
-    headers: Vec<Pair>,
+    headers: Option<Vec<Pair>>,
     post_data: Option<PostData>,
+    body_size: Option<i64>,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Pair {
     name: String,
-    #[serde(default)]
-    value: String,
+    value: Option<String>,
+    file_name: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct PostData {
-    text: String,
+    mime_type: Option<String>,
+    text: Option<String>,
     /// The `params` of a form in HAR's `postData` are used only if `postData.text` is empty.
-    params: Vec<Pair>,
+    params: Option<Vec<Pair>>,
     /// HAR 1.2 defines `encoding` for responses only; `net::export` writes `_encoding`.
     #[serde(alias = "_encoding")]
     encoding: Option<String>,
 }
 
-/// Reads the request of each HAR entry; an entry without an HTTP request gives `None`. The whole result is `None` if
-/// the object has no `log.entries` and other members than `log`.
-pub(super) fn read(
-    text: &str,
-    document: &Document<'_>,
-) -> Result<Option<Vec<Option<CapturedRequest>>>, String> {
-    let Document::Object(members) = document else {
-        return Ok(None);
-    };
-    let is_har = matches!(&members[..], [only] if only.name == "log");
-    let broken = |error| format!("looks like a HAR, but {error}");
-    let har: Har<'_> = match serde_json::from_str(text) {
-        Ok(har) => har,
-        Err(error) if is_har => return Err(broken(error)),
-        Err(_) => return Ok(None),
-    };
-    let entries: Vec<Entry> = serde_json::from_str(har.log.entries.get()).map_err(broken)?;
-    let requests = entries.into_iter().map(captured);
-    requests.collect::<Result<_, _>>().map(Some)
+pub(super) fn is_log(log: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Log {
+        #[serde(rename = "entries")]
+        _entries: IgnoredAny,
+    }
+    serde_json::from_str::<Log>(log).is_ok()
 }
 
-/// Reads the request of a HAR entry. Returns `None` for a `data:` or `blob:` URL, which browsers record too.
-fn captured(entry: Entry) -> Result<Option<CapturedRequest>, String> {
-    let request = entry.request;
-    let Some((authority, target)) = split_url(&request.url) else {
-        return Ok(None);
+pub(super) fn is_request(request: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Request {
+        #[serde(rename = "method")]
+        _method: IgnoredAny,
+        #[serde(rename = "url")]
+        _url: IgnoredAny,
+    }
+    serde_json::from_str::<Request>(request).is_ok()
+}
+
+pub(super) fn read(text: &str, place: &str) -> Result<Vec<Part>, String> {
+    let har = serde_json::from_str::<Har<'_>>(text);
+    let har = har.map_err(|error| format!("looks like a HAR, but {error}"))?;
+    let entries = (1..).zip(har.log.entries);
+    let read = |(n, entry): (usize, &RawValue)| {
+        let part = read_entry(entry.get(), &format!("{place}: entry {n}"));
+        part.map_err(|what| format!("entry {n}: {what}"))
     };
-    let header = |Pair { name, value }| Header::new(name, value);
-    let mut headers: Vec<_> = request.headers.into_iter().map(header).collect();
+    entries.map(read).collect()
+}
+
+/// Reads the request of a HAR entry. An entry without an HTTP request, such as one with a `data:` or `blob:` URL, which
+/// browsers record too, gives a warning. A request whose body the entry does not hold is an error.
+pub(super) fn read_entry(text: &str, place: &str) -> Result<Part, String> {
+    let entry = serde_json::from_str(text).map_err(|error| {
+        // The line and column of serde_json count from the beginning of the entry.
+        let fault = json::Error::new(text, &error).message;
+        format!("not an entry of a HAR: {fault}")
+    });
+    let Entry {
+        started_date_time,
+        request,
+    } = entry?;
+    let url = split_url(&request.url).filter(|(authority, _)| !authority.is_empty());
+    let Some((authority, target)) = url.filter(|_| request.method != "CONNECT") else {
+        let what = "this entry was skipped: no HTTP request".to_owned();
+        return Ok(Part::Warning(place.to_owned(), what));
+    };
+    let pairs = request.headers.unwrap_or_default().into_iter();
+    let headers = pairs.map(|pair| Header::new(pair.name, pair.value.unwrap_or_default()));
     // Names like `:authority` are pseudo-headers of HTTP/2 (RFC 9113, section 8.3).
-    headers.retain(|header| !header.name.starts_with(':'));
-    if !headers.iter().any(|header| header.is("Host")) {
+    let mut headers: Vec<_> = headers
+        .filter(|header| !header.name.starts_with(':'))
+        .collect();
+    let body = body(request.post_data.unwrap_or_default())?;
+    let length = header(&headers, "content-length").and_then(|length| length.parse().ok());
+    let length: i64 = length.or(request.body_size).unwrap_or(0);
+    if body.is_empty() && length > 0 {
+        return Err(format!(
+            "the file does not hold the body of {length} bytes: export the request again with its content"
+        ));
+    }
+    if header(&headers, "host").is_none() {
         headers.insert(0, Header::new("Host", authority));
     }
-    let data = request.post_data.unwrap_or_default();
-    let body = if data.encoding.as_deref() == Some("base64") {
-        let bytes = BASE64.decode(data.text);
-        bytes.map_err(|error| format!("a body is no base64: {error}"))?
-    } else if data.text.is_empty() {
-        let pair = |pair: &Pair| query::pair(&pair.name, &pair.value);
-        let pairs: Vec<_> = data.params.iter().map(pair).collect();
-        pairs.join("&").into_bytes()
-    } else {
-        data.text.into_bytes()
-    };
-    let at = entry.started_date_time;
-    Ok(Some(CapturedRequest {
+    let captured = CapturedRequest {
         request: Request::new(&request.method, target, headers, body),
-        at: at.and_then(|at| at.as_str()?.parse().ok()),
-    }))
+        at: started_date_time.and_then(|at| at.as_str()?.parse().ok()),
+    };
+    Ok(Part::captured(place, captured))
+}
+
+fn body(data: PostData) -> Result<Vec<u8>, String> {
+    let text = data.text.unwrap_or_default();
+    let params = data.params.unwrap_or_default();
+    let mime_type = data.mime_type.unwrap_or_default().to_ascii_lowercase();
+    match data.encoding.as_deref() {
+        Some("base64") => {
+            let text: String = text.split_ascii_whitespace().collect();
+            let bytes = BASE64.decode(text);
+            return bytes.map_err(|_| "its body is not valid base64".to_owned());
+        }
+        None | Some("" | "utf-8" | "utf8") => {}
+        Some(other) => {
+            return Err(format!(
+                "its body has the unknown encoding {other:?}: only base64 is known"
+            ));
+        }
+    }
+    if !text.is_empty() || params.is_empty() {
+        return Ok(text.into_bytes());
+    }
+    let is_form =
+        mime_type.is_empty() || mime_type.starts_with("application/x-www-form-urlencoded");
+    if !is_form || params.iter().any(|param| param.file_name.is_some()) {
+        return Err(
+            "the body cannot be built from postData.params, only a URL-encoded form can: export the request \
+             again with postData.text"
+                .to_owned(),
+        );
+    }
+    let pair = |param: &Pair| query::pair(&param.name, param.value.as_deref().unwrap_or_default());
+    let pairs: Vec<_> = params.iter().map(pair).collect();
+    Ok(pairs.join("&").into_bytes())
 }
 
 /// Splits an http or https URL into its authority, without userinfo, and the request target.

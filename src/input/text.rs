@@ -1,10 +1,11 @@
 //! Reads files that are not one JSON text: one object per line, or JavaScript object literals.
 
-use std::borrow::Cow;
-
 use serde_json::Value;
+use serde_json::value::RawValue;
 
-use super::{Item, MAX_WARNINGS, RECORDS, Reader, error, read_object, record_type};
+use super::decode::{NOT_UTF8, line_after};
+use super::kind::ObjectKind;
+use super::{MAX_WARNINGS, Reader, error, read_object};
 use crate::error::Error;
 use crate::json::{self, Document};
 
@@ -16,7 +17,7 @@ impl Reader<'_> {
     ///
     /// The program that writes a capture may be killed within a line, so unreadable lines of a capture are skipped with
     /// a warning. In other files only the last line may be cut off; every other line must be valid.
-    pub(super) fn lines(&mut self, bytes: &[u8]) -> Result<bool, Error> {
+    pub(super) fn lines(&mut self, bytes: &[u8], is_torn: bool) -> Result<bool, Error> {
         let numbered = (1..).zip(bytes.split(|byte| *byte == b'\n'));
         let is_filled = |(_, line): &(usize, &[u8])| !line.trim_ascii().is_empty();
         let mut numbered = numbered.filter(is_filled).peekable();
@@ -35,7 +36,7 @@ impl Reader<'_> {
             first_is_object.get_or_insert(matches!(document, Ok(Document::Object(_))));
             let document = match document {
                 Ok(document) => document,
-                Err(fault) if numbered.peek().is_none() && is_cut_off(&fault, bytes) => {
+                Err(fault) if is_torn && numbered.peek().is_none() && is_cut_off(&fault, bytes) => {
                     cut_off = Some(line);
                     break;
                 }
@@ -44,17 +45,14 @@ impl Reader<'_> {
                     continue;
                 }
             };
-            let kind = record_type(&document);
-            let is_known = kind.as_deref().is_some_and(|kind| RECORDS.contains(&kind));
-            has_records |= is_known;
-            has_payloads |= kind.is_none();
+            if let Document::Object(members) = &document {
+                let is_record = matches!(ObjectKind::of(members), ObjectKind::Record(_));
+                has_records |= is_record;
+                has_payloads |= !is_record;
+            }
             let text = std::str::from_utf8(bytes).unwrap_or_default();
             match read_object(text, &document, &place(line)) {
-                Ok(Some(item)) => {
-                    let unknown = kind.filter(|_| !is_known).map(Cow::into_owned);
-                    items.push((line, unknown, item));
-                }
-                Ok(None) => {}
+                Ok(parts) => items.push(parts),
                 Err(what) => note(line, what),
             }
         }
@@ -62,18 +60,17 @@ impl Reader<'_> {
         if !is_capture && first_is_object != Some(true) {
             return Ok(false);
         }
-        for (line, unknown, item) in items {
-            if let Some(kind) = unknown.filter(|_| is_capture) {
-                let what = format!("a record of a type that is not known here, {kind:?}");
-                note(line, what);
-            } else {
-                self.add(item)?;
-            }
+        for parts in items {
+            self.add(parts)?;
         }
-        bad.sort_by_key(|(line, _)| *line);
         for (line, what) in bad {
             if !is_capture {
-                return Err(error(&place(line), what));
+                let encoding = if std::str::from_utf8(bytes).is_err() {
+                    ": save the file as UTF-8"
+                } else {
+                    ""
+                };
+                return Err(error(&place(line), what + encoding));
             }
             self.warn(&place(line), &format!("this line was skipped: {what}"));
         }
@@ -84,17 +81,59 @@ impl Reader<'_> {
         Ok(true)
     }
 
-    /// Reads JavaScript object literals, as on TeleCMI's page, and skips the text between literals, so that a whole
-    /// page can be pasted. Without any literal, the JSON error `fault` is reported.
+    /// Reads JSON objects that follow one another, such as a capture that was indented by `jq`. Returns `false` if the
+    /// file has another format.
+    pub(super) fn values(&mut self, bytes: &[u8], is_torn: bool) -> Result<bool, Error> {
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            return Ok(false);
+        };
+        let text = text.replace("}\u{feff}{", "}\n{");
+        let mut values = serde_json::Deserializer::from_str(&text).into_iter::<&RawValue>();
+        let (mut found, mut is_cut_off) = (Vec::new(), false);
+        loop {
+            let end = values.byte_offset();
+            let start = end + text[end..].len() - text[end..].trim_ascii_start().len();
+            match values.next() {
+                None => break,
+                Some(Ok(value)) if value.get().starts_with('{') => found.push((start, value)),
+                Some(Err(error)) if error.is_eof() && is_torn && !found.is_empty() => {
+                    is_cut_off = true;
+                    break;
+                }
+                Some(_) => return Ok(false),
+            }
+        }
+        let end = found
+            .last()
+            .map_or(0, |(start, value)| start + value.get().len());
+        let (mut line, mut counted) = (1, 0);
+        for (start, value) in found {
+            line += breaks(&text[counted..start]);
+            counted = start;
+            self.object(value.get(), &format!("{}:{line}", self.name))?;
+        }
+        if is_cut_off {
+            let line = line + breaks(text[counted..end].trim_end());
+            let what = "the last object is cut off and was skipped";
+            self.warn(&format!("{}:{}", self.name, line + 1), what);
+        }
+        Ok(true)
+    }
+
+    /// Reads JavaScript object literals, as on TeleCMI's page, and skips the text between literals with a warning, so
+    /// that a whole page can be pasted. Without any literal, the JSON error `fault` is reported.
     pub(super) fn literals(&mut self, bytes: &[u8], fault: &json::Error) -> Result<(), Error> {
         let name = self.name;
-        let text = std::str::from_utf8(bytes);
-        let text = text.map_err(|_| error(name, "not UTF-8 text"))?;
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            let line = line_after(&bytes[..error.valid_up_to()]);
+            super::error(&format!("{name}:{line}"), NOT_UTF8)
+        })?;
         let (mut rest, mut line) = (text, 1);
-        let breaks = |text: &str| text.bytes().filter(|byte| *byte == b'\n').count();
         while let Some(start) = rest.find('{') {
+            self.skipped(&rest[..start], line);
             line += breaks(&rest[..start]);
-            let error = |what: &str| error(&format!("{name}:{line}"), what);
+            let place = format!("{name}:{line}");
+            let error = |what: &str| error(&place, what);
             let length =
                 braced(&rest[start..]).ok_or_else(|| error("an object that is not closed"))?;
             if length > LONGEST_LITERAL {
@@ -106,16 +145,43 @@ impl Reader<'_> {
                 let what = json::plain_words(&fault);
                 error(&format!("neither JSON nor a JavaScript literal: {what}"))
             })?;
-            let body = serde_json::to_vec(&value).unwrap_or_default();
-            self.input.items.push(Item::Body(body.into()));
+            if nulls(&value) > literal.matches("null").count() {
+                return Err(error("a number that JSON does not have, such as Infinity"));
+            }
+            self.object(&value.to_string(), &place)?;
             line += breaks(literal);
             rest = behind;
         }
-        if self.input.items.is_empty() {
+        if self.input.items.is_empty() && rest.len() == text.len() {
             let place = format!("{name}:{}", fault.line);
             return Err(error(&place, with_column(fault)));
         }
+        self.skipped(rest, line);
         Ok(())
+    }
+
+    /// Warns of text between literals, but not of the punctuation of a JavaScript array.
+    fn skipped(&mut self, text: &str, line: usize) {
+        let is_separator = |c: char| c.is_whitespace() || "[](),;".contains(c);
+        let before = text.len() - text.trim_start_matches(is_separator).len();
+        if before < text.len() {
+            let place = format!("{}:{}", self.name, line + breaks(&text[..before]));
+            self.warn(&place, "text that is not JSON was skipped");
+        }
+    }
+}
+
+fn breaks(text: &str) -> usize {
+    text.bytes().filter(|byte| *byte == b'\n').count()
+}
+
+/// The nulls of a value. `Infinity` and `NaN`, which JSON does not have, become null too.
+fn nulls(value: &Value) -> usize {
+    match value {
+        Value::Null => 1,
+        Value::Array(values) => values.iter().map(nulls).sum(),
+        Value::Object(fields) => fields.values().map(nulls).sum(),
+        _ => 0,
     }
 }
 

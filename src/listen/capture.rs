@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::event::RateLimit;
 use super::redact::Redactor;
 use crate::error::Error;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, RECORD_TYPES};
 use crate::ndjson;
 use crate::net::{Header, Response};
 
@@ -33,6 +33,12 @@ impl Capture {
     pub fn open(path: &Path, redact: bool) -> Result<(Self, Vec<String>), Error> {
         let cannot = |source| cannot_write(path, source);
         let (mut file, warnings) = CaptureFile::open(path).map_err(cannot)?;
+        if file.is_regular && !begins_with_record(&mut file.file).map_err(cannot)? {
+            return Err(Error::Usage(format!(
+                "--save {}: the file holds something other than records: name another file",
+                path.display()
+            )));
+        }
         let mut redactor = redact.then(Redactor::default);
         if let Some(redactor) = &mut redactor
             && file.is_regular
@@ -291,6 +297,18 @@ fn has_torn_line(file: &mut File) -> io::Result<bool> {
         file.read_exact(&mut last)?;
     }
     Ok(last != *b"\n")
+}
+
+/// An empty file passes too, and a file that is cut off within its first record.
+fn begins_with_record(file: &mut File) -> io::Result<bool> {
+    let mut beginning = Vec::new();
+    file.rewind()?;
+    file.take(64).read_to_end(&mut beginning)?;
+    beginning.retain(|byte| !byte.is_ascii_whitespace());
+    Ok(RECORD_TYPES.iter().any(|name| {
+        let record = format!("{{\"type\":\"{name}\"");
+        beginning.starts_with(record.as_bytes()) || record.as_bytes().starts_with(&beginning)
+    }))
 }
 
 /// Writes all bytes, with one write(2) if the kernel takes them at once. An error carries the number of bytes written

@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use http_body_util::Full;
 use hyper::{Method, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
+use rustls::pki_types::CertificateDer;
 use tokio::time::{Instant, timeout_at};
 
 use super::connect::Connector;
@@ -37,7 +38,8 @@ pub struct ClientOptions {
     /// The time limit of a connection attempt, from resolving the host to the end of the TLS handshake.
     pub connect_timeout: Duration,
     pub insecure: bool,
-    pub cacert_pem: Option<Vec<u8>>,
+    /// The certificates to trust in addition to the system's.
+    pub certificates: Vec<CertificateDer<'static>>,
     pub keep_alive: bool,
 }
 
@@ -47,7 +49,7 @@ impl Default for ClientOptions {
             timeout: Duration::from_secs(15),
             connect_timeout: Duration::from_secs(5),
             insecure: false,
-            cacert_pem: None,
+            certificates: Vec::new(),
             keep_alive: false,
         }
     }

@@ -26,6 +26,7 @@ use bytes::Bytes;
 pub use destination::Destination;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+pub(crate) use tls::certificates;
 
 /// The bytes of a message body, usually text. Serialised as `{"text": …}`, or as `{"base64": …}` if they are not UTF-8.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -17,7 +17,7 @@ use super::client::ClientOptions;
 use super::failure::is_its_own_authority;
 use crate::error::Error;
 
-/// Makes a TLS configuration that trusts the system's root certificates and those of `cacert_pem`; with `insecure`, any
+/// Makes a TLS configuration that trusts the system's root certificates and those of `certificates`; with `insecure`, any
 /// certificate.
 pub(super) fn config(options: &ClientOptions) -> Result<ClientConfig, Error> {
     let failed = |error: rustls::Error| Error::Tls(error.to_string());
@@ -26,7 +26,7 @@ pub(super) fn config(options: &ClientOptions) -> Result<ClientConfig, Error> {
     let trusted = if options.insecure {
         None
     } else {
-        let named = named_certificates(options.cacert_pem.as_deref())?;
+        let named = options.certificates.clone();
         let system = Verifier::new_with_extra_roots(named.clone(), Arc::clone(&provider));
         Some((system.map_err(failed)?, named))
     };
@@ -56,25 +56,39 @@ pub(super) fn unused() -> Result<ClientConfig, Error> {
         .with_no_client_auth())
 }
 
-fn named_certificates(pem: Option<&[u8]>) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let Some(pem) = pem else {
-        return Ok(Vec::new());
-    };
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<_, _>>()
-        .map_err(|error| Error::Tls(format!("the certificate file is damaged: {error}")))?;
+/// Reads the certificates of a PEM file. An error has the number of its line.
+pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, (usize, String)> {
+    const BEGIN: &str = "-----BEGIN ";
+    let label = |at: usize| pem[at..].split("-----").nth(1).unwrap_or_default();
+    let sections = pem.match_indices(BEGIN).map(|(at, _)| (at, label(at)));
+    let (certificates, others): (Vec<_>, Vec<_>) =
+        sections.partition(|(_, label)| label.ends_with("CERTIFICATE"));
     if certificates.is_empty() {
-        return Err(Error::Tls(
-            "the certificate file holds no certificate in PEM form".to_owned(),
-        ));
+        let found = others.first().map_or("", |(_, label)| label);
+        let found = found.replacen("BEGIN", ", but a", 1);
+        let what = format!(
+            "no certificate in PEM form{found}: give the file that begins with {BEGIN}CERTIFICATE-----"
+        );
+        return Err((1, what));
     }
-    Ok(certificates)
+    let read = |(at, _): (usize, &str)| {
+        let certificate = CertificateDer::from_pem_slice(&pem.as_bytes()[at..]).ok();
+        let is_valid = |der: &CertificateDer<'_>| ParsedCertificate::try_from(der).is_ok();
+        certificate.filter(is_valid).ok_or_else(|| {
+            let line = pem[..at].matches('\n').count() + 1;
+            (
+                line,
+                "this certificate is damaged: copy the file again".to_owned(),
+            )
+        })
+    };
+    certificates.into_iter().map(read).collect()
 }
 
 /// Verifies a server's certificate. Handshake signatures are verified even with `insecure`.
 #[derive(Debug)]
 struct CertificateVerifier {
-    /// The system's verifier and the certificates of `cacert_pem`. With `insecure` the field is `None`, and every
+    /// The system's verifier and the certificates of `--cacert`. With `insecure` the field is `None`, and every
     /// certificate is accepted.
     trusted: Option<(Verifier, Vec<CertificateDer<'static>>)>,
     algorithms: WebPkiSupportedAlgorithms,

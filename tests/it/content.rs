@@ -340,6 +340,8 @@ fn a_cut_off_last_line_is_skipped_with_a_warning() {
     {"a":1}
     {"a":2}
     --- stderr
+    warning: standard input:1: an object without any field of a CDR: sent as it is
+    warning: standard input:2: an object without any field of a CDR: sent as it is
     warning: standard input:3: the last line is cut off and was skipped
     "#);
 }
@@ -381,11 +383,11 @@ fn files_that_hold_nothing_to_send_are_refused_by_line() {
     "{\"log\":{}}"
       error: standard input: looks like a HAR, but missing field `entries` at line 1 column 9
     "#);
-    let bytes = from_file(b"\xff\xfe".as_slice()).expect(2);
+    let bytes = from_file(b"\xff\xff".as_slice()).expect(2);
     assert!(
         bytes
             .stderr
-            .starts_with("error: standard input: not UTF-8 text\n"),
+            .starts_with("error: standard input:1: not UTF-8 text: save the file as UTF-8\n"),
         "{}",
         bytes.stderr
     );

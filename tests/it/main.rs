@@ -11,6 +11,7 @@ mod ends;
 mod exporting;
 mod failing;
 mod faults;
+mod files;
 mod fixtures;
 mod forwarding;
 mod fuzzed;

@@ -469,7 +469,7 @@ async fn redirects_are_failures_here_too() {
 async fn scripts_are_played_over_tls() {
     let authority = Authority::new("ours");
     let options = ClientOptions {
-        cacert_pem: Some(authority.pem()),
+        certificates: authority.trusted(),
         ..ClientOptions::default()
     };
     for (host, expected) in [

@@ -1,0 +1,68 @@
+//! Says what the JSON object in a file is.
+
+use std::borrow::Cow;
+
+use super::har;
+use crate::cdr::schema::documented;
+use crate::json::{self, Member};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ObjectKind<'a> {
+    /// A record of this program, with its type, which a newer version may have added.
+    Record(Cow<'a, str>),
+    Har,
+    HarEntry,
+    Cdr,
+    /// An object without a field of a CDR, with the name of its format if the format is known.
+    Other(Option<&'static str>),
+}
+
+/// Formats of other programs. An object belongs to the first format of which it has all members.
+const FORMATS: [(&[&str], &str); 8] = [
+    (&["info", "item"], "a Postman collection"),
+    (&["_postman_variable_scope"], "a Postman environment"),
+    (&["__export_format"], "an Insomnia export"),
+    (&["requestContext"], "an event of AWS Lambda"),
+    (&["Records"], "an event of AWS Lambda"),
+    (&["openapi"], "an OpenAPI document"),
+    (&["swagger"], "an OpenAPI document"),
+    (&["count", "cdr"], "an answer of TeleCMI's REST API"),
+];
+
+/// Payloads of other services also have a `type`: only these values make an object without other fields a CDR.
+const PAYLOAD_TYPES: [&str; 2] = ["cdr", "event"];
+
+impl<'a> ObjectKind<'a> {
+    pub fn of(members: &'a [Member<'a>]) -> Self {
+        let find = |name: &str| members.iter().find(|member| member.name == name);
+        let has = |name: &&str| find(name).is_some();
+        let kind = find("type").filter(|member| member.is_string());
+        let kind = kind.map(|member| json::unquoted(member.raw));
+        let is_payload = kind
+            .as_deref()
+            .is_some_and(|kind| PAYLOAD_TYPES.contains(&kind));
+        // A record has a version number in `v`; an object without `v` is a payload.
+        match kind {
+            Some(kind) if !is_payload && find("v").is_some_and(Member::is_number) => {
+                return Self::Record(kind);
+            }
+            _ => {}
+        }
+        let raw = |name: &str| find(name).map_or("", |member| member.raw);
+        if har::is_log(raw("log")) || matches!(members, [only] if only.name == "log") {
+            return Self::Har;
+        }
+        if let Some((_, name)) = FORMATS.iter().find(|(names, _)| names.iter().all(has)) {
+            return Self::Other(Some(name));
+        }
+        let is_field =
+            |member: &Member| member.name != "type" && documented(&member.name).is_some();
+        if is_payload || members.iter().any(is_field) {
+            Self::Cdr
+        } else if har::is_request(raw("request")) {
+            Self::HarEntry
+        } else {
+            Self::Other(None)
+        }
+    }
+}
