@@ -123,16 +123,11 @@ fn certificate_files_are_named_with_line_and_advice() {
     })
     .concat();
     insta::assert_snapshot!(said, @"
-    error: cannot set up TLS: the certificate file holds no certificate in PEM form
-      hint: --cacert names a PEM file to trust; http:// needs no certificates
-    error: cannot set up TLS: the certificate file holds no certificate in PEM form
-      hint: --cacert names a PEM file to trust; http:// needs no certificates
-    error: cannot set up TLS: the certificate file is damaged: base64 decode error: InvalidCharacter(33)
-      hint: --cacert names a PEM file to trust; http:// needs no certificates
-    error: cannot set up TLS: invalid peer certificate: BadEncoding
-      hint: --cacert names a PEM file to trust; http:// needs no certificates
-    error: cannot set up TLS: the certificate file holds no certificate in PEM form
-      hint: --cacert names a PEM file to trust; http:// needs no certificates
+    error: ca:1: no certificate in PEM form: give the file that begins with -----BEGIN CERTIFICATE-----
+    error: ca:1: no certificate in PEM form, but a PRIVATE KEY: give the file that begins with -----BEGIN CERTIFICATE-----
+    error: ca:2: this certificate is damaged: copy the file again
+    error: ca:2: this certificate is damaged: copy the file again
+    error: ca:1: a certificate in DER form: openssl x509 -inform der -in ca -out ca.pem makes a PEM file
     ");
 }
 
@@ -199,21 +194,22 @@ fn what_is_no_cdr_goes_out_with_a_warning() {
     .concat();
     insta::assert_snapshot!(said, @r#"
     {"info":{"name":"x","schema":"s"},"item":[]}
-      
+      warning: standard input: a Postman collection: sent as it is
     {"_type":"export","__export_format":4,"resources":[]}
-      
+      warning: standard input: an Insomnia export: sent as it is
     {"version":"2.0","requestContext":{},"body":"{}"}
-      
+      warning: standard input: an event of AWS Lambda: sent as it is
     {"count":1,"cdr":[{"cmiuid":"x"}],"code":200}
-      
+      warning: standard input: an answer of TeleCMI's REST API: sent as it is
     {"id":"evt_1","type":"charge.succeeded","data":{}}
-      
+      warning: standard input: an object without any field of a CDR: sent as it is
     [{"hello":1},{"leg":"a"}]
-      
+      warning: standard input: element 1: an object without any field of a CDR: sent as it is
     {"leg":"a"}
     {"hello":1}
-      
+      warning: standard input:2: an object without any field of a CDR: sent as it is
     {}
+      warning: standard input: an object without any field of a CDR: sent as it is
     "#);
     for file in [r#"{"leg":"a"}"#, r#"{"type":"event"}"#, r#"{"type":"cdr"}"#] {
         assert_eq!(from_file(file).expect(0).stderr, "", "{file}");
@@ -229,6 +225,9 @@ fn text_that_is_not_json_is_not_mined_in_silence() {
     {"leg":"a"}
     {"leg":"b"}
     --- stderr
+    warning: standard input:1: text that is not JSON was skipped
+    warning: standard input:1: text that is not JSON was skipped
+    warning: standard input:3: text that is not JSON was skipped
     "#);
     assert_eq!(
         from_file("[{leg: 'a'},\n {leg: 'b'}];").expect(0).stderr,
