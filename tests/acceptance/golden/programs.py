@@ -22,6 +22,7 @@ RUN = VERSION + [
     (r"(?i)(\bdate(?:: |\",\"))\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT", r"\1X"),
     (r"(?<![\dT])(?!2026-11-22T)(\d{4}-\d\d-\d\dT)?\d\d:\d\d:\d\d\.\d{3}(Z|\b)", "TIME"),
     (r"(?<!answered for) *(?:(?<![\w.])|(?<=\[\dm)|(?<=\[\d\dm))\d[\d.]* (µs|ms|s)(?!\w)", " T"),
+    (r"(?m)^( +#\d+ .* after T) +", r"\1  "),  # a column as wide as its longest duration
     (r"(?<![\w.])\d+\.\d+/s\b", "N/s"),
     (r"(?m)^(from|to) +[\d-]{10} [\d:]{8} UTC", r"\1 TIME"),
     (r" \(and \d+ more like it\)", ""),
@@ -89,7 +90,7 @@ class Listener:
         size = -1
         while size != len(self.out):
             size = len(self.out)
-            time.sleep(0.015)
+            time.sleep(0.05)
         new, self.read = bytes(self.out[self.read:size]), size
         return text_of(new)
 

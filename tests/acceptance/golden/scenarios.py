@@ -226,7 +226,7 @@ def listen(program, flags, group):
     name = f"listen {' '.join(flags)} · {group}"
     texts = {}
     try:
-        listener = Listener(program, [*flags, "--header-timeout", "400ms", "--body-timeout", "400ms"], folder)
+        listener = Listener(program, [*flags, "--header-timeout", "1s", "--body-timeout", "1s"], folder)
     except RuntimeError as error:
         return {name: str(error)}
     for title, data in GROUPS[group]():
