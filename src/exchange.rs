@@ -10,7 +10,7 @@ use crate::cdr::Fields;
 use crate::cdr::judge::Verdict;
 use crate::clock::Timestamp;
 use crate::ndjson::{VERSION, as_ms};
-use crate::net::{Failure, Request};
+use crate::net::{Failure, Request, Response};
 use crate::untrusted::Untrusted;
 
 pub(crate) const RECORD_TYPES: [&str; 6] = [
@@ -79,6 +79,9 @@ pub struct Forwarded {
     /// The first line of the handler's response body, for a status of 400 or more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub said: Option<Untrusted>,
+    /// The handler's response, with at most `MAX_RESPONSE_BODY` bytes of its body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response: Option<Response>,
     /// The status that `listen` would have sent without `--forward-to`; absent for a resend, which has no sender.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instead_of: Option<u16>,

@@ -12,10 +12,9 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Error;
 use crate::exchange::Forwarded;
 use crate::net::Destination;
-use crate::net::client::ClientOptions;
-
+use crate::net::client::{ClientOptions, MAX_RESPONSE_BODY};
 use crate::net::raw::{MAX_FORWARDED_BODY, RawClient, RawRequest};
-use crate::net::secret::masked_url;
+use crate::net::secret::{masked_headers, masked_url};
 use crate::net::{
     Failure, FailureKind, Header, Phase, Request, Response, end_to_end, header, query,
 };
@@ -94,6 +93,7 @@ impl Forward {
         let forwarded = Forwarded {
             url: self.url_of(request),
             said: answer.and_then(first_line),
+            response: answer.map(recorded),
             status: answer.map(|answer| answer.status),
             latency: began.elapsed(),
             complete: answer.is_some_and(|answer| answer.complete),
@@ -171,9 +171,22 @@ fn first_line(response: &Response) -> Option<Untrusted> {
     if response.status < 400 {
         return None;
     }
-    let text = String::from_utf8_lossy(&response.body.0);
+    let body = response.decoded().ok()?;
+    let text = String::from_utf8_lossy(&body);
     let line = text.lines().find(|line| !line.trim().is_empty())?;
     Some(Untrusted::new(beginning(line.trim(), MAX_CHARS)))
+}
+
+/// Copies the part of a response that the record holds, so that the record does not keep a large body in memory.
+fn recorded(response: &Response) -> Response {
+    let kept = response.body.len().min(MAX_RESPONSE_BODY);
+    Response {
+        status: response.status,
+        headers: masked_headers(response.headers.clone()),
+        body: response.body.0[..kept].to_vec().into(),
+        size: response.size,
+        complete: response.complete && kept == response.body.len(),
+    }
 }
 
 fn failure(kind: FailureKind, text: impl Into<String>) -> Failure {

@@ -118,10 +118,17 @@ impl Redactor {
         let request = &exchange.request;
         let body = body(request);
         let known = self.known(request, body.as_ref());
-        let exchange = Exchange {
+        let mut exchange = Exchange {
             request: self.request(request, body.as_ref(), &known),
             ..exchange.clone()
         };
+        let forwarded = exchange.answer.forwarded.as_mut();
+        if let Some(response) = forwarded.and_then(|forwarded| forwarded.response.as_mut())
+            && response.body.text().is_none()
+        {
+            response.body = Body::default();
+            response.complete = false;
+        }
         let mut record = serde_json::to_value(exchange).unwrap_or_default();
         if body.is_none() {
             record["request"]["omitted"] = "the body is not plain text".into();

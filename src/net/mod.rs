@@ -15,6 +15,7 @@ mod proxied;
 pub mod query;
 pub mod raw;
 pub mod secret;
+mod text;
 mod tls;
 
 use std::borrow::Cow;
@@ -26,6 +27,7 @@ use bytes::Bytes;
 pub use destination::Destination;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+pub(crate) use text::compression;
 pub(crate) use tls::certificates;
 
 /// The bytes of a message body, usually text. Serialised as `{"text": …}`, or as `{"base64": …}` if they are not UTF-8.
@@ -239,6 +241,11 @@ impl Response {
             body: Body(body),
             complete: true,
         }
+    }
+
+    /// The body as text for people: decompressed, in UTF-8. The error names the compression that cannot be decoded.
+    pub(crate) fn decoded(&self) -> Result<Cow<'_, [u8]>, String> {
+        text::decoded(&self.headers, &self.body.0)
     }
 
     pub(crate) fn plain(status: u16, text: impl Into<Bytes>) -> Self {

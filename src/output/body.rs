@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use super::reply_summary::MESSAGES;
 use super::theme::{Role, Theme};
 use crate::json::{self, Kind};
 use crate::untrusted::{clean, is_plain};
@@ -11,6 +12,46 @@ use crate::untrusted::{clean, is_plain};
 /// At most this much of a body is shown; the lines or bytes beyond these limits are counted.
 const MAX_BYTES: usize = 4 * 1024;
 const MAX_LINES: usize = 100;
+
+/// Without `--verbose`, this many characters of a line are shown.
+pub const MAX_LINE: usize = 300;
+
+/// JSON in one line without spaces: the first `MAX_LINE` characters, or more if a message ends later. Returns `None` for
+/// a body that is not JSON.
+pub fn compact_json(body: &[u8]) -> Option<String> {
+    let text = json::check(body).ok()?;
+    let (mut compact, mut is_message, mut message_end) = (String::new(), false, None);
+    for token in json::tokens(text) {
+        compact += &clean(token.text);
+        match token.kind {
+            Kind::Key => is_message = MESSAGES.contains(&&*json::unquoted(token.text)),
+            Kind::Colon | Kind::Open => {}
+            Kind::String if is_message => {
+                message_end.get_or_insert(compact.len());
+            }
+            _ => is_message = false,
+        }
+    }
+    let message = &compact[..message_end
+        .unwrap_or(0)
+        .min(compact.floor_char_boundary(MAX_BYTES))];
+    Some(cut(&compact, MAX_LINE.max(message.chars().count())))
+}
+
+pub fn compressed(size: u64, names: &str) -> String {
+    format!("{size} bytes, compressed ({}), not shown", clean(names))
+}
+
+/// The first `most` characters of a line, and the number of the others.
+pub fn cut(line: &str, most: usize) -> String {
+    match line.char_indices().nth(most) {
+        None => line.to_owned(),
+        Some((end, _)) => {
+            let more = line[end..].chars().count();
+            format!("{}… {more} characters more (-v shows them)", &line[..end])
+        }
+    }
+}
 
 pub fn lines(body: &[u8], theme: Theme) -> Vec<String> {
     json_lines(body, theme).unwrap_or_else(|| text_lines(body))

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::body;
+use super::reply_summary::reply_line;
 use super::theme::{Role, Theme};
 use super::wrap::indented;
 use crate::cdr::Fields;
@@ -12,13 +13,13 @@ use crate::cdr::kind::Generation;
 use crate::cdr::remark::Remark;
 use crate::clock::{Timestamp, format_duration};
 use crate::exchange::{Answer, Exchange, Forwarded};
-use crate::net::{query, secret};
+use crate::net::{Header, compression, query, secret};
 use crate::untrusted::{beginning, clean};
 
 pub fn exchange(exchange: &Exchange, theme: Theme, verbose: bool) -> String {
     let mut first = Vec::new();
     if let Some(forwarded) = &exchange.answer.forwarded {
-        first.extend(passed_on(forwarded, theme));
+        first.extend(passed_on(forwarded, theme, verbose));
     }
     first.extend(meaning(exchange, theme));
     if verbose {
@@ -50,7 +51,7 @@ fn head(exchange: &Exchange, theme: Theme) -> String {
 
 /// The line of a forwarded request: `→ http://localhost:5000/cdr  200 · 1.1 ms`. The listener's own status is added if
 /// its class differs from the handler's.
-fn passed_on(forwarded: &Forwarded, theme: Theme) -> Vec<String> {
+fn passed_on(forwarded: &Forwarded, theme: Theme, verbose: bool) -> Vec<String> {
     let took = format_duration(forwarded.latency);
     let answer = match (forwarded.status, &forwarded.failure) {
         (Some(status), _) => theme.paint(status_role(status), &status.to_string()),
@@ -68,9 +69,27 @@ fn passed_on(forwarded: &Forwarded, theme: Theme) -> Vec<String> {
     if forwarded.status.is_some() && !forwarded.complete {
         line.push_str(&theme.paint(Role::Odd, " · its body was cut"));
     }
-    let said = forwarded.said.as_ref();
-    let said = said.map(|said| format!("  {}", said.cleaned()));
-    [line].into_iter().chain(said).collect()
+    let mut lines = vec![line];
+    let Some(response) = forwarded.response.as_ref() else {
+        return lines;
+    };
+    if !verbose {
+        lines.extend(reply_line(response).map(|line| format!("  {line}")));
+        return lines;
+    }
+    let headers = response.headers.iter();
+    lines.extend(headers.map(|header| format!("  {}", header_line(header, theme))));
+    let body = match response.decoded() {
+        Ok(body) => body::lines(&body, theme),
+        Err(names) => vec![body::compressed(response.size, &names)],
+    };
+    lines.extend(body.iter().map(|line| format!("  {line}")));
+    lines
+}
+
+fn header_line(header: &Header, theme: Theme) -> String {
+    let name = theme.paint(Role::Name, &clean(&header.name));
+    format!("{name}: {}", clean(&header.text()))
 }
 
 fn status_role(status: u16) -> Role {
@@ -123,10 +142,8 @@ fn details(exchange: &Exchange, theme: Theme) -> Vec<String> {
             ids::mac_text(id.server.mac)
         ));
     }
-    for header in secret::masked_headers(request.headers.clone()) {
-        let name = theme.paint(Role::Name, &clean(&header.name));
-        lines.push(format!("{name}: {}", clean(&header.text())));
-    }
+    let headers = secret::masked_headers(request.headers.clone());
+    lines.extend(headers.iter().map(|header| header_line(header, theme)));
     lines
 }
 
@@ -143,8 +160,11 @@ fn content(exchange: &Exchange, theme: Theme) -> Vec<String> {
         lines = body::pairs(&pairs, theme);
     }
     let kept = request.body.len() as u64;
-    if kept > 0 {
-        lines.extend(body::lines(&request.body.0, theme));
+    let compression = compression(&request.headers, &request.body.0);
+    match compression.filter(|_| request.body.text().is_none()) {
+        Some(names) => lines.push(body::compressed(request.size, &names)),
+        None if kept > 0 => lines.extend(body::lines(&request.body.0, theme)),
+        None => {}
     }
     if request.size > kept {
         let text = format!("… {kept} of {} bytes were kept", request.size);

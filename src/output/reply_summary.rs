@@ -19,7 +19,7 @@ const MAX_BYTES: usize = 64 * 1024;
 const MAX_ERRORS: usize = 3;
 
 /// Members of a JSON object that hold a message, by priority.
-const MESSAGES: [&str; 8] = [
+pub(super) const MESSAGES: [&str; 8] = [
     "exception",
     "detail",
     "details",
@@ -59,7 +59,7 @@ static ENTITY: LazyLock<Regex> = LazyLock::new(|| regex(r"&(#[xX]?[0-9a-fA-F]+|[
 
 /// Returns the line of a response body that matters, safe for a terminal; `None` for a body without text.
 pub fn reply_line(response: &Response) -> Option<String> {
-    let body = &response.body.0;
+    let body = response.decoded().ok()?;
     let text = String::from_utf8_lossy(&body[..body.len().min(MAX_BYTES)]);
     let line = match serde_json::from_str::<Value>(&text) {
         Ok(json) => message(&json).unwrap_or_else(|| json.to_string()),

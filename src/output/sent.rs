@@ -106,29 +106,43 @@ fn result(delivery: &Delivery, last: &Attempt, theme: Theme) -> String {
     theme.paint(role, &result) + " " + &theme.paint(Role::Faint, &took)
 }
 
-/// Of a reply that is an HTML page, only one line is shown, unless `verbose`.
+/// Unless `verbose`, an HTML page is shortened to the line that matters, and JSON to one line.
 fn reply(last: &Attempt, theme: Theme, verbose: bool) -> Vec<String> {
     let response = last.response.as_ref();
     let Some(response) = response.filter(|response| !response.body.is_empty()) else {
         return Vec::new();
     };
-    if !verbose
-        && is_html(response)
-        && let Some(line) = reply_line(response)
-    {
-        return vec![format!("a page: {line}")];
+    let decoded = match response.decoded() {
+        Ok(body) => body,
+        Err(names) => {
+            return vec![body::compressed(response.size, &names)];
+        }
+    };
+    if !verbose {
+        let page = || Some(format!("a page: {}", reply_line(response)?));
+        let page = is_html(response).then(page).flatten();
+        if let Some(line) = page.or_else(|| body::compact_json(&decoded)) {
+            return vec![line];
+        }
     }
     let faint = |text: String| theme.paint(Role::Faint, &text);
-    let mut lines = body::lines(&response.body.0, theme);
+    let mut lines = body::lines(&decoded, theme);
     if !response.complete {
         let size = response.size;
         lines.push(faint(format!(
             "… and more, of which only {size} bytes were read"
         )));
     }
+    if !verbose {
+        for line in &mut lines {
+            *line = body::cut(line, body::MAX_LINE);
+        }
+    }
     if lines.len() > REPLY_LINES && !verbose {
         let more = plural((lines.len() - REPLY_LINES) as u64, "line");
         lines.truncate(REPLY_LINES);
+        let is_new = |line: &String| !lines.iter().any(|shown| shown.contains(line.as_str()));
+        lines.extend(reply_line(response).filter(is_new));
         lines.push(faint(format!("… {more} more (-v shows them)")));
     }
     lines

@@ -90,10 +90,16 @@ impl Expectation {
                 format!("{answered}, expected {}", self.statuses)
             });
         }
-        if let Some(text) = &self.body
-            && !response.body.text().is_some_and(|body| body.contains(text))
-        {
-            return Some(format!("the answer does not contain `{text}`"));
+        if let Some(text) = &self.body {
+            match response.decoded() {
+                Ok(body) if String::from_utf8_lossy(&body).contains(text) => {}
+                Ok(_) => return Some(format!("the answer does not contain `{text}`")),
+                Err(names) => {
+                    return Some(format!(
+                        "the answer is compressed ({names}), so `{text}` cannot be found: ask for Accept-Encoding: gzip or none"
+                    ));
+                }
+            }
         }
         match self.max_latency {
             Some(most) if latency > most => Some(format!(

@@ -203,7 +203,10 @@ fn an_exchange_is_sent_to_the_handler_again() {
         .keys()
         .map(String::as_str)
         .collect();
-    assert_eq!(names, ["url", "status", "latency_ms", "complete"]);
+    assert_eq!(
+        names,
+        ["url", "status", "latency_ms", "complete", "response"]
+    );
     assert_eq!(told["url"], format!("{url}/own?key=***"));
     assert_eq!(
         (&told["status"], &told["complete"]),

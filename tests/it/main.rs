@@ -27,6 +27,7 @@ mod program;
 mod promises;
 mod readme;
 mod replay;
+mod replies;
 mod retries;
 mod round_trip;
 mod saving;

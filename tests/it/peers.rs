@@ -30,9 +30,14 @@ pub fn stub_in_turn<S: Into<String>>(answers: impl IntoIterator<Item = S>) -> St
     })
 }
 
+/// The same with an answer that is not text.
+pub fn stub_of_bytes(answer: Vec<u8>) -> String {
+    visited(move || Some(answer.clone()))
+}
+
 /// A stub that reads requests and never answers.
 pub fn silent_stub() -> String {
-    visited(|| None)
+    visited(|| None::<String>)
 }
 
 /// A stub that answers every connection with the same bytes and closes, and gives the requests it has read. Without an
@@ -59,7 +64,9 @@ pub fn keeping_stub(answer: impl Into<String>) -> (String, mpsc::Receiver<String
 }
 
 /// Reads one request from every connection and answers it; without an answer the connection stays open.
-fn visited(mut answer: impl FnMut() -> Option<String> + Send + 'static) -> String {
+fn visited<B: AsRef<[u8]> + Send + 'static>(
+    mut answer: impl FnMut() -> Option<B> + Send + 'static,
+) -> String {
     let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", socket.local_addr().expect("an address"));
     thread::spawn(move || {
@@ -72,7 +79,7 @@ fn visited(mut answer: impl FnMut() -> Option<String> + Send + 'static) -> Strin
             };
             thread::spawn(move || {
                 read_request(&mut stream);
-                let _ = stream.write_all(answer.as_bytes());
+                let _ = stream.write_all(answer.as_ref());
             });
         }
     });
