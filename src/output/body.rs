@@ -32,9 +32,7 @@ pub fn compact_json(body: &[u8]) -> Option<String> {
             _ => is_message = false,
         }
     }
-    let message = &compact[..message_end
-        .unwrap_or(0)
-        .min(compact.floor_char_boundary(MAX_BYTES))];
+    let message = &compact[..message_end.filter(|end| *end <= MAX_BYTES).unwrap_or(0)];
     Some(cut(&compact, MAX_LINE.max(message.chars().count())))
 }
 
