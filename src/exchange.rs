@@ -56,7 +56,7 @@ pub struct Relation {
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Answer {
-    /// The status is absent if the sender got no HTTP response.
+    /// The status of the answer; absent if the sender got no HTTP response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// The injected fault: `status`, `reset`, `empty`, `hang`, `slow` or `garbage`.
@@ -82,7 +82,8 @@ pub struct Forwarded {
     /// The handler's response, with at most `MAX_RESPONSE_BODY` bytes of its body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response: Option<Response>,
-    /// The status that `listen` would have sent without `--forward-to`; absent for a resend, which has no sender.
+    /// The status that `listen` would have answered without `--forward-to`; absent if the inspector sent the request
+    /// again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instead_of: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]

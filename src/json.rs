@@ -56,7 +56,7 @@ pub enum Document<'a> {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member<'a> {
-    /// The member's name with escapes resolved.
+    /// The name of a JSON object's member, with escapes resolved.
     pub name: Cow<'a, str>,
     pub raw: &'a str,
     pub(crate) text: &'a str,
@@ -73,8 +73,9 @@ impl Member<'_> {
         self.raw.starts_with('"')
     }
 
-    /// The member's value as a [`Value`]. Where a `Value` cannot represent the text, the nearest value of the same
-    /// type: the largest number for `1e400`, U+FFFD for half a surrogate pair, an empty array or object.
+    /// Returns the value of a JSON object's member as a [`Value`]. Where a `Value` cannot represent the text, the
+    /// nearest value of the same type is returned: the largest number for `1e400`, U+FFFD for half a surrogate pair, an
+    /// empty array or object.
     pub(crate) fn value(&self) -> Value {
         serde_json::from_str(self.raw).unwrap_or_else(|_| match self.raw.as_bytes().first() {
             Some(b'"') => unquoted(self.raw).into(),
@@ -301,7 +302,7 @@ mod tests {
     }
 
     proptest! {
-        /// The text between tokens is whitespace, and every token's text matches its kind.
+        /// JSON tokens cover the whole text but its whitespace, and every token's text matches its kind.
         #[test]
         fn tokens_are_the_whole_text(text in r#"[\[\]{}:," \\\n0-9a1ertuflsn.+-]{0,24}"#) {
             let accepted = serde_json::from_str::<IgnoredAny>(&text).is_ok();

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
     use rand::Rng as _;
 
-    /// If this test fails, the seeds that users wrote down give other CDRs.
+    /// The random numbers of a seed must not change between versions, since users write seeds down.
     #[test]
     fn the_same_seed_gives_the_same_numbers_for_ever() {
         let first = |seed, stream, n| Seed(seed).rng(stream, n).next_u64();

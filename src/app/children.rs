@@ -16,7 +16,8 @@ use crate::output::Show;
 use crate::output::queue::StreamState;
 use crate::process::{Ended, GRACE, ProcessGroup, Signal, Supervisor};
 
-/// The command of `listen -- CMD` gets SIGKILL 3 seconds after SIGINT or SIGTERM; the listener's `grace` is equal.
+/// After SIGINT or SIGTERM, the command of `listen -- CMD` has 3 seconds to exit before SIGKILL, as long as the
+/// listener has for its open requests.
 const AFTER_A_SIGNAL: Duration = Duration::from_secs(3);
 
 /// `listen -- CMD` passes the listener's URL and the public URL to the command in these environment variables.
@@ -115,7 +116,8 @@ pub fn local(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// Runs the command until its exit plus `settle`; the future `stop` or the `timeout` ends the command earlier.
+/// Runs the command of `listen -- CMD` until its exit and the time of `--settle`; the future `stop` or the `timeout`
+/// ends the command earlier.
 pub async fn run_command(
     group: &mut ProcessGroup,
     stop: impl Future<Output = Stop>,
@@ -133,9 +135,11 @@ pub async fn run_command(
         () = tokio::time::sleep(timeout.unwrap_or(Duration::MAX)) => Ending::TimedOut,
     };
     let ended = match ending {
-        // Other processes of the command's group may still be sending CDRs; `Children::end` ends these processes.
+        // Child processes of the command may still be sending CDRs after its exit; `Children::end` ends these processes
+        // later.
         Ending::CommandEnded => group.wait().await,
-        // Only Ctrl-C is forwarded to the command as SIGINT: a closed standard output is an `Ending::Interrupted` too.
+        // `Ending::Interrupted` also stands for a closed standard output; only Ctrl-C is forwarded to the command as
+        // SIGINT.
         Ending::Interrupted if *state.borrow() == StreamState::Open => {
             group.signal(Signal::INT);
             group.end_within(AFTER_A_SIGNAL).await

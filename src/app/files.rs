@@ -14,7 +14,7 @@ use crate::net;
 /// The input file of `--file` may have up to 64 MiB.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
 
-/// A ready file holds one URL; `listen` does not replace a larger file, which is no ready file.
+/// The size limit in bytes of a ready file, which holds one URL. `listen` does not overwrite a larger file.
 const MAX_READY_FILE: u64 = 300;
 
 /// The path `-` is standard input.
@@ -113,8 +113,8 @@ pub fn distinct(paths: &[&Path]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Two paths are compared in canonical form; of a file that does not exist yet, the folder is canonicalised. Devices
-/// and pipes give `None`, because two flags may share them.
+/// Returns a file's canonical path, by which the files of two flags are compared; of a file that does not exist yet,
+/// the folder is canonicalised. Returns `None` for devices and pipes, which two flags may share.
 fn place(path: &Path) -> Option<PathBuf> {
     let new = || {
         let folder = path
@@ -130,8 +130,8 @@ fn place(path: &Path) -> Option<PathBuf> {
 pub struct ReadyFile {
     path: PathBuf,
     file: File,
-    /// The URL is written to the `draft` file, which is then renamed to the ready file's path. Links, pipes and devices
-    /// are written in place, without a draft.
+    /// The file to which the URL is written before it is renamed to the ready file. `None` for links, pipes and
+    /// devices, which are written in place.
     draft: Option<PathBuf>,
 }
 

@@ -224,7 +224,6 @@ mod tests {
         output.push(0, |show| show.received(&Event::Listening(ready)));
         drop(output);
         let mut ending = std::pin::pin!(session.finish(async { Exit::Success }));
-        // No write to the blocked output completes within an hour of paused time.
         tokio::time::timeout(Duration::from_secs(3600), &mut ending)
             .await
             .unwrap_err();

@@ -95,7 +95,7 @@ async fn listen_until_stopped(
             if let Some(history) = &history {
                 history.push(&event);
             }
-            // `Event::Finished` is shown later, after the exits of the child processes are added to the summary.
+            // `Event::Finished` is shown later, when the summary includes the exits of the child processes.
             matches!(event, Event::Finished(_)) || output.received(event)
         }
     };

@@ -24,7 +24,7 @@ use crate::send::plan::{Content, Origin};
 use crate::send::template::RequestTemplate;
 use crate::send::{self, Plan, replay};
 
-/// Rates and numbers of deliveries to another machine are limited to these values, unless `--yes` is given.
+/// Without `--yes`, deliveries to another machine are limited to 100 a second and 10 000 in all.
 const MAX_PER_SECOND: f64 = 100.0;
 const MAX_DELIVERIES: f64 = 10_000.0;
 
@@ -243,7 +243,8 @@ pub fn announce(
     }
 }
 
-/// `--race` cannot use a proxy.
+/// Makes the HTTP clients of a run. `--race` with a proxy is refused, because the copies of a race are sent without a
+/// proxy.
 pub fn transport(
     options: &SendOptions,
     destination: &Destination,
@@ -272,7 +273,8 @@ pub fn transport(
 pub struct HttpTransport {
     client: Client,
     raw: RawClient,
-    /// A proxy cannot forward captured requests byte for byte: `proxied` replays use the ordinary HTTP client.
+    /// Set if the environment names a proxy. A proxy cannot forward captured requests byte for byte, so these are sent
+    /// by the ordinary HTTP client then.
     proxied: bool,
 }
 

@@ -52,7 +52,7 @@ pub struct Account {
     /// The telephone number of the agent's device, which leg `a` rings.
     pub device: u64,
     pub server: MediaServer,
-    /// The custom parameters; `None` selects the default of the [`Shape`](super::Shape).
+    /// The text of the CDR field `custom`; `None` stands for the [`Shape`](super::Shape)'s default text.
     pub custom: Option<String>,
     pub extra_params: String,
     customer: Option<u64>,

@@ -23,7 +23,8 @@ pub struct Verdict {
     pub generation: Option<Generation>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leg: Option<Leg>,
-    /// The remarks on the payload's notation, then on documented fields in their order, then on undocumented fields.
+    /// Remarks on the payload's notation come first, then those on documented fields in documented order, then those on
+    /// undocumented fields.
     pub remarks: Vec<Remark>,
 }
 

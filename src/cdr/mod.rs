@@ -208,15 +208,14 @@ fn as_epoch_ms<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, 
     serializer.serialize_i64(time.epoch_ms())
 }
 
-/// The JSON types of a CDR's fields.
+/// The JSON types of `virtual_number` and `extra_params`, which differ between TeleCMI's documentation and live
+/// accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Shape {
-    // `virtual_number` and `extra_params` are strings. [doc]
-    /// As documented
+    /// virtual_number and extra_params as strings, as documented
     #[default]
     Docs,
-    // `virtual_number` is a number, `extra_params` an object. [seen]
-    /// As seen live
+    /// virtual_number as a number and extra_params as an object, as reported from live accounts
     Live,
 }
 
@@ -243,7 +242,7 @@ pub struct LegAndStatus {
 }
 
 impl CdrText {
-    /// Wraps the compact JSON of an object; the caller must ensure that `json` is one.
+    /// Wraps the compact JSON text of an object. The caller must ensure that `json` is an object.
     pub(crate) fn new(json: Bytes) -> Self {
         Self(json)
     }

@@ -30,7 +30,7 @@ pub enum Code {
     /// A JavaScript literal instead of JSON, like the samples on TeleCMI's page.
     JsLiteral,
     Empty,
-    /// A request that needs no CDR: a health check, or a browser.
+    /// A request without a CDR that needs none, such as a health check or a browser's request.
     NoCdr,
     ContentType,
     /// A compressed or multipart request body, which is kept as received.
@@ -61,7 +61,7 @@ pub const MOST: usize = 100;
 pub fn bound(remarks: &mut Vec<Remark>) {
     if let Some(more) = remarks.len().checked_sub(MOST).filter(|more| *more > 0) {
         remarks.truncate(MOST);
-        // A record would keep the vector's capacity, which may be thousands of remarks, allocated.
+        // Without `shrink_to_fit`, a record would keep the memory of thousands of removed remarks.
         remarks.shrink_to_fit();
         remarks.push(Remark::new(Code::More, format!("and {more} remarks more")));
     }

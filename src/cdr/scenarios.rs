@@ -21,7 +21,7 @@ pub struct Scenario {
     pub plan: Plan,
     pub grade: Grade,
     pub caveat: Option<&'static str>,
-    /// The scenario's share of the mixture, in per cent.
+    /// The scenario's share of the scenario group `mix`, in per cent.
     pub weight: u32,
 }
 
@@ -36,7 +36,7 @@ pub enum Plan {
 
 pub type LegEnd = (Leg, HangupReason);
 
-/// The scenarios of `send`. Their weights add up to 100.
+/// The table of all scenarios that `send` can generate. The weights add up to 100.
 #[rustfmt::skip]
 pub const CATALOGUE: [Scenario; 10] = {
     use HangupReason::{RecvBye, RecvCancel, SentReject};
@@ -178,10 +178,10 @@ fn drawn(seed: Seed, n: u64) -> &'static Scenario {
 /// Whether the legs of a call share one `call_id`. Sources disagree, see the README.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum CallIds {
-    /// One, as on the page
+    /// One call_id for all legs of a call, as in TeleCMI's samples
     #[default]
     Shared,
-    /// One each
+    /// One call_id for each leg of a call
     PerLeg,
 }
 

@@ -11,7 +11,7 @@ pub const TEMPLATE: &str =
     "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}";
 
 pub struct Page {
-    /// `examples` holds pairs of lines: a command, and its indented description.
+    /// The examples of a help text: pairs of lines, a command and its indented description.
     examples: &'static str,
     end: &'static str,
 }

@@ -29,9 +29,9 @@ use crate::send::schedule::ScheduleOptions;
 /// The values of `--print`; shell completions show the variants' doc comments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Print {
-    /// One CDR a line
+    /// The CDRs as JSON, one a line
     Json,
-    /// One curl command a line
+    /// A curl command for each request, one a line
     Curl,
     /// A .http file for editors and their REST clients
     Http,
@@ -237,7 +237,7 @@ pub struct SendOptions {
     /// `edits` holds `--set`, `--set-json` and `--unset` in the order of the command line, in which they are applied.
     #[arg(skip)]
     pub edits: Vec<Edit>,
-    /// `method_was_said` tells a given `--method` (flag or environment variable) from clap's default.
+    /// Set if `--method` was given, as a flag or an environment variable: the parsed value alone may be clap's default.
     #[arg(skip)]
     pub method_was_said: bool,
     /// `command` is the command line with secrets masked, without the flags that the `repeat:` line adds.

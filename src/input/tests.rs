@@ -216,7 +216,7 @@ fn what_is_broken_in_a_capture_is_skipped_with_a_warning() {
     calls.ndjson:12: the last line is cut off and was skipped
     "#);
 
-    // The first broken line is not UTF-8; the second has the zeros that a full disk leaves.
+    // Two kinds of broken lines in a capture: bytes that are not UTF-8, and the zeros that a full disk leaves.
     for broken in [&b"\xff\xfe{"[..], b"\0\0\0\0"] {
         let bytes = [good.as_bytes(), b"\n", broken, b"\n", good.as_bytes()].concat();
         let input = read(&bytes, "x").unwrap();

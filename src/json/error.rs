@@ -4,7 +4,7 @@
 #[error("{message} at line {line} column {column}")]
 pub struct Error {
     pub line: usize,
-    /// The column of the error in bytes, from one.
+    /// The column of a JSON syntax error, in bytes and from one.
     pub column: usize,
     pub message: String,
     pub is_cut_off: bool,

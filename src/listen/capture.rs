@@ -86,7 +86,8 @@ impl Capture {
         format!("saving to {}{masked}", self.path.display())
     }
 
-    /// The clone of the redactor gives the same pseudonyms to the same numbers.
+    /// The inspector masks its downloads with a clone of the capture file's redactor, which gives the same pseudonyms
+    /// to the same numbers.
     pub fn redactor(&self) -> Option<Redactor> {
         self.redactor.clone()
     }

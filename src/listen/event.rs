@@ -16,7 +16,7 @@ use crate::process;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     Listening(Listening),
-    /// The line is the exchange's record in the capture file, if the exchange was saved without `--redact`.
+    /// The second field is the exchange's line in the capture file, if the exchange was saved without `--redact`.
     Exchange(Arc<Exchange>, Option<Bytes>),
     ConnectionErrors(ConnectionErrors),
     Warning(String),
@@ -39,7 +39,7 @@ pub struct Listening {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ConnectionErrors {
     pub count: u64,
-    /// The text names the peer and the cause of the latest failed connection, and gives a hint.
+    /// The message about a failed connection: the peer, the cause, and a hint.
     pub text: String,
 }
 
@@ -72,7 +72,7 @@ pub struct Summary {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
-    /// `listen` has received the number of CDRs that `--count` or `--expect` asks for.
+    /// `listen` ended because it had received the number of CDRs that `--count` or `--expect` asks for.
     #[default]
     Counted,
     TimedOut,

@@ -98,9 +98,9 @@ impl FromStr for Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Faults {
     pub fault: Fault,
-    /// The first `first` requests all get the fault.
+    /// The number of requests at the beginning of a run that all get the fault (`--fail-first`).
     pub first: u64,
-    /// After the first `first` requests, each request gets the fault with the probability `rate`.
+    /// The probability of the fault for each request after the first `first` requests (`--fault-rate`).
     pub rate: f64,
 }
 

@@ -27,7 +27,7 @@ pub struct History {
 
 #[derive(Debug, Default)]
 pub(super) struct Ring {
-    /// Entries are sorted by exchange number; there may be gaps.
+    /// Entries of the history are sorted by exchange number, and the numbers may have gaps.
     entries: VecDeque<Arc<Entry>>,
     bytes: usize,
     newest: u64,

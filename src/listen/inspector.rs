@@ -204,8 +204,8 @@ impl Inspector {
     }
 }
 
-/// Turns updates of the ring into server-sent events until the listener finishes or, without `follow`, until no update
-/// is ready. The stream holds the permit of one open event stream.
+/// Turns updates of the history into server-sent events until the listener finishes or, without `follow`, until no
+/// update is ready. The event stream holds one of the permits that limit the number of open streams.
 fn updates(
     subscription: Subscription,
     follow: bool,

@@ -65,9 +65,9 @@ pub struct Relations {
 }
 
 impl Relations {
-    /// Returns a fingerprint shared by a request and its copies: a hash of method and fields for a CDR with a
-    /// `cmiuuid`, of method, target and body for any other request. The name in each hash keeps equal values of
-    /// different kinds apart.
+    /// Returns a hash by which copies of a request are recognised: of method and fields for a CDR with a `cmiuuid`, of
+    /// method, target and body for any other request. Each hash includes the name of its kind, so that equal values of
+    /// different kinds do not match.
     pub(super) fn identity(&self, request: &Request, cdr: Option<&Fields>) -> Fingerprint {
         let method = &request.method;
         if let Some(cdr) = cdr.filter(|cdr| id(cdr, "cmiuuid").is_some()) {

@@ -26,7 +26,7 @@ const MAX_QUOTED: usize = 60;
 pub struct ResponsePolicy {
     pub status: u16,
     pub body: String,
-    /// These headers are sent in addition to those that the server sets.
+    /// Headers of `--header`, sent in addition to those that the server sets.
     pub headers: Vec<Header>,
     pub delay: Delay,
     pub strict: bool,

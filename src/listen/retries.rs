@@ -33,7 +33,7 @@ pub struct Retries {
     histories: HashMap<Fingerprint, RetryHistory>,
     cdrs: VecDeque<Fingerprint>,
     others: VecDeque<Fingerprint>,
-    /// Number of dropped histories that the report on retries would have listed.
+    /// The number of failed requests that were dropped from memory and that the report on retries would have listed.
     forgotten: u64,
 }
 
@@ -50,7 +50,7 @@ pub struct RetryHistory {
     pub attempts: Vec<Attempt>,
     #[serde(skip_serializing_if = "ndjson::is_zero")]
     pub left_out: u64,
-    /// Duplicates are copies of the request that are no retries.
+    /// The number of copies of the request that are not retries.
     pub duplicates: u64,
     pub answered: bool,
     /// Time since the last failed attempt, if no retry has followed.
@@ -191,7 +191,7 @@ impl RetryHistory {
         }
     }
 
-    /// Returns the failed attempt that `exchange` is a retry of.
+    /// Returns the failed attempt that precedes `exchange`, if `exchange` is a retry.
     fn failure_before(&self, exchange: &Exchange) -> Option<&Attempt> {
         let last = self.attempts.last().filter(|_| !self.answered);
         last.filter(|last| exchange.received_at >= last.answered)
@@ -260,7 +260,8 @@ fn is_failure(answer: &Answer) -> bool {
 fn intervals(histories: &[&RetryHistory]) -> Vec<Interval> {
     let mut before: BTreeMap<u64, Vec<Duration>> = BTreeMap::new();
     for attempt in histories.iter().flat_map(|history| &history.attempts) {
-        // Only the last of the attempts beyond `MAX_ATTEMPTS` is kept, so that its interval is no sample.
+        // Of a request's attempts beyond `MAX_ATTEMPTS` only the last is kept. The interval before that attempt cannot
+        // be assigned to a retry number, and is left out.
         if let Some(after) = attempt.after
             && attempt.attempt <= MAX_ATTEMPTS as u64
         {

@@ -68,7 +68,8 @@ pub struct Client {
 #[derive(Default)]
 struct Pool {
     idle: Vec<Connection>,
-    /// Set if the peer closes after a response without `Connection: close`; from then on no connection is kept.
+    /// Set if the peer has closed a connection after a response without `Connection: close`. No connection is kept for
+    /// reuse from then on.
     peer_closes: bool,
 }
 

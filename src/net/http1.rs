@@ -33,14 +33,14 @@ pub(super) struct Limits {
 }
 
 pub(super) enum Error {
-    /// The request was never written, so another connection can carry it.
+    /// The error of a request of which no byte was written, so that the request can be sent on another connection.
     NotSent(Box<Outgoing>),
     Failed(Failure),
 }
 
 impl Error {
-    /// Converts the error to a `Failure` where no other connection is tried. A request that was never written fails in
-    /// `phase`.
+    /// Converts the error of a request that is not sent again to a `Failure`. A request of which no byte was written
+    /// fails in `phase`.
     pub fn into_failure(self, phase: Phase) -> Failure {
         match self {
             Self::NotSent(_) => peer_closed(phase, "closed"),

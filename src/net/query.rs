@@ -10,12 +10,10 @@ use serde_json::{Map, Value};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Encoding {
-    // extra_params={"crm":"true"}
-    /// As their JSON text
+    // Objects as JSON text: extra_params={"crm":"true"}
     #[default]
     Flat,
-    // extra_params[crm]=true
-    /// A parameter for each member
+    // Objects with a parameter for each member: extra_params[crm]=true
     Brackets,
 }
 

@@ -9,7 +9,7 @@ use super::theme::{Role, Theme};
 use crate::json::{self, Kind};
 use crate::untrusted::{clean, is_plain};
 
-/// At most this much of a body is shown; the lines or bytes beyond these limits are counted.
+/// Of a body, at most 4 KiB and 100 lines are shown; the remaining bytes or lines are counted.
 const MAX_BYTES: usize = 4 * 1024;
 const MAX_LINES: usize = 100;
 

@@ -17,7 +17,7 @@ impl Show {
         }
     }
 
-    /// `Show::talk` does not wrap its text, so that URLs and commands can be copied.
+    /// Messages are not wrapped, so that URLs and commands in messages can be copied.
     pub fn talk(&mut self, text: &str) {
         if !self.renderer.options.quiet {
             self.progress
@@ -30,7 +30,7 @@ impl Show {
         self.talk(&format!("{text}\n"));
     }
 
-    /// `remark_to_a_person` writes only if standard output is a terminal: scripts need no remarks about their flags.
+    /// Writes a remark only if standard output is a terminal, since a script needs no remarks about its flags.
     pub fn remark_to_a_person(&mut self, text: &str) {
         if self.renderer.out_is_terminal {
             self.remark(text);

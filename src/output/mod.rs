@@ -42,7 +42,7 @@ pub(crate) struct Show {
     /// `command` is the command line of the `repeat:` line, without `--seed` and `--at`.
     command: Option<String>,
     started: Option<Started>,
-    /// `after_a_line` is set after a delivery's line, which an empty line separates from the block of an exchange.
+    /// Set after the line of a delivery, which is separated by an empty line from the block of an exchange.
     after_a_line: bool,
     causes: sent::Causes,
     suite: suite::CaseLines,

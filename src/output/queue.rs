@@ -15,7 +15,7 @@ use crate::send::event::{self, Delivery, EventSink};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamState {
     Open,
-    /// `StreamState::Closed`: the reader closed the pipe, as `| head` does.
+    /// The reader of standard output has closed the pipe, as `| head` does.
     Closed,
     Failed(String),
 }
@@ -23,7 +23,8 @@ pub enum StreamState {
 pub struct Streams {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
-    /// `state` follows `out` only; failures of standard error are ignored.
+    /// The state of the data output (standard output or the file of `--output`); failures of standard error are
+    /// ignored.
     state: watch::Sender<StreamState>,
 }
 

@@ -52,12 +52,12 @@ impl Theme {
 /// The values of `--color`; shell completions show the variants' doc comments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Color {
-    /// As the environment and the stream suggest
+    /// Colours if the output is a terminal and NO_COLOR is not set
     #[default]
     Auto,
-    /// In any case
+    /// Always colours
     Always,
-    /// In no case
+    /// No colours
     Never,
 }
 

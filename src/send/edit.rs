@@ -12,7 +12,7 @@ use crate::net::query::{self, Encoding};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Edit {
-    /// The edit replaces a field in its place, or appends the field.
+    /// Replaces the value of a payload field in its place, or appends the field.
     Put(String, Value),
     Remove(String),
 }
@@ -73,7 +73,7 @@ fn split(text: &str) -> Result<(&str, &str), String> {
 /// The text of one payload field: a member of a JSON object, or a parameter of a query.
 struct Piece<'a> {
     name: String,
-    /// The separator: the text between the previous field and this one.
+    /// The text between a payload field and the field before, such as `&` or a comma with spaces.
     lead: &'a str,
     text: String,
 }

@@ -14,7 +14,7 @@ use crate::input::Item;
 pub struct Plan {
     pub content: Content,
     pub template: RequestTemplate,
-    /// The number of passes through the content; `None` for an endless run.
+    /// The number of times that the scenarios or the file are sent; `None` for an endless run.
     pub rounds: Option<u64>,
     /// The time since the start of the run after which no new delivery starts.
     pub duration: Option<Duration>,
@@ -42,12 +42,12 @@ pub enum Origin {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Methods {
-    /// POST alone
+    /// Each CDR by POST
     #[default]
     Post,
-    /// GET alone
+    /// Each CDR by GET
     Get,
-    /// Each CDR twice, POST then GET
+    /// Each CDR twice, by POST and then by GET
     Both,
 }
 

@@ -34,7 +34,7 @@ pub async fn prepare(given: &ListenOptions, show: &mut Show) -> Result<Prepared,
     let named = [&given.ready_file, &given.report, &given.save];
     let named: Vec<&Path> = named.into_iter().flatten().map(AsRef::as_ref).collect();
     files::distinct(&named)?;
-    // An earlier run's ready file is removed before the port is bound: a script could take it for this run's.
+    // The ready file of an earlier run is removed before the port is bound, since a script could read the old URL.
     let ready = given.ready_file.clone().map(ReadyFile::take).transpose()?;
     let listener = bind(&given.host, given.port, "--port").await?;
     let address = listener.local_addr().map_err(Error::Start)?;

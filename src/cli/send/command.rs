@@ -4,14 +4,14 @@ use std::ffi::OsString;
 
 use crate::net::secret;
 
-/// The `repeat:` line of a run leaves these flags out and adds its own values.
+/// The flags of a run that the `repeat:` line leaves out, because the line states them itself.
 const OF_A_RUN: &[&str] = &["--seed", "--at"];
 
-/// The `repeat:` line of a suite case leaves these flags out: it adds its own values of some, and the others would
-/// overwrite the first report.
+/// The flags of a suite run that the `repeat:` line of a case leaves out: the line states its own `--seed` and
+/// `--only`, and a report file would be overwritten.
 const OF_THE_SUITE: &[&str] = &["--seed", "--only", "--skip", "--junit", "--output", "-o"];
 
-/// The command line is quoted for a shell and has its secrets masked.
+/// Returns the command line quoted for a shell and with secrets masked.
 pub fn as_given(arguments: &[OsString], is_suite: bool) -> String {
     let without = if is_suite { OF_THE_SUITE } else { OF_A_RUN };
     let mut words = vec!["telecmi-cdr".to_owned()];
@@ -33,8 +33,8 @@ pub fn as_given(arguments: &[OsString], is_suite: bool) -> String {
 /// Short flags without a value can precede another flag in one word, as in `-ko FILE`.
 const WITHOUT_A_VALUE: &str = "kqv";
 
-/// A word such as `-ko FILE` or `--output=FILE` is split into leading short flags, a flag, and its value, which is
-/// empty if it is the next word.
+/// Splits a word such as `-ko FILE` or `--output=FILE` into leading short flags, a flag, and its value. The value is
+/// empty if it is the next word of the command line.
 fn flag_with_value(word: &str) -> Option<(&str, String, &str)> {
     if word.starts_with("--") {
         let (flag, value) = word.split_at(word.find('=').unwrap_or(word.len()));

@@ -52,7 +52,7 @@ pub(super) struct Connection {
 
 pub(super) struct State {
     pub phase: Phase,
-    /// `since` is the start of the phase, or the time of its latest [`PROGRESS`] bytes.
+    /// The start of the connection's phase, or the time of its latest [`PROGRESS`] bytes.
     since: Instant,
     bytes: usize,
     pub reader: MessageReader,
@@ -60,7 +60,7 @@ pub(super) struct State {
     pub request: Option<Request>,
     /// After its last answer the connection closes with a lingering close, because the client may still be sending.
     pub last: bool,
-    /// hyper cannot write a reply with a fault other than a status; the connection closes after such a reply.
+    /// A reply with a fault other than a status, which hyper cannot write. The connection closes after such a reply.
     pub non_http: Option<Reply>,
     pub error: Option<ConnectionError>,
 }
@@ -170,7 +170,7 @@ impl Connection {
         let mut state = self.state();
         if state.phase == Phase::Answering {
             let begun = !state.reader.head.is_empty();
-            // `since` is kept: the idle time of a connection counts from the last progress of its answer.
+            // The time `since` is kept, because a connection's idle time counts from the last progress of its answer.
             state.phase = if begun { Phase::Head } else { Phase::Idle };
         }
     }
@@ -261,8 +261,8 @@ impl AsyncWrite for TrackedStream {
                 io::ErrorKind::TimedOut.into()
             }
         };
-        // In these phases only `100 Continue` is written. hyper would drop the request on a write error, so the error
-        // is hidden; reading the body or writing the answer fails later.
+        // While a body is read or a request is handled, hyper writes nothing but `100 Continue`. hyper would drop the
+        // request on a write error, so the error is hidden; reading the body or writing the answer fails later.
         if matches!(state.phase, Phase::Body | Phase::Handling) {
             return Poll::Ready(Ok(bytes.len()));
         }

@@ -114,7 +114,7 @@ pub(super) enum Framing {
 /// Splits the bytes of a connection at the ends of heads and bodies, and keeps each head.
 #[derive(Default)]
 pub(super) struct MessageReader {
-    /// `body` is `None` or `Length(0)` while a head is expected.
+    /// The framing of the body that is being read; `None` or `Length(0)` while a request head is expected.
     pub body: Option<Framing>,
     is_line_empty: bool,
     pub head: Vec<u8>,

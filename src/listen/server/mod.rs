@@ -48,7 +48,6 @@ const BACKLOG: u32 = 1024;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// `max_body` is in bytes.
     pub max_body: u64,
     /// `header_timeout` limits the time for a request head, and the idle time between two requests.
     pub header_timeout: Duration,
@@ -98,9 +97,9 @@ impl Limits {
 pub struct IncomingRequest {
     pub peer: SocketAddr,
     pub at: Timestamp,
-    /// The request has the received part of an incomplete body, or the beginning of a body over [`Limits::max_body`].
+    /// The request; of an incomplete body the received part, of a body over [`Limits::max_body`] the beginning.
     pub request: Request,
-    /// After a request with an error the connection is closed.
+    /// The HTTP error of a request, after which the connection is closed.
     pub error: Option<RequestError>,
 }
 
@@ -223,7 +222,7 @@ struct Shared {
     handler: Handler,
     on_error: OnError,
     stop: CancellationToken,
-    /// While a new connection waits for a slot, keep-alive is off.
+    /// Set while a new connection waits for a slot in the table of connections; keep-alive is off meanwhile.
     is_full: AtomicBool,
 }
 

@@ -16,8 +16,7 @@ fn moment(seconds: i64) -> Timestamp {
     Timestamp::from_epoch_ms(1_800_000_000_000 + seconds * 1_000).unwrap()
 }
 
-/// `n` is the request's number in the run, `attempt` its number among the attempts of one request, and `met` a status
-/// or the name of a fault.
+/// Makes attempt number `attempt` of a request, received as request `n` of the run, with the status or fault `met`.
 fn attempt(n: u64, attempt: u64, after: f64, met: &str) -> Attempt {
     let status = met.parse().ok();
     Attempt {
