@@ -1,4 +1,4 @@
-//! What the receiver answers, and what it remarks, request by request.
+//! Tests of the answers and remarks of `listen`, request by request.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,6 @@ use serde_json::Value;
 use super::peers::{post, post_json, say};
 use super::program::{Listener, fixture, listener};
 
-/// The status line of an answer.
 fn status(answer: &str) -> &str {
     answer
         .lines()
@@ -17,12 +16,10 @@ fn status(answer: &str) -> &str {
         .unwrap_or(answer)
 }
 
-/// The body of an answer.
 fn body(answer: &str) -> &str {
     answer.split_once("\r\n\r\n").map_or("", |(_, body)| body)
 }
 
-/// The next exchange that the listener tells of.
 #[track_caller]
 fn exchange(listener: &mut Listener) -> Value {
     let record = listener.running.record();
@@ -30,7 +27,6 @@ fn exchange(listener: &mut Listener) -> Value {
     record
 }
 
-/// `code field: text` of every remark on the next exchange.
 #[track_caller]
 fn remarks(listener: &mut Listener) -> Vec<String> {
     let exchange = exchange(listener);
@@ -42,7 +38,6 @@ fn remarks(listener: &mut Listener) -> Vec<String> {
     remarks.iter().map(line).collect()
 }
 
-/// A request without a body.
 fn plain(method: &str, target: &str) -> String {
     format!("{method} {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
 }

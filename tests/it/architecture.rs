@@ -1,9 +1,9 @@
-//! The layers of `lib.rs`, checked from the sources: imports go down, and no request to the inspector touches the disk.
+//! Checks the layers of `lib.rs` by the imports in the sources, and that the inspector uses no file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The layers from the bottom up. A module imports from the layers below its own.
+/// The layers from the bottom up. A module may import from the layers below its own.
 const LAYERS: [&[&str]; 10] = [
     &["clock", "seed", "error", "untrusted", "json", "process"],
     &["ndjson"],
@@ -17,7 +17,6 @@ const LAYERS: [&[&str]; 10] = [
     &["app"],
 ];
 
-/// A file of the sources: its path below `src`, and its text without tests.
 struct Source {
     path: String,
     text: String,
@@ -48,7 +47,6 @@ fn source(path: &Path) -> Source {
         .strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
         .expect("below src");
     let path = path.to_string_lossy().replace('\\', "/");
-    // What follows the tests' attribute is tests, and files of tests are nothing else.
     let code = text
         .split("#[cfg(test)]\nmod tests {")
         .next()
@@ -64,7 +62,6 @@ fn source(path: &Path) -> Source {
     }
 }
 
-/// The text without comments, so that prose may name what it likes.
 fn code(source: &Source) -> String {
     source
         .text
@@ -85,7 +82,7 @@ fn layer(module: &str) -> Option<usize> {
     LAYERS.iter().position(|modules| modules.contains(&module))
 }
 
-/// The modules that a text imports from: `crate::net::…` and `crate::{listen, send}`.
+/// Returns the modules in paths such as `crate::net::…` and `crate::{listen, send}`.
 fn imported(text: &str) -> Vec<String> {
     let mut modules = Vec::new();
     for rest in text.split("crate::").skip(1) {

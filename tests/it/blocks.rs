@@ -1,9 +1,8 @@
-//! What a person at the receiver sees: one block a request.
+//! Snapshots of the text that `listen` prints for a request.
 
 use super::peers::{post_json, say};
 use super::program::{fixture, masked, pretty_listener, program};
 
-/// The block that a listener shows for one exchange with it.
 #[track_caller]
 fn block(arguments: &[&str], exchange: impl FnOnce(&str)) -> String {
     let listener = pretty_listener(&[&["--count", "1", "--timeout", "20s"], arguments].concat());

@@ -1,4 +1,4 @@
-//! `listen … -- CMD`: what passes through, who judges first, and that nothing is left behind.
+//! Tests of `listen … -- CMD`: streams, exit codes, and that no process is left behind.
 
 use std::fs;
 use std::time::Duration;
@@ -7,13 +7,11 @@ use telecmi_cdr::internals::Clock;
 
 use super::program::{DEADLINE, Ended, Program, binary, expect_gone_soon, lives, program};
 
-/// A listener with a shell script as its command.
 fn beside(flags: &[&str], script: &str) -> Program {
     let fixed = ["listen", "--port", "0"];
     program(fixed.iter().chain(flags).chain(&["--", "sh", "-c", script])).path()
 }
 
-/// The same, as records, run to its end.
 #[track_caller]
 fn run(flags: &[&str], script: &str) -> Ended {
     let flags: Vec<_> = ["--format", "ndjson"]
@@ -79,7 +77,6 @@ fn it_learns_where_to_send_to_and_the_number_must_be_exact() {
 
 #[test]
 fn what_comes_soon_after_its_end_counts_where_that_is_wanted() {
-    // The sender goes on when the command is done.
     let script = format!(
         "{} send --scenario docs-leg-a --count 2 >&2 &",
         binary().display()
@@ -150,12 +147,10 @@ fn a_program_that_does_not_exist_is_named() {
     ");
 }
 
-/// A temporary file that a script writes numbers of processes to.
 fn place(folder: &tempfile::TempDir) -> String {
     folder.path().join("numbers").display().to_string()
 }
 
-/// The numbers of processes that were written to a file.
 fn numbers(path: &str) -> Vec<String> {
     fs::read_to_string(path)
         .expect("numbers")
@@ -177,7 +172,7 @@ fn expect_gone(path: &str, how_many: usize) {
 fn nothing_in_the_background_is_left_behind() {
     let folder = tempfile::tempdir().expect("a folder");
     let place = place(&folder);
-    // One of them does not listen.
+    // One of the two programs ignores SIGTERM.
     let script = format!(
         "sleep 1000 & echo $! >>{place}; sh -c 'trap \"\" TERM; echo $$ >>{place}; while :; do sleep 1; done' & \
                           while [ \"$(grep -c . {place})\" != 2 ]; do sleep 0.01; done"
@@ -191,7 +186,7 @@ fn nothing_in_the_background_is_left_behind() {
 fn nothing_that_left_the_family_is_left_behind() {
     let folder = tempfile::tempdir().expect("a folder");
     let place = place(&folder);
-    // The second one is the child of one that has a session of its own; the third does not listen.
+    // The `sleep` is the child of a process that has its own session and ignores SIGTERM.
     let script = format!(
         "setsid sh -c 'sleep 1000 & echo $! $$ >>{place}; trap \"\" TERM; wait; sleep 1000' & \
                           until [ -s {place} ]; do sleep 0.01; done"
@@ -205,7 +200,7 @@ fn nothing_that_left_the_family_is_left_behind() {
 fn a_daemon_that_is_stopped_by_its_starter_vanishes() {
     let folder = tempfile::tempdir().expect("a folder");
     let place = place(&folder);
-    // Whoever takes in orphans must also bury them, or this waits for ever.
+    // The loop ends only if the listener reaps the orphan that it has adopted.
     let script = format!(
         "(setsid sleep 1000 & echo $! >{place}); until [ -s {place} ]; do sleep 0.01; done; \
                           read n <{place}; kill $n; while kill -0 $n 2>/dev/null; do sleep 0.01; done"
@@ -230,7 +225,7 @@ fn time_ends_it() {
     expect_gone(&place, 1);
 }
 
-/// Whether a terminal that goes away would be told to us: not under `nohup`, and only Linux lets us know that.
+/// Returns whether the listener handles SIGHUP: not under `nohup`, and without /proc it cannot tell.
 fn takes_hangup() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status
@@ -279,13 +274,12 @@ fn the_second_signal_kills_it_at_once() {
     let asked = Clock::start();
     running.signal("-TERM");
     running.end().expect(143);
-    // Less than it has after the first one.
     assert!(
         asked.elapsed() < Duration::from_secs(2),
         "it took {:?}",
         asked.elapsed()
     );
-    // What is killed is gone a moment later, and we have not waited for that.
+    // A killed process disappears a moment later, without an event.
     expect_gone_soon(&numbers(&place)[0]);
 }
 

@@ -1,4 +1,4 @@
-//! What is sent: scenarios, accounts, shapes, edits, files and headers; and how it is printed instead of being sent.
+//! Tests of the payloads of `send`: scenarios, accounts, shapes, edits, files, headers, and `--dry-run`.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,6 @@ use super::peers::{answer, stub};
 use super::program::{Ended, fixture, listener, program};
 use super::sending::FIXED;
 
-/// Prints what would go, as JSON.
 #[track_caller]
 fn printed(arguments: &[&str]) -> Vec<Value> {
     dry_run(arguments).expect(0).records()
@@ -19,7 +18,6 @@ fn dry_run(arguments: &[&str]) -> Ended {
     program(FIXED.iter().chain(&["--dry-run"]).chain(arguments)).run()
 }
 
-/// One field of every CDR that would go.
 #[track_caller]
 fn field(name: &str, arguments: &[&str]) -> Vec<Value> {
     printed(arguments)
@@ -138,7 +136,7 @@ fn the_account_is_the_same_everywhere() {
             (&cdr["custom"], &cdr["extra_params"]),
             (&json!("naïve"), &json!(r#"{"ticket":"7"}"#))
         );
-        // Leg a rings the agent's own device.
+        // Leg a rings the agent's own device, leg b the customer.
         assert_eq!(cdr["to"] == 442_079_460_001_u64, cdr["leg"] == "b");
     }
     let live = &printed(&[&account[..], &["--shape", "live"]].concat())[0];
@@ -296,7 +294,6 @@ fn output_goes_to_a_file() {
     );
 }
 
-/// Prints what a text given as a file would send.
 #[track_caller]
 fn from_file(text: impl Into<Vec<u8>>) -> Ended {
     program(FIXED.iter().chain(&["--dry-run", "--file", "-"]))

@@ -1,5 +1,5 @@
-//! What the program stands on: its licences, one copy of each crate but for named exceptions, and nothing unwanted.
-//! Known vulnerabilities change from day to day: the workflow in `.github/` asks for them.
+//! Checks the dependencies: licences, duplicate versions, unwanted crates. The workflow in `.github/` checks for known
+//! vulnerabilities, which change from day to day.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Crates that are there twice, and who holds on to the older one.
+/// Crates that are locked in two versions, with the crate that needs the older one.
 const TWICE: [(&str, &str); 6] = [
     ("base64", "headers, of warp"),
     ("cpufeatures", "sha1, of headers"),
@@ -17,7 +17,7 @@ const TWICE: [(&str, &str); 6] = [
     ("windows-sys", "ring"),
 ];
 
-/// Crates that would mean a wrong feature, and which.
+/// Crates that appear only if a wrong feature is enabled, with that feature.
 const UNWANTED: [(&str, &str); 7] = [
     (
         "aws-lc-sys",
@@ -34,7 +34,7 @@ const UNWANTED: [(&str, &str); 7] = [
     ),
 ];
 
-/// What may be shipped with an MIT program, and with what is asked for in return kept.
+/// Licences under which a crate may be shipped in an MIT program, if its licence text is shipped too.
 const LICENCES: [&str; 10] = [
     "0BSD",
     "Apache-2.0",
@@ -48,7 +48,6 @@ const LICENCES: [&str; 10] = [
     "Zlib",
 ];
 
-/// The versions of each crate that is locked.
 fn locked() -> BTreeMap<String, Vec<String>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock");
     let lock = std::fs::read_to_string(path).expect("a lockfile");
@@ -97,7 +96,7 @@ fn nothing_unwanted_has_come_in() {
     }
 }
 
-/// Whether an SPDX expression offers licences that we can keep: `OR` is a choice, `AND` is not.
+/// Returns whether an SPDX expression can be satisfied by `LICENCES`: `OR` is a choice, `AND` is not.
 fn is_kept(expression: &str) -> bool {
     let plain = expression.replace(['(', ')'], "").replace('/', " OR ");
     plain

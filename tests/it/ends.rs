@@ -1,5 +1,5 @@
-//! Where output ends: a reader that leaves, a full disk, streams that are not there. Every way to get output of the program,
-//! every way to lose it: never a panic, and an end with 0 or 1.
+//! Tests of lost output: a closed pipe, a full disk, closed streams. The program must not panic, and must exit with 0
+//! or 1.
 
 use std::fs::File;
 use std::process::Stdio;
@@ -7,7 +7,6 @@ use std::process::Stdio;
 use super::peers::{answer, post_json, stub};
 use super::program::{Ended, Program, fixture, program, ready};
 
-/// Every way to get output, on a handler at this address.
 fn modes(url: &str) -> Vec<Vec<String>> {
     let send = format!("send --url {url} -n 3");
     [
@@ -48,7 +47,6 @@ fn handler() -> String {
     stub(answer("200 OK", "", "ok"))
 }
 
-/// Runs every mode with its output prepared so, and checks each end.
 #[track_caller]
 fn each(prepare: impl Fn(Program) -> Program, check: impl Fn(&[String], &Ended)) {
     for mode in modes(&handler()) {
@@ -83,7 +81,6 @@ fn a_listener_that_nobody_reads_any_more_ends_with_the_next_request() {
         ])
         .unread();
         if format == "ndjson" {
-            // Its very first record finds nobody.
             listener.run().expect(0);
         } else {
             let listener = ready(listener);
@@ -93,12 +90,10 @@ fn a_listener_that_nobody_reads_any_more_ends_with_the_next_request() {
     }
 }
 
-/// `| head -1`: the reader takes a line and leaves.
 #[test]
 fn a_reader_may_leave_after_the_first_line() {
     for mode in modes(&handler()) {
         let mut running = program(&mode).start();
-        // Some say nothing at all; what they would have said is not missed.
         let _ = running.first_line_only();
         let ended = running.end();
         assert_eq!(ended.code, Some(0), "{mode:?}: {}", ended.whole());
@@ -122,7 +117,6 @@ fn a_full_disk_is_one_line_and_a_failure_of_every_mode() {
             assert_eq!(errors, 1, "{mode:?}: {}", ended.whole());
         },
     );
-    // Talk is not data: what became of it changes no verdict.
     each(
         |program| program.stderr(full()),
         |mode, ended| assert_eq!(ended.code, Some(0), "{mode:?}: {}", ended.whole()),
@@ -159,7 +153,7 @@ fn talk_that_nobody_reads_changes_nothing() {
     );
 }
 
-/// `>&-`, `2>&-` and both: a shell closes the stream before the program starts.
+/// The shell closes the stream before the program starts, by `>&-`, `2>&-` or both.
 #[cfg(unix)]
 #[test]
 fn streams_that_are_not_there_are_no_panic() {
@@ -172,14 +166,12 @@ fn streams_that_are_not_there_are_no_panic() {
                 "{mode:?} {closing}: {}",
                 ended.whole()
             );
-            // Where only the data is lost, at most one line says so.
             let errors = ended.stderr.matches("cannot write the output").count();
             assert!(errors <= 1, "{mode:?} {closing}: {}", ended.whole());
         }
     }
 }
 
-/// What was wrong with the command line is lost with the stream, its exit code is not.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_usage_error_that_cannot_be_told_is_still_one() {

@@ -1,5 +1,5 @@
-//! `send --print`: what would go, for other tools. What is printed is read back here by what does not share its code, and
-//! by tools that were not written here in `tests/acceptance/formats/`.
+//! Tests of `send --print`. The printed requests are parsed here by independent code; `tests/acceptance/formats/` runs
+//! the real tools.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::program::{Ended, fixture, listener, program};
 
 const URL: &str = "http://127.0.0.1:8237/webhook/cdr?a=1";
 
-/// A method, an address, and a body: what every format must agree on.
+/// Method, URL and body, in which all formats must agree.
 type Sent = (String, String, Vec<u8>);
 
 #[track_caller]
@@ -153,7 +153,6 @@ fn a_har_says_when_each_request_would_leave_and_its_query_in_pairs() {
     assert_eq!(entries[0]["comment"], "1. agent-no-answer: call 1, leg a");
 }
 
-/// What was printed as HAR and is read again sends the same bytes as the run that it was printed of.
 #[test]
 fn a_har_is_read_again() {
     let mut handler = listener(&["--timeout", "20s"]);
@@ -250,7 +249,6 @@ fn a_capture_is_printed_as_far_as_a_format_goes() {
     {"method":"GET","url":"http://h/x?token=***&leg=b","header":{"X-B":["1"]}}
     {"method":"POST","url":"http://h/n","body":"/wA="}
     "#);
-    // What HAR has no word for is read back as it was.
     let again = program([
         "send", "--url", "http://h", "--file", "-", "--print", "vegeta",
     ])
@@ -264,7 +262,6 @@ fn a_capture_is_printed_as_far_as_a_format_goes() {
     assert_eq!(http.stdout.matches("### ").count(), 2);
 }
 
-/// A document is written as it is made: its beginning is there long before its end is known.
 #[test]
 fn a_har_of_any_length_begins_at_once_and_stops_when_nobody_reads_on() {
     let mut running = program([

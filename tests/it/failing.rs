@@ -1,10 +1,9 @@
-//! What a sender says of handlers that do not do well: one snapshot a way to fail.
+//! Snapshots of the output of `send`, one for each kind of failure.
 
 use super::peers::{answer, nobody, silent_stub, stub, stub_in_turn};
 use super::program::{listener, masked, program};
 use super::sending::send;
 
-/// Exit code and both streams of one delivery that fails.
 #[track_caller]
 fn failed(url: &str, arguments: &[&str]) -> String {
     send(&format!("{url}/webhook/cdr"), arguments)
@@ -305,7 +304,8 @@ fn retries_are_not_made_where_they_are_of_no_use() {
 #[test]
 fn what_goes_past_a_proxy_is_refused_or_said() {
     let through = |arguments: &[&str]| {
-        // TEST-NET-1: nothing listens there, and the stub that stands for the proxy answers in its place.
+        // 192.0.2.1 is in TEST-NET-1 (RFC 5737), which belongs to no machine: only the stub that acts as a proxy can
+        // answer.
         let program = program(
             ["send", "--url", "http://192.0.2.1/"]
                 .iter()

@@ -1,4 +1,4 @@
-//! Failing on purpose: what a sender meets with, and what is told of it.
+//! Tests of `listen --fault` and `--fail-first`, seen from the client and in the output.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -6,7 +6,6 @@ use std::net::TcpStream;
 use super::peers::{post_json, say};
 use super::program::{DEADLINE, Listener, fixture, listener, pretty_listener, program};
 
-/// Posts a CDR on a connection of its own, and leaves the answer to whoever wants it.
 #[track_caller]
 fn posted(url: &str) -> TcpStream {
     let body = fixture("docs-leg-a.json");
@@ -22,7 +21,6 @@ fn posted(url: &str) -> TcpStream {
     stream
 }
 
-/// What comes back until the end, and how the connection ends, if not in an orderly way.
 fn outcome(mut stream: TcpStream) -> (String, Option<ErrorKind>) {
     let mut bytes = Vec::new();
     let end = stream.read_to_end(&mut bytes);
@@ -32,7 +30,6 @@ fn outcome(mut stream: TcpStream) -> (String, Option<ErrorKind>) {
     )
 }
 
-/// The status of what a CDR is answered, or nothing.
 fn status(url: &str) -> String {
     let answer = post_json(url, fixture("docs-leg-a.json"));
     answer.split(' ').nth(1).unwrap_or_default().to_owned()
@@ -191,7 +188,7 @@ fn a_request_that_is_unsound_fails_by_itself() {
     assert_eq!(exchanges[1]["answer"]["fault"], "reset");
 }
 
-/// Elsewhere a process may not have that many sockets.
+/// On other systems a process may not have that many sockets.
 #[cfg(target_os = "linux")]
 #[test]
 fn who_is_left_hanging_is_shown_at_once_and_blocks_nobody() {
@@ -204,7 +201,6 @@ fn who_is_left_hanging_is_shown_at_once_and_blocks_nobody() {
     for _ in 0..MANY {
         assert_eq!(listener.running.record()["answer"]["fault"], "hang");
     }
-    // More than are held at once are open on this side, and none of them was answered.
     assert_eq!(status(&listener.url), "200");
     let ended = listener.running.end().expect(0);
     assert_eq!(ended.records_of("summary")[0]["counted"], 301);
@@ -223,7 +219,6 @@ fn nothing_of_this_holds_up_the_end() {
         listener.running.signal("-INT");
         listener.running.end().expect(0);
         let (said, end) = outcome(stream);
-        // What was being said slowly is said in full.
         assert_eq!(
             (said.ends_with("\r\n\r\ngot it"), end),
             (kind == "slow", None),

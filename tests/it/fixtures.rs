@@ -1,4 +1,4 @@
-//! The payloads in `fixtures/`, and what must be said of each.
+//! Checks the verdicts on the payloads in `fixtures/`.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -18,7 +18,6 @@ fn judged(name: &str) -> Judgement {
     judge_json(&fs::read(folder(name)).expect("a fixture"))
 }
 
-/// What is said of a payload: its kind, then a remark a line.
 fn said(judgement: &Judgement) -> String {
     let verdict = &judgement.verdict;
     let mut text = serde_json::to_string(&verdict.kind)
@@ -89,7 +88,7 @@ fn live_payloads_are_recognised_and_only_their_types_remarked_on() {
     assert_eq!(seen, 4);
 }
 
-/// Every broken payload stands beside the remarks it must get. `UPDATE_FIXTURES=1` writes them anew, for review.
+/// Each broken payload has a file with the expected remarks. `UPDATE_FIXTURES=1` rewrites these files.
 #[test]
 fn broken_payloads_get_the_remarks_beside_them() {
     let mut seen = 0;

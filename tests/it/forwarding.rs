@@ -1,11 +1,10 @@
-//! Passing requests on to a handler: what it gets, what goes back, and what happens when it is not well.
+//! Tests of `listen --forward-to`: the forwarded request, the answer, and failures of the handler.
 
 use std::net::TcpListener;
 
 use super::peers::{answer, keeping_stub, nobody, post_json, say, stub};
 use super::program::{Listener, fixture, listener, pretty_listener, program};
 
-/// A listener that passes on to a handler.
 fn passing_to(url: &str, more: &[&str]) -> Listener {
     listener(&[&["--forward-to", url], more].concat())
 }
@@ -128,7 +127,6 @@ fn a_handler_that_is_not_well_is_survived_and_named() {
             said.is_empty(),
             "{exchange}"
         );
-        // What is wrong with the handler is for whoever runs it.
         assert!(!back.contains("127.0.0.1"), "{back}");
     }
 }
@@ -240,7 +238,6 @@ fn a_circle_is_refused_at_the_start_or_found_on_the_way() {
     let said = format!("error: --forward-to {itself} leads back to this listener\n");
     assert!(ended.stderr.starts_with(&said), "{}", ended.stderr);
 
-    // A sender that shows our own signature has it from us.
     let (url, requests) = keeping_stub(answer("200 OK", "", ""));
     let listener = passing_to(&url, &[]);
     post_json(&listener.url, fixture("docs-leg-a.json"));

@@ -1,4 +1,4 @@
-//! What the fuzz targets in `fuzz/` have kept: inputs that reach every branch, and all that ever found a mistake.
+//! Runs the saved inputs of the fuzz targets in `fuzz/`.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::targets;
 fn every_kept_input_is_survived() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     if !root.exists() {
-        // A published package has no fuzz targets, and so nothing that they kept.
+        // The published package does not contain the fuzz targets and their inputs.
         return;
     }
     for (name, target) in targets::TARGETS {

@@ -1,4 +1,4 @@
-//! `--generate`: what the program says of itself for other programs, and those programs reading it, where they are.
+//! Tests of `--generate`. Completions are loaded by those shells that are installed.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use super::program::{fixture, program};
 
-/// What can be generated, and words that must be in it.
 const ALL: [(&str, &str); 8] = [
     ("bash", "complete -F"),
     ("zsh", "#compdef telecmi-cdr"),
@@ -62,7 +61,7 @@ fn other_words_are_told_what_there_is() {
     );
 }
 
-/// It has no environment twin: somebody's variable must not keep the program from its work.
+/// `--generate` has no environment variable, because a set variable would replace every run.
 #[test]
 fn it_is_asked_for_on_the_command_line_alone() {
     let ended = program(["send", "--print", "json"])
@@ -70,7 +69,6 @@ fn it_is_asked_for_on_the_command_line_alone() {
         .run()
         .expect(0);
     assert!(ended.stdout.starts_with('{'), "{}", ended.stdout);
-    // Nor does the environment show through in what is generated.
     let with = program(["--generate", "man"])
         .env("TELECMI_CDR_HEADER", "X-Api-Key: hush")
         .run()
@@ -78,8 +76,6 @@ fn it_is_asked_for_on_the_command_line_alone() {
     assert_eq!(with.stdout, generated("man"));
 }
 
-/// Runs a line in a shell in which the file `$file` is what was generated for it, and gives what it printed; nothing if
-/// there is no such shell.
 #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn in_shell(what: &str, command: &[&str], line: &str) -> Option<String> {
     let folder = tempfile::tempdir().expect("a folder");
@@ -104,7 +100,6 @@ fn in_shell(what: &str, command: &[&str], line: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// What `--print` may be followed by.
 const CHOICES: [&str; 5] = ["curl", "har", "http", "json", "vegeta"];
 
 #[track_caller]
@@ -130,8 +125,8 @@ fn bash_completes() {
 #[cfg(unix)]
 #[test]
 fn zsh_completes() {
-    // Its completion works in its line editor alone: the script is loaded, asked which function it has made, and the
-    // choices are looked up in that.
+    // zsh completes only in its line editor, so the script is loaded and the completion function is searched for the
+    // choices.
     let line = "autoload -U compinit && compinit -D -u && source '$file' && \
                 whence -w $_comps[telecmi-cdr] && functions _telecmi-cdr | grep -A 5 -e '--print='";
     let Some(printed) = in_shell("zsh", &["zsh", "-f", "-c"], line) else {
@@ -170,7 +165,7 @@ fn powershell_completes() {
 #[cfg(unix)]
 #[test]
 fn elvish_completes() {
-    // Its editor is there at a terminal alone, so a stand-in takes what the script would give it.
+    // elvish has its editor only at a terminal, so a stand-in takes the completer from the script.
     let line = "var edit: = (ns [&complex-candidate~={|text &display=''| put $text } \
                 &completion:=(ns [&arg-completer=[&]])])\neval (slurp < '$file') &ns=(ns [&edit:=$edit:])\n\
                 $edit:completion:arg-completer[telecmi-cdr] telecmi-cdr send --pr | to-lines";
@@ -209,8 +204,8 @@ fn the_manual_page_is_one() {
     }
 }
 
-/// Whether a payload is what a definition of the schema says, as far as this project's fields need it. The whole of JSON
-/// Schema is the business of the validator in `tests/acceptance/formats/`.
+/// Validates a payload by the few keywords of JSON Schema that the document uses; `tests/acceptance/formats/` uses a
+/// complete validator.
 fn fits(payload: &Value, definition: &Value) -> bool {
     let has = |name: &Value| payload.get(name.as_str().expect("a name")).is_some();
     let is = |value: &Value, kind: &Value| match kind.as_str().expect("a type") {
@@ -250,7 +245,6 @@ fn fits(payload: &Value, definition: &Value) -> bool {
             })
 }
 
-/// The definitions that a payload fits.
 fn fitting(payload: &Value) -> Vec<String> {
     let schema = document("json-schema");
     let definitions = schema["$defs"].as_object().expect("definitions").clone();

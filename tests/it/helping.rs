@@ -1,4 +1,4 @@
-//! Help, as it stands on a terminal of 80 columns.
+//! Snapshots of the help texts on a terminal of 80 columns.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,6 @@ use clap::ArgAction;
 
 use super::program::program;
 
-/// The help of the program or of one of its modes.
 #[track_caller]
 fn help(mode: &[&str], flag: &str, columns: &str) -> String {
     let ended = program(mode.iter().copied().chain([flag]))
@@ -312,12 +311,10 @@ fn it_is_the_same_by_both_flags_and_fits() {
                 assert_eq!(line, line.trim_end(), "{mode:?}");
             }
         }
-        // Nothing is wider than the widest page, whatever the terminal.
         assert_eq!(help(mode, "--help", "300"), help(mode, "--help", "100"));
     }
 }
 
-/// The lines of the examples: a narrow terminal breaks none of them.
 fn examples(help: &str) -> Vec<&str> {
     let lines = help.lines().skip_while(|line| *line != "Examples:").skip(1);
     lines.take_while(|line| !line.is_empty()).collect()
@@ -364,7 +361,6 @@ fn every_flag_and_every_choice_is_in_it() {
                 "{} --{long}",
                 mode.get_name()
             );
-            // The scenarios have a list of their own.
             let takes_a_value = matches!(argument.get_action(), ArgAction::Set);
             for choice in argument
                 .get_possible_values()

@@ -1,5 +1,5 @@
-//! Any bytes at all: whatever a stranger writes to the port ends in a stated outcome, in time, and the next good request is
-//! answered at once. The peer here is a bare socket that shares no code with the program.
+//! Property tests of `listen` with arbitrary bytes: each connection ends in time with a recorded outcome, and the next
+//! valid request is answered. The client is a bare socket.
 
 use std::collections::HashSet;
 use std::io::{Read as _, Write as _};
@@ -17,13 +17,12 @@ use telecmi_cdr::internals::{
 
 use super::program::{DEADLINE, fixture};
 
-/// How long a head, a body and the reading of an answer may take here.
+/// The time limits of the listener for a head, a body and writing an answer.
 const PATIENCE: Duration = Duration::from_millis(120);
 
-/// A good request is answered in less than this, whatever came before it.
+/// The maximum time for the answer to a valid request.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// A listener in this process, with little patience.
 struct Stand {
     address: SocketAddr,
     events: mpsc::Receiver<Event>,
@@ -75,7 +74,6 @@ impl Stand {
         }
     }
 
-    /// Stops it, and gives who made an exchange, what was wrong with all others, and the summary.
     fn end(mut self) -> (HashSet<String>, Vec<String>, Summary) {
         drop(self.stop.take());
         let summary = self.run.join().expect("no panic");
@@ -94,27 +92,20 @@ impl Stand {
     }
 }
 
-/// How a stranger leaves.
 #[derive(Debug, Clone, Copy)]
 enum Leaving {
-    /// Ends its side and waits for the answer.
     Politely,
-    /// Waits for whatever comes.
     Never,
-    /// Closes at once, with our answer unread.
     Rudely,
 }
 
-/// What one stranger does.
 #[derive(Debug, Clone)]
 struct Stranger {
     bytes: Vec<u8>,
-    /// In how many pieces the bytes leave.
     pieces: usize,
     leaving: Leaving,
 }
 
-/// Does it; gives the stranger's address once the connection is over.
 fn visit(address: SocketAddr, stranger: &Stranger) -> String {
     let mut stream = TcpStream::connect(address).expect("a connection");
     let own = stream.local_addr().expect("an address").to_string();
@@ -124,7 +115,6 @@ fn visit(address: SocketAddr, stranger: &Stranger) -> String {
         .bytes
         .chunks(stranger.bytes.len().div_ceil(stranger.pieces).max(1))
     {
-        // A receiver that has heard enough may close.
         if stream.write_all(piece).is_err() {
             break;
         }
@@ -136,9 +126,7 @@ fn visit(address: SocketAddr, stranger: &Stranger) -> String {
         Leaving::Never => {}
     }
     let mut answer = Vec::new();
-    // A reset ends the connection too.
     let _ = stream.read_to_end(&mut answer);
-    // A head, a body, an answer, each with its time, and some for a machine that has other work.
     assert!(
         clock.elapsed() < PATIENCE * 3 + Duration::from_secs(8),
         "it took {:?}",
@@ -152,7 +140,6 @@ fn visit(address: SocketAddr, stranger: &Stranger) -> String {
     own
 }
 
-/// Posts a good CDR, which must be answered at once.
 fn ask_well(address: SocketAddr, body: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).expect("a connection");
     let own = stream.local_addr().expect("an address").to_string();
@@ -173,7 +160,6 @@ fn ask_well(address: SocketAddr, body: &[u8]) -> String {
     own
 }
 
-/// Pieces that requests are made of, right and wrong.
 const WORDS: &[&str] = &[
     "GET ",
     "POST ",
@@ -220,7 +206,6 @@ const WORDS: &[&str] = &[
     "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc",
 ];
 
-/// What bodies claim to be.
 const KINDS: &[&str] = &[
     "application/json",
     "application/x-www-form-urlencoded",
@@ -254,7 +239,7 @@ fn strangers() -> impl Strategy<Value = Stranger> {
     })
 }
 
-/// `PROPTEST_CASES` makes it as thorough as one likes.
+/// `PROPTEST_CASES` sets the number of cases.
 #[test]
 fn any_bytes_end_in_a_stated_outcome_and_harm_nobody_else() {
     let cases = std::env::var("PROPTEST_CASES")
@@ -276,7 +261,6 @@ fn any_bytes_end_in_a_stated_outcome_and_harm_nobody_else() {
             .cloned()
             .map(|stranger| thread::spawn(move || visit(address, &stranger)))
             .collect();
-        // Asked while they are still at it, and again when they have gone.
         ask_well(address, &body);
         for (visit, stranger) in visits.into_iter().zip(&strangers) {
             let own = visit
@@ -296,7 +280,6 @@ fn any_bytes_end_in_a_stated_outcome_and_harm_nobody_else() {
         .iter()
         .filter(|(own, _)| !peers.contains(own))
         .collect();
-    // Whoever made no exchange is counted, but for those who said nothing, or closed before they were heard.
     let heard = without
         .iter()
         .filter(|(_, may_be_unheard)| !may_be_unheard)
@@ -313,7 +296,6 @@ fn any_bytes_end_in_a_stated_outcome_and_harm_nobody_else() {
     );
 }
 
-/// Each way to fail before there is a request, by itself, so that none hides behind another.
 #[test]
 fn every_connection_that_brings_no_request_is_counted() {
     let long = [

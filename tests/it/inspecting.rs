@@ -1,5 +1,4 @@
-//! The page beside a listener: where it is told, that the receiver's own port knows nothing of it, what it takes and sends,
-//! and its end. What it lets in is tested where its rules are.
+//! Tests of `listen --inspect`: its URL, its routes, resending, and its end. The access rules have unit tests.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -10,13 +9,11 @@ use serde_json::Value;
 use super::peers::{answer, keeping_stub, post_json, say, stub};
 use super::program::{DEADLINE, Listener, fixture, program};
 
-/// Where a page is, and what it takes to see it.
 struct Page {
     url: String,
     token: String,
 }
 
-/// A listener with a page.
 fn inspected(arguments: &[&str]) -> (Listener, Page) {
     let fixed = ["listen", "--port", "0", "--format", "ndjson", "--inspect"];
     let mut running = program(fixed.iter().chain(arguments)).start();
@@ -47,7 +44,6 @@ impl Page {
         )
     }
 
-    /// The whole answer to a question.
     fn ask(&self, method: &str, path: &str, more: &str) -> String {
         say(
             &self.url,
@@ -55,7 +51,6 @@ impl Page {
         )
     }
 
-    /// The same without chunks.
     fn body(&self, path: &str) -> String {
         let whole = say(
             &self.url,
@@ -69,14 +64,12 @@ impl Page {
         whole.split_once("\r\n\r\n").expect("a head").1.to_owned()
     }
 
-    /// Has an exchange sent to the handler again.
     fn resend(&self, n: u64) -> String {
         let own = format!("Origin: {}\r\nContent-Length: 0\r\n", self.url);
         self.ask("POST", &format!("/api/exchanges/{n}/resend"), &own)
     }
 }
 
-/// A stream that stays open, read up to this.
 fn open(page: &Page, until: &str) -> TcpStream {
     let mut stream = TcpStream::connect(&page.url["http://".len()..]).expect("a connection");
     stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
@@ -115,7 +108,7 @@ fn a_person_is_told_where_the_page_is() {
 
 #[test]
 fn it_is_off_unless_asked_for_and_every_start_has_a_token_of_its_own() {
-    // The same seed is no reason for the same token.
+    // The token must not depend on the seed.
     let tokens = [(); 2].map(|()| inspected(&["--seed", "7"]).1.token);
     assert_ne!(tokens[0], tokens[1]);
     let mut running = program(["listen", "--port", "0", "--format", "ndjson"])
@@ -152,7 +145,6 @@ fn the_receivers_own_port_knows_no_page() {
         let answered = say(&listener.url, request);
         assert!(answered.ends_with("\r\n\r\ngot it"), "{answered}");
     }
-    // And what the page is asked is no exchange.
     page.ask("GET", "/", "");
     let told = page.body("/api/events?wait=0");
     assert_eq!(told.matches("event: exchange\n").count(), 4, "{told}");
@@ -164,7 +156,6 @@ fn what_is_taken_away_is_what_is_saved() {
     for redact in [&[][..], &["--redact"]] {
         let file = folder.path().join(format!("{}.ndjson", redact.len()));
         let save = ["--save", file.to_str().expect("a name")];
-        // What is masked goes on where an earlier run has ended.
         for _ in 0..2 {
             let before = fs::read_to_string(&file).unwrap_or_default();
             let (listener, page) = inspected(&[&save, redact].concat());
@@ -213,7 +204,6 @@ fn an_exchange_is_sent_to_the_handler_again() {
         (&200.into(), &true.into())
     );
 
-    // Whoever else asks for it is refused, and the handler hears nothing.
     for origin in ["Origin: http://evil.example\r\n", "", "Origin: null\r\n"] {
         let refused = page.ask(
             "POST",
@@ -225,7 +215,6 @@ fn an_exchange_is_sent_to_the_handler_again() {
     assert!(page.resend(2).starts_with("HTTP/1.1 404 "));
     assert!(requests.try_recv().is_err());
     assert_eq!(listener.running.record()["n"], 1);
-    // It was no exchange.
     assert!(page.body("/api/events?wait=0").contains("\"newest\":1,"));
 }
 
@@ -274,7 +263,6 @@ fn a_signal_ends_streams_too() {
     listener.running.end().expect(0);
 }
 
-/// A tunnel that reaches the page by mistake shows it to nobody, whichever program it is.
 #[test]
 fn what_comes_through_a_proxy_is_refused_even_with_the_token() {
     let (_listener, page) = inspected(&[]);

@@ -1,4 +1,4 @@
-//! What strangers, handlers, files and terminals may cost the program: descriptors, memory, time, honesty.
+//! Tests of the limits on file descriptors, memory, time and nesting.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -92,7 +92,6 @@ fn w6_a_pipelined_length_stated_twice_is_noticed_too() {
     }
 }
 
-/// Its second half looks like a head of its own.
 #[test]
 fn r0_a_pipelined_head_that_comes_in_two_is_recorded_whole() {
     let mut listener = listener(&[]);
@@ -111,14 +110,13 @@ fn r0_a_pipelined_head_that_comes_in_two_is_recorded_whole() {
     assert_eq!(headers.as_array().map(Vec::len), Some(4), "{headers}");
 }
 
-/// Lets time pass in the listener: there is no event to wait for.
+/// Sleeps while the listener's timeouts pass, for which there is no event.
 #[cfg(target_os = "linux")]
 fn pause(duration: Duration) {
     let (_sender, nothing) = mpsc::channel::<()>();
     let _ = nothing.recv_timeout(duration);
 }
 
-/// A listener with room for sixteen connections.
 #[cfg(target_os = "linux")]
 fn narrow_listener() -> super::program::Listener {
     let arguments = ["listen", "--port", "0", "--timeout", "60s"];
@@ -132,7 +130,6 @@ fn w11_a_head_that_is_arriving_outlasts_silent_connections() {
     let listener = narrow_listener();
     let mut arriving = connect(&listener.url);
     let silent: Vec<_> = (0..15).map(|_| connect(&listener.url)).collect();
-    // Everybody has been silent for long enough to be evicted, and this one for longest.
     pause(Duration::from_millis(500));
     let head = b"POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n";
     arriving.write_all(head).expect("a connection");
@@ -148,7 +145,7 @@ fn w11_a_head_that_is_arriving_outlasts_silent_connections() {
     drop(silent);
 }
 
-/// A byte a second is no progress: whoever sends so, and comes back when it is cut, delays a good request no longer than
+/// A client that sends a byte a second, and reconnects when it is evicted, must not delay a valid request by more than
 /// one timeout.
 #[cfg(target_os = "linux")]
 #[test]
@@ -163,7 +160,6 @@ fn w11_a_good_request_is_answered_while_bodies_drip() {
             let mut bytes: &[u8] = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n{";
             while !over.load(Ordering::Relaxed) && stream.write_all(bytes).is_ok() {
                 bytes = b" ";
-                // An answer, or the end of the connection: it was cut.
                 if !matches!(stream.read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock)
                 {
                     break;
@@ -190,7 +186,6 @@ fn w11_a_good_request_is_answered_while_bodies_drip() {
     }
 }
 
-/// Idle connections use up the descriptors; whoever speaks is still answered.
 #[cfg(target_os = "linux")]
 #[test]
 fn w11_few_file_descriptors_are_enough() {
@@ -216,7 +211,6 @@ fn w11_few_file_descriptors_are_enough() {
     );
 }
 
-/// The most memory that a process has ever had, in KiB.
 #[cfg(target_os = "linux")]
 fn most_memory(pid: &serde_json::Value) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
@@ -230,7 +224,7 @@ fn most_memory(pid: &serde_json::Value) -> u64 {
         .expect("a number")
 }
 
-/// The record `listening` says which process it is.
+/// The record `listening` has the process id of the listener.
 #[cfg(target_os = "linux")]
 fn listener_with_pid() -> (super::program::Running, String, serde_json::Value) {
     let mut running = program([
@@ -267,7 +261,6 @@ fn w12_a_huge_upload_costs_no_memory() {
         stream
             .write_all(format!("POST / HTTP/1.1\r\nHost: h\r\n{framing}").as_bytes())
             .expect("written");
-        // 512 MiB, or as much as it takes.
         let _ = (0..512).try_for_each(|_| stream.write_all(&fill));
         let mut answer = String::new();
         let _ = stream.read_to_string(&mut answer);
@@ -294,7 +287,7 @@ fn w12_a_huge_upload_costs_no_memory() {
     );
 }
 
-/// Small in bytes, large in everything that is made of them: what waits to be shown is bounded by what it takes.
+/// A small body may need much memory when it is parsed; the output queue is bounded by that memory.
 #[cfg(target_os = "linux")]
 #[test]
 fn t4_what_waits_to_be_shown_is_bounded_by_the_memory_it_takes() {
@@ -303,7 +296,6 @@ fn t4_what_waits_to_be_shown_is_bounded_by_the_memory_it_takes() {
     for item in [r#"{"a":{}},"#, "0,"] {
         let body = format!("{fields}[{}0]}}", item.repeat(LENGTH / item.len()));
         let (reading, mut writing) = std::io::pipe().expect("a pipe");
-        // Full from the start, so that nothing of what comes can be shown.
         let mut child = std::process::Command::new(binary())
             .args(["listen", "--port", "0", "--format", "ndjson"])
             .stdout(writing.try_clone().expect("a pipe"))
@@ -324,7 +316,7 @@ fn t4_what_waits_to_be_shown_is_bounded_by_the_memory_it_takes() {
         let most = most_memory(&ready["pid"]);
         let _ = child.kill();
         let _ = child.wait();
-        // What may wait, what one request takes while it is read, the program itself, and some for the allocator.
+        // 120 MiB: the output queue, one request while it is read, the program itself, and overhead of the allocator.
         assert!(most < 120 * 1024, "{most} KiB for {item}");
     }
 }
@@ -346,7 +338,6 @@ fn j2_nesting_without_end_is_harmless() {
         status(&post_json(&listener.url, fixture("docs-leg-a.json"))),
         "200"
     );
-    // A file is read by another reader, of more forms, which must not be too deep for the stack either.
     for deep in [
         "[".repeat(100_000),
         "{a:".repeat(100_000),
@@ -401,7 +392,6 @@ fn j6_a_query_is_kept_as_it_came() {
     assert_eq!(places.len(), 6, "{shown}");
 }
 
-/// A pipe that nobody reads: every request is answered, and what could not be shown is counted.
 #[cfg(unix)]
 #[test]
 fn t4_output_that_nobody_reads_slows_no_request() {
@@ -428,13 +418,12 @@ fn t4_output_that_nobody_reads_slows_no_request() {
     std::io::BufRead::read_line(&mut stdout, &mut ready).expect("a line");
     let ready: serde_json::Value = serde_json::from_str(&ready).expect("a record");
     let url = ready["url"].as_str().expect("a URL");
-    // Each takes a fortieth of the room that there is for what waits: its text comes as a body and as fields.
+    // The text of each request takes a fortieth of the output queue's capacity.
     let fields = r#"{"type":"cdr","direction":"outbound","status":"missed","leg":"a","x":"#;
     let body = format!("{fields}[{}0]}}", "0,".repeat(100_000));
     for _ in 0..REQUESTS {
         assert_eq!(status(&post_json(url, &body)), "200");
     }
-    // Now somebody reads; each line makes room, and a small request shows when all that waited has been seen.
     let (mut shown, mut answered) = (0, REQUESTS);
     let mut read = |summary: bool| {
         let mut line = String::new();
@@ -473,7 +462,6 @@ fn t4_output_that_nobody_reads_slows_no_request() {
     assert_eq!(summary["dropped"], answered - shown);
 }
 
-/// A capture says what it likes; what goes out is one well-formed request, or none.
 #[test]
 fn c7_a_hostile_capture_smuggles_nothing() {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -548,7 +536,6 @@ fn c7_a_hostile_capture_smuggles_nothing() {
                     "{flags:?}: {request}"
                 );
                 let head = head.to_ascii_lowercase();
-                // Said twice, as it came, it is still the truth.
                 let lengths = head
                     .split("content-length: ")
                     .skip(1)
@@ -561,7 +548,7 @@ fn c7_a_hostile_capture_smuggles_nothing() {
     }
 }
 
-/// What a sender keeps does not grow with what it has sent.
+/// The memory of `send` must not grow with the number of deliveries.
 #[cfg(target_os = "linux")]
 #[test]
 fn s7_memory_does_not_grow_with_the_count() {
@@ -616,14 +603,12 @@ fn s8_a_second_interruption_ends_a_sender_at_once() {
     );
 }
 
-/// A head that never ends is counted, though nobody but us ended it.
 #[cfg(unix)]
 #[test]
 fn r0_half_a_head_is_counted_at_the_end_too() {
     let mut listener = listener(&[]);
     let mut half = connect(&listener.url);
     std::io::Write::write_all(&mut half, b"POST / HTTP/1.1\r\nHost").expect("written");
-    // One request later the half one has been accepted, too.
     post_json(&listener.url, fixture("docs-leg-a.json"));
     listener.running.record();
     listener.running.signal("-INT");

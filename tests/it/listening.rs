@@ -1,9 +1,8 @@
-//! How a listener starts and ends: the ready line, the wanted number, time, signals, ports, and where its output goes.
+//! Tests of the start and the end of `listen`: ready line, `--count`, `--timeout`, signals, ports, output.
 
 use super::peers::{post_json, say};
 use super::program::{fixture, listener, pretty_listener, program};
 
-/// Sends the two documented CDRs, which are the legs of one call.
 fn send_both_legs(url: &str) {
     for name in ["docs-leg-b.json", "docs-leg-a.json"] {
         assert!(post_json(url, fixture(name)).starts_with("HTTP/1.1 200 OK\r\n"));
@@ -162,10 +161,9 @@ mod signals {
         assert_eq!(&interim, b"HTTP/1.1 100");
 
         listener.running.signal("-INT");
-        // It has heard the first signal when it takes no more connections; the sender still holds it up.
+        // The listener has handled the first signal when it accepts no more connections.
         while TcpStream::connect(&address).is_ok() {}
         listener.running.signal("-INT");
-        // With one signal alone it would have waited for the sender, and ended with 0.
         listener.running.end().expect(130);
     }
 }
@@ -192,7 +190,7 @@ fn a_port_that_is_taken_stops_it_before_it_is_ready() {
 
 #[test]
 fn a_host_that_is_not_ours_is_named() {
-    // TEST-NET-1 belongs to no machine.
+    // 192.0.2.1 is in TEST-NET-1 (RFC 5737), which belongs to no machine.
     let ended = program(["listen", "--port", "0", "--host", "192.0.2.1"])
         .run()
         .expect(2);
@@ -234,7 +232,6 @@ fn an_address_open_to_the_network_is_warned_about_once() {
 #[test]
 fn connections_that_bring_no_request_are_counted_and_told_with_a_hint() {
     let mut listener = listener(&["--count", "1", "--timeout", "20s"]);
-    // The beginning of a TLS handshake, and of HTTP/2.
     say(
         &listener.url,
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",

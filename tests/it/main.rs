@@ -1,4 +1,4 @@
-//! The program from outside: its binary, its exit codes, its two streams. And the house rules, read from the sources.
+//! Tests of the binary: exit codes, standard output and standard error. Some check rules on the sources.
 
 mod answering;
 mod architecture;

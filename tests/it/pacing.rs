@@ -1,4 +1,4 @@
-//! When deliveries leave and how often: rates, gaps, copies, mischief, and the end of it.
+//! Tests of the schedule of `send`: rates, gaps, copies, shuffling, drops, and the end of a run.
 
 use super::peers::{answer, stub};
 use super::program::program;
@@ -50,7 +50,7 @@ fn a_call_follows_the_storys_own_gaps() {
     ];
     let (sent, _) = received(2, &faster);
     let elapsed = sent.records_of("summary")[0]["elapsed_ms"].as_f64();
-    // Both legs end within a second or two; a hundredth of that is some milliseconds.
+    // Both legs end within two seconds, so the delay at a hundredth of that is some milliseconds.
     assert!(elapsed > Some(3.0), "{elapsed:?}");
 }
 

@@ -1,5 +1,4 @@
-//! The other side of the wire: handlers that misbehave, and senders that say what they like. They share no code with the
-//! program.
+//! Stub handlers and raw clients for the tests. They share no code with the program.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -8,12 +7,11 @@ use std::thread;
 
 use super::program::DEADLINE;
 
-/// A stub that answers every connection with the same bytes and closes.
 pub fn stub(answer: impl Into<String>) -> String {
     stub_in_turn([answer.into()])
 }
 
-/// A stub that gives these answers in turn, a connection each, and the last one ever after.
+/// Starts a stub that answers each connection with the next of `answers`; the last answer is repeated.
 pub fn stub_in_turn<S: Into<String>>(answers: impl IntoIterator<Item = S>) -> String {
     let mut answers = answers
         .into_iter()
@@ -30,18 +28,16 @@ pub fn stub_in_turn<S: Into<String>>(answers: impl IntoIterator<Item = S>) -> St
     })
 }
 
-/// The same with an answer that is not text.
 pub fn stub_of_bytes(answer: Vec<u8>) -> String {
     visited(move || Some(answer.clone()))
 }
 
-/// A stub that reads requests and never answers.
 pub fn silent_stub() -> String {
     visited(|| None::<String>)
 }
 
-/// A stub that answers every connection with the same bytes and closes, and gives the requests it has read. Without an
-/// answer it keeps the connection open.
+/// Starts a stub that answers each connection with the same bytes and returns the received requests. Without an answer,
+/// connections stay open.
 pub fn keeping_stub(answer: impl Into<String>) -> (String, mpsc::Receiver<String>) {
     let (keep, requests) = mpsc::channel();
     let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -52,7 +48,6 @@ pub fn keeping_stub(answer: impl Into<String>) -> (String, mpsc::Receiver<String
         for stream in socket.incoming() {
             let Ok(mut stream) = stream else { break };
             let request = read_request(&mut stream);
-            // A test that has seen enough has gone.
             let _ = keep.send(String::from_utf8_lossy(&request).into_owned());
             let _ = stream.write_all(answer.as_bytes());
             if answer.is_empty() {
@@ -63,7 +58,6 @@ pub fn keeping_stub(answer: impl Into<String>) -> (String, mpsc::Receiver<String
     (url, requests)
 }
 
-/// Reads one request from every connection and answers it; without an answer the connection stays open.
 fn visited<B: AsRef<[u8]> + Send + 'static>(
     mut answer: impl FnMut() -> Option<B> + Send + 'static,
 ) -> String {
@@ -86,7 +80,7 @@ fn visited<B: AsRef<[u8]> + Send + 'static>(
     url
 }
 
-/// An address where nothing listens, and where no other test will: a connection of ours holds the port.
+/// Returns an address on which nothing listens. A connected socket holds the port, so that no other test gets it.
 pub fn nobody() -> String {
     static HELD: Mutex<Vec<(TcpListener, TcpStream)>> = Mutex::new(Vec::new());
     let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -97,7 +91,6 @@ pub fn nobody() -> String {
     url
 }
 
-/// An HTTP answer with a body of this content type.
 pub fn answer(status: &str, headers: &str, body: &str) -> String {
     format!(
         "HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}",
@@ -105,7 +98,6 @@ pub fn answer(status: &str, headers: &str, body: &str) -> String {
     )
 }
 
-/// Says something to the receiver at `url` over a bare connection, and gives what comes back until it closes.
 #[track_caller]
 pub fn say(url: &str, bytes: impl AsRef<[u8]>) -> String {
     let address = url.strip_prefix("http://").expect("a plain URL");
@@ -113,12 +105,11 @@ pub fn say(url: &str, bytes: impl AsRef<[u8]>) -> String {
     stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
     stream.write_all(bytes.as_ref()).expect("written");
     let mut answer = Vec::new();
-    // A receiver that hangs up may reset the connection: what came before counts.
+    // A listener that closes early may reset the connection; the bytes read before count.
     let _ = stream.read_to_end(&mut answer);
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Posts a body to `/webhook/cdr` over a bare connection, and gives the answer.
 #[track_caller]
 pub fn post(url: &str, headers: &str, body: impl AsRef<[u8]>) -> String {
     let body = body.as_ref();
@@ -131,13 +122,11 @@ pub fn post(url: &str, headers: &str, body: impl AsRef<[u8]>) -> String {
     say(url, bytes)
 }
 
-/// The same with `Content-Type: application/json`.
 #[track_caller]
 pub fn post_json(url: &str, body: impl AsRef<[u8]>) -> String {
     post(url, "Content-Type: application/json\r\n", body)
 }
 
-/// Reads one request whose body is announced by its length.
 pub fn read_request(stream: &mut TcpStream) -> Vec<u8> {
     let _ = stream.set_read_timeout(Some(DEADLINE));
     let mut seen = Vec::new();

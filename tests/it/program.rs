@@ -1,4 +1,4 @@
-//! The program as a test runs it: no environment but what the test says, a deadline on everything.
+//! Runs the program in tests, with an empty environment and a deadline.
 
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -11,10 +11,10 @@ use std::time::Duration;
 use serde_json::Value;
 use telecmi_cdr::internals::Clock;
 
-/// Nothing in these tests takes this long, unless it hangs.
+/// The deadline of every wait; only a hanging program reaches it.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// The program under test: `CDR_BIN` if set, else the one that cargo built.
+/// The program under test: `CDR_BIN` if set, else the binary that cargo built.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
@@ -23,13 +23,11 @@ pub fn binary() -> &'static Path {
     })
 }
 
-/// A command line to be run.
 pub struct Program {
     command: Command,
     input: Option<Vec<u8>>,
 }
 
-/// What came of it.
 #[derive(Debug)]
 pub struct Ended {
     pub code: Option<i32>,
@@ -40,13 +38,12 @@ pub struct Ended {
 pub fn program<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Program {
     #[allow(unused_mut, reason = "not changed on Windows")]
     let mut command = Command::new(binary());
-    // The name that usage lines show, whatever the file is called.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::arg0(&mut command, "telecmi-cdr");
     prepared(command, arguments)
 }
 
-/// The program as a shell starts it: the line says how, `"$0" "$@"` is the program.
+/// Runs the program by a shell line, in which `"$0" "$@"` is the program with its arguments.
 #[cfg(unix)]
 pub fn shell<S: AsRef<OsStr>>(line: &str, arguments: impl IntoIterator<Item = S>) -> Program {
     let mut command = Command::new("/bin/sh");
@@ -64,7 +61,7 @@ fn prepared<S: AsRef<OsStr>>(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    // Windows finds neither its sockets nor its temporary folder without these.
+    // Windows needs these variables for sockets and temporary files.
     for name in ["SystemRoot", "TEMP", "TMP"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
@@ -82,7 +79,6 @@ impl Program {
         self
     }
 
-    /// With no more file descriptors than this.
     #[cfg(unix)]
     pub fn descriptors(mut self, most: u32) -> Self {
         let mut limited = Command::new("/bin/sh");
@@ -101,7 +97,6 @@ impl Program {
         self
     }
 
-    /// With this process's own search path: for tests that start further programs.
     #[cfg(unix)]
     pub fn path(self) -> Self {
         let path = std::env::var("PATH").expect("a search path");
@@ -114,32 +109,28 @@ impl Program {
         self
     }
 
-    /// Gives standard output another place than the test.
     pub fn stdout(mut self, place: impl Into<Stdio>) -> Self {
         self.command.stdout(place);
         self
     }
 
-    /// Gives standard error another place than the test.
     pub fn stderr(mut self, place: impl Into<Stdio>) -> Self {
         self.command.stderr(place);
         self
     }
 
-    /// Standard output is a pipe whose reader has gone, as after `| head`.
+    /// Makes standard output a pipe whose reader is closed, as after `| head`.
     pub fn unread(self) -> Self {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
         self.stdout(writer)
     }
 
-    /// Runs to the end.
     #[track_caller]
     pub fn run(self) -> Ended {
         self.start().end()
     }
 
-    /// Starts it and reads its streams in the background.
     #[track_caller]
     pub fn start(mut self) -> Running {
         let mut child = self.command.spawn().expect("the program starts");
@@ -148,7 +139,7 @@ impl Program {
         }
         let talk = child.stderr.take().map_or_else(|| mpsc::channel().1, lines);
         let lines = child.stdout.take().map_or_else(|| mpsc::channel().1, lines);
-        // The pipes that were made for the child alone must not stay open here.
+        // Dropping the command closes this process's copies of the child's pipes.
         drop(self.command);
         Running {
             child,
@@ -160,7 +151,6 @@ impl Program {
     }
 }
 
-/// The lines of a stream, read in the background.
 fn lines(stream: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
     let (send, lines) = mpsc::channel();
     thread::spawn(move || {
@@ -176,7 +166,6 @@ fn lines(stream: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> 
     lines
 }
 
-/// A program that runs. It is killed when the test is done with it.
 pub struct Running {
     child: Child,
     lines: mpsc::Receiver<String>,
@@ -186,7 +175,6 @@ pub struct Running {
 }
 
 impl Running {
-    /// The next line of standard output.
     #[track_caller]
     pub fn line(&mut self) -> String {
         let line = self
@@ -197,14 +185,12 @@ impl Running {
         line
     }
 
-    /// The next record of standard output.
     #[track_caller]
     pub fn record(&mut self) -> Value {
         let line = self.line();
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
     }
 
-    /// The next line of standard error.
     #[track_caller]
     pub fn talk(&mut self) -> String {
         let line = self
@@ -215,14 +201,12 @@ impl Running {
         line
     }
 
-    /// The first line of standard output, if there is one; nobody reads on.
     pub fn first_line_only(&mut self) -> Option<String> {
         let line = self.lines.recv_timeout(DEADLINE).ok();
         self.lines = mpsc::channel().1;
         line
     }
 
-    /// Sends a signal, as a person's Ctrl-C would.
     #[cfg(unix)]
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill")
@@ -231,7 +215,6 @@ impl Running {
         assert!(status.expect("kill runs").success());
     }
 
-    /// The most memory it has ever had, in MiB.
     #[cfg(target_os = "linux")]
     #[track_caller]
     pub fn memory(&self) -> u64 {
@@ -249,7 +232,6 @@ impl Running {
         kibibytes / 1024
     }
 
-    /// Waits for the end.
     #[track_caller]
     pub fn end(mut self) -> Ended {
         collect(&self.talk, &mut self.heard);
@@ -264,7 +246,6 @@ impl Running {
     }
 }
 
-/// Takes what is left of a stream, until it ends.
 #[track_caller]
 fn collect(lines: &mpsc::Receiver<String>, text: &mut String) {
     loop {
@@ -276,7 +257,6 @@ fn collect(lines: &mpsc::Receiver<String>, text: &mut String) {
     }
 }
 
-/// No input and no ending makes the program panic, whatever a test is about.
 #[track_caller]
 fn assert_calm(stderr: &str) {
     assert!(!stderr.contains("panicked"), "{stderr}");
@@ -294,7 +274,6 @@ impl Drop for Running {
 }
 
 impl Ended {
-    /// Standard output as records.
     #[track_caller]
     pub fn records(&self) -> Vec<Value> {
         let read =
@@ -302,7 +281,6 @@ impl Ended {
         self.stdout.lines().map(read).collect()
     }
 
-    /// The records of one type.
     #[track_caller]
     pub fn records_of(&self, kind: &str) -> Vec<Value> {
         self.records()
@@ -311,7 +289,6 @@ impl Ended {
             .collect()
     }
 
-    /// Exit code and both streams, for a snapshot.
     pub fn whole(&self) -> String {
         let code = self.code.map_or("none".to_owned(), |code| code.to_string());
         format!(
@@ -320,12 +297,10 @@ impl Ended {
         )
     }
 
-    /// The same without what differs from run to run: ports, times of day, durations, rates.
     pub fn masked(&self) -> String {
         masked(&self.whole())
     }
 
-    /// Checks the exit code, and shows everything if it is another.
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{}", self.whole());
@@ -333,13 +308,11 @@ impl Ended {
     }
 }
 
-/// A listener that is ready, and where it listens.
 pub struct Listener {
     pub running: Running,
     pub url: String,
 }
 
-/// Starts `listen --format ndjson` on any free port, and waits until it is ready.
 #[track_caller]
 pub fn listener(arguments: &[&str]) -> Listener {
     let fixed = ["listen", "--port", "0", "--format", "ndjson"];
@@ -352,7 +325,7 @@ pub fn listener(arguments: &[&str]) -> Listener {
     }
 }
 
-/// Replaces what differs from run to run: ports by `PORT`, times of day by `TIME`, durations by `T`, rates by `N/s`.
+/// Replaces what differs between runs: ports by `PORT`, times of day by `TIME`, durations by `T`, rates by `N/s`.
 pub fn masked(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -373,7 +346,6 @@ pub fn masked(text: &str) -> String {
             out.push_str(number);
         } else if let Some(unit) = unit {
             rest = &after[unit.len()..];
-            // In a table the width of the column stays.
             let row = out
                 .rsplit('\n')
                 .next()
@@ -399,13 +371,11 @@ pub fn masked(text: &str) -> String {
     out + rest
 }
 
-/// Starts `listen` for people on any free port, and waits until it is ready.
 #[track_caller]
 pub fn pretty_listener(arguments: &[&str]) -> Listener {
     ready(program(["listen", "--port", "0"].iter().chain(arguments)))
 }
 
-/// Starts a listener that talks to people, and waits until it is ready.
 #[track_caller]
 pub fn ready(program: Program) -> Listener {
     let mut running = program.start();
@@ -420,7 +390,6 @@ pub fn ready(program: Program) -> Listener {
     }
 }
 
-/// Whether a process is still there, other than as a body that nobody has asked for.
 #[cfg(unix)]
 pub fn lives(number: &str) -> bool {
     if Path::new("/proc/self/stat").exists() {
@@ -437,7 +406,6 @@ pub fn lives(number: &str) -> bool {
         .success()
 }
 
-/// Waits until a process is gone that was killed a moment ago.
 #[cfg(unix)]
 #[track_caller]
 pub fn expect_gone_soon(number: &str) {
@@ -448,7 +416,6 @@ pub fn expect_gone_soon(number: &str) {
     }
 }
 
-/// A payload of `fixtures/`.
 #[track_caller]
 pub fn fixture(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -1,9 +1,9 @@
-//! The promises of `docs/promises.md` and the tests that hold each.
+//! Checks that every promise of `docs/promises.md` has tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Every promise: its name, what it says, and the tests that fail when it is broken.
+/// The promises: name, text, and the tests that fail when the promise is broken.
 const PROMISES: &[(&str, &str, &[&str])] = &[
     (
         "R0",
@@ -481,7 +481,6 @@ const PROMISES: &[(&str, &str, &[&str])] = &[
     ),
 ];
 
-/// The Rust files of the sources and of these tests.
 fn files() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut folders = vec![root.join("src"), root.join("tests")];
@@ -499,7 +498,6 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
-/// The names of all test functions: those below an attribute that ends in `test]`.
 fn tests() -> Vec<String> {
     let mut tests = Vec::new();
     for file in files() {

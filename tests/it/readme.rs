@@ -1,4 +1,4 @@
-//! README.md and docs/: every block runs, its output is the program's, the tables are those of the code, links lead somewhere.
+//! Checks README.md and docs/: blocks run, outputs and tables match the program, links have targets.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,6 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The documents, each with its path below the root.
 fn documents() -> Vec<(PathBuf, String)> {
     let mut paths = vec![
         PathBuf::from("README.md"),
@@ -28,11 +27,9 @@ fn documents() -> Vec<(PathBuf, String)> {
     paths.into_iter().map(read).collect()
 }
 
-/// A block of commands for a shell.
 struct Block {
     document: PathBuf,
     script: String,
-    /// The output that follows the block, if any.
     output: Option<String>,
     not_run: bool,
 }
@@ -63,7 +60,6 @@ fn blocks() -> Vec<Block> {
     blocks
 }
 
-/// The words of a command as a shell would split them, as far as the documents need it.
 fn words(command: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = None::<String>;
@@ -193,7 +189,6 @@ mod shells {
     use super::super::peers::{answer, read_request};
     use super::{Block, blocks, fs, listener, root};
 
-    /// A folder with the program on its search path, and with what the documents' commands need.
     struct Place {
         folder: tempfile::TempDir,
     }
@@ -210,7 +205,6 @@ mod shells {
             Self { folder }
         }
 
-        /// Runs a script that a shell reads from its standard input, as if it were pasted.
         fn run(&self, shell: &[&str], script: &str) -> Output {
             let path = format!("{}:{}", self.folder.path().display(), env!("PATH"));
             let mut child = Command::new(shell[0])
@@ -218,7 +212,7 @@ mod shells {
                 .current_dir(&self.folder)
                 .env_clear()
                 .env("PATH", path)
-                // An open-ended receiver stops after this time; its port must be free.
+                // `TELECMI_CDR_TIMEOUT` ends the listeners of blocks that would otherwise run until Ctrl-C.
                 .env("TELECMI_CDR_TIMEOUT", "3s")
                 .env("TELECMI_CDR_PORT", "0")
                 .stdin(Stdio::piped())
@@ -233,7 +227,6 @@ mod shells {
         }
     }
 
-    /// A handler that fails when `custom` is the text none.
     fn failing_handler() -> String {
         let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", socket.local_addr().expect("an address"));
@@ -246,14 +239,12 @@ mod shells {
                 } else {
                     answer("200 OK", "", "got it")
                 };
-                // The sender may have closed the connection.
                 let _ = stream.write_all(reply.as_bytes());
             }
         });
         url
     }
 
-    /// Text whose numbers and units of time do not matter, nor the width of the columns they stand in.
     fn without_numbers(text: &str) -> String {
         let mut out = String::new();
         for line in text.trim_end().lines() {
@@ -302,7 +293,7 @@ mod shells {
         }
     }
 
-    /// zsh is tried where it is installed.
+    /// The blocks are run in zsh too, if zsh is installed.
     #[test]
     fn every_block_runs_in_bash_and_zsh_and_prints_what_is_shown() {
         let handler = listener(&["--timeout", "2m"]);
@@ -322,7 +313,6 @@ mod shells {
         });
     }
 
-    /// The script for CI runs with other commands in the place of the one that makes a call.
     #[test]
     fn the_script_for_ci_fails_exactly_when_a_cdr_does_not_come_or_comes_wrong_or_twice() {
         let blocks = blocks();
@@ -332,7 +322,6 @@ mod shells {
             .map(|block| block.script.clone())
             .expect("a script");
         assert_eq!(script.lines().count(), 6, "{script}");
-        // Waiting is waiting: it need not be long here.
         let quick = script
             .replace("30s", "1s")
             .replace("--settle 1s", "--settle 100ms");
@@ -357,7 +346,6 @@ mod shells {
                 String::from_utf8_lossy(&ended.stderr)
             );
         }
-        // A receiver that does not start ends the wait.
         let place = Place::new("true");
         let cannot_start = quick.replace("--port 0", "--port 0 --host 192.0.2.1");
         let ended = place.run(&["sh", "-e"], &cannot_start);

@@ -1,4 +1,4 @@
-//! What a receiver wrote down is sent again: the same bytes, at the same times, or with deliberate changes.
+//! Tests of `send --file` with captures: bytes, times, and deliberate changes.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,6 @@ use tempfile::TempDir;
 use super::peers::{answer, post_json, say, silent_stub, stub, stub_in_turn};
 use super::program::{Ended, Listener, fixture, listener, program};
 
-/// A request of every kind, as other programs send them.
 fn requests() -> Vec<Vec<u8>> {
     let leg_a = fixture("docs-leg-a.json");
     let with_length = |head: &str, body: &[u8]| {
@@ -43,7 +42,6 @@ fn requests() -> Vec<Vec<u8>> {
         with_length(&format!("PUT /p HTTP/1.1\r\n{closing}"), b"{}"),
         with_length("POST /old HTTP/1.0\r\n", &leg_a),
         with_length(&format!("POST /x HTTP/1.1\r\nExpect: 100-continue\r\n{closing}"), &leg_a),
-        // Two on one connection: the first says that it stays open.
         format!("GET /k HTTP/1.1\r\nHost: cdr.test\r\nConnection: Keep-Alive\r\n\r\nGET /l HTTP/1.1\r\n{closing}\r\n")
             .into(),
         format!("OPTIONS * HTTP/1.1\r\n{closing}\r\n").into(),
@@ -52,7 +50,6 @@ fn requests() -> Vec<Vec<u8>> {
     ]
 }
 
-/// A capture, in a file that lives as long as this.
 struct Capture {
     _folder: TempDir,
     path: PathBuf,
@@ -71,7 +68,6 @@ impl Capture {
         }
     }
 
-    /// Sends it.
     #[track_caller]
     fn replay(&self, url: &str, arguments: &[&str]) -> Ended {
         let file = self.path.to_str().expect("a plain path");
@@ -83,7 +79,6 @@ impl Capture {
         .run()
     }
 
-    /// Prints what would be sent.
     #[track_caller]
     fn print(&self, how: &str, arguments: &[&str]) -> Ended {
         self.replay(
@@ -93,19 +88,16 @@ impl Capture {
     }
 }
 
-/// The next exchanges of a listener, as lines.
 #[track_caller]
 fn lines(listener: &mut Listener, count: usize) -> String {
     (0..count).map(|_| listener.running.line()).collect()
 }
 
-/// The next exchanges of a listener.
 #[track_caller]
 fn exchanges(listener: &mut Listener, count: usize) -> Vec<Value> {
     (0..count).map(|_| listener.running.record()).collect()
 }
 
-/// What a listener wrote down of some JSON bodies.
 #[track_caller]
 fn capture_of(bodies: &[&str]) -> Capture {
     let mut first = listener(&[]);
@@ -115,7 +107,6 @@ fn capture_of(bodies: &[&str]) -> Capture {
     Capture::of(lines(&mut first, bodies.len()))
 }
 
-/// A capture written by hand: targets, and how many milliseconds after the first they came.
 fn timed(times: &[(&str, u64)]) -> Capture {
     let line = |(target, ms): &(&str, u64)| {
         let request = json!({
@@ -169,7 +160,6 @@ fn whatever_came_goes_again_exactly() {
         assert_eq!(exchange["request"]["method"], delivery["method"]);
     }
 
-    // And once more, by races: what is written does not depend on how it is carried.
     let mut third = listener(&[]);
     captured
         .replay(&third.url, &["--expect-status", "100-599", "--race", "2"])

@@ -1,4 +1,4 @@
-//! What comes back after a failure: on the exchange, in the summary, and in the report.
+//! Tests of retries in `listen`: in the exchange, the summary and the report.
 
 use std::fs;
 
@@ -6,7 +6,6 @@ use super::peers::post_json;
 use super::program::{Ended, Listener, fixture, listener, masked, pretty_listener, program};
 use super::sending::send;
 
-/// Lets a sender try again until it is taken; gives the listener's end.
 #[track_caller]
 fn retried(listener: Listener) -> Ended {
     let url = format!("{}/webhook/cdr", listener.url);
@@ -78,7 +77,7 @@ fn a_sender_that_comes_back_is_followed() {
         (&true.into(), &"a".into())
     );
     assert_eq!(retries["intervals"].as_array().map(Vec::len), Some(2));
-    // The sender waits 10 ms before the first, 20 ms before the second, or half of that.
+    // Jitter halves the wait at most: 10 ms before the first retry, 20 ms before the second.
     assert!(attempts[1]["after_ms"].as_f64() >= Some(4.0), "{request}");
     assert!(attempts[2]["after_ms"].as_f64() >= Some(8.0), "{request}");
 
@@ -107,7 +106,7 @@ fn a_sender_that_comes_back_is_followed() {
 fn a_person_sees_it_before_the_last_line() {
     let ended = retried(pretty_listener(&["--fail-first", "2", "--count", "3"]));
     let (_, end) = ended.stdout.split_once("\nretries\n").expect("a section");
-    // Where lines are broken depends on how long it took.
+    // The line breaks of the text depend on the measured times.
     let end = end.split_whitespace().collect::<Vec<_>>().join(" ");
     insta::assert_snapshot!(masked(&end), @"15b58236… leg a #1 503 · T → #2 503 · T → #3 200 median retry: 1st after T (once) 2nd after T (once) all wanted CDRs came · 3 requests · 3 of 3 CDRs · 0 remarks");
     let told = ended

@@ -1,10 +1,9 @@
-//! What the receiver reports is what the sender says it sent, field by field, for every scenario, by POST and by GET.
+//! Compares what `listen` reports with what `send` reports, field by field, for every scenario and method.
 
 use serde_json::Value;
 
 use super::program::{listener, program};
 
-/// Sends to a fresh listener and gives both sides' records: deliveries and exchanges.
 #[track_caller]
 fn both_sides(deliveries: usize, arguments: &[&str]) -> (Vec<Value>, Vec<Value>) {
     let listener = listener(&["--count", &deliveries.to_string(), "--timeout", "20s"]);
@@ -27,7 +26,6 @@ fn both_sides(deliveries: usize, arguments: &[&str]) -> (Vec<Value>, Vec<Value>)
     (sent.records_of("delivery"), received.records_of("exchange"))
 }
 
-/// How many CDRs all scenarios make.
 const ALL: usize = 13;
 
 #[test]
@@ -121,7 +119,6 @@ fn the_same_seed_and_time_send_the_same_bytes_at_any_concurrency() {
     assert_eq!(sent("1"), sent("8"));
 }
 
-/// The bodies of a mixture, as they arrived, in whatever order.
 #[track_caller]
 fn both_sides_unordered(arguments: &[&str]) -> Vec<String> {
     let listener = listener(&["--timeout", "1m"]);

@@ -1,4 +1,4 @@
-//! `listen --save`: what was acknowledged is on file, whatever happens next; and what happens when it cannot be.
+//! Tests of `listen --save`: acknowledged exchanges are in the file, and unsaved ones are answered with 503.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +13,6 @@ use serde_json::Value;
 use super::peers::{post_json, say};
 use super::program::{DEADLINE, fixture, listener, pretty_listener, program};
 
-/// A folder, and a file in it that is not there yet.
 fn place() -> (tempfile::TempDir, PathBuf, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("calls.ndjson");
@@ -21,7 +20,6 @@ fn place() -> (tempfile::TempDir, PathBuf, String) {
     (folder, path, name)
 }
 
-/// The records in a file; a line that is none is given as it stands.
 fn records(path: &Path) -> Vec<Result<Value, String>> {
     let text = fs::read_to_string(path).expect("a text");
     text.lines()
@@ -29,7 +27,6 @@ fn records(path: &Path) -> Vec<Result<Value, String>> {
         .collect()
 }
 
-/// One connection that posts documents, each with an id of its own, for as long as they are acknowledged.
 struct Client {
     stream: TcpStream,
     unread: Vec<u8>,
@@ -46,7 +43,6 @@ impl Client {
         }
     }
 
-    /// Posts one document; true if it was acknowledged, false if it was refused or the connection is over.
     fn post(&mut self, id: u64) -> bool {
         let body = format!("{{\"id\":\"{id}-\"}}");
         let head = "POST /cdr HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n";
@@ -74,8 +70,6 @@ impl Client {
     }
 }
 
-/// Posts from several connections at once until each has sent its share or lost its connection. `after` sees how many
-/// were acknowledged so far. Gives the ids that were acknowledged.
 fn load(
     url: &str,
     first: u64,
@@ -106,7 +100,6 @@ fn load(
     acknowledged.into_inner().expect("a lock")
 }
 
-/// The ids in a file's whole lines, and how many lines are not whole.
 fn on_file(path: &Path) -> (Vec<u64>, usize) {
     let mut torn = 0;
     let mut ids = Vec::new();
@@ -156,7 +149,7 @@ fn every_exchange_is_on_file_once_and_in_order() {
     }
 }
 
-/// Kills the listener in the middle of a load, again and again, and holds the file against what was acknowledged.
+/// Kills the listener repeatedly under load, and compares the file with the acknowledged requests.
 #[cfg(unix)]
 #[expect(
     clippy::print_stderr,
@@ -168,7 +161,6 @@ fn kill(times: u64) {
     for turn in 0..times {
         let listener = listener(&["--save", &name]);
         let (url, running) = (listener.url, Mutex::new(listener.running));
-        // Another moment each time, and always before the load is over.
         let moment = 1 + usize::try_from(turn * 131 % 700).expect("a small number");
         let after = |so_far| {
             if so_far == moment {
@@ -204,7 +196,7 @@ fn whatever_was_acknowledged_is_on_file_after_a_kill() {
     kill(5);
 }
 
-/// The same at length: `cargo test --release --test it kills -- --ignored --nocapture`.
+/// The long variant: `cargo test --release --test it kills -- --ignored --nocapture`.
 #[test]
 #[ignore = "takes a while"]
 #[cfg(unix)]
@@ -228,7 +220,6 @@ fn the_bytes_are_kept_as_they_came_and_can_be_sent_again() {
     let ended = first.running.end().expect(0);
     let shown = &ended.records_of("exchange")[0];
     assert_eq!(ended.records_of("summary")[0]["saved"], 1);
-    // What is shown and what is saved are one record.
     let saved = records(&path);
     assert_eq!((saved.len(), saved[0].as_ref()), (1, Ok(shown)));
     assert_eq!(shown["request"]["target"], "/cdr?token=SECRET");
@@ -337,7 +328,7 @@ fn what_is_redacted_can_be_published_and_still_joins_up() {
         post_json(&listener.url, fixture("docs-leg-b.json"));
         post_json(&listener.url, fixture("docs-leg-a.json"));
         let ended = listener.running.end().expect(0);
-        // What is shown is shown as it came.
+        // Masking applies to the capture file; the terminal shows the original numbers.
         assert_eq!(ended.stdout.matches("442000000001").count(), 2, "{turn}");
     }
     let text = fs::read_to_string(&path).expect("a text");
@@ -358,7 +349,6 @@ fn what_is_redacted_can_be_published_and_still_joins_up() {
             )
         })
         .collect();
-    // A second run knows nothing of the first, but gives no mask for the second time.
     insta::assert_snapshot!(told.join("\n"), @r#"
     "b" "910000000001" 910000000002 "202_1000001"
     "a" "910000000001" 910000000003 "202_1000001"
@@ -508,7 +498,6 @@ mod unix {
         );
     }
 
-    /// Several at once, of whom only some find room: who was told that it is saved finds it on file, and nobody else.
     #[test]
     fn where_there_is_room_for_some_the_others_hear_that_there_was_none() {
         let (_folder, path, name) = place();
@@ -528,7 +517,7 @@ mod unix {
         assert_eq!(ids.into_iter().collect::<BTreeSet<_>>(), acknowledged);
     }
 
-    /// A disk of 64 KiB, if this machine lets us have one.
+    /// Mounts a file system of 64 KiB, if this user may mount.
     #[cfg(target_os = "linux")]
     struct Disk(tempfile::TempDir);
 
@@ -570,7 +559,6 @@ mod unix {
         );
         let mut listener = pretty_listener(&["--save", path.to_str().expect("a name")]);
         assert!(post_json(&listener.url, "{\"n\":1}").starts_with("HTTP/1.1 200 "));
-        // Of the next line a part may go in; then it is taken back.
         while fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -588,7 +576,6 @@ mod unix {
             said.contains("No space left on device (os error 28); 1 lost so far"),
             "{said}"
         );
-        // Told with the others, or alone if this machine was slow.
         while !listener.running.talk().ends_with("saving works again\n") {}
         listener.running.signal("-INT");
         listener.running.end().expect(1);

@@ -1,5 +1,4 @@
-//! What a person sees on a real terminal while strangers write to it: the program on a pty, its bytes read by a terminal
-//! emulator that shares no code with it.
+//! Tests of the text on a terminal: the program runs on a pty, and an independent terminal emulator reads the bytes.
 
 use std::io::Read as _;
 use std::num::NonZeroU16;
@@ -12,18 +11,15 @@ use vt100::{Callbacks, Color, Parser};
 use super::peers::{answer, post, post_json, say, stub};
 use super::program::{DEADLINE, binary, fixture};
 
-/// Everything a stranger could try: clear, go home, inverse on magenta, a bell, a title, a link, the clipboard, a line
-/// of its own, reversed and hidden text, and the eight-bit form of an escape code.
+/// Escape sequences for clear, home, colours, a bell, a title, a link, the clipboard; a forged line, bidirectional and
+/// invisible characters, and 8-bit CSI.
 const HOSTILE: &str = "\u{1b}[2J\u{1b}[H\u{1b}[7;45;97mFORGED\u{7}\u{1b}]0;TITLE\u{7}\u{1b}]8;;http://h\u{7}\u{1b}]52;c;eA==\u{7}\
     \r\n00:00:00.000  #9  POST /forged  200\u{2028}\u{202e}\u{200b}\u{9b}1A\u{8}\u{8}\u{c}";
 
-/// The same without what HTTP does not take in a value, as bytes of a header.
 const OBSCURE: &str = "FORGED\t\u{202e}\u{2066}\u{200b}\u{9b}2J\u{85}\u{2028}";
 
-/// People, who must stay readable.
 const NAMES: [&str; 6] = ["प्रिया शर्मा", "தமிழ்ச்செல்வி", "مريم", "Zoë", "北京", "😀"];
 
-/// What only an escape code can do to a terminal.
 #[derive(Default)]
 struct Tricks(Vec<String>);
 
@@ -70,7 +66,6 @@ impl Callbacks for Tricks {
     }
 }
 
-/// The program on a terminal.
 struct Terminal {
     child: Child,
     bytes: mpsc::Receiver<Vec<u8>>,
@@ -78,7 +73,6 @@ struct Terminal {
     raw: Vec<u8>,
 }
 
-/// More rows than anything here needs, so that none scrolls away.
 const ROWS: u16 = 900;
 
 impl Terminal {
@@ -96,7 +90,7 @@ impl Terminal {
         let (send, bytes) = mpsc::channel();
         thread::spawn(move || {
             let mut chunk = vec![0; 64 * 1024];
-            // When the program has ended, Linux calls it an error and others an end.
+            // At the end of the program, reading a pty is an error on Linux and an end of file on other systems.
             while let Ok(count @ 1..) = pty.read(&mut chunk) {
                 if send.send(chunk[..count].to_vec()).is_err() {
                     break;
@@ -118,7 +112,6 @@ impl Terminal {
         self.parser.process(bytes);
     }
 
-    /// A listener, and its address.
     #[track_caller]
     fn listener(columns: u16, arguments: &[&str]) -> (Self, String) {
         let fixed = ["listen", "--port", "0", "--timeout", "25s"];
@@ -128,7 +121,6 @@ impl Terminal {
                 .rows()
                 .into_iter()
                 .find_map(|row| Some(row.strip_prefix("listening on ")?.to_owned()));
-            // The line is whole when the hint has followed it.
             if let Some(url) =
                 line.filter(|_| terminal.rows().iter().any(|row| row.starts_with("try: ")))
             {
@@ -144,7 +136,6 @@ impl Terminal {
         self.parser.screen().rows(0, columns.get()).collect()
     }
 
-    /// Reads until the program has ended; checks that its text, and nothing else, has changed the screen.
     #[track_caller]
     fn end(mut self) -> Seen {
         loop {
@@ -162,7 +153,6 @@ impl Terminal {
         let seen = Seen { code, rows };
         assert!(!all.contains("panicked"), "{all}");
         assert_eq!(self.parser.callbacks().0, [""; 0], "{all}");
-        // The cursor stands below the last line: nothing has moved it back.
         let last = seen
             .rows
             .iter()
@@ -183,8 +173,6 @@ impl Terminal {
         seen
     }
 
-    /// No row was broken by the terminal but those that hold what is ours and there to be copied, and all colours are
-    /// ours. Gives the number of such rows.
     #[track_caller]
     fn check_cells(&self, all: &str) -> usize {
         let screen = self.parser.screen();
@@ -230,14 +218,12 @@ impl Drop for Terminal {
     }
 }
 
-/// What was on the screen in the end.
 struct Seen {
     code: Option<i32>,
     rows: Vec<String>,
 }
 
 impl Seen {
-    /// Checks that whatever starts in the first column starts with one of these, and gives the number of blocks.
     #[track_caller]
     fn starts_with(&self, ours: &[&str]) -> usize {
         let mut copied = false;
@@ -250,7 +236,6 @@ impl Seen {
                 || row.starts_with("  ")
                 || is_head(row)
                 || ours.iter().any(|beginning| row.starts_with(beginning))
-                // Lines to be copied are wrapped by the terminal, not by the program.
                 || copied;
             copied =
                 row.starts_with("repeat: ") || (copied && !row.is_empty() && !row.starts_with(' '));
@@ -259,7 +244,6 @@ impl Seen {
         self.rows.iter().filter(|row| is_head(row)).count()
     }
 
-    /// All text, our own line breaks taken out.
     fn text(&self) -> String {
         self.rows.iter().map(|row| row.trim_start()).collect()
     }
@@ -270,7 +254,6 @@ fn percent(text: &str) -> String {
         .to_string()
 }
 
-/// Hostile values in every place that a sender fills, and people's names beside them.
 fn write_everywhere(url: &str) -> usize {
     let request = |first: &str, headers: &str| {
         say(
@@ -289,7 +272,6 @@ fn write_everywhere(url: &str) -> usize {
     let part = format!(
         "--x\r\nContent-Disposition: form-data; name=\"{OBSCURE}\"; filename=\"{HOSTILE}\"\r\n\r\n{HOSTILE}\r\n--x--\r\n"
     );
-    // The method, the target, a header's name, its value, the version.
     request(&format!("GE{HOSTILE} /"), "");
     request(&format!("GET /{HOSTILE}?{OBSCURE}={HOSTILE}"), "");
     request(&format!("GET /{OBSCURE}?{OBSCURE}={OBSCURE}"), "");
@@ -303,7 +285,6 @@ fn write_everywhere(url: &str) -> usize {
         ),
     );
     say(url, format!("GET / HTTP/1.{HOSTILE}\r\nHost: h\r\n\r\n"));
-    // The path, the query's names and values.
     request(
         &format!("POST /{hostile}/{}", "x".repeat(900)),
         "Content-Length: 0\r\n",
@@ -317,7 +298,6 @@ fn write_everywhere(url: &str) -> usize {
         "",
     );
     request(&format!("HACK{} /", "K".repeat(600)), "");
-    // Bodies of every kind.
     post_json(url, json.to_string());
     post_json(url, raw);
     post_json(
@@ -362,7 +342,6 @@ fn strangers_cannot_touch_the_terminal_of_a_listener() {
     assert_eq!(seen.code, Some(0));
     let text = seen.text();
     for name in NAMES {
-        // A terminal that does not join letters shows one for each, and a wide one takes two columns.
         assert!(text.contains(name), "{name} in\n{}", seen.rows.join("\n"));
     }
     assert!(

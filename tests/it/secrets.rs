@@ -1,24 +1,21 @@
-//! Twelve planted secrets, every way to get output and every way to fail: none of them is ever seen.
-//!
-//! A listener's records hold requests byte for byte, so that they can be replayed; they alone are left out here.
+//! Plants secrets in URLs, headers and variables, and checks that no output contains them. The records of `listen` are
+//! left out, because replay needs their exact bytes.
 
 use super::peers::{answer, nobody, post, say, silent_stub, stub};
 use super::program::{Ended, fixture, pretty_listener, program, ready};
 
-/// What every planted secret contains.
 const SECRET: &str = "S3CR3T";
 
 #[track_caller]
 fn assert_kept(what: &str, ended: &Ended) {
     let whole = ended.whole();
     assert!(!whole.contains(SECRET), "{what}: {whole}");
-    // Nor in a form that anybody can turn back: of `me:S3CR3T-userinfo` and of the secret alone.
+    // Base64 and percent-encoded forms of the secret and of `me:S3CR3T-userinfo`.
     for encoded in ["bWU6UzNDUjNU", "UzNDUjNU", "S3CR3T%2D", "%53%33%43"] {
         assert!(!whole.contains(encoded), "{what}: {whole}");
     }
 }
 
-/// A URL with secrets wherever a URL can have one.
 fn secret_url(url: &str) -> String {
     let place = url.strip_prefix("http://").expect("a plain URL");
     format!("http://me:S3CR3T-userinfo@{place}/cdr?token=S3CR3T-token&a=1&api_key=S3CR3T-key")
@@ -40,7 +37,6 @@ const HAR: &str = r#"{"log":{"entries":[{"request":{"method":"POST","url":"https
 
 const CAPTURE: &str = r#"{"type":"exchange","v":1,"request":{"method":"GET","target":"/a?sig=S3CR3T-capture&b=1","version":"HTTP/1.1","headers":[["X-Auth-Token","S3CR3T-capture"],["Set-Cookie","S3CR3T-capture"]],"body":{"text":""},"size":0,"complete":true}}"#;
 
-/// Handlers that answer well, badly, with secrets of their own, elsewhere, with nonsense, late, half or not at all.
 fn handlers() -> Vec<(&'static str, String)> {
     let elsewhere =
         "location: http://me:S3CR3T-there@h.test/?token=S3CR3T-there&code=S3CR3T-there\r\n";
@@ -78,7 +74,6 @@ fn handlers() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// How a sender may be told to speak.
 const MODES: [&[&str]; 12] = [
     &[],
     &["-v"],
@@ -151,7 +146,6 @@ fn no_secret_is_seen_in_what_is_replayed() {
             }
         }
     }
-    // A file that cannot be read is named, not quoted.
     for content in [
         format!("{{\"a\":1}}\n{{\"token\": {SECRET}}}\n{{}}"),
         format!("{{token: '{SECRET}'"),
@@ -255,7 +249,6 @@ fn no_secret_is_seen_in_a_usage_error() {
             assert_kept(header, &program(["listen", "-H", header]).run().expect(2));
         }
     }
-    // Right in themselves, wrong together with something else.
     for wrong in [
         &["--bogus"][..],
         &["-n", "x"],
@@ -280,7 +273,7 @@ fn no_password_of_a_proxy_is_seen() {
     ))
     .replace("http://", "http://me:S3CR3T-proxy@");
     let gone = nobody().replace("http://", "http://me:S3CR3T-proxy@");
-    // TEST-NET-1 belongs to no machine, so only a proxy can answer for it.
+    // 192.0.2.1 is in TEST-NET-1 (RFC 5737), so that only the proxy can answer.
     for proxy in [&good, &refuses, &gone] {
         for (variable, url) in [
             ("http_proxy", "http://192.0.2.1/?token=S3CR3T"),
@@ -341,7 +334,6 @@ fn no_secret_of_a_stranger_or_a_handler_is_seen_at_a_listener() {
                 "Set-Cookie: sid=S3CR3T-ours",
             ];
             if name == "silent" && (!more.is_empty() || environment.is_some()) {
-                // It would be waited for; that it is silent tells nothing more.
                 continue;
             }
             let command = program(fixed.iter().chain(more));
@@ -364,7 +356,6 @@ fn no_secret_of_a_stranger_or_a_handler_is_seen_at_a_listener() {
                     "HEAD /cdr?{query} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{headers}\r\n"
                 ),
             );
-            // Malformed, refused and cut requests show their heads, too.
             say(
                 &listener.url,
                 format!("GET /?{query} HTTP/1.1\r\nHost: h\r\n{headers}X-\u{1b}: S3CR\r\n\r\n"),

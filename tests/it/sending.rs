@@ -1,18 +1,15 @@
-//! What a sender says of a run, for people and for programs, and what it never says.
+//! Tests of the output of `send`, as text and as records.
 
 use super::peers::{answer, nobody, silent_stub, stub, stub_in_turn};
 use super::program::{Ended, binary, listener, masked, program};
 
-/// What every run here is told, so that its output is always the same.
 pub const FIXED: [&str; 5] = ["send", "--seed", "7", "--at", "2026-11-22T09:00:00Z"];
 
-/// Sends to an address.
 #[track_caller]
 pub fn send(url: &str, arguments: &[&str]) -> Ended {
     program(FIXED.iter().chain(&["--url", url]).chain(arguments)).run()
 }
 
-/// Sends to a fresh listener until it is done; gives the sender's end and what arrived.
 #[track_caller]
 pub fn received(deliveries: usize, arguments: &[&str]) -> (Ended, Ended) {
     let listener = listener(&["--count", &deliveries.to_string(), "--timeout", "20s"]);
@@ -97,7 +94,6 @@ fn a_long_run_ends_with_a_histogram() {
         &["--count", "40", "--concurrency", "4", "--rate", "4000/s"],
     );
     let summary = sent.stdout.split_once("\n\n").expect("a summary").1;
-    // Where the bars end is chance; that they are bars is not.
     let (table, bars) = masked(summary)
         .rsplit_once("\n\n")
         .map(|(a, b)| (a.to_owned(), b.to_owned()))
@@ -396,7 +392,6 @@ fn what_has_no_end_is_not_printed() {
     );
 }
 
-/// Ctrl-C ends a run whose output is not read.
 #[cfg(unix)]
 #[test]
 fn output_that_nobody_reads_does_not_keep_a_sender_alive() {
@@ -420,7 +415,7 @@ fn output_that_nobody_reads_does_not_keep_a_sender_alive() {
         .stdout(Stdio::piped())
         .spawn()
         .expect("the program starts");
-    // A record has more than a thousand bytes: by then the pipe and the program's own buffer are full.
+    // A record has more than a thousand bytes, so 300 records fill the pipe and the program's buffer.
     for _ in 0..300 {
         visits
             .recv_timeout(super::program::DEADLINE)

@@ -1,6 +1,5 @@
-//! What must hold for any bytes, one function a parser. The fuzz targets in `fuzz/` call these, and so do the tests.
-//!
-//! Each takes the bytes as they are and panics if something is not as promised.
+//! The properties that the fuzz targets in `fuzz/` and the tests check, one function a parser. A function panics if its
+//! property does not hold.
 
 use std::collections::BTreeMap;
 
@@ -19,10 +18,8 @@ use telecmi_cdr::internals::{
     updates::{self, Update},
 };
 
-/// Takes any bytes, and panics if something is not as promised.
 pub type Target = fn(&[u8]);
 
-/// The targets by name.
 pub const TARGETS: [(&str, Target); 11] = [
     ("answer", answer),
     ("cleaner", cleaner),
@@ -37,7 +34,6 @@ pub const TARGETS: [(&str, Target); 11] = [
     ("tunnel_output", tunnel_output),
 ];
 
-/// Whatever is shown of any bytes disturbs no terminal, and cleaning changes nothing else.
 pub fn cleaner(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let cleaned = clean(&text);
@@ -70,13 +66,11 @@ pub fn cleaner(bytes: &[u8]) {
     );
 }
 
-/// What a record of an exchange holds.
 #[derive(serde::Serialize)]
 struct Holding<'a> {
     request: &'a Request,
 }
 
-/// What a captured line holds survives being written and read once more.
 pub fn a_record(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
@@ -101,7 +95,6 @@ pub fn a_record(bytes: &[u8]) {
     assert_eq!(again.request, captured.request);
 }
 
-/// Any file is read or refused, and what is sent of it is JSON and requests.
 pub fn a_file(bytes: &[u8]) {
     match input::read(bytes, "x") {
         Ok(input) => {
@@ -116,9 +109,8 @@ pub fn a_file(bytes: &[u8]) {
     }
 }
 
-/// Our scanner and serde_json's take and refuse the same texts, and see the same members in them.
 pub fn scanner(bytes: &[u8]) {
-    // What is skipped is checked against the grammar alone, with no limits of depth, range or meaning.
+    // serde_json's `IgnoredAny` checks the grammar only, without limits of depth and range.
     let theirs = std::str::from_utf8(bytes)
         .map_err(|error| error.to_string())
         .and_then(|text| {
@@ -140,7 +132,7 @@ fn same_members(bytes: &[u8], document: &Document<'_>) {
     let Document::Object(members) = document else {
         return assert!(theirs.is_err());
     };
-    // Half a surrogate pair in a name is what no `String` can hold; of a repeated name the last one counts.
+    // A `String` cannot hold half a surrogate pair in a name; of a repeated name serde_json keeps the last value.
     let Ok(theirs) = theirs else { return };
     let ours: BTreeMap<_, _> = members
         .iter()
@@ -153,7 +145,6 @@ fn same_members(bytes: &[u8], document: &Document<'_>) {
     assert_eq!(ours, theirs);
 }
 
-/// Any query or form is taken apart without a loss, and what is written is read back.
 pub fn a_query(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let decoded = query::decode(&text);
@@ -193,7 +184,6 @@ pub fn a_query(bytes: &[u8]) {
     assert_eq!(secret::masked_url(&masked), masked);
 }
 
-/// Any JSON and any pairs get a verdict, and every object's fields are seen.
 pub fn judge(bytes: &[u8]) {
     let judgement = judge_json(bytes);
     match json::document(bytes) {
@@ -221,13 +211,11 @@ pub fn judge(bytes: &[u8]) {
     );
 }
 
-/// Any request gets a decision. The first line says of which method and content type it is.
 pub fn answer(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let (first, target) = text.split_once('\n').unwrap_or(("", &text));
     let (method, content_type) = first.split_once(' ').unwrap_or(("POST", first));
     if !method.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        // The door lets no such method in.
         return;
     }
     let body = bytes
@@ -264,7 +252,6 @@ pub fn answer(bytes: &[u8]) {
     }
 }
 
-/// Any response is read, bounded, and one that says where it ends stays what it is when more comes.
 pub fn response(bytes: &[u8]) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -285,10 +272,8 @@ pub fn response(bytes: &[u8]) {
     }
 }
 
-/// The number that is looked for in vain in what was masked.
 const PLANTED: &str = "442079460123";
 
-/// An exchange as the desk makes it, as far as masking looks at it.
 fn exchange(request: Request) -> Exchange {
     let judgement = judge_json(&request.body.0);
     Exchange {
@@ -306,7 +291,6 @@ fn exchange(request: Request) -> Exchange {
     }
 }
 
-/// Any request is masked, and what is masked stays as it is, in the same run and in the one after it.
 pub fn redactor(bytes: &[u8]) {
     let planted = [bytes, b"\n{\"to\":\"", PLANTED.as_bytes(), b"\"}"].concat();
     let target = format!(
@@ -357,7 +341,6 @@ pub fn redactor(bytes: &[u8]) {
     }
 }
 
-/// Any line of a tunnel program is read, and a public URL is one without a path.
 pub fn tunnel_output(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let local = ([127, 0, 0, 1], 8237).into();
@@ -382,7 +365,6 @@ pub fn tunnel_output(bytes: &[u8]) {
     }
 }
 
-/// Any text is edited as asked for, and the other members of an object stay as they were.
 pub fn edit(bytes: &[u8]) {
     let edits = [
         Edit::set("status=answered").expect("an edit"),

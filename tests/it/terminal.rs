@@ -1,4 +1,4 @@
-//! `listen … -- CMD` on a terminal: a command that asks a person something gets the terminal, and gives it back.
+//! Tests of `listen … -- CMD` on a terminal: the command may read from the terminal.
 
 use std::io::{Read as _, Write as _};
 use std::process::Child;
@@ -9,7 +9,6 @@ use pty_process::blocking::{Command, Pty};
 
 use super::program::{DEADLINE, binary};
 
-/// A program on a terminal, and who types there.
 struct Typist {
     child: Child,
     pty: Arc<Pty>,
@@ -47,7 +46,6 @@ impl Typist {
         }
     }
 
-    /// A listener with a shell script as its command.
     #[track_caller]
     fn beside(script: &str) -> Self {
         Self::new(
@@ -70,7 +68,6 @@ impl Typist {
         (&*self.pty).write_all(text.as_bytes()).expect("a terminal");
     }
 
-    /// Reads until these words are there, and forgets what was before them.
     #[track_caller]
     fn sees(&mut self, words: &str) {
         loop {
@@ -153,7 +150,6 @@ fn the_terminal_is_given_back() {
     let listen = format!("{} listen --port 0", binary().display());
     for (flags, script, end) in [
         ("", "read x; echo first $x", "first 1"),
-        // While it has the terminal it is killed.
         (
             "--timeout 300ms",
             "trap '' TERM; read x; echo first $x; while :; do sleep 1; done",

@@ -1,4 +1,5 @@
-//! `listen --tunnel`: programs that stand in for the real ones, and say what their documentation says they say.
+//! Tests of `listen --tunnel` with scripts in place of the tunnel programs, which print what the programs'
+//! documentation shows.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -12,7 +13,6 @@ use telecmi_cdr::internals::Clock;
 use super::peers::{answer, post, post_json};
 use super::program::{DEADLINE, Program, expect_gone_soon, fixture, lives, program};
 
-/// A folder with a program in it that stands in for a tunnel. It writes its number and arguments down.
 struct StandIn {
     folder: tempfile::TempDir,
     name: &'static str,
@@ -25,7 +25,7 @@ impl StandIn {
             name,
         };
         let note = stand_in.note().display().to_string();
-        // Written beside and moved, so that whoever sees it sees all of it.
+        // The file is renamed into place, so that a reader never sees a part of it.
         let whole = format!(
             "#!/bin/sh\nnote() {{ echo \"$$ $*\" >{note}.new; mv {note}.new {note}; }}\n{script}\n"
         );
@@ -39,7 +39,6 @@ impl StandIn {
         self.folder.path().join("note")
     }
 
-    /// A listener that finds the stand-in first.
     fn listen(&self, arguments: &[&str]) -> Program {
         let path = std::env::var("PATH").expect("a search path");
         let path = format!("{}:{path}", self.folder.path().display());
@@ -56,7 +55,6 @@ impl StandIn {
         .env("PATH", &path)
     }
 
-    /// What the stand-in has written down, as soon as it has.
     #[track_caller]
     fn words(&self) -> Vec<String> {
         let asked = Clock::start();
@@ -79,10 +77,8 @@ impl StandIn {
     }
 }
 
-/// What a stand-in does once it has told its URL.
 const STAY: &str = "exec sleep 1000";
 
-/// Starts a listener, gives the public URL of its first record, and ends it: nothing is left behind.
 #[track_caller]
 fn public_url(stand_in: &StandIn) -> String {
     let mut running = stand_in.listen(&["--format", "ndjson"]).start();
@@ -110,7 +106,6 @@ fn cloudflared_tells_in_its_log() {
     );
 }
 
-/// Answers requests for these paths for ever.
 fn console(socket: TcpListener, pages: Vec<(&'static str, String)>) {
     thread::spawn(move || {
         for stream in socket.incoming() {
@@ -330,7 +325,6 @@ fn one_that_ends_before_its_url_has_the_last_word() {
 
 #[test]
 fn a_person_need_not_wait_for_the_url() {
-    // The program has a child process; neither listens on a port.
     let script = "trap '' TERM INT; note \"$@\"; while :; do sleep 1000; done";
     let stand_in = StandIn::new("bore", script);
     for (signal, code) in [("-INT", 130), ("-TERM", 143)] {

@@ -1,5 +1,4 @@
-//! Words that the program understands, and what it says of those it does not: exit code 2, a message that says what to
-//! do, and nothing sent.
+//! Tests of usage errors: exit code 2, a message with advice, and no request sent.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +6,7 @@ use std::path::Path;
 use super::peers::nobody;
 use super::program::{Ended, program};
 
-/// Runs `send` to an address where nothing listens. Had anything been sent, there would be an exit code of 1.
+/// Runs `send` to an address where nothing listens: a request would end with exit code 1.
 #[track_caller]
 fn refused(arguments: &[&str]) -> String {
     let url = nobody();
@@ -15,7 +14,6 @@ fn refused(arguments: &[&str]) -> String {
     wrong(ended)
 }
 
-/// A usage error: exit 2, nothing on standard output, the error first. Gives what was said.
 #[track_caller]
 fn wrong(ended: Ended) -> String {
     let ended = ended.expect(2);
@@ -286,7 +284,7 @@ fn flags_that_contradict_one_another_are_refused() {
 
 #[test]
 fn much_for_another_machine_must_be_meant() {
-    // TEST-NET-1: nothing is ever sent there, because the run is refused.
+    // 192.0.2.1 is in TEST-NET-1 (RFC 5737); the run is refused before a request is sent.
     for arguments in [
         ["--rate", "200/s"].as_slice(),
         &["--count", "10001"],
@@ -312,7 +310,6 @@ fn much_for_another_machine_must_be_meant() {
         .input(lines)
         .run();
     assert!(wrong(ended).contains("--yes says that it is meant"));
-    // What is only printed goes nowhere.
     program([
         "send",
         "--url",
@@ -354,7 +351,6 @@ fn help_and_version_are_data() {
     }
 }
 
-/// How many CDRs a dry run prints.
 #[track_caller]
 fn printed(arguments: &[&str], environment: &[(&str, &str)]) -> usize {
     let program = program(["send"].iter().chain(arguments));
@@ -459,7 +455,6 @@ fn the_demo_follows_a_method_from_the_environment() {
     }
 }
 
-/// A flag of one of the modes.
 struct Flag {
     mode: String,
     name: String,
@@ -467,7 +462,6 @@ struct Flag {
     help: Option<String>,
 }
 
-/// Every flag of both modes, but for help.
 fn flags() -> Vec<Flag> {
     let mut flags = Vec::new();
     for mode in telecmi_cdr::internals::cli::command().get_subcommands() {
@@ -505,7 +499,7 @@ fn every_flag_has_a_help_text_and_a_twin() {
     }
 }
 
-/// A flag that no test and no README names is a flag that nobody has tried.
+/// Every flag must occur in a test or in the documents.
 #[test]
 fn every_flag_is_named_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -102,7 +102,6 @@ fn send(url: &str, flags: &[&str], input: &str) -> Ended {
     program(fixed.iter().chain(flags)).input(input).run()
 }
 
-/// The status or the failure text of the first attempt of the first delivery.
 fn verdict(ended: &Ended) -> String {
     let attempt = &ended.records_of("delivery")[0]["attempts"][0];
     of(&attempt["status"], &attempt["failure"])

@@ -1,4 +1,4 @@
-//! What a receiver waits for, and how it ends: which CDRs count, how many there may be, and who learns that it is ready.
+//! Tests of `--count`, `--expect`, `--settle` and `--ready-file`.
 
 use super::peers::post_json;
 use super::program::{fixture, listener, program};
@@ -69,7 +69,6 @@ fn one_too_many_fails_a_run_that_settles() {
     for _ in 0..2 {
         post_json(&settling.url, fixture("docs-leg-a.json"));
     }
-    // One too many is the end: nothing that still comes can mend it.
     let summary = &settling.running.end().expect(1).records_of("summary")[0];
     assert_eq!(
         (&summary["counted"], &summary["wanted"], &summary["exit"]),
@@ -182,7 +181,6 @@ fn a_pipe_that_nobody_reads_holds_nothing_up() {
             ended.stderr
         );
     }
-    // With a reader it works.
     let pipe = path.clone();
     let reader = std::thread::spawn(move || std::fs::read_to_string(pipe).expect("text"));
     let arguments = [
