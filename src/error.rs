@@ -25,7 +25,7 @@ pub enum Error {
     Read { path: PathBuf, source: io::Error },
     #[error("cannot write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
-    #[error("another listener saves to {}", path.display())]
+    #[error("another listener is saving to {}", path.display())]
     Taken { path: PathBuf },
     #[error("cannot write the output: {0}")]
     Output(String),
@@ -58,36 +58,33 @@ impl Error {
         let hint: &str = match self {
             Self::Bind { flag, source, .. } => match source.kind() {
                 AddrInUse => &format!(
-                    "another program has this port: choose one with {flag} N, or {flag} 0 for any free one"
+                    "the port is in use: choose another with {flag} N, or a free one with {flag} 0"
                 ),
                 PermissionDenied => {
                     &format!("ports below 1024 need privileges: choose a higher one with {flag} N")
                 }
-                AddrNotAvailable => {
-                    "this machine has no such address: --host takes one of its own, 127.0.0.1 for itself"
-                }
+                AddrNotAvailable => "--host must be an address of this machine, such as 127.0.0.1",
                 _ => "choose another address with --host and --port",
             },
-            Self::Read { .. } => "is the path right, and may the file be read?",
+            Self::Read { .. } => "check the path, and that you may read the file",
             Self::Input { .. } => {
-                "--file takes a CDR, an array of them, one a line, a capture, or a sample pasted from TeleCMI's page"
+                "--file takes a CDR, an array of CDRs, one CDR a line, a capture, or a sample \
+                 pasted from TeleCMI's page"
             }
             Self::Run { source, .. } => match source.kind() {
-                NotFound => "is it installed, and is its folder in PATH?",
-                PermissionDenied => "may it be executed? chmod +x allows it",
+                NotFound => "check that the program is installed, and that its folder is in PATH",
+                PermissionDenied => "check that the program is executable (chmod +x)",
                 _ => return None,
             },
             Self::Tunnel { hint, .. } => hint,
             Self::Tls(_) => "--cacert names a PEM file to trust; http:// needs no certificates",
             Self::Write { source, .. } => match source.kind() {
-                NotFound => "is the folder there?",
-                IsADirectory => "that is a folder: name a file in it",
-                PermissionDenied => "choose a file that you may write, in a folder that is yours",
+                NotFound => "check that the folder exists",
+                IsADirectory => "the path is a folder: add the name of a file",
+                PermissionDenied => "check that you may write the file and its folder",
                 _ => return None,
             },
-            Self::Taken { .. } => {
-                "each listener needs a file of its own: choose another with --save"
-            }
+            Self::Taken { .. } => "each listener needs its own file: choose another with --save",
             Self::Usage(_) | Self::Output(_) | Self::Start(_) => return None,
         };
         Some(hint.to_owned())

@@ -114,13 +114,15 @@ impl CapturedRequest {
         let record: CapturedLine<'_> = record.map_err(|error| error.to_string())?;
         let v = record.v;
         if v != u64::from(VERSION) {
-            let text = format!("a record of version {v}, and this program reads {VERSION}");
+            let text = format!("a record of version {v}; this program reads version {VERSION}");
             return Err(text);
         }
         if record.r#type != "exchange" {
             return Ok(None);
         }
-        let request = record.request.ok_or("an exchange without its request")?;
+        let request = record
+            .request
+            .ok_or("an exchange record without a request")?;
         let request = serde_json::from_str(request.get()).map_err(|error| {
             // serde_json counts lines and columns from the beginning of `request`, not of the capture's line.
             let error = error.to_string();

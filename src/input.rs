@@ -98,8 +98,7 @@ impl Reader<'_> {
             if let Item::Captured(place, captured) = &item {
                 raw::check(&captured.request).map_err(|what| error(place, what))?;
                 if !captured.request.complete {
-                    let what =
-                        "the body of this request was not captured whole: only a part is sent";
+                    let what = "the body of this request was not captured completely: only the captured part is sent";
                     self.warn(place, what);
                 }
             }
@@ -112,11 +111,11 @@ impl Reader<'_> {
         if self.input.items.is_empty() {
             let why = self.input.warnings.first();
             let why = why.map(|warning| format!(": {warning}"));
-            let what = format!("holds nothing to send{}", why.unwrap_or_default());
+            let what = format!("contains nothing to send{}", why.unwrap_or_default());
             return Err(error(self.name, what));
         }
         if self.more_warnings > 0 {
-            let more = format!("{}: and {} more like these", self.name, self.more_warnings);
+            let more = format!("{}: and {} more warnings", self.name, self.more_warnings);
             self.input.warnings.push(more);
         }
         Ok(self.input)
@@ -165,14 +164,14 @@ fn read_object(text: &str, document: &Document<'_>, place: &str) -> Result<Vec<P
                 match cdr.map(|cdr: &Member| cdr.raw) {
                     None | Some("null") => Vec::new(),
                     Some(cdr) if cdr.starts_with('{') => vec![body(cdr)],
-                    Some(_) => return Err("a delivery whose CDR is no object".to_owned()),
+                    Some(_) => {
+                        return Err("a delivery record whose CDR is not an object".to_owned());
+                    }
                 }
             }
             kind if RECORD_TYPES.contains(&kind) => Vec::new(),
             kind => {
-                return Err(format!(
-                    "a record of a type that is not known here, {kind:?}"
-                ));
+                return Err(format!("a record of an unknown type, {kind:?}"));
             }
         },
         ObjectKind::Har => har::read(text, place)?,

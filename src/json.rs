@@ -248,7 +248,7 @@ mod tests {
         );
         assert_eq!(
             value("1e400").unwrap_err().message,
-            "a number too large to be held"
+            "a number that is too large"
         );
         // When deserialising a `Value`, serde_json itself reports a trailing comma.
         assert_eq!(

@@ -55,8 +55,8 @@ pub async fn run(options: &SendOptions) -> Result<Exit, Error> {
         drop(done);
         let received = receiver.await;
         output.push(0, |show| {
-            let next =
-                "next, your own handler: telecmi-cdr send --url http://localhost:5000/webhook/cdr";
+            let next = "to test your own handler: telecmi-cdr send --url \
+                 http://localhost:5000/webhook/cdr";
             show.remark(next);
         });
         match received {

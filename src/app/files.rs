@@ -105,7 +105,8 @@ pub fn distinct(paths: &[&Path]) -> Result<(), Error> {
     for (n, place) in places.iter().enumerate() {
         if place.is_some() && places[..n].contains(place) {
             return Err(Error::Usage(format!(
-                "{} is named twice: of --save, --report and --ready-file each needs a file of its own",
+                "--save, --report and --ready-file must name different files, but {} is named \
+                 twice",
                 paths[n].display()
             )));
         }
@@ -142,7 +143,8 @@ impl ReadyFile {
             Ok((file, draft)) => Ok(Self { path, file, draft }),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 Err(Error::Usage(format!(
-                    "--ready-file {} is there already, and is no ready file: name another, or remove it",
+                    "--ready-file {} exists and is not a ready file: remove it, or choose another \
+                     path",
                     path.display()
                 )))
             }
@@ -239,9 +241,7 @@ mod tests {
             panic!("taken")
         };
         assert!(
-            error
-                .to_string()
-                .contains("is there already, and is no ready file"),
+            error.to_string().contains("exists and is not a ready file"),
             "{error}"
         );
         assert!(path.exists());

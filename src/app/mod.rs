@@ -151,7 +151,7 @@ impl Session {
 
 async fn warn_of_loss() {
     let warned = tokio::task::spawn_blocking(|| {
-        let what = "the last of the output was not read in time, and is lost";
+        let what = "the end of the output was not read in time and is lost";
         Show::new(OutputOptions::default(), None, None).warn(what);
     });
     // Standard error may be blocked like standard output, so writing the warning has a time limit.

@@ -81,12 +81,12 @@ impl LeftOut {
             return Exit::Success;
         };
         let what = match self.count {
-            1 => format!("request {n} is left out: {reason}"),
+            1 => format!("request {n} cannot be printed: {reason}"),
             count => {
-                format!("{count} requests are left out, the first of them is number {n}: {reason}")
+                format!("{count} requests cannot be printed; the first is request {n}: {reason}")
             }
         };
-        show.warn(&format!("{what}; --print curl can write it"));
+        show.warn(&format!("{what}; --print curl can print this request"));
         Exit::Failed
     }
 }

@@ -46,11 +46,12 @@ fn prepare(
     show: &mut Show,
 ) -> Result<(SuiteOptions, ClientOptions), Error> {
     let client = client_options(options)?;
-    let addition = "; races and broken requests go to the handler directly";
+    let addition = "; races and malformed requests bypass the proxy";
     announce(addition, &client, destination, show);
     if !destination.is_loopback() {
         show.warn(&format!(
-            "{} is not this machine, and the suite sends broken and hostile requests: ask only a handler of your own",
+            "{} is another machine, and the suite sends malformed and hostile requests: test only \
+             your own handlers",
             destination.place()
         ));
     }

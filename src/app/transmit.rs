@@ -55,7 +55,10 @@ pub fn prepare(
     let content = match &source {
         Source::Scenarios(choices) => {
             if account.customer.is_some() && !choices.iter().any(|choice| choice.rings_customer()) {
-                show.remark("--to changes nothing here: these scenarios never ring the customer (customer-no-answer does)");
+                show.remark(
+                    "--to has no effect: the chosen scenarios never ring the customer \
+                    (customer-no-answer does)",
+                );
             }
             let account = Account::new(&account, seed);
             let setting = GenerateOptions {
@@ -69,7 +72,10 @@ pub fn prepare(
         }
         Source::File(path) => {
             if account != AccountOptions::default() {
-                show.remark("--to, --agent and the like change nothing in a file: --set to=… does");
+                show.remark(
+                    "flags of the account, such as --to and --agent, have no effect on a \
+                    file: use --set to=…",
+                );
             }
             let input = input::read(&files::read(path)?, &files::name(path))?;
             input.warnings.iter().for_each(|warning| show.warn(warning));
@@ -126,24 +132,24 @@ fn announce_replay(
         return Ok(());
     }
     if options.compare {
-        let what = "--compare holds the replies to POST and GET of one CDR against each other, and a capture's requests \
-                    go as they came: leave it out";
+        let what = "--compare needs CDRs sent by POST and by GET, but captured requests keep their \
+            method: leave out --compare";
         return Err(Error::Usage(what.to_owned()));
     }
     if options.method_was_said {
-        show.remark("--method changes nothing in a capture: its requests keep their own");
+        show.remark("--method has no effect on a capture: captured requests keep their method");
     }
     if !options.edits.is_empty() {
         let mut rest = captured().filter(|(_, captured)| !replay::is_editable(&captured.request));
         if let Some((place, _)) = rest.next() {
             let count = 1 + rest.count();
             let these = if count == 1 {
-                "this request as it was".to_owned()
+                "this request".to_owned()
             } else {
-                format!("{count} requests as they were")
+                format!("{count} requests")
             };
             show.warn(&format!(
-                "{place}: no CDR to change: --set, --set-json and --unset leave {these}"
+                "{place}: no CDR to change: --set, --set-json and --unset have no effect on {these}"
             ));
         }
     }
@@ -151,8 +157,9 @@ fn announce_replay(
         && let Some(proxy) = proxy_in_use(destination)
     {
         show.remark(&format!(
-            "through the proxy {proxy} the names of captured headers go in lower case, and what belongs to a \
-             connection is made anew; NO_PROXY={} sends everything exactly",
+            "using the proxy {proxy}: captured header names are sent in lower case, and the \
+             headers of the connection are replaced; with NO_PROXY={} the requests are sent \
+             unchanged",
             destination.host()
         ));
     }
@@ -194,7 +201,8 @@ fn allow(
     show: &mut Show,
 ) -> Result<(), Error> {
     if options.print.is_some() && plan.rounds.is_none() {
-        let what = "what goes in a --duration depends on how fast it goes: to print it, say --count instead";
+        let what = "the requests of a --duration cannot be printed, because their number is \
+            unknown: use --count";
         return Err(Error::Usage(what.to_owned()));
     }
     if options.print.is_some() || destination.is_loopback() || options.yes {
@@ -208,12 +216,16 @@ fn allow(
     let most = limits.fold(f64::INFINITY, f64::min);
     if rate > MAX_PER_SECOND || most > MAX_DELIVERIES {
         return Err(Error::Usage(format!(
-            "{} is not this machine, and this is more than 100/s or 10 000 deliveries: --yes says that it is meant",
+            "{} is another machine, and the run exceeds 100/s or 10 000 deliveries: add --yes to \
+             allow it",
             destination.place()
         )));
     }
     if plan.schedule.rate.is_none() && most > MAX_PER_SECOND {
-        show.remark("at most 100/s, since this goes to another machine; --yes lifts that");
+        show.remark(
+            "limited to 100/s, because the destination is another machine; --yes removes \
+            the limit",
+        );
         plan.schedule.rate = Some(MAX_PER_SECOND);
     }
     Ok(())
@@ -235,7 +247,7 @@ pub fn announce(
 ) {
     if let Some(proxy) = proxy_in_use(destination) {
         show.talk(&format!(
-            "through the proxy {proxy}, as the environment says{addition}\n"
+            "using the proxy {proxy} from the environment{addition}\n"
         ));
     }
     if client.insecure && destination.is_tls() {
@@ -255,8 +267,8 @@ pub fn transport(
         && let Some(proxy) = &proxy
     {
         let what = format!(
-            "--race connects to {} directly, and the environment wants the proxy {proxy} used: \
-             name the host in NO_PROXY, or leave out --race",
+            "--race connects to {} without a proxy, but the environment sets the proxy {proxy}: \
+             add the host to NO_PROXY, or leave out --race",
             destination.place()
         );
         return Err(Error::Usage(what));

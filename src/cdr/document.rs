@@ -24,7 +24,7 @@ const VARIANTS: [(&str, Kind, Generation, &str); 3] = [
         "OutgoingAnswered",
         Kind::OutgoingAnswered,
         Generation::Docs,
-        "Its companion: the CDR of the leg that was answered.",
+        "The CDR of a leg that was answered.",
     ),
     (
         "LegacyMissed",
@@ -36,10 +36,11 @@ const VARIANTS: [(&str, Kind, Generation, &str); 3] = [
 
 const WHOLE: &str = "OutgoingCdr";
 
-const MEANING: &str = "What TeleCMI's webhook delivers of an outgoing call: one CDR for each leg.";
+const MEANING: &str = "The payload of TeleCMI's webhook for outgoing calls: one CDR for each leg.";
 
-const GRADES: &str = "x-grade says how well a fact is known: doc (TeleCMI's documentation), seen (reported from live \
-                      accounts), calc (computed from the samples), inferred (fits every sample), unknown (nobody says).";
+const GRADES: &str = "x-grade is the source of a fact: doc (TeleCMI's documentation), seen \
+    (reported from live accounts), calc (computed from the samples), inferred (fits every sample), \
+    unknown (no public source).";
 
 pub fn json_schema() -> Value {
     json!({
@@ -62,7 +63,7 @@ pub fn openapi() -> Value {
         "info": {
             "title": "TeleCMI's webhook for outgoing CDRs",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": format!("Described from outside, and not by TeleCMI. {GRADES}"),
+            "description": format!("This description is not published by TeleCMI. {GRADES}"),
         },
         "webhooks": {
             "outgoingCdr": {
@@ -85,7 +86,8 @@ pub fn openapi() -> Value {
                 "get": {
                     "operationId": "outgoingCdrByGet",
                     "summary": MEANING,
-                    "description": "The dashboard offers GET, and nobody says what it looks like: a query with the same names.",
+                    "description": "The dashboard offers GET, but its format is undocumented: a \
+                     query with the same names is assumed.",
                     "parameters": FIELDS.iter().map(parameter).collect::<Vec<_>>(),
                     "responses": delivered,
                     "x-grade": Grade::Unknown,

@@ -133,7 +133,7 @@ pub fn judge_pairs(pairs: &[(String, String)]) -> Judgement {
 }
 
 fn repeated(known: &mut HashSet<String>, name: &str) -> Option<Remark> {
-    let text = "stands there more than once; most readers keep the last one";
+    let text = "occurs more than once; most parsers keep the last value";
     let is_new = known.insert(name.to_owned());
     is_new.then(|| Remark::on(name, Code::DuplicateKey, text))
 }
@@ -211,9 +211,11 @@ fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {
     let other = match kind {
         Kind::LiveEvent => Some("a live event, not a CDR"),
         Kind::RestRecord => Some("a record of the REST API, not a webhook"),
-        Kind::Incoming => Some("the CDR of an incoming call, which has a webhook of its own"),
+        Kind::Incoming => {
+            Some("the CDR of an incoming call, for which TeleCMI has another webhook")
+        }
         Kind::Unknown if !resembles_cdr(&fields) => {
-            Some("no notification of TeleCMI's that we know")
+            Some("not a TeleCMI notification that this version knows")
         }
         _ => None,
     };
@@ -267,7 +269,7 @@ fn remark_on_fields(
             None => {}
             Some(_) if !may => {
                 let text = format!(
-                    "does not belong here: it stands in {}",
+                    "unexpected in this CDR; documented for {}",
                     field.presence.words()
                 );
                 remarks.push(Remark::on(field.name, Code::Unexpected, text));
@@ -287,7 +289,7 @@ fn remark_on_fields(
             && fields.contains_key(one)
             && !fields.contains_key(other)
         {
-            let text = format!("not there, although {one} is: click2call sends both");
+            let text = format!("missing, although {one} is present: click2call sends both");
             remarks.push(Remark::on(other, Code::Missing, text));
         }
     }
@@ -297,7 +299,7 @@ fn remark_on_fields(
             Remark::on(
                 name,
                 Code::Unexpected,
-                "belongs to other notifications of TeleCMI's",
+                "a field of other TeleCMI notifications",
             )
         } else {
             Remark::on(name, Code::Unknown, "not documented")

@@ -63,7 +63,7 @@ pub fn bound(remarks: &mut Vec<Remark>) {
         remarks.truncate(MOST);
         // Without `shrink_to_fit`, a record would keep the memory of thousands of removed remarks.
         remarks.shrink_to_fit();
-        remarks.push(Remark::new(Code::More, format!("and {more} remarks more")));
+        remarks.push(Remark::new(Code::More, format!("and {more} more remarks")));
     }
 }
 
@@ -137,16 +137,16 @@ fn seen_live(field: &Field, value: &Value) -> &'static str {
 fn odd_text(name: &str, text: &str, fields: &Fields) -> Option<String> {
     let expected = |words: &str| Some(format!("{}; {words}", quoted(text)));
     match name {
-        "leg" if !matches!(text, "a" | "b") => expected("documented are `a` and `b`"),
-        "type" if text != "cdr" => expected("a CDR says `cdr`"),
+        "leg" if !matches!(text, "a" | "b") => expected("the documented values are `a` and `b`"),
+        "type" if text != "cdr" => expected("the documented value is `cdr`"),
         "status" if !matches!(text, "missed" | "answered") => {
-            expected("TeleCMI says `missed` or `answered`")
+            expected("the documented values are `missed` and `answered`")
         }
-        "direction" if text != "outbound" => expected("an outgoing call says `outbound`"),
+        "direction" if text != "outbound" => expected("the documented value is `outbound`"),
         "hangup_reason" => odd_hangup_reason(text, fields),
         "virtual_number" => odd_digits(text),
         "user" => odd_user(text, fields),
-        "cmiuuid" if Uuid::try_parse(text).is_err() => expected("documented is a UUID"),
+        "cmiuuid" if Uuid::try_parse(text).is_err() => expected("documented as a UUID"),
         "extra_params" if json::check(text.as_bytes()).is_err() => Some("not JSON text".to_owned()),
         "click_to_call" if text != "true" => expected("documented is `true`"),
         _ => None,
@@ -165,7 +165,7 @@ fn odd_hangup_reason(text: &str, fields: &Fields) -> Option<String> {
     let missed = word(fields, "status") == Some("missed");
     match HangupReason::read(text) {
         None => Some(format!(
-            "{}; documented are sent_bye, recv_bye, recv_cancel, sent_reject",
+            "{}; the documented values are sent_bye, recv_bye, recv_cancel, sent_reject",
             quoted(text)
         )),
         Some(reason) if missed && reason.status() == Status::Answered => Some(format!(
@@ -178,7 +178,7 @@ fn odd_hangup_reason(text: &str, fields: &Fields) -> Option<String> {
 fn odd_digits(text: &str) -> Option<String> {
     let is_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     if text.strip_prefix('+').is_some_and(is_digits) {
-        return Some("with a plus sign; TeleCMI sends bare digits".to_owned());
+        return Some("has a plus sign; TeleCMI sends digits only".to_owned());
     }
     let number = (1..=15).contains(&text.len()) && is_digits(text);
     (!number).then(|| "not a telephone number".to_owned())
@@ -190,14 +190,14 @@ fn odd_user(text: &str, fields: &Fields) -> Option<String> {
     let parts = parts.filter(|(extension, app_id)| is_digits(extension) && is_digits(app_id));
     let Some((_, app_id)) = parts else {
         return Some(format!(
-            "{}; documented is <extension>_<appid>",
+            "{}; documented as <extension>_<appid>",
             quoted(text)
         ));
     };
     match fields.get("appid") {
-        Some(Value::Number(appid)) if appid.is_u64() && appid.to_string() != app_id => Some(
-            format!("{} names another account than appid {appid}", quoted(text)),
-        ),
+        Some(Value::Number(appid)) if appid.is_u64() && appid.to_string() != app_id => {
+            Some(format!("{} does not match appid {appid}", quoted(text)))
+        }
         _ => None,
     }
 }
@@ -210,7 +210,7 @@ fn odd_number(name: &str, number: f64) -> Option<String> {
     const YEARS: std::ops::Range<f64> = 1e12..4_102_444_800_000.0;
     match name {
         "time" if (1e9..1e11).contains(&number) => {
-            Some("looks like seconds; documented are milliseconds".to_owned())
+            Some("looks like seconds; documented in milliseconds".to_owned())
         }
         "time" if !YEARS.contains(&number) => {
             Some("not a time between 2001 and 2100 in milliseconds".to_owned())
@@ -237,15 +237,15 @@ pub fn inexact(raw: &str) -> Option<String> {
     }
     if raw.len() > LONGEST {
         return Some(format!(
-            "a number of {} characters: most readers round it or fail",
+            "a number of {} characters, which most parsers round or refuse",
             raw.len()
         ));
     }
     if raw.contains(['.', 'e', 'E']) {
-        return Some(format!("written {raw}; whole numbers are documented"));
+        return Some(format!("written as {raw}; documented as an integer"));
     }
     Some(format!(
-        "{raw} is beyond 2^53: JavaScript and others round it"
+        "{raw} is beyond 2^53: JavaScript and other parsers round it"
     ))
 }
 
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(remarks.len(), MOST + 1);
         assert_eq!(
             remarks.last().map(|last| last.text.as_it_came()),
-            Some("and 49900 remarks more")
+            Some("and 49900 more remarks")
         );
         assert!(remarks.capacity() < 2 * MOST + 2, "{}", remarks.capacity());
         let as_they_were = remarks[..MOST].to_vec();

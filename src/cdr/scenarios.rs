@@ -42,7 +42,8 @@ pub const CATALOGUE: [Scenario; 10] = {
     use HangupReason::{RecvBye, RecvCancel, SentReject};
     use Leg::{A, B};
     use Plan::{Click2call, Documented, Legacy, Softphone};
-    const SOFTPHONE_LEG: &str = "nobody says which leg such a CDR names: b, the customer's, is our guess";
+    const SOFTPHONE_LEG: &str = "the leg of such a CDR is undocumented; b, the customer's, is \
+        assumed";
     [
         scenario("agent-no-answer", 35, Grade::Seen, Click2call(&[(A, RecvCancel)]),
             "the agent never picks up; the customer is never dialled"),
@@ -53,7 +54,7 @@ pub const CATALOGUE: [Scenario; 10] = {
         scenario("customer-rejected", 12, Grade::Seen, Click2call(&[(B, SentReject), (A, RecvBye)]),
             "the agent picks up, the customer declines"),
         scenario("followme-ghost", 3, Grade::Seen, Click2call(&[(A, RecvCancel), (A, RecvCancel)]),
-            "with follow-me a short ghost ring is told first, then the real one"),
+            "with follow-me, a CDR of a short ghost ring comes first, then that of the real ring"),
         scenario("softphone-no-answer", 10, Grade::Doc, Softphone(&[(B, RecvCancel)]),
             "dialled on a softphone, nobody answers: no request_id, no extra_params")
             .with_caveat(SOFTPHONE_LEG),
@@ -94,7 +95,7 @@ pub const GROUPS: [(&str, &str); 4] = [
     ("softphone", "the scenarios of calls dialled on a softphone"),
     (
         "mix",
-        "for each call one scenario, weighted as calls really end",
+        "one scenario for each call, weighted like the outcomes of real calls",
     ),
 ];
 

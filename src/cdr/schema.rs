@@ -85,21 +85,24 @@ pub const FIELDS: [Field; 19] = {
     use Grade::{Doc, Inferred, Seen};
     use Presence::{Always, Answered, Click2call, Legacy, NotLegacy, Recorded};
     [
-        field("virtual_number", String, NotLegacy, Doc).means("the caller ID of the call; a number live"),
-        field("call_id", String, NotLegacy, Doc).means("the call; whether its legs share it is disputed"),
-        field("custom", String, NotLegacy, Doc).means("your parameters from the dashboard; `none` or `false` live when unset"),
+        field("virtual_number", String, NotLegacy, Doc).means("the caller ID of the call; a number in live CDRs"),
+        field("call_id", String, NotLegacy, Doc).means("identifies the call; sources disagree \
+            whether its legs share it"),
+        field("custom", String, NotLegacy, Doc).means("your parameters from the dashboard; `none` \
+            or `false` in live CDRs when unset"),
         field("leg", String, NotLegacy, Doc).means("`a` is the agent, `b` the customer"),
-        field("type", String, Always, Doc).means("`cdr`; a live event says `event`"),
+        field("type", String, Always, Doc).means("`cdr`; `event` in a live event"),
         field("appid", Number, Always, Doc).means("your app id"),
         field("to", Number, Always, Inferred).means("the number that was rung; does not fit 32 bits"),
-        field("cmiuuid", String, Always, Doc).means("this leg, and no other"),
+        field("cmiuuid", String, Always, Doc).means("identifies the leg"),
         field("status", String, Always, Doc).means("`missed`"),
         field("user", String, Always, Doc).means("`<extension>_<appid>`"),
         field("time", Number, Always, Seen).means("the start of the call, in epoch milliseconds"),
         field("direction", String, Always, Doc).means("`outbound`"),
         field("hangup_reason", String, NotLegacy, Doc).means("`recv_cancel` rang out, `sent_reject` declined; `sent_bye` and `recv_bye` need an answered call"),
-        field("request_id", String, Click2call, Doc).means("ties the legs of a click2call together"),
-        field("extra_params", String, Click2call, Doc).means("your click2call parameters as JSON text; an object live"),
+        field("request_id", String, Click2call, Doc).means("identifies a click2call call; both legs have it"),
+        field("extra_params", String, Click2call, Doc).means("your click2call parameters as JSON \
+            text; an object in live CDRs"),
         field("answeredsec", Number, Answered, Doc).means("how long the leg was answered, in seconds"),
         field("record", Boolean, Recorded, Doc).means("whether the call was recorded"),
         field("filename", String, Recorded, Doc).means("the recording's name"),

@@ -21,13 +21,13 @@ pub const PROGRAM: Page = Page {
 telecmi-cdr send --demo
     send to a built-in receiver and show both sides
 telecmi-cdr send --url http://localhost:5000/cdr
-    one outgoing-missed CDR to your handler
+    send one outgoing-missed CDR to your handler
 telecmi-cdr send --url http://localhost:5000/cdr --suite
     test the handler and report what failed
 telecmi-cdr listen
     show every request on port 8237
 telecmi-cdr listen --tunnel cloudflared --inspect
-    with a public URL for TeleCMI, and a web page
+    open a tunnel, and show requests in a browser
 telecmi-cdr listen --forward-to http://localhost:5000/cdr
     show requests while your handler answers them",
     end: "\
@@ -41,15 +41,15 @@ pub const SEND: Page = Page {
 telecmi-cdr send --demo
     send to a built-in receiver and show both sides
 telecmi-cdr send --url http://localhost:5000/cdr
-    one outgoing-missed CDR to your handler, by POST
+    send one outgoing-missed CDR to your handler, by POST
 telecmi-cdr send --url URL --suite
     test the handler and report what failed
 telecmi-cdr send --url URL -X both -s all
-    every scenario, by POST and by GET
+    send every scenario, by POST and by GET
 telecmi-cdr send --url URL -s customer-no-answer --speed 1
-    both legs, with the pauses of a real call
+    send both legs, with the pauses of a real call
 telecmi-cdr send --url URL -s mix -n 500 --rate 50/s
-    a realistic mixture at a fixed rate
+    send a realistic mixture at a fixed rate
 telecmi-cdr send --url URL --file calls.ndjson
     replay what `listen --save` has saved
 telecmi-cdr send --print curl
@@ -57,9 +57,9 @@ telecmi-cdr send --print curl
     end: "\
 Exit codes:
   0    every delivery met its expectation
-  1    at least one did not
-  2    usage, or could not start
-  130  interrupted; 143 if it was by SIGTERM",
+  1    at least one delivery did not
+  2    usage error, or the run could not start
+  130  interrupted by Ctrl-C; 143 by SIGTERM",
 };
 
 pub const LISTEN: Page = Page {
@@ -67,32 +67,32 @@ pub const LISTEN: Page = Page {
 telecmi-cdr listen
     show every request on port 8237
 telecmi-cdr listen --inspect
-    also in a browser
+    show requests in a browser, too
 telecmi-cdr listen --tunnel cloudflared
-    with a public URL for TeleCMI's dashboard
+    open a tunnel, and show its URL for the dashboard
 telecmi-cdr listen --forward-to http://localhost:5000/cdr
     show requests while your handler answers them
 telecmi-cdr listen --save calls.ndjson
     save requests, to be replayed by send --file
 telecmi-cdr listen --strict --count 2 --timeout 1m
-    for scripts: two good CDRs must come in a minute
+    for scripts: require two valid CDRs in a minute
 telecmi-cdr listen --port 0 --count 2 -- ./my-sender.sh
     run a command that must send two CDRs
 telecmi-cdr listen --fail-first 2 --report retries.txt
-    measure when the sender tries again",
+    fail two requests, and measure when each is retried",
     end: "\
 Exit codes:
-  0    done
+  0    the run ended as expected
   1    a check failed
-  2    usage, or could not start
+  2    usage error, or the run could not start
   124  --timeout passed before --count was reached
-  130  interrupted before --count; 143 if by SIGTERM
-  With -- CMD, its own failure comes first.",
+  130  interrupted before --count; 143 by SIGTERM
+  With -- CMD, a failure of CMD sets the exit code.",
 };
 
 pub const ENVIRONMENT: &str = "\
-Every flag of a mode can be set by a variable: --port by
-TELECMI_CDR_PORT. The flag wins.";
+Each flag can also be set by an environment variable, such
+as TELECMI_CDR_PORT for --port. A flag overrides it.";
 
 const HEADING: Style = Style::new().bold().underline();
 const LITERAL: Style = Style::new().bold();

@@ -23,24 +23,24 @@ const WHERE: &str = "Where";
 const BESIDE: &str = "Inspecting and forwarding";
 const TUNNEL: &str = "Behind a tunnel";
 const ANSWER: &str = "Answer";
-const FAILING: &str = "Failing on purpose";
+const FAILING: &str = "Fault injection";
 const SCRIPTS: &str = "For scripts";
 const LIMITS: &str = "Limits";
 
 /// The help of `--tunnel` is a constant, because rustdoc would read the brackets in a doc comment as links.
-const TUNNEL_HELP: &str = "Start a tunnel, show its public URL: cloudflared, ngrok, bore[:SERVER], ssh:[USER@]HOST[:PORT]";
+const TUNNEL_HELP: &str = "Start a tunnel and show its public URL: cloudflared, ngrok, bore[:SERVER], ssh:[USER@]HOST[:PORT]";
 
 #[derive(Debug, Args)]
 #[command(before_help = help::LISTEN.examples(), after_help = help::LISTEN.end())]
 pub struct ListenOptions {
-    /// Port to listen on; 0 takes any free one
+    /// Port to listen on; 0 chooses a free port
     #[arg(short, long, value_name = "N", default_value_t = 8237, value_parser = values::port, help_heading = WHERE)]
     pub port: u16,
     /// Address to listen on; any but the default is open to the network
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", help_heading = WHERE)]
     pub host: String,
 
-    /// Show requests in a browser on this machine, by PORT or any free port
+    /// Show requests in a browser on this machine, on PORT or a free port
     #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "0", value_parser = values::port, help_heading = BESIDE)]
     pub inspect: Option<u16>,
     /// Append each exchange to a file, secrets included; replay it with send --file
@@ -49,7 +49,7 @@ pub struct ListenOptions {
     /// Mask telephone numbers, app ids and known secrets in the saved file; other text stays
     #[arg(long, requires = "save", help_heading = BESIDE)]
     pub redact: bool,
-    /// Forward each request unchanged and return the handler's answer; the URL's path is used, if it has one
+    /// Forward each request unchanged to this URL and return its answer; a path in URL replaces the request's
     #[arg(long, value_name = "URL", help_heading = BESIDE)]
     forward_to: Option<String>,
 
@@ -58,23 +58,23 @@ pub struct ListenOptions {
     /// Start any other tunnel by a shell command with {port} or {url}; the first URL it prints is the public one
     #[arg(long, value_name = "COMMAND", value_parser = NonEmptyStringValueParser::new(), help_heading = TUNNEL)]
     tunnel_cmd: Option<String>,
-    /// Show this as the public URL
+    /// Public URL to show, if the listener is reachable by another address
     #[arg(long, value_name = "URL", help_heading = TUNNEL)]
     pub public_url: Option<String>,
     /// Show the client address of X-Forwarded-For and similar headers as well
     #[arg(long, help_heading = TUNNEL)]
     trust_proxy: bool,
 
-    /// Status of a good answer
+    /// Status of the answers to valid requests
     #[arg(long, default_value = "200", value_parser = values::status, help_heading = ANSWER)]
     status: u16,
-    /// Body of a good answer
+    /// Body of the answers to valid requests
     #[arg(long, value_name = "TEXT", default_value = "got it", help_heading = ANSWER)]
     body: String,
-    /// Header of a good answer, 'Name: value'; repeatable
+    /// Header to add to the answers, 'Name: value'; repeatable
     #[arg(short = 'H', long, help_heading = ANSWER)]
     header: Vec<String>,
-    /// Delay answers: 500ms, or a random time: 100ms..2s
+    /// Time before each answer: 500ms, or random within 100ms..2s
     #[arg(long, value_name = "D|A..B", help_heading = ANSWER)]
     delay: Option<Delay>,
     /// Seed for --delay and --fault-rate
@@ -84,45 +84,45 @@ pub struct ListenOptions {
     /// Fail the first N requests
     #[arg(long, value_name = "N", value_parser = values::count, help_heading = FAILING)]
     fail_first: Option<u64>,
-    /// Kind of failure: status (503), status:NNN, reset, empty, hang, slow or garbage; alone, all requests fail
+    /// Kind of failure: status (503), status:NNN, reset, empty, hang, slow or garbage; on its own, for all requests
     #[arg(long, value_name = "KIND", help_heading = FAILING)]
     fault: Option<Fault>,
     /// Fail this share of the requests at random: 0.1 or 10%
     #[arg(long, value_name = "P", value_parser = values::share, help_heading = FAILING)]
     fault_rate: Option<f64>,
-    /// Write to this file, at the end, which requests came back after a failure
+    /// Write a report on the retries of failed requests to this file, at the end
     #[arg(long, value_name = "FILE", help_heading = FAILING)]
     pub report: Option<PathBuf>,
 
-    /// Answer departures from the schema with 422, and exit with 1
+    /// Answer CDRs that depart from the schema with 422, and exit with 1
     #[arg(long, help_heading = SCRIPTS)]
     strict: bool,
     /// Stop after this many CDRs
     #[arg(short = 'n', long, value_name = "N", value_parser = values::count, help_heading = SCRIPTS)]
     count: Option<u64>,
-    /// Count only CDRs with this value: leg=a; repeatable
+    /// Count only CDRs in which a field has this value: leg=a; repeatable
     #[arg(long, value_name = "FIELD=VALUE", help_heading = SCRIPTS)]
     expect: Vec<ExpectedField>,
     /// Keep listening this long at the end; a CDR beyond --count fails the run
     #[arg(long, value_name = "D", value_parser = read_duration, help_heading = SCRIPTS)]
     settle: Option<Duration>,
-    /// Stop after this time; exit 124 if short of --count
+    /// Stop after this time; exit with 124 if --count was not reached
     #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = SCRIPTS)]
     timeout: Option<Duration>,
     /// Write the URL to this file once the port is open
     #[arg(long, value_name = "FILE", help_heading = SCRIPTS)]
     pub ready_file: Option<PathBuf>,
-    /// After --: command to run with TELECMI_CDR_URL set; listening stops when it ends
+    /// Command to run, after --; gets TELECMI_CDR_URL, and listening stops when it ends
     #[arg(last = true, value_name = "CMD", help_heading = SCRIPTS)]
     pub command: Vec<OsString>,
 
-    /// Maximum size of a body; larger ones are answered 413
+    /// Maximum size of a request body; larger bodies are answered with 413
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = values::size, help_heading = LIMITS)]
     max_body: u64,
-    /// Maximum time for a request's head
+    /// Maximum time for receiving the head of a request
     #[arg(long, value_name = "D", default_value = "15s", value_parser = values::some_time, help_heading = LIMITS)]
     header_timeout: Duration,
-    /// Maximum time for a body; slower ones are answered 408
+    /// Maximum time for receiving a request body; slower bodies are answered with 408
     #[arg(long, value_name = "D", default_value = "15s", value_parser = values::some_time, help_heading = LIMITS)]
     body_timeout: Duration,
 
@@ -153,11 +153,12 @@ impl ListenOptions {
             |path: &Option<PathBuf>| path.as_ref().is_some_and(|path| path.as_os_str() == "-");
         if is_stdout(&self.save) {
             let what =
-                "--save takes a file; --format ndjson writes the same records to standard output";
+                "--save needs a file; --format ndjson writes the same records to standard output";
             return Err(what.to_owned());
         }
         if is_stdout(&self.ready_file) || is_stdout(&self.report) {
-            let what = "--ready-file and --report take files; both are shown without them, too";
+            let what = "--ready-file and --report need a file; without these flags the URL and the \
+                report are shown as text";
             return Err(what.to_owned());
         }
         let is_random = self.delay.unwrap_or_default().is_random() || self.faults().is_random();

@@ -75,7 +75,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         (Some(Invocation::Listen(options)), Some((_, matches))) => options.check(matches),
         _ => Ok(()),
     };
-    let checked = checked.and(invocation.ok_or("which mode? send or listen".to_owned()));
+    let checked = checked.and(invocation.ok_or("a mode is required: send or listen".to_owned()));
     checked.map_err(|text| {
         let kind = clap::error::ErrorKind::ValueValidation;
         clap::Error::raw(kind, format!("{text}\n")).with_cmd(&command)

@@ -62,19 +62,19 @@ const OUTPUT: &str = "Output";
 #[derive(Debug, Args)]
 #[command(before_help = help::SEND.examples(), after_help = help::SEND.end())]
 pub struct SendOptions {
-    /// The handler's address; its own query is kept
+    /// URL of the handler; its query parameters are kept
     #[arg(long, value_name = "URL", help_heading = TARGET)]
     url: Option<String>,
     /// Send to a built-in receiver and show both sides
     #[arg(long, help_heading = TARGET)]
     demo: bool,
-    /// post, get, or both: each CDR by POST, then by GET
+    /// HTTP method: post, get, or both (each CDR by POST, then by GET)
     #[arg(short = 'X', long, value_name = "METHOD", default_value = "post", ignore_case = true, help_heading = TARGET)]
     pub method: Methods,
-    /// Objects in a GET query: flat, as JSON text, or in brackets, as Node's qs has it
+    /// Objects in a GET query: flat (as JSON text) or brackets (as Node's qs writes them)
     #[arg(long, value_name = "HOW", default_value = "flat", help_heading = TARGET)]
     pub get_encoding: Encoding,
-    /// Header to add, 'Name: value', or @FILE with one a line; repeatable
+    /// Header to add, 'Name: value', or @FILE with one header a line; repeatable
     #[arg(short = 'H', long, value_name = "HEADER", help_heading = TARGET)]
     header: Vec<String>,
     /// Accept any TLS certificate
@@ -83,10 +83,10 @@ pub struct SendOptions {
     /// PEM file with additional certificates to trust
     #[arg(long, value_name = "FILE", help_heading = TARGET)]
     pub cacert: Option<PathBuf>,
-    /// Maximum time for a delivery
+    /// Maximum time for a request and its answer
     #[arg(long, value_name = "D", default_value = "15s", value_parser = values::some_time, help_heading = TARGET)]
     timeout: Duration,
-    /// Maximum time for connecting, TLS included
+    /// Maximum time for opening a connection, TLS included
     #[arg(long, value_name = "D", default_value = "5s", value_parser = values::some_time, help_heading = TARGET)]
     connect_timeout: Duration,
     /// Reuse connections instead of opening one for each delivery
@@ -98,23 +98,23 @@ pub struct SendOptions {
           "set_json", "unset", "get_encoding", "count", "duration", "rate", "concurrency", "speed", "duplicate", "race", "shuffle",
           "late", "drop", "retry", "keep_alive", "expect_status", "expect_body", "compare", "dry_run", "print"])]
     pub suite: bool,
-    /// Run only these cases: names, globs, or families (accepts, idempotent, tolerant, survives, prompt); repeatable
+    /// Run only these test cases: names, globs, or families (accepts, idempotent, tolerant, survives, prompt); repeatable
     #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "suite", help_heading = SUITE)]
     pub only: Vec<String>,
-    /// Leave out these cases; repeatable
+    /// Leave out these test cases; repeatable
     #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "suite", help_heading = SUITE)]
     pub skip: Vec<String>,
     /// Write the result as JUnit XML to this file
     #[arg(long, value_name = "FILE", requires = "suite", help_heading = SUITE)]
     pub junit: Option<PathBuf>,
-    /// List the cases with their descriptions
+    /// List the test cases with their descriptions
     #[arg(long, help_heading = SUITE)]
     pub list_cases: bool,
 
     /// Scenarios of calls; repeatable, or a,b,c
     #[arg(short, long, value_name = "NAME", value_delimiter = ',', value_parser = scenario_names(), help_heading = CONTENT, conflicts_with = "file")]
     scenario: Vec<String>,
-    /// Short for --scenario click2call
+    /// Send the click2call scenarios, as --scenario click2call does
     #[arg(long, help_heading = CONTENT, conflicts_with_all = ["scenario", "file"])]
     click2call: bool,
     /// List the scenarios with their CDRs
@@ -123,43 +123,43 @@ pub struct SendOptions {
     /// Send the content of a file (- is standard input): CDRs as JSON, or the exact requests of a capture or HAR
     #[arg(short, long, value_name = "PATH", help_heading = CONTENT)]
     file: Option<PathBuf>,
-    /// The account's app id
+    /// App id of the account, in `appid` and `user`
     #[arg(long, value_name = "N", value_parser = values::whole::<u64, 1, 999_999_999_999>, help_heading = CONTENT)]
     app_id: Option<u64>,
-    /// The agent's extension; `user` becomes EXT_APPID
+    /// Extension of the agent; `user` becomes EXT_APPID
     #[arg(long, value_name = "EXT", value_parser = values::extension, help_heading = CONTENT)]
     agent: Option<String>,
-    /// The caller ID
+    /// Caller ID of the calls, in `virtual_number`
     #[arg(long, value_name = "N", value_parser = values::number, help_heading = CONTENT)]
     virtual_number: Option<u64>,
-    /// The customer's number, `to` of leg b
+    /// Telephone number of the customer, in `to` of leg b
     #[arg(long, value_name = "N", value_parser = values::number, help_heading = CONTENT)]
     to: Option<u64>,
-    /// Your dashboard parameters, echoed in `custom`
+    /// Parameters set in the dashboard, in `custom`
     #[arg(long, value_name = "TEXT", help_heading = CONTENT)]
     custom: Option<String>,
-    /// Your click2call parameters
+    /// Parameters of click2call calls, in `extra_params`
     #[arg(long, value_name = "JSON", value_parser = values::object, help_heading = CONTENT)]
     extra_params: Option<String>,
-    /// Types as documented (docs), or as seen live (live)
+    /// Field types as documented (docs), or as seen in live accounts (live)
     #[arg(long, value_name = "SHAPE", default_value = "docs", help_heading = CONTENT)]
     pub shape: Shape,
     /// Whether the legs of a call share a call_id: shared or per-leg
     #[arg(long, value_name = "HOW", default_value = "shared", help_heading = CONTENT)]
     pub call_id: CallIds,
-    /// Change a field, typed as documented; repeatable
+    /// Set a field; the value gets the field's documented type; repeatable
     #[arg(long, value_name = "FIELD=VALUE", value_parser = Edit::set, help_heading = CONTENT)]
     set: Vec<Edit>,
-    /// Change a field to any JSON; repeatable
+    /// Set a field to any JSON value; repeatable
     #[arg(long, value_name = "FIELD=JSON", value_parser = Edit::set_json, help_heading = CONTENT)]
     set_json: Vec<Edit>,
-    /// Leave a field out; repeatable
+    /// Remove a field; repeatable
     #[arg(long, value_name = "FIELD", value_parser = Edit::unset, help_heading = CONTENT)]
     unset: Vec<Edit>,
     /// Seed of generated values; the same seed and --at make the same bytes
     #[arg(long, value_name = "N", default_value_t = Seed::fresh(), hide_default_value = true, value_parser = values::seed, help_heading = CONTENT)]
     pub seed: Seed,
-    /// When calls start: RFC 3339 or epoch milliseconds
+    /// Time when the calls start: RFC 3339 or epoch milliseconds
     #[arg(long, value_name = "TIME", help_heading = CONTENT)]
     pub at: Option<Timestamp>,
 
@@ -172,7 +172,7 @@ pub struct SendOptions {
     /// Deliveries per second, on an absolute schedule: 50/s
     #[arg(long, value_name = "N/s", value_parser = values::rate, help_heading = DELIVERY)]
     rate: Option<f64>,
-    /// Number of calls in progress at once
+    /// Number of concurrent calls
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = values::whole::<usize, 1, 10_000>, help_heading = DELIVERY)]
     pub concurrency: usize,
     /// Speed of the pauses in a call or capture: 1 is real time, 10 is ten times as fast, max leaves them out
@@ -184,45 +184,45 @@ pub struct SendOptions {
     /// Send N copies at the same moment, each on its own connection
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = values::whole::<u32, 1, 200>, help_heading = DELIVERY)]
     pub race: u32,
-    /// Deliver in random order
+    /// Send the deliveries in random order
     #[arg(long, help_heading = DELIVERY)]
     shuffle: bool,
     /// Delay each delivery by up to D, so that some arrive out of order
     #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = DELIVERY)]
     late: Option<Duration>,
-    /// Leave out this share of deliveries: 0.1 or 10%
+    /// Leave out this share of the deliveries at random: 0.1 or 10%
     #[arg(long, value_name = "P", default_value = "0", value_parser = values::share, help_heading = DELIVERY)]
     drop: f64,
-    /// Retries after no response, 408, 425, 429 or 5xx
+    /// Number of retries of a delivery, after no answer, 408, 425, 429 or 5xx
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = values::whole::<u32, 0, 100>, help_heading = DELIVERY)]
     retry: u32,
-    /// Wait before the first retry, doubled each time; jitter takes off up to half. Retry-After is obeyed
+    /// Wait before the first retry; doubled for each further retry, shortened at random by up to half. Retry-After is obeyed
     #[arg(long, value_name = "D", default_value = "1s", value_parser = read_duration, help_heading = DELIVERY)]
     retry_interval: Duration,
     /// Allow more than 100/s or 10 000 deliveries to another machine
     #[arg(long, help_heading = DELIVERY)]
     pub yes: bool,
 
-    /// Statuses that count as delivered: 2xx, 200,204, 200-299
+    /// Statuses that count as success: 2xx, 200,204, 200-299
     #[arg(long, value_name = "LIST", default_value = "2xx", help_heading = CHECKS)]
     expect_status: Statuses,
-    /// Text the reply must contain
+    /// Text that the body of each answer must contain
     #[arg(long, value_name = "TEXT", help_heading = CHECKS)]
     expect_body: Option<String>,
-    /// Maximum time for a reply
+    /// Maximum time for an answer; a slower answer fails the delivery
     #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = CHECKS)]
     pub max_latency: Option<Duration>,
-    /// With --method both: the two replies must agree
+    /// With --method both: fail if the answers to POST and GET differ
     #[arg(long, help_heading = CHECKS, conflicts_with_all = ["shuffle", "late"])]
     pub compare: bool,
 
-    /// Deliver nothing; print the requests
+    /// Print the CDRs instead of sending them
     #[arg(long, help_heading = OUTPUT, conflicts_with = "demo")]
     dry_run: bool,
     /// Print the requests as json (one CDR a line), curl, http, har or vegeta; implies --dry-run
     #[arg(long, value_name = "HOW", help_heading = OUTPUT, conflicts_with = "demo")]
     pub print: Option<Print>,
-    /// Write to a file instead of standard output
+    /// Write the output to a file instead of standard output
     #[arg(short, long, value_name = "FILE", help_heading = OUTPUT)]
     pub output: Option<PathBuf>,
 

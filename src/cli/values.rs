@@ -35,11 +35,11 @@ pub fn header(text: &str) -> Result<Header, String> {
     let (name, value) = text.split_once(':').ok_or("expected 'Name: value'")?;
     let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     if name.is_empty() || !name.chars().all(token) {
-        return Err("a header's name is letters, digits and hyphens".to_owned());
+        return Err("a header name has letters, digits and hyphens only".to_owned());
     }
     let value = value.trim_matches([' ', '\t']);
     if value.chars().any(|c| c.is_control() && c != '\t') {
-        let what = "a header's value cannot hold line breaks or other control characters";
+        let what = "a header value cannot contain line breaks or other control characters";
         return Err(what.to_owned());
     }
     Ok(Header::new(name, value))
@@ -76,7 +76,7 @@ pub fn rate(text: &str) -> Result<f64, String> {
         _ => return Err(WANTED.to_owned()),
     };
     let rate = Some(number / seconds).filter(|rate| rate.is_finite() && *rate > 1e-6);
-    rate.ok_or_else(|| "a rate is more than nothing".to_owned())
+    rate.ok_or_else(|| "the rate must be greater than zero".to_owned())
 }
 
 /// `--speed 0.001` is the lowest speed, at which a call of one minute takes 17 hours.
@@ -87,7 +87,7 @@ const SLOWEST: f64 = 0.001;
 pub struct Speed(pub Option<f64>);
 
 pub fn speed(text: &str) -> Result<Speed, String> {
-    let what = "expected a positive number (1 is real time) or max; 0.001 is the slowest";
+    let what = "expected a number of at least 0.001 (1 is real time), or max";
     match text.parse::<f64>() {
         _ if text == "max" => Ok(Speed(None)),
         Ok(speed) if speed.is_finite() && speed >= SLOWEST => Ok(Speed(Some(speed))),
@@ -108,7 +108,7 @@ pub fn share(text: &str) -> Result<f64, String> {
 
 pub fn some_time(text: &str) -> Result<Duration, String> {
     match read_duration(text)? {
-        Duration::ZERO => Err("expected more than no time at all".to_owned()),
+        Duration::ZERO => Err("expected a duration greater than zero".to_owned()),
         some => Ok(some),
     }
 }

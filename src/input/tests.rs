@@ -87,7 +87,7 @@ fn bodies_of_a_har_are_forms_and_base64_too() {
     }
     assert_eq!(
         refused(&har("data:image/png;base64,AAAA", "{}")),
-        "x: holds nothing to send: x: entry 1: this entry was skipped: no HTTP request"
+        "x: contains nothing to send: x: entry 1: this entry was skipped: no HTTP request"
     );
 }
 
@@ -95,7 +95,7 @@ fn bodies_of_a_har_are_forms_and_base64_too() {
 fn a_record_is_a_record_whatever_its_version() {
     assert_eq!(
         refused(r#"{"type":"summary","v":-1}"#),
-        "x: holds nothing to send"
+        "x: contains nothing to send"
     );
     assert_eq!(
         bodies("{\"type\":\"cdr\",\"v\":-1}"),
@@ -106,7 +106,7 @@ fn a_record_is_a_record_whatever_its_version() {
 #[test]
 fn a_delivery_of_something_else_is_not_sent() {
     let told = refused(r#"{"type":"delivery","v":1,"cdr":1}"#);
-    assert_eq!(told, "x: a delivery whose CDR is no object");
+    assert_eq!(told, "x: a delivery record whose CDR is not an object");
 }
 
 #[test]
@@ -144,7 +144,8 @@ fn half_a_request_is_sent_with_a_warning() {
         )
     };
     let (whole, half) = (exchange(true), exchange(false));
-    let warning = "the body of this request was not captured whole: only a part is sent";
+    let warning = "the body of this request was not captured completely: only the captured part is \
+        sent";
     for (text, place) in [
         (format!("{whole}\n{half}"), "x:2"),
         (half.clone(), "x"),
@@ -165,7 +166,7 @@ fn what_cannot_be_sent_is_refused_with_its_place() {
     insta::assert_snapshot!(refused("hello"), @"x:1: expected a value in column 1");
     insta::assert_snapshot!(refused("{\"a\":1}\n{bad\n{\"b\":2}"), @"x:2: expected a name in double quotes in column 2");
     insta::assert_snapshot!(refused("\n\n{ a: 'b' "), @"x:3: an object that is not closed");
-    insta::assert_snapshot!(refused("{\"type\":\"summary\",\"v\":1}"), @"x: holds nothing to send");
+    insta::assert_snapshot!(refused("{\"type\":\"summary\",\"v\":1}"), @"x: contains nothing to send");
 }
 
 #[test]
@@ -209,10 +210,10 @@ fn what_is_broken_in_a_capture_is_skipped_with_a_warning() {
     insta::assert_snapshot!(input.warnings.join("\n"), @r#"
     calls.ndjson:1: this line was skipped: expected a value in column 1
     calls.ndjson:4: this line was skipped: a string without its closing quote in column 98
-    calls.ndjson:6: this line was skipped: a record of version 2, and this program reads 1
+    calls.ndjson:6: this line was skipped: a record of version 2; this program reads version 1
     calls.ndjson:7: this line was skipped: its request: missing field `target`
-    calls.ndjson:8: this line was skipped: an exchange without its request
-    calls.ndjson:9: this line was skipped: a record of a type that is not known here, "thought"
+    calls.ndjson:8: this line was skipped: an exchange record without a request
+    calls.ndjson:9: this line was skipped: a record of an unknown type, "thought"
     calls.ndjson:12: the last line is cut off and was skipped
     "#);
 
@@ -238,7 +239,7 @@ fn what_is_broken_in_a_capture_is_skipped_with_a_warning() {
 fn a_file_that_is_no_capture_has_to_be_right() {
     let good = exchange("POST", "/", "b", "");
     insta::assert_snapshot!(refused(&format!("{good}\n{{\"leg\":\"a\"}}\n{{bad\n{good}")), @"x:3: expected a name in double quotes in column 2");
-    insta::assert_snapshot!(refused("{\"type\":\"exchange\",\"v\":9}\n{"), @"x: holds nothing to send: x:1: this line was skipped: a record of version 9, and this program reads 1");
+    insta::assert_snapshot!(refused("{\"type\":\"exchange\",\"v\":9}\n{"), @"x: contains nothing to send: x:1: this line was skipped: a record of version 9; this program reads version 1");
 }
 
 #[test]
@@ -246,7 +247,7 @@ fn warnings_are_not_endless() {
     let good = exchange("POST", "/", "b", "");
     let input = read(format!("{}{good}", "{bad\n".repeat(1_000)).as_bytes(), "x").unwrap();
     assert_eq!((input.items.len(), input.warnings.len()), (1, 11));
-    assert_eq!(input.warnings[10], "x: and 990 more like these");
+    assert_eq!(input.warnings[10], "x: and 990 more warnings");
 }
 
 #[test]
@@ -258,12 +259,14 @@ fn what_would_become_another_request_is_refused_before_anything_is_sent() {
             exchange(method, target, value, "")
         ))
     };
-    insta::assert_snapshot!(line("POST", "/", "b\r\nEvil: 1"), @"x:2: the value of the header X-A holds a line break or a control character");
-    insta::assert_snapshot!(line("P OST", "/", "b"), @r#"x:2: "P OST" is no method"#);
-    insta::assert_snapshot!(line("GET", "/?a=b c HTTP/1.1", "b"), @"x:2: the target holds a space or a control character");
-    insta::assert_snapshot!(line("GET", "", "b"), @"x:2: the target is empty");
+    insta::assert_snapshot!(line("POST", "/", "b\r\nEvil: 1"), @"x:2: the value of the header X-A \
+        contains a line break or a control character");
+    insta::assert_snapshot!(line("P OST", "/", "b"), @r#"x:2: "P OST" is not a valid method"#);
+    insta::assert_snapshot!(line("GET", "/?a=b c HTTP/1.1", "b"), @"x:2: the request target \
+        contains a space or a control character");
+    insta::assert_snapshot!(line("GET", "", "b"), @"x:2: the request target is empty");
     let har = r#"{"log":{"entries":[{"request":{"method":"GET","url":"http://h/","headers":[{"name":"a b","value":""}]}}]}}"#;
-    insta::assert_snapshot!(refused(har), @r#"x: entry 1: "a b" is no name of a header"#);
+    insta::assert_snapshot!(refused(har), @r#"x: entry 1: "a b" is not a valid header name"#);
 }
 
 #[test]

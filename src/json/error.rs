@@ -38,7 +38,7 @@ pub(crate) fn plain_words(message: &str) -> &str {
         _ if says("invalid number") => "a number that JSON does not allow",
         _ if says("key must be a string") => "expected a name in double quotes",
         _ if says("max depth") => "nested too deeply",
-        _ if says("number out of range") => "a number too large to be held",
+        _ if says("number out of range") => "a number that is too large",
         _ if says("recursion limit exceeded") => "nested deeper than 127 levels",
         _ if says("trailing characters") => "more text after the end of the value",
         _ => message,

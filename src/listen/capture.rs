@@ -71,7 +71,9 @@ impl Capture {
             .reopen_if_removed(&mut warn)
             .and_then(|()| self.file.append(&line))
             .map_err(|error| match error.kind() {
-                io::ErrorKind::WouldBlock => "nobody reads the pipe, and it is full".to_owned(),
+                io::ErrorKind::WouldBlock => {
+                    "the pipe is full, because its reader does not read".to_owned()
+                }
                 _ => error.to_string(),
             });
         self.saved += u64::from(appended.is_ok());
@@ -100,7 +102,7 @@ impl Capture {
         if self.file.is_regular && is_removed(&self.file.file.metadata()?) {
             let (file, more) = CaptureFile::open(&self.path)?;
             self.file = file;
-            warn(self.about("removed while it was written to, and begun anew"));
+            warn(self.about("the file was removed during the run, and has been created again"));
             more.into_iter().for_each(warn);
         }
         Ok(())
@@ -147,7 +149,10 @@ impl Alarm {
 
     fn held_back(&mut self) -> Option<String> {
         let (cause, lost) = (self.cause.take()?, self.lost);
-        let text = format!("cannot be written: {cause}; {lost} lost so far, answered 503");
+        let text = format!(
+            "cannot be written: {cause}; {lost} not saved so far, and answered with \
+            503"
+        );
         Some(text)
     }
 }
@@ -176,7 +181,7 @@ impl CaptureFile {
             is_torn = has_torn_line(&mut file)?;
         }
         if is_torn {
-            let text = "the last line is cut off; what comes now begins a new line";
+            let text = "the last line is incomplete; the next exchange begins a new line";
             warnings.push(format!("{}: {text}", path.display()));
         }
         let file = Self {
@@ -274,11 +279,12 @@ fn lock(path: &Path, file: &File) -> io::Result<Option<String>> {
     match file.try_lock() {
         Ok(()) => Ok(None),
         Err(fs::TryLockError::WouldBlock) => {
-            let text = format!("another listener saves to {path}");
+            let text = format!("another listener is saving to {path}");
             Err(io::Error::new(io::ErrorKind::ResourceBusy, text))
         }
         Err(fs::TryLockError::Error(error)) => Ok(Some(format!(
-            "{path}: cannot be locked ({error}): see to it that no other listener saves there"
+            "{path}: cannot be locked ({error}): make sure that no other listener saves to this \
+             file"
         ))),
     }
 }
@@ -287,7 +293,7 @@ fn lock(path: &Path, file: &File) -> io::Result<Option<String>> {
 fn exposure(path: &Path, metadata: &fs::Metadata) -> Option<String> {
     let mode = std::os::unix::fs::MetadataExt::mode(metadata) & 0o777;
     let path = path.display();
-    let text = format!("{path}: open to others on this machine (mode {mode:o}): chmod 600 {path}");
+    let text = format!("{path}: accessible to other users (mode {mode:o}): run chmod 600 {path}");
     (mode & 0o066 != 0).then_some(text)
 }
 

@@ -40,7 +40,7 @@ impl Forward {
     ) -> Result<Self, Error> {
         let own_address = destination.host().parse() == Ok(listening.ip());
         if destination.port() == listening.port() && (destination.is_loopback() || own_address) {
-            let text = format!("--forward-to {destination} leads back to this listener");
+            let text = format!("--forward-to {destination} is the address of this listener");
             return Err(Error::Usage(text));
         }
         let client = Arc::new(RawClient::new(&destination, options)?);
@@ -77,7 +77,7 @@ impl Forward {
         let answer = tokio::select! {
             answer = self.answer(request) => answer,
             () = stopped => {
-                let text = "the listener had to stop before the handler answered";
+                let text = "the listener stopped before the handler answered";
                 Err((504, failure(FailureKind::Timeout, text)))
             }
         };
@@ -106,7 +106,7 @@ impl Forward {
     /// Returns the handler's answer, or the status and the cause of a gateway error.
     async fn answer(&self, request: &Request) -> Result<Response, (u16, Failure)> {
         if self.is_loop(request) {
-            let text = "this request came through here before: it goes in a circle";
+            let text = "forwarding loop: this listener has forwarded the request before";
             return Err((508, failure(FailureKind::Other, text)));
         }
         let outgoing = RawRequest::forwarded(&self.addressed(request), &self.destination);
@@ -117,7 +117,10 @@ impl Forward {
         })?;
         let status = response.status;
         if status < 200 {
-            let text = format!("the handler answered {status}, which was not asked for");
+            let text = format!(
+                "the handler answered with {status}, which the request did not ask \
+                for"
+            );
             return Err((502, failure(FailureKind::NotHttp, text)));
         }
         if response.body.len() >= MAX_FORWARDED_BODY && !response.complete {

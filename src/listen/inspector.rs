@@ -122,7 +122,7 @@ impl Inspector {
             Some(_) => return Err(Response::plain(400, "wait takes 0\n")),
         };
         let permit = Arc::clone(&self.streams).try_acquire_owned();
-        let text = format!("{MAX_STREAMS} streams are open already: close a page and try again\n");
+        let text = format!("{MAX_STREAMS} pages are open already: close one and try again\n");
         let permit = permit.map_err(|_| busy(text))?;
         let subscription = self.history.subscribe(seen.map_or(0, |Number(n)| n));
         let hello = ndjson::safe_json(&Hello {
@@ -186,14 +186,17 @@ impl Inspector {
         }
         let kept = self.kept(n)?;
         let request = &kept.request;
-        let text = "there is no handler to send it to: start with --forward-to URL\n";
+        let text = "no handler is set: start the listener with --forward-to URL\n";
         let forward = self.about.forward.as_ref();
         let forward = forward.ok_or_else(|| Response::plain(409, text))?;
         whole(request)?;
         if !Forward::accepts(request) {
-            return Err(Response::plain(409, "such a request is not passed on\n"));
+            return Err(Response::plain(
+                409,
+                "requests of this kind are not forwarded\n",
+            ));
         }
-        let text = format!("{MAX_RESENDS} are under way already: try again\n");
+        let text = format!("{MAX_RESENDS} requests are being sent already: try again later\n");
         let _permit = self.resends.try_acquire().map_err(|_| busy(text))?;
         let (_, forwarded) = forward.send(request, &self.closed).await;
         Ok(file("application/json", ndjson::safe_json(&forwarded)))
@@ -243,12 +246,15 @@ impl Reply for Response {
 }
 
 fn not_found() -> Response {
-    Response::plain(404, "not found: it never was, or is kept no longer\n")
+    Response::plain(
+        404,
+        "not found: the exchange does not exist, or is no longer kept\n",
+    )
 }
 
 /// Refuses a kept request with an incomplete body, since a resend would differ from the original.
 fn whole(request: &Request) -> Result<(), Response> {
-    let text = "its body did not come whole, or was too large to keep\n";
+    let text = "the body of the request is incomplete, or was too large to keep\n";
     let refusal = || Response::plain(409, text);
     request.complete.then_some(()).ok_or_else(refusal)
 }

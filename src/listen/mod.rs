@@ -156,7 +156,7 @@ impl FromStr for ExpectedField {
 impl ExpectedCdrs {
     fn mismatch(&self, cdr: &Fields) -> Option<String> {
         let mismatch = |ExpectedField { field, value }: &_| match cdr.get(field) {
-            None => Some(format!("there is no {field}, and {value} is expected")),
+            None => Some(format!("{field} is missing, not {value}")),
             Some(found) if is(found, value) => None,
             Some(found) => Some(format!("{field} is {}, not {value}", cdr::text(found))),
         };

@@ -67,7 +67,8 @@ impl ResponsePolicy {
             }
             (None, "GET" | "POST") => {
                 let is_path = request.target.starts_with('/');
-                let refused = (!is_path).then(|| not_allowed("this is no proxy: ask for a path"));
+                let refused = (!is_path)
+                    .then(|| not_allowed("not a proxy: the request target must be a path"));
                 (judge(request), refused)
             }
             (None, "HEAD") => (no_cdr(None), Some(self.accepted(""))),
@@ -165,7 +166,7 @@ fn judge(request: &Request) -> Judgement {
     let coding = header(&request.headers, "content-encoding");
     if let Some(coding) = coding.filter(|coding| coding != "identity") {
         let coding = beginning(&coding, MAX_QUOTED);
-        let text = format!("compressed ({coding}): kept as it came, not unpacked");
+        let text = format!("compressed ({coding}): kept without decompressing");
         return unreadable(Code::Encoded, text);
     }
     let content_type = header(&request.headers, "content-type").unwrap_or_default();
@@ -196,7 +197,7 @@ fn judge(request: &Request) -> Judgement {
         judgement.verdict.kind.is_cdr()
     };
     if body.is_empty() && request.query().is_some_and(has_cdr) {
-        let text = "an empty body; there is a CDR in the query, where only a GET has one";
+        let text = "an empty body; the CDR is in the query, where only a GET has it";
         return unreadable(Code::Empty, text);
     }
     let mut judgement = judge_json(body);
@@ -232,10 +233,10 @@ fn judge_query(request: &Request) -> Judgement {
     let decoded = query::decode(request.query().unwrap_or_default());
     let Some(first) = schema::first_documented(&decoded.pairs) else {
         return no_cdr(Some(if judge_json(&request.body.0).verdict.kind.is_cdr() {
-            let text = "no CDR in the query, but one in the body, where only a POST has one";
+            let text = "no CDR in the query; the CDR is in the body, where only a POST has it";
             (Code::BadRequest, text)
         } else {
-            let text = "no CDR in the query: a health check, or a person's browser?";
+            let text = "no CDR in the query: perhaps a health check or a browser";
             (Code::NoCdr, text)
         }));
     };

@@ -110,7 +110,7 @@ impl Retries {
         };
         let after = interval(exchange.received_at.since(last.answered));
         let (outcome, n, attempt) = (last.outcome(), last.n, last.attempt + 1);
-        let text = format!("came back {after} after the {outcome} of #{n} (attempt {attempt})");
+        let text = format!("retried {after} after the {outcome} of #{n} (attempt {attempt})");
         let how = "retry".to_owned();
         let related = &mut exchange.related;
         related.retain(|relation| relation.how != "duplicate");

@@ -226,7 +226,7 @@ async fn a_nuisance_gets_a_bounded_number_of_remarks() {
     let remarks = &exchanges[0].verdict.remarks;
     assert_eq!(
         (remarks.len(), remarks[100].text.as_it_came()),
-        (101, "and 4900 remarks more")
+        (101, "and 4900 more remarks")
     );
 }
 
@@ -255,7 +255,7 @@ fn a_cdr_counts_if_every_field_is_as_expected() {
     );
     assert_eq!(
         mismatch(&["user=x"]).as_deref(),
-        Some("there is no user, and x is expected")
+        Some("user is missing, not x")
     );
     assert!("leg".parse::<ExpectedField>().is_err() && "=a".parse::<ExpectedField>().is_err());
     assert_eq!("custom=a=b".parse::<ExpectedField>().unwrap().value, "a=b");

@@ -91,12 +91,15 @@ pub async fn open(
     let host = ssh_host(supervisor, tunnel).await;
     let what = match timeout(limit, open.wait(local, metrics_port, &host, &mut say)).await {
         Ok(Err(how)) => format!(
-            "{tunnel} ended {} before it told its public URL",
+            "{tunnel} ended {} before it printed its public URL",
             how.words()
         ),
         Err(_) if open.public_url.is_none() => {
             open.close().await;
-            format!("{tunnel} has told no public URL in {} s", limit.as_secs())
+            format!(
+                "{tunnel} has printed no public URL within {} s",
+                limit.as_secs()
+            )
         }
         // At a timeout the URL may be known, though the tunnel program has not said that the tunnel is connected.
         Ok(Ok(())) | Err(_) => {

@@ -217,7 +217,10 @@ fn outgoing(
     };
     let target = target
         .filter(|target| request.target.starts_with('/') && is_exact(target))
-        .ok_or("the target is no path, or holds what no request line can hold")?;
+        .ok_or(
+            "the request target is not a path, or has characters that a request line cannot \
+            contain",
+        )?;
     let mut outgoing = Outgoing::new(Full::new(request.body.0.clone()));
     *outgoing.method_mut() = method;
     *outgoing.uri_mut() = target;
@@ -228,10 +231,10 @@ fn outgoing(
 pub(super) fn method(request: &Request) -> Result<Method, String> {
     match Method::from_bytes(request.method.as_bytes()) {
         Ok(Method::CONNECT) => {
-            Err("CONNECT opens a tunnel, it cannot be sent as a request".to_owned())
+            Err("CONNECT opens a tunnel and cannot be sent as a request".to_owned())
         }
         Ok(method) => Ok(method),
-        Err(_) => Err("the method is no valid one".to_owned()),
+        Err(_) => Err("the method is not valid".to_owned()),
     }
 }
 
@@ -243,7 +246,7 @@ fn on_kept(failure: Failure) -> Failure {
     }
     Failure {
         kind: FailureKind::KeptConnectionClosed,
-        text: format!("{} (a connection kept alive)", failure.text),
+        text: format!("{} (on a reused connection)", failure.text),
         ..failure
     }
 }

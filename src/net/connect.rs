@@ -118,7 +118,7 @@ fn known(host: &str, port: u16) -> Vec<SocketAddr> {
 async fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
     if addresses.is_empty() {
-        return Err(io::Error::other("the name has no address"));
+        return Err(io::Error::other("the host name has no address"));
     }
     Ok(addresses)
 }

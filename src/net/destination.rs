@@ -34,15 +34,17 @@ impl Destination {
         let masked = masked_url(text);
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err(match masked.trim_start_matches('/') {
-                "" => "there is no URL: expected one like http://localhost:5000/webhook".to_owned(),
-                rest => format!("there is no scheme: did you mean http://{rest}?"),
+                "" => {
+                    "the URL is empty: expected a URL like http://localhost:5000/webhook".to_owned()
+                }
+                rest => format!("the URL has no scheme: did you mean http://{rest}?"),
             });
         };
         if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
-            return Err("only http:// and https:// can be spoken".to_owned());
+            return Err("only http:// and https:// are supported".to_owned());
         }
         if text.chars().any(char::is_control) {
-            return Err("a URL holds no line break and no other control character".to_owned());
+            return Err("a URL cannot contain line breaks or other control characters".to_owned());
         }
         if rest.starts_with(['/', '\\']) {
             return Err(mistake("empty host"));
@@ -50,13 +52,15 @@ impl Destination {
         let mut url = Url::parse(text).map_err(|error| mistake(&error.to_string()))?;
         if url.fragment().is_some() {
             let advice = "leave it out, or write %23 if it belongs to the query";
-            return Err(format!("what follows # never reaches a server: {advice}"));
+            return Err(format!(
+                "the fragment after # is never sent to a server: {advice}"
+            ));
         }
         if url.authority().parse::<Authority>().is_err() {
             return Err(mistake("invalid host"));
         }
         if url.port() == Some(0) {
-            return Err("nothing can listen on port 0".to_owned());
+            return Err("port 0 cannot be connected to".to_owned());
         }
         let target = &rest[rest.find(['/', '?', '\\']).unwrap_or(rest.len())..];
         let slash = if target.starts_with('/') { "" } else { "/" };
@@ -125,13 +129,17 @@ impl Destination {
     /// byte.
     pub(super) fn url_of(&self, target: &str) -> Result<Url, String> {
         if !target.starts_with('/') {
-            return Err("the target is no path, which no proxy can be asked for".to_owned());
+            return Err(
+                "the request target is not a path, and cannot be sent through a proxy".to_owned(),
+            );
         }
         let text = format!("{}://{}{target}", self.url.scheme(), self.authority());
         Url::parse(&text)
             .ok()
             .filter(|url| url.as_str() == text && url.fragment().is_none())
-            .ok_or_else(|| "the target would be rewritten on its way through the proxy".to_owned())
+            .ok_or_else(|| {
+                "the request target would be rewritten on the way through the proxy".to_owned()
+            })
     }
 
     pub(super) fn url(&self) -> &Url {
@@ -168,9 +176,9 @@ fn authorization(url: &Url) -> Option<Header> {
 fn mistake(error: &str) -> String {
     let example = "http://localhost:5000/webhook";
     match error {
-        "empty host" => format!("there is no host: expected a URL like {example}"),
-        "invalid port number" => "the port is no number from 1 to 65535".to_owned(),
-        other => format!("this is no URL ({other}): expected one like {example}"),
+        "empty host" => format!("the URL has no host: expected a URL like {example}"),
+        "invalid port number" => "the port is not a number from 1 to 65535".to_owned(),
+        other => format!("not a valid URL ({other}): expected a URL like {example}"),
     }
 }
 
@@ -258,17 +266,17 @@ mod tests {
             ),
             ("//cdr.test/x", "did you mean http://cdr.test/x?"),
             ("u:S3CR3T@cdr.test/x", "did you mean http://***@cdr.test/x?"),
-            ("", "there is no URL"),
+            ("", "the URL is empty"),
             ("ftp://cdr.test", "only http:// and https://"),
-            ("http://", "there is no host"),
-            ("http:///u:S3CR3T@cdr.test", "there is no host"),
-            ("http://cdr.test/x?a=1\n&b=2", "no line break"),
+            ("http://", "the URL has no host"),
+            ("http:///u:S3CR3T@cdr.test", "the URL has no host"),
+            ("http://cdr.test/x?a=1\n&b=2", "line breaks"),
             ("http://cdr.test:99999", "from 1 to 65535"),
             ("http://cdr.test:0", "port 0"),
             ("http://cdr.test/x#y", "write %23"),
-            ("http://a b/", "this is no URL"),
-            ("http://u:S3CR3T@a b/", "this is no URL"),
-            ("http://{{host}}/x", "this is no URL (invalid host)"),
+            ("http://a b/", "not a valid URL"),
+            ("http://u:S3CR3T@a b/", "not a valid URL"),
+            ("http://{{host}}/x", "not a valid URL (invalid host)"),
         ] {
             let error = Destination::parse(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");

@@ -26,10 +26,10 @@ const HTTP_FILE_METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "
 
 fn url(request: &Request, origin: &str) -> Result<String, Reason> {
     if !request.target.starts_with('/') {
-        return Err("its target is no path");
+        return Err("the request target is not a path");
     }
     if request.target.contains('#') {
-        return Err("its target has a # in it, and what follows that would not be sent");
+        return Err("the request target has a #, and the text after # would not be sent");
     }
     Ok(format!("{origin}{}", secret::masked_url(&request.target)))
 }
@@ -37,7 +37,7 @@ fn url(request: &Request, origin: &str) -> Result<String, Reason> {
 fn headers(request: &Request) -> Result<Vec<(String, String)>, Reason> {
     let text = |header: Header| match std::str::from_utf8(&header.value) {
         Ok(value) => Ok((header.name.into_owned(), value.to_owned())),
-        Err(_) => Err("its headers are not all text"),
+        Err(_) => Err("a header value is not text"),
     };
     let masked = secret::masked_headers(request.headers.clone());
     masked.into_iter().map(text).collect()
@@ -86,7 +86,7 @@ pub(crate) fn har_entry(
         None => {
             written["postData"] = json!({
                 "mimeType": content_type, "text": BASE64.encode(&request.body.0), "_encoding": "base64",
-                "comment": "text is the base64 of the body",
+                "comment": "the text is the body in base64",
             });
         }
     }
@@ -117,20 +117,20 @@ pub(crate) fn http_file_request(
     title: &str,
 ) -> Result<String, Reason> {
     if !HTTP_FILE_METHODS.contains(&&*request.method) {
-        return Err("its method is not one that editors know");
+        return Err("the clients for .http files do not support the method");
     }
     let url = url(request, origin)?;
     let mut path = request.path().split('/');
     if path.any(|part| matches!(part, "." | "..")) {
-        return Err("its path would be shortened before it is sent");
+        return Err("the clients for .http files would normalise the path");
     }
     if !is_plain(&url) || url.contains(' ') {
-        return Err("its target has characters that editors take for something else");
+        return Err("the clients for .http files would misread the request target");
     }
     let mut text = format!("### {title}\n{} {url} HTTP/1.1\n", request.method);
     for (name, value) in headers(request)? {
         if !is_plain(&value) || value.trim().is_empty() {
-            return Err("its headers have characters that editors take for something else");
+            return Err("the clients for .http files would misread a header");
         }
         let _ = writeln!(text, "{name}: {value}");
     }
@@ -155,7 +155,7 @@ fn http_file_body(bytes: &[u8]) -> Result<String, Reason> {
     let begins_plainly = |text: &str| text.starts_with(|c: char| c.is_alphanumeric() || c == '%');
     match std::str::from_utf8(bytes) {
         Ok(text) if is_plain(text) && begins_plainly(text) => Ok(text.to_owned()),
-        _ => Err("its body is neither JSON nor one plain line of text"),
+        _ => Err("the body is neither JSON nor one line of plain text"),
     }
 }
 

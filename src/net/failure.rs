@@ -42,7 +42,7 @@ pub(super) fn explain_at(
     }
     let innermost = causes().last().unwrap_or(error).to_string();
     let failed = format!("{phase} ({place}) failed: {}", quoted(&innermost));
-    let unknown_host = format!("cannot find the address of {}", destination.host());
+    let unknown_host = format!("could not resolve host {}", destination.host());
     match phase {
         Phase::Dns => failure(phase, Kind::Dns, unknown_host),
         Phase::Tls => failure(phase, Kind::Tls, failed),
@@ -54,12 +54,15 @@ pub(super) fn timed_out(phase: Phase, limit: Duration, destination: &Destination
     let place = destination.place();
     let allowed = allowance(limit);
     let text = match phase {
-        Phase::Dns => format!("no address of {} within {allowed}", destination.host()),
+        Phase::Dns => format!(
+            "could not resolve host {} within {allowed}",
+            destination.host()
+        ),
         Phase::Connect => format!("no connection to {place} within {allowed}"),
         Phase::Tls => format!("no TLS handshake with {place} within {allowed}"),
-        Phase::Send => format!("{place} did not take the whole request within {allowed}"),
+        Phase::Send => format!("{place} did not read the whole request within {allowed}"),
         Phase::Wait => format!("no answer within {allowed}"),
-        Phase::Read => format!("the answer did not come to its end within {allowed}"),
+        Phase::Read => format!("the answer was not complete within {allowed}"),
     };
     failure(phase, Kind::Timeout, text)
 }
@@ -97,7 +100,7 @@ fn http_failure(error: &hyper::Error, phase: Phase) -> Option<Failure> {
     if error.is_parse_too_large() {
         not_http("the head of the answer is too large")
     } else if error.is_parse() {
-        not_http("what came back is not HTTP")
+        not_http("the answer is not HTTP")
     } else if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
         Some(peer_closed(phase, "closed"))
     } else {
@@ -110,7 +113,7 @@ fn connection_failure(error: &io::Error, phase: Phase, place: &str) -> Option<Fa
     let (kind, text) = match error.kind() {
         Io::ConnectionRefused => (Kind::Refused, format!("connection refused by {place}")),
         Io::HostUnreachable | Io::NetworkUnreachable | Io::AddrNotAvailable => {
-            (Kind::Other, format!("no way to reach {place}"))
+            (Kind::Other, format!("{place} is unreachable"))
         }
         Io::TimedOut => {
             let text = format!("the connection to {place} timed out");
@@ -122,7 +125,7 @@ fn connection_failure(error: &io::Error, phase: Phase, place: &str) -> Option<Fa
         Io::UnexpectedEof => return Some(peer_closed(phase, "closed")),
         // hyper reports a malformed chunk as `InvalidData` or `InvalidInput`, not as a parse error.
         Io::InvalidData | Io::InvalidInput if phase == Phase::Read => {
-            let text = "the body of the answer is damaged".to_owned();
+            let text = "the body of the answer is malformed".to_owned();
             (Kind::NotHttp, text)
         }
         _ => return None,
@@ -146,7 +149,7 @@ fn tls_failure(error: &rustls::Error, destination: &Destination) -> String {
     let (host, place) = (destination.host(), destination.place());
     match error {
         Tls::InvalidCertificate(error) => format!("certificate of {host}: {}", distrust(error)),
-        Tls::InvalidMessage(_) => format!("{place} does not speak TLS: is it http:// instead?"),
+        Tls::InvalidMessage(_) => format!("{place} does not use TLS: try http://"),
         Tls::AlertReceived(alert) => format!("{place} refused the TLS handshake ({alert:?})"),
         Tls::PeerIncompatible(_) => format!("no TLS version or cipher in common with {place}"),
         other => format!("TLS with {place} failed: {}", quoted(&other.to_string())),
@@ -167,17 +170,22 @@ fn distrust(error: &CertificateError) -> String {
         Cause::NotValidYet | Cause::NotValidYetContext { .. } => "not valid yet".to_owned(),
         Cause::NotValidForName => "wrong host".to_owned(),
         Cause::NotValidForNameContext { presented, .. } if presented.is_empty() => {
-            "wrong host, it names none".to_owned()
+            "wrong host, the certificate names none".to_owned()
         }
         Cause::NotValidForNameContext { presented, .. } => {
             // Each presented name in rustls's error has the form `DnsName("cdr.test")`.
             let name = |text: &String| text.split('"').nth(1).unwrap_or(text).to_owned();
             let names: Vec<String> = presented.iter().map(name).collect();
-            format!("wrong host, it is for {}", quoted(&names.join(", ")))
+            format!(
+                "wrong host, the certificate is for {}",
+                quoted(&names.join(", "))
+            )
         }
         Cause::UnknownIssuer => "unknown issuer".to_owned(),
         Cause::Revoked => "revoked".to_owned(),
-        other if is_its_own_authority(other) => "unknown issuer, it is self-signed".to_owned(),
+        other if is_its_own_authority(other) => {
+            "unknown issuer, the certificate is self-signed".to_owned()
+        }
         other => quoted(&other.to_string()),
     }
 }

@@ -83,7 +83,7 @@ pub(super) fn fields(
     let mut fields = HeaderMap::with_capacity(all.len());
     for Header { name, value } in all {
         let field = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| format!("the header name {:?} is no valid one", clean(&name)))?;
+            .map_err(|_| format!("the header name {:?} is not valid", clean(&name)))?;
         let value = HeaderValue::from_maybe_shared(value)
             .map_err(|_| format!("the value of the header {} cannot be sent", clean(&name)))?;
         fields.append(field, value);

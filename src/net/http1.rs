@@ -125,7 +125,7 @@ impl Connection {
         );
         if failure.kind == FailureKind::NotHttp && speaks_tls {
             let place = destination.place();
-            let text = format!("{place} speaks TLS: is it https:// instead?");
+            let text = format!("{place} uses TLS: try https://");
             return Failure { text, ..failure };
         }
         failure

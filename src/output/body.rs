@@ -56,7 +56,7 @@ pub fn lines(body: &[u8], theme: Theme) -> Vec<String> {
 }
 
 fn more(bytes: usize) -> String {
-    format!("… {bytes} bytes more")
+    format!("… {bytes} more bytes")
 }
 
 /// `json_lines` returns `None` for a body that is not JSON.
@@ -152,7 +152,7 @@ pub fn pairs(pairs: &[(String, String)], theme: Theme) -> Vec<String> {
     let mut lines = Vec::new();
     for (place, (name, value)) in pairs.iter().enumerate() {
         if lines.len() >= MAX_LINES || shown > MAX_BYTES {
-            let more = format!("… {} parameters more", pairs.len() - place);
+            let more = format!("… {} more parameters", pairs.len() - place);
             lines.push(theme.paint(Role::Faint, &more));
             break;
         }
@@ -211,7 +211,7 @@ mod tests {
         let long = format!("{{\"a\":\"{}\",\"b\":1}}", "x".repeat(10_000));
         let text = shown(long.as_bytes());
         assert!(
-            text.len() < MAX_BYTES + 200 && text.contains("bytes more"),
+            text.len() < MAX_BYTES + 200 && text.contains("more bytes"),
             "{}",
             text.len()
         );
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(shown(many.as_bytes()).lines().count(), MAX_LINES + 1);
         assert_eq!(
             shown("x\n".repeat(200).as_bytes()).lines().last().unwrap(),
-            "… 200 bytes more"
+            "… 200 more bytes"
         );
     }
 

@@ -16,7 +16,7 @@ fn cdrs(story: &Scenario) -> Vec<String> {
             .iter()
             .map(|(leg, reason)| format!("{leg} {} {reason}", reason.status()))
             .collect(),
-        Plan::Documented(leg) => vec![format!("{} missed, byte for byte the same each time", leg)],
+        Plan::Documented(leg) => vec![format!("{} missed, always the same bytes", leg)],
         Plan::Legacy => vec!["missed, without leg and call_id".to_owned()],
     }
 }

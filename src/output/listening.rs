@@ -55,7 +55,7 @@ fn to_register(url: &str) -> String {
 pub fn connection_errors(errors: &ConnectionErrors, theme: Theme) -> String {
     let more = match errors.count {
         0 | 1 => String::new(),
-        count => format!(" (and {} more like it)", count - 1),
+        count => format!(" (and {} more of this kind)", count - 1),
     };
     format!(
         "{} {}{more}\n",
@@ -72,7 +72,7 @@ pub fn summary(summary: &Summary, theme: Theme) -> String {
     let failed = failed.map(Ended::words);
     let ending = match (summary.ending, &failed) {
         (Ending::Counted, _) if too_many && summary.exit != Exit::Success => {
-            "more CDRs came than wanted".to_owned()
+            "received more CDRs than expected".to_owned()
         }
         (Ending::CommandEnded, Some(how)) => format!("the command ended {how}"),
         (ending, _) => self::ending(ending).to_owned(),
@@ -81,7 +81,7 @@ pub fn summary(summary: &Summary, theme: Theme) -> String {
     let counted = match summary.wanted {
         Some(wanted) => format!("{} of {wanted} CDRs", summary.counted),
         None if summary.counted < summary.cdrs => {
-            format!("{cdrs}, {} of them as expected", summary.counted)
+            format!("{cdrs}, {} of them matching", summary.counted)
         }
         None => cdrs,
     };
@@ -93,7 +93,7 @@ pub fn summary(summary: &Summary, theme: Theme) -> String {
         Some(plural(summary.remarks, "remark")),
         if_any(summary.malformed, "malformed"),
         summary.saved.map(|saved| format!("{saved} saved")),
-        if_any(summary.lost, "lost (could not be saved)"),
+        if_any(summary.lost, "not saved"),
         if_any(summary.dropped, not_shown),
         failed
             .filter(|_| summary.ending != Ending::CommandEnded)
@@ -113,8 +113,8 @@ pub fn summary(summary: &Summary, theme: Theme) -> String {
 
 pub fn ending(ending: Ending) -> &'static str {
     match ending {
-        Ending::Counted => "all wanted CDRs came",
-        Ending::TimedOut => "time is up",
+        Ending::Counted => "received all expected CDRs",
+        Ending::TimedOut => "timed out",
         Ending::Interrupted => "interrupted",
         Ending::Terminated => "terminated",
         Ending::CommandEnded => "the command ended",

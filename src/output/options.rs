@@ -11,16 +11,16 @@ use crate::{ndjson, send};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputOptions {
-    /// pretty for people, or ndjson: one JSON record a line
+    /// Format of the output: pretty (text) or ndjson (one JSON record a line)
     #[arg(long, default_value = "pretty")]
     pub format: Format,
-    /// auto (the terminal and NO_COLOR decide), always or never
+    /// Colours: auto (by the terminal and NO_COLOR), always or never
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
     /// Print only warnings and errors on stderr
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Show headers and whole replies
+    /// Show headers and complete bodies
     #[arg(short, long)]
     pub verbose: bool,
 }

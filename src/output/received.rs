@@ -63,11 +63,11 @@ fn passed_on(forwarded: &Forwarded, theme: Theme, verbose: bool) -> Vec<String> 
     if let (Some(status), Some(instead_of)) = (forwarded.status, forwarded.instead_of)
         && status / 100 != instead_of / 100
     {
-        let own = format!(" · our own answer would have been {instead_of}");
+        let own = format!(" · without --forward-to the answer is {instead_of}");
         line.push_str(&theme.paint(Role::Faint, &own));
     }
     if forwarded.status.is_some() && !forwarded.complete {
-        line.push_str(&theme.paint(Role::Odd, " · its body was cut"));
+        line.push_str(&theme.paint(Role::Odd, " · the body is incomplete"));
     }
     let mut lines = vec![line];
     let Some(response) = forwarded.response.as_ref() else {
@@ -99,9 +99,9 @@ fn status_role(status: u16) -> Role {
 fn answer(answer: &Answer, theme: Theme) -> String {
     let (role, text) = match (answer.status, answer.fault.as_deref()) {
         (Some(status), None) => (status_role(status), status.to_string()),
-        (Some(status), Some("status")) => (Role::Bad, format!("{status} on purpose")),
-        (Some(status), Some(fault)) => (Role::Odd, format!("{status}, {fault} on purpose")),
-        (None, Some(fault)) => (Role::Bad, format!("✗ {fault} (on purpose)")),
+        (Some(status), Some("status")) => (Role::Bad, format!("{status} (injected)")),
+        (Some(status), Some(fault)) => (Role::Odd, format!("{status}, {fault} (injected)")),
+        (None, Some(fault)) => (Role::Bad, format!("✗ {fault} (injected)")),
         (None, None) => (Role::Bad, "no answer".to_owned()),
     };
     theme.paint(role, &text)
@@ -137,7 +137,7 @@ fn details(exchange: &Exchange, theme: Theme) -> Vec<String> {
     let call_id = exchange.cdr.as_ref().and_then(|cdr| shown(cdr, "call_id"));
     if let Some(id) = call_id.and_then(|id| ids::CallId::decode(&id)) {
         lines.push(format!(
-            "call_id made {} by server {}",
+            "call_id created {} by server {}",
             id.time.to_second(),
             ids::mac_text(id.server.mac)
         ));
@@ -200,7 +200,7 @@ fn remarks(exchange: &Exchange, theme: Theme) -> Vec<String> {
         }
     }
     if let Some(why) = &exchange.uncounted {
-        lines.push(theme.paint(Role::Odd, &format!("does not count: {}", why.cleaned())));
+        lines.push(theme.paint(Role::Odd, &format!("not counted: {}", why.cleaned())));
     }
     lines
 }

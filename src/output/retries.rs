@@ -49,7 +49,7 @@ pub fn section(report: &Report, theme: Theme) -> String {
     let more =
         report.failed.saturating_sub(MAX_LISTED as u64) + report.left_out.saturating_sub(failed);
     if more > 0 {
-        let text = format!("… and {more} more; --report FILE names more of them");
+        let text = format!("… and {more} more; --report FILE lists more of them");
         let _ = writeln!(out, "  {}", theme.paint(Role::Faint, &text));
     }
     if !report.intervals.is_empty() {
@@ -124,11 +124,11 @@ fn attempts(history: &RetryHistory, theme: Theme) -> Vec<String> {
         pieces.push(piece(&words, theme));
     }
     if let Some(silent) = history.unanswered_for {
-        let text = format!("· not back after {}", interval(silent));
+        let text = format!("· no retry within {}", interval(silent));
         pieces.push(piece(&[(Role::Odd, &text)], theme));
     }
     if history.duplicates > 0 {
-        let text = format!("· {} besides", plural(history.duplicates, "duplicate"));
+        let text = format!("· plus {}", plural(history.duplicates, "duplicate"));
         pieces.push(piece(&[(Role::Faint, &text)], theme));
     }
     pieces

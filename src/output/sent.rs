@@ -130,7 +130,7 @@ fn reply(last: &Attempt, theme: Theme, verbose: bool) -> Vec<String> {
     if !response.complete {
         let size = response.size;
         lines.push(faint(format!(
-            "… and more, of which only {size} bytes were read"
+            "… and more: only the first {size} bytes were read"
         )));
     }
     if !verbose {

@@ -38,14 +38,14 @@ impl Edit {
         match json::value(value) {
             Ok(value) => Ok(Self::Put(name.to_owned(), value)),
             Err(error) => Err(format!(
-                "the value is not JSON: {error}; text needs double quotes, or --set"
+                "the value is not JSON: {error}; put text in double quotes, or use --set"
             )),
         }
     }
 
     pub fn unset(name: &str) -> Result<Self, String> {
         if name.is_empty() || name.contains('=') {
-            return Err("expected the name of a field".to_owned());
+            return Err("expected a field name".to_owned());
         }
         Ok(Self::Remove(name.to_owned()))
     }

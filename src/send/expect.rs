@@ -103,7 +103,7 @@ impl Expectation {
         }
         match self.max_latency {
             Some(most) if latency > most => Some(format!(
-                "took {}, allowed are {}",
+                "took {}, more than the allowed {}",
                 format_duration(latency),
                 format_duration(most)
             )),
@@ -176,7 +176,7 @@ mod tests {
         );
         assert_eq!(
             why(200, "got it", 250).unwrap(),
-            "took 250 ms, allowed are 100 ms"
+            "took 250 ms, more than the allowed 100 ms"
         );
     }
 }

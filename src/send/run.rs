@@ -190,7 +190,7 @@ fn compare(posts: &mut Posts, cdr_index: usize, delivery: &mut Delivery) {
         "the answers to POST and GET differ in their bodies".to_owned()
     } else {
         format!(
-            "POST was answered {}, GET {}",
+            "POST was answered with {}, GET with {}",
             status(post.0),
             status(answer.0)
         )

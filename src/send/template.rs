@@ -61,7 +61,7 @@ impl RequestTemplate {
             Item::Captured(..) => None,
         };
         error.map_or(Ok(()), |error| {
-            Err(format!("no query can be made of this: {error}"))
+            Err(format!("cannot be sent as a query: {error}"))
         })
     }
 

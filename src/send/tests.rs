@@ -462,7 +462,7 @@ async fn compared_answers_must_agree() {
     let (deliveries, _) = deliver(&plan, &handler).await;
     assert_eq!(
         (deliveries[0].ok, deliveries[1].why.as_deref()),
-        (true, Some("POST was answered 200, GET 405"))
+        (true, Some("POST was answered with 200, GET with 405"))
     );
 }
 
@@ -480,7 +480,7 @@ async fn every_get_is_compared_with_the_post_of_the_same_copy() {
             .iter()
             .map(|delivery| (&*delivery.method, delivery.why.as_deref()))
             .collect();
-        let differ = Some("POST was answered 204, GET 200");
+        let differ = Some("POST was answered with 204, GET with 200");
         let expected = [
             ("POST", None),
             ("POST", None),

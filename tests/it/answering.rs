@@ -229,7 +229,7 @@ fn a_get_without_a_cdr_is_welcome() {
     assert_eq!(status(&answer), "200 OK");
     assert_eq!(
         remarks(&mut listener),
-        ["no_cdr -: no CDR in the query: a health check, or a person's browser?"]
+        ["no_cdr -: no CDR in the query: perhaps a health check or a browser"]
     );
 }
 
@@ -244,7 +244,7 @@ fn a_cdr_in_the_wrong_place_is_found() {
     assert_eq!(status(&say(&listener.url, get)), "200 OK");
     assert_eq!(
         remarks(&mut listener),
-        ["bad_request -: no CDR in the query, but one in the body, where only a POST has one"]
+        ["bad_request -: no CDR in the query; the CDR is in the body, where only a POST has it"]
     );
     let query = "type=cdr&status=missed&direction=outbound&leg=a&to=442000000000";
     let post = format!(
@@ -253,7 +253,7 @@ fn a_cdr_in_the_wrong_place_is_found() {
     assert_eq!(status(&say(&listener.url, post)), "400 Bad Request");
     assert_eq!(
         remarks(&mut listener),
-        ["empty -: an empty body; there is a CDR in the query, where only a GET has one"]
+        ["empty -: an empty body; the CDR is in the query, where only a GET has it"]
     );
 }
 
@@ -286,7 +286,7 @@ fn bodies_in_other_forms_are_named() {
     insta::assert_snapshot!(said, @"
     200 OK · content_type -: form-encoded; TeleCMI sends JSON
     400 Bad Request · encoded -: multipart: parts leg
-    400 Bad Request · encoded -: compressed (gzip): kept as it came, not unpacked
+    400 Bad Request · encoded -: compressed (gzip): kept without decompressing
     200 OK · content_type -: content type text/plain; application/json is expected
     200 OK · content_type -: no content type; application/json is expected
     ");

@@ -49,7 +49,7 @@ fn a_post() {
 
       ✓ conforms to the documented CDR
 
-    all wanted CDRs came · 1 request · 1 of 1 CDRs · 0 remarks
+    received all expected CDRs · 1 request · 1 of 1 CDRs · 0 remarks
     "#);
 }
 
@@ -78,7 +78,7 @@ fn a_get() {
       ! call_id: not there
       ! custom: not there
 
-    all wanted CDRs came · 1 request · 1 of 1 CDRs · 2 remarks
+    received all expected CDRs · 1 request · 1 of 1 CDRs · 2 remarks
     ");
 }
 
@@ -112,13 +112,13 @@ fn a_cdr_with_much_to_remark_on() {
         "extra_params": "{\"click2call\":\"true\"}"
       }
 
-      ! virtual_number: with a plus sign; TeleCMI sends bare digits
-      ! leg: `c`; documented are `a` and `b`
-      ! cmiuuid: `15b58236`; documented is a UUID
-      ! user: `202`; documented is <extension>_<appid>
+      ! virtual_number: has a plus sign; TeleCMI sends digits only
+      ! leg: `c`; the documented values are `a` and `b`
+      ! cmiuuid: `15b58236`; documented as a UUID
+      ! user: `202`; documented as <extension>_<appid>
       ! hangup_reason: `sent_bye` needs an answered call; a missed leg ends in recv_cancel or sent_reject
 
-    all wanted CDRs came · 1 request · 1 of 1 CDRs · 5 remarks
+    received all expected CDRs · 1 request · 1 of 1 CDRs · 5 remarks
     "#);
 }
 
@@ -207,7 +207,7 @@ fn a_long_body_is_cut() {
         post_json(url, &long);
         post_json(url, fixture("legacy.json"));
     });
-    assert!(shown.contains("bytes more"), "{shown}");
+    assert!(shown.contains("more bytes"), "{shown}");
     assert!(shown.lines().count() < 150, "{}", shown.lines().count());
 }
 

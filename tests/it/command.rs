@@ -143,7 +143,7 @@ fn a_program_that_does_not_exist_is_named() {
     --- stderr
     error: cannot run no-such-program
       caused by: No such file or directory (os error 2)
-      hint: is it installed, and is its folder in PATH?
+      hint: check that the program is installed, and that its folder is in PATH
     ");
 }
 

@@ -44,22 +44,22 @@ fn the_catalogue_is_printed() {
       the agent picks up, the customer declines
       CDRs: b missed sent_reject, then a answered recv_bye
     followme-ghost [seen]
-      with follow-me a short ghost ring is told first, then the real one
+      with follow-me, a CDR of a short ghost ring comes first, then that of the real ring
       CDRs: a missed recv_cancel, then a missed recv_cancel
     softphone-no-answer [doc]
       dialled on a softphone, nobody answers: no request_id, no extra_params
       CDRs: b missed recv_cancel
-      nobody says which leg such a CDR names: b, the customer's, is our guess
+      the leg of such a CDR is undocumented; b, the customer's, is assumed
     softphone-rejected [doc]
       dialled on a softphone, and declined
       CDRs: b missed sent_reject
-      nobody says which leg such a CDR names: b, the customer's, is our guess
+      the leg of such a CDR is undocumented; b, the customer's, is assumed
     docs-leg-a [doc]
       the documented sample of leg a, value for value
-      CDRs: a missed, byte for byte the same each time
+      CDRs: a missed, always the same bytes
     docs-leg-b [doc]
       the documented sample of leg b, value for value
-      CDRs: b missed, byte for byte the same each time
+      CDRs: b missed, always the same bytes
     legacy [doc]
       the older nine-field body with click_to_call
       CDRs: missed, without leg and call_id
@@ -68,7 +68,7 @@ fn the_catalogue_is_printed() {
       all         every scenario, one after another
       click2call  the scenarios of calls placed through click2call
       softphone   the scenarios of calls dialled on a softphone
-      mix         for each call one scenario, weighted as calls really end
+      mix         one scenario for each call, weighted like the outcomes of real calls
 
     [doc] documented  [seen] reported from live accounts  [inferred] fits all samples
     ");
@@ -370,7 +370,7 @@ fn files_that_hold_nothing_to_send_are_refused_by_line() {
     ""
       error: standard input: empty
     "[]"
-      error: standard input: holds nothing to send
+      error: standard input: contains nothing to send
     "42"
       error: standard input: expected an object, found number
     "{a: 1\n"
@@ -403,7 +403,7 @@ fn values_that_cannot_be_read_are_edited_as_text_and_never_left_out_of_a_query()
         let edited = sent(&["--set", "leg=b"]).expect(0).stdout;
         assert_eq!(edited, format!("{}\n", cdr.replace("\"a\"", "\"b\"")));
         let query = sent(&["--method", "get"]).expect(2);
-        let refused = "error: standard input: object 1: no query can be made of this: ";
+        let refused = "error: standard input: object 1: cannot be sent as a query: ";
         assert!(query.stderr.starts_with(refused), "{}", query.stderr);
     }
 }
@@ -419,9 +419,7 @@ fn a_file_that_is_not_there_is_named() {
         ended.stderr
     );
     assert!(
-        ended
-            .stderr
-            .contains("\n  hint: is the path right, and may"),
+        ended.stderr.contains("\n  hint: check the path"),
         "{}",
         ended.stderr
     );

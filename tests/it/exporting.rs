@@ -226,7 +226,7 @@ fn a_capture_is_printed_as_far_as_a_format_goes() {
     let har = print("har");
     assert_eq!(
         har.stderr,
-        "warning: request 3 is left out: its target is no path; --print curl can write it\n"
+        "warning: request 3 cannot be printed: the request target is not a path; --print curl can print this request\n"
     );
     let document: Value = serde_json::from_str(&har.stdout).expect("a document");
     let entries = document["log"]["entries"].as_array().expect("entries");
@@ -257,7 +257,7 @@ fn a_capture_is_printed_as_far_as_a_format_goes() {
     let http = print("http");
     assert!(
         http.stderr
-            .starts_with("warning: 2 requests are left out, the first of them is number 3: ")
+            .starts_with("warning: 2 requests cannot be printed; the first is request 3: ")
     );
     assert_eq!(http.stdout.matches("### ").count(), 2);
 }

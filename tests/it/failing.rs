@@ -19,7 +19,7 @@ fn nobody_listens() {
     ✗ #1 POST agent-no-answer a missed  connection refused by 127.0.0.1:PORT · T
     --- stderr
     sending 1 delivery to http://127.0.0.1:PORT/webhook/cdr · seed 7
-    hint: nothing listens there: is the handler running, and is the port right?
+    hint: no program listens at this address: check that the handler is running, and check the port
     repeat: telecmi-cdr send --url http://127.0.0.1:PORT/webhook/cdr --seed 7 --at 2026-11-22T09:00:00.000Z
     ");
 }
@@ -38,7 +38,7 @@ fn the_path_is_wrong() {
         a page: 404 Not Found
     --- stderr
     sending 1 delivery to http://127.0.0.1:PORT/webhook/cdr · seed 7
-    hint: 404: is the path right? TeleCMI's own examples use /webhook/cdr
+    hint: 404: check the path; TeleCMI's own examples use /webhook/cdr
     repeat: telecmi-cdr send --url http://127.0.0.1:PORT/webhook/cdr --seed 7 --at 2026-11-22T09:00:00.000Z
     ");
 }
@@ -61,7 +61,7 @@ fn the_handler_fails() {
         KeyError: 'leg'\u{1b}[2J
     --- stderr
     sending 1 delivery to http://127.0.0.1:PORT/webhook/cdr · seed 7
-    hint: the handler failed: its own log says more than its answer
+    hint: the handler failed: see the handler's log
     repeat: telecmi-cdr send --url http://127.0.0.1:PORT/webhook/cdr --seed 7 --at 2026-11-22T09:00:00.000Z
     "#);
 }
@@ -75,7 +75,7 @@ fn a_redirect_is_not_followed() {
     ✗ #1 POST agent-no-answer a missed  redirect to /login?token=*** (not followed) · T
     --- stderr
     sending 1 delivery to http://127.0.0.1:PORT/webhook/cdr · seed 7
-    hint: TeleCMI is not known to follow redirects: register the final address
+    hint: TeleCMI is not known to follow redirects: register the final URL
     repeat: telecmi-cdr send --url http://127.0.0.1:PORT/webhook/cdr --seed 7 --at 2026-11-22T09:00:00.000Z
     ");
 }
@@ -85,10 +85,10 @@ fn what_answers_is_not_http() {
     insta::assert_snapshot!(failed(&stub("SSH-2.0-OpenSSH_9.6\r\n"), &[]), @"
     exit 1
     --- stdout
-    ✗ #1 POST agent-no-answer a missed  what came back is not HTTP · T
+    ✗ #1 POST agent-no-answer a missed  the answer is not HTTP · T
     --- stderr
     sending 1 delivery to http://127.0.0.1:PORT/webhook/cdr · seed 7
-    hint: what answers there does not speak HTTP: is the port right, and should it be https://?
+    hint: the server does not use HTTP: check the port, or try https://
     repeat: telecmi-cdr send --url http://127.0.0.1:PORT/webhook/cdr --seed 7 --at 2026-11-22T09:00:00.000Z
     ");
 }
@@ -101,7 +101,7 @@ fn the_handler_hangs_up() {
     ✗ #1 POST agent-no-answer a missed  the peer closed the connection without answering · T
     --- stderr
     sending 1 delivery to http://127.0.0.1:PORT/webhook/cdr · seed 7
-    hint: the handler hung up before its answer was whole: look for a crash in its log, or does it want https://?
+    hint: the handler closed the connection before its answer was complete: look for a crash in its log, or try https://
     repeat: telecmi-cdr send --url http://127.0.0.1:PORT/webhook/cdr --seed 7 --at 2026-11-22T09:00:00.000Z
     ");
 }
@@ -114,7 +114,7 @@ fn the_handler_does_not_answer() {
     ✗ #1 POST agent-no-answer a missed  no answer within T · T
     --- stderr
     sending 1 delivery to http://127.0.0.1:PORT/webhook/cdr · seed 7
-    hint: the handler took too long: answer first and work afterwards, or allow more with --timeout
+    hint: the handler took too long: let it answer before it does the work, or raise --timeout
     repeat: telecmi-cdr send --url http://127.0.0.1:PORT/webhook/cdr --timeout 500ms --seed 7 --at 2026-11-22T09:00:00.000Z
     ");
 }
@@ -128,7 +128,7 @@ fn the_answer_breaks_off() {
     ✗ #1 POST agent-no-answer a missed  the peer closed the connection in the middle of its answer · T
     --- stderr
     sending 1 delivery to http://127.0.0.1:PORT/webhook/cdr · seed 7
-    hint: the handler hung up before its answer was whole: look for a crash in its log
+    hint: the handler closed the connection before its answer was complete: look for a crash in its log
     repeat: telecmi-cdr send --url http://127.0.0.1:PORT/webhook/cdr --seed 7 --at 2026-11-22T09:00:00.000Z
     ");
 }
@@ -163,7 +163,9 @@ fn a_plain_handler_does_not_speak_tls() {
         ended.whole()
     );
     assert!(
-        ended.stderr.contains("hint: does it speak TLS at all?"),
+        ended
+            .stderr
+            .contains("hint: check that the server uses TLS"),
         "{}",
         ended.whole()
     );
@@ -190,7 +192,7 @@ fn certificates_must_be_readable() {
     )
     .expect(2);
     assert!(
-        not_pem.stderr.contains("no certificate in PEM form"),
+        not_pem.stderr.contains("contains no PEM certificate"),
         "{}",
         not_pem.stderr
     );
@@ -226,7 +228,7 @@ fn the_time_may_be_checked() {
     let ended = send(&listener.url, &["--max-latency", "10ms"]).expect(1);
     insta::assert_snapshot!(masked(&ended.stdout), @"
     ✗ #1 POST agent-no-answer a missed  200 OK · T
-        took T, allowed are T
+        took T, more than the allowed T
         got it
     ");
     send(&listener.url, &["--max-latency", "20s"]).expect(0);
@@ -244,7 +246,7 @@ fn post_and_get_may_be_compared() {
     insta::assert_snapshot!(ended.stdout.lines().take(3).map(|line| masked(line) + "\n").collect::<String>(), @"
     ✓ #1 POST agent-no-answer a missed  200 OK · T · got it
     ✗ #2 GET  agent-no-answer a missed  204 No Content · T
-        POST was answered 200, GET 204
+        POST was answered with 200, GET with 204
     ");
 }
 
@@ -320,7 +322,7 @@ fn what_goes_past_a_proxy_is_refused_or_said() {
     };
     let sent = through(&[]).expect(0);
     assert!(
-        sent.stderr.contains("as the environment says\n"),
+        sent.stderr.contains("from the environment\n"),
         "{}",
         sent.stderr
     );
@@ -340,7 +342,7 @@ fn what_goes_past_a_proxy_is_refused_or_said() {
     assert!(
         suite
             .stderr
-            .contains("; races and broken requests go to the handler directly"),
+            .contains("; races and malformed requests bypass the proxy"),
         "{}",
         suite.whole()
     );

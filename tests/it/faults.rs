@@ -43,21 +43,21 @@ fn each_kind_is_what_it_is_called_and_is_told_so() {
             "reset",
             nothing(),
             Some(ErrorKind::ConnectionReset),
-            "✗ reset (on purpose) · ",
+            "✗ reset (injected) · ",
         ),
-        ("empty", nothing(), None, "✗ empty (on purpose) · "),
-        ("hang", nothing(), None, "✗ hang (on purpose) · "),
+        ("empty", nothing(), None, "✗ empty (injected) · "),
+        ("hang", nothing(), None, "✗ hang (injected) · "),
         (
             "slow",
             "HTTP/1.1 200 OK\r\n".to_owned(),
             None,
-            "200, slow on purpose · ",
+            "200, slow (injected) · ",
         ),
         (
             "garbage",
             "\0\u{fffd}\u{fffd} this is no HTTP".to_owned(),
             None,
-            "✗ garbage (on purpose) · ",
+            "✗ garbage (injected) · ",
         ),
     ] {
         let Listener { running, url } = pretty_listener(&["--fault", kind, "--count", "1"]);
@@ -165,7 +165,7 @@ fn a_seed_that_was_not_given_is_told_if_it_decides_something() {
             .find_map(|line| line.strip_prefix("seed "));
         assert_eq!(seed.is_some(), told, "{arguments:?}: {}", ended.stderr);
         if let Some((seed, again)) = seed.and_then(|line| line.split_once(':')) {
-            assert_eq!(again, format!(" the same again with --seed {seed}"));
+            assert_eq!(again, format!(" repeat this run with --seed {seed}"));
         }
     }
 }

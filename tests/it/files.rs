@@ -154,7 +154,7 @@ fn records_are_never_sent_as_cdrs_however_they_are_laid_out() {
         only_records
             .expect(2)
             .stderr
-            .contains("holds nothing to send")
+            .contains("contains nothing to send")
     );
     let torn = format!("{}\n{}", pretty(&exchange), &pretty(&exchange)[..60]);
     let ended = from_file(torn.clone()).expect(0);

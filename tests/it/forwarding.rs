@@ -105,7 +105,7 @@ fn a_handler_that_is_not_well_is_survived_and_named() {
         (
             stub("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"),
             502,
-            "answered 101",
+            "answered with 101",
         ),
         (stub(redirect), 302, ""),
         (stub(huge), 200, ""),
@@ -223,7 +223,7 @@ fn a_handler_that_never_answers_does_not_hold_up_the_end() {
     let text = exchanges[0]["answer"]["forwarded"]["failure"]["text"]
         .as_str()
         .expect("a failure");
-    assert!(text.contains("the listener had to stop"), "{text}");
+    assert!(text.contains("the listener stopped"), "{text}");
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn a_circle_is_refused_at_the_start_or_found_on_the_way() {
     let ended = program(["listen", "--port", &port, "--forward-to", &itself])
         .run()
         .expect(2);
-    let said = format!("error: --forward-to {itself} leads back to this listener\n");
+    let said = format!("error: --forward-to {itself} is the address of this listener\n");
     assert!(ended.stderr.starts_with(&said), "{}", ended.stderr);
 
     let (url, requests) = keeping_stub(answer("200 OK", "", ""));
@@ -263,7 +263,7 @@ fn a_person_sees_the_handlers_answer_beside_ours() {
     let line = super::program::masked(&listener.running.line());
     assert_eq!(
         line,
-        "  → http://127.0.0.1:PORT/webhook/cdr  500 · T · our own answer would have been 200\n"
+        "  → http://127.0.0.1:PORT/webhook/cdr  500 · T · without --forward-to the answer is 200\n"
     );
     assert_eq!(listener.running.line(), "    oops\n");
     listener.running.end().expect(0);

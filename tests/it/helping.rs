@@ -20,7 +20,7 @@ const MODES: [&[&str]; 3] = [&[], &["send"], &["listen"]];
 
 #[test]
 fn the_help_of_the_program() {
-    insta::assert_snapshot!(help(&[], "--help", "80"), @"
+    insta::assert_snapshot!(help(&[], "--help", "80"), @r"
     Send and receive TeleCMI outgoing-missed CDRs while you build a webhook handler
 
     Usage: telecmi-cdr <COMMAND>
@@ -30,13 +30,13 @@ fn the_help_of_the_program() {
       telecmi-cdr send --demo
           send to a built-in receiver and show both sides
       telecmi-cdr send --url http://localhost:5000/cdr
-          one outgoing-missed CDR to your handler
+          send one outgoing-missed CDR to your handler
       telecmi-cdr send --url http://localhost:5000/cdr --suite
           test the handler and report what failed
       telecmi-cdr listen
           show every request on port 8237
       telecmi-cdr listen --tunnel cloudflared --inspect
-          with a public URL for TeleCMI, and a web page
+          open a tunnel, and show requests in a browser
       telecmi-cdr listen --forward-to http://localhost:5000/cdr
           show requests while your handler answers them
 
@@ -55,15 +55,15 @@ fn the_help_of_the_program() {
       telecmi-cdr send --help, telecmi-cdr listen --help
           flags, further examples, exit codes
 
-    Every flag of a mode can be set by a variable: --port by
-    TELECMI_CDR_PORT. The flag wins.
+    Each flag can also be set by an environment variable, such
+    as TELECMI_CDR_PORT for --port. A flag overrides it.
     ");
 }
 
 #[expect(clippy::too_many_lines, reason = "the help is that long")]
 #[test]
 fn the_help_of_send() {
-    insta::assert_snapshot!(help(&["send"], "--help", "80"), @"
+    insta::assert_snapshot!(help(&["send"], "--help", "80"), @r"
     Send sample CDRs to a webhook handler, by POST or GET
 
     Usage: telecmi-cdr send [OPTIONS]
@@ -72,121 +72,129 @@ fn the_help_of_send() {
       telecmi-cdr send --demo
           send to a built-in receiver and show both sides
       telecmi-cdr send --url http://localhost:5000/cdr
-          one outgoing-missed CDR to your handler, by POST
+          send one outgoing-missed CDR to your handler, by POST
       telecmi-cdr send --url URL --suite
           test the handler and report what failed
       telecmi-cdr send --url URL -X both -s all
-          every scenario, by POST and by GET
+          send every scenario, by POST and by GET
       telecmi-cdr send --url URL -s customer-no-answer --speed 1
-          both legs, with the pauses of a real call
+          send both legs, with the pauses of a real call
       telecmi-cdr send --url URL -s mix -n 500 --rate 50/s
-          a realistic mixture at a fixed rate
+          send a realistic mixture at a fixed rate
       telecmi-cdr send --url URL --file calls.ndjson
           replay what `listen --save` has saved
       telecmi-cdr send --print curl
           print the curl command that does the same
 
     Target:
-          --url <URL>            The handler's address; its own query is kept
+          --url <URL>            URL of the handler; its query parameters are kept
           --demo                 Send to a built-in receiver and show both sides
-      -X, --method <METHOD>      post, get, or both: each CDR by POST, then by GET
-                                 [default: post]
-          --get-encoding <HOW>   Objects in a GET query: flat, as JSON text, or in
-                                 brackets, as Node's qs has it [default: flat]
-      -H, --header <HEADER>      Header to add, 'Name: value', or @FILE with one a
-                                 line; repeatable
+      -X, --method <METHOD>      HTTP method: post, get, or both (each CDR by POST,
+                                 then by GET) [default: post]
+          --get-encoding <HOW>   Objects in a GET query: flat (as JSON text) or
+                                 brackets (as Node's qs writes them) [default: flat]
+      -H, --header <HEADER>      Header to add, 'Name: value', or @FILE with one
+                                 header a line; repeatable
       -k, --insecure             Accept any TLS certificate
           --cacert <FILE>        PEM file with additional certificates to trust
-          --timeout <D>          Maximum time for a delivery [default: 15s]
-          --connect-timeout <D>  Maximum time for connecting, TLS included [default:
-                                 5s]
+          --timeout <D>          Maximum time for a request and its answer [default:
+                                 15s]
+          --connect-timeout <D>  Maximum time for opening a connection, TLS included
+                                 [default: 5s]
           --keep-alive           Reuse connections instead of opening one for each
                                  delivery
 
     Suite:
           --suite         Run test cases against the handler and report what failed
-          --only <NAME>   Run only these cases: names, globs, or families (accepts,
-                          idempotent, tolerant, survives, prompt); repeatable
-          --skip <NAME>   Leave out these cases; repeatable
+          --only <NAME>   Run only these test cases: names, globs, or families
+                          (accepts, idempotent, tolerant, survives, prompt);
+                          repeatable
+          --skip <NAME>   Leave out these test cases; repeatable
           --junit <FILE>  Write the result as JUnit XML to this file
-          --list-cases    List the cases with their descriptions
+          --list-cases    List the test cases with their descriptions
 
     Content:
       -s, --scenario <NAME>        Scenarios of calls; repeatable, or a,b,c
-          --click2call             Short for --scenario click2call
+          --click2call             Send the click2call scenarios, as --scenario
+                                   click2call does
           --list-scenarios         List the scenarios with their CDRs
       -f, --file <PATH>            Send the content of a file (- is standard input):
                                    CDRs as JSON, or the exact requests of a capture
                                    or HAR
-          --app-id <N>             The account's app id
-          --agent <EXT>            The agent's extension; `user` becomes EXT_APPID
-          --virtual-number <N>     The caller ID
-          --to <N>                 The customer's number, `to` of leg b
-          --custom <TEXT>          Your dashboard parameters, echoed in `custom`
-          --extra-params <JSON>    Your click2call parameters
-          --shape <SHAPE>          Types as documented (docs), or as seen live
-                                   (live) [default: docs]
+          --app-id <N>             App id of the account, in `appid` and `user`
+          --agent <EXT>            Extension of the agent; `user` becomes EXT_APPID
+          --virtual-number <N>     Caller ID of the calls, in `virtual_number`
+          --to <N>                 Telephone number of the customer, in `to` of leg
+                                   b
+          --custom <TEXT>          Parameters set in the dashboard, in `custom`
+          --extra-params <JSON>    Parameters of click2call calls, in `extra_params`
+          --shape <SHAPE>          Field types as documented (docs), or as seen in
+                                   live accounts (live) [default: docs]
           --call-id <HOW>          Whether the legs of a call share a call_id:
                                    shared or per-leg [default: shared]
-          --set <FIELD=VALUE>      Change a field, typed as documented; repeatable
-          --set-json <FIELD=JSON>  Change a field to any JSON; repeatable
-          --unset <FIELD>          Leave a field out; repeatable
+          --set <FIELD=VALUE>      Set a field; the value gets the field's
+                                   documented type; repeatable
+          --set-json <FIELD=JSON>  Set a field to any JSON value; repeatable
+          --unset <FIELD>          Remove a field; repeatable
           --seed <N>               Seed of generated values; the same seed and --at
                                    make the same bytes
-          --at <TIME>              When calls start: RFC 3339 or epoch milliseconds
+          --at <TIME>              Time when the calls start: RFC 3339 or epoch
+                                   milliseconds
 
     Delivery:
       -n, --count <N>           Number of calls of each scenario
           --duration <D>        Repeat the scenarios or the file for this long
           --rate <N/s>          Deliveries per second, on an absolute schedule: 50/s
-      -c, --concurrency <N>     Number of calls in progress at once [default: 1]
+      -c, --concurrency <N>     Number of concurrent calls [default: 1]
           --speed <X>           Speed of the pauses in a call or capture: 1 is real
                                 time, 10 is ten times as fast, max leaves them out
                                 [default: max]
           --duplicate <N>       Send each CDR N more times [default: 0]
           --race <N>            Send N copies at the same moment, each on its own
                                 connection [default: 1]
-          --shuffle             Deliver in random order
+          --shuffle             Send the deliveries in random order
           --late <D>            Delay each delivery by up to D, so that some arrive
                                 out of order
-          --drop <P>            Leave out this share of deliveries: 0.1 or 10%
-                                [default: 0]
-          --retry <N>           Retries after no response, 408, 425, 429 or 5xx
-                                [default: 0]
-          --retry-interval <D>  Wait before the first retry, doubled each time;
-                                jitter takes off up to half. Retry-After is obeyed
-                                [default: 1s]
+          --drop <P>            Leave out this share of the deliveries at random:
+                                0.1 or 10% [default: 0]
+          --retry <N>           Number of retries of a delivery, after no answer,
+                                408, 425, 429 or 5xx [default: 0]
+          --retry-interval <D>  Wait before the first retry; doubled for each
+                                further retry, shortened at random by up to half.
+                                Retry-After is obeyed [default: 1s]
           --yes                 Allow more than 100/s or 10 000 deliveries to
                                 another machine
 
     Checks:
-          --expect-status <LIST>  Statuses that count as delivered: 2xx, 200,204,
+          --expect-status <LIST>  Statuses that count as success: 2xx, 200,204,
                                   200-299 [default: 2xx]
-          --expect-body <TEXT>    Text the reply must contain
-          --max-latency <D>       Maximum time for a reply
-          --compare               With --method both: the two replies must agree
+          --expect-body <TEXT>    Text that the body of each answer must contain
+          --max-latency <D>       Maximum time for an answer; a slower answer fails
+                                  the delivery
+          --compare               With --method both: fail if the answers to POST
+                                  and GET differ
 
     Output:
-          --dry-run          Deliver nothing; print the requests
+          --dry-run          Print the CDRs instead of sending them
           --print <HOW>      Print the requests as json (one CDR a line), curl,
                              http, har or vegeta; implies --dry-run
-      -o, --output <FILE>    Write to a file instead of standard output
-          --format <FORMAT>  pretty for people, or ndjson: one JSON record a line
-                             [default: pretty]
-          --color <WHEN>     auto (the terminal and NO_COLOR decide), always or
+      -o, --output <FILE>    Write the output to a file instead of standard output
+          --format <FORMAT>  Format of the output: pretty (text) or ndjson (one JSON
+                             record a line) [default: pretty]
+          --color <WHEN>     Colours: auto (by the terminal and NO_COLOR), always or
                              never [default: auto]
       -q, --quiet            Print only warnings and errors on stderr
-      -v, --verbose          Show headers and whole replies
+      -v, --verbose          Show headers and complete bodies
       -h, --help             Print help
 
     Exit codes:
       0    every delivery met its expectation
-      1    at least one did not
-      2    usage, or could not start
-      130  interrupted; 143 if it was by SIGTERM
+      1    at least one delivery did not
+      2    usage error, or the run could not start
+      130  interrupted by Ctrl-C; 143 by SIGTERM
 
-    Every flag of a mode can be set by a variable: --port by
-    TELECMI_CDR_PORT. The flag wins.
+    Each flag can also be set by an environment variable, such
+    as TELECMI_CDR_PORT for --port. A flag overrides it.
     ");
 }
 
@@ -201,99 +209,105 @@ fn the_help_of_listen() {
       telecmi-cdr listen
           show every request on port 8237
       telecmi-cdr listen --inspect
-          also in a browser
+          show requests in a browser, too
       telecmi-cdr listen --tunnel cloudflared
-          with a public URL for TeleCMI's dashboard
+          open a tunnel, and show its URL for the dashboard
       telecmi-cdr listen --forward-to http://localhost:5000/cdr
           show requests while your handler answers them
       telecmi-cdr listen --save calls.ndjson
           save requests, to be replayed by send --file
       telecmi-cdr listen --strict --count 2 --timeout 1m
-          for scripts: two good CDRs must come in a minute
+          for scripts: require two valid CDRs in a minute
       telecmi-cdr listen --port 0 --count 2 -- ./my-sender.sh
           run a command that must send two CDRs
       telecmi-cdr listen --fail-first 2 --report retries.txt
-          measure when the sender tries again
+          fail two requests, and measure when each is retried
 
     Where:
-      -p, --port <N>        Port to listen on; 0 takes any free one [default: 8237]
+      -p, --port <N>        Port to listen on; 0 chooses a free port [default: 8237]
           --host <ADDRESS>  Address to listen on; any but the default is open to the
                             network [default: 127.0.0.1]
 
     Inspecting and forwarding:
-          --inspect [<PORT>]  Show requests in a browser on this machine, by PORT or
-                              any free port
+          --inspect [<PORT>]  Show requests in a browser on this machine, on PORT or
+                              a free port
           --save <FILE>       Append each exchange to a file, secrets included;
                               replay it with send --file
           --redact            Mask telephone numbers, app ids and known secrets in
                               the saved file; other text stays
-          --forward-to <URL>  Forward each request unchanged and return the
-                              handler's answer; the URL's path is used, if it has
-                              one
+          --forward-to <URL>  Forward each request unchanged to this URL and return
+                              its answer; a path in URL replaces the request's
 
     Behind a tunnel:
-          --tunnel <TUNNEL>       Start a tunnel, show its public URL: cloudflared,
-                                  ngrok, bore[:SERVER], ssh:[USER@]HOST[:PORT]
+          --tunnel <TUNNEL>       Start a tunnel and show its public URL:
+                                  cloudflared, ngrok, bore[:SERVER],
+                                  ssh:[USER@]HOST[:PORT]
           --tunnel-cmd <COMMAND>  Start any other tunnel by a shell command with
                                   {port} or {url}; the first URL it prints is the
                                   public one
-          --public-url <URL>      Show this as the public URL
+          --public-url <URL>      Public URL to show, if the listener is reachable
+                                  by another address
           --trust-proxy           Show the client address of X-Forwarded-For and
                                   similar headers as well
 
     Answer:
-          --status <STATUS>  Status of a good answer [default: 200]
-          --body <TEXT>      Body of a good answer [default: "got it"]
-      -H, --header <HEADER>  Header of a good answer, 'Name: value'; repeatable
-          --delay <D|A..B>   Delay answers: 500ms, or a random time: 100ms..2s
+          --status <STATUS>  Status of the answers to valid requests [default: 200]
+          --body <TEXT>      Body of the answers to valid requests [default: "got
+                             it"]
+      -H, --header <HEADER>  Header to add to the answers, 'Name: value'; repeatable
+          --delay <D|A..B>   Time before each answer: 500ms, or random within
+                             100ms..2s
           --seed <N>         Seed for --delay and --fault-rate
 
-    Failing on purpose:
+    Fault injection:
           --fail-first <N>  Fail the first N requests
           --fault <KIND>    Kind of failure: status (503), status:NNN, reset, empty,
-                            hang, slow or garbage; alone, all requests fail
+                            hang, slow or garbage; on its own, for all requests
           --fault-rate <P>  Fail this share of the requests at random: 0.1 or 10%
-          --report <FILE>   Write to this file, at the end, which requests came back
-                            after a failure
+          --report <FILE>   Write a report on the retries of failed requests to this
+                            file, at the end
 
     For scripts:
-          --strict                Answer departures from the schema with 422, and
-                                  exit with 1
+          --strict                Answer CDRs that depart from the schema with 422,
+                                  and exit with 1
       -n, --count <N>             Stop after this many CDRs
-          --expect <FIELD=VALUE>  Count only CDRs with this value: leg=a; repeatable
+          --expect <FIELD=VALUE>  Count only CDRs in which a field has this value:
+                                  leg=a; repeatable
           --settle <D>            Keep listening this long at the end; a CDR beyond
                                   --count fails the run
-          --timeout <D>           Stop after this time; exit 124 if short of --count
+          --timeout <D>           Stop after this time; exit with 124 if --count was
+                                  not reached
           --ready-file <FILE>     Write the URL to this file once the port is open
-      [CMD]...                    After --: command to run with TELECMI_CDR_URL set;
-                                  listening stops when it ends
+      [CMD]...                    Command to run, after --; gets TELECMI_CDR_URL,
+                                  and listening stops when it ends
 
     Limits:
-          --max-body <SIZE>     Maximum size of a body; larger ones are answered 413
-                                [default: 1MiB]
-          --header-timeout <D>  Maximum time for a request's head [default: 15s]
-          --body-timeout <D>    Maximum time for a body; slower ones are answered
-                                408 [default: 15s]
+          --max-body <SIZE>     Maximum size of a request body; larger bodies are
+                                answered with 413 [default: 1MiB]
+          --header-timeout <D>  Maximum time for receiving the head of a request
+                                [default: 15s]
+          --body-timeout <D>    Maximum time for receiving a request body; slower
+                                bodies are answered with 408 [default: 15s]
 
     Output:
-          --format <FORMAT>  pretty for people, or ndjson: one JSON record a line
-                             [default: pretty]
-          --color <WHEN>     auto (the terminal and NO_COLOR decide), always or
+          --format <FORMAT>  Format of the output: pretty (text) or ndjson (one JSON
+                             record a line) [default: pretty]
+          --color <WHEN>     Colours: auto (by the terminal and NO_COLOR), always or
                              never [default: auto]
       -q, --quiet            Print only warnings and errors on stderr
-      -v, --verbose          Show headers and whole replies
+      -v, --verbose          Show headers and complete bodies
       -h, --help             Print help
 
     Exit codes:
-      0    done
+      0    the run ended as expected
       1    a check failed
-      2    usage, or could not start
+      2    usage error, or the run could not start
       124  --timeout passed before --count was reached
-      130  interrupted before --count; 143 if by SIGTERM
-      With -- CMD, its own failure comes first.
+      130  interrupted before --count; 143 by SIGTERM
+      With -- CMD, a failure of CMD sets the exit code.
 
-    Every flag of a mode can be set by a variable: --port by
-    TELECMI_CDR_PORT. The flag wins.
+    Each flag can also be set by an environment variable, such
+    as TELECMI_CDR_PORT for --port. A flag overrides it.
     "#);
 }
 

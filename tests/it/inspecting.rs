@@ -130,7 +130,7 @@ fn a_port_that_is_taken_stops_it_before_it_is_ready() {
     let expected = format!("error: cannot listen on 127.0.0.1:{port}\n  caused by: ");
     assert!(ended.stderr.starts_with(&expected), "{}", ended.stderr);
     assert!(
-        ended.stderr.contains("choose one with --inspect N"),
+        ended.stderr.contains("choose another with --inspect N"),
         "{}",
         ended.stderr
     );

@@ -88,7 +88,7 @@ fn time_without_a_number_is_no_failure() {
     insta::assert_snapshot!(ended.masked(), @"
     exit 0
     --- stdout
-    time is up · 0 requests · 0 CDRs · 0 remarks
+    timed out · 0 requests · 0 CDRs · 0 remarks
     --- stderr
     listening on http://127.0.0.1:PORT
     ");
@@ -102,7 +102,7 @@ fn time_before_the_number_is_124() {
     insta::assert_snapshot!(ended.masked(), @"
     exit 124
     --- stdout
-    time is up · 0 requests · 0 of 2 CDRs · 0 remarks
+    timed out · 0 requests · 0 of 2 CDRs · 0 remarks
     --- stderr
     listening on http://127.0.0.1:PORT
     ");
@@ -183,7 +183,7 @@ fn a_port_that_is_taken_stops_it_before_it_is_ready() {
         assert!(
             ended
                 .stderr
-                .contains("\n  hint: another program has this port: choose one with --port N")
+                .contains("\n  hint: the port is in use: choose another with --port N")
         );
     }
 }
@@ -204,7 +204,7 @@ fn a_host_that_is_not_ours_is_named() {
     assert!(
         ended
             .stderr
-            .contains("hint: this machine has no such address"),
+            .contains("hint: --host must be an address of this machine"),
         "{}",
         ended.stderr
     );
@@ -223,8 +223,7 @@ fn an_address_open_to_the_network_is_warned_about_once() {
     ])
     .run()
     .expect(0);
-    let warning =
-        "warning: anybody who reaches this address can send here and see what it answers\n";
+    let warning = "warning: any machine that reaches this address can send requests\n";
     assert_eq!(ended.stderr.matches("warning").count(), 1);
     assert!(ended.stderr.starts_with(warning), "{}", ended.stderr);
 }
@@ -259,7 +258,7 @@ fn quiet_leaves_only_the_data() {
         .run()
         .expect(0);
     assert_eq!(ended.stderr, "");
-    assert!(ended.stdout.contains("time is up"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("timed out"), "{}", ended.stdout);
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn what_is_dropped_is_counted() {
     insta::assert_snapshot!(all.masked(), @"
     exit 0
     --- stdout
-    0 delivered · 1 dropped on purpose · T · N/s
+    0 delivered · 1 left out by --drop · T · N/s
     --- stderr
     sending deliveries to http://127.0.0.1:PORT · seed 7
     repeat: telecmi-cdr send --url http://127.0.0.1:PORT --drop 1 --seed 7 --at 2026-11-22T09:00:00.000Z

@@ -280,7 +280,7 @@ fn a_capture_is_changed_where_it_holds_a_cdr() {
     assert_eq!(
         said.lines().next(),
         Some(
-            "warning: calls.ndjson:3: no CDR to change: --set, --set-json and --unset leave 2 requests as they were"
+            "warning: calls.ndjson:3: no CDR to change: --set, --set-json and --unset have no effect on 2 requests"
         )
     );
     let after = exchanges(&mut second, 4);
@@ -328,22 +328,22 @@ fn what_would_become_another_request_is_never_sent() {
         (
             "cdr.test",
             r"x\r\nEvil: 1",
-            "the value of the header Host holds a line break or a control character",
+            "the value of the header Host contains a line break or a control character",
         ),
         (
             "\"Host\"",
             r#""Host: x\r\nEvil""#,
-            r#""Host: x\u{d}\u{a}Evil" is no name of a header"#,
+            r#""Host: x\u{d}\u{a}Evil" is not a valid header name"#,
         ),
         (
             "\"GET\"",
             r#""GET /x HTTP/1.1\r\n""#,
-            r#""GET /x HTTP/1.1\u{d}\u{a}" is no method"#,
+            r#""GET /x HTTP/1.1\u{d}\u{a}" is not a valid method"#,
         ),
         (
             "\"/\"",
             r#""/ HTTP/1.1\r\nEvil: 1""#,
-            "the target holds a space or a control character",
+            "the request target contains a space or a control character",
         ),
         (
             "HTTP/1.1",
@@ -493,16 +493,14 @@ fn flags_that_change_nothing_are_named() {
         .expect(0);
     assert_eq!(
         sent.stderr,
-        "--method changes nothing in a capture: its requests keep their own\n"
+        "--method has no effect on a capture: captured requests keep their method\n"
     );
     assert_eq!(sent.records_of("delivery")[0]["method"], "GET");
     let refused = captured
         .replay(&url, &["-X", "both", "--compare"])
         .expect(2);
     assert!(
-        refused
-            .stderr
-            .starts_with("error: --compare holds the replies"),
+        refused.stderr.starts_with("error: --compare needs CDRs"),
         "{}",
         refused.stderr
     );
@@ -530,13 +528,13 @@ fn through_a_proxy_it_goes_as_the_client_writes_it_and_that_is_said() {
     let sent = program(send).env("HTTP_PROXY", &proxy.url).run().expect(0);
     assert!(
         sent.stderr
-            .contains("the names of captured headers go in lower case"),
+            .contains("captured header names are sent in lower case"),
         "{}",
         sent.stderr
     );
     assert!(
         sent.stderr
-            .contains("NO_PROXY=cdr.test sends everything exactly"),
+            .contains("with NO_PROXY=cdr.test the requests are sent unchanged"),
         "{}",
         sent.stderr
     );

@@ -50,7 +50,7 @@ fn a_sender_that_comes_back_is_followed() {
         let text = related["text"].as_str().expect("a text");
         let told = format!(" after the 503 of #{before} (attempt {})", before + 1);
         assert!(
-            text.starts_with("came back ") && text.ends_with(&told),
+            text.starts_with("retried ") && text.ends_with(&told),
             "{text}"
         );
         assert!(
@@ -87,7 +87,7 @@ fn a_sender_that_comes_back_is_followed() {
         "{text}"
     );
     assert!(
-        text.contains("\n1 request met a failure: 1 came back, 1 was answered well in the end.\n"),
+        text.contains("\n1 request failed: 1 retried, 1 was answered with 2xx in the end.\n"),
         "{text}"
     );
     let lines: Vec<_> = text
@@ -96,7 +96,7 @@ fn a_sender_that_comes_back_is_followed() {
         .collect();
     assert_eq!(lines.len(), 3, "{text}");
     assert!(
-        lines[1].contains("Z  after ") && lines[1].ends_with("  503, on purpose"),
+        lines[1].contains("Z  after ") && lines[1].ends_with("  503, injected"),
         "{text}"
     );
     assert!(lines[2].ends_with(" 200"), "{text}");
@@ -108,11 +108,11 @@ fn a_person_sees_it_before_the_last_line() {
     let (_, end) = ended.stdout.split_once("\nretries\n").expect("a section");
     // The line breaks of the text depend on the measured times.
     let end = end.split_whitespace().collect::<Vec<_>>().join(" ");
-    insta::assert_snapshot!(masked(&end), @"15b58236… leg a #1 503 · T → #2 503 · T → #3 200 median retry: 1st after T (once) 2nd after T (once) all wanted CDRs came · 3 requests · 3 of 3 CDRs · 0 remarks");
+    insta::assert_snapshot!(masked(&end), @"15b58236… leg a #1 503 · T → #2 503 · T → #3 200 median retry: 1st after T (once) 2nd after T (once) received all expected CDRs · 3 requests · 3 of 3 CDRs · 0 remarks");
     let told = ended
         .stdout
         .lines()
-        .filter(|line| line.starts_with("  → came back "))
+        .filter(|line| line.starts_with("  → retried "))
         .count();
     assert_eq!(told, 2, "{}", ended.stdout);
     assert!(!ended.stdout.contains("duplicate"), "{}", ended.stdout);
@@ -182,7 +182,7 @@ fn what_was_in_the_file_is_replaced() {
         text.starts_with("telecmi-cdr ") && !text.contains('x'),
         "{text}"
     );
-    assert!(text.contains("No CDR met a failure"), "{text}");
+    assert!(text.contains("No request failed"), "{text}");
 }
 
 #[cfg(unix)]
@@ -200,7 +200,7 @@ fn it_is_written_when_a_person_ends_the_run_and_is_theirs_alone() {
     listener.running.end().expect(0);
     let text = fs::read_to_string(&path).expect("a report");
     assert!(
-        text.contains(", interrupted)\n") && text.contains("\n    not back after "),
+        text.contains(", interrupted)\n") && text.contains("\n    no retry within "),
         "{text}"
     );
     let mode = fs::metadata(&path).expect("a file").permissions().mode();

@@ -279,8 +279,8 @@ fn one_file_one_listener() {
         .expect(2);
     assert_eq!(ended.stdout, "");
     insta::assert_snapshot!(ended.stderr.replace(&name, "FILE"), @"
-    error: another listener saves to FILE
-      hint: each listener needs a file of its own: choose another with --save
+    error: another listener is saving to FILE
+      hint: each listener needs its own file: choose another with --save
     ");
     assert!(post_json(&first.url, fixture("docs-leg-a.json")).starts_with("HTTP/1.1 200 "));
 }
@@ -291,7 +291,7 @@ fn a_file_that_cannot_be_written_stops_it_before_it_is_ready() {
     let missing = format!("{name}/missing/calls.ndjson").replace("calls.ndjson/missing", "missing");
     let a_folder = folder.path().to_str().expect("a name");
     for (name, hint) in [
-        (missing.as_str(), "hint: is the folder there?"),
+        (missing.as_str(), "hint: check that the folder exists"),
         (a_folder, "hint: "),
     ] {
         let ended = program(["listen", "--port", "0", "--save", name])
@@ -315,7 +315,7 @@ fn standard_output_has_a_flag_of_its_own() {
         .run()
         .expect(2);
     let said =
-        "error: --save takes a file; --format ndjson writes the same records to standard output\n";
+        "error: --save needs a file; --format ndjson writes the same records to standard output\n";
     assert!(ended.stderr.starts_with(said), "{}", ended.stderr);
 }
 
@@ -405,8 +405,8 @@ mod unix {
             .replace(&name, "FILE");
         let said = said.split("listening on").next().unwrap_or_default();
         insta::assert_snapshot!(said, @"
-        warning: FILE: open to others on this machine (mode 644): chmod 600 FILE
-        warning: FILE: the last line is cut off; what comes now begins a new line
+        warning: FILE: accessible to other users (mode 644): run chmod 600 FILE
+        warning: FILE: the last line is incomplete; the next exchange begins a new line
         ");
         assert_eq!(mode(), 0o644);
     }
@@ -419,7 +419,7 @@ mod unix {
         fs::remove_file(&path).expect("removed");
         assert!(post_json(&listener.url, fixture("docs-leg-a.json")).starts_with("HTTP/1.1 200 "));
         let said = listener.running.talk().replace(&name, "FILE");
-        insta::assert_snapshot!(said, @"warning: FILE: removed while it was written to, and begun anew");
+        insta::assert_snapshot!(said, @"warning: FILE: the file was removed during the run, and has been created again");
         assert_eq!(records(&path).len(), 1);
     }
 
@@ -438,7 +438,7 @@ mod unix {
             "No space left on device (os error 28)"
         );
         let said = listener.running.talk();
-        insta::assert_snapshot!(said, @"warning: /dev/full: cannot be written: No space left on device (os error 28); 1 lost so far, answered 503");
+        insta::assert_snapshot!(said, @"warning: /dev/full: cannot be written: No space left on device (os error 28); 1 not saved so far, and answered with 503");
         post_json(&listener.url, fixture("docs-leg-b.json"));
         post_json(&listener.url, fixture("docs-leg-a.json"));
         let ended = listener.running.end().expect(1);
@@ -473,7 +473,7 @@ mod unix {
         let says = |text: &str| assert!(ended.stdout.contains(text), "{}", ended.stdout);
         says("POST /webhook/cdr  503 ");
         says("\n  ✗ not saved: No space left on device (os error 28)\n");
-        says(" · 0 saved · 1 lost (could not be saved)\n");
+        says(" · 0 saved · 1 not saved\n");
     }
 
     #[test]
@@ -573,7 +573,7 @@ mod unix {
         assert!(post_json(&listener.url, &long).starts_with("HTTP/1.1 200 "));
         let said = listener.running.talk();
         assert!(
-            said.contains("No space left on device (os error 28); 1 lost so far"),
+            said.contains("No space left on device (os error 28); 1 not saved so far"),
             "{said}"
         );
         while !listener.running.talk().ends_with("saving works again\n") {}

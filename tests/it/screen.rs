@@ -332,7 +332,7 @@ fn strangers_cannot_touch_the_terminal_of_a_listener() {
         "try: ",
         "! ",
         "retries",
-        "all wanted CDRs came · ",
+        "received all expected CDRs · ",
     ]);
     assert!(
         blocks >= least,
@@ -372,7 +372,7 @@ fn a_tunnel_cannot_touch_the_terminal_of_a_listener() {
         "public URL",
         "in TeleCMI",
         "try: ",
-        "time is up",
+        "timed out",
     ]);
     assert!(seen.text().contains("FORGED"), "{}", seen.rows.join("\n"));
     assert_eq!(seen.code, Some(0));

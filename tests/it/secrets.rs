@@ -299,7 +299,7 @@ fn no_password_of_a_proxy_is_seen() {
                 .env(variable, proxy)
                 .run();
                 assert!(
-                    mode.contains(&"--race") || ended.stderr.contains("through the proxy"),
+                    mode.contains(&"--race") || ended.stderr.contains("using the proxy"),
                     "{}",
                     ended.whole()
                 );

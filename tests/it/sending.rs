@@ -82,7 +82,7 @@ fn a_run_of_several_ends_with_a_summary() {
     latency       T       T       T       T       T       T
     --- stderr
     sending 3 deliveries to http://127.0.0.1:PORT · seed 7
-    hint: the handler failed: its own log says more than its answer
+    hint: the handler failed: see the handler's log
     repeat: telecmi-cdr send --url http://127.0.0.1:PORT -n 3 --seed 7 --at 2026-11-22T09:00:00.000Z
     ");
 }
@@ -321,7 +321,7 @@ fn the_demo_shows_both_sides() {
     listening on http://127.0.0.1:PORT
     sending 2 deliveries to http://127.0.0.1:PORT/webhook/cdr · seed 7
     repeat: telecmi-cdr send --demo --seed 7 --at 2026-11-22T09:00:00.000Z
-    next, your own handler: telecmi-cdr send --url http://localhost:5000/webhook/cdr
+    to test your own handler: telecmi-cdr send --url http://localhost:5000/webhook/cdr
     ");
 
     let records = program(demo.iter().chain(&["--format", "ndjson"]))
@@ -385,11 +385,7 @@ fn what_has_no_end_is_not_printed() {
     let ended = program(["send", "--dry-run", "--duration", "1ms"])
         .run()
         .expect(2);
-    assert!(
-        ended.stderr.contains("say --count instead"),
-        "{}",
-        ended.whole()
-    );
+    assert!(ended.stderr.contains("use --count"), "{}", ended.whole());
 }
 
 #[cfg(unix)]

@@ -153,7 +153,7 @@ fn the_terminal_is_given_back() {
         (
             "--timeout 300ms",
             "trap '' TERM; read x; echo first $x; while :; do sleep 1; done",
-            "time is up",
+            "timed out",
         ),
     ] {
         let line = format!("{listen} {flags} -- sh -c \"$0\"; read y; echo then $y");

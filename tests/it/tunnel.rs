@@ -240,7 +240,7 @@ fn a_person_reads_what_to_paste_and_where() {
     insta::assert_snapshot!(said(&["--public-url", "https://cdr.example"]), @r#"
     exit 0
     --- stdout
-    time is up · 0 requests · 0 CDRs · 0 remarks
+    timed out · 0 requests · 0 CDRs · 0 remarks
     --- stderr
     listening on http://127.0.0.1:PORT
     public URL  https://cdr.example/webhook/cdr
@@ -311,12 +311,12 @@ fn one_that_ends_before_its_url_has_the_last_word() {
     assert!(
         ended
             .stderr
-            .starts_with("error: ngrok ended with 1 before it told its public URL\n"),
+            .starts_with("error: ngrok ended with 1 before it printed its public URL\n"),
         "{}",
         ended.whole()
     );
     assert!(
-        ended.stderr.contains("  hint: ngrok wants an account"),
+        ended.stderr.contains("  hint: ngrok needs an account"),
         "{}",
         ended.whole()
     );
@@ -440,7 +440,7 @@ fn wrong_words_about_tunnels_are_refused() {
         ),
         (
             &["--tunnel", "ssh:-oProxyCommand=x"],
-            "this is no host's name",
+            "not a valid host name",
         ),
         (&["--tunnel-cmd", ""], "--tunnel-cmd"),
         (

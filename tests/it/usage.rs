@@ -74,9 +74,9 @@ fn without_a_mode_the_help_is_shown() {
 
 #[test]
 fn without_an_address_it_says_what_to_do() {
-    insta::assert_snapshot!(wrong(program(["send"]).run()), @"
-    error: where to? --url takes the handler's address, like http://localhost:5000/webhook/cdr;
-    `telecmi-cdr listen` answers at http://127.0.0.1:8237/webhook/cdr, and --demo needs no address
+    insta::assert_snapshot!(wrong(program(["send"]).run()), @r"
+    error: no destination: add --url with the URL of your handler, like http://localhost:5000/webhook/cdr;
+    `telecmi-cdr listen` listens at http://127.0.0.1:8237/webhook/cdr, and --demo has a receiver of its own
     ");
 }
 
@@ -104,17 +104,20 @@ fn values_that_cannot_be_read_are_named() {
             &["--timeout", "5"],
             "expected a number with a unit, like 500ms, 2s or 1m30s",
         ),
-        (&["--timeout", "0"], "expected more than no time at all"),
+        (&["--timeout", "0"], "expected a duration greater than zero"),
         (
             &["--connect-timeout", "soon"],
             "expected a number with a unit",
         ),
-        (&["--duration", "0s"], "expected more than no time at all"),
+        (
+            &["--duration", "0s"],
+            "expected a duration greater than zero",
+        ),
         (&["--late", "x"], "expected a number with a unit"),
         (&["--max-latency", "1"], "expected a number with a unit"),
         (&["--retry-interval", "1"], "expected a number with a unit"),
         (&["--rate", "50"], "expected a rate like 50/s or 300/m"),
-        (&["--rate", "0/s"], "a rate is more than nothing"),
+        (&["--rate", "0/s"], "the rate must be greater than zero"),
         (&["--count", "0"], "expected a whole number, 1 or more"),
         (
             &["--concurrency", "0"],
@@ -122,7 +125,7 @@ fn values_that_cannot_be_read_are_named() {
         ),
         (
             &["--speed", "0"],
-            "expected a positive number (1 is real time) or max",
+            "expected a number of at least 0.001 (1 is real time), or max",
         ),
         (
             &["--duplicate", "x"],
@@ -159,9 +162,9 @@ fn values_that_cannot_be_read_are_named() {
         (&["--set", "leg"], "expected FIELD=VALUE"),
         (
             &["--set-json", "leg=a"],
-            "text needs double quotes, or --set",
+            "put text in double quotes, or use --set",
         ),
-        (&["--unset", "leg=a"], "expected the name of a field"),
+        (&["--unset", "leg=a"], "expected a field name"),
         (&["--seed", "1.5"], "expected a whole number, 0 or more"),
         (&["--seed", "many"], "--seed"),
         (&["--at", "yesterday"], "--at"),
@@ -169,11 +172,11 @@ fn values_that_cannot_be_read_are_named() {
         (&["--header", "no colon"], "expected 'Name: value'"),
         (
             &["--header", "X-A: b\r\nEvil: 1"],
-            "cannot hold line breaks or other control characters",
+            "cannot contain line breaks or other control characters",
         ),
         (
             &["--header", "X-A: b\nEvil"],
-            "cannot hold line breaks or other control characters",
+            "cannot contain line breaks or other control characters",
         ),
         (&["--header", "@"], "expected @FILE"),
     ];
@@ -197,7 +200,7 @@ fn values_of_the_listener_that_cannot_be_read_are_named() {
         (&["--status", "99"], "expected a status from 200 to 599"),
         (
             &["--header", "x\r\ny: z"],
-            "a header's name is letters, digits and hyphens",
+            "a header name has letters, digits and hyphens only",
         ),
         (
             &["--delay", "2s..1s"],
@@ -224,10 +227,10 @@ fn values_of_the_listener_that_cannot_be_read_are_named() {
         (&["--header-timeout", "5"], "expected a number with a unit"),
         (
             &["--body-timeout", "0"],
-            "expected more than no time at all",
+            "expected a duration greater than zero",
         ),
         (&["--count", "0"], "expected a whole number, 1 or more"),
-        (&["--timeout", "0"], "expected more than no time at all"),
+        (&["--timeout", "0"], "expected a duration greater than zero"),
         (&["--seed", "x"], "--seed"),
     ];
     for (arguments, words) in cases {
@@ -241,7 +244,7 @@ fn addresses_that_cannot_be_sent_to_are_refused() {
     for (url, words) in [
         (
             "ftp://127.0.0.1/x",
-            "only http:// and https:// can be spoken",
+            "only http:// and https:// are supported",
         ),
         ("127.0.0.1:9", "--url"),
         ("http://", "--url"),
@@ -301,7 +304,7 @@ fn much_for_another_machine_must_be_meant() {
         .run();
         let said = wrong(ended);
         assert!(
-            said.contains("--yes says that it is meant"),
+            said.contains("add --yes to allow it"),
             "{arguments:?}: {said}"
         );
     }
@@ -309,7 +312,7 @@ fn much_for_another_machine_must_be_meant() {
     let ended = program(["send", "--url", "http://192.0.2.1/", "--file", "-"])
         .input(lines)
         .run();
-    assert!(wrong(ended).contains("--yes says that it is meant"));
+    assert!(wrong(ended).contains("add --yes to allow it"));
     program([
         "send",
         "--url",
@@ -399,7 +402,7 @@ fn flags_without_a_value_have_twins_with_one() {
     }
     for no in ["0", "false", "no", "off"] {
         let said = wrong(program(["send"]).env("TELECMI_CDR_DRY_RUN", no).run());
-        assert!(said.contains("where to?"), "{no}: {said}");
+        assert!(said.contains("no destination"), "{no}: {said}");
     }
     let said = wrong(
         program(["send", "--dry-run"])

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::peers::{post_json, read_request};
 use super::program::{DEADLINE, Ended, listener, program};
 
-const NOT_HTTP: &str = "what came back is not HTTP";
-const DAMAGED: &str = "the body of the answer is damaged";
+const NOT_HTTP: &str = "the answer is not HTTP";
+const DAMAGED: &str = "the body of the answer is malformed";
 const UNANSWERED: &str = "the peer closed the connection without answering";
 const CUT_SHORT: &str = "the peer closed the connection in the middle of its answer";
 
@@ -80,7 +80,7 @@ const ANSWERS: [(&str, &str); 30] = [
     ("", UNANSWERED),
     (
         "\u{15}\u{3}\u{1}\0\u{2}\u{2}\u{28}",
-        "speaks TLS: is it https:// instead?",
+        "uses TLS: try https://",
     ),
 ];
 

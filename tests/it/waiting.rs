@@ -53,7 +53,7 @@ fn what_was_expected_and_did_not_come_is_124_even_without_a_count() {
     assert!(
         misspelt
             .stderr
-            .starts_with("warning: --expect lag=b: no documented CDR has such a field\n")
+            .starts_with("warning: --expect lag=b: not a field of the documented CDR\n")
     );
     let wrong = program(["listen", "--expect", "leg"]).run().expect(2);
     assert!(
@@ -135,7 +135,7 @@ fn a_file_has_one_purpose() {
             .run()
             .expect(2);
         assert!(
-            ended.stderr.contains("each needs a file of its own"),
+            ended.stderr.contains("must name different files"),
             "{}",
             ended.stderr
         );
@@ -148,9 +148,7 @@ fn a_file_has_one_purpose() {
         .run()
         .expect(2);
     assert!(
-        ended
-            .stderr
-            .contains("is there already, and is no ready file"),
+        ended.stderr.contains("exists and is not a ready file"),
         "{}",
         ended.stderr
     );

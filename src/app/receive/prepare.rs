@@ -82,25 +82,25 @@ pub fn startup_notes(given: &ListenOptions, prepared: &Prepared, show: &mut Show
         .filter(|expected| schema::documented(&expected.field).is_none())
     {
         show.warn(&format!(
-            "--expect {}={}: no documented CDR has such a field",
+            "--expect {}={}: not a field of the documented CDR",
             expected.field, expected.value
         ));
     }
     if !prepared.address.ip().is_loopback() {
-        show.warn("anybody who reaches this address can send here and see what it answers");
+        show.warn("any machine that reaches this address can send requests");
     }
     let options = &prepared.options;
     if let Some(forward) = &options.forward {
-        show.remark_to_a_person(&format!("passing on to {}", forward.url()));
+        show.remark_to_a_person(&format!("forwarding to {}", forward.url()));
     }
     if let Some(capture) = &options.capture {
         show.remark_to_a_person(&capture.purpose());
     }
     if !options.faults.are_off() {
-        show.remark_to_a_person(&format!("failing on purpose: {}", options.faults));
+        show.remark_to_a_person(&format!("injecting faults: {}", options.faults));
     }
     if let Some(seed) = given.drawn_seed {
-        show.remark(&format!("seed {seed}: the same again with --seed {seed}"));
+        show.remark(&format!("seed {seed}: repeat this run with --seed {seed}"));
     }
 }
 

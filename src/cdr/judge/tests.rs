@@ -45,7 +45,7 @@ fn relatives_are_named() {
     ");
     insta::assert_snapshot!(said(r#"{"type":"cdr","direction":"inbound","from":1,"to":2,"status":"missed","appid":1,"waitedsec":3}"#), @"
     Incoming None None
-    OtherKind -: the CDR of an incoming call, which has a webhook of its own
+    OtherKind -: the CDR of an incoming call, for which TeleCMI has another webhook
     ");
     insta::assert_snapshot!(said(r#"{"cmiuid":"x","agent":"a","duration":3,"billedsec":1}"#), @"
     RestRecord None None
@@ -53,7 +53,7 @@ fn relatives_are_named() {
     ");
     insta::assert_snapshot!(said(r#"{"hello":"world"}"#), @"
     Unknown None None
-    OtherKind -: no notification of TeleCMI's that we know
+    OtherKind -: not a TeleCMI notification that this version knows
     ");
 }
 
@@ -134,20 +134,20 @@ fn every_remark_is_made_not_just_the_first() {
         "status":"missed","user":"agent","time":1650628175,"direction":"outbound","leg":"c","hangup_reason":"sent_bye",
         "virtual_number":442079460001,"custom":null,"request_id":"r","answeredsec":3,"team":"x","colour":"red"}"#), @"
     OutgoingMissed Some(Live) None
-    InexactNumber appid: written 2222223.0; whole numbers are documented
-    DuplicateKey appid: stands there more than once; most readers keep the last one
+    InexactNumber appid: written as 2222223.0; documented as an integer
+    DuplicateKey appid: occurs more than once; most parsers keep the last value
     Retyped virtual_number: a number; documented as a string, seen live as a number
     Missing call_id: not there
     Retyped custom: null; documented as a string
-    OddValue leg: `c`; documented are `a` and `b`
+    OddValue leg: `c`; the documented values are `a` and `b`
     Retyped to: a string; documented as a number
-    OddValue cmiuuid: `x`; documented is a UUID
-    OddValue user: `agent`; documented is <extension>_<appid>
-    OddValue time: looks like seconds; documented are milliseconds
+    OddValue cmiuuid: `x`; documented as a UUID
+    OddValue user: `agent`; documented as <extension>_<appid>
+    OddValue time: looks like seconds; documented in milliseconds
     OddValue hangup_reason: `sent_bye` needs an answered call; a missed leg ends in recv_cancel or sent_reject
-    Unexpected answeredsec: does not belong here: it stands in answered CDRs
-    Missing extra_params: not there, although request_id is: click2call sends both
-    Unexpected team: belongs to other notifications of TeleCMI's
+    Unexpected answeredsec: unexpected in this CDR; documented for answered CDRs
+    Missing extra_params: missing, although request_id is present: click2call sends both
+    Unexpected team: a field of other TeleCMI notifications
     Unknown colour: not documented
     ");
 }

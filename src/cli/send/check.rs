@@ -30,7 +30,8 @@ impl SendOptions {
         self.demo &= is_given("demo") || !is_given("url");
         self.method_was_said = matches.value_source("method") != Some(ValueSource::DefaultValue);
         if self.race > 1 && self.retry > 0 {
-            let what = "--race releases copies together, which cannot be tried again together: leave out --retry";
+            let what = "--race cannot be used with --retry, because the copies of a race are sent \
+                once: leave out --retry";
             return Err(what.to_owned());
         }
         self.print = self.print.or(self.dry_run.then_some(Print::Json));
@@ -38,8 +39,7 @@ impl SendOptions {
             self.method = Methods::Both;
         }
         if self.compare && self.method != Methods::Both {
-            let what =
-                "--compare holds the replies to POST and GET against each other: add --method both";
+            let what = "--compare compares the replies to POST and GET: add --method both";
             return Err(what.to_owned());
         }
         if self.suite {
@@ -70,19 +70,20 @@ impl SendOptions {
     fn destination(&self, url_is_given: bool) -> Result<Option<Destination>, String> {
         let url = match &self.url {
             _ if self.demo && url_is_given => {
-                let what = "--demo has a receiver of its own: leave out --url, or leave out --demo";
+                let what = "--demo starts its own receiver: leave out --url, or leave out --demo";
                 return Err(what.to_owned());
             }
             _ if self.demo => return Ok(None),
             Some(url) => url,
             None if self.print.is_some() => LISTENER,
             None if self.suite => {
-                return Err("--suite needs the handler's address: --url".to_owned());
+                return Err("--suite needs the URL of your handler: add --url URL".to_owned());
             }
             None => {
                 return Err(format!(
-                    "where to? --url takes the handler's address, like http://localhost:5000/webhook/cdr;\n\
-                     `telecmi-cdr listen` answers at {LISTENER}, and --demo needs no address"
+                    "no destination: add --url with the URL of your handler, like \
+                     http://localhost:5000/webhook/cdr;\n`telecmi-cdr listen` listens at \
+                     {LISTENER}, and --demo has a receiver of its own"
                 ));
             }
         };

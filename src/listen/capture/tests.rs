@@ -99,7 +99,7 @@ fn after_a_torn_line_a_new_one_is_begun() {
     drop(Capture::open(&path, false).unwrap());
     fs::write(&path, "{\"type\":\"exch").unwrap();
     let (mut capture, warnings) = Capture::open(&path, false).unwrap();
-    let said = "the last line is cut off; what comes now begins a new line";
+    let said = "the last line is incomplete; the next exchange begins a new line";
     assert_eq!(warnings, [format!("{}: {said}", path.display())]);
     assert!(append(&mut capture, 1).is_empty());
     assert!(append(&mut capture, 2).is_empty());
@@ -167,15 +167,15 @@ async fn an_alarm_is_raised_at_once_and_then_once_a_second() {
     said.push(alarm.held_back().unwrap_or_default());
     insta::assert_snapshot!(said.join("\n"), @"
 
-    cannot be written: full; 1 lost so far, answered 503
+    cannot be written: full; 1 not saved so far, and answered with 503
 
 
-    cannot be written: full; 4 lost so far, answered 503
+    cannot be written: full; 4 not saved so far, and answered with 503
     saving works again
 
 
 
-    cannot be written: full; 5 lost so far, answered 503
+    cannot be written: full; 5 not saved so far, and answered with 503
     ");
     assert_eq!((alarm.lost, alarm.held_back()), (5, None));
 }
@@ -215,7 +215,7 @@ mod unix {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         let (_capture, warnings) = Capture::open(&path, false).unwrap();
         assert!(
-            warnings[0].contains("open to others on this machine (mode 640)"),
+            warnings[0].contains("accessible to other users (mode 640)"),
             "{warnings:?}"
         );
         assert_eq!(warnings.len(), 1);
@@ -229,7 +229,7 @@ mod unix {
         append_nth(&mut capture, 1);
         fs::remove_file(&path).unwrap();
         let said = format!(
-            "{}: removed while it was written to, and begun anew",
+            "{}: the file was removed during the run, and has been created again",
             path.display()
         );
         assert_eq!(append(&mut capture, 2), [said]);
@@ -261,7 +261,7 @@ mod unix {
                 .contains("No such file or directory")
         );
         assert!(
-            appended.warnings[0].contains("; 1 lost so far, answered 503"),
+            appended.warnings[0].contains("; 1 not saved so far, and answered with 503"),
             "{:?}",
             appended.warnings
         );
@@ -364,7 +364,7 @@ mod unix {
         let failures = (1..1_000).find_map(|n| append_nth(&mut capture, n).line.err());
         assert_eq!(
             failures.as_deref(),
-            Some("nobody reads the pipe, and it is full")
+            Some("the pipe is full, because its reader does not read")
         );
         drop(reader);
         assert!(

@@ -430,7 +430,7 @@ async fn there_are_so_many_streams_and_no_more() {
     assert!(
         String::from_utf8(body)
             .unwrap()
-            .starts_with("32 streams are open already")
+            .starts_with("32 pages are open already")
     );
     stand.history.push(&small(1));
     for stream in &mut open {
@@ -601,7 +601,7 @@ async fn only_so_much_is_sent_again_at_once() {
     assert!(
         String::from_utf8(body)
             .unwrap()
-            .starts_with("8 are under way already")
+            .starts_with("8 requests are being sent already")
     );
 }
 

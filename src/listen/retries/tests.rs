@@ -108,8 +108,8 @@ fn what_comes_back_after_a_failure_is_no_duplicate() {
     ];
     insta::assert_snapshot!(said.join("\n"), @"
     duplicate
-    came back 60.1 s after the 503 of #1 (attempt 2)
-    came back 5 m 00 s after the hang of #2 (attempt 3)
+    retried 60.1 s after the 503 of #1 (attempt 2)
+    retried 5 m 00 s after the hang of #2 (attempt 3)
     duplicate
     duplicate
     duplicate
@@ -186,7 +186,7 @@ fn all_but_2xx_is_a_failure_and_so_is_every_fault() {
         assert!(
             recorded
                 .said(1_000, cdr("x"), status(204))
-                .starts_with("came back ")
+                .starts_with("retried ")
         );
     }
     let slow = Answer {
@@ -197,7 +197,7 @@ fn all_but_2xx_is_a_failure_and_so_is_every_fault() {
     recorded.note(0, cdr("x"), slow);
     assert_eq!(
         recorded.said(1_010, cdr("x"), status(200)),
-        "came back 1.00 s after the slow 200 of #1 (attempt 2)"
+        "retried 1.00 s after the slow 200 of #1 (attempt 2)"
     );
 }
 
@@ -226,7 +226,7 @@ fn a_copy_that_was_on_its_way_before_the_failure_is_no_retry() {
     // The sender of a failed request may still retry, so the failed request is kept.
     assert_eq!(
         recorded.said(30, cdr("x"), status(200)),
-        "came back 20.0 ms after the 503 of #1 (attempt 2)"
+        "retried 20.0 ms after the 503 of #1 (attempt 2)"
     );
     assert_eq!(recorded.report(100).requests[0].duplicates, 1);
 }
@@ -239,7 +239,7 @@ fn a_duplicate_that_fails_may_come_back_too() {
     assert_eq!(recorded.said(200, cdr("x"), status(500)), "duplicate");
     assert_eq!(
         recorded.said(310, cdr("x"), status(200)),
-        "came back 100 ms after the 500 of #3 (attempt 2)"
+        "retried 100 ms after the 500 of #3 (attempt 2)"
     );
     let report = recorded.report(400);
     let attempts: Vec<_> = report.requests[0]
@@ -259,7 +259,7 @@ fn other_requests_are_told_only_if_they_come_back() {
     assert!(
         recorded
             .said(110, (), status(200))
-            .starts_with("came back 100 ms after")
+            .starts_with("retried 100 ms after")
     );
     let history = &recorded.report(200).requests[0];
     assert_eq!(

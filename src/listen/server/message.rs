@@ -76,7 +76,7 @@ pub(super) fn framing(request: &Request) -> Result<Framing, &'static str> {
         let codings = codings.text();
         let last = codings.rsplit(',').next().unwrap_or_default().trim();
         return if request.version == "HTTP/1.0" {
-            Err("HTTP/1.0 knows no Transfer-Encoding")
+            Err("HTTP/1.0 does not have Transfer-Encoding")
         } else if last.eq_ignore_ascii_case("chunked") {
             Ok(Framing::Chunks)
         } else {
@@ -86,11 +86,11 @@ pub(super) fn framing(request: &Request) -> Result<Framing, &'static str> {
     let lengths: Vec<_> = values(request, "content-length").map(length).collect();
     match lengths[..] {
         [] => Ok(Framing::Length(0)),
-        [None, ..] => Err("the Content-Length is no number"),
+        [None, ..] => Err("the Content-Length is not a number"),
         [Some(first), ref others @ ..] if others.iter().all(|other| *other == Some(first)) => {
             Ok(Framing::Length(first))
         }
-        _ => Err("the Content-Length is stated twice, differently"),
+        _ => Err("the request has two different Content-Length headers"),
     }
 }
 

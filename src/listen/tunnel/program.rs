@@ -63,7 +63,7 @@ impl FromStr for Tunnel {
             Some(("ssh", place)) => ssh(place),
             _ => Err(
                 "expected cloudflared, ngrok, bore, bore:SERVER, ssh:HOST or ssh:USER@HOST:PORT; \
-                 --tunnel-cmd starts any other"
+                 --tunnel-cmd starts any other program"
                     .to_owned(),
             ),
         }
@@ -87,7 +87,7 @@ fn ssh(place: &str) -> Result<Tunnel, String> {
     let remote_port = port
         .map(str::parse::<NonZero<u16>>)
         .transpose()
-        .map_err(|_| "the port to take there is a number from 1 to 65535")?
+        .map_err(|_| "expected a port number from 1 to 65535")?
         .map(NonZero::get);
     let name = host(name)?;
     let host = match user {
@@ -101,9 +101,9 @@ fn ssh(place: &str) -> Result<Tunnel, String> {
 fn host(name: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._:%+".contains(c);
     if name.is_empty() {
-        Err("there is no host".to_owned())
+        Err("the host is missing".to_owned())
     } else if name.starts_with('-') || !name.chars().all(plain) {
-        Err("this is no host's name".to_owned())
+        Err("not a valid host name".to_owned())
     } else {
         Ok(name.to_owned())
     }
@@ -169,21 +169,28 @@ impl Tunnel {
     pub(super) fn hint(&self, local: SocketAddr) -> String {
         match self {
             Self::Cloudflared => {
-                format!("by hand, to see more: cloudflared tunnel --url http://{local}")
+                format!("to see its whole output, run: cloudflared tunnel --url http://{local}")
             }
             Self::Ngrok => {
-                format!("ngrok wants an account: ngrok config add-authtoken TOKEN; by hand: ngrok http {local}")
+                format!(
+                    "ngrok needs an account: run ngrok config add-authtoken TOKEN; to see its \
+                    whole output, run: ngrok http {local}"
+                )
             }
             Self::Bore { server } => {
                 let server = server.as_deref().unwrap_or(BORE_SERVER);
-                format!("by hand, to see more: bore local {} --to {server}", local.port())
+                format!(
+                    "to see its whole output, run: bore local {} --to {server}",
+                    local.port()
+                )
             }
             Self::Ssh { host, remote_port } => format!(
-                "it must work without a question; by hand: ssh -N -R {}:{local} {host}",
+                "ssh must connect without a prompt; to try it, run: ssh -N -R {}:{local} {host}",
                 remote_port.unwrap_or(0)
             ),
             Self::Command(_) => {
-                "it must print its public URL and go on running; if it does not print it, name it with --public-url"
+                "the command must print its public URL and keep running; if it prints no URL, add \
+                 --public-url"
                     .to_owned()
             }
         }

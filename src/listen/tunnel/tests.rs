@@ -51,7 +51,7 @@ async fn an_end_before_the_url_is_told_with_the_last_words() {
     let (what, said) = failed("echo first; printf 'no newline' >&2; exit 7").await;
     assert_eq!(
         what,
-        "the program of --tunnel-cmd ended with 7 before it told its public URL"
+        "the program of --tunnel-cmd ended with 7 before it printed its public URL"
     );
     assert_eq!(said.len(), 2);
     assert!(said.contains(&"no newline".to_owned()), "{said:?}");
@@ -80,7 +80,7 @@ async fn a_program_that_tells_no_url_is_ended() {
         let opening = open(&supervisor, &tunnel, local, Some(short), |_| {});
         let error = timeout(DEADLINE, opening).await.unwrap().err().unwrap();
         let expected = format!(
-            "the program of --tunnel-cmd has told no public URL in {} s",
+            "the program of --tunnel-cmd has printed no public URL within {} s",
             short.as_secs()
         );
         assert_eq!(error.to_string(), expected);

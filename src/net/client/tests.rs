@@ -247,7 +247,7 @@ async fn a_host_without_address_is_told() {
         &ClientOptions::default(),
     );
     let failure = client.send(&post("/?token=abc")).await.unwrap_err();
-    let text = format!("cannot find the address of {host}");
+    let text = format!("could not resolve host {host}");
     assert_eq!(
         tell(&failure),
         (Phase::Dns, FailureKind::Dns, text.as_str())
@@ -275,19 +275,11 @@ async fn peers_that_hang_up_are_told_apart() {
         ),
         (
             "SSH-2.0-x\r\n",
-            (
-                Phase::Read,
-                FailureKind::NotHttp,
-                "what came back is not HTTP",
-            ),
+            (Phase::Read, FailureKind::NotHttp, "the answer is not HTTP"),
         ),
         (
             "<html>\r\n",
-            (
-                Phase::Read,
-                FailureKind::NotHttp,
-                "what came back is not HTTP",
-            ),
+            (Phase::Read, FailureKind::NotHttp, "the answer is not HTTP"),
         ),
         (
             "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf",
@@ -302,7 +294,7 @@ async fn peers_that_hang_up_are_told_apart() {
             (
                 Phase::Read,
                 FailureKind::NotHttp,
-                "the body of the answer is damaged",
+                "the body of the answer is malformed",
             ),
         ),
     ] {
@@ -356,13 +348,13 @@ async fn every_silence_ends_and_its_phase_is_named() {
             (Phase::Wait, FailureKind::Timeout, "no answer within 1 s")
         );
     }
-    let text = "the answer did not come to its end within 1 s";
+    let text = "the answer was not complete within 1 s";
     assert_eq!(
         tell(&unfinished.unwrap_err()),
         (Phase::Read, FailureKind::Timeout, text)
     );
     let text = format!(
-        "{} did not take the whole request within 1 s",
+        "{} did not read the whole request within 1 s",
         deaf.connector.destination.place()
     );
     assert_eq!(
@@ -552,7 +544,7 @@ async fn a_kept_connection_that_ends_is_not_tried_again() {
     });
     client.send(&post("/")).await.unwrap();
     let failure = client.send(&post("/")).await.unwrap_err();
-    let text = "the peer closed the connection without answering (a connection kept alive)";
+    let text = "the peer closed the connection without answering (on a reused connection)";
     assert_eq!(
         tell(&failure),
         (Phase::Wait, FailureKind::KeptConnectionClosed, text)

@@ -142,7 +142,7 @@ async fn what_is_wrong_with_a_certificate_is_told_apart() {
             "other.test",
             2999,
             &trusting_it,
-            "wrong host, it is for other.test",
+            "wrong host, the certificate is for other.test",
         ),
         ("localhost", 2999, &trusting_another, "unknown issuer"),
     ] {
@@ -165,7 +165,7 @@ async fn a_self_signed_certificate_is_called_so() {
         .unwrap_err();
     assert_eq!(
         failure.text,
-        "certificate of localhost: unknown issuer, it is self-signed"
+        "certificate of localhost: unknown issuer, the certificate is self-signed"
     );
 }
 
@@ -184,7 +184,11 @@ async fn a_named_certificate_may_be_the_server_s_own() {
     for (host, year, expected) in [
         ("localhost", 2999, Ok(200)),
         ("localhost", 2021, Err("expired")),
-        ("other.test", 2999, Err("wrong host, it is for other.test")),
+        (
+            "other.test",
+            2999,
+            Err("wrong host, the certificate is for other.test"),
+        ),
     ] {
         let (certificate, key) = self_signed(host, year);
         let options = ClientOptions {
@@ -237,7 +241,7 @@ async fn a_plain_port_is_recognised() {
         (Phase::Tls, FailureKind::Tls)
     );
     assert!(
-        failure.text.contains("does not speak TLS"),
+        failure.text.contains("does not use TLS"),
         "{}",
         failure.text
     );

@@ -255,6 +255,6 @@ fn a_target_is_one_line_with_its_body_in_base64() {
     let whole = Request::new("OPTIONS", "*", vec![], "");
     assert_eq!(
         vegeta_target(&whole, "http://h"),
-        Err("its target is no path")
+        Err("the request target is not a path")
     );
 }

@@ -215,27 +215,30 @@ pub(crate) fn is_chunked(request: &Request) -> bool {
 pub(crate) fn check(request: &Request) -> Result<(), String> {
     let shown = |text| clean(&beginning(text, 60));
     if Method::from_bytes(request.method.as_bytes()).is_err() {
-        return Err(format!("\"{}\" is no method", shown(&request.method)));
+        return Err(format!(
+            "\"{}\" is not a valid method",
+            shown(&request.method)
+        ));
     }
     if request.target.is_empty() {
-        return Err("the target is empty".to_owned());
+        return Err("the request target is empty".to_owned());
     }
     if request
         .target
         .bytes()
         .any(|byte| byte <= b' ' || byte == 0x7f)
     {
-        return Err("the target holds a space or a control character".to_owned());
+        return Err("the request target contains a space or a control character".to_owned());
     }
     if !matches!(&*request.version, "HTTP/1.1" | "HTTP/1.0") {
         return Err("the version is neither HTTP/1.1 nor HTTP/1.0".to_owned());
     }
     for Header { name, value } in &request.headers {
         if HeaderName::from_bytes(name.as_bytes()).is_err() {
-            return Err(format!("\"{}\" is no name of a header", shown(name)));
+            return Err(format!("\"{}\" is not a valid header name", shown(name)));
         }
         if HeaderValue::from_bytes(value).is_err() {
-            let what = "holds a line break or a control character";
+            let what = "contains a line break or a control character";
             return Err(format!("the value of the header {} {what}", shown(name)));
         }
     }

@@ -249,10 +249,7 @@ async fn half_an_answer_is_none() {
             (failure.phase, failure.kind),
             (Phase::Read, FailureKind::Timeout)
         );
-        assert_eq!(
-            failure.text,
-            "the answer did not come to its end within 300 ms"
-        );
+        assert_eq!(failure.text, "the answer was not complete within 300 ms");
     }
 }
 
@@ -381,7 +378,7 @@ async fn a_peer_that_does_not_take_a_request_is_told_from_one_that_does_not_answ
         (
             large,
             Phase::Send,
-            "did not take the whole request within 300 ms",
+            "did not read the whole request within 300 ms",
         ),
         (request(), Phase::Wait, "no answer within 300 ms"),
     ] {
@@ -476,7 +473,10 @@ async fn scripts_are_played_over_tls() {
         ("localhost", Ok(200)),
         (
             "other.test",
-            Err("certificate of localhost: wrong host, it is for other.test".to_owned()),
+            Err(
+                "certificate of localhost: wrong host, the certificate is for other.test"
+                    .to_owned(),
+            ),
         ),
     ] {
         let port = authority.peer(host, 2999).await.port();

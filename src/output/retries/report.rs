@@ -24,17 +24,18 @@ pub struct Run {
     pub seed: Option<Seed>,
 }
 
-const SHOWN: &str = "What came to this listener in this run, faced with these answers. An interval begins with our answer, \
-    or where there was none with the moment it was refused, and ends with the arrival of the same request: for a CDR the \
-    same fields and values by the same method. After a hang or a slow answer it holds the sender's own patience, too.";
+const SHOWN: &str = "The requests that failed in this run, and their retries. An interval begins \
+    with the listener's answer, or with the end of the connection if there was no answer, and ends \
+    when the same request arrives again: for a CDR, the same fields and values by the same method. \
+    After the faults hang and slow, the interval includes the sender's own timeout.";
 
-const NOT_SHOWN: &str = "Whether what did not come back would have come later, what never reached this listener, and what \
-    the sender would do on another day or after another failure. What came back with a field changed is no retry here: the \
-    listener remarks on it as a conflict.";
+const NOT_SHOWN: &str = "Requests that never reached this listener, retries after the end of the \
+    run, and how the sender behaves on another day or after another failure. A request that is \
+    sent again with a changed field is not a retry: the listener reports a conflict.";
 
 pub fn report(run: &Run, summary: &Summary) -> String {
     let version = env!("CARGO_PKG_VERSION");
-    let mut out = format!("telecmi-cdr {version}: what came back, and when\n\n");
+    let mut out = format!("telecmi-cdr {version}: retries of failed requests\n\n");
     let lasted = interval(run.ended.since(run.began));
     let ended = format!(
         "{} ({lasted}, {})",
@@ -60,11 +61,11 @@ pub fn report(run: &Run, summary: &Summary) -> String {
     }
     match &summary.retries {
         Some(report) => out += &findings(report),
-        None => out += "\nNo CDR met a failure, so that nothing had to come back.\n",
+        None => out += "\nNo request failed: there are no retries to report.\n",
     }
     for (heading, text) in [
         ("What this shows", SHOWN),
-        ("What it does not show", NOT_SHOWN),
+        ("What this does not show", NOT_SHOWN),
     ] {
         let _ = write!(out, "\n{heading}\n{}", prose(text, "  ", REPORT_WIDTH));
     }
@@ -73,7 +74,7 @@ pub fn report(run: &Run, summary: &Summary) -> String {
 
 fn findings(report: &Report) -> String {
     let mut out = format!(
-        "\n{} met a failure: {} came back, {} answered well in the end.\n",
+        "\n{} failed: {} retried, {} answered with 2xx in the end.\n",
         plural(report.failed, "request"),
         report.came_back,
         count(report.answered, "was", "were"),
@@ -95,10 +96,7 @@ fn findings(report: &Report) -> String {
     }
     if report.left_out > 0 {
         let more = report.left_out;
-        let _ = writeln!(
-            out,
-            "  and {more} more, of which there were too many to name"
-        );
+        let _ = writeln!(out, "  and {more} more, which are not listed");
     }
     out
 }
@@ -124,16 +122,16 @@ fn listed(history: &RetryHistory) -> String {
             None => String::new(),
         };
         let number = format!("#{}", attempt.n);
-        let purpose = attempt.fault.as_ref().map_or("", |_| ", on purpose");
+        let purpose = attempt.fault.as_ref().map_or("", |_| ", injected");
         let (at, outcome) = (attempt.at, attempt.outcome());
         let _ = writeln!(out, "    {number:<6} {at}  {after:<16} {outcome}{purpose}");
     }
     if let Some(silent) = history.unanswered_for {
-        let _ = writeln!(out, "    not back after {}", interval(silent));
+        let _ = writeln!(out, "    no retry within {}", interval(silent));
     }
     if history.duplicates > 0 {
         let copies = count(history.duplicates, "copy", "copies");
-        let _ = writeln!(out, "    and {copies} that are no retries");
+        let _ = writeln!(out, "    and {copies} that are not retries");
     }
     out
 }

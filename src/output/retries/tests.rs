@@ -108,13 +108,13 @@ fn the_section_is_aligned_and_narrow() {
     retries
       3a41f8a3… leg a      #1 503 · 60.1 s → #4 503 · 5 m 00 s →
                            #9 200
-      5b07-\u{…            #2 reset · not back after 6 m 12 s
+      5b07-\u{…            #2 reset · no retry within 6 m 12 s
       7c leg b             #10 503 · 1.00 s → #11 503 · 1.00 s →
                            #12 503 · 1.00 s → #13 503 · 1.00 s →
                            #14 503 · 1.00 s → #15 503 · 1.00 s →
                            #16 503 · 1.00 s → #17 503
                            … 41 left out … #90 200
-                           · 2 duplicates besides
+                           · plus 2 duplicates
       POST /a/path/that…   #3 hang · 12.0 s →
                            #5 200 · then a copy →
                            #6 500 · 1.50 s → #7 200
@@ -148,7 +148,7 @@ fn a_section_names_only_so_many() {
     // 13 of the 33 failed requests are not among the 20 listed ones, and 5 of the 8 in `left_out` were evicted before
     // the report.
     assert!(
-        text.contains("… and 18 more; --report FILE names more of them\n"),
+        text.contains("… and 18 more; --report FILE lists more of them\n"),
         "{text}"
     );
 }
@@ -197,7 +197,7 @@ fn a_report_tells_everything() {
         "{text}"
     );
     insta::assert_snapshot!(text, @r"
-    telecmi-cdr VERSION: what came back, and when
+    telecmi-cdr VERSION: retries of failed requests
 
     listened   http://127.0.0.1:8237
     from       2027-01-15 08:00:00 UTC
@@ -206,7 +206,7 @@ fn a_report_tells_everything() {
     faults     the first 2 requests, and 10 % of the others by chance: status 503
     seed       7
 
-    4 requests met a failure: 3 came back, 3 were answered well in the end.
+    4 requests failed: 3 retried, 3 were answered with 2xx in the end.
 
     Intervals
       retry    times     shortest       median      longest
@@ -216,51 +216,51 @@ fn a_report_tells_everything() {
 
     Requests
       3a41f8a3-2b1c-4c7d-9f3e-0123456789ab, leg a, by POST
-        #1     2027-01-15T08:01:00.000Z                   503, on purpose
-        #4     2027-01-15T08:04:00.000Z  after 60.1 s     503, on purpose
+        #1     2027-01-15T08:01:00.000Z                   503, injected
+        #4     2027-01-15T08:04:00.000Z  after 60.1 s     503, injected
         #9     2027-01-15T08:09:00.000Z  after 5 m 00 s   200
       5b07-\u{1b}[31m-x, by POST
-        #2     2027-01-15T08:02:00.000Z                   reset, on purpose
-        not back after 6 m 12 s
+        #2     2027-01-15T08:02:00.000Z                   reset, injected
+        no retry within 6 m 12 s
       7c, leg b, by POST
-        #10    2027-01-15T08:10:00.000Z  after 1.00 s     503, on purpose
-        #11    2027-01-15T08:11:00.000Z  after 1.00 s     503, on purpose
-        #12    2027-01-15T08:12:00.000Z  after 1.00 s     503, on purpose
-        #13    2027-01-15T08:13:00.000Z  after 1.00 s     503, on purpose
-        #14    2027-01-15T08:14:00.000Z  after 1.00 s     503, on purpose
-        #15    2027-01-15T08:15:00.000Z  after 1.00 s     503, on purpose
-        #16    2027-01-15T08:16:00.000Z  after 1.00 s     503, on purpose
-        #17    2027-01-15T08:17:00.000Z  after 1.00 s     503, on purpose
+        #10    2027-01-15T08:10:00.000Z  after 1.00 s     503, injected
+        #11    2027-01-15T08:11:00.000Z  after 1.00 s     503, injected
+        #12    2027-01-15T08:12:00.000Z  after 1.00 s     503, injected
+        #13    2027-01-15T08:13:00.000Z  after 1.00 s     503, injected
+        #14    2027-01-15T08:14:00.000Z  after 1.00 s     503, injected
+        #15    2027-01-15T08:15:00.000Z  after 1.00 s     503, injected
+        #16    2027-01-15T08:16:00.000Z  after 1.00 s     503, injected
+        #17    2027-01-15T08:17:00.000Z  after 1.00 s     503, injected
         … 41 left out
         #90    2027-01-15T09:30:00.000Z  after 1.00 s     200
-        and 2 copies that are no retries
+        and 2 copies that are not retries
       POST /a/path/that/is/long
-        #3     2027-01-15T08:03:00.000Z                   hang, on purpose
+        #3     2027-01-15T08:03:00.000Z                   hang, injected
         #5     2027-01-15T08:05:00.000Z  after 12.0 s     200
-        #6     2027-01-15T08:06:00.000Z  a copy           500, on purpose
+        #6     2027-01-15T08:06:00.000Z  a copy           500, injected
         #7     2027-01-15T08:07:00.000Z  after 1.50 s     200
 
     What this shows
-      What came to this listener in this run, faced with these answers. An
-      interval begins with our answer, or where there was none with the moment it
-      was refused, and ends with the arrival of the same request: for a CDR the
-      same fields and values by the same method. After a hang or a slow answer it
-      holds the sender's own patience, too.
+      The requests that failed in this run, and their retries. An interval begins
+      with the listener's answer, or with the end of the connection if there was
+      no answer, and ends when the same request arrives again: for a CDR, the same
+      fields and values by the same method. After the faults hang and slow, the
+      interval includes the sender's own timeout.
 
-    What it does not show
-      Whether what did not come back would have come later, what never reached
-      this listener, and what the sender would do on another day or after another
-      failure. What came back with a field changed is no retry here: the listener
-      remarks on it as a conflict.
+    What this does not show
+      Requests that never reached this listener, retries after the end of the run,
+      and how the sender behaves on another day or after another failure. A
+      request that is sent again with a changed field is not a retry: the listener
+      reports a conflict.
     ");
 }
 
 #[test]
 fn a_report_of_nothing_says_so() {
     let text = run(Faults::default(), None);
-    assert!(text.contains(
-        "\nfaults     none\n\nNo CDR met a failure, so that nothing had to come back.\n"
-    ));
+    assert!(
+        text.contains("\nfaults     none\n\nNo request failed: there are no retries to report.\n")
+    );
     assert!(!text.contains("seed"), "{text}");
 }
 

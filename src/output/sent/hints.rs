@@ -37,17 +37,19 @@ impl Causes {
 
 fn status_hint(status: u16, by_get: bool) -> Option<&'static str> {
     Some(match status {
-        404 => "404: is the path right? TeleCMI's own examples use /webhook/cdr",
-        405 if by_get => "405: the handler does not take GET; if your dashboard says GET, it must",
-        405 => "405: the handler does not take POST at this path",
-        400 | 422 => {
-            "the handler refused the payload: its reply above says why, if it says anything"
+        404 => "404: check the path; TeleCMI's own examples use /webhook/cdr",
+        405 if by_get => {
+            "405: the handler does not accept GET, which it must if GET is set in the \
+            dashboard"
         }
+        405 => "405: the handler does not accept POST at this path",
+        400 | 422 => "the handler refused the payload: see its reply above",
         401 | 403 => {
-            "the handler wants credentials, which TeleCMI does not send: put a token into the URL's path or query"
+            "the handler requires credentials, which TeleCMI does not send: put a token into the \
+             URL's path or query"
         }
-        415 => "415: the handler does not take application/json",
-        500..=599 => "the handler failed: its own log says more than its answer",
+        415 => "415: the handler does not accept application/json",
+        500..=599 => "the handler failed: see the handler's log",
         _ => return None,
     })
 }
@@ -55,37 +57,42 @@ fn status_hint(status: u16, by_get: bool) -> Option<&'static str> {
 fn failure_hint(kind: FailureKind, phase: Phase) -> Option<&'static str> {
     Some(match (kind, phase) {
         (FailureKind::Dns, _) | (FailureKind::Timeout, Phase::Dns) => {
-            "the host is not known: is it spelled right?"
+            "the host was not found: check its spelling"
         }
         (FailureKind::Refused, _) => {
-            "nothing listens there: is the handler running, and is the port right?"
+            "no program listens at this address: check that the handler is running, and check the \
+             port"
         }
         (FailureKind::Timeout, Phase::Connect) => {
-            "nothing answers there: is the address right, or does a firewall stand before it?"
+            "no connection: check the address and the firewall"
         }
         (FailureKind::Tls, _) => {
-            "--cacert FILE trusts a certificate, -k trusts any; a local handler usually speaks http://"
+            "--cacert FILE trusts a certificate, -k trusts any; a local handler usually uses \
+             http://"
         }
         (FailureKind::Closed | FailureKind::NotHttp | FailureKind::Timeout, Phase::Tls) => {
-            "does it speak TLS at all? a local handler usually speaks http://"
+            "check that the server uses TLS: a local handler usually uses http://"
         }
         (FailureKind::Timeout, _) => {
-            "the handler took too long: answer first and work afterwards, or allow more with --timeout"
+            "the handler took too long: let it answer before it does the work, or raise --timeout"
         }
         (FailureKind::KeptConnectionClosed, _) => {
-            "the handler closed a kept connection, and the request on it may have arrived or not: --retry sends it again"
+            "the handler closed a reused connection, and may or may not have received the request: \
+             --retry sends it again"
         }
         (FailureKind::Closed, Phase::Send | Phase::Wait) => {
-            "the handler hung up before its answer was whole: look for a crash in its log, or does it want https://?"
+            "the handler closed the connection before its answer was complete: look for a crash in \
+             its log, or try https://"
         }
         (FailureKind::Closed, _) => {
-            "the handler hung up before its answer was whole: look for a crash in its log"
+            "the handler closed the connection before its answer was complete: look for a crash in \
+             its log"
         }
         (FailureKind::NotHttp, _) => {
-            "what answers there does not speak HTTP: is the port right, and should it be https://?"
+            "the server does not use HTTP: check the port, or try https://"
         }
         (FailureKind::Redirect, _) => {
-            "TeleCMI is not known to follow redirects: register the final address"
+            "TeleCMI is not known to follow redirects: register the final URL"
         }
         (FailureKind::Other, _) => return None,
     })

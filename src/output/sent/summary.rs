@@ -23,7 +23,7 @@ pub fn summary(summary: &Summary, theme: Theme) -> String {
     };
     out += &theme.paint(role, &outcome);
     if summary.dropped > 0 {
-        let _ = write!(out, " · {} dropped on purpose", summary.dropped);
+        let _ = write!(out, " · {} left out by --drop", summary.dropped);
     }
     let elapsed = format_duration(summary.elapsed);
     let _ = writeln!(out, " · {elapsed} · {:.1}/s", summary.requests_per_s);
