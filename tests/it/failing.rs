@@ -192,7 +192,7 @@ fn certificates_must_be_readable() {
     )
     .expect(2);
     assert!(
-        not_pem.stderr.contains("contains no PEM certificate"),
+        not_pem.stderr.contains("no certificate in PEM form"),
         "{}",
         not_pem.stderr
     );
