@@ -10,7 +10,8 @@
 //! output                   events -> text, lines, NDJSON, JUnit
 //! suite                    cases, requests, verdicts, report
 //! send   listen            the two modes; neither imports the other
-//! input                    files -> CDRs, captured requests, HAR entries
+//! input  advice            files -> CDRs, captured requests, HAR entries; what to do about a response
+//! reply                    the line of a response that matters
 //! exchange                 a received request and its answer: written by listen, read by input and send
 //! net    cdr               HTTP client, raw requests, export formats; payloads, scenarios, schema, judge
 //! ndjson                   the frame of a record, and escaping for terminals
@@ -48,6 +49,7 @@
 //! `suite::cases` is one table. `suite::requests` makes the bytes of a case from the seed and the case's name, so that no
 //! case depends on another; `suite::verdict` judges the answers.
 
+mod advice;
 mod app;
 mod cdr;
 mod cli;
@@ -61,6 +63,7 @@ mod ndjson;
 mod net;
 mod output;
 mod process;
+mod reply;
 mod seed;
 mod send;
 mod suite;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::after_output;
 use crate::cdr::CdrText;
@@ -11,8 +11,8 @@ use crate::cli::send::{Print, SendOptions};
 use crate::clock::Timestamp;
 use crate::error::Exit;
 use crate::ndjson;
-use crate::net::Destination;
 use crate::net::export::{self, Reason};
+use crate::net::{Destination, Request, query};
 use crate::output::Show;
 use crate::output::queue::StreamState;
 use crate::send::plan::Origin;
@@ -61,6 +61,45 @@ pub fn run(
     }
     show.flush();
     let exit = left_out.tell(&mut show);
+    after_output(exit, &mut show)
+}
+
+/// Prints the requests of suite cases, each with its case's name. A request of raw bytes is left out.
+pub fn suite_requests(
+    cases: &[(&'static str, Option<Request>)],
+    destination: &Destination,
+    options: &SendOptions,
+    print: Print,
+    mut show: Show,
+) -> Exit {
+    let printer = Printer::new(print, options, destination);
+    let flags: Vec<&str> = printer.flags.iter().map(String::as_str).collect();
+    let mut exit = Exit::Success;
+    for (name, request) in cases {
+        let request = request.as_ref();
+        let request = request.ok_or("only the suite can write its bytes");
+        let text = request.and_then(|request| match print {
+            Print::Curl => Ok(export::curl(request, &printer.origin, &flags, false) + "\n"),
+            Print::Http => export::http_file_request(request, &printer.origin, name),
+            _ if request.body.is_empty() => {
+                let pairs = query::decode(request.query().unwrap_or_default()).pairs;
+                let fields: Map<_, _> = pairs
+                    .into_iter()
+                    .map(|(k, v)| (k, Value::from(v)))
+                    .collect();
+                Ok(Value::Object(fields).to_string() + "\n")
+            }
+            _ => Ok(ndjson::one_line(&request.body.0) + "\n"),
+        });
+        match text {
+            Ok(text) => show.data(&text),
+            Err(reason) => {
+                show.warn(&format!("a request of {name} is left out: {reason}"));
+                exit = Exit::Failed;
+            }
+        }
+    }
+    show.flush();
     after_output(exit, &mut show)
 }
 

@@ -1,10 +1,11 @@
 //! `send --suite`: prepares the options, runs the suite, and writes the JUnit report.
 
+use super::print::suite_requests;
 use super::signals::Signals;
 use super::transmit::{announce, client_options, headers};
 use super::{Session, files, send_output};
-use crate::cdr::account::Account;
-use crate::cli::send::SendOptions;
+use crate::cli::send::{Print, SendOptions};
+use crate::clock::Clock;
 use crate::error::{Error, Exit};
 use crate::net::Destination;
 use crate::net::client::ClientOptions;
@@ -13,6 +14,14 @@ use crate::suite::{self, Pauses, SuiteOptions};
 
 pub async fn run(options: &SendOptions, destination: &Destination) -> Result<Exit, Error> {
     let mut show = send_output(options, None)?;
+    if let Some(print) = options.print {
+        if matches!(print, Print::Har | Print::Vegeta) {
+            let what = "--suite --print writes json, curl or http";
+            return Err(Error::Usage(what.to_owned()));
+        }
+        let cases = suite::requests(&suite_options(options)?, destination)?;
+        return Ok(suite_requests(&cases, destination, options, print, show));
+    }
     let junit = options.junit.as_deref();
     let report = junit.map(files::create).transpose()?;
     let (suite_options, client) = prepare(options, destination, &mut show)?;
@@ -55,18 +64,21 @@ fn prepare(
             destination.place()
         ));
     }
-    let seed = options.seed;
-    let options = SuiteOptions {
+    Ok((suite_options(options)?, client))
+}
+
+fn suite_options(options: &SendOptions) -> Result<SuiteOptions, Error> {
+    Ok(SuiteOptions {
         only: options.only.clone(),
         skip: options.skip.clone(),
         methods: options.method,
         max_latency: options.max_latency.unwrap_or(suite::USUAL_MAX_LATENCY),
-        seed,
-        at: options.at.unwrap_or_else(suite::usual_time),
-        account: Account::new(&options.account(), seed),
+        seed: options.seed,
+        at: options.at.unwrap_or_else(|| Clock::start().now()),
+        account: options.account(),
+        rate: options.rate(),
         headers: headers(&options.headers)?,
         pauses: Pauses::default(),
         command: options.command.clone(),
-    };
-    Ok((options, client))
+    })
 }

@@ -95,8 +95,8 @@ pub struct SendOptions {
 
     /// Run test cases against the handler and report what failed
     #[arg(long, help_heading = SUITE, conflicts_with_all = ["demo", "file", "scenario", "click2call", "shape", "call_id", "set",
-          "set_json", "unset", "get_encoding", "count", "duration", "rate", "concurrency", "speed", "duplicate", "race", "shuffle",
-          "late", "drop", "retry", "keep_alive", "expect_status", "expect_body", "compare", "dry_run", "print"])]
+          "set_json", "unset", "get_encoding", "count", "duration", "concurrency", "speed", "duplicate", "race", "shuffle",
+          "late", "drop", "retry", "keep_alive", "expect_status", "expect_body", "compare"])]
     pub suite: bool,
     /// Run only these test cases: names, globs, or families (accepts, idempotent, tolerant, survives, prompt); repeatable
     #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "suite", help_heading = SUITE)]
@@ -262,6 +262,10 @@ impl SendOptions {
             interval: self.retry_interval,
             seed: self.seed,
         }
+    }
+
+    pub(crate) fn rate(&self) -> Option<f64> {
+        self.rate
     }
 
     pub(crate) fn expectation(&self) -> Expectation {

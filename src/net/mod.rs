@@ -153,6 +153,17 @@ pub fn header<'a>(headers: &'a [Header], name: &str) -> Option<Cow<'a, str>> {
     headers.iter().find(|h| h.is(name)).map(Header::text)
 }
 
+/// Returns a request as it is sent to a destination, with the default headers, and with its secrets masked.
+pub(crate) fn as_sent(request: &Request, destination: &Destination) -> Request {
+    let framing = headers::Framing::of(request);
+    let headers = headers::with_defaults(request, destination, framing, false);
+    Request {
+        target: secret::masked_url(&request.target),
+        headers: secret::masked_headers(headers),
+        ..request.clone()
+    }
+}
+
 /// The names of headers that are not forwarded: hop-by-hop headers (RFC 9110, section 7.6.1), and headers that a client
 /// sets for each connection, such as `Host`.
 const HOP_BY_HOP: &str = "connection content-length expect host keep-alive proxy-authenticate \

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::suite;
+use super::theme::Theme;
 use crate::suite::Family;
 use crate::suite::event::{CaseRecord, SuiteSummary};
 use crate::untrusted::clean;
@@ -56,6 +58,8 @@ fn case(record: &CaseRecord) -> String {
         let lines = [
             ("expected", Some(record.expected.as_str())),
             ("got", Some(&record.got)),
+            ("changed", record.change.as_deref()),
+            ("takes", record.takes.as_deref()),
             ("why", record.why),
             ("look at", record.advice),
             ("repeat", record.repeat.as_deref()),
@@ -66,12 +70,15 @@ fn case(record: &CaseRecord) -> String {
         let lines: Vec<_> = lines
             .map(|(name, text)| format!("{name}: {}", escaped(text)))
             .collect();
+        let exchange = suite::exchange(record, Theme::plain());
+        let exchange: Vec<_> = exchange.iter().map(|line| escaped(line)).collect();
         let _ = writeln!(
             out,
-            ">\n      <failure message=\"{}\" type=\"{}\">{}</failure>\n    </testcase>",
+            ">\n      <failure message=\"{}\" type=\"{}\">{}</failure>\n      <system-out>{}</system-out>\n    </testcase>",
             escaped(&message),
             cause,
-            lines.join("\n")
+            lines.join("\n"),
+            exchange.join("\n")
         );
     } else {
         out.push_str("/>\n");

@@ -12,7 +12,6 @@ pub(crate) mod options;
 pub(crate) mod progress;
 pub(crate) mod queue;
 pub mod received;
-pub(crate) mod reply_summary;
 pub(crate) mod retries;
 pub(crate) mod sent;
 pub(crate) mod suite;
@@ -157,6 +156,7 @@ impl Show {
             Event::Case(record) if ndjson => return self.record("case", record),
             Event::Finished(summary) if ndjson => return self.record("summary", summary),
             Event::Started(started) => {
+                self.progress.start(Some(started.cases as u64));
                 let cases = plural(started.cases as u64, "case");
                 return self.remark(&format!(
                     "{cases} for {} · seed {}",
@@ -165,15 +165,24 @@ impl Show {
             }
             Event::Case(record) => {
                 let (theme, verbose) = (self.renderer.theme, self.renderer.options.verbose);
+                self.progress.step(!record.failed());
                 let text = self.suite.case(record, theme, verbose);
                 self.renderer.fitted(text)
             }
             Event::Finished(summary) => {
-                self.suite.rest(self.renderer.theme) + &suite::summary(summary, self.renderer.theme)
+                self.progress.finish();
+                let Renderer { options, theme, .. } = self.renderer;
+                let layout = suite::Layout {
+                    width: self.renderer.width(),
+                    verbose: options.verbose,
+                };
+                let rest = self.suite.end(theme, options.verbose);
+                rest + &suite::summary(summary, theme, layout)
             }
             Event::Note(note) => return self.remark(note),
         };
-        self.data(&text);
+        self.progress
+            .above(&mut self.streams, |streams| streams.out(text.as_bytes()));
     }
 
     fn started(&mut self, started: &Started) {

@@ -66,6 +66,16 @@ impl Renderer {
         self.fitted(text).into_bytes()
     }
 
+    /// The width of a report: that of the terminal, else of the variable `COLUMNS`, else 80 columns.
+    pub fn width(self) -> usize {
+        let terminal = self
+            .out_is_terminal
+            .then(|| wrap::width_of(&std::io::stdout()));
+        let variable = || std::env::var("COLUMNS").ok()?.parse().ok();
+        let width = terminal.flatten().or_else(variable).unwrap_or(80);
+        width.clamp(40, 160)
+    }
+
     pub fn fitted(self, text: String) -> String {
         if !self.out_is_terminal {
             return text;

@@ -11,10 +11,10 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::body;
-use super::reply_summary::{is_html, reply_line};
 use super::theme::{Role, Theme};
 use super::wrap::{indented, plural};
 use crate::clock::format_duration;
+use crate::reply::{is_html, reply_line};
 use crate::send::event::{Attempt, Delivery};
 use crate::send::expect::status_words;
 use crate::untrusted::clean;

@@ -1,13 +1,16 @@
-//! Renders the suite's cases as text, one line each; the findings and the verdict are in `summary`.
+//! Renders the suite's run as text: a line for each family, or for each case with `-v`. The findings and the verdict are
+//! in `summary`, what was sent and answered in `evidence`.
 
+mod evidence;
 mod summary;
 
-pub use summary::summary;
+pub use evidence::exchange;
+pub use summary::{Layout, summary};
 
 use std::fmt::Write as _;
 
 use super::theme::{Role, Theme};
-use super::wrap::{PROSE, plural, prose, wrapped};
+use super::wrap::plural;
 use crate::clock::format_duration;
 use crate::suite::Family;
 use crate::suite::event::CaseRecord;
@@ -15,100 +18,97 @@ use crate::untrusted::clean;
 
 const NAMES: usize = 32;
 
-/// A case's result of more than 24 characters gets a line of its own.
-const SHORT: usize = 24;
+/// The longest name of a family has 10 letters.
+const FAMILIES: usize = 10;
 
-/// Neighbouring cases that were skipped for one reason share a line.
+/// Counts the cases of a family, of which a line is written when its last case has run.
 #[derive(Debug, Clone, Default)]
 pub struct CaseLines {
     family: Option<Family>,
-    skipped: Vec<CaseRecord>,
+    ok: u64,
+    failed: u64,
+    /// The reasons to skip cases, with their numbers.
+    skipped: Vec<(String, u64)>,
 }
 
 impl CaseLines {
-    /// A skipped case is kept for a shared line, unless `verbose`.
     pub fn case(&mut self, record: &CaseRecord, theme: Theme, verbose: bool) -> String {
         let mut out = String::new();
-        let same = |earlier: &CaseRecord| {
-            earlier.skipped == record.skipped && earlier.family == record.family
-        };
-        if !self.skipped.first().is_none_or(same) {
-            out.push_str(&self.rest(theme));
-        }
         if self.family != Some(record.family) {
+            out.push_str(&self.rest(theme, verbose));
             self.family = Some(record.family);
-            out.push_str(&heading(record.family, theme));
+            if verbose {
+                let family = theme.paint(Role::Strong, &record.family.to_string());
+                let _ = write!(out, "\n{family} · {}\n", record.family.heading());
+            }
         }
         match &record.skipped {
-            Some(_) if !verbose => self.skipped.push(record.clone()),
-            Some(reason) => {
-                let _ = writeln!(out, "– {:<NAMES$} skipped: {}", record.name, clean(reason));
-            }
-            None => out.push_str(&line(record, theme)),
+            Some(reason) => match self.skipped.iter_mut().find(|(known, _)| known == reason) {
+                Some((_, count)) => *count += 1,
+                None => self.skipped.push((reason.clone(), 1)),
+            },
+            None if record.ok => self.ok += 1,
+            None => self.failed += 1,
+        }
+        if verbose {
+            out.push_str(&line(record, theme));
         }
         out
     }
 
-    pub fn rest(&mut self, theme: Theme) -> String {
-        let skipped = std::mem::take(&mut self.skipped);
-        let Some(reason) = skipped.first().and_then(|record| record.skipped.as_deref()) else {
+    /// Returns the line of the family whose cases have run, unless `verbose`.
+    fn rest(&mut self, theme: Theme, verbose: bool) -> String {
+        let (ok, failed) = (
+            std::mem::take(&mut self.ok),
+            std::mem::take(&mut self.failed),
+        );
+        let Some(family) = self.family.filter(|_| !verbose && ok + failed > 0) else {
             return String::new();
         };
-        let what = match skipped.as_slice() {
-            [one] => one.name.to_owned(),
-            many => plural(many.len() as u64, "case"),
+        let (role, mark, result) = match failed {
+            0 => (Role::Good, "✓", format!("{ok} held")),
+            _ => (
+                Role::Bad,
+                "✗",
+                format!("{failed} of {} failed", ok + failed),
+            ),
         };
-        let text = lines(&format!("– {what} skipped: {}", clean(reason)), "  ");
-        theme.paint(Role::Faint, text.trim_start())
+        format!(
+            "{} {:<FAMILIES$} {} {}\n",
+            theme.paint(role, mark),
+            family.to_string(),
+            theme.paint(role, &result),
+            theme.paint(Role::Faint, &format!("· {}", family.heading()))
+        )
+    }
+
+    /// Returns the last family's line, and a line for each reason to skip cases.
+    pub fn end(&mut self, theme: Theme, verbose: bool) -> String {
+        let mut out = self.rest(theme, verbose);
+        for (reason, count) in self.skipped.iter().filter(|_| !verbose) {
+            let text = format!("– {} skipped: {}", plural(*count, "case"), clean(reason));
+            let _ = writeln!(out, "{}", theme.paint(Role::Faint, &text));
+        }
+        out
     }
 }
 
-/// A family's heading: `accepts · what TeleCMI sends is taken`.
-fn heading(family: Family, theme: Theme) -> String {
-    format!(
-        "\n{} · {}\n",
-        theme.paint(Role::Strong, &family.to_string()),
-        family.heading()
-    )
-}
-
 fn line(record: &CaseRecord, theme: Theme) -> String {
-    let got = clean(&record.got);
-    let took = theme.paint(Role::Faint, &format!("· {}", format_duration(record.took)));
     let name = format!("{:<NAMES$}", record.name);
+    if let Some(reason) = &record.skipped {
+        return format!("– {name} skipped: {}\n", clean(reason));
+    }
+    let took = theme.paint(Role::Faint, &format!("· {}", format_duration(record.took)));
     let (role, mark, name) = if record.ok {
         (Role::Good, "✓", name)
     } else {
         (Role::Bad, "✗", theme.paint(Role::Strong, &name))
     };
-    let mark = theme.paint(role, mark);
-    let mut out = if got.chars().count() <= SHORT {
-        format!("{mark} {name} {} {took}\n", theme.paint(role, &got))
-    } else {
-        format!(
-            "{mark} {name} {took}\n{}",
-            wrapped(&lines(&got, "    "), PROSE)
-        )
-    };
-    if let Some(advice) = record.advice {
-        let text = format!("wanted {}. {}", record.expected, sentence(advice));
-        out.push_str(&lines(&text, "    "));
-    }
-    out
-}
-
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters
-        .next()
-        .map(|c| c.to_uppercase().collect::<String>())
-        .unwrap_or_default();
-    let stop = if text.ends_with(['.', '?']) { "" } else { "." };
-    format!("{first}{}{stop}", letters.as_str())
-}
-
-fn lines(text: &str, indent: &str) -> String {
-    prose(text, indent, PROSE)
+    let (mark, got) = (
+        theme.paint(role, mark),
+        theme.paint(role, &clean(&record.got)),
+    );
+    format!("{mark} {name} {got} {took}\n")
 }
 
 #[cfg(test)]

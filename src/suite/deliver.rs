@@ -1,11 +1,13 @@
 //! Sends the requests of a case in the way that its [`CaseDelivery`] names.
 
+use std::cell::Cell;
 use std::future::pending;
 use std::pin::pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::requests::CaseRequests;
 use super::verdict::Observed;
@@ -13,13 +15,49 @@ use super::{Case, CaseDelivery};
 use crate::error::Error;
 use crate::net::client::{Client, ClientOptions};
 use crate::net::raw::{RawClient, RawRequest, Script};
-use crate::net::{Destination, Request};
+use crate::net::{Destination, Failure, Request, Response};
 
 /// A script's own pauses take up to 8 seconds on a slow machine.
 const SCRIPT: Duration = Duration::from_secs(8);
 
+/// Spaces the requests of a run by `--rate`, and counts them.
+#[derive(Debug)]
+pub struct Pacer {
+    interval: Option<Duration>,
+    /// The time of the last place that was given away.
+    last: Cell<Instant>,
+    requests: Cell<usize>,
+}
+
+impl Pacer {
+    pub fn new(rate: Option<f64>) -> Self {
+        Self {
+            interval: rate.map(|rate| Duration::from_secs_f64(1.0 / rate)),
+            last: Cell::new(Instant::now()),
+            requests: Cell::new(0),
+        }
+    }
+
+    pub fn requests(&self) -> usize {
+        self.requests.get()
+    }
+
+    /// Waits for as many places as a burst has requests, which are sent together afterwards.
+    async fn wait(&self, requests: usize) {
+        self.requests.set(self.requests.get() + requests);
+        let Some(interval) = self.interval else {
+            return;
+        };
+        let span = interval.saturating_mul(u32::try_from(requests).unwrap_or(u32::MAX));
+        let due = (self.last.get() + span).max(Instant::now());
+        self.last.set(due);
+        sleep_until(due).await;
+    }
+}
+
 pub struct SuiteClient<'a> {
     destination: &'a Destination,
+    pacer: Rc<Pacer>,
     client: Client,
     writer: RawClient,
     /// `long_writer` has a longer timeout, for connections that are held open and for scripts with pauses.
@@ -33,6 +71,7 @@ impl<'a> SuiteClient<'a> {
         options: &ClientOptions,
         timeout: Duration,
         settle_delay: Duration,
+        pacer: &Rc<Pacer>,
     ) -> Result<Self, Error> {
         let with_timeout = |timeout| ClientOptions {
             timeout,
@@ -42,6 +81,7 @@ impl<'a> SuiteClient<'a> {
         };
         Ok(Self {
             destination,
+            pacer: Rc::clone(pacer),
             client: Client::new(destination, &with_timeout(timeout))?,
             writer: RawClient::new(destination, &with_timeout(timeout))?,
             long_writer: RawClient::new(destination, &with_timeout(timeout * 2 + SCRIPT))?,
@@ -50,10 +90,20 @@ impl<'a> SuiteClient<'a> {
     }
 
     pub async fn send(&self, request: &Request) -> Observed {
+        self.pacer.wait(1).await;
+        self.send_now(request).await
+    }
+
+    async fn send_now(&self, request: &Request) -> Observed {
         let began = Instant::now();
         let answer = self.client.send(request).await;
-        let latency = began.elapsed();
-        Observed { answer, latency }
+        observed(request, answer, began.elapsed())
+    }
+
+    /// Sends requests at once, each on its own connection.
+    pub async fn send_together(&self, requests: &[Request]) -> Vec<Observed> {
+        self.pacer.wait(requests.len()).await;
+        join_all(requests.iter().map(|request| self.send_now(request))).await
     }
 
     /// `deliver` returns an observation for each request to judge, and none if the script itself reset the connection.
@@ -61,12 +111,13 @@ impl<'a> SuiteClient<'a> {
         let requests = source.requests(case);
         match (case.delivery, requests.as_slice()) {
             (CaseDelivery::AtOnce | CaseDelivery::Concurrent(_), _) => {
-                join_all(requests.iter().map(|request| self.send(request))).await
+                self.send_together(&requests).await
             }
             (CaseDelivery::Race(copies), [request, ..]) => {
+                self.pacer.wait(copies).await;
                 let raced = self.client.race(request, copies).await.into_iter();
                 raced
-                    .map(|(answer, latency)| Observed { answer, latency })
+                    .map(|(answer, latency)| observed(request, answer, latency))
                     .collect()
             }
             (CaseDelivery::WithIdleConnections(idle), [request, ..]) => {
@@ -100,11 +151,11 @@ impl<'a> SuiteClient<'a> {
         } else {
             &self.writer
         };
+        self.pacer.wait(1).await;
         let began = Instant::now();
         let result = writer.run(&script.steps(request, self.destination)).await;
         let latency = began.elapsed();
-        let answer = result.transpose()?;
-        Some(Observed { answer, latency })
+        Some(observed(request, result.transpose()?, latency))
     }
 
     /// The request `good` is sent while `script` holds another connection open.
@@ -122,5 +173,13 @@ impl<'a> SuiteClient<'a> {
             observed = self.send(good) => observed,
             never = &mut holding => never,
         }
+    }
+}
+
+fn observed(request: &Request, answer: Result<Response, Failure>, latency: Duration) -> Observed {
+    Observed {
+        sent: request.clone(),
+        answer,
+        latency,
     }
 }

@@ -3,14 +3,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Serialize;
 
-use super::verdict::Cause;
+use super::remarks::Remark;
+use super::verdict::{Cause, Expects, Observed};
 use super::{Case, Family};
 use crate::cdr::Grade;
 use crate::clock::Timestamp;
 use crate::error::Exit;
 use crate::ndjson::as_ms;
+use crate::net::secret::masked_headers;
+use crate::net::{Body, Destination, Failure, Request, Response, as_sent};
+use crate::reply::reply_line;
 use crate::seed::Seed;
 use crate::send::event::seed_number;
 
@@ -50,6 +55,20 @@ pub struct CaseRecord {
     pub cause: Option<Cause>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<&'static str>,
+    /// `change` names what the case changes of a good delivery.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
+    /// `sent` is the first request whose answer failed the case, `reply` its answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent: Option<Box<Request>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply: Option<Box<Reply>>,
+    /// `then` is the answer to the good CDR behind the case, if the handler did not accept that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub then: Option<Box<Reply>>,
+    /// `takes` says which change of one field makes the handler accept the good CDR.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub takes: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<&'static str>,
     /// `repeat` is the command line that repeats a failed case with the same seed.
@@ -57,19 +76,71 @@ pub struct CaseRecord {
     pub repeat: Option<String>,
 }
 
+/// The kept bytes of a sent body, and of a reply's body.
+const SENT_BYTES: usize = 8 * 1024;
+const REPLY_BYTES: usize = 2 * 1024;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reply {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// `line` is the line of the body that says what went wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub response: Option<Response>,
+}
+
+impl Reply {
+    pub fn of(answer: &Result<Response, Failure>) -> Self {
+        let response = answer.as_ref().ok();
+        Self {
+            status: response.map(|response| response.status),
+            line: response.and_then(reply_line),
+            failure: answer.as_ref().err().cloned(),
+            response: response.map(|response| Response {
+                headers: masked_headers(response.headers.clone()),
+                body: Body(kept(&response.body.0, REPLY_BYTES)),
+                complete: response.complete && response.body.len() <= REPLY_BYTES,
+                ..response.clone()
+            }),
+        }
+    }
+}
+
+fn kept(body: &Bytes, most: usize) -> Bytes {
+    body.slice(..body.len().min(most))
+}
+
 impl CaseRecord {
-    pub fn passed(case: &Case, got: String, took: Duration) -> Self {
+    /// Adds what was sent and what came back.
+    pub fn show(&mut self, observed: &Observed, destination: &Destination) {
+        let mut sent = as_sent(&observed.sent, destination);
+        sent.complete = sent.body.len() <= SENT_BYTES;
+        sent.body = Body(kept(&sent.body.0, SENT_BYTES));
+        self.sent = Some(Box::new(sent));
+        self.reply = Some(Box::new(Reply::of(&observed.answer)));
+    }
+
+    pub fn passed(case: &Case, expects: Expects, got: String, took: Duration) -> Self {
         Self {
             name: case.name,
             family: case.family,
             grade: case.grade,
             ok: true,
-            expected: case.expects().words(case),
+            expected: expects.words(case),
             got,
             took,
             skipped: None,
             cause: None,
             why: Some(case.why),
+            change: None,
+            sent: None,
+            reply: None,
+            then: None,
+            takes: None,
             advice: None,
             repeat: None,
         }
@@ -80,7 +151,7 @@ impl CaseRecord {
             ok: false,
             skipped: Some(reason.to_owned()),
             why: None,
-            ..Self::passed(case, "not asked".to_owned(), Duration::ZERO)
+            ..Self::passed(case, case.expects(), "not asked".to_owned(), Duration::ZERO)
         }
     }
 
@@ -97,6 +168,9 @@ pub struct SuiteSummary {
     pub skipped: usize,
     /// `findings` is sorted by cause, worst first.
     pub findings: Vec<Finding>,
+    /// `remarks` are remarkable and fail no run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<Remark>,
     #[serde(rename = "elapsed_ms", serialize_with = "as_ms")]
     pub elapsed: Duration,
     pub exit: Exit,
@@ -135,6 +209,7 @@ impl SuiteSummary {
             failed,
             skipped: records.len() - ok - failed,
             findings: findings.collect(),
+            remarks: Vec::new(),
             elapsed,
             exit,
             records,

@@ -2,12 +2,15 @@
 //!
 //! [`cases`] is the table of cases. `requests` builds the requests of a case from the options and the case's name, so
 //! that cases are independent. `deliver` sends the requests, [`verdict`] judges the answers. [`run`](run()) runs the
-//! cases with a liveness check after each, and reports [`event::CaseRecord`]s and an [`event::SuiteSummary`].
+//! cases with liveness checks between them, and reports [`event::CaseRecord`]s and an [`event::SuiteSummary`]. `explain`
+//! finds out what a handler takes that refuses the good CDR, `remarks` notes what fails no run.
 
 pub mod cases;
 mod deliver;
 pub mod event;
-mod requests;
+mod explain;
+pub mod remarks;
+pub(crate) mod requests;
 mod run;
 pub mod verdict;
 
@@ -17,7 +20,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cdr::account::Account;
+use crate::cdr::account::AccountOptions;
 use crate::cdr::scenarios::CallIds;
 use crate::cdr::{Fields, Grade, Shape};
 use crate::clock::Timestamp;
@@ -27,7 +30,7 @@ use crate::seed::Seed;
 use crate::send::plan::Methods;
 
 pub use cases::select;
-pub use run::run;
+pub use run::{requests, run};
 
 /// A `Case` does not hold its expected answer, which [`Case::expects`] derives from the other fields.
 #[derive(Debug, Clone, Copy)]
@@ -95,7 +98,7 @@ pub enum CaseMethod {
 }
 
 impl CaseMethod {
-    fn name(self, n: usize) -> &'static str {
+    pub(crate) fn name(self, n: usize) -> &'static str {
         match self {
             Self::Other(method) => method,
             Self::Get => "GET",
@@ -116,6 +119,10 @@ pub enum CasePayload {
     /// `CasePayload::Scenario` sends the CDRs of a scenario, with one `call_id` or one for each leg.
     Scenario(&'static str, Shape, CallIds),
     Changed(&'static [Change]),
+    /// `CasePayload::Spliced` replaces the value of a field of the good CDR by JSON source, which `Value` may not hold.
+    Spliced(&'static str, &'static [u8]),
+    /// `CasePayload::Yours` sends a documented sample with the account and the time of the options.
+    Yours(&'static str),
     /// TeleCMI's two documented samples share a `call_id`. \[doc\]
     DocumentedPair,
     /// `CasePayload::Object` computes another JSON object, such as a live event, from the good CDR.
@@ -134,13 +141,25 @@ pub enum Change {
     Without(&'static str),
 }
 
+impl Change {
+    fn name(&self) -> &'static str {
+        match *self {
+            Self::Text(name, _)
+            | Self::Json(name, _)
+            | Self::Computed(name, _)
+            | Self::Without(name) => name,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CaseDelivery {
     InOrder,
     Reversed,
     AtOnce,
-    /// `CaseDelivery::ExtraQuery` merges parameters into the URL's query.
-    ExtraQuery(&'static str),
+    /// `CaseDelivery::Parameter` replaces a parameter of the CDR's query by text that is already encoded, or appends the
+    /// text if the name is empty.
+    Parameter(&'static str, &'static str),
     /// `CaseDelivery::Brackets` encodes objects in the query as `name[key]=value`.
     Brackets,
     /// `CaseDelivery::Pluses` encodes spaces in the query as `+` instead of `%20`.
@@ -160,12 +179,6 @@ pub enum CaseDelivery {
     WithIdleConnections(usize),
 }
 
-/// The suite's default of `--at` is fixed, so that a seed gives the same bytes on any day.
-pub fn usual_time() -> Timestamp {
-    Timestamp::from_epoch_ms(1_795_338_000_000)
-        .unwrap_or_else(|| unreachable!("2026 is a valid year"))
-}
-
 pub const USUAL_MAX_LATENCY: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,13 +193,13 @@ pub struct Pauses {
 impl Default for Pauses {
     fn default() -> Self {
         Self {
-            settle_delay: Duration::from_millis(25),
+            settle_delay: Duration::from_millis(12),
             recovery_timeout: Duration::from_secs(5),
         }
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SuiteOptions {
     /// `only` holds case names, families and globs; an empty list selects all cases.
     pub only: Vec<String>,
@@ -194,12 +207,14 @@ pub struct SuiteOptions {
     pub methods: Methods,
     pub max_latency: Duration,
     pub seed: Seed,
-    /// The calls of the suite begin within the hour before `at`.
+    /// The calls of the suite begin within the minute before `at`.
     pub at: Timestamp,
-    pub account: Account,
+    pub account: AccountOptions,
     pub headers: Vec<Header>,
     pub pauses: Pauses,
-    /// `command` is the command line without `--only`, `--skip` and `--seed`, the start of
+    /// Requests per second.
+    pub rate: Option<f64>,
+    /// `command` is the command line without `--only`, `--skip`, `--seed` and `--at`, the start of
     /// [`event::CaseRecord::repeat`].
     pub command: String,
 }

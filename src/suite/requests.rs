@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rand::Rng as _;
+use serde_json::json;
 
 use super::{Case, CaseDelivery, CaseMethod, CasePayload, Change, SuiteOptions};
+use crate::cdr::account::{Account, AccountOptions};
 use crate::cdr::scenarios::{self, CallIds, GenerateOptions};
 use crate::cdr::{Fields, Shape};
 use crate::net::{Destination, Header, Request, query};
 use crate::seed::{Seed, Stream};
 use crate::send::template::RequestTemplate;
+use crate::untrusted::beginning;
 
 /// A `Payload` whose body is no JSON object has no `fields` for the query of a GET.
 #[derive(Clone)]
@@ -36,22 +39,26 @@ impl From<Fields> for Payload {
     }
 }
 
-/// The calls of a case begin up to one hour before [`SuiteOptions::at`].
-const SPREAD_MS: u64 = 3_600_000;
+/// The calls of a case begin 10 to 50 seconds before [`SuiteOptions::at`], as if they had just stopped ringing.
+const RING_MS: std::ops::Range<u64> = 10_000..50_000;
+
+/// The time between the two documented samples, which share a `call_id`. \[calc\]
+const BETWEEN_SAMPLES: Duration = Duration::from_millis(62_274);
+
+/// At most this many characters of a changed value are shown.
+const SHOWN_CHARS: usize = 40;
 
 /// The calls of liveness checks are numbered from 1000, above the numbers of the cases' own calls.
 const FIRST_LIVENESS_CALL: u64 = 1_000;
 
-/// [`CaseDelivery::AgainChanged`] makes these changes to its second CDR.
-const CORRECTION: &[Change] = &[
-    Change::Text("hangup_reason", "sent_reject"),
-    Change::Text("custom", r#"{"crm":"corrected"}"#),
-];
+/// [`CaseDelivery::AgainChanged`] makes this change to its second CDR.
+const CORRECTION: &[Change] = &[Change::Text("hangup_reason", "sent_reject")];
 
 #[derive(Debug, Clone)]
 pub struct CaseRequests {
     /// `options.shape` and `options.call_ids` are replaced by those of each payload.
     options: GenerateOptions,
+    account: AccountOptions,
     template: RequestTemplate,
     other_host: Option<String>,
 }
@@ -59,14 +66,19 @@ pub struct CaseRequests {
 impl CaseRequests {
     pub fn new(case: &Case, options: &SuiteOptions, destination: &Destination) -> Self {
         let number = number_of(case.name);
+        let mut account = Account::new(&options.account, options.seed);
+        // The calls of two cases may begin in the same millisecond: the clock sequence keeps their `call_id`s apart.
+        account.server.clock_sequence = clock_sequence(number);
+        let ring = RING_MS.start + number % (RING_MS.end - RING_MS.start);
         Self {
             options: GenerateOptions {
-                account: options.account.clone(),
+                account,
                 shape: Shape::Docs,
                 call_ids: CallIds::Shared,
-                at: options.at.before(Duration::from_millis(number % SPREAD_MS)),
+                at: options.at.before(Duration::from_millis(ring)),
                 seed: Seed(options.seed.rng(Stream::Case, number).next_u64()),
             },
+            account: options.account.clone(),
             template: RequestTemplate {
                 target: destination.target().to_owned(),
                 headers: options.headers.clone(),
@@ -74,6 +86,14 @@ impl CaseRequests {
             },
             other_host: other_host(destination),
         }
+    }
+
+    /// Returns the same case with other identifiers, for a repetition that must not be a duplicate.
+    pub fn renewed(mut self) -> Self {
+        let seed = self.options.seed.rng(Stream::Case, 1).next_u64();
+        self.options.seed = Seed(seed);
+        self.options.account.server.clock_sequence = clock_sequence(seed);
+        self
     }
 
     pub fn requests(&self, case: &Case) -> Vec<Request> {
@@ -100,14 +120,40 @@ impl CaseRequests {
         self.request(CaseDelivery::InOrder, method.name(0), good.into())
     }
 
+    /// Returns the good CDR of call `n` with a change, as a request of its own.
+    pub fn altered(&self, n: u64, method: CaseMethod, alter: impl FnOnce(&mut Fields)) -> Request {
+        let mut cdr = self.good(n);
+        alter(&mut cdr);
+        self.request(CaseDelivery::InOrder, method.name(0), cdr.into())
+    }
+
+    /// Names what a case changes of a good delivery, if it is a field, a parameter or a header.
+    pub fn change(&self, case: &Case) -> Option<String> {
+        let short = |text: &str| beginning(text, SHOWN_CHARS).into_owned();
+        match (case.delivery, case.payload) {
+            (CaseDelivery::Parameter(_, text), _) => Some(format!("{} in the query", short(text))),
+            (CaseDelivery::ContentType(None), _) => Some("without Content-Type".to_owned()),
+            (CaseDelivery::ContentType(Some(text)), _) => Some(format!("Content-Type: {text}")),
+            (CaseDelivery::OtherHost, _) => Some(format!("Host: {}", self.other_host.as_ref()?)),
+            (_, CasePayload::Spliced(name, json)) => Some(format!(
+                "`{name}` is {}",
+                short(&String::from_utf8_lossy(json))
+            )),
+            (_, CasePayload::Changed(changes)) => Some(match *changes.last()? {
+                Change::Without(name) => format!("without `{name}`"),
+                Change::Text(name, _) | Change::Json(name, _) | Change::Computed(name, _) => {
+                    let value = self.changed(changes).remove(name)?;
+                    format!("`{name}` is {}", short(&value.to_string()))
+                }
+            }),
+            _ => None,
+        }
+    }
+
     fn request(&self, delivery: CaseDelivery, method: &'static str, payload: Payload) -> Request {
         let mut template = self.template.clone();
-        match delivery {
-            CaseDelivery::ExtraQuery(text) => {
-                template.target = query::merge(&template.target, text);
-            }
-            CaseDelivery::Brackets => template.encoding = query::Encoding::Brackets,
-            _ => {}
+        if delivery == CaseDelivery::Brackets {
+            template.encoding = query::Encoding::Brackets;
         }
         let mut request = match method {
             "POST" | "PUT" => template.post(payload.body),
@@ -115,6 +161,21 @@ impl CaseRequests {
         };
         request.method = method.into();
         match delivery {
+            CaseDelivery::Parameter(name, text) => {
+                let encoded = payload
+                    .fields
+                    .map(|fields| query::encode(&fields, template.encoding));
+                let start = format!("{name}=");
+                let mut pairs: Vec<_> = encoded.iter().flat_map(|query| query.split('&')).collect();
+                match pairs
+                    .iter_mut()
+                    .find(|pair| !name.is_empty() && pair.starts_with(&start))
+                {
+                    Some(pair) => *pair = text,
+                    None => pairs.push(text),
+                }
+                request.target = query::merge(&template.target, &pairs.join("&"));
+            }
             CaseDelivery::Pluses => request.target = request.target.replace("%20", "+"),
             CaseDelivery::ContentType(content_type) => {
                 set_header(&mut request, "Content-Type", content_type);
@@ -134,9 +195,15 @@ impl CaseRequests {
                 cdrs.into_iter().map(Payload::from).collect()
             }
             CasePayload::Changed(changes) => vec![self.changed(changes).into()],
+            CasePayload::Spliced(name, json) => {
+                vec![Bytes::from(spliced(&self.good(0), name, json)).into()]
+            }
+            CasePayload::Yours(name) => vec![self.yours(name, 0).into()],
             CasePayload::DocumentedPair => {
-                let first = self.documented("docs-leg-a", 0);
-                let mut second = self.documented("docs-leg-b", 1);
+                let mut first = self.yours("docs-leg-a", 0);
+                let earlier = self.options.at.before(BETWEEN_SAMPLES);
+                first.insert("time".to_owned(), earlier.epoch_ms().into());
+                let mut second = self.yours("docs-leg-b", 1);
                 second.insert("call_id".to_owned(), first["call_id"].clone());
                 vec![first.into(), second.into()]
             }
@@ -172,6 +239,25 @@ impl CaseRequests {
         cdrs.into_iter().next().unwrap_or_default()
     }
 
+    /// Returns a documented sample with what TeleCMI would send of the user's account, and the user's own values.
+    fn yours(&self, scenario: &str, n: u64) -> Fields {
+        let mut cdr = self.documented(scenario, n);
+        let good = self.good(n);
+        let flags = [
+            ("virtual_number", self.account.virtual_number.is_some()),
+            ("custom", self.account.custom.is_some()),
+            ("extra_params", self.account.extra_params.is_some()),
+        ];
+        let given = flags.into_iter().filter(|(_, given)| *given);
+        for name in given.map(|(name, _)| name).chain(["appid", "user", "time"]) {
+            cdr.insert(name.to_owned(), good[name].clone());
+        }
+        if let Some(customer) = self.account.customer.filter(|_| cdr["leg"] == "b") {
+            cdr.insert("to".to_owned(), customer.into());
+        }
+        cdr
+    }
+
     fn good(&self, n: u64) -> Fields {
         self.documented("agent-no-answer", n)
     }
@@ -195,11 +281,31 @@ impl CaseRequests {
     }
 }
 
+/// The compact JSON of a CDR in which `json` is the value of a field.
+pub fn spliced(cdr: &Fields, name: &str, json: &[u8]) -> Vec<u8> {
+    let members = cdr.iter().map(|(member, value)| {
+        let value = value.to_string();
+        let value = if member == name {
+            json
+        } else {
+            value.as_bytes()
+        };
+        [json!(member).to_string().as_bytes(), b":", value].concat()
+    });
+    let members: Vec<_> = members.collect();
+    [b"{", members.join(&b","[..]).as_slice(), b"}"].concat()
+}
+
 /// `number_of` hashes a case's name by FNV-1a, which unlike `DefaultHasher` is the same in every Rust release.
 fn number_of(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
+}
+
+/// A clock sequence has 14 bits (RFC 9562, section 5.1).
+fn clock_sequence(number: u64) -> u16 {
+    u16::try_from(number >> 50).unwrap_or_default()
 }
 
 fn set_header(request: &mut Request, name: &str, value: Option<&str>) {

@@ -1,20 +1,25 @@
-//! Runs the cases one after another, and checks after each that the handler still accepts a good CDR.
+//! Runs the cases, and checks between them that the handler still accepts a good CDR.
 
+use std::rc::Rc;
 use std::slice;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::cases::{PROBES, allowed, matches, select};
-use super::deliver::SuiteClient;
-use super::event::{CaseRecord, Event, Started, SuiteSummary};
+use super::deliver::{Pacer, SuiteClient};
+use super::event::{CaseRecord, Event, Reply, Started, SuiteSummary};
+use super::explain::accepted_changes;
+use super::remarks::Remarks;
 use super::requests::{CaseRequests, other_host};
 use super::verdict::{Cause, Observed, judge};
 use super::{Case, CaseDelivery, CaseMethod, Family, SuiteOptions};
+use crate::advice;
 use crate::clock::format_duration;
 use crate::error::{Error, Stop};
-use crate::net::Destination;
 use crate::net::client::ClientOptions;
+use crate::net::{Destination, FailureKind, Phase, Request};
 
 /// The timeout of *survives* cases is at least 3 seconds, unless `--max-latency` or `--timeout` is lower.
 const SHORTEST_TIMEOUT: Duration = Duration::from_secs(3);
@@ -24,6 +29,13 @@ const GOOD_LATENCIES: u32 = 20;
 
 /// The first recovery check follows 100 ms after a failed liveness check; the delay doubles with each further check.
 const FIRST_RECOVERY_WAIT: Duration = Duration::from_millis(100);
+
+/// A handler whose good CDR takes this long is slow: its liveness is checked after fewer cases, and if it serves several
+/// requests at once, cases run side by side.
+const SLOW: Duration = Duration::from_millis(50);
+
+/// At most this many cases run side by side.
+const SIDE_BY_SIDE: usize = 8;
 
 /// Runs the selected cases against a handler and reports each to `on_event`. When `stop` resolves, the run ends and the
 /// summary counts the completed cases.
@@ -55,9 +67,25 @@ pub async fn run(
             }
         }
     };
-    let summary = SuiteSummary::of(suite.records, began.elapsed(), stopped);
+    let mut summary = SuiteSummary::of(suite.records, began.elapsed(), stopped);
+    summary.remarks = suite.remarks.list();
     (suite.on_event)(Event::Finished(Box::new(summary.clone())));
     Ok(summary)
+}
+
+/// Returns the requests of the selected cases with their names; `None` for a request of raw bytes.
+pub fn requests(
+    options: &SuiteOptions,
+    destination: &Destination,
+) -> Result<Vec<(&'static str, Option<Request>)>, Error> {
+    let cases = select(&options.only, &options.skip, options.methods).map_err(Error::Usage)?;
+    let of_case = |case: &'static Case| {
+        let requests = CaseRequests::new(case, options, destination).requests(case);
+        let is_raw = matches!(case.delivery, CaseDelivery::Raw(_));
+        let request = move |request| (case.name, (!is_raw).then_some(request));
+        requests.into_iter().map(request)
+    };
+    Ok(cases.into_iter().flat_map(of_case).collect())
 }
 
 struct Suite<'a, F> {
@@ -65,6 +93,7 @@ struct Suite<'a, F> {
     destination: &'a Destination,
     client_options: &'a ClientOptions,
     on_event: F,
+    pacer: Rc<Pacer>,
     /// `limit` is the response timeout for good CDRs: the shorter of `--max-latency` and `--timeout`.
     limit: Duration,
     ordinary: SuiteClient<'a>,
@@ -74,6 +103,11 @@ struct Suite<'a, F> {
     unhurried: SuiteClient<'a>,
     /// `accepted` holds the methods by which the handler accepted a good CDR.
     accepted: Vec<CaseMethod>,
+    /// The highest latency of a good CDR among the probes.
+    latency: Duration,
+    /// Whether the handler serves several requests at once; `None` if that is not known.
+    serves_several: Option<bool>,
+    remarks: Remarks,
     /// `down_since` names the case after which the handler did not recover.
     down_since: Option<&'static str>,
     records: Vec<CaseRecord>,
@@ -81,7 +115,7 @@ struct Suite<'a, F> {
 
 /// An `Outage` begins with a failed liveness check after a case.
 struct Outage {
-    answer: String,
+    first: Observed,
     /// `recovered_after` is the time until the handler accepted a good CDR again; `None` after the recovery timeout.
     recovered_after: Option<Duration>,
 }
@@ -93,9 +127,10 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
         client_options: &'a ClientOptions,
         on_event: F,
     ) -> Result<Self, Error> {
+        let pacer = Rc::new(Pacer::new(options.rate));
         let client = |timeout| {
             let settle_delay = options.pauses.settle_delay;
-            SuiteClient::new(destination, client_options, timeout, settle_delay)
+            SuiteClient::new(destination, client_options, timeout, settle_delay, &pacer)
         };
         let limit = options.max_latency.min(client_options.timeout);
         Ok(Self {
@@ -107,6 +142,10 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
             ordinary: client(limit)?,
             quick: client(limit)?,
             unhurried: client(client_options.timeout)?,
+            pacer: Rc::clone(&pacer),
+            latency: Duration::ZERO,
+            serves_several: None,
+            remarks: Remarks::default(),
             accepted: Vec::new(),
             down_since: None,
             records: Vec::new(),
@@ -117,7 +156,7 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
         let probes = self.probe().await?;
         if let Some((case, observed)) = probes.iter().find(|(_, observed)| observed.unreached()) {
             let mut record = self.record(case, slice::from_ref(observed));
-            self.mark_failed(&mut record, Cause::Unreachable);
+            self.mark_failed(&mut record, Cause::Unreachable, observed);
             record.why = None;
             self.report(record);
             return Ok(());
@@ -132,19 +171,48 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
                 .iter()
                 .any(|pattern| matches(pattern, probe));
             if !observed.accepted() && needed && !chosen && !left_out {
-                self.report(self.record(probe, slice::from_ref(observed)));
+                let record = self.record(probe, slice::from_ref(observed));
+                self.report(record);
             }
         }
-        for case in cases {
+        let takes = match probes.iter().find(|(_, observed)| is_refusal(observed)) {
+            Some((probe, _)) => Some((probe.name, self.accepted_changes(probe).await)),
+            None => None,
+        };
+        let mut rest = cases;
+        while let [case, ..] = rest {
             let probe = probes.iter().find(|(probe, _)| probe.name == case.name);
-            let record = match (probe, self.reason_to_skip(case)) {
-                (Some((_, observed)), _) => self.record(case, slice::from_ref(observed)),
-                (None, Some(reason)) => CaseRecord::skipped(case, &reason),
-                (None, None) => self.ask(case).await,
+            let together = match (probe, self.reason_to_skip(case)) {
+                (None, None) => self.side_by_side(rest),
+                _ => 1,
             };
-            self.report(record);
+            if together > 1 {
+                self.ask_together(&rest[..together]).await;
+            } else {
+                let mut record = match (probe, self.reason_to_skip(case)) {
+                    (Some((_, observed)), _) => self.record(case, slice::from_ref(observed)),
+                    (None, Some(reason)) => CaseRecord::skipped(case, &reason),
+                    (None, None) => self.ask(case, self.requests(case)).await,
+                };
+                if let Some((name, takes)) = &takes
+                    && *name == case.name
+                {
+                    record.takes.clone_from(takes);
+                }
+                self.report(record);
+            }
+            rest = &rest[together..];
         }
         Ok(())
+    }
+
+    /// Sends the good CDR with changes, if the handler refuses the good CDR, and says which changes it accepts.
+    async fn accepted_changes(&mut self, probe: &Case) -> Option<String> {
+        (self.on_event)(Event::Note(
+            "the good CDR is refused: finding out what the handler takes".to_owned(),
+        ));
+        let requests = self.requests(probe);
+        accepted_changes(&self.ordinary, &requests, probe.method).await
     }
 
     /// `probe` sends a good CDR by each method that `-X` allows; the timeout of `quick` depends on the latency.
@@ -171,15 +239,80 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
             let timeout = SHORTEST_TIMEOUT.max(latency * GOOD_LATENCIES);
             let timeout = timeout.min(self.limit);
             let settle_delay = self.options.pauses.settle_delay;
+            let (destination, options) = (self.destination, self.client_options);
             self.quick =
-                SuiteClient::new(self.destination, self.client_options, timeout, settle_delay)?;
+                SuiteClient::new(destination, options, timeout, settle_delay, &self.pacer)?;
+            self.latency = latency;
+            if self.is_slow() && self.options.rate.is_none() {
+                self.serves_several = Some(self.answers_several_at_once().await);
+            }
         }
         Ok(probes)
     }
 
+    fn is_slow(&self) -> bool {
+        self.latency >= SLOW || self.options.rate.is_some()
+    }
+
+    /// Several good CDRs at once take about as long as one, if the handler serves them at once.
+    async fn answers_several_at_once(&self) -> bool {
+        let Some(method) = self.accepted.first() else {
+            return false;
+        };
+        let requests = self.requests(PROBES[0]);
+        let copies = (1..=SIDE_BY_SIDE as u64).map(|n| requests.liveness_check(n, *method));
+        let began = Instant::now();
+        let observed = self
+            .unhurried
+            .send_together(&copies.collect::<Vec<_>>())
+            .await;
+        observed.iter().all(Observed::accepted) && began.elapsed() < self.latency * 3
+    }
+
+    /// Returns how many of the next cases run side by side: cases that only wait, and all of a slow handler, if the
+    /// handler serves several requests at once.
+    fn side_by_side(&self, cases: &[&Case]) -> usize {
+        if self.serves_several != Some(true) || self.options.rate.is_some() {
+            return 1;
+        }
+        let fits = |case: &&&Case| {
+            let is_alike = case.family == cases[0].family && self.reason_to_skip(case).is_none();
+            let is_probe = PROBES.iter().any(|probe| probe.name == case.name);
+            is_alike && !is_probe && (only_waits(case) || (self.is_slow() && is_single(case)))
+        };
+        cases
+            .iter()
+            .take(SIDE_BY_SIDE)
+            .take_while(fits)
+            .count()
+            .max(1)
+    }
+
+    /// A case that fails beside others runs again alone, so that no case is blamed for another.
+    async fn ask_together(&mut self, cases: &[&'static Case]) {
+        let sources: Vec<_> = cases.iter().map(|case| self.requests(case)).collect();
+        let running = cases.iter().zip(&sources);
+        let running = running.map(|(case, source)| self.client_for(case).deliver(case, source));
+        let observed = join_all(running).await;
+        for ((case, source), observed) in cases.iter().zip(sources).zip(observed) {
+            let record = match self.down_since {
+                Some(name) => CaseRecord::skipped(case, &down_since(name)),
+                None => self.record(case, &observed),
+            };
+            let record = if record.failed() {
+                self.ask(case, source.renewed()).await
+            } else if observed.iter().all(Observed::accepted) || record.skipped.is_some() {
+                record
+            } else {
+                self.check_after(case, &source, record).await
+            };
+            self.report(record);
+        }
+    }
+
     fn reason_to_skip(&self, case: &Case) -> Option<String> {
         if let Some(name) = self.down_since {
-            return Some(format!("the handler is down since {name}"));
+            return Some(down_since(name));
         }
         let lacking = PROBES.iter().find(|probe| {
             case.method.needs(probe.method) && !self.accepted.contains(&probe.method)
@@ -195,18 +328,41 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
             .then(|| "only a handler on this machine has two names".to_owned())
     }
 
-    async fn ask(&mut self, case: &'static Case) -> CaseRecord {
-        let requests = self.requests(case);
-        let client = match (case.family, case.delivery) {
+    fn client_for(&self, case: &Case) -> &SuiteClient<'a> {
+        match (case.family, case.delivery) {
             (Family::Survives, _) => &self.quick,
             (_, CaseDelivery::Concurrent(_)) => &self.unhurried,
             _ => &self.ordinary,
-        };
-        let observed = client.deliver(case, &requests).await;
-        let mut record = self.record(case, &observed);
-        let Some(outage) = self.outage(&requests).await else {
+        }
+    }
+
+    async fn ask(&mut self, case: &'static Case, requests: CaseRequests) -> CaseRecord {
+        let observed = self.client_for(case).deliver(case, &requests).await;
+        let record = self.record(case, &observed);
+        if only_waits(case) && self.serves_several.is_none() {
+            self.serves_several = Some(record.ok);
+        }
+        let accepted = !observed.is_empty() && observed.iter().all(Observed::accepted);
+        // The answers of a slow handler to the next cases show that the handler still works.
+        if self.is_slow() && accepted {
+            return record;
+        }
+        self.check_after(case, &requests, record).await
+    }
+
+    /// Sends a good CDR after a case. If the handler does not accept that, the case is blamed, and runs again by itself
+    /// once the handler is back.
+    async fn check_after(
+        &mut self,
+        case: &'static Case,
+        requests: &CaseRequests,
+        mut record: CaseRecord,
+    ) -> CaseRecord {
+        let deliveries = self.pacer.requests();
+        let Some(outage) = self.outage(case, requests).await else {
             return record;
         };
+        let recovered = outage.recovered_after.is_some();
         let after = match outage.recovered_after {
             Some(after) => format!("it was back {} later", format_duration(after)),
             None => format!(
@@ -214,14 +370,33 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
                 format_duration(self.options.pauses.recovery_timeout)
             ),
         };
-        let recovered = outage.recovered_after.is_some();
         record.got = format!(
             "{}; the next good CDR: {}; {after}",
-            record.got, outage.answer
+            record.got,
+            outage.first.words()
         );
         // A *prompt* case keeps its own cause if the handler recovered: the handler was busy, not down.
         if !(case.family == Family::Prompt && record.cause.is_some() && recovered) {
-            self.mark_failed(&mut record, Cause::Stopped);
+            let cause = match outage.first.answer {
+                Ok(_) => Cause::Refusing,
+                Err(_) => Cause::Stopped,
+            };
+            record.then = Some(Box::new(Reply::of(&outage.first.answer)));
+            let shown = (record.sent.take(), record.reply.take());
+            self.mark_failed(&mut record, cause, &outage.first);
+            if shown.0.is_some() {
+                (record.sent, record.reply) = shown;
+            }
+            if recovered && self.passes_alone(case, requests).await {
+                record.got += &format!(
+                    "; by itself the case passes: after {deliveries} deliveries, not by this case alone"
+                );
+                record.repeat = Some(self.repeat(""));
+            } else if !recovered {
+                record.got += &format!(
+                    "; {deliveries} deliveries came before: if the case passes on a fresh handler, their number is the reason"
+                );
+            }
         }
         if !recovered {
             self.down_since = Some(case.name);
@@ -233,13 +408,35 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
         record
     }
 
-    /// `outage` sends good CDRs until one is accepted or the recovery timeout passes; `None` if the first is accepted.
-    async fn outage(&mut self, requests: &CaseRequests) -> Option<Outage> {
+    /// Runs a case again with other identifiers, and a good CDR behind it.
+    async fn passes_alone(&self, case: &Case, requests: &CaseRequests) -> bool {
+        let again = requests.clone().renewed();
+        let observed = self.client_for(case).deliver(case, &again).await;
+        let expects = case.expects_with(&self.options.account);
+        let verdict = judge(case, expects, &observed, self.options.max_latency);
         sleep(self.options.pauses.settle_delay).await;
+        let Some(method) = self.accepted.first() else {
+            return false;
+        };
+        let good = again.liveness_check(0, *method);
+        verdict.cause.is_none() && self.quick.send(&good).await.accepted()
+    }
+
+    /// `outage` sends good CDRs until one is accepted or the recovery timeout passes; `None` if the first is accepted.
+    async fn outage(&mut self, case: &Case, requests: &CaseRequests) -> Option<Outage> {
+        let settle_delay = self.options.pauses.settle_delay;
+        let is_hostile = case.family == Family::Survives;
+        sleep(if is_hostile {
+            settle_delay
+        } else {
+            settle_delay / 2
+        })
+        .await;
         let method = *self.accepted.first()?;
         let check = async |n| self.quick.send(&requests.liveness_check(n, method)).await;
         let first = check(1).await;
         if first.accepted() {
+            self.remarks.note_latency(first.latency);
             return None;
         }
         (self.on_event)(Event::Note(
@@ -259,7 +456,7 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
         };
         let recovered = timeout(self.options.pauses.recovery_timeout, recovery).await;
         Some(Outage {
-            answer: first.words(),
+            first,
             recovered_after: recovered.ok(),
         })
     }
@@ -268,28 +465,74 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
         CaseRequests::new(case, self.options, self.destination)
     }
 
-    fn record(&self, case: &Case, observed: &[Observed]) -> CaseRecord {
-        let verdict = judge(case, observed, self.options.max_latency);
+    fn record(&mut self, case: &Case, observed: &[Observed]) -> CaseRecord {
+        let expects = case.expects_with(&self.options.account);
+        self.remarks.note(case, expects, observed);
+        let verdict = judge(case, expects, observed, self.options.max_latency);
         let took = observed.iter().map(|observed| observed.latency).max();
-        let mut record = CaseRecord::passed(case, verdict.got, took.unwrap_or_default());
+        let mut record = CaseRecord::passed(case, expects, verdict.got, took.unwrap_or_default());
         if let Some(cause) = verdict.cause {
-            self.mark_failed(&mut record, cause);
+            record.change = self.requests(case).change(case);
+            let failed = verdict.failed.and_then(|n| observed.get(n));
+            if let Some(failed) = failed.or(observed.first()) {
+                self.mark_failed(&mut record, cause, failed);
+            }
         }
         record
     }
 
-    fn mark_failed(&self, record: &mut CaseRecord, cause: Cause) {
+    fn mark_failed(&self, record: &mut CaseRecord, cause: Cause, observed: &Observed) {
         record.ok = false;
         record.cause = Some(cause);
-        record.advice = Some(cause.advice_for(record.name));
-        record.repeat = Some(format!(
-            "{} --only {} --seed {}",
-            self.options.command, record.name, self.options.seed
-        ));
+        let advice = cause.advice_on(&observed.sent, &observed.answer);
+        let status = observed.answer.as_ref().map(|response| response.status);
+        record.advice = Some(match (record.name, status) {
+            ("get-is-accepted", Ok(404)) if self.accepted.contains(&CaseMethod::Post) => {
+                advice::GET_IS_NOT_ROUTED
+            }
+            _ => advice,
+        });
+        record.show(observed, self.destination);
+        record.repeat = Some(self.repeat(record.name));
+    }
+
+    /// The command that repeats a case, or the whole run if there is no name.
+    fn repeat(&self, case: &str) -> String {
+        let only = if case.is_empty() { "" } else { " --only " };
+        let SuiteOptions {
+            command, seed, at, ..
+        } = self.options;
+        format!("{command}{only}{case} --seed {seed} --at {at}")
     }
 
     fn report(&mut self, record: CaseRecord) {
         self.records.push(record.clone());
         (self.on_event)(Event::Case(Box::new(record)));
     }
+}
+
+fn down_since(case: &str) -> String {
+    format!("the handler is down since {case}")
+}
+
+/// Returns whether a handler may refuse the payload, rather than the path, the method or the sender.
+fn is_refusal(observed: &Observed) -> bool {
+    match &observed.answer {
+        Ok(response) => matches!(response.status, 400 | 404 | 409 | 422 | 500),
+        Err(failure) => failure.kind == FailureKind::Closed && failure.phase > Phase::Tls,
+    }
+}
+
+/// Returns whether a case takes time without work for the handler.
+fn only_waits(case: &Case) -> bool {
+    matches!(case.delivery, CaseDelivery::Raw(script) if script.holds_connection() || script.takes_time())
+}
+
+/// Returns whether a case sends its requests one after another.
+fn is_single(case: &Case) -> bool {
+    use CaseDelivery::{AtOnce, Concurrent, Race, Raw, WithIdleConnections};
+    !matches!(
+        case.delivery,
+        AtOnce | Concurrent(_) | Race(_) | Raw(_) | WithIdleConnections(_)
+    )
 }

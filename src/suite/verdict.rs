@@ -5,17 +5,24 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Case, CaseDelivery, Family};
-use crate::cdr::Grade;
+use super::{Case, CaseDelivery, CasePayload, Family};
+use crate::advice;
+use crate::cdr::account::AccountOptions;
+use crate::cdr::{Grade, schema};
 use crate::clock::format_duration;
-use crate::net::{Failure, FailureKind, Phase, Response};
+use crate::net::raw::Script;
+use crate::net::{Failure, FailureKind, Phase, Request, Response};
 use crate::send::expect::status_words;
 
 /// [`Case::expects`] derives the expected answer from the family, the grade and the delivery of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expects {
     Accepted,
+    /// `Expects::Sample` is any answer, because a handler may refuse another account or an old call.
+    Sample,
     SameAgain,
+    /// `Expects::AcceptedOrLength` is 2xx, or 411, by which a handler asks for a `Content-Length` (RFC 9112, 6.3).
+    AcceptedOrLength,
     /// `Expects::Answered` is any status below 500, or 501 or 505, because TeleCMI is not known to send such requests.
     Answered,
     /// `Expects::AnsweredOrClosed` also allows a closed connection, because the request is not valid HTTP.
@@ -29,6 +36,11 @@ impl Expects {
     pub fn words(self, case: &Case) -> String {
         let words = match self {
             Self::Accepted => "2xx",
+            Self::Sample => "2xx, or a refusal of another account or an old call",
+            Self::AcceptedOrLength => "2xx, or 411",
+            Self::Answered if matches!(case.payload, CasePayload::Object(_)) => {
+                "any answer below 500, since it is no CDR of an outgoing call"
+            }
             Self::SameAgain => "2xx, and the same status class for the copy",
             Self::Answered if case.family == Family::Tolerant => {
                 "any answer below 500, since it is not known to happen"
@@ -50,15 +62,22 @@ impl Expects {
 impl Case {
     pub fn expects(&self) -> Expects {
         match (self.family, self.delivery) {
-            (Family::Accepts, _) => Expects::Accepted,
+            (Family::Accepts, _) => match self.payload {
+                CasePayload::Scenario(name, ..) if name.starts_with("docs-") => Expects::Sample,
+                _ => Expects::Accepted,
+            },
             (Family::Idempotent, _) => Expects::SameAgain,
             (Family::Tolerant, _) => match self.grade {
+                _ if matches!(self.payload, CasePayload::Object(_)) => Expects::Answered,
+                Grade::Inferred if self.adds_field() => Expects::Accepted,
                 Grade::Doc | Grade::Seen | Grade::Calc => Expects::Accepted,
                 Grade::Inferred | Grade::Unknown | Grade::Hostile => Expects::Answered,
             },
             (Family::Survives, CaseDelivery::Raw(script)) if script.holds_connection() => {
                 Expects::AcceptedMeanwhile
             }
+            (Family::Survives, CaseDelivery::Raw(Script::Dripped(_))) => Expects::Accepted,
+            (Family::Survives, CaseDelivery::Raw(Script::Chunked(_))) => Expects::AcceptedOrLength,
             (Family::Survives, CaseDelivery::Raw(script)) if !script.is_good_http() => {
                 Expects::AnsweredOrClosed
             }
@@ -66,10 +85,46 @@ impl Case {
             (Family::Prompt, _) => Expects::Prompt,
         }
     }
+
+    /// A field that a flag sets may be the handler's secret, so that a case which changes the field may be refused.
+    pub fn expects_with(&self, account: &AccountOptions) -> Expects {
+        let given = [
+            ("custom", account.custom.is_some()),
+            ("appid", account.app_id.is_some()),
+            ("user", account.agent.is_some()),
+            ("virtual_number", account.virtual_number.is_some()),
+            ("to", account.customer.is_some()),
+        ];
+        let changes_given = given
+            .into_iter()
+            .any(|(name, given)| given && self.changes(name));
+        match self.expects() {
+            Expects::Accepted | Expects::SameAgain if changes_given => Expects::Answered,
+            expects => expects,
+        }
+    }
+
+    fn changes(&self, field: &str) -> bool {
+        match self.payload {
+            CasePayload::Changed(changes) => changes.iter().any(|change| change.name() == field),
+            CasePayload::Scenario("legacy", ..) => matches!(field, "custom" | "virtual_number"),
+            _ => false,
+        }
+    }
+
+    fn adds_field(&self) -> bool {
+        let CasePayload::Changed(changes) = self.payload else {
+            return false;
+        };
+        changes
+            .iter()
+            .all(|change| schema::documented(change.name()).is_none())
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
+    pub sent: Request,
     pub answer: Result<Response, Failure>,
     pub latency: Duration,
 }
@@ -99,6 +154,8 @@ pub enum Cause {
     Unreachable,
     /// `Cause::Stopped`: the handler did not accept a good CDR after the case.
     Stopped,
+    /// `Cause::Refusing`: the handler answers after the case, but does not accept good CDRs.
+    Refusing,
     /// `Cause::Blocked`: the handler did not accept a good CDR while another connection was open.
     Blocked,
     /// `Cause::Unanswered`: the handler closed the connection or timed out instead of responding.
@@ -126,8 +183,10 @@ impl Cause {
                 "is the handler running, and are host and port right?"),
             Self::Stopped => ("the handler crashed or hung",
                 "look at the end of its log for the exception that ended the process, or its loop"),
+            Self::Refusing => ("the handler answers, but refuses every good CDR since",
+                "look for what the case leaves behind: an aborted transaction, a lock, a connection or file that stays open"),
             Self::Blocked => ("one silent connection blocks everybody",
-                "serve connections beside one another (threads, workers, async), and give silent ones a timeout"),
+                "serve connections beside one another (threads, workers, async) and give silent ones a timeout, or put a proxy in front that buffers (gunicorn wants one)"),
             Self::Unanswered => ("no answer where one was due",
                 "an exception in a bare server closes the connection: catch it, and answer 400"),
             Self::ServerError => ("the handler failed (5xx)",
@@ -141,17 +200,23 @@ impl Cause {
         }
     }
 
-    /// A failed probe has advice of its own, because the handler refuses the whole method.
-    pub fn advice_for(self, case: &str) -> &'static str {
-        match (self, case) {
-            (Self::Refused | Self::ServerError, "get-is-accepted") => {
-                "route GET to the handler and read the query; or choose POST in the dashboard, and test with -X post"
+    /// Advice follows the answer; causes that are no matter of one answer have advice of their own.
+    pub fn advice_on(self, sent: &Request, answer: &Result<Response, Failure>) -> &'static str {
+        let by_answer = match (self, answer) {
+            (
+                Self::Refused
+                | Self::ServerError
+                | Self::Unanswered
+                | Self::Refusing
+                | Self::Unreachable,
+                Ok(response),
+            ) => advice::on_response(&sent.method, response),
+            (Self::Refused | Self::Unanswered | Self::Unreachable, Err(failure)) => {
+                advice::on_failure(failure)
             }
-            (Self::Refused, "post-is-accepted") => {
-                "is the path right (TeleCMI's examples use /webhook/cdr), and is POST routed there?"
-            }
-            _ => self.advice(),
-        }
+            _ => None,
+        };
+        by_answer.unwrap_or_else(|| self.advice())
     }
 }
 
@@ -165,13 +230,20 @@ impl fmt::Display for Cause {
 pub struct CaseVerdict {
     pub got: String,
     pub cause: Option<Cause>,
+    /// The index of the first request with the worst answer.
+    pub failed: Option<usize>,
 }
 
-pub fn judge(case: &Case, observed: &[Observed], max_latency: Duration) -> CaseVerdict {
-    let expects = case.expects();
+pub fn judge(
+    case: &Case,
+    expects: Expects,
+    observed: &[Observed],
+    max_latency: Duration,
+) -> CaseVerdict {
     let answers = observed.iter().enumerate();
-    let causes = answers.filter_map(|(n, observed)| cause_of(expects, n, observed));
-    let mut cause = causes.min();
+    let causes = answers.filter_map(|(n, observed)| Some((cause_of(expects, n, observed)?, n)));
+    let worst = causes.min();
+    let mut cause = worst.map(|(cause, _)| cause);
     let slowest = observed.iter().map(|observed| observed.latency).max();
     let slowest = slowest.unwrap_or_default();
     let mut got = summed(observed);
@@ -199,11 +271,15 @@ pub fn judge(case: &Case, observed: &[Observed], max_latency: Duration) -> CaseV
     {
         cause = Some(Cause::Blocked);
     }
-    CaseVerdict { got, cause }
+    let failed = worst.map(|(_, n)| n);
+    CaseVerdict { got, cause, failed }
 }
 
 /// `cause_of` returns `None` for an expected answer; `n` is the index of the request within the case.
 fn cause_of(expects: Expects, n: usize, observed: &Observed) -> Option<Cause> {
+    if expects == Expects::Sample {
+        return None;
+    }
     let lenient = matches!(expects, Expects::Answered | Expects::AnsweredOrClosed);
     let refused = match expects {
         _ if lenient => None,
@@ -213,6 +289,7 @@ fn cause_of(expects: Expects, n: usize, observed: &Observed) -> Option<Cause> {
     match &observed.answer {
         Ok(response) => match response.status {
             200..300 => None,
+            411 if expects == Expects::AcceptedOrLength => None,
             // By 501 or 505, the handler says that it does not support the method, the transfer coding or the HTTP
             // version (RFC 9110, 15.6).
             501 | 505 if lenient => None,
@@ -255,6 +332,7 @@ mod tests {
 
     fn status(status: u16) -> Observed {
         Observed {
+            sent: Request::new("POST", "/cdr", Vec::new(), ""),
             answer: Ok(Response::new(status, Vec::new(), "")),
             latency: Duration::from_millis(3),
         }
@@ -267,13 +345,14 @@ mod tests {
             text: "no good".to_owned(),
         };
         Observed {
+            sent: Request::new("POST", "/cdr", Vec::new(), ""),
             answer: Err(failure),
             latency: Duration::from_millis(3),
         }
     }
 
     fn cause(name: &str, observed: &[Observed]) -> Option<Cause> {
-        judge(case(name), observed, MOST).cause
+        judge(case(name), case(name).expects(), observed, MOST).cause
     }
 
     #[test]
@@ -281,6 +360,17 @@ mod tests {
         assert_eq!(cause("custom-none", &[status(204)]), None);
         assert_eq!(cause("custom-none", &[status(400)]), Some(Cause::Refused));
         assert_eq!(cause("time-in-seconds", &[status(422)]), None);
+        assert_eq!(
+            cause("unknown-text-field", &[status(422)]),
+            Some(Cause::Refused)
+        );
+        assert_eq!(cause("dangerous-field-names", &[status(422)]), None);
+        assert_eq!(cause("live-event", &[status(422)]), None);
+        assert_eq!(cause("post-docs-leg-a", &[status(401)]), None);
+        assert_eq!(
+            cause("post-docs-leg-a-yours", &[status(401)]),
+            Some(Cause::Refused)
+        );
         assert_eq!(
             cause("time-in-seconds", &[status(500)]),
             Some(Cause::ServerError)
@@ -306,6 +396,9 @@ mod tests {
             cause("null", std::slice::from_ref(&closed)),
             Some(Cause::Unanswered)
         );
+        assert_eq!(cause("chunked", &[status(411)]), None);
+        assert_eq!(cause("chunked", &[status(400)]), Some(Cause::Refused));
+        assert_eq!(cause("byte-by-byte", &[status(400)]), Some(Cause::Refused));
         assert_eq!(
             cause("chunked", std::slice::from_ref(&closed)),
             Some(Cause::Unanswered)
@@ -344,7 +437,12 @@ mod tests {
             latency: Duration::from_secs(6),
             ..status(200)
         };
-        let verdict = judge(case("twenty-at-once"), &[status(200), slow.clone()], MOST);
+        let verdict = judge(
+            case("twenty-at-once"),
+            Expects::Prompt,
+            &[status(200), slow.clone()],
+            MOST,
+        );
         assert_eq!(verdict.cause, Some(Cause::Slow));
         assert_eq!(
             verdict.got,

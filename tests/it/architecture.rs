@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers from the bottom up. A module may import from the layers below its own.
-const LAYERS: [&[&str]; 10] = [
+const LAYERS: [&[&str]; 11] = [
     &["clock", "seed", "error", "untrusted", "json", "process"],
     &["ndjson"],
     &["cdr", "net"],
     &["exchange"],
-    &["input"],
+    &["reply"],
+    &["input", "advice"],
     &["send", "listen"],
     &["suite"],
     &["output"],

@@ -75,7 +75,7 @@ fn a_redirect_is_not_followed() {
     ✗ #1 POST agent-no-answer a missed  redirect to /login?token=*** (not followed) · T
     --- stderr
     sending 1 delivery to http://127.0.0.1:PORT/webhook/cdr · seed 7
-    hint: TeleCMI is not known to follow redirects: register the final URL
+    hint: the handler redirects to a login: take the webhook's route out of the login
     repeat: telecmi-cdr send --url http://127.0.0.1:PORT/webhook/cdr --seed 7 --at 2026-11-22T09:00:00.000Z
     ");
 }

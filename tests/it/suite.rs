@@ -56,14 +56,14 @@ fn a_receiver_that_refuses_is_told_with_the_line_that_repeats_it() {
     .run();
     assert_eq!(ended.code, Some(1));
     assert!(
-        ended.stdout.contains("✗ post-is-accepted"),
+        ended.stdout.contains("✗ accepts    1 of 1 failed"),
         "{}",
         ended.whole()
     );
     assert!(
         ended
             .stdout
-            .contains("/webhook/cdr?token=***' -X post --only post-is-accepted --seed 7\n"),
+            .contains("/webhook/cdr?token=***' -X post --only post-is-accepted --seed 7 --at 20"),
         "{}",
         ended.whole()
     );
@@ -117,6 +117,75 @@ fn cases_are_listed_and_unknown_ones_are_a_usage_error() {
         "{}",
         unknown.whole()
     );
-    let mixed = program(["send", "--suite", "--url", &nobody(), "--rate", "5/s"]).run();
+    let mixed = program(["send", "--suite", "--url", &nobody(), "--race", "5"]).run();
     assert_eq!(mixed.code, Some(2));
+}
+
+#[test]
+fn a_failure_comes_with_what_was_sent_and_answered() {
+    let receiver = listener(&["--status", "422"]);
+    let url = format!("{}/webhook/cdr?token=secret", receiver.url);
+    let suite = [
+        "send",
+        "--suite",
+        "--url",
+        &url,
+        "-X",
+        "post",
+        "--only",
+        "post-is-accepted",
+    ];
+    let ended = program(suite.into_iter().chain(["--format", "ndjson"])).run();
+    let case = &ended.records_of("case")[0];
+    assert_eq!(case["sent"]["method"], "POST");
+    assert_eq!(case["sent"]["target"], "/webhook/cdr?token=***");
+    let body = case["sent"]["body"]["text"].as_str().expect("a body");
+    assert!(body.contains("\"cmiuuid\""), "{body}");
+    assert_eq!(case["reply"]["status"], 422);
+    assert!(case["takes"].is_null(), "{case}");
+    assert!(!ended.whole().contains("secret"));
+    let shown = program(suite.into_iter().chain(["-v"])).run();
+    for line in [
+        "> POST /webhook/cdr?token=*** HTTP/1.1",
+        "> Content-Type: application/json",
+        "< 422",
+    ] {
+        assert!(shown.stdout.contains(line), "{line}: {}", shown.whole());
+    }
+}
+
+#[test]
+fn the_request_of_a_case_is_printed_and_not_sent() {
+    let print = |name, format| {
+        let arguments = [
+            "send",
+            "--suite",
+            "--url",
+            "http://127.0.0.1:9/cdr",
+            "--only",
+            name,
+        ];
+        program(arguments.into_iter().chain(["--print", format])).run()
+    };
+    let curl = print("custom-none", "curl");
+    assert_eq!((curl.code, curl.stdout.lines().count()), (Some(0), 1));
+    assert!(
+        curl.stdout.contains("\"custom\":\"none\""),
+        "{}",
+        curl.whole()
+    );
+    let json = print("get-is-accepted", "json");
+    assert!(
+        json.stdout.starts_with("{\"virtual_number\":"),
+        "{}",
+        json.whole()
+    );
+    let raw = print("cut-short", "curl");
+    assert_eq!((raw.code, raw.stdout.as_str()), (Some(1), ""));
+    assert!(
+        raw.stderr.contains("cut-short is left out"),
+        "{}",
+        raw.whole()
+    );
+    assert_eq!(print("custom-none", "har").code, Some(2));
 }

@@ -47,6 +47,8 @@ pub enum Script {
     LengthAndChunks,
     TlsHello,
     HugeHeader,
+    /// Sends the names of all headers in lower case, as HTTP/2 proxies do.
+    LowerCase,
 }
 
 impl Script {
@@ -125,6 +127,13 @@ impl Script {
             }
             Self::TlsHello => vec![Step::Send(TLS_HELLO.into()), Step::HalfClose],
             Self::HugeHeader => vec![Step::Send(whole())],
+            Self::LowerCase => {
+                let mut headers = headers(length);
+                for header in &mut headers {
+                    header.name = header.name.to_ascii_lowercase().into();
+                }
+                vec![Step::Send(message(&headers, body))]
+            }
         };
         RawRequest::new(&request.method, steps)
     }
@@ -143,7 +152,11 @@ impl Script {
     pub(crate) fn is_good_http(self) -> bool {
         matches!(
             self,
-            Self::Chunked(_) | Self::ExpectContinue(_) | Self::Http10
+            Self::Chunked(_)
+                | Self::Dripped(_)
+                | Self::ExpectContinue(_)
+                | Self::Http10
+                | Self::LowerCase
         )
     }
 }

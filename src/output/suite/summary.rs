@@ -1,72 +1,192 @@
-//! Renders the summary of the suite: the findings, the verdict, and manual checks of what the suite cannot observe.
+//! Renders the summary of the suite: the findings, the remarks, the verdict, and manual checks of what the suite cannot
+//! observe.
 
 use std::fmt::Write as _;
 
-use super::{lines, sentence};
+use super::evidence::{exchange, words};
+use crate::cdr::Grade;
 use crate::clock::format_duration;
 use crate::error::Exit;
 use crate::output::theme::{Role, Theme};
-use crate::output::wrap::{PROSE, plural, wrapped};
+use crate::output::wrap::{indented, plural, prose, wrapped};
 use crate::suite::event::{CaseRecord, SuiteSummary};
 use crate::suite::verdict::Cause;
 use crate::untrusted::clean;
 
-pub fn summary(summary: &SuiteSummary, theme: Theme) -> String {
+/// At most this many names of cases are listed, unless `verbose`.
+const MAX_NAMES: usize = 12;
+
+/// The changes of a group's cases are named if the group has at most this many cases.
+const MAX_CHANGES: usize = 3;
+
+/// The layout of a report: its width in columns, and whether each case of a finding is shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Layout {
+    pub width: usize,
+    pub verbose: bool,
+}
+
+pub fn summary(summary: &SuiteSummary, theme: Theme, layout: Layout) -> String {
     let mut out = String::new();
-    if !summary.findings.is_empty() {
+    let groups = groups(summary);
+    if !groups.is_empty() {
         let heading = theme.paint(Role::Strong, "Findings");
-        let _ = write!(out, "\n{heading}, worst first\n");
+        let _ = write!(out, "\n{heading}, first what TeleCMI really sends\n");
     }
-    for finding in &summary.findings {
-        out.push_str(&finding_of(finding.cause, summary, theme));
+    for group in &groups {
+        out.push_str(&finding(group, theme, layout));
+    }
+    if !summary.remarks.is_empty() {
+        let heading = theme.paint(Role::Strong, "Remarks");
+        let _ = write!(out, "\n{heading}, which fail nothing\n");
+    }
+    for remark in &summary.remarks {
+        let cases = names(remark.cases.iter().map(|name| (*name).to_owned()), layout);
+        let cases = if cases.is_empty() {
+            cases
+        } else {
+            format!(": {cases}")
+        };
+        let text = format!("{}{cases}", clean(&remark.text));
+        let _ = write!(out, "- {}", prose(&text, "  ", layout.width).trim_start());
     }
     let _ = write!(out, "\n{}\n", verdict(summary, theme));
     if summary.ok > 0 && summary.exit.code() <= 1 {
         out.push('\n');
-        out.push_str(&blind_spots(theme));
+        out.push_str(&blind_spots(theme, layout.width));
     }
     out
 }
 
-/// A finding lists all failures of one cause; cases with an equal `why` share an entry.
-fn finding_of(cause: Cause, summary: &SuiteSummary, theme: Theme) -> String {
-    let (mark, cause_words) = (
-        theme.paint(Role::Bad, "✗"),
-        theme.paint(Role::Strong, cause.words()),
-    );
-    let mut out = format!(
-        "\n{mark} {cause_words}\n{}",
-        lines(&sentence(cause.advice()), "  ")
-    );
-    let of_cause = |record: &&CaseRecord| record.cause == Some(cause);
-    let records: Vec<_> = summary.records.iter().filter(of_cause).collect();
-    for (place, record) in records.iter().enumerate() {
-        if records[..place]
-            .iter()
-            .any(|earlier| earlier.why == record.why)
+/// Groups the failures by what the handler did. What TeleCMI really sends comes first, then what is inferred, then what
+/// is hostile; within these, the worst cause first.
+fn groups(summary: &SuiteSummary) -> Vec<Vec<&CaseRecord>> {
+    let mut groups: Vec<(Cause, String, Vec<&CaseRecord>)> = Vec::new();
+    for record in summary.records.iter().filter(|record| record.failed()) {
+        let Some(cause) = record.cause else { continue };
+        let key = key(record);
+        match groups
+            .iter_mut()
+            .find(|(its, text, _)| *its == cause && *text == key)
         {
-            continue;
+            Some((.., records)) => records.push(record),
+            None => groups.push((cause, key, vec![record])),
         }
-        let same = records.iter().filter(|other| other.why == record.why);
-        let names = same.map(|other| other.name).collect::<Vec<_>>().join(", ");
-        let grade = theme.paint(Role::Faint, &format!("[{}]", record.grade));
-        let _ = writeln!(
-            out,
-            "\n{} {grade}",
-            lines(&names, "  ").trim_end_matches('\n')
-        );
-        out += &lines(record.why.unwrap_or_default(), "    ");
-        let got = lines(&format!("It got: {}.", clean(&record.got)), "    ");
-        out += &wrapped(&got, PROSE);
-        if let Some(advice) = record.advice.filter(|advice| *advice != cause.advice()) {
-            out += &lines(&sentence(advice), "    ");
+    }
+    let rank = |record: &&CaseRecord| match record.grade {
+        Grade::Doc | Grade::Seen | Grade::Calc => 0,
+        Grade::Inferred | Grade::Unknown => 1,
+        Grade::Hostile => 2,
+    };
+    groups.sort_by_key(|(cause, _, records)| (records.iter().map(rank).min(), *cause));
+    let records = groups.into_iter().map(|(.., mut records)| {
+        records.sort_by_key(rank);
+        records
+    });
+    records.collect()
+}
+
+/// What the handler did, without the numbers that differ from CDR to CDR.
+fn key(record: &CaseRecord) -> String {
+    match record.cause {
+        Some(Cause::Blocked | Cause::Slow) | None => String::new(),
+        _ => {
+            let reply = record.then.as_ref().or(record.reply.as_ref());
+            let mut words = reply.map(|reply| words(reply)).unwrap_or_default();
+            words.retain(|c| !c.is_ascii_digit());
+            words
         }
+    }
+}
+
+fn finding(group: &[&CaseRecord], theme: Theme, layout: Layout) -> String {
+    let [first, ..] = group else {
+        return String::new();
+    };
+    let cause = first.cause.map_or("", Cause::words);
+    let (mark, cause) = (
+        theme.paint(Role::Bad, "✗"),
+        theme.paint(Role::Strong, cause),
+    );
+    let grade = theme.paint(Role::Faint, &format!("[{}]", first.grade));
+    let mut out = format!("\n{mark} {cause} {grade}\n");
+    let then = first.then.as_ref();
+    let then = then.map(|then| format!("then, to a good CDR: {}", words(then)));
+    let got = first.reply.is_none() || first.got.contains([';', ',']);
+    let got = got.then(|| clean(&first.got));
+    // Received text may have long words, which must not reach column 0 of the next line.
+    for text in first
+        .reply
+        .iter()
+        .map(|reply| words(reply))
+        .chain(then)
+        .chain(got)
+    {
+        let _ = writeln!(out, "{}", wrapped(&format!("  {text}"), layout.width));
+    }
+    let mut push = |text: &str| out.push_str(&prose(&clean(text), "  ", layout.width));
+    if let Some(takes) = &first.takes {
+        push(&format!("The good CDR is {takes}."));
+    }
+    push(&sentence(first.advice.unwrap_or_default()));
+    push(first.why.unwrap_or_default());
+    let changes = group.len() <= MAX_CHANGES;
+    let listed = group.iter().map(|record| match &record.change {
+        Some(change) if changes => format!("{} ({change})", record.name),
+        _ => record.name.to_owned(),
+    });
+    let count = plural(group.len() as u64, "case");
+    push(&format!("{count}: {}", names(listed, layout)));
+    for record in group
+        .iter()
+        .take(if layout.verbose { group.len() } else { 1 })
+    {
+        if layout.verbose {
+            out.push_str(&case(record, theme, layout.width));
+        }
+        // The `repeat` command is not wrapped, so that it can be copied.
         if let Some(repeat) = &record.repeat {
-            // The `repeat` command is not wrapped, so that it can be copied.
             let _ = writeln!(out, "    {}", theme.paint(Role::Name, &clean(repeat)));
         }
     }
     out
+}
+
+/// A case of a finding with what was sent and what came back.
+fn case(record: &CaseRecord, theme: Theme, width: usize) -> String {
+    let name = theme.paint(Role::Strong, record.name);
+    let change = record.change.as_deref().map(clean).unwrap_or_default();
+    let mut out = format!("\n  {name} [{}] {change}\n", record.grade);
+    let wanted = format!("wanted {}; got {}", record.expected, clean(&record.got));
+    out += &prose(&wanted, "    ", width);
+    out += &indented(&exchange(record, theme), "    ");
+    out
+}
+
+fn names(names: impl Iterator<Item = String>, layout: Layout) -> String {
+    let names: Vec<_> = names.collect();
+    if layout.verbose || names.len() <= MAX_NAMES + 1 {
+        return names.join(", ");
+    }
+    let more = names.len() - MAX_NAMES;
+    format!(
+        "{} and {more} more (-v names them)",
+        names[..MAX_NAMES].join(", ")
+    )
+}
+
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters
+        .next()
+        .map(|c| c.to_uppercase().collect::<String>())
+        .unwrap_or_default();
+    let stop = if text.is_empty() || text.ends_with(['.', '?']) {
+        ""
+    } else {
+        "."
+    };
+    format!("{first}{}{stop}", letters.as_str())
 }
 
 fn verdict(summary: &SuiteSummary, theme: Theme) -> String {
@@ -100,7 +220,7 @@ fn verdict(summary: &SuiteSummary, theme: Theme) -> String {
     theme.paint(role, &painted) + &rest
 }
 
-fn blind_spots(theme: Theme) -> String {
+fn blind_spots(theme: Theme, width: usize) -> String {
     let mut out = format!(
         "{}\n",
         theme.paint(Role::Strong, "What a black box cannot see")
@@ -110,7 +230,7 @@ fn blind_spots(theme: Theme) -> String {
         "whether leg b overwrote leg a: run --only post-customer-no-answer, and look for two records of one request_id.",
         "whether a 200 meant anything: run --only get-is-accepted, and look for the CDR.",
     ] {
-        let _ = write!(out, "- {}", lines(text, "  ").trim_start());
+        let _ = write!(out, "- {}", prose(text, "  ", width).trim_start());
     }
     out
 }

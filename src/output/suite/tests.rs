@@ -3,26 +3,40 @@
 use std::time::Duration;
 
 use super::*;
+use crate::net::{Destination, Header, Request, Response};
 use crate::output::catalogue;
 use crate::suite::cases::table;
 use crate::suite::event::SuiteSummary;
-use crate::suite::verdict::Cause;
+use crate::suite::verdict::{Cause, Observed};
 
 fn record(name: &str, got: &str, cause: Option<Cause>) -> CaseRecord {
     let case = table().find(|case| case.name == name).expect("a case");
-    CaseRecord {
-        ok: cause.is_none(),
-        got: got.to_owned(),
+    let mut record = CaseRecord {
         took: Duration::from_micros(1_400),
-        skipped: None,
         cause,
-        why: Some(case.why),
-        advice: cause.map(|cause| cause.advice_for(name)),
-        repeat: cause.map(|_| {
-            format!("telecmi-cdr send --url 'http://localhost:5000/cdr?a=1' --suite --only {name} --seed 7")
-        }),
-        ..CaseRecord::skipped(case, "")
+        ok: cause.is_none(),
+        ..CaseRecord::passed(case, case.expects(), got.to_owned(), Duration::ZERO)
+    };
+    if let Some(cause) = cause {
+        let status = got.get(..3).and_then(|status| status.parse().ok());
+        let page = "<h1>KeyError</h1><p>KeyError: &#39;user&#39;</p>";
+        let headers = vec![Header::new("Content-Type", "text/html")];
+        let observed = Observed {
+            sent: Request::new("POST", "/cdr?token=x", vec![], &b"{\"a\":1}"[..]),
+            answer: Ok(Response::new(status.unwrap_or(500), headers, page)),
+            latency: Duration::ZERO,
+        };
+        record.change = Some("without `user`".to_owned());
+        record.show(
+            &observed,
+            &Destination::parse("http://localhost:5000/cdr").unwrap(),
+        );
+        record.advice = Some(cause.advice_on(&observed.sent, &observed.answer));
+        record.repeat = Some(format!(
+            "telecmi-cdr send --url 'http://localhost:5000/cdr?a=1' --suite --only {name} --seed 7"
+        ));
     }
+    record
 }
 
 fn skipped(name: &str) -> CaseRecord {
@@ -64,6 +78,26 @@ fn records() -> Vec<CaseRecord> {
     ]
 }
 
+const LAYOUT: Layout = Layout {
+    width: 72,
+    verbose: false,
+};
+
+#[test]
+fn verbose_shows_what_was_sent_and_answered() {
+    let records = vec![record(
+        "without-user",
+        "500 Internal Server Error",
+        Some(Cause::ServerError),
+    )];
+    let summary = SuiteSummary::of(records, Duration::from_millis(900), None);
+    let layout = Layout {
+        verbose: true,
+        ..LAYOUT
+    };
+    insta::assert_snapshot!(super::summary(&summary, Theme::plain(), layout));
+}
+
 #[test]
 fn cases_are_told_as_they_happen() {
     let mut cases = CaseLines::default();
@@ -72,21 +106,21 @@ fn cases_are_told_as_they_happen() {
         .iter()
         .map(|record| cases.case(record, theme, false))
         .collect();
-    text.push_str(&cases.rest(theme));
+    text.push_str(&cases.end(theme, false));
     insta::assert_snapshot!(text);
 }
 
 #[test]
 fn findings_come_worst_first_and_the_verdict_last() {
     let summary = SuiteSummary::of(records(), Duration::from_millis(4_200), None);
-    insta::assert_snapshot!(super::summary(&summary, Theme::plain()));
+    insta::assert_snapshot!(super::summary(&summary, Theme::plain(), LAYOUT));
 }
 
 #[test]
 fn a_green_suite_says_so_and_what_it_could_not_see() {
     let records = vec![record("post-is-accepted", "200 OK", None)];
     let summary = SuiteSummary::of(records, Duration::from_millis(900), None);
-    insta::assert_snapshot!(super::summary(&summary, Theme::plain()));
+    insta::assert_snapshot!(super::summary(&summary, Theme::plain(), LAYOUT));
 }
 
 #[test]
@@ -100,6 +134,7 @@ fn nothing_is_wider_than_a_narrow_terminal_but_what_is_copied() {
     text.push_str(&super::summary(
         &SuiteSummary::of(records(), Duration::ZERO, None),
         theme,
+        LAYOUT,
     ));
     text.push_str(&catalogue::cases(theme));
     for line in text

@@ -5,9 +5,9 @@ use super::{GOOD, docs, live};
 use crate::cdr::Grade::{Doc, Inferred, Seen};
 use crate::cdr::Shape::{Docs, Live};
 use crate::cdr::scenarios::CallIds::PerLeg;
-use CaseDelivery::{AtOnce, Brackets, ExtraQuery, OtherHost, Reversed};
+use CaseDelivery::{AtOnce, Brackets, OtherHost, Reversed};
 use CaseMethod::{Get, Post};
-use CasePayload::{Changed, DocumentedPair, Scenario};
+use CasePayload::{Changed, DocumentedPair, Scenario, Yours};
 use Change::Json;
 use Family::Accepts;
 
@@ -25,10 +25,12 @@ const SOFTPHONE: &str = "Dialled on a softphone there is no request_id and no ex
      record[\"request_id\"] is the commonest crash of all.";
 const SOFTPHONE_DECLINED: &str = "A softphone call that was declined: no request_id, no extra_params, and sent_reject; handlers that \
      look the call up by its request_id find nothing to look up.";
-const SAMPLE_A: &str = "The sample of leg a on TeleCMI's page as valid JSON, with fresh identifiers; what every tutorial is \
-     written against, so nothing should go wrong here.";
-const SAMPLE_B: &str = "The sample of leg b on TeleCMI's page as valid JSON, with fresh identifiers; it is missed and \
-     rejected, which handlers written for leg a alone do not expect.";
+const SAMPLE_A: &str = "The sample of leg a on TeleCMI's page as valid JSON, with fresh identifiers but its own appid and \
+     time; what every tutorial is written against, and what a handler for one account may refuse.";
+const SAMPLE_B: &str = "The sample of leg b on TeleCMI's page as valid JSON, with fresh identifiers but its own appid and \
+     time; it is missed and rejected, which handlers written for leg a alone do not expect.";
+const YOURS: &str = "The sample on TeleCMI's page with your account and the time of today, as TeleCMI would send it to \
+     you; handlers that check the appid, custom or the age of a call must take it.";
 const LEGACY: &str = "The older generation has nine fields, among them click_to_call, and neither call_id nor leg; handlers \
      that need either one fail on accounts that were never moved.";
 const LIVE: &str = "Live accounts send virtual_number as a number, extra_params as an object and custom as \"false\"; \
@@ -52,6 +54,8 @@ pub const CASES: &[Case] = &[
     Accepts.post("post-softphone-rejected", Doc, docs("softphone-rejected"), SOFTPHONE_DECLINED),
     Accepts.post("post-docs-leg-a", Doc, docs("docs-leg-a"), SAMPLE_A),
     Accepts.post("post-docs-leg-b", Doc, docs("docs-leg-b"), SAMPLE_B),
+    Accepts.post("post-docs-leg-a-yours", Doc, Yours("docs-leg-a"), YOURS),
+    Accepts.post("post-docs-leg-b-yours", Doc, Yours("docs-leg-b"), YOURS),
     Accepts.post("post-legacy", Doc, docs("legacy"), LEGACY),
     Accepts.get("get-agent-no-answer", Inferred, docs("agent-no-answer"), NO_ANSWER),
     Accepts.get("get-agent-rejected", Inferred, docs("agent-rejected"), REJECTED),
@@ -63,6 +67,8 @@ pub const CASES: &[Case] = &[
         SOFTPHONE_DECLINED),
     Accepts.get("get-docs-leg-a", Inferred, docs("docs-leg-a"), SAMPLE_A),
     Accepts.get("get-docs-leg-b", Inferred, docs("docs-leg-b"), SAMPLE_B),
+    Accepts.get("get-docs-leg-a-yours", Inferred, Yours("docs-leg-a"), YOURS),
+    Accepts.get("get-docs-leg-b-yours", Inferred, Yours("docs-leg-b"), YOURS),
     Accepts.get("get-legacy", Inferred, docs("legacy"), LEGACY),
     Accepts.post("live-agent-no-answer", Seen, live("agent-no-answer"), LIVE),
     Accepts.post("live-agent-rejected", Inferred, live("agent-rejected"), LIVE),
@@ -79,12 +85,6 @@ pub const CASES: &[Case] = &[
         "Written as Node's qs writes objects, extra_params comes as \
          extra_params[click2call]=true; Express hands on an object where JSON.parse expects text, \
          other frameworks a field of that odd name."),
-    Accepts.case("post-url-with-query", Inferred, Post, GOOD, ExtraQuery("source=telecmi&check=1"),
-        "A token or tag in the URL's query is the only secret TeleCMI allows, so such URLs are \
-         common; routers that compare the raw path, query and all, answer 404."),
-    Accepts.case("get-url-with-query", Inferred, Get, GOOD, ExtraQuery("source=telecmi&check=1"),
-        "A query that the URL has already is kept, and the CDR's parameters come after it; \
-         handlers that take the query for the CDR alone fail on the foreign names."),
     Accepts.case("post-legs-reversed", Seen, Post, docs("customer-no-answer"), Reversed,
         "Deliveries overtake one another, so the answered leg a can come before the missed leg \
          b; handlers that expect missed first fail, or throw the late one away."),

@@ -123,9 +123,35 @@ pub(super) fn allowed(method: CaseMethod, methods: Methods) -> bool {
     }
 }
 
+/// The names of former cases, and the cases that took their place.
+const ALIASES: [(&str, &[&str]); 4] = [
+    ("post-url-with-query", &["post-is-accepted"]),
+    ("get-url-with-query", &["get-is-accepted"]),
+    ("negative-numbers", &["negative-to", "negative-time"]),
+    (
+        "wrong-types-everywhere",
+        &[
+            "time-as-words",
+            "answeredsec-as-words",
+            "to-as-boolean",
+            "user-as-list",
+            "leg-as-object",
+            "status-null",
+            "cmiuuid-as-number",
+            "type-as-list",
+            "appid-as-object",
+            "direction-as-number",
+        ],
+    ),
+];
+
 pub(super) fn matches(pattern: &str, case: &Case) -> bool {
     let pattern = WildMatch::new(pattern);
-    pattern.matches(case.name) || pattern.matches(&case.family.to_string())
+    let has_alias =
+        |(old, names): &(&str, &[&str])| pattern.matches(old) && names.contains(&case.name);
+    pattern.matches(case.name)
+        || pattern.matches(&case.family.to_string())
+        || ALIASES.iter().any(has_alias)
 }
 
 fn unknown(pattern: &str) -> String {

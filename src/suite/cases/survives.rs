@@ -10,9 +10,9 @@ use crate::cdr::Fields;
 use crate::cdr::Grade::{Doc, Hostile, Inferred};
 use crate::net::query::{self, Encoding::Flat};
 use crate::net::raw::Script;
-use CaseDelivery::{ContentType, ExtraQuery, InOrder, Raw};
+use CaseDelivery::{ContentType, InOrder, Parameter, Raw};
 use CaseMethod::{Get, Other, Post};
-use CasePayload::{Body, Changed, Text};
+use CasePayload::{Body, Changed, Spliced, Text};
 use Change::Computed;
 use Family::Survives;
 
@@ -45,20 +45,20 @@ pub const CASES: &[Case] = &[
         Body(|cdr| compact(cdr).encode_utf16().flat_map(u16::to_le_bytes).collect()),
         "A body in UTF-16 is full of NUL bytes; decoding it as UTF-8 throws, often outside the \
          try."),
-    Survives.post("not-utf-8", Hostile, Body(|cdr| spliced(cdr, "custom", b"\"\xff\xfe\xe9\"")),
+    Survives.post("not-utf-8", Hostile, Spliced("custom", b"\"\xff\xfe\xe9\""),
         "Bytes that are no UTF-8 come from old systems; body.decode() throws before the try that \
          was made for JSON."),
-    Survives.post("nul-byte", Hostile, Body(|cdr| spliced(cdr, "custom", b"\"a\0b\"")),
+    Survives.post("nul-byte", Hostile, Spliced("custom", b"\"a\0b\""),
         "A raw NUL in a string is no JSON; C code cuts the text there, and PostgreSQL refuses \
          it."),
     Survives.post("repeated-field", Hostile,
         Body(|cdr| compact(cdr).replacen('{', r#"{"appid":1,"status":"answered","#, 1).into()),
         "A field twice: parsers keep the first, the last, or refuse; what checks one and stores \
          the other can be fooled."),
-    Survives.post("number-of-400-digits", Hostile, Body(|cdr| spliced(cdr, "to", &[b'9'; 400])),
+    Survives.post("number-of-400-digits", Hostile, Spliced("to", &[b'9'; 400]),
         "A number beyond a double becomes Infinity in JavaScript, and an error in an integer \
          column."),
-    Survives.post("number-of-5000-digits", Hostile, Body(|cdr| spliced(cdr, "to", &[b'9'; 5_000])),
+    Survives.post("number-of-5000-digits", Hostile, Spliced("to", &[b'9'; 5_000]),
         "Python refuses integers of more than 4300 digits with a ValueError that is no \
          JSONDecodeError."),
     Survives.post("deep-nesting", Hostile, Body(deep),
@@ -68,27 +68,43 @@ pub const CASES: &[Case] = &[
         Body(|_| ["[".repeat(50_000), "]".repeat(50_000)].concat().into()),
         "Fifty thousand levels in 100 KB: recursive parsers without a limit of their own \
          overflow the stack, and no catch helps."),
-    Survives.post("nul-escape", Hostile,
-        Text(r#"{"type":"cdr","appid":2222223,"custom":"a\u0000b","status":"missed"}"#),
+    Survives.post("nul-escape", Hostile, Spliced("custom", br#""a\u0000b""#),
         "\\u0000 is good JSON; PostgreSQL refuses it in text and jsonb, and the INSERT fails."),
-    Survives.post("lone-surrogate", Hostile,
-        Text(r#"{"type":"cdr","appid":2222223,"custom":"\ud800","status":"missed"}"#),
+    Survives.post("lone-surrogate", Hostile, Spliced("custom", br#""\ud800""#),
         "Half a surrogate pair is read by lenient parsers, and then fails where the text is \
          encoded: in the log or the database."),
-    Survives.post("not-a-number", Hostile,
-        Text(r#"{"type":"cdr","appid":NaN,"to":Infinity,"status":"missed"}"#),
-        "NaN and Infinity are no JSON, but Python reads them; int(NaN) throws."),
-    Survives.post("number-too-big", Hostile,
-        Text(r#"{"type":"cdr","appid":2222223,"to":1e400,"time":1e400,"status":"missed"}"#),
+    Survives.post("not-a-number", Hostile, Spliced("time", b"NaN"),
+        "NaN is no JSON, but Python reads it; int(NaN) throws, and so does a JSON column."),
+    Survives.post("number-too-big", Hostile, Spliced("time", b"1e400"),
         "1e400 is good JSON and Infinity to most; a date made of it throws."),
-    Survives.post("negative-numbers", Hostile,
-        Text(r#"{"type":"cdr","appid":-1,"to":-442000000000,"time":-1,"status":"missed"}"#),
-        "Numbers below zero pass every check of the type; an unsigned column and a date before \
-         1970 do not take them."),
-    Survives.post("wrong-types-everywhere", Hostile,
-        Text(r#"{"type":[],"appid":{},"to":true,"cmiuuid":7,"status":null,"user":[1],"time":"soon","direction":0,"leg":{}}"#),
-        "Every field of another type: whatever is called on a field without a look at its type \
-         throws here."),
+    Survives.post("to-too-big", Hostile, Spliced("to", b"1e400"),
+        "1e400 is good JSON and Infinity to most; an integer made of it throws."),
+    Survives.post("negative-to", Hostile, Spliced("to", b"-442000000000"),
+        "A number below zero passes every check of the type; an unsigned column does not take \
+         it."),
+    Survives.post("negative-time", Hostile, Spliced("time", b"-1"),
+        "A time below zero is before 1970; unsigned columns and some date functions do not take \
+         it."),
+    Survives.post("time-as-words", Hostile, Spliced("time", br#""soon""#),
+        "A text that is no number: int() and date functions throw, and new Date() is invalid."),
+    Survives.post("answeredsec-as-words", Hostile, Changed(&[Change::Text("answeredsec", "soon")]),
+        "A text that is no number, in a field that only answered calls have: float() throws."),
+    Survives.post("to-as-boolean", Hostile, Spliced("to", b"true"),
+        "A boolean where a number is due: text functions and columns fail on it."),
+    Survives.post("user-as-list", Hostile, Spliced("user", b"[1]"),
+        "A list where text is due: split() and other text functions fail on it."),
+    Survives.post("leg-as-object", Hostile, Spliced("leg", b"{}"),
+        "An object where a word is due: it is no key of a table, and has no text functions."),
+    Survives.post("status-null", Hostile, Spliced("status", b"null"),
+        "null where a word is due: it passes checks for presence, and has no text functions."),
+    Survives.post("cmiuuid-as-number", Hostile, Spliced("cmiuuid", b"7"),
+        "A number where the key is due: text functions fail on it, and columns of texts too."),
+    Survives.post("type-as-list", Hostile, Spliced("type", b"[]"),
+        "A list where a word is due: it is no key of a table of types."),
+    Survives.post("appid-as-object", Hostile, Spliced("appid", b"{}"),
+        "An object where a number is due: int() throws, and drivers cannot store it."),
+    Survives.post("direction-as-number", Hostile, Spliced("direction", b"0"),
+        "A number where a word is due: text functions fail on it."),
     Survives.post("empty-object", Hostile, Text("{}"),
         "An object without fields is good JSON; the first record[\"…\"] fails."),
     Survives.post("empty-body", Hostile, Text(""),
@@ -140,24 +156,22 @@ pub const CASES: &[Case] = &[
     Survives.get("get-without-parameters", Hostile, Text(""),
         "Browsers, health checks and link previews GET the URL alone; a handler that reads CDR \
          fields at once fails on none."),
-    Survives.case("get-not-utf-8", Hostile, Get, Text(""),
-        ExtraQuery("custom=%ff%fe&status=missed&type=cdr"),
+    Survives.case("get-not-utf-8", Hostile, Get, GOOD, Parameter("custom", "custom=%ff%fe"),
         "%ff is no UTF-8; strict decoders throw where nobody expects it."),
-    Survives.case("get-nul", Hostile, Get, Text(""),
-        ExtraQuery("custom=a%00b&status=missed&type=cdr"),
+    Survives.case("get-nul", Hostile, Get, GOOD, Parameter("custom", "custom=a%00b"),
         "%00 decodes to NUL; PostgreSQL and file names refuse it."),
-    Survives.case("get-repeated-parameters", Hostile, Get, Text(""),
-        ExtraQuery("type=cdr&appid=1&appid=2&status=missed&status=answered"),
+    Survives.case("get-repeated-parameters", Hostile, Get, GOOD,
+        Parameter("status", "status=missed&status=answered"),
         "A parameter twice is an array in Express and PHP-like parsers; text functions on it \
          throw."),
-    Survives.case("get-broken-percent", Hostile, Get, Text(""),
-        ExtraQuery("custom=100%&user=%zz&status=missed"),
+    Survives.case("get-broken-percent", Hostile, Get, GOOD, Parameter("custom", "custom=100%"),
         "A percent sign alone is no escape; decodeURIComponent throws a URIError."),
-    Survives.case("get-odd-brackets", Hostile, Get, Text(""),
-        ExtraQuery("extra_params[a][b][]=1&extra_params[a]=2&extra_params[__proto__][x]=1&custom[]=&type[x]=cdr"),
+    Survives.case("get-odd-brackets", Hostile, Get, GOOD,
+        Parameter("extra_params",
+            "extra_params[a][b][]=1&extra_params[a]=2&extra_params[__proto__][x]=1"),
         "Brackets that contradict one another: qs makes objects where text was expected, some \
          parsers throw."),
-    Survives.case("get-only-separators", Hostile, Get, Text(""), ExtraQuery("&&=&=x&;&a"),
+    Survives.case("get-only-separators", Hostile, Get, GOOD, Parameter("", "&&=&=x&;&a"),
         "Empty names and missing values; splitting at = by hand takes the second of one."),
     Survives.case("head", Inferred, Other("HEAD"), Text(""), InOrder,
         "Uptime checks and link previews send HEAD; frameworks route it to the GET handler, \
@@ -168,6 +182,18 @@ pub const CASES: &[Case] = &[
     Survives.case("cut-short", Hostile, Post, GOOD, Raw(Script::CutShort),
         "A sender can die half-way through the body; whoever parses the half without a look at \
          its length fails, or waits for ever."),
+    Survives.case("reset-mid-body", Hostile, Post, GOOD, Raw(Script::Reset),
+        "A mobile network or a crashed sender resets the connection; the read throws outside of \
+         every try, and the loop ends."),
+    Survives.case("longer-than-announced", Hostile, Post, GOOD, Raw(Script::TooLong),
+        "More bytes than announced look like a second, broken request; the first must still be \
+         answered or dropped in peace."),
+    Survives.case("half-closed", Inferred, Post, GOOD, Raw(Script::HalfClosed),
+        "Some scripts close their side after sending; that is allowed, and an answer is still \
+         wanted."),
+    Survives.case("chunked", Inferred, Post, GOOD, Raw(Script::Chunked(64)),
+        "Tunnels and proxies may pass a body on in chunks, without a Content-Length; int(None) \
+         is the usual end of it."),
     Survives.case("stalled-body", Hostile, Post, GOOD, Raw(Script::Stalled),
         "A sender can fall silent half-way through; a server that reads one request at a time \
          serves nobody until it speaks again."),
@@ -177,22 +203,10 @@ pub const CASES: &[Case] = &[
     Survives.case("nothing-but-a-connection", Hostile, Post, GOOD, Raw(Script::Silent),
         "Port scanners and load balancers connect and say nothing; one thread for everybody \
          waits with them."),
-    Survives.case("reset-mid-body", Hostile, Post, GOOD, Raw(Script::Reset),
-        "A mobile network or a crashed sender resets the connection; the read throws outside of \
-         every try, and the loop ends."),
-    Survives.case("longer-than-announced", Hostile, Post, GOOD, Raw(Script::TooLong),
-        "More bytes than announced look like a second, broken request; the first must still be \
-         answered or dropped in peace."),
     Survives.case("byte-by-byte", Hostile, Post, GOOD,
         Raw(Script::Dripped(Duration::from_millis(1))),
-        "A slow line brings a byte at a time; code that calls read once takes the first byte for \
-         all."),
-    Survives.case("half-closed", Inferred, Post, GOOD, Raw(Script::HalfClosed),
-        "Some scripts close their side after sending; that is allowed, and an answer is still \
-         wanted."),
-    Survives.case("chunked", Inferred, Post, GOOD, Raw(Script::Chunked(64)),
-        "Tunnels and proxies may pass a body on in chunks, without a Content-Length; int(None) \
-         is the usual end of it."),
+        "A slow line brings a byte at a time, which is good HTTP; code that calls read once takes \
+         the first byte for all."),
     Survives.case("expect-continue", Inferred, Post, GOOD,
         Raw(Script::ExpectContinue(Duration::from_millis(500))),
         "curl and .NET ask with Expect: 100-continue before a body; a server that knows nothing \
@@ -230,15 +244,8 @@ fn javascript(cdr: &Fields) -> Vec<u8> {
     format!("{{\n{}}}\n", lines.collect::<String>()).into()
 }
 
-fn spliced(cdr: &Fields, name: &str, bytes: &[u8]) -> Vec<u8> {
-    let body = compact(cdr);
-    let (before, after) = body
-        .split_once(&cdr[name].to_string())
-        .unwrap_or((&body, ""));
-    [before.as_bytes(), bytes, after.as_bytes()].concat()
-}
-
+/// Ten thousand levels of objects in `extra_params`.
 fn deep(cdr: &Fields) -> Vec<u8> {
     let objects = [&*r#"{"a":"#.repeat(10_000), "1", &*"}".repeat(10_000)].concat();
-    spliced(cdr, "extra_params", objects.as_bytes())
+    super::super::requests::spliced(cdr, "extra_params", objects.as_bytes())
 }

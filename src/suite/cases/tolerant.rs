@@ -7,7 +7,8 @@ use super::super::{Case, CaseDelivery, CaseMethod, CasePayload, Change, Family};
 use super::{GOOD, compact, note};
 use crate::cdr::Grade::{Calc, Doc, Hostile, Inferred, Seen};
 use crate::cdr::{Fields, text};
-use CaseDelivery::{ContentType, Pluses};
+use crate::net::raw::Script;
+use CaseDelivery::{ContentType, Pluses, Raw};
 use CaseMethod::{Get, Post};
 use CasePayload::{Body, Changed, Object};
 use Change::{Computed, Json, Text, Without};
@@ -72,6 +73,9 @@ pub const CASES: &[Case] = &[
          for fields in it fails."),
     Tolerant.post("custom-text", Seen, Changed(&[Text("custom", "campaign 7, Berlin")]),
         "custom may be any text; whoever parses it as JSON without a try loses the call."),
+    Tolerant.post("custom-with-apostrophe", Inferred, Changed(&[Text("custom", "O'Brien")]),
+        "Names have apostrophes; SQL that is put together from texts ends there, for attackers \
+         too."),
     Tolerant.post("custom-boolean-values", Doc, Changed(&[Text("custom", r#"{"crm":true}"#)]),
         "Both true and \"true\" are documented in custom; comparing with one misses the other."),
     Tolerant.post("custom-object", Inferred, Changed(&[Json("custom", r#"{"crm":"true"}"#)]),
@@ -124,6 +128,9 @@ pub const CASES: &[Case] = &[
          dates fall into January 1970."),
     Tolerant.post("time-with-fraction", Inferred, Changed(&[Json("time", "1795338000000.5")]),
         "JSON has one kind of number; a BIGINT column and int(\"….5\") refuse a fraction."),
+    Tolerant.post("time-beyond-years", Hostile, Changed(&[Json("time", "999999999999999999")]),
+        "A number beyond the last year that dates have, here or in the database: the conversion \
+         throws."),
     Tolerant.post("to-of-fifteen-digits", Doc, Changed(&[Json("to", "123456789012345")]),
         "Telephone numbers have up to 15 digits; 32-bit integers end at 10, and some columns at \
          12."),
@@ -137,12 +144,21 @@ pub const CASES: &[Case] = &[
     Tolerant.post("user-without-appid", Inferred, Changed(&[Text("user", "101")]),
         "user is <extension>_<appid> by documentation only; split(\"_\")[1] fails on a bare \
          extension."),
+    Tolerant.post("extension-of-four-digits", Seen, Changed(&[Computed("user", |cdr| extension(cdr, 2044))]),
+        "Extensions have three to six digits, four are common in India; patterns made from the \
+         page's 202 refuse them."),
+    Tolerant.post("extension-of-six-digits", Seen, Changed(&[Computed("user", |cdr| extension(cdr, 204_401))]),
+        "Extensions have up to six digits; patterns and columns made for three refuse or cut \
+         them."),
     Tolerant.post("unknown-status", Inferred, Changed(&[Text("status", "voicemail")]),
         "Statuses get added; a map of the known ones without a default fails."),
     Tolerant.post("unknown-hangup-reason", Inferred,
         Changed(&[Text("hangup_reason", "send_cancel")]),
         "The platform's own names differ from TeleCMI's by one letter; an ENUM column refuses \
          them."),
+    Tolerant.post("hangup-reason-null", Hostile, Changed(&[Json("hangup_reason", "null")]),
+        "Anyone can post to a webhook; a lookup in a table of reasons fails on null, where absent \
+         has a default."),
     Tolerant.post("hangup-reason-of-answered-calls", Doc,
         Changed(&[Text("hangup_reason", "sent_bye")]),
         "sent_bye and recv_bye are documented for missed calls as well, odd as it is; a map of \
@@ -177,6 +193,9 @@ pub const CASES: &[Case] = &[
         "White space around JSON is allowed; a check of the first byte refuses it."),
     Tolerant.post("escaped-letters", Inferred, Body(escaped),
         "Any letter may be written \\u0061; whoever searches the raw body for a word misses it."),
+    Tolerant.case("header-names-in-lower-case", Inferred, Post, GOOD, Raw(Script::LowerCase),
+        "Header names have no case (RFC 9110, 5.1), and proxies that speak HTTP/2 write them in \
+         lower case; a lookup of Content-Type alone finds nothing."),
     Tolerant.case("content-type-with-charset", Inferred, Post, GOOD,
         ContentType(Some("application/json; charset=utf-8")),
         "Most clients add a charset; comparing the whole header with application/json refuses \
@@ -185,6 +204,9 @@ pub const CASES: &[Case] = &[
     Tolerant.post("live-event", Doc, Object(live_event),
         "One URL in both boxes of the dashboard brings live events too, with app_id for appid \
          and text for to; record[\"appid\"] fails."),
+    Tolerant.post("incoming-waiting", Doc, Object(incoming_waiting),
+        "The event of a call that comes in has neither leg nor user nor call_id; handlers take it \
+         for one of their own calls, or fail."),
     Tolerant.post("incoming-missed", Doc, Object(incoming_missed),
         "Incoming calls come to the same URL with from, waitedsec and team, often without leg; \
          handlers take them for outgoing ones, or fail."),
@@ -226,6 +248,10 @@ fn escaped(cdr: &Fields) -> Vec<u8> {
     format!("{{{}}}", pairs.collect::<Vec<_>>().join(",")).into()
 }
 
+fn extension(cdr: &Fields, number: u32) -> Value {
+    format!("{number}_{}", cdr["appid"]).into()
+}
+
 fn recording(cdr: &Fields) -> Value {
     format!("{}_{}.mp3", cdr["time"], cdr["appid"]).into()
 }
@@ -238,38 +264,55 @@ fn virtual_number(cdr: &Fields) -> u64 {
     text(&cdr["virtual_number"]).parse().unwrap_or_default()
 }
 
+/// A live event of an outgoing call, in the documented order. On leg a its `conversation_uuid` is the `cmiuuid`. \[doc\]
 fn live_event(cdr: &Fields) -> Value {
     json!({
-        "type": "event", "direction": "outbound", "status": "started", "app_id": cdr["appid"],
-        "callerid": cdr["virtual_number"], "to": text(&cdr["to"]), "time": cdr["time"],
-        "cmiuuid": cdr["cmiuuid"], "conversation_uuid": cdr["call_id"], "user": cdr["user"],
-        "leg": "a", "request_id": cdr["request_id"],
+        "call_id": cdr["call_id"], "leg": "a", "type": "event", "user": cdr["user"],
+        "cmiuuid": cdr["cmiuuid"], "direction": "outbound", "callerid": cdr["virtual_number"],
+        "app_id": cdr["appid"], "time": cdr["time"], "custom": cdr["custom"],
+        "extra_params": cdr["extra_params"], "request_id": cdr["request_id"], "status": "started",
+        "to": text(&cdr["to"]), "conversation_uuid": cdr["cmiuuid"],
     })
 }
 
-fn incoming_live_event(cdr: &Fields) -> Value {
+fn incoming_waiting(cdr: &Fields) -> Value {
     json!({
-        "type": "event", "direction": "outbound", "status": "answered", "app_id": cdr["appid"],
-        "from": text(&cdr["to"]), "to": cdr["virtual_number"], "time": cdr["time"],
-        "cmiuuid": cdr["cmiuuid"], "conversation_uuid": cdr["call_id"], "user": cdr["user"],
-        "leg": "b",
+        "type": "event", "direction": "inbound", "conversation_uuid": cdr["cmiuuid"],
+        "from": text(&cdr["to"]), "app_id": cdr["appid"], "time": cdr["time"],
+        "cmiuuid": cdr["cmiuuid"], "to": cdr["virtual_number"], "custom": cdr["custom"],
+        "status": "waiting",
+    })
+}
+
+/// The `conversation_uuid` of leg b is the `cmiuuid` of leg a. \[doc\]
+fn incoming_live_event(cdr: &Fields) -> Value {
+    let id = text(&cdr["cmiuuid"]);
+    let leg_a = format!("{}{}", id[..8].chars().rev().collect::<String>(), &id[8..]);
+    json!({
+        "leg": "b", "type": "event", "team": team(cdr), "user": cdr["user"],
+        "conversation_uuid": leg_a, "cmiuuid": cdr["cmiuuid"], "direction": "outbound",
+        "from": text(&cdr["to"]), "app_id": cdr["appid"], "time": cdr["time"],
+        "custom": cdr["custom"], "status": "answered",
     })
 }
 
 fn incoming_missed(cdr: &Fields) -> Value {
     json!({
-        "type": "cdr", "appid": cdr["appid"], "from": cdr["to"], "to": virtual_number(cdr),
-        "cmiuuid": cdr["cmiuuid"], "status": "missed", "time": cdr["time"], "direction": "inbound",
-        "waitedsec": 21, "team": team(cdr), "voicemail": false,
+        "virtual_number": virtual_number(cdr), "custom": cdr["custom"], "appid": cdr["appid"],
+        "type": "cdr", "direction": "inbound", "cmiuuid": cdr["cmiuuid"], "status": "missed",
+        "from": cdr["to"], "time": cdr["time"], "waitedsec": 21, "hangup_reason": "recv_bye",
+        "voicemail": true, "voicename": recording(cdr), "conversation_uuid": cdr["cmiuuid"],
+        "team": team(cdr), "ivr_name": "sales",
     })
 }
 
 fn incoming_answered(cdr: &Fields) -> Value {
     json!({
-        "type": "cdr", "appid": cdr["appid"], "from": cdr["to"], "to": virtual_number(cdr),
-        "cmiuuid": cdr["cmiuuid"], "user": cdr["user"], "status": "answered", "time": cdr["time"],
-        "direction": "inbound", "answeredsec": 34, "record": true, "filename": recording(cdr),
-        "team": team(cdr),
+        "virtual_number": virtual_number(cdr), "custom": cdr["custom"], "appid": cdr["appid"],
+        "type": "cdr", "direction": "inbound", "cmiuuid": cdr["cmiuuid"], "user": cdr["user"],
+        "status": "answered", "to": virtual_number(cdr), "from": cdr["to"], "time": cdr["time"],
+        "answeredsec": 34, "hangup_reason": "recv_bye", "record": true, "filename": recording(cdr),
+        "conversation_uuid": cdr["cmiuuid"], "team": team(cdr),
     })
 }
 

@@ -74,12 +74,26 @@ pub fn reply_line(response: &Response) -> Option<String> {
 pub fn is_html(response: &Response) -> bool {
     let content_type = crate::net::header(&response.headers, "content-type");
     let is_typed = content_type.is_some_and(|text| text.to_ascii_lowercase().contains("html"));
+    is_typed || is_html_document(response)
+}
+
+/// Returns whether a body begins as an HTML document, or as an error of PHP.
+pub fn is_html_document(response: &Response) -> bool {
     let start = response.body.0.trim_ascii_start();
     let is_tag = |tag: &str| {
         let start = start.get(..tag.len());
         start.is_some_and(|start| start.eq_ignore_ascii_case(tag.as_bytes()))
     };
-    is_typed || is_tag("<!doctype html") || is_tag("<html")
+    ["<!doctype html", "<html", "<br />\n<b>"]
+        .into_iter()
+        .any(is_tag)
+}
+
+/// Returns whether the beginning of a body has a word, which is in lower case, in any case.
+pub fn contains(response: &Response, word: &str) -> bool {
+    let body = &response.body.0;
+    let text = String::from_utf8_lossy(&body[..body.len().min(MAX_BYTES)]);
+    text.to_lowercase().contains(word)
 }
 
 /// The message of a JSON body. A list of validation errors (FastAPI, Laravel) becomes `field: message`.

@@ -1,0 +1,94 @@
+//! Finds out which change of one field makes a handler take the good CDR that it refuses.
+
+use serde_json::{Value, json};
+
+use super::CaseMethod;
+use super::deliver::SuiteClient;
+use super::requests::CaseRequests;
+use crate::cdr::Fields;
+
+/// The calls of these requests are numbered from 2000, above those of liveness checks.
+const FIRST_CALL: u64 = 2_000;
+
+/// A field, the words for its replaced value, and the value.
+type Replacement = (&'static str, &'static str, fn(&Fields) -> Value);
+
+#[rustfmt::skip]
+const REPLACEMENTS: &[Replacement] = &[
+    ("to", "below 2 147 483 648", |_| json!(2_079_460_000)),
+    ("to", "a text", |cdr| json!(cdr["to"].to_string())),
+    ("time", "in seconds", |cdr| json!(cdr["time"].as_i64().unwrap_or_default() / 1_000)),
+    ("time", "a text", |cdr| json!(cdr["time"].to_string())),
+    ("appid", "a text", |cdr| json!(cdr["appid"].to_string())),
+    ("virtual_number", "a number", |_| json!(442_079_460_000_u64)),
+    ("virtual_number", "with a plus", |cdr| json!(format!("+{}", cdr["virtual_number"].as_str().unwrap_or_default()))),
+    ("status", "answered", |_| json!("answered")),
+    ("status", "no-answer", |_| json!("no-answer")),
+    ("status", "busy", |_| json!("busy")),
+    ("status", "failed", |_| json!("failed")),
+    ("hangup_reason", "sent_bye", |_| json!("sent_bye")),
+    ("hangup_reason", "recv_bye", |_| json!("recv_bye")),
+    ("hangup_reason", "sent_reject", |_| json!("sent_reject")),
+    ("leg", "b", |_| json!("b")),
+    ("custom", "none", |_| json!("none")),
+    ("custom", "an object", |_| json!({"crm": "true"})),
+    ("extra_params", "an object", |_| json!({"click2call": "true"})),
+    ("user", "an extension alone", |_| json!("101")),
+    ("call_id", "a UUID of RFC 9562", |cdr| json!(rfc_variant(&cdr["call_id"]))),
+    ("answeredsec", "there", |_| json!(12)),
+    ("record", "there", |_| json!(true)),
+    ("filename", "there", |cdr| json!(format!("{}_{}.mp3", cdr["time"], cdr["appid"]))),
+];
+
+/// Sends the good CDR with one field changed at a time. Returns the changes that the handler accepted, in words.
+pub async fn accepted_changes(
+    client: &SuiteClient<'_>,
+    source: &CaseRequests,
+    method: CaseMethod,
+) -> Option<String> {
+    let mut calls = FIRST_CALL..;
+    let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (field, words, value) in REPLACEMENTS {
+        let request = source.altered(calls.next()?, method, |cdr| {
+            let value = value(cdr);
+            cdr.insert((*field).to_owned(), value);
+        });
+        if client.send(&request).await.accepted() {
+            match found.iter_mut().find(|(name, _)| name == field) {
+                Some((_, accepted)) => accepted.push(words),
+                None => found.push((field, vec![words])),
+            }
+        }
+    }
+    let good = source.altered(calls.next()?, method, |_| {}).body;
+    let names = serde_json::from_slice::<Fields>(&good.0).unwrap_or_default();
+    let mut absent: Vec<String> = Vec::new();
+    for name in names
+        .keys()
+        .filter(|name| found.iter().all(|(field, _)| field != name))
+    {
+        let request = source.altered(calls.next()?, method, |cdr| {
+            cdr.shift_remove(name);
+        });
+        if client.send(&request).await.accepted() {
+            absent.push(format!("`{name}` is absent"));
+        }
+    }
+    let replaced = found.iter().map(|(field, words)| match words.as_slice() {
+        [head @ .., last] if !head.is_empty() => {
+            format!("`{field}` is {} or {last}", head.join(", "))
+        }
+        words => format!("`{field}` is {}", words.concat()),
+    });
+    let all: Vec<_> = replaced.chain(absent).collect();
+    (!all.is_empty()).then(|| format!("accepted when {}", all.join(", or when ")))
+}
+
+/// A call_id's fourth group has other variant bits than RFC 9562 wants; this one has the RFC's.
+fn rfc_variant(call_id: &Value) -> String {
+    let mut text = call_id.as_str().unwrap_or_default().to_owned();
+    if text.len() == 36 {
+        text.replace_range(19..20, "8");
+    }
+    text
+}

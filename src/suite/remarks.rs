@@ -1,0 +1,152 @@
+//! Notes what is remarkable about a handler and fails no run.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::verdict::{Expects, Observed};
+use super::{Case, Family};
+use crate::clock::format_duration;
+use crate::net::Response;
+use crate::reply::is_html_document;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Remark {
+    pub text: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cases: Vec<&'static str>,
+}
+
+/// The latencies of this many good CDRs are compared, from the beginning and from the end of a run.
+const COMPARED: usize = 10;
+
+/// A handler is remarked as slow if a good CDR takes this long.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// A handler has become slower if the latency has grown by this factor and by this much.
+const GROWTH: (u32, Duration) = (4, Duration::from_millis(50));
+
+#[derive(Debug, Default)]
+pub struct Remarks {
+    /// The responses of the two probes and of a GET without parameters.
+    post: Option<Response>,
+    get: Option<Response>,
+    bare_get: Option<Response>,
+    errors_in_2xx: Vec<&'static str>,
+    refused_samples: Vec<&'static str>,
+    tolerated: Vec<&'static str>,
+    good_latencies: Vec<Duration>,
+}
+
+impl Remarks {
+    pub fn note_latency(&mut self, latency: Duration) {
+        self.good_latencies.push(latency);
+    }
+
+    pub fn note(&mut self, case: &Case, expects: Expects, observed: &[Observed]) {
+        let response = observed
+            .first()
+            .and_then(|first| first.answer.as_ref().ok());
+        match case.name {
+            "post-is-accepted" => self.post = response.cloned(),
+            "get-is-accepted" => self.get = response.cloned(),
+            "get-without-parameters" => self.bare_get = response.cloned(),
+            _ => {}
+        }
+        let has = |holds: fn(&Response) -> bool| {
+            let mut responses = observed
+                .iter()
+                .filter_map(|observed| observed.answer.as_ref().ok());
+            responses.any(holds)
+        };
+        if case.family != Family::Survives
+            && has(|response| is_2xx(response) && tells_error(response))
+        {
+            self.errors_in_2xx.push(case.name);
+        }
+        if expects == Expects::Sample && !observed.iter().all(Observed::accepted) {
+            self.refused_samples.push(case.name);
+        } else if case.family == Family::Tolerant
+            && expects == Expects::Answered
+            && has(|response| (400..500).contains(&response.status))
+        {
+            self.tolerated.push(case.name);
+        }
+    }
+
+    pub fn list(self) -> Vec<Remark> {
+        let mut remarks = Vec::new();
+        let mut remark =
+            |text: String, cases: Vec<&'static str>| remarks.push(Remark { text, cases });
+        let same =
+            |one: &Response, other: &Response| one.status == other.status && one.body == other.body;
+        if let (Some(post), Some(get), Some(bare)) = (&self.post, &self.get, &self.bare_get)
+            && is_2xx(get)
+            && same(get, bare)
+            && !same(get, post)
+        {
+            let text = "GET with a CDR is answered as GET without one, and unlike POST: if GET is a health check, it swallows CDRs";
+            remark(text.to_owned(), vec!["get-is-accepted"]);
+        }
+        if !self.errors_in_2xx.is_empty() {
+            let text = "a 2xx tells of an error in its body (ok or success is false, a code of 400 or more, or an HTML page): TeleCMI takes it for delivered";
+            remark(text.to_owned(), self.errors_in_2xx);
+        }
+        if !self.refused_samples.is_empty() {
+            let text = "the samples of TeleCMI's page are refused as they are printed, which is right if the handler checks the appid, custom or the age of a call";
+            remark(text.to_owned(), self.refused_samples);
+        }
+        if !self.tolerated.is_empty() {
+            let text = format!(
+                "{} of the forms that TeleCMI is not known to send are refused, which is tolerated",
+                self.tolerated.len()
+            );
+            remark(text, self.tolerated);
+        }
+        if let Some(text) = about_latency(&self.good_latencies) {
+            remark(text, Vec::new());
+        }
+        remarks
+    }
+}
+
+fn is_2xx(response: &Response) -> bool {
+    (200..300).contains(&response.status)
+}
+
+fn tells_error(response: &Response) -> bool {
+    let says_failure = |value: &Value| {
+        let is_false = |name: &str| value[name] == false;
+        is_false("ok")
+            || is_false("success")
+            || value["code"].as_u64().is_some_and(|code| code >= 400)
+    };
+    match serde_json::from_slice::<Value>(&response.body.0) {
+        Ok(json) => [&json, &json["message"], &json["error"]]
+            .into_iter()
+            .any(says_failure),
+        Err(_) => is_html_document(response),
+    }
+}
+
+fn about_latency(latencies: &[Duration]) -> Option<String> {
+    let median = |latencies: &[Duration]| {
+        let mut sorted = latencies.to_vec();
+        sorted.sort();
+        sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+    };
+    if latencies.len() < 2 * COMPARED {
+        return None;
+    }
+    let start = median(&latencies[..COMPARED]);
+    let end = median(&latencies[latencies.len() - COMPARED..]);
+    let shown = format_duration;
+    if end > start * GROWTH.0 && end > start + GROWTH.1 {
+        let (start, end) = (shown(start), shown(end));
+        return Some(format!(
+            "a good CDR took {start} at the start and {end} at the end: something grows with each delivery"
+        ));
+    }
+    (start >= SLOW).then(|| format!("a good CDR takes {}: TeleCMI's timeout is not known, so answer first and work afterwards", shown(start)))
+}

@@ -1,0 +1,128 @@
+"""Runs the suite against the handlers of expected.json: right ones are green, bugs are red with their cause.
+
+    python3 run.py PROGRAM [--all] [--jobs N] [--show] [--read-back] [NAME ...]
+
+Without --all and names: the right handlers, and one bug for each cause. One line a handler. --show prints the program's
+report. Bugs that only --read-back shows are left out, unless it is given. Loopback only, every wait is bounded.
+"""
+import argparse
+import functools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from check import HERE, Handler, missing
+
+from checks import Skipped, run_checks
+
+PATIENCE = 900  # seconds for a whole suite
+SEED = "7"
+LATER = {"--guard", "--read-back"}  # options with a value that are left out unless asked for
+QUICK = ["flask-custom-nul-500", "flask-requires-request-id", "flask-to-int32-500", "flask-page-expired-419", "flask-slash-308",
+         "stdlib-one-packet", "stdlib-get-501", "fastapi-unknown-field-422", "django-csrf-403", "django-nul-aborts-transaction",
+         "express-get-percent-500", "express-code-500-in-200", "fastify-status-unknown-400"]
+
+
+def chosen(handler, arguments):
+    if arguments.names:
+        return handler["name"] in arguments.names
+    if handler["unseen"] or (handler["read_back"] and "verdict_without" not in handler and not arguments.read_back):
+        return False
+    if "--rate" in handler["suite"]:
+        return False
+    return arguments.all or handler["wrong"] is None or handler["name"] in QUICK
+
+
+def options(handler, port, read_back):
+    """The handler's own options, without those that the run is not for."""
+    flags = [flag.replace("PORT", str(port)) for flag in handler["suite"]]
+    left_out = set() if read_back else LATER
+    pairs = zip(flags[::2], flags[1::2])
+    return [flag for name, value in pairs if name not in left_out for flag in (name, value)]
+
+
+def report(program, handler, read_back, shape):
+    running = Handler(handler)
+    try:
+        url = f"http://127.0.0.1:{running.port}" + running.good.get("target", "/webhook/cdr")
+        command = [program, "send", "--suite", "--url", url, "--seed", SEED, *options(handler, running.port, read_back), *shape]
+        return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    finally:
+        running.stop()
+
+
+def told(handler, records):
+    """Whether a red case or a remark has the field, the status and the exception of the handler's cause."""
+    cause = handler["cause"]
+    summary = records[-1]
+    if wanted(handler) == "remark":
+        return bool([remark for remark in summary.get("remarks", []) if "tolerated" not in remark["text"]])
+    for case in records:
+        if case["type"] != "case" or case["ok"] or "skipped" in case:
+            continue
+        text = json.dumps(case, ensure_ascii=False)
+        status = cause["status"]
+        if isinstance(status, int) and status not in (200, 308, 302, 301) and f'"status": {status}' not in text:
+            continue
+        replies = [case.get("reply", {}), case.get("then", {})]
+        lines = " ".join(str(reply.get("line", "")) + str(reply.get("failure", "")) for reply in replies)
+        if cause["exception"] and isinstance(status, int) and not near(cause["exception"], lines):
+            continue
+        if cause["field"] and cause["field"] not in text:
+            continue
+        return True
+    return False
+
+
+def near(exception, lines):
+    """The exception's name or its message stands in a reply's line."""
+    name, _, message = exception.partition(": ")
+    return name in lines or (message and message[:20] in lines)
+
+
+def wanted(handler, read_back=False):
+    return handler["verdict"] if read_back else handler.get("verdict_without", handler["verdict"])
+
+
+def judge(program, handler, arguments):
+    done = report(program, handler, arguments.read_back, ["--format", "ndjson", "--quiet"])
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    if not records or records[-1]["type"] != "summary":
+        raise RuntimeError(f"no summary; {done.stderr.strip()[-300:]}")
+    summary = records[-1]
+    red = [case["name"] for case in records if case["type"] == "case" and not case["ok"] and "skipped" not in case]
+    text = f"{len(red)} red, {summary['elapsed_ms'] / 1000:.1f} s"
+    verdict = wanted(handler, arguments.read_back)
+    if arguments.show:
+        print(report(program, handler, arguments.read_back, []).stdout)
+    if (verdict == "red") != bool(red):
+        raise RuntimeError(f"{text}, expected {verdict}: {', '.join(red[:9])}")
+    if handler["wrong"] and not told(handler, records):
+        raise RuntimeError(f"{text}, but not told: {json.dumps(handler['cause'], ensure_ascii=False)}")
+    return text
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("program", type=lambda path: str(Path(path).resolve()))
+    arguments.add_argument("names", nargs="*")
+    arguments.add_argument("--all", action="store_true")
+    arguments.add_argument("--jobs", type=int, default=3)
+    arguments.add_argument("--show", action="store_true")
+    arguments.add_argument("--read-back", action="store_true")
+    arguments = arguments.parse_intermixed_args()
+    handlers = json.loads((HERE / "expected.json").read_text())["handlers"]
+    handlers = [handler for handler in handlers if chosen(handler, arguments)]
+    absent = {runtime: missing(runtime) for runtime in {handler["runtime"] for handler in handlers}}
+
+    def check(handler):
+        if absent[handler["runtime"]]:
+            raise Skipped(absent[handler["runtime"]])
+        return judge(arguments.program, handler, arguments)
+
+    return run_checks([(handler["name"], functools.partial(check, handler)) for handler in handlers], arguments.jobs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
