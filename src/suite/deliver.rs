@@ -43,7 +43,7 @@ impl Pacer {
     }
 
     /// Waits for as many places as a burst has requests, which are sent together afterwards.
-    async fn wait(&self, requests: usize) {
+    pub async fn wait(&self, requests: usize) {
         self.requests.set(self.requests.get() + requests);
         let Some(interval) = self.interval else {
             return;

@@ -26,7 +26,15 @@ enum Bug {
     Restarts,
     OneAtATime,
     Slow,
+    /// Takes 60 ms for a request, and serves several at once.
+    SlowButConcurrent,
     FailsAlways,
+    /// Answers each GET alike, with 204.
+    HealthCheck,
+    /// Has a column of 32 bits for `to`.
+    Int32,
+    /// Refuses one CDR after 20, as a handler does that has lost its connections and gets new ones.
+    RefusesOnce,
 }
 
 struct Stub {
@@ -86,6 +94,16 @@ impl Stub {
             "get" if self.bug == Bug::NoGet => return Some(405),
             "post" if self.bug == Bug::NoPost => return Some(404),
             _ if self.bug == Bug::FailsAlways => return Some(500),
+            _ if self.bug == Bug::RefusesOnce && self.seen.borrow().len() == 20 => {
+                self.seen.borrow_mut().insert(String::new());
+                return Some(503);
+            }
+            "post" if self.bug == Bug::Int32 => {
+                let fields = serde_json::from_slice::<crate::cdr::Fields>(body).unwrap_or_default();
+                let to = fields.get("to").and_then(serde_json::Value::as_u64);
+                return Some(if to > Some(1 << 31) { 500 } else { 200 });
+            }
+            "get" if self.bug == Bug::HealthCheck => return Some(204),
             "get" => target
                 .split(['?', '&'])
                 .find(|pair| pair.starts_with("cmiuuid="))
@@ -115,6 +133,9 @@ impl Stub {
         };
         if self.bug == Bug::Slow {
             tokio::time::sleep(Duration::from_millis(40)).await;
+        }
+        if self.bug == Bug::SlowButConcurrent {
+            tokio::time::sleep(Duration::from_millis(60)).await;
         }
         let Some(status) = self.answer(&method, &target, &body) else {
             return false;
@@ -376,6 +397,74 @@ async fn a_slow_handler_is_slow_and_not_dead() {
     let summary = suite(&hasty(&["twenty-at-once", "post-legacy"]), Bug::Slow).await;
     assert_eq!(red(&summary), ["twenty-at-once"]);
     assert_eq!(record(&summary, "twenty-at-once").cause, Some(Cause::Slow));
+}
+
+#[tokio::test]
+async fn a_refused_cdr_is_explained_by_one_field() {
+    let summary = suite(&options(&["post-is-accepted"]), Bug::Int32).await;
+    let takes = record(&summary, "post-is-accepted").takes.as_deref();
+    assert_eq!(
+        takes,
+        Some("accepted when `to` is below 2 147 483 648 or a text")
+    );
+}
+
+#[tokio::test]
+async fn a_case_that_passes_by_itself_is_not_blamed_alone() {
+    let summary = suite(&options(&["accepts"]), Bug::RefusesOnce).await;
+    let failed = summary.records.iter().find(|record| record.failed());
+    let failed = failed.expect("a case");
+    assert_eq!(failed.cause, Some(Cause::Refusing), "{}", failed.got);
+    assert!(
+        failed.got.contains("not by this case alone"),
+        "{}",
+        failed.got
+    );
+    assert!(
+        !failed
+            .repeat
+            .as_deref()
+            .unwrap_or("--only")
+            .contains("--only")
+    );
+    assert_eq!(failed.then.as_ref().and_then(|then| then.status), Some(503));
+}
+
+#[tokio::test]
+async fn a_slow_handler_that_serves_several_is_asked_side_by_side() {
+    let summary = suite(&options(&["accepts", "tolerant"]), Bug::SlowButConcurrent).await;
+    assert_eq!(red(&summary), [""; 0]);
+    let in_a_row = Duration::from_millis(60) * u32::try_from(summary.cases).unwrap();
+    assert!(summary.elapsed < in_a_row / 2, "{:?}", summary.elapsed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_waits_for_as_many_places_as_it_has_requests() {
+    let pacer = deliver::Pacer::new(Some(10.0));
+    let began = tokio::time::Instant::now();
+    for (burst, due) in [(1, 100), (20, 2_100), (1, 2_200)] {
+        pacer.wait(burst).await;
+        let elapsed = began.elapsed().as_millis();
+        assert!((due..due + 5).contains(&elapsed), "{elapsed}");
+    }
+    assert_eq!(pacer.requests(), 22);
+}
+
+#[tokio::test]
+async fn remarks_fail_no_run() {
+    let names = [
+        "get-is-accepted",
+        "get-without-parameters",
+        "post-is-accepted",
+        "to-as-text",
+    ];
+    let summary = suite(&options(&names), Bug::HealthCheck).await;
+    assert_eq!((summary.exit, summary.remarks.len()), (Exit::Success, 1));
+    assert!(
+        summary.remarks[0].text.contains("health check"),
+        "{:?}",
+        summary.remarks
+    );
 }
 
 #[tokio::test]

@@ -68,6 +68,9 @@ pub const CASES: &[Case] = &[
         Body(|_| ["[".repeat(50_000), "]".repeat(50_000)].concat().into()),
         "Fifty thousand levels in 100 KB: recursive parsers without a limit of their own \
          overflow the stack, and no catch helps."),
+    Survives.post("nested-extra-params", Hostile, Changed(&[Computed("extra_params", nested)]),
+        "Fifty levels pass every parser; a recursive function of the handler's own, which flattens \
+         or copies them, has another limit."),
     Survives.post("nul-escape", Hostile, Spliced("custom", br#""a\u0000b""#),
         "\\u0000 is good JSON; PostgreSQL refuses it in text and jsonb, and the INSERT fails."),
     Survives.post("lone-surrogate", Hostile, Spliced("custom", br#""\ud800""#),
@@ -242,6 +245,10 @@ fn javascript(cdr: &Fields) -> Vec<u8> {
         other => format!("{name}: {other},\n"),
     });
     format!("{{\n{}}}\n", lines.collect::<String>()).into()
+}
+
+fn nested(_: &Fields) -> Value {
+    (0..50).fold(json!(1), |inner, _| json!({"a": inner}))
 }
 
 /// Ten thousand levels of objects in `extra_params`.
