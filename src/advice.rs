@@ -20,9 +20,7 @@ pub fn on_response(method: &str, response: &Response) -> Option<&'static str> {
         400 if says("disallowedhost") || says("allowed_hosts") || says("invalid host") => {
             "the handler does not know this host name: add it to ALLOWED_HOSTS, or use the name that it knows, such as http://localhost"
         }
-        400 | 409 | 422 => {
-            "the handler refused the payload: see its reply"
-        }
+        400 | 409 | 422 => "the handler refused the payload: see its reply",
         401 | 403 => {
             "the handler wants a secret: give it with --app-id, --custom, -H or in the URL, as its reply says"
         }
@@ -51,9 +49,7 @@ pub fn on_response(method: &str, response: &Response) -> Option<&'static str> {
         502 | 504 => {
             "the proxy in front answered, not the handler: is the handler running, and fast enough?"
         }
-        500..=599 => {
-            "the handler failed: see the handler's log"
-        }
+        500..=599 => "the handler failed: see the handler's log",
         _ => return None,
     })
 }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::reply_summary::MESSAGES;
+use crate::reply::MESSAGES;
 use super::theme::{Role, Theme};
 use crate::json::{self, Kind};
 use crate::untrusted::{clean, is_plain};

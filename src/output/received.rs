@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::body;
-use super::reply_summary::reply_line;
+use crate::reply::reply_line;
 use super::theme::{Role, Theme};
 use super::wrap::indented;
 use crate::cdr::Fields;

@@ -9,7 +9,9 @@ const OF_A_RUN: &[&str] = &["--seed", "--at"];
 
 /// The flags of a suite run that the `repeat:` line of a case leaves out: the line states its own `--seed`, `--at`
 /// and `--only`, and a report file would be overwritten.
-const OF_THE_SUITE: &[&str] = &["--seed", "--at", "--only", "--skip", "--junit", "--output", "-o"];
+const OF_THE_SUITE: &[&str] = &[
+    "--seed", "--at", "--only", "--skip", "--junit", "--output", "-o",
+];
 
 /// Returns the command line quoted for a shell and with secrets masked.
 pub fn as_given(arguments: &[OsString], is_suite: bool) -> String {
