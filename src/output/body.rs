@@ -4,9 +4,9 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use crate::reply::MESSAGES;
 use super::theme::{Role, Theme};
 use crate::json::{self, Kind};
+use crate::reply::MESSAGES;
 use crate::untrusted::{clean, is_plain};
 
 /// Of a body, at most 4 KiB and 100 lines are shown; the remaining bytes or lines are counted.

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::body;
-use crate::reply::reply_line;
 use super::theme::{Role, Theme};
 use super::wrap::indented;
 use crate::cdr::Fields;
@@ -14,6 +13,7 @@ use crate::cdr::remark::Remark;
 use crate::clock::{Timestamp, format_duration};
 use crate::exchange::{Answer, Exchange, Forwarded};
 use crate::net::{Header, compression, query, secret};
+use crate::reply::reply_line;
 use crate::untrusted::{beginning, clean};
 
 pub fn exchange(exchange: &Exchange, theme: Theme, verbose: bool) -> String {
