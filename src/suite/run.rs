@@ -1,5 +1,6 @@
 //! Runs the cases, and checks between them that the handler still accepts a good CDR.
 
+use std::fmt::Write as _;
 use std::rc::Rc;
 use std::slice;
 use std::time::Duration;
@@ -388,12 +389,14 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
                 (record.sent, record.reply) = shown;
             }
             if recovered && self.passes_alone(case, requests).await {
-                record.got += &format!(
+                let _ = write!(
+                    record.got,
                     "; by itself the case passes: after {deliveries} deliveries, not by this case alone"
                 );
                 record.repeat = Some(self.repeat(""));
             } else if !recovered {
-                record.got += &format!(
+                let _ = write!(
+                    record.got,
                     "; {deliveries} deliveries came before: if the case passes on a fresh handler, their number is the reason"
                 );
             }
