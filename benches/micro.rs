@@ -188,7 +188,7 @@ fn delivery() -> Delivery {
         scenario: "agent-no-answer",
         copy: 0,
         method: "POST".into(),
-        cdr: serde_json::from_str(DOCUMENTED)
+        cdr: serde_json::from_str::<Fields>(DOCUMENTED)
             .ok()
             .as_ref()
             .map(CdrText::from),

@@ -28,6 +28,9 @@ impl Untrusted {
 
 /// `clean` escapes each character that could disturb a terminal as `\u{…}`; other characters do not change.
 pub fn clean(text: &str) -> String {
+    if is_plain(text) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if disturbs(c) {
@@ -41,7 +44,12 @@ pub fn clean(text: &str) -> String {
 
 /// Text is plain if it consists of printable ASCII, which needs no escaping.
 pub(crate) fn is_plain(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+    // Without an early exit within 32 bytes, the compiler compares them at once.
+    let is_printable = |bytes: &[u8]| {
+        let each = bytes.iter().map(|byte| matches!(byte, b' '..=b'~'));
+        each.fold(true, |all, one| all & one)
+    };
+    text.as_bytes().chunks(32).all(is_printable)
 }
 
 /// `beginning` returns the first `most` characters of a text, followed by `…` if there are more.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::after_output;
-use crate::cdr::CdrText;
 use crate::cli::send::{Print, SendOptions};
 use crate::clock::Timestamp;
 use crate::error::Exit;
@@ -170,7 +169,7 @@ impl Printer {
             Print::Json => {
                 let body = &job.request.body;
                 let cdr = job.cdr.as_ref().filter(|_| body.is_empty());
-                out.push_str(&ndjson::one_line(cdr.map_or(&body.0, CdrText::as_bytes)));
+                out.push_str(&ndjson::one_line(cdr.map_or(&body.0, |cdr| &cdr.json)));
             }
             Print::Curl => out.push_str(&curl(job, &self.origin, &self.flags)),
             Print::Http => out.push_str(&export::http_file_request(
@@ -194,8 +193,7 @@ impl Printer {
 }
 
 fn title(job: &Job) -> String {
-    let leg = job.cdr.as_ref().map(|cdr| cdr.leg_and_status().leg);
-    let leg = match leg.as_ref().and_then(Value::as_str) {
+    let leg = match job.cdr.as_ref().and_then(|cdr| cdr.leg.as_deref()) {
         Some(leg @ ("a" | "b")) => format!(", leg {leg}"),
         _ => String::new(),
     };

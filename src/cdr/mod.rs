@@ -77,6 +77,13 @@ pub enum Leg {
 }
 
 impl Leg {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::A => "a",
+            Self::B => "b",
+        }
+    }
+
     pub fn who(self) -> &'static str {
         match self {
             Self::A => "agent",
@@ -146,6 +153,15 @@ pub enum Status {
     Missed,
     /// The `status` of leg `a` is `answered` even if the customer did not answer. \[seen\]
     Answered,
+}
+
+impl Status {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Missed => "missed",
+            Self::Answered => "answered",
+        }
+    }
 }
 
 impl fmt::Display for Status {
@@ -221,8 +237,10 @@ pub enum Shape {
 
 impl Cdr<'_> {
     pub fn json(&self) -> Vec<u8> {
+        let mut json = Vec::with_capacity(640);
         // Serialising a `Cdr` cannot fail: the struct holds only strings, numbers and JSON text.
-        serde_json::to_vec(self).unwrap_or_default()
+        let _ = serde_json::to_writer(&mut json, self);
+        json
     }
 
     pub fn fields(&self) -> Fields {
@@ -232,40 +250,45 @@ impl Cdr<'_> {
 
 /// A CDR as compact JSON, embedded verbatim in records.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CdrText(Bytes);
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct LegAndStatus {
-    pub leg: Value,
-    pub status: Value,
+pub struct CdrText {
+    pub(crate) json: Bytes,
+    /// The CDR's `leg`, if its value is a string.
+    pub(crate) leg: Option<Cow<'static, str>>,
+    /// The CDR's `status`, if its value is a string.
+    pub(crate) status: Option<Cow<'static, str>>,
 }
 
 impl CdrText {
-    /// Wraps the compact JSON text of an object. The caller must ensure that `json` is an object.
-    pub(crate) fn new(json: Bytes) -> Self {
-        Self(json)
-    }
-
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.json
     }
+}
 
-    pub(crate) fn leg_and_status(&self) -> LegAndStatus {
-        serde_json::from_slice(&self.0).unwrap_or_default()
+impl From<&Cdr<'_>> for CdrText {
+    fn from(cdr: &Cdr<'_>) -> Self {
+        Self {
+            json: cdr.json().into(),
+            leg: cdr.leg.map(|leg| leg.word().into()),
+            status: Some(cdr.status.word().into()),
+        }
     }
 }
 
 impl From<&Fields> for CdrText {
     fn from(fields: &Fields) -> Self {
-        // Serialising `Fields` cannot fail: all keys are strings.
-        Self(serde_json::to_vec(fields).unwrap_or_default().into())
+        let word = |name| Some(word(fields, name)?.to_owned().into());
+        Self {
+            // Serialising `Fields` cannot fail: all keys are strings.
+            json: serde_json::to_vec(fields).unwrap_or_default().into(),
+            leg: word("leg"),
+            status: word("status"),
+        }
     }
 }
 
 impl Serialize for CdrText {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let json: &RawValue = serde_json::from_slice(&self.0).map_err(S::Error::custom)?;
+        let json: &RawValue = serde_json::from_slice(&self.json).map_err(S::Error::custom)?;
         json.serialize(serializer)
     }
 }

@@ -24,6 +24,7 @@ pub struct Destination {
     url: Url,
     /// The URL's path and query as typed, not normalised.
     target: String,
+    host_header: Header,
     authorization: Option<Header>,
     masked: String,
 }
@@ -70,6 +71,7 @@ impl Destination {
         let _ = url.set_password(None);
         Ok(Self {
             target: format!("{slash}{}", utf8_percent_encode(target, UNSENDABLE)),
+            host_header: Header::new("Host", url.authority()),
             url,
             authorization,
             masked,
@@ -115,6 +117,10 @@ impl Destination {
             Ok(address) => address.is_loopback() || address.is_unspecified(),
             Err(_) => is_localhost(self.host()),
         }
+    }
+
+    pub(crate) fn host_header(&self) -> Header {
+        self.host_header.clone()
     }
 
     pub(crate) fn authorization(&self) -> Option<Header> {

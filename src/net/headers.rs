@@ -1,6 +1,5 @@
 //! The headers of an outgoing request, common to the HTTP client and the raw writer.
 
-use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 
@@ -41,14 +40,9 @@ pub(super) fn with_defaults(
     keep_alive: bool,
 ) -> Vec<Header> {
     let has = |name: &str| request.headers.iter().any(|header| header.is(name));
-    let header = |name: &'static str, value: Bytes| Header {
-        name: name.into(),
-        value,
-    };
     let mut headers = Vec::with_capacity(request.headers.len() + 6);
-    let host = Bytes::copy_from_slice(destination.authority().as_bytes());
     headers.extend([
-        header("Host", host),
+        destination.host_header(),
         Header::from_static("User-Agent", USER_AGENT),
         Header::from_static("Accept", "*/*"),
     ]);
@@ -63,7 +57,10 @@ pub(super) fn with_defaults(
     match framing {
         Framing::Length(0) if !states_empty_body(request) => {}
         Framing::Length(length) => {
-            headers.push(header("Content-Length", length.to_string().into()));
+            headers.push(Header {
+                name: "Content-Length".into(),
+                value: length.to_string().into(),
+            });
         }
         Framing::Chunked => headers.push(Header::from_static("Transfer-Encoding", "chunked")),
         Framing::Own => {}

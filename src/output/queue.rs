@@ -2,11 +2,12 @@
 //! a bounded queue, so that a terminal or pipe that is not read never blocks the run.
 
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::mem::swap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Renderer, Show};
 use crate::listen::event::Event;
@@ -76,24 +77,40 @@ impl Streams {
 }
 
 /// The output queue drops exchanges above 16 MiB.
-const CAPACITY: u32 = 16 * 1024 * 1024;
+const CAPACITY: u64 = 16 * 1024 * 1024;
 
 /// A sender waits while the output queue holds more than 1 MiB.
-const BACKLOG: u32 = 1024 * 1024;
-
-const BATCH: usize = 64;
+const BACKLOG: u64 = 1024 * 1024;
 
 /// The output thread sleeps 1 ms after a flush: waking the thread for each record costs more than writing it.
 const GATHERING: Duration = Duration::from_millis(1);
 
-type Job = Box<dyn FnOnce(&mut Show) + Send>;
+enum Job {
+    Run(Box<dyn FnOnce(&mut Show) + Send>),
+    /// Writes the next bytes of `Pending::text`, as many as the number says, as the block of an exchange.
+    Block(usize),
+    /// Writes the next bytes of `Pending::text` as a delivery, with the delivery itself if it failed.
+    Delivered(usize, Option<Box<Delivery>>),
+}
+
+/// The jobs of the output thread, and the text that they write: one buffer for all records takes fewer allocations than
+/// a buffer for each.
+#[derive(Default)]
+struct Pending {
+    jobs: Vec<Job>,
+    text: Vec<u8>,
+    /// The number of bytes queued since the start of the run.
+    queued: u64,
+}
 
 /// The output thread ends when all clones of its `OutputQueue` are dropped.
 #[derive(Clone)]
 pub struct OutputQueue {
-    jobs: mpsc::UnboundedSender<(Job, Option<OwnedSemaphorePermit>)>,
-    /// The semaphore `room` has a permit for each free byte of `CAPACITY`.
-    room: Arc<Semaphore>,
+    pending: Arc<Mutex<Pending>>,
+    /// The channel holds at most one message: it wakes the output thread, which then takes all pending jobs.
+    wake: mpsc::Sender<()>,
+    /// The number of bytes written since the start of the run. The channel closes if the output thread panics.
+    written: watch::Receiver<u64>,
     renderer: Renderer,
 }
 
@@ -101,31 +118,59 @@ pub struct OutputThread(oneshot::Receiver<Show>);
 
 #[expect(clippy::disallowed_methods, reason = "the thread may sleep")]
 pub fn start(mut show: Show) -> (OutputQueue, OutputThread) {
-    let (jobs, mut waiting) = mpsc::unbounded_channel::<(Job, Option<OwnedSemaphorePermit>)>();
+    let (wake, mut woken) = mpsc::channel(1);
+    let (written, written_so_far) = watch::channel(0);
     let (done, finished) = oneshot::channel();
-    let renderer = show.renderer;
+    let queue = OutputQueue {
+        pending: Arc::default(),
+        wake,
+        written: written_so_far,
+        renderer: show.renderer,
+    };
+    let pending = Arc::clone(&queue.pending);
     thread::spawn(move || {
-        let mut batch = Vec::new();
-        while waiting.blocking_recv_many(&mut batch, BATCH) > 0 {
-            for (job, permit) in batch.drain(..) {
-                job(&mut show);
-                drop(permit);
+        let mut batch = Pending::default();
+        while woken.blocking_recv().is_some() {
+            while take(&pending, &mut batch) {
+                run(&mut batch, &mut show);
+                written.send_replace(batch.queued);
             }
-            if waiting.is_empty() {
-                show.flush();
-                thread::sleep(GATHERING);
-            }
+            show.flush();
+            thread::sleep(GATHERING);
         }
         // The receiver of `done` is dropped if a second signal ends the program at once.
         let _ = done.send(show);
     });
-    let room = Arc::new(Semaphore::new(CAPACITY as usize));
-    let queue = OutputQueue {
-        jobs,
-        room,
-        renderer,
-    };
     (queue, OutputThread(finished))
+}
+
+fn lock(pending: &Mutex<Pending>) -> MutexGuard<'_, Pending> {
+    pending.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes all pending jobs and their text, and returns whether there are any.
+fn take(pending: &Mutex<Pending>, batch: &mut Pending) -> bool {
+    batch.text.clear();
+    if batch.text.capacity() as u64 > BACKLOG {
+        batch.text = Vec::new();
+    }
+    let mut pending = lock(pending);
+    swap(&mut pending.jobs, &mut batch.jobs);
+    swap(&mut pending.text, &mut batch.text);
+    batch.queued = pending.queued;
+    !batch.jobs.is_empty()
+}
+
+fn run(batch: &mut Pending, show: &mut Show) {
+    let mut rest = &batch.text[..];
+    for job in batch.jobs.drain(..) {
+        let mut next = |length| rest.split_off(..length).unwrap_or_default();
+        match job {
+            Job::Run(job) => job(show),
+            Job::Block(length) => show.block(next(length)),
+            Job::Delivered(length, failed) => show.delivered(next(length), failed.as_deref()),
+        }
+    }
 }
 
 impl OutputQueue {
@@ -136,33 +181,42 @@ impl OutputQueue {
             // The exchange is rendered before it is queued: the text's size is bounded by the request's size, the
             // memory of the fields is not.
             let text = self.renderer.exchange(&exchange, line);
-            return self.try_push(text.len(), move |show| show.block(&text));
+            return self.queue(&text, text.len() as u64, CAPACITY, Job::Block(text.len()));
         }
         self.push(0, move |show| show.received(&event));
         true
     }
 
-    /// `try_push` returns false if the queue is full; `bytes` is about the size of the text that the job writes.
-    fn try_push(&self, bytes: usize, job: impl FnOnce(&mut Show) + Send + 'static) -> bool {
-        let permit = self.permit(bytes);
-        permit.is_some() && self.jobs.send((Box::new(job), permit)).is_ok()
+    /// `push` queues a job even if the queue is full; `bytes` is about the size of the text that the job writes.
+    pub fn push(&self, bytes: u64, job: impl FnOnce(&mut Show) + Send + 'static) {
+        self.queue(&[], bytes, u64::MAX, Job::Run(Box::new(job)));
     }
 
-    /// `push` queues a job even if the queue is full; callers with large jobs await [`EventSink::ready`] first.
-    pub fn push(&self, bytes: usize, job: impl FnOnce(&mut Show) + Send + 'static) {
-        // Sending to the output thread fails only after a panic of the thread, which `OutputThread::join` reports.
-        let _ = self.jobs.send((Box::new(job), self.permit(bytes)));
-    }
-
-    fn permit(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let bytes = u32::try_from(bytes).unwrap_or(CAPACITY).min(CAPACITY);
-        Arc::clone(&self.room).try_acquire_many_owned(bytes).ok()
+    /// Queues a job with its text, and returns false if the queue would then hold more than `capacity`.
+    fn queue(&self, text: &[u8], bytes: u64, capacity: u64, job: Job) -> bool {
+        let mut pending = lock(&self.pending);
+        let waiting = pending.queued.saturating_sub(*self.written.borrow());
+        // The channel is closed if the output thread panicked, which `OutputThread::join` reports.
+        if waiting.saturating_add(bytes) > capacity || self.wake.is_closed() {
+            return false;
+        }
+        pending.queued += bytes;
+        pending.text.extend_from_slice(text);
+        pending.jobs.push(job);
+        drop(pending);
+        // A full channel has a message that the output thread has not received yet.
+        let _ = self.wake.try_send(());
+        true
     }
 }
 
 impl EventSink for OutputQueue {
     async fn ready(&self) {
-        let _ = self.room.acquire_many(CAPACITY - BACKLOG).await;
+        let queued = lock(&self.pending).queued;
+        let has_room = |written: &u64| queued.saturating_sub(*written) <= BACKLOG;
+        if !has_room(&self.written.borrow()) {
+            let _ = self.written.clone().wait_for(has_room).await;
+        }
     }
 
     fn send(&self, event: event::Event) {
@@ -170,13 +224,11 @@ impl EventSink for OutputQueue {
     }
 
     fn delivered(&self, delivery: Delivery) {
-        // The delivery is rendered before it is queued: the text takes less memory, and the thread that allocated the
-        // delivery also frees it.
+        // The delivery is rendered before it is queued: the text takes less memory.
         let text = self.renderer.delivery(&delivery);
         let failed = (!delivery.ok).then(|| Box::new(delivery));
-        self.push(text.len(), move |show| {
-            show.delivered(&text, failed.as_deref());
-        });
+        let job = Job::Delivered(text.len(), failed);
+        self.queue(&text, text.len() as u64, u64::MAX, job);
     }
 }
 
@@ -192,7 +244,6 @@ impl OutputThread {
 mod tests {
     use super::*;
     use crate::output::OutputOptions;
-    use std::sync::Mutex;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
     #[tokio::test]
@@ -204,15 +255,16 @@ mod tests {
             let shown = shown.clone();
             move |_: &mut Show| shown.send(text).unwrap()
         };
+        let try_push = |bytes, job| output.queue(&[], bytes, CAPACITY, Job::Run(job));
         output.push(0, move |_| held.recv().unwrap());
-        assert!(output.try_push(CAPACITY as usize, note("first")));
-        assert!(!output.try_push(1, note("dropped")));
+        assert!(try_push(CAPACITY, Box::new(note("first"))));
+        assert!(!try_push(1, Box::new(note("dropped"))));
         output.push(1, note("ours"));
         let early = tokio::time::timeout(Duration::from_millis(10), output.ready());
         early.await.unwrap_err();
         go_on.send(()).unwrap();
         output.ready().await;
-        assert!(output.try_push(1, note("last")));
+        assert!(try_push(1, Box::new(note("last"))));
         drop(output);
         assert!(thread.join().await.is_some());
         assert_eq!(

@@ -8,8 +8,6 @@ pub use summary::summary;
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
-
 use super::body;
 use super::theme::{Role, Theme};
 use super::wrap::{indented, plural};
@@ -28,19 +26,19 @@ const REPLY_LINES: usize = 6;
 
 /// A delivery is one line, then indented the reason of a failure, the headers if `verbose`, and a long reply.
 pub fn delivery(delivery: &Delivery, theme: Theme, verbose: bool) -> String {
-    let first = what(delivery, theme);
+    let mut first = what(delivery, theme);
     let Some(last) = delivery.last() else {
         return first + "\n";
     };
-    let first = format!("{first}  {}", result(delivery, last, theme));
+    first.extend(["  ", &result(delivery, last, theme)]);
     let reply = reply(last, theme, verbose);
     if let [reply] = reply.as_slice()
         && delivery.ok
         && !verbose
         && reply.chars().count() <= SHORT_REPLY
     {
-        let reply = theme.paint(Role::Faint, &format!("· {reply}"));
-        return format!("{first} {reply}\n");
+        first.extend([" ", &theme.paint(Role::Faint, &format!("· {reply}")), "\n"]);
+        return first;
     }
     let mut lines = Vec::new();
     // `delivery.why` is not shown if it only names the failure or the status, which the delivery's line has already.
@@ -70,7 +68,9 @@ fn what(delivery: &Delivery, theme: Theme) -> String {
     } else {
         (Role::Bad, "✗")
     };
-    let mut text = format!(
+    let mut text = String::with_capacity(128);
+    let _ = write!(
+        text,
         "{} {} {:<METHOD$} {}",
         theme.paint(role, mark),
         theme.paint(Role::Strong, &format!("#{}", delivery.n)),
@@ -78,11 +78,7 @@ fn what(delivery: &Delivery, theme: Theme) -> String {
         delivery.scenario
     );
     if let Some(cdr) = &delivery.cdr {
-        let shown = cdr.leg_and_status();
-        for word in [&shown.leg, &shown.status]
-            .into_iter()
-            .filter_map(Value::as_str)
-        {
+        for word in [&cdr.leg, &cdr.status].into_iter().flatten() {
             let _ = write!(text, " {}", clean(word));
         }
     }

@@ -54,11 +54,13 @@ impl RetryPolicy {
 }
 
 impl<T: Transport, E: EventSink> Run<T, E> {
-    pub(super) async fn deliver(&self, job: Job, late: Option<Duration>) -> Vec<Delivery> {
-        if job.slot.copies == 1 {
-            let (attempts, why) = self.attempts(&job).await;
-            return vec![delivery(job, late, attempts, why)];
-        }
+    pub(super) async fn deliver(&self, job: Job, late: Option<Duration>) -> Delivery {
+        let (attempts, why) = self.attempts(&job).await;
+        delivery(job, late, attempts, why)
+    }
+
+    /// Delivers all copies of a job at once, without retries.
+    pub(super) async fn race(&self, job: Job, late: Option<Duration>) -> Vec<Delivery> {
         let at = self.clock.now();
         let copies = job.slot.copies as usize;
         let raced = self.transport.race(&job.request, job.origin, copies).await;

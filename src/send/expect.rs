@@ -129,7 +129,10 @@ pub fn status_words(status: u16) -> String {
             .and_then(|known| known.canonical_reason())
             .unwrap_or_default(),
     };
-    format!("{status} {name}").trim_end().to_owned()
+    if name.is_empty() {
+        return status.to_string();
+    }
+    format!("{status} {name}")
 }
 
 #[cfg(test)]

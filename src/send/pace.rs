@@ -62,8 +62,7 @@ impl Pacer {
         let recorded = self.recorded(plan, n).and_then(at_speed);
         let mut rng = (options.drop > 0.0).then(|| options.seed.rng(Stream::Drop, n));
         let duplicates = (0..options.duplicate).map(|copy| (options.race + copy, 1));
-        let first = std::iter::once((0, options.race));
-        let copies: Vec<_> = first.chain(duplicates).collect();
+        let copies = std::iter::once((0, options.race)).chain(duplicates);
         let keeps_gaps = options.rate.is_none() && options.late.is_some();
         let mut slots = Vec::new();
         let mut since_first = Duration::ZERO;
@@ -71,9 +70,9 @@ impl Pacer {
             let mut gap = at_speed(gap).unwrap_or_default();
             since_first = since_first.saturating_add(gap);
             let not_before = recorded.or(keeps_gaps.then_some(since_first));
-            let mut drops = vec![false; copies.len()];
+            let mut drops = vec![false; copies.clone().count()];
             for method in 0..methods {
-                for (&(copy, copies), drop) in copies.iter().zip(&mut drops) {
+                for ((copy, copies), drop) in copies.clone().zip(&mut drops) {
                     let due = self.due(options.rate, not_before, copies);
                     // With `--compare`, the POST and the GET of a CDR are dropped together.
                     if let Some(rng) = rng.as_mut().filter(|_| method == 0 || !plan.compare) {

@@ -117,21 +117,27 @@ impl<T: Transport, E: EventSink> Run<T, E> {
             }
             let late = job.slot.due.map(|due| self.elapsed().saturating_sub(due));
             let cdr_index = job.slot.cdr;
-            for mut delivery in self.deliver(job, late).await {
+            let mut finish = |mut delivery: Delivery| {
                 if self.plan.compare {
                     compare(&mut posts, cdr_index, &mut delivery);
                 }
                 lock(&self.stats).count(&delivery);
                 self.events.delivered(delivery);
+            };
+            if job.slot.copies == 1 {
+                finish(self.deliver(job, late).await);
+            } else {
+                self.race(job, late).await.into_iter().for_each(finish);
             }
         }
     }
 
     /// Waits until a job is due. Returns false if the run is stopped or its duration ends before.
     async fn wait_until_due(&self, job: &Job) -> bool {
-        let ready = self.stopped.run_until_cancelled(self.events.ready());
-        if ready.await.is_none() {
-            return false;
+        tokio::select! {
+            biased;
+            () = self.events.ready(), if !self.stopped.is_cancelled() => {}
+            () = self.stopped.cancelled() => return false,
         }
         let until_due = job
             .slot

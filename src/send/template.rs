@@ -42,8 +42,8 @@ impl RequestTemplate {
         match source {
             // Fast path: a generated CDR without edits needs no parsing, which takes longer than generating.
             CdrSource::Generated(cdr) if self.methods == Methods::Post && self.edits.is_empty() => {
-                let body = Bytes::from(cdr.json());
-                self.prepared(&body, None, Some(CdrText::new(body.clone())))
+                let cdr = CdrText::from(cdr);
+                self.prepared(&cdr.json.clone(), None, Some(cdr))
             }
             CdrSource::Generated(cdr) => self.prepare_body(cdr.json().into()),
             CdrSource::Item(Item::Body(body)) => self.prepare_body(body.clone()),
