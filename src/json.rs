@@ -31,6 +31,10 @@ pub fn check(bytes: &[u8]) -> Result<&str, Error> {
         )
     })?;
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| Error::new(text, &error))?;
+    let is_opening = |byte: &u8| matches!(byte, b'[' | b'{');
+    if text.bytes().filter(is_opening).count() <= MAX_DEPTH {
+        return Ok(text);
+    }
     let mut depth = 0;
     for token in tokens(text) {
         match token.kind {
@@ -102,7 +106,7 @@ pub fn document(bytes: &[u8]) -> Result<Document<'_>, Error> {
 
 /// Splits the text of an object, which [`check`] must have accepted, into members.
 fn members(text: &str) -> Vec<Member<'_>> {
-    let mut members = Vec::new();
+    let mut members = Vec::with_capacity(16);
     let (mut depth, mut key, mut value) = (0, None, None);
     for token in tokens(text) {
         match token.kind {

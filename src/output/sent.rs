@@ -37,7 +37,7 @@ pub fn delivery(delivery: &Delivery, theme: Theme, verbose: bool) -> String {
         && !verbose
         && reply.chars().count() <= SHORT_REPLY
     {
-        first.extend([" ", &theme.paint(Role::Faint, &format!("· {reply}")), "\n"]);
+        first.extend([" ", &theme.paint(Role::Faint, &("· ".to_owned() + reply)), "\n"]);
         return first;
     }
     let mut lines = Vec::new();
@@ -79,7 +79,7 @@ fn what(delivery: &Delivery, theme: Theme) -> String {
     );
     if let Some(cdr) = &delivery.cdr {
         for word in [&cdr.leg, &cdr.status].into_iter().flatten() {
-            let _ = write!(text, " {}", clean(word));
+            text.extend([" ", &clean(word)]);
         }
     }
     if delivery.copy > 0 {
@@ -95,7 +95,7 @@ fn result(delivery: &Delivery, last: &Attempt, theme: Theme) -> String {
         (None, Some(status)) => status_words(status),
         (None, None) => "no answer".to_owned(),
     };
-    let mut took = format!("· {}", format_duration(last.latency));
+    let mut took = "· ".to_owned() + &format_duration(last.latency);
     if delivery.attempts.len() > 1 {
         let _ = write!(took, " · attempt {}", delivery.attempts.len());
     }

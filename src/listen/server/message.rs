@@ -37,7 +37,7 @@ pub(super) fn read_head(bytes: &Bytes) -> Option<Request> {
     if !matches!(version, "HTTP/1.1" | "HTTP/1.0") {
         return None;
     }
-    let mut headers = Vec::new();
+    let mut headers = Vec::with_capacity(8);
     loop {
         let line = lines.next()?;
         if line.is_empty() {
