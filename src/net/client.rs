@@ -162,21 +162,24 @@ impl Client {
         connection.map_err(|error| explain(&error, Phase::Connect, &self.connector.destination))
     }
 
-    async fn exchange(
+    fn exchange(
         &self,
         connection: &mut Connection,
         request: Outgoing,
         deadline: Instant,
-    ) -> Result<Response, http1::Error> {
+    ) -> impl Future<Output = Result<Response, http1::Error>> {
         let destination = &self.connector.destination;
+        let progress = connection.progress();
         let sent = connection.send(request, destination, LIMITS);
-        match timeout_at(deadline, sent).await {
-            Ok(sent) => sent,
-            Err(_) => Err(http1::Error::Failed(timed_out(
-                connection.phase(),
-                self.timeout,
-                destination,
-            ))),
+        async move {
+            match timeout_at(deadline, sent).await {
+                Ok(sent) => sent,
+                Err(_) => Err(http1::Error::Failed(timed_out(
+                    progress.phase(),
+                    self.timeout,
+                    destination,
+                ))),
+            }
         }
     }
 

@@ -91,32 +91,35 @@ impl Connection {
         !self.sender.is_closed()
     }
 
-    pub async fn send(
+    /// The request goes to hyper before the returned future is polled, so that the future does not hold it.
+    pub fn send(
         &mut self,
         request: Outgoing,
         destination: &Destination,
         limits: Limits,
-    ) -> Result<Response, Error> {
+    ) -> impl Future<Output = Result<Response, Error>> {
         self.progress.reach(Phase::Send);
-        let sent = self.sender.try_send_request(request).await;
-        let failed = |error| Error::Failed(self.explain(&error, destination));
-        let incoming = sent.map_err(|mut error| match error.take_message() {
-            Some(request) => Error::NotSent(Box::new(request)),
-            None => failed(error.into_error()),
-        })?;
-        self.progress.reach(Phase::Read);
-        let response = read(incoming, limits).await.map_err(failed)?;
-        self.responses += 1;
-        self.idle_since = Instant::now();
-        Ok(response)
+        let sent = self.sender.try_send_request(request);
+        async move {
+            let failed = |error| Error::Failed(self.explain(&error, destination));
+            let incoming = sent.await.map_err(|mut error| match error.take_message() {
+                Some(request) => Error::NotSent(Box::new(request)),
+                None => failed(error.into_error()),
+            })?;
+            self.progress.reach(Phase::Read);
+            let response = read(incoming, limits).await.map_err(failed)?;
+            self.responses += 1;
+            self.idle_since = Instant::now();
+            Ok(response)
+        }
     }
 
-    pub fn phase(&self) -> Phase {
-        self.progress.phase()
+    pub fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
     }
 
     fn explain(&self, error: &hyper::Error, destination: &Destination) -> Failure {
-        let failure = explain(error, self.phase(), destination);
+        let failure = explain(error, self.progress.phase(), destination);
         // A TLS server replies to plain HTTP with an alert or handshake record, recognised by its content type (RFC
         // 8446, section 5.1).
         let speaks_tls = matches!(
@@ -179,14 +182,14 @@ pub(super) async fn read<B: Body<Data = Bytes> + Unpin>(
 
 /// The progress of a request, stored in atomics because hyper's connection task shares it.
 #[derive(Default)]
-struct Progress {
+pub(super) struct Progress {
     phase: AtomicU8,
     /// The first byte of the response, or 0.
     first_byte: AtomicU8,
 }
 
 impl Progress {
-    fn phase(&self) -> Phase {
+    pub fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Relaxed) {
             phase if phase == Phase::Read as u8 => Phase::Read,
             phase if phase == Phase::Wait as u8 => Phase::Wait,

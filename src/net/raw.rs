@@ -219,7 +219,7 @@ impl RawConnection {
             Ok(Ok(response)) => unless_redirect(response).map(Some),
             Ok(Err(error)) => Err(error.into_failure(Phase::Wait)),
             Err(_) => {
-                let phase = match connection.phase() {
+                let phase = match connection.progress().phase() {
                     Phase::Wait if is_sending.load(Ordering::Relaxed) => Phase::Send,
                     phase => phase,
                 };

@@ -1,6 +1,7 @@
 //! Writes to standard output, or the file in its place, and standard error. During a run, a thread owns the [`Show`] behind
 //! a bounded queue, so that a terminal or pipe that is not read never blocks the run.
 
+use std::convert::Infallible;
 use std::io::{self, Write};
 use std::mem::swap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -82,8 +83,9 @@ const CAPACITY: u64 = 16 * 1024 * 1024;
 /// A sender waits while the output queue holds more than 1 MiB.
 const BACKLOG: u64 = 1024 * 1024;
 
-/// The output thread sleeps 1 ms after a flush: waking the thread for each record costs more than writing it.
-const GATHERING: Duration = Duration::from_millis(1);
+/// The output thread sleeps 2 ms after a flush, but not at the end: waking the thread for each record costs more than
+/// writing it.
+const GATHERING: Duration = Duration::from_millis(2);
 
 enum Job {
     Run(Box<dyn FnOnce(&mut Show) + Send>),
@@ -109,6 +111,8 @@ pub struct OutputQueue {
     pending: Arc<Mutex<Pending>>,
     /// The channel holds at most one message: it wakes the output thread, which then takes all pending jobs.
     wake: mpsc::Sender<()>,
+    /// Nothing is sent: the channel tells the sleeping output thread that all clones are dropped.
+    _is_open: std::sync::mpsc::Sender<Infallible>,
     /// The number of bytes written since the start of the run. The channel closes if the output thread panics.
     written: watch::Receiver<u64>,
     renderer: Renderer,
@@ -116,14 +120,15 @@ pub struct OutputQueue {
 
 pub struct OutputThread(oneshot::Receiver<Show>);
 
-#[expect(clippy::disallowed_methods, reason = "the thread may sleep")]
 pub fn start(mut show: Show) -> (OutputQueue, OutputThread) {
     let (wake, mut woken) = mpsc::channel(1);
     let (written, written_so_far) = watch::channel(0);
     let (done, finished) = oneshot::channel();
+    let (is_open, ended) = std::sync::mpsc::channel();
     let queue = OutputQueue {
         pending: Arc::default(),
         wake,
+        _is_open: is_open,
         written: written_so_far,
         renderer: show.renderer,
     };
@@ -136,7 +141,7 @@ pub fn start(mut show: Show) -> (OutputQueue, OutputThread) {
                 written.send_replace(batch.queued);
             }
             show.flush();
-            thread::sleep(GATHERING);
+            let _ = ended.recv_timeout(GATHERING);
         }
         // The receiver of `done` is dropped if a second signal ends the program at once.
         let _ = done.send(show);

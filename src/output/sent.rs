@@ -37,7 +37,11 @@ pub fn delivery(delivery: &Delivery, theme: Theme, verbose: bool) -> String {
         && !verbose
         && reply.chars().count() <= SHORT_REPLY
     {
-        first.extend([" ", &theme.paint(Role::Faint, &("· ".to_owned() + reply)), "\n"]);
+        first.extend([
+            " ",
+            &theme.paint(Role::Faint, &("· ".to_owned() + reply)),
+            "\n",
+        ]);
         return first;
     }
     let mut lines = Vec::new();
