@@ -46,7 +46,7 @@ pub async fn run(options: &SendOptions, destination: &Destination) -> Result<Exi
         output.push(0, move |show| show.error(&error));
         exit
     };
-    Ok(session.finish(run).await)
+    Ok(session.finish(Box::pin(run)).await)
 }
 
 fn prepare(
