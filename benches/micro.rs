@@ -128,6 +128,7 @@ fn mixture(methods: Methods) -> Plan {
         retry: RetryPolicy {
             retries: 0,
             interval: Duration::ZERO,
+            retry_after_max: Duration::ZERO,
             seed,
         },
         expectation: Expectation::default(),

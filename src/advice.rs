@@ -29,6 +29,9 @@ pub fn on_response(method: &str, response: &Response) -> Option<&'static str> {
         405 | 501 => {
             "the handler does not accept POST at this path: check the path, and route POST to the handler"
         }
+        407 => {
+            "407: a proxy requires a user name and a password: add them to the proxy's URL in the environment"
+        }
         408 => {
             "408: the handler waited for more of the body: it must read as many bytes as Content-Length says"
         }
@@ -56,6 +59,9 @@ pub fn on_response(method: &str, response: &Response) -> Option<&'static str> {
 
 /// Returns advice on a request without a usable response.
 pub fn on_failure(failure: &Failure) -> Option<&'static str> {
+    if failure.hint.is_some() {
+        return failure.hint;
+    }
     let location = || failure.text.to_ascii_lowercase();
     Some(match (failure.kind, failure.phase) {
         (FailureKind::Dns, _) | (FailureKind::Timeout, Phase::Dns) => {
@@ -67,12 +73,10 @@ pub fn on_failure(failure: &Failure) -> Option<&'static str> {
         (FailureKind::Timeout, Phase::Connect) => {
             "no connection: check the address and the firewall"
         }
-        (FailureKind::Tls, _) => {
-            "--cacert FILE trusts a certificate, -k trusts any; a local handler usually uses http://"
-        }
-        (FailureKind::Closed | FailureKind::NotHttp | FailureKind::Timeout, Phase::Tls) => {
-            "check that the server uses TLS: a local handler usually uses http://"
-        }
+        (
+            FailureKind::Tls | FailureKind::Closed | FailureKind::NotHttp | FailureKind::Timeout,
+            Phase::Tls,
+        ) => "check that the server uses TLS: a local handler usually uses http://",
         (FailureKind::Timeout, Phase::Read) => {
             "the reply has no end: the handler must send a Content-Length, or close the connection behind it"
         }
@@ -104,6 +108,6 @@ pub fn on_failure(failure: &Failure) -> Option<&'static str> {
         (FailureKind::Redirect, _) => {
             "TeleCMI is not known to follow redirects: register the final URL"
         }
-        (FailureKind::Other, _) => return None,
+        (FailureKind::Tls | FailureKind::Proxy | FailureKind::Other, _) => return None,
     })
 }

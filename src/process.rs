@@ -50,6 +50,32 @@ pub(crate) fn descriptors() -> Option<u64> {
     None
 }
 
+/// The runtime, the output and the first files and connections need this many descriptors.
+const NEEDED_DESCRIPTORS: usize = 24;
+
+/// Raises the soft limit of file descriptors to the hard limit, as far as the system allows. Returns an error if too few
+/// descriptors are left for the program to start.
+pub(crate) fn raise_descriptors() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        // macOS refuses more than 10 240; programs that use select(2) do not expect numbers of many digits.
+        const MOST: u64 = 10_240;
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        let most = maximum.unwrap_or(MOST).min(MOST);
+        if current.is_some_and(|current| current < most) {
+            let raised = Rlimit {
+                current: Some(most),
+                maximum,
+            };
+            // A refused limit stays as it was.
+            let _ = setrlimit(Resource::Nofile, raised);
+        }
+    }
+    let pipes: io::Result<Vec<_>> = (0..NEEDED_DESCRIPTORS / 2).map(|_| io::pipe()).collect();
+    pipes.map(drop)
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Ended {
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -21,6 +21,7 @@ use crate::error::{Error, Exit, Stop};
 use crate::output::queue::{self, OutputQueue, OutputThread, StreamState};
 use crate::output::theme::Theme;
 use crate::output::{OutputOptions, Show, catalogue};
+use crate::process;
 use signals::Signals;
 
 /// `app::run` is the whole program: errors become the returned exit code, and the process is not exited. The first
@@ -44,6 +45,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 
 /// An `Err` of `app::start` means that the mode could not start; a failed run is an `Ok` with a failing exit code.
 fn start(invocation: &Invocation) -> Result<Exit, Error> {
+    process::raise_descriptors().map_err(|_| {
+        let what = "too few files may be open in this program: ulimit -n 1024 raises the limit";
+        Error::Usage(what.to_owned())
+    })?;
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().build().map_err(Error::Start)?;
     let ended = runtime.block_on(async {

@@ -16,7 +16,7 @@ use crate::error::{Error, Exit};
 use crate::input::{self, Item};
 use crate::net::client::{Client, ClientOptions, proxy_in_use};
 use crate::net::raw::{RawClient, RawRequest};
-use crate::net::{Destination, Failure, FailureKind, Header, Phase, Request, Response};
+use crate::net::{self, Destination, Failure, FailureKind, Header, Phase, Request, Response};
 use crate::output::Show;
 use crate::seed::{Seed, Stream};
 use crate::send::deliver::Transport;
@@ -245,6 +245,12 @@ pub fn announce(
     destination: &Destination,
     show: &mut Show,
 ) {
+    let unusable = net::unusable_variables();
+    for name in unusable.into_iter().filter(|_| !destination.is_loopback()) {
+        show.warn(&format!(
+            "{name} is no URL of a proxy and has no effect: expected one like http://HOST:PORT"
+        ));
+    }
     if let Some(proxy) = proxy_in_use(destination) {
         show.talk(&format!(
             "using the proxy {proxy} from the environment{addition}\n"
@@ -324,5 +330,6 @@ fn exact(request: &Request) -> Result<RawRequest, Failure> {
         phase: Phase::Send,
         kind: FailureKind::Other,
         text,
+        hint: None,
     })
 }

@@ -199,6 +199,9 @@ pub struct SendOptions {
     /// Wait before the first retry; doubled for each further retry, shortened at random by up to half. Retry-After is obeyed
     #[arg(long, value_name = "D", default_value = "1s", value_parser = read_duration, help_heading = DELIVERY)]
     retry_interval: Duration,
+    /// Maximum wait that Retry-After may ask for
+    #[arg(long, value_name = "D", default_value = "60s", value_parser = read_duration, help_heading = DELIVERY)]
+    retry_after_max: Duration,
     /// Allow more than 100/s or 10 000 deliveries to another machine
     #[arg(long, help_heading = DELIVERY)]
     pub yes: bool,
@@ -260,6 +263,7 @@ impl SendOptions {
         RetryPolicy {
             retries: self.retry,
             interval: self.retry_interval,
+            retry_after_max: self.retry_after_max,
             seed: self.seed,
         }
     }

@@ -194,7 +194,12 @@ fn recorded(response: &Response) -> Response {
 
 fn failure(kind: FailureKind, text: impl Into<String>) -> Failure {
     let (phase, text) = (Phase::Wait, text.into());
-    Failure { phase, kind, text }
+    Failure {
+        phase,
+        kind,
+        text,
+        hint: None,
+    }
 }
 
 #[cfg(test)]

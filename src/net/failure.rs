@@ -8,6 +8,7 @@ use rustls::CertificateError;
 
 use super::destination::Destination;
 use super::secret::masked_url;
+use super::tls::NotTrusted;
 use super::{Failure, FailureKind as Kind, Phase, Response, header};
 use crate::clock::format_duration;
 use crate::untrusted::{beginning, clean};
@@ -28,8 +29,10 @@ pub(super) fn explain_at(
 ) -> Failure {
     let known = |cause: Cause<'_>| {
         if let Some(error) = cause.downcast_ref::<rustls::Error>() {
-            let text = tls_failure(error, destination);
-            Some(failure(Phase::Tls, Kind::Tls, text))
+            let (text, hint) = tls_failure(error, destination);
+            let failure = failure(Phase::Tls, Kind::Tls, text);
+            let hint = Some(hint).filter(|hint| !hint.is_empty());
+            Some(Failure { hint, ..failure })
         } else if let Some(error) = cause.downcast_ref::<hyper::Error>() {
             http_failure(error, phase)
         } else {
@@ -83,7 +86,12 @@ pub(super) fn unless_redirect(response: Response) -> Result<Response, Failure> {
 
 pub(super) fn failure(phase: Phase, kind: Kind, text: impl Into<String>) -> Failure {
     let text = text.into();
-    Failure { phase, kind, text }
+    Failure {
+        phase,
+        kind,
+        text,
+        hint: None,
+    }
 }
 
 /// The next error of an error chain. `io::Error::source` skips the error that the `io::Error` wraps.
@@ -110,6 +118,15 @@ fn http_failure(error: &hyper::Error, phase: Phase) -> Option<Failure> {
 
 fn connection_failure(error: &io::Error, phase: Phase, place: &str) -> Option<Failure> {
     use io::ErrorKind as Io;
+    if is_out_of_descriptors(error) {
+        let text = "too many open files in this program";
+        let hint = "this machine lets the program open too few files: lower --concurrency, or raise the limit with ulimit -n 4096";
+        let hint = Some(hint);
+        return Some(Failure {
+            hint,
+            ..failure(phase, Kind::Other, text)
+        });
+    }
     let (kind, text) = match error.kind() {
         Io::ConnectionRefused => (Kind::Refused, format!("connection refused by {place}")),
         Io::HostUnreachable | Io::NetworkUnreachable | Io::AddrNotAvailable => {
@@ -144,50 +161,118 @@ pub(super) fn peer_closed(phase: Phase, how: &str) -> Failure {
     failure(phase, Kind::Closed, text)
 }
 
-fn tls_failure(error: &rustls::Error, destination: &Destination) -> String {
+/// EMFILE is the limit of a process, ENFILE that of the system; the standard library has no kind for them.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    cfg!(unix) && matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+}
+
+/// The text of a TLS failure, and what to do.
+fn tls_failure(error: &rustls::Error, destination: &Destination) -> (String, &'static str) {
+    use rustls::AlertDescription as Alert;
     use rustls::Error as Tls;
     let (host, place) = (destination.host(), destination.place());
-    match error {
-        Tls::InvalidCertificate(error) => format!("certificate of {host}: {}", distrust(error)),
-        Tls::InvalidMessage(_) => format!("{place} does not use TLS: try http://"),
-        Tls::AlertReceived(alert) => format!("{place} refused the TLS handshake ({alert:?})"),
-        Tls::PeerIncompatible(_) => format!("no TLS version or cipher in common with {place}"),
-        other => format!("TLS with {place} failed: {}", quoted(&other.to_string())),
-    }
-}
-
-/// Returns whether a certificate was refused as a self-signed CA, the kind that `openssl req -x509` makes. The verifier
-/// checks this after the dates and before the issuer, and only the error's text identifies the case.
-pub(super) fn is_its_own_authority(error: &CertificateError) -> bool {
-    matches!(error, CertificateError::Other(_))
-        && format!("{error:?}").contains("CaUsedAsEndEntity")
-}
-
-fn distrust(error: &CertificateError) -> String {
-    use CertificateError as Cause;
-    match error {
-        Cause::Expired | Cause::ExpiredContext { .. } => "expired".to_owned(),
-        Cause::NotValidYet | Cause::NotValidYetContext { .. } => "not valid yet".to_owned(),
-        Cause::NotValidForName => "wrong host".to_owned(),
-        Cause::NotValidForNameContext { presented, .. } if presented.is_empty() => {
-            "wrong host, the certificate names none".to_owned()
+    let (text, hint) = match error {
+        Tls::InvalidCertificate(error) => {
+            let (text, hint) = distrust(error);
+            return (format!("certificate of {host}: {text}"), hint);
         }
+        Tls::InvalidMessage(_) => (
+            format!("{place} does not use TLS: try http://"),
+            "a local handler usually uses http://",
+        ),
+        Tls::AlertReceived(Alert::NoApplicationProtocol) => (
+            format!("{place} speaks HTTP/2 only"),
+            "let the server offer HTTP/1.1 too (ALPN http/1.1)",
+        ),
+        Tls::AlertReceived(Alert::CertificateRequired) => (
+            format!("{place} requires a client certificate"),
+            "TeleCMI is not known to send a client certificate: do not ask for one at the webhook",
+        ),
+        Tls::AlertReceived(Alert::ProtocolVersion) | Tls::PeerIncompatible(_) => (
+            format!("{place} has no TLS version or cipher in common with this program"),
+            "let the server speak TLS 1.2 or 1.3",
+        ),
+        Tls::AlertReceived(Alert::HandshakeFailure) => (
+            format!("{place} refused the TLS handshake"),
+            "the server may require a client certificate, which TeleCMI is not known to send, or ciphers older than TLS 1.2",
+        ),
+        Tls::AlertReceived(Alert::UnrecognisedName) => (
+            format!("{place} has no certificate for {host}"),
+            "call the server by a name that it knows, or add this name to the server",
+        ),
+        Tls::AlertReceived(alert) => (format!("{place} refused the TLS handshake ({alert:?})"), ""),
+        other => (
+            format!("TLS with {place} failed: {}", quoted(&other.to_string())),
+            "",
+        ),
+    };
+    (text, hint)
+}
+
+/// Why a certificate is not accepted, and what to do.
+fn distrust(error: &CertificateError) -> (String, &'static str) {
+    use CertificateError as Cause;
+    let (text, hint) = match error {
+        Cause::Expired | Cause::ExpiredContext { .. } => (
+            "expired".to_owned(),
+            "renew the certificate; -k accepts it for now",
+        ),
+        Cause::NotValidYet | Cause::NotValidYetContext { .. } => (
+            "not valid yet".to_owned(),
+            "check the clock of this machine; -k accepts the certificate for now",
+        ),
+        Cause::NotValidForName => (
+            "wrong host".to_owned(),
+            "call the server by a name in its certificate",
+        ),
+        Cause::NotValidForNameContext { presented, .. } if presented.is_empty() => (
+            "wrong host, the certificate names none".to_owned(),
+            "issue the certificate with a name: openssl req -addext subjectAltName=DNS:HOST",
+        ),
         Cause::NotValidForNameContext { presented, .. } => {
             // Each presented name in rustls's error has the form `DnsName("cdr.test")`.
             let name = |text: &String| text.split('"').nth(1).unwrap_or(text).to_owned();
             let names: Vec<String> = presented.iter().map(name).collect();
-            format!(
+            let text = format!(
                 "wrong host, the certificate is for {}",
                 quoted(&names.join(", "))
+            );
+            (
+                text,
+                "call the server by a name in its certificate, or issue one for this name",
             )
         }
-        Cause::UnknownIssuer => "unknown issuer".to_owned(),
-        Cause::Revoked => "revoked".to_owned(),
-        other if is_its_own_authority(other) => {
-            "unknown issuer, the certificate is self-signed".to_owned()
-        }
-        other => quoted(&other.to_string()),
-    }
+        Cause::Revoked => ("revoked".to_owned(), "issue a new certificate"),
+        other => match NotTrusted::of(other) {
+            Some(NotTrusted {
+                is_self_signed,
+                has_named,
+            }) => {
+                let text = if is_self_signed {
+                    "unknown issuer, the certificate is self-signed"
+                } else {
+                    "unknown issuer"
+                };
+                let hint = match (is_self_signed, has_named) {
+                    (true, false) => "--cacert FILE with this certificate trusts it, -k trusts any",
+                    (true, true) => {
+                        "the file of --cacert does not hold the server's certificate: check the file"
+                    }
+                    (false, false) => {
+                        "--cacert FILE with the authority that issued it trusts it, -k trusts any"
+                    }
+                    (false, true) => {
+                        "no certificate in the file of --cacert issued it: check the file, and that the server sends its intermediate certificates"
+                    }
+                };
+                (text.to_owned(), hint)
+            }
+            None => (quoted(&other.to_string()), "-k accepts any certificate"),
+        },
+    };
+    (text, hint)
 }
 
 fn quoted(text: &str) -> String {
@@ -196,7 +281,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// Formats a time limit. Whole seconds below a minute have no decimals: `15 s`, not `15.00 s`.
-fn allowance(limit: Duration) -> String {
+pub(super) fn allowance(limit: Duration) -> String {
     if limit.subsec_nanos() == 0 && limit.as_secs() < 60 {
         format!("{} s", limit.as_secs())
     } else {

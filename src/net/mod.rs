@@ -25,6 +25,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 pub use destination::Destination;
+pub use proxied::unusable_variables;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub(crate) use text::compression;
@@ -306,6 +307,8 @@ pub enum FailureKind {
     KeptConnectionClosed,
     NotHttp,
     Redirect,
+    /// The proxy of the environment failed, not the handler.
+    Proxy,
     Other,
 }
 
@@ -320,6 +323,7 @@ impl fmt::Display for FailureKind {
             Self::KeptConnectionClosed => "kept connection closed",
             Self::NotHttp => "not HTTP",
             Self::Redirect => "redirect",
+            Self::Proxy => "proxy failed",
             Self::Other => "failed",
         })
     }
@@ -331,6 +335,9 @@ pub struct Failure {
     pub kind: FailureKind,
     /// One sentence that explains the failure, with the secrets in URLs masked.
     pub text: String,
+    /// What to do, if the failure itself tells.
+    #[serde(skip)]
+    pub hint: Option<&'static str>,
 }
 
 #[cfg(test)]

@@ -1,14 +1,38 @@
 //! Sends requests with reqwest through the environment's proxy, without redirects, retries or `Referer`.
 
+use hyper::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
 use tokio::time::{Instant, timeout_at};
 
 use super::client::{ClientOptions, LIMITS, cannot_be_sent, method};
 use super::destination::Destination;
-use super::failure::{explain, explain_at, timed_out};
+use super::failure::{allowance, explain, explain_at, failure, timed_out};
 use super::headers;
 use super::http1::read;
-use super::{Failure, Phase, Request, Response, tls};
+use super::{Failure, FailureKind, Phase, Request, Response, tls};
 use crate::error::Error;
+
+/// The environment's proxy variables with a value that is no URL of a proxy. They have no effect.
+pub fn unusable_variables() -> Vec<&'static str> {
+    let mut names = vec![
+        "HTTP_PROXY",
+        "http_proxy",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+    ];
+    names.retain(|name| {
+        let value = std::env::var_os(name).unwrap_or_default();
+        let matcher = value
+            .to_str()
+            .map(|value| Matcher::builder().all(value).build());
+        let target = Uri::from_static("http://cdr.test/");
+        let is_usable = matcher.is_some_and(|matcher| matcher.intercept(&target).is_some());
+        !value.is_empty() && !is_usable
+    });
+    names
+}
 
 pub(super) struct Proxied {
     client: reqwest::Client,
@@ -88,10 +112,33 @@ impl Proxied {
         let error = error.without_url();
         let limit = self.options.connect_timeout;
         let proxy = format!("the proxy {}", self.proxy);
-        match (error.is_connect(), error.is_timeout()) {
-            (true, true) => timed_out(Phase::Connect, limit, &self.destination),
+        let failure = match (error.is_connect(), error.is_timeout()) {
+            (true, true) => {
+                let text = format!("no connection through {proxy} within {}", allowance(limit));
+                failure(Phase::Connect, FailureKind::Proxy, text)
+            }
             (true, false) => explain_at(&error, Phase::Connect, &proxy, &self.destination),
-            (false, _) => explain(&error, phase, &self.destination),
+            (false, _) => return explain(&error, phase, &self.destination),
+        };
+        // The certificate is the handler's: the proxy passes TLS on.
+        if failure.kind == FailureKind::Tls {
+            return failure;
+        }
+        let text = match failure.text {
+            text if text.contains("proxy authorization required") => {
+                format!("{proxy} requires a user name and a password")
+            }
+            text if text.contains("tunnel error") => {
+                format!("{proxy} refused to connect to {}", self.destination.place())
+            }
+            text => text,
+        };
+        let hint = "the proxy failed, not the handler: check the proxy's URL in the environment; hosts in NO_PROXY bypass the proxy";
+        Failure {
+            kind: FailureKind::Proxy,
+            text,
+            hint: Some(hint),
+            ..failure
         }
     }
 }

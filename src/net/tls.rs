@@ -10,11 +10,13 @@ use rustls::crypto::{
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
+    SignatureScheme,
+};
 use rustls_platform_verifier::Verifier;
 
 use super::client::ClientOptions;
-use super::failure::is_its_own_authority;
 use crate::error::Error;
 
 /// Makes a TLS configuration that trusts the system's root certificates and those of `certificates`; with `insecure`, any
@@ -85,6 +87,31 @@ pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, (usize, S
     certificates.into_iter().map(read).collect()
 }
 
+/// The cause of a certificate error for an unknown issuer.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("unknown issuer")]
+pub(super) struct NotTrusted {
+    pub is_self_signed: bool,
+    /// Set if `--cacert` named certificates.
+    pub has_named: bool,
+}
+
+impl NotTrusted {
+    pub fn of(error: &CertificateError) -> Option<Self> {
+        match error {
+            CertificateError::Other(OtherError(cause)) => cause.downcast_ref().copied(),
+            _ => None,
+        }
+    }
+}
+
+/// Returns whether a certificate was refused as a self-signed CA, the kind that `openssl req -x509` makes. The verifier
+/// checks this after the dates and before the issuer, and only the error's text identifies the case.
+fn is_its_own_authority(error: &CertificateError) -> bool {
+    matches!(error, CertificateError::Other(_))
+        && format!("{error:?}").contains("CaUsedAsEndEntity")
+}
+
 /// Verifies a server's certificate. Handshake signatures are verified even with `insecure`.
 #[derive(Debug)]
 struct CertificateVerifier {
@@ -107,13 +134,26 @@ impl ServerCertVerifier for CertificateVerifier {
             return Ok(ServerCertVerified::assertion());
         };
         match system.verify_server_cert(certificate, intermediates, host, ocsp, now) {
-            // `openssl req -x509` makes a CA, which rustls refuses as a server's certificate, but only after checking
-            // the dates.
-            Err(rustls::Error::InvalidCertificate(error))
-                if is_its_own_authority(&error) && named.contains(certificate) =>
-            {
-                verify_server_name(&ParsedCertificate::try_from(certificate)?, host)?;
-                Ok(ServerCertVerified::assertion())
+            Err(rustls::Error::InvalidCertificate(error)) => {
+                let is_self_signed = is_its_own_authority(&error);
+                if is_self_signed && named.contains(certificate) {
+                    verify_server_name(&ParsedCertificate::try_from(certificate)?, host)?;
+                    return Ok(ServerCertVerified::assertion());
+                }
+                // `BadSignature`: another authority has the name of the issuer.
+                let is_unknown = matches!(
+                    error,
+                    CertificateError::UnknownIssuer | CertificateError::BadSignature
+                );
+                if is_self_signed || is_unknown {
+                    let has_named = !named.is_empty();
+                    let cause = NotTrusted {
+                        is_self_signed,
+                        has_named,
+                    };
+                    return Err(CertificateError::Other(OtherError(Arc::new(cause))).into());
+                }
+                Err(error.into())
             }
             verified => verified,
         }

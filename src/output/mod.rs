@@ -23,6 +23,7 @@ use std::io::{BufWriter, IsTerminal as _, Write};
 use serde::Serialize;
 use tokio::sync::watch;
 
+use crate::clock::format_duration;
 use crate::ndjson;
 use crate::send::event::Started;
 use crate::{listen, send};
@@ -143,6 +144,15 @@ impl Show {
                 self.remark(&format!(
                     "stopping: {under_way} under way will be finished; Ctrl-C again ends at once"
                 ));
+            }
+            Event::Waiting { n, wait, asked } => {
+                let (wait, asked) = (format_duration(*wait), format_duration(*asked));
+                let of = if wait == asked {
+                    String::new()
+                } else {
+                    format!(" of the {asked}")
+                };
+                self.remark(&format!("#{n} waits {wait}{of} that Retry-After asks for"));
             }
             Event::Finished(summary) => self.finished(summary),
         }

@@ -1,10 +1,10 @@
 //! Delivers a job: sends its request, retries it, and makes a [`Delivery`] of each copy.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rand::RngExt as _;
 
-use super::event::{Attempt, Delivery, EventSink};
+use super::event::{Attempt, Delivery, Event, EventSink};
 use super::plan::Origin;
 use super::run::Run;
 use super::schedule::Job;
@@ -35,10 +35,15 @@ pub struct RetryPolicy {
     pub retries: u32,
     /// The wait before the first retry; each further wait is twice as long as the previous one.
     pub interval: Duration,
+    /// The maximum wait for which `Retry-After` is obeyed.
+    pub retry_after_max: Duration,
     pub seed: Seed,
 }
 
-/// The maximum wait between two attempts of a delivery, which also limits `Retry-After`.
+/// A wait for `Retry-After` is announced from this length on.
+const LONG_WAIT: Duration = Duration::from_secs(5);
+
+/// The maximum wait between two attempts of a delivery without `Retry-After`.
 const MAX_WAIT: Duration = Duration::from_secs(300);
 
 impl RetryPolicy {
@@ -83,13 +88,23 @@ impl<T: Transport, E: EventSink> Run<T, E> {
             let why = self.plan.expectation.check(&result, latency);
             let made = u32::try_from(attempts.len()).unwrap_or(u32::MAX);
             let again = why.is_some() && made < policy.retries && is_temporary(&result);
-            let wait = again.then(|| {
-                let asked_for = retry_after(&result);
-                asked_for.unwrap_or_else(|| policy.wait(job.n, made + 1))
+            let wait = again.then(|| match retry_after(&result, self.clock.now()) {
+                Some(asked) => {
+                    let wait = asked.min(policy.retry_after_max);
+                    if wait >= LONG_WAIT {
+                        self.events.send(Event::Waiting {
+                            n: job.n,
+                            wait,
+                            asked,
+                        });
+                    }
+                    wait
+                }
+                None => policy.wait(job.n, made + 1),
             });
             attempts.push(attempt(at, latency, result));
             match wait {
-                Some(wait) if self.pause(wait.min(MAX_WAIT)).await => {}
+                Some(wait) if self.pause(wait).await => {}
                 _ => return (attempts, why),
             }
         }
@@ -142,9 +157,20 @@ fn is_temporary(result: &Result<Response, Failure>) -> bool {
     }
 }
 
-/// The wait that `Retry-After` states in seconds (RFC 9110, section 10.2.3). The date form of the header is ignored.
-fn retry_after(result: &Result<Response, Failure>) -> Option<Duration> {
+/// The wait that `Retry-After` states in seconds or as a date (RFC 9110, section 10.2.3). A date counts from the
+/// response's own `Date`, because the clocks may differ.
+fn retry_after(result: &Result<Response, Failure>, now: Timestamp) -> Option<Duration> {
     let response = result.as_ref().ok()?;
-    let seconds = net::header(&response.headers, "retry-after")?;
-    Some(Duration::from_secs(seconds.trim().parse().ok()?))
+    let value = net::header(&response.headers, "retry-after")?;
+    let value = value.trim();
+    if value.starts_with(|c: char| c.is_ascii_digit()) {
+        let seconds = value.parse().ok()?;
+        return Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
+    }
+    let until = httpdate::parse_http_date(value).ok()?;
+    let date = net::header(&response.headers, "date");
+    let date = date.and_then(|date| httpdate::parse_http_date(date.trim()).ok());
+    let since_epoch = Duration::from_millis(u64::try_from(now.epoch_ms()).unwrap_or(0));
+    let from = date.unwrap_or(SystemTime::UNIX_EPOCH + since_epoch);
+    Some(until.duration_since(from).unwrap_or_default())
 }

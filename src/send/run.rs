@@ -89,7 +89,7 @@ pub(super) struct Run<T, E> {
     schedule: Mutex<Schedule>,
     stats: Mutex<Stats>,
     pub(super) stopped: CancellationToken,
-    events: E,
+    pub(super) events: E,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

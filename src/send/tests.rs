@@ -91,6 +91,7 @@ fn refused() -> Result<Response, Failure> {
         phase: Phase::Connect,
         kind: FailureKind::Refused,
         text: "connection refused".to_owned(),
+        hint: None,
     })
 }
 
@@ -127,6 +128,7 @@ pub(super) fn plan(scenario: &str, rounds: u64) -> Plan {
         retry: RetryPolicy {
             retries: 0,
             interval: Duration::from_secs(1),
+            retry_after_max: Duration::from_secs(60),
             seed,
         },
         expectation: Expectation::default(),

@@ -343,6 +343,7 @@ mod tests {
             phase,
             kind,
             text: "no good".to_owned(),
+            hint: None,
         };
         Observed {
             sent: Request::new("POST", "/cdr", Vec::new(), ""),

@@ -41,6 +41,7 @@ mod suite;
 mod targets;
 #[cfg(unix)]
 mod terminal;
+mod trust;
 #[cfg(unix)]
 mod tunnel;
 mod usage;
