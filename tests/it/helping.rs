@@ -63,7 +63,7 @@ fn the_help_of_the_program() {
 #[expect(clippy::too_many_lines, reason = "the help is that long")]
 #[test]
 fn the_help_of_send() {
-    insta::assert_snapshot!(help(&["send"], "--help", "80"), @r"
+    insta::assert_snapshot!(help(&["send"], "--help", "80"), @"
     Send sample CDRs to a webhook handler, by POST or GET
 
     Usage: telecmi-cdr send [OPTIONS]
@@ -142,28 +142,31 @@ fn the_help_of_send() {
                                    milliseconds
 
     Delivery:
-      -n, --count <N>           Number of calls of each scenario
-          --duration <D>        Repeat the scenarios or the file for this long
-          --rate <N/s>          Deliveries per second, on an absolute schedule: 50/s
-      -c, --concurrency <N>     Number of concurrent calls [default: 1]
-          --speed <X>           Speed of the pauses in a call or capture: 1 is real
-                                time, 10 is ten times as fast, max leaves them out
-                                [default: max]
-          --duplicate <N>       Send each CDR N more times [default: 0]
-          --race <N>            Send N copies at the same moment, each on its own
-                                connection [default: 1]
-          --shuffle             Send the deliveries in random order
-          --late <D>            Delay each delivery by up to D, so that some arrive
-                                out of order
-          --drop <P>            Leave out this share of the deliveries at random:
-                                0.1 or 10% [default: 0]
-          --retry <N>           Number of retries of a delivery, after no answer,
-                                408, 425, 429 or 5xx [default: 0]
-          --retry-interval <D>  Wait before the first retry; doubled for each
-                                further retry, shortened at random by up to half.
-                                Retry-After is obeyed [default: 1s]
-          --yes                 Allow more than 100/s or 10 000 deliveries to
-                                another machine
+      -n, --count <N>            Number of calls of each scenario
+          --duration <D>         Repeat the scenarios or the file for this long
+          --rate <N/s>           Deliveries per second, on an absolute schedule:
+                                 50/s
+      -c, --concurrency <N>      Number of concurrent calls [default: 1]
+          --speed <X>            Speed of the pauses in a call or capture: 1 is real
+                                 time, 10 is ten times as fast, max leaves them out
+                                 [default: max]
+          --duplicate <N>        Send each CDR N more times [default: 0]
+          --race <N>             Send N copies at the same moment, each on its own
+                                 connection [default: 1]
+          --shuffle              Send the deliveries in random order
+          --late <D>             Delay each delivery by up to D, so that some arrive
+                                 out of order
+          --drop <P>             Leave out this share of the deliveries at random:
+                                 0.1 or 10% [default: 0]
+          --retry <N>            Number of retries of a delivery, after no answer,
+                                 408, 425, 429 or 5xx [default: 0]
+          --retry-interval <D>   Wait before the first retry; doubled for each
+                                 further retry, shortened at random by up to half.
+                                 Retry-After is obeyed [default: 1s]
+          --retry-after-max <D>  Maximum wait that Retry-After may ask for [default:
+                                 60s]
+          --yes                  Allow more than 100/s or 10 000 deliveries to
+                                 another machine
 
     Checks:
           --expect-status <LIST>  Statuses that count as success: 2xx, 200,204,

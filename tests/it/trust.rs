@@ -189,25 +189,25 @@ fn each_failure_of_tls_has_its_own_cause_and_advice() {
     certificate of localhost: unknown issuer · T
     hint: --cacert FILE with the authority that issued it trusts it, -k trusts any
     certificate of localhost: unknown issuer · T
-    hint: no certificate in the file of --cacert issued it: is the file its authority's, and does the server send its intermediate certificates?
-    certificate of localhost: unknown issuer, it is self-signed · T
+    hint: no certificate in the file of --cacert issued it: check the file, and that the server sends its intermediate certificates
+    certificate of localhost: unknown issuer, the certificate is self-signed · T
     hint: --cacert FILE with this certificate trusts it, -k trusts any
-    certificate of localhost: unknown issuer, it is self-signed · T
-    hint: the server's certificate is not in the file of --cacert: is the file the server's?
+    certificate of localhost: unknown issuer, the certificate is self-signed · T
+    hint: the file of --cacert does not hold the server's certificate: check the file
     certificate of localhost: expired · T
     hint: renew the certificate; -k accepts it for now
-    certificate of localhost: wrong host, it is for cdr.test · T
+    certificate of localhost: wrong host, the certificate is for cdr.test · T
     hint: call the server by a name in its certificate, or issue one for this name
-    certificate of localhost: wrong host, it names none · T
+    certificate of localhost: wrong host, the certificate names none · T
     hint: issue the certificate with a name: openssl req -addext subjectAltName=DNS:localhost
     localhost:PORT speaks HTTP/2 only · T
     hint: let the server offer HTTP/1.1 too (ALPN http/1.1)
-    localhost:PORT wants a client certificate · T
+    localhost:PORT requires a client certificate · T
     hint: TeleCMI is not known to send a client certificate: do not ask for one at the webhook
     localhost:PORT has no TLS version or cipher in common with this program · T
     hint: let the server speak TLS 1.2 or 1.3
     no TLS handshake with localhost:PORT within T · T
-    hint: does it speak TLS at all? a local handler usually speaks http://
+    hint: check that the server uses TLS: a local handler usually uses http://
     ");
     for (shown, name) in [(&good, "good"), (&own, "own")] {
         program([
