@@ -199,7 +199,7 @@ fn each_failure_of_tls_has_its_own_cause_and_advice() {
     certificate of localhost: wrong host, the certificate is for cdr.test · T
     hint: call the server by a name in its certificate, or issue one for this name
     certificate of localhost: wrong host, the certificate names none · T
-    hint: issue the certificate with a name: openssl req -addext subjectAltName=DNS:localhost
+    hint: issue the certificate with a name: openssl req -addext subjectAltName=DNS:HOST
     localhost:PORT speaks HTTP/2 only · T
     hint: let the server offer HTTP/1.1 too (ALPN http/1.1)
     localhost:PORT requires a client certificate · T
