@@ -44,6 +44,9 @@ pub enum Error {
         said: Vec<String>,
         hint: String,
     },
+    /// `Error::Handler`: the command of `--suite -- CMD` does not listen.
+    #[error("{what}")]
+    Handler { what: String, said: Vec<String> },
     #[error("cannot set up TLS: {0}")]
     Tls(String),
     #[error("cannot start")]
@@ -77,6 +80,9 @@ impl Error {
                 _ => return None,
             },
             Self::Tunnel { hint, .. } => hint,
+            Self::Handler { .. } => {
+                "the command gets its port in PORT, and its whole URL in TELECMI_CDR_URL; --url chooses another port"
+            }
             Self::Tls(_) => "--cacert names a PEM file to trust; http:// needs no certificates",
             Self::Write { source, .. } => match source.kind() {
                 NotFound => "check that the folder exists",

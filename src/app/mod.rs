@@ -22,6 +22,7 @@ use crate::output::queue::{self, OutputQueue, OutputThread, StreamState};
 use crate::output::theme::Theme;
 use crate::output::{OutputOptions, Show, catalogue};
 use crate::process;
+use crate::send::plan::Methods;
 use signals::Signals;
 
 /// `app::run` is the whole program: errors become the returned exit code, and the process is not exited. The first
@@ -54,8 +55,8 @@ fn start(invocation: &Invocation) -> Result<Exit, Error> {
     let ended = runtime.block_on(async {
         match invocation {
             Invocation::Send(options) => match &options.destination {
-                _ if options.list_scenarios || options.list_cases => Ok(list(options)),
-                Some(destination) if options.suite => suite::run(options, destination).await,
+                _ if options.list_scenarios || options.list_cases => list(options),
+                _ if options.suite => Box::pin(suite::run(options)).await,
                 Some(destination) => transmit::run(options, destination).await,
                 None => Box::pin(demo::run(options)).await,
             },
@@ -70,16 +71,18 @@ fn start(invocation: &Invocation) -> Result<Exit, Error> {
     ended
 }
 
-fn list(options: &SendOptions) -> Exit {
+fn list(options: &SendOptions) -> Result<Exit, Error> {
     let of_scenarios = options.list_scenarios;
-    write(options.output_options, |theme| {
+    let cases = crate::suite::select(&options.only, &options.skip, Methods::Both);
+    let cases = cases.map_err(Error::Usage)?;
+    Ok(write(options.output_options, |theme| {
         match options.output_options.ndjson() {
             true if of_scenarios => catalogue::scenario_records(),
-            true => catalogue::case_records(),
+            true => catalogue::case_records(&cases),
             false if of_scenarios => catalogue::scenarios(theme),
-            false => catalogue::cases(theme),
+            false => catalogue::cases(&cases, theme),
         }
-    })
+    }))
 }
 
 fn write(options: OutputOptions, text: impl FnOnce(Theme) -> String) -> Exit {

@@ -1,39 +1,73 @@
 //! `send --suite`: prepares the options, runs the suite, and writes the JUnit report.
 
+use std::net::TcpListener;
+use std::path::Path;
+use std::rc::Rc;
+
 use super::print::suite_requests;
 use super::signals::Signals;
 use super::transmit::{announce, client_options, headers};
 use super::{Session, files, send_output};
 use crate::cli::send::{Print, SendOptions};
+use crate::cli::values::of_flag;
 use crate::clock::Clock;
 use crate::error::{Error, Exit};
 use crate::net::Destination;
 use crate::net::client::ClientOptions;
 use crate::output::{Show, junit};
+use crate::process::Supervisor;
+use crate::suite::baseline::Baseline;
+use crate::suite::handler::HandlerProcess;
+use crate::suite::read_back::{ReadBackOptions, ReadBackSource};
 use crate::suite::{self, Pauses, SuiteOptions};
 
-pub async fn run(options: &SendOptions, destination: &Destination) -> Result<Exit, Error> {
+pub async fn run(options: &SendOptions) -> Result<Exit, Error> {
+    let destination = match &options.destination {
+        Some(destination) => destination.clone(),
+        None => at_a_free_port()?,
+    };
     let mut show = send_output(options, None)?;
     if let Some(print) = options.print {
         if matches!(print, Print::Har | Print::Vegeta) {
             let what = "--suite --print writes json, curl or http";
             return Err(Error::Usage(what.to_owned()));
         }
-        let cases = suite::requests(&suite_options(options)?, destination)?;
-        return Ok(suite_requests(&cases, destination, options, print, show));
+        let cases = suite::requests(&suite_options(options, &destination)?, &destination)?;
+        return Ok(suite_requests(&cases, &destination, options, print, show));
     }
     let junit = options.junit.as_deref();
     let report = junit.map(files::create).transpose()?;
-    let (suite_options, client) = prepare(options, destination, &mut show)?;
+    let (suite_options, client) = prepare(options, &destination, &mut show)?;
     let (output, session) = Session::start(show, Signals::new(false));
-    let stop = session.stop();
+    let (starting, stop) = (session.stop(), session.stop());
     let run = async move {
+        let start = async {
+            if options.handler.is_empty() {
+                return Ok(None);
+            }
+            let supervisor = Rc::new(Supervisor::install());
+            let handler = HandlerProcess::start(&options.handler, &destination, supervisor);
+            handler.await.map(Some)
+        };
         // Suite cases are few and run one after another, so their events count as 0 bytes in the output queue.
         let tell = |event| output.push(0, move |show| show.suite(&event));
-        let run = suite::run(&suite_options, destination, &client, stop, tell);
+        let run = async {
+            let mut handler = tokio::select! {
+                biased;
+                why = starting => return Ok(Err(why.exit())),
+                handler = start => handler?,
+            };
+            let of_suite = handler.as_mut();
+            let run = suite::run(&suite_options, &destination, &client, of_suite, stop, tell).await;
+            if let Some(handler) = &mut handler {
+                handler.end().await;
+            }
+            run.map(Ok)
+        };
         let (exit, error) = match run.await {
             Err(error) => (Exit::Usage, error),
-            Ok(summary) => {
+            Ok(Err(stopped)) => return stopped,
+            Ok(Ok(summary)) => {
                 let Some((path, report)) = junit.zip(report) else {
                     return summary.exit;
                 };
@@ -47,6 +81,43 @@ pub async fn run(options: &SendOptions, destination: &Destination) -> Result<Exi
         exit
     };
     Ok(session.finish(Box::pin(run)).await)
+}
+
+/// Without `--url`, the handler of `-- CMD` gets a free port and the path of TeleCMI's examples.
+fn at_a_free_port() -> Result<Destination, Error> {
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let url = format!("http://{}/webhook/cdr", free.map_err(Error::Start)?);
+    Destination::parse(&url).map_err(Error::Usage)
+}
+
+fn baseline(path: &Path) -> Result<Baseline, Error> {
+    let text = files::read_text(path)?;
+    Baseline::read(&text, &files::name(path)).map_err(Error::Usage)
+}
+
+fn read_back(
+    options: &SendOptions,
+    destination: &Destination,
+) -> Result<Option<ReadBackOptions>, Error> {
+    let filled = |text: &String| text.replace("{port}", &destination.port().to_string());
+    let source = match (&options.read_back, &options.read_back_cmd) {
+        (Some(url), _) => {
+            let url = of_flag("--read-back", &filled(url), Destination::parse);
+            ReadBackSource::Url(Box::new(url.map_err(Error::Usage)?))
+        }
+        (None, Some(command)) => {
+            let command = filled(command);
+            let words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+            if words.is_empty() {
+                let what = "--read-back-cmd: expected a program";
+                return Err(Error::Usage(what.to_owned()));
+            }
+            ReadBackSource::Command(words)
+        }
+        (None, None) => return Ok(None),
+    };
+    let within = options.read_back_within;
+    Ok(Some(ReadBackOptions { source, within }))
 }
 
 fn prepare(
@@ -64,10 +135,14 @@ fn prepare(
             destination.place()
         ));
     }
-    Ok((suite_options(options)?, client))
+    Ok((suite_options(options, destination)?, client))
 }
 
-fn suite_options(options: &SendOptions) -> Result<SuiteOptions, Error> {
+fn suite_options(options: &SendOptions, destination: &Destination) -> Result<SuiteOptions, Error> {
+    let headers = headers(&options.headers)?;
+    for guard in &options.guard {
+        guard.check(destination, &headers).map_err(Error::Usage)?;
+    }
     Ok(SuiteOptions {
         only: options.only.clone(),
         skip: options.skip.clone(),
@@ -77,8 +152,12 @@ fn suite_options(options: &SendOptions) -> Result<SuiteOptions, Error> {
         at: options.at.unwrap_or_else(|| Clock::start().now()),
         account: options.account(),
         rate: options.rate(),
-        headers: headers(&options.headers)?,
+        headers,
         pauses: Pauses::default(),
+        guards: options.guard.clone(),
+        read_back: read_back(options, destination)?,
+        baseline: options.baseline.as_deref().map(baseline).transpose()?,
         command: options.command.clone(),
+        handler_command: options.handler_command.clone(),
     })
 }

@@ -3,11 +3,12 @@
 mod check;
 mod command;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 
 use super::help;
 use super::values::{self, HeaderSource, Speed};
@@ -25,6 +26,7 @@ use crate::send::edit::Edit;
 use crate::send::expect::{Expectation, Statuses};
 use crate::send::plan::Methods;
 use crate::send::schedule::ScheduleOptions;
+use crate::suite::guards::Guard;
 
 /// The values of `--print`; shell completions show the variants' doc comments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -61,6 +63,7 @@ const OUTPUT: &str = "Output";
 )]
 #[derive(Debug, Args)]
 #[command(before_help = help::SEND.examples(), after_help = help::SEND.end())]
+#[command(group = ArgGroup::new("of_cases").args(["suite", "list_cases"]).multiple(true))]
 pub struct SendOptions {
     /// URL of the handler; its query parameters are kept
     #[arg(long, value_name = "URL", help_heading = TARGET)]
@@ -98,18 +101,39 @@ pub struct SendOptions {
           "set_json", "unset", "get_encoding", "count", "duration", "concurrency", "speed", "duplicate", "race", "shuffle",
           "late", "drop", "retry", "keep_alive", "expect_status", "expect_body", "compare"])]
     pub suite: bool,
-    /// Run only these test cases: names, globs, or families (accepts, idempotent, tolerant, survives, prompt); repeatable
-    #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "suite", help_heading = SUITE)]
+    /// Run only these test cases: names, globs, families (accepts, idempotent, tolerant, survives, prompt, guard), grades
+    /// (doc, seen, inferred, hostile); repeatable
+    #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "of_cases", help_heading = SUITE)]
     pub only: Vec<String>,
     /// Leave out these test cases; repeatable
-    #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "suite", help_heading = SUITE)]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "of_cases", help_heading = SUITE)]
     pub skip: Vec<String>,
+    /// Ask this URL what is stored of each CDR, and judge it; {cmiuuid}, {request_id}, {call_id}, {user}, {to} and {port}
+    /// are filled in
+    #[arg(long, value_name = "URL", requires = "suite", conflicts_with = "read_back_cmd", help_heading = SUITE)]
+    pub read_back: Option<String>,
+    /// Ask a program, run without a shell; CDR_CMIUUID and so on are in its environment, too
+    #[arg(long, value_name = "CMD", requires = "suite", help_heading = SUITE)]
+    pub read_back_cmd: Option<String>,
+    /// Ask again for this long: a handler may store after its reply
+    #[arg(long, value_name = "D", default_value = "2s", value_parser = read_duration, help_heading = SUITE)]
+    pub read_back_within: Duration,
+    /// Where the handler's secret is, to send it wrong, empty and not at all: query:NAME, path, custom, appid,
+    /// header:NAME; repeatable
+    #[arg(long, value_name = "WHERE", requires = "suite", help_heading = SUITE)]
+    pub guard: Vec<Guard>,
+    /// Earlier report of --format ndjson: only failures that it lacks fail the run
+    #[arg(long, value_name = "FILE", requires = "suite", help_heading = SUITE)]
+    pub baseline: Option<PathBuf>,
     /// Write the result as JUnit XML to this file
     #[arg(long, value_name = "FILE", requires = "suite", help_heading = SUITE)]
     pub junit: Option<PathBuf>,
     /// List the test cases with their descriptions
     #[arg(long, help_heading = SUITE)]
     pub list_cases: bool,
+    /// After --: command that starts the handler, by PORT or TELECMI_CDR_URL; it is restarted when a case ends it
+    #[arg(last = true, value_name = "CMD", requires = "suite", help_heading = SUITE)]
+    pub handler: Vec<OsString>,
 
     /// Scenarios of calls; repeatable, or a,b,c
     #[arg(short, long, value_name = "NAME", value_delimiter = ',', value_parser = scenario_names(), help_heading = CONTENT, conflicts_with = "file")]
@@ -232,7 +256,7 @@ pub struct SendOptions {
     #[command(flatten)]
     pub output_options: OutputOptions,
 
-    /// `send --demo` has no `destination`, because the built-in receiver's port is not known yet.
+    /// `send --demo` and `send --suite -- CMD` without `--url` have no `destination`, because the port is not known yet.
     #[arg(skip)]
     pub destination: Option<Destination>,
     #[arg(skip)]
@@ -246,6 +270,9 @@ pub struct SendOptions {
     /// `command` is the command line with secrets masked, without the flags that the `repeat:` line adds.
     #[arg(skip)]
     pub command: String,
+    /// `handler_command` is the end of the command line, from ` --` on.
+    #[arg(skip)]
+    pub handler_command: String,
 }
 
 fn scenario_names() -> impl TypedValueParser<Value = String> {

@@ -102,6 +102,16 @@ impl Destination {
         self.url.authority()
     }
 
+    /// The URL with the target as typed, and with the secrets of its query; the userinfo is left out.
+    pub(crate) fn exact_url(&self) -> String {
+        format!(
+            "{}://{}{}",
+            self.url.scheme(),
+            self.authority(),
+            self.target
+        )
+    }
+
     pub(crate) fn target(&self) -> &str {
         &self.target
     }

@@ -19,7 +19,7 @@ pub enum Encoding {
 
 /// The percent-encoded characters of a query: all but RFC 3986's unreserved ones. A space becomes `%20`, since `+` is a
 /// space in forms only.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+pub(crate) const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')

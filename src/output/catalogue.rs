@@ -8,7 +8,7 @@ use super::theme::{Role, Theme};
 use super::wrap::{PROSE, prose};
 use crate::cdr::scenarios::{CATALOGUE, GROUPS, Plan, Scenario};
 use crate::ndjson;
-use crate::suite::{Case, CaseMethod, Family, cases};
+use crate::suite::{Case, CaseMethod, Family};
 
 fn cdrs(story: &Scenario) -> Vec<String> {
     match story.plan {
@@ -57,12 +57,15 @@ pub fn scenario_records() -> String {
     lines("scenario", records)
 }
 
-pub fn cases(theme: Theme) -> String {
+pub fn cases(cases: &[&Case], theme: Theme) -> String {
     let mut out = String::new();
     for family in Family::ALL {
-        let cases: Vec<_> = cases::table()
+        let cases: Vec<_> = (cases.iter())
             .filter(|case| case.family == family)
             .collect();
+        if cases.is_empty() {
+            continue;
+        }
         let title = theme.paint(Role::Strong, &format!("{family} ({})", cases.len()));
         let _ = writeln!(out, "{title} · {}\n", family.heading());
         out.extend(cases.into_iter().map(|case| listed(case, theme)));
@@ -87,8 +90,8 @@ fn listed(case: &Case, theme: Theme) -> String {
     format!("  {name} {about}\n{lines}")
 }
 
-pub fn case_records() -> String {
-    let records = cases::table().map(|case| {
+pub fn case_records(cases: &[&Case]) -> String {
+    let records = cases.iter().map(|case| {
         json!({
             "name": case.name,
             "family": case.family,

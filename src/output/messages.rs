@@ -62,7 +62,7 @@ impl Show {
         let causes = successors(error.source(), |&cause| cause.source());
         let causes = causes.map(|cause| (Role::Bad, "caused by:", clean(&cause.to_string())));
         let said = match error {
-            Error::Tunnel { said, .. } => said.as_slice(),
+            Error::Tunnel { said, .. } | Error::Handler { said, .. } => said.as_slice(),
             _ => &[],
         };
         let said = said

@@ -136,7 +136,12 @@ impl<'a> SuiteClient<'a> {
             }
             _ => {
                 let mut observed = Vec::with_capacity(requests.len());
-                for request in &requests {
+                for (n, request) in requests.iter().enumerate() {
+                    if let CaseDelivery::AgainAfter(pause) = case.delivery
+                        && n == requests.len() / 2
+                    {
+                        sleep(pause).await;
+                    }
                     observed.push(self.send(request).await);
                 }
                 observed

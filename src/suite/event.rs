@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::baseline::Comparison;
 use super::remarks::Remark;
 use super::verdict::{Cause, Expects, Observed};
 use super::{Case, Family};
@@ -71,9 +72,23 @@ pub struct CaseRecord {
     pub takes: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<&'static str>,
+    /// `log` holds the last lines that the handler of `-- CMD` printed during a failed case.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<String>,
+    /// `stored` says how what `--read-back` found differs from what was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stored: Option<Stored>,
     /// `repeat` is the command line that repeats a failed case with the same seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repeat: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stored {
+    /// `mistake` is the likely reason, without the values of the CDR.
+    pub mistake: String,
+    /// `found` is the beginning of what the read-back gave.
+    pub found: String,
 }
 
 /// The kept bytes of a sent body, and of a reply's body.
@@ -142,6 +157,8 @@ impl CaseRecord {
             then: None,
             takes: None,
             advice: None,
+            log: Vec::new(),
+            stored: None,
             repeat: None,
         }
     }
@@ -173,6 +190,11 @@ pub struct SuiteSummary {
     pub remarks: Vec<Remark>,
     #[serde(rename = "elapsed_ms", serialize_with = "as_ms")]
     pub elapsed: Duration,
+    /// `has_read_back` is set if the suite has seen what the handler stored.
+    #[serde(skip)]
+    pub has_read_back: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Comparison>,
     pub exit: Exit,
     /// `records` is not serialised: the JUnit report and the terminal summary need all case records after the run.
     #[serde(skip)]
@@ -211,6 +233,8 @@ impl SuiteSummary {
             findings: findings.collect(),
             remarks: Vec::new(),
             elapsed,
+            has_read_back: false,
+            baseline: None,
             exit,
             records,
         }

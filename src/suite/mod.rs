@@ -5,10 +5,14 @@
 //! cases with liveness checks between them, and reports [`event::CaseRecord`]s and an [`event::SuiteSummary`]. `explain`
 //! finds out what a handler takes that refuses the good CDR, `remarks` notes what fails no run.
 
+pub mod baseline;
 pub mod cases;
 mod deliver;
 pub mod event;
 mod explain;
+pub mod guards;
+pub mod handler;
+pub mod read_back;
 pub mod remarks;
 pub(crate) mod requests;
 mod run;
@@ -29,7 +33,10 @@ use crate::net::raw::Script;
 use crate::seed::Seed;
 use crate::send::plan::Methods;
 
+use baseline::Baseline;
 pub use cases::select;
+use guards::{Forgery, Guard};
+use read_back::ReadBackOptions;
 pub use run::{requests, run};
 
 /// A `Case` does not hold its expected answer, which [`Case::expects`] derives from the other fields.
@@ -58,15 +65,18 @@ pub enum Family {
     Survives,
     /// The family `prompt` tests whether the handler answers within `--max-latency` while many CDRs arrive.
     Prompt,
+    /// The family `guard` tests whether a handler refuses CDRs without its secret.
+    Guard,
 }
 
 impl Family {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Accepts,
         Self::Idempotent,
         Self::Tolerant,
         Self::Survives,
         Self::Prompt,
+        Self::Guard,
     ];
 
     pub fn heading(self) -> &'static str {
@@ -76,6 +86,7 @@ impl Family {
             Self::Tolerant => "what differs a little is taken too",
             Self::Survives => "nonsense is refused, and the next CDR is taken",
             Self::Prompt => "answers come in time",
+            Self::Guard => "without the secret nothing is taken",
         }
     }
 }
@@ -177,6 +188,36 @@ pub enum CaseDelivery {
     Raw(Script),
     Concurrent(usize),
     WithIdleConnections(usize),
+    /// `CaseDelivery::Forged` sends a CDR for each `--guard`, whose secret is changed.
+    Forged(Forgery),
+    /// `CaseDelivery::AgainAfter` sends the CDRs again after this pause.
+    AgainAfter(Duration),
+}
+
+/// The flag without which a case is not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    Guard,
+    ReadBack,
+}
+
+impl Needs {
+    fn flag(self) -> &'static str {
+        match self {
+            Self::Guard => "--guard",
+            Self::ReadBack => "--read-back",
+        }
+    }
+}
+
+impl Case {
+    fn needs(&self) -> Option<Needs> {
+        match self.delivery {
+            CaseDelivery::Forged(_) => Some(Needs::Guard),
+            CaseDelivery::AgainAfter(_) => Some(Needs::ReadBack),
+            _ => None,
+        }
+    }
 }
 
 pub const USUAL_MAX_LATENCY: Duration = Duration::from_secs(5);
@@ -214,9 +255,14 @@ pub struct SuiteOptions {
     pub pauses: Pauses,
     /// Requests per second.
     pub rate: Option<f64>,
+    pub guards: Vec<Guard>,
+    pub read_back: Option<ReadBackOptions>,
+    pub baseline: Option<Baseline>,
     /// `command` is the command line without `--only`, `--skip`, `--seed` and `--at`, the start of
     /// [`event::CaseRecord::repeat`].
     pub command: String,
+    /// `handler_command` is the end of the `repeat` line: ` -- CMD ARGS`, or empty.
+    pub handler_command: String,
 }
 
 #[cfg(test)]

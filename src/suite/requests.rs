@@ -6,6 +6,7 @@ use bytes::Bytes;
 use rand::Rng as _;
 use serde_json::json;
 
+use super::guards::Guard;
 use super::{Case, CaseDelivery, CaseMethod, CasePayload, Change, SuiteOptions};
 use crate::cdr::account::{Account, AccountOptions};
 use crate::cdr::scenarios::{self, CallIds, GenerateOptions};
@@ -61,6 +62,7 @@ pub struct CaseRequests {
     account: AccountOptions,
     template: RequestTemplate,
     other_host: Option<String>,
+    guards: Vec<Guard>,
 }
 
 impl CaseRequests {
@@ -85,6 +87,7 @@ impl CaseRequests {
                 ..RequestTemplate::default()
             },
             other_host: other_host(destination),
+            guards: options.guards.clone(),
         }
     }
 
@@ -102,7 +105,8 @@ impl CaseRequests {
         let others = |count| (1..).take(count).map(|n| self.good(n).into());
         match case.delivery {
             CaseDelivery::Reversed => payloads.reverse(),
-            CaseDelivery::Again => payloads.extend(again),
+            CaseDelivery::Again | CaseDelivery::AgainAfter(_) => payloads.extend(again),
+            CaseDelivery::Forged(_) => payloads.extend(others(self.guards.len().saturating_sub(1))),
             CaseDelivery::LateAgain(count) => payloads.extend(others(count).chain(again)),
             CaseDelivery::AgainChanged => payloads.push(self.changed(CORRECTION).into()),
             CaseDelivery::Concurrent(calls) => payloads.extend(others(calls - 1)),
@@ -111,7 +115,15 @@ impl CaseRequests {
         payloads
             .into_iter()
             .enumerate()
-            .map(|(n, payload)| self.request(case.delivery, case.method.name(n), payload))
+            .map(|(n, payload)| {
+                let mut request = self.request(case.delivery, case.method.name(n), payload);
+                if let (CaseDelivery::Forged(forgery), Some(guard)) =
+                    (case.delivery, self.guards.get(n))
+                {
+                    guard.forge(&mut request, forgery);
+                }
+                request
+            })
             .collect()
     }
 

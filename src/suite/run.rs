@@ -12,10 +12,13 @@ use super::cases::{PROBES, allowed, matches, select};
 use super::deliver::{Pacer, SuiteClient};
 use super::event::{CaseRecord, Event, Reply, Started, SuiteSummary};
 use super::explain::accepted_changes;
+use super::guards;
+use super::handler::HandlerProcess;
+use super::read_back::{ReadBack, StoredFault};
 use super::remarks::Remarks;
 use super::requests::{CaseRequests, other_host};
 use super::verdict::{Cause, Observed, judge};
-use super::{Case, CaseDelivery, CaseMethod, Family, SuiteOptions};
+use super::{Case, CaseDelivery, CaseMethod, Family, Needs, SuiteOptions};
 use crate::advice;
 use crate::clock::format_duration;
 use crate::error::{Error, Stop};
@@ -44,11 +47,12 @@ pub async fn run(
     options: &SuiteOptions,
     destination: &Destination,
     client_options: &ClientOptions,
+    handler: Option<&mut HandlerProcess>,
     stop: impl Future<Output = Stop>,
     on_event: impl FnMut(Event),
 ) -> Result<SuiteSummary, Error> {
-    let cases = select(&options.only, &options.skip, options.methods).map_err(Error::Usage)?;
-    let mut suite = Suite::new(options, destination, client_options, on_event)?;
+    let cases = chosen(options)?;
+    let mut suite = Suite::new(options, destination, client_options, handler, on_event)?;
     let began = Instant::now();
     (suite.on_event)(Event::Started(Started {
         seed: options.seed,
@@ -70,8 +74,33 @@ pub async fn run(
     };
     let mut summary = SuiteSummary::of(suite.records, began.elapsed(), stopped);
     summary.remarks = suite.remarks.list();
+    summary.has_read_back = options.read_back.is_some();
+    if let Some(baseline) = &options.baseline {
+        baseline.apply(&mut summary);
+    }
     (suite.on_event)(Event::Finished(Box::new(summary.clone())));
     Ok(summary)
+}
+
+/// Selects the cases, without those that need a flag which is not given.
+fn chosen(options: &SuiteOptions) -> Result<Vec<&'static Case>, Error> {
+    let cases = select(&options.only, &options.skip, options.methods).map_err(Error::Usage)?;
+    let needs = cases.first().and_then(|case| case.needs());
+    let is_given = |case: &&Case| match case.needs() {
+        Some(Needs::Guard) => !options.guards.is_empty(),
+        Some(Needs::ReadBack) => options.read_back.is_some(),
+        None => true,
+    };
+    let cases: Vec<_> = cases.into_iter().filter(is_given).collect();
+    match needs {
+        Some(needs) if cases.is_empty() => {
+            let flag = needs.flag();
+            Err(Error::Usage(format!(
+                "no case is left to run: these need {flag}"
+            )))
+        }
+        _ => Ok(cases),
+    }
 }
 
 /// Returns the requests of the selected cases with their names; `None` for a request of raw bytes.
@@ -79,7 +108,7 @@ pub fn requests(
     options: &SuiteOptions,
     destination: &Destination,
 ) -> Result<Vec<(&'static str, Option<Request>)>, Error> {
-    let cases = select(&options.only, &options.skip, options.methods).map_err(Error::Usage)?;
+    let cases = chosen(options)?;
     let of_case = |case: &'static Case| {
         let requests = CaseRequests::new(case, options, destination).requests(case);
         let is_raw = matches!(case.delivery, CaseDelivery::Raw(_));
@@ -93,6 +122,10 @@ struct Suite<'a, F> {
     options: &'a SuiteOptions,
     destination: &'a Destination,
     client_options: &'a ClientOptions,
+    handler: Option<&'a mut HandlerProcess>,
+    read_back: Option<ReadBack>,
+    /// The case that was recorded last, with its answers, which `read_back` needs.
+    recorded: Option<(Case, Vec<Observed>)>,
     on_event: F,
     pacer: Rc<Pacer>,
     /// `limit` is the response timeout for good CDRs: the shorter of `--max-latency` and `--timeout`.
@@ -119,6 +152,8 @@ struct Outage {
     first: Observed,
     /// `recovered_after` is the time until the handler accepted a good CDR again; `None` after the recovery timeout.
     recovered_after: Option<Duration>,
+    /// How the command of `-- CMD` ended, if the suite started it again.
+    restarted: Option<String>,
 }
 
 impl<'a, F: FnMut(Event)> Suite<'a, F> {
@@ -126,6 +161,7 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
         options: &'a SuiteOptions,
         destination: &'a Destination,
         client_options: &'a ClientOptions,
+        handler: Option<&'a mut HandlerProcess>,
         on_event: F,
     ) -> Result<Self, Error> {
         let pacer = Rc::new(Pacer::new(options.rate));
@@ -133,11 +169,17 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
             let settle_delay = options.pauses.settle_delay;
             SuiteClient::new(destination, client_options, timeout, settle_delay, &pacer)
         };
+        let read_back = options.read_back.as_ref().map(|read_back| {
+            ReadBack::new(read_back, destination, client_options, handler.as_deref())
+        });
         let limit = options.max_latency.min(client_options.timeout);
         Ok(Self {
             options,
             destination,
             client_options,
+            handler,
+            read_back: read_back.transpose()?,
+            recorded: None,
             on_event,
             limit,
             ordinary: client(limit)?,
@@ -159,8 +201,12 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
             let mut record = self.record(case, slice::from_ref(observed));
             self.mark_failed(&mut record, Cause::Unreachable, observed);
             record.why = None;
-            self.report(record);
+            self.report(record).await;
             return Ok(());
+        }
+        let good = probes.iter().find(|(_, observed)| observed.accepted());
+        if let (Some(read_back), Some((case, observed))) = (&mut self.read_back, good) {
+            read_back.learn(case, observed).await?;
         }
         // Cases are skipped for a failed probe, so the probe is reported even if `--only` does not name it.
         for (probe, observed) in &probes {
@@ -173,7 +219,7 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
                 .any(|pattern| matches(pattern, probe));
             if !observed.accepted() && needed && !chosen && !left_out {
                 let record = self.record(probe, slice::from_ref(observed));
-                self.report(record);
+                self.report(record).await;
             }
         }
         let takes = match probes.iter().find(|(_, observed)| is_refusal(observed)) {
@@ -200,10 +246,11 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
                 {
                     record.takes.clone_from(takes);
                 }
-                self.report(record);
+                self.report(record).await;
             }
             rest = &rest[together..];
         }
+        self.report_stored(true).await;
         Ok(())
     }
 
@@ -307,7 +354,7 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
             } else {
                 self.check_after(case, &source, record).await
             };
-            self.report(record);
+            self.report(record).await;
         }
     }
 
@@ -363,8 +410,13 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
         let Some(outage) = self.outage(case, requests).await else {
             return record;
         };
+        self.read_back.iter_mut().for_each(ReadBack::forget);
         let recovered = outage.recovered_after.is_some();
         let after = match outage.recovered_after {
+            _ if outage.restarted.is_some() => {
+                let ended = outage.restarted.as_deref().unwrap_or_default();
+                format!("{ended}, and was started again")
+            }
             Some(after) => format!("it was back {} later", format_duration(after)),
             None => format!(
                 "it did not come back within {}",
@@ -388,7 +440,12 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
             if shown.0.is_some() {
                 (record.sent, record.reply) = shown;
             }
-            if recovered && self.passes_alone(case, requests).await {
+            let passes_alone = recovered && self.passes_alone(case, requests).await;
+            if recovered {
+                // The case may have ended the handler again.
+                let _ = self.restart(false).await;
+            }
+            if passes_alone {
                 let _ = write!(
                     record.got,
                     "; by itself the case passes: after {deliveries} deliveries, not by this case alone"
@@ -436,15 +493,23 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
         })
         .await;
         let method = *self.accepted.first()?;
-        let check = async |n| self.quick.send(&requests.liveness_check(n, method)).await;
-        let first = check(1).await;
+        let check = requests.liveness_check(1, method);
+        let first = self.quick.send(&check).await;
         if first.accepted() {
             self.remarks.note_latency(first.latency);
             return None;
         }
+        if let Some(restarted) = self.restart(false).await {
+            return Some(Outage {
+                first,
+                recovered_after: restarted.is_ok().then_some(Duration::ZERO),
+                restarted: restarted.ok(),
+            });
+        }
         (self.on_event)(Event::Note(
             "the handler has stopped taking good CDRs: waiting for it to come back".to_owned(),
         ));
+        let check = async |n| self.quick.send(&requests.liveness_check(n, method)).await;
         let began = Instant::now();
         let recovery = async {
             let mut wait = FIRST_RECOVERY_WAIT;
@@ -458,10 +523,35 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
             began.elapsed()
         };
         let recovered = timeout(self.options.pauses.recovery_timeout, recovery).await;
+        let restarted = match recovered {
+            Ok(_) => None,
+            Err(_) => self.restart(true).await.and_then(Result::ok),
+        };
+        let recovered_after = recovered
+            .ok()
+            .or(restarted.is_some().then_some(Duration::ZERO));
         Some(Outage {
             first,
-            recovered_after: recovered.ok(),
+            recovered_after,
+            restarted,
         })
+    }
+
+    /// Starts the handler of `-- CMD` again if its command has ended, or with `always`, and says how the command ended.
+    async fn restart(&mut self, always: bool) -> Option<Result<String, ()>> {
+        let handler = self.handler.as_mut()?;
+        let ended = handler.ended().await;
+        if ended.is_none() && !always {
+            return None;
+        }
+        let words = ended.map_or("the command hung".to_owned(), |ended| {
+            format!("the command ended {}", ended.words())
+        });
+        let restarted = handler.restart().await;
+        if let Err(error) = &restarted {
+            (self.on_event)(Event::Note(error.to_string()));
+        }
+        Some(restarted.map(|()| words).map_err(drop))
     }
 
     fn requests(&self, case: &Case) -> CaseRequests {
@@ -471,7 +561,15 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
     fn record(&mut self, case: &Case, observed: &[Observed]) -> CaseRecord {
         let expects = case.expects_with(&self.options.account);
         self.remarks.note(case, expects, observed);
-        let verdict = judge(case, expects, observed, self.options.max_latency);
+        if self.read_back.is_some() {
+            self.recorded = Some((*case, observed.to_vec()));
+        }
+        let mut verdict = judge(case, expects, observed, self.options.max_latency);
+        if let CaseDelivery::Forged(forgery) = case.delivery
+            && let Some(taken) = guards::taken(&self.options.guards, forgery, case.method, observed)
+        {
+            verdict.got = format!("{}; {taken}", verdict.got);
+        }
         let took = observed.iter().map(|observed| observed.latency).max();
         let mut record = CaseRecord::passed(case, expects, verdict.got, took.unwrap_or_default());
         if let Some(cause) = verdict.cause {
@@ -505,10 +603,50 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
         let SuiteOptions {
             command, seed, at, ..
         } = self.options;
-        format!("{command}{only}{case} --seed {seed} --at {at}")
+        let handler = &self.options.handler_command;
+        format!("{command}{only}{case} --seed {seed} --at {at}{handler}")
     }
 
-    fn report(&mut self, record: CaseRecord) {
+    /// With `--read-back`, records are held in order until their verdicts are final.
+    async fn report(&mut self, mut record: CaseRecord) {
+        let log = self.handler.as_ref().map(|handler| handler.take_output());
+        if record.failed() {
+            record.log = log.unwrap_or_default();
+        }
+        let recorded = self.recorded.take();
+        let Some(read_back) = &mut self.read_back else {
+            return self.emit(record);
+        };
+        if let Some((case, observed)) = recorded.filter(|_| record.ok)
+            && let Some(fault) = read_back.check(&case, &observed).await
+        {
+            self.mark_stored(&mut record, fault);
+        }
+        if let Some(read_back) = &mut self.read_back {
+            read_back.hold(record);
+        }
+        self.report_stored(false).await;
+    }
+
+    fn mark_stored(&self, record: &mut CaseRecord, fault: StoredFault) {
+        record.got = format!("{}; {}", record.got, fault.text);
+        record.stored = Some(fault.stored);
+        self.mark_failed(record, fault.cause, &fault.observed);
+    }
+
+    /// Reports the cases that were held for their stored records; with `wait`, all of them.
+    async fn report_stored(&mut self, wait: bool) {
+        while let Some(read_back) = &mut self.read_back
+            && let Some((mut record, fault)) = read_back.next(wait).await
+        {
+            if let Some(fault) = fault {
+                self.mark_stored(&mut record, fault);
+            }
+            self.emit(record);
+        }
+    }
+
+    fn emit(&mut self, record: CaseRecord) {
         self.records.push(record.clone());
         (self.on_event)(Event::Case(Box::new(record)));
     }

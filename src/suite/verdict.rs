@@ -30,6 +30,8 @@ pub enum Expects {
     /// `Expects::AcceptedMeanwhile` is 2xx to a good CDR while a script holds another connection open.
     AcceptedMeanwhile,
     Prompt,
+    /// `Expects::Refused` is no 2xx, and no failure of the handler.
+    Refused,
 }
 
 impl Expects {
@@ -49,6 +51,7 @@ impl Expects {
             Self::AnsweredOrClosed => "any answer below 500, or a close",
             Self::AcceptedMeanwhile => "2xx to a good CDR meanwhile",
             Self::Prompt => "2xx to all in time",
+            Self::Refused => "401, 403 or any other refusal",
         };
         let after = if case.family == Family::Survives {
             "; then 2xx to a good CDR"
@@ -83,6 +86,7 @@ impl Case {
             }
             (Family::Survives, _) => Expects::Answered,
             (Family::Prompt, _) => Expects::Prompt,
+            (Family::Guard, _) => Expects::Refused,
         }
     }
 
@@ -161,6 +165,17 @@ pub enum Cause {
     /// `Cause::Unanswered`: the handler closed the connection or timed out instead of responding.
     Unanswered,
     ServerError,
+    /// `Cause::NotStored`: a CDR that was accepted cannot be read back.
+    NotStored,
+    /// `Cause::LegLost`: of the legs of a call, one cannot be read back.
+    LegLost,
+    Duplicated,
+    Inexact,
+    TextChanged,
+    /// `Cause::KeptRefused`: a CDR that was refused can be read back.
+    KeptRefused,
+    /// `Cause::Unguarded`: a CDR without the right secret was accepted.
+    Unguarded,
     Refused,
     /// `Cause::Differs`: the handler accepted the original and refused a copy.
     Differs,
@@ -191,6 +206,20 @@ impl Cause {
                 "an exception in a bare server closes the connection: catch it, and answer 400"),
             Self::ServerError => ("the handler failed (5xx)",
                 "its own log has the traceback: catch what the input can cause, and answer 2xx or 4xx"),
+            Self::NotStored => ("a CDR that got 2xx is not stored",
+                "answer 2xx once the CDR is stored, by GET too; if nothing is found at all, is the --read-back right?"),
+            Self::LegLost => ("a leg of a call is lost",
+                "key records by cmiuuid, which names a leg: the legs of a call share call_id and request_id"),
+            Self::Duplicated => ("a CDR is stored more than once",
+                "give cmiuuid a unique key, and let the database ignore or update a second insert"),
+            Self::Inexact => ("a number is not stored as it was sent",
+                "`to` and `time` need 64 bits: BIGINT or text, and no float; time is in milliseconds"),
+            Self::TextChanged => ("a text is not stored as it was sent",
+                "read and store UTF-8 (MySQL: utf8mb4), decode a query once, and change nothing in between"),
+            Self::KeptRefused => ("what was refused is stored all the same",
+                "check before the first write, or write in one transaction that a refusal rolls back"),
+            Self::Unguarded => ("a CDR without the secret is taken",
+                "anybody who finds the URL can post: compare the secret before anything else, and answer 401 or 403"),
             Self::Refused => ("what really happens is refused",
                 "find the check that says no, and let this form pass"),
             Self::Differs => ("a copy is answered differently",
@@ -282,12 +311,13 @@ fn cause_of(expects: Expects, n: usize, observed: &Observed) -> Option<Cause> {
     }
     let lenient = matches!(expects, Expects::Answered | Expects::AnsweredOrClosed);
     let refused = match expects {
-        _ if lenient => None,
+        _ if lenient || expects == Expects::Refused => None,
         Expects::SameAgain if n > 0 => Some(Cause::Differs),
         _ => Some(Cause::Refused),
     };
     match &observed.answer {
         Ok(response) => match response.status {
+            200..300 if expects == Expects::Refused => Some(Cause::Unguarded),
             200..300 => None,
             411 if expects == Expects::AcceptedOrLength => None,
             // By 501 or 505, the handler says that it does not support the method, the transfer coding or the HTTP

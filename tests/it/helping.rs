@@ -66,7 +66,7 @@ fn the_help_of_send() {
     insta::assert_snapshot!(help(&["send"], "--help", "80"), @"
     Send sample CDRs to a webhook handler, by POST or GET
 
-    Usage: telecmi-cdr send [OPTIONS]
+    Usage: telecmi-cdr send [OPTIONS] [-- <CMD>...]
 
     Examples:
       telecmi-cdr send --demo
@@ -105,13 +105,30 @@ fn the_help_of_send() {
                                  delivery
 
     Suite:
-          --suite         Run test cases against the handler and report what failed
-          --only <NAME>   Run only these test cases: names, globs, or families
-                          (accepts, idempotent, tolerant, survives, prompt);
-                          repeatable
-          --skip <NAME>   Leave out these test cases; repeatable
-          --junit <FILE>  Write the result as JUnit XML to this file
-          --list-cases    List the test cases with their descriptions
+          --suite                 Run test cases against the handler and report what
+                                  failed
+          --only <NAME>           Run only these test cases: names, globs, families
+                                  (accepts, idempotent, tolerant, survives, prompt,
+                                  guard), grades (doc, seen, inferred, hostile);
+                                  repeatable
+          --skip <NAME>           Leave out these test cases; repeatable
+          --read-back <URL>       Ask this URL what is stored of each CDR, and judge
+                                  it; {cmiuuid}, {request_id}, {call_id}, {user},
+                                  {to} and {port} are filled in
+          --read-back-cmd <CMD>   Ask a program, run without a shell; CDR_CMIUUID
+                                  and so on are in its environment, too
+          --read-back-within <D>  Ask again for this long: a handler may store after
+                                  its reply [default: 2s]
+          --guard <WHERE>         Where the handler's secret is, to send it wrong,
+                                  empty and not at all: query:NAME, path, custom,
+                                  appid, header:NAME; repeatable
+          --baseline <FILE>       Earlier report of --format ndjson: only failures
+                                  that it lacks fail the run
+          --junit <FILE>          Write the result as JUnit XML to this file
+          --list-cases            List the test cases with their descriptions
+      [CMD]...                    After --: command that starts the handler, by PORT
+                                  or TELECMI_CDR_URL; it is restarted when a case
+                                  ends it
 
     Content:
       -s, --scenario <NAME>        Scenarios of calls; repeatable, or a,b,c

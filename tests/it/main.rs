@@ -38,6 +38,8 @@ mod sending;
 #[cfg(unix)]
 mod siege;
 mod suite;
+mod suite_handler;
+mod suite_stored;
 mod targets;
 #[cfg(unix)]
 mod terminal;

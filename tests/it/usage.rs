@@ -28,8 +28,9 @@ fn an_unknown_flag_is_corrected() {
     error: unexpected argument '--scenaro' found
 
       tip: a similar argument exists: '--scenario'
+      tip: to pass '--scenaro' as a value, use '-- --scenaro'
 
-    Usage: telecmi-cdr send --url <URL> --scenario <NAME>
+    Usage: telecmi-cdr send --url <URL> --scenario <NAME> [-- <CMD>...]
 
     For more information, try '--help'.
     ");

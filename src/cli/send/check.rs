@@ -49,7 +49,10 @@ impl SendOptions {
         self.headers = self.header.iter().map(header).collect::<Result<_, _>>()?;
         self.destination = self.destination(is_given("url"))?;
         self.edits = self.edits(matches);
-        self.command = command::as_given(arguments, self.suite);
+        let own = arguments.len() - self.handler.len();
+        let own = own - usize::from(!self.handler.is_empty());
+        self.command = command::as_given(&arguments[..own], self.suite);
+        self.handler_command = command::quoted_words(&arguments[own..]);
         Ok(())
     }
 
@@ -76,8 +79,10 @@ impl SendOptions {
             _ if self.demo => return Ok(None),
             Some(url) => url,
             None if self.print.is_some() => LISTENER,
+            None if !self.handler.is_empty() => return Ok(None),
             None if self.suite => {
-                return Err("--suite needs the URL of your handler: add --url URL".to_owned());
+                let what = "--suite needs the URL of your handler: add --url URL; or the command that starts it: -- CMD";
+                return Err(what.to_owned());
             }
             None => {
                 return Err(format!(

@@ -32,6 +32,13 @@ pub fn as_given(arguments: &[OsString], is_suite: bool) -> String {
     words.join(" ")
 }
 
+/// Each word is quoted for a shell, and preceded by a space.
+pub fn quoted_words(words: &[OsString]) -> String {
+    let words = words.iter().map(|word| word.to_string_lossy());
+    let words = words.map(|word| format!(" {}", quoted(&masked(&word))));
+    words.collect::<Vec<_>>().concat()
+}
+
 /// Short flags without a value can precede another flag in one word, as in `-ko FILE`.
 const WITHOUT_A_VALUE: &str = "kqv";
 

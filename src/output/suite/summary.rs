@@ -11,7 +11,10 @@ use crate::output::theme::{Role, Theme};
 use crate::output::wrap::{indented, plural, prose, wrapped};
 use crate::suite::event::{CaseRecord, SuiteSummary};
 use crate::suite::verdict::Cause;
-use crate::untrusted::clean;
+use crate::untrusted::{beginning, clean};
+
+/// Of what is stored, a finding shows this many characters.
+const STORED: usize = 400;
 
 /// At most this many names of cases are listed, unless `verbose`.
 const MAX_NAMES: usize = 12;
@@ -51,7 +54,20 @@ pub fn summary(summary: &SuiteSummary, theme: Theme, layout: Layout) -> String {
         let _ = write!(out, "- {}", prose(&text, "  ", layout.width).trim_start());
     }
     let _ = write!(out, "\n{}\n", verdict(summary, theme));
-    if summary.ok > 0 && summary.exit.code() <= 1 {
+    if let Some(comparison) = &summary.baseline {
+        let lists = [
+            ("fixed", &comparison.fixed),
+            ("new", &comparison.new),
+            ("still failing", &comparison.still_failing),
+        ];
+        out.push_str("Against the baseline\n");
+        for (what, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
+            let names = names(list.iter().cloned(), layout);
+            let text = format!("{} {what}: {names}", list.len());
+            let _ = write!(out, "- {}", prose(&text, "  ", layout.width).trim_start());
+        }
+    }
+    if summary.ok > 0 && summary.exit.code() <= 1 && !summary.has_read_back {
         out.push('\n');
         out.push_str(&blind_spots(theme, layout.width));
     }
@@ -88,6 +104,9 @@ fn groups(summary: &SuiteSummary) -> Vec<Vec<&CaseRecord>> {
 
 /// What the handler did, without the numbers that differ from CDR to CDR.
 fn key(record: &CaseRecord) -> String {
+    if let Some(stored) = &record.stored {
+        return stored.mistake.clone();
+    }
     match record.cause {
         Some(Cause::Blocked | Cause::Slow) | None => String::new(),
         _ => {
@@ -137,6 +156,19 @@ fn finding(group: &[&CaseRecord], theme: Theme, layout: Layout) -> String {
     });
     let count = plural(group.len() as u64, "case");
     push(&format!("{count}: {}", names(listed, layout)));
+    let found = first.stored.as_ref().map(|stored| stored.found.as_str());
+    if let Some(found) = found.filter(|found| !found.is_empty()) {
+        let found = beginning(found, STORED).replace('\n', " ⏎ ");
+        let text = format!("  stored: {}", clean(&found));
+        let _ = writeln!(out, "{}", wrapped(&text, layout.width));
+    }
+    if !first.log.is_empty() {
+        out.push_str("  its output:\n");
+    }
+    for line in &first.log {
+        let text = format!("    {}", clean(line));
+        let _ = writeln!(out, "{}", wrapped(&text, layout.width));
+    }
     for record in group
         .iter()
         .take(if layout.verbose { group.len() } else { 1 })

@@ -6,7 +6,7 @@ mod survives;
 mod tolerant;
 
 use serde_json::{Value, json};
-use strsim::levenshtein;
+use strsim::jaro_winkler;
 use wildmatch::WildMatch;
 
 use super::{Case, CaseDelivery, CaseMethod, CasePayload, Family};
@@ -24,6 +24,7 @@ pub fn table() -> impl Iterator<Item = &'static Case> {
         tolerant::CASES,
         survives::CASES,
         repeated::PROMPT,
+        super::guards::CASES,
     ];
     families.into_iter().flatten()
 }
@@ -151,23 +152,31 @@ pub(super) fn matches(pattern: &str, case: &Case) -> bool {
         |(old, names): &(&str, &[&str])| pattern.matches(old) && names.contains(&case.name);
     pattern.matches(case.name)
         || pattern.matches(&case.family.to_string())
+        || pattern.matches(&case.grade.to_string())
         || ALIASES.iter().any(has_alias)
 }
 
+/// A name less similar than this, by Jaro-Winkler, is not suggested; clap has this limit too.
+const SIMILAR: f64 = 0.7;
+
 fn unknown(pattern: &str) -> String {
-    let families = Family::ALL.map(|family| family.to_string());
-    let names = table().map(|case| case.name);
-    let names = names.chain(families.iter().map(String::as_str));
-    let nearest = names.min_by_key(|name| levenshtein(pattern, name));
-    let shown = crate::untrusted::clean(pattern);
-    match nearest {
-        Some(name) if levenshtein(pattern, name) <= name.len().div_ceil(2) => {
-            format!(
-                "there is no case `{shown}`: did you mean `{name}`? --list-cases names them all"
-            )
+    let mut names: Vec<String> = Family::ALL.map(|family| family.to_string()).into();
+    names.extend(table().flat_map(|case| [case.grade.to_string(), case.name.to_owned()]));
+    let similarity = |name: &String| {
+        let has_it = name.contains(pattern) && !pattern.is_empty();
+        if has_it {
+            1.0
+        } else {
+            jaro_winkler(pattern, name)
         }
-        _ => format!("there is no case `{shown}`: --list-cases names them all"),
-    }
+    };
+    // Of equally similar names, `max_by` returns the last one: the longest names come first.
+    names.sort_by_key(|name| std::cmp::Reverse(name.len()));
+    let nearest = (names.iter()).max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
+    let nearest = nearest.filter(|name| similarity(name) > SIMILAR);
+    let question = nearest.map_or(String::new(), |name| format!("did you mean `{name}`? "));
+    let shown = crate::untrusted::clean(pattern);
+    format!("there is no case `{shown}`: {question}--list-cases names them all")
 }
 
 #[cfg(test)]

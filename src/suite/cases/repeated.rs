@@ -1,12 +1,19 @@
 //! The cases of *idempotent*, which send a CDR more than once, and of *prompt*, which send many CDRs at once. TeleCMI
 //! documents neither repeated deliveries nor a response timeout. \[unknown\]
 
+use std::time::Duration;
+
 use super::super::{Case, CaseDelivery, CaseMethod, Family};
 use super::{GOOD, docs, live};
 use crate::cdr::Grade::{Hostile, Inferred, Seen};
-use CaseDelivery::{Again, AgainChanged, Concurrent, LateAgain, Race, WithIdleConnections};
+use CaseDelivery::{
+    Again, AgainAfter, AgainChanged, Concurrent, LateAgain, Race, WithIdleConnections,
+};
 use CaseMethod::{Both, Get, Post};
 use Family::{Idempotent, Prompt};
+
+/// Caches that stand in for a unique key keep a CDR for half a second or so.
+const MOMENT: Duration = Duration::from_millis(700);
 
 #[rustfmt::skip]
 pub const IDEMPOTENT: &[Case] = &[
@@ -34,6 +41,9 @@ pub const IDEMPOTENT: &[Case] = &[
     Idempotent.case("get-late-duplicate", Inferred, Get, GOOD, LateAgain(5),
         "A repeat by GET after other calls; handlers that compare with the last CDR alone do not \
          recognise it."),
+    Idempotent.case("duplicate-a-moment-later", Seen, Post, GOOD, AgainAfter(MOMENT),
+        "A repeat can come a while later; a cache of the last half second is no unique key, and \
+         only --read-back shows its second record."),
     Idempotent.case("race", Seen, Post, GOOD, Race(5),
         "Copies can arrive at the same moment; look-then-insert finds nothing five times and \
          inserts five times, unless the database itself forbids it and the handler catches that."),

@@ -1,0 +1,316 @@
+//! `--guard`: good CDRs with the handler's secret wrong, empty and missing, which must be refused.
+
+use std::str::FromStr;
+
+use percent_encoding::utf8_percent_encode;
+use serde_json::Value;
+
+use super::verdict::Observed;
+use super::{Case, CaseDelivery, CaseMethod, CasePayload, Family};
+use crate::cdr::scenarios::CallIds;
+use crate::cdr::{Fields, Grade, Shape};
+use crate::net::query::{self, ESCAPED};
+use crate::net::{Destination, Header, Request};
+
+/// The place of the secret that the handler checks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Guard {
+    Query(String),
+    /// The secret is the last segment of the URL's path.
+    Path,
+    Custom,
+    AppId,
+    Header(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forgery {
+    Wrong,
+    Empty,
+    Missing,
+}
+
+const WRONG: &str = "Anybody who finds the URL can guess at its secret; handlers that look whether there is one, or compare its \
+     beginning, take any.";
+const EMPTY: &str = "An empty secret passes a comparison with an unset variable, and every test by startsWith; it must be refused.";
+const MISSING: &str = "A request without the secret passes checks of the form \"if there is one, compare it\"; it must be refused.";
+
+pub const CASES: &[Case] = &[
+    case("guard-wrong", CaseMethod::Post, Forgery::Wrong, WRONG),
+    case("guard-empty", CaseMethod::Post, Forgery::Empty, EMPTY),
+    case("guard-missing", CaseMethod::Post, Forgery::Missing, MISSING),
+    case("get-guard-wrong", CaseMethod::Get, Forgery::Wrong, WRONG),
+    case("get-guard-empty", CaseMethod::Get, Forgery::Empty, EMPTY),
+    case(
+        "get-guard-missing",
+        CaseMethod::Get,
+        Forgery::Missing,
+        MISSING,
+    ),
+];
+
+const fn case(name: &'static str, method: CaseMethod, forgery: Forgery, why: &'static str) -> Case {
+    Case {
+        name,
+        family: Family::Guard,
+        grade: Grade::Hostile,
+        method,
+        payload: CasePayload::Scenario("agent-no-answer", Shape::Docs, CallIds::Shared),
+        delivery: CaseDelivery::Forged(forgery),
+        why,
+    }
+}
+
+impl FromStr for Guard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some(("query", name)) if !name.is_empty() => Ok(Self::Query(name.to_owned())),
+            Some(("header", name)) if !name.is_empty() => Ok(Self::Header(name.to_owned())),
+            None if text == "path" => Ok(Self::Path),
+            None if text == "custom" => Ok(Self::Custom),
+            None if text == "appid" => Ok(Self::AppId),
+            _ => Err("expected query:NAME, path, custom, appid or header:NAME".to_owned()),
+        }
+    }
+}
+
+impl Guard {
+    /// A secret that the good CDRs do not have cannot be changed.
+    pub fn check(&self, destination: &Destination, headers: &[Header]) -> Result<(), String> {
+        let target = destination.target();
+        match self {
+            Self::Query(name) if place_of(target, name).is_none() => Err(format!(
+                "--guard query:{name}: the URL has no parameter {name}"
+            )),
+            Self::Path if segments(target).1.is_empty() => {
+                Err("--guard path: the URL has no path".to_owned())
+            }
+            Self::Header(name) if !headers.iter().any(|header| header.is(name)) => Err(format!(
+                "--guard header:{name}: add the right one by -H '{name}: …'"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn forge(&self, request: &mut Request, forgery: Forgery) {
+        match self {
+            Self::Query(name) => in_query(&mut request.target, name, forgery),
+            Self::Path => {
+                let (before, secret, query) = segments(&request.target);
+                request.target = match forgery {
+                    Forgery::Wrong => format!("{before}/{}{query}", altered(secret)),
+                    Forgery::Empty => format!("{before}/{query}"),
+                    Forgery::Missing if before.is_empty() => format!("/{query}"),
+                    Forgery::Missing => format!("{before}{query}"),
+                };
+            }
+            Self::Custom => in_cdr(request, "custom", forgery),
+            Self::AppId => in_cdr(request, "appid", forgery),
+            Self::Header(name) => match forgery {
+                Forgery::Missing => request.headers.retain(|header| !header.is(name)),
+                _ => {
+                    for header in request.headers.iter_mut().filter(|header| header.is(name)) {
+                        let value = header.text().into_owned();
+                        header.value = forged(&value, forgery).unwrap_or_default().into();
+                    }
+                }
+            },
+        }
+    }
+
+    fn words(&self, forgery: Forgery) -> String {
+        let what = match self {
+            Self::Query(name) => format!("?{name}="),
+            Self::Path => "the last part of the path".to_owned(),
+            Self::Custom => "custom".to_owned(),
+            Self::AppId => "appid".to_owned(),
+            Self::Header(name) => name.clone(),
+        };
+        match forgery {
+            Forgery::Wrong => format!("with another {}", what.trim_start_matches("the ")),
+            Forgery::Empty => format!("with an empty {}", what.trim_start_matches("the ")),
+            Forgery::Missing => format!("without {what}"),
+        }
+    }
+}
+
+/// `taken` says which of the forged requests were accepted, in the order of `guards`.
+pub(super) fn taken(
+    guards: &[Guard],
+    forgery: Forgery,
+    method: CaseMethod,
+    observed: &[Observed],
+) -> Option<String> {
+    let taken = guards
+        .iter()
+        .zip(observed)
+        .filter(|(_, observed)| observed.accepted());
+    let words: Vec<_> = taken.map(|(guard, _)| guard.words(forgery)).collect();
+    let by = if method == CaseMethod::Get {
+        " by GET"
+    } else {
+        ""
+    };
+    (!words.is_empty()).then(|| format!("taken{by} {}", words.join(", and ")))
+}
+
+/// Splits a target into what precedes the last segment of its path, that segment, and the query.
+fn segments(target: &str) -> (&str, &str, &str) {
+    let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
+    let (before, last) = path
+        .trim_end_matches('/')
+        .rsplit_once('/')
+        .unwrap_or_default();
+    (before, last, query)
+}
+
+fn place_of(target: &str, name: &str) -> Option<usize> {
+    let query = target.split_once('?')?.1;
+    query.split('&').position(|pair| {
+        query::decode(pair)
+            .pairs
+            .first()
+            .is_some_and(|(own, _)| own == name)
+    })
+}
+
+fn in_query(target: &mut String, name: &str, forgery: Forgery) {
+    let (Some(place), Some((path, query))) = (place_of(target, name), target.split_once('?'))
+    else {
+        return;
+    };
+    let mut pairs: Vec<String> = query.split('&').map(str::to_owned).collect();
+    let decoded = query::decode(&pairs[place]).pairs;
+    let value = decoded
+        .first()
+        .map(|(_, value)| value.as_str())
+        .unwrap_or_default();
+    match forged(value, forgery) {
+        Some(value) => pairs[place] = format!("{name}={}", utf8_percent_encode(&value, ESCAPED)),
+        None => drop(pairs.remove(place)),
+    }
+    let joint = if pairs.is_empty() { "" } else { "?" };
+    *target = format!("{path}{joint}{}", pairs.join("&"));
+}
+
+fn in_cdr(request: &mut Request, name: &str, forgery: Forgery) {
+    if request.method == "GET" {
+        return in_query(&mut request.target, name, forgery);
+    }
+    let Ok(mut fields) = serde_json::from_slice::<Fields>(&request.body.0) else {
+        return;
+    };
+    let value = match fields.get(name) {
+        Some(Value::Number(number)) if forgery == Forgery::Wrong => {
+            Some(Value::from(number.as_u64().unwrap_or_default() + 1))
+        }
+        other => {
+            forged(other.and_then(Value::as_str).unwrap_or_default(), forgery).map(Value::from)
+        }
+    };
+    match value {
+        Some(value) => drop(fields.insert(name.to_owned(), value)),
+        None => drop(fields.shift_remove(name)),
+    }
+    let body = serde_json::to_vec(&fields).unwrap_or_default();
+    request.size = body.len() as u64;
+    request.body = body.into();
+}
+
+fn forged(secret: &str, forgery: Forgery) -> Option<String> {
+    match forgery {
+        Forgery::Wrong => Some(altered(secret)),
+        Forgery::Empty => Some(String::new()),
+        Forgery::Missing => None,
+    }
+}
+
+/// The last letter or digit becomes another one, so that length and beginning stay.
+fn altered(secret: &str) -> String {
+    let Some(place) = secret.rfind(|c: char| c.is_ascii_alphanumeric()) else {
+        return format!("{secret}x");
+    };
+    let other = match secret.as_bytes()[place] {
+        b'9' => '0',
+        b'z' => 'a',
+        b'Z' => 'A',
+        byte => char::from(byte + 1),
+    };
+    format!("{}{other}{}", &secret[..place], &secret[place + 1..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(guard: &Guard, forgery: Forgery) -> String {
+        let mut request = Request::new("GET", "/hook/s3cret?token=ab9&appid=7", Vec::new(), "");
+        guard.forge(&mut request, forgery);
+        request.target
+    }
+
+    #[test]
+    fn only_the_secret_is_changed() {
+        let token = Guard::Query("token".to_owned());
+        for (guard, wrong, empty, missing) in [
+            (
+                &token,
+                "/hook/s3cret?token=ab0&appid=7",
+                "/hook/s3cret?token=&appid=7",
+                "/hook/s3cret?appid=7",
+            ),
+            (
+                &Guard::Path,
+                "/hook/s3creu?token=ab9&appid=7",
+                "/hook/?token=ab9&appid=7",
+                "/hook?token=ab9&appid=7",
+            ),
+            (
+                &Guard::AppId,
+                "/hook/s3cret?token=ab9&appid=8",
+                "/hook/s3cret?token=ab9&appid=",
+                "/hook/s3cret?token=ab9",
+            ),
+        ] {
+            assert_eq!(target(guard, Forgery::Wrong), wrong);
+            assert_eq!(target(guard, Forgery::Empty), empty);
+            assert_eq!(target(guard, Forgery::Missing), missing);
+        }
+        let mut request = Request::new(
+            "POST",
+            "/",
+            vec![Header::new("X-Secret", "k1")],
+            r#"{"appid":7,"custom":"{\"a\":1}"}"#,
+        );
+        for guard in [
+            Guard::Custom,
+            Guard::AppId,
+            Guard::Header("x-secret".to_owned()),
+        ] {
+            guard.forge(&mut request, Forgery::Wrong);
+        }
+        assert_eq!(
+            request.body.text(),
+            Some(r#"{"appid":8,"custom":"{\"a\":2}"}"#)
+        );
+        assert_eq!(
+            (request.headers[0].text().as_ref(), request.size),
+            ("k2", 32)
+        );
+    }
+
+    #[test]
+    fn a_secret_that_is_not_there_is_refused() {
+        let destination = Destination::parse("http://localhost/hook?token=1").unwrap();
+        let check = |text: &str| {
+            text.parse::<Guard>()
+                .and_then(|guard| guard.check(&destination, &[]))
+        };
+        assert!(check("query:token").is_ok() && check("path").is_ok() && check("appid").is_ok());
+        for text in ["query:key", "header:X-A", "query:", "token", "path:x"] {
+            assert!(check(text).is_err(), "{text}");
+        }
+    }
+}

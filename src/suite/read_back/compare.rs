@@ -1,0 +1,455 @@
+//! Compares a stored record with what was sent, and names the usual mistakes by which a value changes.
+
+use std::collections::BTreeSet;
+
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+
+use super::reader::{Record, unwrapped};
+use crate::cdr::{Fields, text};
+use crate::suite::verdict::Cause;
+
+const NUMBERS: [&str; 4] = ["to", "time", "appid", "virtual_number"];
+const TEXTS: [&str; 5] = ["custom", "extra_params", "call_id", "request_id", "user"];
+
+/// Values for which handlers store nothing, since they stand for an unset field.
+const UNSET: [&str; 6] = ["", "none", "false", "null", "{}", "[]"];
+
+/// Up to this number, a double holds every integer.
+const EXACT: u64 = 1 << 53;
+
+/// `kept` returns the fields whose values are stored as they were sent.
+pub fn kept(sent: &Fields, record: &Record) -> BTreeSet<&'static str> {
+    let fields = NUMBERS.into_iter().chain(TEXTS);
+    let is_kept = |name: &&str| {
+        sent.get(*name)
+            .is_some_and(|value| stored(name, value, record))
+    };
+    fields.filter(is_kept).collect()
+}
+
+/// How a stored record differs from what was sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    pub cause: Cause,
+    /// The likely reason, without the values of the CDR.
+    pub mistake: String,
+    pub text: String,
+}
+
+impl Difference {
+    pub fn new(cause: Cause, mistake: &str, text: impl Into<String>) -> Self {
+        Self {
+            cause,
+            mistake: mistake.to_owned(),
+            text: text.into(),
+        }
+    }
+}
+
+/// `difference` names the first field that is not stored as it was sent. `kept` has the fields that the handler stores of
+/// a good CDR; a field that is not among them is judged only if its stored value shows a known mistake.
+pub fn difference(
+    sent: &Fields,
+    by_get: bool,
+    record: &Record,
+    kept: &BTreeSet<&'static str>,
+) -> Option<Difference> {
+    let fields = NUMBERS.into_iter().chain(TEXTS);
+    fields
+        .filter_map(|name| Some((name, sent.get(name)?)))
+        .find_map(|(name, value)| field(name, value, by_get, record, kept.contains(name)))
+}
+
+fn field(
+    name: &'static str,
+    value: &Value,
+    by_get: bool,
+    record: &Record,
+    is_kept: bool,
+) -> Option<Difference> {
+    let is_number = NUMBERS.contains(&name);
+    let sent = text(value);
+    if UNSET.contains(&&*sent)
+        || is_number && number(&sent).is_none()
+        || stored(name, value, record)
+    {
+        return None;
+    }
+    let cause = if is_number {
+        Cause::Inexact
+    } else {
+        Cause::TextChanged
+    };
+    let by = if by_get { " by GET" } else { "" };
+    let as_stored = |value: &Value| {
+        let (sent, value) = (short(&sent), text(value));
+        format!(
+            "`{name}` was sent{by} as {sent} and is stored as {}",
+            short(&value)
+        )
+    };
+    let with = |mistake: &str, value: &Value| {
+        let text = format!("{}: {mistake}", as_stored(value));
+        Some(Difference::new(
+            cause,
+            &format!("`{name}`: {mistake}"),
+            text,
+        ))
+    };
+    let mistakes = if is_number {
+        changed_number(name, number(&sent)?)
+    } else {
+        changed_text(&sent)
+    };
+    for (changed, mistake) in mistakes {
+        let changed = Value::String(changed);
+        if *text(&changed) != *sent && stored(name, &changed, record) {
+            return with(mistake, &changed);
+        }
+    }
+    let own = record.named(name).find(|value| !value.is_null());
+    if let Some((own, mistake)) = own.and_then(|own| Some((own, likely(&sent, is_number, own)?))) {
+        return with(&mistake, own);
+    }
+    let missing = format!("`{name}` is not stored{by}");
+    let text = own.map_or(missing.clone(), as_stored);
+    let mistake = own.map_or(missing, |_| format!("`{name}` is changed"));
+    is_kept.then(|| Difference::new(cause, &mistake, text))
+}
+
+fn short(text: &str) -> String {
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+fn number(text: &str) -> Option<u64> {
+    text.trim_start_matches('+').parse().ok()
+}
+
+fn stored(name: &str, sent: &Value, record: &Record) -> bool {
+    let sent_text = text(sent);
+    let sent_text = sent_text.trim();
+    if record.has(sent_text) {
+        return true;
+    }
+    let (number, inner) = (
+        number(sent_text).filter(|_| NUMBERS.contains(&name)),
+        unwrapped(sent),
+    );
+    record.values.iter().any(|(_, value)| match number {
+        Some(number) => is_number(number, name == "time", &text(value)),
+        None => {
+            text(value).trim() == sent_text
+                || (inner != *sent || !inner.is_string()) && unwrapped(value) == inner
+        }
+    })
+}
+
+/// A number may be stored as text, with a plus sign, as a double, or, if it is a time, as a date or as seconds with a
+/// fraction.
+fn is_number(sent: u64, is_time: bool, stored: &str) -> bool {
+    let digits = stored.trim().trim_start_matches('+');
+    if digits.parse() == Ok(sent) {
+        return true;
+    }
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "numbers above 2^53 are compared as integers"
+    )]
+    let double = sent as f64;
+    let is_double = |stored: f64| sent < EXACT && (stored - double).abs() < 0.1;
+    let seconds =
+        |stored: f64| is_time && digits.contains('.') && (stored * 1_000.0 - double).abs() < 0.6;
+    digits
+        .parse()
+        .is_ok_and(|stored| is_double(stored) || seconds(stored))
+        || is_time && is_date(sent, stored)
+}
+
+/// Time zones differ by quarters of an hour.
+const QUARTER: i64 = 15 * 60 * 1_000;
+
+/// A date without its zone is the same moment if it differs by whole quarters of an hour, and at most by 14 hours.
+fn is_date(sent: u64, stored: &str) -> bool {
+    let is_time = |c: char| c.is_ascii_digit() || c == ':' || c == '.';
+    let zone = stored.get(11..).and_then(|time| time.find(|c| !is_time(c)));
+    let end = zone.map_or(stored.len(), |at| at + 11);
+    let date = stored
+        .get(..end)
+        .map(|date| date.trim().parse::<DateTime>());
+    let Some(Ok(date)) = date else { return false };
+    let Ok(date) = Offset::UTC.to_timestamp(date) else {
+        return false;
+    };
+    let difference = date.as_millisecond() - i64::try_from(sent).unwrap_or(i64::MAX / 2);
+    difference % QUARTER == 0 && difference.abs() <= 56 * QUARTER
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "these are the mistakes that are looked for"
+)]
+fn changed_number(name: &str, sent: u64) -> Vec<(String, &'static str)> {
+    let mut changed = vec![
+        (
+            (sent as u32 as i32).to_string(),
+            "32-bit column or integer, which wraps",
+        ),
+        (
+            (sent as u32).to_string(),
+            "32-bit column or integer, which wraps",
+        ),
+        (
+            i32::MAX.to_string(),
+            "32-bit column, cut at its largest number",
+        ),
+        (
+            u32::MAX.to_string(),
+            "32-bit column, cut at its largest number",
+        ),
+        ((sent as f32 as u64).to_string(), "32-bit float"),
+    ];
+    if name == "time" {
+        changed.extend([
+            ((sent / 1_000).to_string(), "time stored as seconds"),
+            (
+                (sent / 1_000 * 1_000).to_string(),
+                "time stored as seconds, without the milliseconds",
+            ),
+            (
+                (sent / 60_000 * 60_000).to_string(),
+                "time stored as whole minutes",
+            ),
+            ((sent / 60_000).to_string(), "time stored as minutes"),
+        ]);
+    }
+    changed
+}
+
+const PLUS: &str = "lost plus: a query is decoded twice, or a body as a form";
+const TWICE: &str = "decoded twice: %2B became a plus";
+const HTML: &str = "stored as HTML: escape a text where it is shown, not where it is stored";
+const EMOJI: &str = "characters of four bytes are lost (MySQL: utf8mb4)";
+const ASCII: &str = "characters other than ASCII are lost";
+
+fn changed_text(sent: &str) -> Vec<(String, &'static str)> {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let only = |fits: fn(char) -> bool| sent.chars().filter(|c| fits(*c)).collect::<String>();
+    let marked = |fits: fn(char) -> bool, mark| -> String {
+        sent.chars()
+            .map(|c| if fits(c) { c } else { mark })
+            .collect()
+    };
+    let is_narrow = |c: char| c < '\u{10000}';
+    let latin1 = sent.bytes().map(char::from).collect();
+    let html = |text: &str| {
+        text.replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;")
+    };
+    let quoted =
+        |quote: &str, apostrophe: &str| html(sent).replace('"', quote).replace('\'', apostrophe);
+    vec![
+        (latin1, "mojibake: UTF-8 read as Latin-1"),
+        (
+            sent.replace(' ', "+"),
+            "a space that came as a plus stays a plus",
+        ),
+        (sent.replace('+', " "), PLUS),
+        (decoded(&sent.replace('+', " ")), PLUS),
+        (decoded(sent), TWICE),
+        (html(sent), HTML),
+        (sent.replace('&', "&amp;"), HTML),
+        (quoted("&quot;", "&#39;"), HTML),
+        (quoted("&#34;", "&#39;"), HTML),
+        (quoted("&quot;", "&#x27;"), HTML),
+        (quoted("&quot;", "&#039;"), HTML),
+        (
+            without_tags(sent),
+            "tags are stripped: what stands between < and > is lost",
+        ),
+        (only(is_narrow), EMOJI),
+        (marked(is_narrow, '?'), EMOJI),
+        (marked(is_narrow, '\u{fffd}'), EMOJI),
+        (only(|c| c.is_ascii()), ASCII),
+        (marked(|c| c.is_ascii(), '?'), ASCII),
+        (marked(|c| c.is_ascii(), '\u{fffd}'), ASCII),
+        (sent.to_lowercase(), "stored in lower case"),
+        (sent.to_uppercase(), "stored in upper case"),
+        (
+            sent.replace('\\', r"\\")
+                .replace('"', "\\\"")
+                .replace('\'', r"\'"),
+            "stored with backslashes",
+        ),
+    ]
+}
+
+fn without_tags(sent: &str) -> String {
+    let mut parts = sent.split('<');
+    let mut rest = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        rest.push_str(part.split_once('>').map_or("", |(_, text)| text));
+    }
+    rest
+}
+
+/// Mistakes whose outcome is not known exactly: rounding, and a limit of the length.
+fn likely(sent: &str, is_number: bool, stored: &Value) -> Option<String> {
+    let own = text(stored);
+    if is_number {
+        let (own, sent): (f64, f64) = (own.parse().ok()?, sent.parse().ok()?);
+        return ((own - sent).abs() > 0.0 && (own / sent - 1.0).abs() < 1e-4)
+            .then(|| "a float, which rounds".to_owned());
+    }
+    let (letters, all) = (own.chars().count(), sent.chars().count());
+    if letters >= 8 && letters < all && sent.starts_with(own.trim_end_matches(['…', '.'])) {
+        return Some(format!("cut at {letters} characters"));
+    }
+    let is_lost = |c: &char| !c.is_ascii() || *c == '?';
+    let rest = |text: &str| text.chars().filter(|c| !is_lost(c)).collect::<String>();
+    let marks = own.contains(['?', '\u{fffd}']) && !sent.contains(['?', '\u{fffd}']);
+    (marks && rest(&own) == rest(sent)).then(|| "characters other than ASCII are lost".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::suite::read_back::reader::{Wanted, records};
+
+    const TIME: u64 = 1_795_338_017_123;
+
+    fn sent() -> Fields {
+        let custom = r#"{"n":"Zoë 📞 a+b %2B & <i>"}"#;
+        let sent = json!({"cmiuuid": "0f6c9a52-31de", "status": "missed", "to": 442_079_460_123_u64, "time": TIME,
+                          "appid": 2_222_223, "request_id": "pbwCgW", "custom": custom});
+        sent.as_object().unwrap().clone()
+    }
+
+    fn record(change: impl FnOnce(&mut Fields)) -> Record {
+        let mut row = sent();
+        change(&mut row);
+        let wanted = Wanted {
+            id: "0f6c9a52-31de",
+            others: &["missed".to_owned()],
+        };
+        records(&Value::Object(row).to_string(), &wanted).remove(0)
+    }
+
+    fn told(name: &str, value: Value) -> Option<Difference> {
+        let good = kept(&sent(), &record(|_| {}));
+        difference(
+            &sent(),
+            false,
+            &record(|row| {
+                row.insert(name.to_owned(), value);
+            }),
+            &good,
+        )
+    }
+
+    #[test]
+    fn what_is_stored_in_another_form_is_no_difference() {
+        for (name, value) in [
+            ("to", json!("442079460123")),
+            ("to", json!("+442079460123")),
+            ("to", json!(442_079_460_123.0)),
+            ("time", json!(1_795_338_017.123)),
+            ("time", json!("2026-11-22T09:00:17.123Z")),
+            ("time", json!("2026-11-22 14:30:17.123+05:30")),
+            ("custom", json!({"n": "Zoë 📞 a+b %2B & <i>"})),
+        ] {
+            assert_eq!(told(name, value.clone()), None, "{name} {value}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (name, value, mistake) in [
+            ("to", json!(-302_171_365), "32-bit column or integer"),
+            ("to", json!(2_147_483_647), "cut at its largest"),
+            ("to", json!(442_079_444_992_u64), "32-bit float"),
+            ("time", json!(1_795_338_017), "as seconds"),
+            (
+                "time",
+                json!("2026-11-22 09:00:17"),
+                "without the milliseconds",
+            ),
+            ("time", json!(TIME / 60_000 * 60_000), "whole minutes"),
+            (
+                "custom",
+                json!("{\"n\":\"ZoÃ« ð\u{9f}\u{93}\u{9e} a+b %2B & <i>\"}"),
+                "mojibake",
+            ),
+            ("custom", json!(r#"{"n":"Zoë ? a+b %2B & <i>"}"#), "utf8mb4"),
+            (
+                "custom",
+                json!(r#"{"n":"Zo  a+b %2B & <i>"}"#),
+                "other than ASCII",
+            ),
+            (
+                "custom",
+                json!(r#"{"n":"Zo?? ???? a+b %2B & <i>"}"#),
+                "other than ASCII",
+            ),
+            (
+                "custom",
+                json!(r#"{"n":"Zoë 📞 a b + & <i>"}"#),
+                "lost plus",
+            ),
+            (
+                "custom",
+                json!(r#"{"n":"Zoë 📞 a+b + & <i>"}"#),
+                "decoded twice",
+            ),
+            (
+                "custom",
+                json!(r#"{"n":"Zoë+📞+a+b+%2B+&+<i>"}"#),
+                "stays a plus",
+            ),
+            (
+                "custom",
+                json!(r#"{"n":"Zoë 📞 a+b %2B &amp; &lt;i&gt;"}"#),
+                "as HTML",
+            ),
+            (
+                "custom",
+                json!(r#"{"n":"Zoë 📞 a+b %2B & "}"#),
+                "tags are stripped",
+            ),
+            ("custom", json!(r#"{"n":"Zoë 📞"#), "cut at 11 characters"),
+            ("request_id", json!("pbwcgw"), "lower case"),
+            ("request_id", Value::Null, "`request_id` is not stored"),
+        ] {
+            let told = told(name, value.clone())
+                .unwrap_or_else(|| panic!("{name} {value}"))
+                .text;
+            assert!(told.contains(mistake), "{name} {value}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_never_stored_is_not_judged() {
+        let row = |row: &mut Fields| {
+            row.shift_remove("to");
+        };
+        let good = kept(&sent(), &record(row));
+        assert_eq!(difference(&sent(), false, &record(row), &good), None);
+        let by_get = difference(&sent(), true, &record(row), &BTreeSet::from(["to"]));
+        let by_get = by_get.expect("a difference");
+        assert_eq!(
+            (by_get.cause, by_get.text.as_str()),
+            (Cause::Inexact, "`to` is not stored by GET")
+        );
+    }
+}

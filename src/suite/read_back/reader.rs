@@ -1,0 +1,360 @@
+//! Finds the records of a CDR in what a read-back gave: JSON of any shape, a table, or text.
+
+use serde_json::{Deserializer, Map, Value};
+
+/// A `Record` is one stored record: its values with their names, which are empty where the output has none.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Record {
+    pub values: Vec<(String, Value)>,
+    /// The lines of a table or text, since values with spaces cannot always be told apart.
+    pub text: String,
+}
+
+impl Record {
+    pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Value> {
+        let plain = |name: &str| name.replace(['_', '-'], "").to_lowercase();
+        let values = self.values.iter();
+        values.filter_map(move |(own, value)| (plain(own) == plain(name)).then_some(value))
+    }
+
+    /// `has` is true if a value equals `text`, or if the text has it between characters that are no part of a word.
+    pub fn has(&self, text: &str) -> bool {
+        !text.is_empty()
+            && (self.values.iter().any(|(_, value)| is(value, text)) || contains(&self.text, text))
+    }
+}
+
+fn is(value: &Value, text: &str) -> bool {
+    match value {
+        Value::String(own) => own == text,
+        Value::Object(_) | Value::Array(_) | Value::Null => false,
+        Value::Bool(own) => text == if *own { "true" } else { "false" },
+        Value::Number(own) => own.to_string() == text,
+    }
+}
+
+fn contains(line: &str, text: &str) -> bool {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(text).any(|(start, _)| {
+        let before = line[..start].chars().next_back();
+        let after = line[start + text.len()..].chars().next();
+        let inside = |edge: Option<char>, own: Option<char>| {
+            edge.is_some_and(is_word) && own.is_some_and(is_word)
+        };
+        !inside(before, text.chars().next()) && !inside(after, text.chars().next_back())
+    })
+}
+
+/// The values by which a record is recognised. `id` is the `cmiuuid`; a record without an id needs two of the `others`,
+/// a record with the id one, so that "no call 5f3c…" is no record.
+pub struct Wanted<'a> {
+    pub id: &'a str,
+    pub others: &'a [String],
+}
+
+impl Wanted<'_> {
+    fn fits(&self, record: &Record) -> bool {
+        let others = self.others.iter().filter(|other| record.has(other)).count();
+        others >= if record.has(self.id) { 1 } else { 2 }
+    }
+}
+
+pub fn records(output: &str, wanted: &Wanted) -> Vec<Record> {
+    let output = output.trim();
+    // A bare number counts the records, as `select count(*)` does.
+    if let Ok(count) = output.parse::<usize>() {
+        return vec![Record::default(); count.min(100)];
+    }
+    let documents: Result<Vec<Value>, _> = Deserializer::from_str(output).into_iter().collect();
+    let mut found = match documents {
+        Ok(documents)
+            if documents
+                .iter()
+                .all(|one| one.is_object() || one.is_array()) =>
+        {
+            in_json(&Value::Array(documents), wanted.id)
+        }
+        _ => in_text(output, wanted),
+    };
+    found.retain(|record| wanted.fits(record));
+    let with_id = |record: &Record| record.has(wanted.id);
+    if found.iter().any(with_id) {
+        found.retain(with_id);
+    }
+    found
+}
+
+/// The items of an array are separate records. An object is one record, unless its only content are arrays of records.
+fn in_json(value: &Value, id: &str) -> Vec<Record> {
+    match value {
+        Value::Array(items) if items.iter().any(|item| item.is_object() || item.is_array()) => {
+            items.iter().flat_map(|item| in_json(item, id)).collect()
+        }
+        Value::Object(members) if !members.values().any(|member| is(member, id)) => {
+            let lists = members.values().filter(|member| {
+                let items = member.as_array().map_or(&[][..], Vec::as_slice);
+                items.iter().any(|item| item.is_object() || item.is_array())
+            });
+            let inner: Vec<Record> = lists.flat_map(|list| in_json(list, id)).collect();
+            if inner.iter().any(|record| record.has(id))
+                || !has_scalar(members) && !inner.is_empty()
+            {
+                inner
+            } else {
+                vec![flat(value)]
+            }
+        }
+        _ => vec![flat(value)],
+    }
+}
+
+fn has_scalar(members: &Map<String, Value>) -> bool {
+    members
+        .values()
+        .any(|member| member.is_string() || member.is_number())
+}
+
+/// Nested values, and those of JSON text in strings, are listed beside the whole.
+fn flat(value: &Value) -> Record {
+    let mut record = Record::default();
+    push(&mut record.values, "", value);
+    record
+}
+
+fn push(values: &mut Vec<(String, Value)>, name: &str, value: &Value) {
+    values.push((name.to_owned(), value.clone()));
+    match unwrapped(value) {
+        Value::Object(members) => {
+            for (name, member) in &members {
+                push(values, name, member);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| push(values, name, item)),
+        _ => {}
+    }
+}
+
+/// The value that a JSON text in a string stands for; other values as they are.
+pub fn unwrapped(value: &Value) -> Value {
+    match value {
+        Value::String(text) if text.trim_start().starts_with(['{', '[', '"']) => {
+            serde_json::from_str(text).map_or_else(|_| value.clone(), |inner| unwrapped(&inner))
+        }
+        other => other.clone(),
+    }
+}
+
+/// A line with the id and another value is a row. Otherwise each block of lines is a record, with a field in each line.
+fn in_text(output: &str, wanted: &Wanted) -> Vec<Record> {
+    let lines: Vec<&str> = output.lines().collect();
+    let has_id = contains(output, wanted.id);
+    let is_row = |line: &str| {
+        let record = Record {
+            text: line.to_owned(),
+            ..Record::default()
+        };
+        wanted.fits(&record) && (!has_id || record.has(wanted.id))
+    };
+    if lines.iter().any(|line| is_row(line)) {
+        let names = lines
+            .iter()
+            .find(|line| !is_row(line) && cells(line).len() > 1);
+        let names = names.map(|line| cells(line)).unwrap_or_default();
+        return lines
+            .iter()
+            .filter(|line| is_row(line))
+            .map(|line| row(line, &names))
+            .collect();
+    }
+    // psql's expanded table and MySQL's \G begin a record by `-[ RECORD 1 ]-` and `*** 1. row ***`.
+    let begins =
+        |line: &&str| line.trim().is_empty() || line.starts_with("-[") || line.starts_with("***");
+    let blocks = lines.split(|line| begins(line));
+    blocks
+        .filter(|block| !block.is_empty())
+        .map(block)
+        .collect()
+}
+
+fn row(line: &str, names: &[String]) -> Record {
+    let cells = cells(line);
+    let names = if names.len() == cells.len() {
+        names
+    } else {
+        &[]
+    };
+    let name = |place: usize| names.get(place).cloned().unwrap_or_default();
+    let values = cells.into_iter().enumerate();
+    Record {
+        values: values
+            .map(|(place, cell)| (name(place), Value::String(cell)))
+            .collect(),
+        text: line.to_owned(),
+    }
+}
+
+fn block(lines: &[&str]) -> Record {
+    let pair = |line: &&str| {
+        let line = line.trim();
+        let (name, value) = line.split_at(line.find(|c: char| !c.is_alphanumeric() && c != '_')?);
+        let value = value
+            .trim_start()
+            .trim_start_matches(['|', ':', '='])
+            .trim();
+        Some((name.to_owned(), Value::String(value.to_owned())))
+    };
+    Record {
+        values: lines.iter().filter_map(pair).collect(),
+        text: lines.join("\n"),
+    }
+}
+
+/// The cells of a table's line: between bars or tabs, as CSV, or else its words.
+fn cells(line: &str) -> Vec<String> {
+    let trimmed = line.trim().trim_matches('|');
+    let split = |separator| {
+        trimmed
+            .split(separator)
+            .map(|cell| cell.trim().to_owned())
+            .collect()
+    };
+    match () {
+        () if trimmed.contains('|') => split('|'),
+        () if trimmed.contains('\t') => split('\t'),
+        () if trimmed.contains(',') => csv(trimmed),
+        () => trimmed.split_whitespace().map(str::to_owned).collect(),
+    }
+}
+
+/// A quoted cell holds commas, and quotes twice (RFC 4180).
+fn csv(line: &str) -> Vec<String> {
+    let mut cells = vec![String::new()];
+    let mut is_quoted = false;
+    let mut letters = line.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '"' if is_quoted && letters.peek() == Some(&'"') => {
+                letters.next();
+                push_letter(&mut cells, '"');
+            }
+            '"' => is_quoted = !is_quoted,
+            ',' if !is_quoted => cells.push(String::new()),
+            letter => push_letter(&mut cells, letter),
+        }
+    }
+    cells
+}
+
+fn push_letter(cells: &mut [String], letter: char) {
+    if let Some(cell) = cells.last_mut() {
+        cell.push(letter);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0f6c9a52-31de";
+
+    fn found(output: &str) -> Vec<Record> {
+        let others = [
+            "missed".to_owned(),
+            "1795338000123".to_owned(),
+            "101_2222223".to_owned(),
+        ];
+        records(
+            output,
+            &Wanted {
+                id: ID,
+                others: &others,
+            },
+        )
+    }
+
+    #[test]
+    fn records_are_found_in_json_of_any_shape() {
+        let row = format!(r#"{{"id":"{ID}","status":"missed"}}"#);
+        let text = serde_json::to_string(&row).unwrap();
+        for (output, count) in [
+            (row.clone(), 1),
+            (format!("[{row},{row}]"), 2),
+            (format!("{row}\n{row}\n"), 2),
+            (format!(r#"{{"count":1,"rows":[{row}]}}"#), 1),
+            (format!(r#"{{"data":{{"call":{row}}}}}"#), 1),
+            (format!(r#"{{"n":7,"body":{text}}}"#), 1),
+            (format!(r#"[["{ID}","missed"],["{ID}","missed"]]"#), 2),
+            (
+                format!(r#"{{"cmiuuid":"{ID}","status":"missed","tries":[{row},{row}]}}"#),
+                1,
+            ),
+            (
+                r#"[{"status":"missed","user":"101_2222223"}]"#.to_owned(),
+                1,
+            ),
+            (
+                format!(r#"[{row},{{"id":"another","status":"missed","user":"101_2222223"}}]"#),
+                1,
+            ),
+        ] {
+            assert_eq!(found(&output).len(), count, "{output}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_found_in_what_only_repeats_the_question() {
+        for output in [
+            String::new(),
+            "[]".to_owned(),
+            "null".to_owned(),
+            "0".to_owned(),
+            "(0 rows)".to_owned(),
+            " cmiuuid | status \n---------+--------\n(0 rows)".to_owned(),
+            format!(r#"{{"error":"no call {ID}"}}"#),
+            format!(r#"{{"cmiuuid":"{ID}","calls":[]}}"#),
+            format!("no call {ID}"),
+        ] {
+            assert_eq!(found(&output), [], "{output}");
+        }
+    }
+
+    #[test]
+    fn records_are_found_in_tables() {
+        for (output, count) in [
+            (
+                format!(" cmiuuid | status\n---+---\n {ID} | missed\n {ID} | missed\n(2 rows)"),
+                2,
+            ),
+            (format!("+---+---+\n| {ID} | missed |\n+---+---+"), 1),
+            (format!("{ID}|missed"), 1),
+            (
+                format!("cmiuuid,status,custom\n{ID},missed,\"{{\"\"a\"\":\"\"b, c\"\"}}\""),
+                1,
+            ),
+            (format!("cmiuuid\tstatus\n{ID}\tmissed"), 1),
+            (
+                format!(
+                    "-[ RECORD 1 ]-\ncmiuuid | {ID}\nstatus | missed\n-[ RECORD 2 ]-\ncmiuuid | {ID}\nstatus | missed"
+                ),
+                2,
+            ),
+            (format!("*** 1. row ***\ncmiuuid: {ID}\n status: missed"), 1),
+            (
+                format!(
+                    "cmiuuid         {ID}\nstatus          missed\n\ncmiuuid         {ID}\nstatus          missed"
+                ),
+                2,
+            ),
+            ("2".to_owned(), 2),
+        ] {
+            assert_eq!(found(&output).len(), count, "{output}");
+        }
+        let csv = format!("cmiuuid,status,custom\n{ID},missed,\"{{\"\"a\"\":\"\"b, c\"\"}}\"");
+        let record = &found(&csv)[0];
+        assert_eq!(
+            record.named("custom").next(),
+            Some(&Value::from(r#"{"a":"b, c"}"#))
+        );
+        assert!(record.has("missed") && !record.has("issed"));
+    }
+}
