@@ -26,6 +26,7 @@ pub enum Stream {
     Late = 8,
     Case = 9,
     Fault = 10,
+    Fuzz = 11,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -73,7 +73,7 @@ fn start(invocation: &Invocation) -> Result<Exit, Error> {
 
 fn list(options: &SendOptions) -> Result<Exit, Error> {
     let of_scenarios = options.list_scenarios;
-    let cases = crate::suite::select(&options.only, &options.skip, Methods::Both);
+    let cases = crate::suite::select(&options.only, &options.skip, Methods::Both, &[]);
     let cases = cases.map_err(Error::Usage)?;
     Ok(write(options.output_options, |theme| {
         match options.output_options.ndjson() {

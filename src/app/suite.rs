@@ -154,6 +154,7 @@ fn suite_options(options: &SendOptions, destination: &Destination) -> Result<Sui
         rate: options.rate(),
         headers,
         pauses: Pauses::default(),
+        fuzz: options.fuzz,
         guards: options.guard.clone(),
         read_back: read_back(options, destination)?,
         baseline: options.baseline.as_deref().map(baseline).transpose()?,

@@ -122,6 +122,9 @@ pub struct SendOptions {
     /// header:NAME; repeatable
     #[arg(long, value_name = "WHERE", requires = "suite", help_heading = SUITE)]
     pub guard: Vec<Guard>,
+    /// Add N test cases with one field changed at random
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = values::whole::<u64, 0, 10_000>, requires = "suite", help_heading = SUITE)]
+    pub fuzz: u64,
     /// Earlier report of --format ndjson: only failures that it lacks fail the run
     #[arg(long, value_name = "FILE", requires = "suite", help_heading = SUITE)]
     pub baseline: Option<PathBuf>,

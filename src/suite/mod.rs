@@ -10,6 +10,7 @@ pub mod cases;
 mod deliver;
 pub mod event;
 mod explain;
+pub mod fuzz;
 pub mod guards;
 pub mod handler;
 pub mod read_back;
@@ -255,6 +256,8 @@ pub struct SuiteOptions {
     pub pauses: Pauses,
     /// Requests per second.
     pub rate: Option<f64>,
+    /// The number of cases of `--fuzz`.
+    pub fuzz: u64,
     pub guards: Vec<Guard>,
     pub read_back: Option<ReadBackOptions>,
     pub baseline: Option<Baseline>,

@@ -12,13 +12,13 @@ use super::cases::{PROBES, allowed, matches, select};
 use super::deliver::{Pacer, SuiteClient};
 use super::event::{CaseRecord, Event, Reply, Started, SuiteSummary};
 use super::explain::accepted_changes;
-use super::guards;
 use super::handler::HandlerProcess;
 use super::read_back::{ReadBack, StoredFault};
 use super::remarks::Remarks;
 use super::requests::{CaseRequests, other_host};
 use super::verdict::{Cause, Observed, judge};
 use super::{Case, CaseDelivery, CaseMethod, Family, Needs, SuiteOptions};
+use super::{fuzz, guards};
 use crate::advice;
 use crate::clock::format_duration;
 use crate::error::{Error, Stop};
@@ -84,7 +84,9 @@ pub async fn run(
 
 /// Selects the cases, without those that need a flag which is not given.
 fn chosen(options: &SuiteOptions) -> Result<Vec<&'static Case>, Error> {
-    let cases = select(&options.only, &options.skip, options.methods).map_err(Error::Usage)?;
+    let fuzz = fuzz::cases(options.fuzz, options.seed);
+    let cases = select(&options.only, &options.skip, options.methods, &fuzz);
+    let cases = cases.map_err(Error::Usage)?;
     let needs = cases.first().and_then(|case| case.needs());
     let is_given = |case: &&Case| match case.needs() {
         Some(Needs::Guard) => !options.guards.is_empty(),

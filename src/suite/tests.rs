@@ -200,6 +200,7 @@ fn options(only: &[&str]) -> SuiteOptions {
             settle_delay: Duration::from_millis(1),
             recovery_timeout: Duration::from_millis(800),
         },
+        fuzz: 0,
         guards: Vec::new(),
         read_back: None,
         baseline: None,

@@ -122,6 +122,7 @@ fn the_help_of_send() {
           --guard <WHERE>         Where the handler's secret is, to send it wrong,
                                   empty and not at all: query:NAME, path, custom,
                                   appid, header:NAME; repeatable
+          --fuzz <N>              Add N test cases with one field changed at random
           --baseline <FILE>       Earlier report of --format ndjson: only failures
                                   that it lacks fail the run
           --junit <FILE>          Write the result as JUnit XML to this file

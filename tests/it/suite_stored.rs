@@ -323,3 +323,29 @@ fn a_program_reads_back_without_a_shell() {
         missing.stderr
     );
 }
+
+#[test]
+fn fuzzed_fields_name_the_field_and_the_value() {
+    let fragile: Bug = |row, _, _| match row.get("to") {
+        Some(Value::Number(to)) if to.is_u64() => Ok(id(row, "cmiuuid")),
+        Some(Value::String(to)) if to.parse::<u64>().is_ok() => Ok(id(row, "cmiuuid")),
+        _ => Err(500),
+    };
+    let url = handler(fragile);
+    let arguments = ["--only", "fuzz-*", "--fuzz", "60"];
+    let ended = suite(&url, &arguments).expect(1);
+    let failed: Vec<_> = ended
+        .records_of("case")
+        .into_iter()
+        .filter(|case| case["ok"] == false)
+        .collect();
+    assert!(!failed.is_empty());
+    for case in &failed {
+        let change = case["change"].as_str().expect("a change");
+        assert!(change.contains("to"), "{case}");
+    }
+    let name = failed[0]["name"].as_str().expect("a name");
+    let alone = suite(&url, &["--only", name, "--fuzz", "60"]).expect(1);
+    assert_eq!(alone.records_of("case")[0]["change"], failed[0]["change"]);
+    suite(&url, &["--only", "fuzz-61", "--fuzz", "60"]).expect(2);
+}

@@ -43,7 +43,8 @@ impl SendOptions {
             return Err(what.to_owned());
         }
         if self.suite {
-            suite::select(&self.only, &self.skip, self.method)?;
+            let fuzz = suite::fuzz::cases(self.fuzz, self.seed);
+            suite::select(&self.only, &self.skip, self.method, &fuzz)?;
         }
         let header = |text: &String| values::of_flag("--header", text, values::header_source);
         self.headers = self.header.iter().map(header).collect::<Result<_, _>>()?;

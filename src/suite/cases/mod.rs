@@ -98,13 +98,15 @@ pub fn select(
     only: &[String],
     skip: &[String],
     methods: Methods,
+    fuzz: &[&'static Case],
 ) -> Result<Vec<&'static Case>, String> {
+    let all = || table().chain(fuzz.iter().copied());
     for pattern in only.iter().chain(skip) {
-        if !table().any(|case| matches(pattern, case)) {
+        if !all().any(|case| matches(pattern, case)) {
             return Err(unknown(pattern));
         }
     }
-    let chosen: Vec<_> = table()
+    let chosen: Vec<_> = all()
         .filter(|case| only.is_empty() || only.iter().any(|pattern| matches(pattern, case)))
         .filter(|case| !skip.iter().any(|pattern| matches(pattern, case)))
         .filter(|case| allowed(case.method, methods))
