@@ -1,4 +1,4 @@
-//! Snapshots of the section and of the report.
+//! Snapshots of the section on retries in the summary of `listen`, and of the file of `--report`.
 
 use std::time::Duration;
 
