@@ -16,7 +16,7 @@ use crate::net::Destination;
 use crate::{listen, send};
 
 pub async fn run(options: &SendOptions) -> Result<Exit, Error> {
-    let mut show = send_output(options, Some(options.command.clone()))?;
+    let mut show = send_output(options, Some(options.repeat.clone()))?;
     let clock = Clock::start();
     let listener = bind("127.0.0.1", 0, "--port").await?;
     let address = listener.local_addr().map_err(Error::Start)?;

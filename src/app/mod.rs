@@ -20,7 +20,7 @@ use crate::cli::{self, Invocation, generate};
 use crate::error::{Error, Exit, Stop};
 use crate::output::queue::{self, OutputQueue, OutputThread, StreamState};
 use crate::output::theme::Theme;
-use crate::output::{OutputOptions, Show, catalogue};
+use crate::output::{OutputOptions, Repeat, Show, catalogue};
 use crate::process;
 use crate::send::plan::Methods;
 use signals::Signals;
@@ -179,10 +179,10 @@ fn after_output(exit: Exit, show: &mut Show) -> Exit {
     }
 }
 
-fn send_output(options: &SendOptions, command: Option<String>) -> Result<Show, Error> {
+fn send_output(options: &SendOptions, repeat: Option<Repeat>) -> Result<Show, Error> {
     let file = options.output.as_deref().map(files::create).transpose()?;
     let file = file.map(|file| Box::new(BufWriter::new(file)) as Box<dyn Write + Send>);
-    Ok(Show::new(options.output_options, file, command))
+    Ok(Show::new(options.output_options, file, repeat))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::error::Exit;
 use crate::ndjson;
 use crate::net::export::{self, Reason};
-use crate::net::{Destination, Request, query};
+use crate::net::{Destination, Request, query, secret};
 use crate::output::Show;
 use crate::output::queue::StreamState;
 use crate::send::plan::Origin;
@@ -27,7 +27,7 @@ pub fn run(
     mut show: Show,
 ) -> Exit {
     let state = show.state();
-    let printer = Printer::new(print, options, destination);
+    let mut printer = Printer::new(print, options, destination);
     let mut left_out = LeftOut::default();
     let mut first = true;
     let mut piece = String::new();
@@ -38,7 +38,8 @@ pub fn run(
         let mut since = Duration::ZERO;
         for job in jobs {
             since = job.slot.due.unwrap_or(since.saturating_add(job.slot.gap));
-            for job in job.each_copy() {
+            for mut job in job.each_copy() {
+                printer.mask(&mut job);
                 piece.clear();
                 match printer.piece(&job, plan.at.after(since), &mut piece) {
                     Ok(()) => {
@@ -59,6 +60,9 @@ pub fn run(
         show.data(export::HAR_TAIL);
     }
     show.flush();
+    if printer.shows_secrets {
+        show.remark("the printed requests contain passwords or tokens; --mask masks them");
+    }
     let exit = left_out.tell(&mut show);
     after_output(exit, &mut show)
 }
@@ -131,14 +135,21 @@ impl LeftOut {
 
 struct Printer {
     print: Print,
-    /// The `origin` is the scheme, userinfo and authority of the destination, with secrets masked.
+    /// The scheme, userinfo and authority of the destination.
     origin: String,
+    is_masked: bool,
+    shows_secrets: bool,
     flags: Vec<String>,
 }
 
 impl Printer {
     fn new(print: Print, options: &SendOptions, destination: &Destination) -> Self {
-        let url = destination.masked();
+        let masked = destination.masked();
+        let url = if options.mask {
+            masked
+        } else {
+            destination.typed()
+        };
         let authority = url.find("://").map_or(0, |at| at + 3);
         let end = url[authority..]
             .find(['/', '?'])
@@ -153,7 +164,18 @@ impl Printer {
         Self {
             print,
             origin: url[..end].to_owned(),
+            is_masked: options.mask,
+            shows_secrets: print != Print::Json && !masked.starts_with(&url[..end]),
             flags,
+        }
+    }
+
+    fn mask(&mut self, job: &mut Job) {
+        let masked = secret::masked_request(&job.request);
+        if self.is_masked {
+            job.request = Arc::new(masked);
+        } else {
+            self.shows_secrets |= self.print != Print::Json && masked != *job.request;
         }
     }
 

@@ -158,7 +158,7 @@ fn suite_options(options: &SendOptions, destination: &Destination) -> Result<Sui
         guards: options.guard.clone(),
         read_back: read_back(options, destination)?,
         baseline: options.baseline.as_deref().map(baseline).transpose()?,
-        command: options.command.clone(),
+        command: options.repeat.command.clone(),
         handler_command: options.handler_command.clone(),
     })
 }

@@ -9,6 +9,7 @@ use super::signals::Signals;
 use super::{Session, files, print, send_output};
 use crate::cdr::account::{Account, AccountOptions};
 use crate::cdr::scenarios::GenerateOptions;
+use crate::cdr::schema;
 use crate::cli::send::{SendOptions, Source};
 use crate::cli::values::{self, HeaderSource};
 use crate::clock::{Clock, Timestamp};
@@ -20,6 +21,7 @@ use crate::net::{self, Destination, Failure, FailureKind, Header, Phase, Request
 use crate::output::Show;
 use crate::seed::{Seed, Stream};
 use crate::send::deliver::Transport;
+use crate::send::edit::Edit;
 use crate::send::plan::{Content, Origin};
 use crate::send::template::RequestTemplate;
 use crate::send::{self, Plan, replay};
@@ -29,7 +31,7 @@ const MAX_PER_SECOND: f64 = 100.0;
 const MAX_DELIVERIES: f64 = 10_000.0;
 
 pub async fn run(options: &SendOptions, destination: &Destination) -> Result<Exit, Error> {
-    let mut show = send_output(options, Some(options.command.clone()))?;
+    let mut show = send_output(options, Some(options.repeat.clone()))?;
     let clock = Clock::start();
     let mut plan = prepare(options, destination, clock, &mut show)?;
     allow(&mut plan, options, destination, &mut show)?;
@@ -59,6 +61,11 @@ pub fn prepare(
                     "--to has no effect: the chosen scenarios never ring the customer \
                     (customer-no-answer does)",
                 );
+            }
+            for (flag, field) in options.edits.iter().map(Edit::flag_and_field) {
+                if schema::documented(field).is_none() {
+                    show.warn(&format!("{flag} {field}: {}", schema::unknown(field)));
+                }
             }
             let account = Account::new(&account, seed);
             let setting = GenerateOptions {

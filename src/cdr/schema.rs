@@ -1,6 +1,8 @@
 //! The table of documented CDR fields, from which the judge, `--set`, the schemas of `--generate` and the README are
 //! made.
 
+use strsim::levenshtein;
+
 use super::Grade;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +130,22 @@ pub const FIELDS_OF_OTHERS: [&str; 12] = [
 
 pub fn documented(name: &str) -> Option<&'static Field> {
     FIELDS.iter().find(|field| field.name == name)
+}
+
+/// The documented field whose name is most similar to `name`, with at most three different characters.
+pub fn similar(name: &str) -> Option<&'static str> {
+    let distance = |field: &&Field| levenshtein(field.name, name);
+    let nearest = FIELDS.iter().min_by_key(distance)?;
+    (distance(&nearest) <= 3.min(name.len() / 2)).then_some(nearest.name)
+}
+
+/// The words on a field that the documented CDR does not have, with the most similar field.
+pub fn unknown(name: &str) -> String {
+    let advice = similar(name).map(|similar| format!(": did you mean {similar}?"));
+    format!(
+        "not a field of the documented CDR{}",
+        advice.unwrap_or_default()
+    )
 }
 
 /// The index of the first parameter of a query or form that is a documented field. Earlier parameters, such as a token,

@@ -4,7 +4,7 @@
 
 use clap::builder::StyledStr;
 use clap::builder::styling::Style;
-use clap::{Arg, ArgAction};
+use clap::{Arg, ArgAction, Command};
 
 /// clap's help template is changed to show the examples before the flags.
 pub const TEMPLATE: &str =
@@ -111,6 +111,28 @@ impl Page {
         let (heading, lines) = self.end.split_once('\n').unwrap_or((self.end, ""));
         format!("{HEADING}{heading}{HEADING:#}\n{lines}\n\n{ENVIRONMENT}").into()
     }
+}
+
+/// The flags that `-h` shows; `--help` shows all flags.
+const SHORT: &str = "url demo method header suite scenario list_scenarios file set count print format help port host inspect save \
+    forward_to tunnel fail_first strict";
+
+/// Changes the help of a command to that of `-h`, which fits a screen.
+pub fn short(mut command: Command) -> Command {
+    command.build();
+    command.mut_subcommands(|mode| {
+        let name = mode.get_name().to_owned();
+        mode.help_template(
+            "{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}",
+        )
+        .after_help(format!(
+            "All flags, examples and exit codes: telecmi-cdr {name} --help"
+        ))
+        .mut_args(|flag| {
+            let is_shown = SHORT.split_whitespace().any(|id| flag.get_id() == id);
+            flag.help_heading("Options").hide(!is_shown)
+        })
+    })
 }
 
 /// Each mode defines `--help` itself, so that the flag is listed last.

@@ -1,13 +1,15 @@
 //! The flags of `listen`.
 
 use std::ffi::OsString;
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args};
+use clap::{ArgAction, ArgMatches, Args};
 
+use super::advice::named;
 use super::{help, values};
 use crate::clock::read_duration;
 use crate::listen::fault::{Delay, Fault, Faults};
@@ -50,8 +52,8 @@ pub struct ListenOptions {
     #[arg(long, requires = "save", help_heading = BESIDE)]
     pub redact: bool,
     /// Forward each request unchanged to this URL and return its answer; a path in URL replaces the request's
-    #[arg(long, value_name = "URL", help_heading = BESIDE)]
-    forward_to: Option<String>,
+    #[arg(long, value_name = "URL", action = ArgAction::Append, help_heading = BESIDE)]
+    forward_to: Vec<String>,
 
     #[arg(long, help = TUNNEL_HELP, conflicts_with_all = ["tunnel_cmd", "public_url"], help_heading = TUNNEL)]
     tunnel: Option<Tunnel>,
@@ -138,15 +140,38 @@ pub struct ListenOptions {
     pub drawn_seed: Option<Seed>,
 }
 
+/// Refuses an address with a port, or a URL, as the value of `--host`.
+fn without_port(host: &str) -> Result<(), String> {
+    let rest = host.split_once("://").map_or(host, |(_, rest)| rest);
+    let rest = rest.split(['/', '?']).next().unwrap_or_default();
+    let is_ipv6 = host.parse::<Ipv6Addr>().is_ok();
+    match rest.rsplit_once(':').filter(|_| !is_ipv6) {
+        Some((address, port)) if port.parse::<u16>().is_ok() => Err(format!(
+            "expected an address without a port: --host {} --port {port}",
+            address.trim_matches(['[', ']'])
+        )),
+        _ if host != rest => Err(format!("expected an address, not a URL: --host {rest}")),
+        _ => Ok(()),
+    }
+}
+
 impl ListenOptions {
     /// Flag values that may hold secrets are parsed here instead of by clap, whose errors would quote them.
     pub(super) fn check(&mut self, matches: &ArgMatches) -> Result<(), String> {
-        let header = |text: &String| values::of_flag("--header", text, values::header);
+        without_port(&self.host).map_err(|what| format!("{}: {what}", named(matches, "--host")))?;
+        let flag = named(matches, "--header");
+        let header = |text: &String| values::of_flag(&flag, text, values::header);
         self.headers = self.header.iter().map(header).collect::<Result<_, _>>()?;
-        let forward_to = |url: &String| values::of_flag("--forward-to", url, Destination::parse);
-        self.destination = self.forward_to.as_ref().map(forward_to).transpose()?;
+        if self.forward_to.len() > 1 {
+            return Err(
+                "--forward-to was given twice: requests are forwarded to one URL".to_owned(),
+            );
+        }
+        let flag = named(matches, "--forward-to");
+        let forward_to = |url: &String| values::of_flag(&flag, url, Destination::parse);
+        self.destination = self.forward_to.first().map(forward_to).transpose()?;
         if let Some(url) = &mut self.public_url {
-            values::of_flag("--public-url", url, Destination::parse)?;
+            values::of_flag(&named(matches, "--public-url"), url, Destination::parse)?;
             *url = url.trim().to_owned();
         }
         let is_stdout =

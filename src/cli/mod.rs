@@ -1,5 +1,6 @@
 //! Parses arguments and environment variables with clap. Reads no files and opens no sockets.
 
+mod advice;
 pub mod generate;
 mod help;
 pub mod listen;
@@ -19,6 +20,7 @@ use clap::{
 
 use crate::error::Exit;
 use crate::untrusted::{clean, disturbs};
+use advice::variable;
 use generate::Generate;
 
 #[derive(Debug, Parser)]
@@ -64,10 +66,16 @@ pub fn command() -> Command {
 
 /// The first of the `arguments` is the program's name; environment variables supply the flags that are not given.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = advice::with_help_flag(arguments.into_iter().collect());
     let command = Cli::command().color(color(&arguments));
-    let mut command = with_environment(command, &given(&arguments));
-    let matches = command.try_get_matches_from_mut(&arguments)?;
+    let given = given(&arguments);
+    let mut command = with_environment(command, &given);
+    if arguments.iter().any(|word| word == "-h") {
+        command = help::short(command);
+    }
+    let matches = command
+        .try_get_matches_from_mut(&arguments)
+        .map_err(|error| advice::advised(error, &command, &given, &arguments))?;
     let cli = Cli::from_arg_matches(&matches)?;
     let mut invocation = cli.mode.or(cli.generate.map(Invocation::Generate));
     let checked = match (&mut invocation, matches.subcommand()) {
@@ -77,8 +85,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     };
     let checked = checked.and(invocation.ok_or("a mode is required: send or listen".to_owned()));
     checked.map_err(|text| {
-        let kind = clap::error::ErrorKind::ValueValidation;
-        clap::Error::raw(kind, format!("{text}\n")).with_cmd(&command)
+        clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("{text}\n"))
+            .with_cmd(&command)
     })
 }
 
@@ -150,11 +158,14 @@ fn with_environment(mut command: Command, given: &BTreeSet<Id>) -> Command {
             let is_switch = matches!(argument.get_action(), ArgAction::SetTrue);
             if is_switch {
                 argument = argument.value_parser(BoolishValueParser::new());
+            } else if argument.get_action().takes_values() && !argument.is_last_set() {
+                // A negative number is a wrong value of the flag, not an unknown flag.
+                argument = argument.allow_negative_numbers(true);
             }
             let Some(long) = argument.get_long().filter(|long| *long != "help") else {
                 return argument;
             };
-            let name = format!("TELECMI_CDR_{}", long.to_uppercase().replace('-', "_"));
+            let name = variable(long);
             let is_empty =
                 std::env::var_os(&name).is_some_and(|value| says_nothing(&value, is_switch));
             if is_empty || overridden.contains(argument.get_id()) {

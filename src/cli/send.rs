@@ -19,7 +19,7 @@ use crate::clock::{Timestamp, read_duration};
 use crate::net::Destination;
 use crate::net::client::ClientOptions;
 use crate::net::query::Encoding;
-use crate::output::OutputOptions;
+use crate::output::{OutputOptions, Repeat};
 use crate::seed::Seed;
 use crate::send::deliver::RetryPolicy;
 use crate::send::edit::Edit;
@@ -68,6 +68,9 @@ pub struct SendOptions {
     /// URL of the handler; its query parameters are kept
     #[arg(long, value_name = "URL", help_heading = TARGET)]
     url: Option<String>,
+    /// URL of the handler without `--url`, as curl takes the URL.
+    #[arg(value_name = "URL", hide = true, conflicts_with = "url")]
+    bare_url: Option<String>,
     /// Send to a built-in receiver and show both sides
     #[arg(long, help_heading = TARGET)]
     demo: bool,
@@ -252,6 +255,9 @@ pub struct SendOptions {
     /// Print the requests as json (one CDR a line), curl, http, har or vegeta; implies --dry-run
     #[arg(long, value_name = "HOW", help_heading = OUTPUT, conflicts_with = "demo")]
     pub print: Option<Print>,
+    /// Mask passwords and tokens in the printed requests and in the repeat: line
+    #[arg(long, help_heading = OUTPUT)]
+    pub mask: bool,
     /// Write the output to a file instead of standard output
     #[arg(short, long, value_name = "FILE", help_heading = OUTPUT)]
     pub output: Option<PathBuf>,
@@ -270,9 +276,8 @@ pub struct SendOptions {
     /// Set if `--method` was given, as a flag or an environment variable: the parsed value alone may be clap's default.
     #[arg(skip)]
     pub method_was_said: bool,
-    /// `command` is the command line with secrets masked, without the flags that the `repeat:` line adds.
     #[arg(skip)]
-    pub command: String,
+    pub repeat: Repeat,
     /// `handler_command` is the end of the command line, from ` --` on.
     #[arg(skip)]
     pub handler_command: String,

@@ -33,6 +33,7 @@ use super::server::{self, Limits};
 use crate::clock::Clock;
 use crate::exchange::CapturedRequest;
 use crate::ndjson;
+use crate::net::secret::masked_request;
 use crate::net::{Header, Request, Response, end_to_end, export};
 
 const MAX_STREAMS: usize = 32;
@@ -168,7 +169,7 @@ impl Inspector {
             headers: end_to_end(&kept.request.headers),
             ..kept.request.clone()
         };
-        let command = export::curl(&request, &self.about.url, &["-i"], true);
+        let command = export::curl(&masked_request(&request), &self.about.url, &["-i"], true);
         Ok(Response::plain(200, command + "\n"))
     }
 

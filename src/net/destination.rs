@@ -26,6 +26,7 @@ pub struct Destination {
     target: String,
     host_header: Header,
     authorization: Option<Header>,
+    typed: String,
     masked: String,
 }
 
@@ -34,12 +35,7 @@ impl Destination {
         let text = text.trim();
         let masked = masked_url(text);
         let Some((scheme, rest)) = text.split_once("://") else {
-            return Err(match masked.trim_start_matches('/') {
-                "" => {
-                    "the URL is empty: expected a URL like http://localhost:5000/webhook".to_owned()
-                }
-                rest => format!("the URL has no scheme: did you mean http://{rest}?"),
-            });
+            return Err(without_scheme(text));
         };
         if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
             return Err("only http:// and https:// are supported".to_owned());
@@ -74,6 +70,7 @@ impl Destination {
             host_header: Header::new("Host", url.authority()),
             url,
             authorization,
+            typed: text.to_owned(),
             masked,
         })
     }
@@ -137,6 +134,11 @@ impl Destination {
         self.authorization.clone()
     }
 
+    /// The URL as typed, with its secrets, for output that the user asked for.
+    pub(crate) fn typed(&self) -> &str {
+        &self.typed
+    }
+
     pub(crate) fn masked(&self) -> &str {
         &self.masked
     }
@@ -189,8 +191,34 @@ fn authorization(url: &Url) -> Option<Header> {
     (!user.is_empty() || password.is_some()).then(|| Header::new("Authorization", value))
 }
 
+const EXAMPLE: &str = "http://localhost:5000/webhook";
+
+/// Returns the message on a URL without `://`, with a suggestion if the URL probably lacks nothing but the scheme.
+fn without_scheme(text: &str) -> String {
+    let begins = |scheme: &str| {
+        let rest = text.strip_prefix(scheme)?;
+        rest.starts_with([':', '/'])
+            .then(|| format!("{scheme}://{}", rest.trim_start_matches([':', '/'])))
+    };
+    let is_port = !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
+    let rest = text.trim_start_matches('/');
+    let host = &rest[..rest.find(['/', '?']).unwrap_or(rest.len())];
+    let guess = match begins("https").or_else(|| begins("http")) {
+        Some(guess) => Some(guess),
+        None if is_port => Some(format!("http://localhost:{text}")),
+        None if rest.starts_with(':') => Some(format!("http://localhost{rest}")),
+        None if is_localhost(host) || host.contains(['.', ':']) => Some(format!("http://{rest}")),
+        None => None,
+    };
+    match guess.map(|guess| Destination::parse(&guess)) {
+        Some(Ok(guess)) => format!("the URL has no scheme: did you mean {guess}?"),
+        _ if text.is_empty() => format!("the URL is empty: expected a URL like {EXAMPLE}"),
+        _ => format!("the URL has no scheme: expected a URL like {EXAMPLE}"),
+    }
+}
+
 fn mistake(error: &str) -> String {
-    let example = "http://localhost:5000/webhook";
+    let example = EXAMPLE;
     match error {
         "empty host" => format!("the URL has no host: expected a URL like {example}"),
         "invalid port number" => "the port is not a number from 1 to 65535".to_owned(),
@@ -281,6 +309,17 @@ mod tests {
                 "did you mean http://localhost:5000/webhook?",
             ),
             ("//cdr.test/x", "did you mean http://cdr.test/x?"),
+            ("9001", "did you mean http://localhost:9001?"),
+            (":5000/x", "did you mean http://localhost:5000/x?"),
+            (
+                "http:/localhost:9001/x",
+                "did you mean http://localhost:9001/x?",
+            ),
+            ("https//u:S3CR3T@h/x", "did you mean https://***@h/x?"),
+            ("99999", "has no scheme: expected a URL like"),
+            ("cdr", "has no scheme: expected a URL like"),
+            ("cdr.test/x\n", "did you mean http://cdr.test/x?"),
+            ("cdr.test/\tx", "has no scheme: expected a URL like"),
             ("u:S3CR3T@cdr.test/x", "did you mean http://***@cdr.test/x?"),
             ("", "the URL is empty"),
             ("ftp://cdr.test", "only http:// and https://"),

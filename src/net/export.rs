@@ -1,8 +1,8 @@
 //! Writes requests in the formats of other tools: a `curl` command, a `.http` file for editors, HAR, targets for
 //! Vegeta.
 //!
-//! Requests are written one by one, so that memory does not grow with their number. Secrets are masked, and control
-//! characters escaped. A request that a format cannot hold exactly is refused with a reason.
+//! Requests are written one by one, so that memory does not grow with their number. Control characters are escaped;
+//! secrets are masked by the caller. A request that a format cannot hold exactly is refused with a reason.
 
 mod curl;
 
@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
-use super::{Header, Request, header, query, secret};
+use super::{Header, Request, header, query};
 use crate::clock::Timestamp;
 use crate::untrusted::disturbs;
 use crate::{json, ndjson};
@@ -31,7 +31,7 @@ fn url(request: &Request, origin: &str) -> Result<String, Reason> {
     if request.target.contains('#') {
         return Err("the request target has a #, and the text after # would not be sent");
     }
-    Ok(format!("{origin}{}", secret::masked_url(&request.target)))
+    Ok(format!("{origin}{}", request.target))
 }
 
 fn headers(request: &Request) -> Result<Vec<(String, String)>, Reason> {
@@ -39,8 +39,7 @@ fn headers(request: &Request) -> Result<Vec<(String, String)>, Reason> {
         Ok(value) => Ok((header.name.into_owned(), value.to_owned())),
         Err(_) => Err("a header value is not text"),
     };
-    let masked = secret::masked_headers(request.headers.clone());
-    masked.into_iter().map(text).collect()
+    request.headers.iter().cloned().map(text).collect()
 }
 
 pub(crate) fn har_head() -> String {

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use percent_encoding::percent_decode_str;
 
-use super::{Header, is_one_of};
+use super::{Header, Request, is_one_of};
 
 pub const MASK: &str = "***";
 
@@ -106,6 +106,14 @@ fn mask_parameter(piece: &str, separators: &[char], masked: &mut String) {
         masked.push_str(part);
     }
     masked.push_str(&piece[content.len()..]);
+}
+
+pub(crate) fn masked_request(request: &Request) -> Request {
+    Request {
+        target: masked_url(&request.target),
+        headers: masked_headers(request.headers.clone()),
+        ..request.clone()
+    }
 }
 
 pub(crate) fn masked_headers(mut headers: Vec<Header>) -> Vec<Header> {

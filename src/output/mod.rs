@@ -34,13 +34,19 @@ use queue::{StreamState, Streams};
 use theme::{Role, Theme};
 use wrap::{count, plural};
 
+/// The command of the `repeat:` line, without the `--seed` and `--at` that the line adds.
+#[derive(Debug, Clone, Default)]
+pub struct Repeat {
+    pub command: String,
+    pub has_secrets: bool,
+}
+
 pub(crate) struct Show {
     pub renderer: Renderer,
     streams: Streams,
     err_theme: Theme,
     progress: Progress,
-    /// `command` is the command line of the `repeat:` line, without `--seed` and `--at`.
-    command: Option<String>,
+    repeat: Option<Repeat>,
     started: Option<Started>,
     /// Set after the line of a delivery, which is separated by an empty line from the block of an exchange.
     after_a_line: bool,
@@ -52,7 +58,7 @@ impl Show {
     pub fn new(
         options: OutputOptions,
         file: Option<Box<dyn Write + Send>>,
-        command: Option<String>,
+        repeat: Option<Repeat>,
     ) -> Self {
         let err_is_terminal = std::io::stderr().is_terminal();
         let out_is_terminal = file.is_none() && std::io::stdout().is_terminal();
@@ -71,7 +77,7 @@ impl Show {
             streams: Streams::new(out, Box::new(std::io::stderr())),
             err_theme: theme(err_is_terminal),
             progress: Progress::new(err_is_terminal && !options.quiet && !options.ndjson()),
-            command,
+            repeat,
             started: None,
             after_a_line: false,
             causes: sent::Causes::default(),
@@ -97,8 +103,8 @@ impl Show {
         match event {
             Event::Listening(listening) if ndjson => self.record("listening", listening),
             Event::Listening(listening) => {
-                // With `--demo`, which sets `command`, the receiver stops without Ctrl-C and needs no hint.
-                let hint = self.renderer.out_is_terminal && self.command.is_none();
+                // With `--demo`, which sets `repeat`, the receiver stops without Ctrl-C and needs no hint.
+                let hint = self.renderer.out_is_terminal && self.repeat.is_none();
                 self.talk(&listening::ready(listening, hint, self.err_theme));
             }
             Event::Exchange(exchange, line) => {
@@ -248,11 +254,15 @@ impl Show {
             let label = self.err_theme.paint(Role::Name, "hint:");
             self.say(&format!("{label} {hint}\n"));
         }
-        if let (Some(command), Some(started)) = (&self.command, &self.started)
+        if let (Some(repeat), Some(started)) = (self.repeat.clone(), &self.started)
             && !self.renderer.options.ndjson()
             && (sums_up || summary.failed > 0)
         {
             let (seed, at) = (started.seed, started.at);
+            if repeat.has_secrets {
+                self.remark("the next line shows passwords or tokens; --mask masks them");
+            }
+            let command = repeat.command;
             self.remark(&format!("repeat: {command} --seed {seed} --at {at}"));
         }
     }

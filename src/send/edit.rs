@@ -18,6 +18,14 @@ pub enum Edit {
 }
 
 impl Edit {
+    /// Returns the flag of the edit and the name of the field.
+    pub fn flag_and_field(&self) -> (&'static str, &str) {
+        match self {
+            Self::Put(name, _) => ("--set", name),
+            Self::Remove(name) => ("--unset", name),
+        }
+    }
+
     /// Parses the `FIELD=VALUE` of `--set`. The value gets the field's documented type; the value is a string if the
     /// type cannot hold it or the field is undocumented.
     pub fn set(text: &str) -> Result<Self, String> {

@@ -471,3 +471,21 @@ fn headers_are_added_from_words_and_files() {
         missing.stderr
     );
 }
+
+#[test]
+fn fields_that_no_cdr_has_are_named() {
+    let ended = program([
+        "send",
+        "--dry-run",
+        "--set",
+        "hangup_reson=sent_bye",
+        "--unset",
+        "foo",
+    ])
+    .run()
+    .expect(0);
+    insta::assert_snapshot!(ended.stderr, @"
+    warning: --set hangup_reson: not a field of the documented CDR: did you mean hangup_reason?
+    warning: --unset foo: not a field of the documented CDR
+    ");
+}

@@ -216,9 +216,10 @@ fn a_capture_is_printed_as_far_as_a_format_goes() {
     std::fs::write(&path, format!("{capture}{binary}\n")).expect("written");
     let file = path.to_str().expect("a plain path");
     let print = |how: &str| {
-        let ended = program(["send", "--url", "http://h", "--file", file, "--print", how])
-            .run()
-            .expect(1);
+        let send = [
+            "send", "--url", "http://h", "--file", file, "--mask", "--print", how,
+        ];
+        let ended = program(send).run().expect(1);
         assert!(!ended.stdout.contains("hush"), "{}", ended.whole());
         ended
     };

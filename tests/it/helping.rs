@@ -199,6 +199,8 @@ fn the_help_of_send() {
           --dry-run          Print the CDRs instead of sending them
           --print <HOW>      Print the requests as json (one CDR a line), curl,
                              http, har or vegeta; implies --dry-run
+          --mask             Mask passwords and tokens in the printed requests and
+                             in the repeat: line
       -o, --output <FILE>    Write the output to a file instead of standard output
           --format <FORMAT>  Format of the output: pretty (text) or ndjson (one JSON
                              record a line) [default: pretty]
@@ -333,12 +335,14 @@ fn the_help_of_listen() {
 }
 
 #[test]
-fn it_is_the_same_by_both_flags_and_fits() {
+fn it_fits_and_the_short_one_is_a_screen() {
     for mode in MODES {
+        let short = help(mode, "-h", "80");
+        assert!(mode.is_empty() || short.lines().count() <= 24, "{short}");
         for columns in [60, 80, 100] {
             let text = help(mode, "--help", &columns.to_string());
-            assert_eq!(text, help(mode, "-h", &columns.to_string()));
-            for line in text.lines() {
+            let short = help(mode, "-h", &columns.to_string());
+            for line in text.lines().chain(short.lines()) {
                 assert!(
                     line.chars().count() <= columns,
                     "{mode:?} is too wide for {columns}: {line}"
@@ -347,6 +351,20 @@ fn it_is_the_same_by_both_flags_and_fits() {
             }
         }
         assert_eq!(help(mode, "--help", "300"), help(mode, "--help", "100"));
+    }
+}
+
+#[test]
+fn help_is_a_word_too() {
+    for (words, mode) in [
+        (&["help"][..], &[][..]),
+        (&["help", "send"], &["send"]),
+        (&["send", "help"], &["send"]),
+        (&["help", "listen"], &["listen"]),
+    ] {
+        let ended = program(words.iter().copied()).run().expect(0);
+        let same = program(mode.iter().copied().chain(["--help"])).run();
+        assert_eq!(ended.stdout, same.stdout, "{words:?}");
     }
 }
 

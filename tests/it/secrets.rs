@@ -102,8 +102,16 @@ fn no_secret_of_a_sender_is_seen_however_it_ends() {
     for (name, handler) in handlers() {
         let url = secret_url(&handler);
         for mode in MODES {
-            let ended =
-                program([&["send", "--url", &url], &HEADERS[..], &limits, mode].concat()).run();
+            let ended = program(
+                [
+                    &["send", "--mask", "--url", &url],
+                    &HEADERS[..],
+                    &limits,
+                    mode,
+                ]
+                .concat(),
+            )
+            .run();
             assert!(ended.code != Some(2), "{name} {mode:?}: {}", ended.whole());
             assert_kept(&format!("{name} {mode:?}"), &ended);
         }
@@ -136,7 +144,16 @@ fn no_secret_is_seen_in_what_is_replayed() {
                 let url = secret_url(&handler);
                 let ended = program(
                     [
-                        &["send", "--url", &url, "-f", path, "--timeout", "60ms"],
+                        &[
+                            "send",
+                            "--mask",
+                            "--url",
+                            &url,
+                            "-f",
+                            path,
+                            "--timeout",
+                            "60ms",
+                        ],
                         mode,
                     ]
                     .concat(),
@@ -285,6 +302,7 @@ fn no_password_of_a_proxy_is_seen() {
                     [
                         &[
                             "send",
+                            "--mask",
                             "--url",
                             url,
                             "--timeout",
@@ -406,4 +424,37 @@ fn what_is_no_secret_can_be_read() {
         "{}",
         ended.whole()
     );
+}
+
+#[test]
+fn what_is_printed_for_use_is_exact_and_says_so() {
+    let note = "the printed requests contain passwords or tokens; --mask masks them\n";
+    let url = secret_url(&nobody());
+    for format in ["curl", "http", "har", "vegeta"] {
+        let arguments = [&["send", "--print", format, "--url", &url], &HEADERS[..]].concat();
+        let ended = program(&arguments).run().expect(0);
+        for secret in ["userinfo", "token", "key", "header", "cookie", "api-key"] {
+            assert!(
+                ended.stdout.contains(&format!("S3CR3T-{secret}")),
+                "{format}: {secret}"
+            );
+        }
+        assert_eq!(ended.stderr, note);
+        let ended = program([&arguments[..], &["--mask"]].concat())
+            .run()
+            .expect(0);
+        assert_kept(format, &ended);
+        assert_eq!(ended.stderr, "");
+    }
+    let ended = program(["send", "--url", &url]).run().expect(1);
+    let (_, repeat) = ended
+        .stderr
+        .split_once("the next line shows passwords or tokens; --mask masks them\n")
+        .expect("a note");
+    assert!(
+        repeat.starts_with("repeat: ") && repeat.contains(&url),
+        "{repeat}"
+    );
+    let ended = program(["send", "--print", "curl"]).run().expect(0);
+    assert_eq!(ended.stderr, "");
 }

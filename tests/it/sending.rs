@@ -216,6 +216,7 @@ fn secrets_are_in_no_output() {
             "-X",
             "both",
             "-v",
+            "--mask",
             "--timeout",
             "50ms",
             "--connect-timeout",
@@ -289,7 +290,7 @@ fn secrets_are_in_no_usage_error() {
                 .expect(2)
                 .stderr;
             assert!(
-                said.starts_with("error: --header: ") && !said.contains("hush"),
+                said.starts_with("error: TELECMI_CDR_HEADER: ") && !said.contains("hush"),
                 "{said}"
             );
         }

@@ -49,6 +49,101 @@ fn an_unknown_scenario_is_corrected() {
 }
 
 #[test]
+fn a_url_needs_no_flag() {
+    let url = nobody();
+    let ended = program(["send", &url]).run().expect(1);
+    assert!(
+        ended.stdout.contains("connection refused"),
+        "{}",
+        ended.whole()
+    );
+    let said = wrong(program(["send", &url, "--url", &url]).run());
+    assert!(said.contains("cannot be used with '--url <URL>'"), "{said}");
+    let said = wrong(program(["http://me:S3CR3T@cdr.test/"]).run());
+    assert!(said.contains("run: telecmi-cdr send --url URL"), "{said}");
+    assert!(!said.contains("S3CR3T"), "{said}");
+    let said = wrong(program(["listen", "http://me:S3CR3T@cdr.test/"]).run());
+    assert!(!said.contains("S3CR3T"), "{said}");
+}
+
+#[test]
+fn a_flag_before_the_mode_names_the_mode() {
+    for (flag, modes) in [("--url", &["send"][..]), ("-n", &["send", "listen"])] {
+        let said = wrong(program([flag, "x"]).run());
+        for mode in modes {
+            let tip = format!("tip: the flag belongs to a mode: telecmi-cdr {mode} {flag}\n");
+            assert!(said.contains(&tip), "{said}");
+        }
+    }
+}
+
+#[test]
+fn an_unknown_flag_of_a_receiver_is_not_run_as_a_program() {
+    for flags in [&["--count", "-1"][..], &["--settle", "-1s"], &["--foo"]] {
+        let said = wrong(program(["listen"].iter().chain(flags)).run());
+        assert!(!said.contains("-- -"), "{said}");
+    }
+    let said = wrong(program(["listen", "--count", "-1"]).run());
+    assert!(
+        said.contains("'-1' for '--count <N>': expected a whole number"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_host_has_no_port() {
+    for (host, advice) in [
+        ("127.0.0.1:9614", "--host 127.0.0.1 --port 9614"),
+        ("[::1]:9614", "--host ::1 --port 9614"),
+        ("http://localhost:9614/x", "--host localhost --port 9614"),
+        ("http://localhost/x", "--host localhost"),
+    ] {
+        let said = wrong(program(["listen", "--host", host]).run());
+        assert!(said.ends_with(&format!("{advice}\n")), "{said}");
+    }
+}
+
+#[test]
+fn a_wrong_value_of_a_variable_names_the_variable() {
+    for (mode, variable, value) in [
+        ("listen", "TELECMI_CDR_PORT", "tcp://172.17.0.2:8237"),
+        ("listen", "TELECMI_CDR_FORWARD_TO", "nowhere"),
+        ("send", "TELECMI_CDR_URL", "nowhere"),
+        ("send", "TELECMI_CDR_HEADER", "nothing"),
+    ] {
+        let said = wrong(program([mode]).env(variable, value).run());
+        let first = said.lines().next().unwrap_or_default();
+        assert!(first.contains(variable) && !first.contains("--"), "{said}");
+    }
+}
+
+#[test]
+fn requests_are_forwarded_to_one_handler() {
+    let url = nobody();
+    let said = wrong(program(["listen", "--forward-to", &url, "--forward-to", &url]).run());
+    assert!(said.contains("--forward-to was given twice"), "{said}");
+}
+
+#[test]
+fn a_url_is_suggested_only_if_it_is_one() {
+    for (text, guess) in [
+        ("9001", Some("http://localhost:9001")),
+        ("http:/localhost:9001/x", Some("http://localhost:9001/x")),
+        ("http//user:S3CR3T@h/x", Some("http://***@h/x")),
+        ("cdr.test/\tx", None),
+        ("cdr", None),
+    ] {
+        let said = wrong(program(["listen", "--forward-to", text]).run());
+        let suggested = said
+            .split("did you mean ")
+            .nth(1)
+            .map(|guess| guess.trim_end_matches("?\n"));
+        assert_eq!(suggested, guess, "{said}");
+        assert!(!said.contains("S3CR3T"), "{said}");
+    }
+}
+
+#[test]
 fn an_unknown_mode_is_corrected() {
     insta::assert_snapshot!(wrong(program(["sned"]).run()), @"
     error: unrecognized subcommand 'sned'
@@ -393,7 +488,7 @@ fn the_environment_speaks_and_flags_win() {
         ended.stdout
     );
     let said = wrong(program(["send"]).env("TELECMI_CDR_FORMAT", "xml").run());
-    assert!(said.contains("'xml' for '--format <FORMAT>'"), "{said}");
+    assert!(said.contains("'xml' for 'TELECMI_CDR_FORMAT'"), "{said}");
 }
 
 #[test]
@@ -410,7 +505,7 @@ fn flags_without_a_value_have_twins_with_one() {
             .env("TELECMI_CDR_QUIET", "perhaps")
             .run(),
     );
-    assert!(said.contains("'perhaps' for '--quiet'"), "{said}");
+    assert!(said.contains("'perhaps' for 'TELECMI_CDR_QUIET'"), "{said}");
 }
 
 #[test]

@@ -82,8 +82,10 @@ pub fn startup_notes(given: &ListenOptions, prepared: &Prepared, show: &mut Show
         .filter(|expected| schema::documented(&expected.field).is_none())
     {
         show.warn(&format!(
-            "--expect {}={}: not a field of the documented CDR",
-            expected.field, expected.value
+            "--expect {}={}: {}",
+            expected.field,
+            expected.value,
+            schema::unknown(&expected.field)
         ));
     }
     if !prepared.address.ip().is_loopback() {

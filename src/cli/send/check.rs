@@ -6,8 +6,10 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 
 use super::{Print, SendOptions, command};
+use crate::cli::advice::named;
 use crate::cli::values;
 use crate::net::Destination;
+use crate::output::Repeat;
 use crate::send::edit::Edit;
 use crate::send::plan::Methods;
 use crate::suite;
@@ -26,8 +28,10 @@ impl SendOptions {
             return Ok(());
         }
         let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let url_is_given = is_given("url") || is_given("bare_url");
+        self.url = self.bare_url.take().or(self.url.take());
         // `--url` on the command line overrides the environment variable `TELECMI_CDR_DEMO`.
-        self.demo &= is_given("demo") || !is_given("url");
+        self.demo &= is_given("demo") || !url_is_given;
         self.method_was_said = matches.value_source("method") != Some(ValueSource::DefaultValue);
         if self.race > 1 && self.retry > 0 {
             let what = "--race cannot be used with --retry, because the copies of a race are sent \
@@ -46,13 +50,22 @@ impl SendOptions {
             let fuzz = suite::fuzz::cases(self.fuzz, self.seed);
             suite::select(&self.only, &self.skip, self.method, &fuzz)?;
         }
-        let header = |text: &String| values::of_flag("--header", text, values::header_source);
+        let flag = named(matches, "--header");
+        let header = |text: &String| values::of_flag(&flag, text, values::header_source);
         self.headers = self.header.iter().map(header).collect::<Result<_, _>>()?;
-        self.destination = self.destination(is_given("url"))?;
+        let flag = named(matches, "--url");
+        self.destination = self.destination(&flag, url_is_given)?;
         self.edits = self.edits(matches);
         let own = arguments.len() - self.handler.len();
         let own = own - usize::from(!self.handler.is_empty());
-        self.command = command::as_given(&arguments[..own], self.suite);
+        // A suite's command is a part of its records and reports, in which secrets are always masked.
+        let given = &arguments[..own];
+        let masked = command::as_given(given, self.suite, true);
+        let command = command::as_given(given, self.suite, self.suite || self.mask);
+        self.repeat = Repeat {
+            has_secrets: command != masked,
+            command,
+        };
         self.handler_command = command::quoted_words(&arguments[own..]);
         Ok(())
     }
@@ -71,7 +84,7 @@ impl SendOptions {
         edits.into_iter().map(|(_, edit)| edit.clone()).collect()
     }
 
-    fn destination(&self, url_is_given: bool) -> Result<Option<Destination>, String> {
+    fn destination(&self, flag: &str, url_is_given: bool) -> Result<Option<Destination>, String> {
         let url = match &self.url {
             _ if self.demo && url_is_given => {
                 let what = "--demo starts its own receiver: leave out --url, or leave out --demo";
@@ -93,6 +106,6 @@ impl SendOptions {
                 ));
             }
         };
-        values::of_flag("--url", url, Destination::parse).map(Some)
+        values::of_flag(flag, url, Destination::parse).map(Some)
     }
 }

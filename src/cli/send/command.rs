@@ -13,14 +13,15 @@ const OF_THE_SUITE: &[&str] = &[
     "--seed", "--at", "--only", "--skip", "--junit", "--output", "-o",
 ];
 
-/// Returns the command line quoted for a shell and with secrets masked.
-pub fn as_given(arguments: &[OsString], is_suite: bool) -> String {
+/// Returns the command line quoted for a shell, with secrets masked if `mask` is set.
+pub fn as_given(arguments: &[OsString], is_suite: bool, mask: bool) -> String {
     let without = if is_suite { OF_THE_SUITE } else { OF_A_RUN };
     let mut words = vec!["telecmi-cdr".to_owned()];
     let mut rest = arguments.iter().skip(1).map(|word| word.to_string_lossy());
     while let Some(word) = rest.next() {
         match flag_with_value(&word).filter(|(_, flag, _)| without.contains(&flag.as_str())) {
-            None => words.push(quoted(&masked(&word))),
+            None if mask => words.push(quoted(&masked(&word))),
+            None => words.push(quoted(&word)),
             Some((before, _, value)) => {
                 words.extend((!before.is_empty()).then(|| format!("-{before}")));
                 if value.is_empty() {
@@ -85,7 +86,7 @@ mod tests {
 
     fn repeated(arguments: &str) -> String {
         let arguments: Vec<OsString> = arguments.split(' ').map(OsString::from).collect();
-        as_given(&arguments, true)
+        as_given(&arguments, true, true)
     }
 
     #[test]

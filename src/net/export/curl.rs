@@ -2,11 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::net::{Header, Request, secret};
+use crate::net::{Header, Request};
 use crate::untrusted::disturbs;
 
-/// Writes the `curl` command that sends `request` to `origin`, with secrets masked. `flags` are curl's options and
-/// their values.
+/// Writes the `curl` command that sends `request` to `origin`. `flags` are curl's options and their values.
 ///
 /// For a captured request, curl's default headers are switched off.
 pub(crate) fn curl(request: &Request, origin: &str, flags: &[&str], captured: bool) -> String {
@@ -39,10 +38,10 @@ pub(crate) fn curl(request: &Request, origin: &str, flags: &[&str], captured: bo
             add("--head");
         }
     }
-    let target = secret::masked_url(&request.target);
+    let target = &request.target;
     let is_rewritten = !target.starts_with('/') || target.contains("/.") || target.contains('#');
     let url = if is_rewritten {
-        add(&format!("--request-target {}", quoted(&target)));
+        add(&format!("--request-target {}", quoted(target)));
         format!("{origin}/")
     } else {
         format!("{origin}{target}")
@@ -53,8 +52,8 @@ pub(crate) fn curl(request: &Request, origin: &str, flags: &[&str], captured: bo
     ) {
         add(&format!("-X {}", quoted(&request.method)));
     }
-    for header in secret::masked_headers(request.headers.clone()) {
-        add(&format!("-H {}", quoted(&field(&header))));
+    for header in &request.headers {
+        add(&format!("-H {}", quoted(&field(header))));
     }
     if !request.body.is_empty() {
         if !is_given("content-type") {
