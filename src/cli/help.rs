@@ -114,7 +114,7 @@ impl Page {
 }
 
 /// The flags that `-h` shows; `--help` shows all flags.
-const SHORT: &str = "url demo method header suite scenario list_scenarios file set count print format help port host inspect save \
+const SHORT: &str = "url demo method header suite scenario file set count print format help port host inspect save \
     forward_to tunnel fail_first strict";
 
 /// Changes the help of a command to that of `-h`, which fits a screen.
