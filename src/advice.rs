@@ -12,7 +12,7 @@ pub fn on_response(method: &str, response: &Response) -> Option<&'static str> {
     let is_basic = header(&response.headers, "www-authenticate").is_some();
     Some(match response.status {
         401 if is_basic => {
-            "401: the handler wants credentials, which TeleCMI does not send: put a token into the URL's path or query instead"
+            "401: the handler requires credentials, which TeleCMI does not send: put a token into the URL's path or query instead"
         }
         400 | 401 | 403 | 419 if says("csrf") || response.status == 419 => {
             "the framework's CSRF protection refuses the POST: exempt the route from CSRF (csrf_exempt in Django, $except in Laravel)"
