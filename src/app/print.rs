@@ -39,7 +39,7 @@ pub fn run(
         for job in jobs {
             since = job.slot.due.unwrap_or(since.saturating_add(job.slot.gap));
             for mut job in job.each_copy() {
-                printer.mask(&mut job);
+                printer.mask(&mut job.request);
                 piece.clear();
                 match printer.piece(&job, plan.at.after(since), &mut piece) {
                     Ok(()) => {
@@ -60,9 +60,7 @@ pub fn run(
         show.data(export::HAR_TAIL);
     }
     show.flush();
-    if printer.shows_secrets {
-        show.remark("the printed requests contain passwords or tokens; --mask masks them");
-    }
+    printer.tell(&mut show);
     let exit = left_out.tell(&mut show);
     after_output(exit, &mut show)
 }
@@ -75,11 +73,14 @@ pub fn suite_requests(
     print: Print,
     mut show: Show,
 ) -> Exit {
-    let printer = Printer::new(print, options, destination);
-    let flags: Vec<&str> = printer.flags.iter().map(String::as_str).collect();
+    let mut printer = Printer::new(print, options, destination);
+    let flags = printer.flags.clone();
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let mut exit = Exit::Success;
     for (name, request) in cases {
-        let request = request.as_ref();
+        let mut request = request.clone().map(Arc::new);
+        request.as_mut().map(|request| printer.mask(request));
+        let request = request.as_deref();
         let request = request.ok_or("only the suite can write its bytes");
         let text = request.and_then(|request| match print {
             Print::Curl => Ok(export::curl(request, &printer.origin, &flags, false) + "\n"),
@@ -103,6 +104,7 @@ pub fn suite_requests(
         }
     }
     show.flush();
+    printer.tell(&mut show);
     after_output(exit, &mut show)
 }
 
@@ -170,12 +172,18 @@ impl Printer {
         }
     }
 
-    fn mask(&mut self, job: &mut Job) {
-        let masked = secret::masked_request(&job.request);
+    fn mask(&mut self, request: &mut Arc<Request>) {
+        let masked = secret::masked_request(request);
         if self.is_masked {
-            job.request = Arc::new(masked);
+            *request = Arc::new(masked);
         } else {
-            self.shows_secrets |= self.print != Print::Json && masked != *job.request;
+            self.shows_secrets |= self.print != Print::Json && masked != **request;
+        }
+    }
+
+    fn tell(&self, show: &mut Show) {
+        if self.shows_secrets {
+            show.remark("the printed requests contain passwords or tokens; --mask masks them");
         }
     }
 

@@ -70,9 +70,10 @@ fn manual() -> String {
         let _ = Man::new(mode.clone()).render_options_section(&mut options);
         let options = String::from_utf8_lossy(&options).replace(".SH ", ".SS ");
         page.extend(options.into_bytes());
-        let _ = in_short(mode).to_writer(&mut page);
     }
-    let _ = section("ENVIRONMENT", roman(help::ENVIRONMENT)).to_writer(&mut page);
+    for (title, lines) in help::sections() {
+        let _ = preformatted("SH", title, &lines).to_writer(&mut page);
+    }
     plain(&String::from_utf8_lossy(&page))
 }
 
@@ -109,17 +110,10 @@ fn synopsis(command: &Command) -> Roff {
     roff
 }
 
-fn in_short(mode: &Command) -> Roff {
-    let around = [mode.get_before_help(), mode.get_after_help()];
-    let around = around.map(|text| text.map(ToString::to_string).unwrap_or_default());
+fn preformatted(control: &str, title: &str, text: &str) -> Roff {
     let mut roff = Roff::new();
-    roff.control("SS", ["In short"]).control("nf", []);
-    for line in around
-        .join("\n\n")
-        .replace(help::ENVIRONMENT, "")
-        .trim_end()
-        .lines()
-    {
+    roff.control(control, [title]).control("nf", []);
+    for line in text.lines() {
         roff.text([roman(line)]);
     }
     roff.control("fi", []);

@@ -94,6 +94,41 @@ pub const ENVIRONMENT: &str = "\
 Each flag can also be set by an environment variable, such
 as TELECMI_CDR_PORT for --port. A flag overrides it.";
 
+/// The other environment variables that the program and its child processes have.
+const VARIABLES: &str = "
+TELECMI_CDR_URL, TELECMI_CDR_PUBLIC_URL
+    set for the command of listen -- CMD: the listener's URL,
+    and the URL of the tunnel or of --public-url
+HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY
+    the proxy of send; never used for this machine
+NO_COLOR, CLICOLOR_FORCE, CLICOLOR, TERM
+    decide on colours, unless --color is given
+BORE_SERVER
+    the server of listen --tunnel bore
+SSL_CERT_FILE, SSL_CERT_DIR
+    the system's root certificates, on Linux";
+
+const FILES: &str = "\
+No configuration file is read, and only files that a flag
+names are written: --output, --junit, --save, --report and
+--ready-file. The files of --save and --report, which name
+callers, are created with mode 0600.";
+
+/// The sections of the manual page after the flags.
+pub fn sections() -> [(&'static str, String); 4] {
+    let examples = [&SEND, &LISTEN].map(|page| page.examples.trim_start());
+    let codes = |mode: &str, page: &Page| page.end.replace("Exit codes:", mode);
+    [
+        ("EXAMPLES", examples.join("\n\n")),
+        (
+            "EXIT STATUS",
+            codes("send", &SEND) + "\n\n" + &codes("listen", &LISTEN),
+        ),
+        ("ENVIRONMENT", format!("{ENVIRONMENT}\n{VARIABLES}")),
+        ("FILES", FILES.to_owned()),
+    ]
+}
+
 const HEADING: Style = Style::new().bold().underline();
 const LITERAL: Style = Style::new().bold();
 
@@ -114,7 +149,7 @@ impl Page {
 }
 
 /// The flags that `-h` shows; `--help` shows all flags.
-const SHORT: &str = "url demo method header suite scenario file set count print format help port host inspect save \
+const SHORT: &str = "url demo method suite scenario file set print format help port host inspect save \
     forward_to tunnel fail_first strict";
 
 /// Changes the help of a command to that of `-h`, which fits a screen.

@@ -28,7 +28,6 @@ fn an_unknown_flag_is_corrected() {
     error: unexpected argument '--scenaro' found
 
       tip: a similar argument exists: '--scenario'
-      tip: to pass '--scenaro' as a value, use '-- --scenaro'
 
     Usage: telecmi-cdr send --url <URL> --scenario <NAME> [-- <CMD>...]
 
