@@ -150,7 +150,7 @@ impl Page {
 
 /// The flags that `-h` shows; `--help` shows all flags.
 const SHORT: &str = "url demo method suite scenario file set print format help port host inspect save \
-    forward_to tunnel fail_first strict";
+    forward_to tunnel strict";
 
 /// Changes the help of a command to that of `-h`, which fits a screen.
 pub fn short(mut command: Command) -> Command {
