@@ -79,7 +79,9 @@ pub fn suite_requests(
     let mut exit = Exit::Success;
     for (name, request) in cases {
         let mut request = request.clone().map(Arc::new);
-        request.as_mut().map(|request| printer.mask(request));
+        if let Some(request) = &mut request {
+            printer.mask(request);
+        }
         let request = request.as_deref();
         let request = request.ok_or("only the suite can write its bytes");
         let text = request.and_then(|request| match print {
