@@ -52,8 +52,11 @@ const SHOWN_CHARS: usize = 40;
 /// The calls of liveness checks are numbered from 1000, above the numbers of the cases' own calls.
 const FIRST_LIVENESS_CALL: u64 = 1_000;
 
-/// [`CaseDelivery::AgainChanged`] makes this change to its second CDR.
-const CORRECTION: &[Change] = &[Change::Text("hangup_reason", "sent_reject")];
+/// [`CaseDelivery::AgainChanged`] makes these changes to its second CDR, without `custom` if `--custom` sets that.
+const CORRECTION: &[Change] = &[
+    Change::Text("hangup_reason", "sent_reject"),
+    Change::Text("custom", r#"{"crm":"corrected"}"#),
+];
 
 #[derive(Debug, Clone)]
 pub struct CaseRequests {
@@ -108,7 +111,10 @@ impl CaseRequests {
             CaseDelivery::Again | CaseDelivery::AgainAfter(_) => payloads.extend(again),
             CaseDelivery::Forged(_) => payloads.extend(others(self.guards.len().saturating_sub(1))),
             CaseDelivery::LateAgain(count) => payloads.extend(others(count).chain(again)),
-            CaseDelivery::AgainChanged => payloads.push(self.changed(CORRECTION).into()),
+            CaseDelivery::AgainChanged => {
+                let changes = CORRECTION.len() - usize::from(self.account.custom.is_some());
+                payloads.push(self.changed(&CORRECTION[..changes]).into());
+            }
             CaseDelivery::Concurrent(calls) => payloads.extend(others(calls - 1)),
             _ => {}
         }

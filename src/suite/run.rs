@@ -139,8 +139,10 @@ struct Suite<'a, F> {
     unhurried: SuiteClient<'a>,
     /// `accepted` holds the methods by which the handler accepted a good CDR.
     accepted: Vec<CaseMethod>,
-    /// The highest latency of a good CDR among the probes.
+    /// The highest latency of a good CDR among the probes, later the lowest of `latencies`.
     latency: Duration,
+    /// The latencies of the last liveness checks.
+    latencies: [Duration; 3],
     /// Whether the handler serves several requests at once; `None` if that is not known.
     serves_several: Option<bool>,
     remarks: Remarks,
@@ -189,6 +191,7 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
             unhurried: client(client_options.timeout)?,
             pacer: Rc::clone(&pacer),
             latency: Duration::ZERO,
+            latencies: [Duration::ZERO; 3],
             serves_several: None,
             remarks: Remarks::default(),
             accepted: Vec::new(),
@@ -293,11 +296,22 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
             self.quick =
                 SuiteClient::new(destination, options, timeout, settle_delay, &self.pacer)?;
             self.latency = latency;
+            self.latencies = [latency; 3];
             if self.is_slow() && self.options.rate.is_none() {
                 self.serves_several = Some(self.answers_several_at_once().await);
             }
         }
         Ok(probes)
+    }
+
+    /// A handler may become slow in the course of a run: the lowest of the last latencies counts.
+    async fn adapt(&mut self, latency: Duration) {
+        self.latencies.rotate_left(1);
+        self.latencies[0] = latency;
+        self.latency = self.latencies.iter().min().copied().unwrap_or_default();
+        if self.is_slow() && self.serves_several.is_none() && self.options.rate.is_none() {
+            self.serves_several = Some(self.answers_several_at_once().await);
+        }
     }
 
     fn is_slow(&self) -> bool {
@@ -499,6 +513,7 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
         let first = self.quick.send(&check).await;
         if first.accepted() {
             self.remarks.note_latency(first.latency);
+            self.adapt(first.latency).await;
             return None;
         }
         if let Some(restarted) = self.restart(false).await {

@@ -73,6 +73,9 @@ impl Case {
             (Family::Tolerant, _) => match self.grade {
                 _ if matches!(self.payload, CasePayload::Object(_)) => Expects::Answered,
                 Grade::Inferred if self.adds_field() => Expects::Accepted,
+                _ if matches!(self.delivery, CaseDelivery::ContentType(Some(_))) => {
+                    Expects::Accepted
+                }
                 Grade::Doc | Grade::Seen | Grade::Calc => Expects::Accepted,
                 Grade::Inferred | Grade::Unknown | Grade::Hostile => Expects::Answered,
             },

@@ -127,13 +127,7 @@ impl Script {
             }
             Self::TlsHello => vec![Step::Send(TLS_HELLO.into()), Step::HalfClose],
             Self::HugeHeader => vec![Step::Send(whole())],
-            Self::LowerCase => {
-                let mut headers = headers(length);
-                for header in &mut headers {
-                    header.name = header.name.to_ascii_lowercase().into();
-                }
-                vec![Step::Send(message(&headers, body))]
-            }
+            Self::LowerCase => vec![Step::Send(message(&lower_case(headers(length)), body))],
         };
         RawRequest::new(&request.method, steps)
     }
@@ -190,6 +184,13 @@ impl RawRequest {
             ..Self::new(&request.method, [Step::Send(bytes)])
         }
     }
+}
+
+fn lower_case(mut headers: Vec<Header>) -> Vec<Header> {
+    for header in &mut headers {
+        header.name = header.name.to_ascii_lowercase().into();
+    }
+    headers
 }
 
 pub(super) fn message(request: &Request, version: &str, headers: &[Header], body: &[u8]) -> Bytes {

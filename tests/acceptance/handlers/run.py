@@ -27,7 +27,7 @@ def judged(program, handler):
     """The red cases, the skipped ones by reason, and how long it took."""
     running = Running(handler)
     try:
-        url = f"http://127.0.0.1:{running.port}{PATH}"
+        url = f"http://127.0.0.1:{running.port}{handler.get('target', PATH)}"
         started = time.monotonic()
         command = [program, "send", "--url", url, "--suite", "--seed", SEED, "--format", "ndjson", "--quiet"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
