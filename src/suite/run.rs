@@ -36,7 +36,7 @@ const FIRST_RECOVERY_WAIT: Duration = Duration::from_millis(100);
 
 /// A handler whose good CDR takes this long is slow: its liveness is checked after fewer cases, and if it serves several
 /// requests at once, cases run side by side.
-const SLOW: Duration = Duration::from_millis(50);
+const SLOW: Duration = Duration::from_millis(100);
 
 /// At most this many cases run side by side.
 const SIDE_BY_SIDE: usize = 8;
@@ -358,7 +358,10 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
         let running = cases.iter().zip(&sources);
         let running = running.map(|(case, source)| self.client_for(case).deliver(case, source));
         let observed = join_all(running).await;
-        for ((case, source), observed) in cases.iter().zip(sources).zip(observed) {
+        let mut answered: Vec<_> = cases.iter().zip(sources).zip(observed).collect();
+        // The case whose connection broke comes first: if the handler is down, that case is to blame.
+        answered.sort_by_key(|(_, observed)| !observed.iter().any(broke_off));
+        for ((case, source), observed) in answered {
             let record = match self.down_since {
                 Some(name) => CaseRecord::skipped(case, &down_since(name)),
                 None => self.record(case, &observed),
@@ -679,6 +682,11 @@ fn is_refusal(observed: &Observed) -> bool {
         Ok(response) => matches!(response.status, 400 | 404 | 409 | 422 | 500),
         Err(failure) => failure.kind == FailureKind::Closed && failure.phase > Phase::Tls,
     }
+}
+
+/// Returns whether a connection was open and ended without a response.
+fn broke_off(observed: &Observed) -> bool {
+    observed.answer.is_err() && !observed.unreached()
 }
 
 /// Returns whether a case takes time without work for the handler.
