@@ -3,6 +3,7 @@
     python3 pack.py version [TAG]                     print the version; fail if the tag or the changelog has another
     python3 pack.py notes                             print what the changelog says of this version
     python3 pack.py words PROGRAM FOLDER              write completions and the manual page, which are the same everywhere
+    python3 pack.py licences [TARGET]                 print the licence texts of the crates in the program; fail if one has none
     python3 pack.py archive TARGET PROGRAM WORDS OUT  make OUT/telecmi-cdr-VERSION-TARGET.tar.gz (.zip for Windows) and its sum
     python3 pack.py wheel OUT [WORD...]               make a wheel in OUT with maturin, which is given the words, too
     python3 pack.py npm OUT ARCHIVE...                make the npm packages: one for each archive, and the one that people install
@@ -27,6 +28,7 @@ ROOT = HERE.parent
 SHELLS = {"bash": "telecmi-cdr.bash", "zsh": "_telecmi-cdr", "fish": "telecmi-cdr.fish", "powershell": "_telecmi-cdr.ps1",
           "elvish": "telecmi-cdr.elv"}
 # Node's names for platforms, and the target whose program their package holds. The two for Linux run with any libc, since they need none.
+THIRD_PARTY = "THIRD-PARTY-LICENCES.txt"
 PLATFORMS = {
     "darwin-arm64": "aarch64-apple-darwin",
     "darwin-x64": "x86_64-apple-darwin",
@@ -70,6 +72,43 @@ def words(program, folder):
     (Path(folder) / "man" / "telecmi-cdr.1").write_bytes(said("man"))
 
 
+def crates(target=None):
+    """The crates whose code is in the program for a target, by default this machine's: no dev-dependencies, no macros, no build scripts."""
+    host = re.search(r"host: (\S+)", subprocess.run(["rustc", "-vV"], check=True, capture_output=True, text=True).stdout)[1]
+    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", target or host, "--manifest-path", ROOT / "Cargo.toml"]
+    said = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    packages = {package["id"]: package for package in said["packages"]}
+    needs = {node["id"]: [dep["pkg"] for dep in node["deps"] if any(kind["kind"] is None for kind in dep["dep_kinds"])]
+             for node in said["resolve"]["nodes"]}
+    found, rest = set(), [said["resolve"]["root"]]
+    while rest:
+        if (one := rest.pop()) not in found:
+            found.add(one)
+            is_macro = any("proc-macro" in target["kind"] for target in packages[one]["targets"])
+            rest += [] if is_macro else needs[one]
+    found.discard(said["resolve"]["root"])
+    return sorted((packages[one] for one in found), key=lambda package: (package["name"], package["version"]))
+
+
+def licences(target=None):
+    """The licence texts that must go with the program, each with the crates that have it."""
+    texts, missing = {}, []
+    for package in crates(target):
+        folder = Path(package["manifest_path"]).parent
+        files = {file for file in folder.iterdir() if re.match(r"(LICEN[CS]E|COPYING|COPYRIGHT|NOTICE|UNLICENSE)", file.name, re.I) and file.is_file()}
+        files |= {folder / package["license_file"]} if package["license_file"] else set()
+        if not files:
+            missing.append(f"{package['name']} {package['version']} ({package['license']})")
+        for file in sorted(files):
+            text = file.read_text(encoding="utf-8", errors="replace").strip()
+            names = texts.setdefault(" ".join(text.split()), (text, []))[1]
+            names.append(f"{package['name']} {package['version']} ({package['license']})")
+    if missing:
+        sys.exit("no licence text: " + ", ".join(missing))
+    parts = ["\n".join([*dict.fromkeys(names), "", text]) for text, names in sorted(texts.values(), key=lambda item: item[1])]
+    return ("\n\n" + "-" * 80 + "\n\n").join(["Licences of the crates that are compiled into telecmi-cdr.", *parts]) + "\n"
+
+
 def archive(target, program, texts, out):
     name = f"telecmi-cdr-{crate()['version']}-{target}"
     Path(out).mkdir(parents=True, exist_ok=True)
@@ -78,6 +117,7 @@ def archive(target, program, texts, out):
         shutil.copytree(texts, folder)
         for file in [program, *(ROOT / text for text in ["LICENSE", "README.md", "CHANGELOG.md"])]:
             shutil.copy(file, folder)
+        (folder / THIRD_PARTY).write_text(licences(target), encoding="utf-8")
         # Only the program is to be run, whatever the files were allowed on the way here.
         for file in folder.rglob("*"):
             file.chmod(0o755 if file.is_dir() or file.name == Path(program).name else 0o644)
@@ -93,6 +133,8 @@ def wheel(out, *more):
         # The licence belongs into a wheel, and may only come from beside its pyproject.toml.
         for file in [ROOT / "LICENSE", HERE / "README.md"]:
             shutil.copy(file, place)
+        target = more[more.index("--target") + 1] if "--target" in more else None
+        (Path(place) / THIRD_PARTY).write_text(licences(target), encoding="utf-8")
         about = (HERE / "pypi" / "pyproject.toml").read_text(encoding="utf-8")
         about = about.replace('"../../Cargo.toml"', json.dumps(str(ROOT / "Cargo.toml"))).replace('"../README.md"', '"README.md"')
         (Path(place) / "pyproject.toml").write_text(about, encoding="utf-8")
@@ -113,10 +155,12 @@ def taken(packed, folder):
     program.parent.mkdir(parents=True)
     if packed.suffix == ".zip":
         with zipfile.ZipFile(packed) as files:
-            program.write_bytes(files.read(f"{name}/{program.name}"))
+            for file in (program, folder / THIRD_PARTY):
+                file.write_bytes(files.read(f"{name}/{file.name}"))
     else:
         with tarfile.open(packed) as files:
-            program.write_bytes(files.extractfile(f"{name}/{program.name}").read())
+            for file in (program, folder / THIRD_PARTY):
+                file.write_bytes(files.extractfile(f"{name}/{file.name}").read())
     program.chmod(0o755)
     return found
 
@@ -154,7 +198,7 @@ def npm(out, *archives):
 
 
 def main():
-    commands = {"version": version, "notes": notes, "words": words, "archive": archive, "wheel": wheel, "npm": npm}
+    commands = {"version": version, "notes": notes, "words": words, "licences": licences, "archive": archive, "wheel": wheel, "npm": npm}
     if len(sys.argv) < 2 or sys.argv[1] not in commands:
         sys.exit(__doc__)
     made = commands[sys.argv[1]](*sys.argv[2:])

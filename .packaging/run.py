@@ -258,10 +258,14 @@ class Checks:
         run(["tar", "xzf", self.made, "-C", self.folder / "unpacked"])
         place = next((self.folder / "unpacked").iterdir())
         there = {str(file.relative_to(place)) for file in place.rglob("*") if file.is_file()}
-        wanted = {"telecmi-cdr", "LICENSE", "README.md", "CHANGELOG.md", "man/telecmi-cdr.1",
+        wanted = {"telecmi-cdr", "LICENSE", pack.THIRD_PARTY, "README.md", "CHANGELOG.md", "man/telecmi-cdr.1",
                   *(f"completions/{name}" for name in pack.SHELLS.values())}
         if there != wanted or not all((place / name).stat().st_size for name in there):
             raise RuntimeError(f"it has {sorted(there)}")
+        text = (place / pack.THIRD_PARTY).read_text(encoding="utf-8")
+        unnamed = [crate["name"] for crate in pack.crates(self.target) if f"\n{crate['name']} {crate['version']} (" not in text]
+        if unnamed:
+            raise RuntimeError(f"no licence text of {unnamed}")
         if shutil.which("sha256sum"):
             run(["sha256sum", "--check", f"{self.made.name}.sha256"], cwd=self.made.parent)
         return f"{self.made.name}, {self.made.stat().st_size // 1024} KiB"
