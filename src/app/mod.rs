@@ -61,8 +61,8 @@ fn start(invocation: &Invocation) -> Result<Exit, Error> {
                 None => Box::pin(demo::run(options)).await,
             },
             Invocation::Listen(options) => Box::pin(receive::run(options)).await,
-            Invocation::Generate(what) => {
-                Ok(write(OutputOptions::default(), |_| generate::text(*what)))
+            Invocation::Generate(options) => {
+                Ok(write(OutputOptions::default(), |_| generate::text(options)))
             }
         }
     });

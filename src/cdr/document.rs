@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::account::LIVE_CUSTOM;
 use super::judge::place;
 use super::kind::{Generation, Kind};
 use super::scenarios::documented;
@@ -52,50 +53,130 @@ pub fn json_schema() -> Value {
     })
 }
 
-pub fn openapi() -> Value {
+/// The handler that an OpenAPI document describes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handler {
+    /// Scheme, host and port.
+    pub server: String,
+    pub path: String,
+    /// The parameters of the URL's own query, such as a token.
+    pub parameters: Vec<(String, String)>,
+}
+
+/// Without a handler the document has `webhooks`; with one it has `servers` and `paths`, and the limits of the values, so
+/// that tools can generate requests.
+pub fn openapi(handler: Option<&Handler>) -> Value {
     let mut schemas = schemas();
     let whole = json!({"description": MEANING, "anyOf": references("#/components/schemas/")});
     schemas.insert(WHOLE.to_owned(), whole);
-    let delivered =
+    let mut parameters: Vec<Value> = FIELDS.iter().map(parameter).collect();
+    let mut responses =
         json!({"2XX": {"description": "Delivered. The body of the answer is not read."}});
-    json!({
+    let own: Vec<Value> = match handler {
+        Some(handler) => handler.parameters.iter().map(own_parameter).collect(),
+        None => Vec::new(),
+    };
+    if handler.is_some() {
+        responses["4XX"] = json!({"description": "Refused."});
+        for schema in schemas.values_mut() {
+            let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+            properties
+                .into_iter()
+                .flatten()
+                .for_each(|(name, schema)| limit(name, schema));
+        }
+        for parameter in &mut parameters {
+            let name = parameter["name"].as_str().unwrap_or_default().to_owned();
+            limit(&name, &mut parameter["schema"]);
+        }
+    }
+    parameters.splice(0..0, own.iter().cloned());
+    let methods = json!({
+        "post": {
+            "operationId": "outgoingCdr",
+            "summary": MEANING,
+            "requestBody": {
+                "required": true,
+                "content": {"application/json": {
+                    "schema": {"$ref": format!("#/components/schemas/{WHOLE}")},
+                    "examples": examples(handler.is_some()),
+                }},
+            },
+            "responses": responses,
+            "x-grade": Grade::Doc,
+        },
+        "get": {
+            "operationId": "outgoingCdrByGet",
+            "summary": MEANING,
+            "description": "The dashboard offers GET, but its format is undocumented: a \
+             query with the same names is assumed.",
+            "parameters": parameters,
+            "responses": responses,
+            "x-grade": Grade::Unknown,
+        },
+    });
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "TeleCMI's webhook for outgoing CDRs",
             "version": env!("CARGO_PKG_VERSION"),
             "description": format!("This description is not published by TeleCMI. {GRADES}"),
         },
-        "webhooks": {
-            "outgoingCdr": {
-                "post": {
-                    "operationId": "outgoingCdr",
-                    "summary": MEANING,
-                    "requestBody": {
-                        "required": true,
-                        "content": {"application/json": {
-                            "schema": {"$ref": format!("#/components/schemas/{WHOLE}")},
-                            "examples": {
-                                "legA": {"summary": "The agent did not answer.", "value": sample(Leg::A)},
-                                "legB": {"summary": "The customer declined.", "value": sample(Leg::B)},
-                            },
-                        }},
-                    },
-                    "responses": delivered,
-                    "x-grade": Grade::Doc,
-                },
-                "get": {
-                    "operationId": "outgoingCdrByGet",
-                    "summary": MEANING,
-                    "description": "The dashboard offers GET, but its format is undocumented: a \
-                     query with the same names is assumed.",
-                    "parameters": FIELDS.iter().map(parameter).collect::<Vec<_>>(),
-                    "responses": delivered,
-                    "x-grade": Grade::Unknown,
-                },
-            },
-        },
-        "components": {"schemas": schemas},
-    })
+    });
+    match handler {
+        None => document["webhooks"] = json!({"outgoingCdr": methods}),
+        Some(handler) => {
+            document["servers"] = json!([{"url": handler.server}]);
+            document["paths"] = json!({&handler.path: methods});
+            if !own.is_empty() {
+                document["paths"][&handler.path]["post"]["parameters"] = own.into();
+            }
+        }
+    }
+    document["components"] = json!({"schemas": schemas});
+    document
+}
+
+fn examples(with_live: bool) -> Value {
+    let mut examples = json!({
+        "legA": {"summary": "The agent did not answer.", "value": sample(Leg::A)},
+        "legB": {"summary": "The customer declined.", "value": sample(Leg::B)},
+    });
+    if with_live {
+        let mut live = sample(Leg::A);
+        live["virtual_number"] = 442_000_000_001_u64.into();
+        live["custom"] = LIVE_CUSTOM.into();
+        live["extra_params"] = json!({"click2call": "true"});
+        let summary = "The agent did not answer, in the types of live accounts.";
+        examples["live"] = json!({"summary": summary, "value": live});
+    }
+    examples
+}
+
+fn own_parameter((name, value): &(String, String)) -> Value {
+    json!({"name": name, "in": "query", "required": true, "schema": {"type": "string", "enum": [value]}})
+}
+
+/// Adds the format and the range that all known values have.
+fn limit(name: &str, schema: &mut Value) {
+    let limits = match name {
+        "cmiuuid" => json!({"format": "uuid"}),
+        "call_id" | "request_id" => json!({"minLength": 1, "maxLength": 64}),
+        "custom" | "extra_params" => json!({"maxLength": 2_000}),
+        "filename" => json!({"maxLength": 255}),
+        "user" => json!({"pattern": "^[0-9]{3,6}_[0-9]{1,12}$"}),
+        "virtual_number" => {
+            json!({"pattern": "^[0-9]{5,15}$", "minimum": 10_000, "maximum": 999_999_999_999_999_u64})
+        }
+        "to" => json!({"minimum": 10_000, "maximum": 999_999_999_999_999_u64}),
+        "appid" => json!({"minimum": 1, "maximum": 999_999_999_999_u64}),
+        "time" => json!({"minimum": 1_500_000_000_000_u64, "maximum": 4_102_444_800_000_u64}),
+        "answeredsec" => json!({"minimum": 0, "maximum": 86_400}),
+        _ => json!({}),
+    };
+    for (key, value) in limits.as_object().into_iter().flatten() {
+        schema[key] = value.clone();
+    }
 }
 
 fn references(below: &str) -> Vec<Value> {
@@ -242,8 +323,35 @@ mod tests {
     }
 
     #[test]
+    fn a_handler_is_described_by_its_url() {
+        let handler = Handler {
+            server: "http://localhost:5000".to_owned(),
+            path: "/cdr".to_owned(),
+            parameters: vec![("token".to_owned(), "t".to_owned())],
+        };
+        let document = openapi(Some(&handler));
+        assert_eq!(document["webhooks"], Value::Null);
+        assert_eq!(document["servers"][0]["url"], "http://localhost:5000");
+        for (method, parameters) in [("post", 1), ("get", 1 + FIELDS.len())] {
+            let operation = &document["paths"]["/cdr"][method];
+            assert_eq!(
+                operation["parameters"].as_array().unwrap().len(),
+                parameters
+            );
+            assert_eq!(operation["parameters"][0]["schema"]["enum"], json!(["t"]));
+            assert!(operation["responses"]["4XX"].is_object());
+        }
+        let missed = &document["components"]["schemas"]["OutgoingMissed"]["properties"];
+        assert_eq!(missed["cmiuuid"]["format"], "uuid");
+        assert_eq!(missed["to"]["minimum"], 10_000);
+        let content =
+            &document["paths"]["/cdr"]["post"]["requestBody"]["content"]["application/json"];
+        assert_eq!(content["examples"]["live"]["value"]["custom"], "false");
+    }
+
+    #[test]
     fn the_webhook_takes_both_methods() {
-        let document = openapi();
+        let document = openapi(None);
         let hook = &document["webhooks"]["outgoingCdr"];
         let reference =
             &hook["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"];

@@ -7,6 +7,7 @@ use clap_mangen::roff::{Inline, Roff, bold, roman};
 
 use super::help;
 use crate::cdr::document;
+use crate::net::{Destination, query};
 
 /// The values of `--generate`; shell completions show the variants' doc comments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -29,8 +30,16 @@ pub enum Generate {
     Openapi,
 }
 
-pub fn text(what: Generate) -> String {
-    match what {
+/// The options of `--generate`.
+#[derive(Debug, Clone)]
+pub struct GenerateOptions {
+    pub what: Generate,
+    /// The handler of an OpenAPI document.
+    pub url: Option<Destination>,
+}
+
+pub fn text(options: &GenerateOptions) -> String {
+    match options.what {
         // clap_complete's bash generator takes the hyphen in `telecmi-cdr` for a subcommand separator.
         Generate::Bash => completions(Shell::Bash).replace("telecmi__subcmd__cdr", "telecmi__cdr"),
         Generate::Zsh => completions(Shell::Zsh),
@@ -39,7 +48,23 @@ pub fn text(what: Generate) -> String {
         Generate::Elvish => completions(Shell::Elvish),
         Generate::Man => manual(),
         Generate::JsonSchema => format!("{:#}\n", document::json_schema()),
-        Generate::Openapi => format!("{:#}\n", document::openapi()),
+        Generate::Openapi => {
+            let handler = options.url.as_ref().map(handler);
+            format!("{:#}\n", document::openapi(handler.as_ref()))
+        }
+    }
+}
+
+fn handler(url: &Destination) -> document::Handler {
+    let exact = url.exact_url();
+    let (path, query) = url.target().split_once('?').unwrap_or((url.target(), ""));
+    document::Handler {
+        server: exact
+            .strip_suffix(url.target())
+            .unwrap_or(&exact)
+            .to_owned(),
+        path: path.to_owned(),
+        parameters: query::decode(query).pairs,
     }
 }
 

@@ -12,6 +12,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{ErrorKind, Write as _};
 
 use clap::builder::BoolishValueParser;
+use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{
     ArgAction, ColorChoice, Command, CommandFactory as _, FromArgMatches as _, Id, Parser,
@@ -19,9 +20,10 @@ use clap::{
 };
 
 use crate::error::Exit;
+use crate::net::Destination;
 use crate::untrusted::{clean, disturbs};
 use advice::variable;
-use generate::Generate;
+use generate::{Generate, GenerateOptions};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -45,6 +47,9 @@ struct Cli {
     /// (json-schema, openapi)
     #[arg(long, value_name = "WHAT", hide_possible_values = true)]
     generate: Option<Generate>,
+    /// With --generate openapi: the handler's URL, for paths and servers instead of webhooks
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
 }
 
 /// Of a flag given twice the last one counts, as in curl.
@@ -57,7 +62,7 @@ pub enum Invocation {
     #[command(help_template = help::TEMPLATE, disable_help_flag = true, args_override_self = true, arg = help::flag())]
     Listen(Box<listen::ListenOptions>),
     #[command(skip)]
-    Generate(Generate),
+    Generate(Box<GenerateOptions>),
 }
 
 pub fn command() -> Command {
@@ -77,17 +82,42 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         .try_get_matches_from_mut(&arguments)
         .map_err(|error| advice::advised(error, &command, &given, &arguments))?;
     let cli = Cli::from_arg_matches(&matches)?;
-    let mut invocation = cli.mode.or(cli.generate.map(Invocation::Generate));
+    if cli.url.is_some() && cli.generate.is_none() {
+        let mut error =
+            clap::Error::new(clap::error::ErrorKind::UnknownArgument).with_cmd(&command);
+        error.insert(
+            ContextKind::InvalidArg,
+            ContextValue::String("--url".to_owned()),
+        );
+        return Err(advice::advised(error, &command, &given, &arguments));
+    }
+    let generated = cli
+        .generate
+        .map(|what| generate_options(what, cli.url.as_deref()));
+    let invalid = |text: String| {
+        let kind = clap::error::ErrorKind::ValueValidation;
+        clap::Error::raw(kind, format!("{text}\n")).with_cmd(&command)
+    };
+    let generated = generated.transpose().map_err(invalid)?;
+    let mut invocation = cli
+        .mode
+        .or(generated.map(|options| Invocation::Generate(Box::new(options))));
     let checked = match (&mut invocation, matches.subcommand()) {
         (Some(Invocation::Send(options)), Some((_, matches))) => options.check(matches, &arguments),
         (Some(Invocation::Listen(options)), Some((_, matches))) => options.check(matches),
         _ => Ok(()),
     };
-    let checked = checked.and(invocation.ok_or("a mode is required: send or listen".to_owned()));
-    checked.map_err(|text| {
-        clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("{text}\n"))
-            .with_cmd(&command)
-    })
+    checked.map_err(invalid)?;
+    invocation.ok_or_else(|| invalid("a mode is required: send or listen".to_owned()))
+}
+
+fn generate_options(what: Generate, url: Option<&str>) -> Result<GenerateOptions, String> {
+    if url.is_some() && what != Generate::Openapi {
+        return Err("--url goes with --generate openapi only".to_owned());
+    }
+    let url = url.map(|url| values::of_flag("--url", url, Destination::parse));
+    let url = url.transpose()?;
+    Ok(GenerateOptions { what, url })
 }
 
 /// clap's help goes to standard output, usage errors to standard error. A closed pipe is no failure. A message with

@@ -319,3 +319,31 @@ fn the_samples_of_the_openapi_document_are_the_documented_ones() {
         json!(env!("CARGO_PKG_VERSION"))
     );
 }
+
+#[test]
+fn the_openapi_document_of_a_handler_has_its_url() {
+    let url = "http://localhost:5000/cdr?token=t";
+    let ended = program(["--generate", "openapi", "--url", url])
+        .run()
+        .expect(0);
+    let document: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(
+        document["servers"],
+        json!([{"url": "http://localhost:5000"}])
+    );
+    let get = &document["paths"]["/cdr"]["get"];
+    assert_eq!(get["parameters"][0]["name"], "token");
+    assert_eq!(document["webhooks"], Value::Null);
+    let other = program(["--generate", "man", "--url", url]).run().expect(2);
+    assert!(
+        other.stderr.contains("--generate openapi only"),
+        "{}",
+        other.stderr
+    );
+    let alone = program(["--url", url]).run().expect(2);
+    assert!(
+        alone.stderr.contains("telecmi-cdr send --url"),
+        "{}",
+        alone.stderr
+    );
+}

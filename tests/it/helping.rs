@@ -48,6 +48,8 @@ fn the_help_of_the_program() {
           --generate <WHAT>  Print completions (bash, zsh, fish, powershell,
                              elvish), the manual page (man), or what the webhook
                              takes (json-schema, openapi)
+          --url <URL>        With --generate openapi: the handler's URL, for paths
+                             and servers instead of webhooks
       -h, --help             Print help
       -V, --version          Print version
 
