@@ -14,7 +14,7 @@ use super::event::{CaseRecord, Event, Reply, Started, SuiteSummary};
 use super::explain::accepted_changes;
 use super::handler::HandlerProcess;
 use super::read_back::{ReadBack, StoredFault};
-use super::remarks::Remarks;
+use super::remarks::{Remark, Remarks};
 use super::requests::{CaseRequests, other_host};
 use super::verdict::{Cause, Observed, judge};
 use super::{Case, CaseDelivery, CaseMethod, Family, Needs, SuiteOptions};
@@ -23,6 +23,7 @@ use crate::advice;
 use crate::clock::format_duration;
 use crate::error::{Error, Stop};
 use crate::net::client::ClientOptions;
+use crate::net::secret::is_secret_name;
 use crate::net::{Destination, FailureKind, Phase, Request};
 
 /// The timeout of *survives* cases is at least 3 seconds, unless `--max-latency` or `--timeout` is lower.
@@ -74,12 +75,36 @@ pub async fn run(
     };
     let mut summary = SuiteSummary::of(suite.records, began.elapsed(), stopped);
     summary.remarks = suite.remarks.list();
+    if has_no_secret(options, destination) && summary.ok > 0 {
+        let text = "neither the URL nor a header has a secret, so anybody who finds the URL can post to it; --guard tests a secret";
+        summary.remarks.push(Remark {
+            text: text.to_owned(),
+            cases: Vec::new(),
+        });
+    }
     summary.has_read_back = options.read_back.is_some();
     if let Some(baseline) = &options.baseline {
         baseline.apply(&mut summary);
     }
     (suite.on_event)(Event::Finished(Box::new(summary.clone())));
     Ok(summary)
+}
+
+/// Returns whether nothing that is sent looks like a secret. The last part of a path is one if it is long and has a digit.
+fn has_no_secret(options: &SuiteOptions, destination: &Destination) -> bool {
+    let (path, query) = destination
+        .target()
+        .split_once('?')
+        .unwrap_or((destination.target(), ""));
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let in_path = last.len() >= 8 && last.contains(|c: char| c.is_ascii_digit());
+    let in_header = options
+        .headers
+        .iter()
+        .any(|header| is_secret_name(&header.name));
+    let in_cdr = options.account.custom.is_some() || options.account.app_id.is_some();
+    let in_url = !query.is_empty() || destination.authorization().is_some();
+    options.guards.is_empty() && !(in_path || in_header || in_cdr || in_url)
 }
 
 /// Selects the cases, without those that need a flag which is not given.

@@ -467,9 +467,10 @@ async fn remarks_fail_no_run() {
         "to-as-text",
     ];
     let summary = suite(&options(&names), Bug::HealthCheck).await;
-    assert_eq!((summary.exit, summary.remarks.len()), (Exit::Success, 1));
+    assert_eq!((summary.exit, summary.remarks.len()), (Exit::Success, 2));
     assert!(
-        summary.remarks[0].text.contains("health check"),
+        summary.remarks[0].text.contains("health check")
+            && summary.remarks[1].text.contains("--guard"),
         "{:?}",
         summary.remarks
     );

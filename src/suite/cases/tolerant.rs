@@ -182,6 +182,14 @@ pub const CASES: &[Case] = &[
         Changed(&[Text("custom", r#"{"note":"campaign 7, Berlin + Bonn"}"#)]), Pluses,
         "Forms write a space as +, others as %20; a handler that decodes by hand keeps the plus \
          signs."),
+    Tolerant.post("custom-with-signs", Inferred,
+        Changed(&[Text("custom", r#"{"note":"a+b %2B <b>c</b> & \"d\""}"#)]),
+        "Plus signs, %2B, tags and quotes are text: escaping or decoding it once more changes \
+         what is stored, which only --read-back shows."),
+    Tolerant.get("get-custom-with-signs", Inferred,
+        Changed(&[Text("custom", r#"{"note":"a+b %2B <b>c</b> & \"d\""}"#)]),
+        "By GET such a text is decoded once by the framework; decoding it again turns %2B into \
+         + and + into a space, and strip_tags loses the tags."),
     Tolerant.post("fields-reordered", Calc, Body(reordered),
         "The order of JSON members means nothing and differs between samples; signatures and CSV \
          exports over the raw order break."),

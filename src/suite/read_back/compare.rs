@@ -137,6 +137,9 @@ fn stored(name: &str, sent: &Value, record: &Record) -> bool {
     if record.has(sent_text) {
         return true;
     }
+    if (sent.is_object() || sent.is_array()) && loose(&record.text).contains(&loose(sent_text)) {
+        return true;
+    }
     let (number, inner) = (
         number(sent_text).filter(|_| NUMBERS.contains(&name)),
         unwrapped(sent),
@@ -148,6 +151,13 @@ fn stored(name: &str, sent: &Value, record: &Record) -> bool {
                 || (inner != *sent || !inner.is_string()) && unwrapped(value) == inner
         }
     })
+}
+
+/// A page or a command may show an object in the notation of its language: `{'a': None}` or `{"a"=>nil}`.
+fn loose(text: &str) -> String {
+    let text = text.to_lowercase().replace("=>", ":");
+    let text = text.replace("none", "null").replace("nil", "null");
+    text.replace(|c: char| c.is_whitespace() || c == '"' || c == '\'', "")
 }
 
 /// A number may be stored as text, with a plus sign, as a double, or, if it is a time, as a date or as seconds with a
@@ -435,6 +445,25 @@ mod tests {
                 .unwrap_or_else(|| panic!("{name} {value}"))
                 .text;
             assert!(told.contains(mistake), "{name} {value}: {told}");
+        }
+    }
+
+    #[test]
+    fn an_object_in_a_table_may_have_the_notation_of_a_language() {
+        let sent = json!({"cmiuuid": "0f6c9a52-31de", "extra_params": {"a": "b", "c": null}});
+        for shown in [
+            "{'a': 'b', 'c': None}",
+            r#"{"a"=>"b", "c"=>nil}"#,
+            r#"{"a": "b", "c": null}"#,
+        ] {
+            let record = Record {
+                text: format!("cmiuuid 0f6c9a52-31de\nextra_params {shown}"),
+                ..Record::default()
+            };
+            assert!(
+                kept(sent.as_object().unwrap(), &record).contains("extra_params"),
+                "{shown}"
+            );
         }
     }
 
