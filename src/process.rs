@@ -50,7 +50,7 @@ pub(crate) fn descriptors() -> Option<u64> {
     None
 }
 
-/// The runtime, the output and the first files and connections need this many descriptors.
+/// The number of file descriptors that the runtime, the output and the first files and connections need.
 const NEEDED_DESCRIPTORS: usize = 24;
 
 /// Raises the soft limit of file descriptors to the hard limit, as far as the system allows. Returns an error if too few
@@ -68,7 +68,7 @@ pub(crate) fn raise_descriptors() -> io::Result<()> {
                 current: Some(most),
                 maximum,
             };
-            // A refused limit stays as it was.
+            // If the system refuses the new limit of file descriptors, the old limit stays.
             let _ = setrlimit(Resource::Nofile, raised);
         }
     }

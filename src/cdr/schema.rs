@@ -132,14 +132,14 @@ pub fn documented(name: &str) -> Option<&'static Field> {
     FIELDS.iter().find(|field| field.name == name)
 }
 
-/// The documented field whose name is most similar to `name`, with at most three different characters.
+/// Returns the documented field whose name is most similar to `name`, with at most three different characters.
 pub fn similar(name: &str) -> Option<&'static str> {
     let distance = |field: &&Field| levenshtein(field.name, name);
     let nearest = FIELDS.iter().min_by_key(distance)?;
     (distance(&nearest) <= 3.min(name.len() / 2)).then_some(nearest.name)
 }
 
-/// The words on a field that the documented CDR does not have, with the most similar field.
+/// Returns the text of a warning about a field that the documented CDR does not have, with the most similar field.
 pub fn unknown(name: &str) -> String {
     let advice = similar(name).map(|similar| format!(": did you mean {similar}?"));
     format!(

@@ -278,7 +278,7 @@ pub struct SendOptions {
     pub method_was_said: bool,
     #[arg(skip)]
     pub repeat: Repeat,
-    /// `handler_command` is the end of the command line, from ` --` on.
+    /// The end of the command line from ` --` on: the command of the handler, quoted for a shell.
     #[arg(skip)]
     pub handler_command: String,
 }

@@ -1,4 +1,4 @@
-//! Says what the JSON object in a file is.
+//! Classifies a JSON object in a file: a payload, a record of this program, a HAR, or another format.
 
 use std::borrow::Cow;
 
@@ -29,7 +29,8 @@ const FORMATS: [(&[&str], &str); 8] = [
     (&["count", "cdr"], "an answer of TeleCMI's REST API"),
 ];
 
-/// Payloads of other services also have a `type`: only these values make an object without other fields a CDR.
+/// The values of `type` that make an object without other fields of a CDR a payload; payloads of other services have a
+/// `type`, too.
 const PAYLOAD_TYPES: [&str; 2] = ["cdr", "event"];
 
 impl<'a> ObjectKind<'a> {

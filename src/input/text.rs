@@ -175,7 +175,7 @@ fn breaks(text: &str) -> usize {
     text.bytes().filter(|byte| *byte == b'\n').count()
 }
 
-/// The nulls of a value. `Infinity` and `NaN`, which JSON does not have, become null too.
+/// Counts the nulls in a JSON value, which include `Infinity` and `NaN` of a JavaScript literal.
 fn nulls(value: &Value) -> usize {
     match value {
         Value::Null => 1,

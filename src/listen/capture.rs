@@ -306,7 +306,7 @@ fn has_torn_line(file: &mut File) -> io::Result<bool> {
     Ok(last != *b"\n")
 }
 
-/// An empty file passes too, and a file that is cut off within its first record.
+/// Returns whether `--save` may append to a file: an empty file, or one that begins with a record, complete or not.
 fn begins_with_record(file: &mut File) -> io::Result<bool> {
     let mut beginning = Vec::new();
     file.rewind()?;

@@ -168,7 +168,7 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
     cfg!(unix) && matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
-/// The text of a TLS failure, and what to do.
+/// Returns the text of a TLS failure and the advice on it.
 fn tls_failure(error: &rustls::Error, destination: &Destination) -> (String, &'static str) {
     use rustls::AlertDescription as Alert;
     use rustls::Error as Tls;
@@ -211,7 +211,7 @@ fn tls_failure(error: &rustls::Error, destination: &Destination) -> (String, &'s
     (text, hint)
 }
 
-/// Why a certificate is not accepted, and what to do.
+/// Returns why a certificate is not accepted, and the advice on it.
 fn distrust(error: &CertificateError) -> (String, &'static str) {
     use CertificateError as Cause;
     let (text, hint) = match error {

@@ -335,7 +335,7 @@ pub struct Failure {
     pub kind: FailureKind,
     /// One sentence that explains the failure, with the secrets in URLs masked.
     pub text: String,
-    /// What to do, if the failure itself tells.
+    /// The advice on the failure, if it follows from the failure alone.
     #[serde(skip)]
     pub hint: Option<&'static str>,
 }
