@@ -38,18 +38,30 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
     }
 
+    /// The local time of day. [`local_zone`] names the zone.
     pub(crate) fn time_of_day(self) -> String {
-        self.jiff().strftime("%H:%M:%S%.3f").to_string()
+        self.local().strftime("%H:%M:%S%.3f").to_string()
     }
 
     pub(crate) fn to_second(self) -> String {
-        self.jiff().strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+        self.local().strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+    }
+
+    fn local(self) -> jiff::ZonedDateTime {
+        self.jiff().to_zoned_datetime(jiff::tz::TimeZone::system())
     }
 
     /// A `Timestamp` after jiff's last one, 26 hours before the end of the year 9999, is printed as jiff's last one.
     fn jiff(self) -> jiff::Timestamp {
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::MAX)
     }
+}
+
+/// The name and offset of the local time zone, `IST (+05:30)`; `None` if local times are UTC.
+pub(crate) fn local_zone(at: Timestamp) -> Option<String> {
+    let local = at.local();
+    let is_utc = local.offset() == jiff::tz::Offset::UTC;
+    (!is_utc).then(|| local.strftime("%Z (%:z)").to_string())
 }
 
 fn millis(span: Duration) -> i64 {

@@ -78,6 +78,7 @@ pub mod internals {
         pub use crate::cli::{command, parse};
     }
     pub mod input {
+        pub use crate::input::decode::to_text;
         pub use crate::input::{Item, read};
     }
     pub mod json {
@@ -109,9 +110,10 @@ pub mod internals {
     pub use crate::listen::tunnel::updates::{self, Update};
     pub use crate::net::client::MAX_RESPONSE_BODY;
     pub use crate::net::raw::read_response;
-    pub use crate::net::{Destination, Header, Request, header, query, secret};
+    pub use crate::net::{Destination, Header, Request, Response, header, query, secret};
     pub use crate::output::theme::Theme;
     pub use crate::output::{body, received};
+    pub use crate::reply::reply_line;
     pub use crate::seed::Seed;
     pub use crate::send::deliver::RetryPolicy;
     pub use crate::send::edit::{Edit, edit_object, edit_pairs};

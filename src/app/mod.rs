@@ -226,6 +226,7 @@ mod tests {
             url: String::new(),
             public_url: None,
             inspect: None,
+            at: crate::clock::Timestamp::from_epoch_ms(0).unwrap(),
             pid: 7,
             version: "",
         };

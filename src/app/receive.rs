@@ -7,9 +7,11 @@ pub use prepare::bind;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Session;
@@ -38,11 +40,24 @@ pub async fn run(given: &ListenOptions) -> Result<Exit, Error> {
     startup_notes(given, &prepared, &mut show);
     // `listen` handles SIGHUP too, because the report must be written and the child processes ended.
     let mut signals = Signals::new(true);
+    let timeout = prepared.options.timeout;
+    let began = Instant::now();
     let starting = Children::start(given, &mut prepared.options, prepared.address, &mut show);
     let children = tokio::select! {
-        children = starting => children?,
+        children = starting => Some(children?),
         stop = signals.first() => return Ok(stop.exit()),
+        () = tokio::time::sleep(timeout.unwrap_or(Duration::MAX)) => None,
     };
+    let Some(children) = children else {
+        show.warn("--timeout ended before the tunnel was ready");
+        let is_reached = prepared.options.expected.is_reached(0);
+        return Ok(if is_reached {
+            Exit::Success
+        } else {
+            Exit::TimedOut
+        });
+    };
+    prepared.options.timeout = timeout.map(|timeout| timeout.saturating_sub(began.elapsed()));
     // The ready file is written once the port is bound: the kernel queues connections made from then on.
     if let Some(ready) = prepared.ready.take() {
         ready.announce(&format!("http://{}", prepared.address))?;

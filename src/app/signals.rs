@@ -40,12 +40,13 @@ fn take(sender: &watch::Sender<Vec<Stop>>, hangup: bool) {
     use tokio::signal::unix::{SignalKind, signal};
     let file_too_long = rustix::process::Signal::XFSZ.as_raw();
     let _ = signal(SignalKind::from_raw(file_too_long));
-    let mut kinds = vec![
-        (SignalKind::interrupt(), Stop::Interrupt),
-        (SignalKind::terminate(), Stop::Terminate),
-    ];
-    // Under `nohup` no handler for SIGHUP is installed, because the handler would undo `nohup`.
-    if hangup && !is_hangup_ignored() {
+    let ignored = ignored();
+    let mut kinds = vec![(SignalKind::terminate(), Stop::Terminate)];
+    // A signal that was ignored at the start stays ignored: under `nohup` and, for SIGINT, in the background of a script.
+    if !ignored.is_some_and(|ignored| ignores(ignored, SignalKind::interrupt())) {
+        kinds.push((SignalKind::interrupt(), Stop::Interrupt));
+    }
+    if hangup && ignored.is_some_and(|ignored| !ignores(ignored, SignalKind::hangup())) {
         kinds.push((SignalKind::hangup(), Stop::Terminate));
     }
     for (kind, stop) in kinds {
@@ -74,18 +75,22 @@ fn take(sender: &watch::Sender<Vec<Stop>>, _hangup: bool) {
     });
 }
 
-/// Without `/proc`, SIGHUP counts as ignored, as under `nohup`.
+/// The mask of ignored signals. Without `/proc` it is unknown: SIGHUP then counts as ignored, SIGINT does not.
 #[cfg(unix)]
-fn is_hangup_ignored() -> bool {
-    std::fs::read_to_string("/proc/self/status").map_or(true, |status| ignores_hangup(&status))
+fn ignored() -> Option<u64> {
+    mask(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 
-/// SIGHUP, signal 1, is the lowest bit of the mask `SigIgn` in /proc/self/status.
 #[cfg(unix)]
-fn ignores_hangup(status: &str) -> bool {
+fn mask(status: &str) -> Option<u64> {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .is_none_or(|mask| mask & 1 == 1)
+    u64::from_str_radix(mask?.trim(), 16).ok()
+}
+
+/// Signal N is bit N - 1 of the mask `SigIgn` in /proc/self/status.
+#[cfg(unix)]
+fn ignores(mask: u64, kind: tokio::signal::unix::SignalKind) -> bool {
+    mask >> (kind.as_raw_value() - 1) & 1 == 1
 }
 
 #[cfg(all(test, unix))]
@@ -94,13 +99,15 @@ mod tests {
 
     #[test]
     fn nohup_is_noticed() {
-        assert!(ignores_hangup(
-            "Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t0\n"
+        use tokio::signal::unix::SignalKind;
+        let mask_of = |bits: &str| mask(&format!("Name:\tx\nSigIgn:\t{bits}\nSigCgt:\t0\n"));
+        let ignored = mask_of("0000000000001001").unwrap();
+        assert!(ignores(ignored, SignalKind::hangup()));
+        assert!(!ignores(ignored, SignalKind::interrupt()));
+        assert!(ignores(
+            mask_of("0000000000001002").unwrap(),
+            SignalKind::interrupt()
         ));
-        assert!(!ignores_hangup("SigIgn:\t0000000000001000\n"));
-        assert!(
-            ignores_hangup("Name:\tx\n"),
-            "what cannot be read is left alone"
-        );
+        assert_eq!(mask("Name:\tx\n"), None, "what cannot be read is unknown");
     }
 }

@@ -52,7 +52,9 @@ impl Kind {
         if sort == Some("event") {
             return Self::LiveEvent;
         }
-        if fields.contains_key("cmiuid")
+        let is_list = fields.get("cdr").is_some_and(Value::is_array);
+        if is_list
+            || fields.contains_key("cmiuid")
             || (fields.contains_key("billedsec") && !fields.contains_key("cmiuuid"))
         {
             return Self::RestRecord;

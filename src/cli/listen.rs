@@ -54,6 +54,9 @@ pub struct ListenOptions {
     /// Forward each request unchanged to this URL and return its answer; a path in URL replaces the request's
     #[arg(long, value_name = "URL", action = ArgAction::Append, help_heading = BESIDE)]
     forward_to: Vec<String>,
+    /// Forward health checks and browsers' requests for icons too
+    #[arg(long, requires = "forward_to", help_heading = BESIDE)]
+    forward_probes: bool,
 
     #[arg(long, help = TUNNEL_HELP, conflicts_with_all = ["tunnel_cmd", "public_url"], help_heading = TUNNEL)]
     tunnel: Option<Tunnel>,
@@ -211,6 +214,7 @@ impl ListenOptions {
             until_stopped: !self.command.is_empty(),
             timeout: self.timeout,
             trust_proxy: self.trust_proxy,
+            forward_probes: self.forward_probes,
             limits: Limits {
                 max_body: self.max_body,
                 header_timeout: self.header_timeout,

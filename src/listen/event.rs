@@ -8,6 +8,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::retries;
+use crate::clock::Timestamp;
 use crate::error::{Exit, Stop};
 use crate::exchange::Exchange;
 use crate::ndjson;
@@ -32,6 +33,9 @@ pub struct Listening {
     pub public_url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inspect: Option<String>,
+    /// The time of the start, by which the local zone's offset is known.
+    #[serde(skip)]
+    pub at: Timestamp,
     pub pid: u32,
     pub version: &'static str,
 }

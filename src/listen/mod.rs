@@ -54,6 +54,7 @@ pub struct Options {
     pub until_stopped: bool,
     pub timeout: Option<Duration>,
     pub forward: Option<Forward>,
+    pub forward_probes: bool,
     pub public_url: Option<String>,
     pub inspect: Option<String>,
     pub trust_proxy: bool,
@@ -80,6 +81,7 @@ pub async fn run(
         url,
         public_url: options.public_url,
         inspect: options.inspect,
+        at: clock.now(),
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION"),
     }));
@@ -94,6 +96,7 @@ pub async fn run(
         policy: options.policy,
         faults: options.faults,
         forward: options.forward,
+        forward_probes: options.forward_probes,
         stop: stopping.clone(),
         requests: AtomicU64::new(0),
         tasks: TaskTracker::new(),
@@ -164,7 +167,7 @@ impl ExpectedCdrs {
     }
 
     /// Without `--count`, one CDR is enough if there is an `--expect`, and no CDR is needed otherwise.
-    fn is_reached(&self, counted: u64) -> bool {
+    pub(crate) fn is_reached(&self, counted: u64) -> bool {
         counted >= self.count.unwrap_or(u64::from(!self.fields.is_empty()))
     }
 

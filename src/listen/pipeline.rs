@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use super::fault::Faults;
 use super::forward::Forward;
 use super::recorder::Recorder;
-use super::respond::ResponsePolicy;
+use super::respond::{ResponsePolicy, is_probe};
 use super::server::{IncomingRequest, Reply};
 
 pub struct Pipeline {
@@ -17,6 +17,7 @@ pub struct Pipeline {
     pub policy: ResponsePolicy,
     pub faults: Faults,
     pub forward: Option<Forward>,
+    pub forward_probes: bool,
     pub stop: CancellationToken,
     pub requests: AtomicU64,
     pub tasks: TaskTracker,
@@ -46,7 +47,10 @@ impl Pipeline {
         }
         let is_complete = incoming.error.is_none();
         let fault = self.faults.for_request(n, seed).filter(|_| is_complete);
-        let forwards = is_complete && fault.is_none() && Forward::accepts(&incoming.request);
+        let forwards = is_complete
+            && fault.is_none()
+            && Forward::accepts(&incoming.request)
+            && (self.forward_probes || !is_probe(&incoming.request));
         // The judgement for the record is made after forwarding: the parsed CDR fields, which take many times the
         // memory of the body, are not held while the handler answers.
         let is_refused = || self.policy.strict && self.policy.decide(&incoming).refused;
@@ -104,6 +108,7 @@ mod tests {
             policy,
             faults: Faults::default(),
             forward: None,
+            forward_probes: false,
             stop: CancellationToken::new(),
             requests: AtomicU64::new(0),
             tasks: TaskTracker::new(),

@@ -129,6 +129,33 @@ impl ResponsePolicy {
     }
 }
 
+/// Paths that browsers ask for by themselves, and paths of health checks.
+const PROBE_PATHS: &str = "/favicon.ico /robots.txt /apple-touch-icon.png /apple-touch-icon-precomposed.png \
+    /health /healthz /health/live /health/ready /livez /live /readyz /ready /ping /status /-/healthy /-/ready";
+
+/// The beginnings of the `User-Agent` of load balancers and monitors.
+const PROBE_AGENTS: [&str; 6] = [
+    "kube-probe",
+    "ELB-HealthChecker",
+    "GoogleHC",
+    "Consul Health Check",
+    "UptimeRobot",
+    "Mozilla/5.0+(compatible; UptimeRobot",
+];
+
+/// Returns whether a request is a health check or a browser's request for an icon, and so no webhook.
+pub(crate) fn is_probe(request: &Request) -> bool {
+    let agent = header(&request.headers, "user-agent").unwrap_or_default();
+    let is_known = PROBE_PATHS
+        .split_ascii_whitespace()
+        .any(|path| path == request.path())
+        || PROBE_AGENTS.iter().any(|name| agent.starts_with(name));
+    matches!(&*request.method, "GET" | "HEAD")
+        && request.body.is_empty()
+        && request.query().is_none_or(str::is_empty)
+        && is_known
+}
+
 fn not_allowed(why: &str) -> Response {
     let mut response = refusal(405, why);
     response.headers.push(Header::new("allow", ALLOWED));

@@ -244,7 +244,7 @@ pub struct Response {
 }
 
 impl Response {
-    pub(crate) fn new(status: u16, headers: Vec<Header>, body: impl Into<Bytes>) -> Self {
+    pub fn new(status: u16, headers: Vec<Header>, body: impl Into<Bytes>) -> Self {
         let body = body.into();
         Self {
             status,
@@ -256,7 +256,7 @@ impl Response {
     }
 
     /// The body as text for people: decompressed, in UTF-8. The error names the compression that cannot be decoded.
-    pub(crate) fn decoded(&self) -> Result<Cow<'_, [u8]>, String> {
+    pub fn decoded(&self) -> Result<Cow<'_, [u8]>, String> {
         text::decoded(&self.headers, &self.body.0)
     }
 

@@ -3,11 +3,14 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use regex_lite::{Captures, Regex};
 
 use super::theme::{Role, Theme};
 use crate::json::{self, Kind};
 use crate::reply::MESSAGES;
-use crate::untrusted::{clean, is_plain};
+use crate::untrusted::{clean, disturbs, is_plain};
 
 /// Of a body, at most 4 KiB and 100 lines are shown; the remaining bytes or lines are counted.
 const MAX_BYTES: usize = 4 * 1024;
@@ -22,7 +25,7 @@ pub fn compact_json(body: &[u8]) -> Option<String> {
     let text = json::check(body).ok()?;
     let (mut compact, mut is_message, mut message_end) = (String::new(), false, None);
     for token in json::tokens(text) {
-        compact += &clean(token.text);
+        compact += &clean(&readable(token.text));
         match token.kind {
             Kind::Key => is_message = MESSAGES.contains(&&*json::unquoted(token.text)),
             Kind::Colon | Kind::Open => {}
@@ -84,7 +87,8 @@ fn json_lines(body: &[u8], theme: Theme) -> Option<Vec<String>> {
             depth = depth.saturating_sub(1);
             lines.push("  ".repeat(depth));
         }
-        let raw = bounded(token.text);
+        let readable = readable(token.text);
+        let raw = bounded(&readable);
         let painted = match token.kind {
             Kind::Key => theme.paint(Role::Name, &raw),
             Kind::String => theme.paint(Role::Text, &raw),
@@ -102,6 +106,29 @@ fn json_lines(body: &[u8], theme: Theme) -> Option<Vec<String>> {
         }
     }
     Some(lines)
+}
+
+/// Replaces the escapes of characters that can be shown and are not ASCII, such as `\u092a`.
+fn readable(raw: &str) -> Cow<'_, str> {
+    static ESCAPE: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(
+            r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.",
+        )
+        .unwrap_or_else(|error| unreachable!("{error}"))
+    });
+    if !raw.contains("\\u") {
+        return raw.into();
+    }
+    ESCAPE.replace_all(raw, |escape: &Captures<'_>| {
+        let escape = &escape[0];
+        let quoted = format!("\"{escape}\"");
+        let decoded = json::unquoted(&quoted);
+        let is_shown = |c: char| !c.is_ascii() && c != '\u{fffd}' && !disturbs(c);
+        match decoded.chars().all(is_shown) {
+            true => decoded.into_owned(),
+            false => escape.to_owned(),
+        }
+    })
 }
 
 fn bounded(raw: &str) -> Cow<'_, str> {

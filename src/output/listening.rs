@@ -2,6 +2,7 @@
 
 use super::theme::{Role, Theme};
 use super::wrap::plural;
+use crate::clock::local_zone;
 use crate::error::Exit;
 use crate::listen::event::{ConnectionErrors, Ending, Listening, Summary};
 use crate::process::Ended;
@@ -30,6 +31,9 @@ pub fn ready(listening: &Listening, hint: bool, theme: Theme) -> String {
     }
     if let Some(url) = &listening.inspect {
         text += &row("inspect", url);
+    }
+    if let Some(zone) = local_zone(listening.at) {
+        text += &faint(&format!("times are in {zone}"));
     }
     if hint {
         text += &faint(&format!(

@@ -11,7 +11,7 @@ use crate::{ndjson, send};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputOptions {
-    /// Format of the output: pretty (text) or ndjson (one JSON record a line)
+    /// Format of the output: pretty (text), line (one line a request or delivery) or ndjson (one JSON record a line)
     #[arg(long, default_value = "pretty")]
     pub format: Format,
     /// Colours: auto (by the terminal and NO_COLOR), always or never
@@ -31,6 +31,8 @@ pub enum Format {
     /// Text for people
     #[default]
     Pretty,
+    /// One line a request or delivery
+    Line,
     /// JSON records, one a line
     Ndjson,
 }
@@ -54,7 +56,10 @@ impl Renderer {
         if self.options.ndjson() {
             return line.unwrap_or_else(|| ndjson::line("exchange", exchange).into());
         }
-        let text = received::exchange(exchange, self.theme, self.options.verbose);
+        let text = match self.options.format {
+            Format::Line => received::line(exchange, self.theme),
+            _ => received::exchange(exchange, self.theme, self.options.verbose),
+        };
         self.fitted(text).into()
     }
 
@@ -62,7 +67,10 @@ impl Renderer {
         if self.options.ndjson() {
             return ndjson::line("delivery", delivery);
         }
-        let text = sent::delivery(delivery, self.theme, self.options.verbose);
+        let mut text = sent::delivery(delivery, self.theme, self.options.verbose);
+        if self.options.format == Format::Line {
+            text.truncate(text.find('\n').map_or(text.len(), |end| end + 1));
+        }
         self.fitted(text).into_bytes()
     }
 

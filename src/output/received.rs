@@ -12,11 +12,15 @@ use crate::cdr::kind::Generation;
 use crate::cdr::remark::Remark;
 use crate::clock::{Timestamp, format_duration};
 use crate::exchange::{Answer, Exchange, Forwarded};
+use crate::listen::respond::is_probe;
 use crate::net::{Header, compression, query, secret};
 use crate::reply::reply_line;
 use crate::untrusted::{beginning, clean};
 
 pub fn exchange(exchange: &Exchange, theme: Theme, verbose: bool) -> String {
+    if is_probe(&exchange.request) && exchange.answer.forwarded.is_none() && !verbose {
+        return probe(exchange, theme);
+    }
     let mut first = Vec::new();
     if let Some(forwarded) = &exchange.answer.forwarded {
         first.extend(passed_on(forwarded, theme, verbose));
@@ -32,6 +36,56 @@ pub fn exchange(exchange: &Exchange, theme: Theme, verbose: bool) -> String {
     let sections = sections.iter().map(|lines| indented(lines, "  "));
     let sections: Vec<_> = sections.collect();
     format!("{}\n{}\n", head(exchange, theme), sections.join("\n"))
+}
+
+/// An exchange in one line: time, what happened, who, the answer, and the remarks.
+pub fn line(exchange: &Exchange, theme: Theme) -> String {
+    if is_probe(&exchange.request) {
+        return probe(exchange, theme);
+    }
+    let parts = meaning(exchange, theme);
+    let mut parts: Vec<_> = parts.into_iter().take(2).collect();
+    if !exchange.verdict.kind.is_cdr() {
+        let (method, path) = (
+            clean(&exchange.request.method),
+            secret::masked_url(path_of(exchange)),
+        );
+        parts.push(format!("{method} {}", clean(&beginning(&path, 60))));
+    }
+    let forwarded = exchange.answer.forwarded.as_ref();
+    let failure = forwarded.and_then(|forwarded| forwarded.failure.as_ref());
+    parts.extend(failure.map(|failure| theme.paint(Role::Bad, &clean(&failure.text))));
+    let reply = forwarded.filter(|forwarded| forwarded.status.is_some_and(|status| status >= 400));
+    let reply = reply.and_then(|forwarded| reply_line(forwarded.response.as_ref()?));
+    parts.extend(reply.map(|line| theme.paint(Role::Bad, &line)));
+    let odd = exchange
+        .verdict
+        .remarks
+        .iter()
+        .map(|remark| remark_line(remark, theme));
+    parts.extend(odd);
+    let unsaved = exchange.answer.unsaved.iter();
+    parts
+        .extend(unsaved.map(|why| theme.paint(Role::Bad, &format!("✗ not saved: {}", clean(why)))));
+    parts.extend(
+        exchange
+            .uncounted
+            .iter()
+            .map(|why| format!("does not count: {}", why.cleaned())),
+    );
+    format!(
+        "{}  {}  {}  {}\n",
+        theme.paint(Role::Faint, &exchange.received_at.time_of_day()),
+        theme.paint(Role::Strong, &format!("#{}", exchange.n)),
+        answer(&exchange.answer, theme),
+        parts.join(SEPARATOR)
+    )
+}
+
+/// The one line of a health check or of a browser's request for an icon.
+fn probe(exchange: &Exchange, theme: Theme) -> String {
+    let line = head(exchange, Theme::plain());
+    theme.paint(Role::Faint, &format!("{line} · no webhook")) + "\n"
 }
 
 /// An exchange's first line: `09:12:31.402  #1  POST /webhook/cdr  200 · 1.2 ms`.

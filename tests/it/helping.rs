@@ -204,8 +204,9 @@ fn the_help_of_send() {
           --mask             Mask passwords and tokens in the printed requests and
                              in the repeat: line
       -o, --output <FILE>    Write the output to a file instead of standard output
-          --format <FORMAT>  Format of the output: pretty (text) or ndjson (one JSON
-                             record a line) [default: pretty]
+          --format <FORMAT>  Format of the output: pretty (text), line (one line a
+                             request or delivery) or ndjson (one JSON record a line)
+                             [default: pretty]
           --color <WHEN>     Colours: auto (by the terminal and NO_COLOR), always or
                              never [default: auto]
       -q, --quiet            Print only warnings and errors on stderr
@@ -262,6 +263,8 @@ fn the_help_of_listen() {
                               the saved file; other text stays
           --forward-to <URL>  Forward each request unchanged to this URL and return
                               its answer; a path in URL replaces the request's
+          --forward-probes    Forward health checks and browsers' requests for icons
+                              too
 
     Behind a tunnel:
           --tunnel <TUNNEL>       Start a tunnel and show its public URL:
@@ -315,8 +318,9 @@ fn the_help_of_listen() {
                                 bodies are answered with 408 [default: 15s]
 
     Output:
-          --format <FORMAT>  Format of the output: pretty (text) or ndjson (one JSON
-                             record a line) [default: pretty]
+          --format <FORMAT>  Format of the output: pretty (text), line (one line a
+                             request or delivery) or ndjson (one JSON record a line)
+                             [default: pretty]
           --color <WHEN>     Colours: auto (by the terminal and NO_COLOR), always or
                              never [default: auto]
       -q, --quiet            Print only warnings and errors on stderr

@@ -23,6 +23,7 @@ mod limits;
 mod listening;
 mod pacing;
 mod peers;
+mod people;
 mod program;
 mod promises;
 mod readme;

@@ -8,19 +8,19 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use telecmi_cdr::internals::{
     Answer, CapturedRequest, Destination, Edit, Exchange, Header, IncomingRequest, Kind,
-    MAX_RESPONSE_BODY, Redactor, Request, ResponsePolicy, Theme, Timestamp, Tunnel, body, clean,
-    disturbs, edit_object, edit_pairs, header,
+    MAX_RESPONSE_BODY, Redactor, Request, Response, ResponsePolicy, Theme, Timestamp, Tunnel, body,
+    clean, disturbs, edit_object, edit_pairs, header,
     input::{self, Item},
     json::{self, Document, Member},
     judge_json, judge_pairs, ndjson,
     query::{self, Encoding},
-    read_response, secret,
+    read_response, reply_line, secret,
     updates::{self, Update},
 };
 
 pub type Target = fn(&[u8]);
 
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("answer", answer),
     ("cleaner", cleaner),
     ("edit", edit),
@@ -30,7 +30,9 @@ pub const TARGETS: [(&str, Target); 11] = [
     ("query", a_query),
     ("record", a_record),
     ("redact", redactor),
+    ("reply", a_reply),
     ("response", response),
+    ("text_file", a_text_file),
     ("tunnel_output", tunnel_output),
 ];
 
@@ -93,6 +95,35 @@ pub fn a_record(bytes: &[u8]) {
         .expect("a record")
         .expect("a request");
     assert_eq!(again.request, captured.request);
+}
+
+/// A text file is UTF-8 or UTF-16, or refused with a line; no line starts with a byte order mark.
+pub fn a_text_file(bytes: &[u8]) {
+    match input::to_text(bytes) {
+        Ok(text) => assert!(!text.split('\n').any(|line| line.starts_with('\u{feff}'))),
+        Err((line, what)) => assert!(line >= 1 && !what.is_empty()),
+    }
+}
+
+/// Any answer is decoded or its compression is named, and what is shown of it harms no terminal.
+pub fn a_reply(bytes: &[u8]) {
+    let mut parts = bytes.splitn(3, |byte| *byte == b'\n');
+    let mut part = || parts.next().unwrap_or_default();
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    let headers = vec![
+        Header::new("content-type", text(part())),
+        Header::new("content-encoding", text(part())),
+    ];
+    let response = Response::new(500, headers, part().to_vec());
+    match response.decoded() {
+        Ok(body) => {
+            let compact = body::compact_json(&body).unwrap_or_default();
+            assert!(!compact.chars().any(disturbs), "{compact:?}");
+        }
+        Err(names) => assert!(!names.is_empty()),
+    }
+    let line = reply_line(&response).unwrap_or_default();
+    assert!(!line.chars().any(disturbs), "{line:?}");
 }
 
 pub fn a_file(bytes: &[u8]) {

@@ -179,7 +179,10 @@ fn without_an_address_it_says_what_to_do() {
 #[expect(clippy::too_many_lines, reason = "one table of flags and messages")]
 fn values_that_cannot_be_read_are_named() {
     let cases: &[(&[&str], &str)] = &[
-        (&["--format", "xml"], "[possible values: pretty, ndjson]"),
+        (
+            &["--format", "xml"],
+            "[possible values: pretty, line, ndjson]",
+        ),
         (
             &["--color", "sometimes"],
             "[possible values: auto, always, never]",

@@ -153,20 +153,31 @@ function answer(exchange) {
   return [
     element("p", { className: "line" }, status(good, text), ` after ${humane(record.took_ms)}`, fault ? " · on purpose" : ""),
     unsaved ? element("p", { className: "bad" }, "✗ not saved: ", received(unsaved)) : null,
-    forwarded ? passedOn("passed on to", forwarded) : null,
-    ...resent.map((again) => passedOn("resent to", again)),
+    forwarded ? passedOn("passed on to", forwarded, record.request) : null,
+    ...resent.map((again) => passedOn("resent to", again, record.request)),
   ];
 }
 
-/** A handler's answer. */
-function passedOn(how, { url, status: code, latency_ms, complete, said, failure, instead_of }) {
+/** A handler's answer: status, headers and body. The query of a GET has a section of its own. */
+function passedOn(how, { url, status: code, latency_ms, complete, failure, instead_of, response }, { method }) {
+  const shown = method === "GET" ? url.replace(/\?.*/s, "") : url;
   const good = code !== undefined && code < 400;
   const other = instead_of !== undefined && code !== undefined && Math.floor(code / 100) !== Math.floor(instead_of / 100);
   return element("div", { className: "passed-on" },
-    element("p", {}, `→ ${how} `, received(url), " ", code === undefined ? null : status(good, String(code)), ` after ${humane(latency_ms)}`,
+    element("p", {}, `→ ${how} `, received(beginning(shown, 2000)), " ", code === undefined ? null : status(good, String(code)), ` after ${humane(latency_ms)}`,
       other ? ` · our own answer would have been ${instead_of}` : "", code !== undefined && !complete ? " · its body was cut" : ""),
     failure ? element("p", { className: "bad" }, "✗ ", received(failure.text ?? failure)) : null,
-    said ? element("p", { className: "said" }, received(said)) : null);
+    response ? reply(response) : null);
+}
+
+/** The headers and the body of a response. A compressed body is named. */
+function reply({ headers, body: content, size }) {
+  const pairs = headers.map(([name, value]) => [received(name, "name"), received(headerText(value))]);
+  const [, coding] = headers.find(([name]) => name.toLowerCase() === "content-encoding") ?? [];
+  const compressed = content.base64 && coding ? `${counted(size, "byte")}, compressed (${headerText(coding)})` : "";
+  return element("div", { className: "reply" },
+    element("details", { className: "headers" }, element("summary", {}, counted(pairs.length, "header")), facts(pairs)),
+    compressed ? element("p", { className: "faint" }, received(compressed)) : size > 0 ? body({ body: content }, false) : null);
 }
 
 /** A status in words and colour. */

@@ -57,7 +57,7 @@ function greet(hello) {
   page.hello = hello;
   page.most = hello.most_exchanges ?? page.most;
   forgetBefore(hello.oldest_kept ?? 0);
-  $("capture").hidden = false;
+  $("capture").hidden = $("clear").hidden = false;
   $("address").hidden = false;
   $("address").replaceChildren(copyable(hello.public_url ?? hello.url));
 }
@@ -144,6 +144,18 @@ function forget(exchange) {
   }
   if (page.marked === n) mark(null);
   if (focused) rows()[0]?.focus();
+}
+
+/** Empties the list. A reload of the page brings back what the listener keeps. */
+function clear() {
+  for (const exchange of [...page.exchanges.values()]) forget(exchange);
+  for (const call of page.touched) retell(call);
+  page.touched.clear();
+  page.current = page.compared = page.shown = null;
+  $("forgotten").hidden = true;
+  $("detail").replaceChildren();
+  show("list");
+  count();
 }
 
 /** Draws the heading of a call. */
@@ -359,7 +371,8 @@ async function download(path, name) {
   // With this type the browser stores the file, whatever was received, and never opens it.
   const url = URL.createObjectURL(new Blob([await answer.arrayBuffer()], { type: "application/octet-stream" }));
   element("a", { href: url, download: name }).click();
-  URL.revokeObjectURL(url);
+  // The browser may ask the user before it reads the data.
+  setTimeout(() => URL.revokeObjectURL(url), 10 * 60 * 1000);
 }
 
 async function resend(n) {
@@ -448,6 +461,7 @@ $("search").addEventListener("input", () => { clearTimeout(soon); soon = setTime
 $("filter").addEventListener("change", siftAll);
 $("all").addEventListener("click", () => { $("search").value = ""; $("filter").value = "all"; siftAll(); $("search").focus(); });
 $("follow").addEventListener("click", () => follow(!page.following));
+$("clear").addEventListener("click", clear);
 $("capture").addEventListener("click", () => download("/api/capture", "capture.ndjson"));
 $("help").addEventListener("click", () => $("keys").showModal());
 $("keys-close").addEventListener("click", () => $("keys").close());

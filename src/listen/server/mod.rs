@@ -35,8 +35,10 @@ use super::fault::Fault;
 use crate::clock::{Clock, Timestamp};
 use crate::net::{Request, Response, header};
 
-/// A request head may have 32 KiB and, by hyper's default, 100 fields.
 const MAX_HEAD: usize = 32 * 1024;
+
+/// hyper's default of 100 fields would refuse small heads.
+const MAX_HEADERS: usize = 1000;
 
 const OTHER_DESCRIPTORS: usize = 32;
 

@@ -24,7 +24,7 @@ use warp::http::{HeaderName, HeaderValue, StatusCode, Uri};
 
 use super::connection::{Connection, Phase, State, TrackedStream};
 use super::message::{PartialBody, framing, head_error, read_head};
-use super::{ConnectionError, IncomingRequest, MAX_HEAD, Reply, RequestError};
+use super::{ConnectionError, IncomingRequest, MAX_HEAD, MAX_HEADERS, Reply, RequestError};
 use crate::clock::Timestamp;
 use crate::listen::fault::Fault;
 use crate::net::{Request, Response};
@@ -59,6 +59,7 @@ pub(super) async fn serve_connection(stream: TcpStream, connection: Arc<Connecti
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_header_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS)
         .max_buf_size(READ_BUFFER)
         // With half-close a broken connection keeps its slot until its request has been handled, which bounds the
         // number of requests in the handler.

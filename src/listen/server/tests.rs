@@ -280,7 +280,7 @@ async fn w3_what_is_not_http_1_is_closed() {
 async fn w4_heads_and_targets_have_a_largest_size() {
     let mut stand = Stand::new().await;
     let long = "x".repeat(MAX_HEAD);
-    let many = "X: y\r\n".repeat(101);
+    let many = "X: y\r\n".repeat(MAX_HEADERS + 1);
     for head in [
         format!("GET / HTTP/1.1\r\nHost: x\r\nX: {long}\r\n\r\n"),
         format!("GET / HTTP/1.1\r\n{many}\r\n"),

@@ -1,0 +1,190 @@
+//! What a person reads of `listen`: one line a CDR, local times, decoded text, health checks; and when `listen` stops.
+
+use super::peers::{answer, keeping_stub, nobody, post_json, say};
+use super::program::{fixture, listener, masked, pretty_listener, program, ready};
+
+#[test]
+fn a_line_says_what_happened_and_who_and_the_answer() {
+    let forward = nobody();
+    let line = pretty_listener(&["--format", "line", "--count", "2"]);
+    post_json(&line.url, fixture("docs-leg-a.json"));
+    say(
+        &line.url,
+        "GET /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+    );
+    post_json(&line.url, fixture("docs-leg-b.json"));
+    let text = masked(&line.running.end().expect(0).stdout);
+    insta::assert_snapshot!(text, @"
+    TIME  #1  200  outgoing missed · leg a (agent) · recv_cancel: rang out · agent 202 of app 2222223 · caller ID 440000000000
+    TIME  #2  200  no CDR · GET /x · ! no CDR in the query: perhaps a health check or a browser
+    TIME  #3  200  outgoing missed · leg b (customer) · sent_reject: declined or busy · agent 202 of app 2222223 · caller ID 440000000000
+    received all expected CDRs · 3 requests · 2 of 2 CDRs · 1 remark
+    ");
+    let failing = pretty_listener(&["--format", "line", "--count", "1", "--forward-to", &forward]);
+    post_json(&failing.url, fixture("docs-leg-a.json"));
+    let text = failing.running.end().expect(0).stdout;
+    assert!(
+        text.lines()
+            .next()
+            .is_some_and(|line| line.contains("  502  ") && line.contains("connection refused by")),
+        "{text}"
+    );
+    let sent = program([
+        "send", "--url", &forward, "--format", "line", "-n", "2", "--seed", "7",
+    ])
+    .run()
+    .expect(1);
+    assert_eq!(
+        sent.stdout
+            .lines()
+            .filter(|line| line.starts_with('✗'))
+            .count(),
+        2
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn times_are_local_and_the_zone_is_said_once() {
+    let mut running = program(["listen", "--port", "0", "--count", "1"])
+        .env("TZ", "IST-5:30")
+        .start();
+    let url = running.talk();
+    let url = url
+        .trim_end()
+        .strip_prefix("listening on ")
+        .expect("a URL")
+        .to_owned();
+    assert_eq!(running.talk(), "times are in IST (+05:30)\n");
+    post_json(&url, fixture("docs-leg-a.json"));
+    let text = running.end().expect(0).stdout;
+    assert!(text.contains("call of 2022-04-22 17:19:35 IST"), "{text}");
+    let utc = pretty_listener(&["--count", "1"]);
+    post_json(&utc.url, fixture("docs-leg-a.json"));
+    let ended = utc.running.end().expect(0);
+    assert!(
+        ended.stdout.contains("call of 2022-04-22 11:49:35 UTC")
+            && !ended.stderr.contains("times are in")
+    );
+}
+
+#[test]
+fn escaped_text_is_decoded_on_the_screen_alone() {
+    let body = r#"{"leg":"a","custom":"\u092c\u093f \ud83d\ude00 \u0041 \u202e \\u092c \ud83d"}"#;
+    let pretty = pretty_listener(&["--count", "1", "--expect", "leg=a", "--timeout", "200ms"]);
+    post_json(&pretty.url, body);
+    let text = pretty.running.end().stdout;
+    assert!(
+        text.contains(r#""custom": "बि 😀 \u0041 \u202e \\u092c \ud83d""#),
+        "{text}"
+    );
+    let mut records = listener(&["--timeout", "5s"]);
+    post_json(&records.url, body);
+    assert_eq!(records.running.record()["request"]["body"]["text"], body);
+}
+
+#[test]
+fn health_checks_are_one_line_and_not_forwarded_unless_asked() {
+    let get = |path: &str, agent: &str| {
+        format!(
+            "GET {path} HTTP/1.1\r\nHost: h\r\nUser-Agent: {agent}\r\nConnection: close\r\n\r\n"
+        )
+    };
+    let probes = [
+        get("/favicon.ico", "Mozilla/5.0"),
+        get("/healthz", "curl"),
+        get("/", "kube-probe/1.29"),
+        get("/", "ELB-HealthChecker/2.0"),
+    ];
+    let (handler, requests) = keeping_stub(answer("200 OK", "", "got it"));
+    let quiet = pretty_listener(&["--forward-to", &handler, "--count", "1"]);
+    for probe in &probes {
+        assert!(say(&quiet.url, probe).starts_with("HTTP/1.1 200 "));
+    }
+    post_json(&quiet.url, fixture("docs-leg-a.json"));
+    let text = quiet.running.end().expect(0).stdout;
+    let lines: Vec<_> = text.lines().take(4).map(masked).collect();
+    assert!(
+        lines
+            .iter()
+            .all(|line| line.ends_with(" · no webhook") && line.contains("GET /")),
+        "{text}"
+    );
+    assert!(requests.recv().expect("a request").starts_with("POST "));
+    let asked = pretty_listener(&["--forward-to", &handler, "--forward-probes", "--count", "1"]);
+    say(&asked.url, &probes[0]);
+    assert!(
+        requests
+            .recv()
+            .expect("a request")
+            .starts_with("GET /favicon.ico ")
+    );
+}
+
+#[test]
+fn an_answer_of_the_rest_api_is_recognised() {
+    let mut listener = listener(&["--timeout", "5s"]);
+    post_json(
+        &listener.url,
+        r#"{"count":1,"cdr":[{"cmiuid":"x","billedsec":3}],"code":200}"#,
+    );
+    assert_eq!(listener.running.record()["verdict"]["kind"], "rest_record");
+}
+
+#[test]
+fn a_head_of_many_small_headers_is_read() {
+    let mut listener = listener(&["--timeout", "5s"]);
+    let headers: String = (0..400).map(|n| format!("X-{n}: {n}\r\n")).collect();
+    let back = say(
+        &listener.url,
+        format!("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{headers}\r\n"),
+    );
+    assert!(back.starts_with("HTTP/1.1 200 "), "{back}");
+    assert_eq!(
+        listener.running.record()["request"]["headers"]
+            .as_array()
+            .map(Vec::len),
+        Some(402)
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupt_that_was_ignored_at_the_start_stays_ignored() {
+    let line = "trap '' INT; exec \"$0\" \"$@\"";
+    let listener = ready(super::program::shell(
+        line,
+        ["listen", "--port", "0", "--count", "1"],
+    ));
+    listener.running.signal("-INT");
+    post_json(&listener.url, fixture("docs-leg-a.json"));
+    listener.running.end().expect(0);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_timeout_runs_while_a_tunnel_comes_up() {
+    let began = std::time::Instant::now();
+    let ended = program([
+        "listen",
+        "--port",
+        "0",
+        "--count",
+        "1",
+        "--timeout",
+        "300ms",
+        "--tunnel-cmd",
+        "exec sleep 20",
+    ])
+    .path()
+    .run()
+    .expect(124);
+    assert!(
+        ended
+            .stderr
+            .contains("--timeout ended before the tunnel was ready"),
+        "{}",
+        ended.stderr
+    );
+    assert!(began.elapsed() < std::time::Duration::from_secs(8));
+}
