@@ -11,7 +11,7 @@ use crate::{ndjson, send};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputOptions {
-    /// Format of the output: pretty (text), line (one line a request or delivery) or ndjson (one JSON record a line)
+    /// Output: pretty (text), line (one line each) or ndjson (one JSON record a line)
     #[arg(long, default_value = "pretty")]
     pub format: Format,
     /// Colours: auto (by the terminal and NO_COLOR), always or never

@@ -204,9 +204,8 @@ fn the_help_of_send() {
           --mask             Mask passwords and tokens in the printed requests and
                              in the repeat: line
       -o, --output <FILE>    Write the output to a file instead of standard output
-          --format <FORMAT>  Format of the output: pretty (text), line (one line a
-                             request or delivery) or ndjson (one JSON record a line)
-                             [default: pretty]
+          --format <FORMAT>  Output: pretty (text), line (one line each) or ndjson
+                             (one JSON record a line) [default: pretty]
           --color <WHEN>     Colours: auto (by the terminal and NO_COLOR), always or
                              never [default: auto]
       -q, --quiet            Print only warnings and errors on stderr
@@ -318,9 +317,8 @@ fn the_help_of_listen() {
                                 bodies are answered with 408 [default: 15s]
 
     Output:
-          --format <FORMAT>  Format of the output: pretty (text), line (one line a
-                             request or delivery) or ndjson (one JSON record a line)
-                             [default: pretty]
+          --format <FORMAT>  Output: pretty (text), line (one line each) or ndjson
+                             (one JSON record a line) [default: pretty]
           --color <WHEN>     Colours: auto (by the terminal and NO_COLOR), always or
                              never [default: auto]
       -q, --quiet            Print only warnings and errors on stderr
