@@ -124,9 +124,10 @@ fn readable(raw: &str) -> Cow<'_, str> {
         let quoted = format!("\"{escape}\"");
         let decoded = json::unquoted(&quoted);
         let is_shown = |c: char| !c.is_ascii() && c != '\u{fffd}' && !disturbs(c);
-        match decoded.chars().all(is_shown) {
-            true => decoded.into_owned(),
-            false => escape.to_owned(),
+        if decoded.chars().all(is_shown) {
+            decoded.into_owned()
+        } else {
+            escape.to_owned()
         }
     })
 }
