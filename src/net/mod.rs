@@ -236,7 +236,7 @@ pub struct Response {
     #[serde(skip)]
     pub status: u16,
     pub headers: Vec<Header>,
-    /// The response body: at most [`client::MAX_RESPONSE_BODY`] bytes, or [`raw::MAX_FORWARDED_BODY`] of a forwarded
+    /// The response body: at most [`client::MAX_RESPONSE_BODY`] bytes, or `raw::MAX_FORWARDED_BODY` of a forwarded
     /// response.
     pub body: Body,
     pub size: u64,
