@@ -22,6 +22,16 @@ const MAX_NAMES: usize = 12;
 /// The changes of a group's cases are named if the group has at most this many cases.
 const MAX_CHANGES: usize = 3;
 
+/// The facts behind the cases are told of this many findings, unless `verbose`.
+const MAX_WHYS: usize = 2;
+
+/// The parts of a finding that are left out if they would be repeated or fill the screen.
+#[derive(Debug, Clone, Copy)]
+struct Parts {
+    advice: bool,
+    why: bool,
+}
+
 /// The layout of a report: its width in columns, and whether each case of a finding is shown.
 #[derive(Debug, Clone, Copy)]
 pub struct Layout {
@@ -36,8 +46,15 @@ pub fn summary(summary: &SuiteSummary, theme: Theme, layout: Layout) -> String {
         let heading = theme.paint(Role::Strong, "Findings");
         let _ = write!(out, "\n{heading}, first what TeleCMI really sends\n");
     }
-    for group in &groups {
-        out.push_str(&finding(group, theme, layout));
+    let mut advised = Vec::new();
+    for (place, group) in groups.iter().enumerate() {
+        let advice = group[0].advice.unwrap_or_default();
+        let parts = Parts {
+            advice: layout.verbose || !advised.contains(&advice),
+            why: layout.verbose || place < MAX_WHYS,
+        };
+        advised.push(advice);
+        out.push_str(&finding(group, parts, theme, layout));
     }
     if !summary.remarks.is_empty() {
         let heading = theme.paint(Role::Strong, "Remarks");
@@ -67,7 +84,8 @@ pub fn summary(summary: &SuiteSummary, theme: Theme, layout: Layout) -> String {
             let _ = write!(out, "- {}", prose(&text, "  ", layout.width).trim_start());
         }
     }
-    if summary.ok > 0 && summary.exit.code() <= 1 && !summary.has_read_back {
+    let is_short = summary.failed > 0 && !layout.verbose;
+    if summary.ok > 0 && summary.exit.code() <= 1 && !summary.has_read_back && !is_short {
         out.push('\n');
         out.push_str(&blind_spots(theme, layout.width));
     }
@@ -113,12 +131,14 @@ fn key(record: &CaseRecord) -> String {
             let reply = record.then.as_ref().or(record.reply.as_ref());
             let mut words = reply.map(|reply| words(reply)).unwrap_or_default();
             words.retain(|c| !c.is_ascii_digit());
-            words
+            // Text in double quotes is what the CDR said, and differs from case to case.
+            let unquoted = words.split('"').step_by(2);
+            unquoted.collect()
         }
     }
 }
 
-fn finding(group: &[&CaseRecord], theme: Theme, layout: Layout) -> String {
+fn finding(group: &[&CaseRecord], parts: Parts, theme: Theme, layout: Layout) -> String {
     let [first, ..] = group else {
         return String::new();
     };
@@ -147,8 +167,10 @@ fn finding(group: &[&CaseRecord], theme: Theme, layout: Layout) -> String {
     if let Some(takes) = &first.takes {
         push(&format!("The good CDR is {takes}."));
     }
-    push(&sentence(first.advice.unwrap_or_default()));
-    push(first.why.unwrap_or_default());
+    push(&sentence(
+        first.advice.filter(|_| parts.advice).unwrap_or_default(),
+    ));
+    push(first.why.filter(|_| parts.why).unwrap_or_default());
     let changes = group.len() <= MAX_CHANGES;
     let listed = group.iter().map(|record| match &record.change {
         Some(change) if changes => format!("{} ({change})", record.name),
