@@ -360,7 +360,7 @@ fn a_tunnel_cannot_touch_the_terminal_of_a_listener() {
         "0",
         "-v",
         "--timeout",
-        "10ms",
+        "2s",
         "--tunnel-cmd",
         &line,
     ];
