@@ -368,7 +368,7 @@ fn its_end_is_told_at_once_and_the_listener_goes_on() {
 fn verbose_shows_what_it_says() {
     let script = format!("note \"$@\"; echo 'listening at bore.example:1'; {STAY}");
     let ended = StandIn::new("bore", &script)
-        .listen(&["--verbose", "--timeout", "10ms"])
+        .listen(&["--verbose", "--timeout", "1s"])
         .run()
         .expect(0);
     assert!(
@@ -420,7 +420,7 @@ fn a_known_public_url_is_not_waited_for() {
         "--format",
         "ndjson",
         "--timeout",
-        "10ms",
+        "1s",
         "--public-url",
     ];
     let rest = ["https://named.example", "--tunnel-cmd", "exec sleep 1000"];
