@@ -106,8 +106,7 @@ pub mod internals {
     pub use crate::listen::relate::Relations;
     pub use crate::listen::respond::ResponsePolicy;
     pub use crate::listen::server::IncomingRequest;
-    pub use crate::listen::tunnel::Tunnel;
-    pub use crate::listen::tunnel::updates::{self, Update};
+    pub use crate::listen::tunnel::{Tunnel, Update, program};
     pub use crate::net::client::MAX_RESPONSE_BODY;
     pub use crate::net::raw::read_response;
     pub use crate::net::{Destination, Header, Request, Response, header, query, secret};

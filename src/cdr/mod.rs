@@ -2,15 +2,14 @@
 //!
 //! `Cdr` is an outgoing CDR, with the documented order of fields. [`schema`] holds the documented fields as one table.
 //! [`judge`] checks received payloads: [`kind`] classifies them, [`remark`] words the deviations. [`scenarios`] lists and
-//! generates the scenarios, [`account`] makes the account and its numbers, [`ids`] makes identifiers, [`document`] writes
-//! the table as JSON Schema and OpenAPI.
+//! generates the scenarios, [`account`] makes the account, its numbers and identifiers, [`document`] writes the table as
+//! JSON Schema and OpenAPI.
 //!
 //! Facts about TeleCMI carry a [`Grade`], written in brackets in doc comments: \[doc\], \[seen\], \[calc\],
 //! \[inferred\], \[unknown\].
 
 pub mod account;
 pub mod document;
-pub mod ids;
 pub mod judge;
 pub mod kind;
 pub mod remark;

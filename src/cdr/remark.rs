@@ -87,9 +87,8 @@ impl Remark {
 
     pub fn on(field: &str, code: Code, text: impl Into<String>) -> Self {
         Self {
-            code,
             field: Some(Untrusted::new(field)),
-            text: Untrusted::new(text),
+            ..Self::new(code, text)
         }
     }
 }

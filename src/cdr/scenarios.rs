@@ -7,9 +7,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::account::{
-    Account, DOCUMENTED_APP_ID, DOCUMENTED_CUSTOM, DOCUMENTED_EXTRA_PARAMS, LIVE_CUSTOM,
+    Account, CallId, DOCUMENTED_APP_ID, DOCUMENTED_CUSTOM, DOCUMENTED_EXTRA_PARAMS, LIVE_CUSTOM,
+    cmiuuid, request_id,
 };
-use super::ids::{self, CallId};
 use super::{Cdr, ExtraParams, Grade, HangupReason, Leg, Shape, Status};
 use crate::clock::Timestamp;
 use crate::seed::{Rng, Seed, Stream};
@@ -20,7 +20,6 @@ pub struct Scenario {
     pub summary: &'static str,
     pub plan: Plan,
     pub grade: Grade,
-    pub caveat: Option<&'static str>,
     /// The scenario's share of the scenario group `mix`, in per cent.
     pub weight: u32,
 }
@@ -42,8 +41,6 @@ pub const CATALOGUE: [Scenario; 10] = {
     use HangupReason::{RecvBye, RecvCancel, SentReject};
     use Leg::{A, B};
     use Plan::{Click2call, Documented, Legacy, Softphone};
-    const SOFTPHONE_LEG: &str = "the leg of such a CDR is undocumented; b, the customer's, is \
-        assumed";
     [
         scenario("agent-no-answer", 35, Grade::Seen, Click2call(&[(A, RecvCancel)]),
             "the agent never picks up; the customer is never dialled"),
@@ -56,11 +53,9 @@ pub const CATALOGUE: [Scenario; 10] = {
         scenario("followme-ghost", 3, Grade::Seen, Click2call(&[(A, RecvCancel), (A, RecvCancel)]),
             "with follow-me, a CDR of a short ghost ring comes first, then that of the real ring"),
         scenario("softphone-no-answer", 10, Grade::Doc, Softphone(&[(B, RecvCancel)]),
-            "dialled on a softphone, nobody answers: no request_id, no extra_params")
-            .with_caveat(SOFTPHONE_LEG),
+            "dialled on a softphone, nobody answers: no request_id, no extra_params"),
         scenario("softphone-rejected", 5, Grade::Doc, Softphone(&[(B, SentReject)]),
-            "dialled on a softphone, and declined")
-            .with_caveat(SOFTPHONE_LEG),
+            "dialled on a softphone, and declined"),
         scenario("docs-leg-a", 0, Grade::Doc, Documented(A),
             "the documented sample of leg a, value for value"),
         scenario("docs-leg-b", 0, Grade::Doc, Documented(B),
@@ -81,7 +76,6 @@ const fn scenario(
         summary,
         plan,
         grade,
-        caveat: None,
         weight,
     }
 }
@@ -100,9 +94,9 @@ pub const GROUPS: [(&str, &str); 4] = [
 ];
 
 impl Scenario {
-    const fn with_caveat(mut self, caveat: &'static str) -> Self {
-        self.caveat = Some(caveat);
-        self
+    pub fn caveat(&self) -> Option<&'static str> {
+        let caveat = "the leg of such a CDR is undocumented; b, the customer's, is assumed";
+        matches!(self.plan, Plan::Softphone(_)).then_some(caveat)
     }
 
     fn legs(&self) -> &'static [LegEnd] {
@@ -278,7 +272,7 @@ impl<'a> Call<'a> {
             options,
             n,
             customer: options.account.customer(&mut rng),
-            request_id: ids::request_id(&mut rng),
+            request_id: request_id(&mut rng),
             ring: Duration::from_millis(rng.random_range(10_000..60_000)),
             rng,
         }
@@ -370,7 +364,7 @@ impl<'a> Call<'a> {
             r#type: "cdr",
             app_id: account.app_id,
             to: self.customer,
-            cmiuuid: ids::cmiuuid(&mut self.rng),
+            cmiuuid: cmiuuid(&mut self.rng),
             status: Status::Missed,
             user: &account.user,
             time: self.options.at,

@@ -84,9 +84,8 @@ impl FromStr for Fault {
         if let Some(status) = text.strip_prefix("status:") {
             let status = status.parse().ok();
             let status = status.filter(|status| (300..=599).contains(status));
-            return Ok(Self::Status(
-                status.ok_or("expected a status from 300 to 599")?,
-            ));
+            let fault = status.map(Self::Status);
+            return Ok(fault.ok_or("expected a status from 300 to 599")?);
         }
         let mut kinds = [Self::default(), Reset, Empty, Hang, Slow, Garbage].into_iter();
         let kind = kinds.find(|kind| kind.word() == text);

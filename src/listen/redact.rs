@@ -9,8 +9,7 @@
 //! partly encoded body is left out.
 
 mod decode;
-mod known;
-mod pseudonyms;
+mod numbers;
 
 use std::io::{self, BufRead as _, BufReader, Read};
 use std::ops::Range;
@@ -23,8 +22,7 @@ use crate::exchange::{CapturedRequest, Exchange};
 use crate::net::secret::{self, is_secret_name, masked_headers, masked_url};
 use crate::net::{Body, Request, header};
 use decode::{Decoded, Form};
-use known::Known;
-use pseudonyms::{APP, NUMBER, Pseudonyms};
+use numbers::{APP, Known, NUMBER, Pseudonyms};
 
 /// Fewest digits of a telephone number without a plus sign or a field name before the digits.
 const SHORTEST_ALONE: usize = 8;

@@ -4,7 +4,6 @@
 //! polled too, since the wording of their output changes between versions.
 
 pub mod program;
-pub mod updates;
 
 use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpListener};
@@ -22,8 +21,7 @@ use crate::error::Error;
 use crate::net::client::{Client, ClientOptions};
 use crate::net::{Destination, Request};
 use crate::process::{Ended, GRACE, ProcessGroup, Supervisor};
-pub use program::Tunnel;
-use updates::Update;
+pub use program::{Tunnel, Update};
 
 /// Time for a tunnel program to print its public URL. Quick tunnels of Cloudflare's take some seconds.
 pub const URL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -129,13 +127,13 @@ impl Open {
         let mut is_connected = self.tunnel != Tunnel::Cloudflared;
         if !is_connected {
             let api = SocketAddr::from(([127, 0, 0, 1], metrics_port));
-            polls.spawn(poll(api, "/quicktunnel", updates::cloudflared_api));
+            polls.spawn(poll(api, "/quicktunnel", program::cloudflared_api));
             polls.spawn(poll(api, "/ready", |_: &Value| Some(Update::Connected)));
         }
         while self.public_url.is_none() || !is_connected {
             let update = tokio::select! {
                 biased;
-                line = self.next_line(say) => updates::update(&self.tunnel, &line?, local, host),
+                line = self.next_line(say) => program::update(&self.tunnel, &line?, local, host),
                 Some(update) = polls.join_next() => update.ok(),
             };
             match update {
@@ -145,7 +143,7 @@ impl Open {
                 }
                 Some(Update::Connected) => is_connected = true,
                 Some(Update::Api(agent)) => {
-                    let read = move |body: &Value| updates::ngrok_api(body, local);
+                    let read = move |body: &Value| program::ngrok_api(body, local);
                     polls.spawn(poll(agent, "/api/tunnels", read));
                 }
             }

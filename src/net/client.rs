@@ -126,8 +126,7 @@ impl Client {
         }
     }
 
-    /// Opens a connection for each copy of a request, without a proxy, then sends all copies at once. The returned
-    /// durations count from the moment of sending.
+    /// Sends copies of a request as [`race`] does, without a proxy.
     pub async fn race(
         &self,
         request: &Request,
@@ -137,23 +136,15 @@ impl Client {
             Ok(outgoing) => outgoing,
             Err(failure) => return vec![(Err(failure), Duration::ZERO); copies],
         };
-        let open = join_all((0..copies).map(|_| self.open())).await;
-        let released = Instant::now();
-        let racing = open.into_iter().map(async |open| {
-            let result = match open {
-                Ok(mut connection) => {
-                    let deadline = released + self.timeout;
-                    let sent = self.exchange(&mut connection, outgoing.clone(), deadline);
-                    match sent.await {
-                        Ok(response) => unless_redirect(response),
-                        Err(error) => Err(error.into_failure(Phase::Send)),
-                    }
-                }
-                Err(failure) => Err(failure),
-            };
-            (result, released.elapsed())
-        });
-        join_all(racing).await
+        let send = |mut connection: Connection| {
+            let outgoing = outgoing.clone();
+            async move {
+                let deadline = Instant::now() + self.timeout;
+                let sent = self.exchange(&mut connection, outgoing, deadline).await;
+                unless_redirect(sent.map_err(|error| error.into_failure(Phase::Send))?)
+            }
+        };
+        race(copies, || self.open(), send).await
     }
 
     async fn open(&self) -> Result<Connection, Failure> {
@@ -204,6 +195,29 @@ impl Client {
         // Every change of the connection pool is a single step, so a poisoned pool is still consistent.
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Opens a connection for each copy of a request, then sends all copies at once. The returned durations count from the
+/// moment of sending.
+pub(super) async fn race<C, O, S>(
+    copies: usize,
+    open: impl Fn() -> O,
+    send: impl Fn(C) -> S,
+) -> Vec<(Result<Response, Failure>, Duration)>
+where
+    O: Future<Output = Result<C, Failure>>,
+    S: Future<Output = Result<Response, Failure>>,
+{
+    let open = join_all((0..copies).map(|_| open())).await;
+    let released = Instant::now();
+    let racing = open.into_iter().map(async |connection| {
+        let result = match connection {
+            Ok(connection) => send(connection).await,
+            Err(failure) => Err(failure),
+        };
+        (result, released.elapsed())
+    });
+    join_all(racing).await
 }
 
 fn outgoing(

@@ -10,13 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::join_all;
 use hyper::{Method, StatusCode};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _, join, sink, split};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::client::{ClientOptions, LIMITS};
+use super::client::{ClientOptions, LIMITS, race};
 use super::connect::{Connector, Stream};
 use super::failure::{explain, failure, timed_out, unless_redirect};
 use super::http1::{Connection, Limits, Outgoing};
@@ -51,7 +50,7 @@ pub(crate) enum Step {
 pub(crate) struct RawRequest {
     pub(crate) steps: Vec<Step>,
     /// The request's method decides where the response ends: a response to `HEAD` has no body.
-    method: String,
+    method: Method,
     limits: Limits,
 }
 
@@ -59,7 +58,7 @@ impl RawRequest {
     fn new(method: &str, steps: impl Into<Vec<Step>>) -> Self {
         Self {
             steps: steps.into(),
-            method: method.to_owned(),
+            method: Method::from_bytes(method.as_bytes()).unwrap_or_default(),
             limits: LIMITS,
         }
     }
@@ -68,7 +67,7 @@ impl RawRequest {
     /// discarded.
     fn unsent(&self) -> Outgoing {
         let mut request = Outgoing::default();
-        *request.method_mut() = Method::from_bytes(self.method.as_bytes()).unwrap_or_default();
+        *request.method_mut() = self.method.clone();
         request
     }
 
@@ -132,23 +131,14 @@ impl RawClient {
         connection.send(request).await
     }
 
-    /// Opens `copies` connections, then sends the request on all connections at once. The returned durations begin when
-    /// all connections are open.
+    /// Sends copies of a request as [`client::race`](super::client::race) does.
     pub(crate) async fn race(
         &self,
         request: &RawRequest,
         copies: usize,
     ) -> Vec<(Result<Response, Failure>, Duration)> {
-        let open = join_all((0..copies).map(|_| self.open())).await;
-        let released = Instant::now();
-        let running = open.into_iter().map(async |open| {
-            let result = match open {
-                Ok(connection) => connection.send(request).await,
-                Err(failure) => Err(failure),
-            };
-            (result, released.elapsed())
-        });
-        join_all(running).await
+        let send = |connection: RawConnection| connection.send(request);
+        race(copies, || self.open(), send).await
     }
 
     pub(crate) async fn open(&self) -> Result<RawConnection, Failure> {

@@ -28,7 +28,7 @@ pub fn scenarios(theme: Theme) -> String {
         let name = theme.paint(Role::Strong, story.name);
         let grade = theme.paint(Role::Faint, &format!("[{}]", story.grade));
         let _ = writeln!(out, "{name} {grade}\n  {}\n  CDRs: {cdrs}", story.summary);
-        if let Some(caveat) = story.caveat {
+        if let Some(caveat) = story.caveat() {
             let _ = writeln!(out, "  {}", theme.paint(Role::Faint, caveat));
         }
     }
@@ -49,7 +49,7 @@ pub fn scenario_records() -> String {
             "cdrs": cdrs(scenario),
             "grade": scenario.grade,
         });
-        if let Some(caveat) = scenario.caveat {
+        if let Some(caveat) = scenario.caveat() {
             record["caveat"] = caveat.into();
         }
         record

@@ -6,7 +6,7 @@ use super::body;
 use super::theme::{Role, Theme};
 use super::wrap::indented;
 use crate::cdr::Fields;
-use crate::cdr::ids;
+use crate::cdr::account;
 use crate::cdr::judge::{SEPARATOR, shown};
 use crate::cdr::kind::Generation;
 use crate::cdr::remark::Remark;
@@ -189,11 +189,11 @@ fn details(exchange: &Exchange, theme: Theme) -> Vec<String> {
         request.size
     )];
     let call_id = exchange.cdr.as_ref().and_then(|cdr| shown(cdr, "call_id"));
-    if let Some(id) = call_id.and_then(|id| ids::CallId::decode(&id)) {
+    if let Some(id) = call_id.and_then(|id| account::CallId::decode(&id)) {
         lines.push(format!(
             "call_id created {} by server {}",
             id.time.to_second(),
-            ids::mac_text(id.server.mac)
+            account::mac_text(id.server.mac)
         ));
     }
     let headers = secret::masked_headers(request.headers.clone());

@@ -8,14 +8,13 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use telecmi_cdr::internals::{
     Answer, CapturedRequest, Destination, Edit, Exchange, Header, IncomingRequest, Kind,
-    MAX_RESPONSE_BODY, Redactor, Request, Response, ResponsePolicy, Theme, Timestamp, Tunnel, body,
-    clean, disturbs, edit_object, edit_pairs, header,
+    MAX_RESPONSE_BODY, Redactor, Request, Response, ResponsePolicy, Theme, Timestamp, Tunnel,
+    Update, body, clean, disturbs, edit_object, edit_pairs, header,
     input::{self, Item},
     json::{self, Document, Member},
-    judge_json, judge_pairs, ndjson,
+    judge_json, judge_pairs, ndjson, program,
     query::{self, Encoding},
     read_response, reply_line, secret,
-    updates::{self, Update},
 };
 
 pub type Target = fn(&[u8]);
@@ -387,9 +386,9 @@ pub fn tunnel_output(bytes: &[u8]) {
             .parse()
             .unwrap_or_else(|_| Tunnel::Command(tunnel.to_owned()));
         for line in text.lines() {
-            if let Some(Update::Url(url)) = updates::update(&tunnel, line, local, "h.example") {
+            if let Some(Update::Url(url)) = program::update(&tunnel, line, local, "h.example") {
                 assert!(Destination::parse(&url).is_ok(), "{url:?}");
-                assert_eq!(updates::origin(&url).as_deref(), Some(&*url));
+                assert_eq!(program::origin(&url).as_deref(), Some(&*url));
                 assert!(!url.chars().any(disturbs), "{url:?}");
             }
         }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::pseudonyms::NUMBER;
+use super::numbers::NUMBER;
 use super::*;
 use crate::cdr::judge::{judge_json, judge_pairs};
 use crate::clock::Timestamp;

@@ -54,82 +54,86 @@ pub enum Script {
 impl Script {
     pub(crate) fn steps(self, request: &Request, destination: &Destination) -> RawRequest {
         let body = &request.body.0;
-        let extra_header = match self {
+        let version = if self == Self::Http10 {
+            "HTTP/1.0"
+        } else {
+            "HTTP/1.1"
+        };
+        let head = message(request, version, &self.headers(request, destination), b"");
+        let whole = [&head[..], body].concat();
+        let (head, half_of_body) = (Step::Send(head), body.slice(..body.len() / 2));
+        let steps = match self {
+            Self::CutShort => vec![head, Step::Send(half_of_body), Step::HalfClose],
+            Self::Stalled => vec![head, Step::Send(half_of_body)],
+            Self::Reset => vec![head, Step::Send(half_of_body), Step::Reset],
+            Self::HalfHead => vec![Step::Send(whole[..HALF_HEAD].to_vec().into())],
+            Self::Silent => vec![],
+            Self::Dripped(every) => vec![Step::Drip {
+                bytes: whole.into(),
+                every,
+            }],
+            Self::Chunked(_) | Self::LengthAndChunks => {
+                let size = match self {
+                    Self::Chunked(size) => size,
+                    _ => 64,
+                };
+                let chunks = chunks(body, size).map(Step::Send);
+                [head].into_iter().chain(chunks).collect()
+            }
+            Self::ExpectContinue(limit) => {
+                vec![head, Step::AwaitContinue(limit), Step::Send(body.clone())]
+            }
+            Self::Pipelined => vec![Step::Send(whole.repeat(2).into())],
+            Self::TlsHello => vec![Step::Send(TLS_HELLO.into()), Step::HalfClose],
+            Self::HalfClosed => vec![Step::Send(whole.into()), Step::HalfClose],
+            Self::Length(text) if text.parse::<u64>().is_ok() => {
+                vec![Step::Send(whole.into()), Step::HalfClose]
+            }
+            Self::TooLong | Self::Http10 | Self::Length(_) | Self::HugeHeader | Self::LowerCase => {
+                vec![Step::Send(whole.into())]
+            }
+        };
+        RawRequest::new(&request.method, steps)
+    }
+
+    fn headers(self, request: &Request, destination: &Destination) -> Vec<Header> {
+        let length = request.body.len();
+        let framing = match self {
+            Self::TooLong => Framing::Length(length / 2),
+            Self::Chunked(_) | Self::LengthAndChunks => Framing::Chunked,
+            _ => Framing::Length(length),
+        };
+        // After `Connection: close`, a server would ignore the bytes that follow the first request.
+        let keep_alive = matches!(
+            self,
+            Self::TooLong | Self::LengthAndChunks | Self::Pipelined
+        );
+        let mut request = request.clone();
+        request.headers.extend(match self {
             Self::ExpectContinue(_) => Some(Header::new("Expect", "100-continue")),
             Self::HugeHeader => Some(Header::new("X-Padding", "x".repeat(100 * 1024))),
             _ => None,
-        };
-        let mut request = request.clone();
-        request.headers.extend(extra_header);
-        let headers = |framing| with_defaults(&request, destination, framing, false);
-        // After `Connection: close`, a server would ignore the bytes that follow the first request.
-        let kept_alive = |framing| with_defaults(&request, destination, framing, true);
-        let message =
-            |headers: &[Header], body: &[u8]| message(&request, "HTTP/1.1", headers, body);
-        let length = Framing::Length(body.len());
-        let whole = || message(&headers(length), body);
-        let head = |headers: &[Header]| Step::Send(message(headers, b""));
-        let chunked = |headers: &[Header], size| {
-            let chunks = chunks(body, size).into_iter();
-            let chunks = chunks.map(|chunk| Step::Send(chunk.into()));
-            [head(headers)].into_iter().chain(chunks).collect()
-        };
-        let half = || {
-            let half_of_body = body.slice(..body.len() / 2);
-            vec![head(&headers(length)), Step::Send(half_of_body)]
-        };
-        let steps = match self {
-            Self::CutShort => [half(), vec![Step::HalfClose]].concat(),
-            Self::Stalled => half(),
-            Self::Reset => [half(), vec![Step::Reset]].concat(),
-            Self::HalfHead => vec![Step::Send(whole().slice(..HALF_HEAD))],
-            Self::Silent => vec![],
-            Self::TooLong => {
-                let headers = kept_alive(Framing::Length(body.len() / 2));
-                vec![Step::Send(message(&headers, body))]
-            }
-            Self::Dripped(every) => {
-                let bytes = whole();
-                vec![Step::Drip { bytes, every }]
-            }
-            Self::HalfClosed => vec![Step::Send(whole()), Step::HalfClose],
-            Self::Chunked(size) => chunked(&headers(Framing::Chunked), size),
+        });
+        let mut headers = with_defaults(&request, destination, framing, keep_alive);
+        match self {
             Self::LengthAndChunks => {
-                let mut headers = kept_alive(Framing::Chunked);
                 let framing = headers.iter().position(|h| h.is("Transfer-Encoding"));
                 headers.insert(framing.unwrap_or(0), Header::new("Content-Length", "7"));
-                chunked(&headers, 64)
             }
-            Self::ExpectContinue(limit) => vec![
-                head(&headers(length)),
-                Step::AwaitContinue(limit),
-                Step::Send(body.clone()),
-            ],
-            Self::Http10 => {
-                let mut headers = headers(length);
-                headers.retain(|header| !header.is("Host"));
-                let message = self::message(&request, "HTTP/1.0", &headers, body);
-                vec![Step::Send(message)]
-            }
-            Self::Pipelined => {
-                let one = message(&kept_alive(length), body);
-                vec![Step::Send(one.repeat(2).into())]
-            }
+            Self::Http10 => headers.retain(|header| !header.is("Host")),
             Self::Length(text) => {
-                let mut headers = headers(length);
                 for header in headers.iter_mut().filter(|h| h.is("Content-Length")) {
                     header.value = text.into();
                 }
-                let is_number = text.parse::<u64>().is_ok();
-                let message = Step::Send(message(&headers, body));
-                let end = is_number.then_some(Step::HalfClose);
-                [message].into_iter().chain(end).collect()
             }
-            Self::TlsHello => vec![Step::Send(TLS_HELLO.into()), Step::HalfClose],
-            Self::HugeHeader => vec![Step::Send(whole())],
-            Self::LowerCase => vec![Step::Send(message(&lower_case(headers(length)), body))],
-        };
-        RawRequest::new(&request.method, steps)
+            Self::LowerCase => {
+                for header in &mut headers {
+                    header.name = header.name.to_ascii_lowercase().into();
+                }
+            }
+            _ => {}
+        }
+        headers
     }
 
     /// Returns whether the script leaves an incomplete request open, for which a handler may rightly wait.
@@ -163,7 +167,8 @@ impl RawRequest {
         check(request)?;
         let body = &request.body.0;
         let body = if is_chunked(request) {
-            chunks(body, body.len().max(1)).concat()
+            let chunks: Vec<_> = chunks(body, body.len().max(1)).collect();
+            chunks.concat()
         } else {
             body.to_vec()
         };
@@ -186,13 +191,6 @@ impl RawRequest {
     }
 }
 
-fn lower_case(mut headers: Vec<Header>) -> Vec<Header> {
-    for header in &mut headers {
-        header.name = header.name.to_ascii_lowercase().into();
-    }
-    headers
-}
-
 pub(super) fn message(request: &Request, version: &str, headers: &[Header], body: &[u8]) -> Bytes {
     let line = format!("{} {} {version}\r\n", request.method, request.target);
     let mut message = line.into_bytes();
@@ -204,13 +202,13 @@ pub(super) fn message(request: &Request, version: &str, headers: &[Header], body
     message.into()
 }
 
-fn chunks(body: &[u8], size: usize) -> Vec<Vec<u8>> {
+fn chunks(body: &[u8], size: usize) -> impl Iterator<Item = Bytes> {
     let chunk = |bytes: &[u8]| {
         let size = format!("{:x}\r\n", bytes.len());
-        [size.as_bytes(), bytes, b"\r\n"].concat()
+        [size.as_bytes(), bytes, b"\r\n"].concat().into()
     };
-    let last = b"0\r\n\r\n".to_vec();
-    body.chunks(size).map(chunk).chain([last]).collect()
+    let last = Bytes::from_static(b"0\r\n\r\n");
+    body.chunks(size).map(chunk).chain([last])
 }
 
 /// Returns whether a request's last transfer coding is `chunked` (RFC 9112, section 6.1). HTTP/1.0 has no chunks.

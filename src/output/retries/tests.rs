@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::report::REPORT_WIDTH;
 use super::*;
 use crate::cdr::Leg;
 use crate::clock::Timestamp;
