@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::schema::{Field, FieldType};
 use super::{Fields, HangupReason, Status, word};
 use crate::json;
-use crate::untrusted::Untrusted;
+use crate::untrusted::{Untrusted, beginning};
 
 /// The subject of a remark. The serialised names of the variants appear in records and must not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -153,11 +153,7 @@ fn odd_text(name: &str, text: &str, fields: &Fields) -> Option<String> {
 }
 
 fn quoted(text: &str) -> String {
-    const LONGEST: usize = 60;
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("`{}…`", &text[..end]),
-        None => format!("`{text}`"),
-    }
+    format!("`{}`", beginning(text, 60))
 }
 
 fn odd_hangup_reason(text: &str, fields: &Fields) -> Option<String> {
@@ -224,14 +220,8 @@ fn odd_number(name: &str, number: f64) -> Option<String> {
 
 pub fn inexact(raw: &str) -> Option<String> {
     const LONGEST: usize = 60;
-    // Fast path: integers of fewer than sixteen digits are below 2^53.
-    if raw.len() < 16 && raw.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    if raw
-        .parse::<i64>()
-        .is_ok_and(|n| n.unsigned_abs() <= 1 << 53)
-    {
+    let integer = raw.parse::<i64>();
+    if integer.is_ok_and(|n| n.unsigned_abs() <= 1 << 53) {
         return None;
     }
     if raw.len() > LONGEST {
