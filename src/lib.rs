@@ -110,7 +110,7 @@ pub mod internals {
     pub use crate::net::client::MAX_RESPONSE_BODY;
     pub use crate::net::raw::read_response;
     pub use crate::net::{Destination, Header, Request, Response, header, query, secret};
-    pub use crate::output::theme::Theme;
+    pub use crate::output::text::Theme;
     pub use crate::output::{body, received};
     pub use crate::reply::reply_line;
     pub use crate::seed::Seed;

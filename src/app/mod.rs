@@ -19,7 +19,7 @@ use crate::cli::send::SendOptions;
 use crate::cli::{self, Invocation, generate};
 use crate::error::{Error, Exit, Stop};
 use crate::output::queue::{self, OutputQueue, OutputThread, StreamState};
-use crate::output::theme::Theme;
+use crate::output::text::Theme;
 use crate::output::{OutputOptions, Repeat, Show, catalogue};
 use crate::process;
 use crate::send::plan::Methods;

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use regex_lite::{Captures, Regex};
 
-use super::theme::{Role, Theme};
+use super::text::{Role, Theme};
 use crate::json::{self, Kind};
 use crate::reply::MESSAGES;
 use crate::untrusted::{clean, disturbs, is_plain};

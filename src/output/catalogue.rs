@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::theme::{Role, Theme};
-use super::wrap::{PROSE, prose};
+use super::text::{PROSE, Role, Theme, prose};
 use crate::cdr::scenarios::{CATALOGUE, GROUPS, Plan, Scenario};
 use crate::ndjson;
 use crate::suite::{Case, CaseMethod, Family};

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::suite;
-use super::theme::Theme;
+use super::text::Theme;
 use crate::suite::Family;
 use crate::suite::event::{CaseRecord, SuiteSummary};
 use crate::untrusted::clean;

@@ -1,7 +1,6 @@
 //! Renders the events of `listen` other than exchanges: the ready line, connection errors, the summary.
 
-use super::theme::{Role, Theme};
-use super::wrap::plural;
+use super::text::{Role, Theme, plural};
 use crate::clock::local_zone;
 use crate::error::Exit;
 use crate::listen::event::{ConnectionErrors, Ending, Listening, Summary};

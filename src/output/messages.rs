@@ -4,15 +4,15 @@ use std::error::Error as _;
 use std::fmt::Write as _;
 use std::iter::successors;
 
-use super::theme::Role;
-use super::{Show, wrap};
+use super::text::Role;
+use super::{Show, text};
 use crate::error::Error;
 use crate::untrusted::clean;
 
 impl Show {
     pub(super) fn say(&mut self, text: &str) {
-        match wrap::width_of(&std::io::stderr()) {
-            Some(width) => self.streams.err(wrap::wrapped(text, width).as_bytes()),
+        match text::width_of(&std::io::stderr()) {
+            Some(width) => self.streams.err(text::wrapped(text, width).as_bytes()),
             None => self.streams.err(text.as_bytes()),
         }
     }

@@ -15,8 +15,7 @@ pub mod received;
 pub(crate) mod retries;
 pub(crate) mod sent;
 pub(crate) mod suite;
-pub mod theme;
-pub(crate) mod wrap;
+pub mod text;
 
 use std::io::{BufWriter, IsTerminal as _, Write};
 
@@ -31,8 +30,7 @@ pub use options::OutputOptions;
 use options::Renderer;
 use progress::Progress;
 use queue::{StreamState, Streams};
-use theme::{Role, Theme};
-use wrap::{count, plural};
+use text::{Role, Theme, count, plural};
 
 /// The command of the `repeat:` line, without the `--seed` and `--at` that the line adds.
 #[derive(Debug, Clone, Default)]
@@ -66,7 +64,7 @@ impl Show {
         let out = file.unwrap_or_else(|| Box::new(stdout()));
         let theme = |is_terminal| {
             let variable = |name: &str| std::env::var(name).ok();
-            Theme::new(theme::is_coloured(options.color, variable, is_terminal))
+            Theme::new(text::is_coloured(options.color, variable, is_terminal))
         };
         Self {
             renderer: Renderer {

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
 
-use super::theme::{Color, Theme};
-use super::{received, sent, wrap};
+use super::text::{Color, Theme};
+use super::{received, sent, text};
 use crate::exchange::Exchange;
 use crate::{ndjson, send};
 
@@ -78,7 +78,7 @@ impl Renderer {
     pub fn width(self) -> usize {
         let terminal = self
             .out_is_terminal
-            .then(|| wrap::width_of(&std::io::stdout()));
+            .then(|| text::width_of(&std::io::stdout()));
         let variable = || std::env::var("COLUMNS").ok()?.parse().ok();
         let width = terminal.flatten().or_else(variable).unwrap_or(80);
         width.clamp(40, 160)
@@ -88,8 +88,8 @@ impl Renderer {
         if !self.out_is_terminal {
             return text;
         }
-        match wrap::width_of(&std::io::stdout()) {
-            Some(width) => wrap::wrapped(&text, width).into_owned(),
+        match text::width_of(&std::io::stdout()) {
+            Some(width) => text::wrapped(&text, width).into_owned(),
             None => text,
         }
     }

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use super::queue::Streams;
-use super::wrap;
+use super::text;
 
 const REDRAWS_PER_SECOND: u8 = 10;
 
@@ -91,7 +91,7 @@ impl Terminal {
 
 impl TermLike for Terminal {
     fn width(&self) -> u16 {
-        let width = wrap::width_of(&io::stderr()).and_then(|width| u16::try_from(width).ok());
+        let width = text::width_of(&io::stderr()).and_then(|width| u16::try_from(width).ok());
         width.unwrap_or(USUAL_WIDTH)
     }
 

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::body;
-use super::theme::{Role, Theme};
-use super::wrap::indented;
+use super::text::{Role, Theme, indented};
 use crate::cdr::Fields;
 use crate::cdr::account;
 use crate::cdr::judge::{SEPARATOR, shown};

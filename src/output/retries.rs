@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 
 use super::listening::ending;
-use super::theme::{Role, Theme};
-use super::wrap::{PROSE, count, plural, prose};
+use super::text::{PROSE, Role, Theme, count, plural, prose};
 use crate::clock::Timestamp;
 use crate::listen::event::Summary;
 use crate::listen::fault::Faults;

@@ -1,16 +1,14 @@
-//! Renders the deliveries of `send` as text; the summary and the hints are in submodules.
+//! Renders the deliveries of `send` as text; the summary is in a submodule.
 
-mod hints;
 mod summary;
 
-pub use hints::Causes;
 pub use summary::summary;
 
 use std::fmt::Write as _;
 
 use super::body;
-use super::theme::{Role, Theme};
-use super::wrap::{indented, plural};
+use super::text::{Role, Theme, indented, plural};
+use crate::advice;
 use crate::clock::format_duration;
 use crate::reply::{is_html, reply_line};
 use crate::send::event::{Attempt, Delivery};
@@ -146,4 +144,25 @@ fn reply(last: &Attempt, theme: Theme, verbose: bool) -> Vec<String> {
         lines.push(faint(format!("… {more} more (-v shows them)")));
     }
     lines
+}
+
+/// The distinct hints on the failures of a run, in the order of their first failures.
+#[derive(Debug, Default)]
+pub struct Causes(Vec<&'static str>);
+
+impl Causes {
+    pub fn note(&mut self, delivery: &Delivery) {
+        let Some(last) = delivery.last() else { return };
+        let response = last.response.as_ref();
+        let on_response =
+            response.and_then(|response| advice::on_response(&delivery.method, response));
+        let hint = on_response.or_else(|| advice::on_failure(last.failure.as_ref()?));
+        if let Some(hint) = hint.filter(|hint| !self.0.contains(hint)) {
+            self.0.push(hint);
+        }
+    }
+
+    pub fn hints(&self) -> Vec<&'static str> {
+        self.0.clone()
+    }
 }

@@ -9,8 +9,7 @@ pub use summary::{Layout, summary};
 
 use std::fmt::Write as _;
 
-use super::theme::{Role, Theme};
-use super::wrap::plural;
+use super::text::{Role, Theme, plural};
 use crate::clock::format_duration;
 use crate::suite::Family;
 use crate::suite::event::CaseRecord;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::clock::format_duration;
 use crate::error::Exit;
-use crate::output::theme::{Role, Theme};
+use crate::output::text::{Role, Theme};
 use crate::send::event::{LatencySummary, Summary};
 use crate::send::expect::status_words;
 

@@ -2,7 +2,7 @@
 
 use crate::net::{Body, Header};
 use crate::output::body;
-use crate::output::theme::{Role, Theme};
+use crate::output::text::{Role, Theme};
 use crate::send::expect::status_words;
 use crate::suite::event::{CaseRecord, Reply};
 use crate::untrusted::clean;
