@@ -63,52 +63,47 @@ const fn field(
     field_type: FieldType,
     presence: Presence,
     grade: Grade,
+    meaning: &'static str,
 ) -> Field {
     Field {
         name,
         field_type,
         presence,
-        meaning: "",
+        meaning,
         grade,
-    }
-}
-
-impl Field {
-    const fn means(mut self, meaning: &'static str) -> Self {
-        self.meaning = meaning;
-        self
     }
 }
 
 /// The fields of outgoing CDRs: the fifteen of the documented missed CDR, in order, then those of answered and legacy
 /// CDRs.
+#[rustfmt::skip]
 pub const FIELDS: [Field; 19] = {
     use FieldType::{Boolean, Number, String};
     use Grade::{Doc, Inferred, Seen};
     use Presence::{Always, Answered, Click2call, Legacy, NotLegacy, Recorded};
     [
-        field("virtual_number", String, NotLegacy, Doc).means("the caller ID of the call; a number in live CDRs"),
-        field("call_id", String, NotLegacy, Doc).means("identifies the call; sources disagree \
+        field("virtual_number", String, NotLegacy, Doc, "the caller ID of the call; a number in live CDRs"),
+        field("call_id", String, NotLegacy, Doc, "identifies the call; sources disagree \
             whether its legs share it"),
-        field("custom", String, NotLegacy, Doc).means("your parameters from the dashboard; `none` \
+        field("custom", String, NotLegacy, Doc, "your parameters from the dashboard; `none` \
             or `false` in live CDRs when unset"),
-        field("leg", String, NotLegacy, Doc).means("`a` is the agent, `b` the customer"),
-        field("type", String, Always, Doc).means("`cdr`; `event` in a live event"),
-        field("appid", Number, Always, Doc).means("your app id"),
-        field("to", Number, Always, Inferred).means("the number that was rung; does not fit 32 bits"),
-        field("cmiuuid", String, Always, Doc).means("identifies the leg"),
-        field("status", String, Always, Doc).means("`missed`"),
-        field("user", String, Always, Doc).means("`<extension>_<appid>`"),
-        field("time", Number, Always, Seen).means("the start of the call, in epoch milliseconds"),
-        field("direction", String, Always, Doc).means("`outbound`"),
-        field("hangup_reason", String, NotLegacy, Doc).means("`recv_cancel` rang out, `sent_reject` declined; `sent_bye` and `recv_bye` need an answered call"),
-        field("request_id", String, Click2call, Doc).means("identifies a click2call call; both legs have it"),
-        field("extra_params", String, Click2call, Doc).means("your click2call parameters as JSON \
+        field("leg", String, NotLegacy, Doc, "`a` is the agent, `b` the customer"),
+        field("type", String, Always, Doc, "`cdr`; `event` in a live event"),
+        field("appid", Number, Always, Doc, "your app id"),
+        field("to", Number, Always, Inferred, "the number that was rung; does not fit 32 bits"),
+        field("cmiuuid", String, Always, Doc, "identifies the leg"),
+        field("status", String, Always, Doc, "`missed`"),
+        field("user", String, Always, Doc, "`<extension>_<appid>`"),
+        field("time", Number, Always, Seen, "the start of the call, in epoch milliseconds"),
+        field("direction", String, Always, Doc, "`outbound`"),
+        field("hangup_reason", String, NotLegacy, Doc, "`recv_cancel` rang out, `sent_reject` declined; `sent_bye` and `recv_bye` need an answered call"),
+        field("request_id", String, Click2call, Doc, "identifies a click2call call; both legs have it"),
+        field("extra_params", String, Click2call, Doc, "your click2call parameters as JSON \
             text; an object in live CDRs"),
-        field("answeredsec", Number, Answered, Doc).means("how long the leg was answered, in seconds"),
-        field("record", Boolean, Recorded, Doc).means("whether the call was recorded"),
-        field("filename", String, Recorded, Doc).means("the recording's name"),
-        field("click_to_call", String, Legacy, Doc).means("`true`, as a string"),
+        field("answeredsec", Number, Answered, Doc, "how long the leg was answered, in seconds"),
+        field("record", Boolean, Recorded, Doc, "whether the call was recorded"),
+        field("filename", String, Recorded, Doc, "the recording's name"),
+        field("click_to_call", String, Legacy, Doc, "`true`, as a string"),
     ]
 };
 

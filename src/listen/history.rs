@@ -15,7 +15,7 @@ use crate::cdr::Fields;
 use crate::exchange::Exchange;
 use crate::ndjson;
 use crate::net::Request;
-use crate::net::secret::{masked_headers, masked_url};
+use crate::net::secret::masked_request;
 
 #[derive(Debug)]
 pub struct History {
@@ -191,8 +191,7 @@ impl Subscription {
 /// Masks secrets in the target and headers of a request and, for a GET, in the fields of the CDR.
 fn masked(exchange: &Exchange) -> Exchange {
     let mut masked = exchange.clone();
-    masked.request.target = masked_url(&exchange.request.target);
-    masked.request.headers = masked_headers(masked.request.headers);
+    masked.request = masked_request(&exchange.request);
     // The CDR fields of a GET are its query parameters, which may include a token.
     if exchange.request.method == "GET"
         && let Some(cdr) = &mut masked.cdr

@@ -19,7 +19,7 @@ use regex_lite::Regex;
 use serde_json::{Map, Value};
 
 use crate::exchange::{CapturedRequest, Exchange};
-use crate::net::secret::{self, is_secret_name, masked_headers, masked_url};
+use crate::net::secret::{self, is_secret_name, masked_request};
 use crate::net::{Body, Request, header};
 use decode::{Decoded, Form};
 use numbers::{APP, Known, NUMBER, Pseudonyms};
@@ -168,9 +168,9 @@ impl Redactor {
     }
 
     fn request(&mut self, request: &Request, body: Option<&Decoded<'_>>, known: &Known) -> Request {
-        let mut redacted = request.clone();
+        let mut redacted = masked_request(request);
         redacted.method = self.text(&request.method, Form::Text, known).into();
-        redacted.target = self.text(&masked_url(&request.target), Form::Url, known);
+        redacted.target = self.text(&redacted.target, Form::Url, known);
         if let Some(body) = body {
             redacted.body = self.decoded(body, known).into_bytes().into();
             redacted.size =
@@ -179,7 +179,6 @@ impl Redactor {
             redacted.body = Body::default();
             redacted.complete = false;
         }
-        redacted.headers = masked_headers(redacted.headers);
         for header in &mut redacted.headers {
             if header.is("content-length") {
                 if header.text().trim().parse() == Ok(request.size) {

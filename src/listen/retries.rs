@@ -37,7 +37,7 @@ pub struct Retries {
     forgotten: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct RetryHistory {
     pub method: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -184,10 +184,7 @@ impl RetryHistory {
             cmiuuid: id.filter(|id| !id.is_empty()).map(beginning),
             leg: exchange.verdict.leg,
             attempts: vec![Attempt::new(exchange, answered, None)],
-            left_out: 0,
-            duplicates: 0,
-            answered: false,
-            unanswered_for: None,
+            ..Self::default()
         }
     }
 

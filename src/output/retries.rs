@@ -21,11 +21,8 @@ const INTERVALS: usize = 5;
 /// U+00A0 joins words that must stay on one line when the text is wrapped.
 const NO_BREAK: &str = "\u{a0}";
 
-fn piece(words: &[(Role, &str)], theme: Theme) -> String {
-    let words = words
-        .iter()
-        .map(|(role, word)| theme.paint(*role, word).replace(' ', NO_BREAK));
-    words.collect::<Vec<_>>().join(NO_BREAK)
+fn painted(role: Role, text: &str, theme: Theme) -> String {
+    theme.paint(role, text).replace(' ', NO_BREAK)
 }
 
 fn laid_out(label: &str, role: Role, pieces: &[String], theme: Theme) -> String {
@@ -59,11 +56,11 @@ pub fn section(report: &Report, theme: Theme) -> String {
                 n => format!("({n} times)"),
             };
             let words = [
-                (Role::Faint, &*format!("{} after", ordinal(row.retry))),
-                (Role::Number, &interval(row.median)),
-                (Role::Faint, &times),
+                painted(Role::Faint, &format!("{} after", ordinal(row.retry)), theme),
+                painted(Role::Number, &interval(row.median), theme),
+                painted(Role::Faint, &times, theme),
             ];
-            piece(&words, theme)
+            words.join(NO_BREAK)
         });
         let rows: Vec<_> = rows.collect();
         out += &laid_out("  median retry: ", Role::Faint, &rows, theme);
@@ -93,12 +90,15 @@ fn shortened(text: &str, max: usize) -> String {
 
 /// The attempts of a request are shown as `#1 503 · 60.1 s →`, `#4 503 · 5 m 00 s →`, `#9 200`.
 fn attempts(history: &RetryHistory, theme: Theme) -> Vec<String> {
+    let paint = |role, text: &str| painted(role, text, theme);
     let mut pieces = Vec::new();
     for (place, attempt) in history.attempts.iter().enumerate() {
         let is_last = place + 1 == history.attempts.len();
         if is_last && history.left_out > 0 {
-            let text = format!("… {} left out …", history.left_out);
-            pieces.push(piece(&[(Role::Faint, &text)], theme));
+            pieces.push(paint(
+                Role::Faint,
+                &format!("… {} left out …", history.left_out),
+            ));
         }
         // `next` is `None` before a gap, because attempts in the middle of a long history are not stored.
         let next = history.attempts.get(place + 1);
@@ -109,27 +109,24 @@ fn attempts(history: &RetryHistory, theme: Theme) -> Vec<String> {
         } else {
             Role::Bad
         };
-        let (number, outcome) = (format!("#{}", attempt.n), attempt.outcome());
-        let mut words = vec![(Role::Faint, &*number), (role, &*outcome)];
-        let after = next.and_then(|next| next.after).map(interval);
-        if let Some(after) = &after {
-            words.extend([
-                (Role::Faint, "·"),
-                (Role::Number, after),
-                (Role::Faint, "→"),
-            ]);
+        let number = paint(Role::Faint, &format!("#{}", attempt.n));
+        let mut words = vec![number, paint(role, &attempt.outcome())];
+        if let Some(after) = next.and_then(|next| next.after) {
+            words.push(paint(Role::Faint, "·"));
+            words.push(paint(Role::Number, &interval(after)));
+            words.push(paint(Role::Faint, "→"));
         } else if is_copied {
-            words.push((Role::Faint, "· then a copy →"));
+            words.push(paint(Role::Faint, "· then a copy →"));
         }
-        pieces.push(piece(&words, theme));
+        pieces.push(words.join(NO_BREAK));
     }
     if let Some(silent) = history.unanswered_for {
         let text = format!("· no retry within {}", interval(silent));
-        pieces.push(piece(&[(Role::Odd, &text)], theme));
+        pieces.push(paint(Role::Odd, &text));
     }
     if history.duplicates > 0 {
         let text = format!("· plus {}", plural(history.duplicates, "duplicate"));
-        pieces.push(piece(&[(Role::Faint, &text)], theme));
+        pieces.push(paint(Role::Faint, &text));
     }
     pieces
 }
