@@ -18,71 +18,24 @@ const WHY: &str = "Anybody can post to a webhook, and one field with an odd valu
 const ANY: &[&str] = &["null", "true", "[]", "{}", "[1]", r#"{"a":{"b":null}}"#];
 
 /// Ends of the ranges of 32-bit and 64-bit integers and of doubles, and numbers as text.
+#[rustfmt::skip]
 const NUMBERS: &[&str] = &[
-    "0",
-    "-1",
-    "-0.0",
-    "1.5",
-    "2147483647",
-    "2147483648",
-    "-2147483649",
-    "4294967296",
-    "9007199254740993",
-    "9223372036854775807",
-    "9223372036854775808",
-    "-9223372036854775809",
-    "1e400",
-    "-1e400",
-    "1e-400",
-    r#""""#,
-    r#""12""#,
-    r#""soon""#,
-    r#""１２""#,
-    r#""1e3""#,
-    r#""0x10""#,
+    "0", "-1", "-0.0", "1.5", "2147483647", "2147483648", "-2147483649", "4294967296", "9007199254740993",
+    "9223372036854775807", "9223372036854775808", "-9223372036854775809", "1e400", "-1e400", "1e-400",
+    r#""""#, r#""12""#, r#""soon""#, r#""１２""#, r#""1e3""#, r#""0x10""#,
 ];
 
+#[rustfmt::skip]
 const TEXTS: &[&str] = &[
-    "0",
-    "-1",
-    "1.5",
-    r#""""#,
-    r#"" ""#,
-    r#""a\u0000b""#,
-    r#""\ud800""#,
-    r#""\u202e""#,
-    r#""\uffff""#,
-    r#""null""#,
-    r#""{""#,
-    r#""{\"a\":""#,
-    r#""📞""#,
-    r#""' OR ''='""#,
-    r#""%00""#,
-    r#""a\r\nX: b""#,
-    r#""\\""#,
+    "0", "-1", "1.5", r#""""#, r#"" ""#, r#""a\u0000b""#, r#""\ud800""#, r#""\u202e""#, r#""\uffff""#, r#""null""#,
+    r#""{""#, r#""{\"a\":""#, r#""📞""#, r#""' OR ''='""#, r#""%00""#, r#""a\r\nX: b""#, r#""\\""#,
 ];
 
 /// Encoded values of a query parameter.
+#[rustfmt::skip]
 const PARAMETERS: &[&str] = &[
-    "",
-    "%00",
-    "%FF",
-    "%zz",
-    "%",
-    "+",
-    "a%0D%0Ab",
-    "null",
-    "undefined",
-    "%5B%5D",
-    "%7B",
-    "-1",
-    "1e400",
-    "1.5",
-    "9223372036854775808",
-    "%F0%9F%93%9E",
-    "%ED%A0%80",
-    "%2500",
-    "true",
+    "", "%00", "%FF", "%zz", "%", "+", "a%0D%0Ab", "null", "undefined", "%5B%5D", "%7B", "-1", "1e400", "1.5",
+    "9223372036854775808", "%F0%9F%93%9E", "%ED%A0%80", "%2500", "true",
 ];
 
 /// A long value has 10 000 characters, nested JSON 500 levels; a request line of 8 KiB is usual.
@@ -103,23 +56,14 @@ fn case(n: u64, seed: Seed) -> Case {
     let method = one(&[CaseMethod::Post, CaseMethod::Get], &mut rng);
     let is_absent = rng.random_range(0..10) == 0;
     let good = CasePayload::Scenario("agent-no-answer", Shape::Docs, CallIds::Shared);
-    let (payload, delivery) = match method {
-        _ if is_absent => {
-            let without = Vec::leak(vec![Change::Without(field.name)]);
-            (CasePayload::Changed(without), CaseDelivery::InOrder)
-        }
-        CaseMethod::Get => {
-            let parameter = String::leak(parameter(field, &mut rng));
-            (good, CaseDelivery::Parameter(field.name, parameter))
-        }
-        _ => {
-            let json = Vec::leak(json(field, &mut rng).into_bytes());
-            (
-                CasePayload::Spliced(field.name, json),
-                CaseDelivery::InOrder,
-            )
-        }
-    };
+    let (mut payload, mut delivery) = (good, CaseDelivery::InOrder);
+    if is_absent {
+        payload = CasePayload::Changed(Vec::leak(vec![Change::Without(field.name)]));
+    } else if method == CaseMethod::Get {
+        delivery = CaseDelivery::Parameter(field.name, parameter(field.name, &mut rng).leak());
+    } else {
+        payload = CasePayload::Spliced(field.name, json(field, &mut rng).leak().as_bytes());
+    }
     Case {
         name: String::leak(format!("fuzz-{n}")),
         family: Family::Tolerant,
@@ -151,18 +95,15 @@ fn json(field: &Field, rng: &mut Rng) -> String {
     }
 }
 
-fn parameter(field: &Field, rng: &mut Rng) -> String {
-    let name = field.name;
-    match rng.random_range(0..10) {
+fn parameter(name: &str, rng: &mut Rng) -> String {
+    let form = rng.random_range(0..10);
+    let mut value = || one(PARAMETERS, rng);
+    match form {
         0 => format!("{name}={}", "9".repeat(LONG_PARAMETER)),
-        1 => format!(
-            "{name}={}&{name}={}",
-            one(PARAMETERS, rng),
-            one(PARAMETERS, rng)
-        ),
-        2 => format!("{name}[]={}", one(PARAMETERS, rng)),
+        1 => format!("{name}={}&{name}={}", value(), value()),
+        2 => format!("{name}[]={}", value()),
         3 => name.to_owned(),
-        _ => format!("{name}={}", one(PARAMETERS, rng)),
+        _ => format!("{name}={}", value()),
     }
 }
 

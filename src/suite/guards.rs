@@ -36,20 +36,15 @@ const EMPTY: &str = "An empty secret passes a comparison with an unset variable,
 const MISSING: &str = "A request without the secret passes checks of the form \"if there is one, compare it\"; it must be refused.";
 
 pub const CASES: &[Case] = &[
-    case("guard-wrong", CaseMethod::Post, Forgery::Wrong, WRONG),
-    case("guard-empty", CaseMethod::Post, Forgery::Empty, EMPTY),
-    case("guard-missing", CaseMethod::Post, Forgery::Missing, MISSING),
-    case("get-guard-wrong", CaseMethod::Get, Forgery::Wrong, WRONG),
-    case("get-guard-empty", CaseMethod::Get, Forgery::Empty, EMPTY),
-    case(
-        "get-guard-missing",
-        CaseMethod::Get,
-        Forgery::Missing,
-        MISSING,
-    ),
+    case("guard-wrong", CaseMethod::Post, Forgery::Wrong),
+    case("guard-empty", CaseMethod::Post, Forgery::Empty),
+    case("guard-missing", CaseMethod::Post, Forgery::Missing),
+    case("get-guard-wrong", CaseMethod::Get, Forgery::Wrong),
+    case("get-guard-empty", CaseMethod::Get, Forgery::Empty),
+    case("get-guard-missing", CaseMethod::Get, Forgery::Missing),
 ];
 
-const fn case(name: &'static str, method: CaseMethod, forgery: Forgery, why: &'static str) -> Case {
+const fn case(name: &'static str, method: CaseMethod, forgery: Forgery) -> Case {
     Case {
         name,
         family: Family::Guard,
@@ -57,7 +52,11 @@ const fn case(name: &'static str, method: CaseMethod, forgery: Forgery, why: &'s
         method,
         payload: CasePayload::Scenario("agent-no-answer", Shape::Docs, CallIds::Shared),
         delivery: CaseDelivery::Forged(forgery),
-        why,
+        why: match forgery {
+            Forgery::Wrong => WRONG,
+            Forgery::Empty => EMPTY,
+            Forgery::Missing => MISSING,
+        },
     }
 }
 
@@ -65,12 +64,12 @@ impl FromStr for Guard {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            Some(("query", name)) if !name.is_empty() => Ok(Self::Query(name.to_owned())),
-            Some(("header", name)) if !name.is_empty() => Ok(Self::Header(name.to_owned())),
-            None if text == "path" => Ok(Self::Path),
-            None if text == "custom" => Ok(Self::Custom),
-            None if text == "appid" => Ok(Self::AppId),
+        match text.split_once(':').unwrap_or((text, "")) {
+            ("query", name) if !name.is_empty() => Ok(Self::Query(name.to_owned())),
+            ("header", name) if !name.is_empty() => Ok(Self::Header(name.to_owned())),
+            _ if text == "path" => Ok(Self::Path),
+            _ if text == "custom" => Ok(Self::Custom),
+            _ if text == "appid" => Ok(Self::AppId),
             _ => Err("expected query:NAME, path, custom, appid or header:NAME".to_owned()),
         }
     }
@@ -80,79 +79,71 @@ impl Guard {
     /// A secret that the good CDRs do not have cannot be changed.
     pub fn check(&self, destination: &Destination, headers: &[Header]) -> Result<(), String> {
         let target = destination.target();
-        match self {
-            Self::Query(name) if place_of(target, name).is_none() => Err(format!(
-                "--guard query:{name}: the URL has no parameter {name}"
-            )),
-            Self::Path if segments(target).1.is_empty() => {
-                Err("--guard path: the URL has no path".to_owned())
+        let what = match self {
+            Self::Query(name) if in_query(target, name, Forgery::Empty).is_none() => {
+                format!("query:{name}: the URL has no parameter {name}")
             }
-            Self::Header(name) if !headers.iter().any(|header| header.is(name)) => Err(format!(
-                "--guard header:{name}: add the right one by -H '{name}: …'"
-            )),
-            _ => Ok(()),
-        }
+            Self::Path if segments(target).1.is_empty() => "path: the URL has no path".to_owned(),
+            Self::Header(name) if !headers.iter().any(|header| header.is(name)) => {
+                format!("header:{name}: add the right one by -H '{name}: …'")
+            }
+            _ => return Ok(()),
+        };
+        Err(format!("--guard {what}"))
     }
 
     pub(super) fn forge(&self, request: &mut Request, forgery: Forgery) {
         match self {
-            Self::Query(name) => in_query(&mut request.target, name, forgery),
+            Self::Query(name) => query_parameter(request, name, forgery),
             Self::Path => {
                 let (before, secret, query) = segments(&request.target);
-                request.target = match forgery {
-                    Forgery::Wrong => format!("{before}/{}{query}", altered(secret)),
-                    Forgery::Empty => format!("{before}/{query}"),
-                    Forgery::Missing if before.is_empty() => format!("/{query}"),
-                    Forgery::Missing => format!("{before}{query}"),
+                request.target = match forged(secret, forgery) {
+                    None if !before.is_empty() => format!("{before}{query}"),
+                    secret => format!("{before}/{}{query}", secret.unwrap_or_default()),
                 };
             }
             Self::Custom => in_cdr(request, "custom", forgery),
             Self::AppId => in_cdr(request, "appid", forgery),
-            Self::Header(name) => match forgery {
-                Forgery::Missing => request.headers.retain(|header| !header.is(name)),
-                _ => {
-                    for header in request.headers.iter_mut().filter(|header| header.is(name)) {
-                        let value = header.text().into_owned();
-                        header.value = forged(&value, forgery).unwrap_or_default().into();
-                    }
+            Self::Header(name) => {
+                for header in request.headers.iter_mut().filter(|header| header.is(name)) {
+                    let value = forged(&header.text(), forgery);
+                    header.value = value.unwrap_or_default().into();
                 }
-            },
+                let is_kept = |header: &Header| forgery != Forgery::Missing || !header.is(name);
+                request.headers.retain(is_kept);
+            }
         }
     }
 
     fn words(&self, forgery: Forgery) -> String {
         let what = match self {
-            Self::Query(name) => format!("?{name}="),
-            Self::Path => "the last part of the path".to_owned(),
-            Self::Custom => "custom".to_owned(),
-            Self::AppId => "appid".to_owned(),
-            Self::Header(name) => name.clone(),
+            Self::Query(name) => &format!("?{name}="),
+            Self::Path => "last part of the path",
+            Self::Custom => "custom",
+            Self::AppId => "appid",
+            Self::Header(name) => name,
         };
         match forgery {
-            Forgery::Wrong => format!("with another {}", what.trim_start_matches("the ")),
-            Forgery::Empty => format!("with an empty {}", what.trim_start_matches("the ")),
+            Forgery::Wrong => format!("with another {what}"),
+            Forgery::Empty => format!("with an empty {what}"),
+            Forgery::Missing if *self == Self::Path => format!("without the {what}"),
             Forgery::Missing => format!("without {what}"),
         }
     }
 }
 
-/// `taken` says which of the forged requests were accepted, in the order of `guards`.
+/// Names the forged requests that were accepted; `observed` is in the order of `guards`.
 pub(super) fn taken(
     guards: &[Guard],
     forgery: Forgery,
     method: CaseMethod,
     observed: &[Observed],
 ) -> Option<String> {
-    let taken = guards
-        .iter()
-        .zip(observed)
-        .filter(|(_, observed)| observed.accepted());
+    let pairs = guards.iter().zip(observed);
+    let taken = pairs.filter(|(_, observed)| observed.accepted());
     let words: Vec<_> = taken.map(|(guard, _)| guard.words(forgery)).collect();
-    let by = if method == CaseMethod::Get {
-        " by GET"
-    } else {
-        ""
-    };
+    let is_get = method == CaseMethod::Get;
+    let by = if is_get { " by GET" } else { "" };
     (!words.is_empty()).then(|| format!("taken{by} {}", words.join(", and ")))
 }
 
@@ -166,53 +157,44 @@ fn segments(target: &str) -> (&str, &str, &str) {
     (before, last, query)
 }
 
-fn place_of(target: &str, name: &str) -> Option<usize> {
-    let query = target.split_once('?')?.1;
-    query.split('&').position(|pair| {
-        query::decode(pair)
-            .pairs
-            .first()
-            .is_some_and(|(own, _)| own == name)
-    })
-}
-
-fn in_query(target: &mut String, name: &str, forgery: Forgery) {
-    let (Some(place), Some((path, query))) = (place_of(target, name), target.split_once('?'))
-    else {
-        return;
-    };
+/// Returns the target with another value of its first parameter `name`; `None` without that parameter.
+fn in_query(target: &str, name: &str, forgery: Forgery) -> Option<String> {
+    let (path, query) = target.split_once('?')?;
     let mut pairs: Vec<String> = query.split('&').map(str::to_owned).collect();
-    let decoded = query::decode(&pairs[place]).pairs;
-    let value = decoded
-        .first()
-        .map(|(_, value)| value.as_str())
-        .unwrap_or_default();
-    match forged(value, forgery) {
+    let decoded = pairs.iter().map(|pair| query::decode(pair).pairs.pop());
+    let (place, (_, value)) = decoded
+        .enumerate()
+        .filter_map(|(place, pair)| Some((place, pair?)))
+        .find(|(_, (own, _))| own == name)?;
+    match forged(&value, forgery) {
         Some(value) => pairs[place] = format!("{name}={}", utf8_percent_encode(&value, ESCAPED)),
         None => drop(pairs.remove(place)),
     }
     let joint = if pairs.is_empty() { "" } else { "?" };
-    *target = format!("{path}{joint}{}", pairs.join("&"));
+    Some(format!("{path}{joint}{}", pairs.join("&")))
+}
+
+fn query_parameter(request: &mut Request, name: &str, forgery: Forgery) {
+    if let Some(target) = in_query(&request.target, name, forgery) {
+        request.target = target;
+    }
 }
 
 fn in_cdr(request: &mut Request, name: &str, forgery: Forgery) {
     if request.method == "GET" {
-        return in_query(&mut request.target, name, forgery);
+        return query_parameter(request, name, forgery);
     }
     let Ok(mut fields) = serde_json::from_slice::<Fields>(&request.body.0) else {
         return;
     };
-    let value = match fields.get(name) {
-        Some(Value::Number(number)) if forgery == Forgery::Wrong => {
-            Some(Value::from(number.as_u64().unwrap_or_default() + 1))
+    match (fields.get(name).and_then(Value::as_u64), forgery) {
+        (_, Forgery::Missing) => drop(fields.shift_remove(name)),
+        (Some(number), Forgery::Wrong) => fields[name] = Value::from(number + 1),
+        _ => {
+            let own = fields.get(name).and_then(Value::as_str).unwrap_or_default();
+            let value = Value::from(forged(own, forgery));
+            fields.insert(name.to_owned(), value);
         }
-        other => {
-            forged(other.and_then(Value::as_str).unwrap_or_default(), forgery).map(Value::from)
-        }
-    };
-    match value {
-        Some(value) => drop(fields.insert(name.to_owned(), value)),
-        None => drop(fields.shift_remove(name)),
     }
     let body = serde_json::to_vec(&fields).unwrap_or_default();
     request.size = body.len() as u64;
