@@ -94,10 +94,9 @@ pub mod internals {
     }
     pub use crate::cdr::account::{Account, AccountOptions};
     pub use crate::cdr::judge::{Judgement, judge_json, judge_pairs};
-    pub use crate::cdr::kind::{Generation, Kind};
     pub use crate::cdr::remark::Code;
     pub use crate::cdr::scenarios::{CATALOGUE, CallIds, GenerateOptions, choices};
-    pub use crate::cdr::schema::FIELDS;
+    pub use crate::cdr::schema::{FIELDS, Generation, Kind};
     pub use crate::cdr::{CdrText, Fields, Shape};
     pub use crate::clock::{Clock, Timestamp};
     pub use crate::error::Stop;

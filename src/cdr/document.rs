@@ -7,9 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::account::LIVE_CUSTOM;
 use super::judge::place;
-use super::kind::{Generation, Kind};
 use super::scenarios::documented;
-use super::schema::{FIELDS, Field, FieldType, Presence};
+use super::schema::{FIELDS, Field, FieldType, Generation, Kind, Presence};
 use super::{Grade, HangupReason, Leg, Status};
 
 /// Name, kind, generation and description of each JSON Schema. Documented and live CDRs differ only in types and share

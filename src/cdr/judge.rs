@@ -9,9 +9,10 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::kind::{Generation, Kind, resembles_cdr};
 use super::remark::{self, Code, Remark};
-use super::schema::{FIELDS, FIELDS_OF_OTHERS, FieldType, Presence, documented};
+use super::schema::{
+    FIELDS, FIELDS_OF_OTHERS, FieldType, Generation, Kind, Presence, documented, resembles_cdr,
+};
 use super::{Fields, HangupReason, Leg, word};
 use crate::json::{self, Document};
 use crate::untrusted::{beginning, clean};

@@ -1,7 +1,7 @@
 //! TeleCMI's call detail records (CDRs): types, checks and generation, without I/O.
 //!
-//! `Cdr` is an outgoing CDR, with the documented order of fields. [`schema`] holds the documented fields as one table.
-//! [`judge`] checks received payloads: [`kind`] classifies them, [`remark`] words the deviations. [`scenarios`] lists and
+//! `Cdr` is an outgoing CDR, with the documented order of fields. [`schema`] holds the documented fields as one table and
+//! classifies payloads. [`judge`] checks received payloads, [`remark`] words the deviations. [`scenarios`] lists and
 //! generates the scenarios, [`account`] makes the account, its numbers and identifiers, [`document`] writes the table as
 //! JSON Schema and OpenAPI.
 //!
@@ -11,7 +11,6 @@
 pub mod account;
 pub mod document;
 pub mod judge;
-pub mod kind;
 pub mod remark;
 pub mod scenarios;
 pub mod schema;

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::cdr::judge::Verdict;
-use crate::cdr::kind::Kind;
+use crate::cdr::schema::Kind;
 use crate::clock::Timestamp;
 use crate::exchange::{Answer, CapturedRequest};
 use crate::ndjson;
