@@ -282,18 +282,18 @@ impl<'a> Call<'a> {
         let mut cdrs = Vec::with_capacity(legs.len());
         let mut before = None;
         for (index, (leg, reason)) in (0..).zip(legs) {
-            let mut time = self.options.at;
-            let gap = match before {
-                None => 0,
+            let (gap, later) = match before {
+                None => (0, 0),
                 // A second ring of the same phone: its CDR follows 10 to 40 seconds later.
-                Some(before) if before == leg => self.rng.random_range(10_000..40_000),
+                Some(before) if before == leg => (
+                    self.rng.random_range(10_000..40_000),
+                    self.rng.random_range(2_000..5_000),
+                ),
                 // Both legs of the call end together: the second CDR follows within two seconds.
-                Some(_) => self.rng.random_range(400..2_000),
+                Some(_) => (self.rng.random_range(400..2_000), 0),
             };
             // The legs of a call have the same `time` [seen], except for a second ring of the same phone.
-            if before == Some(leg) {
-                time = time.after(Duration::from_millis(self.rng.random_range(2_000..5_000)));
-            }
+            let time = self.options.at.after(Duration::from_millis(later));
             before = Some(leg);
             cdrs.push(GeneratedCdr {
                 cdr: self.cdr(index, *leg, *reason, time, is_click2call),
