@@ -1,6 +1,7 @@
 //! Shortens a response body to the one line that says what went wrong: the exception out of a framework's error page,
 //! the message of a JSON object, else the title or the first line.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex_lite::{Captures, Regex};
@@ -19,16 +20,8 @@ const MAX_BYTES: usize = 64 * 1024;
 const MAX_ERRORS: usize = 3;
 
 /// Members of a JSON object that hold a message, by priority.
-pub(super) const MESSAGES: [&str; 8] = [
-    "exception",
-    "detail",
-    "details",
-    "message",
-    "msg",
-    "error",
-    "errors",
-    "reason",
-];
+#[rustfmt::skip]
+pub(super) const MESSAGES: [&str; 8] = ["exception", "detail", "details", "message", "msg", "error", "errors", "reason"];
 
 fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).unwrap_or_else(|error| unreachable!("{error}"))
@@ -181,16 +174,21 @@ fn exception(blocks: &[String]) -> Option<String> {
 
 /// HTML as text in one line: without tags, entities decoded, white space collapsed.
 fn plain(html: &str) -> String {
-    let text = TAG.replace_all(html, "");
-    collapsed(&ENTITY.replace_all(&text, |entity: &Captures<'_>| decoded(&entity[1])))
+    collapsed(&unescaped(&without_tags(html)))
+}
+
+pub fn without_tags(html: &str) -> Cow<'_, str> {
+    TAG.replace_all(html, "")
+}
+
+pub fn unescaped(html: &str) -> Cow<'_, str> {
+    ENTITY.replace_all(html, |entity: &Captures<'_>| decoded(&entity[1]))
 }
 
 fn decoded(entity: &str) -> String {
     let number = entity.strip_prefix('#').and_then(|number| {
-        let code = match number.strip_prefix(['x', 'X']) {
-            Some(hex) => u32::from_str_radix(hex, 16),
-            None => number.parse(),
-        };
+        let hex = number.strip_prefix(['x', 'X']);
+        let code = hex.map_or(number.parse(), |hex| u32::from_str_radix(hex, 16));
         char::from_u32(code.ok()?)
     });
     let named = match entity {

@@ -13,8 +13,7 @@ use crate::cli::values::of_flag;
 use crate::clock::Clock;
 use crate::error::{Error, Exit};
 use crate::net::Destination;
-use crate::net::client::ClientOptions;
-use crate::output::{Show, junit};
+use crate::output::junit;
 use crate::process::Supervisor;
 use crate::suite::baseline::Baseline;
 use crate::suite::handler::HandlerProcess;
@@ -37,7 +36,14 @@ pub async fn run(options: &SendOptions) -> Result<Exit, Error> {
     }
     let junit = options.junit.as_deref();
     let report = junit.map(files::create).transpose()?;
-    let (suite_options, client) = prepare(options, &destination, &mut show)?;
+    let client = client_options(options)?;
+    let addition = "; races and malformed requests bypass the proxy";
+    announce(addition, &client, &destination, &mut show);
+    if !destination.is_loopback() {
+        let place = destination.place();
+        show.warn(&format!("{place} is another machine, and the suite sends malformed and hostile requests: test only your own handlers"));
+    }
+    let suite_options = suite_options(options, &destination)?;
     let (output, session) = Session::start(show, Signals::new(false));
     let (starting, stop) = (session.stop(), session.stop());
     let run = async move {
@@ -91,8 +97,7 @@ fn at_a_free_port() -> Result<Destination, Error> {
 }
 
 fn baseline(path: &Path) -> Result<Baseline, Error> {
-    let text = files::read_text(path)?;
-    Baseline::read(&text, &files::name(path)).map_err(Error::Usage)
+    Baseline::read(&files::read_text(path)?, &files::name(path)).map_err(Error::Usage)
 }
 
 fn read_back(
@@ -118,24 +123,6 @@ fn read_back(
     };
     let within = options.read_back_within;
     Ok(Some(ReadBackOptions { source, within }))
-}
-
-fn prepare(
-    options: &SendOptions,
-    destination: &Destination,
-    show: &mut Show,
-) -> Result<(SuiteOptions, ClientOptions), Error> {
-    let client = client_options(options)?;
-    let addition = "; races and malformed requests bypass the proxy";
-    announce(addition, &client, destination, show);
-    if !destination.is_loopback() {
-        show.warn(&format!(
-            "{} is another machine, and the suite sends malformed and hostile requests: test only \
-             your own handlers",
-            destination.place()
-        ));
-    }
-    Ok((suite_options(options, destination)?, client))
 }
 
 fn suite_options(options: &SendOptions, destination: &Destination) -> Result<SuiteOptions, Error> {

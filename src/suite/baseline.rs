@@ -25,20 +25,16 @@ impl Baseline {
         let advice = "a baseline is an earlier report of --suite --format ndjson --output FILE";
         let mut failed = BTreeSet::new();
         let mut cases = 0;
-        for (number, line) in (1..)
-            .zip(text.lines())
-            .filter(|(_, line)| !line.trim().is_empty())
-        {
-            let record: Value = serde_json::from_str(line).map_err(|error| {
-                format!("--baseline {file}:{number}: no JSON ({error}): {advice}")
-            })?;
+        let lines = (1..).zip(text.lines());
+        for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
+            let fails = |what: String| format!("--baseline {file}:{number}: {what}: {advice}");
+            let record = serde_json::from_str(line);
+            let record: Value = record.map_err(|error| fails(format!("no JSON ({error})")))?;
             if record["type"] != "case" {
                 continue;
             }
-            let name = record["name"].as_str().zip(record["ok"].as_bool());
-            let (name, ok) = name.ok_or_else(|| {
-                format!("--baseline {file}:{number}: a case without name or ok: {advice}")
-            })?;
+            let case = record["name"].as_str().zip(record["ok"].as_bool());
+            let (name, ok) = case.ok_or_else(|| fails("a case without name or ok".to_owned()))?;
             cases += 1;
             if !ok && record["skipped"].is_null() {
                 failed.insert(name.to_owned());
@@ -52,17 +48,15 @@ impl Baseline {
 
     /// A run whose failures are all known is a success.
     pub(super) fn apply(&self, summary: &mut SuiteSummary) {
-        let names = |holds: &dyn Fn(&CaseRecord, bool) -> bool| {
+        let names = |holds: fn(&CaseRecord, bool) -> bool| -> Vec<String> {
             let records = summary.records.iter();
             let chosen = records.filter(|record| holds(record, self.0.contains(record.name)));
-            chosen
-                .map(|record| record.name.to_owned())
-                .collect::<Vec<_>>()
+            chosen.map(|record| record.name.to_owned()).collect()
         };
         let comparison = Comparison {
-            fixed: names(&|record, is_known| is_known && record.ok),
-            new: names(&|record, is_known| !is_known && record.failed()),
-            still_failing: names(&|record, is_known| is_known && record.failed()),
+            fixed: names(|record, is_known| is_known && record.ok),
+            new: names(|record, is_known| !is_known && record.failed()),
+            still_failing: names(|record, is_known| is_known && record.failed()),
         };
         if summary.exit == Exit::Failed && summary.failed > 0 && comparison.new.is_empty() {
             summary.exit = Exit::Success;

@@ -18,8 +18,8 @@ pub enum Guard {
     Query(String),
     /// The secret is the last segment of the URL's path.
     Path,
-    Custom,
-    AppId,
+    /// A field of the CDR.
+    Field(&'static str),
     Header(String),
 }
 
@@ -68,8 +68,8 @@ impl FromStr for Guard {
             ("query", name) if !name.is_empty() => Ok(Self::Query(name.to_owned())),
             ("header", name) if !name.is_empty() => Ok(Self::Header(name.to_owned())),
             _ if text == "path" => Ok(Self::Path),
-            _ if text == "custom" => Ok(Self::Custom),
-            _ if text == "appid" => Ok(Self::AppId),
+            _ if text == "custom" => Ok(Self::Field("custom")),
+            _ if text == "appid" => Ok(Self::Field("appid")),
             _ => Err("expected query:NAME, path, custom, appid or header:NAME".to_owned()),
         }
     }
@@ -102,8 +102,7 @@ impl Guard {
                     secret => format!("{before}/{}{query}", secret.unwrap_or_default()),
                 };
             }
-            Self::Custom => in_cdr(request, "custom", forgery),
-            Self::AppId => in_cdr(request, "appid", forgery),
+            Self::Field(name) => in_cdr(request, name, forgery),
             Self::Header(name) => {
                 for header in request.headers.iter_mut().filter(|header| header.is(name)) {
                     let value = forged(&header.text(), forgery);
@@ -119,8 +118,7 @@ impl Guard {
         let what = match self {
             Self::Query(name) => &format!("?{name}="),
             Self::Path => "last part of the path",
-            Self::Custom => "custom",
-            Self::AppId => "appid",
+            Self::Field(name) => name,
             Self::Header(name) => name,
         };
         match forgery {
@@ -250,7 +248,7 @@ mod tests {
                 "/hook?token=ab9&appid=7",
             ),
             (
-                &Guard::AppId,
+                &Guard::Field("appid"),
                 "/hook/s3cret?token=ab9&appid=8",
                 "/hook/s3cret?token=ab9&appid=",
                 "/hook/s3cret?token=ab9",
@@ -267,8 +265,8 @@ mod tests {
             r#"{"appid":7,"custom":"{\"a\":1}"}"#,
         );
         for guard in [
-            Guard::Custom,
-            Guard::AppId,
+            Guard::Field("custom"),
+            Guard::Field("appid"),
             Guard::Header("x-secret".to_owned()),
         ] {
             guard.forge(&mut request, Forgery::Wrong);

@@ -52,9 +52,10 @@ impl HandlerProcess {
         };
         if process.is_listening().await {
             let port = destination.port();
-            return Err(Error::Usage(format!(
+            let what = format!(
                 "port {port} is taken by another program: stop it, or leave out --url for a free port"
-            )));
+            );
+            return Err(Error::Usage(what));
         }
         process.launch().await?;
         Ok(process)
@@ -80,8 +81,8 @@ impl HandlerProcess {
             source,
         })?;
         let (stdout, stderr) = group.streams();
-        let stdout = stdout.map(|stream| tokio::spawn(keep_lines(stream, Arc::clone(&self.lines))));
-        let stderr = stderr.map(|stream| tokio::spawn(keep_lines(stream, Arc::clone(&self.lines))));
+        let stdout = stdout.map(|stream| tokio::spawn(keep_lines(stream, self.lines.clone())));
+        let stderr = stderr.map(|stream| tokio::spawn(keep_lines(stream, self.lines.clone())));
         let listening = async {
             while !self.is_listening().await {
                 sleep(PORT_POLL).await;
@@ -145,14 +146,14 @@ fn locked(lines: &Lines) -> MutexGuard<'_, VecDeque<String>> {
 }
 
 async fn keep_lines(stream: impl AsyncRead + Unpin, lines: Lines) {
-    let mut stream = BufReader::new(stream);
+    let mut stream = BufReader::new(stream).take(MAX_LINE);
     let mut line = Vec::new();
-    while (&mut stream)
-        .take(MAX_LINE)
+    while stream
         .read_until(b'\n', &mut line)
         .await
         .is_ok_and(|n| n > 0)
     {
+        stream.set_limit(MAX_LINE);
         let mut lines = locked(&lines);
         if lines.len() == LINES {
             lines.pop_front();

@@ -6,19 +6,20 @@
 mod compare;
 mod reader;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::process::Stdio;
 use std::rc::Rc;
 use std::time::Duration;
 
 use percent_encoding::utf8_percent_encode;
-use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::event::{CaseRecord, Stored};
+use super::cases::PROBES;
+use super::event::CaseRecord;
 use super::handler::HandlerProcess;
 use super::verdict::{Cause, Observed};
 use super::{Case, CaseDelivery, CaseMethod};
@@ -34,17 +35,10 @@ use reader::{Record, Wanted, records};
 /// The fields that can be filled in: `{cmiuuid}` in a URL or a word of a command, `CDR_CMIUUID` in its environment.
 pub const KEYS: [&str; 5] = ["cmiuuid", "request_id", "call_id", "user", "to"];
 
-/// A record is recognised by these values.
+/// A record is recognised by the values of these fields.
+#[rustfmt::skip]
 const DISTINCTIVE: [&str; 9] = [
-    "status",
-    "user",
-    "time",
-    "to",
-    "appid",
-    "call_id",
-    "request_id",
-    "hangup_reason",
-    "virtual_number",
+    "status", "user", "time", "to", "appid", "call_id", "request_id", "hangup_reason", "virtual_number",
 ];
 
 /// A shorter `cmiuuid` is none of TeleCMI's: a handler may refuse it silently.
@@ -71,36 +65,26 @@ pub struct ReadBackOptions {
 /// `StoredFault` is a difference between what was sent and what is stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredFault {
-    pub cause: Cause,
-    /// What was sent and what is stored.
-    pub text: String,
-    pub stored: Stored,
+    pub difference: Difference,
+    /// The beginning of what the read-back gave.
+    pub found: String,
     /// The delivery that is shown as evidence.
     pub observed: Observed,
     /// A fault is final if a later write cannot mend it.
     is_final: bool,
 }
 
-/// `SentCdr` is a CDR of a case, with all its deliveries.
+/// `SentCdr` is a CDR of a case, with all its deliveries and what each has sent. A CDR of a hostile case does not happen.
 struct SentCdr {
-    /// The values of [`KEYS`].
-    keys: [String; 5],
-    /// The first delivery.
-    observed: Observed,
+    observed: Vec<Observed>,
     versions: Vec<Fields>,
-    by_get: bool,
-    deliveries: usize,
-    accepted: usize,
-    refused: usize,
-    must_be_stored: bool,
+    happens: bool,
 }
 
+/// The verdict of a record is final if no CDRs are left to ask for.
 struct Held {
     record: CaseRecord,
-    pending: Option<Pending>,
-}
-
-struct Pending {
+    fault: Option<StoredFault>,
     cdrs: Vec<SentCdr>,
     until: Instant,
 }
@@ -119,7 +103,6 @@ pub(super) struct ReadBack {
     kept: BTreeSet<&'static str>,
     /// Nothing is read back if nothing was found of the first good CDR.
     is_blind: bool,
-    pending: Option<Pending>,
     held: VecDeque<Held>,
 }
 
@@ -146,7 +129,6 @@ impl ReadBack {
             target: destination.target().to_owned(),
             kept: BTreeSet::new(),
             is_blind: false,
-            pending: None,
             held: VecDeque::new(),
         })
     }
@@ -158,67 +140,62 @@ impl ReadBack {
             return Ok(());
         };
         let until = Instant::now() + self.within;
-        loop {
+        while !self.is_blind {
             let output = self.asker.ask(cdr).await;
             let output = output.map_err(|what| Error::Usage(format!("--read-back: {what}")))?;
             if let Some(record) = cdr.records(&output).first() {
                 self.kept = compare::kept(&cdr.versions[0], record);
-                return Ok(());
+                break;
             }
-            if Instant::now() >= until {
-                self.is_blind = true;
-                return Ok(());
-            }
+            self.is_blind = Instant::now() >= until;
             sleep(PAUSE).await;
         }
+        Ok(())
     }
 
-    /// Asks for the CDRs of a case that has passed. A fault that a later write may mend is kept for [`ReadBack::hold`].
-    pub async fn check(&mut self, case: &Case, observed: &[Observed]) -> Option<StoredFault> {
-        let is_probe = super::cases::PROBES
-            .iter()
-            .any(|probe| probe.name == case.name);
-        if self.is_blind && !is_probe {
-            return None;
-        }
-        let cdrs = self.cdrs(case, observed);
-        let fault = self.judge(&cdrs).await?;
-        if fault.is_final || self.is_blind {
-            return Some(fault);
-        }
+    /// Takes the record of a case, and asks for the CDRs of a case that has passed.
+    pub async fn hold(&mut self, record: CaseRecord, passed: Option<(Case, Vec<Observed>)>) {
+        let is_probe = PROBES.iter().any(|probe| probe.name == record.name);
+        let asked = passed.filter(|_| is_probe || !self.is_blind);
+        let cdrs = asked.map(|(case, observed)| self.cdrs(&case, &observed));
         let until = Instant::now() + self.within;
-        self.pending = Some(Pending { cdrs, until });
-        None
-    }
-
-    /// Takes the record of the case that was checked last.
-    pub fn hold(&mut self, record: CaseRecord) {
-        let pending = self.pending.take();
-        self.held.push_back(Held { record, pending });
+        let mut held = Held {
+            record,
+            fault: None,
+            cdrs: cdrs.unwrap_or_default(),
+            until: if self.is_blind { Instant::now() } else { until },
+        };
+        self.judge_held(&mut held).await;
+        self.held.push_back(held);
     }
 
     /// After a restart, a handler may have lost what it kept in memory.
     pub fn forget(&mut self) {
-        self.pending = None;
-        self.held.iter_mut().for_each(|held| held.pending = None);
+        self.held.iter_mut().for_each(|held| held.cdrs.clear());
     }
 
     /// Returns the next record whose verdict is final, and its fault. With `wait`, waits for it.
     pub async fn next(&mut self, wait: bool) -> Option<(CaseRecord, Option<StoredFault>)> {
+        let mut held = self.held.pop_front()?;
         loop {
-            let Some(pending) = self.held.front_mut()?.pending.take() else {
-                return self.held.pop_front().map(|held| (held.record, None));
-            };
-            let is_last = Instant::now() >= pending.until;
-            let fault = self.judge(&pending.cdrs).await;
-            if fault.as_ref().is_none_or(|fault| fault.is_final) || is_last {
-                return self.held.pop_front().map(|held| (held.record, fault));
+            self.judge_held(&mut held).await;
+            if held.cdrs.is_empty() {
+                return Some((held.record, held.fault));
             }
-            self.held.front_mut()?.pending = Some(pending);
             if !wait {
+                self.held.push_front(held);
                 return None;
             }
             sleep(PAUSE).await;
+        }
+    }
+
+    async fn judge_held(&self, held: &mut Held) {
+        let is_last = Instant::now() >= held.until;
+        let fault = self.judge(&held.cdrs).await;
+        if is_last || fault.as_ref().is_none_or(|fault| fault.is_final) {
+            held.fault = held.fault.take().or(fault);
+            held.cdrs.clear();
         }
     }
 
@@ -227,242 +204,203 @@ impl ReadBack {
             CaseDelivery::Raw(script) => script.is_good_http() && !script.holds_connection(),
             _ => !matches!(case.method, CaseMethod::Other(_)),
         };
-        if !is_known {
-            return Vec::new();
-        }
         let happens = !matches!(case.grade, Grade::Hostile | Grade::Unknown);
         let mut cdrs: Vec<SentCdr> = Vec::new();
-        for observed in observed {
+        for observed in observed.iter().filter(|_| is_known) {
             let Some(fields) = self.fields(&observed.sent) else {
                 continue;
             };
-            let keys = KEYS.map(|name| {
-                fields
-                    .get(name)
-                    .map(|value| text(value).into_owned())
-                    .unwrap_or_default()
-            });
-            let known = cdrs
-                .iter()
-                .position(|cdr| cdr.keys[0] == keys[0] && !keys[0].is_empty());
-            let place = known.unwrap_or(cdrs.len());
-            if known.is_none() {
-                cdrs.push(SentCdr::new(keys, observed));
+            let sent = SentCdr {
+                observed: vec![observed.clone()],
+                versions: vec![fields],
+                happens,
+            };
+            let id = sent.value("cmiuuid").into_owned();
+            let is_same = |cdr: &&mut SentCdr| !id.is_empty() && cdr.value("cmiuuid") == id;
+            match cdrs.iter_mut().find(is_same) {
+                Some(cdr) => {
+                    cdr.observed.extend(sent.observed);
+                    cdr.versions.extend(sent.versions);
+                }
+                None => cdrs.push(sent),
             }
-            cdrs[place].add(fields, observed, happens);
         }
         cdrs
     }
 
     /// The fields of a CDR as far as they can be read: by POST those whose JSON is valid, by GET the decoded parameters.
     fn fields(&self, request: &Request) -> Option<Fields> {
+        let mut fields = Fields::new();
         if request.method == "POST" {
-            let raw: BTreeMap<String, &RawValue> = serde_json::from_slice(&request.body.0).ok()?;
-            let read = |(name, raw): (String, &RawValue)| {
-                Some((name, serde_json::from_str(raw.get()).ok()?))
-            };
-            return Some(raw.into_iter().filter_map(read).collect());
+            let members: BTreeMap<String, &RawValue> =
+                serde_json::from_slice(&request.body.0).ok()?;
+            for (name, raw) in members {
+                if let Ok(value) = serde_json::from_str(raw.get()) {
+                    fields.insert(name, value);
+                }
+            }
+        } else {
+            let query = request.target.strip_prefix(&self.target)?;
+            let pairs = query::decode(query.trim_start_matches(['?', '&'])).pairs;
+            fields.extend(pairs.into_iter().map(|(name, value)| (name, value.into())));
         }
-        let query = request.target.strip_prefix(&self.target)?;
-        let pairs = query::decode(query.trim_start_matches(['?', '&']))
-            .pairs
-            .into_iter();
-        Some(
-            pairs
-                .map(|(name, value)| (name, Value::String(value)))
-                .collect(),
-        )
+        Some(fields)
     }
 
     async fn judge(&self, cdrs: &[SentCdr]) -> Option<StoredFault> {
-        let mut found = Vec::with_capacity(cdrs.len());
-        for cdr in cdrs {
-            let is_refused = cdr.refused == cdr.deliveries;
-            if !cdr.must_be_stored && !is_refused {
-                found.push(None);
+        let mut found = vec![None; cdrs.len()];
+        for (cdr, found) in cdrs.iter().zip(&mut found) {
+            let is_refused = cdr.observed.iter().all(is_refused);
+            if !cdr.must_be_stored() && !is_refused {
                 continue;
             }
             let output = match self.asker.ask(cdr).await {
-                Ok(output) => output,
-                Err(_) if is_refused => String::new(),
-                Err(what) => {
+                Err(what) if !is_refused => {
                     let text = format!("the read-back failed: {what}");
                     let difference =
                         Difference::new(Cause::NotStored, "the read-back failed", text);
                     return Some(cdr.fault(difference, "", false));
                 }
+                output => output.unwrap_or_default(),
             };
-            let difference = match cdr.records(&output).as_slice() {
-                [] => {
-                    found.push(Some(false));
-                    continue;
-                }
+            let records = cdr.records(&output);
+            *found = Some(!records.is_empty());
+            let difference = match records.as_slice() {
+                [] => None,
                 _ if is_refused => {
                     let text = "something is stored of a CDR that was refused";
                     Some(Difference::new(Cause::KeptRefused, text, text))
                 }
                 [record] => cdr.difference(record, &self.kept),
-                many => {
-                    let times = match cdr.deliveries {
-                        1 => "once".to_owned(),
-                        n => format!("{n} times"),
-                    };
-                    let count = many.len();
-                    let text = format!(
-                        "{count} records of one cmiuuid that was sent {times}: missing unique key"
-                    );
-                    Some(Difference::new(
-                        Cause::Duplicated,
-                        "missing unique key",
-                        text,
-                    ))
-                }
+                many => Some(duplicated(many.len(), cdr.versions.len())),
             };
             if let Some(difference) = difference {
                 return Some(cdr.fault(difference, &output, true));
             }
-            found.push(Some(true));
         }
-        let is_lost =
-            |(cdr, found): (&SentCdr, &Option<bool>)| cdr.must_be_stored && *found == Some(false);
-        let lost = cdrs.iter().zip(&found).position(is_lost)?;
+        let mut places = 0..cdrs.len();
+        let lost = places.find(|n| cdrs[*n].must_be_stored() && found[*n] == Some(false))?;
         Some(cdrs[lost].fault(missing(cdrs, &found, lost), "", false))
     }
+}
+
+fn is_refused(observed: &Observed) -> bool {
+    matches!(&observed.answer, Ok(response) if (400..500).contains(&response.status))
+}
+
+fn duplicated(records: usize, deliveries: usize) -> Difference {
+    let times = match deliveries {
+        1 => "once".to_owned(),
+        n => format!("{n} times"),
+    };
+    let key = "missing unique key";
+    let text = format!("{records} records of one cmiuuid that was sent {times}: {key}");
+    Difference::new(Cause::Duplicated, key, text)
 }
 
 /// A CDR that is not stored, while another leg of its call is, was overwritten or ignored for a key that both share.
 fn missing(cdrs: &[SentCdr], found: &[Option<bool>], lost: usize) -> Difference {
     let cdr = &cdrs[lost];
-    let shared = |other: &SentCdr| {
-        let keys = [("call_id", 2), ("request_id", 1)].into_iter();
-        let keys = keys
-            .filter(|(_, key)| other.keys[*key] == cdr.keys[*key] && !cdr.keys[*key].is_empty());
-        keys.map(|(name, _)| name).collect::<Vec<_>>().join(" or ")
-    };
-    let others = (0..cdrs.len()).filter(|other| *other != lost && found[*other] == Some(true));
-    let mut others = others.map(|other| (other, shared(&cdrs[other])));
-    let Some((other, keys)) = others.find(|(_, keys)| !keys.is_empty()) else {
-        let by = if cdr.by_get { " by GET" } else { "" };
-        let text = format!("a CDR{by} got 2xx and is not stored");
-        return Difference::new(Cause::NotStored, &text, text.as_str());
-    };
-    let leg = |cdr: &SentCdr| cdr.versions[0].get("leg").map(|leg| text(leg).into_owned());
-    let own = leg(cdr).unwrap_or_default();
-    let other_leg = leg(&cdrs[other]).unwrap_or_default();
-    let text = if lost < other {
-        format!("leg {other_leg} overwrites leg {own}: upsert by {keys}")
-    } else {
-        format!("leg {own} is ignored behind leg {other_leg}: {keys} is taken for the key")
-    };
-    Difference::new(
-        Cause::LegLost,
-        "the legs of a call are taken for one record",
-        text,
-    )
+    for (other, _) in found
+        .iter()
+        .enumerate()
+        .filter(|(_, found)| **found == Some(true))
+    {
+        let is_shared = |key: &&str| {
+            let own = cdr.value(key);
+            !own.is_empty() && cdrs[other].value(key) == own
+        };
+        let shared = ["call_id", "request_id"].into_iter().filter(is_shared);
+        let keys = shared.collect::<Vec<_>>().join(" or ");
+        if keys.is_empty() {
+            continue;
+        }
+        let (leg, other_leg) = (cdr.value("leg"), cdrs[other].value("leg"));
+        let text = if lost < other {
+            format!("leg {other_leg} overwrites leg {leg}: upsert by {keys}")
+        } else {
+            format!("leg {leg} is ignored behind leg {other_leg}: {keys} is taken for the key")
+        };
+        let mistake = "the legs of a call are taken for one record";
+        return Difference::new(Cause::LegLost, mistake, text);
+    }
+    let by = if cdr.by_get() { " by GET" } else { "" };
+    let text = format!("a CDR{by} got 2xx and is not stored");
+    Difference::new(Cause::NotStored, text.as_str(), text.as_str())
 }
 
 impl SentCdr {
-    fn new(keys: [String; 5], observed: &Observed) -> Self {
-        Self {
-            keys,
-            observed: observed.clone(),
-            versions: Vec::new(),
-            by_get: observed.sent.method == "GET",
-            deliveries: 0,
-            accepted: 0,
-            refused: 0,
-            must_be_stored: false,
-        }
+    /// The value of a field in the first delivery, empty without the field.
+    fn value(&self, name: &str) -> Cow<'_, str> {
+        self.versions[0].get(name).map(text).unwrap_or_default()
     }
 
-    fn add(&mut self, fields: Fields, observed: &Observed, happens: bool) {
-        let is = |name: &str, values: &[&str]| {
-            fields
-                .get(name)
-                .is_some_and(|value| values.contains(&&*text(value)))
-        };
-        let is_cdr = is("type", &["cdr"]) && is("direction", &["outbound"]);
-        let has_status = is("status", &["missed", "answered"]) || !fields.contains_key("status");
-        self.deliveries += 1;
-        self.accepted += usize::from(observed.accepted());
-        let status = observed
-            .answer
-            .as_ref()
-            .map_or(0, |response| response.status);
-        self.refused += usize::from((400..500).contains(&status));
-        self.must_be_stored = happens
-            && is_cdr
+    fn by_get(&self) -> bool {
+        self.observed[0].sent.method == "GET"
+    }
+
+    fn must_be_stored(&self) -> bool {
+        let last = &self.versions[self.versions.len() - 1];
+        let is = |name, value: &str| last.get(name).is_some_and(|own| text(own) == value);
+        let has_status =
+            is("status", "missed") || is("status", "answered") || !last.contains_key("status");
+        self.happens
+            && is("type", "cdr")
+            && is("direction", "outbound")
             && has_status
-            && self.keys[0].len() >= SHORTEST_ID
-            && self.accepted > 0;
-        self.versions.push(fields);
+            && self.value("cmiuuid").len() >= SHORTEST_ID
+            && self.observed.iter().any(Observed::accepted)
     }
 
     fn records(&self, output: &str) -> Vec<Record> {
-        let values = self
-            .versions
-            .iter()
-            .flat_map(|fields| DISTINCTIVE.iter().filter_map(|name| fields.get(*name)));
+        let fields = self.versions.iter();
+        let values =
+            fields.flat_map(|fields| DISTINCTIVE.iter().filter_map(|name| fields.get(*name)));
         let values = values.map(|value| text(value).into_owned());
-        let others: Vec<String> = values
-            .filter(|value| value.len() >= 4)
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect();
-        records(
-            output,
-            &Wanted {
-                id: &self.keys[0],
-                others: &others,
-            },
-        )
+        let wanted = Wanted {
+            id: self.value("cmiuuid").into_owned(),
+            others: values.filter(|value| value.len() >= 4).collect(),
+        };
+        records(output, &wanted)
     }
 
     fn fault(&self, difference: Difference, output: &str, is_final: bool) -> StoredFault {
         StoredFault {
-            cause: difference.cause,
-            text: difference.text,
-            stored: Stored {
-                mistake: difference.mistake,
-                found: output.chars().take(SHOWN).collect(),
-            },
-            observed: self.observed.clone(),
+            difference,
+            found: output.chars().take(SHOWN).collect(),
+            observed: self.observed[0].clone(),
             is_final,
         }
     }
 
     /// Of a CDR that came in two versions, either may be stored.
     fn difference(&self, record: &Record, kept: &BTreeSet<&'static str>) -> Option<Difference> {
-        if !self.must_be_stored {
-            return None;
-        }
         let versions = self.versions.iter();
         let differences =
-            versions.map(|fields| compare::difference(fields, self.by_get, record, kept));
-        differences.reduce(|first, next| first.and_then(|first| next.map(|_| first)))?
+            versions.map(|fields| compare::difference(fields, self.by_get(), record, kept));
+        differences.collect::<Option<Vec<_>>>()?.into_iter().next()
     }
 }
 
 impl Asker {
     /// Returns what is stored of a CDR, empty for 404 and 410.
     async fn ask(&self, cdr: &SentCdr) -> Result<String, String> {
-        let keys = || KEYS.into_iter().zip(&cdr.keys);
         match self {
             Self::Url(client, url) => {
-                let mut target = url.target().to_owned();
-                let asked = keys().filter(|(name, _)| target.contains(&format!("{{{name}}}")));
-                if asked.clone().count() > 0 && asked.clone().all(|(_, value)| value.is_empty()) {
+                let keys = KEYS.map(|name| (name, cdr.value(name)));
+                let mut asked = keys
+                    .iter()
+                    .filter(|(name, _)| url.target().contains(&place(name)));
+                let is_asked = asked.clone().next().is_some();
+                if is_asked && asked.all(|(_, value)| value.is_empty()) {
                     return Ok(String::new());
                 }
-                for (name, value) in keys() {
-                    let value = utf8_percent_encode(value, ESCAPED).to_string();
-                    target = target.replace(&format!("{{{name}}}"), &value);
-                }
+                let encoded = keys
+                    .map(|(name, value)| (name, utf8_percent_encode(&value, ESCAPED).to_string()));
+                let target = fill(url.target(), &encoded);
                 let request = Request::new("GET", target, Vec::new(), "");
-                let response = client
-                    .send(&request)
-                    .await
-                    .map_err(|failure| failure.text)?;
+                let response = client.send(&request).await;
+                let response = response.map_err(|failure| failure.text)?;
                 match response.status {
                     200..300 => Ok(String::from_utf8_lossy(&response.body.0).into_owned()),
                     404 | 410 => Ok(String::new()),
@@ -470,39 +408,33 @@ impl Asker {
                 }
             }
             Self::Command(words, supervisor, limit) => {
-                let fill = |word: &String| {
-                    keys().fold(word.clone(), |word, (name, value)| {
-                        word.replace(&format!("{{{name}}}"), value)
-                    })
-                };
                 // A process argument and a variable hold no NUL.
-                let words: Vec<String> = words
-                    .iter()
-                    .map(|word| fill(word).replace('\0', ""))
-                    .collect();
+                let keys = KEYS.map(|name| (name, cdr.value(name).replace('\0', "")));
+                let words: Vec<String> = words.iter().map(|word| fill(word, &keys)).collect();
+                let variables =
+                    keys.map(|(name, value)| (format!("CDR_{}", name.to_uppercase()), value));
                 let mut command = Command::new(&words[0]);
-                let variable = |(name, value): (&str, &String)| {
-                    (
-                        format!("CDR_{}", name.to_uppercase()),
-                        value.replace('\0', ""),
-                    )
-                };
-                command.args(&words[1..]).envs(keys().map(variable));
-                let run = run(&mut command, supervisor);
-                let ended = timeout(*limit, run).await;
-                ended
-                    .unwrap_or_else(|_| Err("still runs".to_owned()))
-                    .map_err(|what| format!("{} {what}", words[0]))
+                command.args(&words[1..]).envs(variables);
+                let ended = timeout(*limit, run(&mut command, supervisor)).await;
+                let output = ended.unwrap_or_else(|_| Err("still runs".to_owned()));
+                output.map_err(|what| format!("{} {what}", words[0]))
             }
         }
     }
 }
 
+fn place(name: &str) -> String {
+    format!("{{{name}}}")
+}
+
+fn fill(template: &str, keys: &[(&str, String)]) -> String {
+    let filled = |text: String, (name, value): &(&str, String)| text.replace(&place(name), value);
+    keys.iter().fold(template.to_owned(), filled)
+}
+
 async fn run(command: &mut Command, supervisor: &Supervisor) -> Result<String, String> {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let group = supervisor.start(command);
     let mut group = group.map_err(|error| format!("cannot be run: {error}"))?;
     let (stdout, stderr) = group.streams();
@@ -512,21 +444,20 @@ async fn run(command: &mut Command, supervisor: &Supervisor) -> Result<String, S
     if ended.code == Some(0) {
         return Ok(output);
     }
-    let said = said
-        .lines()
-        .last()
-        .map_or(String::new(), |line| format!(": {line}"));
-    Err(format!("ended {}{said}", ended.words()))
+    let last = said.lines().last().map(|line| format!(": {line}"));
+    Err(format!(
+        "ended {}{}",
+        ended.words(),
+        last.unwrap_or_default()
+    ))
 }
 
 async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
     let mut bytes = Vec::new();
     if let Some(stream) = stream {
+        let mut stream = stream.take(MAX_RESPONSE_BODY as u64);
         // What was read before an error counts.
-        let _ = stream
-            .take(MAX_RESPONSE_BODY as u64)
-            .read_to_end(&mut bytes)
-            .await;
+        let _ = stream.read_to_end(&mut bytes).await;
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }

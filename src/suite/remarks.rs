@@ -54,60 +54,50 @@ impl Remarks {
             "get-without-parameters" => self.bare_get = response.cloned(),
             _ => {}
         }
-        let has = |holds: fn(&Response) -> bool| {
-            let mut responses = observed
-                .iter()
-                .filter_map(|observed| observed.answer.as_ref().ok());
-            responses.any(holds)
-        };
-        if case.family != Family::Survives
-            && has(|response| is_2xx(response) && tells_error(response))
-        {
+        let mut responses = observed.iter().filter_map(|one| one.answer.as_ref().ok());
+        let has_error = responses.clone().any(|one| is_2xx(one) && tells_error(one));
+        if case.family != Family::Survives && has_error {
             self.errors_in_2xx.push(case.name);
         }
         if expects == Expects::Sample && !observed.iter().all(Observed::accepted) {
             self.refused_samples.push(case.name);
         } else if case.family == Family::Tolerant
             && expects == Expects::Answered
-            && has(|response| (400..500).contains(&response.status))
+            && responses.any(|one| (400..500).contains(&one.status))
         {
             self.tolerated.push(case.name);
         }
     }
 
     pub fn list(self) -> Vec<Remark> {
-        let mut remarks = Vec::new();
-        let mut remark =
-            |text: String, cases: Vec<&'static str>| remarks.push(Remark { text, cases });
         let same =
             |one: &Response, other: &Response| one.status == other.status && one.body == other.body;
-        if let (Some(post), Some(get), Some(bare)) = (&self.post, &self.get, &self.bare_get)
-            && is_2xx(get)
-            && same(get, bare)
-            && !same(get, post)
-        {
-            let text = "GET with a CDR is answered as GET without one, and unlike POST: if GET is a health check, it swallows CDRs";
-            remark(text.to_owned(), vec!["get-is-accepted"]);
-        }
-        if !self.errors_in_2xx.is_empty() {
-            let text = "a 2xx tells of an error in its body (ok or success is false, a code of 400 or more, or an HTML page): TeleCMI takes it for delivered";
-            remark(text.to_owned(), self.errors_in_2xx);
-        }
-        if !self.refused_samples.is_empty() {
-            let text = "the samples of TeleCMI's page are refused as they are printed, which is right if the handler checks the appid, custom or the age of a call";
-            remark(text.to_owned(), self.refused_samples);
-        }
-        if !self.tolerated.is_empty() {
-            let text = format!(
-                "{} of the forms that TeleCMI is not known to send are refused, which is tolerated",
-                self.tolerated.len()
-            );
-            remark(text, self.tolerated);
-        }
-        if let Some(text) = about_latency(&self.good_latencies) {
-            remark(text, Vec::new());
-        }
-        remarks
+        let swallows = match (&self.post, &self.get, &self.bare_get) {
+            (Some(post), Some(get), Some(bare)) => {
+                is_2xx(get) && same(get, bare) && !same(get, post)
+            }
+            _ => false,
+        };
+        let swallowed = swallows.then_some("get-is-accepted");
+        let count = self.tolerated.len();
+        let tolerated = format!(
+            "{count} of the forms that TeleCMI is not known to send are refused, which is tolerated"
+        );
+        #[rustfmt::skip]
+        let remarks = [
+            (swallowed.into_iter().collect(), "GET with a CDR is answered as GET without one, and unlike POST: if GET is a health check, it swallows CDRs"),
+            (self.errors_in_2xx, "a 2xx tells of an error in its body (ok or success is false, a code of 400 or more, or an HTML page): TeleCMI takes it for delivered"),
+            (self.refused_samples, "the samples of TeleCMI's page are refused as they are printed, which is right if the handler checks the appid, custom or the age of a call"),
+            (self.tolerated, tolerated.as_str()),
+        ];
+        let remarks = remarks.into_iter().filter(|(cases, _)| !cases.is_empty());
+        let remark = |(cases, text): (Vec<_>, &str)| Remark {
+            text: text.to_owned(),
+            cases,
+        };
+        let latency = about_latency(&self.good_latencies);
+        let latency = latency.map(|text| remark((Vec::new(), &text)));
+        remarks.map(remark).chain(latency).collect()
     }
 }
 
@@ -117,10 +107,8 @@ fn is_2xx(response: &Response) -> bool {
 
 fn tells_error(response: &Response) -> bool {
     let says_failure = |value: &Value| {
-        let is_false = |name: &str| value[name] == false;
-        is_false("ok")
-            || is_false("success")
-            || value["code"].as_u64().is_some_and(|code| code >= 400)
+        let is_error = value["code"].as_u64().is_some_and(|code| code >= 400);
+        value["ok"] == false || value["success"] == false || is_error
     };
     match serde_json::from_slice::<Value>(&response.body.0) {
         Ok(json) => [&json, &json["message"], &json["error"]]
@@ -141,12 +129,11 @@ fn about_latency(latencies: &[Duration]) -> Option<String> {
     }
     let start = median(&latencies[..COMPARED]);
     let end = median(&latencies[latencies.len() - COMPARED..]);
-    let shown = format_duration;
+    let (begun, ended) = (format_duration(start), format_duration(end));
     if end > start * GROWTH.0 && end > start + GROWTH.1 {
-        let (start, end) = (shown(start), shown(end));
         return Some(format!(
-            "a good CDR took {start} at the start and {end} at the end: something grows with each delivery"
+            "a good CDR took {begun} at the start and {ended} at the end: something grows with each delivery"
         ));
     }
-    (start >= SLOW).then(|| format!("a good CDR takes {}: TeleCMI's timeout is not known, so answer first and work afterwards", shown(start)))
+    (start >= SLOW).then(|| format!("a good CDR takes {begun}: TeleCMI's timeout is not known, so answer first and work afterwards"))
 }

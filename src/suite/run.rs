@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::cases::{PROBES, allowed, matches, select};
 use super::deliver::{Pacer, SuiteClient};
-use super::event::{CaseRecord, Event, Reply, Started, SuiteSummary};
+use super::event::{CaseRecord, Event, Reply, Started, Stored, SuiteSummary};
 use super::explain::accepted_changes;
 use super::handler::HandlerProcess;
 use super::read_back::{ReadBack, StoredFault};
@@ -665,21 +665,9 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
         let Some(read_back) = &mut self.read_back else {
             return self.emit(record);
         };
-        if let Some((case, observed)) = recorded.filter(|_| record.ok)
-            && let Some(fault) = read_back.check(&case, &observed).await
-        {
-            self.mark_stored(&mut record, fault);
-        }
-        if let Some(read_back) = &mut self.read_back {
-            read_back.hold(record);
-        }
+        let passed = recorded.filter(|_| record.ok);
+        read_back.hold(record, passed).await;
         self.report_stored(false).await;
-    }
-
-    fn mark_stored(&self, record: &mut CaseRecord, fault: StoredFault) {
-        record.got = format!("{}; {}", record.got, fault.text);
-        record.stored = Some(fault.stored);
-        self.mark_failed(record, fault.cause, &fault.observed);
     }
 
     /// Reports the cases that were held for their stored records; with `wait`, all of them.
@@ -687,8 +675,17 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
         while let Some(read_back) = &mut self.read_back
             && let Some((mut record, fault)) = read_back.next(wait).await
         {
-            if let Some(fault) = fault {
-                self.mark_stored(&mut record, fault);
+            if let Some(StoredFault {
+                difference,
+                found,
+                observed,
+                ..
+            }) = fault
+            {
+                record.got = format!("{}; {}", record.got, difference.text);
+                let mistake = difference.mistake;
+                record.stored = Some(Stored { mistake, found });
+                self.mark_failed(&mut record, difference.cause, &observed);
             }
             self.emit(record);
         }

@@ -1,6 +1,10 @@
 //! Finds the records of a CDR in what a read-back gave: JSON of any shape, a table, or text.
 
-use serde_json::{Deserializer, Map, Value};
+use std::collections::BTreeSet;
+
+use serde_json::{Deserializer, Value};
+
+use crate::cdr;
 
 /// A `Record` is one stored record: its values with their names, which are empty where the output has none.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -25,12 +29,7 @@ impl Record {
 }
 
 fn is(value: &Value, text: &str) -> bool {
-    match value {
-        Value::String(own) => own == text,
-        Value::Object(_) | Value::Array(_) | Value::Null => false,
-        Value::Bool(own) => text == if *own { "true" } else { "false" },
-        Value::Number(own) => own.to_string() == text,
-    }
+    !(value.is_object() || value.is_array() || value.is_null()) && cdr::text(value) == text
 }
 
 fn contains(line: &str, text: &str) -> bool {
@@ -47,15 +46,15 @@ fn contains(line: &str, text: &str) -> bool {
 
 /// The values by which a record is recognised. `id` is the `cmiuuid`; a record without an id needs two of the `others`,
 /// a record with the id one, so that "no call 5f3c…" is no record.
-pub struct Wanted<'a> {
-    pub id: &'a str,
-    pub others: &'a [String],
+pub struct Wanted {
+    pub id: String,
+    pub others: BTreeSet<String>,
 }
 
-impl Wanted<'_> {
+impl Wanted {
     fn fits(&self, record: &Record) -> bool {
         let others = self.others.iter().filter(|other| record.has(other)).count();
-        others >= if record.has(self.id) { 1 } else { 2 }
+        others >= if record.has(&self.id) { 1 } else { 2 }
     }
 }
 
@@ -67,51 +66,43 @@ pub fn records(output: &str, wanted: &Wanted) -> Vec<Record> {
     }
     let documents: Result<Vec<Value>, _> = Deserializer::from_str(output).into_iter().collect();
     let mut found = match documents {
-        Ok(documents)
-            if documents
-                .iter()
-                .all(|one| one.is_object() || one.is_array()) =>
-        {
-            in_json(&Value::Array(documents), wanted.id)
+        Ok(documents) if documents.iter().all(is_nested) => {
+            in_json(&Value::Array(documents), &wanted.id)
         }
         _ => in_text(output, wanted),
     };
     found.retain(|record| wanted.fits(record));
-    let with_id = |record: &Record| record.has(wanted.id);
+    let with_id = |record: &Record| record.has(&wanted.id);
     if found.iter().any(with_id) {
         found.retain(with_id);
     }
     found
 }
 
+fn is_nested(value: &Value) -> bool {
+    value.is_object() || value.is_array()
+}
+
 /// The items of an array are separate records. An object is one record, unless its only content are arrays of records.
 fn in_json(value: &Value, id: &str) -> Vec<Record> {
     match value {
-        Value::Array(items) if items.iter().any(|item| item.is_object() || item.is_array()) => {
+        Value::Array(items) if items.iter().any(is_nested) => {
             items.iter().flat_map(|item| in_json(item, id)).collect()
         }
         Value::Object(members) if !members.values().any(|member| is(member, id)) => {
-            let lists = members.values().filter(|member| {
-                let items = member.as_array().map_or(&[][..], Vec::as_slice);
-                items.iter().any(|item| item.is_object() || item.is_array())
-            });
-            let inner: Vec<Record> = lists.flat_map(|list| in_json(list, id)).collect();
-            if inner.iter().any(|record| record.has(id))
-                || !has_scalar(members) && !inner.is_empty()
-            {
-                inner
-            } else {
-                vec![flat(value)]
+            let lists = members.values().filter_map(Value::as_array);
+            let lists = lists.flatten().filter(|item| is_nested(item));
+            let inner: Vec<Record> = lists.flat_map(|item| in_json(item, id)).collect();
+            let mut values = members.values();
+            let has_scalar = values.any(|own| own.is_string() || own.is_number());
+            let is_list = !has_scalar && !inner.is_empty();
+            if is_list || inner.iter().any(|record| record.has(id)) {
+                return inner;
             }
+            vec![flat(value)]
         }
         _ => vec![flat(value)],
     }
-}
-
-fn has_scalar(members: &Map<String, Value>) -> bool {
-    members
-        .values()
-        .any(|member| member.is_string() || member.is_number())
 }
 
 /// Nested values, and those of JSON text in strings, are listed beside the whole.
@@ -124,11 +115,9 @@ fn flat(value: &Value) -> Record {
 fn push(values: &mut Vec<(String, Value)>, name: &str, value: &Value) {
     values.push((name.to_owned(), value.clone()));
     match unwrapped(value) {
-        Value::Object(members) => {
-            for (name, member) in &members {
-                push(values, name, member);
-            }
-        }
+        Value::Object(members) => members
+            .iter()
+            .for_each(|(name, own)| push(values, name, own)),
         Value::Array(items) => items.iter().for_each(|item| push(values, name, item)),
         _ => {}
     }
@@ -147,48 +136,36 @@ pub fn unwrapped(value: &Value) -> Value {
 /// A line with the id and another value is a row. Otherwise each block of lines is a record, with a field in each line.
 fn in_text(output: &str, wanted: &Wanted) -> Vec<Record> {
     let lines: Vec<&str> = output.lines().collect();
-    let has_id = contains(output, wanted.id);
-    let is_row = |line: &str| {
-        let record = Record {
-            text: line.to_owned(),
-            ..Record::default()
-        };
-        wanted.fits(&record) && (!has_id || record.has(wanted.id))
+    let has_id = contains(output, &wanted.id);
+    let is_row = |line: &&str| {
+        let text = (*line).to_owned();
+        let values = Vec::new();
+        let record = Record { values, text };
+        wanted.fits(&record) && (!has_id || record.has(&wanted.id))
     };
-    if lines.iter().any(|line| is_row(line)) {
-        let names = lines
-            .iter()
-            .find(|line| !is_row(line) && cells(line).len() > 1);
-        let names = names.map(|line| cells(line)).unwrap_or_default();
-        return lines
-            .iter()
-            .filter(|line| is_row(line))
-            .map(|line| row(line, &names))
-            .collect();
+    if lines.iter().any(is_row) {
+        let mut others = lines.iter().filter(|line| !is_row(line));
+        let names = others.find_map(|line| Some(cells(line)).filter(|cells| cells.len() > 1));
+        let names = names.unwrap_or_default();
+        let rows = lines.iter().filter(|line| is_row(line));
+        return rows.map(|line| row(line, &names)).collect();
     }
     // psql's expanded table and MySQL's \G begin a record by `-[ RECORD 1 ]-` and `*** 1. row ***`.
     let begins =
         |line: &&str| line.trim().is_empty() || line.starts_with("-[") || line.starts_with("***");
-    let blocks = lines.split(|line| begins(line));
-    blocks
-        .filter(|block| !block.is_empty())
-        .map(block)
-        .collect()
+    let blocks = lines.split(begins).filter(|block| !block.is_empty());
+    blocks.map(block).collect()
 }
 
 fn row(line: &str, names: &[String]) -> Record {
     let cells = cells(line);
-    let names = if names.len() == cells.len() {
-        names
-    } else {
-        &[]
-    };
-    let name = |place: usize| names.get(place).cloned().unwrap_or_default();
-    let values = cells.into_iter().enumerate();
+    let mut names = names.to_vec();
+    if names.len() != cells.len() {
+        names = vec![String::new(); cells.len()];
+    }
+    let cells = cells.into_iter().map(Value::String);
     Record {
-        values: values
-            .map(|(place, cell)| (name(place), Value::String(cell)))
-            .collect(),
+        values: names.into_iter().zip(cells).collect(),
         text: line.to_owned(),
     }
 }
@@ -197,11 +174,8 @@ fn block(lines: &[&str]) -> Record {
     let pair = |line: &&str| {
         let line = line.trim();
         let (name, value) = line.split_at(line.find(|c: char| !c.is_alphanumeric() && c != '_')?);
-        let value = value
-            .trim_start()
-            .trim_start_matches(['|', ':', '='])
-            .trim();
-        Some((name.to_owned(), Value::String(value.to_owned())))
+        let value = value.trim_start().trim_start_matches(['|', ':', '=']);
+        Some((name.to_owned(), Value::from(value.trim())))
     };
     Record {
         values: lines.iter().filter_map(pair).collect(),
@@ -211,44 +185,29 @@ fn block(lines: &[&str]) -> Record {
 
 /// The cells of a table's line: between bars or tabs, as CSV, or else its words.
 fn cells(line: &str) -> Vec<String> {
-    let trimmed = line.trim().trim_matches('|');
-    let split = |separator| {
-        trimmed
-            .split(separator)
-            .map(|cell| cell.trim().to_owned())
-            .collect()
-    };
-    match () {
-        () if trimmed.contains('|') => split('|'),
-        () if trimmed.contains('\t') => split('\t'),
-        () if trimmed.contains(',') => csv(trimmed),
-        () => trimmed.split_whitespace().map(str::to_owned).collect(),
+    let line = line.trim().trim_matches('|');
+    let trimmed = |cell: &str| cell.trim().to_owned();
+    match ['|', '\t', ','].iter().find(|c| line.contains(**c)) {
+        Some(',') => csv(line),
+        Some(separator) => line.split(*separator).map(trimmed).collect(),
+        None => line.split_whitespace().map(trimmed).collect(),
     }
 }
 
 /// A quoted cell holds commas, and quotes twice (RFC 4180).
 fn csv(line: &str) -> Vec<String> {
-    let mut cells = vec![String::new()];
-    let mut is_quoted = false;
+    let (mut cells, mut cell, mut is_quoted) = (Vec::new(), String::new(), false);
     let mut letters = line.chars().peekable();
     while let Some(letter) = letters.next() {
         match letter {
-            '"' if is_quoted && letters.peek() == Some(&'"') => {
-                letters.next();
-                push_letter(&mut cells, '"');
-            }
+            '"' if is_quoted && letters.next_if_eq(&'"').is_some() => cell.push('"'),
             '"' => is_quoted = !is_quoted,
-            ',' if !is_quoted => cells.push(String::new()),
-            letter => push_letter(&mut cells, letter),
+            ',' if !is_quoted => cells.push(std::mem::take(&mut cell)),
+            letter => cell.push(letter),
         }
     }
+    cells.push(cell);
     cells
-}
-
-fn push_letter(cells: &mut [String], letter: char) {
-    if let Some(cell) = cells.last_mut() {
-        cell.push(letter);
-    }
 }
 
 #[cfg(test)]
@@ -258,18 +217,12 @@ mod tests {
     const ID: &str = "0f6c9a52-31de";
 
     fn found(output: &str) -> Vec<Record> {
-        let others = [
-            "missed".to_owned(),
-            "1795338000123".to_owned(),
-            "101_2222223".to_owned(),
-        ];
-        records(
-            output,
-            &Wanted {
-                id: ID,
-                others: &others,
-            },
-        )
+        let others = ["missed", "1795338000123", "101_2222223"];
+        let wanted = Wanted {
+            id: ID.to_owned(),
+            others: others.map(str::to_owned).into(),
+        };
+        records(output, &wanted)
     }
 
     #[test]
