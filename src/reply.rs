@@ -77,9 +77,8 @@ pub fn is_html_document(response: &Response) -> bool {
         let start = start.get(..tag.len());
         start.is_some_and(|start| start.eq_ignore_ascii_case(tag.as_bytes()))
     };
-    ["<!doctype html", "<html", "<br />\n<b>"]
-        .into_iter()
-        .any(is_tag)
+    let tags = ["<!doctype html", "<html", "<br />\n<b>"];
+    tags.into_iter().any(is_tag)
 }
 
 /// Returns whether the beginning of a body has a word, which is in lower case, in any case.
@@ -98,9 +97,8 @@ fn message(json: &Value) -> Option<String> {
             (!errors.is_empty()).then(|| errors.join("; "))
         }
         Value::Object(members) => {
-            let found = MESSAGES
-                .iter()
-                .find_map(|name| Some((name, members.get(*name)?)));
+            let mut names = MESSAGES.iter();
+            let found = names.find_map(|name| Some((*name, members.get(*name)?)));
             let Some((name, value)) = found else {
                 // Laravel and Django REST framework: {"field": ["message"]}.
                 let lists = members.iter().filter(|(_, value)| value.is_array());
@@ -115,7 +113,7 @@ fn message(json: &Value) -> Option<String> {
             let second = members.get("message").and_then(Value::as_str);
             Some(match (field, exception, second) {
                 (Some(field), ..) => format!("{field}: {text}"),
-                (_, Some(exception), Some(second)) if *name == "exception" => {
+                (_, Some(exception), Some(second)) if name == "exception" => {
                     format!("{exception}: {second}")
                 }
                 _ => text,
@@ -131,26 +129,23 @@ fn page_line(html: &str) -> Option<String> {
     let title = title.filter(|title| !title.is_empty());
     let body = INVISIBLE.replace_all(html, "\n");
     let body = BLOCK_TAG.replace_all(&body, "\u{c}");
-    let blocks: Vec<_> = body.split('\u{c}').map(plain).collect();
-    let blocks: Vec<_> = blocks
-        .into_iter()
-        .filter(|block| !block.is_empty())
-        .collect();
+    let blocks = body.split('\u{c}').map(plain);
+    let blocks: Vec<_> = blocks.filter(|block| !block.is_empty()).collect();
     if let Some(line) = exception(&blocks) {
         return Some(line);
     }
-    let message = blocks
-        .iter()
+    let is_sentence = |block: &&String| {
+        block.contains(' ') && block.ends_with('.') && Some(*block) != title.as_ref()
+    };
+    let mut lines = blocks.iter();
+    let message = lines
+        .clone()
         .find_map(|block| block.strip_prefix("Message: "));
-    let told = |block: &&String| block.contains(' ') && Some(*block) != title.as_ref();
-    let sentence = blocks
-        .iter()
-        .find(|block| told(block) && block.ends_with('.'));
+    let sentence = lines.find(is_sentence);
     match (title, message.or(sentence.map(String::as_str))) {
         (Some(title), Some(sentence)) => Some(format!("{title}: {sentence}")),
-        (title, sentence) => title
-            .or(sentence.map(str::to_owned))
-            .or(blocks.first().cloned()),
+        (None, Some(sentence)) => Some(sentence.to_owned()),
+        (title, None) => title.or(blocks.first().cloned()),
     }
 }
 
@@ -164,12 +159,8 @@ fn exception(blocks: &[String]) -> Option<String> {
         let message = blocks[at + 1..].iter().find(|block| !block.is_empty())?;
         Some(format!("{name}: {message}"))
     });
-    headed.or_else(|| {
-        blocks
-            .iter()
-            .find(|block| EXCEPTION.is_match(block))
-            .cloned()
-    })
+    let mut lines = blocks.iter();
+    headed.or_else(|| lines.find(|line| EXCEPTION.is_match(line)).cloned())
 }
 
 /// HTML as text in one line: without tags, entities decoded, white space collapsed.

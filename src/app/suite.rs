@@ -47,44 +47,36 @@ pub async fn run(options: &SendOptions) -> Result<Exit, Error> {
     let (output, session) = Session::start(show, Signals::new(false));
     let (starting, stop) = (session.stop(), session.stop());
     let run = async move {
-        let start = async {
-            if options.handler.is_empty() {
-                return Ok(None);
-            }
-            let supervisor = Rc::new(Supervisor::install());
-            let handler = HandlerProcess::start(&options.handler, &destination, supervisor);
-            handler.await.map(Some)
-        };
         // Suite cases are few and run one after another, so their events count as 0 bytes in the output queue.
         let tell = |event| output.push(0, move |show| show.suite(&event));
         let run = async {
-            let mut handler = tokio::select! {
-                biased;
-                why = starting => return Ok(Err(why.exit())),
-                handler = start => handler?,
-            };
-            let of_suite = handler.as_mut();
-            let run = suite::run(&suite_options, &destination, &client, of_suite, stop, tell).await;
+            let usage = |error| (Exit::Usage, error);
+            let mut handler = None;
+            if !options.handler.is_empty() {
+                let supervisor = Rc::new(Supervisor::install());
+                let start = HandlerProcess::start(&options.handler, &destination, supervisor);
+                handler = tokio::select! {
+                    biased;
+                    why = starting => return Ok(why.exit()),
+                    started = start => Some(started.map_err(usage)?),
+                };
+            }
+            let tested = handler.as_mut();
+            let run = suite::run(&suite_options, &destination, &client, tested, stop, tell).await;
             if let Some(handler) = &mut handler {
                 handler.end().await;
             }
-            run.map(Ok)
-        };
-        let (exit, error) = match run.await {
-            Err(error) => (Exit::Usage, error),
-            Ok(Err(stopped)) => return stopped,
-            Ok(Ok(summary)) => {
-                let Some((path, report)) = junit.zip(report) else {
-                    return summary.exit;
-                };
-                match files::write_report(path, report, &junit::report(&summary)) {
-                    Ok(()) => return summary.exit,
-                    Err(error) => (Exit::Failed, error),
-                }
+            let summary = run.map_err(usage)?;
+            if let Some((path, report)) = junit.zip(report) {
+                let written = files::write_report(path, report, &junit::report(&summary));
+                written.map_err(|error| (Exit::Failed, error))?;
             }
+            Ok(summary.exit)
         };
-        output.push(0, move |show| show.error(&error));
-        exit
+        run.await.unwrap_or_else(|(exit, error)| {
+            output.push(0, move |show| show.error(&error));
+            exit
+        })
     };
     Ok(session.finish(Box::pin(run)).await)
 }

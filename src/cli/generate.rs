@@ -3,7 +3,7 @@
 use clap::{Command, ValueEnum};
 use clap_complete::Shell;
 use clap_mangen::Man;
-use clap_mangen::roff::{Inline, Roff, bold, roman};
+use clap_mangen::roff::{Roff, bold, roman};
 
 use super::help;
 use crate::cdr::document;
@@ -89,15 +89,17 @@ fn manual() -> String {
     let _ = man.render_options_section(&mut page);
     for mode in command.get_subcommands() {
         let about = mode.get_about().map(ToString::to_string);
-        let about = roman(about.unwrap_or_default());
-        let _ = section(&mode.get_name().to_uppercase(), about).to_writer(&mut page);
+        let mut section = Roff::new();
+        section.control("SH", [mode.get_name().to_uppercase().as_str()]);
+        section.text([roman(about.unwrap_or_default())]);
+        let _ = section.to_writer(&mut page);
         let mut options = Vec::new();
         let _ = Man::new(mode.clone()).render_options_section(&mut options);
         let options = String::from_utf8_lossy(&options).replace(".SH ", ".SS ");
         page.extend(options.into_bytes());
     }
     for (title, lines) in help::sections() {
-        let _ = preformatted("SH", title, &lines).to_writer(&mut page);
+        let _ = preformatted(title, &lines).to_writer(&mut page);
     }
     plain(&String::from_utf8_lossy(&page))
 }
@@ -118,12 +120,6 @@ fn plain(page: &str) -> String {
     text
 }
 
-fn section(title: &str, text: Inline) -> Roff {
-    let mut roff = Roff::new();
-    roff.control("SH", [title]).text([text]);
-    roff
-}
-
 fn synopsis(command: &Command) -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["SYNOPSIS"]);
@@ -135,9 +131,9 @@ fn synopsis(command: &Command) -> Roff {
     roff
 }
 
-fn preformatted(control: &str, title: &str, text: &str) -> Roff {
+fn preformatted(title: &str, text: &str) -> Roff {
     let mut roff = Roff::new();
-    roff.control(control, [title]).control("nf", []);
+    roff.control("SH", [title]).control("nf", []);
     for line in text.lines() {
         roff.text([roman(line)]);
     }

@@ -47,41 +47,35 @@ pub async fn accepted_changes(
     method: CaseMethod,
 ) -> Option<String> {
     let mut calls = FIRST_CALL..;
-    let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
-    for (field, words, value) in REPLACEMENTS {
-        let request = source.altered(calls.next()?, method, |cdr| {
-            let value = value(cdr);
-            cdr.insert((*field).to_owned(), value);
-        });
-        if client.send(&request).await.accepted() {
-            match found.iter_mut().find(|(name, _)| name == field) {
-                Some((_, accepted)) => accepted.push(words),
-                None => found.push((field, vec![words])),
+    let (mut replaced, mut accepted) = (Vec::new(), Vec::new());
+    for group in REPLACEMENTS.chunk_by(|one, next| one.0 == next.0) {
+        let mut words = Vec::new();
+        for (field, word, value) in group {
+            let request = source.altered(calls.next()?, method, |cdr| {
+                let value = value(cdr);
+                cdr.insert((*field).to_owned(), value);
+            });
+            if client.send(&request).await.accepted() {
+                words.push(*word);
             }
+        }
+        if let Some((last, others)) = words.split_last() {
+            let field = group[0].0;
+            let or = if others.is_empty() { "" } else { " or " };
+            accepted.push(format!("`{field}` is {}{or}{last}", others.join(", ")));
+            replaced.push(field);
         }
     }
     let good = source.altered(calls.next()?, method, |_| {}).body;
     let names = serde_json::from_slice::<Fields>(&good.0).unwrap_or_default();
-    let mut absent: Vec<String> = Vec::new();
-    for name in names
-        .keys()
-        .filter(|name| found.iter().all(|(field, _)| field != name))
-    {
-        let request = source.altered(calls.next()?, method, |cdr| {
-            cdr.shift_remove(name);
-        });
+    let is_left = |name: &&String| !replaced.contains(&name.as_str());
+    for name in names.keys().filter(is_left) {
+        let request = source.altered(calls.next()?, method, |cdr| drop(cdr.shift_remove(name)));
         if client.send(&request).await.accepted() {
-            absent.push(format!("`{name}` is absent"));
+            accepted.push(format!("`{name}` is absent"));
         }
     }
-    let replaced = found.iter().map(|(field, words)| match words.as_slice() {
-        [head @ .., last] if !head.is_empty() => {
-            format!("`{field}` is {} or {last}", head.join(", "))
-        }
-        words => format!("`{field}` is {}", words.concat()),
-    });
-    let all: Vec<_> = replaced.chain(absent).collect();
-    (!all.is_empty()).then(|| format!("accepted when {}", all.join(", or when ")))
+    (!accepted.is_empty()).then(|| format!("accepted when {}", accepted.join(", or when ")))
 }
 
 /// A call_id's fourth group has other variant bits than RFC 9562 wants; this one has the RFC's.

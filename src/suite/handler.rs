@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -81,8 +80,9 @@ impl HandlerProcess {
             source,
         })?;
         let (stdout, stderr) = group.streams();
-        let stdout = stdout.map(|stream| tokio::spawn(keep_lines(stream, self.lines.clone())));
-        let stderr = stderr.map(|stream| tokio::spawn(keep_lines(stream, self.lines.clone())));
+        let stdout = keep_lines(stdout, Arc::clone(&self.lines));
+        let stderr = keep_lines(stderr, Arc::clone(&self.lines));
+        let readers = tokio::spawn(async { tokio::join!(stdout, stderr) });
         let listening = async {
             while !self.is_listening().await {
                 sleep(PORT_POLL).await;
@@ -99,7 +99,6 @@ impl HandlerProcess {
         };
         group.end(GRACE).await;
         // The streams end with the processes that hold them; a daemon may hold them for longer.
-        let readers = join_all([stdout, stderr].into_iter().flatten());
         let _ = timeout(GRACE, readers).await;
         Err(Error::Handler {
             what,
@@ -108,9 +107,8 @@ impl HandlerProcess {
     }
 
     async fn is_listening(&self) -> bool {
-        TcpStream::connect((self.destination.host(), self.destination.port()))
-            .await
-            .is_ok()
+        let address = (self.destination.host(), self.destination.port());
+        TcpStream::connect(address).await.is_ok()
     }
 
     pub(super) fn supervisor(&self) -> Rc<Supervisor> {
@@ -145,7 +143,8 @@ fn locked(lines: &Lines) -> MutexGuard<'_, VecDeque<String>> {
     lines.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn keep_lines(stream: impl AsyncRead + Unpin, lines: Lines) {
+async fn keep_lines(stream: Option<impl AsyncRead + Unpin>, lines: Lines) {
+    let Some(stream) = stream else { return };
     let mut stream = BufReader::new(stream).take(MAX_LINE);
     let mut line = Vec::new();
     while stream

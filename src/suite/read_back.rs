@@ -256,10 +256,10 @@ impl ReadBack {
             }
             let output = match self.asker.ask(cdr).await {
                 Err(what) if !is_refused => {
-                    let text = format!("the read-back failed: {what}");
-                    let difference =
-                        Difference::new(Cause::NotStored, "the read-back failed", text);
-                    return Some(cdr.fault(difference, "", false));
+                    let mistake = "the read-back failed";
+                    let text = format!("{mistake}: {what}");
+                    let failed = Difference::new(Cause::NotStored, mistake, text);
+                    return Some(cdr.fault(failed, "", false));
                 }
                 output => output.unwrap_or_default(),
             };
@@ -388,11 +388,9 @@ impl Asker {
         match self {
             Self::Url(client, url) => {
                 let keys = KEYS.map(|name| (name, cdr.value(name)));
-                let mut asked = keys
-                    .iter()
-                    .filter(|(name, _)| url.target().contains(&place(name)));
-                let is_asked = asked.clone().next().is_some();
-                if is_asked && asked.all(|(_, value)| value.is_empty()) {
+                let is_asked = |(name, _): &&(&str, _)| url.target().contains(&place(name));
+                let asked: Vec<_> = keys.iter().filter(is_asked).collect();
+                if !asked.is_empty() && asked.iter().all(|(_, value)| value.is_empty()) {
                     return Ok(String::new());
                 }
                 let encoded = keys
@@ -444,12 +442,9 @@ async fn run(command: &mut Command, supervisor: &Supervisor) -> Result<String, S
     if ended.code == Some(0) {
         return Ok(output);
     }
-    let last = said.lines().last().map(|line| format!(": {line}"));
-    Err(format!(
-        "ended {}{}",
-        ended.words(),
-        last.unwrap_or_default()
-    ))
+    let last = said.lines().last();
+    let last = last.map_or(String::new(), |line| format!(": {line}"));
+    Err(format!("ended {}{last}", ended.words()))
 }
 
 async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
