@@ -81,8 +81,10 @@ impl Member<'_> {
     /// nearest value of the same type is returned: the largest number for `1e400`, U+FFFD for half a surrogate pair, an
     /// empty array or object.
     pub(crate) fn value(&self) -> Value {
+        if self.is_string() {
+            return unquoted(self.raw).into();
+        }
         serde_json::from_str(self.raw).unwrap_or_else(|_| match self.raw.as_bytes().first() {
-            Some(b'"') => unquoted(self.raw).into(),
             Some(b'[') => Value::Array(Vec::new()),
             Some(b'{') => Value::Object(Map::new()),
             Some(b'-') => f64::MIN.into(),

@@ -94,18 +94,17 @@ pub fn judge_json(bytes: &[u8]) -> Judgement {
         }
         Err(error) => return Judgement::unreadable(vec![not_json(bytes, &error)]),
     };
-    let mut fields = Fields::new();
-    for member in members {
+    let mut fields = Fields::with_capacity(members.len());
+    for member in &members {
         if member.is_number()
             && let Some(text) = remark::inexact(member.raw)
         {
             remarks.push(Remark::on(&member.name, Code::InexactNumber, text));
         }
-        let value = member.value();
-        if fields.contains_key(&*member.name) {
+        let before = fields.insert(member.name.to_string(), member.value());
+        if before.is_some() {
             remarks.extend(repeated(&mut repeats, &member.name));
         }
-        fields.insert(member.name.into_owned(), value);
     }
     judge_fields(fields, remarks)
 }
