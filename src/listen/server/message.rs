@@ -227,10 +227,11 @@ impl PartialBody {
         };
         let error = tokio::select! {
             biased;
+            // A body that has arrived starts no timer.
+            error = reading => error,
             () = sleep(limits.body_timeout) => Some(RequestError::BodyTimeout),
             () = connection.body_given_up.cancelled() => Some(RequestError::BodyTimeout),
             () = stopping => Some(RequestError::Stopping),
-            error = reading => error,
         };
         let is_too_large = is_announced || partial.size > limit;
         let too_large = is_too_large.then_some(RequestError::TooLarge { limit });
