@@ -22,7 +22,7 @@ pub const MAX_LINE: usize = 300;
 /// JSON in one line without spaces: the first `MAX_LINE` characters, or more if a message ends later. Returns `None` for
 /// a body that is not JSON.
 pub fn compact_json(body: &[u8]) -> Option<String> {
-    let text = json::check(body).ok()?;
+    let text = json_text(body)?;
     let (mut compact, mut is_message, mut message_end) = (String::new(), false, None);
     for token in json::tokens(text) {
         compact += &clean(&readable(token.text));
@@ -62,14 +62,16 @@ fn more(bytes: usize) -> String {
     format!("… {bytes} more bytes")
 }
 
-/// `json_lines` returns `None` for a body that is not JSON.
-fn json_lines(body: &[u8], theme: Theme) -> Option<Vec<String>> {
+fn json_text(body: &[u8]) -> Option<&str> {
     // A look at the first byte takes less time than the error of `json::check`.
     let first = body.trim_ascii_start().first()?;
-    if !b"{[\"-0123456789tfn".contains(first) {
-        return None;
-    }
-    let text = json::check(body).ok()?;
+    let may_be_json = b"{[\"-0123456789tfn".contains(first);
+    may_be_json.then(|| json::check(body).ok())?
+}
+
+/// `json_lines` returns `None` for a body that is not JSON.
+fn json_lines(body: &[u8], theme: Theme) -> Option<Vec<String>> {
+    let text = json_text(body)?;
     let mut lines = vec![String::new()];
     let mut depth = 0_usize;
     let mut after_open = false;
