@@ -59,11 +59,6 @@ impl RetryPolicy {
 }
 
 impl<T: Transport, E: EventSink> Run<T, E> {
-    pub(super) async fn deliver(&self, job: Job, late: Option<Duration>) -> Delivery {
-        let (attempts, why) = self.attempts(&job).await;
-        delivery(job, late, attempts, why)
-    }
-
     /// Delivers all copies of a job at once, without retries.
     pub(super) async fn race(&self, job: Job, late: Option<Duration>) -> Vec<Delivery> {
         let at = self.clock.now();
@@ -78,7 +73,7 @@ impl<T: Transport, E: EventSink> Run<T, E> {
 
     /// Sends a job's request until the expectation is met or no retry is left. The returned text says why the last
     /// attempt failed.
-    async fn attempts(&self, job: &Job) -> (Vec<Attempt>, Option<String>) {
+    pub(super) async fn attempts(&self, job: &Job) -> (Vec<Attempt>, Option<String>) {
         let policy = self.plan.retry;
         let mut attempts = Vec::with_capacity(1);
         loop {
@@ -111,7 +106,7 @@ impl<T: Transport, E: EventSink> Run<T, E> {
     }
 }
 
-fn delivery(
+pub(super) fn delivery(
     job: Job,
     late: Option<Duration>,
     attempts: Vec<Attempt>,

@@ -10,7 +10,7 @@ use tokio::task::{JoinSet, coop};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::deliver::Transport;
+use super::deliver::{Transport, delivery};
 use super::event::{Delivery, Event, EventSink, Started, Summary};
 use super::plan::Plan;
 use super::schedule::{Job, Schedule};
@@ -125,7 +125,8 @@ impl<T: Transport, E: EventSink> Run<T, E> {
                 self.events.delivered(delivery);
             };
             if job.slot.copies == 1 {
-                finish(self.deliver(job, late).await);
+                let (attempts, why) = self.attempts(&job).await;
+                finish(delivery(job, late, attempts, why));
             } else {
                 self.race(job, late).await.into_iter().for_each(finish);
             }
