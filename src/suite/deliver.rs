@@ -26,7 +26,7 @@ pub struct Pacer {
     interval: Option<Duration>,
     /// The time of the last place that was given away.
     last: Cell<Instant>,
-    requests: Cell<usize>,
+    pub requests: Cell<usize>,
 }
 
 impl Pacer {
@@ -36,10 +36,6 @@ impl Pacer {
             last: Cell::new(Instant::now()),
             requests: Cell::new(0),
         }
-    }
-
-    pub fn requests(&self) -> usize {
-        self.requests.get()
     }
 
     /// Waits for as many places as a burst has requests, which are sent together afterwards.
@@ -57,6 +53,7 @@ impl Pacer {
 
 pub struct SuiteClient<'a> {
     destination: &'a Destination,
+    options: &'a ClientOptions,
     pacer: Rc<Pacer>,
     client: Client,
     writer: RawClient,
@@ -68,11 +65,12 @@ pub struct SuiteClient<'a> {
 impl<'a> SuiteClient<'a> {
     pub fn new(
         destination: &'a Destination,
-        options: &ClientOptions,
+        options: &'a ClientOptions,
         timeout: Duration,
         settle_delay: Duration,
-        pacer: &Rc<Pacer>,
+        pacer: Rc<Pacer>,
     ) -> Result<Self, Error> {
+        let timeout = timeout.min(options.timeout);
         let with_timeout = |timeout| ClientOptions {
             timeout,
             connect_timeout: options.connect_timeout.min(timeout),
@@ -81,12 +79,25 @@ impl<'a> SuiteClient<'a> {
         };
         Ok(Self {
             destination,
-            pacer: Rc::clone(pacer),
+            options,
+            pacer,
             client: Client::new(destination, &with_timeout(timeout))?,
             writer: RawClient::new(destination, &with_timeout(timeout))?,
             long_writer: RawClient::new(destination, &with_timeout(timeout * 2 + SCRIPT))?,
             settle_delay,
         })
+    }
+
+    /// Returns a client with a timeout of its own, which is at most `--timeout`.
+    pub fn with_timeout(&self, timeout: Duration) -> Result<Self, Error> {
+        let pacer = Rc::clone(&self.pacer);
+        let (destination, options) = (self.destination, self.options);
+        Self::new(destination, options, timeout, self.settle_delay, pacer)
+    }
+
+    /// The number of requests that all clients of the run have sent.
+    pub fn deliveries(&self) -> usize {
+        self.pacer.requests.get()
     }
 
     pub async fn send(&self, request: &Request) -> Observed {

@@ -195,27 +195,12 @@ pub enum CaseDelivery {
     AgainAfter(Duration),
 }
 
-/// The flag without which a case is not run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Needs {
-    Guard,
-    ReadBack,
-}
-
-impl Needs {
-    fn flag(self) -> &'static str {
-        match self {
-            Self::Guard => "--guard",
-            Self::ReadBack => "--read-back",
-        }
-    }
-}
-
 impl Case {
-    fn needs(&self) -> Option<Needs> {
+    /// The flag without which the case is not run.
+    fn missing_flag(&self, options: &SuiteOptions) -> Option<&'static str> {
         match self.delivery {
-            CaseDelivery::Forged(_) => Some(Needs::Guard),
-            CaseDelivery::AgainAfter(_) => Some(Needs::ReadBack),
+            CaseDelivery::Forged(_) if options.guards.is_empty() => Some("--guard"),
+            CaseDelivery::AgainAfter(_) if options.read_back.is_none() => Some("--read-back"),
             _ => None,
         }
     }

@@ -7,6 +7,16 @@ use crate::send::expect::status_words;
 use crate::suite::event::{CaseRecord, Reply};
 use crate::untrusted::clean;
 
+/// The beginnings of descriptions of a status that servers send by default (Werkzeug, Apache).
+const STANDARD: [&str; 6] = [
+    "The requested URL was not found on th",
+    "The server encountered an internal error",
+    "The method is not allowed for the requested URL",
+    "The browser (or proxy) sent a request that this server could not understand",
+    "The server could not verify that you are authorized",
+    "You don't have the permission to access the requested resource",
+];
+
 /// Lines of the request begin with `>`, lines of the reply with `<`.
 pub fn exchange(record: &CaseRecord, theme: Theme) -> Vec<String> {
     let mut lines = Vec::new();
@@ -23,21 +33,13 @@ pub fn exchange(record: &CaseRecord, theme: Theme) -> Vec<String> {
         );
     }
     for (reply, what) in [(&record.reply, ""), (&record.then, "then, to a good CDR: ")] {
-        if let Some(reply) = reply {
-            let first = format!("{what}{}", words(reply));
-            let empty = (Vec::new(), Body::default(), true);
-            let (headers, body, complete) = reply.response.as_ref().map_or_else(
-                || empty,
-                |response| {
-                    (
-                        response.headers.clone(),
-                        response.body.clone(),
-                        response.complete,
-                    )
-                },
-            );
-            push(&mut lines, "<", first, &headers, &body, complete, theme);
-        }
+        let Some(reply) = reply else { continue };
+        let first = format!("{what}{}", words(reply));
+        let (headers, body, complete) = match &reply.response {
+            Some(response) => (&*response.headers, &response.body, response.complete),
+            None => (&[][..], &Body::default(), true),
+        };
+        push(&mut lines, "<", first, headers, body, complete, theme);
     }
     lines
 }
@@ -49,10 +51,15 @@ pub fn words(reply: &Reply) -> String {
         (None, Some(failure)) => clean(&failure.text),
         (None, None) => "no reply".to_owned(),
     };
-    match &reply.line {
-        Some(line) => format!("{first} · {line}"),
-        None => first,
+    let line = reply.line.as_deref().unwrap_or_default();
+    let line = match line.strip_prefix(&first) {
+        Some(rest) => rest.trim_start_matches([':', ' ']),
+        None => line,
+    };
+    if line.is_empty() || STANDARD.iter().any(|text| line.starts_with(text)) {
+        return first;
     }
+    format!("{first} · {line}")
 }
 
 fn push(

@@ -99,6 +99,21 @@ fn verbose_shows_what_was_sent_and_answered() {
 }
 
 #[test]
+fn a_reply_that_repeats_its_status_says_it_once() {
+    let words = |line: &str| {
+        let mut record = record("duplicate", "404 Not Found", Some(Cause::Differs));
+        let reply = record.reply.as_mut().unwrap();
+        reply.line = Some(line.to_owned());
+        evidence::words(reply)
+    };
+    let standard = "404 Not Found: The requested URL was not found on the server. If you";
+    assert_eq!(words(standard), "404 Not Found");
+    assert_eq!(words("404 Not Found"), "404 Not Found");
+    let told = "404 Not Found: no such account";
+    assert_eq!(words(told), "404 Not Found · no such account");
+}
+
+#[test]
 fn cases_are_told_as_they_happen() {
     let mut cases = CaseLines::default();
     let theme = Theme::plain();

@@ -1,0 +1,160 @@
+//! Checks after a case that the handler still accepts a good CDR, and blames the case if not.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::Suite;
+use super::side_by_side::only_waits;
+use crate::clock::format_duration;
+use crate::suite::event::{CaseRecord, Event, Reply};
+use crate::suite::read_back::ReadBack;
+use crate::suite::requests::CaseRequests;
+use crate::suite::verdict::{Cause, Observed, judge};
+use crate::suite::{Case, CaseMethod, Family};
+
+/// The first recovery check follows 100 ms after a failed liveness check; the delay doubles with each further check.
+const FIRST_RECOVERY_WAIT: Duration = Duration::from_millis(100);
+
+impl<F: FnMut(Event)> Suite<'_, F> {
+    pub(super) async fn ask(&mut self, case: &'static Case, requests: CaseRequests) -> CaseRecord {
+        let observed = self.client_for(case).deliver(case, &requests).await;
+        let record = self.record(case, &observed);
+        if only_waits(case) && self.serves_several.is_none() {
+            self.serves_several = Some(record.ok);
+        }
+        let accepted = !observed.is_empty() && observed.iter().all(Observed::accepted);
+        // The answers of a slow handler to the next cases show that the handler still works.
+        if self.is_slow() && accepted {
+            return record;
+        }
+        self.check_after(case, &requests, record).await
+    }
+
+    /// Sends a good CDR after a case. If the handler does not accept that, the case is blamed, and runs again by itself
+    /// once the handler is back.
+    pub(super) async fn check_after(
+        &mut self,
+        case: &'static Case,
+        requests: &CaseRequests,
+        mut record: CaseRecord,
+    ) -> CaseRecord {
+        let deliveries = self.quick.deliveries();
+        let pauses = self.options.pauses;
+        sleep(match case.family {
+            Family::Survives => pauses.settle_delay,
+            _ => pauses.settle_delay / 2,
+        })
+        .await;
+        let first = self.send_good(requests, 1).await;
+        if first.accepted() {
+            self.remarks.note_latency(first.latency);
+            self.adapt(first.latency).await;
+            return record;
+        }
+        let back = self.recovery(requests).await;
+        self.read_back.iter_mut().for_each(ReadBack::forget);
+        let recovered = back.is_some();
+        let after = back.unwrap_or_else(|| {
+            let most = format_duration(pauses.recovery_timeout);
+            format!("it did not come back within {most}")
+        });
+        let (got, words) = (&record.got, first.words());
+        record.got = format!("{got}; the next good CDR: {words}; {after}");
+        // A *prompt* case keeps its own cause if the handler recovered: the handler was busy, not down.
+        if case.family != Family::Prompt || record.cause.is_none() || !recovered {
+            let cause = match first.answer {
+                Ok(_) => Cause::Refusing,
+                Err(_) => Cause::Stopped,
+            };
+            record.then = Some(Box::new(Reply::of(&first.answer)));
+            self.mark_failed(&mut record, cause, &first);
+            let passes_alone = recovered && self.passes_alone(case, requests).await;
+            if recovered {
+                // The case may have ended the handler again.
+                let _ = self.restart(false).await;
+            }
+            if passes_alone {
+                let _ = write!(
+                    record.got,
+                    "; by itself the case passes: after {deliveries} deliveries, not by this case alone"
+                );
+                record.repeat = Some(self.repeat(""));
+            } else if !recovered {
+                let _ = write!(
+                    record.got,
+                    "; {deliveries} deliveries came before: if the case passes on a fresh handler, their number is the reason"
+                );
+            }
+        }
+        if !recovered {
+            let name = case.name;
+            self.down_since = Some(name);
+            (self.on_event)(Event::Note(format!(
+                "the handler is down since {name}: the rest is skipped"
+            )));
+        }
+        record
+    }
+
+    async fn send_good(&self, requests: &CaseRequests, n: u64) -> Observed {
+        let method = self.accepted.first().copied();
+        let method = method.unwrap_or(CaseMethod::Post);
+        let good = requests.liveness_check(n, method);
+        self.quick.send(&good).await
+    }
+
+    /// Runs a case again with other identifiers, and a good CDR behind it.
+    async fn passes_alone(&self, case: &Case, requests: &CaseRequests) -> bool {
+        let again = requests.clone().renewed();
+        let observed = self.client_for(case).deliver(case, &again).await;
+        let expects = case.expects_with(&self.options.account);
+        let verdict = judge(case, expects, &observed, self.options.max_latency);
+        sleep(self.options.pauses.settle_delay).await;
+        verdict.cause.is_none() && self.send_good(&again, 0).await.accepted()
+    }
+
+    /// Sends good CDRs until one is accepted, and starts the command of `-- CMD` again if that has ended or hangs.
+    /// Returns how the handler came back; `None` if it did not within the recovery timeout.
+    async fn recovery(&mut self, requests: &CaseRequests) -> Option<String> {
+        if let Some(restarted) = self.restart(false).await {
+            return restarted.ok();
+        }
+        (self.on_event)(Event::Note(
+            "the handler has stopped taking good CDRs: waiting for it to come back".to_owned(),
+        ));
+        let began = Instant::now();
+        let recovery = async {
+            let mut wait = FIRST_RECOVERY_WAIT;
+            for n in 2.. {
+                sleep(wait).await;
+                if self.send_good(requests, n).await.accepted() {
+                    break;
+                }
+                wait *= 2;
+            }
+            began.elapsed()
+        };
+        match timeout(self.options.pauses.recovery_timeout, recovery).await {
+            Ok(after) => Some(format!("it was back {} later", format_duration(after))),
+            Err(_) => self.restart(true).await?.ok(),
+        }
+    }
+
+    /// Starts the handler of `-- CMD` again if its command has ended, or with `always`, and says how the command ended.
+    async fn restart(&mut self, always: bool) -> Option<Result<String, ()>> {
+        let handler = self.handler.as_mut()?;
+        let ended = match handler.ended().await {
+            Some(ended) => format!("the command ended {}", ended.words()),
+            None if always => "the command hung".to_owned(),
+            None => return None,
+        };
+        let restarted = handler.restart().await;
+        if let Err(error) = &restarted {
+            (self.on_event)(Event::Note(error.to_string()));
+        }
+        let words = format!("{ended}, and was started again");
+        Some(restarted.map(|()| words).map_err(drop))
+    }
+}
