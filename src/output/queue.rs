@@ -111,7 +111,7 @@ pub struct OutputQueue {
     pending: Arc<Mutex<Pending>>,
     /// The channel holds at most one message: it wakes the output thread, which then takes all pending jobs.
     wake: mpsc::Sender<()>,
-    /// Nothing is sent: the channel tells the sleeping output thread that all clones are dropped.
+    /// The channel carries no messages: its end tells the sleeping output thread that all clones are dropped.
     _is_open: std::sync::mpsc::Sender<Infallible>,
     /// The number of bytes written since the start of the run. The channel closes if the output thread panics.
     written: watch::Receiver<u64>,

@@ -101,7 +101,7 @@ pub(super) struct ReadBack {
     target: String,
     /// The fields that the handler stores of a good CDR as they were sent.
     kept: BTreeSet<&'static str>,
-    /// Nothing is read back if nothing was found of the first good CDR.
+    /// Set if the read-back found nothing of the first good CDR; the suite then asks for no other CDR.
     is_blind: bool,
     held: VecDeque<Held>,
 }
@@ -451,7 +451,7 @@ async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
     let mut bytes = Vec::new();
     if let Some(stream) = stream {
         let mut stream = stream.take(MAX_RESPONSE_BODY as u64);
-        // What was read before an error counts.
+        // The bytes that were read before an error are used.
         let _ = stream.read_to_end(&mut bytes).await;
     }
     String::from_utf8_lossy(&bytes).into_owned()
