@@ -14,6 +14,13 @@ fn from_file(text: impl Into<Vec<u8>>) -> Ended {
         .run()
 }
 
+/// The first line of the error on a refused file.
+fn refusal(text: impl Into<Vec<u8>>) -> String {
+    let stderr = from_file(text).expect(2).stderr;
+    let line = stderr.lines().next();
+    line.map(|line| format!("{line}\n")).unwrap_or_default()
+}
+
 fn cdr() -> String {
     let cdr = String::from_utf8(fixture("docs-leg-a.json")).expect("UTF-8");
     cdr.trim_end().to_owned()
@@ -55,15 +62,7 @@ fn a_file_in_no_known_encoding_is_refused_with_its_line() {
         b"\xff\xfe{\0}\0\n".to_vec(),
         b"\xff\xfe\0\0{\0\0\0".to_vec(),
     ]
-    .map(|file| {
-        from_file(file)
-            .expect(2)
-            .stderr
-            .lines()
-            .next()
-            .map(|line| format!("{line}\n"))
-            .unwrap_or_default()
-    })
+    .map(refusal)
     .concat();
     insta::assert_snapshot!(said, @"
     error: standard input:2: the text is not UTF-8 in column 6: save the file as UTF-8
@@ -296,15 +295,7 @@ fn a_body_of_a_har_is_built_or_the_entry_is_refused() {
         empty,
         json!({"request": {"method": "POST", "url": 1}}),
     ]
-    .map(|entry| {
-        from_file(har(&entry))
-            .expect(2)
-            .stderr
-            .lines()
-            .next()
-            .map(|line| format!("{line}\n"))
-            .unwrap_or_default()
-    })
+    .map(|entry| refusal(har(&entry)))
     .concat();
     insta::assert_snapshot!(said, @r#"
     error: standard input: entry 1: the body cannot be built from postData.params, only a URL-encoded form can: export the request again with postData.text
