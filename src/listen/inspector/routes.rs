@@ -9,11 +9,14 @@ use warp::filters::BoxedFilter;
 use warp::http::header::ALLOW;
 use warp::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use warp::reject::{InvalidHeader, Reject, Rejection, custom};
-use warp::{Filter, path};
+use warp::{Filter, Reply, path};
 
 use super::access::Access;
 use super::{Inspector, file, not_found};
 use crate::net::{Header, Response};
+
+/// Boxed, because the compiler takes several seconds for the nested type of all routes.
+type Route = BoxedFilter<(warp::reply::Response,)>;
 
 /// An asset of the inspector's page: path without the first slash, content type, text.
 type Asset = (&'static str, &'static str, &'static str);
@@ -60,12 +63,12 @@ impl FromStr for Number {
     }
 }
 
-pub(super) fn routes(inspector: &Arc<Inspector>) -> BoxedFilter<(warp::reply::Response,)> {
+pub(super) fn routes(inspector: &Arc<Inspector>) -> Route {
     let local = check(inspector, Access::is_local);
     let token = check(inspector, Access::has_token);
     let shared = || {
         let inspector = Arc::clone(inspector);
-        warp::any().map(move || Arc::clone(&inspector))
+        warp::any().map(move || Arc::clone(&inspector)).boxed()
     };
     let get = || method(Method::GET);
 
@@ -73,33 +76,46 @@ pub(super) fn routes(inspector: &Arc<Inspector>) -> BoxedFilter<(warp::reply::Re
         let asset = ASSETS.into_iter().find(|(name, ..)| *name == tail.as_str());
         ready(asset.ok_or_else(warp::reject::not_found))
     });
-    let asset = asset.and(get());
-    let asset = asset.map(|(_, content_type, text): Asset| file(content_type, text));
-    let events = shared().and(path!("api" / "events")).and(get());
-    let events = events.and(warp::sse::last_event_id()).and(warp::query());
-    let events = events.map(Inspector::events);
-    let capture = shared().and(path!("api" / "capture")).and(get());
-    let capture = capture.map(Inspector::capture);
-    let body = shared().and(path!("api" / "exchanges" / Number / "body"));
-    let body = body.and(get()).map(Inspector::body);
-    let curl = shared().and(path!("api" / "exchanges" / Number / "curl"));
-    let curl = curl.and(get()).map(Inspector::curl);
-    let resend = shared().and(path!("api" / "exchanges" / Number / "resend"));
-    let resend = resend.and(method(Method::POST));
-    let resend = resend.and(warp::header::headers_cloned());
-    let resend = resend.then(Inspector::resend);
+    let asset = asset.and(get()).boxed();
+    let asset = route(asset.map(|(_, content_type, text): Asset| file(content_type, text)));
+    let events = path!("api" / "events").and(get()).boxed();
+    let events = shared().and(events).and(warp::sse::last_event_id());
+    let events = route(events.and(warp::query()).map(Inspector::events));
+    let capture = path!("api" / "capture").and(get()).boxed();
+    let capture = route(shared().and(capture).map(Inspector::capture));
+    let exchange = path!("api" / "exchanges" / Number / ..).boxed();
+    let exchange = shared().and(exchange).boxed();
+    let body = exchange.clone().and(path!("body")).and(get()).boxed();
+    let body = route(body.map(Inspector::body));
+    let curl = exchange.clone().and(path!("curl")).and(get()).boxed();
+    let curl = route(curl.map(Inspector::curl));
+    let resend = exchange.and(path!("resend")).and(method(Method::POST));
+    let resend = resend.and(warp::header::headers_cloned()).boxed();
+    let resend = route(resend.then(Inspector::resend));
 
-    let api = events.or(capture).or(body).or(curl).or(resend);
+    let api = [capture, body, curl, resend]
+        .into_iter()
+        .fold(events, either);
     let safety = SAFETY.map(|(name, value)| {
         let value = HeaderValue::from_static(value);
         (HeaderName::from_static(name), value)
     });
-    local
-        .and(asset.or(token.and(api)))
+    let routes = local.and(either(asset, token.and(api).boxed())).boxed();
+    routes
         .recover(|rejection| ready(Ok::<_, Infallible>(refusal(&rejection))))
         .with(warp::reply::with::headers(HeaderMap::from_iter(safety)))
-        .map(warp::Reply::into_response)
+        .map(Reply::into_response)
         .boxed()
+}
+
+fn route<R: Reply + Send + 'static>(
+    filter: impl Filter<Extract = (R,), Error = Rejection> + Send + Sync + 'static,
+) -> Route {
+    filter.map(Reply::into_response).boxed()
+}
+
+fn either(first: Route, second: Route) -> Route {
+    first.or(second).unify().boxed()
 }
 
 #[derive(Debug)]
@@ -107,10 +123,7 @@ struct Refusal(Response);
 
 impl Reject for Refusal {}
 
-fn check(
-    inspector: &Arc<Inspector>,
-    accepts: fn(&Access, &HeaderMap) -> bool,
-) -> impl Filter<Extract = (), Error = Rejection> + Clone + use<> {
+fn check(inspector: &Arc<Inspector>, accepts: fn(&Access, &HeaderMap) -> bool) -> BoxedFilter<()> {
     let inspector = Arc::clone(inspector);
     warp::header::headers_cloned()
         .and_then(move |headers| {
@@ -118,6 +131,7 @@ fn check(
             ready(accepted.ok_or_else(|| custom(Refusal(forbidden()))))
         })
         .untuple_one()
+        .boxed()
 }
 
 pub(super) fn forbidden() -> Response {
@@ -126,7 +140,7 @@ pub(super) fn forbidden() -> Response {
 
 /// Refuses any method but `allowed` with 405. The method filter must follow the path filter, since `Allow` depends on
 /// the path.
-fn method(allowed: Method) -> impl Filter<Extract = (), Error = Rejection> + Clone {
+fn method(allowed: Method) -> BoxedFilter<()> {
     warp::method()
         .and_then(move |method: Method| {
             let allow = vec![Header::new(ALLOW.as_str(), allowed.as_str())];
@@ -134,6 +148,7 @@ fn method(allowed: Method) -> impl Filter<Extract = (), Error = Rejection> + Clo
             ready(accepted.ok_or_else(|| custom(Refusal(Response::new(405, allow, "")))))
         })
         .untuple_one()
+        .boxed()
 }
 
 fn refusal(rejection: &Rejection) -> Response {
