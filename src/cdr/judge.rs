@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::remark::{self, Code, Remark};
 use super::schema::{
-    FIELDS, FIELDS_OF_OTHERS, FieldType, Generation, Kind, Presence, documented, resembles_cdr,
+    FIELDS, FIELDS_OF_OTHERS, FieldType, Generation, Kind, Presence, documented, form, records,
 };
 use super::{Fields, HangupReason, Leg, word};
 use crate::json::{self, Document};
@@ -39,7 +39,12 @@ impl Verdict {
     pub fn leg_and_reason(&self, fields: &Fields) -> String {
         let mut text = String::new();
         if let Some(leg) = self.leg {
-            let _ = write!(text, "{SEPARATOR}leg {leg} ({})", leg.who());
+            let _ = write!(text, "{SEPARATOR}leg {leg}");
+            // On an incoming call, leg b is the agent; for PIOPIY's legs, no source names the party.
+            let is_other = matches!(self.kind, Kind::Incoming | Kind::LiveEvent);
+            if !is_other && self.generation != Some(Generation::Piopiy) {
+                let _ = write!(text, " ({})", leg.who());
+            }
         }
         if let Some(reason) = shown(fields, "hangup_reason") {
             text += SEPARATOR;
@@ -201,26 +206,19 @@ fn looks_like_javascript(bytes: &[u8]) -> bool {
 }
 
 fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {
-    let kind = Kind::of(&fields);
+    let (kind, mut generation, remark, _) = form(&fields);
     let leg = match word(&fields, "leg") {
         Some("a") => Some(Leg::A),
         Some("b") => Some(Leg::B),
         _ => None,
     };
-    let mut generation = None;
-    let other = match kind {
-        Kind::LiveEvent => Some("a live event, not a CDR"),
-        Kind::RestRecord => Some("a record of the REST API, not a webhook"),
-        Kind::Incoming => {
-            Some("the CDR of an incoming call, for which TeleCMI has another webhook")
-        }
-        Kind::Unknown if !resembles_cdr(&fields) => {
-            Some("not a TeleCMI notification that this version knows")
-        }
-        _ => None,
-    };
-    if let Some(other) = other {
-        remarks.push(Remark::new(Code::OtherKind, other));
+    if let Some(text) = remark {
+        let records = match records(&fields).unwrap_or_default() {
+            1 => "1 record".to_owned(),
+            n => format!("{n} records"),
+        };
+        let text = text.replace("{records}", &records);
+        remarks.push(Remark::new(Code::OtherKind, text));
     } else {
         let found = Generation::of(&fields);
         generation = kind.is_outgoing().then_some(found);

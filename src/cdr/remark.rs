@@ -101,6 +101,7 @@ pub fn on_value(field: &Field, value: &Value, fields: &Fields) -> Option<Remark>
             odd_number(field.name, number.as_f64().unwrap_or(f64::NAN))
         }
         (FieldType::Boolean, Value::Bool(_)) => None,
+        _ if is_typed_as_legacy(field, value, fields) => None,
         _ => {
             let text = format!(
                 "{}; documented as a {}{}",
@@ -112,6 +113,18 @@ pub fn on_value(field: &Field, value: &Value, fields: &Fields) -> Option<Remark>
         }
     };
     odd.map(|text| Remark::on(field.name, Code::OddValue, text))
+}
+
+/// Returns whether the value has the type of a legacy CDR: CHUB India sends `record` as the string `true`, and an earlier
+/// revision of CHUB sends `click_to_call` as a boolean. \[doc\]
+fn is_typed_as_legacy(field: &Field, value: &Value, fields: &Fields) -> bool {
+    let is_legacy = fields.contains_key("click_to_call") && !fields.contains_key("call_id");
+    let expected = match field.name {
+        "click_to_call" => Value::from(true),
+        "record" => "true".into(),
+        _ => return false,
+    };
+    is_legacy && *value == expected
 }
 
 fn article(value: &Value) -> &'static str {

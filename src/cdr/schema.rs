@@ -161,7 +161,8 @@ pub enum Kind {
     Incoming,
     /// A live event: the payload's `type` is `event`.
     LiveEvent,
-    /// A record of TeleCMI's REST API, which no webhook sends.
+    /// A record of TeleCMI's REST API, or its envelope, an object with a list of records. By one source, an envelope has
+    /// come by webhook.
     RestRecord,
     Unknown,
     Unreadable,
@@ -190,34 +191,101 @@ impl Kind {
     pub(super) fn is_outgoing(self) -> bool {
         matches!(self, Self::OutgoingMissed | Self::OutgoingAnswered)
     }
+}
 
-    /// Classifies a payload by its fields. Missing and mistyped fields do not change the kind, since they get remarks.
-    pub(super) fn of(fields: &Fields) -> Self {
-        let may_be =
-            |word: Option<&str>, expected: &str| word.is_none_or(|found| found == expected);
-        let (sort, direction) = (word(fields, "type"), word(fields, "direction"));
-        if sort == Some("event") {
-            return Self::LiveEvent;
-        }
-        let is_list = fields.get("cdr").is_some_and(Value::is_array);
-        if is_list
-            || fields.contains_key("cmiuid")
-            || (fields.contains_key("billedsec") && !fields.contains_key("cmiuuid"))
-        {
-            return Self::RestRecord;
-        }
-        if direction == Some("inbound") && may_be(sort, "cdr") {
-            return Self::Incoming;
-        }
-        if !resembles_cdr(fields) || !may_be(sort, "cdr") || !may_be(direction, "outbound") {
-            return Self::Unknown;
-        }
-        match word(fields, "status") {
-            None | Some("missed") => Self::OutgoingMissed,
-            Some("answered") => Self::OutgoingAnswered,
-            Some(_) => Self::Unknown,
-        }
-    }
+/// A row of [`FORMS`]: the kind, and the condition. Payloads with a remark are not judged field by field; only these have
+/// their generation in the row. `{records}` in a remark is their number.
+type Form = (
+    Kind,
+    Option<Generation>,
+    Option<&'static str>,
+    fn(&Fields) -> bool,
+);
+
+/// The names of TeleCMI's payloads: the first row that applies names a payload. Missing and mistyped fields do not change
+/// the name, since they get remarks.
+#[rustfmt::skip]
+const FORMS: [Form; 11] = {
+    use Kind::{Incoming, LiveEvent, OutgoingAnswered, OutgoingMissed, RestRecord, Unknown};
+    const PIOPIY: Option<Generation> = Some(Generation::Piopiy);
+    [
+        (LiveEvent, PIOPIY, Some("a live event of PIOPIY, not a CDR"), is_piopiy_event),
+        (LiveEvent, None, Some("a live event, not a CDR"), is_event),
+        (RestRecord, None, Some("REST envelope with {records}, not a webhook"), is_envelope),
+        (RestRecord, None, Some("a record of the REST API, not a webhook"), is_rest_record),
+        (Incoming, PIOPIY, Some("a CDR of PIOPIY, for an incoming call"), |fields| {
+            is_piopiy(fields) && is_incoming(fields)
+        }),
+        (OutgoingAnswered, PIOPIY, Some(PIOPIY_CDR), |f| is_piopiy(f) && is_answered(f)),
+        (OutgoingMissed, PIOPIY, Some(PIOPIY_CDR), |f| is_piopiy(f) && is_missed(f)),
+        (Incoming, None, Some(INCOMING), is_incoming),
+        (Unknown, None, Some(UNKNOWN), |fields| !resembles_cdr(fields)),
+        (OutgoingMissed, None, None, |f| is_outgoing(f) && is_missed(f)),
+        (OutgoingAnswered, None, None, |f| is_outgoing(f) && is_answered(f)),
+    ]
+};
+
+const PIOPIY_CDR: &str = "a CDR of PIOPIY, whose fields are not those of CHUB";
+const INCOMING: &str = "the CDR of an incoming call, for which TeleCMI has another webhook";
+const UNKNOWN: &str = "not a TeleCMI notification that this version knows";
+
+/// Returns the row of [`FORMS`] that names a payload.
+pub(super) fn form(fields: &Fields) -> Form {
+    let mut rows = FORMS.into_iter();
+    let found = rows.find(|(.., applies)| applies(fields));
+    found.unwrap_or((Kind::Unknown, None, None, |_| true))
+}
+
+/// Returns the number of records in a REST envelope.
+pub(super) fn records(fields: &Fields) -> Option<usize> {
+    Some(fields.get("cdr")?.as_array()?.len())
+}
+
+fn is_envelope(fields: &Fields) -> bool {
+    records(fields).is_some()
+}
+
+fn is_missed(fields: &Fields) -> bool {
+    may_have(fields, "status", "missed")
+}
+
+fn is_answered(fields: &Fields) -> bool {
+    word(fields, "status") == Some("answered")
+}
+
+fn is_piopiy_event(fields: &Fields) -> bool {
+    is_event(fields) && fields.contains_key("appid")
+}
+
+fn may_have(fields: &Fields, name: &str, expected: &str) -> bool {
+    word(fields, name).is_none_or(|found| found == expected)
+}
+
+/// Live events of PIOPIY's later revision have no `type`, and a `status` such as `in_answered`. \[doc\]
+fn is_event(fields: &Fields) -> bool {
+    let status = word(fields, "status").unwrap_or_default();
+    let is_named = status.starts_with("in_") || status.starts_with("out_");
+    word(fields, "type") == Some("event") || (is_named && !fields.contains_key("type"))
+}
+
+fn is_rest_record(fields: &Fields) -> bool {
+    let has = |name| fields.contains_key(name);
+    has("cmiuid") || (has("billedsec") && !has("cmiuuid"))
+}
+
+/// CDRs of PIOPIY have a `duration` and none of the fields that all CDRs of CHUB have in common. \[doc\]
+fn is_piopiy(fields: &Fields) -> bool {
+    let has = |name| fields.contains_key(name);
+    let is_cdr = has("duration") && has("cmiuuid") && may_have(fields, "type", "cdr");
+    is_cdr && !["user", "virtual_number", "call_id"].into_iter().any(has)
+}
+
+fn is_incoming(fields: &Fields) -> bool {
+    word(fields, "direction") == Some("inbound") && may_have(fields, "type", "cdr")
+}
+
+fn is_outgoing(fields: &Fields) -> bool {
+    may_have(fields, "type", "cdr") && may_have(fields, "direction", "outbound")
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -229,6 +297,8 @@ pub enum Generation {
     Live,
     /// The CDR of nine fields, among them `click_to_call`. \[doc\]
     Legacy,
+    /// A payload of PIOPIY, another product of TeleCMI. \[doc\]
+    Piopiy,
 }
 
 impl Generation {
@@ -251,7 +321,7 @@ impl Generation {
 /// The minimum number of documented fields: a payload with fewer is not compared with the documented CDR.
 const RESEMBLES: usize = 4;
 
-pub(super) fn resembles_cdr(fields: &Fields) -> bool {
+fn resembles_cdr(fields: &Fields) -> bool {
     let documented = fields.keys().filter(|name| documented(name).is_some());
     documented.count() >= RESEMBLES
 }

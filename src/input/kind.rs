@@ -18,7 +18,7 @@ pub(super) enum ObjectKind<'a> {
 }
 
 /// Formats of other programs. An object belongs to the first format of which it has all members.
-const FORMATS: [(&[&str], &str); 8] = [
+const FORMATS: [(&[&str], &str); 9] = [
     (&["info", "item"], "a Postman collection"),
     (&["_postman_variable_scope"], "a Postman environment"),
     (&["__export_format"], "an Insomnia export"),
@@ -27,6 +27,7 @@ const FORMATS: [(&[&str], &str); 8] = [
     (&["openapi"], "an OpenAPI document"),
     (&["swagger"], "an OpenAPI document"),
     (&["count", "cdr"], "an answer of TeleCMI's REST API"),
+    (&["total", "cdr"], "an answer of TeleCMI's REST API"),
 ];
 
 /// The values of `type` that make an object without other fields of a CDR a payload; payloads of other services have a

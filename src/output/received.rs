@@ -283,14 +283,17 @@ fn meaning(exchange: &Exchange, theme: Theme) -> Vec<String> {
         None => format!("user {user}"),
     });
     let is_click2call = cdr.contains_key("request_id") || cdr.contains_key("click_to_call");
-    let not = if is_click2call { "" } else { "not " };
+    let placed = format!("{}by click2call", if is_click2call { "" } else { "not " });
     let time = cdr.get("time").and_then(serde_json::Value::as_i64);
     let time = time.and_then(Timestamp::from_epoch_ms);
     let generation = verdict.generation.map(|generation| match generation {
         Generation::Docs => "docs payload",
         Generation::Live => "live payload",
         Generation::Legacy => "legacy payload",
+        Generation::Piopiy => "PIOPIY payload",
     });
+    // PIOPIY has no click2call: a `request_id` stands in every outbound call of its API.
+    let placed = (verdict.generation != Some(Generation::Piopiy)).then_some(placed);
     let lines = [
         vec![
             user,
@@ -299,7 +302,7 @@ fn meaning(exchange: &Exchange, theme: Theme) -> Vec<String> {
         vec![
             field("to").map(|to| format!("rang {to}")),
             field("answeredsec").map(|seconds| format!("answered for {seconds} s")),
-            Some(format!("{not}by click2call")),
+            placed,
         ],
         vec![
             time.map(|time| format!("call of {}", time.to_second())),

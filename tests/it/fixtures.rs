@@ -88,6 +88,75 @@ fn live_payloads_are_recognised_and_only_their_types_remarked_on() {
     assert_eq!(seen, 4);
 }
 
+/// `fixtures/family/*.tsv` names the payloads of the lines of `*.ndjson`, in order.
+#[test]
+fn every_published_sample_is_named_and_nothing_false_is_remarked_on() {
+    let mut seen = 0;
+    for product in ["chub", "chub-india", "piopiy", "piopiy-india"] {
+        let read = |extension: &str| {
+            let name = format!("family/{product}.{extension}");
+            fs::read_to_string(folder(&name)).expect("a fixture")
+        };
+        let (payloads, table) = (read("ndjson"), read("tsv"));
+        let rows: Vec<_> = table.lines().skip(1).collect();
+        assert_eq!(payloads.lines().count(), rows.len(), "{product}");
+        for (payload, row) in payloads.lines().zip(rows) {
+            let columns: Vec<_> = row.split('\t').collect();
+            let [_, sample, _, kind, generation, leg] = columns[..] else {
+                panic!("{row}");
+            };
+            let verdict = serde_json::to_value(judge_json(payload.as_bytes()).verdict);
+            let verdict = verdict.expect("a record");
+            let word = |name: &str| verdict[name].as_str().unwrap_or("-").to_owned();
+            assert_eq!(
+                [word("kind"), word("generation"), word("leg")],
+                [kind, generation, leg],
+                "{product}: {row}"
+            );
+            let remarks = verdict["remarks"].as_array().expect("remarks");
+            let remarks: Vec<_> = remarks.iter().map(|r| r["text"].as_str()).collect();
+            assert_eq!(
+                remarks,
+                expected(kind, generation, sample),
+                "{product}: {row}"
+            );
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 70);
+}
+
+/// Two pages print a number with a leading zero, which JSON does not have.
+#[test]
+fn a_live_event_as_printed_for_india_is_no_json() {
+    let payloads = fs::read_to_string(folder("family/chub-india.ndjson")).expect("a fixture");
+    let event = payloads.lines().find(|line| line.contains("callerid"));
+    let printed = event
+        .expect("an event")
+        .replace(":4471000000", ":04471000000");
+    assert_eq!(
+        said(&judge_json(printed.as_bytes())),
+        "unreadable\nnot_json -: not JSON: a number that JSON does not allow at line 1 column 155\n"
+    );
+}
+
+fn expected(kind: &str, generation: &str, sample: &str) -> Vec<Option<&'static str>> {
+    let text = match (kind, generation) {
+        ("live_event", "piopiy") => "a live event of PIOPIY, not a CDR",
+        ("live_event", _) => "a live event, not a CDR",
+        ("rest_record", _) if sample.starts_with("REST envelope") => {
+            "REST envelope with 2 records, not a webhook"
+        }
+        ("rest_record", _) => "a record of the REST API, not a webhook",
+        ("incoming", "piopiy") => "a CDR of PIOPIY, for an incoming call",
+        ("incoming", _) => "the CDR of an incoming call, for which TeleCMI has another webhook",
+        (_, "piopiy") => "a CDR of PIOPIY, whose fields are not those of CHUB",
+        (_, "docs" | "legacy") => return Vec::new(),
+        _ => panic!("{sample}"),
+    };
+    vec![Some(text)]
+}
+
 /// Each broken payload has a file with the expected remarks. `UPDATE_FIXTURES=1` rewrites these files.
 #[test]
 fn broken_payloads_get_the_remarks_beside_them() {

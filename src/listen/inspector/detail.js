@@ -64,7 +64,7 @@ function buttons({ n, record }, { forward, marked }) {
 /** The call's parties and times, and the request's sender. */
 function aboutTheCall(exchange) {
   const { record } = exchange;
-  const { peer, claimed, received_at: at } = record;
+  const { peer, claimed, received_at: at, verdict: { generation } } = record;
   const [extension, app] = field(exchange, "user").split(/_(.*)/s);
   const start = new Date(Number(field(exchange, "time") || NaN));
   const answered = field(exchange, "answeredsec");
@@ -74,8 +74,8 @@ function aboutTheCall(exchange) {
     ["caller ID", field(exchange, "virtual_number")],
     ["answered for", answered && `${answered} s`],
     ["call of", Number.isNaN(start.getTime()) ? "" : `${start.toISOString().slice(0, 19).replace("T", " ")} UTC`],
-    ["placed", byClick2call(exchange) ? "by click2call" : "not by click2call"],
-    ["payload", record.verdict.generation && `${record.verdict.generation} generation`],
+    ["placed", generation !== "piopiy" && (byClick2call(exchange) ? "by click2call" : "not by click2call")],
+    ["payload", generation && `${generation} generation`],
   ] : [];
   return facts([...call,
     ["received", `${at.slice(0, 10)} ${at.slice(11, 23)} UTC`],
