@@ -1,15 +1,18 @@
 //! Opens connections to one destination in the phases DNS, TCP and TLS; failures name the phase.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -48,31 +51,25 @@ pub(super) struct Connector {
 
 impl Connector {
     pub fn new(destination: &Destination, options: &ClientOptions) -> Result<Self, Error> {
-        let tls = if destination.is_tls() {
-            Some(TlsConnector::from(Arc::new(tls::config(options)?)))
-        } else {
-            None
-        };
+        let tls = destination.is_tls().then(|| tls::config(options));
         Ok(Self {
             destination: destination.clone(),
             known: known(destination.host(), destination.port()),
-            tls,
+            tls: tls.transpose()?.map(|tls| Arc::new(tls).into()),
             timeout: options.connect_timeout.min(options.timeout),
         })
     }
 
     pub async fn connect(&self) -> Result<Box<dyn Stream>, Failure> {
         let deadline = Instant::now() + self.timeout;
-        let looked_up;
-        let addresses = if self.known.is_empty() {
-            let addresses = look_up(self.destination.host(), self.destination.port());
-            looked_up = self.phase(Phase::Dns, deadline, addresses).await?;
-            &looked_up
-        } else {
-            &self.known
-        };
+        let mut addresses = Cow::Borrowed(&self.known);
+        if self.known.is_empty() {
+            let found = lookup_host((self.destination.host(), self.destination.port()));
+            let found = self.phase(Phase::Dns, deadline, found).await?;
+            addresses = Cow::Owned(found.collect());
+        }
         let tcp = async {
-            let tcp = dial(addresses).await?;
+            let tcp = dial(&addresses).await?;
             tcp.set_nodelay(true)?;
             Ok(tcp)
         };
@@ -103,56 +100,34 @@ impl Connector {
 
 /// The addresses of an IP literal, or of a localhost name, which must not be looked up (RFC 6761, section 6.3).
 fn known(host: &str, port: u16) -> Vec<SocketAddr> {
-    let localhost = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-    let addresses = if is_localhost(host) {
-        localhost.to_vec()
-    } else {
-        host.parse::<IpAddr>().into_iter().collect()
-    };
-    addresses
-        .into_iter()
-        .map(|address| (address, port).into())
-        .collect()
-}
-
-async fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
-    if addresses.is_empty() {
-        return Err(io::Error::other("the host name has no address"));
-    }
-    Ok(addresses)
+    let localhost: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    let localhost = localhost.into_iter().filter(|_| is_localhost(host));
+    let addresses = host.parse().into_iter().chain(localhost);
+    addresses.map(|address| (address, port).into()).collect()
 }
 
 /// Connects to the first address that accepts. IPv4 and IPv6 are tried side by side; the second address family starts
 /// after a delay, or as soon as the first fails.
 async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     let first_is_v4 = addresses.first().is_some_and(SocketAddr::is_ipv4);
-    if addresses
-        .iter()
-        .all(|address| address.is_ipv4() == first_is_v4)
-    {
+    let is_first = |address: &SocketAddr| address.is_ipv4() == first_is_v4;
+    if addresses.iter().all(is_first) {
         return TcpStream::connect(addresses).await;
     }
-    let (first, second): (Vec<_>, Vec<_>) = addresses
-        .iter()
-        .partition::<Vec<SocketAddr>, _>(|address| address.is_ipv4() == first_is_v4);
-    let mut preferred = Box::pin(TcpStream::connect(&first[..]));
-    let error = tokio::select! {
-        biased;
-        connected = &mut preferred => match connected {
-            Ok(stream) => return Ok(stream),
-            Err(error) => Some(error),
-        },
-        () = sleep(SECOND_FAMILY_DELAY) => None,
+    let (first, second): (Vec<_>, Vec<_>) = addresses.iter().partition(|address| is_first(address));
+    let first_failed = Notify::new();
+    let preferred = async {
+        let connected = TcpStream::connect(&first[..]).await;
+        connected.inspect_err(|_| first_failed.notify_one())
     };
-    let fallback = Box::pin(TcpStream::connect(&second[..]));
-    let (first_error, last) = match error {
-        Some(error) => (error, fallback.await),
-        None => match select(preferred, fallback).await {
-            Either::Left((Err(error), other)) => (error, other.await),
-            Either::Right((Err(error), other)) => (error, other.await),
-            Either::Left((connected, _)) | Either::Right((connected, _)) => return connected,
-        },
+    let fallback = async {
+        let _ = timeout(SECOND_FAMILY_DELAY, first_failed.notified()).await;
+        TcpStream::connect(&second[..]).await
+    };
+    let (first_error, last) = match select(pin!(preferred), pin!(fallback)).await {
+        Either::Left((Err(error), fallback)) => (error, fallback.await),
+        Either::Right((Err(error), preferred)) => (error, preferred.await),
+        Either::Left((connected, _)) | Either::Right((connected, _)) => return connected,
     };
     // If addresses failed in different ways, a refused connection explains more than an unreachable address family.
     last.map_err(|last_error| match last_error.kind() {
