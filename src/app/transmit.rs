@@ -17,7 +17,7 @@ use crate::error::{Error, Exit};
 use crate::input::{self, Item};
 use crate::net::client::{Client, ClientOptions, proxy_in_use};
 use crate::net::raw::{RawClient, RawRequest};
-use crate::net::{self, Destination, Failure, FailureKind, Header, Phase, Request, Response};
+use crate::net::{self, Destination, Failure, Header, Request, Response};
 use crate::output::Show;
 use crate::seed::{Seed, Stream};
 use crate::send::deliver::Transport;
@@ -333,10 +333,5 @@ impl Transport for HttpTransport {
 }
 
 fn exact(request: &Request) -> Result<RawRequest, Failure> {
-    RawRequest::exact(request).map_err(|text| Failure {
-        phase: Phase::Send,
-        kind: FailureKind::Other,
-        text,
-        hint: None,
-    })
+    RawRequest::exact(request).map_err(Failure::cannot_be_sent)
 }

@@ -16,7 +16,7 @@ use crate::net::client::{ClientOptions, MAX_RESPONSE_BODY};
 use crate::net::raw::{MAX_FORWARDED_BODY, RawClient, RawRequest};
 use crate::net::secret::{masked_headers, masked_url};
 use crate::net::{
-    Failure, FailureKind, Header, Phase, Request, Response, end_to_end, header, query,
+    Failure, FailureKind, Header, Phase, Request, Response, end_to_end, fields, header, query,
 };
 use crate::untrusted::{Untrusted, beginning};
 
@@ -78,7 +78,7 @@ impl Forward {
             answer = self.answer(request) => answer,
             () = stopped => {
                 let text = "the listener stopped before the handler answered";
-                Err((504, failure(FailureKind::Timeout, text)))
+                Err(failure(504, FailureKind::Timeout, text))
             }
         };
         let (response, failure) = match answer {
@@ -107,7 +107,7 @@ impl Forward {
     async fn answer(&self, request: &Request) -> Result<Response, (u16, Failure)> {
         if self.is_loop(request) {
             let text = "forwarding loop: this listener has forwarded the request before";
-            return Err((508, failure(FailureKind::Other, text)));
+            return Err(failure(508, FailureKind::Other, text));
         }
         let outgoing = RawRequest::forwarded(&self.addressed(request), &self.destination);
         let answer = self.client.send(&outgoing).await;
@@ -117,16 +117,14 @@ impl Forward {
         })?;
         let status = response.status;
         if status < 200 {
-            let text = format!(
-                "the handler answered with {status}, which the request did not ask \
-                for"
-            );
-            return Err((502, failure(FailureKind::NotHttp, text)));
+            let text =
+                format!("the handler answered with {status}, which the request did not ask for");
+            return Err(failure(502, FailureKind::NotHttp, &text));
         }
         if response.body.len() >= MAX_FORWARDED_BODY && !response.complete {
             let limit = MAX_FORWARDED_BODY / (1024 * 1024);
             let text = format!("the handler's answer is over the limit of {limit} MiB");
-            return Err((502, failure(FailureKind::Other, text)));
+            return Err(failure(502, FailureKind::Other, &text));
         }
         let mut headers = end_to_end(&response.headers);
         // The answer to HEAD keeps the handler's `Content-Length`, since there is no body to compute a length from
@@ -141,15 +139,13 @@ impl Forward {
     }
 
     fn url_of(&self, request: &Request) -> String {
-        let tls = if self.destination.is_tls() { "s" } else { "" };
-        let authority = self.destination.authority();
         let target = query::onto(self.destination.target(), &request.target);
-        masked_url(&format!("http{tls}://{authority}{target}"))
+        masked_url(&(self.destination.origin() + &target))
     }
 
     fn is_loop(&self, request: &Request) -> bool {
-        let mut via = request.headers.iter().filter(|header| header.is("via"));
-        via.any(|via| via.text().split(',').any(|by| by.trim() == self.via))
+        fields(&request.headers, "via")
+            .any(|via| via.text().split(',').any(|by| by.trim() == self.via))
     }
 
     fn addressed(&self, request: &Request) -> Request {
@@ -167,6 +163,10 @@ impl Forward {
             ..request.clone()
         }
     }
+}
+
+fn failure(status: u16, kind: FailureKind, text: &str) -> (u16, Failure) {
+    (status, Failure::new(Phase::Wait, kind, text))
 }
 
 fn first_line(response: &Response) -> Option<Untrusted> {
@@ -189,16 +189,6 @@ fn recorded(response: &Response) -> Response {
         body: response.body.0[..kept].to_vec().into(),
         size: response.size,
         complete: response.complete && kept == response.body.len(),
-    }
-}
-
-fn failure(kind: FailureKind, text: impl Into<String>) -> Failure {
-    let (phase, text) = (Phase::Wait, text.into());
-    Failure {
-        phase,
-        kind,
-        text,
-        hint: None,
     }
 }
 

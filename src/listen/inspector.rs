@@ -11,6 +11,7 @@ use std::convert::Infallible;
 use std::future::ready;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,7 +30,7 @@ use self::access::{Access, Token, only};
 use self::routes::Number;
 use super::forward::Forward;
 use super::history::{Entry, Extent, History, Subscription, Update};
-use super::server::{self, Limits};
+use super::server::{self, Limits, Server};
 use crate::clock::Clock;
 use crate::exchange::CapturedRequest;
 use crate::ndjson;
@@ -92,11 +93,17 @@ pub async fn serve(
         resends: Semaphore::new(MAX_RESENDS),
         closed: closed.clone(),
     };
-    let routes = routes::routes(&Arc::new(inspector));
     let reply = server::Reply::new(not_found(), None);
-    let handler = Box::new(move |_| ready(reply.clone()).boxed());
-    let on_error = Box::new(|_, _| ());
-    server::serve(listener, limits, clock, routes, handler, on_error, closed).await;
+    let server = Server {
+        limits,
+        clock,
+        routes: routes::routes(&Arc::new(inspector)),
+        handler: Box::new(move |_| ready(reply.clone()).boxed()),
+        on_error: Box::new(|_, _| ()),
+        stop: closed,
+        is_full: AtomicBool::new(false),
+    };
+    server.serve(listener).await;
 }
 
 /// With `half_close` off, the event stream of a disconnected client ends at once.

@@ -25,7 +25,7 @@ pub mod tunnel;
 
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -44,7 +44,7 @@ use forward::Forward;
 use pipeline::Pipeline;
 use recorder::Recorder;
 use respond::ResponsePolicy;
-use server::Limits;
+use server::{Limits, Server};
 
 #[derive(Default)]
 pub struct Options {
@@ -68,7 +68,7 @@ pub struct Options {
 /// `tell` must not block. If `tell` returns false for an exchange, the exchange could not be shown and is counted as
 /// dropped.
 pub async fn run(
-    options: Options,
+    mut options: Options,
     listener: TcpListener,
     clock: Clock,
     stop: impl Future<Output: Into<Ending>>,
@@ -79,43 +79,42 @@ pub async fn run(
         .map_or_else(|_| String::new(), |address| format!("http://{address}"));
     tell(Event::Listening(Listening {
         url,
-        public_url: options.public_url,
-        inspect: options.inspect,
+        public_url: options.public_url.take(),
+        inspect: options.inspect.take(),
         at: clock.now(),
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION"),
     }));
-    let mut recorder = Recorder::new(options.capture, clock, Box::new(tell));
-    recorder.expected = options.expected;
+    let mut recorder = Recorder::new(options.capture.take(), clock, Box::new(tell));
+    recorder.expected = std::mem::take(&mut options.expected);
     recorder.trust_proxy = options.trust_proxy;
     let recorder = Arc::new(recorder);
 
     let stopping = CancellationToken::new();
+    let (limits, until_stopped) = (options.limits.clone(), options.until_stopped);
+    let timeout = options.timeout.unwrap_or(Duration::MAX);
     let pipeline = Arc::new(Pipeline {
         recorder: Arc::clone(&recorder),
-        policy: options.policy,
-        faults: options.faults,
-        forward: options.forward,
-        forward_probes: options.forward_probes,
+        options,
         stop: stopping.clone(),
         requests: AtomicU64::new(0),
         tasks: TaskTracker::new(),
     });
     let (handler, errors) = (Arc::clone(&pipeline), Arc::clone(&recorder));
-    let server = tokio::spawn(server::serve(
-        listener,
-        options.limits,
+    let server = Server {
+        limits,
         clock,
-        server::receiver(),
-        Box::new(move |incoming| Arc::clone(&handler).handle(incoming).boxed()),
-        Box::new(move |peer, error| errors.connection_error(peer, &error)),
-        stopping.clone(),
-    ));
+        routes: server::receiver(),
+        handler: Box::new(move |incoming| Arc::clone(&handler).handle(incoming).boxed()),
+        on_error: Box::new(move |peer, error| errors.connection_error(peer, &error)),
+        stop: stopping.clone(),
+        is_full: AtomicBool::new(false),
+    };
+    let server = tokio::spawn(server.serve(listener));
 
-    let timeout = options.timeout.unwrap_or(Duration::MAX);
     let ending = tokio::select! {
         stop = stop => stop.into(),
-        () = recorder.settled(), if !options.until_stopped => Ending::Counted,
+        () = recorder.settled(), if !until_stopped => Ending::Counted,
         () = tokio::time::sleep(timeout) => Ending::TimedOut,
         never = recorder.report_held_back() => match never {},
     };

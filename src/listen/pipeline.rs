@@ -6,18 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::fault::Faults;
+use super::Options;
 use super::forward::Forward;
 use super::recorder::Recorder;
-use super::respond::{ResponsePolicy, is_probe};
+use super::respond::is_probe;
 use super::server::{IncomingRequest, Reply};
 
 pub struct Pipeline {
     pub recorder: Arc<Recorder>,
-    pub policy: ResponsePolicy,
-    pub faults: Faults,
-    pub forward: Option<Forward>,
-    pub forward_probes: bool,
+    pub options: Options,
     pub stop: CancellationToken,
     pub requests: AtomicU64,
     pub tasks: TaskTracker,
@@ -36,8 +33,8 @@ impl Pipeline {
 
     async fn reply(&self, incoming: IncomingRequest, n: u64) -> Reply {
         let began = self.recorder.clock.elapsed();
-        let seed = self.policy.seed;
-        let delay = self.policy.delay.of(n, seed);
+        let Options { policy, faults, .. } = &self.options;
+        let delay = policy.delay.of(n, policy.seed);
         // A `tokio::time::sleep` of zero takes up to one tick of the timer, 1 ms.
         if !delay.is_zero() && !incoming.is_answered() {
             tokio::select! {
@@ -46,21 +43,22 @@ impl Pipeline {
             }
         }
         let is_complete = incoming.error.is_none();
-        let fault = self.faults.for_request(n, seed).filter(|_| is_complete);
+        let fault = faults.for_request(n, policy.seed);
+        let fault = fault.filter(|_| is_complete);
         let forwards = is_complete
             && fault.is_none()
             && Forward::accepts(&incoming.request)
-            && (self.forward_probes || !is_probe(&incoming.request));
+            && (self.options.forward_probes || !is_probe(&incoming.request));
         // The judgement for the record is made after forwarding: the parsed CDR fields, which take many times the
         // memory of the body, are not held while the handler answers.
-        let is_refused = || self.policy.strict && self.policy.decide(&incoming).refused;
-        let passed = match &self.forward {
+        let is_refused = || policy.strict && policy.decide(&incoming).refused;
+        let passed = match &self.options.forward {
             Some(forward) if forwards && !is_refused() => {
                 Some(forward.send(&incoming.request, &self.stop).await)
             }
             _ => None,
         };
-        let mut decision = self.policy.decide(&incoming);
+        let mut decision = policy.decide(&incoming);
         let forwarded = passed.map(|(response, mut forwarded)| {
             forwarded.instead_of = decision.reply.status();
             decision.reply.response = response;
@@ -84,6 +82,7 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::listen::event::Ending;
+    use crate::listen::respond::ResponsePolicy;
     use crate::listen::server::RequestError;
     use crate::net::Request;
 
@@ -105,10 +104,10 @@ mod tests {
         };
         let pipeline = Arc::new(Pipeline {
             recorder: Arc::clone(&recorder),
-            policy,
-            faults: Faults::default(),
-            forward: None,
-            forward_probes: false,
+            options: Options {
+                policy,
+                ..Options::default()
+            },
             stop: CancellationToken::new(),
             requests: AtomicU64::new(0),
             tasks: TaskTracker::new(),

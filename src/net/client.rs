@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use http_body_util::Full;
-use hyper::{Method, Uri};
+use hyper::Uri;
+use hyper::http::uri::PathAndQuery;
 use hyper_util::client::proxy::matcher::Matcher;
 use rustls::pki_types::CertificateDer;
 use tokio::time::{Instant, timeout_at};
 
 use super::connect::Connector;
 use super::destination::Destination;
-use super::failure::{self, explain, timed_out, unless_redirect};
+use super::failure::{explain, timed_out, unless_redirect};
 use super::headers;
 use super::http1::{self, Connection, Limits, Outgoing};
 use super::proxied::Proxied;
@@ -76,13 +77,11 @@ struct Pool {
 impl Client {
     /// Makes a client for one destination. Certificates are parsed only if the destination is https.
     pub fn new(destination: &Destination, options: &ClientOptions) -> Result<Self, Error> {
-        let proxied = match proxy_in_use(destination) {
-            Some(proxy) => Some(Arc::new(Proxied::new(destination, options, proxy)?)),
-            None => None,
-        };
+        let proxy = proxy_in_use(destination);
+        let proxied = proxy.map(|proxy| Proxied::new(destination, options, proxy));
         Ok(Self {
             connector: Connector::new(destination, options)?,
-            proxied,
+            proxied: proxied.transpose()?.map(Arc::new),
             timeout: options.timeout,
             keep_alive: options.keep_alive,
             pool: Arc::default(),
@@ -120,10 +119,8 @@ impl Client {
         }
         let mut connection = self.open().await?;
         let sent = self.exchange(&mut connection, outgoing, deadline).await;
-        match sent {
-            Ok(response) => Ok(self.keep(connection, response)),
-            Err(error) => Err(error.into_failure(Phase::Send)),
-        }
+        let response = sent.map_err(|error| error.into_failure(Phase::Send))?;
+        Ok(self.keep(connection, response))
     }
 
     /// Sends copies of a request as [`race`] does, without a proxy.
@@ -163,20 +160,16 @@ impl Client {
         let progress = connection.progress();
         let sent = connection.send(request, destination, LIMITS);
         async move {
-            match timeout_at(deadline, sent).await {
-                Ok(sent) => sent,
-                Err(_) => Err(http1::Error::Failed(timed_out(
-                    progress.phase(),
-                    self.timeout,
-                    destination,
-                ))),
-            }
+            timeout_at(deadline, sent).await.unwrap_or_else(|_| {
+                let failure = timed_out(progress.phase(), self.timeout, destination);
+                Err(http1::Error::Failed(failure))
+            })
         }
     }
 
     fn keep(&self, connection: Connection, response: Response) -> Response {
-        let says_close = header(&response.headers, "connection")
-            .is_some_and(|value| value.to_ascii_lowercase().contains("close"));
+        let connection_header = header(&response.headers, "connection").unwrap_or_default();
+        let says_close = connection_header.to_ascii_lowercase().contains("close");
         if self.keep_alive && response.complete && !says_close {
             let mut pool = self.pool();
             if !pool.peer_closes {
@@ -188,7 +181,18 @@ impl Client {
 
     fn outgoing(&self, request: &Request) -> Result<Outgoing, Failure> {
         let destination = &self.connector.destination;
-        outgoing(request, destination, self.keep_alive).map_err(|text| cannot_be_sent(&text))
+        let (method, headers) = headers::parsed(request, destination, self.keep_alive)?;
+        let is_exact = |uri: &Uri| {
+            let typed = uri.path_and_query().map(PathAndQuery::as_str);
+            request.target.starts_with('/') && typed == Some(&request.target)
+        };
+        let uri = request.target.parse().ok().filter(is_exact);
+        let unsendable = "the request target is not a path, or has characters that a request line cannot contain";
+        let mut outgoing = Outgoing::new(Full::new(request.body.0.clone()));
+        *outgoing.method_mut() = method;
+        *outgoing.uri_mut() = uri.ok_or_else(|| Failure::cannot_be_sent(unsendable))?;
+        *outgoing.headers_mut() = headers;
+        Ok(outgoing)
     }
 
     fn pool(&self) -> MutexGuard<'_, Pool> {
@@ -220,41 +224,6 @@ where
     join_all(racing).await
 }
 
-fn outgoing(
-    request: &Request,
-    destination: &Destination,
-    keep_alive: bool,
-) -> Result<Outgoing, String> {
-    let method = method(request)?;
-    let target: Option<Uri> = request.target.parse().ok();
-    let is_exact = |target: &Uri| {
-        target
-            .path_and_query()
-            .is_some_and(|typed| *typed == *request.target)
-    };
-    let target = target
-        .filter(|target| request.target.starts_with('/') && is_exact(target))
-        .ok_or(
-            "the request target is not a path, or has characters that a request line cannot \
-            contain",
-        )?;
-    let mut outgoing = Outgoing::new(Full::new(request.body.0.clone()));
-    *outgoing.method_mut() = method;
-    *outgoing.uri_mut() = target;
-    *outgoing.headers_mut() = headers::fields(request, destination, keep_alive)?;
-    Ok(outgoing)
-}
-
-pub(super) fn method(request: &Request) -> Result<Method, String> {
-    match Method::from_bytes(request.method.as_bytes()) {
-        Ok(Method::CONNECT) => {
-            Err("CONNECT opens a tunnel and cannot be sent as a request".to_owned())
-        }
-        Ok(method) => Ok(method),
-        Err(_) => Err("the method is not valid".to_owned()),
-    }
-}
-
 /// Changes the kind of a failure on a reused connection: without any response byte, the peer may have closed the
 /// connection before the request arrived.
 fn on_kept(failure: Failure) -> Failure {
@@ -266,10 +235,6 @@ fn on_kept(failure: Failure) -> Failure {
         text: format!("{} (on a reused connection)", failure.text),
         ..failure
     }
-}
-
-pub(super) fn cannot_be_sent(text: &str) -> Failure {
-    failure::failure(Phase::Send, FailureKind::Other, text)
 }
 
 /// The proxy for a destination from `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, with its secrets masked.

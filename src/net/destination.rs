@@ -101,12 +101,12 @@ impl Destination {
 
     /// The URL with the target as typed, and with the secrets of its query; the userinfo is left out.
     pub(crate) fn exact_url(&self) -> String {
-        format!(
-            "{}://{}{}",
-            self.url.scheme(),
-            self.authority(),
-            self.target
-        )
+        self.origin() + &self.target
+    }
+
+    /// The URL's scheme, host and port, without a slash at the end.
+    pub(crate) fn origin(&self) -> String {
+        format!("{}://{}", self.url.scheme(), self.authority())
     }
 
     pub(crate) fn target(&self) -> &str {
@@ -116,14 +116,11 @@ impl Destination {
     /// Returns whether the URL's host is this machine: `localhost` and names below it, 127.0.0.0/8, `::1`, and the
     /// unspecified address (`0.0.0.0`), which servers print as their own address and which connects to this machine.
     pub(crate) fn is_loopback(&self) -> bool {
-        match self
-            .host()
-            .parse::<IpAddr>()
-            .map(|host| host.to_canonical())
-        {
-            Ok(address) => address.is_loopback() || address.is_unspecified(),
-            Err(_) => is_localhost(self.host()),
-        }
+        let address = self.host().parse::<IpAddr>();
+        address.map_or(is_localhost(self.host()), |address| {
+            let address = address.to_canonical();
+            address.is_loopback() || address.is_unspecified()
+        })
     }
 
     pub(crate) fn host_header(&self) -> Header {
@@ -145,19 +142,14 @@ impl Destination {
 
     /// Joins a request target to the destination's URL. The error says why reqwest would not send the target byte for
     /// byte.
-    pub(super) fn url_of(&self, target: &str) -> Result<Url, String> {
+    pub(super) fn url_of(&self, target: &str) -> Result<Url, &'static str> {
         if !target.starts_with('/') {
-            return Err(
-                "the request target is not a path, and cannot be sent through a proxy".to_owned(),
-            );
+            return Err("the request target is not a path, and cannot be sent through a proxy");
         }
-        let text = format!("{}://{}{target}", self.url.scheme(), self.authority());
-        Url::parse(&text)
-            .ok()
-            .filter(|url| url.as_str() == text && url.fragment().is_none())
-            .ok_or_else(|| {
-                "the request target would be rewritten on the way through the proxy".to_owned()
-            })
+        let text = self.origin() + target;
+        let url = Url::parse(&text).ok();
+        let url = url.filter(|url| url.as_str() == text && url.fragment().is_none());
+        url.ok_or("the request target would be rewritten on the way through the proxy")
     }
 
     pub(super) fn url(&self) -> &Url {

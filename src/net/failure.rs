@@ -13,6 +13,8 @@ use super::{Failure, FailureKind as Kind, Phase, Response, header};
 use crate::clock::format_duration;
 use crate::untrusted::{beginning, clean};
 
+const TOO_MANY_FILES: &str = "this machine lets the program open too few files: lower --concurrency, or raise the limit with ulimit -n 4096";
+
 type Cause<'a> = &'a (dyn Error + 'static);
 
 /// Explains an error of a request to `destination`, by the outermost known error of the error chain. If the chain has
@@ -30,8 +32,8 @@ pub(super) fn explain_at(
     let known = |cause: Cause<'_>| {
         if let Some(error) = cause.downcast_ref::<rustls::Error>() {
             let (text, hint) = tls_failure(error, destination);
-            let failure = failure(Phase::Tls, Kind::Tls, text);
             let hint = Some(hint).filter(|hint| !hint.is_empty());
+            let failure = Failure::new(Phase::Tls, Kind::Tls, text);
             Some(Failure { hint, ..failure })
         } else if let Some(error) = cause.downcast_ref::<hyper::Error>() {
             http_failure(error, phase)
@@ -46,28 +48,27 @@ pub(super) fn explain_at(
     let innermost = causes().last().unwrap_or(error).to_string();
     let failed = format!("{phase} ({place}) failed: {}", quoted(&innermost));
     let unknown_host = format!("could not resolve host {}", destination.host());
-    match phase {
-        Phase::Dns => failure(phase, Kind::Dns, unknown_host),
-        Phase::Tls => failure(phase, Kind::Tls, failed),
-        _ => failure(phase, Kind::Other, failed),
-    }
+    let (kind, text) = match phase {
+        Phase::Dns => (Kind::Dns, unknown_host),
+        Phase::Tls => (Kind::Tls, failed),
+        _ => (Kind::Other, failed),
+    };
+    Failure::new(phase, kind, text)
 }
 
 pub(super) fn timed_out(phase: Phase, limit: Duration, destination: &Destination) -> Failure {
     let place = destination.place();
     let allowed = allowance(limit);
+    let host = destination.host();
     let text = match phase {
-        Phase::Dns => format!(
-            "could not resolve host {} within {allowed}",
-            destination.host()
-        ),
+        Phase::Dns => format!("could not resolve host {host} within {allowed}"),
         Phase::Connect => format!("no connection to {place} within {allowed}"),
         Phase::Tls => format!("no TLS handshake with {place} within {allowed}"),
         Phase::Send => format!("{place} did not read the whole request within {allowed}"),
         Phase::Wait => format!("no answer within {allowed}"),
         Phase::Read => format!("the answer was not complete within {allowed}"),
     };
-    failure(phase, Kind::Timeout, text)
+    Failure::new(phase, Kind::Timeout, text)
 }
 
 pub(super) fn redirects(response: &Response) -> bool {
@@ -81,17 +82,7 @@ pub(super) fn unless_redirect(response: Response) -> Result<Response, Failure> {
     }
     let location = header(&response.headers, "location").unwrap_or_default();
     let text = format!("redirect to {} (not followed)", quoted(&location));
-    Err(failure(Phase::Read, Kind::Redirect, text))
-}
-
-pub(super) fn failure(phase: Phase, kind: Kind, text: impl Into<String>) -> Failure {
-    let text = text.into();
-    Failure {
-        phase,
-        kind,
-        text,
-        hint: None,
-    }
+    Err(Failure::new(Phase::Read, Kind::Redirect, text))
 }
 
 /// The next error of an error chain. `io::Error::source` skips the error that the `io::Error` wraps.
@@ -104,15 +95,14 @@ fn next_cause(error: Cause<'_>) -> Option<Cause<'_>> {
 }
 
 fn http_failure(error: &hyper::Error, phase: Phase) -> Option<Failure> {
-    let not_http = |text: &str| Some(failure(Phase::Read, Kind::NotHttp, text));
+    let not_http = |text: &str| Some(Failure::new(Phase::Read, Kind::NotHttp, text));
     if error.is_parse_too_large() {
         not_http("the head of the answer is too large")
     } else if error.is_parse() {
         not_http("the answer is not HTTP")
-    } else if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
-        Some(peer_closed(phase, "closed"))
     } else {
-        None
+        let is_closed = error.is_incomplete_message() || error.is_closed() || error.is_canceled();
+        is_closed.then(|| peer_closed(phase, "closed"))
     }
 }
 
@@ -120,34 +110,31 @@ fn connection_failure(error: &io::Error, phase: Phase, place: &str) -> Option<Fa
     use io::ErrorKind as Io;
     if is_out_of_descriptors(error) {
         let text = "too many open files in this program";
-        let hint = "this machine lets the program open too few files: lower --concurrency, or raise the limit with ulimit -n 4096";
-        let hint = Some(hint);
-        return Some(Failure {
-            hint,
-            ..failure(phase, Kind::Other, text)
-        });
+        let mut failure = Failure::new(phase, Kind::Other, text);
+        failure.hint = Some(TOO_MANY_FILES);
+        return Some(failure);
     }
     let (kind, text) = match error.kind() {
         Io::ConnectionRefused => (Kind::Refused, format!("connection refused by {place}")),
         Io::HostUnreachable | Io::NetworkUnreachable | Io::AddrNotAvailable => {
             (Kind::Other, format!("{place} is unreachable"))
         }
-        Io::TimedOut => {
-            let text = format!("the connection to {place} timed out");
-            (Kind::Timeout, text)
-        }
+        Io::TimedOut => (
+            Kind::Timeout,
+            format!("the connection to {place} timed out"),
+        ),
         Io::ConnectionReset | Io::BrokenPipe | Io::ConnectionAborted => {
             return Some(peer_closed(phase, "reset"));
         }
         Io::UnexpectedEof => return Some(peer_closed(phase, "closed")),
         // hyper reports a malformed chunk as `InvalidData` or `InvalidInput`, not as a parse error.
-        Io::InvalidData | Io::InvalidInput if phase == Phase::Read => {
-            let text = "the body of the answer is malformed".to_owned();
-            (Kind::NotHttp, text)
-        }
+        Io::InvalidData | Io::InvalidInput if phase == Phase::Read => (
+            Kind::NotHttp,
+            "the body of the answer is malformed".to_owned(),
+        ),
         _ => return None,
     };
-    Some(failure(phase, kind, text))
+    Some(Failure::new(phase, kind, text))
 }
 
 pub(super) fn peer_closed(phase: Phase, how: &str) -> Failure {
@@ -158,7 +145,7 @@ pub(super) fn peer_closed(phase: Phase, how: &str) -> Failure {
         Phase::Read => "in the middle of its answer",
     };
     let text = format!("the peer {how} the connection {moment}");
-    failure(phase, Kind::Closed, text)
+    Failure::new(phase, Kind::Closed, text)
 }
 
 /// EMFILE is the limit of a process, ENFILE that of the system; the standard library has no kind for them.
@@ -215,37 +202,29 @@ fn tls_failure(error: &rustls::Error, destination: &Destination) -> (String, &'s
 fn distrust(error: &CertificateError) -> (String, &'static str) {
     use CertificateError as Cause;
     let (text, hint) = match error {
-        Cause::Expired | Cause::ExpiredContext { .. } => (
-            "expired".to_owned(),
-            "renew the certificate; -k accepts it for now",
-        ),
+        Cause::Expired | Cause::ExpiredContext { .. } => {
+            ("expired", "renew the certificate; -k accepts it for now")
+        }
         Cause::NotValidYet | Cause::NotValidYetContext { .. } => (
-            "not valid yet".to_owned(),
+            "not valid yet",
             "check the clock of this machine; -k accepts the certificate for now",
         ),
-        Cause::NotValidForName => (
-            "wrong host".to_owned(),
-            "call the server by a name in its certificate",
-        ),
+        Cause::NotValidForName => ("wrong host", "call the server by a name in its certificate"),
         Cause::NotValidForNameContext { presented, .. } if presented.is_empty() => (
-            "wrong host, the certificate names none".to_owned(),
+            "wrong host, the certificate names none",
             "issue the certificate with a name: openssl req -addext subjectAltName=DNS:HOST",
         ),
         Cause::NotValidForNameContext { presented, .. } => {
             // Each presented name in rustls's error has the form `DnsName("cdr.test")`.
             let name = |text: &String| text.split('"').nth(1).unwrap_or(text).to_owned();
             let names: Vec<String> = presented.iter().map(name).collect();
-            let text = format!(
-                "wrong host, the certificate is for {}",
-                quoted(&names.join(", "))
-            );
-            (
-                text,
-                "call the server by a name in its certificate, or issue one for this name",
-            )
+            let names = quoted(&names.join(", "));
+            let hint = "call the server by a name in its certificate, or issue one for this name";
+            return (format!("wrong host, the certificate is for {names}"), hint);
         }
-        Cause::Revoked => ("revoked".to_owned(), "issue a new certificate"),
+        Cause::Revoked => ("revoked", "issue a new certificate"),
         other => match NotTrusted::of(other) {
+            None => return (quoted(&other.to_string()), "-k accepts any certificate"),
             Some(NotTrusted {
                 is_self_signed,
                 has_named,
@@ -267,12 +246,11 @@ fn distrust(error: &CertificateError) -> (String, &'static str) {
                         "no certificate in the file of --cacert issued it: check the file, and that the server sends its intermediate certificates"
                     }
                 };
-                (text.to_owned(), hint)
+                (text, hint)
             }
-            None => (quoted(&other.to_string()), "-k accepts any certificate"),
         },
     };
-    (text, hint)
+    (text.to_owned(), hint)
 }
 
 fn quoted(text: &str) -> String {

@@ -1,10 +1,10 @@
 //! The headers of an outgoing request, common to the HTTP client and the raw writer.
 
-use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
+use hyper::{HeaderMap, Method};
 
 use super::destination::Destination;
-use super::{Header, Request};
+use super::{Failure, Header, Request};
 use crate::untrusted::clean;
 
 pub const USER_AGENT: &str = concat!("telecmi-cdr/", env!("CARGO_PKG_VERSION"));
@@ -71,21 +71,30 @@ pub(super) fn with_defaults(
     headers
 }
 
-pub(super) fn fields(
+/// Converts the method, and the headers with the default headers, to hyper's types.
+pub(super) fn parsed(
     request: &Request,
     destination: &Destination,
     keep_alive: bool,
-) -> Result<HeaderMap, String> {
+) -> Result<(Method, HeaderMap), Failure> {
+    let method = Method::from_bytes(request.method.as_bytes())
+        .map_err(|_| Failure::cannot_be_sent("the method is not valid"))?;
+    if method == Method::CONNECT {
+        let text = "CONNECT opens a tunnel and cannot be sent as a request";
+        return Err(Failure::cannot_be_sent(text));
+    }
     let all = with_defaults(request, destination, Framing::of(request), keep_alive);
     let mut fields = HeaderMap::with_capacity(all.len());
     for Header { name, value } in all {
         let field = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| format!("the header name {:?} is not valid", clean(&name)))?;
+            .map_err(|_| format!("the header name {:?} is not valid", clean(&name)))
+            .map_err(Failure::cannot_be_sent)?;
         let value = HeaderValue::from_maybe_shared(value)
-            .map_err(|_| format!("the value of the header {} cannot be sent", clean(&name)))?;
+            .map_err(|_| format!("the value of the header {} cannot be sent", clean(&name)))
+            .map_err(Failure::cannot_be_sent)?;
         fields.append(field, value);
     }
-    Ok(fields)
+    Ok((method, fields))
 }
 
 /// Returns whether a request with an empty body gets `Content-Length: 0`: for methods that expect a body (RFC 9110,

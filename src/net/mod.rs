@@ -150,8 +150,12 @@ impl<'de> Deserialize<'de> for Header {
     }
 }
 
+pub(crate) fn fields<'a>(headers: &'a [Header], name: &str) -> impl Iterator<Item = &'a Header> {
+    headers.iter().filter(move |header| header.is(name))
+}
+
 pub fn header<'a>(headers: &'a [Header], name: &str) -> Option<Cow<'a, str>> {
-    headers.iter().find(|h| h.is(name)).map(Header::text)
+    fields(headers, name).next().map(Header::text)
 }
 
 /// Returns a request as it is sent to a destination, with the default headers, and with its secrets masked.
@@ -176,8 +180,8 @@ fn is_one_of(word: &str, list: &str) -> bool {
 
 /// Filters the headers to forward: those that are neither hop-by-hop nor named by `Connection`.
 pub(crate) fn end_to_end(headers: &[Header]) -> Vec<Header> {
-    let connection = headers.iter().filter(|header| header.is("connection"));
-    let named = connection.map(Header::text).collect::<Vec<_>>().join(",");
+    let named = fields(headers, "connection").map(Header::text);
+    let named = named.collect::<Vec<_>>().join(",");
     let is_named = |header: &Header| named.split(',').any(|name| header.is(name.trim()));
     let mut headers = headers.to_vec();
     headers.retain(|header| !is_one_of(&header.name, HOP_BY_HOP) && !is_named(header));
@@ -338,6 +342,21 @@ pub struct Failure {
     /// The advice on the failure, if it follows from the failure alone.
     #[serde(skip)]
     pub hint: Option<&'static str>,
+}
+
+impl Failure {
+    pub(crate) fn new(phase: Phase, kind: FailureKind, text: impl Into<String>) -> Self {
+        Self {
+            phase,
+            kind,
+            text: text.into(),
+            hint: None,
+        }
+    }
+
+    pub(crate) fn cannot_be_sent(text: impl Into<String>) -> Self {
+        Self::new(Phase::Send, FailureKind::Other, text)
+    }
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use hyper::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 use tokio::time::{Instant, timeout_at};
 
-use super::client::{ClientOptions, LIMITS, cannot_be_sent, method};
+use super::client::{ClientOptions, LIMITS};
 use super::destination::Destination;
-use super::failure::{allowance, explain, explain_at, failure, timed_out};
+use super::failure::{allowance, explain, explain_at, timed_out};
 use super::headers;
 use super::http1::read;
 use super::{Failure, FailureKind, Phase, Request, Response, tls};
@@ -14,24 +14,14 @@ use crate::error::Error;
 
 /// The environment's proxy variables with a value that is no URL of a proxy. They have no effect.
 pub fn unusable_variables() -> Vec<&'static str> {
-    let mut names = vec![
-        "HTTP_PROXY",
-        "http_proxy",
-        "HTTPS_PROXY",
-        "https_proxy",
-        "ALL_PROXY",
-        "all_proxy",
-    ];
-    names.retain(|name| {
+    const NAMES: &str = "HTTP_PROXY http_proxy HTTPS_PROXY https_proxy ALL_PROXY all_proxy";
+    let is_unusable = |name: &&str| {
         let value = std::env::var_os(name).unwrap_or_default();
-        let matcher = value
-            .to_str()
-            .map(|value| Matcher::builder().all(value).build());
+        let matcher = Matcher::builder().all(value.to_str().unwrap_or_default());
         let target = Uri::from_static("http://cdr.test/");
-        let is_usable = matcher.is_some_and(|matcher| matcher.intercept(&target).is_some());
-        !value.is_empty() && !is_usable
-    });
-    names
+        !value.is_empty() && matcher.build().intercept(&target).is_none()
+    };
+    NAMES.split(' ').filter(is_unusable).collect()
 }
 
 pub(super) struct Proxied {
@@ -74,9 +64,7 @@ impl Proxied {
     /// Sends a request once through the proxy and reads its response. A request target that the URL standard would
     /// rewrite is an error.
     pub async fn send(&self, request: &Request) -> Result<Response, Failure> {
-        let outgoing = self
-            .outgoing(request)
-            .map_err(|text| cannot_be_sent(&text))?;
+        let outgoing = self.outgoing(request)?;
         let deadline = Instant::now() + self.options.timeout;
         let sent = self.client.execute(outgoing);
         let incoming = self.phase(Phase::Wait, deadline, sent).await?;
@@ -97,11 +85,13 @@ impl Proxied {
         }
     }
 
-    fn outgoing(&self, request: &Request) -> Result<reqwest::Request, String> {
-        let url = self.destination.url_of(&request.target)?;
-        let mut outgoing = reqwest::Request::new(method(request)?, url);
+    fn outgoing(&self, request: &Request) -> Result<reqwest::Request, Failure> {
+        let url = self.destination.url_of(&request.target);
+        let url = url.map_err(Failure::cannot_be_sent)?;
         let keep_alive = self.options.keep_alive;
-        *outgoing.headers_mut() = headers::fields(request, &self.destination, keep_alive)?;
+        let (method, headers) = headers::parsed(request, &self.destination, keep_alive)?;
+        let mut outgoing = reqwest::Request::new(method, url);
+        *outgoing.headers_mut() = headers;
         if !request.body.is_empty() {
             *outgoing.body_mut() = Some(request.body.0.clone().into());
         }
@@ -115,7 +105,7 @@ impl Proxied {
         let failure = match (error.is_connect(), error.is_timeout()) {
             (true, true) => {
                 let text = format!("no connection through {proxy} within {}", allowance(limit));
-                failure(Phase::Connect, FailureKind::Proxy, text)
+                Failure::new(Phase::Connect, FailureKind::Proxy, text)
             }
             (true, false) => explain_at(&error, Phase::Connect, &proxy, &self.destination),
             (false, _) => return explain(&error, phase, &self.destination),
@@ -134,11 +124,8 @@ impl Proxied {
             text => text,
         };
         let hint = "the proxy failed, not the handler: check the proxy's URL in the environment; hosts in NO_PROXY bypass the proxy";
-        Failure {
-            kind: FailureKind::Proxy,
-            text,
-            hint: Some(hint),
-            ..failure
-        }
+        let mut failure = Failure::new(failure.phase, FailureKind::Proxy, text);
+        failure.hint = Some(hint);
+        failure
     }
 }

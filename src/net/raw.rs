@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::client::{ClientOptions, LIMITS, race};
 use super::connect::{Connector, Stream};
-use super::failure::{explain, failure, timed_out, unless_redirect};
+use super::failure::{explain, timed_out, unless_redirect};
 use super::http1::{Connection, Limits, Outgoing};
 use super::{Destination, Failure, FailureKind, Phase, Response};
 use crate::error::Error;
@@ -160,7 +160,7 @@ impl RawConnection {
     async fn send(self, request: &RawRequest) -> Result<Response, Failure> {
         let reset = "the connection was reset on purpose";
         let response = self.run(request).await?;
-        response.ok_or_else(|| failure(Phase::Send, FailureKind::Closed, reset))
+        response.ok_or_else(|| Failure::new(Phase::Send, FailureKind::Closed, reset))
     }
 
     /// Runs the steps of a request and reads the first response, both within the timeout. Returns `None` if the steps

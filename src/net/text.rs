@@ -6,7 +6,7 @@ use std::io::Read;
 use encoding_rs::{Encoding, UTF_8};
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
-use super::Header;
+use super::{Header, fields};
 
 /// Limit of a decompressed body in bytes.
 const MAX_DECODED: u64 = 1024 * 1024;
@@ -56,21 +56,14 @@ fn decompress<'a>(headers: &[Header], body: &'a [u8]) -> Result<Cow<'a, [u8]>, S
 
 /// The names of a body's content encodings; `None` if the body is empty or not compressed.
 pub(crate) fn compression(headers: &[Header], body: &[u8]) -> Option<String> {
-    let header = headers
-        .iter()
-        .filter(|header| header.is("content-encoding"));
-    let names = header.map(|header| header.text().to_ascii_lowercase());
-    let names = names.collect::<Vec<_>>().join(",");
-    let names = names.split(',').map(str::trim);
-    let names: Vec<_> = names
-        .filter(|name| !matches!(*name, "" | "identity"))
-        .collect();
-    let is_unnamed_gzip = names.is_empty() && body.starts_with(GZIP);
-    match names.join(", ") {
-        _ if body.is_empty() => None,
-        _ if is_unnamed_gzip => Some("gzip without Content-Encoding".to_owned()),
-        names => Some(names).filter(|names| !names.is_empty()),
+    let names = fields(headers, "content-encoding").map(Header::text);
+    let names = names.collect::<Vec<_>>().join(",").to_ascii_lowercase();
+    let mut names: Vec<_> = names.split(',').map(str::trim).collect();
+    names.retain(|name| !matches!(*name, "" | "identity"));
+    if names.is_empty() && body.starts_with(GZIP) {
+        names.push("gzip without Content-Encoding");
     }
+    (!body.is_empty() && !names.is_empty()).then(|| names.join(", "))
 }
 
 /// Returns what could be read before an error, or `None` if that is nothing.

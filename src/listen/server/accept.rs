@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::connection::{Connection, Phase};
 use super::service::serve_connection;
-use super::{ConnectionError, Shared};
+use super::{ConnectionError, Server};
 
 /// After a failed `accept` the loop pauses, so that a lack of file descriptors does not make it spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -29,10 +29,10 @@ const MAX_CLOSING: usize = 8;
 
 /// Accepts connections until the server stops, then waits for their tasks, and aborts the tasks that remain after
 /// `Limits::grace`.
-pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>) {
-    let (stop, grace) = (shared.stop.clone(), shared.limits.grace);
+pub(super) async fn run(listener: TcpListener, server: Arc<Server>) {
+    let (stop, grace) = (server.stop.clone(), server.limits.grace);
     let mut table = ConnectionTable {
-        shared,
+        server,
         tasks: JoinSet::new(),
         connections: HashMap::new(),
     };
@@ -49,7 +49,7 @@ pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 struct ConnectionTable {
-    shared: Arc<Shared>,
+    server: Arc<Server>,
     tasks: JoinSet<()>,
     connections: HashMap<Id, Arc<Connection>>,
 }
@@ -65,7 +65,7 @@ impl ConnectionTable {
             match accepted {
                 Ok((stream, peer)) => {
                     self.make_room().await;
-                    let connection = Arc::new(Connection::new(peer, Arc::clone(&self.shared)));
+                    let connection = Arc::new(Connection::new(peer, Arc::clone(&self.server)));
                     let serving = serve_connection(stream, Arc::clone(&connection));
                     let id = self.tasks.spawn(serving).id();
                     self.connections.insert(id, connection);
@@ -75,9 +75,9 @@ impl ConnectionTable {
                     // The usual cause of a failed `accept` is a lack of file descriptors, of which an eviction frees
                     // one.
                     let error = ConnectionError::NotAccepted(error.to_string());
-                    (self.shared.on_error)(None, error);
+                    (self.server.on_error)(None, error);
                     let is_full = !self.evict_one();
-                    self.shared.is_full.store(is_full, Ordering::Relaxed);
+                    self.server.is_full.store(is_full, Ordering::Relaxed);
                     let _ = timeout(ACCEPT_PAUSE, self.one_ended()).await;
                 }
             }
@@ -101,7 +101,7 @@ impl ConnectionTable {
     }
 
     async fn make_room(&mut self) {
-        let limit = self.shared.limits.connections;
+        let limit = self.server.limits.connections;
         loop {
             let open = self.connections.values();
             let open = open.filter(|connection| connection.state().phase != Phase::Evicted);
@@ -109,7 +109,7 @@ impl ConnectionTable {
             if full && self.evict_one() {
                 continue;
             }
-            self.shared.is_full.store(full, Ordering::Relaxed);
+            self.server.is_full.store(full, Ordering::Relaxed);
             if !full && self.connections.len() < limit + MAX_CLOSING {
                 return;
             }
@@ -120,7 +120,7 @@ impl ConnectionTable {
     /// Evicts the connection that has been idle for longest, else the connection that has stalled for longest. Returns
     /// whether an idle connection was evicted, whose slot is free at once; an unfinished request is answered first.
     fn evict_one(&self) -> bool {
-        let stalling = self.shared.limits.stalling;
+        let stalling = self.server.limits.stalling;
         let waiting = self.connections.values().filter_map(|connection| {
             let (is_stalled, since) = connection.waits_for_client()?;
             let least = if is_stalled { stalling } else { MIN_IDLE };

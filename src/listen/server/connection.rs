@@ -22,7 +22,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::message::{Framing, MessageReader, PartialBody, read_head};
-use super::{ConnectionError, Reply, Shared};
+use super::{ConnectionError, Reply, Server};
 use crate::net::Request;
 
 /// The first byte of a TLS connection is the type of a handshake record (RFC 8446, 5.1).
@@ -43,7 +43,7 @@ pub(super) enum Phase {
 
 pub(super) struct Connection {
     pub peer: SocketAddr,
-    pub shared: Arc<Shared>,
+    pub server: Arc<Server>,
     state: Mutex<State>,
     evict: Notify,
     /// The token is cancelled if the connection is evicted while a body arrives; the request is then answered with 408.
@@ -66,10 +66,10 @@ pub(super) struct State {
 }
 
 impl Connection {
-    pub fn new(peer: SocketAddr, shared: Arc<Shared>) -> Self {
+    pub fn new(peer: SocketAddr, server: Arc<Server>) -> Self {
         Self {
             peer,
-            shared,
+            server,
             evict: Notify::new(),
             body_given_up: CancellationToken::new(),
             state: Mutex::new(State {
@@ -92,7 +92,7 @@ impl Connection {
     }
 
     pub fn report(&self, error: ConnectionError) {
-        (self.shared.on_error)(Some(self.peer), error);
+        (self.server.on_error)(Some(self.peer), error);
     }
 
     pub fn start_request(&self) {
@@ -253,7 +253,7 @@ impl AsyncWrite for TrackedStream {
             }
             Poll::Ready(Err(error)) => error,
             Poll::Pending => {
-                let timeout = this.connection.shared.limits.write_timeout;
+                let timeout = this.connection.server.limits.write_timeout;
                 let deadline = this
                     .write_deadline
                     .get_or_insert_with(|| Box::pin(sleep(timeout)));

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::connection::Connection;
 use super::{MAX_HEAD, RequestError};
-use crate::net::{Header, Request};
+use crate::net::{Header, Request, fields};
 
 /// Of a body over `Limits::max_body`, the first 64 KiB are kept.
 pub(super) const KEPT: usize = 64 * 1024;
@@ -55,14 +55,10 @@ pub(super) fn read_head(bytes: &Bytes) -> Option<Request> {
     })
 }
 
-fn values<'a>(request: &'a Request, name: &'a str) -> impl Iterator<Item = &'a Header> {
-    request.headers.iter().filter(move |header| header.is(name))
-}
-
 /// Checks the parts of a head that hyper does not check: the length of the target and the number of `Host` fields
 /// (RFC 9112, 3.2).
 pub(super) fn head_error(request: &Request) -> Option<RequestError> {
-    match values(request, "host").count() {
+    match fields(&request.headers, "host").count() {
         _ if request.target.len() > RequestError::MAX_TARGET => Some(RequestError::TargetTooLong),
         0 if request.version == "HTTP/1.1" => Some(RequestError::NoHost),
         0 | 1 => None,
@@ -72,7 +68,7 @@ pub(super) fn head_error(request: &Request) -> Option<RequestError> {
 
 /// Returns the framing of a request body (RFC 9112, 6.3), or why the request is malformed.
 pub(super) fn framing(request: &Request) -> Result<Framing, &'static str> {
-    if let Some(codings) = values(request, "transfer-encoding").last() {
+    if let Some(codings) = fields(&request.headers, "transfer-encoding").last() {
         let codings = codings.text();
         let last = codings.rsplit(',').next().unwrap_or_default().trim();
         return if request.version == "HTTP/1.0" {
@@ -83,7 +79,8 @@ pub(super) fn framing(request: &Request) -> Result<Framing, &'static str> {
             Err("the Transfer-Encoding does not end in chunked")
         };
     }
-    let lengths: Vec<_> = values(request, "content-length").map(length).collect();
+    let lengths = fields(&request.headers, "content-length").map(length);
+    let lengths: Vec<_> = lengths.collect();
     match lengths[..] {
         [] => Ok(Framing::Length(0)),
         [None, ..] => Err("the Content-Length is not a number"),
@@ -190,11 +187,11 @@ impl PartialBody {
         head: &Request,
         connection: &Connection,
     ) -> Self {
-        let (limits, stop) = (&connection.shared.limits, &connection.shared.stop);
+        let (limits, stop) = (&connection.server.limits, &connection.server.stop);
         let limit = limits.max_body;
         let is_announced = matches!(framing(head), Ok(Framing::Length(length)) if length > limit);
         let mut partial = Self::default();
-        let mut expects = values(head, "expect");
+        let mut expects = fields(&head.headers, "expect");
         let is_continue = |header: &Header| header.value.eq_ignore_ascii_case(b"100-continue");
         if is_announced && head.version == "HTTP/1.1" && expects.any(is_continue) {
             // Polling the body would make hyper send `100 Continue` before the 413.
@@ -261,7 +258,7 @@ mod tests {
         assert_eq!((&*head.method, head.target.as_str()), ("POST", "/a#b"));
         let names: Vec<_> = head.headers.iter().map(|h| &*h.name).collect();
         assert_eq!(names, ["Host", "X-Odd", "x-odd"]);
-        let values: Vec<_> = values(&head, "x-odd").map(Header::text).collect();
+        let values: Vec<_> = fields(&head.headers, "x-odd").map(Header::text).collect();
         assert_eq!(values, ["a  b", ""]);
     }
 

@@ -217,44 +217,27 @@ pub type Handler = Box<dyn Fn(IncomingRequest) -> BoxFuture<'static, Reply> + Se
 
 pub type OnError = Box<dyn Fn(Option<SocketAddr>, ConnectionError) + Send + Sync>;
 
-struct Shared {
-    limits: Limits,
-    clock: Clock,
-    routes: BoxedFilter<(warp::reply::Response,)>,
-    handler: Handler,
-    on_error: OnError,
-    stop: CancellationToken,
+pub(crate) struct Server {
+    pub limits: Limits,
+    pub clock: Clock,
+    pub routes: BoxedFilter<(warp::reply::Response,)>,
+    /// Only the route of [`receiver`] calls the handler.
+    pub handler: Handler,
+    pub on_error: OnError,
+    pub stop: CancellationToken,
     /// Set while a new connection waits for a slot in the table of connections; keep-alive is off meanwhile.
-    is_full: AtomicBool,
+    pub is_full: AtomicBool,
 }
 
-impl Shared {
+impl Server {
+    /// Serves `routes` until `stop` is cancelled, then until all connections have ended or `Limits::grace` is over.
+    pub async fn serve(self, listener: TcpListener) {
+        accept::run(listener, Arc::new(self)).await;
+    }
+
     /// Resolves a quarter of `Limits::grace` after `stop`, when slow answers and lingering closes must end.
     async fn closing(&self) {
         self.stop.cancelled().await;
         sleep(self.limits.grace / 4).await;
     }
-}
-
-/// Serves `routes` until `stop` is cancelled, then until all connections have ended or `Limits::grace` is over. Only
-/// the route of `receiver` calls the handler.
-pub async fn serve(
-    listener: TcpListener,
-    limits: Limits,
-    clock: Clock,
-    routes: BoxedFilter<(warp::reply::Response,)>,
-    handler: Handler,
-    on_error: OnError,
-    stop: CancellationToken,
-) {
-    let shared = Shared {
-        limits,
-        clock,
-        routes,
-        handler,
-        on_error,
-        stop,
-        is_full: AtomicBool::new(false),
-    };
-    accept::run(listener, Arc::new(shared)).await;
 }

@@ -54,7 +54,7 @@ pub(super) async fn serve_connection(stream: TcpStream, connection: Arc<Connecti
         unread: Bytes::new(),
         write_deadline: None,
     };
-    let (limits, stop) = (&connection.shared.limits, &connection.shared.stop);
+    let (limits, stop) = (&connection.server.limits, &connection.server.stop);
     let mut serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
@@ -96,14 +96,14 @@ async fn route(
     mut request: hyper::Request<Incoming>,
     connection: &Arc<Connection>,
 ) -> Result<warp::reply::Response, io::Error> {
-    let shared = &connection.shared;
+    let server = &connection.server;
     connection.start_request();
     request.extensions_mut().insert(Arc::clone(connection));
     if !request.uri().path().starts_with('/') || request.uri().authority().is_some() {
         // warp panics on a target without a path, such as that of CONNECT, so `/*` is routed instead.
         *request.uri_mut() = Uri::from_static("/*");
     }
-    let Ok(mut response) = warp::service(shared.routes.clone()).call(request).await;
+    let Ok(mut response) = warp::service(server.routes.clone()).call(request).await;
     let mut state = connection.state();
     if state.non_http.is_some() {
         // The phase `Idle` allows the eviction of the connection while the reply is written.
@@ -112,7 +112,7 @@ async fn route(
     }
     state.enter(Phase::Answering);
     // With keep-alive, a client that keeps sending requests would hold its slot while other connections wait.
-    state.last |= shared.is_full.load(Ordering::Relaxed) || shared.stop.is_cancelled();
+    state.last |= server.is_full.load(Ordering::Relaxed) || server.stop.is_cancelled();
     if state.last {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
@@ -131,7 +131,7 @@ async fn receive(
     connection: Arc<Connection>,
     body: impl Stream<Item = Result<impl Buf, warp::Error>>,
 ) -> warp::reply::Response {
-    let at = connection.shared.clock.now();
+    let at = connection.server.clock.now();
     let head = connection.state().request.take();
     let head = head.expect("each head that hyper parses has passed through the stream");
     let is_to_head = head.method == "HEAD";
@@ -159,7 +159,7 @@ async fn handle(connection: &Connection, at: Timestamp, head: Request, body: Par
         },
         error,
     };
-    (connection.shared.handler)(incoming).await
+    (connection.server.handler)(incoming).await
 }
 
 /// Converts an answer for hyper: invalid headers are left out, and an invalid or informational status becomes 500.
@@ -197,7 +197,7 @@ async fn write_non_http(reply: Reply, mut stream: TrackedStream, connection: &Co
             return tokio::select! {
                 () = stream.read_rest(&mut rest) => {}
                 () = connection.evicted() => {}
-                () = connection.shared.stop.cancelled() => {}
+                () = connection.server.stop.cancelled() => {}
             };
         }
         Some(Fault::Garbage) => {
@@ -230,7 +230,7 @@ async fn write_slowly(
         }
     };
     unless_interrupted(connection, writing).await;
-    let grace = connection.shared.limits.grace;
+    let grace = connection.server.limits.grace;
     let _ = timeout(grace / 4, stream.write_all(rest)).await;
 }
 
@@ -253,7 +253,7 @@ fn serialized(answer: Response) -> Vec<u8> {
 
 /// Closes a connection on which hyper has stopped, and reports its error or its malformed request.
 async fn conclude(ended: hyper::Result<()>, stream: TrackedStream, connection: &Connection) {
-    let at = connection.shared.clock.now();
+    let at = connection.server.clock.now();
     let is_parse = ended.as_ref().is_err_and(hyper::Error::is_parse);
     let (error, head, last) = {
         let state = connection.state();
@@ -322,6 +322,6 @@ async fn unless_interrupted(connection: &Connection, future: impl Future) {
     tokio::select! {
         _ = future => {}
         () = connection.evicted() => {}
-        () = connection.shared.closing() => {}
+        () = connection.server.closing() => {}
     }
 }

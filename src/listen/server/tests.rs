@@ -54,15 +54,16 @@ impl Stand {
             answer(incoming, Arc::clone(&guard)).boxed()
         };
         let error = move |_, error| drop(failed.send(error));
-        let served = tokio::spawn(serve(
-            listener,
+        let server = Server {
             limits,
-            Clock::start(),
-            receiver(),
-            Box::new(answer),
-            Box::new(error),
-            stop.clone(),
-        ));
+            clock: Clock::start(),
+            routes: receiver(),
+            handler: Box::new(answer),
+            on_error: Box::new(error),
+            stop: stop.clone(),
+            is_full: AtomicBool::new(false),
+        };
+        let served = tokio::spawn(server.serve(listener));
         Self {
             address,
             requests,

@@ -149,15 +149,11 @@ impl Tunnel {
                 format!("{SSH} -R *:{remote_port}:{local} -- {host}")
             }
             Self::Command(line) => {
-                let [shell, flag] = if cfg!(windows) {
-                    ["cmd", "/C"]
-                } else {
-                    ["sh", "-c"]
-                };
-                let line = line
-                    .replace("{port}", &port.to_string())
-                    .replace("{url}", &format!("http://{local}"));
-                return vec![shell.to_owned(), flag.to_owned(), line];
+                let line = line.replace("{port}", &port.to_string());
+                let line = line.replace("{url}", &format!("http://{local}"));
+                let shell = if cfg!(windows) { "cmd /C" } else { "sh -c" };
+                let words = shell.split(' ').map(str::to_owned);
+                return words.chain([line]).collect();
             }
         };
         line.split(' ').map(str::to_owned).collect()
@@ -170,36 +166,30 @@ impl Tunnel {
     }
 
     pub(super) fn hint(&self, local: SocketAddr) -> String {
-        let (advice, command) = match self {
-            Self::Cloudflared => ("", format!("cloudflared tunnel --url http://{local}")),
-            Self::Ngrok => (
-                "ngrok needs an account: run ngrok config add-authtoken TOKEN; ",
-                format!("ngrok http {local}"),
-            ),
+        let try_it = "to see its whole output, run:";
+        match self {
+            Self::Cloudflared => format!("{try_it} cloudflared tunnel --url http://{local}"),
+            Self::Ngrok => {
+                let account = "ngrok needs an account: run ngrok config add-authtoken TOKEN";
+                format!("{account}; {try_it} ngrok http {local}")
+            }
             Self::Bore { server } => {
                 let server = server.as_deref().unwrap_or(BORE_SERVER);
-                ("", format!("bore local {} --to {server}", local.port()))
+                format!("{try_it} bore local {} --to {server}", local.port())
             }
-            Self::Ssh { host, remote_port } => {
-                let port = remote_port.unwrap_or(0);
-                return format!(
-                    "ssh must connect without a prompt; to try it, run: ssh -N -R {port}:{local} {host}"
-                );
-            }
-            Self::Command(_) => {
-                return "the command must print its public URL and keep running; if it prints no \
-                        URL, add --public-url"
-                    .to_owned();
-            }
-        };
-        format!("{advice}to see its whole output, run: {command}")
+            Self::Ssh { host, remote_port } => format!(
+                "ssh must connect without a prompt; to try it, run: ssh -N -R {}:{local} {host}",
+                remote_port.unwrap_or(0)
+            ),
+            Self::Command(_) => "the command must print its public URL and keep running; if it \
+                prints no URL, add --public-url"
+                .to_owned(),
+        }
     }
 }
 
 pub(super) fn is_ssh_debug(line: &str) -> bool {
-    SSH_DEBUG
-        .iter()
-        .any(|beginning| line.starts_with(beginning))
+    SSH_DEBUG.iter().any(|start| line.starts_with(start))
 }
 
 /// Returns a line of the tunnel program's output as shown: secrets masked, escaped for the terminal, shortened. Returns
@@ -223,17 +213,12 @@ fn ngrok_message(line: &str) -> String {
     let Ok(Value::Object(record)) = serde_json::from_str(line) else {
         return line.trim().to_owned();
     };
-    let texts =
-        ["msg", "err"].map(|name| record.get(name).and_then(Value::as_str).unwrap_or_default());
-    let said: Vec<_> = texts
-        .into_iter()
-        .filter(|text| !matches!(*text, "" | "<nil>"))
-        .collect();
+    let texts = ["msg", "err"].map(|name| record.get(name)?.as_str());
+    let mut texts: Vec<_> = texts.into_iter().flatten().collect();
+    texts.retain(|text| !matches!(*text, "" | "<nil>"));
     // Texts of ngrok's errors contain line breaks.
-    said.join(": ")
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
+    let said = texts.join(": ");
+    said.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Masks secrets in URLs, after `name=` and after `name:`.
@@ -284,9 +269,8 @@ pub fn update(tunnel: &Tunnel, line: &str, local: SocketAddr, host: &str) -> Opt
         Tunnel::Ngrok => return ngrok(&serde_json::from_str(line).ok()?),
         Tunnel::Bore { .. } => {
             let place = line.split_once("listening at ")?.1;
-            let place = place
-                .split(|c: char| c.is_whitespace() || c.is_control())
-                .next()?;
+            let is_end = |c: char| c.is_whitespace() || c.is_control();
+            let place = place.split(is_end).next()?;
             place.rsplit_once(':')?.1.parse::<u16>().ok()?;
             public(&format!("http://{place}"), local)
         }
@@ -300,15 +284,13 @@ pub fn update(tunnel: &Tunnel, line: &str, local: SocketAddr, host: &str) -> Opt
             } else {
                 return first_public().map(Update::Url);
             };
-            let brackets = if host.contains(':') {
-                ["[", "]"]
+            let port = port?;
+            let is_ipv6 = host.contains(':');
+            origin(&if is_ipv6 {
+                format!("http://[{host}]:{port}")
             } else {
-                [""; 2]
-            };
-            origin(&format!(
-                "http://{}{host}{}:{}",
-                brackets[0], brackets[1], port?
-            ))
+                format!("http://{host}:{port}")
+            })
         }
         Tunnel::Command(_) => first_public(),
     };
@@ -343,18 +325,15 @@ pub(super) fn cloudflared_api(body: &Value) -> Option<Update> {
 /// other ports.
 pub(super) fn ngrok_api(body: &Value, local: SocketAddr) -> Option<Update> {
     let port = format!(":{}", local.port());
-    let urls = body
-        .get("tunnels")?
-        .as_array()?
-        .iter()
-        .filter_map(|tunnel| {
-            let addr = tunnel.pointer("/config/addr")?.as_str()?;
-            let url = tunnel.get("public_url")?.as_str()?;
-            addr.ends_with(&port).then(|| public(url, local))?
-        });
+    let tunnels = body.get("tunnels")?.as_array()?.iter();
+    let urls = tunnels.filter_map(|tunnel| {
+        let addr = tunnel.pointer("/config/addr")?.as_str()?;
+        let url = tunnel.get("public_url")?.as_str()?;
+        addr.ends_with(&port).then(|| public(url, local))?
+    });
     // Old ngrok agents open one tunnel for http and one for https.
-    urls.max_by_key(|url| url.starts_with("https:"))
-        .map(Update::Url)
+    let url = urls.max_by_key(|url| url.starts_with("https:"));
+    url.map(Update::Url)
 }
 
 fn public(url: &str, local: SocketAddr) -> Option<String> {
@@ -364,13 +343,7 @@ fn public(url: &str, local: SocketAddr) -> Option<String> {
 }
 
 pub fn origin(url: &str) -> Option<String> {
-    let destination = Destination::parse(url).ok()?;
-    let scheme = if destination.is_tls() {
-        "https"
-    } else {
-        "http"
-    };
-    Some(format!("{scheme}://{}", destination.authority()))
+    Some(Destination::parse(url).ok()?.origin())
 }
 
 fn urls(line: &str) -> impl Iterator<Item = &str> {
