@@ -5,7 +5,7 @@
     python3 pack.py words PROGRAM FOLDER              write completions and the manual page, which are the same everywhere
     python3 pack.py licences [TARGET]                 print the licence texts of the crates in the program; fail if one has none
     python3 pack.py archive TARGET PROGRAM WORDS OUT  make OUT/telecmi-cdr-VERSION-TARGET.tar.gz (.zip for Windows) and its sum
-    python3 pack.py wheel OUT [WORD...]               make a wheel in OUT with maturin, which is given the words, too
+    python3 pack.py wheel OUT [WORD...]               make a wheel in OUT with maturin, which is given the words, too (--profile dev)
     python3 pack.py npm OUT ARCHIVE...                make the npm packages: one for each archive, and the one that people install
 
 With GITHUB_REPOSITORY in the environment, the npm packages name it as their repository, as npm's provenance wants it.
@@ -130,6 +130,7 @@ def archive(target, program, texts, out):
 
 def wheel(out, *more):
     with tempfile.TemporaryDirectory() as place:
+        shutil.copytree(HERE / "pypi", place, dirs_exist_ok=True)
         # The licence belongs into a wheel, and may only come from beside its pyproject.toml.
         for file in [ROOT / "LICENSE", HERE / "README.md"]:
             shutil.copy(file, place)
@@ -138,8 +139,8 @@ def wheel(out, *more):
         about = (HERE / "pypi" / "pyproject.toml").read_text(encoding="utf-8")
         about = about.replace('"../../Cargo.toml"', json.dumps(str(ROOT / "Cargo.toml"))).replace('"../README.md"', '"README.md"')
         (Path(place) / "pyproject.toml").write_text(about, encoding="utf-8")
-        subprocess.run(["maturin", "build", "--profile", "dist", "--locked", "--quiet", "--out", Path(out).resolve(), *more],
-                       cwd=place, check=True)
+        profile = [] if "--profile" in more else ["--profile", "dist"]
+        subprocess.run(["maturin", "build", *profile, "--locked", "--quiet", "--out", Path(out).resolve(), *more], cwd=place, check=True)
 
 
 def platform(target):
@@ -189,10 +190,9 @@ def npm(out, *archives):
             made.append(package(folder, out, name=f"@telecmi-cdr/{found}", os=[system], cpu=[processor], preferUnplugged=True,
                                 publishConfig={"access": "public"}))
         main = Path(place) / "main"
-        (main / "bin").mkdir(parents=True)
-        shutil.copy(HERE / "npm" / "telecmi-cdr.js", main / "bin")
+        shutil.copytree(HERE / "npm", main)
         made.append(package(main, out, name="telecmi-cdr", keywords=crate()["keywords"], bin={"telecmi-cdr": "bin/telecmi-cdr.js"},
-                            engines={"node": ">=18"},
+                            main="index.js", types="index.d.ts", engines={"node": ">=18"},
                             optionalDependencies={f"@telecmi-cdr/{name}": crate()["version"] for name in PLATFORMS}))
     return made
 

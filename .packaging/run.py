@@ -313,8 +313,7 @@ class Checks:
     def missing(self):
         """Without its optional package the launcher says what is wrong, and that it could not start."""
         place = self.folder / "alone"
-        (place / "bin").mkdir(parents=True)
-        shutil.copy(pack.HERE / "npm" / "telecmi-cdr.js", place / "bin")
+        shutil.copytree(pack.HERE / "npm", place)
         said = run(["node", place / "bin" / "telecmi-cdr.js"], code=2).stderr.strip()
         if "is not installed" not in said or len(said.splitlines()) != 1:
             raise RuntimeError(said)

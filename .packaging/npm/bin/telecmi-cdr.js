@@ -4,17 +4,7 @@
 
 const { spawn } = require('node:child_process')
 const { isatty } = require('node:tty')
-
-function program () {
-  const platform = `${process.platform}-${process.arch}`
-  const name = process.platform === 'win32' ? 'telecmi-cdr.exe' : 'telecmi-cdr'
-  try {
-    return require.resolve(`@telecmi-cdr/${platform}/bin/${name}`)
-  } catch {
-    console.error(`error: @telecmi-cdr/${platform} is not installed: there is none for this platform, or optional dependencies were left out`)
-    process.exit(2)
-  }
-}
+const { program } = require('../program.js')
 
 function runBeside (path, words) {
   const child = spawn(path, words, { stdio: 'inherit' })
@@ -36,7 +26,13 @@ function runBeside (path, words) {
   })
 }
 
-const path = program()
+let path
+try {
+  path = program()
+} catch (error) {
+  console.error(`error: ${error.message}`)
+  process.exit(2)
+}
 const words = process.argv.slice(2)
 if (process.execve && process.platform !== 'win32') {
   // Node 22.15 can become another program, and then there is nothing to hand over.

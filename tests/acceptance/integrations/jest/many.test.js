@@ -1,0 +1,3 @@
+const { many } = require('../many.js')
+
+many(test.concurrent)

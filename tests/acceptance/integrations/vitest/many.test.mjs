@@ -1,0 +1,4 @@
+import { test } from 'vitest'
+import { many } from '../many.js'
+
+many(test.concurrent)
