@@ -8,12 +8,11 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crates that are locked in two versions, with the crate that needs the older one.
-const TWICE: [(&str, &str); 6] = [
+const TWICE: [(&str, &str); 5] = [
     ("base64", "headers, of warp"),
     ("cpufeatures", "sha1, of headers"),
     ("getrandom", "ring"),
     ("syn", "macros at build time"),
-    ("synstructure", "macros at build time"),
     ("windows-sys", "ring"),
 ];
 
