@@ -123,28 +123,30 @@ pub fn edit_object(body: &[u8], edits: &[Edit]) -> Vec<u8> {
 /// Applies edits to the text of a query or form. Objects are encoded like the objects in the text, or by `encoding` if
 /// the text has no object.
 pub fn edit_pairs(text: &str, edits: &[Edit], encoding: Encoding) -> String {
-    let encoding = encoding_of(text).unwrap_or(encoding);
-    let piece = |pair: &str| {
-        let name = query::decode(pair)
+    let is_documented = |name: &str| schema::documented(name).is_some();
+    let used = |(name, value): &(String, String)| match name.split_once('[') {
+        Some((base, _)) if is_documented(base) => Some(Encoding::Brackets),
+        None if is_documented(name) && value.starts_with(['{', '[']) => Some(Encoding::Flat),
+        _ => None,
+    };
+    let encoding = query::decode(text)
+        .pairs
+        .iter()
+        .find_map(used)
+        .unwrap_or(encoding);
+    let piece = |pair: &str| Piece {
+        name: query::decode(pair)
             .pairs
             .pop()
-            .map(|(name, _)| name)
-            .unwrap_or_default();
-        Piece {
-            name,
-            lead: "&",
-            text: pair.to_owned(),
-        }
+            .map_or(String::new(), |(name, _)| name),
+        lead: "&",
+        text: pair.to_owned(),
     };
-    let mut pieces: Vec<_> = text
-        .split('&')
-        .filter(|_| !text.is_empty())
-        .map(piece)
-        .collect();
+    let pairs = text.split('&').filter(|_| !text.is_empty());
+    let mut pieces: Vec<_> = pairs.map(piece).collect();
     let belongs = |piece: &str, name: &str| {
-        piece
-            .strip_prefix(name)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
+        let rest = piece.strip_prefix(name);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
     };
     for edit in edits {
         apply(edit, &mut pieces, "&", belongs, |name, value, _| {
@@ -153,18 +155,6 @@ pub fn edit_pairs(text: &str, edits: &[Edit], encoding: Encoding) -> String {
         });
     }
     joined(&pieces)
-}
-
-fn encoding_of(text: &str) -> Option<Encoding> {
-    let documented = |name: &str| schema::documented(name).is_some();
-    query::decode(text)
-        .pairs
-        .iter()
-        .find_map(|(name, value)| match name.split_once('[') {
-            Some((base, _)) if documented(base) => Some(Encoding::Brackets),
-            None if documented(name) && value.starts_with(['{', '[']) => Some(Encoding::Flat),
-            _ => None,
-        })
 }
 
 /// Applies one edit. The new text replaces the first occurrence of the field or is appended; further occurrences are
@@ -195,15 +185,12 @@ fn apply<'a>(
 }
 
 fn joined(pieces: &[Piece<'_>]) -> String {
-    let rest = pieces
-        .iter()
-        .skip(1)
-        .flat_map(|piece| [piece.lead, piece.text.as_str()]);
-    pieces
-        .iter()
-        .take(1)
-        .map(|piece| piece.text.as_str())
-        .chain(rest)
+    let leads = [""]
+        .into_iter()
+        .chain(pieces.iter().skip(1).map(|piece| piece.lead));
+    leads
+        .zip(pieces)
+        .flat_map(|(lead, piece)| [lead, &piece.text])
         .collect()
 }
 

@@ -41,51 +41,39 @@ impl Timeline {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The part of a captured request that holds the CDR.
 enum CdrPlace {
     Json,
     Form,
     Query,
-    Nowhere,
 }
 
-fn cdr_place(request: &Request) -> CdrPlace {
-    let content_type = header(&request.headers, "content-type")
-        .unwrap_or_default()
-        .to_ascii_lowercase();
+fn cdr_place(request: &Request) -> Option<CdrPlace> {
+    let is_cdr = |pairs: &str| schema::first_documented(&query::decode(pairs).pairs).is_some();
+    let content_type = header(&request.headers, "content-type").unwrap_or_default();
+    let content_type = content_type.to_ascii_lowercase();
     if request.method == "GET" && request.query().is_some_and(is_cdr) {
-        CdrPlace::Query
+        Some(CdrPlace::Query)
     } else if matches!(json::document(&request.body.0), Ok(Document::Object(_))) {
-        CdrPlace::Json
-    } else if content_type.starts_with("application/x-www-form-urlencoded")
-        && request.body.text().is_some_and(is_cdr)
-    {
-        CdrPlace::Form
+        Some(CdrPlace::Json)
     } else {
-        CdrPlace::Nowhere
+        let is_form = content_type.starts_with("application/x-www-form-urlencoded");
+        (is_form && request.body.text().is_some_and(is_cdr)).then_some(CdrPlace::Form)
     }
-}
-
-fn is_cdr(pairs: &str) -> bool {
-    schema::first_documented(&query::decode(pairs).pairs).is_some()
 }
 
 pub fn is_editable(request: &Request) -> bool {
-    cdr_place(request) != CdrPlace::Nowhere
+    cdr_place(request).is_some()
 }
 
 fn fields(request: &Request) -> Option<Fields> {
-    let of_pairs = |text: &str| {
-        let pairs = query::decode(text).pairs;
-        let first = schema::first_documented(&pairs)?;
-        judge_pairs(&pairs[first..]).fields
+    let pairs = match cdr_place(request)? {
+        CdrPlace::Json => return judge_json(&request.body.0).fields,
+        CdrPlace::Form => request.body.text()?,
+        CdrPlace::Query => request.query()?,
     };
-    match cdr_place(request) {
-        CdrPlace::Json => judge_json(&request.body.0).fields,
-        CdrPlace::Form => of_pairs(request.body.text()?),
-        CdrPlace::Query => of_pairs(request.query()?),
-        CdrPlace::Nowhere => None,
-    }
+    let pairs = query::decode(pairs).pairs;
+    judge_pairs(&pairs[schema::first_documented(&pairs)?..]).fields
 }
 
 /// Removes the hop-by-hop headers (RFC 9110, section 7.6.1) of a captured request, for clients that add their own.
@@ -113,23 +101,18 @@ impl RequestTemplate {
     }
 
     fn edit(&self, request: &mut Request) {
+        let pairs = |text: Option<&str>| {
+            edit::edit_pairs(text.unwrap_or_default(), &self.edits, self.encoding)
+        };
         match cdr_place(request) {
-            CdrPlace::Json => {
+            Some(CdrPlace::Json) => {
                 request.body = edit::edit_object(&request.body.0, &self.edits).into();
             }
-            CdrPlace::Form => {
-                let form = request.body.text().unwrap_or_default();
-                request.body = edit::edit_pairs(form, &self.edits, self.encoding).into();
+            Some(CdrPlace::Form) => request.body = pairs(request.body.text()).into(),
+            Some(CdrPlace::Query) => {
+                request.target = format!("{}?{}", request.path(), pairs(request.query()));
             }
-            CdrPlace::Query => {
-                let query = edit::edit_pairs(
-                    request.query().unwrap_or_default(),
-                    &self.edits,
-                    self.encoding,
-                );
-                request.target = format!("{}?{query}", request.path());
-            }
-            CdrPlace::Nowhere => {}
+            None => {}
         }
         request.size = request.body.len() as u64;
     }
@@ -143,31 +126,22 @@ impl RequestTemplate {
             }
         }
         if let Some(authorization) = &self.authorization {
-            replace(headers, std::slice::from_ref(authorization));
+            replace(headers, std::slice::from_ref(authorization), authorization);
         }
-        for (index, header) in self.headers.iter().enumerate() {
-            let is_same = |other: &&Header| other.is(&header.name);
-            if !self.headers[..index].iter().any(|done| is_same(&done)) {
-                let same: Vec<_> = self.headers[index..]
-                    .iter()
-                    .filter(is_same)
-                    .cloned()
-                    .collect();
-                replace(headers, &same);
-            }
+        for header in &self.headers {
+            replace(headers, &self.headers, header);
         }
     }
 }
 
-/// Replaces all headers of one name by the headers `own`, at the position of the first or else at the end.
-fn replace(headers: &mut Vec<Header>, own: &[Header]) {
-    let Some(name) = own.first().map(|header| header.name.clone()) else {
-        return;
-    };
-    let place = headers.iter().position(|header| header.is(&name));
-    headers.retain(|header| !header.is(&name));
+/// Replaces the headers with the name of `header` by those of `own`, at the position of the first or else at the end.
+fn replace(headers: &mut Vec<Header>, own: &[Header], header: &Header) {
+    let is_same = |other: &Header| other.is(&header.name);
+    let place = headers.iter().position(is_same);
+    headers.retain(|other| !is_same(other));
     let place = place.unwrap_or(headers.len());
-    headers.splice(place..place, own.iter().cloned());
+    let own = own.iter().filter(|other| is_same(other)).cloned();
+    headers.splice(place..place, own);
 }
 
 /// Corrects each `Content-Length` of a request in its place, or adds the header if the request has a body. Chunked
@@ -176,21 +150,18 @@ fn set_length(request: &mut Request) {
     if raw::is_chunked(request) {
         return;
     }
-    let length = request.body.len().to_string();
+    let length = request.body.len();
     let mut stated = false;
-    for header in request
-        .headers
-        .iter_mut()
-        .filter(|header| header.is("Content-Length"))
-    {
+    let headers = request.headers.iter_mut();
+    for header in headers.filter(|header| header.is("Content-Length")) {
         stated = true;
-        let says = header.text().parse::<usize>().ok();
-        if says != Some(request.body.len()) {
-            header.value = length.clone().into();
+        if header.text().parse() != Ok(length) {
+            header.value = length.to_string().into();
         }
     }
-    if !stated && !request.body.is_empty() {
-        request.headers.push(Header::new("Content-Length", length));
+    if !stated && length > 0 {
+        let header = Header::new("Content-Length", length.to_string());
+        request.headers.push(header);
     }
 }
 
