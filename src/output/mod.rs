@@ -48,7 +48,8 @@ pub(crate) struct Show {
     started: Option<Started>,
     /// Set after the line of a delivery, which is separated by an empty line from the block of an exchange.
     after_a_line: bool,
-    causes: sent::Causes,
+    /// The distinct hints on failed deliveries, in the order of the first failures.
+    hints: Vec<&'static str>,
     suite: suite::CaseLines,
 }
 
@@ -78,7 +79,7 @@ impl Show {
             repeat,
             started: None,
             after_a_line: false,
-            causes: sent::Causes::default(),
+            hints: Vec::new(),
             suite: suite::CaseLines::default(),
         }
     }
@@ -220,9 +221,9 @@ impl Show {
     /// `failed` is the delivery itself if it failed: the summary's hints are chosen by the causes of failures.
     pub fn delivered(&mut self, text: &[u8], failed: Option<&send::event::Delivery>) {
         self.progress.step(failed.is_none());
-        if let Some(delivery) = failed {
-            self.causes.note(delivery);
-        }
+        let hint = failed.and_then(sent::hint);
+        self.hints
+            .extend(hint.filter(|hint| !self.hints.contains(hint)));
         let options = self.renderer.options;
         let is_long = self.started.as_ref().is_some_and(Started::is_long);
         let is_for_a_person = !options.ndjson() && self.renderer.out_is_terminal;
@@ -247,20 +248,20 @@ impl Show {
         if !self.streams.is_open() {
             return;
         }
-        let is_quiet = self.renderer.options.quiet;
-        for hint in self.causes.hints().into_iter().filter(|_| !is_quiet) {
-            let label = self.err_theme.paint(Role::Name, "hint:");
-            self.say(&format!("{label} {hint}\n"));
+        if !self.renderer.options.quiet {
+            for hint in std::mem::take(&mut self.hints) {
+                let label = self.err_theme.paint(Role::Name, "hint:");
+                self.say(&format!("{label} {hint}\n"));
+            }
         }
-        if let (Some(repeat), Some(started)) = (self.repeat.clone(), &self.started)
+        if let (Some(repeat), Some(started)) = (self.repeat.take(), self.started.take())
             && !self.renderer.options.ndjson()
             && (sums_up || summary.failed > 0)
         {
-            let (seed, at) = (started.seed, started.at);
             if repeat.has_secrets {
                 self.remark("the next line shows passwords or tokens; --mask masks them");
             }
-            let command = repeat.command;
+            let (command, seed, at) = (repeat.command, started.seed, started.at);
             self.remark(&format!("repeat: {command} --seed {seed} --at {at}"));
         }
     }

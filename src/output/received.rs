@@ -140,7 +140,7 @@ fn passed_on(forwarded: &Forwarded, theme: Theme, verbose: bool) -> Vec<String> 
     lines
 }
 
-fn header_line(header: &Header, theme: Theme) -> String {
+pub(super) fn header_line(header: &Header, theme: Theme) -> String {
     let name = theme.paint(Role::Name, &clean(&header.name));
     format!("{name}: {}", clean(&header.text()))
 }

@@ -7,6 +7,7 @@ pub use summary::summary;
 use std::fmt::Write as _;
 
 use super::body;
+use super::received::header_line;
 use super::text::{Role, Theme, indented, plural};
 use crate::advice;
 use crate::clock::format_duration;
@@ -54,10 +55,8 @@ pub fn delivery(delivery: &Delivery, theme: Theme, verbose: bool) -> String {
         lines.push(theme.paint(Role::Bad, &clean(why)));
     }
     if verbose && let Some(response) = &last.response {
-        lines.extend(response.headers.iter().map(|header| {
-            let name = theme.paint(Role::Name, &clean(&header.name));
-            format!("{name}: {}", clean(&header.text()))
-        }));
+        let headers = response.headers.iter();
+        lines.extend(headers.map(|header| header_line(header, theme)));
     }
     lines.extend(reply);
     format!("{first}\n{}", indented(&lines, "    "))
@@ -146,23 +145,10 @@ fn reply(last: &Attempt, theme: Theme, verbose: bool) -> Vec<String> {
     lines
 }
 
-/// The distinct hints on the failures of a run, in the order of their first failures.
-#[derive(Debug, Default)]
-pub struct Causes(Vec<&'static str>);
-
-impl Causes {
-    pub fn note(&mut self, delivery: &Delivery) {
-        let Some(last) = delivery.last() else { return };
-        let response = last.response.as_ref();
-        let on_response =
-            response.and_then(|response| advice::on_response(&delivery.method, response));
-        let hint = on_response.or_else(|| advice::on_failure(last.failure.as_ref()?));
-        if let Some(hint) = hint.filter(|hint| !self.0.contains(hint)) {
-            self.0.push(hint);
-        }
-    }
-
-    pub fn hints(&self) -> Vec<&'static str> {
-        self.0.clone()
-    }
+/// The hint on a failed delivery, by its last response or failure.
+pub fn hint(delivery: &Delivery) -> Option<&'static str> {
+    let last = delivery.last()?;
+    let response = last.response.as_ref();
+    let on_response = response.and_then(|response| advice::on_response(&delivery.method, response));
+    on_response.or_else(|| advice::on_failure(last.failure.as_ref()?))
 }
