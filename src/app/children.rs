@@ -1,6 +1,5 @@
 //! The child processes of `listen`: the tunnel, and the command after `--`, which gets the tunnel's URL.
 
-use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -72,7 +71,10 @@ impl Children {
                 command.stdout(std::io::stderr());
             }
             let started = supervisor.start(&mut command);
-            children.command = Some(started.map_err(|source| cannot_run(program, source))?);
+            children.command = Some(started.map_err(|source| Error::Run {
+                program: program.to_string_lossy().into_owned(),
+                source,
+            })?);
         }
         Ok(children)
     }
@@ -96,13 +98,6 @@ impl Children {
         if let Some(supervisor) = self.supervisor {
             supervisor.end().await;
         }
-    }
-}
-
-fn cannot_run(program: &OsString, source: std::io::Error) -> Error {
-    Error::Run {
-        program: program.to_string_lossy().into_owned(),
-        source,
     }
 }
 
