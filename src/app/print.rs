@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::after_output;
 use crate::cli::send::{Print, SendOptions};
@@ -28,9 +28,8 @@ pub fn run(
 ) -> Exit {
     let state = show.state();
     let mut printer = Printer::new(print, options, destination);
-    let mut left_out = LeftOut::default();
-    let mut first = true;
-    let mut piece = String::new();
+    let (mut left_out, mut first_left_out) = (0_u64, None);
+    let mut separator = "";
     if print == Print::Har {
         show.data(&export::har_head());
     }
@@ -38,17 +37,20 @@ pub fn run(
         let mut since = Duration::ZERO;
         for job in jobs {
             since = job.slot.due.unwrap_or(since.saturating_add(job.slot.gap));
-            for mut job in job.each_copy() {
-                printer.mask(&mut job.request);
-                piece.clear();
-                match printer.piece(&job, plan.at.after(since), &mut piece) {
-                    Ok(()) => {
-                        if print == Print::Har && !std::mem::take(&mut first) {
-                            show.data(export::HAR_SEPARATOR);
+            for job in job.each_copy() {
+                let cdr = job.cdr.as_ref().map(|cdr| &cdr.json[..]);
+                let at = plan.at.after(since);
+                match printer.text(&job.request, job.origin, &title(&job), cdr, at) {
+                    Ok(text) => {
+                        if print == Print::Har {
+                            show.data(std::mem::replace(&mut separator, export::HAR_SEPARATOR));
                         }
-                        show.data(&piece);
+                        show.data(&text);
                     }
-                    Err(reason) => left_out.count(job.n, reason),
+                    Err(reason) => {
+                        left_out += 1;
+                        first_left_out.get_or_insert((job.n, reason));
+                    }
                 }
                 if *state.borrow() != StreamState::Open {
                     break 'run;
@@ -59,43 +61,41 @@ pub fn run(
     if print == Print::Har {
         show.data(export::HAR_TAIL);
     }
-    show.flush();
-    printer.tell(&mut show);
-    let exit = left_out.tell(&mut show);
+    printer.finish(&mut show);
+    let mut exit = Exit::Success;
+    if let Some((n, reason)) = first_left_out {
+        let what = match left_out {
+            1 => format!("request {n} cannot be printed: {reason}"),
+            _ => {
+                format!("{left_out} requests cannot be printed; the first is request {n}: {reason}")
+            }
+        };
+        show.warn(&format!("{what}; --print curl can print this request"));
+        exit = Exit::Failed;
+    }
     after_output(exit, &mut show)
 }
 
 /// Prints the requests of suite cases, each with its case's name. A request of raw bytes is left out.
 pub fn suite_requests(
     cases: &[(&'static str, Option<Request>)],
+    at: Timestamp,
     destination: &Destination,
     options: &SendOptions,
     print: Print,
     mut show: Show,
 ) -> Exit {
     let mut printer = Printer::new(print, options, destination);
-    let flags = printer.flags.clone();
-    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let mut exit = Exit::Success;
     for (name, request) in cases {
-        let mut request = request.clone().map(Arc::new);
-        if let Some(request) = &mut request {
-            printer.mask(request);
-        }
-        let request = request.as_deref();
-        let request = request.ok_or("only the suite can write its bytes");
-        let text = request.and_then(|request| match print {
-            Print::Curl => Ok(export::curl(request, &printer.origin, &flags, false) + "\n"),
-            Print::Http => export::http_file_request(request, &printer.origin, name),
-            _ if request.body.is_empty() => {
-                let pairs = query::decode(request.query().unwrap_or_default()).pairs;
-                let fields: Map<_, _> = pairs
-                    .into_iter()
-                    .map(|(k, v)| (k, Value::from(v)))
-                    .collect();
-                Ok(Value::Object(fields).to_string() + "\n")
-            }
-            _ => Ok(ndjson::one_line(&request.body.0) + "\n"),
+        let request = request.as_ref().ok_or("only the suite can write its bytes");
+        let text = request.and_then(|request| {
+            let masked = options.mask.then(|| secret::masked_request(request));
+            let shown = masked.as_ref().unwrap_or(request);
+            let pairs = query::decode(shown.query().unwrap_or_default()).pairs;
+            let fields = pairs.into_iter().map(|(name, value)| (name, value.into()));
+            let cdr = Value::Object(fields.collect()).to_string();
+            printer.text(request, Origin::Template, name, Some(cdr.as_bytes()), at)
         });
         match text {
             Ok(text) => show.data(&text),
@@ -105,36 +105,8 @@ pub fn suite_requests(
             }
         }
     }
-    show.flush();
-    printer.tell(&mut show);
+    printer.finish(&mut show);
     after_output(exit, &mut show)
-}
-
-#[derive(Default)]
-struct LeftOut {
-    count: u64,
-    first: Option<(u64, Reason)>,
-}
-
-impl LeftOut {
-    fn count(&mut self, n: u64, reason: Reason) {
-        self.count += 1;
-        self.first.get_or_insert((n, reason));
-    }
-
-    fn tell(&self, show: &mut Show) -> Exit {
-        let Some((n, reason)) = self.first else {
-            return Exit::Success;
-        };
-        let what = match self.count {
-            1 => format!("request {n} cannot be printed: {reason}"),
-            count => {
-                format!("{count} requests cannot be printed; the first is request {n}: {reason}")
-            }
-        };
-        show.warn(&format!("{what}; --print curl can print this request"));
-        Exit::Failed
-    }
 }
 
 struct Printer {
@@ -143,7 +115,7 @@ struct Printer {
     origin: String,
     is_masked: bool,
     shows_secrets: bool,
-    flags: Vec<String>,
+    curl_flags: Vec<String>,
 }
 
 impl Printer {
@@ -158,69 +130,61 @@ impl Printer {
         let end = url[authority..]
             .find(['/', '?'])
             .map_or(url.len(), |at| authority + at);
-        let mut flags = Vec::new();
+        let mut curl_flags = Vec::new();
         if options.insecure {
-            flags.push("-k".to_owned());
+            curl_flags.push("-k".to_owned());
         }
         if let Some(path) = &options.cacert {
-            flags.extend(["--cacert".to_owned(), path.display().to_string()]);
+            curl_flags.extend(["--cacert".to_owned(), path.display().to_string()]);
         }
         Self {
             print,
             origin: url[..end].to_owned(),
             is_masked: options.mask,
             shows_secrets: print != Print::Json && !masked.starts_with(&url[..end]),
-            flags,
+            curl_flags,
         }
     }
 
-    fn mask(&mut self, request: &mut Arc<Request>) {
-        let masked = secret::masked_request(request);
-        if self.is_masked {
-            *request = Arc::new(masked);
-        } else {
-            self.shows_secrets |= self.print != Print::Json && masked != **request;
-        }
-    }
-
-    fn tell(&self, show: &mut Show) {
+    fn finish(&self, show: &mut Show) {
+        show.flush();
         if self.shows_secrets {
             show.remark("the printed requests contain passwords or tokens; --mask masks them");
         }
     }
 
-    /// `at` is the time at which `send` would deliver the request, for the timestamps of HAR entries.
-    fn piece(&self, job: &Job, at: Timestamp, out: &mut String) -> Result<(), Reason> {
-        let stripped = match job.origin {
-            Origin::Capture => Some(replay::strip_hop_by_hop(&job.request)),
-            Origin::Template => None,
-        };
+    /// `cdr` is the JSON of a request without a body. `at` is the time at which `send` would deliver the request, for
+    /// the timestamps of HAR entries.
+    fn text(
+        &mut self,
+        request: &Request,
+        origin: Origin,
+        title: &str,
+        cdr: Option<&[u8]>,
+        at: Timestamp,
+    ) -> Result<String, Reason> {
+        let masked = secret::masked_request(request);
+        let has_secrets = masked != *request;
+        let request = if self.is_masked { &masked } else { request };
+        self.shows_secrets |= has_secrets && !self.is_masked && self.print != Print::Json;
+        let is_captured = origin == Origin::Capture;
         // Captured requests lose their hop-by-hop headers: the tool that sends the printed request adds its own.
-        let request = stripped.as_ref().unwrap_or(&job.request);
-        match self.print {
+        let stripped = is_captured.then(|| replay::strip_hop_by_hop(request));
+        let end_to_end = stripped.as_ref().unwrap_or(request);
+        Ok(match self.print {
             Print::Json => {
-                let body = &job.request.body;
-                let cdr = job.cdr.as_ref().filter(|_| body.is_empty());
-                out.push_str(&ndjson::one_line(cdr.map_or(&body.0, |cdr| &cdr.json)));
+                let cdr = cdr.filter(|_| request.body.is_empty());
+                ndjson::one_line(cdr.unwrap_or(&request.body.0)) + "\n"
             }
-            Print::Curl => out.push_str(&curl(job, &self.origin, &self.flags)),
-            Print::Http => out.push_str(&export::http_file_request(
-                request,
-                &self.origin,
-                &title(job),
-            )?),
-            Print::Har => out.push_str(&export::har_entry(
-                &job.request,
-                &self.origin,
-                at,
-                &title(job),
-            )?),
-            Print::Vegeta => out.push_str(&export::vegeta_target(request, &self.origin)?),
-        }
-        if matches!(self.print, Print::Json | Print::Curl | Print::Vegeta) {
-            out.push('\n');
-        }
-        Ok(())
+            // The printed curl command disables curl's defaults where these would change the request.
+            Print::Curl => {
+                let flags: Vec<&str> = self.curl_flags.iter().map(String::as_str).collect();
+                export::curl(request, &self.origin, &flags, is_captured) + "\n"
+            }
+            Print::Http => export::http_file_request(end_to_end, &self.origin, title)?,
+            Print::Har => export::har_entry(request, &self.origin, at, title)?,
+            Print::Vegeta => export::vegeta_target(end_to_end, &self.origin)? + "\n",
+        })
     }
 }
 
@@ -229,21 +193,10 @@ fn title(job: &Job) -> String {
         Some(leg @ ("a" | "b")) => format!(", leg {leg}"),
         _ => String::new(),
     };
-    let copy = if job.slot.copy == 0 {
-        String::new()
-    } else {
-        format!(", copy {}", job.slot.copy)
+    let copy = match job.slot.copy {
+        0 => String::new(),
+        copy => format!(", copy {copy}"),
     };
-    format!(
-        "{}. {}: call {}{leg}{copy}",
-        job.n,
-        job.scenario,
-        job.slot.call + 1
-    )
-}
-
-/// The printed curl command disables curl's defaults where these would change the request, such as added headers.
-fn curl(job: &Job, origin: &str, flags: &[String]) -> String {
-    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    export::curl(&job.request, origin, &flags, job.origin == Origin::Capture)
+    let (n, scenario, call) = (job.n, job.scenario, job.slot.call + 1);
+    format!("{n}. {scenario}: call {call}{leg}{copy}")
 }

@@ -31,8 +31,17 @@ pub async fn run(options: &SendOptions) -> Result<Exit, Error> {
             let what = "--suite --print writes json, curl or http";
             return Err(Error::Usage(what.to_owned()));
         }
-        let cases = suite::requests(&suite_options(options, &destination)?, &destination)?;
-        return Ok(suite_requests(&cases, &destination, options, print, show));
+        let suite_options = suite_options(options, &destination)?;
+        let cases = suite::requests(&suite_options, &destination)?;
+        let at = suite_options.at;
+        return Ok(suite_requests(
+            &cases,
+            at,
+            &destination,
+            options,
+            print,
+            show,
+        ));
     }
     let junit = options.junit.as_deref();
     let report = junit.map(files::create).transpose()?;
