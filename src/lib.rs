@@ -14,7 +14,7 @@
 //! reply                    the line of a response that matters
 //! exchange                 a received request and its answer: written by listen, read by input and send
 //! net    cdr               HTTP client, raw requests, export formats; payloads, scenarios, schema, judge
-//! ndjson                   the frame of a record, and escaping for terminals
+//! ndjson parse             the frame of a record, and escaping for terminals; parsers of flag values
 //! process clock error seed untrusted json
 //! ```
 //!
@@ -62,6 +62,7 @@ mod listen;
 mod ndjson;
 mod net;
 mod output;
+mod parse;
 mod process;
 mod reply;
 mod seed;

@@ -8,6 +8,7 @@ use std::io;
 
 use rand::rngs::{ChaCha8Rng, SysRng};
 use rand::{SeedableRng, TryRng};
+use serde::Serialize;
 
 /// A `Stream` is an independent sequence of random numbers. Its discriminant is part of the generator's key and must
 /// not change.
@@ -29,7 +30,7 @@ pub enum Stream {
     Fuzz = 11,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Seed(pub u64);
 
 impl Seed {

@@ -135,11 +135,14 @@ fn suite_options(options: &SendOptions, destination: &Destination) -> Result<Sui
         only: options.only.clone(),
         skip: options.skip.clone(),
         methods: options.method,
-        max_latency: options.max_latency.unwrap_or(suite::USUAL_MAX_LATENCY),
+        max_latency: options
+            .expectation
+            .max_latency
+            .unwrap_or(suite::USUAL_MAX_LATENCY),
         seed: options.seed,
         at: options.at.unwrap_or_else(|| Clock::start().now()),
-        account: options.account(),
-        rate: options.rate(),
+        account: options.account.clone(),
+        rate: options.schedule.rate,
         headers,
         pauses: Pauses::default(),
         fuzz: options.fuzz,

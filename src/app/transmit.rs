@@ -10,7 +10,7 @@ use super::{Session, files, print, send_output};
 use crate::cdr::account::{Account, AccountOptions};
 use crate::cdr::scenarios::GenerateOptions;
 use crate::cdr::schema;
-use crate::cli::send::{SendOptions, Source};
+use crate::cli::send::SendOptions;
 use crate::cli::values::{self, HeaderSource};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Exit};
@@ -53,43 +53,6 @@ pub fn prepare(
 ) -> Result<Plan, Error> {
     let seed = options.seed;
     let at = options.at.unwrap_or_else(|| rang_until(clock.now(), seed));
-    let (source, account) = (options.source(), options.account());
-    let content = match &source {
-        Source::Scenarios(choices) => {
-            if account.customer.is_some() && !choices.iter().any(|choice| choice.rings_customer()) {
-                show.remark(
-                    "--to has no effect: the chosen scenarios never ring the customer \
-                    (customer-no-answer does)",
-                );
-            }
-            for (flag, field) in options.edits.iter().map(Edit::flag_and_field) {
-                if schema::documented(field).is_none() {
-                    show.warn(&format!("{flag} {field}: {}", schema::unknown(field)));
-                }
-            }
-            let account = Account::new(&account, seed);
-            let setting = GenerateOptions {
-                account,
-                shape: options.shape,
-                call_ids: options.call_id,
-                at,
-                seed,
-            };
-            Content::Scenarios(choices.clone(), setting)
-        }
-        Source::File(path) => {
-            if account != AccountOptions::default() {
-                show.remark(
-                    "flags of the account, such as --to and --agent, have no effect on a \
-                    file: use --set to=…",
-                );
-            }
-            let input = input::read(&files::read(path)?, &files::name(path))?;
-            input.warnings.iter().for_each(|warning| show.warn(warning));
-            announce_replay(&input.items, options, destination, show)?;
-            Content::File(input.items)
-        }
-    };
     let template = RequestTemplate {
         target: destination.target().to_owned(),
         methods: options.method,
@@ -99,25 +62,57 @@ pub fn prepare(
         host: (!destination.is_loopback()).then(|| destination.authority().to_owned()),
         authorization: destination.authorization(),
     };
-    if let (Content::File(items), Source::File(path)) = (&content, &source) {
-        for (n, item) in (1..).zip(items) {
+    let content = if let Some(path) = &options.file {
+        if options.account != AccountOptions::default() {
+            show.remark(
+                "flags of the account, such as --to and --agent, have no effect on a file: use \
+                --set to=…",
+            );
+        }
+        let input = input::read(&files::read(path)?, &files::name(path))?;
+        input.warnings.iter().for_each(|warning| show.warn(warning));
+        announce_replay(&input.items, options, destination, show)?;
+        for (n, item) in (1..).zip(&input.items) {
             template.check(item).map_err(|what| Error::Input {
                 place: format!("{}: object {n}", files::name(path)),
                 what,
             })?;
         }
-    }
+        Content::File(input.items)
+    } else {
+        let choices = options.scenarios();
+        let rings_customer = choices.iter().any(|choice| choice.rings_customer());
+        if options.account.customer.is_some() && !rings_customer {
+            show.remark(
+                "--to has no effect: the chosen scenarios never ring the customer \
+                (customer-no-answer does)",
+            );
+        }
+        for (flag, field) in options.edits.iter().map(Edit::flag_and_field) {
+            if schema::documented(field).is_none() {
+                show.warn(&format!("{flag} {field}: {}", schema::unknown(field)));
+            }
+        }
+        let setting = GenerateOptions {
+            account: Account::new(&options.account, seed),
+            shape: options.shape,
+            call_ids: options.call_id,
+            at,
+            seed,
+        };
+        Content::Scenarios(choices, setting)
+    };
     Ok(Plan {
         content,
         template,
         rounds: options.rounds(),
         duration: options.duration,
-        schedule: options.schedule_options(),
-        concurrency: options.concurrency,
-        retry: options.retry_policy(),
-        expectation: options.expectation(),
+        schedule: options.schedule,
+        retry: options.retry,
+        expectation: options.expectation.clone(),
         compare: options.compare,
         shown_url: destination.masked().to_owned(),
+        seed,
         at,
     })
 }
@@ -239,11 +234,14 @@ fn allow(
 }
 
 pub fn client_options(options: &SendOptions) -> Result<ClientOptions, Error> {
-    let mut client = options.client();
-    if let Some(path) = &options.cacert {
-        client.certificates = files::read_certificates(path)?;
-    }
-    Ok(client)
+    let certificates = options.cacert.as_deref().map(files::read_certificates);
+    Ok(ClientOptions {
+        timeout: options.timeout,
+        connect_timeout: options.connect_timeout.min(options.timeout),
+        insecure: options.insecure,
+        certificates: certificates.transpose()?.unwrap_or_default(),
+        keep_alive: options.keep_alive,
+    })
 }
 
 pub fn announce(
@@ -276,7 +274,7 @@ pub fn transport(
     show: &mut Show,
 ) -> Result<HttpTransport, Error> {
     let proxy = proxy_in_use(destination);
-    if options.race > 1
+    if options.schedule.race > 1
         && let Some(proxy) = &proxy
     {
         let what = format!(

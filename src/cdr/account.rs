@@ -10,6 +10,7 @@ use rand::{Rng as _, RngExt as _};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::parse;
 use crate::seed::{Rng, Seed, Stream};
 
 /// The app id of TeleCMI's documented sample. A random app id could belong to a real account. \[doc\]
@@ -36,16 +37,27 @@ const RING_NOBODY: [&str; 6] = [
     "9100000000##",
 ];
 
-/// The flags that set values of the simulated account. Without a flag, the value is the documented one or is drawn from
-/// the seed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+// Flags that set values of the simulated account. Without a flag, the value is the documented one or is drawn from the
+// seed. clap would take a doc comment of the struct for the description of `send`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
 pub struct AccountOptions {
+    /// App id of the account, in `appid` and `user`
+    #[arg(long, value_name = "N", value_parser = parse::whole::<u64, 1, 999_999_999_999>)]
     pub app_id: Option<u64>,
-    /// The extension of the agent, 3 to 6 digits.
+    /// Extension of the agent; `user` becomes EXT_APPID
+    #[arg(long, value_name = "EXT", value_parser = parse::extension)]
     pub agent: Option<String>,
+    /// Caller ID of the calls, in `virtual_number`
+    #[arg(long, value_name = "N", value_parser = parse::number)]
     pub virtual_number: Option<u64>,
+    /// Telephone number of the customer, in `to` of leg b
+    #[arg(id = "to", long = "to", value_name = "N", value_parser = parse::number)]
     pub customer: Option<u64>,
+    /// Parameters set in the dashboard, in `custom`
+    #[arg(long, value_name = "TEXT")]
     pub custom: Option<String>,
+    /// Parameters of click2call calls, in `extra_params`
+    #[arg(long, value_name = "JSON", value_parser = parse::object)]
     pub extra_params: Option<String>,
 }
 

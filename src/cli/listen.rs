@@ -19,6 +19,7 @@ use crate::listen::tunnel::Tunnel;
 use crate::listen::{ExpectedCdrs, ExpectedField, Options};
 use crate::net::{Destination, Header};
 use crate::output::OutputOptions;
+use crate::parse;
 use crate::seed::Seed;
 
 const WHERE: &str = "Where";
@@ -40,14 +41,14 @@ const TUNNEL_HELP: &str = "Start a tunnel and show its public URL: cloudflared, 
 #[command(before_help = help::LISTEN.examples(), after_help = help::LISTEN.end())]
 pub struct ListenOptions {
     /// Port to listen on; 0 chooses a free port
-    #[arg(short, long, value_name = "N", default_value_t = 8237, value_parser = values::port, help_heading = WHERE)]
+    #[arg(short, long, value_name = "N", default_value_t = 8237, value_parser = parse::port, help_heading = WHERE)]
     pub port: u16,
     /// Address to listen on; any but the default is open to the network
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", help_heading = WHERE)]
     pub host: String,
 
     /// Show requests in a browser on this machine, on PORT or a free port
-    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "0", value_parser = values::port, help_heading = BESIDE)]
+    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "0", value_parser = parse::port, help_heading = BESIDE)]
     pub inspect: Option<u16>,
     /// Append each exchange to a file, secrets included; replay it with send --file
     #[arg(long, value_name = "FILE", help_heading = BESIDE)]
@@ -75,7 +76,7 @@ pub struct ListenOptions {
     trust_proxy: bool,
 
     /// Status of the answers to valid requests
-    #[arg(long, default_value = "200", value_parser = values::status, help_heading = ANSWER)]
+    #[arg(long, default_value = "200", value_parser = parse::status, help_heading = ANSWER)]
     status: u16,
     /// Body of the answers to valid requests
     #[arg(long, value_name = "TEXT", default_value = "got it", help_heading = ANSWER)]
@@ -87,17 +88,17 @@ pub struct ListenOptions {
     #[arg(long, value_name = "D|A..B", help_heading = ANSWER)]
     delay: Option<Delay>,
     /// Seed for --delay and --fault-rate
-    #[arg(long, value_name = "N", default_value_t = Seed::fresh(), hide_default_value = true, value_parser = values::seed, help_heading = ANSWER)]
+    #[arg(long, value_name = "N", default_value_t = Seed::fresh(), hide_default_value = true, value_parser = parse::seed, help_heading = ANSWER)]
     pub seed: Seed,
 
     /// Fail the first N requests
-    #[arg(long, value_name = "N", value_parser = values::count, help_heading = FAILING)]
+    #[arg(long, value_name = "N", value_parser = parse::count, help_heading = FAILING)]
     fail_first: Option<u64>,
     /// Kind of failure: status (503), status:NNN, reset, empty, hang, slow or garbage; on its own, for all requests
     #[arg(long, value_name = "KIND", help_heading = FAILING)]
     fault: Option<Fault>,
     /// Fail this share of the requests at random: 0.1 or 10%
-    #[arg(long, value_name = "P", value_parser = values::share, help_heading = FAILING)]
+    #[arg(long, value_name = "P", value_parser = parse::share, help_heading = FAILING)]
     fault_rate: Option<f64>,
     /// Write a report on the retries of failed requests to this file, at the end
     #[arg(long, value_name = "FILE", help_heading = FAILING)]
@@ -107,7 +108,7 @@ pub struct ListenOptions {
     #[arg(long, help_heading = SCRIPTS)]
     strict: bool,
     /// Stop after this many CDRs
-    #[arg(short = 'n', long, value_name = "N", value_parser = values::count, help_heading = SCRIPTS)]
+    #[arg(short = 'n', long, value_name = "N", value_parser = parse::count, help_heading = SCRIPTS)]
     count: Option<u64>,
     /// Count only CDRs in which a field has this value: leg=a; repeatable
     #[arg(long, value_name = "FIELD=VALUE", help_heading = SCRIPTS)]
@@ -116,7 +117,7 @@ pub struct ListenOptions {
     #[arg(long, value_name = "D", value_parser = read_duration, help_heading = SCRIPTS)]
     settle: Option<Duration>,
     /// Stop after this time; exit with 124 if --count was not reached
-    #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = SCRIPTS)]
+    #[arg(long, value_name = "D", value_parser = parse::some_time, help_heading = SCRIPTS)]
     timeout: Option<Duration>,
     /// Write the URL to this file once the port is open
     #[arg(long, value_name = "FILE", help_heading = SCRIPTS)]
@@ -126,13 +127,13 @@ pub struct ListenOptions {
     pub command: Vec<OsString>,
 
     /// Maximum size of a request body; larger bodies are answered with 413
-    #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = values::size, help_heading = LIMITS)]
+    #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = parse::size, help_heading = LIMITS)]
     max_body: u64,
     /// Maximum time for receiving the head of a request
-    #[arg(long, value_name = "D", default_value = "15s", value_parser = values::some_time, help_heading = LIMITS)]
+    #[arg(long, value_name = "D", default_value = "15s", value_parser = parse::some_time, help_heading = LIMITS)]
     header_timeout: Duration,
     /// Maximum time for receiving a request body; slower bodies are answered with 408
-    #[arg(long, value_name = "D", default_value = "15s", value_parser = values::some_time, help_heading = LIMITS)]
+    #[arg(long, value_name = "D", default_value = "15s", value_parser = parse::some_time, help_heading = LIMITS)]
     body_timeout: Duration,
 
     #[command(flatten)]

@@ -11,19 +11,19 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgGroup, Args, ValueEnum};
 
 use super::help;
-use super::values::{self, HeaderSource, Speed};
+use super::values::HeaderSource;
 use crate::cdr::Shape;
 use crate::cdr::account::AccountOptions;
 use crate::cdr::scenarios::{self, CATALOGUE, CallIds, GROUPS, ScenarioChoice};
 use crate::clock::{Timestamp, read_duration};
 use crate::net::Destination;
-use crate::net::client::ClientOptions;
 use crate::net::query::Encoding;
 use crate::output::{OutputOptions, Repeat};
+use crate::parse;
 use crate::seed::Seed;
 use crate::send::deliver::RetryPolicy;
 use crate::send::edit::Edit;
-use crate::send::expect::{Expectation, Statuses};
+use crate::send::expect::Expectation;
 use crate::send::plan::Methods;
 use crate::send::schedule::ScheduleOptions;
 use crate::suite::guards::Guard;
@@ -41,13 +41,6 @@ pub enum Print {
     Har,
     /// Targets for Vegeta, one JSON object a line
     Vegeta,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    Scenarios(Vec<ScenarioChoice>),
-    /// The path `-` of `--file` is standard input.
-    File(PathBuf),
 }
 
 const TARGET: &str = "Target";
@@ -90,14 +83,14 @@ pub struct SendOptions {
     #[arg(long, value_name = "FILE", help_heading = TARGET)]
     pub cacert: Option<PathBuf>,
     /// Maximum time for a request and its answer
-    #[arg(long, value_name = "D", default_value = "15s", value_parser = values::some_time, help_heading = TARGET)]
-    timeout: Duration,
+    #[arg(long, value_name = "D", default_value = "15s", value_parser = parse::some_time, help_heading = TARGET)]
+    pub timeout: Duration,
     /// Maximum time for opening a connection, TLS included
-    #[arg(long, value_name = "D", default_value = "5s", value_parser = values::some_time, help_heading = TARGET)]
-    connect_timeout: Duration,
+    #[arg(long, value_name = "D", default_value = "5s", value_parser = parse::some_time, help_heading = TARGET)]
+    pub connect_timeout: Duration,
     /// Reuse connections instead of opening one for each delivery
     #[arg(long, help_heading = TARGET)]
-    keep_alive: bool,
+    pub keep_alive: bool,
 
     /// Run test cases against the handler and report what failed
     #[arg(long, help_heading = SUITE, conflicts_with_all = ["demo", "file", "scenario", "click2call", "shape", "call_id", "set",
@@ -126,7 +119,7 @@ pub struct SendOptions {
     #[arg(long, value_name = "WHERE", requires = "suite", help_heading = SUITE)]
     pub guard: Vec<Guard>,
     /// Add N test cases with one field changed at random
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = values::whole::<u64, 0, 10_000>, requires = "suite", help_heading = SUITE)]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = parse::whole::<u64, 0, 10_000>, requires = "suite", help_heading = SUITE)]
     pub fuzz: u64,
     /// Earlier report of --format ndjson: only failures that it lacks fail the run
     #[arg(long, value_name = "FILE", requires = "suite", help_heading = SUITE)]
@@ -152,25 +145,9 @@ pub struct SendOptions {
     pub list_scenarios: bool,
     /// Send the content of a file (- is standard input): CDRs as JSON, or the exact requests of a capture or HAR
     #[arg(short, long, value_name = "PATH", help_heading = CONTENT)]
-    file: Option<PathBuf>,
-    /// App id of the account, in `appid` and `user`
-    #[arg(long, value_name = "N", value_parser = values::whole::<u64, 1, 999_999_999_999>, help_heading = CONTENT)]
-    app_id: Option<u64>,
-    /// Extension of the agent; `user` becomes EXT_APPID
-    #[arg(long, value_name = "EXT", value_parser = values::extension, help_heading = CONTENT)]
-    agent: Option<String>,
-    /// Caller ID of the calls, in `virtual_number`
-    #[arg(long, value_name = "N", value_parser = values::number, help_heading = CONTENT)]
-    virtual_number: Option<u64>,
-    /// Telephone number of the customer, in `to` of leg b
-    #[arg(long, value_name = "N", value_parser = values::number, help_heading = CONTENT)]
-    to: Option<u64>,
-    /// Parameters set in the dashboard, in `custom`
-    #[arg(long, value_name = "TEXT", help_heading = CONTENT)]
-    custom: Option<String>,
-    /// Parameters of click2call calls, in `extra_params`
-    #[arg(long, value_name = "JSON", value_parser = values::object, help_heading = CONTENT)]
-    extra_params: Option<String>,
+    pub file: Option<PathBuf>,
+    #[command(flatten, next_help_heading = CONTENT)]
+    pub account: AccountOptions,
     /// Field types as documented (docs), or as seen in live accounts (live)
     #[arg(long, value_name = "SHAPE", default_value = "docs", help_heading = CONTENT)]
     pub shape: Shape,
@@ -187,64 +164,28 @@ pub struct SendOptions {
     #[arg(long, value_name = "FIELD", value_parser = Edit::unset, help_heading = CONTENT)]
     unset: Vec<Edit>,
     /// Seed of generated values; the same seed and --at make the same bytes
-    #[arg(long, value_name = "N", default_value_t = Seed::fresh(), hide_default_value = true, value_parser = values::seed, help_heading = CONTENT)]
+    #[arg(long, value_name = "N", default_value_t = Seed::fresh(), hide_default_value = true, value_parser = parse::seed, help_heading = CONTENT)]
     pub seed: Seed,
     /// Time when the calls start: RFC 3339 or epoch milliseconds
     #[arg(long, value_name = "TIME", help_heading = CONTENT)]
     pub at: Option<Timestamp>,
 
     /// Number of calls of each scenario
-    #[arg(short = 'n', long, value_name = "N", value_parser = values::count, help_heading = DELIVERY)]
+    #[arg(short = 'n', long, value_name = "N", value_parser = parse::count, help_heading = DELIVERY)]
     count: Option<u64>,
     /// Repeat the scenarios or the file for this long
-    #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = DELIVERY)]
+    #[arg(long, value_name = "D", value_parser = parse::some_time, help_heading = DELIVERY)]
     pub duration: Option<Duration>,
-    /// Deliveries per second, on an absolute schedule: 50/s
-    #[arg(long, value_name = "N/s", value_parser = values::rate, help_heading = DELIVERY)]
-    rate: Option<f64>,
-    /// Number of concurrent calls
-    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = values::whole::<usize, 1, 10_000>, help_heading = DELIVERY)]
-    pub concurrency: usize,
-    /// Speed of the pauses in a call or capture: 1 is real time, 10 is ten times as fast, max leaves them out
-    #[arg(long, value_name = "X", default_value = "max", value_parser = values::speed, help_heading = DELIVERY)]
-    speed: Speed,
-    /// Send each CDR N more times
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = values::whole::<u32, 0, 1_000>, help_heading = DELIVERY)]
-    duplicate: u32,
-    /// Send N copies at the same moment, each on its own connection
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = values::whole::<u32, 1, 200>, help_heading = DELIVERY)]
-    pub race: u32,
-    /// Send the deliveries in random order
-    #[arg(long, help_heading = DELIVERY)]
-    shuffle: bool,
-    /// Delay each delivery by up to D, so that some arrive out of order
-    #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = DELIVERY)]
-    late: Option<Duration>,
-    /// Leave out this share of the deliveries at random: 0.1 or 10%
-    #[arg(long, value_name = "P", default_value = "0", value_parser = values::share, help_heading = DELIVERY)]
-    drop: f64,
-    /// Number of retries of a delivery, after no answer, 408, 425, 429 or 5xx
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = values::whole::<u32, 0, 100>, help_heading = DELIVERY)]
-    retry: u32,
-    /// Wait before the first retry; doubled for each further retry, shortened at random by up to half. Retry-After is obeyed
-    #[arg(long, value_name = "D", default_value = "1s", value_parser = read_duration, help_heading = DELIVERY)]
-    retry_interval: Duration,
-    /// Maximum wait that Retry-After may ask for
-    #[arg(long, value_name = "D", default_value = "60s", value_parser = read_duration, help_heading = DELIVERY)]
-    retry_after_max: Duration,
+    #[command(flatten, next_help_heading = DELIVERY)]
+    pub schedule: ScheduleOptions,
+    #[command(flatten)]
+    pub retry: RetryPolicy,
     /// Allow more than 100/s or 10 000 deliveries to another machine
     #[arg(long, help_heading = DELIVERY)]
     pub yes: bool,
 
-    /// Statuses that count as success: 2xx, 200,204, 200-299
-    #[arg(long, value_name = "LIST", default_value = "2xx", help_heading = CHECKS)]
-    expect_status: Statuses,
-    /// Text that the body of each answer must contain
-    #[arg(long, value_name = "TEXT", help_heading = CHECKS)]
-    expect_body: Option<String>,
-    /// Maximum time for an answer; a slower answer fails the delivery
-    #[arg(long, value_name = "D", value_parser = values::some_time, help_heading = CHECKS)]
-    pub max_latency: Option<Duration>,
+    #[command(flatten, next_help_heading = CHECKS)]
+    pub expectation: Expectation,
     /// With --method both: fail if the answers to POST and GET differ
     #[arg(long, help_heading = CHECKS, conflicts_with_all = ["shuffle", "late"])]
     pub compare: bool,
@@ -294,71 +235,12 @@ impl SendOptions {
         self.count.or(self.duration.is_none().then_some(1))
     }
 
-    pub(crate) fn retry_policy(&self) -> RetryPolicy {
-        RetryPolicy {
-            retries: self.retry,
-            interval: self.retry_interval,
-            retry_after_max: self.retry_after_max,
-            seed: self.seed,
-        }
-    }
-
-    pub(crate) fn rate(&self) -> Option<f64> {
-        self.rate
-    }
-
-    pub(crate) fn expectation(&self) -> Expectation {
-        Expectation {
-            statuses: self.expect_status.clone(),
-            body: self.expect_body.clone(),
-            max_latency: self.max_latency,
-        }
-    }
-
-    pub(crate) fn source(&self) -> Source {
-        if let Some(path) = &self.file {
-            return Source::File(path.clone());
-        }
+    pub(crate) fn scenarios(&self) -> Vec<ScenarioChoice> {
         let names: Vec<&str> = match (self.click2call, self.scenario.is_empty()) {
             (true, _) => vec!["click2call"],
             (false, true) => vec!["agent-no-answer"],
             (false, false) => self.scenario.iter().map(String::as_str).collect(),
         };
-        Source::Scenarios(names.into_iter().flat_map(scenarios::choices).collect())
-    }
-
-    /// `client` leaves out the certificates of `--cacert`, because the command line module reads no files.
-    pub(crate) fn client(&self) -> ClientOptions {
-        ClientOptions {
-            timeout: self.timeout,
-            connect_timeout: self.connect_timeout.min(self.timeout),
-            insecure: self.insecure,
-            keep_alive: self.keep_alive,
-            ..ClientOptions::default()
-        }
-    }
-
-    pub(crate) fn account(&self) -> AccountOptions {
-        AccountOptions {
-            app_id: self.app_id,
-            agent: self.agent.clone(),
-            virtual_number: self.virtual_number,
-            customer: self.to,
-            custom: self.custom.clone(),
-            extra_params: self.extra_params.clone(),
-        }
-    }
-
-    pub(crate) fn schedule_options(&self) -> ScheduleOptions {
-        ScheduleOptions {
-            rate: self.rate,
-            speed: self.speed.0,
-            duplicate: self.duplicate,
-            race: self.race,
-            shuffle: self.shuffle,
-            late: self.late,
-            drop: self.drop,
-            seed: self.seed,
-        }
+        names.into_iter().flat_map(scenarios::choices).collect()
     }
 }

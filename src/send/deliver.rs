@@ -8,9 +8,10 @@ use super::event::{Attempt, Delivery, Event, EventSink};
 use super::plan::Origin;
 use super::run::Run;
 use super::schedule::Job;
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, read_duration};
 use crate::net::secret::masked_headers;
 use crate::net::{self, Failure, FailureKind, Request, Response};
+use crate::parse;
 use crate::seed::{Seed, Stream};
 
 pub trait Transport: Send + Sync + 'static {
@@ -30,14 +31,17 @@ pub trait Transport: Send + Sync + 'static {
     ) -> impl Future<Output = Vec<(Result<Response, Failure>, Duration)>> + Send;
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::Args)]
 pub struct RetryPolicy {
+    /// Number of retries of a delivery, after no answer, 408, 425, 429 or 5xx
+    #[arg(id = "retry", long = "retry", value_name = "N", default_value_t = 0, value_parser = parse::whole::<u32, 0, 100>)]
     pub retries: u32,
-    /// The wait before the first retry; each further wait is twice as long as the previous one.
+    /// Wait before the first retry; doubled for each further retry, shortened at random by up to half. Retry-After is obeyed
+    #[arg(id = "retry_interval", long = "retry-interval", value_name = "D", default_value = "1s", value_parser = read_duration)]
     pub interval: Duration,
-    /// The maximum wait for which `Retry-After` is obeyed.
+    /// Maximum wait that Retry-After may ask for
+    #[arg(long, value_name = "D", default_value = "60s", value_parser = read_duration)]
     pub retry_after_max: Duration,
-    pub seed: Seed,
 }
 
 /// A wait for `Retry-After` is announced from this length on.
@@ -49,11 +53,11 @@ const MAX_WAIT: Duration = Duration::from_secs(300);
 impl RetryPolicy {
     /// The wait before retry `attempt`, counted from one, of delivery `n`. A jitter of 50 to 100 % keeps many senders
     /// from retrying at once.
-    fn wait(&self, n: u64, attempt: u32) -> Duration {
+    fn wait(&self, seed: Seed, n: u64, attempt: u32) -> Duration {
         let factor = 1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX);
         let doubled = self.interval.saturating_mul(factor);
         let stream = n * 64 + u64::from(attempt.min(63));
-        let mut rng = self.seed.rng(Stream::Retry, stream);
+        let mut rng = seed.rng(Stream::Retry, stream);
         doubled.min(MAX_WAIT).mul_f64(rng.random_range(0.5..=1.0))
     }
 }
@@ -95,7 +99,7 @@ impl<T: Transport, E: EventSink> Run<T, E> {
                     }
                     wait
                 }
-                None => policy.wait(job.n, made + 1),
+                None => policy.wait(self.plan.seed, job.n, made + 1),
             });
             attempts.push(attempt(at, latency, result));
             match wait {

@@ -9,6 +9,7 @@ use hyper::StatusCode;
 
 use crate::clock::format_duration;
 use crate::net::{Failure, Response};
+use crate::parse;
 
 /// A list of HTTP status codes: `2xx`, `200,204`, `200-299`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,10 +69,21 @@ impl fmt::Display for Statuses {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, clap::Args)]
 pub struct Expectation {
+    /// Statuses that count as success: 2xx, 200,204, 200-299
+    #[arg(
+        id = "expect_status",
+        long = "expect-status",
+        value_name = "LIST",
+        default_value = "2xx"
+    )]
     pub statuses: Statuses,
+    /// Text that the body of each answer must contain
+    #[arg(id = "expect_body", long = "expect-body", value_name = "TEXT")]
     pub body: Option<String>,
+    /// Maximum time for an answer; a slower answer fails the delivery
+    #[arg(long, value_name = "D", value_parser = parse::some_time)]
     pub max_latency: Option<Duration>,
 }
 

@@ -60,7 +60,7 @@ impl Pacer {
             Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
         };
         let recorded = self.recorded(plan, n).and_then(at_speed);
-        let mut rng = (options.drop > 0.0).then(|| options.seed.rng(Stream::Drop, n));
+        let mut rng = (options.drop > 0.0).then(|| plan.seed.rng(Stream::Drop, n));
         let duplicates = (0..options.duplicate).map(|copy| (options.race + copy, 1));
         let copies = std::iter::once((0, options.race)).chain(duplicates);
         let keeps_gaps = options.rate.is_none() && options.late.is_some();

@@ -9,6 +9,7 @@ use super::template::RequestTemplate;
 use crate::cdr::scenarios::{GenerateOptions, ScenarioChoice};
 use crate::clock::Timestamp;
 use crate::input::Item;
+use crate::seed::Seed;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
@@ -19,10 +20,10 @@ pub struct Plan {
     /// The time since the start of the run after which no new delivery starts.
     pub duration: Option<Duration>,
     pub schedule: ScheduleOptions,
-    pub concurrency: usize,
     pub retry: RetryPolicy,
     pub expectation: Expectation,
     pub compare: bool,
+    pub seed: Seed,
     pub at: Timestamp,
     pub shown_url: String,
 }

@@ -30,7 +30,7 @@ pub async fn run<T: Transport, E: EventSink>(
     events: E,
 ) -> Summary {
     let started = Started {
-        seed: plan.schedule.seed,
+        seed: plan.seed,
         at: plan.at,
         url: plan.shown_url.clone(),
         planned: plan.planned(),
@@ -48,7 +48,7 @@ pub async fn run<T: Transport, E: EventSink>(
     });
     let most = usize::try_from(plan.most_deliveries().unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
     let mut workers = JoinSet::new();
-    for _ in 0..plan.concurrency.min(most) {
+    for _ in 0..plan.schedule.concurrency.min(most) {
         let run = Arc::clone(&run);
         workers.spawn(async move { run.work().await });
     }
@@ -69,14 +69,13 @@ pub async fn run<T: Transport, E: EventSink>(
         }
     }
     let stats = std::mem::take(&mut *lock(&run.stats));
-    let exit = why.map_or_else(|| stats.exit(), Stop::exit);
-    let summary = stats.summary(
-        run.elapsed(),
-        plan.planned(),
-        lock(&run.schedule).dropped(),
-        plan.schedule.seed,
-        exit,
-    );
+    let counted = stats.summary(run.elapsed());
+    let summary = Summary {
+        planned: plan.planned(),
+        dropped: lock(&run.schedule).dropped(),
+        exit: why.map_or(counted.exit, Stop::exit),
+        ..counted
+    };
     run.events.send(Event::Finished(Box::new(summary.clone())));
     summary
 }

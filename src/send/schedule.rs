@@ -15,7 +15,8 @@ use crate::cdr::CdrText;
 use crate::cdr::scenarios::{self, GeneratedCdr};
 use crate::input::Item;
 use crate::net::Request;
-use crate::seed::{Seed, Stream};
+use crate::parse;
+use crate::seed::Stream;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
@@ -43,17 +44,33 @@ impl Job {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, clap::Args)]
 pub struct ScheduleOptions {
+    /// Deliveries per second, on an absolute schedule: 50/s
+    #[arg(long, value_name = "N/s", value_parser = parse::rate)]
     pub rate: Option<f64>,
-    /// The divisor of the gaps of scenarios and captures: 1 is real time, `None` removes the gaps.
-    pub speed: Option<f64>,
+    /// Number of concurrent calls
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = parse::whole::<usize, 1, 10_000>)]
+    pub concurrency: usize,
+    // With the plain name `Option`, clap would take the value for an `f64` that may be left out.
+    /// Speed of the pauses in a call or capture: 1 is real time, 10 is ten times as fast, max leaves them out
+    #[arg(long, value_name = "X", default_value = "max", value_parser = parse::speed)]
+    pub speed: std::option::Option<f64>,
+    /// Send each CDR N more times
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = parse::whole::<u32, 0, 1_000>)]
     pub duplicate: u32,
+    /// Send N copies at the same moment, each on its own connection
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse::whole::<u32, 1, 200>)]
     pub race: u32,
+    /// Send the deliveries in random order
+    #[arg(long)]
     pub shuffle: bool,
+    /// Delay each delivery by up to D, so that some arrive out of order
+    #[arg(long, value_name = "D", value_parser = parse::some_time)]
     pub late: Option<Duration>,
+    /// Leave out this share of the deliveries at random: 0.1 or 10%
+    #[arg(long, value_name = "P", default_value = "0", value_parser = parse::share)]
     pub drop: f64,
-    pub seed: Seed,
 }
 
 impl ScheduleOptions {
@@ -161,7 +178,7 @@ impl Schedule {
         }
         if options.shuffle {
             let dues: Vec<_> = window.iter().map(|slot| slot.due).collect();
-            window.shuffle(&mut options.seed.rng(Stream::Shuffle, self.windows));
+            window.shuffle(&mut plan.seed.rng(Stream::Shuffle, self.windows));
             // Within a window the deliveries are shuffled, and the due times stay in order.
             window
                 .iter_mut()
@@ -169,7 +186,7 @@ impl Schedule {
                 .for_each(|(slot, due)| slot.due = due);
         }
         if let Some(most) = options.late {
-            let mut rng = options.seed.rng(Stream::Late, self.windows);
+            let mut rng = plan.seed.rng(Stream::Late, self.windows);
             for slot in &mut window {
                 let held = most.mul_f64(rng.random_range(0.0..=1.0));
                 slot.due = slot.due.map(|due| due.saturating_add(held));
@@ -226,6 +243,7 @@ impl Iterator for Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seed::Seed;
     use crate::send::tests::plan;
 
     fn plain() -> ScheduleOptions {
@@ -319,16 +337,14 @@ mod tests {
         insta::assert_snapshot!(drawn(4, shuffled), @"3b 2b 2a 1b 3a 1a 0b 0a");
         insta::assert_snapshot!(drawn(3, ScheduleOptions { late: Some(Duration::from_secs(2)), ..plain() }), @"0b@864ms 1a@877ms 2b@909ms 2a@982ms 1b@1177ms 0a@1251ms");
         insta::assert_snapshot!(drawn(6, ScheduleOptions { drop: 0.3, ..plain() }), @"0b 1a 2a 3b,3a 4b,4a 5a");
-        assert_ne!(
-            drawn(4, shuffled),
-            drawn(
-                4,
-                ScheduleOptions {
-                    seed: Seed(8),
-                    ..shuffled
-                }
-            )
-        );
+        let order = |seed| {
+            let mut plan = plan("customer-no-answer", 4);
+            (plan.schedule, plan.seed) = (shuffled, Seed(seed));
+            let jobs = Schedule::new(Arc::new(plan)).flatten();
+            jobs.map(|job| (job.slot.call, job.slot.cdr))
+                .collect::<Vec<_>>()
+        };
+        assert_ne!(order(7), order(8));
     }
 
     #[test]

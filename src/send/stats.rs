@@ -1,14 +1,11 @@
 //! Counts deliveries and makes the summary of a run, in constant memory.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
 use super::event::{Bucket, Delivery, LatencySummary, Summary};
 use crate::error::Exit;
-use crate::net::FailureKind;
-use crate::seed::Seed;
 
 /// The number of buckets of equal width in the displayed latency histogram. One more bucket holds the latencies above
 /// p99.
@@ -16,10 +13,7 @@ const BUCKETS: usize = 10;
 
 #[derive(Debug)]
 pub struct Stats {
-    ok: u64,
-    failed: u64,
-    by_status: BTreeMap<u16, u64>,
-    by_failure: BTreeMap<FailureKind, u64>,
+    counts: Summary,
     latency: Histogram<u64>,
     lateness: Histogram<u64>,
 }
@@ -30,10 +24,7 @@ impl Default for Stats {
         let histogram =
             || Histogram::new(3).unwrap_or_else(|_| unreachable!("three digits are allowed"));
         Self {
-            ok: 0,
-            failed: 0,
-            by_status: BTreeMap::new(),
-            by_failure: BTreeMap::new(),
+            counts: Summary::default(),
             latency: histogram(),
             lateness: histogram(),
         }
@@ -42,61 +33,41 @@ impl Default for Stats {
 
 impl Stats {
     pub fn count(&mut self, delivery: &Delivery) {
-        if delivery.ok {
-            self.ok += 1;
-        } else {
-            self.failed += 1;
-        }
+        let counts = &mut self.counts;
+        counts.deliveries += 1;
+        counts.ok += u64::from(delivery.ok);
+        counts.failed += u64::from(!delivery.ok);
         if let Some(late) = delivery.late {
             record(&mut self.lateness, late);
         }
         let Some(last) = delivery.last() else { return };
         if let Some(status) = last.status {
-            *self.by_status.entry(status).or_default() += 1;
+            *counts.by_status.entry(status).or_default() += 1;
             record(&mut self.latency, last.latency);
         }
         if let Some(failure) = &last.failure {
-            *self.by_failure.entry(failure.kind).or_default() += 1;
+            *counts.by_failure.entry(failure.kind).or_default() += 1;
         }
     }
 
-    pub fn exit(&self) -> Exit {
-        if self.failed == 0 {
-            Exit::Success
-        } else {
-            Exit::Failed
-        }
-    }
-
-    pub fn summary(
-        self,
-        elapsed: Duration,
-        planned: Option<u64>,
-        dropped: u64,
-        seed: Seed,
-        exit: Exit,
-    ) -> Summary {
-        let deliveries = self.ok + self.failed;
+    /// Returns the summary of a run that was not stopped.
+    pub fn summary(self, elapsed: Duration) -> Summary {
         #[expect(
             clippy::cast_precision_loss,
             reason = "a run has fewer than 2^53 deliveries"
         )]
-        let rate = deliveries as f64 / elapsed.as_secs_f64().max(1e-6);
+        let rate = self.counts.deliveries as f64 / elapsed.as_secs_f64().max(1e-6);
         Summary {
-            deliveries,
-            planned,
-            ok: self.ok,
-            failed: self.failed,
-            dropped,
-            by_status: self.by_status,
-            by_failure: self.by_failure,
             requests_per_s: (rate * 10.0).round() / 10.0,
             latency_ms: latency_summary(&self.latency),
             lateness_ms: latency_summary(&self.lateness),
             elapsed,
-            exit,
+            exit: match self.counts.failed {
+                0 => Exit::Success,
+                _ => Exit::Failed,
+            },
             buckets: buckets(&self.latency),
-            seed,
+            ..self.counts
         }
     }
 }
@@ -155,6 +126,7 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::send::event::Attempt;
+    use std::collections::BTreeMap;
 
     fn delivery(ms: u64, ok: bool) -> Delivery {
         Delivery {
@@ -182,8 +154,8 @@ mod tests {
     fn a_hundred_deliveries_are_summed_up() {
         let mut stats = Stats::default();
         (1..=100).for_each(|ms| stats.count(&delivery(ms, ms != 100)));
-        assert_eq!(stats.exit(), Exit::Failed);
-        let summary = stats.summary(Duration::from_secs(2), Some(100), 0, Seed(7), Exit::Failed);
+        let summary = stats.summary(Duration::from_secs(2));
+        assert_eq!(summary.exit, Exit::Failed);
         assert_eq!(
             (summary.deliveries, summary.ok, summary.failed),
             (100, 99, 1)
@@ -207,7 +179,7 @@ mod tests {
 
     #[test]
     fn nothing_measured_is_nothing_said() {
-        let summary = Stats::default().summary(Duration::ZERO, None, 0, Seed(7), Exit::Success);
+        let summary = Stats::default().summary(Duration::ZERO);
         assert_eq!(
             (
                 summary.latency_ms,

@@ -116,23 +116,22 @@ pub(super) fn plan(scenario: &str, rounds: u64) -> Plan {
         duration: None,
         schedule: ScheduleOptions {
             rate: None,
+            concurrency: 1,
             speed: None,
             duplicate: 0,
             race: 1,
             shuffle: false,
             late: None,
             drop: 0.0,
-            seed,
         },
-        concurrency: 1,
         retry: RetryPolicy {
             retries: 0,
             interval: Duration::from_secs(1),
             retry_after_max: Duration::from_secs(60),
-            seed,
         },
         expectation: Expectation::default(),
         compare: false,
+        seed,
         at: Timestamp::from_epoch_ms(1_795_338_000_000).unwrap(),
         shown_url: "http://h/".to_owned(),
     }
@@ -202,10 +201,8 @@ async fn both_methods_carry_the_same_cdr() {
 async fn concurrency_changes_neither_bytes_nor_order_within_a_call() {
     let sent = async |concurrency| {
         let handler = Handler::new(vec![ok()]);
-        let plan = Plan {
-            concurrency,
-            ..plan("mix", 200)
-        };
+        let mut plan = plan("mix", 200);
+        plan.schedule.concurrency = concurrency;
         let (mut deliveries, _) = deliver(&plan, &handler).await;
         assert_eq!(handler.most_at_once.load(Ordering::SeqCst), concurrency);
         let legs_in_order = deliveries
@@ -410,7 +407,7 @@ async fn times_as_far_apart_as_can_be_are_survived() {
     let mut plan = capture(&[-1_650_628_175_336, 251_751_672_624_663], 1_000_000);
     plan.schedule.speed = Some(0.001);
     plan.duration = Some(Duration::from_secs(1));
-    plan.concurrency = 3;
+    plan.schedule.concurrency = 3;
     assert_eq!(deliver(&plan, &Handler::new(vec![ok()])).await.0.len(), 1);
     assert_eq!(Schedule::new(Arc::new(plan)).take(10_000).count(), 10_000);
 }
@@ -585,7 +582,7 @@ async fn the_machines_time_is_kept_and_waits_for_it_end_when_stopped() {
     });
     let mut plan = capture(&[0, 2, 4, 3_600_000], 1);
     plan.schedule.speed = Some(1.0);
-    plan.concurrency = 4;
+    plan.schedule.concurrency = 4;
     let stop = async {
         while handler.sent.lock().unwrap().len() < 3 {
             tokio::task::yield_now().await;

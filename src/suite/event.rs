@@ -18,7 +18,6 @@ use crate::net::secret::masked_headers;
 use crate::net::{Body, Destination, Failure, Request, Response, as_sent};
 use crate::reply::reply_line;
 use crate::seed::Seed;
-use crate::send::event::seed_number;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -31,7 +30,6 @@ pub enum Event {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Started {
-    #[serde(serialize_with = "seed_number")]
     pub seed: Seed,
     pub url: String,
     pub at: Timestamp,

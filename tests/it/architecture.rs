@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The layers from the bottom up. A module may import from the layers below its own.
 const LAYERS: [&[&str]; 11] = [
     &["clock", "seed", "error", "untrusted", "json", "process"],
-    &["ndjson"],
+    &["ndjson", "parse"],
     &["cdr", "net"],
     &["exchange"],
     &["reply"],

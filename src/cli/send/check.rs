@@ -33,7 +33,7 @@ impl SendOptions {
         // `--url` on the command line overrides the environment variable `TELECMI_CDR_DEMO`.
         self.demo &= is_given("demo") || !url_is_given;
         self.method_was_said = matches.value_source("method") != Some(ValueSource::DefaultValue);
-        if self.race > 1 && self.retry > 0 {
+        if self.schedule.race > 1 && self.retry.retries > 0 {
             let what = "--race cannot be used with --retry, because the copies of a race are sent \
                 once: leave out --retry";
             return Err(what.to_owned());
