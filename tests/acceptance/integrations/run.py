@@ -1,4 +1,5 @@
-"""Installs the wheel and the npm package into fresh environments, and runs tests in the frameworks that use them.
+"""Installs the wheel and the npm package into fresh environments, and runs tests in the frameworks that use them; tries the
+GitHub action's script, and lints the Dockerfile.
 
     tests/acceptance/run integrations [PROGRAM] [--all] [--update]
 
@@ -6,6 +7,7 @@
 The packages hold the program that cargo builds with the profile that PROGRAM was built with.
 """
 import functools
+import http.server
 import json
 import os
 import re
@@ -13,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import venv
 from pathlib import Path
 
@@ -51,6 +54,11 @@ def need(tool):
     return found
 
 
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
 class Checks:
     def __init__(self, program, folder, is_whole, is_update):
         self.program, self.folder, self.is_whole, self.is_update = program, folder, is_whole, is_update
@@ -78,13 +86,17 @@ class Checks:
         return self.run([self.python, "-m", "pytest", "-p", "no:cacheprovider", "--color=no", *words], code, tests, cwd=self.folder / "pytest")
 
     @functools.cached_property
+    def archive(self):
+        target = re.search(r"host: (\S+)", run(["rustc", "-vV"]))[1].replace("-linux-gnu", "-linux-musl")
+        pack.words(self.program, self.folder / "words")
+        return pack.archive(target, self.program, self.folder / "words", self.folder / "releases" / "OWNER/telecmi-cdr/releases/download" / f"v{pack.version()}")
+
+    @functools.cached_property
     def project(self):
         """A fresh project with npm's packages; the frameworks are in a folder above."""
         npm = need("npm")
         need(str(TOOLS / "node_modules" / ".bin" / "vitest"))
-        host = re.search(r"host: (\S+)", run(["rustc", "-vV"]))[1]
-        pack.words(self.program, self.folder / "words")
-        made = pack.npm(self.folder / "npm", pack.archive(host, self.program, self.folder / "words", self.folder / "archives"))
+        made = pack.npm(self.folder / "npm", self.archive)
         project = self.folder / "project"
         shutil.copytree(HERE, project, ignore=shutil.ignore_patterns("package*.json", "*.py", "*.txt"))
         shutil.copy(HERE.parent / "handlers" / "good_stdlib.py", project / "handler.py")
@@ -119,6 +131,65 @@ class Checks:
         path = f"{self.module / 'bin'}{os.pathsep}{self.environment['PATH']}"
         command = ["go", "test", "-count=1", "-parallel=8", "-v", f"-run={tests_named}", "."]
         return run(command, code, env={**self.environment, "PATH": path, "TESTS": str(tests)}, cwd=self.module)
+
+    def action(self, handler, code, server="", **environment):
+        """What the action's script prints, and the summary of the job."""
+        need("jq")
+        summary = self.folder / "summary.md"
+        summary.write_text("")
+        folders = [folder for folder in self.environment["PATH"].split(os.pathsep) if not Path(folder, "telecmi-cdr").exists()]
+        inputs = {"URL": "", "COMMAND": f"exec {sys.executable} {handler}", "ARGS": "--only accepts", "JUNIT": str(self.folder / "junit.xml")}
+        runner = {"ACTION_PATH": str(ROOT), "ACTION_REPOSITORY": "OWNER/telecmi-cdr", "GITHUB_SERVER_URL": server, "GITHUB_STEP_SUMMARY": str(summary)}
+        path = os.pathsep.join(([] if server else [str(self.program.parent)]) + folders)
+        shown = run(["bash", ROOT / ".packaging" / "action.sh"], code, cwd=HERE.parent / "handlers",
+                    env={**self.environment, **inputs, **runner, "PATH": path, **environment})
+        return shown, summary.read_text()
+
+    def action_installs(self):
+        sums = self.archive.with_name("SHA256SUMS")
+        sums.write_text(self.archive.with_name(f"{self.archive.name}.sha256").read_text())
+        handler = functools.partial(Quiet, directory=self.folder / "releases")
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            address = f"http://127.0.0.1:{server.server_port}"
+            shown, summary = self.action("good_stdlib.py", 0, address)
+            sums.write_text("0" * 64 + f"  {self.archive.name}\n")
+            self.action("good_stdlib.py", 1, address)
+            server.shutdown()
+        if not re.fullmatch(r"0 of \d+ cases failed\n", shown) or "0 of" not in summary:
+            raise RuntimeError(shown + summary)
+        return f"{shown.strip()}; a wrong sum is refused"
+
+    def action_reports(self):
+        shown, summary = self.action("buggy_stdlib.py", 1, BUG="get-501")
+        if not re.match(r"::error title=get-is-accepted::wanted 2xx, got 501 Not Implemented%0A", shown) or "| get-is-accepted | 2xx |" not in summary:
+            raise RuntimeError(shown + summary)
+        if "get-is-accepted" not in (self.folder / "junit.xml").read_text():
+            raise RuntimeError("junit.xml lacks the case")
+        shown, _ = self.action("buggy_stdlib.py", 2, BUG="")
+        if not shown.splitlines()[-1].startswith("::error::telecmi-cdr ended with 2: "):
+            raise RuntimeError(shown)
+        return "annotations, summary, JUnit"
+
+    def dockerfile(self):
+        file = ROOT / ".packaging" / "Dockerfile"
+        self.run([need(str(TOOLS / "python" / "bin" / "hadolint")), file])
+        text = file.read_text()
+        if not re.search(r"^USER [1-9]\d*$", text, re.M):
+            raise RuntimeError("it runs as root")
+        probe = json.loads(re.search(r"^HEALTHCHECK .*\\\n +CMD (.*)$", text, re.M)[1])
+        if probe[2] not in run([self.program, "listen", "--help"]):
+            raise Skipped(f"linted, but this program has no {probe[2]}")
+        listener = subprocess.Popen([self.program, "listen", "--port", "0", "--format", "ndjson", "--quiet"], stdout=subprocess.PIPE)
+        try:
+            url = json.loads(listener.stdout.readline())["url"]
+            command = [self.program, *probe[1:-1], probe[-1].replace("http://localhost:8237", url)]
+            self.run(command)
+        finally:
+            listener.terminate()
+            listener.communicate()
+        self.run(command, code=1)
+        return "linted, not root, and the health check tells a receiver from none"
 
     def left(self):
         """Processes of what was installed that still run."""
@@ -169,9 +240,14 @@ class Checks:
     def documented(self):
         """The examples of docs/in-ci.md are parts of the files that run here."""
         files = [path.read_text(encoding="utf-8") for path in HERE.rglob("*.*")]
-        blocks = re.findall(r"```(python|js|go|text)\n(.*?)```", (ROOT / "docs" / "in-ci.md").read_text(encoding="utf-8"), re.S)
+        documented = (ROOT / "docs" / "in-ci.md").read_text(encoding="utf-8")
+        blocks = re.findall(r"```(python|js|go|text)\n(.*?)```", documented, re.S)
         if unknown := [text for _, text in blocks if not any(text in file for file in files)]:
             raise RuntimeError(f"in no file: {unknown[0]}")
+        inputs = re.findall(r"^  (\w+):$", (ROOT / "action.yml").read_text(encoding="utf-8"), re.M)
+        for example in re.findall(r"^- uses: OWNER/.*\n((?:  .*\n)+)", documented, re.M):
+            if unknown := set(re.findall(r"^    (\w+):", example, re.M)) - set(inputs):
+                raise RuntimeError(f"action.yml has no {unknown}")
         return f"{len(blocks)} examples"
 
     def sleepless(self):
@@ -200,6 +276,10 @@ class Checks:
         yield "go: examples", lambda: f"{self.go('Missed|Handler').count('--- PASS')} tests"
         yield "go: many tests at once", lambda: self.many(fewer, lambda tests: f"{self.go('Many', tests=tests).count('    --- PASS')} passed", r"(\d+) passed")
         yield "go: failures", lambda: self.failures("go", self.go("Failing", code=1), r"^=== RUN ", r"^FAIL$")
+        yield "action: shellcheck", lambda: self.run([need(str(TOOLS / "python" / "bin" / "shellcheck")), ROOT / ".packaging" / "action.sh"]) or "clean"
+        yield "action: installs a release", self.action_installs
+        yield "action: reports findings", self.action_reports
+        yield "Dockerfile", self.dockerfile
         yield "docs/in-ci.md", self.documented
         yield "no test sleeps", self.sleepless
 
