@@ -58,7 +58,7 @@ export interface Listener extends AsyncDisposable {
   readonly url: string
   /** All requests so far. */
   readonly exchanges: readonly Exchange[]
-  /** Waits at most `timeout` milliseconds (5000) for `count` CDRs (1) with these field values since the start. */
+  /** Waits at most `timeout` milliseconds (4000) for `count` CDRs (1) with these field values since the start. */
   wait (expected?: { count?: number, timeout?: number, [field: string]: unknown }): Promise<Exchange[]>
   /** Ends the process; requests under way are still answered and recorded. */
   close (): Promise<void>

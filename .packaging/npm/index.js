@@ -44,7 +44,8 @@ async function listen (flags = {}) {
   })
   if (!url) throw unusable('listen', await ended, listen)
 
-  async function wait ({ count = 1, timeout = 5000, ...expected } = {}) {
+  // Jest and Vitest end a test after 5 s, without a word on what arrived.
+  async function wait ({ count = 1, timeout = 4000, ...expected } = {}) {
     const found = () => exchanges.filter(exchange => mismatch(exchange, expected) === undefined)
     let timer
     await new Promise(resolve => {

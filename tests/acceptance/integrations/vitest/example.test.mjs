@@ -10,7 +10,7 @@ test('a missed call is reported', async () => {
   const listener = await listen()
   onTestFinished(listener.close)
   await placeACall(listener.url + '/webhook/cdr')
-  const [exchange] = await listener.wait({ count: 1, timeout: 5000, status: 'missed' })
+  const [exchange] = await listener.wait({ count: 1, timeout: 4000, status: 'missed' })
   expect(exchange.cdr.leg).toBe('a')
 })
 
