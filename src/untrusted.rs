@@ -42,6 +42,12 @@ pub fn clean(text: &str) -> String {
     out
 }
 
+/// `clean_lines` cleans each line of a text of the program's own, whose line breaks stay.
+pub(crate) fn clean_lines(text: &str) -> String {
+    let lines: Vec<_> = text.split('\n').map(clean).collect();
+    lines.join("\n")
+}
+
 /// Text is plain if it consists of printable ASCII, which needs no escaping.
 pub(crate) fn is_plain(text: &str) -> bool {
     // Without an early exit within 32 bytes, the compiler compares them at once.

@@ -35,7 +35,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let options = match &invocation {
         Invocation::Send(options) => options.output_options,
         Invocation::Listen(options) => options.output_options,
-        Invocation::Generate(_) => OutputOptions::default(),
+        Invocation::Generate(..) => OutputOptions::default(),
     };
     let ended = start(&invocation);
     ended.unwrap_or_else(|error| {
@@ -61,9 +61,9 @@ fn start(invocation: &Invocation) -> Result<Exit, Error> {
                 None => Box::pin(demo::run(options)).await,
             },
             Invocation::Listen(options) => Box::pin(receive::run(options)).await,
-            Invocation::Generate(options) => {
-                Ok(write(OutputOptions::default(), |_| generate::text(options)))
-            }
+            Invocation::Generate(what, url) => Ok(write(OutputOptions::default(), |_| {
+                generate::text(*what, url.as_deref())
+            })),
         }
     });
     // The runtime is shut down in the background, because a DNS lookup on a blocking thread can take many seconds.

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind as Refusal};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command, Id};
+use clap::{Arg, ArgMatches, Command, Id};
 
 use crate::net::secret::masked_url;
 
@@ -57,13 +57,11 @@ pub fn advised(
     };
     let long = flag.split([' ', '=']).next().unwrap_or_default();
     let long = long.trim_start_matches('-');
-    let of = |mode: &&Command| {
-        let mut names = mode
-            .get_arguments()
-            .map(|flag| (flag.get_long(), flag.get_short()));
-        names
-            .any(|(name, short)| name == Some(long) || short.is_some_and(|c| long == c.to_string()))
+    let is_named = |flag: &Arg| {
+        let short = flag.get_short().map(String::from);
+        flag.get_long() == Some(long) || short.as_deref() == Some(long)
     };
+    let of = |mode: &&Command| mode.get_arguments().any(is_named);
     match error.kind() {
         Refusal::UnknownArgument if is_before_mode => {
             let modes = command.get_subcommands().filter(of).map(Command::get_name);

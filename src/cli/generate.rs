@@ -1,6 +1,6 @@
 //! `--generate`: shell completions, the manual page, and the webhook's JSON Schema and OpenAPI document.
 
-use clap::{Command, ValueEnum};
+use clap::ValueEnum;
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
@@ -30,16 +30,9 @@ pub enum Generate {
     Openapi,
 }
 
-/// The options of `--generate`.
-#[derive(Debug, Clone)]
-pub struct GenerateOptions {
-    pub what: Generate,
-    /// The handler of an OpenAPI document.
-    pub url: Option<Destination>,
-}
-
-pub fn text(options: &GenerateOptions) -> String {
-    match options.what {
+/// `url` is the handler of an OpenAPI document.
+pub fn text(what: Generate, url: Option<&Destination>) -> String {
+    match what {
         // clap_complete's bash generator takes the hyphen in `telecmi-cdr` for a subcommand separator.
         Generate::Bash => completions(Shell::Bash).replace("telecmi__subcmd__cdr", "telecmi__cdr"),
         Generate::Zsh => completions(Shell::Zsh),
@@ -48,10 +41,7 @@ pub fn text(options: &GenerateOptions) -> String {
         Generate::Elvish => completions(Shell::Elvish),
         Generate::Man => manual(),
         Generate::JsonSchema => format!("{:#}\n", document::json_schema()),
-        Generate::Openapi => {
-            let handler = options.url.as_ref().map(handler);
-            format!("{:#}\n", document::openapi(handler.as_ref()))
-        }
+        Generate::Openapi => format!("{:#}\n", document::openapi(url.map(handler).as_ref())),
     }
 }
 
@@ -84,7 +74,14 @@ fn manual() -> String {
     let mut page = Vec::new();
     let _ = Roff::new().control("TH", title).to_writer(&mut page);
     let _ = man.render_name_section(&mut page);
-    let _ = synopsis(&command).to_writer(&mut page);
+    let mut synopsis = Roff::new();
+    synopsis.control("SH", ["SYNOPSIS"]);
+    for mode in command.get_subcommands() {
+        let mode = bold(format!("telecmi-cdr {}", mode.get_name()));
+        synopsis.text([mode, roman(" [OPTIONS]")]).control("br", []);
+    }
+    synopsis.text([bold("telecmi-cdr --generate"), roman(" WHAT")]);
+    let _ = synopsis.to_writer(&mut page);
     let _ = man.render_description_section(&mut page);
     let _ = man.render_options_section(&mut page);
     for mode in command.get_subcommands() {
@@ -99,44 +96,21 @@ fn manual() -> String {
         page.extend(options.into_bytes());
     }
     for (title, lines) in help::sections() {
-        let _ = preformatted(title, &lines).to_writer(&mut page);
+        let mut section = Roff::new();
+        section.control("SH", [title]).control("nf", []);
+        for line in lines.lines() {
+            section.text([roman(line)]);
+        }
+        let _ = section.control("fi", []).to_writer(&mut page);
     }
     plain(&String::from_utf8_lossy(&page))
 }
 
 /// Strict man page parsers warn about a `.br` next to an empty line or `.sp`, as clap_mangen writes it.
 fn plain(page: &str) -> String {
-    let lines: Vec<&str> = page.lines().collect();
-    let is_space =
-        |line: Option<&&str>| line.is_some_and(|line| line.is_empty() || line.starts_with(".sp"));
-    let mut text = String::with_capacity(page.len());
-    for (n, line) in lines.iter().enumerate() {
-        let before = n.checked_sub(1).and_then(|n| lines.get(n));
-        if *line != ".br" || !(is_space(before) || is_space(lines.get(n + 1))) {
-            text.push_str(line);
-            text.push('\n');
-        }
-    }
-    text
-}
-
-fn synopsis(command: &Command) -> Roff {
-    let mut roff = Roff::new();
-    roff.control("SH", ["SYNOPSIS"]);
-    for mode in command.get_subcommands() {
-        let mode = bold(format!("telecmi-cdr {}", mode.get_name()));
-        roff.text([mode, roman(" [OPTIONS]")]).control("br", []);
-    }
-    roff.text([bold("telecmi-cdr --generate"), roman(" WHAT")]);
-    roff
-}
-
-fn preformatted(title: &str, text: &str) -> Roff {
-    let mut roff = Roff::new();
-    roff.control("SH", [title]).control("nf", []);
-    for line in text.lines() {
-        roff.text([roman(line)]);
-    }
-    roff.control("fi", []);
-    roff
+    let page = page
+        .replace("\n\n.br\n", "\n\n")
+        .replace("\n.sp\n.br\n", "\n.sp\n");
+    page.replace("\n.br\n\n", "\n\n")
+        .replace("\n.br\n.sp", "\n.sp")
 }

@@ -12,7 +12,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{ErrorKind, Write as _};
 
 use clap::builder::BoolishValueParser;
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind as Refusal};
 use clap::parser::ValueSource;
 use clap::{
     ArgAction, ColorChoice, Command, CommandFactory as _, FromArgMatches as _, Id, Parser,
@@ -21,9 +21,9 @@ use clap::{
 
 use crate::error::Exit;
 use crate::net::Destination;
-use crate::untrusted::{clean, disturbs};
+use crate::untrusted::{clean_lines, disturbs};
 use advice::variable;
-use generate::{Generate, GenerateOptions};
+use generate::Generate;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -62,7 +62,7 @@ pub enum Invocation {
     #[command(help_template = help::TEMPLATE, disable_help_flag = true, args_override_self = true, arg = help::flag())]
     Listen(Box<listen::ListenOptions>),
     #[command(skip)]
-    Generate(Box<GenerateOptions>),
+    Generate(Generate, Option<Box<Destination>>),
 }
 
 pub fn command() -> Command {
@@ -83,41 +83,33 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         .map_err(|error| advice::advised(error, &command, &given, &arguments))?;
     let cli = Cli::from_arg_matches(&matches)?;
     if cli.url.is_some() && cli.generate.is_none() {
-        let mut error =
-            clap::Error::new(clap::error::ErrorKind::UnknownArgument).with_cmd(&command);
-        error.insert(
-            ContextKind::InvalidArg,
-            ContextValue::String("--url".to_owned()),
-        );
+        let mut error = clap::Error::new(Refusal::UnknownArgument).with_cmd(&command);
+        let flag = ContextValue::String("--url".to_owned());
+        error.insert(ContextKind::InvalidArg, flag);
         return Err(advice::advised(error, &command, &given, &arguments));
     }
-    let generated = cli
-        .generate
-        .map(|what| generate_options(what, cli.url.as_deref()));
     let invalid = |text: String| {
-        let kind = clap::error::ErrorKind::ValueValidation;
-        clap::Error::raw(kind, format!("{text}\n")).with_cmd(&command)
+        clap::Error::raw(Refusal::ValueValidation, format!("{text}\n")).with_cmd(&command)
     };
-    let generated = generated.transpose().map_err(invalid)?;
-    let mut invocation = cli
-        .mode
-        .or(generated.map(|options| Invocation::Generate(Box::new(options))));
-    let checked = match (&mut invocation, matches.subcommand()) {
-        (Some(Invocation::Send(options)), Some((_, matches))) => options.check(matches, &arguments),
-        (Some(Invocation::Listen(options)), Some((_, matches))) => options.check(matches),
-        _ => Ok(()),
+    let checked = match (cli.mode, cli.generate, matches.subcommand()) {
+        (Some(Invocation::Send(mut options)), _, Some((_, matches))) => options
+            .check(matches, &arguments)
+            .map(|()| Invocation::Send(options)),
+        (Some(Invocation::Listen(mut options)), _, Some((_, matches))) => {
+            options.check(matches).map(|()| Invocation::Listen(options))
+        }
+        (_, Some(what), _) => generate(what, cli.url.as_deref()),
+        _ => Err("a mode is required: send or listen".to_owned()),
     };
-    checked.map_err(invalid)?;
-    invocation.ok_or_else(|| invalid("a mode is required: send or listen".to_owned()))
+    checked.map_err(invalid)
 }
 
-fn generate_options(what: Generate, url: Option<&str>) -> Result<GenerateOptions, String> {
+fn generate(what: Generate, url: Option<&str>) -> Result<Invocation, String> {
     if url.is_some() && what != Generate::Openapi {
         return Err("--url goes with --generate openapi only".to_owned());
     }
     let url = url.map(|url| values::of_flag("--url", url, Destination::parse));
-    let url = url.transpose()?;
-    Ok(GenerateOptions { what, url })
+    Ok(Invocation::Generate(what, url.transpose()?.map(Box::new)))
 }
 
 /// clap's help goes to standard output, usage errors to standard error. A closed pipe is no failure. A message with
@@ -125,8 +117,7 @@ fn generate_options(what: Generate, url: Option<&str>) -> Result<GenerateOptions
 pub fn refuse(error: &clap::Error) -> Exit {
     let message = error.render().to_string();
     if message.chars().any(|c| c != '\n' && disturbs(c)) {
-        let lines: Vec<_> = message.split('\n').map(clean).collect();
-        let _ = std::io::stderr().write_all(lines.join("\n").as_bytes());
+        let _ = std::io::stderr().write_all(clean_lines(&message).as_bytes());
         return Exit::Usage;
     }
     let written = error.print().and_then(|()| std::io::stdout().flush());
@@ -144,16 +135,13 @@ pub fn refuse(error: &clap::Error) -> Exit {
 fn color(arguments: &[OsString]) -> ColorChoice {
     // Words after `--` are arguments of the command that `listen` runs.
     let words = arguments.iter().take_while(|word| *word != "--");
-    let words: Vec<&str> = words
-        .map(|word| word.to_str().unwrap_or_default())
-        .collect();
-    let given =
-        (0..words.len())
-            .rev()
-            .find_map(|place| match words[place].strip_prefix("--color")? {
-                "" => words.get(place + 1).copied(),
-                rest => rest.strip_prefix('='),
-            });
+    let words = words.map(|word| word.to_str().unwrap_or_default());
+    let words: Vec<&str> = words.collect();
+    let value = |place: usize| match words[place].strip_prefix("--color")? {
+        "" => words.get(place + 1).copied(),
+        rest => rest.strip_prefix('='),
+    };
+    let given = (0..words.len()).rev().find_map(value);
     let by_environment = || std::env::var("TELECMI_CDR_COLOR").ok();
     match given.map(str::to_owned).or_else(by_environment).as_deref() {
         Some("always") => ColorChoice::Always,
@@ -164,13 +152,9 @@ fn color(arguments: &[OsString]) -> ColorChoice {
 
 /// The flags that are on the command line, even if clap refuses their values.
 fn given(arguments: &[OsString]) -> BTreeSet<Id> {
-    let matches = Cli::command()
-        .ignore_errors(true)
-        .try_get_matches_from(arguments);
-    let mode = matches
-        .ok()
-        .and_then(|mut matches| matches.remove_subcommand());
-    let Some((_, matches)) = mode else {
+    let command = Cli::command().ignore_errors(true);
+    let matches = command.try_get_matches_from(arguments).ok();
+    let Some((_, matches)) = matches.and_then(|mut matches| matches.remove_subcommand()) else {
         return BTreeSet::new();
     };
     let is_given = |id: &&Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);

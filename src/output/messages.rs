@@ -7,14 +7,12 @@ use std::iter::successors;
 use super::text::Role;
 use super::{Show, text};
 use crate::error::Error;
-use crate::untrusted::clean;
+use crate::untrusted::{clean, clean_lines};
 
 impl Show {
     pub(super) fn say(&mut self, text: &str) {
-        match text::width_of(&std::io::stderr()) {
-            Some(width) => self.streams.err(text::wrapped(text, width).as_bytes()),
-            None => self.streams.err(text.as_bytes()),
-        }
+        let text = text::fitted(text.to_owned(), text::width_of(&std::io::stderr()));
+        self.streams.err(text.as_bytes());
     }
 
     /// Messages are not wrapped, so that URLs and commands in messages can be copied.
@@ -52,11 +50,7 @@ impl Show {
     pub fn error(&mut self, error: &Error) {
         // Error messages may quote files and are escaped; only the line breaks of usage messages are the program's own.
         let message = match error {
-            Error::Usage(message) => message
-                .split('\n')
-                .map(clean)
-                .collect::<Vec<_>>()
-                .join("\n"),
+            Error::Usage(message) => clean_lines(message),
             other => clean(&other.to_string()),
         };
         let causes = successors(error.source(), |&cause| cause.source());

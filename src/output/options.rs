@@ -76,21 +76,17 @@ impl Renderer {
 
     /// The width of a report: that of the terminal, else of the variable `COLUMNS`, else 80 columns.
     pub fn width(self) -> usize {
-        let terminal = self
-            .out_is_terminal
-            .then(|| text::width_of(&std::io::stdout()));
         let variable = || std::env::var("COLUMNS").ok()?.parse().ok();
-        let width = terminal.flatten().or_else(variable).unwrap_or(80);
+        let width = self.terminal_width().or_else(variable).unwrap_or(80);
         width.clamp(40, 160)
     }
 
+    fn terminal_width(self) -> Option<usize> {
+        let is_terminal = self.out_is_terminal;
+        is_terminal.then(|| text::width_of(&std::io::stdout()))?
+    }
+
     pub fn fitted(self, text: String) -> String {
-        if !self.out_is_terminal {
-            return text;
-        }
-        match text::width_of(&std::io::stdout()) {
-            Some(width) => text::wrapped(&text, width).into_owned(),
-            None => text,
-        }
+        text::fitted(text, self.terminal_width())
     }
 }

@@ -138,6 +138,14 @@ pub fn wrapped(text: &str, width: usize) -> Cow<'_, str> {
     lines.join("\n").into()
 }
 
+/// Wraps a text to the width of a terminal, if there is one.
+pub fn fitted(text: String, width: Option<usize>) -> String {
+    match width {
+        Some(width) => wrapped(&text, width).into_owned(),
+        None => text,
+    }
+}
+
 /// `prose` keeps long words whole, so that URLs can be copied.
 pub fn prose(text: &str, indent: &str, width: usize) -> String {
     if text.is_empty() {
