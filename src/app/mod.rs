@@ -13,12 +13,12 @@ use std::ffi::OsString;
 use std::io::{BufWriter, Write};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::cli::send::SendOptions;
 use crate::cli::{self, Invocation, generate};
 use crate::error::{Error, Exit, Stop};
-use crate::output::queue::{self, OutputQueue, OutputThread, StreamState};
+use crate::output::queue::{self, OutputQueue, StreamState};
 use crate::output::text::Theme;
 use crate::output::{OutputOptions, Repeat, Show, catalogue};
 use crate::process;
@@ -102,17 +102,18 @@ const LAST_WARNING: Duration = Duration::from_millis(100);
 struct Session {
     signals: Signals,
     state: watch::Receiver<StreamState>,
-    thread: OutputThread,
+    /// Yields the `Show` when the output thread ends.
+    ended: oneshot::Receiver<Show>,
 }
 
 impl Session {
     fn start(show: Show, signals: Signals) -> (OutputQueue, Self) {
         let state = show.state();
-        let (output, thread) = queue::start(show);
+        let (output, ended) = queue::start(show);
         let session = Self {
             signals,
             state,
-            thread,
+            ended,
         };
         (output, session)
     }
@@ -140,9 +141,9 @@ impl Session {
                 tokio::time::sleep(LAST_LINES).await;
             };
             tokio::select! {
-                show = self.thread.join() => match show {
-                    Some(mut show) => after_output(exit, &mut show),
-                    None => Exit::Failed,
+                show = self.ended => match show {
+                    Ok(mut show) => after_output(exit, &mut show),
+                    Err(_) => Exit::Failed,
                 },
                 () = out_of_time => {
                     warn_of_loss().await;

@@ -118,9 +118,9 @@ pub struct OutputQueue {
     renderer: Renderer,
 }
 
-pub struct OutputThread(oneshot::Receiver<Show>);
-
-pub fn start(mut show: Show) -> (OutputQueue, OutputThread) {
+/// Starts the output thread. The returned receiver yields the `Show` when all clones of the `OutputQueue` are dropped and
+/// all jobs are done, or an error if the output thread panicked.
+pub fn start(mut show: Show) -> (OutputQueue, oneshot::Receiver<Show>) {
     let (wake, mut woken) = mpsc::channel(1);
     let (written, written_so_far) = watch::channel(0);
     let (done, finished) = oneshot::channel();
@@ -146,7 +146,7 @@ pub fn start(mut show: Show) -> (OutputQueue, OutputThread) {
         // The receiver of `done` is dropped if a second signal ends the program at once.
         let _ = done.send(show);
     });
-    (queue, OutputThread(finished))
+    (queue, finished)
 }
 
 fn lock(pending: &Mutex<Pending>) -> MutexGuard<'_, Pending> {
@@ -201,7 +201,7 @@ impl OutputQueue {
     fn queue(&self, text: &[u8], bytes: u64, capacity: u64, job: Job) -> bool {
         let mut pending = lock(&self.pending);
         let waiting = pending.queued.saturating_sub(*self.written.borrow());
-        // The channel is closed if the output thread panicked, which `OutputThread::join` reports.
+        // The channel is closed if the output thread panicked, which the receiver of `queue::start` reports.
         if waiting.saturating_add(bytes) > capacity || self.wake.is_closed() {
             return false;
         }
@@ -237,14 +237,6 @@ impl EventSink for OutputQueue {
     }
 }
 
-impl OutputThread {
-    /// `join` waits without a time limit until all clones of the `OutputQueue` are dropped and all jobs are done.
-    /// `None` means that the output thread panicked.
-    pub async fn join(self) -> Option<Show> {
-        self.0.await.ok()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,7 +263,7 @@ mod tests {
         output.ready().await;
         assert!(try_push(1, Box::new(note("last"))));
         drop(output);
-        assert!(thread.join().await.is_some());
+        thread.await.unwrap();
         assert_eq!(
             seen.try_iter().collect::<Vec<_>>(),
             ["first", "ours", "last"]
@@ -283,7 +275,7 @@ mod tests {
         let (output, thread) = start(Show::new(OutputOptions::default(), None, None));
         output.push(0, |_| panic!("a test"));
         drop(output);
-        assert!(thread.join().await.is_none());
+        assert!(thread.await.is_err());
     }
 
     struct Broken(io::ErrorKind);
