@@ -102,10 +102,8 @@ async fn listen_until_stopped(
         ending
     };
     let tell = {
-        let (output, history) = (
-            output.clone(),
-            page.as_ref().map(|(history, _)| history.clone()),
-        );
+        let output = output.clone();
+        let history = page.as_ref().map(|(history, _)| Arc::clone(history));
         move |event| {
             if let Some(history) = &history {
                 history.push(&event);

@@ -11,12 +11,11 @@ use clap::{ArgAction, ArgMatches, Args};
 
 use super::advice::named;
 use super::{help, values};
-use crate::clock::read_duration;
 use crate::listen::fault::{Delay, Fault, Faults};
 use crate::listen::respond::ResponsePolicy;
 use crate::listen::server::Limits;
 use crate::listen::tunnel::Tunnel;
-use crate::listen::{ExpectedCdrs, ExpectedField, Options};
+use crate::listen::{ExpectedCdrs, Options};
 use crate::net::{Destination, Header};
 use crate::output::OutputOptions;
 use crate::parse;
@@ -107,15 +106,8 @@ pub struct ListenOptions {
     /// Answer CDRs that depart from the schema with 422, and exit with 1
     #[arg(long, help_heading = SCRIPTS)]
     strict: bool,
-    /// Stop after this many CDRs
-    #[arg(short = 'n', long, value_name = "N", value_parser = parse::count, help_heading = SCRIPTS)]
-    count: Option<u64>,
-    /// Count only CDRs in which a field has this value: leg=a; repeatable
-    #[arg(long, value_name = "FIELD=VALUE", help_heading = SCRIPTS)]
-    expect: Vec<ExpectedField>,
-    /// Keep listening this long at the end; a CDR beyond --count fails the run
-    #[arg(long, value_name = "D", value_parser = read_duration, help_heading = SCRIPTS)]
-    settle: Option<Duration>,
+    #[command(flatten, next_help_heading = SCRIPTS)]
+    expected: ExpectedCdrs,
     /// Stop after this time; exit with 124 if --count was not reached
     #[arg(long, value_name = "D", value_parser = parse::some_time, help_heading = SCRIPTS)]
     timeout: Option<Duration>,
@@ -211,11 +203,7 @@ impl ListenOptions {
                 seed: self.seed,
             },
             faults: self.faults(),
-            expected: ExpectedCdrs {
-                count: self.count,
-                fields: self.expect.clone(),
-                settle: self.settle.unwrap_or_default(),
-            },
+            expected: self.expected.clone(),
             until_stopped: !self.command.is_empty(),
             timeout: self.timeout,
             trust_proxy: self.trust_proxy,

@@ -35,8 +35,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cdr::{self, Fields};
-use crate::clock::Clock;
+use crate::clock::{Clock, read_duration};
 use crate::error::Exit;
+use crate::parse;
 use capture::Capture;
 use event::{Ending, Event, Listening, Summary};
 use fault::Faults;
@@ -125,13 +126,19 @@ pub async fn run(
     recorder.finish(ending)
 }
 
-/// `ExpectedCdrs` holds `--count`, `--expect` and `--settle`: how many CDRs with which fields are expected, and how
-/// long to wait for a surplus CDR.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+// Flags that say how many CDRs with which fields are expected. With `--settle` above zero, `listen` waits that long for a
+// surplus CDR, and the number of CDRs must be exact. clap would take a doc comment of the struct for the description of
+// `listen`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, clap::Args)]
 pub struct ExpectedCdrs {
+    /// Stop after this many CDRs
+    #[arg(short = 'n', long, value_name = "N", value_parser = parse::count)]
     pub count: Option<u64>,
+    /// Count only CDRs in which a field has this value: leg=a; repeatable
+    #[arg(id = "expect", long = "expect", value_name = "FIELD=VALUE")]
     pub fields: Vec<ExpectedField>,
-    /// With `--settle` above zero, `listen` waits that long for a surplus CDR, and the number of CDRs must be exact.
+    /// Keep listening this long at the end; a CDR beyond --count fails the run
+    #[arg(long, value_name = "D", default_value = "0", hide_default_value = true, value_parser = read_duration)]
     pub settle: Duration,
 }
 

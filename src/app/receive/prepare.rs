@@ -10,11 +10,11 @@ use crate::app::files::{self, ReadyFile};
 use crate::cdr::schema;
 use crate::cli::listen::ListenOptions;
 use crate::error::Error;
-use crate::listen::Options;
 use crate::listen::capture::Capture;
 use crate::listen::forward::Forward;
 use crate::listen::inspector;
 use crate::listen::inspector::access::Token;
+use crate::listen::{ExpectedField, Options};
 use crate::net::client::ClientOptions;
 use crate::net::secret::masked_url;
 use crate::output::Show;
@@ -59,34 +59,24 @@ pub async fn prepare(given: &ListenOptions, show: &mut Show) -> Result<Prepared,
         }
         options.capture = Some(capture);
     }
-    let report = given
-        .report
-        .as_deref()
-        .map(files::open_report)
-        .transpose()?;
+    let report = given.report.as_deref().map(files::open_report);
     options.public_url = given.public_url.as_deref().map(masked_url);
     Ok(Prepared {
         options,
         listener,
         address,
         inspector,
-        report,
+        report: report.transpose()?,
         ready,
     })
 }
 
 pub fn startup_notes(given: &ListenOptions, prepared: &Prepared, show: &mut Show) {
-    let expected = &prepared.options.expected.fields;
-    for expected in expected
-        .iter()
-        .filter(|expected| schema::documented(&expected.field).is_none())
-    {
-        show.warn(&format!(
-            "--expect {}={}: {}",
-            expected.field,
-            expected.value,
-            schema::unknown(&expected.field)
-        ));
+    for ExpectedField { field, value } in &prepared.options.expected.fields {
+        if schema::documented(field).is_none() {
+            let what = schema::unknown(field);
+            show.warn(&format!("--expect {field}={value}: {what}"));
+        }
     }
     if !prepared.address.ip().is_loopback() {
         show.warn("any machine that reaches this address can send requests");
@@ -114,11 +104,10 @@ pub async fn bind(host: &str, port: u16, flag: &'static str) -> Result<TcpListen
     } else {
         format!("{bare}:{port}")
     };
-    TcpListener::bind((bare, port))
-        .await
-        .map_err(|source| Error::Bind {
-            address,
-            flag,
-            source,
-        })
+    let bound = TcpListener::bind((bare, port)).await;
+    bound.map_err(|source| Error::Bind {
+        address,
+        flag,
+        source,
+    })
 }
