@@ -91,11 +91,8 @@ impl<T: Transport, E: EventSink> Run<T, E> {
                 Some(asked) => {
                     let wait = asked.min(policy.retry_after_max);
                     if wait >= LONG_WAIT {
-                        self.events.send(Event::Waiting {
-                            n: job.n,
-                            wait,
-                            asked,
-                        });
+                        let n = job.n;
+                        self.events.send(Event::Waiting { n, wait, asked });
                     }
                     wait
                 }

@@ -29,22 +29,14 @@ pub struct Slot {
 pub(super) struct Pacer {
     timeline: Timeline,
     /// The number of deliveries scheduled so far, dropped deliveries included.
-    scheduled: u64,
-    dropped: u64,
+    pub(super) scheduled: u64,
+    pub(super) dropped: u64,
     /// The origin from which due times by rate count: the due time after the last pause, and the number of deliveries
     /// scheduled before that pause.
     since: (Duration, u64),
 }
 
 impl Pacer {
-    pub(super) fn scheduled(&self) -> u64 {
-        self.scheduled
-    }
-
-    pub(super) fn dropped(&self) -> u64 {
-        self.dropped
-    }
-
     /// The slots of call `n`: for each CDR and method the first delivery, then duplicates. `gaps` holds one gap per
     /// CDR.
     pub(super) fn slots(

@@ -63,6 +63,14 @@ impl Methods {
 }
 
 impl Plan {
+    /// The number of requests of an item: a captured request keeps its method.
+    pub(super) fn methods(&self, item: &Item) -> usize {
+        match item {
+            Item::Captured(..) => 1,
+            Item::Body(_) => self.template.methods.each().len(),
+        }
+    }
+
     pub fn planned(&self) -> Option<u64> {
         let mixed = matches!(&self.content, Content::Scenarios(choices, _) if choices.contains(&ScenarioChoice::Mixture));
         let known = !mixed && self.schedule.drop == 0.0 && self.duration.is_none();
@@ -71,19 +79,12 @@ impl Plan {
 
     /// An upper limit of the number of deliveries in the run; `None` for endless runs.
     pub fn most_deliveries(&self) -> Option<u64> {
-        let methods = self.template.methods.each().len() as u64;
-        let requests: u64 = match &self.content {
-            Content::Scenarios(choices, _) => choices
-                .iter()
-                .map(|choice| choice.most_cdrs() * methods)
-                .sum(),
-            Content::File(items) => items
-                .iter()
-                .map(|item| match item {
-                    Item::Captured(..) => 1,
-                    Item::Body(_) => methods,
-                })
-                .sum(),
+        let requests = match &self.content {
+            Content::Scenarios(choices, _) => {
+                let cdrs: u64 = choices.iter().map(|choice| choice.most_cdrs()).sum();
+                cdrs * self.template.methods.each().len() as u64
+            }
+            Content::File(items) => items.iter().map(|item| self.methods(item) as u64).sum(),
         };
         requests
             .checked_mul(self.rounds?)?

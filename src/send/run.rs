@@ -139,10 +139,8 @@ impl<T: Transport, E: EventSink> Run<T, E> {
             () = self.events.ready(), if !self.stopped.is_cancelled() => {}
             () = self.stopped.cancelled() => return false,
         }
-        let until_due = job
-            .slot
-            .due
-            .map_or(Duration::ZERO, |due| due.saturating_sub(self.elapsed()));
+        let until = |due: Duration| due.saturating_sub(self.elapsed());
+        let until_due = job.slot.due.map_or(Duration::ZERO, until);
         let wait = job.slot.gap.max(until_due);
         if let Some(left) = self.left().filter(|left| wait > *left || left.is_zero()) {
             if until_due > left {
@@ -179,9 +177,8 @@ type Posts = HashMap<(usize, u32), Answer>;
 fn compare(posts: &mut Posts, cdr_index: usize, delivery: &mut Delivery) {
     let last = delivery.last();
     let mut hasher = DefaultHasher::new();
-    last.and_then(|last| last.response.as_ref())
-        .map(|response| &response.body.0)
-        .hash(&mut hasher);
+    let response = last.and_then(|last| last.response.as_ref());
+    response.map(|response| &response.body.0).hash(&mut hasher);
     let answer = (last.and_then(|last| last.status), hasher.finish());
     let key = (cdr_index, delivery.copy);
     if delivery.method == "POST" {
@@ -192,14 +189,11 @@ fn compare(posts: &mut Posts, cdr_index: usize, delivery: &mut Delivery) {
     };
     let status =
         |status: Option<u16>| status.map_or("no answer".to_owned(), |status| status.to_string());
-    let why = if post.0 == answer.0 {
+    let (by_post, by_get) = (status(post.0), status(answer.0));
+    let why = if by_post == by_get {
         "the answers to POST and GET differ in their bodies".to_owned()
     } else {
-        format!(
-            "POST was answered with {}, GET with {}",
-            status(post.0),
-            status(answer.0)
-        )
+        format!("POST was answered with {by_post}, GET with {by_get}")
     };
     delivery.ok = false;
     delivery.why.get_or_insert(why);

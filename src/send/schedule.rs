@@ -13,7 +13,6 @@ use super::plan::{Content, Origin, Plan};
 use super::template::{CdrSource, PreparedCdr};
 use crate::cdr::CdrText;
 use crate::cdr::scenarios::{self, GeneratedCdr};
-use crate::input::Item;
 use crate::net::Request;
 use crate::parse;
 use crate::seed::Stream;
@@ -113,23 +112,19 @@ impl<'a> Call<'a> {
         if plan.rounds.is_some_and(|rounds| n / length >= rounds) {
             return None;
         }
-        let methods = plan.template.methods.each().len();
         Some(match &plan.content {
             Content::Scenarios(choices, options) => {
                 let (scenario, cdrs) = scenarios::generate(choices[place], n, options);
                 let source = |made: GeneratedCdr<'a>| (made.gap, CdrSource::Generated(made.cdr));
                 Self {
                     scenario: scenario.name,
-                    methods,
+                    methods: plan.template.methods.each().len(),
                     cdrs: cdrs.into_iter().map(source).collect(),
                 }
             }
             Content::File(items) => Self {
                 scenario: "file",
-                methods: match &items[place] {
-                    Item::Captured(..) => 1,
-                    Item::Body(_) => methods,
-                },
+                methods: plan.methods(&items[place]),
                 cdrs: vec![(Duration::ZERO, CdrSource::Item(&items[place]))],
             },
         })
@@ -149,7 +144,7 @@ impl Schedule {
     }
 
     pub fn dropped(&self) -> u64 {
-        self.pacer.dropped()
+        self.pacer.dropped
     }
 
     fn next_call<'a>(&mut self, plan: &'a Plan) -> Option<(Call<'a>, Vec<Slot>)> {
@@ -167,9 +162,9 @@ impl Schedule {
         let mut window = Vec::new();
         // Dropped deliveries count for the size of a window; otherwise a window would not end if nearly all deliveries
         // are dropped.
-        let end = self.pacer.scheduled() + WINDOW;
+        let end = self.pacer.scheduled + WINDOW;
         let before = self.calls;
-        while self.pacer.scheduled() < end {
+        while self.pacer.scheduled < end {
             let Some((_, slots)) = self.next_call(plan) else {
                 break;
             };

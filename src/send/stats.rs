@@ -9,7 +9,7 @@ use crate::error::Exit;
 
 /// The number of buckets of equal width in the displayed latency histogram. One more bucket holds the latencies above
 /// p99.
-const BUCKETS: usize = 10;
+const BUCKETS: u64 = 10;
 
 #[derive(Debug)]
 pub struct Stats {
@@ -96,29 +96,23 @@ fn buckets(histogram: &Histogram<u64>) -> Vec<Bucket> {
     if histogram.is_empty() {
         return Vec::new();
     }
-    let (from, to) = (
-        histogram.min(),
-        histogram.value_at_quantile(0.99).max(histogram.min() + 1),
-    );
-    let step = (to - from).div_ceil(BUCKETS as u64).max(1);
-    let mut ends: Vec<u64> = (1..=BUCKETS as u64).map(|i| from + i * step).collect();
-    if histogram.max() > ends[BUCKETS - 1] {
-        ends.push(histogram.max());
-    }
-    let mut counts = vec![0_u64; ends.len()];
-    for value in histogram.iter_recorded() {
-        let micros = value.value_iterated_to();
-        let place = ends
-            .iter()
-            .position(|end| micros <= *end)
-            .unwrap_or(ends.len() - 1);
-        counts[place] += value.count_since_last_iteration();
-    }
-    let bucket = |(end, count)| Bucket {
+    let from = histogram.min();
+    let to = histogram.value_at_quantile(0.99).max(from + 1);
+    let step = (to - from).div_ceil(BUCKETS).max(1);
+    let ends = (1..=BUCKETS).map(|n| from + n * step);
+    let above = Some(histogram.max()).filter(|max| *max > from + BUCKETS * step);
+    let bucket = |end| Bucket {
         up_to: Duration::from_micros(end),
-        count,
+        count: 0,
     };
-    ends.into_iter().zip(counts).map(bucket).collect()
+    let mut buckets: Vec<Bucket> = ends.chain(above).map(bucket).collect();
+    for value in histogram.iter_recorded() {
+        let time = Duration::from_micros(value.value_iterated_to());
+        let place = buckets.iter().position(|bucket| time <= bucket.up_to);
+        let place = place.unwrap_or(buckets.len() - 1);
+        buckets[place].count += value.count_since_last_iteration();
+    }
+    buckets
 }
 
 #[cfg(test)]
