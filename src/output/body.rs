@@ -157,17 +157,11 @@ fn text_lines(body: &[u8]) -> Vec<String> {
             let _ = write!(text, "\\x{byte:02x}");
         }
     }
-    let mut lines: Vec<String> = text
-        .split('\n')
-        .map(|line| clean(line.trim_end_matches('\r')))
-        .collect();
-    if lines.last().is_some_and(String::is_empty) {
-        lines.pop();
-    }
-    let cut: usize = lines
-        .drain(MAX_LINES.min(lines.len())..)
-        .map(|line| line.len() + 1)
-        .sum();
+    let line = |line: &str| clean(line.trim_end_matches('\r'));
+    let mut lines: Vec<String> = text.split('\n').map(line).collect();
+    lines.pop_if(|last| last.is_empty());
+    let more_lines = lines.drain(MAX_LINES.min(lines.len())..);
+    let cut: usize = more_lines.map(|line| line.len() + 1).sum();
     let unseen = cut + body.len() - shown.len();
     if unseen > 0 {
         lines.push(more(unseen));

@@ -32,8 +32,8 @@ pub fn report(summary: &SuiteSummary) -> String {
 fn counts(records: &[&CaseRecord]) -> String {
     let tests = records.len();
     let failures = records.iter().filter(|record| record.failed()).count();
-    let skipped = records.iter().filter(|record| record.skipped.is_some());
-    let skipped = skipped.count();
+    let is_skipped = |record: &&&CaseRecord| record.skipped.is_some();
+    let skipped = records.iter().filter(is_skipped).count();
     let time = seconds(records.iter().map(|record| record.took).sum());
     format!(
         " tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\" time=\"{time}\""
@@ -64,12 +64,8 @@ fn case(record: &CaseRecord) -> String {
             ("look at", record.advice),
             ("repeat", record.repeat.as_deref()),
         ];
-        let lines = lines
-            .into_iter()
-            .filter_map(|(name, text)| Some((name, text?)));
-        let lines: Vec<_> = lines
-            .map(|(name, text)| format!("{name}: {}", escaped(text)))
-            .collect();
+        let line = |(name, text): (_, Option<&str>)| Some(format!("{name}: {}", escaped(text?)));
+        let lines: Vec<String> = lines.into_iter().filter_map(line).collect();
         let exchange = suite::exchange(record, Theme::plain());
         let exchange: Vec<_> = exchange.iter().map(|line| escaped(line)).collect();
         let _ = writeln!(

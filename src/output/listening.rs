@@ -60,11 +60,8 @@ pub fn connection_errors(errors: &ConnectionErrors, theme: Theme) -> String {
         0 | 1 => String::new(),
         count => format!(" (and {} more of this kind)", count - 1),
     };
-    format!(
-        "{} {}{more}\n",
-        theme.paint(Role::Odd, "!"),
-        clean(&errors.text)
-    )
+    let mark = theme.paint(Role::Odd, "!");
+    format!("{mark} {}{more}\n", clean(&errors.text))
 }
 
 pub fn summary(summary: &Summary, theme: Theme) -> String {

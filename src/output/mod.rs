@@ -173,10 +173,8 @@ impl Show {
             Event::Started(started) => {
                 self.progress.start(Some(started.cases as u64));
                 let cases = plural(started.cases as u64, "case");
-                return self.remark(&format!(
-                    "{cases} for {} · seed {}",
-                    started.url, started.seed
-                ));
+                let (url, seed) = (&started.url, started.seed);
+                return self.remark(&format!("{cases} for {url} · seed {seed}"));
             }
             Event::Case(record) => {
                 let (theme, verbose) = (self.renderer.theme, self.renderer.options.verbose);
@@ -207,10 +205,8 @@ impl Show {
             let count = started.planned.map_or("deliveries".to_owned(), |n| {
                 count(n, "delivery", "deliveries")
             });
-            self.remark(&format!(
-                "sending {count} to {} · seed {}",
-                started.url, started.seed
-            ));
+            let (url, seed) = (&started.url, started.seed);
+            self.remark(&format!("sending {count} to {url} · seed {seed}"));
         }
         if started.is_long() {
             self.progress.start(started.planned);

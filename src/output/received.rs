@@ -32,8 +32,7 @@ pub fn exchange(exchange: &Exchange, theme: Theme, verbose: bool) -> String {
     }
     let mut sections = vec![first, content(exchange, theme), remarks(exchange, theme)];
     sections.retain(|lines| !lines.is_empty());
-    let sections = sections.iter().map(|lines| indented(lines, "  "));
-    let sections: Vec<_> = sections.collect();
+    let sections: Vec<_> = sections.iter().map(|lines| indented(lines, "  ")).collect();
     format!("{}\n{}\n", head(exchange, theme), sections.join("\n"))
 }
 
@@ -42,36 +41,30 @@ pub fn line(exchange: &Exchange, theme: Theme) -> String {
     if is_probe(&exchange.request) {
         return probe(exchange, theme);
     }
-    let parts = meaning(exchange, theme);
-    let mut parts: Vec<_> = parts.into_iter().take(2).collect();
-    if !exchange.verdict.kind.is_cdr() {
-        let (method, path) = (
-            clean(&exchange.request.method),
-            secret::masked_url(path_of(exchange)),
-        );
+    let verdict = &exchange.verdict;
+    let mut parts = meaning(exchange, theme);
+    parts.truncate(2);
+    if !verdict.kind.is_cdr() {
+        let path = secret::masked_url(path_of(exchange));
+        let method = clean(&exchange.request.method);
         parts.push(format!("{method} {}", clean(&beginning(&path, 60))));
     }
-    let forwarded = exchange.answer.forwarded.as_ref();
-    let failure = forwarded.and_then(|forwarded| forwarded.failure.as_ref());
-    parts.extend(failure.map(|failure| theme.paint(Role::Bad, &clean(&failure.text))));
-    let reply = forwarded.filter(|forwarded| forwarded.status.is_some_and(|status| status >= 400));
-    let reply = reply.and_then(|forwarded| reply_line(forwarded.response.as_ref()?));
-    parts.extend(reply.map(|line| theme.paint(Role::Bad, &line)));
-    let odd = exchange
-        .verdict
-        .remarks
-        .iter()
-        .map(|remark| remark_line(remark, theme));
-    parts.extend(odd);
-    let unsaved = exchange.answer.unsaved.iter();
-    parts
-        .extend(unsaved.map(|why| theme.paint(Role::Bad, &format!("✗ not saved: {}", clean(why)))));
-    parts.extend(
-        exchange
-            .uncounted
-            .iter()
-            .map(|why| format!("does not count: {}", why.cleaned())),
-    );
+    if let Some(forwarded) = &exchange.answer.forwarded {
+        let failure = forwarded.failure.as_ref();
+        parts.extend(failure.map(|failure| theme.paint(Role::Bad, &clean(&failure.text))));
+        let is_error = forwarded.status.is_some_and(|status| status >= 400);
+        let reply = forwarded.response.as_ref().filter(|_| is_error);
+        parts.extend(
+            reply
+                .and_then(reply_line)
+                .map(|line| theme.paint(Role::Bad, &line)),
+        );
+    }
+    let remarks = verdict.remarks.iter();
+    parts.extend(remarks.map(|remark| remark_line(remark, theme)));
+    parts.extend(not_saved(exchange, theme));
+    let uncounted = exchange.uncounted.as_ref();
+    parts.extend(uncounted.map(|why| format!("does not count: {}", why.cleaned())));
     format!(
         "{}  {}  {}  {}\n",
         theme.paint(Role::Faint, &exchange.received_at.time_of_day()),
@@ -170,13 +163,11 @@ fn path_of(exchange: &Exchange) -> &str {
 }
 
 fn sender(exchange: &Exchange) -> String {
-    let claimed = exchange.claimed.as_ref();
-    let claimed = claimed.map(|claimed| format!(", claimed {}", clean(claimed)));
-    format!(
-        "from {}{}",
-        clean(&exchange.peer),
-        claimed.unwrap_or_default()
-    )
+    let from = format!("from {}", clean(&exchange.peer));
+    match &exchange.claimed {
+        Some(claimed) => format!("{from}, claimed {}", clean(claimed)),
+        None => from,
+    }
 }
 
 fn details(exchange: &Exchange, theme: Theme) -> Vec<String> {
@@ -242,9 +233,7 @@ fn remarks(exchange: &Exchange, theme: Theme) -> Vec<String> {
     }
     let remarks = verdict.remarks.iter();
     lines.extend(remarks.map(|remark| remark_line(remark, theme)));
-    if let Some(why) = &exchange.answer.unsaved {
-        lines.push(theme.paint(Role::Bad, &format!("✗ not saved: {}", clean(why))));
-    }
+    lines.extend(not_saved(exchange, theme));
     for relation in &exchange.related {
         // Duplicates and conflicts are listed as remarks of the exchange already.
         if !matches!(relation.how.as_str(), "duplicate" | "conflict") {
@@ -256,6 +245,11 @@ fn remarks(exchange: &Exchange, theme: Theme) -> Vec<String> {
         lines.push(theme.paint(Role::Odd, &format!("not counted: {}", why.cleaned())));
     }
     lines
+}
+
+fn not_saved(exchange: &Exchange, theme: Theme) -> Option<String> {
+    let why = exchange.answer.unsaved.as_ref()?;
+    Some(theme.paint(Role::Bad, &format!("✗ not saved: {}", clean(why))))
 }
 
 fn remark_line(remark: &Remark, theme: Theme) -> String {
@@ -310,8 +304,11 @@ fn meaning(exchange: &Exchange, theme: Theme) -> Vec<String> {
         ],
     ];
     let lines = lines.map(|parts| {
-        let parts: Vec<_> = parts.into_iter().flatten().collect();
-        parts.join(SEPARATOR)
+        parts
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(SEPARATOR)
     });
     let lines = lines.into_iter().filter(|line| !line.is_empty());
     [kind].into_iter().chain(lines).collect()

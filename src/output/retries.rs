@@ -7,7 +7,7 @@ use super::text::{PROSE, Role, Theme, count, plural, prose};
 use crate::clock::Timestamp;
 use crate::listen::event::Summary;
 use crate::listen::fault::Faults;
-use crate::listen::retries::{Report, RetryHistory, interval};
+use crate::listen::retries::{Interval, Report, RetryHistory, interval};
 use crate::seed::Seed;
 use crate::untrusted::{beginning, clean};
 
@@ -50,7 +50,7 @@ pub fn section(report: &Report, theme: Theme) -> String {
         let _ = writeln!(out, "  {}", theme.paint(Role::Faint, &text));
     }
     if !report.intervals.is_empty() {
-        let rows = report.intervals.iter().take(INTERVALS).map(|row| {
+        let row = |row: &Interval| {
             let times = match row.times {
                 1 => "(once)".to_owned(),
                 n => format!("({n} times)"),
@@ -61,8 +61,8 @@ pub fn section(report: &Report, theme: Theme) -> String {
                 painted(Role::Faint, &times, theme),
             ];
             words.join(NO_BREAK)
-        });
-        let rows: Vec<_> = rows.collect();
+        };
+        let rows: Vec<_> = report.intervals.iter().take(INTERVALS).map(row).collect();
         out += &laid_out("  median retry: ", Role::Faint, &rows, theme);
     }
     out + "\n"
@@ -82,10 +82,8 @@ fn name(history: &RetryHistory) -> String {
 }
 
 fn shortened(text: &str, max: usize) -> String {
-    if text.chars().count() <= max {
-        return text.to_owned();
-    }
-    beginning(text, max - 1).into_owned()
+    let fits = text.chars().count() <= max;
+    beginning(text, if fits { max } else { max - 1 }).into_owned()
 }
 
 /// The attempts of a request are shown as `#1 503 · 60.1 s →`, `#4 503 · 5 m 00 s →`, `#9 200`.
@@ -95,10 +93,8 @@ fn attempts(history: &RetryHistory, theme: Theme) -> Vec<String> {
     for (place, attempt) in history.attempts.iter().enumerate() {
         let is_last = place + 1 == history.attempts.len();
         if is_last && history.left_out > 0 {
-            pieces.push(paint(
-                Role::Faint,
-                &format!("… {} left out …", history.left_out),
-            ));
+            let text = format!("… {} left out …", history.left_out);
+            pieces.push(paint(Role::Faint, &text));
         }
         // `next` is `None` before a gap, because attempts in the middle of a long history are not stored.
         let next = history.attempts.get(place + 1);
@@ -166,28 +162,20 @@ const NOT_SHOWN: &str = "Requests that never reached this listener, retries afte
 pub fn report(run: &Run, summary: &Summary) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let mut out = format!("telecmi-cdr {version}: retries of failed requests\n\n");
-    let lasted = interval(run.ended.since(run.began));
-    let ended = format!(
-        "{} ({lasted}, {})",
-        run.ended.to_second(),
-        ending(summary.ending)
-    );
+    let (lasted, how) = (interval(run.ended.since(run.began)), ending(summary.ending));
     let requests = plural(summary.exchanges, "request");
-    let received = format!("{requests} with {}", plural(summary.cdrs, "CDR"));
-    for (name, text) in [
-        ("listened", run.url.clone()),
-        ("from", run.began.to_second()),
-        ("to", ended),
-        ("received", received),
-        ("faults", run.faults.to_string()),
-        (
-            "seed",
-            run.seed.map(|seed| seed.to_string()).unwrap_or_default(),
-        ),
-    ] {
-        if !text.is_empty() {
-            let _ = writeln!(out, "{name:<10} {text}");
-        }
+    let cdrs = plural(summary.cdrs, "CDR");
+    let _ = writeln!(out, "listened   {}", run.url);
+    let _ = writeln!(out, "from       {}", run.began.to_second());
+    let _ = writeln!(
+        out,
+        "to         {} ({lasted}, {how})",
+        run.ended.to_second()
+    );
+    let _ = writeln!(out, "received   {requests} with {cdrs}");
+    let _ = writeln!(out, "faults     {}", run.faults);
+    if let Some(seed) = run.seed {
+        let _ = writeln!(out, "seed       {seed}");
     }
     match &summary.retries {
         Some(report) => out += &findings(report),
@@ -235,8 +223,7 @@ fn listed(history: &RetryHistory) -> String {
     let method = clean(&history.method);
     let leg = history
         .leg
-        .map(|leg| format!(", leg {leg}"))
-        .unwrap_or_default();
+        .map_or(String::new(), |leg| format!(", leg {leg}"));
     let mut out = match (&history.path, &history.cmiuuid) {
         (Some(path), _) => format!("  {method} {}\n", clean(path)),
         (None, Some(id)) => format!("  {}{leg}, by {method}\n", clean(id)),

@@ -36,24 +36,17 @@ pub fn delivery(delivery: &Delivery, theme: Theme, verbose: bool) -> String {
         && !verbose
         && reply.chars().count() <= SHORT_REPLY
     {
-        first.extend([
-            " ",
-            &theme.paint(Role::Faint, &("· ".to_owned() + reply)),
-            "\n",
-        ]);
+        let reply = theme.paint(Role::Faint, &("· ".to_owned() + reply));
+        first.extend([" ", &reply, "\n"]);
         return first;
     }
     let mut lines = Vec::new();
     // `delivery.why` is not shown if it only names the failure or the status, which the delivery's line has already.
-    let by_status = last
-        .status
-        .map(|status| format!("answered {}", status_words(status)));
-    if let Some(why) = &delivery.why
-        && last.failure.is_none()
-        && by_status.as_ref() != Some(why)
-    {
-        lines.push(theme.paint(Role::Bad, &clean(why)));
-    }
+    let by_status = last.status.map(status_words);
+    let is_new = |why: &&String| why.strip_prefix("answered ") != by_status.as_deref();
+    let why = delivery.why.as_ref().filter(|_| last.failure.is_none());
+    let why = why.filter(is_new).map(|why| clean(why));
+    lines.extend(why.map(|why| theme.paint(Role::Bad, &why)));
     if verbose && let Some(response) = &last.response {
         let headers = response.headers.iter();
         lines.extend(headers.map(|header| header_line(header, theme)));
@@ -64,20 +57,15 @@ pub fn delivery(delivery: &Delivery, theme: Theme, verbose: bool) -> String {
 
 /// A delivery's line begins with `✓ #3 POST customer-no-answer b missed copy 1`.
 fn what(delivery: &Delivery, theme: Theme) -> String {
-    let (role, mark) = if delivery.ok {
-        (Role::Good, "✓")
+    let mark = if delivery.ok {
+        theme.paint(Role::Good, "✓")
     } else {
-        (Role::Bad, "✗")
+        theme.paint(Role::Bad, "✗")
     };
+    let number = theme.paint(Role::Strong, &format!("#{}", delivery.n));
+    let (method, scenario) = (clean(&delivery.method), delivery.scenario);
     let mut text = String::with_capacity(128);
-    let _ = write!(
-        text,
-        "{} {} {:<METHOD$} {}",
-        theme.paint(role, mark),
-        theme.paint(Role::Strong, &format!("#{}", delivery.n)),
-        clean(&delivery.method),
-        delivery.scenario
-    );
+    let _ = write!(text, "{mark} {number} {method:<METHOD$} {scenario}");
     if let Some(cdr) = &delivery.cdr {
         for word in [&cdr.leg, &cdr.status].into_iter().flatten() {
             text.extend([" ", &clean(word)]);
@@ -111,9 +99,7 @@ fn reply(last: &Attempt, theme: Theme, verbose: bool) -> Vec<String> {
     };
     let decoded = match response.decoded() {
         Ok(body) => body,
-        Err(names) => {
-            return vec![body::compressed(response.size, &names)];
-        }
+        Err(names) => return vec![body::compressed(response.size, &names)],
     };
     if !verbose {
         let page = || Some(format!("a page: {}", reply_line(response)?));
@@ -125,10 +111,8 @@ fn reply(last: &Attempt, theme: Theme, verbose: bool) -> Vec<String> {
     let faint = |text: String| theme.paint(Role::Faint, &text);
     let mut lines = body::lines(&decoded, theme);
     if !response.complete {
-        let size = response.size;
-        lines.push(faint(format!(
-            "… and more: only the first {size} bytes were read"
-        )));
+        let read = format!("only the first {} bytes were read", response.size);
+        lines.push(faint(format!("… and more: {read}")));
     }
     if !verbose {
         for line in &mut lines {

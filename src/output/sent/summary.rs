@@ -67,11 +67,8 @@ fn histogram(summary: &Summary, theme: Theme) -> String {
     let mut out = String::from("\n");
     for bucket in &summary.buckets {
         let length = usize::try_from((bucket.count * BAR).div_ceil(most)).unwrap_or(0);
-        let bar = format!("{:<36}", "█".repeat(length));
-        let (up_to, bar) = (
-            format_duration(bucket.up_to),
-            theme.paint(Role::Number, &bar),
-        );
+        let bar = theme.paint(Role::Number, &format!("{:<36}", "█".repeat(length)));
+        let up_to = format_duration(bucket.up_to);
         let _ = writeln!(out, "{up_to:>9} {bar} {}", bucket.count);
     }
     out
