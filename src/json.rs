@@ -23,13 +23,8 @@ pub(crate) fn value(text: &str) -> Result<Value, Error> {
 /// Validates JSON by RFC 8259, up to `MAX_DEPTH`, and returns the text. `1e400` and `"\ud800"` are accepted, though a
 /// [`Value`] cannot hold them.
 pub fn check(bytes: &[u8]) -> Result<&str, Error> {
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        Error::at(
-            bytes,
-            error.valid_up_to(),
-            "the text is not UTF-8".to_owned(),
-        )
-    })?;
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| Error::at(bytes, error.valid_up_to(), "the text is not UTF-8"))?;
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| Error::new(text, &error))?;
     let is_opening = |byte: &u8| matches!(byte, b'[' | b'{');
     if text.bytes().filter(is_opening).count() <= MAX_DEPTH {

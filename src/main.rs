@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    telecmi_cdr::run(std::env::args_os()).into()
+    telecmi_cdr::run(std::env::args_os()).code().into()
 }

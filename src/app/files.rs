@@ -27,18 +27,16 @@ pub fn name(path: &Path) -> String {
 }
 
 pub fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    let failed = |source| Error::Read {
+    let mut bytes = Vec::new();
+    let read = if path == Path::new("-") {
+        io::stdin().take(MAX_FILE + 1).read_to_end(&mut bytes)
+    } else {
+        File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes))
+    };
+    read.map_err(|source| Error::Read {
         path: path.to_owned(),
         source,
-    };
-    let source: Box<dyn io::Read> = if path == Path::new("-") {
-        Box::new(io::stdin())
-    } else {
-        Box::new(File::open(path).map_err(failed)?)
-    };
-    let mut bytes = Vec::new();
-    let mut source = source.take(MAX_FILE + 1);
-    source.read_to_end(&mut bytes).map_err(failed)?;
+    })?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(Error::Usage(format!("{}: larger than 64 MiB", name(path))));
     }
@@ -50,7 +48,7 @@ pub fn read_text(path: &Path) -> Result<String, Error> {
     decode::to_text(&read(path)?).map_err(|(line, what)| in_line(path, line, what))
 }
 
-fn in_line(path: &Path, line: usize, what: &str) -> Error {
+pub fn in_line(path: &Path, line: usize, what: &str) -> Error {
     Error::Usage(format!("{}:{line}: {what}", name(path)))
 }
 
@@ -101,15 +99,17 @@ pub fn write_report(path: &Path, mut file: File, text: &str) -> Result<(), Error
 
 /// Two flags must not name one file, because each would overwrite the other's data.
 pub fn distinct(paths: &[&Path]) -> Result<(), Error> {
-    let places: Vec<_> = paths.iter().map(|path| place(path)).collect();
-    for (n, place) in places.iter().enumerate() {
-        if place.is_some() && places[..n].contains(place) {
+    let mut places = Vec::new();
+    for path in paths {
+        let place = place(path);
+        if place.is_some() && places.contains(&place) {
             return Err(Error::Usage(format!(
                 "--save, --report and --ready-file must name different files, but {} is named \
                  twice",
-                paths[n].display()
+                path.display()
             )));
         }
+        places.push(place);
     }
     Ok(())
 }
@@ -118,10 +118,8 @@ pub fn distinct(paths: &[&Path]) -> Result<(), Error> {
 /// the folder is canonicalised. Returns `None` for devices and pipes, which two flags may share.
 fn place(path: &Path) -> Option<PathBuf> {
     let new = || {
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok()?;
+        // The folder of a plain file name is the current folder.
+        let folder = Path::new(".").join(path.parent()?).canonicalize().ok()?;
         Some(folder.join(path.file_name()?))
     };
     let place = path.canonicalize().ok().or_else(new);
@@ -191,13 +189,14 @@ fn open_ready(path: &Path) -> io::Result<(File, Option<PathBuf>)> {
     draft.push(format!(".{}", std::process::id()));
     let draft = PathBuf::from(draft);
     // `create_new` does not follow a symbolic link that another program placed at the draft's path.
-    match File::options().write(true).create_new(true).open(&draft) {
-        Ok(file) => Ok((file, Some(draft))),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(io::Error::other(
-            format!("{} is in the way", draft.display()),
-        )),
-        Err(error) => Err(error),
-    }
+    let file = File::options().write(true).create_new(true).open(&draft);
+    let file = file.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            io::Error::other(format!("{} is in the way", draft.display()))
+        }
+        _ => error,
+    })?;
+    Ok((file, Some(draft)))
 }
 
 fn is_ready_file(path: &Path) -> io::Result<bool> {

@@ -115,8 +115,8 @@ fn read_back(
             let command = filled(command);
             let words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
             if words.is_empty() {
-                let what = "--read-back-cmd: expected a program";
-                return Err(Error::Usage(what.to_owned()));
+                let what = "--read-back-cmd: expected a program".to_owned();
+                return Err(Error::Usage(what));
             }
             ReadBackSource::Command(words)
         }

@@ -124,13 +124,11 @@ fn announce_replay(
     destination: &Destination,
     show: &mut Show,
 ) -> Result<(), Error> {
-    let captured = || {
-        items.iter().filter_map(|item| match item {
-            Item::Captured(place, captured) => Some((place, captured)),
-            Item::Body(_) => None,
-        })
-    };
-    if captured().next().is_none() {
+    let captured = items.iter().filter_map(|item| match item {
+        Item::Captured(place, captured) => Some((place, captured)),
+        Item::Body(_) => None,
+    });
+    if captured.clone().next().is_none() {
         return Ok(());
     }
     if options.compare {
@@ -141,19 +139,17 @@ fn announce_replay(
     if options.method_was_said {
         show.remark("--method has no effect on a capture: captured requests keep their method");
     }
-    if !options.edits.is_empty() {
-        let mut rest = captured().filter(|(_, captured)| !replay::is_editable(&captured.request));
-        if let Some((place, _)) = rest.next() {
-            let count = 1 + rest.count();
-            let these = if count == 1 {
-                "this request".to_owned()
-            } else {
-                format!("{count} requests")
-            };
-            show.warn(&format!(
-                "{place}: no CDR to change: --set, --set-json and --unset have no effect on {these}"
-            ));
-        }
+    let mut unchanged = captured.filter(|(_, captured)| {
+        !options.edits.is_empty() && !replay::is_editable(&captured.request)
+    });
+    if let Some((place, _)) = unchanged.next() {
+        let these = match 1 + unchanged.count() {
+            1 => "this request".to_owned(),
+            count => format!("{count} requests"),
+        };
+        show.warn(&format!(
+            "{place}: no CDR to change: --set, --set-json and --unset have no effect on {these}"
+        ));
     }
     if options.print.is_none()
         && let Some(proxy) = proxy_in_use(destination)
@@ -184,9 +180,8 @@ pub fn headers(sources: &[HeaderSource]) -> Result<Vec<Header>, Error> {
                 let text = files::read_text(path)?;
                 let lines = (1..).zip(text.lines());
                 for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
-                    let place = format!("{}:{number}", files::name(path));
                     let header = values::header(line);
-                    headers.push(header.map_err(|what| Error::Usage(format!("{place}: {what}")))?);
+                    headers.push(header.map_err(|what| files::in_line(path, number, &what))?);
                 }
             }
         }

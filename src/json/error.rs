@@ -11,13 +11,13 @@ pub struct Error {
 }
 
 impl Error {
-    pub(super) fn at(bytes: &[u8], place: usize, message: String) -> Self {
+    pub(super) fn at(bytes: &[u8], place: usize, message: impl Into<String>) -> Self {
         let before = &bytes[..place];
         let line_start = before.iter().rposition(|byte| *byte == b'\n');
         Self {
             line: before.iter().filter(|byte| **byte == b'\n').count() + 1,
             column: place - line_start.map_or(0, |start| start + 1) + 1,
-            message,
+            message: message.into(),
             is_cut_off: false,
         }
     }

@@ -96,10 +96,8 @@ fn processes() -> impl Iterator<Item = Process> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| {
         let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
-        process(
-            pid,
-            &std::fs::read_to_string(entry.path().join("stat")).ok()?,
-        )
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        process(pid, &stat)
     })
 }
 
