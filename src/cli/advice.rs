@@ -43,7 +43,7 @@ pub fn advised(
         _ => None,
     };
     for kind in [ContextKind::InvalidSubcommand, ContextKind::InvalidArg] {
-        let Some(url) = word(&error, kind).filter(|word| word.contains("://")) else {
+        let Some(url) = word(&error, kind).filter(|word| word.contains([':', '/'])) else {
             continue;
         };
         error.insert(kind, ContextValue::String(masked_url(&url)));

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::net::Header;
+use crate::net::{Destination, Header};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeaderSource {
@@ -17,6 +17,10 @@ pub fn of_flag<T>(
     read: fn(&str) -> Result<T, String>,
 ) -> Result<T, String> {
     read(text).map_err(|what| format!("{flag}: {what}"))
+}
+
+pub fn is_url(word: &str) -> bool {
+    word.contains("://") || Destination::parse(word).is_ok()
 }
 
 pub fn header_source(text: &str) -> Result<HeaderSource, String> {

@@ -34,8 +34,9 @@ impl Destination {
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let masked = masked_url(text);
-        let Some((scheme, rest)) = text.split_once("://") else {
-            return Err(without_scheme(text));
+        let parts = text.split_once("://");
+        let Some((scheme, rest)) = parts.filter(|(scheme, _)| !scheme.contains(['/', '?'])) else {
+            return without_scheme(text);
         };
         if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
             return Err("only http:// and https:// are supported".to_owned());
@@ -123,6 +124,18 @@ impl Destination {
         })
     }
 
+    /// Returns whether the URL's host is on this machine or in a private network.
+    fn is_private(&self) -> bool {
+        let is_private_address = match self.host().parse::<IpAddr>() {
+            Ok(IpAddr::V4(address)) => address.is_private() || address.is_link_local(),
+            Ok(IpAddr::V6(address)) => address.is_unique_local(),
+            Err(_) => [".local", ".internal"]
+                .iter()
+                .any(|end| self.host().ends_with(end)),
+        };
+        self.is_loopback() || is_private_address
+    }
+
     pub(crate) fn host_header(&self) -> Header {
         self.host_header.clone()
     }
@@ -185,8 +198,9 @@ fn authorization(url: &Url) -> Option<Header> {
 
 const EXAMPLE: &str = "http://localhost:5000/webhook";
 
-/// Returns the message on a URL without `://`, with a suggestion if the URL probably lacks nothing but the scheme.
-fn without_scheme(text: &str) -> String {
+/// Reads a URL without `://`. A private host such as `localhost:5000` or a port such as `:5000` is reached by http; for
+/// others the error has a suggestion if the URL probably lacks nothing but the scheme.
+fn without_scheme(text: &str) -> Result<Destination, String> {
     let begins = |scheme: &str| {
         let rest = text.strip_prefix(scheme)?;
         rest.starts_with([':', '/'])
@@ -195,7 +209,9 @@ fn without_scheme(text: &str) -> String {
     let is_port = !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
     let rest = text.trim_start_matches('/');
     let host = &rest[..rest.find(['/', '?']).unwrap_or(rest.len())];
-    let guess = match begins("https").or_else(|| begins("http")) {
+    let mistyped = begins("https").or_else(|| begins("http"));
+    let is_exact = mistyped.is_none() && !is_port && rest == text;
+    let guess = match mistyped {
         Some(guess) => Some(guess),
         None if is_port => Some(format!("http://localhost:{text}")),
         None if rest.starts_with(':') => Some(format!("http://localhost{rest}")),
@@ -203,9 +219,12 @@ fn without_scheme(text: &str) -> String {
         None => None,
     };
     match guess.map(|guess| Destination::parse(&guess)) {
-        Some(Ok(guess)) => format!("the URL has no scheme: did you mean {guess}?"),
-        _ if text.is_empty() => format!("the URL is empty: expected a URL like {EXAMPLE}"),
-        _ => format!("the URL has no scheme: expected a URL like {EXAMPLE}"),
+        Some(Ok(guess)) if is_exact && guess.is_private() => Ok(guess),
+        Some(Ok(guess)) => Err(format!("the URL has no scheme: did you mean {guess}?")),
+        _ if text.is_empty() => Err(format!("the URL is empty: expected a URL like {EXAMPLE}")),
+        _ => Err(format!(
+            "the URL has no scheme: expected a URL like {EXAMPLE}"
+        )),
     }
 }
 
@@ -294,15 +313,43 @@ mod tests {
     }
 
     #[test]
+    fn a_private_host_needs_no_scheme() {
+        for (text, url) in [
+            ("localhost:5000/x?to=1", "http://localhost:5000/x?to=1"),
+            (":5000/x", "http://localhost:5000/x"),
+            ("hook.localhost", "http://hook.localhost"),
+            (
+                "127.0.0.1:5000?n=http://h",
+                "http://127.0.0.1:5000?n=http://h",
+            ),
+            ("[::1]:5000/x", "http://[::1]:5000/x"),
+            ("192.168.1.7:5000", "http://192.168.1.7:5000"),
+            (
+                "host.docker.internal:5000/x",
+                "http://host.docker.internal:5000/x",
+            ),
+            (
+                "u:S3CR3T@localhost:5000/x",
+                "http://u:S3CR3T@localhost:5000/x",
+            ),
+        ] {
+            assert_eq!(destination(text).typed(), url);
+        }
+        let secret = destination("u:S3CR3T@localhost:5000/x?token=S3CR3T");
+        assert_eq!(secret.masked(), "http://***@localhost:5000/x?token=***");
+    }
+
+    #[test]
     fn mistakes_are_explained() {
         for (text, part) in [
-            (
-                "localhost:5000/webhook",
-                "did you mean http://localhost:5000/webhook?",
-            ),
             ("//cdr.test/x", "did you mean http://cdr.test/x?"),
             ("9001", "did you mean http://localhost:9001?"),
-            (":5000/x", "did you mean http://localhost:5000/x?"),
+            (
+                "//localhost:5000/x",
+                "did you mean http://localhost:5000/x?",
+            ),
+            ("localhost:99999/x", "has no scheme: expected a URL like"),
+            ("10.0.0.1.test:80", "did you mean http://10.0.0.1.test:80?"),
             (
                 "http:/localhost:9001/x",
                 "did you mean http://localhost:9001/x?",

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use crate::cli::values::is_url;
 use crate::net::secret;
 
 /// The flags of a run that the `repeat:` line leaves out, because the line states them itself.
@@ -57,7 +58,7 @@ fn flag_with_value(word: &str) -> Option<(&str, String, &str)> {
 }
 
 fn masked(word: &str) -> String {
-    if word.contains("://") {
+    if is_url(word.trim_start_matches("--url=")) {
         return secret::masked_url(word);
     }
     let name = word.split_once(':').map_or("", |(name, _)| name);
