@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::parser::ValueSource;
-use clap::{ArgAction, ArgMatches, Args};
+use clap::{ArgMatches, Args};
 
 use super::advice::named;
 use super::{help, values};
@@ -56,8 +56,8 @@ pub struct ListenOptions {
     #[arg(long, requires = "save", help_heading = BESIDE)]
     pub redact: bool,
     /// Forward each request unchanged to this URL and return its answer; a path in URL replaces the request's
-    #[arg(long, value_name = "URL", action = ArgAction::Append, help_heading = BESIDE)]
-    forward_to: Vec<String>,
+    #[arg(long, value_name = "URL", help_heading = BESIDE)]
+    forward_to: Option<String>,
     /// Forward health checks and browsers' requests for icons too
     #[arg(long, requires = "forward_to", help_heading = BESIDE)]
     forward_probes: bool,
@@ -162,17 +162,13 @@ impl ListenOptions {
         let flag = named(matches, "--header");
         let header = |text: &String| values::of_flag(&flag, text, values::header);
         self.headers = self.header.iter().map(header).collect::<Result<_, _>>()?;
-        if self.forward_to.len() > 1 {
-            return Err(
-                "--forward-to was given twice: requests are forwarded to one URL".to_owned(),
-            );
-        }
         let flag = named(matches, "--forward-to");
         let forward_to = |url: &String| values::of_flag(&flag, url, Destination::parse);
-        self.destination = self.forward_to.first().map(forward_to).transpose()?;
+        self.destination = self.forward_to.as_ref().map(forward_to).transpose()?;
         if let Some(url) = &mut self.public_url {
-            values::of_flag(&named(matches, "--public-url"), url, Destination::parse)?;
-            *url = url.trim().to_owned();
+            let flag = named(matches, "--public-url");
+            let parsed = values::of_flag(&flag, url, Destination::parse)?;
+            parsed.typed().clone_into(url);
         }
         let is_stdout =
             |path: &Option<PathBuf>| path.as_ref().is_some_and(|path| path.as_os_str() == "-");

@@ -52,7 +52,16 @@ struct Cli {
     url: Option<String>,
 }
 
-/// Of a flag given twice the last one counts, as in curl.
+/// These flags are refused if given twice; of any other flag the last one counts, as in curl.
+const ONCE: [&str; 6] = [
+    "url",
+    "file",
+    "read_back",
+    "forward_to",
+    "public_url",
+    "save",
+];
+
 #[derive(Debug, Subcommand)]
 pub enum Invocation {
     /// Send sample CDRs to a webhook handler, by POST or GET
@@ -168,7 +177,12 @@ fn with_environment(mut command: Command, given: &BTreeSet<Id>) -> Command {
     command.build();
     command.mut_subcommands(|mode| {
         let overridden = overridden(&mode, given);
-        mode.mut_args(|mut argument| {
+        mode.args_override_self(false).mut_args(|mut argument| {
+            let id = argument.get_id().clone();
+            let is_list = matches!(argument.get_action(), ArgAction::Append);
+            if !is_list && !ONCE.contains(&id.as_str()) {
+                argument = argument.overrides_with(id);
+            }
             let is_switch = matches!(argument.get_action(), ArgAction::SetTrue);
             if is_switch {
                 argument = argument.value_parser(BoolishValueParser::new());

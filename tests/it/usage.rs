@@ -117,10 +117,22 @@ fn a_wrong_value_of_a_variable_names_the_variable() {
 }
 
 #[test]
-fn requests_are_forwarded_to_one_handler() {
-    let url = nobody();
-    let said = wrong(program(["listen", "--forward-to", &url, "--forward-to", &url]).run());
-    assert!(said.contains("--forward-to was given twice"), "{said}");
+fn a_second_url_or_file_does_not_replace_the_first() {
+    for (mode, flag) in [
+        ("send", "--url"),
+        ("send", "--file"),
+        ("send", "--read-back"),
+        ("listen", "--forward-to"),
+        ("listen", "--public-url"),
+        ("listen", "--save"),
+    ] {
+        let said = wrong(program([mode, flag, "http://a/", flag, "http://b/"]).run());
+        let first = said.lines().next().unwrap_or_default();
+        assert!(
+            first.contains(flag) && first.ends_with("cannot be used multiple times"),
+            "{said}"
+        );
+    }
 }
 
 #[test]
@@ -344,7 +356,7 @@ fn addresses_that_cannot_be_sent_to_are_refused() {
             "ftp://127.0.0.1/x",
             "only http:// and https:// are supported",
         ),
-        ("127.0.0.1:9", "--url"),
+        ("h.test:9", "--url"),
         ("http://", "--url"),
         ("http://127.0.0.1:99999/", "--url"),
         ("", "--url"),
