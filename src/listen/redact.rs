@@ -162,7 +162,11 @@ impl Redactor {
             }
             known.learn(decoded);
         }
-        known.apps.retain(|app| !self.apps.is_pseudonym(app));
+        // Digits that are a telephone number in another field of the exchange are replaced as such.
+        known.apps.retain(|app| {
+            let is_number = known.numbers.contains(app) || NUMBER.count(app).is_some();
+            !is_number && !self.apps.is_pseudonym(app)
+        });
         self.apps.add_apps(&known.apps);
         known
     }
@@ -254,7 +258,11 @@ impl Redactor {
         if self.numbers.reserve(digits) {
             return (None, end);
         }
-        if let Some((digits, end)) = known.in_pieces(decoded, start) {
+        let apps = &self.apps;
+        let is_app = |digits: &str| {
+            apps.is_pseudonym(digits) || apps.has(digits) || known.apps.contains(digits)
+        };
+        if let Some((digits, end)) = known.in_pieces(decoded, start, is_app) {
             return (Some(self.numbers.of(&digits)), end);
         }
         let is_letter = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphabetic());

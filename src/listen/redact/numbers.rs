@@ -28,7 +28,8 @@ static APP_NAME: LazyLock<Regex> = LazyLock::new(|| pattern("(?i)^app[_-]?id$"))
 /// The value of `user` is `<extension>_<appid>`; the `filename` of a recording contains `_<appid>` too.
 static USER_NAME: LazyLock<Regex> = LazyLock::new(|| pattern("(?i)^(?:user|filename)$"));
 static APP_ID: LazyLock<Regex> = LazyLock::new(|| pattern("^[0-9]{5,}"));
-static USER: LazyLock<Regex> = LazyLock::new(|| pattern("^[^,&;}\n]{0,80}[0-9]*"));
+static USER: LazyLock<Regex> =
+    LazyLock::new(|| pattern("^[^0-9A-Za-z]{0,8}[^,&;=}\"\n]{0,80}[0-9]*"));
 static APP_OF_USER: LazyLock<Regex> = LazyLock::new(|| pattern("_([0-9]{5,})"));
 
 /// Matches a separator and a further group of digits of a telephone number; `\x03` is [`PLUS_OR_SPACE`].
@@ -63,6 +64,9 @@ impl Known {
 
     fn learn_number(&mut self, decoded: &Decoded<'_>, start: usize) {
         let mut digits = digits(&decoded.text[start..]).to_owned();
+        if NUMBER.count(&digits).is_some() {
+            return;
+        }
         if digits.len() < SHORTEST_ALONE
             && let Some((joined, _)) = pieces(decoded, start).pop()
         {
@@ -72,7 +76,7 @@ impl Known {
             }
             digits = joined;
         }
-        if digits.len() < SHORTEST_KNOWN || NUMBER.count(&digits).is_some() {
+        if digits.len() < SHORTEST_KNOWN {
             return;
         }
         let lengths = SHORTEST_ALONE..=digits.len().min(LONGEST_NUMBER);
@@ -82,8 +86,13 @@ impl Known {
     }
 
     /// Returns the digits and the end of a number with separators at `start`, if the number is known or follows a plus
-    /// sign.
-    pub(super) fn in_pieces(&self, decoded: &Decoded<'_>, start: usize) -> Option<(String, usize)> {
+    /// sign. After a plus sign the number ends before an app id.
+    pub(super) fn in_pieces(
+        &self,
+        decoded: &Decoded<'_>,
+        start: usize,
+        is_app: impl Fn(&str) -> bool,
+    ) -> Option<(String, usize)> {
         let has_plus = matches!(decoded.byte_before(start), Some(b'+' | PLUS_OR_SPACE));
         let first = digits(&decoded.text[start..]);
         if self.numbers.contains(first) || (self.numbers.is_empty() && !has_plus) {
@@ -97,10 +106,16 @@ impl Known {
             let is_cut = decoded.is_cut_at(*end) && digits.len() >= SHORTEST_CUT;
             is_cut || digits.len() >= SHORTEST_AFTER_PLUS
         };
+        let mut length = 0;
+        let mut before_app = pieces.iter().take_while(|(digits, _)| {
+            let piece = &digits[length..];
+            length = digits.len();
+            !is_app(piece)
+        });
         let after_plus = if is_long {
-            pieces.first()
+            before_app.next()
         } else {
-            pieces.last()
+            before_app.last()
         };
         let after_plus = after_plus.filter(|_| has_plus).filter(is_long_enough);
         known.or(after_plus).cloned()
