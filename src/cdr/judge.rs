@@ -33,7 +33,14 @@ pub const SEPARATOR: &str = " · ";
 
 impl Verdict {
     pub fn meaning(&self, fields: &Fields) -> String {
-        format!("{}{}", self.kind.words(), self.leg_and_reason(fields))
+        format!("{}{}", self.kind_words(), self.leg_and_reason(fields))
+    }
+
+    /// The words of the kind. JSON that is no object is readable, though its kind in records is `unreadable`.
+    pub fn kind_words(&self) -> &'static str {
+        let mut codes = self.remarks.iter().map(|remark| remark.code);
+        let is_json = codes.any(|code| code == Code::NotAnObject);
+        if is_json { Kind::Unknown } else { self.kind }.words()
     }
 
     pub fn leg_and_reason(&self, fields: &Fields) -> String {

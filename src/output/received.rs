@@ -266,7 +266,7 @@ fn meaning(exchange: &Exchange, theme: Theme) -> Vec<String> {
     let empty = Fields::new();
     let cdr = exchange.cdr.as_ref().unwrap_or(&empty);
     let verdict = &exchange.verdict;
-    let mut kind = theme.paint(Role::Strong, verdict.kind.words());
+    let mut kind = theme.paint(Role::Strong, verdict.kind_words());
     kind += &verdict.leg_and_reason(cdr);
     if !verdict.kind.is_cdr() {
         return vec![kind];
