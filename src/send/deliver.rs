@@ -39,7 +39,7 @@ pub struct RetryPolicy {
     /// Wait before the first retry; doubled for each further retry, shortened at random by up to half. Retry-After is obeyed
     #[arg(id = "retry_interval", long = "retry-interval", value_name = "D", default_value = "1s", value_parser = read_duration)]
     pub interval: Duration,
-    /// Maximum wait that Retry-After may ask for
+    /// Maximum wait that Retry-After may ask for; a longer one is shortened to this
     #[arg(long, value_name = "D", default_value = "60s", value_parser = read_duration)]
     pub retry_after_max: Duration,
 }

@@ -183,8 +183,8 @@ fn the_help_of_send() {
           --retry-interval <D>   Wait before the first retry; doubled for each
                                  further retry, shortened at random by up to half.
                                  Retry-After is obeyed [default: 1s]
-          --retry-after-max <D>  Maximum wait that Retry-After may ask for [default:
-                                 60s]
+          --retry-after-max <D>  Maximum wait that Retry-After may ask for; a longer
+                                 one is shortened to this [default: 60s]
           --yes                  Allow more than 100/s or 10 000 deliveries to
                                  another machine
 
