@@ -52,15 +52,8 @@ struct Cli {
     url: Option<String>,
 }
 
-/// These flags are refused if given twice; of any other flag the last one counts, as in curl.
-const ONCE: [&str; 6] = [
-    "url",
-    "file",
-    "read_back",
-    "forward_to",
-    "public_url",
-    "save",
-];
+/// These flags are refused if given twice, since requests go to one URL; of any other flag the last one counts, as in curl.
+const ONCE: [&str; 4] = ["url", "read_back", "forward_to", "public_url"];
 
 #[derive(Debug, Subcommand)]
 pub enum Invocation {

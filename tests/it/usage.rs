@@ -117,14 +117,12 @@ fn a_wrong_value_of_a_variable_names_the_variable() {
 }
 
 #[test]
-fn a_second_url_or_file_does_not_replace_the_first() {
+fn a_second_url_does_not_replace_the_first() {
     for (mode, flag) in [
         ("send", "--url"),
-        ("send", "--file"),
         ("send", "--read-back"),
         ("listen", "--forward-to"),
         ("listen", "--public-url"),
-        ("listen", "--save"),
     ] {
         let said = wrong(program([mode, flag, "http://a/", flag, "http://b/"]).run());
         let first = said.lines().next().unwrap_or_default();
