@@ -1,5 +1,6 @@
 """good_flask.py with one planted bug, named by the environment variable BUG. PAGE=1 turns Werkzeug's page on."""
 import html
+import io
 import json
 import os
 import re
@@ -347,6 +348,51 @@ def half_row_after_400():
     Calls.take_cdr = check_late
 
 
+# --- the code around the values
+
+def percent_format_500():
+    """custom becomes part of a format string."""
+    before(lambda record: f"{record['cmiuuid']} {record.get('custom')}: %s" % record.get("status"))
+
+
+def ascii_log_500():
+    """The log is ASCII, as in a container without a locale."""
+    log = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    before(lambda record: log.write(f"{record}\n"))
+
+
+def queue_full_503():
+    """A queue of five is full at the sixth CDR at once."""
+    places = threading.Semaphore(5)
+
+    def queued(well):
+        if not places.acquire(blocking=False):
+            return "the queue is full", 503
+        try:
+            time.sleep(0.05)
+            return well()
+        finally:
+            places.release()
+    view(queued)
+
+
+def regex_backtracks():
+    """Nested repetition: each way to split a long word is tried."""
+    words = re.compile(r"(\w+\s?)*$")
+    before(lambda record: words.search(str(record.get("custom"))))
+
+
+def shared_variable():
+    """A variable of the module has the record, and another request replaces it."""
+    current, take = {}, Calls.take_cdr
+
+    def shared(self, record):
+        current["record"] = record
+        time.sleep(0.02)
+        take(self, current["record"])
+    Calls.take_cdr = shared
+
+
 # --- what no sender sees
 
 def tells_the_agent_twice():
@@ -367,7 +413,8 @@ BUGS = named(
     extension_three_digits, incoming_leg_b_500, ghost_409, reversed_409, to_int32_500, time_as_seconds_500,
     wants_event_id_400, basic_auth_401, address_403, page_expired_419, slash_308, get_health, ok_false, grows_slower,
     pool_of_five, database_locked, no_unique_key, forgets_after_a_moment, row_for_each_method, upsert_by_call_id,
-    background_lost, escapes_html, half_row_after_400, tells_the_agent_twice, report_of_the_wrong_day)
+    background_lost, escapes_html, half_row_after_400, percent_format_500, ascii_log_500, queue_full_503, regex_backtracks,
+    shared_variable, tells_the_agent_twice, report_of_the_wrong_day)
 
 if __name__ == "__main__":
     BUGS[os.environ["BUG"]]()

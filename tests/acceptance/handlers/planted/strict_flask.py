@@ -1,4 +1,5 @@
 """good_flask.py with one rule more, named by the environment variable RULE. All are right: a suite that knows the rule is green."""
+import html
 import os
 import threading
 import time
@@ -128,7 +129,20 @@ def as_table():
     good.app.view_functions["read_back"] = table
 
 
-RULES = named(fresh, appid, custom, query, path, header, sixty_a_minute, in_background, documented_events, typed, no_content, as_table)
+def as_page():
+    """The read route gives a page with a table."""
+    def page(cmiuuid):
+        rows = good.calls.find(cmiuuid)
+        names = sorted({name for row in rows for name in row})
+        lines = "".join("<tr>\n" + "".join(f"  <td>{html.escape(str(row.get(name, '')))}</td>\n" for name in names) + "</tr>\n" for row in rows)
+        heads = "".join(f"<th>{name}</th>" for name in names)
+        text = f"<!doctype html><title>Call {cmiuuid}</title><h1>Call {cmiuuid}</h1><table><tr>{heads}</tr>\n{lines}</table>"
+        return good.Response(text.encode("utf-8", "replace"), 200 if rows else 404, mimetype="text/html")
+    good.app.view_functions["read_back"] = page
+
+
+RULES = named(fresh, appid, custom, query, path, header, sixty_a_minute, in_background, documented_events, typed, no_content, as_table,
+              as_page)
 
 if __name__ == "__main__":
     RULES[os.environ["RULE"]]()
