@@ -47,6 +47,10 @@ static BLOCK_TAG: LazyLock<Regex> = LazyLock::new(|| {
         r"(?i)</?(?:p|h[1-6]|div|pre|br|li|ul|tr|td|th|table|body|html|head|header|section|blockquote)\b[^>]*>",
     )
 });
+static CELL_END: LazyLock<Regex> =
+    LazyLock::new(|| regex(r"(?i)</(?:t[dh]|dt)>\s*<(?:t[dh]|dd)\b[^>]*>"));
+static ROW_END: LazyLock<Regex> =
+    LazyLock::new(|| regex(r"(?i)</(?:tr|dd|li|table|[du]l|h[1-6])>"));
 static TAG: LazyLock<Regex> = LazyLock::new(|| regex(r"(?s)<[/a-zA-Z!][^>]*>"));
 static ENTITY: LazyLock<Regex> = LazyLock::new(|| regex(r"&(#[xX]?[0-9a-fA-F]+|[a-zA-Z]+);"));
 
@@ -166,6 +170,19 @@ fn exception(blocks: &[String]) -> Option<String> {
 /// HTML as text in one line: without tags, entities decoded, white space collapsed.
 fn plain(html: &str) -> String {
     collapsed(&unescaped(&without_tags(html)))
+}
+
+/// A page as text: a row of a table is a line with tabs between its cells, and an empty line ends a table.
+pub fn page_text(html: &str) -> String {
+    let html = INVISIBLE.replace_all(html, "");
+    let html = if CELL_END.is_match(&html) {
+        html.replace(['\r', '\n'], " ")
+    } else {
+        html.into_owned()
+    };
+    let html = CELL_END.replace_all(&html, "\t");
+    let html = ROW_END.replace_all(&html, "\n");
+    unescaped(&TAG.replace_all(&html, " ")).into_owned()
 }
 
 pub fn without_tags(html: &str) -> Cow<'_, str> {

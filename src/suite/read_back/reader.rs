@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Deserializer, Value};
 
 use crate::cdr;
+use crate::reply::page_text;
 
 /// A `Record` is one stored record: its values with their names, which are empty where the output has none.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -60,6 +61,8 @@ impl Wanted {
 
 pub fn records(output: &str, wanted: &Wanted) -> Vec<Record> {
     let output = output.trim();
+    let page = output.starts_with('<').then(|| page_text(output));
+    let output = page.as_deref().unwrap_or(output);
     // A bare number counts the records, as `select count(*)` does.
     if let Ok(count) = output.parse::<usize>() {
         return vec![Record::default(); count.min(100)];
@@ -299,6 +302,25 @@ mod tests {
                 2,
             ),
             ("2".to_owned(), 2),
+            (
+                format!(
+                    "<!doctype html><title>{ID}</title><h1>Call {ID}</h1><table>\n<tr><th>id</th><th>status</th></tr>\n\
+                     <tr>\n <td>{ID}</td>\n <td>missed</td>\n</tr>\n<tr><td>{ID}</td><td>missed</td></tr></table>"
+                ),
+                2,
+            ),
+            (
+                format!(
+                    "<table>\n<tr><th>id</th>\n<td>{ID}</td></tr>\n<tr><th>status</th><td>missed</td></tr>\n</table>\n\
+                     <table>\n<tr><th>id</th><td>{ID}</td></tr><tr><th>status</th><td>missed</td></tr></table>"
+                ),
+                2,
+            ),
+            (
+                format!("<dl>\n<dt>id</dt>\n<dd>{ID}</dd>\n<dt>status</dt><dd>missed</dd></dl>"),
+                1,
+            ),
+            (format!("<h1>Call {ID}</h1><p>No such call.</p>"), 0),
         ] {
             assert_eq!(found(&output).len(), count, "{output}");
         }
@@ -309,5 +331,14 @@ mod tests {
             Some(&Value::from(r#"{"a":"b, c"}"#))
         );
         assert!(record.has("missed") && !record.has("issed"));
+        let page = format!(
+            "<table><tr><th>id</th><th>status</th><th>custom</th></tr>\
+             <tr><td>{ID}</td><td>missed</td><td>{{&quot;a&quot;:\n&quot;b &amp; c&quot;}}</td></tr></table>"
+        );
+        let record = &found(&page)[0];
+        assert_eq!(
+            record.named("custom").next(),
+            Some(&Value::from(r#"{"a": "b & c"}"#))
+        );
     }
 }
