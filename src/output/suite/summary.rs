@@ -27,6 +27,7 @@ const MAX_WHYS: usize = 2;
 /// The parts of a finding that are left out if they would be repeated or fill the screen.
 #[derive(Debug, Clone, Copy)]
 struct Parts {
+    heading: bool,
     advice: bool,
     why: bool,
 }
@@ -45,13 +46,18 @@ pub fn summary(summary: &SuiteSummary, theme: Theme, layout: Layout) -> String {
         let heading = theme.paint(Role::Strong, "Findings");
         let _ = write!(out, "\n{heading}, first what TeleCMI really sends\n");
     }
-    let mut advised = Vec::new();
-    for (place, group) in groups.iter().enumerate() {
+    let (mut advised, mut headings, mut last) = (Vec::new(), 0, None);
+    for group in &groups {
         let advice = group[0].advice.unwrap_or_default();
+        // Findings of one cause behind one another share their heading.
+        let heading = layout.verbose || last != Some(group[0].cause);
+        headings += usize::from(heading);
         let parts = Parts {
+            heading,
             advice: layout.verbose || !advised.contains(&advice),
-            why: layout.verbose || place < MAX_WHYS,
+            why: layout.verbose || (heading && headings <= MAX_WHYS),
         };
+        last = Some(group[0].cause);
         advised.push(advice);
         out.push_str(&finding(group, parts, theme, layout));
     }
@@ -147,7 +153,10 @@ fn finding(group: &[&CaseRecord], parts: Parts, theme: Theme, layout: Layout) ->
         theme.paint(Role::Strong, cause),
     );
     let grade = theme.paint(Role::Faint, &format!("[{}]", first.grade));
-    let mut out = format!("\n{mark} {cause} {grade}\n");
+    let mut out = String::new();
+    if parts.heading {
+        let _ = writeln!(out, "\n{mark} {cause} {grade}");
+    }
     let then = first.then.as_ref();
     let then = then.map(|then| format!("then, to a good CDR: {}", words(then)));
     let got = first.reply.is_none() || first.got.contains([';', ',']);
@@ -175,7 +184,10 @@ fn finding(group: &[&CaseRecord], parts: Parts, theme: Theme, layout: Layout) ->
         Some(change) if changes => format!("{} ({change})", record.name),
         _ => record.name.to_owned(),
     });
-    let count = plural(group.len() as u64, "case");
+    let mut count = plural(group.len() as u64, "case");
+    if !parts.heading {
+        let _ = write!(count, " [{}]", first.grade);
+    }
     push(&format!("{count}: {}", names(listed, layout)));
     let found = first.stored.as_ref().map(|stored| stored.found.as_str());
     if let Some(found) = found.filter(|found| !found.is_empty()) {
