@@ -2,10 +2,10 @@
 
 use rand::RngExt as _;
 
+use super::cases::GOOD;
 use super::{Case, CaseDelivery, CaseMethod, CasePayload, Change, Family};
-use crate::cdr::scenarios::CallIds;
+use crate::cdr::Grade;
 use crate::cdr::schema::{FIELDS, Field, FieldType};
-use crate::cdr::{Grade, Shape};
 use crate::seed::{Rng, Seed, Stream};
 
 /// The good CDR has the first fifteen of the documented fields.
@@ -55,8 +55,7 @@ fn case(n: u64, seed: Seed) -> Case {
     let field = &FIELDS[rng.random_range(0..FIELDS_OF_GOOD)];
     let method = one(&[CaseMethod::Post, CaseMethod::Get], &mut rng);
     let is_absent = rng.random_range(0..10) == 0;
-    let good = CasePayload::Scenario("agent-no-answer", Shape::Docs, CallIds::Shared);
-    let (mut payload, mut delivery) = (good, CaseDelivery::InOrder);
+    let (mut payload, mut delivery) = (GOOD, CaseDelivery::InOrder);
     if is_absent {
         payload = CasePayload::Changed(Vec::leak(vec![Change::Without(field.name)]));
     } else if method == CaseMethod::Get {
@@ -64,15 +63,8 @@ fn case(n: u64, seed: Seed) -> Case {
     } else {
         payload = CasePayload::Spliced(field.name, json(field, &mut rng).leak().as_bytes());
     }
-    Case {
-        name: String::leak(format!("fuzz-{n}")),
-        family: Family::Tolerant,
-        grade: Grade::Hostile,
-        method,
-        payload,
-        delivery,
-        why: WHY,
-    }
+    let name = String::leak(format!("fuzz-{n}"));
+    Family::Tolerant.case(name, Grade::Hostile, method, payload, delivery, WHY)
 }
 
 fn one<T: Copy>(values: &[T], rng: &mut Rng) -> T {

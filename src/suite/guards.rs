@@ -5,10 +5,13 @@ use std::str::FromStr;
 use percent_encoding::utf8_percent_encode;
 use serde_json::Value;
 
+use super::CaseDelivery::Forged;
+use super::CaseMethod::{Get, Post};
+use super::cases::GOOD;
 use super::verdict::Observed;
-use super::{Case, CaseDelivery, CaseMethod, CasePayload, Family};
-use crate::cdr::scenarios::CallIds;
-use crate::cdr::{Fields, Grade, Shape};
+use super::{Case, CaseMethod, Family};
+use crate::cdr::Fields;
+use crate::cdr::Grade::Hostile;
 use crate::net::query::{self, ESCAPED};
 use crate::net::{Destination, Header, Request};
 
@@ -35,30 +38,15 @@ const WRONG: &str = "Anybody who finds the URL can guess at its secret; handlers
 const EMPTY: &str = "An empty secret passes a comparison with an unset variable, and every test by startsWith; it must be refused.";
 const MISSING: &str = "A request without the secret passes checks of the form \"if there is one, compare it\"; it must be refused.";
 
+#[rustfmt::skip]
 pub const CASES: &[Case] = &[
-    case("guard-wrong", CaseMethod::Post, Forgery::Wrong),
-    case("guard-empty", CaseMethod::Post, Forgery::Empty),
-    case("guard-missing", CaseMethod::Post, Forgery::Missing),
-    case("get-guard-wrong", CaseMethod::Get, Forgery::Wrong),
-    case("get-guard-empty", CaseMethod::Get, Forgery::Empty),
-    case("get-guard-missing", CaseMethod::Get, Forgery::Missing),
+    Family::Guard.case("guard-wrong", Hostile, Post, GOOD, Forged(Forgery::Wrong), WRONG),
+    Family::Guard.case("guard-empty", Hostile, Post, GOOD, Forged(Forgery::Empty), EMPTY),
+    Family::Guard.case("guard-missing", Hostile, Post, GOOD, Forged(Forgery::Missing), MISSING),
+    Family::Guard.case("get-guard-wrong", Hostile, Get, GOOD, Forged(Forgery::Wrong), WRONG),
+    Family::Guard.case("get-guard-empty", Hostile, Get, GOOD, Forged(Forgery::Empty), EMPTY),
+    Family::Guard.case("get-guard-missing", Hostile, Get, GOOD, Forged(Forgery::Missing), MISSING),
 ];
-
-const fn case(name: &'static str, method: CaseMethod, forgery: Forgery) -> Case {
-    Case {
-        name,
-        family: Family::Guard,
-        grade: Grade::Hostile,
-        method,
-        payload: CasePayload::Scenario("agent-no-answer", Shape::Docs, CallIds::Shared),
-        delivery: CaseDelivery::Forged(forgery),
-        why: match forgery {
-            Forgery::Wrong => WRONG,
-            Forgery::Empty => EMPTY,
-            Forgery::Missing => MISSING,
-        },
-    }
-}
 
 impl FromStr for Guard {
     type Err = String;

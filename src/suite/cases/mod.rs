@@ -30,7 +30,7 @@ pub fn table() -> impl Iterator<Item = &'static Case> {
 }
 
 /// The good CDR, on which most cases are based, is a call whose agent did not answer, in the documented shape.
-const GOOD: CasePayload = docs("agent-no-answer");
+pub(super) const GOOD: CasePayload = docs("agent-no-answer");
 
 const fn docs(scenario: &'static str) -> CasePayload {
     CasePayload::Scenario(scenario, Shape::Docs, CallIds::Shared)
@@ -63,7 +63,7 @@ impl Family {
         self.case(name, grade, method, payload, CaseDelivery::InOrder, why)
     }
 
-    const fn case(
+    pub(super) const fn case(
         self,
         name: &'static str,
         grade: Grade,
@@ -127,25 +127,15 @@ pub(super) fn allowed(method: CaseMethod, methods: Methods) -> bool {
 }
 
 /// The names of former cases, and the cases that took their place.
+#[rustfmt::skip]
 const ALIASES: [(&str, &[&str]); 4] = [
     ("post-url-with-query", &["post-is-accepted"]),
     ("get-url-with-query", &["get-is-accepted"]),
     ("negative-numbers", &["negative-to", "negative-time"]),
-    (
-        "wrong-types-everywhere",
-        &[
-            "time-as-words",
-            "answeredsec-as-words",
-            "to-as-boolean",
-            "user-as-list",
-            "leg-as-object",
-            "status-null",
-            "cmiuuid-as-number",
-            "type-as-list",
-            "appid-as-object",
-            "direction-as-number",
-        ],
-    ),
+    ("wrong-types-everywhere", &[
+        "time-as-words", "answeredsec-as-words", "to-as-boolean", "user-as-list", "leg-as-object",
+        "status-null", "cmiuuid-as-number", "type-as-list", "appid-as-object", "direction-as-number",
+    ]),
 ];
 
 pub(super) fn matches(pattern: &str, case: &Case) -> bool {
