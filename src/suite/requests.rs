@@ -157,13 +157,17 @@ impl CaseRequests {
                 "`{name}` is {}",
                 short(&String::from_utf8_lossy(json))
             )),
-            (_, CasePayload::Changed(changes)) => Some(match *changes.last()? {
-                Change::Without(name) => format!("without `{name}`"),
-                Change::Text(name, _) | Change::Json(name, _) | Change::Computed(name, _) => {
-                    let value = self.changed(changes).remove(name)?;
-                    format!("`{name}` is {}", short(&value.to_string()))
-                }
-            }),
+            (_, CasePayload::Changed(changes)) => {
+                let changed = self.changed(changes);
+                let named = changes.iter().map(|change| match change {
+                    Change::Without(name) => format!("without `{name}`"),
+                    _ => {
+                        let value = changed[change.name()].to_string();
+                        format!("`{}` is {}", change.name(), short(&value))
+                    }
+                });
+                Some(named.collect::<Vec<_>>().join(", "))
+            }
             _ => None,
         }
     }
@@ -301,17 +305,11 @@ impl CaseRequests {
 
 /// The compact JSON of a CDR in which `json` is the value of a field.
 pub fn spliced(cdr: &Fields, name: &str, json: &[u8]) -> Vec<u8> {
-    let members = cdr.iter().map(|(member, value)| {
-        let value = value.to_string();
-        let value = if member == name {
-            json
-        } else {
-            value.as_bytes()
-        };
-        [json!(member).to_string().as_bytes(), b":", value].concat()
-    });
-    let members: Vec<_> = members.collect();
-    [b"{", members.join(&b","[..]).as_slice(), b"}"].concat()
+    let body = json!(cdr).to_string();
+    let start = format!("{}:", json!(name));
+    let member = format!("{start}{}", json!(cdr.get(name)));
+    let (before, after) = body.split_once(&member).unwrap_or((&body, ""));
+    [before.as_bytes(), start.as_bytes(), json, after.as_bytes()].concat()
 }
 
 /// `number_of` hashes a case's name by FNV-1a, which unlike `DefaultHasher` is the same in every Rust release.
