@@ -3,20 +3,17 @@
 //! Handlers may write behind their answer. Records whose verdict is not final are held, with those behind them, and are
 //! asked for again until `within` has passed.
 
+mod asker;
 mod compare;
 mod reader;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::process::Stdio;
 use std::rc::Rc;
 use std::time::Duration;
 
-use percent_encoding::utf8_percent_encode;
 use serde_json::value::RawValue;
-use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::process::Command;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::cases::PROBES;
 use super::event::CaseRecord;
@@ -25,10 +22,11 @@ use super::verdict::{Cause, Observed};
 use super::{Case, CaseDelivery, CaseMethod};
 use crate::cdr::{Fields, Grade, text};
 use crate::error::Error;
-use crate::net::client::{Client, ClientOptions, MAX_RESPONSE_BODY};
-use crate::net::query::{self, ESCAPED};
+use crate::net::client::{Client, ClientOptions};
+use crate::net::query;
 use crate::net::{Destination, Request};
-use crate::process::{GRACE, Supervisor};
+use crate::process::Supervisor;
+use asker::Asker;
 use compare::Difference;
 use reader::{Record, Wanted, records};
 
@@ -79,6 +77,8 @@ struct SentCdr {
     observed: Vec<Observed>,
     versions: Vec<Fields>,
     happens: bool,
+    /// Other CDRs were sent at the same moment.
+    is_at_once: bool,
 }
 
 /// The verdict of a record is final if no CDRs are left to ask for.
@@ -87,11 +87,6 @@ struct Held {
     fault: Option<StoredFault>,
     cdrs: Vec<SentCdr>,
     until: Instant,
-}
-
-enum Asker {
-    Url(Box<Client>, Box<Destination>),
-    Command(Vec<String>, Rc<Supervisor>, Duration),
 }
 
 pub(super) struct ReadBack {
@@ -200,13 +195,13 @@ impl ReadBack {
     }
 
     fn cdrs(&self, case: &Case, observed: &[Observed]) -> Vec<SentCdr> {
-        let is_known = match case.delivery {
-            CaseDelivery::Raw(script) => script.is_good_http() && !script.holds_connection(),
-            _ => !matches!(case.method, CaseMethod::Other(_)),
-        };
+        let is_at_once = matches!(
+            case.delivery,
+            CaseDelivery::AtOnce | CaseDelivery::Concurrent(_)
+        );
         let happens = !matches!(case.grade, Grade::Hostile | Grade::Unknown);
         let mut cdrs: Vec<SentCdr> = Vec::new();
-        for observed in observed.iter().filter(|_| is_known) {
+        for observed in observed.iter().filter(|_| may_be_stored(case)) {
             let Some(fields) = self.fields(&observed.sent) else {
                 continue;
             };
@@ -214,6 +209,7 @@ impl ReadBack {
                 observed: vec![observed.clone()],
                 versions: vec![fields],
                 happens,
+                is_at_once,
             };
             let id = sent.value("cmiuuid").into_owned();
             let is_same = |cdr: &&mut SentCdr| !id.is_empty() && cdr.value("cmiuuid") == id;
@@ -284,6 +280,14 @@ impl ReadBack {
     }
 }
 
+/// A case of invalid HTTP, of a held connection or of another method has no CDR that must be stored.
+pub(super) fn may_be_stored(case: &Case) -> bool {
+    match case.delivery {
+        CaseDelivery::Raw(script) => script.is_good_http() && !script.holds_connection(),
+        _ => !matches!(case.method, CaseMethod::Other(_)),
+    }
+}
+
 fn is_refused(observed: &Observed) -> bool {
     matches!(&observed.answer, Ok(response) if (400..500).contains(&response.status))
 }
@@ -301,11 +305,12 @@ fn duplicated(records: usize, deliveries: usize) -> Difference {
 /// A CDR that is not stored, while another leg of its call is, was overwritten or ignored for a key that both share.
 fn missing(cdrs: &[SentCdr], found: &[Option<bool>], lost: usize) -> Difference {
     let cdr = &cdrs[lost];
-    for (other, _) in found
-        .iter()
-        .enumerate()
-        .filter(|(_, found)| **found == Some(true))
-    {
+    if cdr.is_at_once {
+        let mistake = "of CDRs at once, one that got 2xx is not stored";
+        let text = format!("{mistake}: they share a variable, a connection or a key");
+        return Difference::new(Cause::NotStored, mistake, text);
+    }
+    for other in (0..cdrs.len()).filter(|n| found[*n] == Some(true)) {
         let is_shared = |key: &&str| {
             let own = cdr.value(key);
             !own.is_empty() && cdrs[other].value(key) == own
@@ -380,79 +385,4 @@ impl SentCdr {
             versions.map(|fields| compare::difference(fields, self.by_get(), record, kept));
         differences.collect::<Option<Vec<_>>>()?.into_iter().next()
     }
-}
-
-impl Asker {
-    /// Returns what is stored of a CDR, empty for 404 and 410.
-    async fn ask(&self, cdr: &SentCdr) -> Result<String, String> {
-        match self {
-            Self::Url(client, url) => {
-                let keys = KEYS.map(|name| (name, cdr.value(name)));
-                let is_asked = |(name, _): &&(&str, _)| url.target().contains(&place(name));
-                let asked: Vec<_> = keys.iter().filter(is_asked).collect();
-                if !asked.is_empty() && asked.iter().all(|(_, value)| value.is_empty()) {
-                    return Ok(String::new());
-                }
-                let encoded = keys
-                    .map(|(name, value)| (name, utf8_percent_encode(&value, ESCAPED).to_string()));
-                let target = fill(url.target(), &encoded);
-                let request = Request::new("GET", target, Vec::new(), "");
-                let response = client.send(&request).await;
-                let response = response.map_err(|failure| failure.text)?;
-                match response.status {
-                    200..300 => Ok(String::from_utf8_lossy(&response.body.0).into_owned()),
-                    404 | 410 => Ok(String::new()),
-                    status => Err(format!("{} answered {status}", url.masked())),
-                }
-            }
-            Self::Command(words, supervisor, limit) => {
-                // A process argument and a variable hold no NUL.
-                let keys = KEYS.map(|name| (name, cdr.value(name).replace('\0', "")));
-                let words: Vec<String> = words.iter().map(|word| fill(word, &keys)).collect();
-                let variables =
-                    keys.map(|(name, value)| (format!("CDR_{}", name.to_uppercase()), value));
-                let mut command = Command::new(&words[0]);
-                command.args(&words[1..]).envs(variables);
-                let ended = timeout(*limit, run(&mut command, supervisor)).await;
-                let output = ended.unwrap_or_else(|_| Err("still runs".to_owned()));
-                output.map_err(|what| format!("{} {what}", words[0]))
-            }
-        }
-    }
-}
-
-fn place(name: &str) -> String {
-    format!("{{{name}}}")
-}
-
-fn fill(template: &str, keys: &[(&str, String)]) -> String {
-    let filled = |text: String, (name, value): &(&str, String)| text.replace(&place(name), value);
-    keys.iter().fold(template.to_owned(), filled)
-}
-
-async fn run(command: &mut Command, supervisor: &Supervisor) -> Result<String, String> {
-    command.stdin(Stdio::null());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let group = supervisor.start(command);
-    let mut group = group.map_err(|error| format!("cannot be run: {error}"))?;
-    let (stdout, stderr) = group.streams();
-    let (output, said) = tokio::join!(read(stdout), read(stderr));
-    let ended = group.wait().await;
-    group.end(GRACE).await;
-    if ended.code == Some(0) {
-        return Ok(output);
-    }
-    let last = said.lines().last();
-    let last = last.map_or(String::new(), |line| format!(": {line}"));
-    Err(format!("ended {}{last}", ended.words()))
-}
-
-async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
-    let mut bytes = Vec::new();
-    if let Some(stream) = stream {
-        let mut stream = stream.take(MAX_RESPONSE_BODY as u64);
-        // The bytes that were read before an error are used.
-        let _ = stream.read_to_end(&mut bytes).await;
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

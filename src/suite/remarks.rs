@@ -72,13 +72,11 @@ impl Remarks {
     pub fn list(self) -> Vec<Remark> {
         let same =
             |one: &Response, other: &Response| one.status == other.status && one.body == other.body;
-        let swallows = match (&self.post, &self.get, &self.bare_get) {
-            (Some(post), Some(get), Some(bare)) => {
-                is_2xx(get) && same(get, bare) && !same(get, post)
-            }
-            _ => false,
-        };
-        let swallowed = swallows.then_some("get-is-accepted");
+        let answers = self.post.as_ref().zip(self.get.as_ref());
+        let swallows = answers.zip(self.bare_get.as_ref());
+        let swallows = swallows
+            .filter(|((post, get), bare)| is_2xx(get) && same(get, bare) && !same(get, post));
+        let swallowed = swallows.map(|_| "get-is-accepted");
         let count = self.tolerated.len();
         let tolerated = format!(
             "{count} of the forms that TeleCMI is not known to send are refused, which is tolerated"

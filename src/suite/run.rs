@@ -150,6 +150,8 @@ struct Suite<'a, F> {
     remarks: Remarks,
     /// `down_since` names the case after which the handler did not recover.
     down_since: Option<&'static str>,
+    /// The cases since the last good CDR that was accepted.
+    unchecked: Vec<&'static str>,
     records: Vec<CaseRecord>,
 }
 
@@ -186,6 +188,7 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
             remarks: Remarks::default(),
             accepted: Vec::new(),
             down_since: None,
+            unchecked: Vec::new(),
             records: Vec::new(),
         })
     }
@@ -230,21 +233,15 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
                 (None, None) => self.ask(case, self.requests(case)).await,
             };
             if refused == Some(case.name) {
-                record.takes = self.accepted_changes(case).await;
+                let text = "the good CDR is refused: finding out what the handler takes";
+                (self.on_event)(Event::Note(text.to_owned()));
+                let requests = self.requests(case);
+                record.takes = accepted_changes(&self.ordinary, &requests, case.method).await;
             }
             self.report(record).await;
         }
         self.report_stored(true).await;
         Ok(())
-    }
-
-    /// Sends the good CDR with changes, if the handler refuses the good CDR, and says which changes it accepts.
-    async fn accepted_changes(&mut self, probe: &Case) -> Option<String> {
-        (self.on_event)(Event::Note(
-            "the good CDR is refused: finding out what the handler takes".to_owned(),
-        ));
-        let requests = self.requests(probe);
-        accepted_changes(&self.ordinary, &requests, probe.method).await
     }
 
     /// Sends a good CDR by each method that `-X` allows; the timeout of `quick` depends on the latency.

@@ -141,6 +141,11 @@ impl Observed {
         matches!(&self.answer, Ok(response) if (200..300).contains(&response.status))
     }
 
+    /// Any answer but a failure of the handler.
+    pub fn answered(&self) -> bool {
+        matches!(&self.answer, Ok(response) if response.status < 500)
+    }
+
     /// A request is `unreached` if it failed before the connection was established, TLS included.
     pub fn unreached(&self) -> bool {
         matches!(&self.answer, Err(failure) if failure.phase <= Phase::Tls)

@@ -64,8 +64,8 @@ pub const IDEMPOTENT: &[Case] = &[
 #[rustfmt::skip]
 pub const PROMPT: &[Case] = &[
     Prompt.case("twenty-at-once", Inferred, Post, GOOD, Concurrent(20),
-        "A campaign ends many calls in one moment; a handler that works before it answers, one \
-         at a time, lets the last one wait for all."),
+        "A campaign ends many calls in one moment; a handler that works one at a time lets the \
+         last one wait for all, and transactions, pools and queues collide or run out."),
     Prompt.case("get-twenty-at-once", Inferred, Get, GOOD, Concurrent(20),
         "Twenty deliveries by GET at once: the same queue as by POST, often without the worker \
          that was added there."),

@@ -24,12 +24,19 @@ impl<F: FnMut(Event)> Suite<'_, F> {
         if only_waits(case) && self.serves_several.is_none() {
             self.serves_several = Some(record.ok);
         }
-        let accepted = !observed.is_empty() && observed.iter().all(Observed::accepted);
-        // The answers of a slow handler to the next cases show that the handler still works.
-        if self.is_slow() && accepted {
+        if self.is_checked_later(case, &observed) {
             return record;
         }
         self.check_after(case, &requests, record).await
+    }
+
+    /// A slow handler that has answered gets no liveness check: the answers to the next cases show that it still works.
+    pub(super) fn is_checked_later(&mut self, case: &Case, observed: &[Observed]) -> bool {
+        if observed.iter().all(Observed::accepted) {
+            self.unchecked.clear();
+        }
+        self.unchecked.push(case.name);
+        self.is_slow() && !observed.is_empty() && observed.iter().all(Observed::answered)
     }
 
     /// Sends a good CDR after a case. If the handler does not accept that, the case is blamed, and runs again by itself
@@ -49,6 +56,7 @@ impl<F: FnMut(Event)> Suite<'_, F> {
         .await;
         let first = self.send_good(requests, 1).await;
         if first.accepted() {
+            self.unchecked.clear();
             self.remarks.note_latency(first.latency);
             self.adapt(first.latency).await;
             return record;
@@ -62,6 +70,10 @@ impl<F: FnMut(Event)> Suite<'_, F> {
         });
         let (got, words) = (&record.got, first.words());
         record.got = format!("{got}; the next good CDR: {words}; {after}");
+        if self.unchecked.len() > 1 {
+            let names = self.unchecked.join(", ");
+            let _ = write!(record.got, "; asked since the last good CDR: {names}");
+        }
         // A *prompt* case keeps its own cause if the handler recovered: the handler was busy, not down.
         if case.family != Family::Prompt || record.cause.is_none() || !recovered {
             let cause = match first.answer {
