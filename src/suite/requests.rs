@@ -159,13 +159,14 @@ impl CaseRequests {
             )),
             (_, CasePayload::Changed(changes)) => {
                 let changed = self.changed(changes);
-                let named = changes.iter().map(|change| match change {
-                    Change::Without(name) => format!("without `{name}`"),
-                    _ => {
-                        let value = changed[change.name()].to_string();
-                        format!("`{}` is {}", change.name(), short(&value))
-                    }
-                });
+                let named = changes
+                    .iter()
+                    .map(|change| match changed.get(change.name()) {
+                        Some(value) => {
+                            format!("`{}` is {}", change.name(), short(&value.to_string()))
+                        }
+                        None => format!("without `{}`", change.name()),
+                    });
                 Some(named.collect::<Vec<_>>().join(", "))
             }
             _ => None,
