@@ -20,7 +20,10 @@ install() {
   (
     cd "$folder"
     for file in "$archive" SHA256SUMS; do
-      curl --fail --silent --show-error --location --retry 3 --output "$file" "$releases/$file"
+      curl --fail --silent --show-error --location --retry 3 --output "$file" "$releases/$file" || {
+        echo "::error::$releases/$file cannot be downloaded"
+        exit 1
+      }
     done
     grep -F "  $archive" SHA256SUMS | shasum --algorithm 256 --check --quiet
     tar xzf "$archive" --strip-components 1

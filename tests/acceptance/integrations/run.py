@@ -155,7 +155,11 @@ class Checks:
             shown, summary = self.action("good_stdlib.py", 0, address)
             sums.write_text("0" * 64 + f"  {self.archive.name}\n")
             self.action("good_stdlib.py", 1, address)
+            sums.unlink()
+            missing, _ = self.action("good_stdlib.py", 1, address)
             server.shutdown()
+        if "/SHA256SUMS cannot be downloaded" not in missing:
+            raise RuntimeError(missing)
         if not re.fullmatch(r"0 of \d+ cases failed\n", shown) or "0 of" not in summary:
             raise RuntimeError(shown + summary)
         return f"{shown.strip()}; a wrong sum is refused"
