@@ -173,10 +173,8 @@ pub fn pairs(pairs: &[(String, String)], theme: Theme) -> Vec<String> {
     /// `MAX_WIDTH` exceeds the longest documented field name of a CDR; longer names do not widen the column.
     const MAX_WIDTH: usize = 24;
     let widths = pairs.iter().map(|(name, _)| clean(name).chars().count());
-    let width = widths
-        .filter(|width| *width <= MAX_WIDTH)
-        .max()
-        .unwrap_or(0);
+    let short = widths.filter(|width| *width <= MAX_WIDTH);
+    let width = short.max().unwrap_or(0);
     let mut shown = 0;
     let mut lines = Vec::new();
     for (place, (name, value)) in pairs.iter().enumerate() {

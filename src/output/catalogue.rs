@@ -59,9 +59,8 @@ pub fn scenario_records() -> String {
 pub fn cases(cases: &[&Case], theme: Theme) -> String {
     let mut out = String::new();
     for family in Family::ALL {
-        let cases: Vec<_> = (cases.iter())
-            .filter(|case| case.family == family)
-            .collect();
+        let mut cases = cases.to_vec();
+        cases.retain(|case| case.family == family);
         if cases.is_empty() {
             continue;
         }
@@ -103,8 +102,6 @@ pub fn case_records(cases: &[&Case]) -> String {
 }
 
 fn lines(kind: &str, records: impl Iterator<Item = Value>) -> String {
-    let lines = records.map(|record| ndjson::line(kind, &record));
-    lines
-        .map(|line| String::from_utf8_lossy(&line).into_owned())
-        .collect()
+    let lines = records.flat_map(|record| ndjson::line(kind, &record));
+    String::from_utf8(lines.collect()).unwrap_or_default()
 }

@@ -65,13 +65,11 @@ pub fn connection_errors(errors: &ConnectionErrors, theme: Theme) -> String {
 }
 
 pub fn summary(summary: &Summary, theme: Theme) -> String {
-    let too_many = summary
-        .wanted
-        .is_some_and(|wanted| summary.counted > wanted);
+    let surplus = summary.wanted.filter(|wanted| summary.counted > *wanted);
     let failed = summary.command.filter(|ended| ended.shell_code() != 0);
     let failed = failed.map(Ended::words);
     let ending = match (summary.ending, &failed) {
-        (Ending::Counted, _) if too_many && summary.exit != Exit::Success => {
+        (Ending::Counted, _) if surplus.is_some() && summary.exit != Exit::Success => {
             "received more CDRs than expected".to_owned()
         }
         (Ending::CommandEnded, Some(how)) => format!("the command ended {how}"),
@@ -87,6 +85,8 @@ pub fn summary(summary: &Summary, theme: Theme) -> String {
     };
     let if_any = |n: u64, what: &str| (n > 0).then(|| format!("{n} {what}"));
     let not_shown = "not shown (the output was not read fast enough)";
+    let failed = failed.filter(|_| summary.ending != Ending::CommandEnded);
+    let tunnel = summary.tunnel_ended;
     let parts = [
         Some(plural(summary.exchanges, "request")),
         Some(counted),
@@ -95,19 +95,11 @@ pub fn summary(summary: &Summary, theme: Theme) -> String {
         summary.saved.map(|saved| format!("{saved} saved")),
         if_any(summary.lost, "not saved"),
         if_any(summary.dropped, not_shown),
-        failed
-            .filter(|_| summary.ending != Ending::CommandEnded)
-            .map(|how| format!("command ended {how}")),
-        summary
-            .tunnel_ended
-            .then(|| "the tunnel ended early".to_owned()),
+        failed.map(|how| format!("command ended {how}")),
+        tunnel.then(|| "the tunnel ended early".to_owned()),
     ];
     let parts: Vec<_> = parts.into_iter().flatten().collect();
-    let role = if summary.exit.code() == 0 {
-        Role::Good
-    } else {
-        Role::Bad
-    };
+    let role = Role::of(summary.exit.code() == 0);
     format!("{} · {}\n", theme.paint(role, &ending), parts.join(" · "))
 }
 

@@ -152,11 +152,8 @@ impl Show {
             }
             Event::Waiting { n, wait, asked } => {
                 let (wait, asked) = (format_duration(*wait), format_duration(*asked));
-                let of = if wait == asked {
-                    String::new()
-                } else {
-                    format!(" of the {asked}")
-                };
+                let of = (wait != asked).then(|| format!(" of the {asked}"));
+                let of = of.unwrap_or_default();
                 self.remark(&format!("#{n} waits {wait}{of} that Retry-After asks for"));
             }
             Event::Finished(summary) => self.finished(summary),

@@ -53,12 +53,9 @@ pub fn line(exchange: &Exchange, theme: Theme) -> String {
         let failure = forwarded.failure.as_ref();
         parts.extend(failure.map(|failure| theme.paint(Role::Bad, &clean(&failure.text))));
         let is_error = forwarded.status.is_some_and(|status| status >= 400);
-        let reply = forwarded.response.as_ref().filter(|_| is_error);
-        parts.extend(
-            reply
-                .and_then(reply_line)
-                .map(|line| theme.paint(Role::Bad, &line)),
-        );
+        let response = forwarded.response.as_ref().filter(|_| is_error);
+        let reply = response.and_then(reply_line);
+        parts.extend(reply.map(|line| theme.paint(Role::Bad, &line)));
     }
     let remarks = verdict.remarks.iter();
     parts.extend(remarks.map(|remark| remark_line(remark, theme)));
@@ -100,7 +97,7 @@ fn head(exchange: &Exchange, theme: Theme) -> String {
 fn passed_on(forwarded: &Forwarded, theme: Theme, verbose: bool) -> Vec<String> {
     let took = format_duration(forwarded.latency);
     let answer = match (forwarded.status, &forwarded.failure) {
-        (Some(status), _) => theme.paint(status_role(status), &status.to_string()),
+        (Some(status), _) => theme.paint(Role::of(status < 400), &status.to_string()),
         (None, Some(failure)) => theme.paint(Role::Bad, &clean(&failure.text)),
         (None, None) => String::new(),
     };
@@ -138,13 +135,9 @@ pub(super) fn header_line(header: &Header, theme: Theme) -> String {
     format!("{name}: {}", clean(&header.text()))
 }
 
-fn status_role(status: u16) -> Role {
-    if status < 400 { Role::Good } else { Role::Bad }
-}
-
 fn answer(answer: &Answer, theme: Theme) -> String {
     let (role, text) = match (answer.status, answer.fault.as_deref()) {
-        (Some(status), None) => (status_role(status), status.to_string()),
+        (Some(status), None) => (Role::of(status < 400), status.to_string()),
         (Some(status), Some("status")) => (Role::Bad, format!("{status} (injected)")),
         (Some(status), Some(fault)) => (Role::Odd, format!("{status}, {fault} (injected)")),
         (None, Some(fault)) => (Role::Bad, format!("✗ {fault} (injected)")),
@@ -304,11 +297,8 @@ fn meaning(exchange: &Exchange, theme: Theme) -> Vec<String> {
         ],
     ];
     let lines = lines.map(|parts| {
-        parts
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
-            .join(SEPARATOR)
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        parts.join(SEPARATOR)
     });
     let lines = lines.into_iter().filter(|line| !line.is_empty());
     [kind].into_iter().chain(lines).collect()

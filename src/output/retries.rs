@@ -100,11 +100,7 @@ fn attempts(history: &RetryHistory, theme: Theme) -> Vec<String> {
         let next = history.attempts.get(place + 1);
         let next = next.filter(|next| [attempt.attempt + 1, 1].contains(&next.attempt));
         let is_copied = next.is_some_and(|next| next.after.is_none());
-        let role = if is_copied || (is_last && history.answered) {
-            Role::Good
-        } else {
-            Role::Bad
-        };
+        let role = Role::of(is_copied || (is_last && history.answered));
         let number = paint(Role::Faint, &format!("#{}", attempt.n));
         let mut words = vec![number, paint(role, &attempt.outcome())];
         if let Some(after) = next.and_then(|next| next.after) {

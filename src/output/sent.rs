@@ -57,11 +57,8 @@ pub fn delivery(delivery: &Delivery, theme: Theme, verbose: bool) -> String {
 
 /// A delivery's line begins with `✓ #3 POST customer-no-answer b missed copy 1`.
 fn what(delivery: &Delivery, theme: Theme) -> String {
-    let mark = if delivery.ok {
-        theme.paint(Role::Good, "✓")
-    } else {
-        theme.paint(Role::Bad, "✗")
-    };
+    let mark = if delivery.ok { "✓" } else { "✗" };
+    let mark = theme.paint(Role::of(delivery.ok), mark);
     let number = theme.paint(Role::Strong, &format!("#{}", delivery.n));
     let (method, scenario) = (clean(&delivery.method), delivery.scenario);
     let mut text = String::with_capacity(128);
@@ -78,7 +75,7 @@ fn what(delivery: &Delivery, theme: Theme) -> String {
 }
 
 fn result(delivery: &Delivery, last: &Attempt, theme: Theme) -> String {
-    let role = if delivery.ok { Role::Good } else { Role::Bad };
+    let role = Role::of(delivery.ok);
     let result = match (&last.failure, last.status) {
         (Some(failure), _) => clean(&failure.text),
         (None, Some(status)) => status_words(status),

@@ -25,6 +25,12 @@ pub enum Role {
     Word,
 }
 
+impl Role {
+    pub fn of(success: bool) -> Self {
+        if success { Self::Good } else { Self::Bad }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Theme(bool);
 
