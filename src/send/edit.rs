@@ -35,10 +35,8 @@ impl Edit {
             Some(FieldType::Boolean) => value.parse().ok().map(Value::Bool),
             Some(FieldType::String) | None => None,
         };
-        Ok(Self::Put(
-            name.to_owned(),
-            typed.unwrap_or_else(|| value.into()),
-        ))
+        let value = typed.unwrap_or_else(|| value.into());
+        Ok(Self::Put(name.to_owned(), value))
     }
 
     pub fn set_json(text: &str) -> Result<Self, String> {
@@ -129,16 +127,10 @@ pub fn edit_pairs(text: &str, edits: &[Edit], encoding: Encoding) -> String {
         None if is_documented(name) && value.starts_with(['{', '[']) => Some(Encoding::Flat),
         _ => None,
     };
-    let encoding = query::decode(text)
-        .pairs
-        .iter()
-        .find_map(used)
-        .unwrap_or(encoding);
+    let pairs = query::decode(text).pairs;
+    let encoding = pairs.iter().find_map(used).unwrap_or(encoding);
     let piece = |pair: &str| Piece {
-        name: query::decode(pair)
-            .pairs
-            .pop()
-            .map_or(String::new(), |(name, _)| name),
+        name: query::decode(pair).pairs.pop().unwrap_or_default().0,
         lead: "&",
         text: pair.to_owned(),
     };
@@ -185,13 +177,12 @@ fn apply<'a>(
 }
 
 fn joined(pieces: &[Piece<'_>]) -> String {
-    let leads = [""]
-        .into_iter()
-        .chain(pieces.iter().skip(1).map(|piece| piece.lead));
-    leads
-        .zip(pieces)
-        .flat_map(|(lead, piece)| [lead, &piece.text])
-        .collect()
+    let mut text = String::new();
+    for (place, piece) in pieces.iter().enumerate() {
+        text += if place == 0 { "" } else { piece.lead };
+        text += &piece.text;
+    }
+    text
 }
 
 #[cfg(test)]

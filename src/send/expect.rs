@@ -33,11 +33,8 @@ impl FromStr for Statuses {
 
     fn from_str(text: &str) -> Result<Self, String> {
         const WANTED: &str = "expected statuses like 2xx, 200,204 or 200-299";
-        let status = |text: &str| {
-            text.parse()
-                .ok()
-                .filter(|status| (100..=599).contains(status))
-        };
+        let is_status = |status: &u16| (100..=599).contains(status);
+        let status = |text: &str| text.parse().ok().filter(is_status);
         let range = |part: &str| -> Option<RangeInclusive<u16>> {
             if let Some(hundreds) = part.strip_suffix("xx") {
                 let first: u16 = status(&format!("{hundreds}00"))?;
@@ -95,11 +92,9 @@ impl Expectation {
         };
         if !self.statuses.include(response.status) {
             let answered = format!("answered {}", status_words(response.status));
-            let usual = self.statuses == Statuses::default();
-            return Some(if usual {
-                answered
-            } else {
-                format!("{answered}, expected {}", self.statuses)
+            return Some(match &self.statuses {
+                usual if *usual == Statuses::default() => answered,
+                statuses => format!("{answered}, expected {statuses}"),
             });
         }
         if let Some(text) = &self.body {
@@ -132,14 +127,13 @@ const NAMED: [u16; 23] = [
 
 pub fn status_words(status: u16) -> String {
     let known = StatusCode::from_u16(status).ok();
+    let known = known.filter(|_| NAMED.contains(&status));
+    let reason = known.and_then(|known| known.canonical_reason());
     let name = match status {
         // RFC 9110 renamed statuses 413 and 422; the `http` crate has the older names.
         413 => "Content Too Large",
         422 => "Unprocessable Content",
-        _ => known
-            .filter(|_| NAMED.contains(&status))
-            .and_then(|known| known.canonical_reason())
-            .unwrap_or_default(),
+        _ => reason.unwrap_or_default(),
     };
     if name.is_empty() {
         return status.to_string();

@@ -86,8 +86,7 @@ impl Plan {
             }
             Content::File(items) => items.iter().map(|item| self.methods(item) as u64).sum(),
         };
-        requests
-            .checked_mul(self.rounds?)?
-            .checked_mul(self.schedule.copies())
+        let in_all = requests.checked_mul(self.rounds?)?;
+        in_all.checked_mul(self.schedule.copies())
     }
 }

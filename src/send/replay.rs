@@ -33,10 +33,8 @@ impl Timeline {
     /// Returns the due time of the next request. A request without a capture time is due with the previous request.
     pub fn place(&mut self, at: Option<Timestamp>) -> Option<Duration> {
         self.first = self.first.or(at);
-        let since = at
-            .zip(self.first)
-            .map_or(Duration::ZERO, |(at, first)| at.since(first));
-        self.latest = self.latest.max(since);
+        let since = at.zip(self.first).map(|(at, first)| at.since(first));
+        self.latest = self.latest.max(since.unwrap_or_default());
         self.first.map(|_| self.before.saturating_add(self.latest))
     }
 }

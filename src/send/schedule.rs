@@ -175,10 +175,9 @@ impl Schedule {
             let dues: Vec<_> = window.iter().map(|slot| slot.due).collect();
             window.shuffle(&mut plan.seed.rng(Stream::Shuffle, self.windows));
             // Within a window the deliveries are shuffled, and the due times stay in order.
-            window
-                .iter_mut()
-                .zip(dues)
-                .for_each(|(slot, due)| slot.due = due);
+            for (slot, due) in window.iter_mut().zip(dues) {
+                slot.due = due;
+            }
         }
         if let Some(most) = options.late {
             let mut rng = plan.seed.rng(Stream::Late, self.windows);

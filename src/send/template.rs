@@ -107,10 +107,8 @@ impl RequestTemplate {
     }
 
     pub fn get(&self, fields: Option<&Fields>) -> Request {
-        let query = fields
-            .map(|fields| query::encode(fields, self.encoding))
-            .unwrap_or_default();
-        let target = query::merge(&self.target, &query);
+        let query = fields.map(|fields| query::encode(fields, self.encoding));
+        let target = query::merge(&self.target, &query.unwrap_or_default());
         Request::new("GET", target, self.headers.clone(), Bytes::new())
     }
 }
