@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 use tokio::time::Instant;
@@ -113,11 +113,9 @@ impl Clock {
         reason = "the one place that reads the wall clock"
     )]
     pub fn start() -> Self {
-        let since_epoch = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Self {
-            wall: Timestamp(millis(since_epoch)),
+            wall: Timestamp(millis(since_epoch.unwrap_or_default())),
             started: Instant::now(),
             suspended_ms: suspended_ms(),
         }

@@ -201,9 +201,8 @@ fn open_ready(path: &Path) -> io::Result<(File, Option<PathBuf>)> {
 
 fn is_ready_file(path: &Path) -> io::Result<bool> {
     let mut text = String::new();
-    let read = File::open(path)?
-        .take(MAX_READY_FILE + 1)
-        .read_to_string(&mut text);
+    let mut file = File::open(path)?.take(MAX_READY_FILE + 1);
+    let read = file.read_to_string(&mut text);
     let is_url = text.starts_with("http://") && text.trim_end().lines().count() == 1;
     Ok(read.is_ok() && text.len() as u64 <= MAX_READY_FILE && (text.is_empty() || is_url))
 }

@@ -120,16 +120,11 @@ struct Printer {
 
 impl Printer {
     fn new(print: Print, options: &SendOptions, destination: &Destination) -> Self {
-        let masked = destination.masked();
-        let url = if options.mask {
-            masked
-        } else {
-            destination.typed()
-        };
+        let (masked, typed) = (destination.masked(), destination.typed());
+        let url = if options.mask { masked } else { typed };
         let authority = url.find("://").map_or(0, |at| at + 3);
-        let end = url[authority..]
-            .find(['/', '?'])
-            .map_or(url.len(), |at| authority + at);
+        let path = url[authority..].find(['/', '?']);
+        let end = path.map_or(url.len(), |at| authority + at);
         let mut curl_flags = Vec::new();
         if options.insecure {
             curl_flags.push("-k".to_owned());

@@ -40,7 +40,9 @@ fn take(sender: &watch::Sender<Vec<Stop>>, hangup: bool) {
     use tokio::signal::unix::{SignalKind, signal};
     let file_too_long = rustix::process::Signal::XFSZ.as_raw();
     let _ = signal(SignalKind::from_raw(file_too_long));
-    let ignored = ignored();
+    // Without `/proc`, the ignored signals are unknown: SIGHUP then counts as ignored, SIGINT does not.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = mask(&status);
     let mut kinds = vec![(SignalKind::terminate(), Stop::Terminate)];
     // A signal that was ignored at the start stays ignored: under `nohup` and, for SIGINT, in the background of a script.
     if !ignored.is_some_and(|ignored| ignores(ignored, SignalKind::interrupt())) {
@@ -75,12 +77,7 @@ fn take(sender: &watch::Sender<Vec<Stop>>, _hangup: bool) {
     });
 }
 
-/// The mask of ignored signals. Without `/proc` it is unknown: SIGHUP then counts as ignored, SIGINT does not.
-#[cfg(unix)]
-fn ignored() -> Option<u64> {
-    mask(&std::fs::read_to_string("/proc/self/status").ok()?)
-}
-
+/// The mask of ignored signals in the text of `/proc/self/status`.
 #[cfg(unix)]
 fn mask(status: &str) -> Option<u64> {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -47,12 +47,10 @@ pub fn text(what: Generate, url: Option<&Destination>) -> String {
 
 fn handler(url: &Destination) -> document::Handler {
     let exact = url.exact_url();
+    let server = exact.strip_suffix(url.target()).unwrap_or(&exact);
     let (path, query) = url.target().split_once('?').unwrap_or((url.target(), ""));
     document::Handler {
-        server: exact
-            .strip_suffix(url.target())
-            .unwrap_or(&exact)
-            .to_owned(),
+        server: server.to_owned(),
         path: path.to_owned(),
         parameters: query::decode(query).pairs,
     }

@@ -11,6 +11,26 @@ pub struct Error {
 }
 
 impl Error {
+    pub(crate) fn new(text: &str, error: &serde_json::Error) -> Self {
+        let line = error.line();
+        // serde_json's column is 0 at a line break and at the end of an empty text.
+        let column = error.column().max(1);
+        let long = error.to_string();
+        let place = format!(" at line {line} column {}", error.column());
+        let message = long.strip_suffix(&place).unwrap_or(&long);
+        let lines = text.split_inclusive('\n').take(line.saturating_sub(1));
+        let offset = lines.map(str::len).sum::<usize>() + column - 1;
+        let mistake = text
+            .split_at_checked(offset)
+            .and_then(|(before, rest)| frequent_mistake(before, rest, message));
+        Self {
+            line,
+            column,
+            message: mistake.unwrap_or_else(|| plain_words(message)).to_owned(),
+            is_cut_off: error.is_eof(),
+        }
+    }
+
     pub(super) fn at(bytes: &[u8], place: usize, message: impl Into<String>) -> Self {
         let before = &bytes[..place];
         let line_start = before.iter().rposition(|byte| *byte == b'\n');
@@ -57,27 +77,5 @@ fn frequent_mistake(before: &str, rest: &str, message: &str) -> Option<&'static 
             Some("the text starts with a byte order mark, which JSON forbids")
         }
         _ => None,
-    }
-}
-
-impl Error {
-    pub(crate) fn new(text: &str, error: &serde_json::Error) -> Self {
-        let line = error.line();
-        // serde_json's column is 0 at a line break and at the end of an empty text.
-        let column = error.column().max(1);
-        let long = error.to_string();
-        let place = format!(" at line {line} column {}", error.column());
-        let message = long.strip_suffix(&place).unwrap_or(&long);
-        let lines = text.split_inclusive('\n').take(line.saturating_sub(1));
-        let offset = lines.map(str::len).sum::<usize>() + column - 1;
-        let mistake = text
-            .split_at_checked(offset)
-            .and_then(|(before, rest)| frequent_mistake(before, rest, message));
-        Self {
-            line,
-            column,
-            message: mistake.unwrap_or_else(|| plain_words(message)).to_owned(),
-            is_cut_off: error.is_eof(),
-        }
     }
 }
