@@ -51,7 +51,8 @@ impl<'a> ObjectKind<'a> {
             _ => {}
         }
         let raw = |name: &str| find(name).map_or("", |member| member.raw);
-        if har::is_log(raw("log")) || matches!(members, [only] if only.name == "log") {
+        let is_log_alone = members.len() == 1 && raw("log").starts_with('{');
+        if har::is_log(raw("log")) || is_log_alone {
             return Self::Har;
         }
         if let Some((_, name)) = FORMATS.iter().find(|(names, _)| names.iter().all(has)) {

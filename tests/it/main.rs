@@ -19,6 +19,7 @@ mod generating;
 mod helping;
 mod hostile;
 mod inspecting;
+mod kinds;
 mod limits;
 mod listening;
 mod pacing;

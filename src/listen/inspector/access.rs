@@ -15,13 +15,21 @@ const TOKEN: &str = "x-inspector-token";
 const HOSTS: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 
 /// Only proxies and tunnels add headers with these name prefixes.
-const FORWARDED: [&str; 9] = [
+const FORWARDED: [&str; 17] = [
+    "cdn-loop",
     "cf-",
     "fastly-",
+    "fly-",
     "forwarded",
     "ngrok-",
+    "tailscale-",
     "true-client-ip",
     "via",
+    "x-amzn-",
+    "x-azure-",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-",
     "x-forwarded-",
     "x-original-host",
     "x-real-ip",

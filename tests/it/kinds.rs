@@ -1,0 +1,226 @@
+//! Further instances of the kinds of faults that other tests hold: answers, addresses, files, probes.
+
+use super::peers::{answer, post_json, say, stub, stub_of_bytes};
+use super::program::{fixture, masked, pretty_listener, program};
+
+#[test]
+fn answers_are_read_as_their_headers_say() {
+    let latin = [&b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Length: 6\r\n\r\nZur"[..], b"\xfcck"].concat();
+    let brotli =
+        b"HTTP/1.1 500 E\r\nContent-Encoding: br\r\nContent-Length: 3\r\n\r\n\x0b\x02\x80".to_vec();
+    let rails = "<h1>KeyError in CdrController#create</h1><h2>key not found: &quot;nope&quot;</h2>";
+    let aspnet = "<h1>An unhandled exception occurred while processing the request.</h1>\
+        <div class=\"titleerror\">KeyNotFoundException: The given key &#x27;x&#x27; was not present</div>";
+    let page = |html: &str| answer("500 E", "Content-Type: text/html\r\n", html).into_bytes();
+    for (bytes, said) in [
+        (latin, "200 OK · T · Zurück"),
+        (brotli, "3 bytes, compressed (br), not shown"),
+        (page(rails), "KeyError: key not found: \"nope\""),
+        (
+            page(aspnet),
+            "KeyNotFoundException: The given key 'x' was not present",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nhello".to_vec(),
+            "the answer is not HTTP",
+        ),
+        (
+            b"HTTP/1.1 -200 OK\r\nContent-Length: 0\r\n\r\n".to_vec(),
+            "the answer is not HTTP",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n"
+                .to_vec(),
+            "the body of the answer is malformed",
+        ),
+    ] {
+        let ended = program(["send", "--url", &stub_of_bytes(bytes), "-q"]).run();
+        let is_good = ended.code == Some(0);
+        assert!(
+            ended
+                .stdout
+                .contains(said.split(" · T · ").last().unwrap_or(said)),
+            "{said}: {}",
+            ended.whole()
+        );
+        assert_eq!(is_good, said.starts_with("200"), "{said}");
+    }
+}
+
+#[test]
+fn a_wait_in_any_notation_is_read_and_limited() {
+    for (value, least_ms) in [
+        ("1.5", 1000),
+        ("99999999999999999999", 1000),
+        ("-5", 0),
+        ("soon", 0),
+        ("Friday, 01-Jan-99 00:00:00 GMT", 0),
+    ] {
+        let url = stub(answer("503 E", &format!("Retry-After: {value}\r\n"), ""));
+        let ended = program([
+            "send",
+            "--url",
+            &url,
+            "--retry",
+            "1",
+            "--retry-interval",
+            "1ms",
+            "--retry-after-max",
+            "1s",
+            "--format",
+            "ndjson",
+        ])
+        .run()
+        .expect(1);
+        let attempts = ended.records()[1]["attempts"].clone();
+        let at = |n: usize| {
+            attempts[n]["at"]
+                .as_str()
+                .and_then(|at| at.parse::<jiff::Timestamp>().ok())
+                .expect("a time")
+        };
+        let waited = at(1).as_millisecond() - at(0).as_millisecond();
+        assert!(
+            (least_ms..least_ms + 20_000).contains(&waited),
+            "{value}: {waited} ms"
+        );
+    }
+}
+
+#[test]
+fn a_url_of_this_machine_needs_no_scheme() {
+    let url = stub(answer("200 OK", "", "got it"));
+    let port = url.rsplit(':').next().expect("a port");
+    for url in [
+        format!("localhost:{port}/x?token=S3CR3T"),
+        format!(":{port}"),
+        format!("127.0.0.1:{port}/x"),
+    ] {
+        let ended = program(["send", "--url", &url, "--mask"]).run().expect(0);
+        assert!(!ended.whole().contains("S3CR3T"), "{}", ended.whole());
+    }
+    for (url, said) in [
+        (
+            "h.test:80/x?token=S3CR3T",
+            "did you mean http://h.test:80/x?token=***?",
+        ),
+        ("http:localhost:5", "did you mean http://localhost:5?"),
+        ("localhost:5000:80", "the URL has no scheme: expected"),
+        (r"http:\\u:S3CR3T@h/x", "the URL has no scheme: expected"),
+        ("htpp://localhost/x", "only http:// and https://"),
+    ] {
+        let said_of =
+            |arguments: &[&str]| program(arguments.iter().copied()).run().expect(2).stderr;
+        let error = said_of(&["send", url]);
+        assert!(error.contains(said) && !error.contains("S3CR3T"), "{error}");
+        assert!(!said_of(&[url]).contains("S3CR3T"), "{url}");
+    }
+}
+
+#[test]
+fn files_of_other_kinds_are_sent_with_a_warning_or_refused() {
+    let utf16: Vec<u8> = "\u{feff}{\"leg\":\"a\"}"
+        .encode_utf16()
+        .flat_map(u16::to_be_bytes)
+        .collect();
+    let har = |entry: &str| {
+        format!(r#"{{"log":{{"entries":[{{"request":{{"method":"POST",{entry}}}}}]}}}}"#)
+            .into_bytes()
+    };
+    let deep = format!(
+        "{{\"leg\":\"a\",\"x\":{}{}}}",
+        "[".repeat(200),
+        "]".repeat(200)
+    );
+    for (bytes, sent, said) in [
+        (utf16, 1, ""),
+        ("{\"leg\":\"a\"}\n\u{feff}{\"leg\":\"b\"}".into(), 2, ""),
+        ("{\"leg\":\"a\"}\r{\"leg\":\"b\"}".into(), 2, ""),
+        (
+            r#"{"log":"x"}"#.into(),
+            1,
+            "an object without any field of a CDR",
+        ),
+        (
+            r#"{"log":{}}"#.into(),
+            0,
+            "looks like a HAR, but missing field `entries`",
+        ),
+        (
+            r#"{"Records":[{"body":"{}"}]}"#.into(),
+            1,
+            "an event of AWS Lambda",
+        ),
+        (
+            r#"{"name":"x","version":"1"}"#.into(),
+            1,
+            "an object without any field of a CDR",
+        ),
+        (har(r#""url":"http://h/x","postData":null"#), 1, ""),
+        (
+            har(r#""url":"http://h/x","postData":{"text":"!!","encoding":"base64"}"#),
+            0,
+            "its body is not valid base64",
+        ),
+        (har(r#""url":"ws://h/x""#), 0, "no HTTP request"),
+        (
+            r#"{"leg":"a"}}"#.into(),
+            1,
+            "text that is not JSON was skipped",
+        ),
+        (
+            "{\"leg\":\"a\"}\n{\"leg\":\"b".into(),
+            1,
+            "the last line is cut off",
+        ),
+        (
+            "{\"leg\":\"a\"}\n{\"leg\":\"b\n".into(),
+            0,
+            "a string without its closing quote",
+        ),
+        (deep.into_bytes(), 0, "nested deeper than 127 levels"),
+    ] {
+        let name = String::from_utf8_lossy(&bytes).into_owned();
+        let ended = program(["send", "--print", "vegeta", "-f", "-"])
+            .input(bytes)
+            .run();
+        assert_eq!(
+            ended.stdout.lines().count(),
+            sent,
+            "{name}: {}",
+            ended.whole()
+        );
+        assert!(ended.stderr.contains(said), "{name}: {}", ended.whole());
+        assert_eq!(ended.code, Some(if sent == 0 { 2 } else { 0 }), "{name}");
+    }
+}
+
+#[test]
+fn what_monitors_and_browsers_ask_for_is_no_webhook() {
+    let listener = pretty_listener(&["--format", "line", "--count", "1"]);
+    let agents = [
+        ("/robots.txt", "x"),
+        ("/apple-touch-icon.png", "x"),
+        ("/", "kube-probe/1.29"),
+        ("/h", "ELB-HealthChecker/2.0"),
+    ];
+    for (path, agent) in agents {
+        say(
+            &listener.url,
+            format!(
+                "GET {path} HTTP/1.1\r\nHost: h\r\nUser-Agent: {agent}\r\nConnection: close\r\n\r\n"
+            ),
+        );
+    }
+    for body in [r#"{"count":0,"cdr":[],"code":200}"#, "[]", r#""x""#, "null"] {
+        post_json(&listener.url, body);
+    }
+    post_json(&listener.url, fixture("docs-leg-a.json"));
+    let text = masked(&listener.running.end().expect(0).stdout);
+    let has = |words: &str| text.lines().filter(|line| line.contains(words)).count();
+    assert_eq!(
+        (has("no webhook"), has("REST record"), has("no CDR")),
+        (4, 1, 3),
+        "{text}"
+    );
+}
