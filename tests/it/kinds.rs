@@ -118,6 +118,24 @@ fn a_url_of_this_machine_needs_no_scheme() {
 }
 
 #[test]
+fn a_secret_in_any_part_of_a_url_is_masked_or_refused() {
+    for (url, code) in [
+        ("http:///u:S3CR3T@127.0.0.1:1/x", 2),
+        ("http//u:S3CR3T@h/x", 2),
+        ("http://127.0.0.1:1/x?to\nken=S3CR3T", 2),
+        ("http://127.0.0.1:1/x;token=S3CR3T", 1),
+        ("http://127.0.0.1:1/x?hmac=S3CR3T&pin=S3CR3T&sid=S3CR3T", 1),
+        (
+            "http://127.0.0.1:1/x?jwt=S3CR3T&otp=S3CR3T&x-amz-signature=S3CR3T",
+            1,
+        ),
+    ] {
+        let ended = program(["send", "--mask", "--url", url]).run().expect(code);
+        assert!(!ended.whole().contains("S3CR3T"), "{}", ended.whole());
+    }
+}
+
+#[test]
 fn files_of_other_kinds_are_sent_with_a_warning_or_refused() {
     let utf16: Vec<u8> = "\u{feff}{\"leg\":\"a\"}"
         .encode_utf16()
