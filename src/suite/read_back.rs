@@ -293,12 +293,11 @@ fn is_refused(observed: &Observed) -> bool {
 }
 
 fn duplicated(records: usize, deliveries: usize) -> Difference {
-    let times = match deliveries {
-        1 => "once".to_owned(),
-        n => format!("{n} times"),
-    };
     let key = "missing unique key";
-    let text = format!("{records} records of one cmiuuid that was sent {times}: {key}");
+    let text = match deliveries {
+        1 => format!("{records} records of one cmiuuid that was sent once: {key}"),
+        n => format!("{records} records of one cmiuuid that was sent {n} times: {key}"),
+    };
     Difference::new(Cause::Duplicated, key, text)
 }
 

@@ -53,12 +53,8 @@ impl Expects {
             Self::Prompt => "2xx to all in time",
             Self::Refused => "401, 403 or any other refusal",
         };
-        let after = if case.family == Family::Survives {
-            "; then 2xx to a good CDR"
-        } else {
-            ""
-        };
-        format!("{words}{after}")
+        let after = (case.family == Family::Survives).then_some("; then 2xx to a good CDR");
+        format!("{words}{}", after.unwrap_or_default())
     }
 }
 

@@ -3,7 +3,6 @@
 use super::Suite;
 use crate::advice;
 use crate::suite::event::{CaseRecord, Event, Stored};
-use crate::suite::read_back::StoredFault;
 use crate::suite::verdict::{Cause, Observed, judge};
 use crate::suite::{Case, CaseDelivery, CaseMethod, SuiteOptions, guards};
 
@@ -79,17 +78,11 @@ impl<F: FnMut(Event)> Suite<'_, F> {
         while let Some(read_back) = &mut self.read_back
             && let Some((mut record, fault)) = read_back.next(wait).await
         {
-            if let Some(StoredFault {
-                difference,
-                found,
-                observed,
-                ..
-            }) = fault
-            {
-                record.got = format!("{}; {}", record.got, difference.text);
-                let mistake = difference.mistake;
+            if let Some(fault) = fault {
+                record.got = format!("{}; {}", record.got, fault.difference.text);
+                let (mistake, found) = (fault.difference.mistake, fault.found);
                 record.stored = Some(Stored { mistake, found });
-                self.mark_failed(&mut record, difference.cause, &observed);
+                self.mark_failed(&mut record, fault.difference.cause, &fault.observed);
             }
             self.emit(record);
         }
