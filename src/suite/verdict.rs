@@ -304,6 +304,16 @@ pub fn judge(
     {
         cause = Some(Cause::Blocked);
     }
+    // If the originals were refused as their copies are, the refusal is the fault.
+    let (originals, copies) = observed.split_at(observed.len() / 2);
+    let (originals, copies) = (originals.iter(), copies.iter());
+    if cause == Some(Cause::Differs)
+        && originals
+            .map(Observed::accepted)
+            .eq(copies.map(Observed::accepted))
+    {
+        cause = Some(Cause::Refused);
+    }
     let failed = worst.map(|(_, n)| n);
     CaseVerdict { got, cause, failed }
 }
@@ -459,6 +469,11 @@ mod tests {
         assert_eq!(
             cause("duplicate", &[status(200), status(500)]),
             Some(Cause::ServerError)
+        );
+        let refused_leg = [status(200), status(422), status(200), status(422)];
+        assert_eq!(
+            cause("answered-duplicate", &refused_leg),
+            Some(Cause::Refused)
         );
         assert_eq!(
             cause("duplicate", &[status(400), status(400)]),

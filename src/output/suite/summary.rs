@@ -16,7 +16,7 @@ use crate::untrusted::{beginning, clean};
 const STORED: usize = 400;
 
 /// At most this many names of cases are listed, unless `verbose`.
-const MAX_NAMES: usize = 12;
+const MAX_NAMES: usize = 9;
 
 /// The changes of a group's cases are named if the group has at most this many cases.
 const MAX_CHANGES: usize = 3;
@@ -137,8 +137,10 @@ fn key(record: &CaseRecord) -> String {
             let mut words = reply.map(|reply| words(reply)).unwrap_or_default();
             words.retain(|c| !c.is_ascii_digit());
             // Text in double quotes is what the CDR said, and differs from case to case.
-            let unquoted = words.split('"').step_by(2);
-            unquoted.collect()
+            let unquoted: String = words.split('"').step_by(2).collect();
+            // A parser names the character at which it stopped.
+            let parts = unquoted.split('\'');
+            parts.filter(|part| part.chars().count() != 1).collect()
         }
     }
 }
