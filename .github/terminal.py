@@ -110,33 +110,19 @@ def suite(program):
 
 
 def shortened(lines):
-    """The report without most of its middle: the first family and the first bug as they are, the rest in numbers."""
+    """The report with its first two findings."""
     families, findings = divided(lines, "Findings")
-    accepts, idempotent, *others = paragraphs(families)
-    passed, failed = (entries(family[1:], r"[✓✗] ") for family in (accepts, idempotent))
-    rest = [line for family in others for line in family]
-    names = ", ".join(plain(family[0]).split()[0] for family in others)
-    yield from [accepts[0], *itertools.chain(*passed[:2]), more(len(passed) - 2, "that pass"), ""]
-    yield from [idempotent[0], *failed[0], more(len(failed) - 1, "like it"), ""]
-    yield from [faint(f"… {names}: {counted(rest, '✓')} pass, {counted(rest, '✗')} fail"), ""]
-
     findings, verdict = divided(findings, r"✗ \d+ of")
-    heading, *kinds = entries(findings, r"✗ |Findings")
-    yield from heading
-    for kind in kinds:
-        cases = entries(kind, r"  \S+ \[")
-        yield from itertools.chain(*cases[:2])
-        if len(cases) > 2:
-            yield from [more(len(cases) - 2, "like it", "  "), ""]
+    heading, *kinds = entries(findings, r"✗ |Remarks")
+    kinds = [kind for kind in kinds if plain(kind[0]).startswith("✗")]
+    yield from [*families, *heading, *itertools.chain(*kinds[:2])]
+    if len(kinds) > 2:
+        yield from [more(len(kinds) - 2, "findings"), ""]
     yield verdict[0]
 
 
 def more(number, words, indent=""):
     return faint(f"{indent}… {number} more {words}")
-
-
-def counted(lines, mark):
-    return sum(plain(line).startswith(mark) for line in lines)
 
 
 def divided(lines, pattern):
@@ -153,10 +139,6 @@ def entries(lines, pattern):
             groups.append([])
         groups[-1].append(line)
     return groups
-
-
-def paragraphs(lines):
-    return [list(group) for is_text, group in itertools.groupby(lines, key=bool) if is_text]
 
 
 # How it is drawn
