@@ -120,7 +120,7 @@ struct Printer {
 
 impl Printer {
     fn new(print: Print, options: &SendOptions, destination: &Destination) -> Self {
-        let (masked, typed) = (destination.masked(), destination.typed());
+        let (masked, typed) = (&destination.masked, &destination.typed);
         let url = if options.mask { masked } else { typed };
         let authority = url.find("://").map_or(0, |at| at + 3);
         let path = url[authority..].find(['/', '?']);

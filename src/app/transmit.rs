@@ -60,7 +60,7 @@ pub fn prepare(
         headers: headers(&options.headers)?,
         edits: options.edits.clone(),
         host: (!destination.is_loopback()).then(|| destination.authority().to_owned()),
-        authorization: destination.authorization(),
+        authorization: destination.authorization.clone(),
     };
     let content = if let Some(path) = &options.file {
         if options.account != AccountOptions::default() {
@@ -111,7 +111,7 @@ pub fn prepare(
         retry: options.retry,
         expectation: options.expectation.clone(),
         compare: options.compare,
-        shown_url: destination.masked().to_owned(),
+        shown_url: destination.to_string(),
         seed,
         at,
     })

@@ -168,7 +168,7 @@ impl ListenOptions {
         if let Some(url) = &mut self.public_url {
             let flag = named(matches, "--public-url");
             let parsed = values::of_flag(&flag, url, Destination::parse)?;
-            parsed.typed().clone_into(url);
+            parsed.typed.clone_into(url);
         }
         let is_stdout =
             |path: &Option<PathBuf>| path.as_ref().is_some_and(|path| path.as_os_str() == "-");

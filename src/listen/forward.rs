@@ -53,7 +53,7 @@ impl Forward {
     }
 
     pub(crate) fn url(&self) -> &str {
-        self.destination.masked()
+        &self.destination.masked
     }
 
     /// Only a request whose target is a path is forwarded. TRACE is not: a TRACE answer would show the sender the added

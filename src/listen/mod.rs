@@ -86,24 +86,17 @@ pub async fn run(
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION"),
     }));
-    let mut recorder = Recorder::new(options.capture.take(), clock, Box::new(tell));
-    recorder.expected = std::mem::take(&mut options.expected);
-    recorder.trust_proxy = options.trust_proxy;
-    let recorder = Arc::new(recorder);
-
+    let recorder = Arc::new(Recorder::new(options, clock, Box::new(tell)));
     let stopping = CancellationToken::new();
-    let (limits, until_stopped) = (options.limits.clone(), options.until_stopped);
-    let timeout = options.timeout.unwrap_or(Duration::MAX);
     let pipeline = Arc::new(Pipeline {
         recorder: Arc::clone(&recorder),
-        options,
         stop: stopping.clone(),
         requests: AtomicU64::new(0),
         tasks: TaskTracker::new(),
     });
     let (handler, errors) = (Arc::clone(&pipeline), Arc::clone(&recorder));
     let server = Server {
-        limits,
+        limits: recorder.options.limits.clone(),
         clock,
         routes: server::receiver(),
         handler: Box::new(move |incoming| Arc::clone(&handler).handle(incoming).boxed()),
@@ -113,9 +106,10 @@ pub async fn run(
     };
     let server = tokio::spawn(server.serve(listener));
 
+    let timeout = recorder.options.timeout.unwrap_or(Duration::MAX);
     let ending = tokio::select! {
         stop = stop => stop.into(),
-        () = recorder.settled(), if !until_stopped => Ending::Counted,
+        () = recorder.settled(), if !recorder.options.until_stopped => Ending::Counted,
         () = tokio::time::sleep(timeout) => Ending::TimedOut,
         never = recorder.report_held_back() => match never {},
     };

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Options;
 use super::forward::Forward;
 use super::recorder::Recorder;
 use super::respond::is_probe;
@@ -14,7 +13,6 @@ use super::server::{IncomingRequest, Reply};
 
 pub struct Pipeline {
     pub recorder: Arc<Recorder>,
-    pub options: Options,
     pub stop: CancellationToken,
     pub requests: AtomicU64,
     pub tasks: TaskTracker,
@@ -33,7 +31,8 @@ impl Pipeline {
 
     async fn reply(&self, incoming: IncomingRequest, n: u64) -> Reply {
         let began = self.recorder.clock.elapsed();
-        let Options { policy, faults, .. } = &self.options;
+        let options = &self.recorder.options;
+        let (policy, faults) = (&options.policy, &options.faults);
         let delay = policy.delay.of(n, policy.seed);
         // A `tokio::time::sleep` of zero takes up to one tick of the timer, 1 ms.
         if !delay.is_zero() && !incoming.is_answered() {
@@ -48,11 +47,11 @@ impl Pipeline {
         let forwards = is_complete
             && fault.is_none()
             && Forward::accepts(&incoming.request)
-            && (self.options.forward_probes || !is_probe(&incoming.request));
+            && (options.forward_probes || !is_probe(&incoming.request));
         // The judgement for the record is made after forwarding: the parsed CDR fields, which take many times the
         // memory of the body, are not held while the handler answers.
         let is_refused = || policy.strict && policy.decide(&incoming).refused;
-        let passed = match &self.options.forward {
+        let passed = match &options.forward {
             Some(forward) if forwards && !is_refused() => {
                 Some(forward.send(&incoming.request, &self.stop).await)
             }
@@ -81,8 +80,8 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
+    use crate::listen::Options;
     use crate::listen::event::Ending;
-    use crate::listen::respond::ResponsePolicy;
     use crate::listen::server::RequestError;
     use crate::net::Request;
 
@@ -96,18 +95,11 @@ mod tests {
     async fn handled(error: Option<RequestError>) -> Handled {
         let clock = Clock::start();
         let tell = Box::new(|_| true);
-        let recorder = Recorder::new(None, clock, tell);
-        let recorder = Arc::new(recorder);
-        let policy = ResponsePolicy {
-            delay: "1h".parse().unwrap(),
-            ..ResponsePolicy::default()
-        };
+        let mut options = Options::default();
+        options.policy.delay = "1h".parse().unwrap();
+        let recorder = Arc::new(Recorder::new(options, clock, tell));
         let pipeline = Arc::new(Pipeline {
             recorder: Arc::clone(&recorder),
-            options: Options {
-                policy,
-                ..Options::default()
-            },
             stop: CancellationToken::new(),
             requests: AtomicU64::new(0),
             tasks: TaskTracker::new(),

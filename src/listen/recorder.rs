@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::ExpectedCdrs;
+use super::Options;
 use super::capture::{self, Capture};
 use super::event::{ConnectionErrors, Ending, Event, RateLimit, Summary};
 use super::relate::{Fingerprint, Relations};
@@ -29,8 +29,7 @@ pub type Tell = Box<dyn Fn(Event) -> bool + Send + Sync>;
 
 pub struct Recorder {
     pub clock: Clock,
-    pub(super) expected: ExpectedCdrs,
-    pub(super) trust_proxy: bool,
+    pub(super) options: Options,
     state: Mutex<State>,
     /// `record` notifies `reached` of each counted CDR once `--count` is reached.
     reached: Notify,
@@ -56,15 +55,15 @@ struct HeldBack {
 }
 
 impl Recorder {
-    pub fn new(capture: Option<Capture>, clock: Clock, tell: Tell) -> Self {
+    pub fn new(mut options: Options, clock: Clock, tell: Tell) -> Self {
+        let state = State {
+            capture: options.capture.take(),
+            ..State::default()
+        };
         Self {
             clock,
-            expected: ExpectedCdrs::default(),
-            trust_proxy: false,
-            state: Mutex::new(State {
-                capture,
-                ..State::default()
-            }),
+            options,
+            state: Mutex::new(state),
             reached: Notify::new(),
             held_back: Notify::new(),
             tell,
@@ -81,11 +80,13 @@ impl Recorder {
         let Judgement { verdict, fields } = decision.judgement;
         let cdr = fields.filter(|_| verdict.kind.is_cdr());
         let mut reply = decision.reply;
-        let mismatch = cdr.as_ref().and_then(|cdr| self.expected.mismatch(cdr));
+        let mismatch = cdr
+            .as_ref()
+            .and_then(|cdr| self.options.expected.mismatch(cdr));
         let counts = cdr.is_some() && mismatch.is_none();
         let is_answered = incoming.is_answered();
         let headers = &incoming.request.headers;
-        let claimed = self.trust_proxy.then(|| claimed(headers)).flatten();
+        let claimed = self.options.trust_proxy.then(|| claimed(headers)).flatten();
         let mut state = self.state();
         state.summary.exchanges += 1;
         let mut exchange = Exchange {
@@ -132,7 +133,7 @@ impl Recorder {
         if !(self.tell)(Event::Exchange(Arc::new(exchange), line)) {
             state.summary.dropped += 1;
         }
-        let expected = self.expected.count;
+        let expected = self.options.expected.count;
         if counts && expected.is_some_and(|count| state.summary.counted >= count) {
             self.reached.notify_one();
         }
@@ -144,12 +145,12 @@ impl Recorder {
     pub async fn settled(&self) {
         self.reached.notified().await;
         let one_too_many = async {
-            let count = self.expected.count.unwrap_or_default();
+            let count = self.options.expected.count.unwrap_or_default();
             while self.state().summary.counted <= count {
                 self.reached.notified().await;
             }
         };
-        let _ = tokio::time::timeout(self.expected.settle, one_too_many).await;
+        let _ = tokio::time::timeout(self.options.expected.settle, one_too_many).await;
     }
 
     /// Counts a connection that failed before a request could be read. `Silent`, `MadeRoom` and `Stopped` are no
@@ -200,16 +201,19 @@ impl Recorder {
         let capture = state.capture.as_ref();
         let lost = capture.map_or(0, |capture| capture.alarm.lost);
         let counted = state.summary.counted;
-        let is_reached = self.expected.is_reached(counted);
+        let is_reached = self.options.expected.is_reached(counted);
         let exit = match ending {
             Ending::TimedOut if !is_reached => Exit::TimedOut,
             Ending::Interrupted if !is_reached => Exit::Interrupted,
             Ending::Terminated if !is_reached => Exit::Terminated,
             _ if state.refused > 0 || lost > 0 => Exit::Failed,
-            _ => self.expected.judge(counted, ending == Ending::CommandEnded),
+            _ => self
+                .options
+                .expected
+                .judge(counted, ending == Ending::CommandEnded),
         };
         let summary = Summary {
-            wanted: self.expected.count,
+            wanted: self.options.expected.count,
             saved: capture.map(|capture| capture.saved),
             lost,
             retries: state.retries.report(self.clock.now()),

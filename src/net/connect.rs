@@ -25,7 +25,7 @@ use crate::error::Error;
 /// The delay before the second address family is tried (RFC 8305, section 5).
 const SECOND_FAMILY_DELAY: Duration = Duration::from_millis(250);
 
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
     fn tcp(&self) -> &TcpStream;
 }
 

@@ -24,10 +24,11 @@ pub struct Destination {
     url: Url,
     /// The URL's path and query as typed, not normalised.
     target: String,
-    host_header: Header,
-    authorization: Option<Header>,
-    typed: String,
-    masked: String,
+    pub(super) host_header: Header,
+    pub(crate) authorization: Option<Header>,
+    /// The URL as typed, with its secrets, for output that the user asked for.
+    pub(crate) typed: String,
+    pub(crate) masked: String,
 }
 
 impl Destination {
@@ -136,23 +137,6 @@ impl Destination {
         self.is_loopback() || is_private_address
     }
 
-    pub(crate) fn host_header(&self) -> Header {
-        self.host_header.clone()
-    }
-
-    pub(crate) fn authorization(&self) -> Option<Header> {
-        self.authorization.clone()
-    }
-
-    /// The URL as typed, with its secrets, for output that the user asked for.
-    pub(crate) fn typed(&self) -> &str {
-        &self.typed
-    }
-
-    pub(crate) fn masked(&self) -> &str {
-        &self.masked
-    }
-
     /// Joins a request target to the destination's URL. The error says why reqwest would not send the target byte for
     /// byte.
     pub(super) fn url_of(&self, target: &str) -> Result<Url, &'static str> {
@@ -252,7 +236,7 @@ mod tests {
         assert_eq!(there.place(), "cdr.test:443");
         assert_eq!(there.authority(), "cdr.test");
         assert_eq!(there.target(), "/webhook?token=abc&x=1");
-        let header = there.authorization().unwrap();
+        let header = there.authorization.clone().unwrap();
         assert_eq!(
             header.text(),
             format!("Basic {}", BASE64.encode("user:p@ss"))
@@ -333,10 +317,10 @@ mod tests {
                 "http://u:S3CR3T@localhost:5000/x",
             ),
         ] {
-            assert_eq!(destination(text).typed(), url);
+            assert_eq!(destination(text).typed, url);
         }
         let secret = destination("u:S3CR3T@localhost:5000/x?token=S3CR3T");
-        assert_eq!(secret.masked(), "http://***@localhost:5000/x?token=***");
+        assert_eq!(secret.masked, "http://***@localhost:5000/x?token=***");
     }
 
     #[test]

@@ -42,11 +42,11 @@ pub(super) fn with_defaults(
     let has = |name: &str| request.headers.iter().any(|header| header.is(name));
     let mut headers = Vec::with_capacity(request.headers.len() + 6);
     headers.extend([
-        destination.host_header(),
+        destination.host_header.clone(),
         Header::from_static("User-Agent", USER_AGENT),
         Header::from_static("Accept", "*/*"),
     ]);
-    headers.extend(destination.authorization());
+    headers.extend(destination.authorization.clone());
     headers.retain(|default| !has(&default.name));
     let frames = |header: &Header| {
         header.is("Content-Length")

@@ -29,6 +29,7 @@ pub use proxied::unusable_variables;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub(crate) use text::compression;
+use thiserror::Error;
 pub(crate) use tls::certificates;
 
 /// The bytes of a message body, usually text. Serialised as `{"text": …}`, or as `{"base64": …}` if they are not UTF-8.
@@ -299,38 +300,31 @@ impl fmt::Display for Phase {
 }
 
 /// The reason why a request got no usable response; the serialised names are the keys of `by_failure`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Error)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
+    #[error("connection refused")]
     Refused,
+    #[error("timed out")]
     Timeout,
+    #[error("host not found")]
     Dns,
+    #[error("TLS failed")]
     Tls,
+    #[error("connection closed")]
     Closed,
     /// The peer closed a keep-alive connection without a response, possibly before the request arrived.
+    #[error("kept connection closed")]
     KeptConnectionClosed,
+    #[error("not HTTP")]
     NotHttp,
+    #[error("redirect")]
     Redirect,
     /// The proxy of the environment failed, not the handler.
+    #[error("proxy failed")]
     Proxy,
+    #[error("failed")]
     Other,
-}
-
-impl fmt::Display for FailureKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Refused => "connection refused",
-            Self::Timeout => "timed out",
-            Self::Dns => "host not found",
-            Self::Tls => "TLS failed",
-            Self::Closed => "connection closed",
-            Self::KeptConnectionClosed => "kept connection closed",
-            Self::NotHttp => "not HTTP",
-            Self::Redirect => "redirect",
-            Self::Proxy => "proxy failed",
-            Self::Other => "failed",
-        })
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

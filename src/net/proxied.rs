@@ -37,11 +37,12 @@ impl Proxied {
         options: &ClientOptions,
         proxy: String,
     ) -> Result<Self, Error> {
-        let tls = if destination.is_tls() || proxy.starts_with("https:") {
-            tls::config(options)?
-        } else {
-            tls::unused()?
-        };
+        let is_tls = destination.is_tls() || proxy.starts_with("https:");
+        // For plain HTTP, `insecure` spares reading the system's certificates.
+        let tls = tls::config(&ClientOptions {
+            insecure: options.insecure || !is_tls,
+            ..options.clone()
+        })?;
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())

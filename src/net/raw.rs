@@ -120,15 +120,16 @@ impl RawClient {
 
     /// Opens a connection and runs the steps of a request. The timeout does not include connecting.
     pub(crate) async fn run(&self, request: &RawRequest) -> Result<Option<Response>, Failure> {
-        self.open().await?.run(request).await
+        let stream = self.open().await?;
+        self.run_on(stream, request, self.timeout).await
     }
 
     /// Sends a request once and reads its response. The timeout includes connecting, and `Step::Reset` is a failure.
     pub(crate) async fn send(&self, request: &RawRequest) -> Result<Response, Failure> {
         let began = Instant::now();
-        let mut connection = self.open().await?;
-        connection.timeout_left = self.timeout.saturating_sub(began.elapsed());
-        connection.send(request).await
+        let stream = self.open().await?;
+        let left = self.timeout.saturating_sub(began.elapsed());
+        self.send_on(stream, request, left).await
     }
 
     /// Sends copies of a request as [`client::race`](super::client::race) does.
@@ -137,45 +138,43 @@ impl RawClient {
         request: &RawRequest,
         copies: usize,
     ) -> Vec<(Result<Response, Failure>, Duration)> {
-        let send = |connection: RawConnection| connection.send(request);
+        let send = |stream| self.send_on(stream, request, self.timeout);
         race(copies, || self.open(), send).await
     }
 
-    pub(crate) async fn open(&self) -> Result<RawConnection, Failure> {
-        Ok(RawConnection {
-            stream: self.connector.connect().await?,
-            client: self.clone(),
-            timeout_left: self.timeout,
-        })
+    pub(crate) fn open(&self) -> impl Future<Output = Result<Box<dyn Stream>, Failure>> {
+        self.connector.connect()
     }
-}
 
-pub(crate) struct RawConnection {
-    stream: Box<dyn Stream>,
-    client: RawClient,
-    timeout_left: Duration,
-}
-
-impl RawConnection {
-    async fn send(self, request: &RawRequest) -> Result<Response, Failure> {
+    async fn send_on(
+        &self,
+        stream: Box<dyn Stream>,
+        request: &RawRequest,
+        limit: Duration,
+    ) -> Result<Response, Failure> {
         let reset = "the connection was reset on purpose";
-        let response = self.run(request).await?;
+        let response = self.run_on(stream, request, limit).await?;
         response.ok_or_else(|| Failure::new(Phase::Send, FailureKind::Closed, reset))
     }
 
-    /// Runs the steps of a request and reads the first response, both within the timeout. Returns `None` if the steps
+    /// Runs the steps of a request and reads the first response, both within `limit`. Returns `None` if the steps
     /// reset the connection before a response.
     ///
     /// hyper parses the response; the bytes of the request that hyper writes are discarded.
-    pub(crate) async fn run(self, request: &RawRequest) -> Result<Option<Response>, Failure> {
+    async fn run_on(
+        &self,
+        stream: Box<dyn Stream>,
+        request: &RawRequest,
+        limit: Duration,
+    ) -> Result<Option<Response>, Failure> {
         let resets = request.steps.contains(&Step::Reset);
         if resets {
             // With a linger time of zero, closing the socket resets the connection. If setting the option fails, the
             // connection is closed normally.
-            let _ = self.stream.tcp().set_zero_linger();
+            let _ = stream.tcp().set_zero_linger();
         }
-        let destination = &self.client.connector.destination;
-        let (reader, writer) = split(self.stream);
+        let destination = &self.connector.destination;
+        let (reader, writer) = split(stream);
         let connection = Connection::new(join(reader, sink())).await;
         let mut connection =
             connection.map_err(|error| explain(&error, Phase::Connect, destination))?;
@@ -190,7 +189,7 @@ impl RawConnection {
         let is_sending = AtomicBool::new(false);
         let ended = {
             let reading = connection.send(unsent, destination, request.limits);
-            let mut reading = std::pin::pin!(timeout(self.timeout_left, reading));
+            let mut reading = std::pin::pin!(timeout(limit, reading));
             tokio::select! {
                 biased;
                 ended = &mut reading => ended,
@@ -213,7 +212,7 @@ impl RawConnection {
                     Phase::Wait if is_sending.load(Ordering::Relaxed) => Phase::Send,
                     phase => phase,
                 };
-                Err(timed_out(phase, self.client.timeout, destination))
+                Err(timed_out(phase, self.timeout, destination))
             }
         }
     }

@@ -10,10 +10,7 @@ use rustls::crypto::{
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
-    SignatureScheme,
-};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 
 use super::client::ClientOptions;
@@ -46,16 +43,6 @@ pub(super) fn config(options: &ClientOptions) -> Result<ClientConfig, Error> {
     // TLS session resumption is off, so that every connection makes, and every measurement includes, a full handshake.
     tls.resumption = Resumption::disabled();
     Ok(tls)
-}
-
-/// Makes a TLS configuration for plain HTTP. It trusts no certificate, which spares reading the system's certificates.
-pub(super) fn unused() -> Result<ClientConfig, Error> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Error::Tls(error.to_string()))?;
-    Ok(builder
-        .with_root_certificates(RootCertStore::empty())
-        .with_no_client_auth())
 }
 
 /// Reads the certificates of a PEM file. An error has the number of its line.

@@ -47,7 +47,7 @@ pub async fn run(
     let began = Instant::now();
     (suite.on_event)(Event::Started(Started {
         seed: options.seed,
-        url: destination.masked().to_owned(),
+        url: destination.to_string(),
         at: options.at,
         cases: cases.len(),
     }));
@@ -93,7 +93,7 @@ fn has_no_secret(options: &SuiteOptions, destination: &Destination) -> bool {
         .iter()
         .any(|header| is_secret_name(&header.name));
     let in_cdr = options.account.custom.is_some() || options.account.app_id.is_some();
-    let in_url = !query.is_empty() || destination.authorization().is_some();
+    let in_url = !query.is_empty() || destination.authorization.is_some();
     options.guards.is_empty() && !(in_path || in_header || in_cdr || in_url)
 }
 

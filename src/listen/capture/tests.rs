@@ -189,6 +189,7 @@ mod unix {
     use crate::{
         clock::Clock,
         listen::{
+            Options,
             event::Event,
             fault::Fault,
             recorder::Recorder,
@@ -314,10 +315,13 @@ mod unix {
             error: None,
         };
         let decision = ResponsePolicy::default().decide(&incoming);
-        let capture = Capture::open(Path::new("/dev/full"), false).unwrap().0;
+        let options = Options {
+            capture: Some(Capture::open(Path::new("/dev/full"), false).unwrap().0),
+            ..Options::default()
+        };
         let (tell, told) = std::sync::mpsc::channel();
         let tell = Box::new(move |event| tell.send(event).is_ok());
-        let recorder = Recorder::new(Some(capture), Clock::start(), tell);
+        let recorder = Recorder::new(options, Clock::start(), tell);
         for fault in [None, Some(Fault::Reset)] {
             let mut decision = decision.clone();
             decision.reply.fault = fault;

@@ -28,8 +28,11 @@ fn stand(redact: bool) -> Stand {
         assert!(!panics, "on purpose");
         tell.send(event).is_ok()
     });
-    let capture = Capture::open(&path, redact).unwrap().0;
-    let recorder = Recorder::new(Some(capture), Clock::start(), tell);
+    let options = Options {
+        capture: Some(Capture::open(&path, redact).unwrap().0),
+        ..Options::default()
+    };
+    let recorder = Recorder::new(options, Clock::start(), tell);
     Stand {
         recorder,
         path,

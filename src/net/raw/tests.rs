@@ -433,7 +433,9 @@ async fn open_connections_are_released_together() {
         assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
     }
     let raw = whole(&request(), &there);
-    let performing = mine.into_iter().map(|open| open.run(&raw));
+    let performing = mine
+        .into_iter()
+        .map(|stream| writer.run_on(stream, &raw, writer.timeout));
     let answering = theirs.into_iter().map(|mut stream| async move {
         read_until(&mut stream, b"}").await;
         stream.write_all(OK).await

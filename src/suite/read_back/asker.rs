@@ -40,7 +40,7 @@ impl Asker {
                 match response.status {
                     200..300 => Ok(String::from_utf8_lossy(&response.body.0).into_owned()),
                     404 | 410 => Ok(String::new()),
-                    status => Err(format!("{} answered {status}", url.masked())),
+                    status => Err(format!("{} answered {status}", url.masked)),
                 }
             }
             Self::Command(words, supervisor, limit) => {
