@@ -16,7 +16,9 @@ use super::redact::Redactor;
 use crate::error::Error;
 use crate::exchange::{Exchange, RECORD_TYPES};
 use crate::ndjson;
-use crate::net::{Header, Response};
+use crate::net::Response;
+
+const PIPE_IS_FULL: &str = "the pipe is full, because its reader does not read";
 
 #[derive(Debug)]
 pub struct Capture {
@@ -71,9 +73,7 @@ impl Capture {
             .reopen_if_removed(&mut warn)
             .and_then(|()| self.file.append(&line))
             .map_err(|error| match error.kind() {
-                io::ErrorKind::WouldBlock => {
-                    "the pipe is full, because its reader does not read".to_owned()
-                }
+                io::ErrorKind::WouldBlock => PIPE_IS_FULL.to_owned(),
                 _ => error.to_string(),
             });
         self.saved += u64::from(appended.is_ok());
@@ -115,9 +115,7 @@ impl Capture {
 
 /// A request whose exchange could not be saved is answered with 503. The response body does not name the cause.
 pub fn unsaved() -> Response {
-    let mut response = Response::plain(503, "could not be saved\n");
-    response.headers.push(Header::new("retry-after", "5"));
-    response
+    Response::plain(503, "could not be saved\n").with("retry-after", "5")
 }
 
 /// `Alarm` warns about failed writes to the capture file: of the first at once, then of their number, then that writes
@@ -149,11 +147,8 @@ impl Alarm {
 
     fn held_back(&mut self) -> Option<String> {
         let (cause, lost) = (self.cause.take()?, self.lost);
-        let text = format!(
-            "cannot be written: {cause}; {lost} not saved so far, and answered with \
-            503"
-        );
-        Some(text)
+        let consequence = "not saved so far, and answered with 503";
+        Some(format!("cannot be written: {cause}; {lost} {consequence}"))
     }
 }
 
@@ -172,14 +167,14 @@ impl CaptureFile {
             None => options().open(path)?,
         };
         let metadata = file.metadata()?;
-        let (is_regular, mut is_torn) = (metadata.is_file(), false);
+        let is_regular = metadata.is_file();
         let mut warnings = Vec::new();
         if is_regular {
             warnings.extend(lock(path, &file)?);
             #[cfg(unix)]
             warnings.extend(exposure(path, &metadata));
-            is_torn = has_torn_line(&mut file)?;
         }
+        let is_torn = is_regular && has_torn_line(&mut file)?;
         if is_torn {
             let text = "the last line is incomplete; the next exchange begins a new line";
             warnings.push(format!("{}: {text}", path.display()));

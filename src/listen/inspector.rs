@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
-use serde::Serialize;
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -35,7 +35,7 @@ use crate::clock::Clock;
 use crate::exchange::CapturedRequest;
 use crate::ndjson;
 use crate::net::secret::masked_request;
-use crate::net::{Header, Request, Response, end_to_end, export};
+use crate::net::{Request, Response, end_to_end, export};
 
 const MAX_STREAMS: usize = 32;
 
@@ -54,21 +54,6 @@ struct Inspector {
     streams: Arc<Semaphore>,
     resends: Semaphore,
     closed: CancellationToken,
-}
-
-#[derive(Serialize)]
-struct Hello<'a> {
-    v: u8,
-    version: &'a str,
-    url: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    public_url: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    forward: Option<&'a str>,
-    newest: u64,
-    oldest_kept: u64,
-    most_exchanges: usize,
-    most_bytes: usize,
 }
 
 pub fn url(address: SocketAddr, token: &Token) -> String {
@@ -133,17 +118,20 @@ impl Inspector {
         let text = format!("{MAX_STREAMS} pages are open already: close one and try again\n");
         let permit = permit.map_err(|_| busy(text))?;
         let subscription = self.history.subscribe(seen.map_or(0, |Number(n)| n));
-        let hello = ndjson::safe_json(&Hello {
-            v: ndjson::VERSION,
-            version: env!("CARGO_PKG_VERSION"),
-            url: &self.about.url,
-            public_url: self.about.public_url.as_deref(),
-            forward: self.about.forward.as_ref().map(Forward::url),
-            newest: subscription.extent.newest,
-            oldest_kept: subscription.extent.oldest_kept,
-            most_exchanges: self.history.max_exchanges,
-            most_bytes: self.history.max_bytes,
+        let mut hello = json!({
+            "v": ndjson::VERSION,
+            "version": env!("CARGO_PKG_VERSION"),
+            "url": self.about.url,
+            "public_url": self.about.public_url,
+            "forward": self.about.forward.as_ref().map(Forward::url),
+            "newest": subscription.extent.newest,
+            "oldest_kept": subscription.extent.oldest_kept,
+            "most_exchanges": self.history.max_exchanges,
+            "most_bytes": self.history.max_bytes,
         });
+        let members = hello.as_object_mut().into_iter();
+        members.for_each(|members| members.retain(|_, value| !value.is_null()));
+        let hello = ndjson::safe_json(&hello);
         let events = updates(subscription, follow, permit);
         let events = stream::iter([event("hello", &hello)]).chain(events);
         let kept_alive = warp::sse::keep_alive().text(" still there");
@@ -268,9 +256,7 @@ fn whole(request: &Request) -> Result<(), Response> {
 }
 
 fn busy(text: String) -> Response {
-    let mut response = Response::plain(503, text);
-    response.headers.push(Header::new("retry-after", "1"));
-    response
+    Response::plain(503, text).with("retry-after", "1")
 }
 
 fn attached<T: Reply>(reply: T, name: &str) -> impl Reply + use<T> {
@@ -278,8 +264,8 @@ fn attached<T: Reply>(reply: T, name: &str) -> impl Reply + use<T> {
     with_header(reply, "content-disposition", disposition)
 }
 
-fn file(content_type: &str, bytes: impl Into<Bytes>) -> Response {
-    Response::new(200, vec![Header::new("content-type", content_type)], bytes)
+fn file(content_type: &'static str, bytes: impl Into<Bytes>) -> Response {
+    Response::new(200, Vec::new(), bytes).with("content-type", content_type)
 }
 
 #[cfg(test)]

@@ -72,8 +72,8 @@ impl ResponsePolicy {
             }
             (None, "HEAD") => (no_cdr(None), Some(self.accepted(""))),
             (None, "OPTIONS") => {
-                let allow = vec![Header::new("allow", ALLOWED)];
-                (no_cdr(None), Some(Response::new(204, allow, "")))
+                let response = Response::new(204, Vec::new(), "").with("allow", ALLOWED);
+                (no_cdr(None), Some(response))
             }
             (None, other) => {
                 let method = beginning(other, MAX_QUOTED);
@@ -156,9 +156,7 @@ pub(crate) fn is_probe(request: &Request) -> bool {
 }
 
 fn not_allowed(why: &str) -> Response {
-    let mut response = refusal(405, why);
-    response.headers.push(Header::new("allow", ALLOWED));
-    response
+    refusal(405, why).with("allow", ALLOWED)
 }
 
 fn refusal(status: u16, why: &str) -> Response {

@@ -264,12 +264,8 @@ fn start(supervisor: &Supervisor, words: &[String]) -> std::io::Result<ProcessGr
 fn lines(group: &mut ProcessGroup) -> mpsc::Receiver<String> {
     let (sender, lines) = mpsc::channel(CHANNEL_CAPACITY);
     let (stdout, stderr) = group.streams();
-    if let Some(stdout) = stdout {
-        tokio::spawn(read(stdout, sender.clone()));
-    }
-    if let Some(stderr) = stderr {
-        tokio::spawn(read(stderr, sender));
-    }
+    let _ = stdout.map(|stdout| tokio::spawn(read(stdout, sender.clone())));
+    let _ = stderr.map(|stderr| tokio::spawn(read(stderr, sender)));
     lines
 }
 

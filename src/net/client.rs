@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::connect::Connector;
 use super::destination::Destination;
-use super::failure::{explain, timed_out, unless_redirect};
+use super::failure::{explain, timed_out};
 use super::headers;
 use super::http1::{self, Connection, Limits, Outgoing};
 use super::proxied::Proxied;
@@ -93,11 +93,10 @@ impl Client {
     /// The request target is sent as typed. Missing default headers and a correct `Content-Length` are added. If a
     /// reused connection ends before the request is written, the request is sent on a new connection.
     pub async fn send(&self, request: &Request) -> Result<Response, Failure> {
-        let response = match &self.proxied {
-            Some(proxied) => Box::pin(proxied.send(request)).await?,
-            None => self.send_directly(request).await?,
-        };
-        unless_redirect(response)
+        match &self.proxied {
+            Some(proxied) => Box::pin(proxied.send(request)).await,
+            None => self.send_directly(request).await,
+        }
     }
 
     async fn send_directly(&self, request: &Request) -> Result<Response, Failure> {
@@ -138,7 +137,7 @@ impl Client {
             async move {
                 let deadline = Instant::now() + self.timeout;
                 let sent = self.exchange(&mut connection, outgoing, deadline).await;
-                unless_redirect(sent.map_err(|error| error.into_failure(Phase::Send))?)
+                sent.map_err(|error| error.into_failure(Phase::Send))
             }
         };
         race(copies, || self.open(), send).await

@@ -7,14 +7,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either as First, select};
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
 use super::client::ClientOptions;
 use super::destination::{Destination, is_localhost};
@@ -25,21 +25,8 @@ use crate::error::Error;
 /// The delay before the second address family is tried (RFC 8305, section 5).
 const SECOND_FAMILY_DELAY: Duration = Duration::from_millis(250);
 
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
-    fn tcp(&self) -> &TcpStream;
-}
-
-impl Stream for TcpStream {
-    fn tcp(&self) -> &TcpStream {
-        self
-    }
-}
-
-impl Stream for TlsStream<TcpStream> {
-    fn tcp(&self) -> &TcpStream {
-        self.get_ref().0
-    }
-}
+/// The TLS stream is boxed because it is large.
+pub(crate) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 #[derive(Clone)]
 pub(super) struct Connector {
@@ -60,7 +47,7 @@ impl Connector {
         })
     }
 
-    pub async fn connect(&self) -> Result<Box<dyn Stream>, Failure> {
+    pub async fn connect(&self) -> Result<Stream, Failure> {
         let deadline = Instant::now() + self.timeout;
         let mut addresses = Cow::Borrowed(&self.known);
         if self.known.is_empty() {
@@ -75,13 +62,14 @@ impl Connector {
         };
         let tcp = self.phase(Phase::Connect, deadline, tcp).await?;
         let Some(tls) = &self.tls else {
-            return Ok(Box::new(tcp));
+            return Ok(Either::Left(tcp));
         };
         let handshake = async {
             let name = ServerName::try_from(self.destination.host().to_owned());
             tls.connect(name.map_err(io::Error::other)?, tcp).await
         };
-        Ok(Box::new(self.phase(Phase::Tls, deadline, handshake).await?))
+        let tls = self.phase(Phase::Tls, deadline, handshake).await?;
+        Ok(Either::Right(Box::new(tls)))
     }
 
     async fn phase<T>(
@@ -90,11 +78,10 @@ impl Connector {
         deadline: Instant,
         step: impl Future<Output = io::Result<T>>,
     ) -> Result<T, Failure> {
-        match timeout_at(deadline, step).await {
-            Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => Err(explain(&error, phase, &self.destination)),
-            Err(_) => Err(timed_out(phase, self.timeout, &self.destination)),
-        }
+        timeout_at(deadline, step)
+            .await
+            .map_err(|_| timed_out(phase, self.timeout, &self.destination))?
+            .map_err(|error| explain(&error, phase, &self.destination))
     }
 }
 
@@ -125,9 +112,9 @@ async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
         TcpStream::connect(&second[..]).await
     };
     let (first_error, last) = match select(pin!(preferred), pin!(fallback)).await {
-        Either::Left((Err(error), fallback)) => (error, fallback.await),
-        Either::Right((Err(error), preferred)) => (error, preferred.await),
-        Either::Left((connected, _)) | Either::Right((connected, _)) => return connected,
+        First::Left((Err(error), fallback)) => (error, fallback.await),
+        First::Right((Err(error), preferred)) => (error, preferred.await),
+        First::Left((connected, _)) | First::Right((connected, _)) => return connected,
     };
     // If addresses failed in different ways, a refused connection explains more than an unreachable address family.
     last.map_err(|last_error| match last_error.kind() {

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep_until};
 
 use super::destination::Destination;
-use super::failure::{explain, peer_closed, redirects};
+use super::failure::{explain, peer_closed, redirects, unless_redirect};
 use super::{Failure, FailureKind, Header, Phase, Response};
 
 pub(super) type Outgoing = Request<Full<Bytes>>;
@@ -107,7 +107,10 @@ impl Connection {
                 None => failed(error.into_error()),
             })?;
             self.progress.reach(Phase::Read);
-            let response = read(incoming, limits).await.map_err(failed)?;
+            let mut response = read(incoming, limits).await.map_err(failed)?;
+            if !limits.redirects {
+                response = unless_redirect(response).map_err(Error::Failed)?;
+            }
             self.responses += 1;
             self.idle_since = Instant::now();
             Ok(response)

@@ -162,12 +162,9 @@ pub fn header<'a>(headers: &'a [Header], name: &str) -> Option<Cow<'a, str>> {
 /// Returns a request as it is sent to a destination, with the default headers, and with its secrets masked.
 pub(crate) fn as_sent(request: &Request, destination: &Destination) -> Request {
     let framing = headers::Framing::of(request);
-    let headers = headers::with_defaults(request, destination, framing, false);
-    Request {
-        target: secret::masked_url(&request.target),
-        headers: secret::masked_headers(headers),
-        ..request.clone()
-    }
+    let mut sent = request.clone();
+    sent.headers = headers::with_defaults(request, destination, framing, false);
+    secret::masked_request(&sent)
 }
 
 /// The names of headers that are not forwarded: hop-by-hop headers (RFC 9110, section 7.6.1), and headers that a client
@@ -266,11 +263,12 @@ impl Response {
     }
 
     pub(crate) fn plain(status: u16, text: impl Into<Bytes>) -> Self {
-        Self::new(
-            status,
-            vec![Header::new("content-type", "text/plain; charset=utf-8")],
-            text,
-        )
+        Self::new(status, Vec::new(), text).with("content-type", "text/plain; charset=utf-8")
+    }
+
+    pub(crate) fn with(mut self, name: &'static str, value: &'static str) -> Self {
+        self.headers.push(Header::from_static(name, value));
+        self
     }
 }
 

@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::client::{ClientOptions, LIMITS};
 use super::destination::Destination;
-use super::failure::{allowance, explain, explain_at, timed_out};
+use super::failure::{allowance, explain, explain_at, timed_out, unless_redirect};
 use super::headers;
 use super::http1::read;
 use super::{Failure, FailureKind, Phase, Request, Response, tls};
@@ -70,7 +70,7 @@ impl Proxied {
         let sent = self.client.execute(outgoing);
         let incoming = self.phase(Phase::Wait, deadline, sent).await?;
         let response = read(incoming.into(), LIMITS);
-        self.phase(Phase::Read, deadline, response).await
+        unless_redirect(self.phase(Phase::Read, deadline, response).await?)
     }
 
     async fn phase<T>(
@@ -79,11 +79,10 @@ impl Proxied {
         deadline: Instant,
         step: impl Future<Output = reqwest::Result<T>>,
     ) -> Result<T, Failure> {
-        match timeout_at(deadline, step).await {
-            Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => Err(self.explain(error, phase)),
-            Err(_) => Err(timed_out(phase, self.options.timeout, &self.destination)),
-        }
+        timeout_at(deadline, step)
+            .await
+            .map_err(|_| timed_out(phase, self.options.timeout, &self.destination))?
+            .map_err(|error| self.explain(error, phase))
     }
 
     fn outgoing(&self, request: &Request) -> Result<reqwest::Request, Failure> {

@@ -14,10 +14,11 @@ use hyper::{Method, StatusCode};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _, join, sink, split};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::either::Either;
 
 use super::client::{ClientOptions, LIMITS, race};
 use super::connect::{Connector, Stream};
-use super::failure::{explain, timed_out, unless_redirect};
+use super::failure::{explain, timed_out};
 use super::http1::{Connection, Limits, Outgoing};
 use super::{Destination, Failure, FailureKind, Phase, Response};
 use crate::error::Error;
@@ -142,13 +143,13 @@ impl RawClient {
         race(copies, || self.open(), send).await
     }
 
-    pub(crate) fn open(&self) -> impl Future<Output = Result<Box<dyn Stream>, Failure>> {
+    pub(crate) fn open(&self) -> impl Future<Output = Result<Stream, Failure>> {
         self.connector.connect()
     }
 
     async fn send_on(
         &self,
-        stream: Box<dyn Stream>,
+        stream: Stream,
         request: &RawRequest,
         limit: Duration,
     ) -> Result<Response, Failure> {
@@ -163,7 +164,7 @@ impl RawClient {
     /// hyper parses the response; the bytes of the request that hyper writes are discarded.
     async fn run_on(
         &self,
-        stream: Box<dyn Stream>,
+        stream: Stream,
         request: &RawRequest,
         limit: Duration,
     ) -> Result<Option<Response>, Failure> {
@@ -171,7 +172,10 @@ impl RawClient {
         if resets {
             // With a linger time of zero, closing the socket resets the connection. If setting the option fails, the
             // connection is closed normally.
-            let _ = stream.tcp().set_zero_linger();
+            let _ = match &stream {
+                Either::Left(tcp) => tcp.set_zero_linger(),
+                Either::Right(tls) => tls.get_ref().0.set_zero_linger(),
+            };
         }
         let destination = &self.connector.destination;
         let (reader, writer) = split(stream);
@@ -204,8 +208,7 @@ impl RawClient {
             }
         };
         match ended {
-            Ok(Ok(response)) if request.limits.redirects => Ok(Some(response)),
-            Ok(Ok(response)) => unless_redirect(response).map(Some),
+            Ok(Ok(response)) => Ok(Some(response)),
             Ok(Err(error)) => Err(error.into_failure(Phase::Wait)),
             Err(_) => {
                 let phase = match connection.progress().phase() {

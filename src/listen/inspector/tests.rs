@@ -6,6 +6,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::listen::history::tests::{exchange, finished, small};
 use crate::net::Destination;
+use crate::net::Header;
 use crate::net::client::ClientOptions;
 
 const DEADLINE: Duration = Duration::from_secs(20);

@@ -13,7 +13,8 @@ use tokio::time::{sleep, timeout};
 
 use super::connection::Connection;
 use super::{MAX_HEAD, RequestError};
-use crate::net::{Header, Request, fields};
+use crate::net::raw::is_chunked;
+use crate::net::{Header, Request, fields, header};
 
 /// Of a body over `Limits::max_body`, the first 64 KiB are kept.
 pub(super) const KEPT: usize = 64 * 1024;
@@ -68,15 +69,11 @@ pub(super) fn head_error(request: &Request) -> Option<RequestError> {
 
 /// Returns the framing of a request body (RFC 9112, 6.3), or why the request is malformed.
 pub(super) fn framing(request: &Request) -> Result<Framing, &'static str> {
-    if let Some(codings) = fields(&request.headers, "transfer-encoding").last() {
-        let codings = codings.text();
-        let last = codings.rsplit(',').next().unwrap_or_default().trim();
-        return if request.version == "HTTP/1.0" {
-            Err("HTTP/1.0 does not have Transfer-Encoding")
-        } else if last.eq_ignore_ascii_case("chunked") {
-            Ok(Framing::Chunks)
-        } else {
-            Err("the Transfer-Encoding does not end in chunked")
+    if header(&request.headers, "transfer-encoding").is_some() {
+        return match &*request.version {
+            "HTTP/1.0" => Err("HTTP/1.0 does not have Transfer-Encoding"),
+            _ if is_chunked(request) => Ok(Framing::Chunks),
+            _ => Err("the Transfer-Encoding does not end in chunked"),
         };
     }
     let lengths = fields(&request.headers, "content-length").map(length);
