@@ -284,7 +284,7 @@ fn relate(bencher: &Bencher) {
     ] {
         let mut relations = Relations::default();
         let mut relate = |n, (request, cdr): &(Arc<Request>, Fields)| {
-            relations.relate(n, moment(), request, cdr)
+            relations.relate(n, moment(), request, Some(cdr))
         };
         for pair in &known {
             relate(0, pair);

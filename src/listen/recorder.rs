@@ -233,16 +233,12 @@ impl Recorder {
 
 impl State {
     fn relate(&mut self, exchange: &mut Exchange) -> Fingerprint {
-        let cdr = exchange.cdr.as_ref();
-        let identity = self.relations.identity(&exchange.request, cdr);
-        if let Some(cdr) = &exchange.cdr {
-            let (n, at) = (exchange.n, exchange.received_at);
-            let related = self.relations.relate(n, at, &exchange.request, cdr);
-            if let Some((relation, remark)) = related {
-                exchange.related.push(relation);
-                exchange.verdict.remarks.extend(remark);
-            }
-        }
+        let (request, cdr) = (&exchange.request, exchange.cdr.as_ref());
+        let relations = &mut self.relations;
+        let (identity, relation, remark) =
+            relations.relate(exchange.n, exchange.received_at, request, cdr);
+        exchange.related.extend(relation);
+        exchange.verdict.remarks.extend(remark);
         self.retries.recognise(identity, exchange);
         identity
     }

@@ -65,27 +65,24 @@ pub struct Relations {
 }
 
 impl Relations {
-    /// Returns a hash by which copies of a request are recognised: of method and fields for a CDR with a `cmiuuid`, of
-    /// method, target and body for any other request. Each hash includes the name of its kind, so that equal values of
-    /// different kinds do not match.
-    pub(super) fn identity(&self, request: &Request, cdr: Option<&Fields>) -> Fingerprint {
-        let method = &request.method;
-        if let Some(cdr) = cdr.filter(|cdr| id(cdr, "cmiuuid").is_some()) {
-            return self.hasher.hash_one(("copy", method, content(cdr)));
-        }
-        let request = ("request", method, &request.target, &request.body.0);
-        self.hasher.hash_one(request)
-    }
-
     /// Relates a CDR to an earlier CDR, and keeps its fingerprints. A duplicate or conflict gets a remark.
+    ///
+    /// Also returns a hash by which copies of a request are recognised: of method and fields for a CDR with a `cmiuuid`,
+    /// of method, target and body for any other request. Each hash includes the name of its kind, so that equal values
+    /// of different kinds do not match.
     pub fn relate(
         &mut self,
         n: u64,
         at: Timestamp,
         request: &Request,
-        cdr: &Fields,
-    ) -> Option<(Relation, Option<Remark>)> {
+        cdr: Option<&Fields>,
+    ) -> (Fingerprint, Option<Relation>, Option<Remark>) {
         let hasher = &self.hasher;
+        let (method, body) = (&request.method, &request.body.0);
+        let of_request = || hasher.hash_one(("request", method, &request.target, body));
+        let Some(cdr) = cdr else {
+            return (of_request(), None, None);
+        };
         let of = |name| id(cdr, name).map(|id| hasher.hash_one((name, id)));
         let (cmiuuid, content) = (of("cmiuuid"), content(cdr));
         // Duplicates are recognised only among CDRs with a `cmiuuid`, which all of TeleCMI's have.
@@ -93,27 +90,30 @@ impl Relations {
             n,
             at,
             leg: of("leg"),
-            bytes: hasher.hash_one(("bytes", &request.target, &request.body.0)),
-            copy: cmiuuid.map(|_| hasher.hash_one(("copy", &request.method, &content))),
+            bytes: hasher.hash_one(("bytes", &request.target, body)),
+            copy: cmiuuid.map(|_| hasher.hash_one(("copy", method, &content))),
             content: cmiuuid.map(|_| hasher.hash_one(("content", &content))),
             cmiuuid,
             request_id: of("request_id"),
             call_id: of("call_id"),
         };
+        let identity = new.copy.unwrap_or_else(of_request);
         let earlier = new.keys().find_map(|key| self.first.get(&key));
-        let related = earlier.map(|earlier| {
-            let (how, text) = relation(earlier, &new, &request.method, id(cdr, "leg"));
-            let code = match how {
-                "conflict" => Some(Code::Conflict),
-                "duplicate" => Some(Code::Duplicate),
-                _ => None,
-            };
-            let remark = code.map(|code| Remark::new(code, text.clone()));
+        let relation = earlier.map(|earlier| {
+            let (how, text) = relation(earlier, &new, method, id(cdr, "leg"));
             let (n, how) = (earlier.n, how.to_owned());
-            (Relation { n, how, text }, remark)
+            Relation { n, how, text }
+        });
+        let remark = relation.as_ref().and_then(|relation| {
+            let code = match &*relation.how {
+                "conflict" => Code::Conflict,
+                "duplicate" => Code::Duplicate,
+                _ => return None,
+            };
+            Some(Remark::new(code, relation.text.clone()))
         });
         self.remember(Arc::new(new));
-        related
+        (identity, relation, remark)
     }
 
     fn remember(&mut self, new: Arc<Seen>) {
@@ -185,7 +185,8 @@ mod tests {
         request: &Request,
         fields: &Fields,
     ) -> Option<(Relation, Option<Remark>)> {
-        relations.relate(n, at, request, fields)
+        let (_, relation, remark) = relations.relate(n, at, request, Some(fields));
+        Some((relation?, remark))
     }
 
     fn told(cdrs: &[(&str, Fields)]) -> Vec<String> {

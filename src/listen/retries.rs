@@ -12,7 +12,7 @@ use super::relate::Fingerprint;
 use crate::cdr::remark::Code;
 use crate::cdr::{self, Leg};
 use crate::clock::{Timestamp, format_duration};
-use crate::exchange::{Answer, Exchange, Relation};
+use crate::exchange::{Exchange, Relation};
 use crate::ndjson::{self, as_ms, as_optional_ms};
 use crate::net::secret;
 
@@ -120,7 +120,9 @@ impl Retries {
     }
 
     pub(super) fn note(&mut self, identity: Fingerprint, exchange: &Exchange, answered: Timestamp) {
-        let has_failed = is_failure(&exchange.answer);
+        let answer = &exchange.answer;
+        // A slow answer counts as failed: the sender may have given up before the end of the answer.
+        let has_failed = answer.fault.is_some() || !matches!(answer.status, Some(200..300));
         if let Some(history) = self.histories.get_mut(&identity) {
             history.note(exchange, answered, has_failed);
         } else if has_failed {
@@ -246,12 +248,6 @@ impl Attempt {
             (None, None) => "silence".to_owned(),
         }
     }
-}
-
-/// Returns whether a sender would retry after this answer. A slow answer counts as failed: the sender may have given up
-/// before its end.
-fn is_failure(answer: &Answer) -> bool {
-    answer.fault.is_some() || !matches!(answer.status, Some(200..300))
 }
 
 fn intervals(histories: &[&RetryHistory]) -> Vec<Interval> {

@@ -5,7 +5,6 @@
 
 pub mod program;
 
-use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpListener};
 use std::process::Stdio;
 use std::time::Duration;
@@ -52,7 +51,7 @@ pub struct Open {
     tunnel: Tunnel,
     group: ProcessGroup,
     lines: mpsc::Receiver<String>,
-    said: VecDeque<String>,
+    said: Vec<String>,
 }
 
 /// Starts a tunnel to a listener at `local`, and waits up to `url_timeout` for the public URL; `None` does not wait.
@@ -68,20 +67,18 @@ pub async fn open(
     let metrics_port = TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .map_or(0, |address| address.port());
-    let mut group =
-        start(supervisor, &tunnel.command_line(local, metrics_port)).map_err(|error| {
-            Error::Tunnel {
-                what: format!("cannot run {tunnel}: {error}"),
-                said: Vec::new(),
-                hint: tunnel.hint_if_missing(local),
-            }
-        })?;
+    let command_line = tunnel.command_line(local, metrics_port);
+    let mut group = start(supervisor, &command_line).map_err(|error| Error::Tunnel {
+        what: format!("cannot run {tunnel}: {error}"),
+        said: Vec::new(),
+        hint: tunnel.hint_if_missing(local),
+    })?;
     let mut open = Open {
         public_url: None,
         tunnel: tunnel.clone(),
         lines: lines(&mut group),
         group,
-        said: VecDeque::new(),
+        said: Vec::new(),
     };
     let Some(limit) = url_timeout else {
         return Ok(open);
@@ -94,10 +91,8 @@ pub async fn open(
         ),
         Err(_) if open.public_url.is_none() => {
             open.close().await;
-            format!(
-                "{tunnel} has printed no public URL within {} s",
-                limit.as_secs()
-            )
+            let seconds = limit.as_secs();
+            format!("{tunnel} has printed no public URL within {seconds} s")
         }
         // At a timeout the URL may be known, though the tunnel program has not said that the tunnel is connected.
         Ok(Ok(())) | Err(_) => {
@@ -109,7 +104,7 @@ pub async fn open(
     };
     Err(Error::Tunnel {
         what,
-        said: open.said.into(),
+        said: open.said,
         hint: tunnel.hint(local),
     })
 }
@@ -176,9 +171,9 @@ impl Open {
         if let Some(line) = program::shown(&self.tunnel, line) {
             say(&line);
             if self.said.len() == LINES_IN_ERROR {
-                self.said.pop_front();
+                self.said.remove(0);
             }
-            self.said.push_back(line);
+            self.said.push(line);
         }
     }
 
@@ -189,8 +184,7 @@ impl Open {
                 break how.words();
             }
         };
-        let said = self.said.make_contiguous();
-        let last = &said[said.len().saturating_sub(LINES_IN_WARNING)..];
+        let last = &self.said[self.said.len().saturating_sub(LINES_IN_WARNING)..];
         let separator = if last.is_empty() { "" } else { ": " };
         format!("the tunnel ended {how}{separator}{}", last.join(" / "))
     }
@@ -283,9 +277,8 @@ async fn read(mut stream: impl AsyncRead + Unpin, lines: mpsc::Sender<String>) {
                 }
             } else if !line.is_empty() {
                 // Sending to a closed channel fails, which discards the line.
-                let _ = lines
-                    .send(String::from_utf8_lossy(&line).into_owned())
-                    .await;
+                let text = String::from_utf8_lossy(&line).into_owned();
+                let _ = lines.send(text).await;
                 line.clear();
             }
         }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::connect::Connector;
 use super::destination::Destination;
-use super::failure::{explain, timed_out};
+use super::failure::timed_out;
 use super::headers;
 use super::http1::{self, Connection, Limits, Outgoing};
 use super::proxied::Proxied;
@@ -145,8 +145,7 @@ impl Client {
 
     async fn open(&self) -> Result<Connection, Failure> {
         let stream = self.connector.connect().await?;
-        let connection = Connection::new(stream).await;
-        connection.map_err(|error| explain(&error, Phase::Connect, &self.connector.destination))
+        Connection::new(stream, &self.connector.destination).await
     }
 
     fn exchange(

@@ -45,14 +45,19 @@ pub(super) fn explain_at(
     if let Some(failure) = causes().find_map(known) {
         return failure;
     }
-    let innermost = causes().last().unwrap_or(error).to_string();
-    let failed = format!("{phase} ({place}) failed: {}", quoted(&innermost));
-    let unknown_host = format!("could not resolve host {}", destination.host());
-    let (kind, text) = match phase {
-        Phase::Dns => (Kind::Dns, unknown_host),
-        Phase::Tls => (Kind::Tls, failed),
-        _ => (Kind::Other, failed),
+    let (kind, step) = match phase {
+        Phase::Dns => {
+            let text = format!("could not resolve host {}", destination.host());
+            return Failure::new(phase, Kind::Dns, text);
+        }
+        Phase::Connect => (Kind::Other, "connecting"),
+        Phase::Tls => (Kind::Tls, "setting up TLS"),
+        Phase::Send => (Kind::Other, "sending the request"),
+        Phase::Wait => (Kind::Other, "waiting for the answer"),
+        Phase::Read => (Kind::Other, "reading the answer"),
     };
+    let innermost = causes().last().unwrap_or(error).to_string();
+    let text = format!("{step} ({place}) failed: {}", quoted(&innermost));
     Failure::new(phase, kind, text)
 }
 

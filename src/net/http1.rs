@@ -60,7 +60,8 @@ impl Connection {
     /// Opens an HTTP/1.1 connection over a stream. hyper's connection task is spawned, so a tokio runtime is needed.
     pub async fn new(
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    ) -> hyper::Result<Self> {
+        destination: &Destination,
+    ) -> Result<Self, Failure> {
         let progress = Arc::new(Progress::default());
         let stream = Watched {
             stream,
@@ -69,7 +70,8 @@ impl Connection {
         let (sender, connection) = Builder::new()
             .title_case_headers(true)
             .handshake(TokioIo::new(stream))
-            .await?;
+            .await
+            .map_err(|error| explain(&error, Phase::Connect, destination))?;
         tokio::spawn(connection);
         Ok(Self {
             sender,
@@ -193,11 +195,11 @@ pub(super) struct Progress {
 
 impl Progress {
     pub fn phase(&self) -> Phase {
-        match self.phase.load(Ordering::Relaxed) {
-            phase if phase == Phase::Read as u8 => Phase::Read,
-            phase if phase == Phase::Wait as u8 => Phase::Wait,
-            _ => Phase::Send,
-        }
+        let stored = self.phase.load(Ordering::Relaxed);
+        let mut phases = [Phase::Wait, Phase::Read].into_iter();
+        phases
+            .find(|phase| *phase as u8 == stored)
+            .unwrap_or(Phase::Send)
     }
 
     fn reach(&self, phase: Phase) {

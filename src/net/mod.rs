@@ -19,7 +19,6 @@ mod text;
 mod tls;
 
 use std::borrow::Cow;
-use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -282,19 +281,6 @@ pub enum Phase {
     /// The phase from the complete request to the first byte of the response.
     Wait,
     Read,
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Dns => "looking up the host",
-            Self::Connect => "connecting",
-            Self::Tls => "setting up TLS",
-            Self::Send => "sending the request",
-            Self::Wait => "waiting for the answer",
-            Self::Read => "reading the answer",
-        })
-    }
 }
 
 /// The reason why a request got no usable response; the serialised names are the keys of `by_failure`.

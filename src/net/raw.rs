@@ -18,7 +18,7 @@ use tokio_util::either::Either;
 
 use super::client::{ClientOptions, LIMITS, race};
 use super::connect::{Connector, Stream};
-use super::failure::{explain, timed_out};
+use super::failure::timed_out;
 use super::http1::{Connection, Limits, Outgoing};
 use super::{Destination, Failure, FailureKind, Phase, Response};
 use crate::error::Error;
@@ -179,9 +179,7 @@ impl RawClient {
         }
         let destination = &self.connector.destination;
         let (reader, writer) = split(stream);
-        let connection = Connection::new(join(reader, sink())).await;
-        let mut connection =
-            connection.map_err(|error| explain(&error, Phase::Connect, destination))?;
+        let mut connection = Connection::new(join(reader, sink()), destination).await?;
         let continued = Arc::new(Notify::new());
         let on_continue = Arc::clone(&continued);
         let mut unsent = request.unsent();
@@ -226,9 +224,7 @@ impl RawClient {
 pub async fn read_response(method: &str, bytes: Vec<u8>) -> Result<Response, Failure> {
     let destination = Destination::parse("http://localhost").unwrap_or_else(|_| unreachable!());
     let stream = join(io::Cursor::new(bytes), sink());
-    let connection = Connection::new(stream).await;
-    let mut connection =
-        connection.map_err(|error| explain(&error, Phase::Connect, &destination))?;
+    let mut connection = Connection::new(stream, &destination).await?;
     let unsent = RawRequest::new(method, []).unsent();
     let sent = connection.send(unsent, &destination, LIMITS);
     sent.await.map_err(|error| error.into_failure(Phase::Wait))

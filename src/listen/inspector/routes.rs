@@ -15,7 +15,7 @@ use super::access::Access;
 use super::{Inspector, file, not_found};
 use crate::net::{Header, Response};
 
-/// Boxed, because the compiler takes several seconds for the nested type of all routes.
+/// A `Route` is boxed, because the compiler takes several seconds for the nested type of all routes.
 type Route = BoxedFilter<(warp::reply::Response,)>;
 
 /// An asset of the inspector's page: path without the first slash, content type, text.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::cdr::judge::{Judgement, judge_json};
 use crate::cdr::remark::Remark;
+use crate::exchange::Answer;
 use crate::listen::relate::Relations;
 use crate::net::Request;
 
@@ -72,7 +73,9 @@ impl Recorded {
             took_ms: 10.0,
         };
         let cdr = exchange.cdr.as_ref();
-        let identity = self.relations.identity(&exchange.request, cdr);
+        let (identity, ..) = self
+            .relations
+            .relate(self.n, moment(ms), &exchange.request, cdr);
         self.retries.recognise(identity, &mut exchange);
         self.retries.note(identity, &exchange, moment(ms + 10));
         exchange

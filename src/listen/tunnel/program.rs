@@ -75,29 +75,22 @@ impl FromStr for Tunnel {
 
 /// Parses `[USER@]HOST[:PORT]`. The port is the forwarded port, not that of the ssh server.
 fn ssh(place: &str) -> Result<Tunnel, String> {
-    let (user, place) = match place.rsplit_once('@') {
-        Some((user, place)) => (Some(user), place),
-        None => (None, place),
+    let (user, place) = place.split_at(place.rfind('@').map_or(0, |at| at + 1));
+    let bracketed = place.strip_prefix('[').unwrap_or_default();
+    let (name, port) = match (bracketed.split_once(']'), place.split_once(':')) {
+        (Some((address, rest)), _) => (address, rest.strip_prefix(':')),
+        (None, Some((name, port))) => (name, Some(port)),
+        (None, None) => (place, None),
     };
-    let bracketed = place
-        .strip_prefix('[')
-        .and_then(|rest| rest.split_once(']'));
-    let (name, port) = match bracketed.or(place.split_once(':')) {
-        Some((address, rest)) if bracketed.is_some() => (address, rest.strip_prefix(':')),
-        Some((name, port)) => (name, Some(port)),
-        None => (place, None),
-    };
-    let remote_port = port
-        .map(str::parse::<NonZero<u16>>)
-        .transpose()
-        .map_err(|_| "expected a port number from 1 to 65535")?
-        .map(NonZero::get);
-    let name = host(name)?;
-    let host = match user {
-        Some(user) => format!("{}@{name}", host(user)?),
-        None => name,
-    };
-    Ok(Tunnel::Ssh { host, remote_port })
+    let remote_port = port.map(str::parse::<NonZero<u16>>).transpose();
+    let remote_port = remote_port.map_err(|_| "expected a port number from 1 to 65535")?;
+    if let Some(user) = user.strip_suffix('@') {
+        host(user)?;
+    }
+    Ok(Tunnel::Ssh {
+        host: format!("{user}{}", host(name)?),
+        remote_port: remote_port.map(NonZero::get),
+    })
 }
 
 /// Checks the host name of a tunnel server: `ssh` or `bore` would take a leading dash for an option.
