@@ -70,12 +70,13 @@ impl Forward {
         stop: &CancellationToken,
     ) -> (Response, Forwarded) {
         let began = Instant::now();
+        let addressed = self.addressed(request);
         let stopped = async {
             stop.cancelled().await;
             tokio::time::sleep(STOP_TIMEOUT).await;
         };
         let answer = tokio::select! {
-            answer = self.answer(request) => answer,
+            answer = self.answer(request, &addressed) => answer,
             () = stopped => {
                 let text = "the listener stopped before the handler answered";
                 Err(failure(504, FailureKind::Timeout, text))
@@ -91,7 +92,7 @@ impl Forward {
         };
         let answer = failure.is_none().then_some(&response);
         let forwarded = Forwarded {
-            url: self.url_of(request),
+            url: masked_url(&(self.destination.origin() + &addressed.target)),
             said: answer.and_then(first_line),
             response: answer.map(recorded),
             status: answer.map(|answer| answer.status),
@@ -104,12 +105,12 @@ impl Forward {
     }
 
     /// Returns the handler's answer, or the status and the cause of a gateway error.
-    async fn answer(&self, request: &Request) -> Result<Response, (u16, Failure)> {
+    async fn answer(&self, request: &Request, sent: &Request) -> Result<Response, (u16, Failure)> {
         if self.is_loop(request) {
             let text = "forwarding loop: this listener has forwarded the request before";
             return Err(failure(508, FailureKind::Other, text));
         }
-        let outgoing = RawRequest::forwarded(&self.addressed(request), &self.destination);
+        let outgoing = RawRequest::forwarded(sent, &self.destination);
         let answer = self.client.send(&outgoing).await;
         let mut response = answer.map_err(|failure| match failure.kind {
             FailureKind::Timeout => (504, failure),
@@ -136,11 +137,6 @@ impl Forward {
         }
         response.headers = headers;
         Ok(response)
-    }
-
-    fn url_of(&self, request: &Request) -> String {
-        let target = query::onto(self.destination.target(), &request.target);
-        masked_url(&(self.destination.origin() + &target))
     }
 
     fn is_loop(&self, request: &Request) -> bool {

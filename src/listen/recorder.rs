@@ -45,13 +45,8 @@ struct State {
     capture: Option<Capture>,
     summary: Summary,
     refused: u64,
-    errors: HashMap<Discriminant<ConnectionError>, HeldBack>,
-}
-
-#[derive(Default)]
-struct HeldBack {
-    errors: ConnectionErrors,
-    rate: RateLimit,
+    /// The errors of each kind that have not been reported yet.
+    errors: HashMap<Discriminant<ConnectionError>, (ConnectionErrors, RateLimit)>,
 }
 
 impl Recorder {
@@ -164,7 +159,7 @@ impl Recorder {
         // `malformed` does not count connections for which `accept` failed.
         state.summary.malformed += u64::from(!matches!(error, NotAccepted(_)));
         let kind = std::mem::discriminant(error);
-        let errors = &mut state.errors.entry(kind).or_default().errors;
+        let (errors, _) = state.errors.entry(kind).or_default();
         errors.count += 1;
         errors.text = match peer {
             Some(peer) => format!("{peer}: {error}"),
@@ -183,7 +178,7 @@ impl Recorder {
 
     fn report_errors(&self, state: &mut State, all: bool) {
         let kinds = state.errors.values_mut();
-        for HeldBack { errors, rate } in kinds.filter(|kind| kind.errors.count > 0) {
+        for (errors, rate) in kinds.filter(|(errors, _)| errors.count > 0) {
             if all || rate.admits() {
                 (self.tell)(Event::ConnectionErrors(std::mem::take(errors)));
             } else {

@@ -150,6 +150,12 @@ impl<'de> Deserialize<'de> for Header {
     }
 }
 
+/// Parses a number that has digits only; `u64::from_str` would accept a plus sign.
+pub(crate) fn digits(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
+    text.parse().ok().filter(|_| !text.starts_with('+'))
+}
+
 pub(crate) fn fields<'a>(headers: &'a [Header], name: &str) -> impl Iterator<Item = &'a Header> {
     headers.iter().filter(move |header| header.is(name))
 }

@@ -92,13 +92,6 @@ impl NotTrusted {
     }
 }
 
-/// Returns whether a certificate was refused as a self-signed CA, the kind that `openssl req -x509` makes. The verifier
-/// checks this after the dates and before the issuer, and only the error's text identifies the case.
-fn is_its_own_authority(error: &CertificateError) -> bool {
-    matches!(error, CertificateError::Other(_))
-        && format!("{error:?}").contains("CaUsedAsEndEntity")
-}
-
 /// Verifies a server's certificate. Handshake signatures are verified even with `insecure`.
 #[derive(Debug)]
 struct CertificateVerifier {
@@ -122,7 +115,10 @@ impl ServerCertVerifier for CertificateVerifier {
         };
         match system.verify_server_cert(certificate, intermediates, host, ocsp, now) {
             Err(rustls::Error::InvalidCertificate(error)) => {
-                let is_self_signed = is_its_own_authority(&error);
+                // A self-signed CA, the kind that `openssl req -x509` makes, is refused after the dates are checked and
+                // before the issuer is, and only the error's text identifies the case.
+                let is_self_signed = matches!(error, CertificateError::Other(_))
+                    && format!("{error:?}").contains("CaUsedAsEndEntity");
                 if is_self_signed && named.contains(certificate) {
                     verify_server_name(&ParsedCertificate::try_from(certificate)?, host)?;
                     return Ok(ServerCertVerified::assertion());

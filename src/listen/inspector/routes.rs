@@ -13,7 +13,7 @@ use warp::{Filter, Reply, path};
 
 use super::access::Access;
 use super::{Inspector, file, not_found};
-use crate::net::{Header, Response};
+use crate::net::{Header, Response, digits};
 
 /// A `Route` is boxed, because the compiler takes several seconds for the nested type of all routes.
 type Route = BoxedFilter<(warp::reply::Response,)>;
@@ -56,10 +56,8 @@ pub(super) struct Number(pub u64);
 impl FromStr for Number {
     type Err = ();
 
-    fn from_str(digits: &str) -> Result<Self, ()> {
-        let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
-        let number = digits.parse().ok().filter(|_| is_number);
-        number.map(Self).ok_or(())
+    fn from_str(text: &str) -> Result<Self, ()> {
+        digits(text.as_bytes()).map(Self).ok_or(())
     }
 }
 

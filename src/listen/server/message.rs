@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::connection::Connection;
 use super::{MAX_HEAD, RequestError};
 use crate::net::raw::is_chunked;
-use crate::net::{Header, Request, fields, header};
+use crate::net::{Header, Request, digits, fields, header};
 
 /// Of a body over `Limits::max_body`, the first 64 KiB are kept.
 pub(super) const KEPT: usize = 64 * 1024;
@@ -76,8 +76,9 @@ pub(super) fn framing(request: &Request) -> Result<Framing, &'static str> {
             _ => Err("the Transfer-Encoding does not end in chunked"),
         };
     }
-    let lengths = fields(&request.headers, "content-length").map(length);
-    let lengths: Vec<_> = lengths.collect();
+    // `Content-Length` has digits only (RFC 9110, 8.6).
+    let lengths = fields(&request.headers, "content-length");
+    let lengths: Vec<_> = lengths.map(|header| digits(&header.value)).collect();
     match lengths[..] {
         [] => Ok(Framing::Length(0)),
         [None, ..] => Err("the Content-Length is not a number"),
@@ -86,13 +87,6 @@ pub(super) fn framing(request: &Request) -> Result<Framing, &'static str> {
         }
         _ => Err("the request has two different Content-Length headers"),
     }
-}
-
-/// `Content-Length` has digits only (RFC 9110, 8.6); `u64::from_str` would accept a plus sign.
-fn length(header: &Header) -> Option<u64> {
-    let text = std::str::from_utf8(&header.value).ok()?;
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().ok())?
 }
 
 #[derive(Debug, PartialEq, Eq)]
