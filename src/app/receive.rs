@@ -21,7 +21,6 @@ use super::signals::Signals;
 use crate::cli::listen::ListenOptions;
 use crate::clock::Clock;
 use crate::error::{Error, Exit, Stop};
-use crate::listen::capture::Capture;
 use crate::listen::event::{Ending, Event};
 use crate::listen::history::History;
 use crate::listen::inspector::access::Token;
@@ -158,7 +157,10 @@ fn serve_page(
         public_url: options.public_url.clone(),
         forward: options.forward.clone(),
     };
-    let redactor = options.capture.as_ref().and_then(Capture::redactor);
+    // The history masks its captures with a clone of the capture file's redactor, which gives the same pseudonyms to
+    // the same numbers.
+    let capture = options.capture.as_ref();
+    let redactor = capture.and_then(|capture| capture.redactor.clone());
     let history = Arc::new(History::new(redactor));
     // The inspector is limited to about a quarter of the file descriptors, because the listener needs most of them.
     let limits = inspector::limits().within(process::descriptors(), 4);

@@ -24,7 +24,7 @@ const PIPE_IS_FULL: &str = "the pipe is full, because its reader does not read";
 pub struct Capture {
     path: PathBuf,
     file: CaptureFile,
-    redactor: Option<Redactor>,
+    pub redactor: Option<Redactor>,
     pub(super) alarm: Alarm,
     pub saved: u64,
 }
@@ -86,12 +86,6 @@ impl Capture {
     pub fn purpose(&self) -> String {
         let masked = self.redactor.as_ref().map_or("", |_| ", masked");
         format!("saving to {}{masked}", self.path.display())
-    }
-
-    /// The inspector masks its downloads with a clone of the capture file's redactor, which gives the same pseudonyms
-    /// to the same numbers.
-    pub fn redactor(&self) -> Option<Redactor> {
-        self.redactor.clone()
     }
 
     pub fn finish(&mut self) -> Option<String> {

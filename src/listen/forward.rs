@@ -25,7 +25,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 pub struct Forward {
-    destination: Destination,
+    pub(crate) destination: Destination,
     client: Arc<RawClient>,
     /// The element of `Via` that the listener adds (RFC 9110, 7.6.3); a request that already has the element is a loop.
     via: String,
@@ -50,10 +50,6 @@ impl Forward {
             client,
             via: format!("1.1 telecmi-cdr-{pid}-{port}"),
         })
-    }
-
-    pub(crate) fn url(&self) -> &str {
-        &self.destination.masked
     }
 
     /// Only a request whose target is a path is forwarded. TRACE is not: a TRACE answer would show the sender the added

@@ -118,12 +118,13 @@ impl Inspector {
         let text = format!("{MAX_STREAMS} pages are open already: close one and try again\n");
         let permit = permit.map_err(|_| busy(text))?;
         let subscription = self.history.subscribe(seen.map_or(0, |Number(n)| n));
+        let forward = self.about.forward.as_ref();
         let mut hello = json!({
             "v": ndjson::VERSION,
             "version": env!("CARGO_PKG_VERSION"),
             "url": self.about.url,
             "public_url": self.about.public_url,
-            "forward": self.about.forward.as_ref().map(Forward::url),
+            "forward": forward.map(|forward| &forward.destination.masked),
             "newest": subscription.extent.newest,
             "oldest_kept": subscription.extent.oldest_kept,
             "most_exchanges": self.history.max_exchanges,

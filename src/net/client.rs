@@ -155,7 +155,7 @@ impl Client {
         deadline: Instant,
     ) -> impl Future<Output = Result<Response, http1::Error>> {
         let destination = &self.connector.destination;
-        let progress = connection.progress();
+        let progress = Arc::clone(&connection.progress);
         let sent = connection.send(request, destination, LIMITS);
         async move {
             timeout_at(deadline, sent).await.unwrap_or_else(|_| {
@@ -245,7 +245,7 @@ fn proxy_among(environment: &Matcher, destination: &Destination) -> Option<Strin
     if destination.is_loopback() {
         return None;
     }
-    let proxy = environment.intercept(&destination.url().as_str().parse().ok()?)?;
+    let proxy = environment.intercept(&destination.url.as_str().parse().ok()?)?;
     Some(masked_url(proxy.uri().to_string().trim_end_matches('/')))
 }
 

@@ -21,7 +21,7 @@ const UNSENDABLE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').
 /// `Display` and `Debug` mask secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Destination {
-    url: Url,
+    pub(super) url: Url,
     /// The URL's path and query as typed, not normalised.
     target: String,
     pub(super) host_header: Header,
@@ -147,10 +147,6 @@ impl Destination {
         let url = Url::parse(&text).ok();
         let url = url.filter(|url| url.as_str() == text && url.fragment().is_none());
         url.ok_or("the request target would be rewritten on the way through the proxy")
-    }
-
-    pub(super) fn url(&self) -> &Url {
-        &self.url
     }
 }
 

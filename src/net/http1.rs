@@ -51,7 +51,7 @@ impl Error {
 
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    progress: Arc<Progress>,
+    pub progress: Arc<Progress>,
     pub responses: u32,
     idle_since: Instant,
 }
@@ -117,10 +117,6 @@ impl Connection {
             self.idle_since = Instant::now();
             Ok(response)
         }
-    }
-
-    pub fn progress(&self) -> Arc<Progress> {
-        Arc::clone(&self.progress)
     }
 
     fn explain(&self, error: &hyper::Error, destination: &Destination) -> Failure {

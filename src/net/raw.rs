@@ -209,7 +209,7 @@ impl RawClient {
             Ok(Ok(response)) => Ok(Some(response)),
             Ok(Err(error)) => Err(error.into_failure(Phase::Wait)),
             Err(_) => {
-                let phase = match connection.progress().phase() {
+                let phase = match connection.progress.phase() {
                     Phase::Wait if is_sending.load(Ordering::Relaxed) => Phase::Send,
                     phase => phase,
                 };

@@ -83,7 +83,7 @@ pub fn startup_notes(given: &ListenOptions, prepared: &Prepared, show: &mut Show
     }
     let options = &prepared.options;
     if let Some(forward) = &options.forward {
-        show.remark_to_a_person(&format!("forwarding to {}", forward.url()));
+        show.remark_to_a_person(&format!("forwarding to {}", forward.destination));
     }
     if let Some(capture) = &options.capture {
         show.remark_to_a_person(&capture.purpose());
