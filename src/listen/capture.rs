@@ -112,8 +112,8 @@ pub fn unsaved() -> Response {
     Response::plain(503, "could not be saved\n").with("retry-after", "5")
 }
 
-/// `Alarm` warns about failed writes to the capture file: of the first at once, then of their number, then that writes
-/// succeed again.
+/// `Alarm` warns about failed writes to the capture file: about the first at once, about later ones with their number
+/// and at most once a second, and about the first write that succeeds again.
 #[derive(Debug, Default)]
 pub(super) struct Alarm {
     pub lost: u64,
@@ -150,7 +150,7 @@ impl Alarm {
 struct CaptureFile {
     file: File,
     is_regular: bool,
-    /// If the last line of the capture file has no newline, the next append must begin with one.
+    /// If the last line of the capture file has no newline, the next append must begin with a newline.
     is_torn: bool,
 }
 

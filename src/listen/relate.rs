@@ -2,7 +2,7 @@
 //! body.
 //!
 //! Only fingerprints are kept, 64-bit hashes with a key of this run: the probability of any collision is below 10^-10,
-//! and no sender can provoke one. The oldest CDR is dropped first.
+//! and no sender can provoke a collision. The oldest CDR is dropped first.
 
 use std::borrow::Cow;
 use std::collections::hash_map::RandomState;
@@ -19,7 +19,7 @@ use crate::net::Request;
 /// Limit of CDRs whose fingerprints are kept, at about 300 bytes each.
 const REMEMBERED: usize = 10_000;
 
-/// Identifiers of more than 128 bytes are ignored. TeleCMI's identifiers have a third of that.
+/// Identifiers of more than 128 bytes are ignored. TeleCMI's identifiers have at most 43 bytes.
 const MAX_ID_BYTES: usize = 128;
 
 pub(super) type Fingerprint = u64;

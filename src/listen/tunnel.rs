@@ -190,7 +190,7 @@ impl Open {
     }
 
     pub async fn close(&mut self) {
-        // From now on `read` discards the output: a tunnel program that blocks on a full pipe could not end.
+        // With the channel closed, `read` discards the output: a tunnel program that blocks on a full pipe could not end.
         self.lines.close();
         self.group.end(GRACE).await;
     }

@@ -1,7 +1,7 @@
 //! Finds the telephone numbers and app ids of one exchange by the names of their fields, and gives pseudonyms to them.
 //!
-//! Pseudonyms consist of a fixed prefix and a count. Digits in the input that have the form of a pseudonym are reserved:
-//! no number gets them as its pseudonym.
+//! Pseudonyms consist of a fixed prefix and a count. Digits in the input that have the form of a pseudonym are reserved,
+//! so that no number gets a pseudonym that the input already holds.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::LazyLock;
